@@ -1,0 +1,217 @@
+//! The clock, as a plain value: wall time for what is written, monotonic time for what is waited for.
+//!
+//! Everything that asks for the time takes a [`Clock`], so that tests and simulations decide what
+//! time it is. Nothing else in the crate may ask the system (`clippy.toml` forbids it).
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// Microseconds since 1970-01-01T00:00:00Z, UTC. Negative before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Micros(pub i64);
+
+/// Microseconds in one second.
+pub const MICROS_PER_SECOND: i64 = 1_000_000;
+const SECONDS_PER_DAY: i64 = 86_400;
+
+impl Micros {
+    /// This time moved by `duration` into the past.
+    #[must_use]
+    pub fn minus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_sub(micros_of(duration)))
+    }
+
+    /// This time moved by `duration` into the future.
+    #[must_use]
+    pub fn plus(self, duration: Duration) -> Self {
+        Self(self.0.saturating_add(micros_of(duration)))
+    }
+
+    /// The time as a calendar value; `None` beyond the years that chrono knows.
+    pub fn to_utc(self) -> Option<chrono::DateTime<chrono::Utc>> {
+        chrono::DateTime::from_timestamp_micros(self.0)
+    }
+}
+
+impl fmt::Display for Micros {
+    /// RFC 3339 in UTC with `Z` and always six fraction digits: the form of every time in the lake.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut text = Vec::with_capacity(27);
+        self.write(&mut text);
+        f.write_str(&String::from_utf8_lossy(&text))
+    }
+}
+
+impl Micros {
+    /// Appends the RFC 3339 form (27 bytes for the years 0000 to 9999) without allocating.
+    pub fn write(self, out: &mut Vec<u8>) {
+        let seconds = self.0.div_euclid(MICROS_PER_SECOND);
+        let fraction = self.0.rem_euclid(MICROS_PER_SECOND);
+        let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
+        let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
+        push_digits(out, year, 4);
+        out.push(b'-');
+        push_digits(out, month, 2);
+        out.push(b'-');
+        push_digits(out, day, 2);
+        out.push(b'T');
+        push_digits(out, second_of_day / 3600, 2);
+        out.push(b':');
+        push_digits(out, second_of_day / 60 % 60, 2);
+        out.push(b':');
+        push_digits(out, second_of_day % 60, 2);
+        out.push(b'.');
+        push_digits(out, fraction, 6);
+        out.push(b'Z');
+    }
+}
+
+/// Appends `value` in decimal, padded with zeros to `width`.
+fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
+    let start = out.len();
+    out.resize(start + width, b'0');
+    let mut rest = value.unsigned_abs();
+    for slot in out[start..].iter_mut().rev() {
+        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+    }
+}
+
+/// Year, month (1–12) and day (1–31) of a day number (0 is 1970-01-01), proleptic Gregorian.
+fn civil_from_days(days: i64) -> (i64, i64, i64) {
+    // Years start on 1 March here, so that the leap day comes last; an era is 400 years.
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month, day)
+}
+
+fn micros_of(duration: Duration) -> i64 {
+    i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// One reading of both clocks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Now {
+    /// Wall time. May jump.
+    pub wall: Micros,
+    /// Time since the clock was made. Never goes back.
+    pub mono: Duration,
+}
+
+/// Where the time comes from.
+#[derive(Clone, Debug)]
+pub enum Clock {
+    /// The operating system's clocks.
+    System {
+        /// The zero of the monotonic readings.
+        start: Instant,
+    },
+    /// A clock that moves only when told to.
+    Manual(Arc<ManualClock>),
+}
+
+/// The state of a manual clock.
+#[derive(Debug, Default)]
+pub struct ManualClock {
+    wall_micros: AtomicI64,
+    mono_micros: AtomicU64,
+}
+
+impl Clock {
+    /// The system's clock.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the seam through which time comes in"
+    )]
+    pub fn system() -> Self {
+        Self::System {
+            start: Instant::now(),
+        }
+    }
+
+    /// A clock that stands at `wall` until [`Clock::advance`] moves it.
+    pub fn manual(wall: Micros) -> Self {
+        let clock = ManualClock::default();
+        clock.wall_micros.store(wall.0, Ordering::Relaxed);
+        Self::Manual(Arc::new(clock))
+    }
+
+    /// Reads both clocks.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "this is the seam through which time comes in"
+    )]
+    pub fn now(&self) -> Now {
+        match self {
+            Self::System { start } => {
+                let since_epoch = SystemTime::now()
+                    .duration_since(UNIX_EPOCH)
+                    .unwrap_or_default();
+                Now {
+                    wall: Micros(micros_of(since_epoch)),
+                    mono: start.elapsed(),
+                }
+            }
+            Self::Manual(clock) => Now {
+                wall: Micros(clock.wall_micros.load(Ordering::Relaxed)),
+                mono: Duration::from_micros(clock.mono_micros.load(Ordering::Relaxed)),
+            },
+        }
+    }
+
+    /// Moves a manual clock forward, wall and monotonic time alike; does nothing to the system's.
+    pub fn advance(&self, by: Duration) {
+        if let Self::Manual(clock) = self {
+            clock
+                .wall_micros
+                .fetch_add(micros_of(by), Ordering::Relaxed);
+            let micros = u64::try_from(by.as_micros()).unwrap_or(u64::MAX);
+            clock.mono_micros.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+
+    /// Sets the wall time of a manual clock alone, as when somebody sets the machine's clock.
+    pub fn jump_to(&self, wall: Micros) {
+        if let Self::Manual(clock) = self {
+            clock.wall_micros.store(wall.0, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn written_times_are_those_of_chrono(micros in -62_000_000_000_000_000_i64..250_000_000_000_000_000) {
+            let expected = Micros(micros).to_utc().map(|t| t.format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+            prop_assert_eq!(Some(Micros(micros).to_string()), expected);
+        }
+    }
+
+    #[test]
+    fn a_manual_clock_moves_only_when_told() {
+        let clock = Clock::manual(Micros(5));
+        assert_eq!(clock.now(), clock.now());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(clock.now().wall, Micros(1_000_005));
+        clock.jump_to(Micros(0));
+        assert_eq!(clock.now().mono, Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,57 @@
+//! The contract: the bytes of a request in, rows or errors out.
+//!
+//! Pure: no I/O, no clock but the time it is given, no knowledge of HTTP, the log or the lake.
+
+use crate::quarantine::FieldError;
+use crate::record::Rows;
+
+/// A request whose events may go into the log.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Accepted events, and invalid ones as quarantine rows where the contract says so.
+    pub rows: Rows,
+    /// How many events the request held: rows + dropped.
+    pub received: u32,
+    /// Valid events that a drop rule took, by index of the event type in the configuration.
+    pub dropped: Vec<(usize, u32)>,
+    /// What was wrong with quarantined events, at most [`MAX_ERRORS`], sorted by event.
+    pub errors: Vec<FieldError>,
+    /// How many errors there were in all.
+    pub errors_total: usize,
+}
+
+/// At most so many errors are reported for one request.
+pub const MAX_ERRORS: usize = 100;
+
+/// A request that is refused as a whole.
+#[derive(Debug)]
+pub enum Refusal {
+    /// Not JSON.
+    Syntax {
+        /// From 1.
+        line: usize,
+        /// From 1, in bytes.
+        column: usize,
+        /// What the parser says.
+        detail: String,
+    },
+    /// JSON that breaks the contract, or is not `{"events":[…]}`.
+    Invalid {
+        /// At most [`MAX_ERRORS`], sorted by place.
+        errors: Vec<FieldError>,
+        /// How many there were in all.
+        errors_total: usize,
+    },
+    /// More events than a request may hold.
+    TooManyEvents {
+        /// The limit.
+        max_events: usize,
+    },
+    /// An event of more bytes than an event may have.
+    EventTooLarge {
+        /// Which one, from 0.
+        index: usize,
+        /// The limit.
+        max_event_bytes: usize,
+    },
+}

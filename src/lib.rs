@@ -1,0 +1,8 @@
+//! lakehook: webhooks into a data lake.
+
+pub mod contract;
+pub mod quarantine;
+
+pub mod clock;
+pub mod ids;
+pub mod record;

@@ -1,0 +1,2 @@
+//! lakehook.
+fn main() {}

@@ -1,0 +1,182 @@
+//! Records, as they travel from a feed to the log: the rows of one request in one buffer.
+//!
+//! A row is one line of the lake without its `lsn` and without the line end. Where the `lsn` goes is
+//! a number beside the row, so that neither the log nor the encoder parses JSON.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use siphasher::sip128::{Hasher128, SipHasher24};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::clock::Micros;
+use crate::ids::HashKey;
+
+/// Log sequence number of a record: starts at 1, never reused for another record that counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Lsn(pub u64);
+
+impl fmt::Display for Lsn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What becomes of a row in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowKind {
+    /// A valid record with its identity; stored unless the log knows it already.
+    Record(Identity),
+    /// An event that broke the contract, in a request that was accepted.
+    Quarantined,
+    /// The copy of a request that was refused as a whole.
+    Refused,
+}
+
+/// By what a record is recognised when a sender sends it again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Keyed hash of the feed's name and the event id.
+    pub tag: u64,
+    /// Keyed hash of the normalised row without `received_at` and without the ignored fields.
+    pub content: u32,
+}
+
+/// One row in [`Rows`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Where its bytes end in [`Rows::bytes`]; they begin where the row before ends.
+    pub end: usize,
+    /// Offset within the row at which `"lsn":<n>,` is inserted.
+    pub lsn_at: u32,
+    /// Index into [`Rows::partitions`].
+    pub partition: u32,
+    /// What becomes of it.
+    pub kind: RowKind,
+}
+
+/// The rows of one request, ready for the log.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// The bytes of all rows, back to back.
+    pub bytes: Vec<u8>,
+    /// The rows, in the order of the request.
+    pub rows: Vec<Row>,
+    /// Partition keys such as `events/dt=2026-11-20`, each once.
+    pub partitions: Vec<String>,
+}
+
+impl Rows {
+    /// The rows with their bytes, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&Row, &[u8])> {
+        let mut start = 0;
+        self.rows.iter().map(move |row| {
+            let bytes = &self.bytes[start..row.end];
+            start = row.end;
+            (row, bytes)
+        })
+    }
+
+    /// The index of a partition key, which is added if it is new.
+    ///
+    /// Linear: a request has few partitions, and mostly the last one again.
+    pub fn partition(&mut self, key: &str) -> u32 {
+        let known = self.partitions.iter().rposition(|k| k == key);
+        let index = known.unwrap_or_else(|| {
+            self.partitions.push(key.to_owned());
+            self.partitions.len() - 1
+        });
+        u32::try_from(index).unwrap_or(u32::MAX)
+    }
+
+    /// Ends the row whose bytes were appended to `bytes` since the row before.
+    pub fn finish_row(&mut self, lsn_at: u32, partition: u32, kind: RowKind) {
+        self.rows.push(Row {
+            end: self.bytes.len(),
+            lsn_at,
+            partition,
+            kind,
+        });
+    }
+}
+
+/// Where the rows of a request came from; written beside what is refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// When the request was received.
+    pub received_at: Micros,
+    /// The path that took it, or the poll's name.
+    pub endpoint: Arc<str>,
+    /// The id that the answer carries too.
+    pub request_id: Box<str>,
+    /// The peer's address, where there is one.
+    pub client: Option<IpAddr>,
+}
+
+/// Computes identities: the same on every start of one node, not to be guessed by senders.
+#[derive(Clone, Copy, Debug)]
+pub struct Fingerprint {
+    key: HashKey,
+    seed: u64,
+}
+
+impl Fingerprint {
+    /// With the secret key of the node.
+    pub fn new(key: HashKey) -> Self {
+        let seed = key
+            .0
+            .iter()
+            .fold(0_u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
+        Self { key, seed }
+    }
+
+    /// The tag of an event id (its canonical bytes) as seen by the feed of that name.
+    pub fn tag(&self, feed: &str, id: &[u8]) -> u64 {
+        let mut hasher = SipHasher24::new_with_key(&self.key.0);
+        std::hash::Hasher::write(&mut hasher, feed.as_bytes());
+        std::hash::Hasher::write(&mut hasher, &[0]);
+        std::hash::Hasher::write(&mut hasher, id);
+        hasher.finish128().h1
+    }
+
+    /// The content hash of a row that is given in two parts, around what is left out.
+    pub fn content(&self, before: &[u8], after: &[u8]) -> u32 {
+        let first = xxh3_64_with_seed(before, self.seed);
+        let both = xxh3_64_with_seed(after, first);
+        // The upper half: xxh3 mixes all bits alike.
+        u32::try_from(both >> 32).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_cut_at_their_ends() {
+        let mut rows = Rows::default();
+        let partition = rows.partition("events/dt=2026-11-20");
+        rows.bytes.extend_from_slice(b"ab");
+        rows.finish_row(1, partition, RowKind::Quarantined);
+        rows.bytes.extend_from_slice(b"cde");
+        rows.finish_row(1, partition, RowKind::Refused);
+        let cut: Vec<&[u8]> = rows.iter().map(|(_, bytes)| bytes).collect();
+        assert_eq!(cut, [b"ab".as_slice(), b"cde"]);
+        assert_eq!(rows.partition("events/dt=2026-11-20"), 0);
+        assert_eq!(rows.partition("events/dt=2026-11-21"), 1);
+    }
+
+    #[test]
+    fn identities_depend_on_key_feed_and_bytes() {
+        let (a, b) = (
+            Fingerprint::new(HashKey([1; 16])),
+            Fingerprint::new(HashKey([2; 16])),
+        );
+        assert_eq!(a.tag("events", b"x"), a.tag("events", b"x"));
+        assert_ne!(a.tag("events", b"x"), a.tag("users", b"x"));
+        assert_ne!(a.tag("events", b"x"), b.tag("events", b"x"));
+        assert_ne!(a.content(b"1", b"2"), a.content(b"12", b""));
+        assert_ne!(a.content(b"1", b"2"), b.content(b"1", b"2"));
+    }
+}
