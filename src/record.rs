@@ -124,10 +124,9 @@ pub struct Fingerprint {
 impl Fingerprint {
     /// With the secret key of the node.
     pub fn new(key: HashKey) -> Self {
-        let seed = key
-            .0
-            .iter()
-            .fold(0_u64, |seed, byte| seed.rotate_left(8) ^ u64::from(*byte));
+        let mut hasher = SipHasher24::new_with_key(&key.0);
+        std::hash::Hasher::write(&mut hasher, b"seed of content hashes");
+        let seed = hasher.finish128().h1;
         Self { key, seed }
     }
 
