@@ -2,7 +2,10 @@
 
 pub mod contract;
 pub mod quarantine;
+pub mod wal;
+pub mod batch;
 
 pub mod clock;
+pub mod files;
 pub mod ids;
 pub mod record;

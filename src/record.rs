@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use siphasher::sip128::{Hasher128, SipHasher24};
-use xxhash_rust::xxh3::xxh3_64_with_seed;
+use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 
 use crate::clock::Micros;
 use crate::ids::HashKey;
@@ -21,6 +21,18 @@ impl fmt::Display for Lsn {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+impl Lsn {
+    /// The hash that sums of LSNs are made of; not secret, so that anybody can audit.
+    pub fn hash(self) -> u128 {
+        xxh3_128(&self.0.to_le_bytes())
+    }
+}
+
+/// The hash that sums of rows are made of: of the row without its `lsn` and without the line end.
+pub fn row_hash(row: &[u8]) -> u128 {
+    xxh3_128(row)
 }
 
 /// What becomes of a row in the log.

@@ -1,0 +1,398 @@
+//! Batches: which rows of the log are still open, per partition, and when a batch is due to be sealed.
+//!
+//! Pure: time is passed in, nothing is read or written. Of a row a batch keeps no more than its share
+//! of a place, so that memory grows with frames, not with records.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::clock::Micros;
+use crate::record::Lsn;
+
+/// When a batch is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of logged rows, before compression.
+    pub max_bytes: u64,
+    /// Rows.
+    pub max_records: u64,
+    /// Age since the first row.
+    pub max_age: Duration,
+    /// While so many seals wait for their commit, age does not seal: an outage of the lake must not
+    /// end in thousands of tiny objects.
+    pub max_waiting_seals: usize,
+}
+
+/// Why a batch was sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SealReason {
+    /// It has `max_bytes` or the next row would exceed them.
+    Bytes,
+    /// It has `max_records`.
+    Records,
+    /// It is `max_age` old.
+    Age,
+    /// The log is filling up and this batch keeps its oldest segment.
+    Room,
+    /// The service stops, or was asked to flush.
+    Flush,
+}
+
+impl SealReason {
+    /// All of them, for metrics.
+    pub const ALL: [Self; 5] = [
+        Self::Bytes,
+        Self::Records,
+        Self::Age,
+        Self::Room,
+        Self::Flush,
+    ];
+
+    /// The metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Bytes => "bytes",
+            Self::Records => "records",
+            Self::Age => "age",
+            Self::Room => "room",
+            Self::Flush => "flush",
+        }
+    }
+}
+
+/// Where consecutive rows of one partition lie in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the segment.
+    pub segment: u64,
+    /// Block (of 4 KiB) at which the frame begins.
+    pub block: u64,
+    /// Offset of the rows in the frame's body.
+    pub at: u64,
+    /// Bytes of the rows with their headers.
+    pub bytes: u64,
+    /// How many.
+    pub rows: u64,
+    /// LSN of the first; the others follow without gaps.
+    pub first_lsn: Lsn,
+}
+
+/// Places in the order of the log, delta-coded: about ten bytes each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    bytes: Vec<u8>,
+    last: (u64, u64, u64),
+}
+
+impl Places {
+    /// Takes what [`Places::as_bytes`] gave.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self {
+            bytes,
+            last: (0, 0, 0),
+        }
+    }
+
+    /// The delta-coded form.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Adds a place behind the last one.
+    pub fn push(&mut self, place: &Place) {
+        let (segment, block, lsn) = self.last;
+        put_varint(&mut self.bytes, place.segment - segment);
+        let same_segment = place.segment == segment;
+        put_varint(
+            &mut self.bytes,
+            if same_segment {
+                place.block - block
+            } else {
+                place.block
+            },
+        );
+        put_varint(&mut self.bytes, place.at);
+        put_varint(&mut self.bytes, place.bytes);
+        put_varint(&mut self.bytes, place.rows);
+        put_varint(&mut self.bytes, place.first_lsn.0 - lsn);
+        self.last = (place.segment, place.block, place.first_lsn.0);
+    }
+
+    /// The places in order; ends early where the bytes are not of the right form.
+    pub fn iter(&self) -> impl Iterator<Item = Place> + '_ {
+        let mut rest = self.bytes.as_slice();
+        let mut last = (0_u64, 0_u64, 0_u64);
+        std::iter::from_fn(move || {
+            let segment = last.0.checked_add(take_varint(&mut rest)?)?;
+            let block = take_varint(&mut rest)?;
+            let block = if segment == last.0 {
+                last.1.checked_add(block)?
+            } else {
+                block
+            };
+            let at = take_varint(&mut rest)?;
+            let bytes = take_varint(&mut rest)?;
+            let rows = take_varint(&mut rest)?;
+            let first_lsn = last.2.checked_add(take_varint(&mut rest)?)?;
+            last = (segment, block, first_lsn);
+            Some(Place {
+                segment,
+                block,
+                at,
+                bytes,
+                rows,
+                first_lsn: Lsn(first_lsn),
+            })
+        })
+    }
+}
+
+/// Appends a number in LEB128: seven bits a byte, the lowest first.
+pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+/// Takes a LEB128 number off the front; `None` if there is none of at most 64 bits.
+pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0_u64;
+    for (index, byte) in bytes.iter().take(10).enumerate() {
+        let bits = u64::from(byte & 0x7f);
+        if index == 9 && bits > 1 {
+            return None;
+        }
+        value |= bits << (7 * index);
+        if byte & 0x80 == 0 {
+            *bytes = &bytes[index + 1..];
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// What rows add up to, whatever their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// How many rows.
+    pub count: u64,
+    /// Bytes of the rows, with one for the line end each.
+    pub bytes: u64,
+    /// Sum of the rows' hashes modulo 2^128.
+    pub row_hash: u128,
+    /// Sum of the LSNs' hashes modulo 2^128.
+    pub lsn_hash: u128,
+}
+
+impl Sums {
+    /// Adds rows.
+    pub fn add(&mut self, other: &Self) {
+        self.count += other.count;
+        self.bytes += other.bytes;
+        self.row_hash = self.row_hash.wrapping_add(other.row_hash);
+        self.lsn_hash = self.lsn_hash.wrapping_add(other.lsn_hash);
+    }
+}
+
+/// The rows of one partition since its last seal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenBatch {
+    /// The partition key.
+    pub partition: Box<str>,
+    /// What its rows add up to.
+    pub sums: Sums,
+    /// Where they are.
+    pub places: Places,
+    /// LSN of its first row.
+    pub first_lsn: Lsn,
+    /// LSN of its last row.
+    pub last_lsn: Lsn,
+    /// Segment that holds its first row.
+    pub first_segment: u64,
+    /// Monotonic time of its first row, or of the restart.
+    pub opened_at: Duration,
+    /// The earliest `received_at` among its rows.
+    pub oldest_received: Micros,
+}
+
+impl OpenBatch {
+    fn empty(partition: &str) -> Self {
+        Self {
+            partition: partition.into(),
+            sums: Sums::default(),
+            places: Places::default(),
+            first_lsn: Lsn(0),
+            last_lsn: Lsn(0),
+            first_segment: 0,
+            opened_at: Duration::ZERO,
+            oldest_received: Micros(i64::MAX),
+        }
+    }
+}
+
+/// The open batches of a log.
+#[derive(Clone, Debug)]
+pub struct Batches {
+    limits: Limits,
+    open: Vec<OpenBatch>,
+    index: HashMap<Box<str>, usize>,
+}
+
+impl Batches {
+    /// None open.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            open: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+
+    /// The limits.
+    pub fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    /// A number for the partition, good until [`Batches::forget_empty`].
+    pub fn slot(&mut self, partition: &str) -> usize {
+        if let Some(slot) = self.index.get(partition) {
+            return *slot;
+        }
+        let slot = self.open.len();
+        self.open.push(OpenBatch::empty(partition));
+        self.index.insert(partition.into(), slot);
+        slot
+    }
+
+    /// The batch in a slot; it may have no rows.
+    pub fn get(&self, slot: usize) -> &OpenBatch {
+        &self.open[slot]
+    }
+
+    /// How many slots there are.
+    pub fn slots(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Bytes that the places of a partition's open batch take.
+    pub fn place_bytes(&self, partition: &str) -> usize {
+        let slot = self.index.get(partition);
+        slot.map_or(0, |slot| self.open[*slot].places.as_bytes().len())
+    }
+
+    /// The batches that have rows.
+    pub fn open(&self) -> impl Iterator<Item = &OpenBatch> + Clone {
+        self.open.iter().filter(|batch| batch.sums.count > 0)
+    }
+
+    /// Adds rows that lie together in the log.
+    pub fn add(
+        &mut self,
+        slot: usize,
+        place: &Place,
+        sums: &Sums,
+        received: Micros,
+        now: Duration,
+    ) {
+        let batch = &mut self.open[slot];
+        if batch.sums.count == 0 {
+            batch.first_lsn = place.first_lsn;
+            batch.first_segment = place.segment;
+            batch.opened_at = now;
+        }
+        batch.last_lsn = Lsn(place.first_lsn.0 + place.rows - 1);
+        batch.oldest_received = batch.oldest_received.min(received);
+        batch.places.push(place);
+        batch.sums.add(sums);
+    }
+
+    /// Whether a row of so many bytes must wait for the next batch, when the open one has `pending`
+    /// rows in preparation already. A first row always fits.
+    pub fn overflows(&self, slot: usize, pending: &Sums, row_bytes: u64) -> Option<SealReason> {
+        let open = &self.open[slot].sums;
+        let count = open.count + pending.count;
+        if count == 0 {
+            return None;
+        }
+        if count >= self.limits.max_records {
+            return Some(SealReason::Records);
+        }
+        let bytes = open.bytes + pending.bytes;
+        (bytes + row_bytes > self.limits.max_bytes).then_some(SealReason::Bytes)
+    }
+
+    /// The slots that are due now, with the reason.
+    pub fn due(&self, now: Duration, waiting_seals: usize) -> Vec<(usize, SealReason)> {
+        let age_counts = waiting_seals < self.limits.max_waiting_seals;
+        let reason = |batch: &OpenBatch| {
+            if batch.sums.count >= self.limits.max_records {
+                Some(SealReason::Records)
+            } else if batch.sums.bytes >= self.limits.max_bytes {
+                Some(SealReason::Bytes)
+            } else if age_counts && now.saturating_sub(batch.opened_at) >= self.limits.max_age {
+                Some(SealReason::Age)
+            } else {
+                None
+            }
+        };
+        let open = self
+            .open
+            .iter()
+            .enumerate()
+            .filter(|(_, batch)| batch.sums.count > 0);
+        open.filter_map(|(slot, batch)| Some((slot, reason(batch)?)))
+            .collect()
+    }
+
+    /// The slots with rows in that segment or before it.
+    pub fn reaching_back_to(&self, segment: u64) -> Vec<usize> {
+        let open = self
+            .open
+            .iter()
+            .enumerate()
+            .filter(|(_, batch)| batch.sums.count > 0);
+        open.filter(|(_, batch)| batch.first_segment <= segment)
+            .map(|(slot, _)| slot)
+            .collect()
+    }
+
+    /// When the next batch will be due by its age.
+    pub fn next_due(&self, waiting_seals: usize) -> Option<Duration> {
+        if waiting_seals >= self.limits.max_waiting_seals {
+            return None;
+        }
+        let oldest = self.open().map(|batch| batch.opened_at).min()?;
+        Some(oldest + self.limits.max_age)
+    }
+
+    /// Takes the batch out; the slot goes on empty.
+    pub fn take(&mut self, slot: usize) -> OpenBatch {
+        let empty = OpenBatch::empty(&self.open[slot].partition);
+        std::mem::replace(&mut self.open[slot], empty)
+    }
+
+    /// Takes the batch of a partition out, if it has rows.
+    pub fn take_partition(&mut self, partition: &str) -> Option<OpenBatch> {
+        let slot = *self.index.get(partition)?;
+        (self.open[slot].sums.count > 0).then(|| self.take(slot))
+    }
+
+    /// Frees the slots without rows, so that partitions of the past don't stay in memory. Slot
+    /// numbers change.
+    pub fn forget_empty(&mut self) {
+        if self.open.iter().all(|batch| batch.sums.count > 0) {
+            return;
+        }
+        self.open.retain(|batch| batch.sums.count > 0);
+        self.index.clear();
+        for (slot, batch) in self.open.iter().enumerate() {
+            self.index.insert(batch.partition.clone(), slot);
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "batch_tests.rs"]
+mod tests;

@@ -1,0 +1,543 @@
+//! Entries: what the body of a frame is made of, in order. Encoding and decoding, no meaning.
+//!
+//! An entry is a tag byte, the length of its content (LEB128), and the content. Numbers in contents
+//! are LEB128 unless a width is named; texts and byte strings have their length before them.
+
+use crate::batch::{Places, Sums, put_varint, take_varint};
+use crate::clock::Micros;
+use crate::record::{Identity, Lsn, RowKind};
+
+const ROWS: u8 = 1;
+const COUNTS: u8 = 2;
+const SEAL: u8 = 3;
+const COMMIT: u8 = 4;
+const VOID: u8 = 5;
+const CHECKPOINT: u8 = 6;
+const CLOSE: u8 = 7;
+
+const RECORD: u8 = 0;
+const QUARANTINED: u8 = 1;
+const REFUSED: u8 = 2;
+
+/// The bytes are not an entry of this format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed entry at byte {at} of the frame's body")]
+pub struct Malformed {
+    /// Offset in the body.
+    pub at: usize,
+}
+
+/// Running totals of a log. Of what was answered 2xx,
+/// `received = stored + dropped + duplicate + quarantined`; every LSN is one of `stored`,
+/// `quarantined`, `refused`, or void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events in requests that were accepted.
+    pub received: u64,
+    /// New records.
+    pub stored: u64,
+    /// Valid events that a rule dropped.
+    pub dropped: u64,
+    /// Events that were known already.
+    pub duplicate: u64,
+    /// Events of accepted requests that went to the quarantine.
+    pub quarantined: u64,
+    /// Copies of refused requests; not part of `received`.
+    pub refused: u64,
+}
+
+/// LSNs and what their hashes add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LsnSet {
+    /// How many.
+    pub count: u64,
+    /// Sum of their hashes modulo 2^128.
+    pub hash: u128,
+}
+
+/// The state of the log at the moment of a seal; goes into the object's metadata for the audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsOf {
+    /// The highest LSN so far, and the hash sum of all LSNs up to it.
+    pub lsn: Lsn,
+    /// Sum of the hashes of the LSNs 1 to `lsn` modulo 2^128.
+    pub lsn_hash: u128,
+    /// Rows that no seal up to this one covers.
+    pub open: LsnSet,
+    /// LSNs that no row will ever have.
+    pub void: LsnSet,
+    /// Running totals.
+    pub totals: Totals,
+    /// Everything that this node acknowledged with an earlier `received_at` is in a seal up to this
+    /// one.
+    pub watermark: Micros,
+}
+
+/// The durable decision that a batch is closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seal {
+    /// From 1, without gaps.
+    pub number: u64,
+    /// Random; in the object's metadata it tells ours from another's.
+    pub nonce: u128,
+    /// The partition key.
+    pub partition: String,
+    /// The object's key, relative to the lake.
+    pub key: String,
+    /// The object's format.
+    pub format: String,
+    /// Identity of the lake that it goes to.
+    pub lake: String,
+    /// LSN of its first row.
+    pub first_lsn: Lsn,
+    /// LSN of its last row.
+    pub last_lsn: Lsn,
+    /// What its rows add up to.
+    pub sums: Sums,
+    /// Where they are.
+    pub places: Places,
+    /// The state of the log.
+    pub as_of: AsOf,
+}
+
+/// The durable note that a batch's object is in the lake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Number of the seal.
+    pub seal: u64,
+    /// Size of the object in bytes.
+    pub bytes: u64,
+    /// CRC-32C of the object.
+    pub crc: u32,
+}
+
+/// All that recovery needs besides unshipped rows; begins each segment, and precedes each trim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// LSN of the next row.
+    pub next_lsn: Lsn,
+    /// Sum of the hashes of all LSNs before it.
+    pub lsn_hash: u128,
+    /// Number of the last seal.
+    pub last_seal: u64,
+    /// Running totals.
+    pub totals: Totals,
+    /// LSNs that no row will ever have.
+    pub void: LsnSet,
+    /// Oldest segment that is needed; those below may be gone.
+    pub oldest_segment: u64,
+    /// Oldest id file in force; those below may be gone.
+    pub oldest_ids: u64,
+    /// The newest `received_at` in the log.
+    pub newest_received: Micros,
+}
+
+/// Counts of answered requests, since the counts before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events.
+    pub received: u64,
+    /// Taken by a drop rule.
+    pub dropped: u64,
+    /// Known already.
+    pub duplicate: u64,
+}
+
+/// One entry of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// Rows of one partition with consecutive LSNs.
+    Rows(RowsEntry<'a>),
+    /// Counts of the requests that this frame answers.
+    Counts(Counts),
+    /// A batch is closed.
+    Seal(Box<Seal>),
+    /// An object is in the lake.
+    Commit(Commit),
+    /// LSNs that were given out and must not count.
+    Void {
+        /// The first.
+        first: Lsn,
+        /// How many.
+        count: u64,
+    },
+    /// The state so far.
+    Checkpoint(Checkpoint),
+    /// Nothing was in flight: a clean stop, or a second of idleness.
+    Close,
+}
+
+/// A span of time, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest time.
+    pub oldest: Micros,
+    /// The latest time.
+    pub newest: Micros,
+}
+
+impl Span {
+    /// Of nothing.
+    pub const EMPTY: Self = Self {
+        oldest: Micros(i64::MAX),
+        newest: Micros(i64::MIN),
+    };
+
+    /// The span that includes `time` too.
+    #[must_use]
+    pub fn including(self, time: Micros) -> Self {
+        Self {
+            oldest: self.oldest.min(time),
+            newest: self.newest.max(time),
+        }
+    }
+}
+
+/// Rows of one partition as they lie in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowsEntry<'a> {
+    /// The partition key.
+    pub partition: &'a str,
+    /// The earliest and the newest `received_at` of the rows.
+    pub received: Span,
+    /// How many.
+    pub count: u64,
+    /// The rows; see [`StoredRow::take`].
+    pub payload: &'a [u8],
+    /// Offset of `payload` in the frame's body.
+    pub payload_at: usize,
+}
+
+/// One row as it lies in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredRow<'a> {
+    /// What it is.
+    pub kind: RowKind,
+    /// Offset in `bytes` at which the `lsn` is inserted.
+    pub lsn_at: usize,
+    /// The row without its `lsn`.
+    pub bytes: &'a [u8],
+}
+
+/// Most that a row's header takes.
+pub const MAX_ROW_HEADER: usize = 1 + 8 + 4 + 5 + 5;
+
+/// Appends a row to the payload of a rows entry.
+pub fn put_row(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: &[u8]) {
+    match kind {
+        RowKind::Record(identity) => {
+            out.push(RECORD);
+            out.extend_from_slice(&identity.tag.to_le_bytes());
+            out.extend_from_slice(&identity.content.to_le_bytes());
+        }
+        RowKind::Quarantined => out.push(QUARANTINED),
+        RowKind::Refused => out.push(REFUSED),
+    }
+    put_varint(out, u64::from(lsn_at));
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+impl<'a> StoredRow<'a> {
+    /// Takes a row off the front of a payload.
+    pub fn take(payload: &mut &'a [u8]) -> Option<Self> {
+        let (kind, rest) = payload.split_first()?;
+        let mut rest = rest;
+        let kind = match *kind {
+            RECORD => {
+                let tag = u64::from_le_bytes(take_array(&mut rest)?);
+                let content = u32::from_le_bytes(take_array(&mut rest)?);
+                RowKind::Record(Identity { tag, content })
+            }
+            QUARANTINED => RowKind::Quarantined,
+            REFUSED => RowKind::Refused,
+            _ => return None,
+        };
+        let lsn_at = usize::try_from(take_varint(&mut rest)?).ok()?;
+        let bytes = take_bytes(&mut rest)?;
+        *payload = rest;
+        (lsn_at <= bytes.len()).then_some(Self {
+            kind,
+            lsn_at,
+            bytes,
+        })
+    }
+}
+
+impl RowsEntry<'_> {
+    /// Appends an entry whose payload is given; returns the payload's offset in `body`.
+    pub fn put(
+        body: &mut Vec<u8>,
+        partition: &str,
+        received: Span,
+        count: u64,
+        payload: &[u8],
+    ) -> usize {
+        let mut head = Vec::with_capacity(partition.len() + 32);
+        put_bytes(&mut head, partition.as_bytes());
+        head.extend_from_slice(&received.oldest.0.to_le_bytes());
+        head.extend_from_slice(&received.newest.0.to_le_bytes());
+        put_varint(&mut head, count);
+        body.push(ROWS);
+        put_varint(body, (head.len() + payload.len()) as u64);
+        body.extend_from_slice(&head);
+        let payload_at = body.len();
+        body.extend_from_slice(payload);
+        payload_at
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Appends any entry but rows, which [`RowsEntry::put`] writes.
+    pub fn put(&self, body: &mut Vec<u8>) {
+        let mut content = Vec::new();
+        let tag = match self {
+            Self::Rows(rows) => {
+                RowsEntry::put(
+                    body,
+                    rows.partition,
+                    rows.received,
+                    rows.count,
+                    rows.payload,
+                );
+                return;
+            }
+            Self::Counts(counts) => {
+                put_all(
+                    &mut content,
+                    &[counts.received, counts.dropped, counts.duplicate],
+                );
+                COUNTS
+            }
+            Self::Seal(seal) => {
+                seal.put(&mut content);
+                SEAL
+            }
+            Self::Commit(commit) => {
+                put_all(
+                    &mut content,
+                    &[commit.seal, commit.bytes, u64::from(commit.crc)],
+                );
+                COMMIT
+            }
+            Self::Void { first, count } => {
+                put_all(&mut content, &[first.0, *count]);
+                VOID
+            }
+            Self::Checkpoint(checkpoint) => {
+                checkpoint.put(&mut content);
+                CHECKPOINT
+            }
+            Self::Close => CLOSE,
+        };
+        body.push(tag);
+        put_bytes(body, &content);
+    }
+
+    /// The entries of a frame's body, in order; ends after the first malformed one.
+    pub fn all(body: &'a [u8]) -> impl Iterator<Item = Result<Self, Malformed>> {
+        let mut rest = body;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let at = body.len() - rest.len();
+            let entry = Self::take(&mut rest, body.len());
+            if entry.is_none() {
+                rest = &[];
+            }
+            Some(entry.ok_or(Malformed { at }))
+        })
+    }
+
+    fn take(rest: &mut &'a [u8], body_bytes: usize) -> Option<Self> {
+        let (tag, after) = rest.split_first()?;
+        *rest = after;
+        let content = take_bytes(rest)?;
+        let content_end = body_bytes - rest.len();
+        let mut content = content;
+        let c = &mut content;
+        let entry = match *tag {
+            ROWS => {
+                let partition = take_text(c)?;
+                let oldest = Micros(i64::from_le_bytes(take_array(c)?));
+                let newest = Micros(i64::from_le_bytes(take_array(c)?));
+                let received = Span { oldest, newest };
+                let count = take_varint(c)?;
+                let payload_at = content_end - c.len();
+                let payload = std::mem::take(c);
+                Self::Rows(RowsEntry {
+                    partition,
+                    received,
+                    count,
+                    payload,
+                    payload_at,
+                })
+            }
+            COUNTS => Self::Counts(Counts {
+                received: take_varint(c)?,
+                dropped: take_varint(c)?,
+                duplicate: take_varint(c)?,
+            }),
+            SEAL => Self::Seal(Box::new(Seal::take(c)?)),
+            COMMIT => Self::Commit(Commit {
+                seal: take_varint(c)?,
+                bytes: take_varint(c)?,
+                crc: u32::try_from(take_varint(c)?).ok()?,
+            }),
+            VOID => Self::Void {
+                first: Lsn(take_varint(c)?),
+                count: take_varint(c)?,
+            },
+            CHECKPOINT => Self::Checkpoint(Checkpoint::take(c)?),
+            CLOSE => Self::Close,
+            _ => return None,
+        };
+        content.is_empty().then_some(entry)
+    }
+}
+
+impl Totals {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_all(out, &[self.received, self.stored, self.dropped]);
+        put_all(out, &[self.duplicate, self.quarantined, self.refused]);
+    }
+
+    fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            received: take_varint(c)?,
+            stored: take_varint(c)?,
+            dropped: take_varint(c)?,
+            duplicate: take_varint(c)?,
+            quarantined: take_varint(c)?,
+            refused: take_varint(c)?,
+        })
+    }
+}
+
+impl LsnSet {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.count);
+        out.extend_from_slice(&self.hash.to_le_bytes());
+    }
+
+    fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            count: take_varint(c)?,
+            hash: u128::from_le_bytes(take_array(c)?),
+        })
+    }
+}
+
+impl Checkpoint {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.next_lsn.0);
+        out.extend_from_slice(&self.lsn_hash.to_le_bytes());
+        put_varint(out, self.last_seal);
+        self.totals.put(out);
+        self.void.put(out);
+        put_all(out, &[self.oldest_segment, self.oldest_ids]);
+        out.extend_from_slice(&self.newest_received.0.to_le_bytes());
+    }
+
+    fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            next_lsn: Lsn(take_varint(c)?),
+            lsn_hash: u128::from_le_bytes(take_array(c)?),
+            last_seal: take_varint(c)?,
+            totals: Totals::take(c)?,
+            void: LsnSet::take(c)?,
+            oldest_segment: take_varint(c)?,
+            oldest_ids: take_varint(c)?,
+            newest_received: Micros(i64::from_le_bytes(take_array(c)?)),
+        })
+    }
+}
+
+impl Seal {
+    fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.number);
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        for text in [&self.partition, &self.key, &self.format, &self.lake] {
+            put_bytes(out, text.as_bytes());
+        }
+        put_all(
+            out,
+            &[
+                self.first_lsn.0,
+                self.last_lsn.0,
+                self.sums.count,
+                self.sums.bytes,
+            ],
+        );
+        out.extend_from_slice(&self.sums.row_hash.to_le_bytes());
+        out.extend_from_slice(&self.sums.lsn_hash.to_le_bytes());
+        put_bytes(out, self.places.as_bytes());
+        put_varint(out, self.as_of.lsn.0);
+        out.extend_from_slice(&self.as_of.lsn_hash.to_le_bytes());
+        self.as_of.open.put(out);
+        self.as_of.void.put(out);
+        self.as_of.totals.put(out);
+        out.extend_from_slice(&self.as_of.watermark.0.to_le_bytes());
+    }
+
+    fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            number: take_varint(c)?,
+            nonce: u128::from_le_bytes(take_array(c)?),
+            partition: take_text(c)?.to_owned(),
+            key: take_text(c)?.to_owned(),
+            format: take_text(c)?.to_owned(),
+            lake: take_text(c)?.to_owned(),
+            first_lsn: Lsn(take_varint(c)?),
+            last_lsn: Lsn(take_varint(c)?),
+            sums: Sums {
+                count: take_varint(c)?,
+                bytes: take_varint(c)?,
+                row_hash: u128::from_le_bytes(take_array(c)?),
+                lsn_hash: u128::from_le_bytes(take_array(c)?),
+            },
+            places: Places::from_bytes(take_bytes(c)?.to_vec()),
+            as_of: AsOf {
+                lsn: Lsn(take_varint(c)?),
+                lsn_hash: u128::from_le_bytes(take_array(c)?),
+                open: LsnSet::take(c)?,
+                void: LsnSet::take(c)?,
+                totals: Totals::take(c)?,
+                watermark: Micros(i64::from_le_bytes(take_array(c)?)),
+            },
+        })
+    }
+}
+
+fn put_all(out: &mut Vec<u8>, values: &[u64]) {
+    for value in values {
+        put_varint(out, *value);
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_varint(rest)?).ok()?;
+    let (bytes, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(bytes)
+}
+
+fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(take_bytes(rest)?).ok()
+}
+
+fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (array, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*array)
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

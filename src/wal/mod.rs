@@ -1,0 +1,30 @@
+//! The write-ahead log: what makes an acknowledgement durable, and the only buffer.
+//!
+//! Promises: an answer leaves only after the sync of the frame that holds its rows; a frame counts
+//! whole or not at all; each id counts once within the dedup window; a batch's boundary is itself in
+//! the log; nothing is removed before the log says so durably. Knows no JSON, no HTTP and no lake: rows
+//! are bytes, keys and partitions are given to it.
+//!
+//! In the order of reading: [`layout`] (bytes), [`entry`] (what a frame holds), [`frame`] and
+//! [`segment`] (building and writing), [`read`] (what counts), [`state`] (what it means), [`dedup`] and
+//! [`ids`], [`writer`] with [`space`] (the one owner), [`recover`] (from files to a writer), [`log`] (the
+//! thread, and the handle that everybody else holds), [`inspect`] (looking in from outside).
+//!
+//! What came before: other logs recycle files, keep positions in a side file, retry a failed sync, or
+//! skip what they cannot read. Each of these has lost somebody's data. The price paid here is a copy of
+//! the last frame at each start, and 4 KiB at least for each frame.
+
+pub mod layout;
+pub mod entry;
+pub mod frame;
+pub mod segment;
+pub mod read;
+pub mod state;
+pub mod dedup;
+pub mod ids;
+pub mod request;
+pub mod writer;
+pub mod space;
+pub mod helper;
+pub mod node;
+pub mod recover;

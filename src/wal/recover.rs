@@ -1,0 +1,630 @@
+//! Recovery: from the files of a log to a writer that goes on where it ended.
+//!
+//! The log is read in order, one frame at a time. The last frame that counts may not be durable, since
+//! nobody knows whether its sync was answered; and syncing it again proves nothing. So it is copied
+//! into a fresh segment, whose header ends the old one before it, and that segment is synced, before
+//! anything is acknowledged. All earlier frames are durable: a frame is written only after the sync of
+//! the one before.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::dedup::Dedup;
+use super::entry::{Entry, Malformed, StoredRow};
+use super::frame::row_bytes;
+use super::helper::Helper;
+use super::ids::{self, SegmentIds};
+use super::layout::{
+    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, ids_path, next_block, number_of,
+    segment_path,
+};
+use super::node::{Node, read_or_create};
+use super::read::{Frame, ReadError, SegmentReader, TornTail};
+use super::request::Settings;
+use super::segment::{Segment, Spare};
+use super::state::{Contradiction, RowCounts, State};
+use super::writer::{Building, NextSpare, SLACK, Writer};
+use crate::batch::{Place, Sums};
+use crate::clock::{Clock, Micros};
+use crate::files::{File, Files, create_dir_durably, remove_if_there};
+use crate::ids::Ids;
+use crate::record::{Identity, RowKind, row_hash};
+
+/// A torn tail is kept aside up to this size.
+const MAX_TORN_COPY: u64 = 32 << 20;
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A segment cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Frames are whole but don't follow from each other.
+    #[error("{}, frame at byte {offset}: {detail}", path.display())]
+    Contradiction {
+        /// The segment.
+        path: PathBuf,
+        /// Where the frame begins.
+        offset: u64,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A segment is gone that is still needed.
+    #[error(
+        "segment {} is missing and was not yet shipped; restore it from a backup of the disk, or move \
+         the directory aside", path.display()
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// The operating system says no.
+    #[error("failed to open the write-ahead log in {}: {error}", dir.display())]
+    Io {
+        /// The log's directory.
+        dir: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+/// What recovery found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Segments read.
+    pub segments: u64,
+    /// Frames that count.
+    pub frames: u64,
+    /// Rows without commit.
+    pub uncommitted_rows: u64,
+    /// Bytes behind the last frame that never counted.
+    pub torn: Option<TornTail>,
+    /// The log ended with a note that nothing was in flight.
+    pub clean: bool,
+    /// Id files that could not be read: duplicates of their time may get through.
+    pub lost_ids: Vec<String>,
+}
+
+/// Opens the log of a directory that the caller has locked, creating it if it is new.
+pub fn open<F: Files>(
+    files: F,
+    dir: &Path,
+    settings: Settings,
+    clock: Clock,
+    ids: Ids,
+    helper: impl FnOnce(F, &Path) -> io::Result<Helper<F>>,
+) -> Result<(Writer<F>, Recovered), OpenError> {
+    let io = |error| OpenError::Io {
+        dir: dir.to_owned(),
+        error,
+    };
+    create_dir_durably(&files, dir, true).map_err(io)?;
+    let node = read_or_create(&files, dir, &ids).map_err(io)?;
+    let inventory = Inventory::take(&files, dir).map_err(io)?;
+    let mut opening = Opening {
+        dedup: Dedup::new(settings.dedup_window),
+        state: State::new(settings.limits),
+        recovered: Recovered::default(),
+        files,
+        dir: dir.to_owned(),
+        settings,
+        clock,
+        ids,
+        node,
+        inventory,
+        active_ids: SegmentIds::default(),
+    };
+    let tail = opening.read()?;
+    let segment = opening.start_segment(tail)?;
+    opening
+        .state
+        .check_read()
+        .map_err(|error| OpenError::Contradiction {
+            path: dir.to_owned(),
+            offset: 0,
+            detail: error.to_string(),
+        })?;
+    opening.recovered.uncommitted_rows = opening.state.uncommitted_rows();
+    let helper = helper(opening.files.clone(), dir).map_err(io)?;
+    let (mut writer, recovered) = opening.into_writer(segment, helper);
+    writer.request_spare();
+    Ok((writer, recovered))
+}
+
+/// The files of a log's directory.
+struct Inventory {
+    segments: BTreeMap<u64, u64>,
+    id_files: BTreeMap<u64, u64>,
+}
+
+impl Inventory {
+    /// Lists the files, and removes what was under construction.
+    fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
+        let mut inventory = Self {
+            segments: BTreeMap::new(),
+            id_files: BTreeMap::new(),
+        };
+        for entry in files.list(dir)? {
+            if let Some(number) = number_of(&entry.name, ".wal") {
+                inventory.segments.insert(number, entry.bytes);
+            } else if let Some(number) = number_of(&entry.name, ".ids") {
+                inventory.id_files.insert(number, entry.bytes);
+            } else if entry.name.ends_with(".tmp") {
+                remove_if_there(files, &dir.join(&entry.name))?;
+            }
+        }
+        Ok(inventory)
+    }
+}
+
+/// Where the log ended, and its last frame, which is to be copied.
+struct Tail {
+    number: u64,
+    /// Before the last frame.
+    end: SegmentEnd,
+    last: Option<Frame>,
+}
+
+struct Opening<F: Files> {
+    files: F,
+    dir: PathBuf,
+    settings: Settings,
+    clock: Clock,
+    ids: Ids,
+    node: Node,
+    inventory: Inventory,
+    state: State,
+    dedup: Dedup,
+    recovered: Recovered,
+    active_ids: SegmentIds,
+}
+
+impl<F: Files> Opening<F> {
+    fn io(&self, error: io::Error) -> OpenError {
+        OpenError::Io {
+            dir: self.dir.clone(),
+            error,
+        }
+    }
+
+    /// Reads all segments that are needed, but for the last frame.
+    fn read(&mut self) -> Result<Tail, OpenError> {
+        let Some(newest) = self.inventory.segments.keys().next_back().copied() else {
+            return Ok(Tail {
+                number: 0,
+                end: SegmentEnd::default(),
+                last: None,
+            });
+        };
+        let (oldest, oldest_ids) = self.needed_from(newest)?;
+        self.remove_below(oldest, oldest_ids)?;
+        if let Some(missing) = (oldest..=newest).find(|n| !self.inventory.segments.contains_key(n))
+        {
+            return Err(OpenError::Missing {
+                path: segment_path(&self.dir, missing),
+            });
+        }
+        self.load_ids(oldest);
+        self.replay_all(oldest, newest)
+    }
+
+    /// The oldest segment and id file in force, as the newest segment says.
+    fn needed_from(&mut self, newest: u64) -> Result<(u64, u64), OpenError> {
+        let path = segment_path(&self.dir, newest);
+        let mut reader = SegmentReader::open(&self.files, &path, None)?;
+        reader.forget_cache();
+        let mut needed = (1, 1);
+        while let Some(frame) = reader.next_frame()? {
+            for entry in Entry::all(frame.body()) {
+                let entry = entry.map_err(|error| contradiction(&path, &frame, &error))?;
+                if let Entry::Checkpoint(checkpoint) = entry {
+                    needed.0 = needed.0.max(checkpoint.oldest_segment);
+                    needed.1 = needed.1.max(checkpoint.oldest_ids);
+                }
+            }
+        }
+        if let Some(torn) = reader.torn_tail()? {
+            self.keep_torn_tail(newest, &reader, &torn);
+            self.recovered.torn = Some(torn);
+        }
+        Ok(needed)
+    }
+
+    /// Copies the bytes of a torn tail aside. They stay in the segment too, so a failure is no harm.
+    fn keep_torn_tail(&self, number: u64, reader: &SegmentReader<F::File>, torn: &TornTail) {
+        let name = format!("torn-{number}-{}.bin", torn.offset);
+        let bytes = usize::try_from(torn.bytes.min(MAX_TORN_COPY)).unwrap_or(0);
+        let copy = || -> io::Result<()> {
+            let bytes = reader.read(torn.offset, bytes).map_err(io::Error::other)?;
+            let path = self.dir.join(&name);
+            remove_if_there(&self.files, &path)?;
+            self.files.create_new(&path)?.write_all_at(&bytes, 0)
+        };
+        if let Err(error) = copy() {
+            tracing::warn!(%error, name, "failed to keep a torn tail aside");
+        }
+    }
+
+    fn remove_below(&mut self, segment: u64, ids: u64) -> Result<(), OpenError> {
+        let segments = self.inventory.segments.split_off(&segment);
+        for number in std::mem::replace(&mut self.inventory.segments, segments).into_keys() {
+            let path = segment_path(&self.dir, number);
+            remove_if_there(&self.files, &path).map_err(|error| self.io(error))?;
+        }
+        let id_files = self.inventory.id_files.split_off(&ids);
+        for number in std::mem::replace(&mut self.inventory.id_files, id_files).into_keys() {
+            let path = ids_path(&self.dir, number);
+            remove_if_there(&self.files, &path).map_err(|error| self.io(error))?;
+        }
+        Ok(())
+    }
+
+    /// Brings the ids of removed segments back, as many as the window holds, the oldest first.
+    fn load_ids(&mut self, oldest_segment: u64) {
+        let mut wanted = Vec::new();
+        let mut count = 0;
+        for (number, bytes) in self.inventory.id_files.range(..oldest_segment).rev() {
+            if count >= u64::from(self.dedup.window()) {
+                break;
+            }
+            count += ids::count_of(*bytes);
+            wanted.push(*number);
+        }
+        for number in wanted.into_iter().rev() {
+            match ids::read(&self.files, &self.dir, number) {
+                Ok(ids) => {
+                    for identity in &ids.identities {
+                        self.dedup.insert(*identity);
+                    }
+                    self.dedup.mark(ids.newest_received);
+                }
+                Err(error) => self.recovered.lost_ids.push(error.to_string()),
+            }
+        }
+    }
+
+    /// Projects every frame but the last, and writes the ids of closed segments that have no file.
+    fn replay_all(&mut self, first: u64, last: u64) -> Result<Tail, OpenError> {
+        let now = self.clock.now().mono;
+        let mut loaded = false;
+        let mut held: Option<(u64, SegmentEnd, Frame)> = None;
+        let mut ids_of = first;
+        for number in first..=last {
+            let mut reader = self.reader(number, last)?;
+            reader.forget_cache();
+            self.recovered.segments += 1;
+            loop {
+                let before = reader.end();
+                let Some(frame) = reader.next_frame()? else {
+                    break;
+                };
+                self.recovered.frames += 1;
+                let next = (number, before, frame);
+                if let Some((segment, _, frame)) = held.replace(next) {
+                    self.finish_ids(&mut ids_of, segment)?;
+                    self.project(segment, &frame, &mut loaded, now)?;
+                }
+            }
+        }
+        // A segment gets its name only when its first frame is durable.
+        let Some((_, end, frame)) = held.filter(|(number, ..)| *number == last) else {
+            let path = segment_path(&self.dir, last);
+            let detail = "the newest segment has no frame".to_owned();
+            return Err(OpenError::Contradiction {
+                path,
+                offset: FIRST_FRAME,
+                detail,
+            });
+        };
+        // What was seen of the newest segment's ids is complete too: the last frame moves on.
+        self.finish_ids(&mut ids_of, last + 1)?;
+        if !loaded {
+            self.load_from_last(last, &frame)?;
+        }
+        self.recovered.clean = ends_with_close(&frame);
+        Ok(Tail {
+            number: last,
+            end,
+            last: Some(frame),
+        })
+    }
+
+    /// The whole log is one frame, which begins with a checkpoint.
+    fn load_from_last(&mut self, segment: u64, frame: &Frame) -> Result<(), OpenError> {
+        match Entry::all(frame.body()).next() {
+            Some(Ok(Entry::Checkpoint(checkpoint))) => {
+                self.state.load(&checkpoint, segment);
+                Ok(())
+            }
+            _ => {
+                let path = segment_path(&self.dir, segment);
+                Err(contradiction(
+                    &path,
+                    frame,
+                    &"it should begin with a checkpoint",
+                ))
+            }
+        }
+    }
+
+    fn reader(&self, number: u64, last: u64) -> Result<SegmentReader<F::File>, OpenError> {
+        open_segment(&self.files, &self.dir, number, last, None)
+    }
+
+    fn project(
+        &mut self,
+        segment: u64,
+        frame: &Frame,
+        loaded: &mut bool,
+        now: Duration,
+    ) -> Result<(), OpenError> {
+        let (dedup, active_ids) = (&mut self.dedup, &mut self.active_ids);
+        let mut see = |identity| {
+            dedup.insert(identity);
+            active_ids.identities.push(identity);
+        };
+        apply(&mut self.state, segment, frame, loaded, now, &mut see)
+            .map_err(|error| contradiction(&segment_path(&self.dir, segment), frame, &error))?;
+        self.active_ids.newest_received = self.state.newest_received;
+        self.dedup.mark(self.state.newest_received);
+        Ok(())
+    }
+
+    /// Once frames of a later segment come, the ids of the segments before are complete.
+    fn finish_ids(&mut self, ids_of: &mut u64, now_in: u64) -> Result<(), OpenError> {
+        while *ids_of < now_in {
+            let mut ids = std::mem::take(&mut self.active_ids);
+            if !self.inventory.id_files.contains_key(ids_of) {
+                let bytes = ids::write(&self.files, &self.dir, *ids_of, &mut ids)
+                    .map_err(|error| self.io(error))?;
+                self.inventory.id_files.insert(*ids_of, bytes);
+            }
+            *ids_of += 1;
+        }
+        Ok(())
+    }
+
+    /// Makes the segment that goes on, with a checkpoint and the copy of the last frame, durable.
+    fn start_segment(&mut self, tail: Tail) -> Result<Segment<F>, OpenError> {
+        let now = self.clock.now();
+        let mut frame = super::frame::FrameBuilder::new(self.state.next_lsn);
+        frame.put(&Entry::Checkpoint(self.state.checkpoint()));
+        let mut rows = 0;
+        if let Some(last) = &tail.last {
+            rows = last.header.rows;
+            frame.put_encoded(without_leading_checkpoints(last.body()));
+        }
+        let bytes = next_block(FIRST_FRAME + frame.len() as u64 + SLACK as u64);
+        let number = tail.number + 1;
+        let path = self.dir.join("spare-0.tmp");
+        let spare = Spare::prepare(
+            &self.files,
+            &path,
+            bytes.max(self.settings.first_segment_bytes),
+        )
+        .map_err(|error| self.io(error))?;
+        let header = SegmentHeader {
+            number,
+            id: self.ids.next().map_err(|error| self.io(error))?,
+            bytes: spare.bytes,
+            node: self.node.id,
+            previous: tail.end,
+            created_at: now.wall,
+        };
+        self.inventory.segments.insert(number, spare.bytes);
+        let mut segment = Segment::new(spare, &self.dir, header);
+        let frame_header = FrameHeader {
+            crc: 0,
+            segment_id: header.id,
+            number: 0,
+            body_bytes: 0,
+            previous_crc: 0,
+            first_lsn: self.state.next_lsn,
+            rows,
+            written_at: now.wall,
+        };
+        segment
+            .append(&self.files, frame_header, frame.bytes_mut())
+            .map_err(|error| self.io(error))?;
+        let copy = Frame {
+            header: frame_header,
+            offset: FIRST_FRAME,
+            bytes: frame.bytes_mut().to_vec(),
+        };
+        let mut loaded = true;
+        self.project(number, &copy, &mut loaded, now.mono)?;
+        Ok(segment)
+    }
+
+    fn into_writer(self, segment: Segment<F>, helper: Helper<F>) -> (Writer<F>, Recovered) {
+        let building = Building::new(self.state.next_lsn);
+        let writer = Writer {
+            files: self.files,
+            dir: self.dir,
+            settings: self.settings,
+            clock: self.clock,
+            ids: self.ids,
+            node: self.node.id,
+            state: self.state,
+            dedup: self.dedup,
+            segment,
+            helper,
+            spare: NextSpare::None,
+            spares_made: 0,
+            segments: self.inventory.segments,
+            id_files: self.inventory.id_files,
+            active_ids: self.active_ids,
+            unwritten_ids: VecDeque::new(),
+            ids_retry_at: Duration::ZERO,
+            segment_failed: false,
+            void_debt: None,
+            watermark: Micros(i64::MIN),
+            closed: false,
+            building,
+        };
+        (writer, self.recovered)
+    }
+}
+
+/// Which part of a log to read.
+#[derive(Clone, Copy, Debug)]
+pub struct ReplayRange {
+    /// First segment.
+    pub first: u64,
+    /// Last segment.
+    pub last: u64,
+    /// Where the last one ends.
+    pub end: SegmentEnd,
+    /// What the open batches' age counts from.
+    pub now: Duration,
+}
+
+/// Projects a part of a log whose end is known.
+pub fn replay<F: Files>(
+    files: &F,
+    dir: &Path,
+    range: ReplayRange,
+    state: &mut State,
+) -> Result<(), OpenError> {
+    let mut loaded = false;
+    for number in range.first..=range.last {
+        let mut reader = open_segment(files, dir, number, range.last, Some(range.end))?;
+        while let Some(frame) = reader.next_frame()? {
+            apply(state, number, &frame, &mut loaded, range.now, &mut |_| {})
+                .map_err(|error| contradiction(reader.path(), &frame, &error))?;
+        }
+    }
+    Ok(())
+}
+
+fn open_segment<F: Files>(
+    files: &F,
+    dir: &Path,
+    number: u64,
+    last: u64,
+    last_end: Option<SegmentEnd>,
+) -> Result<SegmentReader<F::File>, OpenError> {
+    let known_end = if number == last {
+        last_end
+    } else {
+        let next = SegmentReader::open(files, &segment_path(dir, number + 1), None)?;
+        Some(next.header().previous)
+    };
+    Ok(SegmentReader::open(
+        files,
+        &segment_path(dir, number),
+        known_end,
+    )?)
+}
+
+/// Why a frame cannot be projected.
+#[derive(Debug, thiserror::Error)]
+enum ApplyError {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+}
+
+/// Projects one frame; `see` is called for the identity of each record in it.
+fn apply(
+    state: &mut State,
+    segment: u64,
+    frame: &Frame,
+    loaded: &mut bool,
+    now: Duration,
+    see: &mut dyn FnMut(Identity),
+) -> Result<(), ApplyError> {
+    let block = frame.offset / BLOCK;
+    for entry in Entry::all(frame.body()) {
+        match entry? {
+            Entry::Checkpoint(checkpoint) if !*loaded => {
+                state.load(&checkpoint, segment);
+                *loaded = true;
+            }
+            _ if !*loaded => {
+                return Err(Contradiction("it should begin with a checkpoint".into()).into());
+            }
+            Entry::Checkpoint(checkpoint) => state.meet(&checkpoint)?,
+            Entry::Rows(rows) => {
+                let (sums, counts) = sum_rows(rows.payload, rows.count, see)?;
+                let place = Place {
+                    segment,
+                    block,
+                    at: rows.payload_at as u64,
+                    bytes: rows.payload.len() as u64,
+                    rows: rows.count,
+                    first_lsn: state.next_lsn,
+                };
+                let slot = state.batches.slot(rows.partition);
+                state.add_rows(slot, &place, &sums, &counts, rows.received, now);
+            }
+            Entry::Counts(counts) => state.add_counts(&counts),
+            Entry::Seal(seal) => {
+                state.add_seal(&seal, super::state::SealAt { segment, block })?;
+            }
+            Entry::Commit(commit) => state.add_commit(&commit)?,
+            Entry::Void { first, count } => state.add_void(first, count)?,
+            Entry::Close => {}
+        }
+    }
+    state.batches.forget_empty();
+    Ok(())
+}
+
+fn sum_rows(
+    payload: &[u8],
+    count: u64,
+    see: &mut dyn FnMut(Identity),
+) -> Result<(Sums, RowCounts), Contradiction> {
+    let mut rest = payload;
+    let mut sums = Sums::default();
+    let mut counts = RowCounts::default();
+    while let Some(row) = StoredRow::take(&mut rest) {
+        let hash = row_hash(row.bytes);
+        sums.add(&Sums {
+            count: 1,
+            bytes: row_bytes(row.bytes),
+            row_hash: hash,
+            lsn_hash: 0,
+        });
+        counts.add(row.kind);
+        if let RowKind::Record(identity) = row.kind {
+            see(identity);
+        }
+    }
+    if rest.is_empty() && sums.count == count && count > 0 {
+        Ok((sums, counts))
+    } else {
+        Err(Contradiction(format!(
+            "{count} rows expected, {} found",
+            sums.count
+        )))
+    }
+}
+
+fn ends_with_close(frame: &Frame) -> bool {
+    matches!(Entry::all(frame.body()).last(), Some(Ok(Entry::Close)))
+}
+
+/// A checkpoint at the beginning says nothing that the one in front of the copy doesn't.
+fn without_leading_checkpoints(body: &[u8]) -> &[u8] {
+    let mut entries = Entry::all(body);
+    let mut skipped = 0;
+    while let Some(Ok(Entry::Checkpoint(checkpoint))) = entries.next() {
+        let mut encoded = Vec::new();
+        Entry::Checkpoint(checkpoint).put(&mut encoded);
+        skipped += encoded.len();
+    }
+    &body[skipped..]
+}
+
+fn contradiction(path: &Path, frame: &Frame, detail: &dyn std::fmt::Display) -> OpenError {
+    OpenError::Contradiction {
+        path: path.to_owned(),
+        offset: frame.offset,
+        detail: detail.to_string(),
+    }
+}

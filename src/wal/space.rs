@@ -1,0 +1,313 @@
+//! Space: the writer's segments ahead and behind. Rolling to the next one, making spares, writing the
+//! ids of closed segments, and trimming what is in the lake.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::entry::{Checkpoint, Entry};
+use super::helper::{Done, Task};
+use super::ids;
+use super::layout::{FIRST_FRAME, SegmentHeader, ids_path, next_block, segment_path};
+use super::recover::{ReplayRange, replay};
+use super::request::WriteError;
+use super::segment::{Segment, Spare};
+use super::state::State;
+use super::writer::{NextSpare, SLACK, Writer};
+use crate::clock::Now;
+use crate::files::{Files, remove_if_there};
+
+/// How long to wait before a spare is tried again.
+const SPARE_RETRY: Duration = Duration::from_secs(1);
+/// Segments whose ids may wait to be written before the writer writes them itself.
+const MAX_UNWRITTEN_IDS: usize = 4;
+
+/// Whether an error says that there is no space left.
+pub fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
+}
+
+impl<F: Files> Writer<F> {
+    /// Moves on to the next segment; `false` if there is no room for it.
+    ///
+    /// Requests may use the spare only while another one may be made after it: the last one is kept
+    /// for seals, commits and trims, since only shipping frees space.
+    pub(super) fn roll(
+        &mut self,
+        need: usize,
+        internal: bool,
+        now: Now,
+    ) -> Result<bool, WriteError> {
+        let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64);
+        let bytes = self.settings.segment_bytes.max(need);
+        let segments: u64 = self.segments.values().sum();
+        let ids: u64 = self.id_files.values().sum();
+        let with_next_spare = segments + ids + bytes + self.settings.segment_bytes;
+        if !internal && with_next_spare > self.settings.max_bytes {
+            return Ok(false);
+        }
+        let Some(spare) = self.take_spare(bytes, now) else {
+            return Ok(false);
+        };
+        let previous_number = self.settle_segment();
+        let header = SegmentHeader {
+            number: previous_number + 1,
+            id: self.ids.next()?,
+            bytes: spare.bytes,
+            node: self.node,
+            previous: self.durable_end(),
+            created_at: now.wall,
+        };
+        self.segments.insert(header.number, spare.bytes);
+        self.segment = Segment::new(spare, &self.dir, header);
+        self.segment_failed = false;
+        self.building
+            .frame
+            .put(&Entry::Checkpoint(self.state.checkpoint()));
+        self.request_spare();
+        Ok(true)
+    }
+
+    /// Ends the current segment; returns the number of the last one that is durable.
+    fn settle_segment(&mut self) -> u64 {
+        let number = self.segment.header().number;
+        if self.segment.is_named() {
+            let ids = std::mem::take(&mut self.active_ids);
+            self.unwritten_ids.push_back((number, ids));
+            self.write_ids();
+            return number;
+        }
+        // It never had a frame, so it never was: its number goes to the next one.
+        if let Some(temporary) = self.segment.temporary()
+            && let Err(error) = remove_if_there(&self.files, temporary)
+        {
+            tracing::warn!(%error, "failed to remove a segment without frames");
+        }
+        self.segments.remove(&number);
+        number - 1
+    }
+
+    fn durable_end(&self) -> super::layout::SegmentEnd {
+        if self.segment.is_named() {
+            self.segment.end()
+        } else {
+            self.segment.header().previous
+        }
+    }
+
+    fn take_spare(&mut self, bytes: u64, now: Now) -> Option<Spare<F>> {
+        while matches!(self.spare, NextSpare::Preparing) {
+            match self.helper.wait() {
+                Some(done) => self.take_result(done, now),
+                None => self.spare = NextSpare::None,
+            }
+        }
+        match std::mem::replace(&mut self.spare, NextSpare::None) {
+            NextSpare::Ready(spare) if spare.bytes >= bytes => return Some(spare),
+            // Too small for this request; it serves later.
+            NextSpare::Ready(spare) => self.spare = NextSpare::Ready(spare),
+            NextSpare::Failed(at) if now.mono.saturating_sub(at) < SPARE_RETRY => {
+                self.spare = NextSpare::Failed(at);
+                return None;
+            }
+            NextSpare::None | NextSpare::Preparing | NextSpare::Failed(_) => {}
+        }
+        let path = self.spare_path();
+        match Spare::prepare(&self.files, &path, bytes) {
+            Ok(spare) => Some(spare),
+            Err(error) => {
+                tracing::warn!(%error, "failed to make the next segment; trying again in a second");
+                if !matches!(self.spare, NextSpare::Ready(_)) {
+                    self.spare = NextSpare::Failed(now.mono);
+                }
+                None
+            }
+        }
+    }
+
+    fn spare_path(&mut self) -> PathBuf {
+        self.spares_made += 1;
+        self.dir.join(format!("spare-{}.tmp", self.spares_made))
+    }
+
+    pub(super) fn request_spare(&mut self) {
+        if !matches!(self.spare, NextSpare::None | NextSpare::Failed(_)) {
+            return;
+        }
+        let path = self.spare_path();
+        let task = Task::Spare(path, self.settings.segment_bytes);
+        if self.helper.start(task).is_ok() {
+            self.spare = NextSpare::Preparing;
+        }
+    }
+
+    /// Takes what the helper has done, and asks again for what failed.
+    pub(super) fn take_results(&mut self, now: Now) {
+        while let Some(done) = self.helper.poll() {
+            self.take_result(done, now);
+        }
+        if let NextSpare::Failed(at) = self.spare
+            && now.mono.saturating_sub(at) >= SPARE_RETRY
+        {
+            self.request_spare();
+        }
+        if self.ids_retry_at <= now.mono {
+            self.write_ids();
+        }
+    }
+
+    fn take_result(&mut self, done: Done<F>, now: Now) {
+        match done {
+            Done::Spare(Ok(spare)) => self.spare = NextSpare::Ready(spare),
+            Done::Spare(Err(error)) => {
+                tracing::warn!(%error, "failed to make the next segment; trying again in a second");
+                self.spare = NextSpare::Failed(now.mono);
+            }
+            Done::Ids(segment, _, Ok(bytes)) => {
+                self.id_files.insert(segment, bytes);
+            }
+            Done::Ids(segment, ids, Err(error)) => {
+                tracing::warn!(%error, segment, "failed to write the ids of a closed segment");
+                self.unwritten_ids.push_back((segment, ids));
+                self.ids_retry_at = now.mono + SPARE_RETRY;
+                if is_out_of_space(&error) {
+                    self.give_up_spare();
+                }
+            }
+        }
+    }
+
+    /// A trim frees more than the spare takes, but it needs the ids on disk first.
+    fn give_up_spare(&mut self) {
+        if let NextSpare::Ready(spare) = &self.spare {
+            if let Err(error) = remove_if_there(&self.files, &spare.path) {
+                tracing::warn!(%error, "failed to remove a spare segment");
+            }
+            self.spare = NextSpare::None;
+        }
+    }
+
+    pub(super) fn write_ids(&mut self) {
+        while let Some((segment, ids)) = self.unwritten_ids.pop_front() {
+            match self.helper.start(Task::Ids(segment, ids)) {
+                Ok(()) => {}
+                Err(Task::Ids(segment, mut ids))
+                    if self.unwritten_ids.len() >= MAX_UNWRITTEN_IDS =>
+                {
+                    // The helper is far behind; waiting for the disk here keeps memory bounded.
+                    match ids::write(&self.files, &self.dir, segment, &mut ids) {
+                        Ok(bytes) => drop(self.id_files.insert(segment, bytes)),
+                        Err(error) => {
+                            tracing::warn!(%error, segment, "failed to write ids of a segment");
+                            self.unwritten_ids.push_front((segment, ids));
+                            return;
+                        }
+                    }
+                }
+                Err(Task::Ids(segment, ids)) => {
+                    self.unwritten_ids.push_front((segment, ids));
+                    return;
+                }
+                Err(Task::Spare(..)) => return,
+            }
+        }
+    }
+
+    /// Notes in the frame which segments and id files are no longer needed. They are removed once the
+    /// note is durable.
+    pub(super) fn note_trim(&mut self) {
+        let current = self.segment.header().number;
+        let needed = self
+            .state
+            .oldest_uncommitted()
+            .unwrap_or(current)
+            .min(current);
+        let mut oldest_segment = self.state.oldest_segment;
+        while oldest_segment < needed && self.id_files.contains_key(&oldest_segment) {
+            oldest_segment += 1;
+        }
+        let oldest_ids = self.oldest_ids_within_bound(oldest_segment);
+        let unchanged =
+            oldest_segment == self.state.oldest_segment && oldest_ids == self.state.oldest_ids;
+        if unchanged || !self.may_note() {
+            return;
+        }
+        let checkpoint = Checkpoint {
+            oldest_segment,
+            oldest_ids,
+            ..self.state.checkpoint()
+        };
+        self.state.oldest_segment = oldest_segment;
+        self.state.oldest_ids = oldest_ids;
+        self.building.frame.put(&Entry::Checkpoint(checkpoint));
+        self.building.trimmed = true;
+    }
+
+    /// A frame that is under way takes the note along; otherwise the current segment must have room.
+    fn may_note(&self) -> bool {
+        let taken = self.building.frame.len() + SLACK;
+        !self.segment_failed && self.void_debt.is_none() && taken as u64 <= self.segment.room()
+    }
+
+    fn oldest_ids_within_bound(&self, oldest_segment: u64) -> u64 {
+        let mut kept: u64 = self
+            .id_files
+            .values()
+            .map(|bytes| ids::count_of(*bytes))
+            .sum();
+        let mut oldest = self.state.oldest_ids;
+        for (segment, bytes) in self.id_files.range(..oldest_segment) {
+            if kept <= self.settings.max_ids {
+                break;
+            }
+            kept -= ids::count_of(*bytes);
+            oldest = segment + 1;
+        }
+        oldest
+    }
+
+    /// Removes files that a durable checkpoint has let go. What stays behind after a crash is removed
+    /// by recovery.
+    pub(super) fn remove_trimmed(&mut self) {
+        let segments = self.segments.split_off(&self.state.oldest_segment);
+        for number in std::mem::replace(&mut self.segments, segments).into_keys() {
+            self.remove_file(segment_path(&self.dir, number));
+        }
+        let id_files = self.id_files.split_off(&self.state.oldest_ids);
+        for number in std::mem::replace(&mut self.id_files, id_files).into_keys() {
+            self.remove_file(ids_path(&self.dir, number));
+        }
+    }
+
+    fn remove_file(&self, path: PathBuf) {
+        if let Err(error) = remove_if_there(&self.files, &path) {
+            let path = path.display();
+            tracing::warn!(%error, %path, "failed to remove a file that is no longer needed");
+        }
+    }
+
+    /// Projects the durable part of the log anew, after a frame that failed.
+    pub(super) fn reload(&mut self) -> Result<(), WriteError> {
+        let mut state = State::new(*self.state.batches.limits());
+        let end = self.durable_end();
+        let number = self.segment.header().number;
+        let last = if self.segment.is_named() {
+            number
+        } else {
+            number - 1
+        };
+        let first = self.segments.keys().next().copied().unwrap_or(last);
+        let range = ReplayRange {
+            first,
+            last,
+            end,
+            now: self.clock.now().mono,
+        };
+        replay(&self.files, &self.dir, range, &mut state)?;
+        self.state = state;
+        Ok(())
+    }
+}

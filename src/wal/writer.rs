@@ -1,0 +1,601 @@
+//! The writer: the one owner of the log's file, its LSNs, its dedup index and its batches.
+//!
+//! A plain synchronous struct. [`Writer::turn`] takes what waits, writes it as one frame, syncs once,
+//! and only then gives the answers; so nothing is answered that is not durable, and no lock is needed.
+//! What a frame does to the state is done by the same functions that recovery calls.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::dedup::{Dedup, Known};
+use super::entry::{Counts, Entry};
+use super::frame::{FrameBuilder, ROW_OVERHEAD, Section, row_bytes};
+use super::helper::Helper;
+use super::ids::SegmentIds;
+use super::layout::{BLOCK, FRAME_HEADER, FrameHeader, MAX_FRAME};
+use super::request::{Append, AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
+use super::segment::{Segment, Spare};
+use super::space::is_out_of_space;
+use super::state::{SealAt, State};
+use crate::batch::{Place, SealReason};
+use crate::clock::{Clock, Micros, Now};
+use crate::files::Files;
+use crate::ids::{Ids, NodeId};
+use crate::record::{Identity, Lsn, Origin, RowKind};
+
+/// A frame takes no further request once it has so many bytes.
+const GROUP_BYTES: usize = 4 << 20;
+/// Room for the entries that may go into any frame: void note, trim, counts.
+pub(super) const SLACK: usize = 1024;
+/// Most that a quarantine row of a conflicting event adds to twice the event.
+const CONFLICT_OVERHEAD: usize = 640;
+
+/// A spare for the next segment.
+pub(super) enum NextSpare<F: Files> {
+    /// Not asked for.
+    None,
+    /// The helper makes it.
+    Preparing,
+    /// Here.
+    Ready(Spare<F>),
+    /// It could not be made, at that time.
+    Failed(Duration),
+}
+
+/// Room for something in the current frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Yes,
+    NextFrame,
+    Never,
+}
+
+/// The owner of a log.
+pub struct Writer<F: Files> {
+    pub(super) files: F,
+    pub(super) dir: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) clock: Clock,
+    pub(super) ids: Ids,
+    pub(super) node: NodeId,
+    pub(super) state: State,
+    pub(super) dedup: Dedup,
+    pub(super) segment: Segment<F>,
+    pub(super) helper: Helper<F>,
+    pub(super) spare: NextSpare<F>,
+    pub(super) spares_made: u64,
+    /// Sizes of the segments that exist.
+    pub(super) segments: BTreeMap<u64, u64>,
+    /// Sizes of the id files that exist.
+    pub(super) id_files: BTreeMap<u64, u64>,
+    /// Identities in the current segment.
+    pub(super) active_ids: SegmentIds,
+    /// Identities of closed segments that no file holds yet, and whether the helper has them.
+    pub(super) unwritten_ids: VecDeque<(u64, SegmentIds)>,
+    /// When, on the monotonic clock, writing them is tried again.
+    pub(super) ids_retry_at: Duration,
+    /// After a failed sync nothing more may go into the current segment.
+    pub(super) segment_failed: bool,
+    /// LSNs of a failed frame, to be noted in the next one.
+    pub(super) void_debt: Option<(Lsn, u64)>,
+    pub(super) watermark: Micros,
+    pub(super) closed: bool,
+    pub(super) building: Building,
+}
+
+/// The frame under construction, and what must be undone or done once it failed or is durable.
+pub(super) struct Building {
+    pub(super) frame: FrameBuilder,
+    sections: Vec<Section>,
+    /// Bytes in the sections.
+    pending_bytes: usize,
+    counts: Counts,
+    inserted: Vec<Identity>,
+    sealed: Vec<(u64, SealAt)>,
+    reasons: Vec<SealReason>,
+    watermark: Option<Micros>,
+    scratch: Vec<u8>,
+    pub(super) trimmed: bool,
+}
+
+impl Building {
+    pub(super) fn new(first_lsn: Lsn) -> Self {
+        Self {
+            frame: FrameBuilder::new(first_lsn),
+            sections: Vec::new(),
+            pending_bytes: 0,
+            counts: Counts::default(),
+            inserted: Vec::new(),
+            sealed: Vec::new(),
+            reasons: Vec::new(),
+            watermark: None,
+            scratch: Vec::new(),
+            trimmed: false,
+        }
+    }
+
+    fn restart(&mut self, first_lsn: Lsn) {
+        self.frame.restart(first_lsn);
+        self.sections.iter_mut().for_each(Section::clear);
+        self.pending_bytes = 0;
+        self.counts = Counts::default();
+        self.inserted.clear();
+        self.sealed.clear();
+        self.reasons.clear();
+        self.watermark = None;
+        self.trimmed = false;
+    }
+}
+
+impl<F: Files> Writer<F> {
+    /// The projection of the log.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whose log it is.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Bytes of segments, spares and id files.
+    pub fn used_bytes(&self) -> u64 {
+        let spare = match &self.spare {
+            NextSpare::Ready(spare) => spare.bytes,
+            NextSpare::Preparing => self.settings.segment_bytes,
+            NextSpare::None | NextSpare::Failed(_) => 0,
+        };
+        self.segments.values().sum::<u64>() + self.id_files.values().sum::<u64>() + spare
+    }
+
+    /// The time from which on duplicates are recognised; `None` while none was forgotten.
+    pub fn duplicates_known_since(&self) -> Option<Micros> {
+        self.dedup.known_since()
+    }
+
+    /// No request with an earlier `received_at` is taken any more.
+    pub fn watermark(&self) -> Micros {
+        self.watermark
+    }
+
+    /// When a batch will be due next, on the monotonic clock.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.state.batches.next_due(self.state.sealed.len())
+    }
+
+    /// Takes what waits, as far as it fits into one frame, makes it durable, and answers.
+    ///
+    /// Jobs that don't fit stay in the queue for the next turn. With an empty queue it seals what is
+    /// due. After a fatal error every further turn refuses everything.
+    pub fn turn<T>(&mut self, jobs: &mut VecDeque<(Request, T)>) -> Turn<T> {
+        let now = self.clock.now();
+        self.take_results(now);
+        self.building.restart(self.state.next_lsn);
+        let mut replies = Vec::new();
+        let built = self.build(jobs, &mut replies, now);
+        let outcome = built.and_then(|()| self.finish(now));
+        let mut turn = Turn {
+            replies,
+            sealed: Vec::new(),
+            reasons: Vec::new(),
+            rows: self.building.frame.rows,
+            sync: Duration::ZERO,
+            fatal: None,
+        };
+        match outcome {
+            Ok(sync) => {
+                turn.sync = sync;
+                turn.sealed = std::mem::take(&mut self.building.sealed);
+                turn.reasons = std::mem::take(&mut self.building.reasons);
+            }
+            Err(error) => {
+                turn.rows = 0;
+                let message: Arc<str> = error.to_string().into();
+                for (_, reply) in turn.replies.iter_mut().filter(|(_, reply)| reply.is_ok()) {
+                    *reply = Err(AppendError::Storage(Arc::clone(&message)));
+                }
+                turn.fatal = self.after_failure(error).err();
+            }
+        }
+        self.state.batches.forget_empty();
+        turn
+    }
+
+    /// Notes that nothing is in flight, if that is not noted already: on a clean stop, and after a
+    /// second of idleness. It narrows what a torn tail can explain later.
+    pub fn close(&mut self) -> Result<(), WriteError> {
+        if self.closed {
+            return Ok(());
+        }
+        let now = self.clock.now();
+        self.take_results(now);
+        self.building.restart(self.state.next_lsn);
+        if self.room_for(SLACK, true, now)? != Room::Yes {
+            return Ok(());
+        }
+        self.building.frame.put(&Entry::Close);
+        match self.finish(now) {
+            Ok(_) => {
+                self.closed = true;
+                Ok(())
+            }
+            Err(error) => self.after_failure(error),
+        }
+    }
+
+    fn build<T>(
+        &mut self,
+        jobs: &mut VecDeque<(Request, T)>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) -> Result<(), WriteError> {
+        self.seal_due(now)?;
+        while let Some((request, _)) = jobs.front() {
+            let (cost, internal) = match request {
+                Request::Append(append) => (self.cost_of(append), false),
+                Request::Commit(_) | Request::Flush => (SLACK, true),
+            };
+            let refusal = self.refusal_of(request, cost);
+            let room = match refusal {
+                None => self.room_for(cost, internal, now)?,
+                Some(_) => Room::Never,
+            };
+            if room == Room::NextFrame {
+                break;
+            }
+            let Some((request, ticket)) = jobs.pop_front() else {
+                break;
+            };
+            let reply = match (room, refusal) {
+                (Room::Yes, _) => self.perform(&request, now)?,
+                (_, refusal) => Err(refusal.unwrap_or(AppendError::Full)),
+            };
+            replies.push((ticket, reply));
+        }
+        self.seal_for_room(now)?;
+        self.note_trim();
+        Ok(())
+    }
+
+    fn refusal_of(&self, request: &Request, cost: usize) -> Option<AppendError> {
+        let Request::Append(append) = request else {
+            return None;
+        };
+        let max_bytes = MAX_FRAME - FRAME_HEADER - 2 * SLACK;
+        if cost > max_bytes {
+            return Some(AppendError::TooLarge {
+                bytes: cost,
+                max_bytes,
+            });
+        }
+        (append.origin.received_at < self.watermark).then_some(AppendError::Late)
+    }
+
+    fn perform(&mut self, request: &Request, now: Now) -> Result<Reply, WriteError> {
+        self.closed = false;
+        match request {
+            Request::Append(append) => self.append(append, now).map(Ok),
+            Request::Commit(commit) => {
+                self.state.add_commit(commit)?;
+                self.building.frame.put(&Entry::Commit(*commit));
+                Ok(Ok(Appended::default()))
+            }
+            Request::Flush => {
+                self.flush_sections(now);
+                for slot in self.state.batches.reaching_back_to(u64::MAX) {
+                    if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+                        break;
+                    }
+                    self.seal(slot, SealReason::Flush, now)?;
+                }
+                Ok(Ok(Appended::default()))
+            }
+        }
+    }
+
+    fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
+        let slots: Vec<usize> = {
+            let partitions = append.rows.partitions.iter();
+            partitions
+                .map(|partition| self.state.batches.slot(partition))
+                .collect()
+        };
+        let mut appended = Appended::default();
+        self.building.counts.received += append.dropped;
+        self.building.counts.dropped += append.dropped;
+        for (row, bytes) in append.rows.iter() {
+            let slot = slots[row.partition as usize];
+            let received_at = append.origin.received_at;
+            match row.kind {
+                RowKind::Record(identity) => {
+                    self.building.counts.received += 1;
+                    match self.dedup.insert(identity) {
+                        Known::New => {
+                            self.building.inserted.push(identity);
+                            self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                            appended.accepted += 1;
+                        }
+                        Known::Duplicate => {
+                            self.building.counts.duplicate += 1;
+                            appended.duplicates += 1;
+                        }
+                        Known::Conflict => {
+                            self.push_conflict(&append.origin, bytes, now)?;
+                            appended.conflicts += 1;
+                            appended.quarantined += 1;
+                        }
+                    }
+                }
+                RowKind::Quarantined => {
+                    self.building.counts.received += 1;
+                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                    appended.quarantined += 1;
+                }
+                RowKind::Refused => {
+                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                }
+            }
+        }
+        Ok(appended)
+    }
+
+    fn push_conflict(&mut self, origin: &Origin, row: &[u8], now: Now) -> Result<(), WriteError> {
+        let partition = (self.settings.conflict_partition)(origin);
+        let slot = self.state.batches.slot(&partition);
+        let mut scratch = std::mem::take(&mut self.building.scratch);
+        scratch.clear();
+        let lsn_at = (self.settings.conflict_row)(origin, row, &mut scratch);
+        let received_at = origin.received_at;
+        let pushed = self.push_row(
+            slot,
+            RowKind::Quarantined,
+            lsn_at,
+            &scratch,
+            received_at,
+            now,
+        );
+        self.building.scratch = scratch;
+        pushed
+    }
+
+    /// Adds a row to its partition's section, and seals the batch first if the row is one too many.
+    fn push_row(
+        &mut self,
+        slot: usize,
+        kind: RowKind,
+        lsn_at: u32,
+        row: &[u8],
+        received_at: Micros,
+        now: Now,
+    ) -> Result<(), WriteError> {
+        if self.building.sections.len() <= slot {
+            self.building
+                .sections
+                .resize_with(slot + 1, Section::default);
+        }
+        let pending = self.building.sections[slot].sums;
+        if let Some(reason) = self.state.batches.overflows(slot, &pending, row_bytes(row)) {
+            self.flush_sections(now);
+            self.seal(slot, reason, now)?;
+        }
+        self.building.sections[slot].push(kind, lsn_at, row, received_at);
+        self.building.pending_bytes += row.len() + ROW_OVERHEAD;
+        Ok(())
+    }
+
+    /// Turns the sections into entries, which gives their rows LSNs, and the counts beside them: so
+    /// the totals are right wherever a seal stands.
+    fn flush_sections(&mut self, now: Now) {
+        let building = &mut self.building;
+        for (slot, section) in building.sections.iter_mut().enumerate() {
+            if section.sums.count == 0 {
+                continue;
+            }
+            let partition = self.state.batches.get(slot).partition.clone();
+            let at = building.frame.put_section(&partition, section);
+            let place = Place {
+                segment: self.segment.header().number,
+                block: self.segment.end().offset / BLOCK,
+                at,
+                bytes: section.payload_bytes(),
+                rows: section.sums.count,
+                first_lsn: self.state.next_lsn,
+            };
+            let (sums, counts) = (&section.sums, &section.counts);
+            self.state
+                .add_rows(slot, &place, sums, counts, section.received, now.mono);
+            section.clear();
+        }
+        building.pending_bytes = 0;
+        if building.counts != Counts::default() {
+            building.frame.put(&Entry::Counts(building.counts));
+            self.state.add_counts(&building.counts);
+            building.counts = Counts::default();
+        }
+    }
+
+    fn seal(&mut self, slot: usize, reason: SealReason, now: Now) -> Result<(), WriteError> {
+        self.flush_sections(now);
+        let mut seal = self.state.seal_of(slot);
+        let settings = &self.settings;
+        seal.nonce = self.ids.next_u128()?;
+        seal.key =
+            (settings.object_key)(&seal.partition, self.node, seal.first_lsn, &settings.format);
+        seal.format.clone_from(&settings.format);
+        seal.lake.clone_from(&settings.lake);
+        let at = SealAt {
+            segment: self.segment.header().number,
+            block: self.segment.end().offset / BLOCK,
+        };
+        self.state.add_seal(&seal, at)?;
+        self.building.watermark = Some(seal.as_of.watermark);
+        self.building.sealed.push((seal.number, at));
+        self.building.reasons.push(reason);
+        self.building.frame.put(&Entry::Seal(Box::new(seal)));
+        self.closed = false;
+        Ok(())
+    }
+
+    fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
+        for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
+            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+                break;
+            }
+            self.seal(slot, reason, now)?;
+        }
+        Ok(())
+    }
+
+    /// When the log fills up, the batches that keep its oldest segment are sealed before their time.
+    fn seal_for_room(&mut self, now: Now) -> Result<(), WriteError> {
+        let filling = self.used_bytes() + 2 * self.settings.segment_bytes > self.settings.max_bytes;
+        let waiting = self.state.sealed.len() >= self.settings.limits.max_waiting_seals;
+        let Some(oldest) = self.state.oldest_uncommitted() else {
+            return Ok(());
+        };
+        if !filling || waiting || oldest == self.segment.header().number {
+            return Ok(());
+        }
+        for slot in self.state.batches.reaching_back_to(oldest) {
+            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+                break;
+            }
+            self.seal(slot, SealReason::Room, now)?;
+        }
+        Ok(())
+    }
+
+    fn seal_cost(&self, slot: usize) -> usize {
+        let batch = self.state.batches.get(slot);
+        let texts = 3 * batch.partition.len() + self.settings.lake.len();
+        SLACK + texts + batch.places.as_bytes().len()
+    }
+
+    /// An upper bound of what a request adds to a frame.
+    fn cost_of(&self, append: &Append) -> usize {
+        let rows = append.rows.rows.len();
+        let records = append
+            .rows
+            .rows
+            .iter()
+            .any(|row| matches!(row.kind, RowKind::Record(_)));
+        let bytes = append.rows.bytes.len();
+        // Any record may turn out to conflict with a known one, and is then kept escaped.
+        let as_rows = bytes + rows * ROW_OVERHEAD;
+        let as_conflicts = if records {
+            2 * bytes + rows * CONFLICT_OVERHEAD
+        } else {
+            as_rows
+        };
+        let limits = self.state.batches.limits();
+        let overflows = rows as u64 / limits.max_records.max(1)
+            + bytes as u64 / limits.max_bytes.max(1)
+            + append.rows.partitions.len() as u64
+            + 1;
+        let slots = append.rows.partitions.iter();
+        let places: usize = slots
+            .map(|partition| self.state.batches.place_bytes(partition) + 2 * partition.len())
+            .sum();
+        let seals = usize::try_from(overflows)
+            .unwrap_or(usize::MAX)
+            .saturating_mul(SLACK);
+        SLACK
+            .saturating_add(as_conflicts)
+            .saturating_add(places)
+            .saturating_add(seals)
+    }
+
+    /// Finds room for so many bytes, in a new segment if need be.
+    fn room_for(&mut self, cost: usize, internal: bool, now: Now) -> Result<Room, WriteError> {
+        let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
+        let fits = !self.segment_failed
+            && taken + cost <= MAX_FRAME
+            && (taken + cost) as u64 <= self.segment.room();
+        let empty = self.building.frame.is_empty() && self.building.pending_bytes == 0;
+        if fits && (empty || internal || taken + cost <= GROUP_BYTES) {
+            self.pay_void_debt()?;
+            return Ok(Room::Yes);
+        }
+        if !empty {
+            return Ok(Room::NextFrame);
+        }
+        if self.roll(cost, internal, now)? {
+            self.pay_void_debt()?;
+            return Ok(Room::Yes);
+        }
+        Ok(if internal {
+            Room::NextFrame
+        } else {
+            Room::Never
+        })
+    }
+
+    fn pay_void_debt(&mut self) -> Result<(), WriteError> {
+        if let Some((first, count)) = self.void_debt.take() {
+            self.state.add_void(first, count)?;
+            self.building.frame.put(&Entry::Void { first, count });
+            self.building.frame.first_lsn = self.state.next_lsn;
+        }
+        Ok(())
+    }
+
+    /// Writes the frame and makes it durable; then does what had to wait for it.
+    fn finish(&mut self, now: Now) -> Result<Duration, WriteError> {
+        self.flush_sections(now);
+        if self.building.frame.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        let header = FrameHeader {
+            crc: 0,
+            segment_id: 0,
+            number: 0,
+            body_bytes: 0,
+            previous_crc: 0,
+            first_lsn: self.building.frame.first_lsn,
+            rows: self.building.frame.rows,
+            written_at: now.wall,
+        };
+        let before = self.clock.now().mono;
+        self.segment
+            .append(&self.files, header, self.building.frame.bytes_mut())?;
+        let sync = self.clock.now().mono.saturating_sub(before);
+        self.active_ids
+            .identities
+            .append(&mut self.building.inserted);
+        self.active_ids.newest_received = self.state.newest_received;
+        self.dedup.mark(self.state.newest_received);
+        self.watermark = self
+            .watermark
+            .max(self.building.watermark.unwrap_or(self.watermark));
+        if self.building.trimmed {
+            self.remove_trimmed();
+        }
+        Ok(sync)
+    }
+
+    /// Takes back what the failed frame did. Only a full disk can be survived.
+    fn after_failure(&mut self, error: WriteError) -> Result<(), WriteError> {
+        for identity in self.building.inserted.drain(..) {
+            self.dedup.remove(identity);
+        }
+        let WriteError::Io(io) = &error else {
+            return Err(error);
+        };
+        if !is_out_of_space(io) {
+            return Err(error);
+        }
+        tracing::error!(error = %io, "no space for the write-ahead log; refusing requests");
+        self.segment_failed = true;
+        let owed_already = self
+            .void_debt
+            .take()
+            .map_or(0, |(first, count)| first.0 + count);
+        let given_out = owed_already.max(self.state.next_lsn.0);
+        self.reload()?;
+        let next = self.state.next_lsn;
+        self.void_debt = (given_out > next.0).then(|| (next, given_out - next.0));
+        Ok(())
+    }
+}
