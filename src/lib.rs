@@ -3,6 +3,8 @@
 pub mod contract;
 pub mod quarantine;
 
+pub mod upstream;
+
 pub mod clock;
 pub mod ids;
 pub mod record;
