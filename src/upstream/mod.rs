@@ -14,6 +14,8 @@ mod population;
 mod push;
 mod sent;
 mod service;
+#[cfg(test)]
+mod tests;
 
 pub use options::{Options, OptionsError};
 pub use sent::Sent;
