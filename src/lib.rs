@@ -5,6 +5,8 @@ pub mod quarantine;
 pub mod wal;
 pub mod batch;
 
+pub mod upstream;
+
 pub mod clock;
 pub mod files;
 pub mod ids;

@@ -1,0 +1,169 @@
+//! Counters of what the generator sent and what it was answered.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What was sent and what became of it, at one moment.
+///
+/// While the generator rests or has stopped, `events` equals [`Sent::accounted`]; while a push is
+/// under way, its events are in `events` alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+pub struct Sent {
+    /// Requests, each once however often it was retried.
+    pub requests: u64,
+    /// Events in them, repeats included.
+    pub events: u64,
+    /// Events that the receiver says are newly stored.
+    pub accepted: u64,
+    /// Events that the receiver dropped by rule.
+    pub dropped: u64,
+    /// Events that the receiver knew already.
+    pub duplicates: u64,
+    /// Events that the receiver put into its quarantine.
+    pub quarantined: u64,
+    /// Events of requests that were refused for good, which is mostly a 4xx.
+    pub refused: u64,
+    /// Events of requests without an answer that accounts for them before the generator stopped.
+    pub unanswered: u64,
+    /// Attempts after the first.
+    pub retries: u64,
+}
+
+impl Sent {
+    /// The events of which it is known what became of them, or that nobody will know.
+    pub fn accounted(&self) -> u64 {
+        let answered = self.accepted + self.dropped + self.duplicates + self.quarantined;
+        answered + self.refused + self.unanswered
+    }
+}
+
+/// What an answer says became of a request's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub(super) struct Tally {
+    accepted: u64,
+    dropped: u64,
+    duplicates: u64,
+    #[serde(default)]
+    quarantined: u64,
+}
+
+impl Tally {
+    /// All classes together; `None` for an answer that is nonsense.
+    fn total(&self) -> Option<u64> {
+        let stored_or_dropped = self.accepted.checked_add(self.dropped)?;
+        let known = self.duplicates.checked_add(self.quarantined)?;
+        stored_or_dropped.checked_add(known)
+    }
+}
+
+/// How a request ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// 2xx, with numbers.
+    Counted(Tally),
+    /// A final answer that is no success.
+    Refused,
+    /// No answer in time, or a 2xx that does not say what became of the events.
+    Unanswered,
+}
+
+/// The counters that the generator's task writes and everybody may read.
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    requests: AtomicU64,
+    events: AtomicU64,
+    accepted: AtomicU64,
+    dropped: AtomicU64,
+    duplicates: AtomicU64,
+    quarantined: AtomicU64,
+    refused: AtomicU64,
+    unanswered: AtomicU64,
+    retries: AtomicU64,
+}
+
+impl Counters {
+    /// A request of so many events is about to be sent for the first time.
+    pub(super) fn begin(&self, events: u32) {
+        add(&self.requests, 1);
+        add(&self.events, u64::from(events));
+    }
+
+    /// The request under way is sent once more.
+    pub(super) fn retry(&self) {
+        add(&self.retries, 1);
+    }
+
+    /// The request under way, of so many events, has ended. A tally that does not add up to the
+    /// events is not believed: it returns false and counts them as unanswered.
+    pub(super) fn end(&self, events: u32, outcome: Outcome) -> bool {
+        let events = u64::from(events);
+        match outcome {
+            Outcome::Counted(tally) if tally.total() == Some(events) => {
+                add(&self.accepted, tally.accepted);
+                add(&self.dropped, tally.dropped);
+                add(&self.duplicates, tally.duplicates);
+                add(&self.quarantined, tally.quarantined);
+            }
+            Outcome::Counted(_) => {
+                add(&self.unanswered, events);
+                return false;
+            }
+            Outcome::Refused => add(&self.refused, events),
+            Outcome::Unanswered => add(&self.unanswered, events),
+        }
+        true
+    }
+
+    /// The counters as they are now.
+    pub(super) fn snapshot(&self) -> Sent {
+        let get = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Sent {
+            requests: get(&self.requests),
+            events: get(&self.events),
+            accepted: get(&self.accepted),
+            dropped: get(&self.dropped),
+            duplicates: get(&self.duplicates),
+            quarantined: get(&self.quarantined),
+            refused: get(&self.refused),
+            unanswered: get(&self.unanswered),
+            retries: get(&self.retries),
+        }
+    }
+}
+
+fn add(counter: &AtomicU64, more: u64) {
+    counter.fetch_add(more, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_accounts_for_its_events() {
+        let tally = Tally {
+            accepted: 4,
+            dropped: 1,
+            duplicates: 1,
+            quarantined: 1,
+        };
+        let nonsense = Tally {
+            accepted: u64::MAX,
+            ..tally
+        };
+        let counters = Counters::default();
+        let outcomes = [
+            (Outcome::Counted(tally), true),
+            (Outcome::Counted(nonsense), false),
+            (Outcome::Refused, true),
+            (Outcome::Unanswered, true),
+        ];
+        for (outcome, believed) in outcomes {
+            counters.begin(7);
+            assert_eq!(counters.end(7, outcome), believed);
+        }
+        let sent = counters.snapshot();
+        assert_eq!((sent.requests, sent.events), (4, 28));
+        assert_eq!((sent.accepted, sent.refused, sent.unanswered), (4, 7, 14));
+        assert_eq!(sent.events, sent.accounted());
+    }
+}
