@@ -4,6 +4,9 @@ pub mod contract;
 pub mod quarantine;
 pub mod wal;
 pub mod batch;
+pub mod encode;
+pub mod lake;
+pub mod commit;
 
 pub mod upstream;
 

@@ -58,7 +58,7 @@ fn every_entry_round_trips() {
         },
         count: 2,
         payload: &payload,
-        payload_at: 41,
+        payload_at: 40,
     };
     let entries = [
         Entry::Rows(rows),

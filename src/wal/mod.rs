@@ -7,7 +7,8 @@
 //!
 //! In the order of reading: [`layout`] (bytes), [`entry`] (what a frame holds), [`frame`] and
 //! [`segment`] (building and writing), [`read`] (what counts), [`state`] (what it means), [`dedup`] and
-//! [`ids`], [`writer`] with [`space`] (the one owner), [`recover`] (from files to a writer), [`log`] (the
+//! [`ids`], [`writer`] with [`space`] (the one owner), [`recover`] (from files to a writer), [`rows`] (reading a
+//! batch back), [`log`] (the
 //! thread, and the handle that everybody else holds), [`inspect`] (looking in from outside).
 //!
 //! What came before: other logs recycle files, keep positions in a side file, retry a failed sync, or
@@ -28,3 +29,4 @@ pub mod space;
 pub mod helper;
 pub mod node;
 pub mod recover;
+pub mod rows;

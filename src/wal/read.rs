@@ -239,7 +239,7 @@ impl<H: File> SegmentReader<H> {
     }
 
     /// The frame that begins at an offset, if its checksum is right.
-    fn frame_at(&self, offset: u64) -> Result<Option<Frame>, ReadError> {
+    pub fn frame_at(&self, offset: u64) -> Result<Option<Frame>, ReadError> {
         let Some(room) = self
             .header
             .bytes

@@ -1,0 +1,267 @@
+//! The commit protocol: a sealed batch becomes one object in the lake, and the log is told.
+//!
+//! seal → read the rows back → encode into a spool file → put → commit. Every step can be taken again
+//! after a crash or a lost answer: the seal fixes members and key, a put that was applied is recognised
+//! as ours, and only then is the commit appended, which lets the log trim.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::batch::Sums;
+use crate::encode::{Encoder, Format};
+use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
+use crate::ids::NodeId;
+use crate::lake::{CRC, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
+use crate::record::row_hash;
+use crate::wal::entry::{Commit, Seal};
+use crate::wal::rows::{BatchReader, RowsError};
+use crate::wal::state::SealAt;
+
+/// Why a batch is not in the lake yet.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// The lake, or local storage, says no for now: to be tried again, for ever.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The object cannot be written locally.
+    #[error("failed to spool an object: {0}")]
+    Spool(#[from] io::Error),
+    /// The log no longer holds the rows, and the lake does not have the object: this batch is held,
+    /// and the others go on.
+    #[error("{0}; this batch is held back, and its records are not in the lake")]
+    Held(String),
+}
+
+/// Ships sealed batches.
+pub struct Shipper<F: Files> {
+    files: F,
+    node: NodeId,
+    reader: BatchReader<F>,
+    lake: Arc<Lake<F>>,
+}
+
+/// A batch on its way: what was done need not be done again.
+#[derive(Debug)]
+pub struct Shipment {
+    number: u64,
+    at: SealAt,
+    object: Option<Object>,
+}
+
+impl Shipment {
+    /// Of a seal that is durable at that place.
+    pub fn new(number: u64, at: SealAt) -> Self {
+        Self {
+            number,
+            at,
+            object: None,
+        }
+    }
+
+    /// Number of the seal.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl<F: Files> Shipper<F> {
+    /// From the log in `wal_dir` to the lake.
+    pub fn new(files: F, wal_dir: &Path, node: NodeId, lake: Arc<Lake<F>>) -> Self {
+        let reader = BatchReader::new(files.clone(), wal_dir);
+        Self {
+            files,
+            node,
+            reader,
+            lake,
+        }
+    }
+
+    /// The lake.
+    pub fn lake(&self) -> &Lake<F> {
+        &self.lake
+    }
+
+    /// One attempt. The commit is to be appended to the log; until it is durable, further attempts
+    /// end with the same.
+    pub fn attempt(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        if let Some(object) = &shipment.object {
+            self.lake.put(object)?;
+            return Ok(commit_of(shipment.number, object));
+        }
+        self.lake.probe()?;
+        let seal = match self.reader.seal(shipment.number, shipment.at) {
+            Ok(seal) => seal,
+            Err(error) => return Err(ShipError::Held(error.to_string())),
+        };
+        match self.spool(&seal) {
+            Ok(object) => {
+                shipment.object = Some(object.clone());
+                self.lake.put(&object)?;
+                Ok(commit_of(seal.number, &object))
+            }
+            Err(SpoolError::Spool(error)) => Err(error.into()),
+            Err(SpoolError::Unreadable(detail)) => self.ask_the_lake(&seal, detail),
+        }
+    }
+
+    /// The rows are gone; but perhaps the object had been put before.
+    fn ask_the_lake(&self, seal: &Seal, detail: String) -> Result<Commit, ShipError> {
+        match self.lake.find(&seal.key, &nonce_of(seal), &hash_of(seal))? {
+            Some(found) => Ok(Commit {
+                seal: seal.number,
+                bytes: found.bytes,
+                crc: found.crc,
+            }),
+            None => Err(ShipError::Held(detail)),
+        }
+    }
+
+    /// Writes the object into a local file, and holds what was read against the seal.
+    fn spool(&self, seal: &Seal) -> Result<Object, SpoolError> {
+        let format = Format::parse(&seal.format).ok_or_else(|| {
+            SpoolError::Unreadable(format!("seal {} has format {}", seal.number, seal.format))
+        })?;
+        let path = self.lake.spool_path(self.node, seal.number);
+        create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
+        remove_if_there(&self.files, &path)?;
+        let file = Arc::new(self.files.create_new(&path)?);
+        let out =
+            BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
+        let mut encoder = Encoder::new(format, out)?;
+        let mut sums = Sums::default();
+        let read = self.reader.for_each_row(seal, |lsn, row| {
+            sums.add(&Sums {
+                count: 1,
+                bytes: row.bytes.len() as u64 + 1,
+                row_hash: row_hash(row.bytes),
+                lsn_hash: lsn.hash(),
+            });
+            encoder.row(lsn, row.lsn_at, row.bytes)
+        });
+        match read {
+            Ok(()) if sums == seal.sums => {}
+            Ok(()) => {
+                let detail = format!("the rows of seal {} are not those it covers", seal.number);
+                return Err(SpoolError::Unreadable(detail));
+            }
+            Err(RowsError::Sink(error)) => return Err(error.into()),
+            Err(error) => return Err(SpoolError::Unreadable(error.to_string())),
+        }
+        let out = encoder
+            .finish()?
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        let (bytes, crc) = (out.inner.written(), out.crc());
+        file.sync()?;
+        let metadata = metadata_of(seal, self.node, crc);
+        Ok(Object {
+            key: seal.key.clone(),
+            spool: path,
+            bytes,
+            crc,
+            format,
+            metadata,
+        })
+    }
+}
+
+enum SpoolError {
+    Spool(io::Error),
+    Unreadable(String),
+}
+
+impl From<io::Error> for SpoolError {
+    fn from(error: io::Error) -> Self {
+        Self::Spool(error)
+    }
+}
+
+fn commit_of(seal: u64, object: &Object) -> Commit {
+    Commit {
+        seal,
+        bytes: object.bytes,
+        crc: object.crc,
+    }
+}
+
+fn nonce_of(seal: &Seal) -> String {
+    format!("{:032x}", seal.nonce)
+}
+
+fn hash_of(seal: &Seal) -> String {
+    format!("{:032x}", seal.sums.row_hash)
+}
+
+/// What every object says of itself and of its node's log as of its seal: enough to audit the lake
+/// from listings alone. Sums are modulo 2^128, in hex; counts are decimal.
+fn metadata_of(seal: &Seal, node: NodeId, crc: u32) -> Metadata {
+    let as_of = &seal.as_of;
+    let totals = &as_of.totals;
+    let hex = |value: u128| format!("{value:032x}");
+    let pairs = [
+        ("lakehook-node", node.to_string()),
+        ("lakehook-seal", seal.number.to_string()),
+        (NONCE, nonce_of(seal)),
+        ("lakehook-partition", seal.partition.clone()),
+        ("lakehook-first-lsn", seal.first_lsn.to_string()),
+        ("lakehook-last-lsn", seal.last_lsn.to_string()),
+        ("lakehook-count", seal.sums.count.to_string()),
+        (ROW_HASH, hash_of(seal)),
+        ("lakehook-lsn-hash", hex(seal.sums.lsn_hash)),
+        (CRC, format!("{crc:08x}")),
+        ("lakehook-as-of-lsn", as_of.lsn.to_string()),
+        ("lakehook-as-of-lsn-hash", hex(as_of.lsn_hash)),
+        (
+            "lakehook-as-of-open",
+            format!("{} {}", as_of.open.count, hex(as_of.open.hash)),
+        ),
+        (
+            "lakehook-as-of-void",
+            format!("{} {}", as_of.void.count, hex(as_of.void.hash)),
+        ),
+        ("lakehook-as-of-watermark", as_of.watermark.to_string()),
+        ("lakehook-total-received", totals.received.to_string()),
+        ("lakehook-total-stored", totals.stored.to_string()),
+        ("lakehook-total-dropped", totals.dropped.to_string()),
+        ("lakehook-total-duplicate", totals.duplicate.to_string()),
+        ("lakehook-total-quarantined", totals.quarantined.to_string()),
+        ("lakehook-total-refused", totals.refused.to_string()),
+    ];
+    pairs
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Computes the checksum of what passes through.
+struct Checksummed<W> {
+    inner: W,
+    digest: crc_fast::Digest,
+}
+
+impl<W> Checksummed<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi),
+        }
+    }
+
+    fn crc(&self) -> u32 {
+        // A 32-bit checksum comes in the low half.
+        (self.digest.finalize() & u64::from(u32::MAX)) as u32
+    }
+}
+
+impl<W: Write> Write for Checksummed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

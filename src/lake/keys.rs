@@ -1,0 +1,38 @@
+//! Object keys: where in the lake things are. Pure.
+//!
+//! Nothing from a payload reaches a key but a date that was computed; no clock and no random number
+//! does either, so that a batch has the same key however often it is put.
+
+use crate::ids::NodeId;
+use crate::record::Lsn;
+
+/// Under this prefix lies what belongs to no table: markers, probe, sidecars, files in the making.
+pub const INTERNAL: &str = "_lakehook";
+
+/// Key of a batch's object. Keys of one node and partition sort by LSN.
+pub fn object_key(partition: &str, node: NodeId, first_lsn: Lsn, format: &str) -> String {
+    format!("{partition}/{node}-{:020}.{format}", first_lsn.0)
+}
+
+/// Key of the object that shows whether the store honours conditions.
+pub fn probe_key() -> String {
+    format!("{INTERNAL}/probe")
+}
+
+/// Name of a batch's file in the making.
+pub fn part_name(node: NodeId, seal: u64) -> String {
+    format!("{node}-{seal}.part")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_as_documented() {
+        let key = object_key("events/dt=2026-11-20", NodeId(0xab), Lsn(42), "ndjson.zst");
+        insta::assert_snapshot!(key, @"events/dt=2026-11-20/00000000000000ab-00000000000000000042.ndjson.zst");
+        insta::assert_snapshot!(probe_key(), @"_lakehook/probe");
+        insta::assert_snapshot!(part_name(NodeId(0xab), 7), @"00000000000000ab-7.part");
+    }
+}

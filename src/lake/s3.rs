@@ -1,0 +1,221 @@
+//! S3 and compatible stores, by the AWS SDK: region and credentials as in every AWS tool.
+//!
+//! Single requests, never multipart. No retries here: the commit protocol asks again, for ever, and
+//! looks at what is there in between. Checksums beyond what the protocol requires only on AWS itself:
+//! compatible stores refuse them.
+
+use std::io::Write;
+use std::time::Duration;
+
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, Region};
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_s3::primitives::ByteStream;
+use tokio::runtime::Handle;
+
+use super::Trouble;
+use super::store::{Body, Head, ObjectStore, Put, PutAnswer, StoreError};
+
+/// Where a bucket is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// The bucket.
+    pub bucket: String,
+    /// Prefix of all keys, without slashes at its ends; may be empty.
+    pub prefix: String,
+    /// A compatible store; `None` for AWS.
+    pub endpoint: Option<String>,
+    /// Overrides the region of the environment.
+    pub region: Option<String>,
+    /// Bucket in the path instead of the host name; by default where an endpoint is set.
+    pub path_style: Option<bool>,
+}
+
+/// A bucket.
+pub struct S3 {
+    client: Client,
+    location: Location,
+    runtime: Handle,
+}
+
+impl S3 {
+    /// Connects nothing yet; reads configuration and credentials as AWS tools do. Calls of the store
+    /// block, so they must come from threads outside the runtime.
+    pub async fn new(location: Location, runtime: Handle) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(Duration::from_secs(30))
+            .operation_attempt_timeout(Duration::from_secs(300))
+            .build();
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(timeouts);
+        if let Some(region) = &location.region {
+            loader = loader.region(Region::new(region.clone()));
+        } else if location.endpoint.is_some() && std::env::var_os("AWS_REGION").is_none() {
+            // Compatible stores mostly don't care, and the SDK insists on one.
+            loader = loader.region(
+                aws_config::meta::region::RegionProviderChain::default_provider()
+                    .or_else(Region::new("us-east-1")),
+            );
+        }
+        let shared = loader.load().await;
+        let mut config = aws_sdk_s3::config::Builder::from(&shared)
+            .force_path_style(location.path_style.unwrap_or(location.endpoint.is_some()));
+        if let Some(endpoint) = &location.endpoint {
+            config = config.endpoint_url(endpoint);
+            if shared.request_checksum_calculation().is_none() {
+                config = config
+                    .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+                    .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            }
+        }
+        Self {
+            client: Client::from_conf(config.build()),
+            location,
+            runtime,
+        }
+    }
+
+    fn full_key(&self, key: &str) -> String {
+        match self.location.prefix.as_str() {
+            "" => key.to_owned(),
+            prefix => format!("{prefix}/{key}"),
+        }
+    }
+
+    async fn put_async(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
+        let body = match put.body {
+            Body::Bytes(bytes) => ByteStream::from_static(bytes),
+            Body::File(path, bytes) => ByteStream::read_from()
+                .path(path)
+                .length(aws_sdk_s3::primitives::Length::Exact(bytes))
+                .build()
+                .await
+                .map_err(|error| StoreError {
+                    kind: Trouble::Other,
+                    message: format!("failed to read {}: {error}", path.display()),
+                })?,
+        };
+        let mut request = self
+            .client
+            .put_object()
+            .bucket(&self.location.bucket)
+            .key(self.full_key(put.key))
+            .content_type(put.content_type)
+            .set_metadata(Some(put.metadata.clone().into_iter().collect()))
+            .body(body);
+        if put.if_absent {
+            request = request.if_none_match("*");
+        }
+        match request.send().await {
+            Ok(_) => Ok(PutAnswer::Stored),
+            Err(error) => judge_put(&error, put.if_absent),
+        }
+    }
+
+    async fn head_async(&self, key: &str) -> Result<Option<Head>, StoreError> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.location.bucket)
+            .key(self.full_key(key));
+        match request.send().await {
+            Ok(answer) => Ok(Some(Head {
+                bytes: u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0),
+                metadata: answer.metadata.unwrap_or_default().into_iter().collect(),
+            })),
+            Err(error) => match status_of(&error) {
+                // A HEAD has no body that could tell a missing key from a missing bucket; the put
+                // that follows tells.
+                Some(404) => Ok(None),
+                _ => Err(store_error(&error)),
+            },
+        }
+    }
+
+    async fn get_async(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError> {
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.location.bucket)
+            .key(self.full_key(key));
+        let mut body = match request.send().await {
+            Ok(answer) => answer.body,
+            Err(error) if status_of(&error) == Some(404) => return Ok(false),
+            Err(error) => return Err(store_error(&error)),
+        };
+        let broken = |message: String| StoreError {
+            kind: Trouble::Network,
+            message,
+        };
+        while let Some(chunk) = body.try_next().await.map_err(|e| broken(e.to_string()))? {
+            out.write_all(&chunk).map_err(|e| broken(e.to_string()))?;
+        }
+        Ok(true)
+    }
+}
+
+impl ObjectStore for S3 {
+    fn put(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
+        self.runtime.block_on(self.put_async(put))
+    }
+
+    fn head(&self, key: &str) -> Result<Option<Head>, StoreError> {
+        self.runtime.block_on(self.head_async(key))
+    }
+
+    fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError> {
+        self.runtime.block_on(self.get_async(key, out))
+    }
+}
+
+fn judge_put(error: &SdkError<PutObjectError>, if_absent: bool) -> Result<PutAnswer, StoreError> {
+    let code = error.code().unwrap_or_default();
+    match status_of(error) {
+        Some(412) => Ok(PutAnswer::Exists),
+        Some(501) if if_absent => Ok(PutAnswer::ConditionRefused),
+        // 400 is also how stores say that a token has expired or a request has timed out.
+        Some(400) if if_absent && matches!(code, "InvalidArgument" | "InvalidRequest") => {
+            Ok(PutAnswer::ConditionRefused)
+        }
+        _ => Err(store_error(error)),
+    }
+}
+
+fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
+    error
+        .raw_response()
+        .map(|response| response.status().as_u16())
+}
+
+fn store_error<E>(error: &SdkError<E>) -> StoreError
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let code = error.code().unwrap_or_default();
+    let kind = match (error, status_of(error)) {
+        (SdkError::TimeoutError(_), _) => Trouble::Timeout,
+        (SdkError::DispatchFailure(failure), _) if failure.is_timeout() => Trouble::Timeout,
+        // Without credentials nothing is sent.
+        (SdkError::DispatchFailure(failure), _) if failure.is_io() => Trouble::Network,
+        (SdkError::DispatchFailure(_), _) => Trouble::Denied,
+        (_, Some(429)) => Trouble::Throttled,
+        (_, Some(503)) if code.contains("SlowDown") || code.contains("Throttl") => {
+            Trouble::Throttled
+        }
+        (_, Some(401 | 403)) => Trouble::Denied,
+        (_, Some(404)) => Trouble::Missing,
+        (_, Some(500..=599)) => Trouble::Server,
+        (SdkError::ResponseError(_), _) => Trouble::Network,
+        _ => Trouble::Other,
+    };
+    StoreError {
+        kind,
+        message: DisplayErrorContext(error).to_string(),
+    }
+}

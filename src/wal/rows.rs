@@ -1,0 +1,146 @@
+//! Reading a sealed batch back: the seal from its frame, and the rows from just their places.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::entry::{Entry, Seal, StoredRow};
+use super::layout::{BLOCK, FRAME_HEADER, segment_path};
+use super::read::{ReadError, SegmentReader};
+use super::state::SealAt;
+use crate::batch::Place;
+use crate::files::{File, Files};
+use crate::record::Lsn;
+
+/// How much is read at once.
+const WINDOW: usize = 1 << 20;
+
+/// Why a batch cannot be read back.
+#[derive(Debug, thiserror::Error)]
+pub enum RowsError {
+    /// The log no longer holds what the seal covers.
+    #[error("the rows of seal {seal} cannot be read back from {}: {detail}", path.display())]
+    Unreadable {
+        /// Number of the seal.
+        seal: u64,
+        /// Where they should be.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Whoever takes the rows says no.
+    #[error("failed to encode: {0}")]
+    Sink(#[from] io::Error),
+}
+
+/// Reads seals and their rows while the writer goes on appending.
+#[derive(Clone, Debug)]
+pub struct BatchReader<F> {
+    files: F,
+    dir: Arc<Path>,
+}
+
+impl<F: Files> BatchReader<F> {
+    /// For the log in that directory.
+    pub fn new(files: F, dir: &Path) -> Self {
+        Self {
+            files,
+            dir: dir.into(),
+        }
+    }
+
+    /// Reads a seal; the checksum of its frame is verified again.
+    pub fn seal(&self, number: u64, at: SealAt) -> Result<Seal, RowsError> {
+        let path = segment_path(&self.dir, at.segment);
+        let unreadable = |detail: String| RowsError::Unreadable {
+            seal: number,
+            path: path.clone(),
+            detail,
+        };
+        let reader = SegmentReader::open(&self.files, &path, None)
+            .map_err(|error: ReadError| unreadable(error.to_string()))?;
+        let frame = reader
+            .frame_at(at.block * BLOCK)
+            .map_err(|error| unreadable(error.to_string()))?
+            .ok_or_else(|| unreadable(format!("no valid frame at block {}", at.block)))?;
+        let seal = Entry::all(frame.body()).find_map(|entry| match entry {
+            Ok(Entry::Seal(seal)) if seal.number == number => Some(*seal),
+            _ => None,
+        });
+        seal.ok_or_else(|| unreadable(format!("no such seal in the frame at block {}", at.block)))
+    }
+
+    /// Hands each row of a sealed batch to `see`, in the order of the log.
+    ///
+    /// What was read is not trusted here: the caller compares count and hashes with the seal.
+    pub fn for_each_row(
+        &self,
+        seal: &Seal,
+        mut see: impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
+    ) -> Result<(), RowsError> {
+        let mut open: Option<(u64, F::File)> = None;
+        let mut window = Vec::new();
+        for place in seal.places.iter() {
+            let path = segment_path(&self.dir, place.segment);
+            let unreadable = |detail: String| RowsError::Unreadable {
+                seal: seal.number,
+                path,
+                detail,
+            };
+            if open
+                .as_ref()
+                .is_none_or(|(segment, _)| *segment != place.segment)
+            {
+                let path = segment_path(&self.dir, place.segment);
+                match self.files.open(&path) {
+                    Ok(file) => open = Some((place.segment, file)),
+                    Err(error) => return Err(unreadable(error.to_string())),
+                }
+            }
+            let Some((_, file)) = &open else { continue };
+            match read_place(file, &place, &mut window, &mut see) {
+                Ok(rows) if rows == place.rows => {}
+                Ok(rows) => return Err(unreadable(format!("{rows} of {} rows", place.rows))),
+                Err(PlaceError::Read(error)) => return Err(unreadable(error.to_string())),
+                Err(PlaceError::Sink(error)) => return Err(RowsError::Sink(error)),
+            }
+        }
+        Ok(())
+    }
+}
+
+enum PlaceError {
+    Read(io::Error),
+    Sink(io::Error),
+}
+
+/// Reads the rows of one place through a window; returns how many there were.
+fn read_place<H: File>(
+    file: &H,
+    place: &Place,
+    window: &mut Vec<u8>,
+    see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
+) -> Result<u64, PlaceError> {
+    let mut offset = place.block * BLOCK + FRAME_HEADER as u64 + place.at;
+    let end = offset + place.bytes;
+    let mut rows = 0;
+    window.clear();
+    while offset < end {
+        let step = usize::try_from(end - offset).unwrap_or(WINDOW).min(WINDOW);
+        let kept = window.len();
+        window.resize(kept + step, 0);
+        file.read_exact_at(&mut window[kept..], offset)
+            .map_err(PlaceError::Read)?;
+        offset += step as u64;
+        let mut rest = window.as_slice();
+        while let Some(row) = StoredRow::take(&mut rest) {
+            see(Lsn(place.first_lsn.0 + rows), &row).map_err(PlaceError::Sink)?;
+            rows += 1;
+        }
+        // What remains is the beginning of a row that the next step completes.
+        let taken = window.len() - rest.len();
+        window.drain(..taken);
+    }
+    let trailing = window.is_empty();
+    Ok(if trailing { rows } else { 0 })
+}
