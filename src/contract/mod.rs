@@ -23,6 +23,8 @@ mod schemas;
 mod slow;
 mod strict;
 mod timestamp;
+#[cfg(test)]
+mod tests;
 
 pub use check::Contract;
 pub use published::event_schema;
