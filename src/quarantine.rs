@@ -8,6 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use xxhash_rust::xxh3::xxh3_128;
 
+use crate::clock::Micros;
 use crate::record::Origin;
 
 /// One breach of the contract.
@@ -117,6 +118,12 @@ impl Refused<'_> {
     }
 }
 
+/// The partition of the quarantine of a stream: by the day of receipt, in UTC.
+pub fn partition(stream: &str, received_at: Micros) -> String {
+    let day = received_at.to_utc().unwrap_or_default();
+    format!("quarantine/{stream}/dt={}", day.format("%Y-%m-%d"))
+}
+
 /// Appends a value as JSON. Writing to memory cannot fail.
 pub fn push_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
     let written = serde_json::to_writer(&mut *out, value);
@@ -132,7 +139,6 @@ fn push_display(out: &mut Vec<u8>, key: &[u8], value: impl std::fmt::Display) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Micros;
 
     fn row(raw: &[u8], max_raw_bytes: usize) -> serde_json::Value {
         let origin = Origin {
@@ -160,6 +166,12 @@ mod tests {
         assert!(!out.contains(&b'\n'));
         out.splice(lsn_at..lsn_at, b"\"lsn\":7,".iter().copied());
         serde_json::from_slice(&out).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_partition_is_the_day_of_receipt() {
+        let key = partition("events", Micros(86_400_000_000 - 1));
+        assert_eq!(key, "quarantine/events/dt=1970-01-01");
     }
 
     #[test]

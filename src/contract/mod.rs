@@ -1,6 +1,35 @@
 //! The contract: the bytes of a request in, rows or errors out.
 //!
-//! Pure: no I/O, no clock but the time it is given, no knowledge of HTTP, the log or the lake.
+//! A request is read twice at most. The fast pass works on borrowed bytes and only says yes; where it
+//! doesn't, the slow pass reads again and collects every error. Both hand what they gathered of an
+//! event to the same judge and the same row writer, so that they cannot disagree about an event.
+//!
+//! What is accepted can be read by DuckDB and Athena, line by line. Errors never echo values.
+//!
+//! Pure: no I/O (but [`Schemas::from_dir`], at start), no clock but the time it is given, no
+//! knowledge of HTTP, the log or the lake.
+
+mod check;
+mod event;
+mod fast;
+mod faults;
+mod ignore;
+mod keys;
+mod published;
+mod quick;
+mod row;
+mod rules;
+mod schemas;
+mod slow;
+mod strict;
+mod timestamp;
+#[cfg(test)]
+mod tests;
+
+pub use check::Contract;
+pub use published::event_schema;
+pub use rules::{OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
+pub use schemas::{SchemaError, Schemas};
 
 use crate::quarantine::FieldError;
 use crate::record::Rows;
@@ -12,7 +41,7 @@ pub struct Checked {
     pub rows: Rows,
     /// How many events the request held: rows + dropped.
     pub received: u32,
-    /// Valid events that a drop rule took, by index of the event type in the configuration.
+    /// Valid events that a drop rule took, by index of the event type in [`Rules::types`].
     pub dropped: Vec<(usize, u32)>,
     /// What was wrong with quarantined events, at most [`MAX_ERRORS`], sorted by event.
     pub errors: Vec<FieldError>,
@@ -30,14 +59,14 @@ pub enum Refusal {
     Syntax {
         /// From 1.
         line: usize,
-        /// From 1, in bytes.
+        /// From 1, in bytes; where the parser stopped, which is at the fault or just before it.
         column: usize,
         /// What the parser says.
         detail: String,
     },
     /// JSON that breaks the contract, or is not `{"events":[…]}`.
     Invalid {
-        /// At most [`MAX_ERRORS`], sorted by place.
+        /// At most [`MAX_ERRORS`], sorted by place: the body's own first, then event by event.
         errors: Vec<FieldError>,
         /// How many there were in all.
         errors_total: usize,

@@ -1,0 +1,125 @@
+//! The contract as the service holds it, and the way of a body through it.
+
+use super::ignore::{self, Pointer};
+use super::rules::Rules;
+use super::schemas::{Schema, Schemas};
+use super::{Checked, Refusal, fast, slow};
+use crate::record::{Fingerprint, Origin};
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Checks the bodies of one feed. Holds no state between them.
+#[derive(Debug)]
+pub struct Contract {
+    rules: Rules,
+    fingerprint: Fingerprint,
+    types: Vec<EventType>,
+    /// As JSON, by index in [`Rules::sources`].
+    sources: Vec<Vec<u8>>,
+    ignored: Vec<Pointer>,
+}
+
+/// What is known of an event type; by index in [`Rules::types`].
+#[derive(Debug)]
+struct EventType {
+    json: Vec<u8>,
+    schema: Option<Schema>,
+    is_dropped: bool,
+}
+
+impl Contract {
+    /// Schemas of types that the rules don't name are not used. Of `dedup_ignore`, entries that
+    /// don't begin with a slash name nothing.
+    pub fn new(rules: Rules, schemas: Schemas, fingerprint: Fingerprint) -> Self {
+        let mut schemas = schemas.into_map();
+        let event_type = |name: &String| EventType {
+            json: json_string(name),
+            schema: schemas.remove(name),
+            is_dropped: rules.drop.contains(name),
+        };
+        Self {
+            types: rules.types.iter().map(event_type).collect(),
+            sources: rules.sources.iter().map(|name| json_string(name)).collect(),
+            ignored: rules
+                .dedup_ignore
+                .iter()
+                .filter_map(|text| ignore::pointer(text))
+                .collect(),
+            rules,
+            fingerprint,
+        }
+    }
+
+    /// The rules it was made of.
+    pub fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
+    /// Checks the body of a request. Takes time linear in its length, whatever it holds.
+    pub fn check(&self, body: &[u8], origin: &Origin) -> Result<Checked, Refusal> {
+        let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        let mark_bytes = body.len() - text.len();
+        let text = match std::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => return Err(not_utf8(&body[..mark_bytes + error.valid_up_to()])),
+        };
+        if let Some(checked) = fast::check(self, text, origin) {
+            return Ok(checked);
+        }
+        slow::check(self, text, origin).map_err(|refusal| behind_mark(refusal, mark_bytes))
+    }
+
+    pub(super) fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    pub(super) fn schema(&self, event_type: usize) -> Option<&Schema> {
+        self.types[event_type].schema.as_ref()
+    }
+
+    pub(super) fn is_dropped(&self, event_type: usize) -> bool {
+        self.types[event_type].is_dropped
+    }
+
+    /// The event type's name as a JSON string.
+    pub(super) fn type_json(&self, event_type: usize) -> &[u8] {
+        &self.types[event_type].json
+    }
+
+    /// The source's name as a JSON string.
+    pub(super) fn source_json(&self, source: usize) -> &[u8] {
+        &self.sources[source]
+    }
+
+    /// What does not count when events are compared.
+    pub(super) fn ignored(&self) -> &[Pointer] {
+        &self.ignored
+    }
+}
+
+fn json_string(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    crate::quarantine::push_json(&mut out, text);
+    out
+}
+
+/// The refusal of a body whose first bytes, `valid`, are text and the next ones not.
+fn not_utf8(valid: &[u8]) -> Refusal {
+    let line_start = memchr::memrchr(b'\n', valid).map_or(0, |end| end + 1);
+    Refusal::Syntax {
+        line: memchr::memchr_iter(b'\n', valid).count() + 1,
+        column: valid.len() - line_start + 1,
+        detail: "not UTF-8".to_owned(),
+    }
+}
+
+/// Counts columns from the beginning of the body, not from behind its byte order mark.
+fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
+    if let Refusal::Syntax {
+        line: 1, column, ..
+    } = &mut refusal
+    {
+        *column += mark_bytes;
+    }
+    refusal
+}

@@ -1,0 +1,154 @@
+//! Where the judge puts what it finds wrong.
+//!
+//! The fast pass only wants to know that there is something; the slow pass wants it all, within
+//! bounds. So a fault is given as recipes, which only the slow pass cooks.
+
+use std::borrow::Cow;
+
+use crate::quarantine::FieldError;
+
+/// A place for faults.
+pub(super) trait Faults {
+    /// Notes one. The pointer is relative to the event.
+    fn add(
+        &mut self,
+        code: &'static str,
+        pointer: impl FnOnce() -> String,
+        detail: impl FnOnce() -> String,
+    );
+
+    /// How many there are.
+    fn total(&self) -> usize;
+}
+
+/// Only counts.
+#[derive(Default)]
+pub(super) struct Counted(usize);
+
+impl Faults for Counted {
+    fn add(
+        &mut self,
+        _code: &'static str,
+        _pointer: impl FnOnce() -> String,
+        _detail: impl FnOnce() -> String,
+    ) {
+        self.0 += 1;
+    }
+
+    fn total(&self) -> usize {
+        self.0
+    }
+}
+
+/// Lists the first ones, and counts all.
+#[derive(Debug)]
+pub(super) struct Errors {
+    prefix: String,
+    max_listed: usize,
+    listed: Vec<FieldError>,
+    total: usize,
+}
+
+impl Errors {
+    /// Lists at most `max_listed` errors, whose pointers are below `prefix`.
+    pub(super) fn below(prefix: String, max_listed: usize) -> Self {
+        Self {
+            prefix,
+            max_listed,
+            listed: Vec::new(),
+            total: 0,
+        }
+    }
+
+    /// Puts another list behind this one, as far as there is room.
+    pub(super) fn append(&mut self, other: &Self) {
+        let room = self.room().min(other.listed.len());
+        self.listed.extend_from_slice(&other.listed[..room]);
+        self.total += other.total;
+    }
+
+    /// How many more can be listed.
+    pub(super) fn room(&self) -> usize {
+        self.max_listed - self.listed.len()
+    }
+
+    /// Brings those that are listed into the order of their pointers.
+    pub(super) fn sort(&mut self) {
+        self.listed.sort();
+    }
+
+    /// Those that are listed.
+    pub(super) fn listed(&self) -> &[FieldError] {
+        &self.listed
+    }
+
+    /// The listed errors and the number of all.
+    pub(super) fn into_parts(self) -> (Vec<FieldError>, usize) {
+        (self.listed, self.total)
+    }
+}
+
+impl Faults for Errors {
+    fn add(
+        &mut self,
+        code: &'static str,
+        pointer: impl FnOnce() -> String,
+        detail: impl FnOnce() -> String,
+    ) {
+        self.total += 1;
+        if self.room() > 0 {
+            let pointer = format!("{}{}", self.prefix, pointer());
+            let detail = detail();
+            self.listed.push(FieldError {
+                pointer,
+                code,
+                detail,
+            });
+        }
+    }
+
+    fn total(&self) -> usize {
+        self.total
+    }
+}
+
+/// A longer key is cut in pointers: an answer must not grow with what it refuses.
+const MAX_SEGMENT_CHARS: usize = 128;
+
+/// A key as a segment of a JSON Pointer (RFC 6901), with its slash.
+pub(super) fn segment(key: &str) -> String {
+    let cut = key.char_indices().nth(MAX_SEGMENT_CHARS);
+    let key = match cut {
+        Some((end, _)) => Cow::Owned(format!("{}…", &key[..end])),
+        None => Cow::Borrowed(key),
+    };
+    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_escaped_and_cut() {
+        assert_eq!(segment("a/b~c"), "/a~1b~0c");
+        assert_eq!(segment("").as_str(), "/");
+        assert_eq!(segment(&"é".repeat(500)).chars().count(), 130);
+    }
+
+    #[test]
+    fn only_the_first_errors_are_listed_and_all_are_counted() {
+        let mut all = Errors::below(String::new(), 3);
+        for event in 0..2 {
+            let mut errors = Errors::below(format!("/events/{event}"), all.room());
+            errors.add("b", || "/b".to_owned(), String::new);
+            errors.add("a", || "/a".to_owned(), String::new);
+            errors.sort();
+            all.append(&errors);
+        }
+        let (listed, total) = all.into_parts();
+        let pointers: Vec<&str> = listed.iter().map(|error| &*error.pointer).collect();
+        assert_eq!(pointers, ["/events/0/a", "/events/0/b", "/events/1/b"]);
+        assert_eq!(total, 4);
+    }
+}

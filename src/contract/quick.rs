@@ -1,0 +1,297 @@
+//! A short cut for simple schemas: says of raw properties that they are surely valid, or nothing.
+//!
+//! Knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
+//! numbers and lengths. A schema with any other keyword has no short cut. Where it says nothing,
+//! the real validator decides, so it may be as ignorant as it likes, but never wrong.
+
+use std::fmt;
+
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
+use serde_json::{Map, Value};
+
+use super::event::Text;
+
+const NULL: u8 = 1;
+const BOOLEAN: u8 = 2;
+const STRING: u8 = 4;
+const INTEGER: u8 = 8;
+const NUMBER: u8 = 16;
+const ARRAY: u8 = 32;
+const OBJECT: u8 = 64;
+const ANY: u8 = 127;
+
+/// The properties seen are bits of a `u64`.
+const MAX_PROPERTIES: usize = 64;
+
+/// Integers up to here are exact as doubles: 2^53.
+const MAX_EXACT: u64 = 1 << 53;
+
+/// Keywords that say nothing about validity.
+const ANNOTATIONS: [&str; 8] = [
+    "$schema",
+    "$id",
+    "$comment",
+    "title",
+    "description",
+    "default",
+    "examples",
+    "deprecated",
+];
+
+/// A compiled short cut.
+#[derive(Debug)]
+pub(super) struct Quick {
+    properties: Vec<(String, Property)>,
+    /// Bits by index of the property.
+    required: u64,
+}
+
+/// What a schema asks of one property.
+#[derive(Debug)]
+struct Property {
+    types: u8,
+    one_of: Option<Vec<String>>,
+    minimum: f64,
+    maximum: f64,
+    min_chars: usize,
+    max_chars: usize,
+}
+
+impl Default for Property {
+    fn default() -> Self {
+        Self {
+            types: ANY,
+            one_of: None,
+            minimum: f64::NEG_INFINITY,
+            maximum: f64::INFINITY,
+            min_chars: 0,
+            max_chars: usize::MAX,
+        }
+    }
+}
+
+impl Quick {
+    /// The short cut for a schema that is simple enough, and valid.
+    pub(super) fn compile(schema: &Value) -> Option<Self> {
+        let mut properties: Vec<(String, Property)> = Vec::new();
+        let mut required: &[Value] = &[];
+        for (keyword, value) in schema.as_object()? {
+            match keyword.as_str() {
+                "type" if value == "object" => {}
+                "additionalProperties" if *value == true => {}
+                "required" => required = value.as_array()?,
+                "properties" => {
+                    for (name, property) in value.as_object()? {
+                        properties.push((name.clone(), Property::compile(property.as_object()?)?));
+                    }
+                }
+                other if ANNOTATIONS.contains(&other) => {}
+                _ => return None,
+            }
+        }
+        let mut bits = 0;
+        for name in required {
+            let name = name.as_str()?;
+            let known = properties.iter().position(|(known, _)| known == name);
+            let index = known.unwrap_or_else(|| {
+                properties.push((name.to_owned(), Property::default()));
+                properties.len() - 1
+            });
+            bits |= 1_u64.checked_shl(u32::try_from(index).ok()?)?;
+        }
+        let is_small = properties.len() <= MAX_PROPERTIES;
+        is_small.then_some(Self {
+            properties,
+            required: bits,
+        })
+    }
+
+    /// Whether `raw`, a JSON value in whose objects keys differ, is valid for certain.
+    pub(super) fn is_surely_valid(&self, raw: &str) -> bool {
+        let seen = serde_json::Deserializer::from_str(raw).deserialize_map(Object(self));
+        seen.is_ok_and(|seen| seen & self.required == self.required)
+    }
+}
+
+impl Property {
+    fn compile(schema: &Map<String, Value>) -> Option<Self> {
+        let mut property = Self::default();
+        for (keyword, value) in schema {
+            match keyword.as_str() {
+                "type" => property.types = types(value)?,
+                "enum" => property.allow(value.as_array()?)?,
+                "const" => property.allow(std::slice::from_ref(value))?,
+                "minimum" => property.minimum = exact(value)?,
+                "maximum" => property.maximum = exact(value)?,
+                "minLength" => property.min_chars = usize::try_from(value.as_u64()?).ok()?,
+                "maxLength" => property.max_chars = usize::try_from(value.as_u64()?).ok()?,
+                other if ANNOTATIONS.contains(&other) => {}
+                _ => return None,
+            }
+        }
+        Some(property)
+    }
+
+    /// Allows these strings only; `enum` and `const` together are too much for a short cut.
+    fn allow(&mut self, words: &[Value]) -> Option<()> {
+        if self.one_of.is_some() {
+            return None;
+        }
+        let words = words.iter().map(|word| word.as_str().map(str::to_owned));
+        self.one_of = Some(words.collect::<Option<_>>()?);
+        Some(())
+    }
+
+    /// Whether any value of that type is valid.
+    fn allows(&self, kind: u8) -> bool {
+        self.types & kind != 0 && self.one_of.is_none()
+    }
+
+    fn allows_text(&self, text: &str) -> bool {
+        let is_one = self
+            .one_of
+            .as_ref()
+            .is_none_or(|words| words.iter().any(|word| word == text));
+        let has_bounds = self.min_chars > 0 || self.max_chars < usize::MAX;
+        let is_long_enough = || {
+            let chars = text.chars().count();
+            self.min_chars <= chars && chars <= self.max_chars
+        };
+        self.types & STRING != 0 && is_one && (!has_bounds || is_long_enough())
+    }
+
+    fn allows_number(&self, kinds: u8, number: f64) -> bool {
+        self.allows(kinds) && self.minimum <= number && number <= self.maximum
+    }
+}
+
+fn types(value: &Value) -> Option<u8> {
+    match value {
+        Value::String(name) => type_bit(name),
+        Value::Array(names) => names
+            .iter()
+            .try_fold(0, |types, name| Some(types | type_bit(name.as_str()?)?)),
+        _ => None,
+    }
+}
+
+fn type_bit(name: &str) -> Option<u8> {
+    Some(match name {
+        "null" => NULL,
+        "boolean" => BOOLEAN,
+        "string" => STRING,
+        "integer" => INTEGER,
+        "number" => NUMBER,
+        "array" => ARRAY,
+        "object" => OBJECT,
+        _ => return None,
+    })
+}
+
+/// A bound that compares with doubles as it does with integers.
+fn exact(value: &Value) -> Option<f64> {
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "the limit is where precision ends"
+    )]
+    let max = MAX_EXACT as f64;
+    value.as_f64().filter(|bound| bound.abs() <= max)
+}
+
+/// Visits the properties; returns which were seen, and fails on whatever is not surely valid.
+struct Object<'q>(&'q Quick);
+
+impl<'a> Visitor<'a> for Object<'_> {
+    type Value = u64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<u64, A::Error> {
+        let mut seen = 0;
+        while let Some(Text(key)) = map.next_key()? {
+            let mut known = self.0.properties.iter().enumerate();
+            match known.find(|(_, (name, _))| *name == key) {
+                Some((index, (_, property))) => {
+                    if !map.next_value_seed(One(property))? {
+                        return Err(A::Error::custom(""));
+                    }
+                    seen |= 1 << index;
+                }
+                None => _ = map.next_value::<IgnoredAny>()?,
+            }
+        }
+        Ok(seen)
+    }
+}
+
+/// Visits one property's value: whether it is surely valid.
+struct One<'q>(&'q Property);
+
+impl<'a> DeserializeSeed<'a> for One<'_> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'a> Visitor<'a> for One<'_> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_unit<E>(self) -> Result<bool, E> {
+        Ok(self.0.allows(NULL))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
+        Ok(self.0.allows(BOOLEAN))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<bool, E> {
+        Ok(self.0.allows_text(text))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<bool, E> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "larger numbers are left to the validator"
+        )]
+        let is_allowed = self.0.allows_number(INTEGER | NUMBER, number as f64);
+        Ok(number <= MAX_EXACT && is_allowed)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<bool, E> {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "larger numbers are left to the validator"
+        )]
+        let is_allowed = self.0.allows_number(INTEGER | NUMBER, number as f64);
+        Ok(number.unsigned_abs() <= MAX_EXACT && is_allowed)
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<bool, E> {
+        // Whether 1.0 is an integer is for the validator to say.
+        Ok(self.0.allows_number(NUMBER, number))
+    }
+
+    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<bool, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.0.allows(ARRAY))
+    }
+
+    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<bool, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(self.0.allows(OBJECT))
+    }
+}
+
+#[cfg(test)]
+#[path = "quick_tests.rs"]
+mod tests;

@@ -1,0 +1,224 @@
+//! Writes rows: one line of the lake for each valid event, without its `lsn`.
+//!
+//! The keys are always the same, in the same order. Raw values are copied as they were sent, with
+//! line ends (which can only be white space in valid JSON) replaced by spaces.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use memchr::memchr2;
+use uuid::fmt::Hyphenated;
+
+use super::check::Contract;
+use super::event::{Event, User, string};
+use super::{Checked, PartitionBy, ignore};
+use crate::clock::Micros;
+use crate::quarantine::{self, Reason, Refused, push_json};
+use crate::record::{Identity, Origin, RowKind, Rows};
+
+/// Collects the rows of one request.
+#[derive(Debug)]
+pub(super) struct Writer<'c> {
+    contract: &'c Contract,
+    origin: &'c Origin,
+    /// `"received_at":"…",`
+    received_at: Vec<u8>,
+    rows: Rows,
+    /// By index of the event type.
+    dropped: Vec<u32>,
+    partitions: Partitions,
+    /// What counts of an event where some of it is ignored.
+    counted: Vec<u8>,
+}
+
+/// The partitions of the request by their span of time; nothing is formatted twice.
+#[derive(Debug)]
+struct Partitions {
+    span_micros: i64,
+    last: Option<(i64, u32)>,
+    all: HashMap<i64, u32>,
+}
+
+impl<'c> Writer<'c> {
+    /// For a body of that length.
+    pub(super) fn new(contract: &'c Contract, origin: &'c Origin, body_bytes: usize) -> Self {
+        let mut received_at = b"\"received_at\":\"".to_vec();
+        origin.received_at.write(&mut received_at);
+        received_at.extend_from_slice(b"\",");
+        let mut rows = Rows::default();
+        // Rows are longer than events by the keys that were not sent.
+        rows.bytes.reserve(body_bytes / 4 * 5);
+        Self {
+            contract,
+            origin,
+            received_at,
+            rows,
+            dropped: vec![0; contract.rules().types.len()],
+            partitions: Partitions {
+                span_micros: contract.rules().partition.span_micros(),
+                last: None,
+                all: HashMap::new(),
+            },
+            counted: Vec::new(),
+        }
+    }
+
+    /// Stores an event, or counts it if a rule drops it.
+    pub(super) fn take(&mut self, event: &Event<'_>) {
+        if self.contract.is_dropped(event.type_index) {
+            self.dropped[event.type_index] += 1;
+            return;
+        }
+        let start = self.rows.bytes.len();
+        self.write_before(event);
+        let received_at = self.rows.bytes.len();
+        self.rows.bytes.extend_from_slice(&self.received_at);
+        let lsn_at = self.rows.bytes.len();
+        self.write_after(event);
+
+        let rules = self.contract.rules();
+        let fingerprint = self.contract.fingerprint();
+        let content = if self.contract.ignored().is_empty() {
+            let bytes = &self.rows.bytes;
+            fingerprint.content(&bytes[start..received_at], &bytes[lsn_at..])
+        } else {
+            self.counted.clear();
+            ignore::write_counted(self.contract, event, &mut self.counted);
+            fingerprint.content(&self.counted, b"")
+        };
+        let tag = fingerprint.tag(&rules.feed, event.id.as_bytes());
+        let time = match rules.partition.by() {
+            PartitionBy::Timestamp => event.time,
+            PartitionBy::ReceivedAt => self.origin.received_at,
+        };
+        let partition = self.partition(time);
+        let lsn_at = u32::try_from(lsn_at - start).unwrap_or(u32::MAX);
+        let kind = RowKind::Record(Identity { tag, content });
+        self.rows.finish_row(lsn_at, partition, kind);
+    }
+
+    /// Writes the row as far as `received_at`.
+    fn write_before(&mut self, event: &Event<'_>) {
+        let out = &mut self.rows.bytes;
+        let mut id = [0; Hyphenated::LENGTH];
+        let id = event.id.hyphenated().encode_lower(&mut id);
+        out.extend_from_slice(b"{\"event_id\":\"");
+        out.extend_from_slice(id.as_bytes());
+        out.extend_from_slice(b"\",\"user_id\":");
+        match event.user {
+            User::Nobody => out.extend_from_slice(b"null,\"user\":null"),
+            User::Id(id) => {
+                push_string(out, id);
+                out.extend_from_slice(b",\"user\":null");
+            }
+            User::Embedded { id, user } => {
+                push_string(out, id);
+                out.extend_from_slice(b",\"user\":");
+                push_raw(out, user);
+            }
+        }
+        out.extend_from_slice(b",\"event_type\":");
+        out.extend_from_slice(self.contract.type_json(event.type_index));
+        out.extend_from_slice(b",\"source\":");
+        out.extend_from_slice(self.contract.source_json(event.source_index));
+        out.extend_from_slice(b",\"timestamp\":\"");
+        event.time.write(out);
+        out.extend_from_slice(b"\",");
+    }
+
+    /// Writes the row from where the `lsn` goes.
+    fn write_after(&mut self, event: &Event<'_>) {
+        let out = &mut self.rows.bytes;
+        out.extend_from_slice(b"\"properties\":");
+        push_raw(out, event.properties);
+        out.extend_from_slice(b",\"extra\":");
+        if event.extra.is_empty() {
+            out.extend_from_slice(b"null}");
+            return;
+        }
+        let mut separator = b'{';
+        for (key, value) in &event.extra {
+            out.push(separator);
+            push_json(out, &**key);
+            out.push(b':');
+            push_raw(out, value);
+            separator = b',';
+        }
+        out.extend_from_slice(b"}}");
+    }
+
+    fn partition(&mut self, time: Micros) -> u32 {
+        let span = time.0.div_euclid(self.partitions.span_micros);
+        if let Some((last, index)) = self.partitions.last
+            && last == span
+        {
+            return index;
+        }
+        let rows = &mut self.rows;
+        let partitioning = &self.contract.rules().partition;
+        let known = self.partitions.all.entry(span);
+        let index = *known.or_insert_with(|| rows.partition(&partitioning.key(time)));
+        self.partitions.last = Some((span, index));
+        index
+    }
+
+    /// Puts an invalid event into the quarantine.
+    pub(super) fn quarantine(&mut self, raw: &str, errors: &super::faults::Errors) {
+        let rules = self.contract.rules();
+        let stream = rules.partition.stream();
+        let refused = Refused {
+            reason: Reason::InvalidEvent,
+            stream,
+            origin: self.origin,
+            errors: errors.listed(),
+            errors_total: super::faults::Faults::total(errors),
+            raw: raw.as_bytes(),
+            max_raw_bytes: rules.max_quarantine_raw_bytes,
+        };
+        let lsn_at = refused.write(&mut self.rows.bytes);
+        let key = quarantine::partition(stream, self.origin.received_at);
+        let partition = self.rows.partition(&key);
+        self.rows
+            .finish_row(lsn_at, partition, RowKind::Quarantined);
+    }
+
+    /// What came of the request.
+    pub(super) fn finish(self) -> Checked {
+        let mut received = u32::try_from(self.rows.rows.len()).unwrap_or(u32::MAX);
+        let mut dropped = Vec::new();
+        for (index, count) in self.dropped.into_iter().enumerate() {
+            received = received.saturating_add(count);
+            if count > 0 {
+                dropped.push((index, count));
+            }
+        }
+        Checked {
+            rows: self.rows,
+            received,
+            dropped,
+            errors: Vec::new(),
+            errors_total: 0,
+        }
+    }
+}
+
+/// Appends a raw value on one line.
+pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
+    let mut rest = raw.as_bytes();
+    while let Some(offset) = memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..offset]);
+        out.push(b' ');
+        rest = &rest[offset + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends a raw string in the one form that strings of the envelope have: nothing escaped that
+/// need not be.
+pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
+    match string(raw) {
+        Some(Cow::Owned(text)) => push_json(out, &text),
+        // Without escapes it is in that form already.
+        Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
+    }
+}

@@ -1,0 +1,226 @@
+//! What a contract asks for: the configured types, limits, drop rules and partitions.
+//!
+//! Plain values. Where a value can be wrong in itself, its constructor says so.
+
+use std::time::Duration;
+
+use crate::clock::Micros;
+
+const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
+const MIB: usize = 1024 * 1024;
+
+/// What happens to a request some of whose events are invalid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnInvalid {
+    /// The whole request is refused.
+    Reject,
+    /// The invalid events go to the quarantine, the others are stored.
+    Quarantine,
+}
+
+/// The rules of one feed of events.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The feed's configured name. It is part of every identity, so a renamed feed forgets.
+    pub feed: String,
+    /// The event types that are accepted.
+    pub types: Vec<String>,
+    /// The sources that are accepted.
+    pub sources: Vec<String>,
+    /// Event types that are validated and counted, but not stored.
+    pub drop: Vec<String>,
+    /// What happens to invalid events.
+    pub on_invalid: OnInvalid,
+    /// At most so many events in a request.
+    pub max_events: usize,
+    /// At most so many bytes in an event, as sent.
+    pub max_event_bytes: usize,
+    /// How long before its receipt an event may have happened.
+    pub max_age: Duration,
+    /// How long after its receipt an event may claim to happen.
+    pub max_ahead: Duration,
+    /// Where rows go.
+    pub partition: Partitioning,
+    /// JSON Pointers into the event as sent: what they name does not count when two copies of an
+    /// event are compared.
+    pub dedup_ignore: Vec<String>,
+    /// At most so many bytes of an invalid event are kept in the quarantine.
+    pub max_quarantine_raw_bytes: usize,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
+        Self {
+            feed: "events".to_owned(),
+            types: words(&[
+                "click", "view", "purchase", "signup", "pray", "share", "like",
+            ]),
+            sources: words(&["web", "apple", "android"]),
+            drop: words(&["signup"]),
+            on_invalid: OnInvalid::Reject,
+            max_events: 10_000,
+            max_event_bytes: MIB,
+            max_age: Duration::from_secs(365 * SECONDS_PER_DAY),
+            max_ahead: Duration::from_secs(SECONDS_PER_DAY),
+            partition: Partitioning::default(),
+            dedup_ignore: Vec::new(),
+            max_quarantine_raw_bytes: MIB,
+        }
+    }
+}
+
+/// Which time of an event decides about its partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PartitionBy {
+    /// The event's own `timestamp`.
+    Timestamp,
+    /// When the request was received.
+    ReceivedAt,
+}
+
+/// How partition keys are made: a stream and a pattern over a time in UTC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Partitioning {
+    stream: String,
+    pattern: String,
+    by: PartitionBy,
+}
+
+/// Why a partition pattern is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PartitionError {
+    /// Every row would go to one partition.
+    #[error("partition pattern {0:?} names no part of the time; use for example \"dt=%Y-%m-%d\"")]
+    NoTime(String),
+    /// A part between slashes is not `name=value`.
+    #[error(
+        "partition pattern {0:?} must consist of name=value segments of letters, digits, '-', '_' \
+         and '.', joined by '/'"
+    )]
+    Segment(String),
+    /// A conversion that is not supported.
+    #[error("partition pattern {0:?} may only use %Y, %m, %d, %H and %j")]
+    Conversion(String),
+}
+
+impl Default for Partitioning {
+    fn default() -> Self {
+        Self {
+            stream: "events".to_owned(),
+            pattern: "dt=%Y-%m-%d".to_owned(),
+            by: PartitionBy::Timestamp,
+        }
+    }
+}
+
+impl Partitioning {
+    /// Partitions of `stream` by a pattern such as `dt=%Y-%m-%d/hour=%H`.
+    pub fn new(stream: &str, pattern: &str, by: PartitionBy) -> Result<Self, PartitionError> {
+        if !pattern.contains('%') {
+            return Err(PartitionError::NoTime(pattern.to_owned()));
+        }
+        for (index, _) in pattern.match_indices('%') {
+            let conversion = pattern[index + 1..].chars().next();
+            if !matches!(conversion, Some('Y' | 'm' | 'd' | 'H' | 'j')) {
+                return Err(PartitionError::Conversion(pattern.to_owned()));
+            }
+        }
+        if !pattern.split('/').all(is_segment) {
+            return Err(PartitionError::Segment(pattern.to_owned()));
+        }
+        Ok(Self {
+            stream: stream.to_owned(),
+            pattern: pattern.to_owned(),
+            by,
+        })
+    }
+
+    /// The stream, which is the first part of every key.
+    pub fn stream(&self) -> &str {
+        &self.stream
+    }
+
+    /// Which time decides.
+    pub fn by(&self) -> PartitionBy {
+        self.by
+    }
+
+    /// The key of the partition of that time, such as `events/dt=2026-11-20`.
+    pub fn key(&self, time: Micros) -> String {
+        let time = time.to_utc().unwrap_or_default();
+        format!("{}/{}", self.stream, time.format(&self.pattern))
+    }
+
+    /// Times in the same span of so many microseconds (counted from 1970) have the same key.
+    pub(super) fn span_micros(&self) -> i64 {
+        let hour = 3600 * crate::clock::MICROS_PER_SECOND;
+        let by_hour = self.pattern.contains("%H");
+        if by_hour { hour } else { 24 * hour }
+    }
+}
+
+/// Whether a part of a pattern is `name=value`, with nothing that means something in a path or URL.
+fn is_segment(segment: &str) -> bool {
+    let Some((name, value)) = segment.split_once('=') else {
+        return false;
+    };
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let name_is_plain = !name.is_empty() && name.chars().all(is_plain);
+    let value_is_plain =
+        !value.is_empty() && value.chars().all(|c| is_plain(c) || ".%".contains(c));
+    name_is_plain && value_is_plain && !value.contains("..")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    #[test]
+    fn a_pattern_becomes_a_key() {
+        let time = Micros(1_795_133_598_000_000);
+        let key = |pattern| {
+            let partitioning = Partitioning::new("events", pattern, PartitionBy::Timestamp);
+            partitioning.unwrap().key(time)
+        };
+        assert_eq!(key("dt=%Y-%m-%d"), "events/dt=2026-11-20");
+        assert_eq!(key("dt=%Y-%m-%d/hour=%H"), "events/dt=2026-11-20/hour=00");
+        assert_eq!(key("year=%Y/day=%j"), "events/year=2026/day=324");
+        assert_eq!(Partitioning::default().key(time), "events/dt=2026-11-20");
+    }
+
+    #[test]
+    fn a_pattern_that_is_none_is_refused() {
+        let new = |pattern| Partitioning::new("events", pattern, PartitionBy::Timestamp);
+        for pattern in ["", "dt=today", "a/b"] {
+            assert!(matches!(new(pattern), Err(PartitionError::NoTime(_))));
+        }
+        for pattern in ["dt=%", "dt=%s", "dt=%Y-%-m", "dt=%%Y", "dt=%Y%é"] {
+            let error = new(pattern);
+            assert!(
+                matches!(error, Err(PartitionError::Conversion(_))),
+                "{pattern}"
+            );
+        }
+        for pattern in [
+            "%Y",
+            "dt=%Y/",
+            "/dt=%Y",
+            "dt=%Y//hour=%H",
+            "=%Y",
+            "dt=/y=%Y",
+            "dt=..%Y",
+            "dt=%Y/../x=1",
+            "dt=%Y x",
+            "d%Y=1",
+            "dt=a=%Y",
+        ] {
+            let error = new(pattern);
+            assert!(
+                matches!(error, Err(PartitionError::Segment(_))),
+                "{pattern}"
+            );
+        }
+    }
+}
