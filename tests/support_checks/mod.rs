@@ -1,0 +1,10 @@
+//! Tests of the laboratory itself: a fault that does not happen would make every test above it green.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests fail by panicking"
+)]
+
+mod s3;
