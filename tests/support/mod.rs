@@ -18,4 +18,6 @@
 )]
 
 pub(crate) mod s3;
+pub(crate) mod python;
+pub(crate) mod duckdb;
 pub(crate) mod random;

@@ -8,3 +8,4 @@
 )]
 
 mod s3;
+mod duckdb;
