@@ -235,11 +235,17 @@ impl Faults {
         }
     }
 
-    /// Counts a request and decides what befalls it.
-    pub(super) fn draw(&self, is_put: bool) -> Option<Fault> {
+    /// Counts a request.
+    pub(super) fn count_request(&self, is_put: bool) {
         bump(&self.counters.requests);
         if is_put {
             bump(&self.counters.puts);
+        }
+    }
+
+    /// Decides what befalls a request.
+    pub(super) fn draw(&self, is_put: bool) -> Option<Fault> {
+        if is_put {
             let scripted = self.script.lock().expect("no holder panics").pop_front();
             if let Some(scripted) = scripted {
                 return self.counted(scripted);

@@ -61,11 +61,11 @@ impl Front {
         let is_put = head.method == Method::PUT && is_object(head.uri.path());
         let is_conditional = head.headers.contains_key(http::header::IF_NONE_MATCH);
         let request = Request::from_parts(head, bytes);
+        self.faults.count_request(is_put);
         if self.faults.is_down() {
             self.faults.count_switched();
             return Err(io::ErrorKind::ConnectionReset.into());
         }
-        let fault = self.faults.draw(is_put);
         if self.faults.is_denied() {
             self.faults.count_switched();
             return error(StatusCode::FORBIDDEN, "AccessDenied");
@@ -74,7 +74,7 @@ impl Front {
             self.faults.count_switched();
             return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
         }
-        match fault {
+        match self.faults.draw(is_put) {
             None => self.apply(request).await,
             Some(fault) => self.befall(fault, request).await,
         }
