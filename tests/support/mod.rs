@@ -20,4 +20,6 @@
 pub(crate) mod s3;
 pub(crate) mod python;
 pub(crate) mod duckdb;
+pub(crate) mod http;
+pub(crate) mod process;
 pub(crate) mod random;

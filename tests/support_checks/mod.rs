@@ -9,3 +9,5 @@
 
 mod s3;
 mod duckdb;
+mod http;
+mod process;
