@@ -18,8 +18,10 @@
 )]
 
 pub(crate) mod s3;
+pub(crate) mod moto;
 pub(crate) mod python;
 pub(crate) mod duckdb;
+pub(crate) mod proxy;
 pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod random;

@@ -9,5 +9,7 @@
 
 mod s3;
 mod duckdb;
+mod moto;
+mod proxy;
 mod http;
 mod process;
