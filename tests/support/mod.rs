@@ -24,4 +24,5 @@ pub(crate) mod duckdb;
 pub(crate) mod proxy;
 pub(crate) mod http;
 pub(crate) mod process;
+pub(crate) mod load;
 pub(crate) mod random;

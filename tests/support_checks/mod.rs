@@ -13,3 +13,4 @@ mod moto;
 mod proxy;
 mod http;
 mod process;
+mod load;
