@@ -1,0 +1,149 @@
+//! What the real DuckDB sees in a lake, by way of `tests/python/lake.py`.
+//!
+//! Each call is a process of its own that reads and parses everything. Calls panic with what DuckDB
+//! said when it cannot read the lake; only [`parse`] hands that out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde::Deserialize;
+
+use super::python;
+
+/// How DuckDB is asked to read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// With a type for every column.
+    Typed,
+    /// As it detects the columns itself.
+    Auto,
+}
+
+/// Totals over a lake.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LakeCount {
+    /// Rows of `events`.
+    pub(crate) rows: u64,
+    /// Different event ids among them; fewer than rows means that something is there twice.
+    pub(crate) distinct_event_ids: u64,
+    /// Different LSNs among them.
+    pub(crate) distinct_lsns: u64,
+    /// Rows whose `timestamp` is not of the day that their `dt` says.
+    pub(crate) misplaced: u64,
+    /// `None` without rows.
+    pub(crate) min_lsn: Option<u64>,
+    /// `None` without rows.
+    pub(crate) max_lsn: Option<u64>,
+    /// Rows by `dt`, such as `2026-11-20`.
+    pub(crate) by_dt: BTreeMap<String, u64>,
+    /// Rows by event type.
+    pub(crate) by_event_type: BTreeMap<String, u64>,
+    /// Rows by `dt`, then by event type.
+    pub(crate) by_dt_and_event_type: BTreeMap<String, BTreeMap<String, u64>>,
+    /// Objects of `events`.
+    pub(crate) objects: u64,
+    /// Quarantine rows by reason.
+    pub(crate) quarantine: BTreeMap<String, u64>,
+}
+
+/// What became of reading one file one way.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Outcome {
+    /// So many rows.
+    Rows(u64),
+    /// What DuckDB said.
+    Error(String),
+}
+
+/// What became of reading one file both ways.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub(crate) struct Parsed {
+    /// With [`Reading::Typed`].
+    pub(crate) typed: Outcome,
+    /// With [`Reading::Auto`].
+    pub(crate) auto: Outcome,
+}
+
+/// A lake as analysts reach it.
+#[derive(Clone, Debug)]
+pub(crate) struct Lake {
+    url: String,
+    endpoint: Option<String>,
+}
+
+impl Lake {
+    /// The lake in a directory.
+    pub(crate) fn directory(path: &Path) -> Self {
+        Self {
+            url: path.to_str().unwrap().to_owned(),
+            endpoint: None,
+        }
+    }
+
+    /// The lake at `s3://bucket/prefix`, on the S3 server at this endpoint.
+    pub(crate) fn s3(url: &str, endpoint: &str) -> Self {
+        Self {
+            url: url.to_owned(),
+            endpoint: Some(endpoint.to_owned()),
+        }
+    }
+
+    /// Totals over everything in it.
+    pub(crate) fn count(&self, reading: Reading) -> LakeCount {
+        let flag = match reading {
+            Reading::Typed => "--typed",
+            Reading::Auto => "--auto",
+        };
+        let output = finish(self.command("count").arg(flag));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// All event ids, sorted; one that is there twice is listed twice.
+    pub(crate) fn ids(&self) -> Vec<String> {
+        let output = finish(&mut self.command("ids"));
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// All events in the order of their LSN, with `object` and `dt` beside their own fields.
+    pub(crate) fn rows(&self) -> Vec<serde_json::Value> {
+        let output = finish(&mut self.command("rows"));
+        let rows = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    fn command(&self, name: &str) -> Command {
+        let mut command = python::script("lake.py");
+        command.args([name, "--lake", &self.url]);
+        if let Some(endpoint) = &self.endpoint {
+            command.args(["--endpoint", endpoint]);
+        }
+        command
+    }
+}
+
+/// Reads one NDJSON file both ways.
+pub(crate) fn parse(file: &Path) -> Parsed {
+    let output = python::script("lake.py")
+        .arg("parse")
+        .arg(file)
+        .output()
+        .unwrap();
+    serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{output:?}"))
+}
+
+fn finish(command: &mut Command) -> Output {
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "DuckDB can't read the lake: {said}"
+    );
+    output
+}

@@ -1,0 +1,28 @@
+//! The laboratory: what tests need around the real program.
+//!
+//! An S3 server with faults, the real DuckDB, a second S3 server (moto), a TCP proxy with switches,
+//! the program as a child process, and load that remembers what was acknowledged. Nothing in here
+//! knows the inside of the program: it is driven by its configuration and seen by its answers.
+
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "no single test uses all of the laboratory"
+)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a laboratory that fails must fail its test, at once and loudly; it lives in real time"
+)]
+
+pub(crate) mod s3;
+pub(crate) mod moto;
+pub(crate) mod python;
+pub(crate) mod duckdb;
+pub(crate) mod proxy;
+pub(crate) mod http;
+pub(crate) mod process;
+pub(crate) mod load;
+pub(crate) mod random;

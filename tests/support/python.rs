@@ -1,0 +1,31 @@
+//! The virtual environment with DuckDB and moto, made by `tests/python/setup.sh`.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The repository's root.
+pub(crate) fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Python of the virtual environment: `$LAKEHOOK_VENV`, else `.venv` of the repository.
+///
+/// Panics with the way out where there is none: a test that skips itself proves nothing.
+pub(crate) fn python() -> PathBuf {
+    let given = std::env::var_os("LAKEHOOK_VENV").map(PathBuf::from);
+    let venv = given.unwrap_or_else(|| repository().join(".venv"));
+    let python = venv.join("bin/python");
+    assert!(
+        python.exists(),
+        "there is no {}: run tests/python/setup.sh, or set LAKEHOOK_VENV",
+        python.display()
+    );
+    python
+}
+
+/// A script of `tests/python`, ready to be given arguments.
+pub(crate) fn script(name: &str) -> Command {
+    let mut command = Command::new(python());
+    command.arg(repository().join("tests/python").join(name));
+    command
+}

@@ -1,0 +1,142 @@
+//! What stands in front of the S3 operations: the listener, and the faults on the way in and out.
+//!
+//! A request is read whole before its fault is decided, so that "nothing applied" and "applied" are
+//! certain; a connection that breaks in the middle of a request is the TCP proxy's matter.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use s3s::Body;
+use s3s::service::S3Service;
+use tokio::net::{TcpListener, TcpStream};
+
+use super::faults::{Fault, Faults};
+
+type Answer = Result<Response<Body>, io::Error>;
+
+/// What every connection needs.
+#[derive(Clone)]
+pub(super) struct Front {
+    pub(super) service: S3Service,
+    pub(super) faults: Arc<Faults>,
+}
+
+impl Front {
+    /// Takes connections until the runtime ends.
+    pub(super) async fn accept(self, listener: TcpListener) {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                continue;
+            };
+            if self.faults.is_down() {
+                reset(&stream);
+                continue;
+            }
+            tokio::spawn(self.clone().serve(stream));
+        }
+    }
+
+    /// Serves one connection; an error of the handler means: reset it.
+    async fn serve(self, stream: TcpStream) {
+        let handler = service_fn(move |request| {
+            let front = self.clone();
+            async move { front.handle(request).await }
+        });
+        let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
+        if (&mut connection).await.is_err() {
+            reset(connection.into_parts().io.inner());
+        }
+    }
+
+    async fn handle(self, request: Request<Incoming>) -> Answer {
+        let (head, body) = request.into_parts();
+        let bytes = body.collect().await.map_err(io::Error::other)?.to_bytes();
+        let is_put = head.method == Method::PUT && is_object(head.uri.path());
+        let is_conditional = head.headers.contains_key(http::header::IF_NONE_MATCH);
+        let request = Request::from_parts(head, bytes);
+        self.faults.count_request(is_put);
+        if self.faults.is_down() {
+            self.faults.count_switched();
+            return Err(io::ErrorKind::ConnectionReset.into());
+        }
+        if self.faults.is_denied() {
+            self.faults.count_switched();
+            return error(StatusCode::FORBIDDEN, "AccessDenied");
+        }
+        if is_put && is_conditional && self.faults.lacks_conditions() {
+            self.faults.count_switched();
+            return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
+        }
+        match self.faults.draw(is_put) {
+            None => self.apply(request).await,
+            Some(fault) => self.befall(fault, request).await,
+        }
+    }
+
+    async fn befall(self, fault: Fault, request: Request<Bytes>) -> Answer {
+        match fault {
+            Fault::InternalError => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
+            Fault::SlowDown => error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
+            Fault::Conflict => error(StatusCode::CONFLICT, "ConditionalRequestConflict"),
+            Fault::Reset => Err(io::ErrorKind::ConnectionReset.into()),
+            Fault::LateError => {
+                self.apply(request).await?;
+                error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError")
+            }
+            Fault::LostAnswer => {
+                self.apply(request).await?;
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            Fault::AppliedLater(delay) => {
+                tokio::spawn(async move {
+                    tokio::time::sleep(delay).await;
+                    self.apply(request).await
+                });
+                Err(io::ErrorKind::ConnectionReset.into())
+            }
+            Fault::Stall(delay) => {
+                let answer = self.apply(request).await;
+                match delay {
+                    Some(delay) => tokio::time::sleep(delay).await,
+                    None => std::future::pending().await,
+                }
+                answer
+            }
+        }
+    }
+
+    async fn apply(&self, request: Request<Bytes>) -> Answer {
+        let answer = self.service.call(request.map(Body::from)).await;
+        answer.map_err(|_| io::Error::other("s3s failed"))
+    }
+}
+
+/// Whether a path-style path names an object, not a bucket.
+fn is_object(path: &str) -> bool {
+    let bucket_and_key = path.trim_start_matches('/').split_once('/');
+    bucket_and_key.is_some_and(|(_, key)| !key.is_empty())
+}
+
+fn error(status: StatusCode, code: &str) -> Answer {
+    let xml = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code>\
+         <Message>a fault of the laboratory</Message></Error>"
+    );
+    let answer = Response::builder()
+        .status(status)
+        .header("content-type", "application/xml");
+    answer.body(Body::from(xml)).map_err(io::Error::other)
+}
+
+/// Makes the close of this connection a reset: what is unsent is thrown away.
+fn reset(stream: &TcpStream) {
+    // It may be closed already; then there is nothing to reset.
+    let _ = stream.set_zero_linger();
+}

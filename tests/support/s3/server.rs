@@ -1,0 +1,127 @@
+//! The server itself: store, operations and front put together, on a runtime of its own.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use s3s::auth::SimpleAuth;
+use s3s::service::S3ServiceBuilder;
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+
+use super::faults::Faults;
+use super::front::Front;
+use super::service::Service;
+use super::store::{Object, Store};
+use super::{BUCKET, KEY};
+
+/// A running S3 server; gone when dropped, with everything in it.
+#[derive(Debug)]
+pub(crate) struct S3Server {
+    address: SocketAddr,
+    store: Arc<Store>,
+    faults: Arc<Faults>,
+    runtime: Option<Runtime>,
+}
+
+impl S3Server {
+    /// Starts one whose faults are drawn from this seed (there are none until they are set).
+    pub(crate) fn start(seed: u64) -> Self {
+        let store = Arc::new(Store::default());
+        store.create_bucket(BUCKET);
+        let faults = Arc::new(Faults::new(seed));
+        let operations = Service {
+            store: Arc::clone(&store),
+            faults: Arc::clone(&faults),
+        };
+        let mut service = S3ServiceBuilder::new(operations);
+        service.set_auth(SimpleAuth::from_single(KEY, KEY));
+        let front = Front {
+            service: service.build(),
+            faults: Arc::clone(&faults),
+        };
+
+        // A runtime of its own, so that plain tests can have a server, and async ones can't stall it.
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move {
+            front.accept(TcpListener::from_std(listener).unwrap()).await;
+        });
+        Self {
+            address,
+            store,
+            faults,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What goes into `lake.endpoint`: `http://127.0.0.1:PORT`.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The switches.
+    pub(crate) fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// Everything that it holds, past HTTP and past all faults.
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// The keys in [`BUCKET`] that begin with `prefix`, sorted.
+    pub(crate) fn keys(&self, prefix: &str) -> Vec<String> {
+        self.store.keys(BUCKET, prefix)
+    }
+
+    /// The object under that key in [`BUCKET`].
+    pub(crate) fn object(&self, key: &str) -> Option<Object> {
+        self.store.get(BUCKET, key)
+    }
+
+    /// Puts an object of somebody else into [`BUCKET`], whether or not there is one.
+    pub(crate) fn put_foreign(
+        &self,
+        key: &str,
+        bytes: impl Into<Bytes>,
+        metadata: HashMap<String, String>,
+    ) {
+        let object = Object {
+            metadata,
+            ..Object::new(bytes)
+        };
+        self.store.put(BUCKET, key, object, false);
+    }
+}
+
+impl Drop for S3Server {
+    fn drop(&mut self) {
+        // Waiting for a runtime isn't allowed inside another one, and nothing here is worth it.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// The environment variables that make an AWS tool use the laboratory's credentials.
+pub(crate) fn aws_env() -> [(&'static str, &'static str); 4] {
+    [
+        ("AWS_ACCESS_KEY_ID", KEY),
+        ("AWS_SECRET_ACCESS_KEY", KEY),
+        ("AWS_REGION", "us-east-1"),
+        ("AWS_EC2_METADATA_DISABLED", "true"),
+    ]
+}
