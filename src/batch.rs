@@ -87,10 +87,13 @@ pub struct Places {
 impl Places {
     /// Takes what [`Places::as_bytes`] gave.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self {
+        let mut places = Self {
             bytes,
             last: (0, 0, 0),
-        }
+        };
+        let last = places.iter().last();
+        places.last = last.map_or((0, 0, 0), |p| (p.segment, p.block, p.first_lsn.0));
+        places
     }
 
     /// The delta-coded form.

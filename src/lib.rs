@@ -7,6 +7,10 @@ pub mod batch;
 pub mod encode;
 pub mod lake;
 pub mod commit;
+pub mod ship;
+
+pub mod status;
+pub mod metrics;
 
 pub mod upstream;
 
@@ -14,3 +18,12 @@ pub mod clock;
 pub mod files;
 pub mod ids;
 pub mod record;
+
+/// The commit that was built, and when it was made.
+pub const COMMIT: &str = env!("LAKEHOOK_COMMIT");
+
+/// No right clock shows an earlier time.
+pub fn build_date() -> clock::Micros {
+    let seconds: i64 = env!("LAKEHOOK_COMMIT_SECONDS").parse().unwrap_or(0);
+    clock::Micros(seconds.saturating_mul(clock::MICROS_PER_SECOND))
+}

@@ -97,17 +97,14 @@ impl Refused<'_> {
 
     fn write_raw(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"raw\":");
-        let encoding = match std::str::from_utf8(self.raw) {
-            Ok(text) => {
-                let cut = text.floor_char_boundary(self.max_raw_bytes);
-                push_json(out, &text[..cut]);
-                "utf-8"
-            }
-            Err(_) => {
-                let cut = self.raw.len().min(self.max_raw_bytes / 4 * 3);
-                push_json(out, &BASE64.encode(&self.raw[..cut]));
-                "base64"
-            }
+        let encoding = if let Ok(text) = std::str::from_utf8(self.raw) {
+            let cut = text.floor_char_boundary(self.max_raw_bytes);
+            push_json(out, &text[..cut]);
+            "utf-8"
+        } else {
+            let cut = self.raw.len().min(self.max_raw_bytes / 4 * 3);
+            push_json(out, &BASE64.encode(&self.raw[..cut]));
+            "base64"
         };
         out.extend_from_slice(b",\"raw_encoding\":");
         push_json(out, encoding);

@@ -30,3 +30,4 @@ pub mod helper;
 pub mod node;
 pub mod recover;
 pub mod rows;
+pub mod log;

@@ -1,0 +1,267 @@
+//! Metrics: every name in one table, handles made once, so that the hot path looks nothing up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics::{
+    Counter, Gauge, Histogram, Label, describe_counter, describe_gauge, describe_histogram,
+};
+use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+use crate::batch::SealReason;
+use crate::lake::Trouble;
+use crate::quarantine::Reason;
+
+const SECONDS: [f64; 14] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
+];
+const ROWS: [f64; 9] = [
+    1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0, 10_000.0, 100_000.0,
+];
+
+/// The service's metrics.
+pub struct Metrics {
+    handle: PrometheusHandle,
+    /// Events in requests that were accepted.
+    pub events_received: Counter,
+    /// New records.
+    pub events_accepted: Counter,
+    /// Valid events that a rule dropped, by index of the event type.
+    pub events_dropped: Vec<Counter>,
+    /// Events that were known already.
+    pub events_duplicate: Counter,
+    quarantined: [(Reason, Counter); 3],
+    /// Refused requests of which no copy was kept.
+    pub refused_not_kept: Counter,
+    http: [(u16, Histogram); 4],
+    /// Bytes of segments, spares and id files.
+    pub wal_bytes: Gauge,
+    /// Write and sync of one frame.
+    pub wal_sync_seconds: Histogram,
+    /// Rows in one frame.
+    pub wal_group_records: Histogram,
+    /// Seconds for which duplicates are recognised.
+    pub dedup_window_seconds: Gauge,
+    /// Open batches.
+    pub batch_open: Gauge,
+    seals: [(SealReason, Counter); 5],
+    /// One put, successful or not.
+    pub lake_put_seconds: Histogram,
+    put_errors: [(Trouble, Counter); 8],
+    /// Age of the oldest record that is not in the lake.
+    pub lake_lag_seconds: Gauge,
+    /// Unix time before which everything acknowledged is in the lake.
+    pub lake_watermark_seconds: Gauge,
+    /// Batches that cannot be read back from the log.
+    pub batches_held: Gauge,
+}
+
+impl Metrics {
+    /// Metrics of one service, with a counter of dropped events for each type.
+    pub fn new(event_types: &[String]) -> Result<Arc<Self>, BuildError> {
+        let recorder = PrometheusBuilder::new()
+            .set_buckets(&SECONDS)?
+            .set_buckets_for_metric(Matcher::Full("lakehook_wal_group_records".into()), &ROWS)?
+            .build_recorder();
+        let handle = recorder.handle();
+        let metrics = metrics::with_local_recorder(&recorder, || {
+            describe();
+            Self::register(handle, event_types)
+        });
+        Ok(Arc::new(metrics))
+    }
+
+    fn register(handle: PrometheusHandle, event_types: &[String]) -> Self {
+        let dropped = |event_type: &String| {
+            counter_with(
+                "lakehook_events_dropped_total",
+                "event_type",
+                event_type.clone(),
+            )
+        };
+        let quarantined = |reason: Reason| {
+            let label = reason.as_str().to_owned();
+            (
+                reason,
+                counter_with("lakehook_events_quarantined_total", "reason", label),
+            )
+        };
+        let http = |class: u16| {
+            let labels = vec![Label::new("status", format!("{class}xx"))];
+            (
+                class,
+                metrics::histogram!("lakehook_http_request_duration_seconds", labels),
+            )
+        };
+        Self {
+            handle,
+            events_received: metrics::counter!("lakehook_events_received_total"),
+            events_accepted: metrics::counter!("lakehook_events_accepted_total"),
+            events_dropped: event_types.iter().map(dropped).collect(),
+            events_duplicate: metrics::counter!("lakehook_events_duplicate_total"),
+            quarantined: [
+                Reason::InvalidEvent,
+                Reason::IdConflict,
+                Reason::RefusedRequest,
+            ]
+            .map(quarantined),
+            refused_not_kept: metrics::counter!("lakehook_refused_requests_not_kept_total"),
+            http: [2, 3, 4, 5].map(http),
+            wal_bytes: metrics::gauge!("lakehook_wal_bytes"),
+            wal_sync_seconds: metrics::histogram!("lakehook_wal_sync_duration_seconds"),
+            wal_group_records: metrics::histogram!("lakehook_wal_group_records"),
+            dedup_window_seconds: metrics::gauge!("lakehook_dedup_window_seconds"),
+            batch_open: metrics::gauge!("lakehook_batch_open"),
+            seals: SealReason::ALL.map(|reason| {
+                let label = reason.as_str().to_owned();
+                (
+                    reason,
+                    counter_with("lakehook_batch_seal_total", "reason", label),
+                )
+            }),
+            lake_put_seconds: metrics::histogram!("lakehook_lake_put_duration_seconds"),
+            put_errors: Trouble::ALL.map(|kind| {
+                let label = kind.as_str().to_owned();
+                (
+                    kind,
+                    counter_with("lakehook_lake_put_errors_total", "kind", label),
+                )
+            }),
+            lake_lag_seconds: metrics::gauge!("lakehook_lake_lag_seconds"),
+            lake_watermark_seconds: metrics::gauge!("lakehook_lake_watermark_seconds"),
+            batches_held: metrics::gauge!("lakehook_batches_held"),
+        }
+    }
+
+    /// Events that went to the quarantine, for that reason.
+    pub fn quarantined(&self, reason: Reason) -> &Counter {
+        let [(_, first), ..] = &self.quarantined;
+        self.quarantined
+            .iter()
+            .find(|(r, _)| *r == reason)
+            .map_or(first, |(_, counter)| counter)
+    }
+
+    /// A batch was sealed.
+    pub fn sealed(&self, reason: SealReason) {
+        if let Some((_, counter)) = self.seals.iter().find(|(r, _)| *r == reason) {
+            counter.increment(1);
+        }
+    }
+
+    /// A put failed.
+    pub fn put_failed(&self, kind: Trouble) {
+        if let Some((_, counter)) = self.put_errors.iter().find(|(k, _)| *k == kind) {
+            counter.increment(1);
+        }
+    }
+
+    /// A request was answered.
+    pub fn answered(&self, status: u16, after: Duration) {
+        if let Some((_, histogram)) = self.http.iter().find(|(class, _)| *class == status / 100) {
+            histogram.record(after.as_secs_f64());
+        }
+    }
+
+    /// Everything, in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.handle.render()
+    }
+
+    /// Folds the histograms' samples together; without it they would grow with load.
+    pub fn fold(&self) {
+        self.handle.run_upkeep();
+    }
+}
+
+fn counter_with(name: &'static str, key: &'static str, value: String) -> Counter {
+    metrics::counter!(name, vec![Label::new(key, value)])
+}
+
+fn describe() {
+    describe_counter!(
+        "lakehook_events_received_total",
+        "Events in accepted requests"
+    );
+    describe_counter!("lakehook_events_accepted_total", "New records");
+    describe_counter!(
+        "lakehook_events_dropped_total",
+        "Valid events that a rule dropped"
+    );
+    describe_counter!(
+        "lakehook_events_duplicate_total",
+        "Events that were known already"
+    );
+    describe_counter!(
+        "lakehook_events_quarantined_total",
+        "Rows in the quarantine"
+    );
+    describe_counter!(
+        "lakehook_refused_requests_not_kept_total",
+        "Refused requests of which no copy was kept"
+    );
+    describe_histogram!(
+        "lakehook_http_request_duration_seconds",
+        "From request to answer"
+    );
+    describe_gauge!(
+        "lakehook_wal_bytes",
+        "Bytes of segments, spares and id files"
+    );
+    describe_histogram!(
+        "lakehook_wal_sync_duration_seconds",
+        "Write and sync of one frame"
+    );
+    describe_histogram!("lakehook_wal_group_records", "Rows in one frame");
+    describe_gauge!(
+        "lakehook_dedup_window_seconds",
+        "For how long duplicates are recognised"
+    );
+    describe_gauge!("lakehook_batch_open", "Open batches");
+    describe_counter!("lakehook_batch_seal_total", "Sealed batches");
+    describe_histogram!(
+        "lakehook_lake_put_duration_seconds",
+        "One attempt to put an object"
+    );
+    describe_counter!(
+        "lakehook_lake_put_errors_total",
+        "Failed attempts to put an object"
+    );
+    describe_gauge!(
+        "lakehook_lake_lag_seconds",
+        "Age of the oldest record not yet in the lake"
+    );
+    describe_gauge!(
+        "lakehook_lake_watermark_seconds",
+        "Unix time before which everything acknowledged is in the lake"
+    );
+    describe_gauge!(
+        "lakehook_batches_held",
+        "Batches whose rows cannot be read back"
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_metric_is_rendered_from_the_start() -> Result<(), BuildError> {
+        let metrics = Metrics::new(&["click".to_owned()])?;
+        metrics.answered(200, Duration::from_millis(3));
+        metrics.events_dropped[0].increment(2);
+        metrics.quarantined(Reason::IdConflict).increment(1);
+        metrics.fold();
+        let text = metrics.render();
+        for line in [
+            "lakehook_events_dropped_total{event_type=\"click\"} 2",
+            "lakehook_events_quarantined_total{reason=\"id_conflict\"} 1",
+            "lakehook_batch_seal_total{reason=\"age\"} 0",
+            "lakehook_http_request_duration_seconds_bucket{status=\"2xx\",le=\"0.005\"} 1",
+            "lakehook_wal_bytes 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        Ok(())
+    }
+}

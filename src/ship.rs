@@ -1,0 +1,266 @@
+//! The threads that ship sealed batches, with unlimited patience.
+//!
+//! Two batches are on their way at a time. A failure is retried for ever with backoff and jitter; what
+//! an operator must mend is said loudly. A batch that cannot be read back is held and the others go on;
+//! something foreign under our key stops everything.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::commit::{ShipError, Shipment, Shipper};
+use crate::files::Files;
+use crate::ids::Ids;
+use crate::lake::{LakeError, Trouble};
+use crate::metrics::Metrics;
+use crate::status::Status;
+use crate::wal::log::Log;
+use crate::wal::state::SealAt;
+
+/// Batches on their way at once: one is encoded while the other is uploaded.
+const THREADS: usize = 2;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Sealed batches that wait to be shipped, the oldest first.
+#[derive(Default)]
+pub struct Queue {
+    state: Mutex<QueueState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct QueueState {
+    waiting: VecDeque<Shipment>,
+    under_way: usize,
+    stopping: bool,
+    /// Attempts are made at once, without pauses: a stop waits for them.
+    hurried: bool,
+}
+
+impl Queue {
+    /// Adds batches that were sealed.
+    pub fn push(&self, sealed: &[(u64, SealAt)]) {
+        let shipments = sealed
+            .iter()
+            .map(|(number, at)| Shipment::new(*number, *at));
+        self.lock().waiting.extend(shipments);
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing is left to ship, or the time is over; `true` if nothing is left.
+    pub fn drain(&self, patience: Duration) -> bool {
+        let mut state = self.lock();
+        state.hurried = true;
+        self.changed.notify_all();
+        let is_busy = |state: &mut QueueState| !state.waiting.is_empty() || state.under_way > 0;
+        let waited = self.changed.wait_timeout_while(state, patience, is_busy);
+        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+        drop(state);
+        !timeout.timed_out()
+    }
+
+    fn stop(&self) {
+        self.lock().stopping = true;
+        self.changed.notify_all();
+    }
+
+    fn take(&self) -> Option<Shipment> {
+        let idle = |state: &mut QueueState| state.waiting.is_empty() && !state.stopping;
+        let waited = self.changed.wait_while(self.lock(), idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        if state.stopping {
+            return None;
+        }
+        let next = state.waiting.pop_front();
+        state.under_way += usize::from(next.is_some());
+        next
+    }
+
+    fn finished(&self) {
+        self.lock().under_way -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits before the next attempt; `false` if the threads are to end. A stop that waits for the
+    /// lake shortens the pause.
+    fn pause(&self, pause: Duration) -> bool {
+        let state = self.lock();
+        let pause = if state.hurried {
+            pause.min(FIRST_PAUSE * 5)
+        } else {
+            pause
+        };
+        let calm = |state: &mut QueueState| !state.stopping;
+        let waited = self.changed.wait_timeout_while(state, pause, calm);
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        !state.stopping
+    }
+
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What the threads share.
+pub struct Yard<F: Files> {
+    /// Sealed batches.
+    pub queue: Arc<Queue>,
+    /// How a batch is shipped.
+    pub shipper: Shipper<F>,
+    /// Where commits go.
+    pub log: Log,
+    /// Who is told about trouble.
+    pub status: Arc<Status>,
+    /// Counts and times.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// For jitter.
+    pub ids: Ids,
+}
+
+/// The running threads.
+pub struct Shipping {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Shipping {
+    /// Starts to ship what is in the queue and what comes.
+    pub fn start<F: Files>(yard: Yard<F>) -> io::Result<Self> {
+        let queue = Arc::clone(&yard.queue);
+        let yard = Arc::new(yard);
+        let mut threads = Vec::new();
+        for number in 0..THREADS {
+            let yard = Arc::clone(&yard);
+            let name = format!("ship-{number}");
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || yard.work())?,
+            );
+        }
+        Ok(Self { queue, threads })
+    }
+
+    /// Ends after the attempts that are under way. What is not shipped stays in the log.
+    pub fn stop(self) {
+        self.queue.stop();
+        for thread in self.threads {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// What to do after an attempt.
+enum Next {
+    Done,
+    Again,
+    End,
+}
+
+impl<F: Files> Yard<F> {
+    fn work(&self) {
+        while let Some(mut shipment) = self.queue.take() {
+            let goes_on = self.ship(&mut shipment);
+            self.queue.finished();
+            if !goes_on {
+                return;
+            }
+        }
+    }
+
+    /// Ships one batch; `false` if shipping ends.
+    fn ship(&self, shipment: &mut Shipment) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.status.is_foreign() {
+                return false;
+            }
+            match self.attempt(shipment, pause) {
+                Next::Done => return true,
+                Next::End => return false,
+                Next::Again => {}
+            }
+            if !self.queue.pause(self.with_jitter(pause)) {
+                return false;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    fn attempt(&self, shipment: &mut Shipment, pause: Duration) -> Next {
+        let before = self.clock.now().mono;
+        let outcome = self.shipper.attempt(shipment);
+        let took = self.clock.now().mono.saturating_sub(before);
+        self.metrics.lake_put_seconds.record(took.as_secs_f64());
+        let number = shipment.number();
+        match outcome {
+            Ok(commit) => match self.log.commit(commit) {
+                Ok(()) => Next::Done,
+                // The log has ended; the next start finds the object in the lake.
+                Err(_) => Next::End,
+            },
+            Err(ShipError::Lake(LakeError::Foreign { key, detail })) => {
+                let why = format!(
+                    "{key} in the lake is not ours ({detail}): this log directory was copied or \
+                     restored, or somebody else writes there. Nothing more is accepted or uploaded"
+                );
+                tracing::error!(why);
+                self.status.set_foreign(why);
+                Next::End
+            }
+            Err(ShipError::Lake(LakeError::Retry { kind, message })) => {
+                self.metrics.put_failed(kind);
+                complain(number, kind, &message, pause);
+                Next::Again
+            }
+            Err(ShipError::Spool(error)) => {
+                self.metrics.put_failed(Trouble::Space);
+                complain(number, Trouble::Space, &error.to_string(), pause);
+                Next::Again
+            }
+            Err(ShipError::Held(why)) => {
+                tracing::error!(seal = number, why, "a batch is held back");
+                self.status.add_held(why);
+                Next::Done
+            }
+        }
+    }
+
+    /// Between half and all of the pause.
+    fn with_jitter(&self, pause: Duration) -> Duration {
+        let share = u32::try_from(self.ids.next().unwrap_or(0) % 1000).unwrap_or(0);
+        pause / 2 + pause / 2 * share / 1000
+    }
+}
+
+fn complain(seal: u64, kind: Trouble, message: &str, pause: Duration) {
+    let kind_name = kind.as_str();
+    if kind.needs_operator() {
+        tracing::error!(
+            seal,
+            kind = kind_name,
+            message,
+            "failed to put an object; trying again"
+        );
+    } else if pause > FIRST_PAUSE * 8 {
+        tracing::warn!(
+            seal,
+            kind = kind_name,
+            message,
+            "failed to put an object; trying again"
+        );
+    } else {
+        tracing::debug!(
+            seal,
+            kind = kind_name,
+            message,
+            "failed to put an object; trying again"
+        );
+    }
+}

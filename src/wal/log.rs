@@ -1,0 +1,324 @@
+//! The log's thread, and the handle that everybody else holds.
+//!
+//! Requests that arrive while a sync runs wait in a bounded queue and share the next frame: one write
+//! and one sync are in flight, never more, and there is no timer. An idle log syncs at once, a busy one
+//! amortises.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::entry::Commit;
+use super::request::{Append, AppendError, Reply, Request, Turn, WriteError};
+use super::state::{SealAt, WATERMARK_LAG};
+use super::writer::Writer;
+use crate::clock::{Clock, Micros};
+use crate::files::Files;
+use crate::metrics::Metrics;
+
+/// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
+const MAX_WAITING: usize = 8192;
+/// Requests that one turn looks at.
+const MAX_GROUP: usize = 4096;
+/// After so long without work, the log notes that nothing is in flight.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often seals that wait for room are tried again.
+const BLOCKED: Duration = Duration::from_millis(50);
+
+type Ticket = oneshot::Sender<Reply>;
+
+enum Job {
+    Request(Request, Ticket),
+    Close,
+}
+
+/// What the log shows of itself, without asking its thread.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Records that are logged and not yet in the lake.
+    pub uncommitted_rows: AtomicU64,
+    /// Bytes of segments, spares and id files.
+    pub used_bytes: AtomicU64,
+    /// Open batches.
+    pub open_batches: AtomicU64,
+    /// Seals without commit.
+    pub waiting_seals: AtomicU64,
+    /// Microseconds of the watermark that seals carry: no earlier `received_at` is taken any more.
+    pub floor: AtomicI64,
+    /// The earliest `received_at` that is not in the lake, in microseconds; `i64::MAX` if all is.
+    pub oldest_received: AtomicI64,
+}
+
+impl Gauges {
+    /// The time before which everything acknowledged is in the lake.
+    pub fn watermark(&self, now: Micros) -> Micros {
+        let settled = now.minus(WATERMARK_LAG);
+        settled.min(Micros(self.oldest_received.load(Ordering::Relaxed)))
+    }
+}
+
+/// A handle to a log; cheap to clone.
+#[derive(Clone)]
+pub struct Log {
+    jobs: SyncSender<Job>,
+    gauges: Arc<Gauges>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// What the log's thread tells others.
+pub struct Listeners {
+    /// Batches were sealed, durably.
+    pub sealed: Box<dyn Fn(&[(u64, SealAt)]) + Send>,
+    /// The log cannot go on.
+    pub failed: Box<dyn Fn(&WriteError) + Send>,
+    /// Counts and times.
+    pub metrics: Arc<Metrics>,
+}
+
+impl Log {
+    /// Starts the thread that owns the writer.
+    pub fn start<F: Files>(
+        writer: Writer<F>,
+        clock: Clock,
+        listeners: Listeners,
+    ) -> io::Result<Self> {
+        let (jobs, queue) = sync_channel(MAX_WAITING);
+        let gauges = Arc::new(Gauges::default());
+        let mut owner = Owner {
+            writer,
+            clock,
+            listeners,
+            gauges: Arc::clone(&gauges),
+            waiting: VecDeque::new(),
+        };
+        owner.show();
+        let thread = std::thread::Builder::new()
+            .name("wal-writer".into())
+            .spawn(move || owner.run(&queue))?;
+        Ok(Self {
+            jobs,
+            gauges,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// What the log shows of itself.
+    pub fn gauges(&self) -> &Gauges {
+        &self.gauges
+    }
+
+    /// Stores a request; the answer means that it is durable.
+    pub async fn append(&self, append: Append) -> Reply {
+        let (ticket, answer) = oneshot::channel();
+        match self
+            .jobs
+            .try_send(Job::Request(Request::Append(Box::new(append)), ticket))
+        {
+            Ok(()) => answer.await.unwrap_or(Err(AppendError::Closed)),
+            Err(TrySendError::Full(_)) => Err(AppendError::Full),
+            Err(TrySendError::Disconnected(_)) => Err(AppendError::Closed),
+        }
+    }
+
+    /// Notes durably that an object is in the lake. Blocks.
+    pub fn commit(&self, commit: Commit) -> Result<(), AppendError> {
+        self.ask(Request::Commit(commit))
+    }
+
+    /// Seals every open batch. Blocks.
+    pub fn flush(&self) -> Result<(), AppendError> {
+        self.ask(Request::Flush)?;
+        // A frame has only so much room for seals.
+        while self.gauges.open_batches.load(Ordering::Acquire) > 0 {
+            self.ask(Request::Flush)?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, request: Request) -> Result<(), AppendError> {
+        let (ticket, answer) = oneshot::channel();
+        let job = Job::Request(request, ticket);
+        self.jobs.send(job).map_err(|_gone| AppendError::Closed)?;
+        answer
+            .blocking_recv()
+            .unwrap_or(Err(AppendError::Closed))
+            .map(|_| ())
+    }
+
+    /// Notes that nothing is in flight, and ends the thread. Blocks; what comes later is refused.
+    pub fn close(&self) {
+        let _ended = self.jobs.send(Job::Close);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Owner<F: Files> {
+    writer: Writer<F>,
+    clock: Clock,
+    listeners: Listeners,
+    gauges: Arc<Gauges>,
+    waiting: VecDeque<(Request, Ticket)>,
+}
+
+impl<F: Files> Owner<F> {
+    fn run(&mut self, queue: &Receiver<Job>) {
+        let mut idle_since = self.clock.now().mono;
+        loop {
+            let closing = self.gather(queue, idle_since);
+            if closing {
+                self.finish();
+                return;
+            }
+            let had_work = !self.waiting.is_empty() || self.is_due();
+            if had_work {
+                idle_since = self.clock.now().mono;
+            } else if self.clock.now().mono.saturating_sub(idle_since) >= IDLE
+                && let Err(error) = self.writer.close()
+            {
+                self.fail(&error);
+                return;
+            }
+            let turn = self.writer.turn(&mut self.waiting);
+            let wrote_nothing = turn.sync.is_zero() && turn.replies.is_empty();
+            if !self.deliver(turn) {
+                return;
+            }
+            if wrote_nothing && !self.waiting.is_empty() {
+                std::thread::sleep(BLOCKED);
+            }
+        }
+    }
+
+    /// Waits for work, and takes what else is there. `true` if the log is to be closed.
+    fn gather(&mut self, queue: &Receiver<Job>, idle_since: Duration) -> bool {
+        let mut next = if self.waiting.is_empty() {
+            match queue.recv_timeout(self.patience(idle_since)) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return true,
+            }
+        } else {
+            queue.try_recv().ok()
+        };
+        while let Some(job) = next {
+            match job {
+                Job::Request(request, ticket) => self.waiting.push_back((request, ticket)),
+                Job::Close => return true,
+            }
+            next = if self.waiting.len() < MAX_GROUP {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        false
+    }
+
+    /// How long to wait for a request: until a batch is due, or idleness is to be noted.
+    fn patience(&self, idle_since: Duration) -> Duration {
+        let now = self.clock.now().mono;
+        let due = self
+            .writer
+            .next_due()
+            .map_or(IDLE, |due| due.saturating_sub(now));
+        let idle = (idle_since + IDLE).saturating_sub(now);
+        // Once idleness is noted, once a second is enough to look after spares and space.
+        let idle = if idle.is_zero() { IDLE } else { idle };
+        due.min(idle).max(Duration::from_millis(1))
+    }
+
+    fn is_due(&self) -> bool {
+        self.writer
+            .next_due()
+            .is_some_and(|due| due <= self.clock.now().mono)
+    }
+
+    /// Gives the answers and tells the others; `false` if the log cannot go on.
+    fn deliver(&mut self, turn: Turn<Ticket>) -> bool {
+        self.show();
+        for (ticket, reply) in turn.replies {
+            // Whoever asked may be gone; what is durable stays.
+            let _gone = ticket.send(reply);
+        }
+        if !turn.sync.is_zero() {
+            let metrics = &self.listeners.metrics;
+            metrics.wal_sync_seconds.record(turn.sync.as_secs_f64());
+            metrics.wal_group_records.record(f64::from(turn.rows));
+            turn.reasons
+                .iter()
+                .for_each(|reason| metrics.sealed(*reason));
+        }
+        if !turn.sealed.is_empty() {
+            (self.listeners.sealed)(&turn.sealed);
+        }
+        match turn.fatal {
+            None => true,
+            Some(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
+    fn show(&self) {
+        let state = self.writer.state();
+        let gauges = &self.gauges;
+        let oldest = state.oldest_received().unwrap_or(Micros(i64::MAX));
+        gauges
+            .uncommitted_rows
+            .store(state.uncommitted_rows(), Ordering::Relaxed);
+        gauges
+            .used_bytes
+            .store(self.writer.used_bytes(), Ordering::Relaxed);
+        gauges
+            .waiting_seals
+            .store(state.sealed.len() as u64, Ordering::Relaxed);
+        gauges
+            .floor
+            .store(self.writer.watermark().0, Ordering::Relaxed);
+        gauges.oldest_received.store(oldest.0, Ordering::Relaxed);
+        gauges
+            .open_batches
+            .store(state.batches.open().count() as u64, Ordering::Release);
+        let metrics = &self.listeners.metrics;
+        if let Some(since) = self.writer.duplicates_known_since() {
+            let window = self.clock.now().wall.0.saturating_sub(since.0);
+            metrics
+                .dedup_window_seconds
+                .set(Duration::from_micros(window.unsigned_abs()));
+        }
+    }
+
+    fn fail(&mut self, error: &WriteError) {
+        (self.listeners.failed)(error);
+        self.refuse_waiting(&AppendError::Storage(error.to_string().into()));
+    }
+
+    /// A clean stop: what waits is refused, and the end is noted.
+    fn finish(&mut self) {
+        self.refuse_waiting(&AppendError::Closed);
+        if let Err(error) = self.writer.close() {
+            (self.listeners.failed)(&error);
+        }
+    }
+
+    fn refuse_waiting(&mut self, why: &AppendError) {
+        for (_, ticket) in self.waiting.drain(..) {
+            let _gone = ticket.send(Err(why.clone()));
+        }
+    }
+}
