@@ -1,5 +1,6 @@
 //! lakehook: webhooks into a data lake.
 
+pub mod receive;
 pub mod contract;
 pub mod quarantine;
 pub mod wal;

@@ -1,0 +1,199 @@
+//! Reading a body: under a limit of size before and after inflation, a limit of time, and the budget
+//! of memory. A step of the handler rather than a layer: a signature will need the raw bytes, and every
+//! refusal is a problem.
+
+use std::io::{self, Read};
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
+use http::HeaderMap;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use http_body_util::BodyExt as _;
+
+use super::budget::{NoMemory, Share};
+
+/// Encodings that are understood.
+pub const ENCODINGS: [&str; 3] = ["identity", "gzip", "zstd"];
+/// zstd windows beyond this are refused: 8 MiB, what decoders must support (RFC 8878, 3.1.1.1.2).
+const MAX_WINDOW_LOG: u32 = 23;
+const INFLATE_STEP: usize = 64 << 10;
+
+/// How a body is encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// As it is.
+    Identity,
+    /// RFC 1952, any number of members.
+    Gzip,
+    /// RFC 8878, any number of frames.
+    Zstd,
+}
+
+/// Why a body cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// More bytes than allowed, before or after inflation.
+    #[error("the body has more than {max_bytes} bytes, as sent or decompressed")]
+    TooLarge {
+        /// The limit.
+        max_bytes: usize,
+    },
+    /// It did not arrive in time.
+    #[error("the body did not arrive within {} seconds", .after.as_secs())]
+    Timeout {
+        /// The limit.
+        after: Duration,
+    },
+    /// The connection broke, or its framing did.
+    #[error("the body is incomplete or badly framed")]
+    Broken,
+    /// It is not what its encoding says.
+    #[error("the body is not valid {encoding}")]
+    Inflate {
+        /// The encoding.
+        encoding: &'static str,
+    },
+    /// Too many requests are in flight.
+    #[error(transparent)]
+    NoMemory(#[from] NoMemory),
+}
+
+/// Limits of a body.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyLimits {
+    /// Bytes, before and after inflation.
+    pub max_bytes: usize,
+    /// Time for all of it.
+    pub timeout: Duration,
+}
+
+/// The encoding that the headers name; `None` for one that is not understood, or for two.
+pub fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {
+    let mut values = headers.get_all(CONTENT_ENCODING).iter();
+    let Some(value) = values.next() else {
+        return Some(Encoding::Identity);
+    };
+    if values.next().is_some() {
+        return None;
+    }
+    match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
+        "" | "identity" => Some(Encoding::Identity),
+        "gzip" | "x-gzip" => Some(Encoding::Gzip),
+        "zstd" => Some(Encoding::Zstd),
+        _ => None,
+    }
+}
+
+/// Reads the raw body.
+pub async fn read(
+    headers: &HeaderMap,
+    body: Body,
+    limits: BodyLimits,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
+    let BodyLimits { max_bytes, timeout } = limits;
+    let announced = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|bytes| bytes > max_bytes) {
+        return Err(BodyError::TooLarge { max_bytes });
+    }
+    match tokio::time::timeout(timeout, collect(body, announced, max_bytes, share)).await {
+        Ok(collected) => collected,
+        Err(_elapsed) => Err(BodyError::Timeout { after: timeout }),
+    }
+}
+
+/// A body that comes in one piece, as small ones do, is not copied.
+async fn collect(
+    mut body: Body,
+    announced: Option<usize>,
+    max_bytes: usize,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
+    let mut first: Option<Bytes> = None;
+    let mut all: Vec<u8> = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|_broken| BodyError::Broken)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let length = first.as_ref().map_or(all.len(), Bytes::len);
+        if length + data.len() > max_bytes {
+            return Err(BodyError::TooLarge { max_bytes });
+        }
+        share.grow(data.len())?;
+        if first.is_none() && all.is_empty() {
+            first = Some(data);
+            continue;
+        }
+        if let Some(first) = first.take() {
+            all.reserve(announced.unwrap_or(first.len() * 2).min(max_bytes));
+            all.extend_from_slice(&first);
+        }
+        all.extend_from_slice(&data);
+    }
+    Ok(first.unwrap_or_else(|| Bytes::from(all)))
+}
+
+/// Inflates a body, up to the limit.
+pub fn inflate(
+    raw: Bytes,
+    encoding: Encoding,
+    max_bytes: usize,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
+    match encoding {
+        Encoding::Identity => Ok(raw),
+        Encoding::Gzip => {
+            let decoder = MultiGzDecoder::new(raw.as_ref());
+            read_all(decoder, "gzip", max_bytes, share)
+        }
+        Encoding::Zstd => {
+            let bad = |_error: io::Error| BodyError::Inflate { encoding: "zstd" };
+            let mut decoder =
+                zstd::stream::read::Decoder::with_buffer(raw.as_ref()).map_err(bad)?;
+            decoder.window_log_max(MAX_WINDOW_LOG).map_err(bad)?;
+            read_all(decoder, "zstd", max_bytes, share)
+        }
+    }
+}
+
+fn read_all(
+    mut decoder: impl Read,
+    encoding: &'static str,
+    max_bytes: usize,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
+    let mut all = Vec::new();
+    loop {
+        let start = all.len();
+        share.grow(INFLATE_STEP)?;
+        all.resize(start + INFLATE_STEP, 0);
+        let read = fill(&mut decoder, &mut all[start..])
+            .map_err(|_error| BodyError::Inflate { encoding })?;
+        all.truncate(start + read);
+        if all.len() > max_bytes {
+            return Err(BodyError::TooLarge { max_bytes });
+        }
+        if read < INFLATE_STEP {
+            share.shrink(INFLATE_STEP - read);
+            return Ok(Bytes::from(all));
+        }
+    }
+}
+
+fn fill(decoder: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match decoder.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(bytes) => filled += bytes,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}

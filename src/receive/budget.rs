@@ -1,0 +1,88 @@
+//! The memory that requests in flight may take together, counted as their bytes arrive.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Memory for requests in flight. Who gets no share is answered 503 at once.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    free: Arc<AtomicUsize>,
+}
+
+/// There is no memory left for this request now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("too many requests are in flight")]
+pub struct NoMemory;
+
+impl Budget {
+    /// So many bytes in all.
+    pub fn new(bytes: usize) -> Self {
+        Self {
+            free: Arc::new(AtomicUsize::new(bytes)),
+        }
+    }
+
+    /// An empty share; it grows, and is given back when dropped.
+    pub fn share(&self) -> Share {
+        Share {
+            budget: self.clone(),
+            bytes: 0,
+        }
+    }
+}
+
+/// What one request has of the budget.
+#[derive(Debug)]
+pub struct Share {
+    budget: Budget,
+    bytes: usize,
+}
+
+impl Share {
+    /// Takes so many bytes more.
+    pub fn grow(&mut self, bytes: usize) -> Result<(), NoMemory> {
+        let take = |free: usize| free.checked_sub(bytes);
+        match self
+            .budget
+            .free
+            .fetch_update(Ordering::AcqRel, Ordering::Acquire, take)
+        {
+            Ok(_) => {
+                self.bytes += bytes;
+                Ok(())
+            }
+            Err(_) => Err(NoMemory),
+        }
+    }
+
+    /// Gives so many bytes back.
+    pub fn shrink(&mut self, bytes: usize) {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        self.budget.free.fetch_add(bytes, Ordering::AcqRel);
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink(self.bytes);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_never_exceed_the_budget_and_come_back() {
+        let budget = Budget::new(10);
+        let (mut a, mut b) = (budget.share(), budget.share());
+        assert_eq!(a.grow(7), Ok(()));
+        assert_eq!(b.grow(4), Err(NoMemory));
+        a.shrink(2);
+        assert_eq!(b.grow(4), Ok(()));
+        drop(a);
+        drop(b);
+        assert_eq!(budget.share().grow(10), Ok(()));
+    }
+}

@@ -1,0 +1,133 @@
+//! Who a client is: its credential, else its address; and whether it may go on.
+
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use governor::clock::{Clock as _, DefaultClock};
+use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use subtle::ConstantTimeEq as _;
+
+/// How often, in requests, clients that were quiet for long are forgotten.
+const FORGET_EVERY: u32 = 4096;
+
+/// A client, as limits see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Client {
+    /// Number of its token in the configuration.
+    Token(usize),
+    /// Its address.
+    Address(IpAddr),
+}
+
+/// The tokens that are accepted; none means that anybody may send.
+#[derive(Clone, Default)]
+pub struct Tokens(Vec<Box<str>>);
+
+impl Tokens {
+    /// These tokens.
+    pub fn new(tokens: impl IntoIterator<Item = String>) -> Self {
+        Self(tokens.into_iter().map(String::into_boxed_str).collect())
+    }
+
+    /// Whether credentials are needed.
+    pub fn are_required(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// The token that the headers carry, by its number. Every token is compared, each in constant
+    /// time, so that the time tells nothing.
+    pub fn find(&self, headers: &HeaderMap) -> Option<usize> {
+        let value = headers.get(AUTHORIZATION)?.as_bytes();
+        let (scheme, token) = value.split_at_checked(7)?;
+        if !scheme.eq_ignore_ascii_case(b"bearer ") {
+            return None;
+        }
+        let token = token.trim_ascii();
+        let mut found = None;
+        for (number, known) in self.0.iter().enumerate() {
+            if bool::from(known.as_bytes().ct_eq(token)) {
+                found = Some(number);
+            }
+        }
+        found
+    }
+}
+
+/// Requests a second, for each client on its own.
+pub struct RateLimit {
+    limiter: DefaultKeyedRateLimiter<Client>,
+    clock: DefaultClock,
+    asked: AtomicU32,
+}
+
+impl RateLimit {
+    /// So many requests a second, and so many at once after a rest.
+    pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
+        let quota = Quota::per_second(per_second).allow_burst(burst);
+        Self {
+            limiter: RateLimiter::keyed(quota),
+            clock: DefaultClock::default(),
+            asked: AtomicU32::new(0),
+        }
+    }
+
+    /// `Err` with the seconds after which the client may come back.
+    pub fn check(&self, client: Client) -> Result<(), u32> {
+        if self
+            .asked
+            .fetch_add(1, Ordering::Relaxed)
+            .is_multiple_of(FORGET_EVERY)
+        {
+            // Clients that may send at full rate again need no memory.
+            self.limiter.retain_recent();
+        }
+        let denied = match self.limiter.check_key(&client) {
+            Ok(()) => return Ok(()),
+            Err(denied) => denied,
+        };
+        let wait = denied.wait_time_from(self.clock.now());
+        Err(u32::try_from(wait.as_secs())
+            .unwrap_or(u32::MAX)
+            .saturating_add(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    fn headers(value: &'static str) -> HeaderMap {
+        HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))])
+    }
+
+    #[test]
+    fn only_a_whole_bearer_token_is_accepted() {
+        let tokens = Tokens::new(["first-secret".to_owned(), "second-secret".to_owned()]);
+        assert_eq!(tokens.find(&headers("Bearer second-secret")), Some(1));
+        assert_eq!(tokens.find(&headers("bearer first-secret")), Some(0));
+        for bad in [
+            "Bearer first-secre",
+            "Basic first-secret",
+            "Bearer ",
+            "first-secret",
+            "B",
+        ] {
+            assert_eq!(tokens.find(&headers(bad)), None, "{bad}");
+        }
+        assert_eq!(tokens.find(&HeaderMap::new()), None);
+        assert!(!Tokens::default().are_required());
+    }
+
+    #[test]
+    fn each_client_has_a_limit_of_its_own() {
+        let one = NonZeroU32::MIN;
+        let limit = RateLimit::new(one, one);
+        assert_eq!(limit.check(Client::Token(0)), Ok(()));
+        assert_eq!(limit.check(Client::Token(0)), Err(1));
+        assert_eq!(limit.check(Client::Token(1)), Ok(()));
+    }
+}

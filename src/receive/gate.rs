@@ -1,0 +1,78 @@
+//! The gate that every request passes: is it sound HTTP, what is its id, how long did it take.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::header::{HOST, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue, Version};
+
+use super::replies::Problem;
+use super::router::App;
+
+/// Carries the request's id, in and out.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID: usize = 128;
+
+/// The peer's address, put beside each request by the server.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer(pub SocketAddr);
+
+/// The request's id: the sender's, if it is a sane one, else ours.
+#[derive(Clone, Debug)]
+pub struct RequestId(pub Box<str>);
+
+/// Passes sound requests on, and notes how each was answered.
+pub async fn pass(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
+    let before = app.clock.now().mono;
+    let (id, value) = request_id(&app, request.headers());
+    let mut response = match unsound(&request) {
+        Some(detail) => Problem::bad_request(detail).into_response(),
+        None => {
+            request.extensions_mut().insert(id.clone());
+            next.run(request).await
+        }
+    };
+    response.headers_mut().insert(REQUEST_ID, value);
+    let took = app.clock.now().mono.saturating_sub(before);
+    let status = response.status();
+    app.metrics.answered(status.as_u16(), took);
+    tracing::debug!(
+        request_id = &*id.0,
+        status = status.as_u16(),
+        ?took,
+        "answered"
+    );
+    response
+}
+
+/// What makes a request ambiguous to us and to proxies before us (RFC 9112, sections 3.2 and 6.1).
+/// hyper has refused the rest.
+fn unsound(request: &Request) -> Option<&'static str> {
+    let headers = request.headers();
+    let hosts = headers.get_all(HOST).iter().count();
+    if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
+        return Some("a request has exactly one Host header");
+    }
+    let chunked_only = headers
+        .get_all(TRANSFER_ENCODING)
+        .iter()
+        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    (!chunked_only).then_some("the only Transfer-Encoding is chunked")
+}
+
+fn request_id(app: &App, headers: &HeaderMap) -> (RequestId, HeaderValue) {
+    let sane = |value: &&HeaderValue| {
+        let bytes = value.as_bytes();
+        !bytes.is_empty() && bytes.len() <= MAX_REQUEST_ID && bytes.iter().all(u8::is_ascii_graphic)
+    };
+    let given = headers.get(REQUEST_ID).filter(sane);
+    if let Some((value, text)) = given.and_then(|value| Some((value, value.to_str().ok()?))) {
+        return (RequestId(text.into()), value.clone());
+    }
+    let id = format!("{:016x}", app.ids.next().unwrap_or(0));
+    let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
+    (RequestId(id.into()), value)
+}

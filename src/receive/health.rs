@@ -1,0 +1,95 @@
+//! What the service tells of itself: `/health`, `/ready`, `/metrics`.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde_json::json;
+
+use super::replies::{self, Problem};
+use super::router::App;
+
+/// `GET /health`: alive, with figures.
+pub async fn health(State(app): State<Arc<App>>) -> Response {
+    let now = app.clock.now();
+    let ready = app.status.refusal(now).is_none();
+    let mut body = json!({
+        "status": "healthy",
+        "ready": ready,
+        "version": env!("CARGO_PKG_VERSION"),
+        "batch_size": app.settings.batch_size,
+        "buffer_size": 0,
+    });
+    if let Some(core) = app.core.get() {
+        let gauges = core.log.gauges();
+        body["buffer_size"] = gauges.uncommitted_rows.load(Ordering::Relaxed).into();
+        body["wal_bytes"] = gauges.used_bytes.load(Ordering::Relaxed).into();
+        body["open_batches"] = gauges.open_batches.load(Ordering::Relaxed).into();
+        body["waiting_batches"] = gauges.waiting_seals.load(Ordering::Relaxed).into();
+        body["watermark"] = gauges.watermark(now.wall).to_string().into();
+        body["node"] = core.node.to_string().into();
+    }
+    replies::json(StatusCode::OK, "application/json", &body)
+}
+
+/// `GET /ready`: 503 while recovering, draining or unable to store, and while a batch is held.
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    if let Some(unavailable) = app.status.refusal(app.clock.now()) {
+        return Problem::from(unavailable).into_response();
+    }
+    let held = app.status.held();
+    if !held.is_empty() {
+        return Problem::unavailable("batch-held", held.join("; ")).into_response();
+    }
+    replies::json(
+        StatusCode::OK,
+        "application/json",
+        &json!({"status": "ready"}),
+    )
+}
+
+/// `GET /metrics`: Prometheus text format 0.0.4.
+pub async fn metrics(State(app): State<Arc<App>>) -> Response {
+    refresh(&app);
+    let mut response = Response::new(Body::from(app.metrics.render()));
+    let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
+}
+
+/// Brings the gauges up to date.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats; a byte in 2^53 does not matter"
+)]
+pub fn refresh(app: &App) {
+    let metrics = &app.metrics;
+    metrics.batches_held.set(app.status.held().len() as f64);
+    let Some(core) = app.core.get() else { return };
+    let now = app.clock.now().wall;
+    let gauges = core.log.gauges();
+    metrics
+        .wal_bytes
+        .set(gauges.used_bytes.load(Ordering::Relaxed) as f64);
+    metrics
+        .batch_open
+        .set(gauges.open_batches.load(Ordering::Relaxed) as f64);
+    let oldest = gauges.oldest_received.load(Ordering::Relaxed);
+    let lag = if oldest == i64::MAX {
+        0
+    } else {
+        now.0.saturating_sub(oldest).max(0)
+    };
+    metrics
+        .lake_lag_seconds
+        .set(Duration::from_micros(lag.unsigned_abs()).as_secs_f64());
+    let watermark = gauges.watermark(now).0.max(0).unsigned_abs();
+    metrics
+        .lake_watermark_seconds
+        .set(Duration::from_micros(watermark).as_secs_f64());
+}

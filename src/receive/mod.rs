@@ -1,0 +1,22 @@
+//! Receiving: HTTP in, problems out.
+//!
+//! The order of what happens to a request: hyper's HTTP/1 with a header timeout → [`gate`] (Host,
+//! framing, request id, metrics, panics) → limits per client and credentials ([`client`]) → media type
+//! and encodings → [`body`] (read, and inflated, under limits of size, time and memory) → the contract →
+//! the log → [`replies`], the one map from outcome to status.
+//!
+//! Knows nothing of batches, objects or the lake.
+
+pub mod server;
+pub mod gate;
+pub mod router;
+pub mod client;
+pub mod budget;
+pub mod body;
+pub mod webhook;
+pub mod refused;
+pub mod replies;
+pub mod health;
+
+pub use router::{App, Core, Settings, router};
+pub use server::Server;

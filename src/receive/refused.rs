@@ -1,0 +1,105 @@
+//! Copies of refused requests: one quarantine row each, within a bound a minute, so that a sender that
+//! never looks at answers loses nothing, and nobody can fill the disk.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::clock::{Clock, Now};
+use crate::contract::Refusal;
+use crate::quarantine::{FieldError, Reason, Refused, partition};
+use crate::record::{Origin, RowKind, Rows};
+
+/// A bucket of bytes that fills over a minute.
+pub struct Allowance {
+    per_minute: u64,
+    state: Mutex<(Duration, u64)>,
+}
+
+impl Allowance {
+    /// So many bytes a minute.
+    pub fn new(per_minute: u64, clock: &Clock) -> Self {
+        Self {
+            per_minute,
+            state: Mutex::new((clock.now().mono, per_minute)),
+        }
+    }
+
+    /// Takes so many bytes, if they are there.
+    pub fn take(&self, bytes: u64, now: Now) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (since, left) = *state;
+        let passed = u64::try_from(now.mono.saturating_sub(since).as_millis()).unwrap_or(u64::MAX);
+        let earned = self.per_minute.saturating_mul(passed) / 60_000;
+        let left = left.saturating_add(earned).min(self.per_minute);
+        let enough = bytes <= left;
+        // Time that has earned nothing yet still counts for the next request.
+        let since = if earned > 0 { now.mono } else { since };
+        *state = (since, if enough { left - bytes } else { left });
+        enough
+    }
+}
+
+/// The row that keeps a refused request.
+pub fn row_of(
+    stream: &str,
+    refusal: &Refusal,
+    body: &[u8],
+    origin: &Origin,
+    max_raw_bytes: usize,
+) -> Rows {
+    let syntax;
+    let (errors, errors_total): (&[FieldError], usize) = match refusal {
+        Refusal::Invalid {
+            errors,
+            errors_total,
+        } => (errors, *errors_total),
+        Refusal::Syntax {
+            line,
+            column,
+            detail,
+        } => {
+            let detail = format!("line {line}, column {column}: {detail}");
+            syntax = [FieldError {
+                pointer: String::new(),
+                code: "not_json",
+                detail,
+            }];
+            (&syntax, 1)
+        }
+        Refusal::TooManyEvents { .. } | Refusal::EventTooLarge { .. } => (&[], 0),
+    };
+    let refused = Refused {
+        reason: Reason::RefusedRequest,
+        stream,
+        origin,
+        errors,
+        errors_total,
+        raw: body,
+        max_raw_bytes,
+    };
+    let mut rows = Rows::default();
+    let key = rows.partition(&partition(stream, origin.received_at));
+    let lsn_at = refused.write(&mut rows.bytes);
+    rows.finish_row(lsn_at, key, RowKind::Refused);
+    rows
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Micros;
+
+    #[test]
+    fn the_allowance_fills_over_a_minute() {
+        let clock = Clock::manual(Micros(0));
+        let allowance = Allowance::new(6000, &clock);
+        assert!(allowance.take(6000, clock.now()));
+        assert!(!allowance.take(1, clock.now()));
+        clock.advance(Duration::from_secs(1));
+        assert!(!allowance.take(101, clock.now()));
+        assert!(allowance.take(100, clock.now()));
+        clock.advance(Duration::from_secs(3600));
+        assert!(!allowance.take(6001, clock.now()));
+        assert!(allowance.take(6000, clock.now()));
+    }
+}

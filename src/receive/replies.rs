@@ -1,0 +1,338 @@
+//! Replies: the one map from outcome to status and body.
+//!
+//! Everything but success is a problem (RFC 9457), whoever says it. Never 410: senders disable an
+//! endpoint on it. Nothing that a sender sent is echoed.
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+
+use crate::contract::Refusal;
+use crate::quarantine::FieldError;
+use crate::status::Unavailable;
+use crate::wal::request::AppendError;
+
+use super::body::BodyError;
+
+/// Seconds after which to come back when storage is the reason.
+const RETRY_SOON: u32 = 5;
+
+/// The answer to an accepted request. The four counts add up to the events sent.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Success {
+    status: &'static str,
+    /// Newly stored.
+    pub accepted: u64,
+    /// Taken by a drop rule.
+    pub dropped: u64,
+    /// Known already.
+    pub duplicates: u64,
+    /// In the quarantine.
+    pub quarantined: u64,
+    /// What was wrong with quarantined events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    /// How many errors there were, where there were any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub errors_total: Option<usize>,
+}
+
+impl Success {
+    /// With the counts.
+    pub fn new(accepted: u64, dropped: u64, duplicates: u64, quarantined: u64) -> Self {
+        let status = "success";
+        Self {
+            status,
+            accepted,
+            dropped,
+            duplicates,
+            quarantined,
+            ..Self::default()
+        }
+    }
+}
+
+impl IntoResponse for Success {
+    fn into_response(self) -> Response {
+        json(StatusCode::OK, "application/json", &self)
+    }
+}
+
+/// A problem.
+#[derive(Clone, Debug, Serialize)]
+pub struct Problem {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'static str,
+    status: u16,
+    /// What happened, for people.
+    pub detail: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    column: Option<usize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    supported: Vec<&'static str>,
+    /// Breaches of the contract, each with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldError>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors_total: Option<usize>,
+    #[serde(skip)]
+    retry_after: Option<u32>,
+    #[serde(skip)]
+    allow: Option<&'static str>,
+    #[serde(skip)]
+    close: bool,
+}
+
+impl Problem {
+    /// A problem of that status; `kind` is a stable word.
+    pub fn new(
+        status: StatusCode,
+        kind: &str,
+        title: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self {
+            kind: format!("urn:lakehook:problem:{kind}"),
+            title,
+            status: status.as_u16(),
+            detail: detail.into(),
+            line: None,
+            column: None,
+            limit: None,
+            supported: Vec::new(),
+            errors: Vec::new(),
+            errors_total: None,
+            retry_after: None,
+            allow: None,
+            close: false,
+        }
+    }
+
+    /// 503, to be tried again.
+    pub fn unavailable(kind: &str, detail: impl Into<String>) -> Self {
+        let mut problem = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            kind,
+            "Not available now",
+            detail,
+        );
+        problem.retry_after = Some(RETRY_SOON);
+        problem
+    }
+
+    /// 401.
+    pub fn unauthorized() -> Self {
+        let detail = "send a valid token as `Authorization: Bearer <token>`";
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "unauthorized",
+            "Bad or missing credentials",
+            detail,
+        )
+    }
+
+    /// 429, after so many seconds.
+    pub fn too_many_requests(retry_after_seconds: u32) -> Self {
+        let detail = "this client sends more requests than it may";
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let mut problem = Self::new(status, "too-many-requests", "Too many requests", detail);
+        problem.retry_after = Some(retry_after_seconds.max(1));
+        problem
+    }
+
+    /// 404.
+    pub fn not_found() -> Self {
+        Self::new(
+            StatusCode::NOT_FOUND,
+            "not-found",
+            "Not found",
+            "there is nothing at this path",
+        )
+    }
+
+    /// 405; the methods that are allowed.
+    pub fn method_not_allowed(allow: &'static str) -> Self {
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let detail = format!("this path takes {allow}");
+        let mut problem = Self::new(status, "method-not-allowed", "Method not allowed", detail);
+        problem.allow = Some(allow);
+        problem
+    }
+
+    /// 400 for a request that is not sound HTTP; the connection ends, since its framing is in doubt.
+    pub fn bad_request(detail: impl Into<String>) -> Self {
+        let status = StatusCode::BAD_REQUEST;
+        let mut problem = Self::new(status, "bad-request", "Bad request", detail);
+        problem.close = true;
+        problem
+    }
+
+    /// 413, naming the limit.
+    pub fn too_large(kind: &str, detail: impl Into<String>, limit: usize) -> Self {
+        let status = StatusCode::PAYLOAD_TOO_LARGE;
+        let mut problem = Self::new(status, kind, "Too large", detail);
+        problem.limit = Some(limit);
+        problem
+    }
+
+    /// 415, listing what is understood.
+    pub fn unsupported(kind: &str, detail: &str, supported: &[&'static str]) -> Self {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        let mut problem = Self::new(status, kind, "Unsupported media type or encoding", detail);
+        problem.supported = supported.to_vec();
+        problem
+    }
+
+    /// 500: a bug; what is durable stays.
+    pub fn internal() -> Self {
+        let status = StatusCode::INTERNAL_SERVER_ERROR;
+        let detail = "an internal error; the request may be sent again";
+        Self::new(status, "internal", "Internal error", detail)
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<Refusal> for Problem {
+    fn from(refusal: Refusal) -> Self {
+        let bad = StatusCode::BAD_REQUEST;
+        match refusal {
+            Refusal::Syntax {
+                line,
+                column,
+                detail,
+            } => {
+                let detail = format!("line {line}, column {column}: {detail}");
+                let mut problem = Self::new(bad, "not-json", "The body is not JSON", detail);
+                (problem.line, problem.column) = (Some(line), Some(column));
+                problem
+            }
+            Refusal::Invalid {
+                errors,
+                errors_total,
+            } => {
+                let detail = "the body breaks the contract; nothing of it was stored as events";
+                let title = "Events break the contract";
+                let mut problem = Self::new(bad, "invalid-events", title, detail);
+                problem.errors = errors;
+                problem.errors_total = Some(errors_total);
+                problem
+            }
+            Refusal::TooManyEvents { max_events } => {
+                let detail = format!("a request may hold at most {max_events} events");
+                Self::too_large("too-many-events", detail, max_events)
+            }
+            Refusal::EventTooLarge {
+                index,
+                max_event_bytes,
+            } => {
+                let detail = format!("event {index} has more than {max_event_bytes} bytes");
+                Self::too_large("event-too-large", detail, max_event_bytes)
+            }
+        }
+    }
+}
+
+impl From<BodyError> for Problem {
+    fn from(error: BodyError) -> Self {
+        let detail = error.to_string();
+        match error {
+            BodyError::TooLarge { max_bytes } => {
+                let mut problem = Self::too_large("body-too-large", detail, max_bytes);
+                problem.close = true;
+                problem
+            }
+            BodyError::Timeout { .. } => {
+                let status = StatusCode::REQUEST_TIMEOUT;
+                let mut problem = Self::new(status, "timeout", "The body came too slowly", detail);
+                problem.close = true;
+                problem
+            }
+            BodyError::Broken => Self::bad_request(detail),
+            BodyError::Inflate { .. } => {
+                let title = "The body cannot be decompressed";
+                Self::new(StatusCode::BAD_REQUEST, "bad-encoding", title, detail)
+            }
+            BodyError::NoMemory(_) => {
+                let mut problem = Self::unavailable("busy", detail);
+                problem.close = true;
+                problem
+            }
+        }
+    }
+}
+
+impl From<AppendError> for Problem {
+    fn from(error: AppendError) -> Self {
+        let detail = error.to_string();
+        match error {
+            AppendError::TooLarge { max_bytes, .. } => {
+                Self::too_large("request-too-large", detail, max_bytes)
+            }
+            AppendError::Full => Self::unavailable("log-full", detail),
+            AppendError::Late => Self::unavailable("late", detail),
+            AppendError::Storage(_) => {
+                // What exactly failed is in the service's own log.
+                Self::unavailable("storage-failed", "storage failed; nothing was acknowledged")
+            }
+            AppendError::Closed => Self::unavailable("stopping", detail),
+        }
+    }
+}
+
+impl From<Unavailable> for Problem {
+    fn from(unavailable: Unavailable) -> Self {
+        let kind = match &unavailable {
+            Unavailable::Recovering => "starting",
+            Unavailable::Draining => "stopping",
+            Unavailable::Failed(_) => "storage-failed",
+            Unavailable::Foreign(_) => "foreign-object",
+            Unavailable::LowSpace => "low-space",
+            Unavailable::WrongClock => "wrong-clock",
+        };
+        Self::unavailable(kind, unavailable.to_string())
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = json(self.status(), "application/problem+json", &self);
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(seconds) = self.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(allow) = self.allow {
+            headers.insert(ALLOW, HeaderValue::from_static(allow));
+        }
+        if self.status() == StatusCode::UNAUTHORIZED {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if self.close {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// A JSON answer.
+pub fn json<T: Serialize>(status: StatusCode, media_type: &'static str, value: &T) -> Response {
+    let mut bytes = Vec::with_capacity(128);
+    crate::quarantine::push_json(&mut bytes, value);
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+    response
+}

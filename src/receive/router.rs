@@ -1,0 +1,185 @@
+//! Paths, and the order of layers.
+
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use http::{HeaderName, HeaderValue, Method};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::cors::CorsLayer;
+
+use super::body::BodyLimits;
+use super::budget::Budget;
+use super::client::{RateLimit, Tokens};
+use super::gate;
+use super::refused::Allowance;
+use super::replies::Problem;
+use super::{health, webhook};
+use crate::clock::Clock;
+use crate::contract::Contract;
+use crate::ids::{Ids, NodeId};
+use crate::metrics::Metrics;
+use crate::status::Status;
+use crate::wal::log::Log;
+
+/// What receiving needs to know.
+#[derive(Clone)]
+pub struct Settings {
+    /// The webhook's path.
+    pub endpoint: Arc<str>,
+    /// Limits of a body.
+    pub body: BodyLimits,
+    /// Memory for requests in flight, in bytes.
+    pub memory: usize,
+    /// Accepted bearer tokens; none means that anybody may send.
+    pub tokens: Tokens,
+    /// Requests a second of one client and the burst, if limited.
+    pub rate: Option<(NonZeroU32, NonZeroU32)>,
+    /// Bytes of refused requests that are kept in a minute.
+    pub refused_bytes_per_minute: u64,
+    /// Bytes of one refused request that are kept.
+    pub max_refused_bytes: usize,
+    /// Origins that browsers may send from.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Records that make a full batch; shown by `/health`.
+    pub batch_size: u64,
+    /// `/metrics` is served on another address.
+    pub metrics_elsewhere: bool,
+}
+
+/// What is there once the log is read.
+pub struct Core {
+    /// The contract.
+    pub contract: Contract,
+    /// The log.
+    pub log: Log,
+    /// Whose log it is.
+    pub node: NodeId,
+}
+
+/// What handlers share.
+pub struct App {
+    /// Settings.
+    pub settings: Settings,
+    /// Contract and log; empty while the log is read.
+    pub core: OnceLock<Core>,
+    /// May requests be accepted?
+    pub status: Arc<Status>,
+    /// Counts and times.
+    pub metrics: Arc<Metrics>,
+    /// Memory for requests in flight.
+    pub budget: Budget,
+    /// Accepted tokens.
+    pub tokens: Tokens,
+    /// Limit of one client.
+    pub rate_limit: Option<RateLimit>,
+    /// Bound on copies of refused requests.
+    pub refused_allowance: Allowance,
+    /// The clock.
+    pub clock: Clock,
+    /// For request ids.
+    pub ids: Ids,
+}
+
+impl App {
+    /// With nothing but settings; the core comes when the log is read.
+    pub fn new(
+        settings: Settings,
+        status: Arc<Status>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        ids: Ids,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            core: OnceLock::new(),
+            status,
+            metrics,
+            budget: Budget::new(settings.memory),
+            tokens: settings.tokens.clone(),
+            rate_limit: settings
+                .rate
+                .map(|(rate, burst)| RateLimit::new(rate, burst)),
+            refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
+            settings,
+            clock,
+            ids,
+        })
+    }
+}
+
+/// The service's paths.
+pub fn router(app: &Arc<App>) -> Router {
+    let endpoint = app.settings.endpoint.trim_end_matches('/');
+    let webhook = || post(webhook::receive).fallback(async || refuse_method("POST"));
+    let mut router = Router::new()
+        .route(endpoint, webhook())
+        .route(&format!("{endpoint}/"), webhook())
+        .merge(health_routes());
+    if !app.settings.metrics_elsewhere {
+        router = router.merge(metrics_route());
+    }
+    layered(router, app)
+}
+
+/// Only `/metrics`, for an address of its own.
+pub fn metrics_router(app: &Arc<App>) -> Router {
+    layered(metrics_route(), app)
+}
+
+fn health_routes() -> Router<Arc<App>> {
+    let only_get = async || refuse_method("GET, HEAD");
+    Router::new()
+        .route("/health", get(health::health).fallback(only_get))
+        .route("/ready", get(health::ready).fallback(only_get))
+}
+
+fn metrics_route() -> Router<Arc<App>> {
+    let only_get = async || refuse_method("GET, HEAD");
+    Router::new().route("/metrics", get(health::metrics).fallback(only_get))
+}
+
+fn layered(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
+    let mut router = router
+        .fallback(async || Problem::not_found().into_response())
+        .layer(CatchPanicLayer::custom(answer_panic));
+    if !app.settings.cors_origins.is_empty() {
+        router = router.layer(cors(&app.settings.cors_origins));
+    }
+    router
+        .layer(from_fn_with_state(Arc::clone(app), gate::pass))
+        .with_state(Arc::clone(app))
+}
+
+fn cors(origins: &[HeaderValue]) -> CorsLayer {
+    let allowed = [
+        "content-type",
+        "content-encoding",
+        "authorization",
+        "x-request-id",
+    ];
+    CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::POST, Method::GET, Method::HEAD])
+        .allow_headers(allowed.map(HeaderName::from_static))
+}
+
+fn refuse_method(allow: &'static str) -> Response {
+    Problem::method_not_allowed(allow).into_response()
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "the layer hands the payload over"
+)]
+fn answer_panic(payload: Box<dyn std::any::Any + Send>) -> Response {
+    let message = payload
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| payload.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    tracing::error!(message, "a request panicked");
+    Problem::internal().into_response()
+}

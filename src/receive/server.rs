@@ -1,0 +1,149 @@
+//! The server: connections, their limits, and their end.
+//!
+//! HTTP/1 only, by hyper's own connection builder, since it has a header timeout: without one a few
+//! slow connections make a service unavailable. Every connection is a tracked task.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt as _;
+
+use super::gate::Peer;
+
+/// Longest request head, in bytes.
+const MAX_HEAD: usize = 32 << 10;
+
+/// Limits of connections.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectionLimits {
+    /// At once; more wait in the system's queue.
+    pub max_connections: usize,
+    /// For a request's head; also bounds how long an idle connection is kept, if that is longer.
+    pub header_timeout: Duration,
+    /// For the next request on a connection.
+    pub idle_timeout: Duration,
+}
+
+/// A listening server.
+pub struct Server {
+    address: SocketAddr,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Server {
+    /// Serves a router on a listener until stopped.
+    pub fn start(
+        listener: TcpListener,
+        router: Router,
+        limits: ConnectionLimits,
+    ) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let accepting = Accepting {
+            listener,
+            router,
+            limits,
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(accepting.run());
+        Ok(Self {
+            address,
+            stop,
+            tasks,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts nothing more, lets requests that are under way end, and waits so long for them.
+    pub async fn stop(self, patience: Duration) {
+        self.stop.cancel();
+        self.tasks.close();
+        if tokio::time::timeout(patience, self.tasks.wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!("some connections did not end in time");
+        }
+    }
+}
+
+struct Accepting {
+    listener: TcpListener,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Accepting {
+    async fn run(self) {
+        let slots = Arc::new(Semaphore::new(self.limits.max_connections));
+        loop {
+            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+                return;
+            };
+            let accepted = tokio::select! {
+                accepted = self.listener.accept() => accepted,
+                () = self.stop.cancelled() => return,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer, slot),
+                Err(error) => {
+                    // Out of descriptors, mostly: those that are open must end first.
+                    tracing::warn!(%error, "failed to accept a connection");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
+        let _small_packets_wait = stream.set_nodelay(true);
+        let service = self
+            .router
+            .clone()
+            .map_request(move |mut request: hyper::Request<_>| {
+                request.extensions_mut().insert(Peer(peer));
+                request
+            });
+        // hyper counts the wait for the next request against the header timeout, so the longer of
+        // the two is given: an idle connection costs one slot, and slow heads are bounded all the same.
+        let head = self.limits.header_timeout.max(self.limits.idle_timeout);
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(head)
+            .max_buf_size(MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            let _slot = slot;
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = connection.as_mut() => ended,
+                () = stop.cancelled() => {
+                    connection.as_mut().graceful_shutdown();
+                    connection.await
+                }
+            };
+            if let Err(error) = ended {
+                tracing::debug!(%error, %peer, "a connection ended early");
+            }
+        });
+    }
+}

@@ -1,0 +1,239 @@
+//! The webhook: from a request to its durable answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+
+use super::body::{ENCODINGS, Encoding, encoding_of, inflate, read};
+use super::budget::Share;
+use super::client::Client;
+use super::gate::{Peer, RequestId};
+use super::refused;
+use super::replies::{Problem, Success};
+use super::router::{App, Core};
+use crate::clock::Micros;
+use crate::contract::{Checked, Refusal};
+use crate::quarantine::Reason;
+use crate::record::Origin;
+use crate::wal::request::{Append, Appended};
+
+/// Larger bodies are checked where they don't hold up other requests.
+const SMALL_BODY: usize = 64 << 10;
+
+/// `POST /webhook/events`.
+pub async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
+    match accept(&app, request).await {
+        Ok(success) => success.into_response(),
+        Err(problem) => problem.into_response(),
+    }
+}
+
+async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
+    let (parts, body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let client = authenticate(app, &parts.headers, peer)?;
+    if let (Some(limit), Some(client)) = (&app.rate_limit, client) {
+        limit.check(client).map_err(Problem::too_many_requests)?;
+    }
+    let encoding = negotiate(&parts.headers)?;
+    let core = ready_core(app)?;
+    let mut share = app.budget.share();
+    let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
+    let body = if encoding == Encoding::Identity {
+        raw
+    } else {
+        let max_bytes = app.settings.body.max_bytes;
+        tokio::task::block_in_place(|| inflate(raw, encoding, max_bytes, &mut share))?
+    };
+    let request_id = parts.extensions.get::<RequestId>();
+    let origin = Origin {
+        received_at: received_at(app, core),
+        endpoint: Arc::clone(&app.settings.endpoint),
+        request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
+        client: peer,
+    };
+    store(app, core, body, origin, share).await
+}
+
+/// Who sends: 401 where credentials are needed and not given.
+fn authenticate(
+    app: &App,
+    headers: &HeaderMap,
+    peer: Option<std::net::IpAddr>,
+) -> Result<Option<Client>, Problem> {
+    if !app.tokens.are_required() {
+        return Ok(peer.map(Client::Address));
+    }
+    match app.tokens.find(headers) {
+        Some(number) => Ok(Some(Client::Token(number))),
+        None => {
+            // Guessing is limited by address, or it would be free.
+            if let (Some(limit), Some(peer)) = (&app.rate_limit, peer) {
+                limit
+                    .check(Client::Address(peer))
+                    .map_err(Problem::too_many_requests)?;
+            }
+            Err(Problem::unauthorized())
+        }
+    }
+}
+
+/// Media type and encoding, before the body is read.
+fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
+    const MEDIA_TYPES: [&str; 1] = ["application/json"];
+    let mut types = headers.get_all(CONTENT_TYPE).iter();
+    let declared = types
+        .next()
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let mut parts = declared.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|kind| kind.eq_ignore_ascii_case(MEDIA_TYPES[0]));
+    if !is_json || types.next().is_some() {
+        let detail = "send the events as JSON, with `Content-Type: application/json`";
+        return Err(Problem::unsupported("media-type", detail, &MEDIA_TYPES));
+    }
+    let foreign_charset = parts.any(|parameter| {
+        parameter.split_once('=').is_some_and(|(name, value)| {
+            let value = value.trim().trim_matches('"');
+            name.trim().eq_ignore_ascii_case("charset") && !value.eq_ignore_ascii_case("utf-8")
+        })
+    });
+    if foreign_charset {
+        let detail = "JSON is sent in UTF-8; leave the charset parameter out";
+        return Err(Problem::unsupported("charset", detail, &["utf-8"]));
+    }
+    encoding_of(headers).ok_or_else(|| {
+        let detail = "one Content-Encoding at most, and one of those supported";
+        Problem::unsupported("content-encoding", detail, &ENCODINGS)
+    })
+}
+
+fn ready_core(app: &App) -> Result<&Core, Problem> {
+    if let Some(unavailable) = app.status.refusal(app.clock.now()) {
+        return Err(unavailable.into());
+    }
+    let starting = || Problem::from(crate::status::Unavailable::Recovering);
+    app.core.get().ok_or_else(starting)
+}
+
+/// The time of receipt; never before a watermark that was published, whatever the clock does.
+fn received_at(app: &App, core: &Core) -> Micros {
+    let floor = Micros(core.log.gauges().floor.load(Ordering::Relaxed));
+    app.clock.now().wall.max(floor)
+}
+
+async fn store(
+    app: &App,
+    core: &Core,
+    body: Bytes,
+    origin: Origin,
+    mut share: Share,
+) -> Result<Success, Problem> {
+    let checked = if body.len() <= SMALL_BODY {
+        core.contract.check(&body, &origin)
+    } else {
+        tokio::task::block_in_place(|| core.contract.check(&body, &origin))
+    };
+    let checked = match checked {
+        Ok(checked) => checked,
+        Err(refusal) => {
+            keep(app, core, &refusal, &body, origin).await;
+            return Err(refusal.into());
+        }
+    };
+    share
+        .grow(checked.rows.bytes.capacity())
+        .map_err(super::body::BodyError::from)?;
+    share.shrink(body.len());
+    drop(body);
+    let Checked {
+        rows,
+        received,
+        dropped,
+        errors,
+        errors_total,
+    } = checked;
+    let dropped_total: u64 = dropped.iter().map(|(_, count)| u64::from(*count)).sum();
+    let invalid = rows_in_quarantine(&rows);
+    let append = Append {
+        rows,
+        dropped: dropped_total,
+        origin,
+    };
+    let appended = core.log.append(append).await?;
+    count(app, &appended, received, &dropped, invalid);
+    let Appended {
+        accepted,
+        duplicates,
+        quarantined,
+        ..
+    } = appended;
+    let mut success = Success::new(accepted, dropped_total, duplicates, quarantined);
+    if errors_total > 0 {
+        success.errors = errors;
+        success.errors_total = Some(errors_total);
+    }
+    Ok(success)
+}
+
+fn rows_in_quarantine(rows: &crate::record::Rows) -> u64 {
+    use crate::record::RowKind;
+    rows.rows
+        .iter()
+        .filter(|row| row.kind == RowKind::Quarantined)
+        .count() as u64
+}
+
+fn count(app: &App, appended: &Appended, received: u32, dropped: &[(usize, u32)], invalid: u64) {
+    let metrics = &app.metrics;
+    metrics.events_received.increment(u64::from(received));
+    metrics.events_accepted.increment(appended.accepted);
+    metrics.events_duplicate.increment(appended.duplicates);
+    for (event_type, count) in dropped {
+        if let Some(counter) = metrics.events_dropped.get(*event_type) {
+            counter.increment(u64::from(*count));
+        }
+    }
+    if appended.quarantined > 0 {
+        metrics.quarantined(Reason::InvalidEvent).increment(invalid);
+        metrics
+            .quarantined(Reason::IdConflict)
+            .increment(appended.conflicts);
+    }
+}
+
+/// Keeps a copy of a request that is answered 400, as far as the bound allows. The answer doesn't
+/// depend on it.
+async fn keep(app: &App, core: &Core, refusal: &Refusal, body: &[u8], origin: Origin) {
+    let is_400 = matches!(refusal, Refusal::Syntax { .. } | Refusal::Invalid { .. });
+    if !is_400 {
+        return;
+    }
+    let stream = &core.contract.rules().feed;
+    let rows = refused::row_of(
+        stream,
+        refusal,
+        body,
+        &origin,
+        app.settings.max_refused_bytes,
+    );
+    let bytes = rows.bytes.len() as u64;
+    let allowed = app.refused_allowance.take(bytes, app.clock.now());
+    let append = Append {
+        rows,
+        dropped: 0,
+        origin,
+    };
+    if allowed && core.log.append(append).await.is_ok() {
+        app.metrics.quarantined(Reason::RefusedRequest).increment(1);
+    } else {
+        app.metrics.refused_not_kept.increment(1);
+    }
+}
