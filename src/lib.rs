@@ -1,5 +1,6 @@
 //! lakehook: webhooks into a data lake.
 
+pub mod config;
 pub mod contract;
 pub mod quarantine;
 pub mod wal;
