@@ -9,6 +9,7 @@ mod access;
 mod load;
 mod robust;
 mod rules;
+mod sample;
 
 use std::ffi::OsString;
 use std::path::Path;
