@@ -1,5 +1,7 @@
 //! lakehook: webhooks into a data lake.
 
+pub mod config;
+
 pub mod receive;
 pub mod contract;
 pub mod quarantine;

@@ -1,0 +1,198 @@
+//! Where the lake is: a directory, or a bucket and a prefix.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{Deserialize, Deserializer, Error};
+
+/// The JSON Schema format of such URLs.
+pub(super) const LAKE_URL_FORMAT: &str = "lake-url";
+
+/// Where the lake is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LakeUrl {
+    /// A directory; absolute once the configuration is loaded.
+    Directory(PathBuf),
+    /// `s3://bucket/prefix`.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// Prefix of all keys, without slashes at its ends; may be empty.
+        prefix: String,
+    },
+}
+
+/// Why text is not where a lake can be. Never repeats the text: there may be credentials in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LakeUrlError {
+    /// No text.
+    #[error("must not be empty; name a directory, or a bucket as s3://bucket/prefix")]
+    Empty,
+    /// A store over HTTP.
+    #[error(
+        "must be a directory or s3://bucket/prefix; for a compatible store, put its http(s) address \
+         into lake.endpoint"
+    )]
+    Http,
+    /// A file URL.
+    #[error("must be a directory or s3://bucket/prefix; write a directory as a plain path")]
+    File,
+    /// Google's.
+    #[error(
+        "must be a directory or s3://bucket/prefix; Google Cloud Storage is reached as s3:// with \
+         lake.endpoint = \"https://storage.googleapis.com\""
+    )]
+    Google,
+    /// `s3:`, `S3://`, `s3a://` and the like.
+    #[error("must be written s3://bucket/prefix")]
+    AlmostS3,
+    /// Another scheme.
+    #[error("must be a directory or s3://bucket/prefix; other schemes are not known")]
+    Scheme,
+    /// Not a bucket's name.
+    #[error(
+        "must name a bucket after s3://: 3 to 63 lower-case letters, digits, dots and hyphens, the \
+         first and last of them a letter or digit"
+    )]
+    Bucket,
+    /// A query or fragment.
+    #[error(
+        "must be s3://bucket/prefix without ? and #; settings have keys of their own in [lake]"
+    )]
+    Query,
+    /// A prefix that is no path.
+    #[error("must have a prefix of names joined by single slashes, none of them \".\" or \"..\"")]
+    Prefix,
+}
+
+impl LakeUrl {
+    /// Reads a path or a URL.
+    pub fn parse(text: &str) -> Result<Self, LakeUrlError> {
+        if text.trim().is_empty() {
+            return Err(LakeUrlError::Empty);
+        }
+        if let Some(rest) = text.strip_prefix("s3://") {
+            return Self::parse_bucket(rest);
+        }
+        let lower = text.to_ascii_lowercase();
+        let Some((scheme, _)) = lower.split_once("://") else {
+            return if lower.starts_with("s3:") {
+                Err(LakeUrlError::AlmostS3)
+            } else {
+                Ok(Self::Directory(PathBuf::from(text)))
+            };
+        };
+        Err(match scheme {
+            "s3" | "s3a" | "s3n" => LakeUrlError::AlmostS3,
+            "http" | "https" => LakeUrlError::Http,
+            "file" => LakeUrlError::File,
+            "gs" | "gcs" => LakeUrlError::Google,
+            _ => LakeUrlError::Scheme,
+        })
+    }
+
+    fn parse_bucket(text: &str) -> Result<Self, LakeUrlError> {
+        if text.contains(['?', '#']) {
+            return Err(LakeUrlError::Query);
+        }
+        let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
+        if !is_bucket(bucket) {
+            return Err(LakeUrlError::Bucket);
+        }
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        let is_name = |name: &str| {
+            let is_plain = !name.chars().any(char::is_control);
+            !matches!(name, "" | "." | "..") && is_plain
+        };
+        if !prefix.is_empty() && !prefix.split('/').all(is_name) {
+            return Err(LakeUrlError::Prefix);
+        }
+        Ok(Self::S3 {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+        })
+    }
+}
+
+fn is_bucket(name: &str) -> bool {
+    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    (3..=63).contains(&name.len())
+        && name.starts_with(is_alphanumeric)
+        && name.ends_with(is_alphanumeric)
+        && name.chars().all(|c| is_alphanumeric(c) || ".-".contains(c))
+}
+
+impl JsonSchema for LakeUrl {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "LakeUrl".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "format": LAKE_URL_FORMAT })
+    }
+}
+
+impl<'de> Deserialize<'de> for LakeUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn directories_and_buckets_are_read() {
+        let directory = |path: &str| Ok(LakeUrl::Directory(PathBuf::from(path)));
+        assert_eq!(LakeUrl::parse("data/lake"), directory("data/lake"));
+        assert_eq!(LakeUrl::parse("/lake"), directory("/lake"));
+        let bucket = |prefix: &str| {
+            Ok(LakeUrl::S3 {
+                bucket: "my-lake".to_owned(),
+                prefix: prefix.to_owned(),
+            })
+        };
+        assert_eq!(LakeUrl::parse("s3://my-lake"), bucket(""));
+        assert_eq!(LakeUrl::parse("s3://my-lake/"), bucket(""));
+        assert_eq!(LakeUrl::parse("s3://my-lake/a/b=c/"), bucket("a/b=c"));
+    }
+
+    #[test]
+    fn anything_else_is_refused_with_a_hint() {
+        for (text, error) in [
+            (" ", LakeUrlError::Empty),
+            ("https://my-lake.s3.amazonaws.com", LakeUrlError::Http),
+            ("file:///data/lake", LakeUrlError::File),
+            ("gs://my-lake", LakeUrlError::Google),
+            ("S3://my-lake", LakeUrlError::AlmostS3),
+            ("s3a://my-lake", LakeUrlError::AlmostS3),
+            ("s3:my-lake", LakeUrlError::AlmostS3),
+            ("abfs://my-lake", LakeUrlError::Scheme),
+            ("s3://", LakeUrlError::Bucket),
+            ("s3:///prefix", LakeUrlError::Bucket),
+            ("s3://ab", LakeUrlError::Bucket),
+            ("s3://My-Lake", LakeUrlError::Bucket),
+            ("s3://key:secret@my-lake", LakeUrlError::Bucket),
+            ("s3://my-lake-", LakeUrlError::Bucket),
+            ("s3://my-lake?region=eu", LakeUrlError::Query),
+            ("s3://my-lake//a", LakeUrlError::Prefix),
+            ("s3://my-lake/a/../b", LakeUrlError::Prefix),
+            ("s3://my-lake/a\nb", LakeUrlError::Prefix),
+        ] {
+            assert_eq!(LakeUrl::parse(text), Err(error), "{text}");
+        }
+        let longest = format!("s3://{}", "a".repeat(63));
+        assert!(LakeUrl::parse(&longest).is_ok());
+        assert_eq!(
+            LakeUrl::parse(&format!("{longest}a")),
+            Err(LakeUrlError::Bucket)
+        );
+    }
+}

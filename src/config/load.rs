@@ -1,0 +1,214 @@
+//! Loading: finds the file, merges it with the environment, checks everything, and only then hands
+//! out a configuration.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use super::checks;
+use super::errors::{ConfigErrors, Place, Problem};
+use super::findings::Findings;
+use super::lake_url::LakeUrl;
+use super::paths::absolute;
+use super::secret::SecretFile;
+use super::sections::Config;
+use super::shape::{Fault, Shape};
+use super::sources::{CONFIG_VARIABLE, Key, Sources, TomlFile, Variables};
+
+/// The file that is read where no other is named.
+const DEFAULT_FILE: &str = "lakehook.toml";
+/// Parts of a key: section and name. What is below is the key's value.
+const KEY_PARTS: usize = 2;
+
+/// A configuration that holds.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration: checked, with absolute paths, and with the tokens of the file.
+    pub config: Config,
+    /// The file that it came from, absolute; `None` where there was none.
+    pub source: Option<PathBuf>,
+    /// What is allowed, but hardly meant.
+    pub warnings: Vec<String>,
+}
+
+impl Config {
+    /// Loads the configuration: the explicit file, else that of `LAKEHOOK_CONFIG`, else
+    /// `./lakehook.toml` if it is there, else the defaults; and the environment over it.
+    pub fn load(explicit: Option<&Path>) -> Result<Loaded, ConfigErrors> {
+        let working_dir = std::env::current_dir().map_err(|error| {
+            let file = PathBuf::from(".");
+            refused(vec![problem_of_file(&file, &error)])
+        })?;
+        load(explicit, std::env::vars_os(), &working_dir)
+    }
+}
+
+/// The same, in a given environment and working directory.
+pub(super) fn load(
+    explicit: Option<&Path>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+    working_dir: &Path,
+) -> Result<Loaded, ConfigErrors> {
+    let environment: Vec<(OsString, OsString)> = environment.collect();
+    let mut problems = Vec::new();
+    let named = explicit
+        .map(Path::to_owned)
+        .or_else(|| named_by(&environment));
+    let file = match read_file(named.as_deref(), working_dir) {
+        Ok(file) => file,
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    // Without the file nothing can be said about how settings go together.
+    let is_whole = problems.is_empty();
+    let name = file.as_ref().map(|file| file.name().to_owned());
+    let variables = Variables::pick(environment.into_iter(), &mut problems);
+    let sources = Sources { file, variables };
+
+    let source = name.map(|name| working_dir.join(name));
+    let base = source
+        .as_deref()
+        .and_then(Path::parent)
+        .unwrap_or(working_dir);
+    let (settings, broken) = sound_settings(&sources, &mut problems)?;
+    let mut findings = Findings::new(&sources, broken);
+    let config = match typed(settings, base) {
+        Ok(config) if is_whole => Some(finish(config, &mut findings)),
+        Ok(_) => None,
+        Err(problem) => {
+            problems.push(problem);
+            None
+        }
+    };
+    let (rule_problems, warnings) = findings.into_parts();
+    problems.extend(rule_problems);
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded {
+            config,
+            source,
+            warnings,
+        }),
+        _ => Err(refused(problems)),
+    }
+}
+
+fn refused(problems: Vec<Problem>) -> ConfigErrors {
+    ConfigErrors { problems }
+}
+
+/// The file that the environment names. Set to nothing, it names none.
+fn named_by(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
+    let mut variables = environment.iter();
+    let (_, value) = variables.find(|(name, _)| name == CONFIG_VARIABLE)?;
+    (!value.is_empty()).then(|| PathBuf::from(value))
+}
+
+fn read_file(named: Option<&Path>, working_dir: &Path) -> Result<Option<TomlFile>, Problem> {
+    let name = named.unwrap_or(Path::new(DEFAULT_FILE));
+    match std::fs::read_to_string(working_dir.join(name)) {
+        Ok(text) => TomlFile::parse(name, text).map(Some),
+        Err(error) if named.is_none() && error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(problem_of_file(name, &error)),
+    }
+}
+
+fn problem_of_file(file: &Path, error: &io::Error) -> Problem {
+    Problem {
+        place: Place::File {
+            file: file.to_owned(),
+        },
+        rule: format!("cannot be read: {error}"),
+    }
+}
+
+/// What was set and has the right shape; and the keys that don't, which are left out of it.
+fn sound_settings(
+    sources: &Sources,
+    problems: &mut Vec<Problem>,
+) -> Result<(Value, Vec<Key>), ConfigErrors> {
+    let shape = Shape::new().map_err(|detail| {
+        refused(vec![Problem {
+            place: Place::Default("the schema of the configuration".to_owned()),
+            rule: detail,
+        }])
+    })?;
+    let mut settings = sources.merged(&shape);
+    let mut broken = Vec::new();
+    for fault in shape.faults(&settings) {
+        problems.extend(problems_of(&fault, sources));
+        let mut key = fault.key;
+        key.truncate(KEY_PARTS);
+        remove(&mut settings, &key);
+        broken.push(key);
+    }
+    Ok((settings, broken))
+}
+
+/// An unknown key is wrong wherever it is set; a wrong value only where it counts.
+fn problems_of(fault: &Fault, sources: &Sources) -> Vec<Problem> {
+    let places = if fault.is_unknown {
+        sources.places_of(&fault.key)
+    } else {
+        vec![sources.place_of(&fault.key)]
+    };
+    let problem = |place| Problem {
+        place,
+        rule: fault.rule.clone(),
+    };
+    places.into_iter().map(problem).collect()
+}
+
+fn remove(settings: &mut Value, key: &[String]) {
+    let Some((last, section)) = key.split_last() else {
+        return;
+    };
+    let mut steps = section.iter();
+    let section = steps.try_fold(settings, |node, part| node.get_mut(part));
+    if let Some(section) = section.and_then(Value::as_object_mut) {
+        section.remove(last);
+    }
+}
+
+/// The typed form, with absolute paths.
+fn typed(settings: Value, base: &Path) -> Result<Config, Problem> {
+    // The schema has passed it, so this does not happen; and the error might hold a secret.
+    let mut config: Config = serde_json::from_value(settings).map_err(|_| Problem {
+        place: Place::Default("the configuration".to_owned()),
+        rule: "it has the right shape and still cannot be read; please report this".to_owned(),
+    })?;
+    let make_absolute = |path: &mut PathBuf| match absolute(base, path) {
+        Ok(plain) => {
+            *path = plain;
+            Ok(())
+        }
+        Err(error) => Err(problem_of_file(path, &error)),
+    };
+    make_absolute(&mut config.wal.dir)?;
+    if let LakeUrl::Directory(path) = &mut config.lake.url {
+        make_absolute(path)?;
+    }
+    let optional = [&mut config.events.schemas, &mut config.server.tokens_file];
+    optional.into_iter().flatten().try_for_each(make_absolute)?;
+    Ok(config)
+}
+
+/// Checks the rules; reads the file of tokens.
+fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
+    checks::check_tokens(&config.server, findings);
+    if let Some(path) = config.server.tokens_file.clone() {
+        match SecretFile::read(&path) {
+            Ok(file) => checks::take_tokens(&mut config.server, &path, file, findings),
+            Err(error) => {
+                let rule = format!("{} cannot be read: {error}", path.display());
+                findings.problem(&["server.tokens_file"], rule);
+                findings.distrust("server.tokens_file");
+            }
+        }
+    }
+    checks::check(&config, findings);
+    config
+}

@@ -1,0 +1,39 @@
+//! Paths made absolute and plain, without asking the disk.
+
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+/// `path`, seen from the absolute directory `base`, without `.` and `..`. Symbolic links are not
+/// followed: `a/..` is what stands before `a`.
+pub(super) fn absolute(base: &Path, path: &Path) -> io::Result<PathBuf> {
+    let absolute = std::path::absolute(base.join(path))?;
+    let mut plain = PathBuf::new();
+    for component in absolute.components() {
+        match component {
+            Component::CurDir => {}
+            // Above the root is the root.
+            Component::ParentDir => _ = plain.pop(),
+            other => plain.push(other),
+        }
+    }
+    Ok(plain)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    #[test]
+    fn paths_become_plain() {
+        for (path, expected) in [
+            ("data/wal", "/etc/lakehook/data/wal"),
+            ("./a/../b/", "/etc/lakehook/b"),
+            ("../../../..", "/"),
+            ("/var//lib/./x", "/var/lib/x"),
+        ] {
+            let plain = absolute(Path::new("/etc/lakehook"), Path::new(path)).unwrap();
+            assert_eq!(plain, Path::new(expected), "{path}");
+        }
+    }
+}

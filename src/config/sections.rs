@@ -1,0 +1,391 @@
+//! The sections of the file: every key with its type and default.
+//!
+//! The doc comments end up in the JSON Schema that the file is checked against.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+
+use super::amounts::{ByteSize, Span};
+use super::lake_url::LakeUrl;
+use super::secret::Secret;
+use super::words;
+use crate::contract::{
+    OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
+};
+use crate::encode::Format;
+use crate::lake::s3::Location;
+
+/// The JSON Schema format of addresses.
+pub(super) const ADDRESS_FORMAT: &str = "socket-address";
+
+/// The name of the feed of events, part of every identity; and of their stream in the lake.
+const EVENTS: &str = "events";
+
+/// The whole configuration.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The HTTP server.
+    pub server: Server,
+    /// The destination.
+    pub lake: Lake,
+    /// The write-ahead log.
+    pub wal: Wal,
+    /// Deduplication.
+    pub dedup: Dedup,
+    /// What is refused.
+    pub quarantine: Quarantine,
+    /// When a batch is closed, and what becomes of it.
+    pub batch: Batch,
+    /// The webhook's contract.
+    pub events: Events,
+    /// The program's own log.
+    pub log: Log,
+}
+
+/// `[server]`: addresses, limits and credentials.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Where requests come in.
+    #[schemars(schema_with = "address_schema")]
+    pub listen: SocketAddr,
+    /// Where `/metrics` is then served instead.
+    #[schemars(schema_with = "address_schema")]
+    pub metrics_listen: Option<SocketAddr>,
+    /// Of a request's body, after decoding.
+    pub max_body: ByteSize,
+    /// Events in a request.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_events: usize,
+    /// Of one event, as sent.
+    pub max_event: ByteSize,
+    /// For the head of a request to arrive.
+    pub header_timeout: Span,
+    /// For the body of a request to arrive.
+    pub body_timeout: Span,
+    /// How long a connection may be idle.
+    pub idle_timeout: Span,
+    /// How long a shutdown may take; what is left stays in the log.
+    pub shutdown_grace: Span,
+    /// Connections at a time.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_connections: usize,
+    /// For bodies in flight and the rows made of them.
+    pub memory: ByteSize,
+    /// Bearer tokens, any of which is accepted; those of the file among them once loaded.
+    pub tokens: Vec<Secret>,
+    /// A file of further tokens, one a line.
+    #[schemars(length(min = 1))]
+    pub tokens_file: Option<PathBuf>,
+    /// Whether to listen beyond this machine without tokens.
+    pub allow_unauthenticated: bool,
+    /// Requests a second of one client; 0 is no limit.
+    #[schemars(range(max = 1_000_000))]
+    pub rate_limit: u32,
+    /// Requests of one client at once, before the rate counts.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub rate_burst: u32,
+    /// Web pages' origins that browsers may send from.
+    pub cors_origins: Vec<String>,
+}
+
+/// `[lake]`: where objects go.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lake {
+    /// A directory or a bucket.
+    pub url: LakeUrl,
+    /// The address of a compatible store.
+    pub endpoint: Option<String>,
+    /// Instead of the region of the AWS environment.
+    #[schemars(length(min = 1))]
+    pub region: Option<String>,
+    /// Bucket in the path instead of the host name.
+    pub path_style: Option<bool>,
+    /// The key that objects are encrypted with.
+    #[schemars(length(min = 1))]
+    pub kms_key_id: Option<String>,
+}
+
+/// `[wal]`: the write-ahead log.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wal {
+    /// Its directory.
+    #[schemars(length(min = 1))]
+    pub dir: PathBuf,
+    /// Its size on disk, at most.
+    pub max_bytes: ByteSize,
+    /// Size of one segment; see [`Wal::segment_size`].
+    pub segment_bytes: Option<ByteSize>,
+}
+
+/// `[dedup]`: what counts as the same event.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Dedup {
+    /// Identities kept on disk.
+    #[schemars(range(min = 1))]
+    pub max_ids: u64,
+    /// JSON Pointers into the event: what senders change when they retry.
+    pub ignore: Vec<String>,
+}
+
+/// `[quarantine]`: what is refused, and how much of it is kept.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Quarantine {
+    /// Of one refused body.
+    pub max_row: ByteSize,
+    /// Of refused bodies, in all.
+    pub max_bytes_per_minute: ByteSize,
+}
+
+/// `[batch]`: when a batch is closed, and the format of its object.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Batch {
+    /// Of logged rows, before compression.
+    pub max_bytes: ByteSize,
+    /// Rows.
+    #[schemars(range(min = 1))]
+    pub max_records: u64,
+    /// Since the first row.
+    pub max_age: Span,
+    /// Of objects.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Format>")]
+    pub format: Format,
+}
+
+/// `[events]`: the webhook and its contract.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Events {
+    /// Where events are posted.
+    pub path: String,
+    /// Event types that are accepted.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub types: Vec<String>,
+    /// Sources that are accepted.
+    #[schemars(length(min = 1), inner(length(min = 1)))]
+    pub sources: Vec<String>,
+    /// Event types that are checked and counted, but not stored.
+    pub drop: Vec<String>,
+    /// What becomes of a request with an invalid event.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<OnInvalid>")]
+    pub on_invalid: OnInvalid,
+    /// A directory of schemas by event type, instead of the shipped ones.
+    #[schemars(length(min = 1))]
+    pub schemas: Option<PathBuf>,
+    /// Pattern of the partitions.
+    pub partition: String,
+    /// Which time decides about the partition.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<PartitionBy>")]
+    pub partition_by: PartitionBy,
+    /// How long before its receipt an event may have happened.
+    pub max_age: Span,
+    /// How long after its receipt an event may claim to happen.
+    pub max_ahead: Span,
+}
+
+/// `[log]`: the program's own log, on standard error.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// The least important level that is written.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<tracing::Level>")]
+    pub level: tracing::Level,
+    /// Its form.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<LogFormat>")]
+    pub format: LogFormat,
+}
+
+/// The form of the program's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+fn address_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": ADDRESS_FORMAT })
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
+            metrics_listen: None,
+            max_body: ByteSize::mib(8),
+            max_events: 10_000,
+            max_event: ByteSize::mib(1),
+            header_timeout: Span::seconds(10),
+            body_timeout: Span::seconds(30),
+            idle_timeout: Span::seconds(75),
+            shutdown_grace: Span::seconds(30),
+            max_connections: 2048,
+            memory: ByteSize::mib(64),
+            tokens: Vec::new(),
+            tokens_file: None,
+            allow_unauthenticated: false,
+            rate_limit: 0,
+            rate_burst: 100,
+            cors_origins: Vec::new(),
+        }
+    }
+}
+
+impl Default for Lake {
+    fn default() -> Self {
+        Self {
+            url: LakeUrl::Directory(PathBuf::from("data/lake")),
+            endpoint: None,
+            region: None,
+            path_style: None,
+            kms_key_id: None,
+        }
+    }
+}
+
+impl Default for Wal {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("data/wal"),
+            max_bytes: ByteSize::mib(10 << 10),
+            segment_bytes: None,
+        }
+    }
+}
+
+impl Default for Dedup {
+    fn default() -> Self {
+        Self {
+            max_ids: 50_000_000,
+            ignore: Vec::new(),
+        }
+    }
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            max_row: ByteSize::mib(1),
+            max_bytes_per_minute: ByteSize::mib(16),
+        }
+    }
+}
+
+impl Default for Batch {
+    fn default() -> Self {
+        Self {
+            max_bytes: ByteSize::mib(64),
+            max_records: 1_000_000,
+            max_age: Span::seconds(300),
+            format: Format::default(),
+        }
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        let rules = Rules::default();
+        Self {
+            path: "/webhook/events".to_owned(),
+            types: rules.types,
+            sources: rules.sources,
+            drop: rules.drop,
+            on_invalid: rules.on_invalid,
+            schemas: None,
+            partition: "dt=%Y-%m-%d".to_owned(),
+            partition_by: PartitionBy::Timestamp,
+            max_age: Span::days(365),
+            max_ahead: Span::days(1),
+        }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: tracing::Level::INFO,
+            format: LogFormat::Auto,
+        }
+    }
+}
+
+impl Config {
+    /// What the contract of events asks for. Cannot fail for a configuration that was loaded.
+    pub fn rules(&self) -> Result<Rules, PartitionError> {
+        let events = &self.events;
+        Ok(Rules {
+            feed: EVENTS.to_owned(),
+            types: events.types.clone(),
+            sources: events.sources.clone(),
+            drop: events.drop.clone(),
+            on_invalid: events.on_invalid,
+            max_events: self.server.max_events,
+            max_event_bytes: self.server.max_event.as_usize(),
+            max_age: events.max_age.duration(),
+            max_ahead: events.max_ahead.duration(),
+            partition: events.partitioning()?,
+            dedup_ignore: self.dedup.ignore.clone(),
+            max_quarantine_raw_bytes: self.quarantine.max_row.as_usize(),
+        })
+    }
+}
+
+impl Events {
+    /// Where rows go.
+    pub fn partitioning(&self) -> Result<Partitioning, PartitionError> {
+        Partitioning::new(EVENTS, &self.partition, self.partition_by)
+    }
+
+    /// The schemas of the configured directory, or the shipped ones.
+    pub fn read_schemas(&self) -> Result<Schemas, Vec<SchemaError>> {
+        match &self.schemas {
+            Some(dir) => Schemas::from_dir(dir),
+            None => Schemas::embedded().map_err(|error| vec![error]),
+        }
+    }
+}
+
+impl Lake {
+    /// Where the bucket is; `None` for a directory.
+    pub fn location(&self) -> Option<Location> {
+        let LakeUrl::S3 { bucket, prefix } = &self.url else {
+            return None;
+        };
+        Some(Location {
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
+            endpoint: self.endpoint.clone(),
+            region: self.region.clone(),
+            path_style: self.path_style,
+        })
+    }
+}
+
+impl Wal {
+    /// The size of a segment: as configured, else 64 MiB, or a sixteenth of the log if that is less;
+    /// never under 1 MiB.
+    pub fn segment_size(&self) -> ByteSize {
+        let by_default = || {
+            let sixteenth = ByteSize::new(self.max_bytes.bytes() / 16);
+            sixteenth.min(ByteSize::mib(64)).max(ByteSize::mib(1))
+        };
+        self.segment_bytes.unwrap_or_else(by_default)
+    }
+}

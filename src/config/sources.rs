@@ -1,0 +1,300 @@
+//! Where values come from: the TOML file and the environment, merged, and the way back from a key to
+//! the place that set it.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use figment::providers::{Format as _, Toml};
+use figment::value::{Dict, Map, Num, Value as Setting};
+use figment::{Figment, Metadata, Profile, Provider};
+use serde_json::Value;
+
+use super::errors::{Place, Problem};
+use super::lines::line_of;
+use super::shape::Shape;
+
+/// What names of variables start with.
+pub(super) const PREFIX: &str = "LAKEHOOK_";
+/// The variable that names the file. It is no key.
+pub(super) const CONFIG_VARIABLE: &str = "LAKEHOOK_CONFIG";
+
+/// What separates section and key in the name of a variable.
+const SEPARATOR: &str = "__";
+/// No key has so many parts. Keeps the tree flat, whatever the environment holds.
+const MAX_KEY_PARTS: usize = 8;
+
+/// A key: its parts, such as `server` and `listen`.
+pub(super) type Key = Vec<String>;
+
+/// Everything that was set.
+#[derive(Debug, Default)]
+pub(super) struct Sources {
+    /// The file, if there is one.
+    pub(super) file: Option<TomlFile>,
+    /// The environment.
+    pub(super) variables: Variables,
+}
+
+/// A file that was read.
+pub(super) struct TomlFile {
+    name: PathBuf,
+    text: String,
+    dict: Dict,
+}
+
+/// The variables that are configuration, by key. Their values may be secret.
+#[derive(Default)]
+pub(super) struct Variables(BTreeMap<Key, Variable>);
+
+struct Variable {
+    name: String,
+    value: String,
+}
+
+impl TomlFile {
+    /// Parses the text of a file; `name` is for errors.
+    pub(super) fn parse(name: &Path, text: String) -> Result<Self, Problem> {
+        match Toml::from_str::<Dict>(&text) {
+            Ok(dict) => Ok(Self {
+                name: name.to_owned(),
+                text,
+                dict,
+            }),
+            // Not its display, which quotes the line: there may be secrets in it.
+            Err(error) => Err(Problem {
+                place: position(name, &text, error.span().map_or(0, |span| span.start)),
+                rule: format!("not TOML: {}", error.message().replace('\n', ", ")),
+            }),
+        }
+    }
+
+    /// As it was named.
+    pub(super) fn name(&self) -> &Path {
+        &self.name
+    }
+
+    /// Whether it sets the key, or something below it.
+    fn sets(&self, key: &[String]) -> bool {
+        let Some((first, rest)) = key.split_first() else {
+            return true;
+        };
+        let mut setting = self.dict.get(first);
+        for part in rest {
+            setting = match setting {
+                Some(Setting::Dict(_, dict)) => dict.get(part),
+                _ => return false,
+            };
+        }
+        setting.is_some()
+    }
+}
+
+/// Line and column of a byte of the text.
+fn position(name: &Path, text: &str, byte: usize) -> Place {
+    let before = &text[..text.floor_char_boundary(byte)];
+    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+    Place::Position {
+        file: name.to_owned(),
+        line: before.matches('\n').count() + 1,
+        column: before[line_start..].chars().count() + 1,
+    }
+}
+
+impl Variables {
+    /// Picks what is configuration: `LAKEHOOK_` and at least one `__`. Others with that prefix, such
+    /// as those that Kubernetes injects, are somebody else's.
+    pub(super) fn pick(
+        environment: impl Iterator<Item = (OsString, OsString)>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut variables = BTreeMap::new();
+        for (name, value) in environment {
+            let name = name.to_string_lossy().into_owned();
+            let Some(rest) = name.strip_prefix(PREFIX) else {
+                continue;
+            };
+            if !rest.contains(SEPARATOR) {
+                continue;
+            }
+            let key: Key = rest
+                .to_lowercase()
+                .split(SEPARATOR)
+                .map(str::to_owned)
+                .collect();
+            let rule = if key.len() > MAX_KEY_PARTS {
+                format!("names no key: it has {} parts", key.len())
+            } else if let Ok(value) = value.into_string() {
+                variables.insert(key, Variable { name, value });
+                continue;
+            } else {
+                "is not UTF-8".to_owned()
+            };
+            let place = Place::Variable(name);
+            problems.push(Problem { place, rule });
+        }
+        Self(variables)
+    }
+
+    /// The values as a tree, each read as its key asks for.
+    fn dict(&self, shape: &Shape) -> Dict {
+        let mut dict = Dict::new();
+        for (key, variable) in &self.0 {
+            insert(&mut dict, key, parse(&variable.value, shape.is_text(key)));
+        }
+        dict
+    }
+}
+
+/// Reads the value of a variable as the file would have it: numbers, booleans, `["a", "b"]`, text in
+/// quotes; anything else is text as it stands.
+///
+/// Not with figment's own parser, which panics on quoted text with an escape after other letters
+/// than ASCII.
+fn parse(value: &str, is_text: bool) -> Setting {
+    let is_quoted = value.starts_with('"');
+    if is_quoted || !is_text {
+        let line = Toml::from_str::<Dict>(&format!("value = {value}"));
+        // More than one key: the value had lines of its own.
+        let alone = line.ok().filter(|dict| dict.len() == 1);
+        if let Some(setting) = alone.and_then(|mut dict| dict.remove("value")) {
+            return setting;
+        }
+    }
+    Setting::from(value.trim())
+}
+
+/// Sets a value at a key; what stood in the way is replaced.
+fn insert(dict: &mut Dict, key: &[String], setting: Setting) {
+    match key {
+        [] => {}
+        [last] => _ = dict.insert(last.clone(), setting),
+        [first, rest @ ..] => {
+            let inner = dict
+                .entry(first.clone())
+                .or_insert_with(|| Dict::new().into());
+            if !matches!(inner, Setting::Dict(..)) {
+                *inner = Dict::new().into();
+            }
+            if let Setting::Dict(_, inner) = inner {
+                insert(inner, rest, setting);
+            }
+        }
+    }
+}
+
+impl Sources {
+    /// All that was set, the environment over the file. Defaults are not among it.
+    pub(super) fn merged(&self, shape: &Shape) -> Value {
+        let file = self.file.as_ref().map(|file| file.dict.clone());
+        let merged = Figment::new()
+            .merge(Layer(file.unwrap_or_default()))
+            .merge(Layer(self.variables.dict(shape)));
+        let mut profiles = merged.data().unwrap_or_default();
+        let dict = profiles.remove(&Profile::Default).unwrap_or_default();
+        json_object(dict)
+    }
+
+    /// The place that decides about a key.
+    pub(super) fn place_of(&self, key: &[String]) -> Place {
+        let set = self.places_of(key).into_iter().next();
+        set.unwrap_or_else(|| Place::Default(shown(key)))
+    }
+
+    /// Every place that sets a key or something below it, the strongest first.
+    pub(super) fn places_of(&self, key: &[String]) -> Vec<Place> {
+        let variables = &self.variables.0;
+        let at_or_below = variables.iter().filter(|(own, _)| own.starts_with(key));
+        let mut places: Vec<Place> = at_or_below
+            .map(|(_, variable)| Place::Variable(variable.name.clone()))
+            .collect();
+        if let Some(file) = self.file.as_ref().filter(|file| file.sets(key)) {
+            places.push(Place::Key {
+                file: file.name.clone(),
+                key: shown(key),
+                line: line_of(&file.text, key),
+            });
+        }
+        places
+    }
+
+    /// Whether anybody has set the key.
+    pub(super) fn sets(&self, key: &[String]) -> bool {
+        !self.places_of(key).is_empty()
+    }
+}
+
+/// A key as it is written.
+pub(super) fn shown(key: &[String]) -> String {
+    let parts: Vec<String> = key
+        .iter()
+        .map(|part| part.escape_debug().to_string())
+        .collect();
+    parts.join(".")
+}
+
+/// One layer of settings.
+struct Layer(Dict);
+
+impl Provider for Layer {
+    fn metadata(&self) -> Metadata {
+        Metadata::default()
+    }
+
+    fn data(&self) -> figment::Result<Map<Profile, Dict>> {
+        Ok(Profile::Default.collect(self.0.clone()))
+    }
+}
+
+fn json_object(dict: Dict) -> Value {
+    let members = dict.into_iter().map(|(key, setting)| (key, json(setting)));
+    Value::Object(members.collect())
+}
+
+fn json(setting: Setting) -> Value {
+    match setting {
+        Setting::String(_, text) => Value::String(text),
+        Setting::Char(_, c) => Value::String(c.to_string()),
+        Setting::Bool(_, value) => Value::Bool(value),
+        Setting::Num(_, number) => json_number(number),
+        Setting::Empty(..) => Value::Null,
+        Setting::Dict(_, dict) => json_object(dict),
+        Setting::Array(_, items) => Value::Array(items.into_iter().map(json).collect()),
+    }
+}
+
+/// A number that has a whole value is a whole number, as in `1e6`. One that JSON can't say, or that
+/// no key takes, becomes text, so that the error can show it.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only for whole values that are well within the range"
+)]
+fn json_number(number: Num) -> Value {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    if let Some(whole) = number.to_u128() {
+        return u64::try_from(whole).map_or_else(|_| Value::String(whole.to_string()), Value::from);
+    }
+    if let Some(whole) = number.to_i128() {
+        return i64::try_from(whole).map_or_else(|_| Value::String(whole.to_string()), Value::from);
+    }
+    match number.to_f64() {
+        Some(float) if float.fract() == 0.0 && float.abs() < EXACT => Value::from(float as i64),
+        Some(float) if float.is_finite() && float.fract() != 0.0 => Value::from(float),
+        Some(float) => Value::String(float.to_string()),
+        None => Value::Null,
+    }
+}
+
+impl std::fmt::Debug for TomlFile {
+    /// Without the text, which may hold secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("TomlFile").field(&self.name).finish()
+    }
+}
+
+impl std::fmt::Debug for Variables {
+    /// Without the values, which may be secret.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}

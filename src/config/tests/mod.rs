@@ -1,0 +1,55 @@
+//! Loading as a whole, in directories and environments of the tests' own.
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a failed unwrap is a failed test"
+)]
+
+mod access;
+mod load;
+mod robust;
+mod rules;
+mod sample;
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::Loaded;
+use super::load::load as load_in;
+
+/// The environment of these variables.
+fn environment(variables: &[(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> {
+    let owned: Vec<_> = variables
+        .iter()
+        .map(|(name, value)| (OsString::from(name), OsString::from(value)))
+        .collect();
+    owned.into_iter()
+}
+
+/// Loads `lakehook.toml` of this text (none if empty) and these variables, in a directory of its
+/// own; errors as they are shown.
+fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, String> {
+    let dir = tempfile::tempdir().unwrap();
+    load_from(dir.path(), text, variables)
+}
+
+fn load_from(dir: &Path, text: &str, variables: &[(&str, &str)]) -> Result<Loaded, String> {
+    if !text.is_empty() {
+        std::fs::write(dir.join("lakehook.toml"), text).unwrap();
+    }
+    load_in(None, environment(variables), dir).map_err(|errors| errors.to_string())
+}
+
+/// The whole text of the errors.
+fn errors(text: &str, variables: &[(&str, &str)]) -> String {
+    load(text, variables)
+        .map(|loaded| loaded.source)
+        .unwrap_err()
+}
+
+/// What is said of one problem.
+fn error(text: &str) -> String {
+    let errors = errors(text, &[]);
+    let problem = errors.strip_prefix("there is 1 error in the configuration:\n  ");
+    problem.unwrap_or_else(|| panic!("{errors}")).to_owned()
+}

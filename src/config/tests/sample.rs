@@ -1,0 +1,66 @@
+//! The sample file shows every key, with its default.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use figment::providers::{Format as _, Toml};
+use figment::value::Dict;
+
+use super::super::shape::Shape;
+use super::{environment, load_in};
+
+const SAMPLE: &str = include_str!("../../../lakehook.toml");
+
+/// The sample with the keys that have no default switched on.
+fn with_optional_keys() -> String {
+    let lines = SAMPLE.lines().map(|line| {
+        let setting = line.strip_prefix("# ").filter(|rest| {
+            let name = rest.split(" = ").next().unwrap();
+            rest.contains(" = ") && name.chars().all(|c| c.is_ascii_lowercase() || c == '_')
+        });
+        setting.unwrap_or(line)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_is_the_defaults() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let sample = load_in(Some(&dir.join("lakehook.toml")), environment(&[]), dir).unwrap();
+    assert_eq!(sample.warnings, Vec::<String>::new());
+    let elsewhere = tempfile::tempdir().unwrap();
+    let defaults = load_in(None, environment(&[]), elsewhere.path()).unwrap();
+    let here = format!("{:?}", sample.config);
+    let there = format!("{:?}", defaults.config);
+    let there = there.replace(elsewhere.path().to_str().unwrap(), dir.to_str().unwrap());
+    assert_eq!(here, there);
+}
+
+#[test]
+fn the_sample_has_every_key() {
+    let sections: BTreeMap<String, Dict> = Toml::from_str(&with_optional_keys()).unwrap();
+    let sample: BTreeSet<String> = sections
+        .iter()
+        .flat_map(|(section, keys)| keys.keys().map(move |key| format!("{section}.{key}")))
+        .collect();
+    let shape = Shape::new().unwrap();
+    let keys_of = |section: &str| {
+        let parent = [section.to_owned()];
+        let keys = shape.names(&parent);
+        keys.map(|key| format!("{section}.{key}"))
+            .collect::<Vec<_>>()
+    };
+    let known: BTreeSet<String> = shape.names(&[]).flat_map(keys_of).collect();
+    assert!(known.contains("server.listen"), "{known:?}");
+    assert_eq!(sample, known);
+}
+
+#[test]
+fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tokens"), "0123456789abcdef\n").unwrap();
+    let text = with_optional_keys().replace("data/lake", "s3://bucket/prefix");
+    let loaded = super::load_from(dir.path(), &text, &[]).unwrap();
+    assert_eq!(loaded.config.server.tokens.len(), 1);
+    assert!(loaded.config.lake.kms_key_id.is_some());
+}
