@@ -1,6 +1,22 @@
-//! lakehook: webhooks into a data lake.
+//! lakehook takes events that applications push and lands them in a data lake: a 2xx is durable, is in
+//! the lake exactly once, and can be audited.
+//!
+//! ```text
+//!  apps ── POST /webhook/events ─▶ receive ─▶ contract ─▶ wal ──▶ 200
+//!                                                │          │ (durable)
+//!                                                │          ▼
+//!                                                │        batch ─ seal ─▶ encode ─▶ lake ─ commit ─▶ trim the wal
+//!                                                │
+//!                                                └─ refused ─▶ quarantine (same wal, same lake, own prefix)
+//! ```
+//!
+//! One way, no way back; each step knows only the next one's interface. The modules below stand in the
+//! order of the data. Receive knows no lake, the contract no HTTP, the log no JSON, the lake no events.
+//! Effects sit behind four seams only: [`clock`], [`ids`], [`files`] and [`lake::store`].
 
+pub mod cli;
 pub mod config;
+pub mod serve;
 
 pub mod receive;
 pub mod contract;
@@ -14,7 +30,8 @@ pub mod ship;
 
 pub mod status;
 pub mod metrics;
-
+pub mod telemetry;
+pub mod out;
 pub mod upstream;
 
 pub mod clock;

@@ -37,6 +37,8 @@ struct QueueState {
     waiting: VecDeque<Shipment>,
     under_way: usize,
     stopping: bool,
+    /// Threads that still ship.
+    workers: usize,
     /// Attempts are made at once, without pauses: a stop waits for them.
     hurried: bool,
 }
@@ -56,11 +58,12 @@ impl Queue {
         let mut state = self.lock();
         state.hurried = true;
         self.changed.notify_all();
-        let is_busy = |state: &mut QueueState| !state.waiting.is_empty() || state.under_way > 0;
+        let is_busy = |state: &mut QueueState| {
+            state.workers > 0 && (!state.waiting.is_empty() || state.under_way > 0)
+        };
         let waited = self.changed.wait_timeout_while(state, patience, is_busy);
-        let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        drop(state);
-        !timeout.timed_out()
+        let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        state.waiting.is_empty() && state.under_way == 0
     }
 
     fn stop(&self) {
@@ -100,6 +103,11 @@ impl Queue {
         !state.stopping
     }
 
+    fn worker_ended(&self) {
+        self.lock().workers -= 1;
+        self.changed.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -133,6 +141,7 @@ impl Shipping {
     /// Starts to ship what is in the queue and what comes.
     pub fn start<F: Files>(yard: Yard<F>) -> io::Result<Self> {
         let queue = Arc::clone(&yard.queue);
+        queue.lock().workers = THREADS;
         let yard = Arc::new(yard);
         let mut threads = Vec::new();
         for number in 0..THREADS {
@@ -169,9 +178,10 @@ impl<F: Files> Yard<F> {
             let goes_on = self.ship(&mut shipment);
             self.queue.finished();
             if !goes_on {
-                return;
+                break;
             }
         }
+        self.queue.worker_ended();
     }
 
     /// Ships one batch; `false` if shipping ends.

@@ -1,4 +1,9 @@
-//! Integration tests.
+//! Integration tests: the real program, over real HTTP, into real lakes, read by a real DuckDB.
 
 mod support;
 mod support_checks;
+
+mod arrival;
+mod crashes;
+mod outages;
+mod stopping;

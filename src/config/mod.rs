@@ -27,4 +27,6 @@ pub use errors::{ConfigErrors, Place, Problem};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use secret::Secret;
-pub use sections::{Batch, Config, Dedup, Events, Lake, Log, LogFormat, Quarantine, Server, Wal};
+pub use sections::{
+    Batch, Config, Dedup, Destination, Events, Lake, Log, LogFormat, Quarantine, Server, Wal,
+};

@@ -3,7 +3,7 @@
 //! The doc comments end up in the JSON Schema that the file is checked against.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -363,19 +363,29 @@ impl Events {
 }
 
 impl Lake {
-    /// Where the bucket is; `None` for a directory.
-    pub fn location(&self) -> Option<Location> {
-        let LakeUrl::S3 { bucket, prefix } = &self.url else {
-            return None;
-        };
-        Some(Location {
-            bucket: bucket.clone(),
-            prefix: prefix.clone(),
-            endpoint: self.endpoint.clone(),
-            region: self.region.clone(),
-            path_style: self.path_style,
-        })
+    /// Where objects go, with everything that is needed to reach it.
+    pub fn destination(&self) -> Destination<'_> {
+        match &self.url {
+            LakeUrl::Directory(root) => Destination::Directory(root),
+            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Location {
+                bucket: bucket.clone(),
+                prefix: prefix.clone(),
+                endpoint: self.endpoint.clone(),
+                region: self.region.clone(),
+                path_style: self.path_style,
+                kms_key_id: self.kms_key_id.clone(),
+            }),
+        }
     }
+}
+
+/// Where objects go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// Below this directory.
+    Directory(&'a Path),
+    /// Into a bucket.
+    Bucket(Location),
 }
 
 impl Wal {

@@ -33,6 +33,8 @@ pub struct Location {
     pub region: Option<String>,
     /// Bucket in the path instead of the host name; by default where an endpoint is set.
     pub path_style: Option<bool>,
+    /// Key for server-side encryption by KMS.
+    pub kms_key_id: Option<String>,
 }
 
 /// A bucket.
@@ -68,7 +70,8 @@ impl S3 {
             .force_path_style(location.path_style.unwrap_or(location.endpoint.is_some()));
         if let Some(endpoint) = &location.endpoint {
             config = config.endpoint_url(endpoint);
-            if shared.request_checksum_calculation().is_none() {
+            // The SDK's default is a trailing checksum in chunks, which many stores refuse.
+            if std::env::var_os("AWS_REQUEST_CHECKSUM_CALCULATION").is_none() {
                 config = config
                     .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
                     .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -111,6 +114,11 @@ impl S3 {
             .body(body);
         if put.if_absent {
             request = request.if_none_match("*");
+        }
+        if let Some(key) = &self.location.kms_key_id {
+            request = request
+                .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
+                .ssekms_key_id(key);
         }
         match request.send().await {
             Ok(_) => Ok(PutAnswer::Stored),

@@ -14,7 +14,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
@@ -37,7 +37,8 @@ pub struct ConnectionLimits {
 /// A listening server.
 pub struct Server {
     address: SocketAddr,
-    stop: CancellationToken,
+    /// A server that is dropped stops too.
+    stop: DropGuard,
     tasks: TaskTracker,
 }
 
@@ -60,7 +61,7 @@ impl Server {
         tasks.spawn(accepting.run());
         Ok(Self {
             address,
-            stop,
+            stop: stop.drop_guard(),
             tasks,
         })
     }
@@ -72,7 +73,7 @@ impl Server {
 
     /// Accepts nothing more, lets requests that are under way end, and waits so long for them.
     pub async fn stop(self, patience: Duration) {
-        self.stop.cancel();
+        self.stop.disarm().cancel();
         self.tasks.close();
         if tokio::time::timeout(patience, self.tasks.wait())
             .await

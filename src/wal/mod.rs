@@ -31,3 +31,4 @@ pub mod node;
 pub mod recover;
 pub mod rows;
 pub mod log;
+pub mod inspect;

@@ -499,7 +499,7 @@ pub fn replay<F: Files>(
     Ok(())
 }
 
-fn open_segment<F: Files>(
+pub(super) fn open_segment<F: Files>(
     files: &F,
     dir: &Path,
     number: u64,
@@ -521,7 +521,7 @@ fn open_segment<F: Files>(
 
 /// Why a frame cannot be projected.
 #[derive(Debug, thiserror::Error)]
-enum ApplyError {
+pub(super) enum ApplyError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error(transparent)]
@@ -529,7 +529,7 @@ enum ApplyError {
 }
 
 /// Projects one frame; `see` is called for the identity of each record in it.
-fn apply(
+pub(super) fn apply(
     state: &mut State,
     segment: u64,
     frame: &Frame,
@@ -621,7 +621,11 @@ fn without_leading_checkpoints(body: &[u8]) -> &[u8] {
     &body[skipped..]
 }
 
-fn contradiction(path: &Path, frame: &Frame, detail: &dyn std::fmt::Display) -> OpenError {
+pub(super) fn contradiction(
+    path: &Path,
+    frame: &Frame,
+    detail: &dyn std::fmt::Display,
+) -> OpenError {
     OpenError::Contradiction {
         path: path.to_owned(),
         offset: frame.offset,

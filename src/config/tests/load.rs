@@ -144,7 +144,9 @@ fn the_environment_wins() {
     assert_eq!(config.server.memory.bytes(), 67_108_865);
     assert_eq!(config.server.max_connections, 7);
     assert_eq!(config.server.max_events, 5);
-    let location = config.lake.location().unwrap();
+    let crate::config::Destination::Bucket(location) = config.lake.destination() else {
+        panic!()
+    };
     assert_eq!((&*location.bucket, &*location.prefix), ("my-lake", "{x}"));
     assert_eq!(location.region.as_deref(), Some("12"));
     assert_eq!(location.path_style, Some(true));

@@ -1,0 +1,104 @@
+//! `lakehook check`: is everything right, before anything is accepted?
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Args;
+use tracing::level_filters::LevelFilter;
+
+use super::{FAILED, Failure};
+use crate::config::Loaded;
+use crate::contract::event_schema;
+use crate::files::Disk;
+use crate::out;
+use crate::serve::lake_of;
+use crate::telemetry::{self, LogFormat};
+use crate::wal::inspect::inspect;
+
+/// Arguments of `lakehook check`.
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// Only print the JSON Schema of an event, as this configuration accepts it
+    #[arg(long)]
+    schema: bool,
+}
+
+/// Checks configuration, schemas, log and lake; says what is wrong.
+pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
+    let config = &loaded.config;
+    if args.schema {
+        out::line(serde_json::to_string_pretty(&event_schema(
+            &config.rules()?,
+        ))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    telemetry::start(LevelFilter::OFF, LogFormat::Text);
+    let source = loaded
+        .source
+        .as_ref()
+        .map_or("defaults".into(), |path| path.display().to_string());
+    out::line(format_args!("ok       configuration ({source})"));
+    for warning in &loaded.warnings {
+        out::line(format_args!("warning  {warning}"));
+    }
+    let mut all_right = true;
+    match config.events.read_schemas() {
+        Ok(schemas) => {
+            let types: Vec<_> = schemas.types().collect();
+            out::line(format_args!("ok       schemas for {}", types.join(", ")));
+        }
+        Err(errors) => {
+            all_right = false;
+            errors
+                .iter()
+                .for_each(|error| out::line(format_args!("problem  {error}")));
+        }
+    }
+    all_right &= check_log(loaded);
+    all_right &= check_lake(loaded)?;
+    Ok(if all_right {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+fn check_log(loaded: &Loaded) -> bool {
+    let dir = &loaded.config.wal.dir;
+    if !dir.exists() {
+        out::line(format_args!(
+            "ok       write-ahead log ({} will be made)",
+            dir.display()
+        ));
+        return true;
+    }
+    let problems = match inspect(&Disk, dir) {
+        Ok(inspection) => inspection.problems,
+        Err(error) => vec![format!("failed to list {}: {error}", dir.display())],
+    };
+    for problem in &problems {
+        out::line(format_args!("problem  {problem}"));
+    }
+    if problems.is_empty() {
+        out::line(format_args!("ok       write-ahead log ({})", dir.display()));
+    }
+    problems.is_empty()
+}
+
+fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
+    let url = &loaded.config.lake.url;
+    let runtime = super::runtime()?;
+    let lake = Arc::new(runtime.block_on(lake_of(&loaded.config, runtime.handle().clone())));
+    if let Err(error) = lake.probe() {
+        out::line(format_args!("problem  lake {url}: {error}"));
+        return Ok(false);
+    }
+    out::line(format_args!("ok       lake {url}"));
+    if lake.honours_conditions() == Some(false) {
+        out::line(
+            "warning  this store ignores If-None-Match: two log directories that are copies of each \
+             other could overwrite each other's objects",
+        );
+    }
+    Ok(true)
+}

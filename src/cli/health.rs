@@ -1,0 +1,54 @@
+//! `lakehook health`: asks a running service, for containers without curl.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::{FAILED, Failure};
+use crate::config::Config;
+use crate::out;
+
+/// Arguments of `lakehook health`.
+#[derive(Debug, Args)]
+pub struct HealthArgs {
+    /// The service [default: `server.listen` of the configuration]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// Prints what `/ready` says; exit code 1 unless the service is ready.
+pub fn run(
+    args: HealthArgs,
+    config: impl FnOnce() -> Result<Config, Failure>,
+) -> Result<ExitCode, Failure> {
+    let base = match args.url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None => format!("http://{}", reachable(config()?.server.listen)),
+    };
+    let (status, body) = super::runtime()?.block_on(async {
+        let client = reqwest::Client::builder()
+            .timeout(Duration::from_secs(5))
+            .build()?;
+        let answer = client.get(format!("{base}/ready")).send().await?;
+        let status = answer.status();
+        Ok::<_, reqwest::Error>((status, answer.text().await?))
+    })?;
+    out::line(body.trim_end());
+    Ok(if status.is_success() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+/// A service that listens everywhere is asked on loopback.
+fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            std::net::SocketAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+            std::net::SocketAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}

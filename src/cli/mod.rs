@@ -1,0 +1,165 @@
+//! The command line: what there is to say, and which part does it.
+
+pub mod check;
+pub mod demo;
+pub mod health;
+pub mod serve;
+pub mod summary;
+pub mod upstream;
+pub mod wal;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{Config, Loaded};
+
+/// It failed.
+pub const FAILED: u8 = 1;
+/// Wrong usage or configuration.
+pub const WRONG_USAGE: u8 = 2;
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("LAKEHOOK_COMMIT"),
+    ", write-ahead log format 1)"
+);
+
+/// Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "lakehook", version = VERSION, arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is there]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: webhook, batches, lake
+    Serve,
+    /// See it work, with no set-up: a sample sender, the service and a local lake in one process
+    Demo(demo::DemoArgs),
+    /// Run only the sample system that the demo uses
+    Upstream(upstream::UpstreamArgs),
+    /// Validate configuration and schemas, reach the lake, and say what is wrong
+    Check(check::CheckArgs),
+    /// Look into a write-ahead log; changes nothing
+    #[command(subcommand)]
+    Wal(WalCommand),
+    /// Ask a running service whether it is ready
+    Health(health::HealthArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum WalCommand {
+    /// What the log holds
+    Info(WalArgs),
+    /// Read everything and check it; exit code 1 if anything is wrong
+    Verify(WalArgs),
+}
+
+#[derive(Debug, Args)]
+struct WalArgs {
+    /// The log's directory [default: `wal.dir` of the configuration]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub enum Failure {
+    /// Wrong usage or configuration; told already or in the message.
+    Usage(String),
+    /// It failed.
+    Failed(anyhow::Error),
+}
+
+impl<E: Into<anyhow::Error>> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// Parses the arguments, does what they say, and gives the exit code: 0 done, 1 it failed, 2 wrong
+/// usage or configuration.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _nowhere_to_print = error.print();
+            return ExitCode::from(if error.use_stderr() { WRONG_USAGE } else { 0 });
+        }
+    };
+    match cli.dispatch() {
+        Ok(code) => code,
+        Err(Failure::Usage(message)) => {
+            tell(&message);
+            ExitCode::from(WRONG_USAGE)
+        }
+        Err(Failure::Failed(error)) => {
+            tell(&format!("lakehook: {error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "the last word of a command that failed"
+)]
+fn tell(message: &str) {
+    eprintln!("{message}");
+}
+
+impl Cli {
+    fn dispatch(self) -> Result<ExitCode, Failure> {
+        let explicit = self.config;
+        let load = || load(explicit.as_deref());
+        match self.command {
+            Command::Serve => serve::run(load()?),
+            Command::Demo(args) => demo::run(args),
+            Command::Upstream(args) => upstream::run(args),
+            Command::Check(args) => check::run(&load()?, &args),
+            Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),
+            Command::Wal(WalCommand::Verify(args)) => wal::verify(&wal_dir(args, load)?),
+            Command::Health(args) => health::run(args, || Ok(load()?.config)),
+        }
+    }
+}
+
+fn load(explicit: Option<&std::path::Path>) -> Result<Loaded, Failure> {
+    Config::load(explicit).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+fn wal_dir(
+    args: WalArgs,
+    load: impl FnOnce() -> Result<Loaded, Failure>,
+) -> Result<PathBuf, Failure> {
+    match args.dir {
+        Some(dir) => Ok(dir),
+        None => Ok(load()?.config.wal.dir),
+    }
+}
+
+/// The runtime of commands that need one.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

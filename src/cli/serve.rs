@@ -1,0 +1,100 @@
+//! `lakehook serve`: the service, until a signal or until its log cannot go on.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{FAILED, Failure};
+use crate::clock::Clock;
+use crate::config::Loaded;
+use crate::ids::Ids;
+use crate::serve::{ServeError, Service};
+use crate::telemetry;
+
+/// Runs the service.
+pub fn run(loaded: Loaded) -> Result<ExitCode, Failure> {
+    let config = &loaded.config;
+    telemetry::start(config.log.level.into(), config.log.format);
+    for warning in &loaded.warnings {
+        tracing::warn!(warning, "configuration");
+    }
+    let runtime = super::runtime()?;
+    let code = runtime.block_on(serve(&loaded))?;
+    // A connection that hangs must not hold up the end.
+    runtime.shutdown_background();
+    Ok(code)
+}
+
+async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
+    let config = &loaded.config;
+    let mut signals = Signals::new()?;
+    let service = tokio::select! {
+        started = Service::start(config, Clock::system(), Ids::System) => match started {
+            Ok(service) => service,
+            Err(error @ ServeError::Schemas(_)) => return Err(Failure::Usage(error.to_string())),
+            Err(error) => return Err(error.into()),
+        },
+        // Nothing was accepted yet; the log is as it was found.
+        () = signals.next() => return Ok(ExitCode::SUCCESS),
+    };
+    tracing::info!(
+        address = %service.address(),
+        path = config.events.path.as_str(),
+        lake = %config.lake.url,
+        wal = %config.wal.dir.display(),
+        "ready"
+    );
+    let failure = tokio::select! {
+        reason = service.failed() => Some(reason),
+        () = signals.next() => None,
+    };
+    let hurry = CancellationToken::new();
+    let stop = service.stop(config.server.shutdown_grace.duration(), hurry.clone());
+    let mut stop = std::pin::pin!(stop);
+    tracing::info!("stopping; a second signal leaves the rest to the log");
+    let stopped = tokio::select! {
+        stopped = &mut stop => stopped,
+        () = signals.next() => {
+            hurry.cancel();
+            stop.await
+        }
+    };
+    if stopped.all_shipped {
+        tracing::info!("stopped; everything is in the lake");
+    } else {
+        tracing::info!(
+            left = stopped.left_rows,
+            "stopped; the rest is safe in the log"
+        );
+    }
+    Ok(if failure.is_some() {
+        ExitCode::from(FAILED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// SIGTERM and SIGINT.
+pub struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    /// From now on signals are ours.
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Waits for the next signal.
+    pub async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The only place that writes to stdout: results go there, logs to stderr.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+
+/// Writes a line of a result. A reader that went away ends the output, not the program.
+#[allow(
+    clippy::print_stdout,
+    reason = "this is the module that writes to stdout"
+)]
+pub fn line(text: impl Display) {
+    let mut stdout = io::stdout().lock();
+    let _reader_is_gone = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
+}

@@ -1,0 +1,192 @@
+//! Looking into a log from outside: reads everything, changes nothing.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::entry::Entry;
+use super::ids;
+use super::layout::{ids_path, number_of, segment_path};
+use super::node;
+use super::read::{Frame, SegmentReader, TornTail};
+use super::recover::{OpenError, apply, contradiction, open_segment};
+use super::state::State;
+use crate::batch::Limits;
+use crate::files::Files;
+use crate::ids::NodeId;
+use crate::record::Lsn;
+
+/// What one segment holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SegmentInfo {
+    /// Its number.
+    pub number: u64,
+    /// Size of the file.
+    pub bytes: u64,
+    /// Bytes up to the end of its last frame that counts.
+    pub used_bytes: u64,
+    /// Frames that count.
+    pub frames: u64,
+    /// Rows in them.
+    pub rows: u64,
+    /// First and next LSN.
+    pub lsns: Option<(Lsn, Lsn)>,
+    /// Seals.
+    pub seals: u64,
+    /// Commits.
+    pub commits: u64,
+}
+
+/// What a log holds.
+#[derive(Debug)]
+pub struct Inspection {
+    /// Whose log it is; `None` before the first start.
+    pub node: Option<NodeId>,
+    /// The segments that are needed, the oldest first.
+    pub segments: Vec<SegmentInfo>,
+    /// Segments that are no longer needed and not yet removed.
+    pub leftover: Vec<u64>,
+    /// Id files: number and identities.
+    pub id_files: Vec<(u64, u64)>,
+    /// The projection, as far as the log could be read.
+    pub state: State,
+    /// Bytes behind the last frame that never counted.
+    pub torn: Option<TornTail>,
+    /// What is wrong.
+    pub problems: Vec<String>,
+}
+
+/// Reads the log of a directory. Errors are listed in the result; only a directory that cannot be
+/// listed is an error of the call.
+pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
+    let limits = Limits {
+        max_bytes: u64::MAX,
+        max_records: u64::MAX,
+        max_age: Duration::MAX,
+        max_waiting_seals: usize::MAX,
+    };
+    let mut inspection = Inspection {
+        node: node::read(files, dir)?.map(|node| node.id),
+        segments: Vec::new(),
+        leftover: Vec::new(),
+        id_files: Vec::new(),
+        state: State::new(limits),
+        torn: None,
+        problems: Vec::new(),
+    };
+    let mut sizes = Vec::new();
+    for entry in files.list(dir)? {
+        if let Some(number) = number_of(&entry.name, ".wal") {
+            sizes.push((number, entry.bytes));
+        } else if let Some(number) = number_of(&entry.name, ".ids") {
+            inspection
+                .id_files
+                .push((number, ids::count_of(entry.bytes)));
+        }
+    }
+    if let Err(error) = inspection.read_segments(files, dir, &sizes) {
+        inspection.problems.push(error.to_string());
+    }
+    inspection.check_ids(files, dir);
+    Ok(inspection)
+}
+
+impl Inspection {
+    fn read_segments<F: Files>(
+        &mut self,
+        files: &F,
+        dir: &Path,
+        sizes: &[(u64, u64)],
+    ) -> Result<(), OpenError> {
+        let Some((last, _)) = sizes.last().copied() else {
+            return Ok(());
+        };
+        let oldest = oldest_needed(files, dir, last)?;
+        self.leftover = sizes
+            .iter()
+            .map(|(number, _)| *number)
+            .filter(|n| *n < oldest)
+            .collect();
+        let mut loaded = false;
+        for number in oldest..=last {
+            let Some((_, bytes)) = sizes.iter().find(|(n, _)| *n == number) else {
+                return Err(OpenError::Missing {
+                    path: segment_path(dir, number),
+                });
+            };
+            self.segments.push(SegmentInfo {
+                number,
+                bytes: *bytes,
+                ..SegmentInfo::default()
+            });
+            let mut reader = open_segment(files, dir, number, last, None)?;
+            while let Some(frame) = reader.next_frame()? {
+                self.see(number, &frame, reader.end().offset);
+                apply(
+                    &mut self.state,
+                    number,
+                    &frame,
+                    &mut loaded,
+                    Duration::ZERO,
+                    &mut |_| {},
+                )
+                .map_err(|error| contradiction(reader.path(), &frame, &error))?;
+            }
+            if number == last {
+                self.torn = reader.torn_tail()?;
+            }
+        }
+        let checked = self.state.check_read();
+        checked.map_err(|error| OpenError::Contradiction {
+            path: dir.to_owned(),
+            offset: 0,
+            detail: error.to_string(),
+        })
+    }
+
+    fn see(&mut self, number: u64, frame: &Frame, used_bytes: u64) {
+        let Some(info) = self
+            .segments
+            .last_mut()
+            .filter(|info| info.number == number)
+        else {
+            return;
+        };
+        info.frames += 1;
+        info.used_bytes = used_bytes;
+        info.rows += u64::from(frame.header.rows);
+        let first = info.lsns.map_or(frame.header.first_lsn, |(first, _)| first);
+        info.lsns = Some((first, frame.next_lsn()));
+        for entry in Entry::all(frame.body()).flatten() {
+            info.seals += u64::from(matches!(entry, Entry::Seal(_)));
+            info.commits += u64::from(matches!(entry, Entry::Commit(_)));
+        }
+    }
+
+    fn check_ids<F: Files>(&mut self, files: &F, dir: &Path) {
+        for (number, _) in &self.id_files {
+            if let Err(error) = ids::read(files, dir, *number) {
+                self.problems.push(error.to_string());
+            }
+        }
+        let missing = (self.state.oldest_ids..self.state.oldest_segment)
+            .filter(|number| !self.id_files.iter().any(|(n, _)| n == number));
+        for number in missing {
+            let path = ids_path(dir, number);
+            self.problems.push(format!("{} is missing", path.display()));
+        }
+    }
+}
+
+fn oldest_needed<F: Files>(files: &F, dir: &Path, last: u64) -> Result<u64, OpenError> {
+    let mut reader = SegmentReader::open(files, &segment_path(dir, last), None)?;
+    let mut oldest = 1;
+    while let Some(frame) = reader.next_frame()? {
+        for entry in Entry::all(frame.body()).flatten() {
+            if let Entry::Checkpoint(checkpoint) = entry {
+                oldest = oldest.max(checkpoint.oldest_segment);
+            }
+        }
+    }
+    Ok(oldest)
+}

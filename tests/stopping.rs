@@ -1,0 +1,108 @@
+//! SIGTERM: exit 0, and every acknowledged event is in the lake.
+
+use std::time::Duration;
+
+use crate::arrival::{STOP_LIMIT, check};
+use crate::support::duckdb::Lake;
+use crate::support::load::{Load, Plan};
+use crate::support::process::Setup;
+use crate::support::s3::S3Server;
+
+/// facts: "the last batches not flushed on SIGTERM, or shutdown that never ends".
+#[test]
+fn sigterm_under_load_ships_everything_that_was_acknowledged() {
+    let setup = Setup::new("[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n");
+    let program = setup.start();
+    let mut plan = Plan::new(setup.address(), 21);
+    plan.connections = 8;
+    plan.events_per_request = 25;
+    let load = Load::start(plan);
+    load.wait_acknowledged(4000, Duration::from_secs(60));
+    // The load goes on while the service stops; what comes too late is refused or unanswered.
+    let stopped = program.stop(STOP_LIMIT);
+    assert!(stopped.success(), "{stopped:?}\n{}", setup.stderr());
+    let report = load.finish(Duration::ZERO);
+    let lake = Lake::directory(&setup.directory().join("lake"));
+    let count = check(&report, &lake);
+    assert!(count.rows >= 3000);
+}
+
+#[test]
+fn a_stop_while_the_lake_is_away_ends_in_time_and_the_next_start_ships() {
+    let server = S3Server::start(22);
+    let lake = format!("url = \"s3://lake\"\nendpoint = \"{}\"", server.endpoint());
+    let config = format!(
+        "[lake]\n{lake}\n[server]\nshutdown_grace = \"2s\"\n[wal]\nmax_bytes = \"64 MiB\"\n"
+    );
+    let setup = Setup::new(&config);
+    let program = setup.start();
+    server.faults().down();
+    let mut plan = Plan::new(setup.address(), 22);
+    plan.max_requests = Some(20);
+    let report = Load::start(plan).complete(Duration::from_secs(30));
+    let stopped = program.stop(Duration::from_secs(20));
+    assert!(stopped.success(), "{stopped:?}\n{}", setup.stderr());
+    assert_eq!(server.keys("events/").len(), 0);
+    server.faults().up();
+    assert!(setup.start().stop(STOP_LIMIT).success());
+    check(&report, &Lake::s3("s3://lake", &server.endpoint()));
+}
+
+/// facts: "buffered data sent to another destination after a restart".
+#[test]
+fn a_changed_lake_is_refused_until_the_old_one_has_everything() {
+    let server = S3Server::start(23);
+    let lake = |url: &str| {
+        let endpoint = server.endpoint();
+        format!(
+            "[lake]\nurl = \"{url}\"\nendpoint = \"{endpoint}\"\n[server]\nshutdown_grace = \"1s\"\n"
+        )
+    };
+    let setup = Setup::new(&lake("s3://lake/old"));
+    let program = setup.start();
+    server.faults().down();
+    let mut plan = Plan::new(setup.address(), 23);
+    plan.max_requests = Some(2);
+    let report = Load::start(plan).complete(Duration::from_secs(30));
+    program.stop(Duration::from_secs(20));
+    server.faults().up();
+    setup.configure(&lake("s3://lake/new"));
+    let mut refused = setup.spawn();
+    let status = refused.wait(Duration::from_secs(20)).unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(
+        setup.stderr().contains("sealed for s3://lake/old"),
+        "{}",
+        setup.stderr()
+    );
+    setup.configure(&lake("s3://lake/old"));
+    assert!(setup.start().stop(STOP_LIMIT).success());
+    check(&report, &Lake::s3("s3://lake/old", &server.endpoint()));
+    setup.configure(&lake("s3://lake/new"));
+    assert!(setup.start().stop(STOP_LIMIT).success());
+}
+
+#[test]
+fn a_second_process_on_the_same_log_is_refused_at_once() {
+    let setup = Setup::new("[lake]\nurl = \"lake\"\n");
+    let program = setup.start();
+    let other = setup.run(&["serve"]);
+    assert_eq!(other.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(
+        said.contains(&format!("in use by process {}", program.id())),
+        "{said}"
+    );
+    assert!(program.stop(STOP_LIMIT).success());
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let setup = Setup::new("[lake]\nurl = \"lake\"\n");
+    let listener = std::net::TcpListener::bind(setup.address()).unwrap();
+    let other = setup.run(&["serve"]);
+    assert_eq!(other.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&other.stderr).into_owned();
+    assert!(said.contains(&setup.address().to_string()), "{said}");
+    drop(listener);
+}
