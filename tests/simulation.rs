@@ -15,5 +15,15 @@
 mod chance;
 #[path = "simulation/disk.rs"]
 mod disk;
+#[path = "simulation/store.rs"]
+mod store;
+#[path = "simulation/senders.rs"]
+mod senders;
+#[path = "simulation/world.rs"]
+mod world;
+#[path = "simulation/oracle.rs"]
+mod oracle;
 #[path = "simulation/disk_tests.rs"]
 mod disk_tests;
+#[path = "simulation/seeds.rs"]
+mod seeds;

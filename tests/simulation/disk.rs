@@ -190,6 +190,11 @@ impl SimDisk {
         self.state().trace
     }
 
+    /// Bytes of all files that have a name.
+    pub(crate) fn used(&self) -> u64 {
+        self.state().used()
+    }
+
     /// Whether an armed crash has happened.
     pub(crate) fn has_crashed(&self) -> bool {
         self.state().crashed
