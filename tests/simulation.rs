@@ -27,3 +27,5 @@ mod oracle;
 mod disk_tests;
 #[path = "simulation/seeds.rs"]
 mod seeds;
+#[path = "simulation/log_tests.rs"]
+mod log_tests;

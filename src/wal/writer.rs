@@ -310,7 +310,6 @@ impl<F: Files> Writer<F> {
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    self.building.counts.received += 1;
                     match self.dedup.insert(identity) {
                         Known::New => {
                             self.building.inserted.push(identity);
@@ -327,10 +326,12 @@ impl<F: Files> Writer<F> {
                             appended.quarantined += 1;
                         }
                     }
+                    // Only now: a row may seal the batch before it, and the seal's totals add up.
+                    self.building.counts.received += 1;
                 }
                 RowKind::Quarantined => {
-                    self.building.counts.received += 1;
                     self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                    self.building.counts.received += 1;
                     appended.quarantined += 1;
                 }
                 RowKind::Refused => {
