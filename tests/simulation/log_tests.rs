@@ -23,3 +23,30 @@ fn totals_add_up_at_a_seal_in_the_middle_of_a_request() {
     world.drain().unwrap();
     oracle::check(&world).unwrap();
 }
+
+#[test]
+fn a_last_frame_that_seals_its_own_rows_is_copied_over_and_over() {
+    for crash in [Crash::Kill, Crash::Power] {
+        let mut world = node(2, 1000);
+        for _ in 0..5 {
+            world.submit();
+        }
+        world.flush();
+        world.turn().unwrap();
+        for _ in 0..3 {
+            world.restart(crash).unwrap();
+        }
+        assert!(
+            !world
+                .node
+                .as_ref()
+                .unwrap()
+                .writer
+                .state()
+                .sealed
+                .is_empty()
+        );
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
