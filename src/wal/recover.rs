@@ -119,6 +119,7 @@ pub fn open<F: Files>(
     };
     let tail = opening.read()?;
     let segment = opening.start_segment(tail)?;
+    opening.remove_below(opening.state.oldest_segment, opening.state.oldest_ids)?;
     opening.recovered.uncommitted_rows = opening.state.uncommitted_rows();
     let helper = helper(opening.files.clone(), dir).map_err(io)?;
     let (mut writer, recovered) = opening.into_writer(segment, helper);
@@ -192,15 +193,19 @@ impl<F: Files> Opening<F> {
             });
         };
         let (oldest, oldest_ids) = self.needed_from(newest)?;
-        self.remove_below(oldest, oldest_ids)?;
         if let Some(missing) = (oldest..=newest).find(|n| !self.inventory.segments.contains_key(n))
         {
             return Err(OpenError::Missing {
                 path: segment_path(&self.dir, missing),
             });
         }
-        self.load_ids(oldest);
-        self.replay_all(oldest, newest)
+        self.load_ids(oldest_ids, oldest);
+        let tail = self.replay_all(oldest, newest)?;
+        // What the last frame lets go may be gone only once its copy is durable.
+        self.remove_below(self.state.oldest_segment, self.state.oldest_ids)?;
+        self.state.oldest_segment = self.state.oldest_segment.max(oldest);
+        self.state.oldest_ids = self.state.oldest_ids.max(oldest_ids);
+        Ok(tail)
     }
 
     /// The oldest segment and id file in force, as the newest segment says.
@@ -255,10 +260,11 @@ impl<F: Files> Opening<F> {
     }
 
     /// Brings the ids of removed segments back, as many as the window holds, the oldest first.
-    fn load_ids(&mut self, oldest_segment: u64) {
+    fn load_ids(&mut self, oldest_ids: u64, oldest_segment: u64) {
         let mut wanted = Vec::new();
         let mut count = 0;
-        for (number, bytes) in self.inventory.id_files.range(..oldest_segment).rev() {
+        let in_force = oldest_ids.min(oldest_segment)..oldest_segment;
+        for (number, bytes) in self.inventory.id_files.range(in_force).rev() {
             if count >= u64::from(self.dedup.window()) {
                 break;
             }

@@ -1,8 +1,12 @@
 //! The log alone, one way to fail at a time.
 
-use crate::disk::Crash;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
-use crate::world::{Shape, World};
+use crate::world::{Shape, WAL, World};
 
 /// A node that is up, with those many records to a batch.
 fn node(seed: u64, max_records: u64) -> World {
@@ -46,6 +50,84 @@ fn a_last_frame_that_seals_its_own_rows_is_copied_over_and_over() {
                 .sealed
                 .is_empty()
         );
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
+
+/// Fills some segments and ships what is in them; the commits wait in the queue.
+fn filled(seed: u64) -> World {
+    filled_with(seed, None)
+}
+
+fn filled_with(seed: u64, fault: Option<Fault>) -> World {
+    let mut world = node(seed, 1000);
+    world.disk.faults(|faults| faults.planned.extend(fault));
+    for _ in 0..25 {
+        for _ in 0..5 {
+            world.submit();
+        }
+        world.turn().unwrap();
+    }
+    world.flush();
+    world.turn().unwrap();
+    world.ship(usize::MAX).unwrap();
+    assert!(segments(&world) > 2, "the log is too short for this test");
+    world
+}
+
+fn segments(world: &World) -> usize {
+    let files = world.disk.tree(Path::new(WAL));
+    let names = files.keys().filter_map(|path| path.extension());
+    names.filter(|suffix| *suffix == "wal").count()
+}
+
+fn fault(op: Op, on: &'static str, kind: io::ErrorKind, forever: bool) -> Fault {
+    Fault {
+        op: Some(op),
+        on,
+        after: 0,
+        kind,
+        forever,
+    }
+}
+
+#[test]
+fn a_trim_that_is_the_last_frame_is_not_forgotten_by_its_copy() {
+    let ids = fault(Op::Create, ".ids", io::ErrorKind::Other, true);
+    let mut world = filled_with(3, Some(ids));
+    world.turn().unwrap();
+    let before = segments(&world);
+    world.calm();
+    // The ids come late, so that the trim has a frame of its own.
+    world.clock.advance(Duration::from_secs(2));
+    world.turn().unwrap();
+    world.turn().unwrap();
+    assert!(segments(&world) < before);
+    for _ in 0..3 {
+        world.restart(Crash::Power).unwrap();
+    }
+    world.drain().unwrap();
+    oracle::check(&world).unwrap();
+}
+
+#[test]
+fn unlinked_only_once_the_checkpoint_is_durable() {
+    for steps in 1..60 {
+        let mut world = filled(4);
+        // Killed before the frame with commits and trim is durable: the kernel has it, the disk not.
+        let sync_of_the_frame = world.disk.ops() + 2;
+        world
+            .disk
+            .faults(|faults| faults.crash_at = Some(sync_of_the_frame));
+        world.turn().unwrap();
+        assert!(world.is_down());
+        world.stop();
+        world.disk.restart(Crash::Kill);
+        let at = world.disk.ops() + steps;
+        world.disk.faults(|faults| faults.crash_at = Some(at));
+        let _started_or_crashed = world.open();
+        world.restart(Crash::Power).unwrap();
         world.drain().unwrap();
         oracle::check(&world).unwrap();
     }
