@@ -483,6 +483,7 @@ impl<F: Files> Opening<F> {
             void_debt: None,
             watermark: Micros(i64::MIN),
             closed: false,
+            broken: None,
             building,
         };
         (writer, self.recovered)

@@ -5,6 +5,7 @@
 //! What a frame does to the state is done by the same functions that recovery calls.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub struct Writer<F: Files> {
     pub(super) void_debt: Option<(Lsn, u64)>,
     pub(super) watermark: Micros,
     pub(super) closed: bool,
+    /// Why the log cannot go on.
+    pub(super) broken: Option<Arc<str>>,
     pub(super) building: Building,
 }
 
@@ -170,6 +173,9 @@ impl<F: Files> Writer<F> {
     /// Jobs that don't fit stay in the queue for the next turn. With an empty queue it seals what is
     /// due. After a fatal error every further turn refuses everything.
     pub fn turn<T>(&mut self, jobs: &mut VecDeque<(Request, T)>) -> Turn<T> {
+        if let Some(why) = &self.broken {
+            return refuse_all(jobs, why);
+        }
         let now = self.clock.now();
         self.take_results(now);
         self.building.restart(self.state.next_lsn);
@@ -197,6 +203,7 @@ impl<F: Files> Writer<F> {
                     *reply = Err(AppendError::Storage(Arc::clone(&message)));
                 }
                 turn.fatal = self.after_failure(error).err();
+                self.broken = turn.fatal.as_ref().map(|fatal| fatal.to_string().into());
             }
         }
         self.state.batches.forget_empty();
@@ -206,9 +213,18 @@ impl<F: Files> Writer<F> {
     /// Notes that nothing is in flight, if that is not noted already: on a clean stop, and after a
     /// second of idleness. It narrows what a torn tail can explain later.
     pub fn close(&mut self) -> Result<(), WriteError> {
+        if let Some(why) = &self.broken {
+            return Err(broken(why));
+        }
         if self.closed {
             return Ok(());
         }
+        let closed = self.write_close();
+        self.broken = closed.as_ref().err().map(|fatal| fatal.to_string().into());
+        closed
+    }
+
+    fn write_close(&mut self) -> Result<(), WriteError> {
         let now = self.clock.now();
         self.take_results(now);
         self.building.restart(self.state.next_lsn);
@@ -599,4 +615,21 @@ impl<F: Files> Writer<F> {
         self.void_debt = (given_out > next.0).then(|| (next, given_out - next.0));
         Ok(())
     }
+}
+
+/// Nothing may be written behind a frame of which nobody knows whether it is durable.
+fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
+    let refusal = |(_, ticket)| (ticket, Err(AppendError::Storage(Arc::clone(why))));
+    Turn {
+        replies: jobs.drain(..).map(refusal).collect(),
+        sealed: Vec::new(),
+        reasons: Vec::new(),
+        rows: 0,
+        sync: Duration::ZERO,
+        fatal: Some(broken(why)),
+    }
+}
+
+fn broken(why: &str) -> WriteError {
+    WriteError::Io(io::Error::other(why.to_owned()))
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
+use crate::senders::{Outcome, Sent};
 use crate::world::{Shape, WAL, World};
 
 /// A node that is up, with those many records to a batch.
@@ -128,6 +129,27 @@ fn unlinked_only_once_the_checkpoint_is_durable() {
         world.disk.faults(|faults| faults.crash_at = Some(at));
         let _started_or_crashed = world.open();
         world.restart(Crash::Power).unwrap();
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_cannot_go_on_takes_nothing_more() {
+    for op in [Op::Write, Op::Sync] {
+        let mut world = node(5, 1000);
+        world.submit();
+        let failing = fault(op, "spare", io::ErrorKind::Other, false);
+        world.disk.faults(|faults| faults.planned.push(failing));
+        world.turn().unwrap();
+        for _ in 0..3 {
+            world.submit();
+            world.turn().unwrap();
+            assert!(world.node.as_mut().unwrap().writer.close().is_err());
+        }
+        let all_unknown = |sent: &Sent| sent.outcome == Outcome::Unknown;
+        assert!(world.senders.sent.iter().all(all_unknown));
+        world.restart(Crash::Kill).unwrap();
         world.drain().unwrap();
         oracle::check(&world).unwrap();
     }
