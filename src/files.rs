@@ -264,6 +264,36 @@ impl<F: File> io::Write for Appender<F> {
     }
 }
 
+/// Reads a file from its beginning to its end, through [`io::Read`].
+#[derive(Debug)]
+pub struct Reader<F> {
+    file: F,
+    offset: u64,
+    length: u64,
+}
+
+impl<F: File> Reader<F> {
+    /// Reads a file that does not grow meanwhile.
+    pub fn new(file: F) -> io::Result<Self> {
+        let length = file.len()?;
+        Ok(Self {
+            file,
+            offset: 0,
+            length,
+        })
+    }
+}
+
+impl<F: File> io::Read for Reader<F> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = usize::try_from(self.length - self.offset).unwrap_or(usize::MAX);
+        let bytes = left.min(buffer.len());
+        self.file.read_exact_at(&mut buffer[..bytes], self.offset)?;
+        self.offset += bytes as u64;
+        Ok(bytes)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

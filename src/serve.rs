@@ -148,7 +148,7 @@ pub async fn lake_of(config: &Config, runtime: Handle) -> Lake<Disk> {
     };
     let spool = config.wal.dir.join("spool");
     let store = S3::new(location, runtime).await;
-    Lake::Store(StoreLake::new(Box::new(store), identity, &spool))
+    Lake::Store(StoreLake::new(Disk, Box::new(store), identity, &spool))
 }
 
 impl Service {

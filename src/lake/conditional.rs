@@ -9,21 +9,23 @@
 //! Known weakness: a store without conditions can only be asked before each put. Two nodes never use
 //! the same key, so that protects against a copied log directory less well, and against nothing else.
 
-use std::fs::File;
-use std::io::{BufReader, BufWriter, Write as _};
+use std::io::{self, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::store::{Body, Head, ObjectStore, Put, PutAnswer, StoreError};
 use super::{CRC, Found, LakeError, Metadata, NONCE, Object, ROW_HASH, Trouble, keys};
 use crate::encode::same_content;
+use crate::files::{Appender, Files, Reader, remove_if_there};
 
 const UNKNOWN: u8 = 0;
 const HONOURED: u8 = 1;
 const IGNORED: u8 = 2;
 
 /// A lake in an object store.
-pub struct StoreLake {
+pub struct StoreLake<F> {
+    files: F,
     store: Box<dyn ObjectStore>,
     identity: String,
     spool: PathBuf,
@@ -39,11 +41,12 @@ impl From<StoreError> for LakeError {
     }
 }
 
-impl StoreLake {
-    /// A lake whose seals carry that identity, with files in the making under `spool`, which exists.
-    pub fn new(store: Box<dyn ObjectStore>, identity: String, spool: &Path) -> Self {
+impl<F: Files> StoreLake<F> {
+    /// A lake whose seals carry that identity, with files in the making under `spool`.
+    pub fn new(files: F, store: Box<dyn ObjectStore>, identity: String, spool: &Path) -> Self {
         let conditions = AtomicU8::new(UNKNOWN);
         Self {
+            files,
             store,
             identity,
             spool: spool.to_owned(),
@@ -151,7 +154,7 @@ impl StoreLake {
     fn compare(&self, object: &Object) -> Result<(), LakeError> {
         let copy = object.spool.with_extension("theirs");
         let same = self.fetch(object, &copy);
-        let _left_behind = std::fs::remove_file(&copy);
+        let _left_behind = remove_if_there(&self.files, &copy);
         if same? {
             return self.forget_spool(object);
         }
@@ -162,19 +165,18 @@ impl StoreLake {
         })
     }
 
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "spooled objects are outside the log's seam"
-    )]
     fn fetch(&self, object: &Object, copy: &Path) -> Result<bool, LakeError> {
-        let local = |error: std::io::Error| again(&format!("failed to compare: {error}"));
-        let mut out = BufWriter::new(File::create(copy).map_err(local)?);
+        let local = |error: io::Error| again(&format!("failed to compare: {error}"));
+        remove_if_there(&self.files, copy).map_err(local)?;
+        let file = self.files.create_new(copy).map_err(local)?;
+        let mut out = BufWriter::new(Appender::new(Arc::new(file)));
         if !self.store.get(&object.key, &mut out)? {
             return Err(again("the key was taken and is free again"));
         }
         out.flush().map_err(local)?;
-        let theirs = BufReader::new(File::open(copy).map_err(local)?);
-        let ours = BufReader::new(File::open(&object.spool).map_err(local)?);
+        let open = |path: &Path| Reader::new(self.files.open(path)?);
+        let theirs = BufReader::new(open(copy).map_err(local)?);
+        let ours = BufReader::new(open(&object.spool).map_err(local)?);
         // What cannot be decoded is not what we put.
         Ok(same_content(object.format, ours, theirs).unwrap_or(false))
     }
@@ -197,15 +199,9 @@ impl StoreLake {
     }
 
     /// The object is in the lake; what is left of the local file is removed at the next start.
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "spooled objects are outside the log's seam"
-    )]
     #[allow(clippy::unnecessary_wraps, reason = "it ends every successful put")]
     fn forget_spool(&self, object: &Object) -> Result<(), LakeError> {
-        if let Err(error) = std::fs::remove_file(&object.spool)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
+        if let Err(error) = remove_if_there(&self.files, &object.spool) {
             tracing::warn!(%error, path = %object.spool.display(), "failed to remove a spooled object");
         }
         Ok(())

@@ -135,7 +135,7 @@ pub enum Lake<F: Files> {
     /// A directory.
     Directory(directory::Directory<F>),
     /// An object store, with objects spooled to a local directory first.
-    Store(conditional::StoreLake),
+    Store(conditional::StoreLake<F>),
 }
 
 impl<F: Files> Lake<F> {

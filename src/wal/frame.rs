@@ -120,17 +120,28 @@ impl FrameBuilder {
         entry.put(&mut self.bytes);
     }
 
-    /// Appends entries that are encoded already.
-    pub fn put_encoded(&mut self, entries: &[u8]) {
-        self.bytes.extend_from_slice(entries);
+    /// Appends an entry of rows; returns where in the body they begin.
+    pub fn put_rows(&mut self, rows: &RowsEntry<'_>) -> u64 {
+        self.rows += u32::try_from(rows.count).unwrap_or(0);
+        let RowsEntry {
+            partition,
+            received,
+            count,
+            payload,
+            ..
+        } = *rows;
+        let at = RowsEntry::put(&mut self.bytes, partition, received, count, payload);
+        (at - FRAME_HEADER) as u64
     }
 
     /// Appends the rows of a section; returns where in the body they begin.
     pub fn put_section(&mut self, partition: &str, section: &Section) -> u64 {
-        let count = section.sums.count;
-        self.rows += u32::try_from(count).unwrap_or(0);
-        let payload = &section.payload;
-        let at = RowsEntry::put(&mut self.bytes, partition, section.received, count, payload);
-        (at - FRAME_HEADER) as u64
+        self.put_rows(&RowsEntry {
+            partition,
+            received: section.received,
+            count: section.sums.count,
+            payload: &section.payload,
+            payload_at: 0,
+        })
     }
 }

@@ -7,7 +7,7 @@
 //!
 //! In the order of reading: [`layout`] (bytes), [`entry`] (what a frame holds), [`frame`] and
 //! [`segment`] (building and writing), [`read`] (what counts), [`state`] (what it means), [`dedup`] and
-//! [`ids`], [`writer`] with [`space`] (the one owner), [`recover`] (from files to a writer), [`rows`] (reading a
+//! [`ids`], [`writer`] with [`space`] (the one owner), `copy` and [`recover`] (from files to a writer), [`rows`] (reading a
 //! batch back), [`log`] (the
 //! thread, and the handle that everybody else holds), [`inspect`] (looking in from outside).
 //!
@@ -28,6 +28,7 @@ pub mod writer;
 pub mod space;
 pub mod helper;
 pub mod node;
+mod copy;
 pub mod recover;
 pub mod rows;
 pub mod log;

@@ -11,9 +11,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::copy::Move;
 use super::dedup::Dedup;
 use super::entry::{Entry, Malformed, StoredRow};
-use super::frame::row_bytes;
+use super::frame::{FrameBuilder, row_bytes};
 use super::helper::Helper;
 use super::ids::{self, SegmentIds};
 use super::layout::{
@@ -24,7 +25,7 @@ use super::node::{Node, read_or_create};
 use super::read::{Frame, ReadError, SegmentReader, TornTail};
 use super::request::Settings;
 use super::segment::{Segment, Spare};
-use super::state::{Contradiction, RowCounts, State};
+use super::state::{Contradiction, RowCounts, SealAt, State};
 use super::writer::{Building, NextSpare, SLACK, Writer};
 use crate::batch::{Place, Sums};
 use crate::clock::{Clock, Micros};
@@ -118,14 +119,7 @@ pub fn open<F: Files>(
     };
     let tail = opening.read()?;
     let segment = opening.start_segment(tail)?;
-    opening
-        .state
-        .check_read()
-        .map_err(|error| OpenError::Contradiction {
-            path: dir.to_owned(),
-            offset: 0,
-            detail: error.to_string(),
-        })?;
+    opening.remove_below(opening.state.oldest_segment, opening.state.oldest_ids)?;
     opening.recovered.uncommitted_rows = opening.state.uncommitted_rows();
     let helper = helper(opening.files.clone(), dir).map_err(io)?;
     let (mut writer, recovered) = opening.into_writer(segment, helper);
@@ -199,15 +193,19 @@ impl<F: Files> Opening<F> {
             });
         };
         let (oldest, oldest_ids) = self.needed_from(newest)?;
-        self.remove_below(oldest, oldest_ids)?;
         if let Some(missing) = (oldest..=newest).find(|n| !self.inventory.segments.contains_key(n))
         {
             return Err(OpenError::Missing {
                 path: segment_path(&self.dir, missing),
             });
         }
-        self.load_ids(oldest);
-        self.replay_all(oldest, newest)
+        self.load_ids(oldest_ids, oldest);
+        let tail = self.replay_all(oldest, newest)?;
+        // What the last frame lets go may be gone only once its copy is durable.
+        self.remove_below(self.state.oldest_segment, self.state.oldest_ids)?;
+        self.state.oldest_segment = self.state.oldest_segment.max(oldest);
+        self.state.oldest_ids = self.state.oldest_ids.max(oldest_ids);
+        Ok(tail)
     }
 
     /// The oldest segment and id file in force, as the newest segment says.
@@ -262,10 +260,11 @@ impl<F: Files> Opening<F> {
     }
 
     /// Brings the ids of removed segments back, as many as the window holds, the oldest first.
-    fn load_ids(&mut self, oldest_segment: u64) {
+    fn load_ids(&mut self, oldest_ids: u64, oldest_segment: u64) {
         let mut wanted = Vec::new();
         let mut count = 0;
-        for (number, bytes) in self.inventory.id_files.range(..oldest_segment).rev() {
+        let in_force = oldest_ids.min(oldest_segment)..oldest_segment;
+        for (number, bytes) in self.inventory.id_files.range(in_force).rev() {
             if count >= u64::from(self.dedup.window()) {
                 break;
             }
@@ -389,22 +388,17 @@ impl<F: Files> Opening<F> {
     /// Makes the segment that goes on, with a checkpoint and the copy of the last frame, durable.
     fn start_segment(&mut self, tail: Tail) -> Result<Segment<F>, OpenError> {
         let now = self.clock.now();
-        let mut frame = super::frame::FrameBuilder::new(self.state.next_lsn);
-        frame.put(&Entry::Checkpoint(self.state.checkpoint()));
-        let mut rows = 0;
-        if let Some(last) = &tail.last {
-            rows = last.header.rows;
-            frame.put_encoded(without_leading_checkpoints(last.body()));
-        }
-        let bytes = next_block(FIRST_FRAME + frame.len() as u64 + SLACK as u64);
         let number = tail.number + 1;
-        let path = self.dir.join("spare-0.tmp");
-        let spare = Spare::prepare(
-            &self.files,
-            &path,
-            bytes.max(self.settings.first_segment_bytes),
-        )
-        .map_err(|error| self.io(error))?;
+        let last_lsn = tail.last.as_ref().map(|last| last.header.first_lsn);
+        let mut frame = FrameBuilder::new(last_lsn.unwrap_or(self.state.next_lsn));
+        frame.put(&Entry::Checkpoint(self.state.checkpoint()));
+        if let Some(last) = &tail.last {
+            self.copy_last(&tail, last, &mut frame, now.mono)?;
+        }
+        let bytes = next_block(FIRST_FRAME + frame.len() as u64 + SLACK as u64)
+            .max(self.settings.first_segment_bytes);
+        let spare = Spare::prepare(&self.files, &self.dir.join("spare-0.tmp"), bytes)
+            .map_err(|error| self.io(error))?;
         let header = SegmentHeader {
             number,
             id: self.ids.next().map_err(|error| self.io(error))?,
@@ -421,21 +415,48 @@ impl<F: Files> Opening<F> {
             number: 0,
             body_bytes: 0,
             previous_crc: 0,
-            first_lsn: self.state.next_lsn,
-            rows,
+            first_lsn: frame.first_lsn,
+            rows: frame.rows,
             written_at: now.wall,
         };
         segment
             .append(&self.files, frame_header, frame.bytes_mut())
             .map_err(|error| self.io(error))?;
+        Ok(segment)
+    }
+
+    /// Puts the copy of the last frame behind the checkpoint, and projects it as it will be read.
+    fn copy_last(
+        &mut self,
+        tail: &Tail,
+        last: &Frame,
+        frame: &mut FrameBuilder,
+        now: Duration,
+    ) -> Result<(), OpenError> {
+        let path = segment_path(&self.dir, tail.number);
+        let block = |offset: u64| offset / BLOCK;
+        let moved = Move {
+            from: SealAt {
+                segment: tail.number,
+                block: block(last.offset),
+            },
+            to: SealAt {
+                segment: tail.number + 1,
+                block: block(FIRST_FRAME),
+            },
+        };
+        moved
+            .copy(last.body(), frame)
+            .map_err(|error| contradiction(&path, last, &error))?;
         let copy = Frame {
-            header: frame_header,
+            header: last.header,
             offset: FIRST_FRAME,
             bytes: frame.bytes_mut().to_vec(),
         };
-        let mut loaded = true;
-        self.project(number, &copy, &mut loaded, now.mono)?;
-        Ok(segment)
+        self.project(tail.number + 1, &copy, &mut true, now)?;
+        // Nothing was changed so far, so that a log that cannot be used stays as it is.
+        let read = self.state.check_read();
+        read.map_err(|error| contradiction(&path, last, &error))
     }
 
     fn into_writer(self, segment: Segment<F>, helper: Helper<F>) -> (Writer<F>, Recovered) {
@@ -462,6 +483,7 @@ impl<F: Files> Opening<F> {
             void_debt: None,
             watermark: Micros(i64::MIN),
             closed: false,
+            broken: None,
             building,
         };
         (writer, self.recovered)
@@ -563,7 +585,7 @@ pub(super) fn apply(
             }
             Entry::Counts(counts) => state.add_counts(&counts),
             Entry::Seal(seal) => {
-                state.add_seal(&seal, super::state::SealAt { segment, block })?;
+                state.add_seal(&seal, SealAt { segment, block })?;
             }
             Entry::Commit(commit) => state.add_commit(&commit)?,
             Entry::Void { first, count } => state.add_void(first, count)?,
@@ -607,18 +629,6 @@ fn sum_rows(
 
 fn ends_with_close(frame: &Frame) -> bool {
     matches!(Entry::all(frame.body()).last(), Some(Ok(Entry::Close)))
-}
-
-/// A checkpoint at the beginning says nothing that the one in front of the copy doesn't.
-fn without_leading_checkpoints(body: &[u8]) -> &[u8] {
-    let mut entries = Entry::all(body);
-    let mut skipped = 0;
-    while let Some(Ok(Entry::Checkpoint(checkpoint))) = entries.next() {
-        let mut encoded = Vec::new();
-        Entry::Checkpoint(checkpoint).put(&mut encoded);
-        skipped += encoded.len();
-    }
-    &body[skipped..]
 }
 
 pub(super) fn contradiction(

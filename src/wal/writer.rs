@@ -5,6 +5,7 @@
 //! What a frame does to the state is done by the same functions that recovery calls.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,8 @@ pub struct Writer<F: Files> {
     pub(super) void_debt: Option<(Lsn, u64)>,
     pub(super) watermark: Micros,
     pub(super) closed: bool,
+    /// Why the log cannot go on.
+    pub(super) broken: Option<Arc<str>>,
     pub(super) building: Building,
 }
 
@@ -170,6 +173,9 @@ impl<F: Files> Writer<F> {
     /// Jobs that don't fit stay in the queue for the next turn. With an empty queue it seals what is
     /// due. After a fatal error every further turn refuses everything.
     pub fn turn<T>(&mut self, jobs: &mut VecDeque<(Request, T)>) -> Turn<T> {
+        if let Some(why) = &self.broken {
+            return refuse_all(jobs, why);
+        }
         let now = self.clock.now();
         self.take_results(now);
         self.building.restart(self.state.next_lsn);
@@ -197,6 +203,7 @@ impl<F: Files> Writer<F> {
                     *reply = Err(AppendError::Storage(Arc::clone(&message)));
                 }
                 turn.fatal = self.after_failure(error).err();
+                self.broken = turn.fatal.as_ref().map(|fatal| fatal.to_string().into());
             }
         }
         self.state.batches.forget_empty();
@@ -206,9 +213,18 @@ impl<F: Files> Writer<F> {
     /// Notes that nothing is in flight, if that is not noted already: on a clean stop, and after a
     /// second of idleness. It narrows what a torn tail can explain later.
     pub fn close(&mut self) -> Result<(), WriteError> {
+        if let Some(why) = &self.broken {
+            return Err(broken(why));
+        }
         if self.closed {
             return Ok(());
         }
+        let closed = self.write_close();
+        self.broken = closed.as_ref().err().map(|fatal| fatal.to_string().into());
+        closed
+    }
+
+    fn write_close(&mut self) -> Result<(), WriteError> {
         let now = self.clock.now();
         self.take_results(now);
         self.building.restart(self.state.next_lsn);
@@ -314,7 +330,6 @@ impl<F: Files> Writer<F> {
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    self.building.counts.received += 1;
                     match self.dedup.insert(identity) {
                         Known::New => {
                             self.building.inserted.push(identity);
@@ -331,10 +346,12 @@ impl<F: Files> Writer<F> {
                             appended.quarantined += 1;
                         }
                     }
+                    // Only now: a row may seal the batch before it, and the seal's totals add up.
+                    self.building.counts.received += 1;
                 }
                 RowKind::Quarantined => {
-                    self.building.counts.received += 1;
                     self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                    self.building.counts.received += 1;
                     appended.quarantined += 1;
                 }
                 RowKind::Refused => {
@@ -611,4 +628,21 @@ fn refuse_appends<T>(jobs: &mut VecDeque<(Request, T)>, replies: &mut Vec<(T, Re
             Request::Commit(_) | Request::Flush => jobs.push_back((request, ticket)),
         }
     }
+}
+
+/// Nothing may be written behind a frame of which nobody knows whether it is durable.
+fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
+    let refusal = |(_, ticket)| (ticket, Err(AppendError::Storage(Arc::clone(why))));
+    Turn {
+        replies: jobs.drain(..).map(refusal).collect(),
+        sealed: Vec::new(),
+        reasons: Vec::new(),
+        rows: 0,
+        sync: Duration::ZERO,
+        fatal: Some(broken(why)),
+    }
+}
+
+fn broken(why: &str) -> WriteError {
+    WriteError::Io(io::Error::other(why.to_owned()))
 }

@@ -1,0 +1,156 @@
+//! The log alone, one way to fail at a time.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::disk::{Crash, Fault, Op};
+use crate::oracle;
+use crate::senders::{Outcome, Sent};
+use crate::world::{Shape, WAL, World};
+
+/// A node that is up, with those many records to a batch.
+fn node(seed: u64, max_records: u64) -> World {
+    let mut shape = Shape::small(true);
+    shape.settings.limits.max_records = max_records;
+    let mut world = World::new(seed, shape);
+    world.restart(Crash::Kill).unwrap();
+    world
+}
+
+#[test]
+fn totals_add_up_at_a_seal_in_the_middle_of_a_request() {
+    let mut world = node(1, 3);
+    for _ in 0..20 {
+        world.submit();
+    }
+    world.turn().unwrap();
+    world.drain().unwrap();
+    oracle::check(&world).unwrap();
+}
+
+#[test]
+fn a_last_frame_that_seals_its_own_rows_is_copied_over_and_over() {
+    for crash in [Crash::Kill, Crash::Power] {
+        let mut world = node(2, 1000);
+        for _ in 0..5 {
+            world.submit();
+        }
+        world.flush();
+        world.turn().unwrap();
+        for _ in 0..3 {
+            world.restart(crash).unwrap();
+        }
+        assert!(
+            !world
+                .node
+                .as_ref()
+                .unwrap()
+                .writer
+                .state()
+                .sealed
+                .is_empty()
+        );
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
+
+/// Fills some segments and ships what is in them; the commits wait in the queue.
+fn filled(seed: u64) -> World {
+    filled_with(seed, None)
+}
+
+fn filled_with(seed: u64, fault: Option<Fault>) -> World {
+    let mut world = node(seed, 1000);
+    world.disk.faults(|faults| faults.planned.extend(fault));
+    for _ in 0..25 {
+        for _ in 0..5 {
+            world.submit();
+        }
+        world.turn().unwrap();
+    }
+    world.flush();
+    world.turn().unwrap();
+    world.ship(usize::MAX).unwrap();
+    assert!(segments(&world) > 2, "the log is too short for this test");
+    world
+}
+
+fn segments(world: &World) -> usize {
+    let files = world.disk.tree(Path::new(WAL));
+    let names = files.keys().filter_map(|path| path.extension());
+    names.filter(|suffix| *suffix == "wal").count()
+}
+
+fn fault(op: Op, on: &'static str, kind: io::ErrorKind, forever: bool) -> Fault {
+    Fault {
+        op: Some(op),
+        on,
+        after: 0,
+        kind,
+        forever,
+    }
+}
+
+#[test]
+fn a_trim_that_is_the_last_frame_is_not_forgotten_by_its_copy() {
+    let ids = fault(Op::Create, ".ids", io::ErrorKind::Other, true);
+    let mut world = filled_with(3, Some(ids));
+    world.turn().unwrap();
+    let before = segments(&world);
+    world.calm();
+    // The ids come late, so that the trim has a frame of its own.
+    world.clock.advance(Duration::from_secs(2));
+    world.turn().unwrap();
+    world.turn().unwrap();
+    assert!(segments(&world) < before);
+    for _ in 0..3 {
+        world.restart(Crash::Power).unwrap();
+    }
+    world.drain().unwrap();
+    oracle::check(&world).unwrap();
+}
+
+#[test]
+fn unlinked_only_once_the_checkpoint_is_durable() {
+    for steps in 1..60 {
+        let mut world = filled(4);
+        // Killed before the frame with commits and trim is durable: the kernel has it, the disk not.
+        let sync_of_the_frame = world.disk.ops() + 2;
+        world
+            .disk
+            .faults(|faults| faults.crash_at = Some(sync_of_the_frame));
+        world.turn().unwrap();
+        assert!(world.is_down());
+        world.stop();
+        world.disk.restart(Crash::Kill);
+        let at = world.disk.ops() + steps;
+        world.disk.faults(|faults| faults.crash_at = Some(at));
+        let _started_or_crashed = world.open();
+        world.restart(Crash::Power).unwrap();
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
+
+#[test]
+fn a_log_that_cannot_go_on_takes_nothing_more() {
+    for op in [Op::Write, Op::Sync] {
+        let mut world = node(5, 1000);
+        world.submit();
+        let failing = fault(op, "spare", io::ErrorKind::Other, false);
+        world.disk.faults(|faults| faults.planned.push(failing));
+        world.turn().unwrap();
+        for _ in 0..3 {
+            world.submit();
+            world.turn().unwrap();
+            assert!(world.node.as_mut().unwrap().writer.close().is_err());
+        }
+        let all_unknown = |sent: &Sent| sent.outcome == Outcome::Unknown;
+        assert!(world.senders.sent.iter().all(all_unknown));
+        world.restart(Crash::Kill).unwrap();
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}

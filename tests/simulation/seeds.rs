@@ -1,0 +1,258 @@
+//! Random worlds: everything happens in any order, and in the end the lake is held against what the
+//! senders were told.
+
+use std::fmt::Write as _;
+use std::ops::Range;
+use std::time::Duration;
+
+use crate::chance::{Chance, mix};
+use crate::disk::Crash;
+use crate::oracle;
+use crate::world::{Shape, Violation, World};
+
+/// Steps of a world.
+const STEPS: u64 = 45;
+/// Seeds that failed once.
+const REGRESSIONS: [u64; 0] = [];
+
+/// Lives through one world; returns the sum of its trace.
+pub(crate) fn live(world: &mut World) -> Result<u64, Violation> {
+    world.restart(Crash::Kill)?;
+    for _ in 0..STEPS {
+        step(world)?;
+        if world.is_down() {
+            revive(world)?;
+        }
+    }
+    world.drain()?;
+    world.turn()?;
+    oracle::check(world)?;
+    check_trimmed(world)?;
+    world.close();
+    world.restart(Crash::Power)?;
+    world.drain()?;
+    oracle::check(world)?;
+    Ok(world.trace())
+}
+
+fn step(world: &mut World) -> Result<(), Violation> {
+    match world.chance.weighted(&[40, 12, 8, 4, 16, 4, 4, 8]) {
+        0 => {
+            for _ in 0..world.chance.between(1, 4) {
+                world.submit();
+            }
+            world.turn()
+        }
+        1 => {
+            let millis = world.chance.below(4000);
+            world.clock.advance(Duration::from_millis(millis));
+            world.turn()
+        }
+        2 => {
+            world.close();
+            Ok(())
+        }
+        3 => {
+            world.flush();
+            world.turn()
+        }
+        4 => {
+            let at_once = world.chance.index(2) + 1;
+            world.ship(at_once)?;
+            world.store_time();
+            world.turn()
+        }
+        5 => {
+            let crash = any_crash(world);
+            world.restart(crash).map(drop)
+        }
+        6 => {
+            let at = world.disk.ops() + 1 + world.chance.below(40);
+            world.disk.faults(|faults| faults.crash_at = Some(at));
+            Ok(())
+        }
+        _ => {
+            trouble(world);
+            Ok(())
+        }
+    }
+}
+
+fn any_crash(world: &mut World) -> Crash {
+    if world.chance.percent(60) {
+        Crash::Power
+    } else {
+        Crash::Kill
+    }
+}
+
+/// Starts again after the process ended, and mostly crashes on the way.
+fn revive(world: &mut World) -> Result<(), Violation> {
+    if world.chance.percent(20) {
+        // A program that goes on after a fatal error must be told no.
+        world.submit();
+        world.turn()?;
+    }
+    let crash = any_crash(world);
+    world.stop();
+    if world.chance.percent(40) {
+        world.disk.restart(crash);
+        let at = world.disk.ops() + 1 + world.chance.below(25);
+        world.disk.faults(|faults| faults.crash_at = Some(at));
+        if world.open().is_ok() {
+            return Ok(());
+        }
+    }
+    let crash = any_crash(world);
+    world.restart(crash).map(drop)
+}
+
+/// Lets things fail, or everything work again.
+fn trouble(world: &mut World) {
+    if world.faults_on && world.chance.percent(50) {
+        world.calm();
+        return;
+    }
+    world.faults_on = true;
+    let kind = world.chance.below(4);
+    let used = world.disk.used();
+    let chance = &mut world.chance;
+    let (some, few) = (chance.between(10, 60), chance.between(2, 15));
+    let spare = chance.below(200 << 10);
+    match kind {
+        0 => world.disk.faults(|faults| faults.enospc = some),
+        1 => world.disk.faults(|faults| faults.eio = few),
+        2 => world
+            .disk
+            .faults(|faults| faults.capacity = Some(used + spare)),
+        _ => world.store.faults(|faults| {
+            faults.errors = some;
+            faults.lost_answers = 20;
+            faults.late = 20;
+        }),
+    }
+}
+
+/// What is in the lake no longer keeps segments.
+fn check_trimmed(world: &mut World) -> Result<(), Violation> {
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(2));
+        world.turn()?;
+    }
+    let Some(node) = &world.node else {
+        return Ok(());
+    };
+    let state = node.writer.state();
+    if state.uncommitted_rows() > 0 {
+        return Err(format!("{} rows wait", state.uncommitted_rows()));
+    }
+    let settings = &world.shape.settings;
+    let used = node.writer.used_bytes();
+    let most = 2 * settings.segment_bytes.max(64 << 10) + (128 << 10);
+    if used > most {
+        return Err(format!("{used} bytes are kept of a log that is shipped"));
+    }
+    Ok(())
+}
+
+pub(crate) fn world_of(seed: u64) -> World {
+    let shape = Shape::drawn(&mut Chance::new(mix(seed)));
+    World::new(seed, shape)
+}
+
+fn run(seed: u64) -> u64 {
+    let mut world = world_of(seed);
+    match live(&mut world) {
+        Ok(trace) => trace,
+        Err(violation) => panic!(
+            "seed {seed}: {violation}\nreplay with: LAKEHOOK_SEED={seed} cargo test --test simulation replay"
+        ),
+    }
+}
+
+fn run_all(seeds: impl IntoIterator<Item = u64>) {
+    for seed in seeds {
+        let _trace = run(seed);
+    }
+}
+
+/// One of the ranges that run in parallel.
+fn seeds(part: u64) -> Range<u64> {
+    let all = std::env::var("LAKEHOOK_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap());
+    all * part / 4..all * (part + 1) / 4
+}
+
+#[test]
+fn seeds_of_the_first_quarter() {
+    run_all(seeds(0));
+}
+
+#[test]
+fn seeds_of_the_second_quarter() {
+    run_all(seeds(1));
+}
+
+#[test]
+fn seeds_of_the_third_quarter() {
+    run_all(seeds(2));
+}
+
+#[test]
+fn seeds_of_the_fourth_quarter() {
+    run_all(seeds(3));
+}
+
+#[test]
+fn seeds_that_failed_once() {
+    run_all(REGRESSIONS);
+}
+
+#[test]
+fn a_seed_replays_exactly() {
+    for seed in [3, 500_000_017] {
+        assert_eq!(run(seed), run(seed));
+    }
+    assert_ne!(run(3), run(4));
+}
+
+/// Prints what happens in the world of `LAKEHOOK_SEED`.
+#[test]
+fn replay() {
+    let Ok(seed) = std::env::var("LAKEHOOK_SEED") else {
+        return;
+    };
+    let mut world = world_of(seed.parse().unwrap());
+    world.log = Some(Vec::new());
+    let outcome = live(&mut world);
+    let mut text = String::new();
+    for line in world.log.iter().flatten() {
+        writeln!(text, "{line}").unwrap();
+    }
+    panic!("{text}seed {seed}: {outcome:?}");
+}
+
+#[test]
+fn survey() {
+    let Ok(count) = std::env::var("LAKEHOOK_SURVEY") else {
+        return;
+    };
+    let mut seen: std::collections::BTreeMap<String, (u64, u64)> = Default::default();
+    for seed in 0..count.parse::<u64>().unwrap() {
+        let outcome = std::panic::catch_unwind(|| live(&mut world_of(seed)));
+        let text = match outcome {
+            Ok(Ok(_)) => "fine".to_owned(),
+            Ok(Err(violation)) => violation
+                .chars()
+                .filter(|c| !c.is_ascii_digit())
+                .take(110)
+                .collect(),
+            Err(_) => "panic".to_owned(),
+        };
+        seen.entry(text).or_insert((0, seed)).0 += 1;
+    }
+    let mut all: Vec<_> = seen.into_iter().collect();
+    all.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    for (text, (count, first)) in all {
+        println!("{count:5} first {first:5} {text}");
+    }
+}

@@ -1,0 +1,206 @@
+//! The senders of a simulation: what they sent, and what they were told.
+
+use lakehook::clock::Micros;
+use lakehook::ids::NodeId;
+use lakehook::lake::keys;
+use lakehook::record::{Identity, Lsn, Origin, RowKind, Rows};
+use lakehook::wal::request::{Append, AppendError, Appended, Reply};
+
+use crate::chance::{Chance, mix};
+
+/// Where quarantined rows of these senders go.
+pub(crate) const QUARANTINE: &str = "quarantine/events/dt=2026-11-20";
+const PARTITIONS: [&str; 4] = [
+    "events/dt=2026-11-20",
+    "events/dt=2026-11-21",
+    "events/dt=2026-11-19/hour=07",
+    "users/dt=2026-11-20",
+];
+
+/// What became of a request, as far as its sender can know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Still in the queue.
+    Waiting,
+    Acknowledged(Appended),
+    /// It is certain that nothing was stored.
+    Refused(AppendError),
+    /// 503, or no answer at all.
+    Unknown,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct SentRow {
+    pub(crate) kind: RowKind,
+    pub(crate) partition: String,
+    pub(crate) bytes: Vec<u8>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Sent {
+    pub(crate) name: String,
+    pub(crate) rows: Vec<SentRow>,
+    pub(crate) dropped: u64,
+    pub(crate) received_at: Micros,
+    pub(crate) outcome: Outcome,
+    /// Id and content of its records, for sending them again.
+    events: Vec<(u64, u32)>,
+}
+
+impl Sent {
+    pub(crate) fn append(&self) -> Append {
+        let mut rows = Rows::default();
+        for row in &self.rows {
+            let partition = rows.partition(&row.partition);
+            rows.bytes.extend_from_slice(&row.bytes);
+            rows.finish_row(1, partition, row.kind);
+        }
+        Append {
+            rows,
+            dropped: self.dropped,
+            origin: Origin {
+                received_at: self.received_at,
+                endpoint: "/webhook/events".into(),
+                request_id: self.name.as_str().into(),
+                client: None,
+            },
+        }
+    }
+
+    /// Events that count as received where the request is acknowledged.
+    pub(crate) fn events_total(&self) -> u64 {
+        let refused = |row: &&SentRow| row.kind == RowKind::Refused;
+        self.rows.len() as u64 - self.rows.iter().filter(refused).count() as u64 + self.dropped
+    }
+}
+
+/// All requests so far.
+#[derive(Debug, Default)]
+pub(crate) struct Senders {
+    pub(crate) sent: Vec<Sent>,
+    next_id: u64,
+}
+
+impl Senders {
+    /// Makes a request: new ids, known ones, ids of a request whose answer got lost, other content.
+    pub(crate) fn send(&mut self, chance: &mut Chance, now: Micros) -> usize {
+        let late_micros = match chance.below(20) {
+            0 => chance.below(9_000_000),
+            _ => chance.below(2_000_000),
+        };
+        let received_at = Micros(now.0 - late_micros.cast_signed());
+        let mut sent = Sent {
+            name: format!("r{}", self.sent.len()),
+            rows: Vec::new(),
+            dropped: chance.below(3),
+            received_at,
+            outcome: Outcome::Waiting,
+            events: Vec::new(),
+        };
+        if chance.percent(8) {
+            sent.push(RowKind::Refused, QUARANTINE, "refused", chance);
+        } else if !self.sent.is_empty() && chance.percent(25) {
+            // The whole request again, as after a lost answer: mostly a recent one.
+            let recent = self.sent.len() - 1 - chance.index(self.sent.len().min(6));
+            for (id, content) in self.sent[recent].events.clone() {
+                sent.push_event(id, content, chance);
+            }
+        } else {
+            self.fill(&mut sent, chance);
+        }
+        self.sent.push(sent);
+        self.sent.len() - 1
+    }
+
+    /// A request with one new event of that size.
+    pub(crate) fn send_one(&mut self, chance: &mut Chance, now: Micros) -> usize {
+        let mut sent = Sent {
+            name: format!("r{}", self.sent.len()),
+            rows: Vec::new(),
+            dropped: 0,
+            received_at: now,
+            outcome: Outcome::Waiting,
+            events: Vec::new(),
+        };
+        self.next_id += 1;
+        sent.push_event(self.next_id, 0, chance);
+        self.sent.push(sent);
+        self.sent.len() - 1
+    }
+
+    fn fill(&mut self, sent: &mut Sent, chance: &mut Chance) {
+        let rows = match chance.below(12) {
+            0 => 0,
+            1 => chance.between(20, 60),
+            _ => chance.between(1, 8),
+        };
+        for _ in 0..rows {
+            match chance.below(20) {
+                0 => sent.push(RowKind::Quarantined, QUARANTINE, "invalid", chance),
+                1..=3 if self.next_id > 0 => {
+                    let id = 1 + chance.below(self.next_id);
+                    let content = u32::from(chance.percent(30));
+                    sent.push_event(id, content, chance);
+                }
+                _ => {
+                    self.next_id += 1;
+                    sent.push_event(self.next_id, 0, chance);
+                }
+            }
+        }
+    }
+
+    pub(crate) fn answer(&mut self, request: usize, reply: Reply) {
+        self.sent[request].outcome = match reply {
+            Ok(appended) => Outcome::Acknowledged(appended),
+            Err(AppendError::Storage(_)) => Outcome::Unknown,
+            Err(error) => Outcome::Refused(error),
+        };
+    }
+}
+
+impl Sent {
+    fn push_event(&mut self, id: u64, content: u32, chance: &mut Chance) {
+        let identity = Identity {
+            tag: mix(id),
+            content,
+        };
+        let partition = PARTITIONS[usize::try_from(mix(id) % 7 % 4).unwrap()];
+        let says = format!("e{id}.{content}");
+        self.push(RowKind::Record(identity), partition, &says, chance);
+        self.events.push((id, content));
+    }
+
+    fn push(&mut self, kind: RowKind, partition: &str, says: &str, chance: &mut Chance) {
+        let pad = match chance.below(40) {
+            0 => chance.between(2000, 9000),
+            1..=4 => chance.between(200, 1500),
+            _ => chance.below(100),
+        };
+        let (name, index) = (&self.name, self.rows.len());
+        let pad = "x".repeat(usize::try_from(pad).unwrap());
+        let bytes =
+            format!("{{\"from\":\"{name}.{index}\",\"says\":\"{says}\",\"pad\":\"{pad}\"}}");
+        self.rows.push(SentRow {
+            kind,
+            partition: partition.to_owned(),
+            bytes: bytes.into_bytes(),
+        });
+    }
+}
+
+/// The row of a conflict; see [`lakehook::wal::request::Settings`].
+pub(crate) fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
+    let row = serde_json::to_string(&String::from_utf8_lossy(row)).unwrap();
+    let text = format!("{{\"conflict\":\"{}\",\"row\":{row}}}", origin.request_id);
+    out.extend_from_slice(text.as_bytes());
+    1
+}
+
+pub(crate) fn conflict_partition(_origin: &Origin) -> String {
+    QUARANTINE.to_owned()
+}
+
+pub(crate) fn object_key(partition: &str, node: NodeId, first: Lsn, format: &str) -> String {
+    keys::object_key(partition, node, first, format)
+}

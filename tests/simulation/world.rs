@@ -1,0 +1,528 @@
+//! A node, its senders and its lake, driven in an order that follows from the seed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use lakehook::batch::Limits;
+use lakehook::clock::{Clock, Micros};
+use lakehook::commit::{ShipError, Shipment, Shipper};
+use lakehook::ids::Ids;
+use lakehook::lake::conditional::StoreLake;
+use lakehook::lake::directory::Directory;
+use lakehook::lake::{Lake, LakeError};
+use lakehook::wal::entry::Commit;
+use lakehook::wal::helper::Helper;
+use lakehook::wal::read::ReadError;
+use lakehook::wal::recover::{self, OpenError, Recovered};
+use lakehook::wal::request::{Reply, Request, Settings};
+use lakehook::wal::writer::Writer;
+
+use crate::chance::{Chance, mix};
+use crate::disk::{Crash, SimDisk};
+use crate::senders::{Outcome, Senders, conflict_partition, conflict_row, object_key};
+use crate::store::SimStore;
+
+pub(crate) const WAL: &str = "/data/wal";
+pub(crate) const LAKE: &str = "/srv/lake";
+const SPOOL: &str = "/data/spool";
+/// 2026-11-20T12:00:00Z.
+pub(crate) const START: Micros = Micros(1_795_176_000_000_000);
+
+/// Something that must never happen.
+pub(crate) type Violation = String;
+
+/// A bug that is put in between the parts, to see whether it is noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Planted {
+    #[default]
+    Nothing,
+    /// Requests are acknowledged whatever the writer answers.
+    EarlyAnswer,
+    /// A batch is committed before it is put.
+    EarlyCommit,
+}
+
+/// What stays the same over the life of a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) settings: Settings,
+    pub(crate) directory: bool,
+    pub(crate) planted: Planted,
+}
+
+impl Shape {
+    /// A small log, so that everything happens often.
+    pub(crate) fn small(directory: bool) -> Self {
+        let lake = if directory {
+            format!("dir:{LAKE}")
+        } else {
+            "s3://bucket".to_owned()
+        };
+        let settings = Settings {
+            segment_bytes: 64 << 10,
+            first_segment_bytes: 16 << 10,
+            max_bytes: 4 << 20,
+            dedup_window: 8000,
+            max_ids: 100_000,
+            limits: Limits {
+                max_bytes: 8 << 10,
+                max_records: 20,
+                max_age: Duration::from_secs(30),
+                max_waiting_seals: 16,
+            },
+            lake,
+            format: "ndjson".to_owned(),
+            object_key,
+            conflict_row,
+            conflict_partition,
+        };
+        Self {
+            settings,
+            directory,
+            planted: Planted::Nothing,
+        }
+    }
+
+    /// Drawn at random.
+    pub(crate) fn drawn(chance: &mut Chance) -> Self {
+        let mut shape = Self::small(chance.percent(50));
+        let settings = &mut shape.settings;
+        settings.segment_bytes = [64 << 10, 64 << 10, 128 << 10, 256 << 10][chance.index(4)];
+        settings.first_segment_bytes = [8 << 10, 32 << 10, 64 << 10][chance.index(3)];
+        settings.max_bytes = [settings.segment_bytes * 6, 4 << 20][chance.index(2)];
+        settings.limits.max_bytes = [2 << 10, 8 << 10, 40 << 10][chance.index(3)];
+        settings.limits.max_records = [3, 20, 1000][chance.index(3)];
+        settings.limits.max_age = Duration::from_secs([3, 30][chance.index(2)]);
+        settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
+        settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
+        shape
+    }
+}
+
+/// Whose answer comes back.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Ticket {
+    Append(usize),
+    Commit(u64),
+    Flush,
+}
+
+/// A node that is up.
+pub(crate) struct Node {
+    pub(crate) writer: Writer<SimDisk>,
+    pub(crate) shipper: Shipper<SimDisk>,
+    pub(crate) shipments: BTreeMap<u64, Shipment>,
+    pub(crate) jobs: VecDeque<(Request, Ticket)>,
+    /// Seals whose commit is in the queue.
+    pub(crate) committing: BTreeSet<u64>,
+    /// The last thing that was written is the note that nothing was in flight.
+    pub(crate) closed: bool,
+    pub(crate) fatal: bool,
+}
+
+/// Everything there is.
+pub(crate) struct World {
+    pub(crate) chance: Chance,
+    pub(crate) shape: Shape,
+    pub(crate) disk: SimDisk,
+    pub(crate) store: SimStore,
+    pub(crate) clock: Clock,
+    ids: Ids,
+    pub(crate) senders: Senders,
+    pub(crate) node: Option<Node>,
+    /// Commits that are durable, with the keys of their objects.
+    pub(crate) committed: BTreeMap<u64, Commit>,
+    pub(crate) starts: u64,
+    /// Whether something is set to fail.
+    pub(crate) faults_on: bool,
+    trace: u64,
+    pub(crate) log: Option<Vec<String>>,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, shape: Shape) -> Self {
+        let disk = SimDisk::new(mix(seed ^ 1));
+        Self {
+            chance: Chance::new(mix(seed ^ 2)),
+            shape,
+            store: SimStore::new(disk.clone(), mix(seed ^ 3)),
+            disk,
+            clock: Clock::manual(START),
+            ids: Ids::seeded(mix(seed ^ 4)),
+            senders: Senders::default(),
+            node: None,
+            committed: BTreeMap::new(),
+            starts: 0,
+            faults_on: false,
+            trace: 0,
+            log: None,
+        }
+    }
+
+    /// Notes what happens: for the comparison of two runs, and for people.
+    pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
+        let line = what();
+        let sum = line.bytes().fold(0, |sum, byte| mix(sum ^ u64::from(byte)));
+        self.trace = mix(self.trace ^ sum);
+        if let Some(log) = &mut self.log {
+            log.push(line);
+        }
+    }
+
+    /// A number that sums up the whole run.
+    pub(crate) fn trace(&self) -> u64 {
+        mix(self.trace ^ self.disk.trace())
+    }
+
+    fn lake(&self) -> Lake<SimDisk> {
+        if self.shape.directory {
+            return Lake::Directory(Directory::new(self.disk.clone(), Path::new(LAKE)));
+        }
+        let store = Box::new(self.store.clone());
+        let identity = self.shape.settings.lake.clone();
+        Lake::Store(StoreLake::new(
+            self.disk.clone(),
+            store,
+            identity,
+            Path::new(SPOOL),
+        ))
+    }
+
+    /// One attempt to start.
+    pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
+        self.starts += 1;
+        let helper = |files: SimDisk, dir: &Path| Ok(Helper::inline(files, dir));
+        let (writer, recovered) = recover::open(
+            self.disk.clone(),
+            Path::new(WAL),
+            self.shape.settings.clone(),
+            self.clock.clone(),
+            self.ids.clone(),
+            helper,
+        )?;
+        let lake = Arc::new(self.lake());
+        let shipper = Shipper::new(self.disk.clone(), Path::new(WAL), writer.node(), lake);
+        self.node = Some(Node {
+            writer,
+            shipper,
+            shipments: BTreeMap::new(),
+            jobs: VecDeque::new(),
+            committing: BTreeSet::new(),
+            closed: false,
+            fatal: false,
+        });
+        Ok(recovered)
+    }
+
+    /// Ends the process, if there is one, and starts it until it is up.
+    pub(crate) fn restart(&mut self, crash: Crash) -> Result<Recovered, Violation> {
+        let was_closed = self.stop();
+        self.disk.restart(crash);
+        for attempt in 0.. {
+            if attempt == 3 {
+                self.calm();
+            }
+            let opened = self.open();
+            self.note(|| format!("{crash:?}, start: {opened:?}"));
+            match opened {
+                Ok(recovered) => {
+                    if was_closed && (recovered.torn.is_some() || !recovered.clean) {
+                        return Err(format!("after a clean end: {recovered:?}"));
+                    }
+                    return self.check_running().map(|()| recovered);
+                }
+                Err(OpenError::Io { .. } | OpenError::Read(ReadError::Io { .. }))
+                    if self.faults_on || self.disk.has_crashed() => {}
+                Err(error) => return Err(format!("refused to start: {error}")),
+            }
+            let again = if self.chance.percent(50) {
+                Crash::Power
+            } else {
+                Crash::Kill
+            };
+            self.disk.restart(again);
+        }
+        Err("never started".to_owned())
+    }
+
+    /// Drops the process; returns whether it had nothing in flight.
+    pub(crate) fn stop(&mut self) -> bool {
+        let Some(node) = self.node.take() else {
+            return false;
+        };
+        for (_, ticket) in node.jobs {
+            if let Ticket::Append(request) = ticket {
+                self.senders.sent[request].outcome = Outcome::Unknown;
+            }
+        }
+        node.closed
+    }
+
+    /// Nothing fails from now on.
+    pub(crate) fn calm(&mut self) {
+        self.faults_on = false;
+        let lies = |faults: &mut crate::disk::Faults| {
+            let lies = faults.lies;
+            *faults = crate::disk::Faults::default();
+            faults.lies = lies;
+        };
+        self.disk.faults(lies);
+        self.store.faults(|faults| {
+            faults.errors = 0;
+            faults.lost_answers = 0;
+            faults.late = 0;
+            faults.script.clear();
+        });
+    }
+
+    pub(crate) fn submit(&mut self) -> usize {
+        let now = self.clock.now().wall;
+        let request = self.senders.send(&mut self.chance, now);
+        self.queue(request);
+        request
+    }
+
+    /// Queues a request for the next turn.
+    pub(crate) fn queue(&mut self, request: usize) {
+        let append = Request::Append(Box::new(self.senders.sent[request].append()));
+        if let Some(node) = &mut self.node {
+            node.jobs.push_back((append, Ticket::Append(request)));
+        }
+    }
+
+    /// One turn of the writer.
+    pub(crate) fn turn(&mut self) -> Result<(), Violation> {
+        let Some(node) = &mut self.node else {
+            return Ok(());
+        };
+        let was_fatal = node.fatal;
+        let before = self.disk.ops();
+        let turn = node.writer.turn(&mut node.jobs);
+        node.fatal |= turn.fatal.is_some();
+        node.closed &= self.disk.ops() == before;
+        for (number, at) in &turn.sealed {
+            node.shipments.insert(*number, Shipment::new(*number, *at));
+        }
+        if was_fatal && turn.replies.iter().any(|(_, reply)| reply.is_ok()) {
+            return Err("a log that cannot go on took a request".to_owned());
+        }
+        self.note(|| {
+            format!(
+                "turn: {:?}, rows {}, sealed {:?}, fatal {:?}",
+                turn.replies, turn.rows, turn.sealed, turn.fatal
+            )
+        });
+        for (ticket, reply) in turn.replies {
+            self.answer(ticket, reply)?;
+        }
+        self.check_running()
+    }
+
+    fn answer(&mut self, ticket: Ticket, reply: Reply) -> Result<(), Violation> {
+        match ticket {
+            Ticket::Append(request) => {
+                let early = self.shape.planted == Planted::EarlyAnswer;
+                let rows = self.senders.sent[request].rows.len() as u64;
+                let reply = match reply {
+                    Err(_) if early => Ok(lakehook::wal::request::Appended {
+                        accepted: rows,
+                        ..Default::default()
+                    }),
+                    reply => reply,
+                };
+                self.senders.answer(request, reply);
+            }
+            Ticket::Commit(seal) => {
+                let Some(node) = &mut self.node else {
+                    return Ok(());
+                };
+                node.committing.remove(&seal);
+                if reply.is_ok() {
+                    node.shipments.remove(&seal);
+                    self.check_committed(seal)?;
+                }
+            }
+            Ticket::Flush => {}
+        }
+        Ok(())
+    }
+
+    /// What holds after every step.
+    fn check_running(&mut self) -> Result<(), Violation> {
+        let Some(node) = &self.node else {
+            return Ok(());
+        };
+        if node.fatal {
+            return Ok(());
+        }
+        let totals = node.writer.state().totals;
+        if totals.received != totals.stored + totals.dropped + totals.duplicate + totals.quarantined
+        {
+            return Err(format!("the totals do not add up: {totals:?}"));
+        }
+        // Seals and commits may take the spare, and each start takes a segment.
+        let settings = &self.shape.settings;
+        let slack = (3 + self.starts) * settings.segment_bytes.max(64 << 10);
+        let used = node.writer.used_bytes();
+        if used > settings.max_bytes + slack {
+            return Err(format!("{used} bytes used of {}", settings.max_bytes));
+        }
+        if self.store.replaced().is_empty() {
+            Ok(())
+        } else {
+            Err(format!(
+                "objects were replaced: {:?}",
+                self.store.replaced()
+            ))
+        }
+    }
+
+    /// A batch that is committed must be in the lake for good.
+    fn check_committed(&mut self, seal: u64) -> Result<(), Violation> {
+        self.committed.entry(seal).or_default();
+        if !self.shape.directory {
+            return Ok(());
+        }
+        let lake = self.disk.tree(Path::new(LAKE));
+        for path in lake.keys().filter(|path| !path.starts_with(internal())) {
+            let committed = self
+                .seal_of_object(path)
+                .is_some_and(|number| number == seal);
+            if committed && !self.disk.is_durable(path) {
+                let path = path.display();
+                return Err(format!(
+                    "seal {seal} is committed, and {path} is not durable"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The seal of an object in the directory, by its sidecar.
+    fn seal_of_object(&self, path: &Path) -> Option<u64> {
+        let key = path.strip_prefix(LAKE).ok()?;
+        let sidecar = internal()
+            .join("meta")
+            .join(format!("{}.json", key.display()));
+        let text = lakehook::files::read_whole(&self.disk, &sidecar, 1 << 20).ok()?;
+        let value: serde_json::Value = serde_json::from_slice(&text).ok()?;
+        value["metadata"]["lakehook-seal"].as_str()?.parse().ok()
+    }
+
+    /// Tries to ship up to so many batches, in any order, and queues their commits.
+    pub(crate) fn ship(&mut self, at_once: usize) -> Result<(), Violation> {
+        let Some(node) = &mut self.node else {
+            return Ok(());
+        };
+        let sealed: Vec<(u64, lakehook::wal::state::SealAt)> = {
+            let sealed = node.writer.state().sealed.iter();
+            let waiting = sealed.filter(|(number, _)| !node.committing.contains(number));
+            waiting
+                .map(|(number, sealed)| (*number, sealed.at))
+                .collect()
+        };
+        let mut waiting = sealed;
+        for _ in 0..at_once {
+            if waiting.is_empty() {
+                break;
+            }
+            let (number, at) = waiting.swap_remove(self.chance.index(waiting.len()));
+            self.ship_one(number, at)?;
+        }
+        Ok(())
+    }
+
+    fn ship_one(&mut self, number: u64, at: lakehook::wal::state::SealAt) -> Result<(), Violation> {
+        let Some(node) = &mut self.node else {
+            return Ok(());
+        };
+        let shipment = node.shipments.entry(number);
+        let shipment = shipment.or_insert_with(|| Shipment::new(number, at));
+        let outcome = if self.shape.planted == Planted::EarlyCommit {
+            Ok(Commit {
+                seal: number,
+                ..Commit::default()
+            })
+        } else {
+            node.shipper.attempt(shipment)
+        };
+        match &outcome {
+            Ok(commit) => {
+                node.committing.insert(number);
+                let job = (Request::Commit(*commit), Ticket::Commit(number));
+                node.jobs.push_back(job);
+            }
+            Err(ShipError::Lake(LakeError::Retry { .. }) | ShipError::Spool(_)) => {}
+            Err(_) if self.disk.has_crashed() => {}
+            Err(error) => return Err(format!("seal {number}: {error}")),
+        }
+        self.note(|| format!("ship {number}: {outcome:?}"));
+        Ok(())
+    }
+
+    /// Now and then, requests that were on their way arrive.
+    pub(crate) fn store_time(&mut self) {
+        if self.chance.percent(30) {
+            self.store.deliver_late();
+        }
+    }
+
+    pub(crate) fn flush(&mut self) {
+        if let Some(node) = &mut self.node {
+            node.jobs.push_back((Request::Flush, Ticket::Flush));
+        }
+    }
+
+    /// Notes that nothing is in flight, as after a second of idleness.
+    pub(crate) fn close(&mut self) {
+        let Some(node) = &mut self.node else {
+            return;
+        };
+        if node.fatal || !node.jobs.is_empty() {
+            return;
+        }
+        let before = self.disk.ops();
+        let closed = node.writer.close();
+        node.fatal |= closed.is_err();
+        // Where there is no room for the note, nothing is written and nothing is promised.
+        let wrote = self.disk.ops() > before;
+        node.closed = closed.is_ok() && (node.closed || wrote) && !self.faults_on;
+        self.note(|| format!("close: {closed:?}"));
+    }
+
+    /// Whether the process must be started again.
+    pub(crate) fn is_down(&self) -> bool {
+        self.disk.has_crashed() || self.node.as_ref().is_none_or(|node| node.fatal)
+    }
+
+    /// Seals, ships and commits everything; nothing fails meanwhile.
+    pub(crate) fn drain(&mut self) -> Result<(), Violation> {
+        self.calm();
+        self.store.deliver_late();
+        if self.is_down() {
+            self.restart(Crash::Kill)?;
+        }
+        for _ in 0..200 {
+            self.clock.advance(Duration::from_secs(2));
+            self.flush();
+            self.turn()?;
+            self.ship(usize::MAX)?;
+            self.turn()?;
+            let Some(node) = &self.node else {
+                break;
+            };
+            let state = node.writer.state();
+            let open = state.batches.open().count();
+            if open == 0 && state.sealed.is_empty() && node.jobs.is_empty() {
+                return Ok(());
+            }
+        }
+        Err("not everything could be shipped".to_owned())
+    }
+}
+
+pub(crate) fn internal() -> PathBuf {
+    Path::new(LAKE).join("_lakehook")
+}
