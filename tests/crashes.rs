@@ -26,7 +26,7 @@ fn config(lake: &str) -> String {
     )
 }
 
-fn survives(setup: &Setup, lake: &Lake, seed: u64) {
+fn survives(setup: &Setup, lake: &Lake, seed: u64, calm: impl FnOnce()) {
     let random = Random::new(seed);
     let mut plan = Plan::new(setup.address(), seed);
     plan.connections = 6;
@@ -52,6 +52,12 @@ fn survives(setup: &Setup, lake: &Lake, seed: u64) {
     let report = load.finish(Duration::from_secs(60));
     let stopped = program.stop(STOP_LIMIT);
     assert!(stopped.success(), "{stopped:?}\n{}", setup.stderr());
+    calm();
+    assert!(
+        setup.stderr().contains("everything is in the lake"),
+        "{}",
+        setup.stderr()
+    );
     let count = check(&report, lake);
     assert!(
         count.rows > kills() * 20,
@@ -81,6 +87,7 @@ fn a_directory_survives_kills_under_load() {
         &setup,
         &Lake::directory(&setup.directory().join("lake")),
         11,
+        || {},
     );
 }
 
@@ -97,7 +104,8 @@ fn s3_with_faults_survives_kills_under_load() {
 }
 
 fn survives_then_calm(setup: &Setup, server: &S3Server) {
-    survives(setup, &Lake::s3("s3://lake", &server.endpoint()), 12);
+    let lake = Lake::s3("s3://lake", &server.endpoint());
+    survives(setup, &lake, 12, || server.faults().calm());
     let counts = server.faults().counts();
     assert!(counts.faults > 20, "the store behaved too well: {counts:?}");
     assert_eq!(counts.replaced, 0, "an object was replaced");

@@ -7,7 +7,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +26,8 @@ pub struct Directory<F> {
     root: PathBuf,
     spool: PathBuf,
     identity: String,
-    ready: AtomicBool,
+    /// Whether the directory is known to be usable; held while that is found out.
+    ready: Mutex<bool>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,7 +45,7 @@ impl<F: Files> Directory<F> {
             root: root.to_owned(),
             spool: root.join(INTERNAL).join("tmp"),
             identity: format!("dir:{}", root.display()),
-            ready: AtomicBool::new(false),
+            ready: Mutex::new(false),
         }
     }
 
@@ -60,12 +61,12 @@ impl<F: Files> Directory<F> {
 
     /// See [`super::Lake::probe`]: creates the directories, and tries a hard link.
     pub fn probe(&self) -> Result<(), LakeError> {
-        if self.ready.load(Ordering::Acquire) {
-            return Ok(());
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*ready {
+            self.try_hard_link()
+                .map_err(|error| trouble(&error, &self.root))?;
+            *ready = true;
         }
-        self.try_hard_link()
-            .map_err(|error| trouble(&error, &self.root))?;
-        self.ready.store(true, Ordering::Release);
         Ok(())
     }
 

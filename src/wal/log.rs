@@ -250,6 +250,10 @@ impl<F: Files> Owner<F> {
     /// Gives the answers and tells the others; `false` if the log cannot go on.
     fn deliver(&mut self, turn: Turn<Ticket>) -> bool {
         self.show();
+        // Before the answers: whoever asked for a flush then waits for what was sealed.
+        if !turn.sealed.is_empty() {
+            (self.listeners.sealed)(&turn.sealed);
+        }
         for (ticket, reply) in turn.replies {
             // Whoever asked may be gone; what is durable stays.
             let _gone = ticket.send(reply);
@@ -261,9 +265,6 @@ impl<F: Files> Owner<F> {
             turn.reasons
                 .iter()
                 .for_each(|reason| metrics.sealed(*reason));
-        }
-        if !turn.sealed.is_empty() {
-            (self.listeners.sealed)(&turn.sealed);
         }
         match turn.fatal {
             None => true,
