@@ -5,7 +5,6 @@
 //! What a frame does to the state is done by the same functions that recovery calls.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -214,7 +213,7 @@ impl<F: Files> Writer<F> {
     /// second of idleness. It narrows what a torn tail can explain later.
     pub fn close(&mut self) -> Result<(), WriteError> {
         if let Some(why) = &self.broken {
-            return Err(broken(why));
+            return Err(WriteError::Broken(Arc::clone(why)));
         }
         if self.closed {
             return Ok(());
@@ -626,10 +625,6 @@ fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
         reasons: Vec::new(),
         rows: 0,
         sync: Duration::ZERO,
-        fatal: Some(broken(why)),
+        fatal: Some(WriteError::Broken(Arc::clone(why))),
     }
-}
-
-fn broken(why: &str) -> WriteError {
-    WriteError::Io(io::Error::other(why.to_owned()))
 }
