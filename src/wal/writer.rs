@@ -97,7 +97,10 @@ pub(super) struct Building {
     inserted: Vec<Identity>,
     sealed: Vec<(u64, SealAt)>,
     reasons: Vec<SealReason>,
-    watermark: Option<Micros>,
+    /// The latest that a seal in this frame publishes.
+    watermark: Micros,
+    /// When the request was received whose rows are being added.
+    appending: Micros,
     scratch: Vec<u8>,
     pub(super) trimmed: bool,
 }
@@ -112,7 +115,8 @@ impl Building {
             inserted: Vec::new(),
             sealed: Vec::new(),
             reasons: Vec::new(),
-            watermark: None,
+            watermark: Micros(i64::MIN),
+            appending: Micros(i64::MAX),
             scratch: Vec::new(),
             trimmed: false,
         }
@@ -126,7 +130,8 @@ impl Building {
         self.inserted.clear();
         self.sealed.clear();
         self.reasons.clear();
-        self.watermark = None;
+        self.watermark = Micros(i64::MIN);
+        self.appending = Micros(i64::MAX);
         self.trimmed = false;
     }
 }
@@ -285,7 +290,9 @@ impl<F: Files> Writer<F> {
                 max_bytes,
             });
         }
-        (append.origin.received_at < self.watermark).then_some(AppendError::Late)
+        // A seal in this very frame counts too.
+        let watermark = self.watermark.max(self.building.watermark);
+        (append.origin.received_at < watermark).then_some(AppendError::Late)
     }
 
     fn perform(&mut self, request: &Request, now: Now) -> Result<Reply, WriteError> {
@@ -318,6 +325,8 @@ impl<F: Files> Writer<F> {
                 .collect()
         };
         let mut appended = Appended::default();
+        // A row may seal the batch before it; the rows after it are not in that seal.
+        self.building.appending = append.origin.received_at;
         self.building.counts.received += append.dropped;
         self.building.counts.dropped += append.dropped;
         for (row, bytes) in append.rows.iter() {
@@ -354,6 +363,7 @@ impl<F: Files> Writer<F> {
                 }
             }
         }
+        self.building.appending = Micros(i64::MAX);
         Ok(appended)
     }
 
@@ -434,7 +444,7 @@ impl<F: Files> Writer<F> {
 
     fn seal(&mut self, slot: usize, reason: SealReason, now: Now) -> Result<(), WriteError> {
         self.flush_sections(now);
-        let mut seal = self.state.seal_of(slot);
+        let mut seal = self.state.seal_of(slot, self.building.appending);
         let settings = &self.settings;
         seal.nonce = self.ids.next_u128()?;
         seal.key =
@@ -446,7 +456,7 @@ impl<F: Files> Writer<F> {
             block: self.segment.end().offset / BLOCK,
         };
         self.state.add_seal(&seal, at)?;
-        self.building.watermark = Some(seal.as_of.watermark);
+        self.building.watermark = self.building.watermark.max(seal.as_of.watermark);
         self.building.sealed.push((seal.number, at));
         self.building.reasons.push(reason);
         self.building.frame.put(&Entry::Seal(Box::new(seal)));
@@ -582,9 +592,7 @@ impl<F: Files> Writer<F> {
             .append(&mut self.building.inserted);
         self.active_ids.newest_received = self.state.newest_received;
         self.dedup.mark(self.state.newest_received);
-        self.watermark = self
-            .watermark
-            .max(self.building.watermark.unwrap_or(self.watermark));
+        self.watermark = self.watermark.max(self.building.watermark);
         if self.building.trimmed {
             self.remove_trimmed();
         }

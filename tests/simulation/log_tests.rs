@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use lakehook::wal::request::AppendError;
+
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
 use crate::senders::{Outcome, Sent};
@@ -153,4 +155,33 @@ fn a_log_that_cannot_go_on_takes_nothing_more() {
         world.drain().unwrap();
         oracle::check(&world).unwrap();
     }
+}
+
+#[test]
+fn no_row_is_older_than_a_watermark_that_was_published() {
+    let mut world = node(6, 3);
+    world.submit();
+    world.flush();
+    let mut late = Vec::new();
+    for _ in 0..8 {
+        let now = world.clock.now().wall;
+        let request = world.senders.send(&mut world.chance, now);
+        world.senders.sent[request].received_at = now.minus(Duration::from_secs(20));
+        world.queue(request);
+        late.push(request);
+    }
+    world.turn().unwrap();
+    world.restart(Crash::Power).unwrap();
+    let now = world.clock.now().wall;
+    let request = world.senders.send(&mut world.chance, now);
+    world.senders.sent[request].received_at = now.minus(Duration::from_secs(20));
+    world.queue(request);
+    late.push(request);
+    world.turn().unwrap();
+    for request in late {
+        let outcome = &world.senders.sent[request].outcome;
+        assert_eq!(*outcome, Outcome::Refused(AppendError::Late));
+    }
+    world.drain().unwrap();
+    oracle::check(&world).unwrap();
 }
