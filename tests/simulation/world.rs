@@ -284,6 +284,14 @@ impl World {
         request
     }
 
+    /// One new event.
+    pub(crate) fn submit_one(&mut self) -> usize {
+        let now = self.clock.now().wall;
+        let request = self.senders.send_one(&mut self.chance, now);
+        self.queue(request);
+        request
+    }
+
     /// Queues a request for the next turn.
     pub(crate) fn queue(&mut self, request: usize) {
         let append = Request::Append(Box::new(self.senders.sent[request].append()));
