@@ -185,3 +185,30 @@ fn no_row_is_older_than_a_watermark_that_was_published() {
     world.drain().unwrap();
     oracle::check(&world).unwrap();
 }
+
+/// A full disk may show at any operation of the roll to a new segment.
+#[test]
+fn a_full_disk_is_survived_wherever_it_shows() {
+    for op in Op::ALL {
+        for after in 0..12 {
+            let mut world = node(7, 1000);
+            let mut failing = fault(op, "/data/wal", io::ErrorKind::StorageFull, false);
+            failing.after = after;
+            world.disk.faults(|faults| faults.planned.push(failing));
+            for _ in 0..20 {
+                for _ in 0..4 {
+                    world.submit();
+                }
+                world.turn().unwrap();
+                assert!(!world.is_down(), "{op:?} {after}");
+            }
+            let acknowledged = |sent: &&Sent| matches!(sent.outcome, Outcome::Acknowledged(_));
+            let count = world.senders.sent.iter().filter(acknowledged).count();
+            assert!(count >= 70, "{op:?} {after}: {count} of 80 were taken");
+            world.calm();
+            world.restart(Crash::Power).unwrap();
+            world.drain().unwrap();
+            oracle::check(&world).unwrap();
+        }
+    }
+}

@@ -322,6 +322,13 @@ impl World {
                 turn.replies, turn.rows, turn.sealed, turn.fatal
             )
         });
+        if let Some(fatal) = turn.fatal
+            && !was_fatal
+            && !self.disk.has_crashed()
+            && !self.disk.saw_eio()
+        {
+            return Err(format!("the log gave up on a full disk: {fatal}"));
+        }
         for (ticket, reply) in turn.replies {
             self.answer(ticket, reply)?;
         }
