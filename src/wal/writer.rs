@@ -252,6 +252,28 @@ impl<F: Files> Writer<F> {
         now: Now,
     ) -> Result<(), WriteError> {
         self.seal_due(now)?;
+        let mut waiting = Vec::new();
+        let taken = self.take_jobs(jobs, &mut waiting, replies, now);
+        for job in waiting.into_iter().rev() {
+            jobs.push_front(job);
+        }
+        taken?;
+        self.seal_for_room(now)?;
+        self.note_trim();
+        Ok(())
+    }
+
+    /// Takes jobs as far as they fit into the frame.
+    ///
+    /// Commits and flushes for which there is no room at all go to `waiting`: only freed space helps
+    /// them, and the requests behind them are answered nevertheless.
+    fn take_jobs<T>(
+        &mut self,
+        jobs: &mut VecDeque<(Request, T)>,
+        waiting: &mut Vec<(Request, T)>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) -> Result<(), WriteError> {
         while let Some((request, _)) = jobs.front() {
             let (cost, internal) = match request {
                 Request::Append(append) => (self.cost_of(append), false),
@@ -262,6 +284,10 @@ impl<F: Files> Writer<F> {
                 None => self.room_for(cost, internal, now)?,
                 Some(_) => Room::Never,
             };
+            if room == Room::NextFrame && internal && self.is_idle() {
+                waiting.extend(jobs.pop_front());
+                continue;
+            }
             if room == Room::NextFrame {
                 break;
             }
@@ -274,9 +300,12 @@ impl<F: Files> Writer<F> {
             };
             replies.push((ticket, reply));
         }
-        self.seal_for_room(now)?;
-        self.note_trim();
         Ok(())
+    }
+
+    /// Whether nothing is in the frame yet.
+    fn is_idle(&self) -> bool {
+        self.building.frame.is_empty() && self.building.pending_bytes == 0
     }
 
     fn refusal_of(&self, request: &Request, cost: usize) -> Option<AppendError> {
@@ -536,10 +565,11 @@ impl<F: Files> Writer<F> {
     /// Finds room for so many bytes, in a new segment if need be.
     fn room_for(&mut self, cost: usize, internal: bool, now: Now) -> Result<Room, WriteError> {
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
+        let reserve = if internal { 0 } else { self.reserve() };
         let fits = !self.segment_failed
             && taken + cost <= MAX_FRAME
-            && (taken + cost) as u64 <= self.segment.room();
-        let empty = self.building.frame.is_empty() && self.building.pending_bytes == 0;
+            && (taken + cost) as u64 + reserve <= self.segment.room();
+        let empty = self.is_idle();
         if fits && (empty || internal || taken + cost <= GROUP_BYTES) {
             self.pay_void_debt()?;
             return Ok(Room::Yes);

@@ -212,3 +212,48 @@ fn a_full_disk_is_survived_wherever_it_shows() {
         }
     }
 }
+
+#[test]
+fn without_space_for_a_spare_requests_are_refused_and_shipping_goes_on() {
+    for seed in 8..16 {
+        let mut world = node(seed, 1000);
+        world.stop();
+        world.shape.settings.segment_bytes = 256 << 10;
+        world.restart(Crash::Kill).unwrap();
+        for turn in 0..200 {
+            if turn == seed {
+                let failing = fault(Op::Create, "spare", io::ErrorKind::StorageFull, true);
+                world.disk.faults(|faults| faults.planned.push(failing));
+            }
+            world.submit();
+            world.turn().unwrap();
+            world.clock.advance(Duration::from_millis(300));
+        }
+        let last = world.senders.sent.last().unwrap();
+        assert_eq!(last.outcome, Outcome::Refused(AppendError::Full));
+        let held = world.node.as_ref().unwrap().writer.used_bytes();
+        ship_everything(&mut world);
+        assert!(world.node.as_ref().unwrap().writer.used_bytes() < held);
+        world.calm();
+        world.clock.advance(Duration::from_secs(2));
+        let request = world.submit();
+        world.turn().unwrap();
+        let outcome = &world.senders.sent[request].outcome;
+        assert!(matches!(outcome, Outcome::Acknowledged(_)), "{outcome:?}");
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
+
+/// Seals, ships and commits, whatever is set to fail.
+fn ship_everything(world: &mut World) {
+    for _ in 0..20 {
+        world.flush();
+        world.turn().unwrap();
+        world.ship(usize::MAX).unwrap();
+        world.turn().unwrap();
+        world.turn().unwrap();
+    }
+    let state = world.node.as_ref().unwrap().writer.state();
+    assert_eq!(state.uncommitted_rows(), 0);
+}
