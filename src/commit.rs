@@ -47,6 +47,8 @@ pub struct Shipment {
     number: u64,
     at: SealAt,
     object: Option<Object>,
+    /// The object is in the lake; its local file may be gone.
+    done: Option<Commit>,
 }
 
 impl Shipment {
@@ -56,6 +58,7 @@ impl Shipment {
             number,
             at,
             object: None,
+            done: None,
         }
     }
 
@@ -85,7 +88,19 @@ impl<F: Files> Shipper<F> {
     /// One attempt. The commit is to be appended to the log; until it is durable, further attempts
     /// end with the same.
     pub fn attempt(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
-        if let Some(object) = &shipment.object {
+        if let Some(commit) = shipment.done {
+            return Ok(commit);
+        }
+        let commit = self.ship(shipment)?;
+        shipment.done = Some(commit);
+        Ok(commit)
+    }
+
+    fn ship(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        // The local file may have been cleaned away; then it is written again.
+        if let Some(object) = &shipment.object
+            && self.files.exists(&object.spool)
+        {
             self.lake.put(object)?;
             return Ok(commit_of(shipment.number, object));
         }
@@ -96,9 +111,9 @@ impl<F: Files> Shipper<F> {
         };
         match self.spool(&seal) {
             Ok(object) => {
-                shipment.object = Some(object.clone());
-                self.lake.put(&object)?;
-                Ok(commit_of(seal.number, &object))
+                let object = shipment.object.insert(object);
+                self.lake.put(object)?;
+                Ok(commit_of(seal.number, object))
             }
             Err(SpoolError::Spool(error)) => Err(error.into()),
             Err(SpoolError::Unreadable(detail)) => self.ask_the_lake(&seal, detail),

@@ -29,3 +29,5 @@ mod disk_tests;
 mod seeds;
 #[path = "simulation/log_tests.rs"]
 mod log_tests;
+#[path = "simulation/lake_tests.rs"]
+mod lake_tests;

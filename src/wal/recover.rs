@@ -28,7 +28,7 @@ use super::segment::{Segment, Spare};
 use super::state::{Contradiction, RowCounts, SealAt, State};
 use super::writer::{Building, NextSpare, SLACK, Writer};
 use crate::batch::{Place, Sums};
-use crate::clock::{Clock, Micros};
+use crate::clock::Clock;
 use crate::files::{File, Files, create_dir_durably, remove_if_there};
 use crate::ids::Ids;
 use crate::record::{Identity, RowKind, row_hash};
@@ -461,6 +461,8 @@ impl<F: Files> Opening<F> {
 
     fn into_writer(self, segment: Segment<F>, helper: Helper<F>) -> (Writer<F>, Recovered) {
         let building = Building::new(self.state.next_lsn);
+        // Which watermarks seals have published, segments that are gone may have known.
+        let watermark = self.state.settled();
         let writer = Writer {
             files: self.files,
             dir: self.dir,
@@ -481,7 +483,7 @@ impl<F: Files> Opening<F> {
             ids_retry_at: Duration::ZERO,
             segment_failed: false,
             void_debt: None,
-            watermark: Micros(i64::MIN),
+            watermark,
             closed: false,
             broken: None,
             building,

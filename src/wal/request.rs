@@ -129,4 +129,7 @@ pub enum WriteError {
     /// The log cannot be read again after a failed sync.
     #[error(transparent)]
     Read(#[from] super::recover::OpenError),
+    /// It failed before, and nothing was taken since.
+    #[error("the log failed before: {0}")]
+    Broken(Arc<str>),
 }

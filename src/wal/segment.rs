@@ -128,13 +128,11 @@ impl<F: Files> Segment<F> {
                 self.file.sync()?;
             }
             Some(temporary) => {
-                self.file.write_all_at(&self.header.encode(), 0)?;
-                self.file.write_all_at(frame, FIRST_FRAME)?;
-                if let Err(error) = self.file.sync() {
+                let named = self.name(files, &temporary, frame);
+                if named.is_err() {
                     self.unnamed = Some(temporary);
-                    return Err(error);
                 }
-                files.rename(&temporary, &self.path)?;
+                named?;
                 files.sync_dir(parent_of(&self.path))?;
             }
         }
@@ -142,5 +140,13 @@ impl<F: Files> Segment<F> {
         self.end.crc = crc;
         self.end.offset = next_block(self.end.offset + frame.len() as u64);
         Ok(())
+    }
+
+    /// Writes header and first frame, makes them durable, and gives the segment its name.
+    fn name(&self, files: &F, temporary: &Path, frame: &[u8]) -> io::Result<()> {
+        self.file.write_all_at(&self.header.encode(), 0)?;
+        self.file.write_all_at(frame, FIRST_FRAME)?;
+        self.file.sync()?;
+        files.rename(temporary, &self.path)
     }
 }

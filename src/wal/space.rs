@@ -21,6 +21,8 @@ use crate::files::{Files, remove_if_there};
 const SPARE_RETRY: Duration = Duration::from_secs(1);
 /// Segments whose ids may wait to be written before the writer writes them itself.
 const MAX_UNWRITTEN_IDS: usize = 4;
+/// Most that requests leave of a segment while there is no spare behind it.
+const MAX_RESERVE: u64 = 4 << 20;
 
 /// Whether an error says that there is no space left.
 pub fn is_out_of_space(error: &io::Error) -> bool {
@@ -41,7 +43,8 @@ impl<F: Files> Writer<F> {
         internal: bool,
         now: Now,
     ) -> Result<bool, WriteError> {
-        let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64);
+        let reserve = if internal { 0 } else { self.max_reserve() };
+        let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64 + reserve);
         let bytes = self.settings.segment_bytes.max(need);
         let segments: u64 = self.segments.values().sum();
         let ids: u64 = self.id_files.values().sum();
@@ -69,6 +72,19 @@ impl<F: Files> Writer<F> {
             .put(&Entry::Checkpoint(self.state.checkpoint()));
         self.request_spare();
         Ok(true)
+    }
+
+    /// What requests must leave of the current segment, for seals, commits and trims: while no spare
+    /// is ready, the disk may be too full for one, and then only shipping frees space.
+    pub(super) fn reserve(&self) -> u64 {
+        match self.spare {
+            NextSpare::Ready(_) => 0,
+            NextSpare::None | NextSpare::Preparing | NextSpare::Failed(_) => self.max_reserve(),
+        }
+    }
+
+    fn max_reserve(&self) -> u64 {
+        (self.settings.segment_bytes / 4).min(MAX_RESERVE)
     }
 
     /// Ends the current segment; returns the number of the last one that is durable.

@@ -207,8 +207,8 @@ impl State {
     }
 
     /// A seal of the open batch in a slot, with everything that follows from the log; key, nonce,
-    /// format and lake are the caller's.
-    pub fn seal_of(&self, slot: usize) -> Seal {
+    /// format and lake are the caller's. Rows that were received from `pending` on may still come.
+    pub fn seal_of(&self, slot: usize, pending: Micros) -> Seal {
         let batch = self.batches.get(slot);
         Seal {
             number: self.last_seal + 1,
@@ -217,18 +217,18 @@ impl State {
             last_lsn: batch.last_lsn,
             sums: batch.sums,
             places: batch.places.clone(),
-            as_of: self.as_of(slot),
+            as_of: self.as_of(slot, pending),
             ..Seal::default()
         }
     }
 
-    fn as_of(&self, slot: usize) -> AsOf {
+    fn as_of(&self, slot: usize, pending: Micros) -> AsOf {
         let batch = self.batches.get(slot);
         let others = self
             .batches
             .open()
             .filter(|open| open.partition != batch.partition);
-        let settled = self.newest_received.minus(WATERMARK_LAG);
+        let settled = self.settled().min(pending);
         let oldest_open = others.clone().map(|open| open.oldest_received).min();
         AsOf {
             lsn: Lsn(self.next_lsn.0 - 1),
@@ -241,6 +241,11 @@ impl State {
             totals: self.totals,
             watermark: oldest_open.map_or(settled, |oldest| oldest.min(settled)),
         }
+    }
+
+    /// No watermark is later than this.
+    pub fn settled(&self) -> Micros {
+        self.newest_received.minus(WATERMARK_LAG)
     }
 
     /// Closes the batch that a seal names, and holds the seal against it.

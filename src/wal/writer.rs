@@ -5,7 +5,6 @@
 //! What a frame does to the state is done by the same functions that recovery calls.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -98,7 +97,10 @@ pub(super) struct Building {
     inserted: Vec<Identity>,
     sealed: Vec<(u64, SealAt)>,
     reasons: Vec<SealReason>,
-    watermark: Option<Micros>,
+    /// The latest that a seal in this frame publishes.
+    watermark: Micros,
+    /// When the request was received whose rows are being added.
+    appending: Micros,
     scratch: Vec<u8>,
     pub(super) trimmed: bool,
 }
@@ -113,7 +115,8 @@ impl Building {
             inserted: Vec::new(),
             sealed: Vec::new(),
             reasons: Vec::new(),
-            watermark: None,
+            watermark: Micros(i64::MIN),
+            appending: Micros(i64::MAX),
             scratch: Vec::new(),
             trimmed: false,
         }
@@ -127,7 +130,8 @@ impl Building {
         self.inserted.clear();
         self.sealed.clear();
         self.reasons.clear();
-        self.watermark = None;
+        self.watermark = Micros(i64::MIN);
+        self.appending = Micros(i64::MAX);
         self.trimmed = false;
     }
 }
@@ -214,7 +218,7 @@ impl<F: Files> Writer<F> {
     /// second of idleness. It narrows what a torn tail can explain later.
     pub fn close(&mut self) -> Result<(), WriteError> {
         if let Some(why) = &self.broken {
-            return Err(broken(why));
+            return Err(WriteError::Broken(Arc::clone(why)));
         }
         if self.closed {
             return Ok(());
@@ -248,6 +252,28 @@ impl<F: Files> Writer<F> {
         now: Now,
     ) -> Result<(), WriteError> {
         self.seal_due(now)?;
+        let mut waiting = Vec::new();
+        let taken = self.take_jobs(jobs, &mut waiting, replies, now);
+        for job in waiting.into_iter().rev() {
+            jobs.push_front(job);
+        }
+        taken?;
+        self.seal_for_room(now)?;
+        self.note_trim();
+        Ok(())
+    }
+
+    /// Takes jobs as far as they fit into the frame.
+    ///
+    /// Commits and flushes for which there is no room at all go to `waiting`: only freed space helps
+    /// them, and the requests behind them are answered nevertheless.
+    fn take_jobs<T>(
+        &mut self,
+        jobs: &mut VecDeque<(Request, T)>,
+        waiting: &mut Vec<(Request, T)>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) -> Result<(), WriteError> {
         while let Some((request, _)) = jobs.front() {
             let (cost, internal) = match request {
                 Request::Append(append) => (self.cost_of(append), false),
@@ -258,6 +284,10 @@ impl<F: Files> Writer<F> {
                 None => self.room_for(cost, internal, now)?,
                 Some(_) => Room::Never,
             };
+            if room == Room::NextFrame && internal && self.is_idle() {
+                waiting.extend(jobs.pop_front());
+                continue;
+            }
             if room == Room::NextFrame {
                 if self.building.frame.is_empty() {
                     // A commit or seal finds no room at all; requests behind it must not hang.
@@ -274,9 +304,12 @@ impl<F: Files> Writer<F> {
             };
             replies.push((ticket, reply));
         }
-        self.seal_for_room(now)?;
-        self.note_trim();
         Ok(())
+    }
+
+    /// Whether nothing is in the frame yet.
+    fn is_idle(&self) -> bool {
+        self.building.frame.is_empty() && self.building.pending_bytes == 0
     }
 
     fn refusal_of(&self, request: &Request, cost: usize) -> Option<AppendError> {
@@ -290,7 +323,9 @@ impl<F: Files> Writer<F> {
                 max_bytes,
             });
         }
-        (append.origin.received_at < self.watermark).then_some(AppendError::Late)
+        // A seal in this very frame counts too.
+        let watermark = self.watermark.max(self.building.watermark);
+        (append.origin.received_at < watermark).then_some(AppendError::Late)
     }
 
     fn perform(&mut self, request: &Request, now: Now) -> Result<Reply, WriteError> {
@@ -323,6 +358,8 @@ impl<F: Files> Writer<F> {
                 .collect()
         };
         let mut appended = Appended::default();
+        // A row may seal the batch before it; the rows after it are not in that seal.
+        self.building.appending = append.origin.received_at;
         self.building.counts.received += append.dropped;
         self.building.counts.dropped += append.dropped;
         for (row, bytes) in append.rows.iter() {
@@ -359,6 +396,7 @@ impl<F: Files> Writer<F> {
                 }
             }
         }
+        self.building.appending = Micros(i64::MAX);
         Ok(appended)
     }
 
@@ -439,7 +477,7 @@ impl<F: Files> Writer<F> {
 
     fn seal(&mut self, slot: usize, reason: SealReason, now: Now) -> Result<(), WriteError> {
         self.flush_sections(now);
-        let mut seal = self.state.seal_of(slot);
+        let mut seal = self.state.seal_of(slot, self.building.appending);
         let settings = &self.settings;
         seal.nonce = self.ids.next_u128()?;
         seal.key =
@@ -451,7 +489,7 @@ impl<F: Files> Writer<F> {
             block: self.segment.end().offset / BLOCK,
         };
         self.state.add_seal(&seal, at)?;
-        self.building.watermark = Some(seal.as_of.watermark);
+        self.building.watermark = self.building.watermark.max(seal.as_of.watermark);
         self.building.sealed.push((seal.number, at));
         self.building.reasons.push(reason);
         self.building.frame.put(&Entry::Seal(Box::new(seal)));
@@ -531,10 +569,11 @@ impl<F: Files> Writer<F> {
     /// Finds room for so many bytes, in a new segment if need be.
     fn room_for(&mut self, cost: usize, internal: bool, now: Now) -> Result<Room, WriteError> {
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
+        let reserve = if internal { 0 } else { self.reserve() };
         let fits = !self.segment_failed
             && taken + cost <= MAX_FRAME
-            && (taken + cost) as u64 <= self.segment.room();
-        let empty = self.building.frame.is_empty() && self.building.pending_bytes == 0;
+            && (taken + cost) as u64 + reserve <= self.segment.room();
+        let empty = self.is_idle();
         if fits && (empty || internal || taken + cost <= GROUP_BYTES) {
             self.pay_void_debt()?;
             return Ok(Room::Yes);
@@ -587,9 +626,7 @@ impl<F: Files> Writer<F> {
             .append(&mut self.building.inserted);
         self.active_ids.newest_received = self.state.newest_received;
         self.dedup.mark(self.state.newest_received);
-        self.watermark = self
-            .watermark
-            .max(self.building.watermark.unwrap_or(self.watermark));
+        self.watermark = self.watermark.max(self.building.watermark);
         if self.building.trimmed {
             self.remove_trimmed();
         }
@@ -639,10 +676,6 @@ fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
         reasons: Vec::new(),
         rows: 0,
         sync: Duration::ZERO,
-        fatal: Some(broken(why)),
+        fatal: Some(WriteError::Broken(Arc::clone(why))),
     }
-}
-
-fn broken(why: &str) -> WriteError {
-    WriteError::Io(io::Error::other(why.to_owned()))
 }

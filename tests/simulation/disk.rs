@@ -123,6 +123,7 @@ struct State {
     faults: Faults,
     chance: Chance,
     crashed: bool,
+    saw_eio: bool,
     /// Handles of an earlier life are dead.
     epoch: u64,
     ops: u64,
@@ -157,6 +158,7 @@ impl SimDisk {
             faults: Faults::default(),
             chance: Chance::new(seed),
             crashed: false,
+            saw_eio: false,
             epoch: 0,
             ops: 0,
             counts: [0; 8],
@@ -190,6 +192,11 @@ impl SimDisk {
         self.state().trace
     }
 
+    /// Whether anything failed since the restart but for lack of space.
+    pub(crate) fn saw_eio(&self) -> bool {
+        self.state().saw_eio
+    }
+
     /// Bytes of all files that have a name.
     pub(crate) fn used(&self) -> u64 {
         self.state().used()
@@ -208,6 +215,7 @@ impl SimDisk {
             state.lose_sectors();
         }
         state.crashed = false;
+        state.saw_eio = false;
         state.faults.crash_at = None;
         state.epoch += 1;
     }
@@ -296,6 +304,7 @@ impl SimDisk {
             faults: state.faults.clone(),
             chance: state.chance.clone(),
             crashed: state.crashed,
+            saw_eio: state.saw_eio,
             epoch: state.epoch + 1,
             ops: state.ops,
             counts: state.counts,
@@ -345,6 +354,7 @@ impl State {
         match error {
             Some(error) => {
                 self.trace = mix(self.trace ^ 1);
+                self.saw_eio |= error.kind() != io::ErrorKind::StorageFull;
                 Err(error)
             }
             None => Ok(()),

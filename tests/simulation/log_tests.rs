@@ -4,6 +4,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use lakehook::wal::request::AppendError;
+
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
 use crate::senders::{Outcome, Sent};
@@ -153,4 +155,105 @@ fn a_log_that_cannot_go_on_takes_nothing_more() {
         world.drain().unwrap();
         oracle::check(&world).unwrap();
     }
+}
+
+#[test]
+fn no_row_is_older_than_a_watermark_that_was_published() {
+    let mut world = node(6, 3);
+    world.submit();
+    world.flush();
+    let mut late = Vec::new();
+    for _ in 0..8 {
+        let now = world.clock.now().wall;
+        let request = world.senders.send(&mut world.chance, now);
+        world.senders.sent[request].received_at = now.minus(Duration::from_secs(20));
+        world.queue(request);
+        late.push(request);
+    }
+    world.turn().unwrap();
+    world.restart(Crash::Power).unwrap();
+    let now = world.clock.now().wall;
+    let request = world.senders.send(&mut world.chance, now);
+    world.senders.sent[request].received_at = now.minus(Duration::from_secs(20));
+    world.queue(request);
+    late.push(request);
+    world.turn().unwrap();
+    for request in late {
+        let outcome = &world.senders.sent[request].outcome;
+        assert_eq!(*outcome, Outcome::Refused(AppendError::Late));
+    }
+    world.drain().unwrap();
+    oracle::check(&world).unwrap();
+}
+
+/// A full disk may show at any operation of the roll to a new segment.
+#[test]
+fn a_full_disk_is_survived_wherever_it_shows() {
+    for op in Op::ALL {
+        for after in 0..12 {
+            let mut world = node(7, 1000);
+            let mut failing = fault(op, "/data/wal", io::ErrorKind::StorageFull, false);
+            failing.after = after;
+            world.disk.faults(|faults| faults.planned.push(failing));
+            for _ in 0..20 {
+                for _ in 0..4 {
+                    world.submit();
+                }
+                world.turn().unwrap();
+                assert!(!world.is_down(), "{op:?} {after}");
+            }
+            let acknowledged = |sent: &&Sent| matches!(sent.outcome, Outcome::Acknowledged(_));
+            let count = world.senders.sent.iter().filter(acknowledged).count();
+            assert!(count >= 70, "{op:?} {after}: {count} of 80 were taken");
+            world.calm();
+            world.restart(Crash::Power).unwrap();
+            world.drain().unwrap();
+            oracle::check(&world).unwrap();
+        }
+    }
+}
+
+#[test]
+fn without_space_for_a_spare_requests_are_refused_and_shipping_goes_on() {
+    for seed in 8..16 {
+        let mut world = node(seed, 1000);
+        world.stop();
+        world.shape.settings.segment_bytes = 256 << 10;
+        world.restart(Crash::Kill).unwrap();
+        for turn in 0..200 {
+            if turn == seed {
+                let failing = fault(Op::Create, "spare", io::ErrorKind::StorageFull, true);
+                world.disk.faults(|faults| faults.planned.push(failing));
+            }
+            world.submit();
+            world.turn().unwrap();
+            world.clock.advance(Duration::from_millis(300));
+        }
+        let last = world.senders.sent.last().unwrap();
+        assert_eq!(last.outcome, Outcome::Refused(AppendError::Full));
+        let held = world.node.as_ref().unwrap().writer.used_bytes();
+        ship_everything(&mut world);
+        assert!(world.node.as_ref().unwrap().writer.used_bytes() < held);
+        world.calm();
+        world.clock.advance(Duration::from_secs(2));
+        let request = world.submit();
+        world.turn().unwrap();
+        let outcome = &world.senders.sent[request].outcome;
+        assert!(matches!(outcome, Outcome::Acknowledged(_)), "{outcome:?}");
+        world.drain().unwrap();
+        oracle::check(&world).unwrap();
+    }
+}
+
+/// Seals, ships and commits, whatever is set to fail.
+fn ship_everything(world: &mut World) {
+    for _ in 0..20 {
+        world.flush();
+        world.turn().unwrap();
+        world.ship(usize::MAX).unwrap();
+        world.turn().unwrap();
+        world.turn().unwrap();
+    }
+    let state = world.node.as_ref().unwrap().writer.state();
+    assert_eq!(state.uncommitted_rows(), 0);
 }

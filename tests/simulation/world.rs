@@ -284,6 +284,14 @@ impl World {
         request
     }
 
+    /// One new event.
+    pub(crate) fn submit_one(&mut self) -> usize {
+        let now = self.clock.now().wall;
+        let request = self.senders.send_one(&mut self.chance, now);
+        self.queue(request);
+        request
+    }
+
     /// Queues a request for the next turn.
     pub(crate) fn queue(&mut self, request: usize) {
         let append = Request::Append(Box::new(self.senders.sent[request].append()));
@@ -314,6 +322,13 @@ impl World {
                 turn.replies, turn.rows, turn.sealed, turn.fatal
             )
         });
+        if let Some(fatal) = turn.fatal
+            && !was_fatal
+            && !self.disk.has_crashed()
+            && !self.disk.saw_eio()
+        {
+            return Err(format!("the log gave up on a full disk: {fatal}"));
+        }
         for (ticket, reply) in turn.replies {
             self.answer(ticket, reply)?;
         }
