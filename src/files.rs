@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A file that is open for positioned reads and writes.
+#[allow(
+    clippy::len_without_is_empty,
+    reason = "nobody asks whether a file is empty"
+)]
 pub trait File: Send + Sync + 'static {
     /// Writes all bytes at an offset; durable only after [`File::sync`].
     fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()>;

@@ -104,7 +104,9 @@ pub enum ServeError {
 }
 
 fn list(errors: &[SchemaError]) -> String {
-    errors.iter().map(|error| format!("\n  {error}")).collect()
+    errors.iter().fold(String::new(), |list, error| {
+        list + "\n  " + &error.to_string()
+    })
 }
 
 fn hint(error: &io::Error) -> &'static str {

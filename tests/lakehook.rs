@@ -1,5 +1,13 @@
 //! Integration tests: the real program, over real HTTP, into real lakes, read by a real DuckDB.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    clippy::disallowed_methods,
+    reason = "tests fail by panicking, say what they did, and watch the program from outside its seams"
+)]
+
 mod support;
 mod support_checks;
 

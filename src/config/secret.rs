@@ -64,6 +64,10 @@ pub(super) struct SecretFile {
 
 impl SecretFile {
     /// Reads a file with one secret a line; empty lines and lines that start with `#` don't count.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "configuration is read before anything durable"
+    )]
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let mode = file.metadata()?.permissions().mode();

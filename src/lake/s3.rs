@@ -201,21 +201,30 @@ fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
         .map(|response| response.status().as_u16())
 }
 
+fn is_timeout<E>(error: &SdkError<E>) -> bool {
+    match error {
+        SdkError::TimeoutError(_) => true,
+        SdkError::DispatchFailure(failure) => failure.is_timeout(),
+        _ => false,
+    }
+}
+
+/// 503 is also how a store says that it is down.
+fn is_throttling(status: Option<u16>, code: &str) -> bool {
+    status == Some(429) || code.contains("SlowDown") || code.contains("Throttl")
+}
+
 fn store_error<E>(error: &SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {
     let code = error.code().unwrap_or_default();
     let kind = match (error, status_of(error)) {
-        (SdkError::TimeoutError(_), _) => Trouble::Timeout,
-        (SdkError::DispatchFailure(failure), _) if failure.is_timeout() => Trouble::Timeout,
+        _ if is_timeout(error) => Trouble::Timeout,
         // Without credentials nothing is sent.
         (SdkError::DispatchFailure(failure), _) if failure.is_io() => Trouble::Network,
         (SdkError::DispatchFailure(_), _) => Trouble::Denied,
-        (_, Some(429)) => Trouble::Throttled,
-        (_, Some(503)) if code.contains("SlowDown") || code.contains("Throttl") => {
-            Trouble::Throttled
-        }
+        (_, Some(429 | 503)) if is_throttling(status_of(error), code) => Trouble::Throttled,
         (_, Some(401 | 403)) => Trouble::Denied,
         (_, Some(404)) => Trouble::Missing,
         (_, Some(500..=599)) => Trouble::Server,

@@ -68,7 +68,7 @@ impl Dedup {
     /// The largest window whose table takes at most so many bytes.
     pub fn window_of_bytes(bytes: u64) -> u32 {
         let slots = (bytes / 16).max(32);
-        let power = 1_u64 << (63 - slots.leading_zeros());
+        let power = 1_u64 << slots.ilog2();
         u32::try_from(power * 10 / 17).unwrap_or(u32::MAX)
     }
 

@@ -50,10 +50,10 @@ pub fn ids_path(dir: &Path, number: u64) -> PathBuf {
 /// The number in a file name such as `00000000000000000007.wal`.
 pub fn number_of(name: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_suffix(suffix)?;
-    if digits.len() != 20 {
-        None
-    } else {
+    if digits.len() == 20 {
         digits.parse().ok()
+    } else {
+        None
     }
 }
 

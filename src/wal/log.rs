@@ -71,10 +71,13 @@ pub struct Log {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
+/// Takes the numbers and places of batches that were sealed.
+pub type SealedListener = Box<dyn Fn(&[(u64, SealAt)]) + Send>;
+
 /// What the log's thread tells others.
 pub struct Listeners {
     /// Batches were sealed, durably.
-    pub sealed: Box<dyn Fn(&[(u64, SealAt)]) + Send>,
+    pub sealed: SealedListener,
     /// The log cannot go on.
     pub failed: Box<dyn Fn(&WriteError) + Send>,
     /// Counts and times.

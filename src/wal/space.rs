@@ -2,7 +2,7 @@
 //! ids of closed segments, and trimming what is in the lake.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::entry::{Checkpoint, Entry};
@@ -290,16 +290,16 @@ impl<F: Files> Writer<F> {
     pub(super) fn remove_trimmed(&mut self) {
         let segments = self.segments.split_off(&self.state.oldest_segment);
         for number in std::mem::replace(&mut self.segments, segments).into_keys() {
-            self.remove_file(segment_path(&self.dir, number));
+            self.remove_file(&segment_path(&self.dir, number));
         }
         let id_files = self.id_files.split_off(&self.state.oldest_ids);
         for number in std::mem::replace(&mut self.id_files, id_files).into_keys() {
-            self.remove_file(ids_path(&self.dir, number));
+            self.remove_file(&ids_path(&self.dir, number));
         }
     }
 
-    fn remove_file(&self, path: PathBuf) {
-        if let Err(error) = remove_if_there(&self.files, &path) {
+    fn remove_file(&self, path: &Path) {
+        if let Err(error) = remove_if_there(&self.files, path) {
             let path = path.display();
             tracing::warn!(%error, %path, "failed to remove a file that is no longer needed");
         }
