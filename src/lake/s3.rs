@@ -37,6 +37,11 @@ pub struct Location {
     pub kms_key_id: Option<String>,
 }
 
+/// For an answer, once everything was sent.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+/// An upload that is slower than this, in bytes a second, is taken for dead.
+const SLOWEST_UPLOAD: u64 = 32 << 10;
+
 /// A bucket.
 pub struct S3 {
     client: Client,
@@ -50,8 +55,6 @@ impl S3 {
     pub async fn new(location: Location, runtime: Handle) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
-            .read_timeout(Duration::from_secs(30))
-            .operation_attempt_timeout(Duration::from_secs(300))
             .build();
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
@@ -120,7 +123,9 @@ impl S3 {
                 .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
                 .ssekms_key_id(key);
         }
-        match request.send().await {
+        // The SDK's own read timeout would count from the beginning of the upload.
+        let upload = Duration::from_secs(put.body.bytes() / SLOWEST_UPLOAD);
+        match within(upload + ANSWER_LIMIT, request.send()).await? {
             Ok(_) => Ok(PutAnswer::Stored),
             Err(error) => judge_put(&error, put.if_absent),
         }
@@ -132,7 +137,7 @@ impl S3 {
             .head_object()
             .bucket(&self.location.bucket)
             .key(self.full_key(key));
-        match request.send().await {
+        match within(ANSWER_LIMIT, request.send()).await? {
             Ok(answer) => Ok(Some(Head {
                 bytes: u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0),
                 metadata: answer.metadata.unwrap_or_default().into_iter().collect(),
@@ -152,7 +157,7 @@ impl S3 {
             .get_object()
             .bucket(&self.location.bucket)
             .key(self.full_key(key));
-        let mut body = match request.send().await {
+        let mut body = match within(ANSWER_LIMIT, request.send()).await? {
             Ok(answer) => answer.body,
             Err(error) if status_of(&error) == Some(404) => return Ok(false),
             Err(error) => return Err(store_error(&error)),
@@ -161,7 +166,10 @@ impl S3 {
             kind: Trouble::Network,
             message,
         };
-        while let Some(chunk) = body.try_next().await.map_err(|e| broken(e.to_string()))? {
+        while let Some(chunk) = within(ANSWER_LIMIT, body.try_next())
+            .await?
+            .map_err(|error| broken(error.to_string()))?
+        {
             out.write_all(&chunk).map_err(|e| broken(e.to_string()))?;
         }
         Ok(true)
@@ -209,11 +217,22 @@ fn is_timeout<E>(error: &SdkError<E>) -> bool {
     }
 }
 
+/// The outcome of a request, if it comes in time.
+async fn within<T>(limit: Duration, request: impl Future<Output = T>) -> Result<T, StoreError> {
+    tokio::time::timeout(limit, request)
+        .await
+        .map_err(|_elapsed| StoreError {
+            kind: Trouble::Timeout,
+            message: format!("no answer within {} s", limit.as_secs()),
+        })
+}
+
 /// 503 is also how a store says that it is down.
 fn is_throttling(status: Option<u16>, code: &str) -> bool {
     status == Some(429) || code.contains("SlowDown") || code.contains("Throttl")
 }
 
+#[allow(clippy::match_same_arms, reason = "the first arm that fits decides")]
 fn store_error<E>(error: &SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,

@@ -16,6 +16,16 @@ pub enum Body<'a> {
     Bytes(&'static [u8]),
 }
 
+impl Body<'_> {
+    /// Its size.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::File(_, bytes) => *bytes,
+            Self::Bytes(bytes) => bytes.len() as u64,
+        }
+    }
+}
+
 /// One object to put.
 #[derive(Clone, Copy, Debug)]
 pub struct Put<'a> {
