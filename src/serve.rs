@@ -28,7 +28,7 @@ use crate::ids::Ids;
 use crate::lake::conditional::StoreLake;
 use crate::lake::directory::Directory;
 use crate::lake::s3::S3;
-use crate::lake::{Lake, keys};
+use crate::lake::{Lake, LakeError, keys};
 use crate::metrics::Metrics;
 use crate::quarantine::{FieldError, Reason, Refused};
 use crate::receive::body::BodyLimits;
@@ -89,6 +89,9 @@ pub enum ServeError {
         /// Where they would go.
         configured: String,
     },
+    /// The lake cannot hold objects as promised.
+    #[error("the lake cannot be used: {0}")]
+    Lake(#[from] LakeError),
     /// A seal that waits cannot be read.
     #[error(transparent)]
     Seal(#[from] RowsError),
@@ -357,6 +360,11 @@ impl Opening {
         check_lake(&config, &writer, lake.identity())?;
         clear_spool(&lake)?;
         let newest = writer.state().newest_received;
+        if let Lake::Directory(directory) = &*lake
+            && let Err(error @ LakeError::Unusable(_)) = directory.probe()
+        {
+            return Err(error.into());
+        }
         let queue = Arc::new(Queue::default());
         queue.push(&unshipped(writer.state()));
         let (listeners, failure) = listeners(&app, &queue);

@@ -229,6 +229,11 @@ impl<F: Files> Yard<F> {
                 complain(number, kind, &message, pause);
                 Next::Again
             }
+            Err(ShipError::Lake(LakeError::Unusable(message))) => {
+                self.metrics.put_failed(Trouble::Missing);
+                complain(number, Trouble::Missing, &message, pause);
+                Next::Again
+            }
             Err(ShipError::Spool(error)) => {
                 self.metrics.put_failed(Trouble::Space);
                 complain(number, Trouble::Space, &error.to_string(), pause);

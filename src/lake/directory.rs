@@ -82,10 +82,7 @@ impl<F: Files> Directory<F> {
         for path in [&file, &link] {
             remove_if_there(&self.files, path)?;
         }
-        linked.map_err(|error| {
-            let message = format!("the file system has no hard links, which a lake needs: {error}");
-            io::Error::new(io::ErrorKind::Unsupported, message)
-        })?;
+        linked.map_err(without_links)?;
         match again {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
             _ => Err(io::Error::new(
@@ -260,11 +257,24 @@ impl<F: Files> Directory<F> {
     }
 }
 
+/// Whoever may create a file but not link it is on a file system that has no links.
+fn without_links(error: io::Error) -> io::Error {
+    let has_none = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
+    if !has_none.contains(&error.kind()) {
+        return error;
+    }
+    let message = format!("the file system has no hard links, which a lake needs: {error}");
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
 fn trouble(error: &io::Error, path: &Path) -> LakeError {
+    if error.kind() == io::ErrorKind::Unsupported {
+        return LakeError::Unusable(format!("{}: {error}", path.display()));
+    }
     let kind = match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Space,
         io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Trouble::Denied,
-        io::ErrorKind::NotFound | io::ErrorKind::Unsupported => Trouble::Missing,
+        io::ErrorKind::NotFound => Trouble::Missing,
         _ => Trouble::Other,
     };
     LakeError::Retry {

@@ -66,6 +66,9 @@ pub enum LakeError {
         /// What the lake says.
         message: String,
     },
+    /// This lake can never hold objects as promised.
+    #[error("{0}")]
+    Unusable(String),
     /// Something else is under our key: this log was copied or restored, or somebody else writes.
     #[error("{key} is in the lake already, and it is not ours: {detail}")]
     Foreign {

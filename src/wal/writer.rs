@@ -289,10 +289,6 @@ impl<F: Files> Writer<F> {
                 continue;
             }
             if room == Room::NextFrame {
-                if self.building.frame.is_empty() {
-                    // A commit or seal finds no room at all; requests behind it must not hang.
-                    refuse_appends(jobs, replies);
-                }
                 break;
             }
             let Some((request, ticket)) = jobs.pop_front() else {
@@ -655,15 +651,6 @@ impl<F: Files> Writer<F> {
         let next = self.state.next_lsn;
         self.void_debt = (given_out > next.0).then(|| (next, given_out - next.0));
         Ok(())
-    }
-}
-
-fn refuse_appends<T>(jobs: &mut VecDeque<(Request, T)>, replies: &mut Vec<(T, Reply)>) {
-    for (request, ticket) in std::mem::take(jobs) {
-        match request {
-            Request::Append(_) => replies.push((ticket, Err(AppendError::Full))),
-            Request::Commit(_) | Request::Flush => jobs.push_back((request, ticket)),
-        }
     }
 }
 
