@@ -4,56 +4,43 @@
 //! way end, everything open is sealed, shipped as far as the time allows, and the log is closed. What
 //! is left stays in the log.
 
+mod opening;
+mod settings;
+
 use std::io;
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use http::HeaderValue;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::batch::Limits;
 use crate::clock::Clock;
-use crate::commit::Shipper;
 use crate::config::{Config, Destination, LakeUrl};
-use crate::contract::{Contract, PartitionError, Rules, SchemaError, Schemas};
-use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
+use crate::contract::{PartitionError, SchemaError};
+use crate::files::{Disk, Files as _, create_dir_durably};
 use crate::ids::Ids;
 use crate::lake::conditional::StoreLake;
 use crate::lake::directory::Directory;
 use crate::lake::s3::S3;
-use crate::lake::{Lake, LakeError, keys};
+use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
-use crate::quarantine::{FieldError, Reason, Refused};
-use crate::receive::body::BodyLimits;
-use crate::receive::client::Tokens;
 use crate::receive::server::ConnectionLimits;
-use crate::receive::{App, Core, Server, router};
-use crate::record::{Fingerprint, Origin};
-use crate::ship::{Queue, Shipping, Yard};
+use crate::receive::{App, Server, router};
+use crate::ship::{Queue, Shipping};
 use crate::status::Status;
-use crate::wal::dedup::Dedup;
-use crate::wal::helper::Helper;
-use crate::wal::log::{Listeners, Log};
-use crate::wal::node::{Lock, LockError, read_or_create};
-use crate::wal::recover::{self, OpenError, Recovered};
-use crate::wal::request::Settings as WalSettings;
-use crate::wal::rows::{BatchReader, RowsError};
-use crate::wal::state::State;
-use crate::wal::writer::Writer;
+use crate::wal::log::Log;
+use crate::wal::node::{Lock, LockError};
+use crate::wal::recover::OpenError;
+use crate::wal::rows::RowsError;
 
-/// Memory for dedup.
-const DEDUP_BYTES: u64 = 128 << 20;
-/// The first segment after a start, so that a start is quick.
-const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-/// While so many seals wait for their commit, age does not seal.
-const MAX_WAITING_SEALS: usize = 64;
+use opening::{Opened, Opening};
+use settings::receive_settings;
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -261,10 +248,7 @@ impl Service {
             closing.close();
         });
         let ended = ended.await.is_ok();
-        let left_rows = log
-            .gauges()
-            .uncommitted_rows
-            .load(std::sync::atomic::Ordering::Relaxed);
+        let left_rows = log.gauges().uncommitted_rows.load(Ordering::Relaxed);
         Stopped {
             all_shipped: drained && ended && left_rows == 0,
             left_rows,
@@ -319,159 +303,6 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
         .map_err(|error| ServeError::Listen { address, error })
 }
 
-/// What is needed to open the log; done where blocking is allowed.
-struct Opening {
-    config: Config,
-    app: Arc<App>,
-    lake: Arc<Lake<Disk>>,
-    schemas: Schemas,
-    rules: Rules,
-}
-
-struct Opened {
-    log: Log,
-    queue: Arc<Queue>,
-    shipping: Shipping,
-    failure: watch::Receiver<Option<String>>,
-}
-
-impl Opening {
-    fn open(self) -> Result<Opened, ServeError> {
-        let Self {
-            config,
-            app,
-            lake,
-            schemas,
-            rules,
-        } = self;
-        let dir = &config.wal.dir;
-        let node = read_or_create(&Disk, dir, &app.ids)?;
-        let settings = wal_settings(&config, lake.identity());
-        let (clock, ids) = (app.clock.clone(), app.ids.clone());
-        let (writer, recovered) = recover::open(
-            Disk,
-            dir,
-            settings,
-            clock.clone(),
-            ids.clone(),
-            Helper::thread,
-        )?;
-        tell(&recovered, &writer);
-        check_lake(&config, &writer, lake.identity())?;
-        clear_spool(&lake)?;
-        let newest = writer.state().newest_received;
-        if let Lake::Directory(directory) = &*lake
-            && let Err(error @ LakeError::Unusable(_)) = directory.probe()
-        {
-            return Err(error.into());
-        }
-        let queue = Arc::new(Queue::default());
-        queue.push(&unshipped(writer.state()));
-        let (listeners, failure) = listeners(&app, &queue);
-        let log = Log::start(writer, clock.clone(), listeners)?;
-        let shipping = Shipping::start(Yard {
-            queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake),
-            log: log.clone(),
-            status: Arc::clone(&app.status),
-            metrics: Arc::clone(&app.metrics),
-            clock,
-            ids,
-        })?;
-        let contract = Contract::new(rules, schemas, Fingerprint::new(node.key));
-        let core = Core {
-            contract,
-            log: log.clone(),
-            node: node.id,
-        };
-        let _set_before = app.core.set(core);
-        app.status.set_recovered(newest);
-        Ok(Opened {
-            log,
-            queue,
-            shipping,
-            failure,
-        })
-    }
-}
-
-fn unshipped(state: &State) -> Vec<(u64, crate::wal::state::SealAt)> {
-    state
-        .sealed
-        .iter()
-        .map(|(number, sealed)| (*number, sealed.at))
-        .collect()
-}
-
-fn tell(recovered: &Recovered, writer: &Writer<Disk>) {
-    let node = writer.node();
-    tracing::info!(
-        %node,
-        segments = recovered.segments,
-        frames = recovered.frames,
-        unshipped = recovered.uncommitted_rows,
-        clean = recovered.clean,
-        "the write-ahead log is read"
-    );
-    if let Some(torn) = &recovered.torn {
-        let (offset, bytes) = (torn.offset, torn.bytes);
-        tracing::warn!(
-            offset,
-            bytes,
-            "the log had a torn tail, of a write that nobody was told of"
-        );
-    }
-    for lost in &recovered.lost_ids {
-        tracing::error!(
-            lost,
-            "ids of a closed segment cannot be read: its duplicates may get through"
-        );
-    }
-}
-
-/// A sealed batch goes to the lake that it was sealed for, or nowhere.
-fn check_lake(config: &Config, writer: &Writer<Disk>, configured: &str) -> Result<(), ServeError> {
-    let reader = BatchReader::new(Disk, &config.wal.dir);
-    for (number, at) in unshipped(writer.state()) {
-        let other = reader.seal(number, at)?.lake;
-        if other != configured {
-            return Err(ServeError::OtherLake {
-                other,
-                configured: configured.to_owned(),
-            });
-        }
-    }
-    Ok(())
-}
-
-/// Files in the making belong to nobody after a crash. In a directory lake they may be another
-/// node's, so there only a put removes its own.
-fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
-    let Lake::Store(store) = lake else {
-        return Ok(());
-    };
-    create_dir_durably(&Disk, store.spool_dir(), true)?;
-    for Entry { name, .. } in Disk.list(store.spool_dir())? {
-        remove_if_there(&Disk, &store.spool_dir().join(name))?;
-    }
-    Ok(())
-}
-
-fn listeners(app: &Arc<App>, queue: &Arc<Queue>) -> (Listeners, watch::Receiver<Option<String>>) {
-    let (failed, failure) = watch::channel(None);
-    let (status, queue) = (Arc::clone(&app.status), Arc::clone(queue));
-    let listeners = Listeners {
-        sealed: Box::new(move |sealed| queue.push(sealed)),
-        failed: Box::new(move |error| {
-            tracing::error!(%error, "the write-ahead log cannot go on; the service ends");
-            status.set_failed(error.to_string());
-            let _nobody_listens = failed.send(Some(error.to_string()));
-        }),
-        metrics: Arc::clone(&app.metrics),
-    };
-    (listeners, failure)
-}
-
 /// Once a second: is there space left? And the histograms are folded, so that they don't grow.
 async fn tick(config: Config, app: Arc<App>, stop: CancellationToken) {
     let mut interval = tokio::time::interval(Duration::from_secs(1));
@@ -499,78 +330,4 @@ fn is_low_on_space(config: &Config) -> bool {
         LakeUrl::S3 { .. } => false,
     };
     lake || below(&config.wal.dir, log)
-}
-
-fn receive_settings(config: &Config) -> crate::receive::Settings {
-    let server = &config.server;
-    let rate = NonZeroU32::new(server.rate_limit);
-    crate::receive::Settings {
-        endpoint: config.events.path.as_str().into(),
-        body: BodyLimits {
-            max_bytes: server.max_body.as_usize(),
-            timeout: server.body_timeout.duration(),
-        },
-        memory: server.memory.as_usize(),
-        tokens: Tokens::new(server.tokens.iter().map(|token| token.expose().to_owned())),
-        rate: rate.zip(NonZeroU32::new(server.rate_burst)),
-        refused_bytes_per_minute: config.quarantine.max_bytes_per_minute.bytes(),
-        max_refused_bytes: config.quarantine.max_row.as_usize(),
-        cors_origins: server
-            .cors_origins
-            .iter()
-            .filter_map(|origin| HeaderValue::from_str(origin).ok())
-            .collect(),
-        batch_size: config.batch.max_records,
-        metrics_elsewhere: server.metrics_listen.is_some(),
-    }
-}
-
-fn wal_settings(config: &Config, lake: &str) -> WalSettings {
-    let window = Dedup::window_of_bytes(DEDUP_BYTES);
-    WalSettings {
-        segment_bytes: config.wal.segment_size().bytes(),
-        first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
-        max_bytes: config.wal.max_bytes.bytes(),
-        dedup_window: u32::try_from(config.dedup.max_ids)
-            .unwrap_or(u32::MAX)
-            .min(window),
-        max_ids: config.dedup.max_ids,
-        limits: Limits {
-            max_bytes: config.batch.max_bytes.bytes(),
-            max_records: config.batch.max_records,
-            max_age: config.batch.max_age.duration(),
-            max_waiting_seals: MAX_WAITING_SEALS,
-        },
-        lake: lake.to_owned(),
-        format: config.batch.format.as_str().to_owned(),
-        object_key: keys::object_key,
-        conflict_row,
-        conflict_partition,
-    }
-}
-
-/// The only stream that has identities so far.
-const STREAM: &str = "events";
-
-fn conflict_partition(origin: &Origin) -> String {
-    crate::quarantine::partition(STREAM, origin.received_at)
-}
-
-/// The quarantine row of a record whose id is known with other content.
-fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
-    let error = FieldError {
-        pointer: "/event_id".to_owned(),
-        code: "id_conflict",
-        detail: "the id is known with other content; the first copy is kept".to_owned(),
-    };
-    let refused = Refused {
-        reason: Reason::IdConflict,
-        stream: STREAM,
-        origin,
-        errors: &[error],
-        errors_total: 1,
-        raw: row,
-        max_raw_bytes: usize::MAX,
-    };
-    refused.write(out)
 }

@@ -1,0 +1,99 @@
+//! From the configuration to what each part needs to know.
+
+use std::num::NonZeroU32;
+
+use http::HeaderValue;
+
+use crate::batch::Limits;
+use crate::config::Config;
+use crate::lake::keys;
+use crate::quarantine::{FieldError, Reason, Refused};
+use crate::receive;
+use crate::receive::body::BodyLimits;
+use crate::receive::client::Tokens;
+use crate::record::Origin;
+use crate::wal::dedup::Dedup;
+use crate::wal::request::Settings as WalSettings;
+
+/// Memory for dedup.
+const DEDUP_BYTES: u64 = 128 << 20;
+/// The first segment after a start, so that a start is quick.
+const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
+/// While so many seals wait for their commit, age does not seal.
+const MAX_WAITING_SEALS: usize = 64;
+
+/// For receiving.
+pub(super) fn receive_settings(config: &Config) -> receive::Settings {
+    let server = &config.server;
+    let rate = NonZeroU32::new(server.rate_limit);
+    receive::Settings {
+        endpoint: config.events.path.as_str().into(),
+        body: BodyLimits {
+            max_bytes: server.max_body.as_usize(),
+            timeout: server.body_timeout.duration(),
+        },
+        memory: server.memory.as_usize(),
+        tokens: Tokens::new(server.tokens.iter().map(|token| token.expose().to_owned())),
+        rate: rate.zip(NonZeroU32::new(server.rate_burst)),
+        refused_bytes_per_minute: config.quarantine.max_bytes_per_minute.bytes(),
+        max_refused_bytes: config.quarantine.max_row.as_usize(),
+        cors_origins: server
+            .cors_origins
+            .iter()
+            .filter_map(|origin| HeaderValue::from_str(origin).ok())
+            .collect(),
+        batch_size: config.batch.max_records,
+        metrics_elsewhere: server.metrics_listen.is_some(),
+    }
+}
+
+/// For the log.
+pub(super) fn wal_settings(config: &Config, lake: &str) -> WalSettings {
+    let window = Dedup::window_of_bytes(DEDUP_BYTES);
+    WalSettings {
+        segment_bytes: config.wal.segment_size().bytes(),
+        first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
+        max_bytes: config.wal.max_bytes.bytes(),
+        dedup_window: u32::try_from(config.dedup.max_ids)
+            .unwrap_or(u32::MAX)
+            .min(window),
+        max_ids: config.dedup.max_ids,
+        limits: Limits {
+            max_bytes: config.batch.max_bytes.bytes(),
+            max_records: config.batch.max_records,
+            max_age: config.batch.max_age.duration(),
+            max_waiting_seals: MAX_WAITING_SEALS,
+        },
+        lake: lake.to_owned(),
+        format: config.batch.format.as_str().to_owned(),
+        object_key: keys::object_key,
+        conflict_row,
+        conflict_partition,
+    }
+}
+
+/// The only stream that has identities so far.
+const STREAM: &str = "events";
+
+fn conflict_partition(origin: &Origin) -> String {
+    crate::quarantine::partition(STREAM, origin.received_at)
+}
+
+/// The quarantine row of a record whose id is known with other content.
+fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
+    let error = FieldError {
+        pointer: "/event_id".to_owned(),
+        code: "id_conflict",
+        detail: "the id is known with other content; the first copy is kept".to_owned(),
+    };
+    let refused = Refused {
+        reason: Reason::IdConflict,
+        stream: STREAM,
+        origin,
+        errors: &[error],
+        errors_total: 1,
+        raw: row,
+        max_raw_bytes: usize::MAX,
+    };
+    refused.write(out)
+}
