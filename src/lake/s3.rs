@@ -125,7 +125,7 @@ impl S3 {
         }
         // The SDK's own read timeout would count from the beginning of the upload.
         let upload = Duration::from_secs(put.body.bytes() / SLOWEST_UPLOAD);
-        match within(upload + ANSWER_LIMIT, request.send()).await? {
+        match within(upload + ANSWER_LIMIT, Box::pin(request.send())).await? {
             Ok(_) => Ok(PutAnswer::Stored),
             Err(error) => judge_put(&error, put.if_absent),
         }
