@@ -14,4 +14,5 @@ mod support_checks;
 mod arrival;
 mod crashes;
 mod outages;
+mod power_cuts;
 mod stopping;

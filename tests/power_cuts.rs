@@ -1,0 +1,146 @@
+//! The power is cut under load: log and lake lie on a file system that loses what was not synced. A
+//! SIGKILL cannot show a missing sync, since the kernel keeps what was written.
+//!
+//! Needs root and loop mounts; where they are not to be had, the test says so and counts nothing.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::arrival::{STOP_LIMIT, check};
+use crate::support::duckdb::Lake;
+use crate::support::load::{Load, Plan};
+use crate::support::process::Setup;
+use crate::support::python;
+use crate::support::random::Random;
+
+/// Cuts; `make proof` sets more.
+fn cuts() -> u64 {
+    std::env::var("LAKEHOOK_CUTS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(20)
+}
+
+/// An ext4 file system in a file, mounted.
+struct Volume {
+    directory: tempfile::TempDir,
+    mounted: bool,
+}
+
+impl Volume {
+    /// `None` where this machine has no loop mounts for us.
+    fn new() -> Option<Self> {
+        let directory = tempfile::tempdir().unwrap();
+        let image = std::fs::File::create(directory.path().join("image")).unwrap();
+        image.set_len(512 << 20).unwrap();
+        std::fs::create_dir(directory.path().join("mount")).unwrap();
+        let mut volume = Self {
+            directory,
+            mounted: false,
+        };
+        let image = volume.image();
+        let made = run(
+            "mkfs.ext4",
+            &["-q", "-F", "-m", "0", image.to_str().unwrap()],
+        );
+        (made && volume.mount()).then_some(volume)
+    }
+
+    fn image(&self) -> PathBuf {
+        self.directory.path().join("image")
+    }
+
+    fn path(&self) -> PathBuf {
+        self.directory.path().join("mount")
+    }
+
+    fn mount(&mut self) -> bool {
+        let (image, path) = (self.image(), self.path());
+        self.mounted = run(
+            "mount",
+            &[
+                "-o",
+                "loop",
+                image.to_str().unwrap(),
+                path.to_str().unwrap(),
+            ],
+        );
+        self.mounted
+    }
+
+    fn cut(&self) {
+        let mut cut = python::script("power_cut.py");
+        assert!(
+            cut.arg(self.path()).status().unwrap().success(),
+            "the power cannot be cut"
+        );
+    }
+
+    fn unmount(&mut self) {
+        assert!(
+            run("umount", &[self.path().to_str().unwrap()]),
+            "failed to unmount"
+        );
+        self.mounted = false;
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        if self.mounted {
+            run("umount", &["--lazy", self.path().to_str().unwrap()]);
+        }
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn config(volume: &Path) -> String {
+    let volume = volume.display();
+    format!(
+        "[lake]\nurl = \"{volume}/lake\"\n[wal]\ndir = \"{volume}/wal\"\nmax_bytes = \"64 MiB\"\n\
+         segment_bytes = \"1 MiB\"\n[batch]\nmax_records = 300\nmax_bytes = \"1 MiB\"\nmax_age = \"1s\"\n"
+    )
+}
+
+#[test]
+fn acknowledged_events_survive_power_cuts() {
+    let Some(mut volume) = Volume::new() else {
+        println!("skipped: this machine has no loop mounts for this user");
+        return;
+    };
+    let setup = Setup::new(&config(&volume.path()));
+    let random = Random::new(41);
+    let mut plan = Plan::new(setup.address(), 41);
+    plan.connections = 6;
+    plan.events_per_request = 15;
+    plan.days = 3;
+    let load = Load::start(plan);
+    for _ in 0..cuts() {
+        let program = setup.start();
+        load.wait_acknowledged(
+            load.acknowledged() + random.below(600),
+            Duration::from_secs(60),
+        );
+        std::thread::sleep(Duration::from_millis(random.below(40)));
+        volume.cut();
+        program.kill();
+        volume.unmount();
+        assert!(volume.mount(), "the file system did not come back");
+    }
+    let program = setup.start();
+    let report = load.finish(Duration::from_secs(60));
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let count = check(&report, &Lake::directory(&volume.path().join("lake")));
+    println!("{} power cuts, {} events in the lake", cuts(), count.rows);
+    assert!(count.rows > cuts() * 20);
+    volume.unmount();
+}
