@@ -8,6 +8,7 @@ use crate::support::http;
 use crate::support::load::{Load, Plan, Report, Source};
 use crate::support::process::Setup;
 use crate::support::s3::S3Server;
+use crate::support::volume::Volume;
 
 const MIB: u64 = 1 << 20;
 
@@ -162,6 +163,48 @@ fn wait_for_503(setup: &Setup) -> http::Answer {
         );
     }
     unreachable!("there are numbers enough")
+}
+
+/// facts: "ENOSPC that shows only at the sync". A disk that is smaller than the log may be: requests are
+/// refused before and after it is full, nothing that was acknowledged is lost, and it goes on.
+#[test]
+fn a_full_disk_answers_503_and_recovers() {
+    let Some(mut volume) = Volume::new(48) else {
+        println!("skipped: this machine has no loop mounts for this user");
+        return;
+    };
+    let server = S3Server::start(36);
+    let wal = volume.path().join("wal");
+    let setup = Setup::new(&s3_config(
+        &server,
+        &format!(
+            "[wal]\ndir = \"{}\"\nsegment_bytes = \"1 MiB\"\n\
+             [batch]\nmax_age = \"1s\"\nmax_bytes = \"256 KiB\"\n",
+            wal.display()
+        ),
+    ));
+    let program = setup.start();
+    server.faults().down();
+    let mut plan = Plan::new(setup.address(), 36);
+    plan.connections = 8;
+    plan.events_per_request = 100;
+    let load = Load::start(plan);
+    assert_eq!(wait_for_503(&setup).status, 503);
+    // Somebody else takes what is left: now the disk is really full.
+    let hog = std::fs::File::create(volume.path().join("hog")).unwrap();
+    while std::io::Write::write_all(&mut &hog, &[1; 65536]).is_ok() {}
+    std::thread::sleep(Duration::from_secs(2));
+    drop(hog);
+    std::fs::remove_file(volume.path().join("hog")).unwrap();
+    server.faults().up();
+    load.wait_acknowledged(load.acknowledged() + 10_000, Duration::from_secs(60));
+    let report = load.finish(Duration::from_secs(30));
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let ids = Lake::s3("s3://lake", &server.endpoint()).ids();
+    let difference = report.compare(&ids, &DROPPED);
+    assert!(difference.lost.is_empty(), "lost: {:?}", difference.lost);
+    assert!(difference.twice.is_empty(), "twice: {:?}", difference.twice);
+    volume.unmount();
 }
 
 /// Puts whose success answer is lost, throttling, resets and stalls end in one object each.

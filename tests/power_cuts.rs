@@ -3,16 +3,15 @@
 //!
 //! Needs root and loop mounts; where they are not to be had, the test says so and counts nothing.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::arrival::{STOP_LIMIT, check};
 use crate::support::duckdb::Lake;
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
-use crate::support::python;
 use crate::support::random::Random;
+use crate::support::volume::Volume;
 
 /// Cuts; `make proof` sets more.
 fn cuts() -> u64 {
@@ -20,87 +19,6 @@ fn cuts() -> u64 {
         .ok()
         .and_then(|n| n.parse().ok())
         .unwrap_or(20)
-}
-
-/// An ext4 file system in a file, mounted.
-struct Volume {
-    directory: tempfile::TempDir,
-    mounted: bool,
-}
-
-impl Volume {
-    /// `None` where this machine has no loop mounts for us.
-    fn new() -> Option<Self> {
-        let directory = tempfile::tempdir().unwrap();
-        let image = std::fs::File::create(directory.path().join("image")).unwrap();
-        image.set_len(512 << 20).unwrap();
-        std::fs::create_dir(directory.path().join("mount")).unwrap();
-        let mut volume = Self {
-            directory,
-            mounted: false,
-        };
-        let image = volume.image();
-        let made = run(
-            "mkfs.ext4",
-            &["-q", "-F", "-m", "0", image.to_str().unwrap()],
-        );
-        (made && volume.mount()).then_some(volume)
-    }
-
-    fn image(&self) -> PathBuf {
-        self.directory.path().join("image")
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("mount")
-    }
-
-    fn mount(&mut self) -> bool {
-        let (image, path) = (self.image(), self.path());
-        self.mounted = run(
-            "mount",
-            &[
-                "-o",
-                "loop",
-                image.to_str().unwrap(),
-                path.to_str().unwrap(),
-            ],
-        );
-        self.mounted
-    }
-
-    fn cut(&self) {
-        let mut cut = python::script("power_cut.py");
-        assert!(
-            cut.arg(self.path()).status().unwrap().success(),
-            "the power cannot be cut"
-        );
-    }
-
-    fn unmount(&mut self) {
-        assert!(
-            run("umount", &[self.path().to_str().unwrap()]),
-            "failed to unmount"
-        );
-        self.mounted = false;
-    }
-}
-
-impl Drop for Volume {
-    fn drop(&mut self) {
-        if self.mounted {
-            run("umount", &["--lazy", self.path().to_str().unwrap()]);
-        }
-    }
-}
-
-fn run(program: &str, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command
-        .args(arguments)
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
 }
 
 fn config(volume: &Path) -> String {
@@ -113,7 +31,7 @@ fn config(volume: &Path) -> String {
 
 #[test]
 fn acknowledged_events_survive_power_cuts() {
-    let Some(mut volume) = Volume::new() else {
+    let Some(mut volume) = Volume::new(512) else {
         println!("skipped: this machine has no loop mounts for this user");
         return;
     };

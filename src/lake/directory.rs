@@ -85,7 +85,8 @@ impl<F: Files> Directory<F> {
         linked.map_err(without_links)?;
         match again {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-            _ => Err(io::Error::new(
+            Err(error) => Err(error),
+            Ok(()) => Err(io::Error::new(
                 io::ErrorKind::Unsupported,
                 "the file system replaces names that exist; a lake needs one that does not",
             )),

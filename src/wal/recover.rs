@@ -478,6 +478,7 @@ impl<F: Files> Opening<F> {
             segment,
             helper,
             spare: NextSpare::None,
+            kept_spare: None,
             spares_made: 0,
             segments: self.inventory.segments,
             id_files: self.inventory.id_files,

@@ -35,8 +35,8 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
 impl<F: Files> Writer<F> {
     /// Moves on to the next segment; `false` if there is no room for it.
     ///
-    /// Requests may use the spare only while another one may be made after it: the last one is kept
-    /// for seals, commits and trims, since only shipping frees space.
+    /// Requests may use a spare only while another one is kept for seals, commits and trims: once the
+    /// disk is full, only shipping frees space, and shipping needs these.
     pub(super) fn roll(
         &mut self,
         need: usize,
@@ -48,11 +48,12 @@ impl<F: Files> Writer<F> {
         let bytes = self.settings.segment_bytes.max(need);
         let segments: u64 = self.segments.values().sum();
         let ids: u64 = self.id_files.values().sum();
-        let with_next_spare = segments + ids + bytes + self.settings.segment_bytes;
-        if !internal && with_next_spare > self.settings.max_bytes {
+        // The next spare, and the one that is kept.
+        let with_spares = segments + ids + bytes + 2 * self.settings.segment_bytes;
+        if !internal && with_spares > self.settings.max_bytes {
             return Ok(false);
         }
-        let Some(spare) = self.take_spare(bytes, now) else {
+        let Some(spare) = self.take_spare(bytes, internal, now) else {
             return Ok(false);
         };
         let previous_number = self.settle_segment();
@@ -81,6 +82,11 @@ impl<F: Files> Writer<F> {
             NextSpare::Ready(_) => 0,
             NextSpare::None | NextSpare::Preparing | NextSpare::Failed(_) => self.max_reserve(),
         }
+    }
+
+    /// Whether what is left must be kept for shipping.
+    pub(super) fn is_short_of_space(&self) -> bool {
+        self.kept_spare.is_none() && matches!(self.spare, NextSpare::Failed(_))
     }
 
     fn max_reserve(&self) -> u64 {
@@ -114,7 +120,21 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    fn take_spare(&mut self, bytes: u64, now: Now) -> Option<Spare<F>> {
+    fn take_spare(&mut self, bytes: u64, internal: bool, now: Now) -> Option<Spare<F>> {
+        match self.next_spare(bytes, now) {
+            // What was just made becomes the one that is kept.
+            Some(spare) if self.kept_spare.is_none() && !internal => {
+                self.kept_spare = Some(spare);
+                self.next_spare(bytes, now)
+            }
+            None if internal && self.kept_spare.as_ref().is_some_and(|s| s.bytes >= bytes) => {
+                self.kept_spare.take()
+            }
+            spare => spare,
+        }
+    }
+
+    fn next_spare(&mut self, bytes: u64, now: Now) -> Option<Spare<F>> {
         while matches!(self.spare, NextSpare::Preparing) {
             match self.helper.wait() {
                 Some(done) => self.take_result(done, now),
@@ -177,6 +197,11 @@ impl<F: Files> Writer<F> {
 
     fn take_result(&mut self, done: Done<F>, now: Now) {
         match done {
+            Done::Spare(Ok(spare)) if self.kept_spare.is_none() => {
+                self.kept_spare = Some(spare);
+                self.spare = NextSpare::None;
+                self.request_spare();
+            }
             Done::Spare(Ok(spare)) => self.spare = NextSpare::Ready(spare),
             Done::Spare(Err(error)) => {
                 tracing::warn!(%error, "failed to make the next segment; trying again in a second");
@@ -196,13 +221,19 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    /// A trim frees more than the spare takes, but it needs the ids on disk first.
+    /// A trim frees more than a spare takes, but it needs the ids on disk first.
     fn give_up_spare(&mut self) {
-        if let NextSpare::Ready(spare) = &self.spare {
-            if let Err(error) = remove_if_there(&self.files, &spare.path) {
-                tracing::warn!(%error, "failed to remove a spare segment");
+        let spare = match std::mem::replace(&mut self.spare, NextSpare::None) {
+            NextSpare::Ready(spare) => Some(spare),
+            other => {
+                self.spare = other;
+                self.kept_spare.take()
             }
-            self.spare = NextSpare::None;
+        };
+        if let Some(spare) = spare
+            && let Err(error) = remove_if_there(&self.files, &spare.path)
+        {
+            tracing::warn!(%error, "failed to remove a spare segment");
         }
     }
 

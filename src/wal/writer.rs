@@ -65,6 +65,8 @@ pub struct Writer<F: Files> {
     pub(super) segment: Segment<F>,
     pub(super) helper: Helper<F>,
     pub(super) spare: NextSpare<F>,
+    /// A further one, for seals, commits and trims alone.
+    pub(super) kept_spare: Option<Spare<F>>,
     pub(super) spares_made: u64,
     /// Sizes of the segments that exist.
     pub(super) segments: BTreeMap<u64, u64>,
@@ -154,7 +156,8 @@ impl<F: Files> Writer<F> {
             NextSpare::Preparing => self.settings.segment_bytes,
             NextSpare::None | NextSpare::Failed(_) => 0,
         };
-        self.segments.values().sum::<u64>() + self.id_files.values().sum::<u64>() + spare
+        let kept = self.kept_spare.as_ref().map_or(0, |spare| spare.bytes);
+        self.segments.values().sum::<u64>() + self.id_files.values().sum::<u64>() + spare + kept
     }
 
     /// The time from which on duplicates are recognised; `None` while none was forgotten.
@@ -220,7 +223,7 @@ impl<F: Files> Writer<F> {
         if let Some(why) = &self.broken {
             return Err(WriteError::Broken(Arc::clone(why)));
         }
-        if self.closed {
+        if self.closed || self.is_short_of_space() {
             return Ok(());
         }
         let closed = self.write_close();

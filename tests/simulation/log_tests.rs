@@ -141,7 +141,7 @@ fn a_log_that_cannot_go_on_takes_nothing_more() {
     for op in [Op::Write, Op::Sync] {
         let mut world = node(5, 1000);
         world.submit();
-        let failing = fault(op, "spare", io::ErrorKind::Other, false);
+        let failing = fault(op, "spare-0", io::ErrorKind::Other, false);
         world.disk.faults(|faults| faults.planned.push(failing));
         world.turn().unwrap();
         for _ in 0..3 {
@@ -201,6 +201,8 @@ fn a_full_disk_is_survived_wherever_it_shows() {
                 }
                 world.turn().unwrap();
                 assert!(!world.is_down(), "{op:?} {after}");
+                // A spare that could not be made is tried again after a second.
+                world.clock.advance(Duration::from_secs(1));
             }
             let acknowledged = |sent: &&Sent| matches!(sent.outcome, Outcome::Acknowledged(_));
             let count = world.senders.sent.iter().filter(acknowledged).count();

@@ -26,3 +26,4 @@ pub(crate) mod http;
 pub(crate) mod process;
 pub(crate) mod load;
 pub(crate) mod random;
+pub(crate) mod volume;
