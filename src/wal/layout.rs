@@ -236,3 +236,7 @@ fn get_u64(bytes: &[u8], at: usize) -> u64 {
     value.copy_from_slice(&bytes[at..at + 8]);
     u64::from_le_bytes(value)
 }
+
+#[cfg(test)]
+#[path = "layout_tests.rs"]
+mod tests;
