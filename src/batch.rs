@@ -87,10 +87,14 @@ pub struct Places {
 impl Places {
     /// Takes what [`Places::as_bytes`] gave.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        Self {
+        let mut places = Self {
             bytes,
             last: (0, 0, 0),
+        };
+        if let Some(last) = places.iter().last() {
+            places.last = (last.segment, last.block, last.first_lsn.0);
         }
+        places
     }
 
     /// The delta-coded form.
