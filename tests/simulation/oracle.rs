@@ -77,6 +77,12 @@ pub(crate) fn objects(world: &World) -> Result<Vec<Seen>, Violation> {
     Ok(seen)
 }
 
+/// The keys of all objects, and their lengths.
+pub(crate) fn lengths(world: &World) -> Result<Vec<(String, usize)>, Violation> {
+    let objects = raw_objects(world)?.into_iter();
+    Ok(objects.map(|(key, bytes, _)| (key, bytes.len())).collect())
+}
+
 fn raw_objects(world: &World) -> Result<Vec<(String, Vec<u8>, Metadata)>, Violation> {
     if !world.shape.directory {
         let objects = world.store.objects().into_iter();
