@@ -91,8 +91,9 @@ impl Places {
             bytes,
             last: (0, 0, 0),
         };
-        let last = places.iter().last();
-        places.last = last.map_or((0, 0, 0), |p| (p.segment, p.block, p.first_lsn.0));
+        if let Some(last) = places.iter().last() {
+            places.last = (last.segment, last.block, last.first_lsn.0);
+        }
         places
     }
 

@@ -31,3 +31,5 @@ mod seeds;
 mod log_tests;
 #[path = "simulation/lake_tests.rs"]
 mod lake_tests;
+#[path = "simulation/planted.rs"]
+mod planted;

@@ -168,6 +168,14 @@ impl<F: Files> Directory<F> {
         if let Some(there) = there {
             return self.accept_sidecar(key, &path, &there, sidecar);
         }
+        if self.files.exists(&self.root.join(key)) {
+            // Our objects get their names after their sidecars.
+            let detail = "it has no sidecar".to_owned();
+            return Err(LakeError::Foreign {
+                key: key.to_owned(),
+                detail,
+            });
+        }
         create_dir_durably(&self.files, parent_of(&path), false).map_err(at)?;
         let text = serde_json::to_vec_pretty(sidecar).map_err(|e| at(io::Error::other(e)))?;
         match write_durably(&self.files, &path, &text) {

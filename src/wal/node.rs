@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::layout::crc32c;
 use crate::files::{Files, read_whole, write_durably};
 use crate::ids::{HashKey, Ids, NodeId};
 
@@ -30,6 +31,7 @@ pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<
     };
     let key = u128::from_le_bytes(node.key.0);
     let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
+    let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
     write_durably(files, &dir.join(FILE), text.as_bytes())?;
     Ok(node)
 }
@@ -49,6 +51,11 @@ pub fn read<F: Files>(files: &F, dir: &Path) -> io::Result<Option<Node>> {
 }
 
 fn parse(text: &str) -> Option<Node> {
+    // Another digit would be another node, or forget all duplicates, and nobody would notice.
+    let (said, crc) = text.split_once("crc32c = ")?;
+    if crc != format!("{:08x}\n", crc32c(said.as_bytes())) {
+        return None;
+    }
     let mut lines = text.lines();
     if lines.next()? != HEAD {
         return None;
@@ -140,6 +147,21 @@ mod tests {
         let dir = tempfile::tempdir()?;
         let first = read_or_create(&Disk, dir.path(), &Ids::System)?;
         assert_eq!(read_or_create(&Disk, dir.path(), &Ids::System)?, first);
+        Ok(())
+    }
+
+    #[test]
+    fn a_node_with_another_digit_is_refused() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join(FILE);
+        read_or_create(&Disk, dir.path(), &Ids::System)?;
+        let whole = std::fs::read(&path)?;
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, &damaged)?;
+            assert!(read(&Disk, dir.path()).is_err(), "byte {at}");
+        }
         Ok(())
     }
 

@@ -118,6 +118,11 @@ impl<F: Files> Segment<F> {
         mut header: FrameHeader,
         frame: &mut [u8],
     ) -> io::Result<()> {
+        if frame.len() as u64 > self.room() {
+            // It would be written, and never found again.
+            let message = format!("a frame of {} bytes in {}", frame.len(), self.room());
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
+        }
         header.segment_id = self.header.id;
         header.number = self.end.frame_number + 1;
         header.previous_crc = self.end.crc;

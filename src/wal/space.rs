@@ -291,6 +291,7 @@ impl<F: Files> Writer<F> {
         self.state.oldest_ids = oldest_ids;
         self.building.frame.put(&Entry::Checkpoint(checkpoint));
         self.building.trimmed = true;
+        self.closed = false;
     }
 
     /// A frame that is under way takes the note along; otherwise the current segment must have room.

@@ -23,7 +23,7 @@ use crate::batch::{Place, SealReason};
 use crate::clock::{Clock, Micros, Now};
 use crate::files::Files;
 use crate::ids::{Ids, NodeId};
-use crate::record::{Identity, Lsn, Origin, RowKind};
+use crate::record::{Identity, Lsn, Origin, RowKind, Rows};
 
 /// A frame takes no further request once it has so many bytes.
 const GROUP_BYTES: usize = 4 << 20;
@@ -31,6 +31,12 @@ const GROUP_BYTES: usize = 4 << 20;
 pub(super) const SLACK: usize = 1024;
 /// Most that a quarantine row of a conflicting event adds to twice the event.
 const CONFLICT_OVERHEAD: usize = 640;
+/// The quarantine's partition is at most so long.
+const CONFLICT_PARTITION: usize = 128;
+/// Most that a section takes besides its partition and its rows.
+const SECTION_OVERHEAD: usize = 40;
+/// Most that a place takes in a seal.
+const MAX_PLACE: usize = 40;
 
 /// A spare for the next segment.
 pub(super) enum NextSpare<F: Files> {
@@ -93,7 +99,7 @@ pub struct Writer<F: Files> {
 pub(super) struct Building {
     pub(super) frame: FrameBuilder,
     sections: Vec<Section>,
-    /// Bytes in the sections.
+    /// Most that the sections will take.
     pending_bytes: usize,
     counts: Counts,
     inserted: Vec<Identity>,
@@ -438,6 +444,10 @@ impl<F: Files> Writer<F> {
             self.flush_sections(now);
             self.seal(slot, reason, now)?;
         }
+        if self.building.sections[slot].sums.count == 0 {
+            let partition = &self.state.batches.get(slot).partition;
+            self.building.pending_bytes += partition.len() + SECTION_OVERHEAD;
+        }
         self.building.sections[slot].push(kind, lsn_at, row, received_at);
         self.building.pending_bytes += row.len() + ROW_OVERHEAD;
         Ok(())
@@ -533,36 +543,46 @@ impl<F: Files> Writer<F> {
 
     /// An upper bound of what a request adds to a frame.
     fn cost_of(&self, append: &Append) -> usize {
-        let rows = append.rows.rows.len();
-        let records = append
-            .rows
-            .rows
+        let Rows {
+            rows,
+            bytes,
+            partitions,
+        } = &append.rows;
+        let records = rows
             .iter()
             .any(|row| matches!(row.kind, RowKind::Record(_)));
-        let bytes = append.rows.bytes.len();
         // Any record may turn out to conflict with a known one, and is then kept escaped.
-        let as_rows = bytes + rows * ROW_OVERHEAD;
-        let as_conflicts = if records {
-            2 * bytes + rows * CONFLICT_OVERHEAD
+        let row_bytes = if records {
+            2 * bytes.len() + rows.len() * CONFLICT_OVERHEAD
         } else {
-            as_rows
+            bytes.len() + rows.len() * ROW_OVERHEAD
         };
-        let limits = self.state.batches.limits();
-        let overflows = rows as u64 / limits.max_records.max(1)
-            + bytes as u64 / limits.max_bytes.max(1)
-            + append.rows.partitions.len() as u64
-            + 1;
-        let slots = append.rows.partitions.iter();
-        let places: usize = slots
-            .map(|partition| self.state.batches.place_bytes(partition) + 2 * partition.len())
+        let longest = partitions.iter().map(String::len).max().unwrap_or(0);
+        let longest = longest.max(CONFLICT_PARTITION);
+        let seals = self.seals_within(rows.len(), row_bytes, partitions.len() + 1);
+        let seal_bytes = SLACK + 3 * longest + self.settings.lake.len();
+        // Each seal ends all sections, and each section is a place in a seal.
+        let sections = rows.len().min((partitions.len() + 1) * (seals + 1));
+        let section_bytes = longest + SECTION_OVERHEAD + MAX_PLACE;
+        let open_places: usize = partitions
+            .iter()
+            .map(|partition| self.state.batches.place_bytes(partition))
             .sum();
-        let seals = usize::try_from(overflows)
-            .unwrap_or(usize::MAX)
-            .saturating_mul(SLACK);
         SLACK
-            .saturating_add(as_conflicts)
-            .saturating_add(places)
-            .saturating_add(seals)
+            .saturating_add(row_bytes)
+            .saturating_add(open_places)
+            .saturating_add(seals.saturating_mul(seal_bytes))
+            .saturating_add(sections.saturating_mul(section_bytes))
+    }
+
+    /// Most seals that so many rows can cause: two batches in a row have more than `max_bytes`
+    /// between them, and the first row of each partition may close what was open before.
+    fn seals_within(&self, rows: usize, bytes: usize, partitions: usize) -> usize {
+        let limits = self.state.batches.limits();
+        let by_records = rows as u64 / limits.max_records.max(1);
+        let by_bytes = 2 * bytes as u64 / limits.max_bytes.max(1);
+        let seals = usize::try_from(by_records + by_bytes).unwrap_or(rows);
+        (seals + partitions).min(rows)
     }
 
     /// Finds room for so many bytes, in a new segment if need be.

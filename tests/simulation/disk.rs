@@ -62,8 +62,8 @@ pub(crate) struct Fault {
 pub(crate) struct Lies {
     pub(crate) sync: bool,
     pub(crate) sync_dir: bool,
-    /// A rename is durable at once, whatever becomes of the file.
-    pub(crate) eager_rename: bool,
+    /// A rename is reported, and durable only after the second sync of its directory.
+    pub(crate) late_rename: bool,
 }
 
 /// What goes wrong.
@@ -111,6 +111,8 @@ struct Change {
     dir: PathBuf,
     removed: Option<PathBuf>,
     added: Option<(PathBuf, Node)>,
+    /// The next sync of the directory forgets it.
+    late: bool,
 }
 
 #[derive(Debug)]
@@ -403,6 +405,7 @@ impl State {
             dir: parent_of(path).to_owned(),
             removed: removed.map(Path::to_owned),
             added: added.map(|(name, node)| (name.to_owned(), node)),
+            late: false,
         });
     }
 
@@ -676,10 +679,10 @@ impl Files for SimDisk {
         let inode = state.inode_of(from)?;
         state.check_free(to)?;
         state.change(to, Some(from), Some((to, Node::File(inode))));
-        if state.faults.lies.eager_rename
-            && let Some(change) = state.pending.pop()
+        if state.faults.lies.late_rename
+            && let Some(change) = state.pending.last_mut()
         {
-            State::apply(&mut state.durable, change);
+            change.late = true;
         }
         Ok(())
     }
@@ -732,8 +735,11 @@ impl Files for SimDisk {
             Err(_) => state.chance.index(ours.len() + 1),
         };
         state.pending = others;
-        for (index, change) in ours.into_iter().enumerate() {
-            if index < done {
+        for (index, mut change) in ours.into_iter().enumerate() {
+            if change.late {
+                change.late = false;
+                state.pending.push(change);
+            } else if index < done {
                 State::apply(&mut state.durable, change);
             } else {
                 state.pending.push(change);

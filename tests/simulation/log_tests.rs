@@ -259,3 +259,36 @@ fn ship_everything(world: &mut World) {
     let state = world.node.as_ref().unwrap().writer.state();
     assert_eq!(state.uncommitted_rows(), 0);
 }
+
+/// A frame that outgrew its segment would be acknowledged and never read again.
+#[test]
+fn a_frame_never_outgrows_its_segment() {
+    for seed in 0..6 {
+        let mut shape = Shape::small(false);
+        let settings = &mut shape.settings;
+        settings.lake = format!("s3://{}", "bucket/".repeat(100));
+        settings.limits.max_records = [1, 2, 1000][usize::try_from(seed % 3).unwrap()];
+        settings.limits.max_bytes = [100, 50_000][usize::try_from(seed % 2).unwrap()];
+        settings.max_bytes = 64 << 20;
+        let mut world = World::new(seed, shape);
+        world.restart(Crash::Kill).unwrap();
+        for turn in 0..3 {
+            // Many partitions, each with a long name, and few bytes in each.
+            for _ in 0..400 {
+                let now = world.clock.now().wall;
+                let request = world.senders.send_one(&mut world.chance, now);
+                for (index, row) in world.senders.sent[request].rows.iter_mut().enumerate() {
+                    row.partition =
+                        format!("events/{}={turn}/{request}/{index}", "long".repeat(20));
+                }
+                world.queue(request);
+            }
+            while !world.node.as_ref().unwrap().jobs.is_empty() {
+                world.turn().unwrap();
+            }
+        }
+        world.restart(Crash::Power).unwrap();
+        world.drain().unwrap();
+        oracle::check_acknowledged(&world).unwrap();
+    }
+}

@@ -55,6 +55,13 @@ pub(crate) fn check(world: &World) -> Result<(), Violation> {
     check_totals(world, &objects)
 }
 
+/// Checks only that what was acknowledged is there, once.
+pub(crate) fn check_acknowledged(world: &World) -> Result<(), Violation> {
+    let objects = objects(world)?;
+    check_lsns(&objects)?;
+    check_senders(world, &objects)
+}
+
 /// The objects of the lake, decoded, by seal number.
 pub(crate) fn objects(world: &World) -> Result<Vec<Seen>, Violation> {
     let mut seen = Vec::new();
@@ -68,6 +75,12 @@ pub(crate) fn objects(world: &World) -> Result<Vec<Seen>, Violation> {
     }
     seen.sort_by_key(|object| object.number("lakehook-seal"));
     Ok(seen)
+}
+
+/// The keys of all objects, and their lengths.
+pub(crate) fn lengths(world: &World) -> Result<Vec<(String, usize)>, Violation> {
+    let objects = raw_objects(world)?.into_iter();
+    Ok(objects.map(|(key, bytes, _)| (key, bytes.len())).collect())
 }
 
 fn raw_objects(world: &World) -> Result<Vec<(String, Vec<u8>, Metadata)>, Violation> {
