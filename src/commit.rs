@@ -12,7 +12,7 @@ use crate::batch::Sums;
 use crate::encode::{Encoder, Format};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
-use crate::lake::{CRC, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
+use crate::lake::{CRC, Found, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
 use crate::record::row_hash;
 use crate::wal::entry::{Commit, Seal};
 use crate::wal::rows::{BatchReader, RowsError};
@@ -49,7 +49,12 @@ pub struct Shipment {
     object: Option<Object>,
     /// The object is in the lake; its local file may be gone.
     done: Option<Commit>,
+    /// Reads of the log that the operating system refused.
+    failed_reads: u32,
 }
+
+/// So often a batch is read again before it is held: out of file descriptors is no damage.
+const MAX_FAILED_READS: u32 = 5;
 
 impl Shipment {
     /// Of a seal that is durable at that place.
@@ -59,6 +64,19 @@ impl Shipment {
             at,
             object: None,
             done: None,
+            failed_reads: 0,
+        }
+    }
+
+    /// What follows from a batch that could not be read back.
+    fn failed(&mut self, error: RowsError) -> ShipError {
+        match error {
+            RowsError::Sink(error) => error.into(),
+            RowsError::Read { .. } if self.failed_reads < MAX_FAILED_READS => {
+                self.failed_reads += 1;
+                io::Error::other(error).into()
+            }
+            error => ShipError::Held(error.to_string()),
         }
     }
 
@@ -85,39 +103,49 @@ impl<F: Files> Shipper<F> {
         &self.lake
     }
 
-    /// One attempt. The commit is to be appended to the log; until it is durable, further attempts
-    /// end with the same.
+    /// One attempt: [`Shipper::prepare`] and [`Shipper::put`].
     pub fn attempt(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
-        if let Some(commit) = shipment.done {
-            return Ok(commit);
-        }
-        let commit = self.ship(shipment)?;
-        shipment.done = Some(commit);
-        Ok(commit)
+        self.prepare(shipment)?;
+        self.put(shipment)
     }
 
-    fn ship(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+    /// Writes the object into a local file, unless that was done before.
+    pub fn prepare(&self, shipment: &mut Shipment) -> Result<(), ShipError> {
         // The local file may have been cleaned away; then it is written again.
-        if let Some(object) = &shipment.object
-            && self.files.exists(&object.spool)
-        {
-            self.lake.put(object)?;
-            return Ok(commit_of(shipment.number, object));
+        let is_written = |object: &Object| self.files.exists(&object.spool);
+        if shipment.done.is_some() || shipment.object.as_ref().is_some_and(is_written) {
+            return Ok(());
         }
         self.lake.probe()?;
-        let seal = match self.reader.seal(shipment.number, shipment.at) {
-            Ok(seal) => seal,
-            Err(error) => return Err(ShipError::Held(error.to_string())),
-        };
+        let read = self.reader.seal(shipment.number, shipment.at);
+        let seal = read.map_err(|error| shipment.failed(error))?;
         match self.spool(&seal) {
-            Ok(object) => {
-                let object = shipment.object.insert(object);
-                self.lake.put(object)?;
-                Ok(commit_of(seal.number, object))
+            Ok(object) => shipment.object = Some(object),
+            Err(error @ RowsError::Unreadable { .. }) => {
+                shipment.done = Some(self.ask_the_lake(&seal, error.to_string())?);
             }
-            Err(SpoolError::Spool(error)) => Err(error.into()),
-            Err(SpoolError::Unreadable(detail)) => self.ask_the_lake(&seal, detail),
+            Err(error) => return Err(shipment.failed(error)),
         }
+        Ok(())
+    }
+
+    /// Puts what was prepared. The commit is to be appended to the log; until it is durable, further
+    /// puts end with the same.
+    pub fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        let commit = match (&shipment.done, &shipment.object) {
+            (Some(commit), _) => *commit,
+            (None, Some(object)) => {
+                let Found { bytes, crc } = self.lake.put(object)?;
+                Commit {
+                    seal: shipment.number,
+                    bytes,
+                    crc,
+                }
+            }
+            (None, None) => return Err(io::Error::other("nothing was prepared").into()),
+        };
+        shipment.done = Some(commit);
+        Ok(commit)
     }
 
     /// The rows are gone; but perhaps the object had been put before.
@@ -133,10 +161,11 @@ impl<F: Files> Shipper<F> {
     }
 
     /// Writes the object into a local file, and holds what was read against the seal.
-    fn spool(&self, seal: &Seal) -> Result<Object, SpoolError> {
-        let format = Format::parse(&seal.format).ok_or_else(|| {
-            SpoolError::Unreadable(format!("seal {} has format {}", seal.number, seal.format))
-        })?;
+    fn spool(&self, seal: &Seal) -> Result<Object, RowsError> {
+        let Some(format) = Format::parse(&seal.format) else {
+            let detail = format!("this program has no format {}", seal.format);
+            return Err(self.unreadable(seal, detail));
+        };
         let path = self.lake.spool_path(self.node, seal.number);
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
         remove_if_there(&self.files, &path)?;
@@ -154,14 +183,10 @@ impl<F: Files> Shipper<F> {
             });
             encoder.row(lsn, row.lsn_at, row.bytes)
         });
-        match read {
-            Ok(()) if sums == seal.sums => {}
-            Ok(()) => {
-                let detail = format!("the rows of seal {} are not those it covers", seal.number);
-                return Err(SpoolError::Unreadable(detail));
-            }
-            Err(RowsError::Sink(error)) => return Err(error.into()),
-            Err(error) => return Err(SpoolError::Unreadable(error.to_string())),
+        read?;
+        if sums != seal.sums {
+            let detail = "they are not those that it covers".to_owned();
+            return Err(self.unreadable(seal, detail));
         }
         let out = encoder
             .finish()?
@@ -179,24 +204,13 @@ impl<F: Files> Shipper<F> {
             metadata,
         })
     }
-}
 
-enum SpoolError {
-    Spool(io::Error),
-    Unreadable(String),
-}
-
-impl From<io::Error> for SpoolError {
-    fn from(error: io::Error) -> Self {
-        Self::Spool(error)
-    }
-}
-
-fn commit_of(seal: u64, object: &Object) -> Commit {
-    Commit {
-        seal,
-        bytes: object.bytes,
-        crc: object.crc,
+    fn unreadable(&self, seal: &Seal, detail: String) -> RowsError {
+        RowsError::Unreadable {
+            seal: seal.number,
+            path: self.reader.dir().to_owned(),
+            detail,
+        }
     }
 }
 

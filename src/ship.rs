@@ -17,6 +17,7 @@ use crate::ids::Ids;
 use crate::lake::{LakeError, Trouble};
 use crate::metrics::Metrics;
 use crate::status::Status;
+use crate::wal::entry::Commit;
 use crate::wal::log::Log;
 use crate::wal::state::SealAt;
 
@@ -25,11 +26,23 @@ const THREADS: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// Sealed batches that wait to be shipped, the oldest first.
+/// Sealed batches that wait to be shipped, the oldest first; as many as seals wait in the log, which
+/// bounds them.
 #[derive(Default)]
 pub struct Queue {
     state: Mutex<QueueState>,
     changed: Condvar,
+}
+
+/// How a wait for the queue ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drained {
+    /// Nothing is left.
+    Empty,
+    /// Something is left, and is being shipped.
+    Busy,
+    /// Something is left, and nobody ships.
+    Abandoned,
 }
 
 #[derive(Default)]
@@ -53,8 +66,8 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until nothing is left to ship, or the time is over; `true` if nothing is left.
-    pub fn drain(&self, patience: Duration) -> bool {
+    /// Waits until nothing is left to ship, or nobody ships any more, or the time is over.
+    pub fn drain(&self, patience: Duration) -> Drained {
         let mut state = self.lock();
         state.hurried = true;
         self.changed.notify_all();
@@ -63,7 +76,13 @@ impl Queue {
         };
         let waited = self.changed.wait_timeout_while(state, patience, is_busy);
         let (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        state.waiting.is_empty() && state.under_way == 0
+        if state.waiting.is_empty() && state.under_way == 0 {
+            Drained::Empty
+        } else if state.workers == 0 {
+            Drained::Abandoned
+        } else {
+            Drained::Busy
+        }
     }
 
     fn stop(&self) {
@@ -204,12 +223,9 @@ impl<F: Files> Yard<F> {
     }
 
     fn attempt(&self, shipment: &mut Shipment, pause: Duration) -> Next {
-        let before = self.clock.now().mono;
-        let outcome = self.shipper.attempt(shipment);
-        let took = self.clock.now().mono.saturating_sub(before);
-        self.metrics.lake_put_seconds.record(took.as_secs_f64());
         let number = shipment.number();
-        match outcome {
+        let prepared = self.shipper.prepare(shipment);
+        match prepared.and_then(|()| self.put(shipment)) {
             Ok(commit) => match self.log.commit(commit) {
                 Ok(()) => Next::Done,
                 // The log has ended; the next start finds the object in the lake.
@@ -245,6 +261,14 @@ impl<F: Files> Yard<F> {
                 Next::Done
             }
         }
+    }
+
+    fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        let before = self.clock.now().mono;
+        let outcome = self.shipper.put(shipment);
+        let took = self.clock.now().mono.saturating_sub(before);
+        self.metrics.lake_put_seconds.record(took.as_secs_f64());
+        outcome
     }
 
     /// Between half and all of the pause.

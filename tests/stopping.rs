@@ -6,7 +6,7 @@ use crate::arrival::{STOP_LIMIT, check};
 use crate::support::duckdb::Lake;
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
-use crate::support::s3::S3Server;
+use crate::support::s3::{Chances, S3Server};
 
 /// facts: "the last batches not flushed on SIGTERM, or shutdown that never ends".
 #[test]
@@ -105,4 +105,31 @@ fn a_port_in_use_is_named() {
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(said.contains(&setup.address().to_string()), "{said}");
     drop(listener);
+}
+
+/// facts: "shutdown that never ends". The store takes the connection and never answers.
+#[test]
+fn a_stop_ends_in_time_though_the_lake_never_answers() {
+    let server = S3Server::start(24);
+    server.faults().set(Chances {
+        stall: 1.0,
+        stall_for: None,
+        ..Chances::default()
+    });
+    let endpoint = server.endpoint();
+    let setup = Setup::new(&format!(
+        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{endpoint}\"\n[server]\nshutdown_grace = \"3s\"\n"
+    ));
+    let program = setup.start();
+    let mut plan = Plan::new(setup.address(), 24);
+    plan.max_requests = Some(3);
+    let report = Load::start(plan).complete(Duration::from_secs(30));
+    assert!(
+        program.stop(Duration::from_secs(8)).success(),
+        "{}",
+        setup.stderr()
+    );
+    server.faults().calm();
+    assert!(setup.start().stop(STOP_LIMIT).success());
+    check(&report, &Lake::s3("s3://lake", &server.endpoint()));
 }

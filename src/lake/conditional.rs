@@ -110,7 +110,7 @@ impl<F: Files> StoreLake<F> {
     }
 
     /// See [`super::Lake::put`].
-    pub fn put(&self, object: &Object) -> Result<(), LakeError> {
+    pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
         self.probe()?;
         let if_absent = self.honours_conditions() == Some(true);
         if !if_absent && let Some(head) = self.store.head(&object.key)? {
@@ -124,7 +124,10 @@ impl<F: Files> StoreLake<F> {
             if_absent,
         })?;
         match answer {
-            PutAnswer::Stored => self.forget_spool(object),
+            PutAnswer::Stored => {
+                self.forget_spool(object);
+                Ok(object.found())
+            }
             PutAnswer::Exists => match self.store.head(&object.key)? {
                 Some(head) => self.judge(object, &head),
                 None => Err(again("the key was taken and is free again")),
@@ -134,12 +137,15 @@ impl<F: Files> StoreLake<F> {
     }
 
     /// An object is under our key: is it ours, put by a request whose answer was lost?
-    fn judge(&self, object: &Object, head: &Head) -> Result<(), LakeError> {
+    fn judge(&self, object: &Object, head: &Head) -> Result<Found, LakeError> {
         let theirs = (head.metadata.get(NONCE), head.metadata.get(ROW_HASH));
         let ours = (object.metadata.get(NONCE), object.metadata.get(ROW_HASH));
         match theirs {
             (None, None) => self.compare(object),
-            _ if theirs == ours => self.forget_spool(object),
+            _ if theirs == ours => {
+                self.forget_spool(object);
+                Ok(found(head))
+            }
             _ => {
                 let detail = format!("its nonce is {}", theirs.0.map_or("none", String::as_str));
                 Err(LakeError::Foreign {
@@ -151,12 +157,13 @@ impl<F: Files> StoreLake<F> {
     }
 
     /// A store that keeps no metadata: the content decides.
-    fn compare(&self, object: &Object) -> Result<(), LakeError> {
+    fn compare(&self, object: &Object) -> Result<Found, LakeError> {
         let copy = object.spool.with_extension("theirs");
         let same = self.fetch(object, &copy);
         let _left_behind = remove_if_there(&self.files, &copy);
         if same? {
-            return self.forget_spool(object);
+            self.forget_spool(object);
+            return Ok(object.found());
         }
         let detail = "it has no metadata, and its content differs".to_owned();
         Err(LakeError::Foreign {
@@ -187,24 +194,24 @@ impl<F: Files> StoreLake<F> {
             return Ok(None);
         };
         let says = |name: &str, value: &str| head.metadata.get(name).is_some_and(|v| v == value);
-        let crc = head
-            .metadata
-            .get(CRC)
-            .and_then(|crc| u32::from_str_radix(crc, 16).ok());
         let ours = says(NONCE, nonce) && says(ROW_HASH, row_hash);
-        Ok(ours.then_some(Found {
-            bytes: head.bytes,
-            crc: crc.unwrap_or(0),
-        }))
+        Ok(ours.then(|| found(&head)))
     }
 
     /// The object is in the lake; what is left of the local file is removed at the next start.
-    #[allow(clippy::unnecessary_wraps, reason = "it ends every successful put")]
-    fn forget_spool(&self, object: &Object) -> Result<(), LakeError> {
+    fn forget_spool(&self, object: &Object) {
         if let Err(error) = remove_if_there(&self.files, &object.spool) {
             tracing::warn!(%error, path = %object.spool.display(), "failed to remove a spooled object");
         }
-        Ok(())
+    }
+}
+
+fn found(head: &Head) -> Found {
+    let crc = head.metadata.get(CRC);
+    let crc = crc.and_then(|crc| u32::from_str_radix(crc, 16).ok());
+    Found {
+        bytes: head.bytes,
+        crc: crc.unwrap_or(0),
     }
 }
 

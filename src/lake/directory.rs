@@ -37,6 +37,15 @@ struct Sidecar {
     metadata: Metadata,
 }
 
+impl Sidecar {
+    fn found(&self) -> Found {
+        Found {
+            bytes: self.bytes,
+            crc: u32::from_str_radix(&self.crc32c, 16).unwrap_or(0),
+        }
+    }
+}
+
 impl<F: Files> Directory<F> {
     /// The lake under that path, which should be absolute. Created when it is first needed.
     pub fn new(files: F, root: &Path) -> Self {
@@ -94,7 +103,7 @@ impl<F: Files> Directory<F> {
     }
 
     /// See [`super::Lake::put`].
-    pub fn put(&self, object: &Object) -> Result<(), LakeError> {
+    pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
         self.probe()?;
         let at = |error: io::Error| trouble(&error, &self.root.join(&object.key));
         let sidecar = Sidecar {
@@ -109,15 +118,16 @@ impl<F: Files> Directory<F> {
             .open(&object.spool)
             .and_then(|file| file.sync())
             .map_err(at)?;
-        match self.files.link(&object.spool, &path) {
-            Ok(()) => {}
+        let found = match self.files.link(&object.spool, &path) {
+            Ok(()) => object.found(),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                self.check_ours(&object.key, &path, &sidecar)?;
+                self.check_ours(&object.key, &path, &sidecar)?
             }
             Err(error) => return Err(at(error)),
-        }
+        };
         self.sync_up(&path).map_err(at)?;
-        remove_if_there(&self.files, &object.spool).map_err(at)
+        remove_if_there(&self.files, &object.spool).map_err(at)?;
+        Ok(found)
     }
 
     /// See [`super::Lake::find`].
@@ -140,8 +150,7 @@ impl<F: Files> Directory<F> {
             return Ok(None);
         }
         self.sync_up(&path).map_err(at)?;
-        let crc = u32::from_str_radix(&sidecar.crc32c, 16).unwrap_or(0);
-        Ok(Some(Found { bytes, crc }))
+        Ok(Some(sidecar.found()))
     }
 
     fn sidecar_path(&self, key: &str) -> PathBuf {
@@ -223,7 +232,7 @@ impl<F: Files> Directory<F> {
         self.sync_dirs_of(path).map_err(at)
     }
 
-    fn check_ours(&self, key: &str, path: &Path, ours: &Sidecar) -> Result<(), LakeError> {
+    fn check_ours(&self, key: &str, path: &Path, ours: &Sidecar) -> Result<Found, LakeError> {
         let at = |error: io::Error| trouble(&error, path);
         let there = self.read_sidecar(key).map_err(at)?;
         let bytes = self
@@ -233,7 +242,9 @@ impl<F: Files> Directory<F> {
             .map_err(at)?;
         let nonce = ours.metadata.get(NONCE);
         match there {
-            Some(there) if there.metadata.get(NONCE) == nonce && there.bytes == bytes => Ok(()),
+            Some(there) if there.metadata.get(NONCE) == nonce && there.bytes == bytes => {
+                Ok(there.found())
+            }
             _ => {
                 let detail = format!(
                     "{} has {bytes} bytes and no sidecar of ours",

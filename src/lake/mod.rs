@@ -46,6 +46,16 @@ pub struct Object {
     pub metadata: Metadata,
 }
 
+impl Object {
+    /// The object as it is in the lake once it was put as it is here.
+    pub fn found(&self) -> Found {
+        Found {
+            bytes: self.bytes,
+            crc: self.crc,
+        }
+    }
+}
+
 /// An object of ours that is in the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
@@ -163,8 +173,9 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Puts an object. Done means: durable under its key, whole, and ours.
-    pub fn put(&self, object: &Object) -> Result<(), LakeError> {
+    /// Puts an object; returns what is then in the lake, which an earlier attempt of another version
+    /// may have compressed otherwise. Done means: durable under its key, whole, and ours.
+    pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
         match self {
             Self::Directory(directory) => directory.put(object),
             Self::Store(store) => store.put(object),

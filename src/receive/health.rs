@@ -31,7 +31,7 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
         body["wal_bytes"] = gauges.used_bytes.load(Ordering::Relaxed).into();
         body["open_batches"] = gauges.open_batches.load(Ordering::Relaxed).into();
         body["waiting_batches"] = gauges.waiting_seals.load(Ordering::Relaxed).into();
-        body["watermark"] = gauges.watermark(now.wall).to_string().into();
+        body["watermark"] = gauges.watermark().to_string().into();
         body["node"] = core.node.to_string().into();
     }
     replies::json(StatusCode::OK, "application/json", &body)
@@ -88,7 +88,7 @@ pub fn refresh(app: &App) {
     metrics
         .lake_lag_seconds
         .set(Duration::from_micros(lag.unsigned_abs()).as_secs_f64());
-    let watermark = gauges.watermark(now).0.max(0).unsigned_abs();
+    let watermark = gauges.watermark().0.max(0).unsigned_abs();
     metrics
         .lake_watermark_seconds
         .set(Duration::from_micros(watermark).as_secs_f64());

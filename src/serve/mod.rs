@@ -32,7 +32,7 @@ use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::receive::server::ConnectionLimits;
 use crate::receive::{App, Server, router};
-use crate::ship::{Queue, Shipping};
+use crate::ship::{Drained, Queue, Shipping};
 use crate::status::Status;
 use crate::wal::log::Log;
 use crate::wal::node::{Lock, LockError};
@@ -225,55 +225,68 @@ impl Service {
             failure: _failure,
             _lock,
         } = self;
-        let deadline = tokio::time::Instant::now() + grace;
+        let patience = Patience {
+            deadline: tokio::time::Instant::now() + grace,
+            hurry,
+        };
         app.status.set_draining();
         for server in servers {
             // Half of the time belongs to the lake.
-            tokio::select! {
-                () = server.stop(grace / 2) => {}
-                () = hurry.cancelled() => {}
-            }
+            patience.wait(server.stop(grace / 2)).await;
         }
         let flushing = log.clone();
         let flushed = tokio::task::spawn_blocking(move || flushing.flush());
-        if let Ok(Err(error)) = flushed.await {
-            tracing::warn!(%error, "failed to seal what is open; it stays in the log");
+        match patience.wait(flushed).await {
+            Some(Ok(Ok(()))) => {}
+            outcome => tracing::warn!(?outcome, "failed to seal what is open; it stays in the log"),
         }
-        let drained = drain(&queue, deadline, &hurry).await;
+        let drained = patience.drain(&queue).await;
         ticker.0.cancel();
         ticker.1.wait().await;
+        // Attempts under way may wait for a lake that never answers; they end with the process.
+        patience
+            .wait(tokio::task::spawn_blocking(move || shipping.stop()))
+            .await;
         let closing = log.clone();
-        let ended = tokio::task::spawn_blocking(move || {
-            shipping.stop();
-            closing.close();
-        });
-        let ended = ended.await.is_ok();
+        let closed = tokio::task::spawn_blocking(move || closing.close());
+        let closed = tokio::time::timeout(CLOSE_LIMIT, closed).await.is_ok();
         let left_rows = log.gauges().uncommitted_rows.load(Ordering::Relaxed);
         Stopped {
-            all_shipped: drained && ended && left_rows == 0,
+            all_shipped: drained && closed && left_rows == 0,
             left_rows,
         }
     }
 }
 
-/// Waits for shipping in short steps, so that a hurry is noticed.
-async fn drain(
-    queue: &Arc<Queue>,
+/// For the last note in the log, once everything else has ended.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long a stop may take.
+struct Patience {
     deadline: tokio::time::Instant,
-    hurry: &CancellationToken,
-) -> bool {
-    const STEP: Duration = Duration::from_millis(200);
-    loop {
-        let step = deadline
-            .saturating_duration_since(tokio::time::Instant::now())
-            .min(STEP);
-        let queue = Arc::clone(queue);
-        let drained = tokio::task::spawn_blocking(move || queue.drain(step)).await;
-        if drained.unwrap_or(false) {
-            return true;
+    hurry: CancellationToken,
+}
+
+impl Patience {
+    /// Waits for something, as long as there is time; `None` if there is not.
+    async fn wait<T>(&self, something: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            done = something => Some(done),
+            () = tokio::time::sleep_until(self.deadline) => None,
+            () = self.hurry.cancelled() => None,
         }
-        if step < STEP || hurry.is_cancelled() {
-            return false;
+    }
+
+    /// Waits for shipping in short steps, so that a hurry is noticed; `true` if nothing is left.
+    async fn drain(&self, queue: &Arc<Queue>) -> bool {
+        const STEP: Duration = Duration::from_millis(100);
+        loop {
+            let queue = Arc::clone(queue);
+            let step = tokio::task::spawn_blocking(move || queue.drain(STEP));
+            match self.wait(step).await {
+                Some(Ok(Drained::Busy)) => {}
+                outcome => return matches!(outcome, Some(Ok(Drained::Empty))),
+            }
         }
     }
 }

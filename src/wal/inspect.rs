@@ -119,7 +119,8 @@ impl Inspection {
                 bytes: *bytes,
                 ..SegmentInfo::default()
             });
-            let mut reader = open_segment(files, dir, number, last, None)?;
+            let reader = open_segment(files, dir, number, last, None)?;
+            let mut reader = reader.expecting(self.state.next_lsn);
             while let Some(frame) = reader.next_frame()? {
                 self.see(number, &frame, reader.end().offset);
                 apply(

@@ -51,14 +51,19 @@ pub struct Gauges {
     pub waiting_seals: AtomicU64,
     /// Microseconds of the watermark that seals carry: no earlier `received_at` is taken any more.
     pub floor: AtomicI64,
+    /// Wall time in microseconds at which the thread last looked at its queue.
+    pub seen_at: AtomicI64,
     /// The earliest `received_at` that is not in the lake, in microseconds; `i64::MAX` if all is.
     pub oldest_received: AtomicI64,
 }
 
 impl Gauges {
     /// The time before which everything acknowledged is in the lake.
-    pub fn watermark(&self, now: Micros) -> Micros {
-        let settled = now.minus(WATERMARK_LAG);
+    ///
+    /// Counts from when the thread last looked at its queue: what waits for a slow sync is not there
+    /// yet, and is not passed.
+    pub fn watermark(&self) -> Micros {
+        let settled = Micros(self.seen_at.load(Ordering::Relaxed)).minus(WATERMARK_LAG);
         settled.min(Micros(self.oldest_received.load(Ordering::Relaxed)))
     }
 }
@@ -281,7 +286,17 @@ impl<F: Files> Owner<F> {
     fn show(&self) {
         let state = self.writer.state();
         let gauges = &self.gauges;
-        let oldest = state.oldest_received().unwrap_or(Micros(i64::MAX));
+        let waiting = self
+            .waiting
+            .iter()
+            .filter_map(|(request, _)| match request {
+                Request::Append(append) => Some(append.origin.received_at),
+                Request::Commit(_) | Request::Flush => None,
+            });
+        let oldest = waiting
+            .chain(state.oldest_received())
+            .min()
+            .unwrap_or(Micros(i64::MAX));
         gauges
             .uncommitted_rows
             .store(state.uncommitted_rows(), Ordering::Relaxed);
@@ -294,17 +309,23 @@ impl<F: Files> Owner<F> {
         gauges
             .floor
             .store(self.writer.watermark().0, Ordering::Relaxed);
+        gauges
+            .seen_at
+            .store(self.clock.now().wall.0, Ordering::Relaxed);
         gauges.oldest_received.store(oldest.0, Ordering::Relaxed);
         gauges
             .open_batches
             .store(state.batches.open().count() as u64, Ordering::Release);
         let metrics = &self.listeners.metrics;
-        if let Some(since) = self.writer.duplicates_known_since() {
-            let window = self.clock.now().wall.0.saturating_sub(since.0);
-            metrics
-                .dedup_window_seconds
-                .set(Duration::from_micros(window.unsigned_abs()));
-        }
+        // While nothing was forgotten, every duplicate is recognised, however late.
+        let window = self
+            .writer
+            .duplicates_known_since()
+            .map_or(f64::INFINITY, |since| {
+                let window = self.clock.now().wall.0.saturating_sub(since.0);
+                Duration::from_micros(window.unsigned_abs()).as_secs_f64()
+            });
+        metrics.dedup_window_seconds.set(window);
     }
 
     fn fail(&mut self, error: &WriteError) {

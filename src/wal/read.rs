@@ -136,6 +136,13 @@ impl<H: File> SegmentReader<H> {
         })
     }
 
+    /// The LSN that its first row should have, for naming what is damaged.
+    #[must_use]
+    pub fn expecting(mut self, next_lsn: Lsn) -> Self {
+        self.next_lsn = next_lsn;
+        self
+    }
+
     /// Its header.
     pub fn header(&self) -> &SegmentHeader {
         &self.header

@@ -36,6 +36,8 @@ use crate::record::{Identity, RowKind, row_hash};
 /// Names end so while their files are under construction.
 const TEMPORARY: &str = ".tmp";
 
+/// So many torn tails are kept aside.
+const MAX_TORN_COPIES: usize = 4;
 /// A torn tail is kept aside up to this size.
 const MAX_TORN_COPY: u64 = 32 << 20;
 
@@ -238,6 +240,7 @@ impl<F: Files> Opening<F> {
         let name = format!("torn-{number}-{}.bin", torn.offset);
         let bytes = usize::try_from(torn.bytes.min(MAX_TORN_COPY)).unwrap_or(0);
         let copy = || -> io::Result<()> {
+            self.forget_older_tails()?;
             let bytes = reader.read(torn.offset, bytes).map_err(io::Error::other)?;
             let path = self.dir.join(&name);
             remove_if_there(&self.files, &path)?;
@@ -246,6 +249,26 @@ impl<F: Files> Opening<F> {
         if let Err(error) = copy() {
             tracing::warn!(%error, name, "failed to keep a torn tail aside");
         }
+    }
+
+    /// Torn tails are for curious people; a few are enough.
+    fn forget_older_tails(&self) -> io::Result<()> {
+        let mut tails: Vec<(u64, String)> = Vec::new();
+        for entry in self.files.list(&self.dir)? {
+            let number = entry
+                .name
+                .strip_prefix("torn-")
+                .and_then(|rest| rest.split('-').next());
+            if let Some(number) = number.and_then(|number| number.parse().ok()) {
+                tails.push((number, entry.name));
+            }
+        }
+        tails.sort();
+        let surplus = (tails.len() + 1).saturating_sub(MAX_TORN_COPIES);
+        for (_, name) in &tails[..surplus] {
+            remove_if_there(&self.files, &self.dir.join(name))?;
+        }
+        Ok(())
     }
 
     fn remove_below(&mut self, segment: u64, ids: u64) -> Result<(), OpenError> {
@@ -294,7 +317,11 @@ impl<F: Files> Opening<F> {
         let mut held: Option<(u64, SegmentEnd, Frame)> = None;
         let mut ids_of = first;
         for number in first..=last {
-            let mut reader = self.reader(number, last)?;
+            let next_lsn = held
+                .as_ref()
+                .map_or(self.state.next_lsn, |(.., frame)| frame.next_lsn());
+            let reader = open_segment(&self.files, &self.dir, number, last, None)?;
+            let mut reader = reader.expecting(next_lsn);
             reader.forget_cache();
             self.recovered.segments += 1;
             loop {
@@ -349,10 +376,6 @@ impl<F: Files> Opening<F> {
                 ))
             }
         }
-    }
-
-    fn reader(&self, number: u64, last: u64) -> Result<SegmentReader<F::File>, OpenError> {
-        open_segment(&self.files, &self.dir, number, last, None)
     }
 
     fn project(

@@ -28,6 +28,14 @@ pub enum RowsError {
         /// What is wrong.
         detail: String,
     },
+    /// The operating system says no for now; nothing is known about the rows.
+    #[error("failed to read {}: {error}", path.display())]
+    Read {
+        /// The segment.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
     /// Whoever takes the rows says no.
     #[error("failed to encode: {0}")]
     Sink(#[from] io::Error),
@@ -49,6 +57,11 @@ impl<F: Files> BatchReader<F> {
         }
     }
 
+    /// The log's directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Reads a seal; the checksum of its frame is verified again.
     pub fn seal(&self, number: u64, at: SealAt) -> Result<Seal, RowsError> {
         let path = segment_path(&self.dir, at.segment);
@@ -57,11 +70,14 @@ impl<F: Files> BatchReader<F> {
             path: path.clone(),
             detail,
         };
-        let reader = SegmentReader::open(&self.files, &path, None)
-            .map_err(|error: ReadError| unreadable(error.to_string()))?;
+        let failed = |error: ReadError| match error {
+            ReadError::Io { path, error } => read_failed(number, &path, error),
+            error => unreadable(error.to_string()),
+        };
+        let reader = SegmentReader::open(&self.files, &path, None).map_err(failed)?;
         let frame = reader
             .frame_at(at.block * BLOCK)
-            .map_err(|error| unreadable(error.to_string()))?
+            .map_err(failed)?
             .ok_or_else(|| unreadable(format!("no valid frame at block {}", at.block)))?;
         let seal = Entry::all(frame.body()).find_map(|entry| match entry {
             Ok(Entry::Seal(seal)) if seal.number == number => Some(*seal),
@@ -82,31 +98,45 @@ impl<F: Files> BatchReader<F> {
         let mut window = Vec::new();
         for place in seal.places.iter() {
             let path = segment_path(&self.dir, place.segment);
-            let unreadable = |detail: String| RowsError::Unreadable {
-                seal: seal.number,
-                path,
-                detail,
-            };
             if open
                 .as_ref()
                 .is_none_or(|(segment, _)| *segment != place.segment)
             {
-                let path = segment_path(&self.dir, place.segment);
                 match self.files.open(&path) {
                     Ok(file) => open = Some((place.segment, file)),
-                    Err(error) => return Err(unreadable(error.to_string())),
+                    Err(error) => return Err(read_failed(seal.number, &path, error)),
                 }
             }
             let Some((_, file)) = &open else { continue };
             match read_place(file, &place, &mut window, &mut see) {
                 Ok(rows) if rows == place.rows => {}
-                Ok(rows) => return Err(unreadable(format!("{rows} of {} rows", place.rows))),
-                Err(PlaceError::Read(error)) => return Err(unreadable(error.to_string())),
+                Ok(rows) => {
+                    let detail = format!("{rows} of {} rows", place.rows);
+                    return Err(RowsError::Unreadable {
+                        seal: seal.number,
+                        path,
+                        detail,
+                    });
+                }
+                Err(PlaceError::Read(error)) => {
+                    return Err(read_failed(seal.number, &path, error));
+                }
                 Err(PlaceError::Sink(error)) => return Err(RowsError::Sink(error)),
             }
         }
         Ok(())
     }
+}
+
+/// A file that is gone or too short does not come back; anything else may pass.
+fn read_failed(seal: u64, path: &Path, error: io::Error) -> RowsError {
+    let path = path.to_owned();
+    let gone = [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof];
+    if gone.contains(&error.kind()) {
+        let detail = error.to_string();
+        return RowsError::Unreadable { seal, path, detail };
+    }
+    RowsError::Read { path, error }
 }
 
 enum PlaceError {

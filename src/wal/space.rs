@@ -24,12 +24,20 @@ const MAX_UNWRITTEN_IDS: usize = 4;
 /// Most that requests leave of a segment while there is no spare behind it.
 const MAX_RESERVE: u64 = 4 << 20;
 
+/// Id files take at most this part of the log's space: after a restart the dedup window is then what
+/// they hold.
+const MAX_SHARE_OF_IDS: u64 = 4;
+
 /// Whether an error says that there is no space left.
 pub fn is_out_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
     )
+}
+
+fn reserve_of(segment_bytes: u64) -> u64 {
+    (segment_bytes / 4).min(MAX_RESERVE)
 }
 
 impl<F: Files> Writer<F> {
@@ -43,7 +51,11 @@ impl<F: Files> Writer<F> {
         internal: bool,
         now: Now,
     ) -> Result<bool, WriteError> {
-        let reserve = if internal { 0 } else { self.max_reserve() };
+        let reserve = if internal {
+            0
+        } else {
+            reserve_of(self.settings.segment_bytes)
+        };
         let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64 + reserve);
         let bytes = self.settings.segment_bytes.max(need);
         let segments: u64 = self.segments.values().sum();
@@ -76,21 +88,18 @@ impl<F: Files> Writer<F> {
     }
 
     /// What requests must leave of the current segment, for seals, commits and trims: while no spare
-    /// is ready, the disk may be too full for one, and then only shipping frees space.
+    /// is there, the disk may be too full for one, and then only shipping frees space.
     pub(super) fn reserve(&self) -> u64 {
-        match self.spare {
-            NextSpare::Ready(_) => 0,
-            NextSpare::None | NextSpare::Preparing | NextSpare::Failed(_) => self.max_reserve(),
+        if self.kept_spare.is_some() {
+            0
+        } else {
+            reserve_of(self.segment.header().bytes)
         }
     }
 
     /// Whether what is left must be kept for shipping.
     pub(super) fn is_short_of_space(&self) -> bool {
         self.kept_spare.is_none() && matches!(self.spare, NextSpare::Failed(_))
-    }
-
-    fn max_reserve(&self) -> u64 {
-        (self.settings.segment_bytes / 4).min(MAX_RESERVE)
     }
 
     /// Ends the current segment; returns the number of the last one that is durable.
@@ -301,17 +310,24 @@ impl<F: Files> Writer<F> {
     }
 
     fn oldest_ids_within_bound(&self, oldest_segment: u64) -> u64 {
-        let mut kept: u64 = self
+        // Older ones than memory holds are of no use, and most of the log's space is for rows.
+        let max_ids = self.settings.max_ids.min(u64::from(self.dedup.window()));
+        let max_bytes = self.settings.max_bytes / MAX_SHARE_OF_IDS;
+        let mut kept_ids: u64 = self
             .id_files
             .values()
             .map(|bytes| ids::count_of(*bytes))
             .sum();
+        let mut kept_bytes: u64 = self.id_files.values().sum();
         let mut oldest = self.state.oldest_ids;
         for (segment, bytes) in self.id_files.range(..oldest_segment) {
-            if kept <= self.settings.max_ids {
+            // Without the oldest file the window would be too small.
+            let spare_ids = kept_ids - ids::count_of(*bytes);
+            if spare_ids < max_ids && kept_bytes <= max_bytes {
                 break;
             }
-            kept -= ids::count_of(*bytes);
+            kept_ids = spare_ids;
+            kept_bytes -= bytes;
             oldest = segment + 1;
         }
         oldest
