@@ -33,3 +33,5 @@ mod log_tests;
 mod lake_tests;
 #[path = "simulation/planted.rs"]
 mod planted;
+#[path = "simulation/nth_tests.rs"]
+mod nth_tests;

@@ -428,7 +428,8 @@ impl World {
 
     /// Tries to ship up to so many batches, in any order, and queues their commits.
     pub(crate) fn ship(&mut self, at_once: usize) -> Result<(), Violation> {
-        let Some(node) = &mut self.node else {
+        // After a fatal error the process ends; seals of the frame that failed are none.
+        let Some(node) = self.node.as_mut().filter(|node| !node.fatal) else {
             return Ok(());
         };
         let sealed: Vec<(u64, lakehook::wal::state::SealAt)> = {
