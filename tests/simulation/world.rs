@@ -292,6 +292,13 @@ impl World {
         request
     }
 
+    /// The events of the last request again.
+    pub(crate) fn resend_last(&mut self) {
+        let now = self.clock.now().wall;
+        let request = self.senders.send_again(&mut self.chance, now);
+        self.queue(request);
+    }
+
     /// Queues a request for the next turn.
     pub(crate) fn queue(&mut self, request: usize) {
         let append = Request::Append(Box::new(self.senders.sent[request].append()));
