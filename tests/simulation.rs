@@ -3,6 +3,21 @@
 //! Everything runs on one thread, with a clock that stands still and random numbers from a seed, so
 //! that a seed replays exactly. `LAKEHOOK_SEEDS=n` decides how many seeds run, `LAKEHOOK_SEED=n` replays
 //! one of them and prints what happened.
+//!
+//! What happened to others, and where it cannot happen to us any more:
+//!
+//! | what | test |
+//! |---|---|
+//! | acknowledged before the sync | `planted::an_answer_before_the_outcome_is_found`, `nth_tests::a_power_cut_…` |
+//! | file synced, its name or an ancestor's not | `planted::a_directory_sync_…`, `nth_tests::a_power_cut_…` |
+//! | rolled before the old end was durable | `nth_tests::a_power_cut_…`, `damage_tests::an_acknowledged_last_frame_…` |
+//! | unlinked before the checkpoint was durable | `log_tests::unlinked_only_once_…`, `log_tests::a_trim_that_is_the_last_frame_…` |
+//! | no space, seen only at the sync | `log_tests::a_full_disk_is_survived_…`, `nth_tests::every_operation_finds_the_disk_full_…` |
+//! | no space for a spare | `log_tests::without_space_for_a_spare_…` |
+//! | a retried sync that lies | `damage_tests::a_failed_sync_that_lies_later_…` |
+//! | damage, torn tails, flipped bits | `damage_tests` |
+//! | lost and late answers, foreign objects, rows that are gone | `lake_tests` |
+//! | any operation fails, once or for good | `nth_tests` |
 
 #![allow(
     clippy::unwrap_used,
@@ -33,3 +48,7 @@ mod log_tests;
 mod lake_tests;
 #[path = "simulation/planted.rs"]
 mod planted;
+#[path = "simulation/nth_tests.rs"]
+mod nth_tests;
+#[path = "simulation/damage_tests.rs"]
+mod damage_tests;

@@ -145,7 +145,7 @@ impl Building {
 }
 
 impl<F: Files> Writer<F> {
-    /// The projection of the log.
+    /// The projection of the log; means nothing after a fatal error.
     pub fn state(&self) -> &State {
         &self.state
     }

@@ -12,8 +12,16 @@ use crate::world::{Shape, Violation, World};
 
 /// Steps of a world.
 const STEPS: u64 = 45;
-/// Seeds that failed once.
-const REGRESSIONS: [u64; 0] = [];
+/// Seeds that failed once, with what they found then.
+const REGRESSIONS: [u64; 7] = [
+    0,   // a copied frame sealed its own rows, and the log was refused
+    1,   // totals did not add up at a seal in the middle of a request
+    11,  // large segments after the drain
+    15,  // a row older than a published watermark
+    17,  // a log that went on after a fatal error; a full disk at a rename was fatal
+    92,  // a trim was forgotten by the copy of its frame
+    118, // a batch whose commit failed was never committed
+];
 
 /// Lives through one world; returns the sum of its trace.
 pub(crate) fn live(world: &mut World) -> Result<u64, Violation> {
@@ -231,30 +239,4 @@ fn replay() {
         writeln!(text, "{line}").unwrap();
     }
     panic!("{text}seed {seed}: {outcome:?}");
-}
-
-#[test]
-fn survey() {
-    let Ok(count) = std::env::var("LAKEHOOK_SURVEY") else {
-        return;
-    };
-    let mut seen: std::collections::BTreeMap<String, (u64, u64)> = Default::default();
-    for seed in 0..count.parse::<u64>().unwrap() {
-        let outcome = std::panic::catch_unwind(|| live(&mut world_of(seed)));
-        let text = match outcome {
-            Ok(Ok(_)) => "fine".to_owned(),
-            Ok(Err(violation)) => violation
-                .chars()
-                .filter(|c| !c.is_ascii_digit())
-                .take(110)
-                .collect(),
-            Err(_) => "panic".to_owned(),
-        };
-        seen.entry(text).or_insert((0, seed)).0 += 1;
-    }
-    let mut all: Vec<_> = seen.into_iter().collect();
-    all.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-    for (text, (count, first)) in all {
-        println!("{count:5} first {first:5} {text}");
-    }
 }

@@ -75,7 +75,7 @@ impl Sent {
 }
 
 /// All requests so far.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Senders {
     pub(crate) sent: Vec<Sent>,
     next_id: u64,
@@ -126,6 +126,21 @@ impl Senders {
         sent.push_event(self.next_id, 0, chance);
         self.sent.push(sent);
         self.sent.len() - 1
+    }
+
+    /// The last request again, as after a lost answer.
+    pub(crate) fn send_again(&mut self, chance: &mut Chance, now: Micros) -> usize {
+        let last = self
+            .sent
+            .last()
+            .map_or(Vec::new(), |last| last.events.clone());
+        let again = self.send_one(chance, now);
+        self.sent[again].rows.clear();
+        self.sent[again].events.clear();
+        for (id, content) in last {
+            self.sent[again].push_event(id, content, chance);
+        }
+        again
     }
 
     fn fill(&mut self, sent: &mut Sent, chance: &mut Chance) {

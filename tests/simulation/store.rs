@@ -62,7 +62,6 @@ struct State {
     faults: StoreFaults,
     chance: Chance,
     replaced: Vec<String>,
-    requests: u64,
 }
 
 /// The store. Clones are the same store.
@@ -81,7 +80,6 @@ impl SimStore {
             faults: StoreFaults::default(),
             chance: Chance::new(seed),
             replaced: Vec::new(),
-            requests: 0,
         };
         Self {
             disk,
@@ -104,10 +102,6 @@ impl SimStore {
     /// Objects that a put replaced: never allowed, be the bytes the same or not.
     pub(crate) fn replaced(&self) -> Vec<String> {
         self.state().replaced.clone()
-    }
-
-    pub(crate) fn requests(&self) -> u64 {
-        self.state().requests
     }
 
     /// Puts an object behind the program's back.
@@ -148,7 +142,6 @@ impl State {
     }
 
     fn fault(&mut self, key: &str) -> Option<StoreFault> {
-        self.requests += 1;
         let is_probe = key.starts_with("_lakehook/");
         if !is_probe && !self.faults.script.is_empty() {
             return self.faults.script.remove(0);

@@ -292,6 +292,13 @@ impl World {
         request
     }
 
+    /// The events of the last request again.
+    pub(crate) fn resend_last(&mut self) {
+        let now = self.clock.now().wall;
+        let request = self.senders.send_again(&mut self.chance, now);
+        self.queue(request);
+    }
+
     /// Queues a request for the next turn.
     pub(crate) fn queue(&mut self, request: usize) {
         let append = Request::Append(Box::new(self.senders.sent[request].append()));
@@ -428,7 +435,8 @@ impl World {
 
     /// Tries to ship up to so many batches, in any order, and queues their commits.
     pub(crate) fn ship(&mut self, at_once: usize) -> Result<(), Violation> {
-        let Some(node) = &mut self.node else {
+        // After a fatal error the process ends; seals of the frame that failed are none.
+        let Some(node) = self.node.as_mut().filter(|node| !node.fatal) else {
             return Ok(());
         };
         let sealed: Vec<(u64, lakehook::wal::state::SealAt)> = {

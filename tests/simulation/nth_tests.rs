@@ -1,0 +1,159 @@
+//! The N-th operation fails, or is the last one before a crash, for N = 1, 2, 3 … until a whole life
+//! of a log goes through untouched.
+
+use std::io::ErrorKind;
+use std::time::Duration;
+
+use crate::disk::{Crash, Fault, Op};
+use crate::oracle;
+use crate::world::{Shape, Violation, World};
+
+fn fresh(seed: u64, directory: bool) -> World {
+    let mut shape = Shape::small(directory);
+    shape.settings.limits.max_age = Duration::from_secs(3);
+    World::new(seed, shape)
+}
+
+/// A short life with everything in it: starts, a roll, seals, objects, commits, trims, a clean end.
+fn live(world: &mut World) -> Result<(), Violation> {
+    world.restart(Crash::Kill)?;
+    for turn in 0..9 {
+        for _ in 0..3 {
+            world.submit();
+        }
+        world.turn()?;
+        if turn % 3 == 2 {
+            world.flush();
+            world.turn()?;
+            world.ship(usize::MAX)?;
+            world.turn()?;
+        }
+        world.clock.advance(Duration::from_secs(2));
+        if world.is_down() {
+            return Ok(());
+        }
+    }
+    world.ship(usize::MAX)?;
+    world.turn()?;
+    world.close();
+    Ok(())
+}
+
+/// With everything working again, what was acknowledged is there after a start.
+fn recover(world: &mut World, crash: Crash) -> Result<(), Violation> {
+    world.calm();
+    world.restart(crash)?;
+    world.drain()?;
+    oracle::check(world)
+}
+
+fn crash_everywhere(directory: bool, crash: Crash) {
+    for at in 1.. {
+        let mut world = fresh(at, directory);
+        world.faults_on = true;
+        world.disk.faults(|faults| faults.crash_at = Some(at));
+        let outcome = live_until_crash(&mut world).and_then(|untouched| {
+            recover(&mut world, crash)?;
+            Ok(untouched)
+        });
+        match outcome {
+            Ok(false) => {}
+            Ok(true) => return assert!(at > 100, "the life is too short: {at}"),
+            Err(violation) => panic!("{crash:?} at operation {at}: {violation}"),
+        }
+    }
+}
+
+/// Whether there was no crash.
+fn live_until_crash(world: &mut World) -> Result<bool, Violation> {
+    if world.open().is_err() {
+        return Ok(false);
+    }
+    live_on(world)?;
+    Ok(!world.disk.has_crashed())
+}
+
+fn live_on(world: &mut World) -> Result<(), Violation> {
+    for _ in 0..6 {
+        for _ in 0..3 {
+            world.submit();
+        }
+        world.turn()?;
+        world.flush();
+        world.turn()?;
+        world.ship(usize::MAX)?;
+        world.turn()?;
+        world.clock.advance(Duration::from_secs(2));
+        if world.is_down() {
+            return Ok(());
+        }
+    }
+    world.close();
+    Ok(())
+}
+
+#[test]
+fn a_power_cut_at_every_operation_with_a_directory() {
+    crash_everywhere(true, Crash::Power);
+}
+
+#[test]
+fn a_power_cut_at_every_operation_with_a_store() {
+    crash_everywhere(false, Crash::Power);
+}
+
+#[test]
+fn a_kill_at_every_operation() {
+    crash_everywhere(true, Crash::Kill);
+    crash_everywhere(false, Crash::Kill);
+}
+
+fn fail_everywhere(directory: bool, kind: ErrorKind, forever: bool) {
+    for op in Op::ALL {
+        for after in 0.. {
+            let mut world = fresh(after, directory);
+            world.faults_on = true;
+            let fault = Fault {
+                op: Some(op),
+                on: "",
+                after,
+                kind,
+                forever,
+            };
+            world.disk.faults(|faults| faults.planned.push(fault));
+            let lived = live(&mut world);
+            let untouched = world.disk.count(op) <= after;
+            let crash = [Crash::Kill, Crash::Power][usize::from(after % 2 == 0)];
+            if let Err(violation) = lived.and_then(|()| recover(&mut world, crash)) {
+                panic!("{op:?} {after} fails with {kind}, forever: {forever}: {violation}");
+            }
+            if untouched {
+                break;
+            }
+        }
+    }
+}
+
+#[test]
+fn every_operation_fails_once() {
+    fail_everywhere(true, ErrorKind::Other, false);
+    fail_everywhere(false, ErrorKind::Other, false);
+}
+
+#[test]
+fn every_operation_fails_for_good() {
+    fail_everywhere(true, ErrorKind::Other, true);
+    fail_everywhere(false, ErrorKind::Other, true);
+}
+
+#[test]
+fn every_operation_finds_the_disk_full_once() {
+    fail_everywhere(true, ErrorKind::StorageFull, false);
+    fail_everywhere(false, ErrorKind::StorageFull, false);
+}
+
+#[test]
+fn every_operation_finds_the_disk_full_for_good() {
+    fail_everywhere(true, ErrorKind::StorageFull, true);
+    fail_everywhere(false, ErrorKind::StorageFull, true);
+}
