@@ -192,7 +192,7 @@ fn a_full_disk_answers_503_and_recovers() {
     assert_eq!(wait_for_503(&setup).status, 503);
     // Somebody else takes what is left: now the disk is really full.
     let hog = std::fs::File::create(volume.path().join("hog")).unwrap();
-    while std::io::Write::write_all(&mut &hog, &[1; 65536]).is_ok() {}
+    while std::io::Write::write_all(&mut &hog, &[1; 8192]).is_ok() {}
     std::thread::sleep(Duration::from_secs(2));
     drop(hog);
     std::fs::remove_file(volume.path().join("hog")).unwrap();

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::Place;
+use crate::batch::{Place, Places, Sums};
 
 fn seal() -> Seal {
     let mut places = Places::default();

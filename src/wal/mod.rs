@@ -5,17 +5,18 @@
 //! the log; nothing is removed before the log says so durably. Knows no JSON, no HTTP and no lake: rows
 //! are bytes, keys and partitions are given to it.
 //!
-//! In the order of reading: [`layout`] (bytes), [`entry`] (what a frame holds), [`frame`] and
-//! [`segment`] (building and writing), [`read`] (what counts), [`state`] (what it means), [`dedup`] and
-//! [`ids`], [`writer`] with [`space`] (the one owner), `copy` and [`recover`] (from files to a writer), [`rows`] (reading a
-//! batch back), [`log`] (the
-//! thread, and the handle that everybody else holds), [`inspect`] (looking in from outside).
+//! In the order of reading: [`layout`] (bytes), [`facts`] and [`entry`] (what a frame holds), [`frame`]
+//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] (what it means), [`dedup`]
+//! and [`ids`], [`writer`] with `append`, `sealing` and [`space`] (the one owner), [`replay`], `copy` and
+//! [`recover`] (from files to a writer), [`rows`] (reading a batch back), [`log`] (the thread, and the
+//! handle that everybody else holds), [`inspect`] (looking in from outside).
 //!
 //! What came before: other logs recycle files, keep positions in a side file, retry a failed sync, or
 //! skip what they cannot read. Each of these has lost somebody's data. The price paid here is a copy of
 //! the last frame at each start, and 4 KiB at least for each frame.
 
 pub mod layout;
+pub mod facts;
 pub mod entry;
 pub mod frame;
 pub mod segment;
@@ -25,10 +26,13 @@ pub mod dedup;
 pub mod ids;
 pub mod request;
 pub mod writer;
+mod append;
+mod sealing;
 pub mod space;
 pub mod helper;
 pub mod node;
 mod copy;
+pub mod replay;
 pub mod recover;
 pub mod rows;
 pub mod log;

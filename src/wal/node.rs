@@ -151,6 +151,7 @@ mod tests {
     }
 
     #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test damages a file")]
     fn a_node_with_another_digit_is_refused() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join(FILE);

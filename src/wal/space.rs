@@ -9,7 +9,7 @@ use super::entry::{Checkpoint, Entry};
 use super::helper::{Done, Task};
 use super::ids;
 use super::layout::{FIRST_FRAME, SegmentHeader, ids_path, next_block, segment_path};
-use super::recover::{ReplayRange, replay};
+use super::replay::{ReplayRange, replay};
 use super::request::WriteError;
 use super::segment::{Segment, Spare};
 use super::state::State;

@@ -9,35 +9,26 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dedup::{Dedup, Known};
+use super::dedup::Dedup;
 use super::entry::{Counts, Entry};
-use super::frame::{FrameBuilder, ROW_OVERHEAD, Section, row_bytes};
+use super::frame::{FrameBuilder, Section};
 use super::helper::Helper;
 use super::ids::SegmentIds;
-use super::layout::{BLOCK, FRAME_HEADER, FrameHeader, MAX_FRAME};
-use super::request::{Append, AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
+use super::layout::{FRAME_HEADER, FrameHeader, MAX_FRAME};
+use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
 use super::segment::{Segment, Spare};
 use super::space::is_out_of_space;
 use super::state::{SealAt, State};
-use crate::batch::{Place, SealReason};
+use crate::batch::SealReason;
 use crate::clock::{Clock, Micros, Now};
 use crate::files::Files;
 use crate::ids::{Ids, NodeId};
-use crate::record::{Identity, Lsn, Origin, RowKind, Rows};
+use crate::record::{Identity, Lsn};
 
 /// A frame takes no further request once it has so many bytes.
 const GROUP_BYTES: usize = 4 << 20;
 /// Room for the entries that may go into any frame: void note, trim, counts.
 pub(super) const SLACK: usize = 1024;
-/// Most that a quarantine row of a conflicting event adds to twice the event.
-const CONFLICT_OVERHEAD: usize = 640;
-/// The quarantine's partition is at most so long.
-const CONFLICT_PARTITION: usize = 128;
-/// Most that a section takes besides its partition and its rows.
-const SECTION_OVERHEAD: usize = 40;
-/// Most that a place takes in a seal.
-const MAX_PLACE: usize = 40;
-
 /// A spare for the next segment.
 pub(super) enum NextSpare<F: Files> {
     /// Not asked for.
@@ -52,7 +43,7 @@ pub(super) enum NextSpare<F: Files> {
 
 /// Room for something in the current frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Room {
+pub(super) enum Room {
     Yes,
     NextFrame,
     Never,
@@ -98,18 +89,18 @@ pub struct Writer<F: Files> {
 /// The frame under construction, and what must be undone or done once it failed or is durable.
 pub(super) struct Building {
     pub(super) frame: FrameBuilder,
-    sections: Vec<Section>,
+    pub(super) sections: Vec<Section>,
     /// Most that the sections will take.
-    pending_bytes: usize,
-    counts: Counts,
-    inserted: Vec<Identity>,
-    sealed: Vec<(u64, SealAt)>,
-    reasons: Vec<SealReason>,
+    pub(super) pending_bytes: usize,
+    pub(super) counts: Counts,
+    pub(super) inserted: Vec<Identity>,
+    pub(super) sealed: Vec<(u64, SealAt)>,
+    pub(super) reasons: Vec<SealReason>,
     /// The latest that a seal in this frame publishes.
-    watermark: Micros,
+    pub(super) watermark: Micros,
     /// When the request was received whose rows are being added.
-    appending: Micros,
-    scratch: Vec<u8>,
+    pub(super) appending: Micros,
+    pub(super) scratch: Vec<u8>,
     pub(super) trimmed: bool,
 }
 
@@ -355,238 +346,13 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
-        let slots: Vec<usize> = {
-            let partitions = append.rows.partitions.iter();
-            partitions
-                .map(|partition| self.state.batches.slot(partition))
-                .collect()
-        };
-        let mut appended = Appended::default();
-        // A row may seal the batch before it; the rows after it are not in that seal.
-        self.building.appending = append.origin.received_at;
-        self.building.counts.received += append.dropped;
-        self.building.counts.dropped += append.dropped;
-        for (row, bytes) in append.rows.iter() {
-            let slot = slots[row.partition as usize];
-            let received_at = append.origin.received_at;
-            match row.kind {
-                RowKind::Record(identity) => {
-                    match self.dedup.insert(identity) {
-                        Known::New => {
-                            self.building.inserted.push(identity);
-                            self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
-                            appended.accepted += 1;
-                        }
-                        Known::Duplicate => {
-                            self.building.counts.duplicate += 1;
-                            appended.duplicates += 1;
-                        }
-                        Known::Conflict => {
-                            self.push_conflict(&append.origin, bytes, now)?;
-                            appended.conflicts += 1;
-                            appended.quarantined += 1;
-                        }
-                    }
-                    // Only now: a row may seal the batch before it, and the seal's totals add up.
-                    self.building.counts.received += 1;
-                }
-                RowKind::Quarantined => {
-                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
-                    self.building.counts.received += 1;
-                    appended.quarantined += 1;
-                }
-                RowKind::Refused => {
-                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
-                }
-            }
-        }
-        self.building.appending = Micros(i64::MAX);
-        Ok(appended)
-    }
-
-    fn push_conflict(&mut self, origin: &Origin, row: &[u8], now: Now) -> Result<(), WriteError> {
-        let partition = (self.settings.conflict_partition)(origin);
-        let slot = self.state.batches.slot(&partition);
-        let mut scratch = std::mem::take(&mut self.building.scratch);
-        scratch.clear();
-        let lsn_at = (self.settings.conflict_row)(origin, row, &mut scratch);
-        let received_at = origin.received_at;
-        let pushed = self.push_row(
-            slot,
-            RowKind::Quarantined,
-            lsn_at,
-            &scratch,
-            received_at,
-            now,
-        );
-        self.building.scratch = scratch;
-        pushed
-    }
-
-    /// Adds a row to its partition's section, and seals the batch first if the row is one too many.
-    fn push_row(
-        &mut self,
-        slot: usize,
-        kind: RowKind,
-        lsn_at: u32,
-        row: &[u8],
-        received_at: Micros,
-        now: Now,
-    ) -> Result<(), WriteError> {
-        if self.building.sections.len() <= slot {
-            self.building
-                .sections
-                .resize_with(slot + 1, Section::default);
-        }
-        let pending = self.building.sections[slot].sums;
-        if let Some(reason) = self.state.batches.overflows(slot, &pending, row_bytes(row)) {
-            self.flush_sections(now);
-            self.seal(slot, reason, now)?;
-        }
-        if self.building.sections[slot].sums.count == 0 {
-            let partition = &self.state.batches.get(slot).partition;
-            self.building.pending_bytes += partition.len() + SECTION_OVERHEAD;
-        }
-        self.building.sections[slot].push(kind, lsn_at, row, received_at);
-        self.building.pending_bytes += row.len() + ROW_OVERHEAD;
-        Ok(())
-    }
-
-    /// Turns the sections into entries, which gives their rows LSNs, and the counts beside them: so
-    /// the totals are right wherever a seal stands.
-    fn flush_sections(&mut self, now: Now) {
-        let building = &mut self.building;
-        for (slot, section) in building.sections.iter_mut().enumerate() {
-            if section.sums.count == 0 {
-                continue;
-            }
-            let partition = self.state.batches.get(slot).partition.clone();
-            let at = building.frame.put_section(&partition, section);
-            let place = Place {
-                segment: self.segment.header().number,
-                block: self.segment.end().offset / BLOCK,
-                at,
-                bytes: section.payload_bytes(),
-                rows: section.sums.count,
-                first_lsn: self.state.next_lsn,
-            };
-            let (sums, counts) = (&section.sums, &section.counts);
-            self.state
-                .add_rows(slot, &place, sums, counts, section.received, now.mono);
-            section.clear();
-        }
-        building.pending_bytes = 0;
-        if building.counts != Counts::default() {
-            building.frame.put(&Entry::Counts(building.counts));
-            self.state.add_counts(&building.counts);
-            building.counts = Counts::default();
-        }
-    }
-
-    fn seal(&mut self, slot: usize, reason: SealReason, now: Now) -> Result<(), WriteError> {
-        self.flush_sections(now);
-        let mut seal = self.state.seal_of(slot, self.building.appending);
-        let settings = &self.settings;
-        seal.nonce = self.ids.next_u128()?;
-        seal.key =
-            (settings.object_key)(&seal.partition, self.node, seal.first_lsn, &settings.format);
-        seal.format.clone_from(&settings.format);
-        seal.lake.clone_from(&settings.lake);
-        let at = SealAt {
-            segment: self.segment.header().number,
-            block: self.segment.end().offset / BLOCK,
-        };
-        self.state.add_seal(&seal, at)?;
-        self.building.watermark = self.building.watermark.max(seal.as_of.watermark);
-        self.building.sealed.push((seal.number, at));
-        self.building.reasons.push(reason);
-        self.building.frame.put(&Entry::Seal(Box::new(seal)));
-        self.closed = false;
-        Ok(())
-    }
-
-    fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
-        for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
-            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
-                break;
-            }
-            self.seal(slot, reason, now)?;
-        }
-        Ok(())
-    }
-
-    /// When the log fills up, the batches that keep its oldest segment are sealed before their time.
-    fn seal_for_room(&mut self, now: Now) -> Result<(), WriteError> {
-        let filling = self.used_bytes() + 2 * self.settings.segment_bytes > self.settings.max_bytes;
-        let waiting = self.state.sealed.len() >= self.settings.limits.max_waiting_seals;
-        let Some(oldest) = self.state.oldest_uncommitted() else {
-            return Ok(());
-        };
-        if !filling || waiting || oldest == self.segment.header().number {
-            return Ok(());
-        }
-        for slot in self.state.batches.reaching_back_to(oldest) {
-            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
-                break;
-            }
-            self.seal(slot, SealReason::Room, now)?;
-        }
-        Ok(())
-    }
-
-    fn seal_cost(&self, slot: usize) -> usize {
-        let batch = self.state.batches.get(slot);
-        let texts = 3 * batch.partition.len() + self.settings.lake.len();
-        SLACK + texts + batch.places.as_bytes().len()
-    }
-
-    /// An upper bound of what a request adds to a frame.
-    fn cost_of(&self, append: &Append) -> usize {
-        let Rows {
-            rows,
-            bytes,
-            partitions,
-        } = &append.rows;
-        let records = rows
-            .iter()
-            .any(|row| matches!(row.kind, RowKind::Record(_)));
-        // Any record may turn out to conflict with a known one, and is then kept escaped.
-        let row_bytes = if records {
-            2 * bytes.len() + rows.len() * CONFLICT_OVERHEAD
-        } else {
-            bytes.len() + rows.len() * ROW_OVERHEAD
-        };
-        let longest = partitions.iter().map(String::len).max().unwrap_or(0);
-        let longest = longest.max(CONFLICT_PARTITION);
-        let seals = self.seals_within(rows.len(), row_bytes, partitions.len() + 1);
-        let seal_bytes = SLACK + 3 * longest + self.settings.lake.len();
-        // Each seal ends all sections, and each section is a place in a seal.
-        let sections = rows.len().min((partitions.len() + 1) * (seals + 1));
-        let section_bytes = longest + SECTION_OVERHEAD + MAX_PLACE;
-        let open_places: usize = partitions
-            .iter()
-            .map(|partition| self.state.batches.place_bytes(partition))
-            .sum();
-        SLACK
-            .saturating_add(row_bytes)
-            .saturating_add(open_places)
-            .saturating_add(seals.saturating_mul(seal_bytes))
-            .saturating_add(sections.saturating_mul(section_bytes))
-    }
-
-    /// Most seals that so many rows can cause: two batches in a row have more than `max_bytes`
-    /// between them, and the first row of each partition may close what was open before.
-    fn seals_within(&self, rows: usize, bytes: usize, partitions: usize) -> usize {
-        let limits = self.state.batches.limits();
-        let by_records = rows as u64 / limits.max_records.max(1);
-        let by_bytes = 2 * bytes as u64 / limits.max_bytes.max(1);
-        let seals = usize::try_from(by_records + by_bytes).unwrap_or(rows);
-        (seals + partitions).min(rows)
-    }
-
     /// Finds room for so many bytes, in a new segment if need be.
-    fn room_for(&mut self, cost: usize, internal: bool, now: Now) -> Result<Room, WriteError> {
+    pub(super) fn room_for(
+        &mut self,
+        cost: usize,
+        internal: bool,
+        now: Now,
+    ) -> Result<Room, WriteError> {
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
         let reserve = if internal { 0 } else { self.reserve() };
         let fits = !self.segment_failed

@@ -1,0 +1,262 @@
+//! What entries say: totals, seals, commits, checkpoints, and how each is coded.
+
+use crate::batch::{Places, Sums, put_varint, take_varint};
+use crate::clock::Micros;
+use crate::record::Lsn;
+
+/// Running totals of a log. Of what was answered 2xx,
+/// `received = stored + dropped + duplicate + quarantined`; every LSN is one of `stored`,
+/// `quarantined`, `refused`, or void.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Events in requests that were accepted.
+    pub received: u64,
+    /// New records.
+    pub stored: u64,
+    /// Valid events that a rule dropped.
+    pub dropped: u64,
+    /// Events that were known already.
+    pub duplicate: u64,
+    /// Events of accepted requests that went to the quarantine.
+    pub quarantined: u64,
+    /// Copies of refused requests; not part of `received`.
+    pub refused: u64,
+}
+
+/// LSNs and what their hashes add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LsnSet {
+    /// How many.
+    pub count: u64,
+    /// Sum of their hashes modulo 2^128.
+    pub hash: u128,
+}
+
+/// The state of the log at the moment of a seal; goes into the object's metadata for the audit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AsOf {
+    /// The highest LSN so far, and the hash sum of all LSNs up to it.
+    pub lsn: Lsn,
+    /// Sum of the hashes of the LSNs 1 to `lsn` modulo 2^128.
+    pub lsn_hash: u128,
+    /// Rows that no seal up to this one covers.
+    pub open: LsnSet,
+    /// LSNs that no row will ever have.
+    pub void: LsnSet,
+    /// Running totals.
+    pub totals: Totals,
+    /// Everything that this node acknowledged with an earlier `received_at` is in a seal up to this
+    /// one.
+    pub watermark: Micros,
+}
+
+/// The durable decision that a batch is closed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seal {
+    /// From 1, without gaps.
+    pub number: u64,
+    /// Random; in the object's metadata it tells ours from another's.
+    pub nonce: u128,
+    /// The partition key.
+    pub partition: String,
+    /// The object's key, relative to the lake.
+    pub key: String,
+    /// The object's format.
+    pub format: String,
+    /// Identity of the lake that it goes to.
+    pub lake: String,
+    /// LSN of its first row.
+    pub first_lsn: Lsn,
+    /// LSN of its last row.
+    pub last_lsn: Lsn,
+    /// What its rows add up to.
+    pub sums: Sums,
+    /// Where they are.
+    pub places: Places,
+    /// The state of the log.
+    pub as_of: AsOf,
+}
+
+/// The durable note that a batch's object is in the lake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// Number of the seal.
+    pub seal: u64,
+    /// Size of the object in bytes.
+    pub bytes: u64,
+    /// CRC-32C of the object.
+    pub crc: u32,
+}
+
+/// All that recovery needs besides unshipped rows; begins each segment, and precedes each trim.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checkpoint {
+    /// LSN of the next row.
+    pub next_lsn: Lsn,
+    /// Sum of the hashes of all LSNs before it.
+    pub lsn_hash: u128,
+    /// Number of the last seal.
+    pub last_seal: u64,
+    /// Running totals.
+    pub totals: Totals,
+    /// LSNs that no row will ever have.
+    pub void: LsnSet,
+    /// Oldest segment that is needed; those below may be gone.
+    pub oldest_segment: u64,
+    /// Oldest id file in force; those below may be gone.
+    pub oldest_ids: u64,
+    /// The newest `received_at` in the log.
+    pub newest_received: Micros,
+}
+
+/// Counts of answered requests, since the counts before.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events.
+    pub received: u64,
+    /// Taken by a drop rule.
+    pub dropped: u64,
+    /// Known already.
+    pub duplicate: u64,
+}
+
+impl Totals {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_all(out, &[self.received, self.stored, self.dropped]);
+        put_all(out, &[self.duplicate, self.quarantined, self.refused]);
+    }
+
+    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            received: take_varint(c)?,
+            stored: take_varint(c)?,
+            dropped: take_varint(c)?,
+            duplicate: take_varint(c)?,
+            quarantined: take_varint(c)?,
+            refused: take_varint(c)?,
+        })
+    }
+}
+
+impl LsnSet {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.count);
+        out.extend_from_slice(&self.hash.to_le_bytes());
+    }
+
+    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            count: take_varint(c)?,
+            hash: u128::from_le_bytes(take_array(c)?),
+        })
+    }
+}
+
+impl Checkpoint {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.next_lsn.0);
+        out.extend_from_slice(&self.lsn_hash.to_le_bytes());
+        put_varint(out, self.last_seal);
+        self.totals.put(out);
+        self.void.put(out);
+        put_all(out, &[self.oldest_segment, self.oldest_ids]);
+        out.extend_from_slice(&self.newest_received.0.to_le_bytes());
+    }
+
+    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            next_lsn: Lsn(take_varint(c)?),
+            lsn_hash: u128::from_le_bytes(take_array(c)?),
+            last_seal: take_varint(c)?,
+            totals: Totals::take(c)?,
+            void: LsnSet::take(c)?,
+            oldest_segment: take_varint(c)?,
+            oldest_ids: take_varint(c)?,
+            newest_received: Micros(i64::from_le_bytes(take_array(c)?)),
+        })
+    }
+}
+
+impl Seal {
+    pub(super) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.number);
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        for text in [&self.partition, &self.key, &self.format, &self.lake] {
+            put_bytes(out, text.as_bytes());
+        }
+        put_all(
+            out,
+            &[
+                self.first_lsn.0,
+                self.last_lsn.0,
+                self.sums.count,
+                self.sums.bytes,
+            ],
+        );
+        out.extend_from_slice(&self.sums.row_hash.to_le_bytes());
+        out.extend_from_slice(&self.sums.lsn_hash.to_le_bytes());
+        put_bytes(out, self.places.as_bytes());
+        put_varint(out, self.as_of.lsn.0);
+        out.extend_from_slice(&self.as_of.lsn_hash.to_le_bytes());
+        self.as_of.open.put(out);
+        self.as_of.void.put(out);
+        self.as_of.totals.put(out);
+        out.extend_from_slice(&self.as_of.watermark.0.to_le_bytes());
+    }
+
+    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            number: take_varint(c)?,
+            nonce: u128::from_le_bytes(take_array(c)?),
+            partition: take_text(c)?.to_owned(),
+            key: take_text(c)?.to_owned(),
+            format: take_text(c)?.to_owned(),
+            lake: take_text(c)?.to_owned(),
+            first_lsn: Lsn(take_varint(c)?),
+            last_lsn: Lsn(take_varint(c)?),
+            sums: Sums {
+                count: take_varint(c)?,
+                bytes: take_varint(c)?,
+                row_hash: u128::from_le_bytes(take_array(c)?),
+                lsn_hash: u128::from_le_bytes(take_array(c)?),
+            },
+            places: Places::from_bytes(take_bytes(c)?.to_vec()),
+            as_of: AsOf {
+                lsn: Lsn(take_varint(c)?),
+                lsn_hash: u128::from_le_bytes(take_array(c)?),
+                open: LsnSet::take(c)?,
+                void: LsnSet::take(c)?,
+                totals: Totals::take(c)?,
+                watermark: Micros(i64::from_le_bytes(take_array(c)?)),
+            },
+        })
+    }
+}
+
+pub(super) fn put_all(out: &mut Vec<u8>, values: &[u64]) {
+    for value in values {
+        put_varint(out, *value);
+    }
+}
+
+pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let length = usize::try_from(take_varint(rest)?).ok()?;
+    let (bytes, after) = rest.split_at_checked(length)?;
+    *rest = after;
+    Some(bytes)
+}
+
+pub(super) fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+    std::str::from_utf8(take_bytes(rest)?).ok()
+}
+
+pub(super) fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+    let (array, after) = rest.split_first_chunk::<N>()?;
+    *rest = after;
+    Some(*array)
+}

@@ -1,0 +1,74 @@
+//! Sealing: when the writer closes a batch, and what the seal says.
+
+use super::entry::Entry;
+use super::layout::BLOCK;
+use super::request::WriteError;
+use super::state::SealAt;
+use super::writer::{Room, SLACK, Writer};
+use crate::batch::SealReason;
+use crate::clock::Now;
+use crate::files::Files;
+
+impl<F: Files> Writer<F> {
+    pub(super) fn seal(
+        &mut self,
+        slot: usize,
+        reason: SealReason,
+        now: Now,
+    ) -> Result<(), WriteError> {
+        self.flush_sections(now);
+        let mut seal = self.state.seal_of(slot, self.building.appending);
+        let settings = &self.settings;
+        seal.nonce = self.ids.next_u128()?;
+        seal.key =
+            (settings.object_key)(&seal.partition, self.node, seal.first_lsn, &settings.format);
+        seal.format.clone_from(&settings.format);
+        seal.lake.clone_from(&settings.lake);
+        let at = SealAt {
+            segment: self.segment.header().number,
+            block: self.segment.end().offset / BLOCK,
+        };
+        self.state.add_seal(&seal, at)?;
+        self.building.watermark = self.building.watermark.max(seal.as_of.watermark);
+        self.building.sealed.push((seal.number, at));
+        self.building.reasons.push(reason);
+        self.building.frame.put(&Entry::Seal(Box::new(seal)));
+        self.closed = false;
+        Ok(())
+    }
+
+    pub(super) fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
+        for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
+            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+                break;
+            }
+            self.seal(slot, reason, now)?;
+        }
+        Ok(())
+    }
+
+    /// When the log fills up, the batches that keep its oldest segment are sealed before their time.
+    pub(super) fn seal_for_room(&mut self, now: Now) -> Result<(), WriteError> {
+        let filling = self.used_bytes() + 2 * self.settings.segment_bytes > self.settings.max_bytes;
+        let waiting = self.state.sealed.len() >= self.settings.limits.max_waiting_seals;
+        let Some(oldest) = self.state.oldest_uncommitted() else {
+            return Ok(());
+        };
+        if !filling || waiting || oldest == self.segment.header().number {
+            return Ok(());
+        }
+        for slot in self.state.batches.reaching_back_to(oldest) {
+            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+                break;
+            }
+            self.seal(slot, SealReason::Room, now)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn seal_cost(&self, slot: usize) -> usize {
+        let batch = self.state.batches.get(slot);
+        let texts = 3 * batch.partition.len() + self.settings.lake.len();
+        SLACK + texts + batch.places.as_bytes().len()
+    }
+}
