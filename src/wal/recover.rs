@@ -118,7 +118,7 @@ pub fn open<F: Files>(
         active_ids: SegmentIds::default(),
     };
     let tail = opening.read()?;
-    let segment = opening.start_segment(tail)?;
+    let segment = opening.start_segment(&tail)?;
     opening.remove_below(opening.state.oldest_segment, opening.state.oldest_ids)?;
     opening.recovered.uncommitted_rows = opening.state.uncommitted_rows();
     let helper = helper(opening.files.clone(), dir).map_err(io)?;
@@ -386,14 +386,14 @@ impl<F: Files> Opening<F> {
     }
 
     /// Makes the segment that goes on, with a checkpoint and the copy of the last frame, durable.
-    fn start_segment(&mut self, tail: Tail) -> Result<Segment<F>, OpenError> {
+    fn start_segment(&mut self, tail: &Tail) -> Result<Segment<F>, OpenError> {
         let now = self.clock.now();
         let number = tail.number + 1;
         let last_lsn = tail.last.as_ref().map(|last| last.header.first_lsn);
         let mut frame = FrameBuilder::new(last_lsn.unwrap_or(self.state.next_lsn));
         frame.put(&Entry::Checkpoint(self.state.checkpoint()));
         if let Some(last) = &tail.last {
-            self.copy_last(&tail, last, &mut frame, now.mono)?;
+            self.copy_last(tail, last, &mut frame, now.mono)?;
         }
         let bytes = next_block(FIRST_FRAME + frame.len() as u64 + SLACK as u64)
             .max(self.settings.first_segment_bytes);
