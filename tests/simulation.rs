@@ -30,10 +30,16 @@
 mod chance;
 #[path = "simulation/disk.rs"]
 mod disk;
+#[path = "simulation/disk_state.rs"]
+mod disk_state;
+#[path = "simulation/disk_files.rs"]
+mod disk_files;
 #[path = "simulation/store.rs"]
 mod store;
 #[path = "simulation/senders.rs"]
 mod senders;
+#[path = "simulation/shape.rs"]
+mod shape;
 #[path = "simulation/world.rs"]
 mod world;
 #[path = "simulation/oracle.rs"]

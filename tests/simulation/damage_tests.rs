@@ -11,8 +11,9 @@ use crate::chance::mix;
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
 use crate::senders::Outcome;
+use crate::shape::Shape;
 use crate::store::SimStore;
-use crate::world::{Shape, WAL, World};
+use crate::world::{WAL, World};
 
 /// A log of some segments, nothing of it in the lake.
 fn grown(seed: u64, closed: bool) -> World {

@@ -8,8 +8,9 @@ use lakehook::wal::layout::segment_path;
 
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
+use crate::shape::Shape;
 use crate::store::{Conditions, SimStore, StoreFault, Stored};
-use crate::world::{LAKE, Shape, WAL, World};
+use crate::world::{LAKE, WAL, World};
 
 /// A node with one sealed batch.
 fn sealed(seed: u64, directory: bool) -> World {

@@ -9,7 +9,8 @@ use lakehook::wal::request::AppendError;
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
 use crate::senders::{Outcome, Sent};
-use crate::world::{Shape, WAL, World};
+use crate::shape::Shape;
+use crate::world::{WAL, World};
 
 /// A node that is up, with those many records to a batch.
 fn node(seed: u64, max_records: u64) -> World {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
-use crate::world::{Shape, Violation, World};
+use crate::shape::Shape;
+use crate::world::{Violation, World};
 
 fn fresh(seed: u64, directory: bool) -> World {
     let mut shape = Shape::small(directory);

@@ -232,10 +232,10 @@ fn check_audit(world: &World, objects: &[Seen]) -> Result<(), Violation> {
         "{} objects of {last} seals",
         objects.len()
     );
-    let lost = world.committed.keys().find(|seal| **seal > last);
+    let unknown = world.committed.keys().find(|seal| **seal > last);
     ensure!(
-        lost.is_none(),
-        "seal {lost:?} was committed and is not in the lake"
+        unknown.is_none(),
+        "seal {unknown:?} was committed and is not in the lake"
     );
     Ok(())
 }
@@ -345,7 +345,7 @@ fn check_request(
             "a row of {name} is in the lake {} times",
             places.len()
         );
-        let is_there = places.first().is_some();
+        let is_there = !places.is_empty();
         let right = places
             .first()
             .is_none_or(|partition| *partition == row.partition);

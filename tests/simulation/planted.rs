@@ -3,8 +3,9 @@
 use crate::chance::{Chance, mix};
 use crate::disk::Lies;
 use crate::seeds::live;
+use crate::shape::{Planted, Shape};
 use crate::store::Conditions;
-use crate::world::{Planted, Shape, World};
+use crate::world::World;
 
 /// Each bug must be found within so many seeds.
 const SEEDS: u64 = 60;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::chance::{Chance, mix};
 use crate::disk::Crash;
 use crate::oracle;
-use crate::world::{Shape, Violation, World};
+use crate::shape::Shape;
+use crate::world::{Violation, World};
 
 /// Steps of a world.
 const STEPS: u64 = 45;

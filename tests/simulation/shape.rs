@@ -1,0 +1,78 @@
+//! What stays the same over the life of a simulated world: its settings, its lake, its bug.
+
+use std::time::Duration;
+
+use lakehook::batch::Limits;
+use lakehook::wal::request::Settings;
+
+use crate::chance::Chance;
+use crate::senders::{conflict_partition, conflict_row, object_key};
+use crate::world::LAKE;
+
+/// A bug that is put in between the parts, to see whether it is noticed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Planted {
+    #[default]
+    Nothing,
+    /// Requests are acknowledged whatever the writer answers.
+    EarlyAnswer,
+    /// A batch is committed before it is put.
+    EarlyCommit,
+}
+
+/// What stays the same over the life of a world.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    pub(crate) settings: Settings,
+    pub(crate) directory: bool,
+    pub(crate) planted: Planted,
+}
+
+impl Shape {
+    /// A small log, so that everything happens often.
+    pub(crate) fn small(directory: bool) -> Self {
+        let lake = if directory {
+            format!("dir:{LAKE}")
+        } else {
+            "s3://bucket".to_owned()
+        };
+        let settings = Settings {
+            segment_bytes: 64 << 10,
+            first_segment_bytes: 16 << 10,
+            max_bytes: 4 << 20,
+            dedup_window: 8000,
+            max_ids: 100_000,
+            limits: Limits {
+                max_bytes: 8 << 10,
+                max_records: 20,
+                max_age: Duration::from_secs(30),
+                max_waiting_seals: 16,
+            },
+            lake,
+            format: "ndjson".to_owned(),
+            object_key,
+            conflict_row,
+            conflict_partition,
+        };
+        Self {
+            settings,
+            directory,
+            planted: Planted::Nothing,
+        }
+    }
+
+    /// Drawn at random.
+    pub(crate) fn drawn(chance: &mut Chance) -> Self {
+        let mut shape = Self::small(chance.percent(50));
+        let settings = &mut shape.settings;
+        settings.segment_bytes = [64 << 10, 64 << 10, 128 << 10, 256 << 10][chance.index(4)];
+        settings.first_segment_bytes = [8 << 10, 32 << 10, 64 << 10][chance.index(3)];
+        settings.max_bytes = [settings.segment_bytes * 6, 4 << 20][chance.index(2)];
+        settings.limits.max_bytes = [2 << 10, 8 << 10, 40 << 10][chance.index(3)];
+        settings.limits.max_records = [3, 20, 1000][chance.index(3)];
+        settings.limits.max_age = Duration::from_secs([3, 30][chance.index(2)]);
+        settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
+        settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
+        shape
+    }
+}
