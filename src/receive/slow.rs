@@ -196,8 +196,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         self.stream.is_write_vectored()
     }
 
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let timed = self.get_mut();
+        timed.follow();
+        if timed.waiting == Waiting::Request {
+            // hyper waits for the next request with a read that it began before the answer, and will
+            // not ask again: the time of an idle connection begins when the answer is flushed.
+            let _begins = timed.poll_deadline(cx);
+        }
+        Pin::new(&mut timed.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

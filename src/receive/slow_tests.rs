@@ -6,7 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use super::*;
 
 const SHORT: Duration = Duration::from_millis(60);
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn timed(header: Duration, idle: Duration) -> (Timed<DuplexStream>, DuplexStream, Arc<Progress>) {
     let (ours, theirs) = duplex(1 << 20);
@@ -60,7 +60,7 @@ async fn what_a_refused_sender_still_sends_is_read() {
     progress.begin().answered(true);
     let sending = tokio::spawn(async move {
         for _ in 0..20 {
-            client.write_all(&[0; 256 << 10]).await.unwrap();
+            client.write_all(&vec![0; 256 << 10]).await.unwrap();
         }
     });
     timed.shutdown().await.unwrap();
