@@ -49,9 +49,9 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
         }
         Err(errors) => {
             all_right = false;
-            errors
-                .iter()
-                .for_each(|error| out::line(format_args!("problem  {error}")));
+            for error in errors {
+                out::line(format_args!("problem  {error}"));
+            }
         }
     }
     all_right &= check_log(loaded);

@@ -47,12 +47,12 @@ fn parse_duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Runs the demo; exit code 1 unless its summary adds up.
-pub fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
+pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let dir = std::path::absolute(&args.dir)?;
     start_afresh(&dir)?;
     let runtime = super::runtime()?;
-    let code = runtime.block_on(demo(&args, &dir));
+    let code = runtime.block_on(demo(args, &dir));
     runtime.shutdown_background();
     code
 }

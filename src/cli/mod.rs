@@ -121,8 +121,8 @@ impl Cli {
         let explicit = self.config;
         let load = || load(explicit.as_deref());
         match self.command {
-            Command::Serve => serve::run(load()?),
-            Command::Demo(args) => demo::run(args),
+            Command::Serve => serve::run(&load()?),
+            Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
             Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),

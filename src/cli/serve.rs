@@ -13,14 +13,14 @@ use crate::serve::{ServeError, Service};
 use crate::telemetry;
 
 /// Runs the service.
-pub fn run(loaded: Loaded) -> Result<ExitCode, Failure> {
+pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     telemetry::start(config.log.level.into(), config.log.format);
     for warning in &loaded.warnings {
         tracing::warn!(warning, "configuration");
     }
     let runtime = super::runtime()?;
-    let code = runtime.block_on(serve(&loaded))?;
+    let code = runtime.block_on(serve(loaded))?;
     // A connection that hangs must not hold up the end.
     runtime.shutdown_background();
     Ok(code)
