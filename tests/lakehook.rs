@@ -5,5 +5,6 @@ mod support_checks;
 
 mod arrival;
 mod crashes;
+mod http;
 mod outages;
 mod stopping;
