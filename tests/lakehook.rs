@@ -7,4 +7,5 @@ mod arrival;
 mod crashes;
 mod http;
 mod outages;
+mod readable;
 mod stopping;
