@@ -4,6 +4,7 @@ mod support;
 mod support_checks;
 
 mod arrival;
+mod commands;
 mod crashes;
 mod http;
 mod outages;
