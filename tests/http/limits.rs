@@ -143,6 +143,39 @@ fn too_many_and_too_large_events_are_refused() {
 "#);
 }
 
+/// Bodies that don't end take up what memory there is; the next is told so at once, and has its turn
+/// when they are gone.
+#[test]
+fn bodies_in_flight_share_a_bounded_memory() {
+    let setup = setup("[server]\nmemory = \"16 MiB\"\n");
+    let program = setup.start();
+    let head = format!("{HEAD}content-length: {}\r\n\r\n", 8 << 20);
+    let open_end = || {
+        let mut connection = connect(&setup);
+        connection.send_raw(head.as_bytes()).unwrap();
+        connection.send_raw(&vec![b' '; (8 << 20) - 1]).unwrap();
+        connection
+    };
+    let bodies = [open_end(), open_end()];
+    std::thread::sleep(Duration::from_millis(500));
+    insta::assert_snapshot!(problem(&post(&setup, body(&[click(1)]))), @r#"
+503
+retry-after: 5
+connection: close
+{"type":"urn:lakehook:problem:busy","title":"Not available now","status":503,"detail":"too many requests are in flight"}
+"#);
+    assert!(program.peak_rss_bytes() < 256 << 20);
+    drop(bodies);
+    let start = Instant::now();
+    while post(&setup, body(&[click(1)])).status != 200 {
+        assert!(
+            start.elapsed() < Duration::from_secs(5),
+            "the memory did not come back"
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn a_slow_body_times_out() {
     let setup = setup("[server]\nbody_timeout = \"1s\"\n");
