@@ -3,18 +3,20 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::disallowed_methods,
-    clippy::too_many_lines,
-    reason = "tests may fail, read files and live in real time; the help of all commands is long"
+    reason = "tests may fail, read files and live in real time"
 )]
 
-use std::path::{Path, PathBuf};
+mod help;
+mod log;
+mod demo;
+
+use std::path::Path;
 use std::process::Output;
 use std::time::Duration;
 
 use crate::arrival::STOP_LIMIT;
-use crate::http::{body, click, event, post, unavailable::damage};
+use crate::http::{body, click, post};
 use crate::support::duckdb::{Lake, Reading};
-use crate::support::http;
 use crate::support::process::{Setup, free_address};
 use crate::support::s3::S3Server;
 
@@ -32,139 +34,6 @@ fn stderr(output: &Output) -> String {
 fn said(output: &Output) -> String {
     let code = output.status.code().unwrap();
     format!("{}{}exit code {code}", stdout(output), stderr(output))
-}
-
-#[test]
-fn help_is_there_for_the_program_and_each_command() {
-    let setup = Setup::new(DIRECTORY);
-    let help = |command: &[&str]| said(&setup.run(&[command, &["--help"]].concat()));
-    insta::assert_snapshot!(help(&[]), @r#"
-Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake exactly once
-
-Usage: lakehook [OPTIONS] <COMMAND>
-
-Commands:
-  serve     Run the service: webhook, batches, lake
-  demo      See it work, with no set-up: a sample sender, the service and a local lake in one
-            process
-  upstream  Run only the sample system that the demo uses
-  check     Validate configuration and schemas, reach the lake, and say what is wrong
-  wal       Look into a write-ahead log; changes nothing
-  health    Ask a running service whether it is ready
-  help      Print this message or the help of the given subcommand(s)
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-  -h, --help           Print help
-  -V, --version        Print version
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["serve"]), @r#"
-Run the service: webhook, batches, lake
-
-Usage: lakehook serve [OPTIONS]
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-  -h, --help           Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["demo"]), @r#"
-See it work, with no set-up: a sample sender, the service and a local lake in one process
-
-Usage: lakehook demo [OPTIONS]
-
-Options:
-  -c, --config <FILE>    The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                         there]
-      --duration <TIME>  End by itself after this time, such as 30s
-      --dir <DIR>        Where the lake and the log go; what an earlier demo left there is removed
-                         [default: ./lakehook-demo]
-      --rate <N>         Events a second, about [default: 100]
-  -h, --help             Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["upstream"]), @r#"
-Run only the sample system that the demo uses
-
-Usage: lakehook upstream [OPTIONS]
-
-Options:
-  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
-                          is there]
-      --listen <ADDRESS>  Where to listen [default: 127.0.0.1:9090]
-      --webhook <URL>     Push events to this webhook, such as http://127.0.0.1:4000/webhook/events
-      --rate <N>          Events a second, instead of 1-10 every 2-5 seconds
-      --seed <SEED>       Users and content are the same for the same seed [default: 1]
-  -h, --help              Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["check"]), @r#"
-Validate configuration and schemas, reach the lake, and say what is wrong
-
-Usage: lakehook check [OPTIONS]
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-      --schema         Only print the JSON Schema of an event, as this configuration accepts it
-  -h, --help           Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["wal"]), @r#"
-Look into a write-ahead log; changes nothing
-
-Usage: lakehook wal [OPTIONS] <COMMAND>
-
-Commands:
-  info    What the log holds
-  verify  Read everything and check it; exit code 1 if anything is wrong
-  help    Print this message or the help of the given subcommand(s)
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-  -h, --help           Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["wal", "info"]), @r#"
-What the log holds
-
-Usage: lakehook wal info [OPTIONS]
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
-  -h, --help           Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["wal", "verify"]), @r#"
-Read everything and check it; exit code 1 if anything is wrong
-
-Usage: lakehook wal verify [OPTIONS]
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
-  -h, --help           Print help
-exit code 0
-"#);
-    insta::assert_snapshot!(help(&["health"]), @r#"
-Ask a running service whether it is ready
-
-Usage: lakehook health [OPTIONS]
-
-Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-      --url <URL>      The service [default: `server.listen` of the configuration]
-  -h, --help           Print help
-exit code 0
-"#);
 }
 
 #[test]
@@ -337,102 +206,6 @@ fn the_schema_of_the_default_configuration_is_the_published_one() {
     assert!(stdout(&setup.run(&["check", "--schema"])).contains("\"knock\""));
 }
 
-/// A log with rows that are not in the lake; the lake is away.
-fn used_log() -> Setup {
-    let endpoint = format!("http://{}", free_address());
-    let setup = Setup::new(&format!(
-        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{endpoint}\"\n[wal]\nmax_bytes = \"64 MiB\"\n"
-    ));
-    let program = setup.start();
-    for number in 0..3 {
-        let marked = event(
-            number,
-            "click",
-            &format!("{{\"mark\":\"number {number}\"}}"),
-        );
-        assert_eq!(
-            post(&setup, body(&[marked, event(9, "signup", "{}")])).status,
-            200
-        );
-    }
-    assert_eq!(post(&setup, "oops").status, 400);
-    program.kill();
-    setup
-}
-
-fn segments(setup: &Setup) -> Vec<(PathBuf, Vec<u8>)> {
-    let entries = std::fs::read_dir(setup.directory().join("data/wal")).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    let mut found: Vec<_> = paths
-        .filter(|path| path.extension().is_some_and(|end| end == "wal"))
-        .map(|path| (path.clone(), std::fs::read(path).unwrap()))
-        .collect();
-    found.sort();
-    found
-}
-
-#[test]
-fn a_used_log_tells_what_it_holds() {
-    let setup = used_log();
-    let info = setup.run(&["wal", "info"]);
-    let text = stdout(&info);
-    assert_eq!(info.status.code(), Some(0), "{}", said(&info));
-    let received = "received 6 = stored 3 + dropped 3 + duplicate 0 + quarantined 0; copies of refused requests 1";
-    assert!(text.contains(received), "{text}");
-    assert!(text.contains("4 rows not yet in the lake"), "{text}");
-    let verify = setup.run(&["wal", "verify", "--dir", "data/wal"]);
-    assert!(
-        stdout(&verify).ends_with("no damage found\n"),
-        "{}",
-        said(&verify)
-    );
-    assert!(stdout(&verify).contains("4 rows"), "{}", said(&verify));
-    assert_eq!(verify.status.code(), Some(0));
-    let nothing = setup.run(&["wal", "verify", "--dir", "nowhere"]);
-    assert_eq!(nothing.status.code(), Some(1), "{}", said(&nothing));
-    assert!(stderr(&nothing).contains("nowhere"), "{}", said(&nothing));
-}
-
-#[test]
-fn damage_is_named_and_nothing_is_deleted() {
-    let setup = used_log();
-    let path = damage(&setup, "number 1").display().to_string();
-    let before = segments(&setup);
-    let verify = setup.run(&["wal", "verify"]);
-    let serve = setup.run(&["serve"]);
-    let check = setup.run(&["check"]);
-    let name = path.rsplit('/').next().unwrap();
-    for output in [&verify, &serve, &check] {
-        let text = said(output);
-        assert_eq!(output.status.code(), Some(1), "{text}");
-        for word in [name, "byte ", "LSN"] {
-            assert!(text.contains(word), "no {word}: {text}");
-        }
-    }
-    assert!(segments(&setup) == before);
-}
-
-#[test]
-fn a_torn_tail_is_told_and_does_not_matter() {
-    let setup = used_log();
-    // The last frame, as a crash in the middle of its write may leave it.
-    damage(&setup, "oops");
-    let verify = setup.run(&["wal", "verify"]);
-    assert_eq!(verify.status.code(), Some(0), "{}", said(&verify));
-    assert!(
-        stdout(&verify).contains("a write that nobody was told of"),
-        "{}",
-        said(&verify)
-    );
-    let program = setup.start();
-    assert!(setup.stderr().contains("torn tail"), "{}", setup.stderr());
-    assert_eq!(
-        http::get(setup.address(), "/health").unwrap().json()["buffer_size"],
-        3
-    );
-    program.kill();
-}
-
 #[test]
 fn health_asks_a_running_service() {
     let setup = Setup::new(DIRECTORY);
@@ -479,78 +252,4 @@ fn a_second_signal_leaves_the_rest_to_the_log() {
     assert!(setup.start().stop(STOP_LIMIT).success());
     let count = Lake::s3("s3://lake", &server.endpoint()).count(Reading::Typed);
     assert_eq!((count.rows, count.distinct_event_ids), (2, 2));
-}
-
-/// The number on the line of the summary that begins with this name.
-fn figure(summary: &str, name: &str) -> u64 {
-    let line = summary
-        .lines()
-        .rfind(|line| line.trim_start().starts_with(name))
-        .unwrap();
-    let rest = line.trim_start().strip_prefix(name).unwrap();
-    rest.split_whitespace().next().unwrap().parse().unwrap()
-}
-
-#[test]
-fn the_demo_adds_up_and_starts_afresh() {
-    let setup = Setup::new(DIRECTORY);
-    let demo = |time: &str| setup.run(&["demo", "--duration", time]);
-    let first = demo("8s");
-    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
-    let count = add_up(&setup, &stdout(&first));
-    let second = demo("2s");
-    assert_eq!(second.status.code(), Some(0), "{}", said(&second));
-    assert!(add_up(&setup, &stdout(&second)) < count);
-}
-
-/// The summary in itself, and against what DuckDB counts.
-fn add_up(setup: &Setup, summary: &str) -> u64 {
-    let figure = |name: &str| figure(summary, name);
-    let classes = [
-        "accepted",
-        "dropped",
-        "duplicates",
-        "quarantined",
-        "refused  ",
-        "unanswered",
-    ];
-    let sum: u64 = classes.into_iter().map(figure).sum();
-    assert_eq!(figure("events sent"), sum, "{summary}");
-    assert!(
-        figure("accepted") > 50 && figure("dropped") > 0,
-        "{summary}"
-    );
-    assert!(summary.contains("It adds up"), "{summary}");
-    let count =
-        Lake::directory(&setup.directory().join("lakehook-demo/lake")).count(Reading::Typed);
-    assert_eq!(figure("records in the lake"), count.rows, "{summary}");
-    assert_eq!(figure("in objects"), count.objects, "{summary}");
-    assert_eq!(
-        (count.rows, count.rows),
-        (count.distinct_event_ids, count.distinct_lsns)
-    );
-    let refused = count
-        .quarantine
-        .get("refused_request")
-        .copied()
-        .unwrap_or(0);
-    assert_eq!(figure("refused requests kept"), refused, "{summary}");
-    let kept_aside: u64 = count.quarantine.values().sum();
-    assert_eq!(figure("quarantined"), kept_aside - refused, "{summary}");
-    count.rows
-}
-
-#[test]
-fn the_demo_leaves_other_peoples_directories_alone() {
-    let setup = Setup::new(DIRECTORY);
-    let dir = setup.directory().join("mine");
-    std::fs::create_dir(&dir).unwrap();
-    std::fs::write(dir.join("thesis.txt"), "years of work").unwrap();
-    let output = setup.run(&["demo", "--duration", "1s", "--dir", "mine"]);
-    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
-    assert!(stderr(&output).contains("mine"), "{}", said(&output));
-    assert_eq!(
-        std::fs::read_to_string(dir.join("thesis.txt")).unwrap(),
-        "years of work"
-    );
 }
