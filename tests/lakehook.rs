@@ -12,7 +12,10 @@ mod support;
 mod support_checks;
 
 mod arrival;
+mod commands;
 mod crashes;
+mod http;
 mod outages;
 mod power_cuts;
+mod readable;
 mod stopping;

@@ -28,12 +28,11 @@ pub struct RequestId(pub Box<str>);
 pub async fn pass(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
     let before = app.clock.now().mono;
     let (id, value) = request_id(&app, request.headers());
-    let mut response = match unsound(&request) {
-        Some(detail) => Problem::bad_request(detail).into_response(),
-        None => {
-            request.extensions_mut().insert(id.clone());
-            next.run(request).await
-        }
+    let mut response = if let Some(detail) = unsound(&request) {
+        Problem::bad_request(detail).into_response()
+    } else {
+        request.extensions_mut().insert(id.clone());
+        next.run(request).await
     };
     response.headers_mut().insert(REQUEST_ID, value);
     let took = app.clock.now().mono.saturating_sub(before);

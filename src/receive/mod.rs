@@ -1,6 +1,7 @@
 //! Receiving: HTTP in, problems out.
 //!
-//! The order of what happens to a request: hyper's HTTP/1 with a header timeout → [`gate`] (Host,
+//! The order of what happens to a request: hyper's HTTP/1 on a stream with limits of time ([`slow`]) →
+//! [`gate`] (Host,
 //! framing, request id, metrics, panics) → limits per client and credentials ([`client`]) → media type
 //! and encodings → [`body`] (read, and inflated, under limits of size, time and memory) → the contract →
 //! the log → [`replies`], the one map from outcome to status.
@@ -8,6 +9,7 @@
 //! Knows nothing of batches, objects or the lake.
 
 pub mod server;
+pub mod slow;
 pub mod gate;
 pub mod router;
 pub mod client;

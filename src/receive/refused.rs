@@ -98,7 +98,7 @@ mod tests {
         clock.advance(Duration::from_secs(1));
         assert!(!allowance.take(101, clock.now()));
         assert!(allowance.take(100, clock.now()));
-        clock.advance(Duration::from_secs(3600));
+        clock.advance(Duration::from_hours(1));
         assert!(!allowance.take(6001, clock.now()));
         assert!(allowance.take(6000, clock.now()));
     }

@@ -60,15 +60,18 @@ impl IntoResponse for Success {
     }
 }
 
-/// A problem.
+/// A problem; small, since every step of a request may end in one.
+#[derive(Clone, Debug)]
+pub struct Problem(Box<Content>);
+
 #[derive(Clone, Debug, Serialize)]
-pub struct Problem {
+struct Content {
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
     status: u16,
     /// What happened, for people.
-    pub detail: String,
+    detail: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -79,7 +82,7 @@ pub struct Problem {
     supported: Vec<&'static str>,
     /// Breaches of the contract, each with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub errors: Vec<FieldError>,
+    errors: Vec<FieldError>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors_total: Option<usize>,
     #[serde(skip)]
@@ -98,7 +101,7 @@ impl Problem {
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self {
+        Self(Box::new(Content {
             kind: format!("urn:lakehook:problem:{kind}"),
             title,
             status: status.as_u16(),
@@ -112,7 +115,7 @@ impl Problem {
             retry_after: None,
             allow: None,
             close: false,
-        }
+        }))
     }
 
     /// 503, to be tried again.
@@ -123,7 +126,7 @@ impl Problem {
             "Not available now",
             detail,
         );
-        problem.retry_after = Some(RETRY_SOON);
+        problem.0.retry_after = Some(RETRY_SOON);
         problem
     }
 
@@ -143,7 +146,7 @@ impl Problem {
         let detail = "this client sends more requests than it may";
         let status = StatusCode::TOO_MANY_REQUESTS;
         let mut problem = Self::new(status, "too-many-requests", "Too many requests", detail);
-        problem.retry_after = Some(retry_after_seconds.max(1));
+        problem.0.retry_after = Some(retry_after_seconds.max(1));
         problem
     }
 
@@ -162,7 +165,7 @@ impl Problem {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let detail = format!("this path takes {allow}");
         let mut problem = Self::new(status, "method-not-allowed", "Method not allowed", detail);
-        problem.allow = Some(allow);
+        problem.0.allow = Some(allow);
         problem
     }
 
@@ -170,7 +173,7 @@ impl Problem {
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let status = StatusCode::BAD_REQUEST;
         let mut problem = Self::new(status, "bad-request", "Bad request", detail);
-        problem.close = true;
+        problem.0.close = true;
         problem
     }
 
@@ -178,7 +181,7 @@ impl Problem {
     pub fn too_large(kind: &str, detail: impl Into<String>, limit: usize) -> Self {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         let mut problem = Self::new(status, kind, "Too large", detail);
-        problem.limit = Some(limit);
+        problem.0.limit = Some(limit);
         problem
     }
 
@@ -186,7 +189,7 @@ impl Problem {
     pub fn unsupported(kind: &str, detail: &str, supported: &[&'static str]) -> Self {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         let mut problem = Self::new(status, kind, "Unsupported media type or encoding", detail);
-        problem.supported = supported.to_vec();
+        problem.0.supported = supported.to_vec();
         problem
     }
 
@@ -199,7 +202,7 @@ impl Problem {
 
     /// Its status.
     pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 }
 
@@ -214,7 +217,7 @@ impl From<Refusal> for Problem {
             } => {
                 let detail = format!("line {line}, column {column}: {detail}");
                 let mut problem = Self::new(bad, "not-json", "The body is not JSON", detail);
-                (problem.line, problem.column) = (Some(line), Some(column));
+                (problem.0.line, problem.0.column) = (Some(line), Some(column));
                 problem
             }
             Refusal::Invalid {
@@ -224,8 +227,8 @@ impl From<Refusal> for Problem {
                 let detail = "the body breaks the contract; nothing of it was stored as events";
                 let title = "Events break the contract";
                 let mut problem = Self::new(bad, "invalid-events", title, detail);
-                problem.errors = errors;
-                problem.errors_total = Some(errors_total);
+                problem.0.errors = errors;
+                problem.0.errors_total = Some(errors_total);
                 problem
             }
             Refusal::TooManyEvents { max_events } => {
@@ -249,13 +252,13 @@ impl From<BodyError> for Problem {
         match error {
             BodyError::TooLarge { max_bytes } => {
                 let mut problem = Self::too_large("body-too-large", detail, max_bytes);
-                problem.close = true;
+                problem.0.close = true;
                 problem
             }
             BodyError::Timeout { .. } => {
                 let status = StatusCode::REQUEST_TIMEOUT;
                 let mut problem = Self::new(status, "timeout", "The body came too slowly", detail);
-                problem.close = true;
+                problem.0.close = true;
                 problem
             }
             BodyError::Broken => Self::bad_request(detail),
@@ -265,7 +268,7 @@ impl From<BodyError> for Problem {
             }
             BodyError::NoMemory(_) => {
                 let mut problem = Self::unavailable("busy", detail);
-                problem.close = true;
+                problem.0.close = true;
                 problem
             }
         }
@@ -306,19 +309,19 @@ impl From<Unavailable> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let mut response = json(self.status(), "application/problem+json", &self);
+        let mut response = json(self.status(), "application/problem+json", &self.0);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.retry_after {
+        if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(allow) = self.allow {
+        if let Some(allow) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
-        if self.close {
+        if self.0.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -1,7 +1,10 @@
 //! The server: connections, their limits, and their end.
 //!
-//! HTTP/1 only, by hyper's own connection builder, since it has a header timeout: without one a few
-//! slow connections make a service unavailable. Every connection is a tracked task.
+//! HTTP/1 only, by hyper's own connection builder, on streams that bound slow heads and idle times
+//! ([`slow`]): without that a few slow connections make a service unavailable. Every connection is a
+//! tracked task.
+//!
+//! [`slow`]: super::slow
 
 use std::io;
 use std::net::SocketAddr;
@@ -10,8 +13,8 @@ use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -19,6 +22,7 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use super::gate::Peer;
+use super::slow::{Progress, Timed};
 
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -28,7 +32,7 @@ const MAX_HEAD: usize = 32 << 10;
 pub struct ConnectionLimits {
     /// At once; more wait in the system's queue.
     pub max_connections: usize,
-    /// For a request's head; also bounds how long an idle connection is kept, if that is longer.
+    /// For a request's head, from its first byte.
     pub header_timeout: Duration,
     /// For the next request on a connection.
     pub idle_timeout: Duration,
@@ -96,12 +100,15 @@ impl Accepting {
     async fn run(self) {
         let slots = Arc::new(Semaphore::new(self.limits.max_connections));
         loop {
-            let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
-                return;
+            let next = async {
+                let slot = Arc::clone(&slots).acquire_owned().await;
+                (slot, self.listener.accept().await)
             };
-            let accepted = tokio::select! {
-                accepted = self.listener.accept() => accepted,
+            let (slot, accepted) = tokio::select! {
+                biased;
                 () = self.stop.cancelled() => return,
+                (Ok(slot), accepted) = next => (slot, accepted),
+                else => return,
             };
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer, slot),
@@ -116,21 +123,27 @@ impl Accepting {
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         let _small_packets_wait = stream.set_nodelay(true);
-        let service = self
-            .router
-            .clone()
-            .map_request(move |mut request: hyper::Request<_>| {
-                request.extensions_mut().insert(Peer(peer));
-                request
-            });
-        // hyper counts the wait for the next request against the header timeout, so the longer of
-        // the two is given: an idle connection costs one slot, and slow heads are bounded all the same.
-        let head = self.limits.header_timeout.max(self.limits.idle_timeout);
+        let (progress, router) = (Arc::new(Progress::default()), self.router.clone());
+        let stream = Timed::new(
+            stream,
+            Arc::clone(&progress),
+            self.limits.header_timeout,
+            self.limits.idle_timeout,
+        );
+        let service = service_fn(move |mut request: hyper::Request<_>| {
+            request.extensions_mut().insert(Peer(peer));
+            let (turn, answer) = (progress.begin(), router.clone().oneshot(request));
+            async move {
+                let answer = answer.await;
+                let refused = answer.as_ref().is_ok_and(|a| !a.status().is_success());
+                turn.answered(refused);
+                answer
+            }
+        });
         let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(head)
+            .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+            .serve_connection(TokioIo::new(stream), service);
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             let _slot = slot;

@@ -69,18 +69,16 @@ fn authenticate(
     if !app.tokens.are_required() {
         return Ok(peer.map(Client::Address));
     }
-    match app.tokens.find(headers) {
-        Some(number) => Ok(Some(Client::Token(number))),
-        None => {
-            // Guessing is limited by address, or it would be free.
-            if let (Some(limit), Some(peer)) = (&app.rate_limit, peer) {
-                limit
-                    .check(Client::Address(peer))
-                    .map_err(Problem::too_many_requests)?;
-            }
-            Err(Problem::unauthorized())
-        }
+    if let Some(number) = app.tokens.find(headers) {
+        return Ok(Some(Client::Token(number)));
     }
+    // Guessing is limited by address, or it would be free.
+    if let (Some(limit), Some(peer)) = (&app.rate_limit, peer) {
+        limit
+            .check(Client::Address(peer))
+            .map_err(Problem::too_many_requests)?;
+    }
+    Err(Problem::unauthorized())
 }
 
 /// Media type and encoding, before the body is read.

@@ -1,0 +1,79 @@
+//! The limits of a connection's stream, over a pipe in memory and in real time.
+#![allow(clippy::unwrap_used, reason = "tests may fail")]
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+use super::*;
+
+const SHORT: Duration = Duration::from_millis(60);
+const LONG: Duration = Duration::from_mins(1);
+
+fn timed(header: Duration, idle: Duration) -> (Timed<DuplexStream>, DuplexStream, Arc<Progress>) {
+    let (ours, theirs) = duplex(1 << 20);
+    let progress = Arc::new(Progress::default());
+    let timed = Timed::new(ours, Arc::clone(&progress), header, idle);
+    (timed, theirs, progress)
+}
+
+#[tokio::test]
+async fn a_head_has_its_time_from_its_first_byte_on() {
+    let (mut timed, mut client, _progress) = timed(SHORT, LONG);
+    let start = Instant::now();
+    let trickle = tokio::spawn(async move {
+        tokio::time::sleep(SHORT * 2).await;
+        while client.write_all(b"G").await.is_ok() {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    });
+    let error = timed.read_to_end(&mut Vec::new()).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(start.elapsed() >= SHORT * 3, "{:?}", start.elapsed());
+    drop(timed);
+    trickle.await.unwrap();
+}
+
+#[tokio::test]
+async fn an_idle_connection_lives_longer_and_ends_in_peace() {
+    let (mut timed, _client, _progress) = timed(SHORT / 6, SHORT);
+    let start = Instant::now();
+    assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[tokio::test]
+async fn a_request_under_way_is_not_limited_and_the_next_has_all_its_time() {
+    let (mut timed, mut client, progress) = timed(SHORT, SHORT);
+    client.write_all(b"head").await.unwrap();
+    assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 4);
+    let turn = progress.begin();
+    let body = tokio::time::timeout(SHORT * 3, timed.read(&mut [0; 8])).await;
+    assert!(body.is_err(), "a request under way was cut off");
+    drop(turn);
+    let start = Instant::now();
+    assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
+    assert!(start.elapsed() >= SHORT);
+}
+
+#[tokio::test]
+async fn what_a_refused_sender_still_sends_is_read() {
+    let (mut timed, mut client, progress) = timed(LONG, LONG);
+    progress.begin().answered(true);
+    let sending = tokio::spawn(async move {
+        for _ in 0..20 {
+            client.write_all(&vec![0; 256 << 10]).await.unwrap();
+        }
+    });
+    timed.shutdown().await.unwrap();
+    sending.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_silent_sender_does_not_hold_up_the_end() {
+    let (mut timed, _client, progress) = timed(LONG, LONG);
+    let start = Instant::now();
+    timed.shutdown().await.unwrap();
+    assert!(start.elapsed() < LINGER_SILENCE);
+    progress.begin().answered(true);
+    timed.shutdown().await.unwrap();
+    assert!(start.elapsed() < LINGER);
+}

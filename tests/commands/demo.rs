@@ -1,0 +1,79 @@
+//! `lakehook demo`: its summary, in itself and against what DuckDB counts.
+
+use super::{DIRECTORY, said, stderr, stdout};
+use crate::support::duckdb::{Lake, Reading};
+use crate::support::process::Setup;
+
+/// The number on the line of the summary that begins with this name.
+fn figure(summary: &str, name: &str) -> u64 {
+    let line = summary
+        .lines()
+        .rfind(|line| line.trim_start().starts_with(name))
+        .unwrap();
+    let rest = line.trim_start().strip_prefix(name).unwrap();
+    rest.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_demo_adds_up_and_starts_afresh() {
+    let setup = Setup::new(DIRECTORY);
+    let demo = |time: &str| setup.run(&["demo", "--duration", time]);
+    let first = demo("8s");
+    assert_eq!(first.status.code(), Some(0), "{}", said(&first));
+    let count = add_up(&setup, &stdout(&first));
+    let second = demo("2s");
+    assert_eq!(second.status.code(), Some(0), "{}", said(&second));
+    assert!(add_up(&setup, &stdout(&second)) < count);
+}
+
+/// The summary in itself, and against what DuckDB counts.
+fn add_up(setup: &Setup, summary: &str) -> u64 {
+    let figure = |name: &str| figure(summary, name);
+    let classes = [
+        "accepted",
+        "dropped",
+        "duplicates",
+        "quarantined",
+        "refused  ",
+        "unanswered",
+    ];
+    let sum: u64 = classes.into_iter().map(figure).sum();
+    assert_eq!(figure("events sent"), sum, "{summary}");
+    assert!(
+        figure("accepted") > 50 && figure("dropped") > 0,
+        "{summary}"
+    );
+    assert!(summary.contains("It adds up"), "{summary}");
+    let count =
+        Lake::directory(&setup.directory().join("lakehook-demo/lake")).count(Reading::Typed);
+    assert_eq!(figure("records in the lake"), count.rows, "{summary}");
+    assert_eq!(figure("in objects"), count.objects, "{summary}");
+    assert_eq!(
+        (count.rows, count.rows),
+        (count.distinct_event_ids, count.distinct_lsns)
+    );
+    let refused = count
+        .quarantine
+        .get("refused_request")
+        .copied()
+        .unwrap_or(0);
+    assert_eq!(figure("refused requests kept"), refused, "{summary}");
+    let kept_aside: u64 = count.quarantine.values().sum();
+    assert_eq!(figure("quarantined"), kept_aside - refused, "{summary}");
+    count.rows
+}
+
+#[test]
+fn the_demo_leaves_other_peoples_directories_alone() {
+    let setup = Setup::new(DIRECTORY);
+    let dir = setup.directory().join("mine");
+    std::fs::create_dir(&dir).unwrap();
+    std::fs::write(dir.join("thesis.txt"), "years of work").unwrap();
+    let output = setup.run(&["demo", "--duration", "1s", "--dir", "mine"]);
+    assert_eq!(output.status.code(), Some(2), "{}", said(&output));
+    assert!(stderr(&output).contains("mine"), "{}", said(&output));
+    assert_eq!(
+        std::fs::read_to_string(dir.join("thesis.txt")).unwrap(),
+        "years of work"
+    );
+}

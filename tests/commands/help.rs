@@ -1,0 +1,139 @@
+//! `--help` of the program and of each command, word by word.
+
+#![allow(clippy::too_many_lines, reason = "there are many commands")]
+
+use super::{DIRECTORY, said};
+use crate::support::process::Setup;
+
+#[test]
+fn help_is_there_for_the_program_and_each_command() {
+    let setup = Setup::new(DIRECTORY);
+    let help = |command: &[&str]| said(&setup.run(&[command, &["--help"]].concat()));
+    insta::assert_snapshot!(help(&[]), @r#"
+Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake exactly once
+
+Usage: lakehook [OPTIONS] <COMMAND>
+
+Commands:
+  serve     Run the service: webhook, batches, lake
+  demo      See it work, with no set-up: a sample sender, the service and a local lake in one
+            process
+  upstream  Run only the sample system that the demo uses
+  check     Validate configuration and schemas, reach the lake, and say what is wrong
+  wal       Look into a write-ahead log; changes nothing
+  health    Ask a running service whether it is ready
+  help      Print this message or the help of the given subcommand(s)
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+  -h, --help           Print help
+  -V, --version        Print version
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["serve"]), @r#"
+Run the service: webhook, batches, lake
+
+Usage: lakehook serve [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["demo"]), @r#"
+See it work, with no set-up: a sample sender, the service and a local lake in one process
+
+Usage: lakehook demo [OPTIONS]
+
+Options:
+  -c, --config <FILE>    The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                         there]
+      --duration <TIME>  End by itself after this time, such as 30s
+      --dir <DIR>        Where the lake and the log go; what an earlier demo left there is removed
+                         [default: ./lakehook-demo]
+      --rate <N>         Events a second, about [default: 100]
+  -h, --help             Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["upstream"]), @r#"
+Run only the sample system that the demo uses
+
+Usage: lakehook upstream [OPTIONS]
+
+Options:
+  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                          is there]
+      --listen <ADDRESS>  Where to listen [default: 127.0.0.1:9090]
+      --webhook <URL>     Push events to this webhook, such as http://127.0.0.1:4000/webhook/events
+      --rate <N>          Events a second, instead of 1-10 every 2-5 seconds
+      --seed <SEED>       Users and content are the same for the same seed [default: 1]
+  -h, --help              Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["check"]), @r#"
+Validate configuration and schemas, reach the lake, and say what is wrong
+
+Usage: lakehook check [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --schema         Only print the JSON Schema of an event, as this configuration accepts it
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal"]), @r#"
+Look into a write-ahead log; changes nothing
+
+Usage: lakehook wal [OPTIONS] <COMMAND>
+
+Commands:
+  info    What the log holds
+  verify  Read everything and check it; exit code 1 if anything is wrong
+  help    Print this message or the help of the given subcommand(s)
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal", "info"]), @r#"
+What the log holds
+
+Usage: lakehook wal info [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal", "verify"]), @r#"
+Read everything and check it; exit code 1 if anything is wrong
+
+Usage: lakehook wal verify [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["health"]), @r#"
+Ask a running service whether it is ready
+
+Usage: lakehook health [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --url <URL>      The service [default: `server.listen` of the configuration]
+  -h, --help           Print help
+exit code 0
+"#);
+}

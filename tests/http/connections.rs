@@ -1,0 +1,147 @@
+//! Slow, idle and many connections.
+
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use super::{PATH, body, click, connect, post, setup};
+use crate::support::http;
+
+#[test]
+fn a_slow_head_is_cut_off_in_time_and_an_idle_connection_lives() {
+    let setup = setup("[server]\nheader_timeout = \"1s\"\nidle_timeout = \"4s\"\n");
+    let _program = setup.start();
+    let mut idle = connect(&setup);
+    assert_eq!(
+        idle.request("GET", "/health", &[], b"").unwrap().status,
+        200
+    );
+    let start = Instant::now();
+    let mut slow = connect(&setup);
+    let trickle = b"GET /health HTTP/1.1\r\nhost: a-very-long-name-that-comes-letter-by-letter";
+    for byte in trickle {
+        if slow.send_raw(&[*byte]).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(slow.read_answer(false).is_err());
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    // Idle for longer than a head may take, and used again; then idle for too long.
+    std::thread::sleep(Duration::from_millis(2500).saturating_sub(start.elapsed()));
+    assert_eq!(
+        idle.request("GET", "/health", &[], b"").unwrap().status,
+        200
+    );
+    let start = Instant::now();
+    assert!(idle.read_answer(false).is_err());
+    let lived = start.elapsed();
+    assert!(
+        lived > Duration::from_secs(3) && lived < Duration::from_secs(8),
+        "{lived:?}"
+    );
+}
+
+#[test]
+fn a_thousand_slow_connections_do_not_keep_a_good_client_waiting() {
+    let setup = setup("");
+    let _program = setup.start();
+    let slow: Vec<_> = (0..1000)
+        .map(|_| {
+            let mut connection = connect(&setup);
+            connection
+                .send_raw(b"POST /webhook/events HTTP/1.1\r\nhost: slow\r\ncont")
+                .unwrap();
+            connection
+        })
+        .collect();
+    let start = Instant::now();
+    for number in 0..20 {
+        assert_eq!(post(&setup, body(&[click(number)])).status, 200);
+    }
+    assert!(
+        start.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        start.elapsed()
+    );
+    drop(slow);
+}
+
+#[test]
+fn when_all_connections_are_used_the_next_waits_for_its_turn() {
+    let setup = setup("[server]\nmax_connections = 2\nidle_timeout = \"2s\"\n");
+    let _program = setup.start();
+    // The connection that asked for readiness may not have ended yet.
+    std::thread::sleep(Duration::from_millis(200));
+    let mut first = connect(&setup);
+    let mut second = connect(&setup);
+    assert_eq!(
+        first.request("GET", "/health", &[], b"").unwrap().status,
+        200
+    );
+    assert_eq!(
+        second.request("GET", "/health", &[], b"").unwrap().status,
+        200
+    );
+    let start = Instant::now();
+    let mut third = connect(&setup);
+    assert_eq!(
+        third.request("GET", "/health", &[], b"").unwrap().status,
+        200
+    );
+    let waited = start.elapsed();
+    assert!(
+        waited > Duration::from_secs(1) && waited < Duration::from_secs(10),
+        "{waited:?}"
+    );
+}
+
+#[test]
+fn pipelined_requests_are_answered_in_order() {
+    let setup = setup("");
+    let _program = setup.start();
+    let mut connection = connect(&setup);
+    let mut all = String::new();
+    for number in 1..=3 {
+        let body = body(&(0..number).map(click).collect::<Vec<_>>());
+        let request = format!(
+            "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+             content-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        all.push_str(&request);
+    }
+    connection.send_raw(all.as_bytes()).unwrap();
+    for known in 0..3 {
+        let answer = connection.read_answer(false).unwrap().json();
+        assert_eq!(
+            (&answer["accepted"], &answer["duplicates"]),
+            (&1.into(), &known.into())
+        );
+    }
+}
+
+/// A sender that goes away in the middle costs nothing but its connection.
+#[test]
+fn half_a_request_leaves_nothing() {
+    let setup = setup("");
+    let _program = setup.start();
+    let whole = body(&[click(1)]);
+    let head = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        whole.len() + 1
+    );
+    let mut connection = connect(&setup);
+    connection.send_raw(head.as_bytes()).unwrap();
+    connection.send_raw(whole.as_bytes()).unwrap();
+    drop(connection);
+    drop(TcpStream::connect(setup.address()).unwrap());
+    assert_eq!(post(&setup, &whole).json()["accepted"], 1);
+    assert_eq!(
+        http::get(setup.address(), "/health").unwrap().json()["buffer_size"],
+        1
+    );
+}
