@@ -1,6 +1,7 @@
 //! Copies of refused requests: one quarantine row each, within a bound a minute, so that a sender that
 //! never looks at answers loses nothing, and nobody can fill the disk.
 
+use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -39,35 +40,43 @@ impl Allowance {
     }
 }
 
-/// The row that keeps a refused request.
-pub fn row_of(
-    stream: &str,
-    refusal: &Refusal,
-    body: &[u8],
-    origin: &Origin,
-    max_raw_bytes: usize,
-) -> Rows {
-    let syntax;
-    let (errors, errors_total): (&[FieldError], usize) = match refusal {
+/// What was wrong with a request that is answered 400 because of what it holds; `None` for another
+/// answer, of which nothing is kept.
+pub fn errors_of(refusal: &Refusal) -> Option<(Cow<'_, [FieldError]>, usize)> {
+    match refusal {
         Refusal::Invalid {
             errors,
             errors_total,
-        } => (errors, *errors_total),
+        } => Some((Cow::Borrowed(errors), *errors_total)),
         Refusal::Syntax {
             line,
             column,
             detail,
         } => {
             let detail = format!("line {line}, column {column}: {detail}");
-            syntax = [FieldError {
-                pointer: String::new(),
-                code: "not_json",
-                detail,
-            }];
-            (&syntax, 1)
+            Some((Cow::Owned(vec![of_the_body("not_json", detail)]), 1))
         }
-        Refusal::TooManyEvents { .. } | Refusal::EventTooLarge { .. } => (&[], 0),
-    };
+        Refusal::TooManyEvents { .. } | Refusal::EventTooLarge { .. } => None,
+    }
+}
+
+/// An error of the body as a whole.
+pub fn of_the_body(code: &'static str, detail: String) -> FieldError {
+    FieldError {
+        pointer: String::new(),
+        code,
+        detail,
+    }
+}
+
+/// The row that keeps a refused request.
+pub fn row_of(
+    stream: &str,
+    (errors, errors_total): (&[FieldError], usize),
+    body: &[u8],
+    origin: &Origin,
+    max_raw_bytes: usize,
+) -> Rows {
     let refused = Refused {
         reason: Reason::RefusedRequest,
         stream,

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
-use super::body::{ENCODINGS, Encoding, encoding_of, inflate, read};
+use super::body::{BodyError, ENCODINGS, Encoding, encoding_of, inflate, read};
 use super::budget::Share;
 use super::client::Client;
 use super::gate::{Peer, RequestId};
@@ -17,8 +17,8 @@ use super::refused;
 use super::replies::{Problem, Success};
 use super::router::{App, Core};
 use crate::clock::Micros;
-use crate::contract::{Checked, Refusal};
-use crate::quarantine::Reason;
+use crate::contract::Checked;
+use crate::quarantine::{FieldError, Reason};
 use crate::record::Origin;
 use crate::wal::request::{Append, Appended};
 
@@ -44,12 +44,6 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
     let core = ready_core(app)?;
     let mut share = app.budget.share();
     let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
-    let body = if encoding == Encoding::Identity {
-        raw
-    } else {
-        let max_bytes = app.settings.body.max_bytes;
-        tokio::task::block_in_place(|| inflate(raw, encoding, max_bytes, &mut share))?
-    };
     let request_id = parts.extensions.get::<RequestId>();
     let origin = Origin {
         received_at: received_at(app, core),
@@ -57,7 +51,26 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
         request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
         client: peer,
     };
-    store(app, core, body, origin, share).await
+    if encoding == Encoding::Identity {
+        return store(app, core, raw, origin, share).await;
+    }
+    let max_bytes = app.settings.body.max_bytes;
+    let inflated =
+        tokio::task::block_in_place(|| inflate(raw.clone(), encoding, max_bytes, &mut share));
+    match inflated {
+        Ok(body) => {
+            share.shrink(raw.len());
+            drop(raw);
+            store(app, core, body, origin, share).await
+        }
+        Err(error) => {
+            if matches!(error, BodyError::Inflate { .. }) {
+                let error = refused::of_the_body("bad_encoding", error.to_string());
+                keep(app, core, (&[error], 1), &raw, origin).await;
+            }
+            Err(error.into())
+        }
+    }
 }
 
 /// Who sends: 401 where credentials are needed and not given.
@@ -142,13 +155,15 @@ async fn store(
     let checked = match checked {
         Ok(checked) => checked,
         Err(refusal) => {
-            keep(app, core, &refusal, &body, origin).await;
+            if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
+                keep(app, core, (&errors, errors_total), &body, origin).await;
+            }
             return Err(refusal.into());
         }
     };
     share
         .grow(checked.rows.bytes.capacity())
-        .map_err(super::body::BodyError::from)?;
+        .map_err(BodyError::from)?;
     share.shrink(body.len());
     drop(body);
     let Checked {
@@ -209,19 +224,10 @@ fn count(app: &App, appended: &Appended, received: u32, dropped: &[(usize, u32)]
 
 /// Keeps a copy of a request that is answered 400, as far as the bound allows. The answer doesn't
 /// depend on it.
-async fn keep(app: &App, core: &Core, refusal: &Refusal, body: &[u8], origin: Origin) {
-    let is_400 = matches!(refusal, Refusal::Syntax { .. } | Refusal::Invalid { .. });
-    if !is_400 {
-        return;
-    }
+async fn keep(app: &App, core: &Core, errors: (&[FieldError], usize), body: &[u8], origin: Origin) {
     let stream = &core.contract.rules().feed;
-    let rows = refused::row_of(
-        stream,
-        refusal,
-        body,
-        &origin,
-        app.settings.max_refused_bytes,
-    );
+    let max_bytes = app.settings.max_refused_bytes;
+    let rows = refused::row_of(stream, errors, body, &origin, max_bytes);
     let bytes = rows.bytes.len() as u64;
     let allowed = app.refused_allowance.take(bytes, app.clock.now());
     let append = Append {

@@ -90,6 +90,29 @@ fn each_refused_request_is_one_row() {
 
 /// One that is inflated is kept as what it says, not as it was packed.
 #[test]
+fn a_body_that_cannot_be_decompressed_is_kept_as_it_came() {
+    let setup = setup("[batch]\nformat = \"ndjson.gz\"\n");
+    let program = setup.start();
+    let headers = [
+        ("content-type", "application/json"),
+        ("content-encoding", "gzip"),
+    ];
+    let sent = b"{\"events\":[]} is no gzip";
+    let answer = connect(&setup)
+        .request("POST", PATH, &headers, sent)
+        .unwrap();
+    assert_eq!(answer.status, 400);
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let rows = quarantine(&setup);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(
+        rows[0]["raw"].as_str().map(str::as_bytes),
+        Some(sent.as_slice())
+    );
+    assert_eq!(rows[0]["errors"][0]["code"], "bad_encoding");
+}
+
+#[test]
 fn other_refusals_keep_nothing() {
     let token = "the-token-of-this-test";
     let limits = format!(
