@@ -95,9 +95,4 @@ impl Arguments {
         }
         lakes
     }
-
-    /// How often the disk is asked to sync.
-    pub(crate) fn sync_rounds(&self) -> usize {
-        if self.is_quick { 200 } else { 1000 }
-    }
 }

@@ -10,10 +10,10 @@ use anyhow::Result;
 use super::children::DIRECTORY;
 
 const BLOCK: usize = 4096;
-/// The file that is written to, over and over.
-const BLOCKS: usize = 1024;
+/// How often the disk is asked each time; about a second on a slow one.
+const ROUNDS: usize = 200;
 
-/// The machine in words and figures.
+/// The machine in words.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     /// Model of the processor.
@@ -24,40 +24,31 @@ pub(crate) struct Machine {
     pub(crate) file_system: String,
     /// Its release.
     pub(crate) kernel: String,
-    /// Median of a 4 KiB write with fdatasync into a file that is there already.
-    pub(crate) sync_p50: Duration,
-    /// 99 of 100 take no longer.
-    pub(crate) sync_p99: Duration,
 }
 
-/// Looks at the machine, and syncs so many times.
-pub(crate) fn describe(sync_rounds: usize) -> Result<Machine> {
-    let syncs = sync_times(sync_rounds)?;
-    let at = |percent: usize| syncs[(syncs.len() - 1) * percent / 100];
+/// Looks at the machine.
+pub(crate) fn describe() -> Result<Machine> {
     Ok(Machine {
         processor: processor(),
         cores: std::thread::available_parallelism()?.get(),
         file_system: file_system(Path::new(DIRECTORY)),
         kernel: read("/proc/sys/kernel/osrelease"),
-        sync_p50: at(50),
-        sync_p99: at(99),
     })
 }
 
-/// Ascending; at least one.
-fn sync_times(rounds: usize) -> Result<Vec<Duration>> {
+/// How long a 4 KiB write with fdatasync takes, again and again, into a file that is there already.
+pub(crate) fn sync_times() -> Result<Vec<Duration>> {
     let directory = tempfile::TempDir::new_in(DIRECTORY)?;
     let file = File::create(directory.path().join("sync"))?;
-    file.write_all_at(&vec![1; BLOCK * BLOCKS], 0)?;
+    file.write_all_at(&vec![1; BLOCK * ROUNDS], 0)?;
     file.sync_all()?;
-    let mut times = Vec::with_capacity(rounds);
-    for round in 0..rounds.max(1) {
+    let mut times = Vec::with_capacity(ROUNDS);
+    for round in 0..ROUNDS {
         let start = Instant::now();
-        file.write_all_at(&[2; BLOCK], (round % BLOCKS * BLOCK) as u64)?;
+        file.write_all_at(&[2; BLOCK], (round * BLOCK) as u64)?;
         file.sync_data()?;
         times.push(start.elapsed());
     }
-    times.sort_unstable();
     Ok(times)
 }
 

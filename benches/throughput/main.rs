@@ -17,6 +17,7 @@
 mod arguments;
 mod children;
 mod device;
+mod durations;
 mod report;
 mod roles;
 mod sender;
@@ -31,12 +32,16 @@ use anyhow::{Context as _, Result};
 
 use arguments::Arguments;
 use children::{Helper, Lake, Service};
+use durations::Sorted;
 use report::{Report, Row};
 use sender::Load;
 use work::Work;
 
 /// Where the full run's table is kept.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PERFORMANCE.md");
+
+/// For what is left to be shipped when the load ends.
+const SHIPPING_LIMIT: Duration = Duration::from_mins(2);
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -58,7 +63,7 @@ fn main() -> Result<()> {
 }
 
 fn measure(runtime: &tokio::runtime::Runtime, arguments: &Arguments) -> Result<Report> {
-    let mut report = Report::new(device::describe(arguments.sync_rounds())?);
+    let mut report = Report::new(device::describe()?);
     let s3 = Helper::start("s3")?;
     for events_per_request in [1, 100] {
         if !arguments.wants(events_per_request) {
@@ -67,16 +72,16 @@ fn measure(runtime: &tokio::runtime::Runtime, arguments: &Arguments) -> Result<R
         let requests = arguments.requests(events_per_request);
         let work = Arc::new(Work::prepare(events_per_request, requests));
         for connections in arguments.connections() {
-            let bare = measure_bare(runtime, &work, connections)?;
             for (lake, format) in arguments.lakes() {
                 let endpoint = (lake == Lake::Bucket).then(|| s3.address());
                 let service = Service::start(format, endpoint)?;
+                let bare = measure_bare(runtime, &work, connections)?;
                 let row = measure_service(runtime, &service, &work, connections)?;
                 eprint_progress(&work, connections, lake, format);
                 report.rows.push(Row {
                     lake: lake.as_str(),
                     format,
-                    bare: bare.clone(),
+                    bare,
                     ..row
                 });
             }
@@ -97,9 +102,10 @@ fn measure_bare(
     connections: usize,
 ) -> Result<Figures> {
     let helper = Helper::start("bare")?;
-    let before = helper.cpu_time();
     let load = Load::new(helper.address(), connections, |_| roles::BARE_ANSWER);
-    let sent = runtime.block_on(load.send(work))?;
+    runtime.block_on(load.send(work, work.warm_up()))?;
+    let before = helper.cpu_time();
+    let sent = runtime.block_on(load.send(work, work.measured()))?;
     Ok(Figures {
         sent,
         cpu: helper.cpu_time().saturating_sub(before),
@@ -112,20 +118,24 @@ fn measure_service(
     work: &Arc<Work>,
     connections: usize,
 ) -> Result<Row> {
-    let before = service.cpu_time();
     let load = Load::new(service.address(), connections, |request| &request.answer);
-    let sent = runtime.block_on(load.send(work))?;
-    service.wait_until_shipped(Duration::from_mins(2))?;
+    runtime.block_on(load.send(work, work.warm_up()))?;
+    service.wait_until_shipped(SHIPPING_LIMIT)?;
+    let mut syncs = device::sync_times()?;
+    let before = service.cpu_time();
+    let sent = runtime.block_on(load.send(work, work.measured()))?;
+    service.wait_until_shipped(SHIPPING_LIMIT)?;
+    let cpu = service.cpu_time().saturating_sub(before);
+    // Before and after: a shared disk is not the same for long.
+    syncs.extend(device::sync_times()?);
     Ok(Row {
         work: work.name(),
         events: work.events(),
         connections,
         lake: "",
         format: "",
-        service: Figures {
-            sent,
-            cpu: service.cpu_time().saturating_sub(before),
-        },
+        service: Figures { sent, cpu },
+        syncs: Sorted::new(syncs),
         bare: Figures::default(),
         peak_rss_bytes: service.peak_rss_bytes(),
     })

@@ -14,11 +14,12 @@ use lakehook::clock::Clock;
 
 use super::Figures;
 use super::device::Machine;
+use super::durations::Sorted;
 
 /// Of W100, from the request to the object.
 const GOAL_EVENTS_PER_CPU_SECOND: f64 = 1_000_000.0;
 
-const COLUMNS: [&str; 15] = [
+const COLUMNS: [&str; 17] = [
     "work",
     "conn.",
     "lake",
@@ -29,6 +30,8 @@ const COLUMNS: [&str; 15] = [
     "events/CPU-s",
     "of goal",
     "CPU × bare",
+    "sync p50 ms",
+    "sync p99 ms",
     "p50 ms",
     "p50 ÷ sync",
     "p99 ms",
@@ -42,9 +45,11 @@ const LEGEND: &str = "\
 * **of disk limit**: requests per second, divided by connections ÷ median sync. Each connection has one
   request on its way and each answer waits for a sync, so more than this needs a faster disk.
 * **events/CPU-s**: events sent, divided by user and system time of the process from the first request
-  until every row is in the lake. **of goal**: of a million (for W100).
+  until every row is in the lake, after a warm-up. **of goal**: of a million (for W100).
 * **CPU × bare**: that time a request, divided by the bare handler's.
-* **p50 ÷ sync**: the median answer, divided by the median sync of 4 KiB.
+* **sync**: a 4 KiB write with fdatasync, two hundred times before the row and after it. **p50 ÷ sync**:
+  the median answer, divided by the median of those. A shared disk may change in between: then the
+  divisor, and the disk limit, say little.
 * The senders share the machine with the service; every answer is compared with the expected one.
 ";
 
@@ -58,6 +63,8 @@ pub(crate) struct Row {
     pub(crate) format: &'static str,
     pub(crate) service: Figures,
     pub(crate) bare: Figures,
+    /// Of 4 KiB each, before and after.
+    pub(crate) syncs: Sorted,
     pub(crate) peak_rss_bytes: u64,
 }
 
@@ -81,7 +88,7 @@ impl Report {
         push_line(&mut page, &COLUMNS.map(str::to_owned));
         push_line(&mut page, &COLUMNS.map(|_| "---".to_owned()));
         for row in &self.rows {
-            push_line(&mut page, &self.cells(row));
+            push_line(&mut page, &cells(row));
         }
         page.push('\n');
         page.push_str(LEGEND);
@@ -94,51 +101,49 @@ impl Report {
         let day = today.split('T').next().unwrap_or_default();
         format!(
             "# Performance\n\nPrinted by `cargo bench --bench throughput` (`make bench`) on {day}.\n\n\
-             {}, {} cores, {}, Linux {}. fdatasync of 4 KiB: p50 {} ms, p99 {} ms.\n\n",
-            machine.processor,
-            machine.cores,
-            machine.file_system,
-            machine.kernel,
-            millis(machine.sync_p50),
-            millis(machine.sync_p99),
+             {}, {} cores, {}, Linux {}.\n\n",
+            machine.processor, machine.cores, machine.file_system, machine.kernel,
         )
-    }
-
-    fn cells(&self, row: &Row) -> [String; COLUMNS.len()] {
-        let (service, bare) = (&row.service, &row.bare);
-        let rate = requests_per_second(service);
-        let sync = self.machine.sync_p50.as_secs_f64();
-        let disk_limit = row.connections as f64 / sync;
-        let per_cpu_second = row.events as f64 / service.cpu.as_secs_f64();
-        let is_w100 = row.events > service.sent.requests() as u64;
-        let of_goal = if is_w100 {
-            percent(per_cpu_second / GOAL_EVENTS_PER_CPU_SECOND)
-        } else {
-            "–".to_owned()
-        };
-        let p50 = service.sent.quantile(500);
-        [
-            row.work.clone(),
-            row.connections.to_string(),
-            row.lake.to_owned(),
-            row.format.to_owned(),
-            format!("{rate:.0}"),
-            percent(rate / requests_per_second(bare)),
-            percent(rate / disk_limit),
-            format!("{per_cpu_second:.0}"),
-            of_goal,
-            format!("{:.1}", service.cpu.as_secs_f64() / bare.cpu.as_secs_f64()),
-            millis(p50),
-            format!("{:.1}", p50.as_secs_f64() / sync),
-            millis(service.sent.quantile(990)),
-            millis(service.sent.quantile(999)),
-            (row.peak_rss_bytes >> 20).to_string(),
-        ]
     }
 }
 
+fn cells(row: &Row) -> [String; COLUMNS.len()] {
+    let (service, bare) = (&row.service, &row.bare);
+    let rate = requests_per_second(service);
+    let sync_p50 = row.syncs.quantile(500);
+    let sync = sync_p50.as_secs_f64();
+    let disk_limit = row.connections as f64 / sync;
+    let per_cpu_second = row.events as f64 / service.cpu.as_secs_f64();
+    let is_w100 = row.events > service.sent.latencies.len() as u64;
+    let of_goal = if is_w100 {
+        percent(per_cpu_second / GOAL_EVENTS_PER_CPU_SECOND)
+    } else {
+        "–".to_owned()
+    };
+    let p50 = service.sent.latencies.quantile(500);
+    [
+        row.work.clone(),
+        row.connections.to_string(),
+        row.lake.to_owned(),
+        row.format.to_owned(),
+        format!("{rate:.0}"),
+        percent(rate / requests_per_second(bare)),
+        percent(rate / disk_limit),
+        format!("{per_cpu_second:.0}"),
+        of_goal,
+        format!("{:.1}", service.cpu.as_secs_f64() / bare.cpu.as_secs_f64()),
+        millis(sync_p50),
+        millis(row.syncs.quantile(990)),
+        millis(p50),
+        format!("{:.1}", p50.as_secs_f64() / sync),
+        millis(service.sent.latencies.quantile(990)),
+        millis(service.sent.latencies.quantile(999)),
+        (row.peak_rss_bytes >> 20).to_string(),
+    ]
+}
+
 fn requests_per_second(figures: &Figures) -> f64 {
-    figures.sent.requests() as f64 / figures.sent.wall.as_secs_f64()
+    figures.sent.latencies.len() as f64 / figures.sent.wall.as_secs_f64()
 }
 
 fn percent(ratio: f64) -> String {

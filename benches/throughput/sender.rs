@@ -5,6 +5,7 @@
 //! bench.
 
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,6 +15,7 @@ use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::durations::Sorted;
 use super::work::{Request, Work};
 
 const LENGTH_HEADER: &[u8] = b"content-length: ";
@@ -31,22 +33,8 @@ pub(crate) struct Load {
 pub(crate) struct Sent {
     /// From the first request to the last answer.
     pub(crate) wall: Duration,
-    /// Of each request, ascending.
-    latencies: Vec<Duration>,
-}
-
-impl Sent {
-    /// The latency that `per_mille` of all requests did not exceed.
-    pub(crate) fn quantile(&self, per_mille: usize) -> Duration {
-        let last = self.latencies.len().saturating_sub(1);
-        let at = last * per_mille / 1000;
-        self.latencies.get(at).copied().unwrap_or_default()
-    }
-
-    /// How many requests were answered.
-    pub(crate) fn requests(&self) -> usize {
-        self.latencies.len()
-    }
+    /// Of each request.
+    pub(crate) latencies: Sorted,
 }
 
 impl Load {
@@ -63,26 +51,26 @@ impl Load {
         }
     }
 
-    /// Sends every request once.
-    pub(crate) async fn send(self, work: &Arc<Work>) -> Result<Sent> {
+    /// Sends each request of that part of the work once.
+    pub(crate) async fn send(self, work: &Arc<Work>, part: Range<usize>) -> Result<Sent> {
         let mut streams = Vec::with_capacity(self.connections);
         for _ in 0..self.connections {
             let stream = TcpStream::connect(self.address).await?;
             stream.set_nodelay(true)?;
             streams.push(stream);
         }
-        let next = Arc::new(AtomicUsize::new(0));
+        let next = Arc::new(AtomicUsize::new(part.start));
         let start = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for stream in streams {
-            tasks.spawn(self.converse(stream, Arc::clone(work), Arc::clone(&next)));
+            tasks.spawn(self.converse(stream, Arc::clone(work), Arc::clone(&next), part.end));
         }
-        let mut latencies = Vec::with_capacity(work.requests.len());
+        let mut latencies = Vec::with_capacity(part.len());
         while let Some(ended) = tasks.join_next().await {
             latencies.extend(ended??);
         }
         let wall = start.elapsed();
-        latencies.sort_unstable();
+        let latencies = Sorted::new(latencies);
         Ok(Sent { wall, latencies })
     }
 
@@ -92,10 +80,16 @@ impl Load {
         mut stream: TcpStream,
         work: Arc<Work>,
         next: Arc<AtomicUsize>,
+        end: usize,
     ) -> Result<Vec<Duration>> {
         let mut latencies = Vec::new();
         let mut buffer = Vec::with_capacity(4096);
-        while let Some(request) = work.requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= end {
+                return Ok(latencies);
+            }
+            let request = work.request(number);
             let start = Instant::now();
             stream.write_all(&request.bytes).await?;
             let body = read_answer(&mut stream, &mut buffer).await?;
@@ -109,7 +103,6 @@ impl Load {
                 );
             }
         }
-        Ok(latencies)
     }
 }
 

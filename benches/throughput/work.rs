@@ -4,6 +4,7 @@
 //! serve every row.
 
 use std::io::Write as _;
+use std::ops::Range;
 
 use lakehook::clock::Clock;
 
@@ -25,12 +26,15 @@ pub(crate) struct Request {
 #[derive(Debug)]
 pub(crate) struct Work {
     events_per_request: u32,
-    /// In the order in which they are sent.
-    pub(crate) requests: Vec<Request>,
+    /// In the order in which they are sent; the first are not measured.
+    requests: Vec<Request>,
+    warm_up: usize,
 }
 
 impl Work {
-    /// Requests with so many events each, of seven types in equal shares, over the last day.
+    /// Measured requests with so many events each, of seven types in equal shares, over the last day;
+    /// and a fifth more before them, so that what happens once (memory touched for the first time,
+    /// the small first segment of the log) doesn't count.
     pub(crate) fn prepare(events_per_request: u32, requests: usize) -> Self {
         let source = Source {
             seed: 1,
@@ -38,13 +42,30 @@ impl Work {
             days: 1,
         };
         let step = u64::from(events_per_request);
-        let requests = (0..requests as u64)
+        let warm_up = requests / 5;
+        let requests = (0..(warm_up + requests) as u64)
             .map(|number| request(&source, number * step..(number + 1) * step))
             .collect();
         Self {
             events_per_request,
             requests,
+            warm_up,
         }
+    }
+
+    /// What is sent before anything is measured.
+    pub(crate) fn warm_up(&self) -> Range<usize> {
+        0..self.warm_up
+    }
+
+    /// What is measured.
+    pub(crate) fn measured(&self) -> Range<usize> {
+        self.warm_up..self.requests.len()
+    }
+
+    /// The request of that number.
+    pub(crate) fn request(&self, number: usize) -> &Request {
+        &self.requests[number]
     }
 
     /// W1 or W100.
@@ -52,13 +73,13 @@ impl Work {
         format!("W{}", self.events_per_request)
     }
 
-    /// Events in all requests, dropped ones too.
+    /// Events in all measured requests, dropped ones too.
     pub(crate) fn events(&self) -> u64 {
-        self.requests.len() as u64 * u64::from(self.events_per_request)
+        self.measured().len() as u64 * u64::from(self.events_per_request)
     }
 }
 
-fn request(source: &Source, numbers: std::ops::Range<u64>) -> Request {
+fn request(source: &Source, numbers: Range<u64>) -> Request {
     let types = TYPES.len() as u64;
     let is_dropped =
         |number: &u64| usize::try_from(number % types).map(|at| TYPES[at]) == Ok(DROPPED);
