@@ -1,0 +1,98 @@
+//! The bench's options, and what a quick and a full run are.
+
+use anyhow::{Result, bail};
+
+use super::children::Lake;
+use super::roles::Role;
+
+const USAGE: &str = "\
+cargo bench --bench throughput [-- OPTIONS]
+  --quick        two rows with small counts, in under a minute; writes no page
+  --only W1|W100 only that work; writes no page
+  --scale N      N times as many requests; writes no page";
+
+/// The options.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arguments {
+    /// What this process is, if it is not the bench itself.
+    pub(crate) role: Option<Role>,
+    /// Whether to measure at all: not when a test runner only looks for tests.
+    pub(crate) is_bench: bool,
+    is_quick: bool,
+    only: Option<u32>,
+    scale: Option<usize>,
+}
+
+impl Arguments {
+    /// Parses them; `--help` is an error that says how.
+    ///
+    /// Without the `--bench` that `cargo bench` adds, a test runner asks, with words of its own.
+    pub(crate) fn read(words: &[String]) -> Result<Self> {
+        let mut arguments = Self::default();
+        let is_ours = |word: &String| word == "--bench" || word == "--role";
+        if !words.iter().any(is_ours) {
+            return Ok(arguments);
+        }
+        let mut words = words.iter();
+        while let Some(word) = words.next() {
+            match word.as_str() {
+                "--bench" => arguments.is_bench = true,
+                "--quick" => arguments.is_quick = true,
+                "--only" => {
+                    arguments.only = match words.next().map(String::as_str) {
+                        Some("W1") => Some(1),
+                        Some("W100") => Some(100),
+                        _ => bail!("{USAGE}"),
+                    }
+                }
+                "--scale" => match words.next().and_then(|number| number.parse().ok()) {
+                    Some(scale) => arguments.scale = Some(scale),
+                    None => bail!("{USAGE}"),
+                },
+                "--role" => arguments.role = words.next().and_then(|name| Role::of_name(name)),
+                _ => bail!("{USAGE}"),
+            }
+        }
+        Ok(arguments)
+    }
+
+    /// Whether everything is measured, so that the page may be replaced.
+    pub(crate) fn is_complete(&self) -> bool {
+        !self.is_quick && self.only.is_none() && self.scale.is_none()
+    }
+
+    /// Whether that work is measured.
+    pub(crate) fn wants(&self, events_per_request: u32) -> bool {
+        self.only.is_none_or(|only| only == events_per_request)
+    }
+
+    /// Requests of one row.
+    pub(crate) fn requests(&self, events_per_request: u32) -> usize {
+        let requests = match (events_per_request, self.is_quick) {
+            (1, true) => 30_000,
+            (1, false) => 100_000,
+            (_, true) => 4_000,
+            (_, false) => 12_000,
+        };
+        requests * self.scale.unwrap_or(1)
+    }
+
+    /// Connections of each row.
+    pub(crate) fn connections(&self) -> Vec<usize> {
+        if self.is_quick {
+            vec![256]
+        } else {
+            vec![32, 256]
+        }
+    }
+
+    /// Lakes and formats of each row.
+    pub(crate) fn lakes(&self) -> Vec<(Lake, &'static str)> {
+        let mut lakes = vec![(Lake::Directory, "ndjson.zst")];
+        if !self.is_quick {
+            lakes.push((Lake::Directory, "ndjson.gz"));
+            lakes.push((Lake::Bucket, "ndjson.zst"));
+        }
+        lakes
+    }
+}

@@ -1,0 +1,181 @@
+//! The processes: the real program with a directory of its own, and the bench's own helpers.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use tempfile::TempDir;
+
+use crate::support::http;
+use crate::support::process::{cpu_time, free_address, peak_rss_bytes};
+use crate::support::s3::{BUCKET, aws_env};
+
+/// Below `target`, so on a real disk where `/tmp` may be memory.
+pub(crate) const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
+const READY_LIMIT: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Kinds of lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lake {
+    /// Beside the log.
+    Directory,
+    /// An S3 server in another process, in memory.
+    Bucket,
+}
+
+impl Lake {
+    /// Its name in the table.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Directory => "directory",
+            Self::Bucket => "S3",
+        }
+    }
+}
+
+/// The program; killed, and its directory removed, when dropped.
+#[derive(Debug)]
+pub(crate) struct Service {
+    child: Child,
+    address: SocketAddr,
+    directory: TempDir,
+}
+
+impl Service {
+    /// Starts it with the defaults, but for a short age of batches, and waits until it is ready.
+    ///
+    /// The lake is the bucket of the S3 server at `endpoint`, or a directory.
+    pub(crate) fn start(format: &str, endpoint: Option<SocketAddr>) -> Result<Self> {
+        let directory = TempDir::new_in(DIRECTORY)?;
+        let address = free_address();
+        let lake = match endpoint {
+            Some(address) => {
+                // A prefix of its own each time: the server outlives the service.
+                let prefix = directory.path().file_name().unwrap_or_default().display();
+                format!("url = \"s3://{BUCKET}/{prefix}\"\nendpoint = \"http://{address}\"")
+            }
+            None => "url = \"lake\"".to_owned(),
+        };
+        let config = format!(
+            "[server]\nlisten = \"{address}\"\n\n[lake]\n{lake}\n\n[wal]\ndir = \"wal\"\n\n\
+             [batch]\nmax_age = \"2s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n"
+        );
+        let file = directory.path().join("lakehook.toml");
+        std::fs::write(&file, config)?;
+        let child = Command::new(env!("CARGO_BIN_EXE_lakehook"))
+            .args(["serve", "--config"])
+            .arg(&file)
+            .env_clear()
+            .envs(aws_env())
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .spawn()
+            .context("failed to start lakehook")?;
+        let mut service = Self {
+            child,
+            address,
+            directory,
+        };
+        service.wait_until_ready()?;
+        Ok(service)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// User and system time so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(self.child.id())
+    }
+
+    /// The most memory that was resident at once.
+    pub(crate) fn peak_rss_bytes(&self) -> u64 {
+        peak_rss_bytes(self.child.id())
+    }
+
+    /// Waits until every acknowledged row is in the lake.
+    pub(crate) fn wait_until_shipped(&self, limit: Duration) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let health = http::get(self.address, "/health")?.json();
+            if health["buffer_size"] == 0 {
+                return Ok(());
+            }
+            if start.elapsed() > limit {
+                bail!("not everything is in the lake after {limit:?}: {health}");
+            }
+            std::thread::sleep(PAUSE);
+        }
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let start = Instant::now();
+        while !http::get(self.address, "/ready").is_ok_and(|answer| answer.status == 200) {
+            if let Some(status) = self.child.try_wait()? {
+                let directory = self.directory.path().display();
+                bail!("lakehook ended with {status} in {directory}");
+            }
+            if start.elapsed() > READY_LIMIT {
+                bail!("lakehook is not ready after {READY_LIMIT:?}");
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // It may be gone already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// This binary in another role; it ends when dropped.
+#[derive(Debug)]
+pub(crate) struct Helper {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Helper {
+    /// Starts it and learns its address.
+    pub(crate) fn start(role: &str) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["--role", role])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("failed to start the role {role}"))?;
+        let mut line = String::new();
+        if let Some(stdout) = &mut child.stdout {
+            BufReader::new(stdout).read_line(&mut line)?;
+        }
+        let address = line.trim().parse();
+        let address = address.with_context(|| format!("the role {role} told no address"))?;
+        Ok(Self { child, address })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// User and system time so far.
+    pub(crate) fn cpu_time(&self) -> Duration {
+        cpu_time(self.child.id())
+    }
+}
+
+impl Drop for Helper {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,150 @@
+//! `cargo bench --bench throughput`: what the real program does under load, on this machine.
+//!
+//! Promises: the program is a child process with its default limits; requests are made before the
+//! clock starts; every answer is compared with the one expected; processor time covers everything from
+//! the first request until the last row is in the lake. Next to it, in the same run: a bare axum
+//! handler that takes the same requests, and the disk's own fdatasync, so that ratios mean something
+//! on any machine. Wall times on a shared machine are noise; processor time and ratios are less so.
+//!
+//! Doesn't measure: recovery, polls, half load.
+
+#![allow(clippy::print_stdout, reason = "a bench prints its result")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a bench lives in real time and on a real disk"
+)]
+
+mod arguments;
+mod children;
+mod device;
+mod durations;
+mod report;
+mod roles;
+mod sender;
+mod work;
+#[path = "../../tests/support/mod.rs"]
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+
+use arguments::Arguments;
+use children::{Helper, Lake, Service};
+use durations::Sorted;
+use report::{Report, Row};
+use sender::Load;
+use work::Work;
+
+/// Where the full run's table is kept.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PERFORMANCE.md");
+
+/// For what is left to be shipped when the load ends.
+const SHIPPING_LIMIT: Duration = Duration::from_mins(2);
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = Arguments::read(&words)?;
+    if let Some(role) = arguments.role {
+        return roles::play(role);
+    }
+    if !arguments.is_bench {
+        return Ok(());
+    }
+    let runtime = tokio::runtime::Runtime::new()?;
+    let report = measure(&runtime, &arguments)?;
+    let page = report.to_markdown();
+    println!("{page}");
+    if arguments.is_complete() {
+        std::fs::write(PAGE, page).with_context(|| format!("failed to write {PAGE}"))?;
+    }
+    Ok(())
+}
+
+fn measure(runtime: &tokio::runtime::Runtime, arguments: &Arguments) -> Result<Report> {
+    let mut report = Report::new(device::describe()?);
+    let s3 = Helper::start("s3")?;
+    for events_per_request in [1, 100] {
+        if !arguments.wants(events_per_request) {
+            continue;
+        }
+        let requests = arguments.requests(events_per_request);
+        let work = Arc::new(Work::prepare(events_per_request, requests));
+        for connections in arguments.connections() {
+            for (lake, format) in arguments.lakes() {
+                let endpoint = (lake == Lake::Bucket).then(|| s3.address());
+                let service = Service::start(format, endpoint)?;
+                let bare = measure_bare(runtime, &work, connections)?;
+                let row = measure_service(runtime, &service, &work, connections)?;
+                eprint_progress(&work, connections, lake, format);
+                report.rows.push(Row {
+                    lake: lake.as_str(),
+                    format,
+                    bare,
+                    ..row
+                });
+            }
+        }
+    }
+    Ok(report)
+}
+
+#[allow(clippy::print_stderr, reason = "a few minutes without a word are long")]
+fn eprint_progress(work: &Work, connections: usize, lake: Lake, format: &str) {
+    eprintln!("{} {connections} {} {format}", work.name(), lake.as_str());
+}
+
+/// The ceiling: the same requests, read and answered, and nothing else.
+fn measure_bare(
+    runtime: &tokio::runtime::Runtime,
+    work: &Arc<Work>,
+    connections: usize,
+) -> Result<Figures> {
+    let helper = Helper::start("bare")?;
+    let load = Load::new(helper.address(), connections, |_| roles::BARE_ANSWER);
+    runtime.block_on(load.send(work, work.warm_up()))?;
+    let before = helper.cpu_time();
+    let sent = runtime.block_on(load.send(work, work.measured()))?;
+    Ok(Figures {
+        sent,
+        cpu: helper.cpu_time().saturating_sub(before),
+    })
+}
+
+fn measure_service(
+    runtime: &tokio::runtime::Runtime,
+    service: &Service,
+    work: &Arc<Work>,
+    connections: usize,
+) -> Result<Row> {
+    let load = Load::new(service.address(), connections, |request| &request.answer);
+    runtime.block_on(load.send(work, work.warm_up()))?;
+    service.wait_until_shipped(SHIPPING_LIMIT)?;
+    let mut syncs = device::sync_times()?;
+    let before = service.cpu_time();
+    let sent = runtime.block_on(load.send(work, work.measured()))?;
+    service.wait_until_shipped(SHIPPING_LIMIT)?;
+    let cpu = service.cpu_time().saturating_sub(before);
+    // Before and after: a shared disk is not the same for long.
+    syncs.extend(device::sync_times()?);
+    Ok(Row {
+        work: work.name(),
+        events: work.events(),
+        connections,
+        lake: "",
+        format: "",
+        service: Figures { sent, cpu },
+        syncs: Sorted::new(syncs),
+        bare: Figures::default(),
+        peak_rss_bytes: service.peak_rss_bytes(),
+    })
+}
+
+/// What one load came to.
+#[derive(Clone, Debug, Default)]
+struct Figures {
+    sent: sender::Sent,
+    /// User and system time of the process under load.
+    cpu: Duration,
+}
