@@ -10,11 +10,11 @@ check: nextest          ## Unit, contract and snapshot tests; under 3 minutes
 
 test: venv nextest      ## Everything that can fail, in small counts
 	cargo build --all-targets
-	cargo nextest run --all-targets
+	cargo nextest run
 	cargo test --doc
 
 proof: venv nextest     ## The same in large counts; takes hours
-	LAKEHOOK_KILLS=1000 LAKEHOOK_SEEDS=100000 LAKEHOOK_OUTAGE=full LAKEHOOK_CUTS=1000 cargo nextest run --profile proof --all-targets
+	LAKEHOOK_KILLS=1000 LAKEHOOK_SEEDS=100000 LAKEHOOK_OUTAGE=full LAKEHOOK_CUTS=1000 cargo nextest run --profile proof
 
 lint:                   ## Format, lints, documentation
 	cargo fmt --check
