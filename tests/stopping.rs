@@ -31,10 +31,12 @@ fn sigterm_under_load_ships_everything_that_was_acknowledged() {
 fn a_stop_while_the_lake_is_away_ends_in_time_and_the_next_start_ships() {
     let server = S3Server::start(22);
     let lake = format!("url = \"s3://lake\"\nendpoint = \"{}\"", server.endpoint());
-    let config = format!(
-        "[lake]\n{lake}\n[server]\nshutdown_grace = \"2s\"\n[wal]\nmax_bytes = \"64 MiB\"\n"
-    );
-    let setup = Setup::new(&config);
+    let config = |grace: &str| {
+        format!(
+            "[lake]\n{lake}\n[server]\nshutdown_grace = \"{grace}\"\n[wal]\nmax_bytes = \"64 MiB\"\n"
+        )
+    };
+    let setup = Setup::new(&config("2s"));
     let program = setup.start();
     server.faults().down();
     let mut plan = Plan::new(setup.address(), 22);
@@ -44,6 +46,7 @@ fn a_stop_while_the_lake_is_away_ends_in_time_and_the_next_start_ships() {
     assert!(stopped.success(), "{stopped:?}\n{}", setup.stderr());
     assert_eq!(server.keys("events/").len(), 0);
     server.faults().up();
+    setup.configure(&config("40s"));
     assert!(setup.start().stop(STOP_LIMIT).success());
     check(&report, &Lake::s3("s3://lake", &server.endpoint()));
 }
@@ -52,13 +55,13 @@ fn a_stop_while_the_lake_is_away_ends_in_time_and_the_next_start_ships() {
 #[test]
 fn a_changed_lake_is_refused_until_the_old_one_has_everything() {
     let server = S3Server::start(23);
-    let lake = |url: &str| {
+    let lake = |url: &str, grace: &str| {
         let endpoint = server.endpoint();
         format!(
-            "[lake]\nurl = \"{url}\"\nendpoint = \"{endpoint}\"\n[server]\nshutdown_grace = \"1s\"\n"
+            "[lake]\nurl = \"{url}\"\nendpoint = \"{endpoint}\"\n[server]\nshutdown_grace = \"{grace}\"\n"
         )
     };
-    let setup = Setup::new(&lake("s3://lake/old"));
+    let setup = Setup::new(&lake("s3://lake/old", "1s"));
     let program = setup.start();
     server.faults().down();
     let mut plan = Plan::new(setup.address(), 23);
@@ -66,7 +69,7 @@ fn a_changed_lake_is_refused_until_the_old_one_has_everything() {
     let report = Load::start(plan).complete(Duration::from_secs(30));
     program.stop(Duration::from_secs(20));
     server.faults().up();
-    setup.configure(&lake("s3://lake/new"));
+    setup.configure(&lake("s3://lake/new", "40s"));
     let mut refused = setup.spawn();
     let status = refused.wait(Duration::from_secs(20)).unwrap();
     assert_eq!(status.code(), Some(1));
@@ -75,10 +78,10 @@ fn a_changed_lake_is_refused_until_the_old_one_has_everything() {
         "{}",
         setup.stderr()
     );
-    setup.configure(&lake("s3://lake/old"));
+    setup.configure(&lake("s3://lake/old", "40s"));
     assert!(setup.start().stop(STOP_LIMIT).success());
     check(&report, &Lake::s3("s3://lake/old", &server.endpoint()));
-    setup.configure(&lake("s3://lake/new"));
+    setup.configure(&lake("s3://lake/new", "40s"));
     assert!(setup.start().stop(STOP_LIMIT).success());
 }
 
@@ -117,9 +120,12 @@ fn a_stop_ends_in_time_though_the_lake_never_answers() {
         ..Chances::default()
     });
     let endpoint = server.endpoint();
-    let setup = Setup::new(&format!(
-        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{endpoint}\"\n[server]\nshutdown_grace = \"3s\"\n"
-    ));
+    let config = |grace: &str| {
+        format!(
+            "[lake]\nurl = \"s3://lake\"\nendpoint = \"{endpoint}\"\n[server]\nshutdown_grace = \"{grace}\"\n"
+        )
+    };
+    let setup = Setup::new(&config("3s"));
     let program = setup.start();
     let mut plan = Plan::new(setup.address(), 24);
     plan.max_requests = Some(3);
@@ -130,6 +136,7 @@ fn a_stop_ends_in_time_though_the_lake_never_answers() {
         setup.stderr()
     );
     server.faults().calm();
+    setup.configure(&config("40s"));
     assert!(setup.start().stop(STOP_LIMIT).success());
     check(&report, &Lake::s3("s3://lake", &server.endpoint()));
 }
