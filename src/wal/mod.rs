@@ -32,6 +32,7 @@ pub mod space;
 pub mod helper;
 pub mod node;
 mod copy;
+mod torn;
 pub mod replay;
 pub mod recover;
 pub mod rows;

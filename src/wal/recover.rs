@@ -27,18 +27,14 @@ use super::replay::{apply, contradiction, ends_with_close, open_segment};
 use super::request::Settings;
 use super::segment::{Segment, Spare};
 use super::state::{SealAt, State};
+use super::torn;
 use super::writer::{Building, NextSpare, SLACK, Writer};
 use crate::clock::Clock;
-use crate::files::{File, Files, create_dir_durably, remove_if_there};
+use crate::files::{Files, create_dir_durably, remove_if_there};
 use crate::ids::Ids;
 
 /// Names end so while their files are under construction.
 const TEMPORARY: &str = ".tmp";
-
-/// So many torn tails are kept aside.
-const MAX_TORN_COPIES: usize = 4;
-/// A torn tail is kept aside up to this size.
-const MAX_TORN_COPY: u64 = 32 << 20;
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -228,46 +224,10 @@ impl<F: Files> Opening<F> {
             }
         }
         if let Some(torn) = reader.torn_tail()? {
-            self.keep_torn_tail(newest, &reader, &torn);
+            torn::keep_aside(&self.files, &self.dir, newest, &reader, &torn);
             self.recovered.torn = Some(torn);
         }
         Ok(needed)
-    }
-
-    /// Copies the bytes of a torn tail aside. They stay in the segment too, so a failure is no harm.
-    fn keep_torn_tail(&self, number: u64, reader: &SegmentReader<F::File>, torn: &TornTail) {
-        let name = format!("torn-{number}-{}.bin", torn.offset);
-        let bytes = usize::try_from(torn.bytes.min(MAX_TORN_COPY)).unwrap_or(0);
-        let copy = || -> io::Result<()> {
-            self.forget_older_tails()?;
-            let bytes = reader.read(torn.offset, bytes).map_err(io::Error::other)?;
-            let path = self.dir.join(&name);
-            remove_if_there(&self.files, &path)?;
-            self.files.create_new(&path)?.write_all_at(&bytes, 0)
-        };
-        if let Err(error) = copy() {
-            tracing::warn!(%error, name, "failed to keep a torn tail aside");
-        }
-    }
-
-    /// Torn tails are for curious people; a few are enough.
-    fn forget_older_tails(&self) -> io::Result<()> {
-        let mut tails: Vec<(u64, String)> = Vec::new();
-        for entry in self.files.list(&self.dir)? {
-            let number = entry
-                .name
-                .strip_prefix("torn-")
-                .and_then(|rest| rest.split('-').next());
-            if let Some(number) = number.and_then(|number| number.parse().ok()) {
-                tails.push((number, entry.name));
-            }
-        }
-        tails.sort();
-        let surplus = (tails.len() + 1).saturating_sub(MAX_TORN_COPIES);
-        for (_, name) in &tails[..surplus] {
-            remove_if_there(&self.files, &self.dir.join(name))?;
-        }
-        Ok(())
     }
 
     fn remove_below(&mut self, segment: u64, ids: u64) -> Result<(), OpenError> {
