@@ -28,6 +28,11 @@ impl<F: Files> Writer<F> {
                 .map(|partition| self.state.batches.slot(partition))
                 .collect()
         };
+        let identities = append.rows.rows.iter().filter_map(|row| match row.kind {
+            RowKind::Record(identity) => Some(identity),
+            RowKind::Quarantined | RowKind::Refused => None,
+        });
+        self.dedup.look_ahead(identities);
         let mut appended = Appended::default();
         // A row may seal the batch before it; the rows after it are not in that seal.
         self.building.appending = append.origin.received_at;

@@ -107,6 +107,16 @@ impl Dedup {
         Known::New
     }
 
+    /// Looks at the places of identities that are about to be inserted; changes nothing.
+    ///
+    /// The table is larger than the processor's cache. These looks don't depend on each other, so it
+    /// waits for memory once for many of them, where each insertion would wait for itself.
+    pub fn look_ahead(&self, identities: impl Iterator<Item = Identity>) {
+        let tags = identities.map(|identity| self.slots[self.home(identity.tag.max(1))].tag);
+        // Otherwise the compiler would leave out what changes nothing.
+        std::hint::black_box(tags.fold(0, |all, tag| all ^ tag));
+    }
+
     /// Takes an identity out again, whose frame did not become durable.
     pub fn remove(&mut self, identity: Identity) {
         let tag = identity.tag.max(1);
