@@ -189,10 +189,10 @@ fn request_sizes(config: &Config, findings: &mut Findings<'_>) {
         );
         findings.problem(&["server.max_event", "server.max_body"], rule);
     }
-    if server.memory.bytes() < body_bytes.saturating_mul(2) {
+    if server.memory.bytes() < body_bytes.saturating_mul(4) {
         let rule = format!(
-            "server.memory = {} must be at least twice server.max_body = {}: a body and its rows \
-             are in memory at the same time",
+            "server.memory = {} must be at least four times server.max_body = {}: a body as sent, \
+             decompressed, and its rows are in memory at the same time",
             server.memory, server.max_body
         );
         findings.problem(&["server.memory", "server.max_body"], rule);

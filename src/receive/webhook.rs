@@ -147,6 +147,9 @@ async fn store(
     origin: Origin,
     mut share: Share,
 ) -> Result<Success, Problem> {
+    // Rows are mostly a little larger than their body; what they really take is known afterwards.
+    let expected = body.len() + body.len() / 4;
+    share.grow(expected).map_err(BodyError::from)?;
     let checked = if body.len() <= SMALL_BODY {
         core.contract.check(&body, &origin)
     } else {
@@ -161,10 +164,11 @@ async fn store(
             return Err(refusal.into());
         }
     };
+    let taken = checked.rows.bytes.capacity();
     share
-        .grow(checked.rows.bytes.capacity())
+        .grow(taken.saturating_sub(expected))
         .map_err(BodyError::from)?;
-    share.shrink(body.len());
+    share.shrink(expected.saturating_sub(taken) + body.len());
     drop(body);
     let Checked {
         rows,

@@ -147,7 +147,7 @@ fn too_many_and_too_large_events_are_refused() {
 /// when they are gone.
 #[test]
 fn bodies_in_flight_share_a_bounded_memory() {
-    let setup = setup("[server]\nmemory = \"16 MiB\"\n");
+    let setup = setup("[server]\nmemory = \"32 MiB\"\n");
     let program = setup.start();
     let head = format!("{HEAD}content-length: {}\r\n\r\n", 8 << 20);
     let open_end = || {
@@ -156,7 +156,7 @@ fn bodies_in_flight_share_a_bounded_memory() {
         connection.send_raw(&vec![b' '; (8 << 20) - 1]).unwrap();
         connection
     };
-    let bodies = [open_end(), open_end()];
+    let bodies = [open_end(), open_end(), open_end(), open_end()];
     std::thread::sleep(Duration::from_millis(500));
     insta::assert_snapshot!(problem(&post(&setup, body(&[click(1)]))), @r#"
 503

@@ -160,9 +160,9 @@ fn request_sizes() {
             "must be more than 0",
         ),
         (
-            "server.memory = \"15 MiB\"",
+            "server.memory = \"31 MiB\"",
             "server.memory",
-            "at least twice server.max_body",
+            "at least four times server.max_body",
         ),
         (
             "server.max_body = \"13 MiB\"",
@@ -177,7 +177,7 @@ fn request_sizes() {
     ]);
     taken(&[
         "server.max_event = \"8 MiB\"",
-        "server.memory = \"16 MiB\"",
+        "server.memory = \"32 MiB\"",
         "server.max_body = \"12 MiB\"",
         "server.max_events = 26_000",
     ]);
