@@ -180,7 +180,11 @@ impl Service {
             queue,
             shipping,
             failure,
+            newest_received,
         } = opened;
+        // The very last step, without a wait behind it: whoever drops this future instead, because of
+        // a signal, has accepted nothing yet.
+        app.status.set_recovered(newest_received);
         Ok(Self {
             app,
             servers,

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::ServeError;
 use super::settings::wal_settings;
+use crate::clock::Micros;
 use crate::commit::Shipper;
 use crate::config::Config;
 use crate::contract::{Contract, Rules, Schemas};
@@ -38,10 +39,12 @@ pub(super) struct Opened {
     pub(super) queue: Arc<Queue>,
     pub(super) shipping: Shipping,
     pub(super) failure: watch::Receiver<Option<String>>,
+    /// The newest `received_at` in the log.
+    pub(super) newest_received: Micros,
 }
 
 impl Opening {
-    /// Reads the log, and lets requests in.
+    /// Reads the log, and starts what hangs on it. Requests are let in by the caller.
     pub(super) fn open(self) -> Result<Opened, ServeError> {
         let Self {
             config,
@@ -91,12 +94,12 @@ impl Opening {
             node: node.id,
         };
         let _set_before = app.core.set(core);
-        app.status.set_recovered(newest);
         Ok(Opened {
             log,
             queue,
             shipping,
             failure,
+            newest_received: newest,
         })
     }
 }
