@@ -98,11 +98,6 @@ impl<F: Files> Shipper<F> {
         }
     }
 
-    /// The lake.
-    pub fn lake(&self) -> &Lake<F> {
-        &self.lake
-    }
-
     /// One attempt: [`Shipper::prepare`] and [`Shipper::put`].
     pub fn attempt(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
         self.prepare(shipment)?;

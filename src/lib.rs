@@ -39,10 +39,7 @@ pub mod files;
 pub mod ids;
 pub mod record;
 
-/// The commit that was built, and when it was made.
-pub const COMMIT: &str = env!("LAKEHOOK_COMMIT");
-
-/// No right clock shows an earlier time.
+/// When the commit that was built was made: no right clock shows an earlier time.
 pub fn build_date() -> clock::Micros {
     let seconds: i64 = env!("LAKEHOOK_COMMIT_SECONDS").parse().unwrap_or(0);
     clock::Micros(seconds.saturating_mul(clock::MICROS_PER_SECOND))

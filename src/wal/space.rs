@@ -194,13 +194,14 @@ impl<F: Files> Writer<F> {
         while let Some(done) = self.helper.poll() {
             self.take_result(done, now);
         }
+        // The ids first: on a full disk a spare would take the space that was given up for them.
+        if self.ids_retry_at <= now.mono {
+            self.write_ids();
+        }
         if let NextSpare::Failed(at) = self.spare
             && now.mono.saturating_sub(at) >= SPARE_RETRY
         {
             self.request_spare();
-        }
-        if self.ids_retry_at <= now.mono {
-            self.write_ids();
         }
     }
 
