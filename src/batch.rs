@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use crate::clock::Micros;
-use crate::record::Lsn;
+use crate::record::{Lsn, NO_RUN};
 
 /// When a batch is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,16 +36,19 @@ pub enum SealReason {
     Room,
     /// The service stops, or was asked to flush.
     Flush,
+    /// The run that it belongs to has ended.
+    Run,
 }
 
 impl SealReason {
     /// All of them, for metrics.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Bytes,
         Self::Records,
         Self::Age,
         Self::Room,
         Self::Flush,
+        Self::Run,
     ];
 
     /// The metric's label.
@@ -56,6 +59,7 @@ impl SealReason {
             Self::Age => "age",
             Self::Room => "room",
             Self::Flush => "flush",
+            Self::Run => "run",
         }
     }
 }
@@ -200,9 +204,11 @@ impl Sums {
     }
 }
 
-/// The rows of one partition since its last seal.
+/// The rows of one partition since its last seal; or those that a run has in it since its last cut.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenBatch {
+    /// The run that its rows belong to; 0 for none.
+    pub run: Lsn,
     /// The partition key.
     pub partition: Box<str>,
     /// What its rows add up to.
@@ -222,8 +228,9 @@ pub struct OpenBatch {
 }
 
 impl OpenBatch {
-    fn empty(partition: &str) -> Self {
+    fn empty(run: Lsn, partition: &str) -> Self {
         Self {
+            run,
             partition: partition.into(),
             sums: Sums::default(),
             places: Places::default(),
@@ -236,12 +243,24 @@ impl OpenBatch {
     }
 }
 
+/// What a run has cut off: complete as an object, and held until the run ends.
+#[derive(Clone, Debug)]
+struct Piece {
+    batch: OpenBatch,
+    /// The run has ended, so it may be sealed, at once.
+    is_ready: bool,
+}
+
 /// The open batches of a log.
+///
+/// Batches of a run are held: none is due before the run has ended.
 #[derive(Clone, Debug)]
 pub struct Batches {
     limits: Limits,
     open: Vec<OpenBatch>,
+    /// Of the partitions' own slots; those of runs are few and looked for.
     index: HashMap<Box<str>, usize>,
+    pieces: Vec<Piece>,
 }
 
 impl Batches {
@@ -251,6 +270,7 @@ impl Batches {
             limits,
             open: Vec::new(),
             index: HashMap::new(),
+            pieces: Vec::new(),
         }
     }
 
@@ -265,9 +285,21 @@ impl Batches {
             return *slot;
         }
         let slot = self.open.len();
-        self.open.push(OpenBatch::empty(partition));
+        self.open.push(OpenBatch::empty(NO_RUN, partition));
         self.index.insert(partition.into(), slot);
         slot
+    }
+
+    /// The same for what a run has in the partition.
+    pub fn run_slot(&mut self, run: Lsn, partition: &str) -> usize {
+        if run == NO_RUN {
+            return self.slot(partition);
+        }
+        let is_it = |batch: &OpenBatch| batch.run == run && *batch.partition == *partition;
+        self.open.iter().position(is_it).unwrap_or_else(|| {
+            self.open.push(OpenBatch::empty(run, partition));
+            self.open.len() - 1
+        })
     }
 
     /// The batch in a slot; it may have no rows.
@@ -286,9 +318,22 @@ impl Batches {
         slot.map_or(0, |slot| self.open[*slot].places.as_bytes().len())
     }
 
-    /// The batches that have rows.
+    /// The batches that have rows and no seal, those of runs among them.
     pub fn open(&self) -> impl Iterator<Item = &OpenBatch> + Clone {
-        self.open.iter().filter(|batch| batch.sums.count > 0)
+        let open = self.open.iter().filter(|batch| batch.sums.count > 0);
+        open.chain(self.pieces.iter().map(|piece| &piece.batch))
+    }
+
+    /// Those that have rows, in slots of their own, and are not held for a run.
+    fn free(&self) -> impl Iterator<Item = (usize, &OpenBatch)> + Clone {
+        let open = self.open.iter().enumerate();
+        open.filter(|(_, batch)| batch.sums.count > 0 && batch.run == NO_RUN)
+    }
+
+    /// How many batches could be sealed now.
+    pub fn sealable(&self) -> usize {
+        let ready = self.pieces.iter().filter(|piece| piece.is_ready);
+        self.free().count() + ready.count()
     }
 
     /// Adds rows that lie together in the log.
@@ -341,46 +386,105 @@ impl Batches {
                 None
             }
         };
-        let open = self
-            .open
-            .iter()
-            .enumerate()
-            .filter(|(_, batch)| batch.sums.count > 0);
-        open.filter_map(|(slot, batch)| Some((slot, reason(batch)?)))
+        self.free()
+            .filter_map(|(slot, batch)| Some((slot, reason(batch)?)))
             .collect()
     }
 
     /// The slots with rows in that segment or before it.
     pub fn reaching_back_to(&self, segment: u64) -> Vec<usize> {
-        let open = self
-            .open
-            .iter()
-            .enumerate()
-            .filter(|(_, batch)| batch.sums.count > 0);
-        open.filter(|(_, batch)| batch.first_segment <= segment)
+        self.free()
+            .filter(|(_, batch)| batch.first_segment <= segment)
             .map(|(slot, _)| slot)
             .collect()
     }
 
-    /// When the next batch will be due by its age.
+    /// When the next batch will be due: by its age, or at once because its run has ended.
     pub fn next_due(&self, waiting_seals: usize) -> Option<Duration> {
+        if self.ready().is_some() {
+            return Some(Duration::ZERO);
+        }
         if waiting_seals >= self.limits.max_waiting_seals {
             return None;
         }
-        let oldest = self.open().map(|batch| batch.opened_at).min()?;
+        let oldest = self.free().map(|(_, batch)| batch.opened_at).min()?;
         Some(oldest + self.limits.max_age)
     }
 
     /// Takes the batch out; the slot goes on empty.
     pub fn take(&mut self, slot: usize) -> OpenBatch {
-        let empty = OpenBatch::empty(&self.open[slot].partition);
+        let OpenBatch { run, partition, .. } = &self.open[slot];
+        let empty = OpenBatch::empty(*run, partition);
         std::mem::replace(&mut self.open[slot], empty)
     }
 
-    /// Takes the batch of a partition out, if it has rows.
-    pub fn take_partition(&mut self, partition: &str) -> Option<OpenBatch> {
+    /// What a run has in a slot becomes a piece; the slot goes on empty.
+    pub fn cut(&mut self, slot: usize) {
+        if self.open[slot].sums.count > 0 {
+            let batch = self.take(slot);
+            let is_ready = false;
+            self.pieces.push(Piece { batch, is_ready });
+        }
+    }
+
+    /// The run has ended: cuts what is left of it, and lets its pieces be sealed.
+    pub fn end_run(&mut self, run: Lsn) {
+        for slot in 0..self.open.len() {
+            if self.open[slot].run == run {
+                self.cut(slot);
+            }
+        }
+        for piece in &mut self.pieces {
+            piece.is_ready |= piece.batch.run == run;
+        }
+    }
+
+    /// The pieces of a run, in the order in which they were cut.
+    pub fn pieces_of(&self, run: Lsn) -> impl Iterator<Item = &OpenBatch> {
+        let batches = self.pieces.iter().map(|piece| &piece.batch);
+        batches.filter(move |batch| batch.run == run)
+    }
+
+    /// Takes out everything that a run has.
+    pub fn abandon_run(&mut self, run: Lsn) -> Vec<OpenBatch> {
+        let slots = 0..self.open.len();
+        for slot in slots
+            .filter(|slot| self.open[*slot].run == run)
+            .collect::<Vec<_>>()
+        {
+            self.cut(slot);
+        }
+        let (gone, kept) = std::mem::take(&mut self.pieces)
+            .into_iter()
+            .partition(|piece: &Piece| piece.batch.run == run);
+        self.pieces = kept;
+        gone.into_iter().map(|piece: Piece| piece.batch).collect()
+    }
+
+    /// The first piece that may be sealed.
+    pub fn ready(&self) -> Option<&OpenBatch> {
+        let mut pieces = self.pieces.iter();
+        pieces
+            .find(|piece| piece.is_ready)
+            .map(|piece| &piece.batch)
+    }
+
+    /// Takes the piece out that lies within those LSNs.
+    pub fn take_piece(&mut self, partition: &str, first: Lsn, last: Lsn) -> Option<OpenBatch> {
+        let is_it = |piece: &Piece| {
+            let batch = &piece.batch;
+            *batch.partition == *partition && batch.first_lsn >= first && batch.last_lsn <= last
+        };
+        let at = self.pieces.iter().position(is_it)?;
+        Some(self.pieces.remove(at).batch)
+    }
+
+    /// Takes the batch of a partition out, if it has rows, all of them within those LSNs.
+    pub fn take_partition(&mut self, partition: &str, first: Lsn, last: Lsn) -> Option<OpenBatch> {
         let slot = *self.index.get(partition)?;
-        (self.open[slot].sums.count > 0).then(|| self.take(slot))
+        let batch = &self.open[slot];
+        let is_it = batch.sums.count > 0 && batch.first_lsn >= first && batch.last_lsn <= last;
+        is_it.then(|| self.take(slot))
     }
 
     /// Frees the slots without rows, so that partitions of the past don't stay in memory. Slot
@@ -392,7 +496,9 @@ impl Batches {
         self.open.retain(|batch| batch.sums.count > 0);
         self.index.clear();
         for (slot, batch) in self.open.iter().enumerate() {
-            self.index.insert(batch.partition.clone(), slot);
+            if batch.run == NO_RUN {
+                self.index.insert(batch.partition.clone(), slot);
+            }
         }
     }
 }

@@ -35,10 +35,10 @@ pub enum ShipError {
 
 /// Ships sealed batches.
 pub struct Shipper<F: Files> {
-    files: F,
-    node: NodeId,
-    reader: BatchReader<F>,
-    lake: Arc<Lake<F>>,
+    pub(crate) files: F,
+    pub(crate) node: NodeId,
+    pub(crate) reader: BatchReader<F>,
+    pub(crate) lake: Arc<Lake<F>>,
 }
 
 /// A batch on its way: what was done need not be done again.
@@ -196,6 +196,7 @@ impl<F: Files> Shipper<F> {
             bytes,
             crc,
             format,
+            content_type: format.content_type(),
             metadata,
         })
     }

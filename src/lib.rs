@@ -26,6 +26,7 @@ pub mod batch;
 pub mod encode;
 pub mod lake;
 pub mod commit;
+pub mod publish;
 pub mod ship;
 
 pub mod status;

@@ -44,7 +44,7 @@ pub struct Metrics {
     pub dedup_window_seconds: Gauge,
     /// Open batches.
     pub batch_open: Gauge,
-    seals: [(SealReason, Counter); 5],
+    seals: [(SealReason, Counter); 6],
     /// One put, successful or not.
     pub lake_put_seconds: Histogram,
     put_errors: [(Trouble, Counter); 8],

@@ -30,6 +30,9 @@ impl Lsn {
     }
 }
 
+/// What belongs to no run of a poll carries this in place of the run's name.
+pub const NO_RUN: Lsn = Lsn(0);
+
 /// The hash that sums of rows are made of: of the row without its `lsn` and without the line end.
 pub fn row_hash(row: &[u8]) -> u128 {
     xxh3_128(row)
@@ -40,6 +43,8 @@ pub fn row_hash(row: &[u8]) -> u128 {
 pub enum RowKind {
     /// A valid record with its identity; stored unless the log knows it already.
     Record(Identity),
+    /// A valid record of a snapshot: stored, and known by its run alone.
+    Snapshot,
     /// An event that broke the contract, in a request that was accepted.
     Quarantined,
     /// The copy of a request that was refused as a whole.

@@ -16,6 +16,7 @@ use crate::files::Files;
 use crate::ids::Ids;
 use crate::lake::{LakeError, Trouble};
 use crate::metrics::Metrics;
+use crate::record::Lsn;
 use crate::status::Status;
 use crate::wal::entry::Commit;
 use crate::wal::log::Log;
@@ -45,9 +46,17 @@ pub enum Drained {
     Abandoned,
 }
 
+/// What is to be put.
+enum Parcel {
+    /// The object of a sealed batch.
+    Batch(Shipment),
+    /// The marker of a run, all of whose objects are there.
+    Marker(Lsn, SealAt),
+}
+
 #[derive(Default)]
 struct QueueState {
-    waiting: VecDeque<Shipment>,
+    waiting: VecDeque<Parcel>,
     under_way: usize,
     stopping: bool,
     /// Threads that still ship.
@@ -61,8 +70,15 @@ impl Queue {
     pub fn push(&self, sealed: &[(u64, SealAt)]) {
         let shipments = sealed
             .iter()
-            .map(|(number, at)| Shipment::new(*number, *at));
+            .map(|(number, at)| Parcel::Batch(Shipment::new(*number, *at)));
         self.lock().waiting.extend(shipments);
+        self.changed.notify_all();
+    }
+
+    /// Adds runs that are complete in the lake but for their markers.
+    pub fn push_complete(&self, runs: &[(Lsn, SealAt)]) {
+        let markers = runs.iter().map(|(run, at)| Parcel::Marker(*run, *at));
+        self.lock().waiting.extend(markers);
         self.changed.notify_all();
     }
 
@@ -90,7 +106,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    fn take(&self) -> Option<Shipment> {
+    fn take(&self) -> Option<Parcel> {
         let idle = |state: &mut QueueState| state.waiting.is_empty() && !state.stopping;
         let waited = self.changed.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
@@ -193,8 +209,8 @@ enum Next {
 
 impl<F: Files> Yard<F> {
     fn work(&self) {
-        while let Some(mut shipment) = self.queue.take() {
-            let goes_on = self.ship(&mut shipment);
+        while let Some(mut parcel) = self.queue.take() {
+            let goes_on = self.ship(&mut parcel);
             self.queue.finished();
             if !goes_on {
                 break;
@@ -203,14 +219,14 @@ impl<F: Files> Yard<F> {
         self.queue.worker_ended();
     }
 
-    /// Ships one batch; `false` if shipping ends.
-    fn ship(&self, shipment: &mut Shipment) -> bool {
+    /// Ships one batch or marker; `false` if shipping ends.
+    fn ship(&self, parcel: &mut Parcel) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
             if self.status.is_foreign() {
                 return false;
             }
-            match self.attempt(shipment, pause) {
+            match self.attempt(parcel, pause) {
                 Next::Done => return true,
                 Next::End => return false,
                 Next::Again => {}
@@ -222,15 +238,23 @@ impl<F: Files> Yard<F> {
         }
     }
 
-    fn attempt(&self, shipment: &mut Shipment, pause: Duration) -> Next {
-        let number = shipment.number();
-        let prepared = self.shipper.prepare(shipment);
-        match prepared.and_then(|()| self.put(shipment)) {
-            Ok(commit) => match self.log.commit(commit) {
-                Ok(()) => Next::Done,
-                // The log has ended; the next start finds the object in the lake.
-                Err(_) => Next::End,
-            },
+    fn attempt(&self, parcel: &mut Parcel, pause: Duration) -> Next {
+        let (number, outcome) = match parcel {
+            Parcel::Batch(shipment) => {
+                let prepared = self.shipper.prepare(shipment);
+                let put = prepared.and_then(|()| self.put(shipment));
+                let noted = put.map(|commit| self.log.commit(commit));
+                (shipment.number(), noted)
+            }
+            Parcel::Marker(run, at) => {
+                let put = self.shipper.publish(*run, *at);
+                (run.0, put.map(|()| self.log.published(*run)))
+            }
+        };
+        match outcome {
+            Ok(Ok(())) => Next::Done,
+            // The log has ended; the next start finds the object in the lake.
+            Ok(Err(_)) => Next::End,
             Err(ShipError::Lake(LakeError::Foreign { key, detail })) => {
                 let why = format!(
                     "{key} in the lake is not ours ({detail}): this log directory was copied or \

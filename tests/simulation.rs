@@ -38,6 +38,8 @@ mod disk_files;
 mod store;
 #[path = "simulation/senders.rs"]
 mod senders;
+#[path = "simulation/polls.rs"]
+mod polls;
 #[path = "simulation/shape.rs"]
 mod shape;
 #[path = "simulation/world.rs"]

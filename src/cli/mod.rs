@@ -24,7 +24,7 @@ const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (commit ",
     env!("LAKEHOOK_COMMIT"),
-    ", write-ahead log format 1)"
+    ", write-ahead log format 2)"
 );
 
 /// Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake exactly once.

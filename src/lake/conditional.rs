@@ -119,7 +119,7 @@ impl<F: Files> StoreLake<F> {
         let answer = self.store.put(&Put {
             key: &object.key,
             body: Body::File(&object.spool, object.bytes),
-            content_type: object.format.content_type(),
+            content_type: object.content_type,
             metadata: &object.metadata,
             if_absent,
         })?;

@@ -19,6 +19,16 @@ pub fn probe_key() -> String {
     format!("{INTERNAL}/probe")
 }
 
+/// Key of the marker that makes a run of a stream visible.
+pub fn marker_key(stream: &str, run: &str) -> String {
+    format!("{INTERNAL}/runs/{stream}/{run}.json")
+}
+
+/// Name of a marker's file in the making.
+pub fn run_part_name(node: NodeId, run: Lsn) -> String {
+    format!("{node}-run-{run}.part")
+}
+
 /// Name of a batch's file in the making.
 pub fn part_name(node: NodeId, seal: u64) -> String {
     format!("{node}-{seal}.part")
@@ -34,5 +44,7 @@ mod tests {
         insta::assert_snapshot!(key, @"events/dt=2026-11-20/00000000000000ab-00000000000000000042.ndjson.zst");
         insta::assert_snapshot!(probe_key(), @"_lakehook/probe");
         insta::assert_snapshot!(part_name(NodeId(0xab), 7), @"00000000000000ab-7.part");
+        insta::assert_snapshot!(run_part_name(NodeId(0xab), Lsn(7)), @"00000000000000ab-run-7.part");
+        insta::assert_snapshot!(marker_key("users", "20261120T170000Z-ab-7"), @"_lakehook/runs/users/20261120T170000Z-ab-7.json");
     }
 }

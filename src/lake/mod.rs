@@ -42,6 +42,8 @@ pub struct Object {
     pub crc: u32,
     /// Its format.
     pub format: Format,
+    /// Its media type.
+    pub content_type: &'static str,
     /// What is said of it.
     pub metadata: Metadata,
 }

@@ -284,7 +284,7 @@ impl From<AppendError> for Problem {
             }
             AppendError::Full => Self::unavailable("log-full", detail),
             AppendError::Late => Self::unavailable("late", detail),
-            AppendError::Storage(_) => {
+            AppendError::Storage(_) | AppendError::NoSuchRun => {
                 // What exactly failed is in the service's own log.
                 Self::unavailable("storage-failed", "storage failed; nothing was acknowledged")
             }

@@ -20,7 +20,7 @@ use crate::clock::Micros;
 use crate::contract::Checked;
 use crate::quarantine::{FieldError, Reason};
 use crate::record::Origin;
-use crate::wal::request::{Append, Appended};
+use crate::wal::request::{Append, Appended, NO_RUN};
 
 /// Larger bodies are checked where they don't hold up other requests.
 const SMALL_BODY: usize = 64 << 10;
@@ -183,6 +183,8 @@ async fn store(
         rows,
         dropped: dropped_total,
         origin,
+        run: NO_RUN,
+        cursor: None,
     };
     let appended = core.log.append(append).await?;
     count(app, &appended, received, &dropped, invalid);
@@ -238,6 +240,8 @@ async fn keep(app: &App, core: &Core, errors: (&[FieldError], usize), body: &[u8
         rows,
         dropped: 0,
         origin,
+        run: NO_RUN,
+        cursor: None,
     };
     if allowed && core.log.append(append).await.is_ok() {
         app.metrics.quarantined(Reason::RefusedRequest).increment(1);

@@ -169,7 +169,9 @@ fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
 fn listeners(app: &Arc<App>, queue: &Arc<Queue>) -> (Listeners, watch::Receiver<Option<String>>) {
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(&app.status), Arc::clone(queue));
+    let complete = Arc::clone(&queue);
     let listeners = Listeners {
+        complete: Box::new(move |runs| complete.push_complete(runs)),
         sealed: Box::new(move |sealed| queue.push(sealed)),
         failed: Box::new(move |error| {
             tracing::error!(%error, "the write-ahead log cannot go on; the service ends");

@@ -1,7 +1,7 @@
 //! How rows get into a frame: what is new, what is known, which section, and what it may cost.
 
 use super::dedup::Known;
-use super::entry::{Counts, Entry};
+use super::entry::{Counts, Entry, NO_RUN};
 use super::frame::{ROW_OVERHEAD, Section, row_bytes};
 use super::layout::BLOCK;
 use super::request::{Append, Appended, WriteError};
@@ -25,12 +25,12 @@ impl<F: Files> Writer<F> {
         let slots: Vec<usize> = {
             let partitions = append.rows.partitions.iter();
             partitions
-                .map(|partition| self.state.batches.slot(partition))
+                .map(|partition| self.state.batches.run_slot(append.run, partition))
                 .collect()
         };
         let identities = append.rows.rows.iter().filter_map(|row| match row.kind {
             RowKind::Record(identity) => Some(identity),
-            RowKind::Quarantined | RowKind::Refused => None,
+            RowKind::Snapshot | RowKind::Quarantined | RowKind::Refused => None,
         });
         self.dedup.look_ahead(identities);
         let mut appended = Appended::default();
@@ -62,6 +62,11 @@ impl<F: Files> Writer<F> {
                     // Only now: a row may seal the batch before it, and the seal's totals add up.
                     self.building.counts.received += 1;
                 }
+                RowKind::Snapshot => {
+                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                    self.building.counts.received += 1;
+                    appended.accepted += 1;
+                }
                 RowKind::Quarantined => {
                     self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
                     self.building.counts.received += 1;
@@ -73,6 +78,10 @@ impl<F: Files> Writer<F> {
             }
         }
         self.building.appending = Micros(i64::MAX);
+        if let Some(cursor) = &append.cursor {
+            self.flush_sections(now);
+            self.put_cursor(&cursor.poll, &cursor.bytes);
+        }
         Ok(appended)
     }
 
@@ -118,7 +127,11 @@ impl<F: Files> Writer<F> {
         let pending = self.building.sections[slot].sums;
         if let Some(reason) = self.state.batches.overflows(slot, &pending, row_bytes(row)) {
             self.flush_sections(now);
-            self.seal(slot, reason, now)?;
+            if self.state.batches.get(slot).run == NO_RUN {
+                self.seal(slot, reason, now)?;
+            } else {
+                self.cut(slot);
+            }
         }
         if self.building.sections[slot].sums.count == 0 {
             let partition = &self.state.batches.get(slot).partition;
@@ -137,8 +150,9 @@ impl<F: Files> Writer<F> {
             if section.sums.count == 0 {
                 continue;
             }
-            let partition = self.state.batches.get(slot).partition.clone();
-            let at = building.frame.put_section(&partition, section);
+            let batch = self.state.batches.get(slot);
+            let (run, partition) = (batch.run, &*batch.partition);
+            let at = building.frame.put_section(run, partition, section);
             let place = Place {
                 segment: self.segment.header().number,
                 block: self.segment.end().offset / BLOCK,
@@ -167,6 +181,8 @@ impl<F: Files> Writer<F> {
             bytes,
             partitions,
         } = &append.rows;
+        let cursor = append.cursor.as_ref();
+        let cursor_bytes = cursor.map_or(0, |cursor| cursor.poll.len() + cursor.bytes.len());
         let records = rows
             .iter()
             .any(|row| matches!(row.kind, RowKind::Record(_)));
@@ -189,6 +205,7 @@ impl<F: Files> Writer<F> {
             .sum();
         SLACK
             .saturating_add(row_bytes)
+            .saturating_add(cursor_bytes)
             .saturating_add(open_places)
             .saturating_add(seals.saturating_mul(seal_bytes))
             .saturating_add(sections.saturating_mul(section_bytes))

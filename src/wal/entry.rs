@@ -5,8 +5,10 @@
 
 pub use super::facts::{AsOf, Checkpoint, Commit, Counts, LsnSet, Seal, Totals};
 use super::facts::{put_all, put_bytes, take_array, take_bytes, take_text};
+use super::runs::{Abandoned, RunEnd};
 use crate::batch::{put_varint, take_varint};
 use crate::clock::Micros;
+pub use crate::record::NO_RUN;
 use crate::record::{Identity, Lsn, RowKind};
 
 const ROWS: u8 = 1;
@@ -16,10 +18,18 @@ const COMMIT: u8 = 4;
 const VOID: u8 = 5;
 const CHECKPOINT: u8 = 6;
 const CLOSE: u8 = 7;
+const RUN_BEGIN: u8 = 8;
+const RUN_ROWS: u8 = 9;
+const CUT: u8 = 10;
+const RUN_END: u8 = 11;
+const RUN_ABANDONED: u8 = 12;
+const PUBLISHED: u8 = 13;
+const CURSOR: u8 = 14;
 
 const RECORD: u8 = 0;
 const QUARANTINED: u8 = 1;
 const REFUSED: u8 = 2;
+const SNAPSHOT: u8 = 3;
 
 /// The bytes are not an entry of this format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,6 +61,36 @@ pub enum Entry<'a> {
     Checkpoint(Checkpoint),
     /// Nothing was in flight: a clean stop, or a second of idleness.
     Close,
+    /// A run of a poll has begun. It takes an LSN for its name, which no row will ever have.
+    RunBegin {
+        /// Its name: the LSN.
+        run: Lsn,
+        /// The poll.
+        poll: &'a str,
+    },
+    /// What a run has of a partition so far becomes an object of its own, if the run is published.
+    Cut {
+        /// The run.
+        run: Lsn,
+        /// The partition key.
+        partition: &'a str,
+    },
+    /// A run is complete: its rows may be sealed.
+    RunEnd(Box<RunEnd>),
+    /// A run failed or was cut off: its LSNs are void.
+    RunAbandoned(Abandoned),
+    /// A run's marker is in the lake.
+    Published {
+        /// The run.
+        run: Lsn,
+    },
+    /// How far a poll has got.
+    Cursor {
+        /// The poll.
+        poll: &'a str,
+        /// What it needs to know, in a form of its own.
+        cursor: &'a [u8],
+    },
 }
 
 /// A span of time, both ends included.
@@ -82,6 +122,8 @@ impl Span {
 /// Rows of one partition as they lie in a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowsEntry<'a> {
+    /// The run that they belong to, or [`NO_RUN`].
+    pub run: Lsn,
     /// The partition key.
     pub partition: &'a str,
     /// The earliest and the newest `received_at` of the rows.
@@ -116,6 +158,7 @@ pub fn put_row(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: &[u8]) {
             out.extend_from_slice(&identity.tag.to_le_bytes());
             out.extend_from_slice(&identity.content.to_le_bytes());
         }
+        RowKind::Snapshot => out.push(SNAPSHOT),
         RowKind::Quarantined => out.push(QUARANTINED),
         RowKind::Refused => out.push(REFUSED),
     }
@@ -135,6 +178,7 @@ impl<'a> StoredRow<'a> {
                 let content = u32::from_le_bytes(take_array(&mut rest)?);
                 RowKind::Record(Identity { tag, content })
             }
+            SNAPSHOT => RowKind::Snapshot,
             QUARANTINED => RowKind::Quarantined,
             REFUSED => RowKind::Refused,
             _ => return None,
@@ -150,26 +194,42 @@ impl<'a> StoredRow<'a> {
     }
 }
 
-impl RowsEntry<'_> {
-    /// Appends an entry whose payload is given; returns the payload's offset in `body`.
-    pub fn put(
-        body: &mut Vec<u8>,
-        partition: &str,
-        received: Span,
-        count: u64,
-        payload: &[u8],
-    ) -> usize {
-        let mut head = Vec::with_capacity(partition.len() + 32);
-        put_bytes(&mut head, partition.as_bytes());
-        head.extend_from_slice(&received.oldest.0.to_le_bytes());
-        head.extend_from_slice(&received.newest.0.to_le_bytes());
-        put_varint(&mut head, count);
-        body.push(ROWS);
-        put_varint(body, (head.len() + payload.len()) as u64);
+impl<'a> RowsEntry<'a> {
+    /// Appends the entry; returns the payload's offset in `body`.
+    pub fn put(&self, body: &mut Vec<u8>) -> usize {
+        let mut head = Vec::with_capacity(self.partition.len() + 40);
+        if self.run == NO_RUN {
+            body.push(ROWS);
+        } else {
+            body.push(RUN_ROWS);
+            put_varint(&mut head, self.run.0);
+        }
+        put_bytes(&mut head, self.partition.as_bytes());
+        head.extend_from_slice(&self.received.oldest.0.to_le_bytes());
+        head.extend_from_slice(&self.received.newest.0.to_le_bytes());
+        put_varint(&mut head, self.count);
+        put_varint(body, (head.len() + self.payload.len()) as u64);
         body.extend_from_slice(&head);
         let payload_at = body.len();
-        body.extend_from_slice(payload);
+        body.extend_from_slice(self.payload);
         payload_at
+    }
+
+    /// Takes what is left of the content of an entry that ends at `content_end` of the body.
+    fn take(c: &mut &'a [u8], run: Lsn, content_end: usize) -> Option<Self> {
+        let partition = take_text(c)?;
+        let oldest = Micros(i64::from_le_bytes(take_array(c)?));
+        let newest = Micros(i64::from_le_bytes(take_array(c)?));
+        let count = take_varint(c)?;
+        let payload_at = content_end - c.len();
+        Some(Self {
+            run,
+            partition,
+            received: Span { oldest, newest },
+            count,
+            payload: std::mem::take(c),
+            payload_at,
+        })
     }
 }
 
@@ -179,13 +239,7 @@ impl<'a> Entry<'a> {
         let mut content = Vec::new();
         let tag = match self {
             Self::Rows(rows) => {
-                RowsEntry::put(
-                    body,
-                    rows.partition,
-                    rows.received,
-                    rows.count,
-                    rows.payload,
-                );
+                rows.put(body);
                 return;
             }
             Self::Counts(counts) => {
@@ -215,6 +269,33 @@ impl<'a> Entry<'a> {
                 CHECKPOINT
             }
             Self::Close => CLOSE,
+            Self::RunBegin { run, poll } => {
+                put_varint(&mut content, run.0);
+                put_bytes(&mut content, poll.as_bytes());
+                RUN_BEGIN
+            }
+            Self::Cut { run, partition } => {
+                put_varint(&mut content, run.0);
+                put_bytes(&mut content, partition.as_bytes());
+                CUT
+            }
+            Self::RunEnd(end) => {
+                end.put(&mut content);
+                RUN_END
+            }
+            Self::RunAbandoned(abandoned) => {
+                abandoned.put(&mut content);
+                RUN_ABANDONED
+            }
+            Self::Published { run } => {
+                put_varint(&mut content, run.0);
+                PUBLISHED
+            }
+            Self::Cursor { poll, cursor } => {
+                put_bytes(&mut content, poll.as_bytes());
+                put_bytes(&mut content, cursor);
+                CURSOR
+            }
         };
         body.push(tag);
         put_bytes(body, &content);
@@ -244,21 +325,10 @@ impl<'a> Entry<'a> {
         let mut content = content;
         let c = &mut content;
         let entry = match *tag {
-            ROWS => {
-                let partition = take_text(c)?;
-                let oldest = Micros(i64::from_le_bytes(take_array(c)?));
-                let newest = Micros(i64::from_le_bytes(take_array(c)?));
-                let received = Span { oldest, newest };
-                let count = take_varint(c)?;
-                let payload_at = content_end - c.len();
-                let payload = std::mem::take(c);
-                Self::Rows(RowsEntry {
-                    partition,
-                    received,
-                    count,
-                    payload,
-                    payload_at,
-                })
+            ROWS => Self::Rows(RowsEntry::take(c, NO_RUN, content_end)?),
+            RUN_ROWS => {
+                let run = Lsn(take_varint(c)?);
+                Self::Rows(RowsEntry::take(c, run, content_end)?)
             }
             COUNTS => Self::Counts(Counts {
                 received: take_varint(c)?,
@@ -277,6 +347,23 @@ impl<'a> Entry<'a> {
             },
             CHECKPOINT => Self::Checkpoint(Checkpoint::take(c)?),
             CLOSE => Self::Close,
+            RUN_BEGIN => Self::RunBegin {
+                run: Lsn(take_varint(c)?),
+                poll: take_text(c)?,
+            },
+            CUT => Self::Cut {
+                run: Lsn(take_varint(c)?),
+                partition: take_text(c)?,
+            },
+            RUN_END => Self::RunEnd(Box::new(RunEnd::take(c)?)),
+            RUN_ABANDONED => Self::RunAbandoned(Abandoned::take(c)?),
+            PUBLISHED => Self::Published {
+                run: Lsn(take_varint(c)?),
+            },
+            CURSOR => Self::Cursor {
+                poll: take_text(c)?,
+                cursor: take_bytes(c)?,
+            },
             _ => return None,
         };
         content.is_empty().then_some(entry)

@@ -50,18 +50,62 @@ fn every_entry_round_trips() {
     let identity = Identity { tag: 3, content: 4 };
     put_row(&mut payload, RowKind::Record(identity), 2, b"{\"a\":1}");
     put_row(&mut payload, RowKind::Quarantined, 0, b"");
+    put_row(&mut payload, RowKind::Snapshot, 1, b"{}");
     let rows = RowsEntry {
+        run: NO_RUN,
         partition: "events/dt=2026-11-20",
         received: Span {
             oldest: Micros(5),
             newest: Micros(9),
         },
-        count: 2,
+        count: 3,
         payload: &payload,
         payload_at: 40,
     };
+    let mut before = Vec::new();
+    Entry::Rows(rows).put(&mut before);
+    // Tag, length, run (2), partition (21), two times, count.
+    let rows_at = before.len() + 1 + 1 + 2 + 21 + 16 + 1;
+    let of_run = RowsEntry {
+        run: Lsn(300),
+        payload_at: rows_at,
+        ..rows
+    };
+    let run = Lsn(300);
+    let end = RunEnd {
+        run,
+        poll: "users".into(),
+        cursor: b"{}".to_vec(),
+        nonce: 1 << 90,
+        format: "ndjson".into(),
+        lake: "s3://bucket".into(),
+        marker: "_lakehook/runs/users/x.json".into(),
+        about: b"{\"run\":\"x\"".to_vec(),
+        pieces: vec![crate::wal::runs::Piece {
+            key: "users/dt=2026-11-20/run=x/y.ndjson".into(),
+            first_lsn: Lsn(301),
+            count: 9,
+        }],
+    };
     let entries = [
         Entry::Rows(rows),
+        Entry::Rows(of_run),
+        Entry::RunBegin { run, poll: "users" },
+        Entry::Cut {
+            run,
+            partition: "users/dt=2026-11-20/run=x",
+        },
+        Entry::RunEnd(Box::new(end)),
+        Entry::RunAbandoned(Abandoned {
+            run,
+            void: LsnSet { count: 3, hash: 9 },
+            ..Abandoned::default()
+        }),
+        Entry::Published { run },
+        Entry::Cursor {
+            poll: "users",
+            cursor: b"{}",
+        },
         Entry::Counts(Counts {
             received: 300,
             dropped: 2,
@@ -94,6 +138,7 @@ fn every_entry_round_trips() {
     let first = StoredRow::take(&mut rest).unwrap();
     assert_eq!((first.kind, first.lsn_at), (RowKind::Record(identity), 2));
     assert_eq!(StoredRow::take(&mut rest).unwrap().bytes, b"");
+    assert_eq!(StoredRow::take(&mut rest).unwrap().kind, RowKind::Snapshot);
     assert_eq!(StoredRow::take(&mut rest), None);
 }
 

@@ -123,20 +123,13 @@ impl FrameBuilder {
     /// Appends an entry of rows; returns where in the body they begin.
     pub fn put_rows(&mut self, rows: &RowsEntry<'_>) -> u64 {
         self.rows += u32::try_from(rows.count).unwrap_or(0);
-        let RowsEntry {
-            partition,
-            received,
-            count,
-            payload,
-            ..
-        } = *rows;
-        let at = RowsEntry::put(&mut self.bytes, partition, received, count, payload);
-        (at - FRAME_HEADER) as u64
+        (rows.put(&mut self.bytes) - FRAME_HEADER) as u64
     }
 
     /// Appends the rows of a section; returns where in the body they begin.
-    pub fn put_section(&mut self, partition: &str, section: &Section) -> u64 {
+    pub fn put_section(&mut self, run: Lsn, partition: &str, section: &Section) -> u64 {
         self.put_rows(&RowsEntry {
+            run,
             partition,
             received: section.received,
             count: section.sums.count,

@@ -9,8 +9,9 @@ use crate::clock::Micros;
 use crate::ids::NodeId;
 use crate::record::Lsn;
 
-/// Version of everything in this module. A newer one is refused by name.
-pub const FORMAT: u32 = 1;
+/// Version of everything in this module and of the entries. A newer one is refused by name; format 1,
+/// which had no runs and no cursors, is read, and never written.
+pub const FORMAT: u32 = 2;
 /// Frames start on such boundaries, so that no write touches a block with acknowledged bytes.
 pub const BLOCK: u64 = 4096;
 /// The first block of a segment holds its header.
@@ -194,7 +195,8 @@ impl FrameHeader {
         }
         let body_bytes = get_u32(header, 24);
         let fits = body_bytes as usize <= MAX_FRAME - FRAME_HEADER;
-        (fits && get_u32(header, 52) == FORMAT).then(|| Self {
+        let is_known = (1..=FORMAT).contains(&get_u32(header, 52));
+        (fits && is_known).then(|| Self {
             crc: get_u32(header, 4),
             segment_id: get_u64(header, 8),
             number: get_u64(header, 16),

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::batch::{Place, Places, Sums};
 use crate::record::{Identity, RowKind, row_hash};
-use crate::wal::entry::{AsOf, Commit, Counts, Entry, LsnSet, Seal, Totals};
+use crate::wal::entry::{AsOf, Commit, Counts, Entry, LsnSet, NO_RUN, Seal, Totals};
 use crate::wal::frame::{FrameBuilder, Section};
 
 /// 2026-11-20T17:00:00Z.
@@ -105,7 +105,7 @@ fn frame() -> Vec<u8> {
     let mut section = Section::default();
     section.push(RowKind::Record(identity), 1, ROW, RECEIVED);
     let mut frame = FrameBuilder::new(Lsn(1));
-    let at = frame.put_section(PARTITION, &section);
+    let at = frame.put_section(NO_RUN, PARTITION, &section);
     frame.put(&Entry::Counts(Counts {
         received: 3,
         dropped: 1,
@@ -146,7 +146,7 @@ fn a_segment_header_has_these_bytes() {
     assert_eq!(SegmentHeader::decode(&block), Ok(segment_header()));
     let dump = dump(&block[..SEGMENT_HEADER]);
     insta::assert_snapshot!(dump, @r#"
-    0000  4c 48 57 41 4c 53 45 47 f8 74 25 4a 01 00 00 00  LHWALSEG.t%J....
+    0000  4c 48 57 41 4c 53 45 47 3d 1a e2 6e 02 00 00 00  LHWALSEG=..n....
     0010  02 00 00 00 00 00 00 00 88 77 66 55 44 33 22 11  .........wfUD3".
     0020  00 00 00 04 00 00 00 00 ab 00 00 00 00 00 00 00  ................
     0030  08 07 06 05 04 03 02 01 06 00 00 00 00 00 00 00  ................
@@ -169,8 +169,24 @@ fn any_damage_to_a_segment_header_is_found() {
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let mut block = segment_header().encode();
-    block[12] = 2;
-    assert_eq!(SegmentHeader::decode(&block), Err(HeaderError::Newer(2)));
+    block[12] = 3;
+    assert_eq!(SegmentHeader::decode(&block), Err(HeaderError::Newer(3)));
+}
+
+#[test]
+fn the_format_before_is_read() {
+    let mut block = segment_header().encode();
+    block[12] = 1;
+    let crc = crc32c(&block[12..SEGMENT_HEADER]);
+    block[8..12].copy_from_slice(&crc.to_le_bytes());
+    assert_eq!(SegmentHeader::decode(&block), Ok(segment_header()));
+    let mut frame = frame();
+    frame[52] = 1;
+    let crc = crc32c(&frame[8..]);
+    frame[4..8].copy_from_slice(&crc.to_le_bytes());
+    assert!(FrameHeader::decode(&frame).is_some_and(|header| header.matches(&frame)));
+    frame[52] = 3;
+    assert_eq!(FrameHeader::decode(&frame), None);
 }
 
 #[test]
@@ -178,10 +194,10 @@ fn a_frame_has_these_bytes() {
     let frame = frame();
     let dump = dump(&frame);
     insta::assert_snapshot!(dump, @r#"
-    0000  4c 48 46 31 15 2e e1 94 88 77 66 55 44 33 22 11  LHF1.....wfUD3".
+    0000  4c 48 46 31 69 78 18 7b 88 77 66 55 44 33 22 11  LHF1ix.{.wfUD3".
     0010  08 00 00 00 00 00 00 00 3c 01 00 00 88 77 66 55  ........<....wfU
     0020  01 00 00 00 00 00 00 00 00 44 ac 2c b8 60 06 00  .........D.,.`..
-    0030  01 00 00 00 01 00 00 00 00 00 00 00 00 00 00 00  ................
+    0030  01 00 00 00 02 00 00 00 00 00 00 00 00 00 00 00  ................
     0040  01 3c 14 65 76 65 6e 74 73 2f 64 74 3d 32 30 32  .<.events/dt=202
     0050  36 2d 31 31 2d 32 30 00 44 ac 2c b8 60 06 00 00  6-11-20.D.,.`...
     0060  44 ac 2c b8 60 06 00 01 00 11 22 33 44 55 66 77  D.,.`....."3DUfw

@@ -15,12 +15,13 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::entry::Commit;
-use super::request::{Append, AppendError, Reply, Request, Turn, WriteError};
+use super::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
 use super::state::{SealAt, WATERMARK_LAG};
 use super::writer::Writer;
 use crate::clock::{Clock, Micros};
 use crate::files::Files;
 use crate::metrics::Metrics;
+use crate::record::Lsn;
 
 /// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
 const MAX_WAITING: usize = 8192;
@@ -79,10 +80,15 @@ pub struct Log {
 /// Takes the numbers and places of batches that were sealed.
 pub type SealedListener = Box<dyn Fn(&[(u64, SealAt)]) + Send>;
 
+/// Takes the names of runs all of whose objects are in the lake, and the places of their ends.
+pub type CompleteListener = Box<dyn Fn(&[(Lsn, SealAt)]) + Send>;
+
 /// What the log's thread tells others.
 pub struct Listeners {
     /// Batches were sealed, durably.
     pub sealed: SealedListener,
+    /// Runs are complete in the lake, durably: their markers are due.
+    pub complete: CompleteListener,
     /// The log cannot go on.
     pub failed: Box<dyn Fn(&WriteError) + Send>,
     /// Counts and times.
@@ -123,11 +129,34 @@ impl Log {
 
     /// Stores a request; the answer means that it is durable.
     pub async fn append(&self, append: Append) -> Reply {
+        self.request(Request::Append(Box::new(append))).await
+    }
+
+    /// Begins a run of a poll; the answer names it.
+    pub async fn begin_run(&self, poll: &str) -> Result<Lsn, AppendError> {
+        let reply = self.request(Request::BeginRun(poll.into())).await;
+        reply.map(|appended| appended.run)
+    }
+
+    /// A run is complete.
+    pub async fn end_run(&self, end: EndRun) -> Result<(), AppendError> {
+        let reply = self.request(Request::EndRun(Box::new(end))).await;
+        reply.map(drop)
+    }
+
+    /// A run failed: its rows are let go.
+    pub async fn abandon_run(&self, run: Lsn) -> Result<(), AppendError> {
+        self.request(Request::AbandonRun(run)).await.map(drop)
+    }
+
+    /// Notes durably that the marker of a run is in the lake. Blocks.
+    pub fn published(&self, run: Lsn) -> Result<(), AppendError> {
+        self.ask(Request::Published(run))
+    }
+
+    async fn request(&self, request: Request) -> Reply {
         let (ticket, answer) = oneshot::channel();
-        match self
-            .jobs
-            .try_send(Job::Request(Request::Append(Box::new(append)), ticket))
-        {
+        match self.jobs.try_send(Job::Request(request, ticket)) {
             Ok(()) => answer.await.unwrap_or(Err(AppendError::Closed)),
             Err(TrySendError::Full(_)) => Err(AppendError::Full),
             Err(TrySendError::Disconnected(_)) => Err(AppendError::Closed),
@@ -262,6 +291,9 @@ impl<F: Files> Owner<F> {
         if !turn.sealed.is_empty() {
             (self.listeners.sealed)(&turn.sealed);
         }
+        if !turn.complete.is_empty() {
+            (self.listeners.complete)(&turn.complete);
+        }
         for (ticket, reply) in turn.replies {
             // Whoever asked may be gone; what is durable stays.
             let _gone = ticket.send(reply);
@@ -291,7 +323,7 @@ impl<F: Files> Owner<F> {
             .iter()
             .filter_map(|(request, _)| match request {
                 Request::Append(append) => Some(append.origin.received_at),
-                Request::Commit(_) | Request::Flush => None,
+                _ => None,
             });
         let oldest = waiting
             .chain(state.oldest_received())
@@ -315,7 +347,7 @@ impl<F: Files> Owner<F> {
         gauges.oldest_received.store(oldest.0, Ordering::Relaxed);
         gauges
             .open_batches
-            .store(state.batches.open().count() as u64, Ordering::Release);
+            .store(state.batches.sealable() as u64, Ordering::Release);
         let metrics = &self.listeners.metrics;
         // While nothing was forgotten, every duplicate is recognised, however late.
         let window = self

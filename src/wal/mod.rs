@@ -6,8 +6,8 @@
 //! are bytes, keys and partitions are given to it.
 //!
 //! In the order of reading: [`layout`] (bytes), [`facts`] and [`entry`] (what a frame holds), [`frame`]
-//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] (what it means), [`dedup`]
-//! and [`ids`], [`writer`] with `append`, `sealing` and [`space`] (the one owner), [`replay`], `copy` and
+//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] and [`runs`] (what it means), [`dedup`]
+//! and [`ids`], [`writer`] with `append`, `sealing`, `polling` and [`space`] (the one owner), [`replay`], `copy` and
 //! [`recover`] (from files to a writer), [`rows`] (reading a batch back), [`log`] (the thread, and the
 //! handle that everybody else holds), [`inspect`] (looking in from outside).
 //!
@@ -21,6 +21,7 @@ pub mod entry;
 pub mod frame;
 pub mod segment;
 pub mod read;
+pub mod runs;
 pub mod state;
 pub mod dedup;
 pub mod ids;
@@ -28,6 +29,7 @@ pub mod request;
 pub mod writer;
 mod append;
 mod sealing;
+mod polling;
 pub mod space;
 pub mod helper;
 pub mod node;

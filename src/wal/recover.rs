@@ -26,6 +26,7 @@ use super::read::{Frame, ReadError, SegmentReader, TornTail};
 use super::replay::{apply, contradiction, ends_with_close, open_segment};
 use super::request::Settings;
 use super::segment::{Segment, Spare};
+use super::space::put_cursors;
 use super::state::{SealAt, State};
 use super::torn;
 use super::writer::{Building, NextSpare, SLACK, Writer};
@@ -377,6 +378,7 @@ impl<F: Files> Opening<F> {
         let last_lsn = tail.last.as_ref().map(|last| last.header.first_lsn);
         let mut frame = FrameBuilder::new(last_lsn.unwrap_or(self.state.next_lsn));
         frame.put(&Entry::Checkpoint(self.state.checkpoint()));
+        put_cursors(&self.state, &mut frame);
         if let Some(last) = &tail.last {
             self.copy_last(tail, last, &mut frame, now.mono)?;
         }

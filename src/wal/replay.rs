@@ -104,7 +104,7 @@ pub(super) fn apply(
                     rows: rows.count,
                     first_lsn: state.next_lsn,
                 };
-                let slot = state.batches.slot(rows.partition);
+                let slot = state.batches.run_slot(rows.run, rows.partition);
                 state.add_rows(slot, &place, &sums, &counts, rows.received, now);
             }
             Entry::Counts(counts) => state.add_counts(&counts),
@@ -114,6 +114,15 @@ pub(super) fn apply(
             Entry::Commit(commit) => state.add_commit(&commit)?,
             Entry::Void { first, count } => state.add_void(first, count)?,
             Entry::Close => {}
+            Entry::RunBegin { run, .. } => state.begin_run(run)?,
+            Entry::Cut { run, partition } => {
+                let slot = state.batches.run_slot(run, partition);
+                state.batches.cut(slot);
+            }
+            Entry::RunEnd(end) => state.end_run(&end, SealAt { segment, block }),
+            Entry::RunAbandoned(abandoned) => state.abandon_run(&abandoned),
+            Entry::Published { run } => state.runs.published(run),
+            Entry::Cursor { poll, cursor } => state.runs.set_cursor(poll, cursor),
         }
     }
     state.batches.forget_empty();

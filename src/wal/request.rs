@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::entry::Commit;
+pub use super::entry::NO_RUN;
 use super::state::{Contradiction, SealAt};
 use crate::batch::{Limits, SealReason};
 use crate::ids::NodeId;
@@ -46,6 +47,37 @@ pub struct Append {
     pub dropped: u64,
     /// Where it came from.
     pub origin: Origin,
+    /// The run that the rows belong to and are held for, or [`NO_RUN`].
+    pub run: Lsn,
+    /// How far a poll has got with them; durable together with the rows.
+    pub cursor: Option<Cursor>,
+}
+
+/// How far a poll has got.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor {
+    /// The poll's name.
+    pub poll: Box<str>,
+    /// What it needs to know, in a form of its own; at most [`MAX_CURSOR`] bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// A cursor has at most so many bytes: all of them are in every checkpoint.
+pub const MAX_CURSOR: usize = 8 << 10;
+
+/// What is said of a run when it is complete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndRun {
+    /// The run.
+    pub run: Lsn,
+    /// Whose run it is.
+    pub poll: String,
+    /// How far the poll has got with it.
+    pub cursor: Vec<u8>,
+    /// Key of the marker.
+    pub marker: String,
+    /// What the marker says, besides the objects: the text of a JSON object without its last brace.
+    pub about: Vec<u8>,
 }
 
 /// What became of a request; durable.
@@ -59,6 +91,8 @@ pub struct Appended {
     pub conflicts: u64,
     /// Quarantined events, conflicts included.
     pub quarantined: u64,
+    /// The run that was begun.
+    pub run: Lsn,
 }
 
 /// Why a request is not in the log.
@@ -81,6 +115,9 @@ pub enum AppendError {
     /// Storage failed; whether the request is in the log shows after a restart.
     #[error("storage failed: {0}")]
     Storage(Arc<str>),
+    /// The run is not open: it was abandoned meanwhile.
+    #[error("the run is not open")]
+    NoSuchRun,
     /// The log is closed.
     #[error("the service is stopping")]
     Closed,
@@ -93,8 +130,23 @@ pub enum Request {
     Append(Box<Append>),
     /// Note that an object is in the lake.
     Commit(Commit),
-    /// Seal everything that is open.
+    /// Seal everything that is open and not held for a run.
     Flush,
+    /// Begin a run of that poll.
+    BeginRun(Box<str>),
+    /// A run is complete.
+    EndRun(Box<EndRun>),
+    /// A run failed.
+    AbandonRun(Lsn),
+    /// The marker of a run is in the lake.
+    Published(Lsn),
+}
+
+impl Request {
+    /// Whether it helps to free space, and so may use what is kept for that.
+    pub(super) fn is_internal(&self) -> bool {
+        !matches!(self, Self::Append(_) | Self::BeginRun(_))
+    }
 }
 
 /// The answer to a request.
@@ -109,6 +161,8 @@ pub struct Turn<T> {
     pub sealed: Vec<(u64, SealAt)>,
     /// Why they were sealed.
     pub reasons: Vec<SealReason>,
+    /// Runs all of whose objects are in the lake, with the places of their ends: their markers are due.
+    pub complete: Vec<(Lsn, SealAt)>,
     /// Rows written.
     pub rows: u32,
     /// How long write and sync took; zero if nothing was written.

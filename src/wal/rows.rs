@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::entry::{Entry, Seal, StoredRow};
 use super::layout::{BLOCK, FRAME_HEADER, segment_path};
 use super::read::{ReadError, SegmentReader};
+use super::runs::RunEnd;
 use super::state::SealAt;
 use crate::batch::Place;
 use crate::files::{File, Files};
@@ -64,6 +65,27 @@ impl<F: Files> BatchReader<F> {
 
     /// Reads a seal; the checksum of its frame is verified again.
     pub fn seal(&self, number: u64, at: SealAt) -> Result<Seal, RowsError> {
+        self.find(number, at, |entry| match entry {
+            Entry::Seal(seal) if seal.number == number => Some(*seal),
+            _ => None,
+        })
+    }
+
+    /// Reads the end of a run; the checksum of its frame is verified again.
+    pub fn run_end(&self, run: Lsn, at: SealAt) -> Result<RunEnd, RowsError> {
+        self.find(0, at, |entry| match entry {
+            Entry::RunEnd(end) if end.run == run => Some(*end),
+            _ => None,
+        })
+    }
+
+    /// Reads an entry of the frame at that place.
+    fn find<T>(
+        &self,
+        number: u64,
+        at: SealAt,
+        pick: impl Fn(Entry<'_>) -> Option<T>,
+    ) -> Result<T, RowsError> {
         let path = segment_path(&self.dir, at.segment);
         let unreadable = |detail: String| RowsError::Unreadable {
             seal: number,
@@ -79,11 +101,8 @@ impl<F: Files> BatchReader<F> {
             .frame_at(at.block * BLOCK)
             .map_err(failed)?
             .ok_or_else(|| unreadable(format!("no valid frame at block {}", at.block)))?;
-        let seal = Entry::all(frame.body()).find_map(|entry| match entry {
-            Ok(Entry::Seal(seal)) if seal.number == number => Some(*seal),
-            _ => None,
-        });
-        seal.ok_or_else(|| unreadable(format!("no such seal in the frame at block {}", at.block)))
+        let found = Entry::all(frame.body()).find_map(|entry| pick(entry.ok()?));
+        found.ok_or_else(|| unreadable(format!("not in the frame at block {}", at.block)))
     }
 
     /// Hands each row of a sealed batch to `see`, in the order of the log.

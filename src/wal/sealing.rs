@@ -1,11 +1,11 @@
 //! Sealing: when the writer closes a batch, and what the seal says.
 
-use super::entry::Entry;
+use super::entry::{Entry, Seal};
 use super::layout::BLOCK;
 use super::request::WriteError;
 use super::state::SealAt;
 use super::writer::{Room, SLACK, Writer};
-use crate::batch::SealReason;
+use crate::batch::{OpenBatch, SealReason};
 use crate::clock::Now;
 use crate::files::Files;
 
@@ -17,12 +17,23 @@ impl<F: Files> Writer<F> {
         now: Now,
     ) -> Result<(), WriteError> {
         self.flush_sections(now);
-        let mut seal = self.state.seal_of(slot, self.building.appending);
+        let batch = self.state.batches.get(slot);
+        let mut seal = self.state.seal_of(batch, self.building.appending);
         let settings = &self.settings;
-        seal.nonce = self.ids.next_u128()?;
         seal.key =
             (settings.object_key)(&seal.partition, self.node, seal.first_lsn, &settings.format);
         seal.format.clone_from(&settings.format);
+        self.put_seal(seal, reason)
+    }
+
+    /// Puts a seal that has everything but nonce and lake into the frame.
+    pub(super) fn put_seal(
+        &mut self,
+        mut seal: Seal,
+        reason: SealReason,
+    ) -> Result<(), WriteError> {
+        seal.nonce = self.ids.next_u128()?;
+        let settings = &self.settings;
         seal.lake.clone_from(&settings.lake);
         let at = SealAt {
             segment: self.segment.header().number,
@@ -44,7 +55,7 @@ impl<F: Files> Writer<F> {
             }
             self.seal(slot, reason, now)?;
         }
-        Ok(())
+        self.seal_ready(now)
     }
 
     /// When the log fills up, the batches that keep its oldest segment are sealed before their time.
@@ -67,7 +78,10 @@ impl<F: Files> Writer<F> {
     }
 
     pub(super) fn seal_cost(&self, slot: usize) -> usize {
-        let batch = self.state.batches.get(slot);
+        self.seal_cost_of(self.state.batches.get(slot))
+    }
+
+    pub(super) fn seal_cost_of(&self, batch: &OpenBatch) -> usize {
         let texts = 3 * batch.partition.len() + self.settings.lake.len();
         SLACK + texts + batch.places.as_bytes().len()
     }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::entry::{Checkpoint, Entry};
+use super::frame::FrameBuilder;
 use super::helper::{Done, Task};
 use super::ids;
 use super::layout::{FIRST_FRAME, SegmentHeader, ids_path, next_block, segment_path};
@@ -36,6 +37,13 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
     )
 }
 
+/// A segment says how far each poll has got, so that older ones can go.
+pub(super) fn put_cursors(state: &State, frame: &mut FrameBuilder) {
+    for (poll, cursor) in state.runs.cursors() {
+        frame.put(&Entry::Cursor { poll, cursor });
+    }
+}
+
 fn reserve_of(segment_bytes: u64) -> u64 {
     (segment_bytes / 4).min(MAX_RESERVE)
 }
@@ -56,7 +64,8 @@ impl<F: Files> Writer<F> {
         } else {
             reserve_of(self.settings.segment_bytes)
         };
-        let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64 + reserve);
+        let cursors = self.state.runs.cursor_bytes() as u64;
+        let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64 + cursors + reserve);
         let bytes = self.settings.segment_bytes.max(need);
         let segments: u64 = self.segments.values().sum();
         let ids: u64 = self.id_files.values().sum();
@@ -83,6 +92,7 @@ impl<F: Files> Writer<F> {
         self.building
             .frame
             .put(&Entry::Checkpoint(self.state.checkpoint()));
+        put_cursors(&self.state, &mut self.building.frame);
         self.request_spare();
         Ok(true)
     }

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::entry::{AsOf, Checkpoint, Commit, Counts, LsnSet, Seal, Span, Totals};
-use crate::batch::{Batches, Limits, Place, Sums};
+use super::entry::{AsOf, Checkpoint, Commit, Counts, LsnSet, NO_RUN, Seal, Span, Totals};
+use super::runs::{Abandoned, RunEnd, Runs};
+use crate::batch::{Batches, Limits, OpenBatch, Place, Places, Sums};
 use crate::clock::Micros;
 use crate::record::{Lsn, RowKind};
 
@@ -31,6 +32,8 @@ pub struct Sealed {
     pub rows: u64,
     /// The earliest `received_at` among them.
     pub oldest_received: Micros,
+    /// LSN of its first row.
+    first_lsn: Lsn,
     /// Rows in each segment.
     per_segment: Vec<(u64, u64)>,
 }
@@ -50,7 +53,7 @@ impl RowCounts {
     /// Counts one row.
     pub fn add(&mut self, kind: RowKind) {
         match kind {
-            RowKind::Record(_) => self.stored += 1,
+            RowKind::Record(_) | RowKind::Snapshot => self.stored += 1,
             RowKind::Quarantined => self.quarantined += 1,
             RowKind::Refused => self.refused += 1,
         }
@@ -79,6 +82,8 @@ pub struct State {
     pub batches: Batches,
     /// Seals without commit, by number.
     pub sealed: BTreeMap<u64, Sealed>,
+    /// Runs of polls, and their cursors.
+    pub runs: Runs,
     /// Oldest segment that is needed.
     pub oldest_segment: u64,
     /// Oldest id file in force.
@@ -104,6 +109,7 @@ impl State {
             last_seal: 0,
             batches: Batches::new(limits),
             sealed: BTreeMap::new(),
+            runs: Runs::default(),
             oldest_segment: 1,
             oldest_ids: 1,
             newest_received: Micros(i64::MIN),
@@ -180,6 +186,10 @@ impl State {
         self.totals.quarantined += counts.quarantined;
         self.totals.refused += counts.refused;
         self.newest_received = self.newest_received.max(received.newest);
+        let run = self.batches.get(slot).run;
+        if run != NO_RUN {
+            self.runs.add_rows(run, counts);
+        }
         *self.uncommitted.entry(place.segment).or_default() += place.rows;
     }
 
@@ -206,10 +216,48 @@ impl State {
         Ok(())
     }
 
-    /// A seal of the open batch in a slot, with everything that follows from the log; key, nonce,
-    /// format and lake are the caller's. Rows that were received from `pending` on may still come.
-    pub fn seal_of(&self, slot: usize, pending: Micros) -> Seal {
-        let batch = self.batches.get(slot);
+    /// A run begins; its name takes the next LSN.
+    pub fn begin_run(&mut self, run: Lsn) -> Result<(), Contradiction> {
+        self.add_void(run, 1)?;
+        self.runs.begin(run);
+        Ok(())
+    }
+
+    /// A run is complete: its rows may be sealed.
+    pub fn end_run(&mut self, end: &RunEnd, at: SealAt) {
+        self.batches.end_run(end.run);
+        self.runs.end(end, at);
+    }
+
+    /// What is to be noted of a run that failed.
+    pub fn abandonment_of(&self, run: Lsn) -> Abandoned {
+        let batches = self.batches.open().filter(|batch| batch.run == run);
+        let void = batches.fold(LsnSet::default(), |set, batch| LsnSet {
+            count: set.count + batch.sums.count,
+            hash: set.hash.wrapping_add(batch.sums.lsn_hash),
+        });
+        let counts = self.runs.counts_of(run);
+        Abandoned { run, void, counts }
+    }
+
+    /// A run failed: its LSNs are void, and its rows are no longer waited for.
+    pub fn abandon_run(&mut self, abandoned: &Abandoned) {
+        // By the note alone: when the log is read again, the rows may be gone.
+        let Abandoned { run, void, counts } = abandoned;
+        self.runs.abandon(*run);
+        self.totals.stored -= counts.stored;
+        self.totals.quarantined -= counts.quarantined;
+        self.totals.received -= counts.stored + counts.quarantined;
+        self.void.count += void.count;
+        self.void.hash = self.void.hash.wrapping_add(void.hash);
+        for batch in self.batches.abandon_run(*run) {
+            self.no_longer_waited_for(&per_segment(&batch.places));
+        }
+    }
+
+    /// A seal of that open batch, with everything that follows from the log; key, nonce, format and
+    /// lake are the caller's. Rows that were received from `pending` on may still come.
+    pub fn seal_of(&self, batch: &OpenBatch, pending: Micros) -> Seal {
         Seal {
             number: self.last_seal + 1,
             partition: batch.partition.to_string(),
@@ -217,17 +265,16 @@ impl State {
             last_lsn: batch.last_lsn,
             sums: batch.sums,
             places: batch.places.clone(),
-            as_of: self.as_of(slot, pending),
+            as_of: self.as_of(batch, pending),
             ..Seal::default()
         }
     }
 
-    fn as_of(&self, slot: usize, pending: Micros) -> AsOf {
-        let batch = self.batches.get(slot);
+    fn as_of(&self, batch: &OpenBatch, pending: Micros) -> AsOf {
         let others = self
             .batches
             .open()
-            .filter(|open| open.partition != batch.partition);
+            .filter(|open| open.first_lsn != batch.first_lsn);
         let settled = self.settled().min(pending);
         let oldest_open = others.clone().map(|open| open.oldest_received).min();
         AsOf {
@@ -254,7 +301,9 @@ impl State {
             let message = format!("seal {} follows seal {}", seal.number, self.last_seal);
             return Err(Contradiction(message));
         }
-        let batch = self.batches.take_partition(&seal.partition);
+        let (partition, first, last) = (&seal.partition, seal.first_lsn, seal.last_lsn);
+        let piece = self.batches.take_piece(partition, first, last);
+        let batch = piece.or_else(|| self.batches.take_partition(partition, first, last));
         // Rows in segments that are gone are committed; so is, later in the log, this seal.
         let is_cut = seal
             .places
@@ -268,23 +317,28 @@ impl State {
             let message = format!("seal {} does not cover the rows before it", seal.number);
             return Err(Contradiction(message));
         }
-        let mut per_segment: Vec<(u64, u64)> = Vec::new();
-        for place in seal.places.iter() {
-            match per_segment.last_mut() {
-                Some((segment, rows)) if *segment == place.segment => *rows += place.rows,
-                _ => per_segment.push((place.segment, place.rows)),
-            }
-        }
         self.last_seal = seal.number;
         let oldest_received = batch.map_or(Micros(i64::MAX), |batch| batch.oldest_received);
         let sealed = Sealed {
             at,
             rows: seal.sums.count,
             oldest_received,
-            per_segment,
+            first_lsn: seal.first_lsn,
+            per_segment: per_segment(&seal.places),
         };
         self.sealed.insert(seal.number, sealed);
         Ok(())
+    }
+
+    fn no_longer_waited_for(&mut self, per_segment: &[(u64, u64)]) {
+        for (segment, rows) in per_segment {
+            if let Some(left) = self.uncommitted.get_mut(segment) {
+                *left -= rows;
+                if *left == 0 {
+                    self.uncommitted.remove(segment);
+                }
+            }
+        }
     }
 
     /// An object is in the lake: its rows no longer need their segments.
@@ -298,14 +352,8 @@ impl State {
                 commit.seal
             )));
         };
-        for (segment, rows) in sealed.per_segment {
-            if let Some(left) = self.uncommitted.get_mut(&segment) {
-                *left -= rows;
-                if *left == 0 {
-                    self.uncommitted.remove(&segment);
-                }
-            }
-        }
+        self.no_longer_waited_for(&sealed.per_segment);
+        self.runs.committed(sealed.first_lsn);
         Ok(())
     }
 
@@ -326,9 +374,11 @@ impl State {
         }
     }
 
-    /// The oldest segment that holds rows without commit, if any does.
+    /// The oldest segment that holds rows without commit or the end of a run without marker, if any
+    /// does.
     pub fn oldest_uncommitted(&self) -> Option<u64> {
-        self.uncommitted.keys().next().copied()
+        let rows = self.uncommitted.keys().next().copied();
+        rows.into_iter().chain(self.runs.oldest_segment()).min()
     }
 
     /// Rows that are in the log and not yet, by what it knows, in the lake.
@@ -342,6 +392,18 @@ impl State {
         let sealed = self.sealed.values().map(|sealed| sealed.oldest_received);
         open.chain(sealed).min()
     }
+}
+
+/// Rows in each segment.
+fn per_segment(places: &Places) -> Vec<(u64, u64)> {
+    let mut per_segment: Vec<(u64, u64)> = Vec::new();
+    for place in places.iter() {
+        match per_segment.last_mut() {
+            Some((segment, rows)) if *segment == place.segment => *rows += place.rows,
+            _ => per_segment.push((place.segment, place.rows)),
+        }
+    }
+    per_segment
 }
 
 /// Sum of the hashes of consecutive LSNs modulo 2^128.

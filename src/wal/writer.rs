@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dedup::Dedup;
-use super::entry::{Counts, Entry};
+use super::entry::{Counts, Entry, NO_RUN};
 use super::frame::{FrameBuilder, Section};
 use super::helper::Helper;
 use super::ids::SegmentIds;
@@ -190,6 +190,7 @@ impl<F: Files> Writer<F> {
             replies,
             sealed: Vec::new(),
             reasons: Vec::new(),
+            complete: Vec::new(),
             rows: self.building.frame.rows,
             sync: Duration::ZERO,
             fatal: None,
@@ -199,6 +200,7 @@ impl<F: Files> Writer<F> {
                 turn.sync = sync;
                 turn.sealed = std::mem::take(&mut self.building.sealed);
                 turn.reasons = std::mem::take(&mut self.building.reasons);
+                turn.complete = self.state.runs.take_complete();
             }
             Err(error) => {
                 turn.rows = 0;
@@ -275,9 +277,11 @@ impl<F: Files> Writer<F> {
         now: Now,
     ) -> Result<(), WriteError> {
         while let Some((request, _)) = jobs.front() {
-            let (cost, internal) = match request {
-                Request::Append(append) => (self.cost_of(append), false),
-                Request::Commit(_) | Request::Flush => (SLACK, true),
+            let internal = request.is_internal();
+            let cost = match request {
+                Request::Append(append) => self.cost_of(append),
+                Request::EndRun(end) => self.cost_of_end(end),
+                _ => SLACK,
             };
             let refusal = self.refusal_of(request, cost);
             let room = match refusal {
@@ -309,19 +313,31 @@ impl<F: Files> Writer<F> {
     }
 
     fn refusal_of(&self, request: &Request, cost: usize) -> Option<AppendError> {
-        let Request::Append(append) = request else {
-            return None;
+        let append = match request {
+            Request::Append(append) => append,
+            Request::EndRun(end) if !self.state.runs.is_open(end.run) => {
+                return Some(AppendError::NoSuchRun);
+            }
+            Request::EndRun(_) => return self.too_large(cost),
+            _ => return None,
         };
-        let max_bytes = MAX_FRAME - FRAME_HEADER - 2 * SLACK;
-        if cost > max_bytes {
-            return Some(AppendError::TooLarge {
-                bytes: cost,
-                max_bytes,
-            });
+        if append.run != NO_RUN && !self.state.runs.is_open(append.run) {
+            return Some(AppendError::NoSuchRun);
+        }
+        if let Some(refusal) = self.too_large(cost) {
+            return Some(refusal);
         }
         // A seal in this very frame counts too.
         let watermark = self.watermark.max(self.building.watermark);
         (append.origin.received_at < watermark).then_some(AppendError::Late)
+    }
+
+    /// What needs more than a frame holds never fits.
+    fn too_large(&self, cost: usize) -> Option<AppendError> {
+        let cursors = self.state.runs.cursor_bytes();
+        let max_bytes = MAX_FRAME - FRAME_HEADER - 2 * SLACK - cursors;
+        let bytes = cost;
+        (cost > max_bytes).then_some(AppendError::TooLarge { bytes, max_bytes })
     }
 
     fn perform(&mut self, request: &Request, now: Now) -> Result<Reply, WriteError> {
@@ -341,6 +357,21 @@ impl<F: Files> Writer<F> {
                     }
                     self.seal(slot, SealReason::Flush, now)?;
                 }
+                self.seal_ready(now)?;
+                Ok(Ok(Appended::default()))
+            }
+            Request::BeginRun(poll) => self.begin_run(poll, now).map(Ok),
+            Request::EndRun(end) => {
+                self.end_run(end, now)?;
+                self.seal_ready(now)?;
+                Ok(Ok(Appended::default()))
+            }
+            Request::AbandonRun(run) => {
+                self.abandon_run(*run, now);
+                Ok(Ok(Appended::default()))
+            }
+            Request::Published(run) => {
+                self.published(*run);
                 Ok(Ok(Appended::default()))
             }
         }
@@ -450,6 +481,7 @@ fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
         replies: jobs.drain(..).map(refusal).collect(),
         sealed: Vec::new(),
         reasons: Vec::new(),
+        complete: Vec::new(),
         rows: 0,
         sync: Duration::ZERO,
         fatal: Some(WriteError::Broken(Arc::clone(why))),

@@ -8,6 +8,7 @@ use lakehook::encode::{Format, ndjson::decoder};
 use lakehook::lake::Metadata;
 use lakehook::record::{Lsn, RowKind, row_hash};
 
+use crate::polls::PollRow;
 use crate::senders::{Outcome, QUARANTINE, Sent, conflict_row};
 use crate::world::{LAKE, Violation, World, internal};
 
@@ -244,7 +245,9 @@ fn check_audit(world: &World, objects: &[Seen]) -> Result<(), Violation> {
 fn check_watermarks(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     let received: HashMap<&str, i64> = {
         let sent = world.senders.sent.iter();
-        sent.map(|sent| (sent.name.as_str(), sent.received_at.0))
+        let sent = sent.map(|sent| (sent.name.as_str(), sent.received_at.0));
+        let polled = world.polls.received.iter();
+        sent.chain(polled.map(|(name, at)| (name.as_str(), *at)))
             .collect()
     };
     let mut watermark = (i64::MIN, 0);
@@ -309,12 +312,25 @@ fn check_senders(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     for sent in &world.senders.sent {
         explained += check_request(sent, &lake, &stored)?;
     }
+    let polled = polled(objects);
+    crate::polls::check(world, &polled)?;
+    explained += polled.len();
     let rows: usize = objects.iter().map(|object| object.rows.len()).sum();
     ensure!(
         explained == rows,
         "{rows} rows in the lake, {explained} were sent"
     );
     Ok(())
+}
+
+/// The rows that came from polls.
+fn polled(objects: &[Seen]) -> Vec<PollRow<'_>> {
+    let rows = objects.iter().flat_map(|object| {
+        let key = object.key.as_str();
+        object.rows.iter().map(move |(_, row)| PollRow { key, row })
+    });
+    rows.filter(|row| row.row.starts_with(b"{\"from\":\"poll"))
+        .collect()
 }
 
 /// What happened to the rows of one request.
@@ -440,7 +456,7 @@ fn check_totals(world: &World, objects: &[Seen]) -> Result<(), Violation> {
         totals.stored + totals.quarantined + totals.refused == in_lake && totals.refused == refused,
         "{totals:?}, and {in_lake} rows in the lake, {refused} of refused requests"
     );
-    let (mut known, mut possible) = (0, 0);
+    let (mut known, mut possible) = (polled(objects).len() as u64, 0);
     for sent in &world.senders.sent {
         match sent.outcome {
             Outcome::Acknowledged(_) => known += sent.events_total(),

@@ -76,6 +76,20 @@ fn a_commit_before_the_put_is_found() {
 }
 
 #[test]
+fn a_marker_before_its_objects_is_found() {
+    for directory in [false, true] {
+        assert_eq!(found(directory, Planted::EarlyMarker, |_| {}).len(), 3);
+    }
+}
+
+#[test]
+fn a_cursor_ahead_of_its_rows_is_found() {
+    for directory in [false, true] {
+        assert_eq!(found(directory, Planted::CursorFirst, |_| {}).len(), 3);
+    }
+}
+
+#[test]
 fn a_store_that_only_pretends_conditions_is_found() {
     let spoil = |world: &World| {
         world.store.faults(|faults| {

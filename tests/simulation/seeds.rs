@@ -45,6 +45,9 @@ pub(crate) fn live(world: &mut World) -> Result<u64, Violation> {
 }
 
 fn step(world: &mut World) -> Result<(), Violation> {
+    for _ in 0..world.chance.below(3) {
+        world.poll()?;
+    }
     match world.chance.weighted(&[40, 12, 8, 4, 16, 4, 4, 8]) {
         0 => {
             for _ in 0..world.chance.between(1, 4) {

@@ -4,7 +4,7 @@ use lakehook::clock::Micros;
 use lakehook::ids::NodeId;
 use lakehook::lake::keys;
 use lakehook::record::{Identity, Lsn, Origin, RowKind, Rows};
-use lakehook::wal::request::{Append, AppendError, Appended, Reply};
+use lakehook::wal::request::{Append, AppendError, Appended, NO_RUN, Reply};
 
 use crate::chance::{Chance, mix};
 
@@ -64,6 +64,8 @@ impl Sent {
                 request_id: self.name.as_str().into(),
                 client: None,
             },
+            run: NO_RUN,
+            cursor: None,
         }
     }
 

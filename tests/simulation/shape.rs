@@ -18,6 +18,10 @@ pub(crate) enum Planted {
     EarlyAnswer,
     /// A batch is committed before it is put.
     EarlyCommit,
+    /// A run's marker is put before all of its objects are there.
+    EarlyMarker,
+    /// The position of a poll that appends is noted in a frame before its rows.
+    CursorFirst,
 }
 
 /// What stays the same over the life of a world.

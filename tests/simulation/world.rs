@@ -11,6 +11,7 @@ use lakehook::ids::Ids;
 use lakehook::lake::conditional::StoreLake;
 use lakehook::lake::directory::Directory;
 use lakehook::lake::{Lake, LakeError};
+use lakehook::record::Rows;
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Helper;
 use lakehook::wal::read::ReadError;
@@ -20,6 +21,7 @@ use lakehook::wal::writer::Writer;
 
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
+use crate::polls::{PollTicket, Polls};
 use crate::senders::{Outcome, Senders};
 use crate::shape::{Planted, Shape};
 use crate::store::SimStore;
@@ -39,6 +41,7 @@ pub(crate) enum Ticket {
     Append(usize),
     Commit(u64),
     Flush,
+    Poll(PollTicket),
 }
 
 /// A node that is up.
@@ -63,6 +66,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     ids: Ids,
     pub(crate) senders: Senders,
+    pub(crate) polls: Polls,
     pub(crate) node: Option<Node>,
     /// Commits that are durable, with the keys of their objects.
     pub(crate) committed: BTreeMap<u64, Commit>,
@@ -84,6 +88,7 @@ impl World {
             clock: Clock::manual(START),
             ids: Ids::seeded(mix(seed ^ 4)),
             senders: Senders::default(),
+            polls: Polls::default(),
             node: None,
             committed: BTreeMap::new(),
             starts: 0,
@@ -136,11 +141,16 @@ impl World {
         )?;
         let lake = Arc::new(self.lake());
         let shipper = Shipper::new(self.disk.clone(), Path::new(WAL), writer.node(), lake);
+        // What has no end now never will.
+        let open = writer.state().runs.open();
+        let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));
+        let jobs: VecDeque<_> = jobs.collect();
+        self.polls.resume(writer.state().runs.cursor("orders"));
         self.node = Some(Node {
             writer,
             shipper,
             shipments: BTreeMap::new(),
-            jobs: VecDeque::new(),
+            jobs,
             committing: BTreeSet::new(),
             closed: false,
             fatal: false,
@@ -181,6 +191,7 @@ impl World {
 
     /// Drops the process; returns whether it had nothing in flight.
     pub(crate) fn stop(&mut self) -> bool {
+        self.polls.crashed();
         let Some(node) = self.node.take() else {
             return false;
         };
@@ -299,8 +310,64 @@ impl World {
                 }
             }
             Ticket::Flush => {}
+            Ticket::Poll(ticket) => {
+                let failed = reply.is_err();
+                self.polls.answer(ticket, reply);
+                // Pollers give up what failed, as often as it takes.
+                let gives_up = matches!(
+                    ticket,
+                    PollTicket::Rows(_) | PollTicket::End(_) | PollTicket::Abandon
+                );
+                if failed && gives_up && self.node.as_ref().is_some_and(|node| !node.fatal) {
+                    self.abandon_open();
+                }
+                if let (PollTicket::Append(..), true, Some(node)) = (ticket, failed, &self.node) {
+                    self.polls.resume(node.writer.state().runs.cursor("orders"));
+                }
+            }
         }
         Ok(())
+    }
+
+    /// What a poller does once the log has refused rows of its run.
+    fn abandon_open(&mut self) {
+        let Some(node) = &mut self.node else {
+            return;
+        };
+        for run in node.writer.state().runs.open() {
+            let ticket = Ticket::Poll(PollTicket::Abandon);
+            node.jobs.push_back((Request::AbandonRun(run), ticket));
+        }
+    }
+
+    /// The pollers do something.
+    pub(crate) fn poll(&mut self) -> Result<(), Violation> {
+        let now = self.clock.now().wall;
+        if self.node.is_none() {
+            return Ok(());
+        }
+        let Some((request, ticket)) = self.polls.step(&mut self.chance, now) else {
+            return Ok(());
+        };
+        let request = match request {
+            Request::Append(append) if self.shape.planted == Planted::CursorFirst => {
+                let (mut first, mut then) = (append.clone(), append);
+                first.rows = Rows::default();
+                then.cursor = None;
+                self.ask(Request::Append(first), PollTicket::Published);
+                self.turn()?;
+                Request::Append(then)
+            }
+            request => request,
+        };
+        self.ask(request, ticket);
+        Ok(())
+    }
+
+    fn ask(&mut self, request: Request, ticket: PollTicket) {
+        if let Some(node) = &mut self.node {
+            node.jobs.push_back((request, Ticket::Poll(ticket)));
+        }
     }
 
     /// What holds after every step.
@@ -323,6 +390,7 @@ impl World {
         if used > settings.max_bytes + slack {
             return Err(format!("{used} bytes used of {}", settings.max_bytes));
         }
+        crate::polls::check_visible(self)?;
         if self.store.replaced().is_empty() {
             Ok(())
         } else {
@@ -375,6 +443,24 @@ impl World {
                 .map(|(number, sealed)| (*number, sealed.at))
                 .collect()
         };
+        let complete = node.writer.state().runs.ended();
+        let early = self.shape.planted == Planted::EarlyMarker;
+        let complete: Vec<_> = complete
+            .filter(|(_, ended)| ended.is_complete() || early)
+            .map(|(run, ended)| (run, ended.at))
+            .collect();
+        for (run, at) in complete {
+            let outcome = node.shipper.publish(run, at);
+            match &outcome {
+                Ok(()) => {
+                    let ticket = Ticket::Poll(PollTicket::Published);
+                    node.jobs.push_back((Request::Published(run), ticket));
+                }
+                Err(ShipError::Lake(LakeError::Retry { .. }) | ShipError::Spool(_)) => {}
+                Err(_) if self.disk.has_crashed() => {}
+                Err(error) => return Err(format!("marker of run {run}: {error}")),
+            }
+        }
         let mut waiting = sealed;
         for _ in 0..at_once {
             if waiting.is_empty() {
@@ -457,6 +543,9 @@ impl World {
             self.restart(Crash::Kill)?;
         }
         for _ in 0..200 {
+            if let (Some((request, ticket)), Some(node)) = (self.polls.give_up(), &mut self.node) {
+                node.jobs.push_back((request, Ticket::Poll(ticket)));
+            }
             self.clock.advance(Duration::from_secs(2));
             self.flush();
             self.turn()?;
@@ -467,7 +556,8 @@ impl World {
             };
             let state = node.writer.state();
             let open = state.batches.open().count();
-            if open == 0 && state.sealed.is_empty() && node.jobs.is_empty() {
+            let published = state.runs.ended().next().is_none();
+            if open == 0 && state.sealed.is_empty() && published && node.jobs.is_empty() {
                 return Ok(());
             }
         }
