@@ -21,8 +21,9 @@ lint:                   ## Format, lints, documentation
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-bench:                  ## First figures: W1 and W100, beside bare axum and the disk
+bench:                  ## First figures: W1 and W100, beside bare axum and the disk; and polls
 	cargo bench --bench throughput
+	cargo bench --bench polls
 
 demo:                   ## See it work
 	cargo run --release -- demo

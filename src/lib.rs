@@ -19,6 +19,7 @@ pub mod config;
 pub mod serve;
 
 pub mod receive;
+pub mod poll;
 pub mod contract;
 pub mod quarantine;
 pub mod wal;

@@ -1,5 +1,6 @@
 //! Metrics: every name in one table, handles made once, so that the hot path looks nothing up.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +31,7 @@ pub struct Metrics {
     pub events_dropped: Vec<Counter>,
     /// Events that were known already.
     pub events_duplicate: Counter,
-    quarantined: [(Reason, Counter); 3],
+    quarantined: [(Reason, Counter); 4],
     /// Refused requests of which no copy was kept.
     pub refused_not_kept: Counter,
     http: [(u16, Histogram); 4],
@@ -54,11 +55,39 @@ pub struct Metrics {
     pub lake_watermark_seconds: Gauge,
     /// Batches that cannot be read back from the log.
     pub batches_held: Gauge,
+    /// Bytes of the log of polls.
+    pub polls_wal_bytes: Gauge,
+    polls: BTreeMap<String, PollMetrics>,
+}
+
+/// The metrics of one poll.
+#[derive(Clone)]
+pub struct PollMetrics {
+    /// Runs that wrote their rows.
+    pub complete: Counter,
+    /// Runs that found what was there before.
+    pub unchanged: Counter,
+    /// Runs that failed.
+    pub failed: Counter,
+    /// Records read by runs that did not fail.
+    pub records: Counter,
+    /// Of these, records in the quarantine.
+    pub quarantined: Counter,
+    /// Unix time of the last run that did not fail.
+    pub last_success: Gauge,
 }
 
 impl Metrics {
-    /// Metrics of one service, with a counter of dropped events for each type.
+    /// Metrics of a service without polls, with a counter of dropped events for each type.
     pub fn new(event_types: &[String]) -> Result<Arc<Self>, BuildError> {
+        Self::with_polls(event_types, std::iter::empty())
+    }
+
+    /// Metrics of one service, with a counter of dropped events for each type, and with its polls.
+    pub fn with_polls<'p>(
+        event_types: &[String],
+        polls: impl Iterator<Item = &'p String>,
+    ) -> Result<Arc<Self>, BuildError> {
         let recorder = PrometheusBuilder::new()
             .set_buckets(&SECONDS)?
             .set_buckets_for_metric(Matcher::Full("lakehook_wal_group_records".into()), &ROWS)?
@@ -66,12 +95,18 @@ impl Metrics {
         let handle = recorder.handle();
         let metrics = metrics::with_local_recorder(&recorder, || {
             describe();
-            Self::register(handle, event_types)
+            describe_polls();
+            let polls = polls.map(|poll| (poll.clone(), PollMetrics::register(poll)));
+            Self::register(handle, event_types, polls.collect())
         });
         Ok(Arc::new(metrics))
     }
 
-    fn register(handle: PrometheusHandle, event_types: &[String]) -> Self {
+    fn register(
+        handle: PrometheusHandle,
+        event_types: &[String],
+        polls: BTreeMap<String, PollMetrics>,
+    ) -> Self {
         let dropped = |event_type: &String| {
             counter_with(
                 "lakehook_events_dropped_total",
@@ -103,6 +138,7 @@ impl Metrics {
                 Reason::InvalidEvent,
                 Reason::IdConflict,
                 Reason::RefusedRequest,
+                Reason::InvalidRecord,
             ]
             .map(quarantined),
             refused_not_kept: metrics::counter!("lakehook_refused_requests_not_kept_total"),
@@ -130,7 +166,14 @@ impl Metrics {
             lake_lag_seconds: metrics::gauge!("lakehook_lake_lag_seconds"),
             lake_watermark_seconds: metrics::gauge!("lakehook_lake_watermark_seconds"),
             batches_held: metrics::gauge!("lakehook_batches_held"),
+            polls_wal_bytes: metrics::gauge!("lakehook_polls_wal_bytes"),
+            polls,
         }
+    }
+
+    /// Those of a poll that was named at the start.
+    pub fn poll(&self, name: &str) -> Option<&PollMetrics> {
+        self.polls.get(name)
     }
 
     /// Events that went to the quarantine, for that reason.
@@ -172,6 +215,44 @@ impl Metrics {
     pub fn fold(&self) {
         self.handle.run_upkeep();
     }
+}
+
+impl PollMetrics {
+    fn register(poll: &str) -> Self {
+        let runs = |outcome: &'static str| {
+            let labels = vec![
+                Label::new("poll", poll.to_owned()),
+                Label::new("outcome", outcome),
+            ];
+            metrics::counter!("lakehook_poll_runs_total", labels)
+        };
+        let labels = vec![Label::new("poll", poll.to_owned())];
+        Self {
+            complete: runs("complete"),
+            unchanged: runs("unchanged"),
+            failed: runs("failed"),
+            records: counter_with("lakehook_poll_records_total", "poll", poll.to_owned()),
+            quarantined: counter_with("lakehook_poll_quarantined_total", "poll", poll.to_owned()),
+            last_success: metrics::gauge!("lakehook_poll_last_success_seconds", labels),
+        }
+    }
+}
+
+fn describe_polls() {
+    describe_gauge!("lakehook_polls_wal_bytes", "Bytes of the log of polls");
+    describe_counter!("lakehook_poll_runs_total", "Runs of a poll that ended");
+    describe_counter!(
+        "lakehook_poll_records_total",
+        "Records read by runs that did not fail"
+    );
+    describe_counter!(
+        "lakehook_poll_quarantined_total",
+        "Records of polls in the quarantine"
+    );
+    describe_gauge!(
+        "lakehook_poll_last_success_seconds",
+        "Unix time of the last run that did not fail"
+    );
 }
 
 fn counter_with(name: &'static str, key: &'static str, value: String) -> Counter {

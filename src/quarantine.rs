@@ -31,6 +31,8 @@ pub enum Reason {
     IdConflict,
     /// A request that was answered 400.
     RefusedRequest,
+    /// A record of a poll broke the contract.
+    InvalidRecord,
 }
 
 impl Reason {
@@ -40,6 +42,7 @@ impl Reason {
             Self::InvalidEvent => "invalid_event",
             Self::IdConflict => "id_conflict",
             Self::RefusedRequest => "refused_request",
+            Self::InvalidRecord => "invalid_record",
         }
     }
 }

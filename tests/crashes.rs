@@ -1,10 +1,17 @@
 //! SIGKILL under load, at random moments, restart each time: no acknowledged event is missing and none
-//! is there twice, while the client sends every request again whose answer it did not see.
+//! is there twice, while the client sends every request again whose answer it did not see. Meanwhile
+//! two polls run every second: each snapshot that is visible is whole, and the appending one skips and
+//! repeats nothing.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use crate::arrival::{DROPPED, STOP_LIMIT, check};
-use crate::support::duckdb::Lake;
+use crate::support::api::{Api, number, page, param};
+use crate::support::duckdb::{Lake, Run};
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
 use crate::support::random::Random;
@@ -19,14 +26,83 @@ fn kills() -> u64 {
 }
 
 /// Small segments and batches, so that kills meet rolls, seals, puts, commits and trims.
-fn config(lake: &str) -> String {
+fn config(lake: &str, api: &Polled) -> String {
+    let url = api.api.url();
     format!(
         "[lake]\n{lake}\n[batch]\nmax_records = 400\nmax_age = \"1s\"\n\
-         [wal]\nmax_bytes = \"64 MiB\"\nsegment_bytes = \"1 MiB\"\n[server]\nshutdown_grace = \"40s\"\n"
+         [wal]\nmax_bytes = \"64 MiB\"\nsegment_bytes = \"1 MiB\"\n[server]\nshutdown_grace = \"40s\"\n\
+         [polls]\nmax_bytes = \"64 MiB\"\n\
+         [poll.whole]\nurl = \"{url}/whole\"\nrecords = \"/things\"\ntotal = \"/total\"\nid = \"id\"\n\
+         every = \"1s\"\npagination = {{ type = \"offset\" }}\n\
+         [poll.new]\nurl = \"{url}/new\"\nrecords = \"/things\"\nid = \"id\"\nevery = \"1s\"\n\
+         mode = \"append\"\npagination = {{ type = \"cursor\", next = \"/next\" }}\n\
+         watermark = {{ field = \"id\", param = \"since\", lag = \"20s\" }}\n"
     )
 }
 
-fn survives(setup: &Setup, lake: &Lake, seed: u64, calm: impl FnOnce()) {
+/// Records in a snapshot, and in a page.
+const WHOLE: usize = 900;
+const PAGE: usize = 100;
+
+/// What is polled meanwhile: a set that reads differently each time, and one that grows.
+struct Polled {
+    api: Api,
+    newest: Arc<AtomicUsize>,
+}
+
+impl Polled {
+    fn start() -> Self {
+        let newest = Arc::new(AtomicUsize::new(0));
+        let end = Arc::clone(&newest);
+        let api = Api::start(move |request, n| {
+            let things = |ids: std::ops::Range<usize>| -> Vec<Value> {
+                ids.map(|id| json!({"id": id, "version": if request.url.path() == "/whole" { n } else { 0 }}))
+                    .collect()
+            };
+            if request.url.path() == "/whole" {
+                let offset = number(request, "offset");
+                let ids = offset..(offset + PAGE).min(WHOLE);
+                return page(json!({"things": things(ids), "total": WHOLE}));
+            }
+            let end = end.fetch_add(PAGE / 2, Ordering::SeqCst) + PAGE / 2;
+            let since = param(request, "since").map_or(0, |since| since.parse::<i64>().unwrap());
+            let start = usize::try_from(since).unwrap_or(0) + number(request, "cursor");
+            let next = (start + PAGE < end).then(|| (number(request, "cursor") + PAGE).to_string());
+            let ids = start.min(end)..(start + PAGE).min(end);
+            page(json!({"things": things(ids), "next": next}))
+        });
+        Self { api, newest }
+    }
+
+    /// What DuckDB sees of both, after a last run of each.
+    fn check(&self, lake: &Lake) {
+        let runs = lake.runs("whole", "id");
+        runs.check();
+        let whole = |run: &Run| run.rows == WHOLE as u64;
+        assert!(
+            !runs.runs.is_empty() && runs.runs.iter().all(whole),
+            "{runs:?}"
+        );
+        let found = lake.stream("new", "id");
+        let newest = self.newest.load(Ordering::SeqCst) as u64;
+        assert_eq!(
+            (found.rows, found.ids),
+            (found.lsns, found.rows),
+            "{found:?}"
+        );
+        assert!(
+            found.rows <= newest && found.rows + 2 * PAGE as u64 >= newest,
+            "{found:?}, {newest}"
+        );
+        println!(
+            "{} whole snapshots, {} appended, each there once",
+            runs.runs.len(),
+            found.rows
+        );
+    }
+}
+
+fn survives(setup: &Setup, polled: &Polled, lake: &Lake, seed: u64, calm: impl FnOnce()) {
     let random = Random::new(seed);
     let mut plan = Plan::new(setup.address(), seed);
     plan.connections = 6;
@@ -50,6 +126,9 @@ fn survives(setup: &Setup, lake: &Lake, seed: u64, calm: impl FnOnce()) {
     let program = setup.start();
     let Some(load) = load else { return };
     let report = load.finish(Duration::from_secs(60));
+    let output = setup.run(&["poll"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{said}\n{}", setup.stderr());
     let stopped = program.stop(STOP_LIMIT);
     assert!(stopped.success(), "{stopped:?}\n{}", setup.stderr());
     calm();
@@ -64,12 +143,15 @@ fn survives(setup: &Setup, lake: &Lake, seed: u64, calm: impl FnOnce()) {
         "only {} events got through",
         count.rows
     );
-    let verified = setup.run(&["wal", "verify"]);
-    assert!(
-        verified.status.success(),
-        "{}",
-        String::from_utf8_lossy(&verified.stdout)
-    );
+    polled.check(lake);
+    for dir in ["data/wal", "data/polls"] {
+        let verified = setup.run(&["wal", "verify", "--dir", dir]);
+        assert!(
+            verified.status.success(),
+            "{}",
+            String::from_utf8_lossy(&verified.stdout)
+        );
+    }
     let acknowledged = report
         .acknowledged()
         .filter(|e| !DROPPED.contains(&e.kind))
@@ -82,9 +164,11 @@ fn survives(setup: &Setup, lake: &Lake, seed: u64, calm: impl FnOnce()) {
 
 #[test]
 fn a_directory_survives_kills_under_load() {
-    let setup = Setup::new(&config("url = \"lake\""));
+    let polled = Polled::start();
+    let setup = Setup::new(&config("url = \"lake\"", &polled));
     survives(
         &setup,
+        &polled,
         &Lake::directory(&setup.directory().join("lake")),
         11,
         || {},
@@ -99,13 +183,10 @@ fn s3_with_faults_survives_kills_under_load() {
         ..Chances::storm(0.06)
     });
     let lake = format!("url = \"s3://lake\"\nendpoint = \"{}\"", server.endpoint());
-    let setup = Setup::new(&config(&lake));
-    survives_then_calm(&setup, &server);
-}
-
-fn survives_then_calm(setup: &Setup, server: &S3Server) {
+    let polled = Polled::start();
+    let setup = Setup::new(&config(&lake, &polled));
     let lake = Lake::s3("s3://lake", &server.endpoint());
-    survives(setup, &lake, 12, || server.faults().calm());
+    survives(&setup, &polled, &lake, 12, || server.faults().calm());
     let counts = server.faults().counts();
     assert!(counts.faults > 20, "the store behaved too well: {counts:?}");
     assert_eq!(counts.replaced, 0, "an object was replaced");

@@ -16,6 +16,7 @@ mod commands;
 mod crashes;
 mod http;
 mod outages;
+mod polls;
 mod power_cuts;
 mod readable;
 mod stopping;

@@ -1,5 +1,6 @@
 //! `lakehook check`: is everything right, before anything is accepted?
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::contract::event_schema;
 use crate::files::Disk;
 use crate::out;
 use crate::serve::lake_of;
+use crate::serve::polls::dry_plans;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
 
@@ -54,7 +56,11 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
             }
         }
     }
-    all_right &= check_log(loaded);
+    all_right &= check_polls(loaded);
+    all_right &= check_log("write-ahead log", &config.wal.dir);
+    if !config.poll.is_empty() {
+        all_right &= check_log("write-ahead log of polls", &config.polls.dir);
+    }
     all_right &= check_lake(loaded)?;
     Ok(if all_right {
         ExitCode::SUCCESS
@@ -63,11 +69,30 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-fn check_log(loaded: &Loaded) -> bool {
-    let dir = &loaded.config.wal.dir;
+fn check_polls(loaded: &Loaded) -> bool {
+    match dry_plans(&loaded.config) {
+        Ok(plans) if plans.is_empty() => true,
+        Ok(plans) => {
+            let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
+            out::line(format_args!(
+                "ok       polls {} (lakehook poll --dry-run asks the APIs)",
+                names.join(", ")
+            ));
+            true
+        }
+        Err(errors) => {
+            for error in errors {
+                out::line(format_args!("problem  {error}"));
+            }
+            false
+        }
+    }
+}
+
+fn check_log(name: &str, dir: &Path) -> bool {
     if !dir.exists() {
         out::line(format_args!(
-            "ok       write-ahead log ({} will be made)",
+            "ok       {name} ({} will be made)",
             dir.display()
         ));
         return true;
@@ -80,7 +105,7 @@ fn check_log(loaded: &Loaded) -> bool {
         out::line(format_args!("problem  {problem}"));
     }
     if problems.is_empty() {
-        out::line(format_args!("ok       write-ahead log ({})", dir.display()));
+        out::line(format_args!("ok       {name} ({})", dir.display()));
     }
     problems.is_empty()
 }

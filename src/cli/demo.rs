@@ -12,10 +12,10 @@ use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
 use super::serve::Signals;
-use super::summary::{StreamCount, count, objects};
+use super::summary::{StreamCount, count, last_snapshot, objects};
 use super::{FAILED, Failure};
 use crate::clock::Clock;
-use crate::config::{ByteSize, Config, LakeUrl, Span};
+use crate::config::{ByteSize, Config, LakeUrl, Pagination, PaginationKind, Poll, Span};
 use crate::ids::Ids;
 use crate::out;
 use crate::serve::{Service, Stopped};
@@ -25,6 +25,12 @@ use crate::upstream::{Options, Sent, Upstream, serve};
 /// Says that a directory is a demo's, so that the next one may start afresh.
 const MARKER: &str = ".lakehook-demo";
 const BATCH_AGE_SECONDS: u64 = 5;
+const POLL_SECONDS: u64 = 300;
+/// A run that is under way at the end may take so long.
+const POLLS_LIMIT: Duration = Duration::from_secs(30);
+/// Schemas of what is polled: their names, and their text.
+const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../schemas/user.json"));
+const CONTENT_SCHEMA: (&str, &str) = ("content.json", include_str!("../../schemas/content.json"));
 
 /// Arguments of `lakehook demo`.
 #[derive(Debug, Args)]
@@ -79,22 +85,59 @@ fn start_afresh(dir: &Path) -> Result<(), Failure> {
         dir.join(MARKER),
         "the next `lakehook demo` may remove this directory\n",
     )?;
+    for (name, text) in [USER_SCHEMA, CONTENT_SCHEMA] {
+        fs::write(dir.join(name), text)?;
+    }
     Ok(())
 }
 
-fn demo_config(dir: &Path) -> Config {
+fn demo_config(dir: &Path, upstream: std::net::SocketAddr) -> Config {
     let mut config = Config::default();
     config.server.listen = ([127, 0, 0, 1], 0).into();
     config.lake.url = LakeUrl::Directory(dir.join("lake"));
     config.wal.dir = dir.join("wal");
     config.wal.max_bytes = ByteSize::mib(1024);
     config.batch.max_age = Span::seconds(BATCH_AGE_SECONDS);
+    config.polls.dir = dir.join("polls");
+    config.polls.max_bytes = ByteSize::mib(256);
+    let users = Poll {
+        url: format!("http://{upstream}/api/users"),
+        records: "/users".to_owned(),
+        total: Some("/total_users".to_owned()),
+        id: Some("user_id".to_owned()),
+        pagination: Pagination {
+            r#type: PaginationKind::Offset,
+            limit: Some(200),
+            more: Some("/has_more".to_owned()),
+            ..Pagination::default()
+        },
+        ..poll(&dir.join(USER_SCHEMA.0))
+    };
+    let content = Poll {
+        url: format!("http://{upstream}/api/content"),
+        records: "/content".to_owned(),
+        total: Some("/total_content".to_owned()),
+        id: Some("content_id".to_owned()),
+        ..poll(&dir.join(CONTENT_SCHEMA.0))
+    };
+    config.poll = [("users", users), ("content", content)]
+        .map(|(name, poll)| (name.to_owned(), poll))
+        .into();
     config
+}
+
+fn poll(schema: &Path) -> Poll {
+    Poll {
+        every: Some(Span::seconds(POLL_SECONDS)),
+        schema: Some(schema.to_owned()),
+        ..Poll::default()
+    }
 }
 
 async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
     let mut signals = Signals::new()?;
-    let config = demo_config(dir);
+    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
+    let config = demo_config(dir, listener.local_addr()?);
     let service = Service::start(&config, Clock::system(), Ids::System).await?;
     let webhook = format!("http://{}{}", service.address(), config.events.path);
     let upstream = Upstream::new(
@@ -102,7 +145,6 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
         Clock::system(),
         &Ids::System,
     )?;
-    let listener = tokio::net::TcpListener::bind(("127.0.0.1", 0)).await?;
     introduce(
         &service,
         listener.local_addr()?,
@@ -117,6 +159,7 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
 
     out::line("stopping: the sender first, then what is open goes to the lake …");
     upstream.stop().await;
+    let polled = polled(&service).await;
     stop.cancel();
     serving.await??;
     let stopped = service.stop(
@@ -128,14 +171,60 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
     let events = count(&lake.join("events"))?;
     let quarantine = count(&lake.join("quarantine"))?;
     let sent = upstream.sent();
-    let problems = conclude(&sent, &events, &quarantine, stopped);
-    print_summary(&sent, &events, &quarantine, &problems);
+    let mut problems = conclude(&sent, &events, &quarantine, stopped);
+    let snapshots = snapshots(&lake, &polled, &mut problems)?;
+    print_summary(&sent, &events, &quarantine, &snapshots);
+    print_conclusion(&problems);
     print_query(&lake);
     Ok(if problems.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+/// How many records the last run of each poll read. Runs that are under way may end.
+async fn polled(service: &Service) -> Vec<(String, u64)> {
+    let Some(polls) = service.polls() else {
+        return Vec::new();
+    };
+    let states = async {
+        loop {
+            let states = polls.supervisor().states();
+            let all_idle = states.values().all(|state| state.running.is_none());
+            if all_idle {
+                return states;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    let states = tokio::time::timeout(POLLS_LIMIT, states).await;
+    let states = states.unwrap_or_default().into_iter();
+    let read = states.map(|(name, state)| {
+        let records = state.last_success.map_or(0, |(_, _, records)| records);
+        (name, records)
+    });
+    read.collect()
+}
+
+/// What the lake shows of the last run of each poll; what is amiss goes to `problems`.
+fn snapshots(
+    lake: &Path,
+    polled: &[(String, u64)],
+    problems: &mut Vec<String>,
+) -> Result<Vec<(String, StreamCount)>, Failure> {
+    let mut snapshots = Vec::new();
+    for (name, records) in polled {
+        let snapshot = last_snapshot(lake, name)?.unwrap_or_default();
+        if snapshot.rows != *records || snapshot.rows == 0 {
+            problems.push(format!(
+                "{records} {name} polled, {} in the last visible run",
+                snapshot.rows
+            ));
+        }
+        snapshots.push((name.clone(), snapshot));
+    }
+    Ok(snapshots)
 }
 
 fn upstream_options(webhook: &str, rate: f64) -> Options {
@@ -156,7 +245,7 @@ fn introduce(
     duration: Option<Duration>,
 ) {
     out::line(format_args!(
-        "sample system  http://{upstream} (users, content; pushes events)"
+        "sample system  http://{upstream} (pushes events; users and content are polled)"
     ));
     out::line(format_args!("webhook        {webhook}"));
     out::line(format_args!(
@@ -265,7 +354,12 @@ fn reason(quarantine: &StreamCount, reason: &str) -> u64 {
     quarantine.reasons.get(reason).copied().unwrap_or(0)
 }
 
-fn print_summary(sent: &Sent, events: &StreamCount, quarantine: &StreamCount, problems: &[String]) {
+fn print_summary(
+    sent: &Sent,
+    events: &StreamCount,
+    quarantine: &StreamCount,
+    snapshots: &[(String, StreamCount)],
+) {
     let row = |name: &str, value: u64, note: &str| {
         out::line(format_args!("{name:<26}{value:>10}  {note}"));
     };
@@ -309,9 +403,18 @@ fn print_summary(sent: &Sent, events: &StreamCount, quarantine: &StreamCount, pr
         copies,
         "in the quarantine, as they were sent",
     );
+    for (name, snapshot) in snapshots {
+        let note = format!("in the last run that is visible, {} bytes", snapshot.bytes);
+        row(&format!("{name} polled"), snapshot.rows, &note);
+    }
+}
+
+fn print_conclusion(problems: &[String]) {
     out::line("");
     if problems.is_empty() {
-        out::line("It adds up: every accepted event is in the lake exactly once.");
+        out::line(
+            "It adds up: every accepted event is in the lake exactly once, and every poll as a whole.",
+        );
     }
     for problem in problems {
         out::line(format_args!("It does not add up: {problem}"));

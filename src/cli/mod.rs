@@ -3,6 +3,7 @@
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod poll;
 pub mod serve;
 pub mod summary;
 pub mod upstream;
@@ -40,9 +41,11 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the service: webhook, batches, lake
+    /// Run the service: webhook, polls, batches, lake
     Serve,
-    /// See it work, with no set-up: a sample sender, the service and a local lake in one process
+    /// Pull entities from the configured REST APIs, once
+    Poll(poll::PollArgs),
+    /// See it work, with no set-up: a sample system, the service and a local lake in one process
     Demo(demo::DemoArgs),
     /// Run only the sample system that the demo uses
     Upstream(upstream::UpstreamArgs),
@@ -122,6 +125,7 @@ impl Cli {
         let load = || load(explicit.as_deref());
         match self.command {
             Command::Serve => serve::run(&load()?),
+            Command::Poll(args) => poll::run(&load()?, args),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),

@@ -24,7 +24,7 @@ const FRAME_BYTES_PER_BODY_BYTE: u64 = 2;
 /// … and each event adds so much of our own.
 const FRAME_BYTES_PER_EVENT: u64 = 640;
 
-const MIN_WAL: ByteSize = ByteSize::mib(16);
+pub(super) const MIN_WAL: ByteSize = ByteSize::mib(16);
 const MIN_SEGMENT: ByteSize = ByteSize::mib(1);
 const MIN_SEGMENTS: u64 = 4;
 const MIN_BATCH_BYTES: ByteSize = ByteSize::new(1024);
@@ -164,7 +164,7 @@ fn is_origin(text: &str) -> bool {
 }
 
 /// Whether it is a host with or without a port.
-fn is_authority(text: &str) -> bool {
+pub(super) fn is_authority(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else {
         return false;
     };

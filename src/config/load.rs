@@ -12,6 +12,7 @@ use super::errors::{ConfigErrors, Place, Problem};
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
+use super::poll_checks;
 use super::secret::SecretFile;
 use super::sections::Config;
 use super::shape::{Fault, Shape};
@@ -191,8 +192,18 @@ fn typed(settings: Value, base: &Path) -> Result<Config, Problem> {
     if let LakeUrl::Directory(path) = &mut config.lake.url {
         make_absolute(path)?;
     }
+    make_absolute(&mut config.polls.dir)?;
     let optional = [&mut config.events.schemas, &mut config.server.tokens_file];
-    optional.into_iter().flatten().try_for_each(make_absolute)?;
+    let of_polls = config.poll.values_mut().flat_map(|poll| {
+        let auth = &mut poll.auth;
+        [
+            &mut poll.schema,
+            &mut auth.token_file,
+            &mut auth.password_file,
+        ]
+    });
+    let optional = optional.into_iter().chain(of_polls).flatten();
+    optional.into_iter().try_for_each(make_absolute)?;
     Ok(config)
 }
 
@@ -209,6 +220,8 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
             }
         }
     }
+    poll_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
+    poll_checks::check(&config, findings);
     config
 }

@@ -14,6 +14,8 @@ mod lake_url;
 mod lines;
 mod load;
 mod paths;
+mod poll_checks;
+mod polls;
 mod secret;
 mod sections;
 mod shape;
@@ -26,6 +28,7 @@ pub use amounts::{AmountError, ByteSize, Span};
 pub use errors::{ConfigErrors, Place, Problem};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
+pub use polls::{Auth, AuthKind, Mode, Pagination, PaginationKind, Poll, Polls, Watermark};
 pub use secret::Secret;
 pub use sections::{
     Batch, Config, Dedup, Destination, Events, Lake, Log, LogFormat, Quarantine, Server, Wal,

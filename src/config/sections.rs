@@ -2,6 +2,7 @@
 //!
 //! The doc comments end up in the JSON Schema that the file is checked against.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -10,6 +11,7 @@ use serde::Deserialize;
 
 use super::amounts::{ByteSize, Span};
 use super::lake_url::LakeUrl;
+use super::polls::{Poll, Polls};
 use super::secret::Secret;
 use super::words;
 use crate::contract::{
@@ -42,6 +44,10 @@ pub struct Config {
     pub batch: Batch,
     /// The webhook's contract.
     pub events: Events,
+    /// What all polls share.
+    pub polls: Polls,
+    /// APIs that are polled, by the name of their stream.
+    pub poll: BTreeMap<String, Poll>,
     /// The program's own log.
     pub log: Log,
 }

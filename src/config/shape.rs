@@ -88,7 +88,13 @@ impl Shape {
 
     fn node(&self, key: &[String]) -> Option<&Value> {
         let mut steps = key.iter();
-        steps.try_fold(&self.schema, |node, part| node.get("properties")?.get(part))
+        steps.try_fold(&self.schema, |node, part| {
+            let named = node.get("properties").and_then(|names| names.get(part));
+            named.or_else(|| {
+                let any = node.get("additionalProperties");
+                any.filter(|any| any.is_object())
+            })
+        })
     }
 
     /// The names of the keys of a section, or of the sections.

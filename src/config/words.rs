@@ -3,6 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
+use super::polls::{AuthKind, Mode, PaginationKind};
 use super::sections::LogFormat;
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
@@ -57,6 +58,37 @@ impl Word for LogFormat {
             ("auto", Self::Auto),
             ("text", Self::Text),
             ("json", Self::Json),
+        ]
+    }
+}
+
+impl Word for Mode {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("snapshot", Self::Snapshot), ("append", Self::Append)]
+    }
+}
+
+impl Word for AuthKind {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("none", Self::None),
+            ("bearer", Self::Bearer),
+            ("basic", Self::Basic),
+            ("header", Self::Header),
+            ("oauth2", Self::OAuth2),
+        ]
+    }
+}
+
+impl Word for PaginationKind {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("none", Self::None),
+            ("offset", Self::Offset),
+            ("page", Self::Page),
+            ("cursor", Self::Cursor),
+            ("next-url", Self::NextUrl),
+            ("link-header", Self::LinkHeader),
         ]
     }
 }

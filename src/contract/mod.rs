@@ -10,6 +10,7 @@
 //! knowledge of HTTP, the log or the lake.
 
 mod check;
+pub mod entity;
 mod event;
 mod fast;
 mod faults;

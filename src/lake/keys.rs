@@ -3,6 +3,7 @@
 //! Nothing from a payload reaches a key but a date that was computed; no clock and no random number
 //! does either, so that a batch has the same key however often it is put.
 
+use crate::clock::Micros;
 use crate::ids::NodeId;
 use crate::record::Lsn;
 
@@ -17,6 +18,24 @@ pub fn object_key(partition: &str, node: NodeId, first_lsn: Lsn, format: &str) -
 /// Key of the object that shows whether the store honours conditions.
 pub fn probe_key() -> String {
     format!("{INTERNAL}/probe")
+}
+
+/// Name of a run of a poll: the names of one poll sort by time. The node is part of it because two
+/// nodes may poll into one lake.
+pub fn run_name(started: Micros, node: NodeId, run: Lsn) -> String {
+    let time = started.to_utc().unwrap_or_default();
+    format!("{}-{node}-{:020}", time.format("%Y%m%dT%H%M%SZ"), run.0)
+}
+
+/// Partition of a snapshot.
+pub fn run_partition(stream: &str, started: Micros, name: &str) -> String {
+    format!("{}/run={name}", day_partition(stream, started))
+}
+
+/// Partition of a day, in UTC.
+pub fn day_partition(stream: &str, time: Micros) -> String {
+    let day = time.to_utc().unwrap_or_default();
+    format!("{stream}/dt={}", day.format("%Y-%m-%d"))
 }
 
 /// Key of the marker that makes a run of a stream visible.
@@ -45,6 +64,10 @@ mod tests {
         insta::assert_snapshot!(probe_key(), @"_lakehook/probe");
         insta::assert_snapshot!(part_name(NodeId(0xab), 7), @"00000000000000ab-7.part");
         insta::assert_snapshot!(run_part_name(NodeId(0xab), Lsn(7)), @"00000000000000ab-run-7.part");
+        let run = run_name(Micros(0), NodeId(0xab), Lsn(7));
+        insta::assert_snapshot!(run, @"19700101T000000Z-00000000000000ab-00000000000000000007");
+        let partition = run_partition("users", Micros(0), "r");
+        insta::assert_snapshot!(partition, @"users/dt=1970-01-01/run=r");
         insta::assert_snapshot!(marker_key("users", "20261120T170000Z-ab-7"), @"_lakehook/runs/users/20261120T170000Z-ab-7.json");
     }
 }

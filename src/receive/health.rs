@@ -9,10 +9,11 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::replies::{self, Problem};
-use super::router::App;
+use super::router::{App, PollsView};
+use crate::poll::supervisor::PollState;
 
 /// `GET /health`: alive, with figures.
 pub async fn health(State(app): State<Arc<App>>) -> Response {
@@ -34,7 +35,42 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
         body["watermark"] = gauges.watermark().to_string().into();
         body["node"] = core.node.to_string().into();
     }
+    if let Some(polls) = app.polls.get() {
+        body["polls"] = polls_detail(polls);
+    }
     replies::json(StatusCode::OK, "application/json", &body)
+}
+
+/// What is known of each poll.
+fn polls_detail(polls: &PollsView) -> Value {
+    let states = polls.supervisor.states().into_iter().map(|(name, state)| {
+        let PollState {
+            running,
+            last_success,
+            last_error,
+            next_run,
+        } = state;
+        let detail = json!({
+            "running": running.map(|at| json!({
+                "pages": at.pages, "records": at.records, "total": at.total,
+            })),
+            "last_success": last_success.map(|(at, run, records)| json!({
+                "at": at.to_string(), "run": run, "records": records,
+            })),
+            "last_error": last_error.map(|(at, error)| json!({
+                "at": at.to_string(), "error": error,
+            })),
+            "next_run": next_run.map(|at| at.to_string()),
+        });
+        (name, detail)
+    });
+    let gauges = polls.log.gauges();
+    json!({
+        "buffer_size": gauges.uncommitted_rows.load(Ordering::Relaxed),
+        "wal_bytes": gauges.used_bytes.load(Ordering::Relaxed),
+        "runs_to_publish": gauges.unpublished_runs.load(Ordering::Relaxed),
+        "streams": states.collect::<serde_json::Map<_, _>>(),
+    })
 }
 
 /// `GET /ready`: 503 while recovering, draining or unable to store, and while a batch is held.
@@ -70,6 +106,10 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
 pub fn refresh(app: &App) {
     let metrics = &app.metrics;
     metrics.batches_held.set(app.status.held().len() as f64);
+    if let Some(polls) = app.polls.get() {
+        let bytes = polls.log.gauges().used_bytes.load(Ordering::Relaxed);
+        metrics.polls_wal_bytes.set(bytes as f64);
+    }
     let Some(core) = app.core.get() else { return };
     let now = app.clock.now().wall;
     let gauges = core.log.gauges();

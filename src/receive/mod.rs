@@ -20,5 +20,5 @@ pub mod refused;
 pub mod replies;
 pub mod health;
 
-pub use router::{App, Core, Settings, router};
+pub use router::{App, Core, PollsView, Settings, router};
 pub use server::Server;

@@ -22,6 +22,7 @@ use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::ids::{Ids, NodeId};
 use crate::metrics::Metrics;
+use crate::poll::supervisor::Supervisor;
 use crate::status::Status;
 use crate::wal::log::Log;
 
@@ -60,12 +61,22 @@ pub struct Core {
     pub node: NodeId,
 }
 
+/// What is there where polls are configured.
+pub struct PollsView {
+    /// Who looks after them.
+    pub supervisor: Supervisor,
+    /// Their log.
+    pub log: Log,
+}
+
 /// What handlers share.
 pub struct App {
     /// Settings.
     pub settings: Settings,
     /// Contract and log; empty while the log is read.
     pub core: OnceLock<Core>,
+    /// The polls; empty where there are none.
+    pub polls: OnceLock<PollsView>,
     /// May requests be accepted?
     pub status: Arc<Status>,
     /// Counts and times.
@@ -95,6 +106,7 @@ impl App {
     ) -> Arc<Self> {
         Arc::new(Self {
             core: OnceLock::new(),
+            polls: OnceLock::new(),
             status,
             metrics,
             budget: Budget::new(settings.memory),

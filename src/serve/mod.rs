@@ -4,25 +4,25 @@
 //! way end, everything open is sealed, shipped as far as the time allows, and the log is closed. What
 //! is left stays in the log.
 
-mod opening;
+mod pipeline;
+pub mod polls;
 mod settings;
+mod stopping;
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
 use crate::config::{Config, Destination, LakeUrl};
-use crate::contract::{PartitionError, SchemaError};
+use crate::contract::{Contract, PartitionError, SchemaError};
 use crate::files::{Disk, Files as _, create_dir_durably};
 use crate::ids::Ids;
 use crate::lake::conditional::StoreLake;
@@ -30,17 +30,18 @@ use crate::lake::directory::Directory;
 use crate::lake::s3::S3;
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
+use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
-use crate::receive::{App, Server, router};
-use crate::ship::{Drained, Queue, Shipping};
+use crate::receive::{App, Core, PollsView, Server, router};
 use crate::status::Status;
-use crate::wal::log::Log;
 use crate::wal::node::{Lock, LockError};
 use crate::wal::recover::OpenError;
 use crate::wal::rows::RowsError;
 
-use opening::{Opened, Opening};
-use settings::receive_settings;
+use pipeline::{Parts, Pipeline};
+use polls::{OpenPolls, Polls, Surroundings};
+use settings::{receive_settings, wal_settings};
+pub use stopping::Patience;
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,9 @@ pub enum ServeError {
     /// Schemas that cannot be used.
     #[error("the schemas cannot be used:{}", list(.0))]
     Schemas(Vec<SchemaError>),
+    /// Polls that cannot be planned.
+    #[error("the polls cannot be used:{}", list(.0))]
+    Polls(Vec<PlanError>),
     /// The partition pattern cannot be used.
     #[error("`events.partition` cannot be used: {0}")]
     Partition(#[from] PartitionError),
@@ -93,7 +97,7 @@ pub enum ServeError {
     Interrupted(#[from] tokio::task::JoinError),
 }
 
-fn list(errors: &[SchemaError]) -> String {
+fn list(errors: &[impl std::fmt::Display]) -> String {
     errors.iter().fold(String::new(), |list, error| {
         list + "\n  " + &error.to_string()
     })
@@ -112,11 +116,8 @@ pub struct Service {
     app: Arc<App>,
     servers: Vec<Server>,
     ticker: (CancellationToken, TaskTracker),
-    queue: Arc<Queue>,
-    shipping: Shipping,
-    log: Log,
-    failure: watch::Receiver<Option<String>>,
-    _lock: Lock,
+    pipeline: Pipeline,
+    polls: Option<Polls>,
 }
 
 /// How a stop went.
@@ -148,52 +149,72 @@ impl Service {
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
         let schemas = config.events.read_schemas().map_err(ServeError::Schemas)?;
         let rules = config.rules()?;
-        let metrics = Metrics::new(&config.events.types)?;
+        let metrics = Metrics::with_polls(&config.events.types, config.poll.keys())?;
         let status = Arc::new(Status::default());
         create_dir_durably(&Disk, &config.wal.dir, true)?;
         let lock = Lock::take(&config.wal.dir)?;
-        let settings = receive_settings(config);
         let app = App::new(
-            settings,
+            receive_settings(config),
             Arc::clone(&status),
             Arc::clone(&metrics),
-            clock,
-            ids,
+            clock.clone(),
+            ids.clone(),
         );
         let servers = listen(config, &app).await?;
+        let open_polls = if config.poll.is_empty() {
+            None
+        } else {
+            let around = Surroundings {
+                metrics: Arc::clone(&metrics),
+                clock: clock.clone(),
+                ids: ids.clone(),
+            };
+            Some(OpenPolls::open(config, around).await?)
+        };
         let lake = Arc::new(lake_of(config, Handle::current()).await);
-        let opening = Opening {
+        let parts = Parts {
+            lock,
+            settings: wal_settings(config, lake.identity()),
+            lake,
+            status,
+            metrics,
+            shows_dedup_window: true,
+            clock,
+            ids,
+        };
+        let dir = config.wal.dir.clone();
+        let opened = tokio::task::spawn_blocking(move || Pipeline::open(&dir, parts));
+        let pipeline = opened.await??;
+        let core = Core {
+            contract: Contract::new(rules, schemas, pipeline.fingerprint()),
+            log: pipeline.log.clone(),
+            node: pipeline.node.id,
+        };
+        let _set_before = app.core.set(core);
+        // From here on without a wait: whoever drops this future instead, because of a signal, has
+        // accepted nothing yet.
+        let polls = open_polls.map(|polls| polls.start(true));
+        let ticker = (CancellationToken::new(), TaskTracker::new());
+        let ticking = Ticking {
             config: config.clone(),
             app: Arc::clone(&app),
-            lake,
-            schemas,
-            rules,
+            polls: polls.as_ref().map(|polls| Arc::clone(polls.status())),
         };
-        let opened = tokio::task::spawn_blocking(move || opening.open()).await??;
-        let ticker = (CancellationToken::new(), TaskTracker::new());
-        ticker
-            .1
-            .spawn(tick(config.clone(), Arc::clone(&app), ticker.0.clone()));
+        ticker.1.spawn(ticking.tick(ticker.0.clone()));
         ticker.1.close();
-        let Opened {
-            log,
-            queue,
-            shipping,
-            failure,
-            newest_received,
-        } = opened;
-        // The very last step, without a wait behind it: whoever drops this future instead, because of
-        // a signal, has accepted nothing yet.
-        app.status.set_recovered(newest_received);
+        if let Some(polls) = &polls {
+            let _set_before = app.polls.set(PollsView {
+                supervisor: polls.supervisor().clone(),
+                log: polls.pipeline().log.clone(),
+            });
+        }
+        app.status.set_recovered(pipeline.newest_received);
         Ok(Self {
             app,
             servers,
             ticker,
-            queue,
-            shipping,
-            log,
-            failure,
-            _lock: lock,
+            pipeline,
+            polls,
         })
     }
 
@@ -207,14 +228,23 @@ impl Service {
         &self.app
     }
 
-    /// Resolves with the reason when the log cannot go on, which ends the service.
+    /// Resolves with the reason when a log cannot go on, which ends the service.
     pub async fn failed(&self) -> String {
-        let mut failure = self.failure.clone();
-        let reason = failure.wait_for(Option::is_some).await;
-        reason
-            .ok()
-            .and_then(|reason| reason.clone())
-            .unwrap_or_default()
+        let of_polls = async {
+            match &self.polls {
+                Some(polls) => polls.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = self.pipeline.failed() => reason,
+            reason = of_polls => reason,
+        }
+    }
+
+    /// Who looks after the polls, if there are any.
+    pub fn polls(&self) -> Option<&Polls> {
+        self.polls.as_ref()
     }
 
     /// Stops in order, within that time; `hurry` cuts every wait short.
@@ -223,74 +253,31 @@ impl Service {
             app,
             servers,
             ticker,
-            queue,
-            shipping,
-            log,
-            failure: _failure,
-            _lock,
+            pipeline,
+            polls,
         } = self;
-        let patience = Patience {
-            deadline: tokio::time::Instant::now() + grace,
-            hurry,
-        };
+        let patience = Patience::new(grace, hurry);
         app.status.set_draining();
-        for server in servers {
-            // Half of the time belongs to the lake.
-            patience.wait(server.stop(grace / 2)).await;
-        }
-        let flushing = log.clone();
-        let flushed = tokio::task::spawn_blocking(move || flushing.flush());
-        match patience.wait(flushed).await {
-            Some(Ok(Ok(()))) => {}
-            outcome => tracing::warn!(?outcome, "failed to seal what is open; it stays in the log"),
-        }
-        let drained = patience.drain(&queue).await;
-        ticker.0.cancel();
-        ticker.1.wait().await;
-        // Attempts under way may wait for a lake that never answers; they end with the process.
-        patience
-            .wait(tokio::task::spawn_blocking(move || shipping.stop()))
-            .await;
-        let closing = log.clone();
-        let closed = tokio::task::spawn_blocking(move || closing.close());
-        let closed = tokio::time::timeout(CLOSE_LIMIT, closed).await.is_ok();
-        let left_rows = log.gauges().uncommitted_rows.load(Ordering::Relaxed);
-        Stopped {
-            all_shipped: drained && closed && left_rows == 0,
-            left_rows,
-        }
-    }
-}
-
-/// For the last note in the log, once everything else has ended.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
-
-/// How long a stop may take.
-struct Patience {
-    deadline: tokio::time::Instant,
-    hurry: CancellationToken,
-}
-
-impl Patience {
-    /// Waits for something, as long as there is time; `None` if there is not.
-    async fn wait<T>(&self, something: impl Future<Output = T>) -> Option<T> {
-        tokio::select! {
-            done = something => Some(done),
-            () = tokio::time::sleep_until(self.deadline) => None,
-            () = self.hurry.cancelled() => None,
-        }
-    }
-
-    /// Waits for shipping in short steps, so that a hurry is noticed; `true` if nothing is left.
-    async fn drain(&self, queue: &Arc<Queue>) -> bool {
-        const STEP: Duration = Duration::from_millis(100);
-        loop {
-            let queue = Arc::clone(queue);
-            let step = tokio::task::spawn_blocking(move || queue.drain(STEP));
-            match self.wait(step).await {
-                Some(Ok(Drained::Busy)) => {}
-                outcome => return matches!(outcome, Some(Ok(Drained::Empty))),
+        let of_polls = async {
+            match polls {
+                Some(polls) => Some(polls.stop(&patience).await),
+                None => None,
             }
+        };
+        let of_events = async {
+            for server in servers {
+                // Half of the time belongs to the lake.
+                patience.wait(server.stop(grace / 2)).await;
+            }
+            let drained = pipeline.drain(&patience).await;
+            ticker.0.cancel();
+            ticker.1.wait().await;
+            pipeline.close(&patience, drained).await
+        };
+        let (events, polls) = tokio::join!(of_events, of_polls);
+        Stopped {
+            all_shipped: events.all_shipped && polls.is_none_or(|polls| polls.all_shipped),
+            left_rows: events.left_rows + polls.map_or(0, |polls| polls.left_rows),
         }
     }
 }
@@ -320,20 +307,36 @@ async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {
         .map_err(|error| ServeError::Listen { address, error })
 }
 
-/// Once a second: is there space left? And the histograms are folded, so that they don't grow.
-async fn tick(config: Config, app: Arc<App>, stop: CancellationToken) {
-    let mut interval = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            () = stop.cancelled() => return,
+/// What is looked at once a second.
+struct Ticking {
+    config: Config,
+    app: Arc<App>,
+    polls: Option<Arc<Status>>,
+}
+
+impl Ticking {
+    /// Is there space left? And the histograms are folded, so that they don't grow.
+    async fn tick(self, stop: CancellationToken) {
+        let mut interval = tokio::time::interval(Duration::from_secs(1));
+        loop {
+            tokio::select! {
+                _ = interval.tick() => {}
+                () = stop.cancelled() => return,
+            }
+            self.look_at_space();
+            self.app.metrics.fold();
         }
-        let low = is_low_on_space(&config);
+    }
+
+    fn look_at_space(&self) {
+        let low = is_low_on_space(&self.config);
         if low {
             tracing::warn!("too little free space on disk; refusing requests");
         }
-        app.status.set_low_space(low);
-        app.metrics.fold();
+        self.app.status.set_low_space(low);
+        if let Some(polls) = &self.polls {
+            polls.set_low_space(is_low_on_space(&settings::polls_config(&self.config)));
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::num::NonZeroU32;
 use http::HeaderValue;
 
 use crate::batch::Limits;
-use crate::config::Config;
+use crate::config::{Config, Wal};
 use crate::lake::keys;
-use crate::quarantine::{FieldError, Reason, Refused};
+use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
@@ -17,6 +17,8 @@ use crate::wal::request::Settings as WalSettings;
 
 /// Memory for dedup.
 const DEDUP_BYTES: u64 = 128 << 20;
+/// Memory for dedup of polls.
+const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 /// The first segment after a start, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// While so many seals wait for their commit, age does not seal.
@@ -47,9 +49,33 @@ pub(super) fn receive_settings(config: &Config) -> receive::Settings {
     }
 }
 
-/// For the log.
+/// The configuration as the polls' log sees it.
+pub(super) fn polls_config(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.wal = Wal {
+        dir: config.polls.dir.clone(),
+        max_bytes: config.polls.max_bytes,
+        segment_bytes: None,
+    };
+    config
+}
+
+/// For the log of events.
 pub(super) fn wal_settings(config: &Config, lake: &str) -> WalSettings {
-    let window = Dedup::window_of_bytes(DEDUP_BYTES);
+    log_settings(config, lake, DEDUP_BYTES)
+}
+
+/// For the log of polls.
+pub(super) fn polls_wal_settings(config: &Config, lake: &str) -> WalSettings {
+    WalSettings {
+        conflict_row: record_conflict_row,
+        conflict_partition: record_conflict_partition,
+        ..log_settings(config, lake, POLLS_DEDUP_BYTES)
+    }
+}
+
+fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
+    let window = Dedup::window_of_bytes(dedup_bytes);
     WalSettings {
         segment_bytes: config.wal.segment_size().bytes(),
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
@@ -72,23 +98,47 @@ pub(super) fn wal_settings(config: &Config, lake: &str) -> WalSettings {
     }
 }
 
-/// The only stream that has identities so far.
-const STREAM: &str = "events";
+/// The stream of events.
+const EVENTS: &str = "events";
 
 fn conflict_partition(origin: &Origin) -> String {
-    crate::quarantine::partition(STREAM, origin.received_at)
+    quarantine::partition(EVENTS, origin.received_at)
 }
 
-/// The quarantine row of a record whose id is known with other content.
+/// The quarantine row of an event whose id is known with other content.
 fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
+    let detail = "the id is known with other content; the first copy is kept";
+    write_conflict(EVENTS, "/event_id", detail, origin, row, out)
+}
+
+/// A poll's name is that of its stream, and stands where a request has its path.
+fn record_conflict_partition(origin: &Origin) -> String {
+    quarantine::partition(&origin.endpoint, origin.received_at)
+}
+
+/// The quarantine row of a record that is taken for another: the content is part of the identity, so
+/// this is one case in 2^64.
+fn record_conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
+    let detail = "another record has the same fingerprint; it is kept";
+    write_conflict(&origin.endpoint, "", detail, origin, row, out)
+}
+
+fn write_conflict(
+    stream: &str,
+    pointer: &str,
+    detail: &str,
+    origin: &Origin,
+    row: &[u8],
+    out: &mut Vec<u8>,
+) -> u32 {
     let error = FieldError {
-        pointer: "/event_id".to_owned(),
+        pointer: pointer.to_owned(),
         code: "id_conflict",
-        detail: "the id is known with other content; the first copy is kept".to_owned(),
+        detail: detail.to_owned(),
     };
     let refused = Refused {
         reason: Reason::IdConflict,
-        stream: STREAM,
+        stream,
         origin,
         errors: &[error],
         errors_total: 1,

@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use metrics::Gauge;
 use tokio::sync::oneshot;
 
 use super::entry::Commit;
@@ -50,6 +51,8 @@ pub struct Gauges {
     pub open_batches: AtomicU64,
     /// Seals without commit.
     pub waiting_seals: AtomicU64,
+    /// Runs of polls that have ended and whose marker is not in the lake.
+    pub unpublished_runs: AtomicU64,
     /// Microseconds of the watermark that seals carry: no earlier `received_at` is taken any more.
     pub floor: AtomicI64,
     /// Wall time in microseconds at which the thread last looked at its queue.
@@ -93,6 +96,8 @@ pub struct Listeners {
     pub failed: Box<dyn Fn(&WriteError) + Send>,
     /// Counts and times.
     pub metrics: Arc<Metrics>,
+    /// Where to show for how long duplicates are recognised, if anybody wants to know.
+    pub dedup_window_seconds: Option<Gauge>,
 }
 
 impl Log {
@@ -348,7 +353,12 @@ impl<F: Files> Owner<F> {
         gauges
             .open_batches
             .store(state.batches.sealable() as u64, Ordering::Release);
-        let metrics = &self.listeners.metrics;
+        gauges
+            .unpublished_runs
+            .store(state.runs.ended().count() as u64, Ordering::Release);
+        let Some(dedup_window_seconds) = &self.listeners.dedup_window_seconds else {
+            return;
+        };
         // While nothing was forgotten, every duplicate is recognised, however late.
         let window = self
             .writer
@@ -357,7 +367,7 @@ impl<F: Files> Owner<F> {
                 let window = self.clock.now().wall.0.saturating_sub(since.0);
                 Duration::from_micros(window.unsigned_abs()).as_secs_f64()
             });
-        metrics.dedup_window_seconds.set(window);
+        dedup_window_seconds.set(window);
     }
 
     fn fail(&mut self, error: &WriteError) {

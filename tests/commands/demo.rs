@@ -52,6 +52,16 @@ fn add_up(setup: &Setup, summary: &str) -> u64 {
         (count.rows, count.rows),
         (count.distinct_event_ids, count.distinct_lsns)
     );
+    let lake = Lake::directory(&setup.directory().join("lakehook-demo/lake"));
+    for (stream, id, records) in [
+        ("users", "user_id", 10_000),
+        ("content", "content_id", 1000),
+    ] {
+        let runs = lake.runs(stream, id);
+        runs.check();
+        assert_eq!(runs.runs[0].rows, records);
+        assert_eq!(figure(&format!("{stream} polled")), records, "{summary}");
+    }
     let refused = count
         .quarantine
         .get("refused_request")

@@ -15,8 +15,9 @@ Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake 
 Usage: lakehook [OPTIONS] <COMMAND>
 
 Commands:
-  serve     Run the service: webhook, batches, lake
-  demo      See it work, with no set-up: a sample sender, the service and a local lake in one
+  serve     Run the service: webhook, polls, batches, lake
+  poll      Pull entities from the configured REST APIs, once
+  demo      See it work, with no set-up: a sample system, the service and a local lake in one
             process
   upstream  Run only the sample system that the demo uses
   check     Validate configuration and schemas, reach the lake, and say what is wrong
@@ -32,7 +33,7 @@ Options:
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["serve"]), @r#"
-Run the service: webhook, batches, lake
+Run the service: webhook, polls, batches, lake
 
 Usage: lakehook serve [OPTIONS]
 
@@ -42,8 +43,24 @@ Options:
   -h, --help           Print help
 exit code 0
 "#);
+    insta::assert_snapshot!(help(&["poll"]), @r#"
+Pull entities from the configured REST APIs, once
+
+Usage: lakehook poll [OPTIONS] [NAME]...
+
+Arguments:
+  [NAME]...  The polls to run [default: all]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dry-run        Fetch and validate, and write nothing
+      --force          Write a snapshot even if nothing has changed
+  -h, --help           Print help
+exit code 0
+"#);
     insta::assert_snapshot!(help(&["demo"]), @r#"
-See it work, with no set-up: a sample sender, the service and a local lake in one process
+See it work, with no set-up: a sample system, the service and a local lake in one process
 
 Usage: lakehook demo [OPTIONS]
 

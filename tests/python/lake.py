@@ -3,6 +3,8 @@
     lake.py count --lake DIR|s3://BUCKET/PREFIX [--endpoint URL] [--typed|--auto]
     lake.py ids   --lake …     all event ids, sorted, one a line (repeated ones repeatedly)
     lake.py rows  --lake …     all events in the order of their lsn, as NDJSON, with `object` and `dt`
+    lake.py runs  --lake … --stream NAME --id KEY   the runs of a snapshot poll, by their markers
+    lake.py stream --lake … --stream NAME --id KEY  totals over all objects of a stream
     lake.py parse FILE         reads one NDJSON file both ways; exit 1 if either fails
 
 `--typed` (the default) gives every column its type, `--auto` is the plain SELECT * of somebody who
@@ -203,20 +205,75 @@ def parse(file):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ["count", "ids", "rows"]:
+    for name in ["count", "ids", "rows", "runs", "stream"]:
         command = commands.add_parser(name)
         command.add_argument("--lake", required=True)
         command.add_argument("--endpoint")
         command.add_argument("--typed", dest="typed", action="store_true", default=True)
         command.add_argument("--auto", dest="typed", action="store_false")
+        command.add_argument("--stream")
+        command.add_argument("--id")
     commands.add_parser("parse").add_argument("file")
     return parser.parse_args()
+
+
+def totals(db, files, key):
+    """Rows, different ids and different LSNs."""
+    if not files:
+        return {"rows": 0, "ids": 0, "lsns": 0}
+    # Numbers of an id may be text elsewhere: both are compared as text.
+    rows = source(files, None, ", union_by_name = true, maximum_depth = 1")
+    found = db.execute(
+        f"SELECT count(*), count(DISTINCT {key}::VARCHAR), count(DISTINCT lsn) FROM {rows}"
+    ).fetchone()
+    return dict(zip(["rows", "ids", "lsns"], found))
+
+
+def runs(db, lake, asked):
+    """Prints what each marker of a stream says, beside what is there."""
+    lake = lake.rstrip("/")
+    pattern = f"{lake}/_lakehook/runs/{asked.stream}/*.json"
+    markers = db.execute("SELECT content FROM read_text(?) ORDER BY filename", [pattern]).fetchall()
+    told, marked = [], set()
+    for (text,) in markers:
+        marker = json.loads(text)
+        of_run = {"invalid": [], "valid": []}
+        for made in marker["objects"]:
+            marked.add(f"{lake}/{made['key']}")
+            kind = "invalid" if made["key"].startswith("quarantine/") else "valid"
+            of_run[kind].append(f"{lake}/{made['key']}")
+        there = totals(db, of_run["valid"], asked.id)
+        refused = totals(db, of_run["invalid"], "raw")
+        told.append(
+            {
+                "run": marker["run"],
+                "same_as": marker.get("same_as"),
+                "records": marker["records"],
+                "quarantined": marker["quarantined"],
+                "in_objects": sum(made["records"] for made in marker["objects"]),
+                "rows": there["rows"],
+                "ids": there["ids"],
+                "refused": refused["rows"],
+            }
+        )
+    unmarked = [file for file in objects(db, lake, asked.stream) if file not in marked]
+    print(json.dumps({"runs": told, "unmarked": unmarked}))
+
+
+def stream(db, lake, asked):
+    """Prints totals over a stream."""
+    print(json.dumps(totals(db, objects(db, lake, asked.stream), asked.id)))
 
 
 def main():
     asked = arguments()
     if asked.command == "parse":
         sys.exit(0 if parse(asked.file) else 1)
+    if asked.command in ("runs", "stream"):
+        {"runs": runs, "stream": stream}[asked.command](
+            connect(asked.lake, asked.endpoint), asked.lake, asked
+        )
+        return
     command = {"count": count, "ids": ids, "rows": rows}[asked.command]
     command(connect(asked.lake, asked.endpoint), asked.lake, asked.typed)
 

@@ -67,6 +67,71 @@ pub(crate) struct Parsed {
     pub(crate) auto: Outcome,
 }
 
+/// What the markers of a stream say, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Runs {
+    /// By marker, oldest first.
+    pub(crate) runs: Vec<Run>,
+    /// Objects of the stream that no marker names.
+    pub(crate) unmarked: Vec<String>,
+}
+
+/// One run.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Run {
+    /// Its name.
+    #[serde(rename = "run")]
+    pub(crate) name: String,
+    /// The earlier run that holds the records.
+    pub(crate) same_as: Option<String>,
+    /// Records, as the marker says.
+    pub(crate) records: u64,
+    /// Records in the quarantine, as the marker says.
+    pub(crate) quarantined: u64,
+    /// Both, as the marker says of its objects.
+    pub(crate) in_objects: u64,
+    /// Rows that DuckDB reads.
+    pub(crate) rows: u64,
+    /// Different ids among them.
+    pub(crate) ids: u64,
+    /// Rows of the quarantine that DuckDB reads.
+    pub(crate) refused: u64,
+}
+
+impl Runs {
+    /// Checks that each run is complete, none has a record twice, and nothing else is there.
+    pub(crate) fn check(&self) {
+        assert_eq!(self.unmarked, Vec::<String>::new());
+        for run in &self.runs {
+            assert_eq!((run.rows, run.ids), (run.records, run.records), "{run:?}");
+            assert_eq!(run.refused, run.quarantined, "{run:?}");
+            assert_eq!(run.in_objects, run.records + run.quarantined, "{run:?}");
+            if let Some(earlier) = &run.same_as {
+                let known = self.runs.iter().find(|other| other.name == *earlier);
+                assert!(
+                    known.is_some_and(|known| known.same_as.is_none()),
+                    "{run:?}"
+                );
+                assert_eq!(run.in_objects, 0);
+            }
+        }
+    }
+}
+
+/// Totals over a stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct StreamTotals {
+    /// Rows.
+    pub(crate) rows: u64,
+    /// Different ids.
+    pub(crate) ids: u64,
+    /// Different LSNs.
+    pub(crate) lsns: u64,
+}
+
 /// A lake as analysts reach it.
 #[derive(Clone, Debug)]
 pub(crate) struct Lake {
@@ -116,6 +181,20 @@ impl Lake {
         let output = finish(&mut self.command("rows"));
         let rows = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
         rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    /// The runs of a snapshot poll, oldest first, by their markers; `id` is the key of records.
+    pub(crate) fn runs(&self, stream: &str, id: &str) -> Runs {
+        let mut command = self.command("runs");
+        let output = finish(command.args(["--stream", stream, "--id", id]));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Totals over all objects of a stream; `id` is the key of records.
+    pub(crate) fn stream(&self, stream: &str, id: &str) -> StreamTotals {
+        let mut command = self.command("stream");
+        let output = finish(command.args(["--stream", stream, "--id", id]));
+        serde_json::from_slice(&output.stdout).unwrap()
     }
 
     fn command(&self, name: &str) -> Command {

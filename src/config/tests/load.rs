@@ -15,6 +15,7 @@ fn without_a_file_the_defaults_hold() {
     assert_eq!(loaded.warnings, Vec::<String>::new());
     let mut expected = Config::default();
     expected.wal.dir = dir.path().join("data/wal");
+    expected.polls.dir = dir.path().join("data/polls");
     expected.lake.url = LakeUrl::Directory(dir.path().join("data/lake"));
     assert_eq!(format!("{:?}", loaded.config), format!("{expected:?}"));
 }
@@ -179,7 +180,7 @@ fn only_variables_with_two_underscores_are_configuration() {
       environment variable LAKEHOOK_SERVER__LISTEN__PORT: must be text in quotes
       environment variable LAKEHOOK_SERVER__: unknown key `server.`; known are allow_unauthenticated, body_timeout, cors_origins, header_timeout, idle_timeout, listen, max_body, max_connections, max_event, max_events, memory, metrics_listen, rate_burst, rate_limit, shutdown_grace, tokens, tokens_file
       environment variable LAKEHOOK_SERVER__LISSTEN: unknown key `server.lissten`; did you mean `listen`?
-      environment variable LAKEHOOK___: unknown key ``; known are batch, dedup, events, lake, log, quarantine, server, wal
+      environment variable LAKEHOOK___: unknown key ``; known are batch, dedup, events, lake, log, poll, polls, quarantine, server, wal
     "#);
 }
 

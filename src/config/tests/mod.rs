@@ -8,6 +8,7 @@
 
 mod access;
 mod load;
+mod polls;
 mod robust;
 mod rules;
 mod sample;

@@ -64,3 +64,67 @@ fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
     assert_eq!(loaded.config.server.tokens.len(), 1);
     assert!(loaded.config.lake.kms_key_id.is_some());
 }
+
+/// The sections of a poll, switched on and with the keys that go together.
+fn poll_sections() -> String {
+    let from = SAMPLE.find("#[poll.users]").unwrap();
+    let to = SAMPLE.find("[log]").unwrap();
+    let lines = SAMPLE[from..to].lines();
+    let settings = lines.filter_map(|line| line.strip_prefix('#').filter(|line| !line.is_empty()));
+    settings.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn the_sample_has_every_key_of_a_poll_with_its_default() {
+    let sample: Dict = Toml::from_str(&poll_sections()).unwrap();
+    let shape = Shape::new().unwrap();
+    let users = ["poll".to_owned(), "users".to_owned()];
+    for section in ["", "auth", "pagination", "watermark"] {
+        let mut path = users.to_vec();
+        let mut dict = sample["poll"].as_dict().unwrap()["users"]
+            .as_dict()
+            .unwrap();
+        if !section.is_empty() {
+            path.push(section.to_owned());
+            dict = dict[section].as_dict().unwrap();
+        }
+        let shown: BTreeSet<&str> = dict.keys().map(String::as_str).collect();
+        let known: BTreeSet<&str> = shape.names(&path).collect();
+        assert_eq!(shown, known, "{section}");
+    }
+}
+
+#[test]
+fn the_samples_defaults_of_a_poll_are_those_that_hold() {
+    let text = poll_sections();
+    let defaults = [
+        "jitter",
+        "time_zone",
+        "mode",
+        "rate_limit",
+        "connect_timeout",
+        "timeout",
+        "budget",
+        "max_pages",
+        "max_bytes",
+        "max_records",
+        "max_record",
+        "allow_hosts",
+        "records",
+    ];
+    let lines = text.lines().take_while(|line| !line.contains(".auth]"));
+    let kept = lines.filter(|line| {
+        defaults
+            .iter()
+            .any(|key| line.starts_with(&format!("{key} = ")))
+    });
+    let kept: Vec<&str> = kept.collect();
+    assert_eq!(kept.len(), defaults.len());
+    let load = |more: &str| {
+        let text = format!("[poll.users]\nurl = \"http://localhost/\"\n{more}");
+        let dir = tempfile::tempdir().unwrap();
+        let loaded = super::load_from(dir.path(), &text, &[]).unwrap();
+        format!("{:?}", loaded.config.poll)
+    };
+    assert_eq!(load(&kept.join("\n")), load(""));
+}

@@ -1,0 +1,351 @@
+//! `lakehook poll`: one run of each poll, and out.
+//!
+//! Where a service runs, it does the work and is followed; otherwise this process opens the polls' log
+//! itself. A dry run needs neither.
+
+use std::collections::HashMap;
+use std::io::IsTerminal as _;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio_util::sync::CancellationToken;
+
+use super::serve::Signals;
+use super::{FAILED, Failure};
+use crate::clock::Clock;
+use crate::config::{Config, Loaded};
+use crate::ids::{Ids, NodeId};
+use crate::metrics::Metrics;
+use crate::out;
+use crate::poll::control::{Done, Line, Request, ask, ask_service};
+use crate::poll::cursor::PollCursor;
+use crate::poll::run::{Job, Progress, run as run_poll};
+use crate::poll::wait::Waiter;
+use crate::serve::polls::{OpenPolls, Surroundings, dry_plans};
+use crate::serve::{Patience, ServeError};
+use crate::telemetry;
+use crate::wal::node::LockError;
+
+/// Plain lines of progress come no more often.
+const PLAIN_PAUSE: Duration = Duration::from_secs(2);
+
+/// Arguments of `lakehook poll`.
+#[derive(Debug, Args)]
+pub struct PollArgs {
+    /// The polls to run [default: all]
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Fetch and validate, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Write a snapshot even if nothing has changed
+    #[arg(long, conflicts_with = "dry_run")]
+    force: bool,
+}
+
+/// Runs polls; exit code 1 if any failed, or is not in the lake.
+pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
+    let config = &loaded.config;
+    // Progress is on standard output, and failures are told there; the log is for what else happens.
+    let level = config.log.level.min(tracing::Level::WARN);
+    telemetry::start(level.into(), config.log.format);
+    let names = chosen(config, args.names)?;
+    let runtime = super::runtime()?;
+    let code = runtime.block_on(async {
+        let mut board = Board::new();
+        let all_well = if args.dry_run {
+            dry_runs(config, &names, &mut board).await?
+        } else {
+            let request = Request {
+                polls: names,
+                force: args.force,
+            };
+            runs(config, &request, &mut board).await?
+        };
+        Ok(if all_well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(FAILED)
+        })
+    });
+    runtime.shutdown_background();
+    code
+}
+
+fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
+    let known: Vec<&str> = config.poll.keys().map(String::as_str).collect();
+    if known.is_empty() {
+        let message = "lakehook: no polls are configured; add a section [poll.NAME] with a url to the \
+                       configuration";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    if let Some(unknown) = names.iter().find(|name| !config.poll.contains_key(*name)) {
+        let known = known.join(", ");
+        let message = format!("lakehook: there is no poll {unknown:?}; configured are {known}");
+        return Err(Failure::Usage(message));
+    }
+    let mut names = if names.is_empty() {
+        known.into_iter().map(str::to_owned).collect()
+    } else {
+        names
+    };
+    names.sort();
+    names.dedup();
+    Ok(names)
+}
+
+/// Runs polls here or in the service that holds their log; `true` if all is well.
+async fn runs(config: &Config, request: &Request, board: &mut Board) -> Result<bool, Failure> {
+    let around = Surroundings {
+        metrics: Metrics::with_polls(&config.events.types, config.poll.keys())?,
+        clock: Clock::system(),
+        ids: Ids::System,
+    };
+    match OpenPolls::open(config, around).await {
+        Ok(polls) => runs_here(config, polls, request, board).await,
+        Err(ServeError::Polls(errors)) => Err(usage(&ServeError::Polls(errors))),
+        Err(ServeError::Lock(held @ LockError::Held { .. })) => {
+            let mut follow = |line| board.show(line);
+            let asked = ask_service(&config.polls.dir, request, &mut follow).await;
+            asked.with_context(|| {
+                format!(
+                    "{held}; it is no service that can be asked to poll, or is still starting. Try \
+                     again when it is ready or gone"
+                )
+            })?;
+            board.finish(&request.polls)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn usage(error: &ServeError) -> Failure {
+    Failure::Usage(format!("lakehook: {error}"))
+}
+
+async fn runs_here(
+    config: &Config,
+    polls: OpenPolls,
+    request: &Request,
+    board: &mut Board,
+) -> Result<bool, Failure> {
+    let mut signals = Signals::new()?;
+    let polls = polls.start(false);
+    let mut lines = ask(polls.supervisor(), request);
+    let ending = loop {
+        tokio::select! {
+            line = lines.recv() => match line {
+                Some(line) => board.show(line),
+                None => break Ok(()),
+            },
+            reason = polls.failed() => break Err(anyhow!("the log of polls cannot go on: {reason}")),
+            () = signals.next() => break Err(anyhow!("interrupted; nothing half is visible")),
+        }
+    };
+    let hurry = CancellationToken::new();
+    let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
+    let stopping = polls.stop(&patience);
+    let mut stopping = std::pin::pin!(stopping);
+    let stopped = tokio::select! {
+        stopped = &mut stopping => stopped,
+        () = signals.next() => {
+            hurry.cancel();
+            stopping.await
+        }
+    };
+    ending?;
+    if !stopped.all_shipped {
+        out::line(format_args!(
+            "{} records are safe in the log ({}) and not in the lake yet; the next run or service brings \
+             them there",
+            stopped.left_rows,
+            config.polls.dir.display()
+        ));
+    }
+    Ok(board.finish(&request.polls)? && stopped.all_shipped)
+}
+
+/// Reads and checks, without a log.
+async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
+    let plans = dry_plans(config).map_err(|errors| usage(&ServeError::Polls(errors)))?;
+    let runtime = tokio::runtime::Handle::current();
+    let cancel = CancellationToken::new();
+    let mut signals = Signals::new()?;
+    let (lines, mut receiver) = tokio::sync::mpsc::channel(16);
+    let stop = cancel.clone();
+    let names_here = names.to_vec();
+    let running = tokio::task::spawn_blocking(move || {
+        for plan in plans.iter().filter(|plan| names_here.contains(&plan.name)) {
+            let budget = plan.limits.budget;
+            let waiter = Waiter::new(runtime.clone(), stop.clone(), Clock::system(), budget);
+            let progress = |progress: Progress| {
+                let line = Line::progress(&plan.name, progress);
+                let _missed = lines.try_send(line);
+            };
+            let job = Job {
+                plan,
+                waiter: &waiter,
+                log: None,
+                node: NodeId(0),
+                ids: &Ids::System,
+                force: false,
+                progress: &progress,
+            };
+            let poll = plan.name.clone();
+            let line = match run_poll(&job, &mut PollCursor::default()) {
+                Ok(report) => Line::Done {
+                    poll,
+                    done: Done::new(report, true),
+                },
+                Err(error) => Line::Failed {
+                    poll,
+                    error: error.to_string(),
+                },
+            };
+            let _gone = lines.blocking_send(line);
+        }
+    });
+    loop {
+        tokio::select! {
+            line = receiver.recv() => match line {
+                Some(line) => board.show(line),
+                None => break,
+            },
+            () = signals.next() => cancel.cancel(),
+        }
+    }
+    running.await?;
+    board.finish(names)
+}
+
+/// Shows how runs go: bars on a terminal, lines elsewhere.
+struct Board {
+    bars: Option<MultiProgress>,
+    shown: HashMap<String, Shown>,
+    clock: Clock,
+    failed: Vec<String>,
+    ended: Vec<String>,
+}
+
+struct Shown {
+    bar: Option<ProgressBar>,
+    last_line: Duration,
+}
+
+impl Board {
+    fn new() -> Self {
+        let is_terminal = std::io::stdout().is_terminal();
+        let bars =
+            is_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
+        Self {
+            bars,
+            shown: HashMap::new(),
+            clock: Clock::system(),
+            failed: Vec::new(),
+            ended: Vec::new(),
+        }
+    }
+
+    fn show(&mut self, line: Line) {
+        match line {
+            Line::Progress {
+                poll,
+                pages,
+                records,
+                total,
+            } => self.progress(&poll, pages, records, total),
+            Line::Done { poll, done } => {
+                for sample in &done.samples {
+                    self.say(&format!("{poll}  quarantined: {sample}"));
+                }
+                self.end(&poll, &describe(&done));
+                if !done.shipped {
+                    self.say(&format!(
+                        "{poll}  it is in the log, and on its way to the lake"
+                    ));
+                }
+            }
+            Line::Failed { poll, error } => {
+                self.end(&poll, &format!("failed: {error}"));
+                self.failed.push(poll);
+            }
+        }
+    }
+
+    fn progress(&mut self, poll: &str, pages: u64, records: u64, total: Option<u64>) {
+        let now = self.clock.now().mono;
+        let bars = &self.bars;
+        let shown = self.shown.entry(poll.to_owned()).or_insert_with(|| Shown {
+            bar: bars.as_ref().map(|bars| bars.add(new_bar(poll))),
+            last_line: now,
+        });
+        if let Some(bar) = &shown.bar {
+            if let Some(total) = total {
+                bar.set_length(total);
+            }
+            bar.set_position(records);
+            bar.set_message(format!("page {pages}"));
+        } else if now.saturating_sub(shown.last_line) >= PLAIN_PAUSE {
+            shown.last_line = now;
+            let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+            out::line(format_args!("{poll}  page {pages}, {records}{of} records"));
+        }
+    }
+
+    fn end(&mut self, poll: &str, text: &str) {
+        if let Some(bar) = self.shown.remove(poll).and_then(|shown| shown.bar) {
+            bar.finish_and_clear();
+        }
+        self.say(&format!("{poll}  {text}"));
+        self.ended.push(poll.to_owned());
+    }
+
+    fn say(&self, text: &str) {
+        match &self.bars {
+            // It moves the bars out of the way.
+            Some(bars) => _ = bars.println(text),
+            None => out::line(text),
+        }
+    }
+
+    /// Whether all ended well; an error if one has not ended at all.
+    fn finish(&self, polls: &[String]) -> Result<bool, Failure> {
+        if let Some(poll) = polls.iter().find(|poll| !self.ended.contains(poll)) {
+            return Err(anyhow!("the service went away before {poll} had ended").into());
+        }
+        Ok(self.failed.is_empty())
+    }
+}
+
+fn new_bar(poll: &str) -> ProgressBar {
+    let style =
+        ProgressStyle::with_template("{prefix}  {bar:30} {pos}/{len} records, {msg} {elapsed}");
+    let bar = ProgressBar::new(0).with_prefix(poll.to_owned());
+    match style {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// What there is to say of a run that did not fail.
+fn describe(done: &Done) -> String {
+    let took = Duration::from_millis(done.took_ms);
+    let quarantined = match done.quarantined {
+        0 => String::new(),
+        count => format!(", {count} quarantined"),
+    };
+    let duplicates = match done.duplicates {
+        0 => String::new(),
+        count => format!(", {count} known already"),
+    };
+    let unchanged = done.same_as.as_ref().map_or_else(String::new, |run| {
+        format!(", unchanged since run {run}; nothing was written")
+    });
+    format!(
+        "{} records in {took:.1?}{duplicates}{quarantined}{unchanged}  run {}",
+        done.records, done.run
+    )
+}

@@ -1,0 +1,452 @@
+//! The rules of polls.
+
+use std::path::Path;
+
+use http::{HeaderName, HeaderValue};
+use reqwest::Url;
+
+use super::amounts::{ByteSize, Span};
+use super::checks::{MIN_WAL, is_authority};
+use super::findings::Findings;
+use super::lake_url::LakeUrl;
+use super::polls::{AuthKind, Mode, PaginationKind, Poll};
+use super::secret::{Secret, SecretFile};
+use super::sections::Config;
+
+/// Names of streams that are not a poll's.
+const RESERVED_NAMES: [&str; 2] = ["events", "quarantine"];
+const MAX_NAME_CHARS: usize = 64;
+/// A record of this size still fits into one write, every byte of it escaped.
+const MAX_RECORD: ByteSize = ByteSize::mib(4);
+/// Headers that the program sets itself.
+const OWN_HEADERS: [&str; 6] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "host",
+    "if-none-match",
+    "transfer-encoding",
+];
+
+/// Checks every rule of polls.
+pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    if config.poll.is_empty() {
+        return;
+    }
+    if config.polls.max_bytes < MIN_WAL {
+        let rule = format!("must be at least {MIN_WAL}");
+        findings.problem(&["polls.max_bytes"], rule);
+    }
+    directories(config, findings);
+    for (name, poll) in &config.poll {
+        let mut rules = Rules {
+            name,
+            poll,
+            findings,
+        };
+        rules.check();
+    }
+}
+
+/// Reads the files of secrets that polls name.
+pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
+    for (name, poll) in &mut config.poll {
+        let auth = &mut poll.auth;
+        for (key, file, secret) in [
+            ("token", &auth.token_file, &mut auth.token),
+            ("password", &auth.password_file, &mut auth.password),
+        ] {
+            let Some(path) = file else { continue };
+            let file_key = format!("poll.{name}.auth.{key}_file");
+            if secret.is_some() {
+                let value_key = format!("poll.{name}.auth.{key}");
+                let rule = format!("{file_key} and {value_key} are both set; remove one");
+                findings.problem(&[&file_key, &value_key], rule);
+                continue;
+            }
+            *secret = read_secret(path, &file_key, findings);
+        }
+    }
+}
+
+fn read_secret(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
+    let shown = path.display();
+    let file = match SecretFile::read(path) {
+        Ok(file) => file,
+        Err(error) => {
+            findings.problem(&[key], format!("{shown} cannot be read: {error}"));
+            return None;
+        }
+    };
+    if file.is_open_to_others {
+        let text = format!("{shown} can be read by others than its owner; chmod 600 it");
+        findings.warning(key, &text);
+    }
+    if file.secrets.len() != 1 {
+        let rule = format!("{shown} must hold one line, which is the secret");
+        findings.problem(&[key], rule);
+    }
+    file.secrets.into_iter().next().map(|(_, secret)| secret)
+}
+
+fn directories(config: &Config, findings: &mut Findings<'_>) {
+    let dir = &config.polls.dir;
+    let overlaps = |other: &Path| dir.starts_with(other) || other.starts_with(dir);
+    if overlaps(&config.wal.dir) {
+        findings.problem(
+            &["polls.dir", "wal.dir"],
+            "polls.dir and wal.dir must not be the same or contain one another; put them side by side",
+        );
+    }
+    if let LakeUrl::Directory(lake) = &config.lake.url
+        && overlaps(lake)
+    {
+        findings.problem(
+            &["polls.dir", "lake.url"],
+            "polls.dir and the lake must not be the same or contain one another; put them side by side",
+        );
+    }
+}
+
+struct Rules<'a, 'f, 's> {
+    name: &'a str,
+    poll: &'a Poll,
+    findings: &'f mut Findings<'s>,
+}
+
+impl Rules<'_, '_, '_> {
+    fn check(&mut self) {
+        self.stream_name();
+        self.url();
+        self.request();
+        self.pointers();
+        self.pagination();
+        self.auth();
+        self.schedule();
+        self.watermark();
+        self.bounds();
+    }
+
+    /// A broken rule of keys of this poll.
+    fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {
+        let full: Vec<String> = keys
+            .iter()
+            .map(|key| format!("poll.{}.{key}", self.name))
+            .collect();
+        let full: Vec<&str> = full.iter().map(String::as_str).collect();
+        self.findings.problem(&full, rule);
+    }
+
+    fn warning(&mut self, key: &str, text: &str) {
+        self.findings
+            .warning(&format!("poll.{}.{key}", self.name), text);
+    }
+
+    fn stream_name(&mut self) {
+        let name = self.name;
+        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let rule = if RESERVED_NAMES.contains(&name) {
+            format!("{name:?} is the name of a stream of our own; choose another for the poll")
+        } else if !name.starts_with(|c: char| c.is_ascii_lowercase())
+            || !name.chars().all(is_plain)
+            || name.len() > MAX_NAME_CHARS
+        {
+            format!(
+                "{name:?} must begin with a small letter and consist of at most {MAX_NAME_CHARS} small \
+                 letters, digits and _: it is the stream's name in the lake"
+            )
+        } else {
+            return;
+        };
+        self.findings
+            .problem(&[&format!("poll.{name}"), "poll"], rule);
+    }
+
+    fn url(&mut self) {
+        let poll = self.poll;
+        match http_url(&poll.url) {
+            Err(rule) => self.problem(&["url"], rule),
+            Ok(url) => {
+                let is_local = url.host_str().is_some_and(is_local);
+                if url.scheme() == "http" && !is_local && poll.auth.r#type != AuthKind::None {
+                    self.warning("url", "credentials are sent unencrypted; use https");
+                }
+            }
+        }
+        for (index, host) in poll.allow_hosts.iter().enumerate() {
+            if !is_authority(host) {
+                let rule = format!(
+                    "entry {} must be a host with or without a port, such as \"cdn.example.com\"",
+                    index + 1
+                );
+                self.problem(&["allow_hosts"], rule);
+            }
+        }
+    }
+
+    fn request(&mut self) {
+        for (name, value) in &self.poll.headers {
+            let lower = name.to_ascii_lowercase();
+            let rule = if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                format!("{name:?} is no name of a header")
+            } else if OWN_HEADERS.contains(&lower.as_str()) {
+                format!("{name} is set by the program itself; remove it")
+            } else if lower == "authorization" && self.poll.auth.r#type != AuthKind::None {
+                format!("{name} is set by auth.type; remove one of them")
+            } else if HeaderValue::from_str(value.expose()).is_err() {
+                format!("the value of {name} holds characters that no header may have")
+            } else {
+                continue;
+            };
+            self.problem(&["headers"], rule);
+        }
+    }
+
+    fn pointers(&mut self) {
+        let poll = self.poll;
+        let paging = &poll.pagination;
+        for (key, pointer) in [
+            ("records", Some(&poll.records)),
+            ("total", poll.total.as_ref()),
+            ("pagination.next", paging.next.as_ref()),
+            ("pagination.more", paging.more.as_ref()),
+        ] {
+            let Some(pointer) = pointer else { continue };
+            if !pointer.is_empty() && !pointer.starts_with('/') || pointer == "/" {
+                let rule = format!(
+                    "{pointer:?} must be a JSON Pointer into the body, which starts with a slash, such \
+                     as \"/data/items\""
+                );
+                self.problem(&[key], rule);
+            } else if key != "records" && (poll.records.is_empty() || pointer.is_empty()) {
+                let rule = format!(
+                    "{key} needs a body that is an object; set records to where in it the list is"
+                );
+                self.problem(&[key, "records"], rule);
+            }
+        }
+        self.places_apart();
+    }
+
+    /// No place lies within another.
+    fn places_apart(&mut self) {
+        let poll = self.poll;
+        let paging = &poll.pagination;
+        let places = [
+            ("records", Some(&poll.records)),
+            ("total", poll.total.as_ref()),
+            ("pagination.next", paging.next.as_ref()),
+            ("pagination.more", paging.more.as_ref()),
+        ];
+        for (key, own) in places {
+            for (other_key, other) in places {
+                let (Some(own), Some(other)) = (own, other) else {
+                    continue;
+                };
+                let is_within = format!("{other}/").starts_with(&format!("{own}/"));
+                if key != other_key && !own.is_empty() && is_within {
+                    let rule =
+                        format!("{other_key} must not be the same place as {key} or within it");
+                    self.problem(&[other_key, key], rule);
+                }
+            }
+        }
+    }
+
+    fn pagination(&mut self) {
+        use PaginationKind::{Cursor, LinkHeader, NextUrl, None, Offset, Page};
+        let poll = self.poll;
+        let paging = &poll.pagination;
+        let kind = paging.r#type;
+        for (key, is_set, kinds) in [
+            ("param", paging.param.is_some(), &[Offset, Page, Cursor][..]),
+            ("first", paging.first.is_some(), &[Page]),
+            ("next", paging.next.is_some(), &[Cursor, NextUrl]),
+            (
+                "more",
+                paging.more.is_some(),
+                &[Offset, Page, Cursor, NextUrl],
+            ),
+            (
+                "limit",
+                paging.limit.is_some(),
+                &[Offset, Page, Cursor, NextUrl, LinkHeader],
+            ),
+        ] {
+            if is_set && !kinds.contains(&kind) {
+                let rule = format!("pagination.{key} means nothing for this pagination.type");
+                self.problem(
+                    &[&format!("pagination.{key}"), "pagination.type"],
+                    rule + "; remove it, or set the type",
+                );
+            }
+        }
+        if matches!(kind, Cursor | NextUrl) && paging.next.is_none() {
+            self.problem(
+                &["pagination.type"],
+                "pagination.next must say where in the body the next page is named, such as \"/next\"",
+            );
+        }
+        if paging.limit_param.is_some() && paging.limit.is_none() {
+            self.problem(
+                &["pagination.limit_param"],
+                "pagination.limit must say how many records to ask for",
+            );
+        }
+        for param in [paging.param.as_ref(), paging.limit_param.as_ref()] {
+            if let Some(param) = param.filter(|param| poll.query.contains_key(*param)) {
+                let rule = format!("{param:?} is set in query too; remove it there");
+                self.problem(&["pagination", "query"], rule);
+            }
+        }
+        if kind != None && poll.id.is_none() && poll.mode == Mode::Snapshot {
+            self.warning(
+                "id",
+                "without it nobody notices when a record moves from one page to the next while the \
+                 pages are read",
+            );
+        }
+    }
+
+    fn auth(&mut self) {
+        use AuthKind::{Basic, Bearer, Header, None, OAuth2};
+        let auth = &self.poll.auth;
+        let kind = auth.r#type;
+        let has_token = auth.token.is_some() || auth.token_file.is_some();
+        let has_password = auth.password.is_some() || auth.password_file.is_some();
+        for (key, is_set, needed_by, allowed_by) in [
+            ("token", has_token, &[Bearer, Header][..], &[][..]),
+            ("header", auth.header.is_some(), &[Header], &[]),
+            ("user", auth.user.is_some(), &[Basic, OAuth2], &[]),
+            ("password", has_password, &[OAuth2], &[Basic]),
+            ("token_url", auth.token_url.is_some(), &[OAuth2], &[]),
+            ("scope", auth.scope.is_some(), &[], &[OAuth2]),
+        ] {
+            let full = format!("auth.{key}");
+            if !is_set && needed_by.contains(&kind) {
+                self.problem(&[&full], "must be set for this auth.type");
+            }
+            if is_set && !needed_by.contains(&kind) && !allowed_by.contains(&kind) {
+                let hint = if kind == None { "; set auth.type" } else { "" };
+                let rule = format!("auth.{key} means nothing for this auth.type{hint}");
+                self.problem(&[&full, "auth.type"], rule);
+            }
+        }
+        if let Some(url) = &auth.token_url
+            && let Err(rule) = http_url(url)
+        {
+            self.problem(&["auth.token_url"], rule);
+        }
+        if let Some(header) = &auth.header
+            && HeaderName::from_bytes(header.as_bytes()).is_err()
+        {
+            self.problem(&["auth.header"], "must be the name of a header");
+        }
+        for (key, secret) in [("token", &auth.token), ("password", &auth.password)] {
+            let text = secret.as_ref().map_or("-", Secret::expose);
+            if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+                let rule = "may hold only visible ASCII characters, and at least one";
+                self.problem(&[&format!("auth.{key}")], rule);
+            }
+        }
+    }
+
+    fn schedule(&mut self) {
+        let poll = self.poll;
+        if poll.every.is_some() && poll.cron.is_some() {
+            self.problem(
+                &["every", "cron"],
+                "every and cron are both set; remove one",
+            );
+        }
+        if let Some(every) = poll.every
+            && every < Span::seconds(1)
+        {
+            self.problem(&["every"], "must be at least \"1s\"");
+        }
+        if let Some(cron) = &poll.cron
+            && let Err(detail) = crate::poll::schedule::parse_cron(cron)
+        {
+            let rule = format!("{cron:?} is no cron expression such as \"*/15 * * * *\": {detail}");
+            self.problem(&["cron"], rule);
+        }
+        if crate::poll::schedule::parse_zone(&poll.time_zone).is_none() {
+            let rule = format!(
+                "{:?} is no time zone such as \"UTC\" or \"Europe/Berlin\"",
+                poll.time_zone
+            );
+            self.problem(&["time_zone"], rule);
+        }
+    }
+
+    fn watermark(&mut self) {
+        let mark = &self.poll.watermark;
+        let is_set = mark.field.is_some() || mark.param.is_some() || mark.start.is_some();
+        if is_set && self.poll.mode == Mode::Snapshot {
+            self.problem(
+                &["watermark", "mode"],
+                "a watermark is for mode = \"append\"; a snapshot is a whole copy",
+            );
+            return;
+        }
+        if is_set && (mark.field.is_none() || mark.param.is_none()) {
+            self.problem(
+                &["watermark"],
+                "watermark.field says which field grows, and watermark.param which parameter asks for \
+                 what is new; set both",
+            );
+        }
+        if let Some(start) = &mark.start
+            && crate::poll::watermark::Mark::parse_text(start).is_none()
+        {
+            self.problem(
+                &["watermark.start"],
+                "must be a time such as \"2026-01-01T00:00:00Z\", or a whole number",
+            );
+        }
+    }
+
+    fn bounds(&mut self) {
+        let poll = self.poll;
+        for (key, span) in [
+            ("connect_timeout", poll.connect_timeout),
+            ("timeout", poll.timeout),
+            ("budget", poll.budget),
+        ] {
+            if span.is_zero() {
+                self.problem(&[key], "must be more than 0");
+            }
+        }
+        if poll.max_record > MAX_RECORD || poll.max_record.bytes() == 0 {
+            let rule = format!("must be more than 0 and at most {MAX_RECORD}");
+            self.problem(&["max_record"], rule);
+        }
+        if poll.id.as_deref() == Some("") {
+            self.problem(&["id"], "must not be empty");
+        }
+    }
+}
+
+fn is_local(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    let address: Result<std::net::IpAddr, _> = bare.parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// An absolute URL that can be asked.
+fn http_url(text: &str) -> Result<Url, String> {
+    let example = "such as \"https://api.example.com/users\"";
+    let Ok(url) = Url::parse(text) else {
+        return Err(format!("must be a URL {example}"));
+    };
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        Err(format!("must be a URL with http or https {example}"))
+    } else if has_user {
+        Err("must not hold a user or a password; set auth.type = \"basic\" instead".to_owned())
+    } else if url.fragment().is_some() {
+        Err("must not hold a fragment (#…), which is never sent".to_owned())
+    } else {
+        Ok(url)
+    }
+}

@@ -1,0 +1,245 @@
+//! `[polls]` and `[poll.NAME]`: REST APIs that entities are pulled from.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::amounts::{ByteSize, Span};
+use super::secret::Secret;
+use super::words;
+
+/// `[polls]`: what all polls share.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Polls {
+    /// The directory of their log, apart from that of events.
+    #[schemars(length(min = 1))]
+    pub dir: PathBuf,
+    /// Its size on disk, at most; a snapshot must fit.
+    pub max_bytes: ByteSize,
+    /// Runs at a time.
+    #[schemars(range(min = 1, max = 64))]
+    pub concurrency: usize,
+}
+
+/// `[poll.NAME]`: one API; the name is that of the stream in the lake.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Poll {
+    /// Where the first page is.
+    pub url: String,
+    /// Parameters of every request.
+    pub query: BTreeMap<String, Secret>,
+    /// Headers of every request to that origin.
+    pub headers: BTreeMap<String, Secret>,
+    /// Credentials.
+    pub auth: Auth,
+    /// JSON Pointer to the list of records in a page; empty for the whole body.
+    pub records: String,
+    /// JSON Pointer to the number of records in all pages.
+    pub total: Option<String>,
+    /// How one page leads to the next.
+    pub pagination: Pagination,
+    /// How often.
+    pub every: Option<Span>,
+    /// At random later by up to so much.
+    pub jitter: Span,
+    /// When, as a cron expression.
+    pub cron: Option<String>,
+    /// The time zone of the cron expression.
+    pub time_zone: String,
+    /// What a run is.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Mode>")]
+    pub mode: Mode,
+    /// How an appending run asks for what is new.
+    pub watermark: Watermark,
+    /// A JSON Schema of a record.
+    #[schemars(length(min = 1))]
+    pub schema: Option<PathBuf>,
+    /// Name of the key that identifies a record, or a JSON Pointer to it.
+    pub id: Option<String>,
+    /// Requests a second; 0 is no limit.
+    #[schemars(range(max = 1_000))]
+    pub rate_limit: u32,
+    /// For a connection to be made.
+    pub connect_timeout: Span,
+    /// For an answer to begin, and for it to go on.
+    pub timeout: Span,
+    /// For a whole run.
+    pub budget: Span,
+    /// Pages of a run.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_pages: u64,
+    /// Of all pages of a run, after decoding.
+    pub max_bytes: ByteSize,
+    /// Records of a run.
+    #[schemars(range(min = 1, max = 100_000_000))]
+    pub max_records: u64,
+    /// Of one record, as sent.
+    pub max_record: ByteSize,
+    /// Other hosts that redirects and links may lead to.
+    pub allow_hosts: Vec<String>,
+}
+
+/// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Auth {
+    /// Which kind.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<AuthKind>")]
+    pub r#type: AuthKind,
+    /// The bearer token, or the value of the header.
+    pub token: Option<Secret>,
+    /// A file that holds it.
+    #[schemars(length(min = 1))]
+    pub token_file: Option<PathBuf>,
+    /// The header's name.
+    pub header: Option<String>,
+    /// The user, or the OAuth2 client.
+    pub user: Option<String>,
+    /// The password, or the OAuth2 client's secret.
+    pub password: Option<Secret>,
+    /// A file that holds it.
+    #[schemars(length(min = 1))]
+    pub password_file: Option<PathBuf>,
+    /// Where OAuth2 tokens are issued.
+    pub token_url: Option<String>,
+    /// The scope to ask for.
+    pub scope: Option<String>,
+}
+
+/// `[poll.NAME.pagination]`: how one page leads to the next.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Pagination {
+    /// Which kind.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<PaginationKind>")]
+    pub r#type: PaginationKind,
+    /// The parameter that says which page: the offset, the page's number, or the cursor.
+    pub param: Option<String>,
+    /// The parameter that says how many records a page is to have.
+    pub limit_param: Option<String>,
+    /// How many.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub limit: Option<u64>,
+    /// Number of the first page.
+    pub first: Option<u64>,
+    /// JSON Pointer to the next page's cursor or URL.
+    pub next: Option<String>,
+    /// JSON Pointer to a boolean that says whether there is a next page.
+    pub more: Option<String>,
+}
+
+/// `[poll.NAME.watermark]`: how an appending run asks for what is new.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Watermark {
+    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
+    pub field: Option<String>,
+    /// The parameter that asks for records from there on.
+    pub param: Option<String>,
+    /// How far before the highest value seen the next run begins; whole numbers count as seconds.
+    pub lag: Span,
+    /// Where the first run begins.
+    pub start: Option<String>,
+}
+
+/// What a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// A whole copy, visible as a whole.
+    Snapshot,
+    /// What is new or changed.
+    Append,
+}
+
+/// Kinds of credentials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AuthKind {
+    /// None.
+    #[default]
+    None,
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// `Authorization: Basic …`.
+    Basic,
+    /// A header of one's own.
+    Header,
+    /// A bearer token by the OAuth2 client credentials grant (RFC 6749, section 4.4).
+    OAuth2,
+}
+
+/// Kinds of pagination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PaginationKind {
+    /// One page is all.
+    #[default]
+    None,
+    /// By the number of records before.
+    Offset,
+    /// By the page's number.
+    Page,
+    /// By a cursor in the page.
+    Cursor,
+    /// By a URL in the page.
+    NextUrl,
+    /// By the `Link` header (RFC 8288), `rel="next"`.
+    LinkHeader,
+}
+
+impl Default for Polls {
+    fn default() -> Self {
+        Self {
+            dir: PathBuf::from("data/polls"),
+            max_bytes: ByteSize::mib(2048),
+            concurrency: 2,
+        }
+    }
+}
+
+impl Default for Poll {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            query: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            auth: Auth::default(),
+            records: String::new(),
+            total: None,
+            pagination: Pagination::default(),
+            every: None,
+            jitter: Span::seconds(0),
+            cron: None,
+            time_zone: "UTC".to_owned(),
+            mode: Mode::Snapshot,
+            watermark: Watermark::default(),
+            schema: None,
+            id: None,
+            rate_limit: 0,
+            connect_timeout: Span::seconds(10),
+            timeout: Span::seconds(30),
+            budget: Span::seconds(900),
+            max_pages: 10_000,
+            max_bytes: ByteSize::mib(4096),
+            max_records: 1_000_000,
+            max_record: ByteSize::mib(1),
+            allow_hosts: Vec::new(),
+        }
+    }
+}
+
+impl Default for Watermark {
+    fn default() -> Self {
+        Self {
+            field: None,
+            param: None,
+            lag: Span::seconds(60),
+            start: None,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! The rules of polls: each has a case that breaks it.
+
+use super::super::{AuthKind, Mode, PaginationKind};
+use super::rules::{refused, taken};
+use super::{error, errors, load, load_from};
+
+/// A poll of users with further settings.
+fn poll(settings: &str) -> String {
+    format!("[poll.users]\nurl = \"https://api.example.com/users\"\n{settings}")
+}
+
+/// Checks that each setting is refused, at a key of the poll and with such words.
+fn refuse(cases: &[(&str, &str, &str)]) {
+    for (settings, key, words) in cases {
+        let text = poll(settings);
+        let key = format!("poll.users.{key}");
+        refused(&[(&text, &key, words)]);
+    }
+}
+
+#[test]
+fn a_poll_is_read_whole() {
+    let text = poll(
+        r#"records = "/users"
+        total = "/total"
+        every = "15m"
+        mode = "append"
+        schema = "user.json"
+        headers = { X-Team = "a b" }
+        auth = { type = "oauth2", user = "me", password_file = "pw", token_url = "https://id.example.com/t" }
+        pagination = { type = "cursor", next = "/next", limit = 200 }
+        watermark = { field = "updated_at", param = "since", lag = "5m" }"#,
+    );
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("pw"), "s3cret\n").unwrap();
+    let variables = [("LAKEHOOK_POLL__USERS__QUERY__KEY", "k")];
+    let loaded = load_from(dir.path(), &text, &variables).unwrap();
+    let users = &loaded.config.poll["users"];
+    assert_eq!(users.mode, Mode::Append);
+    assert_eq!(users.auth.r#type, AuthKind::OAuth2);
+    assert_eq!(users.auth.password.as_ref().unwrap().expose(), "s3cret");
+    assert_eq!(users.pagination.r#type, PaginationKind::Cursor);
+    assert_eq!(users.query["key"].expose(), "k");
+    assert_eq!(
+        users.schema.as_ref().unwrap(),
+        &dir.path().join("user.json")
+    );
+    let shown = format!("{loaded:?}");
+    assert!(
+        !shown.contains("s3cret") && !shown.contains("a b"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn names_are_those_of_streams() {
+    for name in ["events", "quarantine", "Users", "2nd", "\"a.b\"", "_x"] {
+        let text = format!("[poll.{name}]\nurl = \"http://localhost/\"");
+        let error = errors(&text, &[]);
+        assert!(error.contains("stream"), "{name}: {error}");
+    }
+    taken(&["[poll.user_2]\nurl = \"http://localhost/\""]);
+}
+
+#[test]
+fn urls_and_hosts() {
+    for (url, words) in [
+        ("", "must be a URL"),
+        ("api.example.com", "must be a URL"),
+        ("ftp://api.example.com/", "http or https"),
+        ("https://me:pw@api.example.com/", "must not hold a user"),
+        ("https://api.example.com/#x", "fragment"),
+    ] {
+        let text = format!("[poll.users]\nurl = \"{url}\"");
+        refused(&[(&text, "poll.users.url", words)]);
+    }
+    refuse(&[("allow_hosts = [\"https://a\"]", "allow_hosts", "entry 1")]);
+    let plain =
+        "[poll.users]\nurl = \"http://a.example/\"\nauth = { type = \"bearer\", token = \"t\" }";
+    let warnings = load(plain, &[]).unwrap().warnings;
+    assert!(warnings[0].contains("unencrypted"), "{warnings:?}");
+}
+
+#[test]
+fn keys_that_do_not_go_together() {
+    refuse(&[
+        ("every = \"1m\"\ncron = \"* * * * *\"", "every", "both set"),
+        ("every = \"10ms\"", "every", "at least"),
+        ("cron = \"whenever\"", "cron", "no cron expression"),
+        ("time_zone = \"Mars\"", "time_zone", "no time zone"),
+        (
+            "headers = { Host = \"x\" }",
+            "headers",
+            "set by the program",
+        ),
+        (
+            "headers = { \"a b\" = \"x\" }",
+            "headers",
+            "no name of a header",
+        ),
+        ("records = \"users\"", "records", "JSON Pointer"),
+        (
+            "total = \"/total\"",
+            "total",
+            "needs a body that is an object",
+        ),
+        ("records = \"/a\"\ntotal = \"/a/b\"", "total", "within it"),
+        (
+            "pagination.limit_param = \"n\"",
+            "pagination.limit_param",
+            "how many",
+        ),
+        ("pagination.first = 1", "pagination.first", "means nothing"),
+        (
+            "pagination.type = \"cursor\"",
+            "pagination.type",
+            "pagination.next",
+        ),
+        (
+            "pagination.type = \"pages\"",
+            "pagination.type",
+            "did you mean \"page\"?",
+        ),
+        (
+            "pagination.typ = \"page\"",
+            "pagination.typ",
+            "did you mean `type`?",
+        ),
+        ("auth.token = \"t\"", "auth.token", "set auth.type"),
+        (
+            "watermark = { field = \"a\", param = \"b\" }",
+            "watermark",
+            "for mode",
+        ),
+        (
+            "mode = \"append\"\nwatermark = { field = \"a\" }",
+            "watermark",
+            "set both",
+        ),
+        ("budget = \"0s\"", "budget", "more than 0"),
+        ("max_record = \"1 GiB\"", "max_record", "at most 4 MiB"),
+        ("max_pages = 0", "max_pages", "at least 1"),
+        ("id = \"\"", "id", "must not be empty"),
+    ]);
+    let missing = error(&poll("auth = { type = \"bearer\" }"));
+    assert!(missing.contains("poll.users.auth.token") && missing.contains("must be set"));
+    let both = errors(
+        &poll("auth = { type = \"bearer\", token = \"a\", token_file = \"b\" }"),
+        &[],
+    );
+    assert!(both.contains("both set"), "{both}");
+}
+
+#[test]
+fn directories_lie_apart() {
+    let text = poll("[polls]\ndir = \"data/wal/polls\"");
+    refused(&[(&text, "polls.dir", "side by side")]);
+    let text = poll("[polls]\ndir = \"data/lake/polls\"");
+    refused(&[(&text, "polls.dir", "side by side")]);
+    let text = poll("[polls]\nmax_bytes = \"1 MiB\"");
+    refused(&[(&text, "polls.max_bytes", "at least 16 MiB")]);
+}

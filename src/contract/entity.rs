@@ -1,0 +1,421 @@
+//! Entities: records that a poll pulls, by a schema of their own.
+//!
+//! With a schema, what it declares at the top level are the columns, in its order, and what is sent
+//! beyond them goes under `extra`. Without one, a record's own keys are the columns. Either way a row
+//! begins with `received_at`, whose place and length are always the same, so that the time can be
+//! written once the rows go to the log ([`stamp`]).
+
+use std::collections::HashMap;
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use super::event::string;
+use super::faults::{Errors, Faults as _, segment};
+use super::row::push_raw;
+use super::schemas::{Schema, SchemaError};
+use super::slow::Members;
+use super::strict::{Scanner, lone_surrogate, unescaped};
+use crate::clock::Micros;
+use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused, push_json};
+use crate::record::{Fingerprint, Identity, Origin, RowKind, Rows};
+
+/// Columns that a row has anyway; a record's keys of such names go under `extra`.
+const RESERVED: [&str; 5] = ["received_at", "lsn", "dt", "run", "extra"];
+/// Every row, of the quarantine too, begins with this and the time.
+const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
+/// Bytes of a time.
+const TIME_BYTES: usize = 27;
+
+/// Where in a record a value is: the keys that lead there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldPath(Vec<String>);
+
+impl FieldPath {
+    /// Of a JSON Pointer (RFC 6901), which starts with a slash, or of the name of a key.
+    pub fn new(text: &str) -> Self {
+        let keys = match text.strip_prefix('/') {
+            Some(rest) => {
+                let keys = rest.split('/');
+                keys.map(|key| key.replace("~1", "/").replace("~0", "~"))
+                    .collect()
+            }
+            None => vec![text.to_owned()],
+        };
+        Self(keys)
+    }
+
+    /// The keys.
+    pub fn keys(&self) -> &[String] {
+        &self.0
+    }
+
+    /// As a JSON Pointer.
+    fn pointer(&self) -> String {
+        self.0.iter().map(|key| segment(key)).collect()
+    }
+
+    /// The raw value there.
+    fn find<'a>(&self, members: &[(&'a str, &'a str)]) -> Option<&'a str> {
+        let (first, rest) = self.0.split_first()?;
+        let own = members
+            .iter()
+            .find(|(key, _)| string(key).is_some_and(|key| *key == **first));
+        let mut value = own?.1;
+        for key in rest {
+            let Members(inner) = serde_json::from_str(value).ok()?;
+            let own = inner
+                .iter()
+                .find(|(raw, _)| string(raw).is_some_and(|own| *own == **key));
+            value = own?.1;
+        }
+        Some(value)
+    }
+}
+
+/// What rows of a stream of entities are made by.
+#[derive(Debug)]
+pub struct Entities {
+    stream: String,
+    schema: Option<Schema>,
+    columns: Option<Columns>,
+    id: Option<FieldPath>,
+    mark: Option<FieldPath>,
+    fingerprint: Fingerprint,
+    /// Stands for the schema, so that a change of it is noticed.
+    hash: u64,
+}
+
+/// Declared columns.
+#[derive(Debug)]
+struct Columns {
+    /// `"name":`, in order.
+    heads: Vec<Vec<u8>>,
+    by_name: HashMap<String, usize>,
+}
+
+/// What became of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken<'a> {
+    /// It is a row.
+    Row {
+        /// Stands for its id, if records have one.
+        id: Option<u128>,
+        /// Stands for everything that it says.
+        content: u128,
+        /// The raw value that the watermark goes by, if there is one.
+        mark: Option<&'a str>,
+    },
+    /// It broke the contract, and is a row of the quarantine.
+    Invalid {
+        /// Stands for what was sent.
+        content: u64,
+        /// What is wrong with it, or the first of it.
+        error: FieldError,
+    },
+}
+
+/// Where the rows of a record go.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The partition of rows.
+    pub partition: &'a str,
+    /// The partition of the quarantine.
+    pub quarantine: &'a str,
+    /// Whether rows are of a snapshot: all kept. Otherwise each is kept once.
+    pub is_snapshot: bool,
+}
+
+impl Entities {
+    /// For a stream. The text of the schema comes with a name for errors.
+    pub fn new(
+        stream: &str,
+        schema: Option<(&str, &str)>,
+        id: Option<FieldPath>,
+        mark: Option<FieldPath>,
+        fingerprint: Fingerprint,
+    ) -> Result<Self, SchemaError> {
+        let hash = schema.map_or(0, |(_, text)| xxh3_64(text.as_bytes()));
+        let (schema, columns) = match schema {
+            None => (None, None),
+            Some((name, text)) => {
+                let schema = Schema::new(name, text)?;
+                (Some(schema), Some(Columns::new(name, text)?))
+            }
+        };
+        Ok(Self {
+            stream: stream.to_owned(),
+            schema,
+            columns,
+            id,
+            mark,
+            fingerprint,
+            hash,
+        })
+    }
+
+    /// Stands for the schema.
+    pub fn schema_hash(&self) -> u64 {
+        self.hash
+    }
+
+    /// Makes a row of a record, which is a JSON value without white space around it, or a row of the
+    /// quarantine.
+    pub fn take<'a>(
+        &self,
+        raw: &'a str,
+        origin: &Origin,
+        target: Target<'_>,
+        rows: &mut Rows,
+    ) -> Taken<'a> {
+        let mut errors = Errors::below(String::new(), MAX_ROW_ERRORS);
+        let members = self.members(raw, &mut errors);
+        let id = self.check_id(&members, &mut errors);
+        if errors.total() > 0 {
+            return self.refuse(raw, &errors, origin, target, rows);
+        }
+        let start = rows.bytes.len();
+        rows.bytes.extend_from_slice(BEFORE_TIME);
+        origin.received_at.write(&mut rows.bytes);
+        rows.bytes.extend_from_slice(b"\",");
+        let lsn_at = rows.bytes.len();
+        match &self.columns {
+            Some(columns) => columns.write(&members, &mut rows.bytes),
+            None => write_own_keys(&members, &mut rows.bytes),
+        }
+        let written = &rows.bytes[lsn_at..];
+        let content = xxh3_128(written);
+        let id = id.map(hash_of_id);
+        let kind = if target.is_snapshot {
+            RowKind::Snapshot
+        } else {
+            RowKind::Record(self.identity(id, written))
+        };
+        let partition = rows.partition(target.partition);
+        let offset = u32::try_from(lsn_at - start).unwrap_or(u32::MAX);
+        rows.finish_row(offset, partition, kind);
+        let mark = self.mark.as_ref().and_then(|path| path.find(&members));
+        Taken::Row { id, content, mark }
+    }
+
+    /// A changed record is a new one, so what it says is part of what it is known by.
+    fn identity(&self, id: Option<u128>, written: &[u8]) -> Identity {
+        let content = self.fingerprint.content(written, b"");
+        let mut known_by = [0; 32];
+        known_by[..16].copy_from_slice(&id.unwrap_or(0).to_le_bytes());
+        known_by[16..].copy_from_slice(&xxh3_128(written).to_le_bytes());
+        let tag = self.fingerprint.tag(&self.stream, &known_by);
+        Identity { tag, content }
+    }
+
+    /// The members of a record that can be read.
+    fn members<'a>(&self, raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
+        let Ok(Members(members)) = serde_json::from_str(raw) else {
+            errors.add("type", String::new, || "an object".to_owned());
+            return Vec::new();
+        };
+        Scanner::default().scan(raw, &String::new, errors);
+        if errors.total() > 0 {
+            return Vec::new();
+        }
+        if let Some(schema) = &self.schema {
+            schema.check(raw, "", errors);
+        }
+        members
+    }
+
+    /// The id as it was sent, where records have one.
+    fn check_id<'a>(&self, members: &[(&'a str, &'a str)], errors: &mut Errors) -> Option<&'a str> {
+        let path = self.id.as_ref().filter(|_| errors.total() == 0)?;
+        let found = path.find(members);
+        let id = found.filter(|raw| matches!(raw.as_bytes(), [b'"' | b'-' | b'0'..=b'9', ..]));
+        let id = id.filter(|raw| *raw != "\"\"");
+        if id.is_none() {
+            let detail = || "an id: text that is not empty, or a number".to_owned();
+            errors.add("id", || path.pointer(), detail);
+        } else if id.is_some_and(|raw| raw.starts_with('"') && string(raw).is_none()) {
+            lone_surrogate(|| path.pointer(), errors);
+        }
+        id
+    }
+
+    fn refuse(
+        &self,
+        raw: &str,
+        errors: &Errors,
+        origin: &Origin,
+        target: Target<'_>,
+        rows: &mut Rows,
+    ) -> Taken<'static> {
+        let refused = Refused {
+            reason: Reason::InvalidRecord,
+            stream: &self.stream,
+            origin,
+            errors: errors.listed(),
+            errors_total: errors.total(),
+            raw: raw.as_bytes(),
+            max_raw_bytes: usize::MAX,
+        };
+        let lsn_at = refused.write(&mut rows.bytes);
+        let partition = rows.partition(target.quarantine);
+        rows.finish_row(lsn_at, partition, RowKind::Quarantined);
+        Taken::Invalid {
+            content: xxh3_64(raw.as_bytes()),
+            error: errors.listed()[0].clone(),
+        }
+    }
+}
+
+/// However text is escaped, it is the same id; and text is never the same as a number.
+fn hash_of_id(raw: &str) -> u128 {
+    match string(raw) {
+        Some(text) => xxh3_128(text.as_bytes()) ^ 1,
+        None => xxh3_128(raw.as_bytes()),
+    }
+}
+
+/// Writes the time into all rows, which were made by [`Entities::take`].
+pub fn stamp(rows: &mut Rows, received_at: Micros) {
+    let mut time = Vec::with_capacity(TIME_BYTES);
+    received_at.write(&mut time);
+    let mut start = 0;
+    for row in &rows.rows {
+        let at = start + BEFORE_TIME.len();
+        if let Some(place) = rows.bytes.get_mut(at..at + time.len()) {
+            place.copy_from_slice(&time);
+        }
+        start = row.end;
+    }
+}
+
+impl Columns {
+    /// The top-level properties of a schema, in the order of its text.
+    fn new(name: &str, text: &str) -> Result<Self, SchemaError> {
+        let names: Declared = serde_json::from_str(text).map_err(|source| SchemaError::Json {
+            name: name.to_owned(),
+            source,
+        })?;
+        let mut columns = Self {
+            heads: Vec::new(),
+            by_name: HashMap::new(),
+        };
+        let mut folded: Vec<String> = RESERVED.map(str::to_owned).to_vec();
+        for property in names.properties.0 {
+            let lower = property.to_lowercase();
+            if folded.contains(&lower) {
+                return Err(SchemaError::Schema {
+                    name: name.to_owned(),
+                    detail: format!(
+                        "the property {property:?} would be a column twice, or one that every row has \
+                         ({}), whatever its case; rename it, or leave it out and find it under extra",
+                        RESERVED.join(", ")
+                    ),
+                });
+            }
+            folded.push(lower);
+            let mut head = Vec::new();
+            push_json(&mut head, &property);
+            head.push(b':');
+            columns.by_name.insert(property, columns.heads.len());
+            columns.heads.push(head);
+        }
+        Ok(columns)
+    }
+
+    /// Writes all columns, and `extra`.
+    fn write(&self, members: &[(&str, &str)], out: &mut Vec<u8>) {
+        let mut values = vec![None; self.heads.len()];
+        let mut extra = Vec::new();
+        for (key, value) in members {
+            match self.by_name.get(&*unescaped(inner(key))) {
+                Some(index) => values[*index] = Some(*value),
+                None => extra.push((*key, *value)),
+            }
+        }
+        for (head, value) in self.heads.iter().zip(values) {
+            out.extend_from_slice(head);
+            push_raw(out, value.unwrap_or("null"));
+            out.push(b',');
+        }
+        write_extra(&extra, out);
+    }
+}
+
+/// Writes a record's own keys, and those that clash with ours under `extra`.
+fn write_own_keys(members: &[(&str, &str)], out: &mut Vec<u8>) {
+    let is_reserved = |key: &str| {
+        let key = unescaped(inner(key)).to_lowercase();
+        RESERVED.contains(&key.as_str())
+    };
+    let (reserved, own): (Vec<_>, Vec<_>) = members
+        .iter()
+        .copied()
+        .partition(|(key, _)| is_reserved(key));
+    for (key, value) in own {
+        out.extend_from_slice(key.as_bytes());
+        out.push(b':');
+        push_raw(out, value);
+        out.push(b',');
+    }
+    write_extra(&reserved, out);
+}
+
+fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"\"extra\":");
+    if members.is_empty() {
+        out.extend_from_slice(b"null}");
+        return;
+    }
+    let mut separator = b'{';
+    for (key, value) in members {
+        out.push(separator);
+        out.extend_from_slice(key.as_bytes());
+        out.push(b':');
+        push_raw(out, value);
+        separator = b',';
+    }
+    out.extend_from_slice(b"}}");
+}
+
+/// What stands between the quotes of a raw key.
+fn inner(key: &str) -> &str {
+    let key = key.strip_prefix('"').unwrap_or(key);
+    key.strip_suffix('"').unwrap_or(key)
+}
+
+/// The properties that a schema declares at its top level.
+#[derive(serde::Deserialize)]
+struct Declared {
+    #[serde(default)]
+    properties: Names,
+}
+
+/// The keys of an object, in the order of its text.
+#[derive(Default)]
+struct Names(Vec<String>);
+
+impl<'de> Deserialize<'de> for Names {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NamesVisitor;
+        impl<'de> Visitor<'de> for NamesVisitor {
+            type Value = Names;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object of properties")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
+                let mut names = Vec::new();
+                while let Some((name, IgnoredAny)) = map.next_entry()? {
+                    names.push(name);
+                }
+                Ok(Names(names))
+            }
+        }
+        deserializer.deserialize_map(NamesVisitor)
+    }
+}
+
+#[cfg(test)]
+#[path = "entity_tests.rs"]
+mod tests;

@@ -1,0 +1,133 @@
+//! Appending runs: what is new since the watermark, each record once.
+//!
+//! The rows of a page and the position behind it are one write to the log, so that the position is
+//! never ahead of the rows. An interrupted run goes on there; where pages are counted, the page before
+//! is read again and must be the same. What is read twice is recognised.
+
+use super::collect::Collector;
+use super::cursor::{PollCursor, Resume};
+use super::fetch::RunError;
+use super::pages::{Pages, Position};
+use super::plan::Plan;
+use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
+use super::watermark::Mark;
+use crate::lake::keys;
+use crate::record::Lsn;
+
+/// Runs an appending poll.
+pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+    let mut rereads = 0;
+    loop {
+        let resumed = cursor.resume.clone();
+        let mut pages_read = 0;
+        let error = match attempt(job, cursor, resumed.as_ref(), &mut pages_read) {
+            Ok(report) => return Ok(report),
+            Err(error) => error,
+        };
+        let may_go_on = match &error {
+            // What was kept for going on is of no use any more.
+            RunError::Failed(_) | RunError::Drift(_) if resumed.is_some() && pages_read == 0 => {
+                true
+            }
+            RunError::Drift(_) => {
+                rereads += 1;
+                rereads <= MAX_REREADS
+            }
+            _ => false,
+        };
+        if !may_go_on {
+            return Err(error);
+        }
+        tracing::info!(
+            poll = job.plan.name,
+            %error,
+            "reading from the watermark again"
+        );
+        cursor.resume = None;
+    }
+}
+
+fn attempt(
+    job: &Job<'_>,
+    cursor: &mut PollCursor,
+    resumed: Option<&Resume>,
+    pages_read: &mut u64,
+) -> Result<Report, RunError> {
+    let started = start_time(job, cursor);
+    let name = keys::run_name(started, job.node, Lsn(0));
+    let partition = keys::day_partition(&job.plan.name, started);
+    let sink = sink(job, started, &name, partition);
+    let mut collector = Collector::new(job.plan, job.waiter, sink, cursor.clone());
+    let (mut pages, since) = beginning(job.plan, cursor, resumed);
+    let highest = resumed.and_then(|resume| resume.highest.as_deref());
+    collector.set_highest(highest.and_then(Mark::parse_text));
+
+    let mut expected = resumed.and_then(|resume| resume.page_hash);
+    let mut store = |collector: &mut Collector<'_>, page: &PageRead<'_>| {
+        if expected.take().is_some_and(|hash| hash != page.facts.hash) {
+            let what = "page 1: where the run before was interrupted, other records are now";
+            return Err(RunError::Drift(what.to_owned()));
+        }
+        let highest = collector.highest();
+        let known = collector.known();
+        if page.is_last {
+            known.resume = None;
+            known.started = Some(started.0);
+            known.watermark = later(known.mark(), highest).map(|mark| mark.to_string());
+        } else {
+            known.resume = Some(resume(page, since, highest));
+        }
+        collector.flush(job.log.is_some())?;
+        *pages_read += 1;
+        Ok(())
+    };
+    let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
+    if *pages_read > 0 && job.log.is_some() {
+        cursor.clone_from(collector.known());
+    }
+    match read? {
+        Read::All(_) | Read::NotModified => Ok(Report {
+            run: name,
+            outcome: job.log.map_or(Outcome::Checked, |_| Outcome::Complete),
+            counts: collector.counts().clone(),
+            took: std::time::Duration::ZERO,
+        }),
+    }
+}
+
+/// Where the run begins, and from when it asks.
+fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
+    if let Some(resume) = resumed {
+        let since = resume.since.as_deref().and_then(Mark::parse_text);
+        return (plan.pages_from(resume.position.clone(), resume.read), since);
+    }
+    let since = plan.watermark.as_ref().and_then(|from| {
+        let mark = cursor.mark().map(|mark| mark.minus(from.lag));
+        mark.or(from.start)
+    });
+    (plan.pages(), since)
+}
+
+/// What the next run needs to go on behind this page.
+fn resume(page: &PageRead<'_>, since: Option<Mark>, highest: Option<Mark>) -> Resume {
+    let is_counted = matches!(page.position, Position::Offset(_) | Position::Page(_));
+    let (position, page_hash, read) = if is_counted {
+        (page.position, Some(page.facts.hash), page.read_before)
+    } else {
+        (page.pages.position(), None, page.pages.read())
+    };
+    Resume {
+        since: since.map(|mark| mark.to_string()),
+        position: position.clone(),
+        page_hash,
+        read,
+        highest: highest.map(|mark| mark.to_string()),
+    }
+}
+
+fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(a.later(b)),
+        (a, b) => a.or(b),
+    }
+}

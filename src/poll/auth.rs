@@ -1,0 +1,232 @@
+//! Credentials: a header for each request.
+//!
+//! A token of the OAuth2 client credentials grant (RFC 6749, section 4.4) is asked for when it is
+//! needed, and kept until shortly before it expires or is refused.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use http::StatusCode;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::client::{Trouble, describe, sent};
+use super::wait::{Interrupted, Waiter};
+use crate::config::Secret;
+
+/// The answer to a request for a token has at most so many bytes.
+const MAX_TOKEN_ANSWER: usize = 64 << 10;
+/// A token is renewed so long before it expires.
+const EARLY: Duration = Duration::from_secs(30);
+/// Where the answer does not say how long a token is good for.
+const DEFAULT_LIFE: u64 = 300;
+
+/// The credentials of one poll.
+#[derive(Debug)]
+pub struct Auth(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    None,
+    Fixed(HeaderName, HeaderValue),
+    OAuth2(Box<Grant>),
+}
+
+/// A client of an OAuth2 server.
+#[derive(Debug)]
+struct Grant {
+    token_url: Url,
+    basic: HeaderValue,
+    scope: Option<String>,
+    token: Mutex<Option<Token>>,
+}
+
+#[derive(Debug)]
+struct Token {
+    value: HeaderValue,
+    /// In monotonic time.
+    until: Duration,
+}
+
+/// What a token server answers.
+#[derive(Deserialize)]
+struct TokenAnswer {
+    access_token: Secret,
+    #[serde(default)]
+    token_type: Option<String>,
+    #[serde(default)]
+    expires_in: Option<u64>,
+}
+
+impl Auth {
+    /// No credentials.
+    pub fn none() -> Self {
+        Self(Kind::None)
+    }
+
+    /// `Authorization: Bearer …`. `None` if no header can hold it.
+    pub fn bearer(token: &Secret) -> Option<Self> {
+        Self::fixed(AUTHORIZATION, &format!("Bearer {}", token.expose()))
+    }
+
+    /// `Authorization: Basic …` (RFC 7617).
+    pub fn basic(user: &str, password: Option<&Secret>) -> Option<Self> {
+        Self::fixed(AUTHORIZATION, &basic(user, password))
+    }
+
+    /// A header of one's own.
+    pub fn header_of(name: &str, value: &Secret) -> Option<Self> {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Self::fixed(name, value.expose())
+    }
+
+    /// The OAuth2 client credentials grant.
+    pub fn client_credentials(
+        token_url: Url,
+        client: &str,
+        secret: Option<&Secret>,
+        scope: Option<String>,
+    ) -> Option<Self> {
+        let grant = Grant {
+            token_url,
+            basic: sensitive(&basic(client, secret))?,
+            scope,
+            token: Mutex::default(),
+        };
+        Some(Self(Kind::OAuth2(Box::new(grant))))
+    }
+
+    fn fixed(name: HeaderName, value: &str) -> Option<Self> {
+        Some(Self(Kind::Fixed(name, sensitive(value)?)))
+    }
+
+    /// Whether there are none.
+    pub fn is_none(&self) -> bool {
+        matches!(self.0, Kind::None)
+    }
+
+    /// The header of a request; asks for a token where there is none.
+    pub(super) fn header(
+        &self,
+        http: &reqwest::Client,
+        timeout: Duration,
+        waiter: &Waiter,
+    ) -> Result<Option<(HeaderName, HeaderValue)>, Trouble> {
+        match &self.0 {
+            Kind::None => Ok(None),
+            Kind::Fixed(name, value) => Ok(Some((name.clone(), value.clone()))),
+            Kind::OAuth2(grant) => {
+                let value = grant.token(http, timeout, waiter)?;
+                Ok(Some((AUTHORIZATION, value)))
+            }
+        }
+    }
+
+    /// The credentials were refused: whether others can be had.
+    pub(super) fn forget(&self) -> bool {
+        match &self.0 {
+            Kind::OAuth2(grant) => grant.lock().take().is_some(),
+            _ => false,
+        }
+    }
+}
+
+impl Grant {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn token(
+        &self,
+        http: &reqwest::Client,
+        timeout: Duration,
+        waiter: &Waiter,
+    ) -> Result<HeaderValue, Trouble> {
+        let now = waiter.clock().now().mono;
+        if let Some(token) = self.lock().as_ref().filter(|token| token.until > now) {
+            return Ok(token.value.clone());
+        }
+        let answer = self.ask(http, timeout, waiter)?;
+        let is_bearer = answer.token_type.as_deref();
+        if !is_bearer.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
+            return Err(self.refused("issues tokens of another type; expected bearer tokens"));
+        }
+        let bearer = format!("Bearer {}", answer.access_token.expose());
+        let Some(value) = sensitive(&bearer) else {
+            return Err(self.refused("issued a token that no header can hold"));
+        };
+        let life = Duration::from_secs(answer.expires_in.unwrap_or(DEFAULT_LIFE));
+        *self.lock() = Some(Token {
+            value: value.clone(),
+            until: now.saturating_add(life.saturating_sub(EARLY)),
+        });
+        Ok(value)
+    }
+
+    fn ask(
+        &self,
+        http: &reqwest::Client,
+        timeout: Duration,
+        waiter: &Waiter,
+    ) -> Result<TokenAnswer, Trouble> {
+        let mut form = self.token_url.clone();
+        form.query_pairs_mut()
+            .clear()
+            .append_pair("grant_type", "client_credentials")
+            .extend_pairs(self.scope.iter().map(|scope| ("scope", scope)));
+        let request = http
+            .post(self.token_url.clone())
+            .header(AUTHORIZATION, self.basic.clone())
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .body(form.query().unwrap_or_default().to_owned())
+            .send();
+        let mut response = sent(waiter.wait(timeout, request), timeout)?;
+        let status = response.status();
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return Err(Trouble::again(format!(
+                "the token server answered {status}"
+            )));
+        }
+        if status != StatusCode::OK {
+            let what = format!("answered {status}; check auth.user and auth.password");
+            return Err(self.refused(&what));
+        }
+        let mut body = Vec::new();
+        loop {
+            match waiter.wait(timeout, response.chunk()) {
+                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_TOKEN_ANSWER => {
+                    body.extend_from_slice(&chunk);
+                }
+                Ok(Ok(Some(_))) => return Err(self.refused("answered more than a token")),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(Trouble::again(describe(&error))),
+                Err(Interrupted::Timeout) => {
+                    return Err(Trouble::again("the token server stopped answering"));
+                }
+                Err(stopped) => return Err(Trouble::Stopped(stopped)),
+            }
+        }
+        // Not the parser's words, which may quote the token.
+        serde_json::from_slice(&body)
+            .map_err(|_| self.refused("answered something else; expected {\"access_token\": …}"))
+    }
+
+    fn refused(&self, what: &str) -> Trouble {
+        let host = self.token_url.host_str().unwrap_or_default();
+        Trouble::Final(format!("the token server {host} {what}"))
+    }
+}
+
+fn basic(user: &str, password: Option<&Secret>) -> String {
+    let password = password.map_or("", Secret::expose);
+    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
+}
+
+fn sensitive(text: &str) -> Option<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).ok()?;
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,183 @@
+//! One page, whatever it takes: the request, its body, and retries of what may pass.
+
+use http::header::HeaderValue;
+use reqwest::Url;
+
+use super::body;
+use super::client::{Got, Trouble};
+use super::pages::{PageError, PageFacts};
+use super::parse::{ReadError, read_page};
+use super::plan::Plan;
+use super::retry;
+use super::wait::{Interrupted, Waiter};
+use crate::config::PaginationKind;
+use crate::ids::Ids;
+use crate::wal::request::AppendError;
+
+/// Why a run ends without result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// It cannot succeed as things are; says where, what, and what was expected.
+    #[error("{0}")]
+    Failed(String),
+    /// The set changed while it was read; read again, it may hold still.
+    #[error("{0}")]
+    Drift(String),
+    /// The budget is used up.
+    #[error("{0}")]
+    OutOfTime(String),
+    /// The service stops.
+    #[error("the run was interrupted: the service is stopping")]
+    Cancelled,
+    /// The log does not take it.
+    #[error("{0}")]
+    Log(#[from] AppendError),
+}
+
+impl From<PageError> for RunError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Drift { .. } => Self::Drift(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+/// Takes the records of a page as they come.
+pub trait TakeRecords {
+    /// The page is read from its beginning; perhaps again, because an attempt broke off.
+    fn begin_page(&mut self);
+    /// The next record, with its index from 0.
+    fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError>;
+}
+
+/// A page that was read to its end.
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    /// What it says, and the API's validator.
+    Page(PageFacts, Option<String>),
+    /// It is what the validator stands for.
+    NotModified,
+}
+
+/// Fetches the pages of one run.
+#[derive(Debug)]
+pub struct Fetcher<'a> {
+    plan: &'a Plan,
+    waiter: &'a Waiter,
+    ids: &'a Ids,
+    bytes_left: u64,
+}
+
+impl<'a> Fetcher<'a> {
+    /// For one run.
+    pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids) -> Self {
+        Self {
+            plan,
+            waiter,
+            ids,
+            bytes_left: plan.limits.max_bytes,
+        }
+    }
+
+    /// Reads the page of that number, from 1, and gives its records away.
+    pub fn page(
+        &mut self,
+        number: u64,
+        url: &Url,
+        etag: Option<&str>,
+        taker: &mut dyn TakeRecords,
+    ) -> Result<Fetched, RunError> {
+        let mut retry = 0;
+        loop {
+            taker.begin_page();
+            let (what, after) = match self.attempt(number, url, etag, taker)? {
+                Ok(fetched) => return Ok(fetched),
+                Err(Trouble::Again { what, after }) => (what, after),
+                Err(Trouble::Final(what)) => {
+                    return Err(RunError::Failed(format!("page {number}: {what}")));
+                }
+                Err(Trouble::Stopped(why)) => return Err(self.stopped(number, why, None)),
+            };
+            if retry == retry::MAX_RETRIES {
+                let tries = retry + 1;
+                let what = format!("page {number}: given up after {tries} tries: {what}");
+                return Err(RunError::Failed(what));
+            }
+            retry += 1;
+            let dice = self.ids.next().unwrap_or(0);
+            let pause = after.unwrap_or_default().max(retry::pause(retry, dice));
+            tracing::info!(
+                poll = self.plan.name,
+                page = number,
+                what,
+                retry,
+                ?pause,
+                "trying again"
+            );
+            let paused = self.waiter.pause(pause);
+            paused.map_err(|why| self.stopped(number, why, Some(&what)))?;
+        }
+    }
+
+    fn stopped(&self, number: u64, why: Interrupted, last: Option<&str>) -> RunError {
+        if why == Interrupted::Cancelled {
+            return RunError::Cancelled;
+        }
+        let budget = self.plan.limits.budget;
+        let last = last.map_or_else(String::new, |last| format!("; the last try: {last}"));
+        RunError::OutOfTime(format!(
+            "page {number}: there is no time left of the run's budget of {budget:?}{last}"
+        ))
+    }
+
+    /// One try. The outer error is final whatever the page is.
+    fn attempt(
+        &mut self,
+        number: u64,
+        url: &Url,
+        etag: Option<&str>,
+        taker: &mut dyn TakeRecords,
+    ) -> Result<Result<Fetched, Trouble>, RunError> {
+        let answer = match self.plan.client.get(url, etag, self.waiter) {
+            Ok(Got::Page(answer)) => answer,
+            Ok(Got::NotModified) => return Ok(Ok(Fetched::NotModified)),
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let timeout = self.plan.limits.timeout;
+        let final_url = answer.response.url().clone();
+        let stream = body::open(answer.response, timeout, self.waiter, &mut self.bytes_left);
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let places = &self.plan.places;
+        let max_record = self.plan.limits.max_record;
+        let mut take = |index: u64, raw: &str| taker.take(index, raw);
+        let mut facts = match read_page(stream, places, max_record, &mut take) {
+            Ok(facts) => facts,
+            Err(ReadError::Taker(error)) => return Err(error),
+            Err(ReadError::CutOff) => return Ok(Err(Trouble::again("the answer was cut off"))),
+            Err(ReadError::Form(rule)) => return Ok(Err(Trouble::Final(rule))),
+            Err(ReadError::Stream(error)) => return Ok(Err(body::trouble_of(error))),
+        };
+        if self.plan.paging() == PaginationKind::LinkHeader {
+            facts.next = answer.next_link;
+        }
+        if matches!(
+            self.plan.paging(),
+            PaginationKind::NextUrl | PaginationKind::LinkHeader
+        ) && let Some(link) = &facts.next
+        {
+            let resolved = self.plan.client.follow(&final_url, link);
+            let resolved = resolved.map_err(|why| {
+                RunError::Failed(format!("page {number}: the link to the next page: {why}"))
+            })?;
+            facts.next = Some(resolved.into());
+        }
+        let etag = answer
+            .etag
+            .filter(|etag| HeaderValue::from_str(etag).is_ok());
+        Ok(Ok(Fetched::Page(facts, etag)))
+    }
+}

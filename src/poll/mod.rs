@@ -1,0 +1,29 @@
+//! Polls: entities that REST APIs hold, pulled on a schedule and landed like events.
+//!
+//! ```text
+//!  schedule ─▶ supervisor ─▶ run ─┬─ snapshot ─┬─▶ pages ─▶ fetch ─▶ client ─▶ body ─▶ parse ─▶ collect ─▶ wal
+//!  control ──────┘                └─ append ───┘     ▲                                           │
+//!                                                    └───────── next page ◀──────────────────────┘
+//! ```
+//!
+//! Declared, not programmed. A run blocks on a thread of its own, and reads a page as it arrives: memory
+//! does not depend on the size of a page. What a run stored and how far it got are durable together.
+
+pub mod schedule;
+pub mod plan;
+pub mod supervisor;
+pub mod control;
+pub mod run;
+mod snapshot;
+mod append;
+pub mod pages;
+pub mod fetch;
+pub mod retry;
+pub mod client;
+pub mod auth;
+pub mod body;
+pub mod parse;
+pub mod collect;
+pub mod cursor;
+pub mod watermark;
+pub mod wait;

@@ -1,0 +1,319 @@
+//! From the configuration of a poll to everything that its runs need.
+
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::auth::Auth;
+use super::client::{Client, Settings};
+use super::pages::{Pages, Position};
+use super::parse::Places;
+use super::schedule::{Schedule, parse_cron, parse_zone};
+use super::watermark::Mark;
+use crate::config::{AuthKind, Mode, Pagination, PaginationKind, Poll};
+use crate::contract::SchemaError;
+use crate::contract::entity::{Entities, FieldPath};
+use crate::record::Fingerprint;
+
+/// Everything that is fixed about a poll.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its name, which is that of the stream.
+    pub name: String,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// At random later by up to so much.
+    pub jitter: Duration,
+    /// What a run is.
+    pub mode: Mode,
+    /// How an appending run asks for what is new.
+    pub watermark: Option<AskFrom>,
+    /// Where things are in a page.
+    pub places: Places,
+    /// Makes rows.
+    pub entities: Entities,
+    /// Makes requests.
+    pub client: Client,
+    /// Bounds.
+    pub limits: Limits,
+    /// Stands for all of the plan that what is remembered of earlier runs depends on.
+    pub hash: u64,
+    url: Url,
+    pagination: Pagination,
+}
+
+/// How an appending run asks for what is new.
+#[derive(Clone, Debug)]
+pub struct AskFrom {
+    /// The parameter.
+    pub param: String,
+    /// How far before the highest value seen.
+    pub lag: Duration,
+    /// Where the first run begins.
+    pub start: Option<Mark>,
+}
+
+/// Bounds of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Time.
+    pub budget: Duration,
+    /// For an answer to begin, and to go on.
+    pub timeout: Duration,
+    /// Pages.
+    pub max_pages: u64,
+    /// Decoded bytes of all pages.
+    pub max_bytes: u64,
+    /// Records.
+    pub max_records: u64,
+    /// Bytes of one record.
+    pub max_record: u64,
+}
+
+/// Why a poll cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Its schema cannot be used.
+    #[error("poll.{poll}.schema: {error}")]
+    Schema {
+        /// The poll.
+        poll: String,
+        /// Why.
+        error: SchemaError,
+    },
+    /// The checks of the configuration should have found it.
+    #[error("poll.{poll}: {what}")]
+    Config {
+        /// The poll.
+        poll: String,
+        /// What cannot be used.
+        what: String,
+    },
+}
+
+impl Plan {
+    /// Reads the schema and builds the rest.
+    pub fn new(name: &str, poll: &Poll, fingerprint: Fingerprint) -> Result<Self, PlanError> {
+        let bad = |what: &str| PlanError::Config {
+            poll: name.to_owned(),
+            what: what.to_owned(),
+        };
+        let (entities, schema_hash) = entities(name, poll, fingerprint)?;
+        let mut url = Url::parse(&poll.url).map_err(|_| bad("the url cannot be used"))?;
+        if !poll.query.is_empty() {
+            let pairs = poll.query.iter();
+            let pairs = pairs.map(|(name, value)| (name, value.expose()));
+            url.query_pairs_mut().extend_pairs(pairs);
+        }
+        let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
+        let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
+        let client = Client::new(settings).map_err(|what| bad(&what))?;
+        let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
+        let places = Places {
+            records: keys_of(&poll.records),
+            total: keys(&poll.total),
+            more: keys(&poll.pagination.more),
+            next: keys(&poll.pagination.next),
+        };
+        let remembered = (
+            url.as_str(),
+            (&places, poll.pagination.r#type, schema_hash),
+            (&poll.watermark, &poll.id, poll.mode),
+        );
+        Ok(Self {
+            name: name.to_owned(),
+            schedule,
+            jitter: poll.jitter.duration(),
+            mode: poll.mode,
+            watermark: ask_from(poll),
+            hash: xxh3_64(format!("{remembered:?}").as_bytes()),
+            places,
+            entities,
+            client,
+            limits: limits(poll),
+            url,
+            pagination: poll.pagination.clone(),
+        })
+    }
+
+    /// The kind of pagination.
+    pub fn paging(&self) -> PaginationKind {
+        self.pagination.r#type
+    }
+
+    /// The way through the pages, from the beginning.
+    pub fn pages(&self) -> Pages {
+        let first = self.pagination.first.unwrap_or(1);
+        Pages::new(
+            self.paging(),
+            first,
+            self.mode == Mode::Append,
+            self.limits.max_pages,
+        )
+    }
+
+    /// The way through the pages, from where an earlier run got to.
+    pub fn pages_from(&self, position: Position, read: u64) -> Pages {
+        let may_grow = self.mode == Mode::Append;
+        Pages::at(
+            self.paging(),
+            position,
+            read,
+            may_grow,
+            self.limits.max_pages,
+        )
+    }
+
+    /// The URL of a page. Those that pages name were resolved and found followable before.
+    pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
+        if let Position::Url(url) = position {
+            return Url::parse(url).map_err(|_| "the next page's URL cannot be used".to_owned());
+        }
+        let mut url = self.url.clone();
+        let paging = &self.pagination;
+        let param = |default: &str| paging.param.clone().unwrap_or_else(|| default.to_owned());
+        {
+            let mut query = url.query_pairs_mut();
+            if let (Some(from), Some(since)) = (&self.watermark, since) {
+                query.append_pair(&from.param, &since.to_string());
+            }
+            match position {
+                Position::Offset(offset) => {
+                    query.append_pair(&param("offset"), &offset.to_string());
+                }
+                Position::Page(number) => {
+                    query.append_pair(&param("page"), &number.to_string());
+                }
+                Position::Cursor(cursor) => {
+                    query.append_pair(&param("cursor"), cursor);
+                }
+                Position::First | Position::Url(_) => {}
+            }
+            if let Some(limit) = paging.limit {
+                let name = paging.limit_param.as_deref().unwrap_or("limit");
+                query.append_pair(name, &limit.to_string());
+            }
+        }
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+        Ok(url)
+    }
+}
+
+fn entities(
+    name: &str,
+    poll: &Poll,
+    fingerprint: Fingerprint,
+) -> Result<(Entities, u64), PlanError> {
+    let wrong = |error| PlanError::Schema {
+        poll: name.to_owned(),
+        error,
+    };
+    let schema = match &poll.schema {
+        None => None,
+        Some(path) => {
+            let file = path.display().to_string();
+            let text = read_text(path).map_err(|source| {
+                let name = file.clone();
+                wrong(SchemaError::Read { name, source })
+            })?;
+            Some((file, text))
+        }
+    };
+    let schema = schema
+        .as_ref()
+        .map(|(file, text)| (file.as_str(), text.as_str()));
+    let id = poll.id.as_deref().map(FieldPath::new);
+    let mark = poll.watermark.field.as_deref().map(FieldPath::new);
+    let entities = Entities::new(name, schema, id, mark, fingerprint).map_err(wrong)?;
+    let hash = entities.schema_hash();
+    Ok((entities, hash))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "schemas are read before anything durable"
+)]
+fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+fn schedule(poll: &Poll) -> Option<Schedule> {
+    match (&poll.every, &poll.cron) {
+        (Some(every), _) => Some(Schedule::Every(every.duration())),
+        (None, Some(cron)) => {
+            let cron = parse_cron(cron).ok()?;
+            Some(Schedule::Cron(Box::new(cron), parse_zone(&poll.time_zone)?))
+        }
+        (None, None) => Some(Schedule::OnDemand),
+    }
+}
+
+fn ask_from(poll: &Poll) -> Option<AskFrom> {
+    let mark = &poll.watermark;
+    Some(AskFrom {
+        param: mark.param.clone()?,
+        lag: mark.lag.duration(),
+        start: mark.start.as_deref().and_then(Mark::parse_text),
+    })
+}
+
+fn limits(poll: &Poll) -> Limits {
+    Limits {
+        budget: poll.budget.duration(),
+        timeout: poll.timeout.duration(),
+        max_pages: poll.max_pages,
+        max_bytes: poll.max_bytes.bytes(),
+        max_records: poll.max_records,
+        max_record: poll.max_record.bytes(),
+    }
+}
+
+fn settings(poll: &Poll, home: &Url) -> Option<Settings> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in &poll.headers {
+        let mut value = HeaderValue::from_str(value.expose()).ok()?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
+    }
+    let auth = &poll.auth;
+    let user = auth.user.as_deref().unwrap_or_default();
+    let password = auth.password.as_ref();
+    let auth = match auth.r#type {
+        AuthKind::None => Auth::none(),
+        AuthKind::Bearer => Auth::bearer(auth.token.as_ref()?)?,
+        AuthKind::Basic => Auth::basic(user, password)?,
+        AuthKind::Header => Auth::header_of(auth.header.as_deref()?, auth.token.as_ref()?)?,
+        AuthKind::OAuth2 => {
+            let token_url = Url::parse(auth.token_url.as_deref()?).ok()?;
+            Auth::client_credentials(token_url, user, password, auth.scope.clone())?
+        }
+    };
+    Some(Settings {
+        home: home.clone(),
+        headers,
+        auth,
+        allow_hosts: poll.allow_hosts.clone(),
+        connect_timeout: poll.connect_timeout.duration(),
+        timeout: poll.timeout.duration(),
+        pace: match poll.rate_limit {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs(1) / rate,
+        },
+    })
+}
+
+/// The keys of a pointer; none for the whole body.
+fn keys_of(pointer: &str) -> Vec<String> {
+    if pointer.is_empty() {
+        return Vec::new();
+    }
+    FieldPath::new(pointer).keys().to_vec()
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

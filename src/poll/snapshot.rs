@@ -1,0 +1,238 @@
+//! Snapshots: each run is a whole copy, visible as a whole or not at all.
+//!
+//! ```text
+//!  begin run ── pages: rows, held ── end run ── objects ── marker: visible
+//!       └──────── failed ──────────▶ abandon run: nothing is visible
+//! ```
+//!
+//! What has not changed is not written again: the rows are let go, and the marker of a run without
+//! rows names the earlier one.
+
+use serde::Serialize;
+
+use super::collect::{Collector, Counts};
+use super::cursor::{PollCursor, Snapshot};
+use super::fetch::RunError;
+use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
+use crate::clock::Micros;
+use crate::config::PaginationKind;
+use crate::lake::keys;
+use crate::quarantine::push_json;
+use crate::record::{Lsn, NO_RUN};
+use crate::wal::log::Log;
+use crate::wal::request::{AppendError, EndRun};
+
+/// While the log is full, it is asked again after so long.
+const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// What a marker says of a run, besides its objects.
+#[derive(Serialize)]
+struct About<'a> {
+    version: u32,
+    stream: &'a str,
+    run: &'a str,
+    started_at: String,
+    ended_at: String,
+    records: u64,
+    quarantined: u64,
+    content: &'a str,
+    /// The earlier run that holds the records, where they have not changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<&'a String>,
+}
+
+/// A run that was begun.
+struct Begun {
+    lsn: Lsn,
+    name: String,
+    started: Micros,
+}
+
+/// Runs a snapshot poll.
+pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+    let mut rereads = 0;
+    loop {
+        match attempt(job, cursor) {
+            Err(RunError::Drift(what)) if rereads < MAX_REREADS => {
+                rereads += 1;
+                tracing::info!(
+                    poll = job.plan.name,
+                    what,
+                    rereads,
+                    "reading all of it again"
+                );
+            }
+            Err(RunError::Drift(what)) => {
+                let tries = MAX_REREADS + 1;
+                let what = format!("{what}; it was so in each of {tries} attempts");
+                return Err(RunError::Failed(what));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+    let begun = begin(job, cursor)?;
+    let partition = keys::run_partition(&job.plan.name, begun.started, &begun.name);
+    let mut sink = sink(job, begun.started, &begun.name, partition);
+    sink.run = begun.lsn;
+    let mut collector = Collector::new(job.plan, job.waiter, sink, cursor.clone());
+    let etag = validator(job, cursor);
+    let mut store = |collector: &mut Collector<'_>, _: &PageRead<'_>| collector.flush(false);
+    let mut pages = job.plan.pages();
+    let read = read_pages(
+        job,
+        &mut collector,
+        &mut pages,
+        None,
+        etag.as_deref(),
+        &mut store,
+    );
+    let concluded = read.and_then(|read| conclude(job, cursor, &begun, &collector, read));
+    if concluded.is_err()
+        && let Some(log) = job.log
+    {
+        abandon(job, log, begun.lsn);
+    }
+    concluded
+}
+
+/// The validator to ask with: only where one page is everything.
+fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
+    if job.force || job.log.is_none() || job.plan.paging() != PaginationKind::None {
+        return None;
+    }
+    cursor.snapshot.as_ref()?.etag.clone()
+}
+
+fn begin(job: &Job<'_>, cursor: &PollCursor) -> Result<Begun, RunError> {
+    let started = start_time(job, cursor);
+    let lsn = match job.log {
+        None => NO_RUN,
+        Some(log) => loop {
+            match job.waiter.finish(log.begin_run(&job.plan.name)) {
+                Ok(lsn) => break lsn,
+                Err(AppendError::Full) => job
+                    .waiter
+                    .pause(FULL_PAUSE)
+                    .map_err(|_| RunError::OutOfTime("the log of polls stayed full".to_owned()))?,
+                Err(error) => return Err(error.into()),
+            }
+        },
+    };
+    let name = keys::run_name(started, job.node, lsn);
+    Ok(Begun { lsn, name, started })
+}
+
+/// All pages were read: ends the run, with its rows or, if nothing has changed, without.
+fn conclude(
+    job: &Job<'_>,
+    cursor: &mut PollCursor,
+    begun: &Begun,
+    collector: &Collector<'_>,
+    read: Read,
+) -> Result<Report, RunError> {
+    let counts = collector.counts();
+    let report = |begun: &Begun, outcome: Outcome| Report {
+        run: begun.name.clone(),
+        outcome,
+        counts: counts.clone(),
+        took: std::time::Duration::ZERO,
+    };
+    let Some(log) = job.log else {
+        return Ok(report(begun, Outcome::Checked));
+    };
+    let content = format!("{:032x}", collector.content());
+    match (read, cursor.snapshot.clone()) {
+        (Read::NotModified, Some(before)) => {
+            end(job, log, cursor, begun, &before, None)?;
+            Ok(report(begun, Outcome::Unchanged(before.run)))
+        }
+        (Read::NotModified, None) => Err(RunError::Failed(
+            "page 1: answered 304 Not Modified, and nothing is known of before; expected 200 OK"
+                .to_owned(),
+        )),
+        (Read::All(etag), Some(before))
+            if !job.force && before.records == counts.records && before.content == content =>
+        {
+            abandon(job, log, begun.lsn);
+            let again = begin(job, cursor)?;
+            let before = Snapshot { etag, ..before };
+            let ended = end(job, log, cursor, &again, &before, None);
+            if ended.is_err() {
+                abandon(job, log, again.lsn);
+            }
+            ended?;
+            Ok(report(&again, Outcome::Unchanged(before.run)))
+        }
+        (Read::All(etag), _) => {
+            let snapshot = Snapshot {
+                run: begun.name.clone(),
+                records: counts.records,
+                content,
+                etag,
+            };
+            end(job, log, cursor, begun, &snapshot, Some(counts))?;
+            Ok(report(begun, Outcome::Complete))
+        }
+    }
+}
+
+/// Notes durably that the run is complete, and with it what the poll remembers: that snapshot. Without
+/// counts, the run has no rows of its own, and names the snapshot that holds them.
+fn end(
+    job: &Job<'_>,
+    log: &Log,
+    cursor: &mut PollCursor,
+    begun: &Begun,
+    snapshot: &Snapshot,
+    own: Option<&Counts>,
+) -> Result<(), RunError> {
+    let about = About {
+        version: 1,
+        stream: &job.plan.name,
+        run: &begun.name,
+        started_at: begun.started.to_string(),
+        ended_at: job.waiter.clock().now().wall.to_string(),
+        records: own.map_or(0, |counts| counts.stored),
+        quarantined: own.map_or(0, |counts| counts.quarantined),
+        content: &snapshot.content,
+        same_as: own.map_or(Some(&snapshot.run), |_| None),
+    };
+    let mut text = Vec::new();
+    push_json(&mut text, &about);
+    text.pop();
+    let next = PollCursor {
+        started: Some(begun.started.0),
+        snapshot: Some(snapshot.clone()),
+        ..cursor.clone()
+    };
+    let end = EndRun {
+        run: begun.lsn,
+        poll: job.plan.name.clone(),
+        cursor: next.write(),
+        marker: keys::marker_key(&job.plan.name, &begun.name),
+        about: text,
+    };
+    loop {
+        match job.waiter.finish(log.end_run(end.clone())) {
+            Ok(()) => break,
+            Err(AppendError::Full) => std::thread::sleep(FULL_PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    *cursor = next;
+    Ok(())
+}
+
+/// Lets the rows of a run go. Only a log that has ended does not take it; then the next start does it.
+fn abandon(job: &Job<'_>, log: &Log, run: Lsn) {
+    while let Err(error) = job.waiter.finish(log.abandon_run(run)) {
+        if error != AppendError::Full {
+            tracing::debug!(%error, %run, "the run is not abandoned now");
+            return;
+        }
+        std::thread::sleep(FULL_PAUSE);
+    }
+}

@@ -1,0 +1,375 @@
+//! Looks after the polls: each has a task that waits for its time, or for somebody who asks, and runs
+//! it; so no poll ever runs twice at once.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::cursor::PollCursor;
+use super::fetch::RunError;
+use super::plan::Plan;
+use super::run::{Job, Outcome, Progress, Report, run};
+use super::wait::Waiter;
+use crate::clock::{Clock, Micros};
+use crate::config::Mode;
+use crate::ids::{Ids, NodeId};
+use crate::metrics::Metrics;
+use crate::status::Status;
+use crate::wal::log::Log;
+
+/// So many may wait for one poll.
+const MAX_ASKING: usize = 8;
+/// Clocks are set now and then; the time is looked at again after so long.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// Whoever asks for a run waits so long for what it wrote to be in the lake.
+const SHIP_LIMIT: Duration = Duration::from_secs(30);
+const SHIP_STEP: Duration = Duration::from_millis(50);
+
+/// What polls work with.
+pub struct Workshop {
+    /// The log of polls.
+    pub log: Log,
+    /// Whose log it is.
+    pub node: NodeId,
+    /// May rows be stored?
+    pub status: Arc<Status>,
+    /// Counts and times.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// For dice.
+    pub ids: Ids,
+    /// Runs at a time.
+    pub concurrency: usize,
+    /// Whether polls run by themselves when their time has come.
+    pub by_schedule: bool,
+}
+
+/// What somebody who asked for a run is told.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// How far it is.
+    Progress(Progress),
+    /// How it ended, and whether all that is stored is in the lake by now.
+    Done(Result<Report, RunError>, bool),
+}
+
+/// Somebody wants a run.
+struct Asked {
+    force: bool,
+    updates: mpsc::Sender<Update>,
+}
+
+/// What is known of a poll.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PollState {
+    /// It runs now, and has got so far.
+    pub running: Option<Progress>,
+    /// When the last run that did not fail ended, its name, and how many records it read.
+    pub last_success: Option<(Micros, String, u64)>,
+    /// Why the last run failed, and when; nothing if it did not.
+    pub last_error: Option<(Micros, String)>,
+    /// When the next one begins by itself.
+    pub next_run: Option<Micros>,
+}
+
+/// The polls that are looked after; cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    doors: Arc<BTreeMap<String, mpsc::Sender<Asked>>>,
+}
+
+struct Shared {
+    workshop: Workshop,
+    permits: Semaphore,
+    board: Mutex<BTreeMap<String, PollState>>,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Supervisor {
+    /// Begins to look after polls; each comes with what it remembers. Needs a runtime around it.
+    pub fn start(workshop: Workshop, polls: Vec<(Plan, PollCursor)>) -> Self {
+        let board = polls.iter().map(|(plan, cursor)| {
+            let success = cursor.last_started();
+            let snapshot = cursor.snapshot.as_ref();
+            let (run, records) = snapshot.map_or((String::new(), 0), |snapshot| {
+                (snapshot.run.clone(), snapshot.records)
+            });
+            let state = PollState {
+                last_success: success.map(|at| (at, run, records)),
+                ..PollState::default()
+            };
+            (plan.name.clone(), state)
+        });
+        let shared = Arc::new(Shared {
+            permits: Semaphore::new(workshop.concurrency),
+            board: Mutex::new(board.collect()),
+            workshop,
+            cancel: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let mut doors = BTreeMap::new();
+        for (plan, cursor) in polls {
+            let (door, asked) = mpsc::channel(MAX_ASKING);
+            doors.insert(plan.name.clone(), door);
+            let keeper = Keeper {
+                shared: Arc::clone(&shared),
+                plan: Arc::new(plan),
+                cursor,
+                last_started: None,
+            };
+            shared.tasks.spawn(keeper.keep(asked));
+        }
+        shared.tasks.close();
+        Self {
+            shared,
+            doors: Arc::new(doors),
+        }
+    }
+
+    /// Names of all polls, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.doors.keys().map(String::as_str)
+    }
+
+    /// What is known of each poll.
+    pub fn states(&self) -> BTreeMap<String, PollState> {
+        self.shared.board().clone()
+    }
+
+    /// Asks for a run, which begins once the one under way has ended. `None` if there is no such poll,
+    /// or too many are asking.
+    pub fn ask(&self, poll: &str, force: bool) -> Option<mpsc::Receiver<Update>> {
+        let (updates, receiver) = mpsc::channel(4);
+        let asked = Asked { force, updates };
+        self.doors.get(poll)?.try_send(asked).ok()?;
+        Some(receiver)
+    }
+
+    /// Interrupts what runs, and waits for its end.
+    pub async fn stop(&self) {
+        self.shared.cancel.cancel();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl Shared {
+    fn board(&self) -> MutexGuard<'_, BTreeMap<String, PollState>> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, poll: &str, change: impl FnOnce(&mut PollState)) {
+        if let Some(state) = self.board().get_mut(poll) {
+            change(state);
+        }
+    }
+
+    /// Sees to it that what was stored is in the lake, as far as there is time.
+    async fn is_shipped(&self, mode: Mode) -> bool {
+        let log = self.workshop.log.clone();
+        if mode == Mode::Append {
+            let flushing = log.clone();
+            let _closed = tokio::task::spawn_blocking(move || flushing.flush()).await;
+        }
+        let is_done = async {
+            loop {
+                let gauges = log.gauges();
+                let rows = gauges.uncommitted_rows.load(Ordering::Acquire);
+                let runs = gauges.unpublished_runs.load(Ordering::Acquire);
+                if rows == 0 && runs == 0 {
+                    return;
+                }
+                tokio::time::sleep(SHIP_STEP).await;
+            }
+        };
+        tokio::select! {
+            () = is_done => true,
+            () = tokio::time::sleep(SHIP_LIMIT) => false,
+            () = self.cancel.cancelled() => false,
+        }
+    }
+}
+
+/// Looks after one poll.
+struct Keeper {
+    shared: Arc<Shared>,
+    plan: Arc<Plan>,
+    cursor: PollCursor,
+    /// When the last run started, whatever came of it.
+    last_started: Option<Micros>,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut asked: mpsc::Receiver<Asked>) {
+        self.last_started = self.cursor.last_started();
+        loop {
+            let due = self.due();
+            self.shared
+                .note(&self.plan.name, |state| state.next_run = due);
+            let cancel = self.shared.cancel.clone();
+            let asked = tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.wait_until(due) => None,
+                asked = asked.recv() => match asked {
+                    None => return,
+                    asked => asked,
+                },
+            };
+            let shared = Arc::clone(&self.shared);
+            let permit = tokio::select! {
+                () = cancel.cancelled() => return,
+                permit = shared.permits.acquire() => permit,
+            };
+            self.run(asked).await;
+            drop(permit);
+        }
+    }
+
+    /// When the next run is due; later by chance within the jitter.
+    fn due(&self) -> Option<Micros> {
+        let workshop = &self.shared.workshop;
+        if !workshop.by_schedule {
+            return None;
+        }
+        let now = workshop.clock.now().wall;
+        let due = self.plan.schedule.next(self.last_started, now)?;
+        let share = u32::try_from(workshop.ids.next().unwrap_or(0) % 1000).unwrap_or(0);
+        Some(due.plus(self.plan.jitter * share / 1000))
+    }
+
+    async fn wait_until(&self, due: Option<Micros>) {
+        let Some(due) = due else {
+            return std::future::pending().await;
+        };
+        loop {
+            let now = self.shared.workshop.clock.now().wall;
+            let left = due.0.saturating_sub(now.0);
+            if left <= 0 {
+                return;
+            }
+            let left = Duration::from_micros(left.unsigned_abs());
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
+    }
+
+    async fn run(&mut self, asked: Option<Asked>) {
+        let name = self.plan.name.clone();
+        let workshop = &self.shared.workshop;
+        self.last_started = Some(workshop.clock.now().wall);
+        self.shared.note(&name, |state| {
+            state.running = Some(Progress::default());
+        });
+        let result = match workshop.status.refusal(workshop.clock.now()) {
+            Some(refusal) => Err(RunError::Failed(refusal.to_string())),
+            None => self.run_blocking(asked.as_ref()).await,
+        };
+        self.conclude(&result);
+        if let Some(asked) = asked {
+            let (shared, mode) = (Arc::clone(&self.shared), self.plan.mode);
+            // The next run need not wait for it.
+            self.shared.tasks.spawn(async move {
+                let is_shipped = result.is_ok() && shared.is_shipped(mode).await;
+                let _gone = asked.updates.send(Update::Done(result, is_shipped)).await;
+            });
+        }
+    }
+
+    async fn run_blocking(&mut self, asked: Option<&Asked>) -> Result<Report, RunError> {
+        let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&self.plan));
+        let mut cursor = self.cursor.clone();
+        let force = asked.is_some_and(|asked| asked.force);
+        let updates = asked.map(|asked| asked.updates.clone());
+        let runtime = Handle::current();
+        let running = tokio::task::spawn_blocking(move || {
+            let workshop = &shared.workshop;
+            let budget = plan.limits.budget;
+            let cancel = shared.cancel.clone();
+            let waiter = Waiter::new(runtime, cancel, workshop.clock.clone(), budget);
+            let progress = |progress: Progress| {
+                shared.note(&plan.name, |state| state.running = Some(progress));
+                // Whoever reads slowly misses some.
+                let update = Update::Progress(progress);
+                let _missed = updates.as_ref().map(|updates| updates.try_send(update));
+            };
+            let job = Job {
+                plan: &plan,
+                waiter: &waiter,
+                log: Some(&workshop.log),
+                node: workshop.node,
+                ids: &workshop.ids,
+                force,
+                progress: &progress,
+            };
+            let result = run(&job, &mut cursor);
+            (result, cursor)
+        });
+        match running.await {
+            Ok((result, cursor)) => {
+                self.cursor = cursor;
+                result
+            }
+            Err(error) => Err(RunError::Failed(format!("the run ended early: {error}"))),
+        }
+    }
+
+    /// Tells everybody how a run ended.
+    fn conclude(&self, result: &Result<Report, RunError>) {
+        let name = &self.plan.name;
+        let workshop = &self.shared.workshop;
+        let now = workshop.clock.now().wall;
+        let metrics = workshop.metrics.poll(name);
+        match result {
+            Ok(report) => {
+                let counts = &report.counts;
+                let unchanged = matches!(report.outcome, Outcome::Unchanged(_));
+                tracing::info!(
+                    poll = name,
+                    run = report.run,
+                    records = counts.records,
+                    stored = counts.stored,
+                    duplicates = counts.duplicates,
+                    quarantined = counts.quarantined,
+                    unchanged,
+                    took = ?report.took,
+                    "polled"
+                );
+                if let Some(metrics) = metrics {
+                    let runs = if unchanged {
+                        &metrics.unchanged
+                    } else {
+                        &metrics.complete
+                    };
+                    runs.increment(1);
+                    metrics.records.increment(counts.records);
+                    metrics.quarantined.increment(counts.quarantined);
+                    let now = Duration::from_micros(now.0.max(0).unsigned_abs());
+                    metrics.last_success.set(now.as_secs_f64());
+                }
+                self.shared.note(name, |state| {
+                    state.last_success = Some((now, report.run.clone(), counts.records));
+                    state.last_error = None;
+                    state.running = None;
+                });
+            }
+            Err(RunError::Cancelled) => self.shared.note(name, |state| state.running = None),
+            Err(error) => {
+                tracing::error!(poll = name, %error, "a run failed; nothing half is visible");
+                if let Some(metrics) = metrics {
+                    metrics.failed.increment(1);
+                }
+                self.shared.note(name, |state| {
+                    state.last_error = Some((now, error.to_string()));
+                    state.running = None;
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! A pipeline: a log, and what ships it to the lake. Events have one, and polls another, so that a slow
+//! API never holds up the webhook.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::stopping::Patience;
+use super::{ServeError, Stopped};
+use crate::clock::{Clock, Micros};
+use crate::commit::Shipper;
+use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
+use crate::ids::Ids;
+use crate::lake::{Lake, LakeError};
+use crate::metrics::Metrics;
+use crate::record::{Fingerprint, Lsn};
+use crate::ship::{Queue, Shipping, Yard};
+use crate::status::Status;
+use crate::wal::helper::Helper;
+use crate::wal::log::{Listeners, Log};
+use crate::wal::node::{Lock, Node, read_or_create};
+use crate::wal::recover::{self, Recovered};
+use crate::wal::request::Settings;
+use crate::wal::rows::BatchReader;
+use crate::wal::state::{SealAt, State};
+use crate::wal::writer::Writer;
+
+/// For the last note in the log, once everything else has ended.
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+
+/// What a pipeline is made of.
+pub(crate) struct Parts {
+    /// The log's directory is ours.
+    pub(crate) lock: Lock,
+    /// The log's settings.
+    pub(crate) settings: Settings,
+    /// Where objects go.
+    pub(crate) lake: Arc<Lake<Disk>>,
+    /// Who is told about trouble.
+    pub(crate) status: Arc<Status>,
+    /// Counts and times.
+    pub(crate) metrics: Arc<Metrics>,
+    /// Whether the log shows for how long duplicates are recognised.
+    pub(crate) shows_dedup_window: bool,
+    /// The clock.
+    pub(crate) clock: Clock,
+    /// For nonces and jitter.
+    pub(crate) ids: Ids,
+}
+
+/// A pipeline that runs.
+pub(crate) struct Pipeline {
+    /// The log.
+    pub(crate) log: Log,
+    /// Whose log it is.
+    pub(crate) node: Node,
+    /// The newest `received_at` in the log, as it was found.
+    pub(crate) newest_received: Micros,
+    /// How far polls have got.
+    pub(crate) cursors: Vec<(String, Vec<u8>)>,
+    queue: Arc<Queue>,
+    shipping: Shipping,
+    failure: watch::Receiver<Option<String>>,
+    _lock: Lock,
+}
+
+impl Pipeline {
+    /// Reads the log in `dir`, and starts what hangs on it. Blocks.
+    pub(crate) fn open(dir: &Path, parts: Parts) -> Result<Self, ServeError> {
+        let Parts {
+            lock,
+            settings,
+            lake,
+            status,
+            metrics,
+            shows_dedup_window,
+            clock,
+            ids,
+        } = parts;
+        let node = read_or_create(&Disk, dir, &ids)?;
+        let (writer, recovered) = recover::open(
+            Disk,
+            dir,
+            settings,
+            clock.clone(),
+            ids.clone(),
+            Helper::thread,
+        )?;
+        tell(dir, &recovered, &writer);
+        check_lake(dir, writer.state(), lake.identity())?;
+        clear_spool(&lake)?;
+        let newest_received = writer.state().newest_received;
+        if let Lake::Directory(directory) = &*lake
+            && let Err(error @ LakeError::Unusable(_)) = directory.probe()
+        {
+            return Err(error.into());
+        }
+        let queue = Arc::new(Queue::default());
+        queue.push(&unshipped(writer.state()));
+        let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
+        let cursors = writer.state().runs.cursors();
+        let cursors = cursors.map(|(poll, bytes)| (poll.to_owned(), bytes.to_vec()));
+        let cursors = cursors.collect();
+        let (mut listeners, failure) = listeners(&status, &metrics, &queue);
+        listeners.dedup_window_seconds =
+            shows_dedup_window.then(|| metrics.dedup_window_seconds.clone());
+        let log = Log::start(writer, clock.clone(), listeners)?;
+        let shipping = Shipping::start(Yard {
+            queue: Arc::clone(&queue),
+            shipper: Shipper::new(Disk, dir, node.id, lake),
+            log: log.clone(),
+            status,
+            metrics,
+            clock,
+            ids,
+        })?;
+        let pipeline = Self {
+            log,
+            node,
+            newest_received,
+            cursors,
+            queue,
+            shipping,
+            failure,
+            _lock: lock,
+        };
+        pipeline.abandon(&open_runs);
+        Ok(pipeline)
+    }
+
+    /// Runs that were under way when the process ended have no end: their rows are let go.
+    fn abandon(&self, runs: &[Lsn]) {
+        for run in runs {
+            tracing::info!(%run, "a run of a poll was interrupted; nothing of it is visible");
+            // What is not abandoned now is so by the next start.
+            if let Err(error) = Handle::current().block_on(self.log.abandon_run(*run)) {
+                tracing::warn!(%error, %run, "failed to abandon it");
+            }
+        }
+    }
+
+    /// Makes identities of this log's records.
+    pub(crate) fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(self.node.key)
+    }
+
+    /// Resolves with the reason when the log cannot go on.
+    pub(crate) async fn failed(&self) -> String {
+        let mut failure = self.failure.clone();
+        let reason = failure.wait_for(Option::is_some).await;
+        reason
+            .ok()
+            .and_then(|reason| reason.clone())
+            .unwrap_or_default()
+    }
+
+    /// Seals what is open, and ships as long as there is time. `true` if nothing is left to ship.
+    pub(crate) async fn drain(&self, patience: &Patience) -> bool {
+        let flushing = self.log.clone();
+        let flushed = tokio::task::spawn_blocking(move || flushing.flush());
+        match patience.wait(flushed).await {
+            Some(Ok(Ok(()))) => {}
+            outcome => tracing::warn!(?outcome, "failed to seal what is open; it stays in the log"),
+        }
+        patience.drain(&self.queue).await
+    }
+
+    /// Ends shipping and the log, in that order.
+    pub(crate) async fn close(self, patience: &Patience, drained: bool) -> Stopped {
+        let Self { log, shipping, .. } = self;
+        // Attempts under way may wait for a lake that never answers; they end with the process.
+        patience
+            .wait(tokio::task::spawn_blocking(move || shipping.stop()))
+            .await;
+        let closing = log.clone();
+        let closed = tokio::task::spawn_blocking(move || closing.close());
+        let closed = tokio::time::timeout(CLOSE_LIMIT, closed).await.is_ok();
+        let left_rows = log.gauges().uncommitted_rows.load(Ordering::Relaxed);
+        Stopped {
+            all_shipped: drained && closed && left_rows == 0,
+            left_rows,
+        }
+    }
+}
+
+fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
+    state
+        .sealed
+        .iter()
+        .map(|(number, sealed)| (*number, sealed.at))
+        .collect()
+}
+
+fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
+    let node = writer.node();
+    tracing::info!(
+        %node,
+        dir = %dir.display(),
+        segments = recovered.segments,
+        frames = recovered.frames,
+        unshipped = recovered.uncommitted_rows,
+        clean = recovered.clean,
+        "the write-ahead log is read"
+    );
+    if let Some(torn) = &recovered.torn {
+        let (offset, bytes) = (torn.offset, torn.bytes);
+        tracing::warn!(
+            offset,
+            bytes,
+            "the log had a torn tail, of a write that nobody was told of"
+        );
+    }
+    for lost in &recovered.lost_ids {
+        tracing::error!(
+            lost,
+            "ids of a closed segment cannot be read: its duplicates may get through"
+        );
+    }
+}
+
+/// A sealed batch and a run that has ended go to the lake that they were made for, or nowhere.
+fn check_lake(dir: &Path, state: &State, configured: &str) -> Result<(), ServeError> {
+    let reader = BatchReader::new(Disk, dir);
+    let mut others = Vec::new();
+    for (number, at) in unshipped(state) {
+        others.push(reader.seal(number, at)?.lake);
+    }
+    for (run, ended) in state.runs.ended() {
+        others.push(reader.run_end(run, ended.at)?.lake);
+    }
+    match others.into_iter().find(|other| other != configured) {
+        None => Ok(()),
+        Some(other) => Err(ServeError::OtherLake {
+            other,
+            configured: configured.to_owned(),
+        }),
+    }
+}
+
+/// Files in the making belong to nobody after a crash. In a directory lake they may be another
+/// node's, so there only a put removes its own.
+fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
+    let Lake::Store(store) = lake else {
+        return Ok(());
+    };
+    create_dir_durably(&Disk, store.spool_dir(), true)?;
+    for Entry { name, .. } in Disk.list(store.spool_dir())? {
+        remove_if_there(&Disk, &store.spool_dir().join(name))?;
+    }
+    Ok(())
+}
+
+fn listeners(
+    status: &Arc<Status>,
+    metrics: &Arc<Metrics>,
+    queue: &Arc<Queue>,
+) -> (Listeners, watch::Receiver<Option<String>>) {
+    let (failed, failure) = watch::channel(None);
+    let (status, queue) = (Arc::clone(status), Arc::clone(queue));
+    let complete = Arc::clone(&queue);
+    let listeners = Listeners {
+        complete: Box::new(move |runs| complete.push_complete(runs)),
+        sealed: Box::new(move |sealed| queue.push(sealed)),
+        failed: Box::new(move |error| {
+            tracing::error!(%error, "the write-ahead log cannot go on; the service ends");
+            status.set_failed(error.to_string());
+            let _nobody_listens = failed.send(Some(error.to_string()));
+        }),
+        metrics: Arc::clone(metrics),
+        dedup_window_seconds: None,
+    };
+    (listeners, failure)
+}

@@ -1,0 +1,252 @@
+//! An API that means harm, or is mad: every run ends, with an error that says what was wrong, in bounded
+//! memory; and the webhook does not notice.
+
+use std::io::{BufWriter, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde_json::json;
+
+use super::{poll_in_vain, setup};
+use crate::support::api::{Api, RawApi, number, page, things, write_head};
+use crate::support::http;
+use crate::support::process::Setup;
+
+/// The whole process. A service takes about 190 MiB before it has polled anything, 152 of them for the
+/// tables of identities.
+const MAX_RESIDENT: u64 = 240 << 20;
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Lets a service poll once, and gives what `/health` says of it, with the peak of resident memory.
+fn polled(setup: &Setup) -> (serde_json::Value, u64) {
+    let program = setup.start();
+    let start = Instant::now();
+    loop {
+        let health = http::get(setup.address(), "/health").unwrap().json();
+        let state = health["polls"]["streams"]["things"].clone();
+        if !state["last_error"].is_null() || !state["last_success"].is_null() {
+            assert_eq!(http::get(setup.address(), "/ready").unwrap().status, 200);
+            let peak = program.peak_rss_bytes();
+            assert!(program.stop(LIMIT).success());
+            return (state, peak);
+        }
+        assert!(start.elapsed() < LIMIT, "it does not end: {health}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// Polls in a service, which must fail with these words, in bounded memory.
+fn fails(url: &str, settings: &str, words: &[&str]) {
+    let setup = setup(url, &format!("every = \"1h\"\n{settings}"));
+    let (state, peak) = polled(&setup);
+    let error = state["last_error"]["error"].as_str().unwrap_or_default();
+    for word in words {
+        assert!(error.contains(word), "{word:?} is missing in: {state}");
+    }
+    assert!(peak < MAX_RESIDENT, "{} MiB were resident", peak >> 20);
+    let runs = super::lake(&setup).runs("things", "id");
+    assert_eq!((runs.runs.len(), runs.unmarked.len()), (0, 0));
+}
+
+/// Writes records until so many bytes are written or nobody listens.
+fn write_records(out: &mut impl Write, bytes: usize) -> std::io::Result<()> {
+    let mut written = out.write(b"{\"things\":[")?;
+    let mut id = 0;
+    while written < bytes {
+        let comma = if id == 0 { "" } else { "," };
+        let record = format!("{comma}{{\"id\":{id},\"text\":\"{}\"}}", "x".repeat(1000));
+        out.write_all(record.as_bytes())?;
+        written += record.len();
+        id += 1;
+    }
+    out.write_all(b"]}")?;
+    out.flush()
+}
+
+/// Writes a bomb.
+type Bomb = fn(&mut GzEncoder<&mut TcpStream>);
+
+fn write_again_and_again(stream: &mut impl Write, bytes: &[u8]) {
+    while stream.write_all(bytes).is_ok() {}
+}
+
+#[test]
+fn pages_without_end() {
+    let api = Api::start(|request, _| {
+        let at = number(request, "cursor");
+        page(json!({"things": things(at..at + 1), "next": (at + 1).to_string()}))
+    });
+    let settings = "max_pages = 20\npagination = { type = \"cursor\", next = \"/next\" }";
+    let words = ["page 20: the pages do not end", "at most 20 (max_pages)"];
+    poll_in_vain(&setup(&api.url(), settings), &words);
+    let settings = "max_records = 7\npagination = { type = \"cursor\", next = \"/next\" }";
+    let words = ["page 8: more than 7 records (max_records)"];
+    poll_in_vain(&setup(&api.url(), settings), &words);
+}
+
+#[test]
+fn a_body_of_ten_gigabytes() {
+    let api = RawApi::start(|_, _, stream| {
+        write_head(stream, "content-length: 10000000000");
+        let _gone = write_records(&mut BufWriter::new(stream), 10_000_000_000);
+    });
+    let words = ["page 1: the bodies of this run are longer than max_bytes allows"];
+    fails(&api.url(), "max_bytes = \"24 MiB\"", &words);
+}
+
+#[test]
+fn a_record_without_end_and_a_body_without_records() {
+    for (begin, again, words) in [
+        (
+            "{\"things\":[{\"id\":\"",
+            "xxxxxxxx",
+            "page 1: record 0 is longer than",
+        ),
+        (
+            "{\"things\":[{\"a\":",
+            "[[[[[[[[",
+            "page 1: record 0 is longer than",
+        ),
+        (
+            "{\"other\":\"",
+            "xxxxxxxx",
+            "page 1: what is not a record is longer",
+        ),
+        (
+            "{\"things\":[",
+            "        ",
+            "page 1: record 0 is longer than",
+        ),
+    ] {
+        let api = RawApi::start(move |_, _, stream| {
+            write_head(stream, "connection: close");
+            let _gone = stream.write_all(begin.as_bytes());
+            write_again_and_again(stream, again.repeat(1000).as_bytes());
+        });
+        fails(&api.url(), "", &[words]);
+    }
+}
+
+#[test]
+fn gzip_bombs() {
+    let bombs: [(Bomb, &str); 2] = [
+        (
+            |gzip| {
+                let _gone = gzip.write_all(b"{\"other\":\"");
+                write_again_and_again(gzip, &vec![b' '; 1 << 16]);
+            },
+            "page 1: what is not a record is longer",
+        ),
+        (
+            |gzip| {
+                let _gone = write_records(gzip, usize::MAX);
+            },
+            "page 1: the bodies of this run are longer than max_bytes allows",
+        ),
+    ];
+    for (bomb, words) in bombs {
+        let api = RawApi::start(move |_, _, stream| {
+            write_head(stream, "content-encoding: gzip\r\nconnection: close");
+            bomb(&mut GzEncoder::new(stream, Compression::fast()));
+        });
+        fails(&api.url(), "max_bytes = \"24 MiB\"", &[words]);
+    }
+}
+
+#[test]
+fn bodies_that_are_not_what_they_say() {
+    let cases: [(&str, &[u8], &str); 5] = [
+        (
+            "content-encoding: gzip",
+            b"{\"things\":[]}",
+            "cannot be decoded",
+        ),
+        (
+            "content-encoding: br",
+            b"{\"things\":[]}",
+            "a Content-Encoding that was not asked for",
+        ),
+        (
+            "x: y",
+            b"{\"things\":[{\"id\":\"\xff\xfe\"}]}",
+            "page 1: not UTF-8 at line 1",
+        ),
+        ("x: y", b"<html>sign in</html>", "page 1: not JSON"),
+        (
+            "x: y",
+            b"{\"things\":[]} and more",
+            "page 1: not JSON: trailing characters",
+        ),
+    ];
+    for (header, body, words) in cases {
+        let api = RawApi::start(move |_, _, stream| {
+            write_head(
+                stream,
+                &format!("{header}\r\ncontent-length: {}", body.len()),
+            );
+            let _gone = stream.write_all(body);
+        });
+        poll_in_vain(&setup(&api.url(), ""), &[words]);
+    }
+}
+
+#[test]
+fn an_answer_that_drips_for_ever_ends_with_the_budget() {
+    let api = RawApi::start(|_, _, stream| {
+        write_head(stream, "connection: close");
+        let _gone = stream.write_all(b"{\"things\":[");
+        while stream.write_all(b" ").is_ok() {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    });
+    let settings = "timeout = \"1s\"\nbudget = \"2s\"";
+    poll_in_vain(&setup(&api.url(), settings), &["page 1", "budget of 2s"]);
+}
+
+#[test]
+fn a_deep_record_goes_to_the_quarantine() {
+    let deep = format!(
+        "{{\"id\":1,\"x\":{}{}}}",
+        "[".repeat(50_000),
+        "]".repeat(50_000)
+    );
+    let body = format!("{{\"things\":[{deep},{{\"id\":2}}]}}");
+    let api = RawApi::start(move |_, _, stream| {
+        write_head(stream, &format!("content-length: {}", body.len()));
+        let _gone = stream.write_all(body.as_bytes());
+    });
+    let (said, runs) = super::poll_well(&setup(&api.url(), ""));
+    assert!(said.contains("too_deep"), "{said}");
+    assert_eq!((runs.runs[0].rows, runs.runs[0].refused), (1, 1));
+}
+
+/// Bytes of the one page of the next test; `make proof` takes gigabytes.
+fn page_bytes() -> usize {
+    let mebibytes = std::env::var("LAKEHOOK_PAGE_MIB").ok();
+    mebibytes.and_then(|text| text.parse().ok()).unwrap_or(96) << 20
+}
+
+#[test]
+fn a_large_page_is_read_as_it_arrives() {
+    let bytes = page_bytes();
+    let api = RawApi::start(move |_, _, stream| {
+        write_head(stream, "connection: close");
+        let _gone = write_records(&mut BufWriter::new(stream), bytes);
+    });
+    let settings = "every = \"1h\"\nmode = \"append\"\nmax_bytes = \"100 GiB\"\nmax_records = 100_000_000\n\
+         budget = \"1h\"\n[batch]\nmax_bytes = \"16 MiB\"";
+    let setup = setup(&api.url(), settings);
+    let (state, peak) = polled(&setup);
+    assert!(state["last_error"].is_null(), "{state}");
+    println!(
+        "a page of {} MiB: {} MiB were resident",
+        bytes >> 20,
+        peak >> 20
+    );
+    assert!(peak < MAX_RESIDENT, "{} MiB were resident", peak >> 20);
+    let found = super::lake(&setup).stream("things", "id");
+    assert_eq!((found.rows, found.ids), (found.lsns, found.rows));
+    assert!(found.rows as usize > bytes / 1100, "{found:?}");
+}
