@@ -9,7 +9,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::batch::Sums;
-use crate::encode::{Encoder, Format};
+use crate::columns::Tables;
+use crate::encode::{Encoder, Format, Making};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
 use crate::lake::{CRC, Found, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
@@ -39,6 +40,7 @@ pub struct Shipper<F: Files> {
     pub(crate) node: NodeId,
     pub(crate) reader: BatchReader<F>,
     pub(crate) lake: Arc<Lake<F>>,
+    pub(crate) tables: Arc<Tables>,
 }
 
 /// A batch on its way: what was done need not be done again.
@@ -88,13 +90,20 @@ impl Shipment {
 
 impl<F: Files> Shipper<F> {
     /// From the log in `wal_dir` to the lake.
-    pub fn new(files: F, wal_dir: &Path, node: NodeId, lake: Arc<Lake<F>>) -> Self {
+    pub fn new(
+        files: F,
+        wal_dir: &Path,
+        node: NodeId,
+        lake: Arc<Lake<F>>,
+        tables: Arc<Tables>,
+    ) -> Self {
         let reader = BatchReader::new(files.clone(), wal_dir);
         Self {
             files,
             node,
             reader,
             lake,
+            tables,
         }
     }
 
@@ -167,7 +176,13 @@ impl<F: Files> Shipper<F> {
         let file = Arc::new(self.files.create_new(&path)?);
         let out =
             BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
-        let mut encoder = Encoder::new(format, out)?;
+        let making = Making {
+            format,
+            table: self.tables.of(&seal.partition),
+            rows: seal.sums.count,
+            path: &path,
+        };
+        let mut encoder = Encoder::new(&making, out, self.files.clone())?;
         let mut sums = Sums::default();
         let read = self.reader.for_each_row(seal, |lsn, row| {
             sums.add(&Sums {

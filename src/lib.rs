@@ -40,6 +40,8 @@ pub mod clock;
 pub mod files;
 pub mod ids;
 pub mod record;
+pub mod members;
+pub mod columns;
 
 /// When the commit that was built was made: no right clock shows an earlier time.
 pub fn build_date() -> clock::Micros {

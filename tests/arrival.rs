@@ -59,7 +59,7 @@ fn config(lake: &str, format: &str) -> String {
 
 #[test]
 fn a_directory_holds_each_event_once() {
-    for format in ["ndjson.zst", "ndjson.gz", "ndjson"] {
+    for format in ["ndjson.zst", "ndjson.gz", "ndjson", "parquet"] {
         let setup = Setup::new(&config("url = \"lake\"", format));
         arrives(&setup, &Lake::directory(&setup.directory().join("lake")));
     }
@@ -67,7 +67,7 @@ fn a_directory_holds_each_event_once() {
 
 #[test]
 fn the_s3_server_of_the_tests_holds_each_event_once() {
-    for format in ["ndjson.zst", "ndjson.gz", "ndjson"] {
+    for format in ["ndjson.zst", "ndjson.gz", "ndjson", "parquet"] {
         let server = S3Server::start(1);
         let lake = format!(
             "url = \"s3://lake/some/prefix\"\nendpoint = \"{}\"",

@@ -26,15 +26,15 @@ fn kills() -> u64 {
 }
 
 /// Small segments and batches, so that kills meet rolls, seals, puts, commits and trims.
-fn config(lake: &str, api: &Polled) -> String {
+fn config(lake: &str, format: &str, api: &Polled) -> String {
     let url = api.api.url();
     format!(
-        "[lake]\n{lake}\n[batch]\nmax_records = 400\nmax_age = \"1s\"\n\
+        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\nmax_records = 400\nmax_age = \"1s\"\n\
          [wal]\nmax_bytes = \"64 MiB\"\nsegment_bytes = \"1 MiB\"\n[server]\nshutdown_grace = \"40s\"\n\
          [polls]\nmax_bytes = \"64 MiB\"\n\
-         [poll.whole]\nurl = \"{url}/whole\"\nrecords = \"/things\"\ntotal = \"/total\"\nid = \"id\"\n\
+         [poll.whole]\nurl = \"{url}/whole\"\nrecords = \"/things\"\ntotal = \"/total\"\nid = \"id\"\nschema = \"thing.json\"\n\
          every = \"1s\"\npagination = {{ type = \"offset\" }}\n\
-         [poll.new]\nurl = \"{url}/new\"\nrecords = \"/things\"\nid = \"id\"\nevery = \"1s\"\n\
+         [poll.new]\nurl = \"{url}/new\"\nrecords = \"/things\"\nid = \"id\"\nschema = \"thing.json\"\nevery = \"1s\"\n\
          mode = \"append\"\npagination = {{ type = \"cursor\", next = \"/next\" }}\n\
          watermark = {{ field = \"id\", param = \"since\", lag = \"20s\" }}\n"
     )
@@ -102,7 +102,11 @@ impl Polled {
     }
 }
 
+/// Columns of what is polled.
+const SCHEMA: &str = r#"{"properties":{"id":{"type":"integer"},"version":{"type":"integer"}}}"#;
+
 fn survives(setup: &Setup, polled: &Polled, lake: &Lake, seed: u64, calm: impl FnOnce()) {
+    std::fs::write(setup.directory().join("thing.json"), SCHEMA).unwrap();
     let random = Random::new(seed);
     let mut plan = Plan::new(setup.address(), seed);
     plan.connections = 6;
@@ -128,7 +132,13 @@ fn survives(setup: &Setup, polled: &Polled, lake: &Lake, seed: u64, calm: impl F
     let report = load.finish(Duration::from_secs(60));
     let output = setup.run(&["poll"]);
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}\n{}", setup.stderr());
+    // In a storm it may take longer than whoever asked waits; but no run fails.
+    let is_well = output.status.success() || said.contains("on its way to the lake");
+    assert!(
+        is_well && !said.contains("failed"),
+        "{said}\n{}",
+        setup.stderr()
+    );
     let stopped = program.stop(STOP_LIMIT);
     assert!(stopped.success(), "{stopped:?}\n{}", setup.stderr());
     calm();
@@ -165,7 +175,7 @@ fn survives(setup: &Setup, polled: &Polled, lake: &Lake, seed: u64, calm: impl F
 #[test]
 fn a_directory_survives_kills_under_load() {
     let polled = Polled::start();
-    let setup = Setup::new(&config("url = \"lake\"", &polled));
+    let setup = Setup::new(&config("url = \"lake\"", "ndjson.zst", &polled));
     survives(
         &setup,
         &polled,
@@ -184,7 +194,7 @@ fn s3_with_faults_survives_kills_under_load() {
     });
     let lake = format!("url = \"s3://lake\"\nendpoint = \"{}\"", server.endpoint());
     let polled = Polled::start();
-    let setup = Setup::new(&config(&lake, &polled));
+    let setup = Setup::new(&config(&lake, "parquet", &polled));
     let lake = Lake::s3("s3://lake", &server.endpoint());
     survives(&setup, &polled, &lake, 12, || server.faults().calm());
     let counts = server.faults().counts();

@@ -263,6 +263,7 @@ impl Board {
                 }
                 self.end(&poll, &describe(&done));
                 if !done.shipped {
+                    self.failed.push(poll.clone());
                     self.say(&format!(
                         "{poll}  it is in the log, and on its way to the lake"
                     ));

@@ -32,7 +32,9 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let service = tokio::select! {
         started = Service::start(config, Clock::system(), Ids::System) => match started {
             Ok(service) => service,
-            Err(error @ (ServeError::Schemas(_) | ServeError::Polls(_))) => return Err(Failure::Usage(error.to_string())),
+            Err(
+                error @ (ServeError::Schemas(_) | ServeError::Polls(_) | ServeError::Columns(_)),
+            ) => return Err(Failure::Usage(error.to_string())),
             Err(error) => return Err(error.into()),
         },
         // Nothing was accepted yet; the log is as it was found.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::encode::{Format, ndjson::decoder};
+use crate::encode::ndjson::decoder;
+use crate::encode::{Format, parquet};
 use crate::lake::keys;
 
 /// What a stream's objects hold.
@@ -43,7 +44,11 @@ pub fn count(stream: &Path) -> io::Result<StreamCount> {
         let file = fs::File::open(&path)?;
         counted.objects += 1;
         counted.bytes += file.metadata()?.len();
-        for line in BufReader::new(decoder(format, file)?).lines() {
+        let Some(codec) = format.codec() else {
+            counted.rows += parquet::rows_of(file)?;
+            continue;
+        };
+        for line in BufReader::new(decoder(codec, file)?).lines() {
             let line: Line = serde_json::from_str(&line?).map_err(io::Error::other)?;
             counted.rows += 1;
             if let Some(id) = line.event_id

@@ -293,10 +293,11 @@ impl Rules<'_, '_, '_> {
                 "pagination.limit must say how many records to ask for",
             );
         }
-        for param in [paging.param.as_ref(), paging.limit_param.as_ref()] {
+        let since = poll.watermark.param.as_ref();
+        for param in [paging.param.as_ref(), paging.limit_param.as_ref(), since] {
             if let Some(param) = param.filter(|param| poll.query.contains_key(*param)) {
                 let rule = format!("{param:?} is set in query too; remove it there");
-                self.problem(&["pagination", "query"], rule);
+                self.problem(&["query"], rule);
             }
         }
         if kind != None && poll.id.is_none() && poll.mode == Mode::Snapshot {
@@ -332,15 +333,22 @@ impl Rules<'_, '_, '_> {
                 self.problem(&[&full, "auth.type"], rule);
             }
         }
-        if let Some(url) = &auth.token_url
-            && let Err(rule) = http_url(url)
-        {
-            self.problem(&["auth.token_url"], rule);
+        match auth.token_url.as_deref().map(http_url) {
+            Some(Err(rule)) => self.problem(&["auth.token_url"], rule),
+            Some(Ok(url)) if url.scheme() == "http" && !url.host_str().is_some_and(is_local) => {
+                self.warning(
+                    "auth.token_url",
+                    "the client's secret is sent unencrypted; use https",
+                );
+            }
+            _ => {}
         }
-        if let Some(header) = &auth.header
-            && HeaderName::from_bytes(header.as_bytes()).is_err()
-        {
-            self.problem(&["auth.header"], "must be the name of a header");
+        if let Some(header) = &auth.header {
+            let is_own = OWN_HEADERS.contains(&header.to_ascii_lowercase().as_str());
+            if is_own || HeaderName::from_bytes(header.as_bytes()).is_err() {
+                let rule = "must be the name of a header that the program does not set itself";
+                self.problem(&["auth.header"], rule);
+            }
         }
         for (key, secret) in [("token", &auth.token), ("password", &auth.password)] {
             let text = secret.as_ref().map_or("-", Secret::expose);

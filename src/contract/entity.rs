@@ -7,16 +7,16 @@
 
 use std::collections::HashMap;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::event::string;
 use super::faults::{Errors, Faults as _, segment};
 use super::row::push_raw;
 use super::schemas::{Schema, SchemaError};
-use super::slow::Members;
 use super::strict::{Scanner, lone_surrogate, unescaped};
 use crate::clock::Micros;
+use crate::columns;
+use crate::members::Members;
 use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused, push_json};
 use crate::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
@@ -291,16 +291,16 @@ pub fn stamp(rows: &mut Rows, received_at: Micros) {
 impl Columns {
     /// The top-level properties of a schema, in the order of its text.
     fn new(name: &str, text: &str) -> Result<Self, SchemaError> {
-        let names: Declared = serde_json::from_str(text).map_err(|source| SchemaError::Json {
+        let declared = columns::declared(text).map_err(|source| SchemaError::Json {
             name: name.to_owned(),
             source,
         })?;
-        let mut columns = Self {
+        let mut own = Self {
             heads: Vec::new(),
             by_name: HashMap::new(),
         };
         let mut folded: Vec<String> = RESERVED.map(str::to_owned).to_vec();
-        for property in names.properties.0 {
+        for (property, _) in declared {
             let lower = property.to_lowercase();
             if folded.contains(&lower) {
                 return Err(SchemaError::Schema {
@@ -316,10 +316,10 @@ impl Columns {
             let mut head = Vec::new();
             push_json(&mut head, &property);
             head.push(b':');
-            columns.by_name.insert(property, columns.heads.len());
-            columns.heads.push(head);
+            own.by_name.insert(property, own.heads.len());
+            own.heads.push(head);
         }
-        Ok(columns)
+        Ok(own)
     }
 
     /// Writes all columns, and `extra`.
@@ -381,39 +381,6 @@ fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {
 fn inner(key: &str) -> &str {
     let key = key.strip_prefix('"').unwrap_or(key);
     key.strip_suffix('"').unwrap_or(key)
-}
-
-/// The properties that a schema declares at its top level.
-#[derive(serde::Deserialize)]
-struct Declared {
-    #[serde(default)]
-    properties: Names,
-}
-
-/// The keys of an object, in the order of its text.
-#[derive(Default)]
-struct Names(Vec<String>);
-
-impl<'de> Deserialize<'de> for Names {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NamesVisitor;
-        impl<'de> Visitor<'de> for NamesVisitor {
-            type Value = Names;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("an object of properties")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Names, A::Error> {
-                let mut names = Vec::new();
-                while let Some((name, IgnoredAny)) = map.next_entry()? {
-                    names.push(name);
-                }
-                Ok(Names(names))
-            }
-        }
-        deserializer.deserialize_map(NamesVisitor)
-    }
 }
 
 #[cfg(test)]

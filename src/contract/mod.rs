@@ -31,6 +31,7 @@ pub use check::Contract;
 pub use published::event_schema;
 pub use rules::{OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
 pub use schemas::{SchemaError, Schemas};
+pub use timestamp::parse as time_of;
 
 use crate::quarantine::FieldError;
 use crate::record::Rows;

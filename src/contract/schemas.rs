@@ -13,6 +13,8 @@ use serde_json::Value;
 
 use super::faults::{Faults, segment};
 use super::quick::Quick;
+use crate::columns::Kind;
+use crate::members::{Members, text};
 
 const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -137,6 +139,12 @@ impl Schemas {
         self.0.keys().map(String::as_str)
     }
 
+    /// The schemas of these event types, as text.
+    pub fn texts<'s>(&'s self, types: &'s [String]) -> impl Iterator<Item = String> + 's {
+        let own = self.0.iter().filter(|(name, _)| types.contains(*name));
+        own.map(|(_, schema)| schema.text.to_string())
+    }
+
     pub(super) fn into_map(self) -> BTreeMap<String, Schema> {
         self.0
     }
@@ -148,6 +156,8 @@ pub(super) struct Schema {
     text: Value,
     quick: Option<Quick>,
     validator: Validator,
+    /// Properties that a schema lets have values which their columns cannot hold.
+    narrow: Vec<(String, Kind)>,
 }
 
 impl Schema {
@@ -176,6 +186,7 @@ impl Schema {
             .map_err(|invalid| error(invalid.to_string()))?;
         Ok(Self {
             quick: Quick::compile(&text),
+            narrow: narrow_of(&text),
             text,
             validator,
         })
@@ -188,6 +199,7 @@ impl Schema {
             .as_ref()
             .is_some_and(|quick| quick.is_surely_valid(raw))
         {
+            self.check_columns(raw, prefix, faults);
             return;
         }
         let Ok(value) = serde_json::from_str::<Value>(raw) else {
@@ -197,11 +209,36 @@ impl Schema {
             return;
         };
         if self.validator.is_valid(&value) {
+            self.check_columns(raw, prefix, faults);
             return;
         }
         for error in self.validator.iter_errors(&value) {
             let pointer = || format!("{prefix}{}", pointer_of(&error));
             faults.add(code(error.kind()), pointer, || self.detail(&error));
+        }
+    }
+
+    /// Adds values that are valid, but don't fit their columns: integers beyond 64 bits, and text that is
+    /// declared a `date-time` and is none.
+    fn check_columns(&self, raw: &str, prefix: &str, faults: &mut impl Faults) {
+        if self.narrow.is_empty() {
+            return;
+        }
+        let members = serde_json::from_str::<Members<'_>>(raw).map_or(Vec::new(), |m| m.0);
+        for (key, value) in members {
+            let Some(key) = text(key) else { continue };
+            let known = self.narrow.iter().find(|(name, _)| *name == key);
+            if let Some((_, kind)) = known
+                && value != "null"
+                && !kind.fits(value)
+            {
+                let pointer = || format!("{prefix}{}", segment(&key));
+                let detail = || match kind {
+                    Kind::Time => "a time (RFC 3339): the schema says date-time".to_owned(),
+                    _ => "a whole number of 64 bits: its column holds no other".to_owned(),
+                };
+                faults.add("column", pointer, detail);
+            }
         }
     }
 
@@ -219,6 +256,13 @@ impl Schema {
             None => format!("what the schema asks for: {keyword}"),
         }
     }
+}
+
+fn narrow_of(schema: &Value) -> Vec<(String, Kind)> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    let kinds = properties.map(|(name, property)| (name.clone(), Kind::of_schema(property)));
+    let is_narrow = |kind: Kind| matches!(kind, Kind::Integer | Kind::Time);
+    kinds.filter(|(_, kind)| is_narrow(*kind)).collect()
 }
 
 /// Where an error is, below the value; a missing property is where it should be.

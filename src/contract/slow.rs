@@ -16,6 +16,7 @@ use super::faults::{Errors, Faults as _, segment};
 use super::row::Writer;
 use super::strict::{duplicate_key, lone_surrogate, unescaped};
 use super::{Checked, MAX_ERRORS, OnInvalid, Refusal};
+use crate::members::Members;
 use crate::quarantine::MAX_ROW_ERRORS;
 use crate::record::Origin;
 
@@ -264,30 +265,5 @@ fn set<T>(field: &mut Field<T>, value: Field<T>, key: &str, errors: &mut Errors)
         *field = value;
     } else {
         duplicate_key(|| segment(key), errors);
-    }
-}
-
-/// The raw keys and values of an object, in order, with repetitions.
-pub(super) struct Members<'a>(pub(super) Vec<(&'a str, &'a str)>);
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MembersVisitor;
-        impl<'de> Visitor<'de> for MembersVisitor {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
-                while let Some(key) = map.next_key::<&RawValue>()? {
-                    members.push((key.get(), map.next_value::<&RawValue>()?.get()));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(MembersVisitor)
     }
 }

@@ -11,7 +11,7 @@ use crate::clock::{MICROS_PER_SECOND, Micros};
 const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
 /// The time that `text` names; what is finer than a microsecond is cut off. `None` if it is none.
-pub(super) fn parse(text: &str) -> Option<Micros> {
+pub fn parse(text: &str) -> Option<Micros> {
     let (date_time, rest) = text
         .as_bytes()
         .split_at_checked("2026-11-20T17:00:00".len())?;

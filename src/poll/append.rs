@@ -11,6 +11,7 @@ use super::pages::{Pages, Position};
 use super::plan::Plan;
 use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
 use super::watermark::Mark;
+use crate::clock::Micros;
 use crate::lake::keys;
 use crate::record::Lsn;
 
@@ -59,8 +60,12 @@ fn attempt(
     let sink = sink(job, started, &name, partition);
     let mut collector = Collector::new(job.plan, job.waiter, sink, cursor.clone());
     let (mut pages, since) = beginning(job.plan, cursor, resumed);
-    let highest = resumed.and_then(|resume| resume.highest.as_deref());
-    collector.set_highest(highest.and_then(Mark::parse_text));
+    let mut began = started;
+    if let Some(resume) = resumed {
+        began = Micros(resume.began).min(started);
+        let highest = resume.highest.as_deref();
+        collector.go_on(began, highest.and_then(Mark::parse_text));
+    }
 
     let mut expected = resumed.and_then(|resume| resume.page_hash);
     let mut store = |collector: &mut Collector<'_>, page: &PageRead<'_>| {
@@ -69,21 +74,23 @@ fn attempt(
             return Err(RunError::Drift(what.to_owned()));
         }
         let highest = collector.highest();
-        let known = collector.known();
         if page.is_last {
+            collector.check_marks()?;
+            let known = collector.known();
             known.resume = None;
             known.started = Some(started.0);
             known.watermark = later(known.mark(), highest).map(|mark| mark.to_string());
         } else {
-            known.resume = Some(resume(page, since, highest));
+            collector.known().resume = Some(resume(page, since, highest, began));
         }
         collector.flush(job.log.is_some())?;
         *pages_read += 1;
         Ok(())
     };
     let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
-    if *pages_read > 0 && job.log.is_some() {
-        cursor.clone_from(collector.known());
+    // Not what was about to be stored: a cursor is never ahead of the rows.
+    if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
+        cursor.clone_from(stored);
     }
     match read? {
         Read::All(_) | Read::NotModified => Ok(Report {
@@ -109,7 +116,12 @@ fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pag
 }
 
 /// What the next run needs to go on behind this page.
-fn resume(page: &PageRead<'_>, since: Option<Mark>, highest: Option<Mark>) -> Resume {
+fn resume(
+    page: &PageRead<'_>,
+    since: Option<Mark>,
+    highest: Option<Mark>,
+    began: Micros,
+) -> Resume {
     let is_counted = matches!(page.position, Position::Offset(_) | Position::Page(_));
     let (position, page_hash, read) = if is_counted {
         (page.position, Some(page.facts.hash), page.read_before)
@@ -122,6 +134,7 @@ fn resume(page: &PageRead<'_>, since: Option<Mark>, highest: Option<Mark>) -> Re
         page_hash,
         read,
         highest: highest.map(|mark| mark.to_string()),
+        began: began.0,
     }
 }
 

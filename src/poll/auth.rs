@@ -57,8 +57,9 @@ struct TokenAnswer {
     access_token: Secret,
     #[serde(default)]
     token_type: Option<String>,
+    /// Seconds; some servers say so in text.
     #[serde(default)]
-    expires_in: Option<u64>,
+    expires_in: Option<serde_json::Value>,
 }
 
 impl Auth {
@@ -92,7 +93,10 @@ impl Auth {
     ) -> Option<Self> {
         let grant = Grant {
             token_url,
-            basic: sensitive(&basic(client, secret))?,
+            basic: {
+                let secret = secret.map(|secret| Secret::new(form_encoded(secret.expose())));
+                sensitive(&basic(&form_encoded(client), secret.as_ref()))?
+            },
             scope,
             token: Mutex::default(),
         };
@@ -158,7 +162,8 @@ impl Grant {
         let Some(value) = sensitive(&bearer) else {
             return Err(self.refused("issued a token that no header can hold"));
         };
-        let life = Duration::from_secs(answer.expires_in.unwrap_or(DEFAULT_LIFE));
+        let seconds = answer.expires_in.as_ref().and_then(seconds);
+        let life = Duration::from_secs(seconds.unwrap_or(DEFAULT_LIFE));
         *self.lock() = Some(Token {
             value: value.clone(),
             until: now.saturating_add(life.saturating_sub(EARLY)),
@@ -183,7 +188,13 @@ impl Grant {
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
             .body(form.query().unwrap_or_default().to_owned())
             .send();
-        let mut response = sent(waiter.wait(timeout, request), timeout)?;
+        let mut response = match sent(waiter.wait(timeout, request), timeout) {
+            Err(Trouble::Again { what, after }) => {
+                let what = format!("the token server: {what}");
+                return Err(Trouble::Again { what, after });
+            }
+            sent => sent?,
+        };
         let status = response.status();
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return Err(Trouble::again(format!(
@@ -216,8 +227,24 @@ impl Grant {
 
     fn refused(&self, what: &str) -> Trouble {
         let host = self.token_url.host_str().unwrap_or_default();
-        Trouble::Final(format!("the token server {host} {what}"))
+        Trouble::Locked(format!("the token server {host} {what}"))
     }
+}
+
+fn seconds(value: &serde_json::Value) -> Option<u64> {
+    let text = value.as_str().map(str::to_owned);
+    let text = text.unwrap_or_else(|| value.to_string());
+    text.split('.').next()?.parse().ok()
+}
+
+/// As in a form, which is how RFC 6749 (section 2.3.1) wants clients and secrets.
+fn form_encoded(text: &str) -> String {
+    let base = Url::parse("http://localhost/");
+    let encoded = base.map(|mut url| {
+        url.query_pairs_mut().append_key_only(text);
+        url.query().unwrap_or_default().to_owned()
+    });
+    encoded.unwrap_or_else(|_| text.to_owned())
 }
 
 fn basic(user: &str, password: Option<&Secret>) -> String {

@@ -36,6 +36,8 @@ pub enum Trouble {
     },
     /// It will not work.
     Final(String),
+    /// The credentials are not taken.
+    Locked(String),
     /// The run is to stop, or has no time left.
     Stopped(Interrupted),
 }
@@ -116,7 +118,7 @@ impl Client {
     /// Resolves a link of a page against the page's URL, if it may be followed.
     pub fn follow(&self, from: &Url, link: &str) -> Result<Url, String> {
         let to = from.join(link);
-        let to = to.map_err(|_| format!("{:?} is no URL; expected one", shortened(link)))?;
+        let to = to.map_err(|_| "it is no URL; expected one".to_owned())?;
         if let Some(reason) = self.refusal(from, &to) {
             return Err(format!("it leads to {}, {reason}", place(&to)));
         }
@@ -143,7 +145,7 @@ impl Client {
     }
 
     /// Whether credentials may go there: the same origin, or the same host with TLS added.
-    fn is_home(&self, url: &Url) -> bool {
+    pub(super) fn is_home(&self, url: &Url) -> bool {
         let home = &self.settings.home;
         let is_upgrade = home.scheme() == "http"
             && url.scheme() == "https"
@@ -165,7 +167,7 @@ impl Client {
                 return Ok(Got::NotModified);
             }
             if status == StatusCode::OK {
-                return Ok(Got::Page(Box::new(answer(response))));
+                return answer(response).map(|answer| Got::Page(Box::new(answer)));
             }
             if status.is_redirection() && response.headers().contains_key(LOCATION) {
                 let location = response.headers()[LOCATION].to_str().unwrap_or_default();
@@ -242,7 +244,10 @@ impl Client {
             404 | 410 => "; check the url",
             _ => "",
         };
-        Trouble::Final(what + hint)
+        match status.as_u16() {
+            401 | 403 => Trouble::Locked(what + hint),
+            _ => Trouble::Final(what + hint),
+        }
     }
 }
 
@@ -260,20 +265,24 @@ pub(super) fn sent(
     }
 }
 
-fn answer(response: Response) -> Answer {
+fn answer(response: Response) -> Result<Answer, Trouble> {
     let text = |name: HeaderName| response.headers().get(name)?.to_str().ok();
     let etag = text(ETAG).filter(|etag| etag.len() <= MAX_ETAG_BYTES);
     let etag = etag.map(str::to_owned);
     let links = response.headers().get_all(LINK);
-    let next_link = links
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .find_map(next_of);
-    Answer {
+    let mut next_link = None;
+    for value in links {
+        let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
+            let what = "its Link header is not UTF-8; expected text";
+            return Err(Trouble::Final(what.to_owned()));
+        };
+        next_link = next_link.or_else(|| next_of(text));
+    }
+    Ok(Answer {
         response,
         etag,
         next_link,
-    }
+    })
 }
 
 /// The target of `rel="next"` in a `Link` header (RFC 8288, section 3).

@@ -81,7 +81,13 @@ pub struct Collector<'a> {
     ids: HashSet<u128>,
     content: u128,
     highest: Option<Mark>,
+    /// No mark is later: what changes while a run goes on is for the next one to see.
+    latest: Micros,
     known: PollCursor,
+    /// What the log holds of it by now.
+    stored: Option<PollCursor>,
+    /// How many records had a value of the watermark's field.
+    marked: u64,
     /// The page at hand, from 1.
     page: u64,
     /// Stands for the records of the page that were taken in this attempt.
@@ -103,17 +109,20 @@ impl<'a> Collector<'a> {
             quarantine: quarantine::partition(&plan.name, sink.started),
             plan,
             waiter,
-            sink,
             origin,
             piece: Piece::default(),
             counts: Counts::default(),
             ids: HashSet::new(),
             content: 0,
             highest: None,
+            latest: sink.started,
             known,
+            stored: None,
+            marked: 0,
             page: 1,
             page_hash: 0,
             flushed: (0, 0),
+            sink,
         }
     }
 
@@ -132,14 +141,37 @@ impl<'a> Collector<'a> {
         later(self.highest, self.piece.highest)
     }
 
-    /// Begins with a value that an earlier run has seen.
-    pub fn set_highest(&mut self, highest: Option<Mark>) {
+    /// Goes on behind an interrupted run, which began at that time and has seen values up to that one.
+    pub fn go_on(&mut self, began: Micros, highest: Option<Mark>) {
+        self.latest = self.latest.min(began);
         self.highest = highest;
     }
 
     /// What the poll remembers.
     pub fn known(&mut self) -> &mut PollCursor {
         &mut self.known
+    }
+
+    /// What the log holds of it, if this run has stored any.
+    pub fn stored(&self) -> Option<&PollCursor> {
+        self.stored.as_ref()
+    }
+
+    /// A watermark that no record has is a slip: nothing would ever be known to be new.
+    pub fn check_marks(&self) -> Result<(), RunError> {
+        let has_rows = self.counts.stored + self.counts.duplicates + self.piece_rows() > 0;
+        if self.plan.watermark.is_some() && has_rows && self.marked == 0 {
+            return Err(RunError::Failed(format!(
+                "page {}: no record has a value at poll.{}.watermark.field that is a time (RFC 3339, with \
+                 an offset) or a whole number; expected one in each",
+                self.page, self.plan.name
+            )));
+        }
+        Ok(())
+    }
+
+    fn piece_rows(&self) -> u64 {
+        self.piece.rows.rows.len() as u64 - self.piece.invalid.len() as u64
     }
 
     /// Stands for the records of the page that was just read.
@@ -168,12 +200,13 @@ impl<'a> Collector<'a> {
     /// Brings what is collected into the log, and what the poll remembers with it if `with_cursor`.
     pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
         let piece = std::mem::take(&mut self.piece);
-        self.known.add_invalid(&piece.invalid);
+        let mut next = self.known.clone();
+        next.add_invalid(&piece.invalid);
         let quarantined = piece.invalid.len() as u64;
         let stored = piece.rows.rows.len() as u64 - quarantined;
         let appended = match self.sink.log {
             Some(log) if with_cursor || !piece.rows.rows.is_empty() => {
-                let cursor = with_cursor.then(|| self.cursor());
+                let cursor = with_cursor.then(|| self.cursor(&next));
                 self.append(log, piece.rows, cursor.as_ref())?
             }
             // Without a log all are taken for new.
@@ -182,6 +215,11 @@ impl<'a> Collector<'a> {
                 ..Appended::default()
             },
         };
+        // Only what is durable is known.
+        self.known = next;
+        if with_cursor {
+            self.stored = Some(self.known.clone());
+        }
         let counts = &mut self.counts;
         counts.records += piece.records;
         counts.quarantined += quarantined;
@@ -196,10 +234,10 @@ impl<'a> Collector<'a> {
     }
 
     /// What the poll remembers, as it is stored; without the resume position if that is too long.
-    fn cursor(&self) -> Cursor {
-        let mut bytes = self.known.write();
+    fn cursor(&self, known: &PollCursor) -> Cursor {
+        let mut bytes = known.write();
         if bytes.len() > MAX_CURSOR {
-            let mut shorter = self.known.clone();
+            let mut shorter = known.clone();
             shorter.resume = None;
             bytes = shorter.write();
         }
@@ -230,9 +268,8 @@ impl<'a> Collector<'a> {
             };
             match self.waiter.wait(Duration::MAX, log.append(append)) {
                 Ok(Ok(appended)) => return Ok(appended),
-                // Stamped again, it is not late.
-                Ok(Err(AppendError::Late)) => {}
-                Ok(Err(AppendError::Full)) => {
+                // Stamped again, once the clock is where it was, it is not late.
+                Ok(Err(AppendError::Late | AppendError::Full)) => {
                     let paused = self.waiter.pause(FULL_PAUSE);
                     paused.map_err(|why| self.full(why))?;
                 }
@@ -315,7 +352,8 @@ impl TakeRecords for Collector<'_> {
             Taken::Row { id, content, mark } => {
                 piece.content = piece.content.wrapping_add(content);
                 let mark = mark.and_then(Mark::parse_json);
-                let mark = mark.map(|mark| mark.not_after(self.sink.started));
+                let mark = mark.map(|mark| mark.not_after(self.latest));
+                self.marked += u64::from(mark.is_some());
                 piece.highest = later(piece.highest, mark);
                 self.note_id(index, id)?;
             }

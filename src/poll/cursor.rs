@@ -16,6 +16,10 @@ const MAX_INVALID: usize = 128;
 pub struct PollCursor {
     /// Stands for the plan that it was written by.
     pub plan: u64,
+    /// Stands for the watermark's field and parameter.
+    pub marks: u64,
+    /// The lake that the snapshot is in.
+    pub lake: String,
     /// When the last complete run started, in microseconds.
     pub started: Option<i64>,
     /// The last snapshot that was written.
@@ -54,19 +58,30 @@ pub struct Resume {
     pub read: u64,
     /// The highest value seen.
     pub highest: Option<String>,
+    /// When the run began that was interrupted, in microseconds; the first of them, if several were.
+    pub began: i64,
 }
 
 impl PollCursor {
     /// Reads what was written. What cannot be read is forgotten: the next run then reads everything,
     /// and duplicates are recognised. What was written by another plan says nothing about what the API
-    /// holds now; the watermark and the times stay.
-    pub fn read(bytes: Option<&[u8]>, plan: u64) -> Self {
+    /// holds now, and a watermark of another field says nothing either; the times stay.
+    pub fn read(bytes: Option<&[u8]>, plan: u64, marks: u64, lake: &str) -> Self {
         let read = bytes.and_then(|bytes| serde_json::from_slice(bytes).ok());
         let mut cursor: Self = read.unwrap_or_default();
         if cursor.plan != plan {
             cursor.snapshot = None;
             cursor.resume = None;
             cursor.plan = plan;
+        }
+        if cursor.marks != marks {
+            cursor.watermark = None;
+            cursor.marks = marks;
+        }
+        if cursor.lake != lake {
+            // What another lake holds is not in this one.
+            cursor.snapshot = None;
+            lake.clone_into(&mut cursor.lake);
         }
         cursor
     }
@@ -108,6 +123,8 @@ mod tests {
     fn what_is_written_is_read_by_the_same_plan_and_fits() {
         let mut cursor = PollCursor {
             plan: 7,
+            marks: 1,
+            lake: "lake".to_owned(),
             started: Some(5),
             watermark: Some("2026-11-25T00:00:00.000000Z".to_owned()),
             resume: Some(Resume {
@@ -116,6 +133,7 @@ mod tests {
                 page_hash: Some(u64::MAX),
                 read: 3,
                 highest: None,
+                began: 1,
             }),
             ..PollCursor::default()
         };
@@ -128,11 +146,14 @@ mod tests {
             "{}",
             bytes.len()
         );
-        assert_eq!(PollCursor::read(Some(&bytes), 7), cursor);
-        let other = PollCursor::read(Some(&bytes), 8);
+        let read = |bytes, plan, marks, lake| PollCursor::read(bytes, plan, marks, lake);
+        assert_eq!(read(Some(&bytes), 7, 1, "lake"), cursor);
+        let other = read(Some(&bytes), 8, 1, "lake");
         assert_eq!((other.resume, other.started), (None, Some(5)));
         assert_eq!(other.watermark, cursor.watermark);
-        assert_eq!(PollCursor::read(Some(b"?"), 7).plan, 7);
-        assert_eq!(PollCursor::read(None, 7).started, None);
+        assert_eq!(read(Some(&bytes), 7, 2, "lake").watermark, None);
+        assert_eq!(read(Some(&bytes), 7, 1, "other").snapshot, None);
+        assert_eq!(read(Some(b"?"), 7, 1, "lake").plan, 7);
+        assert_eq!(read(None, 7, 1, "lake").started, None);
     }
 }

@@ -23,6 +23,9 @@ pub enum RunError {
     /// The set changed while it was read; read again, it may hold still.
     #[error("{0}")]
     Drift(String),
+    /// The API is away, or does not let us in: not a matter of what was asked for.
+    #[error("{0}")]
+    Unreachable(String),
     /// The budget is used up.
     #[error("{0}")]
     OutOfTime(String),
@@ -94,16 +97,14 @@ impl<'a> Fetcher<'a> {
             let (what, after) = match self.attempt(number, url, etag, taker)? {
                 Ok(fetched) => return Ok(fetched),
                 Err(Trouble::Again { what, after }) => (what, after),
+                Err(Trouble::Locked(what)) => {
+                    return Err(RunError::Unreachable(format!("page {number}: {what}")));
+                }
                 Err(Trouble::Final(what)) => {
                     return Err(RunError::Failed(format!("page {number}: {what}")));
                 }
                 Err(Trouble::Stopped(why)) => return Err(self.stopped(number, why, None)),
             };
-            if retry == retry::MAX_RETRIES {
-                let tries = retry + 1;
-                let what = format!("page {number}: given up after {tries} tries: {what}");
-                return Err(RunError::Failed(what));
-            }
             retry += 1;
             let dice = self.ids.next().unwrap_or(0);
             let pause = after.unwrap_or_default().max(retry::pause(retry, dice));

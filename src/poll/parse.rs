@@ -22,6 +22,8 @@ const MAX_AROUND_BYTES: u64 = 16 << 20;
 const SLACK_BYTES: u64 = 4 << 10;
 /// A cursor or a URL that names the next page.
 const MAX_NEXT_BYTES: usize = 4 << 10;
+/// A total, a flag or a link, with the quotes, escapes and spaces around it.
+const MAX_SCALAR_BYTES: u64 = 32 << 10;
 const BUFFER_BYTES: usize = 64 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -93,9 +95,11 @@ pub fn read_page<E>(
     }
 }
 
+/// Where the mark comes in pieces, its first byte shows it: no JSON begins with that.
 fn skip_mark(reader: &mut BufReader<impl Read>) -> io::Result<()> {
-    if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) {
-        reader.consume(BYTE_ORDER_MARK.len());
+    if reader.fill_buf()?.first() == BYTE_ORDER_MARK.first() {
+        let mut mark = [0; BYTE_ORDER_MARK.len()];
+        reader.read_exact(&mut mark)?;
     }
     Ok(())
 }
@@ -183,7 +187,7 @@ impl<E> Reading<'_, E> {
                 self.facts.records, self.max_record
             )
         } else {
-            format!("what is not a record is longer than {MAX_AROUND_BYTES} bytes; expected less")
+            "what is not a record is longer than it may be; expected less".to_owned()
         })
     }
 
@@ -295,7 +299,9 @@ impl<'de, E> DeserializeSeed<'de> for Walk<'_, '_, E> {
             let reading = self.reading;
             return deserializer.deserialize_any(Records(reading));
         }
+        let around = self.reading.left.replace(MAX_SCALAR_BYTES);
         let value = <Value as serde::Deserialize>::deserialize(deserializer)?;
+        self.reading.left.set(around);
         self.reading.note(index, &value).map_err(D::Error::custom)
     }
 }

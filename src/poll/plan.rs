@@ -1,5 +1,6 @@
 //! From the configuration of a poll to everything that its runs need.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -12,7 +13,7 @@ use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::watermark::Mark;
-use crate::config::{AuthKind, Mode, Pagination, PaginationKind, Poll};
+use crate::config::{AuthKind, Mode, Pagination, PaginationKind, Poll, Secret};
 use crate::contract::SchemaError;
 use crate::contract::entity::{Entities, FieldPath};
 use crate::record::Fingerprint;
@@ -38,9 +39,12 @@ pub struct Plan {
     pub client: Client,
     /// Bounds.
     pub limits: Limits,
+    /// Stands for the watermark's field and parameter.
+    pub marks: u64,
     /// Stands for all of the plan that what is remembered of earlier runs depends on.
     pub hash: u64,
     url: Url,
+    query: BTreeMap<String, Secret>,
     pagination: Pagination,
 }
 
@@ -102,11 +106,8 @@ impl Plan {
         };
         let (entities, schema_hash) = entities(name, poll, fingerprint)?;
         let mut url = Url::parse(&poll.url).map_err(|_| bad("the url cannot be used"))?;
-        if !poll.query.is_empty() {
-            let pairs = poll.query.iter();
-            let pairs = pairs.map(|(name, value)| (name, value.expose()));
-            url.query_pairs_mut().extend_pairs(pairs);
-        }
+        let query = poll.query.clone();
+        add_missing(&mut url, &query);
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
         let client = Client::new(settings).map_err(|what| bad(&what))?;
@@ -121,19 +122,23 @@ impl Plan {
             url.as_str(),
             (&places, poll.pagination.r#type, schema_hash),
             (&poll.watermark, &poll.id, poll.mode),
+            (&poll.auth.user, headers_hash(poll)),
         );
+        let marks = (&poll.watermark.field, &poll.watermark.param);
         Ok(Self {
             name: name.to_owned(),
             schedule,
             jitter: poll.jitter.duration(),
             mode: poll.mode,
             watermark: ask_from(poll),
+            marks: xxh3_64(format!("{marks:?}").as_bytes()),
             hash: xxh3_64(format!("{remembered:?}").as_bytes()),
             places,
             entities,
             client,
             limits: limits(poll),
             url,
+            query,
             pagination: poll.pagination.clone(),
         })
     }
@@ -166,10 +171,19 @@ impl Plan {
         )
     }
 
+    fn add_query(&self, url: &mut Url) {
+        add_missing(url, &self.query);
+    }
+
     /// The URL of a page. Those that pages name were resolved and found followable before.
     pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
-        if let Position::Url(url) = position {
-            return Url::parse(url).map_err(|_| "the next page's URL cannot be used".to_owned());
+        if let Position::Url(next) = position {
+            // It was resolved already, perhaps by a run of another configuration.
+            let mut next = self.client.follow(&self.url, next)?;
+            if self.client.is_home(&next) {
+                self.add_query(&mut next);
+            }
+            return Ok(next);
         }
         let mut url = self.url.clone();
         let paging = &self.pagination;
@@ -212,17 +226,7 @@ fn entities(
         poll: name.to_owned(),
         error,
     };
-    let schema = match &poll.schema {
-        None => None,
-        Some(path) => {
-            let file = path.display().to_string();
-            let text = read_text(path).map_err(|source| {
-                let name = file.clone();
-                wrong(SchemaError::Read { name, source })
-            })?;
-            Some((file, text))
-        }
-    };
+    let schema = schema_text(name, poll)?;
     let schema = schema
         .as_ref()
         .map(|(file, text)| (file.as_str(), text.as_str()));
@@ -239,6 +243,38 @@ fn entities(
 )]
 fn read_text(path: &std::path::Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
+}
+
+/// The schema of a poll's records, with the name of its file.
+pub fn schema_text(name: &str, poll: &Poll) -> Result<Option<(String, String)>, PlanError> {
+    let Some(path) = &poll.schema else {
+        return Ok(None);
+    };
+    let file = path.display().to_string();
+    match read_text(path) {
+        Ok(text) => Ok(Some((file, text))),
+        Err(source) => Err(PlanError::Schema {
+            poll: name.to_owned(),
+            error: SchemaError::Read { name: file, source },
+        }),
+    }
+}
+
+/// Adds the configured parameters that a URL does not have.
+fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
+    for (name, value) in query {
+        if !url.query_pairs().any(|(own, _)| own == *name) {
+            url.query_pairs_mut().append_pair(name, value.expose());
+        }
+    }
+}
+
+/// Another header may be another tenant.
+fn headers_hash(poll: &Poll) -> u64 {
+    let headers = poll.headers.iter();
+    let headers = headers.map(|(name, value)| (name, value.expose()));
+    let text = format!("{:?}", headers.collect::<Vec<_>>());
+    xxh3_64(text.as_bytes())
 }
 
 fn schedule(poll: &Poll) -> Option<Schedule> {

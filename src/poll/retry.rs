@@ -6,8 +6,6 @@ use chrono::DateTime;
 
 use crate::clock::Micros;
 
-/// A request is tried so often beyond the first time.
-pub const MAX_RETRIES: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 

@@ -22,9 +22,12 @@ pub enum Schedule {
 
 /// Reads a cron expression: five fields, or six with seconds first.
 pub fn parse_cron(text: &str) -> Result<Cron, String> {
-    CronParser::new()
-        .parse(text)
-        .map_err(|error| error.to_string())
+    let cron = CronParser::new().parse(text);
+    let cron = cron.map_err(|error| error.to_string())?;
+    match cron.find_next_occurrence(&DateTime::<Utc>::UNIX_EPOCH, false) {
+        Ok(_) => Ok(cron),
+        Err(_) => Err("there is no such time".to_owned()),
+    }
 }
 
 /// Reads the name of a time zone in the IANA database.
@@ -103,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_no_cron_expression_says_why() {
-        for bad in ["", "61 * * * *", "* * *", "every day"] {
+        for bad in ["", "61 * * * *", "* * *", "every day", "0 0 30 2 *"] {
             assert!(parse_cron(bad).is_err(), "{bad}");
         }
         assert!(parse_zone("Mars/Olympus").is_none());

@@ -8,12 +8,16 @@
 //! What has not changed is not written again: the rows are let go, and the marker of a run without
 //! rows names the earlier one.
 
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 
 use super::collect::{Collector, Counts};
 use super::cursor::{PollCursor, Snapshot};
 use super::fetch::RunError;
 use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
+use super::wait::Interrupted;
 use crate::clock::Micros;
 use crate::config::PaginationKind;
 use crate::lake::keys;
@@ -41,11 +45,45 @@ struct About<'a> {
     same_as: Option<&'a String>,
 }
 
+fn interrupted(why: Interrupted, what: &str) -> RunError {
+    match why {
+        Interrupted::Cancelled => RunError::Cancelled,
+        _ => RunError::OutOfTime(format!("{what}; there is no time left of the run's budget")),
+    }
+}
+
 /// A run that was begun.
-struct Begun {
+struct Begun<'a, 'j> {
+    job: &'a Job<'j>,
     lsn: Lsn,
     name: String,
     started: Micros,
+    /// Neither ended nor abandoned; whatever happens then, it is abandoned.
+    is_open: Cell<bool>,
+}
+
+impl Begun<'_, '_> {
+    /// Lets its rows go. A log that has ended does not take that; then the next start does it. A full disk
+    /// passes.
+    fn abandon(&self) {
+        let (job, run) = (self.job, self.lsn);
+        if let Some(log) = job.log.filter(|_| self.is_open.replace(false)) {
+            while let Err(error) = job.waiter.finish(log.abandon_run(run)) {
+                if error == AppendError::Closed || job.waiter.is_cancelled() {
+                    tracing::warn!(%error, %run, "the run is abandoned by the next start");
+                    return;
+                }
+                std::thread::sleep(FULL_PAUSE);
+            }
+        }
+    }
+}
+
+impl Drop for Begun<'_, '_> {
+    /// Also where a run breaks off by a panic.
+    fn drop(&mut self) {
+        self.abandon();
+    }
 }
 
 /// Runs a snapshot poll.
@@ -55,6 +93,9 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunE
         match attempt(job, cursor) {
             Err(RunError::Drift(what)) if rereads < MAX_REREADS => {
                 rereads += 1;
+                let pause = super::retry::pause(rereads + 1, job.ids.next().unwrap_or(0));
+                let paused = job.waiter.pause(pause);
+                paused.map_err(|why| interrupted(why, &what))?;
                 tracing::info!(
                     poll = job.plan.name,
                     what,
@@ -89,52 +130,59 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
         etag.as_deref(),
         &mut store,
     );
-    let concluded = read.and_then(|read| conclude(job, cursor, &begun, &collector, read));
-    if concluded.is_err()
-        && let Some(log) = job.log
-    {
-        abandon(job, log, begun.lsn);
-    }
-    concluded
+    conclude(job, cursor, &begun, &collector, read?)
 }
 
 /// The validator to ask with: only where one page is everything.
 fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
-    if job.force || job.log.is_none() || job.plan.paging() != PaginationKind::None {
+    if job.plan.paging() != PaginationKind::None {
         return None;
     }
-    cursor.snapshot.as_ref()?.etag.clone()
+    earlier(job, cursor)?.etag.clone()
 }
 
-fn begin(job: &Job<'_>, cursor: &PollCursor) -> Result<Begun, RunError> {
+/// The snapshot that may be named instead of being written again: one that is known to be visible.
+fn earlier<'c>(job: &Job<'_>, cursor: &'c PollCursor) -> Option<&'c Snapshot> {
+    let log = job.log.filter(|_| !job.force)?;
+    let unpublished = log.gauges().unpublished_runs.load(Ordering::Acquire);
+    cursor.snapshot.as_ref().filter(|_| unpublished == 0)
+}
+
+fn begin<'a, 'j>(job: &'a Job<'j>, cursor: &PollCursor) -> Result<Begun<'a, 'j>, RunError> {
     let started = start_time(job, cursor);
     let lsn = match job.log {
         None => NO_RUN,
         Some(log) => loop {
             match job.waiter.finish(log.begin_run(&job.plan.name)) {
                 Ok(lsn) => break lsn,
-                Err(AppendError::Full) => job
-                    .waiter
-                    .pause(FULL_PAUSE)
-                    .map_err(|_| RunError::OutOfTime("the log of polls stayed full".to_owned()))?,
+                Err(AppendError::Full) => {
+                    let paused = job.waiter.pause(FULL_PAUSE);
+                    paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
+                }
                 Err(error) => return Err(error.into()),
             }
         },
     };
     let name = keys::run_name(started, job.node, lsn);
-    Ok(Begun { lsn, name, started })
+    Ok(Begun {
+        job,
+        lsn,
+        name,
+        started,
+        is_open: Cell::new(true),
+    })
 }
 
 /// All pages were read: ends the run, with its rows or, if nothing has changed, without.
 fn conclude(
     job: &Job<'_>,
     cursor: &mut PollCursor,
-    begun: &Begun,
+    begun: &Begun<'_, '_>,
     collector: &Collector<'_>,
     read: Read,
 ) -> Result<Report, RunError> {
     let counts = collector.counts();
-    let report = |begun: &Begun, outcome: Outcome| Report {
+    let report = |begun: &Begun<'_, '_>, outcome: Outcome| Report {
         run: begun.name.clone(),
         outcome,
         counts: counts.clone(),
@@ -144,7 +192,7 @@ fn conclude(
         return Ok(report(begun, Outcome::Checked));
     };
     let content = format!("{:032x}", collector.content());
-    match (read, cursor.snapshot.clone()) {
+    match (read, earlier(job, cursor).cloned()) {
         (Read::NotModified, Some(before)) => {
             end(job, log, cursor, begun, &before, None)?;
             Ok(report(begun, Outcome::Unchanged(before.run)))
@@ -154,16 +202,12 @@ fn conclude(
                 .to_owned(),
         )),
         (Read::All(etag), Some(before))
-            if !job.force && before.records == counts.records && before.content == content =>
+            if before.records == counts.records && before.content == content =>
         {
-            abandon(job, log, begun.lsn);
+            begun.abandon();
             let again = begin(job, cursor)?;
             let before = Snapshot { etag, ..before };
-            let ended = end(job, log, cursor, &again, &before, None);
-            if ended.is_err() {
-                abandon(job, log, again.lsn);
-            }
-            ended?;
+            end(job, log, cursor, &again, &before, None)?;
             Ok(report(&again, Outcome::Unchanged(before.run)))
         }
         (Read::All(etag), _) => {
@@ -185,7 +229,7 @@ fn end(
     job: &Job<'_>,
     log: &Log,
     cursor: &mut PollCursor,
-    begun: &Begun,
+    begun: &Begun<'_, '_>,
     snapshot: &Snapshot,
     own: Option<&Counts>,
 ) -> Result<(), RunError> {
@@ -222,17 +266,7 @@ fn end(
             Err(error) => return Err(error.into()),
         }
     }
+    begun.is_open.set(false);
     *cursor = next;
     Ok(())
-}
-
-/// Lets the rows of a run go. Only a log that has ended does not take it; then the next start does it.
-fn abandon(job: &Job<'_>, log: &Log, run: Lsn) {
-    while let Err(error) = job.waiter.finish(log.abandon_run(run)) {
-        if error != AppendError::Full {
-            tracing::debug!(%error, %run, "the run is not abandoned now");
-            return;
-        }
-        std::thread::sleep(FULL_PAUSE);
-    }
 }

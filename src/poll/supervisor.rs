@@ -29,6 +29,8 @@ const MAX_ASKING: usize = 8;
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 /// Whoever asks for a run waits so long for what it wrote to be in the lake.
 const SHIP_LIMIT: Duration = Duration::from_secs(30);
+/// While nothing can be stored, a run that is due waits so long.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 const SHIP_STEP: Duration = Duration::from_millis(50);
 
 /// What polls work with.
@@ -125,6 +127,7 @@ impl Supervisor {
                 plan: Arc::new(plan),
                 cursor,
                 last_started: None,
+                refused_until: None,
             };
             shared.tasks.spawn(keeper.keep(asked));
         }
@@ -175,16 +178,16 @@ impl Shared {
     /// Sees to it that what was stored is in the lake, as far as there is time.
     async fn is_shipped(&self, mode: Mode) -> bool {
         let log = self.workshop.log.clone();
-        if mode == Mode::Append {
-            let flushing = log.clone();
-            let _closed = tokio::task::spawn_blocking(move || flushing.flush()).await;
-        }
         let is_done = async {
+            if mode == Mode::Append {
+                let flushing = log.clone();
+                let _closed = tokio::task::spawn_blocking(move || flushing.flush()).await;
+            }
             loop {
                 let gauges = log.gauges();
-                let rows = gauges.uncommitted_rows.load(Ordering::Acquire);
+                let seals = gauges.waiting_seals.load(Ordering::Acquire);
                 let runs = gauges.unpublished_runs.load(Ordering::Acquire);
-                if rows == 0 && runs == 0 {
+                if seals == 0 && runs == 0 {
                     return;
                 }
                 tokio::time::sleep(SHIP_STEP).await;
@@ -205,19 +208,19 @@ struct Keeper {
     cursor: PollCursor,
     /// When the last run started, whatever came of it.
     last_started: Option<Micros>,
+    /// Nothing can be stored now, and may be then.
+    refused_until: Option<Micros>,
 }
 
 impl Keeper {
     async fn keep(mut self, mut asked: mpsc::Receiver<Asked>) {
         self.last_started = self.cursor.last_started();
         loop {
-            let due = self.due();
-            self.shared
-                .note(&self.plan.name, |state| state.next_run = due);
+            let jitter = self.jitter();
             let cancel = self.shared.cancel.clone();
             let asked = tokio::select! {
                 () = cancel.cancelled() => return,
-                () = self.wait_until(due) => None,
+                () = self.wait_until_due(jitter) => None,
                 asked = asked.recv() => match asked {
                     None => return,
                     asked => asked,
@@ -233,24 +236,41 @@ impl Keeper {
         }
     }
 
-    /// When the next run is due; later by chance within the jitter.
-    fn due(&self) -> Option<Micros> {
-        let workshop = &self.shared.workshop;
-        if !workshop.by_schedule {
-            return None;
-        }
-        let now = workshop.clock.now().wall;
-        let due = self.plan.schedule.next(self.last_started, now)?;
-        let share = u32::try_from(workshop.ids.next().unwrap_or(0) % 1000).unwrap_or(0);
-        Some(due.plus(self.plan.jitter * share / 1000))
+    /// How much later than on schedule the next run begins, by chance.
+    fn jitter(&self) -> Duration {
+        let dice = self.shared.workshop.ids.next().unwrap_or(0);
+        self.plan.jitter * u32::try_from(dice % 1000).unwrap_or(0) / 1000
     }
 
-    async fn wait_until(&self, due: Option<Micros>) {
-        let Some(due) = due else {
-            return std::future::pending().await;
-        };
+    /// When the next run is due.
+    fn due(&self, now: Micros, jitter: Duration) -> Option<Micros> {
+        if !self.shared.workshop.by_schedule {
+            return None;
+        }
+        if let Some(at) = self.refused_until {
+            return Some(at);
+        }
+        let due = self.plan.schedule.next(self.last_started, now)?;
+        // What was missed begins at once.
+        Some(if due > now { due.plus(jitter) } else { due })
+    }
+
+    async fn wait_until_due(&self, jitter: Duration) {
+        let mut shown = None;
+        let mut since = self.shared.workshop.clock.now().wall;
         loop {
             let now = self.shared.workshop.clock.now().wall;
+            // A clock that was set back must not make it wait for the time that it showed before.
+            since = since.min(now);
+            let due = self.due(since, jitter);
+            if shown != Some(due) {
+                self.shared
+                    .note(&self.plan.name, |state| state.next_run = due);
+                shown = Some(due);
+            }
+            let Some(due) = due else {
+                return std::future::pending().await;
+            };
             let left = due.0.saturating_sub(now.0);
             if left <= 0 {
                 return;
@@ -262,14 +282,21 @@ impl Keeper {
 
     async fn run(&mut self, asked: Option<Asked>) {
         let name = self.plan.name.clone();
-        let workshop = &self.shared.workshop;
-        self.last_started = Some(workshop.clock.now().wall);
+        let now = self.shared.workshop.clock.now();
+        self.refused_until = None;
         self.shared.note(&name, |state| {
             state.running = Some(Progress::default());
         });
-        let result = match workshop.status.refusal(workshop.clock.now()) {
-            Some(refusal) => Err(RunError::Failed(refusal.to_string())),
-            None => self.run_blocking(asked.as_ref()).await,
+        let result = match self.shared.workshop.status.refusal(now) {
+            Some(refusal) => {
+                // That is no run: it is tried again soon, whatever the schedule.
+                self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
+                Err(RunError::Failed(refusal.to_string()))
+            }
+            None => {
+                self.last_started = Some(now.wall);
+                self.run_blocking(asked.as_ref()).await
+            }
         };
         self.conclude(&result);
         if let Some(asked) = asked {
@@ -316,7 +343,11 @@ impl Keeper {
                 self.cursor = cursor;
                 result
             }
-            Err(error) => Err(RunError::Failed(format!("the run ended early: {error}"))),
+            Err(error) => {
+                // Its run is open in the log, and its rows are held there until the next start.
+                tracing::error!(poll = self.plan.name, %error, "a run broke off");
+                Err(RunError::Failed(format!("the run broke off: {error}")))
+            }
         }
     }
 

@@ -45,6 +45,11 @@ impl Waiter {
         &self.clock
     }
 
+    /// Whether the run is to stop.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancel.is_cancelled()
+    }
+
     /// What is left of the budget.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.clock.now().mono)

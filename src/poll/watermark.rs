@@ -35,13 +35,13 @@ impl Mark {
         raw.parse().ok().map(Self::Number)
     }
 
-    /// The later of two; of two kinds, the one that came with a record.
+    /// The later of two; of two kinds, the one that was there before.
     #[must_use]
     pub fn later(self, seen: Self) -> Self {
         match (self, seen) {
             (Self::Time(a), Self::Time(b)) => Self::Time(a.max(b)),
             (Self::Number(a), Self::Number(b)) => Self::Number(a.max(b)),
-            (_, seen) => seen,
+            (known, _) => known,
         }
     }
 
@@ -50,7 +50,7 @@ impl Mark {
     pub fn not_after(self, now: Micros) -> Self {
         match self {
             Self::Time(time) => Self::Time(time.min(now)),
-            Self::Number(_) => self,
+            Self::Number(number) => Self::Number(number.min(same_unit(now, number))),
         }
     }
 
@@ -65,6 +65,19 @@ impl Mark {
             }
         }
     }
+}
+
+/// A time in the unit of a number that may be one: seconds, milliseconds or microseconds since 1970, by
+/// its size. Any other number is a serial number, which no time bounds.
+fn same_unit(now: Micros, number: i64) -> i64 {
+    let seconds = now.0 / 1_000_000;
+    // Within a factor of ten of now.
+    let is_near =
+        |unit: i64| number > seconds / 10 * unit && number / 10 < seconds.saturating_mul(unit);
+    let unit = [1, 1_000, 1_000_000]
+        .into_iter()
+        .find(|&unit| is_near(unit));
+    unit.map_or(i64::MAX, |unit| seconds.saturating_mul(unit))
 }
 
 impl fmt::Display for Mark {
@@ -100,7 +113,18 @@ mod tests {
         assert_eq!((a.later(b), b.later(a)), (b, b));
         let late = Mark::Time(Micros(900));
         assert_eq!(late.not_after(Micros(500)), Mark::Time(Micros(500)));
-        assert_eq!(a.later(late), late);
+        assert_eq!(a.later(late), a);
+        let now = Micros(1_795_000_000_000_000);
+        for (number, capped) in [
+            (7, 7),
+            (1_795_000_009, 1_795_000_000),
+            (1_700_000_000, 1_700_000_000),
+            (1_795_000_000_001, 1_795_000_000_000),
+            (1_795_000_000_000_001, 1_795_000_000_000_000),
+            (i64::MAX, i64::MAX),
+        ] {
+            assert_eq!(Mark::Number(number).not_after(now), Mark::Number(capped));
+        }
         assert_eq!(b.minus(Duration::from_secs(2)), a);
         let lag = Duration::from_micros(400);
         assert_eq!(late.minus(lag), Mark::Time(Micros(500)));

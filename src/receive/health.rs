@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::replies::{self, Problem};
 use super::router::{App, PollsView};
+use crate::clock::Now;
 use crate::poll::supervisor::PollState;
 
 /// `GET /health`: alive, with figures.
@@ -36,13 +37,13 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
         body["node"] = core.node.to_string().into();
     }
     if let Some(polls) = app.polls.get() {
-        body["polls"] = polls_detail(polls);
+        body["polls"] = polls_detail(polls, now);
     }
     replies::json(StatusCode::OK, "application/json", &body)
 }
 
 /// What is known of each poll.
-fn polls_detail(polls: &PollsView) -> Value {
+fn polls_detail(polls: &PollsView, now: Now) -> Value {
     let states = polls.supervisor.states().into_iter().map(|(name, state)| {
         let PollState {
             running,
@@ -68,6 +69,8 @@ fn polls_detail(polls: &PollsView) -> Value {
     json!({
         "buffer_size": gauges.uncommitted_rows.load(Ordering::Relaxed),
         "wal_bytes": gauges.used_bytes.load(Ordering::Relaxed),
+        "refusal": polls.status.refusal(now).map(|refusal| refusal.to_string()),
+        "held": polls.status.held(),
         "runs_to_publish": gauges.unpublished_runs.load(Ordering::Relaxed),
         "streams": states.collect::<serde_json::Map<_, _>>(),
     })
@@ -105,7 +108,9 @@ pub async fn metrics(State(app): State<Arc<App>>) -> Response {
 )]
 pub fn refresh(app: &App) {
     let metrics = &app.metrics;
-    metrics.batches_held.set(app.status.held().len() as f64);
+    let of_polls = app.polls.get().map_or(0, |polls| polls.status.held().len());
+    let held = app.status.held().len() + of_polls;
+    metrics.batches_held.set(held as f64);
     if let Some(polls) = app.polls.get() {
         let bytes = polls.log.gauges().used_bytes.load(Ordering::Relaxed);
         metrics.polls_wal_bytes.set(bytes as f64);

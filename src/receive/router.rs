@@ -67,6 +67,8 @@ pub struct PollsView {
     pub supervisor: Supervisor,
     /// Their log.
     pub log: Log,
+    /// What keeps them from storing.
+    pub status: Arc<Status>,
 }
 
 /// What handlers share.

@@ -8,6 +8,7 @@ mod pipeline;
 pub mod polls;
 mod settings;
 mod stopping;
+pub mod tables;
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
+use crate::columns::Tables;
 use crate::config::{Config, Destination, LakeUrl};
 use crate::contract::{Contract, PartitionError, SchemaError};
 use crate::files::{Disk, Files as _, create_dir_durably};
@@ -40,8 +42,9 @@ use crate::wal::rows::RowsError;
 
 use pipeline::{Parts, Pipeline};
 use polls::{OpenPolls, Polls, Surroundings};
-use settings::{receive_settings, wal_settings};
+use settings::{EVENTS, receive_settings, wal_settings};
 pub use stopping::Patience;
+use tables::Changed;
 
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +55,9 @@ pub enum ServeError {
     /// Polls that cannot be planned.
     #[error("the polls cannot be used:{}", list(.0))]
     Polls(Vec<PlanError>),
+    /// Columns that would change.
+    #[error("the columns cannot be kept:{}", list(.0))]
+    Columns(Vec<Changed>),
     /// The partition pattern cannot be used.
     #[error("`events.partition` cannot be used: {0}")]
     Partition(#[from] PartitionError),
@@ -148,6 +154,8 @@ impl Service {
     /// Starts everything; returns when requests are accepted.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
         let schemas = config.events.read_schemas().map_err(ServeError::Schemas)?;
+        let events = tables::events(config, &schemas).map_err(|error| vec![error]);
+        let events = events.map_err(ServeError::Schemas)?;
         let rules = config.rules()?;
         let metrics = Metrics::with_polls(&config.events.types, config.poll.keys())?;
         let status = Arc::new(Status::default());
@@ -175,6 +183,8 @@ impl Service {
         let parts = Parts {
             lock,
             settings: wal_settings(config, lake.identity()),
+            tables: Tables::new([(EVENTS.to_owned(), events)].into_iter()),
+            format: config.batch.format,
             lake,
             status,
             metrics,
@@ -206,6 +216,7 @@ impl Service {
             let _set_before = app.polls.set(PollsView {
                 supervisor: polls.supervisor().clone(),
                 log: polls.pipeline().log.clone(),
+                status: Arc::clone(polls.status()),
             });
         }
         app.status.set_recovered(pipeline.newest_received);
@@ -336,6 +347,8 @@ impl Ticking {
         self.app.status.set_low_space(low);
         if let Some(polls) = &self.polls {
             polls.set_low_space(is_low_on_space(&settings::polls_config(&self.config)));
+            // It follows the clock, which must not depend on when polls run.
+            let _followed = polls.refusal(self.app.clock.now());
         }
     }
 }

@@ -11,9 +11,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::stopping::Patience;
+use super::tables::remember;
 use super::{ServeError, Stopped};
 use crate::clock::{Clock, Micros};
+use crate::columns::Tables;
 use crate::commit::Shipper;
+use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
 use crate::ids::Ids;
 use crate::lake::{Lake, LakeError};
@@ -39,6 +42,10 @@ pub(crate) struct Parts {
     pub(crate) lock: Lock,
     /// The log's settings.
     pub(crate) settings: Settings,
+    /// What streams look like as tables.
+    pub(crate) tables: Tables,
+    /// The format of objects.
+    pub(crate) format: Format,
     /// Where objects go.
     pub(crate) lake: Arc<Lake<Disk>>,
     /// Who is told about trouble.
@@ -75,6 +82,8 @@ impl Pipeline {
         let Parts {
             lock,
             settings,
+            tables,
+            format,
             lake,
             status,
             metrics,
@@ -83,6 +92,7 @@ impl Pipeline {
             ids,
         } = parts;
         let node = read_or_create(&Disk, dir, &ids)?;
+        remember(dir, &tables, format)?;
         let (writer, recovered) = recover::open(
             Disk,
             dir,
@@ -112,7 +122,7 @@ impl Pipeline {
         let log = Log::start(writer, clock.clone(), listeners)?;
         let shipping = Shipping::start(Yard {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake),
+            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)),
             log: log.clone(),
             status,
             metrics,

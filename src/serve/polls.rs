@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use super::pipeline::{Parts, Pipeline};
 use super::settings::{polls_config, polls_wal_settings};
 use super::stopping::Patience;
-use super::{ServeError, Stopped, lake_of};
+use super::{ServeError, Stopped, lake_of, tables};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::{Disk, create_dir_durably};
@@ -81,10 +81,13 @@ impl OpenPolls {
         create_dir_durably(&Disk, &dir, true)?;
         let lock = Lock::take(&dir)?;
         let lake = Arc::new(lake_of(&config, Handle::current()).await);
+        let lake_identity = lake.identity().to_owned();
         let status = Arc::new(Status::default());
         let parts = Parts {
             lock,
             settings: polls_wal_settings(&config, lake.identity()),
+            tables: tables::polls(&config).map_err(ServeError::Polls)?,
+            format: config.batch.format,
             lake,
             status: Arc::clone(&status),
             metrics: Arc::clone(&around.metrics),
@@ -98,7 +101,7 @@ impl OpenPolls {
         let cursors: BTreeMap<_, _> = pipeline.cursors.iter().cloned().collect();
         let remembered = |plan: &Plan| {
             let bytes = cursors.get(&plan.name).map(Vec::as_slice);
-            PollCursor::read(bytes, plan.hash)
+            PollCursor::read(bytes, plan.hash, plan.marks, &lake_identity)
         };
         let polls = plans.into_iter().map(|plan| {
             let cursor = remembered(&plan);
@@ -175,7 +178,10 @@ impl Polls {
     /// Interrupts what runs; what is complete goes to the lake as far as there is time.
     pub async fn stop(self, patience: &Patience) -> Stopped {
         self.status.set_draining();
-        self.supervisor.stop().await;
+        // A log that stands still, on a full disk, must not hold up the end.
+        if patience.wait(self.supervisor.stop()).await.is_none() {
+            tracing::warn!("runs of polls did not end in time; the next start abandons them");
+        }
         if let Some(control) = self.control {
             control.stop().await;
         }

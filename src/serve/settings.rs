@@ -99,7 +99,7 @@ fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
 }
 
 /// The stream of events.
-const EVENTS: &str = "events";
+pub(super) const EVENTS: &str = "events";
 
 fn conflict_partition(origin: &Origin) -> String {
     quarantine::partition(EVENTS, origin.received_at)

@@ -101,6 +101,17 @@ fn a_record_from_the_future_hides_nothing() {
 }
 
 #[test]
+fn a_watermark_that_no_record_has_is_told() {
+    let rows = Arc::new(Mutex::new(vec![row(0, 0), row(1, 1)]));
+    let api = api(&rows);
+    let text = WATERMARK.replace("\"updated_at\"", "\"updated\"");
+    let setup = setup(&api.url(), &text);
+    let (said, code) = poll(&setup);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("poll.things.watermark.field"), "{said}");
+}
+
+#[test]
 fn an_invalid_record_is_quarantined_once_however_often_it_is_read() {
     let rows = Arc::new(Mutex::new(vec![
         row(0, 0),

@@ -193,6 +193,21 @@ fn bodies_that_are_not_what_they_say() {
 }
 
 #[test]
+fn a_link_that_cannot_be_read_is_not_the_end() {
+    let api = RawApi::start(|_, _, stream| {
+        let _gone = stream.write_all(
+            b"HTTP/1.1 200 OK\r\nlink: </\xff>; rel=\"next\"\r\ncontent-length: 13\r\n\r\n",
+        );
+        let _gone = stream.write_all(b"{\"things\":[]}");
+    });
+    let settings = "pagination = { type = \"link-header\" }";
+    poll_in_vain(
+        &setup(&api.url(), settings),
+        &["page 1: its Link header is not UTF-8"],
+    );
+}
+
+#[test]
 fn an_answer_that_drips_for_ever_ends_with_the_budget() {
     let api = RawApi::start(|_, _, stream| {
         write_head(stream, "connection: close");

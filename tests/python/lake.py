@@ -49,7 +49,7 @@ REFUSED = {
     "raw_bytes": "UBIGINT",
     "raw_xxh3": "VARCHAR",
 }
-OBJECT = re.compile(r"\.ndjson(\.gz|\.zst)?$")
+OBJECT = re.compile(r"\.(ndjson(\.gz|\.zst)?|parquet)$")
 
 
 def quoted(text):
@@ -88,7 +88,7 @@ def create_secret(db, endpoint):
 
 def objects(db, lake, stream):
     """The objects of a stream, sorted."""
-    pattern = f"{lake.rstrip('/')}/{stream}/**/*.ndjson*"
+    pattern = f"{lake.rstrip('/')}/{stream}/**/*.*"
     found = db.execute("SELECT file FROM glob(?) ORDER BY file", [pattern]).fetchall()
     return [file for (file,) in found if OBJECT.search(file)]
 
@@ -96,6 +96,9 @@ def objects(db, lake, stream):
 def source(files, columns, more=""):
     """The table function that reads these files: typed, or (no columns) as DuckDB detects it."""
     listed = "[" + ", ".join(quoted(file) for file in files) + "]"
+    if files[0].endswith(".parquet"):
+        # Columns of a later schema are not in earlier objects.
+        return f"read_parquet({listed}, hive_partitioning = true, union_by_name = true)"
     if columns is None:
         return f"read_json({listed}{more})"
     types = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in columns.items())

@@ -120,7 +120,10 @@ fn decode(key: &str, bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, Violation> {
         .and_then(|(_, suffix)| Format::parse(suffix));
     let format = format.ok_or_else(|| format!("{key} has an unknown format"))?;
     let mut text = Vec::new();
-    decoder(format, bytes)
+    let codec = format
+        .codec()
+        .ok_or_else(|| format!("{key} has no lines"))?;
+    decoder(codec, bytes)
         .and_then(|mut reader| reader.read_to_end(&mut text))
         .map_err(|error| format!("{key} cannot be decoded: {error}"))?;
     ensure!(text.last() == Some(&b'\n'), "{key} has no line end");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehook::clock::{Clock, Micros};
+use lakehook::columns::Tables;
 use lakehook::commit::{ShipError, Shipment, Shipper};
 use lakehook::ids::Ids;
 use lakehook::lake::conditional::StoreLake;
@@ -140,7 +141,14 @@ impl World {
             helper,
         )?;
         let lake = Arc::new(self.lake());
-        let shipper = Shipper::new(self.disk.clone(), Path::new(WAL), writer.node(), lake);
+        let tables = Arc::new(Tables::new(std::iter::empty()));
+        let shipper = Shipper::new(
+            self.disk.clone(),
+            Path::new(WAL),
+            writer.node(),
+            lake,
+            tables,
+        );
         // What has no end now never will.
         let open = writer.state().runs.open();
         let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));

@@ -63,7 +63,7 @@ fn all_errors_come_at_once() {
     ];
     assert_snapshot!(errors(text, &variables), @r#"
     there are 18 errors in the configuration:
-      lakehook.toml: batch.format (line 12): must be one of "ndjson.zst", "ndjson.gz", "ndjson"; did you mean "ndjson.zst"?
+      lakehook.toml: batch.format (line 12): must be one of "ndjson.zst", "ndjson.gz", "ndjson", "parquet"; did you mean "ndjson.zst"?
       lakehook.toml: batch.max_bits (line 14): unknown key `batch.max_bits`; did you mean `max_bytes`?
       lakehook.toml: events.types (line 16): entry 2 must be text in quotes
       lakehook.toml: events.types (line 16): entry 3 must not be empty

@@ -1,0 +1,193 @@
+//! Rows in the order of their time, in bounded memory: what does not fit is sorted in pieces, which
+//! are kept in files beside the object in the making and merged.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::clock::Micros;
+use crate::files::{Appender, Files, Reader, remove_if_there};
+use crate::record::Lsn;
+
+/// So much is sorted in memory.
+const PIECE_BYTES: usize = 24 << 20;
+/// Time, LSN and length of a row in a file.
+const HEAD_BYTES: usize = 20;
+
+/// Takes rows in any order.
+pub(super) struct Sorter<F: Files> {
+    files: F,
+    /// Files of pieces have this name and a number.
+    path: PathBuf,
+    piece_bytes: usize,
+    bytes: Vec<u8>,
+    rows: Vec<Place>,
+    pieces: Vec<PathBuf>,
+}
+
+/// A row in memory; ordered as rows are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    time: Micros,
+    lsn: Lsn,
+    start: usize,
+    end: usize,
+}
+
+impl<F: Files> Sorter<F> {
+    /// Keeps files, if it needs any, beside `path`.
+    pub(super) fn new(files: F, path: &Path) -> Self {
+        Self {
+            files,
+            path: path.to_owned(),
+            piece_bytes: PIECE_BYTES,
+            bytes: Vec::new(),
+            rows: Vec::new(),
+            pieces: Vec::new(),
+        }
+    }
+
+    /// Takes a row.
+    pub(super) fn push(&mut self, time: Micros, lsn: Lsn, row: &[u8]) -> io::Result<()> {
+        if !self.rows.is_empty() && self.bytes.len() + row.len() > self.piece_bytes {
+            self.spill()?;
+        }
+        let start = self.bytes.len();
+        self.bytes.extend_from_slice(row);
+        self.rows.push(Place {
+            time,
+            lsn,
+            start,
+            end: self.bytes.len(),
+        });
+        Ok(())
+    }
+
+    /// Gives all rows away, by time and then by LSN.
+    pub(super) fn finish(
+        mut self,
+        see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if self.pieces.is_empty() {
+            self.rows.sort_unstable();
+            for row in &self.rows {
+                see(row.lsn, &self.bytes[row.start..row.end])?;
+            }
+            return Ok(());
+        }
+        self.spill()?;
+        self.bytes = Vec::new();
+        let merged = self.merge(see);
+        self.remove_pieces()?;
+        merged
+    }
+
+    /// Writes what is in memory into a file, sorted. It need not be durable.
+    fn spill(&mut self) -> io::Result<()> {
+        self.rows.sort_unstable();
+        let name = format!("sort-{}", self.pieces.len());
+        let path = self.path.with_extension(name);
+        remove_if_there(&self.files, &path)?;
+        let file = Arc::new(self.files.create_new(&path)?);
+        self.pieces.push(path);
+        let mut out = BufWriter::with_capacity(256 << 10, Appender::new(file));
+        for row in &self.rows {
+            let bytes = &self.bytes[row.start..row.end];
+            out.write_all(&row.time.0.to_le_bytes())?;
+            out.write_all(&row.lsn.0.to_le_bytes())?;
+            out.write_all(&(bytes.len() as u32).to_le_bytes())?;
+            out.write_all(bytes)?;
+        }
+        out.flush()?;
+        self.rows.clear();
+        self.bytes.clear();
+        Ok(())
+    }
+
+    fn merge(&self, see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>) -> io::Result<()> {
+        let mut readers = Vec::new();
+        let mut next = BinaryHeap::new();
+        for (index, path) in self.pieces.iter().enumerate() {
+            let file = Reader::new(self.files.open(path)?)?;
+            let mut piece = PieceReader {
+                input: BufReader::with_capacity(64 << 10, file),
+                row: Vec::new(),
+            };
+            if let Some((time, lsn)) = piece.advance()? {
+                next.push(Reverse((time, lsn, index)));
+            }
+            readers.push(piece);
+        }
+        while let Some(Reverse((_, lsn, index))) = next.pop() {
+            let piece = &mut readers[index];
+            see(lsn, &piece.row)?;
+            if let Some((time, lsn)) = piece.advance()? {
+                next.push(Reverse((time, lsn, index)));
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_pieces(&self) -> io::Result<()> {
+        let mut pieces = self.pieces.iter();
+        pieces.try_for_each(|path| remove_if_there(&self.files, path))
+    }
+}
+
+/// Reads a piece row by row.
+struct PieceReader<R: io::Read> {
+    input: BufReader<R>,
+    row: Vec<u8>,
+}
+
+impl<R: io::Read> PieceReader<R> {
+    /// Brings the next row into `row`; `None` at the end.
+    fn advance(&mut self) -> io::Result<Option<(Micros, Lsn)>> {
+        let mut head = [0; HEAD_BYTES];
+        match self.input.read_exact(&mut head) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+            read => read?,
+        }
+        let mut number = [0; 8];
+        number.copy_from_slice(&head[..8]);
+        let time = Micros(i64::from_le_bytes(number));
+        number.copy_from_slice(&head[8..16]);
+        let lsn = Lsn(u64::from_le_bytes(number));
+        let mut bytes = [0; 4];
+        bytes.copy_from_slice(&head[16..]);
+        self.row.resize(u32::from_le_bytes(bytes) as usize, 0);
+        self.input.read_exact(&mut self.row)?;
+        Ok(Some((time, lsn)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::files::Disk;
+
+    #[test]
+    fn rows_come_in_order_however_many_pieces_there_are() -> io::Result<()> {
+        for piece_bytes in [1 << 20, 500, 40] {
+            let dir = tempfile::tempdir()?;
+            let mut sorter = Sorter::new(Disk, &dir.path().join("object.part"));
+            sorter.piece_bytes = piece_bytes;
+            for n in 0..100_u64 {
+                let time = Micros(i64::try_from(n * 37 % 10).unwrap_or(0));
+                sorter.push(time, Lsn(n), format!("row {n}").as_bytes())?;
+            }
+            let mut seen = Vec::new();
+            sorter.finish(&mut |lsn, row| {
+                assert_eq!(row, format!("row {}", lsn.0).as_bytes());
+                seen.push((lsn.0 * 37 % 10, lsn.0));
+                Ok(())
+            })?;
+            assert_eq!(seen.len(), 100);
+            assert!(seen.is_sorted(), "{seen:?}");
+            assert_eq!(Disk.list(dir.path())?, [], "pieces are left");
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,176 @@
+//! The tables of the configured streams, and what columns have been so far.
+//!
+//! A column never changes its type once it is in an object. What the columns are is kept in files beside
+//! the log, `columns-<n>.json`, of which the last counts; a configuration that would change one is refused.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::ServeError;
+use crate::columns::{Kind, Table, Tables};
+use crate::config::Config;
+use crate::contract::{SchemaError, Schemas};
+use crate::encode::Format;
+use crate::files::{Disk, Entry, Files as _, read_whole, remove_if_there, write_durably};
+use crate::poll::plan::{PlanError, schema_text};
+
+const MAX_BYTES: u64 = 16 << 20;
+const PREFIX: &str = "columns-";
+const SUFFIX: &str = ".json";
+
+/// Kinds by stream and column.
+type Known = BTreeMap<String, BTreeMap<String, String>>;
+
+/// A column that would change.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{stream}.{column} is {before} in objects that are in the lake, and the schemas now make it {now}; a \
+     column never changes its type: give the property another name, or its type back"
+)]
+pub struct Changed {
+    stream: String,
+    column: String,
+    before: String,
+    now: Kind,
+}
+
+/// The table of events.
+pub fn events(config: &Config, schemas: &Schemas) -> Result<Table, SchemaError> {
+    let texts: Vec<String> = schemas.texts(&config.events.types).collect();
+    Table::events(texts.iter().map(String::as_str)).map_err(|source| SchemaError::Json {
+        name: "events".to_owned(),
+        source,
+    })
+}
+
+/// The tables of polls.
+pub fn polls(config: &Config) -> Result<Tables, Vec<PlanError>> {
+    let mut tables = Vec::new();
+    let mut errors = Vec::new();
+    for (name, poll) in &config.poll {
+        let table = schema_text(name, poll).and_then(|schema| {
+            let text = schema.as_ref().map(|(_, text)| text.as_str());
+            Table::entities(text, poll.id.as_deref()).map_err(|source| PlanError::Schema {
+                poll: name.clone(),
+                error: SchemaError::Json {
+                    name: name.clone(),
+                    source,
+                },
+            })
+        });
+        match table {
+            Ok(table) => tables.push((name.clone(), table)),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(Tables::new(tables.into_iter()))
+    } else {
+        Err(errors)
+    }
+}
+
+/// The columns that would change, of a log in `dir`.
+pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
+    let (known, _) = read(dir)?;
+    let mut changed = Vec::new();
+    for (stream, table) in tables.streams() {
+        for (column, now) in table.kinds() {
+            let before = known.get(stream).and_then(|columns| columns.get(&column));
+            if let Some(before) = before.filter(|before| *before != now.as_str()) {
+                changed.push(Changed {
+                    stream: stream.to_owned(),
+                    column,
+                    before: before.clone(),
+                    now,
+                });
+            }
+        }
+    }
+    Ok(changed)
+}
+
+/// Refuses columns that would change, and notes durably what they are. Only typed objects care.
+pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ServeError> {
+    if format.codec().is_some() {
+        return Ok(());
+    }
+    let changed = changed(dir, tables)?;
+    if !changed.is_empty() {
+        return Err(ServeError::Columns(changed));
+    }
+    let (mut known, last) = read(dir)?;
+    let before = known.clone();
+    for (stream, table) in tables.streams() {
+        let columns = known.entry(stream.to_owned()).or_default();
+        let kinds = table.kinds().into_iter();
+        columns.extend(kinds.map(|(name, kind)| (name, kind.as_str().to_owned())));
+    }
+    if known == before {
+        return Ok(());
+    }
+    let text = serde_json::to_vec_pretty(&known).map_err(io::Error::other)?;
+    write_durably(&Disk, &path_of(dir, last + 1), &text)?;
+    if last > 0 {
+        remove_if_there(&Disk, &path_of(dir, last))?;
+    }
+    Ok(())
+}
+
+/// What the last file says, and its number; 0 without one.
+fn read(dir: &Path) -> io::Result<(Known, u64)> {
+    if !Disk.exists(dir) {
+        return Ok((Known::new(), 0));
+    }
+    let entries = Disk.list(dir)?.into_iter();
+    let numbers = entries.filter_map(|Entry { name, .. }| {
+        let number = name.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
+        number.parse::<u64>().ok()
+    });
+    let Some(last) = numbers.max() else {
+        return Ok((Known::new(), 0));
+    };
+    let bytes = read_whole(&Disk, &path_of(dir, last), MAX_BYTES)?;
+    let known = serde_json::from_slice(&bytes).map_err(io::Error::other)?;
+    Ok((known, last))
+}
+
+fn path_of(dir: &Path, number: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{number}{SUFFIX}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    fn tables(schema: &str) -> Tables {
+        let table = Table::events([schema].into_iter()).unwrap();
+        Tables::new([("events".to_owned(), table)].into_iter())
+    }
+
+    #[test]
+    fn columns_grow_and_never_change() {
+        let dir = tempfile::tempdir().unwrap();
+        let format = Format::Parquet;
+        let first = tables(r#"{"properties":{"a":{"type":"integer"}}}"#);
+        remember(dir.path(), &first, format).unwrap();
+        let more = tables(r#"{"properties":{"a":{"type":"integer"},"b":{"type":"string"}}}"#);
+        remember(dir.path(), &more, format).unwrap();
+        let other = tables(r#"{"properties":{"a":{"type":"string"}}}"#);
+        let error = remember(dir.path(), &other, format)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("events.p_a is integer in objects"),
+            "{error}"
+        );
+        assert!(error.contains("now make it text"), "{error}");
+        // Lines have no types, and a column that was left out is not forgotten.
+        remember(dir.path(), &other, Format::Ndjson).unwrap();
+        remember(dir.path(), &first, format).unwrap();
+        let (known, last) = read(dir.path()).unwrap();
+        assert_eq!((known["events"]["p_b"].as_str(), last), ("text", 2));
+    }
+}
