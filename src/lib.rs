@@ -34,6 +34,7 @@ pub mod status;
 pub mod metrics;
 pub mod telemetry;
 pub mod out;
+pub mod sql;
 pub mod upstream;
 
 pub mod clock;

@@ -18,5 +18,6 @@ mod http;
 mod outages;
 mod polls;
 mod power_cuts;
+mod queries;
 mod readable;
 mod stopping;

@@ -8,12 +8,14 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
-use crate::config::Loaded;
+use crate::columns::Tables;
+use crate::config::{Config, Loaded};
 use crate::contract::event_schema;
 use crate::files::Disk;
 use crate::out;
 use crate::serve::lake_of;
 use crate::serve::polls::dry_plans;
+use crate::serve::tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
 
@@ -57,6 +59,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
         }
     }
     all_right &= check_polls(loaded);
+    all_right &= check_columns(config)?;
     all_right &= check_log("write-ahead log", &config.wal.dir);
     if !config.poll.is_empty() {
         all_right &= check_log("write-ahead log of polls", &config.polls.dir);
@@ -67,6 +70,26 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+/// Columns that are in objects must stay what they are.
+fn check_columns(config: &Config) -> Result<bool, Failure> {
+    if config.batch.format.codec().is_some() {
+        return Ok(true);
+    }
+    let mut changed = Vec::new();
+    if let Ok(schemas) = config.events.read_schemas() {
+        let events = tables::events(config, &schemas)?;
+        let events = Tables::new([("events".to_owned(), events)].into_iter());
+        changed.extend(tables::changed(&config.wal.dir, &events)?);
+    }
+    if let Ok(polls) = tables::polls(config) {
+        changed.extend(tables::changed(&config.polls.dir, &polls)?);
+    }
+    for changed in &changed {
+        out::line(format_args!("problem  {changed}"));
+    }
+    Ok(changed.is_empty())
 }
 
 fn check_polls(loaded: &Loaded) -> bool {

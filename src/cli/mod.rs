@@ -5,6 +5,7 @@ pub mod demo;
 pub mod health;
 pub mod poll;
 pub mod serve;
+pub mod sql;
 pub mod summary;
 pub mod upstream;
 pub mod wal;
@@ -51,6 +52,8 @@ enum Command {
     Upstream(upstream::UpstreamArgs),
     /// Validate configuration and schemas, reach the lake, and say what is wrong
     Check(check::CheckArgs),
+    /// Print the views and tables that make the lake queryable
+    Sql(sql::SqlArgs),
     /// Look into a write-ahead log; changes nothing
     #[command(subcommand)]
     Wal(WalCommand),
@@ -129,6 +132,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
+            Command::Sql(args) => sql::run(&load()?, &args),
             Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => wal::verify(&wal_dir(args, load)?),
             Command::Health(args) => health::run(args, || Ok(load()?.config)),

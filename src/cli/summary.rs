@@ -153,3 +153,29 @@ fn format_of(path: &Path) -> Option<Format> {
     let mut formats = Format::ALL.into_iter();
     formats.find(|format| name.ends_with(&format!(".{}", format.as_str())))
 }
+
+/// Keys of all files below a prefix of a directory lake, sorted.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+pub fn keys_below(lake: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    let mut left = vec![lake.join(prefix)];
+    while let Some(dir) = left.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                left.push(path);
+            } else if let Ok(key) = path.strip_prefix(lake) {
+                keys.push(key.to_string_lossy().into_owned());
+            }
+        }
+    }
+    keys.sort();
+    Ok(keys)
+}

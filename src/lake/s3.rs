@@ -151,6 +151,29 @@ impl S3 {
         }
     }
 
+    /// Keys below a prefix, relative to the lake, in order; at most about `max`.
+    pub async fn list(&self, prefix: &str, max: usize) -> Result<Vec<String>, StoreError> {
+        let own = self.full_key("");
+        let mut keys = Vec::new();
+        let mut token = None;
+        loop {
+            let request = self
+                .client
+                .list_objects_v2()
+                .bucket(&self.location.bucket)
+                .prefix(self.full_key(prefix))
+                .set_continuation_token(token.take());
+            let answer = within(ANSWER_LIMIT, request.send()).await?;
+            let answer = answer.map_err(|error| store_error(&error))?;
+            let listed = answer.contents().iter().filter_map(|object| object.key());
+            keys.extend(listed.filter_map(|key| Some(key.strip_prefix(&own)?.to_owned())));
+            token = answer.next_continuation_token().map(str::to_owned);
+            if token.is_none() || keys.len() >= max {
+                return Ok(keys);
+            }
+        }
+    }
+
     async fn get_async(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError> {
         let request = self
             .client

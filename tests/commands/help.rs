@@ -21,6 +21,7 @@ Commands:
             process
   upstream  Run only the sample system that the demo uses
   check     Validate configuration and schemas, reach the lake, and say what is wrong
+  sql       Print the views and tables that make the lake queryable
   wal       Look into a write-ahead log; changes nothing
   health    Ask a running service whether it is ready
   help      Print this message or the help of the given subcommand(s)
@@ -57,6 +58,31 @@ Options:
       --dry-run        Fetch and validate, and write nothing
       --force          Write a snapshot even if nothing has changed
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["sql"]), @r#"
+Print the views and tables that make the lake queryable
+
+Usage: lakehook sql [OPTIONS] <ENGINE>
+
+Arguments:
+  <ENGINE>
+          The engine
+
+          Possible values:
+          - duckdb: DuckDB 1.3 or later
+          - athena: Amazon Athena, engine version 3
+          - trino:  Trino with the Hive connector
+
+Options:
+  -c, --config <FILE>
+          The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is there]
+
+      --no-secret
+          Say nothing of credentials; for a session that has a secret already
+
+  -h, --help
+          Print help (see a summary with '-h')
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["demo"]), @r#"

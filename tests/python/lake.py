@@ -5,6 +5,7 @@
     lake.py rows  --lake …     all events in the order of their lsn, as NDJSON, with `object` and `dt`
     lake.py runs  --lake … --stream NAME --id KEY   the runs of a snapshot poll, by their markers
     lake.py stream --lake … --stream NAME --id KEY  totals over all objects of a stream
+    lake.py query --lake … --sql FILE --query SQL   runs statements, then prints the rows of a query
     lake.py parse FILE         reads one NDJSON file both ways; exit 1 if either fails
 
 `--typed` (the default) gives every column its type, `--auto` is the plain SELECT * of somebody who
@@ -208,7 +209,7 @@ def parse(file):
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, add_help=True)
     commands = parser.add_subparsers(dest="command", required=True)
-    for name in ["count", "ids", "rows", "runs", "stream"]:
+    for name in ["count", "ids", "rows", "runs", "stream", "query"]:
         command = commands.add_parser(name)
         command.add_argument("--lake", required=True)
         command.add_argument("--endpoint")
@@ -216,6 +217,8 @@ def arguments():
         command.add_argument("--auto", dest="typed", action="store_false")
         command.add_argument("--stream")
         command.add_argument("--id")
+        command.add_argument("--sql")
+        command.add_argument("--query")
     commands.add_parser("parse").add_argument("file")
     return parser.parse_args()
 
@@ -268,12 +271,20 @@ def stream(db, lake, asked):
     print(json.dumps(totals(db, objects(db, lake, asked.stream), asked.id)))
 
 
+def query(db, _lake, asked):
+    """Prints the rows of a query, once the statements of a file have been run."""
+    db.execute(pathlib.Path(asked.sql).read_text())
+    rows = db.execute(asked.query).fetchall()
+    print(json.dumps([[value if isinstance(value, (int, float, type(None))) else str(value) for value in row] for row in rows]))
+
+
 def main():
     asked = arguments()
     if asked.command == "parse":
         sys.exit(0 if parse(asked.file) else 1)
-    if asked.command in ("runs", "stream"):
-        {"runs": runs, "stream": stream}[asked.command](
+    more = {"runs": runs, "stream": stream, "query": query}
+    if asked.command in more:
+        more[asked.command](
             connect(asked.lake, asked.endpoint), asked.lake, asked
         )
         return

@@ -197,6 +197,14 @@ impl Lake {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// The rows of a query, once the statements of a file have been run.
+    pub(crate) fn query(&self, statements: &Path, query: &str) -> serde_json::Value {
+        let mut command = self.command("query");
+        command.arg("--sql").arg(statements);
+        let output = finish(command.args(["--query", query]));
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     fn command(&self, name: &str) -> Command {
         let mut command = python::script("lake.py");
         command.args([name, "--lake", &self.url]);

@@ -1,0 +1,132 @@
+//! `lakehook sql`: statements that make the lake queryable.
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use tracing::level_filters::LevelFilter;
+
+use super::Failure;
+use super::summary::keys_below;
+use crate::columns::Table;
+use crate::config::{Config, Destination, Loaded, Mode};
+use crate::lake::keys::INTERNAL;
+use crate::lake::s3::S3;
+use crate::out;
+use crate::serve::tables;
+use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
+use crate::telemetry::{self, LogFormat};
+
+/// So many keys of a stream are looked at.
+const MAX_KEYS: usize = 200_000;
+
+/// Arguments of `lakehook sql`.
+#[derive(Debug, Args)]
+pub struct SqlArgs {
+    /// The engine
+    engine: Engine,
+    /// Say nothing of credentials; for a session that has a secret already
+    #[arg(long)]
+    no_secret: bool,
+}
+
+/// Prints the statements.
+pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
+    telemetry::start(LevelFilter::OFF, LogFormat::Text);
+    let config = &loaded.config;
+    let mut relations = relations(config)?;
+    let runtime = super::runtime()?;
+    let listed = runtime.block_on(look(config, &mut relations));
+    listed.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
+    let catalogue = Catalogue {
+        url: match config.lake.destination() {
+            Destination::Directory(root) => root.display().to_string(),
+            Destination::Bucket(_) => config.lake.url.to_string(),
+        },
+        endpoint: config.lake.endpoint.clone(),
+        region: config.lake.region.clone(),
+        path_style: config
+            .lake
+            .path_style
+            .unwrap_or(config.lake.endpoint.is_some()),
+        writes_columns: config.batch.format.codec().is_none(),
+        with_secret: !args.no_secret,
+        relations,
+    };
+    out::line(catalogue.statements(args.engine).trim_end());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The streams of a configuration; nothing is known of what is there.
+fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
+    let schemas = config.events.read_schemas();
+    let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
+    let events = tables::events(config, &schemas)?;
+    let polled = tables::polls(config);
+    let polled = polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
+    let days = Key::all("dt=%Y-%m-%d");
+    let relation = |name: &str, stream, table, partitions| Relation {
+        name: name.to_owned(),
+        stream,
+        table,
+        partitions,
+        there: There::default(),
+    };
+    let mut relations = vec![relation(
+        "events",
+        Stream::Rows,
+        events,
+        Key::all(&config.events.partition),
+    )];
+    for (name, table) in polled.streams() {
+        let is_snapshot = config.poll[name].mode == Mode::Snapshot;
+        let (stream, mut keys) = if is_snapshot {
+            (Stream::Runs, days.clone())
+        } else {
+            (Stream::Rows, days.clone())
+        };
+        if is_snapshot {
+            keys.push(Key::run());
+        }
+        relations.push(relation(name, stream, table.clone(), keys));
+    }
+    relations.push(relation(
+        "quarantine",
+        Stream::Quarantine,
+        Table::quarantine(),
+        days,
+    ));
+    Ok(relations)
+}
+
+fn usage(errors: impl Iterator<Item = String>) -> Failure {
+    let list: Vec<String> = errors.collect();
+    Failure::Usage(format!("lakehook: {}", list.join("\n")))
+}
+
+/// Looks which objects each stream has.
+async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()> {
+    let store = match config.lake.destination() {
+        Destination::Directory(_) => None,
+        Destination::Bucket(location) => {
+            Some(S3::new(location, tokio::runtime::Handle::current()).await)
+        }
+    };
+    for relation in relations {
+        let rows = format!("{}/", relation.name);
+        let markers = format!("{INTERNAL}/runs/{}/", relation.name);
+        let list = async |prefix: &str| match (&store, config.lake.destination()) {
+            (Some(store), _) => Ok(store.list(prefix, MAX_KEYS).await?),
+            (None, Destination::Directory(root)) => Ok(keys_below(root, prefix)?),
+            (None, Destination::Bucket(_)) => anyhow::Ok(Vec::new()),
+        };
+        let keys = list(&rows).await?;
+        let is_line = |key: &String| key.contains(".ndjson");
+        relation.there = There {
+            lines: keys.iter().any(is_line),
+            columns: keys.iter().any(|key| key.ends_with(".parquet")),
+            markers: relation.stream == Stream::Runs && !list(&markers).await?.is_empty(),
+        };
+    }
+    Ok(())
+}

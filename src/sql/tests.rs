@@ -1,0 +1,59 @@
+use super::*;
+use crate::columns::Table;
+
+fn lake(url: &str, there: There, writes_columns: bool) -> Catalogue {
+    let purchase = r#"{"properties":{"amount":{"type":"number"},"it's":{"type":"string"}}}"#;
+    let user = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":"integer"}}}"#;
+    let relation = |name: &str, stream, table, partitions| Relation {
+        name: name.to_owned(),
+        stream,
+        table,
+        partitions,
+        there,
+    };
+    let days = Key::all("dt=%Y-%m-%d");
+    let runs = [days.clone(), vec![Key::run()]].concat();
+    let events = Table::events([purchase].into_iter()).unwrap_or_else(|_| Table::quarantine());
+    let users = Table::entities(Some(user), Some("user_id"));
+    Catalogue {
+        url: url.to_owned(),
+        endpoint: None,
+        region: Some("eu-central-1".to_owned()),
+        path_style: false,
+        writes_columns,
+        with_secret: true,
+        relations: vec![
+            relation(
+                "events",
+                Stream::Rows,
+                events,
+                Key::all("dt=%Y-%m-%d/hour=%H"),
+            ),
+            relation(
+                "users",
+                Stream::Runs,
+                users.unwrap_or_else(|_| Table::quarantine()),
+                runs,
+            ),
+            relation("quarantine", Stream::Quarantine, Table::quarantine(), days),
+        ],
+    }
+}
+
+const ALL: There = There {
+    lines: true,
+    columns: true,
+    markers: true,
+};
+
+#[test]
+fn statements_are_these() {
+    let bucket = lake("s3://my-lake/raw", ALL, false);
+    insta::assert_snapshot!("duckdb", bucket.statements(Engine::Duckdb));
+    insta::assert_snapshot!("athena_lines", bucket.statements(Engine::Athena));
+    let columns = lake("s3://my-lake/raw", ALL, true);
+    insta::assert_snapshot!("athena_columns", columns.statements(Engine::Athena));
+    insta::assert_snapshot!("trino", columns.statements(Engine::Trino));
+    let empty = lake("/data/lake", There::default(), false);
+    insta::assert_snapshot!("duckdb_empty", empty.statements(Engine::Duckdb));
+}

@@ -1,0 +1,277 @@
+//! What `lakehook sql` prints makes the lake queryable: in every format, in a directory and on S3, before the
+//! first object, across a change of format, and as schemas grow.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+
+use crate::arrival::STOP_LIMIT;
+use crate::support::api::{Api, page};
+use crate::support::duckdb::Lake;
+use crate::support::http;
+use crate::support::process::{Program, Setup};
+use crate::support::s3::S3Server;
+
+/// Users, one of whom is older in each run.
+fn users() -> Api {
+    Api::start(|_, n| {
+        page(json!({"users": [
+            {"user_id": "u1", "age": 30 + n, "more": {"a": 1}},
+            {"user_id": "u2", "age": null},
+        ]}))
+    })
+}
+
+fn config(lake: &str, format: &str, api: &Api) -> String {
+    format!(
+        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\n[wal]\nmax_bytes = \"64 MiB\"\n\
+         [polls]\nmax_bytes = \"64 MiB\"\n[events]\nschemas = \"schemas\"\ntypes = [\"purchase\", \"view\", \"refund\"]\ndrop = []\n\
+         [poll.users]\nurl = \"{}/users\"\nrecords = \"/users\"\nid = \"user_id\"\nschema = \"user.json\"\n",
+        api.url()
+    )
+}
+
+const PURCHASE: &str = r#"{"properties":{"amount":{"type":"number"},"product":{"type":"string"}}}"#;
+
+fn write_schemas(setup: &Setup, purchase: &str) {
+    let dir = setup.directory().join("schemas");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("purchase.json"), purchase).unwrap();
+    let user = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":["integer","null"]}}}"#;
+    std::fs::write(setup.directory().join("user.json"), user).unwrap();
+}
+
+/// What `lakehook sql duckdb` prints, in a file.
+fn statements(setup: &Setup) -> PathBuf {
+    let output = setup.run(&["sql", "duckdb", "--no-secret"]);
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let path = setup.directory().join("views.sql");
+    std::fs::write(&path, output.stdout).unwrap();
+    path
+}
+
+/// Sends one event of now; its answer's status.
+fn send(program: &Program<'_>, setup: &Setup, number: u32, kind: &str, properties: &Value) -> u16 {
+    assert!(program.id() > 0);
+    let now: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
+    let event = json!({
+        "event_id": format!("00000000-0000-4000-8000-{number:012}"), "user_id": format!("u{}", number % 2 + 1),
+        "event_type": kind, "source": "web", "timestamp": now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+        "properties": properties,
+    });
+    let body = json!({"events": [event]}).to_string();
+    http::post_json(setup.address(), "/webhook/events", body.as_bytes())
+        .unwrap()
+        .status
+}
+
+/// One life: three events, one of them broken, and a run of the poll.
+fn live(setup: &Setup, first: u32) {
+    let program = setup.start();
+    let properties = [
+        json!({"amount": 9.5, "product": "p"}),
+        json!({"amount": 1, "note": "\u{fc}"}),
+        json!({"amount": "much"}),
+    ];
+    let statuses: Vec<u16> = (first..)
+        .zip(&properties)
+        .map(|(number, properties)| send(&program, setup, number, "purchase", properties))
+        .collect();
+    assert_eq!(statuses, [200, 200, 400]);
+    let polled = setup.run(&["poll"]);
+    assert!(polled.status.success(), "{polled:?}");
+    assert!(program.stop(STOP_LIMIT).success());
+}
+
+const EVENTS: &str = "SELECT event_type, source, p_amount, p_product, properties->>'note', extra, \
+     dt = timestamp::DATE, received_at >= timestamp FROM events ORDER BY lsn";
+
+/// What every format must answer.
+fn check(setup: &Setup, lake: &Lake) {
+    let sql = statements(setup);
+    assert_eq!(
+        lake.query(&sql, "SELECT count(*) FROM events"),
+        json!([[0]])
+    );
+    assert_eq!(lake.query(&sql, "SELECT * FROM users"), json!([]));
+    assert_eq!(lake.query(&sql, "SELECT * FROM users_history"), json!([]));
+    assert_eq!(lake.query(&sql, "SELECT * FROM lake_watermark"), json!([]));
+
+    live(setup, 1);
+    live(setup, 11);
+    let sql = statements(setup);
+    let rows = json!([
+        ["purchase", "web", 9.5, "p", null, null, true, true],
+        ["purchase", "web", 1.0, null, "\u{fc}", null, true, true],
+        ["purchase", "web", 9.5, "p", null, null, true, true],
+        ["purchase", "web", 1.0, null, "\u{fc}", null, true, true],
+    ]);
+    assert_eq!(lake.query(&sql, EVENTS), rows);
+    let users = "SELECT user_id, age, extra->>'$.more.a' FROM users ORDER BY 1";
+    assert_eq!(
+        lake.query(&sql, users),
+        json!([["u1", 31, "1"], ["u2", null, null]])
+    );
+    let history = "SELECT count(*), count(DISTINCT run) FROM users_history";
+    assert_eq!(lake.query(&sql, history), json!([[2, 1]]));
+    let runs = "SELECT count(*), sum(records)::BIGINT FROM users_runs";
+    assert_eq!(lake.query(&sql, runs), json!([[2, 4]]));
+    let all = "SELECT count(*) FROM users_all_runs";
+    assert_eq!(lake.query(&sql, all), json!([[4]]));
+    let refused = "SELECT reason, stream, errors->0->>'code', raw_bytes > 10 FROM quarantine";
+    let refused = lake.query(&sql, refused);
+    let expected = json!(["refused_request", "events", "schema_type", true]);
+    assert_eq!(refused, json!([expected, expected]));
+    let types = "SELECT typeof(event_id), typeof(timestamp), typeof(p_amount), typeof(properties), typeof(dt) \
+                 FROM events LIMIT 1";
+    let types = lake.query(&sql, types);
+    assert_eq!(
+        types,
+        json!([[
+            "VARCHAR",
+            "TIMESTAMP WITH TIME ZONE",
+            "DOUBLE",
+            "JSON",
+            "DATE"
+        ]])
+    );
+    // A day that is not asked for is not read.
+    let today = files_read(lake, &sql, "dt >= DATE '2020-01-02'");
+    let long_ago = files_read(lake, &sql, "dt = DATE '2020-01-01'");
+    assert_eq!((today, long_ago), (2, 0));
+}
+
+/// How many objects of events DuckDB reads for a condition.
+fn files_read(lake: &Lake, sql: &std::path::Path, condition: &str) -> u64 {
+    let query = format!("EXPLAIN ANALYZE SELECT * FROM events WHERE {condition}");
+    let plan = lake.query(sql, &query)[0][1].as_str().unwrap().to_owned();
+    let counts = plan.split("Total Files Read:").skip(1);
+    let counts = counts.map(|rest| {
+        rest.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+    });
+    counts.sum()
+}
+
+#[test]
+fn every_format_in_a_directory_answers_the_same() {
+    for format in ["ndjson.zst", "ndjson.gz", "ndjson", "parquet"] {
+        let api = users();
+        let setup = Setup::new(&config("url = \"lake\"", format, &api));
+        write_schemas(&setup, PURCHASE);
+        let lake = Lake::directory(&setup.directory().join("lake"));
+        check(&setup, &lake);
+        let sql = statements(&setup);
+        let watermark = "SELECT count(*), max(watermark) <= now()::TIMESTAMPTZ FROM lake_watermark";
+        assert_eq!(lake.query(&sql, watermark), json!([[1, true]]));
+    }
+}
+
+#[test]
+fn every_format_on_s3_answers_the_same() {
+    for format in ["ndjson.zst", "parquet"] {
+        let server = S3Server::start(31);
+        let api = users();
+        let place = format!(
+            "url = \"s3://lake/raw\"\nendpoint = \"{}\"",
+            server.endpoint()
+        );
+        let setup = Setup::new(&config(&place, format, &api));
+        write_schemas(&setup, PURCHASE);
+        check(&setup, &Lake::s3("s3://lake/raw", &server.endpoint()));
+    }
+}
+
+#[test]
+fn schemas_grow_and_formats_change_and_one_view_shows_it_all() {
+    let api = users();
+    let setup = Setup::new(&config("url = \"lake\"", "parquet", &api));
+    write_schemas(&setup, PURCHASE);
+    let lake = Lake::directory(&setup.directory().join("lake"));
+    live(&setup, 1);
+
+    // A new property, and a new event type with the property of another.
+    let more = r#"{"properties":{"amount":{"type":"number"},"product":{"type":"string"},"count":{"type":"integer"}}}"#;
+    write_schemas(&setup, more);
+    let refund = r#"{"properties":{"amount":{"type":"integer"},"at":{"type":"string","format":"date-time"}}}"#;
+    std::fs::write(setup.directory().join("schemas/refund.json"), refund).unwrap();
+    let program = setup.start();
+    let at = "2026-11-25T00:00:00Z";
+    let statuses = [
+        send(
+            &program,
+            &setup,
+            21,
+            "purchase",
+            &json!({"amount": 2, "count": 3}),
+        ),
+        send(
+            &program,
+            &setup,
+            22,
+            "refund",
+            &json!({"amount": 4, "at": at}),
+        ),
+        send(&program, &setup, 23, "view", &json!({"amount": "free"})),
+        // What a column cannot hold is refused, with the place and the rule.
+        send(
+            &program,
+            &setup,
+            24,
+            "purchase",
+            &json!({"count": 9_223_372_036_854_775_808_u64}),
+        ),
+        send(&program, &setup, 25, "refund", &json!({"at": "yesterday"})),
+    ];
+    assert_eq!(statuses, [200, 200, 200, 400, 400]);
+    assert!(program.stop(STOP_LIMIT).success());
+    let sql = statements(&setup);
+    let rows = "SELECT event_type, p_amount, p_count, p_at::VARCHAR, properties->>'amount' FROM events ORDER BY lsn";
+    let grown = json!([
+        ["purchase", 9.5, null, null, "9.5"],
+        ["purchase", 1.0, null, null, "1"],
+        ["purchase", 2.0, 3, null, "2"],
+        ["refund", 4.0, null, "2026-11-25 00:00:00+00", "4"],
+        // Its type has no schema: the value stays whole where it was sent.
+        ["view", null, null, null, "free"],
+    ]);
+    assert_eq!(lake.query(&sql, rows), grown);
+    let codes = "SELECT errors->0->>'code' FROM quarantine ORDER BY lsn";
+    assert_eq!(
+        lake.query(&sql, codes),
+        json!([["schema_type"], ["column"], ["column"]])
+    );
+
+    // A column never changes its type.
+    let other = more.replace("\"number\"", "\"string\"");
+    write_schemas(&setup, &other);
+    let refused = setup.run(&["serve"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(
+        said.contains("events.p_amount is double in objects") && said.contains("another name"),
+        "{said}"
+    );
+    let checked = setup.run(&["check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    assert!(
+        String::from_utf8_lossy(&checked.stdout).contains("problem  events.p_amount is double")
+    );
+
+    // From Parquet to lines: the same view shows both.
+    write_schemas(&setup, more);
+    setup.configure(&config("url = \"lake\"", "ndjson.gz", &api));
+    live(&setup, 31);
+    let sql = statements(&setup);
+    let both = "SELECT count(*), sum(p_amount), count(DISTINCT lsn) FROM events";
+    assert_eq!(lake.query(&sql, both), json!([[7, 27.0, 7]]));
+    let users = "SELECT user_id, age FROM users ORDER BY 1";
+    assert_eq!(lake.query(&sql, users), json!([["u1", 31], ["u2", null]]));
+}
