@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: check test proof lint bench demo venv nextest clean
+.PHONY: check test proof lint bench demo analytics venv nextest clean
 
 check: nextest          ## Unit, contract and snapshot tests; under 3 minutes
 	cargo nextest run --lib --bins
@@ -21,15 +21,22 @@ lint:                   ## Format, lints, documentation
 	cargo clippy --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps
 
-bench:                  ## First figures: W1 and W100, beside bare axum and the disk; and polls
+bench: venv             ## Figures: W1 and W100 beside bare axum and the disk; polls; lines and Parquet
 	cargo bench --bench throughput
 	cargo bench --bench polls
+	cargo bench --bench formats
 
 demo:                   ## See it work
 	cargo run --release -- demo
 
-venv:                   ## What the tests need besides Rust: DuckDB and a second S3 server
+analytics: venv         ## The demo, and then dbt over its lake: the marts are shown
+	cargo run --release -- demo --duration 20s
+	.venv-analytics/bin/python analytics/run.py --config lakehook-demo/lakehook.toml \
+	  --lakehook target/release/lakehook --database lakehook-demo/analytics.duckdb
+
+venv:                   ## What the tests need besides Rust: DuckDB, a second S3 server, dbt
 	sh tests/python/setup.sh
+	sh tests/python/setup.sh analytics/requirements.txt .venv-analytics
 
 nextest:
 ifeq ($(NEXTEST),)
@@ -37,4 +44,4 @@ ifeq ($(NEXTEST),)
 endif
 
 clean:
-	rm -rf target .venv data lakehook-demo
+	rm -rf target .venv .venv-analytics data lakehook-demo

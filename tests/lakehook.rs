@@ -11,6 +11,7 @@
 mod support;
 mod support_checks;
 
+mod analytics;
 mod arrival;
 mod commands;
 mod crashes;

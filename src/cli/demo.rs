@@ -28,6 +28,32 @@ const BATCH_AGE_SECONDS: u64 = 5;
 const POLL_SECONDS: u64 = 300;
 /// A run that is under way at the end may take so long.
 const POLLS_LIMIT: Duration = Duration::from_secs(30);
+/// What the demo runs with, as far as its lake is concerned; for `lakehook sql` and the like.
+const CONFIG_TEXT: &str = r#"# The lake of the demo, for: lakehook sql duckdb --config lakehook-demo/lakehook.toml
+[lake]
+url = "lake"
+
+[wal]
+dir = "wal"
+
+[polls]
+dir = "polls"
+
+[poll.users]
+url = "http://localhost:9090/api/users"
+records = "/users"
+total = "/total_users"
+id = "user_id"
+schema = "user.json"
+pagination = { type = "offset", limit = 200, more = "/has_more" }
+
+[poll.content]
+url = "http://localhost:9090/api/content"
+records = "/content"
+total = "/total_content"
+id = "content_id"
+schema = "content.json"
+"#;
 /// Schemas of what is polled: their names, and their text.
 const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../schemas/user.json"));
 const CONTENT_SCHEMA: (&str, &str) = ("content.json", include_str!("../../schemas/content.json"));
@@ -88,6 +114,7 @@ fn start_afresh(dir: &Path) -> Result<(), Failure> {
     for (name, text) in [USER_SCHEMA, CONTENT_SCHEMA] {
         fs::write(dir.join(name), text)?;
     }
+    fs::write(dir.join("lakehook.toml"), CONFIG_TEXT)?;
     Ok(())
 }
 
@@ -422,7 +449,14 @@ fn print_conclusion(problems: &[String]) {
 }
 
 fn print_query(lake: &Path) {
-    out::line("Query it with DuckDB:");
+    out::line("Query it with DuckDB, through the views that `lakehook sql duckdb` prints:");
+    let config = lake.with_file_name("lakehook.toml");
+    out::line(format_args!(
+        "  lakehook sql duckdb --config {0} > views.sql && duckdb -init views.sql -c \"SELECT country, count(*) FROM users \
+         GROUP BY 1 ORDER BY 1\"",
+        config.display()
+    ));
+    out::line("or without them:");
     out::line(format_args!(
         "  duckdb -c \"SELECT dt, event_type, count(*) FROM read_json('{}/events/*/*.ndjson.zst', \
          format='newline_delimited', hive_partitioning=true, columns={{event_id:'UUID', \

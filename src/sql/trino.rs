@@ -1,5 +1,7 @@
 //! Tables for Trino's Hive connector, in a schema named `lake` of a catalog named `hive`.
 
+use std::fmt::Write as _;
+
 use super::{Catalogue, Relation, Stream, identifier, lines, literal};
 use crate::columns::{Kind, Source};
 
@@ -20,9 +22,10 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out.push('\n');
     for relation in relations() {
         let name = literal(&relation.name);
-        out.push_str(&format!(
-            "CALL hive.system.sync_partition_metadata('lake', {name}, 'ADD');\n"
-        ));
+        let _memory_takes_it = writeln!(
+            out,
+            "CALL hive.system.sync_partition_metadata('lake', {name}, 'ADD');"
+        );
     }
     out
 }

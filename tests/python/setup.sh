@@ -1,11 +1,12 @@
 #!/bin/sh
-# Makes the virtual environment that the tests use: <repository>/.venv, or where LAKEHOOK_VENV says.
+# Makes a virtual environment: that of the tests, <repository>/.venv or where LAKEHOOK_VENV says; or
+# another one: setup.sh REQUIREMENTS DIRECTORY.
 # Does nothing when it is there already and made from the same requirements.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-venv=${LAKEHOOK_VENV:-$(cd "$here/../.." && pwd)/.venv}
-requirements=$here/requirements.txt
+requirements=${1:-$here/requirements.txt}
+venv=${2:-${LAKEHOOK_VENV:-$(cd "$here/../.." && pwd)/.venv}}
 python=${PYTHON:-python3}
 
 if ! command -v "$python" >/dev/null; then
