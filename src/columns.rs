@@ -15,6 +15,8 @@ use crate::contract::time_of;
 
 /// What a property of events is called as a column.
 const PROPERTY_PREFIX: &str = "p_";
+const RECEIVED_AT: &str = "When it was received";
+const LSN: &str = "Its number in the log of its node: the order in which it was logged";
 
 /// What a column holds. It never changes once the column is in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +55,8 @@ pub struct Column {
     pub kind: Kind,
     /// Where its values are.
     pub source: Source,
+    /// What it means, for people; may be empty.
+    pub about: String,
 }
 
 /// A stream as a table.
@@ -170,11 +174,12 @@ pub fn double(raw: &str) -> Option<f64> {
 }
 
 impl Column {
-    fn own(name: &str, kind: Kind) -> Self {
+    fn own(name: &str, kind: Kind, about: &str) -> Self {
         Self {
             name: name.to_owned(),
             kind,
             source: Source::Member(name.to_owned()),
+            about: about.to_owned(),
         }
     }
 
@@ -183,43 +188,85 @@ impl Column {
             name: "extra".to_owned(),
             kind: Kind::Json,
             source: Source::Rest,
+            about: "What was sent beyond the other columns".to_owned(),
         }
     }
 }
 
+/// A property that a schema declares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Property {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Its description.
+    pub about: String,
+}
+
 /// The properties that a schema declares at its top level, in the order of its text.
-pub fn declared(schema: &str) -> Result<Vec<(String, Kind)>, serde_json::Error> {
+pub fn declared(schema: &str) -> Result<Vec<Property>, serde_json::Error> {
     let declared: Declared = serde_json::from_str(schema)?;
     let properties = declared.properties.0.into_iter();
-    let columns = properties.map(|(name, schema)| (name, Kind::of_schema(&schema)));
+    let columns = properties.map(|(name, schema)| Property {
+        kind: Kind::of_schema(&schema),
+        about: schema["description"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned(),
+        name,
+    });
     Ok(columns.collect())
 }
 
 impl Table {
     /// Events: the envelope, and a column for each property that the schemas of the types declare.
     pub fn events<'s>(schemas: impl Iterator<Item = &'s str>) -> Result<Self, serde_json::Error> {
-        let mut properties: BTreeMap<String, Kind> = BTreeMap::new();
+        let mut properties: BTreeMap<String, Property> = BTreeMap::new();
         for schema in schemas {
-            for (name, kind) in declared(schema)? {
-                let known = properties.get(&name).copied();
-                properties.insert(name, known.map_or(kind, |known| known.or(kind)));
+            for property in declared(schema)? {
+                let Some(known) = properties.get_mut(&property.name) else {
+                    properties.insert(property.name.clone(), property);
+                    continue;
+                };
+                known.kind = known.kind.or(property.kind);
+                if known.about.is_empty() {
+                    known.about = property.about;
+                }
             }
         }
         let mut columns = vec![
-            Column::own("event_id", Kind::Text),
-            Column::own("user_id", Kind::Text),
-            Column::own("user", Kind::Json),
-            Column::own("event_type", Kind::Text),
-            Column::own("source", Kind::Text),
-            Column::own("timestamp", Kind::Time),
-            Column::own("received_at", Kind::Time),
-            Column::own("lsn", Kind::Integer),
-            Column::own("properties", Kind::Json),
+            Column::own(
+                "event_id",
+                Kind::Text,
+                "A UUID in lower case; no two rows have the same",
+            ),
+            Column::own("user_id", Kind::Text, "Who did it; null for nobody"),
+            Column::own(
+                "user",
+                Kind::Json,
+                "The whole user, where the event held one",
+            ),
+            Column::own("event_type", Kind::Text, "What happened"),
+            Column::own("source", Kind::Text, "Where it happened"),
+            Column::own(
+                "timestamp",
+                Kind::Time,
+                "When it happened, as the sender says",
+            ),
+            Column::own("received_at", Kind::Time, RECEIVED_AT),
+            Column::own("lsn", Kind::Integer, LSN),
+            Column::own(
+                "properties",
+                Kind::Json,
+                "The event's properties, as they were sent",
+            ),
         ];
-        columns.extend(properties.into_iter().map(|(name, kind)| Column {
-            name: format!("{PROPERTY_PREFIX}{name}"),
-            kind,
-            source: Source::Property(name),
+        columns.extend(properties.into_values().map(|property| Column {
+            name: format!("{PROPERTY_PREFIX}{}", property.name),
+            kind: property.kind,
+            source: Source::Property(property.name),
+            about: property.about,
         }));
         columns.push(Column::rest());
         Ok(Self {
@@ -233,10 +280,11 @@ impl Table {
     pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
         let declared = schema.map(declared).transpose()?.unwrap_or_default();
         let mut columns = vec![
-            Column::own("received_at", Kind::Time),
-            Column::own("lsn", Kind::Integer),
+            Column::own("received_at", Kind::Time, RECEIVED_AT),
+            Column::own("lsn", Kind::Integer, LSN),
         ];
-        columns.extend(declared.iter().map(|(name, kind)| Column::own(name, *kind)));
+        let own = declared.iter();
+        columns.extend(own.map(|own| Column::own(&own.name, own.kind, &own.about)));
         columns.push(Column::rest());
         let ids = columns
             .iter()
@@ -251,21 +299,49 @@ impl Table {
     /// What was refused.
     pub fn quarantine() -> Self {
         let columns = [
-            ("received_at", Kind::Time),
-            ("lsn", Kind::Integer),
-            ("reason", Kind::Text),
-            ("stream", Kind::Text),
-            ("endpoint", Kind::Text),
-            ("request_id", Kind::Text),
-            ("client", Kind::Text),
-            ("errors", Kind::Json),
-            ("errors_total", Kind::Integer),
-            ("raw", Kind::Text),
-            ("raw_encoding", Kind::Text),
-            ("raw_bytes", Kind::Integer),
-            ("raw_xxh3", Kind::Text),
+            ("received_at", Kind::Time, RECEIVED_AT),
+            ("lsn", Kind::Integer, LSN),
+            (
+                "reason",
+                Kind::Text,
+                "invalid_event, id_conflict, refused_request or invalid_record",
+            ),
+            ("stream", Kind::Text, "The stream that it was meant for"),
+            ("endpoint", Kind::Text, "The path that took it, or the poll"),
+            (
+                "request_id",
+                Kind::Text,
+                "The request's id, or the run's name",
+            ),
+            ("client", Kind::Text, "The sender's address"),
+            (
+                "errors",
+                Kind::Json,
+                "The first 20 errors: pointer, code, detail",
+            ),
+            (
+                "errors_total",
+                Kind::Integer,
+                "How many errors there were in all",
+            ),
+            ("raw", Kind::Text, "What was refused, perhaps cut"),
+            (
+                "raw_encoding",
+                Kind::Text,
+                "utf-8, or base64 for bytes that are no text",
+            ),
+            (
+                "raw_bytes",
+                Kind::Integer,
+                "The whole length of what was refused",
+            ),
+            (
+                "raw_xxh3",
+                Kind::Text,
+                "XXH3-128 of what was refused, whole",
+            ),
         ];
-        let columns = columns.map(|(name, kind)| Column::own(name, kind));
+        let columns = columns.map(|(name, kind, about)| Column::own(name, kind, about));
         Self {
             columns: columns.into(),
             time: 0,

@@ -21,4 +21,5 @@ mod polls;
 mod power_cuts;
 mod queries;
 mod readable;
+mod stack;
 mod stopping;

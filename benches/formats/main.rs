@@ -60,6 +60,17 @@ fn fill(format: &str, events: usize) -> Setup {
     let setup = Setup::new(&format!(
         "[lake]\nurl = \"lake\"\n[batch]\nformat = \"{format}\"\n[server]\nmax_events = 5000\n"
     ));
+    let (used, took) = send(&setup, events);
+    println!(
+        "{format}: {events} events in {:.1} s, {:.2} CPU µs each",
+        took.as_secs_f64(),
+        used.as_secs_f64() * 1e6 / f64::from(u32::try_from(events).unwrap())
+    );
+    setup
+}
+
+/// Sends the events and stops the service; its processor time, and how long it took.
+fn send(setup: &Setup, events: usize) -> (Duration, Duration) {
     let program = setup.start();
     let (cpu, start) = (program.cpu_time(), Instant::now());
     let mut connection = Connection::open(setup.address(), Duration::from_secs(60)).unwrap();
@@ -81,12 +92,7 @@ fn fill(format: &str, events: usize) -> Setup {
             used = support::process::cpu_time(id).max(used);
         }
     }
-    println!(
-        "{format}: {events} events in {:.1} s, {:.2} CPU µs each",
-        start.elapsed().as_secs_f64(),
-        used.saturating_sub(cpu).as_secs_f64() * 1e6 / f64::from(u32::try_from(events).unwrap())
-    );
-    setup
+    (used.saturating_sub(cpu), start.elapsed())
 }
 
 /// A request of events over a week, the same for every format.

@@ -300,7 +300,7 @@ impl Columns {
             by_name: HashMap::new(),
         };
         let mut folded: Vec<String> = RESERVED.map(str::to_owned).to_vec();
-        for (property, _) in declared {
+        for columns::Property { name: property, .. } in declared {
             let lower = property.to_lowercase();
             if folded.contains(&lower) {
                 return Err(SchemaError::Schema {

@@ -2,6 +2,7 @@
 //! configuration, the schemas, and what is in the lake by now, to text.
 
 mod athena;
+mod dictionary;
 mod duckdb;
 mod trino;
 
@@ -101,6 +102,8 @@ pub enum Engine {
     Athena,
     /// Trino with the Hive connector.
     Trino,
+    /// No engine: the columns and what they mean, as a Markdown page.
+    Dictionary,
 }
 
 impl Catalogue {
@@ -110,6 +113,7 @@ impl Catalogue {
             Engine::Duckdb => duckdb::statements(self),
             Engine::Athena => athena::statements(self),
             Engine::Trino => trino::statements(self),
+            Engine::Dictionary => dictionary::page(self),
         }
     }
 

@@ -1,0 +1,25 @@
+# The program alone, in an image without a shell. Build: docker build -t lakehook .
+FROM rust:1.95-slim-bookworm AS build
+RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make git && rm -rf /var/lib/apt/lists/*
+WORKDIR /src
+COPY . .
+RUN cargo build --locked --profile dist --bin lakehook && strip target/dist/lakehook \
+    && install -d -m 0700 /empty/data
+
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /src/target/dist/lakehook /lakehook
+# Owned by the user of the image, so that a new volume is too.
+COPY --from=build --chown=nonroot:nonroot /empty/data /data
+USER nonroot
+WORKDIR /data
+# Both logs hold what was acknowledged: the volume must outlive the container.
+VOLUME /data
+ENV LAKEHOOK_WAL__DIR=/data/wal \
+    LAKEHOOK_POLLS__DIR=/data/polls \
+    LAKEHOOK_LAKE__URL=/data/lake \
+    LAKEHOOK_SERVER__LISTEN=0.0.0.0:4000
+EXPOSE 4000
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/lakehook", "health"]
+ENTRYPOINT ["/lakehook"]
+CMD ["serve"]

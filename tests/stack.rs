@@ -1,0 +1,209 @@
+//! What is shipped around the program: container, compose file, unit, policy and alerts name only things that
+//! are there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::support::http;
+use crate::support::process::Setup;
+use crate::support::python::{python, repository};
+
+fn read(path: &str) -> String {
+    std::fs::read_to_string(repository().join(path)).unwrap()
+}
+
+/// A YAML file, as JSON.
+fn yaml(path: &str) -> Value {
+    let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
+    let output = std::process::Command::new(python())
+        .args(["-c", code, repository().join(path).to_str().unwrap()])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn texts(list: &Value) -> Vec<String> {
+    let list = list.as_array().into_iter().flatten();
+    list.map(|text| text.as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
+    let compose = yaml("docker-compose.yml");
+    let services = &compose["services"];
+    for service in ["localstack", "lakehook", "upstream", "analytics"] {
+        assert!(services[service].is_object(), "{service}");
+        for mount in texts(&services[service]["volumes"]) {
+            let source = mount.split(':').next().unwrap();
+            let is_file = source.starts_with("./");
+            assert!(!is_file || repository().join(source).exists(), "{mount}");
+            assert!(
+                is_file || compose["volumes"].get(source).is_some(),
+                "{mount}"
+            );
+        }
+    }
+    assert_eq!(
+        services["localstack"]["image"],
+        "localstack/localstack:4.14"
+    );
+    // The command of the sample system is one that the program has.
+    let setup = Setup::new("");
+    let command = texts(&services["upstream"]["command"]);
+    let help = setup.run(&[command[0].as_str(), "--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    for option in command.iter().filter(|word| word.starts_with("--")) {
+        assert!(help.contains(option), "{option}");
+    }
+    // Where the container finds it, beside its schemas.
+    std::fs::create_dir(setup.directory().join("schemas")).unwrap();
+    for name in ["user.json", "content.json"] {
+        let text = read(&format!("schemas/{name}"));
+        std::fs::write(setup.directory().join("schemas").join(name), text).unwrap();
+    }
+    let dir = setup.directory().to_str().unwrap().to_owned();
+    let config = read("deploy/compose/lakehook.toml").replace("/data/", &format!("{dir}/"));
+    setup.configure(&config.replace("http://localstack:4566", "http://127.0.0.1:9"));
+    let checked = setup.run(&["check"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    let problems: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("problem"))
+        .collect();
+    assert_eq!(problems.len(), 1, "{said}");
+    assert!(problems[0].contains("lake s3://lake/raw"), "{said}");
+    assert!(said.contains("ok       polls content, users"), "{said}");
+}
+
+#[test]
+fn the_images_environment_is_configuration_that_holds() {
+    let dockerfile = read("Dockerfile");
+    let mut setup = Setup::new("");
+    let mut variables = 0;
+    let words = dockerfile.split_whitespace();
+    for (name, value) in words.filter_map(|word| word.split_once('=')) {
+        if name.starts_with("LAKEHOOK_") && name.contains("__") {
+            let dir = setup.directory().to_str().unwrap().to_owned();
+            setup = setup.env(name, &value.replace("/data", &format!("{dir}/data")));
+            variables += 1;
+        }
+    }
+    assert_eq!(variables, 4);
+    // It listens beyond its container, so it wants tokens.
+    let refused = setup.run(&["check"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let setup = setup.env("LAKEHOOK_SERVER__TOKENS", "[\"0123456789abcdef\"]");
+    let checked = setup.run(&["check"]);
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
+    assert!(dockerfile.contains("USER nonroot") && dockerfile.contains("VOLUME /data"));
+    assert!(
+        dockerfile.contains("HEALTHCHECK") && dockerfile.contains("[\"/lakehook\", \"health\"]")
+    );
+}
+
+#[test]
+fn what_the_image_is_built_of_is_sent_to_the_build() {
+    let sent = read(".dockerignore");
+    let manifest = read("Cargo.toml");
+    let paths = manifest
+        .lines()
+        .filter_map(|line| line.strip_prefix("path = \""));
+    let mut checked = 0;
+    for path in paths.map(|path| path.trim_end_matches('"')) {
+        let first = path.split('/').next().unwrap();
+        let is_sent = sent.lines().any(|line| {
+            line == format!("!{first}")
+                || (line == "!tests/*.rs" && first == "tests" && path.matches('/').count() == 1)
+        });
+        assert!(is_sent, "{path}");
+        checked += 1;
+    }
+    assert!(checked >= 5, "{checked}");
+}
+
+#[test]
+fn alerts_name_metrics_that_there_are() {
+    let setup = Setup::new("[poll.things]\nurl = \"http://127.0.0.1:9/\"\n");
+    let program = setup.start();
+    let metrics = http::get(setup.address(), "/metrics").unwrap().text();
+    drop(program);
+    let known: BTreeSet<&str> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let rules = yaml("deploy/prometheus-rules.yml");
+    let rules = rules["groups"][0]["rules"].as_array().unwrap();
+    assert!(rules.len() >= 10);
+    for rule in rules {
+        let expression = rule["expr"].as_str().unwrap();
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
+        let words = expression.split(|c| !is_part(c));
+        for word in words.filter(|word| word.starts_with("lakehook_")) {
+            let base = word.trim_end_matches("_count").trim_end_matches("_bucket");
+            assert!(
+                known.contains(word) || known.contains(base),
+                "{word} of {}",
+                rule["alert"]
+            );
+        }
+    }
+}
+
+#[test]
+fn the_policy_lets_nothing_be_deleted() {
+    let policy: Value = serde_json::from_str(&read("deploy/iam-policy.json")).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let mut actions = BTreeSet::new();
+    for statement in statements {
+        assert_eq!(statement["Effect"], "Allow");
+        match &statement["Action"] {
+            Value::String(action) => _ = actions.insert(action.clone()),
+            list => actions.extend(texts(list)),
+        }
+    }
+    let expected = ["s3:GetObject", "s3:ListBucket", "s3:PutObject"];
+    assert_eq!(actions, expected.map(str::to_owned).into());
+}
+
+#[test]
+fn the_unit_starts_commands_that_there_are() {
+    let unit = read("deploy/lakehook.service");
+    let setup = Setup::new("");
+    let commands = unit.lines().filter_map(|line| {
+        let (key, command) = line.split_once('=')?;
+        key.starts_with("ExecStart").then_some(command)
+    });
+    let mut seen = Vec::new();
+    for command in commands {
+        let words: Vec<&str> = command.split(' ').collect();
+        assert_eq!(Path::new(words[0]).file_name(), Some("lakehook".as_ref()));
+        assert!(
+            setup.run(&[words[1], "--help"]).status.success(),
+            "{command}"
+        );
+        seen.push(words[1]);
+    }
+    assert_eq!(seen, ["check", "serve"]);
+    for line in [
+        "DynamicUser=yes",
+        "ProtectSystem=strict",
+        "NoNewPrivileges=yes",
+        "MemoryDenyWriteExecute=yes",
+    ] {
+        assert!(unit.contains(line), "{line}");
+    }
+    let script = PathBuf::from("localstack/make-bucket.sh");
+    assert!(read(script.to_str().unwrap()).contains("create-bucket --bucket lake"));
+}
