@@ -36,6 +36,16 @@ fn said(output: &Output) -> String {
     format!("{}{}exit code {code}", stdout(output), stderr(output))
 }
 
+/// `docs/data-dictionary.md` is what `lakehook sql dictionary` prints for the shipped schemas.
+#[test]
+fn the_data_dictionary_is_the_one_that_is_published() {
+    let setup = Setup::new(DIRECTORY);
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/analytics/sample/lakehook.toml");
+    let printed = stdout(&setup.run(&["sql", "dictionary", "--config", sample]));
+    let published = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/data-dictionary.md");
+    assert_eq!(printed, std::fs::read_to_string(published).unwrap());
+}
+
 #[test]
 fn the_version_tells_commit_and_format() {
     let output = Setup::new(DIRECTORY).run(&["--version"]);

@@ -70,9 +70,10 @@ Arguments:
           The engine
 
           Possible values:
-          - duckdb: DuckDB 1.3 or later
-          - athena: Amazon Athena, engine version 3
-          - trino:  Trino with the Hive connector
+          - duckdb:     DuckDB 1.3 or later
+          - athena:     Amazon Athena, engine version 3
+          - trino:      Trino with the Hive connector
+          - dictionary: No engine: the columns and what they mean, as a Markdown page
 
 Options:
   -c, --config <FILE>
