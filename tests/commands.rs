@@ -40,7 +40,10 @@ fn said(output: &Output) -> String {
 #[test]
 fn the_data_dictionary_is_the_one_that_is_published() {
     let setup = Setup::new(DIRECTORY);
-    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/analytics/sample/lakehook.toml");
+    let sample = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/analytics/sample/lakehook.toml"
+    );
     let printed = stdout(&setup.run(&["sql", "dictionary", "--config", sample]));
     let published = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/data-dictionary.md");
     assert_eq!(printed, std::fs::read_to_string(published).unwrap());

@@ -273,8 +273,15 @@ where
         (SdkError::ResponseError(_), _) => Trouble::Network,
         _ => Trouble::Other,
     };
+    // What the store says, where it says something; the whole of the error is pages long.
+    let message = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        (Some(code), None) => code.to_owned(),
+        (None, _) => DisplayErrorContext(error).to_string(),
+    };
+    let status = status_of(error).map_or_else(String::new, |status| format!(" (status {status})"));
     StoreError {
         kind,
-        message: DisplayErrorContext(error).to_string(),
+        message: message + &status,
     }
 }

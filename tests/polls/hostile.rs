@@ -243,16 +243,26 @@ fn page_bytes() -> usize {
     mebibytes.and_then(|text| text.parse().ok()).unwrap_or(96) << 20
 }
 
-#[test]
-fn a_large_page_is_read_as_it_arrives() {
-    let bytes = page_bytes();
+/// Polls one large page into objects of that format, in bounded memory.
+fn takes_a_large_page(bytes: usize, batch: &str, max_resident: u64) {
     let api = RawApi::start(move |_, _, stream| {
         write_head(stream, "connection: close");
         let _gone = write_records(&mut BufWriter::new(stream), bytes);
     });
-    let settings = "every = \"1h\"\nmode = \"append\"\nmax_bytes = \"100 GiB\"\nmax_records = 100_000_000\n\
-         budget = \"1h\"\n[batch]\nmax_bytes = \"16 MiB\"";
-    let setup = setup(&api.url(), settings);
+    let settings = format!(
+        "every = \"1h\"\nmode = \"append\"\nschema = \"thing.json\"\nmax_bytes = \"100 GiB\"\n\
+         max_records = 100_000_000\nbudget = \"1h\"\n[batch]\n{batch}"
+    );
+    let setup = setup(&api.url(), &settings);
+    let text = super::config(&api.url(), &settings);
+    // The log of polls holds a batch until it is in the lake.
+    setup.configure(&text.replacen(
+        "[polls]\nmax_bytes = \"64 MiB\"",
+        "[polls]\nmax_bytes = \"512 MiB\"",
+        1,
+    ));
+    let schema = r#"{"properties":{"id":{"type":"integer"},"text":{"type":"string"}}}"#;
+    std::fs::write(setup.directory().join("thing.json"), schema).unwrap();
     let (state, peak) = polled(&setup);
     assert!(state["last_error"].is_null(), "{state}");
     println!(
@@ -260,8 +270,20 @@ fn a_large_page_is_read_as_it_arrives() {
         bytes >> 20,
         peak >> 20
     );
-    assert!(peak < MAX_RESIDENT, "{} MiB were resident", peak >> 20);
+    assert!(peak < max_resident, "{} MiB were resident", peak >> 20);
     let found = super::lake(&setup).stream("things", "id");
     assert_eq!((found.rows, found.ids), (found.lsns, found.rows));
     assert!(found.rows as usize > bytes / 1100, "{found:?}");
+}
+
+#[test]
+fn a_large_page_is_read_as_it_arrives() {
+    takes_a_large_page(page_bytes(), "max_bytes = \"16 MiB\"", MAX_RESIDENT);
+}
+
+/// A batch that fits neither into the memory for sorting nor into one row group.
+#[test]
+fn a_large_batch_becomes_columns_in_bounded_memory() {
+    let batch = "format = \"parquet\"\nmax_bytes = \"1 GiB\"\nmax_age = \"1h\"";
+    takes_a_large_page(page_bytes(), batch, MAX_RESIDENT);
 }
