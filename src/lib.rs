@@ -35,6 +35,7 @@ pub mod metrics;
 pub mod telemetry;
 pub mod out;
 pub mod sql;
+pub mod audit;
 pub mod upstream;
 
 pub mod clock;

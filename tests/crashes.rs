@@ -154,6 +154,7 @@ fn survives(setup: &Setup, polled: &Polled, lake: &Lake, seed: u64, calm: impl F
         count.rows
     );
     polled.check(lake);
+    crate::audit::adds_up(setup, &["data/wal", "data/polls"]);
     for dir in ["data/wal", "data/polls"] {
         let verified = setup.run(&["wal", "verify", "--dir", dir]);
         assert!(

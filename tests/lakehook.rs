@@ -13,6 +13,7 @@ mod support_checks;
 
 mod analytics;
 mod arrival;
+mod audit;
 mod commands;
 mod crashes;
 mod http;

@@ -1,5 +1,6 @@
 //! The command line: what there is to say, and which part does it.
 
+pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod health;
@@ -54,6 +55,8 @@ enum Command {
     Check(check::CheckArgs),
     /// Print the views and tables that make the lake queryable
     Sql(sql::SqlArgs),
+    /// Prove that everything acknowledged is in the lake exactly once
+    Audit(audit::AuditArgs),
     /// Look into a write-ahead log; changes nothing
     #[command(subcommand)]
     Wal(WalCommand),
@@ -132,6 +135,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
+            Command::Audit(args) => audit::run(&load()?, &args),
             Command::Sql(args) => sql::run(&load()?, &args),
             Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => wal::verify(&wal_dir(args, load)?),

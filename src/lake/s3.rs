@@ -131,7 +131,7 @@ impl S3 {
         }
     }
 
-    async fn head_async(&self, key: &str) -> Result<Option<Head>, StoreError> {
+    pub(crate) async fn head_async(&self, key: &str) -> Result<Option<Head>, StoreError> {
         let request = self
             .client
             .head_object()
@@ -174,7 +174,11 @@ impl S3 {
         }
     }
 
-    async fn get_async(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError> {
+    pub(crate) async fn get_async(
+        &self,
+        key: &str,
+        out: &mut dyn Write,
+    ) -> Result<bool, StoreError> {
         let request = self
             .client
             .get_object()

@@ -22,6 +22,7 @@ Commands:
   upstream  Run only the sample system that the demo uses
   check     Validate configuration and schemas, reach the lake, and say what is wrong
   sql       Print the views and tables that make the lake queryable
+  audit     Prove that everything acknowledged is in the lake exactly once
   wal       Look into a write-ahead log; changes nothing
   health    Ask a running service whether it is ready
   help      Print this message or the help of the given subcommand(s)
@@ -84,6 +85,21 @@ Options:
 
   -h, --help
           Print help (see a summary with '-h')
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["audit"]), @r#"
+Prove that everything acknowledged is in the lake exactly once
+
+Usage: lakehook audit [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --deep           Read every object, and hold its rows against what it says
+      --wal <DIR>      A log's directory, to account for what is not in the lake yet; may be given
+                       again
+      --json           Print the result as JSON
+  -h, --help           Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["demo"]), @r#"

@@ -1,0 +1,207 @@
+//! Looking into a lake: which objects there are, and what they say of themselves.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use tokio::task::JoinSet;
+
+use super::{Marker, Problem, Seen};
+use crate::cli::summary::keys_below;
+use crate::lake::Metadata;
+use crate::lake::keys::INTERNAL;
+use crate::lake::s3::S3;
+use crate::lake::store::StoreError;
+
+/// Requests at a time.
+const AT_ONCE: usize = 32;
+
+/// A lake that can be looked into.
+pub enum Place {
+    /// A directory.
+    Directory(PathBuf),
+    /// A bucket.
+    Bucket(Arc<S3>),
+}
+
+/// What is in a lake.
+#[derive(Debug, Default)]
+pub struct Gathered {
+    /// Objects that hold rows, and whatever else lies among them.
+    pub objects: Vec<Seen>,
+    /// Markers of runs.
+    pub markers: Vec<Marker>,
+    /// What is wrong with what was found.
+    pub problems: Vec<Problem>,
+}
+
+/// Why a lake cannot be looked into.
+#[derive(Debug, thiserror::Error)]
+pub enum GatherError {
+    /// A directory.
+    #[error("failed to read the lake: {0}")]
+    Io(#[from] io::Error),
+    /// A bucket.
+    #[error("failed to read the lake: {}", .0.message)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for GatherError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The file beside an object in a directory lake.
+#[derive(Deserialize)]
+struct Sidecar {
+    bytes: u64,
+    metadata: Metadata,
+}
+
+impl Place {
+    /// Looks at every object; `step` is told of each.
+    pub async fn gather(
+        &self,
+        step: &mut dyn FnMut(usize, usize),
+    ) -> Result<Gathered, GatherError> {
+        match self {
+            Self::Directory(root) => Ok(of_directory(root, step)?),
+            Self::Bucket(store) => of_bucket(store, step).await,
+        }
+    }
+
+    /// The bytes of an object; `None` if it is gone.
+    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, GatherError> {
+        match self {
+            Self::Directory(root) => match read_file(&root.join(key)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Self::Bucket(store) => {
+                let mut bytes = Vec::new();
+                let there = store.get_async(key, &mut bytes).await?;
+                Ok(there.then_some(bytes))
+            }
+        }
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+fn is_internal(key: &str) -> bool {
+    key.starts_with(INTERNAL)
+}
+
+fn is_marker(key: &str) -> bool {
+    key.strip_prefix(INTERNAL)
+        .is_some_and(|rest| rest.starts_with("/runs/"))
+}
+
+fn of_directory(root: &Path, step: &mut dyn FnMut(usize, usize)) -> io::Result<Gathered> {
+    let mut gathered = Gathered::default();
+    let all = keys_below(root, "")?;
+    let meta = format!("{INTERNAL}/meta/");
+    let data: Vec<&String> = all.iter().filter(|key| !is_internal(key)).collect();
+    for (index, key) in data.iter().enumerate() {
+        let bytes = std::fs::metadata(root.join(key))?.len();
+        let sidecar = read_file(&root.join(format!("{meta}{key}.json")));
+        let sidecar = sidecar
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Sidecar>(&text).ok());
+        gathered.objects.push(Seen {
+            key: (*key).clone(),
+            bytes,
+            declared: sidecar.as_ref().map(|sidecar| sidecar.bytes),
+            metadata: sidecar.map(|sidecar| sidecar.metadata).unwrap_or_default(),
+        });
+        step(index + 1, data.len());
+    }
+    // What has a sidecar and is gone can be named.
+    for key in all.iter().filter_map(|key| key.strip_prefix(&meta)) {
+        let object = key.strip_suffix(".json").unwrap_or(key);
+        if !root.join(object).exists() {
+            gathered.problems.push(Problem {
+                node: None,
+                key: Some(object.to_owned()),
+                what: "it is missing: only its sidecar is there".to_owned(),
+            });
+        }
+    }
+    for key in all.iter().filter(|key| is_marker(key)) {
+        let text = read_file(&root.join(key))?;
+        gathered.take_marker(key, &text);
+    }
+    Ok(gathered)
+}
+
+async fn of_bucket(
+    store: &Arc<S3>,
+    step: &mut dyn FnMut(usize, usize),
+) -> Result<Gathered, GatherError> {
+    let mut gathered = Gathered::default();
+    let all = store.list("", usize::MAX).await?;
+    let data: Vec<String> = all
+        .iter()
+        .filter(|key| !is_internal(key))
+        .cloned()
+        .collect();
+    let total = data.len();
+    let mut left = data.into_iter();
+    let mut asking = JoinSet::new();
+    let mut done = 0;
+    loop {
+        while asking.len() < AT_ONCE
+            && let Some(key) = left.next()
+        {
+            let store = Arc::clone(store);
+            asking.spawn(async move { (store.head_async(&key).await, key) });
+        }
+        let Some(answer) = asking.join_next().await else {
+            break;
+        };
+        let Ok((head, key)) = answer else { continue };
+        done += 1;
+        step(done, total);
+        if let Some(head) = head? {
+            gathered.objects.push(Seen {
+                key,
+                bytes: head.bytes,
+                declared: None,
+                metadata: head.metadata,
+            });
+        }
+    }
+    gathered.objects.sort_by(|a, b| a.key.cmp(&b.key));
+    for key in all.iter().filter(|key| is_marker(key)) {
+        let mut text = Vec::new();
+        if store.get_async(key, &mut text).await? {
+            gathered.take_marker(key, &text);
+        }
+    }
+    Ok(gathered)
+}
+
+impl Gathered {
+    fn take_marker(&mut self, key: &str, text: &[u8]) {
+        match serde_json::from_slice::<Marker>(text) {
+            Ok(marker) => self.markers.push(Marker {
+                key: key.to_owned(),
+                ..marker
+            }),
+            Err(error) => self.problems.push(Problem {
+                node: None,
+                key: Some(key.to_owned()),
+                what: format!("the marker cannot be read: {error}"),
+            }),
+        }
+    }
+}

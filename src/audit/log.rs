@@ -1,0 +1,68 @@
+//! What the log adds to the proof: what is not in the lake yet is there, and nothing else is missing.
+
+use super::{LogProof, NodeProof, Problem, Seen};
+use crate::wal::inspect::Inspection;
+
+/// Holds a node's objects against its log.
+pub fn judge_log(
+    proofs: &mut Vec<NodeProof>,
+    objects: &[Seen],
+    log: &Inspection,
+    problems: &mut Vec<Problem>,
+) {
+    let Some(node) = log.node.map(|node| node.to_string()) else {
+        return;
+    };
+    let mut wrong = |what: String| {
+        problems.push(Problem {
+            node: Some(node.clone()),
+            key: None,
+            what,
+        });
+    };
+    for damage in &log.problems {
+        wrong(format!("the log: {damage}"));
+    }
+    let state = &log.state;
+    let own = |object: &&Seen| object.metadata.get("lakehook-node") == Some(&node);
+    let seal_of = |object: &Seen| object.metadata.get("lakehook-seal")?.parse::<u64>().ok();
+    let there: std::collections::BTreeSet<u64> =
+        objects.iter().filter(own).filter_map(seal_of).collect();
+    let gone: Vec<u64> = (1..=state.last_seal)
+        .filter(|seal| !there.contains(seal) && !state.sealed.contains_key(seal))
+        .collect();
+    if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
+        let count = gone.len();
+        wrong(format!(
+            "{count} seals that the log knows to be in the lake are not there, from {first} to {last}"
+        ));
+    }
+    let known = proofs.iter().position(|proof| proof.node == node);
+    let index = known.unwrap_or_else(|| {
+        proofs.push(NodeProof {
+            node: node.clone(),
+            ..NodeProof::default()
+        });
+        proofs.len() - 1
+    });
+    let proof = &mut proofs[index];
+    let behind = |seal: u64| seal > proof.last_seal && !there.contains(&seal);
+    let waiting = state.sealed.iter().filter(|(seal, _)| behind(**seal));
+    let waiting_rows: u64 = waiting.map(|(_, sealed)| sealed.rows).sum();
+    let open_rows: u64 = state.batches.open().map(|batch| batch.sums.count).sum();
+    let up_to_lsn = state.next_lsn.0 - 1;
+    let newer = i128::from(up_to_lsn) - i128::from(proof.up_to_lsn);
+    let became_void = i128::from(state.void.count) - i128::from(proof.void);
+    let left = i128::from(proof.open) + newer - became_void;
+    let held = i128::from(waiting_rows) + i128::from(open_rows);
+    if log.problems.is_empty() && gone.is_empty() && left != held {
+        wrong(format!(
+            "{left} rows must be on their way to the lake, and the log holds {held}"
+        ));
+    }
+    proof.log = Some(LogProof {
+        waiting_rows,
+        open_rows,
+        up_to_lsn,
+    });
+}

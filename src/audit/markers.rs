@@ -1,0 +1,74 @@
+//! Markers of runs: each names objects that are there, or a run that has a marker.
+
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+use super::{Problem, Seen};
+
+/// What a marker says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Marker {
+    /// The marker's key.
+    #[serde(skip)]
+    pub key: String,
+    /// The stream.
+    pub stream: String,
+    /// The run.
+    pub run: String,
+    /// The run that holds the same.
+    pub same_as: Option<String>,
+    /// Its objects.
+    pub objects: Vec<Marked>,
+}
+
+/// An object that a marker names.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Marked {
+    /// Its key.
+    pub key: String,
+    /// How many rows it has.
+    pub records: u64,
+}
+
+/// Holds markers against what is there. How many runs are visible.
+pub fn judge_markers(markers: &[Marker], objects: &[Seen], problems: &mut Vec<Problem>) -> u64 {
+    let there: HashMap<&str, &Seen> = objects
+        .iter()
+        .map(|object| (object.key.as_str(), object))
+        .collect();
+    let mut visible = 0;
+    for marker in markers {
+        let mut wrong = |what: String| {
+            problems.push(Problem {
+                node: None,
+                key: Some(marker.key.clone()),
+                what,
+            });
+        };
+        visible += 1;
+        for object in &marker.objects {
+            let count = there.get(object.key.as_str()).map(|seen| {
+                let count = seen.metadata.get("lakehook-count");
+                count.and_then(|count| count.parse::<u64>().ok())
+            });
+            match count {
+                None => wrong(format!("its object {} is missing", object.key)),
+                Some(count) if count != Some(object.records) => {
+                    wrong(format!(
+                        "its object {} has another number of rows",
+                        object.key
+                    ));
+                }
+                Some(_) => {}
+            }
+        }
+        if let Some(run) = &marker.same_as {
+            let earlier = |other: &&Marker| other.stream == marker.stream && other.run == *run;
+            if !markers.iter().any(|other| earlier(&other)) {
+                wrong(format!("the run {run} that it names has no marker"));
+            }
+        }
+    }
+    visible
+}

@@ -1,0 +1,191 @@
+//! `lakehook audit`: does everything that was acknowledged add up in the lake?
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde::Serialize;
+use tracing::level_filters::LevelFilter;
+
+use super::{FAILED, Failure};
+use crate::audit::gather::{Gathered, Place};
+use crate::audit::{NodeProof, Problem, deep, judge, judge_log, judge_markers};
+use crate::config::{Config, Destination, Loaded};
+use crate::files::Disk;
+use crate::lake::s3::S3;
+use crate::out;
+use crate::telemetry::{self, LogFormat};
+use crate::wal::inspect::inspect;
+
+/// Arguments of `lakehook audit`.
+#[derive(Debug, Args)]
+pub struct AuditArgs {
+    /// Read every object, and hold its rows against what it says
+    #[arg(long)]
+    deep: bool,
+    /// A log's directory, to account for what is not in the lake yet; may be given again
+    #[arg(long, value_name = "DIR")]
+    wal: Vec<PathBuf>,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What an audit found.
+#[derive(Serialize)]
+struct Report {
+    adds_up: bool,
+    deep: bool,
+    objects: usize,
+    runs: u64,
+    nodes: Vec<NodeProof>,
+    problems: Vec<Problem>,
+}
+
+/// Audits the lake; exit code 0 only if all adds up.
+pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
+    telemetry::start(LevelFilter::OFF, LogFormat::Text);
+    let runtime = super::runtime()?;
+    let report = runtime.block_on(audit(&loaded.config, args))?;
+    if args.json {
+        out::line(serde_json::to_string_pretty(&report)?);
+    } else {
+        print(&report);
+    }
+    Ok(if report.adds_up {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
+    let place = match config.lake.destination() {
+        Destination::Directory(root) => Place::Directory(root.to_owned()),
+        Destination::Bucket(location) => {
+            let runtime = tokio::runtime::Handle::current();
+            Place::Bucket(Arc::new(S3::new(location, runtime).await))
+        }
+    };
+    // The logs first: what is put meanwhile is then in the lake, and not missing in both.
+    let mut logs = Vec::new();
+    for dir in &args.wal {
+        let log = inspect(&Disk, dir);
+        logs.push(log.with_context(|| format!("failed to read {}", dir.display()))?);
+    }
+    let bar = bar("objects");
+    let Gathered {
+        objects,
+        markers,
+        mut problems,
+    } = place
+        .gather(&mut |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        })
+        .await?;
+    bar.finish_and_clear();
+    let waiting = logs.iter().filter_map(|log| {
+        let seals = log.state.sealed.keys().copied();
+        Some((log.node?, seals.collect()))
+    });
+    let (mut nodes, found) = judge(&objects, &waiting.collect());
+    problems.extend(found);
+    for log in &logs {
+        judge_log(&mut nodes, &objects, log, &mut problems);
+    }
+    let runs = judge_markers(&markers, &objects, &mut problems);
+    if args.deep {
+        let bar = self::bar("objects read");
+        bar.set_length(objects.len() as u64);
+        for object in objects.iter().filter(|object| !object.metadata.is_empty()) {
+            let wrong = match place.read(&object.key).await? {
+                Some(bytes) => deep::look(object, bytes),
+                None => vec!["it went away while it was looked at".to_owned()],
+            };
+            problems.extend(wrong.into_iter().map(|what| Problem {
+                node: object.metadata.get("lakehook-node").cloned(),
+                key: Some(object.key.clone()),
+                what,
+            }));
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+    }
+    problems.sort();
+    problems.dedup();
+    Ok(Report {
+        adds_up: problems.is_empty(),
+        deep: args.deep,
+        objects: objects.len(),
+        runs,
+        nodes,
+        problems,
+    })
+}
+
+/// A bar on a terminal; nothing elsewhere.
+fn bar(what: &'static str) -> ProgressBar {
+    let target = if std::io::stderr().is_terminal() {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let bar = ProgressBar::with_draw_target(None, target).with_message(what);
+    match ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}") {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+fn print(report: &Report) {
+    for node in &report.nodes {
+        out::line(format_args!(
+            "node {}: {} objects with {} rows; proved up to seal {}, LSN {}",
+            node.node, node.objects, node.rows, node.last_seal, node.up_to_lsn
+        ));
+        let total = |name: &str| node.totals.get(name).copied().unwrap_or(0);
+        out::line(format_args!(
+            "  as of it: received {} = stored {} + dropped {} + duplicate {} + quarantined {}; copies of refused \
+             requests {}; {} LSNs void",
+            total("received"),
+            total("stored"),
+            total("dropped"),
+            total("duplicate"),
+            total("quarantined"),
+            total("refused"),
+            node.void
+        ));
+        match &node.log {
+            Some(log) => out::line(format_args!(
+                "  the log goes to LSN {}: {} rows wait to be put, {} are in no seal yet",
+                log.up_to_lsn, log.waiting_rows, log.open_rows
+            )),
+            None if node.open > 0 => out::line(format_args!(
+                "  {} rows were in no seal then; --wal DIR accounts for them",
+                node.open
+            )),
+            None => {}
+        }
+    }
+    if report.runs > 0 {
+        out::line(format_args!("{} runs of polls are visible", report.runs));
+    }
+    for problem in &report.problems {
+        let place = problem.key.as_deref().or(problem.node.as_deref());
+        out::line(format_args!(
+            "problem  {}: {}",
+            place.unwrap_or("lake"),
+            problem.what
+        ));
+    }
+    out::line(match (report.adds_up, report.objects) {
+        (true, 0) => "There is nothing in the lake yet.".to_owned(),
+        (true, count) => format!("All {count} objects add up."),
+        (false, _) => format!("{} problems: it does not add up.", report.problems.len()),
+    });
+}

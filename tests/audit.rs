@@ -1,0 +1,194 @@
+//! `lakehook audit` is not blind: whatever is removed, copied, cut, swapped or edited in a lake is named.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::arrival::STOP_LIMIT;
+use crate::support::load::{Load, Plan};
+use crate::support::process::Setup;
+use crate::support::s3::S3Server;
+
+/// Audits with the log, deeply: what is said, and the exit code.
+pub(crate) fn audit(setup: &Setup, more: &[&str]) -> (String, Option<i32>) {
+    let output = setup.run(&[&["audit"], more].concat());
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    (String::from_utf8(both).unwrap(), output.status.code())
+}
+
+/// The audit of everything, which must find all in order.
+pub(crate) fn adds_up(setup: &Setup, logs: &[&str]) {
+    let logs: Vec<&str> = logs.iter().flat_map(|dir| ["--wal", dir]).collect();
+    let (said, code) = audit(setup, &[&["--deep"], logs.as_slice()].concat());
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("objects add up"), "{said}");
+}
+
+fn fill(lake: &str, format: &str) -> Setup {
+    let setup = Setup::new(&format!(
+        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\nmax_records = 200\n[wal]\nmax_bytes = \"64 MiB\"\nsegment_bytes = \"1 MiB\"\n"
+    ));
+    let program = setup.start();
+    let mut plan = Plan::new(setup.address(), 41);
+    plan.events_per_request = 50;
+    plan.days = 2;
+    plan.max_requests = Some(40);
+    Load::start(plan).complete(Duration::from_secs(60));
+    assert!(program.stop(STOP_LIMIT).success());
+    setup
+}
+
+/// The objects of events, in the order of their keys.
+fn objects(setup: &Setup) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut left = vec![setup.directory().join("lake/events")];
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(
+                std::fs::read_dir(path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        } else {
+            found.push(path);
+        }
+    }
+    found.sort();
+    assert!(found.len() > 5, "{found:?}");
+    found
+}
+
+fn sidecar(setup: &Setup, object: &Path) -> PathBuf {
+    let key = object.strip_prefix(setup.directory().join("lake")).unwrap();
+    let name = format!("lake/_lakehook/meta/{}.json", key.display());
+    setup.directory().join(name)
+}
+
+/// Does something to the third object, and says what the audit must say of it.
+type Harm = (fn(&Setup, &[PathBuf]), &'static str);
+
+const HARMS: [Harm; 8] = [
+    (
+        |_, objects| std::fs::remove_file(&objects[2]).unwrap(),
+        "is missing: only its sidecar",
+    ),
+    (
+        |setup, objects| {
+            std::fs::remove_file(&objects[2]).unwrap();
+            std::fs::remove_file(sidecar(setup, &objects[2])).unwrap();
+        },
+        " missing, with ",
+    ),
+    (
+        |_, objects| {
+            let copy = objects[2].with_file_name("copy.ndjson");
+            std::fs::copy(&objects[2], copy).unwrap();
+        },
+        "copy.ndjson: it is foreign",
+    ),
+    (
+        |setup, objects| {
+            let copy = objects[2].with_file_name("00000000000000aa-00000000000000000001.ndjson");
+            std::fs::copy(&objects[2], &copy).unwrap();
+            std::fs::copy(sidecar(setup, &objects[2]), sidecar(setup, &copy)).unwrap();
+        },
+        "it is another object, whose place is",
+    ),
+    (
+        |_, objects| {
+            let bytes = std::fs::read(&objects[2]).unwrap();
+            std::fs::write(&objects[2], &bytes[..bytes.len() / 2]).unwrap();
+        },
+        "bytes; ",
+    ),
+    (
+        |setup, objects| {
+            // Both the objects and what is said of them change places.
+            for (a, b) in [
+                (objects[2].clone(), objects[3].clone()),
+                (sidecar(setup, &objects[2]), sidecar(setup, &objects[3])),
+            ] {
+                let (first, second) = (std::fs::read(&a).unwrap(), std::fs::read(&b).unwrap());
+                std::fs::write(a, second).unwrap();
+                std::fs::write(b, first).unwrap();
+            }
+        },
+        "it is another object, whose place is",
+    ),
+    (
+        |_, objects| {
+            // As long as before, and still JSON.
+            let text = std::fs::read_to_string(&objects[2]).unwrap();
+            std::fs::write(&objects[2], text.replacen("\"web\"", "\"wen\"", 1)).unwrap();
+        },
+        "the checksum differs",
+    ),
+    (
+        |setup, objects| {
+            // Whoever edits knows of sidecars too.
+            let path = sidecar(setup, &objects[2]);
+            let text = std::fs::read_to_string(&path).unwrap();
+            let at = text.find("lakehook-count\": \"").unwrap() + "lakehook-count\": \"".len();
+            let mut bytes = text.into_bytes();
+            bytes[at] = if bytes[at] == b'1' { b'2' } else { b'1' };
+            std::fs::write(path, bytes).unwrap();
+        },
+        " accounted for",
+    ),
+];
+
+#[test]
+fn whatever_is_done_to_an_object_is_named() {
+    for (harm, words) in HARMS {
+        let setup = fill("url = \"lake\"", "ndjson");
+        adds_up(&setup, &["data/wal"]);
+        harm(&setup, &objects(&setup));
+        let (said, code) = audit(&setup, &["--deep", "--wal", "data/wal"]);
+        assert_eq!(code, Some(1), "{words}: {said}");
+        assert!(said.contains(words), "{words:?} is missing in: {said}");
+        assert!(said.contains("it does not add up"), "{said}");
+    }
+}
+
+#[test]
+fn rows_that_wait_in_the_log_are_accounted_for_and_a_lost_segment_is_named() {
+    let setup = fill("url = \"lake\"", "parquet");
+    adds_up(&setup, &["data/wal"]);
+    // More, and a kill before anything of it is in the lake.
+    let program = setup.start();
+    let mut plan = Plan::new(setup.address(), 42);
+    plan.events_per_request = 30;
+    plan.max_requests = Some(4);
+    Load::start(plan).complete(Duration::from_secs(60));
+    program.kill();
+    let (said, code) = audit(&setup, &["--json", "--wal", "data/wal"]);
+    assert_eq!(code, Some(0), "{said}");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let log = &report["nodes"][0]["log"];
+    let held = log["waiting_rows"].as_u64().unwrap() + log["open_rows"].as_u64().unwrap();
+    assert!(held > 20, "{said}");
+    // A segment of these is lost.
+    let segments = std::fs::read_dir(setup.directory().join("data/wal")).unwrap();
+    let segments = segments.map(|entry| entry.unwrap().path());
+    let mut segments: Vec<PathBuf> = segments
+        .filter(|path| path.extension().is_some_and(|end| end == "wal"))
+        .collect();
+    segments.sort();
+    std::fs::write(segments.last().unwrap(), b"nothing").unwrap();
+    let (said, code) = audit(&setup, &["--wal", "data/wal"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("the log: "), "{said}");
+}
+
+#[test]
+fn a_bucket_is_audited_from_listings_and_heads() {
+    let server = S3Server::start(43);
+    let lake = format!(
+        "url = \"s3://lake/raw\"\nendpoint = \"{}\"",
+        server.endpoint()
+    );
+    let setup = fill(&lake, "ndjson.zst");
+    adds_up(&setup, &["data/wal"]);
+    let (said, code) = audit(&setup, &["--wal", "data/wal"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("proved up to seal"), "{said}");
+}
