@@ -70,6 +70,19 @@ pub struct Table {
     pub ids: Vec<usize>,
 }
 
+/// Why schemas make no table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not a schema.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// Two names that are one column.
+    #[error(
+        "the properties {0:?} and {1:?} differ only in case, and would be one column; give them one name"
+    )]
+    Case(String, String),
+}
+
 impl Kind {
     /// A stable word for it.
     pub fn as_str(self) -> &'static str {
@@ -167,10 +180,19 @@ pub fn integer(raw: &str) -> Option<i64> {
     (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
 }
 
-/// A raw value as a double.
+/// A raw value as a double. A whole number whose digits a double cannot hold is none.
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "the very loss that is looked for"
+)]
 pub fn double(raw: &str) -> Option<f64> {
     let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
-    raw.parse().ok().filter(|_| is_number)
+    let number: f64 = raw.parse().ok().filter(|_| is_number)?;
+    match raw.parse::<i128>() {
+        Ok(whole) if whole as f64 as i128 != whole => None,
+        _ => Some(number),
+    }
 }
 
 impl Column {
@@ -206,8 +228,14 @@ pub struct Property {
 
 /// The properties that a schema declares at its top level, in the order of its text.
 pub fn declared(schema: &str) -> Result<Vec<Property>, serde_json::Error> {
+    if serde_json::from_str::<bool>(schema).is_ok() {
+        // A schema too: of anything, or of nothing.
+        return Ok(Vec::new());
+    }
     let declared: Declared = serde_json::from_str(schema)?;
     let properties = declared.properties.0.into_iter();
+    // No engine has a column without a name.
+    let properties = properties.filter(|(name, _)| !name.is_empty());
     let columns = properties.map(|(name, schema)| Property {
         kind: Kind::of_schema(&schema),
         about: schema["description"]
@@ -221,14 +249,19 @@ pub fn declared(schema: &str) -> Result<Vec<Property>, serde_json::Error> {
 
 impl Table {
     /// Events: the envelope, and a column for each property that the schemas of the types declare.
-    pub fn events<'s>(schemas: impl Iterator<Item = &'s str>) -> Result<Self, serde_json::Error> {
+    pub fn events<'s>(schemas: impl Iterator<Item = &'s str>) -> Result<Self, TableError> {
+        // By the name without its case, as engines see it.
         let mut properties: BTreeMap<String, Property> = BTreeMap::new();
         for schema in schemas {
             for property in declared(schema)? {
-                let Some(known) = properties.get_mut(&property.name) else {
-                    properties.insert(property.name.clone(), property);
+                let Some(known) = properties.get_mut(&property.name.to_lowercase()) else {
+                    properties.insert(property.name.to_lowercase(), property);
                     continue;
                 };
+                if known.name != property.name {
+                    let (one, other) = (known.name.clone(), property.name);
+                    return Err(TableError::Case(one, other));
+                }
                 known.kind = known.kind.or(property.kind);
                 if known.about.is_empty() {
                     known.about = property.about;
@@ -487,7 +520,11 @@ mod tests {
                 ],
                 &["9223372036854775808", "1.5", "\"1\"", "1e300", "true"],
             ),
-            (Kind::Double, &["1", "-1.5e3"], &["\"1\"", "true"]),
+            (
+                Kind::Double,
+                &["1", "-1.5e3", "9007199254740992"],
+                &["\"1\"", "true", "9007199254740993"],
+            ),
             (Kind::Boolean, &["true", "false"], &["1", "\"true\""]),
             (Kind::Json, &["{}", "1", "\"a\""], &[]),
         ] {

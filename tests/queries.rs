@@ -90,6 +90,74 @@ fn live(setup: &Setup, first: u32) {
 const EVENTS: &str = "SELECT event_type, source, p_amount, p_product, properties->>'note', extra, \
      dt = timestamp::DATE, received_at >= timestamp FROM events ORDER BY lsn";
 
+/// Values that fit their columns or don't, of an API without and one with a schema: the same in every format.
+#[test]
+fn what_does_not_fit_is_nowhere_lost_in_any_format() {
+    let mut answers = Vec::new();
+    for format in ["ndjson", "parquet"] {
+        let api = Api::start(|_, _| {
+            page(json!({"users": [
+                {"user_id": "a", "age": 1.5, "odd~/name": true, "*": 1, "": 2, "big": 9_007_199_254_740_993_u64, "when": "x"},
+                {"user_id": "b", "age": 2.0, "odd~/name": "yes", "big": 3, "when": "2026-11-25T01:00:00+01:00"},
+            ]}))
+        });
+        let free = format!(
+            "[poll.free]\nurl = \"{}/users\"\nrecords = \"/users\"\nid = \"user_id\"\n",
+            api.url()
+        );
+        let setup = Setup::new(&(config("url = \"lake\"", format, &api) + &free));
+        write_schemas(&setup, PURCHASE);
+        // No schema says what a value must be: only columns do.
+        let schema = r#"{"properties":{"user_id":{},"age":{"type":["number","null"]},"odd~/name":{"type":["boolean","string"]},
+            "*":{"type":"number"},"":{"type":"number"},"big":{"type":"number"}}}"#;
+        std::fs::write(setup.directory().join("user.json"), schema).unwrap();
+        let polled = setup.run(&["poll"]);
+        assert!(polled.status.success(), "{polled:?}");
+        let sql = statements(&setup);
+        let lake = Lake::directory(&setup.directory().join("lake"));
+        let users = "SELECT user_id->>'$', age, \"odd~/name\", \"*\", extra->>'/', big, extra->>'when', extra->>'big' FROM users ORDER BY 1";
+        let free = "SELECT extra->>'user_id', extra->>'age', extra->>'/big' FROM free ORDER BY 1";
+        answers.push((lake.query(&sql, users), lake.query(&sql, free)));
+    }
+    assert_eq!(answers[0], answers[1]);
+    let (users, free) = &answers[0];
+    let a = json!(["a", 1.5, "true", 1.0, "2", null, "x", "9007199254740993"]);
+    let b = json!([
+        "b",
+        2.0,
+        "\"yes\"",
+        null,
+        null,
+        3.0,
+        "2026-11-25T01:00:00+01:00",
+        null
+    ]);
+    assert_eq!(*users, json!([a, b]));
+    assert_eq!(
+        *free,
+        json!([["a", "1.5", "9007199254740993"], ["b", "2.0", "3"]])
+    );
+}
+
+#[test]
+fn a_new_pattern_of_partitions_shows_beside_the_old_one() {
+    let api = users();
+    let setup = Setup::new(&config("url = \"lake\"", "parquet", &api));
+    write_schemas(&setup, PURCHASE);
+    live(&setup, 1);
+    let text = config("url = \"lake\"", "ndjson", &api);
+    setup.configure(&text.replace(
+        "[events]\n",
+        "[events]\npartition = \"dt=%Y-%m-%d/hour=%H\"\n",
+    ));
+    live(&setup, 11);
+    let lake = Lake::directory(&setup.directory().join("lake"));
+    let sql = statements(&setup);
+    let hours =
+        "SELECT count(*), count(hour), count(DISTINCT dt), typeof(any_value(hour)) FROM events";
+    assert_eq!(lake.query(&sql, hours), json!([[4, 2, 1, "BIGINT"]]));
+}
+
 /// What every format must answer.
 fn check(setup: &Setup, lake: &Lake) {
     let sql = statements(setup);

@@ -34,6 +34,17 @@ fn texts(list: &Value) -> Vec<String> {
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
+/// What the image sets.
+fn image_environment() -> Vec<(String, String)> {
+    let dockerfile = read("Dockerfile");
+    let pairs = dockerfile
+        .split_whitespace()
+        .filter_map(|word| word.split_once('='));
+    let own = pairs.filter(|(name, _)| name.starts_with("LAKEHOOK_") && name.contains("__"));
+    own.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
 #[test]
 fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
     let compose = yaml("docker-compose.yml");
@@ -62,13 +73,22 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
     for option in command.iter().filter(|word| word.starts_with("--")) {
         assert!(help.contains(option), "{option}");
     }
-    // Where the container finds it, beside its schemas.
+    // As in the container: the image's environment, that of the service over it, and the file under both.
+    let dir = setup.directory().to_str().unwrap().to_owned();
+    let mut setup = setup;
+    for (name, value) in image_environment() {
+        setup = setup.env(&name, &value.replace("/data", &format!("{dir}/data")));
+    }
+    for (name, value) in services["lakehook"]["environment"].as_object().unwrap() {
+        if name.contains("__") {
+            setup = setup.env(name, value.as_str().unwrap());
+        }
+    }
     std::fs::create_dir(setup.directory().join("schemas")).unwrap();
     for name in ["user.json", "content.json"] {
         let text = read(&format!("schemas/{name}"));
         std::fs::write(setup.directory().join("schemas").join(name), text).unwrap();
     }
-    let dir = setup.directory().to_str().unwrap().to_owned();
     let config = read("deploy/compose/lakehook.toml").replace("/data/", &format!("{dir}/"));
     setup.configure(&config.replace("http://localstack:4566", "http://127.0.0.1:9"));
     let checked = setup.run(&["check"]);
@@ -86,16 +106,12 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
 fn the_images_environment_is_configuration_that_holds() {
     let dockerfile = read("Dockerfile");
     let mut setup = Setup::new("");
-    let mut variables = 0;
-    let words = dockerfile.split_whitespace();
-    for (name, value) in words.filter_map(|word| word.split_once('=')) {
-        if name.starts_with("LAKEHOOK_") && name.contains("__") {
-            let dir = setup.directory().to_str().unwrap().to_owned();
-            setup = setup.env(name, &value.replace("/data", &format!("{dir}/data")));
-            variables += 1;
-        }
+    let variables = image_environment();
+    assert_eq!(variables.len(), 4);
+    for (name, value) in variables {
+        let dir = setup.directory().to_str().unwrap().to_owned();
+        setup = setup.env(&name, &value.replace("/data", &format!("{dir}/data")));
     }
-    assert_eq!(variables, 4);
     // It listens beyond its container, so it wants tokens.
     let refused = setup.run(&["check"]);
     assert_eq!(refused.status.code(), Some(2));
@@ -195,7 +211,7 @@ fn the_unit_starts_commands_that_there_are() {
         );
         seen.push(words[1]);
     }
-    assert_eq!(seen, ["check", "serve"]);
+    assert_eq!(seen, ["serve"]);
     for line in [
         "DynamicUser=yes",
         "ProtectSystem=strict",

@@ -74,9 +74,6 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
 
 /// Columns that are in objects must stay what they are.
 fn check_columns(config: &Config) -> Result<bool, Failure> {
-    if config.batch.format.codec().is_some() {
-        return Ok(true);
-    }
     let mut changed = Vec::new();
     if let Ok(schemas) = config.events.read_schemas() {
         let events = tables::events(config, &schemas)?;

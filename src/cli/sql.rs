@@ -17,9 +17,6 @@ use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
 use crate::telemetry::{self, LogFormat};
 
-/// So many keys of a stream are looked at.
-const MAX_KEYS: usize = 200_000;
-
 /// Arguments of `lakehook sql`.
 #[derive(Debug, Args)]
 pub struct SqlArgs {
@@ -35,6 +32,15 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let config = &loaded.config;
     let mut relations = relations(config)?;
+    if let Destination::Directory(root) = config.lake.destination()
+        && root.display().to_string().contains(['*', '?', '['])
+    {
+        let message = format!(
+            "lakehook: the path {} holds *, ? or [, which engines take for patterns; give the lake another name",
+            root.display()
+        );
+        return Err(Failure::Usage(message));
+    }
     let runtime = super::runtime()?;
     let listed = runtime.block_on(look(config, &mut relations));
     listed.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
@@ -116,17 +122,15 @@ async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()>
         let rows = format!("{}/", relation.name);
         let markers = format!("{INTERNAL}/runs/{}/", relation.name);
         let list = async |prefix: &str| match (&store, config.lake.destination()) {
-            (Some(store), _) => Ok(store.list(prefix, MAX_KEYS).await?),
+            (Some(store), _) => Ok(store.list(prefix, usize::MAX).await?),
             (None, Destination::Directory(root)) => Ok(keys_below(root, prefix)?),
             (None, Destination::Bucket(_)) => anyhow::Ok(Vec::new()),
         };
-        let keys = list(&rows).await?;
-        let is_line = |key: &String| key.contains(".ndjson");
-        relation.there = There {
-            lines: keys.iter().any(is_line),
-            columns: keys.iter().any(|key| key.ends_with(".parquet")),
-            markers: relation.stream == Stream::Runs && !list(&markers).await?.is_empty(),
-        };
+        for key in list(&rows).await? {
+            relation.there.add(&key);
+        }
+        let is_run = relation.stream == Stream::Runs;
+        relation.there.markers = is_run && !list(&markers).await?.is_empty();
     }
     Ok(())
 }

@@ -14,7 +14,9 @@ use super::secret::{Secret, SecretFile};
 use super::sections::Config;
 
 /// Names of streams that are not a poll's.
-const RESERVED_NAMES: [&str; 2] = ["events", "quarantine"];
+const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
+/// Views of a snapshot's stream have its name with these at their ends.
+const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
 /// A record of this size still fits into one write, every byte of it escaped.
 const MAX_RECORD: ByteSize = ByteSize::mib(4);
@@ -39,6 +41,15 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     }
     directories(config, findings);
     for (name, poll) in &config.poll {
+        for suffix in VIEW_SUFFIXES {
+            let view = format!("{name}{suffix}");
+            if poll.mode == Mode::Snapshot && config.poll.contains_key(&view) {
+                let rule = format!(
+                    "{view:?} is the name of a view of the snapshot {name:?}; choose another"
+                );
+                findings.problem(&[&format!("poll.{view}"), "poll"], rule);
+            }
+        }
         let mut rules = Rules {
             name,
             poll,

@@ -99,10 +99,29 @@ pub enum PartitionError {
          and '.', joined by '/'"
     )]
     Segment(String),
+    /// A name that is, or could be, a column.
+    #[error(
+        "partition pattern {0:?} has the name {1:?} twice, or a column has it; choose another, such as dt"
+    )]
+    Name(String, String),
     /// A conversion that is not supported.
     #[error("partition pattern {0:?} may only use %Y, %m, %d, %H and %j")]
     Conversion(String),
 }
+
+/// Names that events have as columns.
+const COLUMNS: [&str; 10] = [
+    "event_id",
+    "user_id",
+    "user",
+    "event_type",
+    "source",
+    "timestamp",
+    "received_at",
+    "lsn",
+    "properties",
+    "extra",
+];
 
 impl Default for Partitioning {
     fn default() -> Self {
@@ -128,6 +147,14 @@ impl Partitioning {
         }
         if !pattern.split('/').all(is_segment) {
             return Err(PartitionError::Segment(pattern.to_owned()));
+        }
+        let mut names: Vec<String> = COLUMNS.map(str::to_owned).to_vec();
+        for (name, _) in pattern.split('/').filter_map(|part| part.split_once('=')) {
+            let lower = name.to_lowercase();
+            if names.contains(&lower) || lower.starts_with("p_") {
+                return Err(PartitionError::Name(pattern.to_owned(), name.to_owned()));
+            }
+            names.push(lower);
         }
         Ok(Self {
             stream: stream.to_owned(),

@@ -44,6 +44,9 @@ pub enum SchemaError {
         /// What the parser says.
         source: serde_json::Error,
     },
+    /// Schemas that make no table.
+    #[error("the schemas of events: {0}")]
+    Table(#[from] crate::columns::TableError),
     /// JSON, but no schema of draft 2020-12 that stands alone.
     #[error("compile schema {name}: {detail}")]
     Schema {

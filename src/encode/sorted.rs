@@ -79,9 +79,7 @@ impl<F: Files> Sorter<F> {
         }
         self.spill()?;
         self.bytes = Vec::new();
-        let merged = self.merge(see);
-        self.remove_pieces()?;
-        merged
+        self.merge(see)
     }
 
     /// Writes what is in memory into a file, sorted. It need not be durable.
@@ -129,10 +127,14 @@ impl<F: Files> Sorter<F> {
         }
         Ok(())
     }
+}
 
-    fn remove_pieces(&self) -> io::Result<()> {
-        let mut pieces = self.pieces.iter();
-        pieces.try_for_each(|path| remove_if_there(&self.files, path))
+impl<F: Files> Drop for Sorter<F> {
+    /// Pieces go with it, however it ends; one that cannot be removed now is replaced by the next attempt.
+    fn drop(&mut self) {
+        for path in &self.pieces {
+            let _left_for_the_next = remove_if_there(&self.files, path);
+        }
     }
 }
 

@@ -17,6 +17,14 @@ pub(super) fn statements(lake: &Catalogue) -> String {
         );
     }
     for relation in &lake.relations {
+        if relation.there.is_mixed() {
+            let _memory_takes_it = writeln!(
+                out,
+                "\n-- {} has objects of both formats: this table reads those of the configured one, and fails on days \
+                 with others.",
+                relation.name
+            );
+        }
         out.push_str(&table(lake, relation));
         if relation.stream == Stream::Runs {
             out.push_str(&runs(lake, relation));
@@ -51,15 +59,18 @@ fn quoted(name: &str) -> String {
 
 /// A column of lines: objects are structs of what is declared in them.
 fn line_column(relation: &Relation, column: &Column) -> Option<String> {
+    // Names of fields have no quotes.
+    let is_plain = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let declared: Vec<String> = relation
         .properties()
-        .map(|(_, key, kind)| format!("{}:{}", quoted(key), type_of(kind, true)))
+        .filter(|(_, key, _)| is_plain(key))
+        .map(|(_, key, kind)| format!("{key}:{}", type_of(kind, true)))
         .collect();
     let kind = match (&column.source, column.name.as_str()) {
         (Source::Property(_), _) => return None,
         (_, "properties") if !declared.is_empty() => format!("struct<{}>", declared.join(",")),
-        (_, "user") => "struct<`user_id`:string>".to_owned(),
-        (_, "errors") => "array<struct<`pointer`:string,`code`:string,`detail`:string>>".to_owned(),
+        (_, "user") => "struct<user_id:string>".to_owned(),
+        (_, "errors") => "array<struct<pointer:string,code:string,detail:string>>".to_owned(),
         // What is not declared has no type that the SerDe could map.
         (Source::Rest, _) => return None,
         _ => type_of(column.kind, true).to_owned(),

@@ -84,11 +84,18 @@ fn rows(lake: &Catalogue, relation: &Relation) -> String {
     let names = relation.columns().map(|column| identifier(&column.name));
     let selected = lines(names.chain(keys.map(|key| identifier(&key.name))), 7);
     let mut sources = vec![nothing(relation)];
-    if relation.there.lines {
-        sources.push(from_lines(lake, relation));
+    // One read for each layout of partitions: they cannot be mixed in one.
+    for pattern in &relation.there.lines {
+        let files = lake.at(&format!("{pattern}/*.ndjson*"));
+        sources.push(match relation.stream {
+            Stream::Quarantine => from_own_lines(&files, relation, pattern),
+            Stream::Rows if relation.name == "events" => from_own_lines(&files, relation, pattern),
+            Stream::Rows | Stream::Runs => from_foreign_lines(&files, relation, pattern),
+        });
     }
-    if relation.there.columns {
-        sources.push(from_columns(lake, relation));
+    for pattern in &relation.there.columns {
+        let files = lake.at(&format!("{pattern}/*.parquet"));
+        sources.push(from_columns(&files, relation, pattern));
     }
     let union = sources.join("\n    UNION ALL BY NAME\n    ");
     format!("SELECT {selected}\nFROM (\n    {union}\n)")
@@ -108,17 +115,25 @@ fn nothing(relation: &Relation) -> String {
     format!("SELECT {} WHERE false", lines(columns.chain(keys), 11))
 }
 
-/// Types of the partition keys, as an argument.
-fn hive_types(relation: &Relation) -> String {
-    let types = relation.partitions.iter();
-    let types = types.map(|key| format!("{}: {}", identifier(&key.name), type_of_key(key)));
+/// Types of the partition keys of a layout, as an argument.
+fn hive_types(relation: &Relation, pattern: &str) -> String {
+    let keys = pattern.split('/').filter_map(|part| part.split_once('='));
+    let types = keys.map(|(name, _)| {
+        let own = relation.partitions.iter().find(|key| key.name == name);
+        format!(
+            "{}: {}",
+            identifier(name),
+            own.map_or("VARCHAR", type_of_key)
+        )
+    });
     format!(
         "hive_partitioning = true, hive_types = {{{}}}",
         types.collect::<Vec<_>>().join(", ")
     )
 }
 
-fn from_lines(lake: &Catalogue, relation: &Relation) -> String {
+/// Lines whose members are ours, and of the types that they are written with.
+fn from_own_lines(files: &str, relation: &Relation, pattern: &str) -> String {
     let members = relation
         .columns()
         .filter_map(|column| match &column.source {
@@ -131,25 +146,100 @@ fn from_lines(lake: &Catalogue, relation: &Relation) -> String {
         });
     let mut computed = String::new();
     for (name, key, kind) in relation.properties() {
-        let path = literal(&format!("$.\"{}\"", key.replace('"', "\\\"")));
-        let value = match kind {
-            Kind::Json => format!("properties->{path}"),
-            Kind::Text => format!("properties->>{path}"),
-            kind => format!("TRY_CAST(properties->>{path} AS {})", type_of(kind)),
-        };
+        let value = value_of("properties", key, kind);
         let _memory_takes_it = write!(computed, ",\n           {value} AS {}", identifier(name));
     }
-    let files = literal(&lake.at(&format!("{}/**/*.ndjson*", relation.name)));
     format!(
-        "SELECT *{computed}\n    FROM read_json({files}, format = 'newline_delimited', {},\n        \
+        "SELECT *{computed}\n    FROM read_json({}, format = 'newline_delimited', {},\n        \
          columns = {{{}}})",
-        hive_types(relation),
+        literal(files),
+        hive_types(relation, pattern),
         lines(members, 12)
     )
 }
 
-fn from_columns(lake: &Catalogue, relation: &Relation) -> String {
-    let files = literal(&lake.at(&format!("{}/**/*.parquet", relation.name)));
+/// Lines whose members are those of an API: what has no column, or does not fit it, is in `extra`.
+fn from_foreign_lines(files: &str, relation: &Relation, pattern: &str) -> String {
+    let mut selected = Vec::new();
+    let mut known = Vec::new();
+    for column in relation.columns() {
+        match &column.source {
+            Source::Member(name) => {
+                let value = value_of("json", name, column.kind);
+                selected.push(format!("{value} AS {}", identifier(&column.name)));
+                known.push(name.as_str());
+            }
+            Source::Property(_) | Source::Rest => {}
+        }
+    }
+    let fits = |name: &str| {
+        let column = relation.columns().find(|column| column.name == name);
+        let kind = column.map_or(Kind::Json, |column| column.kind);
+        format!("{} IS NOT NULL", value_of("json", name, kind))
+    };
+    // A merge patch removes what is null in it: so what fits is removed, and the rest stays.
+    let patches = known.iter().map(|name| {
+        let (key, at) = (literal(name), pointer(name));
+        let goes = format!("{} OR json_type(json, {at}) = 'NULL'", fits(name));
+        format!("CASE WHEN {goes} THEN json_object({key}, NULL) ELSE '{{}}'::JSON END")
+    });
+    let rest = format!(
+        "nullif(json_merge_patch(json, {},\n               json_object('extra', NULL),\n               \
+         CASE json_type(json, '/extra') WHEN 'OBJECT' THEN json->'/extra' ELSE '{{}}'::JSON END)::VARCHAR, '{{}}')::JSON AS extra",
+        lines(patches, 15)
+    );
+    selected.push(rest);
+    let keys = pattern.split('/').filter_map(|part| part.split_once('='));
+    selected.extend(keys.map(|(name, _)| identifier(name)));
+    format!(
+        "SELECT {}\n    FROM read_ndjson_objects({}, {})",
+        lines(selected.into_iter(), 11),
+        literal(files),
+        hive_types(relation, pattern)
+    )
+}
+
+/// The JSON Pointer (RFC 6901) of a key, as a literal.
+fn pointer(key: &str) -> String {
+    literal(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+}
+
+/// The value of a key of a JSON column, if it is one that the column can hold; as in Parquet.
+fn value_of(json: &str, key: &str, kind: Kind) -> String {
+    const TIME: &str =
+        "'\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)'";
+    let at = pointer(key);
+    let is = |types: &str| format!("json_type({json}, {at}) IN ({types})");
+    let text = format!("{json}->>{at}");
+    match kind {
+        Kind::Json => format!("CASE WHEN NOT {} THEN {json}->{at} END", is("'NULL'")),
+        Kind::Text => format!("CASE WHEN {} THEN {text} END", is("'VARCHAR'")),
+        Kind::Boolean => format!(
+            "CASE WHEN {} THEN TRY_CAST({text} AS BOOLEAN) END",
+            is("'BOOLEAN'")
+        ),
+        Kind::Time => format!(
+            "CASE WHEN {} AND regexp_full_match({text}, {TIME}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END",
+            is("'VARCHAR'")
+        ),
+        // A whole number whose digits a double cannot hold is none.
+        Kind::Double => format!(
+            "CASE WHEN {} OR ({} AND TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT) = TRY_CAST({text} AS HUGEINT)) THEN \
+             TRY_CAST({text} AS DOUBLE) END",
+            is("'DOUBLE'"),
+            is("'UBIGINT', 'BIGINT'")
+        ),
+        Kind::Integer => format!(
+            "CASE WHEN {} THEN TRY_CAST({text} AS BIGINT) WHEN {} AND trunc(TRY_CAST({text} AS DOUBLE)) = \
+             TRY_CAST({text} AS DOUBLE) AND abs(TRY_CAST({text} AS DOUBLE)) < 9007199254740992 THEN \
+             TRY_CAST(TRY_CAST({text} AS DOUBLE) AS BIGINT) END",
+            is("'UBIGINT', 'BIGINT'"),
+            is("'DOUBLE'")
+        ),
+    }
+}
+
+fn from_columns(files: &str, relation: &Relation, pattern: &str) -> String {
     // JSON is text in Parquet.
     let json = relation
         .columns()
@@ -159,8 +249,9 @@ fn from_columns(lake: &Catalogue, relation: &Relation) -> String {
         format!("{name}::JSON AS {name}")
     });
     let base = format!(
-        "read_parquet({files}, {}, union_by_name = true)",
-        hive_types(relation)
+        "read_parquet({}, {}, union_by_name = true)",
+        literal(files),
+        hive_types(relation, pattern)
     );
     // Where no object has a column yet, it cannot be cast: so the cast is around a union.
     let empty = relation
@@ -232,7 +323,8 @@ fn markers(lake: &Catalogue, relation: &Relation) -> String {
 /// in their metadata, which SQL does not reach: there it is null.
 fn watermark(lake: &Catalogue) -> String {
     let has_events = lake.relations.iter().any(|relation| {
-        relation.name == "events" && (relation.there.lines || relation.there.columns)
+        let there = &relation.there;
+        relation.name == "events" && !(there.lines.is_empty() && there.columns.is_empty())
     });
     let body = if has_events && !lake.is_bucket() {
         let files = literal(&lake.at(&format!("{INTERNAL}/meta/events/**/*.json")));

@@ -6,6 +6,8 @@ mod dictionary;
 mod duckdb;
 mod trino;
 
+use std::collections::BTreeSet;
+
 use crate::columns::{Column, Kind, Source, Table};
 
 /// What a stream is.
@@ -20,14 +22,41 @@ pub enum Stream {
 }
 
 /// Which objects a stream has by now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct There {
-    /// NDJSON, however compressed.
-    pub lines: bool,
-    /// Parquet.
-    pub columns: bool,
+    /// Patterns of the directories that have NDJSON objects, however compressed, such as `events/dt=*`.
+    pub lines: BTreeSet<String>,
+    /// Patterns of those that have Parquet objects.
+    pub columns: BTreeSet<String>,
     /// Markers of runs.
     pub markers: bool,
+}
+
+impl There {
+    /// Notes an object.
+    pub fn add(&mut self, key: &str) {
+        let Some((dir, name)) = key.rsplit_once('/') else {
+            return;
+        };
+        let mut parts = dir.split('/');
+        let stream = parts.next().unwrap_or_default();
+        let pattern = parts.fold(stream.to_owned(), |pattern, part| {
+            match part.split_once('=') {
+                Some((key, _)) => format!("{pattern}/{key}=*"),
+                None => pattern + "/*",
+            }
+        });
+        if name.contains(".ndjson") {
+            self.lines.insert(pattern);
+        } else if name.ends_with(".parquet") {
+            self.columns.insert(pattern);
+        }
+    }
+
+    /// Whether there are objects of both kinds.
+    fn is_mixed(&self) -> bool {
+        !self.lines.is_empty() && !self.columns.is_empty()
+    }
 }
 
 /// A partition key.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::columns::Table;
 
-fn lake(url: &str, there: There, writes_columns: bool) -> Catalogue {
+fn lake(url: &str, there: fn(&str) -> There, writes_columns: bool) -> Catalogue {
     let purchase = r#"{"properties":{"amount":{"type":"number"},"it's":{"type":"string"}}}"#;
     let user = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":"integer"}}}"#;
     let relation = |name: &str, stream, table, partitions| Relation {
@@ -9,7 +9,7 @@ fn lake(url: &str, there: There, writes_columns: bool) -> Catalogue {
         stream,
         table,
         partitions,
-        there,
+        there: there(name),
     };
     let days = Key::all("dt=%Y-%m-%d");
     let runs = [days.clone(), vec![Key::run()]].concat();
@@ -40,20 +40,30 @@ fn lake(url: &str, there: There, writes_columns: bool) -> Catalogue {
     }
 }
 
-const ALL: There = There {
-    lines: true,
-    columns: true,
-    markers: true,
-};
+/// Objects of both kinds and of two layouts.
+fn all(stream: &str) -> There {
+    let mut there = There {
+        markers: true,
+        ..There::default()
+    };
+    for key in [
+        "dt=2026-11-25/a.ndjson.zst",
+        "dt=2026-11-25/hour=07/a.ndjson",
+        "dt=2026-11-25/hour=07/a.parquet",
+    ] {
+        there.add(&format!("{stream}/{key}"));
+    }
+    there
+}
 
 #[test]
 fn statements_are_these() {
-    let bucket = lake("s3://my-lake/raw", ALL, false);
+    let bucket = lake("s3://my-lake/raw", all, false);
     insta::assert_snapshot!("duckdb", bucket.statements(Engine::Duckdb));
     insta::assert_snapshot!("athena_lines", bucket.statements(Engine::Athena));
-    let columns = lake("s3://my-lake/raw", ALL, true);
+    let columns = lake("s3://my-lake/raw", all, true);
     insta::assert_snapshot!("athena_columns", columns.statements(Engine::Athena));
     insta::assert_snapshot!("trino", columns.statements(Engine::Trino));
-    let empty = lake("/data/lake", There::default(), false);
+    let empty = lake("/data/lake", |_| There::default(), false);
     insta::assert_snapshot!("duckdb_empty", empty.statements(Engine::Duckdb));
 }

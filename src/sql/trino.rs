@@ -21,7 +21,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     }
     out.push('\n');
     for relation in relations() {
-        let name = literal(&relation.name);
+        let name = literal(&table_name(relation));
         let _memory_takes_it = writeln!(
             out,
             "CALL hive.system.sync_partition_metadata('lake', {name}, 'ADD');"
@@ -30,9 +30,17 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out
 }
 
+/// A table of a snapshot has all its runs, whether they have a marker or not.
+fn table_name(relation: &Relation) -> String {
+    match relation.stream {
+        Stream::Runs => format!("{}_all_runs", relation.name),
+        Stream::Rows | Stream::Quarantine => relation.name.clone(),
+    }
+}
+
 fn type_of(kind: Kind, is_line: bool) -> &'static str {
     match kind {
-        Kind::Time if !is_line => "timestamp(6)",
+        Kind::Time if !is_line => "timestamp(3)",
         Kind::Time | Kind::Text | Kind::Json => "varchar",
         Kind::Integer => "bigint",
         Kind::Double => "double",
@@ -43,31 +51,21 @@ fn type_of(kind: Kind, is_line: bool) -> &'static str {
 fn table(lake: &Catalogue, relation: &Relation) -> String {
     let is_line = !lake.writes_columns;
     let columns = relation.columns().filter_map(|column| {
-        let kind = match (&column.source, column.name.as_str()) {
-            (Source::Property(_) | Source::Rest, _) if is_line => return None,
-            (_, "properties") if is_line => {
-                let fields = relation.properties();
-                let fields = fields
-                    .map(|(_, key, kind)| format!("{} {}", identifier(key), type_of(kind, true)));
-                let fields: Vec<String> = fields.collect();
-                if fields.is_empty() {
-                    return None;
-                }
-                format!("row({})", fields.join(", "))
-            }
-            (_, "user") if is_line => "row(user_id varchar)".to_owned(),
-            _ => type_of(column.kind, is_line).to_owned(),
-        };
+        // In lines, properties are in `properties`, which is text like any JSON.
+        if is_line && matches!(column.source, Source::Property(_)) {
+            return None;
+        }
+        let kind = type_of(column.kind, is_line);
         Some(format!("{} {kind}", identifier(&column.name)))
     });
     let keys = relation.partitions.iter();
     let partitions: Vec<String> = keys.clone().map(|key| literal(&key.name)).collect();
     let keys = keys.map(|key| format!("{} varchar", identifier(&key.name)));
-    let format = if is_line { "JSON" } else { "PARQUET" };
+    let format = if is_line { "OPENX_JSON" } else { "PARQUET" };
     format!(
         "\nCREATE TABLE IF NOT EXISTS hive.lake.{} (\n    {}\n) WITH (\n    external_location = {},\n    format = '{format}',\n    \
          partitioned_by = ARRAY[{}]\n);\n",
-        identifier(&relation.name),
+        identifier(&table_name(relation)),
         lines(columns.chain(keys), 4),
         literal(&format!("{}/", lake.at(&relation.name))),
         partitions.join(", ")

@@ -59,6 +59,8 @@ fn names_are_those_of_streams() {
         let error = errors(&text, &[]);
         assert!(error.contains("stream"), "{name}: {error}");
     }
+    let view = "[poll.a]\nurl = \"http://localhost/\"\n[poll.a_runs]\nurl = \"http://localhost/\"";
+    assert!(errors(view, &[]).contains("a view of the snapshot"));
     taken(&["[poll.user_2]\nurl = \"http://localhost/\""]);
 }
 
