@@ -37,7 +37,7 @@ fn fill(lake: &str, format: &str) -> Setup {
     setup
 }
 
-/// The objects of events, in the order of their keys.
+/// The objects of events, in the order of their seals.
 fn objects(setup: &Setup) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut left = vec![setup.directory().join("lake/events")];
@@ -52,8 +52,16 @@ fn objects(setup: &Setup) -> Vec<PathBuf> {
             found.push(path);
         }
     }
-    found.sort();
     assert!(found.len() > 5, "{found:?}");
+    found.sort_by_key(|object| {
+        let text = std::fs::read(sidecar(setup, object)).unwrap();
+        let sidecar: serde_json::Value = serde_json::from_slice(&text).unwrap();
+        let seal = sidecar["metadata"]["lakehook-seal"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        seal.parse::<u64>().unwrap()
+    });
     found
 }
 

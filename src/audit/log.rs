@@ -34,7 +34,7 @@ pub fn judge_log(
     if let (Some(first), Some(last)) = (gone.first(), gone.last()) {
         let count = gone.len();
         wrong(format!(
-            "{count} seals that the log knows to be in the lake are not there, from {first} to {last}"
+            "seals that the log knows to be in the lake are not there: {count}, from {first} to {last}"
         ));
     }
     let known = proofs.iter().position(|proof| proof.node == node);
