@@ -39,7 +39,7 @@ const OWN_PATHS: [&str; 3] = ["/health", "/ready", "/metrics"];
 
 /// Checks every rule but those of tokens.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
-    addresses(&config.server, findings);
+    addresses(config, findings);
     timeouts(&config.server, findings);
     origins(&config.server, findings);
     request_sizes(config, findings);
@@ -79,9 +79,11 @@ pub(super) fn take_tokens(
     server.tokens.extend(secrets);
 }
 
-fn addresses(server: &Server, findings: &mut Findings<'_>) {
+fn addresses(config: &Config, findings: &mut Findings<'_>) {
+    let server = &config.server;
     let is_local = server.listen.ip().to_canonical().is_loopback();
-    if !is_local && server.tokens.is_empty() && !server.allow_unauthenticated {
+    let is_signed = !config.events.signing_secrets.is_empty();
+    if !is_local && server.tokens.is_empty() && !is_signed && !server.allow_unauthenticated {
         let keys = [
             "server.listen",
             "server.tokens",
@@ -90,8 +92,8 @@ fn addresses(server: &Server, findings: &mut Findings<'_>) {
         ];
         findings.problem(
             &keys,
-            "whoever reaches this address could write into the lake; set server.tokens or \
-             server.tokens_file, or server.allow_unauthenticated = true if something in front of it \
+            "whoever reaches this address could write into the lake; set server.tokens, \
+             server.tokens_file or events.signing_secrets, or server.allow_unauthenticated = true if something in front of it \
              lets in only those who may",
         );
     }
@@ -380,7 +382,7 @@ fn path(events: &Events, findings: &mut Findings<'_>) {
 }
 
 /// Whether it is a path without anything that means something to a router or a URL.
-fn is_plain_path(path: &str) -> bool {
+pub(super) fn is_plain_path(path: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.chars().all(is_plain);
     path.strip_prefix('/')

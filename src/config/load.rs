@@ -10,6 +10,7 @@ use serde_json::Value;
 use super::checks;
 use super::errors::{ConfigErrors, Place, Problem};
 use super::findings::Findings;
+use super::hooks;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
@@ -193,7 +194,12 @@ fn typed(settings: Value, base: &Path) -> Result<Config, Problem> {
         make_absolute(path)?;
     }
     make_absolute(&mut config.polls.dir)?;
-    let optional = [&mut config.events.schemas, &mut config.server.tokens_file];
+    let optional = [
+        &mut config.events.schemas,
+        &mut config.events.signing_secrets_file,
+        &mut config.server.tokens_file,
+    ];
+    let of_hooks = config.hook.values_mut().map(|hook| &mut hook.secrets_file);
     let of_polls = config.poll.values_mut().flat_map(|poll| {
         let auth = &mut poll.auth;
         [
@@ -202,7 +208,11 @@ fn typed(settings: Value, base: &Path) -> Result<Config, Problem> {
             &mut auth.password_file,
         ]
     });
-    let optional = optional.into_iter().chain(of_polls).flatten();
+    let optional = optional
+        .into_iter()
+        .chain(of_hooks)
+        .chain(of_polls)
+        .flatten();
     optional.into_iter().try_for_each(make_absolute)?;
     Ok(config)
 }
@@ -221,7 +231,9 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
         }
     }
     poll_checks::read_secrets(&mut config, findings);
+    hooks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
     poll_checks::check(&config, findings);
+    hooks::check(&config, findings);
     config
 }

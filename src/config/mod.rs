@@ -10,6 +10,7 @@ mod amounts;
 mod checks;
 mod errors;
 mod findings;
+mod hooks;
 mod lake_url;
 mod lines;
 mod load;
@@ -26,6 +27,7 @@ mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
 pub use errors::{ConfigErrors, Place, Problem};
+pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use polls::{Auth, AuthKind, Mode, Pagination, PaginationKind, Poll, Polls, Watermark};

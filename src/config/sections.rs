@@ -10,6 +10,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::amounts::{ByteSize, Span};
+use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
 use super::secret::Secret;
@@ -44,6 +45,8 @@ pub struct Config {
     pub batch: Batch,
     /// The webhook's contract.
     pub events: Events,
+    /// Webhooks of providers, by name.
+    pub hook: BTreeMap<String, Hook>,
     /// What all polls share.
     pub polls: Polls,
     /// APIs that are polled, by the name of their stream.
@@ -174,6 +177,11 @@ pub struct Batch {
 pub struct Events {
     /// Where events are posted.
     pub path: String,
+    /// Secrets of Standard Webhooks; where there are any, every request must be signed with one.
+    pub signing_secrets: Vec<Secret>,
+    /// A file of further ones, one a line.
+    #[schemars(length(min = 1))]
+    pub signing_secrets_file: Option<PathBuf>,
     /// Event types that are accepted.
     #[schemars(length(min = 1), inner(length(min = 1)))]
     pub types: Vec<String>,
@@ -310,6 +318,8 @@ impl Default for Events {
         let rules = Rules::default();
         Self {
             path: "/webhook/events".to_owned(),
+            signing_secrets: Vec::new(),
+            signing_secrets_file: None,
             types: rules.types,
             sources: rules.sources,
             drop: rules.drop,

@@ -3,6 +3,7 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
+use super::hooks::{SchemeName, SignatureEncoding};
 use super::polls::{AuthKind, Mode, PaginationKind};
 use super::sections::LogFormat;
 use crate::contract::{OnInvalid, PartitionBy};
@@ -90,6 +91,25 @@ impl Word for PaginationKind {
             ("next-url", Self::NextUrl),
             ("link-header", Self::LinkHeader),
         ]
+    }
+}
+
+impl Word for SchemeName {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("standard", Self::Standard),
+            ("github", Self::GitHub),
+            ("stripe", Self::Stripe),
+            ("shopify", Self::Shopify),
+            ("slack", Self::Slack),
+            ("hmac", Self::Hmac),
+        ]
+    }
+}
+
+impl Word for SignatureEncoding {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("hex", Self::Hex), ("base64", Self::Base64)]
     }
 }
 

@@ -14,6 +14,7 @@ pub mod entity;
 mod event;
 mod fast;
 mod faults;
+pub mod foreign;
 mod ignore;
 mod keys;
 mod published;

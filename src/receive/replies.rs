@@ -141,6 +141,16 @@ impl Problem {
         )
     }
 
+    /// 401 for a body that is not signed as it must be.
+    pub fn unsigned(why: super::signature::Unsigned) -> Self {
+        Self::new(
+            StatusCode::UNAUTHORIZED,
+            "bad-signature",
+            "Bad or missing signature",
+            why.to_string(),
+        )
+    }
+
     /// 429, after so many seconds.
     pub fn too_many_requests(retry_after_seconds: u32) -> Self {
         let detail = "this client sends more requests than it may";

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
+use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -15,9 +16,11 @@ use super::body::BodyLimits;
 use super::budget::Budget;
 use super::client::{RateLimit, Tokens};
 use super::gate;
+use super::hooks::Hook;
 use super::refused::Allowance;
 use super::replies::Problem;
-use super::{health, webhook};
+use super::signature::Signing;
+use super::{health, hooks, webhook};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::ids::{Ids, NodeId};
@@ -37,6 +40,10 @@ pub struct Settings {
     pub memory: usize,
     /// Accepted bearer tokens; none means that anybody may send.
     pub tokens: Tokens,
+    /// Signatures that requests for the webhook must have, if they must.
+    pub signing: Option<Signing>,
+    /// Webhooks of providers.
+    pub hooks: Vec<Arc<Hook>>,
     /// Requests a second of one client and the burst, if limited.
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
     /// Bytes of refused requests that are kept in a minute.
@@ -132,6 +139,13 @@ pub fn router(app: &Arc<App>) -> Router {
         .route(endpoint, webhook())
         .route(&format!("{endpoint}/"), webhook())
         .merge(health_routes());
+    for hook in &app.settings.hooks {
+        let own = Arc::clone(hook);
+        let receive = post(move |State(app): State<Arc<App>>, request: Request| {
+            hooks::receive(app, Arc::clone(&own), request)
+        });
+        router = router.route(&hook.path, receive.fallback(async || refuse_method("POST")));
+    }
     if !app.settings.metrics_elsewhere {
         router = router.merge(metrics_route());
     }

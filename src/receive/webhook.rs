@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -16,6 +15,7 @@ use super::gate::{Peer, RequestId};
 use super::refused;
 use super::replies::{Problem, Success};
 use super::router::{App, Core};
+use super::signature::Admitted;
 use crate::clock::Micros;
 use crate::contract::Checked;
 use crate::quarantine::{FieldError, Reason};
@@ -44,6 +44,12 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
     let core = ready_core(app)?;
     let mut share = app.budget.share();
     let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
+    let now = app.clock.now().wall;
+    let raw = match &app.settings.signing {
+        Some(signing) => signing.admit(&parts.headers, raw, now),
+        None => Ok(Admitted::unsigned(raw)),
+    };
+    let raw = raw.map_err(Problem::unsigned)?;
     let request_id = parts.extensions.get::<RequestId>();
     let origin = Origin {
         received_at: received_at(app, core),
@@ -55,18 +61,19 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
         return store(app, core, raw, origin, share).await;
     }
     let max_bytes = app.settings.body.max_bytes;
-    let inflated =
-        tokio::task::block_in_place(|| inflate(raw.clone(), encoding, max_bytes, &mut share));
+    let inflated = tokio::task::block_in_place(|| {
+        raw.inflated(|raw| inflate(raw, encoding, max_bytes, &mut share))
+    });
     match inflated {
         Ok(body) => {
-            share.shrink(raw.len());
+            share.shrink(raw.bytes().len());
             drop(raw);
             store(app, core, body, origin, share).await
         }
         Err(error) => {
             if matches!(error, BodyError::Inflate { .. }) {
                 let error = refused::of_the_body("bad_encoding", error.to_string());
-                keep(app, core, (&[error], 1), &raw, origin).await;
+                keep(app, core, (&[error], 1), raw.bytes(), origin).await;
             }
             Err(error.into())
         }
@@ -95,7 +102,7 @@ fn authenticate(
 }
 
 /// Media type and encoding, before the body is read.
-fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
+pub(super) fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
     const MEDIA_TYPES: [&str; 1] = ["application/json"];
     let mut types = headers.get_all(CONTENT_TYPE).iter();
     let declared = types
@@ -126,7 +133,7 @@ fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
     })
 }
 
-fn ready_core(app: &App) -> Result<&Core, Problem> {
+pub(super) fn ready_core(app: &App) -> Result<&Core, Problem> {
     if let Some(unavailable) = app.status.refusal(app.clock.now()) {
         return Err(unavailable.into());
     }
@@ -135,7 +142,7 @@ fn ready_core(app: &App) -> Result<&Core, Problem> {
 }
 
 /// The time of receipt; never before a watermark that was published, whatever the clock does.
-fn received_at(app: &App, core: &Core) -> Micros {
+pub(super) fn received_at(app: &App, core: &Core) -> Micros {
     let floor = Micros(core.log.gauges().floor.load(Ordering::Relaxed));
     app.clock.now().wall.max(floor)
 }
@@ -143,23 +150,24 @@ fn received_at(app: &App, core: &Core) -> Micros {
 async fn store(
     app: &App,
     core: &Core,
-    body: Bytes,
+    admitted: Admitted,
     origin: Origin,
     mut share: Share,
 ) -> Result<Success, Problem> {
+    let body = admitted.bytes();
     // Rows are mostly a little larger than their body; what they really take is known afterwards.
     let expected = body.len() + body.len() / 4;
     share.grow(expected).map_err(BodyError::from)?;
     let checked = if body.len() <= SMALL_BODY {
-        core.contract.check(&body, &origin)
+        core.contract.check(body, &origin)
     } else {
-        tokio::task::block_in_place(|| core.contract.check(&body, &origin))
+        tokio::task::block_in_place(|| core.contract.check(body, &origin))
     };
     let checked = match checked {
         Ok(checked) => checked,
         Err(refusal) => {
             if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
-                keep(app, core, (&errors, errors_total), &body, origin).await;
+                keep(app, core, (&errors, errors_total), body, origin).await;
             }
             return Err(refusal.into());
         }
@@ -169,7 +177,7 @@ async fn store(
         .grow(taken.saturating_sub(expected))
         .map_err(BodyError::from)?;
     share.shrink(expected.saturating_sub(taken) + body.len());
-    drop(body);
+    drop(admitted);
     let Checked {
         rows,
         received,
@@ -210,7 +218,13 @@ fn rows_in_quarantine(rows: &crate::record::Rows) -> u64 {
         .count() as u64
 }
 
-fn count(app: &App, appended: &Appended, received: u32, dropped: &[(usize, u32)], invalid: u64) {
+pub(super) fn count(
+    app: &App,
+    appended: &Appended,
+    received: u32,
+    dropped: &[(usize, u32)],
+    invalid: u64,
+) {
     let metrics = &app.metrics;
     metrics.events_received.increment(u64::from(received));
     metrics.events_accepted.increment(appended.accepted);
@@ -230,7 +244,13 @@ fn count(app: &App, appended: &Appended, received: u32, dropped: &[(usize, u32)]
 
 /// Keeps a copy of a request that is answered 400, as far as the bound allows. The answer doesn't
 /// depend on it.
-async fn keep(app: &App, core: &Core, errors: (&[FieldError], usize), body: &[u8], origin: Origin) {
+pub(super) async fn keep(
+    app: &App,
+    core: &Core,
+    errors: (&[FieldError], usize),
+    body: &[u8],
+    origin: Origin,
+) {
     let stream = &core.contract.rules().feed;
     let max_bytes = app.settings.max_refused_bytes;
     let rows = refused::row_of(stream, errors, body, &origin, max_bytes);

@@ -1,16 +1,18 @@
 //! From the configuration to what each part needs to know.
 
 use std::num::NonZeroU32;
+use std::sync::Arc;
 
 use http::HeaderValue;
 
 use crate::batch::Limits;
-use crate::config::{Config, Wal};
+use crate::config::{Config, Hook, Secret, Wal};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
+use crate::receive::signature::{Scheme, Signing};
 use crate::record::Origin;
 use crate::wal::dedup::Dedup;
 use crate::wal::request::Settings as WalSettings;
@@ -35,6 +37,8 @@ pub(super) fn receive_settings(config: &Config) -> receive::Settings {
             timeout: server.body_timeout.duration(),
         },
         memory: server.memory.as_usize(),
+        signing: signing(config),
+        hooks: hooks(config),
         tokens: Tokens::new(server.tokens.iter().map(|token| token.expose().to_owned())),
         rate: rate.zip(NonZeroU32::new(server.rate_burst)),
         refused_bytes_per_minute: config.quarantine.max_bytes_per_minute.bytes(),
@@ -47,6 +51,31 @@ pub(super) fn receive_settings(config: &Config) -> receive::Settings {
         batch_size: config.batch.max_records,
         metrics_elsewhere: server.metrics_listen.is_some(),
     }
+}
+
+/// Signatures of the webhook of events, where it wants any. Secrets that are no keys were refused before.
+fn signing(config: &Config) -> Option<Signing> {
+    let secrets = &config.events.signing_secrets;
+    let texts = secrets.iter().map(Secret::expose);
+    let tolerance = Hook::default().tolerance.duration();
+    Signing::new(Scheme::Standard, texts, tolerance).filter(|_| !secrets.is_empty())
+}
+
+fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
+    let hooks = config.hook.iter().filter_map(|(name, hook)| {
+        let [id, kind, time] = hook.places();
+        let texts = hook.secrets.iter().map(Secret::expose);
+        Some(Arc::new(receive::hooks::Hook {
+            name: name.as_str().into(),
+            path: hook.path(name).into(),
+            signing: Signing::new(hook.scheme(), texts, hook.tolerance.duration())?,
+            answers_challenges: hook.scheme() == Scheme::Slack,
+            id,
+            kind,
+            time,
+        }))
+    });
+    hooks.collect()
 }
 
 /// The configuration as the polls' log sees it.

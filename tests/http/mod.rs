@@ -10,6 +10,7 @@
 
 mod accepted;
 mod refused;
+mod signed;
 mod limits;
 mod protocol;
 mod connections;

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod hooks;
 mod load;
 mod polls;
 mod robust;

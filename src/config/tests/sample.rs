@@ -59,6 +59,8 @@ fn the_sample_has_every_key() {
 fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("tokens"), "0123456789abcdef\n").unwrap();
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
+    std::fs::write(dir.path().join("signing-secrets"), secret).unwrap();
     let text = with_optional_keys().replace("data/lake", "s3://bucket/prefix");
     let loaded = super::load_from(dir.path(), &text, &[]).unwrap();
     assert_eq!(loaded.config.server.tokens.len(), 1);
@@ -67,8 +69,13 @@ fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
 
 /// The sections of a poll, switched on and with the keys that go together.
 fn poll_sections() -> String {
-    let from = SAMPLE.find("#[poll.users]").unwrap();
-    let to = SAMPLE.find("[log]").unwrap();
+    sections_between("#[poll.users]", "[log]")
+}
+
+/// Sections that are commented out, switched on.
+fn sections_between(first: &str, last: &str) -> String {
+    let from = SAMPLE.find(first).unwrap();
+    let to = SAMPLE.find(last).unwrap();
     let lines = SAMPLE[from..to].lines();
     let settings = lines.filter_map(|line| line.strip_prefix('#').filter(|line| !line.is_empty()));
     settings.collect::<Vec<_>>().join("\n")
@@ -127,4 +134,17 @@ fn the_samples_defaults_of_a_poll_are_those_that_hold() {
         format!("{:?}", loaded.config.poll)
     };
     assert_eq!(load(&kept.join("\n")), load(""));
+}
+
+#[test]
+fn the_sample_has_every_key_of_a_hook() {
+    let sample: Dict = Toml::from_str(&sections_between("#[hook.github]", "[polls]")).unwrap();
+    let hook = sample["hook"].as_dict().unwrap()["github"]
+        .as_dict()
+        .unwrap();
+    let shown: BTreeSet<&str> = hook.keys().map(String::as_str).collect();
+    let shape = Shape::new().unwrap();
+    let path = ["hook".to_owned(), "github".to_owned()];
+    let known: BTreeSet<&str> = shape.names(&path).collect();
+    assert_eq!(shown, known);
 }

@@ -1,0 +1,114 @@
+//! Events of providers, whose form is their own: mapped to the envelope, with the whole body as
+//! `properties`.
+
+use serde_json::value::RawValue;
+use uuid::Uuid;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::check::Contract;
+use super::faults::{Errors, Faults as _};
+use super::row::push_raw;
+use super::strict::Scanner;
+use super::{MAX_ERRORS, Refusal};
+use crate::clock::Micros;
+use crate::quarantine::push_json;
+use crate::record::{Identity, Origin, RowKind, Rows};
+
+/// What a provider says of an event.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// The provider's name for itself; `source` in the lake.
+    pub source: &'a str,
+    /// Its id of the event; the same when it is sent again.
+    pub id: &'a str,
+    /// Its type.
+    pub event_type: &'a str,
+    /// When it happened, where it says so.
+    pub time: Option<Micros>,
+}
+
+impl Contract {
+    /// The row of an event whose body is a JSON object. An id that is no UUID gets one of its own, always
+    /// the same for the same id of the same source.
+    pub fn foreign(
+        &self,
+        body: &[u8],
+        envelope: &Envelope<'_>,
+        origin: &Origin,
+    ) -> Result<Rows, Refusal> {
+        let text = std::str::from_utf8(body).map_err(|error| Refusal::Syntax {
+            line: 1,
+            column: error.valid_up_to() + 1,
+            detail: "not UTF-8".to_owned(),
+        })?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| Refusal::Syntax {
+            line: error.line(),
+            column: error.column(),
+            detail: error.to_string(),
+        })?;
+        let mut errors = Errors::below(String::new(), MAX_ERRORS);
+        if !raw.get().starts_with('{') {
+            errors.add("type", String::new, || "an object".to_owned());
+        }
+        Scanner::default().scan(raw.get(), &String::new, &mut errors);
+        if errors.total() > 0 {
+            let (errors, errors_total) = errors.into_parts();
+            return Err(Refusal::Invalid {
+                errors,
+                errors_total,
+            });
+        }
+        Ok(self.foreign_row(raw.get(), envelope, origin))
+    }
+
+    fn foreign_row(&self, raw: &str, envelope: &Envelope<'_>, origin: &Origin) -> Rows {
+        let id = uuid_of(envelope);
+        let rules = self.rules();
+        let received = origin.received_at;
+        let is_near = |time: &Micros| {
+            *time >= received.minus(rules.max_age) && *time <= received.plus(rules.max_ahead)
+        };
+        let time = envelope.time.filter(is_near).unwrap_or(received);
+
+        let mut rows = Rows::default();
+        let out = &mut rows.bytes;
+        out.extend_from_slice(b"{\"event_id\":");
+        push_json(out, &id.hyphenated().to_string());
+        out.extend_from_slice(b",\"user_id\":null,\"user\":null,\"event_type\":");
+        push_json(out, envelope.event_type);
+        out.extend_from_slice(b",\"source\":");
+        push_json(out, envelope.source);
+        out.extend_from_slice(b",\"timestamp\":\"");
+        time.write(out);
+        out.extend_from_slice(b"\",\"received_at\":\"");
+        received.write(out);
+        out.extend_from_slice(b"\",");
+        let lsn_at = u32::try_from(out.len()).unwrap_or(u32::MAX);
+        out.extend_from_slice(b"\"properties\":");
+        push_raw(out, raw);
+        out.extend_from_slice(b",\"extra\":null}");
+
+        // Not the times: one that is not the provider's own differs when it sends again.
+        let fingerprint = self.fingerprint();
+        let identity = Identity {
+            tag: fingerprint.tag(&rules.feed, id.as_bytes()),
+            content: fingerprint.content(envelope.event_type.as_bytes(), raw.as_bytes()),
+        };
+        let by = match rules.partition.by() {
+            super::PartitionBy::Timestamp => time,
+            super::PartitionBy::ReceivedAt => received,
+        };
+        let partition = rows.partition(&rules.partition.key(by));
+        rows.finish_row(lsn_at, partition, RowKind::Record(identity));
+        rows
+    }
+}
+
+/// The id as it is, where it is a UUID; else one made of it (RFC 9562, version 8).
+fn uuid_of(envelope: &Envelope<'_>) -> Uuid {
+    if let Ok(id) = Uuid::try_parse(envelope.id) {
+        return id;
+    }
+    let named = [envelope.source.as_bytes(), &[0], envelope.id.as_bytes()].concat();
+    uuid::Builder::from_custom_bytes(xxh3_128(&named).to_be_bytes()).into_uuid()
+}
