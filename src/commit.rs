@@ -9,12 +9,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::batch::Sums;
-use crate::columns::Tables;
 use crate::encode::{Encoder, Format, Making};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
 use crate::lake::{CRC, Found, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
 use crate::record::row_hash;
+use crate::tables::Tables;
 use crate::wal::entry::{Commit, Seal};
 use crate::wal::rows::{BatchReader, RowsError};
 use crate::wal::state::SealAt;

@@ -44,6 +44,7 @@ pub mod ids;
 pub mod record;
 pub mod members;
 pub mod columns;
+pub mod tables;
 
 /// When the commit that was built was made: no right clock shows an earlier time.
 pub fn build_date() -> clock::Micros {

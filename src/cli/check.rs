@@ -8,7 +8,6 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
-use crate::columns::Tables;
 use crate::config::{Config, Loaded};
 use crate::contract::event_schema;
 use crate::files::Disk;
@@ -16,6 +15,7 @@ use crate::out;
 use crate::serve::lake_of;
 use crate::serve::polls::dry_plans;
 use crate::serve::tables;
+use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
 

@@ -8,13 +8,13 @@ use tracing::level_filters::LevelFilter;
 
 use super::Failure;
 use super::summary::keys_below;
-use crate::columns::Table;
 use crate::config::{Config, Destination, Loaded, Mode};
 use crate::lake::keys::INTERNAL;
 use crate::lake::s3::S3;
 use crate::out;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
+use crate::tables::Table;
 use crate::telemetry::{self, LogFormat};
 
 /// Arguments of `lakehook sql`.

@@ -46,7 +46,7 @@ pub enum SchemaError {
     },
     /// Schemas that make no table.
     #[error("the schemas of events: {0}")]
-    Table(#[from] crate::columns::TableError),
+    Table(#[from] crate::tables::TableError),
     /// JSON, but no schema of draft 2020-12 that stands alone.
     #[error("compile schema {name}: {detail}")]
     Schema {

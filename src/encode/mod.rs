@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 pub use ndjson::same_content;
 
-use crate::columns::Table;
 use crate::files::Files;
 use crate::record::Lsn;
+use crate::tables::Table;
 
 /// The format of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

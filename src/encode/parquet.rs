@@ -23,10 +23,11 @@ use parquet::schema::types::{ColumnPath, Type};
 
 use super::sorted::Sorter;
 use crate::clock::Micros;
-use crate::columns::{self, Column, Kind, Source, Table};
+use crate::columns::{self, Kind};
 use crate::files::Files;
 use crate::members::{Members, text};
 use crate::record::Lsn;
+use crate::tables::{Column, Source, Table};
 
 /// Rows of a row group; engines divide work by row groups.
 const MAX_GROUP_ROWS: usize = 1 << 17;

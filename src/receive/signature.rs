@@ -120,6 +120,10 @@ impl Signing {
                     .zip(either("timestamp"))
                     .zip(either("signature"));
                 let ((id, time), list) = parts.ok_or(Unsigned::Missing)?;
+                // It separates what is signed: an id that holds one could end elsewhere.
+                if id.contains('.') {
+                    return Err(Unsigned::Missing);
+                }
                 self.check_time(time, now)?;
                 let list = list.split(' ').filter_map(|one| one.strip_prefix("v1,"));
                 self.matches(

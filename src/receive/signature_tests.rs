@@ -117,6 +117,13 @@ fn standard_webhooks() {
         assert_eq!(check("svix", signature, now), Ok(()));
         assert_eq!(check("webhook", signature, now + 301), Err(Unsigned::Stale));
     }
+    let shifted = [
+        ("webhook-id", "msg.1"),
+        ("webhook-timestamp", time.as_str()),
+        ("webhook-signature", good.as_str()),
+    ];
+    let shifted = admits(&Scheme::Standard, &[secret], &shifted, body, now);
+    assert_eq!(shifted, Err(Unsigned::Missing));
     assert_eq!(check("webhook", "v1,AAAA", now), Err(Unsigned::Invalid));
     assert_eq!(check("webhook", "v1a,AAAA", now), Err(Unsigned::Missing));
     assert_eq!(key_of(&Scheme::Standard, "whsec_no base64!"), None);

@@ -22,7 +22,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::columns::Tables;
 use crate::config::{Config, Destination, LakeUrl};
 use crate::contract::{Contract, PartitionError, SchemaError};
 use crate::files::{Disk, Files as _, create_dir_durably};
@@ -36,6 +35,7 @@ use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
 use crate::receive::{App, Core, PollsView, Server, router};
 use crate::status::Status;
+use crate::tables::Tables;
 use crate::wal::node::{Lock, LockError};
 use crate::wal::recover::OpenError;
 use crate::wal::rows::RowsError;

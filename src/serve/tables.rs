@@ -8,12 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ServeError;
-use crate::columns::{Kind, Table, Tables};
+use crate::columns::Kind;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, read_whole, remove_if_there, write_durably};
 use crate::poll::plan::{PlanError, schema_text};
+use crate::tables::{Table, Tables};
 
 const MAX_BYTES: u64 = 16 << 20;
 const PREFIX: &str = "columns-";

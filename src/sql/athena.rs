@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{Catalogue, Key, Relation, Stream};
-use crate::columns::{Column, Kind, Source};
+use crate::columns::Kind;
 use crate::lake::keys::INTERNAL;
+use crate::tables::{Column, Source};
 
 pub(super) fn statements(lake: &Catalogue) -> String {
     let mut out = format!(

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Catalogue, Relation, Stream};
-use crate::columns::{Kind, Source};
+use crate::columns::Kind;
+use crate::tables::Source;
 
 pub(super) fn page(lake: &Catalogue) -> String {
     let mut out = "# Data dictionary\n\nMade by `lakehook sql dictionary` from the configuration and its schemas. Types are those of \

@@ -6,8 +6,9 @@
 use std::fmt::Write as _;
 
 use super::{Catalogue, Key, Relation, Stream, identifier, lines, literal};
-use crate::columns::{Kind, Source};
+use crate::columns::Kind;
 use crate::lake::keys::INTERNAL;
+use crate::tables::Source;
 
 pub(super) fn statements(lake: &Catalogue) -> String {
     let mut out = format!(

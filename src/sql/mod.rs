@@ -8,7 +8,8 @@ mod trino;
 
 use std::collections::BTreeSet;
 
-use crate::columns::{Column, Kind, Source, Table};
+use crate::columns::Kind;
+use crate::tables::{Column, Source, Table};
 
 /// What a stream is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

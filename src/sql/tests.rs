@@ -1,5 +1,5 @@
 use super::*;
-use crate::columns::Table;
+use crate::tables::Table;
 
 fn lake(url: &str, there: fn(&str) -> There, writes_columns: bool) -> Catalogue {
     let purchase = r#"{"properties":{"amount":{"type":"number"},"it's":{"type":"string"}}}"#;

@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{Catalogue, Relation, Stream, identifier, lines, literal};
-use crate::columns::{Kind, Source};
+use crate::columns::Kind;
+use crate::tables::Source;
 
 pub(super) fn statements(lake: &Catalogue) -> String {
     let mut out = format!(

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehook::clock::{Clock, Micros};
-use lakehook::columns::Tables;
 use lakehook::commit::{ShipError, Shipment, Shipper};
 use lakehook::ids::Ids;
 use lakehook::lake::conditional::StoreLake;
 use lakehook::lake::directory::Directory;
 use lakehook::lake::{Lake, LakeError};
 use lakehook::record::Rows;
+use lakehook::tables::Tables;
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Helper;
 use lakehook::wal::read::ReadError;

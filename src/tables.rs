@@ -1,0 +1,301 @@
+//! Tables: what the streams of the lake look like to engines. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::columns::{Kind, Property, declared};
+
+/// What a property of events is called as a column.
+const PROPERTY_PREFIX: &str = "p_";
+const RECEIVED_AT: &str = "When it was received";
+const LSN: &str = "Its number in the log of its node: the order in which it was logged";
+
+/// Where in a row a column's value is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A member of the row.
+    Member(String),
+    /// A member of its `properties`.
+    Property(String),
+    /// All members that no other column takes, and those of `extra`.
+    Rest,
+}
+
+/// One column.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// What it holds.
+    pub kind: Kind,
+    /// Where its values are.
+    pub source: Source,
+    /// What it means, for people; may be empty.
+    pub about: String,
+}
+
+/// A stream as a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The columns, in order.
+    pub columns: Vec<Column>,
+    /// The column that objects are sorted by.
+    pub time: usize,
+    /// The columns that single rows are looked up by.
+    pub ids: Vec<usize>,
+}
+
+/// Why schemas make no table.
+#[derive(Debug, thiserror::Error)]
+pub enum TableError {
+    /// Not a schema.
+    #[error(transparent)]
+    Json(#[from] serde_json::Error),
+    /// Two names that are one column.
+    #[error(
+        "the properties {0:?} and {1:?} differ only in case, and would be one column; give them one name"
+    )]
+    Case(String, String),
+}
+
+impl Column {
+    fn own(name: &str, kind: Kind, about: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            kind,
+            source: Source::Member(name.to_owned()),
+            about: about.to_owned(),
+        }
+    }
+
+    fn rest() -> Self {
+        Self {
+            name: "extra".to_owned(),
+            kind: Kind::Json,
+            source: Source::Rest,
+            about: "What was sent beyond the other columns".to_owned(),
+        }
+    }
+}
+
+impl Table {
+    /// Events: the envelope, and a column for each property that the schemas of the types declare.
+    pub fn events<'s>(schemas: impl Iterator<Item = &'s str>) -> Result<Self, TableError> {
+        // By the name without its case, as engines see it.
+        let mut properties: BTreeMap<String, Property> = BTreeMap::new();
+        for schema in schemas {
+            for property in declared(schema)? {
+                let Some(known) = properties.get_mut(&property.name.to_lowercase()) else {
+                    properties.insert(property.name.to_lowercase(), property);
+                    continue;
+                };
+                if known.name != property.name {
+                    let (one, other) = (known.name.clone(), property.name);
+                    return Err(TableError::Case(one, other));
+                }
+                known.kind = known.kind.or(property.kind);
+                if known.about.is_empty() {
+                    known.about = property.about;
+                }
+            }
+        }
+        let mut columns = vec![
+            Column::own(
+                "event_id",
+                Kind::Text,
+                "A UUID in lower case; no two rows have the same",
+            ),
+            Column::own("user_id", Kind::Text, "Who did it; null for nobody"),
+            Column::own(
+                "user",
+                Kind::Json,
+                "The whole user, where the event held one",
+            ),
+            Column::own("event_type", Kind::Text, "What happened"),
+            Column::own("source", Kind::Text, "Where it happened"),
+            Column::own(
+                "timestamp",
+                Kind::Time,
+                "When it happened, as the sender says",
+            ),
+            Column::own("received_at", Kind::Time, RECEIVED_AT),
+            Column::own("lsn", Kind::Integer, LSN),
+            Column::own(
+                "properties",
+                Kind::Json,
+                "The event's properties, as they were sent",
+            ),
+        ];
+        columns.extend(properties.into_values().map(|property| Column {
+            name: format!("{PROPERTY_PREFIX}{}", property.name),
+            kind: property.kind,
+            source: Source::Property(property.name),
+            about: property.about,
+        }));
+        columns.push(Column::rest());
+        Ok(Self {
+            columns,
+            time: 5,
+            ids: vec![0, 1],
+        })
+    }
+
+    /// Entities: what their schema declares; `id` is the key that identifies them, if it is a column.
+    pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
+        let declared = schema.map(declared).transpose()?.unwrap_or_default();
+        let mut columns = vec![
+            Column::own("received_at", Kind::Time, RECEIVED_AT),
+            Column::own("lsn", Kind::Integer, LSN),
+        ];
+        let own = declared.iter();
+        columns.extend(own.map(|own| Column::own(&own.name, own.kind, &own.about)));
+        columns.push(Column::rest());
+        let ids = columns
+            .iter()
+            .position(|column| Some(column.name.as_str()) == id);
+        Ok(Self {
+            columns,
+            time: 0,
+            ids: ids.into_iter().collect(),
+        })
+    }
+
+    /// What was refused.
+    pub fn quarantine() -> Self {
+        let columns = [
+            ("received_at", Kind::Time, RECEIVED_AT),
+            ("lsn", Kind::Integer, LSN),
+            (
+                "reason",
+                Kind::Text,
+                "invalid_event, id_conflict, refused_request or invalid_record",
+            ),
+            ("stream", Kind::Text, "The stream that it was meant for"),
+            ("endpoint", Kind::Text, "The path that took it, or the poll"),
+            (
+                "request_id",
+                Kind::Text,
+                "The request's id, or the run's name",
+            ),
+            ("client", Kind::Text, "The sender's address"),
+            (
+                "errors",
+                Kind::Json,
+                "The first 20 errors: pointer, code, detail",
+            ),
+            (
+                "errors_total",
+                Kind::Integer,
+                "How many errors there were in all",
+            ),
+            ("raw", Kind::Text, "What was refused, perhaps cut"),
+            (
+                "raw_encoding",
+                Kind::Text,
+                "utf-8, or base64 for bytes that are no text",
+            ),
+            (
+                "raw_bytes",
+                Kind::Integer,
+                "The whole length of what was refused",
+            ),
+            (
+                "raw_xxh3",
+                Kind::Text,
+                "XXH3-128 of what was refused, whole",
+            ),
+        ];
+        let columns = columns.map(|(name, kind, about)| Column::own(name, kind, about));
+        Self {
+            columns: columns.into(),
+            time: 0,
+            ids: Vec::new(),
+        }
+    }
+
+    /// Names and kinds of the columns, by name.
+    pub fn kinds(&self) -> BTreeMap<String, Kind> {
+        let columns = self.columns.iter();
+        columns
+            .map(|column| (column.name.clone(), column.kind))
+            .collect()
+    }
+}
+
+/// The tables of all streams.
+#[derive(Clone, Debug)]
+pub struct Tables {
+    streams: BTreeMap<String, Arc<Table>>,
+    quarantine: Arc<Table>,
+    /// Of streams that nobody has configured.
+    unknown: Arc<Table>,
+}
+
+impl Tables {
+    /// Of these streams, and of the quarantine.
+    pub fn new(streams: impl Iterator<Item = (String, Table)>) -> Self {
+        // Without a schema nothing can be wrong with it.
+        let unknown = Table::entities(None, None).unwrap_or_else(|_| Table::quarantine());
+        Self {
+            streams: streams
+                .map(|(name, table)| (name, Arc::new(table)))
+                .collect(),
+            quarantine: Arc::new(Table::quarantine()),
+            unknown: Arc::new(unknown),
+        }
+    }
+
+    /// The table of a partition, such as `events/dt=2026-11-20`: what is before the first `name=value` is
+    /// the stream.
+    pub fn of(&self, partition: &str) -> &Arc<Table> {
+        let parts = partition.split('/').take_while(|part| !part.contains('='));
+        let stream: Vec<&str> = parts.collect();
+        match stream.as_slice() {
+            ["quarantine", ..] => &self.quarantine,
+            _ => self.streams.get(&stream.join("/")).unwrap_or(&self.unknown),
+        }
+    }
+
+    /// The streams with their tables.
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &Table)> {
+        self.streams
+            .iter()
+            .map(|(name, table)| (name.as_str(), &**table))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+
+    #[test]
+    fn a_property_of_two_types_has_one_column() {
+        let purchase = r#"{"properties":{"amount":{"type":"number"},"note":{"type":"string"}}}"#;
+        let refund = r#"{"properties":{"amount":{"type":"integer"},"note":{"type":"boolean"}}}"#;
+        let table = Table::events([purchase, refund].into_iter()).unwrap();
+        let kinds = table.kinds();
+        assert_eq!(kinds["p_amount"], Kind::Double);
+        assert_eq!(kinds["p_note"], Kind::Json);
+        assert_eq!(table.columns[table.time].name, "timestamp");
+        let names: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        assert_eq!(names.last(), Some(&"extra"));
+    }
+
+    #[test]
+    fn entities_have_the_columns_of_their_schema_in_its_order() {
+        let schema = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":"integer"}}}"#;
+        let table = Table::entities(Some(schema), Some("user_id")).unwrap();
+        let names: Vec<_> = table
+            .columns
+            .iter()
+            .map(|column| column.name.as_str())
+            .collect();
+        assert_eq!(names, ["received_at", "lsn", "user_id", "age", "extra"]);
+        assert_eq!(table.ids, [2]);
+    }
+}
