@@ -12,3 +12,10 @@ pub fn line(text: impl Display) {
     let mut stdout = io::stdout().lock();
     let _reader_is_gone = writeln!(stdout, "{text}").and_then(|()| stdout.flush());
 }
+
+/// Writes bytes of a result as they are.
+pub fn bytes(bytes: &[u8]) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(bytes)?;
+    stdout.flush()
+}

@@ -8,6 +8,7 @@
 
 mod help;
 mod log;
+mod quarantine;
 mod demo;
 
 use std::path::Path;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Seen;
 use crate::encode::Format;
 use crate::encode::ndjson::decoder;
-use crate::encode::parquet;
+use crate::encode::parquet_read;
 use crate::lake::{CRC, ROW_HASH};
 use crate::members::{Members, text};
 use crate::record::{Lsn, row_hash};
@@ -29,9 +29,7 @@ pub fn look(object: &Seen, bytes: Vec<u8>) -> Vec<String> {
     if says(CRC) != Some(format!("{:08x}", crc32c(&bytes)).as_str()) {
         wrong.push("its bytes are not those that were put: the checksum differs".to_owned());
     }
-    let mut formats = Format::ALL.into_iter();
-    let format = formats.find(|format| object.key.ends_with(&format!(".{}", format.as_str())));
-    let sums = match format.map(Format::codec) {
+    let sums = match Format::of_key(&object.key).map(Format::codec) {
         None => Err(io::Error::other("it has no known suffix")),
         Some(Some(codec)) => decoder(codec, io::Cursor::new(bytes)).and_then(of_lines),
         Some(None) => of_columns(bytes),
@@ -101,7 +99,7 @@ fn without_lsn(line: &[u8], row: &mut Vec<u8>) -> io::Result<Lsn> {
 }
 
 fn of_columns(bytes: Vec<u8>) -> io::Result<Sums> {
-    let lsns = parquet::lsns_of(Bytes::from(bytes))?;
+    let lsns = parquet_read::lsns_of(Bytes::from(bytes))?;
     let mut sums = Sums::default();
     for lsn in lsns {
         sums.count += 1;

@@ -1,29 +1,20 @@
 //! Looking into a lake: which objects there are, and what they say of themselves.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use super::{Marker, Problem, Seen};
-use crate::cli::summary::keys_below;
 use crate::lake::Metadata;
 use crate::lake::keys::INTERNAL;
+use crate::lake::place::{Place, PlaceError, keys_below, read_file};
 use crate::lake::s3::S3;
-use crate::lake::store::StoreError;
 
 /// Requests at a time.
 const AT_ONCE: usize = 32;
-
-/// A lake that can be looked into.
-pub enum Place {
-    /// A directory.
-    Directory(PathBuf),
-    /// A bucket.
-    Bucket(Arc<S3>),
-}
 
 /// What is in a lake.
 #[derive(Debug, Default)]
@@ -36,23 +27,6 @@ pub struct Gathered {
     pub problems: Vec<Problem>,
 }
 
-/// Why a lake cannot be looked into.
-#[derive(Debug, thiserror::Error)]
-pub enum GatherError {
-    /// A directory.
-    #[error("failed to read the lake: {0}")]
-    Io(#[from] io::Error),
-    /// A bucket.
-    #[error("failed to read the lake: {}", .0.message)]
-    Store(StoreError),
-}
-
-impl From<StoreError> for GatherError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
 /// The file beside an object in a directory lake.
 #[derive(Deserialize)]
 struct Sidecar {
@@ -60,41 +34,15 @@ struct Sidecar {
     metadata: Metadata,
 }
 
-impl Place {
-    /// Looks at every object; `step` is told of each.
-    pub async fn gather(
-        &self,
-        step: &mut dyn FnMut(usize, usize),
-    ) -> Result<Gathered, GatherError> {
-        match self {
-            Self::Directory(root) => Ok(of_directory(root, step)?),
-            Self::Bucket(store) => of_bucket(store, step).await,
-        }
+/// Looks at every object of a lake; `step` is told of each.
+pub async fn gather(
+    place: &Place,
+    step: &mut dyn FnMut(usize, usize),
+) -> Result<Gathered, PlaceError> {
+    match place {
+        Place::Directory(root) => Ok(of_directory(root, step)?),
+        Place::Bucket(store) => of_bucket(store, step).await,
     }
-
-    /// The bytes of an object; `None` if it is gone.
-    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, GatherError> {
-        match self {
-            Self::Directory(root) => match read_file(&root.join(key)) {
-                Ok(bytes) => Ok(Some(bytes)),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-                Err(error) => Err(error.into()),
-            },
-            Self::Bucket(store) => {
-                let mut bytes = Vec::new();
-                let there = store.get_async(key, &mut bytes).await?;
-                Ok(there.then_some(bytes))
-            }
-        }
-    }
-}
-
-#[allow(
-    clippy::disallowed_methods,
-    reason = "reads a lake as any other program would"
-)]
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    std::fs::read(path)
 }
 
 fn is_internal(key: &str) -> bool {
@@ -146,7 +94,7 @@ fn of_directory(root: &Path, step: &mut dyn FnMut(usize, usize)) -> io::Result<G
 async fn of_bucket(
     store: &Arc<S3>,
     step: &mut dyn FnMut(usize, usize),
-) -> Result<Gathered, GatherError> {
+) -> Result<Gathered, PlaceError> {
     let mut gathered = Gathered::default();
     let all = store.list("", usize::MAX).await?;
     let data: Vec<String> = all

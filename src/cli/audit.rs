@@ -3,7 +3,6 @@
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -12,11 +11,11 @@ use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
-use crate::audit::gather::{Gathered, Place};
+use crate::audit::gather::{Gathered, gather};
 use crate::audit::{NodeProof, Problem, deep, judge, judge_log, judge_markers};
-use crate::config::{Config, Destination, Loaded};
+use crate::config::{Config, Loaded};
 use crate::files::Disk;
-use crate::lake::s3::S3;
+use crate::lake::place::Place;
 use crate::out;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -64,13 +63,7 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
-    let place = match config.lake.destination() {
-        Destination::Directory(root) => Place::Directory(root.to_owned()),
-        Destination::Bucket(location) => {
-            let runtime = tokio::runtime::Handle::current();
-            Place::Bucket(Arc::new(S3::new(location, runtime).await))
-        }
-    };
+    let place = Place::open(config.lake.destination()).await;
     // The logs first: what is put meanwhile is then in the lake, and not missing in both.
     let mut logs = Vec::new();
     for dir in &args.wal {
@@ -82,12 +75,11 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
         objects,
         markers,
         mut problems,
-    } = place
-        .gather(&mut |done, total| {
-            bar.set_length(total as u64);
-            bar.set_position(done as u64);
-        })
-        .await?;
+    } = gather(&place, &mut |done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    })
+    .await?;
     bar.finish_and_clear();
     let waiting = logs.iter().filter_map(|log| {
         let seals = log.state.sealed.keys().copied();
@@ -129,7 +121,7 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
 }
 
 /// A bar on a terminal; nothing elsewhere.
-fn bar(what: &'static str) -> ProgressBar {
+pub(super) fn bar(what: &'static str) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {

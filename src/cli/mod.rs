@@ -5,6 +5,7 @@ pub mod check;
 pub mod demo;
 pub mod health;
 pub mod poll;
+pub mod quarantine;
 pub mod serve;
 pub mod sql;
 pub mod summary;
@@ -57,11 +58,22 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),
+    /// See what was refused, and why; changes nothing
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
     /// Look into a write-ahead log; changes nothing
     #[command(subcommand)]
     Wal(WalCommand),
     /// Ask a running service whether it is ready
     Health(health::HealthArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// What was refused, grouped by reason, rule and place
+    List(quarantine::ListArgs),
+    /// The rows with their errors and what was refused
+    Show(quarantine::ShowArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -137,6 +149,8 @@ impl Cli {
             Command::Check(args) => check::run(&load()?, &args),
             Command::Audit(args) => audit::run(&load()?, &args),
             Command::Sql(args) => sql::run(&load()?, &args),
+            Command::Quarantine(QuarantineCommand::List(args)) => quarantine::list(&load()?, &args),
+            Command::Quarantine(QuarantineCommand::Show(args)) => quarantine::show(&load()?, &args),
             Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => wal::verify(&wal_dir(args, load)?),
             Command::Health(args) => health::run(args, || Ok(load()?.config)),

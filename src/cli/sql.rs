@@ -7,10 +7,9 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 use super::Failure;
-use super::summary::keys_below;
 use crate::config::{Config, Destination, Loaded, Mode};
 use crate::lake::keys::INTERNAL;
-use crate::lake::s3::S3;
+use crate::lake::place::Place;
 use crate::out;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
@@ -112,25 +111,15 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
 
 /// Looks which objects each stream has.
 async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()> {
-    let store = match config.lake.destination() {
-        Destination::Directory(_) => None,
-        Destination::Bucket(location) => {
-            Some(S3::new(location, tokio::runtime::Handle::current()).await)
-        }
-    };
+    let place = Place::open(config.lake.destination()).await;
     for relation in relations {
         let rows = format!("{}/", relation.name);
         let markers = format!("{INTERNAL}/runs/{}/", relation.name);
-        let list = async |prefix: &str| match (&store, config.lake.destination()) {
-            (Some(store), _) => Ok(store.list(prefix, usize::MAX).await?),
-            (None, Destination::Directory(root)) => Ok(keys_below(root, prefix)?),
-            (None, Destination::Bucket(_)) => anyhow::Ok(Vec::new()),
-        };
-        for key in list(&rows).await? {
+        for key in place.keys(&rows).await? {
             relation.there.add(&key);
         }
         let is_run = relation.stream == Stream::Runs;
-        relation.there.markers = is_run && !list(&markers).await?.is_empty();
+        relation.there.markers = is_run && !place.keys(&markers).await?.is_empty();
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 
 use crate::encode::ndjson::decoder;
-use crate::encode::{Format, parquet};
+use crate::encode::{Format, parquet_read};
 use crate::lake::keys;
 
 /// What a stream's objects hold.
@@ -45,7 +45,7 @@ pub fn count(stream: &Path) -> io::Result<StreamCount> {
         counted.objects += 1;
         counted.bytes += file.metadata()?.len();
         let Some(codec) = format.codec() else {
-            counted.rows += parquet::rows_of(file)?;
+            counted.rows += parquet_read::rows_of(file)?;
             continue;
         };
         for line in BufReader::new(decoder(codec, file)?).lines() {
@@ -149,33 +149,5 @@ pub fn objects(dir: &Path) -> io::Result<Vec<(PathBuf, Format)>> {
 }
 
 fn format_of(path: &Path) -> Option<Format> {
-    let name = path.to_string_lossy();
-    let mut formats = Format::ALL.into_iter();
-    formats.find(|format| name.ends_with(&format!(".{}", format.as_str())))
-}
-
-/// Keys of all files below a prefix of a directory lake, sorted.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "reads a lake as any other program would"
-)]
-pub fn keys_below(lake: &Path, prefix: &str) -> io::Result<Vec<String>> {
-    let mut keys = Vec::new();
-    let mut left = vec![lake.join(prefix)];
-    while let Some(dir) = left.pop() {
-        let entries = match fs::read_dir(&dir) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-            entries => entries?,
-        };
-        for entry in entries {
-            let path = entry?.path();
-            if path.is_dir() {
-                left.push(path);
-            } else if let Ok(key) = path.strip_prefix(lake) {
-                keys.push(key.to_string_lossy().into_owned());
-            }
-        }
-    }
-    keys.sort();
-    Ok(keys)
+    Format::of_key(&path.to_string_lossy())
 }

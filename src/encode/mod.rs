@@ -5,6 +5,7 @@
 
 pub mod ndjson;
 pub mod parquet;
+pub mod parquet_read;
 mod sorted;
 
 use std::io::{self, Write};
@@ -59,6 +60,15 @@ impl Format {
     /// The format of that name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.as_str() == name)
+    }
+
+    /// The format of the object with that key.
+    pub fn of_key(key: &str) -> Option<Self> {
+        let mut formats = Self::ALL.into_iter();
+        formats.find(|format| {
+            let stem = key.strip_suffix(format.as_str());
+            stem.is_some_and(|stem| stem.ends_with('.'))
+        })
     }
 
     /// The media type of such objects.

@@ -11,13 +11,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
-use parquet::column::reader::ColumnReader;
 use parquet::column::writer::ColumnWriter;
 use parquet::data_type::ByteArray;
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{ColumnPath, Type};
 
@@ -80,40 +78,7 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
     }
 }
 
-/// How many rows an object has.
-pub fn rows_of(file: std::fs::File) -> io::Result<u64> {
-    let reader = SerializedFileReader::new(file).map_err(failed)?;
-    let rows = reader.metadata().file_metadata().num_rows();
-    Ok(rows.max(0).unsigned_abs())
-}
-
-/// The LSNs of all rows of an object.
-pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
-    let reader = SerializedFileReader::new(bytes).map_err(failed)?;
-    let schema = reader.metadata().file_metadata().schema_descr_ptr();
-    let column = schema
-        .columns()
-        .iter()
-        .position(|column| column.name() == "lsn");
-    let column = column.ok_or_else(|| io::Error::other("it has no column lsn"))?;
-    let mut lsns = Vec::new();
-    for group in 0..reader.num_row_groups() {
-        let group = reader.get_row_group(group).map_err(failed)?;
-        let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
-        let ColumnReader::Int64ColumnReader(mut values) =
-            group.get_column_reader(column).map_err(failed)?
-        else {
-            return Err(io::Error::other("its column lsn has another type"));
-        };
-        let mut there = Vec::with_capacity(rows);
-        values
-            .read_records(rows, Some(&mut there), None, &mut lsns)
-            .map_err(failed)?;
-    }
-    Ok(lsns)
-}
-
-fn failed(error: ParquetError) -> io::Error {
+pub(super) fn failed(error: ParquetError) -> io::Error {
     match error {
         ParquetError::External(error) => match error.downcast::<io::Error>() {
             Ok(error) => *error,

@@ -7,6 +7,8 @@
 use parquet::record::{Field, Row};
 use serde_json::{Value, json};
 
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+
 use super::*;
 use crate::files::Disk;
 

@@ -15,17 +15,18 @@ Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake 
 Usage: lakehook [OPTIONS] <COMMAND>
 
 Commands:
-  serve     Run the service: webhook, polls, batches, lake
-  poll      Pull entities from the configured REST APIs, once
-  demo      See it work, with no set-up: a sample system, the service and a local lake in one
-            process
-  upstream  Run only the sample system that the demo uses
-  check     Validate configuration and schemas, reach the lake, and say what is wrong
-  sql       Print the views and tables that make the lake queryable
-  audit     Prove that everything acknowledged is in the lake exactly once
-  wal       Look into a write-ahead log; changes nothing
-  health    Ask a running service whether it is ready
-  help      Print this message or the help of the given subcommand(s)
+  serve       Run the service: webhook, polls, batches, lake
+  poll        Pull entities from the configured REST APIs, once
+  demo        See it work, with no set-up: a sample system, the service and a local lake in one
+              process
+  upstream    Run only the sample system that the demo uses
+  check       Validate configuration and schemas, reach the lake, and say what is wrong
+  sql         Print the views and tables that make the lake queryable
+  audit       Prove that everything acknowledged is in the lake exactly once
+  quarantine  See what was refused, and why; changes nothing
+  wal         Look into a write-ahead log; changes nothing
+  health      Ask a running service whether it is ready
+  help        Print this message or the help of the given subcommand(s)
 
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
@@ -142,6 +143,62 @@ Options:
                        there]
       --schema         Only print the JSON Schema of an event, as this configuration accepts it
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["quarantine"]), @r#"
+See what was refused, and why; changes nothing
+
+Usage: lakehook quarantine [OPTIONS] <COMMAND>
+
+Commands:
+  list  What was refused, grouped by reason, rule and place
+  show  The rows with their errors and what was refused
+  help  Print this message or the help of the given subcommand(s)
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["quarantine", "list"]), @r#"
+What was refused, grouped by reason, rule and place
+
+Usage: lakehook quarantine list [OPTIONS]
+
+Options:
+  -c, --config <FILE>       The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                            is there]
+      --stream <NAME>       Only what was meant for this stream
+      --reason <REASON>     Only for this reason: `invalid_event`, `id_conflict`, `refused_request`
+                            or `invalid_record`
+      --code <RULE>         Only with an error of this rule
+      --since <YYYY-MM-DD>  Only what was received on this day (UTC) or later
+      --until <YYYY-MM-DD>  Only what was received on this day (UTC) or before
+      --json                Print the groups as JSON
+  -h, --help                Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["quarantine", "show"]), @r#"
+The rows with their errors and what was refused
+
+Usage: lakehook quarantine show [OPTIONS]
+
+Options:
+  -c, --config <FILE>       The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                            is there]
+      --stream <NAME>       Only what was meant for this stream
+      --reason <REASON>     Only for this reason: `invalid_event`, `id_conflict`, `refused_request`
+                            or `invalid_record`
+      --code <RULE>         Only with an error of this rule
+      --since <YYYY-MM-DD>  Only what was received on this day (UTC) or later
+      --until <YYYY-MM-DD>  Only what was received on this day (UTC) or before
+      --lsn <LSN>           Only the row with this LSN
+      --key <KEY>           Only rows of this object
+      --limit <ROWS>        Show at most so many rows [default: 20]
+      --json                Print the rows as they are, one JSON object a line
+      --raw                 Print the bytes that were refused, of one row; fails if they were cut
+  -h, --help                Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["wal"]), @r#"

@@ -1,6 +1,9 @@
 //! Rows of the quarantine: what was refused, why, and where it came from.
 //!
-//! They go the same way as accepted rows, under `quarantine/<stream>/`. Pure: bytes in, a row out.
+//! They go the same way as accepted rows, under `quarantine/<stream>/`. Pure: bytes in, a row out; [`read`] is
+//! the way back.
+
+pub mod read;
 
 use std::io::Write as _;
 

@@ -1,0 +1,386 @@
+//! `lakehook quarantine`: what was refused and why, read from the lake alone.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, anyhow};
+use chrono::NaiveDate;
+use clap::Args;
+use serde::Serialize;
+use tracing::level_filters::LevelFilter;
+
+use super::Failure;
+use super::audit::bar;
+use crate::config::{Config, Loaded};
+use crate::lake::place::Place;
+use crate::out;
+use crate::quarantine::read::{Kept, rows};
+use crate::telemetry::{self, LogFormat};
+
+/// More groups than that are one: senders choose the places of errors.
+const MAX_GROUPS: usize = 1_000;
+/// Characters of what was refused that are shown to people.
+const SHOWN_CHARS: usize = 600;
+
+/// Which rows.
+#[derive(Debug, Args)]
+pub struct Which {
+    /// Only what was meant for this stream
+    #[arg(long, value_name = "NAME")]
+    stream: Option<String>,
+    /// Only for this reason: `invalid_event`, `id_conflict`, `refused_request` or `invalid_record`
+    #[arg(long, value_name = "REASON")]
+    reason: Option<String>,
+    /// Only with an error of this rule
+    #[arg(long, value_name = "RULE")]
+    code: Option<String>,
+    /// Only what was received on this day (UTC) or later
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    since: Option<NaiveDate>,
+    /// Only what was received on this day (UTC) or before
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    until: Option<NaiveDate>,
+}
+
+/// Arguments of `lakehook quarantine list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Print the groups as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Arguments of `lakehook quarantine show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Only the row with this LSN
+    #[arg(long, value_name = "LSN")]
+    lsn: Option<u64>,
+    /// Only rows of this object
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Show at most so many rows
+    #[arg(long, value_name = "ROWS", default_value_t = 20)]
+    limit: usize,
+    /// Print the rows as they are, one JSON object a line
+    #[arg(long, conflicts_with = "raw")]
+    json: bool,
+    /// Print the bytes that were refused, of one row; fails if they were cut
+    #[arg(long)]
+    raw: bool,
+}
+
+/// What tells one kind of refusal from another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Kind {
+    stream: String,
+    reason: String,
+    /// The rule of the first error.
+    code: String,
+    /// Its place, with `*` for positions in arrays.
+    pointer: String,
+}
+
+#[derive(Debug, Serialize)]
+struct Group {
+    #[serde(flatten)]
+    kind: Kind,
+    rows: u64,
+    first_received_at: String,
+    last_received_at: String,
+    /// One of them, for `quarantine show`.
+    example_lsn: u64,
+    example_key: String,
+}
+
+/// `quarantine list`.
+pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
+    let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
+    each(&loaded.config, &args.which, None, &mut |key, row| {
+        add(&mut groups, key, &row);
+        Ok(true)
+    })?;
+    let mut groups: Vec<Group> = groups.into_values().collect();
+    groups.sort_by(|a, b| (b.rows, &a.kind).cmp(&(a.rows, &b.kind)));
+    if args.json {
+        out::line(serde_json::to_string_pretty(&groups)?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if groups.is_empty() {
+        out::line("Nothing of that kind is in the quarantine.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    out::line(
+        "     rows  stream        reason           rule                     place                         last received",
+    );
+    for Group {
+        kind,
+        rows,
+        last_received_at,
+        ..
+    } in &groups
+    {
+        out::line(format_args!(
+            "{rows:>9}  {:<12}  {:<15}  {:<23}  {:<28}  {last_received_at}",
+            kind.stream,
+            kind.reason,
+            kind.code,
+            plain(&kind.pointer)
+        ));
+    }
+    let Kind { reason, code, .. } = &groups[0].kind;
+    let rule = if code == "-" {
+        String::new()
+    } else {
+        format!(" --code {code}")
+    };
+    out::line(format_args!(
+        "Look at them with: lakehook quarantine show --reason {reason}{rule}"
+    ));
+    Ok(ExitCode::SUCCESS)
+}
+
+fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
+    let first = row.errors.first();
+    let mut kind = Kind {
+        stream: row.stream.clone(),
+        reason: row.reason.clone(),
+        code: first.map_or("-", |error| &error.code).to_owned(),
+        pointer: first.map_or_else(|| "-".to_owned(), |error| any_position(&error.pointer)),
+    };
+    if groups.len() >= MAX_GROUPS && !groups.contains_key(&kind) {
+        "(other places)".clone_into(&mut kind.pointer);
+    }
+    let group = groups.entry(kind.clone()).or_insert_with(|| Group {
+        kind,
+        rows: 0,
+        first_received_at: row.received_at.clone(),
+        last_received_at: String::new(),
+        example_lsn: row.lsn,
+        example_key: key.to_owned(),
+    });
+    group.rows += 1;
+    if row.received_at < group.first_received_at {
+        group.first_received_at.clone_from(&row.received_at);
+    }
+    if row.received_at > group.last_received_at {
+        group.last_received_at.clone_from(&row.received_at);
+    }
+}
+
+/// A pointer in which every number is `*`: `/events/3/user_id` is the same place as `/events/4/user_id`.
+fn any_position(pointer: &str) -> String {
+    let parts = pointer.split('/').map(|part| {
+        let is_position = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        if is_position { "*" } else { part }
+    });
+    parts.collect::<Vec<_>>().join("/")
+}
+
+/// `quarantine show`.
+pub fn show(loaded: &Loaded, args: &ShowArgs) -> Result<ExitCode, Failure> {
+    // Of bytes without a frame there must be one row only: so look for a second one.
+    let limit = if args.raw { 2 } else { args.limit.max(1) };
+    let mut found = Vec::new();
+    let mut shown = 0;
+    let matches = |row: &Kept| args.lsn.is_none_or(|lsn| row.lsn == lsn);
+    each(
+        &loaded.config,
+        &args.which,
+        args.key.as_deref(),
+        &mut |key, row| {
+            if !matches(&row) {
+                return Ok(true);
+            }
+            if args.raw {
+                found.push((key.to_owned(), row));
+                return Ok(found.len() < limit);
+            }
+            shown += 1;
+            if args.json {
+                out::line(serde_json::to_string(&row)?);
+            } else {
+                tell(key, &row);
+            }
+            Ok(shown < limit)
+        },
+    )?;
+    match (args.raw, found.as_slice()) {
+        (true, [(_, row)]) => write_raw(row)?,
+        (true, []) => return Err(anyhow!("nothing of that kind is in the quarantine").into()),
+        (true, [(one, first), (other, second), ..]) => {
+            return Err(anyhow!(
+                "--raw prints one row, and there are more, such as LSN {} of {one} and LSN {} of {other}; narrow it with --lsn \
+                 and --key",
+                first.lsn,
+                second.lsn
+            )
+            .into());
+        }
+        (false, _) if shown == 0 && !args.json => {
+            out::line("Nothing of that kind is in the quarantine.");
+        }
+        (false, _) if shown == limit && !args.json => out::line(format_args!(
+            "These are the first {limit}; --limit shows more."
+        )),
+        (false, _) => {}
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn write_raw(row: &Kept) -> anyhow::Result<()> {
+    let bytes = row.bytes()?;
+    if bytes.len() as u64 != row.raw_bytes {
+        return Err(anyhow!(
+            "only {} of its {} bytes were kept (quarantine.max_row); see it with --json",
+            bytes.len(),
+            row.raw_bytes
+        ));
+    }
+    Ok(out::bytes(&bytes)?)
+}
+
+fn tell(key: &str, row: &Kept) {
+    out::line(format_args!(
+        "{}  {} for {} by {}, request {}, from {}",
+        row.received_at,
+        row.reason,
+        row.stream,
+        plain(&row.endpoint),
+        plain(&row.request_id),
+        row.client.as_deref().unwrap_or("nobody known")
+    ));
+    out::line(format_args!("  LSN {} of {key}", row.lsn));
+    for error in &row.errors {
+        out::line(format_args!(
+            "  {}: {}: {}",
+            plain(&error.pointer),
+            error.code,
+            plain(&error.detail)
+        ));
+    }
+    let told = row.errors.len() as u64;
+    if row.errors_total > told {
+        out::line(format_args!(
+            "  and {} more errors",
+            row.errors_total - told
+        ));
+    }
+    let start: String = row.raw.chars().take(SHOWN_CHARS).collect();
+    let rest = if start.len() < row.raw.len() {
+        " …"
+    } else {
+        ""
+    };
+    out::line(format_args!(
+        "  {} bytes, {}: {}{rest}",
+        row.raw_bytes,
+        row.raw_encoding,
+        plain(&start)
+    ));
+}
+
+/// Text that cannot steer a terminal: control characters are escaped.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            out.extend(char.escape_default());
+        } else {
+            out.push(char);
+        }
+    }
+    out
+}
+
+/// Gives the rows to `take`, day by day, until it says that it has enough (`false`).
+fn each(
+    config: &Config,
+    which: &Which,
+    only: Option<&str>,
+    take: &mut dyn FnMut(&str, Kept) -> anyhow::Result<bool>,
+) -> Result<(), Failure> {
+    telemetry::start(LevelFilter::OFF, LogFormat::Text);
+    let read = async {
+        let place = Place::open(config.lake.destination()).await;
+        let prefix = match &which.stream {
+            Some(stream) => format!("quarantine/{stream}/"),
+            None => "quarantine/".to_owned(),
+        };
+        let keys = place.keys(&prefix).await?;
+        let keys = keys
+            .into_iter()
+            .filter(|key| which.has_day_of(key) && only.is_none_or(|only| only == key));
+        let keys: Vec<String> = keys.collect();
+        let bar = bar("objects read");
+        bar.set_length(keys.len() as u64);
+        for key in keys {
+            let Some(bytes) = place.read(&key).await? else {
+                continue;
+            };
+            if !of_object(which, &key, bytes, take).with_context(|| key.clone())? {
+                break;
+            }
+            bar.inc(1);
+        }
+        bar.finish_and_clear();
+        anyhow::Ok(())
+    };
+    Ok(super::runtime()?.block_on(read)?)
+}
+
+/// Whether more is wanted.
+fn of_object(
+    which: &Which,
+    key: &str,
+    bytes: Vec<u8>,
+    take: &mut dyn FnMut(&str, Kept) -> anyhow::Result<bool>,
+) -> anyhow::Result<bool> {
+    let mut outcome = Ok(true);
+    rows(key, bytes, &mut |row| {
+        if which.has(&row) {
+            outcome = take(key, row);
+        }
+        matches!(outcome, Ok(true))
+    })?;
+    outcome
+}
+
+impl Which {
+    fn has(&self, row: &Kept) -> bool {
+        let is = |wanted: &Option<String>, value: &str| {
+            wanted.as_deref().is_none_or(|wanted| wanted == value)
+        };
+        is(&self.reason, &row.reason)
+            && (self.code.is_none() || row.errors.iter().any(|error| is(&self.code, &error.code)))
+    }
+
+    fn has_day_of(&self, key: &str) -> bool {
+        let day = key.split('/').find_map(|part| part.strip_prefix("dt="));
+        let Some(day) = day.and_then(|day| day.parse::<NaiveDate>().ok()) else {
+            return self.since.is_none() && self.until.is_none();
+        };
+        self.since.is_none_or(|since| day >= since) && self.until.is_none_or(|until| day <= until)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_in_arrays_are_one_place() {
+        assert_eq!(any_position("/events/31/p/7x"), "/events/*/p/7x");
+        assert_eq!(any_position(""), "");
+        assert_eq!(any_position("/"), "/");
+    }
+
+    #[test]
+    fn what_was_refused_cannot_steer_a_terminal() {
+        assert_eq!(plain("é\u{1b}[2J\n\u{9b}"), "é\\u{1b}[2J\\n\\u{9b}");
+    }
+}
