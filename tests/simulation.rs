@@ -44,6 +44,8 @@ mod polls;
 mod shape;
 #[path = "simulation/world.rs"]
 mod world;
+#[path = "simulation/shipping.rs"]
+mod shipping;
 #[path = "simulation/oracle.rs"]
 mod oracle;
 #[path = "simulation/disk_tests.rs"]

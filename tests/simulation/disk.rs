@@ -59,6 +59,8 @@ pub(crate) struct Fault {
 pub(crate) struct Lies {
     pub(crate) sync: bool,
     pub(crate) sync_dir: bool,
+    /// A sync that failed is reported as done.
+    pub(crate) failed_sync: bool,
     /// A rename is reported, and durable only after the second sync of its directory.
     pub(crate) late_rename: bool,
 }

@@ -83,7 +83,12 @@ impl File for SimFile {
             Ok(()) => inode.sync(),
             // The machine is gone, or these sectors are lost for good.
             Err(_) if state.crashed => {}
-            Err(_) => inode.keep_some(&mut state.chance),
+            Err(_) => {
+                inode.keep_some(&mut state.chance);
+                if state.faults.lies.failed_sync {
+                    return Ok(());
+                }
+            }
         }
         outcome
     }

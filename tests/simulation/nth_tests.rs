@@ -4,9 +4,12 @@
 use std::io::ErrorKind;
 use std::time::Duration;
 
+use lakehook::lake::Trouble;
+
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
 use crate::shape::Shape;
+use crate::store::StoreFault;
 use crate::world::{Violation, World};
 
 fn fresh(seed: u64, directory: bool) -> World {
@@ -157,4 +160,41 @@ fn every_operation_finds_the_disk_full_once() {
 fn every_operation_finds_the_disk_full_for_good() {
     fail_everywhere(true, ErrorKind::StorageFull, true);
     fail_everywhere(false, ErrorKind::StorageFull, true);
+}
+
+/// Every put of an object meets these, one put after the other, until a life goes through untouched.
+fn put_fails_everywhere(faults: &[StoreFault]) {
+    for fault in faults {
+        for forever in [false, true] {
+            for after in 0.. {
+                let times = if forever { 500 } else { 1 };
+                let mut world = fresh(after, false);
+                world.faults_on = true;
+                let mut script = vec![None; usize::try_from(after).unwrap()];
+                script.extend(vec![Some(*fault); times]);
+                world.store.faults(|faults| faults.script = script);
+                let lived = live(&mut world);
+                let mut left = 0;
+                world.store.faults(|faults| left = faults.script.len());
+                let crash = [Crash::Kill, Crash::Power][usize::from(after % 2 == 0)];
+                if let Err(violation) = lived.and_then(|()| recover(&mut world, crash)) {
+                    panic!("put {after}, {fault:?}, forever: {forever}: {violation}");
+                }
+                if left >= times {
+                    assert!(after > 5, "only {after} puts");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_put_fails() {
+    put_fails_everywhere(&Trouble::ALL.map(StoreFault::Refused));
+}
+
+#[test]
+fn every_put_gets_no_answer_or_acts_late() {
+    put_fails_everywhere(&[StoreFault::LostAnswer, StoreFault::Late]);
 }

@@ -20,6 +20,10 @@ pub(crate) enum Planted {
     EarlyCommit,
     /// A run's marker is put before all of its objects are there.
     EarlyMarker,
+    /// Ids are forgotten before their window ends.
+    ShortWindow,
+    /// A segment is removed before its rows are in the lake.
+    EarlyRemoval,
     /// The position of a poll that appends is noted in a frame before its rows.
     CursorFirst,
 }

@@ -43,6 +43,21 @@ pub(crate) enum Conditions {
     OnlyForProbe,
 }
 
+/// What a broken store does and doesn't tell; to see whether the simulation notices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StoreLie {
+    #[default]
+    Nothing,
+    /// Some objects are reported as stored, and are not.
+    Forgets,
+    /// Some objects end in their middle.
+    Cuts,
+    /// What is said of an object is what was said of the one before.
+    MixesUp,
+    /// What is there already is stored again, under another key.
+    Copies,
+}
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreFaults {
     /// In percent of the requests.
@@ -53,6 +68,7 @@ pub(crate) struct StoreFaults {
     pub(crate) script: Vec<Option<StoreFault>>,
     pub(crate) conditions: Conditions,
     pub(crate) forgets_metadata: bool,
+    pub(crate) lie: StoreLie,
 }
 
 #[derive(Debug)]
@@ -62,6 +78,8 @@ struct State {
     faults: StoreFaults,
     chance: Chance,
     replaced: Vec<String>,
+    /// What was said of the last object.
+    last: Metadata,
 }
 
 /// The store. Clones are the same store.
@@ -80,6 +98,7 @@ impl SimStore {
             faults: StoreFaults::default(),
             chance: Chance::new(seed),
             replaced: Vec::new(),
+            last: Metadata::new(),
         };
         Self {
             disk,
@@ -121,6 +140,9 @@ impl SimStore {
 impl State {
     fn apply(&mut self, key: &str, object: Stored, if_absent: bool) -> PutAnswer {
         let is_probe = key.starts_with("_lakehook/");
+        if !is_probe && let Some(answer) = self.lie(key, &object) {
+            return answer;
+        }
         let conditions = self.faults.conditions;
         let honoured = match conditions {
             Conditions::Honoured => true,
@@ -139,6 +161,28 @@ impl State {
         }
         self.objects.insert(key.to_owned(), object);
         PutAnswer::Stored
+    }
+
+    /// Does something else than it was asked.
+    fn lie(&mut self, key: &str, object: &Stored) -> Option<PutAnswer> {
+        let mut object = object.clone();
+        let last = std::mem::replace(&mut self.last, object.metadata.clone());
+        let taken = self.objects.contains_key(key);
+        let key = match self.faults.lie {
+            StoreLie::Forgets if self.chance.percent(20) => return Some(PutAnswer::Stored),
+            StoreLie::Cuts if !taken && self.chance.percent(20) => {
+                object.bytes.truncate(object.bytes.len() / 2);
+                key.to_owned()
+            }
+            StoreLie::MixesUp if !taken && !last.is_empty() => {
+                object.metadata = last;
+                key.to_owned()
+            }
+            StoreLie::Copies if taken => key.replacen('.', "-again.", 1),
+            _ => return None,
+        };
+        self.objects.insert(key, object);
+        Some(PutAnswer::Stored)
     }
 
     fn fault(&mut self, key: &str) -> Option<StoreFault> {
