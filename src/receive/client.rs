@@ -56,9 +56,22 @@ impl Tokens {
     }
 }
 
+/// A client has sent too much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooMany {
+    /// After so many seconds it may come back; at least 1.
+    pub retry_after_seconds: u32,
+    /// So many requests it may send in the window.
+    pub burst: u32,
+    /// After so many seconds of rest it may send all of them again.
+    pub window_seconds: u32,
+}
+
 /// Requests a second, for each client on its own.
 pub struct RateLimit {
     limiter: DefaultKeyedRateLimiter<Client>,
+    burst: u32,
+    window_seconds: u32,
     clock: DefaultClock,
     asked: AtomicU32,
 }
@@ -69,13 +82,15 @@ impl RateLimit {
         let quota = Quota::per_second(per_second).allow_burst(burst);
         Self {
             limiter: RateLimiter::keyed(quota),
+            burst: burst.get(),
+            window_seconds: burst.get().div_ceil(per_second.get()),
             clock: DefaultClock::default(),
             asked: AtomicU32::new(0),
         }
     }
 
-    /// `Err` with the seconds after which the client may come back.
-    pub fn check(&self, client: Client) -> Result<(), u32> {
+    /// `Err` if the client has sent too much.
+    pub fn check(&self, client: Client) -> Result<(), TooMany> {
         if self
             .asked
             .fetch_add(1, Ordering::Relaxed)
@@ -89,9 +104,12 @@ impl RateLimit {
             Err(denied) => denied,
         };
         let wait = denied.wait_time_from(self.clock.now());
-        Err(u32::try_from(wait.as_secs())
-            .unwrap_or(u32::MAX)
-            .saturating_add(1))
+        let wait = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+        Err(TooMany {
+            retry_after_seconds: wait.saturating_add(1),
+            burst: self.burst,
+            window_seconds: self.window_seconds,
+        })
     }
 }
 
@@ -127,7 +145,12 @@ mod tests {
         let one = NonZeroU32::MIN;
         let limit = RateLimit::new(one, one);
         assert_eq!(limit.check(Client::Token(0)), Ok(()));
-        assert_eq!(limit.check(Client::Token(0)), Err(1));
+        let too_many = TooMany {
+            retry_after_seconds: 1,
+            burst: 1,
+            window_seconds: 1,
+        };
+        assert_eq!(limit.check(Client::Token(0)), Err(too_many));
         assert_eq!(limit.check(Client::Token(1)), Ok(()));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{HOST, TRANSFER_ENCODING};
+use http::header::{HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::replies::Problem;
@@ -34,7 +34,10 @@ pub async fn pass(State(app): State<Arc<App>>, mut request: Request, next: Next)
         request.extensions_mut().insert(id.clone());
         next.run(request).await
     };
-    response.headers_mut().insert(REQUEST_ID, value);
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, value);
+    // No answer is a page, whatever a browser would like to see in it.
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let took = app.clock.now().mono.saturating_sub(before);
     let status = response.status();
     app.metrics.answered(status.as_u16(), took);

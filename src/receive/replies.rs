@@ -6,7 +6,7 @@
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
 
 use crate::contract::Refusal;
@@ -15,6 +15,7 @@ use crate::status::Unavailable;
 use crate::wal::request::AppendError;
 
 use super::body::BodyError;
+use super::client::TooMany;
 
 /// Seconds after which to come back when storage is the reason.
 const RETRY_SOON: u32 = 5;
@@ -88,6 +89,8 @@ struct Content {
     #[serde(skip)]
     retry_after: Option<u32>,
     #[serde(skip)]
+    too_many: Option<TooMany>,
+    #[serde(skip)]
     allow: Option<&'static str>,
     #[serde(skip)]
     close: bool,
@@ -113,6 +116,7 @@ impl Problem {
             errors: Vec::new(),
             errors_total: None,
             retry_after: None,
+            too_many: None,
             allow: None,
             close: false,
         }))
@@ -151,12 +155,13 @@ impl Problem {
         )
     }
 
-    /// 429, after so many seconds.
-    pub fn too_many_requests(retry_after_seconds: u32) -> Self {
+    /// 429, with what the client may do.
+    pub fn too_many_requests(too_many: TooMany) -> Self {
         let detail = "this client sends more requests than it may";
         let status = StatusCode::TOO_MANY_REQUESTS;
         let mut problem = Self::new(status, "too-many-requests", "Too many requests", detail);
-        problem.0.retry_after = Some(retry_after_seconds.max(1));
+        problem.0.retry_after = Some(too_many.retry_after_seconds);
+        problem.0.too_many = Some(too_many);
         problem
     }
 
@@ -325,6 +330,9 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.0.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
+        if let Some(too_many) = self.0.too_many {
+            too_many.tell(headers);
+        }
         if let Some(allow) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
@@ -335,6 +343,21 @@ impl IntoResponse for Problem {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl TooMany {
+    /// The header fields of draft-ietf-httpapi-ratelimit-headers: how many requests in how many seconds; how
+    /// many are left, and when there are more.
+    fn tell(self, headers: &mut HeaderMap) {
+        let policy = format!("\"requests\";q={};w={}", self.burst, self.window_seconds);
+        let left = format!("\"requests\";r=0;t={}", self.retry_after_seconds);
+        let fields = [("ratelimit-policy", policy), ("ratelimit", left)];
+        for (name, value) in fields {
+            if let Ok(value) = HeaderValue::from_str(&value) {
+                headers.insert(name, value);
+            }
+        }
     }
 }
 

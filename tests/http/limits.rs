@@ -219,7 +219,15 @@ fn each_token_has_a_rate_of_its_own() {
     let mut connection = connect(&setup);
     assert_eq!(post_as(&mut connection, first).status, 200);
     assert_eq!(post_as(&mut connection, first).status, 200);
-    insta::assert_snapshot!(problem(&post_as(&mut connection, first)), @r#"
+    let refused = post_as(&mut connection, first);
+    assert_eq!(
+        (
+            refused.header("ratelimit-policy"),
+            refused.header("ratelimit")
+        ),
+        (Some("\"requests\";q=2;w=2"), Some("\"requests\";r=0;t=1"))
+    );
+    insta::assert_snapshot!(problem(&refused), @r#"
 429
 retry-after: 1
 {"type":"urn:lakehook:problem:too-many-requests","title":"Too many requests","status":429,"detail":"this client sends more requests than it may"}

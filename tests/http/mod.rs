@@ -81,6 +81,7 @@ fn problem(answer: &Answer) -> String {
     );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert!(answer.header("x-request-id").is_some());
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
     let body = answer.json();
     assert_eq!(body["status"], answer.status);
     assert_ne!(answer.status, 410, "senders disable an endpoint on it");
