@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lakehook::lake::place::keys_below;
+
 use crate::arrival::STOP_LIMIT;
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
@@ -39,19 +41,9 @@ fn fill(lake: &str, format: &str) -> Setup {
 
 /// The objects of events, in the order of their seals.
 fn objects(setup: &Setup) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut left = vec![setup.directory().join("lake/events")];
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            left.extend(
-                std::fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
-        } else {
-            found.push(path);
-        }
-    }
+    let lake = setup.directory().join("lake");
+    let keys = keys_below(&lake, "events").unwrap().into_iter();
+    let mut found: Vec<PathBuf> = keys.map(|key| lake.join(key)).collect();
     assert!(found.len() > 5, "{found:?}");
     found.sort_by_key(|object| {
         let text = std::fs::read(sidecar(setup, object)).unwrap();

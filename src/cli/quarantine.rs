@@ -19,6 +19,8 @@ use crate::telemetry::{self, LogFormat};
 
 /// More groups than that are one: senders choose the places of errors.
 const MAX_GROUPS: usize = 1_000;
+/// Characters of a place that tell groups apart; senders choose its length too.
+const MAX_POINTER_CHARS: usize = 200;
 /// Characters of what was refused that are shown to people.
 const SHOWN_CHARS: usize = 600;
 
@@ -172,8 +174,11 @@ fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
     }
 }
 
-/// A pointer in which every number is `*`: `/events/3/user_id` is the same place as `/events/4/user_id`.
+/// A pointer in which every number is `*`: `/events/3/user_id` is the same place as `/events/4/user_id`. Long
+/// ones are cut.
 fn any_position(pointer: &str) -> String {
+    let end = pointer.char_indices().nth(MAX_POINTER_CHARS);
+    let pointer = &pointer[..end.map_or(pointer.len(), |(at, _)| at)];
     let parts = pointer.split('/').map(|part| {
         let is_position = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
         if is_position { "*" } else { part }
@@ -297,7 +302,7 @@ fn plain(text: &str) -> String {
     out
 }
 
-/// Gives the rows to `take`, day by day, until it says that it has enough (`false`).
+/// Gives the rows to `take`, object by object, until it says that it has enough (`false`).
 fn each(
     config: &Config,
     which: &Which,
@@ -322,7 +327,9 @@ fn each(
             let Some(bytes) = place.read(&key).await? else {
                 continue;
             };
-            if !of_object(which, &key, bytes, take).with_context(|| key.clone())? {
+            // What is printed and the bar would write into each other's lines.
+            let goes_on = bar.suspend(|| of_object(which, &key, bytes, take));
+            if !goes_on.with_context(|| key.clone())? {
                 break;
             }
             bar.inc(1);
@@ -377,6 +384,8 @@ mod tests {
         assert_eq!(any_position("/events/31/p/7x"), "/events/*/p/7x");
         assert_eq!(any_position(""), "");
         assert_eq!(any_position("/"), "/");
+        let long = format!("/{}", "é".repeat(1_000));
+        assert_eq!(any_position(&long), long[..2 * MAX_POINTER_CHARS - 1]);
     }
 
     #[test]

@@ -88,19 +88,19 @@ impl Admitted {
 }
 
 impl Signing {
-    /// With these secrets; `None` if one cannot be a key.
+    /// With these secrets. One that cannot be a key, which the configuration's checks refuse, opens nothing.
     pub fn new<'s>(
         scheme: Scheme,
         secrets: impl Iterator<Item = &'s str>,
         tolerance: Duration,
-    ) -> Option<Self> {
-        let keys = secrets.map(|secret| key_of(&scheme, secret));
-        let keys: Vec<Box<[u8]>> = keys.collect::<Option<_>>()?;
-        Some(Self {
+    ) -> Self {
+        let keys = secrets.filter_map(|secret| key_of(&scheme, secret));
+        let keys = keys.collect();
+        Self {
             scheme,
             keys,
             tolerance,
-        })
+        }
     }
 
     /// The body, if one of its signatures is valid now.

@@ -34,14 +34,6 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out
 }
 
-/// Name of the table that holds the rows.
-fn table_name(relation: &Relation) -> String {
-    match relation.stream {
-        Stream::Runs => format!("{}_all_runs", relation.name),
-        Stream::Rows | Stream::Quarantine => relation.name.clone(),
-    }
-}
-
 fn type_of(kind: Kind, is_line: bool) -> &'static str {
     match kind {
         // Times in lines are text: from_iso8601_timestamp() reads them.
@@ -126,7 +118,7 @@ fn table(lake: &Catalogue, relation: &Relation) -> String {
         "\nCREATE EXTERNAL TABLE IF NOT EXISTS {} (\n    {}\n)\nPARTITIONED BY ({})\n{form}\nLOCATION '{location}/'\n\
          TBLPROPERTIES (\n    'projection.enabled' = 'true',\n    {},\n    \
          'storage.location.template' = '{location}/{}/'\n);\n",
-        quoted(&table_name(relation)),
+        quoted(&relation.table_name()),
         columns.join(",\n    "),
         partitioned.join(", "),
         projections.join(",\n    "),

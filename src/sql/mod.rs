@@ -159,6 +159,15 @@ impl Catalogue {
 }
 
 impl Relation {
+    /// Name of the table that holds the rows; that of a snapshot has all its runs, whether they have a marker or
+    /// not.
+    fn table_name(&self) -> String {
+        match self.stream {
+            Stream::Runs => format!("{}_all_runs", self.name),
+            Stream::Rows | Stream::Quarantine => self.name.clone(),
+        }
+    }
+
     /// Columns of rows, without those that follow from the path.
     fn columns(&self) -> impl Iterator<Item = &Column> {
         self.table.columns.iter()

@@ -22,21 +22,13 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     }
     out.push('\n');
     for relation in relations() {
-        let name = literal(&table_name(relation));
+        let name = literal(&relation.table_name());
         let _memory_takes_it = writeln!(
             out,
             "CALL hive.system.sync_partition_metadata('lake', {name}, 'ADD');"
         );
     }
     out
-}
-
-/// A table of a snapshot has all its runs, whether they have a marker or not.
-fn table_name(relation: &Relation) -> String {
-    match relation.stream {
-        Stream::Runs => format!("{}_all_runs", relation.name),
-        Stream::Rows | Stream::Quarantine => relation.name.clone(),
-    }
 }
 
 fn type_of(kind: Kind, is_line: bool) -> &'static str {
@@ -66,7 +58,7 @@ fn table(lake: &Catalogue, relation: &Relation) -> String {
     format!(
         "\nCREATE TABLE IF NOT EXISTS hive.lake.{} (\n    {}\n) WITH (\n    external_location = {},\n    format = '{format}',\n    \
          partitioned_by = ARRAY[{}]\n);\n",
-        identifier(&table_name(relation)),
+        identifier(&relation.table_name()),
         lines(columns.chain(keys), 4),
         literal(&format!("{}/", lake.at(&relation.name))),
         partitions.join(", ")

@@ -237,20 +237,12 @@ fn columns_are_those_of_the_schema() {
     let schema = json!({"properties": {"id": {}, "weight": {}}});
     std::fs::write(setup.directory().join("thing.json"), schema.to_string()).unwrap();
     poll_well(&setup);
-    let objects = setup.directory().join("lake/things");
-    let mut left = vec![objects];
-    let mut rows = Vec::new();
-    while let Some(path) = left.pop() {
-        if path.is_dir() {
-            left.extend(
-                std::fs::read_dir(path)
-                    .unwrap()
-                    .map(|entry| entry.unwrap().path()),
-            );
-        } else {
-            rows.push(std::fs::read_to_string(path).unwrap());
-        }
-    }
+    let lake = setup.directory().join("lake");
+    let keys = lakehook::lake::place::keys_below(&lake, "things").unwrap();
+    let rows: Vec<String> = keys
+        .iter()
+        .map(|key| std::fs::read_to_string(lake.join(key)).unwrap())
+        .collect();
     assert_eq!(rows.len(), 1);
     let row: serde_json::Value = serde_json::from_str(&rows[0]).unwrap();
     assert_eq!(row["extra"], json!({"name": "thing 1"}));
