@@ -93,7 +93,11 @@ fn claims_that_do_not_go_together_are_named() {
     };
     assert!(change(1, "lsn-hash", "00").contains("not those that its log had for it"));
     assert!(change(1, "count", "2").contains("1 more are accounted for"));
-    assert!(change(2, "as-of-lsn-hash", "00").contains("the sum of all LSNs"));
+    assert!(change(2, "as-of-lsn-hash", "00").contains("not those that its log had for it"));
+    assert!(change(2, "as-of-lsn", "7").contains("contradict each other"));
+    // However far it claims to be, that is told at once.
+    let far = u64::MAX.to_string();
+    assert!(change(2, "as-of-lsn", &far).contains("more are accounted for"));
     assert!(change(0, "total-dropped", "5").contains("4 were received and 9 accounted for"));
     assert!(change(2, "seal", "2").contains("it has the seal of"));
     assert!(change(1, "first-lsn", "3").contains("another object, whose place is"));
@@ -106,6 +110,27 @@ fn claims_that_do_not_go_together_are_named() {
         ..Seen::default()
     };
     assert!(problems(&objects)[0].contains("it is foreign"));
+}
+
+/// A log that gave one LSN twice and left one out: its seals agree with each other.
+#[test]
+fn running_sums_are_those_of_all_lsns() {
+    assert_eq!(deep::running_sums(&lake()), []);
+    let mut objects = lake();
+    let last = &mut objects[2].metadata;
+    for (name, lsns) in [
+        ("lakehook-lsn-hash", &[8, 8][..]),
+        ("lakehook-as-of-lsn-hash", &[1, 2, 3, 4, 5, 6, 7, 8, 8]),
+    ] {
+        let hash = lsns
+            .iter()
+            .fold(0_u128, |sum, lsn| sum.wrapping_add(Lsn(*lsn).hash()));
+        last.insert(name.to_owned(), format!("{hash:032x}"));
+    }
+    assert_eq!(problems(&objects), Vec::<String>::new());
+    let found = deep::running_sums(&objects);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].what.contains("the sum of all LSNs"), "{found:?}");
 }
 
 #[test]

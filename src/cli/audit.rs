@@ -107,6 +107,9 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
             bar.inc(1);
         }
         bar.finish_and_clear();
+        if problems.is_empty() {
+            problems.extend(deep::running_sums(&objects));
+        }
     }
     problems.sort();
     problems.dedup();
