@@ -12,9 +12,9 @@ use crate::config::{Config, Loaded};
 use crate::contract::event_schema;
 use crate::files::Disk;
 use crate::out;
-use crate::serve::lake_of;
 use crate::serve::polls::dry_plans;
 use crate::serve::tables;
+use crate::serve::{lake_of, tls_files};
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -58,6 +58,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
             }
         }
     }
+    all_right &= check_tls(config);
     all_right &= check_polls(loaded);
     all_right &= check_columns(config)?;
     all_right &= check_log("write-ahead log", &config.wal.dir);
@@ -87,6 +88,26 @@ fn check_columns(config: &Config) -> Result<bool, Failure> {
         out::line(format_args!("problem  {changed}"));
     }
     Ok(changed.is_empty())
+}
+
+fn check_tls(config: &Config) -> bool {
+    let Some(files) = tls_files(&config.server) else {
+        return true;
+    };
+    match files.check() {
+        Ok(()) => out::line(format_args!(
+            "ok       certificate ({})",
+            files.cert.display()
+        )),
+        Err(error) => {
+            out::line(format_args!("problem  {error}"));
+            return false;
+        }
+    }
+    if let Some(warning) = files.warning() {
+        out::line(format_args!("warning  {warning}"));
+    }
+    true
 }
 
 fn check_polls(loaded: &Loaded) -> bool {

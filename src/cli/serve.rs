@@ -9,7 +9,7 @@ use super::{FAILED, Failure};
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::ids::Ids;
-use crate::serve::{ServeError, Service};
+use crate::serve::{ServeError, Service, tls_files};
 use crate::telemetry;
 
 /// Runs the service.
@@ -17,6 +17,10 @@ pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     telemetry::start(config.log.level.into(), config.log.format);
     for warning in &loaded.warnings {
+        tracing::warn!(warning, "configuration");
+    }
+    let files = tls_files(&config.server);
+    if let Some(warning) = files.and_then(|files| files.warning()) {
         tracing::warn!(warning, "configuration");
     }
     let runtime = super::runtime()?;
@@ -33,7 +37,10 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
         started = Service::start(config, Clock::system(), Ids::System) => match started {
             Ok(service) => service,
             Err(
-                error @ (ServeError::Schemas(_) | ServeError::Polls(_) | ServeError::Columns(_)),
+                error @ (ServeError::Schemas(_)
+                | ServeError::Polls(_)
+                | ServeError::Columns(_)
+                | ServeError::Tls(_)),
             ) => return Err(Failure::Usage(error.to_string())),
             Err(error) => return Err(error.into()),
         },
@@ -42,6 +49,7 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     };
     tracing::info!(
         address = %service.address(),
+        tls = config.server.tls_cert_file.is_some(),
         path = config.events.path.as_str(),
         lake = %config.lake.url,
         wal = %config.wal.dir.display(),

@@ -40,6 +40,7 @@ const OWN_PATHS: [&str; 3] = ["/health", "/ready", "/metrics"];
 /// Checks every rule but those of tokens.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     addresses(config, findings);
+    tls(&config.server, findings);
     timeouts(&config.server, findings);
     origins(&config.server, findings);
     request_sizes(config, findings);
@@ -101,6 +102,17 @@ fn addresses(config: &Config, findings: &mut Findings<'_>) {
         findings.problem(
             &["server.metrics_listen", "server.listen"],
             "server.metrics_listen must differ from server.listen; leave it out to serve /metrics there",
+        );
+    }
+}
+
+fn tls(server: &Server, findings: &mut Findings<'_>) {
+    let keys = ["server.tls_cert_file", "server.tls_key_file"];
+    if server.tls_cert_file.is_some() != server.tls_key_file.is_some() {
+        findings.problem(
+            &keys,
+            "TLS needs both a certificate and its key: set server.tls_cert_file and \
+             server.tls_key_file, or neither",
         );
     }
 }

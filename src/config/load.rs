@@ -198,6 +198,8 @@ fn typed(settings: Value, base: &Path) -> Result<Config, Problem> {
         &mut config.events.schemas,
         &mut config.events.signing_secrets_file,
         &mut config.server.tokens_file,
+        &mut config.server.tls_cert_file,
+        &mut config.server.tls_key_file,
     ];
     let of_hooks = config.hook.values_mut().map(|hook| &mut hook.secrets_file);
     let of_polls = config.poll.values_mut().flat_map(|poll| {

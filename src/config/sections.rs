@@ -90,6 +90,12 @@ pub struct Server {
     /// A file of further tokens, one a line.
     #[schemars(length(min = 1))]
     pub tokens_file: Option<PathBuf>,
+    /// A certificate chain in PEM: then `listen` speaks TLS.
+    #[schemars(length(min = 1))]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Its private key in PEM.
+    #[schemars(length(min = 1))]
+    pub tls_key_file: Option<PathBuf>,
     /// Whether to listen beyond this machine without tokens.
     pub allow_unauthenticated: bool,
     /// Requests a second of one client; 0 is no limit.
@@ -254,6 +260,8 @@ impl Default for Server {
             memory: ByteSize::mib(64),
             tokens: Vec::new(),
             tokens_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             allow_unauthenticated: false,
             rate_limit: 0,
             rate_burst: 100,

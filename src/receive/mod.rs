@@ -1,6 +1,7 @@
 //! Receiving: HTTP in, problems out.
 //!
-//! The order of what happens to a request: hyper's HTTP/1 on a stream with limits of time ([`slow`]) →
+//! The order of what happens to a request: a TLS handshake where there is a certificate ([`tls`]) →
+//! hyper's HTTP/1 on a stream with limits of time ([`slow`]) →
 //! [`gate`] (Host,
 //! framing, request id, metrics, panics) → limits per client and credentials ([`client`]) → media type
 //! and encodings → [`body`] (read, and inflated, under limits of size, time and memory) → the contract →
@@ -9,6 +10,7 @@
 //! Knows nothing of batches, objects or the lake.
 
 pub mod server;
+pub mod tls;
 pub mod slow;
 pub mod gate;
 pub mod router;

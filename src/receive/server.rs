@@ -4,7 +4,11 @@
 //! ([`slow`]): without that a few slow connections make a service unavailable. Every connection is a
 //! tracked task.
 //!
+//! With [`tls`], a connection begins with a handshake: in its task, so that nobody waits for it, in its place
+//! among the connections, and within the time that a head may take.
+//!
 //! [`slow`]: super::slow
+//! [`tls`]: super::tls
 
 use std::io;
 use std::net::SocketAddr;
@@ -15,7 +19,9 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
@@ -23,6 +29,7 @@ use tower::ServiceExt as _;
 
 use super::gate::Peer;
 use super::slow::{Progress, Timed};
+use super::tls::Tls;
 
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -32,7 +39,7 @@ const MAX_HEAD: usize = 32 << 10;
 pub struct ConnectionLimits {
     /// At once; more wait in the system's queue.
     pub max_connections: usize,
-    /// For a request's head, from its first byte.
+    /// For a request's head, from its first byte; and for a TLS handshake.
     pub header_timeout: Duration,
     /// For the next request on a connection.
     pub idle_timeout: Duration,
@@ -47,16 +54,23 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves a router on a listener until stopped.
+    /// Serves a router on a listener until stopped; with TLS, its certificate follows its files, and SIGHUP
+    /// has them looked at.
     pub fn start(
         listener: TcpListener,
+        tls: Option<Arc<Tls>>,
         router: Router,
         limits: ConnectionLimits,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        if let Some(tls) = &tls {
+            let signal = signal(SignalKind::hangup())?;
+            tasks.spawn(Arc::clone(tls).watch(signal, stop.clone()));
+        }
         let accepting = Accepting {
             listener,
+            tls,
             router,
             limits,
             stop: stop.clone(),
@@ -90,6 +104,7 @@ impl Server {
 
 struct Accepting {
     listener: TcpListener,
+    tls: Option<Arc<Tls>>,
     router: Router,
     limits: ConnectionLimits,
     stop: CancellationToken,
@@ -123,12 +138,55 @@ impl Accepting {
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         let _small_packets_wait = stream.set_nodelay(true);
-        let (progress, router) = (Arc::new(Progress::default()), self.router.clone());
+        let connection = Connection {
+            peer,
+            router: self.router.clone(),
+            limits: self.limits,
+            stop: self.stop.clone(),
+            _slot: slot,
+        };
+        let Some(tls) = self.tls.clone() else {
+            self.tasks.spawn(connection.serve(stream));
+            return;
+        };
+        self.tasks.spawn(async move {
+            let handshake = tls.accept(stream, connection.limits.header_timeout);
+            let shaken = tokio::select! {
+                shaken = handshake => shaken,
+                () = connection.stop.cancelled() => return,
+            };
+            match shaken {
+                Ok(stream) => connection.serve(stream).await,
+                Err(error) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
+            }
+        });
+    }
+}
+
+/// One connection, in its own place among all.
+struct Connection {
+    peer: SocketAddr,
+    router: Router,
+    limits: ConnectionLimits,
+    stop: CancellationToken,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Connection {
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
+        let Self {
+            peer,
+            router,
+            limits,
+            stop,
+            _slot,
+        } = self;
+        let progress = Arc::new(Progress::default());
         let stream = Timed::new(
             stream,
             Arc::clone(&progress),
-            self.limits.header_timeout,
-            self.limits.idle_timeout,
+            limits.header_timeout,
+            limits.idle_timeout,
         );
         let service = service_fn(move |mut request: hyper::Request<_>| {
             request.extensions_mut().insert(Peer(peer));
@@ -144,20 +202,16 @@ impl Accepting {
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
             .serve_connection(TokioIo::new(stream), service);
-        let stop = self.stop.clone();
-        self.tasks.spawn(async move {
-            let _slot = slot;
-            let mut connection = std::pin::pin!(connection);
-            let ended = tokio::select! {
-                ended = connection.as_mut() => ended,
-                () = stop.cancelled() => {
-                    connection.as_mut().graceful_shutdown();
-                    connection.await
-                }
-            };
-            if let Err(error) = ended {
-                tracing::debug!(%error, %peer, "a connection ended early");
+        let mut connection = std::pin::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
             }
-        });
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, %peer, "a connection ended early");
+        }
     }
 }

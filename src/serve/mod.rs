@@ -33,6 +33,7 @@ use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
+use crate::receive::tls::{Tls, TlsError};
 use crate::receive::{App, Core, PollsView, Server, router};
 use crate::status::Status;
 use crate::tables::Tables;
@@ -42,6 +43,7 @@ use crate::wal::rows::RowsError;
 
 use pipeline::{Parts, Pipeline};
 use polls::{OpenPolls, Polls, Surroundings};
+pub use settings::tls_files;
 use settings::{EVENTS, receive_settings, wal_settings};
 pub use stopping::Patience;
 use tables::Changed;
@@ -61,6 +63,9 @@ pub enum ServeError {
     /// The partition pattern cannot be used.
     #[error("`events.partition` cannot be used: {0}")]
     Partition(#[from] PartitionError),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The address cannot be listened on.
     #[error("failed to listen on {address}: {error}{}", hint(.error))]
     Listen {
@@ -157,6 +162,10 @@ impl Service {
         let events = tables::events(config, &schemas).map_err(|error| vec![error]);
         let events = events.map_err(ServeError::Schemas)?;
         let rules = config.rules()?;
+        let tls = tls_files(&config.server)
+            .map(Tls::load)
+            .transpose()?
+            .map(Arc::new);
         let metrics = Metrics::with_polls(&config.events.types, config.poll.keys())?;
         let status = Arc::new(Status::default());
         create_dir_durably(&Disk, &config.wal.dir, true)?;
@@ -168,7 +177,7 @@ impl Service {
             clock.clone(),
             ids.clone(),
         );
-        let servers = listen(config, &app).await?;
+        let servers = listen(config, tls, &app).await?;
         let open_polls = if config.poll.is_empty() {
             None
         } else {
@@ -293,18 +302,23 @@ impl Service {
     }
 }
 
-async fn listen(config: &Config, app: &Arc<App>) -> Result<Vec<Server>, ServeError> {
+async fn listen(
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+    app: &Arc<App>,
+) -> Result<Vec<Server>, ServeError> {
     let limits = ConnectionLimits {
         max_connections: config.server.max_connections,
         header_timeout: config.server.header_timeout.duration(),
         idle_timeout: config.server.idle_timeout.duration(),
     };
     let main = bind(config.server.listen).await?;
-    let mut servers = vec![Server::start(main, router::router(app), limits)?];
+    let mut servers = vec![Server::start(main, tls, router::router(app), limits)?];
     if let Some(address) = config.server.metrics_listen {
         let listener = bind(address).await?;
         servers.push(Server::start(
             listener,
+            None,
             router::metrics_router(app),
             limits,
         )?);

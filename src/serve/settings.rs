@@ -6,13 +6,14 @@ use std::sync::Arc;
 use http::HeaderValue;
 
 use crate::batch::Limits;
-use crate::config::{Config, Hook, Secret, Wal};
+use crate::config::{Config, Hook, Secret, Server, Wal};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
 use crate::receive::signature::{Scheme, Signing};
+use crate::receive::tls;
 use crate::record::Origin;
 use crate::wal::dedup::Dedup;
 use crate::wal::request::Settings as WalSettings;
@@ -51,6 +52,15 @@ pub(super) fn receive_settings(config: &Config) -> receive::Settings {
         batch_size: config.batch.max_records,
         metrics_elsewhere: server.metrics_listen.is_some(),
     }
+}
+
+/// Certificate and key, where there are any.
+pub fn tls_files(server: &Server) -> Option<tls::Files> {
+    let pair = server
+        .tls_cert_file
+        .clone()
+        .zip(server.tls_key_file.clone());
+    pair.map(|(cert, key)| tls::Files { cert, key })
 }
 
 /// Signatures of the webhook of events, where it has secrets.

@@ -14,6 +14,7 @@ mod signed;
 mod limits;
 mod protocol;
 mod connections;
+mod tls;
 pub(crate) mod unavailable;
 mod kept;
 mod silence;

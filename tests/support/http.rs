@@ -46,10 +46,10 @@ impl Answer {
     }
 }
 
-/// One connection to a server.
+/// One connection to a server, over whatever stream.
 #[derive(Debug)]
-pub(crate) struct Connection {
-    stream: BufReader<TcpStream>,
+pub(crate) struct Connection<S: io::Read = TcpStream> {
+    stream: BufReader<S>,
     host: SocketAddr,
     usable: bool,
 }
@@ -57,15 +57,24 @@ pub(crate) struct Connection {
 impl Connection {
     /// Connects; each later read or write may take as long as `timeout`.
     pub(crate) fn open(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
-        let stream = TcpStream::connect_timeout(&address, timeout)?;
-        stream.set_read_timeout(Some(timeout))?;
-        stream.set_write_timeout(Some(timeout))?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
+        let stream = connect(address, timeout)?;
+        Ok(Self::over(stream, address))
+    }
+}
+
+impl<S: io::Read + io::Write> Connection<S> {
+    /// On a stream that is there already.
+    pub(crate) fn over(stream: S, host: SocketAddr) -> Self {
+        Self {
             stream: BufReader::new(stream),
-            host: address,
+            host,
             usable: true,
-        })
+        }
+    }
+
+    /// The stream below.
+    pub(crate) fn stream(&self) -> &S {
+        self.stream.get_ref()
     }
 
     /// Whether another request may be sent on it.
@@ -184,6 +193,15 @@ impl Connection {
         line.truncate(line.trim_end().len());
         Ok(line)
     }
+}
+
+/// A stream; each later read or write may take as long as `timeout`.
+pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 fn invalid(what: impl std::fmt::Display) -> io::Error {

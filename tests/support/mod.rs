@@ -24,6 +24,7 @@ pub(crate) mod python;
 pub(crate) mod duckdb;
 pub(crate) mod proxy;
 pub(crate) mod http;
+pub(crate) mod tls;
 pub(crate) mod process;
 pub(crate) mod load;
 pub(crate) mod random;

@@ -28,6 +28,16 @@ fn addresses_and_tokens() {
             "must differ from",
         ),
         (
+            "server.tls_cert_file = \"cert.pem\"",
+            "server.tls_cert_file",
+            "both a certificate and its key",
+        ),
+        (
+            "server.listen = \"0.0.0.0:4000\"\nserver.tls_cert_file = \"c\"\nserver.tls_key_file = \"k\"",
+            "server.listen",
+            "allow_unauthenticated = true",
+        ),
+        (
             "server.tokens = [\"0123456789abcde\"]",
             "server.tokens",
             "token 1 of the list must have",

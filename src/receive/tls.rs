@@ -1,0 +1,303 @@
+//! TLS: a certificate chain and its key, read from PEM files, and read again while the service runs.
+//!
+//! TLS 1.2 and 1.3 by rustls, and HTTP/1.1 above it alone. A pair that cannot be used never replaces one that
+//! can: it is logged, and handshakes go on with the old one. Connections keep what they began with.
+//! Nothing of a key is ever part of a message.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpStream;
+use tokio::signal::unix::Signal;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::crypto::{CryptoProvider, aws_lc_rs};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
+use tokio_rustls::rustls::{Error as RustlsError, InconsistentKeys, ServerConfig};
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+/// The files are looked at so often.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A larger file is neither a chain nor a key.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Everybody but the owner.
+const MODE_OF_OTHERS: u32 = 0o077;
+/// What is spoken inside.
+const ALPN: &[u8] = b"http/1.1";
+
+/// Where a certificate chain and its key are.
+#[derive(Clone, Debug)]
+pub struct Files {
+    /// PEM: the server's certificate first, then those that lead to its root.
+    pub cert: PathBuf,
+    /// PEM: the private key of the first certificate.
+    pub key: PathBuf,
+}
+
+/// Why a pair cannot be used. Each names the key of the configuration and the file.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error("`{key}`: {} cannot be read: {error}", .path.display())]
+    Read {
+        /// The key of the configuration.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// There is no chain in the file.
+    #[error(
+        "`server.tls_cert_file`: {} holds no certificate in sound PEM (-----BEGIN CERTIFICATE-----)",
+        .0.display()
+    )]
+    NoCertificate(PathBuf),
+    /// There is no key in the file.
+    #[error(
+        "`server.tls_key_file`: {} holds no private key in sound PEM (PKCS #8, PKCS #1 or SEC 1, \
+         without a password)",
+        .0.display()
+    )]
+    NoKey(PathBuf),
+    /// The key is of no kind that can sign.
+    #[error(
+        "`server.tls_key_file`: {} holds a key that cannot be used; take an RSA, ECDSA or Ed25519 key",
+        .0.display()
+    )]
+    BadKey(PathBuf),
+    /// The server's certificate cannot be used.
+    #[error("`server.tls_cert_file`: the first certificate of {} cannot be used: {error}", .path.display())]
+    BadCertificate {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: RustlsError,
+    },
+    /// The key is another certificate's.
+    #[error(
+        "`server.tls_key_file`: the key in {} does not belong to the first certificate of {}; a chain \
+         begins with the server's own",
+        .key.display(), .cert.display()
+    )]
+    Mismatch {
+        /// The key's file.
+        key: PathBuf,
+        /// The chain's file.
+        cert: PathBuf,
+    },
+    /// The provider lacks what TLS needs.
+    #[error("TLS cannot be set up: {0}")]
+    Settings(RustlsError),
+}
+
+impl Files {
+    /// What is allowed, but hardly meant: that others than its owner have a right to the key.
+    pub fn warning(&self) -> Option<String> {
+        let mode = std::fs::metadata(&self.key).ok()?.permissions().mode();
+        (mode & MODE_OF_OTHERS != 0).then(|| {
+            let path = self.key.display();
+            format!(
+                "`server.tls_key_file`: {path} can be read by others than its owner; chmod 600 it"
+            )
+        })
+    }
+
+    /// Reads the pair, to say whether it can be used.
+    pub fn check(&self) -> Result<(), TlsError> {
+        self.read()?.settings(self).map(drop)
+    }
+
+    fn read(&self) -> Result<Pair, TlsError> {
+        Ok(Pair {
+            cert: read(&self.cert, "server.tls_cert_file")?,
+            key: read(&self.key, "server.tls_key_file")?,
+        })
+    }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "a certificate is configuration, and nothing durable"
+)]
+fn read(path: &Path, key: &'static str) -> Result<Vec<u8>, TlsError> {
+    let read = || {
+        let mut bytes = Vec::new();
+        let file = File::open(path)?;
+        file.take(MAX_FILE_BYTES + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > MAX_FILE_BYTES {
+            return Err(io::Error::other("it is larger than 1 MiB"));
+        }
+        Ok(bytes)
+    };
+    read().map_err(|error| TlsError::Read {
+        key,
+        path: path.to_owned(),
+        error,
+    })
+}
+
+/// What the files hold.
+struct Pair {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Pair {
+    /// Tells this content from other content, and keeps nothing of the key.
+    fn digest(&self) -> [u8; 32] {
+        let mut hash = Sha256::new();
+        hash.update(self.cert.len().to_le_bytes());
+        hash.update(&self.cert);
+        hash.update(&self.key);
+        hash.finalize().into()
+    }
+
+    fn settings(&self, files: &Files) -> Result<Arc<ServerConfig>, TlsError> {
+        let provider = aws_lc_rs::default_provider();
+        let certified = self.certified(files, &provider)?;
+        let settings = ServerConfig::builder_with_provider(Arc::new(provider));
+        let settings = settings.with_safe_default_protocol_versions();
+        // A store of sessions of its own: what began under another certificate is not resumed.
+        let mut settings = settings
+            .map_err(TlsError::Settings)?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
+        settings.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Arc::new(settings))
+    }
+
+    fn certified(
+        &self,
+        files: &Files,
+        provider: &CryptoProvider,
+    ) -> Result<CertifiedKey, TlsError> {
+        // What the reader says of bad PEM may show some of it: not for messages.
+        let chain = CertificateDer::pem_slice_iter(&self.cert).collect::<Result<Vec<_>, _>>();
+        let chain = chain.unwrap_or_default();
+        if chain.is_empty() {
+            return Err(TlsError::NoCertificate(files.cert.clone()));
+        }
+        let key = PrivateKeyDer::from_pem_slice(&self.key)
+            .map_err(|_shows_the_key| TlsError::NoKey(files.key.clone()))?;
+        let key = provider.key_provider.load_private_key(key);
+        let key = key.map_err(|_reason| TlsError::BadKey(files.key.clone()))?;
+        let certified = CertifiedKey::new(chain, key);
+        match certified.keys_match() {
+            Ok(()) | Err(RustlsError::InconsistentKeys(InconsistentKeys::Unknown)) => Ok(certified),
+            Err(RustlsError::InconsistentKeys(_)) => Err(TlsError::Mismatch {
+                key: files.key.clone(),
+                cert: files.cert.clone(),
+            }),
+            Err(error) => Err(TlsError::BadCertificate {
+                path: files.cert.clone(),
+                error,
+            }),
+        }
+    }
+}
+
+/// The pair that is in use.
+pub struct Tls {
+    files: Files,
+    state: Mutex<State>,
+}
+
+struct State {
+    settings: Arc<ServerConfig>,
+    /// The content that was tried last, whether it could be used or not.
+    tried: [u8; 32],
+    /// What was said last of files that cannot be read, so that it is said once.
+    unreadable: Option<String>,
+}
+
+impl Tls {
+    /// With the pair that the files hold now.
+    pub fn load(files: Files) -> Result<Self, TlsError> {
+        let pair = files.read()?;
+        let state = State {
+            settings: pair.settings(&files)?,
+            tried: pair.digest(),
+            unreadable: None,
+        };
+        Ok(Self {
+            files,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Shakes hands within that time.
+    pub(super) async fn accept(
+        &self,
+        stream: TcpStream,
+        limit: Duration,
+    ) -> io::Result<TlsStream<TcpStream>> {
+        let settings = Arc::clone(&self.state().settings);
+        let handshake = TlsAcceptor::from(settings).accept(stream);
+        tokio::time::timeout(limit, handshake)
+            .await
+            .unwrap_or_else(|_late| {
+                let detail = "the handshake took too long";
+                Err(io::Error::new(io::ErrorKind::TimedOut, detail))
+            })
+    }
+
+    /// Looks at the files every so often, and whenever that signal comes, until stopped.
+    pub(super) async fn watch(self: Arc<Self>, mut signal: Signal, stop: CancellationToken) {
+        loop {
+            let is_asked_for = tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(LOOK_EVERY) => false,
+                _ = signal.recv() => true,
+            };
+            let tls = Arc::clone(&self);
+            let looking = tokio::task::spawn_blocking(move || tls.look_again(is_asked_for));
+            if let Err(error) = looking.await {
+                tracing::error!(%error, "failed to look at the certificate again");
+            }
+        }
+    }
+
+    fn look_again(&self, is_asked_for: bool) {
+        let pair = match self.files.read() {
+            Ok(pair) => pair,
+            Err(error) => {
+                let said = Some(error.to_string());
+                let before = std::mem::replace(&mut self.state().unreadable, said.clone());
+                if is_asked_for || before != said {
+                    tracing::warn!(%error, "the certificate cannot be read again; the old one stays");
+                }
+                return;
+            }
+        };
+        let digest = pair.digest();
+        {
+            let mut state = self.state();
+            state.unreadable = None;
+            if !is_asked_for && state.tried == digest {
+                return;
+            }
+            state.tried = digest;
+        }
+        match pair.settings(&self.files) {
+            Ok(settings) => {
+                self.state().settings = settings;
+                tracing::info!(file = %self.files.cert.display(), "certificate read again");
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the new certificate cannot be used; the old one stays");
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,109 @@
+//! An authority of one's own, and a blocking client that trusts it and shows what it was shown.
+
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use tokio_rustls::rustls::crypto::aws_lc_rs;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version,
+};
+
+use super::http::{self, Connection};
+
+/// A connection through TLS.
+pub(crate) type Secured = Connection<StreamOwned<ClientConnection, TcpStream>>;
+
+/// The name that certificates are for.
+pub(crate) const NAME: &str = "hooks.example.com";
+
+/// Signs certificates.
+pub(crate) struct Authority {
+    issuer: Issuer<'static, KeyPair>,
+    root: rcgen::Certificate,
+}
+
+/// A certificate and its key.
+pub(crate) struct Pair {
+    pub(crate) cert_pem: String,
+    pub(crate) key_pem: String,
+    pub(crate) cert: CertificateDer<'static>,
+}
+
+impl Pair {
+    /// Writes `cert.pem` and `key.pem`.
+    pub(crate) fn write(&self, directory: &Path) {
+        std::fs::write(directory.join("cert.pem"), &self.cert_pem).unwrap();
+        std::fs::write(directory.join("key.pem"), &self.key_pem).unwrap();
+    }
+}
+
+impl Authority {
+    pub(crate) fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let root = params.self_signed(&key).unwrap();
+        Self {
+            issuer: Issuer::new(params, key),
+            root,
+        }
+    }
+
+    /// A new pair for [`NAME`].
+    pub(crate) fn issue(&self) -> Pair {
+        let params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &self.issuer).unwrap();
+        Pair {
+            cert_pem: cert.pem(),
+            key_pem: key.serialize_pem(),
+            cert: cert.der().clone(),
+        }
+    }
+
+    /// The root, as a client is given it.
+    pub(crate) fn root_pem(&self) -> String {
+        self.root.pem()
+    }
+
+    /// Shakes hands, asking for [`NAME`], with either version.
+    pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<Secured> {
+        self.connect_as(address, &[&version::TLS13, &version::TLS12], &[])
+    }
+
+    /// The same with these versions, and these protocols inside.
+    pub(crate) fn connect_as(
+        &self,
+        address: SocketAddr,
+        versions: &[&'static SupportedProtocolVersion],
+        protocols: &[&[u8]],
+    ) -> io::Result<Secured> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.root.der().clone()).unwrap();
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let mut config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+        let name = ServerName::try_from(NAME).unwrap();
+        let mut session = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut stream = http::connect(address, Duration::from_secs(20))?;
+        while session.is_handshaking() {
+            session.complete_io(&mut stream)?;
+        }
+        Ok(Connection::over(StreamOwned::new(session, stream), address))
+    }
+}
+
+/// The certificate that the server showed.
+pub(crate) fn shown(connection: &Secured) -> CertificateDer<'static> {
+    let chain = connection.stream().conn.peer_certificates().unwrap();
+    chain[0].clone().into_owned()
+}
