@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
+use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
@@ -14,7 +15,7 @@ use crate::files::Disk;
 use crate::out;
 use crate::serve::polls::dry_plans;
 use crate::serve::tables;
-use crate::serve::{lake_of, tls_files};
+use crate::serve::{lake_of, receive_settings, tls_files};
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -25,6 +26,9 @@ pub struct CheckArgs {
     /// Only print the JSON Schema of an event, as this configuration accepts it
     #[arg(long)]
     schema: bool,
+    /// Only print the description of the HTTP interface (OpenAPI 3.1), as this configuration serves it
+    #[arg(long, conflicts_with = "schema")]
+    openapi: bool,
 }
 
 /// Checks configuration, schemas, log and lake; says what is wrong.
@@ -34,6 +38,12 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
         out::line(serde_json::to_string_pretty(&event_schema(
             &config.rules()?,
         ))?);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.openapi {
+        let settings = receive_settings(config, &config.rules()?);
+        let document: Value = serde_json::from_slice(&settings.openapi)?;
+        out::line(serde_json::to_string_pretty(&document)?);
         return Ok(ExitCode::SUCCESS);
     }
     telemetry::start(LevelFilter::OFF, LogFormat::Text);

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amounts::Span;
-use super::checks::is_plain_path;
+use super::checks::{OWN_PATHS, is_plain_path};
 use super::findings::Findings;
 use super::secret::{Secret, SecretFile};
 use super::sections::Config;
@@ -14,8 +14,6 @@ use super::words;
 use crate::receive::hooks::Place;
 use crate::receive::signature::{Scheme, key_of};
 
-/// Paths that the server answers itself.
-const OWN_PATHS: [&str; 4] = ["/health", "/ready", "/metrics", "/"];
 const MIN_SECRET_CHARS: usize = 8;
 
 /// `[hook.NAME]`: one provider; the name is the source of its events.

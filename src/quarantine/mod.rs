@@ -15,7 +15,7 @@ use crate::clock::Micros;
 use crate::record::Origin;
 
 /// One breach of the contract.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]
 pub struct FieldError {
     /// JSON Pointer (RFC 6901) into the request's body, such as `/events/3/event_type`.
     pub pointer: String,

@@ -1,5 +1,6 @@
-//! What the service tells of itself: `/health`, `/ready`, `/metrics`.
+//! What the service tells of itself: `/health`, `/ready`, `/metrics`, `/openapi.json`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,41 +10,133 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use serde_json::{Value, json};
+use schemars::JsonSchema;
+use serde::Serialize;
 
 use super::replies::{self, Problem};
 use super::router::{App, PollsView};
 use crate::clock::Now;
 use crate::poll::supervisor::PollState;
 
+/// What `/metrics` is sent as.
+pub(super) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// The body of `/health`. What the log tells is there once it is read.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Health {
+    /// Rows that make a full batch.
+    batch_size: u64,
+    /// What is logged and not yet in the lake.
+    buffer_size: u64,
+    /// Whose log it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    open_batches: Option<u64>,
+    /// The polls, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    polls: Option<PollsHealth>,
+    /// Whether requests are accepted.
+    ready: bool,
+    #[schemars(extend("const" = "healthy"))]
+    status: &'static str,
+    version: &'static str,
+    /// Batches that are closed and not yet in the lake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting_batches: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wal_bytes: Option<u64>,
+    /// What was acknowledged before is in the lake.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    watermark: Option<String>,
+}
+
+/// The polls' part of it.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PollsHealth {
+    /// What is logged and not yet in the lake.
+    buffer_size: u64,
+    /// Batches whose rows cannot be read back.
+    held: Vec<String>,
+    /// Why nothing is stored, if so.
+    refusal: Option<String>,
+    /// Runs that have ended and are not visible yet.
+    runs_to_publish: u64,
+    /// Each poll, by the name of its stream.
+    streams: BTreeMap<String, PollHealth>,
+    wal_bytes: u64,
+}
+
+/// What is known of a poll.
+#[derive(Debug, Serialize, JsonSchema)]
+struct PollHealth {
+    last_error: Option<LastError>,
+    last_success: Option<LastSuccess>,
+    next_run: Option<String>,
+    running: Option<RunningPoll>,
+}
+
+/// Why the last run failed, if it did.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LastError {
+    at: String,
+    error: String,
+}
+
+/// The last run that did not fail.
+#[derive(Debug, Serialize, JsonSchema)]
+struct LastSuccess {
+    at: String,
+    records: u64,
+    run: String,
+}
+
+/// How far a run has got.
+#[derive(Debug, Serialize, JsonSchema)]
+struct RunningPoll {
+    pages: u64,
+    records: u64,
+    /// Records in all, once the API said so.
+    total: Option<u64>,
+}
+
+/// The body of `/ready`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(super) struct Ready {
+    #[schemars(extend("const" = "ready"))]
+    status: &'static str,
+}
+
 /// `GET /health`: alive, with figures.
 pub async fn health(State(app): State<Arc<App>>) -> Response {
     let now = app.clock.now();
-    let ready = app.status.refusal(now).is_none();
-    let mut body = json!({
-        "status": "healthy",
-        "ready": ready,
-        "version": env!("CARGO_PKG_VERSION"),
-        "batch_size": app.settings.batch_size,
-        "buffer_size": 0,
-    });
+    let mut body = Health {
+        batch_size: app.settings.batch_size,
+        buffer_size: 0,
+        node: None,
+        open_batches: None,
+        polls: app.polls.get().map(|polls| polls_detail(polls, now)),
+        ready: app.status.refusal(now).is_none(),
+        status: "healthy",
+        version: env!("CARGO_PKG_VERSION"),
+        waiting_batches: None,
+        wal_bytes: None,
+        watermark: None,
+    };
     if let Some(core) = app.core.get() {
         let gauges = core.log.gauges();
-        body["buffer_size"] = gauges.uncommitted_rows.load(Ordering::Relaxed).into();
-        body["wal_bytes"] = gauges.used_bytes.load(Ordering::Relaxed).into();
-        body["open_batches"] = gauges.open_batches.load(Ordering::Relaxed).into();
-        body["waiting_batches"] = gauges.waiting_seals.load(Ordering::Relaxed).into();
-        body["watermark"] = gauges.watermark().to_string().into();
-        body["node"] = core.node.to_string().into();
-    }
-    if let Some(polls) = app.polls.get() {
-        body["polls"] = polls_detail(polls, now);
+        body.buffer_size = gauges.uncommitted_rows.load(Ordering::Relaxed);
+        body.wal_bytes = Some(gauges.used_bytes.load(Ordering::Relaxed));
+        body.open_batches = Some(gauges.open_batches.load(Ordering::Relaxed));
+        body.waiting_batches = Some(gauges.waiting_seals.load(Ordering::Relaxed));
+        body.watermark = Some(gauges.watermark().to_string());
+        body.node = Some(core.node.to_string());
     }
     replies::json(StatusCode::OK, "application/json", &body)
 }
 
 /// What is known of each poll.
-fn polls_detail(polls: &PollsView, now: Now) -> Value {
+fn polls_detail(polls: &PollsView, now: Now) -> PollsHealth {
     let states = polls.supervisor.states().into_iter().map(|(name, state)| {
         let PollState {
             running,
@@ -51,29 +144,42 @@ fn polls_detail(polls: &PollsView, now: Now) -> Value {
             last_error,
             next_run,
         } = state;
-        let detail = json!({
-            "running": running.map(|at| json!({
-                "pages": at.pages, "records": at.records, "total": at.total,
-            })),
-            "last_success": last_success.map(|(at, run, records)| json!({
-                "at": at.to_string(), "run": run, "records": records,
-            })),
-            "last_error": last_error.map(|(at, error)| json!({
-                "at": at.to_string(), "error": error,
-            })),
-            "next_run": next_run.map(|at| at.to_string()),
-        });
-        (name, detail)
+        let health = PollHealth {
+            last_error: last_error.map(|(at, error)| LastError {
+                at: at.to_string(),
+                error,
+            }),
+            last_success: last_success.map(|(at, run, records)| LastSuccess {
+                at: at.to_string(),
+                records,
+                run,
+            }),
+            next_run: next_run.map(|at| at.to_string()),
+            running: running.map(|at| RunningPoll {
+                pages: at.pages,
+                records: at.records,
+                total: at.total,
+            }),
+        };
+        (name, health)
     });
     let gauges = polls.log.gauges();
-    json!({
-        "buffer_size": gauges.uncommitted_rows.load(Ordering::Relaxed),
-        "wal_bytes": gauges.used_bytes.load(Ordering::Relaxed),
-        "refusal": polls.status.refusal(now).map(|refusal| refusal.to_string()),
-        "held": polls.status.held(),
-        "runs_to_publish": gauges.unpublished_runs.load(Ordering::Relaxed),
-        "streams": states.collect::<serde_json::Map<_, _>>(),
-    })
+    PollsHealth {
+        buffer_size: gauges.uncommitted_rows.load(Ordering::Relaxed),
+        held: polls.status.held(),
+        refusal: polls.status.refusal(now).map(|refusal| refusal.to_string()),
+        runs_to_publish: gauges.unpublished_runs.load(Ordering::Relaxed),
+        streams: states.collect(),
+        wal_bytes: gauges.used_bytes.load(Ordering::Relaxed),
+    }
+}
+
+/// `GET /openapi.json`: what this interface is.
+pub async fn openapi(State(app): State<Arc<App>>) -> Response {
+    let mut response = Response::new(Body::from(app.settings.openapi.clone()));
+    let media_type = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, media_type);
+    response
 }
 
 /// `GET /ready`: 503 while recovering, draining or unable to store, and while a batch is held.
@@ -85,18 +191,15 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     if !held.is_empty() {
         return Problem::unavailable("batch-held", held.join("; ")).into_response();
     }
-    replies::json(
-        StatusCode::OK,
-        "application/json",
-        &json!({"status": "ready"}),
-    )
+    let body = Ready { status: "ready" };
+    replies::json(StatusCode::OK, "application/json", &body)
 }
 
 /// `GET /metrics`: Prometheus text format 0.0.4.
 pub async fn metrics(State(app): State<Arc<App>>) -> Response {
     refresh(&app);
     let mut response = Response::new(Body::from(app.metrics.render()));
-    let media_type = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    let media_type = HeaderValue::from_static(METRICS_MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
 }

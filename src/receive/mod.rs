@@ -23,6 +23,7 @@ pub mod hooks;
 pub mod refused;
 pub mod replies;
 pub mod health;
+pub mod openapi;
 
 pub use router::{App, Core, PollsView, Settings, router};
 pub use server::Server;

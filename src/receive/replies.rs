@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::contract::Refusal;
@@ -21,8 +22,9 @@ use super::client::TooMany;
 const RETRY_SOON: u32 = 5;
 
 /// The answer to an accepted request. The four counts add up to the events sent.
-#[derive(Clone, Debug, Default, Serialize)]
+#[derive(Clone, Debug, Default, Serialize, JsonSchema)]
 pub struct Success {
+    #[schemars(extend("const" = "success"))]
     status: &'static str,
     /// Newly stored.
     pub accepted: u64,
@@ -65,25 +67,33 @@ impl IntoResponse for Success {
 #[derive(Clone, Debug)]
 pub struct Problem(Box<Content>);
 
-#[derive(Clone, Debug, Serialize)]
-struct Content {
+/// Why a request was not done (RFC 9457).
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+#[schemars(rename = "Problem")]
+pub(super) struct Content {
+    /// A stable word, after `urn:lakehook:problem:`.
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
     status: u16,
     /// What happened, for people.
     detail: String,
+    /// Where the body is no JSON, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
+    /// Where in the line, in bytes, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
+    /// What is allowed.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
+    /// What is understood.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     supported: Vec<&'static str>,
     /// Breaches of the contract, each with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
+    /// How many breaches there were in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     errors_total: Option<usize>,
     #[serde(skip)]
@@ -105,7 +115,7 @@ impl Problem {
         detail: impl Into<String>,
     ) -> Self {
         Self(Box::new(Content {
-            kind: format!("urn:lakehook:problem:{kind}"),
+            kind: Self::kind_of(kind),
             title,
             status: status.as_u16(),
             detail: detail.into(),
@@ -120,6 +130,11 @@ impl Problem {
             allow: None,
             close: false,
         }))
+    }
+
+    /// The `type` of that word.
+    pub(super) fn kind_of(word: &str) -> String {
+        format!("urn:lakehook:problem:{word}")
     }
 
     /// 503, to be tried again.

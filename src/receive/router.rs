@@ -8,6 +8,7 @@ use axum::extract::{Request, State};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub batch_size: u64,
     /// `/metrics` is served on another address.
     pub metrics_elsewhere: bool,
+    /// The description of all this; see [`openapi`](super::openapi).
+    pub openapi: Bytes,
 }
 
 /// What is there once the log is read.
@@ -162,6 +165,7 @@ fn health_routes() -> Router<Arc<App>> {
     Router::new()
         .route("/health", get(health::health).fallback(only_get))
         .route("/ready", get(health::ready).fallback(only_get))
+        .route("/openapi.json", get(health::openapi).fallback(only_get))
 }
 
 fn metrics_route() -> Router<Arc<App>> {

@@ -87,7 +87,26 @@ impl Admitted {
     }
 }
 
+impl Scheme {
+    /// The header that holds the signature, or one of those that may.
+    pub fn header(&self) -> &str {
+        match self {
+            Self::Standard => "webhook-signature",
+            Self::GitHub => "x-hub-signature-256",
+            Self::Stripe => "stripe-signature",
+            Self::Shopify => "x-shopify-hmac-sha256",
+            Self::Slack => "x-slack-signature",
+            Self::Plain { header, .. } => header,
+        }
+    }
+}
+
 impl Signing {
+    /// The header that holds the signature.
+    pub fn header(&self) -> &str {
+        self.scheme.header()
+    }
+
     /// With these secrets. One that cannot be a key, which the configuration's checks refuse, opens nothing.
     pub fn new<'s>(
         scheme: Scheme,

@@ -43,8 +43,8 @@ use crate::wal::rows::RowsError;
 
 use pipeline::{Parts, Pipeline};
 use polls::{OpenPolls, Polls, Surroundings};
-pub use settings::tls_files;
-use settings::{EVENTS, receive_settings, wal_settings};
+use settings::{EVENTS, wal_settings};
+pub use settings::{receive_settings, tls_files};
 pub use stopping::Patience;
 use tables::Changed;
 
@@ -171,7 +171,7 @@ impl Service {
         create_dir_durably(&Disk, &config.wal.dir, true)?;
         let lock = Lock::take(&config.wal.dir)?;
         let app = App::new(
-            receive_settings(config),
+            receive_settings(config, &rules),
             Arc::clone(&status),
             Arc::clone(&metrics),
             clock.clone(),

@@ -3,17 +3,19 @@
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::batch::Limits;
 use crate::config::{Config, Hook, Secret, Server, Wal};
+use crate::contract::Rules;
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
 use crate::receive::signature::{Scheme, Signing};
-use crate::receive::tls;
+use crate::receive::{openapi, tls};
 use crate::record::Origin;
 use crate::wal::dedup::Dedup;
 use crate::wal::request::Settings as WalSettings;
@@ -28,10 +30,10 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 const MAX_WAITING_SEALS: usize = 64;
 
 /// For receiving.
-pub(super) fn receive_settings(config: &Config) -> receive::Settings {
+pub fn receive_settings(config: &Config, rules: &Rules) -> receive::Settings {
     let server = &config.server;
     let rate = NonZeroU32::new(server.rate_limit);
-    receive::Settings {
+    let mut settings = receive::Settings {
         endpoint: config.events.path.as_str().into(),
         body: BodyLimits {
             max_bytes: server.max_body.as_usize(),
@@ -51,7 +53,11 @@ pub(super) fn receive_settings(config: &Config) -> receive::Settings {
             .collect(),
         batch_size: config.batch.max_records,
         metrics_elsewhere: server.metrics_listen.is_some(),
-    }
+        openapi: Bytes::new(),
+    };
+    let document = openapi::document(&settings, rules);
+    settings.openapi = document.to_string().into();
+    settings
 }
 
 /// Certificate and key, where there are any.

@@ -142,6 +142,8 @@ Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
       --schema         Only print the JSON Schema of an event, as this configuration accepts it
+      --openapi        Only print the description of the HTTP interface (OpenAPI 3.1), as this
+                       configuration serves it
   -h, --help           Print help
 exit code 0
 "#);

@@ -18,6 +18,7 @@ mod tls;
 pub(crate) mod unavailable;
 mod kept;
 mod silence;
+mod described;
 
 use std::fmt::Write as _;
 
@@ -83,6 +84,7 @@ fn problem(answer: &Answer) -> String {
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     assert!(answer.header("x-request-id").is_some());
     assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+    described::holds(answer);
     let body = answer.json();
     assert_eq!(body["status"], answer.status);
     assert_ne!(answer.status, 410, "senders disable an endpoint on it");

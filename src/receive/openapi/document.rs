@@ -1,0 +1,221 @@
+//! The document: paths, and what is asked for at each.
+
+use serde_json::{Map, Value, json};
+
+use super::super::body::ENCODINGS;
+use super::super::health::{Health, METRICS_MEDIA_TYPE, Ready};
+use super::super::hooks::Hook;
+use super::super::replies::Success;
+use super::super::router::Settings;
+use super::answers::{self, Outcome};
+use super::schemas::{Schemas, reference};
+use crate::contract::Rules;
+
+const DESCRIPTION: &str = "\
+A 2xx is durable: it leaves after the sync of the write that holds the events, and each of them is then in the lake \
+exactly once. Retry 429, 5xx and lost answers with the same `event_id`.\n\n\
+Everything but success is a problem (RFC 9457); its `type` is a stable word. Other paths are answered 404, other \
+methods 405.";
+
+/// The description of what is served with these settings and these rules of events.
+pub fn document(settings: &Settings, rules: &Rules) -> Value {
+    let mut schemas = Schemas::new(rules);
+    let mut paths = Map::new();
+    let endpoint = settings.endpoint.trim_end_matches('/').to_owned();
+    paths.insert(endpoint, json!({"post": webhook(settings, &mut schemas)}));
+    for hook in &settings.hooks {
+        let operation = json!({"post": of_hook(hook, &mut schemas)});
+        paths.insert(hook.path.to_string(), operation);
+    }
+    for (path, operation) in own_paths(&mut schemas) {
+        if path != "/metrics" || !settings.metrics_elsewhere {
+            paths.insert(path.to_owned(), json!({"get": operation}));
+        }
+    }
+    let responses = answers::shared(&mut schemas);
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "lakehook",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": DESCRIPTION,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": schemas.into_all(),
+            "responses": responses,
+            "headers": answers::headers(),
+            "parameters": parameters(),
+            "securitySchemes": security_schemes(settings),
+        },
+    })
+}
+
+/// Whether a webhook's answer may be one of these does not depend on the configuration, but for credentials.
+fn webhook(settings: &Settings, schemas: &mut Schemas) -> Value {
+    let mut needed = Map::new();
+    for (name, is_needed) in [
+        ("token", settings.tokens.are_required()),
+        ("signature", settings.signing.is_some()),
+    ] {
+        if is_needed {
+            needed.insert(name.to_owned(), json!([]));
+        }
+    }
+    let security = if needed.is_empty() {
+        json!([])
+    } else {
+        json!([needed])
+    };
+    let max_bytes = settings.body.max_bytes;
+    json!({
+        "operationId": "sendEvents",
+        "summary": "Send events",
+        "description": format!(
+            "At most {max_bytes} bytes, as sent and after decoding. An event whose type has a schema must be valid \
+             against it. The same path with a slash behind it is the same."
+        ),
+        "security": security,
+        "parameters": request_parameters(),
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {"schema": reference("Events"), "example": example()}},
+        },
+        "responses": answers::of_webhook(schemas.of::<Success>()),
+    })
+}
+
+fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
+    let success = schemas.of::<Success>();
+    let body = if hook.answers_challenges {
+        let challenge = json!({
+            "type": "object",
+            "description": "The challenge that was sent.",
+            "properties": {"challenge": {"type": "string"}},
+            "required": ["challenge"],
+            "additionalProperties": false,
+        });
+        json!({"anyOf": [success, challenge]})
+    } else {
+        success
+    };
+    json!({
+        "operationId": format!("hook_{}", hook.name),
+        "summary": format!("Webhook of {}", hook.name),
+        "description": "One event, as the provider sends it; the whole body becomes its properties.",
+        "security": [{hook_scheme(hook): []}],
+        "parameters": request_parameters(),
+        "requestBody": {
+            "required": true,
+            "content": {"application/json": {"schema": {"type": "object"}}},
+        },
+        "responses": answers::of_webhook(body),
+    })
+}
+
+fn own_paths(schemas: &mut Schemas) -> [(&'static str, Value); 4] {
+    let operation = |id: &str, summary: &str, responses: Value| json!({"operationId": id, "summary": summary, "security": [], "responses": responses});
+    let json_of = |schema: Value| ("application/json", schema);
+    let text = (METRICS_MEDIA_TYPE, json!({"type": "string"}));
+    [
+        (
+            "/health",
+            operation(
+                "health",
+                "Alive, with figures",
+                answers::of_own(json_of(schemas.of::<Health>()), &[]),
+            ),
+        ),
+        (
+            "/ready",
+            operation(
+                "ready",
+                "Whether requests are accepted",
+                answers::of_own(json_of(schemas.of::<Ready>()), &[Outcome::NotReady]),
+            ),
+        ),
+        (
+            "/metrics",
+            operation(
+                "metrics",
+                "Prometheus text format",
+                answers::of_own(text, &[]),
+            ),
+        ),
+        (
+            "/openapi.json",
+            operation(
+                "openapi",
+                "This description",
+                answers::of_own(json_of(json!({"type": "object"})), &[]),
+            ),
+        ),
+    ]
+}
+
+fn request_parameters() -> Value {
+    json!([
+        {"$ref": "#/components/parameters/ContentEncoding"},
+        {"$ref": "#/components/parameters/RequestId"},
+    ])
+}
+
+fn parameters() -> Value {
+    json!({
+        "ContentEncoding": {
+            "name": "Content-Encoding",
+            "in": "header",
+            "description": "How the body is encoded.",
+            "schema": {"type": "string", "enum": ENCODINGS},
+        },
+        "RequestId": {
+            "name": "X-Request-Id",
+            "in": "header",
+            "description": "Comes back with the answer, and is kept with what is refused: 1 to 128 visible ASCII \
+                            characters. Anything else is replaced.",
+            "schema": {"type": "string"},
+        },
+    })
+}
+
+fn security_schemes(settings: &Settings) -> Value {
+    let mut schemes = Map::new();
+    if settings.tokens.are_required() {
+        schemes.insert(
+            "token".to_owned(),
+            json!({"type": "http", "scheme": "bearer"}),
+        );
+    }
+    let signature = |header: &str, of: &str| {
+        let description = format!("Signature of {of} over the body as it is sent.");
+        json!({"type": "apiKey", "in": "header", "name": header, "description": description})
+    };
+    if let Some(signing) = &settings.signing {
+        let of = "Standard Webhooks, with webhook-id and webhook-timestamp,";
+        schemes.insert("signature".to_owned(), signature(signing.header(), of));
+    }
+    for hook in &settings.hooks {
+        schemes.insert(
+            hook_scheme(hook),
+            signature(hook.signing.header(), &hook.name),
+        );
+    }
+    Value::Object(schemes)
+}
+
+fn hook_scheme(hook: &Hook) -> String {
+    format!("hook_{}", hook.name)
+}
+
+fn example() -> Value {
+    json!({"events": [{
+        "event_id": "7f1f9a0e-4a4f-4d7a-9c57-0d3b8a6c1e11",
+        "user_id": "u-1",
+        "event_type": "purchase",
+        "source": "web",
+        "timestamp": "2026-11-21T04:03:18Z",
+        "properties": {"amount": 9.5, "product_id": "p-1"},
+    }]})
+}
