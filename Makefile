@@ -34,9 +34,10 @@ analytics: venv         ## The demo, and then dbt over its lake: the marts are s
 	.venv-analytics/bin/python analytics/run.py --config lakehook-demo/lakehook.toml \
 	  --lakehook target/release/lakehook --database lakehook-demo/analytics.duckdb
 
-venv:                   ## What the tests need besides Rust: DuckDB, a second S3 server, dbt
+venv:                   ## What the tests need besides Rust: DuckDB, a second S3 server, dbt, Schemathesis
 	sh tests/python/setup.sh
 	sh tests/python/setup.sh analytics/requirements.txt .venv-analytics
+	sh tests/python/setup.sh tests/python/schemathesis.txt .venv-schemathesis
 
 nextest:
 ifeq ($(NEXTEST),)
@@ -44,4 +45,4 @@ ifeq ($(NEXTEST),)
 endif
 
 clean:
-	rm -rf target .venv .venv-analytics data lakehook-demo
+	rm -rf target .venv .venv-analytics .venv-schemathesis data lakehook-demo

@@ -16,6 +16,8 @@ use super::budget::{NoMemory, Share};
 
 /// Encodings that are understood.
 pub const ENCODINGS: [&str; 3] = ["identity", "gzip", "zstd"];
+/// Every name of theirs that is taken, in any case; none is the identity.
+pub const ENCODING_NAMES: [&str; 5] = ["", "identity", "gzip", "x-gzip", "zstd"];
 /// zstd windows beyond this are refused: 8 MiB, what decoders must support (RFC 8878, 3.1.1.1.2).
 const MAX_WINDOW_LOG: u32 = 23;
 const INFLATE_STEP: usize = 64 << 10;

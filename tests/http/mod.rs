@@ -19,6 +19,7 @@ pub(crate) mod unavailable;
 mod kept;
 mod silence;
 mod described;
+mod explored;
 
 use std::fmt::Write as _;
 

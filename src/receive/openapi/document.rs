@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::body::ENCODINGS;
+use super::super::body::ENCODING_NAMES;
 use super::super::health::{Health, METRICS_MEDIA_TYPE, Ready};
 use super::super::hooks::Hook;
 use super::super::replies::Success;
@@ -167,8 +167,8 @@ fn parameters() -> Value {
         "ContentEncoding": {
             "name": "Content-Encoding",
             "in": "header",
-            "description": "How the body is encoded.",
-            "schema": {"type": "string", "enum": ENCODINGS},
+            "description": "How the body is encoded; in any case.",
+            "schema": {"type": "string", "enum": ENCODING_NAMES},
         },
         "RequestId": {
             "name": "X-Request-Id",

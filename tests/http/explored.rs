@@ -1,0 +1,96 @@
+//! Schemathesis reads the description that is served and makes requests of it, sound and unsound: every answer must
+//! be one that is described, by status, headers, media type and body, and none may be a 5xx.
+
+use std::process::Command;
+
+use super::{metric, setup};
+use crate::support::process::Setup;
+use crate::support::python;
+
+/// Whoever reads the description cannot know the schemas of single event types, nor that an event is too old: what
+/// is sound by it may be refused.
+const NEVER: &str = "positive_data_acceptance";
+/// Requests for each operation, beside those that cover its keywords one by one.
+const EXAMPLES: &str = "60";
+const OPERATIONS: u32 = 6;
+
+/// Any time of these decades, so that made-up events are taken; two providers.
+const WIDE: &str = "[hook.chat]\nscheme = \"slack\"\nsecrets = [\"secret-of-chat\"]\n\
+                    [hook.own]\nscheme = \"hmac\"\nheader = \"X-Own\"\nsecrets = [\"secret-of-own\"]\n\
+                    [events]\nmax_age = \"36500d\"\nmax_ahead = \"36500d\"\n";
+
+/// Explores with that seed, every check but these.
+fn explore(setup: &Setup, seed: u32, excluded: &[&str]) {
+    let python = python::repository().join(".venv-schemathesis/bin/python");
+    assert!(
+        python.exists(),
+        "there is no {}: make venv",
+        python.display()
+    );
+    // While it started, whoever waited for it was told 503.
+    let before = answered(setup);
+    let excluded = [&[NEVER], excluded].concat().join(",");
+    let output = Command::new(python)
+        .args(["-m", "schemathesis.cli", "--config-file"])
+        .arg(python::repository().join("tests/python/schemathesis.toml"))
+        .args(["run", &format!("http://{}/openapi.json", setup.address())])
+        .args(["--checks", "all", "--exclude-checks", &excluded])
+        .args([
+            "--phases",
+            "examples,coverage,fuzzing",
+            "--max-examples",
+            EXAMPLES,
+        ])
+        .args(["--seed", &seed.to_string(), "--generation-database", "none"])
+        // A loaded machine is slow, and that is no failure.
+        .args(["--suppress-health-check", "all", "--request-timeout", "60"])
+        .args(["--warnings", "off", "--no-color"])
+        .current_dir(setup.directory())
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    let shown: String = text.chars().take(8000).collect();
+    assert!(output.status.success(), "{shown}\n{output:?}");
+    assert!(text.contains(&format!("Tested: {OPERATIONS}")), "{shown}");
+    let [good, refused, failed] = [0, 1, 2].map(|class| answered(setup)[class] - before[class]);
+    assert!(good > 10.0 && refused > 100.0, "{good}, {refused}");
+    assert_eq!(failed, 0.0);
+}
+
+/// How many answers there were of 2xx, 4xx and 5xx.
+fn answered(setup: &Setup) -> [f64; 3] {
+    ["2xx", "4xx", "5xx"].map(|class| {
+        let name = "lakehook_http_request_duration_seconds_count";
+        metric(setup, &format!("{name}{{status=\"{class}\"}}"))
+    })
+}
+
+#[test]
+fn an_open_webhook_is_as_it_is_described() {
+    let setup = setup(WIDE);
+    let _program = setup.start();
+    explore(&setup, 1, &[]);
+    assert!(metric(&setup, "lakehook_events_accepted_total") > 0.0);
+}
+
+#[test]
+fn a_webhook_with_a_quarantine_is_as_it_is_described() {
+    let setup = setup(&format!("{WIDE}on_invalid = \"quarantine\"\n"));
+    let _program = setup.start();
+    // What breaks the contract is kept there, and answered 200.
+    explore(&setup, 2, &["negative_data_rejection"]);
+    let kept = "lakehook_events_quarantined_total{reason=\"invalid_event\"}";
+    assert!(metric(&setup, kept) > 0.0);
+}
+
+#[test]
+fn a_guarded_webhook_is_as_it_is_described() {
+    let setup = setup(&format!(
+        "[server]\ntokens = [\"0123456789abcdef\"]\nrate_limit = 5\nrate_burst = 40\n{WIDE}\
+         signing_secrets = [\"whsec_c2VjcmV0c2VjcmV0\"]\n"
+    ));
+    let _program = setup.start();
+    // Without a credential it is 401, or 429 for whoever tries too often.
+    explore(&setup, 3, &["missing_required_header"]);
+    assert_eq!(metric(&setup, "lakehook_events_accepted_total"), 0.0);
+}
