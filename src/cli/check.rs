@@ -9,6 +9,7 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
+use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::event_schema;
 use crate::files::Disk;
@@ -104,20 +105,20 @@ fn check_tls(config: &Config) -> bool {
     let Some(files) = tls_files(&config.server) else {
         return true;
     };
-    match files.check() {
-        Ok(()) => out::line(format_args!(
-            "ok       certificate ({})",
-            files.cert.display()
-        )),
+    match files.check(Clock::system().now().wall) {
+        Ok(warnings) => {
+            let path = files.cert.display();
+            out::line(format_args!("ok       certificate ({path})"));
+            for warning in warnings {
+                out::line(format_args!("warning  {warning}"));
+            }
+            true
+        }
         Err(error) => {
             out::line(format_args!("problem  {error}"));
-            return false;
+            false
         }
     }
-    if let Some(warning) = files.warning() {
-        out::line(format_args!("warning  {warning}"));
-    }
-    true
 }
 
 fn check_polls(loaded: &Loaded) -> bool {

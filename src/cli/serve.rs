@@ -20,7 +20,8 @@ pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
         tracing::warn!(warning, "configuration");
     }
     let files = tls_files(&config.server);
-    if let Some(warning) = files.and_then(|files| files.warning()) {
+    let checked = files.map(|files| files.check(Clock::system().now().wall));
+    for warning in checked.into_iter().flatten().flatten() {
         tracing::warn!(warning, "configuration");
     }
     let runtime = super::runtime()?;

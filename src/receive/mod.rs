@@ -11,6 +11,7 @@
 
 pub mod server;
 pub mod tls;
+mod validity;
 pub mod slow;
 pub mod gate;
 pub mod router;

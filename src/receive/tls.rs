@@ -23,8 +23,13 @@ use tokio_rustls::rustls::{Error as RustlsError, InconsistentKeys, ServerConfig}
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
+use super::validity::not_after;
+use crate::clock::Micros;
+
 /// The files are looked at so often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// A certificate that ends so soon should have been renewed.
+const EARLY: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A larger file is neither a chain nor a key.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Everybody but the owner.
@@ -99,8 +104,15 @@ pub enum TlsError {
 }
 
 impl Files {
-    /// What is allowed, but hardly meant: that others than its owner have a right to the key.
-    pub fn warning(&self) -> Option<String> {
+    /// Reads the pair, to say whether it can be used; and what is allowed, but hardly meant.
+    pub fn check(&self, now: Micros) -> Result<Vec<String>, TlsError> {
+        let pair = self.read()?;
+        pair.settings(self)?;
+        let warnings = self.open_to_others().into_iter();
+        Ok(warnings.chain(self.ending(&pair, now)).collect())
+    }
+
+    fn open_to_others(&self) -> Option<String> {
         let mode = std::fs::metadata(&self.key).ok()?.permissions().mode();
         (mode & MODE_OF_OTHERS != 0).then(|| {
             let path = self.key.display();
@@ -110,9 +122,14 @@ impl Files {
         })
     }
 
-    /// Reads the pair, to say whether it can be used.
-    pub fn check(&self) -> Result<(), TlsError> {
-        self.read()?.settings(self).map(drop)
+    fn ending(&self, pair: &Pair, now: Micros) -> Option<String> {
+        let mut chain = CertificateDer::pem_slice_iter(&pair.cert);
+        let end = not_after(chain.next()?.ok()?.as_ref())?;
+        (end < now.plus(EARLY)).then(|| {
+            let path = self.cert.display();
+            let word = if end < now { "ended" } else { "ends" };
+            format!("`server.tls_cert_file`: the certificate in {path} {word} at {end}; renew it")
+        })
     }
 
     fn read(&self) -> Result<Pair, TlsError> {

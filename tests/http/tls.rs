@@ -188,6 +188,11 @@ fn a_pair_that_cannot_be_used_is_an_error_of_configuration() {
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("ok       certificate ("), "{text}");
     assert!(text.contains("chmod 600"), "{text}");
+    assert!(!text.contains("renew it"), "{text}");
+    authority.issue_until(2020).write(setup.directory());
+    let (code, text) = said(&setup, &["check"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("ended at 2020-01-01T00:00:00"), "{text}");
 
     let no_pem = "-----BEGIN PRIVATE KEY-----\nsecret!\n-----END PRIVATE KEY-----\n";
     for (file, content, expected) in [

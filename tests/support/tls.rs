@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{
@@ -56,7 +56,13 @@ impl Authority {
 
     /// A new pair for [`NAME`].
     pub(crate) fn issue(&self) -> Pair {
-        let params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        self.issue_until(4096)
+    }
+
+    /// One that ends in that year.
+    pub(crate) fn issue_until(&self, year: i32) -> Pair {
+        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        params.not_after = date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
         Pair {
