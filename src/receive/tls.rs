@@ -32,8 +32,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 const EARLY: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A larger file is neither a chain nor a key.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Everybody but the owner.
-const MODE_OF_OTHERS: u32 = 0o077;
+/// Everybody but the owner and its group: keys are often shared by a group of those who serve TLS.
+const MODE_OF_OTHERS: u32 = 0o007;
 /// What is spoken inside.
 const ALPN: &[u8] = b"http/1.1";
 
@@ -117,7 +117,8 @@ impl Files {
         (mode & MODE_OF_OTHERS != 0).then(|| {
             let path = self.key.display();
             format!(
-                "`server.tls_key_file`: {path} can be read by others than its owner; chmod 600 it"
+                "`server.tls_key_file`: {path} can be read by everybody; chmod 600 it, or 640 with a \
+                 group of its own"
             )
         })
     }
