@@ -54,6 +54,8 @@ pub trait Files: Clone + Send + Sync + 'static {
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Creates one directory (mode 0700 where `private`); `AlreadyExists` if it is there.
     fn create_dir(&self, path: &Path, private: bool) -> io::Result<()>;
+    /// Removes a directory that is empty.
+    fn remove_dir(&self, path: &Path) -> io::Result<()>;
     /// Makes the names in a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
     /// The regular files of a directory, sorted by name.
@@ -129,6 +131,10 @@ impl Files for Disk {
         fs::DirBuilder::new()
             .mode(if private { 0o700 } else { 0o777 })
             .create(path)
+    }
+
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        fs::remove_dir(path)
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {

@@ -36,6 +36,7 @@ pub mod telemetry;
 pub mod out;
 pub mod sql;
 pub mod audit;
+pub mod rescue;
 pub mod upstream;
 
 pub mod clock;

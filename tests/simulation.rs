@@ -62,3 +62,5 @@ mod planted;
 mod nth_tests;
 #[path = "simulation/damage_tests.rs"]
 mod damage_tests;
+#[path = "simulation/rescue_tests.rs"]
+mod rescue_tests;

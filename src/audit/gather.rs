@@ -54,6 +54,11 @@ fn is_marker(key: &str) -> bool {
         .is_some_and(|rest| rest.starts_with("/runs/"))
 }
 
+fn is_lost(key: &str) -> bool {
+    key.strip_prefix(INTERNAL)
+        .is_some_and(|rest| rest.starts_with("/lost/"))
+}
+
 fn of_directory(root: &Path, step: &mut dyn FnMut(usize, usize)) -> io::Result<Gathered> {
     let mut gathered = Gathered::default();
     let all = keys_below(root, "")?;
@@ -87,6 +92,10 @@ fn of_directory(root: &Path, step: &mut dyn FnMut(usize, usize)) -> io::Result<G
     for key in all.iter().filter(|key| is_marker(key)) {
         let text = read_file(&root.join(key))?;
         gathered.take_marker(key, &text);
+    }
+    for key in all.iter().filter(|key| is_lost(key)) {
+        let text = read_file(&root.join(key))?;
+        gathered.take_lost(key, &text);
     }
     Ok(gathered)
 }
@@ -135,10 +144,50 @@ async fn of_bucket(
             gathered.take_marker(key, &text);
         }
     }
+    for key in all.iter().filter(|key| is_lost(key)) {
+        let mut text = Vec::new();
+        if store.get_async(key, &mut text).await? {
+            gathered.take_lost(key, &text);
+        }
+    }
     Ok(gathered)
 }
 
+/// What `lakehook wal repair` leaves in the lake where a log had lost something.
+#[derive(Deserialize)]
+struct Lost {
+    node: String,
+    at: String,
+    before: Option<u64>,
+    lsns: Vec<[u64; 2]>,
+}
+
 impl Gathered {
+    /// What was lost doesn't add up; it does again when somebody who knows has removed the note.
+    fn take_lost(&mut self, key: &str, text: &[u8]) {
+        let what = match serde_json::from_slice::<Lost>(text) {
+            Err(error) => format!("the note of a repair cannot be read: {error}"),
+            Ok(lost) => {
+                let before = lost.before.map(|lsn| format!("unknown ones before {lsn}"));
+                let ranges = lost
+                    .lsns
+                    .iter()
+                    .map(|[first, last]| format!("{first} to {last}"));
+                let lsns: Vec<String> = before.into_iter().chain(ranges).collect();
+                let lsns = lsns.join(", ");
+                format!(
+                    "the log of node {} was damaged and repaired at {}; lost are LSNs {lsns}",
+                    lost.node, lost.at
+                )
+            }
+        };
+        self.problems.push(Problem {
+            node: None,
+            key: Some(key.to_owned()),
+            what,
+        });
+    }
+
     fn take_marker(&mut self, key: &str, text: &[u8]) {
         match serde_json::from_slice::<Marker>(text) {
             Ok(marker) => self.markers.push(Marker {

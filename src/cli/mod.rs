@@ -6,6 +6,7 @@ pub mod demo;
 pub mod health;
 pub mod poll;
 pub mod quarantine;
+pub mod rescue;
 pub mod serve;
 pub mod sql;
 pub mod summary;
@@ -61,7 +62,7 @@ enum Command {
     /// See what was refused, and why; changes nothing
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
-    /// Look into a write-ahead log; changes nothing
+    /// Look into a write-ahead log, or help one that cannot go on
     #[command(subcommand)]
     Wal(WalCommand),
     /// Ask a running service whether it is ready
@@ -82,6 +83,10 @@ enum WalCommand {
     Info(WalArgs),
     /// Read everything and check it; exit code 1 if anything is wrong
     Verify(WalArgs),
+    /// Cut damage out: keep every row that can be read, say which are lost, and set the old files aside
+    Repair(rescue::RescueArgs),
+    /// Give a copied or restored log a node id of its own, so that it can go on beside the other one
+    Adopt(rescue::RescueArgs),
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +158,8 @@ impl Cli {
             Command::Quarantine(QuarantineCommand::Show(args)) => quarantine::show(&load()?, &args),
             Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => wal::verify(&wal_dir(args, load)?),
+            Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, args),
+            Command::Wal(WalCommand::Adopt(args)) => rescue::adopt(&load()?, args),
             Command::Health(args) => health::run(args, || Ok(load()?.config)),
         }
     }

@@ -43,6 +43,11 @@ pub fn marker_key(stream: &str, run: &str) -> String {
     format!("{INTERNAL}/runs/{stream}/{run}.json")
 }
 
+/// Key of the note of what a repair could not read.
+pub fn lost_key(old: NodeId, new: NodeId) -> String {
+    format!("{INTERNAL}/lost/{old}-{new}.json")
+}
+
 /// Name of a marker's file in the making.
 pub fn run_part_name(node: NodeId, run: Lsn) -> String {
     format!("{node}-run-{run}.part")

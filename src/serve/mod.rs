@@ -44,7 +44,7 @@ use crate::wal::rows::RowsError;
 use pipeline::{Parts, Pipeline};
 use polls::{OpenPolls, Polls, Surroundings};
 use settings::{EVENTS, wal_settings};
-pub use settings::{receive_settings, tls_files};
+pub use settings::{receive_settings, settings_of, tls_files};
 pub use stopping::Patience;
 use tables::Changed;
 

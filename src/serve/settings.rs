@@ -1,6 +1,7 @@
 //! From the configuration to what each part needs to know.
 
 use std::num::NonZeroU32;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -103,6 +104,15 @@ pub(super) fn polls_config(config: &Config) -> Config {
         segment_bytes: None,
     };
     config
+}
+
+/// For the log in that directory: of polls or of events.
+pub fn settings_of(config: &Config, dir: &Path, lake: &str) -> WalSettings {
+    if dir == config.polls.dir {
+        polls_wal_settings(&polls_config(config), lake)
+    } else {
+        wal_settings(config, lake)
+    }
 }
 
 /// For the log of events.

@@ -9,7 +9,8 @@
 //! and [`segment`] (building and writing), [`read`] (what counts), [`state`] and [`runs`] (what it means), [`dedup`]
 //! and [`ids`], [`writer`] with `append`, `sealing`, `polling` and [`space`] (the one owner), [`replay`], `copy` and
 //! [`recover`] (from files to a writer), [`rows`] (reading a batch back), [`log`] (the thread, and the
-//! handle that everybody else holds), [`inspect`] (looking in from outside).
+//! handle that everybody else holds), [`inspect`] (looking in from outside),
+//! [`rescue`] (what can be read of a log that cannot go on).
 //!
 //! What came before: other logs recycle files, keep positions in a side file, retry a failed sync, or
 //! skip what they cannot read. Each of these has lost somebody's data. The price paid here is a copy of
@@ -40,3 +41,4 @@ pub mod recover;
 pub mod rows;
 pub mod log;
 pub mod inspect;
+pub mod rescue;

@@ -29,11 +29,16 @@ pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<
         id: NodeId(ids.next()?),
         key: HashKey(ids.next_u128()?.to_le_bytes()),
     };
+    write(files, dir, &node)?;
+    Ok(node)
+}
+
+/// Makes a directory that node's.
+pub(super) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<()> {
     let key = u128::from_le_bytes(node.key.0);
     let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
     let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
-    write_durably(files, &dir.join(FILE), text.as_bytes())?;
-    Ok(node)
+    write_durably(files, &dir.join(FILE), text.as_bytes())
 }
 
 /// Reads the node of a directory; `None` if it has none yet.

@@ -25,6 +25,7 @@ use super::node::{Node, read_or_create};
 use super::read::{Frame, ReadError, SegmentReader, TornTail};
 use super::replay::{apply, contradiction, ends_with_close, open_segment};
 use super::request::Settings;
+use super::rescue;
 use super::segment::{Segment, Spare};
 use super::space::put_cursors;
 use super::state::{SealAt, State};
@@ -61,6 +62,15 @@ pub enum OpenError {
     Missing {
         /// Where it should be.
         path: PathBuf,
+    },
+    /// A repair was interrupted while its result took the log's place.
+    #[error(
+        "a repair of the log in {} was interrupted; run `lakehook wal repair` again, which finishes it",
+        dir.display()
+    )]
+    Unfinished {
+        /// The log's directory.
+        dir: PathBuf,
     },
     /// The operating system says no.
     #[error("failed to open the write-ahead log in {}: {error}", dir.display())]
@@ -103,6 +113,11 @@ pub fn open<F: Files>(
         error,
     };
     create_dir_durably(&files, dir, true).map_err(io)?;
+    if rescue::is_unfinished(&files, dir) {
+        return Err(OpenError::Unfinished {
+            dir: dir.to_owned(),
+        });
+    }
     let node = read_or_create(&files, dir, &ids).map_err(io)?;
     let inventory = Inventory::take(&files, dir).map_err(io)?;
     let mut opening = Opening {
@@ -187,11 +202,7 @@ impl<F: Files> Opening<F> {
     /// Reads all segments that are needed, but for the last frame.
     fn read(&mut self) -> Result<Tail, OpenError> {
         let Some(newest) = self.inventory.segments.keys().next_back().copied() else {
-            return Ok(Tail {
-                number: 0,
-                end: SegmentEnd::default(),
-                last: None,
-            });
+            return Ok(self.begin());
         };
         let (oldest, oldest_ids) = self.needed_from(newest)?;
         if let Some(missing) = (oldest..=newest).find(|n| !self.inventory.segments.contains_key(n))
@@ -207,6 +218,21 @@ impl<F: Files> Opening<F> {
         self.state.oldest_segment = self.state.oldest_segment.max(oldest);
         self.state.oldest_ids = self.state.oldest_ids.max(oldest_ids);
         Ok(tail)
+    }
+
+    /// A log without segments. Where there are id files, it was made from another one, and goes on behind
+    /// them.
+    fn begin(&mut self) -> Tail {
+        let mut id_files = self.inventory.id_files.keys().copied();
+        let oldest_ids = id_files.next();
+        let number = id_files.next_back().or(oldest_ids).unwrap_or(0);
+        self.state.oldest_segment = number + 1;
+        self.state.oldest_ids = oldest_ids.unwrap_or(1);
+        Tail {
+            number,
+            end: SegmentEnd::default(),
+            last: None,
+        }
     }
 
     /// The oldest segment and id file in force, as the newest segment says.

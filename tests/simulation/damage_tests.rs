@@ -16,7 +16,7 @@ use crate::store::SimStore;
 use crate::world::{WAL, World};
 
 /// A log of some segments, nothing of it in the lake.
-fn grown(seed: u64, closed: bool) -> World {
+pub(crate) fn grown(seed: u64, closed: bool) -> World {
     let mut shape = Shape::small(false);
     shape.settings.limits.max_records = 10;
     shape.settings.limits.max_waiting_seals = 1000;
@@ -36,7 +36,7 @@ fn grown(seed: u64, closed: bool) -> World {
     world
 }
 
-fn segments(world: &World) -> Vec<PathBuf> {
+pub(crate) fn segments(world: &World) -> Vec<PathBuf> {
     let files = world.disk.tree(Path::new(WAL)).into_keys();
     files
         .filter(|path| path.extension().is_some_and(|suffix| suffix == "wal"))
@@ -44,7 +44,7 @@ fn segments(world: &World) -> Vec<PathBuf> {
 }
 
 /// The same world on a copy of its disk, without a process.
-fn copy_of(world: &World) -> World {
+pub(crate) fn copy_of(world: &World) -> World {
     let mut copy = World::new(0, world.shape.clone());
     copy.disk = world.disk.fork();
     copy.store = SimStore::new(copy.disk.clone(), 0);

@@ -194,6 +194,19 @@ impl Files for SimDisk {
         Ok(())
     }
 
+    fn remove_dir(&self, path: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.begin(Op::Remove, path)?;
+        if state.names.get(path) != Some(&Node::Dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if state.names.keys().any(|name| parent_of(name) == path) {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.change(path, Some(path), None);
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         let mut state = self.state();
         let state = &mut *state;

@@ -17,7 +17,7 @@ use crate::world::{LAKE, Violation, World, internal};
 pub(crate) struct Seen {
     key: String,
     metadata: Metadata,
-    rows: Vec<(u64, Vec<u8>)>,
+    pub(crate) rows: Vec<(u64, Vec<u8>)>,
 }
 
 impl Seen {

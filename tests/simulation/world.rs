@@ -64,7 +64,7 @@ pub(crate) struct World {
     pub(crate) disk: SimDisk,
     pub(crate) store: SimStore,
     pub(crate) clock: Clock,
-    ids: Ids,
+    pub(crate) ids: Ids,
     pub(crate) senders: Senders,
     pub(crate) polls: Polls,
     pub(crate) node: Option<Node>,

@@ -1,0 +1,293 @@
+//! `lakehook wal repair` and `wal adopt`: a log that cannot go on is replaced by one that can.
+
+use std::io::{self, Write as _};
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use serde::Serialize;
+use tokio::runtime::Handle;
+use tracing::level_filters::LevelFilter;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::Failure;
+use super::audit::bar;
+use crate::clock::Clock;
+use crate::config::{Config, Loaded};
+use crate::encode::Format;
+use crate::files::{Appender, Disk, File as _, Files as _, create_dir_durably, remove_if_there};
+use crate::ids::Ids;
+use crate::lake::place::Place;
+use crate::lake::{CRC, Lake, Metadata, NONCE, Object, ROW_HASH, keys};
+use crate::out;
+use crate::rescue::InLake;
+use crate::serve::{lake_of, settings_of};
+use crate::telemetry::{self, LogFormat};
+use crate::wal::layout::crc32c;
+use crate::wal::node::{Lock, Node, read};
+use crate::wal::rescue::{Rebuilt, Survey, finish, rebuild, survey};
+
+/// Arguments of both.
+#[derive(Debug, Args)]
+pub struct RescueArgs {
+    /// The log's directory [default: `wal.dir` of the configuration]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    /// Say what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Aim {
+    /// Cut damage out.
+    Repair,
+    /// Another node id for a directory that is a copy.
+    Adopt,
+}
+
+/// `wal repair`.
+pub fn repair(loaded: &Loaded, args: RescueArgs) -> Result<ExitCode, Failure> {
+    run(loaded, args, Aim::Repair)
+}
+
+/// `wal adopt`.
+pub fn adopt(loaded: &Loaded, args: RescueArgs) -> Result<ExitCode, Failure> {
+    run(loaded, args, Aim::Adopt)
+}
+
+fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure> {
+    telemetry::start(LevelFilter::WARN, LogFormat::Auto);
+    let config = &loaded.config;
+    let dir = args.dir.unwrap_or_else(|| config.wal.dir.clone());
+    if !Disk.exists(&dir) {
+        return Err(anyhow!("there is no log in {}", dir.display()).into());
+    }
+    let lock = Lock::take(&dir).context("stop the service first")?;
+    if finish(&Disk, &dir)? {
+        out::line("An interrupted repair is finished: the log can be used.");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let node = read(&Disk, &dir)?;
+    let node = node.ok_or_else(|| anyhow!("no service has used {} yet", dir.display()))?;
+    let survey = survey(&Disk, &dir)?;
+    for damaged in &survey.damaged {
+        out::line(format_args!(
+            "damaged  {} from byte {}: {}",
+            damaged.path.display(),
+            damaged.offset,
+            damaged.detail
+        ));
+    }
+    match (aim, survey.damaged.is_empty()) {
+        (Aim::Repair, true) => {
+            out::line("No damage was found; nothing is changed.");
+            return Ok(ExitCode::SUCCESS);
+        }
+        (Aim::Adopt, false) => {
+            let message = "the log is damaged: `lakehook wal repair` cuts that out, and gives a new node id too";
+            return Err(anyhow!(message).into());
+        }
+        _ => {}
+    }
+    let runtime = super::runtime()?;
+    let done = runtime.block_on(async {
+        let lake = lake_of(config, Handle::current()).await;
+        let place = Place::open(config.lake.destination()).await;
+        let rescue = Rescue {
+            config,
+            dir: &dir,
+            node,
+            survey: &survey,
+            lake: Arc::new(lake),
+        };
+        rescue.run(&place, args.dry_run).await
+    });
+    runtime.shutdown_background();
+    drop(lock);
+    done
+}
+
+struct Rescue<'a> {
+    config: &'a Config,
+    dir: &'a Path,
+    node: Node,
+    survey: &'a Survey,
+    lake: Arc<Lake<Disk>>,
+}
+
+impl Rescue<'_> {
+    async fn run(&self, place: &Place, dry_run: bool) -> Result<ExitCode, Failure> {
+        let configured = self.lake.identity();
+        if let Some(other) = self.survey.lakes.iter().find(|lake| *lake != configured) {
+            let message = format!(
+                "batches of this log were sealed for {other}, and the configuration names {configured}: \
+                 name that lake, so that it can be asked what it has"
+            );
+            return Err(Failure::Usage(message));
+        }
+        let bar = bar("objects asked");
+        let mut step = |done, total| {
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+        };
+        let in_lake = InLake::ask(place, self.node.id, self.survey, &mut step).await?;
+        bar.finish_and_clear();
+        let lost = self.lost(&in_lake);
+        self.tell_lost(&lost);
+        if dry_run {
+            return self.tell_only(&in_lake);
+        }
+        let rebuilt = tokio::task::block_in_place(|| self.replace(&in_lake, &lost))?;
+        self.tell(&rebuilt);
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn lost(&self, in_lake: &InLake) -> Vec<RangeInclusive<u64>> {
+        let unread = self.survey.unread.iter();
+        unread.flat_map(|range| in_lake.missing(range)).collect()
+    }
+
+    fn tell_lost(&self, lost: &[RangeInclusive<u64>]) {
+        if let Some(lsn) = self.survey.unread_before {
+            out::line(format_args!(
+                "lost     records before LSN {lsn} that were not yet in the lake; their numbers cannot be read"
+            ));
+        }
+        for range in lost {
+            out::line(format_args!(
+                "lost     LSN {} to {} ({} at most: some may never have been acknowledged)",
+                range.start(),
+                range.end(),
+                range.end() - range.start() + 1
+            ));
+        }
+        if self.survey.runs > 0 {
+            out::line(format_args!(
+                "given up {} runs of polls; the next runs read all of it again",
+                self.survey.runs
+            ));
+        }
+    }
+
+    fn tell_only(&self, in_lake: &InLake) -> Result<ExitCode, Failure> {
+        let (mut rows, mut there) = (0_u64, 0_u64);
+        self.survey.each_unshipped(&Disk, self.dir, &mut |_, row| {
+            *(if in_lake.has(&row) {
+                &mut there
+            } else {
+                &mut rows
+            }) += 1;
+            Ok(())
+        })?;
+        out::line(format_args!(
+            "{rows} rows would be kept, {there} more are in the lake already. Nothing was changed: without \
+             --dry-run it is done"
+        ));
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn replace(&self, in_lake: &InLake, lost: &[RangeInclusive<u64>]) -> anyhow::Result<Rebuilt> {
+        let settings = settings_of(self.config, self.dir, self.lake.identity());
+        let clock = Clock::system();
+        let rebuilt = rebuild(
+            &Disk,
+            self.dir,
+            self.survey,
+            &settings,
+            (&clock, &Ids::System),
+            &mut |row| in_lake.has(row),
+            &mut |rebuilt| self.leave_note(rebuilt, lost, &clock),
+        )?;
+        finish(&Disk, self.dir)?;
+        Ok(rebuilt)
+    }
+
+    /// What is lost is told to the lake too, so that no audit overlooks it.
+    fn leave_note(
+        &self,
+        rebuilt: &Rebuilt,
+        lost: &[RangeInclusive<u64>],
+        clock: &Clock,
+    ) -> io::Result<()> {
+        if lost.is_empty() && self.survey.unread_before.is_none() {
+            return Ok(());
+        }
+        let note = Lost {
+            node: rebuilt.old.to_string(),
+            replaced_by: rebuilt.new.to_string(),
+            at: clock.now().wall.to_string(),
+            before: self.survey.unread_before.map(|lsn| lsn.0),
+            lsns: lost
+                .iter()
+                .map(|range| [*range.start(), *range.end()])
+                .collect(),
+        };
+        let text = serde_json::to_vec(&note)?;
+        let spool = self
+            .lake
+            .spool_dir()
+            .join(format!("{}-lost.part", rebuilt.new));
+        create_dir_durably(&Disk, self.lake.spool_dir(), true)?;
+        remove_if_there(&Disk, &spool)?;
+        let file = Arc::new(Disk.create_new(&spool)?);
+        Appender::new(Arc::clone(&file)).write_all(&text)?;
+        file.sync()?;
+        let crc = crc32c(&text);
+        let hash = format!("{:032x}", xxh3_128(&text));
+        let pairs = [
+            ("lakehook-node", rebuilt.old.to_string()),
+            (NONCE, hash.clone()),
+            (ROW_HASH, hash),
+            (CRC, format!("{crc:08x}")),
+        ];
+        let pairs = pairs.into_iter();
+        let metadata: Metadata = pairs
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect();
+        let object = Object {
+            key: keys::lost_key(rebuilt.old, rebuilt.new),
+            bytes: text.len() as u64,
+            spool,
+            crc,
+            format: Format::Ndjson,
+            content_type: "application/json",
+            metadata,
+        };
+        self.lake.put(&object).map_err(io::Error::other)?;
+        Ok(())
+    }
+
+    fn tell(&self, rebuilt: &Rebuilt) {
+        for lost in &rebuilt.lost_ids {
+            out::line(format_args!(
+                "lost     ids: {lost}; what is sent again of its time may be stored twice"
+            ));
+        }
+        out::line(format_args!(
+            "The log goes on as node {} (it was {}): {} rows wait for the lake, {} more were there already, {} ids \
+             are known",
+            rebuilt.new, rebuilt.old, rebuilt.rows, rebuilt.in_lake, rebuilt.ids
+        ));
+        out::line(format_args!(
+            "The old files are in {}. Nothing reads them; remove them when you don't need them",
+            self.dir.join(&rebuilt.aside).display()
+        ));
+    }
+}
+
+/// The note that is left in the lake.
+#[derive(Serialize)]
+struct Lost {
+    node: String,
+    replaced_by: String,
+    at: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<u64>,
+    /// First and last, both included.
+    lsns: Vec<[u64; 2]>,
+}

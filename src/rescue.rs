@@ -1,0 +1,138 @@
+//! Which rows of an old log the lake has already: asked of the lake itself, before they go into a new log.
+//!
+//! A batch covers everything that its partition has between two LSNs, so the keys alone say which objects
+//! may hold a row; those are read. The log is perhaps a copy, and another one went on under the same node
+//! id: a row is there only if its LSN, its id and its time of receipt are. Memory is bounded by the rows
+//! of the objects that are read: what was on its way when the log was last written, as a rule.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::io::{self, BufRead as _, BufReader};
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use crate::encode::ndjson::decoder;
+use crate::encode::{Format, parquet_read};
+use crate::ids::NodeId;
+use crate::lake::keys::INTERNAL;
+use crate::lake::place::{Place, PlaceError};
+use crate::wal::rescue::{Survey, Unshipped};
+
+/// By what a row is recognised in an object, whatever its format.
+const NAMES: [&str; 4] = ["received_at", "event_id", "request_id", "id"];
+
+/// Rows of a node that are in the lake.
+#[derive(Debug, Default)]
+pub struct InLake {
+    rows: HashMap<u64, u64>,
+    /// Objects that were read.
+    pub objects: usize,
+}
+
+impl InLake {
+    /// Reads the objects of a node that may hold rows of which the survey does not know.
+    pub async fn ask(
+        place: &Place,
+        node: NodeId,
+        survey: &Survey,
+        step: &mut dyn FnMut(usize, usize),
+    ) -> Result<Self, PlaceError> {
+        let keys = place.keys("").await?;
+        let wanted = candidates(keys, node, survey);
+        let mut in_lake = Self::default();
+        let total = wanted.len();
+        for key in wanted {
+            if let Some(bytes) = place.read(&key).await? {
+                in_lake.add(&key, bytes)?;
+            }
+            in_lake.objects += 1;
+            step(in_lake.objects, total);
+        }
+        Ok(in_lake)
+    }
+
+    /// Whether the lake has that row.
+    pub fn has(&self, unshipped: &Unshipped<'_>) -> bool {
+        let there = self.rows.get(&unshipped.lsn.0);
+        let row = serde_json::from_slice::<Map<String, Value>>(unshipped.row.bytes);
+        there.is_some_and(|there| row.is_ok_and(|row| print_of(&row) == *there))
+    }
+
+    /// The LSNs of a range that are not in the lake.
+    pub fn missing(&self, range: &RangeInclusive<u64>) -> Vec<RangeInclusive<u64>> {
+        let mut missing: Vec<RangeInclusive<u64>> = Vec::new();
+        for lsn in range.clone().filter(|lsn| !self.rows.contains_key(lsn)) {
+            match missing.last_mut() {
+                Some(last) if last.end() + 1 == lsn => *last = *last.start()..=lsn,
+                _ => missing.push(lsn..=lsn),
+            }
+        }
+        missing
+    }
+
+    fn add(&mut self, key: &str, bytes: Vec<u8>) -> io::Result<()> {
+        let mut take = |row: Map<String, Value>| {
+            if let Some(lsn) = row.get("lsn").and_then(Value::as_u64) {
+                self.rows.insert(lsn, print_of(&row));
+            }
+        };
+        match Format::of_key(key).map(Format::codec) {
+            None => Ok(()),
+            Some(None) => parquet_read::rows_as_json(Bytes::from(bytes), &mut |row| {
+                take(row);
+                Ok(true)
+            }),
+            Some(Some(codec)) => {
+                let reader = BufReader::new(decoder(codec, io::Cursor::new(bytes))?);
+                for line in reader.split(b'\n') {
+                    take(serde_json::from_slice(&line?)?);
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+fn print_of(row: &Map<String, Value>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for name in NAMES {
+        row.get(name).and_then(Value::as_str).hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+/// Keys of objects that may hold rows of which the survey does not know. In one partition a node's objects
+/// lie in the order of their LSNs, and each ends before the next one begins.
+fn candidates(keys: Vec<String>, node: NodeId, survey: &Survey) -> Vec<String> {
+    let prefix = format!("{node}-");
+    let mut partitions: BTreeMap<String, Vec<(u64, String)>> = BTreeMap::new();
+    for key in keys.into_iter().filter(|key| !key.starts_with(INTERNAL)) {
+        let Some((partition, name)) = key.rsplit_once('/') else {
+            continue;
+        };
+        let first = name.strip_prefix(&prefix);
+        let first = first.and_then(|rest| rest.split('.').next()?.parse().ok());
+        if let Some(first) = first {
+            let objects = partitions.entry(partition.to_owned()).or_default();
+            objects.push((first, key));
+        }
+    }
+    let mut wanted = Vec::new();
+    for (partition, mut objects) in partitions {
+        objects.sort();
+        let ends: Vec<u64> = objects.iter().skip(1).map(|(first, _)| first - 1).collect();
+        let ends = ends.into_iter().chain([u64::MAX]);
+        for ((first, key), end) in objects.into_iter().zip(ends) {
+            let meets =
+                |range: &RangeInclusive<u64>| first <= *range.end() && end >= *range.start();
+            let before = survey.unread_before.is_some_and(|lsn| first < lsn.0);
+            let open = survey.open.get(partition.as_str());
+            if before || open.is_some_and(meets) || survey.unread.iter().any(meets) {
+                wanted.push(key);
+            }
+        }
+    }
+    wanted
+}

@@ -1,0 +1,294 @@
+//! A new log beside the old one, with the rows that are not in the lake.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
+use super::super::helper::Helper;
+use super::super::ids::{self, SegmentIds};
+use super::super::layout::ids_path;
+use super::super::node::{self, Node};
+use super::super::read::Frame;
+use super::super::recover;
+use super::super::request::{Append, Cursor, Request, Settings};
+use super::super::writer::Writer;
+use super::RescueError;
+use super::scan::{Damaged, See};
+use super::survey::{Survey, Unshipped};
+use super::swap::{NEW, aside_of, begin, clear};
+use crate::batch::Limits;
+use crate::clock::{Clock, Micros};
+use crate::files::{Files, create_dir_durably};
+use crate::ids::{Ids, NodeId};
+use crate::record::{Origin, RowKind, Rows};
+
+/// Rows are appended in pieces of this size: far below a frame.
+const PIECE_BYTES: usize = 2 << 20;
+
+/// What became of a log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rebuilt {
+    /// Whose log it was.
+    pub old: NodeId,
+    /// Whose log it is.
+    pub new: NodeId,
+    /// Rows in the new log.
+    pub rows: u64,
+    /// Rows that the lake had already.
+    pub in_lake: u64,
+    /// Ids that are known as before.
+    pub ids: u64,
+    /// Id files that could not be read: duplicates of their time may get through.
+    pub lost_ids: Vec<String>,
+    /// Where the old files lie.
+    pub aside: String,
+}
+
+/// Makes the new log, and the durable note that it takes the old one's place; [`super::finish`] does that.
+///
+/// `is_in_lake` is asked for each row that no readable note says to be there; `before` is called last, while
+/// nothing has changed yet.
+pub fn rebuild<F: Files>(
+    files: &F,
+    dir: &Path,
+    survey: &Survey,
+    settings: &Settings,
+    (clock, ids): (&Clock, &Ids),
+    is_in_lake: &mut dyn FnMut(&Unshipped<'_>) -> bool,
+    before: &mut dyn FnMut(&Rebuilt) -> io::Result<()>,
+) -> Result<Rebuilt, RescueError> {
+    let old = node::read(files, dir)?;
+    let old = old.ok_or_else(|| io::Error::other("it has no node file"))?;
+    let new_dir = dir.join(NEW);
+    clear(files, &new_dir)?;
+    create_dir_durably(files, &new_dir, true)?;
+    let node = Node {
+        id: NodeId(ids.next()?),
+        key: old.key,
+    };
+    node::write(files, &new_dir, &node)?;
+    let (known, lost_ids) = bring_ids(files, dir, &new_dir, survey)?;
+    let helper = |files, dir: &Path| Ok(Helper::inline(files, dir));
+    let settings = unbounded(settings);
+    let opened = recover::open(
+        files.clone(),
+        &new_dir,
+        settings,
+        clock.clone(),
+        ids.clone(),
+        helper,
+    );
+    let (writer, _) = opened?;
+    let mut appending = Appending {
+        writer,
+        rows: Rows::default(),
+        received: Micros(i64::MAX),
+        written: 0,
+    };
+    let mut in_lake = 0;
+    survey.each_unshipped(files, dir, &mut |entry, unshipped| {
+        if is_in_lake(&unshipped) {
+            in_lake += 1;
+            return Ok(());
+        }
+        appending.take(entry, &unshipped).map_err(io::Error::other)
+    })?;
+    appending.flush()?;
+    for (poll, bytes) in &survey.cursors {
+        appending.cursor(poll, bytes)?;
+    }
+    appending.writer.close()?;
+    let rebuilt = Rebuilt {
+        old: old.id,
+        new: node.id,
+        rows: appending.written,
+        in_lake,
+        ids: known,
+        lost_ids,
+        aside: aside_of(node.id),
+    };
+    before(&rebuilt)?;
+    begin(files, dir, &rebuilt.aside)?;
+    Ok(rebuilt)
+}
+
+/// The new log takes everything: it is no larger than the old one, and seals nothing.
+fn unbounded(settings: &Settings) -> Settings {
+    Settings {
+        max_bytes: u64::MAX,
+        // Nothing of the old log is a duplicate of anything in it.
+        dedup_window: 16,
+        limits: Limits {
+            max_bytes: u64::MAX,
+            max_records: u64::MAX,
+            max_age: Duration::MAX,
+            max_waiting_seals: usize::MAX,
+        },
+        max_ids: u64::MAX,
+        ..settings.clone()
+    }
+}
+
+struct Appending<F: Files> {
+    writer: Writer<F>,
+    rows: Rows,
+    received: Micros,
+    written: u64,
+}
+
+impl<F: Files> Appending<F> {
+    fn take(&mut self, entry: &RowsEntry<'_>, row: &Unshipped<'_>) -> Result<(), RescueError> {
+        if self.rows.bytes.len() + row.row.bytes.len() > PIECE_BYTES {
+            self.flush()?;
+        }
+        let partition = self.rows.partition(row.partition);
+        self.rows.bytes.extend_from_slice(row.row.bytes);
+        let lsn_at = u32::try_from(row.row.lsn_at).unwrap_or(u32::MAX);
+        self.rows.finish_row(lsn_at, partition, row.row.kind);
+        self.received = self.received.min(entry.received.oldest);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> Result<(), RescueError> {
+        let rows = std::mem::take(&mut self.rows);
+        if rows.rows.is_empty() {
+            return Ok(());
+        }
+        self.written += rows.rows.len() as u64;
+        let received = std::mem::replace(&mut self.received, Micros(i64::MAX));
+        self.append(rows, received, None)
+    }
+
+    fn cursor(&mut self, poll: &str, bytes: &[u8]) -> Result<(), RescueError> {
+        let cursor = Cursor {
+            poll: poll.into(),
+            bytes: bytes.to_vec(),
+        };
+        self.append(Rows::default(), Micros(i64::MIN), Some(cursor))
+    }
+
+    fn append(
+        &mut self,
+        rows: Rows,
+        received_at: Micros,
+        cursor: Option<Cursor>,
+    ) -> Result<(), RescueError> {
+        let append = Append {
+            rows,
+            dropped: 0,
+            origin: Origin {
+                received_at,
+                endpoint: "rescue".into(),
+                request_id: "rescue".into(),
+                client: None,
+            },
+            run: NO_RUN,
+            cursor,
+        };
+        let mut jobs = VecDeque::from([(Request::Append(Box::new(append)), ())]);
+        while !jobs.is_empty() {
+            let turn = self.writer.turn(&mut jobs);
+            if let Some(fatal) = turn.fatal {
+                return Err(fatal.into());
+            }
+            for ((), reply) in turn.replies {
+                reply?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Brings the ids of every segment over, so that what was stored is still known. A row that is missing must
+/// not be: its sender may send it again.
+fn bring_ids<F: Files>(
+    files: &F,
+    dir: &Path,
+    new_dir: &Path,
+    survey: &Survey,
+) -> Result<(u64, Vec<String>), RescueError> {
+    let newest = survey.segments.all.keys().next_back().copied().unwrap_or(0);
+    let oldest = survey.segments.all.keys().next().copied().unwrap_or(1);
+    let mut read_back = IdsOf {
+        files,
+        new_dir,
+        segment: None,
+        ids: SegmentIds::default(),
+        known: 0,
+    };
+    let mut lost = Vec::new();
+    for number in survey.oldest_ids.min(oldest)..oldest {
+        match ids::read(files, dir, number) {
+            Ok(mut ids) => read_back.write(number, &mut ids)?,
+            Err(error) => {
+                let gone = error.kind() == io::ErrorKind::NotFound;
+                let path = ids_path(dir, number);
+                lost.push(if gone {
+                    format!("{} is missing", path.display())
+                } else {
+                    error.to_string()
+                });
+                read_back.write(number, &mut SegmentIds::default())?;
+            }
+        }
+    }
+    survey.segments.scan(files, dir, &mut read_back)?;
+    read_back.end_segment()?;
+    for number in oldest..=newest {
+        if !files.exists(&ids_path(new_dir, number)) {
+            read_back.write(number, &mut SegmentIds::default())?;
+        }
+    }
+    Ok((read_back.known, lost))
+}
+
+struct IdsOf<'a, F: Files> {
+    files: &'a F,
+    new_dir: &'a Path,
+    segment: Option<u64>,
+    ids: SegmentIds,
+    known: u64,
+}
+
+impl<F: Files> See for IdsOf<'_, F> {
+    fn frame(&mut self, segment: u64, frame: &Frame) -> io::Result<()> {
+        if self.segment != Some(segment) {
+            self.end_segment()?;
+            self.segment = Some(segment);
+        }
+        for entry in Entry::all(frame.body()).flatten() {
+            let Entry::Rows(rows) = entry else {
+                continue;
+            };
+            let received = rows.received.newest;
+            self.ids.newest_received = self.ids.newest_received.max(received);
+            let mut payload = rows.payload;
+            while let Some(row) = StoredRow::take(&mut payload) {
+                if let RowKind::Record(identity) = row.kind {
+                    self.ids.identities.push(identity);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn damage(&mut self, _: Damaged) {}
+}
+
+impl<F: Files> IdsOf<'_, F> {
+    fn end_segment(&mut self) -> io::Result<()> {
+        let Some(segment) = self.segment.take() else {
+            return Ok(());
+        };
+        let mut ids = std::mem::take(&mut self.ids);
+        self.write(segment, &mut ids)
+    }
+
+    fn write(&mut self, segment: u64, ids: &mut SegmentIds) -> io::Result<()> {
+        self.known += ids.identities.len() as u64;
+        ids::write(self.files, self.new_dir, segment, ids)?;
+        Ok(())
+    }
+}
