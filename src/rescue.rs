@@ -9,15 +9,17 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{self, BufRead as _, BufReader};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
 use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::encode::ndjson::decoder;
 use crate::encode::{Format, parquet_read};
+use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
 use crate::lake::keys::INTERNAL;
-use crate::lake::place::{Place, PlaceError};
+use crate::lake::place::{Place, PlaceError, keys_below};
 use crate::wal::rescue::{Survey, Unshipped};
 
 /// By what a row is recognised in an object, whatever its format.
@@ -93,6 +95,31 @@ impl InLake {
             }
         }
     }
+}
+
+/// Removes what a node that is no more left in the making in a directory lake: sidecars whose objects never
+/// came to be, and files under construction.
+pub fn sweep(lake: &Path, node: NodeId) -> io::Result<()> {
+    let prefix = format!("{node}-");
+    let is_its = |key: &str| {
+        let name = key.rsplit('/').next();
+        name.is_some_and(|name| name.starts_with(&prefix))
+    };
+    let meta = format!("{INTERNAL}/meta");
+    for key in keys_below(lake, &meta)?.iter().filter(|key| is_its(key)) {
+        let object = key
+            .strip_prefix(&meta)
+            .and_then(|key| key.strip_suffix(".json"));
+        let object = object.map(|object| lake.join(object.trim_start_matches('/')));
+        if object.is_some_and(|object| !Disk.exists(&object)) {
+            Disk.remove(&lake.join(key))?;
+        }
+    }
+    let making = keys_below(lake, &format!("{INTERNAL}/tmp"))?;
+    for key in making.iter().filter(|key| is_its(key)) {
+        Disk.remove(&lake.join(key))?;
+    }
+    Ok(())
 }
 
 fn print_of(row: &Map<String, Value>) -> u64 {

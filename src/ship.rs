@@ -258,7 +258,8 @@ impl<F: Files> Yard<F> {
             Err(ShipError::Lake(LakeError::Foreign { key, detail })) => {
                 let why = format!(
                     "{key} in the lake is not ours ({detail}): this log directory was copied or \
-                     restored, or somebody else writes there. Nothing more is accepted or uploaded"
+                     restored, or somebody else writes there. Nothing more is accepted or uploaded; if it \
+                     is a copy, stop this service, and `lakehook wal adopt` gives it a node id of its own"
                 );
                 tracing::error!(why);
                 self.status.set_foreign(why);

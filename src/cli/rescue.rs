@@ -23,7 +23,7 @@ use crate::ids::Ids;
 use crate::lake::place::Place;
 use crate::lake::{CRC, Lake, Metadata, NONCE, Object, ROW_HASH, keys};
 use crate::out;
-use crate::rescue::InLake;
+use crate::rescue::{InLake, sweep};
 use crate::serve::{lake_of, settings_of};
 use crate::telemetry::{self, LogFormat};
 use crate::wal::layout::crc32c;
@@ -99,6 +99,7 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
         let lake = lake_of(config, Handle::current()).await;
         let place = Place::open(config.lake.destination()).await;
         let rescue = Rescue {
+            aim,
             config,
             dir: &dir,
             node,
@@ -113,6 +114,7 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
 }
 
 struct Rescue<'a> {
+    aim: Aim,
     config: &'a Config,
     dir: &'a Path,
     node: Node,
@@ -143,6 +145,10 @@ impl Rescue<'_> {
             return self.tell_only(&in_lake);
         }
         let rebuilt = tokio::task::block_in_place(|| self.replace(&in_lake, &lost))?;
+        // Of a copy the other one may be at work.
+        if let (Aim::Repair, Place::Directory(root)) = (self.aim, place) {
+            sweep(root, self.node.id)?;
+        }
         self.tell(&rebuilt);
         Ok(ExitCode::SUCCESS)
     }

@@ -18,7 +18,8 @@ use crate::record::Lsn;
 #[derive(Debug, thiserror::Error)]
 #[error(
     "damage in {path} at byte {offset}: {detail}; records from LSN {from} {} are affected. \
-     Nothing was changed. Restore the file from a backup of the disk, or move the directory aside",
+     Nothing was changed. Restore the file from a backup of the disk, or let `lakehook wal repair` cut the \
+     damage out",
     .before.map_or_else(|| "on".to_owned(), |before| format!("to {}", before.0 - 1))
 )]
 pub struct Damage {

@@ -56,8 +56,8 @@ pub enum OpenError {
     },
     /// A segment is gone that is still needed.
     #[error(
-        "segment {} is missing and was not yet shipped; restore it from a backup of the disk, or move \
-         the directory aside", path.display()
+        "segment {} is missing and was not yet shipped; restore it from a backup of the disk, or let \
+         `lakehook wal repair` go on without it", path.display()
     )]
     Missing {
         /// Where it should be.

@@ -24,7 +24,7 @@ Commands:
   sql         Print the views and tables that make the lake queryable
   audit       Prove that everything acknowledged is in the lake exactly once
   quarantine  See what was refused, and why; changes nothing
-  wal         Look into a write-ahead log; changes nothing
+  wal         Look into a write-ahead log, or help one that cannot go on
   health      Ask a running service whether it is ready
   help        Print this message or the help of the given subcommand(s)
 
@@ -204,13 +204,17 @@ Options:
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["wal"]), @r#"
-Look into a write-ahead log; changes nothing
+Look into a write-ahead log, or help one that cannot go on
 
 Usage: lakehook wal [OPTIONS] <COMMAND>
 
 Commands:
   info    What the log holds
   verify  Read everything and check it; exit code 1 if anything is wrong
+  repair  Cut damage out: keep every row that can be read, say which are lost, and set the old files
+          aside
+  adopt   Give a copied or restored log a node id of its own, so that it can go on beside the other
+          one
   help    Print this message or the help of the given subcommand(s)
 
 Options:
@@ -240,6 +244,32 @@ Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
       --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal", "repair"]), @r#"
+Cut damage out: keep every row that can be read, say which are lost, and set the old files aside
+
+Usage: lakehook wal repair [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+      --dry-run        Say what would be done, and change nothing
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal", "adopt"]), @r#"
+Give a copied or restored log a node id of its own, so that it can go on beside the other one
+
+Usage: lakehook wal adopt [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+      --dry-run        Say what would be done, and change nothing
   -h, --help           Print help
 exit code 0
 "#);
