@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use super::{FAILED, Failure};
 use crate::files::Disk;
 use crate::out;
+use crate::wal::ids::IdFile;
 use crate::wal::inspect::{Inspection, inspect};
 
 fn look(dir: &Path) -> Result<Inspection, Failure> {
@@ -33,7 +34,7 @@ pub fn info(dir: &Path) -> Result<ExitCode, Failure> {
             segment.number, segment.bytes, segment.used_bytes, segment.frames, segment.rows
         ));
     }
-    let ids: u64 = inspection.id_files.iter().map(|(_, count)| count).sum();
+    let ids: u64 = inspection.id_files.values().map(IdFile::count).sum();
     out::line(format_args!(
         "{} id files with {ids} ids",
         inspection.id_files.len()

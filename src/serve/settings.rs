@@ -21,10 +21,14 @@ use crate::record::Origin;
 use crate::wal::dedup::Dedup;
 use crate::wal::request::Settings as WalSettings;
 
-/// Memory for dedup.
+/// Memory for dedup: a quarter for the newest ids, the rest for filters over older ones.
 const DEDUP_BYTES: u64 = 128 << 20;
 /// Memory for dedup of polls.
 const POLLS_DEDUP_BYTES: u64 = 24 << 20;
+/// Most ids of polls that are kept on disk.
+const POLLS_MAX_IDS: u64 = 10_000_000;
+/// Id files with fewer are merged; a merge has twice as many in memory at most.
+const IDS_PER_FILE: u64 = 500_000;
 /// The first segment after a start, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// While so many seals wait for their commit, age does not seal.
@@ -125,12 +129,13 @@ pub(super) fn polls_wal_settings(config: &Config, lake: &str) -> WalSettings {
     WalSettings {
         conflict_row: record_conflict_row,
         conflict_partition: record_conflict_partition,
+        max_ids: config.dedup.max_ids.min(POLLS_MAX_IDS),
         ..log_settings(config, lake, POLLS_DEDUP_BYTES)
     }
 }
 
 fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
-    let window = Dedup::window_of_bytes(dedup_bytes);
+    let window = Dedup::window_of_bytes(dedup_bytes / 4);
     WalSettings {
         segment_bytes: config.wal.segment_size().bytes(),
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
@@ -139,6 +144,8 @@ fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
             .unwrap_or(u32::MAX)
             .min(window),
         max_ids: config.dedup.max_ids,
+        filter_bytes: dedup_bytes / 4 * 3,
+        ids_per_file: IDS_PER_FILE,
         limits: Limits {
             max_bytes: config.batch.max_bytes.bytes(),
             max_records: config.batch.max_records,

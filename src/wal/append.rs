@@ -32,7 +32,10 @@ impl<F: Files> Writer<F> {
             RowKind::Record(identity) => Some(identity),
             RowKind::Snapshot | RowKind::Quarantined | RowKind::Refused => None,
         });
-        self.dedup.look_ahead(identities);
+        self.dedup.look_ahead(identities.clone());
+        if !self.older.is_empty() {
+            self.older.look_ahead(identities);
+        }
         let mut appended = Appended::default();
         // A row may seal the batch before it; the rows after it are not in that seal.
         self.building.appending = append.origin.received_at;
@@ -43,7 +46,8 @@ impl<F: Files> Writer<F> {
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    match self.dedup.insert(identity) {
+                    let older = || self.older.content_of(identity.tag);
+                    match self.dedup.insert_unless(identity, older) {
                         Known::New => {
                             self.building.inserted.push(identity);
                             self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;

@@ -1,19 +1,15 @@
-//! Dedup, the tier in memory: the newest identities, in one table that is allocated once.
+//! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older ones are in
+//! files ([`super::older`]).
 //!
 //! Open addressing with linear probing, 16 bytes a slot. Of the newest `window` identities none is
 //! ever forgotten; older ones go as a hand sweeps over the table, four slots for each insertion, so
 //! that at most `window` + a quarter of the slots are taken. A tag that two ids share by chance
 //! differs in content, so it ends in the quarantine: nothing vanishes.
 
-use std::collections::VecDeque;
-
-use crate::clock::Micros;
 use crate::record::Identity;
 
 /// Slots swept for each insertion.
 const SWEEP: usize = 4;
-/// How finely the age of the window is known.
-const MARKS: u32 = 64;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Slot {
@@ -45,7 +41,6 @@ pub struct Dedup {
     sequence: u32,
     len: usize,
     hand: usize,
-    marks: VecDeque<(u32, Micros)>,
 }
 
 impl Dedup {
@@ -61,7 +56,6 @@ impl Dedup {
             sequence: 0,
             len: 0,
             hand: 0,
-            marks: VecDeque::new(),
         }
     }
 
@@ -79,22 +73,36 @@ impl Dedup {
 
     /// Looks an identity up, and inserts it where it is new.
     pub fn insert(&mut self, identity: Identity) -> Known {
+        self.insert_unless(identity, || None)
+    }
+
+    /// The same, where older ones are known elsewhere: `older` gives the content of the same id, if it is.
+    pub fn insert_unless(
+        &mut self,
+        identity: Identity,
+        older: impl FnOnce() -> Option<u32>,
+    ) -> Known {
+        let known = |content: u32| {
+            if content == identity.content {
+                Known::Duplicate
+            } else {
+                Known::Conflict
+            }
+        };
         let tag = identity.tag.max(1);
         let mut at = self.home(tag);
         loop {
             let slot = &self.slots[at];
             if slot.tag == tag {
-                let same = slot.content == identity.content;
-                return if same {
-                    Known::Duplicate
-                } else {
-                    Known::Conflict
-                };
+                return known(slot.content);
             }
             if slot.tag == 0 {
                 break;
             }
             at = self.after(at);
+        }
+        if let Some(content) = older() {
+            return known(content);
         }
         self.slots[at] = Slot {
             tag,
@@ -128,31 +136,6 @@ impl Dedup {
             }
             at = self.after(at);
         }
-    }
-
-    /// Notes that what was inserted so far was received until `received`.
-    pub fn mark(&mut self, received: Micros) {
-        let due = self
-            .marks
-            .back()
-            .is_none_or(|(sequence, _)| self.age_of(*sequence) > self.window / MARKS);
-        if due {
-            self.marks.push_back((self.sequence, received));
-        }
-        // The first mark that stays is the last one before the window, or in it.
-        while self
-            .marks
-            .get(1)
-            .is_some_and(|mark| self.age_of(mark.0) > self.window)
-        {
-            self.marks.pop_front();
-        }
-    }
-
-    /// The time from which on duplicates are recognised; `None` while nothing was forgotten.
-    pub fn known_since(&self) -> Option<Micros> {
-        let (sequence, received) = self.marks.front()?;
-        (self.age_of(*sequence) > self.window).then_some(*received)
     }
 
     fn sweep(&mut self) {
@@ -223,9 +206,9 @@ mod tests {
     }
 
     #[test]
-    fn a_window_of_the_default_budget_is_millions() {
-        assert_eq!(Dedup::window_of_bytes(128 << 20), 4_934_475);
-        assert_eq!(Dedup::new(4_934_475).slots.len() * 16, 128 << 20);
+    fn the_table_of_the_default_budget_holds_a_million() {
+        assert_eq!(Dedup::window_of_bytes(32 << 20), 1_233_618);
+        assert_eq!(Dedup::new(1_233_618).slots.len() * 16, 32 << 20);
     }
 
     proptest! {
@@ -263,16 +246,5 @@ mod tests {
                 prop_assert!(dedup.len < dedup.slots.len() * 9 / 10);
             }
         }
-    }
-
-    #[test]
-    fn known_since_is_the_time_of_the_oldest_in_the_window() {
-        let mut dedup = Dedup::new(64);
-        for second in 0..1000_u32 {
-            dedup.insert(identity(u64::from(second) << 40 | 1, 0));
-            dedup.mark(Micros(i64::from(second)));
-        }
-        let since = dedup.known_since().map_or(0, |micros| micros.0);
-        assert!((920..=940).contains(&since), "{since}");
     }
 }

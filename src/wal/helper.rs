@@ -1,5 +1,5 @@
 //! The writer's helper: work that must not hold up a frame. It makes the next segment ahead and
-//! writes the ids of closed ones.
+//! writes the ids of closed ones, and merges small id files.
 //!
 //! On a thread of its own in the program, in line in simulations, where the order of everything must
 //! follow from the seed.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::ids::{self, SegmentIds};
+use super::ids::{self, IdFile, SegmentIds};
 use super::segment::Spare;
 use crate::files::Files;
 
@@ -23,14 +23,18 @@ pub enum Task {
     Spare(PathBuf, u64),
     /// Write the ids of a closed segment.
     Ids(u64, SegmentIds),
+    /// Make one id file of several.
+    Merge(Vec<IdFile>),
 }
 
 /// Work that is done, or failed.
 pub enum Done<F: Files> {
     /// The spare.
     Spare(io::Result<Spare<F>>),
-    /// The ids of that segment, and the size of their file or the error.
-    Ids(u64, SegmentIds, io::Result<u64>),
+    /// The ids of that segment, in the order of their file, and that file or the error.
+    Ids(u64, SegmentIds, io::Result<IdFile>),
+    /// The file that has what several have.
+    Merged(io::Result<(IdFile, SegmentIds)>),
 }
 
 /// Who does the work.
@@ -143,8 +147,9 @@ fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Done<F> {
     match task {
         Task::Spare(path, bytes) => Done::Spare(Spare::prepare(files, &path, bytes)),
         Task::Ids(segment, mut ids) => {
-            let written = ids::write(files, dir, segment, &mut ids);
+            let written = ids::write(files, dir, (segment, segment), &mut ids);
             Done::Ids(segment, ids, written)
         }
+        Task::Merge(parts) => Done::Merged(ids::merge(files, dir, &parts)),
     }
 }

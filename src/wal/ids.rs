@@ -1,9 +1,11 @@
-//! Id files: the identities of one closed segment, sorted by tag, immutable.
+//! Id files: the identities of closed segments, sorted by tag, immutable.
 //!
-//! They bring the dedup window back after a restart, when the segments themselves are gone.
+//! Most of the dedup window is in them, long after the segments themselves are gone. A segment gets a file of its
+//! own; small ones of segments that are gone are merged, so that there are few to look into.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::layout::{crc32c, ids_path};
 use crate::clock::Micros;
@@ -11,12 +13,62 @@ use crate::files::{Files, read_whole, write_durably};
 use crate::record::Identity;
 
 const MAGIC: &[u8; 8] = b"LHIDS\0\0\x01";
-const HEADER: usize = 40;
-const ENTRY: usize = 12;
+/// Bytes before the first entry.
+pub(super) const HEADER: usize = 40;
+/// Bytes of an entry: tag and content.
+pub(super) const ENTRY: usize = 12;
 /// No segment holds so many records that its ids take more.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// The identities of one segment.
+/// An id file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdFile {
+    /// The first segment whose ids it has.
+    pub first: u64,
+    /// The last one.
+    pub last: u64,
+    /// Its size.
+    pub bytes: u64,
+}
+
+impl IdFile {
+    /// How many identities it holds.
+    pub fn count(&self) -> u64 {
+        self.bytes.saturating_sub(HEADER as u64) / ENTRY as u64
+    }
+
+    /// Where it is.
+    pub fn path(&self, dir: &Path) -> PathBuf {
+        ids_path(dir, (self.first, self.last))
+    }
+}
+
+/// Id files by their last segment.
+pub type IdFiles = BTreeMap<u64, IdFile>;
+
+/// Takes a file among the others; returns those that are needless, because it or another one has all of theirs.
+pub fn take(files: &mut IdFiles, file: IdFile) -> Vec<IdFile> {
+    let outer = files.range(file.last..).next().map(|(_, outer)| *outer);
+    if let Some(outer) = outer.filter(|outer| outer.first <= file.first) {
+        return if outer == file {
+            Vec::new()
+        } else {
+            vec![file]
+        };
+    }
+    let inner: Vec<IdFile> = files
+        .range(file.first..=file.last)
+        .map(|(_, inner)| *inner)
+        .filter(|inner| inner.first >= file.first)
+        .collect();
+    for inner in &inner {
+        files.remove(&inner.last);
+    }
+    files.insert(file.last, file);
+    inner
+}
+
+/// The identities of segments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentIds {
     /// The newest `received_at` among them.
@@ -25,44 +77,61 @@ pub struct SegmentIds {
     pub identities: Vec<Identity>,
 }
 
-/// Writes the ids of a segment durably; returns the file's size. That it is there already is fine:
-/// a segment that is closed never changes.
+/// Writes the ids of segments durably. That they are there already is fine: a segment that is closed never
+/// changes.
 pub fn write<F: Files>(
     files: &F,
     dir: &Path,
-    segment: u64,
+    (first, last): (u64, u64),
     ids: &mut SegmentIds,
-) -> io::Result<u64> {
+) -> io::Result<IdFile> {
     ids.identities
         .sort_unstable_by_key(|identity| (identity.tag, identity.content));
-    let bytes = encode(segment, ids);
-    match write_durably(files, &ids_path(dir, segment), &bytes) {
+    let bytes = encode(last, ids);
+    match write_durably(files, &ids_path(dir, (first, last)), &bytes) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => files.sync_dir(dir)?,
         written => written?,
     }
-    Ok(bytes.len() as u64)
+    Ok(IdFile {
+        first,
+        last,
+        bytes: bytes.len() as u64,
+    })
 }
 
-/// Reads the ids of a segment.
-pub fn read<F: Files>(files: &F, dir: &Path, segment: u64) -> io::Result<SegmentIds> {
-    let path = ids_path(dir, segment);
+/// Reads an id file, whole.
+pub fn read<F: Files>(files: &F, dir: &Path, file: &IdFile) -> io::Result<SegmentIds> {
+    let path = file.path(dir);
     let bytes = read_whole(files, &path, MAX_BYTES)?;
-    decode(segment, &bytes).ok_or_else(|| {
+    decode(file.last, &bytes).ok_or_else(|| {
         let message = format!("{} is damaged", path.display());
         io::Error::new(io::ErrorKind::InvalidData, message)
     })
 }
 
-/// How many identities a file of that size holds.
-pub fn count_of(bytes: u64) -> u64 {
-    bytes.saturating_sub(HEADER as u64) / ENTRY as u64
+/// Makes one file of several that follow each other. They are left as they are.
+pub fn merge<F: Files>(
+    files: &F,
+    dir: &Path,
+    parts: &[IdFile],
+) -> io::Result<(IdFile, SegmentIds)> {
+    let mut all = SegmentIds::default();
+    for part in parts {
+        let mut ids = read(files, dir, part)?;
+        all.newest_received = all.newest_received.max(ids.newest_received);
+        all.identities.append(&mut ids.identities);
+    }
+    let first = parts.first().map_or(0, |part| part.first);
+    let last = parts.last().map_or(0, |part| part.last);
+    let file = write(files, dir, (first, last), &mut all)?;
+    Ok((file, all))
 }
 
-fn encode(segment: u64, ids: &SegmentIds) -> Vec<u8> {
+fn encode(last: u64, ids: &SegmentIds) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + ids.identities.len() * ENTRY);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&[0; 8]);
-    bytes.extend_from_slice(&segment.to_le_bytes());
+    bytes.extend_from_slice(&last.to_le_bytes());
     bytes.extend_from_slice(&(ids.identities.len() as u64).to_le_bytes());
     bytes.extend_from_slice(&ids.newest_received.0.to_le_bytes());
     for identity in &ids.identities {
@@ -74,13 +143,13 @@ fn encode(segment: u64, ids: &SegmentIds) -> Vec<u8> {
     bytes
 }
 
-fn decode(segment: u64, bytes: &[u8]) -> Option<SegmentIds> {
+fn decode(last: u64, bytes: &[u8]) -> Option<SegmentIds> {
     let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let crc = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
     let entries = bytes.get(HEADER..)?;
     let whole = bytes.starts_with(MAGIC)
         && crc == crc32c(&bytes[16..])
-        && word(16)? == segment
+        && word(16)? == last
         && entries.len() as u64 == word(24)?.checked_mul(ENTRY as u64)?;
     let (entries, []) = entries.as_chunks::<ENTRY>() else {
         return None;
@@ -104,23 +173,25 @@ mod tests {
     use super::*;
     use crate::files::Disk;
 
+    fn ids(newest: i64, tags: &[u64]) -> SegmentIds {
+        let identity = |tag: &u64| Identity {
+            tag: *tag,
+            content: 7,
+        };
+        SegmentIds {
+            newest_received: Micros(newest),
+            identities: tags.iter().map(identity).collect(),
+        }
+    }
+
     #[test]
     fn ids_round_trip_and_damage_is_found() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
-        let identities = vec![
-            Identity { tag: 9, content: 1 },
-            Identity { tag: 2, content: 7 },
-        ];
-        let mut ids = SegmentIds {
-            newest_received: Micros(-5),
-            identities,
-        };
-        let bytes = write(&Disk, dir.path(), 3, &mut ids)?;
-        assert_eq!(write(&Disk, dir.path(), 3, &mut ids)?, bytes);
-        assert_eq!(
-            (count_of(bytes), read(&Disk, dir.path(), 3)?),
-            (2, ids.clone())
-        );
+        let mut ids = ids(-5, &[9, 2]);
+        let file = write(&Disk, dir.path(), (3, 3), &mut ids)?;
+        assert_eq!(write(&Disk, dir.path(), (3, 3), &mut ids)?, file);
+        let read_back = read(&Disk, dir.path(), &file)?;
+        assert_eq!((file.count(), read_back), (2, ids.clone()));
 
         let whole = encode(3, &ids);
         for at in [0, 9, 16, 30, whole.len() - 1] {
@@ -130,6 +201,32 @@ mod tests {
         }
         assert_eq!(decode(4, &whole), None);
         assert_eq!(decode(3, &whole[..whole.len() - 1]), None);
+        Ok(())
+    }
+
+    #[test]
+    fn merged_files_take_the_place_of_their_parts() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let first = write(&Disk, dir.path(), (3, 3), &mut ids(5, &[9, 2]))?;
+        let second = write(&Disk, dir.path(), (4, 6), &mut ids(4, &[5]))?;
+        let (merged, all) = merge(&Disk, dir.path(), &[first, second])?;
+        assert_eq!((merged.first, merged.last), (3, 6));
+        assert_eq!(all, ids(5, &[2, 5, 9]));
+        assert_eq!(read(&Disk, dir.path(), &merged)?, all);
+        // In whatever order they are met.
+        for order in [
+            [first, second, merged],
+            [merged, first, second],
+            [first, merged, second],
+        ] {
+            let mut files = IdFiles::new();
+            let needless: Vec<IdFile> = order
+                .iter()
+                .flat_map(|file| take(&mut files, *file))
+                .collect();
+            assert_eq!(needless.len(), 2);
+            assert_eq!(files.into_values().collect::<Vec<_>>(), [merged]);
+        }
         Ok(())
     }
 }

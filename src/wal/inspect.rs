@@ -5,8 +5,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::ids;
-use super::layout::{ids_path, number_of, segment_path};
+use super::ids::{self, IdFile, IdFiles};
+use super::layout::{ids_path, ids_range_of, number_of, segment_path};
 use super::node;
 use super::read::{Frame, SegmentReader, TornTail};
 use super::recover::OpenError;
@@ -47,8 +47,8 @@ pub struct Inspection {
     pub segments: Vec<SegmentInfo>,
     /// Segments that are no longer needed and not yet removed.
     pub leftover: Vec<u64>,
-    /// Id files: number and identities.
-    pub id_files: Vec<(u64, u64)>,
+    /// Id files.
+    pub id_files: IdFiles,
     /// The projection, as far as the log could be read.
     pub state: State,
     /// Bytes behind the last frame that never counted.
@@ -70,7 +70,7 @@ pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
         node: node::read(files, dir)?.map(|node| node.id),
         segments: Vec::new(),
         leftover: Vec::new(),
-        id_files: Vec::new(),
+        id_files: IdFiles::new(),
         state: State::new(limits),
         torn: None,
         problems: Vec::new(),
@@ -79,10 +79,9 @@ pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
     for entry in files.list(dir)? {
         if let Some(number) = number_of(&entry.name, ".wal") {
             sizes.push((number, entry.bytes));
-        } else if let Some(number) = number_of(&entry.name, ".ids") {
-            inspection
-                .id_files
-                .push((number, ids::count_of(entry.bytes)));
+        } else if let Some((first, last)) = ids_range_of(&entry.name) {
+            let bytes = entry.bytes;
+            ids::take(&mut inspection.id_files, IdFile { first, last, bytes });
         }
     }
     if let Err(error) = inspection.read_segments(files, dir, &sizes) {
@@ -166,15 +165,17 @@ impl Inspection {
     }
 
     fn check_ids<F: Files>(&mut self, files: &F, dir: &Path) {
-        for (number, _) in &self.id_files {
-            if let Err(error) = ids::read(files, dir, *number) {
+        for file in self.id_files.values() {
+            if let Err(error) = ids::read(files, dir, file) {
                 self.problems.push(error.to_string());
             }
         }
-        let missing = (self.state.oldest_ids..self.state.oldest_segment)
-            .filter(|number| !self.id_files.iter().any(|(n, _)| n == number));
+        let missing = (self.state.oldest_ids..self.state.oldest_segment).filter(|number| {
+            let file = self.id_files.range(number..).next();
+            file.is_none_or(|(_, file)| file.first > *number)
+        });
         for number in missing {
-            let path = ids_path(dir, number);
+            let path = ids_path(dir, (number, number));
             self.problems.push(format!("{} is missing", path.display()));
         }
     }

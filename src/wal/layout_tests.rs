@@ -240,7 +240,13 @@ fn any_damage_to_a_frame_is_found() {
 fn names_are_twenty_digits() {
     let dir = Path::new("wal");
     insta::assert_snapshot!(segment_path(dir, 7).display(), @"wal/00000000000000000007.wal");
-    insta::assert_snapshot!(ids_path(dir, 7).display(), @"wal/00000000000000000007.ids");
+    insta::assert_snapshot!(ids_path(dir, (7, 7)).display(), @"wal/00000000000000000007.ids");
+    insta::assert_snapshot!(ids_path(dir, (7, 12)).display(), @"wal/00000000000000000007-00000000000000000012.ids");
+    for range in [(7, 7), (7, 12)] {
+        let path = ids_path(dir, range);
+        let name = path.file_name().and_then(|name| name.to_str());
+        assert_eq!(name.and_then(ids_range_of), Some(range));
+    }
     assert_eq!(number_of("00000000000000000007.wal", ".wal"), Some(7));
     assert_eq!(number_of("7.wal", ".wal"), None);
 }

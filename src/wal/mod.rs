@@ -6,8 +6,8 @@
 //! are bytes, keys and partitions are given to it.
 //!
 //! In the order of reading: [`layout`] (bytes), [`facts`] and [`entry`] (what a frame holds), [`frame`]
-//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] and [`runs`] (what it means), [`dedup`]
-//! and [`ids`], [`writer`] with `append`, `sealing`, `polling` and [`space`] (the one owner), [`replay`], `copy` and
+//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] and [`runs`] (what it means), [`dedup`],
+//! [`ids`] and [`older`], [`writer`] with `append`, `sealing`, `polling` and [`space`] (the one owner), [`replay`], `copy` and
 //! [`recover`] (from files to a writer), [`rows`] (reading a batch back), [`log`] (the thread, and the
 //! handle that everybody else holds), [`inspect`] (looking in from outside),
 //! [`rescue`] (what can be read of a log that cannot go on).
@@ -26,6 +26,7 @@ pub mod runs;
 pub mod state;
 pub mod dedup;
 pub mod ids;
+pub mod older;
 pub mod request;
 pub mod writer;
 mod append;

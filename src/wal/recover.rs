@@ -16,12 +16,13 @@ use super::dedup::Dedup;
 use super::entry::Entry;
 use super::frame::FrameBuilder;
 use super::helper::Helper;
-use super::ids::{self, SegmentIds};
+use super::ids::{self, IdFile, IdFiles, SegmentIds};
 use super::layout::{
-    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, ids_path, next_block, number_of,
-    segment_path,
+    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, ids_range_of, next_block,
+    number_of, segment_path,
 };
 use super::node::{Node, read_or_create};
+use super::older::Older;
 use super::read::{Frame, ReadError, SegmentReader, TornTail};
 use super::replay::{apply, contradiction, ends_with_close, open_segment};
 use super::request::Settings;
@@ -122,6 +123,7 @@ pub fn open<F: Files>(
     let inventory = Inventory::take(&files, dir).map_err(io)?;
     let mut opening = Opening {
         dedup: Dedup::new(settings.dedup_window),
+        older: Older::new(files.clone(), dir, settings.max_ids, settings.filter_bytes),
         state: State::new(settings.limits),
         recovered: Recovered::default(),
         files,
@@ -146,7 +148,7 @@ pub fn open<F: Files>(
 /// The files of a log's directory.
 struct Inventory {
     segments: BTreeMap<u64, u64>,
-    id_files: BTreeMap<u64, u64>,
+    id_files: IdFiles,
 }
 
 impl Inventory {
@@ -154,13 +156,18 @@ impl Inventory {
     fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let mut inventory = Self {
             segments: BTreeMap::new(),
-            id_files: BTreeMap::new(),
+            id_files: IdFiles::new(),
         };
         for entry in files.list(dir)? {
             if let Some(number) = number_of(&entry.name, ".wal") {
                 inventory.segments.insert(number, entry.bytes);
-            } else if let Some(number) = number_of(&entry.name, ".ids") {
-                inventory.id_files.insert(number, entry.bytes);
+            } else if let Some((first, last)) = ids_range_of(&entry.name) {
+                let bytes = entry.bytes;
+                let file = IdFile { first, last, bytes };
+                // Left over where a merge was cut short.
+                for needless in ids::take(&mut inventory.id_files, file) {
+                    remove_if_there(files, &needless.path(dir))?;
+                }
             } else if entry.name.ends_with(TEMPORARY) {
                 remove_if_there(files, &dir.join(&entry.name))?;
             }
@@ -187,6 +194,7 @@ struct Opening<F: Files> {
     inventory: Inventory,
     state: State,
     dedup: Dedup,
+    older: Older<F>,
     recovered: Recovered,
     active_ids: SegmentIds,
 }
@@ -211,8 +219,8 @@ impl<F: Files> Opening<F> {
                 path: segment_path(&self.dir, missing),
             });
         }
-        self.load_ids(oldest_ids, oldest);
         let tail = self.replay_all(oldest, newest)?;
+        self.load_ids(oldest_ids);
         // What the last frame lets go may be gone only once its copy is durable.
         self.remove_below(self.state.oldest_segment, self.state.oldest_ids)?;
         self.state.oldest_segment = self.state.oldest_segment.max(oldest);
@@ -223,11 +231,11 @@ impl<F: Files> Opening<F> {
     /// A log without segments. Where there are id files, it was made from another one, and goes on behind
     /// them.
     fn begin(&mut self) -> Tail {
-        let mut id_files = self.inventory.id_files.keys().copied();
-        let oldest_ids = id_files.next();
-        let number = id_files.next_back().or(oldest_ids).unwrap_or(0);
+        let oldest_ids = self.inventory.id_files.values().next();
+        let number = self.inventory.id_files.keys().next_back();
+        let number = number.copied().unwrap_or(0);
         self.state.oldest_segment = number + 1;
-        self.state.oldest_ids = oldest_ids.unwrap_or(1);
+        self.state.oldest_ids = oldest_ids.map_or(1, |file| file.first);
         Tail {
             number,
             end: SegmentEnd::default(),
@@ -264,35 +272,28 @@ impl<F: Files> Opening<F> {
             remove_if_there(&self.files, &path).map_err(|error| self.io(error))?;
         }
         let id_files = self.inventory.id_files.split_off(&ids);
-        for number in std::mem::replace(&mut self.inventory.id_files, id_files).into_keys() {
-            let path = ids_path(&self.dir, number);
+        for file in std::mem::replace(&mut self.inventory.id_files, id_files).into_values() {
+            let path = file.path(&self.dir);
             remove_if_there(&self.files, &path).map_err(|error| self.io(error))?;
         }
         Ok(())
     }
 
-    /// Brings the ids of removed segments back, as many as the window holds, the oldest first.
-    fn load_ids(&mut self, oldest_ids: u64, oldest_segment: u64) {
-        let mut wanted = Vec::new();
-        let mut count = 0;
-        let in_force = oldest_ids.min(oldest_segment)..oldest_segment;
-        for (number, bytes) in self.inventory.id_files.range(in_force).rev() {
-            if count >= u64::from(self.dedup.window()) {
-                break;
+    /// Takes up the ids of closed segments, the oldest first.
+    fn load_ids(&mut self, oldest_ids: u64) {
+        let files: Vec<IdFile> = {
+            let in_force = self.inventory.id_files.range(oldest_ids..);
+            in_force.map(|(_, file)| *file).collect()
+        };
+        for file in files {
+            let read = ids::read(&self.files, &self.dir, &file);
+            let taken = read.and_then(|ids| self.older.add(file, &ids));
+            if let Err(error) = taken {
+                self.recovered.lost_ids.push(error.to_string());
             }
-            count += ids::count_of(*bytes);
-            wanted.push(*number);
         }
-        for number in wanted.into_iter().rev() {
-            match ids::read(&self.files, &self.dir, number) {
-                Ok(ids) => {
-                    for identity in &ids.identities {
-                        self.dedup.insert(*identity);
-                    }
-                    self.dedup.mark(ids.newest_received);
-                }
-                Err(error) => self.recovered.lost_ids.push(error.to_string()),
-            }
+        if oldest_ids > 1 {
+            self.older.begin_behind_forgotten();
         }
     }
 
@@ -379,7 +380,6 @@ impl<F: Files> Opening<F> {
         apply(&mut self.state, segment, frame, loaded, now, &mut see)
             .map_err(|error| contradiction(&segment_path(&self.dir, segment), frame, &error))?;
         self.active_ids.newest_received = self.state.newest_received;
-        self.dedup.mark(self.state.newest_received);
         Ok(())
     }
 
@@ -388,9 +388,10 @@ impl<F: Files> Opening<F> {
         while *ids_of < now_in {
             let mut ids = std::mem::take(&mut self.active_ids);
             if !self.inventory.id_files.contains_key(ids_of) {
-                let bytes = ids::write(&self.files, &self.dir, *ids_of, &mut ids)
+                let range = (*ids_of, *ids_of);
+                let file = ids::write(&self.files, &self.dir, range, &mut ids)
                     .map_err(|error| self.io(error))?;
-                self.inventory.id_files.insert(*ids_of, bytes);
+                self.inventory.id_files.insert(*ids_of, file);
             }
             *ids_of += 1;
         }
@@ -485,6 +486,7 @@ impl<F: Files> Opening<F> {
             node: self.node.id,
             state: self.state,
             dedup: self.dedup,
+            older: self.older,
             segment,
             helper,
             spare: NextSpare::None,
@@ -494,6 +496,8 @@ impl<F: Files> Opening<F> {
             id_files: self.inventory.id_files,
             active_ids: self.active_ids,
             unwritten_ids: VecDeque::new(),
+            ids_in_flight: 0,
+            merging: false,
             ids_retry_at: Duration::ZERO,
             segment_failed: false,
             void_debt: None,

@@ -20,10 +20,15 @@ pub struct Settings {
     pub first_segment_bytes: u64,
     /// Bound on segments, spares and id files together.
     pub max_bytes: u64,
-    /// Identities that are never forgotten in memory.
+    /// Identities that are never forgotten in memory. A segment takes no more than a third of them: the others
+    /// are in files.
     pub dedup_window: u32,
     /// Identities kept on disk.
     pub max_ids: u64,
+    /// Memory for filters over these.
+    pub filter_bytes: u64,
+    /// Id files with fewer are merged.
+    pub ids_per_file: u64,
     /// When batches are due.
     pub limits: Limits,
     /// Identity of the lake, for seals.

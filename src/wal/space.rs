@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::entry::{Checkpoint, Entry};
 use super::frame::FrameBuilder;
 use super::helper::{Done, Task};
-use super::ids;
-use super::layout::{FIRST_FRAME, SegmentHeader, ids_path, next_block, segment_path};
+use super::ids::{self, IdFile, SegmentIds};
+use super::layout::{FIRST_FRAME, SegmentHeader, next_block, segment_path};
 use super::replay::{ReplayRange, replay};
 use super::request::WriteError;
 use super::segment::{Segment, Spare};
@@ -22,6 +22,8 @@ use crate::files::{Files, remove_if_there};
 const SPARE_RETRY: Duration = Duration::from_secs(1);
 /// Segments whose ids may wait to be written before the writer writes them itself.
 const MAX_UNWRITTEN_IDS: usize = 4;
+/// Most id files that are merged at once.
+const MAX_PARTS: usize = 64;
 /// Most that requests leave of a segment while there is no spare behind it.
 const MAX_RESERVE: u64 = 4 << 20;
 
@@ -68,10 +70,13 @@ impl<F: Files> Writer<F> {
         let need = next_block(FIRST_FRAME + need as u64 + 4 * SLACK as u64 + cursors + reserve);
         let bytes = self.settings.segment_bytes.max(need);
         let segments: u64 = self.segments.values().sum();
-        let ids: u64 = self.id_files.values().sum();
+        let ids = self.bytes_of_ids();
         // The next spare, and the one that is kept.
         let with_spares = segments + ids + bytes + 2 * self.settings.segment_bytes;
         if !internal && with_spares > self.settings.max_bytes {
+            return Ok(false);
+        }
+        if !internal && !self.ids_keep_up(now) {
             return Ok(false);
         }
         let Some(spare) = self.take_spare(bytes, internal, now) else {
@@ -95,6 +100,39 @@ impl<F: Files> Writer<F> {
         put_cursors(&self.state, &mut self.building.frame);
         self.request_spare();
         Ok(true)
+    }
+
+    /// Bytes of the id files.
+    pub(super) fn bytes_of_ids(&self) -> u64 {
+        self.id_files.values().map(|file| file.bytes).sum()
+    }
+
+    /// A part of what memory never forgets: of the current segment, and of closed ones that no file holds yet.
+    fn share_of_window(&self) -> u64 {
+        u64::from(self.dedup.window()) / 3
+    }
+
+    /// Whether the current segment has so many identities that another one must begin.
+    pub(super) fn has_many_ids(&self) -> bool {
+        self.active_ids.identities.len() as u64 >= self.share_of_window()
+    }
+
+    /// Before memory forgets an identity it must be in a file. Waits for the helper where it is behind; `false`
+    /// if it cannot write.
+    fn ids_keep_up(&mut self, now: Now) -> bool {
+        let unwritten = |writer: &Self| -> u64 {
+            let waiting = writer.unwritten_ids.iter();
+            waiting.map(|(_, ids)| ids.identities.len() as u64).sum()
+        };
+        while self.ids_in_flight > 0
+            && self.ids_in_flight + unwritten(self) > self.share_of_window()
+        {
+            match self.helper.wait() {
+                Some(done) => self.take_result(done, now),
+                None => break,
+            }
+        }
+        self.ids_in_flight + unwritten(self) <= self.share_of_window()
     }
 
     /// What requests must leave of the current segment, for seals, commits and trims: while no spare
@@ -227,16 +265,69 @@ impl<F: Files> Writer<F> {
                 tracing::warn!(%error, "failed to make the next segment; trying again in a second");
                 self.spare = NextSpare::Failed(now.mono);
             }
-            Done::Ids(segment, _, Ok(bytes)) => {
-                self.id_files.insert(segment, bytes);
+            Done::Ids(_, ids, Ok(file)) => {
+                self.ids_in_flight -= ids.identities.len() as u64;
+                self.take_id_file(file, &ids);
+            }
+            Done::Merged(Ok((file, ids))) => {
+                self.merging = false;
+                self.take_id_file(file, &ids);
+            }
+            Done::Merged(Err(error)) => {
+                tracing::warn!(%error, "failed to merge id files; they stay as they are until the next start");
             }
             Done::Ids(segment, ids, Err(error)) => {
+                self.ids_in_flight -= ids.identities.len() as u64;
                 tracing::warn!(%error, segment, "failed to write the ids of a closed segment");
                 self.unwritten_ids.push_back((segment, ids));
                 self.ids_retry_at = now.mono + SPARE_RETRY;
                 if is_out_of_space(&error) {
                     self.give_up_spare();
                 }
+            }
+        }
+    }
+
+    /// From here on its ids are looked up in it. Files that it replaces are needless.
+    fn take_id_file(&mut self, file: IdFile, ids: &SegmentIds) {
+        let forgotten = file.last < self.state.oldest_ids;
+        if forgotten {
+            self.remove_file(&file.path(&self.dir));
+            return;
+        }
+        if let Err(error) = self.older.add(file, ids) {
+            tracing::error!(%error, ?file, "failed to open an id file; duplicates may get through");
+        }
+        for needless in ids::take(&mut self.id_files, file) {
+            self.remove_file(&needless.path(&self.dir));
+        }
+        self.merge_ids();
+    }
+
+    /// Many small files would have to be looked into one by one.
+    fn merge_ids(&mut self) {
+        if self.merging {
+            return;
+        }
+        let mut parts: Vec<IdFile> = Vec::new();
+        let mut ids = 0;
+        for file in self
+            .id_files
+            .range(..self.state.oldest_segment)
+            .map(|(_, file)| *file)
+        {
+            let follows = parts.last().is_none_or(|last| last.last + 1 == file.first);
+            if !follows || file.count() >= self.settings.ids_per_file {
+                parts.clear();
+                ids = 0;
+            }
+            if file.count() < self.settings.ids_per_file {
+                ids += file.count();
+                parts.push(file);
+            }
+            if parts.len() > 1 && (ids >= self.settings.ids_per_file || parts.len() >= MAX_PARTS) {
+                self.merging = self.helper.start(Task::Merge(parts)).is_ok();
+                return;
             }
         }
     }
@@ -259,14 +350,15 @@ impl<F: Files> Writer<F> {
 
     pub(super) fn write_ids(&mut self) {
         while let Some((segment, ids)) = self.unwritten_ids.pop_front() {
+            let count = ids.identities.len() as u64;
             match self.helper.start(Task::Ids(segment, ids)) {
-                Ok(()) => {}
+                Ok(()) => self.ids_in_flight += count,
                 Err(Task::Ids(segment, mut ids))
                     if self.unwritten_ids.len() >= MAX_UNWRITTEN_IDS =>
                 {
                     // The helper is far behind; waiting for the disk here keeps memory bounded.
-                    match ids::write(&self.files, &self.dir, segment, &mut ids) {
-                        Ok(bytes) => drop(self.id_files.insert(segment, bytes)),
+                    match ids::write(&self.files, &self.dir, (segment, segment), &mut ids) {
+                        Ok(file) => self.take_id_file(file, &ids),
                         Err(error) => {
                             tracing::warn!(%error, segment, "failed to write ids of a segment");
                             self.unwritten_ids.push_front((segment, ids));
@@ -278,7 +370,7 @@ impl<F: Files> Writer<F> {
                     self.unwritten_ids.push_front((segment, ids));
                     return;
                 }
-                Err(Task::Spare(..)) => return,
+                Err(Task::Spare(..) | Task::Merge(_)) => return,
             }
         }
     }
@@ -321,24 +413,20 @@ impl<F: Files> Writer<F> {
     }
 
     fn oldest_ids_within_bound(&self, oldest_segment: u64) -> u64 {
-        // Older ones than memory holds are of no use, and most of the log's space is for rows.
-        let max_ids = self.settings.max_ids.min(u64::from(self.dedup.window()));
+        // Most of the log's space is for rows.
+        let max_ids = self.settings.max_ids;
         let max_bytes = self.settings.max_bytes / MAX_SHARE_OF_IDS;
-        let mut kept_ids: u64 = self
-            .id_files
-            .values()
-            .map(|bytes| ids::count_of(*bytes))
-            .sum();
-        let mut kept_bytes: u64 = self.id_files.values().sum();
+        let mut kept_ids: u64 = self.id_files.values().map(IdFile::count).sum();
+        let mut kept_bytes = self.bytes_of_ids();
         let mut oldest = self.state.oldest_ids;
-        for (segment, bytes) in self.id_files.range(..oldest_segment) {
+        for (segment, file) in self.id_files.range(..oldest_segment) {
             // Without the oldest file the window would be too small.
-            let spare_ids = kept_ids - ids::count_of(*bytes);
+            let spare_ids = kept_ids - file.count();
             if spare_ids < max_ids && kept_bytes <= max_bytes {
                 break;
             }
             kept_ids = spare_ids;
-            kept_bytes -= bytes;
+            kept_bytes -= file.bytes;
             oldest = segment + 1;
         }
         oldest
@@ -352,9 +440,11 @@ impl<F: Files> Writer<F> {
             self.remove_file(&segment_path(&self.dir, number));
         }
         let id_files = self.id_files.split_off(&self.state.oldest_ids);
-        for number in std::mem::replace(&mut self.id_files, id_files).into_keys() {
-            self.remove_file(&ids_path(&self.dir, number));
+        self.older.forget_below(self.state.oldest_ids);
+        for file in std::mem::replace(&mut self.id_files, id_files).into_values() {
+            self.remove_file(&file.path(&self.dir));
         }
+        self.merge_ids();
     }
 
     fn remove_file(&self, path: &Path) {

@@ -13,8 +13,9 @@ use super::dedup::Dedup;
 use super::entry::{Counts, Entry, NO_RUN};
 use super::frame::{FrameBuilder, Section};
 use super::helper::Helper;
-use super::ids::SegmentIds;
+use super::ids::{IdFiles, SegmentIds};
 use super::layout::{FRAME_HEADER, FrameHeader, MAX_FRAME};
+use super::older::Older;
 use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
 use super::segment::{Segment, Spare};
 use super::space::is_out_of_space;
@@ -59,6 +60,7 @@ pub struct Writer<F: Files> {
     pub(super) node: NodeId,
     pub(super) state: State,
     pub(super) dedup: Dedup,
+    pub(super) older: Older<F>,
     pub(super) segment: Segment<F>,
     pub(super) helper: Helper<F>,
     pub(super) spare: NextSpare<F>,
@@ -67,12 +69,16 @@ pub struct Writer<F: Files> {
     pub(super) spares_made: u64,
     /// Sizes of the segments that exist.
     pub(super) segments: BTreeMap<u64, u64>,
-    /// Sizes of the id files that exist.
-    pub(super) id_files: BTreeMap<u64, u64>,
+    /// The id files that exist.
+    pub(super) id_files: IdFiles,
     /// Identities in the current segment.
     pub(super) active_ids: SegmentIds,
     /// Identities of closed segments that no file holds yet, and whether the helper has them.
     pub(super) unwritten_ids: VecDeque<(u64, SegmentIds)>,
+    /// How many identities the helper is writing.
+    pub(super) ids_in_flight: u64,
+    /// Whether the helper merges id files, or has failed to: then never again.
+    pub(super) merging: bool,
     /// When, on the monotonic clock, writing them is tried again.
     pub(super) ids_retry_at: Duration,
     /// After a failed sync nothing more may go into the current segment.
@@ -154,12 +160,12 @@ impl<F: Files> Writer<F> {
             NextSpare::None | NextSpare::Failed(_) => 0,
         };
         let kept = self.kept_spare.as_ref().map_or(0, |spare| spare.bytes);
-        self.segments.values().sum::<u64>() + self.id_files.values().sum::<u64>() + spare + kept
+        self.segments.values().sum::<u64>() + self.bytes_of_ids() + spare + kept
     }
 
     /// The time from which on duplicates are recognised; `None` while none was forgotten.
     pub fn duplicates_known_since(&self) -> Option<Micros> {
-        self.dedup.known_since()
+        self.older.known_since()
     }
 
     /// No request with an earlier `received_at` is taken any more.
@@ -387,6 +393,7 @@ impl<F: Files> Writer<F> {
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
         let reserve = if internal { 0 } else { self.reserve() };
         let fits = !self.segment_failed
+            && !self.has_many_ids()
             && taken + cost <= MAX_FRAME
             && (taken + cost) as u64 + reserve <= self.segment.room();
         let empty = self.is_idle();
@@ -441,7 +448,6 @@ impl<F: Files> Writer<F> {
             .identities
             .append(&mut self.building.inserted);
         self.active_ids.newest_received = self.state.newest_received;
-        self.dedup.mark(self.state.newest_received);
         self.watermark = self.watermark.max(self.building.watermark);
         if self.building.trimmed {
             self.remove_trimmed();

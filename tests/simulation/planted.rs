@@ -66,7 +66,8 @@ impl Where {
             Self::Program(planted) => {
                 world.shape.planted = planted;
                 if planted == Planted::ShortWindow {
-                    world.shape.settings.dedup_window = 16;
+                    world.shape.settings.dedup_window = 60;
+                    world.shape.settings.max_ids = 1;
                 }
             }
             Self::Disk(lies) => world.disk.faults(|faults| faults.lies = lies),

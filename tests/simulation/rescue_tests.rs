@@ -116,6 +116,8 @@ fn attempt(world: &World, adopt: bool) -> Attempt {
     match rebuilt.and_then(|_| Ok(finish(&world.disk, dir)?)) {
         Ok(_) => Attempt::Rescued(lost.collect()),
         Err(RescueError::Io(_) | RescueError::Open(_) | RescueError::Write(_)) => Attempt::Crashed,
+        // Without a disk there is no room either.
+        Err(RescueError::Append(_)) if world.disk.has_crashed() => Attempt::Crashed,
         Err(error) => panic!("{error}"),
     }
 }

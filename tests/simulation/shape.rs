@@ -50,6 +50,8 @@ impl Shape {
             max_bytes: 4 << 20,
             dedup_window: 8000,
             max_ids: 100_000,
+            filter_bytes: 16 << 10,
+            ids_per_file: 100,
             limits: Limits {
                 max_bytes: 8 << 10,
                 max_records: 20,
@@ -75,6 +77,8 @@ impl Shape {
         let settings = &mut shape.settings;
         settings.segment_bytes = [64 << 10, 64 << 10, 128 << 10, 256 << 10][chance.index(4)];
         settings.first_segment_bytes = [8 << 10, 32 << 10, 64 << 10][chance.index(3)];
+        settings.dedup_window = [600, 1500, 8000][chance.index(3)];
+        settings.ids_per_file = [10, 100, 1000][chance.index(3)];
         settings.max_bytes = [settings.segment_bytes * 6, 4 << 20][chance.index(2)];
         settings.limits.max_bytes = [2 << 10, 8 << 10, 40 << 10][chance.index(3)];
         settings.limits.max_records = [3, 20, 1000][chance.index(3)];

@@ -2,13 +2,14 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
 use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
 use super::super::helper::Helper;
-use super::super::ids::{self, SegmentIds};
-use super::super::layout::ids_path;
+use super::super::ids::{self, IdFile, IdFiles, SegmentIds};
+use super::super::layout::{ids_path, ids_range_of};
 use super::super::node::{self, Node};
 use super::super::read::Frame;
 use super::super::recover;
@@ -118,8 +119,6 @@ pub fn rebuild<F: Files>(
 fn unbounded(settings: &Settings) -> Settings {
     Settings {
         max_bytes: u64::MAX,
-        // Nothing of the old log is a duplicate of anything in it.
-        dedup_window: 16,
         limits: Limits {
             max_bytes: u64::MAX,
             max_records: u64::MAX,
@@ -219,29 +218,41 @@ fn bring_ids<F: Files>(
         known: 0,
     };
     let mut lost = Vec::new();
-    for number in survey.oldest_ids.min(oldest)..oldest {
-        match ids::read(files, dir, number) {
-            Ok(mut ids) => read_back.write(number, &mut ids)?,
+    let mut next = survey.oldest_ids;
+    for file in id_files(files, dir)?
+        .range(survey.oldest_ids..oldest)
+        .map(|(_, file)| file)
+    {
+        read_back.write_missing(dir, next..file.first, &mut lost)?;
+        next = file.last + 1;
+        match ids::read(files, dir, file) {
+            Ok(mut ids) => read_back.write((file.first, file.last), &mut ids)?,
             Err(error) => {
-                let gone = error.kind() == io::ErrorKind::NotFound;
-                let path = ids_path(dir, number);
-                lost.push(if gone {
-                    format!("{} is missing", path.display())
-                } else {
-                    error.to_string()
-                });
-                read_back.write(number, &mut SegmentIds::default())?;
+                lost.push(error.to_string());
+                read_back.write((file.first, file.last), &mut SegmentIds::default())?;
             }
         }
     }
+    read_back.write_missing(dir, next..oldest, &mut lost)?;
     survey.segments.scan(files, dir, &mut read_back)?;
     read_back.end_segment()?;
     for number in oldest..=newest {
-        if !files.exists(&ids_path(new_dir, number)) {
-            read_back.write(number, &mut SegmentIds::default())?;
+        if !files.exists(&ids_path(new_dir, (number, number))) {
+            read_back.write((number, number), &mut SegmentIds::default())?;
         }
     }
     Ok((read_back.known, lost))
+}
+
+fn id_files<F: Files>(files: &F, dir: &Path) -> io::Result<IdFiles> {
+    let mut id_files = IdFiles::new();
+    for entry in files.list(dir)? {
+        if let Some((first, last)) = ids_range_of(&entry.name) {
+            let bytes = entry.bytes;
+            ids::take(&mut id_files, IdFile { first, last, bytes });
+        }
+    }
+    Ok(id_files)
 }
 
 struct IdsOf<'a, F: Files> {
@@ -283,12 +294,27 @@ impl<F: Files> IdsOf<'_, F> {
             return Ok(());
         };
         let mut ids = std::mem::take(&mut self.ids);
-        self.write(segment, &mut ids)
+        self.write((segment, segment), &mut ids)
     }
 
-    fn write(&mut self, segment: u64, ids: &mut SegmentIds) -> io::Result<()> {
+    fn write(&mut self, segments: (u64, u64), ids: &mut SegmentIds) -> io::Result<()> {
         self.known += ids.identities.len() as u64;
-        ids::write(self.files, self.new_dir, segment, ids)?;
+        ids::write(self.files, self.new_dir, segments, ids)?;
+        Ok(())
+    }
+
+    /// A log has the ids of every segment; where they are gone, it has none.
+    fn write_missing(
+        &mut self,
+        dir: &Path,
+        numbers: Range<u64>,
+        lost: &mut Vec<String>,
+    ) -> io::Result<()> {
+        for number in numbers {
+            let path = ids_path(dir, (number, number));
+            lost.push(format!("{} is missing", path.display()));
+            self.write((number, number), &mut SegmentIds::default())?;
+        }
         Ok(())
     }
 }

@@ -7,7 +7,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::layout::number_of;
+use super::super::layout::{ids_range_of, number_of};
 use crate::files::{Files, create_dir_durably, read_whole, remove_if_there, write_durably};
 use crate::ids::NodeId;
 
@@ -81,7 +81,7 @@ fn move_all<F: Files>(files: &F, from: &Path, to: &Path) -> io::Result<()> {
     for entry in files.list(from)? {
         let name = entry.name.as_str();
         let is_log =
-            name == NODE || number_of(name, ".wal").is_some() || number_of(name, ".ids").is_some();
+            name == NODE || number_of(name, ".wal").is_some() || ids_range_of(name).is_some();
         if is_log {
             files.rename(&from.join(name), &to.join(name))?;
         }
