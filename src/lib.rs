@@ -15,6 +15,7 @@
 //! Effects sit behind four seams only: [`clock`], [`ids`], [`files`] and [`lake::store`].
 
 pub mod cli;
+pub mod control;
 pub mod config;
 pub mod serve;
 
