@@ -38,6 +38,7 @@ pub mod out;
 pub mod sql;
 pub mod audit;
 pub mod rescue;
+pub mod replay;
 pub mod upstream;
 
 pub mod clock;

@@ -9,6 +9,7 @@
 mod help;
 mod log;
 mod quarantine;
+mod replay;
 mod demo;
 
 use std::path::Path;
