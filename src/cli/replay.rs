@@ -103,17 +103,24 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         marking: Marking::default(),
         report: Report::new(args.dry_run),
     };
+    let mut failed = None;
     let mut take = |key: &str, row: Kept| {
-        if args.lsn.is_none_or(|lsn| row.lsn == lsn) {
+        if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
+            return Ok(true);
+        }
+        replay
+            .make_room(&row)
+            .unwrap_or_else(|error| failed = Some(error));
+        if failed.is_none() {
             replay.take(key, &row)?;
         }
-        Ok(true)
+        Ok(failed.is_none())
     };
     let read = each(&place, &args.which, args.key.as_deref(), &mut take).await;
     // Whatever went wrong, what was done is noted.
-    let sent = match read {
-        Ok(()) => replay.send().await,
-        Err(error) => Err(error),
+    let sent = match (read, failed) {
+        (Ok(()), None) => replay.send().await,
+        (Err(error), _) | (Ok(()), Some(error)) => Err(error),
     };
     let marked = replay.mark().await;
     let all_well = replay.close().await;
@@ -168,6 +175,16 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
+    /// Has the page at hand replayed if this row would be too much for it.
+    fn make_room(&mut self, row: &Kept) -> anyhow::Result<()> {
+        let is_full = self.page.len() == MAX_CANDIDATES || self.raw_bytes + row.raw.len() > MAX_RAW;
+        if is_full && !self.page.is_empty() {
+            let handle = Handle::current();
+            tokio::task::block_in_place(|| handle.block_on(self.send()))?;
+        }
+        Ok(())
+    }
+
     fn take(&mut self, key: &str, row: &Kept) -> anyhow::Result<()> {
         let of = node_of(key);
         if self.marks.of(of, row.lsn).is_some() {
@@ -182,13 +199,7 @@ impl Replay<'_> {
             }
             (Ok(_), None) => return Ok(()),
         };
-        let bytes = candidate.raw.len() / 4 * 3;
-        let is_full = self.page.len() == MAX_CANDIDATES || self.raw_bytes + bytes > MAX_RAW;
-        if is_full && !self.page.is_empty() {
-            let handle = Handle::current();
-            tokio::task::block_in_place(|| handle.block_on(self.send()))?;
-        }
-        self.raw_bytes += bytes;
+        self.raw_bytes += row.raw.len();
         self.page.push(Sent {
             candidate,
             key: key.to_owned(),

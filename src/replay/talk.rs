@@ -83,8 +83,13 @@ impl Service {
     /// Has a page replayed.
     pub async fn page(&mut self, replay: Vec<Candidate>) -> anyhow::Result<Vec<Outcome>> {
         let candidates = replay.len();
-        self.0.say(&Page { replay }).await?;
-        match self.0.hear(MAX_ANSWER).await? {
+        // Whoever hangs up may have said why before.
+        let said = self.0.say(&Page { replay }).await;
+        let heard = self.0.hear(MAX_ANSWER).await;
+        if !matches!(heard, Ok(Some(_))) {
+            said?;
+        }
+        match heard? {
             Some(Answer::Outcomes(outcomes)) if outcomes.len() == candidates => Ok(outcomes),
             Some(Answer::Outcomes(_)) => Err(anyhow::anyhow!("the service answers something else")),
             Some(Answer::Refused(why)) => Err(anyhow::anyhow!("{why}")),

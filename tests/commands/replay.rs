@@ -2,6 +2,9 @@
 //! receipt; through a running service and without one, across kills.
 
 use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
@@ -162,6 +165,8 @@ fn is_shown(setup: &Setup) {
         "{all}"
     );
     let shown = rows(setup);
+    // What is still invalid did not get in there once more.
+    assert_eq!(shown.len(), 3);
     let marked: Vec<_> = shown
         .iter()
         .filter(|row| !row["replayed"].is_null())
@@ -346,6 +351,57 @@ fn a_row_of_two_years_ago_gets_in_with_its_own_times() {
         (&THEN.into(), &"2024-11-25".into())
     );
     assert_eq!(rows.len(), 6);
+}
+
+/// Who asks by hand, asks for nonsense, or never ends.
+#[test]
+fn the_socket_takes_one_replay_at_a_time_and_holds_up_no_stop() {
+    let setup = many(DIRECTORY, IN_A_REQUEST);
+    let program = setup.start();
+    let socket = setup.directory().join("data/wal/control.sock");
+    let mode = std::fs::metadata(&socket).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let talk = |line: &[u8]| {
+        let mut stream = UnixStream::connect(&socket).unwrap();
+        // It may have hung up on what is too long.
+        let _broken = stream.write_all(line);
+        stream
+    };
+    let heard = |stream: &mut UnixStream| {
+        let mut text = String::new();
+        let _reset = stream.read_to_string(&mut text);
+        text
+    };
+    let long = vec![b' '; 9 << 20];
+    for nonsense in [b"{\"replay\":7}\n".as_slice(), b"\xff\n", &long] {
+        assert_eq!(heard(&mut talk(nonsense)), "");
+    }
+    let mut idle = talk(b"{\"replay\":[]}\n");
+    let mut answer = [0; 16];
+    idle.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"{\"outcomes\":[]}\n");
+    let output = setup.run(&["quarantine", "replay"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(
+        stderr(&output).contains("another replay is under way"),
+        "{}",
+        said(&output)
+    );
+    let start = Instant::now();
+    stop(program, &setup);
+    assert!(
+        start.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(heard(&mut idle).contains("the service is stopping"));
+    assert!(!socket.exists());
+    let report = replay(&setup, &[]);
+    assert_eq!(
+        replayed(&report),
+        (IN_A_REQUEST, IN_A_REQUEST, 0, 0, 0),
+        "{report}"
+    );
 }
 
 const MANY: u64 = 12_000;

@@ -146,6 +146,12 @@ impl Report {
                 group.example.lsn
             ));
         }
+        if self.by_service && invalid.rows > 0 {
+            out::line(format_args!(
+                "{:>15}by the schemas that the running service was started with",
+                ""
+            ));
+        }
         let skipped: u64 = self.skipped.values().sum();
         out::line(format_args!("skipped        {skipped} rows"));
         for skip in Skip::ALL {
