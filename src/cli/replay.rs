@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::report::Report;
 use super::kept::{Which, each};
+use super::serve::Signals;
 use super::{FAILED, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
@@ -102,26 +103,10 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         raw_bytes: 0,
         marking: Marking::default(),
         report: Report::new(args.dry_run),
+        interrupts: Interrupts::listen()?,
     };
-    let mut failed = None;
-    let mut take = |key: &str, row: Kept| {
-        if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
-            return Ok(true);
-        }
-        replay
-            .make_room(&row)
-            .unwrap_or_else(|error| failed = Some(error));
-        if failed.is_none() {
-            replay.take(key, &row)?;
-        }
-        Ok(failed.is_none())
-    };
-    let read = each(&place, &args.which, args.key.as_deref(), &mut take).await;
     // Whatever went wrong, what was done is noted.
-    let sent = match (read, failed) {
-        (Ok(()), None) => replay.send().await,
-        (Err(error), _) | (Ok(()), Some(error)) => Err(error),
-    };
+    let sent = replay.all(&place, &args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
     replay.report.print(args.json)?;
@@ -132,6 +117,35 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+/// A first signal ends the reading, a second one the waiting for the lake.
+#[derive(Clone, Default)]
+struct Interrupts {
+    stop: CancellationToken,
+    hurry: CancellationToken,
+}
+
+impl Interrupts {
+    fn listen() -> std::io::Result<Self> {
+        let interrupts = Self::default();
+        let mut signals = Signals::new()?;
+        let heard = interrupts.clone();
+        tokio::spawn(async move {
+            signals.next().await;
+            heard.stop.cancel();
+            signals.next().await;
+            heard.hurry.cancel();
+        });
+        Ok(interrupts)
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(anyhow!("interrupted; what was replayed is told above"));
+        }
+        Ok(())
+    }
 }
 
 fn usage(error: ServeError) -> Failure {
@@ -172,9 +186,38 @@ struct Replay<'a> {
     raw_bytes: usize,
     marking: Marking,
     report: Report,
+    interrupts: Interrupts,
 }
 
 impl Replay<'_> {
+    /// Reads the quarantine, and has its rows replayed.
+    async fn all(&mut self, place: &Place, args: &ReplayArgs) -> anyhow::Result<()> {
+        let stop = self.interrupts.stop.clone();
+        let mut failed = None;
+        let mut take = |key: &str, row: Kept| {
+            if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
+                return Ok(true);
+            }
+            // These are no faults of the object.
+            let goes_on = self.interrupts.check();
+            let goes_on = goes_on.and_then(|()| self.make_room(&row));
+            goes_on.unwrap_or_else(|error| failed = Some(error));
+            if failed.is_none() {
+                self.take(key, &row)?;
+            }
+            Ok(failed.is_none())
+        };
+        tokio::select! {
+            read = each(place, &args.which, args.key.as_deref(), &mut take) => read?,
+            () = stop.cancelled() => {}
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.interrupts.check()?;
+        self.send().await
+    }
+
     /// Has the page at hand replayed if this row would be too much for it.
     fn make_room(&mut self, row: &Kept) -> anyhow::Result<()> {
         let is_full = self.page.len() == MAX_CANDIDATES || self.raw_bytes + row.raw.len() > MAX_RAW;
@@ -272,7 +315,7 @@ impl Replay<'_> {
         match std::mem::replace(&mut self.door, Door::Shut) {
             Door::Here(events) => {
                 let grace = self.config.server.shutdown_grace.duration();
-                let patience = Patience::new(grace, CancellationToken::new());
+                let patience = Patience::new(grace, self.interrupts.hurry.clone());
                 let stopped = events.close(&patience).await;
                 self.report.shipped = Some(stopped.all_shipped);
                 stopped.all_shipped

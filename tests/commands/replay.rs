@@ -8,6 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::{said, stderr, stdout};
@@ -496,4 +497,35 @@ fn a_replay_that_is_killed_before_its_mark_repeats_nothing() {
     let report = replay(&setup, &[]);
     assert_eq!(replayed(&report), (2_000, 0, 2_000, 0, 0), "{report}");
     all_are_there_once(&setup, &Lake::s3("s3://lake", &server.endpoint()), 2_000);
+}
+
+/// Interrupted in the middle, in most cases: what was done is marked, and the log is closed.
+#[test]
+fn a_replay_that_is_interrupted_marks_what_it_has_done() {
+    let setup = many(DIRECTORY, MANY);
+    let names = || {
+        let entries = std::fs::read_dir(setup.directory().join("data/wal")).unwrap();
+        let names = entries.map(|entry| entry.unwrap().file_name());
+        names.collect::<std::collections::BTreeSet<_>>()
+    };
+    let before = names();
+    let command = begin(&setup);
+    wait("the log is not opened", || names() != before);
+    let pid = Pid::from_raw(i32::try_from(command.id()).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    let output = command.wait_with_output().unwrap();
+    let code = output.status.code();
+    assert!(
+        code == Some(0) || code == Some(1) && stderr(&output).contains("interrupted"),
+        "{}",
+        said(&output)
+    );
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let (done, ..) = replayed(&report);
+    assert_eq!(replayed(&report), (done, done, 0, 0, 0));
+
+    let report = replay(&setup, &[]);
+    let rest = MANY - done;
+    assert_eq!(replayed(&report), (rest, rest, 0, 0, 0), "{report}");
+    all_are_there_once(&setup, &lake(&setup), MANY);
 }
