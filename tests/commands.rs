@@ -7,9 +7,9 @@
 )]
 
 mod help;
+mod replay;
 mod log;
 mod quarantine;
-mod replay;
 mod demo;
 
 use std::path::Path;
