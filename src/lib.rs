@@ -15,6 +15,7 @@
 //! Effects sit behind four seams only: [`clock`], [`ids`], [`files`] and [`lake::store`].
 
 pub mod cli;
+pub mod control;
 pub mod config;
 pub mod serve;
 
@@ -37,6 +38,7 @@ pub mod out;
 pub mod sql;
 pub mod audit;
 pub mod rescue;
+pub mod replay;
 pub mod upstream;
 
 pub mod clock;

@@ -7,6 +7,7 @@
 )]
 
 mod help;
+mod replay;
 mod log;
 mod quarantine;
 mod rescue;

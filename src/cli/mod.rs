@@ -4,8 +4,10 @@ pub mod audit;
 pub mod check;
 pub mod demo;
 pub mod health;
+pub mod kept;
 pub mod poll;
 pub mod quarantine;
+pub mod replay;
 pub mod rescue;
 pub mod serve;
 pub mod sql;
@@ -59,7 +61,7 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),
-    /// See what was refused, and why; changes nothing
+    /// See what was refused, and why; bring it in once it is valid
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
     /// Look into a write-ahead log, or help one that cannot go on
@@ -75,6 +77,8 @@ enum QuarantineCommand {
     List(quarantine::ListArgs),
     /// The rows with their errors and what was refused
     Show(quarantine::ShowArgs),
+    /// Judge it again, by the schemas of today, and store what is valid now
+    Replay(replay::ReplayArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -156,6 +160,7 @@ impl Cli {
             Command::Sql(args) => sql::run(&load()?, &args),
             Command::Quarantine(QuarantineCommand::List(args)) => quarantine::list(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Show(args)) => quarantine::show(&load()?, &args),
+            Command::Quarantine(QuarantineCommand::Replay(args)) => replay::run(&load()?, args),
             Command::Wal(WalCommand::Info(args)) => wal::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => wal::verify(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, args),

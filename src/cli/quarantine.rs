@@ -3,18 +3,19 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, anyhow};
-use chrono::NaiveDate;
+use anyhow::anyhow;
 use clap::Args;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use super::Failure;
-use super::audit::bar;
+use super::kept::{Which, each};
 use crate::config::{Config, Loaded};
 use crate::lake::place::Place;
 use crate::out;
-use crate::quarantine::read::{Kept, rows};
+use crate::quarantine::read::Kept;
+use crate::replay::marks::{Marks, Replayed};
+use crate::replay::{Counts, node_of};
 use crate::telemetry::{self, LogFormat};
 
 /// More groups than that are one: senders choose the places of errors.
@@ -24,31 +25,14 @@ const MAX_POINTER_CHARS: usize = 200;
 /// Characters of what was refused that are shown to people.
 const SHOWN_CHARS: usize = 600;
 
-/// Which rows.
-#[derive(Debug, Args)]
-pub struct Which {
-    /// Only what was meant for this stream
-    #[arg(long, value_name = "NAME")]
-    stream: Option<String>,
-    /// Only for this reason: `invalid_event`, `id_conflict`, `refused_request` or `invalid_record`
-    #[arg(long, value_name = "REASON")]
-    reason: Option<String>,
-    /// Only with an error of this rule
-    #[arg(long, value_name = "RULE")]
-    code: Option<String>,
-    /// Only what was received on this day (UTC) or later
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    since: Option<NaiveDate>,
-    /// Only what was received on this day (UTC) or before
-    #[arg(long, value_name = "YYYY-MM-DD")]
-    until: Option<NaiveDate>,
-}
-
 /// Arguments of `lakehook quarantine list`.
 #[derive(Debug, Args)]
 pub struct ListArgs {
     #[command(flatten)]
     which: Which,
+    /// Count what was replayed, too
+    #[arg(long)]
+    all: bool,
     /// Print the groups as JSON
     #[arg(long)]
     json: bool,
@@ -74,6 +58,15 @@ pub struct ShowArgs {
     /// Print the bytes that were refused, of one row; fails if they were cut
     #[arg(long)]
     raw: bool,
+}
+
+/// A row as it is, and what is known of its replay.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    row: Kept,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    replayed: Option<Replayed>,
 }
 
 /// What tells one kind of refusal from another.
@@ -102,20 +95,36 @@ struct Group {
 /// `quarantine list`.
 pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
     let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
-    each(&loaded.config, &args.which, None, &mut |key, row| {
-        add(&mut groups, key, &row);
+    let mut replayed: u64 = 0;
+    let mut take = |key: &str, row: Kept, done: Option<Replayed>| {
+        if done.is_some() && !args.all {
+            replayed += 1;
+        } else {
+            add(&mut groups, key, &row);
+        }
         Ok(true)
-    })?;
+    };
+    look(&loaded.config, &args.which, None, &mut take)?;
     let mut groups: Vec<Group> = groups.into_values().collect();
     groups.sort_by(|a, b| (b.rows, &a.kind).cmp(&(a.rows, &b.kind)));
     if args.json {
         out::line(serde_json::to_string_pretty(&groups)?);
         return Ok(ExitCode::SUCCESS);
     }
-    if groups.is_empty() {
-        out::line("Nothing of that kind is in the quarantine.");
-        return Ok(ExitCode::SUCCESS);
+    print(&groups);
+    if replayed > 0 {
+        out::line(format_args!(
+            "Left out are {replayed} rows that were replayed; --all counts them."
+        ));
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(groups: &[Group]) {
+    let Some(first) = groups.first() else {
+        out::line("Nothing of that kind is in the quarantine.");
+        return;
+    };
     out::line(
         "     rows  stream        reason           rule                     place                         last received",
     );
@@ -124,7 +133,7 @@ pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
         rows,
         last_received_at,
         ..
-    } in &groups
+    } in groups
     {
         out::line(format_args!(
             "{rows:>9}  {:<12}  {:<15}  {:<23}  {:<28}  {last_received_at}",
@@ -134,7 +143,7 @@ pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
             plain(&kind.pointer)
         ));
     }
-    let Kind { reason, code, .. } = &groups[0].kind;
+    let Kind { reason, code, .. } = &first.kind;
     let rule = if code == "-" {
         String::new()
     } else {
@@ -143,7 +152,24 @@ pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
     out::line(format_args!(
         "Look at them with: lakehook quarantine show --reason {reason}{rule}"
     ));
-    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes a row, its object's key, and what is known of its replay; `false` if that is enough.
+type Take<'a> = &'a mut dyn FnMut(&str, Kept, Option<Replayed>) -> anyhow::Result<bool>;
+
+/// Gives the rows to `take` until it has enough.
+fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> Result<(), Failure> {
+    telemetry::start(LevelFilter::OFF, LogFormat::Text);
+    let looking = async {
+        let place = Place::open(config.lake.destination()).await;
+        let marks = Marks::read(&place).await?;
+        let mut take = |key: &str, row: Kept| {
+            let replayed = marks.of(node_of(key), row.lsn);
+            take(key, row, replayed)
+        };
+        each(&place, which, only, &mut take).await
+    };
+    Ok(super::runtime()?.block_on(looking)?)
 }
 
 fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
@@ -176,7 +202,7 @@ fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
 
 /// A pointer in which every number is `*`: `/events/3/user_id` is the same place as `/events/4/user_id`. Long
 /// ones are cut.
-fn any_position(pointer: &str) -> String {
+pub(super) fn any_position(pointer: &str) -> String {
     let end = pointer.char_indices().nth(MAX_POINTER_CHARS);
     let pointer = &pointer[..end.map_or(pointer.len(), |(at, _)| at)];
     let parts = pointer.split('/').map(|part| {
@@ -193,27 +219,23 @@ pub fn show(loaded: &Loaded, args: &ShowArgs) -> Result<ExitCode, Failure> {
     let mut found = Vec::new();
     let mut shown = 0;
     let matches = |row: &Kept| args.lsn.is_none_or(|lsn| row.lsn == lsn);
-    each(
-        &loaded.config,
-        &args.which,
-        args.key.as_deref(),
-        &mut |key, row| {
-            if !matches(&row) {
-                return Ok(true);
-            }
-            if args.raw {
-                found.push((key.to_owned(), row));
-                return Ok(found.len() < limit);
-            }
-            shown += 1;
-            if args.json {
-                out::line(serde_json::to_string(&row)?);
-            } else {
-                tell(key, &row);
-            }
-            Ok(shown < limit)
-        },
-    )?;
+    let mut take = |key: &str, row: Kept, replayed: Option<Replayed>| {
+        if !matches(&row) {
+            return Ok(true);
+        }
+        if args.raw {
+            found.push((key.to_owned(), row));
+            return Ok(found.len() < limit);
+        }
+        shown += 1;
+        if args.json {
+            out::line(serde_json::to_string(&Shown { row, replayed })?);
+        } else {
+            tell(key, &row, replayed.as_ref());
+        }
+        Ok(shown < limit)
+    };
+    look(&loaded.config, &args.which, args.key.as_deref(), &mut take)?;
     match (args.raw, found.as_slice()) {
         (true, [(_, row)]) => write_raw(row)?,
         (true, []) => return Err(anyhow!("nothing of that kind is in the quarantine").into()),
@@ -249,7 +271,7 @@ fn write_raw(row: &Kept) -> anyhow::Result<()> {
     Ok(out::bytes(&bytes)?)
 }
 
-fn tell(key: &str, row: &Kept) {
+fn tell(key: &str, row: &Kept, replayed: Option<&Replayed>) {
     out::line(format_args!(
         "{}  {} for {} by {}, request {}, from {}",
         row.received_at,
@@ -260,6 +282,13 @@ fn tell(key: &str, row: &Kept) {
         row.client.as_deref().unwrap_or("nobody known")
     ));
     out::line(format_args!("  LSN {} of {key}", row.lsn));
+    if let Some(Replayed { at, counts }) = replayed {
+        out::line(format_args!(
+            "  replayed at {}: {}",
+            plain(at),
+            described(counts)
+        ));
+    }
     for error in &row.errors {
         out::line(format_args!(
             "  {}: {}: {}",
@@ -289,8 +318,21 @@ fn tell(key: &str, row: &Kept) {
     ));
 }
 
+/// What became of events that were replayed.
+pub(super) fn described(counts: &Counts) -> String {
+    let Counts {
+        stored,
+        duplicates,
+        dropped,
+        conflicts,
+    } = counts;
+    format!(
+        "{stored} stored, {duplicates} known already, {dropped} dropped by rule, {conflicts} known with other content"
+    )
+}
+
 /// Text that cannot steer a terminal: control characters are escaped.
-fn plain(text: &str) -> String {
+pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         if char.is_control() {
@@ -300,79 +342,6 @@ fn plain(text: &str) -> String {
         }
     }
     out
-}
-
-/// Gives the rows to `take`, object by object, until it says that it has enough (`false`).
-fn each(
-    config: &Config,
-    which: &Which,
-    only: Option<&str>,
-    take: &mut dyn FnMut(&str, Kept) -> anyhow::Result<bool>,
-) -> Result<(), Failure> {
-    telemetry::start(LevelFilter::OFF, LogFormat::Text);
-    let read = async {
-        let place = Place::open(config.lake.destination()).await;
-        let prefix = match &which.stream {
-            Some(stream) => format!("quarantine/{stream}/"),
-            None => "quarantine/".to_owned(),
-        };
-        let keys = place.keys(&prefix).await?;
-        let keys = keys
-            .into_iter()
-            .filter(|key| which.has_day_of(key) && only.is_none_or(|only| only == key));
-        let keys: Vec<String> = keys.collect();
-        let bar = bar("objects read");
-        bar.set_length(keys.len() as u64);
-        for key in keys {
-            let Some(bytes) = place.read(&key).await? else {
-                continue;
-            };
-            // What is printed and the bar would write into each other's lines.
-            let goes_on = bar.suspend(|| of_object(which, &key, bytes, take));
-            if !goes_on.with_context(|| key.clone())? {
-                break;
-            }
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        anyhow::Ok(())
-    };
-    Ok(super::runtime()?.block_on(read)?)
-}
-
-/// Whether more is wanted.
-fn of_object(
-    which: &Which,
-    key: &str,
-    bytes: Vec<u8>,
-    take: &mut dyn FnMut(&str, Kept) -> anyhow::Result<bool>,
-) -> anyhow::Result<bool> {
-    let mut outcome = Ok(true);
-    rows(key, bytes, &mut |row| {
-        if which.has(&row) {
-            outcome = take(key, row);
-        }
-        matches!(outcome, Ok(true))
-    })?;
-    outcome
-}
-
-impl Which {
-    fn has(&self, row: &Kept) -> bool {
-        let is = |wanted: &Option<String>, value: &str| {
-            wanted.as_deref().is_none_or(|wanted| wanted == value)
-        };
-        is(&self.reason, &row.reason)
-            && (self.code.is_none() || row.errors.iter().any(|error| is(&self.code, &error.code)))
-    }
-
-    fn has_day_of(&self, key: &str) -> bool {
-        let day = key.split('/').find_map(|part| part.strip_prefix("dt="));
-        let Some(day) = day.and_then(|day| day.parse::<NaiveDate>().ok()) else {
-            return self.since.is_none() && self.until.is_none();
-        };
-        self.since.is_none_or(|since| day >= since) && self.until.is_none_or(|until| day <= until)
-    }
 }
 
 #[cfg(test)]

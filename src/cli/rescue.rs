@@ -1,6 +1,6 @@
 //! `lakehook wal repair` and `wal adopt`: a log that cannot go on is replaced by one that can.
 
-use std::io::{self, Write as _};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -11,22 +11,19 @@ use clap::Args;
 use serde::Serialize;
 use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::Failure;
 use super::audit::bar;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
-use crate::encode::Format;
-use crate::files::{Appender, Disk, File as _, Files as _, create_dir_durably, remove_if_there};
+use crate::files::{Disk, Files as _};
 use crate::ids::Ids;
 use crate::lake::place::Place;
-use crate::lake::{CRC, Lake, Metadata, NONCE, Object, ROW_HASH, keys};
+use crate::lake::{Lake, keys, notes};
 use crate::out;
 use crate::rescue::{InLake, sweep};
 use crate::serve::{lake_of, settings_of};
 use crate::telemetry::{self, LogFormat};
-use crate::wal::layout::crc32c;
 use crate::wal::node::{Lock, Node, read};
 use crate::wal::rescue::{Rebuilt, Survey, finish, rebuild, survey};
 
@@ -234,38 +231,9 @@ impl Rescue<'_> {
                 .collect(),
         };
         let text = serde_json::to_vec(&note)?;
-        let spool = self
-            .lake
-            .spool_dir()
-            .join(format!("{}-lost.part", rebuilt.new));
-        create_dir_durably(&Disk, self.lake.spool_dir(), true)?;
-        remove_if_there(&Disk, &spool)?;
-        let file = Arc::new(Disk.create_new(&spool)?);
-        Appender::new(Arc::clone(&file)).write_all(&text)?;
-        file.sync()?;
-        let crc = crc32c(&text);
-        let hash = format!("{:032x}", xxh3_128(&text));
-        let pairs = [
-            ("lakehook-node", rebuilt.old.to_string()),
-            (NONCE, hash.clone()),
-            (ROW_HASH, hash),
-            (CRC, format!("{crc:08x}")),
-        ];
-        let pairs = pairs.into_iter();
-        let metadata: Metadata = pairs
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        let object = Object {
-            key: keys::lost_key(rebuilt.old, rebuilt.new),
-            bytes: text.len() as u64,
-            spool,
-            crc,
-            format: Format::Ndjson,
-            content_type: "application/json",
-            metadata,
-        };
-        self.lake.put(&object).map_err(io::Error::other)?;
-        Ok(())
+        let key = keys::lost_key(rebuilt.old, rebuilt.new);
+        let left = notes::leave(&Disk, &self.lake, key, rebuilt.old, &text);
+        left.map_err(io::Error::other)
     }
 
     fn tell(&self, rebuilt: &Rebuilt) {

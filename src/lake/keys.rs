@@ -1,7 +1,7 @@
 //! Object keys: where in the lake things are. Pure.
 //!
-//! Nothing from a payload reaches a key but a date that was computed; no clock and no random number
-//! does either, so that a batch has the same key however often it is put.
+//! Nothing from a payload reaches a key but a date that was computed; no clock and no random number reaches one
+//! of data either, so that a batch has the same key however often it is put.
 
 use crate::clock::Micros;
 use crate::ids::NodeId;
@@ -48,6 +48,18 @@ pub fn lost_key(old: NodeId, new: NodeId) -> String {
     format!("{INTERNAL}/lost/{old}-{new}.json")
 }
 
+/// Keys of the notes of what was replayed begin with this.
+pub fn replays_prefix() -> String {
+    format!("{INTERNAL}/replays/")
+}
+
+/// Key of the note of what a replay into the log of that node has stored. `number` tells those of one second apart.
+pub fn replay_key(at: Micros, node: NodeId, number: u64) -> String {
+    let time = at.to_utc().unwrap_or_default();
+    let time = time.format("%Y%m%dT%H%M%SZ");
+    format!("{}{time}-{node}-{number:016x}.json", replays_prefix())
+}
+
 /// Name of a marker's file in the making.
 pub fn run_part_name(node: NodeId, run: Lsn) -> String {
     format!("{node}-run-{run}.part")
@@ -71,6 +83,8 @@ mod tests {
         insta::assert_snapshot!(run_part_name(NodeId(0xab), Lsn(7)), @"00000000000000ab-run-7.part");
         let run = run_name(Micros(0), NodeId(0xab), Lsn(7));
         insta::assert_snapshot!(run, @"19700101T000000Z-00000000000000ab-00000000000000000007");
+        let replay = replay_key(Micros(0), NodeId(0xab), 7);
+        insta::assert_snapshot!(replay, @"_lakehook/replays/19700101T000000Z-00000000000000ab-0000000000000007.json");
         let partition = run_partition("users", Micros(0), "r");
         insta::assert_snapshot!(partition, @"users/dt=1970-01-01/run=r");
         insta::assert_snapshot!(marker_key("users", "20261120T170000Z-ab-7"), @"_lakehook/runs/users/20261120T170000Z-ab-7.json");

@@ -12,6 +12,7 @@ pub mod store;
 pub mod conditional;
 pub mod s3;
 pub mod place;
+pub mod notes;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,35 +1,23 @@
-//! The way into a running service: a Unix socket in the directory of the polls' log, on which
-//! `lakehook poll` asks for runs and follows them.
+//! What `lakehook poll` asks of a running service, on the socket in the directory of the polls' log: runs, which
+//! it follows.
 //!
-//! One JSON value a line. The client sends one [`Request`]; the service answers with [`Line`]s, and
-//! closes when all runs have ended. Who may write into the directory may ask: the socket's mode is 0600.
+//! The client sends one [`Request`]; the service answers with [`Line`]s, and closes when all runs have ended.
 
-use std::fs::Permissions;
 use std::io;
-use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::PermissionsExt as _;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio::sync::mpsc;
 
 use super::run::{Outcome, Progress, Report};
 use super::supervisor::{Supervisor, Update};
-use crate::files::{Disk, remove_if_there};
+use crate::control::{Control, Talk};
 
-const FILE: &str = "control.sock";
-/// Addresses of sockets are short; a longer path goes by way of the open directory.
-const MAX_ADDRESS: usize = 100;
 const MAX_REQUEST: u64 = 64 << 10;
-const MAX_CLIENTS: usize = 16;
+/// Errors and samples are short.
+const MAX_LINE: u64 = 1 << 20;
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
 /// What is asked for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -188,73 +176,21 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     receiver
 }
 
-/// The service's side of the socket.
-pub struct Control {
-    stop: CancellationToken,
-    tasks: TaskTracker,
-    path: PathBuf,
+/// Listens in the directory of the polls' log, whose lock is held.
+pub fn listen(dir: &Path, supervisor: Supervisor) -> io::Result<Control> {
+    Control::start(dir, move |talk, _| serve(talk, supervisor.clone()))
 }
 
-impl Control {
-    /// Listens in a directory whose lock is held; a socket that an earlier service left is replaced.
-    pub fn start(dir: &Path, supervisor: Supervisor) -> io::Result<Self> {
-        let path = dir.join(FILE);
-        remove_if_there(&Disk, &path)?;
-        let listener = with_address(dir, UnixListener::bind)?;
-        std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-        let control = Self {
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
-            path,
-        };
-        let (stop, tasks) = (control.stop.clone(), control.tasks.clone());
-        let permits = Arc::new(Semaphore::new(MAX_CLIENTS));
-        control.tasks.spawn(async move {
-            loop {
-                let accepted = tokio::select! {
-                    () = stop.cancelled() => return,
-                    accepted = listener.accept() => accepted,
-                };
-                let (Ok((stream, _)), Ok(permit)) =
-                    (accepted, Arc::clone(&permits).acquire_owned().await)
-                else {
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                    continue;
-                };
-                let supervisor = supervisor.clone();
-                tasks.spawn(async move {
-                    if let Err(error) = serve(stream, &supervisor).await {
-                        tracing::debug!(%error, "a client of the control socket is gone");
-                    }
-                    drop(permit);
-                });
-            }
-        });
-        control.tasks.close();
-        Ok(control)
-    }
-
-    /// Lets nobody in any more, and waits until all are told; runs have been stopped before.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        let _hung = tokio::time::timeout(WRITE_LIMIT, self.tasks.wait()).await;
-        let _left_for_the_next = remove_if_there(&Disk, &self.path);
-    }
-}
-
-async fn serve(stream: UnixStream, supervisor: &Supervisor) -> io::Result<()> {
-    let (input, mut output) = stream.into_split();
-    let mut text = String::new();
-    let mut input = BufReader::new(input.take(MAX_REQUEST));
-    tokio::time::timeout(REQUEST_LIMIT, input.read_line(&mut text)).await??;
-    let request: Request = serde_json::from_str(&text)?;
-    let mut lines = ask(supervisor, &request);
+async fn serve(mut talk: Talk, supervisor: Supervisor) -> io::Result<()> {
+    let heard = tokio::time::timeout(REQUEST_LIMIT, talk.hear(MAX_REQUEST)).await??;
+    let Some(request) = heard else {
+        return Ok(());
+    };
+    let mut lines = ask(&supervisor, &request);
     while let Some(line) = lines.recv().await {
-        let mut text = serde_json::to_vec(&line)?;
-        text.push(b'\n');
-        tokio::time::timeout(WRITE_LIMIT, output.write_all(&text)).await??;
+        talk.say(&line).await?;
     }
-    output.shutdown().await
+    talk.end().await
 }
 
 /// The client's side: asks the service that holds a directory, and gives every line to `tell`.
@@ -263,34 +199,10 @@ pub async fn ask_service(
     request: &Request,
     tell: &mut (dyn FnMut(Line) + Send),
 ) -> io::Result<()> {
-    let stream = with_address(dir, |address| {
-        std::os::unix::net::UnixStream::connect(address)
-    })?;
-    stream.set_nonblocking(true)?;
-    let (input, mut output) = UnixStream::from_std(stream)?.into_split();
-    let mut text = serde_json::to_vec(request)?;
-    text.push(b'\n');
-    output.write_all(&text).await?;
-    let mut lines = BufReader::new(input).lines();
-    while let Some(line) = lines.next_line().await? {
-        tell(serde_json::from_str(&line)?);
+    let mut talk = Talk::connect(dir)?;
+    talk.say(request).await?;
+    while let Some(line) = talk.hear(MAX_LINE).await? {
+        tell(line);
     }
     Ok(())
-}
-
-/// Calls with an address of the socket that is short enough.
-#[allow(
-    clippy::disallowed_methods,
-    reason = "opens a directory for its number alone"
-)]
-fn with_address<T>(dir: &Path, call: impl FnOnce(PathBuf) -> io::Result<T>) -> io::Result<T> {
-    let path = dir.join(FILE);
-    if path.as_os_str().len() <= MAX_ADDRESS {
-        return call(path);
-    }
-    let open = std::fs::File::open(dir)?;
-    call(PathBuf::from(format!(
-        "/proc/self/fd/{}/{FILE}",
-        open.as_raw_fd()
-    )))
 }

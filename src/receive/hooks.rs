@@ -171,7 +171,7 @@ async fn accept(app: &App, hook: &Hook, request: Request) -> Result<Response, Pr
         cursor: None,
     };
     let appended = core.log.append(append).await?;
-    super::webhook::count(app, &appended, 1, &[], 0);
+    super::webhook::count(&app.metrics, &appended, 1, &[], 0);
     let success = Success::new(
         appended.accepted,
         0,

@@ -64,7 +64,7 @@ pub struct Settings {
 /// What is there once the log is read.
 pub struct Core {
     /// The contract.
-    pub contract: Contract,
+    pub contract: Arc<Contract>,
     /// The log.
     pub log: Log,
     /// Whose log it is.

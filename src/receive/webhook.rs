@@ -1,7 +1,6 @@
 //! The webhook: from a request to its durable answer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -18,6 +17,7 @@ use super::router::{App, Core};
 use super::signature::Admitted;
 use crate::clock::Micros;
 use crate::contract::Checked;
+use crate::metrics::Metrics;
 use crate::quarantine::{FieldError, Reason};
 use crate::record::Origin;
 use crate::wal::request::{Append, Appended, NO_RUN};
@@ -141,10 +141,9 @@ pub(super) fn ready_core(app: &App) -> Result<&Core, Problem> {
     app.core.get().ok_or_else(starting)
 }
 
-/// The time of receipt; never before a watermark that was published, whatever the clock does.
+/// The time of receipt.
 pub(super) fn received_at(app: &App, core: &Core) -> Micros {
-    let floor = Micros(core.log.gauges().floor.load(Ordering::Relaxed));
-    app.clock.now().wall.max(floor)
+    core.log.gauges().receipt(app.clock.now().wall)
 }
 
 async fn store(
@@ -195,7 +194,7 @@ async fn store(
         cursor: None,
     };
     let appended = core.log.append(append).await?;
-    count(app, &appended, received, &dropped, invalid);
+    count(&app.metrics, &appended, received, &dropped, invalid);
     let Appended {
         accepted,
         duplicates,
@@ -218,14 +217,14 @@ fn rows_in_quarantine(rows: &crate::record::Rows) -> u64 {
         .count() as u64
 }
 
-pub(super) fn count(
-    app: &App,
+/// Counts what became of a request's events.
+pub(crate) fn count(
+    metrics: &Metrics,
     appended: &Appended,
     received: u32,
     dropped: &[(usize, u32)],
     invalid: u64,
 ) {
-    let metrics = &app.metrics;
     metrics.events_received.increment(u64::from(received));
     metrics.events_accepted.increment(appended.accepted);
     metrics.events_duplicate.increment(appended.duplicates);

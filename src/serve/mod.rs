@@ -4,6 +4,7 @@
 //! way end, everything open is sealed, shipped as far as the time allows, and the log is closed. What
 //! is left stays in the log.
 
+pub mod events;
 mod pipeline;
 pub mod polls;
 mod settings;
@@ -24,6 +25,7 @@ use tokio_util::task::TaskTracker;
 use crate::clock::Clock;
 use crate::config::{Config, Destination, LakeUrl};
 use crate::contract::{Contract, PartitionError, SchemaError};
+use crate::control::Control;
 use crate::files::{Disk, Files as _, create_dir_durably};
 use crate::ids::Ids;
 use crate::lake::conditional::StoreLake;
@@ -35,15 +37,15 @@ use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
 use crate::receive::tls::{Tls, TlsError};
 use crate::receive::{App, Core, PollsView, Server, router};
+use crate::replay;
+use crate::replay::owner::Replayer;
 use crate::status::Status;
-use crate::tables::Tables;
 use crate::wal::node::{Lock, LockError};
 use crate::wal::recover::OpenError;
 use crate::wal::rows::RowsError;
 
-use pipeline::{Parts, Pipeline};
+use pipeline::Pipeline;
 use polls::{OpenPolls, Polls, Surroundings};
-use settings::{EVENTS, wal_settings};
 pub use settings::{receive_settings, settings_of, tls_files};
 pub use stopping::Patience;
 use tables::Changed;
@@ -127,6 +129,7 @@ pub struct Service {
     app: Arc<App>,
     servers: Vec<Server>,
     ticker: (CancellationToken, TaskTracker),
+    replays: Option<Control>,
     pipeline: Pipeline,
     polls: Option<Polls>,
 }
@@ -158,9 +161,7 @@ pub async fn lake_of(config: &Config, runtime: Handle) -> Lake<Disk> {
 impl Service {
     /// Starts everything; returns when requests are accepted.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
-        let schemas = config.events.read_schemas().map_err(ServeError::Schemas)?;
-        let events = tables::events(config, &schemas).map_err(|error| vec![error]);
-        let events = events.map_err(ServeError::Schemas)?;
+        let (schemas, table) = events::read_schemas(config)?;
         let rules = config.rules()?;
         let tls = tls_files(&config.server)
             .map(Tls::load)
@@ -188,27 +189,19 @@ impl Service {
             };
             Some(OpenPolls::open(config, around).await?)
         };
-        let lake = Arc::new(lake_of(config, Handle::current()).await);
-        let parts = Parts {
-            lock,
-            settings: wal_settings(config, lake.identity()),
-            tables: Tables::new([(EVENTS.to_owned(), events)].into_iter()),
-            format: config.batch.format,
-            lake,
+        let around = events::Around {
             status,
             metrics,
-            shows_dedup_window: true,
             clock,
             ids,
         };
-        let dir = config.wal.dir.clone();
-        let opened = tokio::task::spawn_blocking(move || Pipeline::open(&dir, parts));
-        let pipeline = opened.await??;
+        let pipeline = events::open(config, lock, table, around).await?;
         let core = Core {
-            contract: Contract::new(rules, schemas, pipeline.fingerprint()),
+            contract: Arc::new(Contract::new(rules, schemas, pipeline.fingerprint())),
             log: pipeline.log.clone(),
             node: pipeline.node.id,
         };
+        let replays = listen_for_replays(config, &app, &core);
         let _set_before = app.core.set(core);
         // From here on without a wait: whoever drops this future instead, because of a signal, has
         // accepted nothing yet.
@@ -233,6 +226,7 @@ impl Service {
             app,
             servers,
             ticker,
+            replays,
             pipeline,
             polls,
         })
@@ -273,6 +267,7 @@ impl Service {
             app,
             servers,
             ticker,
+            replays,
             pipeline,
             polls,
         } = self;
@@ -289,6 +284,9 @@ impl Service {
                 // Half of the time belongs to the lake.
                 patience.wait(server.stop(grace / 2)).await;
             }
+            if let Some(replays) = replays {
+                patience.wait(replays.stop()).await;
+            }
             let drained = pipeline.drain(&patience).await;
             ticker.0.cancel();
             ticker.1.wait().await;
@@ -300,6 +298,23 @@ impl Service {
             left_rows: events.left_rows + polls.map_or(0, |polls| polls.left_rows),
         }
     }
+}
+
+/// The socket on which `lakehook quarantine replay` asks.
+fn listen_for_replays(config: &Config, app: &App, core: &Core) -> Option<Control> {
+    let replayer = Replayer {
+        contract: Arc::clone(&core.contract),
+        log: core.log.clone(),
+        status: Arc::clone(&app.status),
+        metrics: Arc::clone(&app.metrics),
+        clock: app.clock.clone(),
+    };
+    let listening = replay::talk::listen(&config.wal.dir, replayer);
+    let dir = config.wal.dir.display();
+    let listening = listening.inspect_err(|error| {
+        tracing::warn!(%error, %dir, "no socket there: `lakehook quarantine replay` cannot ask this service");
+    });
+    listening.ok()
 }
 
 async fn listen(

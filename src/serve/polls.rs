@@ -12,10 +12,11 @@ use super::stopping::Patience;
 use super::{ServeError, Stopped, lake_of, tables};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::control::Control;
 use crate::files::{Disk, create_dir_durably};
 use crate::ids::{HashKey, Ids};
 use crate::metrics::Metrics;
-use crate::poll::control::Control;
+use crate::poll::control;
 use crate::poll::cursor::PollCursor;
 use crate::poll::plan::{Plan, PlanError};
 use crate::poll::supervisor::{Supervisor, Workshop};
@@ -139,7 +140,7 @@ impl OpenPolls {
         let supervisor = Supervisor::start(workshop, polls);
         // Who runs only what was asked for ends soon, and is not for others to ask.
         let control = by_schedule.then(|| {
-            let control = Control::start(&config.wal.dir, supervisor.clone());
+            let control = control::listen(&config.wal.dir, supervisor.clone());
             let dir = config.wal.dir.display();
             control.inspect_err(|error| {
                 tracing::warn!(%error, %dir, "no socket there: `lakehook poll` cannot ask this service");

@@ -62,6 +62,11 @@ pub struct Gauges {
 }
 
 impl Gauges {
+    /// The time of receipt of what comes now; never before a watermark that was published, whatever the clock does.
+    pub fn receipt(&self, now: Micros) -> Micros {
+        now.max(Micros(self.floor.load(Ordering::Relaxed)))
+    }
+
     /// The time before which everything acknowledged is in the lake.
     ///
     /// Counts from when the thread last looked at its queue: what waits for a slow sync is not there

@@ -23,7 +23,7 @@ Commands:
   check       Validate configuration and schemas, reach the lake, and say what is wrong
   sql         Print the views and tables that make the lake queryable
   audit       Prove that everything acknowledged is in the lake exactly once
-  quarantine  See what was refused, and why; changes nothing
+  quarantine  See what was refused, and why; bring it in once it is valid
   wal         Look into a write-ahead log, or help one that cannot go on
   health      Ask a running service whether it is ready
   help        Print this message or the help of the given subcommand(s)
@@ -148,14 +148,15 @@ Options:
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["quarantine"]), @r#"
-See what was refused, and why; changes nothing
+See what was refused, and why; bring it in once it is valid
 
 Usage: lakehook quarantine [OPTIONS] <COMMAND>
 
 Commands:
-  list  What was refused, grouped by reason, rule and place
-  show  The rows with their errors and what was refused
-  help  Print this message or the help of the given subcommand(s)
+  list    What was refused, grouped by reason, rule and place
+  show    The rows with their errors and what was refused
+  replay  Judge it again, by the schemas of today, and store what is valid now
+  help    Print this message or the help of the given subcommand(s)
 
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
@@ -177,6 +178,7 @@ Options:
       --code <RULE>         Only with an error of this rule
       --since <YYYY-MM-DD>  Only what was received on this day (UTC) or later
       --until <YYYY-MM-DD>  Only what was received on this day (UTC) or before
+      --all                 Count what was replayed, too
       --json                Print the groups as JSON
   -h, --help                Print help
 exit code 0
@@ -200,6 +202,29 @@ Options:
       --limit <ROWS>        Show at most so many rows [default: 20]
       --json                Print the rows as they are, one JSON object a line
       --raw                 Print the bytes that were refused, of one row; fails if they were cut
+  -h, --help                Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["quarantine", "replay"]), @r#"
+Judge it again, by the schemas of today, and store what is valid now
+
+Usage: lakehook quarantine replay [OPTIONS]
+
+Options:
+  -c, --config <FILE>       The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                            is there]
+      --stream <NAME>       Only what was meant for this stream
+      --reason <REASON>     Only for this reason: `invalid_event`, `id_conflict`, `refused_request`
+                            or `invalid_record`
+      --code <RULE>         Only with an error of this rule
+      --since <YYYY-MM-DD>  Only what was received on this day (UTC) or later
+      --until <YYYY-MM-DD>  Only what was received on this day (UTC) or before
+      --lsn <LSN>           Only the row with this LSN
+      --key <KEY>           Only rows of this object
+      --other-nodes         Take what other nodes refused, too; an event that got in there since is
+                            then stored a second time
+      --dry-run             Judge, and write nothing
+      --json                Print the result as JSON
   -h, --help                Print help
 exit code 0
 "#);

@@ -102,7 +102,7 @@ fn problem(answer: &Answer) -> String {
 }
 
 /// The value of a metric, labels and all; 0 where it isn't there.
-fn metric(setup: &Setup, name: &str) -> f64 {
+pub(crate) fn metric(setup: &Setup, name: &str) -> f64 {
     let text = http::get(setup.address(), "/metrics").unwrap().text();
     let line = text
         .lines()

@@ -1,0 +1,166 @@
+//! Storing what is replayed, in the process that holds the log.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use super::{Candidate, Counts, Outcome, Valid, invalid, judge};
+use crate::clock::Clock;
+use crate::contract::Contract;
+use crate::metrics::Metrics;
+use crate::receive::refused::of_the_body;
+use crate::receive::webhook::count;
+use crate::status::Status;
+use crate::wal::log::Log;
+use crate::wal::request::{Append, AppendError, NO_RUN, Reply};
+
+/// While the log is full, it is asked again after so long, …
+const FULL_PAUSE: Duration = Duration::from_millis(100);
+/// … so many times: senders come first.
+const FULL_TRIES: u32 = 300;
+
+/// Judges and stores; cheap to clone.
+#[derive(Clone)]
+pub struct Replayer {
+    /// The contract of today.
+    pub contract: Arc<Contract>,
+    /// The log of events.
+    pub log: Log,
+    /// May anything be stored?
+    pub status: Arc<Status>,
+    /// Counts.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+}
+
+impl Replayer {
+    /// What became of each candidate, durably, in their order; or why it is not known.
+    pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<Outcome>, String> {
+        if let Some(unavailable) = self.status.refusal(self.clock.now()) {
+            return Err(unavailable.to_string());
+        }
+        let judged: Vec<Result<Valid, Outcome>> = tokio::task::block_in_place(|| {
+            let judged = candidates
+                .iter()
+                .map(|candidate| judge(&self.contract, candidate));
+            judged.collect()
+        });
+        // All at once, so that they share frames.
+        let first = judged
+            .iter()
+            .filter_map(|judged| judged.as_ref().ok())
+            .map(|valid| self.log.append(self.append(valid)));
+        let mut replies = in_order(first.collect()).await.into_iter();
+        let mut outcomes = Vec::with_capacity(judged.len());
+        for judged in judged {
+            outcomes.push(match judged {
+                Err(still_invalid) => still_invalid,
+                Ok(valid) => {
+                    let reply = replies.next().unwrap_or(Err(AppendError::Closed));
+                    self.settle(&valid, reply).await?
+                }
+            });
+        }
+        Ok(outcomes)
+    }
+
+    /// The log's time of receipt is now: it must not fall behind a watermark. The row has its own.
+    fn append(&self, valid: &Valid) -> Append {
+        let mut origin = valid.origin.clone();
+        origin.received_at = self.log.gauges().receipt(self.clock.now().wall);
+        Append {
+            rows: valid.checked.rows.clone(),
+            dropped: dropped(valid),
+            origin,
+            run: NO_RUN,
+            cursor: None,
+        }
+    }
+
+    async fn settle(&self, valid: &Valid, mut reply: Reply) -> Result<Outcome, String> {
+        let mut tries = 0;
+        while let Err(AppendError::Full | AppendError::Late) = &reply
+            && tries < FULL_TRIES
+            && !self.status.is_draining()
+        {
+            tokio::time::sleep(FULL_PAUSE).await;
+            reply = self.log.append(self.append(valid)).await;
+            tries += 1;
+        }
+        let appended = match reply {
+            Ok(appended) => appended,
+            Err(error @ AppendError::TooLarge { .. }) => {
+                return Ok(invalid(&[of_the_body("too_large", error.to_string())], 1));
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let Valid { checked, .. } = valid;
+        count(
+            &self.metrics,
+            &appended,
+            checked.received,
+            &checked.dropped,
+            0,
+        );
+        Ok(Outcome::Replayed(Counts {
+            stored: appended.accepted,
+            duplicates: appended.duplicates,
+            dropped: dropped(valid),
+            conflicts: appended.conflicts,
+        }))
+    }
+}
+
+fn dropped(valid: &Valid) -> u64 {
+    let counts = valid.checked.dropped.iter();
+    counts.map(|(_, count)| u64::from(*count)).sum()
+}
+
+/// Waits for all, which are begun in their order.
+async fn in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
+    let mut left: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
+    let mut done: Vec<Option<F::Output>> = left.iter().map(|_| None).collect();
+    std::future::poll_fn(|cx| {
+        let mut is_pending = false;
+        for (future, done) in left.iter_mut().zip(&mut done) {
+            if done.is_none() {
+                match future.as_mut().poll(cx) {
+                    Poll::Ready(output) => *done = Some(output),
+                    Poll::Pending => is_pending = true,
+                }
+            }
+        }
+        if is_pending {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    done.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn all_are_begun_in_order_and_answered_in_order() {
+        let (first, mut begun) = tokio::sync::mpsc::unbounded_channel();
+        let slow = |number: u64| {
+            let first = first.clone();
+            async move {
+                let _noted = first.send(number);
+                tokio::time::sleep(Duration::from_millis(10 - number)).await;
+                number
+            }
+        };
+        let answers = in_order((0..5).map(slow).collect()).await;
+        assert_eq!(answers, [0, 1, 2, 3, 4]);
+        for number in 0..5 {
+            assert_eq!(begun.try_recv(), Ok(number));
+        }
+    }
+}
