@@ -19,6 +19,7 @@ mod crashes;
 mod http;
 mod json_suite;
 mod outages;
+mod overload;
 mod polls;
 mod power_cuts;
 mod queries;
