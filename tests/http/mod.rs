@@ -14,6 +14,8 @@ mod signed;
 mod limits;
 mod protocol;
 mod connections;
+mod framing;
+mod keys;
 pub(crate) mod unavailable;
 mod kept;
 mod silence;
