@@ -33,7 +33,8 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
         body["wal_bytes"] = gauges.used_bytes.load(Ordering::Relaxed).into();
         body["open_batches"] = gauges.open_batches.load(Ordering::Relaxed).into();
         body["waiting_batches"] = gauges.waiting_seals.load(Ordering::Relaxed).into();
-        body["watermark"] = gauges.watermark().to_string().into();
+        let watermark = gauges.watermark(app.status.right_time(now));
+        body["watermark"] = watermark.to_string().into();
         body["node"] = core.node.to_string().into();
     }
     if let Some(polls) = app.polls.get() {
@@ -116,7 +117,9 @@ pub fn refresh(app: &App) {
         metrics.polls_wal_bytes.set(bytes as f64);
     }
     let Some(core) = app.core.get() else { return };
-    let now = app.clock.now().wall;
+    let now = app.clock.now();
+    let right_time = app.status.right_time(now);
+    let now = now.wall;
     let gauges = core.log.gauges();
     metrics
         .wal_bytes
@@ -133,7 +136,7 @@ pub fn refresh(app: &App) {
     metrics
         .lake_lag_seconds
         .set(Duration::from_micros(lag.unsigned_abs()).as_secs_f64());
-    let watermark = gauges.watermark().0.max(0).unsigned_abs();
+    let watermark = gauges.watermark(right_time).0.max(0).unsigned_abs();
     metrics
         .lake_watermark_seconds
         .set(Duration::from_micros(watermark).as_secs_f64());
