@@ -14,7 +14,7 @@ test: venv nextest      ## Everything that can fail, in small counts
 	cargo test --doc
 
 proof: venv nextest     ## The same in large counts; takes hours
-	LAKEHOOK_KILLS=1000 LAKEHOOK_SEEDS=100000 LAKEHOOK_OUTAGE=full LAKEHOOK_CUTS=1000 cargo nextest run --profile proof
+	LAKEHOOK_KILLS=1000 LAKEHOOK_SEEDS=100000 LAKEHOOK_OUTAGE=full LAKEHOOK_CUTS=1000 LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --profile proof
 
 lint:                   ## Format, lints, documentation
 	cargo fmt --check

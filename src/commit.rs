@@ -170,7 +170,7 @@ impl<F: Files> Shipper<F> {
             let detail = format!("this program has no format {}", seal.format);
             return Err(self.unreadable(seal, detail));
         };
-        let path = self.lake.spool_path(self.node, seal.number);
+        let path = self.lake.spool_path(self.node, seal.number, seal.nonce);
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
         remove_if_there(&self.files, &path)?;
         let file = Arc::new(self.files.create_new(&path)?);

@@ -49,6 +49,9 @@ pub mod members;
 pub mod columns;
 pub mod tables;
 
+#[cfg(test)]
+mod mutated;
+
 /// When the commit that was built was made: no right clock shows an earlier time.
 pub fn build_date() -> clock::Micros {
     let seconds: i64 = env!("LAKEHOOK_COMMIT_SECONDS").parse().unwrap_or(0);

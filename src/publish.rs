@@ -46,7 +46,7 @@ impl<F: Files> Shipper<F> {
         let spool = self
             .lake
             .spool_dir()
-            .join(keys::run_part_name(self.node, end.run));
+            .join(keys::run_part_name(self.node, end.run, end.nonce));
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
         remove_if_there(&self.files, &spool)?;
         let file = Arc::new(self.files.create_new(&spool)?);

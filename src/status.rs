@@ -129,6 +129,11 @@ impl Status {
         self.clock_is_wrong(now).then_some(Unavailable::WrongClock)
     }
 
+    /// The wall time, unless the clock is wrong.
+    pub fn right_time(&self, now: Now) -> Option<Micros> {
+        (!self.clock_is_wrong(now)).then_some(now.wall)
+    }
+
     /// Whether the clock is before the build, far before the newest record, or was just set by more
     /// than an hour. After a minute at a steady pace a clock that was set is trusted: a machine that
     /// slept looks the same.

@@ -18,7 +18,12 @@ pub(crate) fn check(report: &Report, lake: &Lake) -> LakeCount {
     assert!(report.violations.is_empty(), "{:?}", report.violations);
     let count = lake.count(Reading::Typed);
     let difference = report.compare(&lake.ids(), &DROPPED);
-    assert!(difference.lost.is_empty(), "lost: {:?}", difference.lost);
+    assert!(
+        difference.lost.is_empty(),
+        "lost {}, such as {:?}",
+        difference.lost.len(),
+        difference.lost.first()
+    );
     assert!(difference.twice.is_empty(), "twice: {:?}", difference.twice);
     assert!(
         difference.unexplained.is_empty(),

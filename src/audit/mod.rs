@@ -184,7 +184,9 @@ fn claims_of(object: &Seen) -> Result<(NodeId, Claims), String> {
     }
     let claims = Claims {
         key: object.key.clone(),
-        seal: number("seal")?,
+        seal: Some(number("seal")?)
+            .filter(|seal| *seal > 0)
+            .ok_or_else(|| bad("seal"))?,
         partition: text("partition")?.to_owned(),
         first: Lsn(number("first-lsn")?),
         last: Lsn(number("last-lsn")?),
@@ -236,7 +238,7 @@ fn judge_node(
         }
         judge_step(before, claims, waiting, &mut wrong);
         proof.objects += 1;
-        proof.rows += claims.count;
+        proof.rows = proof.rows.saturating_add(claims.count);
         before = Some(claims);
     }
     if let Some(last) = before {
@@ -252,7 +254,8 @@ fn judge_node(
 
 /// What one object's claims must fulfil by themselves.
 fn judge_alone(claims: &Claims, wrong: &mut dyn FnMut(String)) {
-    let total = |name: &str| claims.totals.get(name).copied().unwrap_or(0);
+    // What metadata says may be any number.
+    let total = |name: &str| u128::from(claims.totals.get(name).copied().unwrap_or(0));
     let classes = total("stored") + total("dropped") + total("duplicate") + total("quarantined");
     if total("received") != classes {
         let received = total("received");
@@ -260,7 +263,11 @@ fn judge_alone(claims: &Claims, wrong: &mut dyn FnMut(String)) {
             "as of it, {received} were received and {classes} accounted for"
         ));
     }
-    let span = (claims.last.0 + 1).saturating_sub(claims.first.0);
+    let span = claims
+        .last
+        .0
+        .saturating_add(1)
+        .saturating_sub(claims.first.0);
     if claims.count == 0 || claims.count > span || claims.last > claims.as_of {
         wrong("its count and its LSNs contradict each other".to_owned());
     }

@@ -79,7 +79,7 @@ fn value() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(crate::mutated::cases(2000))]
     #[test]
     fn what_is_surely_valid_is_valid(
         a in property(), b in property(),

@@ -174,7 +174,7 @@ fn object() -> impl Strategy<Value = Vec<Node>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(crate::mutated::cases(256))]
     #[test]
     fn the_scanner_finds_what_the_model_finds(value in object()) {
         let (mut text, mut expected) = (String::new(), Vec::new());

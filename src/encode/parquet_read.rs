@@ -1,6 +1,9 @@
 //! Reading Parquet objects back: how many rows, their LSNs, or all of them.
+//!
+//! An object may be damaged in any way; the library panics at some of them, and that is an error here.
 
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parquet::column::reader::ColumnReader;
@@ -11,15 +14,31 @@ use serde_json::{Map, Value};
 use super::parquet::failed;
 use crate::clock::Micros;
 
+/// Rows of a group for which memory is taken before they are read: a damaged object may announce any
+/// number.
+const MAX_EXPECTED: usize = 1 << 20;
+
 /// How many rows an object has.
 pub fn rows_of(file: std::fs::File) -> io::Result<u64> {
-    let reader = SerializedFileReader::new(file).map_err(failed)?;
-    let rows = reader.metadata().file_metadata().num_rows();
-    Ok(rows.max(0).unsigned_abs())
+    guarded(|| {
+        let reader = SerializedFileReader::new(file).map_err(failed)?;
+        let rows = reader.metadata().file_metadata().num_rows();
+        Ok(rows.max(0).unsigned_abs())
+    })
 }
 
 /// The LSNs of all rows of an object.
 pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
+    guarded(|| read_lsns(bytes))
+}
+
+/// What is read, or an error in place of a panic. Nothing that was half read is used afterwards.
+fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_panic| Err(io::Error::other("it is no sound Parquet file")))
+}
+
+fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
     let reader = SerializedFileReader::new(bytes).map_err(failed)?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let column = schema
@@ -36,7 +55,7 @@ pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
         else {
             return Err(io::Error::other("its column lsn has another type"));
         };
-        let mut there = Vec::with_capacity(rows);
+        let mut there = Vec::with_capacity(rows.min(MAX_EXPECTED));
         values
             .read_records(rows, Some(&mut there), None, &mut lsns)
             .map_err(failed)?;
@@ -47,6 +66,13 @@ pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
 /// Gives each row to `take` as a JSON object, until it says that it has enough (`false`). Times are RFC 3339;
 /// columns without a value are null.
 pub fn rows_as_json(
+    bytes: Bytes,
+    take: &mut dyn FnMut(Map<String, Value>) -> io::Result<bool>,
+) -> io::Result<()> {
+    guarded(|| read_rows(bytes, take))
+}
+
+fn read_rows(
     bytes: Bytes,
     take: &mut dyn FnMut(Map<String, Value>) -> io::Result<bool>,
 ) -> io::Result<()> {

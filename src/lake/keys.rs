@@ -60,14 +60,15 @@ pub fn replay_key(at: Micros, node: NodeId, number: u64) -> String {
     format!("{}{time}-{node}-{number:016x}.json", replays_prefix())
 }
 
-/// Name of a marker's file in the making.
-pub fn run_part_name(node: NodeId, run: Lsn) -> String {
-    format!("{node}-run-{run}.part")
+/// Name of a marker's file in the making; with the nonce of the run's end, as for batches.
+pub fn run_part_name(node: NodeId, run: Lsn, nonce: u128) -> String {
+    format!("{node}-run-{run}-{nonce:032x}.part")
 }
 
-/// Name of a batch's file in the making.
-pub fn part_name(node: NodeId, seal: u64) -> String {
-    format!("{node}-{seal}.part")
+/// Name of a batch's file in the making. The seal's nonce is part of it: two copies of one log have one
+/// node and the same seal numbers, and must not write into each other's file in a lake that they share.
+pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
+    format!("{node}-{seal}-{nonce:032x}.part")
 }
 
 #[cfg(test)]
@@ -79,8 +80,8 @@ mod tests {
         let key = object_key("events/dt=2026-11-20", NodeId(0xab), Lsn(42), "ndjson.zst");
         insta::assert_snapshot!(key, @"events/dt=2026-11-20/00000000000000ab-00000000000000000042.ndjson.zst");
         insta::assert_snapshot!(probe_key(), @"_lakehook/probe");
-        insta::assert_snapshot!(part_name(NodeId(0xab), 7), @"00000000000000ab-7.part");
-        insta::assert_snapshot!(run_part_name(NodeId(0xab), Lsn(7)), @"00000000000000ab-run-7.part");
+        insta::assert_snapshot!(part_name(NodeId(0xab), 7, 9), @"00000000000000ab-7-00000000000000000000000000000009.part");
+        insta::assert_snapshot!(run_part_name(NodeId(0xab), Lsn(7), 9), @"00000000000000ab-run-7-00000000000000000000000000000009.part");
         let run = run_name(Micros(0), NodeId(0xab), Lsn(7));
         insta::assert_snapshot!(run, @"19700101T000000Z-00000000000000ab-00000000000000000007");
         let replay = replay_key(Micros(0), NodeId(0xab), 7);

@@ -165,8 +165,8 @@ impl<F: Files> Lake<F> {
     }
 
     /// Where the object of a seal is to be written before it is put.
-    pub fn spool_path(&self, node: NodeId, seal: u64) -> PathBuf {
-        self.spool_dir().join(keys::part_name(node, seal))
+    pub fn spool_path(&self, node: NodeId, seal: u64, nonce: u128) -> PathBuf {
+        self.spool_dir().join(keys::part_name(node, seal, nonce))
     }
 
     /// The directory of files in the making.

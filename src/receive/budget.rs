@@ -9,7 +9,7 @@ pub struct Budget {
     free: Arc<AtomicUsize>,
 }
 
-/// There is no memory left for this request now.
+/// There is no memory left for this request now, or no place among those who wait for a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests are in flight")]
 pub struct NoMemory;

@@ -58,10 +58,10 @@ fn unsound(request: &Request) -> Option<&'static str> {
     if hosts > 1 || hosts == 0 && request.version() == Version::HTTP_11 {
         return Some("a request has exactly one Host header");
     }
-    let chunked_only = headers
-        .get_all(TRANSFER_ENCODING)
-        .iter()
-        .all(|value| value.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
+    let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+    // Two lines are one list, and chunked twice is none.
+    let chunked_only = encodings.next().is_none_or(is_chunked) && encodings.next().is_none();
     (!chunked_only).then_some("the only Transfer-Encoding is chunked")
 }
 

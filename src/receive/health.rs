@@ -129,7 +129,7 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
         body.wal_bytes = Some(gauges.used_bytes.load(Ordering::Relaxed));
         body.open_batches = Some(gauges.open_batches.load(Ordering::Relaxed));
         body.waiting_batches = Some(gauges.waiting_seals.load(Ordering::Relaxed));
-        body.watermark = Some(gauges.watermark().to_string());
+        body.watermark = Some(gauges.watermark(app.status.right_time(now)).to_string());
         body.node = Some(core.node.to_string());
     }
     replies::json(StatusCode::OK, "application/json", &body)
@@ -219,7 +219,9 @@ pub fn refresh(app: &App) {
         metrics.polls_wal_bytes.set(bytes as f64);
     }
     let Some(core) = app.core.get() else { return };
-    let now = app.clock.now().wall;
+    let now = app.clock.now();
+    let right_time = app.status.right_time(now);
+    let now = now.wall;
     let gauges = core.log.gauges();
     metrics
         .wal_bytes
@@ -236,7 +238,7 @@ pub fn refresh(app: &App) {
     metrics
         .lake_lag_seconds
         .set(Duration::from_micros(lag.unsigned_abs()).as_secs_f64());
-    let watermark = gauges.watermark().0.max(0).unsigned_abs();
+    let watermark = gauges.watermark(right_time).0.max(0).unsigned_abs();
     metrics
         .lake_watermark_seconds
         .set(Duration::from_micros(watermark).as_secs_f64());

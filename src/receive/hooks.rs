@@ -142,6 +142,7 @@ async fn accept(app: &App, hook: &Hook, request: Request) -> Result<Response, Pr
     };
     if encoding != Encoding::Identity {
         let max_bytes = app.settings.body.max_bytes;
+        let _turn = app.turns.take().await.map_err(BodyError::from)?;
         let inflated = tokio::task::block_in_place(|| {
             admitted.inflated(|raw: Bytes| inflate(raw, encoding, max_bytes, &mut share))
         });

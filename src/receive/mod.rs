@@ -17,6 +17,7 @@ pub mod gate;
 pub mod router;
 pub mod client;
 pub mod budget;
+pub mod turns;
 pub mod body;
 pub mod signature;
 pub mod webhook;

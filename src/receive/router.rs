@@ -21,6 +21,7 @@ use super::hooks::Hook;
 use super::refused::Allowance;
 use super::replies::Problem;
 use super::signature::Signing;
+use super::turns::Turns;
 use super::{health, hooks, webhook};
 use crate::clock::Clock;
 use crate::contract::Contract;
@@ -95,6 +96,8 @@ pub struct App {
     pub metrics: Arc<Metrics>,
     /// Memory for requests in flight.
     pub budget: Budget,
+    /// Turns at the processors.
+    pub turns: Turns,
     /// Accepted tokens.
     pub tokens: Tokens,
     /// Limit of one client.
@@ -122,6 +125,7 @@ impl App {
             status,
             metrics,
             budget: Budget::new(settings.memory),
+            turns: Turns::default(),
             tokens: settings.tokens.clone(),
             rate_limit: settings
                 .rate

@@ -3,7 +3,8 @@
 //! A head must be complete `header_timeout` after its first byte, or the connection breaks; without a
 //! request a connection lives `idle_timeout`, then it ends. (hyper counts the wait for the first byte
 //! against its header timeout, so that one limit would have to serve for both.) While a request is
-//! under way nothing is limited here: its body has a limit of its own.
+//! under way nothing is limited here: its body has a limit of its own. An answer that the client does not
+//! take within `idle_timeout` ends the connection: else it would hold its place for ever.
 //!
 //! A refused sender may still be sending. Closed at once, the system would reset the connection, and
 //! the sender might lose the answer: what still comes is read and thrown away, for a short time.
@@ -79,6 +80,8 @@ pub struct Timed<S> {
     waiting: Waiting,
     deadline: Instant,
     sleep: Pin<Box<Sleep>>,
+    /// While an answer waits for the client to take it: the end of its patience.
+    stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
@@ -99,6 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
             waiting: Waiting::Request,
             deadline,
             sleep: Box::pin(tokio::time::sleep_until(deadline)),
+            stuck: None,
         }
     }
 
@@ -122,6 +126,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
             self.sleep.as_mut().reset(self.deadline);
         }
         self.sleep.as_mut().poll(cx)
+    }
+
+    /// What became of a write; one that waits, waits only so long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            return written;
+        }
+        let patience = self.idle_timeout;
+        let stuck = self
+            .stuck
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not take its answer",
+        )))
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>, latest: Instant) -> Poll<()> {
@@ -177,19 +201,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_write(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let timed = self.get_mut();
+        let written = Pin::new(&mut timed.stream).poll_write(cx, bytes);
+        timed.in_time(cx, written)
     }
 
     fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+        let timed = self.get_mut();
+        let written = Pin::new(&mut timed.stream).poll_write_vectored(cx, slices);
+        timed.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -204,7 +232,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
             // not ask again: the time of an idle connection begins when the answer is flushed.
             let _begins = timed.poll_deadline(cx);
         }
-        Pin::new(&mut timed.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut timed.stream).poll_flush(cx);
+        // All of the answer is on its way.
+        timed.stuck.take_if(|_stuck| flushed.is_ready());
+        timed.in_time(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

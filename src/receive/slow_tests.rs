@@ -77,3 +77,31 @@ async fn a_silent_sender_does_not_hold_up_the_end() {
     timed.shutdown().await.unwrap();
     assert!(start.elapsed() < LINGER);
 }
+
+#[tokio::test]
+async fn an_answer_that_is_not_taken_ends_the_connection() {
+    let (ours, mut client) = duplex(1000);
+    let mut timed = Timed::new(ours, Arc::default(), LONG, SHORT * 2);
+    // One that is taken slowly, but in time, has all the time again for the next.
+    for _ in 0..3 {
+        let taken = tokio::spawn(async move {
+            tokio::time::sleep(SHORT).await;
+            client.read_exact(&mut [0; 3000]).await.unwrap();
+            client
+        });
+        timed.write_all(&[0; 3000]).await.unwrap();
+        timed.flush().await.unwrap();
+        client = taken.await.unwrap();
+    }
+    // One that trickles never ends.
+    let trickle = tokio::spawn(async move {
+        while client.read(&mut [0; 1]).await.is_ok_and(|read| read > 0) {
+            tokio::time::sleep(SHORT / 10).await;
+        }
+    });
+    let start = Instant::now();
+    let error = timed.write_all(&[0; 3000]).await.unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+    assert!(start.elapsed() >= SHORT * 2, "{:?}", start.elapsed());
+    trickle.abort();
+}

@@ -15,6 +15,7 @@ use super::refused;
 use super::replies::{Problem, Success};
 use super::router::{App, Core};
 use super::signature::Admitted;
+use super::turns::Turn;
 use crate::clock::Micros;
 use crate::contract::Checked;
 use crate::metrics::Metrics;
@@ -57,8 +58,14 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
         request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
         client: peer,
     };
+    let is_large = encoding != Encoding::Identity || raw.bytes().len() > SMALL_BODY;
+    let turn = if is_large {
+        Some(app.turns.take().await.map_err(BodyError::from)?)
+    } else {
+        None
+    };
     if encoding == Encoding::Identity {
-        return store(app, core, raw, origin, share).await;
+        return store(app, core, raw, origin, (share, turn)).await;
     }
     let max_bytes = app.settings.body.max_bytes;
     let inflated = tokio::task::block_in_place(|| {
@@ -68,9 +75,10 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
         Ok(body) => {
             share.shrink(raw.bytes().len());
             drop(raw);
-            store(app, core, body, origin, share).await
+            store(app, core, body, origin, (share, turn)).await
         }
         Err(error) => {
+            drop(turn);
             if matches!(error, BodyError::Inflate { .. }) {
                 let error = refused::of_the_body("bad_encoding", error.to_string());
                 keep(app, core, (&[error], 1), raw.bytes(), origin).await;
@@ -151,7 +159,7 @@ async fn store(
     core: &Core,
     admitted: Admitted,
     origin: Origin,
-    mut share: Share,
+    (mut share, turn): (Share, Option<Turn>),
 ) -> Result<Success, Problem> {
     let body = admitted.bytes();
     // Rows are mostly a little larger than their body; what they really take is known afterwards.
@@ -162,6 +170,7 @@ async fn store(
     } else {
         tokio::task::block_in_place(|| core.contract.check(body, &origin))
     };
+    drop(turn);
     let checked = match checked {
         Ok(checked) => checked,
         Err(refusal) => {

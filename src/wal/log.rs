@@ -70,9 +70,14 @@ impl Gauges {
     /// The time before which everything acknowledged is in the lake.
     ///
     /// Counts from when the thread last looked at its queue: what waits for a slow sync is not there
-    /// yet, and is not passed.
-    pub fn watermark(&self) -> Micros {
-        let settled = Micros(self.seen_at.load(Ordering::Relaxed)).minus(WATERMARK_LAG);
+    /// yet, and is not passed. While the clock is wrong there is no `now`, and the time stands where
+    /// seals have put it: what a clock that is ahead would say, records to come would fall behind.
+    pub fn watermark(&self, now: Option<Micros>) -> Micros {
+        let seen_at = Micros(self.seen_at.load(Ordering::Relaxed));
+        let settled = match now {
+            Some(now) => seen_at.min(now).minus(WATERMARK_LAG),
+            None => Micros(self.floor.load(Ordering::Relaxed).max(0)),
+        };
         settled.min(Micros(self.oldest_received.load(Ordering::Relaxed)))
     }
 }

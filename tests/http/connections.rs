@@ -4,7 +4,8 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::{PATH, body, click, connect, post, setup};
-use crate::support::http;
+use crate::support::http::{self, Connection};
+use crate::support::process::Setup;
 
 #[test]
 fn a_slow_head_is_cut_off_in_time_and_an_idle_connection_lives() {
@@ -45,29 +46,69 @@ fn a_slow_head_is_cut_off_in_time_and_an_idle_connection_lives() {
     );
 }
 
+/// Some hundred send a head that never ends, byte by byte, as many a body; a hundred ask for more than
+/// they read. All of them are cut off by the limits of time.
 #[test]
 fn a_thousand_slow_connections_do_not_keep_a_good_client_waiting() {
-    let setup = setup("");
-    let _program = setup.start();
-    let slow: Vec<_> = (0..1000)
-        .map(|_| {
-            let mut connection = connect(&setup);
-            connection
-                .send_raw(b"POST /webhook/events HTTP/1.1\r\nhost: slow\r\ncont")
-                .unwrap();
-            connection
+    let setup =
+        setup("[server]\nheader_timeout = \"6s\"\nbody_timeout = \"6s\"\nidle_timeout = \"6s\"\n");
+    let program = setup.start();
+    let before = program.rss_bytes();
+    let mut slow: Vec<Connection> = (0..1000).map(|n| slow_connection(&setup, n)).collect();
+    // Who doesn't read has sent much at first; the answers to it are work, and no slowness.
+    let (mut spent, mut still) = (Duration::ZERO, 0);
+    while still < 5 {
+        let now = program.cpu_time();
+        still = if now > spent + Duration::from_millis(10) {
+            0
+        } else {
+            still + 1
+        };
+        spent = now;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut waits: Vec<Duration> = (0..50)
+        .map(|number| {
+            for connection in &mut slow[number * 20..number * 20 + 20] {
+                let _cut_off = connection.send_raw(b"x");
+            }
+            let start = Instant::now();
+            assert_eq!(post(&setup, body(&[click(number as u64)])).status, 200);
+            start.elapsed()
         })
         .collect();
+    waits.sort_unstable();
+    println!("median {:?}, nine of ten {:?}", waits[25], waits[45]);
+    // The median tells what the service does (under 1 ms where nothing else runs). A machine that also
+    // compiles and tests delays some of the requests by its scheduler's turns, so that nine of ten may be
+    // as slow as those, and one of ten is not looked at; with a queue all of them would wait for seconds.
+    assert!(waits[25] < Duration::from_millis(100), "{waits:?}");
+    assert!(waits[45] < Duration::from_secs(1), "{waits:?}");
+    let more = program.rss_bytes().saturating_sub(before);
+    assert!(more < 64 << 20, "{} MiB for 1000 connections", more >> 20);
     let start = Instant::now();
-    for number in 0..20 {
-        assert_eq!(post(&setup, body(&[click(number)])).status, 200);
+    while program.sockets() > 20 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{} are still open",
+            program.sockets()
+        );
+        std::thread::sleep(Duration::from_millis(100));
     }
-    assert!(
-        start.elapsed() < Duration::from_secs(4),
-        "{:?}",
-        start.elapsed()
-    );
     drop(slow);
+}
+
+fn slow_connection(setup: &Setup, number: usize) -> Connection {
+    let mut connection = connect(setup);
+    let head = format!("POST {PATH} HTTP/1.1\r\nhost: slow\r\ncontent-type: application/json\r\n");
+    let bytes = match number % 10 {
+        // Some MiB of answers: more than sockets hold on the way.
+        0 => "GET /metrics HTTP/1.1\r\nhost: slow\r\n\r\n".repeat(300),
+        1..5 => head,
+        _ => format!("{head}content-length: 10000\r\n\r\n{{"),
+    };
+    connection.send_raw(bytes.as_bytes()).unwrap();
+    connection
 }
 
 #[test]

@@ -15,6 +15,8 @@ mod limits;
 mod protocol;
 mod connections;
 mod tls;
+mod framing;
+mod keys;
 pub(crate) mod unavailable;
 mod kept;
 mod silence;

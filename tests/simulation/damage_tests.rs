@@ -7,6 +7,9 @@ use std::path::{Path, PathBuf};
 use lakehook::wal::layout::segment_path;
 use lakehook::wal::recover::{OpenError, Recovered};
 
+use proptest::prelude::*;
+use proptest::sample::Index;
+
 use crate::chance::mix;
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
@@ -237,5 +240,115 @@ fn a_failed_sync_that_lies_later_costs_nothing() {
             world.drain().unwrap();
             oracle::check(&world).unwrap();
         }
+    }
+}
+
+/// So many cases, unless `PROPTEST_CASES` says otherwise.
+fn cases(small: u32) -> ProptestConfig {
+    match std::env::var_os("PROPTEST_CASES") {
+        Some(_) => ProptestConfig::default(),
+        None => ProptestConfig::with_cases(small),
+    }
+}
+
+/// A change of a file's bytes: other bytes, a piece that is cut out, repeated or moved, an end that is
+/// missing; mostly at the places where frames are.
+#[derive(Clone, Debug)]
+enum Change {
+    Set(Index, Vec<u8>),
+    Remove(Index, usize),
+    Repeat(Index, usize),
+    Copy(Index, Index, usize),
+    Cut(Index),
+}
+
+fn change() -> impl Strategy<Value = Change> {
+    let length = prop_oneof![1_usize..64, Just(512), Just(4096)];
+    prop_oneof![
+        (any::<Index>(), prop::collection::vec(any::<u8>(), 1..16))
+            .prop_map(|(at, bytes)| Change::Set(at, bytes)),
+        (any::<Index>(), length.clone()).prop_map(|(at, n)| Change::Remove(at, n)),
+        (any::<Index>(), length.clone()).prop_map(|(at, n)| Change::Repeat(at, n)),
+        (any::<Index>(), any::<Index>(), length).prop_map(|(a, b, n)| Change::Copy(a, b, n)),
+        any::<Index>().prop_map(Change::Cut),
+    ]
+}
+
+/// The bytes after a change; places are chosen among those up to the last that isn't zero.
+fn changed(bytes: &[u8], change: &Change) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    let used = bytes
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(1, |at| at + 1);
+    let piece = |bytes: &[u8], at: usize, n: usize| bytes[at..(at + n).min(bytes.len())].to_vec();
+    match change {
+        Change::Set(at, other) => {
+            for (slot, byte) in bytes[at.index(used)..].iter_mut().zip(other) {
+                *slot = *byte;
+            }
+        }
+        Change::Remove(at, n) => {
+            let at = at.index(used);
+            bytes.drain(at..(at + n).min(bytes.len()));
+        }
+        Change::Repeat(at, n) => {
+            let at = at.index(used);
+            let piece = piece(&bytes, at, *n);
+            bytes.splice(at..at, piece);
+        }
+        Change::Copy(from, to, n) => {
+            let piece = piece(&bytes, from.index(used), *n);
+            for (slot, byte) in bytes[to.index(used)..].iter_mut().zip(piece) {
+                *slot = byte;
+            }
+        }
+        Change::Cut(at) => bytes.truncate(at.index(used)),
+    }
+    bytes
+}
+
+proptest! {
+    #![proptest_config(cases(256))]
+
+    /// Whatever becomes of a file of the log: it is refused and nothing is touched, or each row that
+    /// comes of it is one that was written, at its own number; and what is missing is the end, which is
+    /// reported as torn.
+    #[test]
+    fn a_changed_log_is_refused_or_gives_the_same_rows(
+        closed in any::<bool>(), which in any::<Index>(), change in change(),
+    ) {
+        thread_local! {
+            static WORLDS: [(World, BTreeMap<u64, Vec<u8>>); 2] = [false, true].map(|closed| {
+                let world = grown(5, closed);
+                let mut whole = copy_of(&world);
+                whole.open().unwrap();
+                whole.drain().unwrap();
+                let rows = oracle::rows(&whole).unwrap();
+                (world, rows)
+            });
+        }
+        WORLDS.with(|worlds| {
+            let (world, rows) = &worlds[usize::from(closed)];
+            let paths = segments(world);
+            let path = which.get(&paths);
+            let bytes = &lasting(world)[path];
+            let mut copy = copy_of(world);
+            let other = changed(bytes, &change);
+            copy.disk.plant(path, &other);
+            let Ok(recovered) = open(&mut copy) else { return Ok(()) };
+            let drained = copy.drain();
+            prop_assert!(drained.is_ok(), "{:?}", drained);
+            let left = oracle::rows(&copy).unwrap();
+            for (lsn, row) in &left {
+                prop_assert_eq!(rows.get(lsn), Some(row), "row {} is another", lsn);
+            }
+            let last = left.keys().next_back().copied().unwrap_or(0);
+            let is_prefix = rows.range(..=last).count() == left.len();
+            prop_assert!(is_prefix, "rows are missing in the middle");
+            let is_whole = left.len() == rows.len();
+            prop_assert!(is_whole || recovered.torn.is_some() || !closed, "{} rows of {}", left.len(), rows.len());
+            Ok(())
+        })?;
     }
 }

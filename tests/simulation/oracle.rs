@@ -78,6 +78,15 @@ pub(crate) fn objects(world: &World) -> Result<Vec<Seen>, Violation> {
     Ok(seen)
 }
 
+/// All rows of the lake by their LSN; one that is there twice is a violation.
+pub(crate) fn rows(world: &World) -> Result<BTreeMap<u64, Vec<u8>>, Violation> {
+    let mut all = BTreeMap::new();
+    for (lsn, row) in objects(world)?.into_iter().flat_map(|object| object.rows) {
+        ensure!(all.insert(lsn, row).is_none(), "LSN {lsn} is there twice");
+    }
+    Ok(all)
+}
+
 /// The keys of all objects, and their lengths.
 pub(crate) fn lengths(world: &World) -> Result<Vec<(String, usize)>, Violation> {
     let objects = raw_objects(world)?.into_iter();

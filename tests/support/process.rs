@@ -229,6 +229,20 @@ impl Program<'_> {
         peak_rss_bytes(self.child.id())
     }
 
+    /// The memory that is resident now.
+    pub(crate) fn rss_bytes(&self) -> u64 {
+        memory(self.child.id(), "VmRSS:")
+    }
+
+    /// Sockets that it has open.
+    pub(crate) fn sockets(&self) -> usize {
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        descriptors
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter(|target| target.to_string_lossy().starts_with("socket:"))
+            .count()
+    }
+
     /// User and system time of all its threads, so far.
     pub(crate) fn cpu_time(&self) -> Duration {
         cpu_time(self.child.id())
@@ -245,10 +259,15 @@ impl Drop for Program<'_> {
 
 /// `VmHWM` of a process.
 pub(crate) fn peak_rss_bytes(pid: u32) -> u64 {
+    memory(pid, "VmHWM:")
+}
+
+/// A figure of a process's memory, by its name.
+fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status
         .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
+        .find_map(|line| line.strip_prefix(name))
         .unwrap();
     let kib: u64 = line
         .trim()

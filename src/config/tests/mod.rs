@@ -8,6 +8,7 @@
 
 mod access;
 mod hooks;
+mod keys;
 mod load;
 mod polls;
 mod robust;

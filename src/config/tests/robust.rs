@@ -3,6 +3,34 @@
 use proptest::prelude::*;
 
 use super::load;
+use crate::mutated::{cases, changed, changes};
+
+/// A file with most of its sections.
+const CONFIG: &str = r#"
+[server]
+listen = "127.0.0.1:4000"
+max_body = "8 MiB"
+tokens = ["0123456789abcdef"]
+[lake]
+url = "s3://bucket/prefix"
+endpoint = "http://localhost:4566"
+[batch]
+max_age = "300s"
+format = "parquet"
+[events]
+types = ["click", "view"]
+partition = "dt=%Y-%m-%d/hour=%H"
+[hook.github]
+scheme = "github"
+secrets = ["a long enough secret"]
+[poll.users]
+url = "https://api.example.com/users"
+records = "/users"
+id = "user_id"
+every = "15m"
+pagination = { type = "offset", limit = 200, more = "/has_more" }
+auth = { type = "header", name = "X-Key", value = "0123456789abcdef" }
+"#;
 
 /// Something that looks like a value, right or wrong.
 fn value() -> impl Strategy<Value = String> {
@@ -49,12 +77,42 @@ fn key() -> impl Strategy<Value = &'static str> {
     ])
 }
 
+/// Words of the format, and values of the wrong kind.
+const TOML: &[&[u8]] = &[
+    b"[",
+    b"]",
+    b"[[",
+    b"\"",
+    b"'''",
+    b"=",
+    b".",
+    b"{",
+    b"}",
+    b"\n",
+    b"\\u",
+    b"-1",
+    b"inf",
+    b"nan",
+    b"1e400",
+    b"99999999999999999999",
+    b"[poll.x]\n",
+    b"[hook.\"../x\"]\n",
+    b"\"%\"",
+    b"\"30 6 * * *\"",
+    b"\"9 EiB\"",
+    b"\xc3\xa9",
+    b"\0",
+    b"#",
+    b"true",
+    b"2026-11-20T00:00:00Z",
+];
+
 fn variable_of(key: &str) -> String {
     format!("LAKEHOOK_{}", key.replace('.', "__").to_uppercase())
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn no_settings_panic(
@@ -71,6 +129,15 @@ proptest! {
             variables.iter().map(|(name, value)| (&**name, &**value)).collect();
         if let Err(errors) = load(&lines.concat(), &variables) {
             prop_assert!(!errors.contains("please report"), "{}", errors);
+        }
+    }
+
+    /// A file is read, or its errors are said, and none of them is a bug.
+    #[test]
+    fn a_changed_file_is_read_or_its_errors_are_named(changes in changes(TOML)) {
+        let text = changed(CONFIG.as_bytes(), &changes);
+        if let Err(errors) = load(&String::from_utf8_lossy(&text), &[]) {
+            prop_assert!(!errors.is_empty() && !errors.contains("please report"), "{}", errors);
         }
     }
 

@@ -4,9 +4,11 @@
 //! number of crashes of the service. A request without an answer is sent again, byte for byte.
 
 mod events;
+mod open;
 mod report;
 mod senders;
 
 pub(crate) use events::{Event, Source, TYPES};
+pub(crate) use open::{Offered, OpenPlan, offer};
 pub(crate) use report::{Difference, Report, Totals};
 pub(crate) use senders::{Load, Plan};

@@ -1,0 +1,220 @@
+//! What comes in over the network: bodies, signatures, pages.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proptest::prelude::*;
+
+use super::{cases, changed, changes};
+use crate::clock::Micros;
+use crate::contract::{Contract, Rules, Schemas, time_of};
+use crate::ids::HashKey;
+use crate::poll::parse::{Places, read_page};
+use crate::receive::signature::{Scheme, Signing};
+use crate::record::{Fingerprint, Origin};
+
+const JSON: &[&[u8]] = &[
+    b"{",
+    b"}",
+    b"[",
+    b"]",
+    b",",
+    b":",
+    b"\"",
+    b"\\",
+    b"\\u0000",
+    b"\\ud800",
+    b"\xff",
+    b"\xc3",
+    b"1e999",
+    b"-0",
+    b"null",
+    b"\"event_id\":",
+    b"\"lsn\":1,",
+    b"\"Properties\":{},",
+    b"{\"events\":[",
+    b"]}",
+    b"\n",
+    b"\r",
+    b"\0",
+    b"\xef\xbb\xbf",
+    b"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+    b"{\"a\":{\"a\":{\"a\":{\"a\":",
+];
+
+const BODY: &str = r#"{"events":[
+ {"event_id":"0193e0a2-7f3b-7c11-8a5e-4b1d2c3e4f50","user_id":{"user_id":"u1","name":"Ada"},"event_type":"purchase",
+  "source":"web","timestamp":"2026-11-20T16:59:58.25+01:00","properties":{"amount":9.50,"product_id":"p\u0041","x":[1,{"y":null}]},"more":{"é":[true]}},
+ {"event_id":"0193E0A2-7F3B-7C11-8A5E-4B1D2C3E4F51","user_id":null,"event_type":"view","source":"apple",
+  "timestamp":"2026-11-20T16:59:58Z","properties":{"content_id":"c-1","media_type":"video"}},
+ {"event_id":"0193e0a2-7f3b-7c11-8a5e-4b1d2c3e4f52","user_id":"u","event_type":"signup","source":"android",
+  "timestamp":"2026-11-20T16:59:58Z","properties":{}}]}"#;
+
+const PAGE: &[u8] =
+    br#"{"data":{"items":[{"id":1,"name":"a"},{"id":2,"tags":["x",{"y":[]}]},[3],"four",null]},
+ "meta":{"total":5,"more":true},"next":"https://api.example.com/items?cursor=abc"}"#;
+
+fn contract() -> Contract {
+    let fingerprint = Fingerprint::new(HashKey([7; 16]));
+    Contract::new(Rules::default(), Schemas::embedded().unwrap(), fingerprint)
+}
+
+fn origin() -> Origin {
+    Origin {
+        received_at: time_of("2026-11-20T17:00:00Z").unwrap(),
+        endpoint: "/webhook/events".into(),
+        request_id: "r1".into(),
+        client: None,
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(512))]
+
+    /// Both passes: the fast one takes it, or the slow one says why not. What is taken is one line of
+    /// JSON a row, in a partition of a day.
+    #[test]
+    fn a_body_is_taken_as_rows_or_refused(changes in changes(JSON)) {
+        let body = changed(BODY.as_bytes(), &changes);
+        thread_local!(static CONTRACT: Contract = contract());
+        let Ok(checked) = CONTRACT.with(|contract| contract.check(&body, &origin())) else {
+            return Ok(());
+        };
+        for (row, bytes) in checked.rows.iter() {
+            let (before, after) = bytes.split_at(row.lsn_at as usize);
+            let line = [before, b"\"lsn\":7,", after].concat();
+            prop_assert!(!line.contains(&b'\n') && !line.contains(&0));
+            prop_assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
+        }
+        for partition in &checked.rows.partitions {
+            let day = partition.strip_prefix("events/dt=").unwrap();
+            prop_assert!(day.len() == 10 && day.bytes().all(|b| b.is_ascii_digit() || b == b'-'));
+        }
+    }
+
+    /// A changed signature, header or body opens nothing.
+    #[test]
+    fn a_changed_signature_opens_nothing(
+        scheme in 0_usize..5,
+        in_header in any::<bool>(),
+        changes in changes(&[b",", b"=", b"v1=", b"v1,", b" ", b"t=", b"sha256=", b"\xff", b"0"]),
+    ) {
+        let (scheme, headers) = signed(scheme);
+        let signing = Signing::new(scheme, std::iter::once(SECRET), Duration::from_secs(300));
+        let admits = |headers: &HeaderMap, body: &[u8]| {
+            let body = Bytes::copy_from_slice(body);
+            signing.admit(headers, body, Micros(1_614_265_330_000_000)).is_ok()
+        };
+        if in_header {
+            let mut other = headers.clone();
+            for value in other.values_mut() {
+                if let Ok(changed) = HeaderValue::from_bytes(&changed(value.as_bytes(), &changes)) {
+                    *value = changed;
+                }
+            }
+            // Some changes are none: white space, the case of digits, one more signature.
+            if admits(&other, SIGNED) {
+                let forged = admits(&other, b"another body");
+                prop_assert!(!forged);
+            }
+        } else {
+            let body = changed(SIGNED, &changes);
+            prop_assert_eq!(admits(&headers, &body), body == SIGNED);
+        }
+    }
+
+    /// A page is read to its end, or said to be wrong; every record is a piece of it.
+    #[test]
+    fn a_page_gives_pieces_of_itself_or_an_error(changes in changes(JSON)) {
+        let page = changed(PAGE, &changes);
+        let keys = |text: &str| text.split('/').skip(1).map(str::to_owned).collect();
+        let places = Places {
+            records: keys("/data/items"),
+            total: Some(keys("/meta/total")),
+            more: Some(keys("/meta/more")),
+            next: Some(keys("/next")),
+        };
+        let mut taken = 0;
+        let mut take = |index: u64, record: &str| {
+            assert_eq!(index, taken);
+            assert!(page.windows(record.len()).any(|piece| piece == record.as_bytes()));
+            taken += 1;
+            Ok::<_, Infallible>(())
+        };
+        if let Ok(facts) = read_page(page.as_slice(), &places, 200, &mut take) {
+            prop_assert_eq!(facts.records, taken);
+        }
+    }
+}
+
+/// The example of Standard Webhooks.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+const SIGNED: &[u8] = b"{\"test\": 2432232314}";
+
+/// A scheme, and the headers that sign [`SIGNED`] with [`SECRET`].
+fn signed(scheme: usize) -> (Scheme, HeaderMap) {
+    use std::fmt::Write as _;
+
+    use hmac::{Hmac, KeyInit as _, Mac as _};
+    let hex = |before: &str| {
+        let mut mac = Hmac::<sha2::Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+        mac.update(before.as_bytes());
+        mac.update(SIGNED);
+        let bytes = mac.finalize().into_bytes();
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+    };
+    let time = "1614265330";
+    let (scheme, pairs) = match scheme {
+        0 => (
+            Scheme::GitHub,
+            vec![("x-hub-signature-256", format!("sha256={}", hex("")))],
+        ),
+        1 => {
+            let value = format!("t={time},v1={}", hex(&format!("{time}.")));
+            (Scheme::Stripe, vec![("stripe-signature", value)])
+        }
+        2 => {
+            let value = format!("v0={}", hex(&format!("v0:{time}:")));
+            let time = ("x-slack-request-timestamp", time.to_owned());
+            (Scheme::Slack, vec![time, ("x-slack-signature", value)])
+        }
+        3 => {
+            let plain = Scheme::Plain {
+                header: "x-signature".to_owned(),
+                prefix: "sha256=".to_owned(),
+                is_base64: false,
+            };
+            (plain, vec![("x-signature", format!("sha256={}", hex("")))])
+        }
+        _ => {
+            let signature = "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=";
+            let pairs = [
+                ("id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+                ("timestamp", time),
+                ("signature", signature),
+            ];
+            let pairs = pairs.map(|(name, value)| {
+                (
+                    ["webhook-id", "webhook-timestamp", "webhook-signature"]
+                        .into_iter()
+                        .find(|full| full.ends_with(name))
+                        .unwrap(),
+                    value.to_owned(),
+                )
+            });
+            (Scheme::Standard, pairs.to_vec())
+        }
+    };
+    let headers = pairs.into_iter().map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_str(&value).unwrap(),
+        )
+    });
+    (scheme, headers.collect())
+}

@@ -1,0 +1,210 @@
+//! The machine's clock jumps while the program runs: by libfaketime, which stands between it and the
+//! system's clocks. The wall clock jumps, the monotonic one does not, as when somebody sets the time.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant, SystemTime};
+
+use lakehook::clock::Clock;
+
+use crate::arrival::STOP_LIMIT;
+use crate::http::{PATH, body, event};
+use crate::support::duckdb::{Lake, Reading};
+use crate::support::http::{self, Answer};
+use crate::support::process::Setup;
+
+const DAY: i64 = 86_400;
+
+/// The library; installed where that is possible. Without it the tests say so, and show nothing.
+fn library() -> Option<PathBuf> {
+    let find = || {
+        let places = [
+            "/usr/lib/x86_64-linux-gnu",
+            "/usr/lib/aarch64-linux-gnu",
+            "/usr/lib",
+        ];
+        let files = places.map(|place| Path::new(place).join("faketime/libfaketime.so.1"));
+        files.into_iter().find(|file| file.exists())
+    };
+    find().or_else(|| {
+        let install = ["install", "-y", "-qq", "libfaketime"];
+        let _no_debian = Command::new("apt-get").args(install).output();
+        let found = find();
+        if found.is_none() {
+            println!("skipped: this machine has no libfaketime, and apt-get does not bring it");
+        }
+        found
+    })
+}
+
+/// A service whose wall clock is moved by what is in a file.
+struct Moved {
+    setup: Setup,
+    file: PathBuf,
+}
+
+impl Moved {
+    fn new(more: &str) -> Option<Self> {
+        let library = library()?;
+        let setup = Setup::new(&format!(
+            "{more}[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\n"
+        ));
+        let file = setup.directory().join("faketime");
+        let setup = setup
+            .env("LD_PRELOAD", library.to_str().unwrap())
+            .env("FAKETIME_TIMESTAMP_FILE", file.to_str().unwrap())
+            .env("FAKETIME_NO_CACHE", "1")
+            .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        let moved = Self { setup, file };
+        moved.by(0);
+        Some(moved)
+    }
+
+    /// Moves the clock to so many seconds from the right time.
+    fn by(&self, seconds: i64) {
+        // Replaced, so that nobody reads half of it.
+        let other = self.file.with_extension("new");
+        std::fs::write(&other, format!("{seconds:+}\n")).unwrap();
+        std::fs::rename(&other, &self.file).unwrap();
+    }
+
+    /// Sends a click whose sender has the right time.
+    fn send(&self, number: u64) -> Answer {
+        let event = event(number, "click", "{}");
+        http::post_json(self.setup.address(), PATH, body(&[event]).as_bytes()).unwrap()
+    }
+
+    /// 503 that says why, and not 400: it is not the sender's fault.
+    fn is_refused(&self, number: u64) {
+        let answer = self.send(number);
+        assert_eq!(answer.status, 503, "{}", answer.text());
+        assert!(answer.text().contains("wrong-clock"), "{}", answer.text());
+        assert!(answer.header("retry-after").is_some());
+        let ready = http::get(self.setup.address(), "/ready").unwrap();
+        assert_eq!(ready.status, 503);
+        // Alive it is; and it publishes no watermark that records to come would fall behind.
+        let health = http::get(self.setup.address(), "/health").unwrap();
+        let watermark = health.json()["watermark"].as_str().unwrap().to_owned();
+        let right = Clock::system().now().wall.to_string();
+        assert!(watermark <= right, "{watermark}");
+    }
+
+    fn is_taken(&self, number: u64) {
+        let answer = self.send(number);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        assert_eq!(answer.json()["accepted"], 1, "{}", answer.text());
+    }
+
+    /// The events of these numbers are in the lake, once, under the right day.
+    fn holds(&self, numbers: std::ops::Range<u64>) {
+        let lake = Lake::directory(&self.setup.directory().join("lake"));
+        let count = lake.count(Reading::Typed);
+        let expected = numbers.end - numbers.start;
+        assert_eq!((count.rows, count.distinct_event_ids), (expected, expected));
+        assert_eq!((count.misplaced, count.by_dt.len()), (0, 1));
+        let newest: chrono::DateTime<chrono::Utc> = SystemTime::now().into();
+        for row in lake.rows() {
+            let received = row["received_at"].as_str().unwrap().replace(' ', "T");
+            let day = newest.format("%Y-%m-%d").to_string();
+            let before = (newest - chrono::Days::new(1))
+                .format("%Y-%m-%d")
+                .to_string();
+            assert!(
+                received.starts_with(&day) || received.starts_with(&before),
+                "{row}"
+            );
+        }
+        crate::audit::adds_up(&self.setup, &["data/wal"]);
+    }
+}
+
+#[test]
+fn a_clock_that_jumps_a_day_either_way_costs_nothing() {
+    let Some(moved) = Moved::new("") else { return };
+    let program = moved.setup.start();
+    moved.is_taken(0);
+    for (number, seconds) in [(1, DAY), (2, -DAY)] {
+        moved.by(seconds);
+        // What was open before the jump goes to the lake all the same.
+        for _ in 0..5 {
+            moved.is_refused(number);
+            std::thread::sleep(Duration::from_millis(300));
+        }
+        // Right again: at once, since that is the pace it had before.
+        moved.by(0);
+        moved.is_taken(number);
+    }
+    // A small correction is none of this.
+    moved.by(600);
+    moved.is_taken(3);
+    moved.by(0);
+    moved.is_taken(4);
+    assert!(
+        program.stop(STOP_LIMIT).success(),
+        "{}",
+        moved.setup.stderr()
+    );
+    assert!(
+        moved
+            .setup
+            .stderr()
+            .contains("the clock was set by over an hour")
+    );
+    moved.holds(0..5);
+}
+
+/// A start finds the clock a day before what is in the log: that cannot be. A clock that is ahead cannot
+/// be told from a machine that was off for a day.
+#[test]
+fn a_start_under_a_clock_that_is_behind_waits_for_the_right_time() {
+    let Some(moved) = Moved::new("") else { return };
+    let program = moved.setup.start();
+    moved.is_taken(0);
+    program.kill();
+    moved.by(-DAY);
+    let program = moved.setup.spawn();
+    let start = Instant::now();
+    while http::get(moved.setup.address(), "/health").is_err() {
+        assert!(
+            start.elapsed() < Duration::from_secs(20),
+            "{}",
+            moved.setup.stderr()
+        );
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    while moved.send(1).text().contains("starting") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    moved.is_refused(1);
+    // What the log held is shipped meanwhile: order is the LSN, not the clock.
+    let lake = Lake::directory(&moved.setup.directory().join("lake"));
+    let health = || http::get(moved.setup.address(), "/health").unwrap().json();
+    while health()["buffer_size"] != 0 {
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "{}",
+            moved.setup.stderr()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(lake.count(Reading::Typed).rows, 1);
+    moved.is_refused(1);
+    // Right again, and taken at once, or a minute later if it was seen at another pace.
+    moved.by(0);
+    let right = Instant::now();
+    while moved.send(1).status != 200 {
+        assert!(
+            right.elapsed() < Duration::from_secs(90),
+            "{}",
+            moved.setup.stderr()
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
+    assert_eq!(moved.send(1).json()["duplicates"], 1);
+    assert!(
+        program.stop(STOP_LIMIT).success(),
+        "{}",
+        moved.setup.stderr()
+    );
+    moved.holds(0..2);
+}
