@@ -51,32 +51,32 @@ impl Micros {
         let fraction = self.0.rem_euclid(MICROS_PER_SECOND);
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-        push_digits(out, year, 4);
-        out.push(b'-');
-        push_digits(out, month, 2);
-        out.push(b'-');
-        push_digits(out, day, 2);
-        out.push(b'T');
-        push_digits(out, second_of_day / 3600, 2);
-        out.push(b':');
-        push_digits(out, second_of_day / 60 % 60, 2);
-        out.push(b':');
-        push_digits(out, second_of_day % 60, 2);
-        out.push(b'.');
-        push_digits(out, fraction, 6);
-        out.push(b'Z');
+        // Narrow, since division is then much cheaper. Only a year can be too large, by the range of the clock.
+        let second_of_day = second_of_day.unsigned_abs() as u32;
+        let (year, fraction) = (
+            (year.unsigned_abs() % 10_000) as u32,
+            fraction.unsigned_abs() as u32,
+        );
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        put_two(&mut text, 0, year / 100);
+        put_two(&mut text, 2, year % 100);
+        put_two(&mut text, 5, month.unsigned_abs() as u32);
+        put_two(&mut text, 8, day.unsigned_abs() as u32);
+        put_two(&mut text, 11, second_of_day / 3600);
+        put_two(&mut text, 14, second_of_day / 60 % 60);
+        put_two(&mut text, 17, second_of_day % 60);
+        put_two(&mut text, 20, fraction / 10_000);
+        put_two(&mut text, 22, fraction / 100 % 100);
+        put_two(&mut text, 24, fraction % 100);
+        out.extend_from_slice(&text);
     }
 }
 
-/// Appends `value` in decimal, padded with zeros to `width`.
-fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
-    let start = out.len();
-    out.resize(start + width, b'0');
-    let mut rest = value.unsigned_abs();
-    for slot in out[start..].iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
+/// Writes a number below a hundred in two digits.
+#[inline]
+fn put_two(text: &mut [u8; 27], at: usize, number: u32) {
+    text[at] = b'0' + (number / 10) as u8;
+    text[at + 1] = b'0' + (number % 10) as u8;
 }
 
 /// Year, month (1–12) and day (1–31) of a day number (0 is 1970-01-01), proleptic Gregorian.
