@@ -111,7 +111,7 @@ impl App {
         status: Arc<Status>,
         metrics: Arc<Metrics>,
         clock: Clock,
-        ids: Ids,
+        ids: &Ids,
     ) -> Arc<Self> {
         Arc::new(Self {
             core: OnceLock::new(),
@@ -126,7 +126,8 @@ impl App {
             refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
             settings,
             clock,
-            ids,
+            // Not secret, only distinct: a call of the system for each request would be a waste.
+            ids: Ids::seeded(ids.next().unwrap_or(0)),
         })
     }
 }

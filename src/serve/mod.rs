@@ -166,7 +166,7 @@ impl Service {
             Arc::clone(&status),
             Arc::clone(&metrics),
             clock.clone(),
-            ids.clone(),
+            &ids,
         );
         let servers = listen(config, &app).await?;
         let open_polls = if config.poll.is_empty() {
