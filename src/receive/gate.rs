@@ -1,10 +1,8 @@
 //! The gate that every request passes: is it sound HTTP, what is its id, how long did it take.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -25,20 +23,24 @@ pub struct Peer(pub SocketAddr);
 pub struct RequestId(pub Box<str>);
 
 /// Passes sound requests on, and notes how each was answered.
-pub async fn pass(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let before = app.clock.now().mono;
-    let (id, value) = request_id(&app, request.headers());
+pub(super) async fn pass(
+    app: &App,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let before = app.clock.mono();
+    let (id, value) = request_id(app, request.headers());
     let mut response = if let Some(detail) = unsound(&request) {
         Problem::bad_request(detail).into_response()
     } else {
         request.extensions_mut().insert(id.clone());
-        next.run(request).await
+        next(request).await
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
     // No answer is a page, whatever a browser would like to see in it.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let took = app.clock.now().mono.saturating_sub(before);
+    let took = app.clock.mono().saturating_sub(before);
     let status = response.status();
     app.metrics.answered(status.as_u16(), took);
     tracing::debug!(

@@ -22,5 +22,5 @@ pub mod refused;
 pub mod replies;
 pub mod health;
 
-pub use router::{App, Core, PollsView, Settings, router};
+pub use router::{App, Core, Front, PollsView, Settings};
 pub use server::Server;

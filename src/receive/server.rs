@@ -6,12 +6,14 @@
 //!
 //! [`slow`]: super::slow
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -19,9 +21,9 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use super::gate::Peer;
+use super::router::Front;
 use super::slow::{Progress, Timed};
 
 /// Longest request head, in bytes.
@@ -47,17 +49,17 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves a router on a listener until stopped.
+    /// Answers on a listener until stopped.
     pub fn start(
         listener: TcpListener,
-        router: Router,
+        front: Front,
         limits: ConnectionLimits,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let accepting = Accepting {
             listener,
-            router,
+            front,
             limits,
             stop: stop.clone(),
             tasks: tasks.clone(),
@@ -90,7 +92,7 @@ impl Server {
 
 struct Accepting {
     listener: TcpListener,
-    router: Router,
+    front: Front,
     limits: ConnectionLimits,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -123,21 +125,20 @@ impl Accepting {
 
     fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         let _small_packets_wait = stream.set_nodelay(true);
-        let (progress, router) = (Arc::new(Progress::default()), self.router.clone());
+        let (progress, front) = (Arc::new(Progress::default()), self.front.clone());
         let stream = Timed::new(
             stream,
             Arc::clone(&progress),
             self.limits.header_timeout,
             self.limits.idle_timeout,
         );
-        let service = service_fn(move |mut request: hyper::Request<_>| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let (turn, answer) = (progress.begin(), router.clone().oneshot(request));
+            let (turn, front) = (progress.begin(), front.clone());
             async move {
-                let answer = answer.await;
-                let refused = answer.as_ref().is_ok_and(|a| !a.status().is_success());
-                turn.answered(refused);
-                answer
+                let answer = front.answer(request.map(Body::new)).await;
+                turn.answered(!answer.status().is_success());
+                Ok::<_, Infallible>(answer)
             }
         });
         let connection = http1::Builder::new()

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -26,8 +26,8 @@ use crate::wal::request::{Append, Appended, NO_RUN};
 const SMALL_BODY: usize = 64 << 10;
 
 /// `POST /webhook/events`.
-pub async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
-    match accept(&app, request).await {
+pub async fn receive(app: &App, request: Request) -> Response {
+    match accept(app, request).await {
         Ok(success) => success.into_response(),
         Err(problem) => problem.into_response(),
     }
@@ -44,9 +44,8 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
     let core = ready_core(app)?;
     let mut share = app.budget.share();
     let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
-    let now = app.clock.now().wall;
     let raw = match &app.settings.signing {
-        Some(signing) => signing.admit(&parts.headers, raw, now),
+        Some(signing) => signing.admit(&parts.headers, raw, app.clock.wall()),
         None => Ok(Admitted::unsigned(raw)),
     };
     let raw = raw.map_err(Problem::unsigned)?;
@@ -144,7 +143,7 @@ pub(super) fn ready_core(app: &App) -> Result<&Core, Problem> {
 /// The time of receipt; never before a watermark that was published, whatever the clock does.
 pub(super) fn received_at(app: &App, core: &Core) -> Micros {
     let floor = Micros(core.log.gauges().floor.load(Ordering::Relaxed));
-    app.clock.now().wall.max(floor)
+    app.clock.wall().max(floor)
 }
 
 async fn store(

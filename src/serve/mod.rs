@@ -33,7 +33,7 @@ use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
-use crate::receive::{App, Core, PollsView, Server, router};
+use crate::receive::{App, Core, Front, PollsView, Server};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::node::{Lock, LockError};
@@ -300,14 +300,10 @@ async fn listen(config: &Config, app: &Arc<App>) -> Result<Vec<Server>, ServeErr
         idle_timeout: config.server.idle_timeout.duration(),
     };
     let main = bind(config.server.listen).await?;
-    let mut servers = vec![Server::start(main, router::router(app), limits)?];
+    let mut servers = vec![Server::start(main, Front::new(app), limits)?];
     if let Some(address) = config.server.metrics_listen {
         let listener = bind(address).await?;
-        servers.push(Server::start(
-            listener,
-            router::metrics_router(app),
-            limits,
-        )?);
+        servers.push(Server::start(listener, Front::of_metrics(app), limits)?);
     }
     Ok(servers)
 }
