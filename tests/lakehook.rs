@@ -17,6 +17,7 @@ mod audit;
 mod commands;
 mod crashes;
 mod http;
+mod instructions;
 mod json_suite;
 mod outages;
 mod polls;

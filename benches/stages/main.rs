@@ -31,13 +31,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 const MAX_ROUNDS: u32 = 400;
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if let [role, stage, rounds] = arguments.as_slice()
-        && role == instructions::ROLE
-    {
-        instructions::play(stage, rounds.parse().unwrap());
+    if instructions::play() {
         return;
     }
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test` builds and runs benches too, without `--bench`.
     if !arguments.iter().any(|argument| argument == "--bench") {
         return;
