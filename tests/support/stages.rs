@@ -251,7 +251,7 @@ fn log(dir: &Path) -> Box<dyn FnMut() -> Duration> {
         while !jobs.is_empty() {
             let turn = writer.turn(&mut jobs);
             assert!(turn.fatal.is_none());
-            assert!(turn.replies.iter().all(|(_, reply)| reply.is_ok()));
+            assert!(turn.replies.iter().all(|((), reply)| reply.is_ok()));
             waited += turn.sync;
         }
         waited
