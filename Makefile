@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 NEXTEST := $(shell command -v cargo-nextest 2>/dev/null)
 
-.PHONY: check test proof lint bench demo analytics venv nextest clean
+.PHONY: check test proof lint bench instructions demo analytics venv nextest clean
 
 check: nextest          ## Unit, contract and snapshot tests; under 3 minutes
 	cargo nextest run --lib --bins
@@ -25,6 +25,10 @@ bench: venv             ## Figures: W1 and W100 beside bare axum and the disk; p
 	cargo bench --bench throughput
 	cargo bench --bench polls
 	cargo bench --bench formats
+
+instructions: nextest   ## Instructions an event of each stage, by valgrind; writes the test's figures anew
+	LAKEHOOK_RECORD=1 cargo nextest run -E 'test(the_hot_path_does_no_more)'
+	cargo bench --bench stages -- --instructions
 
 demo:                   ## See it work
 	cargo run --release -- demo

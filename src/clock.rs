@@ -51,51 +51,62 @@ impl Micros {
         let fraction = self.0.rem_euclid(MICROS_PER_SECOND);
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-        push_digits(out, year, 4);
-        out.push(b'-');
-        push_digits(out, month, 2);
-        out.push(b'-');
-        push_digits(out, day, 2);
-        out.push(b'T');
-        push_digits(out, second_of_day / 3600, 2);
-        out.push(b':');
-        push_digits(out, second_of_day / 60 % 60, 2);
-        out.push(b':');
-        push_digits(out, second_of_day % 60, 2);
-        out.push(b'.');
-        push_digits(out, fraction, 6);
-        out.push(b'Z');
+        // Narrow, since division is then much cheaper. Only a year can be too large, by the range of the clock.
+        let second_of_day = second_of_day.unsigned_abs() as u32;
+        let (year, fraction) = (
+            (year.unsigned_abs() % 10_000) as u32,
+            fraction.unsigned_abs() as u32,
+        );
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        put_two(&mut text, 0, year / 100);
+        put_two(&mut text, 2, year % 100);
+        put_two(&mut text, 5, month);
+        put_two(&mut text, 8, day);
+        put_two(&mut text, 11, second_of_day / 3600);
+        put_two(&mut text, 14, second_of_day / 60 % 60);
+        put_two(&mut text, 17, second_of_day % 60);
+        put_two(&mut text, 20, fraction / 10_000);
+        put_two(&mut text, 22, fraction / 100 % 100);
+        put_two(&mut text, 24, fraction % 100);
+        out.extend_from_slice(&text);
     }
 }
 
-/// Appends `value` in decimal, padded with zeros to `width`.
-fn push_digits(out: &mut Vec<u8>, value: i64, width: usize) {
-    let start = out.len();
-    out.resize(start + width, b'0');
-    let mut rest = value.unsigned_abs();
-    for slot in out[start..].iter_mut().rev() {
-        *slot = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-    }
+/// Writes a number below a hundred in two digits.
+#[inline]
+fn put_two(text: &mut [u8; 27], at: usize, number: u32) {
+    text[at..at + 2].copy_from_slice(&TWO_DIGITS[number as usize]);
 }
+
+const TWO_DIGITS: [[u8; 2]; 100] = {
+    let mut all = [[b'0'; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        all[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    all
+};
 
 /// Year, month (1–12) and day (1–31) of a day number (0 is 1970-01-01), proleptic Gregorian.
-fn civil_from_days(days: i64) -> (i64, i64, i64) {
+///
+/// The way of Neri and Schneider ("Euclidean affine functions and their application to calendar algorithms"):
+/// a multiplication where others divide.
+fn civil_from_days(days: i64) -> (i64, u32, u32) {
     // Years start on 1 March here, so that the leap day comes last; an era is 400 years.
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
-    let day_of_era = shifted.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-    let month = if month_from_march < 10 {
-        month_from_march + 3
-    } else {
-        month_from_march - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    let day_of_era = shifted.rem_euclid(146_097).unsigned_abs() as u32;
+    let quarters = 4 * day_of_era + 3;
+    let (century, day_of_century) = (quarters / 146_097, quarters % 146_097 / 4);
+    let product = 2_939_745 * u64::from(4 * day_of_century + 3);
+    let year_of_century = (product >> 32) as u32;
+    let day_of_year = product as u32 / 2_939_745 / 4;
+    let months = 2141 * day_of_year + 197_913;
+    let (month_from_march, day) = (months >> 16, (months & 0xffff) / 2141 + 1);
+    let is_next_year = day_of_year >= 306;
+    let month = month_from_march - if is_next_year { 12 } else { 0 };
+    let year = 400 * era + i64::from(100 * century + year_of_century + u32::from(is_next_year));
     (year, month, day)
 }
 
@@ -150,26 +161,36 @@ impl Clock {
         Self::Manual(Arc::new(clock))
     }
 
-    /// Reads both clocks.
+    /// Wall time alone.
     #[allow(
         clippy::disallowed_methods,
         reason = "this is the seam through which time comes in"
     )]
-    pub fn now(&self) -> Now {
+    pub fn wall(&self) -> Micros {
         match self {
-            Self::System { start } => {
+            Self::System { .. } => {
                 let since_epoch = SystemTime::now()
                     .duration_since(UNIX_EPOCH)
                     .unwrap_or_default();
-                Now {
-                    wall: Micros(micros_of(since_epoch)),
-                    mono: start.elapsed(),
-                }
+                Micros(micros_of(since_epoch))
             }
-            Self::Manual(clock) => Now {
-                wall: Micros(clock.wall_micros.load(Ordering::Relaxed)),
-                mono: Duration::from_micros(clock.mono_micros.load(Ordering::Relaxed)),
-            },
+            Self::Manual(clock) => Micros(clock.wall_micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Monotonic time alone.
+    pub fn mono(&self) -> Duration {
+        match self {
+            Self::System { start } => start.elapsed(),
+            Self::Manual(clock) => Duration::from_micros(clock.mono_micros.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Reads both clocks.
+    pub fn now(&self) -> Now {
+        Now {
+            wall: self.wall(),
+            mono: self.mono(),
         }
     }
 

@@ -149,11 +149,15 @@ impl Fingerprint {
 
     /// The tag of an event id (its canonical bytes) as seen by the feed of that name.
     pub fn tag(&self, feed: &str, id: &[u8]) -> u64 {
+        self.feed(feed).tag(id)
+    }
+
+    /// What tags of one feed have in common.
+    pub fn feed(&self, feed: &str) -> FeedTags {
         let mut hasher = SipHasher24::new_with_key(&self.key.0);
         std::hash::Hasher::write(&mut hasher, feed.as_bytes());
         std::hash::Hasher::write(&mut hasher, &[0]);
-        std::hash::Hasher::write(&mut hasher, id);
-        hasher.finish128().h1
+        FeedTags(hasher)
     }
 
     /// The content hash of a row that is given in two parts, around what is left out.
@@ -162,6 +166,26 @@ impl Fingerprint {
         let both = xxh3_64_with_seed(after, first);
         // The upper half: xxh3 mixes all bits alike.
         u32::try_from(both >> 32).unwrap_or(0)
+    }
+}
+
+/// Makes tags of one feed's ids; see [`Fingerprint::tag`].
+#[derive(Clone, Copy)]
+pub struct FeedTags(SipHasher24);
+
+impl FeedTags {
+    /// The tag of an event id.
+    pub fn tag(&self, id: &[u8]) -> u64 {
+        let mut hasher = self.0;
+        std::hash::Hasher::write(&mut hasher, id);
+        hasher.finish128().h1
+    }
+}
+
+impl fmt::Debug for FeedTags {
+    /// Nothing of the key is printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FeedTags(..)")
     }
 }
 

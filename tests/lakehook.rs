@@ -19,6 +19,7 @@ mod commands;
 mod copies;
 mod crashes;
 mod http;
+mod instructions;
 mod json_suite;
 mod outages;
 mod overload;

@@ -16,6 +16,8 @@ use crate::support::s3::{BUCKET, aws_env};
 pub(crate) const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
+/// The oldest that a batch becomes.
+pub(crate) const MAX_AGE: Duration = Duration::from_secs(2);
 
 /// Kinds of lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +51,16 @@ impl Service {
     ///
     /// The lake is the bucket of the S3 server at `endpoint`, or a directory.
     pub(crate) fn start(format: &str, endpoint: Option<SocketAddr>) -> Result<Self> {
+        Self::partitioned(format, endpoint, "dt=%Y-%m-%d", MAX_AGE)
+    }
+
+    /// The same with that pattern of partitions and that age of batches.
+    pub(crate) fn partitioned(
+        format: &str,
+        endpoint: Option<SocketAddr>,
+        pattern: &str,
+        max_age: Duration,
+    ) -> Result<Self> {
         let directory = TempDir::new_in(DIRECTORY)?;
         let address = free_address();
         let lake = match endpoint {
@@ -61,7 +73,9 @@ impl Service {
         };
         let config = format!(
             "[server]\nlisten = \"{address}\"\n\n[lake]\n{lake}\n\n[wal]\ndir = \"wal\"\n\n\
-             [batch]\nmax_age = \"2s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n"
+             [batch]\nmax_age = \"{}s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n\n\
+             [events]\npartition = \"{pattern}\"\n",
+            max_age.as_secs()
         );
         let file = directory.path().join("lakehook.toml");
         std::fs::write(&file, config)?;
@@ -98,13 +112,13 @@ impl Service {
         peak_rss_bytes(self.child.id())
     }
 
-    /// Waits until every acknowledged row is in the lake.
-    pub(crate) fn wait_until_shipped(&self, limit: Duration) -> Result<()> {
+    /// Waits until every acknowledged row is in the lake; tells how long that took.
+    pub(crate) fn wait_until_shipped(&self, limit: Duration) -> Result<Duration> {
         let start = Instant::now();
         loop {
             let health = http::get(self.address, "/health")?.json();
             if health["buffer_size"] == 0 {
-                return Ok(());
+                return Ok(start.elapsed());
             }
             if start.elapsed() > limit {
                 bail!("not everything is in the lake after {limit:?}: {health}");

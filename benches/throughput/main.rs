@@ -6,7 +6,10 @@
 //! handler that takes the same requests, and the disk's own fdatasync, so that ratios mean something
 //! on any machine. Wall times on a shared machine are noise; processor time and ratios are less so.
 //!
-//! Doesn't measure: recovery, polls, half load.
+//! Then an open loop at half load, and what an event costs by the size of requests and by the number of open
+//! partitions.
+//!
+//! Doesn't measure: recovery, polls.
 
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
 #![allow(
@@ -15,11 +18,13 @@
 )]
 
 mod arguments;
+mod ceiling;
 mod children;
 mod device;
 mod durations;
 mod report;
 mod roles;
+mod scaling;
 mod sender;
 mod work;
 #[path = "../../tests/support/mod.rs"]
@@ -33,8 +38,9 @@ use anyhow::{Context as _, Result};
 use arguments::Arguments;
 use children::{Helper, Lake, Service};
 use durations::Sorted;
-use report::{Report, Row};
+use report::{HalfLoad, Report, Row};
 use sender::Load;
+use tokio::runtime::Runtime;
 use work::Work;
 
 /// Where the full run's table is kept.
@@ -52,7 +58,7 @@ fn main() -> Result<()> {
     if !arguments.is_bench {
         return Ok(());
     }
-    let runtime = tokio::runtime::Runtime::new()?;
+    let runtime = Runtime::new()?;
     let report = measure(&runtime, &arguments)?;
     let page = report.to_markdown();
     println!("{page}");
@@ -62,7 +68,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-fn measure(runtime: &tokio::runtime::Runtime, arguments: &Arguments) -> Result<Report> {
+fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
     let mut report = Report::new(device::describe()?);
     let s3 = Helper::start("s3")?;
     for events_per_request in [1, 100] {
@@ -71,6 +77,10 @@ fn measure(runtime: &tokio::runtime::Runtime, arguments: &Arguments) -> Result<R
         }
         let requests = arguments.requests(events_per_request);
         let work = Arc::new(Work::prepare(events_per_request, requests));
+        if events_per_request > 1 {
+            let cpu = ceiling::parse_and_compress(&work)?;
+            report.parse_and_compress = Some((cpu, work.events()));
+        }
         for connections in arguments.connections() {
             for (lake, format) in arguments.lakes() {
                 let endpoint = (lake == Lake::Bucket).then(|| s3.address());
@@ -86,6 +96,14 @@ fn measure(runtime: &tokio::runtime::Runtime, arguments: &Arguments) -> Result<R
                 });
             }
         }
+        let (lake, format) = arguments.lakes()[0];
+        let is_first = |row: &&Row| (row.lake, row.format) == (lake.as_str(), format);
+        if let Some(row) = report.rows.iter().rfind(is_first) {
+            report.half_loads.push(measure_half(runtime, &work, row)?);
+        }
+    }
+    if arguments.is_complete() {
+        report.points = scaling::measure(runtime)?;
     }
     Ok(report)
 }
@@ -95,12 +113,8 @@ fn eprint_progress(work: &Work, connections: usize, lake: Lake, format: &str) {
     eprintln!("{} {connections} {} {format}", work.name(), lake.as_str());
 }
 
-/// The ceiling: the same requests, read and answered, and nothing else.
-fn measure_bare(
-    runtime: &tokio::runtime::Runtime,
-    work: &Arc<Work>,
-    connections: usize,
-) -> Result<Figures> {
+/// The same requests, read and answered, and nothing else.
+fn measure_bare(runtime: &Runtime, work: &Arc<Work>, connections: usize) -> Result<Figures> {
     let helper = Helper::start("bare")?;
     let load = Load::new(helper.address(), connections, |_| roles::BARE_ANSWER);
     runtime.block_on(load.send(work, work.warm_up()))?;
@@ -112,13 +126,17 @@ fn measure_bare(
     })
 }
 
+fn load_of(service: &Service, connections: usize) -> Load {
+    Load::new(service.address(), connections, |request| &request.answer)
+}
+
 fn measure_service(
-    runtime: &tokio::runtime::Runtime,
+    runtime: &Runtime,
     service: &Service,
     work: &Arc<Work>,
     connections: usize,
 ) -> Result<Row> {
-    let load = Load::new(service.address(), connections, |request| &request.answer);
+    let load = load_of(service, connections);
     runtime.block_on(load.send(work, work.warm_up()))?;
     service.wait_until_shipped(SHIPPING_LIMIT)?;
     let mut syncs = device::sync_times()?;
@@ -138,6 +156,27 @@ fn measure_service(
         syncs: Sorted::new(syncs),
         bare: Figures::default(),
         peak_rss_bytes: service.peak_rss_bytes(),
+    })
+}
+
+/// An open loop at half of what that row's closed loop came to.
+fn measure_half(runtime: &Runtime, work: &Arc<Work>, row: &Row) -> Result<HalfLoad> {
+    let rate = report::requests_per_second(&row.service) / 2.0;
+    let service = Service::start(row.format, None)?;
+    let load = load_of(&service, row.connections).at_rate(rate);
+    runtime.block_on(load.send(work, work.warm_up()))?;
+    service.wait_until_shipped(SHIPPING_LIMIT)?;
+    let mut syncs = device::sync_times()?;
+    let sent = runtime.block_on(load.send(work, work.measured()))?;
+    let shipped_after = service.wait_until_shipped(SHIPPING_LIMIT)?;
+    syncs.extend(device::sync_times()?);
+    Ok(HalfLoad {
+        work: work.name(),
+        connections: row.connections,
+        rate,
+        sent,
+        shipped_after,
+        syncs: Sorted::new(syncs),
     })
 }
 

@@ -2,7 +2,12 @@
 //!
 //! A client of our own, because it shares the machine with what it measures: it writes bytes that were
 //! made before, and reads no more of an answer than it must. Any answer but the expected one ends the
-//! bench.
+//! bench. With a rate they are sent when they are due, and wait for a free connection if there is none.
+
+#![allow(
+    clippy::cast_precision_loss,
+    reason = "a load has no more than millions of requests"
+)]
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -26,6 +31,9 @@ pub(crate) struct Load {
     address: SocketAddr,
     connections: usize,
     expected: fn(&Request) -> &[u8],
+    /// Requests a second, whether or not answers come; otherwise each follows an answer.
+    rate: Option<f64>,
+    begun: Instant,
 }
 
 /// How it went.
@@ -48,6 +56,16 @@ impl Load {
             address,
             connections,
             expected,
+            rate: None,
+            begun: Instant::now(),
+        }
+    }
+
+    /// At that many requests a second.
+    pub(crate) fn at_rate(self, rate: f64) -> Self {
+        Self {
+            rate: Some(rate),
+            ..self
         }
     }
 
@@ -63,7 +81,12 @@ impl Load {
         let start = Instant::now();
         let mut tasks = tokio::task::JoinSet::new();
         for stream in streams {
-            tasks.spawn(self.converse(stream, Arc::clone(work), Arc::clone(&next), part.end));
+            let load = Self {
+                begun: start,
+                ..self
+            };
+            let (work, next) = (Arc::clone(work), Arc::clone(&next));
+            tasks.spawn(load.converse(stream, work, next, part.clone()));
         }
         let mut latencies = Vec::with_capacity(part.len());
         while let Some(ended) = tasks.join_next().await {
@@ -80,17 +103,22 @@ impl Load {
         mut stream: TcpStream,
         work: Arc<Work>,
         next: Arc<AtomicUsize>,
-        end: usize,
+        part: Range<usize>,
     ) -> Result<Vec<Duration>> {
         let mut latencies = Vec::new();
         let mut buffer = Vec::with_capacity(4096);
         loop {
             let number = next.fetch_add(1, Ordering::Relaxed);
-            if number >= end {
+            if number >= part.end {
                 return Ok(latencies);
             }
             let request = work.request(number);
-            let start = Instant::now();
+            let mut start = Instant::now();
+            if let Some(rate) = self.rate {
+                // From when it was due, so that waiting for a free connection counts.
+                start = self.begun + Duration::from_secs_f64((number - part.start) as f64 / rate);
+                tokio::time::sleep_until(start.into()).await;
+            }
             stream.write_all(&request.bytes).await?;
             let body = read_answer(&mut stream, &mut buffer).await?;
             latencies.push(start.elapsed());

@@ -18,8 +18,16 @@ const DROPPED: &str = "signup";
 pub(crate) struct Request {
     /// Head and body, as they go over the wire.
     pub(crate) bytes: Box<[u8]>,
+    body_at: usize,
     /// The body of the answer that it must get.
     pub(crate) answer: Box<[u8]>,
+}
+
+impl Request {
+    /// The events.
+    pub(crate) fn body(&self) -> &[u8] {
+        &self.bytes[self.body_at..]
+    }
 }
 
 /// What is sent.
@@ -36,10 +44,15 @@ impl Work {
     /// and a fifth more before them, so that what happens once (memory touched for the first time,
     /// the small first segment of the log) doesn't count.
     pub(crate) fn prepare(events_per_request: u32, requests: usize) -> Self {
+        Self::spread(events_per_request, requests, 1)
+    }
+
+    /// The same over so many days.
+    pub(crate) fn spread(events_per_request: u32, requests: usize, days: u32) -> Self {
         let source = Source {
             seed: 1,
             now: Clock::system().now().wall,
-            days: 1,
+            days,
         };
         let step = u64::from(events_per_request);
         let warm_up = requests / 5;
@@ -98,8 +111,10 @@ fn request(source: &Source, numbers: Range<u64>) -> Request {
         body.len()
     );
     debug_assert!(head.is_ok(), "memory takes every write");
+    let body_at = bytes.len();
     bytes.extend_from_slice(&body);
     Request {
+        body_at,
         bytes: bytes.into(),
         answer: answer.into_bytes().into(),
     }

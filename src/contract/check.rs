@@ -4,7 +4,7 @@ use super::ignore::{self, Pointer};
 use super::rules::Rules;
 use super::schemas::{Schema, Schemas};
 use super::{Checked, Refusal, fast, slow};
-use crate::record::{Fingerprint, Origin};
+use crate::record::{FeedTags, Fingerprint, Origin};
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -13,16 +13,17 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 pub struct Contract {
     rules: Rules,
     fingerprint: Fingerprint,
+    tags: FeedTags,
     types: Vec<EventType>,
-    /// As JSON, by index in [`Rules::sources`].
-    sources: Vec<Vec<u8>>,
+    /// By index in [`Rules::sources`].
+    sources: Vec<Word>,
     ignored: Vec<Pointer>,
 }
 
 /// What is known of an event type; by index in [`Rules::types`].
 #[derive(Debug)]
 struct EventType {
-    json: Vec<u8>,
+    name: Word,
     schema: Option<Schema>,
     is_dropped: bool,
 }
@@ -33,18 +34,23 @@ impl Contract {
     pub fn new(rules: Rules, schemas: Schemas, fingerprint: Fingerprint) -> Self {
         let mut schemas = schemas.into_map();
         let event_type = |name: &String| EventType {
-            json: json_string(name),
+            name: Word::new("event_type", name),
             schema: schemas.remove(name),
             is_dropped: rules.drop.contains(name),
         };
         Self {
             types: rules.types.iter().map(event_type).collect(),
-            sources: rules.sources.iter().map(|name| json_string(name)).collect(),
+            sources: rules
+                .sources
+                .iter()
+                .map(|name| Word::new("source", name))
+                .collect(),
             ignored: rules
                 .dedup_ignore
                 .iter()
                 .filter_map(|text| ignore::pointer(text))
                 .collect(),
+            tags: fingerprint.feed(&rules.feed),
             rules,
             fingerprint,
         }
@@ -81,13 +87,18 @@ impl Contract {
         self.types[event_type].is_dropped
     }
 
-    /// The event type's name as a JSON string.
-    pub(super) fn type_json(&self, event_type: usize) -> &[u8] {
-        &self.types[event_type].json
+    /// The tag of an event's id.
+    pub(super) fn tag(&self, id: &[u8]) -> u64 {
+        self.tags.tag(id)
     }
 
-    /// The source's name as a JSON string.
-    pub(super) fn source_json(&self, source: usize) -> &[u8] {
+    /// The event type's name.
+    pub(super) fn event_type(&self, event_type: usize) -> &Word {
+        &self.types[event_type].name
+    }
+
+    /// The source's name.
+    pub(super) fn source(&self, source: usize) -> &Word {
         &self.sources[source]
     }
 
@@ -97,10 +108,30 @@ impl Contract {
     }
 }
 
-fn json_string(text: &str) -> Vec<u8> {
-    let mut out = Vec::new();
-    crate::quarantine::push_json(&mut out, text);
-    out
+/// A configured word, ready to be written.
+#[derive(Debug)]
+pub(super) struct Word {
+    member: Vec<u8>,
+    value_at: usize,
+}
+
+impl Word {
+    fn new(key: &str, word: &str) -> Self {
+        let mut member = format!(",\"{key}\":").into_bytes();
+        let value_at = member.len();
+        crate::quarantine::push_json(&mut member, word);
+        Self { member, value_at }
+    }
+
+    /// As a member of a row, with the comma before it.
+    pub(super) fn member(&self) -> &[u8] {
+        &self.member
+    }
+
+    /// As a JSON string.
+    pub(super) fn json(&self) -> &[u8] {
+        &self.member[self.value_at..]
+    }
 }
 
 /// The refusal of a body whose first bytes, `valid`, are text and the next ones not.

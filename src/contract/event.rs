@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -13,6 +12,7 @@ use uuid::Uuid;
 use super::check::Contract;
 use super::faults::{Faults, segment};
 use super::keys::Keys;
+use super::reader::{Member, is_plain};
 use super::strict::{Scanner, duplicate_key, nul_in_key};
 use super::timestamp;
 use crate::clock::Micros;
@@ -92,18 +92,23 @@ impl<'c, 'a> Judge<'c, 'a> {
     }
 
     /// The event, or what is wrong with it in `faults`; if that holds some already, no event.
+    ///
+    /// A [`Reader`](super::reader::Reader) has found nothing wrong with raw values, where there are
+    /// `members`, those of the properties. Otherwise raw values are scanned here.
     pub(super) fn judge(
         &mut self,
         fields: Fields<'a>,
+        members: Option<&[Member<'a>]>,
         faults: &mut impl Faults,
     ) -> Option<Event<'a>> {
+        let is_read = members.is_some();
         let id = event_id(fields.event_id, faults);
-        let user = self.user(fields.user_id, faults);
+        let user = self.user(fields.user_id, is_read, faults);
         let type_index = self.type_index(fields.event_type, faults);
         let source_index = self.source_index(fields.source, faults);
         let time = self.time(fields.timestamp, faults);
-        let properties = self.properties(fields.properties, type_index, faults);
-        self.extra(&fields.extra, faults);
+        let properties = self.properties(fields.properties, members, type_index, faults);
+        self.extra(&fields.extra, is_read, faults);
         if faults.total() > 0 {
             return None;
         }
@@ -118,14 +123,21 @@ impl<'c, 'a> Judge<'c, 'a> {
         })
     }
 
-    fn user(&mut self, field: Field<&'a str>, faults: &mut impl Faults) -> Option<User<'a>> {
+    fn user(
+        &mut self,
+        field: Field<&'a str>,
+        is_read: bool,
+        faults: &mut impl Faults,
+    ) -> Option<User<'a>> {
         let raw = present(field, "/user_id", faults)?;
         match raw.as_bytes().first() {
             Some(b'n') => Some(User::Nobody),
             Some(b'"') => check_user_id(raw, "/user_id", faults).map(User::Id),
             Some(b'{') => {
                 let before = faults.total();
-                self.scanner.scan(raw, &|| "/user_id".to_owned(), faults);
+                if !is_read {
+                    self.scanner.scan(raw, &|| "/user_id".to_owned(), faults);
+                }
                 if faults.total() > before {
                     return None;
                 }
@@ -175,6 +187,7 @@ impl<'c, 'a> Judge<'c, 'a> {
     fn properties(
         &mut self,
         field: Field<&'a str>,
+        members: Option<&[Member<'a>]>,
         type_index: Option<usize>,
         faults: &mut impl Faults,
     ) -> Option<&'a str> {
@@ -184,16 +197,25 @@ impl<'c, 'a> Judge<'c, 'a> {
             return None;
         }
         let before = faults.total();
-        self.scanner.scan(raw, &|| "/properties".to_owned(), faults);
+        if members.is_none() {
+            self.scanner.scan(raw, &|| "/properties".to_owned(), faults);
+        }
         let is_readable = faults.total() == before;
         let schema = type_index.and_then(|index| self.contract.schema(index));
-        if let (true, Some(schema)) = (is_readable, schema) {
+        if let (true, Some(schema)) = (is_readable, schema)
+            && !members.is_some_and(|members| schema.is_surely_met(members))
+        {
             schema.check(raw, "/properties", faults);
         }
         Some(raw)
     }
 
-    fn extra(&mut self, extra: &[(Cow<'a, str>, &'a str)], faults: &mut impl Faults) {
+    fn extra(
+        &mut self,
+        extra: &[(Cow<'a, str>, &'a str)],
+        is_read: bool,
+        faults: &mut impl Faults,
+    ) {
         if extra.is_empty() {
             return;
         }
@@ -206,7 +228,9 @@ impl<'c, 'a> Judge<'c, 'a> {
             if !self.extra_keys.insert(key.clone()) {
                 duplicate_key(pointer, faults);
             }
-            self.scanner.scan(raw, &pointer, faults);
+            if !is_read {
+                self.scanner.scan(raw, &pointer, faults);
+            }
         }
     }
 }
@@ -280,7 +304,7 @@ fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> O
 /// The text of a raw value; `None` if it is no string or holds a lone surrogate.
 pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
     let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if memchr(b'\\', inner.as_bytes()).is_none() {
+    if is_plain(inner) {
         return Some(Cow::Borrowed(inner));
     }
     serde_json::from_str(raw).ok().map(Cow::Owned)

@@ -2,181 +2,183 @@
 //!
 //! It says yes or nothing. Whatever is off makes it give up, and the slow pass finds out.
 
-use serde::de::{Deserialize as _, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
-
 use super::Checked;
 use super::check::Contract;
-use super::event::{Event, Field, Fields, Judge, Text};
+use super::event::{Field, Fields, Judge};
 use super::faults::Counted;
+use super::reader::{Member, Reader};
 use super::row::Writer;
 use crate::record::Origin;
 
 /// The rows of a body in which every event is valid; `None` for any other.
 pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Option<Checked> {
     let mut pass = Pass {
+        reader: Reader::new(body),
         judge: Judge::new(contract, origin.received_at),
         writer: Writer::new(contract, origin, body.len()),
-        events: 0,
-        max_events: contract.rules().max_events,
-        // No event is larger than the body, so mostly none needs to be measured.
-        max_event_bytes: Some(contract.rules().max_event_bytes).filter(|max| body.len() > *max),
+        members: Vec::new(),
+        order: Name::ALL,
+        max_event_bytes: contract.rules().max_event_bytes,
     };
-    let mut deserializer = serde_json::Deserializer::from_str(body);
-    deserializer.deserialize_map(Body(&mut pass)).ok()?;
-    deserializer.end().ok()?;
+    pass.body(contract.rules().max_events)?;
     Some(pass.writer.finish())
 }
 
 struct Pass<'c, 'a> {
+    reader: Reader<'a>,
     judge: Judge<'c, 'a>,
     writer: Writer<'c>,
-    events: usize,
-    max_events: usize,
-    max_event_bytes: Option<usize>,
+    /// Of the current event's properties.
+    members: Vec<Member<'a>>,
+    /// In which order the event before had its members: the next one has mostly the same.
+    order: [Name; Name::ALL.len()],
+    max_event_bytes: usize,
+}
+
+/// The members of an event that a contract knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    EventId,
+    UserId,
+    EventType,
+    Source,
+    Timestamp,
+    Properties,
+}
+
+impl Name {
+    const ALL: [Self; 6] = [
+        Self::EventId,
+        Self::UserId,
+        Self::EventType,
+        Self::Source,
+        Self::Timestamp,
+        Self::Properties,
+    ];
+
+    fn of(key: &str) -> Option<Self> {
+        Some(match key {
+            "event_id" => Self::EventId,
+            "user_id" => Self::UserId,
+            "event_type" => Self::EventType,
+            "source" => Self::Source,
+            "timestamp" => Self::Timestamp,
+            "properties" => Self::Properties,
+            _ => return None,
+        })
+    }
+
+    /// Passes this name and the colon, if they are next and written without ado.
+    #[inline]
+    fn is_next(self, reader: &mut Reader<'_>) -> bool {
+        match self {
+            Self::EventId => reader.passes_all(b"\"event_id\":"),
+            Self::UserId => reader.passes_all(b"\"user_id\":"),
+            Self::EventType => reader.passes_all(b"\"event_type\":"),
+            Self::Source => reader.passes_all(b"\"source\":"),
+            Self::Timestamp => reader.passes_all(b"\"timestamp\":"),
+            Self::Properties => reader.passes_all(b"\"properties\":"),
+        }
+    }
 }
 
 impl<'a> Pass<'_, 'a> {
-    fn judge(&mut self, fields: Fields<'a>) -> Option<Event<'a>> {
-        self.judge.judge(fields, &mut Counted::default())
-    }
-}
-
-/// Visits `{"events":[…]}`.
-struct Body<'p, 'c, 'a>(&'p mut Pass<'c, 'a>);
-
-impl<'a> Visitor<'a> for Body<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<(), A::Error> {
-        let Some(Text(key)) = map.next_key()? else {
-            return Err(off());
-        };
-        if key != "events" {
-            return Err(off());
+    /// `{"events":[…]}`, and nothing else.
+    fn body(&mut self, max_events: usize) -> Option<()> {
+        self.reader.pass(b'{')?;
+        if self.reader.string()?.text() != "events" {
+            return None;
         }
-        map.next_value_seed(Events(self.0))?;
-        match map.next_key::<Text<'_>>()? {
-            Some(_) => Err(off()),
-            None => Ok(()),
+        self.reader.pass(b':')?;
+        self.reader.pass(b'[')?;
+        if !self.reader.passes(b']') {
+            let mut events = 0;
+            loop {
+                events += 1;
+                if events > max_events {
+                    return None;
+                }
+                self.event()?;
+                if !self.reader.passes(b',') {
+                    break;
+                }
+            }
+            self.reader.pass(b']')?;
         }
-    }
-}
-
-/// Visits the array of events.
-struct Events<'p, 'c, 'a>(&'p mut Pass<'c, 'a>);
-
-impl<'a> DeserializeSeed<'a> for Events<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_seq(self)
-    }
-}
-
-impl<'a> Visitor<'a> for Events<'_, '_, 'a> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an array")
+        self.reader.pass(b'}')?;
+        self.reader.peek().is_none().then_some(())
     }
 
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(One(self.0))?.is_some() {}
-        Ok(())
-    }
-}
-
-/// Visits one event, and stores it.
-struct One<'p, 'c, 'a>(&'p mut Pass<'c, 'a>);
-
-impl<'a> DeserializeSeed<'a> for One<'_, '_, 'a> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<(), D::Error> {
-        let pass = self.0;
-        pass.events += 1;
-        if pass.events > pass.max_events {
-            return Err(off());
+    /// Reads one event, and stores it.
+    fn event(&mut self) -> Option<()> {
+        self.reader.peek()?;
+        let start = self.reader.position();
+        let fields = self.gather()?;
+        if self.reader.position() - start > self.max_event_bytes {
+            return None;
         }
-        let fields = match pass.max_event_bytes {
-            None => deserializer.deserialize_map(Gather)?,
-            Some(max_bytes) => gather_measured(deserializer, max_bytes)?,
-        };
-        let event = pass.judge(fields).ok_or_else(off)?;
-        pass.writer.take(&event);
-        Ok(())
-    }
-}
-
-/// Reads the event twice: there is no other way to know its length.
-fn gather_measured<'a, D: Deserializer<'a>>(
-    deserializer: D,
-    max_bytes: usize,
-) -> Result<Fields<'a>, D::Error> {
-    let raw = <&RawValue>::deserialize(deserializer)?.get();
-    if raw.len() > max_bytes {
-        return Err(off());
-    }
-    let mut inner = serde_json::Deserializer::from_str(raw);
-    inner.deserialize_map(Gather).map_err(|_| off())
-}
-
-/// Gathers the fields of an event.
-struct Gather;
-
-impl<'a> Visitor<'a> for Gather {
-    type Value = Fields<'a>;
-
-    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("an object")
+        let faults = &mut Counted::default();
+        let event = self.judge.judge(fields, Some(&self.members), faults)?;
+        self.writer.take(&event);
+        Some(())
     }
 
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<Fields<'a>, A::Error> {
+    fn gather(&mut self) -> Option<Fields<'a>> {
         let mut fields = Fields::default();
-        while let Some(Text(key)) = map.next_key()? {
-            match &*key {
-                "event_id" => text(&mut fields.event_id, &mut map)?,
-                "user_id" => raw(&mut fields.user_id, &mut map)?,
-                "event_type" => text(&mut fields.event_type, &mut map)?,
-                "source" => text(&mut fields.source, &mut map)?,
-                "timestamp" => text(&mut fields.timestamp, &mut map)?,
-                "properties" => raw(&mut fields.properties, &mut map)?,
-                _ => fields
-                    .extra
-                    .push((key, map.next_value::<&RawValue>()?.get())),
+        self.members.clear();
+        self.reader.pass(b'{')?;
+        let mut place = 0;
+        loop {
+            match self.order.get(place) {
+                Some(name) if name.is_next(&mut self.reader) => {
+                    let name = *name;
+                    self.known(name, &mut fields)?;
+                }
+                _ => self.other(place, &mut fields)?,
+            }
+            place += 1;
+            if !self.reader.passes(b',') {
+                self.reader.pass(b'}')?;
+                return Some(fields);
             }
         }
-        Ok(fields)
+    }
+
+    /// A member whose name is still to be read.
+    fn other(&mut self, place: usize, fields: &mut Fields<'a>) -> Option<()> {
+        let key = self.reader.string()?.text();
+        self.reader.pass(b':')?;
+        let Some(name) = Name::of(&key) else {
+            fields.extra.push((key, self.reader.value()?));
+            return Some(());
+        };
+        if place < self.order.len()
+            && let Some(before) = self.order.iter().position(|known| *known == name)
+        {
+            self.order.swap(place, before);
+        }
+        self.known(name, fields)
+    }
+
+    /// The value of a known member.
+    #[inline]
+    fn known(&mut self, name: Name, fields: &mut Fields<'a>) -> Option<()> {
+        let reader = &mut self.reader;
+        match name {
+            Name::EventId => set(&mut fields.event_id, reader.string()?.text()),
+            Name::UserId => set(&mut fields.user_id, reader.value()?),
+            Name::EventType => set(&mut fields.event_type, reader.string()?.text()),
+            Name::Source => set(&mut fields.source, reader.string()?.text()),
+            Name::Timestamp => set(&mut fields.timestamp, reader.string()?.text()),
+            Name::Properties => set(&mut fields.properties, reader.object(&mut self.members)?),
+        }
     }
 }
 
-fn text<'a, A: MapAccess<'a>>(
-    field: &mut Field<std::borrow::Cow<'a, str>>,
-    map: &mut A,
-) -> Result<(), A::Error> {
-    let Text(value) = map.next_value()?;
-    set(field, value)
-}
-
-fn raw<'a, A: MapAccess<'a>>(field: &mut Field<&'a str>, map: &mut A) -> Result<(), A::Error> {
-    let value: &RawValue = map.next_value()?;
-    set(field, value.get())
-}
-
-fn set<T, E: serde::de::Error>(field: &mut Field<T>, value: T) -> Result<(), E> {
+fn set<T>(field: &mut Field<T>, value: T) -> Option<()> {
     if !matches!(field, Field::Missing) {
-        return Err(off());
+        return None;
     }
     *field = Field::Is(value);
-    Ok(())
-}
-
-/// The only thing this pass says about what is wrong.
-fn off<E: serde::de::Error>() -> E {
-    E::custom("")
+    Some(())
 }

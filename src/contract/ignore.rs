@@ -37,10 +37,10 @@ pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Ve
         User::Embedded { user, .. } => push_without(out, user, inner),
     });
     member(out, "event_type", &ignored, |out, _| {
-        out.extend_from_slice(contract.type_json(event.type_index));
+        out.extend_from_slice(contract.event_type(event.type_index).json());
     });
     member(out, "source", &ignored, |out, _| {
-        out.extend_from_slice(contract.source_json(event.source_index));
+        out.extend_from_slice(contract.source(event.source_index).json());
     });
     member(out, "timestamp", &ignored, |out, _| event.time.write(out));
     member(out, "properties", &ignored, |out, inner| {

@@ -19,6 +19,7 @@ mod ignore;
 mod keys;
 mod published;
 mod quick;
+mod reader;
 mod row;
 mod rules;
 mod schemas;

@@ -1,17 +1,13 @@
-//! A short cut for simple schemas: says of raw properties that they are surely valid, or nothing.
+//! A short cut for simple schemas: says of properties that they are surely valid, or nothing.
 //!
 //! Knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
 //! numbers and lengths. A schema with any other keyword has no short cut. Where it says nothing,
 //! the real validator decides, so it may be as ignorant as it likes, but never wrong.
 
-use std::fmt;
-
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
 use serde_json::{Map, Value};
 
-use super::event::Text;
+use super::event::string;
+use super::reader::Member;
 
 const NULL: u8 = 1;
 const BOOLEAN: u8 = 2;
@@ -108,10 +104,19 @@ impl Quick {
         })
     }
 
-    /// Whether `raw`, a JSON value in whose objects keys differ, is valid for certain.
-    pub(super) fn is_surely_valid(&self, raw: &str) -> bool {
-        let seen = serde_json::Deserializer::from_str(raw).deserialize_map(Object(self));
-        seen.is_ok_and(|seen| seen & self.required == self.required)
+    /// Whether an object with these members, whose keys differ, is valid for certain.
+    pub(super) fn is_surely_valid(&self, members: &[Member<'_>]) -> bool {
+        let mut seen = 0;
+        for (key, value) in members {
+            let mut known = self.properties.iter().enumerate();
+            if let Some((index, (_, property))) = known.find(|(_, (name, _))| name == key) {
+                if !property.allows_raw(value) {
+                    return false;
+                }
+                seen |= 1_u64 << index;
+            }
+        }
+        seen & self.required == self.required
     }
 }
 
@@ -142,6 +147,37 @@ impl Property {
         let words = words.iter().map(|word| word.as_str().map(str::to_owned));
         self.one_of = Some(words.collect::<Option<_>>()?);
         Some(())
+    }
+
+    /// Whether a value, as it was sent, is surely valid.
+    fn allows_raw(&self, raw: &str) -> bool {
+        match raw.as_bytes() {
+            [b'n', ..] => self.allows(NULL),
+            [b't' | b'f', ..] => self.allows(BOOLEAN),
+            [b'[', ..] => self.allows(ARRAY),
+            [b'{', ..] => self.allows(OBJECT),
+            [b'"', ..] => string(raw).is_some_and(|text| self.allows_text(&text)),
+            _ => self.allows_raw_number(raw),
+        }
+    }
+
+    fn allows_raw_number(&self, raw: &str) -> bool {
+        let is_whole = raw.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
+        // Whether -0 or 1.0 is an integer is for the validator to say.
+        let (kinds, number) = if is_whole && raw != "-0" {
+            let whole = raw.parse::<i64>().ok();
+            let exact = whole.filter(|whole| whole.unsigned_abs() <= MAX_EXACT);
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "larger numbers are left to the validator"
+            )]
+            let number = exact.map(|whole| whole as f64);
+            (INTEGER | NUMBER, number)
+        } else {
+            // The validator's own parser, so that a bound is never met here and missed there.
+            (NUMBER, serde_json::from_str(raw).ok())
+        };
+        number.is_some_and(|number| self.allows_number(kinds, number))
     }
 
     /// Whether any value of that type is valid.
@@ -198,98 +234,6 @@ fn exact(value: &Value) -> Option<f64> {
     )]
     let max = MAX_EXACT as f64;
     value.as_f64().filter(|bound| bound.abs() <= max)
-}
-
-/// Visits the properties; returns which were seen, and fails on whatever is not surely valid.
-struct Object<'q>(&'q Quick);
-
-impl<'a> Visitor<'a> for Object<'_> {
-    type Value = u64;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<u64, A::Error> {
-        let mut seen = 0;
-        while let Some(Text(key)) = map.next_key()? {
-            let mut known = self.0.properties.iter().enumerate();
-            match known.find(|(_, (name, _))| *name == key) {
-                Some((index, (_, property))) => {
-                    if !map.next_value_seed(One(property))? {
-                        return Err(A::Error::custom(""));
-                    }
-                    seen |= 1 << index;
-                }
-                None => _ = map.next_value::<IgnoredAny>()?,
-            }
-        }
-        Ok(seen)
-    }
-}
-
-/// Visits one property's value: whether it is surely valid.
-struct One<'q>(&'q Property);
-
-impl<'a> DeserializeSeed<'a> for One<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'a>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'a> Visitor<'a> for One<'_> {
-    type Value = bool;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value")
-    }
-
-    fn visit_unit<E>(self) -> Result<bool, E> {
-        Ok(self.0.allows(NULL))
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<bool, E> {
-        Ok(self.0.allows(BOOLEAN))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<bool, E> {
-        Ok(self.0.allows_text(text))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<bool, E> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "larger numbers are left to the validator"
-        )]
-        let is_allowed = self.0.allows_number(INTEGER | NUMBER, number as f64);
-        Ok(number <= MAX_EXACT && is_allowed)
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<bool, E> {
-        #[expect(
-            clippy::cast_precision_loss,
-            reason = "larger numbers are left to the validator"
-        )]
-        let is_allowed = self.0.allows_number(INTEGER | NUMBER, number as f64);
-        Ok(number.unsigned_abs() <= MAX_EXACT && is_allowed)
-    }
-
-    fn visit_f64<E>(self, number: f64) -> Result<bool, E> {
-        // Whether 1.0 is an integer is for the validator to say.
-        Ok(self.0.allows_number(NUMBER, number))
-    }
-
-    fn visit_seq<A: SeqAccess<'a>>(self, mut seq: A) -> Result<bool, A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.0.allows(ARRAY))
-    }
-
-    fn visit_map<A: MapAccess<'a>>(self, mut map: A) -> Result<bool, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(self.0.allows(OBJECT))
-    }
 }
 
 #[cfg(test)]

@@ -5,6 +5,13 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::contract::reader::Reader;
+
+fn is_surely_valid(quick: &Quick, raw: &str) -> bool {
+    let mut members = Vec::new();
+    Reader::new(raw).object(&mut members).unwrap();
+    quick.is_surely_valid(&members)
+}
 
 #[test]
 fn a_simple_schema_has_a_short_cut() {
@@ -17,8 +24,14 @@ fn a_simple_schema_has_a_short_cut() {
         },
     }));
     let quick = quick.unwrap();
-    assert!(quick.is_surely_valid(r#"{"amount":1.5,"id":"äöü","other":[1],"more":{"x":1}}"#));
-    assert!(quick.is_surely_valid(r#"{"amount":0,"id":"\u0041","other":null,"kind":"b"}"#));
+    assert!(is_surely_valid(
+        &quick,
+        r#"{"amount":1.5,"id":"äöü","other":[1],"more":{"x":1}}"#
+    ));
+    assert!(is_surely_valid(
+        &quick,
+        r#"{"amount":0,"id":"\u0041","other":null,"kind":"b"}"#
+    ));
     for raw in [
         r#"{"amount":-1,"id":"a","other":1}"#,
         r#"{"amount":1,"id":"","other":1}"#,
@@ -27,7 +40,7 @@ fn a_simple_schema_has_a_short_cut() {
         r#"{"amount":1,"id":"a","other":1,"kind":"c"}"#,
         r#"{"amount":"1","id":"a","other":1}"#,
     ] {
-        assert!(!quick.is_surely_valid(raw), "{raw}");
+        assert!(!is_surely_valid(&quick, raw), "{raw}");
     }
 }
 
@@ -90,7 +103,7 @@ proptest! {
         let members: Vec<String> = values.iter().map(|(k, v)| format!("\"{k}\": {v}")).collect();
         let raw = format!("{{{}}}", members.join(","));
         if let Some(quick) = Quick::compile(&schema)
-            && quick.is_surely_valid(&raw)
+            && is_surely_valid(&quick, &raw)
         {
             let value: Value = serde_json::from_str(&raw).unwrap();
             prop_assert!(jsonschema::is_valid(&schema, &value), "{} {}", schema, raw);

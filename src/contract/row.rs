@@ -4,7 +4,7 @@
 //! line ends (which can only be white space in valid JSON) replaced by spaces.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use memchr::memchr2;
 use uuid::fmt::Hyphenated;
@@ -15,6 +15,15 @@ use super::{Checked, PartitionBy, ignore};
 use crate::clock::Micros;
 use crate::quarantine::{self, Reason, Refused, push_json};
 use crate::record::{Identity, Origin, RowKind, Rows};
+
+/// Where the id is in a row.
+const ID_AT: usize = b"{\"event_id\":\"".len();
+/// Of `"received_at":"…",`.
+const RECEIVED_AT_BYTES: usize = 44;
+/// Events are seldom smaller.
+const MIN_EVENT_BYTES: usize = 160;
+/// A single row may be longer than its event by so much.
+const ENVELOPE_BYTES: usize = 160;
 
 /// Collects the rows of one request.
 #[derive(Debug)]
@@ -36,18 +45,21 @@ pub(super) struct Writer<'c> {
 struct Partitions {
     span_micros: i64,
     last: Option<(i64, u32)>,
-    all: HashMap<i64, u32>,
+    /// All that were the last one before; mostly there is one partition, and nothing here.
+    others: BTreeMap<i64, u32>,
 }
 
 impl<'c> Writer<'c> {
     /// For a body of that length.
     pub(super) fn new(contract: &'c Contract, origin: &'c Origin, body_bytes: usize) -> Self {
-        let mut received_at = b"\"received_at\":\"".to_vec();
+        let mut received_at = Vec::with_capacity(RECEIVED_AT_BYTES);
+        received_at.extend_from_slice(b"\"received_at\":\"");
         origin.received_at.write(&mut received_at);
         received_at.extend_from_slice(b"\",");
         let mut rows = Rows::default();
         // Rows are longer than events by the keys that were not sent.
-        rows.bytes.reserve(body_bytes / 4 * 5);
+        rows.bytes.reserve(body_bytes / 4 * 5 + ENVELOPE_BYTES);
+        rows.rows.reserve(body_bytes / MIN_EVENT_BYTES + 1);
         Self {
             contract,
             origin,
@@ -57,7 +69,7 @@ impl<'c> Writer<'c> {
             partitions: Partitions {
                 span_micros: contract.rules().partition.span_micros(),
                 last: None,
-                all: HashMap::new(),
+                others: BTreeMap::new(),
             },
             counted: Vec::new(),
         }
@@ -86,7 +98,7 @@ impl<'c> Writer<'c> {
             ignore::write_counted(self.contract, event, &mut self.counted);
             fingerprint.content(&self.counted, b"")
         };
-        let tag = fingerprint.tag(&rules.feed, event.id.as_bytes());
+        let tag = self.contract.tag(event.id.as_bytes());
         let time = match rules.partition.by() {
             PartitionBy::Timestamp => event.time,
             PartitionBy::ReceivedAt => self.origin.received_at,
@@ -100,11 +112,10 @@ impl<'c> Writer<'c> {
     /// Writes the row as far as `received_at`.
     fn write_before(&mut self, event: &Event<'_>) {
         let out = &mut self.rows.bytes;
-        let mut id = [0; Hyphenated::LENGTH];
-        let id = event.id.hyphenated().encode_lower(&mut id);
-        out.extend_from_slice(b"{\"event_id\":\"");
-        out.extend_from_slice(id.as_bytes());
-        out.extend_from_slice(b"\",\"user_id\":");
+        let mut start = *b"{\"event_id\":\"00000000-0000-0000-0000-000000000000\",\"user_id\":";
+        let id = &mut start[ID_AT..ID_AT + Hyphenated::LENGTH];
+        event.id.hyphenated().encode_lower(id);
+        out.extend_from_slice(&start);
         match event.user {
             User::Nobody => out.extend_from_slice(b"null,\"user\":null"),
             User::Id(id) => {
@@ -117,10 +128,8 @@ impl<'c> Writer<'c> {
                 push_raw(out, user);
             }
         }
-        out.extend_from_slice(b",\"event_type\":");
-        out.extend_from_slice(self.contract.type_json(event.type_index));
-        out.extend_from_slice(b",\"source\":");
-        out.extend_from_slice(self.contract.source_json(event.source_index));
+        out.extend_from_slice(self.contract.event_type(event.type_index).member());
+        out.extend_from_slice(self.contract.source(event.source_index).member());
         out.extend_from_slice(b",\"timestamp\":\"");
         event.time.write(out);
         out.extend_from_slice(b"\",");
@@ -149,15 +158,19 @@ impl<'c> Writer<'c> {
 
     fn partition(&mut self, time: Micros) -> u32 {
         let span = time.0.div_euclid(self.partitions.span_micros);
-        if let Some((last, index)) = self.partitions.last
-            && last == span
-        {
-            return index;
+        if let Some((last, index)) = self.partitions.last {
+            if last == span {
+                return index;
+            }
+            self.partitions.others.insert(last, index);
         }
-        let rows = &mut self.rows;
-        let partitioning = &self.contract.rules().partition;
-        let known = self.partitions.all.entry(span);
-        let index = *known.or_insert_with(|| rows.partition(&partitioning.key(time)));
+        let index = match self.partitions.others.get(&span) {
+            Some(index) => *index,
+            None => {
+                let key = self.contract.rules().partition.key(time);
+                self.rows.partition(&key)
+            }
+        };
         self.partitions.last = Some((span, index));
         index
     }

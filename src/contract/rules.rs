@@ -4,10 +4,14 @@
 
 use std::time::Duration;
 
+use chrono::{Datelike as _, Timelike as _};
+
 use crate::clock::Micros;
 
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const MIB: usize = 1024 * 1024;
+/// In microseconds.
+const HOUR: i64 = 3600 * crate::clock::MICROS_PER_SECOND;
 
 /// What happens to a request some of whose events are invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,6 +88,8 @@ pub enum PartitionBy {
 pub struct Partitioning {
     stream: String,
     pattern: String,
+    /// Times in the same span of so many microseconds (counted from 1970) have the same key.
+    span_micros: i64,
     by: PartitionBy,
 }
 
@@ -128,6 +134,7 @@ impl Default for Partitioning {
         Self {
             stream: "events".to_owned(),
             pattern: "dt=%Y-%m-%d".to_owned(),
+            span_micros: 24 * HOUR,
             by: PartitionBy::Timestamp,
         }
     }
@@ -159,6 +166,11 @@ impl Partitioning {
         Ok(Self {
             stream: stream.to_owned(),
             pattern: pattern.to_owned(),
+            span_micros: if pattern.contains("%H") {
+                HOUR
+            } else {
+                24 * HOUR
+            },
             by,
         })
     }
@@ -176,14 +188,34 @@ impl Partitioning {
     /// The key of the partition of that time, such as `events/dt=2026-11-20`.
     pub fn key(&self, time: Micros) -> String {
         let time = time.to_utc().unwrap_or_default();
-        format!("{}/{}", self.stream, time.format(&self.pattern))
+        if !(0..10_000).contains(&time.year()) {
+            return format!("{}/{}", self.stream, time.format(&self.pattern));
+        }
+        let mut key = String::with_capacity(self.stream.len() + self.pattern.len() + 8);
+        key.push_str(&self.stream);
+        key.push('/');
+        let mut parts = self.pattern.split('%');
+        key.push_str(parts.next().unwrap_or_default());
+        for part in parts {
+            let (number, width) = match part.as_bytes().first() {
+                Some(b'Y') => (time.year().unsigned_abs(), 4),
+                Some(b'm') => (time.month(), 2),
+                Some(b'd') => (time.day(), 2),
+                Some(b'H') => (time.hour(), 2),
+                _ => (time.ordinal(), 3),
+            };
+            let mut digits = itoa::Buffer::new();
+            let digits = digits.format(number);
+            (digits.len()..width).for_each(|_| key.push('0'));
+            key.push_str(digits);
+            key.push_str(part.get(1..).unwrap_or_default());
+        }
+        key
     }
 
     /// Times in the same span of so many microseconds (counted from 1970) have the same key.
     pub(super) fn span_micros(&self) -> i64 {
-        let hour = 3600 * crate::clock::MICROS_PER_SECOND;
-        let by_hour = self.pattern.contains("%H");
-        if by_hour { hour } else { 24 * hour }
+        self.span_micros
     }
 }
 
@@ -215,6 +247,17 @@ mod tests {
         assert_eq!(key("dt=%Y-%m-%d/hour=%H"), "events/dt=2026-11-20/hour=00");
         assert_eq!(key("year=%Y/day=%j"), "events/year=2026/day=324");
         assert_eq!(Partitioning::default().key(time), "events/dt=2026-11-20");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn keys_are_those_that_chrono_writes(micros in -70_000_000_000_000_000_i64..260_000_000_000_000_000) {
+            let pattern = "dt=%Y-%m-%d/hour=%H_x/day=j%j";
+            let partitioning = Partitioning::new("events", pattern, PartitionBy::Timestamp).unwrap();
+            let time = Micros(micros).to_utc().unwrap();
+            let expected = format!("events/{}", time.format(pattern));
+            proptest::prop_assert_eq!(partitioning.key(Micros(micros)), expected);
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use super::faults::{Faults, segment};
 use super::quick::Quick;
+use super::reader::{Member, Reader};
 use crate::columns::Kind;
 use crate::members::{Members, text};
 
@@ -195,14 +196,23 @@ impl Schema {
         })
     }
 
+    /// Whether an object with these members, which a reader has read, has surely nothing against it.
+    pub(super) fn is_surely_met(&self, members: &[Member<'_>]) -> bool {
+        let is_valid = |quick: &Quick| quick.is_surely_valid(members);
+        self.quick.as_ref().is_some_and(is_valid)
+            && (self.narrow.is_empty()
+                || members
+                    .iter()
+                    .all(|(key, value)| self.misfit(key, value).is_none()))
+    }
+
     /// Adds what the schema says against `raw`, which the scanner has found readable.
     pub(super) fn check(&self, raw: &str, prefix: &str, faults: &mut impl Faults) {
-        if self
-            .quick
-            .as_ref()
-            .is_some_and(|quick| quick.is_surely_valid(raw))
+        let mut members = Vec::new();
+        if self.quick.is_some()
+            && Reader::new(raw).object(&mut members).is_some()
+            && self.is_surely_met(&members)
         {
-            self.check_columns(raw, prefix, faults);
             return;
         }
         let Ok(value) = serde_json::from_str::<Value>(raw) else {
@@ -230,11 +240,7 @@ impl Schema {
         let members = serde_json::from_str::<Members<'_>>(raw).map_or(Vec::new(), |m| m.0);
         for (key, value) in members {
             let Some(key) = text(key) else { continue };
-            let known = self.narrow.iter().find(|(name, _)| *name == key);
-            if let Some((_, kind)) = known
-                && value != "null"
-                && !kind.fits(value)
-            {
+            if let Some(kind) = self.misfit(&key, value) {
                 let pointer = || format!("{prefix}{}", segment(&key));
                 let detail = || match kind {
                     Kind::Time => "a time (RFC 3339): the schema says date-time".to_owned(),
@@ -243,6 +249,12 @@ impl Schema {
                 faults.add("column", pointer, detail);
             }
         }
+    }
+
+    /// What the column of that name holds, if it doesn't hold this value.
+    fn misfit(&self, key: &str, value: &str) -> Option<Kind> {
+        let (_, kind) = self.narrow.iter().find(|(name, _)| name == key)?;
+        (value != "null" && !kind.fits(value)).then_some(*kind)
     }
 
     /// What the schema asks for at the place of an error: the operator's words, not the sender's.

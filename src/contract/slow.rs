@@ -52,7 +52,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
         };
         let mut found = Errors::below(format!("/events/{index}"), max_listed);
         let fields = gather(raw, &mut found);
-        match judge.judge(fields, &mut found) {
+        match judge.judge(fields, None, &mut found) {
             Some(event) => writer.take(&event),
             None if keeps_good_ones => {
                 found.sort();

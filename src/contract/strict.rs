@@ -213,7 +213,8 @@ fn number_end(bytes: &[u8], at: usize) -> usize {
     at + bytes[at..].iter().take_while(|&byte| is_part(byte)).count()
 }
 
-fn is_finite(number: &str) -> bool {
+/// Whether a JSON number is one that a double can hold.
+pub(super) fn is_finite(number: &str) -> bool {
     let has_exponent = || number.bytes().any(|byte| matches!(byte, b'e' | b'E'));
     if number.len() <= MAX_SURELY_FINITE_BYTES && !has_exponent() {
         return true;

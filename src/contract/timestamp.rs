@@ -63,16 +63,19 @@ fn fraction(rest: &[u8]) -> Option<(i64, &[u8])> {
     let Some(rest) = rest.strip_prefix(b".") else {
         return Some((0, rest));
     };
-    let length = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-    if !(1..=9).contains(&length) {
-        return None;
+    let (mut micros, mut length) = (0, 0);
+    while let Some(digit @ b'0'..=b'9') = rest.get(length) {
+        if length < 6 {
+            micros = micros * 10 + i64::from(digit - b'0');
+        }
+        length += 1;
     }
-    let kept = length.min(6);
-    let mut micros = i64::from(number(&rest[..kept])?);
-    for _ in kept..6 {
-        micros *= 10;
-    }
-    Some((micros, &rest[length..]))
+    let missing = match length {
+        1..=5 => 6 - length as u32,
+        6..=9 => 0,
+        _ => return None,
+    };
+    Some((micros * 10_i64.pow(missing), &rest[length..]))
 }
 
 /// Seconds east of UTC of `Z` or `+hh:mm`.

@@ -11,6 +11,9 @@ use crate::record::Lsn;
 
 /// Measured: level 1 costs a fifth of level 9 at nearly the same ratio on events.
 const ZSTD_LEVEL: i32 = 1;
+/// 128 KiB. Measured: beside the 512 KiB of that level it costs a sixth less (the window stays in the cache, and
+/// the copy of it wraps around more cheaply), at a ratio between two per cent better and three worse.
+const ZSTD_WINDOW_LOG: u32 = 17;
 /// Small writes into a compressor cost more than the copy into this buffer.
 const BUFFER_BYTES: usize = 128 << 10;
 
@@ -35,6 +38,7 @@ impl<W: Write> Encoder<W> {
             Codec::Zst => {
                 let mut encoder = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;
                 encoder.include_checksum(true)?;
+                encoder.window_log(ZSTD_WINDOW_LOG)?;
                 Sink::Zst(encoder)
             }
         };

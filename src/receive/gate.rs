@@ -1,10 +1,8 @@
 //! The gate that every request passes: is it sound HTTP, what is its id, how long did it take.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
@@ -25,20 +23,24 @@ pub struct Peer(pub SocketAddr);
 pub struct RequestId(pub Box<str>);
 
 /// Passes sound requests on, and notes how each was answered.
-pub async fn pass(State(app): State<Arc<App>>, mut request: Request, next: Next) -> Response {
-    let before = app.clock.now().mono;
-    let (id, value) = request_id(&app, request.headers());
+pub(super) async fn pass(
+    app: &App,
+    mut request: Request,
+    next: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
+    let before = app.clock.mono();
+    let (id, value) = request_id(app, request.headers());
     let mut response = if let Some(detail) = unsound(&request) {
         Problem::bad_request(detail).into_response()
     } else {
         request.extensions_mut().insert(id.clone());
-        next.run(request).await
+        next(request).await
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
     // No answer is a page, whatever a browser would like to see in it.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    let took = app.clock.now().mono.saturating_sub(before);
+    let took = app.clock.mono().saturating_sub(before);
     let status = response.status();
     app.metrics.answered(status.as_u16(), took);
     tracing::debug!(
@@ -74,7 +76,10 @@ fn request_id(app: &App, headers: &HeaderMap) -> (RequestId, HeaderValue) {
     if let Some((value, text)) = given.and_then(|value| Some((value, value.to_str().ok()?))) {
         return (RequestId(text.into()), value.clone());
     }
-    let id = format!("{:016x}", app.ids.next().unwrap_or(0));
-    let value = HeaderValue::from_str(&id).unwrap_or(HeaderValue::from_static("none"));
+    let number = app.ids.next().unwrap_or(0);
+    let digit = |at: usize| char::from_digit((number >> (60 - 4 * at)) as u32 & 15, 16);
+    let digits = std::array::from_fn::<_, 16, _>(|at| digit(at).map_or(b'0', |digit| digit as u8));
+    let id = std::str::from_utf8(&digits).unwrap_or_default();
+    let value = HeaderValue::from_str(id).unwrap_or(HeaderValue::from_static("none"));
     (RequestId(id.into()), value)
 }

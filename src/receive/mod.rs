@@ -27,5 +27,5 @@ pub mod replies;
 pub mod health;
 pub mod openapi;
 
-pub use router::{App, Core, PollsView, Settings, router};
+pub use router::{App, Core, Front, PollsView, Settings};
 pub use server::Server;

@@ -1,15 +1,20 @@
 //! Paths, and the order of layers.
 
+use std::any::Any;
+use std::future::poll_fn;
 use std::num::NonZeroU32;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
 
 use axum::Router;
 use axum::extract::{Request, State};
-use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method};
+use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
@@ -117,7 +122,7 @@ impl App {
         status: Arc<Status>,
         metrics: Arc<Metrics>,
         clock: Clock,
-        ids: Ids,
+        ids: &Ids,
     ) -> Arc<Self> {
         Arc::new(Self {
             core: OnceLock::new(),
@@ -133,15 +138,88 @@ impl App {
             refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
             settings,
             clock,
-            ids,
+            // Not secret, only distinct: a call of the system for each request would be a waste.
+            ids: Ids::seeded(ids.next().unwrap_or(0)),
         })
     }
 }
 
-/// The service's paths.
-pub fn router(app: &Arc<App>) -> Router {
+/// What answers the requests of one address: the gate, and the paths behind it.
+#[derive(Clone)]
+pub struct Front {
+    app: Arc<App>,
+    router: Router,
+    /// The webhook, if nothing but the gate is before it.
+    direct: Option<Arc<str>>,
+}
+
+impl Front {
+    /// The service's paths.
+    pub fn new(app: &Arc<App>) -> Self {
+        let endpoint = app.settings.endpoint.trim_end_matches('/');
+        let has_cors = !app.settings.cors_origins.is_empty();
+        Self {
+            app: Arc::clone(app),
+            router: router(app),
+            direct: (!has_cors).then(|| endpoint.into()),
+        }
+    }
+
+    /// Only `/metrics`, for an address of its own.
+    pub fn of_metrics(app: &Arc<App>) -> Self {
+        Self {
+            app: Arc::clone(app),
+            router: layered(metrics_route(), app),
+            direct: None,
+        }
+    }
+
+    /// Answers a request.
+    pub async fn answer(self, request: Request) -> Response {
+        let Self {
+            app,
+            router,
+            direct,
+        } = self;
+        gate::pass(&app, request, async |request| {
+            // Where nearly all requests go: the router would cost more than what is behind it.
+            let is_direct = request.method() == Method::POST
+                && direct.is_some_and(|endpoint| is_path(&endpoint, request.uri().path()));
+            if is_direct {
+                return unless_it_panics(webhook::receive(&app, request)).await;
+            }
+            match router.oneshot(request).await {
+                Ok(response) => response,
+                Err(never) => match never {},
+            }
+        })
+        .await
+    }
+}
+
+fn is_path(endpoint: &str, path: &str) -> bool {
+    path.strip_prefix(endpoint)
+        .is_some_and(|rest| matches!(rest, "" | "/"))
+}
+
+/// The answer; or that to a panic, as [`CatchPanicLayer`] gives it.
+async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
+    let mut answer = pin!(answer);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
+        polled.unwrap_or_else(|payload| Poll::Ready(answer_panic(payload)))
+    })
+    .await
+}
+
+fn router(app: &Arc<App>) -> Router {
     let endpoint = app.settings.endpoint.trim_end_matches('/');
-    let webhook = || post(webhook::receive).fallback(async || refuse_method("POST"));
+    let webhook = || {
+        let receive = async |State(app): State<Arc<App>>, request: Request| {
+            webhook::receive(&app, request).await
+        };
+        post(receive).fallback(async || refuse_method("POST"))
+    };
     let mut router = Router::new()
         .route(endpoint, webhook())
         .route(&format!("{endpoint}/"), webhook())
@@ -157,11 +235,6 @@ pub fn router(app: &Arc<App>) -> Router {
         router = router.merge(metrics_route());
     }
     layered(router, app)
-}
-
-/// Only `/metrics`, for an address of its own.
-pub fn metrics_router(app: &Arc<App>) -> Router {
-    layered(metrics_route(), app)
 }
 
 fn health_routes() -> Router<Arc<App>> {
@@ -184,9 +257,7 @@ fn layered(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
     if !app.settings.cors_origins.is_empty() {
         router = router.layer(cors(&app.settings.cors_origins));
     }
-    router
-        .layer(from_fn_with_state(Arc::clone(app), gate::pass))
-        .with_state(Arc::clone(app))
+    router.with_state(Arc::clone(app))
 }
 
 fn cors(origins: &[HeaderValue]) -> CorsLayer {
@@ -210,7 +281,7 @@ fn refuse_method(allow: &'static str) -> Response {
     clippy::needless_pass_by_value,
     reason = "the layer hands the payload over"
 )]
-fn answer_panic(payload: Box<dyn std::any::Any + Send>) -> Response {
+fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
     let message = payload
         .downcast_ref::<&str>()
         .map(|text| (*text).to_owned())

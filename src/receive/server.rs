@@ -10,12 +10,14 @@
 //! [`slow`]: super::slow
 //! [`tls`]: super::tls
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
@@ -25,9 +27,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use tower::ServiceExt as _;
 
 use super::gate::Peer;
+use super::router::Front;
 use super::slow::{Progress, Timed};
 use super::tls::Tls;
 
@@ -59,7 +61,7 @@ impl Server {
     pub fn start(
         listener: TcpListener,
         tls: Option<Arc<Tls>>,
-        router: Router,
+        front: Front,
         limits: ConnectionLimits,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
@@ -71,7 +73,7 @@ impl Server {
         let accepting = Accepting {
             listener,
             tls,
-            router,
+            front,
             limits,
             stop: stop.clone(),
             tasks: tasks.clone(),
@@ -105,7 +107,7 @@ impl Server {
 struct Accepting {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    router: Router,
+    front: Front,
     limits: ConnectionLimits,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -140,7 +142,7 @@ impl Accepting {
         let _small_packets_wait = stream.set_nodelay(true);
         let connection = Connection {
             peer,
-            router: self.router.clone(),
+            front: self.front.clone(),
             limits: self.limits,
             stop: self.stop.clone(),
             _slot: slot,
@@ -166,7 +168,7 @@ impl Accepting {
 /// One connection, in its own place among all.
 struct Connection {
     peer: SocketAddr,
-    router: Router,
+    front: Front,
     limits: ConnectionLimits,
     stop: CancellationToken,
     _slot: OwnedSemaphorePermit,
@@ -176,7 +178,7 @@ impl Connection {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Self {
             peer,
-            router,
+            front,
             limits,
             stop,
             _slot,
@@ -188,14 +190,13 @@ impl Connection {
             limits.header_timeout,
             limits.idle_timeout,
         );
-        let service = service_fn(move |mut request: hyper::Request<_>| {
+        let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let (turn, answer) = (progress.begin(), router.clone().oneshot(request));
+            let (turn, front) = (progress.begin(), front.clone());
             async move {
-                let answer = answer.await;
-                let refused = answer.as_ref().is_ok_and(|a| !a.status().is_success());
-                turn.answered(refused);
-                answer
+                let answer = front.answer(request.map(Body::new)).await;
+                turn.answered(!answer.status().is_success());
+                Ok::<_, Infallible>(answer)
             }
         });
         let connection = http1::Builder::new()

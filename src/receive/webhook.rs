@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
@@ -27,8 +27,8 @@ use crate::wal::request::{Append, Appended, NO_RUN};
 const SMALL_BODY: usize = 64 << 10;
 
 /// `POST /webhook/events`.
-pub async fn receive(State(app): State<Arc<App>>, request: Request) -> Response {
-    match accept(&app, request).await {
+pub async fn receive(app: &App, request: Request) -> Response {
+    match accept(app, request).await {
         Ok(success) => success.into_response(),
         Err(problem) => problem.into_response(),
     }
@@ -45,9 +45,8 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
     let core = ready_core(app)?;
     let mut share = app.budget.share();
     let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
-    let now = app.clock.now().wall;
     let raw = match &app.settings.signing {
-        Some(signing) => signing.admit(&parts.headers, raw, now),
+        Some(signing) => signing.admit(&parts.headers, raw, app.clock.wall()),
         None => Ok(Admitted::unsigned(raw)),
     };
     let raw = raw.map_err(Problem::unsigned)?;
@@ -151,7 +150,7 @@ pub(super) fn ready_core(app: &App) -> Result<&Core, Problem> {
 
 /// The time of receipt.
 pub(super) fn received_at(app: &App, core: &Core) -> Micros {
-    core.log.gauges().receipt(app.clock.now().wall)
+    core.log.gauges().receipt(app.clock.wall())
 }
 
 async fn store(

@@ -36,7 +36,7 @@ use crate::metrics::Metrics;
 use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
 use crate::receive::tls::{Tls, TlsError};
-use crate::receive::{App, Core, PollsView, Server, router};
+use crate::receive::{App, Core, Front, PollsView, Server};
 use crate::replay;
 use crate::replay::owner::Replayer;
 use crate::status::Status;
@@ -176,7 +176,7 @@ impl Service {
             Arc::clone(&status),
             Arc::clone(&metrics),
             clock.clone(),
-            ids.clone(),
+            &ids,
         );
         let servers = listen(config, tls, &app).await?;
         let open_polls = if config.poll.is_empty() {
@@ -328,13 +328,13 @@ async fn listen(
         idle_timeout: config.server.idle_timeout.duration(),
     };
     let main = bind(config.server.listen).await?;
-    let mut servers = vec![Server::start(main, tls, router::router(app), limits)?];
+    let mut servers = vec![Server::start(main, tls, Front::new(app), limits)?];
     if let Some(address) = config.server.metrics_listen {
         let listener = bind(address).await?;
         servers.push(Server::start(
             listener,
             None,
-            router::metrics_router(app),
+            Front::of_metrics(app),
             limits,
         )?);
     }

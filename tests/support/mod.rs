@@ -26,6 +26,8 @@ pub(crate) mod proxy;
 pub(crate) mod http;
 pub(crate) mod tls;
 pub(crate) mod process;
+pub(crate) mod instructions;
 pub(crate) mod load;
+pub(crate) mod stages;
 pub(crate) mod random;
 pub(crate) mod volume;

@@ -1,0 +1,320 @@
+//! Reads JSON once, from the front: grammar and strictness together.
+//!
+//! Says yes or nothing, and allocates next to nothing. Takes exactly the values that serde_json takes as raw
+//! values and the [`Scanner`](super::strict::Scanner) finds nothing wrong with. The slow pass has those two
+//! to say what is wrong; two readings of what is good would be one too many, so a property test holds
+//! them to each other. The recursion is as deep as values may be nested.
+
+use std::borrow::Cow;
+
+use super::keys::Keys;
+use super::strict::{MAX_DEPTH, is_finite, unescaped};
+
+/// Up to so many keys of one object are compared one by one.
+const MAX_FEW: usize = 16;
+
+/// A string as it was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Quoted<'a> {
+    /// What stands between the quotes.
+    inner: &'a str,
+    is_escaped: bool,
+}
+
+impl<'a> Quoted<'a> {
+    /// The text that it stands for.
+    #[inline]
+    pub(super) fn text(self) -> Cow<'a, str> {
+        if self.is_escaped {
+            return unescaped(self.inner);
+        }
+        Cow::Borrowed(self.inner)
+    }
+}
+
+/// A member of an object: its key as text, its value as it was sent.
+pub(super) type Member<'a> = (Cow<'a, str>, &'a str);
+
+/// Where in the text the reading is.
+#[derive(Debug)]
+pub(super) struct Reader<'a> {
+    text: &'a str,
+    at: usize,
+    /// Keys of the objects around the current place, the innermost one's last.
+    keys: Vec<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    /// Before the first byte.
+    pub(super) fn new(text: &'a str) -> Self {
+        Self {
+            text,
+            at: 0,
+            keys: Vec::new(),
+        }
+    }
+
+    /// The next byte that is no white space, which is where the reading is then.
+    #[inline]
+    pub(super) fn peek(&mut self) -> Option<u8> {
+        loop {
+            let byte = *self.text.as_bytes().get(self.at)?;
+            if !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
+                return Some(byte);
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Passes that byte, which must be the next one but for white space.
+    #[inline]
+    pub(super) fn pass(&mut self, byte: u8) -> Option<()> {
+        self.passes(byte).then_some(())
+    }
+
+    /// Passes that byte if it is the next one but for white space.
+    #[inline]
+    pub(super) fn passes(&mut self, byte: u8) -> bool {
+        let is_next = self.peek() == Some(byte);
+        self.at += usize::from(is_next);
+        is_next
+    }
+
+    /// Passes exactly these bytes, if they are the next ones but for white space before them.
+    #[inline]
+    pub(super) fn passes_all<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
+        self.peek();
+        let rest = self.text.as_bytes().get(self.at..).unwrap_or_default();
+        let are_next = rest.first_chunk() == Some(bytes);
+        self.at += if are_next { N } else { 0 };
+        are_next
+    }
+
+    /// Bytes read so far.
+    pub(super) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// A string. No half of a surrogate pair is one.
+    #[inline]
+    pub(super) fn string(&mut self) -> Option<Quoted<'a>> {
+        let bytes = self.text.as_bytes();
+        if self.peek()? != b'"' {
+            return None;
+        }
+        let start = self.at;
+        let mut at = start + 1;
+        let mut is_escaped = false;
+        loop {
+            at = plain_end(bytes, at);
+            match bytes.get(at)? {
+                b'"' => break,
+                b'\\' => at = escape_end(bytes, at)?,
+                _ => return None,
+            }
+            is_escaped = true;
+        }
+        self.at = at + 1;
+        let inner = &self.text[start + 1..at];
+        Some(Quoted { inner, is_escaped })
+    }
+
+    /// Any value, as it was sent.
+    pub(super) fn value(&mut self) -> Option<&'a str> {
+        self.peek()?;
+        let start = self.at;
+        self.nested(0)?;
+        Some(&self.text[start..self.at])
+    }
+
+    /// An object, as it was sent, and its members.
+    pub(super) fn object(&mut self, members: &mut Vec<Member<'a>>) -> Option<&'a str> {
+        self.peek()?;
+        let start = self.at;
+        self.pass(b'{')?;
+        self.members(1, |key, value| {
+            members.push((key.text(), value));
+        })?;
+        Some(&self.text[start..self.at])
+    }
+
+    /// A value that is within so many objects and arrays.
+    fn nested(&mut self, depth: usize) -> Option<()> {
+        match self.peek()? {
+            b'"' => self.string().map(drop),
+            b'{' if depth < MAX_DEPTH => {
+                self.at += 1;
+                self.members(depth + 1, |_, _| ())
+            }
+            b'[' if depth < MAX_DEPTH => {
+                self.at += 1;
+                self.elements(depth + 1)
+            }
+            b'-' | b'0'..=b'9' => self.number(),
+            b't' => self.word("true"),
+            b'f' => self.word("false"),
+            b'n' => self.word("null"),
+            _ => None,
+        }
+    }
+
+    fn elements(&mut self, depth: usize) -> Option<()> {
+        if self.passes(b']') {
+            return Some(());
+        }
+        loop {
+            self.nested(depth)?;
+            if !self.passes(b',') {
+                return self.pass(b']');
+            }
+        }
+    }
+
+    /// Reads what follows an opening brace, and shows each member.
+    fn members(&mut self, depth: usize, mut see: impl FnMut(Quoted<'a>, &'a str)) -> Option<()> {
+        if self.passes(b'}') {
+            return Some(());
+        }
+        let first_key = self.keys.len();
+        let mut many = None;
+        loop {
+            let key = self.string()?;
+            self.note_key(key, first_key, &mut many)?;
+            self.pass(b':')?;
+            self.peek()?;
+            let start = self.at;
+            self.nested(depth)?;
+            see(key, &self.text[start..self.at]);
+            if !self.passes(b',') {
+                self.keys.truncate(first_key);
+                return self.pass(b'}');
+            }
+        }
+    }
+
+    /// Notes a key of the innermost object; `None` if it was there, or holds U+0000.
+    ///
+    /// Few plain keys are simply compared. `many` takes them all over once they are not few or not plain.
+    fn note_key(
+        &mut self,
+        key: Quoted<'a>,
+        first_key: usize,
+        many: &mut Option<Box<Keys<'a>>>,
+    ) -> Option<()> {
+        let inner = key.inner;
+        let is_plain = !key.is_escaped && inner.is_ascii();
+        let own = &self.keys[first_key..];
+        if many.is_none() && is_plain && own.len() < MAX_FEW {
+            if own.iter().any(|known| known.eq_ignore_ascii_case(inner)) {
+                return None;
+            }
+            self.keys.push(inner);
+            return Some(());
+        }
+        let many = many.get_or_insert_with(Box::default);
+        for known in self.keys.drain(first_key..) {
+            many.insert(Cow::Borrowed(known));
+        }
+        let text = key.text();
+        let has_nul = key.is_escaped && text.contains('\0');
+        (!has_nul && many.insert(text)).then_some(())
+    }
+
+    fn number(&mut self) -> Option<()> {
+        let bytes = self.text.as_bytes();
+        let start = self.at;
+        let mut at = start + usize::from(bytes[start] == b'-');
+        at = match bytes.get(at)? {
+            b'0' => at + 1,
+            b'1'..=b'9' => digits_end(bytes, at),
+            _ => return None,
+        };
+        if bytes.get(at) == Some(&b'.') {
+            at = some_digits_end(bytes, at + 1)?;
+        }
+        if matches!(bytes.get(at), Some(b'e' | b'E')) {
+            let is_signed = matches!(bytes.get(at + 1), Some(b'+' | b'-'));
+            at = some_digits_end(bytes, at + 1 + usize::from(is_signed))?;
+        }
+        self.at = at;
+        is_finite(&self.text[start..at]).then_some(())
+    }
+
+    fn word(&mut self, word: &str) -> Option<()> {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += word.len();
+        rest.starts_with(word.as_bytes()).then_some(())
+    }
+}
+
+/// Whether what stands between the quotes of a string has no escapes.
+pub(super) fn is_plain(inner: &str) -> bool {
+    !inner.as_bytes().contains(&b'\\')
+}
+
+/// Where the first byte from `at` on is that is a quote, a backslash or a control character; at the latest
+/// where the text ends.
+#[inline]
+fn plain_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+        let special = special(u64::from_le_bytes(*eight));
+        if special != 0 {
+            return at + special.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let is_plain = |byte: &&u8| !matches!(byte, b'"' | b'\\' | ..0x20);
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(is_plain).count()
+}
+
+/// Eight bytes at a time: the lowest bit that is set is in the first byte that is special. Bits above it
+/// mean nothing, since the subtractions borrow.
+#[inline]
+fn special(eight: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let all = |byte: u8| ONES * u64::from(byte);
+    // Without its bit 1 a quote follows the control characters, and the space no longer does.
+    let quote_or_control = (eight ^ all(2)).wrapping_sub(all(0x21));
+    let backslash = (eight ^ all(b'\\')).wrapping_sub(ONES);
+    (quote_or_control | backslash) & !eight & all(0x80)
+}
+
+/// Where the escape ends that begins at `at`, a surrogate pair as one.
+fn escape_end(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at + 1)? {
+        b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),
+        b'u' => match unit(bytes, at + 2)? {
+            0xd800..0xdc00 => {
+                let is_second = bytes.get(at + 6..at + 8)? == b"\\u"
+                    && matches!(unit(bytes, at + 8)?, 0xdc00..0xe000);
+                is_second.then_some(at + 12)
+            }
+            0xdc00..0xe000 => None,
+            _ => Some(at + 6),
+        },
+        _ => None,
+    }
+}
+
+/// The value of the four hexadecimal digits at `at`.
+fn unit(bytes: &[u8], at: usize) -> Option<u32> {
+    let digits = bytes.get(at..at + 4)?.iter();
+    digits
+        .map(|digit| char::from(*digit).to_digit(16))
+        .try_fold(0, |value, digit| Some(value << 4 | digit?))
+}
+
+fn digits_end(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| byte.is_ascii_digit()).count()
+}
+
+fn some_digits_end(bytes: &[u8], at: usize) -> Option<usize> {
+    let end = digits_end(bytes, at);
+    (end > at).then_some(end)
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;
