@@ -38,6 +38,7 @@ pub mod sql;
 pub mod audit;
 pub mod rescue;
 pub mod upstream;
+pub mod torture;
 
 pub mod clock;
 pub mod files;

@@ -25,3 +25,4 @@ mod queries;
 mod readable;
 mod stack;
 mod stopping;
+mod torture;
