@@ -80,6 +80,45 @@ fn a_signal_ends_it_early_with_a_report() {
     assert!(!setup.directory().join("here").exists());
 }
 
+/// The promise broken from outside: an object is removed behind the server's back.
+#[test]
+fn a_lake_that_loses_an_object_is_found_out_and_kept() {
+    let setup = Setup::new("");
+    let torture = setup
+        .command(&[
+            "torture",
+            "--duration",
+            "8s",
+            "--seed",
+            "5",
+            "--dir",
+            "here",
+        ])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lake = setup.directory().join("here/lake-itself");
+    let start = std::time::Instant::now();
+    // The first of several is committed, and never put again.
+    let oldest = loop {
+        let keys = keys_below(&lake, "events").unwrap_or_default();
+        let first = |key: &String| key.rsplit_once('/').unwrap().1.to_owned();
+        if keys.len() >= 8 {
+            break keys.into_iter().min_by_key(first).unwrap();
+        }
+        assert!(start.elapsed() < STOP_LIMIT, "only {keys:?}");
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    std::fs::remove_file(lake.join(&oldest)).unwrap();
+    let output = torture.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("(answered: 200): it is lost"), "{said}");
+    assert!(said.contains("does not add up"), "{said}");
+    assert!(said.contains("It does not hold: "), "{said}");
+    assert!(setup.directory().join("here/server.log").exists());
+}
+
 #[test]
 fn other_peoples_directories_are_left_alone() {
     let setup = Setup::new("");

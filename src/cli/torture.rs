@@ -100,10 +100,17 @@ async fn interruptible(
     };
     let run = torture::run(options, interrupted.clone(), &tell);
     let mut run = std::pin::pin!(run);
+    let mut asked = false;
     let outcome = loop {
         tokio::select! {
             outcome = &mut run => break outcome,
-            () = signals.next() => interrupted.cancel(),
+            () = signals.next() => {
+                // The second time without a report. The server ends with the run.
+                if std::mem::replace(&mut asked, true) {
+                    break Err(TortureError::Interrupted(options.dir.clone()));
+                }
+                interrupted.cancel();
+            }
         }
     };
     spinner.finish_and_clear();

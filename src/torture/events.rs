@@ -176,6 +176,11 @@ impl Source {
     }
 }
 
+/// Whether a rule keeps the event of that number out of the lake.
+pub fn is_dropped(number: u64) -> bool {
+    type_of(number) == DROPPED
+}
+
 fn type_of(number: u64) -> &'static str {
     TYPES[usize::try_from(number % 7).unwrap_or(0)]
 }
@@ -201,7 +206,7 @@ fn body_of(events: &[Value], cut: bool) -> Vec<u8> {
 impl Event {
     /// Whether a rule keeps it out of the lake.
     pub fn is_dropped(&self) -> bool {
-        type_of(self.number) == DROPPED
+        is_dropped(self.number)
     }
 
     /// As it is sent in a heavy request, or in another.

@@ -19,6 +19,8 @@ use crate::clock::Clock;
 pub const READY_LIMIT: Duration = Duration::from_secs(120);
 /// So long after the grace that it is given, a server that is asked to stop must be gone.
 pub const STOP_LIMIT: Duration = Duration::from_secs(60);
+/// So long a server that is asked to stop waits for its lake; what is left stays in its log.
+const GRACE: Duration = Duration::from_secs(1);
 /// A log that does not fill up in that time is let be.
 const FILL_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -105,6 +107,7 @@ impl Faults<'_> {
             if over.is_cancelled() {
                 break;
             }
+            self.stage.configure(GRACE, self.plan.life(number).format)?;
             server.start()?;
             if let Err(found) = self.life(server, number).await {
                 self.violation(&format!("life {number} of the server"), found);

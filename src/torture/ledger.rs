@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::events::{Kind, PER_REQUEST, Source};
+use super::events::{Kind, PER_REQUEST, Source, is_dropped};
 
 /// More requests are not sent: memory is bounded.
 const MAX_REQUESTS: usize = 4_000_000;
@@ -193,13 +193,8 @@ impl Ledger {
         let requests = (0_u64..).zip(&self.entries);
         let acknowledged = requests.filter(|(_, entry)| entry.answer == Answer::Acknowledged);
         acknowledged
-            .map(|(request, _)| PER_REQUEST - self.dropped_of(request))
+            .map(|(request, _)| PER_REQUEST - dropped_of(request))
             .sum()
-    }
-
-    fn dropped_of(&self, request: u64) -> u64 {
-        let events = Source::numbers(request).map(|number| self.source.event(number));
-        events.filter(super::events::Event::is_dropped).count() as u64
     }
 
     /// A request is about to be sent, for the nth time from 0.
@@ -293,7 +288,7 @@ impl Ledger {
                 .then_some(())
                 .ok_or_else(|| "400".to_owned());
         }
-        let dropped = self.dropped_of(request);
+        let dropped = dropped_of(request);
         let stored = PER_REQUEST - dropped;
         let all = Said {
             accepted: stored,
@@ -329,6 +324,12 @@ impl Ledger {
         let usual = serde_json::to_string(&usual).unwrap_or_default();
         Err(format!("200 {usual}{or}"))
     }
+}
+
+/// Events of a request that a rule drops.
+fn dropped_of(request: u64) -> u64 {
+    let numbers = Source::numbers(request);
+    numbers.filter(|number| is_dropped(*number)).count() as u64
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ fn with(kind: Kind) -> (Ledger, u64, u64) {
         let request = ledger.begin(false).unwrap();
         if source().kind(request) == kind {
             ledger.sends(request, Purpose::First, 0);
-            let dropped = ledger.dropped_of(request);
+            let dropped = dropped_of(request);
             return (ledger, request, dropped);
         }
     }

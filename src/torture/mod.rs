@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
+use crate::encode::Format;
 use crate::lake::place::PlaceError;
 use events::Source;
 use faults::{Done, Faults, READY_LIMIT, STOP_LIMIT};
@@ -58,6 +59,9 @@ pub enum TortureError {
     /// The directory is not ours.
     #[error("{} is not empty; choose another place with --dir", .0.display())]
     NotEmpty(PathBuf),
+    /// Whoever runs it did not wait for the report.
+    #[error("interrupted; what there is lies in {}", .0.display())]
+    Interrupted(PathBuf),
     /// Nowhere to listen.
     #[error("failed to find a free port")]
     NoPort,
@@ -186,7 +190,7 @@ impl Run<'_> {
             faults.stage.clone(),
             self.clock.clone(),
         )?;
-        faults.stage.configure(LAST_GRACE)?;
+        faults.stage.configure(LAST_GRACE, Format::default())?;
         server.start()?;
         let ready = server.ready(READY_LIMIT).await;
         senders.finish(LAST_ANSWERS).await;

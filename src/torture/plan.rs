@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use crate::encode::Format;
 use crate::upstream::chance::Chance;
 
 /// One life of the server, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
+    /// The format of the objects that it makes; it may change at any start.
+    pub format: Format,
     /// Whether it may become ready first; else its end may come while it still reads its log.
     pub awaits_ready: bool,
     /// How long it runs then.
@@ -79,7 +82,13 @@ impl Plan {
     /// The life of that number.
     pub fn life(self, number: u64) -> Life {
         let chance = self.chance(number, 11);
+        let parquet = self.chance(number, 13).hits(0.25);
         Life {
+            format: if parquet {
+                Format::Parquet
+            } else {
+                Format::NdjsonZst
+            },
             awaits_ready: chance.hits(0.85),
             runs_for: chance.duration_within(&RUNS_FOR),
             pause: chance.hits(0.25).then(|| chance.duration_within(&PAUSE)),
@@ -126,6 +135,7 @@ mod tests {
             assert!(kills > 35 && kills < 60, "{kills} kills of seed {seed}");
             assert!(lives.iter().any(|life| life.pause.is_some()));
             assert!(lives.iter().any(|life| !life.awaits_ready));
+            assert!(lives.iter().any(|life| life.format == Format::Parquet));
             assert!(lives.iter().all(|life| RUNS_FOR.contains(&life.runs_for)));
             assert!(plan.outage(0).fills_the_log && !plan.outage(1).fills_the_log);
             let outages: Vec<Outage> = (0..20).map(|n| plan.outage(n)).collect();

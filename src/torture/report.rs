@@ -194,3 +194,41 @@ impl Report {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_that_it_holds_or_what_does_not() {
+        let mut report = Report {
+            holds: true,
+            seed: 7,
+            kills: 9,
+            ..Report::default()
+        };
+        let text = report.to_string();
+        assert!(
+            text.starts_with(
+                "seed 7, 0 s of faults\nkilled                             9  SIGKILL"
+            )
+        );
+        assert!(text.ends_with("exactly once, as it was sent."), "{text}");
+        report.holds = false;
+        report.violations_total = 3;
+        report.violations.push(Violation {
+            what: "an-id".to_owned(),
+            answered: "200".to_owned(),
+            found: "it is lost".to_owned(),
+        });
+        report.answered.insert(500, 4);
+        report.kept = Some("/there".into());
+        let text = report.to_string();
+        let lines = [
+            "  answered 500                     4\n",
+            "violation  an-id (answered: 200): it is lost\nand 2 more\nEverything is kept in /there;",
+        ];
+        assert!(lines.iter().all(|line| text.contains(line)), "{text}");
+        assert!(text.ends_with("It does not hold: 3 violations."), "{text}");
+    }
+}

@@ -13,6 +13,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::TortureError;
 use super::plan::Instead;
 use crate::clock::Clock;
+use crate::encode::Format;
 use crate::ids::Ids;
 
 /// Between two looks whether it is ready, or gone.
@@ -45,24 +46,24 @@ impl Stage {
         fs::create_dir_all(dir.join("lake-itself"))?;
         symlink("lake-itself", stage.lake())?;
         fs::write(dir.join("a-file"), "no directory\n")?;
-        stage.configure(Duration::from_secs(1))?;
         Ok(stage)
     }
 
-    /// Small segments and batches, so that faults meet rolls, seals, puts, commits and trims; a small log, so
+    /// For the lives to come. Small segments and batches, so that faults meet rolls, seals, puts, commits and trims; a small log, so
     /// that it fills up.
     #[allow(clippy::disallowed_methods, reason = "sets the stage")]
-    pub fn configure(&self, grace: Duration) -> Result<(), TortureError> {
+    pub fn configure(&self, grace: Duration, format: Format) -> Result<(), TortureError> {
         let text = format!(
             "# What `lakehook torture` runs the server with.\n\
              [server]\nlisten = \"{}\"\nshutdown_grace = \"{}ms\"\n\
              [lake]\nurl = \"lake\"\n\
              [wal]\ndir = \"wal\"\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n\
-             [batch]\nmax_records = 1500\nmax_age = \"1s\"\n\
+             [batch]\nformat = \"{}\"\nmax_records = 1500\nmax_age = \"1s\"\n\
              [polls]\ndir = \"polls\"\n\
              [log]\nformat = \"text\"\n",
             self.address,
-            grace.as_millis()
+            grace.as_millis(),
+            format.as_str()
         );
         fs::write(self.dir.join("lakehook.toml"), text)?;
         Ok(())
