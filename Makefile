@@ -15,6 +15,7 @@ test: venv nextest      ## Everything that can fail, in small counts
 
 proof: venv nextest     ## The same in large counts; takes hours
 	LAKEHOOK_KILLS=1000 LAKEHOOK_SEEDS=100000 LAKEHOOK_OUTAGE=full LAKEHOOK_CUTS=1000 LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --profile proof
+	cargo run --release -- torture --duration 10m
 
 lint:                   ## Format, lints, documentation
 	cargo fmt --check
@@ -49,4 +50,4 @@ ifeq ($(NEXTEST),)
 endif
 
 clean:
-	rm -rf target .venv .venv-analytics .venv-schemathesis data lakehook-demo
+	rm -rf target .venv .venv-analytics .venv-schemathesis data lakehook-demo lakehook-torture

@@ -40,6 +40,7 @@ pub mod audit;
 pub mod rescue;
 pub mod replay;
 pub mod upstream;
+pub mod torture;
 
 pub mod clock;
 pub mod files;

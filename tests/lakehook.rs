@@ -29,3 +29,4 @@ mod queries;
 mod readable;
 mod stack;
 mod stopping;
+mod torture;

@@ -9,6 +9,7 @@ pub mod deep;
 pub mod gather;
 mod log;
 mod markers;
+pub mod whole;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 

@@ -11,8 +11,8 @@ use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
-use crate::audit::gather::{Gathered, gather};
-use crate::audit::{NodeProof, Problem, deep, judge, judge_log, judge_markers};
+use crate::audit::whole::{Stage, audit as audit_whole};
+use crate::audit::{NodeProof, Problem};
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
 use crate::lake::place::Place;
@@ -70,56 +70,27 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
         let log = inspect(&Disk, dir);
         logs.push(log.with_context(|| format!("failed to read {}", dir.display()))?);
     }
-    let bar = bar("objects");
-    let Gathered {
-        objects,
-        markers,
-        mut problems,
-    } = gather(&place, &mut |done, total| {
+    let looking = bar("objects");
+    let reading = bar("objects read");
+    let whole = audit_whole(&place, &logs, args.deep, &mut |stage, done, total| {
+        let bar = match stage {
+            Stage::Looking => &looking,
+            Stage::Reading => &reading,
+        };
         bar.set_length(total as u64);
         bar.set_position(done as u64);
+        if done == total {
+            bar.finish_and_clear();
+        }
     })
     .await?;
-    bar.finish_and_clear();
-    let waiting = logs.iter().filter_map(|log| {
-        let seals = log.state.sealed.keys().copied();
-        Some((log.node?, seals.collect()))
-    });
-    let (mut nodes, found) = judge(&objects, &waiting.collect());
-    problems.extend(found);
-    for log in &logs {
-        judge_log(&mut nodes, &objects, log, &mut problems);
-    }
-    let runs = judge_markers(&markers, &objects, &mut problems);
-    if args.deep {
-        let bar = self::bar("objects read");
-        bar.set_length(objects.len() as u64);
-        for object in objects.iter().filter(|object| !object.metadata.is_empty()) {
-            let wrong = match place.read(&object.key).await? {
-                Some(bytes) => deep::look(object, bytes),
-                None => vec!["it went away while it was looked at".to_owned()],
-            };
-            problems.extend(wrong.into_iter().map(|what| Problem {
-                node: object.metadata.get("lakehook-node").cloned(),
-                key: Some(object.key.clone()),
-                what,
-            }));
-            bar.inc(1);
-        }
-        bar.finish_and_clear();
-        if problems.is_empty() {
-            problems.extend(deep::running_sums(&objects));
-        }
-    }
-    problems.sort();
-    problems.dedup();
     Ok(Report {
-        adds_up: problems.is_empty(),
+        adds_up: whole.problems.is_empty(),
         deep: args.deep,
-        objects: objects.len(),
-        runs,
-        nodes,
-        problems,
+        objects: whole.objects,
+        runs: whole.runs,
+        nodes: whole.nodes,
+        problems: whole.problems,
     })
 }
 

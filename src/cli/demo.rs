@@ -72,7 +72,7 @@ pub struct DemoArgs {
     rate: f64,
 }
 
-fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
     Span::parse(text)
         .map(Span::duration)
         .map_err(|error| error.to_string())

@@ -12,6 +12,7 @@ pub mod rescue;
 pub mod serve;
 pub mod sql;
 pub mod summary;
+pub mod torture;
 pub mod upstream;
 pub mod wal;
 
@@ -61,6 +62,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),
+    /// Kill, pause, starve and fill real servers here, and see whether the promise holds
+    Torture(torture::TortureArgs),
     /// See what was refused, and why; bring it in once it is valid
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
@@ -157,6 +160,7 @@ impl Cli {
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
             Command::Audit(args) => audit::run(&load()?, &args),
+            Command::Torture(args) => torture::run(&args),
             Command::Sql(args) => sql::run(&load()?, &args),
             Command::Quarantine(QuarantineCommand::List(args)) => quarantine::list(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Show(args)) => quarantine::show(&load()?, &args),

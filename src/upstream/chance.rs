@@ -10,39 +10,39 @@ use crate::ids::Ids;
 
 /// A sequence of draws. Only ever holds a seeded generator, so that no draw can fail.
 #[derive(Debug)]
-pub(super) struct Chance(Ids);
+pub(crate) struct Chance(Ids);
 
 impl Chance {
     /// A sequence of its own, which begins where one draw from `ids` says.
-    pub(super) fn new(ids: &Ids) -> io::Result<Self> {
+    pub(crate) fn new(ids: &Ids) -> io::Result<Self> {
         ids.next().map(Self::from_seed)
     }
 
     /// The sequence of that seed.
-    pub(super) fn from_seed(seed: u64) -> Self {
+    pub(crate) fn from_seed(seed: u64) -> Self {
         Self(Ids::seeded(seed))
     }
 
     /// 64 random bits.
-    pub(super) fn bits(&self) -> u64 {
+    pub(crate) fn bits(&self) -> u64 {
         // Only the system's generator can fail, and this is never that one.
         self.0.next().unwrap_or_default()
     }
 
     /// A number from 0 to `limit` - 1; 0 if `limit` is 0.
-    pub(super) fn below(&self, limit: u32) -> u32 {
+    pub(crate) fn below(&self, limit: u32) -> u32 {
         let rest = self.bits().checked_rem(u64::from(limit)).unwrap_or(0);
         u32::try_from(rest).unwrap_or(0)
     }
 
     /// A number of the range; its start if it is empty.
-    pub(super) fn within(&self, range: &RangeInclusive<u32>) -> u32 {
+    pub(crate) fn within(&self, range: &RangeInclusive<u32>) -> u32 {
         let width = range.end().saturating_sub(*range.start());
         range.start() + self.below(width.saturating_add(1))
     }
 
     /// A duration of the range, in steps of a millisecond.
-    pub(super) fn duration_within(&self, range: &RangeInclusive<Duration>) -> Duration {
+    pub(crate) fn duration_within(&self, range: &RangeInclusive<Duration>) -> Duration {
         let width = range.end().saturating_sub(*range.start());
         let width_millis = u32::try_from(width.as_millis()).unwrap_or(u32::MAX);
         let millis = self.below(width_millis.saturating_add(1));
@@ -51,18 +51,18 @@ impl Chance {
     }
 
     /// A fraction from 0 to just under 1.
-    pub(super) fn fraction(&self) -> f64 {
+    pub(crate) fn fraction(&self) -> f64 {
         let upper_half = u32::try_from(self.bits() >> 32).unwrap_or(0);
         f64::from(upper_half) / (f64::from(u32::MAX) + 1.0)
     }
 
     /// True in that share of all cases.
-    pub(super) fn hits(&self, share: f64) -> bool {
+    pub(crate) fn hits(&self, share: f64) -> bool {
         self.fraction() < share
     }
 
     /// One of the choices.
-    pub(super) fn pick<T: Copy, const N: usize>(&self, choices: &[T; N]) -> T {
+    pub(crate) fn pick<T: Copy, const N: usize>(&self, choices: &[T; N]) -> T {
         const { assert!(N > 0, "there must be something to choose") };
         let count = u32::try_from(N).unwrap_or(u32::MAX);
         let index = usize::try_from(self.below(count)).unwrap_or(0);

@@ -7,7 +7,7 @@
 
 mod activity;
 mod api;
-mod chance;
+pub(crate) mod chance;
 mod generator;
 mod options;
 mod population;

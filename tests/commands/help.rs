@@ -23,6 +23,7 @@ Commands:
   check       Validate configuration and schemas, reach the lake, and say what is wrong
   sql         Print the views and tables that make the lake queryable
   audit       Prove that everything acknowledged is in the lake exactly once
+  torture     Kill, pause, starve and fill real servers here, and see whether the promise holds
   quarantine  See what was refused, and why; bring it in once it is valid
   wal         Look into a write-ahead log, or help one that cannot go on
   health      Ask a running service whether it is ready
@@ -101,6 +102,24 @@ Options:
                        again
       --json           Print the result as JSON
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["torture"]), @r#"
+Kill, pause, starve and fill real servers here, and see whether the promise holds
+
+Usage: lakehook torture [OPTIONS]
+
+Options:
+  -c, --config <FILE>    The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                         there]
+      --duration <TIME>  How long faults are made; the end takes some seconds more [default: 60s]
+      --seed <N>         Makes the same schedule of faults and the same bodies again; when they meet
+                         differs from run to run [default: a random one]
+      --dir <DIR>        Where all of it happens: on the disk that is to be put to the test. Must be
+                         empty, or not there; is removed if all is well [default:
+                         ./lakehook-torture]
+      --json             Print the report as JSON
+  -h, --help             Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["demo"]), @r#"

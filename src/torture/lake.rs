@@ -1,0 +1,95 @@
+//! Looks into the lake after all is over: the rows for the judge, and the audit.
+
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+
+use super::events::Source;
+use super::judge::{Judge, Verdict};
+use super::ledger::Ledger;
+use crate::audit::whole::{Whole, audit};
+use crate::encode::ndjson::decoder;
+use crate::encode::{Format, parquet_read};
+use crate::files::Disk;
+use crate::lake::place::{Place, PlaceError};
+use crate::quarantine;
+use crate::wal::inspect::inspect;
+
+/// What is in a lake: held against what was answered, and against what its objects say.
+#[derive(Debug, Default)]
+pub struct Examined {
+    /// The judge's.
+    pub verdict: Verdict,
+    /// The audit's; of the log too.
+    pub audit: Whole,
+}
+
+/// Reads a directory lake and the log beside it, whole.
+pub async fn examine(
+    lake: &Path,
+    wal: &Path,
+    source: Source,
+    ledger: &Ledger,
+) -> Result<Examined, PlaceError> {
+    let place = Place::Directory(lake.to_owned());
+    let log = inspect(&Disk, wal)?;
+    let audit = audit(&place, &[log], true, &mut |_, _, _| {}).await?;
+    let mut judge = Judge::new(source, ledger);
+    for key in place.keys("events").await? {
+        let bytes = place.read(&key).await?.unwrap_or_default();
+        rows(&key, bytes, &mut |row| judge.event(&key, &row)).map_err(at(&key))?;
+    }
+    for key in place.keys("quarantine").await? {
+        let bytes = place.read(&key).await?.unwrap_or_default();
+        quarantine::read::rows(&key, bytes, &mut |kept| {
+            judge.kept(&key, &kept);
+            true
+        })
+        .map_err(at(&key))?;
+    }
+    let mut verdict = judge.finish();
+    totals(&audit, &mut verdict);
+    Ok(Examined { verdict, audit })
+}
+
+fn at(key: &str) -> impl Fn(io::Error) -> io::Error {
+    move |error| io::Error::new(error.kind(), format!("{key}: {error}"))
+}
+
+/// Each node's totals: they add up, and what they count as stored is there.
+fn totals(audit: &Whole, verdict: &mut Verdict) {
+    let mut stored = 0;
+    for node in &audit.nodes {
+        let of = |name: &str| node.totals.get(name).copied().unwrap_or(0);
+        let parts = of("stored") + of("dropped") + of("duplicate") + of("quarantined");
+        stored += of("stored");
+        if of("received") != parts {
+            let found = format!("{} received, {parts} accounted for", of("received"));
+            let node = format!("node {}", node.node);
+            verdict.violations.add(node, "", found);
+        }
+    }
+    if stored != verdict.events {
+        let found = format!("{} rows; the totals say {stored}", verdict.events);
+        verdict.violations.add("events in the lake", "", found);
+    }
+}
+
+/// Gives each row of an object to `take`.
+fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Map<String, Value>)) -> io::Result<()> {
+    match Format::of_key(key).map(Format::codec) {
+        None => Err(io::Error::other("it has no known suffix")),
+        Some(None) => parquet_read::rows_as_json(Bytes::from(bytes), &mut |row| {
+            take(row);
+            Ok(true)
+        }),
+        Some(Some(codec)) => {
+            for line in BufReader::new(decoder(codec, io::Cursor::new(bytes))?).split(b'\n') {
+                take(serde_json::from_slice(&line?)?);
+            }
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The schedule: what is done to the server and to its lake, as it follows from the seed. Pure.
+
+use std::time::Duration;
+
+use crate::encode::Format;
+use crate::upstream::chance::Chance;
+
+/// One life of the server, from its start to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Life {
+    /// The format of the objects that it makes; it may change at any start.
+    pub format: Format,
+    /// Whether it may become ready first; else its end may come while it still reads its log.
+    pub awaits_ready: bool,
+    /// How long it runs then.
+    pub runs_for: Duration,
+    /// Whether it is stopped in its tracks afterwards (SIGSTOP), and for how long.
+    pub pause: Option<Duration>,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// SIGKILL.
+    Kill,
+    /// SIGTERM; it must end with exit code 0.
+    Stop,
+}
+
+/// A time without a lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outage {
+    /// How long all is well before.
+    pub after: Duration,
+    /// What is in the lake's place meanwhile.
+    pub instead: Instead,
+    /// Whether so much is sent that the log fills up; the outage ends so long after that.
+    pub fills_the_log: bool,
+    /// How long it lasts; after the log was full, if it is to be filled.
+    pub lasts: Duration,
+}
+
+/// What is in the place of a lake that is away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Instead {
+    /// A file.
+    File,
+    /// Nothing: as where a volume is not mounted.
+    Nothing,
+}
+
+/// A life is killed, or stopped, so long after its start or after it is ready.
+const RUNS_FOR: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(100)..=Duration::from_millis(1200);
+/// Some are longer than a sender waits for its answer.
+const PAUSE: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(50)..=Duration::from_millis(2500);
+const WELL: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(500)..=Duration::from_millis(3000);
+const LASTS: std::ops::RangeInclusive<Duration> =
+    Duration::from_millis(300)..=Duration::from_millis(2500);
+
+/// The schedule of a seed.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    seed: u64,
+}
+
+impl Plan {
+    /// Of that seed.
+    pub fn new(seed: u64) -> Self {
+        Self { seed }
+    }
+
+    fn chance(self, number: u64, salt: u64) -> Chance {
+        let mixed = number.wrapping_mul(0xd1b5_4a32_d192_ed03).rotate_left(23);
+        Chance::from_seed(self.seed ^ mixed ^ salt)
+    }
+
+    /// The life of that number.
+    pub fn life(self, number: u64) -> Life {
+        let chance = self.chance(number, 11);
+        let parquet = self.chance(number, 13).hits(0.25);
+        Life {
+            format: if parquet {
+                Format::Parquet
+            } else {
+                Format::NdjsonZst
+            },
+            awaits_ready: chance.hits(0.85),
+            runs_for: chance.duration_within(&RUNS_FOR),
+            pause: chance.hits(0.25).then(|| chance.duration_within(&PAUSE)),
+            end: if chance.hits(0.15) {
+                End::Stop
+            } else {
+                End::Kill
+            },
+        }
+    }
+
+    /// The outage of that number. Every other one fills the log, the first among them.
+    pub fn outage(self, number: u64) -> Outage {
+        let chance = self.chance(number, 12);
+        Outage {
+            after: chance.duration_within(&WELL),
+            instead: chance.pick(&[Instead::File, Instead::Nothing]),
+            fills_the_log: number.is_multiple_of(2),
+            lasts: chance.duration_within(&LASTS),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_replays_its_schedule_and_others_have_others() {
+        let schedule = |seed| -> Vec<_> {
+            let plan = Plan::new(seed);
+            (0..50).map(|n| (plan.life(n), plan.outage(n))).collect()
+        };
+        assert_eq!(schedule(7), schedule(7));
+        assert_ne!(schedule(7), schedule(8));
+    }
+
+    #[test]
+    fn everything_that_can_happen_happens_soon() {
+        for seed in 0..20 {
+            let plan = Plan::new(seed);
+            let lives: Vec<Life> = (0..60).map(|n| plan.life(n)).collect();
+            let kills = lives.iter().filter(|life| life.end == End::Kill).count();
+            assert!(kills > 35 && kills < 60, "{kills} kills of seed {seed}");
+            assert!(lives.iter().any(|life| life.pause.is_some()));
+            assert!(lives.iter().any(|life| !life.awaits_ready));
+            assert!(lives.iter().any(|life| life.format == Format::Parquet));
+            assert!(lives.iter().all(|life| RUNS_FOR.contains(&life.runs_for)));
+            assert!(plan.outage(0).fills_the_log && !plan.outage(1).fills_the_log);
+            let outages: Vec<Outage> = (0..20).map(|n| plan.outage(n)).collect();
+            assert!(outages.iter().any(|outage| outage.instead == Instead::File));
+            assert!(
+                outages
+                    .iter()
+                    .any(|outage| outage.instead == Instead::Nothing)
+            );
+        }
+    }
+}

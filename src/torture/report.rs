@@ -1,0 +1,234 @@
+//! The report: what was done, what was answered, what was found. For people, and as JSON.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::ledger::Violation;
+
+/// A run, from its seed to its verdict.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Report {
+    /// Whether nothing was lost, doubled or altered, and every answer was right.
+    pub holds: bool,
+    /// Replays schedule and bodies.
+    pub seed: u64,
+    /// How long faults were made.
+    pub seconds: f64,
+    /// SIGKILL.
+    pub kills: u64,
+    /// SIGSTOP and SIGCONT.
+    pub pauses: u64,
+    /// SIGTERM, with exit code 0, the last one included.
+    pub stops: u64,
+    /// Times without a lake.
+    pub outages: u64,
+    /// Times that the log was full, and emptied again.
+    pub full_logs: u64,
+    /// The longest time from a start until the server was ready.
+    pub longest_ready_seconds: f64,
+    /// Requests, each once.
+    pub requests: u64,
+    /// How often one was sent again for want of an answer.
+    pub retried: u64,
+    /// Attempts by the status of their answer.
+    pub answered: BTreeMap<u16, u64>,
+    /// Attempts without an answer.
+    pub unanswered: u64,
+    /// Answers 503 that the log is full.
+    pub log_full: u64,
+    /// Events that were acknowledged and must be in the lake.
+    pub events_acknowledged: u64,
+    /// Events that are in the lake.
+    pub events_in_the_lake: u64,
+    /// Events of which the answers say that they were known.
+    pub duplicates_recognised: u64,
+    /// Ids that came again with other content, in the quarantine.
+    pub conflicts_kept: u64,
+    /// Refused requests of which a copy is in the quarantine.
+    pub refused_copies: u64,
+    /// The audit of the lake, and of the log.
+    pub audit: Audit,
+    /// How much must not be.
+    pub violations_total: u64,
+    /// The first of it.
+    pub violations: Vec<Violation>,
+    /// The directory, if it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept: Option<PathBuf>,
+}
+
+/// What the audit says.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Audit {
+    /// Whether all adds up.
+    pub adds_up: bool,
+    /// Objects.
+    pub objects: usize,
+    /// What does not add up.
+    pub problems: u64,
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.figures(f)?;
+        self.verdict(f)
+    }
+}
+
+impl Report {
+    fn status(&self, status: u16) -> u64 {
+        self.answered.get(&status).copied().unwrap_or(0)
+    }
+
+    fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "seed {}, {:.0} s of faults", self.seed, self.seconds)?;
+        let rows: [(&str, u64, &str); 17] = [
+            ("killed", self.kills, "SIGKILL, and started again"),
+            ("paused", self.pauses, "SIGSTOP, then SIGCONT"),
+            ("stopped", self.stops, "SIGTERM, exit code 0"),
+            ("without a lake", self.outages, "and back"),
+            ("log full", self.full_logs, "and emptied again"),
+            ("requests", self.requests, ""),
+            ("  sent again", self.retried, "for want of an answer"),
+            ("  answered 200", self.status(200), "durable"),
+            (
+                "  answered 400",
+                self.status(400),
+                "to be refused, and refused",
+            ),
+            ("  answered 503", self.status(503), "put off"),
+            ("  of these, log full", self.log_full, ""),
+            (
+                "  without an answer",
+                self.unanswered,
+                "the server was killed, away or paused",
+            ),
+            (
+                "events acknowledged",
+                self.events_acknowledged,
+                "new, not of a dropped type",
+            ),
+            (
+                "events in the lake",
+                self.events_in_the_lake,
+                "counted by reading it",
+            ),
+            (
+                "duplicates recognised",
+                self.duplicates_recognised,
+                "sent again, or twice on purpose",
+            ),
+            (
+                "conflicts in quarantine",
+                self.conflicts_kept,
+                "a known id with other content",
+            ),
+            (
+                "refused, kept a copy of",
+                self.refused_copies,
+                "in the quarantine",
+            ),
+        ];
+        for (name, value, note) in rows {
+            writeln!(f, "{}", format!("{name:<26}{value:>10}  {note}").trim_end())?;
+        }
+        for (status, count) in &self.answered {
+            if ![200, 400, 503].contains(status) {
+                writeln!(f, "  answered {status:<15}{count:>10}")?;
+            }
+        }
+        writeln!(
+            f,
+            "longest time to be ready  {:>10.2}  s",
+            self.longest_ready_seconds
+        )?;
+        let adds_up = if self.audit.adds_up {
+            "adds up"
+        } else {
+            "does not add up"
+        };
+        writeln!(
+            f,
+            "audit                     {:>10}  objects: {adds_up}",
+            self.audit.objects
+        )?;
+        writeln!(f)
+    }
+
+    fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for Violation {
+            what,
+            answered,
+            found,
+        } in &self.violations
+        {
+            let answered = match answered.as_str() {
+                "" => String::new(),
+                answered => format!(" (answered: {answered})"),
+            };
+            writeln!(f, "violation  {what}{answered}: {found}")?;
+        }
+        let more = self
+            .violations_total
+            .saturating_sub(self.violations.len() as u64);
+        if more > 0 {
+            writeln!(f, "and {more} more")?;
+        }
+        if let Some(dir) = &self.kept {
+            writeln!(
+                f,
+                "Everything is kept in {}; server.log is what the server said.",
+                dir.display()
+            )?;
+        }
+        if self.holds {
+            write!(
+                f,
+                "It holds: every acknowledged event is in the lake exactly once, as it was sent."
+            )
+        } else {
+            write!(f, "It does not hold: {} violations.", self.violations_total)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_says_that_it_holds_or_what_does_not() {
+        let mut report = Report {
+            holds: true,
+            seed: 7,
+            kills: 9,
+            ..Report::default()
+        };
+        let text = report.to_string();
+        assert!(
+            text.starts_with(
+                "seed 7, 0 s of faults\nkilled                             9  SIGKILL"
+            )
+        );
+        assert!(text.ends_with("exactly once, as it was sent."), "{text}");
+        report.holds = false;
+        report.violations_total = 3;
+        report.violations.push(Violation {
+            what: "an-id".to_owned(),
+            answered: "200".to_owned(),
+            found: "it is lost".to_owned(),
+        });
+        report.answered.insert(500, 4);
+        report.kept = Some("/there".into());
+        let text = report.to_string();
+        let lines = [
+            "  answered 500                     4\n",
+            "violation  an-id (answered: 200): it is lost\nand 2 more\nEverything is kept in /there;",
+        ];
+        assert!(lines.iter().all(|line| text.contains(line)), "{text}");
+        assert!(text.ends_with("It does not hold: 3 violations."), "{text}");
+    }
+}

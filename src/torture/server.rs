@@ -1,0 +1,264 @@
+//! The server that suffers: a child process of this very program, and the directory that it lives in.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::symlink;
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::TortureError;
+use super::plan::Instead;
+use crate::clock::Clock;
+use crate::encode::Format;
+use crate::ids::Ids;
+
+/// Between two looks whether it is ready, or gone.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+/// A longer wait for an answer of `/ready` counts as none.
+const READY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// What outlives a crash: the directory with the configuration, the log and the lake.
+#[derive(Clone, Debug)]
+pub struct Stage {
+    dir: PathBuf,
+    /// Where the server listens in every life.
+    pub address: SocketAddr,
+}
+
+impl Stage {
+    /// In a new or empty directory; refuses another.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "sets the stage, before anything durable happens"
+    )]
+    pub fn set(dir: &Path) -> Result<Self, TortureError> {
+        if dir.exists() && fs::read_dir(dir)?.next().is_some() {
+            return Err(TortureError::NotEmpty(dir.to_owned()));
+        }
+        let stage = Self {
+            dir: dir.to_owned(),
+            address: free_address()?,
+        };
+        fs::create_dir_all(dir.join("lake-itself"))?;
+        symlink("lake-itself", stage.lake())?;
+        fs::write(dir.join("a-file"), "no directory\n")?;
+        Ok(stage)
+    }
+
+    /// For the lives to come. Small segments and batches, so that faults meet rolls, seals, puts, commits and trims; a small log, so
+    /// that it fills up.
+    #[allow(clippy::disallowed_methods, reason = "sets the stage")]
+    pub fn configure(&self, grace: Duration, format: Format) -> Result<(), TortureError> {
+        let text = format!(
+            "# What `lakehook torture` runs the server with.\n\
+             [server]\nlisten = \"{}\"\nshutdown_grace = \"{}ms\"\n\
+             [lake]\nurl = \"lake\"\n\
+             [wal]\ndir = \"wal\"\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n\
+             [batch]\nformat = \"{}\"\nmax_records = 1500\nmax_age = \"1s\"\n\
+             [polls]\ndir = \"polls\"\n\
+             [log]\nformat = \"text\"\n",
+            self.address,
+            grace.as_millis(),
+            format.as_str()
+        );
+        fs::write(self.dir.join("lakehook.toml"), text)?;
+        Ok(())
+    }
+
+    /// The lake, as it is configured.
+    pub fn lake(&self) -> PathBuf {
+        self.dir.join("lake")
+    }
+
+    /// The log.
+    pub fn wal(&self) -> PathBuf {
+        self.dir.join("wal")
+    }
+
+    /// Puts something else into the lake's place.
+    pub fn take_lake_away(&self, instead: Instead) -> Result<(), TortureError> {
+        self.point_lake_at(match instead {
+            Instead::File => "a-file",
+            Instead::Nothing => "not-there",
+        })
+    }
+
+    /// Puts the lake back.
+    pub fn heal(&self) -> Result<(), TortureError> {
+        self.point_lake_at("lake-itself")
+    }
+
+    /// At once: there is no moment without the name.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "is the fault, and no part of the service"
+    )]
+    fn point_lake_at(&self, target: &str) -> Result<(), TortureError> {
+        let new = self.dir.join("lake-new");
+        symlink(target, &new)?;
+        fs::rename(&new, self.lake())?;
+        Ok(())
+    }
+
+    /// Removes all of it.
+    #[allow(clippy::disallowed_methods, reason = "all is over")]
+    pub fn remove(&self) -> Result<(), TortureError> {
+        Ok(fs::remove_dir_all(&self.dir)?)
+    }
+}
+
+/// An address on which nothing listens, outside the ports that the kernel gives to clients: one that connects
+/// again while the server is down could otherwise be given the server's own port, and be connected to itself.
+fn free_address() -> Result<SocketAddr, TortureError> {
+    const FIRST: u64 = 10_000;
+    const PORTS: u64 = 22_000;
+    let start = Ids::System.next()?;
+    for offset in 0..PORTS {
+        let port = FIRST + start.wrapping_add(offset) % PORTS;
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port as u16));
+        if TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    Err(TortureError::NoPort)
+}
+
+/// The server, alive or not. Its process ends with the value.
+#[derive(Debug)]
+pub struct Server {
+    program: PathBuf,
+    stage: Stage,
+    clock: Clock,
+    http: reqwest::Client,
+    child: Option<Child>,
+}
+
+impl Server {
+    /// Of that program; not started yet.
+    pub fn new(program: &Path, stage: Stage, clock: Clock) -> Result<Self, TortureError> {
+        let http = reqwest::Client::builder()
+            .timeout(READY_TIMEOUT)
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .build()?;
+        Ok(Self {
+            program: program.to_owned(),
+            stage,
+            clock,
+            http,
+            child: None,
+        })
+    }
+
+    /// Starts it. Nothing of this environment configures it, and a Ctrl-C on the terminal does not reach it.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the log of a child process is not the service's"
+    )]
+    pub fn start(&mut self) -> Result<(), TortureError> {
+        let log = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.stage.dir.join("server.log"))?;
+        let child = Command::new(&self.program)
+            .args(["serve", "--config"])
+            .arg(self.stage.dir.join("lakehook.toml"))
+            .current_dir(&self.stage.dir)
+            .env_clear()
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        Ok(())
+    }
+
+    /// Waits until it is ready, and says how long that took. An error, for people, if it ends or takes too long.
+    pub async fn ready(&mut self, limit: Duration) -> Result<Duration, String> {
+        let start = self.clock.now().mono;
+        let url = format!("http://{}/ready", self.stage.address);
+        loop {
+            let answer = self.http.get(&url).send().await;
+            let took = self.clock.now().mono.saturating_sub(start);
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return Ok(took);
+            }
+            if let Some(status) = self.ended() {
+                return Err(format!("it ended by itself with {status}"));
+            }
+            if took > limit {
+                return Err(format!("it was not ready after {} s", limit.as_secs()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().ok().flatten()
+    }
+
+    /// Sends a signal, if it still lives.
+    fn signal(&mut self, signal: Signal) -> Result<(), String> {
+        if let Some(status) = self.ended() {
+            return Err(format!("it ended by itself with {status}"));
+        }
+        let id = self
+            .child
+            .as_ref()
+            .and_then(|child| i32::try_from(child.id()).ok());
+        let id = id.and_then(Pid::from_raw).ok_or("it was not started")?;
+        kill_process(id, signal).map_err(|error| format!("a signal could not be sent: {error}"))
+    }
+
+    /// SIGKILL, and waits until it is gone.
+    pub async fn kill(&mut self) -> Result<(), String> {
+        self.signal(Signal::KILL)?;
+        self.gone(Duration::from_secs(60)).await.map(|_| ())
+    }
+
+    /// SIGSTOP for so long.
+    pub async fn pause(&mut self, lasts: Duration) -> Result<(), String> {
+        self.signal(Signal::STOP)?;
+        tokio::time::sleep(lasts).await;
+        self.signal(Signal::CONT)
+    }
+
+    /// SIGTERM; an error, for people, unless it ends with exit code 0 in time.
+    pub async fn stop(&mut self, limit: Duration) -> Result<(), String> {
+        self.signal(Signal::TERM)?;
+        let status = self.gone(limit).await?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("it ended on SIGTERM with {status}"))
+        }
+    }
+
+    async fn gone(&mut self, limit: Duration) -> Result<ExitStatus, String> {
+        let start = self.clock.now().mono;
+        loop {
+            if let Some(status) = self.ended() {
+                self.child = None;
+                return Ok(status);
+            }
+            if self.clock.now().mono.saturating_sub(start) > limit {
+                return Err(format!("it was not gone after {} s", limit.as_secs()));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _gone_already = child.kill();
+            let _gone_already = child.wait();
+        }
+    }
+}
