@@ -26,6 +26,7 @@ bench: venv             ## Figures: W1 and W100 beside bare axum and the disk; p
 	cargo bench --bench throughput
 	cargo bench --bench polls
 	cargo bench --bench formats
+	cargo bench --bench log
 
 instructions: nextest   ## Instructions an event of each stage, by valgrind; writes the test's figures anew
 	LAKEHOOK_RECORD=1 cargo nextest run -E 'test(the_hot_path_does_no_more)'

@@ -2,12 +2,13 @@
 //! named, and a log that is a copy goes on under a name of its own.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{said, stdout};
 use crate::arrival::STOP_LIMIT;
 use crate::audit::{adds_up, audit};
+use crate::copies::copy;
 use crate::http::{body, click, post};
 use crate::support::duckdb::Lake;
 use crate::support::process::Setup;
@@ -145,19 +146,6 @@ fn damage_is_cut_out_where_the_lake_is_a_bucket() {
     });
 }
 
-fn copy_directory(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_directory(&entry.path(), &target);
-        } else {
-            std::fs::copy(entry.path(), target).unwrap();
-        }
-    }
-}
-
 /// Two logs that are copies of each other: the second one stops, and goes on once it is adopted. What they
 /// had in common before is in the lake once, as the first one has put it.
 #[test]
@@ -169,7 +157,7 @@ fn a_copied_log_goes_on_once_it_is_adopted() {
     let program = first.start();
     assert_eq!(send(&first, 0..10), 10);
     program.kill();
-    copy_directory(
+    copy(
         &first.directory().join("data/wal"),
         &second.directory().join("data/wal"),
     );

@@ -149,7 +149,7 @@ fn renewed(identity: Identity, round: u64) -> Identity {
 /// A table like the program's, of which a round touches other places each time.
 fn dedup() -> Box<dyn FnMut() -> Duration> {
     let requests = checked();
-    let mut dedup = Dedup::new(Dedup::window_of_bytes(128 << 20));
+    let mut dedup = Dedup::new(Dedup::window_of_bytes(32 << 20));
     let mut round = 0;
     Box::new(move || {
         for request in &requests {
@@ -197,13 +197,35 @@ fn frame() -> Box<dyn FnMut() -> Duration> {
 }
 
 fn writer(dir: &Path, format: &str) -> Writer<Disk> {
+    open_log(dir, format)
+}
+
+/// Fills a log with so many bytes of rows that are in no batch yet, and leaves it as a crash would; how many
+/// rows those are.
+pub(crate) fn fill_log(dir: &Path, bytes: u64) -> u64 {
+    let requests = checked();
+    let mut writer = writer(dir, "ndjson.zst");
+    let (mut round, mut rows) = (0, 0);
+    while writer.used_bytes() < bytes {
+        let jobs = requests.iter().map(|request| append_of(request, round));
+        let mut jobs: VecDeque<_> = jobs.map(|request| (request, ())).collect();
+        round += 1;
+        while !jobs.is_empty() {
+            rows += u64::from(writer.turn(&mut jobs).rows);
+        }
+    }
+    rows
+}
+
+/// Opens a log as the program does, but for its bounds on space.
+pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         first_segment_bytes: SEGMENT_BYTES,
         max_bytes: 64 << 30,
-        dedup_window: 1 << 20,
-        max_ids: 1 << 20,
-        filter_bytes: 1 << 20,
+        dedup_window: Dedup::window_of_bytes(32 << 20),
+        max_ids: 50_000_000,
+        filter_bytes: 96 << 20,
         ids_per_file: 500_000,
         limits: Limits {
             max_bytes: 128 << 20,
