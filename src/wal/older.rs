@@ -140,10 +140,13 @@ impl<F: Files> Older<F> {
         Ok(())
     }
 
-    /// Segments whose ids are in filters already, because they were in smaller files, are not added again.
+    /// Ids that are in filters already, because they were in smaller files, are not added again. Files may come
+    /// in any order: one whose writing failed comes later.
     fn add_to_filters(&mut self, file: IdFile, ids: &SegmentIds) {
-        let is_known = |group: &Group| group.last >= file.last;
-        if self.groups.back().is_some_and(is_known) {
+        let parts = self.open.iter().map(|open| &open.file);
+        let parts = parts.filter(|part| part.first >= file.first && part.last <= file.last);
+        let segments: u64 = parts.map(|part| part.last - part.first + 1).sum();
+        if segments == file.last - file.first + 1 {
             return;
         }
         let has_room = |group: &Group| group.ids < self.group_ids;
@@ -156,7 +159,8 @@ impl<F: Files> Older<F> {
             });
         }
         if let Some(group) = self.groups.back_mut() {
-            group.last = file.last;
+            group.first = group.first.min(file.first);
+            group.last = group.last.max(file.last);
             group.ids += ids.identities.len() as u64;
             for identity in &ids.identities {
                 group.filter.add(identity.tag);

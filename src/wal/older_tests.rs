@@ -74,6 +74,21 @@ fn merged_files_know_what_their_parts_knew() -> io::Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_file_that_comes_late_is_known_too() -> io::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let mut older = Older::new(Disk, dir.path(), 8000, 1 << 16);
+    for number in [1, 3, 4, 2] {
+        let mut ids = segment(number * 700..number * 700 + 700);
+        let file = write(&Disk, dir.path(), (number, number), &mut ids)?;
+        older.add(file, &ids)?;
+    }
+    for number in 700..3500 {
+        assert_eq!(older.content_of(tag(number)), u32::try_from(number).ok());
+    }
+    Ok(())
+}
+
 proptest! {
     /// Tags are few, so that the same one is in many places and at the ends of strides.
     #[test]
