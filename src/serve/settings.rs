@@ -29,6 +29,8 @@ const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 const POLLS_MAX_IDS: u64 = 10_000_000;
 /// Id files with fewer are merged; a merge has twice as many in memory at most.
 const IDS_PER_FILE: u64 = 500_000;
+/// About so many id files are open at most, however many ids are kept.
+const MAX_ID_FILES: u64 = 200;
 /// The first segment after a start, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// While so many seals wait for their commit, age does not seal.
@@ -145,7 +147,7 @@ fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
             .min(window),
         max_ids: config.dedup.max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
-        ids_per_file: IDS_PER_FILE,
+        ids_per_file: IDS_PER_FILE.max(config.dedup.max_ids / MAX_ID_FILES),
         limits: Limits {
             max_bytes: config.batch.max_bytes.bytes(),
             max_records: config.batch.max_records,

@@ -20,8 +20,8 @@ pub struct Settings {
     pub first_segment_bytes: u64,
     /// Bound on segments, spares and id files together.
     pub max_bytes: u64,
-    /// Identities that are never forgotten in memory. A segment takes no more than a third of them: the others
-    /// are in files.
+    /// Identities that are never forgotten in memory. A segment takes no more than a quarter of them: the
+    /// others are in files.
     pub dedup_window: u32,
     /// Identities kept on disk.
     pub max_ids: u64,

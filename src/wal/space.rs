@@ -107,9 +107,10 @@ impl<F: Files> Writer<F> {
         self.id_files.values().map(|file| file.bytes).sum()
     }
 
-    /// A part of what memory never forgets: of the current segment, and of closed ones that no file holds yet.
+    /// A part of what memory never forgets. The current segment may have one, that which was just closed, and
+    /// those before it that no file holds yet; the fourth is for the frames that go over it.
     fn share_of_window(&self) -> u64 {
-        u64::from(self.dedup.window()) / 3
+        u64::from(self.dedup.window()) / 4
     }
 
     /// Whether the current segment has so many identities that another one must begin.

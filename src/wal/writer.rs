@@ -393,7 +393,7 @@ impl<F: Files> Writer<F> {
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
         let reserve = if internal { 0 } else { self.reserve() };
         let fits = !self.segment_failed
-            && !self.has_many_ids()
+            && (internal || !self.has_many_ids())
             && taken + cost <= MAX_FRAME
             && (taken + cost) as u64 + reserve <= self.segment.room();
         let empty = self.is_idle();

@@ -5,7 +5,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::super::layout::{
-    BLOCK, FIRST_FRAME, FrameHeader, SegmentHeader, next_block, number_of, segment_path,
+    BLOCK, FIRST_FRAME, FrameHeader, HeaderError, SegmentHeader, next_block, number_of,
+    segment_path,
 };
 use super::super::read::Frame;
 use crate::files::{File, Files};
@@ -60,7 +61,13 @@ impl Segments {
             let file = files.open(&dir.join(&entry.name))?;
             let mut block = [0; BLOCK as usize];
             let header = match file.read_exact_at(&mut block, 0) {
-                Ok(()) => SegmentHeader::decode(&block).ok(),
+                Ok(()) => match SegmentHeader::decode(&block) {
+                    // What this program cannot read is no damage.
+                    Err(error @ HeaderError::Newer(_)) => {
+                        return Err(io::Error::other(format!("{}: {error}", entry.name)));
+                    }
+                    decoded => decoded.ok(),
+                },
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => None,
                 Err(error) => return Err(error),
             };
