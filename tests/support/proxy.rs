@@ -186,7 +186,8 @@ impl Way {
             match (&self.from).read(&mut buffer[..most]) {
                 Ok(0) => return self.to.shutdown(Shutdown::Write),
                 Ok(read) => {
-                    thread::sleep(now.delay);
+                    // It may have been set while this waited for bytes.
+                    thread::sleep(look(&self.switches).delay);
                     self.send(&buffer[..read])?;
                     carried_bytes += read as u64;
                 }
