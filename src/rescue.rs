@@ -23,7 +23,7 @@ use crate::lake::place::{Place, PlaceError, keys_below};
 use crate::wal::rescue::{Survey, Unshipped};
 
 /// By what a row is recognised in an object, whatever its format.
-const NAMES: [&str; 4] = ["received_at", "event_id", "request_id", "id"];
+const NAMES: [&str; 2] = ["received_at", "event_id"];
 
 /// Rows of a node that are in the lake.
 #[derive(Debug, Default)]
@@ -154,9 +154,8 @@ fn candidates(keys: Vec<String>, node: NodeId, survey: &Survey) -> Vec<String> {
         for ((first, key), end) in objects.into_iter().zip(ends) {
             let meets =
                 |range: &RangeInclusive<u64>| first <= *range.end() && end >= *range.start();
-            let before = survey.unread_before.is_some_and(|lsn| first < lsn.0);
             let open = survey.open.get(partition.as_str());
-            if before || open.is_some_and(meets) || survey.unread.iter().any(meets) {
+            if open.is_some_and(meets) || survey.unread.iter().any(meets) {
                 wanted.push(key);
             }
         }

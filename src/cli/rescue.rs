@@ -157,8 +157,13 @@ impl Rescue<'_> {
 
     fn tell_lost(&self, lost: &[RangeInclusive<u64>]) {
         if let Some(lsn) = self.survey.unread_before {
+            let which = if lsn.0 > 1 {
+                format!("records before LSN {lsn}")
+            } else {
+                "all records".to_owned()
+            };
             out::line(format_args!(
-                "lost     records before LSN {lsn} that were not yet in the lake; their numbers cannot be read"
+                "lost     {which} that were not yet in the lake; their numbers cannot be read"
             ));
         }
         for range in lost {

@@ -109,6 +109,29 @@ pub fn open<F: Files>(
     ids: Ids,
     helper: impl FnOnce(F, &Path) -> io::Result<Helper<F>>,
 ) -> Result<(Writer<F>, Recovered), OpenError> {
+    open_or_found(files, dir, settings, (clock, ids), helper, false)
+}
+
+/// Begins a log behind the id files of another one, which lie in its directory already.
+pub(super) fn found<F: Files>(
+    files: F,
+    dir: &Path,
+    settings: Settings,
+    (clock, ids): (Clock, Ids),
+) -> Result<Writer<F>, OpenError> {
+    let inline = |files, dir: &Path| Ok(Helper::inline(files, dir));
+    let (writer, _) = open_or_found(files, dir, settings, (clock, ids), inline, true)?;
+    Ok(writer)
+}
+
+fn open_or_found<F: Files>(
+    files: F,
+    dir: &Path,
+    settings: Settings,
+    (clock, ids): (Clock, Ids),
+    helper: impl FnOnce(F, &Path) -> io::Result<Helper<F>>,
+    behind_ids: bool,
+) -> Result<(Writer<F>, Recovered), OpenError> {
     let io = |error| OpenError::Io {
         dir: dir.to_owned(),
         error,
@@ -135,7 +158,7 @@ pub fn open<F: Files>(
         inventory,
         active_ids: SegmentIds::default(),
     };
-    let tail = opening.read()?;
+    let tail = opening.read(behind_ids)?;
     let segment = opening.start_segment(&tail)?;
     opening.remove_below(opening.state.oldest_segment, opening.state.oldest_ids)?;
     opening.recovered.uncommitted_rows = opening.state.uncommitted_rows();
@@ -208,9 +231,9 @@ impl<F: Files> Opening<F> {
     }
 
     /// Reads all segments that are needed, but for the last frame.
-    fn read(&mut self) -> Result<Tail, OpenError> {
+    fn read(&mut self, behind_ids: bool) -> Result<Tail, OpenError> {
         let Some(newest) = self.inventory.segments.keys().next_back().copied() else {
-            return Ok(self.begin());
+            return self.begin(behind_ids);
         };
         let (oldest, oldest_ids) = self.needed_from(newest)?;
         if let Some(missing) = (oldest..=newest).find(|n| !self.inventory.segments.contains_key(n))
@@ -228,19 +251,24 @@ impl<F: Files> Opening<F> {
         Ok(tail)
     }
 
-    /// A log without segments. Where there are id files, it was made from another one, and goes on behind
-    /// them.
-    fn begin(&mut self) -> Tail {
+    /// A log without segments. One that has id files has lost them, unless it is made from another one, and
+    /// goes on behind the ids of that.
+    fn begin(&mut self, behind_ids: bool) -> Result<Tail, OpenError> {
         let oldest_ids = self.inventory.id_files.values().next();
         let number = self.inventory.id_files.keys().next_back();
         let number = number.copied().unwrap_or(0);
+        if number > 0 && !behind_ids {
+            return Err(OpenError::Missing {
+                path: segment_path(&self.dir, number + 1),
+            });
+        }
         self.state.oldest_segment = number + 1;
         self.state.oldest_ids = oldest_ids.map_or(1, |file| file.first);
-        Tail {
+        Ok(Tail {
             number,
             end: SegmentEnd::default(),
             last: None,
-        }
+        })
     }
 
     /// The oldest segment and id file in force, as the newest segment says.

@@ -238,3 +238,53 @@ fn survey_lost(world: &World) -> BTreeSet<u64> {
         _ => panic!("it was not repaired"),
     }
 }
+
+/// More rows than one piece, and id files that would be merged while they are written: none may be taken for
+/// a repetition of itself.
+#[test]
+fn a_long_backlog_is_kept_whole() {
+    let mut world = partly_shipped(3);
+    world.shape.settings.ids_per_file = 400;
+    for _ in 0..60 {
+        for _ in 0..4 {
+            world.submit();
+        }
+        while !world.node.as_ref().unwrap().jobs.is_empty() {
+            world.turn().unwrap();
+        }
+    }
+    world.stop();
+    world.disk.restart(Crash::Kill);
+    let all = everything(&world);
+    assert!(
+        segments(&world).len() > 6 && all.len() > 800,
+        "{}",
+        all.len()
+    );
+    let Attempt::Rescued(lost) = attempt(&world, true) else {
+        panic!("it was not adopted");
+    };
+    assert!(lost.is_empty());
+    judge(&mut world, &all, &lost, "a long backlog");
+}
+
+/// Id files alone are no empty log: it must not begin anew under the same name.
+#[test]
+fn a_log_that_has_lost_every_segment_is_refused_and_repaired() {
+    let mut world = partly_shipped(5);
+    world.stop();
+    world.disk.restart(Crash::Kill);
+    let shipped = in_lake(&world);
+    for path in segments(&world) {
+        world.disk.vanish(&path);
+    }
+    let refused = world.open().map(drop);
+    assert!(
+        matches!(refused, Err(OpenError::Missing { .. })),
+        "{refused:?}"
+    );
+    assert!(matches!(attempt(&world, false), Attempt::Rescued(_)));
+    world.restart(Crash::Kill).unwrap();
+    world.drain().unwrap();
+    assert_eq!(in_lake(&world), shipped);
+}

@@ -44,4 +44,7 @@ pub enum RescueError {
     /// The new log does not take a row.
     #[error("failed to write the new log: {0}")]
     Append(#[from] AppendError),
+    /// The new log takes rows for repetitions, and would be without them.
+    #[error("the new log would leave out {0} rows; nothing was changed")]
+    LeftOut(u64),
 }

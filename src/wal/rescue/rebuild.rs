@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
-use super::super::helper::Helper;
 use super::super::ids::{self, IdFile, IdFiles, SegmentIds};
 use super::super::layout::{ids_path, ids_range_of};
 use super::super::node::{self, Node};
@@ -71,21 +70,15 @@ pub fn rebuild<F: Files>(
     };
     node::write(files, &new_dir, &node)?;
     let (known, lost_ids) = bring_ids(files, dir, &new_dir, survey)?;
-    let helper = |files, dir: &Path| Ok(Helper::inline(files, dir));
+    let kept = settings.clone();
     let settings = unbounded(settings);
-    let opened = recover::open(
-        files.clone(),
-        &new_dir,
-        settings,
-        clock.clone(),
-        ids.clone(),
-        helper,
-    );
-    let (writer, _) = opened?;
+    let effects = (clock.clone(), ids.clone());
+    let writer = recover::found(files.clone(), &new_dir, settings, effects)?;
     let mut appending = Appending {
         writer,
         rows: Rows::default(),
         received: Micros(i64::MAX),
+        piece_bytes: piece_bytes(&kept),
         written: 0,
     };
     let mut in_lake = 0;
@@ -126,20 +119,29 @@ fn unbounded(settings: &Settings) -> Settings {
             max_waiting_seals: usize::MAX,
         },
         max_ids: u64::MAX,
+        // The id files that were brought over have the ids of these very rows: nothing may be looked up in them.
+        ids_per_file: 0,
         ..settings.clone()
     }
+}
+
+/// Small segments take small pieces.
+fn piece_bytes(settings: &Settings) -> usize {
+    let quarter = usize::try_from(settings.segment_bytes / 4).unwrap_or(PIECE_BYTES);
+    quarter.min(PIECE_BYTES)
 }
 
 struct Appending<F: Files> {
     writer: Writer<F>,
     rows: Rows,
     received: Micros,
+    piece_bytes: usize,
     written: u64,
 }
 
 impl<F: Files> Appending<F> {
     fn take(&mut self, entry: &RowsEntry<'_>, row: &Unshipped<'_>) -> Result<(), RescueError> {
-        if self.rows.bytes.len() + row.row.bytes.len() > PIECE_BYTES {
+        if self.rows.bytes.len() + row.row.bytes.len() > self.piece_bytes {
             self.flush()?;
         }
         let partition = self.rows.partition(row.partition);
@@ -193,7 +195,11 @@ impl<F: Files> Appending<F> {
                 return Err(fatal.into());
             }
             for ((), reply) in turn.replies {
-                reply?;
+                let appended = reply?;
+                let left_out = appended.duplicates + appended.conflicts;
+                if left_out > 0 {
+                    return Err(RescueError::LeftOut(left_out));
+                }
             }
         }
         Ok(())

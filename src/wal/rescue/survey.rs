@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
-use super::super::layout::segment_path;
+use super::super::layout::{ids_range_of, segment_path};
 use super::super::read::Frame;
 use super::scan::{Damaged, See, Segments};
 use crate::files::Files;
@@ -78,6 +78,18 @@ pub fn survey<F: Files>(files: &F, dir: &Path) -> io::Result<Survey> {
             path: segment_path(dir, oldest),
             offset: 0,
             detail: "the segment is missing".to_owned(),
+        });
+    }
+    if segments.all.is_empty()
+        && files
+            .list(dir)?
+            .iter()
+            .any(|entry| ids_range_of(&entry.name).is_some())
+    {
+        reading.damage(Damaged {
+            path: dir.to_owned(),
+            offset: 0,
+            detail: "every segment is missing".to_owned(),
         });
     }
     segments.scan(files, dir, &mut reading)?;
