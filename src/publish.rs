@@ -3,19 +3,16 @@
 //! The end of the run in the log fixes every byte of the marker, so it can be put again after a crash or
 //! a lost answer, and is then recognised as ours, like any object.
 
-use std::io::{self, Write as _};
-use std::sync::Arc;
+use std::io;
 
 use serde::Serialize;
-use xxhash_rust::xxh3::xxh3_128;
 
 use crate::commit::{ShipError, Shipper};
-use crate::encode::Format;
-use crate::files::{Appender, File as _, Files, create_dir_durably, remove_if_there};
-use crate::lake::{CRC, Metadata, NONCE, Object, ROW_HASH, keys};
+use crate::files::Files;
+use crate::lake::notes::text_object;
+use crate::lake::{NONCE, Object, keys};
 use crate::quarantine::push_json;
 use crate::record::Lsn;
-use crate::wal::layout::crc32c;
 use crate::wal::rows::RowsError;
 use crate::wal::runs::RunEnd;
 use crate::wal::state::SealAt;
@@ -47,32 +44,13 @@ impl<F: Files> Shipper<F> {
             .lake
             .spool_dir()
             .join(keys::run_part_name(self.node, end.run, end.nonce));
-        create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
-        remove_if_there(&self.files, &spool)?;
-        let file = Arc::new(self.files.create_new(&spool)?);
-        Appender::new(Arc::clone(&file)).write_all(&text)?;
-        file.sync()?;
-        let crc = crc32c(&text);
         let pairs = [
             ("lakehook-node", self.node.to_string()),
             ("lakehook-run", end.run.to_string()),
             (NONCE, format!("{:032x}", end.nonce)),
-            (ROW_HASH, format!("{:032x}", xxh3_128(&text))),
-            (CRC, format!("{crc:08x}")),
         ];
-        let pairs = pairs.into_iter();
-        let metadata: Metadata = pairs
-            .map(|(name, value)| (name.to_owned(), value))
-            .collect();
-        Ok(Object {
-            key: end.marker.clone(),
-            bytes: text.len() as u64,
-            spool,
-            crc,
-            format: Format::Ndjson,
-            content_type: "application/json",
-            metadata,
-        })
+        let key = end.marker.clone();
+        Ok(text_object(&self.files, spool, key, &text, &pairs)?)
     }
 }
 

@@ -7,15 +7,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::encode::ndjson::decoder;
-use crate::encode::{Format, parquet_read};
+use crate::encode::rows_back::rows_of_object;
 use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
 use crate::lake::keys::INTERNAL;
@@ -57,9 +56,11 @@ impl InLake {
 
     /// Whether the lake has that row.
     pub fn has(&self, unshipped: &Unshipped<'_>) -> bool {
-        let there = self.rows.get(&unshipped.lsn.0);
-        let row = serde_json::from_slice::<Map<String, Value>>(unshipped.row.bytes);
-        there.is_some_and(|there| row.is_ok_and(|row| print_of(&row) == *there))
+        let Some(there) = self.rows.get(&unshipped.lsn.0) else {
+            return false;
+        };
+        let row = serde_json::from_slice(unshipped.row.bytes);
+        row.is_ok_and(|row| print_of(&row) == *there)
     }
 
     /// The LSNs of a range that are not in the lake.
@@ -80,20 +81,36 @@ impl InLake {
                 self.rows.insert(lsn, print_of(&row));
             }
         };
-        match Format::of_key(key).map(Format::codec) {
-            None => Ok(()),
-            Some(None) => parquet_read::rows_as_json(Bytes::from(bytes), &mut |row| {
-                take(row);
-                Ok(true)
-            }),
-            Some(Some(codec)) => {
-                let reader = BufReader::new(decoder(codec, io::Cursor::new(bytes))?);
-                for line in reader.split(b'\n') {
-                    take(serde_json::from_slice(&line?)?);
-                }
-                Ok(())
-            }
-        }
+        rows_of_object(key, bytes, &mut |row| {
+            take(row);
+            Ok(true)
+        })
+    }
+}
+
+/// What `lakehook wal repair` leaves in the lake where a log had lost something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lost {
+    /// Whose log it was.
+    pub node: String,
+    /// Whose it is.
+    pub replaced_by: String,
+    /// When, in RFC 3339.
+    pub at: String,
+    /// Unknown ones before this LSN.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<u64>,
+    /// Unknown ones from this LSN on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<u64>,
+    /// First and last, both included.
+    pub lsns: Vec<[u64; 2]>,
+}
+
+impl Lost {
+    /// Whether nothing is.
+    pub fn is_empty(&self) -> bool {
+        self.before.is_none() && self.from.is_none() && self.lsns.is_empty()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::lake::Metadata;
 use crate::lake::keys::INTERNAL;
 use crate::lake::place::{Place, PlaceError, keys_below, read_file};
 use crate::lake::s3::S3;
+use crate::rescue::Lost;
 
 /// Requests at a time.
 const AT_ONCE: usize = 32;
@@ -39,27 +40,31 @@ pub async fn gather(
     place: &Place,
     step: &mut dyn FnMut(usize, usize),
 ) -> Result<Gathered, PlaceError> {
-    match place {
-        Place::Directory(root) => Ok(of_directory(root, step)?),
-        Place::Bucket(store) => of_bucket(store, step).await,
+    let (mut gathered, keys) = match place {
+        Place::Directory(root) => of_directory(root, step)?,
+        Place::Bucket(store) => of_bucket(store, step).await?,
+    };
+    for key in keys {
+        let take = match key.strip_prefix(INTERNAL) {
+            Some(rest) if rest.starts_with("/runs/") => Gathered::take_marker,
+            Some(rest) if rest.starts_with("/lost/") => Gathered::take_lost,
+            _ => continue,
+        };
+        if let Some(text) = place.read(&key).await? {
+            take(&mut gathered, &key, &text);
+        }
     }
+    Ok(gathered)
 }
 
 fn is_internal(key: &str) -> bool {
     key.starts_with(INTERNAL)
 }
 
-fn is_marker(key: &str) -> bool {
-    key.strip_prefix(INTERNAL)
-        .is_some_and(|rest| rest.starts_with("/runs/"))
-}
-
-fn is_lost(key: &str) -> bool {
-    key.strip_prefix(INTERNAL)
-        .is_some_and(|rest| rest.starts_with("/lost/"))
-}
-
-fn of_directory(root: &Path, step: &mut dyn FnMut(usize, usize)) -> io::Result<Gathered> {
+fn of_directory(
+    root: &Path,
+    step: &mut dyn FnMut(usize, usize),
+) -> io::Result<(Gathered, Vec<String>)> {
     let mut gathered = Gathered::default();
     let all = keys_below(root, "")?;
     let meta = format!("{INTERNAL}/meta/");
@@ -89,21 +94,13 @@ fn of_directory(root: &Path, step: &mut dyn FnMut(usize, usize)) -> io::Result<G
             });
         }
     }
-    for key in all.iter().filter(|key| is_marker(key)) {
-        let text = read_file(&root.join(key))?;
-        gathered.take_marker(key, &text);
-    }
-    for key in all.iter().filter(|key| is_lost(key)) {
-        let text = read_file(&root.join(key))?;
-        gathered.take_lost(key, &text);
-    }
-    Ok(gathered)
+    Ok((gathered, all))
 }
 
 async fn of_bucket(
     store: &Arc<S3>,
     step: &mut dyn FnMut(usize, usize),
-) -> Result<Gathered, PlaceError> {
+) -> Result<(Gathered, Vec<String>), PlaceError> {
     let mut gathered = Gathered::default();
     let all = store.list("", usize::MAX).await?;
     let data: Vec<String> = all
@@ -138,28 +135,7 @@ async fn of_bucket(
         }
     }
     gathered.objects.sort_by(|a, b| a.key.cmp(&b.key));
-    for key in all.iter().filter(|key| is_marker(key)) {
-        let mut text = Vec::new();
-        if store.get_async(key, &mut text).await? {
-            gathered.take_marker(key, &text);
-        }
-    }
-    for key in all.iter().filter(|key| is_lost(key)) {
-        let mut text = Vec::new();
-        if store.get_async(key, &mut text).await? {
-            gathered.take_lost(key, &text);
-        }
-    }
-    Ok(gathered)
-}
-
-/// What `lakehook wal repair` leaves in the lake where a log had lost something.
-#[derive(Deserialize)]
-struct Lost {
-    node: String,
-    at: String,
-    before: Option<u64>,
-    lsns: Vec<[u64; 2]>,
+    Ok((gathered, all))
 }
 
 impl Gathered {
@@ -169,11 +145,12 @@ impl Gathered {
             Err(error) => format!("the note of a repair cannot be read: {error}"),
             Ok(lost) => {
                 let before = lost.before.map(|lsn| format!("unknown ones before {lsn}"));
+                let from = lost.from.map(|lsn| format!("unknown ones from {lsn} on"));
                 let ranges = lost
                     .lsns
                     .iter()
                     .map(|[first, last]| format!("{first} to {last}"));
-                let lsns: Vec<String> = before.into_iter().chain(ranges).collect();
+                let lsns: Vec<String> = before.into_iter().chain(ranges).chain(from).collect();
                 let lsns = lsns.join(", ");
                 format!(
                     "the log of node {} was damaged and repaired at {}; lost are LSNs {lsns}",

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use serde::Serialize;
 use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
 
@@ -21,11 +20,11 @@ use crate::ids::Ids;
 use crate::lake::place::Place;
 use crate::lake::{Lake, keys, notes};
 use crate::out;
-use crate::rescue::{InLake, sweep};
+use crate::rescue::{InLake, Lost, sweep};
 use crate::serve::{lake_of, settings_of};
 use crate::telemetry::{self, LogFormat};
 use crate::wal::node::{Lock, Node, read};
-use crate::wal::rescue::{Rebuilt, Survey, finish, rebuild, survey};
+use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey};
 
 /// Arguments of both.
 #[derive(Debug, Args)]
@@ -65,6 +64,10 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
         return Err(anyhow!("there is no log in {}", dir.display()).into());
     }
     let lock = Lock::take(&dir).context("stop the service first")?;
+    if args.dry_run && is_unfinished(&Disk, &dir) {
+        out::line("A repair was interrupted; without --dry-run it is finished.");
+        return Ok(ExitCode::SUCCESS);
+    }
     if finish(&Disk, &dir)? {
         out::line("An interrupted repair is finished: the log can be used.");
         return Ok(ExitCode::SUCCESS);
@@ -174,6 +177,16 @@ impl Rescue<'_> {
                 range.end() - range.start() + 1
             ));
         }
+        if let Some(lsn) = self.survey.unread_from {
+            out::line(format_args!(
+                "lost     records from LSN {lsn} on, if there were any; nothing behind it can be read"
+            ));
+        }
+        if !self.survey.damaged.is_empty() {
+            out::line(
+                "lost     ids of what cannot be read: where the lake has it, and it is sent again, it is stored again",
+            );
+        }
         if self.survey.runs > 0 {
             out::line(format_args!(
                 "given up {} runs of polls; the next runs read all of it again",
@@ -184,7 +197,7 @@ impl Rescue<'_> {
 
     fn tell_only(&self, in_lake: &InLake) -> Result<ExitCode, Failure> {
         let (mut rows, mut there) = (0_u64, 0_u64);
-        self.survey.each_unshipped(&Disk, self.dir, &mut |_, row| {
+        self.survey.each_unshipped(&Disk, self.dir, &mut |row| {
             *(if in_lake.has(&row) {
                 &mut there
             } else {
@@ -222,19 +235,20 @@ impl Rescue<'_> {
         lost: &[RangeInclusive<u64>],
         clock: &Clock,
     ) -> io::Result<()> {
-        if lost.is_empty() && self.survey.unread_before.is_none() {
-            return Ok(());
-        }
         let note = Lost {
             node: rebuilt.old.to_string(),
             replaced_by: rebuilt.new.to_string(),
             at: clock.now().wall.to_string(),
             before: self.survey.unread_before.map(|lsn| lsn.0),
+            from: self.survey.unread_from.map(|lsn| lsn.0),
             lsns: lost
                 .iter()
                 .map(|range| [*range.start(), *range.end()])
                 .collect(),
         };
+        if note.is_empty() {
+            return Ok(());
+        }
         let text = serde_json::to_vec(&note)?;
         let key = keys::lost_key(rebuilt.old, rebuilt.new);
         let left = notes::leave(&Disk, &self.lake, key, rebuilt.old, &text);
@@ -257,16 +271,4 @@ impl Rescue<'_> {
             self.dir.join(&rebuilt.aside).display()
         ));
     }
-}
-
-/// The note that is left in the lake.
-#[derive(Serialize)]
-struct Lost {
-    node: String,
-    replaced_by: String,
-    at: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before: Option<u64>,
-    /// First and last, both included.
-    lsns: Vec<[u64; 2]>,
 }

@@ -6,6 +6,7 @@
 pub mod ndjson;
 pub mod parquet;
 pub mod parquet_read;
+pub mod rows_back;
 mod sorted;
 
 use std::io::{self, Write};

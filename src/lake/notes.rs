@@ -1,13 +1,14 @@
-//! Notes: small objects that commands leave beside the data, about it.
+//! Small objects of text beside the data: notes that commands leave, and markers of runs.
 
 use std::io::{self, Write as _};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{CRC, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH, Trouble};
 use crate::encode::Format;
-use crate::files::{Appender, File as _, Files, create_dir_durably, remove_if_there};
+use crate::files::{Appender, File as _, Files, create_dir_durably, parent_of, remove_if_there};
 use crate::ids::NodeId;
 use crate::wal::layout::crc32c;
 
@@ -19,36 +20,39 @@ pub fn leave<F: Files>(
     node: NodeId,
     text: &[u8],
 ) -> Result<(), LakeError> {
-    let object = object(files, lake, key, node, text).map_err(|error| LakeError::Retry {
+    let (_, name) = key.rsplit_once('/').unwrap_or(("", &key));
+    let spool = lake.spool_dir().join(format!("{name}.part"));
+    let pairs = [
+        ("lakehook-node", node.to_string()),
+        (NONCE, format!("{:032x}", xxh3_128(text))),
+    ];
+    let object = text_object(files, spool, key, text, &pairs);
+    let object = object.map_err(|error| LakeError::Retry {
         kind: Trouble::Other,
         message: error.to_string(),
     })?;
     lake.put(&object).map(drop)
 }
 
-fn object<F: Files>(
+/// An object with that text, spooled under that name. `pairs` become its metadata, besides its checksum and hash.
+pub(crate) fn text_object<F: Files>(
     files: &F,
-    lake: &Lake<F>,
+    spool: PathBuf,
     key: String,
-    node: NodeId,
     text: &[u8],
+    pairs: &[(&str, String)],
 ) -> io::Result<Object> {
-    let (_, name) = key.rsplit_once('/').unwrap_or(("", &key));
-    let spool = lake.spool_dir().join(format!("{name}.part"));
-    create_dir_durably(files, lake.spool_dir(), true)?;
+    create_dir_durably(files, parent_of(&spool), true)?;
     remove_if_there(files, &spool)?;
     let file = Arc::new(files.create_new(&spool)?);
     Appender::new(Arc::clone(&file)).write_all(text)?;
     file.sync()?;
     let crc = crc32c(text);
-    let hash = format!("{:032x}", xxh3_128(text));
-    let pairs = [
-        ("lakehook-node", node.to_string()),
-        (NONCE, hash.clone()),
-        (ROW_HASH, hash),
+    let own = [
+        (ROW_HASH, format!("{:032x}", xxh3_128(text))),
         (CRC, format!("{crc:08x}")),
     ];
-    let pairs = pairs.into_iter();
+    let pairs = pairs.iter().cloned().chain(own);
     let metadata: Metadata = pairs
         .map(|(name, value)| (name.to_owned(), value))
         .collect();

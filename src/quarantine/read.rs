@@ -1,14 +1,12 @@
 //! Rows of the quarantine, read back from objects of every format.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::ndjson::decoder;
-use crate::encode::{Format, parquet_read};
+use crate::encode::rows_back::rows_of_object;
 
 /// One breach, as the row tells it: see [`super::FieldError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,25 +63,11 @@ impl Kept {
 
 /// Gives each row of an object to `take`, until it says that it has enough (`false`).
 pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io::Result<()> {
-    match Format::of_key(key).map(Format::codec) {
-        None => Err(io::Error::other("it has no known suffix")),
-        Some(None) => {
-            parquet_read::rows_as_json(Bytes::from(bytes), &mut |row| Ok(take(of_columns(row)?)))
-        }
-        Some(Some(codec)) => {
-            let reader = BufReader::new(decoder(codec, io::Cursor::new(bytes))?);
-            for line in reader.split(b'\n') {
-                if !take(serde_json::from_slice(&line?)?) {
-                    break;
-                }
-            }
-            Ok(())
-        }
-    }
+    rows_of_object(key, bytes, &mut |row| Ok(take(kept_of(row)?)))
 }
 
 /// In columns the errors are JSON in a text.
-fn of_columns(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Kept> {
+fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Kept> {
     if let Some(serde_json::Value::String(errors)) = row.get("errors") {
         let errors = serde_json::from_str(errors)?;
         row.insert("errors".to_owned(), errors);

@@ -29,8 +29,10 @@ const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 const POLLS_MAX_IDS: u64 = 10_000_000;
 /// Id files with fewer are merged; a merge has twice as many in memory at most.
 const IDS_PER_FILE: u64 = 500_000;
-/// About so many id files are open at most, however many ids are kept.
+/// About so many id files are open at most, …
 const MAX_ID_FILES: u64 = 200;
+/// … while they are no larger than that: a merge has them in memory.
+const MAX_IDS_PER_FILE: u64 = 4_000_000;
 /// The first segment after a start, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// While so many seals wait for their commit, age does not seal.
@@ -114,7 +116,11 @@ pub(super) fn polls_config(config: &Config) -> Config {
 
 /// For the log in that directory: of polls or of events.
 pub fn settings_of(config: &Config, dir: &Path, lake: &str) -> WalSettings {
-    if dir == config.polls.dir {
+    let is_polls = match (dir.canonicalize(), config.polls.dir.canonicalize()) {
+        (Ok(dir), Ok(polls)) => dir == polls,
+        _ => dir == config.polls.dir,
+    };
+    if is_polls {
         polls_wal_settings(&polls_config(config), lake)
     } else {
         wal_settings(config, lake)
@@ -142,12 +148,10 @@ fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
         segment_bytes: config.wal.segment_size().bytes(),
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
         max_bytes: config.wal.max_bytes.bytes(),
-        dedup_window: u32::try_from(config.dedup.max_ids)
-            .unwrap_or(u32::MAX)
-            .min(window),
+        dedup_window: window,
         max_ids: config.dedup.max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
-        ids_per_file: IDS_PER_FILE.max(config.dedup.max_ids / MAX_ID_FILES),
+        ids_per_file: (config.dedup.max_ids / MAX_ID_FILES).clamp(IDS_PER_FILE, MAX_IDS_PER_FILE),
         limits: Limits {
             max_bytes: config.batch.max_bytes.bytes(),
             max_records: config.batch.max_records,

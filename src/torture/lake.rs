@@ -1,17 +1,13 @@
 //! Looks into the lake after all is over: the rows for the judge, and the audit.
 
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::path::Path;
-
-use bytes::Bytes;
-use serde_json::{Map, Value};
 
 use super::events::Source;
 use super::judge::{Judge, Verdict};
 use super::ledger::Ledger;
 use crate::audit::whole::{Whole, audit};
-use crate::encode::ndjson::decoder;
-use crate::encode::{Format, parquet_read};
+use crate::encode::rows_back::rows_of_object;
 use crate::files::Disk;
 use crate::lake::place::{Place, PlaceError};
 use crate::quarantine;
@@ -39,7 +35,11 @@ pub async fn examine(
     let mut judge = Judge::new(source, ledger);
     for key in place.keys("events").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();
-        rows(&key, bytes, &mut |row| judge.event(&key, &row)).map_err(at(&key))?;
+        rows_of_object(&key, bytes, &mut |row| {
+            judge.event(&key, &row);
+            Ok(true)
+        })
+        .map_err(at(&key))?;
     }
     for key in place.keys("quarantine").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();
@@ -74,22 +74,5 @@ fn totals(audit: &Whole, verdict: &mut Verdict) {
     if stored != verdict.events {
         let found = format!("{} rows; the totals say {stored}", verdict.events);
         verdict.violations.add("events in the lake", "", found);
-    }
-}
-
-/// Gives each row of an object to `take`.
-fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Map<String, Value>)) -> io::Result<()> {
-    match Format::of_key(key).map(Format::codec) {
-        None => Err(io::Error::other("it has no known suffix")),
-        Some(None) => parquet_read::rows_as_json(Bytes::from(bytes), &mut |row| {
-            take(row);
-            Ok(true)
-        }),
-        Some(Some(codec)) => {
-            for line in BufReader::new(decoder(codec, io::Cursor::new(bytes))?).split(b'\n') {
-                take(serde_json::from_slice(&line?)?);
-            }
-            Ok(())
-        }
     }
 }

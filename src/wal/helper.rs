@@ -33,8 +33,8 @@ pub enum Done<F: Files> {
     Spare(io::Result<Spare<F>>),
     /// The ids of that segment, in the order of their file, and that file or the error.
     Ids(u64, SegmentIds, io::Result<IdFile>),
-    /// The file that has what several have.
-    Merged(io::Result<(IdFile, SegmentIds)>),
+    /// The file that has what these have.
+    Merged(Vec<IdFile>, io::Result<(IdFile, SegmentIds)>),
 }
 
 /// Who does the work.
@@ -150,6 +150,9 @@ fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Done<F> {
             let written = ids::write(files, dir, (segment, segment), &mut ids);
             Done::Ids(segment, ids, written)
         }
-        Task::Merge(parts) => Done::Merged(ids::merge(files, dir, &parts)),
+        Task::Merge(parts) => {
+            let merged = ids::merge(files, dir, &parts);
+            Done::Merged(parts, merged)
+        }
     }
 }

@@ -5,8 +5,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::entry::Entry;
-use super::ids::{self, IdFile, IdFiles};
-use super::layout::{ids_path, ids_range_of, number_of, segment_path};
+use super::ids::{self, IdFiles};
+use super::inventory::Inventory;
+use super::layout::{ids_path, segment_path};
 use super::node;
 use super::read::{Frame, SegmentReader, TornTail};
 use super::recover::OpenError;
@@ -75,15 +76,11 @@ pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
         torn: None,
         problems: Vec::new(),
     };
-    let mut sizes = Vec::new();
-    for entry in files.list(dir)? {
-        if let Some(number) = number_of(&entry.name, ".wal") {
-            sizes.push((number, entry.bytes));
-        } else if let Some((first, last)) = ids_range_of(&entry.name) {
-            let bytes = entry.bytes;
-            ids::take(&mut inspection.id_files, IdFile { first, last, bytes });
-        }
-    }
+    let Inventory {
+        segments, id_files, ..
+    } = Inventory::list(files, dir)?;
+    inspection.id_files = id_files;
+    let sizes: Vec<(u64, u64)> = segments.into_iter().collect();
     if let Err(error) = inspection.read_segments(files, dir, &sizes) {
         inspection.problems.push(error.to_string());
     }

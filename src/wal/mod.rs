@@ -35,6 +35,8 @@ mod polling;
 pub mod space;
 pub mod helper;
 pub mod node;
+mod inventory;
+pub mod errors;
 mod copy;
 mod torn;
 pub mod replay;

@@ -6,7 +6,7 @@
 //! anything is acknowledged. All earlier frames are durable: a frame is written only after the sync of
 //! the one before.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,16 +14,17 @@ use std::time::Duration;
 use super::copy::Move;
 use super::dedup::Dedup;
 use super::entry::Entry;
+pub use super::errors::OpenError;
 use super::frame::FrameBuilder;
 use super::helper::Helper;
-use super::ids::{self, IdFile, IdFiles, SegmentIds};
+use super::ids::{self, IdFile, SegmentIds};
+use super::inventory::Inventory;
 use super::layout::{
-    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, ids_range_of, next_block,
-    number_of, segment_path,
+    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
 };
 use super::node::{Node, read_or_create};
 use super::older::Older;
-use super::read::{Frame, ReadError, SegmentReader, TornTail};
+use super::read::{Frame, SegmentReader, TornTail};
 use super::replay::{apply, contradiction, ends_with_close, open_segment};
 use super::request::Settings;
 use super::rescue;
@@ -35,53 +36,6 @@ use super::writer::{Building, NextSpare, SLACK, Writer};
 use crate::clock::Clock;
 use crate::files::{Files, create_dir_durably, remove_if_there};
 use crate::ids::Ids;
-
-/// Names end so while their files are under construction.
-const TEMPORARY: &str = ".tmp";
-
-/// Why a log cannot be opened.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// A segment cannot be read.
-    #[error(transparent)]
-    Read(#[from] ReadError),
-    /// Frames are whole but don't follow from each other.
-    #[error("{}, frame at byte {offset}: {detail}", path.display())]
-    Contradiction {
-        /// The segment.
-        path: PathBuf,
-        /// Where the frame begins.
-        offset: u64,
-        /// What is wrong.
-        detail: String,
-    },
-    /// A segment is gone that is still needed.
-    #[error(
-        "segment {} is missing and was not yet shipped; restore it from a backup of the disk, or let \
-         `lakehook wal repair` go on without it", path.display()
-    )]
-    Missing {
-        /// Where it should be.
-        path: PathBuf,
-    },
-    /// A repair was interrupted while its result took the log's place.
-    #[error(
-        "a repair of the log in {} was interrupted; run `lakehook wal repair` again, which finishes it",
-        dir.display()
-    )]
-    Unfinished {
-        /// The log's directory.
-        dir: PathBuf,
-    },
-    /// The operating system says no.
-    #[error("failed to open the write-ahead log in {}: {error}", dir.display())]
-    Io {
-        /// The log's directory.
-        dir: PathBuf,
-        /// Why.
-        error: io::Error,
-    },
-}
 
 /// What recovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,37 +120,6 @@ fn open_or_found<F: Files>(
     let (mut writer, recovered) = opening.into_writer(segment, helper);
     writer.request_spare();
     Ok((writer, recovered))
-}
-
-/// The files of a log's directory.
-struct Inventory {
-    segments: BTreeMap<u64, u64>,
-    id_files: IdFiles,
-}
-
-impl Inventory {
-    /// Lists the files, and removes what was under construction.
-    fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
-        let mut inventory = Self {
-            segments: BTreeMap::new(),
-            id_files: IdFiles::new(),
-        };
-        for entry in files.list(dir)? {
-            if let Some(number) = number_of(&entry.name, ".wal") {
-                inventory.segments.insert(number, entry.bytes);
-            } else if let Some((first, last)) = ids_range_of(&entry.name) {
-                let bytes = entry.bytes;
-                let file = IdFile { first, last, bytes };
-                // Left over where a merge was cut short.
-                for needless in ids::take(&mut inventory.id_files, file) {
-                    remove_if_there(files, &needless.path(dir))?;
-                }
-            } else if entry.name.ends_with(TEMPORARY) {
-                remove_if_there(files, &dir.join(&entry.name))?;
-            }
-        }
-        Ok(inventory)
-    }
 }
 
 /// Where the log ended, and its last frame, which is to be copied.
@@ -526,6 +449,7 @@ impl<F: Files> Opening<F> {
             unwritten_ids: VecDeque::new(),
             ids_in_flight: 0,
             merging: false,
+            unmergeable: BTreeSet::new(),
             ids_retry_at: Duration::ZERO,
             segment_failed: false,
             void_debt: None,

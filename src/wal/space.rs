@@ -76,7 +76,7 @@ impl<F: Files> Writer<F> {
         if !internal && with_spares > self.settings.max_bytes {
             return Ok(false);
         }
-        if !internal && !self.ids_keep_up(now) {
+        if !internal && !self.ids_keep_up(1, now) {
             return Ok(false);
         }
         let Some(spare) = self.take_spare(bytes, internal, now) else {
@@ -118,22 +118,21 @@ impl<F: Files> Writer<F> {
         self.active_ids.identities.len() as u64 >= self.share_of_window()
     }
 
-    /// Before memory forgets an identity it must be in a file. Waits for the helper where it is behind; `false`
-    /// if it cannot write.
-    fn ids_keep_up(&mut self, now: Now) -> bool {
+    /// Before memory forgets an identity it must be in a file: whether closed segments have no more than so many
+    /// shares in none. Waits for the helper where it is behind; `false` if it cannot write.
+    pub(super) fn ids_keep_up(&mut self, shares: u64, now: Now) -> bool {
         let unwritten = |writer: &Self| -> u64 {
             let waiting = writer.unwritten_ids.iter();
             waiting.map(|(_, ids)| ids.identities.len() as u64).sum()
         };
-        while self.ids_in_flight > 0
-            && self.ids_in_flight + unwritten(self) > self.share_of_window()
-        {
+        let most = shares * self.share_of_window();
+        while self.ids_in_flight > 0 && self.ids_in_flight + unwritten(self) > most {
             match self.helper.wait() {
                 Some(done) => self.take_result(done, now),
                 None => break,
             }
         }
-        self.ids_in_flight + unwritten(self) <= self.share_of_window()
+        self.ids_in_flight + unwritten(self) <= most
     }
 
     /// What requests must leave of the current segment, for seals, commits and trims: while no spare
@@ -149,6 +148,16 @@ impl<F: Files> Writer<F> {
     /// Whether what is left must be kept for shipping.
     pub(super) fn is_short_of_space(&self) -> bool {
         self.kept_spare.is_none() && matches!(self.spare, NextSpare::Failed(_))
+    }
+
+    /// Notes the LSNs of a frame that failed.
+    pub(super) fn pay_void_debt(&mut self) -> Result<(), WriteError> {
+        if let Some((first, count)) = self.void_debt.take() {
+            self.state.add_void(first, count)?;
+            self.building.frame.put(&Entry::Void { first, count });
+            self.building.frame.first_lsn = self.state.next_lsn;
+        }
+        Ok(())
     }
 
     /// Ends the current segment; returns the number of the last one that is durable.
@@ -266,19 +275,22 @@ impl<F: Files> Writer<F> {
                 tracing::warn!(%error, "failed to make the next segment; trying again in a second");
                 self.spare = NextSpare::Failed(now.mono);
             }
-            Done::Ids(_, ids, Ok(file)) => {
-                self.ids_in_flight -= ids.identities.len() as u64;
-                self.take_id_file(file, &ids);
-            }
-            Done::Merged(Ok((file, ids))) => {
+            Done::Merged(parts, merged) => {
                 self.merging = false;
-                self.take_id_file(file, &ids);
+                let taken = merged.and_then(|(file, ids)| self.take_id_file(file, &ids));
+                if let Err(error) = taken {
+                    tracing::warn!(%error, "failed to merge id files; they stay as they are until the next start");
+                    self.unmergeable.extend(parts.iter().map(|part| part.last));
+                }
+                self.merge_ids();
             }
-            Done::Merged(Err(error)) => {
-                tracing::warn!(%error, "failed to merge id files; they stay as they are until the next start");
-            }
-            Done::Ids(segment, ids, Err(error)) => {
+            Done::Ids(segment, ids, written) => {
                 self.ids_in_flight -= ids.identities.len() as u64;
+                let taken = written.and_then(|file| self.take_id_file(file, &ids));
+                let Err(error) = taken else {
+                    self.merge_ids();
+                    return;
+                };
                 tracing::warn!(%error, segment, "failed to write the ids of a closed segment");
                 self.unwritten_ids.push_back((segment, ids));
                 self.ids_retry_at = now.mono + SPARE_RETRY;
@@ -290,19 +302,16 @@ impl<F: Files> Writer<F> {
     }
 
     /// From here on its ids are looked up in it. Files that it replaces are needless.
-    fn take_id_file(&mut self, file: IdFile, ids: &SegmentIds) {
-        let forgotten = file.last < self.state.oldest_ids;
-        if forgotten {
+    fn take_id_file(&mut self, file: IdFile, ids: &SegmentIds) -> io::Result<()> {
+        if file.last < self.state.oldest_ids {
             self.remove_file(&file.path(&self.dir));
-            return;
+            return Ok(());
         }
-        if let Err(error) = self.older.add(file, ids) {
-            tracing::error!(%error, ?file, "failed to open an id file; duplicates may get through");
-        }
+        self.older.add(file, ids)?;
         for needless in ids::take(&mut self.id_files, file) {
             self.remove_file(&needless.path(&self.dir));
         }
-        self.merge_ids();
+        Ok(())
     }
 
     /// Many small files would have to be looked into one by one.
@@ -318,11 +327,13 @@ impl<F: Files> Writer<F> {
             .map(|(_, file)| *file)
         {
             let follows = parts.last().is_none_or(|last| last.last + 1 == file.first);
-            if !follows || file.count() >= self.settings.ids_per_file {
+            let is_small =
+                file.count() < self.settings.ids_per_file && !self.unmergeable.contains(&file.last);
+            if !follows || !is_small {
                 parts.clear();
                 ids = 0;
             }
-            if file.count() < self.settings.ids_per_file {
+            if is_small {
                 ids += file.count();
                 parts.push(file);
             }
@@ -358,8 +369,9 @@ impl<F: Files> Writer<F> {
                     if self.unwritten_ids.len() >= MAX_UNWRITTEN_IDS =>
                 {
                     // The helper is far behind; waiting for the disk here keeps memory bounded.
-                    match ids::write(&self.files, &self.dir, (segment, segment), &mut ids) {
-                        Ok(file) => self.take_id_file(file, &ids),
+                    let written = ids::write(&self.files, &self.dir, (segment, segment), &mut ids);
+                    match written.and_then(|file| self.take_id_file(file, &ids)) {
+                        Ok(()) => {}
                         Err(error) => {
                             tracing::warn!(%error, segment, "failed to write ids of a segment");
                             self.unwritten_ids.push_front((segment, ids));

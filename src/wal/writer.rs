@@ -4,7 +4,7 @@
 //! and only then gives the answers; so nothing is answered that is not durable, and no lock is needed.
 //! What a frame does to the state is done by the same functions that recovery calls.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,8 +77,10 @@ pub struct Writer<F: Files> {
     pub(super) unwritten_ids: VecDeque<(u64, SegmentIds)>,
     /// How many identities the helper is writing.
     pub(super) ids_in_flight: u64,
-    /// Whether the helper merges id files, or has failed to: then never again.
+    /// Whether the helper merges id files.
     pub(super) merging: bool,
+    /// Last segments of id files of which a merge has failed.
+    pub(super) unmergeable: BTreeSet<u64>,
     /// When, on the monotonic clock, writing them is tried again.
     pub(super) ids_retry_at: Duration,
     /// After a failed sync nothing more may go into the current segment.
@@ -390,6 +392,10 @@ impl<F: Files> Writer<F> {
         internal: bool,
         now: Now,
     ) -> Result<Room, WriteError> {
+        // A segment that was begun for a seal or a commit may have left more ids behind than a request would.
+        if !internal && !self.ids_keep_up(2, now) {
+            return Ok(Room::Never);
+        }
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
         let reserve = if internal { 0 } else { self.reserve() };
         let fits = !self.segment_failed
@@ -413,15 +419,6 @@ impl<F: Files> Writer<F> {
         } else {
             Room::Never
         })
-    }
-
-    fn pay_void_debt(&mut self) -> Result<(), WriteError> {
-        if let Some((first, count)) = self.void_debt.take() {
-            self.state.add_void(first, count)?;
-            self.building.frame.put(&Entry::Void { first, count });
-            self.building.frame.first_lsn = self.state.next_lsn;
-        }
-        Ok(())
     }
 
     /// Writes the frame and makes it durable; then does what had to wait for it.

@@ -21,8 +21,7 @@ mod swap;
 pub use rebuild::{Rebuilt, rebuild};
 pub use scan::Damaged;
 pub use survey::{Survey, Unshipped, survey};
-pub use swap::finish;
-pub(super) use swap::is_unfinished;
+pub use swap::{finish, is_unfinished};
 
 use std::io;
 

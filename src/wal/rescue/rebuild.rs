@@ -6,9 +6,10 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
-use super::super::ids::{self, IdFile, IdFiles, SegmentIds};
-use super::super::layout::{ids_path, ids_range_of};
+use super::super::entry::{Entry, NO_RUN, StoredRow};
+use super::super::ids::{self, SegmentIds};
+use super::super::inventory::Inventory;
+use super::super::layout::ids_path;
 use super::super::node::{self, Node};
 use super::super::read::Frame;
 use super::super::recover;
@@ -77,17 +78,17 @@ pub fn rebuild<F: Files>(
     let mut appending = Appending {
         writer,
         rows: Rows::default(),
-        received: Micros(i64::MAX),
+        received: survey.oldest_received,
         piece_bytes: piece_bytes(&kept),
         written: 0,
     };
     let mut in_lake = 0;
-    survey.each_unshipped(files, dir, &mut |entry, unshipped| {
+    survey.each_unshipped(files, dir, &mut |unshipped| {
         if is_in_lake(&unshipped) {
             in_lake += 1;
             return Ok(());
         }
-        appending.take(entry, &unshipped).map_err(io::Error::other)
+        appending.take(&unshipped).map_err(io::Error::other)
     })?;
     appending.flush()?;
     for (poll, bytes) in &survey.cursors {
@@ -108,15 +109,15 @@ pub fn rebuild<F: Files>(
     Ok(rebuilt)
 }
 
-/// The new log takes everything: it is no larger than the old one, and seals nothing.
+/// The new log takes everything: it is no larger than the old one. Batches are no larger than ever, and none is
+/// closed for its age.
 fn unbounded(settings: &Settings) -> Settings {
     Settings {
         max_bytes: u64::MAX,
         limits: Limits {
-            max_bytes: u64::MAX,
-            max_records: u64::MAX,
             max_age: Duration::MAX,
             max_waiting_seals: usize::MAX,
+            ..settings.limits
         },
         max_ids: u64::MAX,
         // The id files that were brought over have the ids of these very rows: nothing may be looked up in them.
@@ -134,13 +135,14 @@ fn piece_bytes(settings: &Settings) -> usize {
 struct Appending<F: Files> {
     writer: Writer<F>,
     rows: Rows,
+    /// That of the oldest row stands for all: no piece may be older than what a seal has published.
     received: Micros,
     piece_bytes: usize,
     written: u64,
 }
 
 impl<F: Files> Appending<F> {
-    fn take(&mut self, entry: &RowsEntry<'_>, row: &Unshipped<'_>) -> Result<(), RescueError> {
+    fn take(&mut self, row: &Unshipped<'_>) -> Result<(), RescueError> {
         if self.rows.bytes.len() + row.row.bytes.len() > self.piece_bytes {
             self.flush()?;
         }
@@ -148,7 +150,6 @@ impl<F: Files> Appending<F> {
         self.rows.bytes.extend_from_slice(row.row.bytes);
         let lsn_at = u32::try_from(row.row.lsn_at).unwrap_or(u32::MAX);
         self.rows.finish_row(lsn_at, partition, row.row.kind);
-        self.received = self.received.min(entry.received.oldest);
         Ok(())
     }
 
@@ -158,8 +159,7 @@ impl<F: Files> Appending<F> {
             return Ok(());
         }
         self.written += rows.rows.len() as u64;
-        let received = std::mem::replace(&mut self.received, Micros(i64::MAX));
-        self.append(rows, received, None)
+        self.append(rows, None)
     }
 
     fn cursor(&mut self, poll: &str, bytes: &[u8]) -> Result<(), RescueError> {
@@ -167,20 +167,15 @@ impl<F: Files> Appending<F> {
             poll: poll.into(),
             bytes: bytes.to_vec(),
         };
-        self.append(Rows::default(), Micros(i64::MIN), Some(cursor))
+        self.append(Rows::default(), Some(cursor))
     }
 
-    fn append(
-        &mut self,
-        rows: Rows,
-        received_at: Micros,
-        cursor: Option<Cursor>,
-    ) -> Result<(), RescueError> {
+    fn append(&mut self, rows: Rows, cursor: Option<Cursor>) -> Result<(), RescueError> {
         let append = Append {
             rows,
             dropped: 0,
             origin: Origin {
-                received_at,
+                received_at: self.received,
                 endpoint: "rescue".into(),
                 request_id: "rescue".into(),
                 client: None,
@@ -225,7 +220,8 @@ fn bring_ids<F: Files>(
     };
     let mut lost = Vec::new();
     let mut next = survey.oldest_ids;
-    for file in id_files(files, dir)?
+    for file in Inventory::list(files, dir)?
+        .id_files
         .range(survey.oldest_ids..oldest)
         .map(|(_, file)| file)
     {
@@ -248,17 +244,6 @@ fn bring_ids<F: Files>(
         }
     }
     Ok((read_back.known, lost))
-}
-
-fn id_files<F: Files>(files: &F, dir: &Path) -> io::Result<IdFiles> {
-    let mut id_files = IdFiles::new();
-    for entry in files.list(dir)? {
-        if let Some((first, last)) = ids_range_of(&entry.name) {
-            let bytes = entry.bytes;
-            ids::take(&mut id_files, IdFile { first, last, bytes });
-        }
-    }
-    Ok(id_files)
 }
 
 struct IdsOf<'a, F: Files> {

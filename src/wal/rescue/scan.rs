@@ -48,6 +48,10 @@ pub(super) struct Extent {
     last_frame: Option<u64>,
     /// Where that ends, if the successor's header can be read.
     end: Option<u64>,
+    /// Checksum of that frame.
+    end_crc: u32,
+    /// The successor cannot give back its first frame. If that was a copy, the original stands at the end here.
+    keeps_original: bool,
 }
 
 impl Segments {
@@ -77,6 +81,8 @@ impl Segments {
                 before: header.map(|header| header.previous.frame_number),
                 last_frame: header.map(|header| header.previous.frame_number),
                 end: header.map(|header| header.previous.offset),
+                end_crc: header.map_or(0, |header| header.previous.crc),
+                keeps_original: false,
             };
             all.insert(number, extent);
         }
@@ -88,27 +94,27 @@ impl Segments {
     /// Each segment ends where the next one begins; where that one's header is damaged, its first whole
     /// frame says so. A frame that was copied or failed has its number again there.
     fn bound<F: Files>(&mut self, files: &F, dir: &Path) -> io::Result<()> {
-        let (mut last_frame, mut end) = (None, None);
-        let numbers: Vec<u64> = self.all.keys().copied().collect();
-        for number in numbers.into_iter().rev() {
-            let Some(extent) = self.all.get(&number).copied() else {
-                continue;
-            };
-            let bounded = Extent {
-                last_frame,
-                end,
-                ..extent
-            };
-            self.all.insert(number, bounded);
-            end = if extent.before.is_some() {
-                extent.end
-            } else {
-                None
-            };
-            last_frame = match extent.before {
-                Some(before) => Some(before),
-                None => first_number(files, dir, number, bounded)?.or(last_frame),
-            };
+        // What the segment looked at before, which is the next one, says of the end of this one.
+        let mut next = None;
+        for (number, extent) in self.all.iter_mut().rev() {
+            let own = *extent;
+            let first = first_number(files, dir, *number, own.bytes)?;
+            (
+                extent.last_frame,
+                extent.end,
+                extent.end_crc,
+                extent.keeps_original,
+            ) = next.unwrap_or((None, None, 0, false));
+            next = Some(match own.before {
+                Some(before) => {
+                    let lacks_first = first != Some(before + 1);
+                    (Some(before), own.end, own.end_crc, lacks_first)
+                }
+                None => {
+                    let before = first.map(|first| first.saturating_sub(1));
+                    (before.or(extent.last_frame), None, 0, false)
+                }
+            });
         }
         Ok(())
     }
@@ -137,18 +143,18 @@ impl Segments {
     }
 }
 
-/// One less than the number of the first whole frame.
+/// The number of the first whole frame.
 fn first_number<F: Files>(
     files: &F,
     dir: &Path,
     number: u64,
-    extent: Extent,
+    bytes: u64,
 ) -> io::Result<Option<u64>> {
     let file = files.open(&segment_path(dir, number))?;
     let mut at = FIRST_FRAME;
-    while at + BLOCK <= extent.bytes {
-        if let Some(frame) = whole_frame(&file, at, extent.bytes)? {
-            return Ok(Some(frame.header.number.saturating_sub(1)));
+    while at + BLOCK <= bytes {
+        if let Some(frame) = whole_frame(&file, at, bytes)? {
+            return Ok(Some(frame.header.number));
         }
         at += BLOCK;
     }
@@ -210,6 +216,19 @@ fn scan_segment<F: Files>(
         let detail = format!("{count} frames at its end cannot be read");
         see.damage(damaged(good_until, detail));
         *last = Some(bound);
+    }
+    if extent.last_frame.is_none() && good_until == FIRST_FRAME {
+        see.damage(damaged(good_until, "it has no whole frame".to_owned()));
+    }
+    if extent.keeps_original
+        && let Some(end) = extent.end
+        && let Some(original) = whole_frame(&file, end, extent.bytes)?
+        && id == Some(original.header.segment_id)
+        && *last == original.header.number.checked_sub(1)
+        && original.header.previous_crc == extent.end_crc
+    {
+        *last = Some(original.header.number);
+        see.frame(number, &original)?;
     }
     Ok(())
 }

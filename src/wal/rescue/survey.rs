@@ -7,9 +7,11 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
-use super::super::layout::{ids_range_of, segment_path};
+use super::super::inventory::Inventory;
+use super::super::layout::segment_path;
 use super::super::read::Frame;
 use super::scan::{Damaged, See, Segments};
+use crate::clock::Micros;
 use crate::files::Files;
 use crate::record::Lsn;
 
@@ -22,6 +24,8 @@ pub struct Survey {
     pub unread: Vec<RangeInclusive<u64>>,
     /// The first LSN that can be read, if there may have been others before it.
     pub unread_before: Option<Lsn>,
+    /// The LSN after the last one that can be read, if there may be others from there on.
+    pub unread_from: Option<Lsn>,
     /// For each partition the LSNs between which it may have rows that are not in the lake.
     pub open: BTreeMap<Box<str>, RangeInclusive<u64>>,
     /// Identities of the lakes for which batches were sealed that may not be there yet.
@@ -32,6 +36,8 @@ pub struct Survey {
     pub(super) cursors: BTreeMap<String, Vec<u8>>,
     pub(super) segments: Segments,
     pub(super) oldest_ids: u64,
+    /// The earliest time of receipt of any row.
+    pub(super) oldest_received: Micros,
     committed: Committed,
 }
 
@@ -80,12 +86,7 @@ pub fn survey<F: Files>(files: &F, dir: &Path) -> io::Result<Survey> {
             detail: "the segment is missing".to_owned(),
         });
     }
-    if segments.all.is_empty()
-        && files
-            .list(dir)?
-            .iter()
-            .any(|entry| ids_range_of(&entry.name).is_some())
-    {
+    if segments.all.is_empty() && !Inventory::list(files, dir)?.id_files.is_empty() {
         reading.damage(Damaged {
             path: dir.to_owned(),
             offset: 0,
@@ -103,7 +104,7 @@ impl Survey {
         &self,
         files: &F,
         dir: &Path,
-        take: &mut dyn FnMut(&RowsEntry<'_>, Unshipped<'_>) -> io::Result<()>,
+        take: &mut dyn FnMut(Unshipped<'_>) -> io::Result<()>,
     ) -> io::Result<()> {
         let mut rows = Rows {
             committed: &self.committed,
@@ -188,6 +189,9 @@ struct Reading {
     numbers: Numbers,
     /// Whether the first frame that was read began with a checkpoint: nothing is missing before it.
     has_beginning: Option<bool>,
+    /// Whether what was met last is damage.
+    ends_in_damage: bool,
+    oldest_received: Option<Micros>,
     rows: BTreeMap<Box<str>, RangeInclusive<u64>>,
     seals: BTreeMap<u64, SealSeen>,
     committed: Committed,
@@ -198,6 +202,7 @@ struct Reading {
 
 impl See for Reading {
     fn frame(&mut self, _: u64, frame: &Frame) -> io::Result<()> {
+        self.ends_in_damage = false;
         self.numbers.begin(frame);
         let mut entries = Entry::all(frame.body()).flatten().peekable();
         if self.has_beginning.is_none() {
@@ -214,6 +219,7 @@ impl See for Reading {
     }
 
     fn damage(&mut self, damaged: Damaged) {
+        self.ends_in_damage = true;
         self.damaged.push(damaged);
     }
 }
@@ -225,6 +231,9 @@ impl Reading {
             Entry::Rows(rows) => {
                 let first = self.numbers.give(rows.count);
                 if rows.run == NO_RUN {
+                    let oldest = rows.received.oldest;
+                    let before = self.oldest_received.unwrap_or(oldest);
+                    self.oldest_received = Some(before.min(oldest));
                     self.add_rows(rows.partition, first, rows.count);
                 }
             }
@@ -298,6 +307,8 @@ impl Reading {
         };
         Survey {
             unread: self.numbers.gaps(),
+            unread_from: self.ends_in_damage.then_some(Lsn(self.numbers.next.max(1))),
+            oldest_received: self.oldest_received.unwrap_or_default(),
             unread_before: unread_before.filter(|_| !self.damaged.is_empty()),
             open: open_ranges(self.rows, &self.committed),
             lakes,
@@ -335,7 +346,7 @@ fn open_ranges(
 struct Rows<'a> {
     committed: &'a Committed,
     numbers: Numbers,
-    take: &'a mut dyn FnMut(&RowsEntry<'_>, Unshipped<'_>) -> io::Result<()>,
+    take: &'a mut dyn FnMut(Unshipped<'_>) -> io::Result<()>,
 }
 
 impl See for Rows<'_> {
@@ -373,7 +384,7 @@ impl Rows<'_> {
                     partition: rows.partition,
                     row,
                 };
-                (self.take)(rows, unshipped)?;
+                (self.take)(unshipped)?;
             }
             lsn += 1;
         }

@@ -20,7 +20,7 @@ const NODE: &str = "node";
 const MAX_NOTE: u64 = 256;
 
 /// Whether an exchange has begun and not ended.
-pub(in super::super) fn is_unfinished<F: Files>(files: &F, dir: &Path) -> bool {
+pub fn is_unfinished<F: Files>(files: &F, dir: &Path) -> bool {
     files.exists(&dir.join(OUT)) || files.exists(&dir.join(IN))
 }
 
