@@ -1,6 +1,6 @@
 //! The service's status: may it accept, and if not, why. Set by whoever knows, read for each request.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -45,11 +45,16 @@ pub struct Status {
     held: Mutex<Vec<String>>,
     newest_received: AtomicI64,
     /// Wall minus monotonic time in microseconds, as first seen or last trusted.
-    clock_offset: AtomicI64,
-    clock_known: AtomicBool,
-    /// The offset on probation and since when, in monotonic microseconds; 0 for none.
-    probation: AtomicU64,
-    probation_offset: AtomicI64,
+    clock_offset: OnceLock<AtomicI64>,
+    /// After the clock was set: the new offset.
+    probation: Mutex<Option<Probation>>,
+}
+
+#[derive(Debug)]
+struct Probation {
+    offset: i64,
+    /// In monotonic microseconds.
+    since: i64,
 }
 
 /// Held batches are named up to this number.
@@ -144,32 +149,43 @@ impl Status {
         }
         let mono = i64::try_from(now.mono.as_micros()).unwrap_or(i64::MAX);
         let offset = now.wall.0.saturating_sub(mono);
-        if !self.clock_known.swap(true, Ordering::AcqRel) {
-            self.clock_offset.store(offset, Ordering::Release);
-        }
-        if is_near(offset, self.clock_offset.load(Ordering::Acquire)) {
+        let trusted = self.clock_offset.get_or_init(|| AtomicI64::new(offset));
+        if is_near(offset, trusted.load(Ordering::Relaxed)) {
             // Slow drift and small corrections are followed.
-            self.clock_offset.store(offset, Ordering::Release);
+            trusted.store(offset, Ordering::Relaxed);
             return false;
         }
-        self.is_on_probation(offset, mono.unsigned_abs())
+        self.is_on_probation(offset, mono, trusted)
     }
 
-    fn is_on_probation(&self, offset: i64, mono: u64) -> bool {
-        let since = self.probation.load(Ordering::Acquire);
-        let steady = since > 0 && is_near(offset, self.probation_offset.load(Ordering::Acquire));
-        if !steady {
-            tracing::warn!("the clock was set by over an hour; refusing requests for a minute");
-            self.probation_offset.store(offset, Ordering::Release);
-            self.probation.store(mono.max(1), Ordering::Release);
-            return true;
+    fn is_on_probation(&self, offset: i64, mono: i64, trusted: &AtomicI64) -> bool {
+        let mut probation = self
+            .probation
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if is_near(offset, trusted.load(Ordering::Relaxed)) {
+            // Another request has just found it steady.
+            return false;
         }
-        if u128::from(mono.saturating_sub(since)) < CLOCK_PROBATION.as_micros() {
-            return true;
+        match &*probation {
+            Some(known) if is_near(offset, known.offset) => {
+                let steady = mono.saturating_sub(known.since);
+                if i128::from(steady) < CLOCK_PROBATION.as_micros().cast_signed() {
+                    return true;
+                }
+                trusted.store(offset, Ordering::Relaxed);
+                *probation = None;
+                false
+            }
+            _ => {
+                tracing::warn!("the clock was set by over an hour; refusing requests for a minute");
+                *probation = Some(Probation {
+                    offset,
+                    since: mono,
+                });
+                true
+            }
         }
-        self.clock_offset.store(offset, Ordering::Release);
-        self.probation.store(0, Ordering::Release);
-        false
     }
 }
 
@@ -205,6 +221,26 @@ mod tests {
         assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
         clock.advance(Duration::from_secs(2));
         assert_eq!(status.refusal(clock.now()), None);
+    }
+
+    #[test]
+    fn the_first_request_and_the_first_poll_may_ask_at_once() {
+        let clock = Clock::manual(today());
+        for _ in 0..2_000 {
+            let status = Status::default();
+            status.set_recovered(clock.now().wall);
+            let together = std::sync::Barrier::new(3);
+            let ask = || {
+                together.wait();
+                status.refusal(clock.now())
+            };
+            std::thread::scope(|scope| {
+                let asked = [scope.spawn(ask), scope.spawn(ask), scope.spawn(ask)];
+                for one in asked {
+                    assert_eq!(one.join().expect("no panic"), None);
+                }
+            });
+        }
     }
 
     #[test]
