@@ -14,7 +14,8 @@ test: venv nextest      ## Everything that can fail, in small counts
 	cargo test --doc
 
 proof: venv nextest     ## The same in large counts; takes hours
-	LAKEHOOK_KILLS=1000 LAKEHOOK_SEEDS=100000 LAKEHOOK_OUTAGE=full LAKEHOOK_CUTS=1000 LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --profile proof
+	LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --profile proof
+	LAKEHOOK_KILLS=1000 LAKEHOOK_CUTS=1000 LAKEHOOK_SEEDS=30000 cargo nextest run --release --profile proof -E 'test(/^crashes|^power_cuts|seeds_of/)'
 	cargo run --release -- torture --duration 10m
 
 lint:                   ## Format, lints, documentation

@@ -6,7 +6,8 @@
 //! forgotten, and a later sync succeeds without writing them. Names of a failed directory sync stay
 //! pending, as a journal keeps them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -168,6 +169,11 @@ impl SimDisk {
         state.epoch += 1;
     }
 
+    /// How many lives have ended.
+    pub(crate) fn lives(&self) -> u64 {
+        self.state().epoch
+    }
+
     /// Flips one bit of a file, in the cache and on the disk.
     pub(crate) fn flip(&self, path: &Path, at: usize, bit: u8) {
         let mut state = self.state();
@@ -240,24 +246,31 @@ impl SimDisk {
             .collect()
     }
 
-    /// Whether a file is there whole after any power cut: its name, its ancestors, its bytes.
-    pub(crate) fn is_durable(&self, path: &Path) -> bool {
+    /// The files under a directory that some power cut would take: their names, their ancestors', or bytes of theirs.
+    pub(crate) fn not_durable(&self, dir: &Path) -> Vec<PathBuf> {
         let state = self.state();
-        let named = path.ancestors().all(|name| {
-            state
-                .durable
-                .get(name)
-                .is_some_and(|node| state.names.get(name) == Some(node))
+        let changed = state.pending.iter().flat_map(|change| {
+            let added = change.added.as_ref().map(|(name, _)| name);
+            change.removed.iter().chain(added)
         });
-        let pending = state.pending.iter().any(|change| {
-            change.removed.as_deref() == Some(path)
-                || change.added.as_ref().is_some_and(|(name, _)| name == path)
+        // Comparing paths by their components is what a simulation would spend its time on.
+        let pending: HashSet<&OsStr> = changed.map(|name| name.as_os_str()).collect();
+        let is_named = |path: &Path| {
+            let mut dirs = path.ancestors();
+            dirs.all(|name| match state.durable.get(name) {
+                Some(node) => state.names.get(name) == Some(node),
+                None => false,
+            })
+        };
+        let is_whole = |inode: &Inode| inode.dirty.is_empty() && inode.disk == inode.cache;
+        let files = state.names.iter().filter_map(|(path, node)| match node {
+            Node::File(inode) if path.starts_with(dir) => Some((path, &state.inodes[inode])),
+            _ => None,
         });
-        let whole = state.inode_of(path).is_ok_and(|inode| {
-            let inode = &state.inodes[&inode];
-            inode.dirty.is_empty() && inode.disk == inode.cache
+        let lost = files.filter(|(path, inode)| {
+            pending.contains(path.as_os_str()) || !is_whole(inode) || !is_named(path)
         });
-        named && !pending && whole
+        lost.map(|(path, _)| path.clone()).collect()
     }
 
     /// A copy of everything, that goes its own way.

@@ -21,9 +21,9 @@ impl World {
         if !self.shape.directory || self.disk.all_is_durable(Path::new(LAKE)) {
             return Ok(());
         }
-        let paths = self.disk.paths(Path::new(LAKE));
+        let paths = self.disk.not_durable(Path::new(LAKE));
         for path in paths.iter().filter(|path| !path.starts_with(internal())) {
-            if !self.disk.is_durable(path) && self.seal_of_object(path) == Some(seal) {
+            if self.seal_of_object(path) == Some(seal) {
                 let path = path.display();
                 return Err(format!(
                     "seal {seal} is committed, and {path} is not durable"

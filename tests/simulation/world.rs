@@ -16,7 +16,7 @@ use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Helper;
 use lakehook::wal::read::ReadError;
 use lakehook::wal::recover::{self, OpenError, Recovered};
-use lakehook::wal::request::{Reply, Request};
+use lakehook::wal::request::{AppendError, Reply, Request};
 use lakehook::wal::writer::Writer;
 
 use crate::chance::{Chance, mix};
@@ -71,6 +71,9 @@ pub(crate) struct World {
     /// Commits that are durable, with the keys of their objects.
     pub(crate) committed: BTreeMap<u64, Commit>,
     pub(crate) starts: u64,
+    clean_ends: u64,
+    /// Frames that a full disk refused; each gives up its segment.
+    refused_frames: u64,
     /// Whether something is set to fail.
     pub(crate) faults_on: bool,
     trace: u64,
@@ -92,6 +95,8 @@ impl World {
             node: None,
             committed: BTreeMap::new(),
             starts: 0,
+            clean_ends: 0,
+            refused_frames: 0,
             faults_on: false,
             trace: 0,
             log: None,
@@ -216,7 +221,14 @@ impl World {
                 self.senders.sent[request].outcome = Outcome::Unknown;
             }
         }
+        self.clean_ends += u64::from(node.closed);
         node.closed
+    }
+
+    /// How often the process or the power ended in the middle of things.
+    pub(crate) fn crashes(&self) -> u64 {
+        // The disk's first restart is the first start.
+        (self.disk.lives() - 1).saturating_sub(self.clean_ends)
     }
 
     /// Nothing fails from now on.
@@ -302,6 +314,8 @@ impl World {
         {
             return Err(format!("the log gave up on a full disk: {fatal}"));
         }
+        let was_refused = |(_, reply): &(_, Reply)| matches!(reply, Err(AppendError::Storage(_)));
+        self.refused_frames += u64::from(turn.replies.iter().any(was_refused));
         for (ticket, reply) in turn.replies {
             self.answer(ticket, reply)?;
         }
@@ -406,9 +420,10 @@ impl World {
         {
             return Err(format!("the totals do not add up: {totals:?}"));
         }
-        // Seals and commits may take the spare, and each start takes a segment.
+        // Seals and commits may take the spare, and each start and each frame that was refused takes a segment.
         let settings = &self.shape.settings;
-        let slack = (3 + self.starts) * settings.segment_bytes.max(64 << 10);
+        let taken = self.starts + self.refused_frames;
+        let slack = (3 + taken) * settings.segment_bytes.max(64 << 10);
         let used = node.writer.used_bytes();
         if used > settings.max_bytes + slack {
             return Err(format!("{used} bytes used of {}", settings.max_bytes));
