@@ -11,6 +11,8 @@ use crate::files::{File, Files, parent_of, remove_if_there};
 
 /// How much is zero-filled in one step.
 const ZERO_STEP: usize = 1 << 20;
+/// So much of it waits for the disk at most: a frame's sync waits behind it.
+const ZERO_SYNC: u64 = 4 << 20;
 
 /// A file full of zeros under a temporary name, waiting to become a segment.
 pub struct Spare<F: Files> {
@@ -50,6 +52,9 @@ fn fill_with_zeros<H: File>(file: &H, bytes: u64) -> io::Result<()> {
             .min(ZERO_STEP);
         file.write_all_at(&zeros[..step], offset)?;
         offset += step as u64;
+        if offset.is_multiple_of(ZERO_SYNC) {
+            file.sync()?;
+        }
     }
     Ok(())
 }
