@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
+use zstd::zstd_safe::CParameter;
 
 use super::{Codec, Format};
 use crate::record::Lsn;
@@ -14,6 +15,9 @@ const ZSTD_LEVEL: i32 = 1;
 /// 128 KiB. Measured: beside the 512 KiB of that level it costs a sixth less (the window stays in the cache, and
 /// the copy of it wraps around more cheaply), at a ratio between two per cent better and three worse.
 const ZSTD_WINDOW_LOG: u32 = 17;
+/// 16 KiB. Measured: beside the 64 KiB of that level it costs a tenth less (the table stays in the nearest cache),
+/// and objects of events are a thirtieth smaller, those of other lines as large.
+const ZSTD_HASH_LOG: u32 = 12;
 /// Small writes into a compressor cost more than the copy into this buffer.
 const BUFFER_BYTES: usize = 128 << 10;
 
@@ -39,6 +43,7 @@ impl<W: Write> Encoder<W> {
                 let mut encoder = zstd::stream::write::Encoder::new(out, ZSTD_LEVEL)?;
                 encoder.include_checksum(true)?;
                 encoder.window_log(ZSTD_WINDOW_LOG)?;
+                encoder.set_parameter(CParameter::HashLog(ZSTD_HASH_LOG))?;
                 Sink::Zst(encoder)
             }
         };
