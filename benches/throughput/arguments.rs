@@ -7,9 +7,12 @@ use super::roles::Role;
 
 const USAGE: &str = "\
 cargo bench --bench throughput [-- OPTIONS]
-  --quick        two rows with small counts, in under a minute; writes no page
-  --only W1|W100 only that work; writes no page
-  --scale N      N times as many requests; writes no page";
+  --quick                two rows with small counts, in under a minute; writes no page
+  --only W1|W100|groups  only that work, or only the group commit; writes no page
+  --scale N              N times as many requests; writes no page";
+
+/// No work: the group commit alone.
+const GROUPS: u32 = 0;
 
 /// The options.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +45,7 @@ impl Arguments {
                     arguments.only = match words.next().map(String::as_str) {
                         Some("W1") => Some(1),
                         Some("W100") => Some(100),
+                        Some("groups") => Some(GROUPS),
                         _ => bail!("{USAGE}"),
                     }
                 }
@@ -59,6 +63,11 @@ impl Arguments {
     /// Whether everything is measured, so that the page may be replaced.
     pub(crate) fn is_complete(&self) -> bool {
         !self.is_quick && self.only.is_none() && self.scale.is_none()
+    }
+
+    /// Whether only the group commit is measured.
+    pub(crate) fn is_groups(&self) -> bool {
+        self.only == Some(GROUPS)
     }
 
     /// Whether that work is measured.

@@ -6,8 +6,8 @@
 //! handler that takes the same requests, and the disk's own fdatasync, so that ratios mean something
 //! on any machine. Wall times on a shared machine are noise; processor time and ratios are less so.
 //!
-//! Then an open loop at half load, and what an event costs by the size of requests and by the number of open
-//! partitions.
+//! Then an open loop at half load, what an answer takes beside a sync by the number of connections, and what an
+//! event costs by the size of requests and by the number of open partitions.
 //!
 //! Doesn't measure: recovery, polls.
 
@@ -22,6 +22,7 @@ mod ceiling;
 mod children;
 mod device;
 mod durations;
+mod groups;
 mod report;
 mod roles;
 mod scaling;
@@ -101,6 +102,9 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
         if let Some(row) = report.rows.iter().rfind(is_first) {
             report.half_loads.push(measure_half(runtime, &work, row)?);
         }
+    }
+    if arguments.is_complete() || arguments.is_groups() {
+        report.groups = groups::measure(runtime)?;
     }
     if arguments.is_complete() {
         report.points = scaling::measure(runtime)?;

@@ -50,6 +50,16 @@ const HALF_COLUMNS: [&str; 9] = [
     "in the lake after s",
     "sustained",
 ];
+const GROUP_COLUMNS: [&str; 8] = [
+    "conn.",
+    "requests/s",
+    "sync p50 ms",
+    "sync p99 ms",
+    "p50 ms",
+    "p50 ÷ sync p50",
+    "p99 ms",
+    "p99 ÷ sync p99",
+];
 const POINT_COLUMNS: [&str; 3] = ["events a request", "open partitions", "CPU µs an event"];
 
 const LEGEND: &str = "\
@@ -76,6 +86,12 @@ const HALF_LEGEND: &str = "\
 An open loop at half the rate of the closed one, directory, ndjson.zst: requests are sent when they are due
 (to the timer's millisecond), and times are from when they were due. **sustained**: after the last answer
 everything was in the lake within the age of a batch (2 s) and a second more.
+";
+
+const GROUPS_LEGEND: &str = "\
+W1 in a closed loop, directory, ndjson.zst: each connection sends when it has its answer, and each answer waits for a
+sync. Requests that arrive while one runs share the next, so an answer waits for one sync and a half, and then for
+processors.
 ";
 
 const POINTS_LEGEND: &str = "\
@@ -118,6 +134,7 @@ pub(crate) struct Report {
     /// Of so many events of W100 on one thread.
     pub(crate) parse_and_compress: Option<(Duration, u64)>,
     pub(crate) half_loads: Vec<HalfLoad>,
+    pub(crate) groups: Vec<Row>,
     pub(crate) points: Vec<Point>,
 }
 
@@ -129,6 +146,7 @@ impl Report {
             rows: Vec::new(),
             parse_and_compress: None,
             half_loads: Vec::new(),
+            groups: Vec::new(),
             points: Vec::new(),
         }
     }
@@ -147,6 +165,15 @@ impl Report {
             self.half_loads.iter().map(half_cells),
         );
         page.push_str(HALF_LEGEND);
+        if !self.groups.is_empty() {
+            page.push_str("\n## Group commit\n\n");
+            push_table(
+                &mut page,
+                GROUP_COLUMNS,
+                self.groups.iter().map(group_cells),
+            );
+            page.push_str(GROUPS_LEGEND);
+        }
         if !self.points.is_empty() {
             page.push_str("\n## In proportion\n\n");
             push_table(
@@ -236,6 +263,22 @@ fn half_cells(half: &HalfLoad) -> [String; HALF_COLUMNS.len()] {
         format!("{:.1}", p99.as_secs_f64() / sync_p99.as_secs_f64()),
         format!("{:.1}", half.shipped_after.as_secs_f64()),
         if is_sustained { "yes" } else { "no" }.to_owned(),
+    ]
+}
+
+fn group_cells(row: &Row) -> [String; GROUP_COLUMNS.len()] {
+    let latencies = &row.service.sent.latencies;
+    let (p50, p99) = (latencies.quantile(500), latencies.quantile(990));
+    let (sync_p50, sync_p99) = (row.syncs.quantile(500), row.syncs.quantile(990));
+    [
+        row.connections.to_string(),
+        format!("{:.0}", requests_per_second(&row.service)),
+        millis(sync_p50),
+        millis(sync_p99),
+        millis(p50),
+        format!("{:.1}", p50.as_secs_f64() / sync_p50.as_secs_f64()),
+        millis(p99),
+        format!("{:.1}", p99.as_secs_f64() / sync_p99.as_secs_f64()),
     ]
 }
 
