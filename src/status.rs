@@ -53,8 +53,8 @@ pub struct Status {
 #[derive(Debug)]
 struct Probation {
     offset: i64,
-    /// In monotonic microseconds.
-    since: i64,
+    /// By the monotonic clock.
+    since: Duration,
 }
 
 /// Held batches are named up to this number.
@@ -155,10 +155,10 @@ impl Status {
             trusted.store(offset, Ordering::Relaxed);
             return false;
         }
-        self.is_on_probation(offset, mono, trusted)
+        self.is_on_probation(offset, now.mono, trusted)
     }
 
-    fn is_on_probation(&self, offset: i64, mono: i64, trusted: &AtomicI64) -> bool {
+    fn is_on_probation(&self, offset: i64, mono: Duration, trusted: &AtomicI64) -> bool {
         let mut probation = self
             .probation
             .lock()
@@ -167,25 +167,21 @@ impl Status {
             // Another request has just found it steady.
             return false;
         }
-        match &*probation {
-            Some(known) if is_near(offset, known.offset) => {
-                let steady = mono.saturating_sub(known.since);
-                if i128::from(steady) < CLOCK_PROBATION.as_micros().cast_signed() {
-                    return true;
-                }
-                trusted.store(offset, Ordering::Relaxed);
-                *probation = None;
-                false
-            }
-            _ => {
-                tracing::warn!("the clock was set by over an hour; refusing requests for a minute");
-                *probation = Some(Probation {
-                    offset,
-                    since: mono,
-                });
-                true
-            }
+        let Some(known) = probation
+            .as_ref()
+            .filter(|known| is_near(offset, known.offset))
+        else {
+            tracing::warn!("the clock was set by over an hour; refusing requests for a minute");
+            let since = mono;
+            *probation = Some(Probation { offset, since });
+            return true;
+        };
+        if mono.saturating_sub(known.since) < CLOCK_PROBATION {
+            return true;
         }
+        trusted.store(offset, Ordering::Relaxed);
+        *probation = None;
+        false
     }
 }
 

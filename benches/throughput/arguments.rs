@@ -11,9 +11,6 @@ cargo bench --bench throughput [-- OPTIONS]
   --only W1|W100|groups  only that work, or only the group commit; writes no page
   --scale N              N times as many requests; writes no page";
 
-/// No work: the group commit alone.
-const GROUPS: u32 = 0;
-
 /// The options.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Arguments {
@@ -22,8 +19,17 @@ pub(crate) struct Arguments {
     /// Whether to measure at all: not when a test runner only looks for tests.
     pub(crate) is_bench: bool,
     is_quick: bool,
-    only: Option<u32>,
+    only: Option<Only>,
     scale: Option<usize>,
+}
+
+/// The one thing to measure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Only {
+    /// With so many events a request.
+    Work(u32),
+    /// The group commit.
+    Groups,
 }
 
 impl Arguments {
@@ -43,9 +49,9 @@ impl Arguments {
                 "--quick" => arguments.is_quick = true,
                 "--only" => {
                     arguments.only = match words.next().map(String::as_str) {
-                        Some("W1") => Some(1),
-                        Some("W100") => Some(100),
-                        Some("groups") => Some(GROUPS),
+                        Some("W1") => Some(Only::Work(1)),
+                        Some("W100") => Some(Only::Work(100)),
+                        Some("groups") => Some(Only::Groups),
                         _ => bail!("{USAGE}"),
                     }
                 }
@@ -65,14 +71,15 @@ impl Arguments {
         !self.is_quick && self.only.is_none() && self.scale.is_none()
     }
 
-    /// Whether only the group commit is measured.
-    pub(crate) fn is_groups(&self) -> bool {
-        self.only == Some(GROUPS)
+    /// Whether the group commit is measured.
+    pub(crate) fn wants_groups(&self) -> bool {
+        self.is_complete() || self.only == Some(Only::Groups)
     }
 
     /// Whether that work is measured.
     pub(crate) fn wants(&self, events_per_request: u32) -> bool {
-        self.only.is_none_or(|only| only == events_per_request)
+        self.only
+            .is_none_or(|only| only == Only::Work(events_per_request))
     }
 
     /// Requests of one row.

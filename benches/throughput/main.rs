@@ -103,7 +103,7 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
             report.half_loads.push(measure_half(runtime, &work, row)?);
         }
     }
-    if arguments.is_complete() || arguments.is_groups() {
+    if arguments.wants_groups() {
         report.groups = groups::measure(runtime)?;
     }
     if arguments.is_complete() {

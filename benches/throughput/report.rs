@@ -90,8 +90,8 @@ everything was in the lake within the age of a batch (2 s) and a second more.
 
 const GROUPS_LEGEND: &str = "\
 W1 in a closed loop, directory, ndjson.zst: each connection sends when it has its answer, and each answer waits for a
-sync. Requests that arrive while one runs share the next, so an answer waits for one sync and a half, and then for
-processors.
+sync. Requests that arrive while one runs share the next. Where a sync is short, the rest is processors, which the
+senders share.
 ";
 
 const POINTS_LEGEND: &str = "\
@@ -158,31 +158,30 @@ impl Report {
         push_table(&mut page, COLUMNS, rows);
         page.push_str(LEGEND);
         page.push_str(&self.ceiling());
-        page.push_str("\n## At half load\n\n");
-        push_table(
+        let half_loads = self.half_loads.iter().map(half_cells);
+        push_section(
             &mut page,
+            "At half load",
             HALF_COLUMNS,
-            self.half_loads.iter().map(half_cells),
+            half_loads,
+            HALF_LEGEND,
         );
-        page.push_str(HALF_LEGEND);
-        if !self.groups.is_empty() {
-            page.push_str("\n## Group commit\n\n");
-            push_table(
-                &mut page,
-                GROUP_COLUMNS,
-                self.groups.iter().map(group_cells),
-            );
-            page.push_str(GROUPS_LEGEND);
-        }
-        if !self.points.is_empty() {
-            page.push_str("\n## In proportion\n\n");
-            push_table(
-                &mut page,
-                POINT_COLUMNS,
-                self.points.iter().map(point_cells),
-            );
-            page.push_str(POINTS_LEGEND);
-        }
+        let groups = self.groups.iter().map(group_cells);
+        push_section(
+            &mut page,
+            "Group commit",
+            GROUP_COLUMNS,
+            groups,
+            GROUPS_LEGEND,
+        );
+        let points = self.points.iter().map(point_cells);
+        push_section(
+            &mut page,
+            "In proportion",
+            POINT_COLUMNS,
+            points,
+            POINTS_LEGEND,
+        );
         page
     }
 
@@ -238,11 +237,11 @@ impl Report {
             format!("{:.1}", cpu * 1e6 / requests),
             format!("{:.2}", cpu * 1e6 / row.events as f64),
             of_ceiling,
-            format!("{:.1}", cpu / bare.cpu.as_secs_f64()),
+            times(service.cpu, bare.cpu),
             millis(sync_p50),
             millis(row.syncs.quantile(990)),
             millis(p50),
-            format!("{:.1}", p50.as_secs_f64() / sync),
+            times(p50, sync_p50),
             millis(service.sent.latencies.quantile(990)),
             millis(service.sent.latencies.quantile(999)),
             (row.peak_rss_bytes >> 20).to_string(),
@@ -260,7 +259,7 @@ fn half_cells(half: &HalfLoad) -> [String; HALF_COLUMNS.len()] {
         millis(half.sent.latencies.quantile(500)),
         millis(p99),
         millis(sync_p99),
-        format!("{:.1}", p99.as_secs_f64() / sync_p99.as_secs_f64()),
+        times(p99, sync_p99),
         format!("{:.1}", half.shipped_after.as_secs_f64()),
         if is_sustained { "yes" } else { "no" }.to_owned(),
     ]
@@ -276,9 +275,9 @@ fn group_cells(row: &Row) -> [String; GROUP_COLUMNS.len()] {
         millis(sync_p50),
         millis(sync_p99),
         millis(p50),
-        format!("{:.1}", p50.as_secs_f64() / sync_p50.as_secs_f64()),
+        times(p50, sync_p50),
         millis(p99),
-        format!("{:.1}", p99.as_secs_f64() / sync_p99.as_secs_f64()),
+        times(p99, sync_p99),
     ]
 }
 
@@ -288,6 +287,23 @@ fn point_cells(point: &Point) -> [String; POINT_COLUMNS.len()] {
         point.partitions.clone(),
         format!("{:.2}", point.cpu.as_secs_f64() * 1e6),
     ]
+}
+
+/// A table below a heading of its own; nothing where nothing was measured.
+fn push_section<const N: usize>(
+    page: &mut String,
+    title: &str,
+    columns: [&str; N],
+    rows: impl ExactSizeIterator<Item = [String; N]>,
+    legend: &str,
+) {
+    if rows.len() == 0 {
+        return;
+    }
+    // Memory takes every write.
+    let _ = write!(page, "\n## {title}\n\n");
+    push_table(page, columns, rows);
+    page.push_str(legend);
 }
 
 fn push_table<const N: usize>(
@@ -310,6 +326,11 @@ pub(crate) fn requests_per_second(figures: &Figures) -> f64 {
 
 fn percent(ratio: f64) -> String {
     format!("{:.0} %", ratio * 100.0)
+}
+
+/// How many times as long.
+fn times(duration: Duration, other: Duration) -> String {
+    format!("{:.1}", duration.as_secs_f64() / other.as_secs_f64())
 }
 
 fn millis(duration: Duration) -> String {

@@ -29,8 +29,7 @@ impl<F: Files> Spare<F> {
     pub fn prepare(files: &F, path: &Path, bytes: u64) -> io::Result<Self> {
         remove_if_there(files, path)?;
         let file = files.create_new(path)?;
-        let filled = fill_with_zeros(&file, bytes).and_then(|()| file.sync());
-        if let Err(error) = filled {
+        if let Err(error) = fill_with_zeros(&file, bytes) {
             // Its space is needed more than the file.
             remove_if_there(files, path)?;
             return Err(error);
@@ -43,6 +42,7 @@ impl<F: Files> Spare<F> {
     }
 }
 
+/// Durable when it returns.
 fn fill_with_zeros<H: File>(file: &H, bytes: u64) -> io::Result<()> {
     let zeros = vec![0; ZERO_STEP];
     let mut offset = 0;
@@ -52,7 +52,7 @@ fn fill_with_zeros<H: File>(file: &H, bytes: u64) -> io::Result<()> {
             .min(ZERO_STEP);
         file.write_all_at(&zeros[..step], offset)?;
         offset += step as u64;
-        if offset.is_multiple_of(ZERO_SYNC) {
+        if offset.is_multiple_of(ZERO_SYNC) || offset == bytes {
             file.sync()?;
         }
     }

@@ -72,7 +72,7 @@ pub(crate) struct World {
     pub(crate) committed: BTreeMap<u64, Commit>,
     pub(crate) starts: u64,
     clean_ends: u64,
-    /// Frames that a full disk refused; each gives up its segment.
+    /// Frames that a full disk refused while the log went on; each gives up its segment.
     refused_frames: u64,
     /// Whether something is set to fail.
     pub(crate) faults_on: bool,
@@ -307,6 +307,10 @@ impl World {
                 turn.replies, turn.rows, turn.sealed, turn.fatal
             )
         });
+        let was_refused = |(_, reply): &(_, Reply)| matches!(reply, Err(AppendError::Storage(_)));
+        if turn.fatal.is_none() && turn.replies.iter().any(was_refused) {
+            self.refused_frames += 1;
+        }
         if let Some(fatal) = turn.fatal
             && !was_fatal
             && !self.disk.has_crashed()
@@ -314,8 +318,6 @@ impl World {
         {
             return Err(format!("the log gave up on a full disk: {fatal}"));
         }
-        let was_refused = |(_, reply): &(_, Reply)| matches!(reply, Err(AppendError::Storage(_)));
-        self.refused_frames += u64::from(turn.replies.iter().any(was_refused));
         for (ticket, reply) in turn.replies {
             self.answer(ticket, reply)?;
         }
