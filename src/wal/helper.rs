@@ -1,5 +1,5 @@
-//! The writer's helper: work that must not hold up a frame. It makes the next segment ahead and
-//! writes the ids of closed ones, and merges small id files.
+//! The writer's helper: work that must not hold up a frame. It makes the next segment ahead, writes
+//! the ids of closed ones, merges small id files, and removes what is no longer needed.
 //!
 //! On a thread of its own in the program, in line in simulations, where the order of everything must
 //! follow from the seed.
@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 
 use super::ids::{self, IdFile, SegmentIds};
 use super::segment::Spare;
-use crate::files::Files;
+use crate::files::{Files, remove_if_there};
 
 /// Most tasks that wait at once. The writer has one spare made at a time, and few segments closed.
 const MAX_TASKS: usize = 64;
@@ -25,6 +25,9 @@ pub enum Task {
     Ids(u64, SegmentIds),
     /// Make one id file of several.
     Merge(Vec<IdFile>),
+    /// Remove these files, of which the log says that they are needless. Tasks are done in their order, so a spare
+    /// takes space only once that of segments before it was given back.
+    Remove(Vec<PathBuf>),
 }
 
 /// Work that is done, or failed.
@@ -76,7 +79,8 @@ impl<F: Files> Helper<F> {
         let dir = dir.to_owned();
         let work = move || {
             while let Ok(task) = task_queue.recv() {
-                if results.send(perform(&files, &dir, task)).is_err() {
+                let done = perform(&files, &dir, task);
+                if done.is_some_and(|done| results.send(done).is_err()) {
                     return;
                 }
             }
@@ -95,7 +99,7 @@ impl<F: Files> Helper<F> {
     pub fn start(&mut self, task: Task) -> Result<(), Task> {
         match self {
             Self::Inline { files, dir, done } => {
-                done.push_back(perform(files, dir, task));
+                done.extend(perform(files, dir, task));
                 Ok(())
             }
             Self::Thread {
@@ -143,8 +147,9 @@ impl<F: Files> Drop for Helper<F> {
     }
 }
 
-fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Done<F> {
-    match task {
+/// Does it; a removal has no result.
+fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Option<Done<F>> {
+    Some(match task {
         Task::Spare(path, bytes) => Done::Spare(Spare::prepare(files, &path, bytes)),
         Task::Ids(segment, mut ids) => {
             let written = ids::write(files, dir, (segment, segment), &mut ids);
@@ -153,6 +158,20 @@ fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Done<F> {
         Task::Merge(parts) => {
             let merged = ids::merge(files, dir, &parts);
             Done::Merged(parts, merged)
+        }
+        Task::Remove(paths) => {
+            remove(files, &paths);
+            return None;
+        }
+    })
+}
+
+/// Removes files that the log no longer needs. What stays behind is removed by the next start.
+pub(super) fn remove<F: Files>(files: &F, paths: &[PathBuf]) {
+    for path in paths {
+        if let Err(error) = remove_if_there(files, path) {
+            let path = path.display();
+            tracing::warn!(%error, %path, "failed to remove a file that is no longer needed");
         }
     }
 }

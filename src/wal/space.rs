@@ -2,12 +2,12 @@
 //! ids of closed segments, and trimming what is in the lake.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::entry::{Checkpoint, Entry};
 use super::frame::FrameBuilder;
-use super::helper::{Done, Task};
+use super::helper::{self, Done, Task};
 use super::ids::{self, IdFile, SegmentIds};
 use super::layout::{FIRST_FRAME, SegmentHeader, next_block, segment_path};
 use super::replay::{ReplayRange, replay};
@@ -304,12 +304,12 @@ impl<F: Files> Writer<F> {
     /// From here on its ids are looked up in it. Files that it replaces are needless.
     fn take_id_file(&mut self, file: IdFile, ids: &SegmentIds) -> io::Result<()> {
         if file.last < self.state.oldest_ids {
-            self.remove_file(&file.path(&self.dir));
+            helper::remove(&self.files, &[file.path(&self.dir)]);
             return Ok(());
         }
         self.older.add(file, ids)?;
         for needless in ids::take(&mut self.id_files, file) {
-            self.remove_file(&needless.path(&self.dir));
+            helper::remove(&self.files, &[needless.path(&self.dir)]);
         }
         Ok(())
     }
@@ -383,7 +383,7 @@ impl<F: Files> Writer<F> {
                     self.unwritten_ids.push_front((segment, ids));
                     return;
                 }
-                Err(Task::Spare(..) | Task::Merge(_)) => return,
+                Err(Task::Spare(..) | Task::Merge(_) | Task::Remove(_)) => return,
             }
         }
     }
@@ -445,26 +445,23 @@ impl<F: Files> Writer<F> {
         oldest
     }
 
-    /// Removes files that a durable checkpoint has let go. What stays behind after a crash is removed
-    /// by recovery.
+    /// Has files removed that a durable checkpoint has let go: answers don't wait for it, since a large file takes
+    /// milliseconds. What stays behind after a crash is removed by recovery.
     pub(super) fn remove_trimmed(&mut self) {
         let segments = self.segments.split_off(&self.state.oldest_segment);
-        for number in std::mem::replace(&mut self.segments, segments).into_keys() {
-            self.remove_file(&segment_path(&self.dir, number));
-        }
+        let segments = std::mem::replace(&mut self.segments, segments).into_keys();
         let id_files = self.id_files.split_off(&self.state.oldest_ids);
         self.older.forget_below(self.state.oldest_ids);
-        for file in std::mem::replace(&mut self.id_files, id_files).into_values() {
-            self.remove_file(&file.path(&self.dir));
+        let id_files = std::mem::replace(&mut self.id_files, id_files).into_values();
+        let paths = segments.map(|number| segment_path(&self.dir, number));
+        let paths: Vec<PathBuf> = paths
+            .chain(id_files.map(|file| file.path(&self.dir)))
+            .collect();
+        if let Err(Task::Remove(paths)) = self.helper.start(Task::Remove(paths)) {
+            // The helper is far behind.
+            helper::remove(&self.files, &paths);
         }
         self.merge_ids();
-    }
-
-    fn remove_file(&self, path: &Path) {
-        if let Err(error) = remove_if_there(&self.files, path) {
-            let path = path.display();
-            tracing::warn!(%error, %path, "failed to remove a file that is no longer needed");
-        }
     }
 
     /// Projects the durable part of the log anew, after a frame that failed.
