@@ -4,7 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, OnceLock};
 use std::task::Poll;
 
@@ -186,9 +186,9 @@ impl Front {
             let is_direct = request.method() == Method::POST
                 && direct.is_some_and(|endpoint| is_path(&endpoint, request.uri().path()));
             if is_direct {
-                return unless_it_panics(webhook::receive(&app, request)).await;
+                return unless_it_panics(pin!(webhook::receive(&app, request))).await;
             }
-            match router.oneshot(request).await {
+            match Box::pin(router.oneshot(request)).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             }
@@ -203,8 +203,7 @@ fn is_path(endpoint: &str, path: &str) -> bool {
 }
 
 /// The answer; or that to a panic, as [`CatchPanicLayer`] gives it.
-async fn unless_it_panics(answer: impl Future<Output = Response>) -> Response {
-    let mut answer = pin!(answer);
+async fn unless_it_panics(mut answer: Pin<&mut impl Future<Output = Response>>) -> Response {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
         polled.unwrap_or_else(|payload| Poll::Ready(answer_panic(payload)))

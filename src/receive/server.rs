@@ -202,6 +202,9 @@ impl Connection {
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
+            // An answer is owed however the client's side ends. Looking whether it has ended, hyper would read once
+            // more while each request is under way, into another buffer.
+            .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {

@@ -121,10 +121,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         }
     }
 
+    /// Most deadlines are put off before they come. The timer is then set anew when it rings, not each time: that
+    /// would cost every request a lock that all connections share.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.sleep.deadline() != self.deadline {
+        if self.sleep.deadline() > self.deadline {
             self.sleep.as_mut().reset(self.deadline);
         }
+        ready!(self.sleep.as_mut().poll(cx));
+        if self.sleep.deadline() == self.deadline {
+            return Poll::Ready(());
+        }
+        self.sleep.as_mut().reset(self.deadline);
         self.sleep.as_mut().poll(cx)
     }
 

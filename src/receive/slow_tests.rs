@@ -54,6 +54,26 @@ async fn a_request_under_way_is_not_limited_and_the_next_has_all_its_time() {
     assert!(start.elapsed() >= SHORT);
 }
 
+/// Each request puts the end off, and the timer that was set first rings before it.
+#[tokio::test]
+async fn an_end_that_was_put_off_comes_when_it_is_due() {
+    let (mut timed, mut client, progress) = timed(LONG, SHORT * 2);
+    for _ in 0..3 {
+        assert!(
+            tokio::time::timeout(SHORT, timed.read(&mut [0; 8]))
+                .await
+                .is_err()
+        );
+        client.write_all(b"head").await.unwrap();
+        assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 4);
+        drop(progress.begin());
+    }
+    let start = Instant::now();
+    assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
+    let lived = start.elapsed();
+    assert!(lived >= SHORT * 2 && lived < SHORT * 20, "{lived:?}");
+}
+
 #[tokio::test]
 async fn what_a_refused_sender_still_sends_is_read() {
     let (mut timed, mut client, progress) = timed(LONG, LONG);

@@ -1,6 +1,7 @@
 //! Slow, idle and many connections.
 
-use std::net::TcpStream;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
 use super::{PATH, body, click, connect, post, setup};
@@ -163,6 +164,26 @@ fn pipelined_requests_are_answered_in_order() {
             (&1.into(), &known.into())
         );
     }
+}
+
+/// A sender may close its side once the request is sent: the answer is owed nevertheless.
+#[test]
+fn who_only_listens_any_more_is_answered() {
+    let setup = setup("");
+    let _program = setup.start();
+    let body = body(&[click(1)]);
+    let request = format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut stream = TcpStream::connect(setup.address()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.shutdown(Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    // The service ends the connection after it.
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
+    assert!(answer.contains(r#""accepted":1"#), "{answer:?}");
 }
 
 /// A sender that goes away in the middle costs nothing but its connection.
