@@ -88,9 +88,14 @@ impl Arguments {
             (1, true) => 30_000,
             (1, false) => 100_000,
             (_, true) => 4_000,
-            (_, false) => 12_000,
+            (_, false) => 24_000,
         };
         requests * self.scale.unwrap_or(1)
+    }
+
+    /// How often each row is measured; the median is shown.
+    pub(crate) fn runs(&self) -> usize {
+        if self.is_quick { 1 } else { 3 }
     }
 
     /// Connections of each row.

@@ -4,7 +4,8 @@
 //! clock starts; every answer is compared with the one expected; processor time covers everything from
 //! the first request until the last row is in the lake. Next to it, in the same run: a bare axum
 //! handler that takes the same requests, and the disk's own fdatasync, so that ratios mean something
-//! on any machine. Wall times on a shared machine are noise; processor time and ratios are less so.
+//! on any machine. Wall times on a shared machine are noise; processor time and ratios are less so, and each
+//! row is the median of three runs.
 //!
 //! Then an open loop at half load, what an answer takes beside a sync by the number of connections, and what an
 //! event costs by the size of requests and by the number of open partitions.
@@ -31,6 +32,7 @@ mod work;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -85,16 +87,16 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
         for connections in arguments.connections() {
             for (lake, format) in arguments.lakes() {
                 let endpoint = (lake == Lake::Bucket).then(|| s3.address());
-                let service = Service::start(format, endpoint)?;
-                let bare = measure_bare(runtime, &work, connections)?;
-                let row = measure_service(runtime, &service, &work, connections)?;
-                eprint_progress(&work, connections, lake, format);
-                report.rows.push(Row {
-                    lake: lake.as_str(),
-                    format,
-                    bare,
-                    ..row
-                });
+                let measure = |_run| {
+                    let row = measure_row(runtime, &work, connections, format, endpoint)?;
+                    eprint_progress(&work, connections, lake, format);
+                    Ok(Row {
+                        lake: lake.as_str(),
+                        ..row
+                    })
+                };
+                let rows: Result<Vec<Row>> = (0..arguments.runs()).map(measure).collect();
+                report.rows.push(median(rows?)?);
             }
         }
         let (lake, format) = arguments.lakes()[0];
@@ -110,6 +112,32 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
         report.points = scaling::measure(runtime)?;
     }
     Ok(report)
+}
+
+/// A new service, and the bare handler just before it.
+fn measure_row(
+    runtime: &Runtime,
+    work: &Arc<Work>,
+    connections: usize,
+    format: &'static str,
+    endpoint: Option<SocketAddr>,
+) -> Result<Row> {
+    let service = Service::start(format, endpoint)?;
+    let bare = measure_bare(runtime, work, connections)?;
+    let row = measure_service(runtime, &service, work, connections)?;
+    Ok(Row {
+        format,
+        bare,
+        ..row
+    })
+}
+
+/// That with the median number of requests a second, whole: its ratios are of one run.
+fn median(mut rows: Vec<Row>) -> Result<Row> {
+    let rate = |row: &Row| report::requests_per_second(&row.service);
+    rows.sort_by(|a, b| rate(a).total_cmp(&rate(b)));
+    let middle = rows.len() / 2;
+    rows.into_iter().nth(middle).context("no run at all")
 }
 
 #[allow(clippy::print_stderr, reason = "a few minutes without a word are long")]
