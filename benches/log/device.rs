@@ -1,15 +1,18 @@
 //! The disk under a log: what a write that is made durable costs, in a file of zeros, in one whose space is only
-//! set aside, and with O_DSYNC in place of a sync.
+//! set aside, and with O_DSYNC in place of a sync; what making and removing segments costs, and a sync meanwhile.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, OFlags, fallocate};
 
 /// As large as a segment.
 const FILE_BYTES: usize = 64 << 20;
+/// Segments that are there at once.
+const SEGMENTS: usize = 16;
 /// Writes of each size, unless the file is full before.
 const ROUNDS: usize = 64;
 const SIZES: [(usize, &str); 3] = [
@@ -105,10 +108,7 @@ fn make(dir: &Path, way: Way) -> Written {
     let plain = OpenOptions::new().write(true).open(&path).unwrap();
     let before = cpu();
     if way.zeros {
-        let zeros = vec![0; 1 << 20];
-        for at in (0..FILE_BYTES).step_by(zeros.len()) {
-            plain.write_all_at(&zeros, at as u64).unwrap();
-        }
+        fill(&plain);
     } else {
         fallocate(&plain, FallocateFlags::empty(), 0, FILE_BYTES as u64).unwrap();
     }
@@ -121,6 +121,69 @@ fn make(dir: &Path, way: Way) -> Written {
         times: Vec::new(),
         cpu: Duration::ZERO,
     }
+}
+
+fn fill(file: &File) {
+    let zeros = vec![0; 1 << 20];
+    for at in (0..FILE_BYTES).step_by(zeros.len()) {
+        file.write_all_at(&zeros, at as u64).unwrap();
+    }
+}
+
+/// Prints what segments cost to make, in memory that mostly had no use before, and to remove; and the longest sync of
+/// 4 KiB in another file meanwhile.
+pub(crate) fn segments(dir: &Path) {
+    let mut making = Vec::new();
+    let paths: Vec<PathBuf> = (0..SEGMENTS)
+        .map(|number| {
+            let path = dir.join(format!("segment-{number}"));
+            let (file, before) = (File::create(&path).unwrap(), cpu());
+            fill(&file);
+            file.sync_data().unwrap();
+            making.push(cpu().saturating_sub(before));
+            path
+        })
+        .collect();
+    let other = File::create(dir.join("other")).unwrap();
+    fill(&other);
+    other.sync_all().unwrap();
+    let is_done = AtomicBool::new(false);
+    let (mut removing, longest) = std::thread::scope(|scope| {
+        let syncing = scope.spawn(|| longest_sync(&other, &is_done));
+        let removing: Vec<Duration> = paths
+            .iter()
+            .map(|path| {
+                let start = Instant::now();
+                std::fs::remove_file(path).unwrap();
+                start.elapsed()
+            })
+            .collect();
+        is_done.store(true, Ordering::Relaxed);
+        (removing, syncing.join().unwrap())
+    });
+    making.sort();
+    removing.sort();
+    let millis = |time: Duration| time.as_secs_f64() * 1e3;
+    println!(
+        "{SEGMENTS} segments of 64 MiB: zeros took {:.0} to {:.0} ms of CPU each, removal {:.1} to {:.1} ms; \
+         the longest sync of 4 KiB during removals {:.1} ms",
+        millis(making[0]),
+        millis(making[SEGMENTS - 1]),
+        millis(removing[0]),
+        millis(removing[SEGMENTS - 1]),
+        millis(longest)
+    );
+}
+
+fn longest_sync(file: &File, is_done: &AtomicBool) -> Duration {
+    let mut longest = Duration::ZERO;
+    while !is_done.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        file.write_all_at(&[7; 4 << 10], 0).unwrap();
+        file.sync_data().unwrap();
+        longest = longest.max(start.elapsed());
+    }
+    longest
 }
 
 /// Time that this thread has had a processor.

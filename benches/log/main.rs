@@ -1,5 +1,6 @@
 //! `cargo bench --bench log`: how fast a log that a crash has left is read again, and in how much memory; how long the
-//! program takes to be ready with an empty one; and what the ways to make a write durable cost on this disk.
+//! program takes to be ready with an empty one; what segments cost to make and to remove; and what the
+//! ways to make a write durable cost on this disk.
 //!
 //! A process of its own opens the log, so that its memory is that of the recovery.
 
@@ -59,6 +60,7 @@ fn measure(gib: u64) {
         "with an empty log, from the start of the process to the first 200 of /ready: median {:.0} ms of {STARTS}",
         starts[STARTS / 2]
     );
+    device::segments(dir.path());
     device::compare(dir.path());
 }
 

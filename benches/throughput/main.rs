@@ -32,7 +32,6 @@ mod work;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -86,17 +85,21 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
         }
         for connections in arguments.connections() {
             for (lake, format) in arguments.lakes() {
-                let endpoint = (lake == Lake::Bucket).then(|| s3.address());
-                let measure = |_run| {
-                    let row = measure_row(runtime, &work, connections, format, endpoint)?;
+                let mut rows = Vec::new();
+                for _ in 0..arguments.runs() {
+                    let endpoint = (lake == Lake::Bucket).then(|| s3.address());
+                    let service = Service::start(format, endpoint)?;
+                    let bare = measure_bare(runtime, &work, connections)?;
+                    let row = measure_service(runtime, &service, &work, connections)?;
                     eprint_progress(&work, connections, lake, format);
-                    Ok(Row {
+                    rows.push(Row {
                         lake: lake.as_str(),
+                        format,
+                        bare,
                         ..row
-                    })
-                };
-                let rows: Result<Vec<Row>> = (0..arguments.runs()).map(measure).collect();
-                report.rows.push(median(rows?)?);
+                    });
+                }
+                report.rows.push(median(rows)?);
             }
         }
         let (lake, format) = arguments.lakes()[0];
@@ -112,24 +115,6 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
         report.points = scaling::measure(runtime)?;
     }
     Ok(report)
-}
-
-/// A new service, and the bare handler just before it.
-fn measure_row(
-    runtime: &Runtime,
-    work: &Arc<Work>,
-    connections: usize,
-    format: &'static str,
-    endpoint: Option<SocketAddr>,
-) -> Result<Row> {
-    let service = Service::start(format, endpoint)?;
-    let bare = measure_bare(runtime, work, connections)?;
-    let row = measure_service(runtime, &service, work, connections)?;
-    Ok(Row {
-        format,
-        bare,
-        ..row
-    })
 }
 
 /// That with the median number of requests a second, whole: its ratios are of one run.

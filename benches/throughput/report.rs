@@ -77,6 +77,7 @@ const LEGEND: &str = "\
   the median answer, divided by the median of those. A shared disk may change in between: then the
   divisor, and the disk limit, say little.
 * The senders share the machine with the service; every answer is compared with the expected one.
+* Each row is the median of three runs by their requests per second, whole: its ratios are of one run.
 ";
 
 /// A batch is that old when it is sealed; then it is encoded and put.

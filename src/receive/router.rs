@@ -188,7 +188,7 @@ impl Front {
             if is_direct {
                 return unless_it_panics(pin!(webhook::receive(&app, request))).await;
             }
-            match Box::pin(router.oneshot(request)).await {
+            match router.oneshot(request).await {
                 Ok(response) => response,
                 Err(never) => match never {},
             }
@@ -202,7 +202,8 @@ fn is_path(endpoint: &str, path: &str) -> bool {
         .is_some_and(|rest| matches!(rest, "" | "/"))
 }
 
-/// The answer; or that to a panic, as [`CatchPanicLayer`] gives it.
+/// The answer; or that to a panic, as [`CatchPanicLayer`] gives it. Pinned by the caller: taken by value, the future
+/// would have two places in the caller's, which moves with each request.
 async fn unless_it_panics(mut answer: Pin<&mut impl Future<Output = Response>>) -> Response {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));

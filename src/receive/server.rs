@@ -202,8 +202,8 @@ impl Connection {
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
-            // An answer is owed however the client's side ends. Looking whether it has ended, hyper would read once
-            // more while each request is under way, into another buffer.
+            // An answer is owed though the client has closed its side. To see that it has, hyper would read while each
+            // request is under way, into another buffer of 8 KiB.
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);

@@ -233,12 +233,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let timed = self.get_mut();
-        timed.follow();
-        if timed.waiting == Waiting::Request {
-            // hyper waits for the next request with a read that it began before the answer, and will
-            // not ask again: the time of an idle connection begins when the answer is flushed.
-            let _begins = timed.poll_deadline(cx);
-        }
         let flushed = Pin::new(&mut timed.stream).poll_flush(cx);
         // All of the answer is on its way.
         timed.stuck.take_if(|_stuck| flushed.is_ready());

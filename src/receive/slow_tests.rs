@@ -57,21 +57,18 @@ async fn a_request_under_way_is_not_limited_and_the_next_has_all_its_time() {
 /// Each request puts the end off, and the timer that was set first rings before it.
 #[tokio::test]
 async fn an_end_that_was_put_off_comes_when_it_is_due() {
-    let (mut timed, mut client, progress) = timed(LONG, SHORT * 2);
+    let idle = SHORT * 16;
+    let (mut timed, mut client, progress) = timed(LONG, idle);
     for _ in 0..3 {
-        assert!(
-            tokio::time::timeout(SHORT, timed.read(&mut [0; 8]))
-                .await
-                .is_err()
-        );
+        let read = tokio::time::timeout(idle * 2 / 5, timed.read(&mut [0; 8])).await;
+        assert!(read.is_err(), "the connection ended too early");
         client.write_all(b"head").await.unwrap();
         assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 4);
         drop(progress.begin());
     }
     let start = Instant::now();
     assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
-    let lived = start.elapsed();
-    assert!(lived >= SHORT * 2 && lived < SHORT * 20, "{lived:?}");
+    assert!(start.elapsed() >= idle, "{:?}", start.elapsed());
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use super::ids::{self, IdFile, SegmentIds};
 use super::segment::Spare;
 use crate::files::{Files, remove_if_there};
 
-/// Most tasks that wait at once. The writer has one spare made at a time, and few segments closed.
+/// Most tasks that wait at once. The writer has one spare made at a time, and few segments closed or let go.
 const MAX_TASKS: usize = 64;
 
 /// Work for the helper.
@@ -25,8 +25,8 @@ pub enum Task {
     Ids(u64, SegmentIds),
     /// Make one id file of several.
     Merge(Vec<IdFile>),
-    /// Remove these files, of which the log says that they are needless. Tasks are done in their order, so a spare
-    /// takes space only once that of segments before it was given back.
+    /// Remove these files, of which the log says that they are needless. Tasks are done in their order: a spare that
+    /// is asked for later takes its space only when theirs was given back.
     Remove(Vec<PathBuf>),
 }
 

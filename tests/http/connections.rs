@@ -1,10 +1,9 @@
 //! Slow, idle and many connections.
 
-use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
 use std::time::{Duration, Instant};
 
-use super::{PATH, body, click, connect, post, setup};
+use super::{PATH, body, click, connect, head, post, setup};
 use crate::support::http::{self, Connection};
 use crate::support::process::Setup;
 
@@ -32,12 +31,10 @@ fn a_slow_head_is_cut_off_in_time_and_an_idle_connection_lives() {
         "{:?}",
         start.elapsed()
     );
-    // Idle for longer than a head may take, and used again; then idle for too long.
+    // Idle for longer than a head may take, and used again, for an answer that takes its time; then idle for too long.
     std::thread::sleep(Duration::from_millis(2500).saturating_sub(start.elapsed()));
-    assert_eq!(
-        idle.request("GET", "/health", &[], b"").unwrap().status,
-        200
-    );
+    let whole = body(&[click(1)]);
+    assert_eq!(idle.post_json(PATH, whole.as_bytes()).unwrap().status, 200);
     let start = Instant::now();
     assert!(idle.read_answer(false).is_err());
     let lived = start.elapsed();
@@ -149,12 +146,8 @@ fn pipelined_requests_are_answered_in_order() {
     let mut all = String::new();
     for number in 1..=3 {
         let body = body(&(0..number).map(click).collect::<Vec<_>>());
-        let request = format!(
-            "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n{body}",
-            body.len()
-        );
-        all.push_str(&request);
+        all.push_str(&head(body.len()));
+        all.push_str(&body);
     }
     connection.send_raw(all.as_bytes()).unwrap();
     for known in 0..3 {
@@ -171,19 +164,20 @@ fn pipelined_requests_are_answered_in_order() {
 fn who_only_listens_any_more_is_answered() {
     let setup = setup("");
     let _program = setup.start();
-    let body = body(&[click(1)]);
-    let request = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-        body.len()
+    let whole = body(&[click(1)]);
+    let mut connection = connect(&setup);
+    let request = head(whole.len()) + &whole;
+    connection.send_raw(request.as_bytes()).unwrap();
+    connection.stream().shutdown(Shutdown::Write).unwrap();
+    let answer = connection.read_answer(false).unwrap();
+    assert_eq!(
+        (answer.status, &answer.json()["accepted"]),
+        (200, &1.into())
     );
-    let mut stream = TcpStream::connect(setup.address()).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
-    stream.shutdown(Shutdown::Write).unwrap();
-    let mut answer = String::new();
-    // The service ends the connection after it.
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer:?}");
-    assert!(answer.contains(r#""accepted":1"#), "{answer:?}");
+    assert!(
+        connection.read_answer(false).is_err(),
+        "the connection ends"
+    );
 }
 
 /// A sender that goes away in the middle costs nothing but its connection.
@@ -192,11 +186,8 @@ fn half_a_request_leaves_nothing() {
     let setup = setup("");
     let _program = setup.start();
     let whole = body(&[click(1)]);
-    let head = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        whole.len() + 1
-    );
     let mut connection = connect(&setup);
+    let head = head(whole.len() + 1);
     connection.send_raw(head.as_bytes()).unwrap();
     connection.send_raw(whole.as_bytes()).unwrap();
     drop(connection);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::accepted::{compressed, gzip};
-use super::{PATH, body, click, connect, event, post, problem, setup};
+use super::{PATH, body, click, connect, event, head, post, problem, setup};
 use crate::support::http::{Answer, Connection};
 use crate::support::process::Setup;
 
@@ -15,7 +15,7 @@ fn a_body_that_announces_too_much_is_refused_before_it_comes() {
     let setup = setup("");
     let _program = setup.start();
     let mut connection = connect(&setup);
-    let head = format!("{HEAD}content-length: {}\r\n\r\n", (8 << 20) + 1);
+    let head = head((8 << 20) + 1);
     connection.send_raw(head.as_bytes()).unwrap();
     insta::assert_snapshot!(problem(&connection.read_answer(false).unwrap()), @r#"
 413
@@ -187,7 +187,7 @@ fn too_many_and_too_large_events_are_refused() {
 fn bodies_in_flight_share_a_bounded_memory() {
     let setup = setup("[server]\nmemory = \"32 MiB\"\n");
     let program = setup.start();
-    let head = format!("{HEAD}content-length: {}\r\n\r\n", 8 << 20);
+    let head = head(8 << 20);
     let open_end = || {
         let mut connection = connect(&setup);
         connection.send_raw(head.as_bytes()).unwrap();
@@ -219,7 +219,7 @@ fn a_slow_body_times_out() {
     let setup = setup("[server]\nbody_timeout = \"1s\"\n");
     let _program = setup.start();
     let mut connection = connect(&setup);
-    let head = format!("{HEAD}content-length: 100\r\n\r\n");
+    let head = head(100);
     connection.send_raw(head.as_bytes()).unwrap();
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(900) {

@@ -68,6 +68,13 @@ pub(crate) fn post(setup: &Setup, body: impl AsRef<[u8]>) -> Answer {
     http::post_json(setup.address(), PATH, body.as_ref()).unwrap()
 }
 
+/// The head of a request with so many bytes of JSON for the webhook.
+fn head(body_bytes: usize) -> String {
+    format!(
+        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {body_bytes}\r\n\r\n"
+    )
+}
+
 /// A request on a connection of its own.
 fn request(setup: &Setup, method: &str, path: &str, headers: &[(&str, &str)]) -> Answer {
     connect(setup).request(method, path, headers, b"").unwrap()

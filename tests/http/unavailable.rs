@@ -8,7 +8,7 @@ use lakehook::config::{Config, LakeUrl};
 use lakehook::ids::Ids;
 use lakehook::serve::Service;
 
-use super::{PATH, body, click, connect, event, post, problem, request, setup};
+use super::{PATH, body, click, connect, event, head, post, problem, request, setup};
 use crate::support::http;
 use crate::support::process::Setup;
 
@@ -19,10 +19,7 @@ fn a_stop_answers_what_is_under_way() {
     let setup = setup("");
     let mut program = setup.start();
     let whole = body(&[click(1)]);
-    let head = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-        whole.len()
-    );
+    let head = head(whole.len());
     let (mut in_body, mut in_head, mut idle) = (connect(&setup), connect(&setup), connect(&setup));
     assert_eq!(idle.request("GET", "/ready", &[], b"").unwrap().status, 200);
     in_body.send_raw(head.as_bytes()).unwrap();
