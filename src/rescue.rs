@@ -115,7 +115,7 @@ impl Lost {
 }
 
 /// Removes what a node that is no more left in the making in a directory lake: sidecars whose objects never
-/// came to be, and files under construction.
+/// came to be or that are not whole themselves, and files under construction.
 pub fn sweep(lake: &Path, node: NodeId) -> io::Result<()> {
     let prefix = format!("{node}-");
     let is_its = |key: &str| {
@@ -124,11 +124,11 @@ pub fn sweep(lake: &Path, node: NodeId) -> io::Result<()> {
     };
     let meta = format!("{INTERNAL}/meta");
     for key in keys_below(lake, &meta)?.iter().filter(|key| is_its(key)) {
-        let object = key
-            .strip_prefix(&meta)
-            .and_then(|key| key.strip_suffix(".json"));
+        let name = key.strip_prefix(&meta).unwrap_or(key);
+        // What ends otherwise is a sidecar under its temporary name.
+        let object = name.strip_suffix(".json");
         let object = object.map(|object| lake.join(object.trim_start_matches('/')));
-        if object.is_some_and(|object| !Disk.exists(&object)) {
+        if object.is_none_or(|object| !Disk.exists(&object)) {
             Disk.remove(&lake.join(key))?;
         }
     }

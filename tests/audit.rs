@@ -179,6 +179,16 @@ fn rows_that_wait_in_the_log_are_accounted_for_and_a_lost_segment_is_named() {
     assert!(said.contains("the log: "), "{said}");
 }
 
+/// A crash leaves a sidecar under its temporary name, which promises nothing.
+#[test]
+fn a_sidecar_in_the_making_is_no_problem() {
+    let setup = fill("url = \"lake\"", "ndjson");
+    let first = &objects(&setup)[0];
+    let name = sidecar(&setup, &first.with_file_name("0-0.ndjson"));
+    std::fs::write(name.with_added_extension("tmp"), "{").unwrap();
+    adds_up(&setup, &[]);
+}
+
 #[test]
 fn a_bucket_is_audited_from_listings_and_heads() {
     let server = S3Server::start(43);

@@ -83,9 +83,9 @@ fn of_directory(
         });
         step(index + 1, data.len());
     }
-    // What has a sidecar and is gone can be named.
-    for key in all.iter().filter_map(|key| key.strip_prefix(&meta)) {
-        let object = key.strip_suffix(".json").unwrap_or(key);
+    // What has a sidecar and is gone can be named. A sidecar in the making has another name yet, and promises nothing.
+    let sidecars = all.iter().filter_map(|key| key.strip_prefix(&meta));
+    for object in sidecars.filter_map(|key| key.strip_suffix(".json")) {
         if !root.join(object).exists() {
             gathered.problems.push(Problem {
                 node: None,

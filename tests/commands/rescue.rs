@@ -70,10 +70,34 @@ fn unique(lake: &Lake) -> u64 {
     ids.len() as u64
 }
 
+/// Leaves what a kill in the middle of a put may leave in a directory lake: a sidecar without its object, one under
+/// its temporary name, and an object under construction.
+fn leave_in_the_making(setup: &Setup) -> Vec<PathBuf> {
+    let lake = setup.directory().join("lake");
+    if !lake.exists() {
+        return Vec::new();
+    }
+    let node = std::fs::read_to_string(setup.directory().join("data/wal/node")).unwrap();
+    let node = node.lines().find_map(|line| line.strip_prefix("id = "));
+    let key = format!("{}-00000000000000009999", node.unwrap());
+    let left = [
+        format!("meta/events/dt=2026-11-20/{key}.ndjson.zst.json"),
+        format!("meta/events/dt=2026-11-20/{key}.parquet.json.tmp"),
+        format!("tmp/{key}.parquet"),
+    ];
+    let left = left.map(|name| lake.join("_lakehook").join(name));
+    for path in &left {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, "{").unwrap();
+    }
+    left.into()
+}
+
 fn repaired(setup: &Setup, rows: impl Fn(&Setup) -> u64) {
     let program = setup.start();
     assert_eq!(send(setup, 0..EVENTS), EVENTS);
     program.kill();
+    let left = leave_in_the_making(setup);
     let path = damage_a_frame(setup);
     let mut refused = setup.spawn();
     let status = refused.wait(Duration::from_secs(30)).unwrap();
@@ -90,6 +114,7 @@ fn repaired(setup: &Setup, rows: impl Fn(&Setup) -> u64) {
     assert!(told.contains(&path.display().to_string()), "{told}");
     assert_eq!(lost(&told), lost(&dry));
     assert_eq!(lost(&told), 1, "{told}");
+    assert!(left.iter().all(|path| !path.exists()), "{left:?}");
     let again = stdout(&setup.run(&["wal", "repair"]));
     assert!(again.contains("No damage was found"), "{again}");
 
