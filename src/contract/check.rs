@@ -6,7 +6,7 @@ use super::schemas::{Schema, Schemas};
 use super::{Checked, Refusal, fast, slow};
 use crate::record::{FeedTags, Fingerprint, Origin};
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Checks the bodies of one feed. Holds no state between them.
 #[derive(Debug)]
@@ -135,7 +135,7 @@ impl Word {
 }
 
 /// The refusal of a body whose first bytes, `valid`, are text and the next ones not.
-fn not_utf8(valid: &[u8]) -> Refusal {
+pub(super) fn not_utf8(valid: &[u8]) -> Refusal {
     let line_start = memchr::memrchr(b'\n', valid).map_or(0, |end| end + 1);
     Refusal::Syntax {
         line: memchr::memchr_iter(b'\n', valid).count() + 1,
@@ -145,7 +145,7 @@ fn not_utf8(valid: &[u8]) -> Refusal {
 }
 
 /// Counts columns from the beginning of the body, not from behind its byte order mark.
-fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
+pub(super) fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
     if let Refusal::Syntax {
         line: 1, column, ..
     } = &mut refusal

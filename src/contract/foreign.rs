@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::check::Contract;
+use super::check::{BYTE_ORDER_MARK, Contract, behind_mark, not_utf8};
 use super::faults::{Errors, Faults as _};
 use super::row::push_raw;
 use super::strict::Scanner;
@@ -27,6 +27,11 @@ pub struct Envelope<'a> {
     pub time: Option<Micros>,
 }
 
+/// A body without its byte order mark, if it has one.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
+}
+
 impl Contract {
     /// The row of an event whose body is a JSON object. An id that is no UUID gets one of its own, always
     /// the same for the same id of the same source.
@@ -36,15 +41,17 @@ impl Contract {
         envelope: &Envelope<'_>,
         origin: &Origin,
     ) -> Result<Rows, Refusal> {
-        let text = std::str::from_utf8(body).map_err(|error| Refusal::Syntax {
-            line: 1,
-            column: error.valid_up_to() + 1,
-            detail: "not UTF-8".to_owned(),
-        })?;
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| Refusal::Syntax {
-            line: error.line(),
-            column: error.column(),
-            detail: error.to_string(),
+        let text = without_mark(body);
+        let mark_bytes = body.len() - text.len();
+        let text = std::str::from_utf8(text)
+            .map_err(|error| not_utf8(&body[..mark_bytes + error.valid_up_to()]))?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+            let refusal = Refusal::Syntax {
+                line: error.line(),
+                column: error.column(),
+                detail: error.to_string(),
+            };
+            behind_mark(refusal, mark_bytes)
         })?;
         let mut errors = Errors::below(String::new(), MAX_ERRORS);
         if !raw.get().starts_with('{') {

@@ -38,7 +38,9 @@ pub struct Replayer {
 impl Replayer {
     /// What became of each candidate, durably, in their order; or why it is not known.
     pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<Outcome>, String> {
-        if let Some(unavailable) = self.status.refusal(self.clock.now()) {
+        let now = self.clock.now();
+        self.status.observe(now);
+        if let Some(unavailable) = self.status.refusal(now) {
             return Err(unavailable.to_string());
         }
         let judged: Vec<Result<Valid, Outcome>> = tokio::task::block_in_place(|| {

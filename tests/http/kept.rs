@@ -8,7 +8,7 @@ use crate::support::process::Setup;
 use crate::support::python;
 
 /// The quarantine as it is in the lake.
-fn quarantine(setup: &Setup) -> Vec<Value> {
+pub(super) fn quarantine(setup: &Setup) -> Vec<Value> {
     let output = std::process::Command::new(python::python())
         .arg(python::repository().join("tests/http/quarantine.py"))
         .arg(setup.directory().join("lake"))

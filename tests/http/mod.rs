@@ -11,6 +11,7 @@
 mod accepted;
 mod refused;
 mod signed;
+mod hooks;
 mod limits;
 mod protocol;
 mod connections;
