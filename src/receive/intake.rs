@@ -15,7 +15,6 @@ use super::body::{BodyError, Encoding, inflate, read};
 use super::budget::Share;
 use super::gate::{Peer, RequestId};
 use super::media::negotiate;
-use super::processors::Permit;
 use super::refused;
 use super::replies::{self, Problem, Success};
 use super::signature::Admitted;
@@ -58,7 +57,7 @@ async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<R
     } else {
         None
     };
-    let intake = Intake {
+    let mut intake = Intake {
         app,
         core,
         endpoint,
@@ -67,10 +66,15 @@ async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<R
         origin,
         share,
     };
-    if encoding == Encoding::Identity {
-        return intake.store(permit).await;
+    let judged = intake.judge(encoding);
+    drop(permit);
+    match judged {
+        Ok(Judged::Events(checked)) => intake.append(checked).await,
+        Ok(Judged::Answer(answer)) => {
+            Ok(replies::json(StatusCode::OK, "application/json", &answer))
+        }
+        Err(rejection) => Err(intake.reject(rejection).await),
     }
-    intake.inflate_and_store(encoding, permit).await
 }
 
 /// A body whose sender may send, with what is known of its request.
@@ -84,74 +88,56 @@ struct Intake<'a> {
     share: Share,
 }
 
-impl Intake<'_> {
-    async fn inflate_and_store(
-        mut self,
-        encoding: Encoding,
-        permit: Option<Permit>,
-    ) -> Result<Response, Problem> {
-        let (max_bytes, share) = (self.app.settings.body.max_bytes, &mut self.share);
-        let inflated = tokio::task::block_in_place(|| {
-            self.body
-                .inflated(|raw| inflate(raw, encoding, max_bytes, share))
-        });
-        match inflated {
-            Ok(body) => {
-                self.share.shrink(self.body.bytes().len());
-                self.body = body;
-                self.store(permit).await
-            }
-            Err(error) => {
-                drop(permit);
-                if matches!(error, BodyError::Inflate { .. }) {
-                    let error = refused::of_the_body("bad_encoding", error.to_string());
-                    self.keep(&[error], 1).await;
-                }
-                Err(error.into())
-            }
-        }
-    }
+/// Why nothing of a body is stored.
+enum Rejection {
+    Body(BodyError),
+    Contract(Refusal),
+}
 
-    async fn store(mut self, permit: Option<Permit>) -> Result<Response, Problem> {
+impl Intake<'_> {
+    /// Decompresses the body and turns it into rows, both within the budget. Takes time: a large body needs a permit.
+    fn judge(&mut self, encoding: Encoding) -> Result<Judged, Rejection> {
+        if encoding != Encoding::Identity {
+            self.inflate(encoding).map_err(Rejection::Body)?;
+        }
         // Rows are mostly a little larger than their body; what they really take is known once they are written.
         let body_bytes = self.body.bytes().len();
         let expected = body_bytes + body_bytes / 4;
-        self.share.grow(expected).map_err(BodyError::from)?;
-        let judged = self.judge();
-        drop(permit);
-        let checked = match judged {
-            Ok(Judged::Events(checked)) => checked,
-            Ok(Judged::Answer(answer)) => {
-                return Ok(replies::json(StatusCode::OK, "application/json", &answer));
-            }
-            Err(refusal) => {
-                if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
-                    self.keep(&errors, errors_total).await;
-                }
-                return Err(refusal.into());
-            }
-        };
-        let taken = checked.rows.bytes.capacity();
-        self.share
-            .grow(taken.saturating_sub(expected))
-            .map_err(BodyError::from)?;
-        self.share
-            .shrink(expected.saturating_sub(taken) + body_bytes);
-        self.append(checked).await
-    }
-
-    fn judge(&self) -> Result<Judged, Refusal> {
-        let body = self.body.bytes();
+        self.grow(expected)?;
         let judge = || {
-            let contract = &self.core.contract;
+            let (contract, body) = (&self.core.contract, self.body.bytes());
             self.endpoint
                 .judge(contract, self.headers, body, &self.origin)
         };
-        if body.len() <= SMALL_BODY {
+        let judged = if body_bytes <= SMALL_BODY {
             judge()
         } else {
             tokio::task::block_in_place(judge)
+        };
+        let judged = judged.map_err(Rejection::Contract)?;
+        if let Judged::Events(checked) = &judged {
+            let taken = checked.rows.bytes.capacity();
+            self.grow(taken.saturating_sub(expected))?;
+            self.share
+                .shrink(expected.saturating_sub(taken) + body_bytes);
         }
+        Ok(judged)
+    }
+
+    fn inflate(&mut self, encoding: Encoding) -> Result<(), BodyError> {
+        let (max_bytes, share) = (self.app.settings.body.max_bytes, &mut self.share);
+        let raw = &self.body;
+        let inflated = tokio::task::block_in_place(|| {
+            raw.inflated(|raw| inflate(raw, encoding, max_bytes, share))
+        })?;
+        self.share.shrink(self.body.bytes().len());
+        self.body = inflated;
+        Ok(())
+    }
+
+    fn grow(&mut self, bytes: usize) -> Result<(), Rejection> {
+        let grown = self.share.grow(bytes);
+        grown.map_err(|error| Rejection::Body(error.into()))
     }
 
     async fn append(self, checked: Checked) -> Result<Response, Problem> {
@@ -194,6 +180,25 @@ impl Intake<'_> {
             success.errors_total = Some(errors_total);
         }
         Ok(success.into_response())
+    }
+
+    /// Keeps a copy of a body that is refused for its content, and returns the problem to answer.
+    async fn reject(self, rejection: Rejection) -> Problem {
+        match rejection {
+            Rejection::Body(error) => {
+                if matches!(error, BodyError::Inflate { .. }) {
+                    let error = refused::of_the_body("bad_encoding", error.to_string());
+                    self.keep(&[error], 1).await;
+                }
+                error.into()
+            }
+            Rejection::Contract(refusal) => {
+                if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
+                    self.keep(&errors, errors_total).await;
+                }
+                refusal.into()
+            }
+        }
     }
 
     /// Keeps a copy of a body that is answered 400, as far as the bound allows. The answer does not depend on it.
