@@ -30,3 +30,4 @@ mod readable;
 mod stack;
 mod stopping;
 mod torture;
+mod transfer;

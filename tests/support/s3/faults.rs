@@ -29,6 +29,26 @@ pub(crate) enum Fault {
     AppliedLater(Duration),
     /// Applied, and answered so much later; never answered if `None`.
     Stall(Option<Duration>),
+    /// One bit of the body is flipped on its way.
+    Flip,
+    /// The body loses its second half on its way, and the length fits.
+    Cut,
+    /// A proxy answers 200 with a page of its own; the store never sees the request.
+    Stranger,
+    /// 304, as an older store answers a condition that does not hold; nothing applied.
+    NotModified,
+}
+
+/// Which checksums of puts the store compares, and what it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Checksums {
+    /// None are compared, none is named, and ETags are no MD5.
+    #[default]
+    Ignored,
+    /// CRC-32C is compared and named, as by AWS.
+    Compared,
+    /// A put with a checksum is answered 400; ETags are no MD5.
+    Refused,
 }
 
 /// How probable each fault is, from 0.0 to 1.0; together at most 1.0.
@@ -135,6 +155,8 @@ pub(crate) struct Faults {
     denied: AtomicBool,
     ignores_conditions: AtomicBool,
     lacks_conditions: AtomicBool,
+    refuses_puts: AtomicBool,
+    checksums: Mutex<Checksums>,
     counters: Counters,
 }
 
@@ -149,6 +171,8 @@ impl Faults {
             denied: AtomicBool::new(false),
             ignores_conditions: AtomicBool::new(false),
             lacks_conditions: AtomicBool::new(false),
+            refuses_puts: AtomicBool::new(false),
+            checksums: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -172,6 +196,7 @@ impl Faults {
             &self.denied,
             &self.ignores_conditions,
             &self.lacks_conditions,
+            &self.refuses_puts,
         ] {
             switch.store(false, Ordering::SeqCst);
         }
@@ -215,6 +240,26 @@ impl Faults {
     /// A store that answers a conditional put with 501 (or no more).
     pub(crate) fn not_implemented_conditions(&self, on: bool) {
         self.lacks_conditions.store(on, Ordering::SeqCst);
+    }
+
+    /// How checksums are treated from now on.
+    pub(crate) fn checksums(&self, checksums: Checksums) {
+        *self.checksums.lock().expect("no holder panics") = checksums;
+    }
+
+    /// How checksums are treated.
+    pub(super) fn treats_checksums(&self) -> Checksums {
+        *self.checksums.lock().expect("no holder panics")
+    }
+
+    /// A store that answers 400 `InvalidRequest` to every put (or no more).
+    pub(crate) fn refuse_puts(&self, on: bool) {
+        self.refuses_puts.store(on, Ordering::SeqCst);
+    }
+
+    /// Whether every put is refused.
+    pub(super) fn refuses_puts(&self) -> bool {
+        self.refuses_puts.load(Ordering::SeqCst)
     }
 
     /// Whether conditional puts are answered 501.

@@ -9,7 +9,7 @@ mod server;
 mod service;
 mod store;
 
-pub(crate) use faults::{Chances, Counts, Fault, Faults};
+pub(crate) use faults::{Chances, Checksums, Counts, Fault, Faults};
 pub(crate) use server::{S3Server, aws_env};
 pub(crate) use store::{Object, Page, Put, Query, Store};
 

@@ -8,6 +8,7 @@ use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -41,6 +42,12 @@ impl Object {
     /// A hash of the content. Not the MD5 that AWS gives: nobody may rely on that.
     pub(crate) fn etag(&self) -> String {
         format!("{:032x}", xxh3_128(&self.bytes))
+    }
+
+    /// The CRC-32C of the content, as S3 writes it.
+    pub(crate) fn crc(&self) -> String {
+        let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &self.bytes);
+        BASE64_STANDARD.encode(&crc.to_be_bytes()[4..])
     }
 }
 
