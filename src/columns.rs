@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::clock::Micros;
-use crate::contract::time_of;
+use crate::rfc3339;
 
 /// What a column holds. It never changes once the column is in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,7 +107,7 @@ fn of_values(values: &Value) -> Kind {
 /// A raw value as a time.
 pub fn time(raw: &str) -> Option<Micros> {
     let text: String = serde_json::from_str(raw).ok()?;
-    time_of(&text)
+    rfc3339::parse(&text)
 }
 
 /// A raw value as a whole number of 64 bits.

@@ -42,7 +42,9 @@ pub mod replay;
 pub mod upstream;
 pub mod torture;
 
+pub mod checksum;
 pub mod clock;
+pub mod rfc3339;
 pub mod files;
 pub mod ids;
 pub mod record;

@@ -14,8 +14,8 @@ use super::faults::{Faults, segment};
 use super::keys::Keys;
 use super::reader::{Member, is_plain};
 use super::strict::{Scanner, duplicate_key, nul_in_key};
-use super::timestamp;
 use crate::clock::Micros;
+use crate::rfc3339;
 
 const MAX_USER_ID_CHARS: usize = 256;
 const OWN_USER_ID: &str = "/user_id/user_id";
@@ -168,7 +168,7 @@ impl<'c, 'a> Judge<'c, 'a> {
     fn time(&self, field: Field<Cow<'a, str>>, faults: &mut impl Faults) -> Option<Micros> {
         let text = present(field, "/timestamp", faults)?;
         let pointer = || "/timestamp".to_owned();
-        let Some(time) = timestamp::parse(&text) else {
+        let Some(time) = rfc3339::parse(&text) else {
             let detail = || "an RFC 3339 time such as 2026-11-20T17:00:00Z".to_owned();
             faults.add("invalid_timestamp", pointer, detail);
             return None;

@@ -25,7 +25,6 @@ mod rules;
 mod schemas;
 mod slow;
 mod strict;
-mod timestamp;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +32,6 @@ pub use check::Contract;
 pub use published::event_schema;
 pub use rules::{OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
 pub use schemas::{SchemaError, Schemas};
-pub use timestamp::parse as time_of;
 
 use crate::quarantine::FieldError;
 use crate::record::Rows;

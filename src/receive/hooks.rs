@@ -21,8 +21,8 @@ use super::signature::{Admitted, Scheme, Signing};
 use super::webhook::{keep, negotiate, ready_core, received_at};
 use crate::clock::Micros;
 use crate::contract::foreign::Envelope;
-use crate::contract::time_of;
 use crate::record::Origin;
+use crate::rfc3339;
 use crate::wal::request::{Append, NO_RUN};
 
 /// A provider's webhook.
@@ -233,7 +233,7 @@ fn envelope(
 
 /// A time as providers write it: RFC 3339, or seconds since 1970.
 fn time(text: &str) -> Option<Micros> {
-    if let Some(time) = time_of(text) {
+    if let Some(time) = rfc3339::parse(text) {
         return Some(time);
     }
     let seconds: u64 = text.parse().ok()?;

@@ -14,12 +14,13 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::contract::{Checked, Contract, Refusal, time_of};
+use crate::contract::{Checked, Contract, Refusal};
 use crate::ids::NodeId;
 use crate::quarantine::Reason;
 use crate::quarantine::read::{Kept, KeptError};
 use crate::receive::refused::{errors_of, of_the_body};
 use crate::record::Origin;
+use crate::rfc3339;
 
 /// Of the errors of a row that is still invalid, so many are told.
 const MAX_TOLD: usize = 3;
@@ -213,7 +214,7 @@ pub struct Valid {
 /// Judges a candidate as if it came when it came. An outcome is what is still wrong.
 pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, Outcome> {
     let unreadable = |what: &str| invalid(&[of_the_body("unreadable", what.to_owned())], 1);
-    let received_at = time_of(&candidate.received_at);
+    let received_at = rfc3339::parse(&candidate.received_at);
     let received_at = received_at.ok_or_else(|| unreadable("received_at is no time"))?;
     let raw = BASE64.decode(&candidate.raw);
     let raw = raw.map_err(|_| unreadable("raw is no base64"))?;

@@ -25,7 +25,7 @@ fn contract(rules: Rules) -> Contract {
 
 fn origin() -> Origin {
     Origin {
-        received_at: timestamp::parse("2026-11-20T17:00:00Z").unwrap(),
+        received_at: crate::rfc3339::parse("2026-11-20T17:00:00Z").unwrap(),
         endpoint: "/webhook/events".into(),
         request_id: "r1".into(),
         client: None,
