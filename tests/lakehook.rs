@@ -29,4 +29,5 @@ mod queries;
 mod readable;
 mod stack;
 mod stopping;
+mod structure;
 mod torture;
