@@ -54,7 +54,7 @@ pub mod encode;
 // The ground: no network, no threads.
 pub mod tables;
 pub mod columns;
-pub mod members;
+pub mod json;
 pub mod record;
 pub mod ids;
 pub mod files;

@@ -9,8 +9,8 @@ use crate::checksum::crc32c;
 use crate::encode::Format;
 use crate::encode::ndjson::decoder;
 use crate::encode::parquet_read;
+use crate::json::{Members, text};
 use crate::lake::{CRC, ROW_HASH};
-use crate::members::{Members, text};
 use crate::record::{Lsn, row_hash};
 
 /// What the rows of an object are.

@@ -9,15 +9,15 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::event::string;
-use super::faults::{Errors, Faults as _, segment};
-use super::row::push_raw;
+use super::faults::{Errors, Faults as _};
+use super::pointer::{self, segment};
+use super::raw::push_raw;
 use super::schemas::{Schema, SchemaError};
 use super::strict::{Scanner, lone_surrogate, unescaped};
 use crate::clock::Micros;
 use crate::columns;
-use crate::members::Members;
-use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused, push_json};
+use crate::json::{Members, between_quotes, push_json, text};
+use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused};
 use crate::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
 /// Columns that a row has anyway; a record's keys of such names go under `extra`.
@@ -34,15 +34,7 @@ pub struct FieldPath(Vec<String>);
 impl FieldPath {
     /// Of a JSON Pointer (RFC 6901), which starts with a slash, or of the name of a key.
     pub fn new(text: &str) -> Self {
-        let keys = match text.strip_prefix('/') {
-            Some(rest) => {
-                let keys = rest.split('/');
-                keys.map(|key| key.replace("~1", "/").replace("~0", "~"))
-                    .collect()
-            }
-            None => vec![text.to_owned()],
-        };
-        Self(keys)
+        Self(pointer::parse(text).unwrap_or_else(|| vec![text.to_owned()]))
     }
 
     /// The keys.
@@ -60,13 +52,13 @@ impl FieldPath {
         let (first, rest) = self.0.split_first()?;
         let own = members
             .iter()
-            .find(|(key, _)| string(key).is_some_and(|key| *key == **first));
+            .find(|(key, _)| text(key).is_some_and(|key| *key == **first));
         let mut value = own?.1;
         for key in rest {
             let Members(inner) = serde_json::from_str(value).ok()?;
             let own = inner
                 .iter()
-                .find(|(raw, _)| string(raw).is_some_and(|own| *own == **key));
+                .find(|(raw, _)| text(raw).is_some_and(|own| *own == **key));
             value = own?.1;
         }
         Some(value)
@@ -233,7 +225,7 @@ impl Entities {
         if id.is_none() {
             let detail = || "an id: text that is not empty, or a number".to_owned();
             errors.add("id", || path.pointer(), detail);
-        } else if id.is_some_and(|raw| raw.starts_with('"') && string(raw).is_none()) {
+        } else if id.is_some_and(|raw| raw.starts_with('"') && text(raw).is_none()) {
             lone_surrogate(|| path.pointer(), errors);
         }
         id
@@ -268,7 +260,7 @@ impl Entities {
 
 /// However text is escaped, it is the same id; and text is never the same as a number.
 fn hash_of_id(raw: &str) -> u128 {
-    match string(raw) {
+    match text(raw) {
         Some(text) => xxh3_128(text.as_bytes()) ^ 1,
         None => xxh3_128(raw.as_bytes()),
     }
@@ -327,7 +319,7 @@ impl Columns {
         let mut values = vec![None; self.heads.len()];
         let mut extra = Vec::new();
         for (key, value) in members {
-            match self.by_name.get(&*unescaped(inner(key))) {
+            match self.by_name.get(&*unescaped(between_quotes(key))) {
                 Some(index) => values[*index] = Some(*value),
                 None => extra.push((*key, *value)),
             }
@@ -344,7 +336,7 @@ impl Columns {
 /// Writes a record's own keys, and those that clash with ours under `extra`.
 fn write_own_keys(members: &[(&str, &str)], out: &mut Vec<u8>) {
     let is_reserved = |key: &str| {
-        let key = unescaped(inner(key)).to_lowercase();
+        let key = unescaped(between_quotes(key)).to_lowercase();
         RESERVED.contains(&key.as_str())
     };
     let (reserved, own): (Vec<_>, Vec<_>) = members
@@ -375,12 +367,6 @@ fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {
         separator = b',';
     }
     out.extend_from_slice(b"}}");
-}
-
-/// What stands between the quotes of a raw key.
-fn inner(key: &str) -> &str {
-    let key = key.strip_prefix('"').unwrap_or(key);
-    key.strip_suffix('"').unwrap_or(key)
 }
 
 #[cfg(test)]

@@ -5,16 +5,18 @@
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::check::Contract;
-use super::faults::{Faults, segment};
+use super::faults::Faults;
 use super::keys::Keys;
-use super::reader::{Member, is_plain};
-use super::strict::{Scanner, duplicate_key, nul_in_key};
+use super::pointer::segment;
+use super::reader::Member;
+use super::strict::{Scanner, duplicate_key, lone_surrogate, nul_in_key};
+use super::terms::Contract;
 use crate::clock::Micros;
+use crate::json::{Text, text};
 use crate::rfc3339;
 
 const MAX_USER_ID_CHARS: usize = 256;
@@ -288,8 +290,8 @@ fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> O
         wrong_type(pointer, "a string", faults);
         return None;
     }
-    let Some(id) = string(raw) else {
-        super::strict::lone_surrogate(|| pointer.to_owned(), faults);
+    let Some(id) = text(raw) else {
+        lone_surrogate(|| pointer.to_owned(), faults);
         return None;
     };
     let is_short = id.len() <= MAX_USER_ID_CHARS || id.chars().count() <= MAX_USER_ID_CHARS;
@@ -299,15 +301,6 @@ fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> O
         return None;
     }
     Some(raw)
-}
-
-/// The text of a raw value; `None` if it is no string or holds a lone surrogate.
-pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if is_plain(inner) {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
 /// The raw value of `user_id` in an object.
@@ -335,29 +328,4 @@ fn own_user_id(object: &str) -> Option<&str> {
         .deserialize_map(OwnId)
         .ok()
         .flatten()
-}
-
-/// A string, borrowed where it holds no escapes.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
-    }
 }

@@ -2,12 +2,12 @@
 //!
 //! It says yes or nothing. Whatever is off makes it give up, and the slow pass finds out.
 
-use super::Checked;
-use super::check::Contract;
+use super::checked::Checked;
 use super::event::{Field, Fields, Judge};
 use super::faults::Counted;
 use super::reader::{Member, Reader};
-use super::row::Writer;
+use super::row::RowWriter;
+use super::terms::Contract;
 use crate::record::Origin;
 
 /// The rows of a body in which every event is valid; `None` for any other.
@@ -15,7 +15,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Option<
     let mut pass = Pass {
         reader: Reader::new(body),
         judge: Judge::new(contract, origin.received_at),
-        writer: Writer::new(contract, origin, body.len()),
+        writer: RowWriter::new(contract, origin, body.len()),
         members: Vec::new(),
         order: Name::ALL,
         max_event_bytes: contract.rules().max_event_bytes,
@@ -27,7 +27,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Option<
 struct Pass<'c, 'a> {
     reader: Reader<'a>,
     judge: Judge<'c, 'a>,
-    writer: Writer<'c>,
+    writer: RowWriter<'c>,
     /// Of the current event's properties.
     members: Vec<Member<'a>>,
     /// In which order the event before had its members: the next one has mostly the same.

@@ -3,8 +3,6 @@
 //! The fast pass only wants to know that there is something; the slow pass wants it all, within
 //! bounds. So a fault is given as recipes, which only the slow pass cooks.
 
-use std::borrow::Cow;
-
 use crate::quarantine::FieldError;
 
 /// A place for faults.
@@ -112,29 +110,9 @@ impl Faults for Errors {
     }
 }
 
-/// A longer key is cut in pointers: an answer must not grow with what it refuses.
-const MAX_SEGMENT_CHARS: usize = 128;
-
-/// A key as a segment of a JSON Pointer (RFC 6901), with its slash.
-pub(super) fn segment(key: &str) -> String {
-    let cut = key.char_indices().nth(MAX_SEGMENT_CHARS);
-    let key = match cut {
-        Some((end, _)) => Cow::Owned(format!("{}…", &key[..end])),
-        None => Cow::Borrowed(key),
-    };
-    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_escaped_and_cut() {
-        assert_eq!(segment("a/b~c"), "/a~1b~0c");
-        assert_eq!(segment("").as_str(), "/");
-        assert_eq!(segment(&"é".repeat(500)).chars().count(), 130);
-    }
 
     #[test]
     fn only_the_first_errors_are_listed_and_all_are_counted() {

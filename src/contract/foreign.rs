@@ -5,13 +5,14 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::check::Contract;
+use super::checked::{MAX_ERRORS, Refusal};
 use super::faults::{Errors, Faults as _};
-use super::row::push_raw;
+use super::raw::push_raw;
+use super::rules::PartitionBy;
 use super::strict::Scanner;
-use super::{MAX_ERRORS, Refusal};
+use super::terms::Contract;
 use crate::clock::Micros;
-use crate::quarantine::push_json;
+use crate::json::push_json;
 use crate::record::{Identity, Origin, RowKind, Rows};
 
 /// What a provider says of an event.
@@ -95,8 +96,8 @@ impl Contract {
             content: fingerprint.content(envelope.event_type.as_bytes(), raw.as_bytes()),
         };
         let by = match rules.partition.by() {
-            super::PartitionBy::Timestamp => time,
-            super::PartitionBy::ReceivedAt => received,
+            PartitionBy::Timestamp => time,
+            PartitionBy::ReceivedAt => received,
         };
         let partition = rows.partition(&rules.partition.key(by));
         rows.finish_row(lsn_at, partition, RowKind::Record(identity));

@@ -7,23 +7,10 @@ use serde::Deserializer as _;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::check::Contract;
-use super::event::{Event, Text, User};
-use super::row::{push_raw, push_string};
-use crate::quarantine::push_json;
-
-/// The unescaped segments of a JSON Pointer.
-pub(super) type Pointer = Vec<String>;
-
-/// Splits a pointer; `None` if it points to the whole event or is no pointer.
-pub(super) fn pointer(text: &str) -> Option<Pointer> {
-    let segments = text.strip_prefix('/')?.split('/');
-    Some(
-        segments
-            .map(|segment| segment.replace("~1", "/").replace("~0", "~"))
-            .collect(),
-    )
-}
+use super::event::{Event, User};
+use super::raw::{push_raw, push_string};
+use super::terms::Contract;
+use crate::json::{Text, push_json};
 
 /// Appends what counts, in an order that does not depend on the sender's but for extra fields.
 pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Vec<u8>) {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::Rules;
+use super::rules::Rules;
 
 /// The body of a request to the webhook.
 #[derive(JsonSchema)]

@@ -6,8 +6,8 @@
 
 use serde_json::{Map, Value};
 
-use super::event::string;
 use super::reader::Member;
+use crate::json::text;
 
 const NULL: u8 = 1;
 const BOOLEAN: u8 = 2;
@@ -39,14 +39,14 @@ const ANNOTATIONS: [&str; 8] = [
 /// A compiled short cut.
 #[derive(Debug)]
 pub(super) struct Quick {
-    properties: Vec<(String, Property)>,
+    properties: Vec<(String, PropertyRule)>,
     /// Bits by index of the property.
     required: u64,
 }
 
 /// What a schema asks of one property.
 #[derive(Debug)]
-struct Property {
+struct PropertyRule {
     types: u8,
     one_of: Option<Vec<String>>,
     minimum: f64,
@@ -55,7 +55,7 @@ struct Property {
     max_chars: usize,
 }
 
-impl Default for Property {
+impl Default for PropertyRule {
     fn default() -> Self {
         Self {
             types: ANY,
@@ -71,7 +71,7 @@ impl Default for Property {
 impl Quick {
     /// The short cut for a schema that is simple enough, and valid.
     pub(super) fn compile(schema: &Value) -> Option<Self> {
-        let mut properties: Vec<(String, Property)> = Vec::new();
+        let mut properties: Vec<(String, PropertyRule)> = Vec::new();
         let mut required: &[Value] = &[];
         for (keyword, value) in schema.as_object()? {
             match keyword.as_str() {
@@ -80,7 +80,8 @@ impl Quick {
                 "required" => required = value.as_array()?,
                 "properties" => {
                     for (name, property) in value.as_object()? {
-                        properties.push((name.clone(), Property::compile(property.as_object()?)?));
+                        properties
+                            .push((name.clone(), PropertyRule::compile(property.as_object()?)?));
                     }
                 }
                 other if ANNOTATIONS.contains(&other) => {}
@@ -92,7 +93,7 @@ impl Quick {
             let name = name.as_str()?;
             let known = properties.iter().position(|(known, _)| known == name);
             let index = known.unwrap_or_else(|| {
-                properties.push((name.to_owned(), Property::default()));
+                properties.push((name.to_owned(), PropertyRule::default()));
                 properties.len() - 1
             });
             bits |= 1_u64.checked_shl(u32::try_from(index).ok()?)?;
@@ -120,7 +121,7 @@ impl Quick {
     }
 }
 
-impl Property {
+impl PropertyRule {
     fn compile(schema: &Map<String, Value>) -> Option<Self> {
         let mut property = Self::default();
         for (keyword, value) in schema {
@@ -156,7 +157,7 @@ impl Property {
             [b't' | b'f', ..] => self.allows(BOOLEAN),
             [b'[', ..] => self.allows(ARRAY),
             [b'{', ..] => self.allows(OBJECT),
-            [b'"', ..] => string(raw).is_some_and(|text| self.allows_text(&text)),
+            [b'"', ..] => text(raw).is_some_and(|text| self.allows_text(&text)),
             _ => self.allows_raw_number(raw),
         }
     }

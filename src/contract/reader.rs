@@ -247,11 +247,6 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether what stands between the quotes of a string has no escapes.
-pub(super) fn is_plain(inner: &str) -> bool {
-    !inner.as_bytes().contains(&b'\\')
-}
-
 /// Where the first byte from `at` on is that is a quote, a backslash or a control character; at the latest
 /// where the text ends.
 #[inline]

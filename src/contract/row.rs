@@ -3,17 +3,20 @@
 //! The keys are always the same, in the same order. Raw values are copied as they were sent, with
 //! line ends (which can only be white space in valid JSON) replaced by spaces.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::memchr2;
 use uuid::fmt::Hyphenated;
 
-use super::check::Contract;
-use super::event::{Event, User, string};
-use super::{Checked, PartitionBy, ignore};
+use super::checked::Checked;
+use super::event::{Event, User};
+use super::faults::{Errors, Faults as _};
+use super::ignore;
+use super::raw::{push_raw, push_string};
+use super::rules::PartitionBy;
+use super::terms::Contract;
 use crate::clock::Micros;
-use crate::quarantine::{self, Reason, Refused, push_json};
+use crate::json::push_json;
+use crate::quarantine::{self, Reason, Refused};
 use crate::record::{Identity, Origin, RowKind, Rows};
 
 /// Where the id is in a row.
@@ -27,7 +30,7 @@ const ENVELOPE_BYTES: usize = 160;
 
 /// Collects the rows of one request.
 #[derive(Debug)]
-pub(super) struct Writer<'c> {
+pub(super) struct RowWriter<'c> {
     contract: &'c Contract,
     origin: &'c Origin,
     /// `"received_at":"…",`
@@ -49,7 +52,7 @@ struct Partitions {
     others: BTreeMap<i64, u32>,
 }
 
-impl<'c> Writer<'c> {
+impl<'c> RowWriter<'c> {
     /// For a body of that length.
     pub(super) fn new(contract: &'c Contract, origin: &'c Origin, body_bytes: usize) -> Self {
         let mut received_at = Vec::with_capacity(RECEIVED_AT_BYTES);
@@ -176,7 +179,7 @@ impl<'c> Writer<'c> {
     }
 
     /// Puts an invalid event into the quarantine.
-    pub(super) fn quarantine(&mut self, raw: &str, errors: &super::faults::Errors) {
+    pub(super) fn quarantine(&mut self, raw: &str, errors: &Errors) {
         let rules = self.contract.rules();
         let stream = rules.partition.stream();
         let refused = Refused {
@@ -184,7 +187,7 @@ impl<'c> Writer<'c> {
             stream,
             origin: self.origin,
             errors: errors.listed(),
-            errors_total: super::faults::Faults::total(errors),
+            errors_total: errors.total(),
             raw: raw.as_bytes(),
             max_raw_bytes: rules.max_quarantine_raw_bytes,
         };
@@ -212,26 +215,5 @@ impl<'c> Writer<'c> {
             errors: Vec::new(),
             errors_total: 0,
         }
-    }
-}
-
-/// Appends a raw value on one line.
-pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
-    let mut rest = raw.as_bytes();
-    while let Some(offset) = memchr2(b'\n', b'\r', rest) {
-        out.extend_from_slice(&rest[..offset]);
-        out.push(b' ');
-        rest = &rest[offset + 1..];
-    }
-    out.extend_from_slice(rest);
-}
-
-/// Appends a raw string in the one form that strings of the envelope have: nothing escaped that
-/// need not be.
-pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
-    match string(raw) {
-        Some(Cow::Owned(text)) => push_json(out, &text),
-        // Without escapes it is in that form already.
-        Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
     }
 }

@@ -11,11 +11,12 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::Value;
 
-use super::faults::{Faults, segment};
+use super::faults::Faults;
+use super::pointer::{segment, unescaped};
 use super::quick::Quick;
 use super::reader::{Member, Reader};
 use crate::columns::Kind;
-use crate::members::{Members, text};
+use crate::json::{Members, text};
 
 const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -284,8 +285,8 @@ fn narrow_of(schema: &Value) -> Vec<(String, Kind)> {
 fn pointer_of(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
     // The path is escaped already: its parts are cut, and escaped again.
-    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    let parts = path.split('/').skip(1).map(|part| segment(&unescape(part)));
+    let parts = path.split('/').skip(1);
+    let parts = parts.map(|part| segment(&unescaped(part)));
     let mut pointer: String = parts.collect();
     if let ValidationErrorKind::Required { property } = error.kind() {
         pointer.push_str(&segment(property.as_str().unwrap_or_default()));

@@ -10,13 +10,15 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::check::Contract;
-use super::event::{Field, Fields, Judge, string, wrong_type};
-use super::faults::{Errors, Faults as _, segment};
-use super::row::Writer;
+use super::checked::{Checked, MAX_ERRORS, Refusal};
+use super::event::{Field, Fields, Judge, wrong_type};
+use super::faults::{Errors, Faults as _};
+use super::pointer::segment;
+use super::row::RowWriter;
+use super::rules::OnInvalid;
 use super::strict::{duplicate_key, lone_surrogate, unescaped};
-use super::{Checked, MAX_ERRORS, OnInvalid, Refusal};
-use crate::members::Members;
+use super::terms::Contract;
+use crate::json::{self, Members, between_quotes};
 use crate::quarantine::MAX_ROW_ERRORS;
 use crate::record::Origin;
 
@@ -43,7 +45,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
     errors.sort();
 
     let mut judge = Judge::new(contract, origin.received_at);
-    let mut writer = Writer::new(contract, origin, body.len());
+    let mut writer = RowWriter::new(contract, origin, body.len());
     for (index, &raw) in events.iter().enumerate() {
         let max_listed = if keeps_good_ones {
             MAX_ROW_ERRORS.max(errors.room())
@@ -189,10 +191,7 @@ impl<'a> Visitor<'a> for &mut Outline<'_, 'a> {
 
 /// A raw key without its quotes and escapes; with its escapes where it is no text.
 fn unquoted(key: &str) -> Cow<'_, str> {
-    let inner = key
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    unescaped(inner.unwrap_or(key))
+    unescaped(between_quotes(key))
 }
 
 /// The fields of a raw event. What cannot be gathered goes to `errors`.
@@ -203,7 +202,7 @@ fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
         return all_bad();
     };
     for (raw_key, value) in members {
-        let Some(key) = string(raw_key) else {
+        let Some(key) = json::text(raw_key) else {
             lone_surrogate(|| segment(&unquoted(raw_key)), errors);
             continue;
         };
@@ -249,7 +248,7 @@ fn all_bad() -> Fields<'static> {
 }
 
 fn text<'a>(raw: &'a str, key: &str, errors: &mut Errors) -> Field<Cow<'a, str>> {
-    if let Some(text) = string(raw) {
+    if let Some(text) = json::text(raw) {
         return Field::Is(text);
     }
     if raw.starts_with('"') {

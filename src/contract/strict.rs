@@ -9,8 +9,9 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-use super::faults::{Faults, segment};
+use super::faults::Faults;
 use super::keys::Keys;
+use super::pointer::segment;
 
 /// Objects and arrays may be nested so deep within a value.
 pub(super) const MAX_DEPTH: usize = 64;

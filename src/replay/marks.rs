@@ -9,7 +9,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::Counts;
+use super::judge::EventCounts;
 use crate::clock::Micros;
 use crate::files::Disk;
 use crate::ids::NodeId;
@@ -21,21 +21,21 @@ pub const MAX_ROWS: usize = 50_000;
 
 /// A mark as it is in the lake.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
+struct ReplayMark {
     /// When.
     at: String,
     /// Into the log of which node.
     by: String,
-    rows: Vec<Row>,
+    rows: Vec<MarkedRow>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Row {
+struct MarkedRow {
     /// The node that refused it.
     node: String,
     lsn: u64,
     #[serde(flatten)]
-    counts: Counts,
+    counts: EventCounts,
 }
 
 /// When and how a row was replayed.
@@ -45,7 +45,7 @@ pub struct Replayed {
     pub at: String,
     /// What became of its events.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: EventCounts,
 }
 
 /// Why marks cannot be read.
@@ -68,7 +68,7 @@ pub enum MarksError {
 #[derive(Debug, Default)]
 pub struct Marks {
     times: Vec<String>,
-    rows: HashMap<(NodeId, u64), (usize, Counts)>,
+    rows: HashMap<(NodeId, u64), (usize, EventCounts)>,
 }
 
 impl Marks {
@@ -85,7 +85,7 @@ impl Marks {
     }
 
     fn take(&mut self, text: &[u8]) -> Result<(), serde_json::Error> {
-        let mark: Mark = serde_json::from_slice(text)?;
+        let mark: ReplayMark = serde_json::from_slice(text)?;
         for row in mark.rows {
             if let Ok(node) = u64::from_str_radix(&row.node, 16) {
                 let at = self.times.len();
@@ -111,7 +111,7 @@ impl Marks {
 /// A mark in the making.
 #[derive(Debug, Default)]
 pub struct Marking {
-    rows: Vec<Row>,
+    rows: Vec<MarkedRow>,
 }
 
 impl Marking {
@@ -121,9 +121,9 @@ impl Marking {
     }
 
     /// Notes a row. `true` if the mark is full.
-    pub fn add(&mut self, node: NodeId, lsn: u64, counts: Counts) -> bool {
+    pub fn add(&mut self, node: NodeId, lsn: u64, counts: EventCounts) -> bool {
         let node = node.to_string();
-        self.rows.push(Row { node, lsn, counts });
+        self.rows.push(MarkedRow { node, lsn, counts });
         self.rows.len() >= MAX_ROWS
     }
 
@@ -138,7 +138,7 @@ impl Marking {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let mark = Mark {
+        let mark = ReplayMark {
             at: at.to_string(),
             by: by.to_string(),
             rows: std::mem::take(&mut self.rows),
@@ -161,19 +161,19 @@ mod tests {
 
     #[test]
     fn marks_are_read_as_they_were_written_and_the_first_one_counts() {
-        let stored = Counts {
+        let stored = EventCounts {
             stored: 2,
             dropped: 1,
-            ..Counts::default()
+            ..EventCounts::default()
         };
-        let again = Counts {
+        let again = EventCounts {
             duplicates: 3,
-            ..Counts::default()
+            ..EventCounts::default()
         };
-        let mark = |at: &str, counts| Mark {
+        let mark = |at: &str, counts| ReplayMark {
             at: at.to_owned(),
             by: NodeId(9).to_string(),
-            rows: vec![Row {
+            rows: vec![MarkedRow {
                 node: NodeId(0xab).to_string(),
                 lsn: 7,
                 counts,
@@ -196,8 +196,8 @@ mod tests {
     fn a_mark_is_full_at_its_bound() {
         let mut marking = Marking::default();
         for lsn in 1..MAX_ROWS as u64 {
-            assert!(!marking.add(NodeId(1), lsn, Counts::default()));
+            assert!(!marking.add(NodeId(1), lsn, EventCounts::default()));
         }
-        assert!(marking.add(NodeId(1), 0, Counts::default()));
+        assert!(marking.add(NodeId(1), 0, EventCounts::default()));
     }
 }

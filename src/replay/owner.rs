@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use super::{Candidate, Counts, Outcome, Valid, invalid, judge};
+use super::candidate::Candidate;
+use super::judge::{EventCounts, ReplayOutcome, Valid, invalid, judge};
 use crate::clock::Clock;
 use crate::contract::Contract;
-use crate::metrics::Metrics;
-use crate::receive::refused::of_the_body;
-use crate::receive::webhook::count;
+use crate::metrics::{EventsCounted, Metrics};
+use crate::quarantine::FieldError;
 use crate::status::Status;
 use crate::wal::log::Log;
 use crate::wal::request::{Append, AppendError, NO_RUN, Reply};
@@ -29,7 +29,7 @@ pub struct Replayer {
     pub log: Log,
     /// May anything be stored?
     pub status: Arc<Status>,
-    /// Counts.
+    /// EventCounts.
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub clock: Clock,
@@ -37,11 +37,11 @@ pub struct Replayer {
 
 impl Replayer {
     /// What became of each candidate, durably, in their order; or why it is not known.
-    pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<Outcome>, String> {
+    pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
         if let Some(unavailable) = self.status.refusal(self.clock.now()) {
             return Err(unavailable.to_string());
         }
-        let judged: Vec<Result<Valid, Outcome>> = tokio::task::block_in_place(|| {
+        let judged: Vec<Result<Valid, ReplayOutcome>> = tokio::task::block_in_place(|| {
             let judged = candidates
                 .iter()
                 .map(|candidate| judge(&self.contract, candidate));
@@ -79,7 +79,7 @@ impl Replayer {
         }
     }
 
-    async fn settle(&self, valid: &Valid, mut reply: Reply) -> Result<Outcome, String> {
+    async fn settle(&self, valid: &Valid, mut reply: Reply) -> Result<ReplayOutcome, String> {
         let mut tries = 0;
         while let Err(AppendError::Full | AppendError::Late) = &reply
             && tries < FULL_TRIES
@@ -92,19 +92,23 @@ impl Replayer {
         let appended = match reply {
             Ok(appended) => appended,
             Err(error @ AppendError::TooLarge { .. }) => {
-                return Ok(invalid(&[of_the_body("too_large", error.to_string())], 1));
+                return Ok(invalid(
+                    &[FieldError::of_body("too_large", error.to_string())],
+                    1,
+                ));
             }
             Err(error) => return Err(error.to_string()),
         };
         let Valid { checked, .. } = valid;
-        count(
-            &self.metrics,
-            &appended,
-            checked.received,
-            &checked.dropped,
-            0,
-        );
-        Ok(Outcome::Replayed(Counts {
+        self.metrics.count_events(EventsCounted {
+            received: checked.received,
+            accepted: appended.accepted,
+            duplicates: appended.duplicates,
+            dropped: &checked.dropped,
+            invalid: 0,
+            conflicts: appended.conflicts,
+        });
+        Ok(ReplayOutcome::Replayed(EventCounts {
             stored: appended.accepted,
             duplicates: appended.duplicates,
             dropped: dropped(valid),

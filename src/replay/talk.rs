@@ -1,6 +1,6 @@
 //! The way to the process that holds the log of events, where a service runs.
 //!
-//! On the control socket the client says one [`Page`] after the other, and hears one [`Answer`] to each, which
+//! On the control socket the client says one [`ReplayPage`] after the other, and hears one [`ReplayAnswer`] to each, which
 //! means that what was taken is durable.
 
 use std::io;
@@ -10,8 +10,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::candidate::Candidate;
+use super::judge::ReplayOutcome;
 use super::owner::Replayer;
-use super::{Candidate, Outcome};
 use crate::control::{Control, Talk};
 
 /// A page has at most so many candidates, …
@@ -26,7 +27,7 @@ const MAX_ANSWER: u64 = 8 << 20;
 /// Some rows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Page {
+pub struct ReplayPage {
     /// The rows.
     pub replay: Vec<Candidate>,
 }
@@ -34,9 +35,9 @@ pub struct Page {
 /// What is answered to a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
+pub enum ReplayAnswer {
     /// What became of each row, in their order; durable.
-    Outcomes(Vec<Outcome>),
+    Outcomes(Vec<ReplayOutcome>),
     /// Nothing more can be replayed now; what became of the page is not known.
     Refused(String),
 }
@@ -49,22 +50,22 @@ pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
         async move {
             let Ok(_turn) = turn.try_acquire_owned() else {
                 let busy = "another replay is under way".to_owned();
-                return talk.say(&Answer::Refused(busy)).await;
+                return talk.say(&ReplayAnswer::Refused(busy)).await;
             };
             loop {
                 let page = tokio::select! {
-                    page = talk.hear::<Page>(MAX_PAGE) => page?,
+                    page = talk.hear::<ReplayPage>(MAX_PAGE) => page?,
                     () = stop.cancelled() => {
                         let stopping = "the service is stopping".to_owned();
-                        return talk.say(&Answer::Refused(stopping)).await;
+                        return talk.say(&ReplayAnswer::Refused(stopping)).await;
                     }
                 };
                 let Some(page) = page else {
                     return talk.end().await;
                 };
                 match replayer.page(&page.replay).await {
-                    Ok(outcomes) => talk.say(&Answer::Outcomes(outcomes)).await?,
-                    Err(why) => return talk.say(&Answer::Refused(why)).await,
+                    Ok(outcomes) => talk.say(&ReplayAnswer::Outcomes(outcomes)).await?,
+                    Err(why) => return talk.say(&ReplayAnswer::Refused(why)).await,
                 }
             }
         }
@@ -72,27 +73,29 @@ pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
 }
 
 /// The client's side.
-pub struct Service(Talk);
+pub struct ReplayClient(Talk);
 
-impl Service {
+impl ReplayClient {
     /// The service that holds the log in a directory.
     pub fn connect(dir: &Path) -> io::Result<Self> {
         Ok(Self(Talk::connect(dir)?))
     }
 
     /// Has a page replayed.
-    pub async fn page(&mut self, replay: Vec<Candidate>) -> anyhow::Result<Vec<Outcome>> {
+    pub async fn page(&mut self, replay: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
         let candidates = replay.len();
         // Whoever hangs up may have said why before.
-        let said = self.0.say(&Page { replay }).await;
+        let said = self.0.say(&ReplayPage { replay }).await;
         let heard = self.0.hear(MAX_ANSWER).await;
         if !matches!(heard, Ok(Some(_))) {
             said?;
         }
         match heard? {
-            Some(Answer::Outcomes(outcomes)) if outcomes.len() == candidates => Ok(outcomes),
-            Some(Answer::Outcomes(_)) => Err(anyhow::anyhow!("the service answers something else")),
-            Some(Answer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
+            Some(ReplayAnswer::Outcomes(outcomes)) if outcomes.len() == candidates => Ok(outcomes),
+            Some(ReplayAnswer::Outcomes(_)) => {
+                Err(anyhow::anyhow!("the service answers something else"))
+            }
+            Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
             None => Err(anyhow::anyhow!("the service went away")),
         }
     }

@@ -13,7 +13,7 @@ mod requests;
 
 use super::*;
 use crate::ids::HashKey;
-use crate::members::Members;
+use crate::json::Members;
 use crate::record::{Fingerprint, Origin};
 
 const EVENT: &str = r#"{"event_id":"0193e0a2-7f3b-7c11-8a5e-4b1d2c3e4f50","user_id":"u1","event_type":"click","source":"web","timestamp":"2026-11-20T16:59:58Z","properties":{}}"#;

@@ -7,8 +7,9 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
 use crate::encode::rows_back::rows_of_object;
+use crate::ids::NodeId;
 
-/// One breach, as the row tells it: see [`super::FieldError`].
+/// One breach, as the row tells it: see [`crate::quarantine::FieldError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptError {
     /// JSON Pointer into the request's body.
@@ -19,14 +20,14 @@ pub struct KeptError {
     pub detail: String,
 }
 
-/// A row; the members are those of [`super::Refused::write`], in its order.
+/// A row; the members are those of [`crate::quarantine::Refused::write`], in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// RFC 3339, in UTC.
     pub received_at: String,
     /// Its number in the log of its node.
     pub lsn: u64,
-    /// Why: see [`super::Reason`].
+    /// Why: see [`crate::quarantine::Reason`].
     pub reason: String,
     /// The stream that it was meant for.
     pub stream: String,
@@ -36,7 +37,7 @@ pub struct Kept {
     pub request_id: String,
     /// The sender's address.
     pub client: Option<String>,
-    /// The first [`super::MAX_ROW_ERRORS`] errors.
+    /// The first [`crate::quarantine::MAX_ROW_ERRORS`] errors.
     pub errors: Vec<KeptError>,
     /// How many there were in all.
     pub errors_total: u64,
@@ -73,4 +74,14 @@ fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Ke
         row.insert("errors".to_owned(), errors);
     }
     Ok(serde_json::from_value(serde_json::Value::Object(row))?)
+}
+
+/// The node that an object of rows is of, as its key says.
+pub fn node_of(key: &str) -> Option<NodeId> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (node, _) = name.split_once('-')?;
+    (node.len() == 16)
+        .then(|| u64::from_str_radix(node, 16).ok())
+        .flatten()
+        .map(NodeId)
 }

@@ -1,0 +1,28 @@
+//! Raw values, written into a row.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use crate::json::{push_json, text};
+
+/// Appends a raw value on one line.
+pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
+    let mut rest = raw.as_bytes();
+    while let Some(offset) = memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..offset]);
+        out.push(b' ');
+        rest = &rest[offset + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends a raw string in the one form that strings of the envelope have: nothing escaped that
+/// need not be.
+pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
+    match text(raw) {
+        Some(Cow::Owned(text)) => push_json(out, &text),
+        // Without escapes it is in that form already.
+        Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
+    }
+}
