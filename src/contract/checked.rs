@@ -12,7 +12,7 @@ pub struct Checked {
     pub rows: Rows,
     /// How many events the request held: rows + dropped.
     pub received: u32,
-    /// Valid events that a drop rule took, by index of the event type in [`super::Rules::types`].
+    /// Valid events that a rule dropped: how many, by index of the event type in [`super::Rules::types`].
     pub dropped: Vec<(usize, u32)>,
     /// What was wrong with quarantined events, at most [`MAX_ERRORS`], sorted by event.
     pub errors: Vec<FieldError>,
@@ -28,30 +28,30 @@ pub const MAX_ERRORS: usize = 100;
 pub enum Refusal {
     /// Not JSON.
     Syntax {
-        /// From 1.
+        /// The line, from 1.
         line: usize,
-        /// From 1, in bytes; where the parser stopped, which is at the fault or just before it.
+        /// The column in bytes, from 1: where the parser stopped, at the error or just before it.
         column: usize,
         /// What the parser says.
         detail: String,
     },
     /// JSON that breaks the contract, or is not `{"events":[…]}`.
     Invalid {
-        /// At most [`MAX_ERRORS`], sorted by place: the body's own first, then event by event.
+        /// At most [`MAX_ERRORS`]: those of the body first, then event by event.
         errors: Vec<FieldError>,
         /// How many there were in all.
         errors_total: usize,
     },
     /// More events than a request may hold.
     TooManyEvents {
-        /// The limit.
+        /// The limit that the request exceeds.
         max_events: usize,
     },
     /// An event of more bytes than an event may have.
     EventTooLarge {
-        /// Which one, from 0.
+        /// The index of the event, from 0.
         index: usize,
-        /// The limit.
+        /// The limit that the event exceeds.
         max_event_bytes: usize,
     },
 }

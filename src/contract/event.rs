@@ -1,7 +1,7 @@
-//! One event: what a pass gathered of it, and whether that is valid.
+//! One event: the fields that a pass gathered, and the judge that decides whether they are valid.
 //!
-//! The judge is the same for both passes; they differ in how they gather and in whether they want
-//! to know what is wrong.
+//! Both passes use the same judge. They differ in how they gather fields and in whether they need to know
+//! what is wrong.
 
 use std::borrow::Cow;
 
@@ -28,12 +28,12 @@ const CANONICAL_UUID_BYTES: usize = 36;
 pub(super) enum Field<T> {
     #[default]
     Missing,
-    /// It was there, and what is wrong with it has been said.
+    /// It was there, and its error has been added.
     Bad,
     Is(T),
 }
 
-/// What an event holds, not judged yet. Raw values are valid JSON, without white space around.
+/// The fields of an event, not judged yet. Raw values are valid JSON, without white space around them.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
     pub(super) event_id: Field<Cow<'a, str>>,
@@ -59,7 +59,7 @@ pub(super) struct Event<'a> {
     pub(super) extra: Vec<(Cow<'a, str>, &'a str)>,
 }
 
-/// Who did it.
+/// The user of an event.
 #[derive(Debug)]
 pub(super) enum User<'a> {
     Nobody,
@@ -93,10 +93,10 @@ impl<'c, 'a> Judge<'c, 'a> {
         }
     }
 
-    /// The event, or what is wrong with it in `faults`; if that holds some already, no event.
+    /// Returns the event, or adds what is wrong with it to `faults`. `None` too if `faults` was not empty.
     ///
-    /// A [`Reader`](super::reader::Reader) has found nothing wrong with raw values, where there are
-    /// `members`, those of the properties. Otherwise raw values are scanned here.
+    /// `members` are those of the properties if a [`Reader`](super::reader::Reader) has read the event, and so has
+    /// checked its raw values. Without them, raw values are scanned here.
     pub(super) fn judge(
         &mut self,
         fields: Fields<'a>,
@@ -239,7 +239,7 @@ impl<'c, 'a> Judge<'c, 'a> {
 
 fn event_id(field: Field<Cow<'_, str>>, faults: &mut impl Faults) -> Option<Uuid> {
     let text = present(field, "/event_id", faults)?;
-    // The crate takes other forms too; those of this length are all canonical.
+    // The uuid crate also accepts other forms, but all of this length are canonical.
     let is_canonical = text.len() == CANONICAL_UUID_BYTES;
     let id = is_canonical.then(|| Uuid::try_parse(&text).ok()).flatten();
     if id.is_none() {
@@ -284,7 +284,7 @@ fn one_of(
     index
 }
 
-/// The same raw value, if it is a string of a user id's length.
+/// Returns `raw` if it is a string with the length of a user id.
 fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> Option<&'a str> {
     if !raw.starts_with('"') {
         wrong_type(pointer, "a string", faults);

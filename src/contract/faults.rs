@@ -1,13 +1,13 @@
-//! Where the judge puts what it finds wrong.
+//! Collects what the judge finds wrong.
 //!
-//! The fast pass only wants to know that there is something; the slow pass wants it all, within
-//! bounds. So a fault is given as recipes, which only the slow pass cooks.
+//! The fast pass only needs to know that something is wrong; the slow pass lists the errors, up to a bound. So
+//! faults are passed as closures, which only the slow pass evaluates.
 
 use crate::quarantine::FieldError;
 
-/// A place for faults.
+/// A collection of faults.
 pub(super) trait Faults {
-    /// Notes one. The pointer is relative to the event.
+    /// Adds a fault. The pointer is relative to the event.
     fn add(
         &mut self,
         code: &'static str,
@@ -15,11 +15,11 @@ pub(super) trait Faults {
         detail: impl FnOnce() -> String,
     );
 
-    /// How many there are.
+    /// The number of faults so far.
     fn total(&self) -> usize;
 }
 
-/// Only counts.
+/// Counts faults, for the fast pass.
 #[derive(Default)]
 pub(super) struct Counted(usize);
 
@@ -38,7 +38,7 @@ impl Faults for Counted {
     }
 }
 
-/// Lists the first ones, and counts all.
+/// Lists the first faults and counts all, for the slow pass.
 #[derive(Debug)]
 pub(super) struct Errors {
     prefix: String,
@@ -58,29 +58,29 @@ impl Errors {
         }
     }
 
-    /// Puts another list behind this one, as far as there is room.
+    /// Appends another list, up to the bound, and adds its count.
     pub(super) fn append(&mut self, other: &Self) {
         let room = self.room().min(other.listed.len());
         self.listed.extend_from_slice(&other.listed[..room]);
         self.total += other.total;
     }
 
-    /// How many more can be listed.
+    /// How many more errors can be listed.
     pub(super) fn room(&self) -> usize {
         self.max_listed - self.listed.len()
     }
 
-    /// Brings those that are listed into the order of their pointers.
+    /// Sorts the listed errors by their pointers.
     pub(super) fn sort(&mut self) {
         self.listed.sort();
     }
 
-    /// Those that are listed.
+    /// The listed errors.
     pub(super) fn listed(&self) -> &[FieldError] {
         &self.listed
     }
 
-    /// The listed errors and the number of all.
+    /// The listed errors and the total number.
     pub(super) fn into_parts(self) -> (Vec<FieldError>, usize) {
         (self.listed, self.total)
     }

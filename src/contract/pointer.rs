@@ -11,12 +11,12 @@ pub(super) fn parse(text: &str) -> Option<Pointer> {
     Some(segments.map(unescaped).collect())
 }
 
-/// A segment as the key that it names.
+/// The key that a segment names.
 pub(super) fn unescaped(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
 }
 
-/// A longer key is cut in pointers: an answer must not grow with what it refuses.
+/// Longer keys are truncated in pointers: an answer must not grow with the input that it refuses.
 const MAX_SEGMENT_CHARS: usize = 128;
 
 /// A key as a segment of a JSON Pointer (RFC 6901), with its slash.

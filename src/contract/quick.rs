@@ -1,8 +1,8 @@
-//! A short cut for simple schemas: says of properties that they are surely valid, or nothing.
+//! A shortcut for simple schemas: either says that properties are certainly valid, or leaves it open.
 //!
-//! Knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
-//! numbers and lengths. A schema with any other keyword has no short cut. Where it says nothing,
-//! the real validator decides, so it may be as ignorant as it likes, but never wrong.
+//! It knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
+//! numbers and lengths. A schema with any other keyword has no shortcut. Where it leaves it open,
+//! the validator decides; so it may know little, but must never be wrong.
 
 use serde_json::{Map, Value};
 
@@ -36,15 +36,15 @@ const ANNOTATIONS: [&str; 8] = [
     "deprecated",
 ];
 
-/// A compiled short cut.
+/// A compiled shortcut.
 #[derive(Debug)]
 pub(super) struct Quick {
     properties: Vec<(String, PropertyRule)>,
-    /// Bits by index of the property.
+    /// The required properties: a bit for each, by index.
     required: u64,
 }
 
-/// What a schema asks of one property.
+/// The rule for one property.
 #[derive(Debug)]
 struct PropertyRule {
     types: u8,
@@ -69,7 +69,7 @@ impl Default for PropertyRule {
 }
 
 impl Quick {
-    /// The short cut for a schema that is simple enough, and valid.
+    /// Compiles a valid schema; `None` if it is not simple enough.
     pub(super) fn compile(schema: &Value) -> Option<Self> {
         let mut properties: Vec<(String, PropertyRule)> = Vec::new();
         let mut required: &[Value] = &[];
@@ -105,7 +105,7 @@ impl Quick {
         })
     }
 
-    /// Whether an object with these members, whose keys differ, is valid for certain.
+    /// Whether an object with these members is certainly valid. Their keys must differ.
     pub(super) fn is_surely_valid(&self, members: &[Member<'_>]) -> bool {
         let mut seen = 0;
         for (key, value) in members {
@@ -140,7 +140,7 @@ impl PropertyRule {
         Some(property)
     }
 
-    /// Allows these strings only; `enum` and `const` together are too much for a short cut.
+    /// Allows only these strings. A schema with both `enum` and `const` has no shortcut.
     fn allow(&mut self, words: &[Value]) -> Option<()> {
         if self.one_of.is_some() {
             return None;
@@ -150,7 +150,7 @@ impl PropertyRule {
         Some(())
     }
 
-    /// Whether a value, as it was sent, is surely valid.
+    /// Whether a raw value is certainly valid.
     fn allows_raw(&self, raw: &str) -> bool {
         match raw.as_bytes() {
             [b'n', ..] => self.allows(NULL),
@@ -164,7 +164,7 @@ impl PropertyRule {
 
     fn allows_raw_number(&self, raw: &str) -> bool {
         let is_whole = raw.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-        // Whether -0 or 1.0 is an integer is for the validator to say.
+        // Whether -0 or 1.0 is an integer is left to the validator.
         let (kinds, number) = if is_whole && raw != "-0" {
             let whole = raw.parse::<i64>().ok();
             let exact = whole.filter(|whole| whole.unsigned_abs() <= MAX_EXACT);
@@ -175,7 +175,7 @@ impl PropertyRule {
             let number = exact.map(|whole| whole as f64);
             (INTEGER | NUMBER, number)
         } else {
-            // The validator's own parser, so that a bound is never met here and missed there.
+            // The same parser as the validator's, so that both agree at a bound.
             (NUMBER, serde_json::from_str(raw).ok())
         };
         number.is_some_and(|number| self.allows_number(kinds, number))
@@ -227,7 +227,7 @@ fn type_bit(name: &str) -> Option<u8> {
     })
 }
 
-/// A bound that compares with doubles as it does with integers.
+/// A bound that is exact as a double, so that it compares equally with doubles and integers.
 fn exact(value: &Value) -> Option<f64> {
     #[expect(
         clippy::cast_precision_loss,

@@ -6,7 +6,7 @@ use memchr::memchr2;
 
 use crate::json::{push_json, text};
 
-/// Appends a raw value on one line.
+/// Appends a raw value, with line ends replaced by spaces; in valid JSON they can only be white space.
 pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
     let mut rest = raw.as_bytes();
     while let Some(offset) = memchr2(b'\n', b'\r', rest) {
@@ -17,8 +17,7 @@ pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
     out.extend_from_slice(rest);
 }
 
-/// Appends a raw string in the one form that strings of the envelope have: nothing escaped that
-/// need not be.
+/// Appends a raw string in the form that strings of the envelope have: only what must be escaped is escaped.
 pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
     match text(raw) {
         Some(Cow::Owned(text)) => push_json(out, &text),

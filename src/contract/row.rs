@@ -21,11 +21,11 @@ use crate::record::{Identity, Origin, RowKind, Rows};
 
 /// Where the id is in a row.
 const ID_AT: usize = b"{\"event_id\":\"".len();
-/// Of `"received_at":"…",`.
+/// The length of `"received_at":"…",`.
 const RECEIVED_AT_BYTES: usize = 44;
-/// Events are seldom smaller.
+/// An estimate for reserving memory: few events are smaller.
 const MIN_EVENT_BYTES: usize = 160;
-/// A single row may be longer than its event by so much.
+/// An estimate for reserving memory: how much longer a row may be than its event.
 const ENVELOPE_BYTES: usize = 160;
 
 /// Collects the rows of one request.
@@ -39,21 +39,21 @@ pub(super) struct RowWriter<'c> {
     /// By index of the event type.
     dropped: Vec<u32>,
     partitions: Partitions,
-    /// What counts of an event where some of it is ignored.
+    /// The parts of an event that are compared, where some are ignored; kept for its memory.
     counted: Vec<u8>,
 }
 
-/// The partitions of the request by their span of time; nothing is formatted twice.
+/// The partitions of the request by their span of time, so that no key is formatted twice.
 #[derive(Debug)]
 struct Partitions {
     span_micros: i64,
     last: Option<(i64, u32)>,
-    /// All that were the last one before; mostly there is one partition, and nothing here.
+    /// Earlier partitions. Most requests have a single partition, and nothing here.
     others: BTreeMap<i64, u32>,
 }
 
 impl<'c> RowWriter<'c> {
-    /// For a body of that length.
+    /// Reserves memory for the rows of a body of that length.
     pub(super) fn new(contract: &'c Contract, origin: &'c Origin, body_bytes: usize) -> Self {
         let mut received_at = Vec::with_capacity(RECEIVED_AT_BYTES);
         received_at.extend_from_slice(b"\"received_at\":\"");
@@ -112,7 +112,7 @@ impl<'c> RowWriter<'c> {
         self.rows.finish_row(lsn_at, partition, kind);
     }
 
-    /// Writes the row as far as `received_at`.
+    /// Writes the row up to `received_at`.
     fn write_before(&mut self, event: &Event<'_>) {
         let out = &mut self.rows.bytes;
         let mut start = *b"{\"event_id\":\"00000000-0000-0000-0000-000000000000\",\"user_id\":";
@@ -138,7 +138,7 @@ impl<'c> RowWriter<'c> {
         out.extend_from_slice(b"\",");
     }
 
-    /// Writes the row from where the `lsn` goes.
+    /// Writes the row from the offset of the `lsn`.
     fn write_after(&mut self, event: &Event<'_>) {
         let out = &mut self.rows.bytes;
         out.extend_from_slice(b"\"properties\":");
@@ -198,7 +198,7 @@ impl<'c> RowWriter<'c> {
             .finish_row(lsn_at, partition, RowKind::Quarantined);
     }
 
-    /// What came of the request.
+    /// The result for the request.
     pub(super) fn finish(self) -> Checked {
         let mut received = u32::try_from(self.rows.rows.len()).unwrap_or(u32::MAX);
         let mut dropped = Vec::new();

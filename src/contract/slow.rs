@@ -1,8 +1,8 @@
-//! The slow pass: collects everything that is wrong with a body, or sorts its events into good ones
-//! and the quarantine.
+//! The slow pass: collects everything that is wrong with a body, or separates its valid events from those for
+//! the quarantine.
 //!
-//! It reads the body as a list of raw events first, so that limits are judged before anything else,
-//! and then each event as a list of raw members, so that nothing it holds can stop the reading.
+//! It reads the body as a list of raw events first, so that limits are checked before anything else. Then it
+//! reads each event as a list of raw members, so that an error in one does not hide errors in others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -22,7 +22,7 @@ use crate::json::{self, Members, between_quotes};
 use crate::quarantine::MAX_ROW_ERRORS;
 use crate::record::Origin;
 
-/// The form of a body, for people.
+/// The form of a body, as errors show it.
 const FORM: &str = r#"{"events":[…]}"#;
 
 /// Checks a body that the fast pass did not take.
@@ -40,7 +40,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
             max_event_bytes,
         });
     }
-    // A body that is not of the form is refused in any case.
+    // A body of another form is refused in any case.
     let keeps_good_ones = rules.on_invalid == OnInvalid::Quarantine && errors.total() == 0;
     errors.sort();
 
@@ -79,7 +79,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
     })
 }
 
-/// The raw events of a body. What else it holds goes to `errors`.
+/// The raw events of a body. Anything else in it is added to `errors`.
 fn outline<'a>(
     body: &'a str,
     max_events: usize,
@@ -108,7 +108,7 @@ fn outline<'a>(
     if let Some(events) = outline.events {
         return Ok(events);
     }
-    // One error instead of one for each key of what probably is a bare event.
+    // Probably a single event without the list: one error says it better than one for each key.
     let mut instead = Errors::below(String::new(), MAX_ERRORS);
     wrong_form("", &mut instead);
     let (errors, errors_total) = instead.into_parts();
@@ -189,12 +189,12 @@ impl<'a> Visitor<'a> for &mut Outline<'_, 'a> {
     }
 }
 
-/// A raw key without its quotes and escapes; with its escapes where it is no text.
+/// A raw key without quotes and escapes; escapes are kept where they are no text.
 fn unquoted(key: &str) -> Cow<'_, str> {
     unescaped(between_quotes(key))
 }
 
-/// The fields of a raw event. What cannot be gathered goes to `errors`.
+/// Gathers the fields of a raw event. What cannot be gathered is added to `errors`.
 fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
     let mut fields = Fields::default();
     let Ok(Members(members)) = serde_json::from_str(raw) else {
@@ -234,7 +234,7 @@ fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
     fields
 }
 
-/// Of what is no event, nothing is missing.
+/// The fields of something that is not an event: none of them is reported as missing.
 fn all_bad() -> Fields<'static> {
     Fields {
         event_id: Field::Bad,

@@ -6,7 +6,7 @@ use super::schemas::{Schema, Schemas};
 use crate::json::push_json;
 use crate::record::{FeedTags, Fingerprint};
 
-/// Checks the bodies of one feed. Holds no state between them.
+/// Checks the bodies of one feed, each on its own.
 #[derive(Debug)]
 pub struct Contract {
     rules: Rules,
@@ -18,7 +18,7 @@ pub struct Contract {
     ignored: Vec<Pointer>,
 }
 
-/// What is known of an event type; by index in [`Rules::types`].
+/// A configured event type, by index in [`Rules::types`].
 #[derive(Debug)]
 struct EventType {
     name: Word,
@@ -27,8 +27,8 @@ struct EventType {
 }
 
 impl Contract {
-    /// Schemas of types that the rules don't name are not used. Of `dedup_ignore`, entries that
-    /// don't begin with a slash name nothing.
+    /// Ignores schemas of types that the rules do not name, and entries of `dedup_ignore` that do not begin
+    /// with a slash.
     pub fn new(rules: Rules, schemas: Schemas, fingerprint: Fingerprint) -> Self {
         let mut schemas = schemas.into_map();
         let event_type = |name: &String| EventType {
@@ -54,7 +54,7 @@ impl Contract {
         }
     }
 
-    /// The rules it was made of.
+    /// The rules that it was built from.
     pub fn rules(&self) -> &Rules {
         &self.rules
     }
@@ -86,13 +86,13 @@ impl Contract {
         &self.sources[source]
     }
 
-    /// What does not count when events are compared.
+    /// The parts of an event that are left out when two copies are compared.
     pub(super) fn ignored(&self) -> &[Pointer] {
         &self.ignored
     }
 }
 
-/// A configured word, ready to be written.
+/// A configured word, already encoded for rows.
 #[derive(Debug)]
 pub(super) struct Word {
     member: Vec<u8>,

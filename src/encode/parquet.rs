@@ -21,7 +21,7 @@ use parquet::schema::types::{ColumnPath, Type};
 
 use super::sorted::Sorter;
 use crate::clock::Micros;
-use crate::columns::{self, Kind};
+use crate::columns::{self, ColumnType as Kind};
 use crate::files::Files;
 use crate::json::{Members, text};
 use crate::record::Lsn;

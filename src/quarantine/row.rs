@@ -36,17 +36,17 @@ impl Reason {
     }
 }
 
-/// At most so many errors are written into one row; their full number is beside them.
+/// At most this many errors are written into a row; `errors_total` says how many there were.
 pub const MAX_ROW_ERRORS: usize = 20;
 
-/// What a row says.
+/// What a row holds.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
-    /// Why.
+    /// Why it was refused.
     pub reason: Reason,
     /// The stream that it was meant for.
     pub stream: &'a str,
-    /// Where it came from.
+    /// Which request or run brought it, and when.
     pub origin: &'a Origin,
     /// What was wrong; only the first [`MAX_ROW_ERRORS`] are written.
     pub errors: &'a [FieldError],
@@ -54,7 +54,7 @@ pub struct Refused<'a> {
     pub errors_total: usize,
     /// The bytes that were refused: text, or base64 where they are not UTF-8.
     pub raw: &'a [u8],
-    /// Keep at most so many of them; their full length and hash are noted beside them.
+    /// Keep at most this many bytes of `raw`; the row also has its full length and hash.
     pub max_raw_bytes: usize,
 }
 

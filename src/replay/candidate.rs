@@ -10,21 +10,21 @@ use super::kept::Kept;
 use crate::ids::NodeId;
 use crate::quarantine::Reason;
 
-/// A row of the quarantine on its way to the contract.
+/// A row of the quarantine that is to be judged again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
-    /// When it was received.
+    /// When it was received first: RFC 3339, in UTC.
     pub received_at: String,
-    /// The path that took it.
+    /// The path that received it.
     pub endpoint: String,
-    /// The request's id.
+    /// The id of that request.
     pub request_id: String,
-    /// The sender's address.
+    /// The address of the sender, where it is known.
     pub client: Option<String>,
-    /// Whether it is one event, and not the body of a request.
+    /// `true` for a single event, `false` for the body of a request.
     pub is_event: bool,
-    /// What was refused, in base64: whatever it holds, its length on the way is known.
+    /// What was refused, in base64, so that its encoded length does not depend on its content.
     pub raw: String,
 }
 
@@ -33,20 +33,20 @@ pub struct Candidate {
 pub enum Skip {
     /// It was replayed before.
     Before,
-    /// The id is known with other content, and would be again.
+    /// An id conflict: the same id with other content is stored, so it would conflict again.
     Conflict,
-    /// A poll reads its records again.
+    /// A record of a poll, which the poll reads again.
     OfPoll,
     /// Only a part of it was kept.
     Cut,
-    /// Another node refused it: the ids that it knows are not known here.
+    /// Another node refused it, and its ids are not known here.
     OtherNode,
-    /// A provider's webhook: id and type were in headers, which are not kept.
+    /// A provider's webhook, whose id and type were in headers, which are not kept.
     OfHook,
 }
 
 impl Skip {
-    /// All of them.
+    /// Every reason, in the order of reports.
     pub const ALL: [Self; 6] = [
         Self::Before,
         Self::Conflict,
@@ -56,7 +56,7 @@ impl Skip {
         Self::OfHook,
     ];
 
-    /// A stable word.
+    /// The stable word for JSON reports.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Before => "replayed_before",
@@ -68,7 +68,7 @@ impl Skip {
         }
     }
 
-    /// For people.
+    /// The words for readers, after a number of rows.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Before => "replayed before",
@@ -83,24 +83,24 @@ impl Skip {
     }
 }
 
-/// What decides about candidates.
+/// Which rows a replay may take.
 #[derive(Clone, Debug)]
 pub struct Scope {
     /// The stream of events.
     pub stream: String,
     /// The node whose log is written, if there is one yet.
     pub node: Option<NodeId>,
-    /// Whether what other nodes refused is replayed too.
+    /// Whether rows that other nodes refused are replayed too.
     pub other_nodes: bool,
     /// Paths of providers' webhooks.
     pub hooks: Vec<String>,
 }
 
 impl Scope {
-    /// A row that may be replayed, or why it may not. `of` is the node that refused it.
+    /// The candidate that a row makes, or why it is skipped. `of` is the node that refused it.
     pub fn candidate(&self, row: &Kept, of: Option<NodeId>) -> io::Result<Result<Candidate, Skip>> {
         let is = |reason: Reason| row.reason == reason.as_str();
-        // Without a node there would be no way to mark it.
+        // A row of an unknown node cannot be marked as replayed.
         let skip = if row.stream != self.stream || is(Reason::InvalidRecord) {
             Some(Skip::OfPoll)
         } else if !is(Reason::InvalidEvent) && !is(Reason::RefusedRequest) {

@@ -11,41 +11,41 @@ use crate::quarantine::FieldError;
 use crate::record::Origin;
 use crate::rfc3339;
 
-/// Of the errors of a row that is still invalid, so many are told.
+/// At most this many errors of a row that is still invalid are reported.
 const MAX_TOLD: usize = 3;
-/// Senders choose how long a pointer is.
+/// Longer pointers and details are cut: senders choose how long they are.
 const MAX_TOLD_CHARS: usize = 300;
 
-/// What became of a row.
+/// What a replay did with a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayOutcome {
-    /// All of it was taken.
+    /// Every event of it was accepted.
     Replayed(EventCounts),
-    /// It is as invalid as it was; nothing of it was stored.
+    /// It is still invalid; nothing of it was stored.
     Invalid {
         /// The first errors.
         errors: Vec<KeptError>,
-        /// How many there are in all.
+        /// How many errors there are in all.
         errors_total: u64,
     },
 }
 
-/// What became of events.
+/// What a replay did with events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCounts {
-    /// Stored.
+    /// Stored as new records.
     pub stored: u64,
-    /// Known already.
+    /// Duplicates of stored events.
     pub duplicates: u64,
-    /// Taken by a drop rule.
+    /// Valid, and dropped by a rule.
     pub dropped: u64,
-    /// Known with other content; they are in the quarantine once more, as `id_conflict`.
+    /// Their ids are stored with other content, so they are in the quarantine again, as `id_conflict`.
     pub conflicts: u64,
 }
 
 impl EventCounts {
-    /// Both together.
+    /// The sums of both.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -60,13 +60,13 @@ impl EventCounts {
 /// A candidate that is valid now.
 #[derive(Debug)]
 pub struct Valid {
-    /// What goes into the log.
+    /// The rows for the log.
     pub checked: Checked,
-    /// Where it came from, when it was received first.
+    /// The request that brought it, with the time of its first receipt.
     pub origin: Origin,
 }
 
-/// Judges a candidate as if it came when it came. An outcome is what is still wrong.
+/// Judges a candidate as of the time at which it was received first. The error says what is still wrong.
 pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, ReplayOutcome> {
     let unreadable = |what: &str| invalid(&[FieldError::of_body("unreadable", what)], 1);
     let received_at = rfc3339::parse(&candidate.received_at);
@@ -85,7 +85,7 @@ pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, Replay
         raw
     };
     match contract.check(&body, &origin) {
-        // With `on_invalid = "quarantine"`; its rows are in the quarantine already.
+        // With `on_invalid = "quarantine"`: valid events go in only together with the others.
         Ok(checked) if checked.errors_total > 0 => {
             Err(invalid(&checked.errors, checked.errors_total))
         }
@@ -95,10 +95,11 @@ pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, Replay
 }
 
 fn refused(refusal: &Refusal) -> ReplayOutcome {
-    if let Some((errors, total)) = refusal.field_errors() {
-        return invalid(&errors, total);
-    }
     let error = match refusal {
+        Refusal::Syntax { .. } | Refusal::Invalid { .. } => {
+            let (errors, errors_total) = refusal.field_errors().unwrap_or_default();
+            return invalid(&errors, errors_total);
+        }
         Refusal::TooManyEvents { max_events } => {
             let detail = format!("at most {max_events} events (server.max_events)");
             FieldError::of_body("too_many_events", detail)
@@ -109,15 +110,11 @@ fn refused(refusal: &Refusal) -> ReplayOutcome {
             let detail = format!("at most {max_event_bytes} bytes an event (server.max_event)");
             FieldError::of_body("event_too_large", detail)
         }
-        // These two have errors of their own.
-        Refusal::Syntax { .. } | Refusal::Invalid { .. } => {
-            FieldError::of_body("invalid", "the contract is broken")
-        }
     };
     invalid(&[error], 1)
 }
 
-/// The outcome of these errors.
+/// Reports the first of these errors.
 pub(super) fn invalid(errors: &[FieldError], errors_total: usize) -> ReplayOutcome {
     let cut = |text: &str| text.chars().take(MAX_TOLD_CHARS).collect();
     let told = errors.iter().take(MAX_TOLD).map(|error| KeptError {

@@ -1,8 +1,8 @@
 //! Marks: what was replayed, noted in the lake by the row of the quarantine, so that it is not shown and not
 //! replayed again.
 //!
-//! A mark is put after what it speaks of is durable in the log. Lost marks do no harm: what is replayed again is
-//! found to be known.
+//! A mark is put once the rows that it names are durable in the log. A lost mark does no harm: when the rows are
+//! replayed again, their events are duplicates.
 
 use std::collections::HashMap;
 use std::io;
@@ -16,15 +16,15 @@ use crate::ids::NodeId;
 use crate::lake::place::{Place, PlaceError};
 use crate::lake::{Lake, LakeError, keys, notes};
 
-/// A mark speaks of at most so many rows.
+/// A mark names at most this many rows.
 pub const MAX_ROWS: usize = 50_000;
 
 /// A mark as it is in the lake.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct ReplayMark {
-    /// When.
+    /// When the rows were replayed.
     at: String,
-    /// Into the log of which node.
+    /// The node whose log took them.
     by: String,
     rows: Vec<MarkedRow>,
 }
@@ -41,9 +41,9 @@ struct MarkedRow {
 /// When and how a row was replayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Replayed {
-    /// When.
+    /// The time, RFC 3339, in UTC.
     pub at: String,
-    /// What became of its events.
+    /// What the replay did with its events.
     #[serde(flatten)]
     pub counts: EventCounts,
 }
@@ -51,15 +51,15 @@ pub struct Replayed {
 /// Why marks cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum MarksError {
-    /// The lake.
+    /// The lake cannot be read.
     #[error(transparent)]
     Place(#[from] PlaceError),
-    /// A mark.
+    /// A mark is not what a replay writes.
     #[error("{key}: it cannot be read: {error}")]
     Mark {
-        /// Its key.
+        /// The key of the mark.
         key: String,
-        /// Why.
+        /// What the parser says.
         error: serde_json::Error,
     },
 }
@@ -72,7 +72,7 @@ pub struct Marks {
 }
 
 impl Marks {
-    /// Reads those of a lake.
+    /// Reads all marks of a lake.
     pub async fn read(place: &Place) -> Result<Self, MarksError> {
         let mut marks = Self::default();
         for key in place.keys(&keys::replays_prefix()).await? {
@@ -89,7 +89,7 @@ impl Marks {
         for row in mark.rows {
             if let Ok(node) = u64::from_str_radix(&row.node, 16) {
                 let at = self.times.len();
-                // The first one did it; later ones found duplicates.
+                // The first mark tells what was stored; later replays of the row found duplicates.
                 let known = self.rows.entry((NodeId(node), row.lsn));
                 known.or_insert((at, row.counts));
             }
@@ -98,7 +98,7 @@ impl Marks {
         Ok(())
     }
 
-    /// Of the row with that number, which that node refused.
+    /// When and how the row with that LSN was replayed, which that node refused.
     pub fn of(&self, node: Option<NodeId>, lsn: u64) -> Option<Replayed> {
         let (at, counts) = self.rows.get(&(node?, lsn))?;
         Some(Replayed {
@@ -108,26 +108,26 @@ impl Marks {
     }
 }
 
-/// A mark in the making.
+/// Collects rows for a mark.
 #[derive(Debug, Default)]
 pub struct Marking {
     rows: Vec<MarkedRow>,
 }
 
 impl Marking {
-    /// Whether nothing is noted.
+    /// Whether there are no rows to mark.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Notes a row. `true` if the mark is full.
+    /// Adds a row. `true` if the mark is full then.
     pub fn add(&mut self, node: NodeId, lsn: u64, counts: EventCounts) -> bool {
         let node = node.to_string();
         self.rows.push(MarkedRow { node, lsn, counts });
         self.rows.len() >= MAX_ROWS
     }
 
-    /// Puts what is noted, if anything is, and begins anew. The number is to be random. Blocks.
+    /// Puts a mark for the rows, if there are any, and starts a new one. `number` must be random. Blocks.
     pub fn put(
         &mut self,
         lake: &Lake<Disk>,
@@ -147,7 +147,7 @@ impl Marking {
         let text = text.map_err(|error| LakeError::Unusable(error.to_string()))?;
         let put = notes::leave(&Disk, lake, keys::replay_key(at, by, number), by, &text);
         if put.is_err() {
-            // For another attempt.
+            // Keep them for another attempt.
             self.rows = mark.rows;
         }
         put

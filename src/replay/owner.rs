@@ -1,4 +1,4 @@
-//! Storing what is replayed, in the process that holds the log.
+//! Stores what is replayed, in the process that holds the log.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,28 +15,29 @@ use crate::status::Status;
 use crate::wal::log::Log;
 use crate::wal::request::{Append, AppendError, NO_RUN, Reply};
 
-/// While the log is full, it is asked again after so long, …
+/// While the log is full, try again after this pause, …
 const FULL_PAUSE: Duration = Duration::from_millis(100);
-/// … so many times: senders come first.
+/// … at most this many times, so that senders come first.
 const FULL_TRIES: u32 = 300;
 
 /// Judges and stores; cheap to clone.
 #[derive(Clone)]
 pub struct Replayer {
-    /// The contract of today.
+    /// The contract that rows are judged by.
     pub contract: Arc<Contract>,
-    /// The log of events.
+    /// The log that takes them.
     pub log: Log,
-    /// May anything be stored?
+    /// Says whether the log takes anything now.
     pub status: Arc<Status>,
-    /// EventCounts.
+    /// Counts replayed events like any other.
     pub metrics: Arc<Metrics>,
-    /// The clock.
+    /// Gives the time of receipt that the log goes by.
     pub clock: Clock,
 }
 
 impl Replayer {
-    /// What became of each candidate, durably, in their order; or why it is not known.
+    /// Judges candidates and stores those that are valid. The outcomes are in their order, and durable; an error
+    /// says why they are not known.
     pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
         if let Some(unavailable) = self.status.refusal(self.clock.now()) {
             return Err(unavailable.to_string());
@@ -47,7 +48,7 @@ impl Replayer {
                 .map(|candidate| judge(&self.contract, candidate));
             judged.collect()
         });
-        // All at once, so that they share frames.
+        // All are appended at once, so that they share frames.
         let first = judged
             .iter()
             .filter_map(|judged| judged.as_ref().ok())
@@ -66,7 +67,8 @@ impl Replayer {
         Ok(outcomes)
     }
 
-    /// The log's time of receipt is now: it must not fall behind a watermark. The row has its own.
+    /// For the log the time of receipt is now, since it must not be older than a published watermark. The rows keep
+    /// their own.
     fn append(&self, valid: &Valid) -> Append {
         let mut origin = valid.origin.clone();
         origin.received_at = self.log.gauges().receipt(self.clock.now().wall);
@@ -122,7 +124,7 @@ fn dropped(valid: &Valid) -> u64 {
     counts.map(|(_, count)| u64::from(*count)).sum()
 }
 
-/// Waits for all, which are begun in their order.
+/// Waits for all futures, which are polled first in their order.
 async fn in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut left: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = left.iter().map(|_| None).collect();
