@@ -9,9 +9,9 @@ use serde::Serialize;
 
 use crate::commit::{ShipError, Shipper};
 use crate::files::Files;
+use crate::json::push_json;
 use crate::lake::notes::text_object;
 use crate::lake::{NONCE, Object, keys};
-use crate::quarantine::push_json;
 use crate::record::Lsn;
 use crate::wal::rows::RowsError;
 use crate::wal::runs::RunEnd;

@@ -5,13 +5,13 @@ use std::io::{self, BufRead as _, BufReader};
 use bytes::Bytes;
 
 use super::{Problem, Seen, claims_of, problem};
+use crate::checksum::crc32c;
 use crate::encode::Format;
 use crate::encode::ndjson::decoder;
 use crate::encode::parquet_read;
+use crate::json::{Members, text};
 use crate::lake::{CRC, ROW_HASH};
-use crate::members::{Members, text};
 use crate::record::{Lsn, row_hash};
-use crate::wal::layout::crc32c;
 
 /// What the rows of an object are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::{CRC, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH, Trouble};
+use crate::checksum::crc32c;
 use crate::encode::Format;
 use crate::files::{Appender, File as _, Files, create_dir_durably, parent_of, remove_if_there};
 use crate::ids::NodeId;
-use crate::wal::layout::crc32c;
 
 /// Puts a note of that node under a key. The same text under the same key may be put again.
 pub fn leave<F: Files>(
