@@ -17,6 +17,7 @@
     reason = "a laboratory that fails must fail its test, at once and loudly; it lives in real time"
 )]
 
+pub(crate) mod needs;
 pub(crate) mod api;
 pub(crate) mod s3;
 pub(crate) mod moto;
