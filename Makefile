@@ -26,7 +26,7 @@ lint:                   ## Format, lints, documentation
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
 
 deny:                   ## Licences, bans and sources of dependencies; advisories need a database and are left out
-	cargo deny --workspace --all-features check licenses bans sources
+	cargo deny --workspace check licenses bans sources
 
 bench: setup            ## Figures: W1 and W100 beside bare axum and the disk; polls; NDJSON and Parquet; the log
 	cargo bench --bench throughput
