@@ -1,8 +1,8 @@
 //! The laboratory: what tests need around the real program.
 //!
 //! An S3 server with faults, APIs to poll, the real DuckDB, a second S3 server (moto), a TCP proxy with switches,
-//! the program as a child process, and load that remembers what was acknowledged. Nothing in here
-//! knows the inside of the program: it is driven by its configuration and seen by its answers.
+//! the program as a child process, and load that remembers what was acknowledged. Nothing here
+//! knows the inside of the program: it is controlled by its configuration and observed by its answers.
 
 #![allow(
     dead_code,
