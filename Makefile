@@ -34,7 +34,7 @@ bench: setup            ## Figures: W1 and W100 beside bare axum and the disk; p
 	cargo bench --bench formats
 	cargo bench --bench log
 
-instructions:           ## Instructions per event of each stage, by valgrind; records the test's counts anew
+instructions:           ## Instructions per event of each stage, by valgrind; records the test's counts
 	LAKEHOOK_RECORD=1 cargo nextest run -E 'test(the_hot_path_does_no_more)'
 	cargo bench --bench stages -- --instructions
 
