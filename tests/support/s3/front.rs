@@ -1,4 +1,4 @@
-//! What stands in front of the S3 operations: the listener, and the faults on the way in and out.
+//! The front of the S3 operations: the listener, and the faults on the way in and out.
 //!
 //! A request is read whole before its fault is decided, so that "nothing applied" and "applied" are
 //! certain; a connection that breaks in the middle of a request is the TCP proxy's matter.
@@ -29,7 +29,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Takes connections until the runtime ends.
+    /// Accepts connections until the runtime ends.
     pub(super) async fn accept(self, listener: TcpListener) {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -166,7 +166,7 @@ fn error(status: StatusCode, code: &str) -> Answer {
     answer.body(Body::from(xml)).map_err(io::Error::other)
 }
 
-/// Makes the close of this connection a reset: what is unsent is thrown away.
+/// Makes the close of this connection a reset, so that unsent bytes are discarded.
 fn reset(stream: &TcpStream) {
     // It may be closed already; then there is nothing to reset.
     let _ = stream.set_zero_linger();

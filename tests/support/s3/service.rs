@@ -1,7 +1,7 @@
 //! The operations of S3 that lakehook and DuckDB use, over the store.
 //!
-//! Only what those two ask for; everything else is answered `NotImplemented` by `s3s`. Whether checksums
-//! are compared is a switch of the faults.
+//! It has only what those two need; `s3s` answers `NotImplemented` to everything else. Whether
+//! checksums are compared is a switch of the faults.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// The object, or the answer that S3 gives where there is none.
+    /// The object, or the answer of S3 if there is none.
     fn find(&self, bucket: &str, key: &str) -> S3Result<Object> {
         if !self.store.has_bucket(bucket) {
             return Err(s3_error!(NoSuchBucket));
