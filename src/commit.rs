@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::batch::Sums;
-use crate::encode::{Encoder, Format, Making};
+use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
 use crate::lake::{CRC, Found, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
@@ -176,13 +176,13 @@ impl<F: Files> Shipper<F> {
         let file = Arc::new(self.files.create_new(&path)?);
         let out =
             BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
-        let making = Making {
+        let spec = ObjectSpec {
             format,
             table: self.tables.of(&seal.partition),
             rows: seal.sums.count,
             path: &path,
         };
-        let mut encoder = Encoder::new(&making, out, self.files.clone())?;
+        let mut encoder = Encoder::new(&spec, out, self.files.clone())?;
         let mut sums = Sums::default();
         let read = self.reader.for_each_row(seal, |lsn, row| {
             sums.add(&Sums {
@@ -198,10 +198,8 @@ impl<F: Files> Shipper<F> {
             let detail = "they are not those that it covers".to_owned();
             return Err(self.unreadable(seal, detail));
         }
-        let out = encoder
-            .finish()?
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
+        let Encoded { out, .. } = encoder.finish()?;
+        let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let (bytes, crc) = (out.inner.written(), out.crc());
         file.sync()?;
         let metadata = metadata_of(seal, self.node, crc);

@@ -14,7 +14,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
 use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
 use crate::lake::keys::INTERNAL;
@@ -81,7 +81,7 @@ impl InLake {
                 self.rows.insert(lsn, print_of(&row));
             }
         };
-        rows_of_object(key, bytes, &mut |row| {
+        ObjectReader::of_key(key)?.each(bytes, &mut |row| {
             take(row);
             Ok(true)
         })

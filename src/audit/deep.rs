@@ -1,26 +1,10 @@
 //! Looking into an object: its rows, held against what it says of itself.
 
-use std::io::{self, BufRead as _, BufReader};
-
-use bytes::Bytes;
-
 use super::{Problem, Seen, claims_of, problem};
-use crate::encode::Format;
-use crate::encode::ndjson::decoder;
-use crate::encode::parquet_read;
+use crate::encode::ObjectReader;
 use crate::lake::{CRC, ROW_HASH};
-use crate::members::{Members, text};
-use crate::record::{Lsn, row_hash};
+use crate::record::Lsn;
 use crate::wal::layout::crc32c;
-
-/// What the rows of an object are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Sums {
-    count: u64,
-    lsn_hash: u128,
-    /// Of rows as they were logged; typed objects no longer have them.
-    row_hash: Option<u128>,
-}
 
 /// What is wrong with an object whose bytes are these.
 pub fn look(object: &Seen, bytes: Vec<u8>) -> Vec<String> {
@@ -29,11 +13,7 @@ pub fn look(object: &Seen, bytes: Vec<u8>) -> Vec<String> {
     if says(CRC) != Some(format!("{:08x}", crc32c(&bytes)).as_str()) {
         wrong.push("its bytes are not those that were put: the checksum differs".to_owned());
     }
-    let sums = match Format::of_key(&object.key).map(Format::codec) {
-        None => Err(io::Error::other("it has no known suffix")),
-        Some(Some(codec)) => decoder(codec, io::Cursor::new(bytes)).and_then(of_lines),
-        Some(None) => of_columns(bytes),
-    };
+    let sums = ObjectReader::of_key(&object.key).and_then(|reader| reader.sums(bytes));
     let sums = match sums {
         Ok(sums) => sums,
         Err(error) => {
@@ -78,57 +58,4 @@ pub fn running_sums(objects: &[Seen]) -> Vec<Problem> {
         }
     }
     problems
-}
-
-fn of_lines(input: Box<dyn io::Read>) -> io::Result<Sums> {
-    let mut sums = Sums {
-        row_hash: Some(0),
-        ..Sums::default()
-    };
-    let mut reader = BufReader::with_capacity(256 << 10, input);
-    let mut line = Vec::new();
-    let mut row = Vec::new();
-    loop {
-        line.clear();
-        if reader.read_until(b'\n', &mut line)? == 0 {
-            return Ok(sums);
-        }
-        if line.pop() != Some(b'\n') {
-            return Err(io::Error::other("its last line has no end"));
-        }
-        let lsn = without_lsn(&line, &mut row)?;
-        sums.count += 1;
-        sums.lsn_hash = sums.lsn_hash.wrapping_add(lsn.hash());
-        let hash = sums.row_hash.unwrap_or(0);
-        sums.row_hash = Some(hash.wrapping_add(row_hash(&row)));
-    }
-}
-
-/// The LSN of a line; the row as it was logged, without it, goes to `row`.
-fn without_lsn(line: &[u8], row: &mut Vec<u8>) -> io::Result<Lsn> {
-    let whole = std::str::from_utf8(line).map_err(io::Error::other)?;
-    let Members(members) = serde_json::from_str(whole)?;
-    let own = members
-        .iter()
-        .find(|(key, _)| text(key).is_some_and(|key| key == "lsn"));
-    let Some((key, value)) = own else {
-        return Err(io::Error::other("a row has no lsn"));
-    };
-    let lsn = value.parse().map_err(io::Error::other)?;
-    let start = key.as_ptr() as usize - line.as_ptr() as usize;
-    let end = value.as_ptr() as usize - line.as_ptr() as usize + value.len() + ",".len();
-    row.clear();
-    row.extend_from_slice(&line[..start]);
-    row.extend_from_slice(line.get(end..).unwrap_or_default());
-    Ok(Lsn(lsn))
-}
-
-fn of_columns(bytes: Vec<u8>) -> io::Result<Sums> {
-    let lsns = parquet_read::lsns_of(Bytes::from(bytes))?;
-    let mut sums = Sums::default();
-    for lsn in lsns {
-        sums.count += 1;
-        sums.lsn_hash = sums.lsn_hash.wrapping_add(Lsn(lsn.unsigned_abs()).hash());
-    }
-    Ok(sums)
 }

@@ -54,7 +54,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
             .lake
             .path_style
             .unwrap_or(config.lake.endpoint.is_some()),
-        writes_columns: config.batch.format.codec().is_none(),
+        writes_columns: config.batch.format.layout().is_typed(),
         with_secret: !args.no_secret,
         relations,
     };

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::store::{Body, Head, ObjectStore, Put, PutAnswer, StoreError};
 use super::{CRC, Found, LakeError, Metadata, NONCE, Object, ROW_HASH, Trouble, keys};
-use crate::encode::same_content;
+use crate::encode::ObjectReader;
 use crate::files::{Appender, Files, Reader, remove_if_there};
 
 const UNKNOWN: u8 = 0;
@@ -185,7 +185,9 @@ impl<F: Files> StoreLake<F> {
         let theirs = BufReader::new(open(copy).map_err(local)?);
         let ours = BufReader::new(open(&object.spool).map_err(local)?);
         // What cannot be decoded is not what we put.
-        Ok(same_content(object.format, ours, theirs).unwrap_or(false))
+        Ok(ObjectReader::new(object.format)
+            .same_content(ours, theirs)
+            .unwrap_or(false))
     }
 
     /// See [`super::Lake::find`].

@@ -235,7 +235,7 @@ fn parquet() -> Vec<u8> {
             });
             encoder.row(Lsn(lsn), row.to_string().as_bytes()).unwrap();
         }
-        encoder.finish().unwrap()
+        encoder.finish().unwrap().0
     })
     .clone()
 }

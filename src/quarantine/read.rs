@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
 
 /// One breach, as the row tells it: see [`super::FieldError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,7 +63,7 @@ impl Kept {
 
 /// Gives each row of an object to `take`, until it says that it has enough (`false`).
 pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io::Result<()> {
-    rows_of_object(key, bytes, &mut |row| Ok(take(kept_of(row)?)))
+    ObjectReader::of_key(key)?.each(bytes, &mut |row| Ok(take(kept_of(row)?)))
 }
 
 /// In columns the errors are JSON in a text.
