@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use crate::columns::{Kind, Property, declared};
 
-/// What a property of events is called as a column.
-const PROPERTY_PREFIX: &str = "p_";
+/// A property of events is a column with this before its name.
+pub const PROPERTY_PREFIX: &str = "p_";
 const RECEIVED_AT: &str = "When it was received";
 const LSN: &str = "Its number in the log of its node: the order in which it was logged";
 
