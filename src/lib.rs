@@ -27,8 +27,6 @@ pub mod wal;
 pub mod batch;
 pub mod encode;
 pub mod lake;
-pub mod commit;
-pub mod publish;
 pub mod ship;
 
 pub mod status;

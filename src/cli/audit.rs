@@ -12,7 +12,7 @@ use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
 use crate::audit::whole::{Stage, audit as audit_whole};
-use crate::audit::{NodeProof, Problem};
+use crate::audit::{Discrepancy, NodeProof};
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
 use crate::lake::place::Place;
@@ -42,7 +42,7 @@ struct Report {
     objects: usize,
     runs: u64,
     nodes: Vec<NodeProof>,
-    problems: Vec<Problem>,
+    problems: Vec<Discrepancy>,
 }
 
 /// Audits the lake; exit code 0 only if all adds up.

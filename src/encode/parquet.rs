@@ -76,8 +76,7 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
             Ok(())
         })?;
         group.write(&mut writer).map_err(failed)?;
-        let metadata = writer.finish().map_err(failed)?;
-        let columns = statistics::of_file(&group.table, &metadata);
+        let columns = statistics::of_groups(&group.table, writer.flushed_row_groups());
         Ok((writer.into_inner().map_err(failed)?, columns))
     }
 }

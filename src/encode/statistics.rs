@@ -2,7 +2,7 @@
 //!
 //! Engines skip objects by such bounds, so they may be wider than the values are, but never narrower.
 
-use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use crate::tables::Table;
@@ -32,9 +32,8 @@ pub enum Bound {
     Text(Vec<u8>),
 }
 
-/// The statistics of a Parquet file with the columns of that table.
-pub(super) fn of_file(table: &Table, metadata: &ParquetMetaData) -> Vec<ColumnStatistics> {
-    let groups = metadata.row_groups();
+/// The statistics of all row groups of a Parquet file with the columns of that table.
+pub(super) fn of_groups(table: &Table, groups: &[RowGroupMetaData]) -> Vec<ColumnStatistics> {
     let columns = table.columns.iter().enumerate();
     columns
         .map(|(index, column)| {

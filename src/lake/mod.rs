@@ -7,6 +7,7 @@
 //! in the program.
 
 pub mod keys;
+pub mod stamp;
 pub mod directory;
 pub mod store;
 pub mod conditional;
@@ -17,19 +18,14 @@ pub mod notes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+pub use stamp::{CRC, NONCE, ROW_HASH};
+
 use crate::encode::Format;
 use crate::files::Files;
 use crate::ids::NodeId;
 
 /// What is said of an object beside its bytes; under 2 KiB in all.
 pub type Metadata = BTreeMap<String, String>;
-
-/// Metadata key of the nonce: an object with our nonce is ours.
-pub const NONCE: &str = "lakehook-nonce";
-/// Metadata key of the row hash.
-pub const ROW_HASH: &str = "lakehook-row-hash";
-/// Metadata key of the object's checksum (CRC-32C, hex).
-pub const CRC: &str = "lakehook-crc32c";
 
 /// An object that is ready in a local file.
 #[derive(Clone, Debug)]

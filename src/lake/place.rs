@@ -45,11 +45,16 @@ impl Place {
         }
     }
 
-    /// Keys below a prefix, relative to the lake, in order.
+    /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left out: consoles
+    /// make such objects to show a folder, and nobody means them as data.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, PlaceError> {
         match self {
             Self::Directory(root) => Ok(keys_below(root, prefix)?),
-            Self::Bucket(store) => Ok(store.list(prefix, usize::MAX).await?),
+            Self::Bucket(store) => {
+                let mut keys = store.list(prefix, usize::MAX).await?;
+                keys.retain(|key| !key.is_empty() && !key.ends_with('/'));
+                Ok(keys)
+            }
         }
     }
 
