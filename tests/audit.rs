@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lakehook::lake::place::keys_below;
+use lakehook::lake::reader::keys_below;
 
 use crate::arrival::STOP_LIMIT;
 use crate::support::load::{Load, Plan};

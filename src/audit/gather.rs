@@ -13,7 +13,7 @@ use super::object::AuditedObject;
 use super::report::Discrepancy;
 use crate::lake::Metadata;
 use crate::lake::keys::{INTERNAL, holder_of, in_internal, top_folder};
-use crate::lake::place::{Place, PlaceError, read_file};
+use crate::lake::reader::{LakeReadError, LakeReader, read_file};
 use crate::lake::s3::S3;
 use crate::lake::stamp::{Stamp, StampError};
 use crate::rescue::Lost;
@@ -44,18 +44,18 @@ const STREAMS: [&str; 2] = ["events", "quarantine"];
 
 /// Looks at every object of a lake; `step` is called for each, with how many are done and how many there are.
 pub async fn gather(
-    place: &Place,
+    lake: &LakeReader,
     step: &mut dyn FnMut(usize, usize),
-) -> Result<Gathered, PlaceError> {
-    let all = place.keys("").await?;
+) -> Result<Gathered, LakeReadError> {
+    let all = lake.keys("").await?;
     let mut gathered = Gathered::default();
     let objects = objects_among(&all);
-    match place {
-        Place::Directory(root) => {
+    match lake {
+        LakeReader::Directory(root) => {
             gathered.objects = of_directory(root, &objects, step)?;
             gathered.find_lone_sidecars(root, &all);
         }
-        Place::Bucket(store) => gathered.objects = of_bucket(store, &objects, step).await?,
+        LakeReader::Bucket(store) => gathered.objects = of_bucket(store, &objects, step).await?,
     }
     for key in &all {
         let take = match in_internal(key) {
@@ -63,7 +63,7 @@ pub async fn gather(
             Some(rest) if rest.starts_with("lost/") => Gathered::take_lost,
             _ => continue,
         };
-        if let Some(text) = place.read(key).await? {
+        if let Some(text) = lake.read(key).await? {
             take(&mut gathered, key, &text);
         }
     }
@@ -115,7 +115,7 @@ async fn of_bucket(
     store: &Arc<S3>,
     keys: &[&String],
     step: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<AuditedObject>, PlaceError> {
+) -> Result<Vec<AuditedObject>, LakeReadError> {
     let mut objects = Vec::new();
     let mut left = keys.iter().map(|key| (*key).clone());
     let mut asking = JoinSet::new();

@@ -6,7 +6,7 @@ use super::log::judge_log;
 use super::markers::judge_markers;
 use super::report::{Discrepancy, NodeProof};
 use super::seals::judge;
-use crate::lake::place::{Place, PlaceError};
+use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::wal::inspect::Inspection;
 
 /// What an audit found.
@@ -34,16 +34,16 @@ pub enum Stage {
 /// Audits a lake, with the logs of nodes as they were before. `step` is called for each object, with how many are
 /// done and how many there are.
 pub async fn audit(
-    place: &Place,
+    lake: &LakeReader,
     logs: &[Inspection],
     deeply: bool,
     step: &mut dyn FnMut(Stage, usize, usize),
-) -> Result<Whole, PlaceError> {
+) -> Result<Whole, LakeReadError> {
     let Gathered {
         objects,
         markers,
         mut problems,
-    } = gather(place, &mut |done, total| step(Stage::Looking, done, total)).await?;
+    } = gather(lake, &mut |done, total| step(Stage::Looking, done, total)).await?;
     let waiting = logs.iter().filter_map(|log| {
         let seals = log.state.sealed.keys().copied();
         Some((log.node?, seals.collect()))
@@ -61,7 +61,7 @@ pub async fn audit(
             let Ok(stamp) = &object.stamp else {
                 continue;
             };
-            let wrong = match place.read(&object.key).await? {
+            let wrong = match lake.read(&object.key).await? {
                 Some(bytes) => deep::look(&object.key, stamp, bytes),
                 None => vec!["it went away while it was looked at".to_owned()],
             };

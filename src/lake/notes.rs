@@ -4,8 +4,10 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::configured::Lake;
+use super::errors::{LakeError, Trouble};
+use super::object::Object;
 use super::stamp::TextStamp;
-use super::{Lake, LakeError, Object, Trouble};
 use crate::encode::Format;
 use crate::files::{Appender, File as _, Files, create_dir_durably, parent_of, remove_if_there};
 use crate::ids::NodeId;

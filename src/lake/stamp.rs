@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::Metadata;
+use super::object::Metadata;
 use crate::ids::NodeId;
 use crate::record::Lsn;
 use crate::wal::layout::crc32c;

@@ -9,7 +9,7 @@ use super::ledger::Ledger;
 use crate::audit::whole::{Whole, audit};
 use crate::encode::ObjectReader;
 use crate::files::Disk;
-use crate::lake::place::{Place, PlaceError};
+use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::quarantine;
 use crate::wal::inspect::inspect;
 
@@ -28,8 +28,8 @@ pub async fn examine(
     wal: &Path,
     source: Source,
     ledger: &Ledger,
-) -> Result<Examined, PlaceError> {
-    let place = Place::Directory(lake.to_owned());
+) -> Result<Examined, LakeReadError> {
+    let place = LakeReader::Directory(lake.to_owned());
     let log = inspect(&Disk, wal)?;
     let audit = audit(&place, &[log], true, &mut |_, _, _| {}).await?;
     let mut judge = Judge::new(source, ledger);
