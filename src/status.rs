@@ -9,6 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Micros, Now};
+use crate::version::commit_time;
 
 /// How far a clock may be off before it counts as wrong.
 const MAX_CLOCK_ERROR: Duration = Duration::from_secs(3600);
@@ -154,7 +155,7 @@ impl Status {
 
     fn is_before_the_records(&self, now: Now) -> bool {
         let newest = Micros(self.newest_received.load(Ordering::Relaxed));
-        now.wall.plus(MAX_CLOCK_ERROR) < newest || now.wall < crate::build_date()
+        now.wall.plus(MAX_CLOCK_ERROR) < newest || now.wall < commit_time()
     }
 
     /// Follows the clock: trusts the first offset it sees and small corrections of it. A clock that was set by more
@@ -226,7 +227,7 @@ mod tests {
     }
 
     fn today() -> Micros {
-        crate::build_date().plus(Duration::from_secs(86_400 * 30))
+        commit_time().plus(Duration::from_secs(86_400 * 30))
     }
 
     #[test]

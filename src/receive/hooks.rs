@@ -11,8 +11,9 @@ use super::scheme::FieldSource;
 use super::signature::Signing;
 use crate::clock::Micros;
 use crate::contract::foreign::{Envelope, without_mark};
-use crate::contract::{Checked, Contract, Refusal, time_of};
+use crate::contract::{Checked, Contract, Refusal};
 use crate::record::Origin;
+use crate::rfc3339;
 
 /// A provider's webhook.
 #[derive(Clone)]
@@ -112,7 +113,7 @@ fn find<'a>(
 
 /// Parses a time as providers write it: RFC 3339, or seconds since 1970.
 fn parse_time(text: &str) -> Option<Micros> {
-    if let Some(time) = time_of(text) {
+    if let Some(time) = rfc3339::parse(text) {
         return Some(time);
     }
     let seconds: u64 = text.parse().ok()?;

@@ -18,8 +18,9 @@ use super::media::negotiate;
 use super::refused;
 use super::replies::{self, Problem, Success};
 use super::signature::Admitted;
-use super::webhook::{Endpoint, Judged, count};
+use super::webhook::{Endpoint, Judged};
 use crate::contract::{Checked, Refusal};
+use crate::metrics::EventsCounted;
 use crate::quarantine::{FieldError, Reason};
 use crate::record::{Origin, RowKind, Rows};
 use crate::wal::request::{Append, Appended, NO_RUN};
@@ -167,7 +168,14 @@ impl Intake<'_> {
             cursor: None,
         };
         let appended = core.log.append(append).await?;
-        count(&app.metrics, &appended, received, &dropped, invalid);
+        app.metrics.count_events(EventsCounted {
+            received,
+            accepted: appended.accepted,
+            duplicates: appended.duplicates,
+            dropped: &dropped,
+            invalid,
+            conflicts: appended.conflicts,
+        });
         let Appended {
             accepted,
             duplicates,
@@ -187,13 +195,13 @@ impl Intake<'_> {
         match rejection {
             Rejection::Body(error) => {
                 if matches!(error, BodyError::Inflate { .. }) {
-                    let error = refused::of_the_body("bad_encoding", error.to_string());
+                    let error = FieldError::of_body("bad_encoding", error.to_string());
                     self.keep(&[error], 1).await;
                 }
                 error.into()
             }
             Rejection::Contract(refusal) => {
-                if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
+                if let Some((errors, errors_total)) = refusal.field_errors() {
                     self.keep(&errors, errors_total).await;
                 }
                 refusal.into()

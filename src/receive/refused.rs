@@ -1,12 +1,10 @@
 //! Copies of refused requests: one quarantine row each, so that a sender that ignores answers loses nothing. The bytes
 //! per minute are limited, so that nobody can fill the disk.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Now};
-use crate::contract::Refusal;
 use crate::quarantine::{FieldError, Reason, Refused, partition};
 use crate::record::{Origin, RowKind, Rows};
 
@@ -37,35 +35,6 @@ impl Allowance {
         let since = if earned > 0 { now.mono } else { since };
         *state = (since, if enough { left - bytes } else { left });
         enough
-    }
-}
-
-/// The errors of a request that is answered 400 because of its content; `None` for any other answer, for which nothing
-/// is kept.
-pub fn errors_of(refusal: &Refusal) -> Option<(Cow<'_, [FieldError]>, usize)> {
-    match refusal {
-        Refusal::Invalid {
-            errors,
-            errors_total,
-        } => Some((Cow::Borrowed(errors), *errors_total)),
-        Refusal::Syntax {
-            line,
-            column,
-            detail,
-        } => {
-            let detail = format!("line {line}, column {column}: {detail}");
-            Some((Cow::Owned(vec![of_the_body("not_json", detail)]), 1))
-        }
-        Refusal::TooManyEvents { .. } | Refusal::EventTooLarge { .. } => None,
-    }
-}
-
-/// An error that concerns the whole body.
-pub fn of_the_body(code: &'static str, detail: String) -> FieldError {
-    FieldError {
-        pointer: String::new(),
-        code,
-        detail,
     }
 }
 

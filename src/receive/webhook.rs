@@ -15,10 +15,7 @@ use super::hooks::{Delivery, Hook};
 use super::replies::Problem;
 use super::signature::Admitted;
 use crate::contract::{Checked, Contract, Refusal};
-use crate::metrics::Metrics;
-use crate::quarantine::Reason;
 use crate::record::Origin;
-use crate::wal::request::Appended;
 
 /// A path that takes events.
 #[derive(Clone, Copy)]
@@ -105,29 +102,5 @@ impl<'a> Endpoint<'a> {
                 Delivery::Challenge(answer) => Ok(Judged::Answer(answer)),
             },
         }
-    }
-}
-
-/// Counts what became of a request's events.
-pub(crate) fn count(
-    metrics: &Metrics,
-    appended: &Appended,
-    received: u32,
-    dropped: &[(usize, u32)],
-    invalid: u64,
-) {
-    metrics.events_received.increment(u64::from(received));
-    metrics.events_accepted.increment(appended.accepted);
-    metrics.events_duplicate.increment(appended.duplicates);
-    for (event_type, count) in dropped {
-        if let Some(counter) = metrics.events_dropped.get(*event_type) {
-            counter.increment(u64::from(*count));
-        }
-    }
-    if appended.quarantined > 0 {
-        metrics.quarantined(Reason::InvalidEvent).increment(invalid);
-        metrics
-            .quarantined(Reason::IdConflict)
-            .increment(appended.conflicts);
     }
 }

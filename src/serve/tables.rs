@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ServeError;
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
@@ -33,7 +33,7 @@ pub struct Changed {
     stream: String,
     column: String,
     before: String,
-    now: Kind,
+    now: ColumnType,
 }
 
 /// The table of events.
@@ -97,7 +97,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
 /// written from this log, nobody cares.
 pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ServeError> {
     let (mut known, last) = read(dir)?;
-    if format.codec().is_some() && last == 0 {
+    if !format.layout().is_typed() && last == 0 {
         return Ok(());
     }
     let changed = changed(dir, tables)?;

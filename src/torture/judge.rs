@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::events::{PER_REQUEST, RequestKind, Source, row_of};
 use super::ledger::{Answer, Ledger, Violations};
 use crate::quarantine::Reason;
-use crate::quarantine::read::Kept;
+use crate::replay::kept::Kept;
 
 /// The members of a row that depend only on what was sent.
 const MEMBERS: [&str; 8] = [
