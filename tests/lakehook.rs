@@ -31,3 +31,4 @@ mod stack;
 mod stopping;
 mod structure;
 mod torture;
+mod transfer;

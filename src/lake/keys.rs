@@ -20,6 +20,12 @@ pub fn probe_key() -> String {
     format!("{INTERNAL}/probe")
 }
 
+/// Key of the object that shows whether the store compares checksums.
+pub fn check_probe_key(md5: bool) -> String {
+    let name = if md5 { "probe-md5" } else { "probe-crc32c" };
+    format!("{INTERNAL}/{name}")
+}
+
 /// Name of a run of a poll: the names of one poll sort by time. The node is part of it because two
 /// nodes may poll into one lake.
 pub fn run_name(started: Micros, node: NodeId, run: Lsn) -> String {

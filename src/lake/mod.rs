@@ -9,6 +9,8 @@
 pub mod keys;
 pub mod directory;
 pub mod store;
+pub mod proof;
+mod abilities;
 pub mod conditional;
 pub mod s3;
 pub mod place;
@@ -110,13 +112,15 @@ pub enum Trouble {
     Missing,
     /// No space.
     Space,
+    /// The store does not take such requests.
+    Refused,
     /// Anything else.
     Other,
 }
 
 impl Trouble {
     /// All kinds, for metrics.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Throttled,
         Self::Server,
         Self::Timeout,
@@ -124,6 +128,7 @@ impl Trouble {
         Self::Denied,
         Self::Missing,
         Self::Space,
+        Self::Refused,
         Self::Other,
     ];
 
@@ -137,13 +142,17 @@ impl Trouble {
             Self::Denied => "denied",
             Self::Missing => "missing",
             Self::Space => "space",
+            Self::Refused => "refused",
             Self::Other => "other",
         }
     }
 
     /// Whether an operator has to do something before it can work.
     pub fn needs_operator(self) -> bool {
-        matches!(self, Self::Denied | Self::Missing | Self::Space)
+        matches!(
+            self,
+            Self::Denied | Self::Missing | Self::Space | Self::Refused
+        )
     }
 }
 
@@ -202,7 +211,15 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Reaches the lake and writes to it what does no harm: is everything there that puts need?
+    /// What protects objects on their way into a store; `None` for a directory, and before the probe.
+    pub fn protection(&self) -> Option<proof::Protection> {
+        match self {
+            Self::Directory(_) => None,
+            Self::Store(store) => store.protection(),
+        }
+    }
+
+    /// Checks that the lake is reachable and writable by putting harmless probes.
     pub fn probe(&self) -> Result<(), LakeError> {
         match self {
             Self::Directory(directory) => directory.probe(),

@@ -83,10 +83,12 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, shape: Shape) -> Self {
         let disk = SimDisk::new(mix(seed ^ 1));
+        let store = SimStore::new(disk.clone(), mix(seed ^ 3));
+        store.faults(|faults| faults.proofs = shape.proofs);
         Self {
             chance: Chance::new(mix(seed ^ 2)),
             shape,
-            store: SimStore::new(disk.clone(), mix(seed ^ 3)),
+            store,
             disk,
             clock: Clock::manual(START),
             ids: Ids::seeded(mix(seed ^ 4)),
@@ -244,6 +246,8 @@ impl World {
             faults.errors = 0;
             faults.lost_answers = 0;
             faults.late = 0;
+            faults.damages = 0;
+            faults.strangers = 0;
             faults.script.clear();
         });
     }
