@@ -7,7 +7,7 @@
 use super::proof::{Protection, is_md5, md5_of};
 use super::store::{Body, BodyCheck, Condition, Evidence, ObjectStore, Put, PutAnswer};
 use super::{LakeError, Metadata, Trouble, keys};
-use crate::wal::layout::crc32c;
+use crate::checksum::crc32c;
 
 /// Which checksum a put carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
