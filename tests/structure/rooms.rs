@@ -85,7 +85,7 @@ const STILL_OPEN: &[&str] = &[
     "circle of files in cli: src/cli/audit.rs, src/cli/check.rs, src/cli/demo.rs, src/cli/health.rs, src/cli/kept.rs, src/cli/mod.rs, src/cli/poll.rs, src/cli/quarantine.rs, src/cli/replay.rs, src/cli/replay/report.rs, src/cli/rescue.rs, src/cli/serve.rs, src/cli/sql.rs, src/cli/torture.rs, src/cli/upstream.rs, src/cli/wal.rs",
     "circle of files in config: src/config/checks.rs, src/config/findings.rs, src/config/hooks.rs, src/config/polls.rs, src/config/sections.rs, src/config/shape.rs, src/config/sources.rs, src/config/words.rs",
     "circle of files in encode: src/encode/mod.rs, src/encode/ndjson.rs",
-    "circle of files in lake: src/lake/conditional.rs, src/lake/directory.rs, src/lake/mod.rs, src/lake/store.rs",
+    "circle of files in lake: src/lake/abilities.rs, src/lake/conditional.rs, src/lake/directory.rs, src/lake/mod.rs, src/lake/proof.rs, src/lake/store.rs",
     "circle of files in poll: src/poll/append.rs, src/poll/run.rs, src/poll/snapshot.rs",
     "circle of files in poll: src/poll/auth.rs, src/poll/client.rs",
     "circle of files in receive: src/receive/gate.rs, src/receive/health.rs, src/receive/hooks.rs, src/receive/router.rs, src/receive/webhook.rs",
