@@ -5,6 +5,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Micros, Now};
+use crate::version::commit_time;
 
 /// How far a clock may be off before it is called wrong.
 const MAX_CLOCK_ERROR: Duration = Duration::from_secs(3600);
@@ -144,7 +145,7 @@ impl Status {
     /// slept looks the same.
     fn clock_is_wrong(&self, now: Now) -> bool {
         let newest = Micros(self.newest_received.load(Ordering::Relaxed));
-        if now.wall.plus(MAX_CLOCK_ERROR) < newest || now.wall < crate::build_date() {
+        if now.wall.plus(MAX_CLOCK_ERROR) < newest || now.wall < commit_time() {
             return true;
         }
         let mono = i64::try_from(now.mono.as_micros()).unwrap_or(i64::MAX);
@@ -204,7 +205,7 @@ mod tests {
     }
 
     fn today() -> Micros {
-        crate::build_date().plus(Duration::from_secs(86_400 * 30))
+        commit_time().plus(Duration::from_secs(86_400 * 30))
     }
 
     #[test]

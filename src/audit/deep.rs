@@ -2,10 +2,10 @@
 
 use super::object::AuditedObject;
 use super::report::Discrepancy;
+use crate::checksum::crc32c;
 use crate::encode::ObjectReader;
 use crate::lake::stamp::Stamp;
 use crate::record::Lsn;
-use crate::wal::layout::crc32c;
 
 /// What is wrong with the object under that key and with that stamp, whose bytes are these.
 pub fn look(key: &str, stamp: &Stamp, bytes: Vec<u8>) -> Vec<String> {

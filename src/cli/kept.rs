@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::audit::bar;
 use crate::lake::reader::LakeReader;
-use crate::quarantine::read::{Kept, rows};
+use crate::replay::kept::{Kept, rows};
 
 /// Which rows.
 #[derive(Debug, Args)]

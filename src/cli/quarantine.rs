@@ -13,9 +13,9 @@ use super::kept::{Which, each};
 use crate::config::{Config, Loaded};
 use crate::lake::reader::LakeReader;
 use crate::out;
-use crate::quarantine::read::Kept;
+use crate::replay::kept::Kept;
 use crate::replay::marks::{Marks, Replayed};
-use crate::replay::{Counts, node_of};
+use crate::replay::{EventCounts, node_of};
 use crate::telemetry::{self, LogFormat};
 
 /// More groups than that are one: senders choose the places of errors.
@@ -319,8 +319,8 @@ fn tell(key: &str, row: &Kept, replayed: Option<&Replayed>) {
 }
 
 /// What became of events that were replayed.
-pub(super) fn described(counts: &Counts) -> String {
-    let Counts {
+pub(super) fn described(counts: &EventCounts) -> String {
+    let EventCounts {
         stored,
         duplicates,
         dropped,

@@ -22,10 +22,10 @@ use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
 use crate::lake::reader::LakeReader;
 use crate::out;
-use crate::quarantine::read::Kept;
+use crate::replay::kept::Kept;
 use crate::replay::marks::{Marking, Marks};
-use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, Service};
-use crate::replay::{Candidate, Counts, Outcome, Scope, Skip, judge, node_of};
+use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, ReplayClient};
+use crate::replay::{Candidate, EventCounts, ReplayOutcome, Scope, Skip, judge, node_of};
 use crate::serve::events::{OpenEvents, dry_contract};
 use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
@@ -166,7 +166,7 @@ enum Door {
     /// This process has the log.
     Here(Box<OpenEvents>),
     /// A service has it.
-    Service(Service),
+    ReplayClient(ReplayClient),
 }
 
 /// A row on its way.
@@ -268,11 +268,11 @@ impl Replay<'_> {
         let mut is_full = false;
         for (sent, outcome) in page.iter().zip(outcomes) {
             match outcome {
-                Outcome::Replayed(counts) => {
+                ReplayOutcome::Replayed(counts) => {
                     self.report.replayed(counts);
                     is_full |= !is_dry && self.marking.add(sent.node, sent.lsn, counts);
                 }
-                Outcome::Invalid {
+                ReplayOutcome::Invalid {
                     errors,
                     errors_total: _,
                 } => self.report.invalid(&errors, &sent.key, sent.lsn),
@@ -320,7 +320,7 @@ impl Replay<'_> {
                 self.report.shipped = Some(stopped.all_shipped);
                 stopped.all_shipped
             }
-            Door::Service(_) => {
+            Door::ReplayClient(_) => {
                 self.report.by_service = true;
                 true
             }
@@ -333,20 +333,20 @@ async fn open(config: &Config) -> anyhow::Result<Door> {
     match OpenEvents::open(config, Clock::system(), Ids::System).await {
         Ok(events) => Ok(Door::Here(Box::new(events))),
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
-            let service = Service::connect(&config.wal.dir).with_context(|| {
+            let service = ReplayClient::connect(&config.wal.dir).with_context(|| {
                 format!(
                     "{held}; it is no service that can be asked to replay, or is still starting. Try again when it is \
                      ready or gone"
                 )
             })?;
-            Ok(Door::Service(service))
+            Ok(Door::ReplayClient(service))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 impl Door {
-    async fn page(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Vec<Outcome>> {
+    async fn page(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
         match self {
             Self::Shut => Err(anyhow!("the log is not open")),
             Self::Dry(contract) => {
@@ -357,16 +357,16 @@ impl Door {
                 let replayed = events.replayer().page(&candidates).await;
                 replayed.map_err(|why| anyhow!("{why}"))
             }
-            Self::Service(service) => service.page(candidates).await,
+            Self::ReplayClient(service) => service.page(candidates).await,
         }
     }
 }
 
 /// What would become of it, if no id is known.
-fn dry(contract: &Contract, candidate: &Candidate) -> Outcome {
+fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
     match judge(contract, candidate) {
         Err(outcome) => outcome,
-        Ok(valid) => Outcome::Replayed(Counts {
+        Ok(valid) => ReplayOutcome::Replayed(EventCounts {
             stored: valid.checked.rows.rows.len() as u64,
             dropped: valid
                 .checked
@@ -374,7 +374,7 @@ fn dry(contract: &Contract, candidate: &Candidate) -> Outcome {
                 .iter()
                 .map(|(_, count)| u64::from(*count))
                 .sum(),
-            ..Counts::default()
+            ..EventCounts::default()
         }),
     }
 }

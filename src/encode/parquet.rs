@@ -22,9 +22,9 @@ use parquet::schema::types::{ColumnPath, Type};
 use super::sorted::Sorter;
 use super::statistics::{self, ColumnStatistics};
 use crate::clock::Micros;
-use crate::columns::{self, Kind};
+use crate::columns::{self, ColumnType as Kind};
 use crate::files::Files;
-use crate::members::{Members, text};
+use crate::json::{Members, text};
 use crate::record::Lsn;
 use crate::tables::{Column, Source, Table};
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::format::{Codec, Format, Layout};
 use super::ndjson::decoder;
 use super::parquet_read;
-use crate::members::{Members, text};
+use crate::json::{Members, text};
 use crate::record::{Lsn, row_hash};
 
 /// How much is read at once.

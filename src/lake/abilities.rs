@@ -9,7 +9,7 @@ use super::keys;
 use super::object::Metadata;
 use super::proof::{Protection, is_md5, md5_of};
 use super::store::{Body, BodyCheck, Condition, Evidence, ObjectStore, Put, PutAnswer};
-use crate::wal::layout::crc32c;
+use crate::checksum::crc32c;
 
 /// Which checksum a put carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +37,15 @@ pub(super) struct Abilities {
     pub(super) crc_is_computed: bool,
 }
 
+/// The condition of a put of a new object, in a store that honours conditions or does not.
+pub(super) fn first_put(conditions: bool) -> Condition<'static> {
+    if conditions {
+        Condition::IfAbsent
+    } else {
+        Condition::Always
+    }
+}
+
 const PROBE: &[u8] = b"lakehook checks with this object whether puts can be conditional\n";
 const CHECK_PROBE: &[u8] = b"lakehook checks with this object whether checksums are compared\n";
 
@@ -46,10 +55,7 @@ pub(super) fn probe(store: &dyn ObjectStore) -> Result<Abilities, LakeError> {
     let conditions = taken.condition == Condition::IfAbsent && is_conditional(store, &taken)?;
     let probes = Probes {
         store,
-        condition: match conditions {
-            true => Condition::IfAbsent,
-            false => Condition::Always,
-        },
+        condition: first_put(conditions),
     };
     let (check, protection, crc_is_computed) = probes.protection(taken.check)?;
     Ok(Abilities {

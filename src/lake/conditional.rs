@@ -126,11 +126,7 @@ impl<F: Files> StoreLake<F> {
         if !conditions && let Some(head) = self.store.head(&object.key)? {
             return self.judge(object, &head, Since::Earlier);
         }
-        let condition = match conditions {
-            true => Condition::IfAbsent,
-            false => Condition::Always,
-        };
-        match self.send(object, condition)? {
+        match self.send(object, abilities::first_put(conditions))? {
             PutAnswer::Stored(evidence) => self.confirm(object, &evidence),
             PutAnswer::ConditionFailed => match self.store.head(&object.key)? {
                 Some(head) => self.judge(object, &head, Since::Earlier),
@@ -182,8 +178,11 @@ impl<F: Files> StoreLake<F> {
     }
 
     fn md5_of(&self, object: &Object) -> Result<[u8; 16], LakeError> {
-        let file = self.files.open(&object.spool).map_err(local)?;
-        md5_of(Reader::new(file).map_err(local)?).map_err(local)
+        let file = self
+            .files
+            .open(&object.spool)
+            .map_err(|error| local(&error))?;
+        md5_of(Reader::new(file).map_err(|error| local(&error))?).map_err(|error| local(&error))
     }
 
     /// A put was answered 200: does the answer prove that our bytes are stored?
@@ -338,16 +337,16 @@ impl<F: Files> StoreLake<F> {
     }
 
     fn fetch(&self, object: &Object, copy: &Path) -> Result<bool, LakeError> {
-        remove_if_there(&self.files, copy).map_err(local)?;
-        let file = self.files.create_new(copy).map_err(local)?;
+        remove_if_there(&self.files, copy).map_err(|error| local(&error))?;
+        let file = self.files.create_new(copy).map_err(|error| local(&error))?;
         let mut out = BufWriter::new(Appender::new(Arc::new(file)));
         if !self.store.get(&object.key, &mut out)? {
             return Err(again("the key was taken and is free again"));
         }
-        out.flush().map_err(local)?;
+        out.flush().map_err(|error| local(&error))?;
         let open = |path: &Path| Reader::new(self.files.open(path)?);
-        let theirs = BufReader::new(open(copy).map_err(local)?);
-        let ours = BufReader::new(open(&object.spool).map_err(local)?);
+        let theirs = BufReader::new(open(copy).map_err(|error| local(&error))?);
+        let ours = BufReader::new(open(&object.spool).map_err(|error| local(&error))?);
         // What cannot be decoded is not what we put.
         Ok(ObjectReader::new(object.format)
             .same_content(ours, theirs)
@@ -384,7 +383,7 @@ enum Since {
     Earlier,
 }
 
-fn local(error: io::Error) -> LakeError {
+fn local(error: &io::Error) -> LakeError {
     again(&format!("failed to read a spooled object: {error}"))
 }
 

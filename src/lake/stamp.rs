@@ -7,9 +7,9 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::object::Metadata;
+use crate::checksum::crc32c;
 use crate::ids::NodeId;
 use crate::record::Lsn;
-use crate::wal::layout::crc32c;
 
 /// The node whose log the object is of.
 pub const NODE: &str = "lakehook-node";

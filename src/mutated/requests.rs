@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::{cases, changed, changes};
 use crate::clock::Micros;
-use crate::contract::{Contract, Rules, Schemas, time_of};
+use crate::contract::{Contract, Rules, Schemas};
 use crate::ids::HashKey;
 use crate::poll::parse::{Places, read_page};
 use crate::receive::signature::{Scheme, Signing};
@@ -63,7 +63,7 @@ fn contract() -> Contract {
 
 fn origin() -> Origin {
     Origin {
-        received_at: time_of("2026-11-20T17:00:00Z").unwrap(),
+        received_at: crate::rfc3339::parse("2026-11-20T17:00:00Z").unwrap(),
         endpoint: "/webhook/events".into(),
         request_id: "r1".into(),
         client: None,

@@ -9,9 +9,9 @@ use crate::clock::Micros;
 use crate::encode::parquet_read;
 use crate::lake::Metadata;
 use crate::lake::stamp::Stamp;
-use crate::quarantine::read::rows;
 use crate::quarantine::{FieldError, Reason, Refused};
 use crate::record::{Lsn, Origin, RowKind};
+use crate::replay::kept::rows;
 use crate::wal::entry::{Counts, Entry, RowsEntry, Span, StoredRow, put_row};
 use crate::wal::layout::{BLOCK, FrameHeader, SegmentHeader};
 

@@ -20,8 +20,8 @@ use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, 
 use super::wait::Interrupted;
 use crate::clock::Micros;
 use crate::config::PaginationKind;
+use crate::json::push_json;
 use crate::lake::keys;
-use crate::quarantine::push_json;
 use crate::record::{Lsn, NO_RUN};
 use crate::wal::log::Log;
 use crate::wal::request::{AppendError, EndRun};

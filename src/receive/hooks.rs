@@ -14,15 +14,15 @@ use serde_json::Value;
 use super::body::{BodyError, Encoding, inflate, read};
 use super::client::Client;
 use super::gate::{Peer, RequestId};
-use super::refused;
 use super::replies::{self, Problem, Success};
 use super::router::App;
 use super::signature::{Admitted, Scheme, Signing};
 use super::webhook::{keep, negotiate, ready_core, received_at};
 use crate::clock::Micros;
 use crate::contract::foreign::Envelope;
-use crate::contract::time_of;
+use crate::metrics::EventsCounted;
 use crate::record::Origin;
+use crate::rfc3339;
 use crate::wal::request::{Append, NO_RUN};
 
 /// A provider's webhook.
@@ -158,7 +158,7 @@ async fn accept(app: &App, hook: &Hook, request: Request) -> Result<Response, Pr
         }
         Read::Rows(rows) => rows,
         Read::Refused(refusal) => {
-            if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
+            if let Some((errors, errors_total)) = refusal.field_errors() {
                 keep(app, core, (&errors, errors_total), admitted.bytes(), origin).await;
             }
             return Err(refusal.into());
@@ -172,7 +172,13 @@ async fn accept(app: &App, hook: &Hook, request: Request) -> Result<Response, Pr
         cursor: None,
     };
     let appended = core.log.append(append).await?;
-    super::webhook::count(&app.metrics, &appended, 1, &[], 0);
+    app.metrics.count_events(EventsCounted {
+        received: 1,
+        accepted: appended.accepted,
+        duplicates: appended.duplicates,
+        conflicts: appended.conflicts,
+        ..EventsCounted::default()
+    });
     let success = Success::new(
         appended.accepted,
         0,
@@ -233,7 +239,7 @@ fn envelope(
 
 /// A time as providers write it: RFC 3339, or seconds since 1970.
 fn time(text: &str) -> Option<Micros> {
-    if let Some(time) = time_of(text) {
+    if let Some(time) = rfc3339::parse(text) {
         return Some(time);
     }
     let seconds: u64 = text.parse().ok()?;

@@ -1,12 +1,10 @@
 //! Copies of refused requests: one quarantine row each, within a bound a minute, so that a sender that
 //! never looks at answers loses nothing, and nobody can fill the disk.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Now};
-use crate::contract::Refusal;
 use crate::quarantine::{FieldError, Reason, Refused, partition};
 use crate::record::{Origin, RowKind, Rows};
 
@@ -37,35 +35,6 @@ impl Allowance {
         let since = if earned > 0 { now.mono } else { since };
         *state = (since, if enough { left - bytes } else { left });
         enough
-    }
-}
-
-/// What was wrong with a request that is answered 400 because of what it holds; `None` for another
-/// answer, of which nothing is kept.
-pub fn errors_of(refusal: &Refusal) -> Option<(Cow<'_, [FieldError]>, usize)> {
-    match refusal {
-        Refusal::Invalid {
-            errors,
-            errors_total,
-        } => Some((Cow::Borrowed(errors), *errors_total)),
-        Refusal::Syntax {
-            line,
-            column,
-            detail,
-        } => {
-            let detail = format!("line {line}, column {column}: {detail}");
-            Some((Cow::Owned(vec![of_the_body("not_json", detail)]), 1))
-        }
-        Refusal::TooManyEvents { .. } | Refusal::EventTooLarge { .. } => None,
-    }
-}
-
-/// An error of the body as a whole.
-pub fn of_the_body(code: &'static str, detail: String) -> FieldError {
-    FieldError {
-        pointer: String::new(),
-        code,
-        detail,
     }
 }
 

@@ -379,7 +379,7 @@ impl TooMany {
 /// A JSON answer.
 pub fn json<T: Serialize>(status: StatusCode, media_type: &'static str, value: &T) -> Response {
     let mut bytes = Vec::with_capacity(128);
-    crate::quarantine::push_json(&mut bytes, value);
+    crate::json::push_json(&mut bytes, value);
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response

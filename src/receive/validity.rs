@@ -1,7 +1,7 @@
 //! Until when a certificate is valid: the one field of it (RFC 5280, section 4.1) that we look at ourselves.
 
 use crate::clock::Micros;
-use crate::contract::time_of;
+use crate::rfc3339;
 
 /// Tags of DER.
 const EXPLICIT_VERSION: u8 = 0xa0;
@@ -31,7 +31,7 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Micros> {
         _ => return None,
     };
     let part = |from: usize, to: usize| text.get(from..to);
-    time_of(&format!(
+    rfc3339::parse(&format!(
         "{}-{}-{}T{}:{}:{}",
         part(0, 4)?,
         part(4, 6)?,

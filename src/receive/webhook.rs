@@ -18,7 +18,7 @@ use super::signature::Admitted;
 use super::turns::Turn;
 use crate::clock::Micros;
 use crate::contract::Checked;
-use crate::metrics::Metrics;
+use crate::metrics::EventsCounted;
 use crate::quarantine::{FieldError, Reason};
 use crate::record::Origin;
 use crate::wal::request::{Append, Appended, NO_RUN};
@@ -79,7 +79,7 @@ async fn accept(app: &App, request: Request) -> Result<Success, Problem> {
         Err(error) => {
             drop(turn);
             if matches!(error, BodyError::Inflate { .. }) {
-                let error = refused::of_the_body("bad_encoding", error.to_string());
+                let error = FieldError::of_body("bad_encoding", error.to_string());
                 keep(app, core, (&[error], 1), raw.bytes(), origin).await;
             }
             Err(error.into())
@@ -173,7 +173,7 @@ async fn store(
     let checked = match checked {
         Ok(checked) => checked,
         Err(refusal) => {
-            if let Some((errors, errors_total)) = refused::errors_of(&refusal) {
+            if let Some((errors, errors_total)) = refusal.field_errors() {
                 keep(app, core, (&errors, errors_total), body, origin).await;
             }
             return Err(refusal.into());
@@ -202,7 +202,14 @@ async fn store(
         cursor: None,
     };
     let appended = core.log.append(append).await?;
-    count(&app.metrics, &appended, received, &dropped, invalid);
+    app.metrics.count_events(EventsCounted {
+        received,
+        accepted: appended.accepted,
+        duplicates: appended.duplicates,
+        dropped: &dropped,
+        invalid,
+        conflicts: appended.conflicts,
+    });
     let Appended {
         accepted,
         duplicates,
@@ -223,30 +230,6 @@ fn rows_in_quarantine(rows: &crate::record::Rows) -> u64 {
         .iter()
         .filter(|row| row.kind == RowKind::Quarantined)
         .count() as u64
-}
-
-/// Counts what became of a request's events.
-pub(crate) fn count(
-    metrics: &Metrics,
-    appended: &Appended,
-    received: u32,
-    dropped: &[(usize, u32)],
-    invalid: u64,
-) {
-    metrics.events_received.increment(u64::from(received));
-    metrics.events_accepted.increment(appended.accepted);
-    metrics.events_duplicate.increment(appended.duplicates);
-    for (event_type, count) in dropped {
-        if let Some(counter) = metrics.events_dropped.get(*event_type) {
-            counter.increment(u64::from(*count));
-        }
-    }
-    if appended.quarantined > 0 {
-        metrics.quarantined(Reason::InvalidEvent).increment(invalid);
-        metrics
-            .quarantined(Reason::IdConflict)
-            .increment(appended.conflicts);
-    }
 }
 
 /// Keeps a copy of a request that is answered 400, as far as the bound allows. The answer doesn't

@@ -8,7 +8,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::ServeError;
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
@@ -33,7 +33,7 @@ pub struct Changed {
     stream: String,
     column: String,
     before: String,
-    now: Kind,
+    now: ColumnType,
 }
 
 /// The table of events.

@@ -13,10 +13,10 @@ use serde::Serialize;
 
 use super::commit::{ShipError, Shipper};
 use crate::files::Files;
+use crate::json::push_json;
 use crate::lake::notes::text_object;
 use crate::lake::stamp::TextStamp;
 use crate::lake::{Object, keys};
-use crate::quarantine::push_json;
 use crate::record::Lsn;
 use crate::wal::rows::RowsError;
 use crate::wal::runs::RunEnd;

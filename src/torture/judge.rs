@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use super::events::{Kind, PER_REQUEST, Source, row_of};
 use super::ledger::{Answer, Ledger, Violations};
 use crate::quarantine::Reason;
-use crate::quarantine::read::Kept;
+use crate::replay::kept::Kept;
 
 /// The members of a row that depend on what was sent alone.
 const MEMBERS: [&str; 8] = [

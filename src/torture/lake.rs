@@ -10,7 +10,7 @@ use crate::audit::whole::{Whole, audit};
 use crate::encode::ObjectReader;
 use crate::files::Disk;
 use crate::lake::reader::{LakeReadError, LakeReader};
-use crate::quarantine;
+use crate::replay::kept;
 use crate::wal::inspect::inspect;
 
 /// What is in a lake: held against what was answered, and against what its objects say.
@@ -44,7 +44,7 @@ pub async fn examine(
     }
     for key in place.keys("quarantine").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();
-        quarantine::read::rows(&key, bytes, &mut |kept| {
+        kept::rows(&key, bytes, &mut |kept| {
             judge.kept(&key, &kept);
             true
         })

@@ -24,7 +24,7 @@ fn explore(setup: &Setup, seed: u32, excluded: &[&str]) {
     let python = python::repository().join(".venv-schemathesis/bin/python");
     assert!(
         python.exists(),
-        "there is no {}: make venv",
+        "there is no {}: make setup",
         python.display()
     );
     // While it started, whoever waited for it was told 503.
