@@ -44,7 +44,7 @@ pub async fn audit(
         markers,
         mut problems,
     } = gather(lake, &mut |done, total| {
-        step(AuditStage::Looking, done, total)
+        step(AuditStage::Looking, done, total);
     })
     .await?;
     let waiting = logs.iter().filter_map(|log| {
