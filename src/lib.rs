@@ -34,8 +34,6 @@ pub mod sql;
 
 // From the log to the lake.
 pub mod ship;
-pub mod publish;
-pub mod commit;
 
 // What running parts tell about themselves, and how they are asked.
 pub mod status;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::columns::{ColumnType, Property, declared};
 
 /// Columns of event properties have names that begin with this.
-const PROPERTY_PREFIX: &str = "p_";
+pub const PROPERTY_PREFIX: &str = "p_";
 const RECEIVED_AT: &str = "When it was received";
 const LSN: &str = "Its number in the log of its node: the order in which it was logged";
 

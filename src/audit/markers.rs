@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Problem, Seen};
+use super::object::AuditedObject;
+use super::report::Discrepancy;
 
 /// What a marker says.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -31,16 +32,20 @@ pub struct Marked {
     pub records: u64,
 }
 
-/// Holds markers against what is there. How many runs are visible.
-pub fn judge_markers(markers: &[Marker], objects: &[Seen], problems: &mut Vec<Problem>) -> u64 {
-    let there: HashMap<&str, &Seen> = objects
+/// Compares markers with what is there, and returns how many runs are visible.
+pub fn judge_markers(
+    markers: &[Marker],
+    objects: &[AuditedObject],
+    found: &mut Vec<Discrepancy>,
+) -> u64 {
+    let there: HashMap<&str, &AuditedObject> = objects
         .iter()
         .map(|object| (object.key.as_str(), object))
         .collect();
     let mut visible = 0;
     for marker in markers {
         let mut wrong = |what: String| {
-            problems.push(Problem {
+            found.push(Discrepancy {
                 node: None,
                 key: Some(marker.key.clone()),
                 what,
@@ -48,10 +53,8 @@ pub fn judge_markers(markers: &[Marker], objects: &[Seen], problems: &mut Vec<Pr
         };
         visible += 1;
         for object in &marker.objects {
-            let count = there.get(object.key.as_str()).map(|seen| {
-                let count = seen.metadata.get("lakehook-count");
-                count.and_then(|count| count.parse::<u64>().ok())
-            });
+            let count = there.get(object.key.as_str());
+            let count = count.map(|there| there.stamp.as_ref().ok().map(|stamp| stamp.count));
             match count {
                 None => wrong(format!("its object {} is missing", object.key)),
                 Some(count) if count != Some(object.records) => {

@@ -12,10 +12,10 @@ use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
 use crate::audit::whole::{Stage, audit as audit_whole};
-use crate::audit::{NodeProof, Problem};
+use crate::audit::{Discrepancy, NodeProof};
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -42,7 +42,7 @@ struct Report {
     objects: usize,
     runs: u64,
     nodes: Vec<NodeProof>,
-    problems: Vec<Problem>,
+    problems: Vec<Discrepancy>,
 }
 
 /// Audits the lake; exit code 0 only if all adds up.
@@ -63,7 +63,7 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     // The logs first: what is put meanwhile is then in the lake, and not missing in both.
     let mut logs = Vec::new();
     for dir in &args.wal {

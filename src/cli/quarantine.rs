@@ -11,7 +11,7 @@ use tracing::level_filters::LevelFilter;
 use super::Failure;
 use super::kept::{Which, each};
 use crate::config::{Config, Loaded};
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::replay::kept::Kept;
 use crate::replay::marks::{Marks, Replayed};
@@ -161,7 +161,7 @@ type Take<'a> = &'a mut dyn FnMut(&str, Kept, Option<Replayed>) -> anyhow::Resul
 fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> Result<(), Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let looking = async {
-        let place = Place::open(config.lake.destination()).await;
+        let place = LakeReader::open(config.lake.destination()).await;
         let marks = Marks::read(&place).await?;
         let mut take = |key: &str, row: Kept| {
             let replayed = marks.of(node_of(key), row.lsn);

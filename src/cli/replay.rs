@@ -20,7 +20,7 @@ use crate::contract::Contract;
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::replay::kept::Kept;
 use crate::replay::marks::{Marking, Marks};
@@ -75,7 +75,7 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
 
 async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failure> {
     let contract = dry_contract(config).map_err(usage)?;
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     let marks = Marks::read(&place).await?;
     let node = read(&Disk, &config.wal.dir)?.map(|node| node.id);
     args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
@@ -191,7 +191,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Reads the quarantine, and has its rows replayed.
-    async fn all(&mut self, place: &Place, args: &ReplayArgs) -> anyhow::Result<()> {
+    async fn all(&mut self, place: &LakeReader, args: &ReplayArgs) -> anyhow::Result<()> {
         let stop = self.interrupts.stop.clone();
         let mut failed = None;
         let mut take = |key: &str, row: Kept| {

@@ -9,7 +9,7 @@ use tracing::level_filters::LevelFilter;
 use super::Failure;
 use crate::config::{Config, Destination, Loaded, Mode};
 use crate::lake::keys::INTERNAL;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
@@ -54,7 +54,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
             .lake
             .path_style
             .unwrap_or(config.lake.endpoint.is_some()),
-        writes_columns: config.batch.format.codec().is_none(),
+        writes_columns: config.batch.format.layout().is_typed(),
         with_secret: !args.no_secret,
         relations,
     };
@@ -111,7 +111,7 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
 
 /// Looks which objects each stream has.
 async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()> {
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     for relation in relations {
         let rows = format!("{}/", relation.name);
         let markers = format!("{INTERNAL}/runs/{}/", relation.name);

@@ -4,10 +4,12 @@
 //! The probes are small objects of fixed content under `_lakehook/`, so they can be put by any number of
 //! nodes at once, and at every start.
 
+use super::errors::{LakeError, Trouble};
+use super::keys;
+use super::object::Metadata;
 use super::proof::{Protection, is_md5, md5_of};
 use super::store::{Body, BodyCheck, Condition, Evidence, ObjectStore, Put, PutAnswer};
-use super::{LakeError, Metadata, Trouble, keys};
-use crate::wal::layout::crc32c;
+use crate::checksum::crc32c;
 
 /// Which checksum a put carries.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,12 +18,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::abilities::{self, Abilities, CheckKind};
+use super::errors::{LakeError, Trouble};
+use super::object::{Found, Object};
 use super::proof::{Measure, Protection, Verdict, compare_crc, is_md5, may_be_md5, md5_of};
+use super::stamp::{CRC, NONCE, ROW_HASH};
 use super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
-use super::{CRC, Found, LakeError, NONCE, Object, ROW_HASH, Trouble};
-use crate::encode::same_content;
+use crate::encode::ObjectReader;
 use crate::files::{Appender, Files, Reader, remove_if_there};
 
 /// A lake in an object store.
@@ -346,7 +348,9 @@ impl<F: Files> StoreLake<F> {
         let theirs = BufReader::new(open(copy).map_err(|error| local(&error))?);
         let ours = BufReader::new(open(&object.spool).map_err(|error| local(&error))?);
         // What cannot be decoded is not what we put.
-        Ok(same_content(object.format, ours, theirs).unwrap_or(false))
+        Ok(ObjectReader::new(object.format)
+            .same_content(ours, theirs)
+            .unwrap_or(false))
     }
 
     /// See [`super::Lake::find`].

@@ -11,8 +11,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::{LakeError, Trouble};
 use super::keys::INTERNAL;
-use super::{Found, LakeError, Metadata, NONCE, Object, ROW_HASH, Trouble};
+use super::object::{Found, Metadata, Object};
+use super::stamp::{NONCE, ROW_HASH};
 use crate::files::{
     File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, temporary_name,
     write_durably,

@@ -4,6 +4,7 @@
 //! of data either, so that a batch has the same key however often it is put.
 
 use crate::clock::Micros;
+use crate::encode::Format;
 use crate::ids::NodeId;
 use crate::record::Lsn;
 
@@ -13,6 +14,34 @@ pub const INTERNAL: &str = "_lakehook";
 /// Key of a batch's object. Keys of one node and partition sort by LSN.
 pub fn object_key(partition: &str, node: NodeId, first_lsn: Lsn, format: &str) -> String {
     format!("{partition}/{node}-{:020}.{format}", first_lsn.0)
+}
+
+/// The node whose object that is and the LSN of its first row, if the name is one that [`object_key`] gives.
+pub fn holder_of(key: &str) -> Option<(NodeId, Lsn)> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (stem, format) = name.split_once('.')?;
+    let (node, lsn) = stem.split_once('-')?;
+    Format::parse(format)?;
+    let is_sized = node.len() == 16 && lsn.len() == 20;
+    let digits = lsn.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = node
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !(is_sized && digits && hex) {
+        return None;
+    }
+    let node = u64::from_str_radix(node, 16).ok()?;
+    Some((NodeId(node), Lsn(lsn.parse().ok()?)))
+}
+
+/// The first folder of a key: the stream, in our keys. `None` for a key without a folder.
+pub fn top_folder(key: &str) -> Option<&str> {
+    key.split_once('/').map(|(top, _)| top)
+}
+
+/// What follows in a key below the folder that belongs to no table.
+pub fn in_internal(key: &str) -> Option<&str> {
+    key.strip_prefix(INTERNAL)?.strip_prefix('/')
 }
 
 /// Key of the object that shows whether the store honours conditions.
@@ -80,6 +109,23 @@ pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_objects_are_recognised() {
+        let key = object_key("events/dt=2026-11-20", NodeId(0xab), Lsn(42), "ndjson.zst");
+        assert_eq!(holder_of(&key), Some((NodeId(0xab), Lsn(42))));
+        for other in [
+            "events/00000000000000ab-00000000000000000042.csv",
+            "events/00000000000000AB-00000000000000000042.ndjson",
+            "events/0000000000000ab-000000000000000000042.ndjson",
+            "events/00000000000000ab-99999999999999999999.ndjson",
+            "events/00000000000000ab-0000000000000000004x.ndjson",
+            "00000000000000ab-00000000000000000042.ndjson",
+            "events/",
+        ] {
+            assert_eq!(holder_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn keys_are_as_documented() {

@@ -19,7 +19,7 @@ use aws_sdk_s3::types::ChecksumMode;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::runtime::Handle;
 
-use super::Trouble;
+use super::errors::Trouble;
 use super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };

@@ -5,7 +5,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{Metadata, Trouble};
+use super::errors::Trouble;
+use super::object::Metadata;
 
 /// The bytes of a put.
 #[derive(Clone, Copy, Debug)]

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
 use crate::ids::NodeId;
 
 /// An error as it is in the row: see [`crate::quarantine::FieldError`].
@@ -64,7 +64,7 @@ impl Kept {
 
 /// Calls `take` with each row of an object until it returns `false`.
 pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io::Result<()> {
-    rows_of_object(key, bytes, &mut |row| Ok(take(kept_of(row)?)))
+    ObjectReader::of_key(key)?.each(bytes, &mut |row| Ok(take(kept_of(row)?)))
 }
 
 /// Typed objects hold the errors as a text of JSON.

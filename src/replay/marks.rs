@@ -13,7 +13,7 @@ use super::judge::EventCounts;
 use crate::clock::Micros;
 use crate::files::Disk;
 use crate::ids::NodeId;
-use crate::lake::place::{Place, PlaceError};
+use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::lake::{Lake, LakeError, keys, notes};
 
 /// A mark names at most this many rows.
@@ -53,7 +53,7 @@ pub struct Replayed {
 pub enum MarksError {
     /// The lake cannot be read.
     #[error(transparent)]
-    Place(#[from] PlaceError),
+    Lake(#[from] LakeReadError),
     /// A mark is not what a replay writes.
     #[error("{key}: it cannot be read: {error}")]
     Mark {
@@ -73,7 +73,7 @@ pub struct Marks {
 
 impl Marks {
     /// Reads all marks of a lake.
-    pub async fn read(place: &Place) -> Result<Self, MarksError> {
+    pub async fn read(place: &LakeReader) -> Result<Self, MarksError> {
         let mut marks = Self::default();
         for key in place.keys(&keys::replays_prefix()).await? {
             if let Some(text) = place.read(&key).await? {

@@ -384,13 +384,8 @@ impl Ticking {
 
 /// Less than two segments and two objects would leave no room for what must still be written.
 fn is_low_on_space(config: &Config) -> bool {
-    // In columns an object may have as much again in pieces to sort beside it.
-    let per_batch = if config.batch.format.codec().is_some() {
-        1
-    } else {
-        2
-    };
-    let objects = 2 * per_batch * config.batch.max_bytes.bytes();
+    let copies = config.batch.format.layout().spooled_copies();
+    let objects = 2 * copies * config.batch.max_bytes.bytes();
     let log = 2 * config.wal.segment_size().bytes() + objects;
     let below = |dir: &PathBuf, need: u64| Disk.free_bytes(dir).is_ok_and(|free| free < need);
     let lake = match &config.lake.url {

@@ -97,7 +97,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
 /// written from this log, nobody cares.
 pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ServeError> {
     let (mut known, last) = read(dir)?;
-    if format.codec().is_some() && last == 0 {
+    if !format.layout().is_typed() && last == 0 {
         return Ok(());
     }
     let changed = changed(dir, tables)?;

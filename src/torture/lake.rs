@@ -7,9 +7,9 @@ use super::events::Source;
 use super::judge::{Judge, Verdict};
 use super::ledger::Ledger;
 use crate::audit::whole::{Whole, audit};
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
 use crate::files::Disk;
-use crate::lake::place::{Place, PlaceError};
+use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::replay::kept;
 use crate::wal::inspect::inspect;
 
@@ -28,18 +28,19 @@ pub async fn examine(
     wal: &Path,
     source: Source,
     ledger: &Ledger,
-) -> Result<Examined, PlaceError> {
-    let place = Place::Directory(lake.to_owned());
+) -> Result<Examined, LakeReadError> {
+    let place = LakeReader::Directory(lake.to_owned());
     let log = inspect(&Disk, wal)?;
     let audit = audit(&place, &[log], true, &mut |_, _, _| {}).await?;
     let mut judge = Judge::new(source, ledger);
     for key in place.keys("events").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();
-        rows_of_object(&key, bytes, &mut |row| {
+        let reader = ObjectReader::of_key(&key).map_err(at(&key))?;
+        let read = reader.each(bytes, &mut |row| {
             judge.event(&key, &row);
             Ok(true)
-        })
-        .map_err(at(&key))?;
+        });
+        read.map_err(at(&key))?;
     }
     for key in place.keys("quarantine").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();

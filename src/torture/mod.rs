@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::encode::Format;
-use crate::lake::place::PlaceError;
+use crate::lake::reader::LakeReadError;
 use events::Source;
 use faults::{Done, Faults, READY_LIMIT, STOP_LIMIT};
 use ledger::{Ledger, Violations};
@@ -73,7 +73,7 @@ pub enum TortureError {
     Client(#[from] reqwest::Error),
     /// The lake, at the end.
     #[error(transparent)]
-    Lake(#[from] PlaceError),
+    Lake(#[from] LakeReadError),
 }
 
 /// How far it is.

@@ -6,12 +6,12 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use lakehook::checksum::crc32c;
 use lakehook::files::read_whole;
 use lakehook::lake::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
 use lakehook::lake::{Metadata, Trouble};
-use lakehook::wal::layout::crc32c;
 use md5::{Digest as _, Md5};
 
 use crate::chance::Chance;

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lakehook::clock::{Clock, Micros};
-use lakehook::commit::{Shipment, Shipper};
 use lakehook::ids::Ids;
 use lakehook::lake::Lake;
 use lakehook::lake::conditional::StoreLake;
 use lakehook::lake::directory::Directory;
 use lakehook::record::Rows;
+use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::Tables;
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Helper;

@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use lakehook::batch::{Limits, Sums};
 use lakehook::clock::{Clock, Micros};
-use lakehook::commit::{Shipment, Shipper};
 use lakehook::contract::{Checked, Contract, Rules, Schemas};
 use lakehook::encode::Codec;
 use lakehook::encode::ndjson::Encoder;
@@ -21,6 +20,7 @@ use lakehook::lake::Lake;
 use lakehook::lake::directory::Directory;
 use lakehook::lake::keys::object_key;
 use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows};
+use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::{Table, Tables};
 use lakehook::wal::dedup::Dedup;
 use lakehook::wal::frame::{FrameBuilder, Section};

@@ -1,4 +1,4 @@
-//! A lake as any other program reads it: which keys there are, and their bytes.
+//! Reading a lake as any other program does: which keys there are, and their bytes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::store::StoreError;
 use crate::config::Destination;
 
 /// A lake that can be looked into. Changes nothing in it.
-pub enum Place {
+pub enum LakeReader {
     /// A directory.
     Directory(PathBuf),
     /// A bucket.
@@ -18,7 +18,7 @@ pub enum Place {
 
 /// Why a lake cannot be looked into.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum LakeReadError {
     /// A directory.
     #[error("failed to read the lake: {0}")]
     Io(#[from] io::Error),
@@ -27,13 +27,13 @@ pub enum PlaceError {
     Store(StoreError),
 }
 
-impl From<StoreError> for PlaceError {
+impl From<StoreError> for LakeReadError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl Place {
+impl LakeReader {
     /// The lake of a configuration. Needs a runtime around it.
     pub async fn open(destination: Destination<'_>) -> Self {
         match destination {
@@ -45,16 +45,21 @@ impl Place {
         }
     }
 
-    /// Keys below a prefix, relative to the lake, in order.
-    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, PlaceError> {
+    /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left out: consoles
+    /// make such objects to show a folder, and nobody means them as data.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, LakeReadError> {
         match self {
             Self::Directory(root) => Ok(keys_below(root, prefix)?),
-            Self::Bucket(store) => Ok(store.list(prefix, usize::MAX).await?),
+            Self::Bucket(store) => {
+                let mut keys = store.list(prefix, usize::MAX).await?;
+                keys.retain(|key| !key.is_empty() && !key.ends_with('/'));
+                Ok(keys)
+            }
         }
     }
 
     /// The bytes of an object; `None` if it is gone.
-    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, PlaceError> {
+    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, LakeReadError> {
         match self {
             Self::Directory(root) => match read_file(&root.join(key)) {
                 Ok(bytes) => Ok(Some(bytes)),
