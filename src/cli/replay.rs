@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::report::Report;
@@ -109,6 +110,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     let sent = replay.all(&place, &args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
+    replay.interrupts.end().await;
     replay.report.print(args.json)?;
     sent?;
     marked.context("what was replayed is not marked; replayed again, it is found to be known")?;
@@ -119,25 +121,35 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     })
 }
 
-/// A first signal ends the reading, a second one the waiting for the lake.
-#[derive(Clone, Default)]
+/// A first signal ends the reading, a second one the wait for the lake.
 struct Interrupts {
     stop: CancellationToken,
     hurry: CancellationToken,
+    listener: JoinHandle<()>,
 }
 
 impl Interrupts {
     fn listen() -> std::io::Result<Self> {
-        let interrupts = Self::default();
+        let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let mut signals = Signals::new()?;
-        let heard = interrupts.clone();
-        tokio::spawn(async move {
+        let (first, second) = (stop.clone(), hurry.clone());
+        let listener = tokio::spawn(async move {
             signals.next().await;
-            heard.stop.cancel();
+            first.cancel();
             signals.next().await;
-            heard.hurry.cancel();
+            second.cancel();
         });
-        Ok(interrupts)
+        Ok(Self {
+            stop,
+            hurry,
+            listener,
+        })
+    }
+
+    /// Ends the task that listens for signals.
+    async fn end(self) {
+        self.listener.abort();
+        let _cancelled = self.listener.await;
     }
 
     fn check(&self) -> anyhow::Result<()> {

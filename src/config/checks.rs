@@ -35,7 +35,7 @@ const MIN_TOKEN_CHARS: usize = 16;
 /// Fewer identities are forgotten before senders have given up retrying.
 const FEW_IDS: u64 = 1_000_000;
 /// Paths that the server answers itself.
-pub(super) const OWN_PATHS: [&str; 4] = ["/health", "/ready", "/metrics", "/openapi.json"];
+pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
 
 /// Checks every rule but those of tokens.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {

@@ -11,8 +11,7 @@ use super::findings::Findings;
 use super::secret::{Secret, SecretFile};
 use super::sections::Config;
 use super::words;
-use crate::receive::hooks::Place;
-use crate::receive::signature::{Scheme, key_of};
+use crate::receive::scheme::{FieldSource, Scheme};
 
 const MIN_SECRET_CHARS: usize = 8;
 
@@ -117,10 +116,10 @@ impl Hook {
     }
 
     /// Where id, type and time are.
-    pub fn places(&self) -> [Place; 3] {
-        let [id, kind, time] = Place::of_scheme(&self.scheme());
-        let own = |text: &Option<String>, default: Place| {
-            let own = text.as_deref().and_then(Place::parse);
+    pub fn places(&self) -> [FieldSource; 3] {
+        let [id, kind, time] = self.scheme().fields();
+        let own = |text: &Option<String>, default: FieldSource| {
+            let own = text.as_deref().and_then(FieldSource::parse);
             own.unwrap_or(default)
         };
         [
@@ -207,7 +206,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         ] {
             if text
                 .as_deref()
-                .is_some_and(|text| Place::parse(text).is_none())
+                .is_some_and(|text| FieldSource::parse(text).is_none())
             {
                 let rule = "must be \"header:X-Name\", or a JSON Pointer such as \"/event/id\"";
                 findings.problem(&[&key(part)], rule);
@@ -238,7 +237,7 @@ fn check_header(hook: &Hook, key: &dyn Fn(&str) -> String, findings: &mut Findin
 fn secrets(scheme: &Scheme, secrets: &[Secret], key: &str, findings: &mut Findings<'_>) {
     for (index, secret) in secrets.iter().enumerate() {
         let text = secret.expose();
-        let rule = if key_of(scheme, text).is_none() {
+        let rule = if scheme.key_of(text).is_none() {
             "must be base64, with or without whsec_ before it"
         } else if text.len() < MIN_SECRET_CHARS {
             "is too short; at least 8 characters"

@@ -5,6 +5,7 @@
 //! is left stays in the log.
 
 pub mod events;
+mod figures;
 mod pipeline;
 pub mod polls;
 mod settings;
@@ -36,7 +37,7 @@ use crate::metrics::Metrics;
 use crate::poll::plan::PlanError;
 use crate::receive::server::ConnectionLimits;
 use crate::receive::tls::{Tls, TlsError};
-use crate::receive::{App, Core, Front, PollsView, Server};
+use crate::receive::{App, Core, Front, Server};
 use crate::replay;
 use crate::replay::owner::Replayer;
 use crate::status::Status;
@@ -215,13 +216,10 @@ impl Service {
         ticker.1.spawn(ticking.tick(ticker.0.clone()));
         ticker.1.close();
         if let Some(polls) = &polls {
-            let _set_before = app.polls.set(PollsView {
-                supervisor: polls.supervisor().clone(),
-                log: polls.pipeline().log.clone(),
-                status: Arc::clone(polls.status()),
-            });
+            let _set_before = app.polls.set(figures::of_polls(polls));
         }
         app.status.set_recovered(pipeline.newest_received);
+        app.status.observe(app.clock.now());
         Ok(Self {
             app,
             servers,
@@ -355,7 +353,7 @@ struct Ticking {
 }
 
 impl Ticking {
-    /// Is there space left? And the histograms are folded, so that they don't grow.
+    /// Follows the clock, checks the free space, and folds the histograms so that they do not grow.
     async fn tick(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -363,6 +361,7 @@ impl Ticking {
                 _ = interval.tick() => {}
                 () = stop.cancelled() => return,
             }
+            self.observe_clock();
             self.look_at_space();
             self.app.metrics.fold();
         }
@@ -376,8 +375,15 @@ impl Ticking {
         self.app.status.set_low_space(low);
         if let Some(polls) = &self.polls {
             polls.set_low_space(is_low_on_space(&settings::polls_config(&self.config)));
-            // It follows the clock, which must not depend on when polls run.
-            let _followed = polls.refusal(self.app.clock.now());
+        }
+    }
+
+    /// Lets every status follow the clock, whether or not requests come and polls run.
+    fn observe_clock(&self) {
+        let now = self.app.clock.now();
+        self.app.status.observe(now);
+        if let Some(polls) = &self.polls {
+            polls.observe(now);
         }
     }
 }
