@@ -1,4 +1,4 @@
-//! Looking into a lake: which objects there are, and what they say of themselves.
+//! Listing a lake: which objects there are, and what they say of themselves.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -21,14 +21,14 @@ use crate::rescue::Lost;
 /// Requests at a time.
 const AT_ONCE: usize = 32;
 
-/// What is in a lake.
+/// Everything in a lake that the audit judges.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Objects that hold rows, and whatever else lies among them.
+    /// Objects in the folders of streams, whether they are ours or not.
     pub objects: Vec<AuditedObject>,
     /// Markers of runs.
     pub markers: Vec<Marker>,
-    /// What is wrong with what was found.
+    /// What is wrong already at first sight.
     pub problems: Vec<Discrepancy>,
 }
 

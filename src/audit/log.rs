@@ -1,4 +1,4 @@
-//! What the log adds to the proof: what is not in the lake yet is there, and nothing else is missing.
+//! What a log adds to the proof: rows that are not in the lake yet are in the log, and nothing else is missing.
 
 use std::collections::BTreeSet;
 

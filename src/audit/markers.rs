@@ -1,4 +1,4 @@
-//! Markers of runs: each names objects that are there, or a run that has a marker.
+//! Markers of runs: the objects that a marker names must be there, and so must the marker of a run that it names.
 
 use std::collections::HashMap;
 
@@ -7,26 +7,26 @@ use serde::Deserialize;
 use super::object::AuditedObject;
 use super::report::Discrepancy;
 
-/// What a marker says.
+/// What a marker says of its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Marker {
     /// The marker's key.
     #[serde(skip)]
     pub key: String,
-    /// The stream.
+    /// The stream that the poll fills.
     pub stream: String,
-    /// The run.
+    /// The run's name.
     pub run: String,
-    /// The run that holds the same.
+    /// An earlier run that holds the same rows.
     pub same_as: Option<String>,
-    /// Its objects.
+    /// The run's objects.
     pub objects: Vec<Marked>,
 }
 
 /// An object that a marker names.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Marked {
-    /// Its key.
+    /// The object's key.
     pub key: String,
     /// How many rows it has.
     pub records: u64,

@@ -7,13 +7,13 @@ use crate::lake::stamp::{Stamp, StampError};
 /// An object as the lake has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuditedObject {
-    /// Its key.
+    /// The object's key, relative to the lake.
     pub key: String,
-    /// Its size.
+    /// The object's size.
     pub bytes: u64,
     /// The size that a directory lake's sidecar says, if there is one.
     pub declared: Option<u64>,
-    /// What it says of itself.
+    /// What the object says of itself.
     pub stamp: Result<Stamp, StampError>,
 }
 

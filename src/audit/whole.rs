@@ -1,4 +1,4 @@
-//! The whole audit of a lake: what is there, what it says, and, if wished, what is in it.
+//! The whole audit of a lake: its listing, what objects say, and in depth also what they hold.
 
 use super::deep;
 use super::gather::{Gathered, gather};
@@ -24,10 +24,10 @@ pub struct Whole {
 
 /// What an audit does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// It looks at what objects say.
+pub enum AuditStage {
+    /// It asks each object what it says of itself.
     Looking,
-    /// It reads objects.
+    /// It reads each object.
     Reading,
 }
 
@@ -37,13 +37,16 @@ pub async fn audit(
     lake: &LakeReader,
     logs: &[Inspection],
     deeply: bool,
-    step: &mut dyn FnMut(Stage, usize, usize),
+    step: &mut dyn FnMut(AuditStage, usize, usize),
 ) -> Result<Whole, LakeReadError> {
     let Gathered {
         objects,
         markers,
         mut problems,
-    } = gather(lake, &mut |done, total| step(Stage::Looking, done, total)).await?;
+    } = gather(lake, &mut |done, total| {
+        step(AuditStage::Looking, done, total);
+    })
+    .await?;
     let waiting = logs.iter().filter_map(|log| {
         let seals = log.state.sealed.keys().copied();
         Some((log.node?, seals.collect()))
@@ -56,7 +59,7 @@ pub async fn audit(
     let runs = judge_markers(&markers, &objects, &mut problems);
     if deeply {
         for (index, object) in objects.iter().enumerate() {
-            step(Stage::Reading, index + 1, objects.len());
+            step(AuditStage::Reading, index + 1, objects.len());
             // What cannot be read of a stamp is a problem already.
             let Ok(stamp) = &object.stamp else {
                 continue;

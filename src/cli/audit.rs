@@ -11,7 +11,7 @@ use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
 use super::{FAILED, Failure};
-use crate::audit::whole::{Stage, audit as audit_whole};
+use crate::audit::whole::{AuditStage, audit as audit_whole};
 use crate::audit::{Discrepancy, NodeProof};
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
@@ -74,8 +74,8 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     let reading = bar("objects read");
     let whole = audit_whole(&place, &logs, args.deep, &mut |stage, done, total| {
         let bar = match stage {
-            Stage::Looking => &looking,
-            Stage::Reading => &reading,
+            AuditStage::Looking => &looking,
+            AuditStage::Reading => &reading,
         };
         bar.set_length(total as u64);
         bar.set_position(done as u64);

@@ -20,7 +20,7 @@ pub enum Lake<F: Files> {
 }
 
 impl<F: Files> Lake<F> {
-    /// What a seal says of its lake; another lake has another identity.
+    /// The name of this lake in seals; a seal is only ever shipped to the lake of the same identity.
     pub fn identity(&self) -> &str {
         match self {
             Self::Directory(directory) => directory.identity(),
@@ -28,12 +28,12 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Where the object of a seal is to be written before it is put.
+    /// The local file that the object of a seal is written to before it is put.
     pub fn spool_path(&self, node: NodeId, seal: u64, nonce: u128) -> PathBuf {
         self.spool_dir().join(keys::part_name(node, seal, nonce))
     }
 
-    /// The directory of files in the making.
+    /// The directory of local files that are written before they are put.
     pub fn spool_dir(&self) -> &Path {
         match self {
             Self::Directory(directory) => directory.spool_dir(),
@@ -41,8 +41,8 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Puts an object; returns what is then in the lake, which an earlier attempt of another version
-    /// may have compressed otherwise. Done means: durable under its key, whole, and ours.
+    /// Puts an object. `Ok` means that an object of ours is durable under its key, and whole. Returns what is in the
+    /// lake: an earlier attempt by another version of the program may have compressed it differently.
     pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
         match self {
             Self::Directory(directory) => directory.put(object),
@@ -58,7 +58,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Whether puts are conditional, where that is known; a directory's always are.
+    /// Whether puts are conditional, once that is known; those of a directory always are.
     pub fn honours_conditions(&self) -> Option<bool> {
         match self {
             Self::Directory(_) => Some(true),

@@ -3,43 +3,44 @@
 /// Why an object is not in the lake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LakeError {
-    /// Not this time; nothing is known about the object. To be asked again, for ever.
+    /// The attempt failed, and whether the object was stored is unknown: retry for ever.
     #[error("{message}")]
     Retry {
-        /// What kind of failure, for metrics and for how loud to be.
+        /// What kind of failure: the metric's label, and whether it is logged as an error.
         kind: Trouble,
         /// What the lake says.
         message: String,
     },
-    /// This lake can never hold objects as promised.
+    /// The lake lacks something without which objects cannot be put as promised.
     #[error("{0}")]
     Unusable(String),
-    /// Something else is under our key: this log was copied or restored, or somebody else writes.
+    /// Something else is under our key: the log's directory was copied or restored, or somebody else writes to
+    /// the lake.
     #[error("{key} is in the lake already, and it is not ours: {detail}")]
     Foreign {
         /// The key.
         key: String,
-        /// What is there.
+        /// How it differs from ours.
         detail: String,
     },
 }
 
-/// Kinds of failure.
+/// Kinds of failure, by what an operator can do about them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Trouble {
-    /// Slow down.
+    /// The lake asks for fewer requests.
     Throttled,
-    /// The lake's own fault.
+    /// The lake failed by itself: 500 and the like.
     Server,
-    /// No answer in time.
+    /// There was no answer in time.
     Timeout,
-    /// No connection, or it broke.
+    /// There was no connection, or it broke.
     Network,
-    /// Credentials or permissions.
+    /// Credentials or permissions are missing.
     Denied,
-    /// No such bucket or directory.
+    /// There is no such bucket or directory.
     Missing,
-    /// No space.
+    /// The disk is full.
     Space,
     /// The store does not take such requests.
     Refused,
@@ -76,7 +77,7 @@ impl Trouble {
         }
     }
 
-    /// Whether an operator has to do something before it can work.
+    /// Whether puts keep failing until an operator does something.
     pub fn needs_operator(self) -> bool {
         matches!(
             self,

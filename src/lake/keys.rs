@@ -1,14 +1,14 @@
 //! Object keys: where in the lake things are. Pure.
 //!
-//! Nothing from a payload reaches a key but a date that was computed; no clock and no random number reaches one
-//! of data either, so that a batch has the same key however often it is put.
+//! Of a payload, nothing but a computed date gets into a key. Keys of data depend on no clock and no random number,
+//! so that a batch has the same key however often it is put.
 
 use crate::clock::Micros;
 use crate::encode::Format;
 use crate::ids::NodeId;
 use crate::record::Lsn;
 
-/// Under this prefix lies what belongs to no table: markers, probe, sidecars, files in the making.
+/// The folder of everything that belongs to no table: markers, notes, probes, sidecars, unfinished files.
 pub const INTERNAL: &str = "_lakehook";
 
 /// Key of a batch's object. Keys of one node and partition sort by LSN.
@@ -78,30 +78,30 @@ pub fn marker_key(stream: &str, run: &str) -> String {
     format!("{INTERNAL}/runs/{stream}/{run}.json")
 }
 
-/// Key of the note of what a repair could not read.
+/// Key of the note that names what a repair could not read.
 pub fn lost_key(old: NodeId, new: NodeId) -> String {
     format!("{INTERNAL}/lost/{old}-{new}.json")
 }
 
-/// Keys of the notes of what was replayed begin with this.
+/// Keys of notes about replays begin with this.
 pub fn replays_prefix() -> String {
     format!("{INTERNAL}/replays/")
 }
 
-/// Key of the note of what a replay into the log of that node has stored. `number` tells those of one second apart.
+/// Key of the note about a replay into the log of that node. A random `number` keeps the notes of one second apart.
 pub fn replay_key(at: Micros, node: NodeId, number: u64) -> String {
     let time = at.to_utc().unwrap_or_default();
     let time = time.format("%Y%m%dT%H%M%SZ");
     format!("{}{time}-{node}-{number:016x}.json", replays_prefix())
 }
 
-/// Name of a marker's file in the making; with the nonce of the run's end, as for batches.
+/// Name of the local file that a marker is written to; with the nonce of the run's end, as for batches.
 pub fn run_part_name(node: NodeId, run: Lsn, nonce: u128) -> String {
     format!("{node}-run-{run}-{nonce:032x}.part")
 }
 
-/// Name of a batch's file in the making. The seal's nonce is part of it: two copies of one log have one
-/// node and the same seal numbers, and must not write into each other's file in a lake that they share.
+/// Name of the local file that a batch's object is written to. The seal's nonce is part of it: two copies of one
+/// log have the same node and seal numbers, and must not write to each other's file in a lake that they share.
 pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
     format!("{node}-{seal}-{nonce:032x}.part")
 }

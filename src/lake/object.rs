@@ -5,30 +5,30 @@ use std::path::PathBuf;
 
 use crate::encode::Format;
 
-/// What is said of an object beside its bytes; under 2 KiB in all.
+/// Names and values that a store keeps beside an object's bytes; under 2 KiB in all.
 pub type Metadata = BTreeMap<String, String>;
 
 /// An object that is ready in a local file.
 #[derive(Clone, Debug)]
 pub struct Object {
-    /// Its key, relative to the lake.
+    /// The object's key, relative to the lake.
     pub key: String,
     /// The file that holds its bytes; at [`super::Lake::spool_path`].
     pub spool: PathBuf,
-    /// Its size.
+    /// The size of that file.
     pub bytes: u64,
-    /// CRC-32C of its bytes.
+    /// CRC-32C of the bytes.
     pub crc: u32,
-    /// Its format.
+    /// How rows lie in it.
     pub format: Format,
-    /// Its media type.
+    /// The media type that a store is told.
     pub content_type: &'static str,
-    /// What is said of it.
+    /// The object's stamp.
     pub metadata: Metadata,
 }
 
 impl Object {
-    /// The object as it is in the lake once it was put as it is here.
+    /// What is in the lake once exactly these bytes were put.
     pub fn found(&self) -> Found {
         Found {
             bytes: self.bytes,
@@ -40,8 +40,8 @@ impl Object {
 /// An object of ours that is in the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// Its size.
+    /// The object's size.
     pub bytes: u64,
-    /// Its checksum, as its metadata says.
+    /// The object's checksum, as its metadata says.
     pub crc: u32,
 }

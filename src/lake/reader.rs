@@ -8,7 +8,7 @@ use super::s3::S3;
 use super::store::StoreError;
 use crate::config::Destination;
 
-/// A lake that can be looked into. Changes nothing in it.
+/// Reads a lake, and changes nothing in it.
 pub enum LakeReader {
     /// A directory.
     Directory(PathBuf),
@@ -16,10 +16,10 @@ pub enum LakeReader {
     Bucket(Arc<S3>),
 }
 
-/// Why a lake cannot be looked into.
+/// Why a lake cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeReadError {
-    /// A directory.
+    /// A directory, or what an object holds.
     #[error("failed to read the lake: {0}")]
     Io(#[from] io::Error),
     /// A bucket.
@@ -58,7 +58,7 @@ impl LakeReader {
         }
     }
 
-    /// The bytes of an object; `None` if it is gone.
+    /// The bytes of an object; `None` if there is no such object.
     pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, LakeReadError> {
         match self {
             Self::Directory(root) => match read_file(&root.join(key)) {
