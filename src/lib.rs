@@ -46,6 +46,7 @@ pub mod clock;
 pub mod files;
 pub mod ids;
 pub mod record;
+pub mod secret;
 pub mod members;
 pub mod columns;
 pub mod tables;

@@ -7,10 +7,12 @@ use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 use super::Failure;
-use crate::config::{Config, Destination, Loaded, Mode};
+use crate::config::{Config, Loaded};
+use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
 use crate::lake::place::Place;
 use crate::out;
+use crate::poll::definition::Mode;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
 use crate::tables::Table;

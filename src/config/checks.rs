@@ -13,8 +13,9 @@ use http::uri::Authority;
 use super::amounts::{ByteSize, Span};
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::secret::{Secret, SecretFile};
+use super::secret_file::SecretFile;
 use super::sections::{Batch, Config, Dedup, Events, Lake, Quarantine, Server, Wal};
+use crate::secret::Secret;
 use crate::wal::layout::MAX_FRAME;
 
 /// What one write to the log needs beside the rows.

@@ -1,7 +1,8 @@
 //! Collects what the rules find, each with the place that is to be changed.
 
 use super::errors::Problem;
-use super::sources::{Key, Sources};
+use super::key::{Key, key_of};
+use super::sources::Sources;
 
 /// What was found so far.
 pub(super) struct Findings<'s> {
@@ -25,7 +26,7 @@ impl<'s> Findings<'s> {
 
     /// A broken rule, and the keys that it looks at. The first of them that was set is the place.
     pub(super) fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {
-        let keys: Vec<Key> = keys.iter().map(|key| parts(key)).collect();
+        let keys: Vec<Key> = keys.iter().map(|key| key_of(key)).collect();
         let is_broken = |key: &Key| self.broken.iter().any(|broken| key.starts_with(broken));
         if keys.iter().any(is_broken) {
             return;
@@ -40,21 +41,17 @@ impl<'s> Findings<'s> {
 
     /// Something that is allowed, but hardly meant.
     pub(super) fn warning(&mut self, key: &str, text: &str) {
-        let place = self.sources.place_of(&parts(key));
+        let place = self.sources.place_of(&key_of(key));
         self.warnings.push(format!("{place}: {text}"));
     }
 
     /// The value of a key is not to be trusted from here on.
     pub(super) fn distrust(&mut self, key: &str) {
-        self.broken.push(parts(key));
+        self.broken.push(key_of(key));
     }
 
     /// The problems and the warnings.
     pub(super) fn into_parts(self) -> (Vec<Problem>, Vec<String>) {
         (self.problems, self.warnings)
     }
-}
-
-fn parts(key: &str) -> Key {
-    key.split('.').map(str::to_owned).collect()
 }

@@ -10,14 +10,15 @@ use serde_json::Value;
 use super::checks;
 use super::errors::{ConfigErrors, Place, Problem};
 use super::findings::Findings;
-use super::hooks;
+use super::hook_checks;
+use super::key::Key;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
-use super::secret::SecretFile;
+use super::secret_file::SecretFile;
 use super::sections::Config;
 use super::shape::{Fault, Shape};
-use super::sources::{CONFIG_VARIABLE, Key, Sources, TomlFile, Variables};
+use super::sources::{CONFIG_VARIABLE, Sources, TomlFile, Variables};
 
 /// The file that is read where no other is named.
 const DEFAULT_FILE: &str = "lakehook.toml";
@@ -233,9 +234,9 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
         }
     }
     poll_checks::read_secrets(&mut config, findings);
-    hooks::read_secrets(&mut config, findings);
+    hook_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
     poll_checks::check(&config, findings);
-    hooks::check(&config, findings);
+    hook_checks::check(&config, findings);
     config
 }

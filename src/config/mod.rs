@@ -10,14 +10,16 @@ mod amounts;
 mod checks;
 mod errors;
 mod findings;
+mod hook_checks;
 mod hooks;
+mod key;
 mod lake_url;
 mod lines;
 mod load;
 mod paths;
 mod poll_checks;
 mod polls;
-mod secret;
+mod secret_file;
 mod sections;
 mod shape;
 mod sources;
@@ -30,8 +32,5 @@ pub use errors::{ConfigErrors, Place, Problem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
-pub use polls::{Auth, AuthKind, Mode, Pagination, PaginationKind, Poll, Polls, Watermark};
-pub use secret::Secret;
-pub use sections::{
-    Batch, Config, Dedup, Destination, Events, Lake, Log, LogFormat, Quarantine, Server, Wal,
-};
+pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
+pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};

@@ -9,9 +9,11 @@ use super::amounts::{ByteSize, Span};
 use super::checks::{MIN_WAL, is_authority};
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::polls::{AuthKind, Mode, PaginationKind, Poll};
-use super::secret::{Secret, SecretFile};
+use super::polls::Poll;
+use super::secret_file::SecretFile;
 use super::sections::Config;
+use crate::poll::definition::{AuthKind, Mode, PaginationKind};
+use crate::secret::Secret;
 
 /// Names of streams that are not a poll's.
 const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
@@ -265,26 +267,17 @@ impl Rules<'_, '_, '_> {
     }
 
     fn pagination(&mut self) {
-        use PaginationKind::{Cursor, LinkHeader, NextUrl, None, Offset, Page};
         let poll = self.poll;
         let paging = &poll.pagination;
         let kind = paging.r#type;
-        for (key, is_set, kinds) in [
-            ("param", paging.param.is_some(), &[Offset, Page, Cursor][..]),
-            ("first", paging.first.is_some(), &[Page]),
-            ("next", paging.next.is_some(), &[Cursor, NextUrl]),
-            (
-                "more",
-                paging.more.is_some(),
-                &[Offset, Page, Cursor, NextUrl],
-            ),
-            (
-                "limit",
-                paging.limit.is_some(),
-                &[Offset, Page, Cursor, NextUrl, LinkHeader],
-            ),
+        for (key, is_set) in [
+            ("param", paging.param.is_some()),
+            ("first", paging.first.is_some()),
+            ("next", paging.next.is_some()),
+            ("more", paging.more.is_some()),
+            ("limit", paging.limit.is_some()),
         ] {
-            if is_set && !kinds.contains(&kind) {
+            if is_set && !kind.takes(key) {
                 let rule = format!("pagination.{key} means nothing for this pagination.type");
                 self.problem(
                     &[&format!("pagination.{key}"), "pagination.type"],
@@ -292,7 +285,7 @@ impl Rules<'_, '_, '_> {
                 );
             }
         }
-        if matches!(kind, Cursor | NextUrl) && paging.next.is_none() {
+        if kind.needs_next() && paging.next.is_none() {
             self.problem(
                 &["pagination.type"],
                 "pagination.next must say where in the body the next page is named, such as \"/next\"",
@@ -311,7 +304,7 @@ impl Rules<'_, '_, '_> {
                 self.problem(&["query"], rule);
             }
         }
-        if kind != None && poll.id.is_none() && poll.mode == Mode::Snapshot {
+        if kind != PaginationKind::None && poll.id.is_none() && poll.mode == Mode::Snapshot {
             self.warning(
                 "id",
                 "without it nobody notices when a record moves from one page to the next while the \

@@ -7,8 +7,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amounts::{ByteSize, Span};
-use super::secret::Secret;
 use super::words;
+use crate::poll::definition::{
+    self, AuthKind, Credentials, Definition, Limits, Mode, PaginationKind, Request, Timing,
+};
+use crate::secret::Secret;
 
 /// `[polls]`: what all polls share.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -149,49 +152,6 @@ pub struct Watermark {
     pub start: Option<String>,
 }
 
-/// What a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A whole copy, visible as a whole.
-    Snapshot,
-    /// What is new or changed.
-    Append,
-}
-
-/// Kinds of credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthKind {
-    /// None.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// `Authorization: Basic …`.
-    Basic,
-    /// A header of one's own.
-    Header,
-    /// A bearer token by the OAuth2 client credentials grant (RFC 6749, section 4.4).
-    OAuth2,
-}
-
-/// Kinds of pagination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PaginationKind {
-    /// One page is all.
-    #[default]
-    None,
-    /// By the number of records before.
-    Offset,
-    /// By the page's number.
-    Page,
-    /// By a cursor in the page.
-    Cursor,
-    /// By a URL in the page.
-    NextUrl,
-    /// By the `Link` header (RFC 8288), `rel="next"`.
-    LinkHeader,
-}
-
 impl Default for Polls {
     fn default() -> Self {
         Self {
@@ -240,6 +200,78 @@ impl Default for Watermark {
             param: None,
             lag: Span::seconds(60),
             start: None,
+        }
+    }
+}
+
+impl Poll {
+    /// What its runs need to know.
+    pub fn definition(&self) -> Definition {
+        Definition {
+            request: Request {
+                url: self.url.clone(),
+                query: self.query.clone(),
+                headers: self.headers.clone(),
+                credentials: self.auth.credentials(),
+                rate_limit: self.rate_limit,
+                connect_timeout: self.connect_timeout.duration(),
+                allow_hosts: self.allow_hosts.clone(),
+            },
+            records: self.records.clone(),
+            total: self.total.clone(),
+            pagination: self.pagination.definition(),
+            timing: Timing {
+                every: self.every.map(Span::duration),
+                cron: self.cron.clone(),
+                time_zone: self.time_zone.clone(),
+                jitter: self.jitter.duration(),
+            },
+            mode: self.mode,
+            watermark: definition::Watermark {
+                field: self.watermark.field.clone(),
+                param: self.watermark.param.clone(),
+                lag: self.watermark.lag.duration(),
+                start: self.watermark.start.clone(),
+            },
+            schema: self.schema.clone(),
+            id: self.id.clone(),
+            limits: Limits {
+                budget: self.budget.duration(),
+                timeout: self.timeout.duration(),
+                max_pages: self.max_pages,
+                max_bytes: self.max_bytes.bytes(),
+                max_records: self.max_records,
+                max_record: self.max_record.bytes(),
+            },
+        }
+    }
+}
+
+impl Auth {
+    /// Without the files, whose contents were read when the configuration was loaded.
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            kind: self.r#type,
+            token: self.token.clone(),
+            header: self.header.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            token_url: self.token_url.clone(),
+            scope: self.scope.clone(),
+        }
+    }
+}
+
+impl Pagination {
+    fn definition(&self) -> definition::Pagination {
+        definition::Pagination {
+            kind: self.r#type,
+            param: self.param.clone(),
+            limit_param: self.limit_param.clone(),
+            limit: self.limit,
+            first: self.first,
+            next: self.next.clone(),
+            more: self.more.clone(),
         }
     }
 }

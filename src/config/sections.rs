@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
@@ -13,13 +13,15 @@ use super::amounts::{ByteSize, Span};
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
-use super::secret::Secret;
 use super::words;
 use crate::contract::{
     OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
 };
 use crate::encode::Format;
+use crate::lake::destination::Destination;
 use crate::lake::s3::Location;
+use crate::secret::Secret;
+use crate::telemetry::LogFormat;
 
 /// The JSON Schema format of addresses.
 pub(super) const ADDRESS_FORMAT: &str = "socket-address";
@@ -229,17 +231,6 @@ pub struct Log {
     pub format: LogFormat,
 }
 
-/// The form of the program's own log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
-}
-
 fn address_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "format": ADDRESS_FORMAT })
 }
@@ -401,15 +392,6 @@ impl Lake {
             }),
         }
     }
-}
-
-/// Where objects go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination<'a> {
-    /// Below this directory.
-    Directory(&'a Path),
-    /// Into a bucket.
-    Bucket(Location),
 }
 
 impl Wal {

@@ -11,6 +11,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::Value;
 
 use super::errors::{Place, Problem};
+use super::key::{Key, shown};
 use super::lines::line_of;
 use super::shape::Shape;
 
@@ -23,9 +24,6 @@ pub(super) const CONFIG_VARIABLE: &str = "LAKEHOOK_CONFIG";
 const SEPARATOR: &str = "__";
 /// No key has so many parts. Keeps the tree flat, whatever the environment holds.
 const MAX_KEY_PARTS: usize = 8;
-
-/// A key: its parts, such as `server` and `listen`.
-pub(super) type Key = Vec<String>;
 
 /// Everything that was set.
 #[derive(Debug, Default)]
@@ -222,15 +220,6 @@ impl Sources {
     pub(super) fn sets(&self, key: &[String]) -> bool {
         !self.places_of(key).is_empty()
     }
-}
-
-/// A key as it is written.
-pub(super) fn shown(key: &[String]) -> String {
-    let parts: Vec<String> = key
-        .iter()
-        .map(|part| part.escape_debug().to_string())
-        .collect();
-    parts.join(".")
 }
 
 /// One layer of settings.

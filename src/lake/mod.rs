@@ -11,6 +11,7 @@ pub mod directory;
 pub mod store;
 pub mod conditional;
 pub mod s3;
+pub mod destination;
 pub mod place;
 pub mod notes;
 

@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::destination::Destination;
 use super::s3::S3;
 use super::store::StoreError;
-use crate::config::Destination;
 
 /// A lake that can be looked into. Changes nothing in it.
 pub enum Place {

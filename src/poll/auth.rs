@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::client::{Trouble, describe, sent};
 use super::wait::{Interrupted, Waiter};
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// The answer to a request for a token has at most so many bytes.
 const MAX_TOKEN_ANSWER: usize = 64 << 10;

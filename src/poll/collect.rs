@@ -7,12 +7,12 @@ use std::time::Duration;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::PollCursor;
+use super::definition::Mode;
 use super::fetch::{RunError, TakeRecords};
 use super::plan::Plan;
 use super::wait::{Interrupted, Waiter};
 use super::watermark::Mark;
 use crate::clock::Micros;
-use crate::config::Mode;
 use crate::contract::entity::{Taken, Target, stamp};
 use crate::quarantine;
 use crate::record::{Lsn, Origin, Rows};

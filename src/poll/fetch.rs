@@ -5,12 +5,12 @@ use reqwest::Url;
 
 use super::body;
 use super::client::{Got, Trouble};
+use super::definition::PaginationKind;
 use super::pages::{PageError, PageFacts};
 use super::parse::{ReadError, read_page};
 use super::plan::Plan;
 use super::retry;
 use super::wait::{Interrupted, Waiter};
-use crate::config::PaginationKind;
 use crate::ids::Ids;
 use crate::wal::request::AppendError;
 
@@ -165,10 +165,8 @@ impl<'a> Fetcher<'a> {
         if self.plan.paging() == PaginationKind::LinkHeader {
             facts.next = answer.next_link;
         }
-        if matches!(
-            self.plan.paging(),
-            PaginationKind::NextUrl | PaginationKind::LinkHeader
-        ) && let Some(link) = &facts.next
+        if self.plan.paging().follows_links()
+            && let Some(link) = &facts.next
         {
             let resolved = self.plan.client.follow(&final_url, link);
             let resolved = resolved.map_err(|why| {

@@ -9,6 +9,7 @@
 //! Declared, not programmed. A run blocks on a thread of its own, and reads a page as it arrives: memory
 //! does not depend on the size of a page. What a run stored and how far it got are durable together.
 
+pub mod definition;
 pub mod schedule;
 pub mod plan;
 pub mod supervisor;

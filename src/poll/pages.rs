@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PaginationKind;
+use super::definition::PaginationKind;
 
 /// Which page to ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
-//! From the configuration of a poll to everything that its runs need.
+//! From the definition of a poll to everything that its runs need.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -9,14 +10,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::auth::Auth;
 use super::client::{Client, Settings};
+use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
 use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::watermark::Mark;
-use crate::config::{AuthKind, Mode, Pagination, PaginationKind, Poll, Secret};
 use crate::contract::SchemaError;
 use crate::contract::entity::{Entities, FieldPath};
 use crate::record::Fingerprint;
+use crate::secret::Secret;
 
 /// Everything that is fixed about a poll.
 #[derive(Debug)]
@@ -39,9 +41,10 @@ pub struct Plan {
     pub client: Client,
     /// Bounds.
     pub limits: Limits,
-    /// Stands for the watermark's field and parameter.
+    /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
     pub marks: u64,
-    /// Stands for all of the plan that what is remembered of earlier runs depends on.
+    /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
+    /// are discarded.
     pub hash: u64,
     url: Url,
     query: BTreeMap<String, Secret>,
@@ -57,23 +60,6 @@ pub struct AskFrom {
     pub lag: Duration,
     /// Where the first run begins.
     pub start: Option<Mark>,
-}
-
-/// Bounds of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Time.
-    pub budget: Duration,
-    /// For an answer to begin, and to go on.
-    pub timeout: Duration,
-    /// Pages.
-    pub max_pages: u64,
-    /// Decoded bytes of all pages.
-    pub max_bytes: u64,
-    /// Records.
-    pub max_records: u64,
-    /// Bytes of one record.
-    pub max_record: u64,
 }
 
 /// Why a poll cannot be planned.
@@ -99,14 +85,14 @@ pub enum PlanError {
 
 impl Plan {
     /// Reads the schema and builds the rest.
-    pub fn new(name: &str, poll: &Poll, fingerprint: Fingerprint) -> Result<Self, PlanError> {
+    pub fn new(name: &str, poll: &Definition, fingerprint: Fingerprint) -> Result<Self, PlanError> {
         let bad = |what: &str| PlanError::Config {
             poll: name.to_owned(),
             what: what.to_owned(),
         };
         let (entities, schema_hash) = entities(name, poll, fingerprint)?;
-        let mut url = Url::parse(&poll.url).map_err(|_| bad("the url cannot be used"))?;
-        let query = poll.query.clone();
+        let mut url = Url::parse(&poll.request.url).map_err(|_| bad("the url cannot be used"))?;
+        let query = poll.request.query.clone();
         add_missing(&mut url, &query);
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
@@ -120,15 +106,15 @@ impl Plan {
         };
         let remembered = (
             url.as_str(),
-            (&places, poll.pagination.r#type, schema_hash),
+            (&places, poll.pagination.kind, schema_hash),
             (&poll.watermark, &poll.id, poll.mode),
-            (&poll.auth.user, headers_hash(poll)),
+            (&poll.request.credentials.user, headers_hash(poll)),
         );
         let marks = (&poll.watermark.field, &poll.watermark.param);
         Ok(Self {
             name: name.to_owned(),
             schedule,
-            jitter: poll.jitter.duration(),
+            jitter: poll.timing.jitter,
             mode: poll.mode,
             watermark: ask_from(poll),
             marks: xxh3_64(format!("{marks:?}").as_bytes()),
@@ -136,7 +122,7 @@ impl Plan {
             places,
             entities,
             client,
-            limits: limits(poll),
+            limits: poll.limits,
             url,
             query,
             pagination: poll.pagination.clone(),
@@ -145,7 +131,7 @@ impl Plan {
 
     /// The kind of pagination.
     pub fn paging(&self) -> PaginationKind {
-        self.pagination.r#type
+        self.pagination.kind
     }
 
     /// The way through the pages, from the beginning.
@@ -219,14 +205,14 @@ impl Plan {
 
 fn entities(
     name: &str,
-    poll: &Poll,
+    poll: &Definition,
     fingerprint: Fingerprint,
 ) -> Result<(Entities, u64), PlanError> {
     let wrong = |error| PlanError::Schema {
         poll: name.to_owned(),
         error,
     };
-    let schema = schema_text(name, poll)?;
+    let schema = schema_text(name, poll.schema.as_deref())?;
     let schema = schema
         .as_ref()
         .map(|(file, text)| (file.as_str(), text.as_str()));
@@ -241,13 +227,16 @@ fn entities(
     clippy::disallowed_methods,
     reason = "schemas are read before anything durable"
 )]
-fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+fn read_text(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
 /// The schema of a poll's records, with the name of its file.
-pub fn schema_text(name: &str, poll: &Poll) -> Result<Option<(String, String)>, PlanError> {
-    let Some(path) = &poll.schema else {
+pub fn schema_text(
+    name: &str,
+    schema: Option<&Path>,
+) -> Result<Option<(String, String)>, PlanError> {
+    let Some(path) = schema else {
         return Ok(None);
     };
     let file = path.display().to_string();
@@ -270,55 +259,49 @@ fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
 }
 
 /// Another header may be another tenant.
-fn headers_hash(poll: &Poll) -> u64 {
-    let headers = poll.headers.iter();
+fn headers_hash(poll: &Definition) -> u64 {
+    let headers = poll.request.headers.iter();
     let headers = headers.map(|(name, value)| (name, value.expose()));
     let text = format!("{:?}", headers.collect::<Vec<_>>());
     xxh3_64(text.as_bytes())
 }
 
-fn schedule(poll: &Poll) -> Option<Schedule> {
-    match (&poll.every, &poll.cron) {
-        (Some(every), _) => Some(Schedule::Every(every.duration())),
+fn schedule(poll: &Definition) -> Option<Schedule> {
+    let timing = &poll.timing;
+    match (timing.every, &timing.cron) {
+        (Some(every), _) => Some(Schedule::Every(every)),
         (None, Some(cron)) => {
             let cron = parse_cron(cron).ok()?;
-            Some(Schedule::Cron(Box::new(cron), parse_zone(&poll.time_zone)?))
+            Some(Schedule::Cron(
+                Box::new(cron),
+                parse_zone(&timing.time_zone)?,
+            ))
         }
         (None, None) => Some(Schedule::OnDemand),
     }
 }
 
-fn ask_from(poll: &Poll) -> Option<AskFrom> {
+fn ask_from(poll: &Definition) -> Option<AskFrom> {
     let mark = &poll.watermark;
     Some(AskFrom {
         param: mark.param.clone()?,
-        lag: mark.lag.duration(),
+        lag: mark.lag,
         start: mark.start.as_deref().and_then(Mark::parse_text),
     })
 }
 
-fn limits(poll: &Poll) -> Limits {
-    Limits {
-        budget: poll.budget.duration(),
-        timeout: poll.timeout.duration(),
-        max_pages: poll.max_pages,
-        max_bytes: poll.max_bytes.bytes(),
-        max_records: poll.max_records,
-        max_record: poll.max_record.bytes(),
-    }
-}
-
-fn settings(poll: &Poll, home: &Url) -> Option<Settings> {
+fn settings(poll: &Definition, home: &Url) -> Option<Settings> {
     let mut headers = HeaderMap::new();
-    for (name, value) in &poll.headers {
+    let request = &poll.request;
+    for (name, value) in &request.headers {
         let mut value = HeaderValue::from_str(value.expose()).ok()?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
     }
-    let auth = &poll.auth;
+    let auth = &request.credentials;
     let user = auth.user.as_deref().unwrap_or_default();
     let password = auth.password.as_ref();
-    let auth = match auth.r#type {
+    let auth = match auth.kind {
         AuthKind::None => Auth::none(),
         AuthKind::Bearer => Auth::bearer(auth.token.as_ref()?)?,
         AuthKind::Basic => Auth::basic(user, password)?,
@@ -332,10 +315,10 @@ fn settings(poll: &Poll, home: &Url) -> Option<Settings> {
         home: home.clone(),
         headers,
         auth,
-        allow_hosts: poll.allow_hosts.clone(),
-        connect_timeout: poll.connect_timeout.duration(),
-        timeout: poll.timeout.duration(),
-        pace: match poll.rate_limit {
+        allow_hosts: request.allow_hosts.clone(),
+        connect_timeout: request.connect_timeout,
+        timeout: poll.limits.timeout,
+        pace: match request.rate_limit {
             0 => Duration::ZERO,
             rate => Duration::from_secs(1) / rate,
         },

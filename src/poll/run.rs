@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::collect::{Collector, Counts, Sink};
 use super::cursor::PollCursor;
+use super::definition::Mode;
 use super::fetch::{Fetched, Fetcher, RunError};
 use super::pages::{PageFacts, Pages, Position};
 use super::plan::Plan;
@@ -14,7 +15,6 @@ use super::wait::Waiter;
 use super::watermark::Mark;
 use super::{append, snapshot};
 use crate::clock::Micros;
-use crate::config::Mode;
 use crate::ids::{Ids, NodeId};
 use crate::wal::log::Log;
 

@@ -15,11 +15,11 @@ use serde::Serialize;
 
 use super::collect::{Collector, Counts};
 use super::cursor::{PollCursor, Snapshot};
+use super::definition::PaginationKind;
 use super::fetch::RunError;
 use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
 use super::wait::Interrupted;
 use crate::clock::Micros;
-use crate::config::PaginationKind;
 use crate::lake::keys;
 use crate::quarantine::push_json;
 use crate::record::{Lsn, NO_RUN};

@@ -12,12 +12,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::cursor::PollCursor;
+use super::definition::Mode;
 use super::fetch::RunError;
 use super::plan::Plan;
 use super::run::{Job, Outcome, Progress, Report, run};
 use super::wait::Waiter;
 use crate::clock::{Clock, Micros};
-use crate::config::Mode;
 use crate::ids::{Ids, NodeId};
 use crate::metrics::Metrics;
 use crate::status::Status;

@@ -23,12 +23,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::Clock;
-use crate::config::{Config, Destination, LakeUrl};
+use crate::config::{Config, LakeUrl};
 use crate::contract::{Contract, PartitionError, SchemaError};
 use crate::control::Control;
 use crate::files::{Disk, Files as _, create_dir_durably};
 use crate::ids::Ids;
 use crate::lake::conditional::StoreLake;
+use crate::lake::destination::Destination;
 use crate::lake::directory::Directory;
 use crate::lake::s3::S3;
 use crate::lake::{Lake, LakeError};

@@ -56,7 +56,7 @@ pub fn plans(config: &Config, fingerprint: Fingerprint) -> Result<Vec<Plan>, Vec
     let mut plans = Vec::new();
     let mut errors = Vec::new();
     for (name, poll) in &config.poll {
-        match Plan::new(name, poll, fingerprint) {
+        match Plan::new(name, &poll.definition(), fingerprint) {
             Ok(plan) => plans.push(plan),
             Err(error) => errors.push(error),
         }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::batch::Limits;
-use crate::config::{Config, Hook, Secret, Server, Wal};
+use crate::config::{Config, Hook, Server, Wal};
 use crate::contract::Rules;
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
@@ -18,6 +18,7 @@ use crate::receive::client::Tokens;
 use crate::receive::signature::{Scheme, Signing};
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
+use crate::secret::Secret;
 use crate::wal::dedup::Dedup;
 use crate::wal::request::Settings as WalSettings;
 

@@ -47,7 +47,7 @@ pub fn polls(config: &Config) -> Result<Tables, Vec<PlanError>> {
     let mut tables = Vec::new();
     let mut errors = Vec::new();
     for (name, poll) in &config.poll {
-        let table = schema_text(name, poll).and_then(|schema| {
+        let table = schema_text(name, poll.schema.as_deref()).and_then(|schema| {
             let text = schema.as_ref().map(|(_, text)| text.as_str());
             Table::entities(text, poll.id.as_deref()).map_err(|source| PlanError::Schema {
                 poll: name.clone(),
