@@ -20,6 +20,7 @@ pub mod config;
 pub mod serve;
 
 pub mod receive;
+pub mod feeds;
 pub mod poll;
 pub mod contract;
 pub mod quarantine;

@@ -213,12 +213,12 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
 
 /// How many records the last run of each poll read. Runs that are under way may end.
 async fn polled(service: &Service) -> Vec<(String, u64)> {
-    let Some(polls) = service.polls() else {
+    let Some(feeds) = service.feeds() else {
         return Vec::new();
     };
     let states = async {
         loop {
-            let states = polls.supervisor().states();
+            let states = feeds.figures();
             let all_idle = states.values().all(|state| state.running.is_none());
             if all_idle {
                 return states;

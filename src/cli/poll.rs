@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -17,15 +18,18 @@ use super::serve::Signals;
 use super::{FAILED, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
+use crate::feeds::feed::{Feed, SetupError};
+use crate::feeds::figures::Progress;
+use crate::feeds::wait::Waiter;
 use crate::ids::{Ids, NodeId};
-use crate::metrics::Metrics;
 use crate::out;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
-use crate::poll::cursor::PollCursor;
-use crate::poll::run::{Job, Progress, run as run_poll};
-use crate::poll::wait::Waiter;
-use crate::serve::polls::{OpenPolls, Surroundings, dry_plans};
-use crate::serve::{Patience, ServeError};
+use crate::poll::feed::PollFeed;
+use crate::poll::job::Job;
+use crate::poll::resume::PollCursor;
+use crate::poll::run::run as run_poll;
+use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
+use crate::serve::{Patience, Process, ServeError};
 use crate::telemetry;
 use crate::wal::node::LockError;
 
@@ -99,13 +103,11 @@ fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
 
 /// Runs polls here or in the service that holds their log; `true` if all is well.
 async fn runs(config: &Config, request: &Request, board: &mut Board) -> Result<bool, Failure> {
-    let around = Surroundings {
-        metrics: Metrics::with_polls(&config.events.types, config.poll.keys())?,
-        clock: Clock::system(),
-        ids: Ids::System,
-    };
-    match OpenPolls::open(config, around).await {
-        Ok(polls) => runs_here(config, polls, request, board).await,
+    let process = Process::new(config, Clock::system(), Ids::System)?;
+    let polls = Arc::new(poll_feed(config));
+    let feeds = FeedList::only(Arc::clone(&polls) as Arc<dyn Feed>);
+    match OpenFeeds::open(config, feeds, process).await {
+        Ok(feeds) => runs_here(config, feeds, &polls, request, board).await,
         Err(ServeError::Polls(errors)) => Err(usage(&ServeError::Polls(errors))),
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
             let mut follow = |line| board.show(line);
@@ -128,26 +130,28 @@ fn usage(error: &ServeError) -> Failure {
 
 async fn runs_here(
     config: &Config,
-    polls: OpenPolls,
+    feeds: OpenFeeds,
+    polls: &PollFeed,
     request: &Request,
     board: &mut Board,
 ) -> Result<bool, Failure> {
     let mut signals = Signals::new()?;
-    let polls = polls.start(false);
-    let mut lines = ask(polls.supervisor(), request);
+    let feeds = feeds.start(false)?;
+    let supervisor = polls.supervisor().context("the polls are not started")?;
+    let mut lines = ask(supervisor, request);
     let ending = loop {
         tokio::select! {
             line = lines.recv() => match line {
                 Some(line) => board.show(line),
                 None => break Ok(()),
             },
-            reason = polls.failed() => break Err(anyhow!("the log of polls cannot go on: {reason}")),
+            reason = feeds.failed() => break Err(anyhow!("the log of polls cannot go on: {reason}")),
             () = signals.next() => break Err(anyhow!("interrupted; nothing half is visible")),
         }
     };
     let hurry = CancellationToken::new();
     let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
-    let stopping = polls.stop(&patience);
+    let stopping = feeds.stop(&patience);
     let mut stopping = std::pin::pin!(stopping);
     let stopped = tokio::select! {
         stopped = &mut stopping => stopped,
@@ -170,7 +174,11 @@ async fn runs_here(
 
 /// Reads and checks, without a log.
 async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
-    let plans = dry_plans(config).map_err(|errors| usage(&ServeError::Polls(errors)))?;
+    let plans = poll_feed(config).dry_plans();
+    let plans = plans.map_err(|errors| {
+        let errors = errors.iter().map(|error| SetupError(error.to_string()));
+        usage(&ServeError::Polls(errors.collect()))
+    })?;
     let runtime = tokio::runtime::Handle::current();
     let cancel = CancellationToken::new();
     let mut signals = Signals::new()?;

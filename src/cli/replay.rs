@@ -17,6 +17,7 @@ use super::{FAILED, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::Contract;
+use crate::contract::EVENTS;
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
@@ -34,7 +35,6 @@ use crate::wal::node::{LockError, read};
 mod report;
 
 /// The stream of events.
-const EVENTS: &str = "events";
 /// A mark is put in so many attempts, …
 const MARK_TRIES: u32 = 5;
 /// … so far apart.
@@ -291,7 +291,7 @@ impl Replay<'_> {
         }
         let node = read(&Disk, &self.config.wal.dir)?;
         let by = node.context("the log has no node")?.id;
-        let lake = lake_of(self.config, Handle::current()).await;
+        let lake = lake_of(self.config, &self.config.wal.dir, Handle::current()).await;
         let (at, number) = (Clock::system().now().wall, Ids::System.next()?);
         let mut tries = 0;
         loop {

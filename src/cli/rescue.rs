@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
 
@@ -21,7 +21,7 @@ use crate::lake::place::Place;
 use crate::lake::{Lake, keys, notes};
 use crate::out;
 use crate::rescue::{InLake, Lost, sweep};
-use crate::serve::{lake_of, settings_of};
+use crate::serve::{LogRole, lake_of, log_settings};
 use crate::telemetry::{self, LogFormat};
 use crate::wal::node::{Lock, Node, read};
 use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey};
@@ -29,12 +29,40 @@ use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey
 /// Arguments of both.
 #[derive(Debug, Args)]
 pub struct RescueArgs {
-    /// The log's directory [default: `wal.dir` of the configuration]
+    /// Which log
+    #[arg(long, value_enum, default_value_t = WhichLog::Events)]
+    log: WhichLog,
+    /// The log's directory [default: that of the configuration]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Say what would be done, and change nothing
     #[arg(long)]
     dry_run: bool,
+}
+
+/// One of the two logs, as it is named on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhichLog {
+    /// The log of events (`wal.dir`)
+    Events,
+    /// The log of polls (`polls.dir`)
+    Polls,
+}
+
+impl WhichLog {
+    fn role(self) -> LogRole {
+        match self {
+            Self::Events => LogRole::Events,
+            Self::Polls => LogRole::Feeds,
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Events => Self::Polls,
+            Self::Polls => Self::Events,
+        }
+    }
 }
 
 /// What is wanted.
@@ -59,7 +87,8 @@ pub fn adopt(loaded: &Loaded, args: RescueArgs) -> Result<ExitCode, Failure> {
 fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let config = &loaded.config;
-    let dir = args.dir.unwrap_or_else(|| config.wal.dir.clone());
+    let dir = directory(config, &args)?;
+    let role = args.log.role();
     if !Disk.exists(&dir) {
         return Err(anyhow!("there is no log in {}", dir.display()).into());
     }
@@ -96,11 +125,12 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
     }
     let runtime = super::runtime()?;
     let done = runtime.block_on(async {
-        let lake = lake_of(config, Handle::current()).await;
+        let lake = lake_of(config, &dir, Handle::current()).await;
         let place = Place::open(config.lake.destination()).await;
         let rescue = Rescue {
             aim,
             config,
+            role,
             dir: &dir,
             node,
             survey: &survey,
@@ -113,9 +143,29 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
     done
 }
 
+/// The log's directory. The two logs differ in how they treat rows, so the other log's is refused.
+fn directory(config: &Config, args: &RescueArgs) -> Result<PathBuf, Failure> {
+    let Some(dir) = args.dir.clone() else {
+        return Ok(args.log.role().section(config).dir);
+    };
+    let real = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let other = args.log.other();
+    let other_dir = other.role().section(config).dir;
+    if real(&dir) == real(&other_dir) {
+        let log = other.to_possible_value();
+        let log = log.as_ref().map_or("", |value| value.get_name());
+        return Err(Failure::Usage(format!(
+            "lakehook: {} is the other log of the configuration; say --log {log}",
+            dir.display()
+        )));
+    }
+    Ok(dir)
+}
+
 struct Rescue<'a> {
     aim: Aim,
     config: &'a Config,
+    role: LogRole,
     dir: &'a Path,
     node: Node,
     survey: &'a Survey,
@@ -213,7 +263,7 @@ impl Rescue<'_> {
     }
 
     fn replace(&self, in_lake: &InLake, lost: &[RangeInclusive<u64>]) -> anyhow::Result<Rebuilt> {
-        let settings = settings_of(self.config, self.dir, self.lake.identity());
+        let settings = log_settings(self.config, self.role, self.lake.identity());
         let clock = Clock::system();
         let rebuilt = rebuild(
             &Disk,

@@ -13,6 +13,7 @@ use crate::lake::keys::INTERNAL;
 use crate::lake::place::Place;
 use crate::out;
 use crate::poll::definition::Mode;
+use crate::serve::feeds::FeedList;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
 use crate::tables::Table;
@@ -69,7 +70,7 @@ fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let events = tables::events(config, &schemas)?;
-    let polled = tables::polls(config);
+    let polled = FeedList::of(config).tables();
     let polled = polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let days = Key::all("dt=%Y-%m-%d");
     let relation = |name: &str, stream, table, partitions| Relation {

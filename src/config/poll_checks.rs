@@ -409,7 +409,7 @@ impl Rules<'_, '_, '_> {
             );
         }
         if let Some(start) = &mark.start
-            && crate::poll::watermark::Mark::parse_text(start).is_none()
+            && crate::feeds::watermark::Mark::parse_text(start).is_none()
         {
             self.problem(
                 &["watermark.start"],

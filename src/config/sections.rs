@@ -15,7 +15,7 @@ use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
 use super::words;
 use crate::contract::{
-    OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
+    EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
 };
 use crate::encode::Format;
 use crate::lake::destination::Destination;
@@ -25,9 +25,6 @@ use crate::telemetry::LogFormat;
 
 /// The JSON Schema format of addresses.
 pub(super) const ADDRESS_FORMAT: &str = "socket-address";
-
-/// The name of the feed of events, part of every identity; and of their stream in the lake.
-const EVENTS: &str = "events";
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
@@ -342,6 +339,15 @@ impl Default for Log {
 }
 
 impl Config {
+    /// The log of everything that is pulled, in the terms of `[wal]`.
+    pub fn feeds_log(&self) -> Wal {
+        Wal {
+            dir: self.polls.dir.clone(),
+            max_bytes: self.polls.max_bytes,
+            segment_bytes: None,
+        }
+    }
+
     /// What the contract of events asks for. Cannot fail for a configuration that was loaded.
     pub fn rules(&self) -> Result<Rules, PartitionError> {
         let events = &self.events;

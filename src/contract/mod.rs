@@ -31,7 +31,7 @@ mod tests;
 
 pub use check::Contract;
 pub use published::event_schema;
-pub use rules::{OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
+pub use rules::{EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
 pub use schemas::{SchemaError, Schemas};
 pub use timestamp::parse as time_of;
 

@@ -4,19 +4,20 @@
 //! never ahead of the rows. An interrupted run goes on there; where pages are counted, the page before
 //! is read again and must be the same. What is read twice is recognised.
 
-use super::collect::Collector;
-use super::cursor::{PollCursor, Resume};
-use super::fetch::RunError;
+use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
 use super::plan::Plan;
-use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
-use super::watermark::Mark;
+use super::reading::{PageRead, ReadEnd, read_pages};
+use super::resume::{PollCursor, Resume};
 use crate::clock::Micros;
+use crate::feeds::collect::Collector;
+use crate::feeds::errors::RunError;
+use crate::feeds::watermark::Mark;
 use crate::lake::keys;
 use crate::record::Lsn;
 
 /// Runs an appending poll.
-pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let mut rereads = 0;
     loop {
         let resumed = cursor.resume.clone();
@@ -53,12 +54,12 @@ fn attempt(
     cursor: &mut PollCursor,
     resumed: Option<&Resume>,
     pages_read: &mut u64,
-) -> Result<Report, RunError> {
-    let started = start_time(job, cursor);
+) -> Result<RunReport, RunError> {
+    let started = job.start_time(cursor);
     let name = keys::run_name(started, job.node, Lsn(0));
     let partition = keys::day_partition(&job.plan.name, started);
-    let sink = sink(job, started, &name, partition);
-    let mut collector = Collector::new(job.plan, job.waiter, sink, cursor.clone());
+    let sink = job.sink(started, &name, partition);
+    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
     let (mut pages, since) = beginning(job.plan, cursor, resumed);
     let mut began = started;
     if let Some(resume) = resumed {
@@ -68,7 +69,7 @@ fn attempt(
     }
 
     let mut expected = resumed.and_then(|resume| resume.page_hash);
-    let mut store = |collector: &mut Collector<'_>, page: &PageRead<'_>| {
+    let mut store = |collector: &mut Collector<'_, Resume>, page: &PageRead<'_>| {
         if expected.take().is_some_and(|hash| hash != page.facts.hash) {
             let what = "page 1: where the run before was interrupted, other records are now";
             return Err(RunError::Drift(what.to_owned()));
@@ -79,7 +80,7 @@ fn attempt(
             let known = collector.known();
             known.resume = None;
             known.started = Some(started.0);
-            known.watermark = later(known.mark(), highest).map(|mark| mark.to_string());
+            known.watermark = Mark::latest(known.mark(), highest).map(|mark| mark.to_string());
         } else {
             collector.known().resume = Some(resume(page, since, highest, began));
         }
@@ -93,9 +94,11 @@ fn attempt(
         cursor.clone_from(stored);
     }
     match read? {
-        Read::All(_) | Read::NotModified => Ok(Report {
+        ReadEnd::All(_) | ReadEnd::NotModified => Ok(RunReport {
             run: name,
-            outcome: job.log.map_or(Outcome::Checked, |_| Outcome::Complete),
+            outcome: job
+                .log
+                .map_or(RunOutcome::Checked, |_| RunOutcome::Complete),
             counts: collector.counts().clone(),
             took: std::time::Duration::ZERO,
         }),
@@ -135,12 +138,5 @@ fn resume(
         read,
         highest: highest.map(|mark| mark.to_string()),
         began: began.0,
-    }
-}
-
-fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.later(b)),
-        (a, b) => a.or(b),
     }
 }

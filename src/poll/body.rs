@@ -8,8 +8,8 @@ use flate2::read::MultiGzDecoder;
 use http::header::CONTENT_ENCODING;
 use reqwest::Response;
 
-use super::client::{Trouble, describe};
-use super::wait::{Interrupted, Waiter};
+use super::trouble::{Trouble, describe};
+use crate::feeds::wait::{Interrupted, Waiter};
 
 /// What a stream failed of; travels inside an [`io::Error`].
 #[derive(Debug, thiserror::Error)]

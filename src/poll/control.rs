@@ -10,9 +10,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::run::{Outcome, Progress, Report};
+use super::job::{RunOutcome, RunReport};
 use super::supervisor::{Supervisor, Update};
 use crate::control::{Control, Talk};
+use crate::feeds::figures::Progress;
 
 const MAX_REQUEST: u64 = 64 << 10;
 /// Errors and samples are short.
@@ -86,13 +87,13 @@ pub struct Done {
 
 impl Done {
     /// From the report of a run.
-    pub fn new(report: Report, shipped: bool) -> Self {
+    pub fn new(report: RunReport, shipped: bool) -> Self {
         let counts = report.counts;
         Self {
             run: report.run,
             same_as: match report.outcome {
-                Outcome::Unchanged(run) => Some(run),
-                Outcome::Complete | Outcome::Checked => None,
+                RunOutcome::Unchanged(run) => Some(run),
+                RunOutcome::Complete | RunOutcome::Checked => None,
             },
             records: counts.records,
             stored: counts.stored,

@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::definition::PaginationKind;
+use crate::feeds::errors::RunError;
 
 /// Which page to ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,7 +40,7 @@ pub struct PageFacts {
     pub next: Option<String>,
     /// Nothing is where the next page should be named, not even null.
     pub next_is_absent: bool,
-    /// Stands for the records.
+    /// Hash of the records.
     pub hash: u64,
 }
 
@@ -97,6 +98,15 @@ pub enum PageError {
         /// The limit.
         page: u64,
     },
+}
+
+impl From<PageError> for RunError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Drift { .. } => Self::Drift(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// The way through the pages of one run.

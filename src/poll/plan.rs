@@ -9,16 +9,20 @@ use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::auth::Auth;
-use super::client::{Client, Settings};
+use super::client::{Client, ClientSettings};
 use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
 use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::schedule::{Schedule, parse_cron, parse_zone};
-use super::watermark::Mark;
 use crate::contract::SchemaError;
 use crate::contract::entity::{Entities, FieldPath};
+use crate::feeds::collect::CollectPlan;
+use crate::feeds::watermark::Mark;
 use crate::record::Fingerprint;
 use crate::secret::Secret;
+
+/// Section of polls in the configuration.
+pub const SECTION: &str = "poll";
 
 /// Everything that is fixed about a poll.
 #[derive(Debug)]
@@ -127,6 +131,18 @@ impl Plan {
             query,
             pagination: poll.pagination.clone(),
         })
+    }
+
+    /// What storing its records needs to know.
+    pub fn collect_plan(&self) -> CollectPlan<'_> {
+        CollectPlan {
+            section: SECTION,
+            stream: &self.name,
+            entities: &self.entities,
+            is_snapshot: self.mode == Mode::Snapshot,
+            has_watermark: self.watermark.is_some(),
+            max_records: self.limits.max_records,
+        }
     }
 
     /// The kind of pagination.
@@ -290,7 +306,7 @@ fn ask_from(poll: &Definition) -> Option<AskFrom> {
     })
 }
 
-fn settings(poll: &Definition, home: &Url) -> Option<Settings> {
+fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
     let mut headers = HeaderMap::new();
     let request = &poll.request;
     for (name, value) in &request.headers {
@@ -311,7 +327,7 @@ fn settings(poll: &Definition, home: &Url) -> Option<Settings> {
             Auth::client_credentials(token_url, user, password, auth.scope.clone())?
         }
     };
-    Some(Settings {
+    Some(ClientSettings {
         home: home.clone(),
         headers,
         auth,

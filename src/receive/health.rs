@@ -16,7 +16,7 @@ use serde::Serialize;
 use super::replies::{self, Problem};
 use super::router::{App, PollsView};
 use crate::clock::Now;
-use crate::poll::supervisor::PollState;
+use crate::feeds::figures::StreamState;
 
 /// What `/metrics` is sent as.
 pub(super) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -137,8 +137,8 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
 
 /// What is known of each poll.
 fn polls_detail(polls: &PollsView, now: Now) -> PollsHealth {
-    let states = polls.supervisor.states().into_iter().map(|(name, state)| {
-        let PollState {
+    let states = (polls.figures)().into_iter().map(|(name, state)| {
+        let StreamState {
             running,
             last_success,
             last_error,

@@ -30,9 +30,9 @@ use super::turns::Turns;
 use super::{health, hooks, webhook};
 use crate::clock::Clock;
 use crate::contract::Contract;
+use crate::feeds::figures::Figures;
 use crate::ids::{Ids, NodeId};
 use crate::metrics::Metrics;
-use crate::poll::supervisor::Supervisor;
 use crate::status::Status;
 use crate::wal::log::Log;
 
@@ -79,8 +79,8 @@ pub struct Core {
 
 /// What is there where polls are configured.
 pub struct PollsView {
-    /// Who looks after them.
-    pub supervisor: Supervisor,
+    /// State of every stream.
+    pub figures: Box<dyn Fn() -> Figures + Send + Sync>,
     /// Their log.
     pub log: Log,
     /// What keeps them from storing.

@@ -10,14 +10,14 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::stopping::Patience;
+use super::errors::ServeError;
+use super::process::Process;
+use super::stopping::{Patience, Stopped};
 use super::tables::remember;
-use super::{ServeError, Stopped};
-use crate::clock::{Clock, Micros};
+use crate::clock::Micros;
 use crate::commit::Shipper;
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
-use crate::ids::Ids;
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
@@ -50,14 +50,10 @@ pub(crate) struct Parts {
     pub(crate) lake: Arc<Lake<Disk>>,
     /// Who is told about trouble.
     pub(crate) status: Arc<Status>,
-    /// Counts and times.
-    pub(crate) metrics: Arc<Metrics>,
     /// Whether the log shows for how long duplicates are recognised.
     pub(crate) shows_dedup_window: bool,
-    /// The clock.
-    pub(crate) clock: Clock,
-    /// For nonces and jitter.
-    pub(crate) ids: Ids,
+    /// What the process shares.
+    pub(crate) process: Process,
 }
 
 /// A pipeline that runs.
@@ -86,10 +82,13 @@ impl Pipeline {
             format,
             lake,
             status,
-            metrics,
             shows_dedup_window,
-            clock,
-            ids,
+            process:
+                Process {
+                    metrics,
+                    clock,
+                    ids,
+                },
         } = parts;
         let node = read_or_create(&Disk, dir, &ids)?;
         remember(dir, &tables, format)?;

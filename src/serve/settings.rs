@@ -1,7 +1,6 @@
 //! From the configuration to what each part needs to know.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +8,7 @@ use http::HeaderValue;
 
 use crate::batch::Limits;
 use crate::config::{Config, Hook, Server, Wal};
-use crate::contract::Rules;
+use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
@@ -30,13 +29,13 @@ const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 const POLLS_MAX_IDS: u64 = 10_000_000;
 /// Id files with fewer are merged; a merge has twice as many in memory at most.
 const IDS_PER_FILE: u64 = 500_000;
-/// About so many id files are open at most, …
+/// About this many id files are open at most, …
 const MAX_ID_FILES: u64 = 200;
 /// … while they are no larger than that: a merge has them in memory.
 const MAX_IDS_PER_FILE: u64 = 4_000_000;
 /// The first segment after a start, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-/// While so many seals wait for their commit, age does not seal.
+/// While this many seals wait for their commit, age does not seal.
 const MAX_WAITING_SEALS: usize = 64;
 
 /// For receiving.
@@ -104,51 +103,50 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
     hooks.collect()
 }
 
-/// The configuration as the polls' log sees it.
-pub(super) fn polls_config(config: &Config) -> Config {
-    let mut config = config.clone();
-    config.wal = Wal {
-        dir: config.polls.dir.clone(),
-        max_bytes: config.polls.max_bytes,
-        segment_bytes: None,
-    };
-    config
+/// Which of the two logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogRole {
+    /// The log of events.
+    Events,
+    /// The log of everything that is pulled.
+    Feeds,
 }
 
-/// For the log in that directory: of polls or of events.
-pub fn settings_of(config: &Config, dir: &Path, lake: &str) -> WalSettings {
-    let is_polls = match (dir.canonicalize(), config.polls.dir.canonicalize()) {
-        (Ok(dir), Ok(polls)) => dir == polls,
-        _ => dir == config.polls.dir,
-    };
-    if is_polls {
-        polls_wal_settings(&polls_config(config), lake)
-    } else {
-        wal_settings(config, lake)
+impl LogRole {
+    /// Its directory and size.
+    pub fn section(self, config: &Config) -> Wal {
+        match self {
+            Self::Events => config.wal.clone(),
+            Self::Feeds => config.feeds_log(),
+        }
     }
 }
 
-/// For the log of events.
-pub(super) fn wal_settings(config: &Config, lake: &str) -> WalSettings {
-    log_settings(config, lake, DEDUP_BYTES)
-}
-
-/// For the log of polls.
-pub(super) fn polls_wal_settings(config: &Config, lake: &str) -> WalSettings {
-    WalSettings {
-        conflict_row: record_conflict_row,
-        conflict_partition: record_conflict_partition,
-        max_ids: config.dedup.max_ids.min(POLLS_MAX_IDS),
-        ..log_settings(config, lake, POLLS_DEDUP_BYTES)
+/// Settings of a log, whose rows are shipped to that lake.
+pub fn log_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
+    let shared = shared_settings(config, role, lake);
+    match role {
+        LogRole::Events => shared,
+        LogRole::Feeds => WalSettings {
+            conflict_row: record_conflict_row,
+            conflict_partition: record_conflict_partition,
+            max_ids: config.dedup.max_ids.min(POLLS_MAX_IDS),
+            ..shared
+        },
     }
 }
 
-fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
+fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
+    let dedup_bytes = match role {
+        LogRole::Events => DEDUP_BYTES,
+        LogRole::Feeds => POLLS_DEDUP_BYTES,
+    };
+    let segment_bytes = role.section(config).segment_size().bytes();
     let window = Dedup::window_of_bytes(dedup_bytes / 4);
     WalSettings {
-        segment_bytes: config.wal.segment_size().bytes(),
-        first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
-        max_bytes: config.wal.max_bytes.bytes(),
+        segment_bytes,
+        first_segment_bytes: FIRST_SEGMENT_BYTES.min(segment_bytes),
+        max_bytes: role.section(config).max_bytes.bytes(),
         dedup_window: window,
         max_ids: config.dedup.max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
@@ -166,9 +164,6 @@ fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
         conflict_partition,
     }
 }
-
-/// The stream of events.
-pub(super) const EVENTS: &str = "events";
 
 fn conflict_partition(origin: &Origin) -> String {
     quarantine::partition(EVENTS, origin.received_at)

@@ -7,13 +7,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ServeError;
+use super::errors::ServeError;
 use crate::columns::Kind;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, read_whole, remove_if_there, write_durably};
-use crate::poll::plan::{PlanError, schema_text};
 use crate::tables::{Table, Tables};
 
 const MAX_BYTES: u64 = 16 << 20;
@@ -40,33 +39,6 @@ pub struct Changed {
 pub fn events(config: &Config, schemas: &Schemas) -> Result<Table, SchemaError> {
     let texts: Vec<String> = schemas.texts(&config.events.types).collect();
     Ok(Table::events(texts.iter().map(String::as_str))?)
-}
-
-/// The tables of polls.
-pub fn polls(config: &Config) -> Result<Tables, Vec<PlanError>> {
-    let mut tables = Vec::new();
-    let mut errors = Vec::new();
-    for (name, poll) in &config.poll {
-        let table = schema_text(name, poll.schema.as_deref()).and_then(|schema| {
-            let text = schema.as_ref().map(|(_, text)| text.as_str());
-            Table::entities(text, poll.id.as_deref()).map_err(|source| PlanError::Schema {
-                poll: name.clone(),
-                error: SchemaError::Json {
-                    name: name.clone(),
-                    source,
-                },
-            })
-        });
-        match table {
-            Ok(table) => tables.push((name.clone(), table)),
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
-        Ok(Tables::new(tables.into_iter()))
-    } else {
-        Err(errors)
-    }
 }
 
 /// The columns that would change, of a log in `dir`.
