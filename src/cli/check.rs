@@ -8,7 +8,8 @@ use clap::Args;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::EVENTS;
@@ -166,7 +167,7 @@ fn check_log(name: &str, dir: &Path) -> bool {
 fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
     let config = &loaded.config;
     let url = &config.lake.url;
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let lake =
         Arc::new(runtime.block_on(lake_of(config, &config.wal.dir, runtime.handle().clone())));
     if let Err(error) = lake.probe() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
 use crate::config::{Config, Server};
 use crate::out;
 
@@ -26,7 +27,7 @@ pub fn run(
         Some(url) => (url.trim_end_matches('/').to_owned(), false),
         None => (base_of(&config()?.server), true),
     };
-    let (status, body) = super::runtime()?.block_on(async {
+    let (status, body) = runtime()?.block_on(async {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
             .tls_danger_accept_invalid_certs(is_our_own)

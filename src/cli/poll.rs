@@ -14,8 +14,9 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::Signals;
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::feeds::feed::{Feed, SetupError};
@@ -57,7 +58,7 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
     let names = chosen(config, args.names)?;
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut board = Board::new();
         let all_well = if args.dry_run {

@@ -6,7 +6,8 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
@@ -43,7 +44,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         );
         return Err(Failure::Usage(message));
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let listed = runtime.block_on(look(config, &mut relations));
     listed.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
     let catalogue = Catalogue {

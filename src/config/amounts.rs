@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
+use validator::ValidateRange;
 
 /// The JSON Schema format of sizes.
 pub(super) const BYTE_SIZE_FORMAT: &str = "byte-size";
@@ -85,12 +87,12 @@ enum Misfit {
 }
 
 impl ByteSize {
-    /// So many bytes; at most what a signed 64-bit number holds.
+    /// This many bytes; at most what a signed 64-bit number holds.
     pub const fn new(bytes: u64) -> Self {
         Self(if bytes < MAX_BYTES { bytes } else { MAX_BYTES })
     }
 
-    /// So many MiB.
+    /// This many MiB.
     pub const fn mib(mib: u64) -> Self {
         Self::new(mib.saturating_mul(1 << 20))
     }
@@ -116,7 +118,10 @@ impl ByteSize {
 }
 
 impl Span {
-    /// So many seconds; at most a hundred years.
+    /// No time at all.
+    pub const ZERO: Self = Self(Duration::ZERO);
+
+    /// This many seconds; at most a hundred years.
     pub const fn seconds(seconds: u64) -> Self {
         let at_most = if seconds < MAX_SECONDS {
             seconds
@@ -126,7 +131,7 @@ impl Span {
         Self(Duration::from_secs(at_most))
     }
 
-    /// So many days.
+    /// This many days.
     pub const fn days(days: u64) -> Self {
         Self::seconds(days.saturating_mul(SECONDS_PER_DAY))
     }
@@ -150,6 +155,30 @@ impl Span {
     /// Whether it is no time at all.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
+    }
+}
+
+impl ValidateRange<Self> for Span {
+    fn greater_than(&self, max: Self) -> Option<bool> {
+        Some(*self > max)
+    }
+
+    fn less_than(&self, min: Self) -> Option<bool> {
+        Some(*self < min)
+    }
+}
+
+impl Serialize for ByteSize {
+    /// As an error shows it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Span {
+    /// As an error shows it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
     }
 }
 

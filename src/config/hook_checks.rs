@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::checks::{OWN_PATHS, is_plain_path};
 use super::findings::Findings;
 use super::hooks::{Hook, SchemeName};
+use super::rules::{OWN_PATHS, is_plain_path};
 use super::secret_file::SecretFile;
 use super::sections::Config;
 use crate::receive::hooks::Place;

@@ -21,18 +21,18 @@ pub struct Hook {
     pub scheme: SchemeName,
     /// Where it posts to; by default `/webhook/<NAME>`.
     pub path: Option<String>,
-    /// What it signs with; several while one replaces another.
+    /// Secrets that it signs with; several while one replaces another.
     pub secrets: Vec<Secret>,
     /// A file of further secrets, one a line.
     #[schemars(length(min = 1))]
     pub secrets_file: Option<PathBuf>,
-    /// How far the time that was signed may be from now.
+    /// How far the signed time may be from now.
     pub tolerance: Span,
     /// For `hmac`: the header that holds the signature.
     pub header: Option<String>,
-    /// For `hmac`: what stands before it.
+    /// For `hmac`: what precedes the signature.
     pub prefix: String,
-    /// For `hmac`: how it is written.
+    /// For `hmac`: the encoding of the signature.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<SignatureEncoding>")]
     pub encoding: SignatureEncoding,

@@ -1,8 +1,8 @@
 //! Appending runs: what is new since the watermark, each record once.
 //!
-//! The rows of a page and the position behind it are one write to the log, so that the position is
-//! never ahead of the rows. An interrupted run goes on there; where pages are counted, the page before
-//! is read again and must be the same. What is read twice is recognised.
+//! The rows of a page and the position after it are appended to the log as one, so that the position is
+//! never ahead of the rows. An interrupted run resumes there; where pages are counted, the page before it
+//! is read again and must be the same. Records that are read twice are recognised as duplicates.
 
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
@@ -27,7 +27,7 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
             Err(error) => error,
         };
         let may_go_on = match &error {
-            // What was kept for going on is of no use any more.
+            // The position to resume at is no longer valid.
             RunError::Failed(_) | RunError::Drift(_) if resumed.is_some() && pages_read == 0 => {
                 true
             }
@@ -89,7 +89,7 @@ fn attempt(
         Ok(())
     };
     let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
-    // Not what was about to be stored: a cursor is never ahead of the rows.
+    // The stored cursor, not the one in the making: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);
     }
@@ -105,7 +105,7 @@ fn attempt(
     }
 }
 
-/// Where the run begins, and from when it asks.
+/// The first page of the run, and the value that it asks for records from.
 fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
     if let Some(resume) = resumed {
         let since = resume.since.as_deref().and_then(Mark::parse_text);
@@ -118,7 +118,7 @@ fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pag
     (plan.pages(), since)
 }
 
-/// What the next run needs to go on behind this page.
+/// What the next run needs to resume after this page.
 fn resume(
     page: &PageRead<'_>,
     since: Option<Mark>,

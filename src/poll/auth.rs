@@ -21,7 +21,7 @@ use crate::secret::Secret;
 const MAX_TOKEN_ANSWER: usize = 64 << 10;
 /// A token is renewed this long before it expires.
 const EARLY: Duration = Duration::from_secs(30);
-/// Where the answer does not say how long a token is good for.
+/// Seconds that a token is valid for, if the answer does not say so.
 const DEFAULT_LIFE: u64 = 300;
 
 /// The credentials of one poll.
@@ -47,7 +47,7 @@ struct Grant {
 #[derive(Debug)]
 struct Token {
     value: HeaderValue,
-    /// In monotonic time.
+    /// When it is renewed, in monotonic time.
     until: Duration,
 }
 
@@ -78,7 +78,7 @@ impl Auth {
         Self::fixed(AUTHORIZATION, &basic(user, password))
     }
 
-    /// A header of one's own.
+    /// A header that the configuration names.
     pub fn header_of(name: &str, value: &Secret) -> Option<Self> {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         Self::fixed(name, value.expose())
@@ -129,7 +129,7 @@ impl Auth {
         }
     }
 
-    /// The credentials were refused: whether others can be had.
+    /// Discards credentials that were refused; `true` if new ones can be asked for.
     pub(super) fn forget(&self) -> bool {
         match &self.0 {
             Method::OAuth2(grant) => grant.lock().take().is_some(),
@@ -220,7 +220,7 @@ impl Grant {
                 Err(stopped) => return Err(Trouble::Stopped(stopped)),
             }
         }
-        // Not the parser's words, which may quote the token.
+        // The parser's message is left out because it may quote the token.
         serde_json::from_slice(&body)
             .map_err(|_| self.refused("answered something else; expected {\"access_token\": …}"))
     }
@@ -237,7 +237,7 @@ fn seconds(value: &serde_json::Value) -> Option<u64> {
     text.split('.').next()?.parse().ok()
 }
 
-/// As in a form, which is how RFC 6749 (section 2.3.1) wants clients and secrets.
+/// Encoded as in a form, as RFC 6749 (section 2.3.1) asks for clients and secrets.
 fn form_encoded(text: &str) -> String {
     let base = Url::parse("http://localhost/");
     let encoded = base.map(|mut url| {

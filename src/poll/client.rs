@@ -22,17 +22,17 @@ use crate::clock::Micros;
 use crate::feeds::wait::Waiter;
 
 const MAX_REDIRECTS: usize = 5;
-/// A longer one is not remembered.
+/// A longer ETag is not remembered.
 const MAX_ETAG_BYTES: usize = 512;
 
 /// An answer with a body to read.
 #[derive(Debug)]
 pub struct Answer {
-    /// The response; its body was not touched.
+    /// The response; nothing of its body has been read.
     pub response: Response,
-    /// The validator of this content, if there is one.
+    /// The ETag of this content, if there is one.
     pub etag: Option<String>,
-    /// The next page, by the `Link` header.
+    /// The next page according to the `Link` header.
     pub next_link: Option<String>,
 }
 
@@ -48,19 +48,19 @@ pub enum Got {
 /// How requests of one poll are made.
 #[derive(Debug)]
 pub struct ClientSettings {
-    /// Where the first page is; its origin gets the credentials.
+    /// URL of the first page; its origin gets the credentials.
     pub home: Url,
     /// Configured headers.
     pub headers: HeaderMap,
     /// Credentials.
     pub auth: Auth,
-    /// Hosts, with or without a port, that may be followed to.
+    /// Other hosts, with or without a port, that links and redirects may lead to.
     pub allow_hosts: Vec<String>,
-    /// For a connection to be made.
+    /// How long a connection may take to open.
     pub connect_timeout: Duration,
-    /// For an answer to begin.
+    /// How long an answer may take to begin.
     pub timeout: Duration,
-    /// Between two requests, at least.
+    /// Minimum time between two requests.
     pub pace: Duration,
 }
 
@@ -199,7 +199,7 @@ impl Client {
             .map_err(Trouble::Stopped)
     }
 
-    /// What an answer without a page means.
+    /// What an answer other than a page means.
     fn trouble(&self, response: &Response, now: Micros) -> Trouble {
         let status = response.status();
         let is_passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();

@@ -31,13 +31,13 @@ pub struct Plan {
     pub name: String,
     /// When it runs.
     pub schedule: Schedule,
-    /// At random later by up to so much.
+    /// Each run starts later than scheduled by a random time of up to this.
     pub jitter: Duration,
     /// What a run is.
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
-    /// Where things are in a page.
+    /// Where records and the next page are found in a page.
     pub places: Places,
     /// Makes rows.
     pub entities: Entities,
@@ -74,10 +74,10 @@ pub enum PlanError {
     Schema {
         /// The poll.
         poll: String,
-        /// Why.
+        /// What is wrong with it.
         error: SchemaError,
     },
-    /// The checks of the configuration should have found it.
+    /// A setting cannot be used; the checks of the configuration should have found it.
     #[error("poll.{poll}: {what}")]
     Config {
         /// The poll.
@@ -161,7 +161,7 @@ impl Plan {
         )
     }
 
-    /// The way through the pages, from where an earlier run got to.
+    /// The way through the pages, from a position that an earlier run reached.
     pub fn pages_from(&self, position: Position, read: u64) -> Pages {
         let may_grow = self.mode == Mode::Append;
         Pages::at(
@@ -177,7 +177,7 @@ impl Plan {
         add_missing(url, &self.query);
     }
 
-    /// The URL of a page. Those that pages name were resolved and found followable before.
+    /// The URL of a page. URLs that come from a page were resolved and allowed before.
     pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
         if let Position::Url(next) = position {
             // It was resolved already, perhaps by a run of another configuration.
@@ -274,7 +274,7 @@ fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
     }
 }
 
-/// Another header may be another tenant.
+/// Part of the plan's hash: another header may mean another tenant.
 fn headers_hash(poll: &Definition) -> u64 {
     let headers = poll.request.headers.iter();
     let headers = headers.map(|(name, value)| (name, value.expose()));

@@ -5,8 +5,8 @@
 //!       └──────── failed ──────────▶ abandon run: nothing is visible
 //! ```
 //!
-//! What has not changed is not written again: the rows are let go, and the marker of a run without
-//! rows names the earlier one.
+//! An unchanged snapshot is not written again: its rows are discarded, and the marker of a run without
+//! rows names the earlier run.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
@@ -29,7 +29,7 @@ use crate::record::{Lsn, NO_RUN};
 use crate::wal::log::Log;
 use crate::wal::request::{AppendError, EndRun};
 
-/// What a marker says of a run, besides its objects.
+/// What a marker says of a run, apart from its objects.
 #[derive(Serialize)]
 struct About<'a> {
     version: u32,
@@ -58,13 +58,12 @@ struct Begun<'a, 'j> {
     lsn: Lsn,
     name: String,
     started: Micros,
-    /// Neither ended nor abandoned; whatever happens then, it is abandoned.
+    /// Neither ended nor abandoned yet: dropped in this state, the run is abandoned.
     is_open: Cell<bool>,
 }
 
 impl Begun<'_, '_> {
-    /// Lets its rows go. A log that has ended does not take that; then the next start does it. A full disk
-    /// passes.
+    /// Discards its rows. If the log has ended, the next start does that. While the disk is full, it waits.
     fn abandon(&self) {
         let (job, run) = (self.job, self.lsn);
         if let Some(log) = job.log.filter(|_| self.is_open.replace(false)) {
@@ -80,7 +79,7 @@ impl Begun<'_, '_> {
 }
 
 impl Drop for Begun<'_, '_> {
-    /// Also where a run breaks off by a panic.
+    /// Abandons the run, also if it panicked.
     fn drop(&mut self) {
         self.abandon();
     }
@@ -134,7 +133,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
     conclude(job, cursor, &begun, &collector, read?)
 }
 
-/// The validator to ask with: only where one page is everything.
+/// The ETag to ask with, if one page is everything.
 fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
     if job.plan.paging() != PaginationKind::None {
         return None;
@@ -142,7 +141,7 @@ fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
     earlier(job, cursor)?.etag.clone()
 }
 
-/// The snapshot that may be named instead of being written again: one that is known to be visible.
+/// The earlier snapshot that may be named instead of writing it again: one that is known to be visible.
 fn earlier<'c>(job: &Job<'_>, cursor: &'c PollCursor) -> Option<&'c Snapshot> {
     let log = job.log.filter(|_| !job.force)?;
     let unpublished = log.gauges().unpublished_runs.load(Ordering::Acquire);
@@ -224,8 +223,8 @@ fn conclude(
     }
 }
 
-/// Notes durably that the run is complete, and with it what the poll remembers: that snapshot. Without
-/// counts, the run has no rows of its own, and names the snapshot that holds them.
+/// Ends the run durably, together with a cursor that remembers its snapshot. Without counts, the run has
+/// no rows of its own, and names the snapshot that holds them.
 fn end(
     job: &Job<'_>,
     log: &Log,

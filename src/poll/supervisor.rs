@@ -218,7 +218,7 @@ impl Keeper {
             return Some(at);
         }
         let due = self.plan.schedule.next(self.last_started, now)?;
-        // What was missed begins at once.
+        // A run that was missed begins at once.
         Some(if due > now { due.plus(jitter) } else { due })
     }
 
@@ -227,7 +227,7 @@ impl Keeper {
         let mut since = self.shared.context.clock.now().wall;
         loop {
             let now = self.shared.context.clock.now().wall;
-            // A clock that was set back must not make it wait for the time that it showed before.
+            // If the clock is set back, the wait must not last until the time that it showed before.
             since = since.min(now);
             let due = self.due(since, jitter);
             if shown != Some(due) {
@@ -256,7 +256,7 @@ impl Keeper {
         });
         let result = match self.shared.context.status.refusal(now) {
             Some(refusal) => {
-                // That is no run: it is tried again soon, whatever the schedule.
+                // This does not count as a run: it is tried again soon, whatever the schedule.
                 self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
                 Err(RunError::Failed(refusal.to_string()))
             }
@@ -268,7 +268,7 @@ impl Keeper {
         self.conclude(&result);
         if let Some(asked) = asked {
             let (shared, mode) = (Arc::clone(&self.shared), self.plan.mode);
-            // The next run need not wait for it.
+            // The next run does not wait for it.
             self.shared.tasks.spawn(async move {
                 let is_shipped = result.is_ok() && shared.is_shipped(mode).await;
                 let _gone = asked.updates.send(Update::Done(result, is_shipped)).await;

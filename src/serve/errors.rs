@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 
-use super::tables::Changed;
+use super::tables::{Changed, ColumnsError};
 use crate::contract::{PartitionError, SchemaError};
 use crate::feeds::feed::SetupError;
 use crate::lake::LakeError;
@@ -70,6 +70,15 @@ pub enum ServeError {
     /// A task of the start ended early.
     #[error("the start was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl From<ColumnsError> for ServeError {
+    fn from(error: ColumnsError) -> Self {
+        match error {
+            ColumnsError::Changed(changed) => Self::Columns(changed),
+            ColumnsError::Io(error) => Self::Io(error),
+        }
+    }
 }
 
 fn list(errors: &[impl std::fmt::Display]) -> String {

@@ -24,7 +24,7 @@ use crate::status::Status;
 use crate::tables::{Table, Tables};
 use crate::wal::node::Lock;
 
-/// What events are checked by, and their table.
+/// The schemas of events, and their table.
 pub(super) fn read_schemas(config: &Config) -> Result<(Schemas, Table), ServeError> {
     let schemas = config.events.read_schemas().map_err(ServeError::Schemas)?;
     let table = tables::events(config, &schemas).map_err(|error| vec![error]);

@@ -27,7 +27,7 @@ const DEDUP_BYTES: u64 = 128 << 20;
 const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 /// Most ids of polls that are kept on disk.
 const POLLS_MAX_IDS: u64 = 10_000_000;
-/// Id files with fewer are merged; a merge has twice as many in memory at most.
+/// Id files with fewer ids are merged; a merge has at most twice as many in memory.
 const IDS_PER_FILE: u64 = 500_000;
 /// About this many id files are open at most, …
 const MAX_ID_FILES: u64 = 200;
@@ -38,7 +38,7 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 /// While this many seals wait for their commit, age does not seal.
 const MAX_WAITING_SEALS: usize = 64;
 
-/// For receiving.
+/// Settings of the HTTP server.
 pub fn receive_settings(config: &Config, rules: &Rules) -> receive::Settings {
     let server = &config.server;
     let rate = NonZeroU32::new(server.rate_limit);
@@ -169,19 +169,19 @@ fn conflict_partition(origin: &Origin) -> String {
     quarantine::partition(EVENTS, origin.received_at)
 }
 
-/// The quarantine row of an event whose id is known with other content.
+/// The quarantine row of an event whose id was seen before with other content.
 fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let detail = "the id is known with other content; the first copy is kept";
     write_conflict(EVENTS, "/event_id", detail, origin, row, out)
 }
 
-/// A poll's name is that of its stream, and stands where a request has its path.
+/// The stream of a record, which its origin names in place of a request's path.
 fn record_conflict_partition(origin: &Origin) -> String {
     quarantine::partition(&origin.endpoint, origin.received_at)
 }
 
-/// The quarantine row of a record that is taken for another: the content is part of the identity, so
-/// this is one case in 2^64.
+/// The quarantine row of a record that collides with another: because the content is part of the
+/// identity, this happens once in 2^64.
 fn record_conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let detail = "another record has the same fingerprint; it is kept";
     write_conflict(&origin.endpoint, "", detail, origin, row, out)

@@ -31,7 +31,7 @@ impl Patience {
         }
     }
 
-    /// Waits for something, as long as there is time; `None` if there is not.
+    /// Waits for something; `None` if time runs out first.
     pub(crate) async fn wait<T>(&self, something: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = something => Some(done),
@@ -40,7 +40,7 @@ impl Patience {
         }
     }
 
-    /// Waits for shipping in short steps, so that a hurry is noticed; `true` if nothing is left.
+    /// Waits for shipping, in short steps so that `hurry` is noticed; `true` if nothing is left to ship.
     pub(crate) async fn drain(&self, queue: &Arc<Queue>) -> bool {
         const STEP: Duration = Duration::from_millis(100);
         loop {

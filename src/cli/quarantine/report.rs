@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::quarantine::{any_position, described, plain};
-use super::out;
+use super::look::{any_position, described, plain};
+use crate::out;
 use crate::quarantine::read::KeptError;
 use crate::replay::{Counts, Skip};
 

@@ -8,8 +8,9 @@ use clap::Args;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
 use super::kept::{Which, each};
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::lake::place::Place;
 use crate::out;
@@ -169,7 +170,7 @@ fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> R
         };
         each(&place, which, only, &mut take).await
     };
-    Ok(super::runtime()?.block_on(looking)?)
+    Ok(runtime()?.block_on(looking)?)
 }
 
 fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {

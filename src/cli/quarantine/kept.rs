@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use chrono::NaiveDate;
 use clap::Args;
 
-use super::audit::bar;
+use crate::cli::progress::bar;
 use crate::lake::place::Place;
 use crate::quarantine::read::{Kept, rows};
 

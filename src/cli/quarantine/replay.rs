@@ -10,10 +10,11 @@ use clap::Args;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
-use self::report::Report;
 use super::kept::{Which, each};
-use super::serve::Signals;
-use super::{FAILED, Failure};
+use super::report::Report;
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::Contract;
@@ -22,7 +23,6 @@ use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
 use crate::lake::place::Place;
-use crate::out;
 use crate::quarantine::read::Kept;
 use crate::replay::marks::{Marking, Marks};
 use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, Service};
@@ -31,8 +31,6 @@ use crate::serve::events::{OpenEvents, dry_contract};
 use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
 use crate::wal::node::{LockError, read};
-
-mod report;
 
 /// The stream of events.
 /// A mark is put in so many attempts, …
@@ -67,7 +65,7 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let done = runtime.block_on(replay(config, args));
     runtime.shutdown_background();
     done

@@ -11,8 +11,9 @@ use clap::{Args, ValueEnum};
 use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
-use super::audit::bar;
+use crate::cli::exit::Failure;
+use crate::cli::progress::bar;
+use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::files::{Disk, Files as _};
@@ -123,7 +124,7 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
         }
         _ => {}
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let done = runtime.block_on(async {
         let lake = lake_of(config, &dir, Handle::current()).await;
         let place = Place::open(config.lake.destination()).await;

@@ -11,9 +11,10 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::serve::Signals;
 use super::summary::{StreamCount, count, last_snapshot, objects};
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{ByteSize, Config, LakeUrl, Pagination, Poll, Span};
 use crate::ids::Ids;
@@ -56,8 +57,11 @@ id = "content_id"
 schema = "content.json"
 "#;
 /// Schemas of what is polled: their names, and their text.
-const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../schemas/user.json"));
-const CONTENT_SCHEMA: (&str, &str) = ("content.json", include_str!("../../schemas/content.json"));
+const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../../schemas/user.json"));
+const CONTENT_SCHEMA: (&str, &str) = (
+    "content.json",
+    include_str!("../../../schemas/content.json"),
+);
 
 /// Arguments of `lakehook demo`.
 #[derive(Debug, Args)]
@@ -73,7 +77,7 @@ pub struct DemoArgs {
     rate: f64,
 }
 
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn parse_duration(text: &str) -> Result<Duration, String> {
     Span::parse(text)
         .map(Span::duration)
         .map_err(|error| error.to_string())
@@ -84,7 +88,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let dir = std::path::absolute(&args.dir)?;
     start_afresh(&dir)?;
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let code = runtime.block_on(demo(args, &dir));
     runtime.shutdown_background();
     code
