@@ -30,7 +30,7 @@ use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey
 /// Arguments of both.
 #[derive(Debug, Args)]
 pub struct RescueArgs {
-    /// Which log
+    /// Which of the two logs: that in `wal.dir`, or that in `polls.dir`
     #[arg(long, value_enum, default_value_t = WhichLog::Events)]
     log: WhichLog,
     /// The log's directory [default: that of the configuration]
@@ -44,9 +44,7 @@ pub struct RescueArgs {
 /// One of the two logs, as it is named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum WhichLog {
-    /// The log of events (`wal.dir`)
     Events,
-    /// The log of polls (`polls.dir`)
     Polls,
 }
 
