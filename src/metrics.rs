@@ -48,7 +48,7 @@ pub struct Metrics {
     seals: [(SealReason, Counter); 6],
     /// Seconds of a put, successful or not.
     pub lake_put_seconds: Histogram,
-    put_errors: [(Trouble, Counter); 8],
+    put_errors: [(Trouble, Counter); 9],
     /// Age of the oldest record that is not in the lake.
     pub lake_lag_seconds: Gauge,
     /// Unix time before which everything acknowledged is in the lake.
@@ -77,7 +77,42 @@ pub struct PollMetrics {
     pub last_success: Gauge,
 }
 
+/// What became of the events of one request.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EventsCounted<'a> {
+    /// All of them.
+    pub received: u32,
+    /// Stored as new records.
+    pub accepted: u64,
+    /// Known before.
+    pub duplicates: u64,
+    /// Valid, and dropped by a rule: how many, by index of the event type.
+    pub dropped: &'a [(usize, u32)],
+    /// Put into the quarantine because they broke the contract.
+    pub invalid: u64,
+    /// Put into the quarantine because their id is known with other content.
+    pub conflicts: u64,
+}
+
 impl Metrics {
+    /// Counts the events of a request that was accepted.
+    pub fn count_events(&self, events: EventsCounted<'_>) {
+        self.events_received.increment(u64::from(events.received));
+        self.events_accepted.increment(events.accepted);
+        self.events_duplicate.increment(events.duplicates);
+        for (event_type, count) in events.dropped {
+            if let Some(counter) = self.events_dropped.get(*event_type) {
+                counter.increment(u64::from(*count));
+            }
+        }
+        if events.invalid + events.conflicts > 0 {
+            self.quarantined(Reason::InvalidEvent)
+                .increment(events.invalid);
+            self.quarantined(Reason::IdConflict)
+                .increment(events.conflicts);
+        }
+    }
+
     /// Metrics of a service without polls, with a counter of dropped events for each type.
     pub fn new(event_types: &[String]) -> Result<Arc<Self>, BuildError> {
         Self::with_polls(event_types, std::iter::empty())

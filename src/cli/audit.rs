@@ -8,14 +8,14 @@ use clap::Args;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use crate::audit::whole::{Stage, audit as audit_whole};
-use crate::audit::{NodeProof, Problem};
+use crate::audit::whole::{AuditStage, audit as audit_whole};
+use crate::audit::{Discrepancy, NodeProof};
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -42,7 +42,7 @@ struct Report {
     objects: usize,
     runs: u64,
     nodes: Vec<NodeProof>,
-    problems: Vec<Problem>,
+    problems: Vec<Discrepancy>,
 }
 
 /// Audits the lake; exit code 0 only if all adds up.
@@ -63,7 +63,7 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     // The logs first: what is put meanwhile is then in the lake, and not missing in both.
     let mut logs = Vec::new();
     for dir in &args.wal {
@@ -74,8 +74,8 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     let reading = bar("objects read");
     let whole = audit_whole(&place, &logs, args.deep, &mut |stage, done, total| {
         let bar = match stage {
-            Stage::Looking => &looking,
-            Stage::Reading => &reading,
+            AuditStage::Looking => &looking,
+            AuditStage::Reading => &reading,
         };
         bar.set_length(total as u64);
         bar.set_position(done as u64);

@@ -15,6 +15,7 @@ use crate::config::{Config, Loaded};
 use crate::contract::EVENTS;
 use crate::contract::event_schema;
 use crate::files::Disk;
+use crate::lake::proof::Protection;
 use crate::out;
 use crate::serve::feeds::{FeedList, poll_feed};
 use crate::serve::tables;
@@ -175,6 +176,16 @@ fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
         return Ok(false);
     }
     out::line(format_args!("ok       lake {url}"));
+    match lake.protection() {
+        Some(Protection::ReadBack) => out::line(
+            "warning  this store neither checks nor names a checksum: each object is read back once \
+             before its batch is committed, which costs a GET and its transfer for each object",
+        ),
+        Some(protection) => {
+            out::line(format_args!("ok       transfer: {}", protection.as_str()));
+        }
+        None => {}
+    }
     if lake.honours_conditions() == Some(false) {
         out::line(
             "warning  this store ignores If-None-Match: two log directories that are copies of each \

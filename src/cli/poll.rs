@@ -150,6 +150,8 @@ async fn runs_here(
             () = signals.next() => break Err(anyhow!("interrupted; nothing half is visible")),
         }
     };
+    // Nobody reads them any more; whoever still writes some must not wait.
+    drop(lines);
     let hurry = CancellationToken::new();
     let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
     let stopping = feeds.stop(&patience);

@@ -11,7 +11,7 @@ use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::poll::definition::Mode;
 use crate::serve::feeds::FeedList;
@@ -58,7 +58,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
             .lake
             .path_style
             .unwrap_or(config.lake.endpoint.is_some()),
-        writes_columns: config.batch.format.codec().is_none(),
+        writes_columns: config.batch.format.layout().is_typed(),
         with_secret: !args.no_secret,
         relations,
     };
@@ -115,7 +115,7 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
 
 /// Looks which objects each stream has.
 async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()> {
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     for relation in relations {
         let rows = format!("{}/", relation.name);
         let markers = format!("{INTERNAL}/runs/{}/", relation.name);

@@ -83,7 +83,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
 async fn interruptible(
     options: &Options,
     json: bool,
-) -> Result<torture::report::Report, TortureError> {
+) -> Result<torture::report::TortureReport, TortureError> {
     let mut signals = Signals::new()?;
     let interrupted = CancellationToken::new();
     let spinner = spinner();

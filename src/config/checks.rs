@@ -32,6 +32,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     tls(&config.server, findings);
     request_sizes(config, findings);
     lake(&config.lake, findings);
+    columns_in_the_lakes_path(config, findings);
     wal(&config.wal, findings);
     directories(config, findings);
     dedup(&config.dedup, findings);
@@ -183,6 +184,16 @@ fn lake(lake: &Lake, findings: &mut Findings<'_>) {
         if is_set && is_directory {
             findings.warning(key, "has no effect: lake.url is a directory");
         }
+    }
+}
+
+fn columns_in_the_lakes_path(config: &Config, findings: &mut Findings<'_>) {
+    if let Some(name) = config.lake.url.column_in_path(&config.events.partition) {
+        let rule = format!(
+            "must not have {name}=… in its path: engines would read it as the column {name} of every row; \
+             name that part otherwise, such as lake-{name}"
+        );
+        findings.problem(&["lake.url"], rule);
     }
 }
 

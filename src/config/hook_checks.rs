@@ -7,8 +7,7 @@ use super::hooks::{Hook, SchemeName};
 use super::rules::{OWN_PATHS, is_plain_path};
 use super::secret_file::SecretFile;
 use super::sections::Config;
-use crate::receive::hooks::Place;
-use crate::receive::signature::{Scheme, key_of};
+use crate::receive::scheme::{FieldSource, Scheme};
 use crate::secret::Secret;
 
 const MIN_SECRET_CHARS: usize = 8;
@@ -89,7 +88,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         ] {
             if text
                 .as_deref()
-                .is_some_and(|text| Place::parse(text).is_none())
+                .is_some_and(|text| FieldSource::parse(text).is_none())
             {
                 let rule = "must be \"header:X-Name\", or a JSON Pointer such as \"/event/id\"";
                 findings.problem(&[&key(part)], rule);
@@ -120,7 +119,7 @@ fn check_header(hook: &Hook, key: &dyn Fn(&str) -> String, findings: &mut Findin
 fn secrets(scheme: &Scheme, secrets: &[Secret], key: &str, findings: &mut Findings<'_>) {
     for (index, secret) in secrets.iter().enumerate() {
         let text = secret.expose();
-        let rule = if key_of(scheme, text).is_none() {
+        let rule = if scheme.key_of(text).is_none() {
             "must be base64, with or without whsec_ before it"
         } else if text.len() < MIN_SECRET_CHARS {
             "is too short; at least 8 characters"

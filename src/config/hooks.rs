@@ -7,8 +7,7 @@ use serde::Deserialize;
 
 use super::amounts::Span;
 use super::words::{self, Word};
-use crate::receive::hooks::Place;
-use crate::receive::signature::Scheme;
+use crate::receive::scheme::{FieldSource, Scheme};
 use crate::secret::Secret;
 
 /// `[hook.NAME]`: one provider; the name is the source of its events.
@@ -131,10 +130,10 @@ impl Hook {
     }
 
     /// Where id, type and time are.
-    pub fn places(&self) -> [Place; 3] {
-        let [id, kind, time] = Place::of_scheme(&self.scheme());
-        let own = |text: &Option<String>, default: Place| {
-            let own = text.as_deref().and_then(Place::parse);
+    pub fn places(&self) -> [FieldSource; 3] {
+        let [id, kind, time] = self.scheme().fields();
+        let own = |text: &Option<String>, default: FieldSource| {
+            let own = text.as_deref().and_then(FieldSource::parse);
             own.unwrap_or(default)
         };
         [

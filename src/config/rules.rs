@@ -25,7 +25,7 @@ const MIN_INTERVAL: Span = Span::seconds(1);
 /// A row of this size still fits into one write, even if every byte of it is escaped.
 const MAX_ROW: ByteSize = ByteSize::mib(4);
 /// Paths that the server answers itself.
-pub(super) const OWN_PATHS: [&str; 4] = ["/health", "/ready", "/metrics", "/openapi.json"];
+pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
 /// Headers that the program sets itself.
 pub(super) const OWN_HEADERS: [&str; 6] = [
     "accept-encoding",

@@ -151,7 +151,8 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     for poll in polls {
         let updates = supervisor.ask(&poll, request.force);
         let lines = lines.clone();
-        tokio::spawn(async move {
+        // Tracked with the polls, which wait for it when they are stopped.
+        supervisor.spawn(async move {
             let Some(mut updates) = updates else {
                 let error =
                     "there is no such poll in the running service, or too many wait for it; a \

@@ -124,6 +124,11 @@ impl Supervisor {
         Some(receiver)
     }
 
+    /// Runs a task that ends when the polls are stopped: [`Self::stop`] waits for it.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(task);
+    }
+
     /// Interrupts what runs, and waits for its end.
     pub async fn stop(&self) {
         self.shared.cancel.cancel();
@@ -254,7 +259,9 @@ impl Keeper {
         self.shared.note(&name, |state| {
             state.running = Some(Progress::default());
         });
-        let result = match self.shared.context.status.refusal(now) {
+        let status = &self.shared.context.status;
+        status.observe(now);
+        let result = match status.refusal(now) {
             Some(refusal) => {
                 // This does not count as a run: it is tried again soon, whatever the schedule.
                 self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::errors::ServeError;
+use super::figures;
 use super::lakes::lake_of;
 use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
@@ -18,7 +19,7 @@ use crate::feeds::feed::{Feed, SetupError};
 use crate::feeds::figures::Figures;
 use crate::files::{Disk, create_dir_durably};
 use crate::poll::feed::PollFeed;
-use crate::receive::PollsView;
+use crate::receive::PollFigures;
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::node::Lock;
@@ -183,10 +184,10 @@ impl RunningFeeds {
     }
 
     /// What `/health` shows.
-    pub(super) fn view(&self) -> PollsView {
+    pub(super) fn view(&self) -> PollFigures {
         let feeds = self.feeds.clone();
-        PollsView {
-            figures: Box::new(move || feeds.figures()),
+        PollFigures {
+            streams: Box::new(move || figures::shown(feeds.figures())),
             log: self.pipeline.log.clone(),
             status: Arc::clone(&self.status),
         }

@@ -10,6 +10,7 @@ mod pipeline;
 pub mod stopping;
 pub mod events;
 pub mod feeds;
+mod figures;
 mod listen;
 mod space;
 pub mod service;

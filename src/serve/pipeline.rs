@@ -15,13 +15,12 @@ use super::process::Process;
 use super::stopping::{Patience, Stopped};
 use super::tables::remember;
 use crate::clock::Micros;
-use crate::commit::Shipper;
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
-use crate::ship::{Queue, Shipping, Yard};
+use crate::ship::{Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Helper;
@@ -110,7 +109,7 @@ impl Pipeline {
             return Err(error.into());
         }
         let queue = Arc::new(Queue::default());
-        queue.push(&unshipped(writer.state()));
+        queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
         let cursors = writer.state().runs.cursors();
         let cursors = cursors.map(|(poll, bytes)| (poll.to_owned(), bytes.to_vec()));
@@ -119,7 +118,7 @@ impl Pipeline {
         listeners.dedup_window_seconds =
             shows_dedup_window.then(|| metrics.dedup_window_seconds.clone());
         let log = Log::start(writer, clock.clone(), listeners)?;
-        let shipping = Shipping::start(Yard {
+        let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
             shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)),
             log: log.clone(),
@@ -273,8 +272,8 @@ fn listeners(
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
     let complete = Arc::clone(&queue);
     let listeners = Listeners {
-        complete: Box::new(move |runs| complete.push_complete(runs)),
-        sealed: Box::new(move |sealed| queue.push(sealed)),
+        complete: Box::new(move |runs| complete.push_due(runs)),
+        sealed: Box::new(move |sealed| queue.push_sealed(sealed)),
         failed: Box::new(move |error| {
             tracing::error!(%error, "the write-ahead log cannot go on; the service ends");
             status.set_failed(error.to_string());

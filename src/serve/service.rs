@@ -98,6 +98,7 @@ impl Service {
             let _set_before = app.polls.set(feeds.view());
         }
         app.status.set_recovered(pipeline.newest_received);
+        app.status.observe(app.clock.now());
         Ok(Self {
             app,
             servers,

@@ -14,7 +14,8 @@ use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
-use crate::receive::signature::{Scheme, Signing};
+use crate::receive::scheme::Scheme;
+use crate::receive::signature::Signing;
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
 use crate::secret::Secret;
@@ -39,10 +40,10 @@ const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
 const MAX_WAITING_SEALS: usize = 64;
 
 /// Settings of the HTTP server.
-pub fn receive_settings(config: &Config, rules: &Rules) -> receive::Settings {
+pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSettings {
     let server = &config.server;
     let rate = NonZeroU32::new(server.rate_limit);
-    let mut settings = receive::Settings {
+    let mut settings = receive::ReceiveSettings {
         endpoint: config.events.path.as_str().into(),
         body: BodyLimits {
             max_bytes: server.max_body.as_usize(),
@@ -88,15 +89,16 @@ fn signing(config: &Config) -> Option<Signing> {
 
 fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
     let hooks = config.hook.iter().map(|(name, hook)| {
-        let [id, kind, time] = hook.places();
+        let [id, event_type, time] = hook.places();
+        let scheme = hook.scheme();
         let texts = hook.secrets.iter().map(Secret::expose);
         Arc::new(receive::hooks::Hook {
             name: name.as_str().into(),
             path: hook.path(name).into(),
-            signing: Signing::new(hook.scheme(), texts, hook.tolerance.duration()),
-            answers_challenges: hook.scheme() == Scheme::Slack,
+            answers_challenges: scheme.has_challenges(),
+            signing: Signing::new(scheme, texts, hook.tolerance.duration()),
             id,
-            kind,
+            event_type,
             time,
         })
     });

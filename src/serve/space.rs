@@ -1,4 +1,4 @@
-//! What is looked at once a second: free space, and the histograms.
+//! What happens once a second: the status follows the clock, free space is checked, and histograms are folded.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::files::{Disk, Files as _};
 use crate::receive::App;
 use crate::status::Status;
 
-/// Looks at free space once a second, and folds the histograms so that they do not grow.
+/// Follows the clock, checks the free space, and folds the histograms so that they do not grow.
 pub(super) struct Ticker {
     pub(super) config: Config,
     pub(super) app: Arc<App>,
@@ -28,6 +28,7 @@ impl Ticker {
                 _ = interval.tick() => {}
                 () = stop.cancelled() => return,
             }
+            self.observe_clock();
             self.look_at_space();
             self.app.metrics.fold();
         }
@@ -41,8 +42,15 @@ impl Ticker {
         self.app.status.set_low_space(low);
         if let Some(feeds) = &self.feeds {
             feeds.set_low_space(is_low_on_space(&self.config, &self.config.feeds_log()));
-            // The status has to follow the clock even when no feed asks it.
-            let _followed = feeds.refusal(self.app.clock.now());
+        }
+    }
+
+    /// Lets every status follow the clock, whether or not requests come and feeds run.
+    fn observe_clock(&self) {
+        let now = self.app.clock.now();
+        self.app.status.observe(now);
+        if let Some(feeds) = &self.feeds {
+            feeds.observe(now);
         }
     }
 }
@@ -50,13 +58,8 @@ impl Ticker {
 /// Whether there is less space than two segments of a log and two objects need: then there would be no
 /// room for what must still be written.
 pub(super) fn is_low_on_space(config: &Config, log: &Wal) -> bool {
-    // An object in columns may need as much again for sorting.
-    let per_batch = if config.batch.format.codec().is_some() {
-        1
-    } else {
-        2
-    };
-    let objects = 2 * per_batch * config.batch.max_bytes.bytes();
+    let copies = config.batch.format.layout().spooled_copies();
+    let objects = 2 * copies * config.batch.max_bytes.bytes();
     let needed = 2 * log.segment_size().bytes() + objects;
     let below = |dir: &Path, need: u64| Disk.free_bytes(dir).is_ok_and(|free| free < need);
     let lake = match &config.lake.url {

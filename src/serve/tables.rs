@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
@@ -31,7 +31,7 @@ pub struct Changed {
     stream: String,
     column: String,
     before: String,
-    now: Kind,
+    now: ColumnType,
 }
 
 /// Why columns cannot be kept.
@@ -79,7 +79,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
 /// typed object was written from this log.
 pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ColumnsError> {
     let (mut known, last) = read(dir)?;
-    if format.codec().is_some() && last == 0 {
+    if !format.layout().is_typed() && last == 0 {
         return Ok(());
     }
     let changed = changed(dir, tables)?;

@@ -1,10 +1,11 @@
-//! `lakehook torture`: the proof for whoever does not believe it, on their own machine and disk.
+//! `lakehook torture`: a test of the promise that users can run on their own machine and disk.
 //!
-//! Real servers, which are killed, paused, stopped and left without a lake as a seed says, while senders send
-//! again whatever got no answer. In the end the lake alone is held against what was answered. It promises that
-//! memory is bounded, that whatever it starts ends with it, and that it touches nothing but its directory.
-//! A kill cannot show a missing sync: what was written stays in the kernel. The simulation and the power cuts
-//! of the tests are for that.
+//! It runs real servers, and kills, pauses and stops them and takes their lake away on a schedule that follows from a
+//! seed. Meanwhile senders repeat every request that got no answer. At the end the content of the lake is compared with
+//! the answers. Memory is bounded, every process that it starts ends with it, and it touches only its own directory.
+//!
+//! A kill cannot reveal a missing sync, because the kernel still has what was written. The simulation and the power
+//! cuts of the tests do that.
 
 pub mod plan;
 pub mod events;
@@ -24,70 +25,70 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::encode::Format;
-use crate::lake::place::PlaceError;
+use crate::lake::reader::LakeReadError;
 use events::Source;
 use faults::{Done, Faults, READY_LIMIT, STOP_LIMIT};
 use ledger::{Ledger, Violations};
 use plan::Plan;
-use report::{Audit, Report};
+use report::{AuditResult, TortureReport};
 use senders::Senders;
-use server::{Server, Stage};
+use server::{ServerProcess, Stage};
 
-/// In the end, what is in the log has so long to get to the lake.
+/// At the end, how long the log has to be shipped to the lake.
 const LAST_GRACE: Duration = Duration::from_secs(120);
-/// In the end, every request must have been answered in that time.
+/// At the end, how long open requests have to be answered.
 const LAST_ANSWERS: Duration = Duration::from_secs(60);
-/// Between two words of progress.
+/// Time between two reports of progress.
 const TELL_EVERY: Duration = Duration::from_millis(500);
 
-/// What to do.
+/// Options of a run.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The program whose `serve` is put to the test.
+    /// The program whose `serve` is tested.
     pub program: PathBuf,
-    /// An empty directory, or one that is not there; absolute.
+    /// An empty directory, or one that does not exist yet; absolute.
     pub dir: PathBuf,
-    /// What schedule and bodies follow from.
+    /// The seed of schedule and bodies.
     pub seed: u64,
-    /// How long faults are made, at least.
+    /// How long faults are injected, at least.
     pub duration: Duration,
 }
 
 /// Why there is no verdict.
 #[derive(Debug, thiserror::Error)]
 pub enum TortureError {
-    /// The directory is not ours.
+    /// The directory is not empty.
     #[error("{} is not empty; choose another place with --dir", .0.display())]
     NotEmpty(PathBuf),
-    /// Whoever runs it did not wait for the report.
-    #[error("interrupted; what there is lies in {}", .0.display())]
+    /// The run was interrupted before its report.
+    #[error("interrupted; the files of this run are in {}", .0.display())]
     Interrupted(PathBuf),
-    /// Nowhere to listen.
+    /// No port is free.
     #[error("failed to find a free port")]
     NoPort,
-    /// Files, or the child process.
+    /// Files or the child process failed.
     #[error("failed to run the server: {0}")]
     Io(#[from] std::io::Error),
-    /// The HTTP client.
+    /// The HTTP client could not be made.
     #[error("failed to make an HTTP client: {0}")]
     Client(#[from] reqwest::Error),
-    /// The lake, at the end.
+    /// The lake could not be read at the end.
     #[error(transparent)]
-    Lake(#[from] PlaceError),
+    Lake(#[from] LakeReadError),
 }
 
-/// How far it is.
+/// Progress of a run.
 #[derive(Clone, Debug)]
 pub struct Progress {
-    /// Since the start.
+    /// Time since the start.
     pub passed: Duration,
-    /// What is going on.
+    /// What happens now.
     pub phase: &'static str,
-    /// What was done.
+    /// The faults so far.
     pub done: Done,
-    /// Requests that were sent.
+    /// Requests sent.
     pub requests: u64,
-    /// Events of which answers say that they are newly stored.
+    /// Events that answers reported as newly stored.
     pub accepted: u64,
 }
 
@@ -99,12 +100,12 @@ struct Run<'a> {
     tell: &'a dyn Fn(&Progress),
 }
 
-/// Does all of it, and removes the directory if all is well. Ends early, with a report, once it is interrupted.
+/// Runs the whole test, and removes the directory if it passed. On an interrupt it ends early, with a report.
 pub async fn run(
     options: &Options,
     interrupted: CancellationToken,
     tell: &dyn Fn(&Progress),
-) -> Result<Report, TortureError> {
+) -> Result<TortureReport, TortureError> {
     let clock = Clock::system();
     let run = Run {
         options,
@@ -113,7 +114,7 @@ pub async fn run(
         tell,
     };
     let stage = Stage::set(&options.dir)?;
-    let mut server = Server::new(&options.program, stage.clone(), run.clock.clone())?;
+    let mut server = ServerProcess::new(&options.program, stage.clone(), run.clock.clone())?;
     let url = format!("http://{}/webhook/events", stage.address);
     let senders = Senders::start(url, run.source)?;
     let shared = std::sync::Arc::clone(&senders.shared);
@@ -160,7 +161,7 @@ impl Run<'_> {
         }
     }
 
-    /// Does something, and tells meanwhile how it goes.
+    /// Runs a future, and reports progress meanwhile.
     async fn watched<T>(
         &self,
         phase: &'static str,
@@ -177,15 +178,15 @@ impl Run<'_> {
         }
     }
 
-    /// All is well: every request gets its answer, and everything gets to the lake.
+    /// Ends the faults: every request gets its answer, and everything is shipped to the lake.
     async fn end(
         &self,
-        server: &mut Server,
+        server: &mut ServerProcess,
         senders: Senders,
         faults: &Faults<'_>,
     ) -> Result<(), TortureError> {
-        // A server that hangs is gone with its value.
-        *server = Server::new(
+        // Dropping the old value ends a server that hangs.
+        *server = ServerProcess::new(
             &self.options.program,
             faults.stage.clone(),
             self.clock.clone(),
@@ -210,7 +211,7 @@ impl Run<'_> {
         stage: &Stage,
         ledger: &Ledger,
         done: Done,
-    ) -> Result<Report, TortureError> {
+    ) -> Result<TortureReport, TortureError> {
         let examined = lake::examine(&stage.lake(), &stage.wal(), self.source, ledger).await?;
         let (verdict, audit) = (examined.verdict, examined.audit);
         let mut violations = Violations::default();
@@ -226,7 +227,7 @@ impl Run<'_> {
             );
         }
         let wire = &ledger.wire;
-        Ok(Report {
+        Ok(TortureReport {
             holds: violations.total == 0,
             seed: self.options.seed,
             seconds: 0.0,
@@ -246,7 +247,7 @@ impl Run<'_> {
             duplicates_recognised: wire.said.duplicates,
             conflicts_kept: verdict.conflicts,
             refused_copies: verdict.refused_copies,
-            audit: Audit {
+            audit: AuditResult {
                 adds_up: audit.problems.is_empty(),
                 objects: audit.objects,
                 problems: audit.problems.len() as u64,

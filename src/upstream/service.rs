@@ -1,4 +1,4 @@
-//! The upstream as a whole: built from its options, driven by calls or over HTTP.
+//! The upstream as a whole, built from its options and controlled by calls or over HTTP.
 
 use std::io;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(3);
 /// Why an upstream could not be made.
 #[derive(Debug, thiserror::Error)]
 pub enum SetupError {
-    /// Settings that make no sense.
+    /// The options cannot be used.
     #[error(transparent)]
     Options(#[from] OptionsError),
     /// The system has no random numbers.
@@ -40,7 +40,7 @@ pub enum SetupError {
 /// Why the generator was not started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StartError {
-    /// There is nowhere to push to.
+    /// No URL to push to is configured.
     #[error("no webhook URL is configured")]
     NoWebhook,
     /// The upstream is being shut down.
@@ -63,21 +63,21 @@ pub enum ServeError {
 #[derive(Clone, Debug)]
 pub struct Upstream(pub(super) Arc<Shared>);
 
-/// What all clones and all requests share.
+/// The state that all clones and requests share.
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) options: Options,
-    /// For `GET /api/events`, apart from the generator's, whose draws must not depend on readers.
+    /// Activity for `GET /api/events`. The generator has another one, whose random numbers must not depend on readers.
     pub(super) activity: Activity,
     pub(super) faults: Chance,
-    /// Cancelled once the server is told to shut down; then nothing is late or started any more.
+    /// Cancelled when the server shuts down; from then on no answer is delayed and nothing is started.
     pub(super) closing: CancellationToken,
     counters: Arc<Counters>,
     generator: Option<Generator>,
 }
 
 impl Upstream {
-    /// At rest: nothing runs before [`Upstream::start_generator`] or [`serve`].
+    /// Builds an upstream. Nothing runs before [`Upstream::start_generator`] or [`serve`].
     pub fn new(options: Options, clock: Clock, ids: &Ids) -> Result<Self, SetupError> {
         let webhook_url = options.check()?;
         let counters = Arc::new(Counters::default());
@@ -95,17 +95,17 @@ impl Upstream {
         Ok(Self(Arc::new(shared)))
     }
 
-    /// The routes of its HTTP interface.
+    /// The routes of the HTTP interface.
     pub fn router(&self) -> axum::Router {
         api::router(self.clone())
     }
 
-    /// What was sent so far.
+    /// The counters of what was sent so far.
     pub fn sent(&self) -> Sent {
         self.0.counters.snapshot()
     }
 
-    /// Starts the generator. It may be running already.
+    /// Starts the generator, unless it is running already.
     pub async fn start_generator(&self) -> Result<(), StartError> {
         let generator = self.0.generator.as_ref().ok_or(StartError::NoWebhook)?;
         if self.0.closing.is_cancelled() {
@@ -116,7 +116,7 @@ impl Upstream {
     }
 
     /// Stops the generator and waits for its end: the push under way is finished first, for at most
-    /// [`Options::stop_within`]. It may be at rest already, and may be started again.
+    /// [`Options::stop_within`]. Does nothing if it is not running; it may be started again.
     pub async fn stop(&self) {
         if let Some(generator) = &self.0.generator {
             generator.stop().await;

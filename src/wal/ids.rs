@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{crc32c, ids_path};
+use super::layout::ids_path;
+use crate::checksum::crc32c;
 use crate::clock::Micros;
 use crate::files::{Files, read_whole, write_durably};
 use crate::record::Identity;

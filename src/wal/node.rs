@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::crc32c;
+use crate::checksum::crc32c;
 use crate::files::{Files, read_whole, write_durably};
 use crate::ids::{HashKey, Ids, NodeId};
 

@@ -7,6 +7,7 @@ use lakehook::wal::request::Settings;
 
 use crate::chance::Chance;
 use crate::senders::{conflict_partition, conflict_row, object_key};
+use crate::store::Proofs;
 use crate::world::LAKE;
 
 /// A bug that is put in between the parts, to see whether it is noticed.
@@ -34,6 +35,8 @@ pub(crate) struct Shape {
     pub(crate) settings: Settings,
     pub(crate) directory: bool,
     pub(crate) planted: Planted,
+    /// What the object store checks, and what it says of what it holds.
+    pub(crate) proofs: Proofs,
 }
 
 impl Shape {
@@ -68,6 +71,7 @@ impl Shape {
             settings,
             directory,
             planted: Planted::Nothing,
+            proofs: Proofs::default(),
         }
     }
 
@@ -85,6 +89,7 @@ impl Shape {
         settings.limits.max_age = Duration::from_secs([3, 30][chance.index(2)]);
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
         settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
+        shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
         shape
     }
 }

@@ -2,13 +2,12 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io::{self, BufRead as _, BufReader};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::encode::ndjson::decoder;
-use crate::encode::{Format, parquet_read};
+use crate::encode::{Format, ObjectReader};
 use crate::lake::keys;
 
 /// What a stream's objects hold.
@@ -18,16 +17,16 @@ pub struct StreamCount {
     pub objects: u64,
     /// Bytes of the objects.
     pub bytes: u64,
-    /// Lines.
+    /// Rows.
     pub rows: u64,
-    /// Lines whose `event_id` was there before.
+    /// Rows whose `event_id` was there before.
     pub repeated: u64,
-    /// Lines by reason, in a quarantine.
+    /// Rows by reason, in a quarantine.
     pub reasons: BTreeMap<String, u64>,
 }
 
 #[derive(Deserialize)]
-struct Line {
+struct CountedRow {
     event_id: Option<String>,
     reason: Option<String>,
 }
@@ -41,25 +40,21 @@ pub fn count(stream: &Path) -> io::Result<StreamCount> {
     let mut counted = StreamCount::default();
     let mut ids = HashSet::new();
     for (path, format) in objects(stream)? {
-        let file = fs::File::open(&path)?;
+        let bytes = fs::read(&path)?;
         counted.objects += 1;
-        counted.bytes += file.metadata()?.len();
-        let Some(codec) = format.codec() else {
-            counted.rows += parquet_read::rows_of(file)?;
-            continue;
-        };
-        for line in BufReader::new(decoder(codec, file)?).lines() {
-            let line: Line = serde_json::from_str(&line?).map_err(io::Error::other)?;
+        counted.bytes += bytes.len() as u64;
+        ObjectReader::new(format).each(bytes, &mut |row: CountedRow| {
             counted.rows += 1;
-            if let Some(id) = line.event_id
+            if let Some(id) = row.event_id
                 && !ids.insert(id)
             {
                 counted.repeated += 1;
             }
-            if let Some(reason) = line.reason {
+            if let Some(reason) = row.reason {
                 *counted.reasons.entry(reason).or_default() += 1;
             }
-        }
+            Ok(true)
+        })?;
     }
     Ok(counted)
 }
@@ -107,7 +102,7 @@ pub fn last_snapshot(lake: &Path, stream: &str) -> io::Result<Option<StreamCount
         if own.rows != object.records {
             let key = object.key;
             let message = format!(
-                "{key} has {} lines, its marker says {}",
+                "{key} has {} rows, its marker says {}",
                 own.rows, object.records
             );
             return Err(io::Error::other(message));

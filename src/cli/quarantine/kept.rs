@@ -5,8 +5,8 @@ use chrono::NaiveDate;
 use clap::Args;
 
 use crate::cli::progress::bar;
-use crate::lake::place::Place;
-use crate::quarantine::read::{Kept, rows};
+use crate::lake::reader::LakeReader;
+use crate::replay::kept::{Kept, rows};
 
 /// Which rows.
 #[derive(Debug, Args)]
@@ -30,7 +30,7 @@ pub struct Which {
 
 /// Gives the rows to `take`, object by object, until it says that it has enough (`false`).
 pub(super) async fn each(
-    place: &Place,
+    place: &LakeReader,
     which: &Which,
     only: Option<&str>,
     take: &mut dyn FnMut(&str, Kept) -> anyhow::Result<bool>,

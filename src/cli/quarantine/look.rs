@@ -12,11 +12,11 @@ use super::kept::{Which, each};
 use crate::cli::exit::Failure;
 use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
-use crate::quarantine::read::Kept;
+use crate::replay::kept::Kept;
 use crate::replay::marks::{Marks, Replayed};
-use crate::replay::{Counts, node_of};
+use crate::replay::{EventCounts, node_of};
 use crate::telemetry::{self, LogFormat};
 
 /// More groups than that are one: senders choose the places of errors.
@@ -162,7 +162,7 @@ type Take<'a> = &'a mut dyn FnMut(&str, Kept, Option<Replayed>) -> anyhow::Resul
 fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> Result<(), Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let looking = async {
-        let place = Place::open(config.lake.destination()).await;
+        let place = LakeReader::open(config.lake.destination()).await;
         let marks = Marks::read(&place).await?;
         let mut take = |key: &str, row: Kept| {
             let replayed = marks.of(node_of(key), row.lsn);
@@ -320,8 +320,8 @@ fn tell(key: &str, row: &Kept, replayed: Option<&Replayed>) {
 }
 
 /// What became of events that were replayed.
-pub(super) fn described(counts: &Counts) -> String {
-    let Counts {
+pub(super) fn described(counts: &EventCounts) -> String {
+    let EventCounts {
         stored,
         duplicates,
         dropped,

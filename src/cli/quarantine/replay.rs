@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::kept::{Which, each};
@@ -22,11 +23,11 @@ use crate::contract::EVENTS;
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
-use crate::lake::place::Place;
-use crate::quarantine::read::Kept;
+use crate::lake::reader::LakeReader;
+use crate::replay::kept::Kept;
 use crate::replay::marks::{Marking, Marks};
-use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, Service};
-use crate::replay::{Candidate, Counts, Outcome, Scope, Skip, judge, node_of};
+use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, ReplayClient};
+use crate::replay::{Candidate, EventCounts, ReplayOutcome, Scope, Skip, judge, node_of};
 use crate::serve::events::{OpenEvents, dry_contract};
 use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
@@ -73,7 +74,7 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
 
 async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failure> {
     let contract = dry_contract(config).map_err(usage)?;
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     let marks = Marks::read(&place).await?;
     let node = read(&Disk, &config.wal.dir)?.map(|node| node.id);
     args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
@@ -107,6 +108,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     let sent = replay.all(&place, &args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
+    replay.interrupts.end().await;
     replay.report.print(args.json)?;
     sent?;
     marked.context("what was replayed is not marked; replayed again, it is found to be known")?;
@@ -117,25 +119,35 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     })
 }
 
-/// A first signal ends the reading, a second one the waiting for the lake.
-#[derive(Clone, Default)]
+/// A first signal ends the reading, a second one the wait for the lake.
 struct Interrupts {
     stop: CancellationToken,
     hurry: CancellationToken,
+    listener: JoinHandle<()>,
 }
 
 impl Interrupts {
     fn listen() -> std::io::Result<Self> {
-        let interrupts = Self::default();
+        let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
         let mut signals = Signals::new()?;
-        let heard = interrupts.clone();
-        tokio::spawn(async move {
+        let (first, second) = (stop.clone(), hurry.clone());
+        let listener = tokio::spawn(async move {
             signals.next().await;
-            heard.stop.cancel();
+            first.cancel();
             signals.next().await;
-            heard.hurry.cancel();
+            second.cancel();
         });
-        Ok(interrupts)
+        Ok(Self {
+            stop,
+            hurry,
+            listener,
+        })
+    }
+
+    /// Ends the task that listens for signals.
+    async fn end(self) {
+        self.listener.abort();
+        let _cancelled = self.listener.await;
     }
 
     fn check(&self) -> anyhow::Result<()> {
@@ -164,7 +176,7 @@ enum Door {
     /// This process has the log.
     Here(Box<OpenEvents>),
     /// A service has it.
-    Service(Service),
+    ReplayClient(ReplayClient),
 }
 
 /// A row on its way.
@@ -189,7 +201,7 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Reads the quarantine, and has its rows replayed.
-    async fn all(&mut self, place: &Place, args: &ReplayArgs) -> anyhow::Result<()> {
+    async fn all(&mut self, place: &LakeReader, args: &ReplayArgs) -> anyhow::Result<()> {
         let stop = self.interrupts.stop.clone();
         let mut failed = None;
         let mut take = |key: &str, row: Kept| {
@@ -266,11 +278,11 @@ impl Replay<'_> {
         let mut is_full = false;
         for (sent, outcome) in page.iter().zip(outcomes) {
             match outcome {
-                Outcome::Replayed(counts) => {
+                ReplayOutcome::Replayed(counts) => {
                     self.report.replayed(counts);
                     is_full |= !is_dry && self.marking.add(sent.node, sent.lsn, counts);
                 }
-                Outcome::Invalid {
+                ReplayOutcome::Invalid {
                     errors,
                     errors_total: _,
                 } => self.report.invalid(&errors, &sent.key, sent.lsn),
@@ -318,7 +330,7 @@ impl Replay<'_> {
                 self.report.shipped = Some(stopped.all_shipped);
                 stopped.all_shipped
             }
-            Door::Service(_) => {
+            Door::ReplayClient(_) => {
                 self.report.by_service = true;
                 true
             }
@@ -331,20 +343,20 @@ async fn open(config: &Config) -> anyhow::Result<Door> {
     match OpenEvents::open(config, Clock::system(), Ids::System).await {
         Ok(events) => Ok(Door::Here(Box::new(events))),
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
-            let service = Service::connect(&config.wal.dir).with_context(|| {
+            let service = ReplayClient::connect(&config.wal.dir).with_context(|| {
                 format!(
                     "{held}; it is no service that can be asked to replay, or is still starting. Try again when it is \
                      ready or gone"
                 )
             })?;
-            Ok(Door::Service(service))
+            Ok(Door::ReplayClient(service))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 impl Door {
-    async fn page(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Vec<Outcome>> {
+    async fn page(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
         match self {
             Self::Shut => Err(anyhow!("the log is not open")),
             Self::Dry(contract) => {
@@ -355,16 +367,16 @@ impl Door {
                 let replayed = events.replayer().page(&candidates).await;
                 replayed.map_err(|why| anyhow!("{why}"))
             }
-            Self::Service(service) => service.page(candidates).await,
+            Self::ReplayClient(service) => service.page(candidates).await,
         }
     }
 }
 
 /// What would become of it, if no id is known.
-fn dry(contract: &Contract, candidate: &Candidate) -> Outcome {
+fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
     match judge(contract, candidate) {
         Err(outcome) => outcome,
-        Ok(valid) => Outcome::Replayed(Counts {
+        Ok(valid) => ReplayOutcome::Replayed(EventCounts {
             stored: valid.checked.rows.rows.len() as u64,
             dropped: valid
                 .checked
@@ -372,7 +384,7 @@ fn dry(contract: &Contract, candidate: &Candidate) -> Outcome {
                 .iter()
                 .map(|(_, count)| u64::from(*count))
                 .sum(),
-            ..Counts::default()
+            ..EventCounts::default()
         }),
     }
 }

@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::look::{any_position, described, plain};
 use crate::out;
-use crate::quarantine::read::KeptError;
-use crate::replay::{Counts, Skip};
+use crate::replay::kept::KeptError;
+use crate::replay::{EventCounts, Skip};
 
 /// More groups than that are one.
 const MAX_GROUPS: usize = 1_000;
@@ -36,7 +36,7 @@ pub(super) struct Report {
 struct Replayed {
     rows: u64,
     #[serde(flatten)]
-    events: Counts,
+    events: EventCounts,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -71,7 +71,7 @@ impl Report {
         }
     }
 
-    pub(super) fn replayed(&mut self, counts: Counts) {
+    pub(super) fn replayed(&mut self, counts: EventCounts) {
         self.replayed.rows += 1;
         self.replayed.events = self.replayed.events.plus(counts);
     }

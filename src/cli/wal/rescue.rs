@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::files::{Disk, Files as _};
 use crate::ids::Ids;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::lake::{Lake, keys, notes};
 use crate::out;
 use crate::rescue::{InLake, Lost, sweep};
@@ -125,7 +125,7 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
     let runtime = runtime()?;
     let done = runtime.block_on(async {
         let lake = lake_of(config, &dir, Handle::current()).await;
-        let place = Place::open(config.lake.destination()).await;
+        let place = LakeReader::open(config.lake.destination()).await;
         let rescue = Rescue {
             aim,
             config,
@@ -172,7 +172,7 @@ struct Rescue<'a> {
 }
 
 impl Rescue<'_> {
-    async fn run(&self, place: &Place, dry_run: bool) -> Result<ExitCode, Failure> {
+    async fn run(&self, place: &LakeReader, dry_run: bool) -> Result<ExitCode, Failure> {
         let configured = self.lake.identity();
         if let Some(other) = self.survey.lakes.iter().find(|lake| *lake != configured) {
             let message = format!(
@@ -195,7 +195,7 @@ impl Rescue<'_> {
         }
         let rebuilt = tokio::task::block_in_place(|| self.replace(&in_lake, &lost))?;
         // Of a copy the other one may be at work.
-        if let (Aim::Repair, Place::Directory(root)) = (self.aim, place) {
+        if let (Aim::Repair, LakeReader::Directory(root)) = (self.aim, place) {
             sweep(root, self.node.id)?;
         }
         self.tell(&rebuilt);

@@ -1,14 +1,14 @@
-//! Answers: which there are, with their headers and bodies. What they look like is for `replies`; a test holds the
-//! program against this.
+//! The answers in the description, with their headers and bodies. `replies` writes the actual ones; a test compares
+//! each answer of the program with this description.
 
 use serde_json::{Map, Value, json};
 
-use super::super::replies::{Content, Problem};
+use super::super::replies::{Problem, ProblemBody};
 use super::schemas::Schemas;
 
-/// A kind of answer that is a problem.
+/// Problems that the description lists as one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum ProblemClass {
     BadRequest,
     Unauthorized,
     NotFound,
@@ -22,24 +22,24 @@ pub(super) enum Outcome {
     NotReady,
 }
 
-/// What may become of a request with a body.
-const OF_A_WEBHOOK: [Outcome; 8] = [
-    Outcome::BadRequest,
-    Outcome::Unauthorized,
-    Outcome::Timeout,
-    Outcome::TooLarge,
-    Outcome::Unsupported,
-    Outcome::TooMany,
-    Outcome::Internal,
-    Outcome::Unavailable,
+/// The problems of a webhook.
+const OF_A_WEBHOOK: [ProblemClass; 8] = [
+    ProblemClass::BadRequest,
+    ProblemClass::Unauthorized,
+    ProblemClass::Timeout,
+    ProblemClass::TooLarge,
+    ProblemClass::Unsupported,
+    ProblemClass::TooMany,
+    ProblemClass::Internal,
+    ProblemClass::Unavailable,
 ];
-/// What may become of any request.
-const OF_ANY: [Outcome; 2] = [Outcome::BadRequest, Outcome::Internal];
+/// The problems that any path may answer.
+const OF_ANY: [ProblemClass; 2] = [ProblemClass::BadRequest, ProblemClass::Internal];
 
-/// On every answer.
+/// Headers of every answer.
 const ALWAYS: [&str; 2] = ["X-Request-Id", "X-Content-Type-Options"];
 
-impl Outcome {
+impl ProblemClass {
     const ALL: [Self; 11] = [
         Self::BadRequest,
         Self::Unauthorized,
@@ -54,7 +54,7 @@ impl Outcome {
         Self::NotReady,
     ];
 
-    /// Status; description; headers of its own; the last words of its `type`.
+    /// Status; description; its own headers; the words that end its `type`.
     fn parts(
         self,
     ) -> (
@@ -162,29 +162,29 @@ impl Outcome {
     }
 }
 
-/// Every problem, by name.
+/// All problems, by name.
 pub(super) fn shared(schemas: &mut Schemas) -> Map<String, Value> {
-    let problem = schemas.of::<Content>();
-    let all = Outcome::ALL.into_iter();
-    all.map(|outcome| (format!("{outcome:?}"), outcome.response(&problem)))
+    let problem = schemas.of::<ProblemBody>();
+    let all = ProblemClass::ALL.into_iter();
+    all.map(|class| (format!("{class:?}"), class.response(&problem)))
         .collect()
 }
 
-/// Of a webhook, with the body of its success.
+/// The answers of a webhook; `success` is the schema of its success.
 pub(super) fn of_webhook(success: Value) -> Value {
     let description = "All valid, and durable. The four counts add up to the events sent.";
     let content = ("application/json", success);
     responses(description, content, &OF_A_WEBHOOK)
 }
 
-/// Of one of the service's own paths: media type and schema of its success, and which problems there are beside
-/// those that there always are.
-pub(super) fn of_own(content: (&str, Value), outcomes: &[Outcome]) -> Value {
-    let outcomes = [&OF_ANY, outcomes].concat();
-    responses("As asked for.", content, &outcomes)
+/// The answers of one of the service's own pages: media type and schema of its success, and the problems that not
+/// every path has.
+pub(super) fn of_page(content: (&str, Value), problems: &[ProblemClass]) -> Value {
+    let problems = [&OF_ANY, problems].concat();
+    responses("As asked for.", content, &problems)
 }
 
-fn responses(description: &str, content: (&str, Value), outcomes: &[Outcome]) -> Value {
+fn responses(description: &str, content: (&str, Value), problems: &[ProblemClass]) -> Value {
     let (media_type, schema) = content;
     let success = json!({
         "description": description,
@@ -192,9 +192,9 @@ fn responses(description: &str, content: (&str, Value), outcomes: &[Outcome]) ->
         "content": {media_type: {"schema": schema}},
     });
     let mut all = Map::from_iter([("200".to_owned(), success)]);
-    for outcome in outcomes {
-        let status = outcome.parts().0.to_string();
-        let response = json!({"$ref": format!("#/components/responses/{outcome:?}")});
+    for class in problems {
+        let status = class.parts().0.to_string();
+        let response = json!({"$ref": format!("#/components/responses/{class:?}")});
         all.insert(status, response);
     }
     Value::Object(all)
@@ -209,7 +209,7 @@ fn references<'n>(own: impl IntoIterator<Item = &'n &'n str>) -> Value {
     Value::Object(headers.collect())
 }
 
-/// Every header of an answer.
+/// All headers of answers.
 pub(super) fn headers() -> Value {
     let header = |description: &str, schema: Value| json!({"description": description, "required": true, "schema": schema});
     json!({

@@ -1,4 +1,4 @@
-//! A lake as any other program reads it: which keys there are, and their bytes.
+//! Reading a lake as any other program does: which keys there are, and their bytes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,18 +8,18 @@ use super::destination::Destination;
 use super::s3::S3;
 use super::store::StoreError;
 
-/// A lake that can be looked into. Changes nothing in it.
-pub enum Place {
+/// Reads a lake, and changes nothing in it.
+pub enum LakeReader {
     /// A directory.
     Directory(PathBuf),
     /// A bucket.
     Bucket(Arc<S3>),
 }
 
-/// Why a lake cannot be looked into.
+/// Why a lake cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
-    /// A directory.
+pub enum LakeReadError {
+    /// A directory, or what an object holds.
     #[error("failed to read the lake: {0}")]
     Io(#[from] io::Error),
     /// A bucket.
@@ -27,13 +27,13 @@ pub enum PlaceError {
     Store(StoreError),
 }
 
-impl From<StoreError> for PlaceError {
+impl From<StoreError> for LakeReadError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
     }
 }
 
-impl Place {
+impl LakeReader {
     /// The lake of a configuration. Needs a runtime around it.
     pub async fn open(destination: Destination<'_>) -> Self {
         match destination {
@@ -45,16 +45,21 @@ impl Place {
         }
     }
 
-    /// Keys below a prefix, relative to the lake, in order.
-    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, PlaceError> {
+    /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left out: consoles
+    /// make such objects to show a folder, and nobody means them as data.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, LakeReadError> {
         match self {
             Self::Directory(root) => Ok(keys_below(root, prefix)?),
-            Self::Bucket(store) => Ok(store.list(prefix, usize::MAX).await?),
+            Self::Bucket(store) => {
+                let mut keys = store.list(prefix, usize::MAX).await?;
+                keys.retain(|key| !key.is_empty() && !key.ends_with('/'));
+                Ok(keys)
+            }
         }
     }
 
-    /// The bytes of an object; `None` if it is gone.
-    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, PlaceError> {
+    /// The bytes of an object; `None` if there is no such object.
+    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, LakeReadError> {
         match self {
             Self::Directory(root) => match read_file(&root.join(key)) {
                 Ok(bytes) => Ok(Some(bytes)),

@@ -8,16 +8,16 @@ use super::*;
 const SHORT: Duration = Duration::from_millis(60);
 const LONG: Duration = Duration::from_mins(1);
 
-fn timed(header: Duration, idle: Duration) -> (Timed<DuplexStream>, DuplexStream, Arc<Progress>) {
+fn timed(header: Duration, idle: Duration) -> (Timed<DuplexStream>, DuplexStream, Arc<Requests>) {
     let (ours, theirs) = duplex(1 << 20);
-    let progress = Arc::new(Progress::default());
-    let timed = Timed::new(ours, Arc::clone(&progress), header, idle);
-    (timed, theirs, progress)
+    let requests = Arc::new(Requests::default());
+    let timed = Timed::new(ours, Arc::clone(&requests), header, idle);
+    (timed, theirs, requests)
 }
 
 #[tokio::test]
 async fn a_head_has_its_time_from_its_first_byte_on() {
-    let (mut timed, mut client, _progress) = timed(SHORT, LONG);
+    let (mut timed, mut client, _requests) = timed(SHORT, LONG);
     let start = Instant::now();
     let trickle = tokio::spawn(async move {
         tokio::time::sleep(SHORT * 2).await;
@@ -34,7 +34,7 @@ async fn a_head_has_its_time_from_its_first_byte_on() {
 
 #[tokio::test]
 async fn an_idle_connection_lives_longer_and_ends_in_peace() {
-    let (mut timed, _client, _progress) = timed(SHORT / 6, SHORT);
+    let (mut timed, _client, _requests) = timed(SHORT / 6, SHORT);
     let start = Instant::now();
     assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
     assert!(start.elapsed() >= SHORT);
@@ -42,13 +42,13 @@ async fn an_idle_connection_lives_longer_and_ends_in_peace() {
 
 #[tokio::test]
 async fn a_request_under_way_is_not_limited_and_the_next_has_all_its_time() {
-    let (mut timed, mut client, progress) = timed(SHORT, SHORT);
+    let (mut timed, mut client, requests) = timed(SHORT, SHORT);
     client.write_all(b"head").await.unwrap();
     assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 4);
-    let turn = progress.begin();
+    let under_way = requests.begin();
     let body = tokio::time::timeout(SHORT * 3, timed.read(&mut [0; 8])).await;
     assert!(body.is_err(), "a request under way was cut off");
-    drop(turn);
+    drop(under_way);
     let start = Instant::now();
     assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
     assert!(start.elapsed() >= SHORT);
@@ -58,13 +58,13 @@ async fn a_request_under_way_is_not_limited_and_the_next_has_all_its_time() {
 #[tokio::test]
 async fn an_end_that_was_put_off_comes_when_it_is_due() {
     let idle = SHORT * 16;
-    let (mut timed, mut client, progress) = timed(LONG, idle);
+    let (mut timed, mut client, requests) = timed(LONG, idle);
     for _ in 0..3 {
         let read = tokio::time::timeout(idle * 2 / 5, timed.read(&mut [0; 8])).await;
         assert!(read.is_err(), "the connection ended too early");
         client.write_all(b"head").await.unwrap();
         assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 4);
-        drop(progress.begin());
+        drop(requests.begin());
     }
     let start = Instant::now();
     assert_eq!(timed.read(&mut [0; 8]).await.unwrap(), 0);
@@ -73,8 +73,8 @@ async fn an_end_that_was_put_off_comes_when_it_is_due() {
 
 #[tokio::test]
 async fn what_a_refused_sender_still_sends_is_read() {
-    let (mut timed, mut client, progress) = timed(LONG, LONG);
-    progress.begin().answered(true);
+    let (mut timed, mut client, requests) = timed(LONG, LONG);
+    requests.begin().answered(true);
     let sending = tokio::spawn(async move {
         for _ in 0..20 {
             client.write_all(&vec![0; 256 << 10]).await.unwrap();
@@ -86,11 +86,11 @@ async fn what_a_refused_sender_still_sends_is_read() {
 
 #[tokio::test]
 async fn a_silent_sender_does_not_hold_up_the_end() {
-    let (mut timed, _client, progress) = timed(LONG, LONG);
+    let (mut timed, _client, requests) = timed(LONG, LONG);
     let start = Instant::now();
     timed.shutdown().await.unwrap();
     assert!(start.elapsed() < LINGER_SILENCE);
-    progress.begin().answered(true);
+    requests.begin().answered(true);
     timed.shutdown().await.unwrap();
     assert!(start.elapsed() < LINGER);
 }

@@ -1,65 +1,68 @@
 //! The commit protocol: a sealed batch becomes one object in the lake, and the log is told.
 //!
-//! seal → read the rows back → encode into a spool file → put → commit. Every step can be taken again
-//! after a crash or a lost answer: the seal fixes members and key, a put that was applied is recognised
-//! as ours, and only then is the commit appended, which lets the log trim.
+//! seal → read the rows back → encode into a spool file → put → commit. Every step can be repeated after a
+//! crash or a lost answer: the seal fixes members and key, a put that was applied is recognised as ours, and
+//! only then is the commit appended, after which the log may trim. This is one attempt; the shipping threads
+//! repeat it.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
 use crate::batch::Sums;
-use crate::encode::{Encoder, Format, Making};
+use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
-use crate::lake::{CRC, Found, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH};
+use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
+use crate::lake::{Found, Lake, LakeError, Object};
 use crate::record::row_hash;
 use crate::tables::Tables;
 use crate::wal::entry::{Commit, Seal};
+use crate::wal::facts::{AsOf, LsnSet, Totals};
 use crate::wal::rows::{BatchReader, RowsError};
 use crate::wal::state::SealAt;
 
 /// Why a batch is not in the lake yet.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipError {
-    /// The lake, or local storage, says no for now: to be tried again, for ever.
+    /// The lake refuses for now, or cannot be reached: retry for ever.
     #[error(transparent)]
     Lake(#[from] LakeError),
     /// The object cannot be written locally.
     #[error("failed to spool an object: {0}")]
     Spool(#[from] io::Error),
-    /// The log no longer holds the rows, and the lake does not have the object: this batch is held,
-    /// and the others go on.
+    /// The log no longer holds the rows, and the lake does not have the object: this batch is held back, and
+    /// the others go on.
     #[error("{0}; this batch is held back, and its records are not in the lake")]
     Held(String),
 }
 
-/// Ships sealed batches.
+/// Makes one attempt to ship a sealed batch, or to carry out a publication.
 pub struct Shipper<F: Files> {
-    pub(crate) files: F,
-    pub(crate) node: NodeId,
-    pub(crate) reader: BatchReader<F>,
-    pub(crate) lake: Arc<Lake<F>>,
-    pub(crate) tables: Arc<Tables>,
+    pub(super) files: F,
+    pub(super) node: NodeId,
+    pub(super) reader: BatchReader<F>,
+    pub(super) lake: Arc<Lake<F>>,
+    tables: Arc<Tables>,
 }
 
-/// A batch on its way: what was done need not be done again.
+/// A batch on its way to the lake, and what earlier attempts have done already.
 #[derive(Debug)]
 pub struct Shipment {
     number: u64,
     at: SealAt,
     object: Option<Object>,
-    /// The object is in the lake; its local file may be gone.
+    /// What the log is to be told: the object is in the lake, and its local file may be gone.
     done: Option<Commit>,
-    /// Reads of the log that the operating system refused.
+    /// How often the operating system refused to read the log.
     failed_reads: u32,
 }
 
-/// So often a batch is read again before it is held: out of file descriptors is no damage.
+/// A batch is held back after this many failed reads: a lack of file descriptors, say, is no damage and passes.
 const MAX_FAILED_READS: u32 = 5;
 
 impl Shipment {
-    /// Of a seal that is durable at that place.
+    /// The batch of that seal, which is durable at that place of the log.
     pub fn new(number: u64, at: SealAt) -> Self {
         Self {
             number,
@@ -70,7 +73,7 @@ impl Shipment {
         }
     }
 
-    /// What follows from a batch that could not be read back.
+    /// The batch could not be read back: what that means for the attempt.
     fn failed(&mut self, error: RowsError) -> ShipError {
         match error {
             RowsError::Sink(error) => error.into(),
@@ -89,7 +92,7 @@ impl Shipment {
 }
 
 impl<F: Files> Shipper<F> {
-    /// From the log in `wal_dir` to the lake.
+    /// Ships from the log in `wal_dir` to the lake.
     pub fn new(
         files: F,
         wal_dir: &Path,
@@ -113,9 +116,9 @@ impl<F: Files> Shipper<F> {
         self.put(shipment)
     }
 
-    /// Writes the object into a local file, unless that was done before.
+    /// Writes the object into a local file, unless an earlier attempt did.
     pub fn prepare(&self, shipment: &mut Shipment) -> Result<(), ShipError> {
-        // The local file may have been cleaned away; then it is written again.
+        // If the local file was removed meanwhile, it is written again.
         let is_written = |object: &Object| self.files.exists(&object.spool);
         if shipment.done.is_some() || shipment.object.as_ref().is_some_and(is_written) {
             return Ok(());
@@ -133,8 +136,8 @@ impl<F: Files> Shipper<F> {
         Ok(())
     }
 
-    /// Puts what was prepared. The commit is to be appended to the log; until it is durable, further
-    /// puts end with the same.
+    /// Puts what was prepared. The caller appends the commit to the log; further calls return the same commit,
+    /// in case that fails.
     pub fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
         let commit = match (&shipment.done, &shipment.object) {
             (Some(commit), _) => *commit,
@@ -152,9 +155,12 @@ impl<F: Files> Shipper<F> {
         Ok(commit)
     }
 
-    /// The rows are gone; but perhaps the object had been put before.
+    /// The log no longer has the rows; but perhaps the object was put before.
     fn ask_the_lake(&self, seal: &Seal, detail: String) -> Result<Commit, ShipError> {
-        match self.lake.find(&seal.key, &nonce_of(seal), &hash_of(seal))? {
+        match self
+            .lake
+            .find(&seal.key, &hex(seal.nonce), &hex(seal.sums.row_hash))?
+        {
             Some(found) => Ok(Commit {
                 seal: seal.number,
                 bytes: found.bytes,
@@ -164,7 +170,7 @@ impl<F: Files> Shipper<F> {
         }
     }
 
-    /// Writes the object into a local file, and holds what was read against the seal.
+    /// Writes the object into a local file, and compares the rows that were read with the sums of the seal.
     fn spool(&self, seal: &Seal) -> Result<Object, RowsError> {
         let Some(format) = Format::parse(&seal.format) else {
             let detail = format!("this program has no format {}", seal.format);
@@ -176,13 +182,13 @@ impl<F: Files> Shipper<F> {
         let file = Arc::new(self.files.create_new(&path)?);
         let out =
             BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
-        let making = Making {
+        let spec = ObjectSpec {
             format,
             table: self.tables.of(&seal.partition),
             rows: seal.sums.count,
             path: &path,
         };
-        let mut encoder = Encoder::new(&making, out, self.files.clone())?;
+        let mut encoder = Encoder::new(&spec, out, self.files.clone())?;
         let mut sums = Sums::default();
         let read = self.reader.for_each_row(seal, |lsn, row| {
             sums.add(&Sums {
@@ -195,16 +201,14 @@ impl<F: Files> Shipper<F> {
         });
         read?;
         if sums != seal.sums {
-            let detail = "they are not those that it covers".to_owned();
+            let detail = "the rows that were read are not those of the seal".to_owned();
             return Err(self.unreadable(seal, detail));
         }
-        let out = encoder
-            .finish()?
-            .into_inner()
-            .map_err(io::IntoInnerError::into_error)?;
+        let Encoded { out, .. } = encoder.finish()?;
+        let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let (bytes, crc) = (out.inner.written(), out.crc());
         file.sync()?;
-        let metadata = metadata_of(seal, self.node, crc);
+        let metadata = stamp_of(seal, self.node, crc).to_metadata();
         Ok(Object {
             key: seal.key.clone(),
             spool: path,
@@ -225,53 +229,48 @@ impl<F: Files> Shipper<F> {
     }
 }
 
-fn nonce_of(seal: &Seal) -> String {
-    format!("{:032x}", seal.nonce)
+/// What the object of a seal says of itself, and of its node's log as of the seal.
+fn stamp_of(seal: &Seal, node: NodeId, crc: u32) -> Stamp {
+    Stamp {
+        node,
+        seal: seal.number,
+        nonce: seal.nonce,
+        partition: seal.partition.clone(),
+        first_lsn: seal.first_lsn,
+        last_lsn: seal.last_lsn,
+        count: seal.sums.count,
+        row_hash: seal.sums.row_hash,
+        lsn_hash: seal.sums.lsn_hash,
+        crc,
+        as_of: log_state_of(&seal.as_of),
+    }
 }
 
-fn hash_of(seal: &Seal) -> String {
-    format!("{:032x}", seal.sums.row_hash)
-}
-
-/// What every object says of itself and of its node's log as of its seal: enough to audit the lake
-/// from listings alone. Sums are modulo 2^128, in hex; counts are decimal.
-fn metadata_of(seal: &Seal, node: NodeId, crc: u32) -> Metadata {
-    let as_of = &seal.as_of;
-    let totals = &as_of.totals;
-    let hex = |value: u128| format!("{value:032x}");
-    let pairs = [
-        ("lakehook-node", node.to_string()),
-        ("lakehook-seal", seal.number.to_string()),
-        (NONCE, nonce_of(seal)),
-        ("lakehook-partition", seal.partition.clone()),
-        ("lakehook-first-lsn", seal.first_lsn.to_string()),
-        ("lakehook-last-lsn", seal.last_lsn.to_string()),
-        ("lakehook-count", seal.sums.count.to_string()),
-        (ROW_HASH, hash_of(seal)),
-        ("lakehook-lsn-hash", hex(seal.sums.lsn_hash)),
-        (CRC, format!("{crc:08x}")),
-        ("lakehook-as-of-lsn", as_of.lsn.to_string()),
-        ("lakehook-as-of-lsn-hash", hex(as_of.lsn_hash)),
-        (
-            "lakehook-as-of-open",
-            format!("{} {}", as_of.open.count, hex(as_of.open.hash)),
-        ),
-        (
-            "lakehook-as-of-void",
-            format!("{} {}", as_of.void.count, hex(as_of.void.hash)),
-        ),
-        ("lakehook-as-of-watermark", as_of.watermark.to_string()),
-        ("lakehook-total-received", totals.received.to_string()),
-        ("lakehook-total-stored", totals.stored.to_string()),
-        ("lakehook-total-dropped", totals.dropped.to_string()),
-        ("lakehook-total-duplicate", totals.duplicate.to_string()),
-        ("lakehook-total-quarantined", totals.quarantined.to_string()),
-        ("lakehook-total-refused", totals.refused.to_string()),
-    ];
-    pairs
-        .into_iter()
-        .map(|(name, value)| (name.to_owned(), value))
-        .collect()
+fn log_state_of(as_of: &AsOf) -> LogState {
+    let counted = |LsnSet { count, hash }: LsnSet| CountedLsns { count, hash };
+    let Totals {
+        received,
+        stored,
+        dropped,
+        duplicate,
+        quarantined,
+        refused,
+    } = as_of.totals;
+    LogState {
+        lsn: as_of.lsn,
+        lsn_hash: as_of.lsn_hash,
+        open: counted(as_of.open),
+        void: counted(as_of.void),
+        watermark: as_of.watermark.to_string(),
+        totals: RunningTotals {
+            received,
+            stored,
+            dropped,
+            duplicate,
+            quarantined,
+            refused,
+        },
+    }
 }
 
 /// Computes the checksum of what passes through.

@@ -1,4 +1,4 @@
-//! Rows of the quarantine, read back from objects of every format.
+//! Reads rows of the quarantine back from objects of every format.
 
 use std::io;
 
@@ -6,52 +6,53 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
+use crate::ids::NodeId;
 
-/// One breach, as the row tells it: see [`super::FieldError`].
+/// An error as it is in the row: see [`crate::quarantine::FieldError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptError {
     /// JSON Pointer into the request's body.
     pub pointer: String,
-    /// The rule.
+    /// The rule that was broken.
     pub code: String,
-    /// What was expected.
+    /// What the rule expects.
     pub detail: String,
 }
 
-/// A row; the members are those of [`super::Refused::write`], in its order.
+/// A row of the quarantine; the members are those of [`crate::quarantine::Refused::write`], in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// RFC 3339, in UTC.
     pub received_at: String,
-    /// Its number in the log of its node.
+    /// Its LSN in the log of its node.
     pub lsn: u64,
-    /// Why: see [`super::Reason`].
+    /// Why it was refused: see [`crate::quarantine::Reason`].
     pub reason: String,
     /// The stream that it was meant for.
     pub stream: String,
-    /// The path that took it, or the poll.
+    /// The path that received it, or the name of the poll.
     pub endpoint: String,
-    /// The request's id, or the run's name.
+    /// The id of the request, or the name of the run.
     pub request_id: String,
-    /// The sender's address.
+    /// The address of the sender, where it is known.
     pub client: Option<String>,
-    /// The first [`super::MAX_ROW_ERRORS`] errors.
+    /// The first [`crate::quarantine::MAX_ROW_ERRORS`] errors.
     pub errors: Vec<KeptError>,
-    /// How many there were in all.
+    /// How many errors there were in all.
     pub errors_total: u64,
-    /// What was refused, perhaps cut: text, or base64.
+    /// What was refused, perhaps truncated: text, or base64.
     pub raw: String,
     /// `utf-8` or `base64`.
     pub raw_encoding: String,
-    /// The whole length of what was refused.
+    /// The length of what was refused, before it was truncated.
     pub raw_bytes: u64,
-    /// XXH3-128 of what was refused, whole.
+    /// XXH3-128 of what was refused, before it was truncated.
     pub raw_xxh3: String,
 }
 
 impl Kept {
-    /// The bytes that were refused, as far as they were kept.
+    /// The bytes that were kept of what was refused.
     pub fn bytes(&self) -> io::Result<Vec<u8>> {
         if self.raw_encoding == "base64" {
             BASE64.decode(&self.raw).map_err(io::Error::other)
@@ -61,16 +62,26 @@ impl Kept {
     }
 }
 
-/// Gives each row of an object to `take`, until it says that it has enough (`false`).
+/// Calls `take` with each row of an object until it returns `false`.
 pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io::Result<()> {
-    rows_of_object(key, bytes, &mut |row| Ok(take(kept_of(row)?)))
+    ObjectReader::of_key(key)?.each(bytes, &mut |row| Ok(take(kept_of(row)?)))
 }
 
-/// In columns the errors are JSON in a text.
+/// Typed objects hold the errors as a text of JSON.
 fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Kept> {
     if let Some(serde_json::Value::String(errors)) = row.get("errors") {
         let errors = serde_json::from_str(errors)?;
         row.insert("errors".to_owned(), errors);
     }
     Ok(serde_json::from_value(serde_json::Value::Object(row))?)
+}
+
+/// The node that wrote an object of rows, by the key of the object.
+pub fn node_of(key: &str) -> Option<NodeId> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (node, _) = name.split_once('-')?;
+    (node.len() == 16)
+        .then(|| u64::from_str_radix(node, 16).ok())
+        .flatten()
+        .map(NodeId)
 }

@@ -1,13 +1,13 @@
-//! Slow clients: a connection's stream with limits of time that hyper's own don't tell apart.
+//! Deadlines of a connection: limits of time that hyper does not distinguish.
 //!
-//! A head must be complete `header_timeout` after its first byte, or the connection breaks; without a
-//! request a connection lives `idle_timeout`, then it ends. (hyper counts the wait for the first byte
-//! against its header timeout, so that one limit would have to serve for both.) While a request is
-//! under way nothing is limited here: its body has a limit of its own. An answer that the client does not
-//! take within `idle_timeout` ends the connection: else it would hold its place for ever.
+//! The head of a request must be complete within `header_timeout` of its first byte, or the connection breaks. Without
+//! a request a connection lives for `idle_timeout`, then it ends. (hyper counts the wait for the first byte as part of
+//! its header timeout, so one limit would have to serve for both.) While a request is under way nothing is limited
+//! here, because its body has a limit of its own. A client that does not take its answer within `idle_timeout` is
+//! disconnected, or it would occupy a connection for ever.
 //!
-//! A refused sender may still be sending. Closed at once, the system would reset the connection, and
-//! the sender might lose the answer: what still comes is read and thrown away, for a short time.
+//! A refused sender may still be sending. If we closed at once, the system would reset the connection, and the sender
+//! might lose the answer. So for a short time we read what still comes, and discard it.
 
 use std::io;
 use std::pin::Pin;
@@ -19,41 +19,41 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-/// What a refused sender still sends is thrown away for so long, …
+/// How long at most the rest of a refused request is read and discarded.
 const LINGER: Duration = Duration::from_secs(5);
-/// … or until it has been silent for so long.
+/// It ends earlier once the sender has been silent for this long.
 const LINGER_SILENCE: Duration = Duration::from_millis(500);
 
-/// What a connection's service tells its stream. Both run in one task, so no order is needed.
+/// Shared by a connection's service and its stream. Both run in one task, so no memory ordering is needed.
 #[derive(Debug, Default)]
-pub struct Progress {
-    /// Requests begun and requests ended: odd while one is under way.
-    turns: AtomicU64,
+pub struct Requests {
+    /// Requests begun plus requests ended: odd while one is under way.
+    steps: AtomicU64,
     refused: AtomicBool,
 }
 
-impl Progress {
-    /// A request begins; it ends when the turn is dropped.
-    pub fn begin(self: &Arc<Self>) -> Turn {
-        self.turns.fetch_add(1, Ordering::Relaxed);
-        Turn(Arc::clone(self))
+impl Requests {
+    /// Begins a request, which ends when the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> UnderWay {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
     }
 }
 
 /// A request that is under way.
 #[derive(Debug)]
-pub struct Turn(Arc<Progress>);
+pub struct UnderWay(Arc<Requests>);
 
-impl Turn {
-    /// Notes whether the request was refused: then its body may not have been read.
+impl UnderWay {
+    /// Records whether the request was refused; if so, part of its body may not have been read.
     pub fn answered(&self, refused: bool) {
         self.0.refused.store(refused, Ordering::Relaxed);
     }
 }
 
-impl Drop for Turn {
+impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.turns.fetch_add(1, Ordering::Relaxed);
+        self.0.steps.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -65,40 +65,40 @@ enum Waiting {
     Head,
     /// For its answer.
     Answer,
-    /// For the end of what a refused sender sends; all of it, at the latest.
+    /// For the rest of what a refused sender sends, until this time at the latest.
     End { latest: Instant },
 }
 
-/// A stream with limits.
+/// A stream with deadlines.
 #[derive(Debug)]
 pub struct Timed<S> {
     stream: S,
-    progress: Arc<Progress>,
+    requests: Arc<Requests>,
     header_timeout: Duration,
     idle_timeout: Duration,
-    seen_turns: u64,
+    seen_steps: u64,
     waiting: Waiting,
     deadline: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// While an answer waits for the client to take it: the end of its patience.
+    /// Set while an answer waits for the client to take it; then the connection breaks.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
-    /// A new connection's stream.
+    /// Wraps the stream of a new connection.
     pub fn new(
         stream: S,
-        progress: Arc<Progress>,
+        requests: Arc<Requests>,
         header_timeout: Duration,
         idle_timeout: Duration,
     ) -> Self {
         let deadline = Instant::now() + idle_timeout;
         Self {
             stream,
-            progress,
+            requests,
             header_timeout,
             idle_timeout,
-            seen_turns: 0,
+            seen_steps: 0,
             waiting: Waiting::Request,
             deadline,
             sleep: Box::pin(tokio::time::sleep_until(deadline)),
@@ -106,14 +106,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         }
     }
 
-    /// Catches up with requests that began or ended since the last look.
+    /// Notices requests that began or ended since the last call.
     fn follow(&mut self) {
-        let turns = self.progress.turns.load(Ordering::Relaxed);
-        if turns == self.seen_turns {
+        let steps = self.requests.steps.load(Ordering::Relaxed);
+        if steps == self.seen_steps {
             return;
         }
-        self.seen_turns = turns;
-        if turns.is_multiple_of(2) {
+        self.seen_steps = steps;
+        if steps.is_multiple_of(2) {
             self.waiting = Waiting::Request;
             self.deadline = Instant::now() + self.idle_timeout;
         } else {
@@ -121,8 +121,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         }
     }
 
-    /// Most deadlines are put off before they come. The timer is then set anew when it rings, not each time: that
-    /// would cost every request a lock that all connections share.
+    /// Most deadlines are postponed before they expire. The timer is reset only when it fires: resetting it each time
+    /// would make every request take a lock that all connections share.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         if self.sleep.deadline() > self.deadline {
             self.sleep.as_mut().reset(self.deadline);
@@ -135,7 +135,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         self.sleep.as_mut().poll(cx)
     }
 
-    /// What became of a write; one that waits, waits only so long.
+    /// Passes on the result of a write; fails if the write has been pending for too long.
     fn in_time<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -156,9 +156,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>, latest: Instant) -> Poll<()> {
-        let mut thrown_away = [0; 4096];
+        let mut discarded = [0; 4096];
         loop {
-            let mut buffer = ReadBuf::new(&mut thrown_away);
+            let mut buffer = ReadBuf::new(&mut discarded);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     self.deadline = latest.min(Instant::now() + LINGER_SILENCE);
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
                 "the head of a request came too slowly",
             ))
         } else {
-            // As if the client had closed: an idle connection ends in peace.
+            // As if the client had closed: an idle connection ends without an error.
             Ok(())
         })
     }
@@ -234,7 +234,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let timed = self.get_mut();
         let flushed = Pin::new(&mut timed.stream).poll_flush(cx);
-        // All of the answer is on its way.
+        // The whole answer has been handed to the system.
         timed.stuck.take_if(|_stuck| flushed.is_ready());
         timed.in_time(cx, flushed)
     }
@@ -245,7 +245,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
             latest
         } else {
             ready!(Pin::new(&mut timed.stream).poll_shutdown(cx))?;
-            if !timed.progress.refused.load(Ordering::Relaxed) {
+            if !timed.requests.refused.load(Ordering::Relaxed) {
                 return Poll::Ready(Ok(()));
             }
             let (now, latest) = (Instant::now(), Instant::now() + LINGER);
@@ -259,5 +259,5 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
 }
 
 #[cfg(test)]
-#[path = "slow_tests.rs"]
+#[path = "deadlines_tests.rs"]
 mod tests;

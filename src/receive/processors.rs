@@ -1,9 +1,9 @@
-//! Turns at the processors: how many bodies are inflated and checked at once.
+//! Permits to use a processor: how many bodies are inflated and checked at once.
 //!
-//! Work of that kind is done where it does not hold up other requests, on a thread that may block; the
-//! runtime makes as many of those as are asked for. Under load that were a hundred, each with memory of
-//! its own, and all of them slow. So there are as many turns as processors. Who has none waits in order,
-//! and where too many wait already, is told to come back: a queue that grows makes everybody late.
+//! Large bodies are handled on threads that may block, so that they do not hold up other requests. The runtime starts
+//! such a thread whenever one is needed: under load that would be a hundred threads, each with its own memory, and all
+//! of them slow. So there are as many permits as processors. Requests without a permit wait in order; once too many
+//! wait, further ones are answered 503, because a growing queue would make everybody late.
 
 use std::sync::Arc;
 use std::thread::available_parallelism;
@@ -12,32 +12,32 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::budget::NoMemory;
 
-/// Who wait for a processor, at most.
+/// Most requests that wait, per processor.
 const MAX_WAITING: usize = 16;
 
-/// The turns.
+/// The permits.
 #[derive(Clone, Debug)]
-pub struct Turns {
+pub struct Processors {
     working: Arc<Semaphore>,
-    /// Room for those who work and those who wait.
+    /// Room for those that work and those that wait.
     present: Arc<Semaphore>,
 }
 
-/// One turn; given back when dropped.
+/// A permit; given back when dropped.
 #[derive(Debug)]
-pub struct Turn {
+pub struct Permit {
     _working: OwnedSemaphorePermit,
     _present: OwnedSemaphorePermit,
 }
 
-impl Default for Turns {
+impl Default for Processors {
     fn default() -> Self {
         let processors = available_parallelism().map_or(2, std::num::NonZero::get);
         Self::new(processors)
     }
 }
 
-impl Turns {
+impl Processors {
     fn new(processors: usize) -> Self {
         Self {
             working: Arc::new(Semaphore::new(processors)),
@@ -45,12 +45,12 @@ impl Turns {
         }
     }
 
-    /// Waits for a turn, unless too many do.
-    pub async fn take(&self) -> Result<Turn, NoMemory> {
+    /// Waits for a permit; fails if too many wait already.
+    pub async fn acquire(&self) -> Result<Permit, NoMemory> {
         let present = Arc::clone(&self.present).try_acquire_owned();
         let present = present.map_err(|_full| NoMemory)?;
         let working = Arc::clone(&self.working).acquire_owned().await;
-        Ok(Turn {
+        Ok(Permit {
             _working: working.map_err(|_closed| NoMemory)?,
             _present: present,
         })
@@ -62,19 +62,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn so_many_wait_and_no_more() {
-        let turns = Turns::new(1);
-        let turn = turns.take().await.unwrap();
+    async fn only_so_many_wait() {
+        let processors = Processors::new(1);
+        let permit = processors.acquire().await.unwrap();
         let mut waiting: Vec<_> = (0..MAX_WAITING)
             .map(|_| {
-                let turns = turns.clone();
-                tokio::spawn(async move { turns.take().await })
+                let processors = processors.clone();
+                tokio::spawn(async move { processors.acquire().await })
             })
             .collect();
         tokio::task::yield_now().await;
-        assert_eq!(turns.take().await.unwrap_err(), NoMemory);
+        assert_eq!(processors.acquire().await.unwrap_err(), NoMemory);
         assert!(waiting.iter().all(|other| !other.is_finished()));
-        drop(turn);
+        drop(permit);
         let next = waiting.remove(0).await.unwrap();
         assert!(next.is_ok());
     }

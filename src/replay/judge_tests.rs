@@ -2,9 +2,10 @@
 
 use super::*;
 use crate::contract::{OnInvalid, Rules, Schemas};
-use crate::ids::HashKey;
-use crate::quarantine::read::Kept;
+use crate::ids::{HashKey, NodeId};
 use crate::record::Fingerprint;
+use crate::replay::kept::{Kept, node_of};
+use crate::replay::{Scope, Skip};
 
 const RECEIVED: &str = "2025-01-31T10:00:00.123456Z";
 
@@ -75,7 +76,7 @@ fn a_row_is_judged_as_of_its_receipt_and_keeps_it() {
     let ahead = self::event("click", "2025-02-02T10:00:01Z");
     let outcome = judge(&contract, &candidate("invalid_event", &ahead)).unwrap_err();
     assert!(
-        matches!(&outcome, Outcome::Invalid { errors, errors_total: 1 } if errors[0].code == "timestamp_in_future"),
+        matches!(&outcome, ReplayOutcome::Invalid { errors, errors_total: 1 } if errors[0].code == "timestamp_in_future"),
         "{outcome:?}"
     );
 }
@@ -89,7 +90,7 @@ fn a_request_goes_in_whole_or_not_at_all_whatever_is_done_with_new_ones() {
         let outcome = judge(&contract(on_invalid), &candidate("refused_request", &body));
         let outcome = outcome.unwrap_err();
         assert!(
-            matches!(&outcome, Outcome::Invalid { errors, errors_total: 1 } if errors[0].pointer == "/events/1/event_type"),
+            matches!(&outcome, ReplayOutcome::Invalid { errors, errors_total: 1 } if errors[0].pointer == "/events/1/event_type"),
             "{outcome:?}"
         );
     }
@@ -99,7 +100,7 @@ fn a_request_goes_in_whole_or_not_at_all_whatever_is_done_with_new_ones() {
         &candidate("refused_request", &body),
     );
     assert!(
-        matches!(outcome.unwrap_err(), Outcome::Invalid { errors, .. } if errors[0].code == "not_json")
+        matches!(outcome.unwrap_err(), ReplayOutcome::Invalid { errors, .. } if errors[0].code == "not_json")
     );
 }
 
@@ -147,12 +148,12 @@ fn the_node_is_in_the_key() {
 
 #[test]
 fn errors_are_told_in_a_bounded_form() {
-    let error = crate::quarantine::FieldError {
+    let error = FieldError {
         pointer: "é".repeat(9_999),
         code: "x",
         detail: String::new(),
     };
-    let Outcome::Invalid {
+    let ReplayOutcome::Invalid {
         errors,
         errors_total,
     } = invalid(&vec![error; 9], 40)

@@ -1,4 +1,4 @@
-//! Timestamps as senders write them: RFC 3339, strictly.
+//! RFC 3339 timestamps, read strictly.
 //!
 //! Stricter than chrono where the engines that read the lake are: an upper-case `T` and `Z`, no
 //! leap second, four digits of year, one to nine digits of fraction.
@@ -10,7 +10,7 @@ use crate::clock::{MICROS_PER_SECOND, Micros};
 /// Days from 0001-01-01 (which chrono counts as day 1) to 1970-01-01.
 const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
-/// The time that `text` names; what is finer than a microsecond is cut off. `None` if it is none.
+/// Parses a timestamp; digits below a microsecond are cut off. `None` if `text` is not a strict timestamp.
 pub fn parse(text: &str) -> Option<Micros> {
     let (date_time, rest) = text
         .as_bytes()
