@@ -45,7 +45,7 @@ struct Report {
     problems: Vec<Discrepancy>,
 }
 
-/// Audits the lake; exit code 0 only if all adds up.
+/// Audits the lake; exit code 0 only if everything adds up.
 pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let runtime = runtime()?;
@@ -64,7 +64,7 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     let place = LakeReader::open(config.lake.destination()).await;
-    // The logs first: what is put meanwhile is then in the lake, and not missing in both.
+    // The logs are read first: what is put meanwhile is then found in the lake, rather than in neither.
     let mut logs = Vec::new();
     for dir in &args.wal {
         let log = inspect(&Disk, dir);

@@ -87,7 +87,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Columns that are in objects must stay what they are.
+/// Checks that no column that is in objects would change its type.
 fn check_columns(config: &Config) -> Result<bool, Failure> {
     let mut changed = Vec::new();
     if let Ok(schemas) = config.events.read_schemas() {

@@ -8,7 +8,7 @@ pub const WRONG_USAGE: u8 = 2;
 /// Why a command ends without success.
 #[derive(Debug)]
 pub enum Failure {
-    /// Wrong usage or configuration; told already or in the message.
+    /// Wrong usage or configuration; the message says what is wrong.
     Usage(String),
     /// It failed.
     Failed(anyhow::Error),

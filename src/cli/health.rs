@@ -44,8 +44,8 @@ pub fn run(
     })
 }
 
-/// The service of the configuration. Its certificate names the host that senders know, and not the address
-/// that it listens on; so it is not verified there. Nothing secret is sent, and the answer is a word.
+/// The service of the configuration. Its certificate is not verified, because it names the host that senders
+/// know rather than the address that it listens on. Nothing secret is sent, and the answer is one word.
 fn base_of(server: &Server) -> String {
     let scheme = if server.tls_cert_file.is_some() {
         "https"

@@ -1,7 +1,7 @@
 //! `lakehook poll`: one run of each poll, and out.
 //!
-//! Where a service runs, it does the work and is followed; otherwise this process opens the polls' log
-//! itself. A dry run needs neither.
+//! If a service runs, it does the work and this command follows it; otherwise this process opens the polls'
+//! log itself. A dry run needs neither.
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
@@ -34,7 +34,7 @@ use crate::serve::{Patience, Process, ServeError};
 use crate::telemetry;
 use crate::wal::node::LockError;
 
-/// Plain lines of progress come no more often.
+/// Minimum time between two plain lines of progress.
 const PLAIN_PAUSE: Duration = Duration::from_secs(2);
 
 /// Arguments of `lakehook poll`.
@@ -54,7 +54,7 @@ pub struct PollArgs {
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
 pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
-    // Progress is on standard output, and failures are told there; the log is for what else happens.
+    // Progress and failures are printed on standard output; the log is for everything else.
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
     let names = chosen(config, args.names)?;
@@ -150,7 +150,7 @@ async fn runs_here(
             () = signals.next() => break Err(anyhow!("interrupted; nothing half is visible")),
         }
     };
-    // Nobody reads them any more; whoever still writes some must not wait.
+    // Nobody reads the lines any more, so a task that still writes some must not wait.
     drop(lines);
     let hurry = CancellationToken::new();
     let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
@@ -232,7 +232,7 @@ async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Resul
     board.finish(names)
 }
 
-/// Shows how runs go: bars on a terminal, lines elsewhere.
+/// Shows the progress of runs: bars on a terminal, lines elsewhere.
 struct Board {
     bars: Option<MultiProgress>,
     shown: HashMap<String, Shown>,
@@ -317,7 +317,7 @@ impl Board {
 
     fn say(&self, text: &str) {
         match &self.bars {
-            // It moves the bars out of the way.
+            // Printed above the bars.
             Some(bars) => _ = bars.println(text),
             None => out::line(text),
         }
@@ -342,7 +342,7 @@ fn new_bar(poll: &str) -> ProgressBar {
     }
 }
 
-/// What there is to say of a run that did not fail.
+/// Describes a run that did not fail.
 fn describe(done: &Done) -> String {
     let took = Duration::from_millis(done.took_ms);
     let quarantined = match done.quarantined {

@@ -27,7 +27,7 @@ pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
     }
     let runtime = runtime()?;
     let code = runtime.block_on(serve(loaded))?;
-    // A connection that hangs must not hold up the end.
+    // A connection that hangs must not delay the end.
     runtime.shutdown_background();
     Ok(code)
 }

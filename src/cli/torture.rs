@@ -19,7 +19,7 @@ use crate::out;
 use crate::telemetry::{self, LogFormat};
 use crate::torture::{self, Options, Progress, TortureError};
 
-/// Where there is no terminal, a line is printed so often.
+/// Without a terminal, a line is printed at this interval.
 const LINE_EVERY_SECONDS: u64 = 5;
 
 /// Arguments of `lakehook torture`.
@@ -49,7 +49,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
         dir: std::path::absolute(&args.dir)?,
         seed: match args.seed {
             Some(seed) => seed,
-            // Of a length that people copy without mistakes.
+            // Short enough for people to copy without mistakes.
             None => Ids::System.next()? >> 32,
         },
         duration: args.duration,

@@ -17,9 +17,9 @@ pub(super) const BYTE_SIZE_FORMAT: &str = "byte-size";
 /// The JSON Schema format of durations.
 pub(super) const SPAN_FORMAT: &str = "span";
 
-/// Such a size still fits a signed 64-bit number, as file offsets are.
+/// The largest size that fits a signed 64-bit number, as file offsets do.
 const MAX_BYTES: u64 = i64::MAX.cast_unsigned();
-/// A hundred years: whatever time it is added to, the sum is a time.
+/// A hundred years: added to any time, the sum is still a time.
 const MAX_SECONDS: u64 = 36_500 * SECONDS_PER_DAY;
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -147,7 +147,7 @@ impl Span {
         }
     }
 
-    /// As the standard library has it.
+    /// As a duration of the standard library.
     pub const fn duration(self) -> Duration {
         self.0
     }

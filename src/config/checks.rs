@@ -22,7 +22,7 @@ const FRAME_BYTES_PER_EVENT: u64 = 640;
 
 const MIN_SEGMENTS: u64 = 4;
 const MIN_TOKEN_CHARS: usize = 16;
-/// Fewer identities are forgotten before senders have given up retrying.
+/// With fewer, identities are forgotten before senders give up retrying.
 const FEW_IDS: u64 = 1_000_000;
 
 /// Checks every rule but those of tokens, polls and hooks.
@@ -112,7 +112,7 @@ pub(super) fn check_tokens(server: &Server, findings: &mut Findings<'_>) {
     }
 }
 
-/// What is wrong with a token, without a word of it.
+/// What is wrong with a token; repeats nothing of it.
 fn fault_of_token(token: &Secret) -> Option<String> {
     let text = token.expose();
     if !text.chars().all(|c| c.is_ascii_graphic()) {

@@ -115,7 +115,7 @@ fn check_header(hook: &Hook, key: &dyn Fn(&str) -> String, findings: &mut Findin
     }
 }
 
-/// What is wrong with secrets, without a word of them.
+/// What is wrong with secrets; repeats nothing of them.
 fn secrets(scheme: &Scheme, secrets: &[Secret], key: &str, findings: &mut Findings<'_>) {
     for (index, secret) in secrets.iter().enumerate() {
         let text = secret.expose();

@@ -66,7 +66,7 @@ pub(super) fn load(
             None
         }
     };
-    // Without the file nothing can be said about how settings go together.
+    // Without the file, rules of several settings cannot be checked.
     let is_whole = problems.is_empty();
     let name = file.as_ref().map(|file| file.name().to_owned());
     let variables = Variables::pick(environment.into_iter(), &mut problems);
@@ -178,7 +178,7 @@ fn remove(settings: &mut Value, key: &[String]) {
 
 /// The typed form, with absolute paths.
 fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
-    // The schema has passed it, so this does not happen; and the error might hold a secret.
+    // This cannot happen, because the schema has accepted it; the error is left out, as it might hold a secret.
     let mut config: Config = serde_json::from_value(settings).map_err(|_| ConfigProblem {
         place: ConfigPlace::Default("the configuration".to_owned()),
         rule: "it has the right shape and still cannot be read; please report this".to_owned(),

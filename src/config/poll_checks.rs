@@ -15,9 +15,9 @@ use super::simple;
 use crate::poll::definition::{AuthKind, Mode, PaginationKind};
 use crate::secret::Secret;
 
-/// Names of streams that are not a poll's.
+/// Names of streams that are built in.
 const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
-/// Views of a snapshot's stream have its name with these at their ends.
+/// Suffixes of the views of a snapshot's stream.
 const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
 /// Checks every rule of polls.

@@ -86,6 +86,17 @@ struct Pending {
     samples: Vec<String>,
 }
 
+/// The page that is being read.
+#[derive(Debug, Default)]
+struct CurrentPage {
+    /// Its number, from 1.
+    number: u64,
+    /// Hash of its records that were taken in this attempt.
+    hash: u64,
+    /// How many of its records are in the log, and their hash.
+    flushed: (u64, u64),
+}
+
 /// Collects the rows of one run.
 pub struct Collector<'a, R> {
     plan: CollectPlan<'a>,
@@ -105,12 +116,7 @@ pub struct Collector<'a, R> {
     stored: Option<FeedCursor<R>>,
     /// How many records had a value of the watermark's field.
     marked: u64,
-    /// The current page, from 1.
-    page: u64,
-    /// Hash of the records of the page that were taken in this attempt.
-    page_hash: u64,
-    /// How many records of the page are in the log, and their hash.
-    flushed: (u64, u64),
+    page: CurrentPage,
 }
 
 impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
@@ -141,9 +147,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             known,
             stored: None,
             marked: 0,
-            page: 1,
-            page_hash: 0,
-            flushed: (0, 0),
+            page: CurrentPage {
+                number: 1,
+                ..CurrentPage::default()
+            },
             sink,
         }
     }
@@ -186,7 +193,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             return Err(RunError::Failed(format!(
                 "page {}: no record has a value at {}.{}.watermark.field that is a time (RFC 3339, with \
                  an offset) or a whole number; expected one in each",
-                self.page, self.plan.section, self.plan.stream
+                self.page.number, self.plan.section, self.plan.stream
             )));
         }
         Ok(())
@@ -198,22 +205,23 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Hash of the records of the page that was just read.
     pub fn page_hash(&self) -> u64 {
-        self.page_hash
+        self.page.hash
     }
 
     /// Begins the page of that number.
     pub fn next_page(&mut self, number: u64) {
-        self.page = number;
-        self.page_hash = 0;
-        self.flushed = (0, 0);
+        self.page = CurrentPage {
+            number,
+            ..CurrentPage::default()
+        };
     }
 
     /// The page was read to its end, and held this many records.
     pub fn end_page(&self, records: u64) -> Result<(), RunError> {
-        if records < self.flushed.0 {
+        if records < self.page.flushed.0 {
             return Err(RunError::Drift(format!(
                 "page {}: read again after it broke off, it holds fewer records than before",
-                self.page
+                self.page.number
             )));
         }
         Ok(())
@@ -253,7 +261,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             .extend(pending.samples.into_iter().take(room));
         self.content = self.content.wrapping_add(pending.content);
         self.highest = Mark::latest(self.highest, pending.highest);
-        self.flushed = (self.flushed.0 + pending.records, self.page_hash);
+        self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
         Ok(())
     }
 
@@ -310,17 +318,17 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         RunError::OutOfTime(format!(
             "page {}: the log of polls was full until the run's budget was used up: the lake does not \
              take what is waiting, or a snapshot is larger than polls.max_bytes",
-            self.page
+            self.page.number
         ))
     }
 
     /// A record that is in the log already, of a page that is read again: it must be the same.
     fn skip(&mut self, index: u64) -> Result<bool, RunError> {
-        let (flushed, hash) = self.flushed;
-        if index + 1 == flushed && self.page_hash != hash {
+        let (flushed, hash) = self.page.flushed;
+        if index + 1 == flushed && self.page.hash != hash {
             return Err(RunError::Drift(format!(
                 "page {}: read again after it broke off, it holds other records than before",
-                self.page
+                self.page.number
             )));
         }
         Ok(index < flushed)
@@ -334,7 +342,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             return Err(RunError::Drift(format!(
                 "page {}: record {index} has the id of a record before; expected each once: the set \
                  changes while it is read, or {}.{}.id names no unique key",
-                self.page, self.plan.section, self.plan.stream
+                self.page.number, self.plan.section, self.plan.stream
             )));
         }
         self.pending.ids.push(id);
@@ -346,19 +354,19 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         for id in std::mem::take(&mut self.pending).ids {
             self.ids.remove(&id);
         }
-        self.page_hash = 0;
+        self.page.hash = 0;
     }
 
     /// Takes the next record, with its index from 0.
     pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
-        self.page_hash = xxh3_64_with_seed(raw.as_bytes(), self.page_hash);
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
         if self.skip(index)? {
             return Ok(());
         }
         if self.counts.records + self.pending.records >= self.plan.max_records {
             return Err(RunError::Failed(format!(
                 "page {}: more than {} records (max_records), which can be raised",
-                self.page, self.plan.max_records
+                self.page.number, self.plan.max_records
             )));
         }
         let target = Target {
@@ -391,7 +399,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                     pending.invalid.push(content);
                 }
                 if pending.samples.len() < MAX_SAMPLES {
-                    let (page, code) = (self.page, error.code);
+                    let (page, code) = (self.page.number, error.code);
                     let (pointer, detail) = (error.pointer, error.detail);
                     let sample =
                         format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");

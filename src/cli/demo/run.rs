@@ -24,11 +24,11 @@ use crate::serve::{Service, Stopped};
 use crate::telemetry::{self, LogFormat};
 use crate::upstream::{Options, Sent, Upstream, serve};
 
-/// Says that a directory is a demo's, so that the next one may start afresh.
+/// Marks a directory as a demo's, so that the next demo may remove it.
 const MARKER: &str = ".lakehook-demo";
 const BATCH_AGE_SECONDS: u64 = 5;
 const POLL_SECONDS: u64 = 300;
-/// A run that is under way at the end may take so long.
+/// How long a run that is under way at the end may take.
 const POLLS_LIMIT: Duration = Duration::from_secs(30);
 /// What the demo runs with, as far as its lake is concerned; for `lakehook sql` and the like.
 const CONFIG_TEXT: &str = r#"# The lake of the demo, for: lakehook sql duckdb --config lakehook-demo/lakehook.toml
@@ -94,7 +94,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     code
 }
 
-/// Removes what an earlier demo left; anything else is not ours to remove.
+/// Removes what an earlier demo left, and nothing else.
 #[allow(
     clippy::disallowed_methods,
     reason = "sets the stage, before anything durable happens"
@@ -239,7 +239,7 @@ async fn polled(service: &Service) -> Vec<(String, u64)> {
     read.collect()
 }
 
-/// What the lake shows of the last run of each poll; what is amiss goes to `problems`.
+/// The lake's last run of each poll; differences are added to `problems`.
 fn snapshots(
     lake: &Path,
     polled: &[(String, u64)],
@@ -340,7 +340,7 @@ async fn watch(
     }
 }
 
-/// What does not add up.
+/// Lists what does not add up.
 fn conclude(
     sent: &Sent,
     events: &StreamCount,
@@ -355,7 +355,7 @@ fn conclude(
             sent.accounted()
         ));
     }
-    // A push whose answer was lost at the stop may be stored without the sender's knowing.
+    // A push whose answer was lost at the stop may be stored although the sender does not know it.
     let most = sent.accepted + sent.unanswered;
     if events.rows < sent.accepted || events.rows > most {
         problems.push(format!(

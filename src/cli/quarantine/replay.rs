@@ -1,6 +1,6 @@
 //! `lakehook quarantine replay`: what was refused and is valid by now goes into the log.
 //!
-//! Where a service runs, it stores; otherwise this process opens the log of events itself. A dry run needs neither.
+//! If a service runs, it stores the rows; otherwise this process opens the log of events itself. A dry run needs neither.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -33,10 +33,9 @@ use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
 use crate::wal::node::{LockError, read};
 
-/// The stream of events.
-/// A mark is put in so many attempts, …
+/// Attempts to put a mark, …
 const MARK_TRIES: u32 = 5;
-/// … so far apart.
+/// … and the pause between two.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Arguments of `lakehook quarantine replay`.
@@ -104,7 +103,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         report: Report::new(args.dry_run),
         interrupts: Interrupts::listen()?,
     };
-    // Whatever went wrong, what was done is noted.
+    // Even after an error, what was replayed is marked.
     let sent = replay.all(&place, &args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
@@ -169,7 +168,7 @@ fn usage(error: ServeError) -> Failure {
 
 /// The way into the log.
 enum Door {
-    /// Nothing was to be stored yet.
+    /// Nothing had to be stored yet.
     Shut,
     /// Nothing is to be stored.
     Dry(Box<Contract>),
@@ -208,7 +207,7 @@ impl Replay<'_> {
             if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
                 return Ok(true);
             }
-            // These are no faults of the object.
+            // These errors have nothing to do with the object.
             let goes_on = self.interrupts.check();
             let goes_on = goes_on.and_then(|()| self.make_room(&row));
             goes_on.unwrap_or_else(|error| failed = Some(error));
@@ -294,7 +293,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Puts what was replayed into the lake.
+    /// Puts marks of what was replayed into the lake.
     async fn mark(&mut self) -> anyhow::Result<()> {
         if self.marking.is_empty() {
             return Ok(());
@@ -320,7 +319,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Lets the log go, if it is here; `false` if not all of it is in the lake.
+    /// Closes the log, if it is open here; `false` if not all of it is in the lake.
     async fn close(&mut self) -> bool {
         match std::mem::replace(&mut self.door, Door::Shut) {
             Door::Here(events) => {
@@ -372,7 +371,7 @@ impl Door {
     }
 }
 
-/// What would become of it, if no id is known.
+/// The outcome if no id were known.
 fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
     match judge(contract, candidate) {
         Err(outcome) => outcome,

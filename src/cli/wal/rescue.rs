@@ -69,7 +69,7 @@ impl WhichLog {
 enum Aim {
     /// Cut damage out.
     Repair,
-    /// Another node id for a directory that is a copy.
+    /// Give a copied directory a node id of its own.
     Adopt,
 }
 
@@ -194,7 +194,7 @@ impl Rescue<'_> {
             return self.tell_only(&in_lake);
         }
         let rebuilt = tokio::task::block_in_place(|| self.replace(&in_lake, &lost))?;
-        // Of a copy the other one may be at work.
+        // For a copy, the original may still be running.
         if let (Aim::Repair, LakeReader::Directory(root)) = (self.aim, place) {
             sweep(root, self.node.id)?;
         }
@@ -277,7 +277,7 @@ impl Rescue<'_> {
         Ok(rebuilt)
     }
 
-    /// What is lost is told to the lake too, so that no audit overlooks it.
+    /// Leaves a note of what is lost in the lake, so that no audit overlooks it.
     fn leave_note(
         &self,
         rebuilt: &Rebuilt,
