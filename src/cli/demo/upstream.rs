@@ -7,8 +7,9 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
-use super::serve::Signals;
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::ids::Ids;
 use crate::out;
@@ -35,7 +36,7 @@ pub struct UpstreamArgs {
 /// Runs the sample system until a signal.
 pub fn run(args: UpstreamArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::INFO, LogFormat::Auto);
-    super::runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let mut signals = Signals::new()?;
         let options = Options {
             seed: args.seed,

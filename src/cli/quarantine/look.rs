@@ -8,8 +8,9 @@ use clap::Args;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
 use super::kept::{Which, each};
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::lake::reader::LakeReader;
 use crate::out;
@@ -18,9 +19,9 @@ use crate::replay::marks::{Marks, Replayed};
 use crate::replay::{EventCounts, node_of};
 use crate::telemetry::{self, LogFormat};
 
-/// More groups than that are one: senders choose the places of errors.
+/// Further groups are counted as one, because senders choose the places of errors.
 const MAX_GROUPS: usize = 1_000;
-/// Characters of a place that tell groups apart; senders choose its length too.
+/// Characters of a place by which groups are told apart; senders choose its length too.
 const MAX_POINTER_CHARS: usize = 200;
 /// Characters of what was refused that are shown to people.
 const SHOWN_CHARS: usize = 600;
@@ -49,7 +50,7 @@ pub struct ShowArgs {
     /// Only rows of this object
     #[arg(long, value_name = "KEY")]
     key: Option<String>,
-    /// Show at most so many rows
+    /// Show at most this many rows
     #[arg(long, value_name = "ROWS", default_value_t = 20)]
     limit: usize,
     /// Print the rows as they are, one JSON object a line
@@ -154,10 +155,10 @@ fn print(groups: &[Group]) {
     ));
 }
 
-/// Takes a row, its object's key, and what is known of its replay; `false` if that is enough.
+/// Takes a row, its object's key, and its replay, if there was one; returns `false` to end.
 type Take<'a> = &'a mut dyn FnMut(&str, Kept, Option<Replayed>) -> anyhow::Result<bool>;
 
-/// Gives the rows to `take` until it has enough.
+/// Passes the rows to `take` until it returns `false`.
 fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> Result<(), Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let looking = async {
@@ -169,7 +170,7 @@ fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> R
         };
         each(&place, which, only, &mut take).await
     };
-    Ok(super::runtime()?.block_on(looking)?)
+    Ok(runtime()?.block_on(looking)?)
 }
 
 fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
@@ -214,7 +215,7 @@ pub(super) fn any_position(pointer: &str) -> String {
 
 /// `quarantine show`.
 pub fn show(loaded: &Loaded, args: &ShowArgs) -> Result<ExitCode, Failure> {
-    // Of bytes without a frame there must be one row only: so look for a second one.
+    // Raw bytes have no separator, so there must be only one row: look for a second one.
     let limit = if args.raw { 2 } else { args.limit.max(1) };
     let mut found = Vec::new();
     let mut shown = 0;

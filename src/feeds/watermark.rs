@@ -1,4 +1,4 @@
-//! The high-water mark of an appending poll: how far its records have been seen. Pure.
+//! The high-water mark of an appending run: how far records have been seen. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -42,6 +42,14 @@ impl Mark {
             (Self::Time(a), Self::Time(b)) => Self::Time(a.max(b)),
             (Self::Number(a), Self::Number(b)) => Self::Number(a.max(b)),
             (known, _) => known,
+        }
+    }
+
+    /// The later of two, where there are any.
+    pub fn latest(a: Option<Self>, b: Option<Self>) -> Option<Self> {
+        match (a, b) {
+            (Some(a), Some(b)) => Some(a.later(b)),
+            (a, b) => a.or(b),
         }
     }
 

@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tokio::runtime::Handle;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
-use super::audit::bar;
+use crate::cli::exit::Failure;
+use crate::cli::progress::bar;
+use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::files::{Disk, Files as _};
@@ -21,7 +22,7 @@ use crate::lake::reader::LakeReader;
 use crate::lake::{Lake, keys, notes};
 use crate::out;
 use crate::rescue::{InLake, Lost, sweep};
-use crate::serve::{lake_of, settings_of};
+use crate::serve::{LogRole, lake_of, log_settings};
 use crate::telemetry::{self, LogFormat};
 use crate::wal::node::{Lock, Node, read};
 use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey};
@@ -29,7 +30,10 @@ use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey
 /// Arguments of both.
 #[derive(Debug, Args)]
 pub struct RescueArgs {
-    /// The log's directory [default: `wal.dir` of the configuration]
+    /// Which of the two logs: that in `wal.dir`, or that in `polls.dir`
+    #[arg(long, value_enum, default_value_t = WhichLog::Events)]
+    log: WhichLog,
+    /// The log's directory [default: that of the configuration]
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
     /// Say what would be done, and change nothing
@@ -37,12 +41,35 @@ pub struct RescueArgs {
     dry_run: bool,
 }
 
+/// One of the two logs, as it is named on the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum WhichLog {
+    Events,
+    Polls,
+}
+
+impl WhichLog {
+    fn role(self) -> LogRole {
+        match self {
+            Self::Events => LogRole::Events,
+            Self::Polls => LogRole::Feeds,
+        }
+    }
+
+    fn other(self) -> Self {
+        match self {
+            Self::Events => Self::Polls,
+            Self::Polls => Self::Events,
+        }
+    }
+}
+
 /// What is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aim {
     /// Cut damage out.
     Repair,
-    /// Another node id for a directory that is a copy.
+    /// Give a copied directory a node id of its own.
     Adopt,
 }
 
@@ -59,7 +86,8 @@ pub fn adopt(loaded: &Loaded, args: RescueArgs) -> Result<ExitCode, Failure> {
 fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let config = &loaded.config;
-    let dir = args.dir.unwrap_or_else(|| config.wal.dir.clone());
+    let dir = directory(config, &args)?;
+    let role = args.log.role();
     if !Disk.exists(&dir) {
         return Err(anyhow!("there is no log in {}", dir.display()).into());
     }
@@ -94,13 +122,14 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
         }
         _ => {}
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let done = runtime.block_on(async {
-        let lake = lake_of(config, Handle::current()).await;
+        let lake = lake_of(config, &dir, Handle::current()).await;
         let place = LakeReader::open(config.lake.destination()).await;
         let rescue = Rescue {
             aim,
             config,
+            role,
             dir: &dir,
             node,
             survey: &survey,
@@ -113,9 +142,29 @@ fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure>
     done
 }
 
+/// The log's directory. The two logs differ in how they treat rows, so the other log's is refused.
+fn directory(config: &Config, args: &RescueArgs) -> Result<PathBuf, Failure> {
+    let Some(dir) = args.dir.clone() else {
+        return Ok(args.log.role().section(config).dir);
+    };
+    let real = |dir: &Path| dir.canonicalize().unwrap_or_else(|_| dir.to_owned());
+    let other = args.log.other();
+    let other_dir = other.role().section(config).dir;
+    if real(&dir) == real(&other_dir) {
+        let log = other.to_possible_value();
+        let log = log.as_ref().map_or("", |value| value.get_name());
+        return Err(Failure::Usage(format!(
+            "lakehook: {} is the other log of the configuration; say --log {log}",
+            dir.display()
+        )));
+    }
+    Ok(dir)
+}
+
 struct Rescue<'a> {
     aim: Aim,
     config: &'a Config,
+    role: LogRole,
     dir: &'a Path,
     node: Node,
     survey: &'a Survey,
@@ -145,7 +194,7 @@ impl Rescue<'_> {
             return self.tell_only(&in_lake);
         }
         let rebuilt = tokio::task::block_in_place(|| self.replace(&in_lake, &lost))?;
-        // Of a copy the other one may be at work.
+        // For a copy, the original may still be running.
         if let (Aim::Repair, LakeReader::Directory(root)) = (self.aim, place) {
             sweep(root, self.node.id)?;
         }
@@ -213,7 +262,7 @@ impl Rescue<'_> {
     }
 
     fn replace(&self, in_lake: &InLake, lost: &[RangeInclusive<u64>]) -> anyhow::Result<Rebuilt> {
-        let settings = settings_of(self.config, self.dir, self.lake.identity());
+        let settings = log_settings(self.config, self.role, self.lake.identity());
         let clock = Clock::system();
         let rebuilt = rebuild(
             &Disk,
@@ -228,7 +277,7 @@ impl Rescue<'_> {
         Ok(rebuilt)
     }
 
-    /// What is lost is told to the lake too, so that no audit overlooks it.
+    /// Leaves a note of what is lost in the lake, so that no audit overlooks it.
     fn leave_note(
         &self,
         rebuilt: &Rebuilt,

@@ -1,34 +1,51 @@
-//! From the records of a page to rows in the log: in pieces of about a mebibyte, however large a page
-//! is, and so that a page that breaks off can be read again from its beginning.
+//! From the records of a page to rows in the log, the way that every feed takes.
+//!
+//! Rows are appended in portions of about a mebibyte, however large a page is; and a page that breaks off
+//! can be read again from its beginning.
 
 use std::collections::HashSet;
 use std::time::Duration;
 
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::cursor::PollCursor;
-use super::fetch::{RunError, TakeRecords};
-use super::plan::Plan;
-use super::wait::{Interrupted, Waiter};
+use super::cursor::FeedCursor;
+use super::errors::RunError;
+use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use crate::clock::Micros;
-use crate::config::Mode;
-use crate::contract::entity::{Taken, Target, stamp};
+use crate::contract::entity::{Entities, Taken, Target, stamp};
 use crate::quarantine;
 use crate::record::{Lsn, Origin, Rows};
 use crate::wal::log::Log;
 use crate::wal::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
-/// Rows go to the log once they are so many bytes.
+/// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// While the log is full, it is asked again after so long.
-const FULL_PAUSE: Duration = Duration::from_millis(100);
-/// So many invalid records are described.
+/// At most this many invalid records are described.
 const MAX_SAMPLES: usize = 5;
+
+/// What has to be known of a stream to store its records. Cheap to copy.
+#[derive(Clone, Copy, Debug)]
+pub struct CollectPlan<'a> {
+    /// Section of the feed in the configuration, for errors.
+    pub section: &'static str,
+    /// Name of the stream.
+    pub stream: &'a str,
+    /// Makes rows of records.
+    pub entities: &'a Entities,
+    /// Whether a run is a whole copy, whose rows are held until it is complete.
+    pub is_snapshot: bool,
+    /// Whether records have a value that grows.
+    pub has_watermark: bool,
+    /// Records of a run at most.
+    pub max_records: u64,
+}
 
 /// What a run has read and stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
+pub struct RunCounts {
     /// Records, invalid ones included.
     pub records: u64,
     /// Rows that are new.
@@ -58,7 +75,7 @@ pub struct Sink<'a> {
 
 /// Rows that are not in the log yet, and what they add once they are.
 #[derive(Debug, Default)]
-struct Piece {
+struct Pending {
     rows: Rows,
     records: u64,
     /// Quarantined records that were not before.
@@ -69,49 +86,60 @@ struct Piece {
     samples: Vec<String>,
 }
 
+/// The page that is being read.
+#[derive(Debug, Default)]
+struct CurrentPage {
+    /// Its number, from 1.
+    number: u64,
+    /// Hash of its records that were taken in this attempt.
+    hash: u64,
+    /// How many of its records are in the log, and their hash.
+    flushed: (u64, u64),
+}
+
 /// Collects the rows of one run.
-pub struct Collector<'a> {
-    plan: &'a Plan,
+pub struct Collector<'a, R> {
+    plan: CollectPlan<'a>,
     waiter: &'a Waiter,
     sink: Sink<'a>,
     origin: Origin,
     quarantine: String,
-    piece: Piece,
-    counts: Counts,
+    pending: Pending,
+    counts: RunCounts,
     ids: HashSet<u128>,
     content: u128,
     highest: Option<Mark>,
-    /// No mark is later: what changes while a run goes on is for the next one to see.
+    /// No mark is later than this: what changes during a run is left to the next one.
     latest: Micros,
-    known: PollCursor,
-    /// What the log holds of it by now.
-    stored: Option<PollCursor>,
+    known: FeedCursor<R>,
+    /// What the log holds of it.
+    stored: Option<FeedCursor<R>>,
     /// How many records had a value of the watermark's field.
     marked: u64,
-    /// The page at hand, from 1.
-    page: u64,
-    /// Stands for the records of the page that were taken in this attempt.
-    page_hash: u64,
-    /// How many records of the page are in the log, and what stands for them.
-    flushed: (u64, u64),
+    page: CurrentPage,
 }
 
-impl<'a> Collector<'a> {
+impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// For a run; `known` is what the poll remembers.
-    pub fn new(plan: &'a Plan, waiter: &'a Waiter, sink: Sink<'a>, known: PollCursor) -> Self {
+    pub fn new(
+        plan: CollectPlan<'a>,
+        waiter: &'a Waiter,
+        sink: Sink<'a>,
+        known: FeedCursor<R>,
+    ) -> Self {
         let origin = Origin {
             received_at: sink.started,
-            endpoint: plan.name.as_str().into(),
+            endpoint: plan.stream.into(),
             request_id: sink.name.as_str().into(),
             client: None,
         };
         Self {
-            quarantine: quarantine::partition(&plan.name, sink.started),
+            quarantine: quarantine::partition(plan.stream, sink.started),
             plan,
             waiter,
             origin,
-            piece: Piece::default(),
-            counts: Counts::default(),
+            pending: Pending::default(),
+            counts: RunCounts::default(),
             ids: HashSet::new(),
             content: 0,
             highest: None,
@@ -119,95 +147,97 @@ impl<'a> Collector<'a> {
             known,
             stored: None,
             marked: 0,
-            page: 1,
-            page_hash: 0,
-            flushed: (0, 0),
+            page: CurrentPage {
+                number: 1,
+                ..CurrentPage::default()
+            },
             sink,
         }
     }
 
     /// What was read and stored.
-    pub fn counts(&self) -> &Counts {
+    pub fn counts(&self) -> &RunCounts {
         &self.counts
     }
 
-    /// Stands for the content of all records, in whatever order they came.
+    /// Hash of the contents of all records, whatever their order.
     pub fn content(&self) -> u128 {
         self.content
     }
 
     /// The highest value of the watermark's field, in what is not flushed yet too.
     pub fn highest(&self) -> Option<Mark> {
-        later(self.highest, self.piece.highest)
+        Mark::latest(self.highest, self.pending.highest)
     }
 
-    /// Goes on behind an interrupted run, which began at that time and has seen values up to that one.
+    /// Continues an interrupted run, which began at that time and has seen values up to that one.
     pub fn go_on(&mut self, began: Micros, highest: Option<Mark>) {
         self.latest = self.latest.min(began);
         self.highest = highest;
     }
 
-    /// What the poll remembers.
-    pub fn known(&mut self) -> &mut PollCursor {
+    /// What will be remembered of the stream.
+    pub fn known(&mut self) -> &mut FeedCursor<R> {
         &mut self.known
     }
 
-    /// What the log holds of it, if this run has stored any.
-    pub fn stored(&self) -> Option<&PollCursor> {
+    /// The cursor that this run has stored in the log, if it has.
+    pub fn stored(&self) -> Option<&FeedCursor<R>> {
         self.stored.as_ref()
     }
 
-    /// A watermark that no record has is a slip: nothing would ever be known to be new.
+    /// Fails if no record has a value of the watermark's field: nothing would ever be recognised as new.
     pub fn check_marks(&self) -> Result<(), RunError> {
-        let has_rows = self.counts.stored + self.counts.duplicates + self.piece_rows() > 0;
-        if self.plan.watermark.is_some() && has_rows && self.marked == 0 {
+        let has_rows = self.counts.stored + self.counts.duplicates + self.pending_rows() > 0;
+        if self.plan.has_watermark && has_rows && self.marked == 0 {
             return Err(RunError::Failed(format!(
-                "page {}: no record has a value at poll.{}.watermark.field that is a time (RFC 3339, with \
+                "page {}: no record has a value at {}.{}.watermark.field that is a time (RFC 3339, with \
                  an offset) or a whole number; expected one in each",
-                self.page, self.plan.name
+                self.page.number, self.plan.section, self.plan.stream
             )));
         }
         Ok(())
     }
 
-    fn piece_rows(&self) -> u64 {
-        self.piece.rows.rows.len() as u64 - self.piece.invalid.len() as u64
+    fn pending_rows(&self) -> u64 {
+        self.pending.rows.rows.len() as u64 - self.pending.invalid.len() as u64
     }
 
-    /// Stands for the records of the page that was just read.
+    /// Hash of the records of the page that was just read.
     pub fn page_hash(&self) -> u64 {
-        self.page_hash
+        self.page.hash
     }
 
-    /// The next page is at hand.
+    /// Begins the page of that number.
     pub fn next_page(&mut self, number: u64) {
-        self.page = number;
-        self.page_hash = 0;
-        self.flushed = (0, 0);
+        self.page = CurrentPage {
+            number,
+            ..CurrentPage::default()
+        };
     }
 
-    /// The page was read to its end, and held so many records.
+    /// The page was read to its end, and held this many records.
     pub fn end_page(&self, records: u64) -> Result<(), RunError> {
-        if records < self.flushed.0 {
+        if records < self.page.flushed.0 {
             return Err(RunError::Drift(format!(
                 "page {}: read again after it broke off, it holds fewer records than before",
-                self.page
+                self.page.number
             )));
         }
         Ok(())
     }
 
-    /// Brings what is collected into the log, and what the poll remembers with it if `with_cursor`.
+    /// Appends what is collected to the log, together with the cursor if `with_cursor`.
     pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
-        let piece = std::mem::take(&mut self.piece);
+        let pending = std::mem::take(&mut self.pending);
         let mut next = self.known.clone();
-        next.add_invalid(&piece.invalid);
-        let quarantined = piece.invalid.len() as u64;
-        let stored = piece.rows.rows.len() as u64 - quarantined;
+        next.add_invalid(&pending.invalid);
+        let quarantined = pending.invalid.len() as u64;
+        let stored = pending.rows.rows.len() as u64 - quarantined;
         let appended = match self.sink.log {
-            Some(log) if with_cursor || !piece.rows.rows.is_empty() => {
+            Some(log) if with_cursor || !pending.rows.rows.is_empty() => {
                 let cursor = with_cursor.then(|| self.cursor(&next));
-                self.append(log, piece.rows, cursor.as_ref())?
+                self.append(log, pending.rows, cursor.as_ref())?
             }
             // Without a log all are taken for new.
             _ => Appended {
@@ -221,20 +251,22 @@ impl<'a> Collector<'a> {
             self.stored = Some(self.known.clone());
         }
         let counts = &mut self.counts;
-        counts.records += piece.records;
+        counts.records += pending.records;
         counts.quarantined += quarantined;
         counts.stored += stored.saturating_sub(appended.duplicates);
         counts.duplicates += appended.duplicates;
         let room = MAX_SAMPLES - counts.samples.len();
-        counts.samples.extend(piece.samples.into_iter().take(room));
-        self.content = self.content.wrapping_add(piece.content);
-        self.highest = later(self.highest, piece.highest);
-        self.flushed = (self.flushed.0 + piece.records, self.page_hash);
+        counts
+            .samples
+            .extend(pending.samples.into_iter().take(room));
+        self.content = self.content.wrapping_add(pending.content);
+        self.highest = Mark::latest(self.highest, pending.highest);
+        self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
         Ok(())
     }
 
-    /// What the poll remembers, as it is stored; without the resume position if that is too long.
-    fn cursor(&self, known: &PollCursor) -> Cursor {
+    /// The cursor as it is stored; without the resume position if that is too long.
+    fn cursor(&self, known: &FeedCursor<R>) -> Cursor {
         let mut bytes = known.write();
         if bytes.len() > MAX_CURSOR {
             let mut shorter = known.clone();
@@ -242,7 +274,7 @@ impl<'a> Collector<'a> {
             bytes = shorter.write();
         }
         Cursor {
-            poll: self.plan.name.as_str().into(),
+            poll: self.plan.stream.into(),
             bytes,
         }
     }
@@ -286,105 +318,98 @@ impl<'a> Collector<'a> {
         RunError::OutOfTime(format!(
             "page {}: the log of polls was full until the run's budget was used up: the lake does not \
              take what is waiting, or a snapshot is larger than polls.max_bytes",
-            self.page
+            self.page.number
         ))
     }
 
     /// A record that is in the log already, of a page that is read again: it must be the same.
     fn skip(&mut self, index: u64) -> Result<bool, RunError> {
-        let (flushed, hash) = self.flushed;
-        if index + 1 == flushed && self.page_hash != hash {
+        let (flushed, hash) = self.page.flushed;
+        if index + 1 == flushed && self.page.hash != hash {
             return Err(RunError::Drift(format!(
                 "page {}: read again after it broke off, it holds other records than before",
-                self.page
+                self.page.number
             )));
         }
         Ok(index < flushed)
     }
 
     fn note_id(&mut self, index: u64, id: Option<u128>) -> Result<(), RunError> {
-        let Some(id) = id.filter(|_| self.plan.mode == Mode::Snapshot) else {
+        let Some(id) = id.filter(|_| self.plan.is_snapshot) else {
             return Ok(());
         };
         if !self.ids.insert(id) {
             return Err(RunError::Drift(format!(
                 "page {}: record {index} has the id of a record before; expected each once: the set \
-                 changes while it is read, or poll.{}.id names no unique key",
-                self.page, self.plan.name
+                 changes while it is read, or {}.{}.id names no unique key",
+                self.page.number, self.plan.section, self.plan.stream
             )));
         }
-        self.piece.ids.push(id);
+        self.pending.ids.push(id);
         Ok(())
     }
-}
 
-impl TakeRecords for Collector<'_> {
-    fn begin_page(&mut self) {
-        for id in std::mem::take(&mut self.piece).ids {
+    /// The page is read from its beginning; perhaps again, because an attempt broke off.
+    pub fn begin_page(&mut self) {
+        for id in std::mem::take(&mut self.pending).ids {
             self.ids.remove(&id);
         }
-        self.page_hash = 0;
+        self.page.hash = 0;
     }
 
-    fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
-        self.page_hash = xxh3_64_with_seed(raw.as_bytes(), self.page_hash);
+    /// Takes the next record, with its index from 0.
+    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
         if self.skip(index)? {
             return Ok(());
         }
-        if self.counts.records + self.piece.records >= self.plan.limits.max_records {
+        if self.counts.records + self.pending.records >= self.plan.max_records {
             return Err(RunError::Failed(format!(
                 "page {}: more than {} records (max_records), which can be raised",
-                self.page, self.plan.limits.max_records
+                self.page.number, self.plan.max_records
             )));
         }
         let target = Target {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
-            is_snapshot: self.plan.mode == Mode::Snapshot,
+            is_snapshot: self.plan.is_snapshot,
         };
-        let piece = &mut self.piece;
-        let rows = &piece.rows;
+        let pending = &mut self.pending;
+        let rows = &pending.rows;
         let before = (rows.bytes.len(), rows.rows.len(), rows.partitions.len());
-        let entities = &self.plan.entities;
-        let taken = entities.take(raw, &self.origin, target, &mut piece.rows);
-        piece.records += 1;
+        let entities = self.plan.entities;
+        let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
+        pending.records += 1;
         match taken {
             Taken::Row { id, content, mark } => {
-                piece.content = piece.content.wrapping_add(content);
+                pending.content = pending.content.wrapping_add(content);
                 let mark = mark.and_then(Mark::parse_json);
                 let mark = mark.map(|mark| mark.not_after(self.latest));
                 self.marked += u64::from(mark.is_some());
-                piece.highest = later(piece.highest, mark);
+                pending.highest = Mark::latest(pending.highest, mark);
                 self.note_id(index, id)?;
             }
             Taken::Invalid { content, error } => {
-                piece.content = piece.content.wrapping_add(u128::from(content));
-                if self.plan.mode == Mode::Append && self.known.knows_invalid(content) {
-                    piece.rows.bytes.truncate(before.0);
-                    piece.rows.rows.truncate(before.1);
-                    piece.rows.partitions.truncate(before.2);
+                pending.content = pending.content.wrapping_add(u128::from(content));
+                if !self.plan.is_snapshot && self.known.knows_invalid(content) {
+                    pending.rows.bytes.truncate(before.0);
+                    pending.rows.rows.truncate(before.1);
+                    pending.rows.partitions.truncate(before.2);
                 } else {
-                    piece.invalid.push(content);
+                    pending.invalid.push(content);
                 }
-                if piece.samples.len() < MAX_SAMPLES {
-                    let (page, code) = (self.page, error.code);
+                if pending.samples.len() < MAX_SAMPLES {
+                    let (page, code) = (self.page.number, error.code);
                     let (pointer, detail) = (error.pointer, error.detail);
                     let sample =
                         format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
-                    piece.samples.push(sample);
+                    pending.samples.push(sample);
                 }
             }
         }
-        if self.piece.rows.bytes.len() >= PIECE_BYTES {
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
             self.flush(false)?;
         }
         Ok(())
-    }
-}
-
-fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.later(b)),
-        (a, b) => a.or(b),
     }
 }

@@ -1,59 +1,18 @@
-//! Text that is never printed, and files of it.
+//! Files of secrets, one a line.
 
-use std::borrow::Cow;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use crate::secret::Secret;
 
-/// A longer file of secrets is none.
+/// A larger file is refused.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Everybody but the owner.
+/// Permission bits of everybody but the owner.
 const MODE_OF_OTHERS: u32 = 0o077;
 
-/// Text that is never printed. It can't be compared either: that is for constant-time code, on what
-/// [`Secret::expose`] gives.
-#[derive(Clone, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text. Not for logs and errors.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[secret]")
-    }
-}
-
-impl JsonSchema for Secret {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "Secret".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string" })
-    }
-}
-
-/// What a file of secrets holds.
+/// The contents of a file of secrets.
 #[derive(Debug)]
 pub(super) struct SecretFile {
     /// Each with its line, from 1.

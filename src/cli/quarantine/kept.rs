@@ -4,7 +4,7 @@ use anyhow::Context as _;
 use chrono::NaiveDate;
 use clap::Args;
 
-use super::audit::bar;
+use crate::cli::progress::bar;
 use crate::lake::reader::LakeReader;
 use crate::replay::kept::{Kept, rows};
 
@@ -28,7 +28,7 @@ pub struct Which {
     until: Option<NaiveDate>,
 }
 
-/// Gives the rows to `take`, object by object, until it says that it has enough (`false`).
+/// Passes the rows to `take`, object by object, until it returns `false`.
 pub(super) async fn each(
     place: &LakeReader,
     which: &Which,
@@ -50,7 +50,7 @@ pub(super) async fn each(
         let Some(bytes) = place.read(&key).await? else {
             continue;
         };
-        // What is printed and the bar would write into each other's lines.
+        // Otherwise output and bar would write into each other's lines.
         let goes_on = bar.suspend(|| of_object(which, &key, bytes, take));
         if !goes_on.with_context(|| key.clone())? {
             break;
@@ -61,7 +61,7 @@ pub(super) async fn each(
     Ok(())
 }
 
-/// Whether more is wanted.
+/// Passes on the rows of one object; `false` if no more are wanted.
 fn of_object(
     which: &Which,
     key: &str,

@@ -11,22 +11,24 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::serve::Signals;
 use super::summary::{StreamCount, count, last_snapshot, objects};
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
-use crate::config::{ByteSize, Config, LakeUrl, Pagination, PaginationKind, Poll, Span};
+use crate::config::{ByteSize, Config, LakeUrl, Pagination, Poll, Span};
 use crate::ids::Ids;
 use crate::out;
+use crate::poll::definition::PaginationKind;
 use crate::serve::{Service, Stopped};
 use crate::telemetry::{self, LogFormat};
 use crate::upstream::{Options, Sent, Upstream, serve};
 
-/// Says that a directory is a demo's, so that the next one may start afresh.
+/// Marks a directory as a demo's, so that the next demo may remove it.
 const MARKER: &str = ".lakehook-demo";
 const BATCH_AGE_SECONDS: u64 = 5;
 const POLL_SECONDS: u64 = 300;
-/// A run that is under way at the end may take so long.
+/// How long a run that is under way at the end may take.
 const POLLS_LIMIT: Duration = Duration::from_secs(30);
 /// What the demo runs with, as far as its lake is concerned; for `lakehook sql` and the like.
 const CONFIG_TEXT: &str = r#"# The lake of the demo, for: lakehook sql duckdb --config lakehook-demo/lakehook.toml
@@ -55,8 +57,11 @@ id = "content_id"
 schema = "content.json"
 "#;
 /// Schemas of what is polled: their names, and their text.
-const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../schemas/user.json"));
-const CONTENT_SCHEMA: (&str, &str) = ("content.json", include_str!("../../schemas/content.json"));
+const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../../schemas/user.json"));
+const CONTENT_SCHEMA: (&str, &str) = (
+    "content.json",
+    include_str!("../../../schemas/content.json"),
+);
 
 /// Arguments of `lakehook demo`.
 #[derive(Debug, Args)]
@@ -72,7 +77,7 @@ pub struct DemoArgs {
     rate: f64,
 }
 
-pub(super) fn parse_duration(text: &str) -> Result<Duration, String> {
+pub(in crate::cli) fn parse_duration(text: &str) -> Result<Duration, String> {
     Span::parse(text)
         .map(Span::duration)
         .map_err(|error| error.to_string())
@@ -83,13 +88,13 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let dir = std::path::absolute(&args.dir)?;
     start_afresh(&dir)?;
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let code = runtime.block_on(demo(args, &dir));
     runtime.shutdown_background();
     code
 }
 
-/// Removes what an earlier demo left; anything else is not ours to remove.
+/// Removes what an earlier demo left, and nothing else.
 #[allow(
     clippy::disallowed_methods,
     reason = "sets the stage, before anything durable happens"
@@ -212,12 +217,12 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
 
 /// How many records the last run of each poll read. Runs that are under way may end.
 async fn polled(service: &Service) -> Vec<(String, u64)> {
-    let Some(polls) = service.polls() else {
+    let Some(feeds) = service.feeds() else {
         return Vec::new();
     };
     let states = async {
         loop {
-            let states = polls.supervisor().states();
+            let states = feeds.figures();
             let all_idle = states.values().all(|state| state.running.is_none());
             if all_idle {
                 return states;
@@ -234,7 +239,7 @@ async fn polled(service: &Service) -> Vec<(String, u64)> {
     read.collect()
 }
 
-/// What the lake shows of the last run of each poll; what is amiss goes to `problems`.
+/// The lake's last run of each poll; differences are added to `problems`.
 fn snapshots(
     lake: &Path,
     polled: &[(String, u64)],
@@ -335,7 +340,7 @@ async fn watch(
     }
 }
 
-/// What does not add up.
+/// Lists what does not add up.
 fn conclude(
     sent: &Sent,
     events: &StreamCount,
@@ -350,7 +355,7 @@ fn conclude(
             sent.accounted()
         ));
     }
-    // A push whose answer was lost at the stop may be stored without the sender's knowing.
+    // A push whose answer was lost at the stop may be stored although the sender does not know it.
     let most = sent.accepted + sent.unanswered;
     if events.rows < sent.accepted || events.rows > most {
         problems.push(format!(

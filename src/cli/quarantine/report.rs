@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::super::quarantine::{any_position, described, plain};
-use super::out;
+use super::look::{any_position, described, plain};
+use crate::out;
 use crate::replay::kept::KeptError;
 use crate::replay::{EventCounts, Skip};
 
-/// More groups than that are one.
+/// Further groups are counted as one.
 const MAX_GROUPS: usize = 1_000;
-/// So many groups are printed for people.
+/// Groups that are printed for people.
 const SHOWN_GROUPS: usize = 20;
-/// So many rows that were cut are named.
+/// Rows that were cut and are named.
 const MAX_NAMED: usize = 20;
 
 #[derive(Debug, Default, Serialize)]

@@ -1,6 +1,6 @@
 //! `lakehook quarantine replay`: what was refused and is valid by now goes into the log.
 //!
-//! Where a service runs, it stores; otherwise this process opens the log of events itself. A dry run needs neither.
+//! If a service runs, it stores the rows; otherwise this process opens the log of events itself. A dry run needs neither.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -11,18 +11,19 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::report::Report;
 use super::kept::{Which, each};
-use super::serve::Signals;
-use super::{FAILED, Failure};
+use super::report::Report;
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::Contract;
+use crate::contract::EVENTS;
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
 use crate::lake::reader::LakeReader;
-use crate::out;
 use crate::replay::kept::Kept;
 use crate::replay::marks::{Marking, Marks};
 use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, ReplayClient};
@@ -32,13 +33,9 @@ use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
 use crate::wal::node::{LockError, read};
 
-mod report;
-
-/// The stream of events.
-const EVENTS: &str = "events";
-/// A mark is put in so many attempts, …
+/// Attempts to put a mark, …
 const MARK_TRIES: u32 = 5;
-/// … so far apart.
+/// … and the pause between two.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Arguments of `lakehook quarantine replay`.
@@ -68,7 +65,7 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let done = runtime.block_on(replay(config, args));
     runtime.shutdown_background();
     done
@@ -106,7 +103,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         report: Report::new(args.dry_run),
         interrupts: Interrupts::listen()?,
     };
-    // Whatever went wrong, what was done is noted.
+    // Even after an error, what was replayed is marked.
     let sent = replay.all(&place, &args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
@@ -171,7 +168,7 @@ fn usage(error: ServeError) -> Failure {
 
 /// The way into the log.
 enum Door {
-    /// Nothing was to be stored yet.
+    /// Nothing had to be stored yet.
     Shut,
     /// Nothing is to be stored.
     Dry(Box<Contract>),
@@ -210,7 +207,7 @@ impl Replay<'_> {
             if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
                 return Ok(true);
             }
-            // These are no faults of the object.
+            // These errors have nothing to do with the object.
             let goes_on = self.interrupts.check();
             let goes_on = goes_on.and_then(|()| self.make_room(&row));
             goes_on.unwrap_or_else(|error| failed = Some(error));
@@ -296,14 +293,14 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Puts what was replayed into the lake.
+    /// Puts marks of what was replayed into the lake.
     async fn mark(&mut self) -> anyhow::Result<()> {
         if self.marking.is_empty() {
             return Ok(());
         }
         let node = read(&Disk, &self.config.wal.dir)?;
         let by = node.context("the log has no node")?.id;
-        let lake = lake_of(self.config, Handle::current()).await;
+        let lake = lake_of(self.config, &self.config.wal.dir, Handle::current()).await;
         let (at, number) = (Clock::system().now().wall, Ids::System.next()?);
         let mut tries = 0;
         loop {
@@ -322,7 +319,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Lets the log go, if it is here; `false` if not all of it is in the lake.
+    /// Closes the log, if it is open here; `false` if not all of it is in the lake.
     async fn close(&mut self) -> bool {
         match std::mem::replace(&mut self.door, Door::Shut) {
             Door::Here(events) => {
@@ -374,7 +371,7 @@ impl Door {
     }
 }
 
-/// What would become of it, if no id is known.
+/// The outcome if no id were known.
 fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
     match judge(contract, candidate) {
         Err(outcome) => outcome,

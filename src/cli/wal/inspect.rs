@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
 use crate::files::Disk;
 use crate::out;
 use crate::wal::ids::IdFile;
