@@ -24,7 +24,7 @@ pub mod poll;
 pub mod contract;
 pub mod quarantine;
 pub mod wal;
-pub mod batch;
+pub use wal::batch;
 pub mod encode;
 pub mod lake;
 pub mod commit;

@@ -273,6 +273,7 @@ fn listeners(
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
     let complete = Arc::clone(&queue);
+    let metrics = Arc::clone(metrics);
     let listeners = Listeners {
         complete: Box::new(move |runs| complete.push_complete(runs)),
         sealed: Box::new(move |sealed| queue.push(sealed)),
@@ -281,7 +282,12 @@ fn listeners(
             status.set_failed(error.to_string());
             let _nobody_listens = failed.send(Some(error.to_string()));
         }),
-        metrics: Arc::clone(metrics),
+        written: Box::new(move |written| {
+            metrics.wal_sync_seconds.record(written.sync.as_secs_f64());
+            metrics.wal_group_records.record(f64::from(written.rows));
+            let reasons = written.reasons.iter();
+            reasons.for_each(|reason| metrics.sealed(*reason));
+        }),
         dedup_window_seconds: None,
     };
     (listeners, failure)

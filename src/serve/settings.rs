@@ -18,7 +18,7 @@ use crate::receive::client::Tokens;
 use crate::receive::signature::{Scheme, Signing};
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
-use crate::wal::dedup::Dedup;
+use crate::wal::dedup::recent::RecentIds;
 use crate::wal::request::Settings as WalSettings;
 
 /// Memory for dedup: a quarter for the newest ids, the rest for filters over older ones.
@@ -143,7 +143,7 @@ pub(super) fn polls_wal_settings(config: &Config, lake: &str) -> WalSettings {
 }
 
 fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
-    let window = Dedup::window_of_bytes(dedup_bytes / 4);
+    let window = RecentIds::window_of_bytes(dedup_bytes / 4);
     WalSettings {
         segment_bytes: config.wal.segment_size().bytes(),
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),

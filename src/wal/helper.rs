@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::ids::{self, IdFile, SegmentIds};
-use super::segment::Spare;
 use crate::files::{Files, remove_if_there};
+use crate::wal::dedup::id_files::{self as ids, IdFile, SegmentIds};
+use crate::wal::journal::segment::Spare;
 
 /// Most tasks that wait at once. The writer has one spare made at a time, and few segments closed or let go.
 const MAX_TASKS: usize = 64;
@@ -167,7 +167,7 @@ fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Option<Done<F>> {
 }
 
 /// Removes files that the log no longer needs. What stays behind is removed by the next start.
-pub(super) fn remove<F: Files>(files: &F, paths: &[PathBuf]) {
+pub(crate) fn remove<F: Files>(files: &F, paths: &[PathBuf]) {
     for path in paths {
         if let Err(error) = remove_if_there(files, path) {
             let path = path.display();

@@ -4,19 +4,19 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::entry::Entry;
-use super::ids::{self, IdFiles};
-use super::inventory::Inventory;
-use super::layout::{ids_path, segment_path};
-use super::node;
-use super::read::{Frame, SegmentReader, TornTail};
-use super::recover::OpenError;
-use super::replay::{apply, contradiction, open_segment};
-use super::state::State;
-use crate::batch::Limits;
 use crate::files::Files;
 use crate::ids::NodeId;
 use crate::record::Lsn;
+use crate::wal::dedup::id_files::{self as ids, IdFiles};
+use crate::wal::journal::inventory::Inventory;
+use crate::wal::journal::layout::{ids_path, segment_path};
+use crate::wal::journal::node;
+use crate::wal::journal::read::{Frame, SegmentReader, TornTail};
+use crate::wal::ledger::batch::Limits;
+use crate::wal::ledger::entry::Entry;
+use crate::wal::ledger::projection::{apply, contradiction, open_segment};
+use crate::wal::ledger::state::State;
+use crate::wal::recover::OpenError;
 
 /// What one segment holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

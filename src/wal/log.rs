@@ -15,14 +15,14 @@ use std::time::Duration;
 use metrics::Gauge;
 use tokio::sync::oneshot;
 
-use super::entry::Commit;
-use super::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
-use super::state::{SealAt, WATERMARK_LAG};
-use super::writer::Writer;
 use crate::clock::{Clock, Micros};
 use crate::files::Files;
-use crate::metrics::Metrics;
 use crate::record::Lsn;
+use crate::wal::ledger::batch::SealReason;
+use crate::wal::ledger::entry::Commit;
+use crate::wal::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
+use crate::wal::ledger::state::{SealAt, WATERMARK_LAG};
+use crate::wal::ledger::writer::Writer;
 
 /// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
 const MAX_WAITING: usize = 8192;
@@ -96,6 +96,17 @@ pub type SealedListener = Box<dyn Fn(&[(u64, SealAt)]) + Send>;
 /// Takes the names of runs all of whose objects are in the lake, and the places of their ends.
 pub type CompleteListener = Box<dyn Fn(&[(Lsn, SealAt)]) + Send>;
 
+/// Figures of one frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// How long it took to write the frame and to make it durable.
+    pub sync: Duration,
+    /// Rows in the frame.
+    pub rows: u32,
+    /// Why batches were sealed in it.
+    pub reasons: &'a [SealReason],
+}
+
 /// What the log's thread tells others.
 pub struct Listeners {
     /// Batches were sealed, durably.
@@ -104,8 +115,8 @@ pub struct Listeners {
     pub complete: CompleteListener,
     /// The log cannot go on.
     pub failed: Box<dyn Fn(&WriteError) + Send>,
-    /// Counts and times.
-    pub metrics: Arc<Metrics>,
+    /// A frame was written and is durable.
+    pub written: Box<dyn Fn(&Written<'_>) + Send>,
     /// Where to show for how long duplicates are recognised, if anybody wants to know.
     pub dedup_window_seconds: Option<Gauge>,
 }
@@ -314,12 +325,11 @@ impl<F: Files> Owner<F> {
             let _gone = ticket.send(reply);
         }
         if !turn.sync.is_zero() {
-            let metrics = &self.listeners.metrics;
-            metrics.wal_sync_seconds.record(turn.sync.as_secs_f64());
-            metrics.wal_group_records.record(f64::from(turn.rows));
-            turn.reasons
-                .iter()
-                .for_each(|reason| metrics.sealed(*reason));
+            (self.listeners.written)(&Written {
+                sync: turn.sync,
+                rows: turn.rows,
+                reasons: &turn.reasons,
+            });
         }
         match turn.fatal {
             None => true,

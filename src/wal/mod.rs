@@ -16,32 +16,15 @@
 //! skip what they cannot read. Each of these has lost somebody's data. The price paid here is a copy of
 //! the last frame at each start, and 4 KiB at least for each frame.
 
-pub mod layout;
-pub mod facts;
-pub mod entry;
-pub mod frame;
-pub mod segment;
-pub mod read;
-pub mod runs;
-pub mod state;
+pub mod journal;
+pub mod ledger;
 pub mod dedup;
-pub mod ids;
-pub mod older;
-pub mod request;
-pub mod writer;
-mod append;
-mod sealing;
-mod polling;
-pub mod space;
 pub mod helper;
-pub mod node;
-mod inventory;
-pub mod errors;
-mod copy;
-mod torn;
-pub mod replay;
 pub mod recover;
 pub mod rows;
 pub mod log;
 pub mod inspect;
 pub mod rescue;
+
+pub use journal::{errors, layout, node, read};
+pub use ledger::{batch, entry, facts, frame, request, runs, state, writer};

@@ -11,31 +11,31 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::copy::Move;
-use super::dedup::Dedup;
-use super::entry::Entry;
-pub use super::errors::OpenError;
-use super::frame::FrameBuilder;
-use super::helper::Helper;
-use super::ids::{self, IdFile, SegmentIds};
-use super::inventory::Inventory;
-use super::layout::{
-    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
-};
-use super::node::{Node, read_or_create};
-use super::older::Older;
-use super::read::{Frame, SegmentReader, TornTail};
-use super::replay::{apply, contradiction, ends_with_close, open_segment};
-use super::request::Settings;
-use super::rescue;
-use super::segment::{Segment, Spare};
-use super::space::put_cursors;
-use super::state::{SealAt, State};
-use super::torn;
-use super::writer::{Building, NextSpare, SLACK, Writer};
 use crate::clock::Clock;
 use crate::files::{Files, create_dir_durably, remove_if_there};
 use crate::ids::Ids;
+use crate::wal::dedup::archived::Older;
+use crate::wal::dedup::id_files::{self as ids, IdFile, SegmentIds};
+use crate::wal::dedup::recent::RecentIds;
+use crate::wal::helper::Helper;
+pub use crate::wal::journal::errors::OpenError;
+use crate::wal::journal::inventory::Inventory;
+use crate::wal::journal::layout::{
+    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
+};
+use crate::wal::journal::node::{Node, read_or_create};
+use crate::wal::journal::read::{Frame, SegmentReader, TornTail};
+use crate::wal::journal::segment::{Segment, Spare};
+use crate::wal::journal::torn;
+use crate::wal::ledger::copy::Move;
+use crate::wal::ledger::entry::Entry;
+use crate::wal::ledger::frame::FrameBuilder;
+use crate::wal::ledger::projection::{apply, contradiction, ends_with_close, open_segment};
+use crate::wal::ledger::request::Settings;
+use crate::wal::ledger::space::put_cursors;
+use crate::wal::ledger::state::{SealAt, State};
+use crate::wal::ledger::writer::{Building, NextSpare, SLACK, Writer};
+use crate::wal::rescue;
 
 /// What recovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub fn open<F: Files>(
 }
 
 /// Begins a log behind the id files of another one, which lie in its directory already.
-pub(super) fn found<F: Files>(
+pub(crate) fn found<F: Files>(
     files: F,
     dir: &Path,
     settings: Settings,
@@ -99,7 +99,7 @@ fn open_or_found<F: Files>(
     let node = read_or_create(&files, dir, &ids).map_err(io)?;
     let inventory = Inventory::take(&files, dir).map_err(io)?;
     let mut opening = Opening {
-        dedup: Dedup::new(settings.dedup_window),
+        dedup: RecentIds::new(settings.dedup_window),
         older: Older::new(files.clone(), dir, settings.max_ids, settings.filter_bytes),
         state: State::new(settings.limits),
         recovered: Recovered::default(),
@@ -139,7 +139,7 @@ struct Opening<F: Files> {
     node: Node,
     inventory: Inventory,
     state: State,
-    dedup: Dedup,
+    dedup: RecentIds,
     older: Older<F>,
     recovered: Recovered,
     active_ids: SegmentIds,

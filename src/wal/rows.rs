@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::entry::{Entry, Seal, StoredRow};
-use super::layout::{BLOCK, FRAME_HEADER, segment_path};
-use super::read::{ReadError, SegmentReader};
-use super::runs::RunEnd;
-use super::state::SealAt;
-use crate::batch::Place;
 use crate::files::{File, Files};
 use crate::record::Lsn;
+use crate::wal::journal::layout::{BLOCK, FRAME_HEADER, segment_path};
+use crate::wal::journal::read::{ReadError, SegmentReader};
+use crate::wal::ledger::batch::Place;
+use crate::wal::ledger::entry::{Entry, Seal, StoredRow};
+use crate::wal::ledger::runs::RunEnd;
+use crate::wal::ledger::state::SealAt;
 
 /// How much is read at once.
 const WINDOW: usize = 1 << 20;

@@ -22,7 +22,7 @@ use lakehook::lake::directory::Directory;
 use lakehook::lake::keys::object_key;
 use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows};
 use lakehook::tables::{Table, Tables};
-use lakehook::wal::dedup::Dedup;
+use lakehook::wal::dedup::recent::RecentIds;
 use lakehook::wal::frame::{FrameBuilder, Section};
 use lakehook::wal::helper::Helper;
 use lakehook::wal::layout::FrameHeader;
@@ -149,7 +149,7 @@ fn renewed(identity: Identity, round: u64) -> Identity {
 /// A table like the program's, of which a round touches other places each time.
 fn dedup() -> Box<dyn FnMut() -> Duration> {
     let requests = checked();
-    let mut dedup = Dedup::new(Dedup::window_of_bytes(32 << 20));
+    let mut dedup = RecentIds::new(RecentIds::window_of_bytes(32 << 20));
     let mut round = 0;
     Box::new(move || {
         for request in &requests {
@@ -223,7 +223,7 @@ pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
         segment_bytes: SEGMENT_BYTES,
         first_segment_bytes: SEGMENT_BYTES,
         max_bytes: 64 << 30,
-        dedup_window: Dedup::window_of_bytes(32 << 20),
+        dedup_window: RecentIds::window_of_bytes(32 << 20),
         max_ids: 50_000_000,
         filter_bytes: 96 << 20,
         ids_per_file: 500_000,

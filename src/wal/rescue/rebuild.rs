@@ -6,24 +6,24 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::entry::{Entry, NO_RUN, StoredRow};
-use super::super::ids::{self, SegmentIds};
-use super::super::inventory::Inventory;
-use super::super::layout::ids_path;
-use super::super::node::{self, Node};
-use super::super::read::Frame;
-use super::super::recover;
-use super::super::request::{Append, Cursor, Request, Settings};
-use super::super::writer::Writer;
 use super::RescueError;
 use super::scan::{Damaged, See};
 use super::survey::{Survey, Unshipped};
-use super::swap::{NEW, aside_of, begin, clear};
-use crate::batch::Limits;
 use crate::clock::{Clock, Micros};
 use crate::files::{Files, create_dir_durably};
 use crate::ids::{Ids, NodeId};
 use crate::record::{Origin, RowKind, Rows};
+use crate::wal::dedup::id_files::{self as ids, SegmentIds};
+use crate::wal::journal::inventory::Inventory;
+use crate::wal::journal::layout::ids_path;
+use crate::wal::journal::node::{self, Node};
+use crate::wal::journal::read::Frame;
+use crate::wal::journal::swap::{NEW, aside_of, begin, clear};
+use crate::wal::ledger::batch::Limits;
+use crate::wal::ledger::entry::{Entry, NO_RUN, StoredRow};
+use crate::wal::ledger::request::{Append, Cursor, Request, Settings};
+use crate::wal::ledger::writer::Writer;
+use crate::wal::recover;
 
 /// Rows are appended in pieces of this size: far below a frame.
 const PIECE_BYTES: usize = 2 << 20;

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::layout::{
+use crate::files::{File, Files};
+use crate::wal::journal::layout::{
     BLOCK, FIRST_FRAME, FrameHeader, HeaderError, SegmentHeader, next_block, number_of,
     segment_path,
 };
-use super::super::read::Frame;
-use crate::files::{File, Files};
+use crate::wal::journal::read::Frame;
 
 /// A place where frames are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Damaged {
 }
 
 /// Who is told of what a scan finds.
-pub(super) trait See {
+pub(crate) trait See {
     /// A whole frame that counts, and the segment that it is in.
     fn frame(&mut self, segment: u64, frame: &Frame) -> io::Result<()>;
     /// A place that should hold frames.
@@ -31,14 +31,14 @@ pub(super) trait See {
 }
 
 /// The segments of a log, and how far each of them counts.
-pub(super) struct Segments {
+pub(crate) struct Segments {
     /// By number.
-    pub(super) all: BTreeMap<u64, Extent>,
+    pub(crate) all: BTreeMap<u64, Extent>,
 }
 
 /// How far a segment counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     bytes: u64,
     /// Its id, if the header can be read.
     id: Option<u64>,
@@ -56,7 +56,7 @@ pub(super) struct Extent {
 
 impl Segments {
     /// Looks at the headers.
-    pub(super) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
+    pub(crate) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let mut all = BTreeMap::new();
         for entry in files.list(dir)? {
             let Some(number) = number_of(&entry.name, ".wal") else {
@@ -120,7 +120,7 @@ impl Segments {
     }
 
     /// Gives every whole frame that counts, and every place between them that should hold frames, in order.
-    pub(super) fn scan<F: Files>(
+    pub(crate) fn scan<F: Files>(
         &self,
         files: &F,
         dir: &Path,

@@ -1,16 +1,16 @@
 //! Sealing: when the writer closes a batch, and what the seal says.
 
-use super::entry::{Entry, Seal};
-use super::layout::BLOCK;
-use super::request::WriteError;
-use super::state::SealAt;
-use super::writer::{Room, SLACK, Writer};
-use crate::batch::{OpenBatch, SealReason};
 use crate::clock::Now;
 use crate::files::Files;
+use crate::wal::journal::layout::BLOCK;
+use crate::wal::ledger::batch::{OpenBatch, SealReason};
+use crate::wal::ledger::entry::{Entry, Seal};
+use crate::wal::ledger::request::WriteError;
+use crate::wal::ledger::state::SealAt;
+use crate::wal::ledger::writer::{Room, SLACK, Writer};
 
 impl<F: Files> Writer<F> {
-    pub(super) fn seal(
+    pub(crate) fn seal(
         &mut self,
         slot: usize,
         reason: SealReason,
@@ -27,7 +27,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Puts a seal that has everything but nonce and lake into the frame.
-    pub(super) fn put_seal(
+    pub(crate) fn put_seal(
         &mut self,
         mut seal: Seal,
         reason: SealReason,
@@ -48,7 +48,7 @@ impl<F: Files> Writer<F> {
         Ok(())
     }
 
-    pub(super) fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
+    pub(crate) fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
         for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
             if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
                 break;
@@ -59,7 +59,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// When the log fills up, the batches that keep its oldest segment are sealed before their time.
-    pub(super) fn seal_for_room(&mut self, now: Now) -> Result<(), WriteError> {
+    pub(crate) fn seal_for_room(&mut self, now: Now) -> Result<(), WriteError> {
         let filling = self.used_bytes() + 2 * self.settings.segment_bytes > self.settings.max_bytes;
         let waiting = self.state.sealed.len() >= self.settings.limits.max_waiting_seals;
         let Some(oldest) = self.state.oldest_uncommitted() else {
@@ -77,11 +77,11 @@ impl<F: Files> Writer<F> {
         Ok(())
     }
 
-    pub(super) fn seal_cost(&self, slot: usize) -> usize {
+    pub(crate) fn seal_cost(&self, slot: usize) -> usize {
         self.seal_cost_of(self.state.batches.get(slot))
     }
 
-    pub(super) fn seal_cost_of(&self, batch: &OpenBatch) -> usize {
+    pub(crate) fn seal_cost_of(&self, batch: &OpenBatch) -> usize {
         let texts = 3 * batch.partition.len() + self.settings.lake.len();
         SLACK + texts + batch.places.as_bytes().len()
     }

@@ -7,12 +7,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::layout::{ids_range_of, number_of};
 use crate::files::{Files, create_dir_durably, read_whole, remove_if_there, write_durably};
 use crate::ids::NodeId;
+use crate::wal::journal::layout::{ids_range_of, number_of};
 
 /// The directory of a new log that is being made.
-pub(super) const NEW: &str = "rescue";
+pub(crate) const NEW: &str = "rescue";
 const OUT: &str = "rescue-out";
 const IN: &str = "rescue-in";
 const NODE: &str = "node";
@@ -25,7 +25,7 @@ pub fn is_unfinished<F: Files>(files: &F, dir: &Path) -> bool {
 }
 
 /// Removes a new log that was not finished.
-pub(super) fn clear<F: Files>(files: &F, new_dir: &Path) -> io::Result<()> {
+pub(crate) fn clear<F: Files>(files: &F, new_dir: &Path) -> io::Result<()> {
     if files.exists(new_dir) {
         for entry in files.list(new_dir)? {
             remove_if_there(files, &new_dir.join(entry.name))?;
@@ -35,12 +35,12 @@ pub(super) fn clear<F: Files>(files: &F, new_dir: &Path) -> io::Result<()> {
 }
 
 /// Where the old files go, relative to the log's directory.
-pub(super) fn aside_of(new: NodeId) -> String {
+pub(crate) fn aside_of(new: NodeId) -> String {
     format!("before-{new}")
 }
 
 /// From here on the new log counts.
-pub(super) fn begin<F: Files>(files: &F, dir: &Path, aside: &str) -> io::Result<()> {
+pub(crate) fn begin<F: Files>(files: &F, dir: &Path, aside: &str) -> io::Result<()> {
     create_dir_durably(files, &dir.join(aside), true)?;
     write_durably(files, &dir.join(OUT), aside.as_bytes())
 }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::read::ReadError;
+use crate::wal::journal::read::ReadError;
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]

@@ -5,18 +5,18 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::entry::{Checkpoint, Entry};
-use super::frame::FrameBuilder;
-use super::helper::{self, Done, Task};
-use super::ids::{self, IdFile, SegmentIds};
-use super::layout::{FIRST_FRAME, SegmentHeader, next_block, segment_path};
-use super::replay::{ReplayRange, replay};
-use super::request::WriteError;
-use super::segment::{Segment, Spare};
-use super::state::State;
-use super::writer::{NextSpare, SLACK, Writer};
 use crate::clock::Now;
 use crate::files::{Files, remove_if_there};
+use crate::wal::dedup::id_files::{self as ids, IdFile, SegmentIds};
+use crate::wal::helper::{self, Done, Task};
+use crate::wal::journal::layout::{FIRST_FRAME, SegmentHeader, next_block, segment_path};
+use crate::wal::journal::segment::{Segment, Spare};
+use crate::wal::ledger::entry::{Checkpoint, Entry};
+use crate::wal::ledger::frame::FrameBuilder;
+use crate::wal::ledger::projection::{ReplayRange, replay};
+use crate::wal::ledger::request::WriteError;
+use crate::wal::ledger::state::State;
+use crate::wal::ledger::writer::{NextSpare, SLACK, Writer};
 
 /// How long to wait before a spare is tried again.
 const SPARE_RETRY: Duration = Duration::from_secs(1);
@@ -40,7 +40,7 @@ pub fn is_out_of_space(error: &io::Error) -> bool {
 }
 
 /// A segment says how far each poll has got, so that older ones can go.
-pub(super) fn put_cursors(state: &State, frame: &mut FrameBuilder) {
+pub(crate) fn put_cursors(state: &State, frame: &mut FrameBuilder) {
     for (poll, cursor) in state.runs.cursors() {
         frame.put(&Entry::Cursor { poll, cursor });
     }
@@ -55,7 +55,7 @@ impl<F: Files> Writer<F> {
     ///
     /// Requests may use a spare only while another one is kept for seals, commits and trims: once the
     /// disk is full, only shipping frees space, and shipping needs these.
-    pub(super) fn roll(
+    pub(crate) fn roll(
         &mut self,
         need: usize,
         internal: bool,
@@ -103,7 +103,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Bytes of the id files.
-    pub(super) fn bytes_of_ids(&self) -> u64 {
+    pub(crate) fn bytes_of_ids(&self) -> u64 {
         self.id_files.values().map(|file| file.bytes).sum()
     }
 
@@ -114,13 +114,13 @@ impl<F: Files> Writer<F> {
     }
 
     /// Whether the current segment has so many identities that another one must begin.
-    pub(super) fn has_many_ids(&self) -> bool {
+    pub(crate) fn has_many_ids(&self) -> bool {
         self.active_ids.identities.len() as u64 >= self.share_of_window()
     }
 
     /// Before memory forgets an identity it must be in a file: whether closed segments have no more than so many
     /// shares in none. Waits for the helper where it is behind; `false` if it cannot write.
-    pub(super) fn ids_keep_up(&mut self, shares: u64, now: Now) -> bool {
+    pub(crate) fn ids_keep_up(&mut self, shares: u64, now: Now) -> bool {
         let unwritten = |writer: &Self| -> u64 {
             let waiting = writer.unwritten_ids.iter();
             waiting.map(|(_, ids)| ids.identities.len() as u64).sum()
@@ -137,7 +137,7 @@ impl<F: Files> Writer<F> {
 
     /// What requests must leave of the current segment, for seals, commits and trims: while no spare
     /// is there, the disk may be too full for one, and then only shipping frees space.
-    pub(super) fn reserve(&self) -> u64 {
+    pub(crate) fn reserve(&self) -> u64 {
         if self.kept_spare.is_some() {
             0
         } else {
@@ -146,12 +146,12 @@ impl<F: Files> Writer<F> {
     }
 
     /// Whether what is left must be kept for shipping.
-    pub(super) fn is_short_of_space(&self) -> bool {
+    pub(crate) fn is_short_of_space(&self) -> bool {
         self.kept_spare.is_none() && matches!(self.spare, NextSpare::Failed(_))
     }
 
     /// Notes the LSNs of a frame that failed.
-    pub(super) fn pay_void_debt(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn pay_void_debt(&mut self) -> Result<(), WriteError> {
         if let Some((first, count)) = self.void_debt.take() {
             self.state.add_void(first, count)?;
             self.building.frame.put(&Entry::Void { first, count });
@@ -179,7 +179,7 @@ impl<F: Files> Writer<F> {
         number - 1
     }
 
-    fn durable_end(&self) -> super::layout::SegmentEnd {
+    fn durable_end(&self) -> crate::wal::journal::layout::SegmentEnd {
         if self.segment.is_named() {
             self.segment.end()
         } else {
@@ -236,7 +236,7 @@ impl<F: Files> Writer<F> {
         self.dir.join(format!("spare-{}.tmp", self.spares_made))
     }
 
-    pub(super) fn request_spare(&mut self) {
+    pub(crate) fn request_spare(&mut self) {
         if !matches!(self.spare, NextSpare::None | NextSpare::Failed(_)) {
             return;
         }
@@ -248,7 +248,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Takes what the helper has done, and asks again for what failed.
-    pub(super) fn take_results(&mut self, now: Now) {
+    pub(crate) fn take_results(&mut self, now: Now) {
         while let Some(done) = self.helper.poll() {
             self.take_result(done, now);
         }
@@ -360,7 +360,7 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    pub(super) fn write_ids(&mut self) {
+    pub(crate) fn write_ids(&mut self) {
         while let Some((segment, ids)) = self.unwritten_ids.pop_front() {
             let count = ids.identities.len() as u64;
             match self.helper.start(Task::Ids(segment, ids)) {
@@ -390,7 +390,7 @@ impl<F: Files> Writer<F> {
 
     /// Notes in the frame which segments and id files are no longer needed. They are removed once the
     /// note is durable.
-    pub(super) fn note_trim(&mut self) {
+    pub(crate) fn note_trim(&mut self) {
         let current = self.segment.header().number;
         let needed = self
             .state
@@ -447,7 +447,7 @@ impl<F: Files> Writer<F> {
 
     /// Has files removed that a durable checkpoint has let go: answers don't wait for it, since a large file takes
     /// milliseconds. What stays behind after a crash is removed by recovery.
-    pub(super) fn remove_trimmed(&mut self) {
+    pub(crate) fn remove_trimmed(&mut self) {
         let segments = self.segments.split_off(&self.state.oldest_segment);
         let segments = std::mem::replace(&mut self.segments, segments).into_keys();
         let id_files = self.id_files.split_off(&self.state.oldest_ids);
@@ -465,7 +465,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Projects the durable part of the log anew, after a frame that failed.
-    pub(super) fn reload(&mut self) -> Result<(), WriteError> {
+    pub(crate) fn reload(&mut self) -> Result<(), WriteError> {
         let mut state = State::new(*self.state.batches.limits());
         let end = self.durable_end();
         let number = self.segment.header().number;

@@ -1,5 +1,5 @@
 //! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older ones are in
-//! files ([`super::older`]).
+//! files ([`crate::wal::dedup::archived`]).
 //!
 //! Open addressing with linear probing, 16 bytes a slot. Of the newest `window` identities none is
 //! ever forgotten; older ones go as a hand sweeps over the table, four slots for each insertion, so
@@ -33,7 +33,7 @@ pub enum Known {
 
 /// The newest identities of a log.
 #[derive(Debug)]
-pub struct Dedup {
+pub struct RecentIds {
     slots: Vec<Slot>,
     /// Bits to shift a tag by so that a slot number remains.
     shift: u32,
@@ -43,7 +43,7 @@ pub struct Dedup {
     hand: usize,
 }
 
-impl Dedup {
+impl RecentIds {
     /// A table that never forgets the newest `window` identities (at least 16). Takes 16 bytes times
     /// the next power of two above 1.7 × `window`; the pages are touched only as they fill.
     pub fn new(window: u32) -> Self {
@@ -197,7 +197,7 @@ mod tests {
 
     #[test]
     fn knows_new_duplicate_and_conflict() {
-        let mut dedup = Dedup::new(100);
+        let mut dedup = RecentIds::new(100);
         assert_eq!(dedup.insert(identity(5, 1)), Known::New);
         assert_eq!(dedup.insert(identity(5, 1)), Known::Duplicate);
         assert_eq!(dedup.insert(identity(5, 2)), Known::Conflict);
@@ -207,8 +207,8 @@ mod tests {
 
     #[test]
     fn the_table_of_the_default_budget_holds_a_million() {
-        assert_eq!(Dedup::window_of_bytes(32 << 20), 1_233_618);
-        assert_eq!(Dedup::new(1_233_618).slots.len() * 16, 32 << 20);
+        assert_eq!(RecentIds::window_of_bytes(32 << 20), 1_233_618);
+        assert_eq!(RecentIds::new(1_233_618).slots.len() * 16, 32 << 20);
     }
 
     proptest! {
@@ -217,7 +217,7 @@ mod tests {
         fn never_forgets_within_the_window(
             ops in prop::collection::vec((0_u64..400, 0_u32..2, 0_u8..10), 1..3000),
         ) {
-            let mut dedup = Dedup::new(16);
+            let mut dedup = RecentIds::new(16);
             let mut model: HashMap<u64, (u32, u32)> = HashMap::new();
             let mut sequence = 0_u32;
             for (tag, content, op) in ops {

@@ -3,9 +3,9 @@ use std::io;
 
 use proptest::prelude::*;
 
-use super::super::ids::{merge, write};
 use super::*;
 use crate::files::Disk;
+use crate::wal::dedup::id_files::{merge, write};
 
 fn tag(number: u64) -> u64 {
     xxhash_rust::xxh3::xxh3_64(&number.to_le_bytes())

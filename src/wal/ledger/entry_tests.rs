@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::batch::{Place, Places, Sums};
+use crate::wal::ledger::batch::{Place, Places, Sums};
 
 fn seal() -> Seal {
     let mut places = Places::default();

@@ -3,23 +3,23 @@
 //! Recovery copies the last frame of a log, because nobody knows whether it is durable where it is. A
 //! seal in it may cover rows of the same frame, which are from then on those of the copy.
 
-use super::entry::{Entry, Malformed, Seal};
-use super::frame::FrameBuilder;
-use super::state::SealAt;
-use crate::batch::{Place, Places};
+use crate::wal::ledger::batch::{Place, Places};
+use crate::wal::ledger::entry::{Entry, Malformed, Seal};
+use crate::wal::ledger::frame::FrameBuilder;
+use crate::wal::ledger::state::SealAt;
 
 /// Where a frame was, and where its copy is.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Move {
-    pub(super) from: SealAt,
-    pub(super) to: SealAt,
+pub(crate) struct Move {
+    pub(crate) from: SealAt,
+    pub(crate) to: SealAt,
 }
 
 impl Move {
     /// Appends the entries of `body` to a frame at the new place.
     ///
     /// Checkpoints at the beginning are left out: the caller has put one that says as much.
-    pub(super) fn copy(&self, body: &[u8], out: &mut FrameBuilder) -> Result<(), Malformed> {
+    pub(crate) fn copy(&self, body: &[u8], out: &mut FrameBuilder) -> Result<(), Malformed> {
         // Offsets of payloads in the old body and in the new one.
         let mut payloads: Vec<(u64, u64)> = Vec::new();
         let mut leading = true;

@@ -9,10 +9,10 @@
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 
-use super::ids::{ENTRY, HEADER, IdFile, SegmentIds};
 use crate::clock::Micros;
 use crate::files::{File, Files};
 use crate::record::Identity;
+use crate::wal::dedup::id_files::{ENTRY, HEADER, IdFile, SegmentIds};
 
 /// Entries between two of the index.
 const STRIDE: usize = 64;
@@ -260,5 +260,5 @@ impl<H: File> Open<H> {
 }
 
 #[cfg(test)]
-#[path = "older_tests.rs"]
+#[path = "archived_tests.rs"]
 mod tests;

@@ -1,15 +1,15 @@
 //! How rows get into a frame: what is new, what is known, which section, and what it may cost.
 
-use super::dedup::Known;
-use super::entry::{Counts, Entry, NO_RUN};
-use super::frame::{ROW_OVERHEAD, Section, row_bytes};
-use super::layout::BLOCK;
-use super::request::{Append, Appended, WriteError};
-use super::writer::{SLACK, Writer};
-use crate::batch::Place;
 use crate::clock::{Micros, Now};
 use crate::files::Files;
 use crate::record::{Origin, RowKind, Rows};
+use crate::wal::dedup::recent::Known;
+use crate::wal::journal::layout::BLOCK;
+use crate::wal::ledger::batch::Place;
+use crate::wal::ledger::entry::{Counts, Entry, NO_RUN};
+use crate::wal::ledger::frame::{ROW_OVERHEAD, Section, row_bytes};
+use crate::wal::ledger::request::{Append, Appended, WriteError};
+use crate::wal::ledger::writer::{SLACK, Writer};
 
 /// Most that a quarantine row of a conflicting event adds to twice the event.
 const CONFLICT_OVERHEAD: usize = 640;
@@ -21,7 +21,7 @@ const SECTION_OVERHEAD: usize = 40;
 const MAX_PLACE: usize = 40;
 
 impl<F: Files> Writer<F> {
-    pub(super) fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
+    pub(crate) fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
         let slots: Vec<usize> = {
             let partitions = append.rows.partitions.iter();
             partitions
@@ -89,7 +89,7 @@ impl<F: Files> Writer<F> {
         Ok(appended)
     }
 
-    pub(super) fn push_conflict(
+    pub(crate) fn push_conflict(
         &mut self,
         origin: &Origin,
         row: &[u8],
@@ -114,7 +114,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Adds a row to its partition's section, and seals the batch first if the row is one too many.
-    pub(super) fn push_row(
+    pub(crate) fn push_row(
         &mut self,
         slot: usize,
         kind: RowKind,
@@ -148,7 +148,7 @@ impl<F: Files> Writer<F> {
 
     /// Turns the sections into entries, which gives their rows LSNs, and the counts beside them: so
     /// the totals are right wherever a seal stands.
-    pub(super) fn flush_sections(&mut self, now: Now) {
+    pub(crate) fn flush_sections(&mut self, now: Now) {
         let building = &mut self.building;
         for (slot, section) in building.sections.iter_mut().enumerate() {
             if section.sums.count == 0 {
@@ -179,7 +179,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// An upper bound of what a request adds to a frame.
-    pub(super) fn cost_of(&self, append: &Append) -> usize {
+    pub(crate) fn cost_of(&self, append: &Append) -> usize {
         let Rows {
             rows,
             bytes,
@@ -217,7 +217,7 @@ impl<F: Files> Writer<F> {
 
     /// Most seals that so many rows can cause: two batches in a row have more than `max_bytes`
     /// between them, and the first row of each partition may close what was open before.
-    pub(super) fn seals_within(&self, rows: usize, bytes: usize, partitions: usize) -> usize {
+    pub(crate) fn seals_within(&self, rows: usize, bytes: usize, partitions: usize) -> usize {
         let limits = self.state.batches.limits();
         let by_records = rows as u64 / limits.max_records.max(1);
         let by_bytes = 2 * bytes as u64 / limits.max_bytes.max(1);

@@ -9,29 +9,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::dedup::Dedup;
-use super::entry::{Counts, Entry, NO_RUN};
-use super::frame::{FrameBuilder, Section};
-use super::helper::Helper;
-use super::ids::{IdFiles, SegmentIds};
-use super::layout::{FRAME_HEADER, FrameHeader, MAX_FRAME};
-use super::older::Older;
-use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
-use super::segment::{Segment, Spare};
-use super::space::is_out_of_space;
-use super::state::{SealAt, State};
-use crate::batch::SealReason;
 use crate::clock::{Clock, Micros, Now};
 use crate::files::Files;
 use crate::ids::{Ids, NodeId};
 use crate::record::{Identity, Lsn};
+use crate::wal::dedup::archived::Older;
+use crate::wal::dedup::id_files::{IdFiles, SegmentIds};
+use crate::wal::dedup::recent::RecentIds;
+use crate::wal::helper::Helper;
+use crate::wal::journal::layout::{FRAME_HEADER, FrameHeader, MAX_FRAME};
+use crate::wal::journal::segment::{Segment, Spare};
+use crate::wal::ledger::batch::SealReason;
+use crate::wal::ledger::entry::{Counts, Entry, NO_RUN};
+use crate::wal::ledger::frame::{FrameBuilder, Section};
+use crate::wal::ledger::request::{
+    AppendError, Appended, Reply, Request, Settings, Turn, WriteError,
+};
+use crate::wal::ledger::space::is_out_of_space;
+use crate::wal::ledger::state::{SealAt, State};
 
 /// A frame takes no further request once it has so many bytes.
 const GROUP_BYTES: usize = 4 << 20;
 /// Room for the entries that may go into any frame: void note, trim, counts.
-pub(super) const SLACK: usize = 1024;
+pub(crate) const SLACK: usize = 1024;
 /// A spare for the next segment.
-pub(super) enum NextSpare<F: Files> {
+pub(crate) enum NextSpare<F: Files> {
     /// Not asked for.
     None,
     /// The helper makes it.
@@ -44,7 +46,7 @@ pub(super) enum NextSpare<F: Files> {
 
 /// Room for something in the current frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Room {
+pub(crate) enum Room {
     Yes,
     NextFrame,
     Never,
@@ -52,68 +54,68 @@ pub(super) enum Room {
 
 /// The owner of a log.
 pub struct Writer<F: Files> {
-    pub(super) files: F,
-    pub(super) dir: PathBuf,
-    pub(super) settings: Settings,
-    pub(super) clock: Clock,
-    pub(super) ids: Ids,
-    pub(super) node: NodeId,
-    pub(super) state: State,
-    pub(super) dedup: Dedup,
-    pub(super) older: Older<F>,
-    pub(super) segment: Segment<F>,
-    pub(super) helper: Helper<F>,
-    pub(super) spare: NextSpare<F>,
+    pub(crate) files: F,
+    pub(crate) dir: PathBuf,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) node: NodeId,
+    pub(crate) state: State,
+    pub(crate) dedup: RecentIds,
+    pub(crate) older: Older<F>,
+    pub(crate) segment: Segment<F>,
+    pub(crate) helper: Helper<F>,
+    pub(crate) spare: NextSpare<F>,
     /// A further one, for seals, commits and trims alone.
-    pub(super) kept_spare: Option<Spare<F>>,
-    pub(super) spares_made: u64,
+    pub(crate) kept_spare: Option<Spare<F>>,
+    pub(crate) spares_made: u64,
     /// Sizes of the segments that exist.
-    pub(super) segments: BTreeMap<u64, u64>,
+    pub(crate) segments: BTreeMap<u64, u64>,
     /// The id files that exist.
-    pub(super) id_files: IdFiles,
+    pub(crate) id_files: IdFiles,
     /// Identities in the current segment.
-    pub(super) active_ids: SegmentIds,
+    pub(crate) active_ids: SegmentIds,
     /// Identities of closed segments that no file holds yet, and whether the helper has them.
-    pub(super) unwritten_ids: VecDeque<(u64, SegmentIds)>,
+    pub(crate) unwritten_ids: VecDeque<(u64, SegmentIds)>,
     /// How many identities the helper is writing.
-    pub(super) ids_in_flight: u64,
+    pub(crate) ids_in_flight: u64,
     /// Whether the helper merges id files.
-    pub(super) merging: bool,
+    pub(crate) merging: bool,
     /// Last segments of id files of which a merge has failed.
-    pub(super) unmergeable: BTreeSet<u64>,
+    pub(crate) unmergeable: BTreeSet<u64>,
     /// When, on the monotonic clock, writing them is tried again.
-    pub(super) ids_retry_at: Duration,
+    pub(crate) ids_retry_at: Duration,
     /// After a failed sync nothing more may go into the current segment.
-    pub(super) segment_failed: bool,
+    pub(crate) segment_failed: bool,
     /// LSNs of a failed frame, to be noted in the next one.
-    pub(super) void_debt: Option<(Lsn, u64)>,
-    pub(super) watermark: Micros,
-    pub(super) closed: bool,
+    pub(crate) void_debt: Option<(Lsn, u64)>,
+    pub(crate) watermark: Micros,
+    pub(crate) closed: bool,
     /// Why the log cannot go on.
-    pub(super) broken: Option<Arc<str>>,
-    pub(super) building: Building,
+    pub(crate) broken: Option<Arc<str>>,
+    pub(crate) building: Building,
 }
 
 /// The frame under construction, and what must be undone or done once it failed or is durable.
-pub(super) struct Building {
-    pub(super) frame: FrameBuilder,
-    pub(super) sections: Vec<Section>,
+pub(crate) struct Building {
+    pub(crate) frame: FrameBuilder,
+    pub(crate) sections: Vec<Section>,
     /// Most that the sections will take.
-    pub(super) pending_bytes: usize,
-    pub(super) counts: Counts,
-    pub(super) inserted: Vec<Identity>,
-    pub(super) sealed: Vec<(u64, SealAt)>,
-    pub(super) reasons: Vec<SealReason>,
+    pub(crate) pending_bytes: usize,
+    pub(crate) counts: Counts,
+    pub(crate) inserted: Vec<Identity>,
+    pub(crate) sealed: Vec<(u64, SealAt)>,
+    pub(crate) reasons: Vec<SealReason>,
     /// The latest that a seal in this frame publishes.
-    pub(super) watermark: Micros,
+    pub(crate) watermark: Micros,
     /// When the request was received whose rows are being added.
-    pub(super) appending: Micros,
-    pub(super) scratch: Vec<u8>,
-    pub(super) trimmed: bool,
+    pub(crate) appending: Micros,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) trimmed: bool,
 }
 
 impl Building {
-    pub(super) fn new(first_lsn: Lsn) -> Self {
+    pub(crate) fn new(first_lsn: Lsn) -> Self {
         Self {
             frame: FrameBuilder::new(first_lsn),
             sections: Vec::new(),
@@ -386,7 +388,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Finds room for so many bytes, in a new segment if need be.
-    pub(super) fn room_for(
+    pub(crate) fn room_for(
         &mut self,
         cost: usize,
         internal: bool,

@@ -4,12 +4,12 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::entry::Commit;
-pub use super::entry::NO_RUN;
-use super::state::{Contradiction, SealAt};
-use crate::batch::{Limits, SealReason};
 use crate::ids::NodeId;
 use crate::record::{Lsn, Origin, Rows};
+use crate::wal::ledger::batch::{Limits, SealReason};
+use crate::wal::ledger::entry::Commit;
+pub use crate::wal::ledger::entry::NO_RUN;
+use crate::wal::ledger::state::{Contradiction, SealAt};
 
 /// What the writer needs to know.
 #[derive(Clone, Debug)]
@@ -149,7 +149,7 @@ pub enum Request {
 
 impl Request {
     /// Whether it helps to free space, and so may use what is kept for that.
-    pub(super) fn is_internal(&self) -> bool {
+    pub(crate) fn is_internal(&self) -> bool {
         !matches!(self, Self::Append(_) | Self::BeginRun(_))
     }
 }
@@ -187,7 +187,7 @@ pub enum WriteError {
     Contradiction(#[from] Contradiction),
     /// The log cannot be read again after a failed sync.
     #[error(transparent)]
-    Read(#[from] super::recover::OpenError),
+    Read(#[from] crate::wal::recover::OpenError),
     /// It failed before, and nothing was taken since.
     #[error("the log failed before: {0}")]
     Broken(Arc<str>),

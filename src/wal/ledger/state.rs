@@ -4,11 +4,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::entry::{AsOf, Checkpoint, Commit, Counts, LsnSet, NO_RUN, Seal, Span, Totals};
-use super::runs::{Abandoned, RunEnd, Runs};
-use crate::batch::{Batches, Limits, OpenBatch, Place, Places, Sums};
 use crate::clock::Micros;
 use crate::record::{Lsn, RowKind};
+use crate::wal::ledger::batch::{Batches, Limits, OpenBatch, Place, Places, Sums};
+use crate::wal::ledger::entry::{
+    AsOf, Checkpoint, Commit, Counts, LsnSet, NO_RUN, Seal, Span, Totals,
+};
+use crate::wal::ledger::runs::{Abandoned, RunEnd, Runs};
 
 /// How far the watermark stays behind the newest `received_at`: requests that were received before
 /// a seal and reach the log after it must not fall behind a watermark that was published.

@@ -4,20 +4,20 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::ids::{self, IdFile, IdFiles};
-use super::layout::{ids_range_of, number_of};
 use crate::files::{Files, remove_if_there};
+use crate::wal::dedup::id_files::{self as ids, IdFile, IdFiles};
+use crate::wal::journal::layout::{ids_range_of, number_of};
 
 /// Names end so while their files are under construction.
 const TEMPORARY: &str = ".tmp";
 
 /// The files of a log's directory.
 #[derive(Debug, Default)]
-pub(super) struct Inventory {
+pub(crate) struct Inventory {
     /// Sizes of segments, by number.
-    pub(super) segments: BTreeMap<u64, u64>,
+    pub(crate) segments: BTreeMap<u64, u64>,
     /// Id files in force, as far as files tell.
-    pub(super) id_files: IdFiles,
+    pub(crate) id_files: IdFiles,
     /// Id files that others have whole: a merge was cut short.
     needless: Vec<IdFile>,
     temporary: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) struct Inventory {
 
 impl Inventory {
     /// Lists the files; changes nothing.
-    pub(super) fn list<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
+    pub(crate) fn list<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let mut inventory = Self::default();
         for entry in files.list(dir)? {
             if let Some(number) = number_of(&entry.name, ".wal") {
@@ -43,7 +43,7 @@ impl Inventory {
     }
 
     /// Lists the files, and removes what nobody needs.
-    pub(super) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
+    pub(crate) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let inventory = Self::list(files, dir)?;
         for file in &inventory.needless {
             remove_if_there(files, &file.path(dir))?;

@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use super::facts::{LsnSet, put_all, put_bytes, take_array, take_bytes, take_text};
-use super::state::{RowCounts, SealAt};
-use crate::batch::{put_varint, take_varint};
 use crate::record::Lsn;
+use crate::wal::ledger::batch::{put_varint, take_varint};
+use crate::wal::ledger::facts::{LsnSet, put_all, put_bytes, take_array, take_bytes, take_text};
+use crate::wal::ledger::state::{RowCounts, SealAt};
 
 /// One object of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub struct RunEnd {
 }
 
 impl RunEnd {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.run.0);
         put_bytes(out, self.poll.as_bytes());
         put_bytes(out, &self.cursor);
@@ -64,7 +64,7 @@ impl RunEnd {
         }
     }
 
-    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
         let mut end = Self {
             run: Lsn(take_varint(c)?),
             poll: take_text(c)?.to_owned(),
@@ -99,13 +99,13 @@ pub struct Abandoned {
 }
 
 impl Abandoned {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.run.0);
         self.void.put(out);
         put_all(out, &[self.counts.stored, self.counts.quarantined]);
     }
 
-    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
         Some(Self {
             run: Lsn(take_varint(c)?),
             void: LsnSet::take(c)?,
@@ -195,19 +195,19 @@ impl Runs {
     }
 
     /// The oldest segment that holds the end of a run without marker.
-    pub(super) fn oldest_segment(&self) -> Option<u64> {
+    pub(crate) fn oldest_segment(&self) -> Option<u64> {
         self.ended.values().map(|ended| ended.at.segment).min()
     }
 
-    pub(super) fn is_open(&self, run: Lsn) -> bool {
+    pub(crate) fn is_open(&self, run: Lsn) -> bool {
         self.open.contains_key(&run)
     }
 
-    pub(super) fn begin(&mut self, run: Lsn) {
+    pub(crate) fn begin(&mut self, run: Lsn) {
         self.open.insert(run, OpenRun::default());
     }
 
-    pub(super) fn add_rows(&mut self, run: Lsn, counts: &RowCounts) {
+    pub(crate) fn add_rows(&mut self, run: Lsn, counts: &RowCounts) {
         // Where the log is read from behind the run's beginning, its rows tell of it.
         let counted = &mut self.open.entry(run).or_default().counts;
         counted.stored += counts.stored;
@@ -215,11 +215,11 @@ impl Runs {
         counted.refused += counts.refused;
     }
 
-    pub(super) fn set_cursor(&mut self, poll: &str, cursor: &[u8]) {
+    pub(crate) fn set_cursor(&mut self, poll: &str, cursor: &[u8]) {
         self.cursors.insert(poll.into(), cursor.into());
     }
 
-    pub(super) fn end(&mut self, end: &RunEnd, at: SealAt) {
+    pub(crate) fn end(&mut self, end: &RunEnd, at: SealAt) {
         self.open.remove(&end.run);
         self.set_cursor(&end.poll, &end.cursor);
         let pieces = end.pieces.iter();
@@ -238,18 +238,18 @@ impl Runs {
     }
 
     /// What the rows of an open run were counted as.
-    pub(super) fn counts_of(&self, run: Lsn) -> RowCounts {
+    pub(crate) fn counts_of(&self, run: Lsn) -> RowCounts {
         self.open
             .get(&run)
             .map_or_else(RowCounts::default, |run| run.counts)
     }
 
-    pub(super) fn abandon(&mut self, run: Lsn) {
+    pub(crate) fn abandon(&mut self, run: Lsn) {
         self.open.remove(&run);
     }
 
     /// The object that begins with that row is in the lake.
-    pub(super) fn committed(&mut self, first_lsn: Lsn) {
+    pub(crate) fn committed(&mut self, first_lsn: Lsn) {
         for (run, ended) in &mut self.ended {
             if ended.left.remove(&first_lsn).is_some() {
                 if ended.left.is_empty() {
@@ -260,7 +260,7 @@ impl Runs {
         }
     }
 
-    pub(super) fn published(&mut self, run: Lsn) {
+    pub(crate) fn published(&mut self, run: Lsn) {
         self.ended.remove(&run);
         self.complete.retain(|(other, _)| *other != run);
     }

@@ -8,11 +8,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{
-    BLOCK, FRAME_HEADER, FrameHeader, HeaderError, SegmentEnd, SegmentHeader, next_block,
-};
 use crate::files::{File, Files};
 use crate::record::Lsn;
+use crate::wal::journal::layout::{
+    BLOCK, FRAME_HEADER, FrameHeader, HeaderError, SegmentEnd, SegmentHeader, next_block,
+};
 
 /// Acknowledged data cannot be read.
 #[derive(Debug, thiserror::Error)]

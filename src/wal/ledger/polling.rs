@@ -1,19 +1,19 @@
 //! The writer's part in runs of polls: their beginning, their cuts, their end.
 
-use super::entry::{Entry, NO_RUN};
-use super::layout::BLOCK;
-use super::request::{Appended, EndRun, WriteError};
-use super::runs::{Piece, RunEnd};
-use super::state::SealAt;
-use super::writer::{Room, SLACK, Writer};
-use crate::batch::SealReason;
 use crate::clock::Now;
 use crate::files::Files;
 use crate::record::Lsn;
+use crate::wal::journal::layout::BLOCK;
+use crate::wal::ledger::batch::SealReason;
+use crate::wal::ledger::entry::{Entry, NO_RUN};
+use crate::wal::ledger::request::{Appended, EndRun, WriteError};
+use crate::wal::ledger::runs::{Piece, RunEnd};
+use crate::wal::ledger::state::SealAt;
+use crate::wal::ledger::writer::{Room, SLACK, Writer};
 
 impl<F: Files> Writer<F> {
     /// The next LSN becomes a run's name.
-    pub(super) fn begin_run(&mut self, poll: &str, now: Now) -> Result<Appended, WriteError> {
+    pub(crate) fn begin_run(&mut self, poll: &str, now: Now) -> Result<Appended, WriteError> {
         self.flush_sections(now);
         let run = self.state.next_lsn;
         self.state.begin_run(run)?;
@@ -25,7 +25,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Fixes the objects of a run, and what its marker will say.
-    pub(super) fn end_run(&mut self, request: &EndRun, now: Now) -> Result<(), WriteError> {
+    pub(crate) fn end_run(&mut self, request: &EndRun, now: Now) -> Result<(), WriteError> {
         self.flush_sections(now);
         let run = request.run;
         for slot in 0..self.state.batches.slots() {
@@ -60,7 +60,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Lets the rows of a run go; nothing happens if it is not open.
-    pub(super) fn abandon_run(&mut self, run: Lsn, now: Now) {
+    pub(crate) fn abandon_run(&mut self, run: Lsn, now: Now) {
         self.flush_sections(now);
         if self.state.runs.is_open(run) {
             let abandoned = self.state.abandonment_of(run);
@@ -70,19 +70,19 @@ impl<F: Files> Writer<F> {
     }
 
     /// Notes that a marker is in the lake.
-    pub(super) fn published(&mut self, run: Lsn) {
+    pub(crate) fn published(&mut self, run: Lsn) {
         self.state.runs.published(run);
         self.building.frame.put(&Entry::Published { run });
     }
 
     /// Notes how far a poll has got.
-    pub(super) fn put_cursor(&mut self, poll: &str, cursor: &[u8]) {
+    pub(crate) fn put_cursor(&mut self, poll: &str, cursor: &[u8]) {
         self.state.runs.set_cursor(poll, cursor);
         self.building.frame.put(&Entry::Cursor { poll, cursor });
     }
 
     /// What a run has in a slot becomes an object of its own.
-    pub(super) fn cut(&mut self, slot: usize) {
+    pub(crate) fn cut(&mut self, slot: usize) {
         let batch = self.state.batches.get(slot);
         debug_assert!(batch.run != NO_RUN, "other batches are sealed");
         if batch.sums.count == 0 {
@@ -94,7 +94,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Seals the pieces of runs that have ended, as far as there is room.
-    pub(super) fn seal_ready(&mut self, now: Now) -> Result<(), WriteError> {
+    pub(crate) fn seal_ready(&mut self, now: Now) -> Result<(), WriteError> {
         while let Some(piece) = self.state.batches.ready() {
             let cost = self.seal_cost_of(piece);
             if self.room_for(cost, true, now)? != Room::Yes {
@@ -115,7 +115,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// An upper bound of what the end of a run adds to a frame.
-    pub(super) fn cost_of_end(&self, end: &EndRun) -> usize {
+    pub(crate) fn cost_of_end(&self, end: &EndRun) -> usize {
         const MAX_KEY: usize = 320;
         let batches = self.state.batches.open();
         let pieces = batches.filter(|batch| batch.run == end.run).count();

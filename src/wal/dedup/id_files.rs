@@ -7,16 +7,16 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::{crc32c, ids_path};
 use crate::clock::Micros;
 use crate::files::{Files, read_whole, write_durably};
 use crate::record::Identity;
+use crate::wal::journal::layout::{crc32c, ids_path};
 
 const MAGIC: &[u8; 8] = b"LHIDS\0\0\x01";
 /// Bytes before the first entry.
-pub(super) const HEADER: usize = 40;
+pub(crate) const HEADER: usize = 40;
 /// Bytes of an entry: tag and content.
-pub(super) const ENTRY: usize = 12;
+pub(crate) const ENTRY: usize = 12;
 /// No segment holds so many records that its ids take more.
 const MAX_BYTES: u64 = 1 << 30;
 

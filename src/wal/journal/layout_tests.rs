@@ -3,16 +3,16 @@
 use std::fmt::Write as _;
 
 use super::*;
-use crate::batch::{Place, Places, Sums};
 use crate::record::{Identity, RowKind, row_hash};
 use crate::wal::entry::{AsOf, Commit, Counts, Entry, LsnSet, NO_RUN, Seal, Totals};
 use crate::wal::frame::{FrameBuilder, Section};
+use crate::wal::ledger::batch::{Place, Places, Sums};
 
 /// 2026-11-20T17:00:00Z.
 const RECEIVED: Micros = Micros(1_795_194_000_000_000);
 const PARTITION: &str = "events/dt=2026-11-20";
 const ROW: &[u8] = b"{\"a\":1}";
-const PAGE: &str = include_str!("../../docs/wal-format.md");
+const PAGE: &str = include_str!("../../../docs/wal-format.md");
 
 /// Sixteen bytes a line: offset, hex, and what is printable.
 fn dump(bytes: &[u8]) -> String {

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::{
+use crate::files::{File, Files, parent_of, remove_if_there};
+use crate::wal::journal::layout::{
     FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
 };
-use crate::files::{File, Files, parent_of, remove_if_there};
 
 /// How much is zero-filled in one step.
 const ZERO_STEP: usize = 1 << 20;

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use super::read::{SegmentReader, TornTail};
 use crate::files::{File, Files, remove_if_there};
+use crate::wal::journal::read::{SegmentReader, TornTail};
 
 /// So many torn tails are kept aside.
 const MAX_TORN_COPIES: usize = 4;
@@ -12,7 +12,7 @@ const MAX_TORN_COPIES: usize = 4;
 const MAX_TORN_COPY: u64 = 32 << 20;
 
 /// Copies the bytes of a torn tail aside. They stay in the segment too, so a failure is no harm.
-pub(super) fn keep_aside<F: Files>(
+pub(crate) fn keep_aside<F: Files>(
     files: &F,
     dir: &Path,
     segment: u64,

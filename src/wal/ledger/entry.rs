@@ -3,13 +3,13 @@
 //! An entry is a tag byte, the length of its content (LEB128), and the content. Numbers in contents
 //! are LEB128 unless a width is named; texts and byte strings have their length before them.
 
-pub use super::facts::{AsOf, Checkpoint, Commit, Counts, LsnSet, Seal, Totals};
-use super::facts::{put_all, put_bytes, take_array, take_bytes, take_text};
-use super::runs::{Abandoned, RunEnd};
-use crate::batch::{put_varint, take_varint};
 use crate::clock::Micros;
 pub use crate::record::NO_RUN;
 use crate::record::{Identity, Lsn, RowKind};
+use crate::wal::ledger::batch::{put_varint, take_varint};
+pub use crate::wal::ledger::facts::{AsOf, Checkpoint, Commit, Counts, LsnSet, Seal, Totals};
+use crate::wal::ledger::facts::{put_all, put_bytes, take_array, take_bytes, take_text};
+use crate::wal::ledger::runs::{Abandoned, RunEnd};
 
 const ROWS: u8 = 1;
 const COUNTS: u8 = 2;

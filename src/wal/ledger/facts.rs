@@ -1,8 +1,8 @@
 //! What entries say: totals, seals, commits, checkpoints, and how each is coded.
 
-use crate::batch::{Places, Sums, put_varint, take_varint};
 use crate::clock::Micros;
 use crate::record::Lsn;
+use crate::wal::ledger::batch::{Places, Sums, put_varint, take_varint};
 
 /// Running totals of a log. Of what was answered 2xx,
 /// `received = stored + dropped + duplicate + quarantined`; every LSN is one of `stored`,
@@ -121,12 +121,12 @@ pub struct Counts {
 }
 
 impl Totals {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_all(out, &[self.received, self.stored, self.dropped]);
         put_all(out, &[self.duplicate, self.quarantined, self.refused]);
     }
 
-    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
         Some(Self {
             received: take_varint(c)?,
             stored: take_varint(c)?,
@@ -139,12 +139,12 @@ impl Totals {
 }
 
 impl LsnSet {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.count);
         out.extend_from_slice(&self.hash.to_le_bytes());
     }
 
-    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
         Some(Self {
             count: take_varint(c)?,
             hash: u128::from_le_bytes(take_array(c)?),
@@ -153,7 +153,7 @@ impl LsnSet {
 }
 
 impl Checkpoint {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.next_lsn.0);
         out.extend_from_slice(&self.lsn_hash.to_le_bytes());
         put_varint(out, self.last_seal);
@@ -163,7 +163,7 @@ impl Checkpoint {
         out.extend_from_slice(&self.newest_received.0.to_le_bytes());
     }
 
-    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
         Some(Self {
             next_lsn: Lsn(take_varint(c)?),
             lsn_hash: u128::from_le_bytes(take_array(c)?),
@@ -178,7 +178,7 @@ impl Checkpoint {
 }
 
 impl Seal {
-    pub(super) fn put(&self, out: &mut Vec<u8>) {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.number);
         out.extend_from_slice(&self.nonce.to_le_bytes());
         for text in [&self.partition, &self.key, &self.format, &self.lake] {
@@ -204,7 +204,7 @@ impl Seal {
         out.extend_from_slice(&self.as_of.watermark.0.to_le_bytes());
     }
 
-    pub(super) fn take(c: &mut &[u8]) -> Option<Self> {
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
         Some(Self {
             number: take_varint(c)?,
             nonce: u128::from_le_bytes(take_array(c)?),
@@ -233,29 +233,29 @@ impl Seal {
     }
 }
 
-pub(super) fn put_all(out: &mut Vec<u8>, values: &[u64]) {
+pub(crate) fn put_all(out: &mut Vec<u8>, values: &[u64]) {
     for value in values {
         put_varint(out, *value);
     }
 }
 
-pub(super) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(out, bytes.len() as u64);
     out.extend_from_slice(bytes);
 }
 
-pub(super) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(take_varint(rest)?).ok()?;
     let (bytes, after) = rest.split_at_checked(length)?;
     *rest = after;
     Some(bytes)
 }
 
-pub(super) fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
+pub(crate) fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
     std::str::from_utf8(take_bytes(rest)?).ok()
 }
 
-pub(super) fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
+pub(crate) fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
     let (array, after) = rest.split_first_chunk::<N>()?;
     *rest = after;
     Some(*array)

@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::layout::crc32c;
 use crate::files::{Files, read_whole, write_durably};
 use crate::ids::{HashKey, Ids, NodeId};
+use crate::wal::journal::layout::crc32c;
 
 const FILE: &str = "node";
 const HEAD: &str = "lakehook node, format 1";
@@ -34,7 +34,7 @@ pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<
 }
 
 /// Makes a directory that node's.
-pub(super) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<()> {
+pub(crate) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<()> {
     let key = u128::from_le_bytes(node.key.0);
     let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
     let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));

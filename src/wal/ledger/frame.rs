@@ -3,12 +3,12 @@
 //! Rows of one partition are kept together, so that a batch is read back in few large pieces however
 //! many partitions are open.
 
-use super::entry::{Entry, MAX_ROW_HEADER, RowsEntry, Span, put_row};
-use super::layout::FRAME_HEADER;
-use super::state::RowCounts;
-use crate::batch::Sums;
 use crate::clock::Micros;
 use crate::record::{Lsn, RowKind, row_hash};
+use crate::wal::journal::layout::FRAME_HEADER;
+use crate::wal::ledger::batch::Sums;
+use crate::wal::ledger::entry::{Entry, MAX_ROW_HEADER, RowsEntry, Span, put_row};
+use crate::wal::ledger::state::RowCounts;
 
 /// Rows of one partition that wait to become an entry.
 #[derive(Debug)]
@@ -110,7 +110,7 @@ impl FrameBuilder {
         self.bytes.len()
     }
 
-    /// The whole frame, for [`super::layout::FrameHeader::seal`].
+    /// The whole frame, for [`crate::wal::journal::layout::FrameHeader::seal`].
     pub fn bytes_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }

@@ -4,15 +4,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::entry::{Entry, Malformed, StoredRow};
-use super::frame::row_bytes;
-use super::layout::{BLOCK, SegmentEnd, segment_path};
-use super::read::{Frame, SegmentReader};
-use super::recover::OpenError;
-use super::state::{Contradiction, RowCounts, SealAt, State};
-use crate::batch::{Place, Sums};
 use crate::files::Files;
 use crate::record::{Identity, RowKind, row_hash};
+use crate::wal::journal::layout::{BLOCK, SegmentEnd, segment_path};
+use crate::wal::journal::read::{Frame, SegmentReader};
+use crate::wal::ledger::batch::{Place, Sums};
+use crate::wal::ledger::entry::{Entry, Malformed, StoredRow};
+use crate::wal::ledger::frame::row_bytes;
+use crate::wal::ledger::state::{Contradiction, RowCounts, SealAt, State};
+use crate::wal::recover::OpenError;
 
 /// Which part of a log to read.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +45,7 @@ pub fn replay<F: Files>(
     Ok(())
 }
 
-pub(super) fn open_segment<F: Files>(
+pub(crate) fn open_segment<F: Files>(
     files: &F,
     dir: &Path,
     number: u64,
@@ -67,7 +67,7 @@ pub(super) fn open_segment<F: Files>(
 
 /// Why a frame cannot be projected.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum ApplyError {
+pub(crate) enum ApplyError {
     #[error(transparent)]
     Malformed(#[from] Malformed),
     #[error(transparent)]
@@ -75,7 +75,7 @@ pub(super) enum ApplyError {
 }
 
 /// Projects one frame; `see` is called for the identity of each record in it.
-pub(super) fn apply(
+pub(crate) fn apply(
     state: &mut State,
     segment: u64,
     frame: &Frame,
@@ -160,11 +160,11 @@ fn sum_rows(
     }
 }
 
-pub(super) fn ends_with_close(frame: &Frame) -> bool {
+pub(crate) fn ends_with_close(frame: &Frame) -> bool {
     matches!(Entry::all(frame.body()).last(), Some(Ok(Entry::Close)))
 }
 
-pub(super) fn contradiction(
+pub(crate) fn contradiction(
     path: &Path,
     frame: &Frame,
     detail: &dyn std::fmt::Display,
