@@ -16,6 +16,8 @@ use crate::lake::{CRC, Found, Lake, LakeError, Metadata, NONCE, Object, ROW_HASH
 use crate::record::row_hash;
 use crate::tables::Tables;
 use crate::wal::entry::{Commit, Seal};
+use crate::wal::journal::local::LocalFrames;
+use crate::wal::journal::seam::Frames;
 use crate::wal::rows::{BatchReader, RowsError};
 use crate::wal::state::SealAt;
 
@@ -35,10 +37,10 @@ pub enum ShipError {
 }
 
 /// Ships sealed batches.
-pub struct Shipper<F: Files> {
+pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(crate) files: F,
     pub(crate) node: NodeId,
-    pub(crate) reader: BatchReader<F>,
+    pub(crate) reader: BatchReader<R>,
     pub(crate) lake: Arc<Lake<F>>,
     pub(crate) tables: Arc<Tables>,
 }
@@ -97,7 +99,15 @@ impl<F: Files> Shipper<F> {
         lake: Arc<Lake<F>>,
         tables: Arc<Tables>,
     ) -> Self {
-        let reader = BatchReader::new(files.clone(), wal_dir);
+        let frames = LocalFrames::new(files.clone(), wal_dir);
+        Self::of(files, frames, node, lake, tables)
+    }
+}
+
+impl<F: Files, R: Frames> Shipper<F, R> {
+    /// From the log with these frames to the lake.
+    pub fn of(files: F, frames: R, node: NodeId, lake: Arc<Lake<F>>, tables: Arc<Tables>) -> Self {
+        let reader = BatchReader::of(frames);
         Self {
             files,
             node,
@@ -219,7 +229,7 @@ impl<F: Files> Shipper<F> {
     fn unreadable(&self, seal: &Seal, detail: String) -> RowsError {
         RowsError::Unreadable {
             seal: seal.number,
-            path: self.reader.dir().to_owned(),
+            source_name: self.reader.name(),
             detail,
         }
     }

@@ -13,6 +13,7 @@ use crate::lake::notes::text_object;
 use crate::lake::{NONCE, Object, keys};
 use crate::quarantine::push_json;
 use crate::record::Lsn;
+use crate::wal::journal::seam::Frames;
 use crate::wal::rows::RowsError;
 use crate::wal::runs::RunEnd;
 use crate::wal::state::SealAt;
@@ -24,7 +25,7 @@ struct MarkedObject<'a> {
     records: u64,
 }
 
-impl<F: Files> Shipper<F> {
+impl<F: Files, R: Frames> Shipper<F, R> {
     /// One attempt to put the marker of a run. Done means that readers see the run.
     pub fn publish(&self, run: Lsn, at: SealAt) -> Result<(), ShipError> {
         self.lake.probe()?;

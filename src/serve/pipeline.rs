@@ -24,14 +24,13 @@ use crate::record::{Fingerprint, Lsn};
 use crate::ship::{Queue, Shipping, Yard};
 use crate::status::Status;
 use crate::tables::Tables;
-use crate::wal::helper::Helper;
+use crate::wal::helper::Background;
 use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
-use crate::wal::recover::{self, Recovered};
+use crate::wal::recover::{self, LocalWriter, Recovered};
 use crate::wal::request::Settings;
 use crate::wal::rows::BatchReader;
 use crate::wal::state::{SealAt, State};
-use crate::wal::writer::Writer;
 
 /// For the last note in the log, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -99,7 +98,7 @@ impl Pipeline {
             settings,
             clock.clone(),
             ids.clone(),
-            Helper::thread,
+            Background::Threads,
         )?;
         tell(dir, &recovered, &writer);
         check_lake(dir, writer.state(), lake.identity())?;
@@ -206,7 +205,7 @@ fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
         .collect()
 }
 
-fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
+fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
     let node = writer.node();
     tracing::info!(
         %node,

@@ -18,10 +18,11 @@ use tokio::sync::oneshot;
 use crate::clock::{Clock, Micros};
 use crate::files::Files;
 use crate::record::Lsn;
+use crate::wal::journal::seam::{At, Journal};
 use crate::wal::ledger::batch::SealReason;
 use crate::wal::ledger::entry::Commit;
 use crate::wal::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
-use crate::wal::ledger::state::{SealAt, WATERMARK_LAG};
+use crate::wal::ledger::state::WATERMARK_LAG;
 use crate::wal::ledger::writer::Writer;
 
 /// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
@@ -91,10 +92,10 @@ pub struct Log {
 }
 
 /// Takes the numbers and places of batches that were sealed.
-pub type SealedListener = Box<dyn Fn(&[(u64, SealAt)]) + Send>;
+pub type SealedListener = Box<dyn Fn(&[(u64, At)]) + Send>;
 
 /// Takes the names of runs all of whose objects are in the lake, and the places of their ends.
-pub type CompleteListener = Box<dyn Fn(&[(Lsn, SealAt)]) + Send>;
+pub type CompleteListener = Box<dyn Fn(&[(Lsn, At)]) + Send>;
 
 /// Figures of one frame.
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +124,8 @@ pub struct Listeners {
 
 impl Log {
     /// Starts the thread that owns the writer.
-    pub fn start<F: Files>(
-        writer: Writer<F>,
+    pub fn start<J: Journal + Send + 'static, F: Files>(
+        writer: Writer<J, F>,
         clock: Clock,
         listeners: Listeners,
     ) -> io::Result<Self> {
@@ -229,15 +230,15 @@ impl Log {
 }
 
 /// The thread's side.
-struct Owner<F: Files> {
-    writer: Writer<F>,
+struct Owner<J: Journal, F: Files> {
+    writer: Writer<J, F>,
     clock: Clock,
     listeners: Listeners,
     gauges: Arc<Gauges>,
     waiting: VecDeque<(Request, Ticket)>,
 }
 
-impl<F: Files> Owner<F> {
+impl<J: Journal, F: Files> Owner<J, F> {
     fn run(&mut self, queue: &Receiver<Job>) {
         let mut idle_since = self.clock.now().mono;
         loop {

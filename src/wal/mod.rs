@@ -5,12 +5,11 @@
 //! the log; nothing is removed before the log says so durably. Knows no JSON, no HTTP and no lake: rows
 //! are bytes, keys and partitions are given to it.
 //!
-//! In the order of reading: [`layout`] (bytes), [`facts`] and [`entry`] (what a frame holds), [`frame`]
-//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] and [`runs`] (what it means), [`dedup`],
-//! [`ids`] and [`older`], [`writer`] with `append`, `sealing`, `polling` and [`space`] (the one owner), [`replay`], `copy` and
-//! [`recover`] (from files to a writer), [`rows`] (reading a batch back), [`log`] (the thread, and the
-//! handle that everybody else holds), [`inspect`] (looking in from outside),
-//! [`rescue`] (what can be read of a log that cannot go on).
+//! Three rooms: [`journal`] makes frames durable, [`ledger`] says what they mean and knows no file, [`dedup`]
+//! knows which events were there before. Around them: [`recover`] (from a journal to a writer), [`rows`]
+//! (reading a batch back), [`log`] (the thread, and the handle that everybody else holds), [`inspect`]
+//! (looking in from outside), [`rescue`] (what can be read of a log that cannot go on), `helper` (work
+//! beside the writer).
 //!
 //! What came before: other logs recycle files, keep positions in a side file, retry a failed sync, or
 //! skip what they cannot read. Each of these has lost somebody's data. The price paid here is a copy of
@@ -26,5 +25,5 @@ pub mod log;
 pub mod inspect;
 pub mod rescue;
 
-pub use journal::{errors, layout, node, read};
+pub use journal::{layout, node, read};
 pub use ledger::{batch, entry, facts, frame, request, runs, state, writer};

@@ -13,11 +13,10 @@ use lakehook::lake::directory::Directory;
 use lakehook::record::Rows;
 use lakehook::tables::Tables;
 use lakehook::wal::entry::Commit;
-use lakehook::wal::helper::Helper;
+use lakehook::wal::helper::Background;
 use lakehook::wal::read::ReadError;
-use lakehook::wal::recover::{self, OpenError, Recovered};
+use lakehook::wal::recover::{self, LocalWriter, OpenError, Recovered};
 use lakehook::wal::request::{AppendError, Reply, Request};
-use lakehook::wal::writer::Writer;
 
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
@@ -46,7 +45,7 @@ pub(crate) enum Ticket {
 
 /// A node that is up.
 pub(crate) struct Node {
-    pub(crate) writer: Writer<SimDisk>,
+    pub(crate) writer: LocalWriter<SimDisk>,
     pub(crate) shipper: Shipper<SimDisk>,
     pub(crate) shipments: BTreeMap<u64, Shipment>,
     pub(crate) jobs: VecDeque<(Request, Ticket)>,
@@ -135,14 +134,13 @@ impl World {
     /// One attempt to start.
     pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
         self.starts += 1;
-        let helper = |files: SimDisk, dir: &Path| Ok(Helper::inline(files, dir));
         let (writer, recovered) = recover::open(
             self.disk.clone(),
             Path::new(WAL),
             self.shape.settings.clone(),
             self.clock.clone(),
             self.ids.clone(),
-            helper,
+            Background::Inline,
         )?;
         let lake = Arc::new(self.lake());
         let tables = Arc::new(Tables::new(std::iter::empty()));

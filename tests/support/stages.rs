@@ -24,13 +24,12 @@ use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows
 use lakehook::tables::{Table, Tables};
 use lakehook::wal::dedup::recent::RecentIds;
 use lakehook::wal::frame::{FrameBuilder, Section};
-use lakehook::wal::helper::Helper;
+use lakehook::wal::helper::Background;
 use lakehook::wal::layout::FrameHeader;
-use lakehook::wal::recover;
+use lakehook::wal::recover::{self, LocalWriter};
 use lakehook::wal::request::{Append, Request, Settings};
 use lakehook::wal::rows::BatchReader;
 use lakehook::wal::state::SealAt;
-use lakehook::wal::writer::Writer;
 
 use super::load::Source;
 
@@ -196,7 +195,7 @@ fn frame() -> Box<dyn FnMut() -> Duration> {
     })
 }
 
-fn writer(dir: &Path, format: &str) -> Writer<Disk> {
+fn writer(dir: &Path, format: &str) -> LocalWriter<Disk> {
     open_log(dir, format)
 }
 
@@ -218,7 +217,7 @@ pub(crate) fn fill_log(dir: &Path, bytes: u64) -> u64 {
 }
 
 /// Opens a log as the program does, but for its bounds on space.
-pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
+pub(crate) fn open_log(dir: &Path, format: &str) -> LocalWriter<Disk> {
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         first_segment_bytes: SEGMENT_BYTES,
@@ -240,8 +239,7 @@ pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
         conflict_partition: |_| "quarantine/events/dt=2026-11-20".to_owned(),
     };
     let (clock, ids) = (Clock::manual(NOW), Ids::seeded(1));
-    let inline = |files, dir: &Path| Ok(Helper::inline(files, dir));
-    recover::open(Disk, dir, settings, clock, ids, inline)
+    recover::open(Disk, dir, settings, clock, ids, Background::Inline)
         .unwrap()
         .0
 }

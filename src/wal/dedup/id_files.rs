@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::clock::Micros;
 use crate::files::{Files, read_whole, write_durably};
 use crate::record::Identity;
-use crate::wal::journal::layout::{crc32c, ids_path};
+use crate::wal::journal::layout::crc32c;
 
 const MAGIC: &[u8; 8] = b"LHIDS\0\0\x01";
 /// Bytes before the first entry.
@@ -19,6 +19,29 @@ pub(crate) const HEADER: usize = 40;
 pub(crate) const ENTRY: usize = 12;
 /// No segment holds so many records that its ids take more.
 const MAX_BYTES: u64 = 1 << 30;
+
+/// Path of the ids of these segments.
+pub fn ids_path(dir: &Path, segments: (u64, u64)) -> PathBuf {
+    let (first, last) = segments;
+    dir.join(if first == last {
+        format!("{last:020}.ids")
+    } else {
+        format!("{first:020}-{last:020}.ids")
+    })
+}
+
+/// The first and the last segment in the name of an id file.
+pub fn ids_range_of(name: &str) -> Option<(u64, u64)> {
+    let numbers = name.strip_suffix(".ids")?;
+    let number = |digits: &str| digits.parse().ok().filter(|_| digits.len() == 20);
+    match numbers.split_once('-') {
+        None => number(numbers).map(|number| (number, number)),
+        Some((first, last)) => {
+            let range = (number(first)?, number(last)?);
+            (range.0 < range.1).then_some(range)
+        }
+    }
+}
 
 /// An id file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +89,20 @@ pub fn take(files: &mut IdFiles, file: IdFile) -> Vec<IdFile> {
     }
     files.insert(file.last, file);
     inner
+}
+
+/// Lists the id files of a directory: those in force, and those that others have whole, because a merge
+/// was cut short.
+pub fn list<F: Files>(files: &F, dir: &Path) -> io::Result<(IdFiles, Vec<IdFile>)> {
+    let (mut in_force, mut needless) = (IdFiles::new(), Vec::new());
+    for entry in files.list(dir)? {
+        if let Some((first, last)) = ids_range_of(&entry.name) {
+            let bytes = entry.bytes;
+            let file = IdFile { first, last, bytes };
+            needless.append(&mut take(&mut in_force, file));
+        }
+    }
+    Ok((in_force, needless))
 }
 
 /// The identities of segments.

@@ -1,5 +1,5 @@
 //! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older ones are in
-//! files ([`crate::wal::dedup::archived`]).
+//! files ([`crate::wal::dedup::lookup`]).
 //!
 //! Open addressing with linear probing, 16 bytes a slot. Of the newest `window` identities none is
 //! ever forgotten; older ones go as a hand sweeps over the table, four slots for each insertion, so

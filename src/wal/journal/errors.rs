@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::wal::journal::read::ReadError;
+use super::read::ReadError;
 
 /// Why a log cannot be opened.
 #[derive(Debug, thiserror::Error)]
@@ -12,12 +12,10 @@ pub enum OpenError {
     #[error(transparent)]
     Read(#[from] ReadError),
     /// Frames are whole but don't follow from each other.
-    #[error("{}, frame at byte {offset}: {detail}", path.display())]
+    #[error("{frame}: {detail}")]
     Contradiction {
-        /// The segment.
-        path: PathBuf,
-        /// Where the frame begins.
-        offset: u64,
+        /// The frame, as its journal calls it.
+        frame: String,
         /// What is wrong.
         detail: String,
     },
@@ -29,6 +27,14 @@ pub enum OpenError {
     Missing {
         /// Where it should be.
         path: PathBuf,
+    },
+    /// A journal that keeps no files cannot be read.
+    #[error("failed to read the write-ahead log in {journal}: {detail}")]
+    Unreadable {
+        /// The journal, as it calls itself.
+        journal: String,
+        /// Why.
+        detail: String,
     },
     /// A repair was interrupted while its result took the log's place.
     #[error(

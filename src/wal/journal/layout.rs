@@ -43,29 +43,6 @@ pub fn segment_path(dir: &Path, number: u64) -> PathBuf {
     dir.join(format!("{number:020}.wal"))
 }
 
-/// Path of the ids of these segments.
-pub fn ids_path(dir: &Path, segments: (u64, u64)) -> PathBuf {
-    let (first, last) = segments;
-    dir.join(if first == last {
-        format!("{last:020}.ids")
-    } else {
-        format!("{first:020}-{last:020}.ids")
-    })
-}
-
-/// The first and the last segment in the name of an id file.
-pub fn ids_range_of(name: &str) -> Option<(u64, u64)> {
-    let numbers = name.strip_suffix(".ids")?;
-    let number = |digits: &str| digits.parse().ok().filter(|_| digits.len() == 20);
-    match numbers.split_once('-') {
-        None => number(numbers).map(|number| (number, number)),
-        Some((first, last)) => {
-            let range = (number(first)?, number(last)?);
-            (range.0 < range.1).then_some(range)
-        }
-    }
-}
-
 /// The number in a file name such as `00000000000000000007.wal`.
 pub fn number_of(name: &str, suffix: &str) -> Option<u64> {
     let digits = name.strip_suffix(suffix)?;

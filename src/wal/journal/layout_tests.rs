@@ -4,9 +4,11 @@ use std::fmt::Write as _;
 
 use super::*;
 use crate::record::{Identity, RowKind, row_hash};
+use crate::wal::dedup::id_files::{ids_path, ids_range_of};
 use crate::wal::entry::{AsOf, Commit, Counts, Entry, LsnSet, NO_RUN, Seal, Totals};
 use crate::wal::frame::{FrameBuilder, Section};
-use crate::wal::ledger::batch::{Place, Places, Sums};
+use crate::wal::journal::seam::At;
+use crate::wal::ledger::batch::{Chunk, Chunks, Sums};
 
 /// 2026-11-20T17:00:00Z.
 const RECEIVED: Micros = Micros(1_795_194_000_000_000);
@@ -54,10 +56,10 @@ fn segment_header() -> SegmentHeader {
     }
 }
 
-fn seal(place: &Place) -> Seal {
-    let mut places = Places::default();
-    places.push(place);
-    let lsn = place.first_lsn;
+fn seal(chunk: &Chunk) -> Seal {
+    let mut chunks = Chunks::default();
+    chunks.push(chunk);
+    let lsn = chunk.first_lsn;
     let lsn_hash = lsn.hash();
     Seal {
         number: 1,
@@ -77,7 +79,7 @@ fn seal(place: &Place) -> Seal {
             row_hash: row_hash(ROW),
             lsn_hash,
         },
-        places,
+        chunks,
         as_of: AsOf {
             lsn,
             lsn_hash,
@@ -111,15 +113,14 @@ fn frame() -> Vec<u8> {
         dropped: 1,
         duplicate: 1,
     }));
-    let place = Place {
-        segment: 2,
-        block: 2,
-        at,
+    let chunk = Chunk {
+        frame: At::new(2, 2),
+        offset: at,
         bytes: section.payload_bytes(),
         rows: 1,
         first_lsn: Lsn(1),
     };
-    frame.put(&Entry::Seal(Box::new(seal(&place))));
+    frame.put(&Entry::Seal(Box::new(seal(&chunk))));
     frame.put(&Entry::Commit(Commit {
         seal: 1,
         bytes: 300,

@@ -11,8 +11,9 @@ use std::path::{Path, PathBuf};
 use crate::files::{File, Files};
 use crate::record::Lsn;
 use crate::wal::journal::layout::{
-    BLOCK, FRAME_HEADER, FrameHeader, HeaderError, SegmentEnd, SegmentHeader, next_block,
+    BLOCK, FrameHeader, HeaderError, SegmentEnd, SegmentHeader, next_block,
 };
+use crate::wal::journal::seam::{At, Frame, TornTail};
 
 /// Acknowledged data cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -57,38 +58,6 @@ pub enum ReadError {
         /// Why.
         error: io::Error,
     },
-}
-
-/// A frame that counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Frame {
-    /// Its header.
-    pub header: FrameHeader,
-    /// Where it begins in its segment.
-    pub offset: u64,
-    /// Header and body.
-    pub bytes: Vec<u8>,
-}
-
-impl Frame {
-    /// The entries.
-    pub fn body(&self) -> &[u8] {
-        &self.bytes[FRAME_HEADER..]
-    }
-
-    /// LSN after its last row.
-    pub fn next_lsn(&self) -> Lsn {
-        Lsn(self.header.first_lsn.0 + u64::from(self.header.rows))
-    }
-}
-
-/// Bytes behind the last frame of a log that never became a frame that counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// Where they begin.
-    pub offset: u64,
-    /// From there to the last byte that is not zero.
-    pub bytes: u64,
 }
 
 /// A segment that is read from its beginning.
@@ -144,6 +113,11 @@ impl<H: File> SegmentReader<H> {
         self
     }
 
+    /// LSN behind the last row that was read.
+    pub fn next_lsn(&self) -> Lsn {
+        self.next_lsn
+    }
+
     /// Its header.
     pub fn header(&self) -> &SegmentHeader {
         &self.header
@@ -178,7 +152,7 @@ impl<H: File> SegmentReader<H> {
             Some(frame) if self.follows(&frame) => {
                 self.end.frame_number = frame.header.number;
                 self.end.crc = frame.header.crc;
-                self.end.offset = next_block(frame.offset + frame.bytes.len() as u64);
+                self.end.offset = next_block(frame.at.within() * BLOCK + frame.bytes.len() as u64);
                 self.next_lsn = frame.next_lsn();
                 Ok(Some(frame))
             }
@@ -273,7 +247,7 @@ impl<H: File> SegmentReader<H> {
         }
         Ok(header.matches(&bytes).then_some(Frame {
             header,
-            offset,
+            at: At::new(self.header.number, offset / BLOCK),
             bytes,
         }))
     }

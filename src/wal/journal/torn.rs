@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use crate::files::{File, Files, remove_if_there};
-use crate::wal::journal::read::{SegmentReader, TornTail};
+use crate::wal::journal::read::SegmentReader;
+use crate::wal::journal::seam::TornTail;
 
 /// So many torn tails are kept aside.
 const MAX_TORN_COPIES: usize = 4;

@@ -1,15 +1,15 @@
 //! How rows get into a frame: what is new, what is known, which section, and what it may cost.
 
+use super::batch::Chunk;
+use super::entry::{Counts, Entry, NO_RUN};
+use super::frame::{ROW_OVERHEAD, Section, row_bytes};
+use super::request::{Append, Appended, WriteError};
+use super::writer::{SLACK, Writer};
 use crate::clock::{Micros, Now};
 use crate::files::Files;
 use crate::record::{Origin, RowKind, Rows};
 use crate::wal::dedup::recent::Known;
-use crate::wal::journal::layout::BLOCK;
-use crate::wal::ledger::batch::Place;
-use crate::wal::ledger::entry::{Counts, Entry, NO_RUN};
-use crate::wal::ledger::frame::{ROW_OVERHEAD, Section, row_bytes};
-use crate::wal::ledger::request::{Append, Appended, WriteError};
-use crate::wal::ledger::writer::{SLACK, Writer};
+use crate::wal::journal::seam::Journal;
 
 /// Most that a quarantine row of a conflicting event adds to twice the event.
 const CONFLICT_OVERHEAD: usize = 640;
@@ -17,10 +17,10 @@ const CONFLICT_OVERHEAD: usize = 640;
 const CONFLICT_PARTITION: usize = 128;
 /// Most that a section takes besides its partition and its rows.
 const SECTION_OVERHEAD: usize = 40;
-/// Most that a place takes in a seal.
-const MAX_PLACE: usize = 40;
+/// Most that a chunk takes in a seal.
+const MAX_CHUNK: usize = 40;
 
-impl<F: Files> Writer<F> {
+impl<J: Journal, F: Files> Writer<J, F> {
     pub(crate) fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
         let slots: Vec<usize> = {
             let partitions = append.rows.partitions.iter();
@@ -32,10 +32,7 @@ impl<F: Files> Writer<F> {
             RowKind::Record(identity) => Some(identity),
             RowKind::Snapshot | RowKind::Quarantined | RowKind::Refused => None,
         });
-        self.dedup.look_ahead(identities.clone());
-        if !self.older.is_empty() {
-            self.older.look_ahead(identities);
-        }
+        self.dedup.look_ahead(identities);
         let mut appended = Appended::default();
         // A row may seal the batch before it; the rows after it are not in that seal.
         self.building.appending = append.origin.received_at;
@@ -46,8 +43,7 @@ impl<F: Files> Writer<F> {
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    let older = || self.older.content_of(identity.tag);
-                    match self.dedup.insert_unless(identity, older) {
+                    match self.dedup.insert(identity) {
                         Known::New => {
                             self.building.inserted.push(identity);
                             self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
@@ -137,6 +133,14 @@ impl<F: Files> Writer<F> {
                 self.cut(slot);
             }
         }
+        debug_assert!(
+            {
+                let pending = &self.building.sections[slot].sums;
+                let batches = &self.state.batches;
+                batches.overflows(slot, pending, row_bytes(row)).is_none()
+            },
+            "a batch exceeds its limits only by a single row"
+        );
         if self.building.sections[slot].sums.count == 0 {
             let partition = &self.state.batches.get(slot).partition;
             self.building.pending_bytes += partition.len() + SECTION_OVERHEAD;
@@ -149,6 +153,7 @@ impl<F: Files> Writer<F> {
     /// Turns the sections into entries, which gives their rows LSNs, and the counts beside them: so
     /// the totals are right wherever a seal stands.
     pub(crate) fn flush_sections(&mut self, now: Now) {
+        let at = self.journal.next();
         let building = &mut self.building;
         for (slot, section) in building.sections.iter_mut().enumerate() {
             if section.sums.count == 0 {
@@ -156,18 +161,17 @@ impl<F: Files> Writer<F> {
             }
             let batch = self.state.batches.get(slot);
             let (run, partition) = (batch.run, &*batch.partition);
-            let at = building.frame.put_section(run, partition, section);
-            let place = Place {
-                segment: self.segment.header().number,
-                block: self.segment.end().offset / BLOCK,
-                at,
+            let offset = building.frame.put_section(run, partition, section);
+            let chunk = Chunk {
+                frame: at,
+                offset,
                 bytes: section.payload_bytes(),
                 rows: section.sums.count,
                 first_lsn: self.state.next_lsn,
             };
             let (sums, counts) = (&section.sums, &section.counts);
             self.state
-                .add_rows(slot, &place, sums, counts, section.received, now.mono);
+                .add_rows(slot, &chunk, sums, counts, section.received, now.mono);
             section.clear();
         }
         building.pending_bytes = 0;
@@ -200,17 +204,17 @@ impl<F: Files> Writer<F> {
         let longest = longest.max(CONFLICT_PARTITION);
         let seals = self.seals_within(rows.len(), row_bytes, partitions.len() + 1);
         let seal_bytes = SLACK + 3 * longest + self.settings.lake.len();
-        // Each seal ends all sections, and each section is a place in a seal.
+        // Each seal ends all sections, and each section is a chunk in a seal.
         let sections = rows.len().min((partitions.len() + 1) * (seals + 1));
-        let section_bytes = longest + SECTION_OVERHEAD + MAX_PLACE;
-        let open_places: usize = partitions
+        let section_bytes = longest + SECTION_OVERHEAD + MAX_CHUNK;
+        let open_chunks: usize = partitions
             .iter()
-            .map(|partition| self.state.batches.place_bytes(partition))
+            .map(|partition| self.state.batches.chunk_bytes(partition))
             .sum();
         SLACK
             .saturating_add(row_bytes)
             .saturating_add(cursor_bytes)
-            .saturating_add(open_places)
+            .saturating_add(open_chunks)
             .saturating_add(seals.saturating_mul(seal_bytes))
             .saturating_add(sections.saturating_mul(section_bytes))
     }

@@ -1,13 +1,15 @@
 //! Batches: which rows of the log are still open, per partition, and when a batch is due to be sealed.
 //!
 //! Pure: time is passed in, nothing is read or written. Of a row a batch keeps no more than its share
-//! of a place, so that memory grows with frames, not with records.
+//! of a chunk, so that memory grows with frames, not with records.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
+use super::coding::{put_varint, take_varint};
 use crate::clock::Micros;
 use crate::record::{Lsn, NO_RUN};
+use crate::wal::journal::seam::At;
 
 /// When a batch is due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,13 +68,11 @@ impl SealReason {
 
 /// Where consecutive rows of one partition lie in the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// Number of the segment.
-    pub segment: u64,
-    /// Block (of 4 KiB) at which the frame begins.
-    pub block: u64,
+pub struct Chunk {
+    /// The frame.
+    pub frame: At,
     /// Offset of the rows in the frame's body.
-    pub at: u64,
+    pub offset: u64,
     /// Bytes of the rows with their headers.
     pub bytes: u64,
     /// How many.
@@ -81,24 +81,24 @@ pub struct Place {
     pub first_lsn: Lsn,
 }
 
-/// Places in the order of the log, delta-coded: about ten bytes each.
+/// Chunks in the order of the log, delta-coded: about ten bytes each.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct Chunks {
     bytes: Vec<u8>,
-    last: (u64, u64, u64),
+    last: (At, Lsn),
 }
 
-impl Places {
-    /// Takes what [`Places::as_bytes`] gave.
+impl Chunks {
+    /// Takes what [`Chunks::as_bytes`] gave.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        let mut places = Self {
+        let mut chunks = Self {
             bytes,
-            last: (0, 0, 0),
+            last: (At::default(), Lsn(0)),
         };
-        if let Some(last) = places.iter().last() {
-            places.last = (last.segment, last.block, last.first_lsn.0);
+        if let Some(last) = chunks.iter().last() {
+            chunks.last = (last.frame, last.first_lsn);
         }
-        places
+        chunks
     }
 
     /// The delta-coded form.
@@ -106,79 +106,55 @@ impl Places {
         &self.bytes
     }
 
-    /// Adds a place behind the last one.
-    pub fn push(&mut self, place: &Place) {
-        let (segment, block, lsn) = self.last;
-        put_varint(&mut self.bytes, place.segment - segment);
-        let same_segment = place.segment == segment;
+    /// Adds a chunk behind the last one.
+    pub fn push(&mut self, chunk: &Chunk) {
+        let (last, last_lsn) = self.last;
+        debug_assert!(chunk.frame >= last, "chunks are in the order of the log");
+        debug_assert!(chunk.first_lsn >= last_lsn, "so are their rows");
+        let segments = chunk.frame.segment() - last.segment();
+        let within = chunk.frame.within();
+        put_varint(&mut self.bytes, segments);
         put_varint(
             &mut self.bytes,
-            if same_segment {
-                place.block - block
+            if segments == 0 {
+                within - last.within()
             } else {
-                place.block
+                within
             },
         );
-        put_varint(&mut self.bytes, place.at);
-        put_varint(&mut self.bytes, place.bytes);
-        put_varint(&mut self.bytes, place.rows);
-        put_varint(&mut self.bytes, place.first_lsn.0 - lsn);
-        self.last = (place.segment, place.block, place.first_lsn.0);
+        put_varint(&mut self.bytes, chunk.offset);
+        put_varint(&mut self.bytes, chunk.bytes);
+        put_varint(&mut self.bytes, chunk.rows);
+        put_varint(&mut self.bytes, chunk.first_lsn.0 - last_lsn.0);
+        self.last = (chunk.frame, chunk.first_lsn);
     }
 
-    /// The places in order; ends early where the bytes are not of the right form.
-    pub fn iter(&self) -> impl Iterator<Item = Place> + '_ {
+    /// The chunks in order; ends early where the bytes are not of the right form.
+    pub fn iter(&self) -> impl Iterator<Item = Chunk> + '_ {
         let mut rest = self.bytes.as_slice();
-        let mut last = (0_u64, 0_u64, 0_u64);
+        let (mut last, mut last_lsn) = (At::default(), 0_u64);
         std::iter::from_fn(move || {
-            let segment = last.0.checked_add(take_varint(&mut rest)?)?;
-            let block = take_varint(&mut rest)?;
-            let block = if segment == last.0 {
-                last.1.checked_add(block)?
+            let segment = last.segment().checked_add(take_varint(&mut rest)?)?;
+            let within = take_varint(&mut rest)?;
+            let within = if segment == last.segment() {
+                last.within().checked_add(within)?
             } else {
-                block
+                within
             };
-            let at = take_varint(&mut rest)?;
+            let offset = take_varint(&mut rest)?;
             let bytes = take_varint(&mut rest)?;
             let rows = take_varint(&mut rest)?;
-            let first_lsn = last.2.checked_add(take_varint(&mut rest)?)?;
-            last = (segment, block, first_lsn);
-            Some(Place {
-                segment,
-                block,
-                at,
+            last = At::new(segment, within);
+            last_lsn = last_lsn.checked_add(take_varint(&mut rest)?)?;
+            Some(Chunk {
+                frame: last,
+                offset,
                 bytes,
                 rows,
-                first_lsn: Lsn(first_lsn),
+                first_lsn: Lsn(last_lsn),
             })
         })
     }
-}
-
-/// Appends a number in LEB128: seven bits a byte, the lowest first.
-pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7f) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
-/// Takes a LEB128 number off the front; `None` if there is none of at most 64 bits.
-pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
-    let mut value = 0_u64;
-    for (index, byte) in bytes.iter().take(10).enumerate() {
-        let bits = u64::from(byte & 0x7f);
-        if index == 9 && bits > 1 {
-            return None;
-        }
-        value |= bits << (7 * index);
-        if byte & 0x80 == 0 {
-            *bytes = &bytes[index + 1..];
-            return Some(value);
-        }
-    }
-    None
 }
 
 /// What rows add up to, whatever their order.
@@ -214,7 +190,7 @@ pub struct OpenBatch {
     /// What its rows add up to.
     pub sums: Sums,
     /// Where they are.
-    pub places: Places,
+    pub chunks: Chunks,
     /// LSN of its first row.
     pub first_lsn: Lsn,
     /// LSN of its last row.
@@ -233,7 +209,7 @@ impl OpenBatch {
             run,
             partition: partition.into(),
             sums: Sums::default(),
-            places: Places::default(),
+            chunks: Chunks::default(),
             first_lsn: Lsn(0),
             last_lsn: Lsn(0),
             first_segment: 0,
@@ -312,10 +288,10 @@ impl Batches {
         self.open.len()
     }
 
-    /// Bytes that the places of a partition's open batch take.
-    pub fn place_bytes(&self, partition: &str) -> usize {
+    /// Bytes that the chunks of a partition's open batch take.
+    pub fn chunk_bytes(&self, partition: &str) -> usize {
         let slot = self.index.get(partition);
-        slot.map_or(0, |slot| self.open[*slot].places.as_bytes().len())
+        slot.map_or(0, |slot| self.open[*slot].chunks.as_bytes().len())
     }
 
     /// The batches that have rows and no seal, those of runs among them.
@@ -340,20 +316,20 @@ impl Batches {
     pub fn add(
         &mut self,
         slot: usize,
-        place: &Place,
+        chunk: &Chunk,
         sums: &Sums,
         received: Micros,
         now: Duration,
     ) {
         let batch = &mut self.open[slot];
         if batch.sums.count == 0 {
-            batch.first_lsn = place.first_lsn;
-            batch.first_segment = place.segment;
+            batch.first_lsn = chunk.first_lsn;
+            batch.first_segment = chunk.frame.segment();
             batch.opened_at = now;
         }
-        batch.last_lsn = Lsn(place.first_lsn.0 + place.rows - 1);
+        batch.last_lsn = Lsn(chunk.first_lsn.0 + chunk.rows - 1);
         batch.oldest_received = batch.oldest_received.min(received);
-        batch.places.push(place);
+        batch.chunks.push(chunk);
         batch.sums.add(sums);
     }
 

@@ -1,14 +1,13 @@
-//! The batcher against a naive model, and the coding of places.
+//! The batcher against a naive model, and the coding of chunks.
 
 use proptest::prelude::*;
 
 use super::*;
 
-fn place(segment: u64, block: u64, rows: u64, first_lsn: u64) -> Place {
-    Place {
-        segment,
-        block,
-        at: 12,
+fn chunk(segment: u64, block: u64, rows: u64, first_lsn: u64) -> Chunk {
+    Chunk {
+        frame: At::new(segment, block),
+        offset: 12,
         bytes: rows * 100,
         rows,
         first_lsn: Lsn(first_lsn),
@@ -37,23 +36,23 @@ proptest! {
 
     #[test]
     fn any_bytes_decode_without_panic(bytes: Vec<u8>) {
-        let _count = Places::from_bytes(bytes).iter().count();
+        let _count = Chunks::from_bytes(bytes).iter().count();
     }
 
     #[test]
-    fn places_round_trip(steps in prop::collection::vec((0_u64..3, 1_u64..5000, 0_u64..9999, 1_u64..400), 0..50)) {
-        let mut places = Places::default();
+    fn chunks_round_trip(steps in prop::collection::vec((0_u64..3, 1_u64..5000, 0_u64..9999, 1_u64..400), 0..50)) {
+        let mut chunks = Chunks::default();
         let mut expected = Vec::new();
         let (mut segment, mut block, mut lsn) = (1, 0, 1);
         for (segments, blocks, at, rows) in steps {
             block = if segments == 0 { block + blocks } else { blocks };
             segment += segments;
-            let place = Place { segment, block, at, bytes: rows * 7, rows, first_lsn: Lsn(lsn) };
-            places.push(&place);
-            expected.push(place);
+            let chunk = Chunk { frame: At::new(segment, block), offset: at, bytes: rows * 7, rows, first_lsn: Lsn(lsn) };
+            chunks.push(&chunk);
+            expected.push(chunk);
             lsn += rows + at % 3;
         }
-        let decoded = Places::from_bytes(places.as_bytes().to_vec());
+        let decoded = Chunks::from_bytes(chunks.as_bytes().to_vec());
         prop_assert_eq!(decoded.iter().collect::<Vec<_>>(), expected);
     }
 
@@ -83,8 +82,8 @@ proptest! {
                 model[partition].clear();
             }
             let sums = Sums { count: 1, bytes, row_hash: 1, lsn_hash: 1 };
-            let place = place(1, lsn as u64 + 1, 1, lsn as u64 + 1);
-            batches.add(slot, &place, &sums, Micros(0), now);
+            let chunk = chunk(1, lsn as u64 + 1, 1, lsn as u64 + 1);
+            batches.add(slot, &chunk, &sums, Micros(0), now);
             model[partition].push(bytes);
             prop_assert!(batches.get(slot).sums.bytes <= 1000);
             batches.forget_empty();
@@ -103,14 +102,14 @@ fn age_counts_from_the_first_row_and_not_while_seals_wait() {
     };
     batches.add(
         slot,
-        &place(3, 1, 1, 1),
+        &chunk(3, 1, 1, 1),
         &sums,
         Micros(9),
         Duration::from_secs(5),
     );
     batches.add(
         slot,
-        &place(4, 2, 1, 2),
+        &chunk(4, 2, 1, 2),
         &sums,
         Micros(7),
         Duration::from_secs(50),

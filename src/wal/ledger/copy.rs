@@ -1,18 +1,18 @@
-//! The copy of a frame in another segment: the same entries, and seals that name the rows' new places.
+//! The copy of a frame in another segment: the same entries, and seals that name the rows' new chunks.
 //!
 //! Recovery copies the last frame of a log, because nobody knows whether it is durable where it is. A
 //! seal in it may cover rows of the same frame, which are from then on those of the copy.
 
-use crate::wal::ledger::batch::{Place, Places};
-use crate::wal::ledger::entry::{Entry, Malformed, Seal};
-use crate::wal::ledger::frame::FrameBuilder;
-use crate::wal::ledger::state::SealAt;
+use super::batch::{Chunk, Chunks};
+use super::entry::{Entry, Malformed, Seal};
+use super::frame::FrameBuilder;
+use crate::wal::journal::seam::At;
 
 /// Where a frame was, and where its copy is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Move {
-    pub(crate) from: SealAt,
-    pub(crate) to: SealAt,
+    pub(crate) from: At,
+    pub(crate) to: At,
 }
 
 impl Move {
@@ -39,23 +39,22 @@ impl Move {
     }
 
     fn seal(&self, seal: Seal, payloads: &[(u64, u64)]) -> Seal {
-        let mut places = Places::default();
-        for place in seal.places.iter() {
-            places.push(&self.place(place, payloads));
+        let mut chunks = Chunks::default();
+        for chunk in seal.chunks.iter() {
+            chunks.push(&self.chunk(chunk, payloads));
         }
-        Seal { places, ..seal }
+        Seal { chunks, ..seal }
     }
 
-    fn place(&self, place: Place, payloads: &[(u64, u64)]) -> Place {
-        if (place.segment, place.block) != (self.from.segment, self.from.block) {
-            return place;
+    fn chunk(&self, chunk: Chunk, payloads: &[(u64, u64)]) -> Chunk {
+        if chunk.frame != self.from {
+            return chunk;
         }
-        let moved = payloads.iter().find(|(from, _)| *from == place.at);
-        Place {
-            segment: self.to.segment,
-            block: self.to.block,
-            at: moved.map_or(place.at, |(_, to)| *to),
-            ..place
+        let moved = payloads.iter().find(|(from, _)| *from == chunk.offset);
+        Chunk {
+            frame: self.to,
+            offset: moved.map_or(chunk.offset, |(_, to)| *to),
+            ..chunk
         }
     }
 }

@@ -3,13 +3,15 @@
 //! An entry is a tag byte, the length of its content (LEB128), and the content. Numbers in contents
 //! are LEB128 unless a width is named; texts and byte strings have their length before them.
 
+use super::coding::{
+    put_all, put_bytes, put_varint, take_array, take_bytes, take_text, take_varint,
+};
+pub use super::facts::{
+    Abandoned, AsOf, Checkpoint, Commit, Counts, LsnSet, RunEnd, Seal, Span, Totals,
+};
 use crate::clock::Micros;
 pub use crate::record::NO_RUN;
 use crate::record::{Identity, Lsn, RowKind};
-use crate::wal::ledger::batch::{put_varint, take_varint};
-pub use crate::wal::ledger::facts::{AsOf, Checkpoint, Commit, Counts, LsnSet, Seal, Totals};
-use crate::wal::ledger::facts::{put_all, put_bytes, take_array, take_bytes, take_text};
-use crate::wal::ledger::runs::{Abandoned, RunEnd};
 
 const ROWS: u8 = 1;
 const COUNTS: u8 = 2;
@@ -91,32 +93,6 @@ pub enum Entry<'a> {
         /// What it needs to know, in a form of its own.
         cursor: &'a [u8],
     },
-}
-
-/// A span of time, both ends included.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Span {
-    /// The earliest time.
-    pub oldest: Micros,
-    /// The latest time.
-    pub newest: Micros,
-}
-
-impl Span {
-    /// Of nothing.
-    pub const EMPTY: Self = Self {
-        oldest: Micros(i64::MAX),
-        newest: Micros(i64::MIN),
-    };
-
-    /// The span that includes `time` too.
-    #[must_use]
-    pub fn including(self, time: Micros) -> Self {
-        Self {
-            oldest: self.oldest.min(time),
-            newest: self.newest.max(time),
-        }
-    }
 }
 
 /// Rows of one partition as they lie in a frame.

@@ -5,16 +5,16 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::wal::ledger::batch::{Place, Places, Sums};
+use crate::wal::journal::seam::At;
+use crate::wal::ledger::batch::{Chunk, Chunks, Sums};
 
 fn seal() -> Seal {
-    let mut places = Places::default();
+    let mut chunks = Chunks::default();
     for block in 1..4 {
         let first_lsn = Lsn(block * 10);
-        places.push(&Place {
-            segment: 2,
-            block,
-            at: 9,
+        chunks.push(&Chunk {
+            frame: At::new(2, block),
+            offset: 9,
             bytes: 300,
             rows: 3,
             first_lsn,
@@ -35,7 +35,7 @@ fn seal() -> Seal {
             row_hash: 1 << 100,
             lsn_hash: 5,
         },
-        places,
+        chunks,
         as_of: AsOf {
             lsn: Lsn(40),
             watermark: Micros(-1),
@@ -81,7 +81,7 @@ fn every_entry_round_trips() {
         lake: "s3://bucket".into(),
         marker: "_lakehook/runs/users/x.json".into(),
         about: b"{\"run\":\"x\"".to_vec(),
-        pieces: vec![crate::wal::runs::Piece {
+        pieces: vec![crate::wal::runs::RunObject {
             key: "users/dt=2026-11-20/run=x/y.ndjson".into(),
             first_lsn: Lsn(301),
             count: 9,

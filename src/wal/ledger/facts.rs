@@ -1,8 +1,11 @@
-//! What entries say: totals, seals, commits, checkpoints, and how each is coded.
+//! What entries say: totals, seals, commits, checkpoints, ends of runs, and how each is coded.
 
+use super::batch::{Chunks, Sums};
+use super::coding::{
+    put_all, put_bytes, put_varint, take_array, take_bytes, take_text, take_varint,
+};
 use crate::clock::Micros;
-use crate::record::Lsn;
-use crate::wal::ledger::batch::{Places, Sums, put_varint, take_varint};
+use crate::record::{Lsn, RowKind};
 
 /// Running totals of a log. Of what was answered 2xx,
 /// `received = stored + dropped + duplicate + quarantined`; every LSN is one of `stored`,
@@ -72,7 +75,7 @@ pub struct Seal {
     /// What its rows add up to.
     pub sums: Sums,
     /// Where they are.
-    pub places: Places,
+    pub chunks: Chunks,
     /// The state of the log.
     pub as_of: AsOf,
 }
@@ -120,7 +123,60 @@ pub struct Counts {
     pub duplicate: u64,
 }
 
+/// Rows of one partition that are not in the log yet, or are just read from it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RowCounts {
+    /// New records.
+    pub stored: u64,
+    /// Quarantined events.
+    pub quarantined: u64,
+    /// Copies of refused requests.
+    pub refused: u64,
+}
+
+impl RowCounts {
+    /// Counts one row.
+    pub fn add(&mut self, kind: RowKind) {
+        match kind {
+            RowKind::Record(_) | RowKind::Snapshot => self.stored += 1,
+            RowKind::Quarantined => self.quarantined += 1,
+            RowKind::Refused => self.refused += 1,
+        }
+    }
+}
+
+/// A span of time, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// The earliest time.
+    pub oldest: Micros,
+    /// The latest time.
+    pub newest: Micros,
+}
+
+impl Span {
+    /// Of nothing.
+    pub const EMPTY: Self = Self {
+        oldest: Micros(i64::MAX),
+        newest: Micros(i64::MIN),
+    };
+
+    /// The span that includes `time` too.
+    #[must_use]
+    pub fn including(self, time: Micros) -> Self {
+        Self {
+            oldest: self.oldest.min(time),
+            newest: self.newest.max(time),
+        }
+    }
+}
+
 impl Totals {
+    /// Whether everything that was answered 2xx is somewhere. Copies of refused requests are beside it.
+    pub fn add_up(&self) -> bool {
+        self.received == self.stored + self.dropped + self.duplicate + self.quarantined
+    }
+
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_all(out, &[self.received, self.stored, self.dropped]);
         put_all(out, &[self.duplicate, self.quarantined, self.refused]);
@@ -195,7 +251,7 @@ impl Seal {
         );
         out.extend_from_slice(&self.sums.row_hash.to_le_bytes());
         out.extend_from_slice(&self.sums.lsn_hash.to_le_bytes());
-        put_bytes(out, self.places.as_bytes());
+        put_bytes(out, self.chunks.as_bytes());
         put_varint(out, self.as_of.lsn.0);
         out.extend_from_slice(&self.as_of.lsn_hash.to_le_bytes());
         self.as_of.open.put(out);
@@ -220,7 +276,7 @@ impl Seal {
                 row_hash: u128::from_le_bytes(take_array(c)?),
                 lsn_hash: u128::from_le_bytes(take_array(c)?),
             },
-            places: Places::from_bytes(take_bytes(c)?.to_vec()),
+            chunks: Chunks::from_bytes(take_bytes(c)?.to_vec()),
             as_of: AsOf {
                 lsn: Lsn(take_varint(c)?),
                 lsn_hash: u128::from_le_bytes(take_array(c)?),
@@ -233,30 +289,108 @@ impl Seal {
     }
 }
 
-pub(crate) fn put_all(out: &mut Vec<u8>, values: &[u64]) {
-    for value in values {
-        put_varint(out, *value);
+/// One object of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunObject {
+    /// Its key, relative to the lake.
+    pub key: String,
+    /// LSN of its first row, by which its seal is recognised.
+    pub first_lsn: Lsn,
+    /// How many rows it has.
+    pub count: u64,
+}
+
+/// The durable decision that a run is complete, with everything that its marker says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunEnd {
+    /// Its name: the LSN that it began with.
+    pub run: Lsn,
+    /// Whose run it is.
+    pub poll: String,
+    /// How far the poll has got with it.
+    pub cursor: Vec<u8>,
+    /// Random; in the marker's metadata it tells ours from another's.
+    pub nonce: u128,
+    /// Format of the objects.
+    pub format: String,
+    /// Identity of the lake that they go to.
+    pub lake: String,
+    /// Key of the marker; empty for a run that has none.
+    pub marker: String,
+    /// What the marker says, besides the objects: the text of a JSON object without its last brace.
+    pub about: Vec<u8>,
+    /// The objects.
+    pub pieces: Vec<RunObject>,
+}
+
+impl RunEnd {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.run.0);
+        put_bytes(out, self.poll.as_bytes());
+        put_bytes(out, &self.cursor);
+        out.extend_from_slice(&self.nonce.to_le_bytes());
+        for text in [&self.format, &self.lake, &self.marker] {
+            put_bytes(out, text.as_bytes());
+        }
+        put_bytes(out, &self.about);
+        put_varint(out, self.pieces.len() as u64);
+        for piece in &self.pieces {
+            put_bytes(out, piece.key.as_bytes());
+            put_varint(out, piece.first_lsn.0);
+            put_varint(out, piece.count);
+        }
+    }
+
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
+        let mut end = Self {
+            run: Lsn(take_varint(c)?),
+            poll: take_text(c)?.to_owned(),
+            cursor: take_bytes(c)?.to_vec(),
+            nonce: u128::from_le_bytes(take_array(c)?),
+            format: take_text(c)?.to_owned(),
+            lake: take_text(c)?.to_owned(),
+            marker: take_text(c)?.to_owned(),
+            about: take_bytes(c)?.to_vec(),
+            pieces: Vec::new(),
+        };
+        for _ in 0..take_varint(c)? {
+            end.pieces.push(RunObject {
+                key: take_text(c)?.to_owned(),
+                first_lsn: Lsn(take_varint(c)?),
+                count: take_varint(c)?,
+            });
+        }
+        Some(end)
     }
 }
 
-pub(crate) fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+/// The durable note that a run failed. Whoever reads it need not have seen the rows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Abandoned {
+    /// Its name.
+    pub run: Lsn,
+    /// The LSNs of its rows.
+    pub void: LsnSet,
+    /// What its rows were counted as, and are no longer.
+    pub counts: RowCounts,
 }
 
-pub(crate) fn take_bytes<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
-    let length = usize::try_from(take_varint(rest)?).ok()?;
-    let (bytes, after) = rest.split_at_checked(length)?;
-    *rest = after;
-    Some(bytes)
-}
+impl Abandoned {
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.run.0);
+        self.void.put(out);
+        put_all(out, &[self.counts.stored, self.counts.quarantined]);
+    }
 
-pub(crate) fn take_text<'a>(rest: &mut &'a [u8]) -> Option<&'a str> {
-    std::str::from_utf8(take_bytes(rest)?).ok()
-}
-
-pub(crate) fn take_array<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (array, after) = rest.split_first_chunk::<N>()?;
-    *rest = after;
-    Some(*array)
+    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
+        Some(Self {
+            run: Lsn(take_varint(c)?),
+            void: LsnSet::take(c)?,
+            counts: RowCounts {
+                stored: take_varint(c)?,
+                quarantined: take_varint(c)?,
+                refused: 0,
+            },
+        })
+    }
 }

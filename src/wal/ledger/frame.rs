@@ -3,12 +3,12 @@
 //! Rows of one partition are kept together, so that a batch is read back in few large pieces however
 //! many partitions are open.
 
+use super::batch::Sums;
+use super::entry::{Entry, MAX_ROW_HEADER, RowsEntry, Span, put_row};
+use super::facts::RowCounts;
 use crate::clock::Micros;
 use crate::record::{Lsn, RowKind, row_hash};
 use crate::wal::journal::layout::FRAME_HEADER;
-use crate::wal::ledger::batch::Sums;
-use crate::wal::ledger::entry::{Entry, MAX_ROW_HEADER, RowsEntry, Span, put_row};
-use crate::wal::ledger::state::RowCounts;
 
 /// Rows of one partition that wait to become an entry.
 #[derive(Debug)]

@@ -1,17 +1,16 @@
 //! The writer's part in runs of polls: their beginning, their cuts, their end.
 
+use super::batch::SealReason;
+use super::entry::{Entry, NO_RUN};
+use super::facts::{RunEnd, RunObject};
+use super::request::{Appended, EndRun, WriteError};
+use super::writer::{Room, SLACK, Writer};
 use crate::clock::Now;
 use crate::files::Files;
 use crate::record::Lsn;
-use crate::wal::journal::layout::BLOCK;
-use crate::wal::ledger::batch::SealReason;
-use crate::wal::ledger::entry::{Entry, NO_RUN};
-use crate::wal::ledger::request::{Appended, EndRun, WriteError};
-use crate::wal::ledger::runs::{Piece, RunEnd};
-use crate::wal::ledger::state::SealAt;
-use crate::wal::ledger::writer::{Room, SLACK, Writer};
+use crate::wal::journal::seam::{Journal, Purpose};
 
-impl<F: Files> Writer<F> {
+impl<J: Journal, F: Files> Writer<J, F> {
     /// The next LSN becomes a run's name.
     pub(crate) fn begin_run(&mut self, poll: &str, now: Now) -> Result<Appended, WriteError> {
         self.flush_sections(now);
@@ -34,7 +33,7 @@ impl<F: Files> Writer<F> {
             }
         }
         let format = &self.settings.format;
-        let pieces = self.state.batches.pieces_of(run).map(|batch| Piece {
+        let pieces = self.state.batches.pieces_of(run).map(|batch| RunObject {
             key: (self.settings.object_key)(&batch.partition, self.node, batch.first_lsn, format),
             first_lsn: batch.first_lsn,
             count: batch.sums.count,
@@ -50,10 +49,7 @@ impl<F: Files> Writer<F> {
             about: request.about.clone(),
             pieces: pieces.collect(),
         };
-        let at = SealAt {
-            segment: self.segment.header().number,
-            block: self.segment.end().offset / BLOCK,
-        };
+        let at = self.journal.next();
         self.state.end_run(&end, at);
         self.building.frame.put(&Entry::RunEnd(Box::new(end)));
         Ok(())
@@ -97,7 +93,7 @@ impl<F: Files> Writer<F> {
     pub(crate) fn seal_ready(&mut self, now: Now) -> Result<(), WriteError> {
         while let Some(piece) = self.state.batches.ready() {
             let cost = self.seal_cost_of(piece);
-            if self.room_for(cost, true, now)? != Room::Yes {
+            if self.room_for(cost, Purpose::Shipping, now)? != Room::Yes {
                 break;
             }
             self.flush_sections(now);

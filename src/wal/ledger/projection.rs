@@ -1,69 +1,16 @@
-//! Replay: what frames mean. The same projection for a start, for a reload after a failed frame, and
-//! for a look from outside.
+//! What frames mean: the same projection for a start, for a reload after a frame that failed, and for a
+//! look from outside.
 
-use std::path::Path;
 use std::time::Duration;
 
-use crate::files::Files;
+use super::batch::{Chunk, Sums};
+use super::entry::{Entry, Malformed, StoredRow};
+use super::facts::RowCounts;
+use super::frame::row_bytes;
+use super::state::{Contradiction, State};
 use crate::record::{Identity, RowKind, row_hash};
-use crate::wal::journal::layout::{BLOCK, SegmentEnd, segment_path};
-use crate::wal::journal::read::{Frame, SegmentReader};
-use crate::wal::ledger::batch::{Place, Sums};
-use crate::wal::ledger::entry::{Entry, Malformed, StoredRow};
-use crate::wal::ledger::frame::row_bytes;
-use crate::wal::ledger::state::{Contradiction, RowCounts, SealAt, State};
-use crate::wal::recover::OpenError;
-
-/// Which part of a log to read.
-#[derive(Clone, Copy, Debug)]
-pub struct ReplayRange {
-    /// First segment.
-    pub first: u64,
-    /// Last segment.
-    pub last: u64,
-    /// Where the last one ends.
-    pub end: SegmentEnd,
-    /// What the open batches' age counts from.
-    pub now: Duration,
-}
-
-/// Projects a part of a log whose end is known.
-pub fn replay<F: Files>(
-    files: &F,
-    dir: &Path,
-    range: ReplayRange,
-    state: &mut State,
-) -> Result<(), OpenError> {
-    let mut loaded = false;
-    for number in range.first..=range.last {
-        let mut reader = open_segment(files, dir, number, range.last, Some(range.end))?;
-        while let Some(frame) = reader.next_frame()? {
-            apply(state, number, &frame, &mut loaded, range.now, &mut |_| {})
-                .map_err(|error| contradiction(reader.path(), &frame, &error))?;
-        }
-    }
-    Ok(())
-}
-
-pub(crate) fn open_segment<F: Files>(
-    files: &F,
-    dir: &Path,
-    number: u64,
-    last: u64,
-    last_end: Option<SegmentEnd>,
-) -> Result<SegmentReader<F::File>, OpenError> {
-    let known_end = if number == last {
-        last_end
-    } else {
-        let next = SegmentReader::open(files, &segment_path(dir, number + 1), None)?;
-        Some(next.header().previous)
-    };
-    Ok(SegmentReader::open(
-        files,
-        &segment_path(dir, number),
-        known_end,
-    )?)
-}
+use crate::wal::journal::errors::OpenError;
+use crate::wal::journal::seam::{Frame, Frames};
 
 /// Why a frame cannot be projected.
 #[derive(Debug, thiserror::Error)]
@@ -74,43 +21,82 @@ pub(crate) enum ApplyError {
     Contradiction(#[from] Contradiction),
 }
 
-/// Projects one frame; `see` is called for the identity of each record in it.
-pub(crate) fn apply(
-    state: &mut State,
-    segment: u64,
-    frame: &Frame,
-    loaded: &mut bool,
+/// A state that frames are added to, in their order.
+pub(crate) struct Projection {
+    pub(crate) state: State,
+    /// Whether the checkpoint was met with which reading begins.
+    is_loaded: bool,
+    /// What the open batches' age counts from.
     now: Duration,
-    see: &mut dyn FnMut(Identity),
-) -> Result<(), ApplyError> {
-    let block = frame.offset / BLOCK;
-    for entry in Entry::all(frame.body()) {
-        match entry? {
-            Entry::Checkpoint(checkpoint) if !*loaded => {
-                state.load(&checkpoint, segment);
-                *loaded = true;
+}
+
+impl Projection {
+    pub(crate) fn new(state: State, now: Duration) -> Self {
+        Self {
+            state,
+            is_loaded: false,
+            now,
+        }
+    }
+
+    /// Whether any frame was projected.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Projects one frame; `see` is called for the identity of each record in it.
+    pub(crate) fn apply(
+        &mut self,
+        frame: &Frame,
+        see: &mut dyn FnMut(Identity),
+    ) -> Result<(), ApplyError> {
+        for entry in Entry::all(frame.body()) {
+            self.add(entry?, frame, see)?;
+        }
+        self.state.batches.forget_empty();
+        Ok(())
+    }
+
+    /// Starts from the checkpoint that begins a frame, as if everything before it were gone.
+    pub(crate) fn load(&mut self, frame: &Frame) -> Result<(), ApplyError> {
+        match Entry::all(frame.body()).next() {
+            Some(Ok(Entry::Checkpoint(checkpoint))) => {
+                self.state.load(&checkpoint, frame.at.segment());
+                self.is_loaded = true;
+                Ok(())
             }
-            _ if !*loaded => {
-                return Err(Contradiction("it should begin with a checkpoint".into()).into());
+            _ => Err(no_checkpoint()),
+        }
+    }
+
+    fn add(
+        &mut self,
+        entry: Entry<'_>,
+        frame: &Frame,
+        see: &mut dyn FnMut(Identity),
+    ) -> Result<(), ApplyError> {
+        let state = &mut self.state;
+        match entry {
+            Entry::Checkpoint(checkpoint) if !self.is_loaded => {
+                state.load(&checkpoint, frame.at.segment());
+                self.is_loaded = true;
             }
+            _ if !self.is_loaded => return Err(no_checkpoint()),
             Entry::Checkpoint(checkpoint) => state.meet(&checkpoint)?,
             Entry::Rows(rows) => {
                 let (sums, counts) = sum_rows(rows.payload, rows.count, see)?;
-                let place = Place {
-                    segment,
-                    block,
-                    at: rows.payload_at as u64,
+                let chunk = Chunk {
+                    frame: frame.at,
+                    offset: rows.payload_at as u64,
                     bytes: rows.payload.len() as u64,
                     rows: rows.count,
                     first_lsn: state.next_lsn,
                 };
                 let slot = state.batches.run_slot(rows.run, rows.partition);
-                state.add_rows(slot, &place, &sums, &counts, rows.received, now);
+                state.add_rows(slot, &chunk, &sums, &counts, rows.received, self.now);
             }
             Entry::Counts(counts) => state.add_counts(&counts),
-            Entry::Seal(seal) => {
-                state.add_seal(&seal, SealAt { segment, block })?;
-            }
+            Entry::Seal(seal) => state.add_seal(&seal, frame.at)?,
             Entry::Commit(commit) => state.add_commit(&commit)?,
             Entry::Void { first, count } => state.add_void(first, count)?,
             Entry::Close => {}
@@ -119,14 +105,17 @@ pub(crate) fn apply(
                 let slot = state.batches.run_slot(run, partition);
                 state.batches.cut(slot);
             }
-            Entry::RunEnd(end) => state.end_run(&end, SealAt { segment, block }),
+            Entry::RunEnd(end) => state.end_run(&end, frame.at),
             Entry::RunAbandoned(abandoned) => state.abandon_run(&abandoned),
             Entry::Published { run } => state.runs.published(run),
             Entry::Cursor { poll, cursor } => state.runs.set_cursor(poll, cursor),
         }
+        Ok(())
     }
-    state.batches.forget_empty();
-    Ok(())
+}
+
+fn no_checkpoint() -> ApplyError {
+    Contradiction("it should begin with a checkpoint".into()).into()
 }
 
 fn sum_rows(
@@ -160,18 +149,19 @@ fn sum_rows(
     }
 }
 
+/// Whether a frame ends with the note that nothing was in flight.
 pub(crate) fn ends_with_close(frame: &Frame) -> bool {
     matches!(Entry::all(frame.body()).last(), Some(Ok(Entry::Close)))
 }
 
-pub(crate) fn contradiction(
-    path: &Path,
+/// The frame is whole, and cannot follow from those before it.
+pub(crate) fn contradiction<R: Frames>(
+    frames: &R,
     frame: &Frame,
     detail: &dyn std::fmt::Display,
 ) -> OpenError {
     OpenError::Contradiction {
-        path: path.to_owned(),
-        offset: frame.offset,
+        frame: frames.name_of(frame.at),
         detail: detail.to_string(),
     }
 }

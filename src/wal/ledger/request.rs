@@ -4,12 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::{Limits, SealReason};
+use super::entry::Commit;
+pub use super::entry::NO_RUN;
+use super::state::Contradiction;
 use crate::ids::NodeId;
 use crate::record::{Lsn, Origin, Rows};
-use crate::wal::ledger::batch::{Limits, SealReason};
-use crate::wal::ledger::entry::Commit;
-pub use crate::wal::ledger::entry::NO_RUN;
-use crate::wal::ledger::state::{Contradiction, SealAt};
+use crate::wal::journal::seam::{At, JournalError, Purpose};
 
 /// What the writer needs to know.
 #[derive(Clone, Debug)]
@@ -148,9 +149,12 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether it helps to free space, and so may use what is kept for that.
-    pub(crate) fn is_internal(&self) -> bool {
-        !matches!(self, Self::Append(_) | Self::BeginRun(_))
+    /// Whether it fills the log or helps to free space.
+    pub(crate) fn purpose(&self) -> Purpose {
+        match self {
+            Self::Append(_) | Self::BeginRun(_) => Purpose::Requests,
+            _ => Purpose::Shipping,
+        }
     }
 }
 
@@ -163,11 +167,11 @@ pub struct Turn<T> {
     /// Answers, to be given now.
     pub replies: Vec<(T, Reply)>,
     /// Numbers of seals that are durable now, with their places.
-    pub sealed: Vec<(u64, SealAt)>,
+    pub sealed: Vec<(u64, At)>,
     /// Why they were sealed.
     pub reasons: Vec<SealReason>,
     /// Runs all of whose objects are in the lake, with the places of their ends: their markers are due.
-    pub complete: Vec<(Lsn, SealAt)>,
+    pub complete: Vec<(Lsn, At)>,
     /// Rows written.
     pub rows: u32,
     /// How long write and sync took; zero if nothing was written.
@@ -179,7 +183,11 @@ pub struct Turn<T> {
 /// Why the log cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
-    /// A write or a sync failed. Nothing is retried: the kernel may have marked the pages clean.
+    /// A frame is not known to be durable. Nothing is retried on the same file: the kernel may have
+    /// marked the pages clean.
+    #[error("failed to write the log: {0}")]
+    Journal(#[from] JournalError),
+    /// There are no random numbers.
     #[error("failed to write the log: {0}")]
     Io(#[from] io::Error),
     /// The state does not follow from the log; a bug or a change of files under a running process.
@@ -187,7 +195,7 @@ pub enum WriteError {
     Contradiction(#[from] Contradiction),
     /// The log cannot be read again after a failed sync.
     #[error(transparent)]
-    Read(#[from] crate::wal::recover::OpenError),
+    Read(#[from] crate::wal::journal::errors::OpenError),
     /// It failed before, and nothing was taken since.
     #[error("the log failed before: {0}")]
     Broken(Arc<str>),

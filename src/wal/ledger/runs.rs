@@ -7,116 +7,9 @@
 
 use std::collections::BTreeMap;
 
+pub use super::facts::{Abandoned, RowCounts, RunEnd, RunObject};
 use crate::record::Lsn;
-use crate::wal::ledger::batch::{put_varint, take_varint};
-use crate::wal::ledger::facts::{LsnSet, put_all, put_bytes, take_array, take_bytes, take_text};
-use crate::wal::ledger::state::{RowCounts, SealAt};
-
-/// One object of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece {
-    /// Its key, relative to the lake.
-    pub key: String,
-    /// LSN of its first row, by which its seal is recognised.
-    pub first_lsn: Lsn,
-    /// How many rows it has.
-    pub count: u64,
-}
-
-/// The durable decision that a run is complete, with everything that its marker says.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RunEnd {
-    /// Its name: the LSN that it began with.
-    pub run: Lsn,
-    /// Whose run it is.
-    pub poll: String,
-    /// How far the poll has got with it.
-    pub cursor: Vec<u8>,
-    /// Random; in the marker's metadata it tells ours from another's.
-    pub nonce: u128,
-    /// Format of the objects.
-    pub format: String,
-    /// Identity of the lake that they go to.
-    pub lake: String,
-    /// Key of the marker; empty for a run that has none.
-    pub marker: String,
-    /// What the marker says, besides the objects: the text of a JSON object without its last brace.
-    pub about: Vec<u8>,
-    /// The objects.
-    pub pieces: Vec<Piece>,
-}
-
-impl RunEnd {
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.run.0);
-        put_bytes(out, self.poll.as_bytes());
-        put_bytes(out, &self.cursor);
-        out.extend_from_slice(&self.nonce.to_le_bytes());
-        for text in [&self.format, &self.lake, &self.marker] {
-            put_bytes(out, text.as_bytes());
-        }
-        put_bytes(out, &self.about);
-        put_varint(out, self.pieces.len() as u64);
-        for piece in &self.pieces {
-            put_bytes(out, piece.key.as_bytes());
-            put_varint(out, piece.first_lsn.0);
-            put_varint(out, piece.count);
-        }
-    }
-
-    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
-        let mut end = Self {
-            run: Lsn(take_varint(c)?),
-            poll: take_text(c)?.to_owned(),
-            cursor: take_bytes(c)?.to_vec(),
-            nonce: u128::from_le_bytes(take_array(c)?),
-            format: take_text(c)?.to_owned(),
-            lake: take_text(c)?.to_owned(),
-            marker: take_text(c)?.to_owned(),
-            about: take_bytes(c)?.to_vec(),
-            pieces: Vec::new(),
-        };
-        for _ in 0..take_varint(c)? {
-            end.pieces.push(Piece {
-                key: take_text(c)?.to_owned(),
-                first_lsn: Lsn(take_varint(c)?),
-                count: take_varint(c)?,
-            });
-        }
-        Some(end)
-    }
-}
-
-/// The durable note that a run failed. Whoever reads it need not have seen the rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Abandoned {
-    /// Its name.
-    pub run: Lsn,
-    /// The LSNs of its rows.
-    pub void: LsnSet,
-    /// What its rows were counted as, and are no longer.
-    pub counts: RowCounts,
-}
-
-impl Abandoned {
-    pub(crate) fn put(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.run.0);
-        self.void.put(out);
-        put_all(out, &[self.counts.stored, self.counts.quarantined]);
-    }
-
-    pub(crate) fn take(c: &mut &[u8]) -> Option<Self> {
-        Some(Self {
-            run: Lsn(take_varint(c)?),
-            void: LsnSet::take(c)?,
-            counts: RowCounts {
-                stored: take_varint(c)?,
-                quarantined: take_varint(c)?,
-                refused: 0,
-            },
-        })
-    }
-}
+use crate::wal::journal::seam::At;
 
 /// A run that has begun and has neither ended nor been abandoned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,7 +22,7 @@ pub struct OpenRun {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedRun {
     /// Where its end is.
-    pub at: SealAt,
+    pub at: At,
     /// Format of its objects.
     pub format: Box<str>,
     /// Keys of the objects that are not committed, by their first LSN.
@@ -150,7 +43,7 @@ pub struct Runs {
     ended: BTreeMap<Lsn, EndedRun>,
     cursors: BTreeMap<Box<str>, Box<[u8]>>,
     /// Ended runs all of whose objects are committed, since they were last asked for.
-    complete: Vec<(Lsn, SealAt)>,
+    complete: Vec<(Lsn, At)>,
 }
 
 impl Runs {
@@ -184,7 +77,7 @@ impl Runs {
 
     /// The runs whose last object was committed since the last call; such that had none, once they
     /// have ended.
-    pub fn take_complete(&mut self) -> Vec<(Lsn, SealAt)> {
+    pub fn take_complete(&mut self) -> Vec<(Lsn, At)> {
         std::mem::take(&mut self.complete)
     }
 
@@ -196,7 +89,7 @@ impl Runs {
 
     /// The oldest segment that holds the end of a run without marker.
     pub(crate) fn oldest_segment(&self) -> Option<u64> {
-        self.ended.values().map(|ended| ended.at.segment).min()
+        self.ended.values().map(|ended| ended.at.segment()).min()
     }
 
     pub(crate) fn is_open(&self, run: Lsn) -> bool {
@@ -219,7 +112,7 @@ impl Runs {
         self.cursors.insert(poll.into(), cursor.into());
     }
 
-    pub(crate) fn end(&mut self, end: &RunEnd, at: SealAt) {
+    pub(crate) fn end(&mut self, end: &RunEnd, at: At) {
         self.open.remove(&end.run);
         self.set_cursor(&end.poll, &end.cursor);
         let pieces = end.pieces.iter();

@@ -1,15 +1,14 @@
 //! Sealing: when the writer closes a batch, and what the seal says.
 
+use super::batch::{OpenBatch, SealReason};
+use super::entry::{Entry, Seal};
+use super::request::WriteError;
+use super::writer::{Room, SLACK, Writer};
 use crate::clock::Now;
 use crate::files::Files;
-use crate::wal::journal::layout::BLOCK;
-use crate::wal::ledger::batch::{OpenBatch, SealReason};
-use crate::wal::ledger::entry::{Entry, Seal};
-use crate::wal::ledger::request::WriteError;
-use crate::wal::ledger::state::SealAt;
-use crate::wal::ledger::writer::{Room, SLACK, Writer};
+use crate::wal::journal::seam::{Journal, Purpose};
 
-impl<F: Files> Writer<F> {
+impl<J: Journal, F: Files> Writer<J, F> {
     pub(crate) fn seal(
         &mut self,
         slot: usize,
@@ -35,10 +34,7 @@ impl<F: Files> Writer<F> {
         seal.nonce = self.ids.next_u128()?;
         let settings = &self.settings;
         seal.lake.clone_from(&settings.lake);
-        let at = SealAt {
-            segment: self.segment.header().number,
-            block: self.segment.end().offset / BLOCK,
-        };
+        let at = self.journal.next();
         self.state.add_seal(&seal, at)?;
         self.building.watermark = self.building.watermark.max(seal.as_of.watermark);
         self.building.sealed.push((seal.number, at));
@@ -50,7 +46,7 @@ impl<F: Files> Writer<F> {
 
     pub(crate) fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
         for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
-            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+            if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
                 break;
             }
             self.seal(slot, reason, now)?;
@@ -65,11 +61,11 @@ impl<F: Files> Writer<F> {
         let Some(oldest) = self.state.oldest_uncommitted() else {
             return Ok(());
         };
-        if !filling || waiting || oldest == self.segment.header().number {
+        if !filling || waiting || oldest == self.journal.next().segment() {
             return Ok(());
         }
         for slot in self.state.batches.reaching_back_to(oldest) {
-            if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+            if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
                 break;
             }
             self.seal(slot, SealReason::Room, now)?;
@@ -83,6 +79,6 @@ impl<F: Files> Writer<F> {
 
     pub(crate) fn seal_cost_of(&self, batch: &OpenBatch) -> usize {
         let texts = 3 * batch.partition.len() + self.settings.lake.len();
-        SLACK + texts + batch.places.as_bytes().len()
+        SLACK + texts + batch.chunks.as_bytes().len()
     }
 }

@@ -4,32 +4,25 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::clock::Micros;
-use crate::record::{Lsn, RowKind};
-use crate::wal::ledger::batch::{Batches, Limits, OpenBatch, Place, Places, Sums};
-use crate::wal::ledger::entry::{
-    AsOf, Checkpoint, Commit, Counts, LsnSet, NO_RUN, Seal, Span, Totals,
+use super::batch::{Batches, Chunk, Chunks, Limits, OpenBatch, Sums};
+use super::facts::{
+    Abandoned, AsOf, Checkpoint, Commit, Counts, LsnSet, RowCounts, RunEnd, Seal, Span, Totals,
 };
-use crate::wal::ledger::runs::{Abandoned, RunEnd, Runs};
+use super::runs::Runs;
+use crate::clock::Micros;
+use crate::record::{Lsn, NO_RUN};
+use crate::wal::journal::seam::At;
+pub use crate::wal::journal::seam::At as SealAt;
 
 /// How far the watermark stays behind the newest `received_at`: requests that were received before
 /// a seal and reach the log after it must not fall behind a watermark that was published.
 pub const WATERMARK_LAG: Duration = Duration::from_secs(5);
 
-/// Where a seal lies in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct SealAt {
-    /// Number of the segment.
-    pub segment: u64,
-    /// Block at which the frame begins.
-    pub block: u64,
-}
-
-/// A sealed batch without its commit: in memory only its place.
+/// A sealed batch without its commit: in memory only its chunk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// Where the seal is.
-    pub at: SealAt,
+    pub at: At,
     /// How many rows.
     pub rows: u64,
     /// The earliest `received_at` among them.
@@ -38,28 +31,6 @@ pub struct Sealed {
     first_lsn: Lsn,
     /// Rows in each segment.
     per_segment: Vec<(u64, u64)>,
-}
-
-/// Rows of one partition that are not in the log yet, or are just read from it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RowCounts {
-    /// New records.
-    pub stored: u64,
-    /// Quarantined events.
-    pub quarantined: u64,
-    /// Copies of refused requests.
-    pub refused: u64,
-}
-
-impl RowCounts {
-    /// Counts one row.
-    pub fn add(&mut self, kind: RowKind) {
-        match kind {
-            RowKind::Record(_) | RowKind::Snapshot => self.stored += 1,
-            RowKind::Quarantined => self.quarantined += 1,
-            RowKind::Refused => self.refused += 1,
-        }
-    }
 }
 
 /// The log contradicts itself: its frames are whole, but they don't follow from each other.
@@ -165,24 +136,24 @@ impl State {
         Ok(())
     }
 
-    /// Rows of one partition at a place; `sums.lsn_hash` is computed here. Their first LSN must be
+    /// Rows of one partition at a chunk; `sums.lsn_hash` is computed here. Their first LSN must be
     /// the next one.
     pub fn add_rows(
         &mut self,
         slot: usize,
-        place: &Place,
+        chunk: &Chunk,
         sums: &Sums,
         counts: &RowCounts,
         received: Span,
         now: Duration,
     ) {
-        let hash = lsn_hashes(place.first_lsn, place.rows);
+        let hash = lsn_hashes(chunk.first_lsn, chunk.rows);
         let sums = Sums {
             lsn_hash: hash,
             ..*sums
         };
-        self.batches.add(slot, place, &sums, received.oldest, now);
-        self.next_lsn = Lsn(place.first_lsn.0 + place.rows);
+        self.batches.add(slot, chunk, &sums, received.oldest, now);
+        self.next_lsn = Lsn(chunk.first_lsn.0 + chunk.rows);
         self.lsn_hash = self.lsn_hash.wrapping_add(hash);
         self.totals.stored += counts.stored;
         self.totals.quarantined += counts.quarantined;
@@ -192,7 +163,7 @@ impl State {
         if run != NO_RUN {
             self.runs.add_rows(run, counts);
         }
-        *self.uncommitted.entry(place.segment).or_default() += place.rows;
+        *self.uncommitted.entry(chunk.frame.segment()).or_default() += chunk.rows;
     }
 
     /// Counts of answered requests.
@@ -226,7 +197,7 @@ impl State {
     }
 
     /// A run is complete: its rows may be sealed.
-    pub fn end_run(&mut self, end: &RunEnd, at: SealAt) {
+    pub fn end_run(&mut self, end: &RunEnd, at: At) {
         self.batches.end_run(end.run);
         self.runs.end(end, at);
     }
@@ -253,7 +224,7 @@ impl State {
         self.void.count += void.count;
         self.void.hash = self.void.hash.wrapping_add(void.hash);
         for batch in self.batches.abandon_run(*run) {
-            self.no_longer_waited_for(&per_segment(&batch.places));
+            self.no_longer_waited_for(&per_segment(&batch.chunks));
         }
     }
 
@@ -266,7 +237,7 @@ impl State {
             first_lsn: batch.first_lsn,
             last_lsn: batch.last_lsn,
             sums: batch.sums,
-            places: batch.places.clone(),
+            chunks: batch.chunks.clone(),
             as_of: self.as_of(batch, pending),
             ..Seal::default()
         }
@@ -298,7 +269,7 @@ impl State {
     }
 
     /// Closes the batch that a seal names, and holds the seal against it.
-    pub fn add_seal(&mut self, seal: &Seal, at: SealAt) -> Result<(), Contradiction> {
+    pub fn add_seal(&mut self, seal: &Seal, at: At) -> Result<(), Contradiction> {
         if seal.number != self.last_seal + 1 {
             let message = format!("seal {} follows seal {}", seal.number, self.last_seal);
             return Err(Contradiction(message));
@@ -308,12 +279,12 @@ impl State {
         let batch = piece.or_else(|| self.batches.take_partition(partition, first, last));
         // Rows in segments that are gone are committed; so is, later in the log, this seal.
         let is_cut = seal
-            .places
+            .chunks
             .iter()
             .next()
-            .is_some_and(|p| p.segment < self.read_from);
+            .is_some_and(|p| p.frame.segment() < self.read_from);
         let covers = batch.as_ref().is_some_and(|batch| {
-            batch.sums == seal.sums && batch.places.as_bytes() == seal.places.as_bytes()
+            batch.sums == seal.sums && batch.chunks.as_bytes() == seal.chunks.as_bytes()
         });
         if !covers && !is_cut {
             let message = format!("seal {} does not cover the rows before it", seal.number);
@@ -326,7 +297,7 @@ impl State {
             rows: seal.sums.count,
             oldest_received,
             first_lsn: seal.first_lsn,
-            per_segment: per_segment(&seal.places),
+            per_segment: per_segment(&seal.chunks),
         };
         self.sealed.insert(seal.number, sealed);
         Ok(())
@@ -397,12 +368,13 @@ impl State {
 }
 
 /// Rows in each segment.
-fn per_segment(places: &Places) -> Vec<(u64, u64)> {
+fn per_segment(chunks: &Chunks) -> Vec<(u64, u64)> {
     let mut per_segment: Vec<(u64, u64)> = Vec::new();
-    for place in places.iter() {
+    for chunk in chunks.iter() {
+        let of_chunk = chunk.frame.segment();
         match per_segment.last_mut() {
-            Some((segment, rows)) if *segment == place.segment => *rows += place.rows,
-            _ => per_segment.push((place.segment, place.rows)),
+            Some((segment, rows)) if *segment == of_chunk => *rows += chunk.rows,
+            _ => per_segment.push((of_chunk, chunk.rows)),
         }
     }
     per_segment

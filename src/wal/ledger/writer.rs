@@ -1,48 +1,29 @@
-//! The writer: the one owner of the log's file, its LSNs, its dedup index and its batches.
+//! The writer: the one owner of a log's journal, its LSNs, its dedup index and its batches.
 //!
-//! A plain synchronous struct. [`Writer::turn`] takes what waits, writes it as one frame, syncs once,
+//! A plain synchronous struct. [`Writer::turn`] takes what waits, appends it to the journal as one frame,
 //! and only then gives the answers; so nothing is answered that is not durable, and no lock is needed.
 //! What a frame does to the state is done by the same functions that recovery calls.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::path::PathBuf;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::batch::SealReason;
+use super::entry::Entry;
+use super::facts::Counts;
+use super::frame::{FrameBuilder, Section};
+use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
+use super::state::State;
 use crate::clock::{Clock, Micros, Now};
 use crate::files::Files;
 use crate::ids::{Ids, NodeId};
-use crate::record::{Identity, Lsn};
-use crate::wal::dedup::archived::Older;
-use crate::wal::dedup::id_files::{IdFiles, SegmentIds};
-use crate::wal::dedup::recent::RecentIds;
-use crate::wal::helper::Helper;
-use crate::wal::journal::layout::{FRAME_HEADER, FrameHeader, MAX_FRAME};
-use crate::wal::journal::segment::{Segment, Spare};
-use crate::wal::ledger::batch::SealReason;
-use crate::wal::ledger::entry::{Counts, Entry, NO_RUN};
-use crate::wal::ledger::frame::{FrameBuilder, Section};
-use crate::wal::ledger::request::{
-    AppendError, Appended, Reply, Request, Settings, Turn, WriteError,
-};
-use crate::wal::ledger::space::is_out_of_space;
-use crate::wal::ledger::state::{SealAt, State};
+use crate::record::{Identity, Lsn, NO_RUN};
+use crate::wal::dedup::tiers::Dedup;
+use crate::wal::journal::layout::{FRAME_HEADER, MAX_FRAME};
+use crate::wal::journal::seam::{At, Heading, Journal, JournalError, Purpose};
 
-/// A frame takes no further request once it has so many bytes.
-const GROUP_BYTES: usize = 4 << 20;
 /// Room for the entries that may go into any frame: void note, trim, counts.
 pub(crate) const SLACK: usize = 1024;
-/// A spare for the next segment.
-pub(crate) enum NextSpare<F: Files> {
-    /// Not asked for.
-    None,
-    /// The helper makes it.
-    Preparing,
-    /// Here.
-    Ready(Spare<F>),
-    /// It could not be made, at that time.
-    Failed(Duration),
-}
 
 /// Room for something in the current frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,44 +33,19 @@ pub(crate) enum Room {
     Never,
 }
 
-/// The owner of a log.
-pub struct Writer<F: Files> {
-    pub(crate) files: F,
-    pub(crate) dir: PathBuf,
+/// The owner of a log: of its journal `J`, and of the id files on the file system `F`.
+pub struct Writer<J: Journal, F: Files> {
+    pub(crate) journal: J,
+    pub(crate) dedup: Dedup<F>,
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
     pub(crate) node: NodeId,
     pub(crate) state: State,
-    pub(crate) dedup: RecentIds,
-    pub(crate) older: Older<F>,
-    pub(crate) segment: Segment<F>,
-    pub(crate) helper: Helper<F>,
-    pub(crate) spare: NextSpare<F>,
-    /// A further one, for seals, commits and trims alone.
-    pub(crate) kept_spare: Option<Spare<F>>,
-    pub(crate) spares_made: u64,
-    /// Sizes of the segments that exist.
-    pub(crate) segments: BTreeMap<u64, u64>,
-    /// The id files that exist.
-    pub(crate) id_files: IdFiles,
-    /// Identities in the current segment.
-    pub(crate) active_ids: SegmentIds,
-    /// Identities of closed segments that no file holds yet, and whether the helper has them.
-    pub(crate) unwritten_ids: VecDeque<(u64, SegmentIds)>,
-    /// How many identities the helper is writing.
-    pub(crate) ids_in_flight: u64,
-    /// Whether the helper merges id files.
-    pub(crate) merging: bool,
-    /// Last segments of id files of which a merge has failed.
-    pub(crate) unmergeable: BTreeSet<u64>,
-    /// When, on the monotonic clock, writing them is tried again.
-    pub(crate) ids_retry_at: Duration,
-    /// After a failed sync nothing more may go into the current segment.
-    pub(crate) segment_failed: bool,
-    /// LSNs of a failed frame, to be noted in the next one.
+    /// LSNs of a frame that failed, to be noted in the next one.
     pub(crate) void_debt: Option<(Lsn, u64)>,
     pub(crate) watermark: Micros,
+    /// The last thing that was appended is the note that nothing was in flight.
     pub(crate) closed: bool,
     /// Why the log cannot go on.
     pub(crate) broken: Option<Arc<str>>,
@@ -104,7 +60,7 @@ pub(crate) struct Building {
     pub(crate) pending_bytes: usize,
     pub(crate) counts: Counts,
     pub(crate) inserted: Vec<Identity>,
-    pub(crate) sealed: Vec<(u64, SealAt)>,
+    pub(crate) sealed: Vec<(u64, At)>,
     pub(crate) reasons: Vec<SealReason>,
     /// The latest that a seal in this frame publishes.
     pub(crate) watermark: Micros,
@@ -131,7 +87,7 @@ impl Building {
         }
     }
 
-    fn restart(&mut self, first_lsn: Lsn) {
+    pub(crate) fn restart(&mut self, first_lsn: Lsn) {
         self.frame.restart(first_lsn);
         self.sections.iter_mut().for_each(Section::clear);
         self.pending_bytes = 0;
@@ -145,7 +101,34 @@ impl Building {
     }
 }
 
-impl<F: Files> Writer<F> {
+impl<J: Journal, F: Files> Writer<J, F> {
+    /// The owner of a log that was read up to its end.
+    pub(crate) fn new(
+        journal: J,
+        dedup: Dedup<F>,
+        state: State,
+        settings: Settings,
+        node: NodeId,
+        (clock, ids): (Clock, Ids),
+    ) -> Self {
+        Self {
+            journal,
+            dedup,
+            settings,
+            clock,
+            ids,
+            node,
+            building: Building::new(state.next_lsn),
+            // Removed segments may have held seals that published a later watermark than those that
+            // were read.
+            watermark: state.settled(),
+            state,
+            void_debt: None,
+            closed: false,
+            broken: None,
+        }
+    }
+
     /// The projection of the log; means nothing after a fatal error.
     pub fn state(&self) -> &State {
         &self.state
@@ -156,20 +139,19 @@ impl<F: Files> Writer<F> {
         self.node
     }
 
-    /// Bytes of segments, spares and id files.
+    /// Reads single frames and batches while the log goes on.
+    pub fn frames(&self) -> J::Frames {
+        self.journal.frames()
+    }
+
+    /// Bytes of the journal and of id files.
     pub fn used_bytes(&self) -> u64 {
-        let spare = match &self.spare {
-            NextSpare::Ready(spare) => spare.bytes,
-            NextSpare::Preparing => self.settings.segment_bytes,
-            NextSpare::None | NextSpare::Failed(_) => 0,
-        };
-        let kept = self.kept_spare.as_ref().map_or(0, |spare| spare.bytes);
-        self.segments.values().sum::<u64>() + self.bytes_of_ids() + spare + kept
+        self.journal.used() + self.dedup.archive().used()
     }
 
     /// The time from which on duplicates are recognised; `None` while none was forgotten.
     pub fn duplicates_known_since(&self) -> Option<Micros> {
-        self.older.known_since()
+        self.dedup.archive().lookup().known_since()
     }
 
     /// No request with an earlier `received_at` is taken any more.
@@ -191,7 +173,7 @@ impl<F: Files> Writer<F> {
             return refuse_all(jobs, why);
         }
         let now = self.clock.now();
-        self.take_results(now);
+        self.tend(now);
         self.building.restart(self.state.next_lsn);
         let mut replies = Vec::new();
         let built = self.build(jobs, &mut replies, now);
@@ -232,7 +214,7 @@ impl<F: Files> Writer<F> {
         if let Some(why) = &self.broken {
             return Err(WriteError::Broken(Arc::clone(why)));
         }
-        if self.closed || self.is_short_of_space() {
+        if self.closed || self.journal.is_short_of_space() {
             return Ok(());
         }
         let closed = self.write_close();
@@ -242,9 +224,9 @@ impl<F: Files> Writer<F> {
 
     fn write_close(&mut self) -> Result<(), WriteError> {
         let now = self.clock.now();
-        self.take_results(now);
+        self.tend(now);
         self.building.restart(self.state.next_lsn);
-        if self.room_for(SLACK, true, now)? != Room::Yes {
+        if self.room_for(SLACK, Purpose::Shipping, now)? != Room::Yes {
             return Ok(());
         }
         self.building.frame.put(&Entry::Close);
@@ -287,7 +269,7 @@ impl<F: Files> Writer<F> {
         now: Now,
     ) -> Result<(), WriteError> {
         while let Some((request, _)) = jobs.front() {
-            let internal = request.is_internal();
+            let purpose = request.purpose();
             let cost = match request {
                 Request::Append(append) => self.cost_of(append),
                 Request::EndRun(end) => self.cost_of_end(end),
@@ -295,10 +277,10 @@ impl<F: Files> Writer<F> {
             };
             let refusal = self.refusal_of(request, cost);
             let room = match refusal {
-                None => self.room_for(cost, internal, now)?,
+                None => self.room_for(cost, purpose, now)?,
                 Some(_) => Room::Never,
             };
-            if room == Room::NextFrame && internal && self.is_idle() {
+            if room == Room::NextFrame && purpose == Purpose::Shipping && self.is_idle() {
                 waiting.extend(jobs.pop_front());
                 continue;
             }
@@ -318,7 +300,7 @@ impl<F: Files> Writer<F> {
     }
 
     /// Whether nothing is in the frame yet.
-    fn is_idle(&self) -> bool {
+    pub(crate) fn is_idle(&self) -> bool {
         self.building.frame.is_empty() && self.building.pending_bytes == 0
     }
 
@@ -362,7 +344,7 @@ impl<F: Files> Writer<F> {
             Request::Flush => {
                 self.flush_sections(now);
                 for slot in self.state.batches.reaching_back_to(u64::MAX) {
-                    if self.room_for(self.seal_cost(slot), true, now)? != Room::Yes {
+                    if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
                         break;
                     }
                     self.seal(slot, SealReason::Flush, now)?;
@@ -387,86 +369,54 @@ impl<F: Files> Writer<F> {
         }
     }
 
-    /// Finds room for so many bytes, in a new segment if need be.
-    pub(crate) fn room_for(
-        &mut self,
-        cost: usize,
-        internal: bool,
-        now: Now,
-    ) -> Result<Room, WriteError> {
-        // A segment that was begun for a seal or a commit may have left more ids behind than a request would.
-        if !internal && !self.ids_keep_up(2, now) {
-            return Ok(Room::Never);
-        }
-        let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
-        let reserve = if internal { 0 } else { self.reserve() };
-        let fits = !self.segment_failed
-            && (internal || !self.has_many_ids())
-            && taken + cost <= MAX_FRAME
-            && (taken + cost) as u64 + reserve <= self.segment.room();
-        let empty = self.is_idle();
-        if fits && (empty || internal || taken + cost <= GROUP_BYTES) {
-            self.pay_void_debt()?;
-            return Ok(Room::Yes);
-        }
-        if !empty {
-            return Ok(Room::NextFrame);
-        }
-        if self.roll(cost, internal, now)? {
-            self.pay_void_debt()?;
-            return Ok(Room::Yes);
-        }
-        Ok(if internal {
-            Room::NextFrame
-        } else {
-            Room::Never
-        })
-    }
-
-    /// Writes the frame and makes it durable; then does what had to wait for it.
+    /// Appends the frame to the journal, which makes it durable; then does what had to wait for it.
     fn finish(&mut self, now: Now) -> Result<Duration, WriteError> {
         self.flush_sections(now);
         if self.building.frame.is_empty() {
             return Ok(Duration::ZERO);
         }
-        let header = FrameHeader {
-            crc: 0,
-            segment_id: 0,
-            number: 0,
-            body_bytes: 0,
-            previous_crc: 0,
+        let heading = Heading {
             first_lsn: self.building.frame.first_lsn,
             rows: self.building.frame.rows,
             written_at: now.wall,
         };
+        self.check_frame();
+        let expected = self.journal.next();
         let before = self.clock.now().mono;
-        self.segment
-            .append(&self.files, header, self.building.frame.bytes_mut())?;
+        let at = self
+            .journal
+            .append(heading, self.building.frame.bytes_mut())?;
         let sync = self.clock.now().mono.saturating_sub(before);
-        self.active_ids
-            .identities
-            .append(&mut self.building.inserted);
-        self.active_ids.newest_received = self.state.newest_received;
+        debug_assert_eq!(at, expected, "seals in the frame say where it is");
+        let newest_received = self.state.newest_received;
+        self.dedup
+            .settle(&mut self.building.inserted, newest_received);
         self.watermark = self.watermark.max(self.building.watermark);
         if self.building.trimmed {
-            self.remove_trimmed();
+            self.trim();
         }
         Ok(sync)
     }
 
-    /// Takes back what the failed frame did. Only a full disk can be survived.
+    /// What must hold of a frame that is about to be appended.
+    fn check_frame(&self) {
+        let (frame, state) = (&self.building.frame, &self.state);
+        debug_assert!(frame.len() <= MAX_FRAME, "it could never be read");
+        debug_assert!(frame.first_lsn <= state.next_lsn, "LSNs only grow");
+        debug_assert!(
+            state.totals.add_up(),
+            "received = stored + dropped + duplicate + quarantined: {:?}",
+            state.totals
+        );
+    }
+
+    /// Takes back what the failed frame did. Only a lack of space can be survived.
     fn after_failure(&mut self, error: WriteError) -> Result<(), WriteError> {
-        for identity in self.building.inserted.drain(..) {
-            self.dedup.remove(identity);
-        }
-        let WriteError::Io(io) = &error else {
+        self.dedup.take_back(&mut self.building.inserted);
+        let WriteError::Journal(JournalError::NoSpace(io)) = &error else {
             return Err(error);
         };
-        if !is_out_of_space(io) {
-            return Err(error);
-        }
         tracing::error!(error = %io, "no space for the write-ahead log; refusing requests");
-        self.segment_failed = true;
         let owed_already = self
             .void_debt
             .take()

@@ -17,15 +17,15 @@ mod scan;
 mod survey;
 mod rebuild;
 
-pub use crate::wal::journal::swap::{finish, is_unfinished};
+pub use crate::wal::journal::exchange::{finish, is_unfinished};
 pub use rebuild::{Rebuilt, rebuild};
 pub use scan::Damaged;
 pub use survey::{Survey, Unshipped, survey};
 
 use std::io;
 
+use crate::wal::journal::errors::OpenError;
 use crate::wal::ledger::request::{AppendError, WriteError};
-use crate::wal::recover::OpenError;
 
 /// Why a log cannot be rescued. The old one is as it was.
 #[derive(Debug, thiserror::Error)]

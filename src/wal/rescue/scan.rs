@@ -9,7 +9,7 @@ use crate::wal::journal::layout::{
     BLOCK, FIRST_FRAME, FrameHeader, HeaderError, SegmentHeader, next_block, number_of,
     segment_path,
 };
-use crate::wal::journal::read::Frame;
+use crate::wal::journal::seam::{At, Frame};
 
 /// A place where frames are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +153,7 @@ fn first_number<F: Files>(
     let file = files.open(&segment_path(dir, number))?;
     let mut at = FIRST_FRAME;
     while at + BLOCK <= bytes {
-        if let Some(frame) = whole_frame(&file, at, bytes)? {
+        if let Some(frame) = whole_frame(&file, number, at, bytes)? {
             return Ok(Some(frame.header.number));
         }
         at += BLOCK;
@@ -185,7 +185,7 @@ fn scan_segment<F: Files>(
     *last = last.or(extent.before);
     let limit = extent.end.unwrap_or(extent.bytes).min(extent.bytes);
     while at + BLOCK <= limit {
-        let frame = whole_frame(&file, at, limit)?.filter(|frame| {
+        let frame = whole_frame(&file, number, at, limit)?.filter(|frame| {
             id.is_none_or(|id| id == frame.header.segment_id)
                 && last.is_none_or(|last| frame.header.number > last)
                 && extent
@@ -222,7 +222,7 @@ fn scan_segment<F: Files>(
     }
     if extent.keeps_original
         && let Some(end) = extent.end
-        && let Some(original) = whole_frame(&file, end, extent.bytes)?
+        && let Some(original) = whole_frame(&file, number, end, extent.bytes)?
         && id == Some(original.header.segment_id)
         && *last == original.header.number.checked_sub(1)
         && original.header.previous_crc == extent.end_crc
@@ -233,7 +233,7 @@ fn scan_segment<F: Files>(
     Ok(())
 }
 
-fn whole_frame<H: File>(file: &H, at: u64, limit: u64) -> io::Result<Option<Frame>> {
+fn whole_frame<H: File>(file: &H, number: u64, at: u64, limit: u64) -> io::Result<Option<Frame>> {
     let mut bytes = vec![0; BLOCK as usize];
     match file.read_exact_at(&mut bytes, at) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -254,7 +254,7 @@ fn whole_frame<H: File>(file: &H, at: u64, limit: u64) -> io::Result<Option<Fram
     }
     Ok(header.matches(&bytes).then_some(Frame {
         header,
-        offset: at,
+        at: At::new(number, at / BLOCK),
         bytes,
     }))
 }

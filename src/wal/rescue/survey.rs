@@ -10,9 +10,9 @@ use super::scan::{Damaged, See, Segments};
 use crate::clock::Micros;
 use crate::files::Files;
 use crate::record::Lsn;
-use crate::wal::journal::inventory::Inventory;
+use crate::wal::dedup::id_files;
 use crate::wal::journal::layout::segment_path;
-use crate::wal::journal::read::Frame;
+use crate::wal::journal::seam::Frame;
 use crate::wal::ledger::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
 
 /// What can be read of a log.
@@ -86,7 +86,7 @@ pub fn survey<F: Files>(files: &F, dir: &Path) -> io::Result<Survey> {
             detail: "the segment is missing".to_owned(),
         });
     }
-    if segments.all.is_empty() && !Inventory::list(files, dir)?.id_files.is_empty() {
+    if segments.all.is_empty() && !id_files::list(files, dir)?.0.is_empty() {
         reading.damage(Damaged {
             path: dir.to_owned(),
             offset: 0,

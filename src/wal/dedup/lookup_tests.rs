@@ -26,7 +26,7 @@ fn segment(numbers: std::ops::Range<u64>) -> SegmentIds {
 #[test]
 fn every_id_is_found_and_few_others_are_looked_for() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut older = Older::new(Disk, dir.path(), 40_000, 1 << 20);
+    let mut older = ArchivedIds::new(Disk, dir.path(), 40_000, 1 << 20);
     for number in 1..=8 {
         let mut ids = segment(number * 5000..number * 5000 + 5000);
         let file = write(&Disk, dir.path(), (number, number), &mut ids)?;
@@ -55,7 +55,7 @@ fn every_id_is_found_and_few_others_are_looked_for() -> io::Result<()> {
 #[test]
 fn merged_files_know_what_their_parts_knew() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut older = Older::new(Disk, dir.path(), 8000, 1 << 16);
+    let mut older = ArchivedIds::new(Disk, dir.path(), 8000, 1 << 16);
     let mut files = Vec::new();
     for number in 1..=9 {
         let mut ids = segment(number * 700..number * 700 + 700);
@@ -77,7 +77,7 @@ fn merged_files_know_what_their_parts_knew() -> io::Result<()> {
 #[test]
 fn a_file_that_comes_late_is_known_too() -> io::Result<()> {
     let dir = tempfile::tempdir()?;
-    let mut older = Older::new(Disk, dir.path(), 8000, 1 << 16);
+    let mut older = ArchivedIds::new(Disk, dir.path(), 8000, 1 << 16);
     for number in [1, 3, 4, 2] {
         let mut ids = segment(number * 700..number * 700 + 700);
         let file = write(&Disk, dir.path(), (number, number), &mut ids)?;
@@ -101,7 +101,7 @@ proptest! {
             newest_received: Micros(0),
             identities: unique.keys().map(|tag| Identity { tag: *tag, content: 3 }).collect(),
         };
-        let mut older = Older::new(Disk, dir.path(), 100, 1 << 10);
+        let mut older = ArchivedIds::new(Disk, dir.path(), 100, 1 << 10);
         let added = write(&Disk, dir.path(), (1, 1), &mut ids)
             .and_then(|file| older.add(file, &ids));
         prop_assert!(added.is_ok());

@@ -87,7 +87,7 @@ struct Open<H> {
 }
 
 /// The identities of closed segments.
-pub struct Older<F: Files> {
+pub struct ArchivedIds<F: Files> {
     files: F,
     dir: PathBuf,
     group_ids: u64,
@@ -99,7 +99,7 @@ pub struct Older<F: Files> {
     forgotten: Option<Micros>,
 }
 
-impl<F: Files> Older<F> {
+impl<F: Files> ArchivedIds<F> {
     /// None yet. Filters take `filter_bytes` at most, while no more than `max_ids` are in force.
     pub fn new(files: F, dir: &Path, max_ids: u64, filter_bytes: u64) -> Self {
         let group_ids = (max_ids / GROUPS).max(1024);
@@ -260,5 +260,5 @@ impl<H: File> Open<H> {
 }
 
 #[cfg(test)]
-#[path = "archived_tests.rs"]
+#[path = "lookup_tests.rs"]
 mod tests;

@@ -7,9 +7,10 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::layout::number_of;
 use crate::files::{Files, create_dir_durably, read_whole, remove_if_there, write_durably};
 use crate::ids::NodeId;
-use crate::wal::journal::layout::{ids_range_of, number_of};
+use crate::wal::dedup::id_files::ids_range_of;
 
 /// The directory of a new log that is being made.
 pub(crate) const NEW: &str = "rescue";
