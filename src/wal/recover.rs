@@ -106,7 +106,8 @@ pub fn open_journal<J: Found, F: Files>(
     opening.go_on(found, newest, last)
 }
 
-fn find<F: Files>(
+/// Finds the journal in files of a directory, creating the directory if it is new.
+pub fn find<F: Files>(
     files: &F,
     dir: &Path,
     settings: &Settings,

@@ -33,6 +33,8 @@ pub(crate) enum Planted {
 pub(crate) struct Shape {
     pub(crate) settings: Settings,
     pub(crate) directory: bool,
+    /// The journal is in memory, not in files.
+    pub(crate) memory: bool,
     pub(crate) planted: Planted,
 }
 
@@ -67,6 +69,7 @@ impl Shape {
         Self {
             settings,
             directory,
+            memory: false,
             planted: Planted::Nothing,
         }
     }
