@@ -17,12 +17,10 @@ use crate::contract::entity::{Taken, Target, stamp};
 use crate::quarantine;
 use crate::record::{Lsn, Origin, Rows};
 use crate::wal::log::Log;
-use crate::wal::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
+use crate::wal::request::{Append, AppendError, Appended, Cursor, FULL_PAUSE, MAX_CURSOR};
 
 /// Rows go to the log once they are so many bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// While the log is full, it is asked again after so long.
-const FULL_PAUSE: Duration = Duration::from_millis(100);
 /// So many invalid records are described.
 const MAX_SAMPLES: usize = 5;
 

@@ -24,10 +24,7 @@ use crate::lake::keys;
 use crate::quarantine::push_json;
 use crate::record::{Lsn, NO_RUN};
 use crate::wal::log::Log;
-use crate::wal::request::{AppendError, EndRun};
-
-/// While the log is full, it is asked again after so long.
-const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
+use crate::wal::request::{AppendError, EndRun, FULL_PAUSE};
 
 /// What a marker says of a run, besides its objects.
 #[derive(Serialize)]

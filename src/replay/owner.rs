@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use super::{Candidate, Counts, Outcome, Valid, invalid, judge};
 use crate::clock::Clock;
@@ -13,10 +12,8 @@ use crate::receive::refused::of_the_body;
 use crate::receive::webhook::count;
 use crate::status::Status;
 use crate::wal::log::Log;
-use crate::wal::request::{Append, AppendError, NO_RUN, Reply};
+use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
-/// While the log is full, it is asked again after so long, …
-const FULL_PAUSE: Duration = Duration::from_millis(100);
 /// … so many times: senders come first.
 const FULL_TRIES: u32 = 300;
 
@@ -153,7 +150,7 @@ mod tests {
             let first = first.clone();
             async move {
                 let _noted = first.send(number);
-                tokio::time::sleep(Duration::from_millis(10 - number)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(10 - number)).await;
                 number
             }
         };

@@ -103,7 +103,7 @@ pub fn open_journal<J: Found, F: Files>(
         return opening.go_on(found, after, None);
     };
     let last = opening.read(&mut found, newest)?;
-    opening.go_on(found, newest, last)
+    opening.go_on(found, newest, last.as_ref())
 }
 
 /// Finds the journal in files of a directory, creating the directory if it is new.
@@ -288,10 +288,10 @@ impl<F: Files> Opening<F> {
         mut self,
         found: J,
         after: u64,
-        last: Option<Frame>,
+        last: Option<&Frame>,
     ) -> Result<(Writer<J::Journal, F>, Recovered), OpenError> {
         let now = self.clock.now();
-        let copied = last.as_ref().filter(|_| !found.last_is_durable());
+        let copied = last.filter(|_| !found.last_is_durable());
         let state = &self.projection.state;
         let first_lsn = copied.map_or(state.next_lsn, |last| last.header.first_lsn);
         let mut frame = FrameBuilder::new(first_lsn);
@@ -300,7 +300,7 @@ impl<F: Files> Opening<F> {
         if let Some(last) = copied {
             self.copy_last(&found, after, last, &mut frame)?;
         }
-        if let Some(last) = &last {
+        if let Some(last) = last {
             // Nothing was changed so far, so that a log that cannot be used stays as it is.
             let read = self.projection.state.check_read();
             read.map_err(|error| contradiction(&found.frames(), last, &error))?;

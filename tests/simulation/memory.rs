@@ -275,7 +275,7 @@ impl Frames for MemoryStore {
         Ok(frame_of(at, bytes))
     }
 
-    fn read(&self, _: &mut (), at: At, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
+    fn read(&self, (): &mut (), at: At, offset: u64, buffer: &mut [u8]) -> io::Result<()> {
         let kept = self.kept();
         let bytes = kept.frames.get(&at).ok_or(io::ErrorKind::NotFound)?;
         let from = FRAME_HEADER + usize::try_from(offset).unwrap();

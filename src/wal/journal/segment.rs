@@ -4,7 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::layout::{FIRST_FRAME, SegmentEnd, SegmentHeader, next_block, segment_path};
+use super::layout::{
+    FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
+};
 use super::seam::Heading;
 use super::spares::Spare;
 use crate::files::{File, Files, parent_of};
@@ -76,6 +78,10 @@ impl<F: Files> Segment<F> {
         let number = self.end.frame_number + 1;
         let header = heading.chained(self.header.id, number, self.end.crc);
         let crc = header.seal(frame);
+        debug_assert!(
+            FrameHeader::decode(frame).is_some_and(|sealed| sealed.matches(frame)),
+            "a reader takes the frame for whole"
+        );
         match self.unnamed.take() {
             None => {
                 self.file.write_all_at(frame, self.end.offset)?;

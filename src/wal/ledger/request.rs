@@ -129,6 +129,9 @@ pub enum AppendError {
     Closed,
 }
 
+/// How long to wait before a request is repeated that met [`AppendError::Full`].
+pub const FULL_PAUSE: Duration = Duration::from_millis(100);
+
 /// A request to the writer.
 #[derive(Clone, Debug)]
 pub enum Request {

@@ -35,6 +35,16 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let settings = &self.settings;
         seal.lake.clone_from(&settings.lake);
         let at = self.journal.next();
+        debug_assert!(
+            seal.as_of.totals.add_up(),
+            "at every seal: {:?}",
+            seal.as_of.totals
+        );
+        debug_assert_eq!(
+            seal.chunks.iter().map(|chunk| chunk.rows).sum::<u64>(),
+            seal.sums.count,
+            "a seal fixes its members"
+        );
         self.state.add_seal(&seal, at)?;
         self.building.watermark = self.building.watermark.max(seal.as_of.watermark);
         self.building.sealed.push((seal.number, at));

@@ -18,7 +18,7 @@ pub use crate::wal::journal::seam::At as SealAt;
 /// a seal and reach the log after it must not fall behind a watermark that was published.
 pub const WATERMARK_LAG: Duration = Duration::from_secs(5);
 
-/// A sealed batch without its commit: in memory only its chunk.
+/// A sealed batch without its commit: in memory only its position.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// Where the seal is.
@@ -136,7 +136,7 @@ impl State {
         Ok(())
     }
 
-    /// Rows of one partition at a chunk; `sums.lsn_hash` is computed here. Their first LSN must be
+    /// Rows of one partition that are a chunk; `sums.lsn_hash` is computed here. Their first LSN must be
     /// the next one.
     pub fn add_rows(
         &mut self,
@@ -250,13 +250,19 @@ impl State {
             .filter(|open| open.first_lsn != batch.first_lsn);
         let settled = self.settled().min(pending);
         let oldest_open = others.clone().map(|open| open.oldest_received).min();
+        let open = others.clone().fold(LsnSet::default(), |set, open| LsnSet {
+            count: set.count + open.sums.count,
+            hash: set.hash.wrapping_add(open.sums.lsn_hash),
+        });
+        let lsn = Lsn(self.next_lsn.0 - 1);
+        debug_assert!(
+            open.count + self.void.count + batch.sums.count <= lsn.0,
+            "no LSN is open, void and sealed at once"
+        );
         AsOf {
-            lsn: Lsn(self.next_lsn.0 - 1),
+            lsn,
             lsn_hash: self.lsn_hash,
-            open: others.clone().fold(LsnSet::default(), |set, open| LsnSet {
-                count: set.count + open.sums.count,
-                hash: set.hash.wrapping_add(open.sums.lsn_hash),
-            }),
+            open,
             void: self.void,
             totals: self.totals,
             watermark: oldest_open.map_or(settled, |oldest| oldest.min(settled)),
@@ -268,7 +274,7 @@ impl State {
         self.newest_received.minus(WATERMARK_LAG)
     }
 
-    /// Closes the batch that a seal names, and holds the seal against it.
+    /// Closes the batch that a seal names, and compares the two.
     pub fn add_seal(&mut self, seal: &Seal, at: At) -> Result<(), Contradiction> {
         if seal.number != self.last_seal + 1 {
             let message = format!("seal {} follows seal {}", seal.number, self.last_seal);
