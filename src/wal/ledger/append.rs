@@ -132,15 +132,12 @@ impl<J: Journal, F: Files> Writer<J, F> {
             } else {
                 self.cut(slot);
             }
+            debug_assert_eq!(
+                self.state.batches.get(slot).sums.count,
+                0,
+                "a batch exceeds its limits only by a single row"
+            );
         }
-        debug_assert!(
-            {
-                let pending = &self.building.sections[slot].sums;
-                let batches = &self.state.batches;
-                batches.overflows(slot, pending, row_bytes(row)).is_none()
-            },
-            "a batch exceeds its limits only by a single row"
-        );
         if self.building.sections[slot].sums.count == 0 {
             let partition = &self.state.batches.get(slot).partition;
             self.building.pending_bytes += partition.len() + SECTION_OVERHEAD;
