@@ -29,4 +29,6 @@ mod queries;
 mod readable;
 mod stack;
 mod stopping;
+mod structure;
 mod torture;
+mod transfer;

@@ -6,11 +6,15 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
-use crate::config::{Config, Destination, Loaded, Mode};
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
+use crate::config::{Config, Loaded};
+use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
+use crate::poll::definition::Mode;
+use crate::serve::feeds::FeedList;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
 use crate::tables::Table;
@@ -40,7 +44,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         );
         return Err(Failure::Usage(message));
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let listed = runtime.block_on(look(config, &mut relations));
     listed.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
     let catalogue = Catalogue {
@@ -54,7 +58,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
             .lake
             .path_style
             .unwrap_or(config.lake.endpoint.is_some()),
-        writes_columns: config.batch.format.codec().is_none(),
+        writes_columns: config.batch.format.layout().is_typed(),
         with_secret: !args.no_secret,
         relations,
     };
@@ -67,7 +71,7 @@ fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let events = tables::events(config, &schemas)?;
-    let polled = tables::polls(config);
+    let polled = FeedList::of(config).tables();
     let polled = polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let days = Key::all("dt=%Y-%m-%d");
     let relation = |name: &str, stream, table, partitions| Relation {
@@ -111,7 +115,7 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
 
 /// Looks which objects each stream has.
 async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()> {
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     for relation in relations {
         let rows = format!("{}/", relation.name);
         let markers = format!("{INTERNAL}/runs/{}/", relation.name);

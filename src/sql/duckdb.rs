@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::{Catalogue, Key, Relation, Stream, identifier, lines, literal};
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::lake::keys::INTERNAL;
 use crate::tables::Source;
 
@@ -46,14 +46,14 @@ fn secret(lake: &Catalogue) -> String {
     )
 }
 
-fn type_of(kind: Kind) -> &'static str {
+fn type_of(kind: ColumnType) -> &'static str {
     match kind {
-        Kind::Text => "VARCHAR",
-        Kind::Time => "TIMESTAMPTZ",
-        Kind::Integer => "BIGINT",
-        Kind::Double => "DOUBLE",
-        Kind::Boolean => "BOOLEAN",
-        Kind::Json => "JSON",
+        ColumnType::Text => "VARCHAR",
+        ColumnType::Time => "TIMESTAMPTZ",
+        ColumnType::Integer => "BIGINT",
+        ColumnType::Double => "DOUBLE",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Json => "JSON",
     }
 }
 
@@ -175,7 +175,7 @@ fn from_foreign_lines(files: &str, relation: &Relation, pattern: &str) -> String
     }
     let fits = |name: &str| {
         let column = relation.columns().find(|column| column.name == name);
-        let kind = column.map_or(Kind::Json, |column| column.kind);
+        let kind = column.map_or(ColumnType::Json, |column| column.kind);
         format!("{} IS NOT NULL", value_of("json", name, kind))
     };
     // A merge patch removes what is null in it: so what fits is removed, and the rest stays.
@@ -206,31 +206,31 @@ fn pointer(key: &str) -> String {
 }
 
 /// The value of a key of a JSON column, if it is one that the column can hold; as in Parquet.
-fn value_of(json: &str, key: &str, kind: Kind) -> String {
+fn value_of(json: &str, key: &str, kind: ColumnType) -> String {
     const TIME: &str =
         "'\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)'";
     let at = pointer(key);
     let is = |types: &str| format!("json_type({json}, {at}) IN ({types})");
     let text = format!("{json}->>{at}");
     match kind {
-        Kind::Json => format!("CASE WHEN NOT {} THEN {json}->{at} END", is("'NULL'")),
-        Kind::Text => format!("CASE WHEN {} THEN {text} END", is("'VARCHAR'")),
-        Kind::Boolean => format!(
+        ColumnType::Json => format!("CASE WHEN NOT {} THEN {json}->{at} END", is("'NULL'")),
+        ColumnType::Text => format!("CASE WHEN {} THEN {text} END", is("'VARCHAR'")),
+        ColumnType::Boolean => format!(
             "CASE WHEN {} THEN TRY_CAST({text} AS BOOLEAN) END",
             is("'BOOLEAN'")
         ),
-        Kind::Time => format!(
+        ColumnType::Time => format!(
             "CASE WHEN {} AND regexp_full_match({text}, {TIME}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END",
             is("'VARCHAR'")
         ),
         // A whole number whose digits a double cannot hold is none.
-        Kind::Double => format!(
+        ColumnType::Double => format!(
             "CASE WHEN {} OR ({} AND TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT) = TRY_CAST({text} AS HUGEINT)) THEN \
              TRY_CAST({text} AS DOUBLE) END",
             is("'DOUBLE'"),
             is("'UBIGINT', 'BIGINT'")
         ),
-        Kind::Integer => format!(
+        ColumnType::Integer => format!(
             "CASE WHEN {} THEN TRY_CAST({text} AS BIGINT) WHEN {} AND trunc(TRY_CAST({text} AS DOUBLE)) = \
              TRY_CAST({text} AS DOUBLE) AND abs(TRY_CAST({text} AS DOUBLE)) < 9007199254740992 THEN \
              TRY_CAST(TRY_CAST({text} AS DOUBLE) AS BIGINT) END",
@@ -244,7 +244,7 @@ fn from_columns(files: &str, relation: &Relation, pattern: &str) -> String {
     // JSON is text in Parquet.
     let json = relation
         .columns()
-        .filter(|column| column.kind == Kind::Json);
+        .filter(|column| column.kind == ColumnType::Json);
     let json = json.map(|column| {
         let name = identifier(&column.name);
         format!("{name}::JSON AS {name}")
@@ -257,7 +257,7 @@ fn from_columns(files: &str, relation: &Relation, pattern: &str) -> String {
     // Where no object has a column yet, it cannot be cast: so the cast is around a union.
     let empty = relation
         .columns()
-        .filter(|column| column.kind == Kind::Json);
+        .filter(|column| column.kind == ColumnType::Json);
     let empty = empty.map(|column| format!("NULL::VARCHAR AS {}", identifier(&column.name)));
     let empty: Vec<String> = empty.collect();
     let replaced: Vec<String> = json.collect();

@@ -8,7 +8,7 @@ mod trino;
 
 use std::collections::BTreeSet;
 
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::tables::{Column, Source, Table};
 
 /// What a stream is.
@@ -174,7 +174,7 @@ impl Relation {
     }
 
     /// Columns that are made from properties.
-    fn properties(&self) -> impl Iterator<Item = (&str, &str, Kind)> {
+    fn properties(&self) -> impl Iterator<Item = (&str, &str, ColumnType)> {
         self.columns().filter_map(|column| match &column.source {
             Source::Property(key) => Some((column.name.as_str(), key.as_str(), column.kind)),
             Source::Member(_) | Source::Rest => None,

@@ -7,7 +7,7 @@ use crate::chance::{Chance, mix};
 use crate::disk::Lies;
 use crate::seeds::live;
 use crate::shape::{Planted, Shape};
-use crate::store::{Conditions, StoreLie};
+use crate::store::{Conditions, Proofs, StoreLie};
 use crate::world::World;
 
 /// Each bug must be found within so many seeds.
@@ -42,7 +42,7 @@ const HONEST: Lies = Lies {
 };
 
 #[rustfmt::skip]
-const BUGS: [Bug; 15] = [
+const BUGS: [Bug; 17] = [
     Bug("a sync that does nothing", Where::Disk(Lies { sync: true, ..HONEST }), BOTH),
     Bug("a failed sync that is taken for one that is done", Where::Disk(Lies { failed_sync: true, ..HONEST }), BOTH),
     Bug("a sync of a directory that does nothing", Where::Disk(Lies { sync_dir: true, ..HONEST }), BOTH),
@@ -58,6 +58,8 @@ const BUGS: [Bug; 15] = [
     Bug("an object that is cut, and reported as whole", Where::Store(Conditions::Honoured, StoreLie::Cuts), STORE),
     Bug("an object with the metadata of another", Where::Store(Conditions::Honoured, StoreLie::MixesUp), STORE),
     Bug("a retry that puts under a key of its own", Where::Store(Conditions::Honoured, StoreLie::Copies), STORE),
+    Bug("a 200 that is believed, whoever answered it", Where::Store(Conditions::Honoured, StoreLie::BelievedStranger), STORE),
+    Bug("a checksum that is not compared", Where::Store(Conditions::Honoured, StoreLie::ChecksumNotCompared), STORE),
 ];
 
 impl Where {
@@ -74,6 +76,7 @@ impl Where {
             Self::Store(conditions, lie) => world.store.faults(|faults| {
                 faults.conditions = conditions;
                 faults.lie = lie;
+                faults.proofs = Proofs::Crc32c;
             }),
         }
     }

@@ -142,6 +142,8 @@ fn trouble(world: &mut World) {
             faults.errors = some;
             faults.lost_answers = 20;
             faults.late = 20;
+            faults.damages = few;
+            faults.strangers = few;
         }),
     }
 }

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lakehook::clock::{Clock, Micros};
-use lakehook::commit::{Shipment, Shipper};
 use lakehook::ids::Ids;
 use lakehook::lake::Lake;
 use lakehook::lake::conditional::StoreLake;
 use lakehook::lake::directory::Directory;
 use lakehook::record::Rows;
+use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::Tables;
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Background;
@@ -86,11 +86,13 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new(seed: u64, shape: Shape) -> Self {
         let disk = SimDisk::new(mix(seed ^ 1));
+        let store = SimStore::new(disk.clone(), mix(seed ^ 3));
+        store.faults(|faults| faults.proofs = shape.proofs);
         Self {
             chance: Chance::new(mix(seed ^ 2)),
             shape,
             memory: MemoryStore::new(disk.clone()),
-            store: SimStore::new(disk.clone(), mix(seed ^ 3)),
+            store,
             disk,
             clock: Clock::manual(START),
             ids: Ids::seeded(mix(seed ^ 4)),
@@ -262,6 +264,8 @@ impl World {
             faults.errors = 0;
             faults.lost_answers = 0;
             faults.late = 0;
+            faults.damages = 0;
+            faults.strangers = 0;
             faults.script.clear();
         });
     }

@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::checksum::crc32c;
 use crate::clock::Micros;
 use crate::files::{Files, read_whole, write_durably};
 use crate::record::Identity;
-use crate::wal::journal::layout::crc32c;
 
 const MAGIC: &[u8; 8] = b"LHIDS\0\0\x01";
 /// Bytes before the first entry.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::checksum::crc32c;
 use crate::clock::Micros;
 use crate::ids::NodeId;
 use crate::record::Lsn;
@@ -25,13 +26,6 @@ pub const MAX_FRAME: usize = 32 << 20;
 const SEGMENT_MAGIC: &[u8; 8] = b"LHWALSEG";
 const FRAME_MAGIC: &[u8; 4] = b"LHF1";
 const SEGMENT_HEADER: usize = 96;
-
-/// CRC-32C, as used for segments, frames and id files.
-pub fn crc32c(bytes: &[u8]) -> u32 {
-    let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
-    // A 32-bit checksum comes in the low half.
-    (crc & u64::from(u32::MAX)) as u32
-}
 
 /// `offset` rounded up to the next block.
 pub fn next_block(offset: u64) -> u64 {

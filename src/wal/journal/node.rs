@@ -3,9 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::checksum::crc32c;
 use crate::files::{Files, read_whole, write_durably};
 use crate::ids::{HashKey, Ids, NodeId};
-use crate::wal::journal::layout::crc32c;
 
 const FILE: &str = "node";
 const HEAD: &str = "lakehook node, format 1";
