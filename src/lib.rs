@@ -46,7 +46,6 @@ pub mod out;
 pub mod contract;
 pub mod quarantine;
 pub mod wal;
-pub use wal::batch;
 pub mod lake;
 pub mod encode;
 

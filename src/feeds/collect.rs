@@ -19,7 +19,7 @@ use crate::contract::entity::{Entities, Taken, Target, stamp};
 use crate::quarantine;
 use crate::record::{Lsn, Origin, Rows};
 use crate::wal::log::Log;
-use crate::wal::request::{Append, AppendError, Appended, Cursor, FULL_PAUSE, MAX_CURSOR};
+use crate::wal::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;

@@ -14,7 +14,7 @@ use crate::status::Status;
 use crate::wal::log::Log;
 use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
-/// While the log is full, try again at most this many times, so that senders come first.
+/// While the log is full, a replay tries at most this many times, so that senders come first.
 const FULL_TRIES: u32 = 300;
 
 /// Judges and stores; cheap to clone.

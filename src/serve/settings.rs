@@ -6,7 +6,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::batch::Limits;
 use crate::config::{Config, Hook, Server, Wal};
 use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
@@ -19,6 +18,7 @@ use crate::receive::signature::Signing;
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
 use crate::secret::Secret;
+use crate::wal::batch::Limits;
 use crate::wal::dedup::recent::RecentIds;
 use crate::wal::request::Settings as WalSettings;
 

@@ -9,7 +9,6 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::batch::Sums;
 use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
@@ -17,6 +16,7 @@ use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
 use crate::lake::{Found, Lake, LakeError, Object};
 use crate::record::row_hash;
 use crate::tables::Tables;
+use crate::wal::batch::Sums;
 use crate::wal::entry::{Commit, Seal};
 use crate::wal::facts::{AsOf, LsnSet, Totals};
 use crate::wal::journal::local::LocalFrames;

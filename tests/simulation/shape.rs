@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lakehook::batch::Limits;
+use lakehook::wal::batch::Limits;
 use lakehook::wal::request::Settings;
 
 use crate::chance::Chance;

@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lakehook::batch::{Limits, Sums};
 use lakehook::clock::{Clock, Micros};
 use lakehook::contract::{Checked, Contract, Rules, Schemas};
 use lakehook::encode::Codec;
@@ -22,6 +21,7 @@ use lakehook::lake::keys::object_key;
 use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows};
 use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::{Table, Tables};
+use lakehook::wal::batch::{Limits, Sums};
 use lakehook::wal::dedup::recent::RecentIds;
 use lakehook::wal::frame::{FrameBuilder, Section};
 use lakehook::wal::helper::Background;

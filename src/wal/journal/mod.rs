@@ -11,6 +11,7 @@
 //! frame, [`node`] whose directory it is, [`exchange`] how one log takes another's place.
 
 pub mod layout;
+pub mod frames;
 pub mod errors;
 pub mod seam;
 pub mod segment;

@@ -8,12 +8,12 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::frames::{At, Frame, TornTail};
 use crate::files::{File, Files};
 use crate::record::Lsn;
 use crate::wal::journal::layout::{
     BLOCK, FrameHeader, HeaderError, SegmentEnd, SegmentHeader, next_block,
 };
-use crate::wal::journal::seam::{At, Frame, TornTail};
 
 /// Acknowledged data cannot be read.
 #[derive(Debug, thiserror::Error)]

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::frames::Heading;
 use super::layout::{
     FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
 };
-use super::seam::Heading;
 use super::spares::Spare;
 use crate::files::{File, Files, parent_of};
 

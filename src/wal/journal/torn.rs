@@ -3,9 +3,9 @@
 use std::io;
 use std::path::Path;
 
+use super::frames::TornTail;
 use crate::files::{File, Files, remove_if_there};
 use crate::wal::journal::read::SegmentReader;
-use crate::wal::journal::seam::TornTail;
 
 /// So many torn tails are kept aside.
 const MAX_TORN_COPIES: usize = 4;

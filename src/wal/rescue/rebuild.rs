@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use super::RescueError;
+use super::errors::RescueError;
 use super::scan::{Damaged, See};
 use super::survey::{Survey, Unshipped};
 use crate::clock::{Clock, Micros};

@@ -220,9 +220,21 @@ fn scan_segment<F: Files>(
     if extent.last_frame.is_none() && good_until == FIRST_FRAME {
         see.damage(damaged(good_until, "it has no whole frame".to_owned()));
     }
+    scan_original(&file, number, extent, id, last, see)
+}
+
+/// A frame that stands behind the end of its segment because it was copied, if the copy cannot be read.
+fn scan_original<H: File>(
+    file: &H,
+    number: u64,
+    extent: Extent,
+    id: Option<u64>,
+    last: &mut Option<u64>,
+    see: &mut dyn See,
+) -> io::Result<()> {
     if extent.keeps_original
         && let Some(end) = extent.end
-        && let Some(original) = whole_frame(&file, number, end, extent.bytes)?
+        && let Some(original) = whole_frame(file, number, end, extent.bytes)?
         && id == Some(original.header.segment_id)
         && *last == original.header.number.checked_sub(1)
         && original.header.previous_crc == extent.end_crc
