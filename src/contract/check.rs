@@ -5,7 +5,7 @@ use super::terms::Contract;
 use super::{fast, slow};
 use crate::record::Origin;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Contract {
     /// Checks the body of a request. Takes time linear in its length, whatever it holds.
@@ -24,7 +24,7 @@ impl Contract {
 }
 
 /// The refusal of a body whose first bytes, `valid`, are text and the next ones not.
-fn not_utf8(valid: &[u8]) -> Refusal {
+pub(super) fn not_utf8(valid: &[u8]) -> Refusal {
     let line_start = memchr::memrchr(b'\n', valid).map_or(0, |end| end + 1);
     Refusal::Syntax {
         line: memchr::memchr_iter(b'\n', valid).count() + 1,
@@ -34,7 +34,7 @@ fn not_utf8(valid: &[u8]) -> Refusal {
 }
 
 /// Counts columns from the beginning of the body, not from behind its byte order mark.
-fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
+pub(super) fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
     if let Refusal::Syntax {
         line: 1, column, ..
     } = &mut refusal

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::check::{BYTE_ORDER_MARK, behind_mark, not_utf8};
 use super::checked::{MAX_ERRORS, Refusal};
 use super::faults::{Errors, Faults as _};
 use super::raw::push_raw;
@@ -28,6 +29,11 @@ pub struct Envelope<'a> {
     pub time: Option<Micros>,
 }
 
+/// A body without its byte order mark, if it has one.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
+}
+
 impl Contract {
     /// Makes a row of an event, whose body must be a JSON object. An id that is not a UUID is hashed into one, so
     /// that the same id of the same source always has the same UUID.
@@ -37,15 +43,18 @@ impl Contract {
         envelope: &Envelope<'_>,
         origin: &Origin,
     ) -> Result<Rows, Refusal> {
-        let text = std::str::from_utf8(body).map_err(|error| Refusal::Syntax {
-            line: 1,
-            column: error.valid_up_to() + 1,
-            detail: "not UTF-8".to_owned(),
-        })?;
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| Refusal::Syntax {
-            line: error.line(),
-            column: error.column(),
-            detail: error.to_string(),
+        let text = without_mark(body);
+        let mark_bytes = body.len() - text.len();
+        let text = std::str::from_utf8(text)
+            .map_err(|error| not_utf8(&body[..mark_bytes + error.valid_up_to()]))?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+            let refusal = Refusal::Syntax {
+                line: error.line(),
+                // At the end of a text, serde_json counts from 0.
+                column: error.column().max(1),
+                detail: error.to_string(),
+            };
+            behind_mark(refusal, mark_bytes)
         })?;
         let mut errors = Errors::below(String::new(), MAX_ERRORS);
         if !raw.get().starts_with('{') {

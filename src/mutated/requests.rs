@@ -12,7 +12,8 @@ use crate::clock::Micros;
 use crate::contract::{Contract, Rules, Schemas};
 use crate::ids::HashKey;
 use crate::poll::parse::{Places, read_page};
-use crate::receive::signature::{Scheme, Signing};
+use crate::receive::scheme::Scheme;
+use crate::receive::signature::Signing;
 use crate::record::{Fingerprint, Origin};
 
 const JSON: &[&[u8]] = &[

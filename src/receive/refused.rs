@@ -1,5 +1,5 @@
-//! Copies of refused requests: one quarantine row each, within a bound a minute, so that a sender that
-//! never looks at answers loses nothing, and nobody can fill the disk.
+//! Copies of refused requests: one quarantine row each, so that a sender that ignores answers loses nothing. The bytes
+//! per minute are limited, so that nobody can fill the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -8,14 +8,14 @@ use crate::clock::{Clock, Now};
 use crate::quarantine::{FieldError, Reason, Refused, partition};
 use crate::record::{Origin, RowKind, Rows};
 
-/// A bucket of bytes that fills over a minute.
+/// A token bucket of bytes, which fills within a minute.
 pub struct Allowance {
     per_minute: u64,
     state: Mutex<(Duration, u64)>,
 }
 
 impl Allowance {
-    /// So many bytes a minute.
+    /// Allows that many bytes per minute.
     pub fn new(per_minute: u64, clock: &Clock) -> Self {
         Self {
             per_minute,
@@ -23,7 +23,7 @@ impl Allowance {
         }
     }
 
-    /// Takes so many bytes, if they are there.
+    /// Takes that many bytes if they are available.
     pub fn take(&self, bytes: u64, now: Now) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, left) = *state;
@@ -31,14 +31,14 @@ impl Allowance {
         let earned = self.per_minute.saturating_mul(passed) / 60_000;
         let left = left.saturating_add(earned).min(self.per_minute);
         let enough = bytes <= left;
-        // Time that has earned nothing yet still counts for the next request.
+        // Time too short to earn a byte still counts for the next request.
         let since = if earned > 0 { now.mono } else { since };
         *state = (since, if enough { left - bytes } else { left });
         enough
     }
 }
 
-/// The row that keeps a refused request.
+/// Builds the quarantine row of a refused request.
 pub fn row_of(
     stream: &str,
     (errors, errors_total): (&[FieldError], usize),

@@ -39,7 +39,9 @@ impl Replayer {
     /// Judges candidates and stores those that are valid. The outcomes are in their order, and durable; an error
     /// says why they are not known.
     pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
-        if let Some(unavailable) = self.status.refusal(self.clock.now()) {
+        let now = self.clock.now();
+        self.status.observe(now);
+        if let Some(unavailable) = self.status.refusal(now) {
             return Err(unavailable.to_string());
         }
         let judged: Vec<Result<Valid, ReplayOutcome>> = tokio::task::block_in_place(|| {

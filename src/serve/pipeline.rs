@@ -10,13 +10,13 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::stopping::Patience;
+use super::errors::ServeError;
+use super::process::Process;
+use super::stopping::{Patience, Stopped};
 use super::tables::remember;
-use super::{ServeError, Stopped};
-use crate::clock::{Clock, Micros};
+use crate::clock::Micros;
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
-use crate::ids::Ids;
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
@@ -32,42 +32,38 @@ use crate::wal::rows::BatchReader;
 use crate::wal::state::{SealAt, State};
 use crate::wal::writer::Writer;
 
-/// For the last note in the log, once everything else has ended.
+/// Time to close the log, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a pipeline is made of.
 pub(crate) struct Parts {
-    /// The log's directory is ours.
+    /// The lock of the log's directory.
     pub(crate) lock: Lock,
     /// The log's settings.
     pub(crate) settings: Settings,
-    /// What streams look like as tables.
+    /// The tables of its streams.
     pub(crate) tables: Tables,
     /// The format of objects.
     pub(crate) format: Format,
     /// Where objects go.
     pub(crate) lake: Arc<Lake<Disk>>,
-    /// Who is told about trouble.
+    /// Where it reports whether it can store rows.
     pub(crate) status: Arc<Status>,
-    /// Counts and times.
-    pub(crate) metrics: Arc<Metrics>,
-    /// Whether the log shows for how long duplicates are recognised.
+    /// Whether the metric of the dedup window shows this log's.
     pub(crate) shows_dedup_window: bool,
-    /// The clock.
-    pub(crate) clock: Clock,
-    /// For nonces and jitter.
-    pub(crate) ids: Ids,
+    /// What the process shares.
+    pub(crate) process: Process,
 }
 
 /// A pipeline that runs.
 pub(crate) struct Pipeline {
     /// The log.
     pub(crate) log: Log,
-    /// Whose log it is.
+    /// The node that the log belongs to.
     pub(crate) node: Node,
     /// The newest `received_at` in the log, as it was found.
     pub(crate) newest_received: Micros,
-    /// How far polls have got.
+    /// Cursors of streams that are pulled.
     pub(crate) cursors: Vec<(String, Vec<u8>)>,
     queue: Arc<Queue>,
     shipping: Shipping,
@@ -76,7 +72,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads the log in `dir`, and starts what hangs on it. Blocks.
+    /// Reads the log in `dir`, and starts shipping. Blocks.
     pub(crate) fn open(dir: &Path, parts: Parts) -> Result<Self, ServeError> {
         let Parts {
             lock,
@@ -85,10 +81,13 @@ impl Pipeline {
             format,
             lake,
             status,
-            metrics,
             shows_dedup_window,
-            clock,
-            ids,
+            process:
+                Process {
+                    metrics,
+                    clock,
+                    ids,
+                },
         } = parts;
         let node = read_or_create(&Disk, dir, &ids)?;
         remember(dir, &tables, format)?;
@@ -142,11 +141,11 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Runs that were under way when the process ended have no end: their rows are let go.
+    /// Abandons runs that were under way when the process ended: their rows are discarded.
     fn abandon(&self, runs: &[Lsn]) {
         for run in runs {
             tracing::info!(%run, "a run of a poll was interrupted; nothing of it is visible");
-            // What is not abandoned now is so by the next start.
+            // If that fails, the next start abandons it.
             if let Err(error) = Handle::current().block_on(self.log.abandon_run(*run)) {
                 tracing::warn!(%error, %run, "failed to abandon it");
             }
@@ -232,7 +231,7 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
     }
 }
 
-/// A sealed batch and a run that has ended go to the lake that they were made for, or nowhere.
+/// Refuses to start if a sealed batch or an ended run was made for another lake.
 fn check_lake(dir: &Path, state: &State, configured: &str) -> Result<(), ServeError> {
     let reader = BatchReader::new(Disk, dir);
     let mut others = Vec::new();
@@ -251,8 +250,8 @@ fn check_lake(dir: &Path, state: &State, configured: &str) -> Result<(), ServeEr
     }
 }
 
-/// Files in the making belong to nobody after a crash. In a directory lake they may be another
-/// node's, so there only a put removes its own.
+/// Removes unfinished files, which nobody needs after a crash. In a directory lake they may belong to
+/// another node, so there each put removes only its own.
 fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
     let Lake::Store(store) = lake else {
         return Ok(());

@@ -143,7 +143,7 @@ fn a_circle_of_files_is_found_through_the_front_door_too() {
 fn what_only_tests_see_is_no_use_and_no_logic() {
     let long = "\n".repeat(600);
     let tests = format!("use crate::top::First;\n{long}fn f() {{{long}}}\n");
-    let ground = "pub struct Ground;\n#[cfg(test)]\n#[path = \"ground_tests.rs\"]\nmod tests;\n#[cfg(test)]\nmod made;\n#[cfg(test)]\nuse crate::top::First;\npub struct Other {\n    #[cfg(test)]\n    seen: crate::top::First,\n}\n";
+    let ground = "pub struct Ground;\n#[cfg(test)]\n#[path = \"ground_tests.rs\"]\nmod tests;\n#[cfg(test)]\nmod made;\n#[cfg(test)]\nfn f<T, U>() where T: First, U: First { crate::top::First }\n#[cfg(test)]\nuse crate::top::First;\npub struct Other {\n    #[cfg(test)]\n    seen: crate::top::First,\n}\n";
     let files = [
         ("src/ground.rs", ground),
         ("src/ground_tests.rs", &tests),

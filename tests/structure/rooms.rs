@@ -15,8 +15,8 @@ const ROOMS: &[Room] = &[
     room("main", "src/main.rs", &["cli"]),
     room("lib", "src/lib.rs", &[]),
     room("cli", "src/cli", &[
-        "torture", "upstream", "serve", "telemetry", "config", "poll", "replay", "audit", "rescue",
-        "sql", "metrics", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
+        "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql",
+        "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
         "clock",
     ]),
     room("torture", "src/torture", &[
@@ -25,21 +25,23 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "receive", "poll", "replay", "ship", "status", "metrics", "control", "contract",
-        "quarantine", "wal", "batch", "lake", "encode", "tables", "columns", "record",
-        "ids", "files", "clock",
+        "config", "receive", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
+        "contract", "quarantine", "wal", "batch", "lake", "encode", "tables", "columns", "record",
+        "secret", "ids", "files", "clock",
     ]),
-    room("telemetry", "src/telemetry", &["config"]),
     room("config", "src/config", &[
-        "receive", "poll", "contract", "wal", "lake", "encode", "tables",
+        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "ids", "rfc3339",
         "clock",
     ]),
     room("poll", "src/poll", &[
-        "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "json", "record",
-        "ids", "clock",
+        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "secret", "ids",
+        "clock",
+    ]),
+    room("feeds", "src/feeds", &[
+        "status", "metrics", "contract", "quarantine", "wal", "tables", "record", "ids", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",
@@ -57,6 +59,7 @@ const ROOMS: &[Room] = &[
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "batch", "lake"]),
     room("control", "src/control", &["files"]),
+    room("telemetry", "src/telemetry", &[]),
     room("out", "src/out", &[]),
     room("contract", "src/contract", &[
         "quarantine", "tables", "columns", "json", "record", "rfc3339", "clock",
@@ -70,6 +73,7 @@ const ROOMS: &[Room] = &[
     room("columns", "src/columns", &["rfc3339", "clock"]),
     room("json", "src/json", &[]),
     room("record", "src/record", &["ids", "clock"]),
+    room("secret", "src/secret", &[]),
     room("ids", "src/ids", &[]),
     room("files", "src/files", &[]),
     room("version", "src/version", &["clock"]),
@@ -81,34 +85,14 @@ const ROOMS: &[Room] = &[
 /// What breaks a rule and is known to: each entry must still be found, so that this list only gets shorter.
 #[rustfmt::skip]
 const STILL_OPEN: &[&str] = &[
-    "circle of files in cli: src/cli/audit.rs, src/cli/check.rs, src/cli/demo.rs, src/cli/health.rs, src/cli/kept.rs, src/cli/mod.rs, src/cli/poll.rs, src/cli/quarantine.rs, src/cli/replay.rs, src/cli/replay/report.rs, src/cli/rescue.rs, src/cli/serve.rs, src/cli/sql.rs, src/cli/torture.rs, src/cli/upstream.rs, src/cli/wal.rs",
-    "circle of files in config: src/config/checks.rs, src/config/findings.rs, src/config/hooks.rs, src/config/polls.rs, src/config/sections.rs, src/config/shape.rs, src/config/sources.rs, src/config/words.rs",
-    "circle of files in poll: src/poll/append.rs, src/poll/run.rs, src/poll/snapshot.rs",
-    "circle of files in poll: src/poll/auth.rs, src/poll/client.rs",
-    "circle of files in receive: src/receive/gate.rs, src/receive/health.rs, src/receive/hooks.rs, src/receive/router.rs, src/receive/webhook.rs",
-    "circle of files in serve: src/serve/events.rs, src/serve/mod.rs, src/serve/pipeline.rs, src/serve/polls.rs, src/serve/tables.rs",
     "circle of files in sql: src/sql/athena.rs, src/sql/dictionary.rs, src/sql/duckdb.rs, src/sql/mod.rs, src/sql/trino.rs",
-    "circle of files in torture: src/torture/faults.rs, src/torture/mod.rs, src/torture/server.rs",
-    "circle of files in upstream: src/upstream/api.rs, src/upstream/service.rs",
     "circle of files in wal: src/wal/entry.rs, src/wal/runs.rs, src/wal/state.rs",
     "circle of files in wal: src/wal/space.rs, src/wal/writer.rs",
-    "circle of rooms: config, receive, poll, metrics, wal, lake",
-    "logic: src/cli/mod.rs",
-    "logic: src/serve/mod.rs",
     "logic: src/sql/mod.rs",
-    "logic: src/torture/mod.rs",
     "logic: src/wal/rescue/mod.rs",
     "long file: src/batch.rs",
-    "long function: src/receive/openapi/answers.rs: parts",
-    "long function: src/receive/signature.rs: admit",
-    "long function: src/serve/mod.rs: start",
-    "long function: src/torture/report.rs: figures",
     "long function: src/wal/rescue/scan.rs: scan_segment",
-    "use: lake -> config",
-    "use: poll -> config",
-    "use: receive -> poll",
     "use: wal -> metrics",
-    "wide struct: src/poll/collect.rs: Collector",
     "wide struct: src/wal/writer.rs: Writer",
 ];
 

@@ -186,19 +186,19 @@ fn check_dependencies(
     room_of: &[Option<usize>],
     found: &mut Found,
 ) {
-    let rooms_of = |name: &str| {
+    let own_rooms = |name: &str| {
         let own = sources.files.iter().zip(room_of);
         let own = own.filter(move |(file, _)| file.krate.split("::").next() == Some(name));
         own.filter_map(|(_, room)| *room)
             .collect::<BTreeSet<usize>>()
     };
     for (from, to) in &sources.dependencies {
-        let targets = rooms_of(to);
+        let targets = own_rooms(to);
         let may_use = |from: usize| {
             let names = rooms[from].uses;
             targets.iter().any(|to| names.contains(&rooms[*to].name))
         };
-        if !rooms_of(from).into_iter().any(may_use) {
+        if !own_rooms(from).into_iter().any(may_use) {
             let about = "no room of the one may use a room of the other; take it out of Cargo.toml";
             found.add(format!("dependency: {from} -> {to}"), about);
         }

@@ -214,14 +214,16 @@ pub(crate) fn behind_block(tokens: &[Token], open: usize) -> usize {
 pub(crate) fn behind_item(tokens: &[Token], start: usize) -> usize {
     let mut at = start;
     let mut is_use = false;
+    let mut has_bounds = false;
     while let Some(token) = tokens.get(at) {
         match &*token.text {
+            "where" => has_bounds = true,
             "use" | "const" | "static" | "type" => is_use = true,
             // `const fn` has a body like any function.
             "fn" => is_use = false,
-            ";" => return at + 1,
-            // What follows an item that has no end of its own, such as a field.
-            "," => return at + 1,
+            // A comma separates bounds, or ends what is not an item, such as a field.
+            "," if has_bounds => {}
+            ";" | "," => return at + 1,
             ")" | "]" | "}" => return at,
             "{" if !is_use => return behind_block(tokens, at),
             "(" | "[" | "{" => {

@@ -145,7 +145,7 @@ fn the_environment_wins() {
     assert_eq!(config.server.memory.bytes(), 67_108_865);
     assert_eq!(config.server.max_connections, 7);
     assert_eq!(config.server.max_events, 5);
-    let crate::config::Destination::Bucket(location) = config.lake.destination() else {
+    let crate::lake::destination::Destination::Bucket(location) = config.lake.destination() else {
         panic!()
     };
     assert_eq!((&*location.bucket, &*location.prefix), ("my-lake", "{x}"));
