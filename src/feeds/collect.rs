@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::FeedCursor;
 use super::errors::RunError;
-use super::wait::{Interrupted, Waiter};
+use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use crate::clock::Micros;
 use crate::contract::entity::{Entities, Taken, Target, stamp};
