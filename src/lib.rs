@@ -46,7 +46,7 @@ pub mod out;
 pub mod contract;
 pub mod quarantine;
 pub mod wal;
-pub mod batch;
+pub use wal::batch;
 pub mod lake;
 pub mod encode;
 

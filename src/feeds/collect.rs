@@ -12,14 +12,14 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::FeedCursor;
 use super::errors::RunError;
-use super::wait::{FULL_PAUSE, Interrupted, Waiter};
+use super::wait::{Interrupted, Waiter};
 use super::watermark::Mark;
 use crate::clock::Micros;
 use crate::contract::entity::{Entities, Taken, Target, stamp};
 use crate::quarantine;
 use crate::record::{Lsn, Origin, Rows};
 use crate::wal::log::Log;
-use crate::wal::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
+use crate::wal::request::{Append, AppendError, Appended, Cursor, FULL_PAUSE, MAX_CURSOR};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;

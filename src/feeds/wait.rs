@@ -8,9 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 
-/// Pause before a full log is asked again.
-pub const FULL_PAUSE: Duration = Duration::from_millis(100);
-
 /// Why a wait ended without what was waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {

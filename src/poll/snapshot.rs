@@ -22,12 +22,12 @@ use crate::clock::Micros;
 use crate::feeds::collect::{Collector, RunCounts};
 use crate::feeds::cursor::Snapshot;
 use crate::feeds::errors::RunError;
-use crate::feeds::wait::{FULL_PAUSE, Interrupted};
+use crate::feeds::wait::Interrupted;
 use crate::json::push_json;
 use crate::lake::keys;
 use crate::record::{Lsn, NO_RUN};
 use crate::wal::log::Log;
-use crate::wal::request::{AppendError, EndRun};
+use crate::wal::request::{AppendError, EndRun, FULL_PAUSE};
 
 /// What a marker says of a run, apart from its objects.
 #[derive(Serialize)]

@@ -23,14 +23,13 @@ use crate::record::{Fingerprint, Lsn};
 use crate::ship::{Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
-use crate::wal::helper::Helper;
+use crate::wal::helper::Background;
 use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
-use crate::wal::recover::{self, Recovered};
+use crate::wal::recover::{self, LocalWriter, Recovered};
 use crate::wal::request::Settings;
 use crate::wal::rows::BatchReader;
 use crate::wal::state::{SealAt, State};
-use crate::wal::writer::Writer;
 
 /// Time to close the log, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -97,7 +96,7 @@ impl Pipeline {
             settings,
             clock.clone(),
             ids.clone(),
-            Helper::thread,
+            Background::Threads,
         )?;
         tell(dir, &recovered, &writer);
         check_lake(dir, writer.state(), lake.identity())?;
@@ -204,7 +203,7 @@ fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
         .collect()
 }
 
-fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
+fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
     let node = writer.node();
     tracing::info!(
         %node,
@@ -271,6 +270,7 @@ fn listeners(
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
     let complete = Arc::clone(&queue);
+    let metrics = Arc::clone(metrics);
     let listeners = Listeners {
         complete: Box::new(move |runs| complete.push_due(runs)),
         sealed: Box::new(move |sealed| queue.push_sealed(sealed)),
@@ -279,7 +279,12 @@ fn listeners(
             status.set_failed(error.to_string());
             let _nobody_listens = failed.send(Some(error.to_string()));
         }),
-        metrics: Arc::clone(metrics),
+        written: Box::new(move |written| {
+            metrics.wal_sync_seconds.record(written.sync.as_secs_f64());
+            metrics.wal_group_records.record(f64::from(written.rows));
+            let reasons = written.reasons.iter();
+            reasons.for_each(|reason| metrics.sealed(*reason));
+        }),
         dedup_window_seconds: None,
     };
     (listeners, failure)

@@ -19,7 +19,7 @@ use crate::receive::signature::Signing;
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
 use crate::secret::Secret;
-use crate::wal::dedup::Dedup;
+use crate::wal::dedup::recent::RecentIds;
 use crate::wal::request::Settings as WalSettings;
 
 /// Memory for dedup: a quarter for the newest ids, the rest for filters over older ones.
@@ -144,7 +144,7 @@ fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
         LogRole::Feeds => POLLS_DEDUP_BYTES,
     };
     let segment_bytes = role.section(config).segment_size().bytes();
-    let window = Dedup::window_of_bytes(dedup_bytes / 4);
+    let window = RecentIds::window_of_bytes(dedup_bytes / 4);
     WalSettings {
         segment_bytes,
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(segment_bytes),

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use crate::cli::exit::{FAILED, Failure};
 use crate::files::Disk;
 use crate::out;
-use crate::wal::ids::IdFile;
+use crate::wal::dedup::id_files::IdFile;
 use crate::wal::inspect::{Inspection, inspect};
 
 fn look(dir: &Path) -> Result<Inspection, Failure> {

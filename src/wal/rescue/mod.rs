@@ -16,17 +16,16 @@
 mod scan;
 mod survey;
 mod rebuild;
-mod swap;
 
+pub use crate::wal::journal::exchange::{finish, is_unfinished};
 pub use rebuild::{Rebuilt, rebuild};
 pub use scan::Damaged;
 pub use survey::{Survey, Unshipped, survey};
-pub use swap::{finish, is_unfinished};
 
 use std::io;
 
-use super::recover::OpenError;
-use super::request::{AppendError, WriteError};
+use crate::wal::journal::errors::OpenError;
+use crate::wal::ledger::request::{AppendError, WriteError};
 
 /// Why a log cannot be rescued. The old one is as it was.
 #[derive(Debug, thiserror::Error)]
