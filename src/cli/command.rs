@@ -136,8 +136,8 @@ impl Cli {
             Command::Quarantine(QuarantineCommand::Replay(args)) => replay::run(&load()?, args),
             Command::Wal(WalCommand::Info(args)) => inspect::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => inspect::verify(&wal_dir(args, load)?),
-            Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, args),
-            Command::Wal(WalCommand::Adopt(args)) => rescue::adopt(&load()?, args),
+            Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, &args),
+            Command::Wal(WalCommand::Adopt(args)) => rescue::adopt(&load()?, &args),
             Command::Health(args) => health::run(args, || Ok(load()?.config)),
         }
     }

@@ -1,4 +1,8 @@
 //! Rules of single values, which the sections name beside their keys. Pure.
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "validator passes every value by reference"
+)]
 
 use std::borrow::Cow;
 use std::collections::HashSet;

@@ -87,12 +87,14 @@ impl Feed for PollFeed {
     }
 
     fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>> {
-        self.dry_plans().map_err(setup_errors)?;
-        self.tables().map_err(setup_errors)
+        self.dry_plans().map_err(|errors| setup_errors(&errors))?;
+        self.tables().map_err(|errors| setup_errors(&errors))
     }
 
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {
-        let plans = self.plans(context.fingerprint).map_err(setup_errors)?;
+        let plans = self
+            .plans(context.fingerprint)
+            .map_err(|errors| setup_errors(&errors))?;
         let with_cursor = |plan: Plan| {
             let bytes = context.cursors.get(&plan.name).map(Vec::as_slice);
             let cursor = PollCursor::read(bytes, plan.hash, plan.marks, &context.lake);
@@ -134,21 +136,21 @@ fn all<T>(
     definitions: &BTreeMap<String, Definition>,
     make: impl Fn(&str, &Definition) -> Result<T, PlanError>,
 ) -> Result<Vec<T>, Vec<PlanError>> {
-    let (mut made, mut errors) = (Vec::new(), Vec::new());
+    let (mut results, mut errors) = (Vec::new(), Vec::new());
     for (name, poll) in definitions {
         match make(name, poll) {
-            Ok(one) => made.push(one),
+            Ok(result) => results.push(result),
             Err(error) => errors.push(error),
         }
     }
     if errors.is_empty() {
-        Ok(made)
+        Ok(results)
     } else {
         Err(errors)
     }
 }
 
-fn setup_errors(errors: Vec<PlanError>) -> Vec<SetupError> {
+fn setup_errors(errors: &[PlanError]) -> Vec<SetupError> {
     let texts = errors.iter().map(ToString::to_string);
     texts.map(SetupError).collect()
 }

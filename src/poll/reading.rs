@@ -31,6 +31,10 @@ pub(super) enum ReadEnd {
     NotModified,
 }
 
+/// Appends what was collected of a page to the log.
+pub(super) type StorePage<'s> =
+    dyn FnMut(&mut Collector<'_, Resume>, &PageRead<'_>) -> Result<(), RunError> + 's;
+
 /// Reads all pages; `store` appends what was collected of each to the log.
 pub(super) fn read_pages(
     job: &Job<'_>,
@@ -38,7 +42,7 @@ pub(super) fn read_pages(
     pages: &mut Pages,
     since: Option<Mark>,
     etag: Option<&str>,
-    store: &mut dyn FnMut(&mut Collector<'_, Resume>, &PageRead<'_>) -> Result<(), RunError>,
+    store: &mut StorePage<'_>,
 ) -> Result<ReadEnd, RunError> {
     let mut fetcher = Fetcher::new(job.plan, job.waiter, job.ids);
     loop {

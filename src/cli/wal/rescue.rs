@@ -74,19 +74,19 @@ enum Aim {
 }
 
 /// `wal repair`.
-pub fn repair(loaded: &Loaded, args: RescueArgs) -> Result<ExitCode, Failure> {
+pub fn repair(loaded: &Loaded, args: &RescueArgs) -> Result<ExitCode, Failure> {
     run(loaded, args, Aim::Repair)
 }
 
 /// `wal adopt`.
-pub fn adopt(loaded: &Loaded, args: RescueArgs) -> Result<ExitCode, Failure> {
+pub fn adopt(loaded: &Loaded, args: &RescueArgs) -> Result<ExitCode, Failure> {
     run(loaded, args, Aim::Adopt)
 }
 
-fn run(loaded: &Loaded, args: RescueArgs, aim: Aim) -> Result<ExitCode, Failure> {
+fn run(loaded: &Loaded, args: &RescueArgs, aim: Aim) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let config = &loaded.config;
-    let dir = directory(config, &args)?;
+    let dir = directory(config, args)?;
     let role = args.log.role();
     if !Disk.exists(&dir) {
         return Err(anyhow!("there is no log in {}", dir.display()).into());
