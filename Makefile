@@ -14,7 +14,7 @@ test: venv nextest      ## Everything that can fail, in small counts
 	cargo test --doc
 
 proof: venv nextest     ## The same in large counts; takes hours
-	LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --profile proof
+	LAKEHOOK_OBJECTS=10000 LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --profile proof
 	LAKEHOOK_KILLS=1000 LAKEHOOK_CUTS=1000 LAKEHOOK_SEEDS=30000 cargo nextest run --release --profile proof -E 'test(/^crashes|^power_cuts|seeds_of/)'
 	cargo run --release -- torture --duration 10m
 
@@ -41,10 +41,12 @@ analytics: venv         ## The demo, and then dbt over its lake: the marts are s
 	.venv-analytics/bin/python analytics/run.py --config lakehook-demo/lakehook.toml \
 	  --lakehook target/release/lakehook --database lakehook-demo/analytics.duckdb
 
-venv:                   ## What the tests need besides Rust: DuckDB, a second S3 server, dbt, Schemathesis
+venv:                   ## What the tests need besides Rust: DuckDB, a second S3 server, dbt, Schemathesis, engines that read
 	sh tests/python/setup.sh
 	sh tests/python/setup.sh analytics/requirements.txt .venv-analytics
 	sh tests/python/setup.sh tests/python/schemathesis.txt .venv-schemathesis
+	sh tests/python/setup.sh tests/python/readers.txt .venv-readers
+	sh tests/python/setup.sh tests/python/spark.txt .venv-spark
 
 nextest:
 ifeq ($(NEXTEST),)
@@ -52,4 +54,4 @@ ifeq ($(NEXTEST),)
 endif
 
 clean:
-	rm -rf target .venv .venv-analytics .venv-schemathesis data lakehook-demo lakehook-torture
+	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark data lakehook-demo lakehook-torture

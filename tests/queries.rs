@@ -153,9 +153,220 @@ fn a_new_pattern_of_partitions_shows_beside_the_old_one() {
     live(&setup, 11);
     let lake = Lake::directory(&setup.directory().join("lake"));
     let sql = statements(&setup);
-    let hours =
-        "SELECT count(*), count(hour), count(DISTINCT dt), typeof(any_value(hour)) FROM events";
-    assert_eq!(lake.query(&sql, hours), json!([[4, 2, 1, "BIGINT"]]));
+    let hours = "SELECT count(*), count(*) FILTER (hour = date_part('hour', timestamp)), count(DISTINCT dt), typeof(any_value(hour)) FROM events";
+    assert_eq!(lake.query(&sql, hours), json!([[4, 4, 1, "BIGINT"]]));
+}
+
+/// Months and days under the same name: `dt` means what the pattern in force says, for every row.
+#[test]
+fn months_under_the_name_of_days_can_be_queried_and_so_can_days_under_that_of_months() {
+    for format in ["parquet", "ndjson"] {
+        let api = users();
+        let by_day = config("url = \"lake\"", format, &api);
+        let by_month = by_day.replace("[events]\n", "[events]\npartition = \"dt=%Y-%m\"\n");
+        let setup = Setup::new(&by_month);
+        write_schemas(&setup, PURCHASE);
+        live(&setup, 1);
+        setup.configure(&by_day);
+        live(&setup, 11);
+        let lake = Lake::directory(&setup.directory().join("lake"));
+        let sql = statements(&setup);
+        let days = "SELECT typeof(any_value(dt)), count(*) FILTER (dt = timestamp::DATE), count(*) FROM events \
+                    WHERE dt >= current_date - 1";
+        assert_eq!(lake.query(&sql, days), json!([["DATE", 4, 4]]));
+        // A day without rows still leaves out what is told by the path.
+        assert_eq!(files_read(&lake, &sql, "dt = DATE '2020-01-01'"), 1);
+
+        setup.configure(&by_month);
+        let sql = statements(&setup);
+        let months = "SELECT typeof(any_value(dt)), count(*) FILTER (dt = strftime(timestamp, '%Y-%m')), count(*) FROM events";
+        assert_eq!(lake.query(&sql, months), json!([["VARCHAR", 4, 4]]));
+        let athena = setup.run(&["sql", "athena"]);
+        let athena = String::from_utf8_lossy(&athena.stdout).into_owned();
+        assert!(
+            athena.contains("TABLE IF NOT EXISTS `events_earlier`"),
+            "{athena}"
+        );
+        assert!(
+            athena.contains("ADD IF NOT EXISTS\n    PARTITION (`dt` = '20"),
+            "{athena}"
+        );
+    }
+}
+
+/// Views that are made before a stream has an object show its rows once there are some.
+#[test]
+fn views_that_are_made_before_the_first_object_show_what_comes() {
+    for format in ["ndjson.zst", "parquet"] {
+        let server = S3Server::start(32);
+        let api = users();
+        let place = format!(
+            "url = \"s3://lake/raw\"\nendpoint = \"{}\"",
+            server.endpoint()
+        );
+        let setup = Setup::new(&config(&place, format, &api));
+        write_schemas(&setup, PURCHASE);
+        let lake = Lake::s3("s3://lake/raw", &server.endpoint());
+        let streams = [
+            "events",
+            "users",
+            "users_runs",
+            "users_history",
+            "quarantine",
+        ];
+        let counts = |sql: &std::path::Path| {
+            let counts = streams.map(|stream| format!("(SELECT count(*) FROM {stream})"));
+            lake.query(sql, &format!("SELECT {}", counts.join(", ")))
+        };
+        assert!(setup.start().stop(STOP_LIMIT).success());
+        let sql = statements(&setup);
+        assert_eq!(counts(&sql), json!([[0, 0, 0, 0, 0]]));
+        live(&setup, 1);
+        assert_eq!(counts(&sql), json!([[2, 2, 1, 2, 1]]));
+        let rows = "SELECT p_amount, typeof(p_amount), typeof(dt), dt = timestamp::DATE FROM events ORDER BY lsn";
+        let rows = lake.query(&sql, rows);
+        assert_eq!(
+            rows,
+            json!([
+                [9.5, "DOUBLE", "DATE", "true"],
+                [1.0, "DOUBLE", "DATE", "true"]
+            ])
+        );
+        // Also where only other formats were there.
+        let other = if format == "parquet" {
+            "ndjson"
+        } else {
+            "parquet"
+        };
+        setup.configure(&config(&place, other, &api));
+        let sql = statements(&setup);
+        assert_eq!(counts(&sql), json!([[2, 2, 1, 2, 1]]));
+        live(&setup, 11);
+        assert_eq!(counts(&sql), json!([[4, 2, 2, 2, 2]]));
+    }
+}
+
+/// How many objects the lake of the test below has.
+fn many() -> usize {
+    let given = std::env::var("LAKEHOOK_OBJECTS").ok();
+    given.map_or(300, |given| given.parse().unwrap())
+}
+
+/// Of many objects over thirty days, a query for one day opens those of that day.
+#[test]
+fn a_day_that_is_not_asked_for_is_not_opened() {
+    const DAYS: usize = 30;
+    for format in ["parquet", "ndjson"] {
+        let server = S3Server::start(33);
+        let api = users();
+        let place = format!(
+            "url = \"s3://lake/raw\"\nendpoint = \"{}\"",
+            server.endpoint()
+        );
+        let setup = Setup::new(&config(&place, format, &api));
+        write_schemas(&setup, PURCHASE);
+        live(&setup, 1);
+        let key = server.keys("raw/events/").remove(0);
+        let bytes = server.object(&key).unwrap().bytes;
+        for number in 0..many() {
+            let day = number % DAYS + 1;
+            let key = format!(
+                "raw/events/dt=2026-09-{day:02}/{:016}-{number:020}.{format}",
+                1
+            );
+            server.put_foreign(&key, bytes.clone(), std::collections::HashMap::new());
+        }
+        let lake = Lake::s3("s3://lake/raw", &server.endpoint());
+        let sql = statements(&setup);
+        let requests = |query: &str| {
+            let before = server.faults().counts().requests;
+            let rows = lake.query(&sql, query);
+            (rows, server.faults().counts().requests - before)
+        };
+        let direct = format!(
+            "SELECT count(*), count(lsn) FROM read_{}('s3://lake/raw/events/dt=2026-09-07/*.{format}')",
+            if format == "parquet" {
+                "parquet"
+            } else {
+                "json"
+            }
+        );
+        let view = "SELECT count(*), count(lsn) FROM events WHERE dt = DATE '2026-09-07'";
+        let (_, idle) = requests("SELECT 1");
+        let (of_view, asked_by_view) = requests(view);
+        let (of_files, asked_directly) = requests(&direct);
+        let of_day = (0..many()).filter(|number| number % DAYS + 1 == 7).count();
+        assert_eq!(of_view, json!([[2 * of_day, 2 * of_day]]));
+        assert_eq!(of_view, of_files);
+        // Lists come in pages of a thousand keys; nothing else is asked for.
+        let (more, fewer) = (asked_by_view - idle, asked_directly - idle);
+        let pages = (many() / 1000 + 2) as u64;
+        println!(
+            "{format}: {idle} for the views, {more} by view, {fewer} directly, of {} objects",
+            many()
+        );
+        assert!(
+            more <= fewer + pages,
+            "{format}: {more} requests, directly {fewer}"
+        );
+        assert!(
+            more >= of_day as u64,
+            "{format}: {more} requests for {of_day} objects"
+        );
+
+        let took = lake.seconds(&sql, &[view, &direct]);
+        println!("{format}: {took:?} seconds");
+        assert!(took[0] <= 3.0 * took[1] + 0.02, "{format}: {took:?}");
+    }
+}
+
+/// The rows of the latest run are read, and no others.
+#[test]
+fn runs_that_are_not_asked_for_are_not_opened() {
+    for format in ["parquet", "ndjson"] {
+        let server = S3Server::start(34);
+        let api = users();
+        let place = format!(
+            "url = \"s3://lake/raw\"\nendpoint = \"{}\"",
+            server.endpoint()
+        );
+        let setup = Setup::new(&config(&place, format, &api));
+        write_schemas(&setup, PURCHASE);
+        for _ in 0..6 {
+            assert!(setup.run(&["poll"]).status.success());
+        }
+        let runs = server.keys("raw/users/").len();
+        assert_eq!(runs, 6);
+        let lake = Lake::s3("s3://lake/raw", &server.endpoint());
+        let sql = statements(&setup);
+        assert_eq!(
+            lake.query(&sql, "SELECT count(*), max(age) FROM users"),
+            json!([[2, 36]])
+        );
+        assert_eq!(files_of(&lake, &sql, "users"), 1);
+        assert_eq!(files_of(&lake, &sql, "users_all_runs"), 6);
+    }
+}
+
+#[test]
+fn the_address_of_a_store_may_come_from_the_environment() {
+    let server = S3Server::start(35);
+    let setup = Setup::new("[lake]\nurl = \"s3://lake/raw\"\npath_style = true\n")
+        .env("AWS_ENDPOINT_URL_S3", &server.endpoint());
+    let output = setup.run(&["sql", "duckdb"]);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    assert!(
+        said.contains(&format!(
+            "ENDPOINT '{}',\n    USE_SSL false,\n    URL_STYLE 'path'",
+            server.address()
+        )),
+        "{said}"
+    );
 }
 
 /// What every format must answer.
@@ -215,7 +426,12 @@ fn check(setup: &Setup, lake: &Lake) {
 
 /// How many objects of events DuckDB reads for a condition.
 fn files_read(lake: &Lake, sql: &std::path::Path, condition: &str) -> u64 {
-    let query = format!("EXPLAIN ANALYZE SELECT * FROM events WHERE {condition}");
+    files_of(lake, sql, &format!("events WHERE {condition}"))
+}
+
+/// How many objects DuckDB reads, beside markers.
+fn files_of(lake: &Lake, sql: &std::path::Path, rows: &str) -> u64 {
+    let query = format!("EXPLAIN ANALYZE SELECT * FROM {rows}");
     let plan = lake.query(sql, &query)[0][1].as_str().unwrap().to_owned();
     let counts = plan.split("Total Files Read:").skip(1);
     let counts = counts.map(|rest| {
