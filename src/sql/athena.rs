@@ -83,8 +83,10 @@ fn line_column(relation: &Relation, column: &Column) -> Option<String> {
     let kind = match (&column.source, column.name.as_str()) {
         (Source::Property(_), _) => return None,
         (_, "properties") if !declared.is_empty() => format!("struct<{}>", declared.join(",")),
-        (_, "user") => "struct<`user_id`:string>".to_owned(),
-        (_, "errors") => "array<struct<`pointer`:string,`code`:string,`detail`:string>>".to_owned(),
+        (_, "user") if relation.name == "events" => "struct<`user_id`:string>".to_owned(),
+        (_, "errors") if relation.stream == Stream::Quarantine => {
+            "array<struct<`pointer`:string,`code`:string,`detail`:string>>".to_owned()
+        }
         // What is not declared has no type that the SerDe could map.
         (Source::Rest, _) => return None,
         _ => type_of(column.kind, true).to_owned(),

@@ -58,10 +58,26 @@ def shape(info):
     return info.getTypeName()
 
 
+def type_of(tree):
+    """A type as Hive keeps it: without quotes."""
+    kind = tree.getText()
+    if kind == "TOK_STRUCT":
+        fields = [f"{name}:{type_of(own)}" for name, own in named(tree.getChild(0))]
+        return f"struct<{','.join(fields)}>"
+    if kind == "TOK_LIST":
+        return f"array<{type_of(tree.getChild(0))}>"
+    return kind.removeprefix("TOK_").lower()
+
+
+def named(columns):
+    """The names and types of columns or fields."""
+    for column in columns.getChildren():
+        yield column.getChild(0).getText().strip("`"), column.getChild(1)
+
+
 def columns(jvm, text):
     """The columns of each table that statements make."""
     parser = jvm.org.apache.hadoop.hive.ql.parse.ParseDriver()
-    analyzer = jvm.org.apache.hadoop.hive.ql.parse.BaseSemanticAnalyzer
     types = jvm.org.apache.hadoop.hive.serde2.typeinfo.TypeInfoUtils
     tables = {}
     for statement in statements(text):
@@ -70,8 +86,8 @@ def columns(jvm, text):
         if made is None:
             continue
         name = find(made, "TOK_TABNAME").getChild(0).getText().strip("`")
-        found = analyzer.getColumns(find(made, "TOK_TABCOLLIST"))
-        tables[name] = {own.getName(): shape(types.getTypeInfoFromTypeString(own.getType())) for own in found}
+        found = named(find(made, "TOK_TABCOLLIST"))
+        tables[name] = {own: shape(types.getTypeInfoFromTypeString(type_of(kind))) for own, kind in found}
     return tables
 
 

@@ -7,8 +7,15 @@ use crate::sql::layout::{Key, KeyState, Layout, fits};
 use crate::sql::text::{identifier, lines, literal};
 use crate::tables::{Column, Source};
 
-/// The column with the name of the object. No column of a stream may be called like it, whatever its case.
+/// The column of a view with the names of the objects.
 pub(super) const OBJECT: &str = "\"lakehook:object\"";
+
+/// The name of an object, as the table functions give it. DuckDB compares names before it opens objects, but only
+/// by this name of the column.
+const FILENAME: &str = "o.filename";
+
+/// What a column of a stream is called that has the same name.
+const OTHER_FILENAME: &str = "lakehook:filename";
 
 /// How objects hold rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -103,11 +110,11 @@ fn nothing(relation: &Relation, with_object: bool) -> String {
 fn files(lake: &Catalogue, relation: &Relation, rows: Rows) -> Option<(String, Vec<String>)> {
     let (has_some, pattern, condition) = match rows {
         Rows::Lines => {
-            let condition = format!("regexp_matches({OBJECT}, '[.]ndjson([.](gz|zst))?$')");
+            let condition = format!("regexp_matches({FILENAME}, '[.]ndjson([.](gz|zst))?$')");
             (!relation.there.lines.is_empty(), "*.ndjson*", condition)
         }
         Rows::Columns => {
-            let condition = format!("suffix({OBJECT}, '.parquet')");
+            let condition = format!("suffix({FILENAME}, '.parquet')");
             (!relation.there.columns.is_empty(), "*.parquet", condition)
         }
     };
@@ -117,7 +124,7 @@ fn files(lake: &Catalogue, relation: &Relation, rows: Rows) -> Option<(String, V
     } else if !relation.there.is_empty() {
         Some((format!("{prefix}**"), vec![condition]))
     } else if !lake.is_bare {
-        let of_stream = format!("prefix({OBJECT}, {})", literal(&prefix));
+        let of_stream = format!("prefix({FILENAME}, {})", literal(&prefix));
         Some((lake.at("**"), vec![of_stream, condition]))
     } else {
         None
@@ -126,7 +133,7 @@ fn files(lake: &Catalogue, relation: &Relation, rows: Rows) -> Option<(String, V
 
 /// The name of an object within the lake.
 fn path(lake: &Catalogue) -> String {
-    format!("substr({OBJECT}, {})", lake.at("").chars().count())
+    format!("substr({FILENAME}, {})", lake.at("").chars().count())
 }
 
 /// The condition that an object is of a layout.
@@ -167,14 +174,14 @@ impl Part<'_> {
         let keys = self.relation.partitions.iter().zip(&self.layout);
         let keys = keys
             .map(|(key, state)| format!("{} AS {}", self.key(key, *state), identifier(&key.name)));
-        let object = self.with_object.then(|| OBJECT.to_owned());
+        let object = self.with_object.then(|| format!("{FILENAME} AS {OBJECT}"));
         let selected = lines(columns.chain(keys).chain(object), 7);
         let source = self.source();
         let conditions = match self.conditions.join("\n  AND ") {
             conditions if conditions.is_empty() => conditions,
             conditions => format!("\nWHERE {conditions}"),
         };
-        format!("SELECT {selected}\nFROM {source}{conditions}")
+        format!("SELECT {selected}\nFROM {source} AS o{conditions}")
     }
 
     /// Whether the members of lines are ours, and of the types that they are written with; others are an API's.
@@ -188,7 +195,6 @@ impl Part<'_> {
 
     /// The table function that reads the objects.
     fn source(&self) -> String {
-        let object = format!("filename = {}", literal(OBJECT.trim_matches('"')));
         let files = literal(&self.files);
         if self.rows == Rows::Columns {
             let columns = self.relation.columns().map(|column| {
@@ -198,15 +204,18 @@ impl Part<'_> {
                     kind => type_of(kind),
                 };
                 let name = literal(&column.name);
-                format!("{name}: {{name: {name}, type: '{kind}', default_value: NULL}}")
+                let called = literal(name_in_columns(column));
+                format!("{name}: {{name: {called}, type: '{kind}', default_value: NULL}}")
             });
             return format!(
-                "read_parquet({files}, {object}, hive_partitioning = false, schema = MAP {{\n        {}}})",
+                "read_parquet({files}, filename = true, hive_partitioning = false, schema = MAP {{\n        {}}})",
                 lines(columns, 8)
             );
         }
         if !self.has_own_lines() {
-            return format!("read_ndjson_objects({files}, {object}, hive_partitioning = false)");
+            return format!(
+                "read_ndjson_objects({files}, filename = true, hive_partitioning = false)"
+            );
         }
         let members = self
             .relation
@@ -215,7 +224,7 @@ impl Part<'_> {
         let members =
             members.map(|column| format!("{}: '{}'", literal(&column.name), type_of(column.kind)));
         format!(
-            "read_json({files}, {object}, hive_partitioning = false, format = 'newline_delimited', records = true, columns = {{\n        {}}})",
+            "read_json({files}, filename = true, hive_partitioning = false, format = 'newline_delimited', records = true, columns = {{\n        {}}})",
             lines(members, 8)
         )
     }
@@ -224,6 +233,7 @@ impl Part<'_> {
     fn value(&self, column: &Column) -> String {
         let name = identifier(&column.name);
         if self.rows == Rows::Columns {
+            let name = identifier(name_in_columns(column));
             return match column.kind {
                 Kind::Json => format!("{name}::JSON"),
                 _ => name,
@@ -259,6 +269,15 @@ impl Part<'_> {
             "VARCHAR" => text,
             kind => format!("TRY_CAST({text} AS {kind})"),
         }
+    }
+}
+
+/// What a column is called as it is read from Parquet.
+fn name_in_columns(column: &Column) -> &str {
+    if column.name.eq_ignore_ascii_case("filename") {
+        OTHER_FILENAME
+    } else {
+        &column.name
     }
 }
 

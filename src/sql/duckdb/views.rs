@@ -13,7 +13,7 @@ pub(in crate::sql) fn statements(lake: &Catalogue) -> String {
     );
     if lake.is_bare {
         out.push_str(
-            "-- Nothing is in the lake yet, so these views stay empty: make them again once the service has started.\n",
+            "-- Nothing is in the lake yet, so these views stay empty: make them again once something is.\n",
         );
     }
     if lake.is_bucket() && lake.with_secret {
@@ -73,11 +73,13 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
         .map(|column| format!("a.{}", identifier(&column.name)));
     let columns = lines(columns, 7);
     // Rows are joined by the names of their objects, which DuckDB compares before it opens any.
-    let of_runs = |which: &str| {
+    let of_runs = |last: &str| {
         format!(
-            "SELECT {columns},\n       r.dt, r.run, r.started_at\nFROM ({which}) AS r\nJOIN (\n{objects}\n) AS o ON o.run = r.rows_of_run\n\
-             JOIN (\n{rows}\n) AS a ON a.{OBJECT} = o.object",
-            objects = objects(lake, relation),
+            "SELECT {columns},\n       r.dt, r.run, r.started_at\n\
+             FROM (\n    SELECT dt, run, started_at, {lake} || unnest(objects) AS object\n    FROM (\n{markers}\n) {last}\n) AS r\n\
+             JOIN (\n{rows}\n) AS a ON a.{OBJECT} = r.object",
+            lake = literal(&lake.at("")),
+            markers = markers(lake, relation, ", objects"),
             rows = rows(lake, relation, true),
         )
     };
@@ -86,46 +88,30 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
          \nCREATE OR REPLACE VIEW {all} AS\n{};\n\
          \n-- The last run of each day.\nCREATE OR REPLACE VIEW {history} AS\n{};\n\
          \n-- The latest complete run, whatever its day.\nCREATE OR REPLACE VIEW {latest} AS\n{};\n",
-        markers(lake, relation),
+        markers(lake, relation, ""),
         rows(lake, relation, false),
-        of_runs(&format!(
-            "SELECT * FROM {runs} QUALIFY row_number() OVER (PARTITION BY dt ORDER BY run DESC) = 1"
-        )),
-        of_runs(&format!("SELECT * FROM {runs} ORDER BY run DESC LIMIT 1")),
+        of_runs("QUALIFY row_number() OVER (PARTITION BY dt ORDER BY run DESC) = 1"),
+        of_runs("ORDER BY run DESC LIMIT 1"),
         history = identifier(&format!("{name}_history")),
         latest = identifier(name),
     )
 }
 
-/// The text of all markers of a stream.
-fn marker_texts(lake: &Catalogue, relation: &Relation) -> String {
-    let files = literal(&lake.at(&format!("{INTERNAL}/runs/{}/*.json", relation.name)));
-    format!("SELECT content::JSON AS marker FROM read_text({files})")
-}
-
-/// The objects of each run.
-fn objects(lake: &Catalogue, relation: &Relation) -> String {
-    format!(
-        "    SELECT run, {} || unnest(keys) AS object\n    \
-         FROM (SELECT marker->>'run' AS run, marker->>'$.objects[*].key' AS keys\n          FROM ({}))",
-        literal(&lake.at("")),
-        marker_texts(lake, relation)
-    )
-}
-
 /// The runs that are visible: those that have a marker, and whose rows are of a run that has one.
-fn markers(lake: &Catalogue, relation: &Relation) -> String {
+fn markers(lake: &Catalogue, relation: &Relation, more: &str) -> String {
+    let files = literal(&lake.at(&format!("{INTERNAL}/runs/{}/*.json", relation.name)));
     format!(
         "WITH markers AS (\n    SELECT marker->>'run' AS run, (marker->>'started_at')::TIMESTAMPTZ AS started_at,\n        \
          (marker->>'ended_at')::TIMESTAMPTZ AS ended_at, (marker->>'records')::BIGINT AS records,\n        \
-         (marker->>'quarantined')::BIGINT AS quarantined, marker->>'same_as' AS same_as\n    \
-         FROM ({})\n), resolved AS (\n    \
+         (marker->>'quarantined')::BIGINT AS quarantined, marker->>'same_as' AS same_as,\n        \
+         marker->>'$.objects[*].key' AS objects\n    \
+         FROM (SELECT content::JSON AS marker FROM read_text({files}))\n), resolved AS (\n    \
          SELECT m.run, strptime(left(m.run, 8), '%Y%m%d')::DATE AS dt, m.started_at, m.ended_at,\n        \
          coalesce(e.records, m.records) AS records, coalesce(e.quarantined, m.quarantined) AS quarantined,\n        \
-         coalesce(m.same_as, m.run) AS rows_of_run, m.same_as IS NULL OR e.run IS NOT NULL AS is_whole\n    \
+         coalesce(m.same_as, m.run) AS rows_of_run, m.same_as IS NULL OR e.run IS NOT NULL AS is_whole,\n        \
+         coalesce(e.objects, m.objects) AS objects\n    \
          FROM markers AS m LEFT JOIN markers AS e ON e.run = m.same_as\n)\n\
-         SELECT run, dt, started_at, ended_at, records, quarantined, rows_of_run\nFROM resolved WHERE is_whole",
-        marker_texts(lake, relation)
+         SELECT run, dt, started_at, ended_at, records, quarantined, rows_of_run{more}\nFROM resolved WHERE is_whole"
     )
 }
 
