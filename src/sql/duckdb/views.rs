@@ -76,7 +76,7 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
     let of_runs = |last: &str| {
         format!(
             "SELECT {columns},\n       r.dt, r.run, r.started_at\n\
-             FROM (\n    SELECT dt, run, started_at, {lake} || unnest(objects) AS object\n    FROM (\n{markers}\n) {last}\n) AS r\n\
+             FROM (\n    SELECT dt, run, started_at, {lake} || unnest(objects) AS object\n    FROM (SELECT * FROM (\n{markers}\n) {last})\n) AS r\n\
              JOIN (\n{rows}\n) AS a ON a.{OBJECT} = r.object",
             lake = literal(&lake.at("")),
             markers = markers(lake, relation, ", objects"),
