@@ -184,10 +184,19 @@ fn earlier(lake: &Catalogue, relation: &Relation) -> String {
             0 => format!("{}_earlier", relation.table_name()),
             more => format!("{}_earlier_{}", relation.table_name(), more + 1),
         };
+        // Athena reads directories below directories: there may be some of the pattern that is in force.
+        let below = relation.partitions.iter().map(|key| key.name.as_str());
+        let below = below.filter(|name| !keys.contains(name));
+        let unless = below.map(|name| format!("\"$path\" NOT LIKE '%/{name}=%'"));
+        let unless = match unless.collect::<Vec<_>>().join(" AND ") {
+            unless if unless.is_empty() => unless,
+            unless => format!(" WHERE {unless}"),
+        };
         let _memory_takes_it = write!(
             out,
-            "\n-- {count} such as {first} were written with another pattern of partitions, and are not in the table\n\
-             -- {name}. They are in {table}: SELECT … FROM {name} UNION ALL SELECT … FROM {table}.",
+            "\n-- Objects in {count}, such as {first}, were written with another pattern of partitions.\n\
+             -- They are not in {name}, but in {table}:\n\
+             -- SELECT … FROM {name} UNION ALL SELECT … FROM {table}{unless}.",
             count = if dirs.len() == 1 {
                 "1 directory".to_owned()
             } else {

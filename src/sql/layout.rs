@@ -57,6 +57,14 @@ impl Key {
         rest.is_empty()
     }
 
+    /// How many characters a value has, where all have as many.
+    pub(super) fn width(&self) -> Option<usize> {
+        let mut parts = self.pattern.split('%');
+        let literal = parts.next().unwrap_or_default().len();
+        let width = parts.map(|part| digits_of(part) + part.len().saturating_sub(1));
+        (!self.pattern.is_empty()).then(|| literal + width.sum::<usize>())
+    }
+
     /// The regular expression of the values that the pattern makes.
     pub(super) fn regex(&self) -> String {
         if self.pattern.is_empty() {
@@ -105,6 +113,8 @@ pub struct There {
     pub(super) columns: BTreeSet<Layout>,
     /// Directories of objects whose keys are not those of the pattern that is in force.
     pub(super) earlier: BTreeSet<String>,
+    /// Whether some directories do not begin with the keys in their order.
+    pub(super) is_out_of_order: bool,
     /// The least value of each key, of those that fit.
     pub oldest: Vec<Option<String>>,
 }
@@ -143,7 +153,16 @@ impl There {
                 *oldest = Some((*value).to_owned());
             }
         }
-        if !fits(&layout) {
+        let names = dir
+            .split('/')
+            .skip(1)
+            .map(|part| part.split_once('=').map(|(name, _)| name));
+        let begins = names
+            .zip(partitions)
+            .all(|(name, key)| name == Some(&*key.name));
+        if fits(&layout) {
+            self.is_out_of_order |= !begins;
+        } else {
             self.earlier.insert(dir.to_owned());
         }
         layouts.insert(layout);
@@ -191,6 +210,9 @@ mod tests {
         ] {
             assert_eq!(key(pattern).makes(value), makes, "{pattern} {value}");
         }
+        assert_eq!(key("y%Y.%j").width(), Some("y2026.324".len()));
+        assert_eq!(key("%Y-%m-%d").width(), Some(10));
+        assert_eq!(Key::run().width(), None);
         assert_eq!(key("y%Y.%j").regex(), "y[0-9]{4}[.][0-9]{3}");
         assert!(Key::run().makes("20261125T060000Z-00000000000000aa-1"));
     }

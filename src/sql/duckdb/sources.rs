@@ -171,9 +171,15 @@ impl Part<'_> {
                 format!("{value} AS {name}")
             }
         });
-        let keys = self.relation.partitions.iter().zip(&self.layout);
-        let keys = keys
-            .map(|(key, state)| format!("{} AS {}", self.key(key, *state), identifier(&key.name)));
+        let keys = self
+            .relation
+            .partitions
+            .iter()
+            .zip(&self.layout)
+            .enumerate();
+        let keys = keys.map(|(at, (key, state))| {
+            format!("{} AS {}", self.key(at, key, *state), identifier(&key.name))
+        });
         let object = self.with_object.then(|| format!("{FILENAME} AS {OBJECT}"));
         let selected = lines(columns.chain(keys).chain(object), 7);
         let source = self.source();
@@ -247,8 +253,29 @@ impl Part<'_> {
         }
     }
 
+    /// Where the value of a key is in the names of objects, and how long it is, if it is so in all of them. DuckDB looks
+    /// at each name, and this takes it a fraction of the time of a regular expression.
+    fn position(&self, at: usize) -> Option<(usize, usize)> {
+        let relation = self.relation;
+        let is_nested = relation.stream == Stream::Quarantine;
+        if is_nested || relation.there.is_out_of_order || !fits(&self.layout) {
+            return None;
+        }
+        let prefix = self.lake.at(&format!("{}/", relation.name));
+        let mut start = prefix.chars().count() + 1;
+        for (number, key) in relation.partitions.iter().enumerate() {
+            start += key.name.len() + "=".len();
+            let width = key.width()?;
+            if number == at {
+                return Some((start, width));
+            }
+            start += width + "/".len();
+        }
+        None
+    }
+
     /// The value of a partition key: as the path says, or else made from the time of the row.
-    fn key(&self, key: &Key, state: KeyState) -> String {
+    fn key(&self, at: usize, key: &Key, state: KeyState) -> String {
         let text = match (&self.relation.partitioned_by, state) {
             (Some(time), KeyState::Differs | KeyState::Missing) => {
                 let time = identifier(time);
@@ -256,6 +283,9 @@ impl Part<'_> {
                     "strftime(make_timestamp(epoch_us({time})), {})",
                     literal(&key.pattern)
                 )
+            }
+            _ if let Some((start, width)) = self.position(at) => {
+                format!("substr({FILENAME}, {start}, {width})")
             }
             _ => {
                 let value = literal(&format!("/{}=([^/]+)/", key.name));

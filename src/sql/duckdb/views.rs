@@ -1,5 +1,7 @@
 //! The statements: a secret, and the views of each stream.
 
+use std::fmt::Write as _;
+
 use super::sources::{OBJECT, rows};
 use crate::lake::keys::INTERNAL;
 use crate::sql::catalogue::{Catalogue, Relation, Stream};
@@ -21,10 +23,11 @@ pub(in crate::sql) fn statements(lake: &Catalogue) -> String {
     }
     for relation in &lake.relations {
         if relation.there.is_empty() && !lake.is_bare {
-            out.push_str(&format!(
+            let _memory_takes_it = write!(
+                out,
                 "\n-- {} has no object yet: until these statements are made again, each query of it lists the whole lake.",
                 relation.name
-            ));
+            );
         }
         out.push_str(&relation_views(lake, relation));
     }
