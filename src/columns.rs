@@ -1,7 +1,6 @@
-//! Columns: what kinds of values they hold, and what schemas declare.
+//! Column types, and the properties that JSON Schemas declare.
 //!
-//! Known to whoever writes typed objects and to whoever writes statements for engines, so that both say
-//! the same. Pure.
+//! Typed objects and statements for engines are both made from these, so that they agree. Pure.
 
 use std::fmt;
 
@@ -9,11 +8,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use crate::clock::Micros;
-use crate::contract::time_of;
+use crate::rfc3339;
 
-/// What a column holds. It never changes once the column is in an object.
+/// The type of a column. It never changes once the column is in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ColumnType {
     /// Text.
     Text,
     /// A point in time, in microseconds, UTC.
@@ -28,8 +27,8 @@ pub enum Kind {
     Json,
 }
 
-impl Kind {
-    /// A stable word for it.
+impl ColumnType {
+    /// The stable word that records and statements use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -41,7 +40,7 @@ impl Kind {
         }
     }
 
-    /// The kind of that word.
+    /// Reads such a word.
     pub fn parse(word: &str) -> Option<Self> {
         let all = [
             Self::Text,
@@ -54,7 +53,8 @@ impl Kind {
         all.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// What a schema declares: one scalar type (or null) is that, anything else is JSON.
+    /// The type of the column for what a schema describes: one scalar type (null aside) has a column of that
+    /// type, anything else is JSON.
     pub fn of_schema(schema: &Value) -> Self {
         let types: Vec<&str> = match &schema["type"] {
             Value::String(name) => vec![name],
@@ -72,7 +72,7 @@ impl Kind {
         }
     }
 
-    /// One column for two properties of the same name: numbers are doubles, other differences are JSON.
+    /// The type that holds values of both: integers and doubles are doubles, other different types are JSON.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
             _ if self == other => self,
@@ -82,7 +82,7 @@ impl Kind {
         }
     }
 
-    /// Whether a raw value that is not null can be in such a column.
+    /// Whether a column of this type can hold a raw value that is not null.
     pub fn fits(self, raw: &str) -> bool {
         match self {
             Self::Json => true,
@@ -95,41 +95,41 @@ impl Kind {
     }
 }
 
-/// Of a list of values without a type.
-fn of_values(values: &Value) -> Kind {
+/// The type for an `enum` of these values, in a schema without `type`.
+fn of_values(values: &Value) -> ColumnType {
     let is_text = |value: &Value| value.is_string() || value.is_null();
     match values.as_array() {
-        Some(values) if values.iter().all(is_text) => Kind::Text,
-        _ => Kind::Json,
+        Some(values) if values.iter().all(is_text) => ColumnType::Text,
+        _ => ColumnType::Json,
     }
 }
 
-/// A raw value as a time.
+/// Parses a raw value as a time.
 pub fn time(raw: &str) -> Option<Micros> {
     let text: String = serde_json::from_str(raw).ok()?;
-    time_of(&text)
+    rfc3339::parse(&text)
 }
 
-/// A raw value as a whole number of 64 bits.
+/// Parses a raw value as a whole number of 64 bits.
 #[allow(
     clippy::cast_possible_truncation,
-    reason = "only of whole numbers within the range of exact ones"
+    reason = "whole numbers below 2^53 convert exactly"
 )]
 pub fn integer(raw: &str) -> Option<i64> {
     const EXACT: f64 = 9_007_199_254_740_992.0;
     if let Ok(number) = raw.parse() {
         return Some(number);
     }
-    // 1.0 and 1e3 are whole numbers to a schema.
+    // To a schema, 1.0 and 1e3 are integers.
     let number = double(raw)?;
     (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
 }
 
-/// A raw value as a double. A whole number whose digits a double cannot hold is none.
+/// Parses a raw value as a double; `None` for a whole number that a double cannot hold exactly.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
-    reason = "the very loss that is looked for"
+    reason = "the comparison detects the loss"
 )]
 pub fn double(raw: &str) -> Option<f64> {
     let is_number = raw.starts_with(|c: char| c == '-' || c.is_ascii_digit());
@@ -143,18 +143,18 @@ pub fn double(raw: &str) -> Option<f64> {
 /// A property that a schema declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
-    /// Its name.
+    /// The key in the object.
     pub name: String,
-    /// What it holds.
-    pub kind: Kind,
-    /// Its description.
+    /// The type of its column.
+    pub kind: ColumnType,
+    /// The schema's `description`; empty if there is none.
     pub about: String,
 }
 
 /// The properties that a schema declares at its top level, in the order of its text.
 pub fn declared(schema: &str) -> Result<Vec<Property>, serde_json::Error> {
     if serde_json::from_str::<bool>(schema).is_ok() {
-        // A schema too: of anything, or of nothing.
+        // `true` and `false` are schemas too: they allow anything, or nothing.
         return Ok(Vec::new());
     }
     let declared: Declared = serde_json::from_str(schema)?;
@@ -162,7 +162,7 @@ pub fn declared(schema: &str) -> Result<Vec<Property>, serde_json::Error> {
     // No engine has a column without a name.
     let properties = properties.filter(|(name, _)| !name.is_empty());
     let columns = properties.map(|(name, schema)| Property {
-        kind: Kind::of_schema(&schema),
+        kind: ColumnType::of_schema(&schema),
         about: schema["description"]
             .as_str()
             .unwrap_or_default()
@@ -172,7 +172,7 @@ pub fn declared(schema: &str) -> Result<Vec<Property>, serde_json::Error> {
     Ok(columns.collect())
 }
 
-impl fmt::Display for Kind {
+impl fmt::Display for ColumnType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
@@ -220,36 +220,42 @@ mod tests {
     #[test]
     fn schemas_decide_about_kinds() {
         for (schema, kind) in [
-            (json!({"type": "string"}), Kind::Text),
-            (json!({"type": ["null", "string"]}), Kind::Text),
-            (json!({"type": "string", "format": "date-time"}), Kind::Time),
-            (json!({"type": "string", "format": "email"}), Kind::Text),
-            (json!({"type": "integer"}), Kind::Integer),
-            (json!({"type": ["integer", "number"]}), Kind::Double),
-            (json!({"type": "boolean"}), Kind::Boolean),
-            (json!({"type": ["boolean", "string"]}), Kind::Json),
-            (json!({"type": "array"}), Kind::Json),
-            (json!({"enum": ["a", null]}), Kind::Text),
-            (json!({"enum": ["a", 1]}), Kind::Json),
-            (json!({}), Kind::Json),
-            (json!(true), Kind::Json),
+            (json!({"type": "string"}), ColumnType::Text),
+            (json!({"type": ["null", "string"]}), ColumnType::Text),
+            (
+                json!({"type": "string", "format": "date-time"}),
+                ColumnType::Time,
+            ),
+            (
+                json!({"type": "string", "format": "email"}),
+                ColumnType::Text,
+            ),
+            (json!({"type": "integer"}), ColumnType::Integer),
+            (json!({"type": ["integer", "number"]}), ColumnType::Double),
+            (json!({"type": "boolean"}), ColumnType::Boolean),
+            (json!({"type": ["boolean", "string"]}), ColumnType::Json),
+            (json!({"type": "array"}), ColumnType::Json),
+            (json!({"enum": ["a", null]}), ColumnType::Text),
+            (json!({"enum": ["a", 1]}), ColumnType::Json),
+            (json!({}), ColumnType::Json),
+            (json!(true), ColumnType::Json),
         ] {
-            assert_eq!(Kind::of_schema(&schema), kind, "{schema}");
-            assert_eq!(Kind::parse(kind.as_str()), Some(kind));
+            assert_eq!(ColumnType::of_schema(&schema), kind, "{schema}");
+            assert_eq!(ColumnType::parse(kind.as_str()), Some(kind));
         }
     }
 
     #[test]
     fn values_fit_their_kind_or_not() {
         for (kind, fitting, others) in [
-            (Kind::Text, &["\"a\"", "\"\""][..], &["1", "{}"][..]),
+            (ColumnType::Text, &["\"a\"", "\"\""][..], &["1", "{}"][..]),
             (
-                Kind::Time,
+                ColumnType::Time,
                 &["\"2026-11-25T01:00:00+01:00\""],
                 &["\"yesterday\"", "\"2026-11-25\"", "5"],
             ),
             (
-                Kind::Integer,
+                ColumnType::Integer,
                 &[
                     "0",
                     "-9223372036854775808",
@@ -260,12 +266,12 @@ mod tests {
                 &["9223372036854775808", "1.5", "\"1\"", "1e300", "true"],
             ),
             (
-                Kind::Double,
+                ColumnType::Double,
                 &["1", "-1.5e3", "9007199254740992"],
                 &["\"1\"", "true", "9007199254740993"],
             ),
-            (Kind::Boolean, &["true", "false"], &["1", "\"true\""]),
-            (Kind::Json, &["{}", "1", "\"a\""], &[]),
+            (ColumnType::Boolean, &["true", "false"], &["1", "\"true\""]),
+            (ColumnType::Json, &["{}", "1", "\"a\""], &[]),
         ] {
             assert!(fitting.iter().all(|raw| kind.fits(raw)), "{kind}");
             assert!(!others.iter().any(|raw| kind.fits(raw)), "{kind}");

@@ -24,16 +24,16 @@ impl fmt::Display for Lsn {
 }
 
 impl Lsn {
-    /// The hash that sums of LSNs are made of; not secret, so that anybody can audit.
+    /// The hash that is summed over LSNs in object metadata; not keyed, so that anyone can audit.
     pub fn hash(self) -> u128 {
         xxh3_128(&self.0.to_le_bytes())
     }
 }
 
-/// What belongs to no run of a poll carries this in place of the run's name.
+/// Takes the place of a run's name for rows that no run of a poll wrote.
 pub const NO_RUN: Lsn = Lsn(0);
 
-/// The hash that sums of rows are made of: of the row without its `lsn` and without the line end.
+/// The hash that is summed over rows in object metadata. `row` has no `lsn` and no line end.
 pub fn row_hash(row: &[u8]) -> u128 {
     xxh3_128(row)
 }
@@ -43,7 +43,7 @@ pub fn row_hash(row: &[u8]) -> u128 {
 pub enum RowKind {
     /// A valid record with its identity; stored unless the log knows it already.
     Record(Identity),
-    /// A valid record of a snapshot: stored, and known by its run alone.
+    /// A valid record of a snapshot: always stored; its run identifies it.
     Snapshot,
     /// An event that broke the contract, in a request that was accepted.
     Quarantined,
@@ -51,7 +51,7 @@ pub enum RowKind {
     Refused,
 }
 
-/// By what a record is recognised when a sender sends it again.
+/// Identifies a record, so that a retry is recognised as a duplicate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Keyed hash of the feed's name and the event id.
@@ -109,6 +109,15 @@ impl Rows {
 
     /// Ends the row whose bytes were appended to `bytes` since the row before.
     pub fn finish_row(&mut self, lsn_at: u32, partition: u32, kind: RowKind) {
+        let start = self.rows.last().map_or(0, |row| row.end);
+        debug_assert!(
+            start + lsn_at as usize <= self.bytes.len(),
+            "the lsn goes into the row"
+        );
+        debug_assert!(
+            (partition as usize) < self.partitions.len(),
+            "the partition is known"
+        );
         self.rows.push(Row {
             end: self.bytes.len(),
             lsn_at,
@@ -131,7 +140,7 @@ pub struct Origin {
     pub client: Option<IpAddr>,
 }
 
-/// Computes identities: the same on every start of one node, not to be guessed by senders.
+/// Computes identities. They are the same after every restart of a node, and senders cannot guess them.
 #[derive(Clone, Copy, Debug)]
 pub struct Fingerprint {
     key: HashKey,
@@ -139,7 +148,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// With the secret key of the node.
+    /// Uses the secret key of the node.
     pub fn new(key: HashKey) -> Self {
         let mut hasher = SipHasher24::new_with_key(&key.0);
         std::hash::Hasher::write(&mut hasher, b"seed of content hashes");
@@ -152,7 +161,7 @@ impl Fingerprint {
         self.feed(feed).tag(id)
     }
 
-    /// What tags of one feed have in common.
+    /// The part of the computation that all ids of one feed share.
     pub fn feed(&self, feed: &str) -> FeedTags {
         let mut hasher = SipHasher24::new_with_key(&self.key.0);
         std::hash::Hasher::write(&mut hasher, feed.as_bytes());
@@ -160,7 +169,7 @@ impl Fingerprint {
         FeedTags(hasher)
     }
 
-    /// The content hash of a row that is given in two parts, around what is left out.
+    /// The content hash of a row, given as the parts before and after what is left out.
     pub fn content(&self, before: &[u8], after: &[u8]) -> u32 {
         let first = xxh3_64_with_seed(before, self.seed);
         let both = xxh3_64_with_seed(after, first);
@@ -169,7 +178,7 @@ impl Fingerprint {
     }
 }
 
-/// Makes tags of one feed's ids; see [`Fingerprint::tag`].
+/// Computes tags of ids of one feed; see [`Fingerprint::tag`].
 #[derive(Clone, Copy)]
 pub struct FeedTags(SipHasher24);
 
@@ -183,7 +192,7 @@ impl FeedTags {
 }
 
 impl fmt::Debug for FeedTags {
-    /// Nothing of the key is printed.
+    /// Prints nothing of the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FeedTags(..)")
     }

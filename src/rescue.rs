@@ -14,11 +14,11 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
 use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
 use crate::lake::keys::INTERNAL;
-use crate::lake::place::{Place, PlaceError, keys_below};
+use crate::lake::reader::{LakeReadError, LakeReader, keys_below};
 use crate::wal::rescue::{Survey, Unshipped};
 
 /// By what a row is recognised in an object, whatever its format.
@@ -35,11 +35,11 @@ pub struct InLake {
 impl InLake {
     /// Reads the objects of a node that may hold rows of which the survey does not know.
     pub async fn ask(
-        place: &Place,
+        place: &LakeReader,
         node: NodeId,
         survey: &Survey,
         step: &mut dyn FnMut(usize, usize),
-    ) -> Result<Self, PlaceError> {
+    ) -> Result<Self, LakeReadError> {
         let keys = place.keys("").await?;
         let wanted = candidates(keys, node, survey);
         let mut in_lake = Self::default();
@@ -81,7 +81,7 @@ impl InLake {
                 self.rows.insert(lsn, print_of(&row));
             }
         };
-        rows_of_object(key, bytes, &mut |row| {
+        ObjectReader::of_key(key)?.each(bytes, &mut |row| {
             take(row);
             Ok(true)
         })

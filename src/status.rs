@@ -1,14 +1,19 @@
-//! The service's status: may it accept, and if not, why. Set by whoever knows, read for each request.
+//! The status of a service: whether it accepts requests, and if not, why. Each part sets what it knows; every request
+//! reads it.
+//!
+//! The clock is followed by [`Status::observe`] alone, which the service calls once a second. Reading the status changes
+//! nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Micros, Now};
+use crate::version::commit_time;
 
-/// How far a clock may be off before it is called wrong.
+/// How far a clock may be off before it counts as wrong.
 const MAX_CLOCK_ERROR: Duration = Duration::from_secs(3600);
-/// A clock that was set is trusted again once it has kept pace for so long.
+/// A clock that was set is trusted again once it has run steadily for this long.
 const CLOCK_PROBATION: Duration = Duration::from_secs(60);
 
 /// Why no request is accepted now.
@@ -17,19 +22,19 @@ pub enum Unavailable {
     /// The log is being read.
     #[error("the service is starting: it reads its write-ahead log")]
     Recovering,
-    /// A stop was asked for.
+    /// The service is stopping.
     #[error("the service is stopping")]
     Draining,
-    /// The log cannot be written any more.
+    /// The log can no longer be written.
     #[error("storage failed: {0}")]
     Failed(String),
-    /// Something else is under our key in the lake.
+    /// The lake holds a foreign object under one of our keys.
     #[error("{0}")]
     Foreign(String),
     /// The disk is nearly full.
     #[error("there is too little free space on disk")]
     LowSpace,
-    /// The machine's clock cannot be right.
+    /// The clock of the machine is wrong.
     #[error("the clock of this machine is wrong")]
     WrongClock,
 }
@@ -44,61 +49,61 @@ pub struct Status {
     foreign: OnceLock<String>,
     held: Mutex<Vec<String>>,
     newest_received: AtomicI64,
-    /// Wall minus monotonic time in microseconds, as first seen or last trusted.
+    /// Wall time minus monotonic time in microseconds, as first observed or last trusted.
     clock_offset: OnceLock<AtomicI64>,
-    /// After the clock was set: the new offset.
+    /// The new offset, after the clock was set and until it is trusted.
     probation: Mutex<Option<Probation>>,
 }
 
 #[derive(Debug)]
 struct Probation {
     offset: i64,
-    /// By the monotonic clock.
+    /// When it was first observed, by the monotonic clock.
     since: Duration,
 }
 
-/// Held batches are named up to this number.
+/// Most held batches that are named.
 const MAX_HELD_NAMED: usize = 20;
 
 impl Status {
-    /// The log is read; the newest `received_at` in it.
+    /// The log has been read; `newest_received` is the newest `received_at` in it.
     pub fn set_recovered(&self, newest_received: Micros) {
         self.newest_received
             .store(newest_received.0, Ordering::Relaxed);
         self.recovered.store(true, Ordering::Release);
     }
 
-    /// A stop was asked for.
+    /// The service has been asked to stop.
     pub fn set_draining(&self) {
         self.draining.store(true, Ordering::Release);
     }
 
-    /// Whether a stop was asked for.
+    /// Whether the service has been asked to stop.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }
 
-    /// The log cannot be written any more. The first reason stays.
+    /// The log can no longer be written. The first reason is kept.
     pub fn set_failed(&self, why: String) {
         let _later = self.failed.set(why);
     }
 
-    /// Something else is under our key. The first reason stays.
+    /// The lake holds a foreign object under one of our keys. The first reason is kept.
     pub fn set_foreign(&self, why: String) {
         let _later = self.foreign.set(why);
     }
 
-    /// Whether shipping has met something foreign.
+    /// Whether shipping has found a foreign object.
     pub fn is_foreign(&self) -> bool {
         self.foreign.get().is_some()
     }
 
-    /// Whether the disk is nearly full.
+    /// Records whether the disk is nearly full.
     pub fn set_low_space(&self, low: bool) {
         self.low_space.store(low, Ordering::Relaxed);
     }
 
-    /// A batch cannot be read back.
+    /// Adds a batch that cannot be read back.
     pub fn add_held(&self, why: String) {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if held.len() < MAX_HELD_NAMED {
@@ -114,7 +119,7 @@ impl Status {
             .clone()
     }
 
-    /// Why no request is accepted now, if none is.
+    /// Why no request is accepted now; `None` if requests are accepted.
     pub fn refusal(&self, now: Now) -> Option<Unavailable> {
         if let Some(why) = self.failed.get() {
             return Some(Unavailable::Failed(why.clone()));
@@ -134,55 +139,67 @@ impl Status {
         self.clock_is_wrong(now).then_some(Unavailable::WrongClock)
     }
 
-    /// The wall time, unless the clock is wrong.
+    /// The wall time; `None` if the clock is wrong.
     pub fn right_time(&self, now: Now) -> Option<Micros> {
         (!self.clock_is_wrong(now)).then_some(now.wall)
     }
 
-    /// Whether the clock is before the build, far before the newest record, or was just set by more
-    /// than an hour. After a minute at a steady pace a clock that was set is trusted: a machine that
-    /// slept looks the same.
+    /// Whether the clock is before the build, far before the newest record, or not the one that is trusted.
     fn clock_is_wrong(&self, now: Now) -> bool {
-        let newest = Micros(self.newest_received.load(Ordering::Relaxed));
-        if now.wall.plus(MAX_CLOCK_ERROR) < newest || now.wall < crate::build_date() {
-            return true;
-        }
-        let mono = i64::try_from(now.mono.as_micros()).unwrap_or(i64::MAX);
-        let offset = now.wall.0.saturating_sub(mono);
-        let trusted = self.clock_offset.get_or_init(|| AtomicI64::new(offset));
-        if is_near(offset, trusted.load(Ordering::Relaxed)) {
-            // Slow drift and small corrections are followed.
-            trusted.store(offset, Ordering::Relaxed);
-            return false;
-        }
-        self.is_on_probation(offset, now.mono, trusted)
+        self.is_before_the_records(now)
+            || self
+                .clock_offset
+                .get()
+                .is_some_and(|trusted| !is_near(offset_of(now), trusted.load(Ordering::Relaxed)))
     }
 
-    fn is_on_probation(&self, offset: i64, mono: Duration, trusted: &AtomicI64) -> bool {
+    fn is_before_the_records(&self, now: Now) -> bool {
+        let newest = Micros(self.newest_received.load(Ordering::Relaxed));
+        now.wall.plus(MAX_CLOCK_ERROR) < newest || now.wall < commit_time()
+    }
+
+    /// Follows the clock: trusts the first offset it sees and small corrections of it. A clock that was set by more
+    /// than an hour is trusted again after a minute at a steady pace, because a machine that slept looks the same.
+    /// To be called regularly, by any number of threads.
+    pub fn observe(&self, now: Now) {
+        let has_read_the_log = self.recovered.load(Ordering::Acquire);
+        if !has_read_the_log || self.is_before_the_records(now) {
+            return;
+        }
+        let offset = offset_of(now);
+        let trusted = self.clock_offset.get_or_init(|| AtomicI64::new(offset));
+        if is_near(offset, trusted.load(Ordering::Relaxed)) {
+            trusted.store(offset, Ordering::Relaxed);
+            return;
+        }
         let mut probation = self
             .probation
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         if is_near(offset, trusted.load(Ordering::Relaxed)) {
-            // Another request has just found it steady.
-            return false;
+            // Another thread has just found it steady.
+            return;
         }
-        let Some(known) = probation
-            .as_ref()
-            .filter(|known| is_near(offset, known.offset))
-        else {
-            tracing::warn!("the clock was set by over an hour; refusing requests for a minute");
-            let since = mono;
-            *probation = Some(Probation { offset, since });
-            return true;
-        };
-        if mono.saturating_sub(known.since) < CLOCK_PROBATION {
-            return true;
+        match probation.as_ref() {
+            Some(known) if is_near(offset, known.offset) => {
+                if now.mono.saturating_sub(known.since) >= CLOCK_PROBATION {
+                    trusted.store(offset, Ordering::Relaxed);
+                    *probation = None;
+                }
+            }
+            _ => {
+                tracing::warn!("the clock was set by over an hour; refusing requests for a minute");
+                let since = now.mono;
+                *probation = Some(Probation { offset, since });
+            }
         }
-        trusted.store(offset, Ordering::Relaxed);
-        *probation = None;
-        false
     }
+}
+
+/// Wall time minus monotonic time, in microseconds.
+fn offset_of(now: Now) -> i64 {
+    let mono = i64::try_from(now.mono.as_micros()).unwrap_or(i64::MAX);
+    now.wall.0.saturating_sub(mono)
 }
 
 fn is_near(offset: i64, other: i64) -> bool {
@@ -199,12 +216,18 @@ mod tests {
     fn ready(clock: &Clock) -> Status {
         let status = Status::default();
         status.set_recovered(clock.now().wall);
-        assert_eq!(status.refusal(clock.now()), None);
+        assert_eq!(asked(&status, clock), None);
         status
     }
 
+    /// The refusal, once the clock was observed.
+    fn asked(status: &Status, clock: &Clock) -> Option<Unavailable> {
+        status.observe(clock.now());
+        status.refusal(clock.now())
+    }
+
     fn today() -> Micros {
-        crate::build_date().plus(Duration::from_secs(86_400 * 30))
+        commit_time().plus(Duration::from_secs(86_400 * 30))
     }
 
     #[test]
@@ -212,15 +235,43 @@ mod tests {
         let clock = Clock::manual(today());
         let status = ready(&clock);
         clock.jump_to(Micros(today().0 + 24 * HOUR));
-        assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
+        assert_eq!(asked(&status, &clock), Some(Unavailable::WrongClock));
         clock.advance(Duration::from_secs(59));
-        assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
+        assert_eq!(asked(&status, &clock), Some(Unavailable::WrongClock));
         clock.advance(Duration::from_secs(2));
+        assert_eq!(asked(&status, &clock), None);
+    }
+
+    #[test]
+    fn asking_changes_nothing() {
+        let clock = Clock::manual(today());
+        let status = ready(&clock);
+        clock.jump_to(Micros(today().0 + 24 * HOUR));
+        // Refused at once, before anybody has observed it; and asking does not begin the minute.
+        for _ in 0..3 {
+            assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
+            assert_eq!(status.right_time(clock.now()), None);
+            clock.advance(CLOCK_PROBATION);
+        }
+        assert_eq!(asked(&status, &clock), Some(Unavailable::WrongClock));
+        clock.advance(CLOCK_PROBATION);
+        assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
+        status.observe(clock.now());
         assert_eq!(status.refusal(clock.now()), None);
     }
 
     #[test]
-    fn the_first_request_and_the_first_poll_may_ask_at_once() {
+    fn a_clock_is_not_trusted_before_the_log_has_been_read() {
+        let clock = Clock::manual(today());
+        let status = Status::default();
+        status.observe(clock.now());
+        clock.jump_to(Micros(today().0 + 24 * HOUR));
+        status.set_recovered(clock.now().wall);
+        assert_eq!(status.refusal(clock.now()), None);
+    }
+
+    #[test]
+    fn the_first_requests_and_the_first_tick_may_come_at_once() {
         let clock = Clock::manual(today());
         for _ in 0..2_000 {
             let status = Status::default();
@@ -228,7 +279,7 @@ mod tests {
             let together = std::sync::Barrier::new(3);
             let ask = || {
                 together.wait();
-                status.refusal(clock.now())
+                asked(&status, &clock)
             };
             std::thread::scope(|scope| {
                 let asked = [scope.spawn(ask), scope.spawn(ask), scope.spawn(ask)];
@@ -244,13 +295,13 @@ mod tests {
         let clock = Clock::manual(today());
         let status = Status::default();
         status.set_recovered(Micros(today().0 + 2 * HOUR));
-        assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
+        assert_eq!(asked(&status, &clock), Some(Unavailable::WrongClock));
         status.set_recovered(Micros(today().0 + HOUR / 2));
-        assert_eq!(status.refusal(clock.now()), None);
+        assert_eq!(asked(&status, &clock), None);
         let clock = Clock::manual(Micros(0));
         let status = Status::default();
         status.set_recovered(Micros(i64::MIN));
-        assert_eq!(status.refusal(clock.now()), Some(Unavailable::WrongClock));
+        assert_eq!(asked(&status, &clock), Some(Unavailable::WrongClock));
     }
 
     #[test]
@@ -259,7 +310,7 @@ mod tests {
         let status = ready(&clock);
         for _ in 0..10 {
             clock.jump_to(clock.now().wall.plus(Duration::from_secs(1800)));
-            assert_eq!(status.refusal(clock.now()), None);
+            assert_eq!(asked(&status, &clock), None);
         }
     }
 
@@ -268,11 +319,11 @@ mod tests {
         let clock = Clock::manual(today());
         let status = ready(&clock);
         status.set_draining();
-        assert_eq!(status.refusal(clock.now()), Some(Unavailable::Draining));
+        assert_eq!(asked(&status, &clock), Some(Unavailable::Draining));
         status.set_failed("a".into());
         status.set_failed("b".into());
         assert_eq!(
-            status.refusal(clock.now()),
+            asked(&status, &clock),
             Some(Unavailable::Failed("a".into()))
         );
     }

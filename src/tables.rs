@@ -3,34 +3,34 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::columns::{Kind, Property, declared};
+use crate::columns::{ColumnType, Property, declared};
 
-/// What a property of events is called as a column.
-const PROPERTY_PREFIX: &str = "p_";
+/// Columns of event properties have names that begin with this.
+pub const PROPERTY_PREFIX: &str = "p_";
 const RECEIVED_AT: &str = "When it was received";
 const LSN: &str = "Its number in the log of its node: the order in which it was logged";
 
-/// Where in a row a column's value is.
+/// Where in a row the value of a column is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// A member of the row.
     Member(String),
     /// A member of its `properties`.
     Property(String),
-    /// All members that no other column takes, and those of `extra`.
+    /// All members that have no column of their own, and those of `extra`.
     Rest,
 }
 
 /// One column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name.
+    /// The name that queries use.
     pub name: String,
-    /// What it holds.
-    pub kind: Kind,
-    /// Where its values are.
+    /// The type of its values.
+    pub kind: ColumnType,
+    /// Where in a row its values are.
     pub source: Source,
-    /// What it means, for people; may be empty.
+    /// A description for readers; may be empty.
     pub about: String,
 }
 
@@ -45,13 +45,13 @@ pub struct Table {
     pub ids: Vec<usize>,
 }
 
-/// Why schemas make no table.
+/// Why schemas cannot be turned into a table.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
-    /// Not a schema.
+    /// A schema is not JSON of the expected form.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// Two names that are one column.
+    /// Two properties would share a column, since engines ignore case.
     #[error(
         "the properties {0:?} and {1:?} differ only in case, and would be one column; give them one name"
     )]
@@ -59,7 +59,7 @@ pub enum TableError {
 }
 
 impl Column {
-    fn own(name: &str, kind: Kind, about: &str) -> Self {
+    fn own(name: &str, kind: ColumnType, about: &str) -> Self {
         Self {
             name: name.to_owned(),
             kind,
@@ -71,7 +71,7 @@ impl Column {
     fn rest() -> Self {
         Self {
             name: "extra".to_owned(),
-            kind: Kind::Json,
+            kind: ColumnType::Json,
             source: Source::Rest,
             about: "What was sent beyond the other columns".to_owned(),
         }
@@ -79,9 +79,9 @@ impl Column {
 }
 
 impl Table {
-    /// Events: the envelope, and a column for each property that the schemas of the types declare.
+    /// The table of events: the envelope, and a column for each property that the schemas of the types declare.
     pub fn events<'s>(schemas: impl Iterator<Item = &'s str>) -> Result<Self, TableError> {
-        // By the name without its case, as engines see it.
+        // Keyed by the name in lower case, since engines ignore case.
         let mut properties: BTreeMap<String, Property> = BTreeMap::new();
         for schema in schemas {
             for property in declared(schema)? {
@@ -102,27 +102,27 @@ impl Table {
         let mut columns = vec![
             Column::own(
                 "event_id",
-                Kind::Text,
+                ColumnType::Text,
                 "A UUID in lower case; no two rows have the same",
             ),
-            Column::own("user_id", Kind::Text, "Who did it; null for nobody"),
+            Column::own("user_id", ColumnType::Text, "Who did it; null for nobody"),
             Column::own(
                 "user",
-                Kind::Json,
+                ColumnType::Json,
                 "The whole user, where the event held one",
             ),
-            Column::own("event_type", Kind::Text, "What happened"),
-            Column::own("source", Kind::Text, "Where it happened"),
+            Column::own("event_type", ColumnType::Text, "What happened"),
+            Column::own("source", ColumnType::Text, "Where it happened"),
             Column::own(
                 "timestamp",
-                Kind::Time,
+                ColumnType::Time,
                 "When it happened, as the sender says",
             ),
-            Column::own("received_at", Kind::Time, RECEIVED_AT),
-            Column::own("lsn", Kind::Integer, LSN),
+            Column::own("received_at", ColumnType::Time, RECEIVED_AT),
+            Column::own("lsn", ColumnType::Integer, LSN),
             Column::own(
                 "properties",
-                Kind::Json,
+                ColumnType::Json,
                 "The event's properties, as they were sent",
             ),
         ];
@@ -140,12 +140,12 @@ impl Table {
         })
     }
 
-    /// Entities: what their schema declares; `id` is the key that identifies them, if it is a column.
+    /// The table of a poll: what its schema declares. `id` is the key that identifies a record, if it is a column.
     pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
         let declared = schema.map(declared).transpose()?.unwrap_or_default();
         let mut columns = vec![
-            Column::own("received_at", Kind::Time, RECEIVED_AT),
-            Column::own("lsn", Kind::Integer, LSN),
+            Column::own("received_at", ColumnType::Time, RECEIVED_AT),
+            Column::own("lsn", ColumnType::Integer, LSN),
         ];
         let own = declared.iter();
         columns.extend(own.map(|own| Column::own(&own.name, own.kind, &own.about)));
@@ -160,48 +160,56 @@ impl Table {
         })
     }
 
-    /// What was refused.
+    /// The table of the quarantine.
     pub fn quarantine() -> Self {
         let columns = [
-            ("received_at", Kind::Time, RECEIVED_AT),
-            ("lsn", Kind::Integer, LSN),
+            ("received_at", ColumnType::Time, RECEIVED_AT),
+            ("lsn", ColumnType::Integer, LSN),
             (
                 "reason",
-                Kind::Text,
+                ColumnType::Text,
                 "invalid_event, id_conflict, refused_request or invalid_record",
             ),
-            ("stream", Kind::Text, "The stream that it was meant for"),
-            ("endpoint", Kind::Text, "The path that took it, or the poll"),
+            (
+                "stream",
+                ColumnType::Text,
+                "The stream that it was meant for",
+            ),
+            (
+                "endpoint",
+                ColumnType::Text,
+                "The path that took it, or the poll",
+            ),
             (
                 "request_id",
-                Kind::Text,
+                ColumnType::Text,
                 "The request's id, or the run's name",
             ),
-            ("client", Kind::Text, "The sender's address"),
+            ("client", ColumnType::Text, "The sender's address"),
             (
                 "errors",
-                Kind::Json,
+                ColumnType::Json,
                 "The first 20 errors: pointer, code, detail",
             ),
             (
                 "errors_total",
-                Kind::Integer,
+                ColumnType::Integer,
                 "How many errors there were in all",
             ),
-            ("raw", Kind::Text, "What was refused, perhaps cut"),
+            ("raw", ColumnType::Text, "What was refused, perhaps cut"),
             (
                 "raw_encoding",
-                Kind::Text,
+                ColumnType::Text,
                 "utf-8, or base64 for bytes that are no text",
             ),
             (
                 "raw_bytes",
-                Kind::Integer,
+                ColumnType::Integer,
                 "The whole length of what was refused",
             ),
             (
                 "raw_xxh3",
-                Kind::Text,
+                ColumnType::Text,
                 "XXH3-128 of what was refused, whole",
             ),
         ];
@@ -213,8 +221,8 @@ impl Table {
         }
     }
 
-    /// Names and kinds of the columns, by name.
-    pub fn kinds(&self) -> BTreeMap<String, Kind> {
+    /// The types of the columns by their names.
+    pub fn kinds(&self) -> BTreeMap<String, ColumnType> {
         let columns = self.columns.iter();
         columns
             .map(|column| (column.name.clone(), column.kind))
@@ -227,7 +235,7 @@ impl Table {
 pub struct Tables {
     streams: BTreeMap<String, Arc<Table>>,
     quarantine: Arc<Table>,
-    /// Of streams that nobody has configured.
+    /// For streams that are not configured.
     unknown: Arc<Table>,
 }
 
@@ -275,8 +283,8 @@ mod tests {
         let refund = r#"{"properties":{"amount":{"type":"integer"},"note":{"type":"boolean"}}}"#;
         let table = Table::events([purchase, refund].into_iter()).unwrap();
         let kinds = table.kinds();
-        assert_eq!(kinds["p_amount"], Kind::Double);
-        assert_eq!(kinds["p_note"], Kind::Json);
+        assert_eq!(kinds["p_amount"], ColumnType::Double);
+        assert_eq!(kinds["p_note"], ColumnType::Json);
         assert_eq!(table.columns[table.time].name, "timestamp");
         let names: Vec<_> = table
             .columns

@@ -12,7 +12,7 @@ fn run(config: &Path, dir: &Path) -> Output {
     let python = concat!(env!("CARGO_MANIFEST_DIR"), "/.venv-analytics/bin/python");
     assert!(
         Path::new(python).exists(),
-        "there is no {python}: run make venv"
+        "there is no {python}: run make setup"
     );
     Command::new(python)
         .arg(Path::new(ANALYTICS).join("run.py"))

@@ -1,5 +1,5 @@
-//! Every acknowledged event arrives once: in a directory, in the S3 server of the tests, and in one
-//! that is not ours; in every format; counted by DuckDB, by day and by type.
+//! Every acknowledged event arrives once: in a directory, in the S3 server of the tests and in a foreign one, in every
+//! format. DuckDB counts the rows by day and by type.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::support::moto::Moto;
 use crate::support::process::Setup;
 use crate::support::s3::S3Server;
 
-/// What the default rules drop.
+/// Event types that the default rules drop.
 pub(crate) const DROPPED: [&str; 1] = ["signup"];
 pub(crate) const STOP_LIMIT: Duration = Duration::from_secs(60);
 
-/// What the client was told is what DuckDB counts.
+/// Checks that DuckDB counts what the client was told.
 pub(crate) fn check(report: &Report, lake: &Lake) -> LakeCount {
     assert!(report.violations.is_empty(), "{:?}", report.violations);
     let count = lake.count(Reading::Typed);
@@ -96,7 +96,7 @@ fn moto_holds_each_event_once() {
     arrives(&setup, &Lake::s3("s3://lake", &endpoint));
 }
 
-/// facts: ".gz objects with Content-Encoding that readers decompress twice or not at all".
+/// Readers decompress a .gz object with a Content-Encoding twice, or not at all.
 #[test]
 fn objects_say_what_they_are_and_carry_the_audit() {
     let server = S3Server::start(2);

@@ -1,9 +1,10 @@
 //! `lakehook audit` is not blind: whatever is removed, copied, cut, swapped or edited in a lake is named.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use lakehook::lake::place::keys_below;
+use lakehook::lake::reader::keys_below;
 
 use crate::arrival::STOP_LIMIT;
 use crate::support::load::{Load, Plan};
@@ -201,4 +202,37 @@ fn a_bucket_is_audited_from_listings_and_heads() {
     let (said, code) = audit(&setup, &["--wal", "data/wal"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("proved up to seal"), "{said}");
+}
+
+/// The console of a store shows folders by empty objects, and a bucket may hold more than the lake.
+#[test]
+fn what_is_nobodys_object_in_a_bucket_is_no_problem() {
+    let server = S3Server::start(44);
+    let lake = format!("url = \"s3://lake\"\nendpoint = \"{}\"", server.endpoint());
+    let setup = fill(&lake, "parquet");
+    for key in [
+        "events/",
+        "events/dt=2026-11-20/",
+        "quarantine/",
+        "_lakehook/",
+        "_lakehook/runs/",
+        "backup/",
+        "backup/dump.parquet",
+        "README.md",
+    ] {
+        server.put_foreign(key, "", HashMap::new());
+    }
+    adds_up(&setup, &["data/wal"]);
+    // What lies among our objects is named.
+    server.put_foreign("events/dt=2026-11-20/mine.csv", "a,b", HashMap::new());
+    let (said, code) = audit(&setup, &["--wal", "data/wal"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(
+        said.contains("events/dt=2026-11-20/mine.csv: it is foreign"),
+        "{said}"
+    );
+    assert!(
+        !said.contains("backup") && !said.contains("README"),
+        "{said}"
+    );
 }

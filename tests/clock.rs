@@ -1,8 +1,9 @@
-//! The machine's clock jumps while the program runs: by libfaketime, which stands between it and the
-//! system's clocks. The wall clock jumps, the monotonic one does not, as when somebody sets the time.
+//! The machine's clock jumps while the program runs: libfaketime intercepts its calls to the system's clocks.
+//! The wall clock jumps and the monotonic one does not, as when somebody sets the time.
+//!
+//! Needs libfaketime, and is skipped without it (`Need::Libfaketime`).
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
 use lakehook::clock::Clock;
@@ -11,41 +12,35 @@ use crate::arrival::STOP_LIMIT;
 use crate::http::{PATH, body, event};
 use crate::support::duckdb::{Lake, Reading};
 use crate::support::http::{self, Answer};
+use crate::support::needs::Need;
 use crate::support::process::Setup;
 
 const DAY: i64 = 86_400;
 
-/// The library; installed where that is possible. Without it the tests say so, and show nothing.
-fn library() -> Option<PathBuf> {
-    let find = || {
-        let places = [
-            "/usr/lib/x86_64-linux-gnu",
-            "/usr/lib/aarch64-linux-gnu",
-            "/usr/lib",
-        ];
-        let files = places.map(|place| Path::new(place).join("faketime/libfaketime.so.1"));
-        files.into_iter().find(|file| file.exists())
-    };
-    find().or_else(|| {
-        let install = ["install", "-y", "-qq", "libfaketime"];
-        let _no_debian = Command::new("apt-get").args(install).output();
-        let found = find();
-        if found.is_none() {
-            println!("skipped: this machine has no libfaketime, and apt-get does not bring it");
-        }
-        found
-    })
+/// The library, if it is installed; without it the test is skipped.
+fn library_or_skip() -> Option<PathBuf> {
+    let places = [
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib",
+    ];
+    let files = places.map(|place| Path::new(place).join("faketime/libfaketime.so.1"));
+    let found = files.into_iter().find(|file| file.exists());
+    if found.is_none() {
+        Need::Libfaketime.skip("libfaketime is not installed; `make setup` installs it");
+    }
+    found
 }
 
-/// A service whose wall clock is moved by what is in a file.
+/// A service whose wall clock follows an offset in a file.
 struct Moved {
     setup: Setup,
     file: PathBuf,
 }
 
 impl Moved {
-    fn new(more: &str) -> Option<Self> {
-        let library = library()?;
+    fn new_or_skip(more: &str) -> Option<Self> {
+        let library = library_or_skip()?;
         let setup = Setup::new(&format!(
             "{more}[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\n"
         ));
@@ -60,7 +55,7 @@ impl Moved {
         Some(moved)
     }
 
-    /// Moves the clock to so many seconds from the right time.
+    /// Moves the clock to this many seconds after the right time.
     fn by(&self, seconds: i64) {
         // Replaced, so that nobody reads half of it.
         let other = self.file.with_extension("new");
@@ -74,7 +69,7 @@ impl Moved {
         http::post_json(self.setup.address(), PATH, body(&[event]).as_bytes()).unwrap()
     }
 
-    /// 503 that says why, and not 400: it is not the sender's fault.
+    /// The answer is 503 with the reason, and not 400: it is not the sender's fault.
     fn is_refused(&self, number: u64) {
         let answer = self.send(number);
         assert_eq!(answer.status, 503, "{}", answer.text());
@@ -82,7 +77,7 @@ impl Moved {
         assert!(answer.header("retry-after").is_some());
         let ready = http::get(self.setup.address(), "/ready").unwrap();
         assert_eq!(ready.status, 503);
-        // Alive it is; and it publishes no watermark that records to come would fall behind.
+        // It is alive, and publishes no watermark that later records would precede.
         let health = http::get(self.setup.address(), "/health").unwrap();
         let watermark = health.json()["watermark"].as_str().unwrap().to_owned();
         let right = Clock::system().now().wall.to_string();
@@ -95,7 +90,7 @@ impl Moved {
         assert_eq!(answer.json()["accepted"], 1, "{}", answer.text());
     }
 
-    /// The events of these numbers are in the lake, once, under the right day.
+    /// The lake holds the events of these numbers once, under the right day.
     fn holds(&self, numbers: std::ops::Range<u64>) {
         let lake = Lake::directory(&self.setup.directory().join("lake"));
         let count = lake.count(Reading::Typed);
@@ -120,7 +115,9 @@ impl Moved {
 
 #[test]
 fn a_clock_that_jumps_a_day_either_way_costs_nothing() {
-    let Some(moved) = Moved::new("") else { return };
+    let Some(moved) = Moved::new_or_skip("") else {
+        return;
+    };
     let program = moved.setup.start();
     moved.is_taken(0);
     for (number, seconds) in [(1, DAY), (2, -DAY)] {
@@ -130,11 +127,11 @@ fn a_clock_that_jumps_a_day_either_way_costs_nothing() {
             moved.is_refused(number);
             std::thread::sleep(Duration::from_millis(300));
         }
-        // Right again: at once, since that is the pace it had before.
+        // The right time is accepted at once, since the clock runs at the pace it had before.
         moved.by(0);
         moved.is_taken(number);
     }
-    // A small correction is none of this.
+    // A small correction is accepted.
     moved.by(600);
     moved.is_taken(3);
     moved.by(0);
@@ -153,11 +150,13 @@ fn a_clock_that_jumps_a_day_either_way_costs_nothing() {
     moved.holds(0..5);
 }
 
-/// A start finds the clock a day before what is in the log: that cannot be. A clock that is ahead cannot
-/// be told from a machine that was off for a day.
+/// At the start, the clock is a day behind the log, which is impossible. (A clock that is ahead cannot be told
+/// from a machine that was off for a day.)
 #[test]
 fn a_start_under_a_clock_that_is_behind_waits_for_the_right_time() {
-    let Some(moved) = Moved::new("") else { return };
+    let Some(moved) = Moved::new_or_skip("") else {
+        return;
+    };
     let program = moved.setup.start();
     moved.is_taken(0);
     program.kill();
@@ -176,7 +175,7 @@ fn a_start_under_a_clock_that_is_behind_waits_for_the_right_time() {
         std::thread::sleep(Duration::from_millis(20));
     }
     moved.is_refused(1);
-    // What the log held is shipped meanwhile: order is the LSN, not the clock.
+    // Meanwhile the log is shipped: the order is that of LSNs, not of the clock.
     let lake = Lake::directory(&moved.setup.directory().join("lake"));
     let health = || http::get(moved.setup.address(), "/health").unwrap().json();
     while health()["buffer_size"] != 0 {
@@ -189,7 +188,7 @@ fn a_start_under_a_clock_that_is_behind_waits_for_the_right_time() {
     }
     assert_eq!(lake.count(Reading::Typed).rows, 1);
     moved.is_refused(1);
-    // Right again, and taken at once, or a minute later if it was seen at another pace.
+    // Events are accepted at once, or after a minute if the clock was seen at another pace.
     moved.by(0);
     let right = Instant::now();
     while moved.send(1).status != 200 {

@@ -116,7 +116,7 @@ fn the_copy_stops(
 }
 
 fn files(root: &Path) -> Vec<(String, Vec<u8>)> {
-    let keys = lakehook::lake::place::keys_below(root, "").unwrap();
+    let keys = lakehook::lake::reader::keys_below(root, "").unwrap();
     let read = |key: String| (key.clone(), std::fs::read(root.join(key)).unwrap());
     keys.into_iter().map(read).collect()
 }

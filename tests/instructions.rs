@@ -1,27 +1,29 @@
-//! The hot path costs what is written down: instructions an event of each stage, counted under valgrind.
+//! The hot path costs what is recorded: instructions per event of each stage, counted under valgrind.
 //!
-//! Counted in the binary of the tests, which is not optimised but for some dependencies: so a figure says
-//! nothing about speed, and everything about whether more is done than before. What the release build
-//! does is printed by `make instructions`, which writes this file's figures anew too.
+//! They are counted in the test binary, in which only some dependencies are optimised. So a count says
+//! nothing about speed, but it does tell whether more is done than before. `make instructions` prints the
+//! counts of the release build, and records those of this test anew.
 
 use std::fmt::Write as _;
 use std::process::Command;
 
 use crate::support::instructions::{can_count, count, play};
+use crate::support::needs::Need;
 use crate::support::stages::{STAGES, Stage};
 
-/// Between them the whole way: the log has the frame and the dedup in it, shipping has reading back and encoding.
+/// Together they cover the whole way: the log includes frame and dedup, shipping includes reading back and
+/// encoding.
 const COUNTED: [&str; 4] = ["contract-w100", "contract-w1", "log", "ship-zst"];
 const RECORDED: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/fixtures/instructions.txt"
 );
-/// Set, the figures are written anew in place of being compared.
+/// If this is set, the counts are recorded instead of compared.
 const RECORD: &str = "LAKEHOOK_RECORD";
-/// Per cent.
+/// How much a count may grow, in per cent.
 const MOST_GROWTH: u64 = 5;
 
-/// Also what the other test runs under valgrind.
+/// Works by itself, and is what the other test runs under valgrind.
 #[test]
 fn a_round_of_each_stage_works() {
     if play() {
@@ -38,13 +40,14 @@ fn a_round_of_each_stage_works() {
 #[test]
 fn the_hot_path_does_no_more_than_is_written_down() {
     if !can_count() {
-        return println!("skipped: valgrind, which counts instructions, is not installed");
+        return Need::Valgrind.skip("valgrind, which counts instructions, is not installed");
     }
     let compiler = compiler();
     let recorded = std::fs::read_to_string(RECORDED).unwrap_or_default();
     let records = std::env::var_os(RECORD).is_some();
     if !records && recorded.lines().next() != Some(&*compiler) {
-        return println!("skipped: the figures in {RECORDED} are not of {compiler}");
+        let why = format!("the counts in {RECORDED} were not recorded with {compiler}");
+        return Need::RecordedCounts.skip(&why);
     }
     let mut counted = format!("{compiler}\n");
     let mut grown = Vec::new();
@@ -71,12 +74,12 @@ fn the_hot_path_does_no_more_than_is_written_down() {
     }
     assert!(
         grown.is_empty(),
-        "more than {MOST_GROWTH} % more instructions an event than {RECORDED} says: {grown:?}; if that is \
-         meant, write them down anew with `make instructions`:\n{counted}\nrecorded:\n{recorded}"
+        "these stages need over {MOST_GROWTH} % more instructions per event than {RECORDED} says: {grown:?}; if \
+         that is intended, record them anew with `make instructions`:\n{counted}\nrecorded:\n{recorded}"
     );
 }
 
-/// What figures depend on besides the source.
+/// The compiler and the architecture: what counts depend on besides the source.
 fn compiler() -> String {
     let version = Command::new("rustc").arg("--version").output().unwrap();
     let version = String::from_utf8(version.stdout).unwrap();

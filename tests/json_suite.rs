@@ -1,8 +1,10 @@
-//! nst/JSONTestSuite (MIT licence): each of its files as a value inside `properties`. What must be accepted
-//! is, but for keys that engines cannot have; what must be refused is answered 400; nothing crashes; and what
-//! was accepted is read by DuckDB.
+//! nst/JSONTestSuite (MIT licence): each of its files is sent as a value inside `properties`. What must be
+//! accepted is accepted, except for keys that engines cannot have; what must be refused is answered 400;
+//! nothing crashes; and DuckDB reads what was accepted.
 //!
-//! The files are not ours: `$JSON_TEST_SUITE` names their directory, else `../shared/jsontestsuite` is tried.
+//! The files are not part of this repository: `$JSON_TEST_SUITE` names their directory, and
+//! `../shared/jsontestsuite` is tried without it. If neither is there, the test is skipped
+//! (`Need::JsonSuite`).
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,10 +12,11 @@ use std::time::Duration;
 use crate::arrival::STOP_LIMIT;
 use crate::support::duckdb::{Lake, Reading};
 use crate::support::http::Connection;
+use crate::support::needs::Need;
 use crate::support::process::Setup;
 
-/// Keys of one object that are equal are one column twice to engines, and DuckDB cuts names at U+0000
-/// (docs/adr/0007).
+/// Valid JSON that is refused all the same: to engines, equal keys of one object are the same column twice,
+/// and DuckDB cuts names at U+0000 (docs/adr/0007).
 const REFUSED_ALL_THE_SAME: [&str; 3] = [
     "y_object_duplicated_key.json",
     "y_object_duplicated_key_and_value.json",
@@ -33,8 +36,8 @@ fn suite() -> Option<PathBuf> {
 #[test]
 fn every_file_is_taken_or_refused_as_it_must_be() {
     let Some(dir) = suite() else {
-        println!("skipped: the files are not here; set JSON_TEST_SUITE");
-        return;
+        return Need::JsonSuite
+            .skip("JSONTestSuite is not here; set JSON_TEST_SUITE to its directory");
     };
     let setup = Setup::new(
         "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"ndjson\"\n",

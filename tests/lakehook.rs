@@ -30,4 +30,6 @@ mod readers;
 mod readable;
 mod stack;
 mod stopping;
+mod structure;
 mod torture;
+mod transfer;

@@ -1,7 +1,7 @@
 //! The power is cut under load: log and lake lie on a file system that loses what was not synced. A
 //! SIGKILL cannot show a missing sync, since the kernel keeps what was written.
 //!
-//! Needs root and loop mounts; where they are not to be had, the test says so and counts nothing.
+//! Needs root and loop mounts, and is skipped without them (`Need::LoopMounts`).
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::support::process::Setup;
 use crate::support::random::Random;
 use crate::support::volume::Volume;
 
-/// Cuts; `make proof` sets more.
+/// How often the power is cut; `make proof` sets more.
 fn cuts() -> u64 {
     std::env::var("LAKEHOOK_CUTS")
         .ok()
@@ -31,8 +31,7 @@ fn config(volume: &Path) -> String {
 
 #[test]
 fn acknowledged_events_survive_power_cuts() {
-    let Some(mut volume) = Volume::new(512) else {
-        println!("skipped: this machine has no loop mounts for this user");
+    let Some(mut volume) = Volume::new_or_skip(512) else {
         return;
     };
     let setup = Setup::new(&config(&volume.path()));

@@ -13,12 +13,12 @@ use crate::support::http;
 use crate::support::process::Setup;
 use crate::support::python::repository;
 
-/// A script of `tests/python` in one of the environments that `make venv` makes.
+/// A script of `tests/python` in one of the environments that `make setup` makes.
 fn script(venv: &str, name: &str) -> Command {
     let python = repository().join(venv).join("bin/python");
     assert!(
         python.exists(),
-        "there is no {}: run make venv",
+        "there is no {}: run make setup",
         python.display()
     );
     let mut command = Command::new(python);

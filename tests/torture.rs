@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lakehook::clock::Clock;
-use lakehook::lake::place::keys_below;
+use lakehook::lake::reader::keys_below;
 use lakehook::torture::events::Source;
 use lakehook::torture::lake::{Examined, examine};
 use lakehook::torture::ledger::{Ledger, Violation};

@@ -27,8 +27,8 @@ const COLUMNS: [&str; 18] = [
     "requests/s",
     "of bare",
     "of disk limit",
-    "CPU µs a request",
-    "CPU µs an event",
+    "CPU µs per request",
+    "CPU µs per event",
     "× ceiling",
     "× bare",
     "sync p50 ms",
@@ -47,7 +47,7 @@ const HALF_COLUMNS: [&str; 9] = [
     "p99 ms",
     "sync p99 ms",
     "p99 ÷ sync p99",
-    "in the lake after s",
+    "in the lake after, s",
     "sustained",
 ];
 const GROUP_COLUMNS: [&str; 8] = [
@@ -60,44 +60,45 @@ const GROUP_COLUMNS: [&str; 8] = [
     "p99 ms",
     "p99 ÷ sync p99",
 ];
-const POINT_COLUMNS: [&str; 3] = ["events a request", "open partitions", "CPU µs an event"];
+const POINT_COLUMNS: [&str; 3] = ["events per request", "open partitions", "CPU µs per event"];
 
 const LEGEND: &str = "\
-* **of bare**: requests per second, divided by those of an axum handler that reads the same bodies and
-  answers 200 (a process of its own, the same senders, just before).
-* **of disk limit**: requests per second, divided by connections ÷ median sync. Each connection has one
-  request on its way and each answer waits for a sync, so more than this needs a faster disk.
-* **CPU**: user and system time of the process from the first request until every row is in the lake, after a
-  warm-up. Goals: W100 1.0 µs an event and 1.6 × the ceiling, W1 18 µs a request and 70 % of bare at 256
-  connections.
-* **× ceiling**: that time, divided by the bare handler's for the same bodies and the time of one thread that
-  parses them into typed events (serde_json) and compresses them (zstd, level 1). **× bare**: divided by the
-  bare handler's alone.
-* **sync**: a 4 KiB write with fdatasync, two hundred times before the row and after it. **p50 ÷ sync**:
-  the median answer, divided by the median of those. A shared disk may change in between: then the
-  divisor, and the disk limit, say little.
-* The senders share the machine with the service; every answer is compared with the expected one.
-* Each row is the median of three runs by their requests per second, whole: its ratios are of one run.
+* **of bare**: requests per second, divided by those of an axum handler that reads the same bodies
+  and answers 200. It runs in a process of its own, with the same senders, just before.
+* **of disk limit**: requests per second, divided by connections ÷ median sync. Each connection has
+  one request under way and each answer waits for a sync, so only a faster disk allows more.
+* **CPU**: user and system time of the process from the first request until every row is in the
+  lake, after a warm-up. Goals: W100 at 1.0 µs per event and 1.6 × the ceiling; W1 at 18 µs per
+  request and 70 % of bare with 256 connections.
+* **× ceiling**: that time, divided by the bare handler's for the same bodies plus the time of one
+  thread that parses them into typed events (serde_json) and compresses them (zstd, level 1).
+  **× bare**: divided by the bare handler's alone.
+* **sync**: a 4 KiB write with fdatasync, measured two hundred times before the row and after it.
+  **p50 ÷ sync**: the median answer, divided by the median sync. If a shared disk changes in
+  between, this ratio and the disk limit mean little.
+* The senders share the machine with the service, and compare every answer with the expected one.
+* Each row is the median of three runs, by requests per second. All its figures are of that one run.
 ";
 
-/// A batch is that old when it is sealed; then it is encoded and put.
+/// A batch is sealed at this age; then it is encoded and put.
 const SHIPPING_TIME: Duration = Duration::from_secs(1);
 
 const HALF_LEGEND: &str = "\
-An open loop at half the rate of the closed one, directory, ndjson.zst: requests are sent when they are due
-(to the timer's millisecond), and times are from when they were due. **sustained**: after the last answer
-everything was in the lake within the age of a batch (2 s) and a second more.
+An open loop at half the rate of the closed one (directory, ndjson.zst): requests are sent when they
+are due (to the timer's millisecond), and times count from then. **sustained**: within the age of a
+batch (2 s) and one more second after the last answer, everything was in the lake.
 ";
 
 const GROUPS_LEGEND: &str = "\
-W1 in a closed loop, directory, ndjson.zst: each connection sends when it has its answer, and each answer waits for a
-sync. Requests that arrive while one runs share the next. Where a sync is short, the rest is processors, which the
-senders share.
+W1 in a closed loop (directory, ndjson.zst): each connection sends when it has its answer, and each
+answer waits for a sync. Requests that arrive during a sync share the next one. Where a sync is
+short, the processors are the limit, and the senders share them.
 ";
 
 const POINTS_LEGEND: &str = "\
-What an event costs by the size of requests, and by the number of partitions that are open at once (each an object
-of its own, with its own syncs): 32 connections, directory, ndjson.zst, 400 000 events.
+What an event costs, by the size of requests and by the number of partitions that are open at once
+(each is an object of its own, with its own syncs): 32 connections, directory, ndjson.zst, 400 000
+events.
 ";
 
 /// One row.
@@ -193,8 +194,8 @@ impl Report {
         let rows = self.rows.iter().filter(|row| row.events == events);
         let bare = rows.map(|row| row.bare.cpu.as_secs_f64() / events as f64);
         format!(
-            "* The ceiling of W100: {:.2} µs an event at least for the bare handler, {:.2} µs for parsing and \
-             compressing.\n",
+            "* The ceiling of W100 is the sum of {:.2} µs per event, the best of the bare handler, and {:.2} µs for \
+             parsing and compressing.\n",
             bare.fold(f64::INFINITY, f64::min) * 1e6,
             alone.as_secs_f64() / events as f64 * 1e6
         )

@@ -1,5 +1,6 @@
-//! Looking into a lake: which objects there are, and what they say of themselves.
+//! Listing a lake: which objects there are, and what they say of themselves.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -7,25 +8,28 @@ use std::sync::Arc;
 use serde::Deserialize;
 use tokio::task::JoinSet;
 
-use super::{Marker, Problem, Seen};
+use super::markers::Marker;
+use super::object::AuditedObject;
+use super::report::Discrepancy;
 use crate::lake::Metadata;
-use crate::lake::keys::INTERNAL;
-use crate::lake::place::{Place, PlaceError, keys_below, read_file};
+use crate::lake::keys::{INTERNAL, holder_of, in_internal, top_folder};
+use crate::lake::reader::{LakeReadError, LakeReader, read_file};
 use crate::lake::s3::S3;
+use crate::lake::stamp::{Stamp, StampError};
 use crate::rescue::Lost;
 
 /// Requests at a time.
 const AT_ONCE: usize = 32;
 
-/// What is in a lake.
+/// Everything in a lake that the audit judges.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Objects that hold rows, and whatever else lies among them.
-    pub objects: Vec<Seen>,
+    /// Objects in the folders of streams, whether they are ours or not.
+    pub objects: Vec<AuditedObject>,
     /// Markers of runs.
     pub markers: Vec<Marker>,
-    /// What is wrong with what was found.
-    pub problems: Vec<Problem>,
+    /// What is wrong already at first sight.
+    pub problems: Vec<Discrepancy>,
 }
 
 /// The file beside an object in a directory lake.
@@ -35,81 +39,85 @@ struct Sidecar {
     metadata: Metadata,
 }
 
-/// Looks at every object of a lake; `step` is told of each.
+/// The streams of every lake, whatever its configuration.
+const STREAMS: [&str; 2] = ["events", "quarantine"];
+
+/// Looks at every object of a lake; `step` is called for each, with how many are done and how many there are.
 pub async fn gather(
-    place: &Place,
+    lake: &LakeReader,
     step: &mut dyn FnMut(usize, usize),
-) -> Result<Gathered, PlaceError> {
-    let (mut gathered, keys) = match place {
-        Place::Directory(root) => of_directory(root, step)?,
-        Place::Bucket(store) => of_bucket(store, step).await?,
-    };
-    for key in keys {
-        let take = match key.strip_prefix(INTERNAL) {
-            Some(rest) if rest.starts_with("/runs/") => Gathered::take_marker,
-            Some(rest) if rest.starts_with("/lost/") => Gathered::take_lost,
+) -> Result<Gathered, LakeReadError> {
+    let all = lake.keys("").await?;
+    let mut gathered = Gathered::default();
+    let objects = objects_among(&all);
+    match lake {
+        LakeReader::Directory(root) => {
+            gathered.objects = of_directory(root, &objects, step)?;
+            gathered.find_lone_sidecars(root, &all);
+        }
+        LakeReader::Bucket(store) => gathered.objects = of_bucket(store, &objects, step).await?,
+    }
+    for key in &all {
+        let take = match in_internal(key) {
+            Some(rest) if rest.starts_with("runs/") => Gathered::take_marker,
+            Some(rest) if rest.starts_with("lost/") => Gathered::take_lost,
             _ => continue,
         };
-        if let Some(text) = place.read(&key).await? {
-            take(&mut gathered, &key, &text);
+        if let Some(text) = lake.read(key).await? {
+            take(&mut gathered, key, &text);
         }
     }
     Ok(gathered)
 }
 
-fn is_internal(key: &str) -> bool {
-    key.starts_with(INTERNAL)
+/// The keys below the folders of our streams: those that every lake has, those with a marker, and those in which
+/// at least one object has a name of ours. A lake may be the root of a bucket, and what lies beside these folders
+/// is somebody else's.
+fn objects_among(all: &[String]) -> Vec<&String> {
+    let folders = all.iter().filter_map(|key| match in_internal(key) {
+        Some(rest) => top_folder(rest.strip_prefix("runs/")?),
+        None => holder_of(key).and_then(|_| top_folder(key)),
+    });
+    let folders: BTreeSet<&str> = STREAMS.into_iter().chain(folders).collect();
+    let is_ours = |key: &&String| top_folder(key).is_some_and(|top| folders.contains(top));
+    all.iter().filter(is_ours).collect()
 }
 
 fn of_directory(
     root: &Path,
+    keys: &[&String],
     step: &mut dyn FnMut(usize, usize),
-) -> io::Result<(Gathered, Vec<String>)> {
-    let mut gathered = Gathered::default();
-    let all = keys_below(root, "")?;
-    let meta = format!("{INTERNAL}/meta/");
-    let data: Vec<&String> = all.iter().filter(|key| !is_internal(key)).collect();
-    for (index, key) in data.iter().enumerate() {
+) -> io::Result<Vec<AuditedObject>> {
+    let mut objects = Vec::new();
+    for (index, key) in keys.iter().enumerate() {
         let bytes = std::fs::metadata(root.join(key))?.len();
-        let sidecar = read_file(&root.join(format!("{meta}{key}.json")));
+        let sidecar = read_file(&root.join(format!("{INTERNAL}/meta/{key}.json")));
         let sidecar = sidecar
             .ok()
             .and_then(|text| serde_json::from_slice::<Sidecar>(&text).ok());
-        gathered.objects.push(Seen {
+        let stamp = sidecar
+            .as_ref()
+            .map_or(Err(StampError::Foreign), |sidecar| {
+                Stamp::from_metadata(&sidecar.metadata)
+            });
+        objects.push(AuditedObject {
             key: (*key).clone(),
             bytes,
-            declared: sidecar.as_ref().map(|sidecar| sidecar.bytes),
-            metadata: sidecar.map(|sidecar| sidecar.metadata).unwrap_or_default(),
+            declared: sidecar.map(|sidecar| sidecar.bytes),
+            stamp,
         });
-        step(index + 1, data.len());
+        step(index + 1, keys.len());
     }
-    // What has a sidecar and is gone can be named. A sidecar in the making has another name yet, and promises nothing.
-    let sidecars = all.iter().filter_map(|key| key.strip_prefix(&meta));
-    for object in sidecars.filter_map(|key| key.strip_suffix(".json")) {
-        if !root.join(object).exists() {
-            gathered.problems.push(Problem {
-                node: None,
-                key: Some(object.to_owned()),
-                what: "it is missing: only its sidecar is there".to_owned(),
-            });
-        }
-    }
-    Ok((gathered, all))
+    Ok(objects)
 }
 
 async fn of_bucket(
     store: &Arc<S3>,
+    keys: &[&String],
     step: &mut dyn FnMut(usize, usize),
-) -> Result<(Gathered, Vec<String>), PlaceError> {
-    let mut gathered = Gathered::default();
-    let all = store.list("", usize::MAX).await?;
-    let data: Vec<String> = all
-        .iter()
-        .filter(|key| !is_internal(key))
-        .cloned()
-        .collect();
-    let total = data.len();
-    let mut left = data.into_iter();
+) -> Result<Vec<AuditedObject>, LakeReadError> {
+    let mut objects = Vec::new();
+    let mut left = keys.iter().map(|key| (*key).clone());
     let mut asking = JoinSet::new();
     let mut done = 0;
     loop {
@@ -124,22 +132,37 @@ async fn of_bucket(
         };
         let Ok((head, key)) = answer else { continue };
         done += 1;
-        step(done, total);
+        step(done, keys.len());
         if let Some(head) = head? {
-            gathered.objects.push(Seen {
+            objects.push(AuditedObject {
                 key,
                 bytes: head.bytes,
                 declared: None,
-                metadata: head.metadata,
+                stamp: Stamp::from_metadata(&head.metadata),
             });
         }
     }
-    gathered.objects.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok((gathered, all))
+    objects.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(objects)
 }
 
 impl Gathered {
-    /// What was lost doesn't add up; it does again when somebody who knows has removed the note.
+    /// Names objects of a directory lake that are gone while their sidecars are there. A sidecar in the making
+    /// still has another name, and promises nothing.
+    fn find_lone_sidecars(&mut self, root: &Path, all: &[String]) {
+        let sidecars = all
+            .iter()
+            .filter_map(|key| in_internal(key)?.strip_prefix("meta/"));
+        for object in sidecars.filter_map(|key| key.strip_suffix(".json")) {
+            if !root.join(object).exists() {
+                let what = "it is missing: only its sidecar is there".to_owned();
+                self.problems
+                    .push(Discrepancy::of_object(None, object, what));
+            }
+        }
+    }
+
+    /// A note of lost LSNs is a problem until somebody who has looked into it removes the note.
     fn take_lost(&mut self, key: &str, text: &[u8]) {
         let what = match serde_json::from_slice::<Lost>(text) {
             Err(error) => format!("the note of a repair cannot be read: {error}"),
@@ -158,11 +181,7 @@ impl Gathered {
                 )
             }
         };
-        self.problems.push(Problem {
-            node: None,
-            key: Some(key.to_owned()),
-            what,
-        });
+        self.problems.push(Discrepancy::of_object(None, key, what));
     }
 
     fn take_marker(&mut self, key: &str, text: &[u8]) {
@@ -171,11 +190,40 @@ impl Gathered {
                 key: key.to_owned(),
                 ..marker
             }),
-            Err(error) => self.problems.push(Problem {
-                node: None,
-                key: Some(key.to_owned()),
-                what: format!("the marker cannot be read: {error}"),
-            }),
+            Err(error) => {
+                let what = format!("the marker cannot be read: {error}");
+                self.problems.push(Discrepancy::of_object(None, key, what));
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_of_our_streams_are_looked_at() {
+        let name = "00000000000000ab-00000000000000000001.ndjson";
+        let ours = [
+            format!("events/dt=2026-11-25/{name}"),
+            "events/dt=2026-11-25/copy.ndjson".to_owned(),
+            format!("old_poll/dt=2026-11-25/{name}"),
+            "quarantine/stray".to_owned(),
+            "users/stray".to_owned(),
+        ];
+        let others = [
+            "README.md".to_owned(),
+            "_lakehook/probe".to_owned(),
+            "_lakehook/runs/users/r.json".to_owned(),
+            "backup/dump.parquet".to_owned(),
+            "eventsx/1.json".to_owned(),
+            format!("logs/x/{name}.bak"),
+            name.to_owned(),
+        ];
+        let mut all = [ours.as_slice(), others.as_slice()].concat();
+        all.sort();
+        let found: Vec<String> = objects_among(&all).into_iter().cloned().collect();
+        assert_eq!(found, ours);
     }
 }

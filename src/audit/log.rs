@@ -1,20 +1,24 @@
-//! What the log adds to the proof: what is not in the lake yet is there, and nothing else is missing.
+//! What a log adds to the proof: rows that are not in the lake yet are in the log, and nothing else is missing.
 
-use super::{LogProof, NodeProof, Problem, Seen};
+use std::collections::BTreeSet;
+
+use super::object::AuditedObject;
+use super::report::{Discrepancy, LogProof, NodeProof};
 use crate::wal::inspect::Inspection;
 
-/// Holds a node's objects against its log.
+/// Compares a node's objects with its log.
 pub fn judge_log(
     proofs: &mut Vec<NodeProof>,
-    objects: &[Seen],
+    objects: &[AuditedObject],
     log: &Inspection,
-    problems: &mut Vec<Problem>,
+    found: &mut Vec<Discrepancy>,
 ) {
-    let Some(node) = log.node.map(|node| node.to_string()) else {
+    let Some(id) = log.node else {
         return;
     };
+    let node = id.to_string();
     let mut wrong = |what: String| {
-        problems.push(Problem {
+        found.push(Discrepancy {
             node: Some(node.clone()),
             key: None,
             what,
@@ -24,10 +28,13 @@ pub fn judge_log(
         wrong(format!("the log: {damage}"));
     }
     let state = &log.state;
-    let own = |object: &&Seen| object.metadata.get("lakehook-node") == Some(&node);
-    let seal_of = |object: &Seen| object.metadata.get("lakehook-seal")?.parse::<u64>().ok();
-    let there: std::collections::BTreeSet<u64> =
-        objects.iter().filter(own).filter_map(seal_of).collect();
+    let stamps = objects
+        .iter()
+        .filter_map(|object| object.stamp.as_ref().ok());
+    let there: BTreeSet<u64> = stamps
+        .filter(|stamp| stamp.node == id)
+        .map(|stamp| stamp.seal)
+        .collect();
     let gone: Vec<u64> = (1..=state.last_seal)
         .filter(|seal| !there.contains(seal) && !state.sealed.contains_key(seal))
         .collect();

@@ -1,46 +1,51 @@
-//! Markers of runs: each names objects that are there, or a run that has a marker.
+//! Markers of runs: the objects that a marker names must be there, and so must the marker of a run that it names.
 
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-use super::{Problem, Seen};
+use super::object::AuditedObject;
+use super::report::Discrepancy;
 
-/// What a marker says.
+/// What a marker says of its run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Marker {
     /// The marker's key.
     #[serde(skip)]
     pub key: String,
-    /// The stream.
+    /// The stream that the poll fills.
     pub stream: String,
-    /// The run.
+    /// The run's name.
     pub run: String,
-    /// The run that holds the same.
+    /// An earlier run that holds the same rows.
     pub same_as: Option<String>,
-    /// Its objects.
+    /// The run's objects.
     pub objects: Vec<Marked>,
 }
 
 /// An object that a marker names.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Marked {
-    /// Its key.
+    /// The object's key.
     pub key: String,
     /// How many rows it has.
     pub records: u64,
 }
 
-/// Holds markers against what is there. How many runs are visible.
-pub fn judge_markers(markers: &[Marker], objects: &[Seen], problems: &mut Vec<Problem>) -> u64 {
-    let there: HashMap<&str, &Seen> = objects
+/// Compares markers with what is there, and returns how many runs are visible.
+pub fn judge_markers(
+    markers: &[Marker],
+    objects: &[AuditedObject],
+    found: &mut Vec<Discrepancy>,
+) -> u64 {
+    let there: HashMap<&str, &AuditedObject> = objects
         .iter()
         .map(|object| (object.key.as_str(), object))
         .collect();
     let mut visible = 0;
     for marker in markers {
         let mut wrong = |what: String| {
-            problems.push(Problem {
+            found.push(Discrepancy {
                 node: None,
                 key: Some(marker.key.clone()),
                 what,
@@ -48,10 +53,8 @@ pub fn judge_markers(markers: &[Marker], objects: &[Seen], problems: &mut Vec<Pr
         };
         visible += 1;
         for object in &marker.objects {
-            let count = there.get(object.key.as_str()).map(|seen| {
-                let count = seen.metadata.get("lakehook-count");
-                count.and_then(|count| count.parse::<u64>().ok())
-            });
+            let count = there.get(object.key.as_str());
+            let count = count.map(|there| there.stamp.as_ref().ok().map(|stamp| stamp.count));
             match count {
                 None => wrong(format!("its object {} is missing", object.key)),
                 Some(count) if count != Some(object.records) => {

@@ -1,52 +1,64 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
 use super::*;
-use crate::wal::facts::LsnSet;
+use crate::ids::NodeId;
+use crate::lake::keys::object_key;
+use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, StampError};
+use crate::record::Lsn;
 
 const NODE: NodeId = NodeId(0xab);
 
 /// An object of these LSNs, as of which the log goes to `as_of`, with these open and void.
-fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> Seen {
-    let set = |lsns: &[u64]| LsnSet {
+fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> AuditedObject {
+    let set = |lsns: &[u64]| CountedLsns {
         count: lsns.len() as u64,
         hash: lsns
             .iter()
             .fold(0, |sum, lsn| sum.wrapping_add(Lsn(*lsn).hash())),
     };
     let all: Vec<u64> = (1..=as_of).collect();
-    let text = |set: LsnSet| format!("{} {:032x}", set.count, set.hash);
     let partition = "events/dt=2026-11-25";
-    let pairs = [
-        ("node", NODE.to_string()),
-        ("seal", seal.to_string()),
-        ("partition", partition.to_owned()),
-        ("first-lsn", lsns[0].to_string()),
-        ("last-lsn", lsns[lsns.len() - 1].to_string()),
-        ("count", lsns.len().to_string()),
-        ("lsn-hash", format!("{:032x}", set(lsns).hash)),
-        ("as-of-lsn", as_of.to_string()),
-        ("as-of-lsn-hash", format!("{:032x}", set(&all).hash)),
-        ("as-of-open", text(set(open))),
-        ("as-of-void", text(set(void))),
-        ("as-of-watermark", "2026-11-25T00:00:00.000000Z".to_owned()),
-        ("total-received", as_of.to_string()),
-        ("total-stored", as_of.to_string()),
-        ("total-dropped", "0".to_owned()),
-        ("total-duplicate", "0".to_owned()),
-        ("total-quarantined", "0".to_owned()),
-        ("total-refused", "0".to_owned()),
-    ];
-    let pairs = pairs.into_iter();
-    Seen {
-        key: keys::object_key(partition, NODE, Lsn(lsns[0]), "ndjson"),
+    let first_lsn = Lsn(lsns[0]);
+    AuditedObject {
+        key: object_key(partition, NODE, first_lsn, "ndjson"),
         bytes: 100,
         declared: Some(100),
-        metadata: pairs
-            .map(|(name, value)| (format!("lakehook-{name}"), value))
-            .collect(),
+        stamp: Ok(Stamp {
+            node: NODE,
+            seal,
+            nonce: 1,
+            partition: partition.to_owned(),
+            first_lsn,
+            last_lsn: Lsn(lsns[lsns.len() - 1]),
+            count: lsns.len() as u64,
+            row_hash: 2,
+            lsn_hash: set(lsns).hash,
+            crc: 3,
+            as_of: LogState {
+                lsn: Lsn(as_of),
+                lsn_hash: set(&all).hash,
+                open: set(open),
+                void: set(void),
+                watermark: "2026-11-25T00:00:00.000000Z".to_owned(),
+                totals: RunningTotals {
+                    received: as_of,
+                    stored: as_of,
+                    ..RunningTotals::default()
+                },
+            },
+        }),
     }
 }
 
+/// Gives an object other metadata under that name.
+fn change(object: &mut AuditedObject, name: &str, value: &str) {
+    let mut metadata = object.stamp.as_ref().unwrap().to_metadata();
+    metadata.insert(format!("lakehook-{name}"), value.to_owned());
+    object.stamp = Stamp::from_metadata(&metadata);
+}
+
 /// Three seals: 1 to 3 with 4 open, 4 to 6 with 7 void and 8 open, 8 to 9.
-fn lake() -> Vec<Seen> {
+fn lake() -> Vec<AuditedObject> {
     vec![
         object(1, &[1, 2, 3], 4, &[4], &[]),
         object(2, &[4, 5, 6], 8, &[8], &[7]),
@@ -54,7 +66,7 @@ fn lake() -> Vec<Seen> {
     ]
 }
 
-fn problems(objects: &[Seen]) -> Vec<String> {
+fn problems(objects: &[AuditedObject]) -> Vec<String> {
     let (_, problems) = judge(objects, &Waiting::new());
     problems.into_iter().map(|problem| problem.what).collect()
 }
@@ -84,30 +96,30 @@ fn a_missing_object_is_named_by_its_seal_and_does_not_spoil_the_rest() {
 
 #[test]
 fn claims_that_do_not_go_together_are_named() {
-    let change = |index: usize, name: &str, value: &str| {
+    let changed = |index: usize, name: &str, value: &str| {
         let mut objects = lake();
-        objects[index]
-            .metadata
-            .insert(format!("lakehook-{name}"), value.to_owned());
+        change(&mut objects[index], name, value);
         problems(&objects).join("; ")
     };
-    assert!(change(1, "lsn-hash", "00").contains("not those that its log had for it"));
-    assert!(change(1, "count", "2").contains("1 more are accounted for"));
-    assert!(change(2, "as-of-lsn-hash", "00").contains("not those that its log had for it"));
-    assert!(change(2, "as-of-lsn", "7").contains("contradict each other"));
+    assert!(changed(1, "lsn-hash", "00").contains("not those that its log had for it"));
+    assert!(changed(1, "count", "2").contains("1 more are accounted for"));
+    assert!(changed(2, "as-of-lsn-hash", "00").contains("not those that its log had for it"));
+    assert!(changed(2, "as-of-lsn", "7").contains("contradict each other"));
     // However far it claims to be, that is told at once.
     let far = u64::MAX.to_string();
-    assert!(change(2, "as-of-lsn", &far).contains("more are accounted for"));
-    assert!(change(0, "total-dropped", "5").contains("4 were received and 9 accounted for"));
-    assert!(change(2, "seal", "2").contains("it has the seal of"));
-    assert!(change(1, "first-lsn", "3").contains("another object, whose place is"));
-    assert!(change(0, "as-of-open", "one").contains("cannot be read"));
+    assert!(changed(2, "as-of-lsn", &far).contains("more are accounted for"));
+    assert!(changed(0, "total-dropped", "5").contains("4 were received and 9 accounted for"));
+    assert!(changed(2, "seal", "2").contains("it has the seal of"));
+    assert!(changed(1, "first-lsn", "3").contains("another object, whose place is"));
+    assert!(changed(0, "as-of-open", "one").contains("cannot be read"));
     let mut objects = lake();
     objects[0].bytes = 50;
     assert_eq!(problems(&objects), ["it has 50 bytes; 100 were put"]);
-    objects[0] = Seen {
+    objects[0] = AuditedObject {
         key: "events/dt=2026-11-25/mine.ndjson".to_owned(),
-        ..Seen::default()
+        bytes: 100,
+        declared: None,
+        stamp: Err(StampError::Foreign),
     };
     assert!(problems(&objects)[0].contains("it is foreign"));
 }
@@ -117,15 +129,14 @@ fn claims_that_do_not_go_together_are_named() {
 fn running_sums_are_those_of_all_lsns() {
     assert_eq!(deep::running_sums(&lake()), []);
     let mut objects = lake();
-    let last = &mut objects[2].metadata;
     for (name, lsns) in [
-        ("lakehook-lsn-hash", &[8, 8][..]),
-        ("lakehook-as-of-lsn-hash", &[1, 2, 3, 4, 5, 6, 7, 8, 8]),
+        ("lsn-hash", &[8, 8][..]),
+        ("as-of-lsn-hash", &[1, 2, 3, 4, 5, 6, 7, 8, 8]),
     ] {
         let hash = lsns
             .iter()
             .fold(0_u128, |sum, lsn| sum.wrapping_add(Lsn(*lsn).hash()));
-        last.insert(name.to_owned(), format!("{hash:032x}"));
+        change(&mut objects[2], name, &format!("{hash:032x}"));
     }
     assert_eq!(problems(&objects), Vec::<String>::new());
     let found = deep::running_sums(&objects);

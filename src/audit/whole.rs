@@ -1,8 +1,12 @@
-//! The whole audit of a lake: what is there, what it says, and, if wished, what is in it.
+//! The whole audit of a lake: its listing, what objects say, and in depth also what they hold.
 
+use super::deep;
 use super::gather::{Gathered, gather};
-use super::{NodeProof, Problem, deep, judge, judge_log, judge_markers};
-use crate::lake::place::{Place, PlaceError};
+use super::log::judge_log;
+use super::markers::judge_markers;
+use super::report::{Discrepancy, NodeProof};
+use super::seals::judge;
+use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::wal::inspect::Inspection;
 
 /// What an audit found.
@@ -15,30 +19,34 @@ pub struct Whole {
     /// A proof for each node.
     pub nodes: Vec<NodeProof>,
     /// What does not add up, each once, in order.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<Discrepancy>,
 }
 
-/// What an audit is at.
+/// What an audit does at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
-    /// It looks at what objects say.
+pub enum AuditStage {
+    /// It asks each object what it says of itself.
     Looking,
-    /// It reads objects.
+    /// It reads each object.
     Reading,
 }
 
-/// Audits a lake, with the logs of nodes as they were before. `step` is told of each object, and of how many.
+/// Audits a lake, with the logs of nodes as they were before. `step` is called for each object, with how many are
+/// done and how many there are.
 pub async fn audit(
-    place: &Place,
+    lake: &LakeReader,
     logs: &[Inspection],
     deeply: bool,
-    step: &mut dyn FnMut(Stage, usize, usize),
-) -> Result<Whole, PlaceError> {
+    step: &mut dyn FnMut(AuditStage, usize, usize),
+) -> Result<Whole, LakeReadError> {
     let Gathered {
         objects,
         markers,
         mut problems,
-    } = gather(place, &mut |done, total| step(Stage::Looking, done, total)).await?;
+    } = gather(lake, &mut |done, total| {
+        step(AuditStage::Looking, done, total);
+    })
+    .await?;
     let waiting = logs.iter().filter_map(|log| {
         let seals = log.state.sealed.keys().copied();
         Some((log.node?, seals.collect()))
@@ -51,19 +59,18 @@ pub async fn audit(
     let runs = judge_markers(&markers, &objects, &mut problems);
     if deeply {
         for (index, object) in objects.iter().enumerate() {
-            step(Stage::Reading, index + 1, objects.len());
-            if object.metadata.is_empty() {
+            step(AuditStage::Reading, index + 1, objects.len());
+            // What cannot be read of a stamp is a problem already.
+            let Ok(stamp) = &object.stamp else {
                 continue;
-            }
-            let wrong = match place.read(&object.key).await? {
-                Some(bytes) => deep::look(object, bytes),
+            };
+            let wrong = match lake.read(&object.key).await? {
+                Some(bytes) => deep::look(&object.key, stamp, bytes),
                 None => vec!["it went away while it was looked at".to_owned()],
             };
-            problems.extend(wrong.into_iter().map(|what| Problem {
-                node: object.metadata.get("lakehook-node").cloned(),
-                key: Some(object.key.clone()),
-                what,
-            }));
+            let node = Some(stamp.node);
+            let wrong = wrong.into_iter();
+            problems.extend(wrong.map(|what| Discrepancy::of_object(node, &object.key, what)));
         }
         if problems.is_empty() {
             problems.extend(deep::running_sums(&objects));

@@ -8,13 +8,17 @@ use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
 use crate::clock::Clock;
-use crate::config::{Config, Destination, Loaded};
+use crate::config::{Config, Loaded};
+use crate::contract::EVENTS;
 use crate::contract::event_schema;
 use crate::files::Disk;
+use crate::lake::destination::Destination;
+use crate::lake::proof::Protection;
 use crate::out;
-use crate::serve::polls::dry_plans;
+use crate::serve::feeds::{FeedList, poll_feed};
 use crate::serve::tables;
 use crate::serve::{lake_of, receive_settings, tls_files};
 use crate::sql::{Reader, Verdict, Written};
@@ -91,15 +95,15 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Columns that are in objects must stay what they are.
+/// Checks that no column that is in objects would change its type.
 fn check_columns(config: &Config) -> Result<bool, Failure> {
     let mut changed = Vec::new();
     if let Ok(schemas) = config.events.read_schemas() {
         let events = tables::events(config, &schemas)?;
-        let events = Tables::new([("events".to_owned(), events)].into_iter());
+        let events = Tables::new([(EVENTS.to_owned(), events)].into_iter());
         changed.extend(tables::changed(&config.wal.dir, &events)?);
     }
-    if let Ok(polls) = tables::polls(config) {
+    if let Ok(polls) = FeedList::of(config).tables() {
         changed.extend(tables::changed(&config.polls.dir, &polls)?);
     }
     for changed in &changed {
@@ -110,8 +114,8 @@ fn check_columns(config: &Config) -> Result<bool, Failure> {
 
 /// Whether an engine can read what is written.
 fn check_reader(config: &Config, reader: Reader) -> Result<bool, Failure> {
-    let relations = super::sql::relations(config)?;
-    let endpoint = super::sql::endpoint(config);
+    let relations = crate::cli::sql::relations(config)?;
+    let endpoint = crate::cli::sql::endpoint(config);
     let verdicts = reader.judge(&Written {
         format: config.batch.format,
         is_bucket: matches!(config.lake.destination(), Destination::Bucket(_)),
@@ -160,7 +164,7 @@ fn check_tls(config: &Config) -> bool {
 }
 
 fn check_polls(loaded: &Loaded) -> bool {
-    match dry_plans(&loaded.config) {
+    match poll_feed(&loaded.config).dry_plans() {
         Ok(plans) if plans.is_empty() => true,
         Ok(plans) => {
             let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
@@ -201,14 +205,26 @@ fn check_log(name: &str, dir: &Path) -> bool {
 }
 
 fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
-    let url = &loaded.config.lake.url;
-    let runtime = super::runtime()?;
-    let lake = Arc::new(runtime.block_on(lake_of(&loaded.config, runtime.handle().clone())));
+    let config = &loaded.config;
+    let url = &config.lake.url;
+    let runtime = runtime()?;
+    let lake =
+        Arc::new(runtime.block_on(lake_of(config, &config.wal.dir, runtime.handle().clone())));
     if let Err(error) = lake.probe() {
         out::line(format_args!("problem  lake {url}: {error}"));
         return Ok(false);
     }
     out::line(format_args!("ok       lake {url}"));
+    match lake.protection() {
+        Some(Protection::ReadBack) => out::line(
+            "warning  this store neither checks nor names a checksum: each object is read back once \
+             before its batch is committed, which costs a GET and its transfer for each object",
+        ),
+        Some(protection) => {
+            out::line(format_args!("ok       transfer: {}", protection.as_str()));
+        }
+        None => {}
+    }
     if lake.honours_conditions() == Some(false) {
         out::line(
             "warning  this store ignores If-None-Match: two log directories that are copies of each \

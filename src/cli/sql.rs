@@ -7,13 +7,17 @@ use chrono::NaiveDate;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
 use crate::clock::Clock;
-use crate::config::{Config, Destination, Loaded, Mode};
+use crate::config::{Config, Loaded};
 use crate::contract::PartitionBy;
+use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
-use crate::lake::place::Place;
+use crate::lake::reader::LakeReader;
 use crate::out;
+use crate::poll::definition::Mode;
+use crate::serve::feeds::FeedList;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
 use crate::tables::Table;
@@ -43,7 +47,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         );
         return Err(Failure::Usage(message));
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let looked = runtime.block_on(look(config, &mut relations));
     let is_bare =
         looked.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
@@ -56,7 +60,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         path_style: config.lake.path_style.unwrap_or(endpoint.is_some()),
         endpoint,
         region: config.lake.region.clone(),
-        writes_columns: config.batch.format.codec().is_none(),
+        writes_columns: config.batch.format.layout().is_typed(),
         with_secret: !args.no_secret,
         is_bare,
         relations,
@@ -66,11 +70,11 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The streams of a configuration; nothing is known of what is there.
-pub(super) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
+pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let events = tables::events(config, &schemas)?;
-    let polled = tables::polls(config);
+    let polled = FeedList::of(config).tables();
     let polled = polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let days = Key::all("dt=%Y-%m-%d");
     let relation = |name: &str, stream, table, partitions| Relation {
@@ -119,7 +123,7 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
 
 /// Looks which objects each stream has. Whether nothing at all is in the lake.
 async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<bool> {
-    let place = Place::open(config.lake.destination()).await;
+    let place = LakeReader::open(config.lake.destination()).await;
     let mut is_bare = place.keys(&format!("{INTERNAL}/")).await?.is_empty();
     for relation in relations.iter_mut() {
         for key in place.keys(&format!("{}/", relation.name)).await? {
@@ -168,7 +172,7 @@ fn time_column(by: PartitionBy) -> &'static str {
     clippy::disallowed_methods,
     reason = "the SDK reads the same variables"
 )]
-pub(super) fn endpoint(config: &Config) -> Option<String> {
+pub(crate) fn endpoint(config: &Config) -> Option<String> {
     let names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
     let values = names.iter().filter_map(|name| std::env::var(name).ok());
     let configured = config.lake.endpoint.clone();

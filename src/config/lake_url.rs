@@ -1,14 +1,20 @@
 //! Where the lake is: a directory, or a bucket and a prefix.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fmt;
 use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
+use crate::tables::{PROPERTY_PREFIX, Table};
+
 /// The JSON Schema format of such URLs.
 pub(super) const LAKE_URL_FORMAT: &str = "lake-url";
+
+/// Names of partitions that polled streams and the quarantine have, whatever is configured.
+const PARTITIONS: [&str; 2] = ["dt", "run"];
 
 /// Where the lake is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +99,29 @@ impl LakeUrl {
         })
     }
 
+    /// The first `name=value` part of the path whose name is a column of our tables, of those partitions
+    /// (`events.partition`) too. Engines read such parts as columns, so they would show the value of the path
+    /// for every row, or no row at all.
+    pub(super) fn column_in_path(&self, partition: &str) -> Option<String> {
+        let path = match self {
+            Self::Directory(path) => path.to_string_lossy(),
+            Self::S3 { prefix, .. } => Cow::Borrowed(prefix.as_str()),
+        };
+        let events = Table::events(std::iter::empty::<&str>()).map_or(Vec::new(), |t| t.columns);
+        let columns = events.into_iter().chain(Table::quarantine().columns);
+        let partitions = partition.split('/').filter_map(|part| part.split_once('='));
+        let names: HashSet<String> = PARTITIONS
+            .into_iter()
+            .map(str::to_owned)
+            .chain(columns.map(|column| column.name))
+            .chain(partitions.map(|(name, _)| name.to_lowercase()))
+            .collect();
+        let is_column = |name: &str| names.contains(name) || name.starts_with(PROPERTY_PREFIX);
+        let parts = path.split('/').filter_map(|part| part.split_once('='));
+        let mut parts = parts.map(|(name, _)| name.to_lowercase());
+        parts.find(|name| is_column(name))
+    }
+
     fn parse_bucket(text: &str) -> Result<Self, LakeUrlError> {
         if text.contains(['?', '#']) {
             return Err(LakeUrlError::Query);
@@ -173,6 +202,26 @@ mod tests {
         assert_eq!(LakeUrl::parse("s3://my-lake"), bucket(""));
         assert_eq!(LakeUrl::parse("s3://my-lake/"), bucket(""));
         assert_eq!(LakeUrl::parse("s3://my-lake/a/b=c/"), bucket("a/b=c"));
+    }
+
+    #[test]
+    fn columns_in_the_path_are_found() {
+        for (url, column) in [
+            ("s3://my-lake/raw/source=web", Some("source")),
+            ("s3://my-lake/Event_Id=1/x", Some("event_id")),
+            ("s3://my-lake/raw_xxh3=1", Some("raw_xxh3")),
+            ("s3://my-lake/p_any=1", Some("p_any")),
+            ("s3://my-lake/dt=2026/a", Some("dt")),
+            ("s3://my-lake/run=1", Some("run")),
+            ("s3://my-lake/HOUR=1", Some("hour")),
+            ("/data/lsn=5/lake", Some("lsn")),
+            ("s3://my-lake/env=prod/source", None),
+            ("/data/lake", None),
+            ("s3://my-lake", None),
+        ] {
+            let found = LakeUrl::parse(url).map(|url| url.column_in_path("day=%Y-%m-%d/hour=%H"));
+            assert_eq!(found, Ok(column.map(str::to_owned)), "{url}");
+        }
     }
 
     #[test]

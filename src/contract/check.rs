@@ -1,66 +1,13 @@
-//! The contract as the service holds it, and the way of a body through it.
+//! The way of a body through the contract: the fast pass, and where it gives up, the slow one.
 
-use super::ignore::{self, Pointer};
-use super::rules::Rules;
-use super::schemas::{Schema, Schemas};
-use super::{Checked, Refusal, fast, slow};
-use crate::record::{FeedTags, Fingerprint, Origin};
+use super::checked::{Checked, Refusal};
+use super::terms::Contract;
+use super::{fast, slow};
+use crate::record::Origin;
 
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Checks the bodies of one feed. Holds no state between them.
-#[derive(Debug)]
-pub struct Contract {
-    rules: Rules,
-    fingerprint: Fingerprint,
-    tags: FeedTags,
-    types: Vec<EventType>,
-    /// By index in [`Rules::sources`].
-    sources: Vec<Word>,
-    ignored: Vec<Pointer>,
-}
-
-/// What is known of an event type; by index in [`Rules::types`].
-#[derive(Debug)]
-struct EventType {
-    name: Word,
-    schema: Option<Schema>,
-    is_dropped: bool,
-}
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 impl Contract {
-    /// Schemas of types that the rules don't name are not used. Of `dedup_ignore`, entries that
-    /// don't begin with a slash name nothing.
-    pub fn new(rules: Rules, schemas: Schemas, fingerprint: Fingerprint) -> Self {
-        let mut schemas = schemas.into_map();
-        let event_type = |name: &String| EventType {
-            name: Word::new("event_type", name),
-            schema: schemas.remove(name),
-            is_dropped: rules.drop.contains(name),
-        };
-        Self {
-            types: rules.types.iter().map(event_type).collect(),
-            sources: rules
-                .sources
-                .iter()
-                .map(|name| Word::new("source", name))
-                .collect(),
-            ignored: rules
-                .dedup_ignore
-                .iter()
-                .filter_map(|text| ignore::pointer(text))
-                .collect(),
-            tags: fingerprint.feed(&rules.feed),
-            rules,
-            fingerprint,
-        }
-    }
-
-    /// The rules it was made of.
-    pub fn rules(&self) -> &Rules {
-        &self.rules
-    }
-
     /// Checks the body of a request. Takes time linear in its length, whatever it holds.
     pub fn check(&self, body: &[u8], origin: &Origin) -> Result<Checked, Refusal> {
         let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
@@ -74,68 +21,10 @@ impl Contract {
         }
         slow::check(self, text, origin).map_err(|refusal| behind_mark(refusal, mark_bytes))
     }
-
-    pub(super) fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
-    }
-
-    pub(super) fn schema(&self, event_type: usize) -> Option<&Schema> {
-        self.types[event_type].schema.as_ref()
-    }
-
-    pub(super) fn is_dropped(&self, event_type: usize) -> bool {
-        self.types[event_type].is_dropped
-    }
-
-    /// The tag of an event's id.
-    pub(super) fn tag(&self, id: &[u8]) -> u64 {
-        self.tags.tag(id)
-    }
-
-    /// The event type's name.
-    pub(super) fn event_type(&self, event_type: usize) -> &Word {
-        &self.types[event_type].name
-    }
-
-    /// The source's name.
-    pub(super) fn source(&self, source: usize) -> &Word {
-        &self.sources[source]
-    }
-
-    /// What does not count when events are compared.
-    pub(super) fn ignored(&self) -> &[Pointer] {
-        &self.ignored
-    }
-}
-
-/// A configured word, ready to be written.
-#[derive(Debug)]
-pub(super) struct Word {
-    member: Vec<u8>,
-    value_at: usize,
-}
-
-impl Word {
-    fn new(key: &str, word: &str) -> Self {
-        let mut member = format!(",\"{key}\":").into_bytes();
-        let value_at = member.len();
-        crate::quarantine::push_json(&mut member, word);
-        Self { member, value_at }
-    }
-
-    /// As a member of a row, with the comma before it.
-    pub(super) fn member(&self) -> &[u8] {
-        &self.member
-    }
-
-    /// As a JSON string.
-    pub(super) fn json(&self) -> &[u8] {
-        &self.member[self.value_at..]
-    }
 }
 
 /// The refusal of a body whose first bytes, `valid`, are text and the next ones not.
-fn not_utf8(valid: &[u8]) -> Refusal {
+pub(super) fn not_utf8(valid: &[u8]) -> Refusal {
     let line_start = memchr::memrchr(b'\n', valid).map_or(0, |end| end + 1);
     Refusal::Syntax {
         line: memchr::memchr_iter(b'\n', valid).count() + 1,
@@ -145,7 +34,7 @@ fn not_utf8(valid: &[u8]) -> Refusal {
 }
 
 /// Counts columns from the beginning of the body, not from behind its byte order mark.
-fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
+pub(super) fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
     if let Refusal::Syntax {
         line: 1, column, ..
     } = &mut refusal

@@ -1,79 +1,71 @@
 //! Entities: records that a poll pulls, by a schema of their own.
 //!
-//! With a schema, what it declares at the top level are the columns, in its order, and what is sent
-//! beyond them goes under `extra`. Without one, a record's own keys are the columns. Either way a row
-//! begins with `received_at`, whose place and length are always the same, so that the time can be
-//! written once the rows go to the log ([`stamp`]).
+//! With a schema, the properties that it declares at the top level are the columns, in its order, and anything
+//! else in a record goes under `extra`. Without one, the keys of a record are its columns. Either way a row
+//! begins with `received_at` at a fixed offset and with a fixed length, so that the time can be written when the
+//! rows go to the log ([`stamp`]).
 
 use std::collections::HashMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use super::event::string;
-use super::faults::{Errors, Faults as _, segment};
-use super::row::push_raw;
+use super::faults::{Errors, Faults as _};
+use super::pointer::{self, segment};
+use super::raw::push_raw;
 use super::schemas::{Schema, SchemaError};
 use super::strict::{Scanner, lone_surrogate, unescaped};
 use crate::clock::Micros;
 use crate::columns;
-use crate::members::Members;
-use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused, push_json};
+use crate::json::{Members, between_quotes, push_json, text};
+use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused};
 use crate::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
-/// Columns that a row has anyway; a record's keys of such names go under `extra`.
+/// Columns that every row has; keys of a record with these names go under `extra`.
 const RESERVED: [&str; 5] = ["received_at", "lsn", "dt", "run", "extra"];
-/// Every row, of the quarantine too, begins with this and the time.
+/// Every row, also of the quarantine, begins with this and the time.
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
-/// Bytes of a time.
+/// The length of a time as text.
 const TIME_BYTES: usize = 27;
 
-/// Where in a record a value is: the keys that lead there.
+/// The path to a value in a record: the keys that lead to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldPath(Vec<String>);
 
 impl FieldPath {
-    /// Of a JSON Pointer (RFC 6901), which starts with a slash, or of the name of a key.
+    /// Reads a JSON Pointer (RFC 6901), which begins with a slash, or the name of a key.
     pub fn new(text: &str) -> Self {
-        let keys = match text.strip_prefix('/') {
-            Some(rest) => {
-                let keys = rest.split('/');
-                keys.map(|key| key.replace("~1", "/").replace("~0", "~"))
-                    .collect()
-            }
-            None => vec![text.to_owned()],
-        };
-        Self(keys)
+        Self(pointer::parse(text).unwrap_or_else(|| vec![text.to_owned()]))
     }
 
-    /// The keys.
+    /// The keys, outermost first.
     pub fn keys(&self) -> &[String] {
         &self.0
     }
 
-    /// As a JSON Pointer.
+    /// The path as a JSON Pointer.
     fn pointer(&self) -> String {
         self.0.iter().map(|key| segment(key)).collect()
     }
 
-    /// The raw value there.
+    /// The raw value at the path.
     fn find<'a>(&self, members: &[(&'a str, &'a str)]) -> Option<&'a str> {
         let (first, rest) = self.0.split_first()?;
         let own = members
             .iter()
-            .find(|(key, _)| string(key).is_some_and(|key| *key == **first));
+            .find(|(key, _)| text(key).is_some_and(|key| *key == **first));
         let mut value = own?.1;
         for key in rest {
             let Members(inner) = serde_json::from_str(value).ok()?;
             let own = inner
                 .iter()
-                .find(|(raw, _)| string(raw).is_some_and(|own| *own == **key));
+                .find(|(raw, _)| text(raw).is_some_and(|own| *own == **key));
             value = own?.1;
         }
         Some(value)
     }
 }
 
-/// What rows of a stream of entities are made by.
+/// Makes the rows of one stream of entities.
 #[derive(Debug)]
 pub struct Entities {
     stream: String,
@@ -82,11 +74,11 @@ pub struct Entities {
     id: Option<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
-    /// Stands for the schema, so that a change of it is noticed.
+    /// Hash of the schema's text, to detect changes.
     hash: u64,
 }
 
-/// Declared columns.
+/// The columns that a schema declares.
 #[derive(Debug)]
 struct Columns {
     /// `"name":`, in order.
@@ -94,40 +86,40 @@ struct Columns {
     by_name: HashMap<String, usize>,
 }
 
-/// What became of a record.
+/// What a record was turned into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken<'a> {
-    /// It is a row.
+    /// A row of the stream.
     Row {
-        /// Stands for its id, if records have one.
+        /// Hash of the record's id, if records have one.
         id: Option<u128>,
-        /// Stands for everything that it says.
+        /// Hash of the row without its time.
         content: u128,
-        /// The raw value that the watermark goes by, if there is one.
+        /// The raw value that watermarks are compared by, if there is one.
         mark: Option<&'a str>,
     },
-    /// It broke the contract, and is a row of the quarantine.
+    /// A row of the quarantine, since the record broke the contract.
     Invalid {
-        /// Stands for what was sent.
+        /// Hash of the record as it was sent.
         content: u64,
-        /// What is wrong with it, or the first of it.
+        /// The first error.
         error: FieldError,
     },
 }
 
-/// Where the rows of a record go.
+/// Where the row of a record goes.
 #[derive(Clone, Copy, Debug)]
 pub struct Target<'a> {
-    /// The partition of rows.
+    /// The partition for valid records.
     pub partition: &'a str,
-    /// The partition of the quarantine.
+    /// The partition for invalid ones.
     pub quarantine: &'a str,
-    /// Whether rows are of a snapshot: all kept. Otherwise each is kept once.
+    /// Whether the rows belong to a snapshot, which keeps all of them. Otherwise duplicates are dropped.
     pub is_snapshot: bool,
 }
 
 impl Entities {
-    /// For a stream. The text of the schema comes with a name for errors.
+    /// Makes rows for a stream. `schema` is a name for errors and the text.
     pub fn new(
         stream: &str,
         schema: Option<(&str, &str)>,
@@ -154,13 +146,13 @@ impl Entities {
         })
     }
 
-    /// Stands for the schema.
+    /// Hash of the schema's text; 0 without a schema.
     pub fn schema_hash(&self) -> u64 {
         self.hash
     }
 
-    /// Makes a row of a record, which is a JSON value without white space around it, or a row of the
-    /// quarantine.
+    /// Adds a row for a record, or a row of the quarantine if it is invalid. `raw` is a JSON value without white
+    /// space around it.
     pub fn take<'a>(
         &self,
         raw: &'a str,
@@ -198,7 +190,7 @@ impl Entities {
         Taken::Row { id, content, mark }
     }
 
-    /// A changed record is a new one, so what it says is part of what it is known by.
+    /// A changed record counts as a new one, so the content is part of the identity.
     fn identity(&self, id: Option<u128>, written: &[u8]) -> Identity {
         let content = self.fingerprint.content(written, b"");
         let mut known_by = [0; 32];
@@ -208,7 +200,7 @@ impl Entities {
         Identity { tag, content }
     }
 
-    /// The members of a record that can be read.
+    /// The members of a record; none if it has errors that prevent reading it.
     fn members<'a>(&self, raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
         let Ok(Members(members)) = serde_json::from_str(raw) else {
             errors.add("type", String::new, || "an object".to_owned());
@@ -224,7 +216,7 @@ impl Entities {
         members
     }
 
-    /// The id as it was sent, where records have one.
+    /// The raw id, if records have one.
     fn check_id<'a>(&self, members: &[(&'a str, &'a str)], errors: &mut Errors) -> Option<&'a str> {
         let path = self.id.as_ref().filter(|_| errors.total() == 0)?;
         let found = path.find(members);
@@ -233,7 +225,7 @@ impl Entities {
         if id.is_none() {
             let detail = || "an id: text that is not empty, or a number".to_owned();
             errors.add("id", || path.pointer(), detail);
-        } else if id.is_some_and(|raw| raw.starts_with('"') && string(raw).is_none()) {
+        } else if id.is_some_and(|raw| raw.starts_with('"') && text(raw).is_none()) {
             lone_surrogate(|| path.pointer(), errors);
         }
         id
@@ -266,21 +258,26 @@ impl Entities {
     }
 }
 
-/// However text is escaped, it is the same id; and text is never the same as a number.
+/// Hashes an id so that escapes make no difference, and text never equals a number.
 fn hash_of_id(raw: &str) -> u128 {
-    match string(raw) {
+    match text(raw) {
         Some(text) => xxh3_128(text.as_bytes()) ^ 1,
         None => xxh3_128(raw.as_bytes()),
     }
 }
 
-/// Writes the time into all rows, which were made by [`Entities::take`].
+/// Writes the time of receipt into all rows, which [`Entities::take`] must have made.
 pub fn stamp(rows: &mut Rows, received_at: Micros) {
     let mut time = Vec::with_capacity(TIME_BYTES);
     received_at.write(&mut time);
+    debug_assert_eq!(time.len(), TIME_BYTES, "all times are as long");
     let mut start = 0;
     for row in &rows.rows {
         let at = start + BEFORE_TIME.len();
+        debug_assert!(
+            rows.bytes[start..row.end].starts_with(BEFORE_TIME),
+            "every row begins with its time"
+        );
         if let Some(place) = rows.bytes.get_mut(at..at + time.len()) {
             place.copy_from_slice(&time);
         }
@@ -322,12 +319,12 @@ impl Columns {
         Ok(own)
     }
 
-    /// Writes all columns, and `extra`.
+    /// Appends all columns, and `extra`.
     fn write(&self, members: &[(&str, &str)], out: &mut Vec<u8>) {
         let mut values = vec![None; self.heads.len()];
         let mut extra = Vec::new();
         for (key, value) in members {
-            match self.by_name.get(&*unescaped(inner(key))) {
+            match self.by_name.get(&*unescaped(between_quotes(key))) {
                 Some(index) => values[*index] = Some(*value),
                 None => extra.push((*key, *value)),
             }
@@ -341,10 +338,10 @@ impl Columns {
     }
 }
 
-/// Writes a record's own keys, and those that clash with ours under `extra`.
+/// Appends the keys of a record as columns, except those with reserved names, which go under `extra`.
 fn write_own_keys(members: &[(&str, &str)], out: &mut Vec<u8>) {
     let is_reserved = |key: &str| {
-        let key = unescaped(inner(key)).to_lowercase();
+        let key = unescaped(between_quotes(key)).to_lowercase();
         RESERVED.contains(&key.as_str())
     };
     let (reserved, own): (Vec<_>, Vec<_>) = members
@@ -375,12 +372,6 @@ fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {
         separator = b',';
     }
     out.extend_from_slice(b"}}");
-}
-
-/// What stands between the quotes of a raw key.
-fn inner(key: &str) -> &str {
-    let key = key.strip_prefix('"').unwrap_or(key);
-    key.strip_suffix('"').unwrap_or(key)
 }
 
 #[cfg(test)]

@@ -1,21 +1,23 @@
-//! One event: what a pass gathered of it, and whether that is valid.
+//! One event: the fields that a pass gathered, and the judge that decides whether they are valid.
 //!
-//! The judge is the same for both passes; they differ in how they gather and in whether they want
-//! to know what is wrong.
+//! Both passes use the same judge. They differ in how they gather fields and in whether they need to know
+//! what is wrong.
 
 use std::borrow::Cow;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
-use super::check::Contract;
-use super::faults::{Faults, segment};
+use super::faults::Faults;
 use super::keys::Keys;
-use super::reader::{Member, is_plain};
-use super::strict::{Scanner, duplicate_key, nul_in_key};
-use super::timestamp;
+use super::pointer::segment;
+use super::reader::Member;
+use super::strict::{Scanner, duplicate_key, lone_surrogate, nul_in_key};
+use super::terms::Contract;
 use crate::clock::Micros;
+use crate::json::{Text, text};
+use crate::rfc3339;
 
 const MAX_USER_ID_CHARS: usize = 256;
 const OWN_USER_ID: &str = "/user_id/user_id";
@@ -26,12 +28,12 @@ const CANONICAL_UUID_BYTES: usize = 36;
 pub(super) enum Field<T> {
     #[default]
     Missing,
-    /// It was there, and what is wrong with it has been said.
+    /// It was there, and its error has been added.
     Bad,
     Is(T),
 }
 
-/// What an event holds, not judged yet. Raw values are valid JSON, without white space around.
+/// The fields of an event, not judged yet. Raw values are valid JSON, without white space around them.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
     pub(super) event_id: Field<Cow<'a, str>>,
@@ -57,7 +59,7 @@ pub(super) struct Event<'a> {
     pub(super) extra: Vec<(Cow<'a, str>, &'a str)>,
 }
 
-/// Who did it.
+/// The user of an event.
 #[derive(Debug)]
 pub(super) enum User<'a> {
     Nobody,
@@ -91,10 +93,10 @@ impl<'c, 'a> Judge<'c, 'a> {
         }
     }
 
-    /// The event, or what is wrong with it in `faults`; if that holds some already, no event.
+    /// Returns the event, or adds what is wrong with it to `faults`. `None` too if `faults` was not empty.
     ///
-    /// A [`Reader`](super::reader::Reader) has found nothing wrong with raw values, where there are
-    /// `members`, those of the properties. Otherwise raw values are scanned here.
+    /// `members` are those of the properties if a [`Reader`](super::reader::Reader) has read the event, and so has
+    /// checked its raw values. Without them, raw values are scanned here.
     pub(super) fn judge(
         &mut self,
         fields: Fields<'a>,
@@ -168,7 +170,7 @@ impl<'c, 'a> Judge<'c, 'a> {
     fn time(&self, field: Field<Cow<'a, str>>, faults: &mut impl Faults) -> Option<Micros> {
         let text = present(field, "/timestamp", faults)?;
         let pointer = || "/timestamp".to_owned();
-        let Some(time) = timestamp::parse(&text) else {
+        let Some(time) = rfc3339::parse(&text) else {
             let detail = || "an RFC 3339 time such as 2026-11-20T17:00:00Z".to_owned();
             faults.add("invalid_timestamp", pointer, detail);
             return None;
@@ -237,7 +239,7 @@ impl<'c, 'a> Judge<'c, 'a> {
 
 fn event_id(field: Field<Cow<'_, str>>, faults: &mut impl Faults) -> Option<Uuid> {
     let text = present(field, "/event_id", faults)?;
-    // The crate takes other forms too; those of this length are all canonical.
+    // The uuid crate also accepts other forms, but all of this length are canonical.
     let is_canonical = text.len() == CANONICAL_UUID_BYTES;
     let id = is_canonical.then(|| Uuid::try_parse(&text).ok()).flatten();
     if id.is_none() {
@@ -282,14 +284,14 @@ fn one_of(
     index
 }
 
-/// The same raw value, if it is a string of a user id's length.
+/// Returns `raw` if it is a string with the length of a user id.
 fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> Option<&'a str> {
     if !raw.starts_with('"') {
         wrong_type(pointer, "a string", faults);
         return None;
     }
-    let Some(id) = string(raw) else {
-        super::strict::lone_surrogate(|| pointer.to_owned(), faults);
+    let Some(id) = text(raw) else {
+        lone_surrogate(|| pointer.to_owned(), faults);
         return None;
     };
     let is_short = id.len() <= MAX_USER_ID_CHARS || id.chars().count() <= MAX_USER_ID_CHARS;
@@ -299,15 +301,6 @@ fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> O
         return None;
     }
     Some(raw)
-}
-
-/// The text of a raw value; `None` if it is no string or holds a lone surrogate.
-pub(super) fn string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if is_plain(inner) {
-        return Some(Cow::Borrowed(inner));
-    }
-    serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
 /// The raw value of `user_id` in an object.
@@ -335,29 +328,4 @@ fn own_user_id(object: &str) -> Option<&str> {
         .deserialize_map(OwnId)
         .ok()
         .flatten()
-}
-
-/// A string, borrowed where it holds no escapes.
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'de> Deserialize<'de> for Text<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
-    }
 }

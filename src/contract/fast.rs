@@ -1,21 +1,21 @@
 //! The fast pass: reads a body once, on borrowed bytes, and writes rows as it goes.
 //!
-//! It says yes or nothing. Whatever is off makes it give up, and the slow pass finds out.
+//! It gives up at the first thing that is wrong or unusual, and leaves the explanation to the slow pass.
 
-use super::Checked;
-use super::check::Contract;
+use super::checked::Checked;
 use super::event::{Field, Fields, Judge};
 use super::faults::Counted;
 use super::reader::{Member, Reader};
-use super::row::Writer;
+use super::row::RowWriter;
+use super::terms::Contract;
 use crate::record::Origin;
 
-/// The rows of a body in which every event is valid; `None` for any other.
+/// The rows of a body in which every event is valid; `None` if the slow pass has to look.
 pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Option<Checked> {
     let mut pass = Pass {
         reader: Reader::new(body),
         judge: Judge::new(contract, origin.received_at),
-        writer: Writer::new(contract, origin, body.len()),
+        writer: RowWriter::new(contract, origin, body.len()),
         members: Vec::new(),
         order: Name::ALL,
         max_event_bytes: contract.rules().max_event_bytes,
@@ -27,15 +27,15 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Option<
 struct Pass<'c, 'a> {
     reader: Reader<'a>,
     judge: Judge<'c, 'a>,
-    writer: Writer<'c>,
-    /// Of the current event's properties.
+    writer: RowWriter<'c>,
+    /// The members of the properties of the current event.
     members: Vec<Member<'a>>,
-    /// In which order the event before had its members: the next one has mostly the same.
+    /// The order in which the previous event had its members; mostly the next one has the same.
     order: [Name; Name::ALL.len()],
     max_event_bytes: usize,
 }
 
-/// The members of an event that a contract knows.
+/// The members of an event that have a meaning of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Name {
     EventId,
@@ -68,7 +68,7 @@ impl Name {
         })
     }
 
-    /// Passes this name and the colon, if they are next and written without ado.
+    /// Passes this name and the colon if they come next, without escapes and without white space between.
     #[inline]
     fn is_next(self, reader: &mut Reader<'_>) -> bool {
         match self {
@@ -144,7 +144,7 @@ impl<'a> Pass<'_, 'a> {
         }
     }
 
-    /// A member whose name is still to be read.
+    /// Reads a member whose name is not the expected one.
     fn other(&mut self, place: usize, fields: &mut Fields<'a>) -> Option<()> {
         let key = self.reader.string()?.text();
         self.reader.pass(b':')?;
@@ -160,7 +160,7 @@ impl<'a> Pass<'_, 'a> {
         self.known(name, fields)
     }
 
-    /// The value of a known member.
+    /// Reads the value of a known member.
     #[inline]
     fn known(&mut self, name: Name, fields: &mut Fields<'a>) -> Option<()> {
         let reader = &mut self.reader;

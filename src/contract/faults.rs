@@ -1,15 +1,13 @@
-//! Where the judge puts what it finds wrong.
+//! Collects what the judge finds wrong.
 //!
-//! The fast pass only wants to know that there is something; the slow pass wants it all, within
-//! bounds. So a fault is given as recipes, which only the slow pass cooks.
-
-use std::borrow::Cow;
+//! The fast pass only needs to know that something is wrong; the slow pass lists the errors, up to a bound. So
+//! faults are passed as closures, which only the slow pass evaluates.
 
 use crate::quarantine::FieldError;
 
-/// A place for faults.
+/// A collection of faults.
 pub(super) trait Faults {
-    /// Notes one. The pointer is relative to the event.
+    /// Adds a fault. The pointer is relative to the event.
     fn add(
         &mut self,
         code: &'static str,
@@ -17,11 +15,11 @@ pub(super) trait Faults {
         detail: impl FnOnce() -> String,
     );
 
-    /// How many there are.
+    /// The number of faults so far.
     fn total(&self) -> usize;
 }
 
-/// Only counts.
+/// Counts faults, for the fast pass.
 #[derive(Default)]
 pub(super) struct Counted(usize);
 
@@ -40,7 +38,7 @@ impl Faults for Counted {
     }
 }
 
-/// Lists the first ones, and counts all.
+/// Lists the first faults and counts all, for the slow pass.
 #[derive(Debug)]
 pub(super) struct Errors {
     prefix: String,
@@ -60,29 +58,29 @@ impl Errors {
         }
     }
 
-    /// Puts another list behind this one, as far as there is room.
+    /// Appends another list, up to the bound, and adds its count.
     pub(super) fn append(&mut self, other: &Self) {
         let room = self.room().min(other.listed.len());
         self.listed.extend_from_slice(&other.listed[..room]);
         self.total += other.total;
     }
 
-    /// How many more can be listed.
+    /// How many more errors can be listed.
     pub(super) fn room(&self) -> usize {
         self.max_listed - self.listed.len()
     }
 
-    /// Brings those that are listed into the order of their pointers.
+    /// Sorts the listed errors by their pointers.
     pub(super) fn sort(&mut self) {
         self.listed.sort();
     }
 
-    /// Those that are listed.
+    /// The listed errors.
     pub(super) fn listed(&self) -> &[FieldError] {
         &self.listed
     }
 
-    /// The listed errors and the number of all.
+    /// The listed errors and the total number.
     pub(super) fn into_parts(self) -> (Vec<FieldError>, usize) {
         (self.listed, self.total)
     }
@@ -112,29 +110,9 @@ impl Faults for Errors {
     }
 }
 
-/// A longer key is cut in pointers: an answer must not grow with what it refuses.
-const MAX_SEGMENT_CHARS: usize = 128;
-
-/// A key as a segment of a JSON Pointer (RFC 6901), with its slash.
-pub(super) fn segment(key: &str) -> String {
-    let cut = key.char_indices().nth(MAX_SEGMENT_CHARS);
-    let key = match cut {
-        Some((end, _)) => Cow::Owned(format!("{}…", &key[..end])),
-        None => Cow::Borrowed(key),
-    };
-    format!("/{}", key.replace('~', "~0").replace('/', "~1"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn keys_are_escaped_and_cut() {
-        assert_eq!(segment("a/b~c"), "/a~1b~0c");
-        assert_eq!(segment("").as_str(), "/");
-        assert_eq!(segment(&"é".repeat(500)).chars().count(), 130);
-    }
 
     #[test]
     fn only_the_first_errors_are_listed_and_all_are_counted() {

@@ -1,50 +1,60 @@
-//! Events of providers, whose form is their own: mapped to the envelope, with the whole body as
-//! `properties`.
+//! Events of providers, which have a form of their own: the envelope is taken from what the provider says, the
+//! whole body becomes the `properties`.
 
 use serde_json::value::RawValue;
 use uuid::Uuid;
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::check::Contract;
+use super::check::{BYTE_ORDER_MARK, behind_mark, not_utf8};
+use super::checked::{MAX_ERRORS, Refusal};
 use super::faults::{Errors, Faults as _};
-use super::row::push_raw;
+use super::raw::push_raw;
+use super::rules::PartitionBy;
 use super::strict::Scanner;
-use super::{MAX_ERRORS, Refusal};
+use super::terms::Contract;
 use crate::clock::Micros;
-use crate::quarantine::push_json;
+use crate::json::push_json;
 use crate::record::{Identity, Origin, RowKind, Rows};
 
-/// What a provider says of an event.
+/// The envelope of a provider's event.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope<'a> {
-    /// The provider's name for itself; `source` in the lake.
+    /// The name of the provider; `source` in the lake.
     pub source: &'a str,
-    /// Its id of the event; the same when it is sent again.
+    /// The provider's id of the event, which a retry repeats.
     pub id: &'a str,
-    /// Its type.
+    /// The type of the event.
     pub event_type: &'a str,
-    /// When it happened, where it says so.
+    /// When it happened, if the provider says so.
     pub time: Option<Micros>,
 }
 
+/// A body without its byte order mark, if it has one.
+pub fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body)
+}
+
 impl Contract {
-    /// The row of an event whose body is a JSON object. An id that is no UUID gets one of its own, always
-    /// the same for the same id of the same source.
+    /// Makes a row of an event, whose body must be a JSON object. An id that is not a UUID is hashed into one, so
+    /// that the same id of the same source always has the same UUID.
     pub fn foreign(
         &self,
         body: &[u8],
         envelope: &Envelope<'_>,
         origin: &Origin,
     ) -> Result<Rows, Refusal> {
-        let text = std::str::from_utf8(body).map_err(|error| Refusal::Syntax {
-            line: 1,
-            column: error.valid_up_to() + 1,
-            detail: "not UTF-8".to_owned(),
-        })?;
-        let raw: &RawValue = serde_json::from_str(text).map_err(|error| Refusal::Syntax {
-            line: error.line(),
-            column: error.column(),
-            detail: error.to_string(),
+        let text = without_mark(body);
+        let mark_bytes = body.len() - text.len();
+        let text = std::str::from_utf8(text)
+            .map_err(|error| not_utf8(&body[..mark_bytes + error.valid_up_to()]))?;
+        let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
+            let refusal = Refusal::Syntax {
+                line: error.line(),
+                // At the end of a text, serde_json counts from 0.
+                column: error.column().max(1),
+                detail: error.to_string(),
+            };
+            behind_mark(refusal, mark_bytes)
         })?;
         let mut errors = Errors::below(String::new(), MAX_ERRORS);
         if !raw.get().starts_with('{') {
@@ -88,15 +98,15 @@ impl Contract {
         push_raw(out, raw);
         out.extend_from_slice(b",\"extra\":null}");
 
-        // Not the times: one that is not the provider's own differs when it sends again.
+        // Times are left out: one that the provider does not give is the time of receipt, which differs in a retry.
         let fingerprint = self.fingerprint();
         let identity = Identity {
             tag: fingerprint.tag(&rules.feed, id.as_bytes()),
             content: fingerprint.content(envelope.event_type.as_bytes(), raw.as_bytes()),
         };
         let by = match rules.partition.by() {
-            super::PartitionBy::Timestamp => time,
-            super::PartitionBy::ReceivedAt => received,
+            PartitionBy::Timestamp => time,
+            PartitionBy::ReceivedAt => received,
         };
         let partition = rows.partition(&rules.partition.key(by));
         rows.finish_row(lsn_at, partition, RowKind::Record(identity));
@@ -104,7 +114,7 @@ impl Contract {
     }
 }
 
-/// The id as it is, where it is a UUID; else one made of it (RFC 9562, version 8).
+/// The id if it is a UUID; otherwise a UUID hashed from it (RFC 9562, version 8).
 fn uuid_of(envelope: &Envelope<'_>) -> Uuid {
     if let Ok(id) = Uuid::try_parse(envelope.id) {
         return id;

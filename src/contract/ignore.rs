@@ -1,31 +1,18 @@
-//! What of an event counts when two copies of it are compared: all but the ignored fields.
+//! What counts when two copies of an event are compared: everything but the ignored fields.
 //!
-//! Some senders change a field when they retry (an attempt counter, `sent_at`); without it, a
-//! retry is a duplicate rather than a conflict.
+//! Some senders change a field when they retry (an attempt counter, `sent_at`). If that field is ignored, the
+//! retry is a duplicate instead of a conflict.
 
 use serde::Deserializer as _;
 use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::check::Contract;
-use super::event::{Event, Text, User};
-use super::row::{push_raw, push_string};
-use crate::quarantine::push_json;
+use super::event::{Event, User};
+use super::raw::{push_raw, push_string};
+use super::terms::Contract;
+use crate::json::{Text, push_json};
 
-/// The unescaped segments of a JSON Pointer.
-pub(super) type Pointer = Vec<String>;
-
-/// Splits a pointer; `None` if it points to the whole event or is no pointer.
-pub(super) fn pointer(text: &str) -> Option<Pointer> {
-    let segments = text.strip_prefix('/')?.split('/');
-    Some(
-        segments
-            .map(|segment| segment.replace("~1", "/").replace("~0", "~"))
-            .collect(),
-    )
-}
-
-/// Appends what counts, in an order that does not depend on the sender's but for extra fields.
+/// Appends what counts. The order is fixed, except for extra fields, which stay in the sender's order.
 pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Vec<u8>) {
     let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
     out.extend_from_slice(event.id.hyphenated().encode_lower(&mut id).as_bytes());
@@ -53,7 +40,7 @@ pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Ve
     }
 }
 
-/// Appends a member unless it is ignored; `write` gets what is ignored within it.
+/// Appends a member unless it is ignored; `write` gets the ignored pointers below it.
 fn member(
     out: &mut Vec<u8>,
     key: &str,
@@ -82,7 +69,7 @@ fn within<'i>(ignored: &[&'i [String]], key: &str) -> Option<Vec<&'i [String]>> 
     Some(inner)
 }
 
-/// Appends a raw value without what is ignored in it. Recurses no deeper than the pointers are long.
+/// Appends a raw value without its ignored parts. Recurses at most as deep as the longest pointer.
 fn push_without(out: &mut Vec<u8>, raw: &str, ignored: &[&[String]]) {
     let is_container = raw.starts_with(['{', '[']);
     if ignored.is_empty() || !is_container {
@@ -95,7 +82,7 @@ fn push_without(out: &mut Vec<u8>, raw: &str, ignored: &[&[String]]) {
     debug_assert!(container.is_ok(), "the value was read before");
 }
 
-/// Copies the members or elements that count. What closes them adds nothing.
+/// Copies the members or elements that count, and the closing bracket.
 struct Without<'o, 'i> {
     out: &'o mut Vec<u8>,
     ignored: &'o [&'i [String]],

@@ -1,31 +1,30 @@
-//! The keys of one object, to find those that differ in nothing but case.
+//! The keys of one object, to find those that differ only in case.
 //!
-//! Such keys are one column to DuckDB and Athena. Lower case is Unicode's, character by character.
+//! To DuckDB and Athena such keys are one column. Lower case is Unicode's, character by character.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Up to so many keys are compared one by one, which needs no memory of its own.
+/// Up to this many keys are compared one by one, which needs no further memory.
 const MAX_FEW: usize = 16;
 
 /// The keys of an object so far.
 #[derive(Debug, Default)]
 pub(super) struct Keys<'a> {
-    /// Either as they are (ASCII) or in lower case (others), so that comparing them without regard
-    /// to ASCII case is enough.
+    /// ASCII keys as they are, others in lower case, so that it suffices to compare them ignoring ASCII case.
     few: Vec<Cow<'a, str>>,
-    /// All keys in lower case, once they are many: senders must not be able to make us slow.
+    /// All keys in lower case, once there are many: a sender must not be able to make the check quadratic.
     many: Option<HashSet<String>>,
 }
 
 impl<'a> Keys<'a> {
-    /// Forgets all keys, and keeps a little memory.
+    /// Removes all keys, and keeps the memory of a few.
     pub(super) fn clear(&mut self) {
         self.few.clear();
         self.many = None;
     }
 
-    /// Adds a key; `false` if it was there.
+    /// Adds a key; `false` if it is there already.
     pub(super) fn insert(&mut self, key: Cow<'a, str>) -> bool {
         let folded = fold(key);
         if let Some(many) = &mut self.many {

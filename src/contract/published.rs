@@ -1,13 +1,13 @@
 //! The published contract: a JSON Schema of the whole body, for senders.
 //!
-//! Generated from the types below, which exist for nothing else, and narrowed to the rules. It says
-//! what a schema can say; limits of time and the finer points of readable JSON are not among it.
+//! It is generated from the types below, which exist only for this, and narrowed to the rules. A schema cannot
+//! express limits of time and the finer points of readable JSON, so those are missing.
 
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::Rules;
+use super::rules::Rules;
 
 /// The body of a request to the webhook.
 #[derive(JsonSchema)]

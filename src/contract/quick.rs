@@ -1,13 +1,13 @@
-//! A short cut for simple schemas: says of properties that they are surely valid, or nothing.
+//! A shortcut for simple schemas: either says that properties are certainly valid, or leaves it open.
 //!
-//! Knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
-//! numbers and lengths. A schema with any other keyword has no short cut. Where it says nothing,
-//! the real validator decides, so it may be as ignorant as it likes, but never wrong.
+//! It knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
+//! numbers and lengths. A schema with any other keyword has no shortcut. Where it leaves it open,
+//! the validator decides; so it may know little, but must never be wrong.
 
 use serde_json::{Map, Value};
 
-use super::event::string;
 use super::reader::Member;
+use crate::json::text;
 
 const NULL: u8 = 1;
 const BOOLEAN: u8 = 2;
@@ -36,17 +36,17 @@ const ANNOTATIONS: [&str; 8] = [
     "deprecated",
 ];
 
-/// A compiled short cut.
+/// A compiled shortcut.
 #[derive(Debug)]
 pub(super) struct Quick {
-    properties: Vec<(String, Property)>,
-    /// Bits by index of the property.
+    properties: Vec<(String, PropertyRule)>,
+    /// The required properties: a bit for each, by index.
     required: u64,
 }
 
-/// What a schema asks of one property.
+/// The rule for one property.
 #[derive(Debug)]
-struct Property {
+struct PropertyRule {
     types: u8,
     one_of: Option<Vec<String>>,
     minimum: f64,
@@ -55,7 +55,7 @@ struct Property {
     max_chars: usize,
 }
 
-impl Default for Property {
+impl Default for PropertyRule {
     fn default() -> Self {
         Self {
             types: ANY,
@@ -69,9 +69,9 @@ impl Default for Property {
 }
 
 impl Quick {
-    /// The short cut for a schema that is simple enough, and valid.
+    /// Compiles a valid schema; `None` if it is not simple enough.
     pub(super) fn compile(schema: &Value) -> Option<Self> {
-        let mut properties: Vec<(String, Property)> = Vec::new();
+        let mut properties: Vec<(String, PropertyRule)> = Vec::new();
         let mut required: &[Value] = &[];
         for (keyword, value) in schema.as_object()? {
             match keyword.as_str() {
@@ -80,7 +80,8 @@ impl Quick {
                 "required" => required = value.as_array()?,
                 "properties" => {
                     for (name, property) in value.as_object()? {
-                        properties.push((name.clone(), Property::compile(property.as_object()?)?));
+                        properties
+                            .push((name.clone(), PropertyRule::compile(property.as_object()?)?));
                     }
                 }
                 other if ANNOTATIONS.contains(&other) => {}
@@ -92,7 +93,7 @@ impl Quick {
             let name = name.as_str()?;
             let known = properties.iter().position(|(known, _)| known == name);
             let index = known.unwrap_or_else(|| {
-                properties.push((name.to_owned(), Property::default()));
+                properties.push((name.to_owned(), PropertyRule::default()));
                 properties.len() - 1
             });
             bits |= 1_u64.checked_shl(u32::try_from(index).ok()?)?;
@@ -104,7 +105,7 @@ impl Quick {
         })
     }
 
-    /// Whether an object with these members, whose keys differ, is valid for certain.
+    /// Whether an object with these members is certainly valid. Their keys must differ.
     pub(super) fn is_surely_valid(&self, members: &[Member<'_>]) -> bool {
         let mut seen = 0;
         for (key, value) in members {
@@ -120,7 +121,7 @@ impl Quick {
     }
 }
 
-impl Property {
+impl PropertyRule {
     fn compile(schema: &Map<String, Value>) -> Option<Self> {
         let mut property = Self::default();
         for (keyword, value) in schema {
@@ -139,7 +140,7 @@ impl Property {
         Some(property)
     }
 
-    /// Allows these strings only; `enum` and `const` together are too much for a short cut.
+    /// Allows only these strings. A schema with both `enum` and `const` has no shortcut.
     fn allow(&mut self, words: &[Value]) -> Option<()> {
         if self.one_of.is_some() {
             return None;
@@ -149,21 +150,21 @@ impl Property {
         Some(())
     }
 
-    /// Whether a value, as it was sent, is surely valid.
+    /// Whether a raw value is certainly valid.
     fn allows_raw(&self, raw: &str) -> bool {
         match raw.as_bytes() {
             [b'n', ..] => self.allows(NULL),
             [b't' | b'f', ..] => self.allows(BOOLEAN),
             [b'[', ..] => self.allows(ARRAY),
             [b'{', ..] => self.allows(OBJECT),
-            [b'"', ..] => string(raw).is_some_and(|text| self.allows_text(&text)),
+            [b'"', ..] => text(raw).is_some_and(|text| self.allows_text(&text)),
             _ => self.allows_raw_number(raw),
         }
     }
 
     fn allows_raw_number(&self, raw: &str) -> bool {
         let is_whole = raw.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-        // Whether -0 or 1.0 is an integer is for the validator to say.
+        // Whether -0 or 1.0 is an integer is left to the validator.
         let (kinds, number) = if is_whole && raw != "-0" {
             let whole = raw.parse::<i64>().ok();
             let exact = whole.filter(|whole| whole.unsigned_abs() <= MAX_EXACT);
@@ -174,7 +175,7 @@ impl Property {
             let number = exact.map(|whole| whole as f64);
             (INTEGER | NUMBER, number)
         } else {
-            // The validator's own parser, so that a bound is never met here and missed there.
+            // The same parser as the validator's, so that both agree at a bound.
             (NUMBER, serde_json::from_str(raw).ok())
         };
         number.is_some_and(|number| self.allows_number(kinds, number))
@@ -226,7 +227,7 @@ fn type_bit(name: &str) -> Option<u8> {
     })
 }
 
-/// A bound that compares with doubles as it does with integers.
+/// A bound that is exact as a double, so that it compares equally with doubles and integers.
 fn exact(value: &Value) -> Option<f64> {
     #[expect(
         clippy::cast_precision_loss,

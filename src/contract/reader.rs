@@ -1,28 +1,28 @@
-//! Reads JSON once, from the front: grammar and strictness together.
+//! Reads JSON in one pass, and checks grammar and strictness together.
 //!
-//! Says yes or nothing, and allocates next to nothing. Takes exactly the values that serde_json takes as raw
-//! values and the [`Scanner`](super::strict::Scanner) finds nothing wrong with. The slow pass has those two
-//! to say what is wrong; two readings of what is good would be one too many, so a property test holds
-//! them to each other. The recursion is as deep as values may be nested.
+//! Gives up at the first error, and allocates almost nothing. It accepts exactly the values that serde_json accepts
+//! as raw values and in which the [`Scanner`](super::strict::Scanner) finds nothing wrong. The slow pass uses those
+//! two, since they can say what is wrong; a property test ensures that both accept the same values. The
+//! recursion is as deep as values may be nested.
 
 use std::borrow::Cow;
 
 use super::keys::Keys;
 use super::strict::{MAX_DEPTH, is_finite, unescaped};
 
-/// Up to so many keys of one object are compared one by one.
+/// Up to this many keys of one object are compared one by one.
 const MAX_FEW: usize = 16;
 
 /// A string as it was sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quoted<'a> {
-    /// What stands between the quotes.
+    /// What is between the quotes.
     inner: &'a str,
     is_escaped: bool,
 }
 
 impl<'a> Quoted<'a> {
-    /// The text that it stands for.
+    /// The text, without escapes.
     #[inline]
     pub(super) fn text(self) -> Cow<'a, str> {
         if self.is_escaped {
@@ -35,17 +35,17 @@ impl<'a> Quoted<'a> {
 /// A member of an object: its key as text, its value as it was sent.
 pub(super) type Member<'a> = (Cow<'a, str>, &'a str);
 
-/// Where in the text the reading is.
+/// A position in a text.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     text: &'a str,
     at: usize,
-    /// Keys of the objects around the current place, the innermost one's last.
+    /// The keys of the objects around the position; those of the innermost object are last.
     keys: Vec<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    /// Before the first byte.
+    /// Starts before the first byte.
     pub(super) fn new(text: &'a str) -> Self {
         Self {
             text,
@@ -54,7 +54,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The next byte that is no white space, which is where the reading is then.
+    /// Skips white space, and returns the byte that follows without passing it.
     #[inline]
     pub(super) fn peek(&mut self) -> Option<u8> {
         loop {
@@ -66,13 +66,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Passes that byte, which must be the next one but for white space.
+    /// Passes white space and this byte; `None` if another one follows.
     #[inline]
     pub(super) fn pass(&mut self, byte: u8) -> Option<()> {
         self.passes(byte).then_some(())
     }
 
-    /// Passes that byte if it is the next one but for white space.
+    /// Passes white space, and this byte if it follows. Returns whether it did.
     #[inline]
     pub(super) fn passes(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
@@ -80,7 +80,7 @@ impl<'a> Reader<'a> {
         is_next
     }
 
-    /// Passes exactly these bytes, if they are the next ones but for white space before them.
+    /// Passes white space, and exactly these bytes if they follow. Returns whether they did.
     #[inline]
     pub(super) fn passes_all<const N: usize>(&mut self, bytes: &[u8; N]) -> bool {
         self.peek();
@@ -90,12 +90,12 @@ impl<'a> Reader<'a> {
         are_next
     }
 
-    /// Bytes read so far.
+    /// The number of bytes read so far.
     pub(super) fn position(&self) -> usize {
         self.at
     }
 
-    /// A string. No half of a surrogate pair is one.
+    /// Reads a string without lone surrogates.
     #[inline]
     pub(super) fn string(&mut self) -> Option<Quoted<'a>> {
         let bytes = self.text.as_bytes();
@@ -119,7 +119,7 @@ impl<'a> Reader<'a> {
         Some(Quoted { inner, is_escaped })
     }
 
-    /// Any value, as it was sent.
+    /// Reads any value, and returns it as it was sent.
     pub(super) fn value(&mut self) -> Option<&'a str> {
         self.peek()?;
         let start = self.at;
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..self.at])
     }
 
-    /// An object, as it was sent, and its members.
+    /// Reads an object, adds its members to `members`, and returns it as it was sent.
     pub(super) fn object(&mut self, members: &mut Vec<Member<'a>>) -> Option<&'a str> {
         self.peek()?;
         let start = self.at;
@@ -138,7 +138,7 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..self.at])
     }
 
-    /// A value that is within so many objects and arrays.
+    /// Reads a value at that depth of objects and arrays.
     fn nested(&mut self, depth: usize) -> Option<()> {
         match self.peek()? {
             b'"' => self.string().map(drop),
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what follows an opening brace, and shows each member.
+    /// Reads what follows an opening brace, and passes each member to `see`.
     fn members(&mut self, depth: usize, mut see: impl FnMut(Quoted<'a>, &'a str)) -> Option<()> {
         if self.passes(b'}') {
             return Some(());
@@ -192,9 +192,9 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes a key of the innermost object; `None` if it was there, or holds U+0000.
+    /// Adds a key of the innermost object; `None` if the object has it already, or if it holds U+0000.
     ///
-    /// Few plain keys are simply compared. `many` takes them all over once they are not few or not plain.
+    /// A few plain keys are compared one by one. All keys move to `many` once one is not plain or they are not few.
     fn note_key(
         &mut self,
         key: Quoted<'a>,
@@ -247,13 +247,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// Whether what stands between the quotes of a string has no escapes.
-pub(super) fn is_plain(inner: &str) -> bool {
-    !inner.as_bytes().contains(&b'\\')
-}
-
-/// Where the first byte from `at` on is that is a quote, a backslash or a control character; at the latest
-/// where the text ends.
+/// The index of the first quote, backslash or control character from `at` on, or the end of the text.
 #[inline]
 fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     while let Some(eight) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
@@ -268,8 +262,8 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().take_while(is_plain).count()
 }
 
-/// Eight bytes at a time: the lowest bit that is set is in the first byte that is special. Bits above it
-/// mean nothing, since the subtractions borrow.
+/// Looks at eight bytes at once: the lowest bit that is set is in the first special byte. Higher bits are not
+/// reliable, since the subtractions borrow.
 #[inline]
 fn special(eight: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
@@ -280,7 +274,7 @@ fn special(eight: u64) -> u64 {
     (quote_or_control | backslash) & !eight & all(0x80)
 }
 
-/// Where the escape ends that begins at `at`, a surrogate pair as one.
+/// The end of the escape that begins at `at`; a surrogate pair is one escape.
 fn escape_end(bytes: &[u8], at: usize) -> Option<usize> {
     match bytes.get(at + 1)? {
         b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Some(at + 2),

@@ -3,31 +3,34 @@
 //! The keys are always the same, in the same order. Raw values are copied as they were sent, with
 //! line ends (which can only be white space in valid JSON) replaced by spaces.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::memchr2;
 use uuid::fmt::Hyphenated;
 
-use super::check::Contract;
-use super::event::{Event, User, string};
-use super::{Checked, PartitionBy, ignore};
+use super::checked::Checked;
+use super::event::{Event, User};
+use super::faults::{Errors, Faults as _};
+use super::ignore;
+use super::raw::{push_raw, push_string};
+use super::rules::PartitionBy;
+use super::terms::Contract;
 use crate::clock::Micros;
-use crate::quarantine::{self, Reason, Refused, push_json};
+use crate::json::push_json;
+use crate::quarantine::{self, Reason, Refused};
 use crate::record::{Identity, Origin, RowKind, Rows};
 
 /// Where the id is in a row.
 const ID_AT: usize = b"{\"event_id\":\"".len();
-/// Of `"received_at":"…",`.
+/// The length of `"received_at":"…",`.
 const RECEIVED_AT_BYTES: usize = 44;
-/// Events are seldom smaller.
+/// An estimate for reserving memory: few events are smaller.
 const MIN_EVENT_BYTES: usize = 160;
-/// A single row may be longer than its event by so much.
+/// An estimate for reserving memory: how much longer a row may be than its event.
 const ENVELOPE_BYTES: usize = 160;
 
 /// Collects the rows of one request.
 #[derive(Debug)]
-pub(super) struct Writer<'c> {
+pub(super) struct RowWriter<'c> {
     contract: &'c Contract,
     origin: &'c Origin,
     /// `"received_at":"…",`
@@ -36,21 +39,21 @@ pub(super) struct Writer<'c> {
     /// By index of the event type.
     dropped: Vec<u32>,
     partitions: Partitions,
-    /// What counts of an event where some of it is ignored.
+    /// The parts of an event that are compared, where some are ignored; kept for its memory.
     counted: Vec<u8>,
 }
 
-/// The partitions of the request by their span of time; nothing is formatted twice.
+/// The partitions of the request by their span of time, so that no key is formatted twice.
 #[derive(Debug)]
 struct Partitions {
     span_micros: i64,
     last: Option<(i64, u32)>,
-    /// All that were the last one before; mostly there is one partition, and nothing here.
+    /// Earlier partitions. Most requests have a single partition, and nothing here.
     others: BTreeMap<i64, u32>,
 }
 
-impl<'c> Writer<'c> {
-    /// For a body of that length.
+impl<'c> RowWriter<'c> {
+    /// Reserves memory for the rows of a body of that length.
     pub(super) fn new(contract: &'c Contract, origin: &'c Origin, body_bytes: usize) -> Self {
         let mut received_at = Vec::with_capacity(RECEIVED_AT_BYTES);
         received_at.extend_from_slice(b"\"received_at\":\"");
@@ -109,7 +112,7 @@ impl<'c> Writer<'c> {
         self.rows.finish_row(lsn_at, partition, kind);
     }
 
-    /// Writes the row as far as `received_at`.
+    /// Writes the row up to `received_at`.
     fn write_before(&mut self, event: &Event<'_>) {
         let out = &mut self.rows.bytes;
         let mut start = *b"{\"event_id\":\"00000000-0000-0000-0000-000000000000\",\"user_id\":";
@@ -135,7 +138,7 @@ impl<'c> Writer<'c> {
         out.extend_from_slice(b"\",");
     }
 
-    /// Writes the row from where the `lsn` goes.
+    /// Writes the row from the offset of the `lsn`.
     fn write_after(&mut self, event: &Event<'_>) {
         let out = &mut self.rows.bytes;
         out.extend_from_slice(b"\"properties\":");
@@ -176,7 +179,7 @@ impl<'c> Writer<'c> {
     }
 
     /// Puts an invalid event into the quarantine.
-    pub(super) fn quarantine(&mut self, raw: &str, errors: &super::faults::Errors) {
+    pub(super) fn quarantine(&mut self, raw: &str, errors: &Errors) {
         let rules = self.contract.rules();
         let stream = rules.partition.stream();
         let refused = Refused {
@@ -184,7 +187,7 @@ impl<'c> Writer<'c> {
             stream,
             origin: self.origin,
             errors: errors.listed(),
-            errors_total: super::faults::Faults::total(errors),
+            errors_total: errors.total(),
             raw: raw.as_bytes(),
             max_raw_bytes: rules.max_quarantine_raw_bytes,
         };
@@ -195,7 +198,7 @@ impl<'c> Writer<'c> {
             .finish_row(lsn_at, partition, RowKind::Quarantined);
     }
 
-    /// What came of the request.
+    /// The result for the request.
     pub(super) fn finish(self) -> Checked {
         let mut received = u32::try_from(self.rows.rows.len()).unwrap_or(u32::MAX);
         let mut dropped = Vec::new();
@@ -212,26 +215,5 @@ impl<'c> Writer<'c> {
             errors: Vec::new(),
             errors_total: 0,
         }
-    }
-}
-
-/// Appends a raw value on one line.
-pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
-    let mut rest = raw.as_bytes();
-    while let Some(offset) = memchr2(b'\n', b'\r', rest) {
-        out.extend_from_slice(&rest[..offset]);
-        out.push(b' ');
-        rest = &rest[offset + 1..];
-    }
-    out.extend_from_slice(rest);
-}
-
-/// Appends a raw string in the one form that strings of the envelope have: nothing escaped that
-/// need not be.
-pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
-    match string(raw) {
-        Some(Cow::Owned(text)) => push_json(out, &text),
-        // Without escapes it is in that form already.
-        Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
     }
 }

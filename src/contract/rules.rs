@@ -1,6 +1,6 @@
 //! What a contract asks for: the configured types, limits, drop rules and partitions.
 //!
-//! Plain values. Where a value can be wrong in itself, its constructor says so.
+//! Plain values. If a single value can be wrong, its constructor checks it.
 
 use std::time::Duration;
 
@@ -8,8 +8,12 @@ use chrono::{Datelike as _, Timelike as _};
 
 use crate::clock::Micros;
 
+/// Name of the feed of events, which is part of every identity, and of their stream in the lake.
+pub const EVENTS: &str = "events";
+
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const MIB: usize = 1024 * 1024;
+
 /// In microseconds.
 const HOUR: i64 = 3600 * crate::clock::MICROS_PER_SECOND;
 
@@ -35,20 +39,19 @@ pub struct Rules {
     pub drop: Vec<String>,
     /// What happens to invalid events.
     pub on_invalid: OnInvalid,
-    /// At most so many events in a request.
+    /// The most events that a request may hold.
     pub max_events: usize,
-    /// At most so many bytes in an event, as sent.
+    /// The most bytes that an event may have, as it was sent.
     pub max_event_bytes: usize,
-    /// How long before its receipt an event may have happened.
+    /// How far an event's timestamp may be before its receipt.
     pub max_age: Duration,
-    /// How long after its receipt an event may claim to happen.
+    /// How far an event's timestamp may be after its receipt.
     pub max_ahead: Duration,
-    /// Where rows go.
+    /// The partitions of rows.
     pub partition: Partitioning,
-    /// JSON Pointers into the event as sent: what they name does not count when two copies of an
-    /// event are compared.
+    /// JSON Pointers into an event: the parts that are ignored when two copies of it are compared.
     pub dedup_ignore: Vec<String>,
-    /// At most so many bytes of an invalid event are kept in the quarantine.
+    /// The most bytes of an invalid event that the quarantine keeps.
     pub max_quarantine_raw_bytes: usize,
 }
 
@@ -56,7 +59,7 @@ impl Default for Rules {
     fn default() -> Self {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         Self {
-            feed: "events".to_owned(),
+            feed: EVENTS.to_owned(),
             types: words(&[
                 "click", "view", "purchase", "signup", "pray", "share", "like",
             ]),
@@ -88,12 +91,12 @@ pub enum PartitionBy {
 pub struct Partitioning {
     stream: String,
     pattern: String,
-    /// Times in the same span of so many microseconds (counted from 1970) have the same key.
+    /// The span of a partition in microseconds: times in the same span, counted from 1970, have the same key.
     span_micros: i64,
     by: PartitionBy,
 }
 
-/// Why a partition pattern is not one.
+/// Why a partition pattern is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PartitionError {
     /// Every row would go to one partition.
@@ -105,7 +108,7 @@ pub enum PartitionError {
          and '.', joined by '/'"
     )]
     Segment(String),
-    /// A name that is, or could be, a column.
+    /// A name occurs twice, or is or could be the name of a column.
     #[error(
         "partition pattern {0:?} has the name {1:?} twice, or a column has it; choose another, such as dt"
     )]
@@ -115,7 +118,7 @@ pub enum PartitionError {
     Conversion(String),
 }
 
-/// Names that events have as columns.
+/// The names of the columns that every event has.
 const COLUMNS: [&str; 10] = [
     "event_id",
     "user_id",
@@ -132,7 +135,7 @@ const COLUMNS: [&str; 10] = [
 impl Default for Partitioning {
     fn default() -> Self {
         Self {
-            stream: "events".to_owned(),
+            stream: EVENTS.to_owned(),
             pattern: "dt=%Y-%m-%d".to_owned(),
             span_micros: 24 * HOUR,
             by: PartitionBy::Timestamp,
@@ -180,12 +183,12 @@ impl Partitioning {
         &self.stream
     }
 
-    /// Which time decides.
+    /// Which time of an event decides.
     pub fn by(&self) -> PartitionBy {
         self.by
     }
 
-    /// The key of the partition of that time, such as `events/dt=2026-11-20`.
+    /// The key of the partition that holds that time, such as `events/dt=2026-11-20`.
     pub fn key(&self, time: Micros) -> String {
         let time = time.to_utc().unwrap_or_default();
         if !(0..10_000).contains(&time.year()) {
@@ -213,13 +216,13 @@ impl Partitioning {
         key
     }
 
-    /// Times in the same span of so many microseconds (counted from 1970) have the same key.
+    /// The span of a partition in microseconds: times in the same span, counted from 1970, have the same key.
     pub(super) fn span_micros(&self) -> i64 {
         self.span_micros
     }
 }
 
-/// Whether a part of a pattern is `name=value`, with nothing that means something in a path or URL.
+/// Whether a part of a pattern is `name=value`, without characters that are special in a path or URL.
 fn is_segment(segment: &str) -> bool {
     let Some((name, value)) = segment.split_once('=') else {
         return false;

@@ -1,7 +1,7 @@
 //! JSON Schemas (draft 2020-12) of the properties of events, by event type.
 //!
-//! Nothing is fetched: a reference out of its file is an error at start. `format` is an annotation,
-//! as the standard has it.
+//! Nothing is fetched: a reference to another file is an error at start. `format` is an annotation,
+//! as the standard says.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
@@ -11,15 +11,16 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{Draft, ValidationError, Validator};
 use serde_json::Value;
 
-use super::faults::{Faults, segment};
+use super::faults::Faults;
+use super::pointer::{segment, unescaped};
 use super::quick::Quick;
 use super::reader::{Member, Reader};
-use crate::columns::Kind;
-use crate::members::{Members, text};
+use crate::columns::ColumnType;
+use crate::json::{Members, text};
 
 const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// A longer part of a schema is cut in the detail of an error.
+/// Longer parts of a schema are truncated in the detail of an error.
 const MAX_DETAIL_CHARS: usize = 200;
 
 /// The schemas of a feed, by event type.
@@ -37,7 +38,7 @@ pub enum SchemaError {
         /// What the system says.
         source: std::io::Error,
     },
-    /// Not JSON.
+    /// A schema is not JSON.
     #[error("parse schema {name}: {source}")]
     Json {
         /// The file or event type.
@@ -45,21 +46,21 @@ pub enum SchemaError {
         /// What the parser says.
         source: serde_json::Error,
     },
-    /// Schemas that make no table.
+    /// The schemas together cannot be turned into a table.
     #[error("the schemas of events: {0}")]
     Table(#[from] crate::tables::TableError),
-    /// JSON, but no schema of draft 2020-12 that stands alone.
+    /// JSON, but not a self-contained schema of draft 2020-12.
     #[error("compile schema {name}: {detail}")]
     Schema {
         /// The file or event type.
         name: String,
-        /// What is wrong.
+        /// What is wrong with it.
         detail: String,
     },
 }
 
 impl Schemas {
-    /// Those that are shipped: `purchase`, `view`, `like`, `share`.
+    /// The schemas that are part of the program: `purchase`, `view`, `like`, `share`.
     pub fn embedded() -> Result<Self, SchemaError> {
         let shipped = [
             ("like", include_str!("../../schemas/events/like.json")),
@@ -78,7 +79,7 @@ impl Schemas {
         Ok(schemas)
     }
 
-    /// Parses pairs of an event type and a schema; all errors at once.
+    /// Parses pairs of an event type and a schema; reports all errors at once.
     pub fn parse<N: Into<String>, T: AsRef<str>>(
         texts: impl Iterator<Item = (N, T)>,
     ) -> Result<Self, Vec<SchemaError>> {
@@ -97,7 +98,7 @@ impl Schemas {
         }
     }
 
-    /// Reads each `<event type>.json` of a directory; all errors at once. Other files are left alone.
+    /// Reads each `<event type>.json` of a directory, and no other files; reports all errors at once.
     #[allow(
         clippy::disallowed_methods,
         reason = "schemas are read before anything durable"
@@ -160,12 +161,12 @@ pub(super) struct Schema {
     text: Value,
     quick: Option<Quick>,
     validator: Validator,
-    /// Properties that a schema lets have values which their columns cannot hold.
-    narrow: Vec<(String, Kind)>,
+    /// Properties whose schema allows values that their columns cannot hold.
+    narrow: Vec<(String, ColumnType)>,
 }
 
 impl Schema {
-    /// Compiles a schema; `name` is for errors.
+    /// Compiles a schema; errors mention `name`.
     pub(super) fn new(name: &str, text: &str) -> Result<Self, SchemaError> {
         let text: Value = serde_json::from_str(text).map_err(|source| SchemaError::Json {
             name: name.to_owned(),
@@ -196,7 +197,7 @@ impl Schema {
         })
     }
 
-    /// Whether an object with these members, which a reader has read, has surely nothing against it.
+    /// Whether an object with these members, which a reader has read, is certainly valid and fits its columns.
     pub(super) fn is_surely_met(&self, members: &[Member<'_>]) -> bool {
         let is_valid = |quick: &Quick| quick.is_surely_valid(members);
         self.quick.as_ref().is_some_and(is_valid)
@@ -206,7 +207,7 @@ impl Schema {
                     .all(|(key, value)| self.misfit(key, value).is_none()))
     }
 
-    /// Adds what the schema says against `raw`, which the scanner has found readable.
+    /// Adds the errors of `raw`, in which the scanner has found nothing wrong.
     pub(super) fn check(&self, raw: &str, prefix: &str, faults: &mut impl Faults) {
         let mut members = Vec::new();
         if self.quick.is_some()
@@ -216,7 +217,7 @@ impl Schema {
             return;
         }
         let Ok(value) = serde_json::from_str::<Value>(raw) else {
-            // Readable, but with a number so close to the largest double that this parser gives up.
+            // A number so close to the largest double that this parser gives up on it.
             let detail = || "numbers within the range of a double".to_owned();
             faults.add("number_out_of_range", || prefix.to_owned(), detail);
             return;
@@ -231,8 +232,8 @@ impl Schema {
         }
     }
 
-    /// Adds values that are valid, but don't fit their columns: integers beyond 64 bits, and text that is
-    /// declared a `date-time` and is none.
+    /// Adds values that are valid but do not fit their columns: integers beyond 64 bits, and text that is
+    /// declared a `date-time` but is not one.
     fn check_columns(&self, raw: &str, prefix: &str, faults: &mut impl Faults) {
         if self.narrow.is_empty() {
             return;
@@ -243,7 +244,7 @@ impl Schema {
             if let Some(kind) = self.misfit(&key, value) {
                 let pointer = || format!("{prefix}{}", segment(&key));
                 let detail = || match kind {
-                    Kind::Time => "a time (RFC 3339): the schema says date-time".to_owned(),
+                    ColumnType::Time => "a time (RFC 3339): the schema says date-time".to_owned(),
                     _ => "a whole number of 64 bits: its column holds no other".to_owned(),
                 };
                 faults.add("column", pointer, detail);
@@ -251,13 +252,13 @@ impl Schema {
         }
     }
 
-    /// What the column of that name holds, if it doesn't hold this value.
-    fn misfit(&self, key: &str, value: &str) -> Option<Kind> {
+    /// The type of the column of that name, if the column cannot hold this value.
+    fn misfit(&self, key: &str, value: &str) -> Option<ColumnType> {
         let (_, kind) = self.narrow.iter().find(|(name, _)| name == key)?;
         (value != "null" && !kind.fits(value)).then_some(*kind)
     }
 
-    /// What the schema asks for at the place of an error: the operator's words, not the sender's.
+    /// What the schema demands where an error is. It quotes the schema, never the value.
     fn detail(&self, error: &ValidationError<'_>) -> String {
         let keyword = error.kind().keyword();
         if matches!(error.kind(), ValidationErrorKind::Required { .. }) {
@@ -273,19 +274,19 @@ impl Schema {
     }
 }
 
-fn narrow_of(schema: &Value) -> Vec<(String, Kind)> {
+fn narrow_of(schema: &Value) -> Vec<(String, ColumnType)> {
     let properties = schema["properties"].as_object().into_iter().flatten();
-    let kinds = properties.map(|(name, property)| (name.clone(), Kind::of_schema(property)));
-    let is_narrow = |kind: Kind| matches!(kind, Kind::Integer | Kind::Time);
+    let kinds = properties.map(|(name, property)| (name.clone(), ColumnType::of_schema(property)));
+    let is_narrow = |kind: ColumnType| matches!(kind, ColumnType::Integer | ColumnType::Time);
     kinds.filter(|(_, kind)| is_narrow(*kind)).collect()
 }
 
-/// Where an error is, below the value; a missing property is where it should be.
+/// The pointer to an error, relative to the value; a missing property has the pointer that it would have.
 fn pointer_of(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
-    // The path is escaped already: its parts are cut, and escaped again.
-    let unescape = |part: &str| part.replace("~1", "/").replace("~0", "~");
-    let parts = path.split('/').skip(1).map(|part| segment(&unescape(part)));
+    // The path is escaped: each part is unescaped, truncated and escaped again.
+    let parts = path.split('/').skip(1);
+    let parts = parts.map(|part| segment(&unescaped(part)));
     let mut pointer: String = parts.collect();
     if let ValidationErrorKind::Required { property } = error.kind() {
         pointer.push_str(&segment(property.as_str().unwrap_or_default()));

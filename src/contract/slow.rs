@@ -1,8 +1,8 @@
-//! The slow pass: collects everything that is wrong with a body, or sorts its events into good ones
-//! and the quarantine.
+//! The slow pass: collects everything that is wrong with a body, or separates its valid events from those for
+//! the quarantine.
 //!
-//! It reads the body as a list of raw events first, so that limits are judged before anything else,
-//! and then each event as a list of raw members, so that nothing it holds can stop the reading.
+//! It reads the body as a list of raw events first, so that limits are checked before anything else. Then it
+//! reads each event as a list of raw members, so that an error in one does not hide errors in others.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,17 +10,19 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::check::Contract;
-use super::event::{Field, Fields, Judge, string, wrong_type};
-use super::faults::{Errors, Faults as _, segment};
-use super::row::Writer;
+use super::checked::{Checked, MAX_ERRORS, Refusal};
+use super::event::{Field, Fields, Judge, wrong_type};
+use super::faults::{Errors, Faults as _};
+use super::pointer::segment;
+use super::row::RowWriter;
+use super::rules::OnInvalid;
 use super::strict::{duplicate_key, lone_surrogate, unescaped};
-use super::{Checked, MAX_ERRORS, OnInvalid, Refusal};
-use crate::members::Members;
+use super::terms::Contract;
+use crate::json::{self, Members, between_quotes};
 use crate::quarantine::MAX_ROW_ERRORS;
 use crate::record::Origin;
 
-/// The form of a body, for people.
+/// The form of a body, as errors show it.
 const FORM: &str = r#"{"events":[…]}"#;
 
 /// Checks a body that the fast pass did not take.
@@ -38,12 +40,12 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
             max_event_bytes,
         });
     }
-    // A body that is not of the form is refused in any case.
+    // A body of another form is refused in any case.
     let keeps_good_ones = rules.on_invalid == OnInvalid::Quarantine && errors.total() == 0;
     errors.sort();
 
     let mut judge = Judge::new(contract, origin.received_at);
-    let mut writer = Writer::new(contract, origin, body.len());
+    let mut writer = RowWriter::new(contract, origin, body.len());
     for (index, &raw) in events.iter().enumerate() {
         let max_listed = if keeps_good_ones {
             MAX_ROW_ERRORS.max(errors.room())
@@ -77,7 +79,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
     })
 }
 
-/// The raw events of a body. What else it holds goes to `errors`.
+/// The raw events of a body. Anything else in it is added to `errors`.
 fn outline<'a>(
     body: &'a str,
     max_events: usize,
@@ -106,7 +108,7 @@ fn outline<'a>(
     if let Some(events) = outline.events {
         return Ok(events);
     }
-    // One error instead of one for each key of what probably is a bare event.
+    // Probably a single event without the list: one error says it better than one for each key.
     let mut instead = Errors::below(String::new(), MAX_ERRORS);
     wrong_form("", &mut instead);
     let (errors, errors_total) = instead.into_parts();
@@ -187,15 +189,12 @@ impl<'a> Visitor<'a> for &mut Outline<'_, 'a> {
     }
 }
 
-/// A raw key without its quotes and escapes; with its escapes where it is no text.
+/// A raw key without quotes and escapes; escapes are kept where they are no text.
 fn unquoted(key: &str) -> Cow<'_, str> {
-    let inner = key
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    unescaped(inner.unwrap_or(key))
+    unescaped(between_quotes(key))
 }
 
-/// The fields of a raw event. What cannot be gathered goes to `errors`.
+/// Gathers the fields of a raw event. What cannot be gathered is added to `errors`.
 fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
     let mut fields = Fields::default();
     let Ok(Members(members)) = serde_json::from_str(raw) else {
@@ -203,7 +202,7 @@ fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
         return all_bad();
     };
     for (raw_key, value) in members {
-        let Some(key) = string(raw_key) else {
+        let Some(key) = json::text(raw_key) else {
             lone_surrogate(|| segment(&unquoted(raw_key)), errors);
             continue;
         };
@@ -235,7 +234,7 @@ fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
     fields
 }
 
-/// Of what is no event, nothing is missing.
+/// The fields of something that is not an event: none of them is reported as missing.
 fn all_bad() -> Fields<'static> {
     Fields {
         event_id: Field::Bad,
@@ -249,7 +248,7 @@ fn all_bad() -> Fields<'static> {
 }
 
 fn text<'a>(raw: &'a str, key: &str, errors: &mut Errors) -> Field<Cow<'a, str>> {
-    if let Some(text) = string(raw) {
+    if let Some(text) = json::text(raw) {
         return Field::Is(text);
     }
     if raw.starts_with('"') {

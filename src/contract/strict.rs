@@ -1,7 +1,7 @@
-//! What JSON allows and engines don't: finds it in one pass over a raw value.
+//! Finds what JSON allows but engines cannot read, in one pass over a raw value.
 //!
-//! serde_json has found the bytes to be one JSON value already, but a raw value is checked no
-//! further than that. This refuses lone surrogates, numbers that are not finite, deep nesting, keys
+//! serde_json has already established that the bytes are one JSON value, but checks a raw value no
+//! further. This refuses lone surrogates, numbers that are not finite, deep nesting, keys
 //! that differ only in case and keys with U+0000. It builds nothing, does not recurse, and takes
 //! linear time.
 
@@ -9,19 +9,20 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
 
-use super::faults::{Faults, segment};
+use super::faults::Faults;
 use super::keys::Keys;
+use super::pointer::segment;
 
-/// Objects and arrays may be nested so deep within a value.
+/// The deepest nesting of objects and arrays within a value.
 pub(super) const MAX_DEPTH: usize = 64;
 
-/// A number without exponent of no more bytes than this is finite.
+/// A number of at most this many bytes and without an exponent is finite.
 const MAX_SURELY_FINITE_BYTES: usize = 300;
 
-/// Scans values, one after another; keeps its memory for the next.
+/// Scans values one after another, and reuses its memory.
 #[derive(Debug, Default)]
 pub(super) struct Scanner<'a> {
-    /// The objects and arrays around the current place are the first `depth`.
+    /// The objects and arrays around the current position are the first `depth` entries.
     open: Vec<Open<'a>>,
     depth: usize,
 }
@@ -103,7 +104,7 @@ impl<'a> Scanner<'a> {
         self.depth += 1;
     }
 
-    /// Goes on to the next member or element; whether it begins with a key.
+    /// Goes on to the next member or element, and returns whether it begins with a key.
     fn next(&mut self) -> bool {
         let Some(open) = self.innermost() else {
             return false;
@@ -151,7 +152,7 @@ impl<'a> Scanner<'a> {
         lone_surrogate(|| self.pointer(prefix), faults);
     }
 
-    /// Where the scan is.
+    /// The pointer to the current position.
     fn pointer(&self, prefix: &dyn Fn() -> String) -> String {
         let mut pointer = prefix();
         for open in &self.open[..self.depth] {
@@ -166,7 +167,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// A key whose bytes stand between quotes in valid JSON; as it is written if it is no text.
+/// The text of a key, given as what is between its quotes; unchanged if it holds a lone surrogate.
 pub(super) fn unescaped(inner: &str) -> Cow<'_, str> {
     if memchr(b'\\', inner.as_bytes()).is_none() {
         return Cow::Borrowed(inner);
@@ -190,8 +191,7 @@ pub(super) fn nul_in_key(pointer: impl FnOnce() -> String, faults: &mut impl Fau
     faults.add("nul_in_key", pointer, detail);
 }
 
-/// Where the string ends whose first byte is at `at` (its closing quote), and whether it holds
-/// escapes.
+/// The index of the closing quote of the string whose content begins at `at`, and whether it holds escapes.
 fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut is_escaped = false;
     loop {
@@ -202,7 +202,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
                 at += offset + 2;
             }
             Some(offset) => return (at + offset, is_escaped),
-            // Not in valid JSON.
+            // Cannot happen in valid JSON.
             None => return (bytes.len(), is_escaped),
         }
     }
@@ -222,7 +222,7 @@ pub(super) fn is_finite(number: &str) -> bool {
     number.parse().is_ok_and(f64::is_finite)
 }
 
-/// Whether a string, given as it is written, escapes half of a surrogate pair.
+/// Whether a string, given with its escapes, contains a lone surrogate.
 fn has_lone_surrogate(mut rest: &[u8]) -> bool {
     while let Some(offset) = memchr(b'\\', rest) {
         rest = &rest[offset..];
@@ -242,7 +242,7 @@ fn has_lone_surrogate(mut rest: &[u8]) -> bool {
     false
 }
 
-/// The UTF-16 unit that `\uXXXX` at the beginning of `rest` names.
+/// The UTF-16 unit of the escape `\uXXXX` at the beginning of `rest`.
 fn escaped_unit(rest: &[u8]) -> Option<u32> {
     let digits = rest.strip_prefix(b"\\u")?.get(..4)?;
     let digits = std::str::from_utf8(digits).ok()?;

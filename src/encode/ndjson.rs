@@ -7,16 +7,16 @@ use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use zstd::zstd_safe::CParameter;
 
-use super::{Codec, Format};
+use super::format::Codec;
 use crate::record::Lsn;
 
 /// Measured: level 1 costs a fifth of level 9 at nearly the same ratio on events.
 const ZSTD_LEVEL: i32 = 1;
-/// 128 KiB. Measured: beside the 512 KiB of that level it costs a sixth less (the window stays in the cache, and
-/// the copy of it wraps around more cheaply), at a ratio between two per cent better and three worse.
+/// 128 KiB instead of the 512 KiB of that level. Measured: it costs a sixth less, because the window stays in
+/// the cache; the ratio is between 2 % better and 3 % worse.
 const ZSTD_WINDOW_LOG: u32 = 17;
-/// 16 KiB. Measured: beside the 64 KiB of that level it costs a tenth less (the table stays in the nearest cache),
-/// and objects of events are a thirtieth smaller, those of other lines as large.
+/// 16 KiB instead of the 64 KiB of that level. Measured: it costs a tenth less, because the table stays in the
+/// first cache; objects of events are 3 % smaller, those of other lines the same.
 const ZSTD_HASH_LOG: u32 = 12;
 /// Small writes into a compressor cost more than the copy into this buffer.
 const BUFFER_BYTES: usize = 128 << 10;
@@ -34,7 +34,7 @@ pub struct Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// An encoder that compresses so.
+    /// An encoder that compresses with that codec.
     pub fn new(codec: Codec, out: W) -> io::Result<Self> {
         let sink = match codec {
             Codec::Plain => Sink::Plain(out),
@@ -100,34 +100,6 @@ pub fn decoder<'a>(codec: Codec, input: impl Read + 'a) -> io::Result<Box<dyn Re
     })
 }
 
-/// Whether two objects hold the same lines, however they are compressed; or, without lines, the same bytes.
-pub fn same_content(format: Format, left: impl Read, right: impl Read) -> io::Result<bool> {
-    let codec = format.codec().unwrap_or(Codec::Plain);
-    let (mut left, mut right) = (decoder(codec, left)?, decoder(codec, right)?);
-    let (mut a, mut b) = (vec![0; BUFFER_BYTES], vec![0; BUFFER_BYTES]);
-    loop {
-        let (a_bytes, b_bytes) = (fill(&mut left, &mut a)?, fill(&mut right, &mut b)?);
-        if a[..a_bytes] != b[..b_bytes] {
-            return Ok(false);
-        }
-        if a_bytes == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-/// Reads until the buffer is full or the input ends.
-fn fill(input: &mut impl Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match input.read(&mut buffer[filled..])? {
-            0 => break,
-            bytes => filled += bytes,
-        }
-    }
-    Ok(filled)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -151,21 +123,6 @@ mod tests {
             assert_eq!(text.lines().count(), 20_000);
             assert_eq!(text.lines().nth(99), Some("{\"a\":1,\"lsn\":100,\"b\":2}"));
             assert!(text.ends_with('\n'));
-        }
-        Ok(())
-    }
-
-    #[test]
-    fn same_content_looks_through_compression() -> io::Result<()> {
-        for format in Format::ALL {
-            let codec = format.codec().unwrap_or(Codec::Plain);
-            let (a, b, c) = (
-                encode(codec, 9000)?,
-                encode(codec, 9000)?,
-                encode(codec, 9001)?,
-            );
-            assert!(same_content(format, a.as_slice(), b.as_slice())?);
-            assert!(!same_content(format, a.as_slice(), c.as_slice())?);
         }
         Ok(())
     }

@@ -20,10 +20,11 @@ use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use parquet::schema::types::{ColumnPath, Type};
 
 use super::sorted::Sorter;
+use super::statistics::{self, ColumnStatistics};
 use crate::clock::Micros;
-use crate::columns::{self, Kind};
+use crate::columns::{self, ColumnType as Kind};
 use crate::files::Files;
-use crate::members::{Members, text};
+use crate::json::{Members, text};
 use crate::record::Lsn;
 use crate::tables::{Column, Source, Table};
 
@@ -37,11 +38,12 @@ const ZSTD_LEVEL: i32 = 3;
 pub struct Encoder<W: Write + Send, F: Files> {
     writer: SerializedFileWriter<W>,
     sorter: Sorter<F>,
-    group: Group,
+    group: RowGroup,
 }
 
 impl<W: Write + Send, F: Files> Encoder<W, F> {
-    /// An encoder of so many rows of a table. Rows that don't fit into memory wait beside `path`.
+    /// An encoder for that many rows of a table. Rows that don't fit into memory are kept in files beside
+    /// `path` until they are sorted.
     pub fn new(table: &Arc<Table>, rows: u64, out: W, files: F, path: &Path) -> io::Result<Self> {
         let schema = Arc::new(schema_of(table).map_err(failed)?);
         let properties = properties_of(table, rows);
@@ -49,7 +51,7 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
         Ok(Self {
             writer,
             sorter: Sorter::new(files, path),
-            group: Group::new(table),
+            group: RowGroup::new(table),
         })
     }
 
@@ -59,8 +61,8 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
         self.sorter.push(time, lsn, row)
     }
 
-    /// Writes everything and hands the writer back.
-    pub fn finish(self) -> io::Result<W> {
+    /// Writes everything, and returns the writer and what is known of the columns.
+    pub fn finish(self) -> io::Result<(W, Vec<ColumnStatistics>)> {
         let Self {
             mut writer,
             sorter,
@@ -74,7 +76,8 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
             Ok(())
         })?;
         group.write(&mut writer).map_err(failed)?;
-        writer.into_inner().map_err(failed)
+        let columns = statistics::of_groups(&group.table, writer.flushed_row_groups());
+        Ok((writer.into_inner().map_err(failed)?, columns))
     }
 }
 
@@ -123,7 +126,7 @@ fn properties_of(table: &Table, rows: u64) -> WriterPropertiesPtr {
         .set_sorting_columns(Some(vec![sorted_by]))
         .set_max_row_group_row_count(None);
     for column in &table.columns {
-        // A dictionary of values that are all different is made in vain.
+        // Values that are all different gain nothing from a dictionary.
         if matches!(column.kind, Kind::Time | Kind::Integer | Kind::Double) {
             properties = properties.set_column_dictionary_enabled(path_of(column), false);
         }
@@ -143,7 +146,7 @@ fn path_of(column: &Column) -> ColumnPath {
 }
 
 /// The rows of one row group, by column.
-struct Group {
+struct RowGroup {
     table: Arc<Table>,
     columns: Vec<Values>,
     /// Columns by the key of a row's member; and by that of a property.
@@ -155,20 +158,20 @@ struct Group {
     bytes: usize,
 }
 
-/// The values of one column, and for each row whether there is one.
+/// The values of one column, and for each row whether it has one.
 struct Values {
     there: Vec<i16>,
-    of: OfKind,
+    of: TypedValues,
 }
 
-enum OfKind {
+enum TypedValues {
     Text { bytes: Vec<u8>, ends: Vec<usize> },
     Whole(Vec<i64>),
     Double(Vec<f64>),
     Boolean(Vec<bool>),
 }
 
-impl Group {
+impl RowGroup {
     fn new(table: &Arc<Table>) -> Self {
         let by = |pick: fn(&Source) -> Option<&String>| {
             let columns = table.columns.iter().enumerate();
@@ -207,7 +210,7 @@ impl Group {
         self.rows >= MAX_GROUP_ROWS || self.bytes >= MAX_GROUP_BYTES
     }
 
-    /// By what a row is sorted.
+    /// The time that a row is sorted by; the earliest one if it has none.
     fn time_of(&self, row: &[u8]) -> Micros {
         let column = &self.table.columns[self.table.time];
         let members = members_of(row).unwrap_or_default();
@@ -254,14 +257,15 @@ impl Group {
         Ok(())
     }
 
-    /// Gives a raw value to a column that has none of this row yet; whether it took it.
+    /// Gives a raw value to a column that has no value of this row yet. `true` if the value fits the column.
     fn take(&mut self, column: usize, raw: &str) -> bool {
         let kind = self.table.columns[column].kind;
         let values = &mut self.columns[column];
         values.there.len() == self.rows && values.push(kind, raw)
     }
 
-    /// They are whole in a column of their own; one that does not fit is null.
+    /// Fills the columns of properties; a value that does not fit is null there, and is kept in the column
+    /// `properties` anyway.
     fn push_properties(&mut self, raw: &str) {
         let members = serde_json::from_str::<Members<'_>>(raw).map_or(Vec::new(), |m| m.0);
         for (key, raw) in members {
@@ -272,7 +276,7 @@ impl Group {
         }
     }
 
-    /// Writes the rows as a row group, and begins anew.
+    /// Writes the rows as a row group, and starts an empty one.
     fn write<W: Write + Send>(
         &mut self,
         writer: &mut SerializedFileWriter<W>,
@@ -310,13 +314,13 @@ fn object_of(members: &[(&str, &str)]) -> String {
 impl Values {
     fn new(kind: Kind) -> Self {
         let of = match kind {
-            Kind::Text | Kind::Json => OfKind::Text {
+            Kind::Text | Kind::Json => TypedValues::Text {
                 bytes: Vec::new(),
                 ends: Vec::new(),
             },
-            Kind::Time | Kind::Integer => OfKind::Whole(Vec::new()),
-            Kind::Double => OfKind::Double(Vec::new()),
-            Kind::Boolean => OfKind::Boolean(Vec::new()),
+            Kind::Time | Kind::Integer => TypedValues::Whole(Vec::new()),
+            Kind::Double => TypedValues::Double(Vec::new()),
+            Kind::Boolean => TypedValues::Boolean(Vec::new()),
         };
         Self {
             there: Vec::new(),
@@ -343,14 +347,14 @@ impl Values {
                 Some(number) => self.push_whole(number),
                 None => return false,
             },
-            (Kind::Double, OfKind::Double(values)) => match columns::double(raw) {
+            (Kind::Double, TypedValues::Double(values)) => match columns::double(raw) {
                 Some(number) => {
                     values.push(number);
                     self.there.push(1);
                 }
                 None => return false,
             },
-            (Kind::Boolean, OfKind::Boolean(values)) => match raw {
+            (Kind::Boolean, TypedValues::Boolean(values)) => match raw {
                 "true" | "false" => {
                     values.push(raw == "true");
                     self.there.push(1);
@@ -363,7 +367,7 @@ impl Values {
     }
 
     fn push_text(&mut self, text: &[u8]) {
-        if let OfKind::Text { bytes, ends } = &mut self.of {
+        if let TypedValues::Text { bytes, ends } = &mut self.of {
             bytes.extend_from_slice(text);
             ends.push(bytes.len());
             self.there.push(1);
@@ -371,7 +375,7 @@ impl Values {
     }
 
     fn push_whole(&mut self, number: i64) {
-        if let OfKind::Whole(values) = &mut self.of {
+        if let TypedValues::Whole(values) = &mut self.of {
             values.push(number);
             self.there.push(1);
         }
@@ -381,7 +385,7 @@ impl Values {
     fn write(&mut self, mut column: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         let there = Some(self.there.as_slice());
         match (&mut self.of, column.untyped()) {
-            (OfKind::Text { bytes, ends }, ColumnWriter::ByteArrayColumnWriter(writer)) => {
+            (TypedValues::Text { bytes, ends }, ColumnWriter::ByteArrayColumnWriter(writer)) => {
                 let all = Bytes::from(std::mem::take(bytes));
                 let mut start = 0;
                 let values: Vec<ByteArray> = ends
@@ -394,15 +398,15 @@ impl Values {
                     .collect();
                 writer.write_batch(&values, there, None)?;
             }
-            (OfKind::Whole(values), ColumnWriter::Int64ColumnWriter(writer)) => {
+            (TypedValues::Whole(values), ColumnWriter::Int64ColumnWriter(writer)) => {
                 writer.write_batch(values, there, None)?;
                 values.clear();
             }
-            (OfKind::Double(values), ColumnWriter::DoubleColumnWriter(writer)) => {
+            (TypedValues::Double(values), ColumnWriter::DoubleColumnWriter(writer)) => {
                 writer.write_batch(values, there, None)?;
                 values.clear();
             }
-            (OfKind::Boolean(values), ColumnWriter::BoolColumnWriter(writer)) => {
+            (TypedValues::Boolean(values), ColumnWriter::BoolColumnWriter(writer)) => {
                 writer.write_batch(values, there, None)?;
                 values.clear();
             }

@@ -1,6 +1,6 @@
-//! Reading Parquet objects back: how many rows, their LSNs, or all of them.
+//! Reading Parquet objects back: the LSNs of their rows, or the rows as JSON.
 //!
-//! An object may be damaged in any way; the library panics at some of them, and that is an error here.
+//! The library panics on some damaged objects; here that is an error.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,25 +14,16 @@ use serde_json::{Map, Value};
 use super::parquet::failed;
 use crate::clock::Micros;
 
-/// Rows of a group for which memory is taken before they are read: a damaged object may announce any
+/// Memory is reserved for at most this many rows before they are read: a damaged object may announce any
 /// number.
 const MAX_EXPECTED: usize = 1 << 20;
-
-/// How many rows an object has.
-pub fn rows_of(file: std::fs::File) -> io::Result<u64> {
-    guarded(|| {
-        let reader = SerializedFileReader::new(file).map_err(failed)?;
-        let rows = reader.metadata().file_metadata().num_rows();
-        Ok(rows.max(0).unsigned_abs())
-    })
-}
 
 /// The LSNs of all rows of an object.
 pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
     guarded(|| read_lsns(bytes))
 }
 
-/// What is read, or an error in place of a panic. Nothing that was half read is used afterwards.
+/// Turns a panic of the reader into an error. Nothing that was half read is used afterwards.
 fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_panic| Err(io::Error::other("it is no sound Parquet file")))

@@ -17,6 +17,18 @@ const SCHEMA: &str = r#"{"properties":{"amount":{"type":"number"},"count":{"type
 
 /// An object of these rows of events, read back: its rows, as their columns say.
 fn read_back(rows: &[Value]) -> (Vec<Value>, SerializedFileReader<Bytes>) {
+    let (rows, reader, _) = written(rows);
+    (rows, reader)
+}
+
+/// The same, and what the encoder knows of the columns.
+fn written(
+    rows: &[Value],
+) -> (
+    Vec<Value>,
+    SerializedFileReader<Bytes>,
+    Vec<ColumnStatistics>,
+) {
     let dir = tempfile::tempdir().unwrap();
     let table = Arc::new(Table::events([SCHEMA].into_iter()).unwrap());
     let path = dir.path().join("object.part");
@@ -27,11 +39,11 @@ fn read_back(rows: &[Value]) -> (Vec<Value>, SerializedFileReader<Bytes>) {
             .row(Lsn(lsn as u64 + 1), row.to_string().as_bytes())
             .unwrap();
     }
-    let bytes = encoder.finish().unwrap();
+    let (bytes, statistics) = encoder.finish().unwrap();
     let reader = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
     let rows = reader.get_row_iter(None).unwrap();
     let rows = rows.map(|row| json_of(&row.unwrap())).collect();
-    (rows, reader)
+    (rows, reader, statistics)
 }
 
 fn json_of(row: &Row) -> Value {
@@ -126,4 +138,51 @@ fn an_object_without_rows_has_its_columns() {
     assert_eq!(rows.len(), 0);
     let names = reader.metadata().file_metadata().schema_descr();
     assert_eq!(names.num_columns(), 15);
+}
+
+/// Over all row groups; a column without values has no bounds, and an object without rows has no nulls.
+#[test]
+fn statistics_are_those_of_the_values() {
+    use super::super::statistics::Bound;
+
+    let rows: Vec<Value> = (0..60)
+        .map(|second| {
+            let mut properties = json!({"text": "x".repeat(1 << 20), "count": second * 7 % 60});
+            if second % 2 == 1 {
+                properties["ok"] = json!(second == 1);
+                properties["amount"] = json!(f64::from(second) / 2.0);
+            }
+            event(usize::try_from(second).unwrap(), &properties)
+        })
+        .collect();
+    let (_, reader, statistics) = written(&rows);
+    assert!(reader.metadata().num_row_groups() > 1);
+    let of = |name: &str| {
+        let found = statistics.iter().find(|column| column.column == name);
+        let found = found.unwrap();
+        (found.nulls, found.bounds.clone())
+    };
+    let text = |text: &str| Bound::Text(text.as_bytes().to_vec());
+    assert_eq!(
+        of("event_id"),
+        (Some(0), Some((text("id-0"), text("id-9"))))
+    );
+    assert_eq!(of("user_id"), (Some(60), None));
+    let whole = |lower, upper| Some((Bound::Whole(lower), Bound::Whole(upper)));
+    assert_eq!(of("lsn"), (Some(0), whole(1, 60)));
+    assert_eq!(of("p_count"), (Some(0), whole(0, 59)));
+    let start = 1_795_564_800_000_000;
+    assert_eq!(of("timestamp"), (Some(0), whole(start, start + 59_000_000)));
+    let double = |value| Bound::Double(value);
+    assert_eq!(
+        of("p_amount"),
+        (Some(30), Some((double(0.5), double(29.5))))
+    );
+    let boolean = (Bound::Boolean(false), Bound::Boolean(true));
+    assert_eq!(of("p_ok"), (Some(30), Some(boolean)));
+    let (_, _, none) = written(&[]);
+    assert!(
+        none.iter()
+            .all(|column| (column.nulls, &column.bounds) == (Some(0), &None))
+    );
 }

@@ -1,5 +1,5 @@
-//! Rows in the order of their time, in bounded memory: what does not fit is sorted in pieces, which
-//! are kept in files beside the object in the making and merged.
+//! Sorts rows by time in bounded memory: what does not fit is sorted in portions, each of which is spilled
+//! to a file beside the object; the files are merged at the end.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,25 +11,25 @@ use crate::clock::Micros;
 use crate::files::{Appender, Files, Reader, remove_if_there};
 use crate::record::Lsn;
 
-/// So much is sorted in memory.
-const PIECE_BYTES: usize = 24 << 20;
+/// Bytes of rows that are sorted in memory.
+const MAX_BUFFER_BYTES: usize = 24 << 20;
 /// Time, LSN and length of a row in a file.
 const HEAD_BYTES: usize = 20;
 
-/// Takes rows in any order.
+/// Takes rows in any order, and gives them back sorted.
 pub(super) struct Sorter<F: Files> {
     files: F,
-    /// Files of pieces have this name and a number.
+    /// Spilled files have this name and a number.
     path: PathBuf,
-    piece_bytes: usize,
+    max_buffer_bytes: usize,
     bytes: Vec<u8>,
-    rows: Vec<Place>,
-    pieces: Vec<PathBuf>,
+    rows: Vec<BufferedRow>,
+    spilled: Vec<PathBuf>,
 }
 
-/// A row in memory; ordered as rows are.
+/// A row in the buffer. The order of the fields is the order of rows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
+struct BufferedRow {
     time: Micros,
     lsn: Lsn,
     start: usize,
@@ -37,26 +37,26 @@ struct Place {
 }
 
 impl<F: Files> Sorter<F> {
-    /// Keeps files, if it needs any, beside `path`.
+    /// A sorter that spills beside `path`.
     pub(super) fn new(files: F, path: &Path) -> Self {
         Self {
             files,
             path: path.to_owned(),
-            piece_bytes: PIECE_BYTES,
+            max_buffer_bytes: MAX_BUFFER_BYTES,
             bytes: Vec::new(),
             rows: Vec::new(),
-            pieces: Vec::new(),
+            spilled: Vec::new(),
         }
     }
 
     /// Takes a row.
     pub(super) fn push(&mut self, time: Micros, lsn: Lsn, row: &[u8]) -> io::Result<()> {
-        if !self.rows.is_empty() && self.bytes.len() + row.len() > self.piece_bytes {
+        if !self.rows.is_empty() && self.bytes.len() + row.len() > self.max_buffer_bytes {
             self.spill()?;
         }
         let start = self.bytes.len();
         self.bytes.extend_from_slice(row);
-        self.rows.push(Place {
+        self.rows.push(BufferedRow {
             time,
             lsn,
             start,
@@ -70,7 +70,7 @@ impl<F: Files> Sorter<F> {
         mut self,
         see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
-        if self.pieces.is_empty() {
+        if self.spilled.is_empty() {
             self.rows.sort_unstable();
             for row in &self.rows {
                 see(row.lsn, &self.bytes[row.start..row.end])?;
@@ -82,14 +82,14 @@ impl<F: Files> Sorter<F> {
         self.merge(see)
     }
 
-    /// Writes what is in memory into a file, sorted. It need not be durable.
+    /// Writes the buffer into a file, sorted. The file need not be durable.
     fn spill(&mut self) -> io::Result<()> {
         self.rows.sort_unstable();
-        let name = format!("sort-{}", self.pieces.len());
+        let name = format!("sort-{}", self.spilled.len());
         let path = self.path.with_extension(name);
         remove_if_there(&self.files, &path)?;
         let file = Arc::new(self.files.create_new(&path)?);
-        self.pieces.push(path);
+        self.spilled.push(path);
         let mut out = BufWriter::with_capacity(256 << 10, Appender::new(file));
         for row in &self.rows {
             let bytes = &self.bytes[row.start..row.end];
@@ -107,21 +107,21 @@ impl<F: Files> Sorter<F> {
     fn merge(&self, see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut readers = Vec::new();
         let mut next = BinaryHeap::new();
-        for (index, path) in self.pieces.iter().enumerate() {
+        for (index, path) in self.spilled.iter().enumerate() {
             let file = Reader::new(self.files.open(path)?)?;
-            let mut piece = PieceReader {
+            let mut spilled = SpilledReader {
                 input: BufReader::with_capacity(64 << 10, file),
                 row: Vec::new(),
             };
-            if let Some((time, lsn)) = piece.advance()? {
+            if let Some((time, lsn)) = spilled.advance()? {
                 next.push(Reverse((time, lsn, index)));
             }
-            readers.push(piece);
+            readers.push(spilled);
         }
         while let Some(Reverse((_, lsn, index))) = next.pop() {
-            let piece = &mut readers[index];
-            see(lsn, &piece.row)?;
-            if let Some((time, lsn)) = piece.advance()? {
+            let spilled = &mut readers[index];
+            see(lsn, &spilled.row)?;
+            if let Some((time, lsn)) = spilled.advance()? {
                 next.push(Reverse((time, lsn, index)));
             }
         }
@@ -130,22 +130,22 @@ impl<F: Files> Sorter<F> {
 }
 
 impl<F: Files> Drop for Sorter<F> {
-    /// Pieces go with it, however it ends; one that cannot be removed now is replaced by the next attempt.
+    /// Removes the spilled files, however the sort ended; the next attempt replaces one that cannot be removed.
     fn drop(&mut self) {
-        for path in &self.pieces {
+        for path in &self.spilled {
             let _left_for_the_next = remove_if_there(&self.files, path);
         }
     }
 }
 
-/// Reads a piece row by row.
-struct PieceReader<R: io::Read> {
+/// Reads a spilled file row by row.
+struct SpilledReader<R: io::Read> {
     input: BufReader<R>,
     row: Vec<u8>,
 }
 
-impl<R: io::Read> PieceReader<R> {
-    /// Brings the next row into `row`; `None` at the end.
+impl<R: io::Read> SpilledReader<R> {
+    /// Reads the next row into `row`; `None` at the end.
     fn advance(&mut self) -> io::Result<Option<(Micros, Lsn)>> {
         let mut head = [0; HEAD_BYTES];
         match self.input.read_exact(&mut head) {
@@ -171,11 +171,11 @@ mod tests {
     use crate::files::Disk;
 
     #[test]
-    fn rows_come_in_order_however_many_pieces_there_are() -> io::Result<()> {
-        for piece_bytes in [1 << 20, 500, 40] {
+    fn rows_come_in_order_however_many_files_are_spilled() -> io::Result<()> {
+        for max_buffer_bytes in [1 << 20, 500, 40] {
             let dir = tempfile::tempdir()?;
             let mut sorter = Sorter::new(Disk, &dir.path().join("object.part"));
-            sorter.piece_bytes = piece_bytes;
+            sorter.max_buffer_bytes = max_buffer_bytes;
             for n in 0..100_u64 {
                 let time = Micros(i64::try_from(n * 37 % 10).unwrap_or(0));
                 sorter.push(time, Lsn(n), format!("row {n}").as_bytes())?;
@@ -188,7 +188,7 @@ mod tests {
             })?;
             assert_eq!(seen.len(), 100);
             assert!(seen.is_sorted(), "{seen:?}");
-            assert_eq!(Disk.list(dir.path())?, [], "pieces are left");
+            assert_eq!(Disk.list(dir.path())?, [], "spilled files are left");
         }
         Ok(())
     }

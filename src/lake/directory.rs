@@ -1,9 +1,9 @@
 //! A directory that looks like a bucket.
 //!
 //! A put writes the object's metadata into a sidecar, links the finished file into place without
-//! replacing, and syncs both and every directory up to the lake's root. Only then is it done. A name
-//! that is taken is what a store answers with 412: ours if the sidecar says so and nothing is missing,
-//! and then everything is synced again, since whoever linked it may have crashed before the sync.
+//! replacing anything, and syncs both and every directory up to the lake's root. Only then is it done. If the
+//! name is taken, the object is ours if its sidecar says so and no byte is missing; then everything is synced
+//! again, since an earlier attempt may have crashed between link and sync. (A store answers 412 in that case.)
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,8 +11,10 @@ use std::sync::{Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::errors::{LakeError, Trouble};
 use super::keys::INTERNAL;
-use super::{Found, LakeError, Metadata, NONCE, Object, ROW_HASH, Trouble};
+use super::object::{Found, Metadata, Object};
+use super::stamp::{NONCE, ROW_HASH};
 use crate::files::{
     File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, temporary_name,
     write_durably,
@@ -26,7 +28,7 @@ pub struct Directory<F> {
     root: PathBuf,
     spool: PathBuf,
     identity: String,
-    /// Whether the directory is known to be usable; held while that is found out.
+    /// Whether the directory is known to be usable. Locked during the probe, so that only one thread probes.
     ready: Mutex<bool>,
 }
 
@@ -47,7 +49,7 @@ impl Sidecar {
 }
 
 impl<F: Files> Directory<F> {
-    /// The lake under that path, which should be absolute. Created when it is first needed.
+    /// The lake under that path, which should be absolute. The directory is created when it is first needed.
     pub fn new(files: F, root: &Path) -> Self {
         Self {
             files,
@@ -178,7 +180,7 @@ impl<F: Files> Directory<F> {
             return self.accept_sidecar(key, &path, &there, sidecar);
         }
         if self.files.exists(&self.root.join(key)) {
-            // Our objects get their names after their sidecars.
+            // We write the sidecar before the object gets its name.
             let detail = "it has no sidecar".to_owned();
             return Err(LakeError::Foreign {
                 key: key.to_owned(),
@@ -200,8 +202,8 @@ impl<F: Files> Directory<F> {
         }
     }
 
-    /// A sidecar of an earlier attempt is ours, and is made durable again. Its size and checksum may
-    /// differ where another version of the program compressed; then the object decides.
+    /// Accepts the sidecar of an earlier attempt, if it is ours, and makes it durable again. Its size and checksum
+    /// may differ if another version of the program compressed the object; then the object decides.
     fn accept_sidecar(
         &self,
         key: &str,
@@ -221,7 +223,7 @@ impl<F: Files> Directory<F> {
             });
         }
         if there != ours && !self.files.exists(&self.root.join(key)) {
-            // No object yet, so nobody relies on it.
+            // There is no object yet, so nobody relies on this sidecar.
             remove_if_there(&self.files, path).map_err(at)?;
             return self.write_sidecar(key, ours);
         }
@@ -277,7 +279,7 @@ impl<F: Files> Directory<F> {
     }
 }
 
-/// Whoever may create a file but not link it is on a file system that has no links.
+/// Where we may create a file but not link it, the file system has no hard links.
 fn without_links(error: io::Error) -> io::Error {
     let has_none = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
     if !has_none.contains(&error.kind()) {

@@ -1,13 +1,14 @@
 //! Object keys: where in the lake things are. Pure.
 //!
-//! Nothing from a payload reaches a key but a date that was computed; no clock and no random number reaches one
-//! of data either, so that a batch has the same key however often it is put.
+//! Of a payload, nothing but a computed date gets into a key. Keys of data depend on no clock and no random number,
+//! so that a batch has the same key however often it is put.
 
 use crate::clock::Micros;
+use crate::encode::Format;
 use crate::ids::NodeId;
 use crate::record::Lsn;
 
-/// Under this prefix lies what belongs to no table: markers, probe, sidecars, files in the making.
+/// The folder of everything that belongs to no table: markers, notes, probes, sidecars, unfinished files.
 pub const INTERNAL: &str = "_lakehook";
 
 /// Key of a batch's object. Keys of one node and partition sort by LSN.
@@ -15,9 +16,43 @@ pub fn object_key(partition: &str, node: NodeId, first_lsn: Lsn, format: &str) -
     format!("{partition}/{node}-{:020}.{format}", first_lsn.0)
 }
 
+/// The node whose object that is and the LSN of its first row, if the name is one that [`object_key`] gives.
+pub fn holder_of(key: &str) -> Option<(NodeId, Lsn)> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (stem, format) = name.split_once('.')?;
+    let (node, lsn) = stem.split_once('-')?;
+    Format::parse(format)?;
+    let is_sized = node.len() == 16 && lsn.len() == 20;
+    let digits = lsn.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = node
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !(is_sized && digits && hex) {
+        return None;
+    }
+    let node = u64::from_str_radix(node, 16).ok()?;
+    Some((NodeId(node), Lsn(lsn.parse().ok()?)))
+}
+
+/// The first folder of a key: the stream, in our keys. `None` for a key without a folder.
+pub fn top_folder(key: &str) -> Option<&str> {
+    key.split_once('/').map(|(top, _)| top)
+}
+
+/// What follows in a key below the folder that belongs to no table.
+pub fn in_internal(key: &str) -> Option<&str> {
+    key.strip_prefix(INTERNAL)?.strip_prefix('/')
+}
+
 /// Key of the object that shows whether the store honours conditions.
 pub fn probe_key() -> String {
     format!("{INTERNAL}/probe")
+}
+
+/// Key of the object that shows whether the store compares checksums.
+pub fn check_probe_key(md5: bool) -> String {
+    let name = if md5 { "probe-md5" } else { "probe-crc32c" };
+    format!("{INTERNAL}/{name}")
 }
 
 /// Name of a run of a poll: the names of one poll sort by time. The node is part of it because two
@@ -43,30 +78,30 @@ pub fn marker_key(stream: &str, run: &str) -> String {
     format!("{INTERNAL}/runs/{stream}/{run}.json")
 }
 
-/// Key of the note of what a repair could not read.
+/// Key of the note that names what a repair could not read.
 pub fn lost_key(old: NodeId, new: NodeId) -> String {
     format!("{INTERNAL}/lost/{old}-{new}.json")
 }
 
-/// Keys of the notes of what was replayed begin with this.
+/// Keys of notes about replays begin with this.
 pub fn replays_prefix() -> String {
     format!("{INTERNAL}/replays/")
 }
 
-/// Key of the note of what a replay into the log of that node has stored. `number` tells those of one second apart.
+/// Key of the note about a replay into the log of that node. A random `number` keeps the notes of one second apart.
 pub fn replay_key(at: Micros, node: NodeId, number: u64) -> String {
     let time = at.to_utc().unwrap_or_default();
     let time = time.format("%Y%m%dT%H%M%SZ");
     format!("{}{time}-{node}-{number:016x}.json", replays_prefix())
 }
 
-/// Name of a marker's file in the making; with the nonce of the run's end, as for batches.
+/// Name of the local file that a marker is written to; with the nonce of the run's end, as for batches.
 pub fn run_part_name(node: NodeId, run: Lsn, nonce: u128) -> String {
     format!("{node}-run-{run}-{nonce:032x}.part")
 }
 
-/// Name of a batch's file in the making. The seal's nonce is part of it: two copies of one log have one
-/// node and the same seal numbers, and must not write into each other's file in a lake that they share.
+/// Name of the local file that a batch's object is written to. The seal's nonce is part of it: two copies of one
+/// log have the same node and seal numbers, and must not write to each other's file in a lake that they share.
 pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
     format!("{node}-{seal}-{nonce:032x}.part")
 }
@@ -74,6 +109,23 @@ pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_objects_are_recognised() {
+        let key = object_key("events/dt=2026-11-20", NodeId(0xab), Lsn(42), "ndjson.zst");
+        assert_eq!(holder_of(&key), Some((NodeId(0xab), Lsn(42))));
+        for other in [
+            "events/00000000000000ab-00000000000000000042.csv",
+            "events/00000000000000AB-00000000000000000042.ndjson",
+            "events/0000000000000ab-000000000000000000042.ndjson",
+            "events/00000000000000ab-99999999999999999999.ndjson",
+            "events/00000000000000ab-0000000000000000004x.ndjson",
+            "00000000000000ab-00000000000000000042.ndjson",
+            "events/",
+        ] {
+            assert_eq!(holder_of(other), None, "{other}");
+        }
+    }
 
     #[test]
     fn keys_are_as_documented() {

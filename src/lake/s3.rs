@@ -1,8 +1,8 @@
 //! S3 and compatible stores, by the AWS SDK: region and credentials as in every AWS tool.
 //!
 //! Single requests, never multipart. No retries here: the commit protocol asks again, for ever, and
-//! looks at what is there in between. Checksums beyond what the protocol requires only on AWS itself:
-//! compatible stores refuse them.
+//! looks at what is there in between. Each put carries the checksum that the protocol asks for in a
+//! plain header; the SDK's own, a trailer in chunks, is what many compatible stores refuse.
 
 use std::io::Write;
 use std::time::Duration;
@@ -15,10 +15,14 @@ use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation}
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::operation::put_object::PutObjectError;
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::ChecksumMode;
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::runtime::Handle;
 
-use super::Trouble;
-use super::store::{Body, Head, ObjectStore, Put, PutAnswer, StoreError};
+use super::errors::Trouble;
+use super::store::{
+    Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
+};
 
 /// Where a bucket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -115,9 +119,18 @@ impl S3 {
             .content_type(put.content_type)
             .set_metadata(Some(put.metadata.clone().into_iter().collect()))
             .body(body);
-        if put.if_absent {
-            request = request.if_none_match("*");
-        }
+        request = match put.condition {
+            Condition::Always => request,
+            Condition::IfAbsent => request.if_none_match("*"),
+            Condition::IfMatch(etag) => request.if_match(format!("\"{etag}\"")),
+        };
+        request = match put.check {
+            BodyCheck::Crc32c(crc) => {
+                request.checksum_crc32_c(BASE64_STANDARD.encode(crc.to_be_bytes()))
+            }
+            BodyCheck::Md5(md5) => request.content_md5(BASE64_STANDARD.encode(md5)),
+            BodyCheck::Absent => request,
+        };
         if let Some(key) = &self.location.kms_key_id {
             request = request
                 .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
@@ -126,20 +139,33 @@ impl S3 {
         // The SDK's own read timeout would count from the beginning of the upload.
         let upload = Duration::from_secs(put.body.bytes() / SLOWEST_UPLOAD);
         match within(upload + ANSWER_LIMIT, Box::pin(request.send())).await? {
-            Ok(_) => Ok(PutAnswer::Stored),
-            Err(error) => judge_put(&error, put.if_absent),
+            Ok(answer) => Ok(PutAnswer::Stored(evidence(
+                answer.e_tag(),
+                answer.checksum_crc32_c(),
+            ))),
+            Err(error) => judge_put(&error),
         }
     }
 
     pub(crate) async fn head_async(&self, key: &str) -> Result<Option<Head>, StoreError> {
+        match self.head_once(key, true).await {
+            // With KMS the checksum takes the right to decrypt, which the rest does not need.
+            Err(error) if error.kind == Trouble::Denied => self.head_once(key, false).await,
+            answer => answer,
+        }
+    }
+
+    async fn head_once(&self, key: &str, checksum: bool) -> Result<Option<Head>, StoreError> {
         let request = self
             .client
             .head_object()
             .bucket(&self.location.bucket)
-            .key(self.full_key(key));
+            .key(self.full_key(key))
+            .set_checksum_mode(checksum.then_some(ChecksumMode::Enabled));
         match within(ANSWER_LIMIT, request.send()).await? {
             Ok(answer) => Ok(Some(Head {
                 bytes: u64::try_from(answer.content_length().unwrap_or(0)).unwrap_or(0),
+                evidence: evidence(answer.e_tag(), answer.checksum_crc32_c()),
                 metadata: answer.metadata.unwrap_or_default().into_iter().collect(),
             })),
             Err(error) => match status_of(&error) {
@@ -217,16 +243,39 @@ impl ObjectStore for S3 {
     }
 }
 
-fn judge_put(error: &SdkError<PutObjectError>, if_absent: bool) -> Result<PutAnswer, StoreError> {
+fn judge_put(error: &SdkError<PutObjectError>) -> Result<PutAnswer, StoreError> {
     let code = error.code().unwrap_or_default();
     match status_of(error) {
-        Some(412) => Ok(PutAnswer::Exists),
-        Some(501) if if_absent => Ok(PutAnswer::ConditionRefused),
+        // Older MinIO answers 304 to a condition that does not hold.
+        Some(412 | 304) => Ok(PutAnswer::ConditionFailed),
+        Some(400) if DAMAGED.contains(&code) => Ok(PutAnswer::Damaged(words_of(error))),
+        Some(501) => Ok(PutAnswer::Refused(words_of(error))),
         // 400 is also how stores say that a token has expired or a request has timed out.
-        Some(400) if if_absent && matches!(code, "InvalidArgument" | "InvalidRequest") => {
-            Ok(PutAnswer::ConditionRefused)
-        }
+        Some(400) if REFUSED.contains(&code) => Ok(PutAnswer::Refused(words_of(error))),
         _ => Err(store_error(error)),
+    }
+}
+
+/// Codes of a 400 that say: this body is not what its checksum says.
+const DAMAGED: [&str; 4] = [
+    "BadDigest",
+    "XAmzContentChecksumMismatch",
+    "XAmzContentSHA256Mismatch",
+    "InvalidDigest",
+];
+
+/// Codes of a 400 that say: this store does not take such a request.
+const REFUSED: [&str; 3] = ["InvalidArgument", "InvalidRequest", "NotImplemented"];
+
+/// What an answer says of the stored bytes. A checksum of parts ("…-2") is none of the object's.
+fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
+    let crc = crc.and_then(|crc| BASE64_STANDARD.decode(crc).ok());
+    let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
+    Evidence {
+        etag: etag.filter(|etag| !etag.is_empty()),
+        crc: crc
+            .and_then(|crc| crc.try_into().ok())
+            .map(u32::from_be_bytes),
     }
 }
 
@@ -277,15 +326,22 @@ where
         (SdkError::ResponseError(_), _) => Trouble::Network,
         _ => Trouble::Other,
     };
-    // What the store says, where it says something; the whole of the error is pages long.
-    let message = match (error.code(), error.message()) {
+    StoreError {
+        kind,
+        message: words_of(error),
+    }
+}
+
+/// What the store says, where it says something; the whole of the error is pages long.
+fn words_of<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    let words = match (error.code(), error.message()) {
         (Some(code), Some(message)) => format!("{code}: {message}"),
         (Some(code), None) => code.to_owned(),
         (None, _) => DisplayErrorContext(error).to_string(),
     };
     let status = status_of(error).map_or_else(String::new, |status| format!(" (status {status})"));
-    StoreError {
-        kind,
-        message: message + &status,
-    }
+    words + &status
 }

@@ -5,7 +5,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{Metadata, Trouble};
+use super::errors::Trouble;
+use super::object::Metadata;
 
 /// The bytes of a put.
 #[derive(Clone, Copy, Debug)]
@@ -26,6 +27,28 @@ impl Body<'_> {
     }
 }
 
+/// When a put may take effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition<'a> {
+    /// Always: an object under that key is replaced.
+    Always,
+    /// Only if the key is free (`If-None-Match: *`).
+    IfAbsent,
+    /// Only if the object under that key still has this ETag (`If-Match`).
+    IfMatch(&'a str),
+}
+
+/// A checksum that a put carries in a header, so that the store can check the body that arrives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyCheck {
+    /// `x-amz-checksum-crc32c`, in a plain header: many stores refuse chunks with a trailer.
+    Crc32c(u32),
+    /// `Content-MD5`.
+    Md5([u8; 16]),
+    /// Nothing: the store refuses both.
+    Absent,
+}
+
 /// One object to put.
 #[derive(Clone, Copy, Debug)]
 pub struct Put<'a> {
@@ -33,23 +56,37 @@ pub struct Put<'a> {
     pub key: &'a str,
     /// Its bytes.
     pub body: Body<'a>,
+    /// What the store is to check these bytes against.
+    pub check: BodyCheck,
     /// Its media type.
     pub content_type: &'a str,
     /// What is said of it.
     pub metadata: &'a Metadata,
-    /// Only if the key is free (`If-None-Match: *`).
-    pub if_absent: bool,
+    /// When it may take effect.
+    pub condition: Condition<'a>,
+}
+
+/// What a store says of the bytes that it holds. A 200 without either may come from anything on the way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Evidence {
+    /// The ETag, without its quotation marks.
+    pub etag: Option<String>,
+    /// The CRC-32C.
+    pub crc: Option<u32>,
 }
 
 /// What a store answers to a put.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PutAnswer {
-    /// 200.
-    Stored,
-    /// 412: the key is taken.
-    Exists,
-    /// 400 or 501 to a condition: the store has none.
-    ConditionRefused,
+    /// 200, with what the answer says of the stored bytes.
+    Stored(Evidence),
+    /// 412 (304 from some stores): the condition does not hold, and nothing was stored.
+    ConditionFailed,
+    /// The body does not fit its checksum, and nothing was stored.
+    Damaged(String),
+    /// 400 or 501: the store does not take such a request, in the store's words. Its condition, its
+    /// checksum or anything else may be the reason.
+    Refused(String),
 }
 
 /// What a store says of an object.
@@ -59,6 +96,8 @@ pub struct Head {
     pub bytes: u64,
     /// What is said of it.
     pub metadata: Metadata,
+    /// What is said of its bytes.
+    pub evidence: Evidence,
 }
 
 /// Anything but a definite answer. Whether the request was applied is unknown.
@@ -75,7 +114,7 @@ pub struct StoreError {
 pub trait ObjectStore: Send + Sync {
     /// Puts an object in one request.
     fn put(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError>;
-    /// Asks for an object's size and metadata; `None` if there is none.
+    /// Asks for what the store says of an object; `None` if there is none.
     fn head(&self, key: &str) -> Result<Option<Head>, StoreError>;
     /// Writes an object's bytes to `out`; `false` if there is none.
     fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError>;

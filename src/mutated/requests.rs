@@ -9,10 +9,11 @@ use proptest::prelude::*;
 
 use super::{cases, changed, changes};
 use crate::clock::Micros;
-use crate::contract::{Contract, Rules, Schemas, time_of};
+use crate::contract::{Contract, Rules, Schemas};
 use crate::ids::HashKey;
 use crate::poll::parse::{Places, read_page};
-use crate::receive::signature::{Scheme, Signing};
+use crate::receive::scheme::Scheme;
+use crate::receive::signature::Signing;
 use crate::record::{Fingerprint, Origin};
 
 const JSON: &[&[u8]] = &[
@@ -63,7 +64,7 @@ fn contract() -> Contract {
 
 fn origin() -> Origin {
     Origin {
-        received_at: time_of("2026-11-20T17:00:00Z").unwrap(),
+        received_at: crate::rfc3339::parse("2026-11-20T17:00:00Z").unwrap(),
         endpoint: "/webhook/events".into(),
         request_id: "r1".into(),
         client: None,

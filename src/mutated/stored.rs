@@ -4,12 +4,14 @@ use bytes::Bytes;
 use proptest::prelude::*;
 
 use super::{cases, changed, changes};
-use crate::audit::{Seen, Waiting, judge};
+use crate::audit::{AuditedObject, Waiting, judge};
 use crate::clock::Micros;
 use crate::encode::parquet_read;
-use crate::quarantine::read::rows;
+use crate::lake::Metadata;
+use crate::lake::stamp::Stamp;
 use crate::quarantine::{FieldError, Reason, Refused};
 use crate::record::{Lsn, Origin, RowKind};
+use crate::replay::kept::rows;
 use crate::wal::entry::{Counts, Entry, RowsEntry, Span, StoredRow, put_row};
 use crate::wal::layout::{BLOCK, FrameHeader, SegmentHeader};
 
@@ -98,23 +100,27 @@ fn refused() -> Vec<u8> {
     all
 }
 
-/// The metadata of an object, as a store gives it back.
-fn seen(pairs: &[(&str, Vec<u8>)]) -> Seen {
+/// An object with this metadata, as a store gives it back.
+fn seen(pairs: &[(&str, Vec<u8>)]) -> AuditedObject {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    Seen {
+    let pairs = pairs.iter();
+    let metadata: Metadata = pairs
+        .map(|(name, value)| (format!("lakehook-{name}"), text(value)))
+        .collect();
+    AuditedObject {
         key: "events/dt=2026-11-25/00000000000000ab-00000000000000000001.ndjson".to_owned(),
         bytes: 100,
         declared: Some(100),
-        metadata: pairs
-            .iter()
-            .map(|(name, value)| (format!("lakehook-{name}"), text(value)))
-            .collect(),
+        stamp: Stamp::from_metadata(&metadata),
     }
 }
 
-const METADATA: [(&str, &str); 18] = [
+const METADATA: [(&str, &str); 21] = [
     ("node", "00000000000000ab"),
     ("seal", "1"),
+    ("nonce", "00000000000000000000000000000009"),
+    ("row-hash", "0000000000000000000000000000002c"),
+    ("crc32c", "0000002d"),
     ("partition", "events/dt=2026-11-25"),
     ("first-lsn", "1"),
     ("last-lsn", "3"),
@@ -235,7 +241,7 @@ fn parquet() -> Vec<u8> {
             });
             encoder.row(Lsn(lsn), row.to_string().as_bytes()).unwrap();
         }
-        encoder.finish().unwrap()
+        encoder.finish().unwrap().0
     })
     .clone()
 }

@@ -1,6 +1,6 @@
-//! Reading a body: under a limit of size before and after inflation, a limit of time, and the budget
-//! of memory. A step of the handler rather than a layer: a signature will need the raw bytes, and every
-//! refusal is a problem.
+//! Reading a body, within limits of size (before and after decompression) and of time, and within the memory budget.
+//!
+//! This is a step of the handler, not a layer, because a signature needs the raw bytes and every refusal is a problem.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -14,18 +14,18 @@ use http_body_util::BodyExt as _;
 
 use super::budget::{NoMemory, Share};
 
-/// Encodings that are understood.
+/// Supported encodings.
 pub const ENCODINGS: [&str; 3] = ["identity", "gzip", "zstd"];
-/// Every name of theirs that is taken, in any case; none is the identity.
+/// All accepted names of encodings, in any case; an empty one is the identity.
 pub const ENCODING_NAMES: [&str; 5] = ["", "identity", "gzip", "x-gzip", "zstd"];
-/// zstd windows beyond this are refused: 8 MiB, what decoders must support (RFC 8878, 3.1.1.1.2).
+/// Larger zstd windows are refused: 8 MiB is what every decoder must support (RFC 8878, 3.1.1.1.2).
 const MAX_WINDOW_LOG: u32 = 23;
 const INFLATE_STEP: usize = 64 << 10;
 
 /// How a body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// As it is.
+    /// Not encoded.
     Identity,
     /// RFC 1952, any number of members.
     Gzip,
@@ -33,10 +33,10 @@ pub enum Encoding {
     Zstd,
 }
 
-/// Why a body cannot be had.
+/// Why a body cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// More bytes than allowed, before or after inflation.
+    /// It has more bytes than allowed, before or after decompression.
     #[error("the body has more than {max_bytes} bytes, as sent or decompressed")]
     TooLarge {
         /// The limit.
@@ -51,7 +51,7 @@ pub enum BodyError {
     /// The connection broke, or its framing did.
     #[error("the body is incomplete or badly framed")]
     Broken,
-    /// It is not what its encoding says.
+    /// It is not valid in its encoding.
     #[error("the body is not valid {encoding}")]
     Inflate {
         /// The encoding.
@@ -65,13 +65,13 @@ pub enum BodyError {
 /// Limits of a body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyLimits {
-    /// Bytes, before and after inflation.
+    /// Most bytes, both before and after decompression.
     pub max_bytes: usize,
-    /// Time for all of it.
+    /// Time for the whole body to arrive.
     pub timeout: Duration,
 }
 
-/// The encoding that the headers name; `None` for one that is not understood, or for two.
+/// The encoding that the headers name; `None` if it is not supported or if there are several.
 pub fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {
     let mut values = headers.get_all(CONTENT_ENCODING).iter();
     let Some(value) = values.next() else {
@@ -88,7 +88,7 @@ pub fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {
     }
 }
 
-/// Reads the raw body.
+/// Reads the body as it was sent.
 pub async fn read(
     headers: &HeaderMap,
     body: Body,
@@ -108,7 +108,7 @@ pub async fn read(
     }
 }
 
-/// A body that comes in one piece, as small ones do, is not copied.
+/// A body that arrives in one piece, as small ones do, is not copied.
 async fn collect(
     mut body: Body,
     announced: Option<usize>,
@@ -140,7 +140,7 @@ async fn collect(
     Ok(first.unwrap_or_else(|| Bytes::from(all)))
 }
 
-/// Inflates a body, up to the limit.
+/// Decompresses a body, up to the limit.
 pub fn inflate(
     raw: Bytes,
     encoding: Encoding,

@@ -1,28 +1,28 @@
-//! The memory that requests in flight may take together, counted as their bytes arrive.
+//! The memory budget of requests in flight, charged as their bytes arrive.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Memory for requests in flight. Who gets no share is answered 503 at once.
+/// Memory for all requests in flight. A request that gets no share is answered 503 at once.
 #[derive(Clone, Debug)]
 pub struct Budget {
     free: Arc<AtomicUsize>,
 }
 
-/// There is no memory left for this request now, or no place among those who wait for a processor.
+/// No memory is left for this request now, or too many requests wait for a processor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too many requests are in flight")]
 pub struct NoMemory;
 
 impl Budget {
-    /// So many bytes in all.
+    /// A budget of that many bytes.
     pub fn new(bytes: usize) -> Self {
         Self {
             free: Arc::new(AtomicUsize::new(bytes)),
         }
     }
 
-    /// An empty share; it grows, and is given back when dropped.
+    /// An empty share, which can grow and is given back when dropped.
     pub fn share(&self) -> Share {
         Share {
             budget: self.clone(),
@@ -31,7 +31,7 @@ impl Budget {
     }
 }
 
-/// What one request has of the budget.
+/// The part of the budget that one request has taken.
 #[derive(Debug)]
 pub struct Share {
     budget: Budget,
@@ -39,7 +39,7 @@ pub struct Share {
 }
 
 impl Share {
-    /// Takes so many bytes more.
+    /// Takes that many more bytes.
     pub fn grow(&mut self, bytes: usize) -> Result<(), NoMemory> {
         let take = |free: usize| free.checked_sub(bytes);
         match self
@@ -55,7 +55,7 @@ impl Share {
         }
     }
 
-    /// Gives so many bytes back.
+    /// Gives that many bytes back.
     pub fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;

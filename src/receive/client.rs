@@ -1,4 +1,4 @@
-//! Who a client is: its credential, else its address; and whether it may go on.
+//! Clients: each is identified by its token, otherwise by its address, and limited to a rate.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,35 +10,35 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
-/// How often, in requests, clients that were quiet for long are forgotten.
+/// Clients that have been quiet for long are forgotten once in this many requests.
 const FORGET_EVERY: u32 = 4096;
 
-/// A client, as limits see it.
+/// What a rate limit applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// Number of its token in the configuration.
+    /// A token, by its index in the configuration.
     Token(usize),
-    /// Its address.
+    /// An address without a token.
     Address(IpAddr),
 }
 
-/// The tokens that are accepted; none means that anybody may send.
+/// The accepted tokens; if there are none, anybody may send.
 #[derive(Clone, Default)]
 pub struct Tokens(Vec<Box<str>>);
 
 impl Tokens {
-    /// These tokens.
+    /// Accepts these tokens.
     pub fn new(tokens: impl IntoIterator<Item = String>) -> Self {
         Self(tokens.into_iter().map(String::into_boxed_str).collect())
     }
 
-    /// Whether credentials are needed.
+    /// Whether a token is needed.
     pub fn are_required(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// The token that the headers carry, by its number. Every token is compared, each in constant
-    /// time, so that the time tells nothing.
+    /// The index of the token in the headers, if it is accepted. Each accepted token is compared in constant time, so
+    /// that the duration reveals nothing.
     pub fn find(&self, headers: &HeaderMap) -> Option<usize> {
         let value = headers.get(AUTHORIZATION)?.as_bytes();
         let (scheme, token) = value.split_at_checked(7)?;
@@ -56,18 +56,18 @@ impl Tokens {
     }
 }
 
-/// A client has sent too much.
+/// A client has sent too many requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooMany {
-    /// After so many seconds it may come back; at least 1.
+    /// Seconds until it may send again; at least 1.
     pub retry_after_seconds: u32,
-    /// So many requests it may send in the window.
+    /// Requests it may send at once after a rest.
     pub burst: u32,
-    /// After so many seconds of rest it may send all of them again.
+    /// Seconds of rest after which it may send all of them again.
     pub window_seconds: u32,
 }
 
-/// Requests a second, for each client on its own.
+/// A limit of requests per second, for each client separately.
 pub struct RateLimit {
     limiter: DefaultKeyedRateLimiter<Client>,
     burst: u32,
@@ -77,7 +77,7 @@ pub struct RateLimit {
 }
 
 impl RateLimit {
-    /// So many requests a second, and so many at once after a rest.
+    /// Allows this many requests per second, and a burst after a rest.
     pub fn new(per_second: NonZeroU32, burst: NonZeroU32) -> Self {
         let quota = Quota::per_second(per_second).allow_burst(burst);
         Self {
@@ -89,14 +89,14 @@ impl RateLimit {
         }
     }
 
-    /// `Err` if the client has sent too much.
+    /// Counts a request; fails if the client has sent too many.
     pub fn check(&self, client: Client) -> Result<(), TooMany> {
         if self
             .asked
             .fetch_add(1, Ordering::Relaxed)
             .is_multiple_of(FORGET_EVERY)
         {
-            // Clients that may send at full rate again need no memory.
+            // A client that may send at full rate again need not be remembered.
             self.limiter.retain_recent();
         }
         let denied = match self.limiter.check_key(&client) {

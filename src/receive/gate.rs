@@ -1,4 +1,4 @@
-//! The gate that every request passes: is it sound HTTP, what is its id, how long did it take.
+//! The gate that every request passes: it refuses unsound HTTP, assigns an id, and measures the time to the answer.
 
 use std::net::SocketAddr;
 
@@ -7,22 +7,22 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::{HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
+use super::app::App;
 use super::replies::Problem;
-use super::router::App;
 
-/// Carries the request's id, in and out.
+/// The header with the request's id, in requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 
-/// The peer's address, put beside each request by the server.
+/// The peer's address; the server adds it to each request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
-/// The request's id: the sender's, if it is a sane one, else ours.
+/// The request's id: the sender's if it is valid, otherwise a new one.
 #[derive(Clone, Debug)]
 pub struct RequestId(pub Box<str>);
 
-/// Passes sound requests on, and notes how each was answered.
+/// Passes sound requests on, and records how each was answered.
 pub(super) async fn pass(
     app: &App,
     mut request: Request,
@@ -38,7 +38,7 @@ pub(super) async fn pass(
     };
     let headers = response.headers_mut();
     headers.insert(REQUEST_ID, value);
-    // No answer is a page, whatever a browser would like to see in it.
+    // Browsers must not guess a type: no answer is meant to be shown as a page.
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     let took = app.clock.mono().saturating_sub(before);
     let status = response.status();
@@ -52,8 +52,8 @@ pub(super) async fn pass(
     response
 }
 
-/// What makes a request ambiguous to us and to proxies before us (RFC 9112, sections 3.2 and 6.1).
-/// hyper has refused the rest.
+/// Why we and a proxy in front of us could read a request differently (RFC 9112, sections 3.2 and 6.1), if so.
+/// hyper has refused all other ambiguities already.
 fn unsound(request: &Request) -> Option<&'static str> {
     let headers = request.headers();
     let hosts = headers.get_all(HOST).iter().count();
@@ -62,7 +62,7 @@ fn unsound(request: &Request) -> Option<&'static str> {
     }
     let mut encodings = headers.get_all(TRANSFER_ENCODING).iter();
     let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
-    // Two lines are one list, and chunked twice is none.
+    // Several header lines form one list, and a list with chunked twice is invalid.
     let chunked_only = encodings.next().is_none_or(is_chunked) && encodings.next().is_none();
     (!chunked_only).then_some("the only Transfer-Encoding is chunked")
 }
@@ -76,7 +76,7 @@ fn request_id(app: &App, headers: &HeaderMap) -> (RequestId, HeaderValue) {
     if let Some((value, text)) = given.and_then(|value| Some((value, value.to_str().ok()?))) {
         return (RequestId(text.into()), value.clone());
     }
-    let number = app.ids.next().unwrap_or(0);
+    let number = app.ids.dice();
     let digit = |at: usize| char::from_digit((number >> (60 - 4 * at)) as u32 & 15, 16);
     let digits = std::array::from_fn::<_, 16, _>(|at| digit(at).map_or(b'0', |digit| digit as u8));
     let id = std::str::from_utf8(&digits).unwrap_or_default();

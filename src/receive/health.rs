@@ -1,24 +1,22 @@
-//! What the service tells of itself: `/health`, `/ready`, `/metrics`, `/openapi.json`.
+//! Handlers of the service's own pages: `/health`, `/ready`, `/metrics`, `/openapi.json`.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::app::{App, PollFigures};
+use super::figures::PollHealth;
 use super::replies::{self, Problem};
-use super::router::{App, PollsView};
 use crate::clock::Now;
-use crate::poll::supervisor::PollState;
 
-/// What `/metrics` is sent as.
+/// The media type of `/metrics`.
 pub(super) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// The body of `/health`. What the log tells is there once it is read.
@@ -67,39 +65,6 @@ struct PollsHealth {
     wal_bytes: u64,
 }
 
-/// What is known of a poll.
-#[derive(Debug, Serialize, JsonSchema)]
-struct PollHealth {
-    last_error: Option<LastError>,
-    last_success: Option<LastSuccess>,
-    next_run: Option<String>,
-    running: Option<RunningPoll>,
-}
-
-/// Why the last run failed, if it did.
-#[derive(Debug, Serialize, JsonSchema)]
-struct LastError {
-    at: String,
-    error: String,
-}
-
-/// The last run that did not fail.
-#[derive(Debug, Serialize, JsonSchema)]
-struct LastSuccess {
-    at: String,
-    records: u64,
-    run: String,
-}
-
-/// How far a run has got.
-#[derive(Debug, Serialize, JsonSchema)]
-struct RunningPoll {
-    pages: u64,
-    records: u64,
-    /// Records in all, once the API said so.
-    total: Option<u64>,
-}
-
 /// The body of `/ready`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Ready {
@@ -107,15 +72,15 @@ pub(super) struct Ready {
     status: &'static str,
 }
 
-/// `GET /health`: alive, with figures.
-pub async fn health(State(app): State<Arc<App>>) -> Response {
+/// `GET /health`: 200 while the process runs, with figures.
+pub(super) fn health(app: &App) -> Response {
     let now = app.clock.now();
     let mut body = Health {
         batch_size: app.settings.batch_size,
         buffer_size: 0,
         node: None,
         open_batches: None,
-        polls: app.polls.get().map(|polls| polls_detail(polls, now)),
+        polls: app.polls.get().map(|polls| polls_health(polls, now)),
         ready: app.status.refusal(now).is_none(),
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),
@@ -135,55 +100,28 @@ pub async fn health(State(app): State<Arc<App>>) -> Response {
     replies::json(StatusCode::OK, "application/json", &body)
 }
 
-/// What is known of each poll.
-fn polls_detail(polls: &PollsView, now: Now) -> PollsHealth {
-    let states = polls.supervisor.states().into_iter().map(|(name, state)| {
-        let PollState {
-            running,
-            last_success,
-            last_error,
-            next_run,
-        } = state;
-        let health = PollHealth {
-            last_error: last_error.map(|(at, error)| LastError {
-                at: at.to_string(),
-                error,
-            }),
-            last_success: last_success.map(|(at, run, records)| LastSuccess {
-                at: at.to_string(),
-                records,
-                run,
-            }),
-            next_run: next_run.map(|at| at.to_string()),
-            running: running.map(|at| RunningPoll {
-                pages: at.pages,
-                records: at.records,
-                total: at.total,
-            }),
-        };
-        (name, health)
-    });
+fn polls_health(polls: &PollFigures, now: Now) -> PollsHealth {
     let gauges = polls.log.gauges();
     PollsHealth {
         buffer_size: gauges.uncommitted_rows.load(Ordering::Relaxed),
         held: polls.status.held(),
         refusal: polls.status.refusal(now).map(|refusal| refusal.to_string()),
         runs_to_publish: gauges.unpublished_runs.load(Ordering::Relaxed),
-        streams: states.collect(),
+        streams: (polls.streams)(),
         wal_bytes: gauges.used_bytes.load(Ordering::Relaxed),
     }
 }
 
-/// `GET /openapi.json`: what this interface is.
-pub async fn openapi(State(app): State<Arc<App>>) -> Response {
+/// `GET /openapi.json`: the description of this interface.
+pub(super) fn openapi(app: &App) -> Response {
     let mut response = Response::new(Body::from(app.settings.openapi.clone()));
     let media_type = HeaderValue::from_static("application/json");
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
 }
 
-/// `GET /ready`: 503 while recovering, draining or unable to store, and while a batch is held.
-pub async fn ready(State(app): State<Arc<App>>) -> Response {
+/// `GET /ready`: 503 while the service starts, stops or cannot store, and while a batch is held.
+pub(super) fn ready(app: &App) -> Response {
     if let Some(unavailable) = app.status.refusal(app.clock.now()) {
         return Problem::from(unavailable).into_response();
     }
@@ -196,20 +134,20 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
 }
 
 /// `GET /metrics`: Prometheus text format 0.0.4.
-pub async fn metrics(State(app): State<Arc<App>>) -> Response {
-    refresh(&app);
+pub(super) fn metrics(app: &App) -> Response {
+    refresh(app);
     let mut response = Response::new(Body::from(app.metrics.render()));
     let media_type = HeaderValue::from_static(METRICS_MEDIA_TYPE);
     response.headers_mut().insert(CONTENT_TYPE, media_type);
     response
 }
 
-/// Brings the gauges up to date.
+/// Sets the gauges to their current values.
 #[allow(
     clippy::cast_precision_loss,
     reason = "gauges are floats; a byte in 2^53 does not matter"
 )]
-pub fn refresh(app: &App) {
+fn refresh(app: &App) {
     let metrics = &app.metrics;
     let of_polls = app.polls.get().map_or(0, |polls| polls.status.held().len());
     let held = app.status.held().len() + of_polls;

@@ -1,31 +1,37 @@
-//! Receiving: HTTP in, problems out.
+//! Receiving: HTTP requests in; rows in the log, or problems (RFC 9457), out.
 //!
-//! The order of what happens to a request: a TLS handshake where there is a certificate ([`tls`]) →
-//! hyper's HTTP/1 on a stream with limits of time ([`slow`]) →
-//! [`gate`] (Host,
-//! framing, request id, metrics, panics) → limits per client and credentials ([`client`]) → media type
-//! and encodings → [`body`] (read, and inflated, under limits of size, time and memory) → the contract →
-//! the log → [`replies`], the one map from outcome to status.
+//! A request passes: a TLS handshake if there is a certificate ([`tls`]) → hyper's HTTP/1 on a stream with
+//! [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → [`intake`], the one way of a body to its
+//! durable answer. There: rate and token of the client ([`client`]) → media type and encoding → [`body`], read and
+//! inflated under limits of size, time and memory → [`signature`] → the contract → the log → [`replies`], the one map
+//! from results to status and body. Where webhooks differ, [`webhook`] says so.
 //!
-//! Knows nothing of batches, objects or the lake.
+//! Knows nothing of batches, objects, the lake or polls.
 
 pub mod server;
 pub mod tls;
 mod validity;
-pub mod slow;
+pub mod deadlines;
 pub mod gate;
 pub mod router;
+pub mod app;
 pub mod client;
 pub mod budget;
-pub mod turns;
+pub mod processors;
+mod media;
 pub mod body;
+pub mod scheme;
 pub mod signature;
+mod intake;
 pub mod webhook;
 pub mod hooks;
 pub mod refused;
 pub mod replies;
-pub mod health;
+pub mod figures;
+mod health;
+pub mod pages;
 pub mod openapi;
 
-pub use router::{App, Core, Front, PollsView, Settings};
+pub use app::{App, Core, PollFigures, ReceiveSettings};
+pub use router::Front;
 pub use server::Server;

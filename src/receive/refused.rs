@@ -1,23 +1,21 @@
-//! Copies of refused requests: one quarantine row each, within a bound a minute, so that a sender that
-//! never looks at answers loses nothing, and nobody can fill the disk.
+//! Copies of refused requests: one quarantine row each, so that a sender that ignores answers loses nothing. The bytes
+//! per minute are limited, so that nobody can fill the disk.
 
-use std::borrow::Cow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Now};
-use crate::contract::Refusal;
 use crate::quarantine::{FieldError, Reason, Refused, partition};
 use crate::record::{Origin, RowKind, Rows};
 
-/// A bucket of bytes that fills over a minute.
+/// A token bucket of bytes, which fills within a minute.
 pub struct Allowance {
     per_minute: u64,
     state: Mutex<(Duration, u64)>,
 }
 
 impl Allowance {
-    /// So many bytes a minute.
+    /// Allows that many bytes per minute.
     pub fn new(per_minute: u64, clock: &Clock) -> Self {
         Self {
             per_minute,
@@ -25,7 +23,7 @@ impl Allowance {
         }
     }
 
-    /// Takes so many bytes, if they are there.
+    /// Takes that many bytes if they are available.
     pub fn take(&self, bytes: u64, now: Now) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (since, left) = *state;
@@ -33,43 +31,14 @@ impl Allowance {
         let earned = self.per_minute.saturating_mul(passed) / 60_000;
         let left = left.saturating_add(earned).min(self.per_minute);
         let enough = bytes <= left;
-        // Time that has earned nothing yet still counts for the next request.
+        // Time too short to earn a byte still counts for the next request.
         let since = if earned > 0 { now.mono } else { since };
         *state = (since, if enough { left - bytes } else { left });
         enough
     }
 }
 
-/// What was wrong with a request that is answered 400 because of what it holds; `None` for another
-/// answer, of which nothing is kept.
-pub fn errors_of(refusal: &Refusal) -> Option<(Cow<'_, [FieldError]>, usize)> {
-    match refusal {
-        Refusal::Invalid {
-            errors,
-            errors_total,
-        } => Some((Cow::Borrowed(errors), *errors_total)),
-        Refusal::Syntax {
-            line,
-            column,
-            detail,
-        } => {
-            let detail = format!("line {line}, column {column}: {detail}");
-            Some((Cow::Owned(vec![of_the_body("not_json", detail)]), 1))
-        }
-        Refusal::TooManyEvents { .. } | Refusal::EventTooLarge { .. } => None,
-    }
-}
-
-/// An error of the body as a whole.
-pub fn of_the_body(code: &'static str, detail: String) -> FieldError {
-    FieldError {
-        pointer: String::new(),
-        code,
-        detail,
-    }
-}
-
-/// The row that keeps a refused request.
+/// Builds the quarantine row of a refused request.
 pub fn row_of(
     stream: &str,
     (errors, errors_total): (&[FieldError], usize),

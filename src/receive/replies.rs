@@ -1,7 +1,7 @@
-//! Replies: the one map from outcome to status and body.
+//! Replies: the one map from results to status and body.
 //!
-//! Everything but success is a problem (RFC 9457), whoever says it. Never 410: senders disable an
-//! endpoint on it. Nothing that a sender sent is echoed.
+//! Every answer but a success is a problem (RFC 9457). 410 is never used, because senders disable an endpoint on it.
+//! Nothing that a sender sent is echoed.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -17,8 +17,9 @@ use crate::wal::request::AppendError;
 
 use super::body::BodyError;
 use super::client::TooMany;
+use super::scheme::Unsigned;
 
-/// Seconds after which to come back when storage is the reason.
+/// Seconds after which to try again when storage is the reason.
 const RETRY_SOON: u32 = 5;
 
 /// The answer to an accepted request. The four counts add up to the events sent.
@@ -43,7 +44,7 @@ pub struct Success {
 }
 
 impl Success {
-    /// With the counts.
+    /// A success with these counts.
     pub fn new(accepted: u64, dropped: u64, duplicates: u64, quarantined: u64) -> Self {
         let status = "success";
         Self {
@@ -63,14 +64,14 @@ impl IntoResponse for Success {
     }
 }
 
-/// A problem; small, since every step of a request may end in one.
+/// A problem. It is boxed because every step of a request may return one.
 #[derive(Clone, Debug)]
-pub struct Problem(Box<Content>);
+pub struct Problem(Box<ProblemBody>);
 
 /// Why a request was not done (RFC 9457).
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
-pub(super) struct Content {
+pub(super) struct ProblemBody {
     /// A stable word, after `urn:lakehook:problem:`.
     #[serde(rename = "type")]
     kind: String,
@@ -107,14 +108,14 @@ pub(super) struct Content {
 }
 
 impl Problem {
-    /// A problem of that status; `kind` is a stable word.
+    /// A problem with that status; `kind` is a stable word.
     pub fn new(
         status: StatusCode,
         kind: &str,
         title: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self(Box::new(Content {
+        Self(Box::new(ProblemBody {
             kind: Self::kind_of(kind),
             title,
             status: status.as_u16(),
@@ -132,12 +133,12 @@ impl Problem {
         }))
     }
 
-    /// The `type` of that word.
+    /// The `type` member for that word.
     pub(super) fn kind_of(word: &str) -> String {
         format!("urn:lakehook:problem:{word}")
     }
 
-    /// 503, to be tried again.
+    /// 503: the request should be sent again.
     pub fn unavailable(kind: &str, detail: impl Into<String>) -> Self {
         let mut problem = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -149,7 +150,7 @@ impl Problem {
         problem
     }
 
-    /// 401.
+    /// 401: a token is missing or wrong.
     pub fn unauthorized() -> Self {
         let detail = "send a valid token as `Authorization: Bearer <token>`";
         Self::new(
@@ -160,8 +161,8 @@ impl Problem {
         )
     }
 
-    /// 401 for a body that is not signed as it must be.
-    pub fn unsigned(why: super::signature::Unsigned) -> Self {
+    /// 401: the body is not signed as it must be.
+    pub fn unsigned(why: Unsigned) -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
             "bad-signature",
@@ -170,7 +171,7 @@ impl Problem {
         )
     }
 
-    /// 429, with what the client may do.
+    /// 429, with the limit in the headers.
     pub fn too_many_requests(too_many: TooMany) -> Self {
         let detail = "this client sends more requests than it may";
         let status = StatusCode::TOO_MANY_REQUESTS;
@@ -180,7 +181,7 @@ impl Problem {
         problem
     }
 
-    /// 404.
+    /// 404: nothing is at the path.
     pub fn not_found() -> Self {
         Self::new(
             StatusCode::NOT_FOUND,
@@ -190,7 +191,7 @@ impl Problem {
         )
     }
 
-    /// 405; the methods that are allowed.
+    /// 405, with the allowed methods.
     pub fn method_not_allowed(allow: &'static str) -> Self {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let detail = format!("this path takes {allow}");
@@ -199,7 +200,7 @@ impl Problem {
         problem
     }
 
-    /// 400 for a request that is not sound HTTP; the connection ends, since its framing is in doubt.
+    /// 400: the request is not sound HTTP. The connection ends, because its framing is in doubt.
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let status = StatusCode::BAD_REQUEST;
         let mut problem = Self::new(status, "bad-request", "Bad request", detail);
@@ -207,7 +208,7 @@ impl Problem {
         problem
     }
 
-    /// 413, naming the limit.
+    /// 413, with the limit.
     pub fn too_large(kind: &str, detail: impl Into<String>, limit: usize) -> Self {
         let status = StatusCode::PAYLOAD_TOO_LARGE;
         let mut problem = Self::new(status, kind, "Too large", detail);
@@ -215,7 +216,7 @@ impl Problem {
         problem
     }
 
-    /// 415, listing what is understood.
+    /// 415, with what is supported.
     pub fn unsupported(kind: &str, detail: &str, supported: &[&'static str]) -> Self {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         let mut problem = Self::new(status, kind, "Unsupported media type or encoding", detail);
@@ -223,14 +224,14 @@ impl Problem {
         problem
     }
 
-    /// 500: a bug; what is durable stays.
+    /// 500: a bug. What was durable stays durable.
     pub fn internal() -> Self {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let detail = "an internal error; the request may be sent again";
         Self::new(status, "internal", "Internal error", detail)
     }
 
-    /// Its status.
+    /// The status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
@@ -315,7 +316,7 @@ impl From<AppendError> for Problem {
             AppendError::Full => Self::unavailable("log-full", detail),
             AppendError::Late => Self::unavailable("late", detail),
             AppendError::Storage(_) | AppendError::NoSuchRun => {
-                // What exactly failed is in the service's own log.
+                // The service's own log says what exactly failed.
                 Self::unavailable("storage-failed", "storage failed; nothing was acknowledged")
             }
             AppendError::Closed => Self::unavailable("stopping", detail),
@@ -346,7 +347,7 @@ impl IntoResponse for Problem {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Some(too_many) = self.0.too_many {
-            too_many.tell(headers);
+            too_many.write(headers);
         }
         if let Some(allow) = self.0.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
@@ -362,9 +363,9 @@ impl IntoResponse for Problem {
 }
 
 impl TooMany {
-    /// The header fields of draft-ietf-httpapi-ratelimit-headers: how many requests in how many seconds; how
-    /// many are left, and when there are more.
-    fn tell(self, headers: &mut HeaderMap) {
+    /// Adds the header fields of draft-ietf-httpapi-ratelimit-headers: the policy (requests and seconds), and what is
+    /// left of it until when.
+    fn write(self, headers: &mut HeaderMap) {
         let policy = format!("\"requests\";q={};w={}", self.burst, self.window_seconds);
         let left = format!("\"requests\";r=0;t={}", self.retry_after_seconds);
         let fields = [("ratelimit-policy", policy), ("ratelimit", left)];
@@ -379,7 +380,7 @@ impl TooMany {
 /// A JSON answer.
 pub fn json<T: Serialize>(status: StatusCode, media_type: &'static str, value: &T) -> Response {
     let mut bytes = Vec::with_capacity(128);
-    crate::quarantine::push_json(&mut bytes, value);
+    crate::json::push_json(&mut bytes, value);
     let mut response = Response::new(Body::from(bytes));
     *response.status_mut() = status;
     response

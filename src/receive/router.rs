@@ -2,159 +2,38 @@
 
 use std::any::Any;
 use std::future::poll_fn;
-use std::num::NonZeroU32;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::task::Poll;
 
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
-use bytes::Bytes;
+use axum::routing::{MethodRouter, get, post};
 use http::{HeaderName, HeaderValue, Method};
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
-use super::body::BodyLimits;
-use super::budget::Budget;
-use super::client::{RateLimit, Tokens};
+use super::app::App;
 use super::gate;
-use super::hooks::Hook;
-use super::refused::Allowance;
+use super::intake;
+use super::pages::{PAGES, Page};
 use super::replies::Problem;
-use super::signature::Signing;
-use super::turns::Turns;
-use super::{health, hooks, webhook};
-use crate::clock::Clock;
-use crate::contract::Contract;
-use crate::ids::{Ids, NodeId};
-use crate::metrics::Metrics;
-use crate::poll::supervisor::Supervisor;
-use crate::status::Status;
-use crate::wal::log::Log;
+use super::webhook::Endpoint;
 
-/// What receiving needs to know.
-#[derive(Clone)]
-pub struct Settings {
-    /// The webhook's path.
-    pub endpoint: Arc<str>,
-    /// Limits of a body.
-    pub body: BodyLimits,
-    /// Memory for requests in flight, in bytes.
-    pub memory: usize,
-    /// Accepted bearer tokens; none means that anybody may send.
-    pub tokens: Tokens,
-    /// Signatures that requests for the webhook must have, if they must.
-    pub signing: Option<Signing>,
-    /// Webhooks of providers.
-    pub hooks: Vec<Arc<Hook>>,
-    /// Requests a second of one client and the burst, if limited.
-    pub rate: Option<(NonZeroU32, NonZeroU32)>,
-    /// Bytes of refused requests that are kept in a minute.
-    pub refused_bytes_per_minute: u64,
-    /// Bytes of one refused request that are kept.
-    pub max_refused_bytes: usize,
-    /// Origins that browsers may send from.
-    pub cors_origins: Vec<HeaderValue>,
-    /// Records that make a full batch; shown by `/health`.
-    pub batch_size: u64,
-    /// `/metrics` is served on another address.
-    pub metrics_elsewhere: bool,
-    /// The description of all this; see [`openapi`](super::openapi).
-    pub openapi: Bytes,
-}
-
-/// What is there once the log is read.
-pub struct Core {
-    /// The contract.
-    pub contract: Arc<Contract>,
-    /// The log.
-    pub log: Log,
-    /// Whose log it is.
-    pub node: NodeId,
-}
-
-/// What is there where polls are configured.
-pub struct PollsView {
-    /// Who looks after them.
-    pub supervisor: Supervisor,
-    /// Their log.
-    pub log: Log,
-    /// What keeps them from storing.
-    pub status: Arc<Status>,
-}
-
-/// What handlers share.
-pub struct App {
-    /// Settings.
-    pub settings: Settings,
-    /// Contract and log; empty while the log is read.
-    pub core: OnceLock<Core>,
-    /// The polls; empty where there are none.
-    pub polls: OnceLock<PollsView>,
-    /// May requests be accepted?
-    pub status: Arc<Status>,
-    /// Counts and times.
-    pub metrics: Arc<Metrics>,
-    /// Memory for requests in flight.
-    pub budget: Budget,
-    /// Turns at the processors.
-    pub turns: Turns,
-    /// Accepted tokens.
-    pub tokens: Tokens,
-    /// Limit of one client.
-    pub rate_limit: Option<RateLimit>,
-    /// Bound on copies of refused requests.
-    pub refused_allowance: Allowance,
-    /// The clock.
-    pub clock: Clock,
-    /// For request ids.
-    pub ids: Ids,
-}
-
-impl App {
-    /// With nothing but settings; the core comes when the log is read.
-    pub fn new(
-        settings: Settings,
-        status: Arc<Status>,
-        metrics: Arc<Metrics>,
-        clock: Clock,
-        ids: &Ids,
-    ) -> Arc<Self> {
-        Arc::new(Self {
-            core: OnceLock::new(),
-            polls: OnceLock::new(),
-            status,
-            metrics,
-            budget: Budget::new(settings.memory),
-            turns: Turns::default(),
-            tokens: settings.tokens.clone(),
-            rate_limit: settings
-                .rate
-                .map(|(rate, burst)| RateLimit::new(rate, burst)),
-            refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
-            settings,
-            clock,
-            // Not secret, only distinct: a call of the system for each request would be a waste.
-            ids: Ids::seeded(ids.next().unwrap_or(0)),
-        })
-    }
-}
-
-/// What answers the requests of one address: the gate, and the paths behind it.
+/// Answers the requests to one address: the gate, and the paths behind it.
 #[derive(Clone)]
 pub struct Front {
     app: Arc<App>,
     router: Router,
-    /// The webhook, if nothing but the gate is before it.
+    /// Path of the webhook for events, unless a layer must run before it.
     direct: Option<Arc<str>>,
 }
 
 impl Front {
-    /// The service's paths.
+    /// Serves all paths of the service.
     pub fn new(app: &Arc<App>) -> Self {
         let endpoint = app.settings.endpoint.trim_end_matches('/');
         let has_cors = !app.settings.cors_origins.is_empty();
@@ -165,11 +44,12 @@ impl Front {
         }
     }
 
-    /// Only `/metrics`, for an address of its own.
+    /// Serves only `/metrics`, for an address of its own.
     pub fn of_metrics(app: &Arc<App>) -> Self {
+        let pages = PAGES.iter().filter(|page| page.is_metrics);
         Self {
             app: Arc::clone(app),
-            router: layered(metrics_route(), app),
+            router: layered(with_pages(Router::new(), pages), app),
             direct: None,
         }
     }
@@ -182,11 +62,12 @@ impl Front {
             direct,
         } = self;
         gate::pass(&app, request, async |request| {
-            // Where nearly all requests go: the router would cost more than what is behind it.
+            // Nearly all requests are for this path, and routing them would cost more than answering them.
             let is_direct = request.method() == Method::POST
                 && direct.is_some_and(|endpoint| is_path(&endpoint, request.uri().path()));
             if is_direct {
-                return unless_it_panics(pin!(webhook::receive(&app, request))).await;
+                return unless_it_panics(pin!(intake::receive(&app, Endpoint::Events, request)))
+                    .await;
             }
             match router.oneshot(request).await {
                 Ok(response) => response,
@@ -202,8 +83,8 @@ fn is_path(endpoint: &str, path: &str) -> bool {
         .is_some_and(|rest| matches!(rest, "" | "/"))
 }
 
-/// The answer; or that to a panic, as [`CatchPanicLayer`] gives it. Pinned by the caller: taken by value, the future
-/// would have two places in the caller's, which moves with each request.
+/// Returns the answer, or on a panic what [`CatchPanicLayer`] would return. The caller pins the future: passed by value,
+/// it would be stored twice in the caller's own future, which is moved for each request.
 async fn unless_it_panics(mut answer: Pin<&mut impl Future<Output = Response>>) -> Response {
     poll_fn(|context| {
         let polled = catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context)));
@@ -213,41 +94,45 @@ async fn unless_it_panics(mut answer: Pin<&mut impl Future<Output = Response>>) 
 }
 
 fn router(app: &Arc<App>) -> Router {
-    let endpoint = app.settings.endpoint.trim_end_matches('/');
-    let webhook = || {
-        let receive = async |State(app): State<Arc<App>>, request: Request| {
-            webhook::receive(&app, request).await
-        };
-        post(receive).fallback(async || refuse_method("POST"))
+    let receive_events = async |State(app): State<Arc<App>>, request: Request| {
+        intake::receive(&app, Endpoint::Events, request).await
     };
-    let mut router = Router::new()
-        .route(endpoint, webhook())
-        .route(&format!("{endpoint}/"), webhook())
-        .merge(health_routes());
+    let mut router = with_webhook(Router::new(), &app.settings.endpoint, post(receive_events));
     for hook in &app.settings.hooks {
         let own = Arc::clone(hook);
-        let receive = post(move |State(app): State<Arc<App>>, request: Request| {
-            hooks::receive(app, Arc::clone(&own), request)
+        let receive = post(async move |State(app): State<Arc<App>>, request: Request| {
+            intake::receive(&app, Endpoint::Hook(&own), request).await
         });
-        router = router.route(&hook.path, receive.fallback(async || refuse_method("POST")));
+        router = with_webhook(router, &hook.path, receive);
     }
-    if !app.settings.metrics_elsewhere {
-        router = router.merge(metrics_route());
-    }
-    layered(router, app)
+    let is_here = |page: &&Page| !(page.is_metrics && app.settings.metrics_elsewhere);
+    layered(with_pages(router, PAGES.iter().filter(is_here)), app)
 }
 
-fn health_routes() -> Router<Arc<App>> {
-    let only_get = async || refuse_method("GET, HEAD");
-    Router::new()
-        .route("/health", get(health::health).fallback(only_get))
-        .route("/ready", get(health::ready).fallback(only_get))
-        .route("/openapi.json", get(health::openapi).fallback(only_get))
+/// Adds a webhook's path, with and without a slash at its end.
+fn with_webhook(
+    router: Router<Arc<App>>,
+    path: &str,
+    receive: MethodRouter<Arc<App>>,
+) -> Router<Arc<App>> {
+    let path = path.trim_end_matches('/');
+    let receive = receive.fallback(async || refuse_method("POST"));
+    router
+        .route(path, receive.clone())
+        .route(&format!("{path}/"), receive)
 }
 
-fn metrics_route() -> Router<Arc<App>> {
-    let only_get = async || refuse_method("GET, HEAD");
-    Router::new().route("/metrics", get(health::metrics).fallback(only_get))
+fn with_pages<'p>(
+    mut router: Router<Arc<App>>,
+    pages: impl Iterator<Item = &'p Page>,
+) -> Router<Arc<App>> {
+    for page in pages {
+        let answer = page.answer;
+        let answer = get(async move |State(app): State<Arc<App>>| answer(&app));
+        let only_get = async || refuse_method("GET, HEAD");
+        router = router.route(page.path, answer.fallback(only_get));
+    }
+    router
 }
 
 fn layered(router: Router<Arc<App>>, app: &Arc<App>) -> Router {

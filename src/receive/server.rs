@@ -1,13 +1,12 @@
 //! The server: connections, their limits, and their end.
 //!
-//! HTTP/1 only, by hyper's own connection builder, on streams that bound slow heads and idle times
-//! ([`slow`]): without that a few slow connections make a service unavailable. Every connection is a
-//! tracked task.
+//! HTTP/1 only, by hyper's own connection builder, on streams that limit slow heads and idle times ([`deadlines`]):
+//! without those limits a few slow connections would make the service unavailable. Every connection is a tracked task.
 //!
-//! With [`tls`], a connection begins with a handshake: in its task, so that nobody waits for it, in its place
-//! among the connections, and within the time that a head may take.
+//! With [`tls`], a connection begins with a handshake. It runs in the connection's own task, so that it delays nobody
+//! else; it counts as a connection, and must be complete within the time that a head may take.
 //!
-//! [`slow`]: super::slow
+//! [`deadlines`]: super::deadlines
 //! [`tls`]: super::tls
 
 use std::convert::Infallible;
@@ -28,9 +27,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
+use super::deadlines::{Requests, Timed};
 use super::gate::Peer;
 use super::router::Front;
-use super::slow::{Progress, Timed};
 use super::tls::Tls;
 
 /// Longest request head, in bytes.
@@ -39,25 +38,24 @@ const MAX_HEAD: usize = 32 << 10;
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// At once; more wait in the system's queue.
+    /// Connections at a time; more wait in the system's queue.
     pub max_connections: usize,
-    /// For a request's head, from its first byte; and for a TLS handshake.
+    /// Limit for the head of a request, from its first byte, and for a TLS handshake.
     pub header_timeout: Duration,
-    /// For the next request on a connection.
+    /// Limit for the next request on a connection to begin.
     pub idle_timeout: Duration,
 }
 
 /// A listening server.
 pub struct Server {
     address: SocketAddr,
-    /// A server that is dropped stops too.
+    /// A server also stops when it is dropped.
     stop: DropGuard,
     tasks: TaskTracker,
 }
 
 impl Server {
-    /// Serves a router on a listener until stopped; with TLS, its certificate follows its files, and SIGHUP
-    /// has them looked at.
+    /// Serves a listener until stopped. With TLS, changed certificate files are reloaded, at once on SIGHUP.
     pub fn start(
         listener: TcpListener,
         tls: Option<Arc<Tls>>,
@@ -86,12 +84,12 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Accepts nothing more, lets requests that are under way end, and waits so long for them.
+    /// Stops accepting connections, and waits at most that long for requests under way to end.
     pub async fn stop(self, patience: Duration) {
         self.stop.disarm().cancel();
         self.tasks.close();
@@ -130,7 +128,7 @@ impl Accepting {
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer, slot),
                 Err(error) => {
-                    // Out of descriptors, mostly: those that are open must end first.
+                    // Mostly there are no free descriptors: some connection must end first.
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -165,7 +163,7 @@ impl Accepting {
     }
 }
 
-/// One connection, in its own place among all.
+/// A connection, and its slot among all.
 struct Connection {
     peer: SocketAddr,
     front: Front,
@@ -183,27 +181,27 @@ impl Connection {
             stop,
             _slot,
         } = self;
-        let progress = Arc::new(Progress::default());
+        let requests = Arc::new(Requests::default());
         let stream = Timed::new(
             stream,
-            Arc::clone(&progress),
+            Arc::clone(&requests),
             limits.header_timeout,
             limits.idle_timeout,
         );
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let (turn, front) = (progress.begin(), front.clone());
+            let (under_way, front) = (requests.begin(), front.clone());
             async move {
                 let answer = front.answer(request.map(Body::new)).await;
-                turn.answered(!answer.status().is_success());
+                under_way.answered(!answer.status().is_success());
                 Ok::<_, Infallible>(answer)
             }
         });
         let connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
-            // An answer is owed though the client has closed its side. To see that it has, hyper would read while each
-            // request is under way, into another buffer of 8 KiB.
+            // A client that has closed its side still gets its answer. To notice that it has, hyper would read during
+            // each request, into another buffer of 8 KiB.
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
         let mut connection = std::pin::pin!(connection);

@@ -1,8 +1,8 @@
-//! TLS: a certificate chain and its key, read from PEM files, and read again while the service runs.
+//! TLS: a certificate chain and its key, read from PEM files and reloaded while the service runs.
 //!
-//! TLS 1.2 and 1.3 by rustls, and HTTP/1.1 above it alone. A pair that cannot be used never replaces one that
-//! can: it is logged, and handshakes go on with the old one. Connections keep what they began with.
-//! Nothing of a key is ever part of a message.
+//! TLS 1.2 and 1.3 by rustls, with HTTP/1.1 only. A pair that cannot be used never replaces a good one: the error is
+//! logged, and handshakes go on with the old pair. Connections keep the pair that they began with. No part of a key ever
+//! appears in a message.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -26,18 +26,18 @@ use tokio_util::sync::CancellationToken;
 use super::validity::not_after;
 use crate::clock::Micros;
 
-/// The files are looked at so often.
+/// How often the files are checked for changes.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// A certificate that ends so soon should have been renewed.
+/// A certificate that ends within this time should have been renewed.
 const EARLY: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 /// A larger file is neither a chain nor a key.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Everybody but the owner and its group: keys are often shared by a group of those who serve TLS.
+/// Permissions of everybody but the owner and the group: a key is often shared by a group of TLS servers.
 const MODE_OF_OTHERS: u32 = 0o007;
-/// What is spoken inside.
+/// The protocol inside TLS.
 const ALPN: &[u8] = b"http/1.1";
 
-/// Where a certificate chain and its key are.
+/// The files of a certificate chain and its key.
 #[derive(Clone, Debug)]
 pub struct Files {
     /// PEM: the server's certificate first, then those that lead to its root.
@@ -46,7 +46,7 @@ pub struct Files {
     pub key: PathBuf,
 }
 
-/// Why a pair cannot be used. Each names the key of the configuration and the file.
+/// Why a pair cannot be used. Each message names the key of the configuration and the file.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file cannot be read.
@@ -59,20 +59,20 @@ pub enum TlsError {
         /// Why.
         error: io::Error,
     },
-    /// There is no chain in the file.
+    /// The file holds no certificate.
     #[error(
         "`server.tls_cert_file`: {} holds no certificate in sound PEM (-----BEGIN CERTIFICATE-----)",
         .0.display()
     )]
     NoCertificate(PathBuf),
-    /// There is no key in the file.
+    /// The file holds no private key.
     #[error(
         "`server.tls_key_file`: {} holds no private key in sound PEM (PKCS #8, PKCS #1 or SEC 1, \
          without a password)",
         .0.display()
     )]
     NoKey(PathBuf),
-    /// The key is of no kind that can sign.
+    /// The key is of a kind that cannot sign.
     #[error(
         "`server.tls_key_file`: {} holds a key that cannot be used; take an RSA, ECDSA or Ed25519 key",
         .0.display()
@@ -86,7 +86,7 @@ pub enum TlsError {
         /// Why.
         error: RustlsError,
     },
-    /// The key is another certificate's.
+    /// The key belongs to another certificate.
     #[error(
         "`server.tls_key_file`: the key in {} does not belong to the first certificate of {}; a chain \
          begins with the server's own",
@@ -98,13 +98,13 @@ pub enum TlsError {
         /// The chain's file.
         cert: PathBuf,
     },
-    /// The provider lacks what TLS needs.
+    /// The cryptographic provider cannot be used.
     #[error("TLS cannot be set up: {0}")]
     Settings(RustlsError),
 }
 
 impl Files {
-    /// Reads the pair, to say whether it can be used; and what is allowed, but hardly meant.
+    /// Reads the pair and checks that it can be used. Returns warnings about what is allowed, but probably unintended.
     pub fn check(&self, now: Micros) -> Result<Vec<String>, TlsError> {
         let pair = self.read()?;
         pair.settings(self)?;
@@ -162,7 +162,7 @@ fn read(path: &Path, key: &'static str) -> Result<Vec<u8>, TlsError> {
     })
 }
 
-/// What the files hold.
+/// The content of the files.
 struct Pair {
     cert: Vec<u8>,
     key: Vec<u8>,
@@ -183,7 +183,7 @@ impl Pair {
         let certified = self.certified(files, &provider)?;
         let settings = ServerConfig::builder_with_provider(Arc::new(provider));
         let settings = settings.with_safe_default_protocol_versions();
-        // A store of sessions of its own: what began under another certificate is not resumed.
+        // The settings have their own store of sessions, so that no session of another certificate is resumed.
         let mut settings = settings
             .map_err(TlsError::Settings)?
             .with_no_client_auth()
@@ -197,7 +197,7 @@ impl Pair {
         files: &Files,
         provider: &CryptoProvider,
     ) -> Result<CertifiedKey, TlsError> {
-        // What the reader says of bad PEM may show some of it: not for messages.
+        // The reader's error about bad PEM may show parts of it, so it is not used in messages.
         let chain = CertificateDer::pem_slice_iter(&self.cert).collect::<Result<Vec<_>, _>>();
         let chain = chain.unwrap_or_default();
         if chain.is_empty() {
@@ -222,7 +222,7 @@ impl Pair {
     }
 }
 
-/// The pair that is in use.
+/// The pair in use.
 pub struct Tls {
     files: Files,
     state: Mutex<State>,
@@ -230,14 +230,14 @@ pub struct Tls {
 
 struct State {
     settings: Arc<ServerConfig>,
-    /// The content that was tried last, whether it could be used or not.
+    /// Hash of the content that was tried last, whether it could be used or not.
     tried: [u8; 32],
-    /// What was said last of files that cannot be read, so that it is said once.
+    /// The last error about unreadable files, so that each is logged once.
     unreadable: Option<String>,
 }
 
 impl Tls {
-    /// With the pair that the files hold now.
+    /// Loads the pair from its files.
     pub fn load(files: Files) -> Result<Self, TlsError> {
         let pair = files.read()?;
         let state = State {
@@ -251,7 +251,7 @@ impl Tls {
         })
     }
 
-    /// Shakes hands within that time.
+    /// Does the handshake, within that time.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
@@ -267,7 +267,7 @@ impl Tls {
             })
     }
 
-    /// Looks at the files every so often, and whenever that signal comes, until stopped.
+    /// Reloads changed files, at intervals and on each signal, until stopped.
     pub(super) async fn watch(self: Arc<Self>, mut signal: Signal, stop: CancellationToken) {
         loop {
             let is_asked_for = tokio::select! {
@@ -278,7 +278,7 @@ impl Tls {
             let tls = Arc::clone(&self);
             let looking = tokio::task::spawn_blocking(move || tls.look_again(is_asked_for));
             if let Err(error) = looking.await {
-                tracing::error!(%error, "failed to look at the certificate again");
+                tracing::error!(%error, "failed to reload the certificate");
             }
         }
     }
@@ -290,7 +290,7 @@ impl Tls {
                 let said = Some(error.to_string());
                 let before = std::mem::replace(&mut self.state().unreadable, said.clone());
                 if is_asked_for || before != said {
-                    tracing::warn!(%error, "the certificate cannot be read again; the old one stays");
+                    tracing::warn!(%error, "the certificate cannot be reloaded; the old one stays in use");
                 }
                 return;
             }
@@ -307,10 +307,10 @@ impl Tls {
         match pair.settings(&self.files) {
             Ok(settings) => {
                 self.state().settings = settings;
-                tracing::info!(file = %self.files.cert.display(), "certificate read again");
+                tracing::info!(file = %self.files.cert.display(), "certificate reloaded");
             }
             Err(error) => {
-                tracing::warn!(%error, "the new certificate cannot be used; the old one stays");
+                tracing::warn!(%error, "the new certificate cannot be used; the old one stays in use");
             }
         }
     }

@@ -1,14 +1,14 @@
-//! Until when a certificate is valid: the one field of it (RFC 5280, section 4.1) that we look at ourselves.
+//! Reads until when a certificate is valid: the only field (RFC 5280, section 4.1) that we parse ourselves.
 
 use crate::clock::Micros;
-use crate::contract::time_of;
+use crate::rfc3339;
 
 /// Tags of DER.
 const EXPLICIT_VERSION: u8 = 0xa0;
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
-/// The `notAfter` of a certificate in DER; `None` where it isn't one.
+/// The `notAfter` of a certificate in DER; `None` if the bytes are no certificate.
 pub(super) fn not_after(certificate: &[u8]) -> Option<Micros> {
     let (_, certificate, _) = element(certificate)?;
     let (_, mut fields, _) = element(certificate)?;
@@ -16,7 +16,7 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Micros> {
     if tag == EXPLICIT_VERSION {
         fields = behind_version;
     }
-    // Before it: serial number, algorithm, issuer.
+    // Three fields come before the validity: serial number, algorithm, issuer.
     for _ in 0..3 {
         (_, _, fields) = element(fields)?;
     }
@@ -25,13 +25,13 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Micros> {
     let (tag, time, _) = element(rest)?;
     let text = std::str::from_utf8(time).ok()?;
     let text = match tag {
-        // Two digits of a year stand for 1950 to 2049.
+        // A year of two digits means 1950 to 2049.
         UTC_TIME => format!("{}{text}", if text < "50" { "20" } else { "19" }),
         GENERALIZED_TIME => text.to_owned(),
         _ => return None,
     };
     let part = |from: usize, to: usize| text.get(from..to);
-    time_of(&format!(
+    rfc3339::parse(&format!(
         "{}-{}-{}T{}:{}:{}",
         part(0, 4)?,
         part(4, 6)?,
@@ -42,7 +42,7 @@ pub(super) fn not_after(certificate: &[u8]) -> Option<Micros> {
     ))
 }
 
-/// Tag and content of the first element, and what is behind it.
+/// Tag and content of the first element, and the bytes after it.
 fn element(bytes: &[u8]) -> Option<(u8, &[u8], &[u8])> {
     let [tag, first, rest @ ..] = bytes else {
         return None;

@@ -1,65 +1,65 @@
 //! Marks: what was replayed, noted in the lake by the row of the quarantine, so that it is not shown and not
 //! replayed again.
 //!
-//! A mark is put after what it speaks of is durable in the log. Lost marks do no harm: what is replayed again is
-//! found to be known.
+//! A mark is put once the rows that it names are durable in the log. A lost mark does no harm: when the rows are
+//! replayed again, their events are duplicates.
 
 use std::collections::HashMap;
 use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::Counts;
+use super::judge::EventCounts;
 use crate::clock::Micros;
 use crate::files::Disk;
 use crate::ids::NodeId;
-use crate::lake::place::{Place, PlaceError};
+use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::lake::{Lake, LakeError, keys, notes};
 
-/// A mark speaks of at most so many rows.
+/// A mark names at most this many rows.
 pub const MAX_ROWS: usize = 50_000;
 
 /// A mark as it is in the lake.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
-    /// When.
+struct ReplayMark {
+    /// When the rows were replayed.
     at: String,
-    /// Into the log of which node.
+    /// The node whose log took them.
     by: String,
-    rows: Vec<Row>,
+    rows: Vec<MarkedRow>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Row {
+struct MarkedRow {
     /// The node that refused it.
     node: String,
     lsn: u64,
     #[serde(flatten)]
-    counts: Counts,
+    counts: EventCounts,
 }
 
 /// When and how a row was replayed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Replayed {
-    /// When.
+    /// The time, RFC 3339, in UTC.
     pub at: String,
-    /// What became of its events.
+    /// What the replay did with its events.
     #[serde(flatten)]
-    pub counts: Counts,
+    pub counts: EventCounts,
 }
 
 /// Why marks cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum MarksError {
-    /// The lake.
+    /// The lake cannot be read.
     #[error(transparent)]
-    Place(#[from] PlaceError),
-    /// A mark.
+    Lake(#[from] LakeReadError),
+    /// A mark is not what a replay writes.
     #[error("{key}: it cannot be read: {error}")]
     Mark {
-        /// Its key.
+        /// The key of the mark.
         key: String,
-        /// Why.
+        /// What the parser says.
         error: serde_json::Error,
     },
 }
@@ -68,12 +68,12 @@ pub enum MarksError {
 #[derive(Debug, Default)]
 pub struct Marks {
     times: Vec<String>,
-    rows: HashMap<(NodeId, u64), (usize, Counts)>,
+    rows: HashMap<(NodeId, u64), (usize, EventCounts)>,
 }
 
 impl Marks {
-    /// Reads those of a lake.
-    pub async fn read(place: &Place) -> Result<Self, MarksError> {
+    /// Reads all marks of a lake.
+    pub async fn read(place: &LakeReader) -> Result<Self, MarksError> {
         let mut marks = Self::default();
         for key in place.keys(&keys::replays_prefix()).await? {
             if let Some(text) = place.read(&key).await? {
@@ -85,11 +85,11 @@ impl Marks {
     }
 
     fn take(&mut self, text: &[u8]) -> Result<(), serde_json::Error> {
-        let mark: Mark = serde_json::from_slice(text)?;
+        let mark: ReplayMark = serde_json::from_slice(text)?;
         for row in mark.rows {
             if let Ok(node) = u64::from_str_radix(&row.node, 16) {
                 let at = self.times.len();
-                // The first one did it; later ones found duplicates.
+                // The first mark tells what was stored; later replays of the row found duplicates.
                 let known = self.rows.entry((NodeId(node), row.lsn));
                 known.or_insert((at, row.counts));
             }
@@ -98,7 +98,7 @@ impl Marks {
         Ok(())
     }
 
-    /// Of the row with that number, which that node refused.
+    /// When and how the row with that LSN was replayed, which that node refused.
     pub fn of(&self, node: Option<NodeId>, lsn: u64) -> Option<Replayed> {
         let (at, counts) = self.rows.get(&(node?, lsn))?;
         Some(Replayed {
@@ -108,26 +108,26 @@ impl Marks {
     }
 }
 
-/// A mark in the making.
+/// Collects rows for a mark.
 #[derive(Debug, Default)]
 pub struct Marking {
-    rows: Vec<Row>,
+    rows: Vec<MarkedRow>,
 }
 
 impl Marking {
-    /// Whether nothing is noted.
+    /// Whether there are no rows to mark.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// Notes a row. `true` if the mark is full.
-    pub fn add(&mut self, node: NodeId, lsn: u64, counts: Counts) -> bool {
+    /// Adds a row. `true` if the mark is full then.
+    pub fn add(&mut self, node: NodeId, lsn: u64, counts: EventCounts) -> bool {
         let node = node.to_string();
-        self.rows.push(Row { node, lsn, counts });
+        self.rows.push(MarkedRow { node, lsn, counts });
         self.rows.len() >= MAX_ROWS
     }
 
-    /// Puts what is noted, if anything is, and begins anew. The number is to be random. Blocks.
+    /// Puts a mark for the rows, if there are any, and starts a new one. `number` must be random. Blocks.
     pub fn put(
         &mut self,
         lake: &Lake<Disk>,
@@ -138,7 +138,7 @@ impl Marking {
         if self.rows.is_empty() {
             return Ok(());
         }
-        let mark = Mark {
+        let mark = ReplayMark {
             at: at.to_string(),
             by: by.to_string(),
             rows: std::mem::take(&mut self.rows),
@@ -147,7 +147,7 @@ impl Marking {
         let text = text.map_err(|error| LakeError::Unusable(error.to_string()))?;
         let put = notes::leave(&Disk, lake, keys::replay_key(at, by, number), by, &text);
         if put.is_err() {
-            // For another attempt.
+            // Keep them for another attempt.
             self.rows = mark.rows;
         }
         put
@@ -161,19 +161,19 @@ mod tests {
 
     #[test]
     fn marks_are_read_as_they_were_written_and_the_first_one_counts() {
-        let stored = Counts {
+        let stored = EventCounts {
             stored: 2,
             dropped: 1,
-            ..Counts::default()
+            ..EventCounts::default()
         };
-        let again = Counts {
+        let again = EventCounts {
             duplicates: 3,
-            ..Counts::default()
+            ..EventCounts::default()
         };
-        let mark = |at: &str, counts| Mark {
+        let mark = |at: &str, counts| ReplayMark {
             at: at.to_owned(),
             by: NodeId(9).to_string(),
-            rows: vec![Row {
+            rows: vec![MarkedRow {
                 node: NodeId(0xab).to_string(),
                 lsn: 7,
                 counts,
@@ -196,8 +196,8 @@ mod tests {
     fn a_mark_is_full_at_its_bound() {
         let mut marking = Marking::default();
         for lsn in 1..MAX_ROWS as u64 {
-            assert!(!marking.add(NodeId(1), lsn, Counts::default()));
+            assert!(!marking.add(NodeId(1), lsn, EventCounts::default()));
         }
-        assert!(marking.add(NodeId(1), 0, Counts::default()));
+        assert!(marking.add(NodeId(1), 0, EventCounts::default()));
     }
 }

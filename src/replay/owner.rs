@@ -1,53 +1,53 @@
-//! Storing what is replayed, in the process that holds the log.
+//! Stores what is replayed, in the process that holds the log.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
-use super::{Candidate, Counts, Outcome, Valid, invalid, judge};
+use super::candidate::Candidate;
+use super::judge::{EventCounts, ReplayOutcome, Valid, invalid, judge};
 use crate::clock::Clock;
 use crate::contract::Contract;
-use crate::metrics::Metrics;
-use crate::receive::refused::of_the_body;
-use crate::receive::webhook::count;
+use crate::metrics::{EventsCounted, Metrics};
+use crate::quarantine::FieldError;
 use crate::status::Status;
 use crate::wal::log::Log;
-use crate::wal::request::{Append, AppendError, NO_RUN, Reply};
+use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
-/// While the log is full, it is asked again after so long, …
-const FULL_PAUSE: Duration = Duration::from_millis(100);
-/// … so many times: senders come first.
+/// While the log is full, a replay tries at most this many times, so that senders come first.
 const FULL_TRIES: u32 = 300;
 
 /// Judges and stores; cheap to clone.
 #[derive(Clone)]
 pub struct Replayer {
-    /// The contract of today.
+    /// The contract that rows are judged by.
     pub contract: Arc<Contract>,
-    /// The log of events.
+    /// The log that takes them.
     pub log: Log,
-    /// May anything be stored?
+    /// Says whether the log takes anything now.
     pub status: Arc<Status>,
-    /// Counts.
+    /// Counts replayed events like any other.
     pub metrics: Arc<Metrics>,
-    /// The clock.
+    /// Gives the time of receipt that the log goes by.
     pub clock: Clock,
 }
 
 impl Replayer {
-    /// What became of each candidate, durably, in their order; or why it is not known.
-    pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<Outcome>, String> {
-        if let Some(unavailable) = self.status.refusal(self.clock.now()) {
+    /// Judges candidates and stores those that are valid. The outcomes are in their order, and durable; an error
+    /// says why they are not known.
+    pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
+        let now = self.clock.now();
+        self.status.observe(now);
+        if let Some(unavailable) = self.status.refusal(now) {
             return Err(unavailable.to_string());
         }
-        let judged: Vec<Result<Valid, Outcome>> = tokio::task::block_in_place(|| {
+        let judged: Vec<Result<Valid, ReplayOutcome>> = tokio::task::block_in_place(|| {
             let judged = candidates
                 .iter()
                 .map(|candidate| judge(&self.contract, candidate));
             judged.collect()
         });
-        // All at once, so that they share frames.
+        // All are appended at once, so that they share frames.
         let first = judged
             .iter()
             .filter_map(|judged| judged.as_ref().ok())
@@ -66,7 +66,8 @@ impl Replayer {
         Ok(outcomes)
     }
 
-    /// The log's time of receipt is now: it must not fall behind a watermark. The row has its own.
+    /// For the log the time of receipt is now, since it must not be older than a published watermark. The rows keep
+    /// their own.
     fn append(&self, valid: &Valid) -> Append {
         let mut origin = valid.origin.clone();
         origin.received_at = self.log.gauges().receipt(self.clock.now().wall);
@@ -79,7 +80,7 @@ impl Replayer {
         }
     }
 
-    async fn settle(&self, valid: &Valid, mut reply: Reply) -> Result<Outcome, String> {
+    async fn settle(&self, valid: &Valid, mut reply: Reply) -> Result<ReplayOutcome, String> {
         let mut tries = 0;
         while let Err(AppendError::Full | AppendError::Late) = &reply
             && tries < FULL_TRIES
@@ -92,19 +93,23 @@ impl Replayer {
         let appended = match reply {
             Ok(appended) => appended,
             Err(error @ AppendError::TooLarge { .. }) => {
-                return Ok(invalid(&[of_the_body("too_large", error.to_string())], 1));
+                return Ok(invalid(
+                    &[FieldError::of_body("too_large", error.to_string())],
+                    1,
+                ));
             }
             Err(error) => return Err(error.to_string()),
         };
         let Valid { checked, .. } = valid;
-        count(
-            &self.metrics,
-            &appended,
-            checked.received,
-            &checked.dropped,
-            0,
-        );
-        Ok(Outcome::Replayed(Counts {
+        self.metrics.count_events(EventsCounted {
+            received: checked.received,
+            accepted: appended.accepted,
+            duplicates: appended.duplicates,
+            dropped: &checked.dropped,
+            invalid: 0,
+            conflicts: appended.conflicts,
+        });
+        Ok(ReplayOutcome::Replayed(EventCounts {
             stored: appended.accepted,
             duplicates: appended.duplicates,
             dropped: dropped(valid),
@@ -118,7 +123,7 @@ fn dropped(valid: &Valid) -> u64 {
     counts.map(|(_, count)| u64::from(*count)).sum()
 }
 
-/// Waits for all, which are begun in their order.
+/// Waits for all futures, which are polled first in their order.
 async fn in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut left: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = left.iter().map(|_| None).collect();
@@ -153,7 +158,7 @@ mod tests {
             let first = first.clone();
             async move {
                 let _noted = first.send(number);
-                tokio::time::sleep(Duration::from_millis(10 - number)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(10 - number)).await;
                 number
             }
         };

@@ -1,7 +1,7 @@
-//! The way to the process that holds the log of events, where a service runs.
+//! Replays through the control socket of a running service, which holds the log of events.
 //!
-//! On the control socket the client says one [`Page`] after the other, and hears one [`Answer`] to each, which
-//! means that what was taken is durable.
+//! The client sends one [`ReplayPage`] after the other, and gets one [`ReplayAnswer`] to each: what it reports as
+//! replayed is durable.
 
 use std::io;
 use std::path::Path;
@@ -10,38 +10,40 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 
+use super::candidate::Candidate;
+use super::judge::ReplayOutcome;
 use super::owner::Replayer;
-use super::{Candidate, Outcome};
 use crate::control::{Control, Talk};
 
-/// A page has at most so many candidates, …
+/// A page has at most this many candidates, …
 pub const MAX_CANDIDATES: usize = 512;
-/// … and so many bytes of what was refused, unless it is one candidate.
+/// … and this many bytes of refused input, unless it holds a single candidate.
 pub const MAX_RAW: usize = 1 << 20;
 /// `quarantine.max_row` is 4 MiB at most, and the rest of a row is short.
 const MAX_PAGE: u64 = 8 << 20;
-/// A few errors for each candidate.
+/// An answer holds a few errors for each candidate.
 const MAX_ANSWER: u64 = 8 << 20;
 
-/// Some rows.
+/// Candidates that are replayed together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Page {
-    /// The rows.
+pub struct ReplayPage {
+    /// The candidates, in the order of the outcomes.
     pub replay: Vec<Candidate>,
 }
 
-/// What is answered to a page.
+/// The answer to a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Answer {
-    /// What became of each row, in their order; durable.
-    Outcomes(Vec<Outcome>),
-    /// Nothing more can be replayed now; what became of the page is not known.
+pub enum ReplayAnswer {
+    /// The outcome of each candidate, in their order; durable.
+    Outcomes(Vec<ReplayOutcome>),
+    /// Nothing can be replayed now. Whether anything of the page was stored is not known.
     Refused(String),
 }
 
-/// Listens in the directory of the log of events, whose lock is held. One replay at a time: memory is bounded.
+/// Listens in the directory of the log of events, whose lock the caller holds. One replay runs at a time, which
+/// bounds the memory.
 pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
     let turn = Arc::new(Semaphore::new(1));
     Control::start(dir, move |mut talk, stop| {
@@ -49,51 +51,53 @@ pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
         async move {
             let Ok(_turn) = turn.try_acquire_owned() else {
                 let busy = "another replay is under way".to_owned();
-                return talk.say(&Answer::Refused(busy)).await;
+                return talk.say(&ReplayAnswer::Refused(busy)).await;
             };
             loop {
                 let page = tokio::select! {
-                    page = talk.hear::<Page>(MAX_PAGE) => page?,
+                    page = talk.hear::<ReplayPage>(MAX_PAGE) => page?,
                     () = stop.cancelled() => {
                         let stopping = "the service is stopping".to_owned();
-                        return talk.say(&Answer::Refused(stopping)).await;
+                        return talk.say(&ReplayAnswer::Refused(stopping)).await;
                     }
                 };
                 let Some(page) = page else {
                     return talk.end().await;
                 };
                 match replayer.page(&page.replay).await {
-                    Ok(outcomes) => talk.say(&Answer::Outcomes(outcomes)).await?,
-                    Err(why) => return talk.say(&Answer::Refused(why)).await,
+                    Ok(outcomes) => talk.say(&ReplayAnswer::Outcomes(outcomes)).await?,
+                    Err(why) => return talk.say(&ReplayAnswer::Refused(why)).await,
                 }
             }
         }
     })
 }
 
-/// The client's side.
-pub struct Service(Talk);
+/// The client of a service.
+pub struct ReplayClient(Talk);
 
-impl Service {
-    /// The service that holds the log in a directory.
+impl ReplayClient {
+    /// Connects to the service that holds the log in `dir`.
     pub fn connect(dir: &Path) -> io::Result<Self> {
         Ok(Self(Talk::connect(dir)?))
     }
 
-    /// Has a page replayed.
-    pub async fn page(&mut self, replay: Vec<Candidate>) -> anyhow::Result<Vec<Outcome>> {
+    /// Has candidates replayed.
+    pub async fn page(&mut self, replay: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
         let candidates = replay.len();
-        // Whoever hangs up may have said why before.
-        let said = self.0.say(&Page { replay }).await;
+        // A service that hung up may have sent its reason before.
+        let said = self.0.say(&ReplayPage { replay }).await;
         let heard = self.0.hear(MAX_ANSWER).await;
         if !matches!(heard, Ok(Some(_))) {
             said?;
         }
         match heard? {
-            Some(Answer::Outcomes(outcomes)) if outcomes.len() == candidates => Ok(outcomes),
-            Some(Answer::Outcomes(_)) => Err(anyhow::anyhow!("the service answers something else")),
-            Some(Answer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
-            None => Err(anyhow::anyhow!("the service went away")),
+            Some(ReplayAnswer::Outcomes(outcomes)) if outcomes.len() == candidates => Ok(outcomes),
+            Some(ReplayAnswer::Outcomes(_)) => Err(anyhow::anyhow!(
+                "the service gave another number of outcomes than candidates; is it of another version?"
+            )),
+            Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
+            None => Err(anyhow::anyhow!("the service closed the connection")),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::catalogue::{Catalogue, Relation, Stream};
 use super::layout::Key;
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::lake::keys::INTERNAL;
 use crate::sql::text::lines;
 use crate::tables::{Column, Source};
@@ -41,15 +41,15 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out
 }
 
-fn type_of(kind: Kind, is_line: bool) -> &'static str {
+fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
     match kind {
         // Times in lines are text: from_iso8601_timestamp() reads them.
-        Kind::Time if is_line => "string",
-        Kind::Time => "timestamp",
-        Kind::Text | Kind::Json => "string",
-        Kind::Integer => "bigint",
-        Kind::Double => "double",
-        Kind::Boolean => "boolean",
+        ColumnType::Time if is_line => "string",
+        ColumnType::Time => "timestamp",
+        ColumnType::Text | ColumnType::Json => "string",
+        ColumnType::Integer => "bigint",
+        ColumnType::Double => "double",
+        ColumnType::Boolean => "boolean",
     }
 }
 

@@ -1,8 +1,7 @@
 //! A lake as an engine reaches it: where it is, and which streams it has.
 
 use super::layout::{Key, There};
-use super::{athena, dictionary, duckdb, trino};
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::tables::{Column, Source, Table};
 
 /// What a stream is.
@@ -70,16 +69,6 @@ pub enum Engine {
 }
 
 impl Catalogue {
-    /// The statements for an engine.
-    pub fn statements(&self, engine: Engine) -> String {
-        match engine {
-            Engine::Duckdb => duckdb::statements(self),
-            Engine::Athena => athena::statements(self),
-            Engine::Trino => trino::statements(self),
-            Engine::Dictionary => dictionary::page(self),
-        }
-    }
-
     /// Whether it is a bucket.
     pub(super) fn is_bucket(&self) -> bool {
         self.url.starts_with("s3://")
@@ -107,7 +96,7 @@ impl Relation {
     }
 
     /// Columns that are made from properties.
-    pub(super) fn properties(&self) -> impl Iterator<Item = (&str, &str, Kind)> {
+    pub(super) fn properties(&self) -> impl Iterator<Item = (&str, &str, ColumnType)> {
         self.columns().filter_map(|column| match &column.source {
             Source::Property(key) => Some((column.name.as_str(), key.as_str(), column.kind)),
             Source::Member(_) | Source::Rest => None,

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::catalogue::{Catalogue, Relation, Stream};
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::tables::Source;
 
 pub(super) fn page(lake: &Catalogue) -> String {
@@ -35,14 +35,14 @@ pub(super) fn page(lake: &Catalogue) -> String {
     out
 }
 
-fn type_of(kind: Kind) -> &'static str {
+fn type_of(kind: ColumnType) -> &'static str {
     match kind {
-        Kind::Text => "text",
-        Kind::Time => "time (UTC, microseconds)",
-        Kind::Integer => "integer (64 bits)",
-        Kind::Double => "double",
-        Kind::Boolean => "boolean",
-        Kind::Json => "JSON",
+        ColumnType::Text => "text",
+        ColumnType::Time => "time (UTC, microseconds)",
+        ColumnType::Integer => "integer (64 bits)",
+        ColumnType::Double => "double",
+        ColumnType::Boolean => "boolean",
+        ColumnType::Json => "JSON",
     }
 }
 

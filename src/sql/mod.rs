@@ -7,6 +7,7 @@ mod dictionary;
 mod duckdb;
 mod layout;
 mod readers;
+mod statements;
 mod text;
 mod trino;
 

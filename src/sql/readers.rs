@@ -1,7 +1,7 @@
 //! Whether an engine can read what a configuration writes. Pure.
 
 use super::catalogue::Relation;
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::encode::Format;
 
 /// An engine that is to read the lake.
@@ -80,7 +80,7 @@ fn athena(written: &Written<'_>) -> Vec<Verdict> {
                 verdicts.push(Verdict::Warning(message));
             }
         }
-        if written.format.codec().is_some() {
+        if !written.format.layout().is_typed() {
             let odd: Vec<&str> = relation
                 .properties()
                 .map(|(_, key, _)| key)
@@ -152,8 +152,12 @@ fn snowflake(written: &Written<'_>) -> Vec<Verdict> {
         );
         verdicts.push(Verdict::Warning(message));
     }
-    let has_json = |relation: &Relation| relation.columns().any(|column| column.kind == Kind::Json);
-    if written.format.codec().is_none() && written.relations.iter().any(has_json) {
+    let has_json = |relation: &Relation| {
+        relation
+            .columns()
+            .any(|column| column.kind == ColumnType::Json)
+    };
+    if written.format.layout().is_typed() && written.relations.iter().any(has_json) {
         let message = "batch.format: in Parquet, columns such as properties and extra are text to Snowflake: PARSE_JSON(…) reads them";
         verdicts.push(Verdict::Warning(message.to_owned()));
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::catalogue::{Catalogue, Relation, Stream};
 use super::text::{identifier, lines, literal};
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::lake::keys::INTERNAL;
 use crate::tables::Source;
 
@@ -86,13 +86,13 @@ fn runs(lake: &Catalogue, relation: &Relation) -> String {
     )
 }
 
-fn type_of(kind: Kind, is_line: bool) -> &'static str {
+fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
     match kind {
-        Kind::Time if !is_line => "timestamp(3)",
-        Kind::Time | Kind::Text | Kind::Json => "varchar",
-        Kind::Integer => "bigint",
-        Kind::Double => "double",
-        Kind::Boolean => "boolean",
+        ColumnType::Time if !is_line => "timestamp(3)",
+        ColumnType::Time | ColumnType::Text | ColumnType::Json => "varchar",
+        ColumnType::Integer => "bigint",
+        ColumnType::Double => "double",
+        ColumnType::Boolean => "boolean",
     }
 }
 

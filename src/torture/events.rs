@@ -1,5 +1,5 @@
-//! What is sent: every request and every event follows from the seed and a number, so nobody has to remember
-//! it, and what is found can be held against what was sent.
+//! Requests and events: each follows from the seed and its number, so it need not be stored, and rows that are found
+//! can be compared with what was sent.
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::upstream::chance::Chance;
 
 /// Events in each request.
 pub const PER_REQUEST: u64 = 20;
-/// In the default configuration's order.
+/// In the order of the default configuration.
 const TYPES: [&str; 7] = [
     "click", "view", "purchase", "signup", "pray", "share", "like",
 ];
@@ -17,37 +17,37 @@ const TYPES: [&str; 7] = [
 const DROPPED: &str = "signup";
 const SOURCES: [&str; 3] = ["web", "apple", "android"];
 const DAY_SECONDS: i64 = 86_400;
-/// Timestamps are spread over so many days before the one of the run.
+/// Timestamps lie in this many days before the day of the run.
 const DAYS: u32 = 3;
-/// What makes an event of a heavy request large; the log does not compress.
+/// Padding of an event in a heavy request; the log does not compress.
 const PADDING_BYTES: usize = 16 << 10;
-/// The number is the lower half of an id, below the two bits of its variant.
+/// The number of an event is the lower half of its id, without the two bits of the variant.
 const NUMBER_MASK: u64 = 0x3fff_ffff_ffff_ffff;
 const BODY_START: &str = r#"{"events":["#;
 
-/// What a request is.
+/// Whether a request is valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Every event is valid: to be answered 200.
+pub enum RequestKind {
+    /// Every event is valid: must be answered 200.
     Sound,
-    /// One event breaks the contract: to be answered 400, and nothing of it stored.
+    /// One event breaks the contract: must be answered 400, and nothing of it stored.
     Invalid,
-    /// Its end is missing, so it is no JSON: to be answered 400, and nothing of it stored.
+    /// The end is missing, so it is not JSON: must be answered 400, and nothing of it stored.
     Cut,
 }
 
-/// Where requests and events come from.
+/// Generates requests and events.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     seed: u64,
-    /// When the day began in which the run did.
+    /// The start of the day on which the run began.
     day: Micros,
 }
 
-/// An event, with all that the lake is to show of it.
+/// An event.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
-    /// Its id: the seed's share of chance, and the number.
+    /// Its id: random bits that follow from the seed, and the number.
     pub id: Uuid,
     /// The members as they are sent, without padding.
     pub sent: Value,
@@ -55,7 +55,7 @@ pub struct Event {
 }
 
 impl Source {
-    /// Of that seed, on the day of `now`: timestamps must be near the time of receipt.
+    /// Generates from that seed, for the day of `now`, because timestamps must be near the time of receipt.
     pub fn new(seed: u64, now: Micros) -> Self {
         let day = now.0.div_euclid(DAY_SECONDS * MICROS_PER_SECOND);
         Self {
@@ -69,23 +69,23 @@ impl Source {
         Chance::from_seed(self.seed ^ mixed ^ salt)
     }
 
-    /// What the request of that number is.
-    pub fn kind(&self, request: u64) -> Kind {
+    /// Whether the request of that number is valid.
+    pub fn kind(&self, request: u64) -> RequestKind {
         match self.chance(request, 1).below(100) {
-            0..5 => Kind::Invalid,
-            5..7 => Kind::Cut,
-            _ => Kind::Sound,
+            0..5 => RequestKind::Invalid,
+            5..7 => RequestKind::Cut,
+            _ => RequestKind::Sound,
         }
     }
 
-    /// Whether it is sent once more after its answer.
+    /// Whether it is sent again after its answer.
     pub fn is_repeated(&self, request: u64) -> bool {
         self.chance(request, 2).hits(0.05)
     }
 
-    /// Whether one of its ids is sent once more with other content.
+    /// Whether one of its ids is sent again with other content.
     pub fn is_contested(&self, request: u64) -> bool {
-        self.kind(request) == Kind::Sound && self.chance(request, 3).hits(0.03)
+        self.kind(request) == RequestKind::Sound && self.chance(request, 3).hits(0.03)
     }
 
     /// The numbers of its events.
@@ -139,19 +139,19 @@ impl Source {
         let mut events: Vec<Value> = Self::numbers(request)
             .map(|number| self.event(number).weighed(heavy))
             .collect();
-        if let Some(last) = events.last_mut().filter(|_| kind == Kind::Invalid) {
+        if let Some(last) = events.last_mut().filter(|_| kind == RequestKind::Invalid) {
             last["source"] = json!("fax");
         }
-        body_of(&events, kind == Kind::Cut)
+        body_of(&events, kind == RequestKind::Cut)
     }
 
-    /// The request to which a body that was refused belongs, if it is that body.
+    /// The request whose body this refused body is, if any.
     pub fn refused_request(&self, body: &[u8], heavy: impl Fn(u64) -> Option<bool>) -> Option<u64> {
         let start = BODY_START.len() + r#"{"event_id":""#.len();
         let id = std::str::from_utf8(body.get(start..start + 36)?).ok()?;
         let request = self.number_of(id)? / PER_REQUEST;
         let is_that = self.body(request, heavy(request)?) == body;
-        (self.kind(request) != Kind::Sound && is_that).then_some(request)
+        (self.kind(request) != RequestKind::Sound && is_that).then_some(request)
     }
 
     /// The number of the event whose id comes again, where a request is contested: the first whose type is
@@ -185,7 +185,7 @@ fn type_of(number: u64) -> &'static str {
     TYPES[usize::try_from(number % 7).unwrap_or(0)]
 }
 
-/// `event_id` comes first in each event, so that it is found in a body that is cut.
+/// `event_id` comes first in each event, so that it can be found in a body that is cut.
 fn body_of(events: &[Value], cut: bool) -> Vec<u8> {
     let mut body = BODY_START.as_bytes().to_vec();
     for (index, event) in events.iter().enumerate() {
@@ -209,7 +209,7 @@ impl Event {
         is_dropped(self.number)
     }
 
-    /// As it is sent in a heavy request, or in another.
+    /// The event as it is sent, with padding in a heavy request.
     pub fn weighed(&self, heavy: bool) -> Value {
         let mut event = self.sent.clone();
         if heavy {
@@ -224,7 +224,7 @@ impl Event {
     }
 }
 
-/// The row that an event becomes, without what depends on its receipt.
+/// The row of an event, without the members that depend on its receipt.
 pub fn row_of(mut event: Value) -> Value {
     let user = event["user_id"].take();
     event["user_id"] = if user.is_object() {

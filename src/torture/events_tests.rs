@@ -44,9 +44,9 @@ fn there_are_requests_of_every_kind_and_each_body_is_what_it_claims() {
         kinds[kind as usize] += 1;
         let body = source.body(request, false);
         let parsed = serde_json::from_slice::<Value>(&body);
-        assert_eq!(parsed.is_ok(), kind != Kind::Cut);
+        assert_eq!(parsed.is_ok(), kind != RequestKind::Cut);
         let refused = source.refused_request(&body, |_| Some(false));
-        assert_eq!(refused, (kind != Kind::Sound).then_some(request));
+        assert_eq!(refused, (kind != RequestKind::Sound).then_some(request));
         assert_eq!(source.refused_request(&body, |_| Some(true)), None);
     }
     assert!(kinds.iter().all(|count| *count > 0), "{kinds:?}");

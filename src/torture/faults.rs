@@ -1,4 +1,4 @@
-//! The faults, as the plan says: lives of the server, one after the other, and meanwhile times without a lake.
+//! Injects the faults of the plan: lives of the server, one after the other, and outages of the lake meanwhile.
 
 use std::future::Future;
 use std::sync::Mutex;
@@ -8,64 +8,64 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::TortureError;
+use super::errors::TortureError;
 use super::ledger::Violations;
 use super::plan::{End, Outage, Plan};
 use super::senders::Shared;
-use super::server::{Server, Stage};
+use super::server::{ServerProcess, Stage};
 use crate::clock::Clock;
 
-/// A start may take so long until the server is ready.
+/// How long a start may take until the server is ready.
 pub const READY_LIMIT: Duration = Duration::from_secs(120);
-/// So long after the grace that it is given, a server that is asked to stop must be gone.
+/// How long after its grace period a server that is asked to stop may still run.
 pub const STOP_LIMIT: Duration = Duration::from_secs(60);
-/// So long a server that is asked to stop waits for its lake; what is left stays in its log.
+/// Grace period of a server that is asked to stop; rows that are not shipped by then stay in its log.
 const GRACE: Duration = Duration::from_secs(1);
-/// A log that does not fill up in that time is let be.
+/// A log that has not filled up after this time is left as it is.
 const FILL_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// At least so many outages: one that fills the log, and one that does not.
+/// Fewest outages: one that fills the log, and one that does not.
 const LEAST_OUTAGES: u64 = 2;
 
-/// What was done so far.
+/// The faults that were injected so far.
 #[derive(Clone, Debug, Default)]
 pub struct Done {
-    /// SIGKILL.
+    /// Kills by SIGKILL.
     pub kills: u64,
-    /// SIGSTOP and SIGCONT.
+    /// Pauses by SIGSTOP and SIGCONT.
     pub pauses: u64,
-    /// SIGTERM.
+    /// Stops by SIGTERM.
     pub stops: u64,
-    /// Times without a lake.
+    /// Outages of the lake.
     pub outages: u64,
-    /// Of them, those in which the log was full, and emptied again.
+    /// Outages in which the log filled up and was emptied again.
     pub full_logs: u64,
-    /// The longest time from a start until the server was ready.
+    /// Longest time from a start until the server was ready.
     pub longest_ready: Duration,
-    /// What the server did that it must not do.
+    /// What the server must not have done.
     pub violations: Violations,
 }
 
 /// The faults of a run.
 pub struct Faults<'a> {
-    /// When what happens.
+    /// The schedule.
     pub plan: Plan,
-    /// The time that they take, at least.
+    /// How long they are injected, at least.
     pub duration: Duration,
-    /// Where.
+    /// The directory of the server.
     pub stage: &'a Stage,
-    /// Who sends.
+    /// The state of the senders.
     pub senders: &'a Shared,
-    /// For the duration.
+    /// The clock.
     pub clock: &'a Clock,
-    /// To end early.
+    /// Cancelled to end early.
     pub interrupted: CancellationToken,
-    /// What was done so far.
+    /// The faults so far.
     pub done: Mutex<Done>,
 }
 
 impl Faults<'_> {
-    /// What was done so far.
+    /// The faults so far.
     pub fn done(&self) -> Done {
         self.with(|done| done.clone())
     }
@@ -74,18 +74,18 @@ impl Faults<'_> {
         change(&mut self.done.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Notes one more clean stop.
+    /// Counts a clean stop.
     pub fn stopped(&self) {
         self.with(|done| done.stops += 1);
     }
 
-    /// Notes what the server did that it must not do.
+    /// Adds a violation by the server.
     pub fn violation(&self, life: &str, found: String) {
         self.with(|done| done.violations.add(life, "", found));
     }
 
-    /// Does all of it; the lake is well again then, the server alive or not.
-    pub async fn run(&self, server: &mut Server) -> Result<(), TortureError> {
+    /// Injects all faults. Afterwards the lake is available again; the server may be alive or not.
+    pub async fn run(&self, server: &mut ServerProcess) -> Result<(), TortureError> {
         let over = CancellationToken::new();
         let lake = async {
             let outcome = self.outages().await;
@@ -100,7 +100,7 @@ impl Faults<'_> {
 
     async fn lives(
         &self,
-        server: &mut Server,
+        server: &mut ServerProcess,
         over: &CancellationToken,
     ) -> Result<(), TortureError> {
         for number in 0.. {
@@ -111,7 +111,7 @@ impl Faults<'_> {
             server.start()?;
             if let Err(found) = self.life(server, number).await {
                 self.violation(&format!("life {number} of the server"), found);
-                // It may have a reason that lasts; then there is no end to it.
+                // The cause may last, and then every further life would fail as well.
                 self.interrupted.cancel();
                 break;
             }
@@ -119,7 +119,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    async fn life(&self, server: &mut Server, number: u64) -> Result<(), String> {
+    async fn life(&self, server: &mut ServerProcess, number: u64) -> Result<(), String> {
         let life = self.plan.life(number);
         if life.awaits_ready {
             let took = server.ready(READY_LIMIT).await?;
@@ -136,7 +136,7 @@ impl Faults<'_> {
                 self.with(|done| done.kills += 1);
             }
             End::Stop => {
-                // One that has just begun to start does not know the signal yet.
+                // A server that has only just started does not handle the signal yet.
                 server.ready(READY_LIMIT).await?;
                 server.stop(STOP_LIMIT).await?;
                 self.with(|done| done.stops += 1);
@@ -153,7 +153,7 @@ impl Faults<'_> {
                 break;
             }
             let outage = self.plan.outage(number);
-            // The last one does not begin long after the time is over.
+            // The last outage must not begin long after the end of the run.
             let left = self.duration.saturating_sub(passed);
             let is_last = outage.after >= left && number >= LEAST_OUTAGES;
             let after = if is_last { left } else { outage.after };
@@ -170,7 +170,7 @@ impl Faults<'_> {
         Ok(())
     }
 
-    /// The time without a lake, and until the log is emptied again.
+    /// Waits through an outage, and until a full log has been emptied again.
     async fn outage(&self, outage: Outage) {
         let full = || self.senders.ledger().wire.log_full;
         let before = full();
@@ -199,7 +199,7 @@ impl Faults<'_> {
         tokio::time::timeout(limit, look).await.is_ok()
     }
 
-    /// Whether it came to its end.
+    /// Whether it ended without an interrupt.
     async fn unless_interrupted(&self, what: impl Future<Output = ()>) -> bool {
         tokio::select! {
             () = what => true,

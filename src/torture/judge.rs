@@ -1,13 +1,13 @@
-//! The judge: the rows of a lake against what its senders were answered. Pure; [`super::lake`] reads the lake.
+//! The judge: compares the rows of a lake with the answers that its senders got. Pure; [`super::lake`] reads the lake.
 
 use serde_json::{Map, Value};
 
-use super::events::{Kind, PER_REQUEST, Source, row_of};
+use super::events::{PER_REQUEST, RequestKind, Source, row_of};
 use super::ledger::{Answer, Ledger, Violations};
 use crate::quarantine::Reason;
-use crate::quarantine::read::Kept;
+use crate::replay::kept::Kept;
 
-/// The members of a row that depend on what was sent alone.
+/// The members of a row that depend only on what was sent.
 const MEMBERS: [&str; 8] = [
     "event_id",
     "user_id",
@@ -19,7 +19,7 @@ const MEMBERS: [&str; 8] = [
     "extra",
 ];
 
-/// What a lake holds, held against a ledger.
+/// Compares the rows of a lake with a ledger.
 #[derive(Debug)]
 pub struct Judge<'a> {
     source: Source,
@@ -29,23 +29,23 @@ pub struct Judge<'a> {
     verdict: Verdict,
 }
 
-/// What was found.
+/// The result of the comparison.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Verdict {
     /// Rows of events.
     pub events: u64,
-    /// Of these, those of requests that never got an answer.
+    /// Of these, rows of requests that never got an answer.
     pub unanswered_events: u64,
     /// Rows of the quarantine that keep a refused request.
     pub refused_copies: u64,
-    /// Rows of the quarantine for ids that came again with other content.
+    /// Rows of the quarantine for ids that were sent again with other content.
     pub conflicts: u64,
-    /// What must not be.
+    /// What should not be there, or should be and is not.
     pub violations: Violations,
 }
 
 impl<'a> Judge<'a> {
-    /// For what this source made and this ledger remembers.
+    /// A judge of the events of this source, with the answers in this ledger.
     pub fn new(source: Source, ledger: &'a Ledger) -> Self {
         let requests = ledger.entries().len();
         Self {
@@ -61,7 +61,7 @@ impl<'a> Judge<'a> {
         self.verdict.violations.add(id, answered, found);
     }
 
-    /// Takes a row of the events, from the object with that key.
+    /// Judges an event row of the object with that key.
     pub fn event(&mut self, key: &str, row: &Map<String, Value>) {
         self.verdict.events += 1;
         let id = row.get("event_id").and_then(Value::as_str).unwrap_or("");
@@ -80,7 +80,7 @@ impl<'a> Judge<'a> {
         }
         if entry.answer == Answer::Unsent {
             self.wrong(id, answered, format!("it is in {key}"));
-        } else if self.source.kind(number / PER_REQUEST) != Kind::Sound {
+        } else if self.source.kind(number / PER_REQUEST) != RequestKind::Sound {
             let found = format!("it is in {key}, though its request was to be refused");
             self.wrong(id, answered, found);
         } else if event.is_dropped() {
@@ -92,7 +92,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Takes a row of the quarantine.
+    /// Judges a row of the quarantine.
     pub fn kept(&mut self, key: &str, kept: &Kept) {
         let place = format!("LSN {} of {key}", kept.lsn);
         let Ok(raw) = kept.bytes() else {
@@ -115,7 +115,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// An id that came again with other content.
+    /// Judges a row for an id that was sent again with other content.
     fn conflict(&mut self, place: &str, raw: &[u8]) {
         let row: Map<String, Value> = serde_json::from_slice(raw).unwrap_or_default();
         let id = row.get("event_id").and_then(Value::as_str).unwrap_or("");
@@ -136,10 +136,10 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What is missing, once every row was taken.
+    /// Finds what is missing, once every row has been judged.
     pub fn finish(mut self) -> Verdict {
         for (request, entry) in (0_u64..).zip(self.ledger.entries()) {
-            let is_sound = self.source.kind(request) == Kind::Sound;
+            let is_sound = self.source.kind(request) == RequestKind::Sound;
             if entry.answer == Answer::Acknowledged && is_sound {
                 self.missing(request);
             }
@@ -171,8 +171,8 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// What the answers said together, against what is there: an answer that was lost is not among them, so
-    /// there may be more.
+    /// Compares the sums of all answers with the numbers of rows. There may be more rows, because lost answers are not
+    /// part of the sums.
     fn totals(&mut self) {
         let wire = &self.ledger.wire;
         let (accepted, quarantined) = (wire.said.accepted, wire.said.quarantined);
@@ -201,7 +201,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// The first member in which a row is not what was sent. In columns, objects are JSON in a text.
+/// The first member in which a row differs from what was sent. Formats with columns hold objects as JSON in a string.
 fn difference(sent: &Value, row: &Map<String, Value>) -> Option<&'static str> {
     MEMBERS.into_iter().find(|member| {
         let found = row.get(*member).unwrap_or(&Value::Null);
@@ -224,7 +224,7 @@ impl Bits {
         Self(vec![0; len.div_ceil(64)])
     }
 
-    /// Whether it was there before.
+    /// Adds a number, and returns whether it was there before.
     fn set(&mut self, number: u64) -> bool {
         let was = self.get(number);
         if let Some(word) = self.0.get_mut((number / 64) as usize) {

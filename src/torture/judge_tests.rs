@@ -16,7 +16,7 @@ fn ledger() -> Ledger {
     for request in 0..REQUESTS {
         assert_eq!(ledger.begin(request % 2 == 0), Some(request));
         ledger.sends(request, Purpose::First, 0);
-        if source.kind(request) == Kind::Sound {
+        if source.kind(request) == RequestKind::Sound {
             let dropped = Source::numbers(request)
                 .filter(|number| source.event(*number).is_dropped())
                 .count() as u64;
@@ -48,7 +48,7 @@ fn contested() -> u64 {
 
 fn refused() -> u64 {
     (0..REQUESTS)
-        .find(|request| source().kind(*request) == Kind::Invalid)
+        .find(|request| source().kind(*request) == RequestKind::Invalid)
         .unwrap()
 }
 
@@ -59,7 +59,7 @@ fn object(value: &Value) -> Map<String, Value> {
 /// The rows that a lake must then have, by number.
 fn rows() -> Vec<(u64, Map<String, Value>)> {
     let source = source();
-    let sound = (0..REQUESTS).filter(|request| source.kind(*request) == Kind::Sound);
+    let sound = (0..REQUESTS).filter(|request| source.kind(*request) == RequestKind::Sound);
     let numbers = sound.flat_map(Source::numbers);
     let stored = numbers.filter(|number| !source.event(*number).is_dropped());
     let row = |number: u64| {
@@ -235,7 +235,7 @@ fn a_conflict_that_is_missing_altered_or_uncaused_is_named() {
     );
 
     let other = (0..REQUESTS)
-        .find(|request| *request != contested() && source().kind(*request) == Kind::Sound)
+        .find(|request| *request != contested() && source().kind(*request) == RequestKind::Sound)
         .unwrap();
     let uncaused = row_of(source().contest(other)).to_string();
     let uncaused = kept(Reason::IdConflict, &uncaused);
@@ -264,7 +264,8 @@ fn a_refused_request_that_is_kept_otherwise_is_named() {
 #[test]
 fn a_request_without_an_answer_is_a_violation_and_its_events_are_not() {
     let mut ledger = ledger();
-    let sound = (REQUESTS..2 * REQUESTS).find(|request| source().kind(*request) == Kind::Sound);
+    let sound =
+        (REQUESTS..2 * REQUESTS).find(|request| source().kind(*request) == RequestKind::Sound);
     let request = sound.unwrap();
     while ledger.begin(false) != Some(request) {}
     ledger.sends(request, Purpose::First, 0);

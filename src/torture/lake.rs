@@ -1,4 +1,4 @@
-//! Looks into the lake after all is over: the rows for the judge, and the audit.
+//! Reads the lake at the end of a run: the rows for the judge, and the audit.
 
 use std::io;
 use std::path::Path;
@@ -7,43 +7,44 @@ use super::events::Source;
 use super::judge::{Judge, Verdict};
 use super::ledger::Ledger;
 use crate::audit::whole::{Whole, audit};
-use crate::encode::rows_back::rows_of_object;
+use crate::encode::ObjectReader;
 use crate::files::Disk;
-use crate::lake::place::{Place, PlaceError};
-use crate::quarantine;
+use crate::lake::reader::{LakeReadError, LakeReader};
+use crate::replay::kept;
 use crate::wal::inspect::inspect;
 
-/// What is in a lake: held against what was answered, and against what its objects say.
+/// The content of a lake, compared with the answers and with the metadata of its objects.
 #[derive(Debug, Default)]
 pub struct Examined {
-    /// The judge's.
+    /// The verdict of the judge.
     pub verdict: Verdict,
-    /// The audit's; of the log too.
+    /// The audit of the lake and the log.
     pub audit: Whole,
 }
 
-/// Reads a directory lake and the log beside it, whole.
+/// Reads all of a directory lake, and the log beside it.
 pub async fn examine(
     lake: &Path,
     wal: &Path,
     source: Source,
     ledger: &Ledger,
-) -> Result<Examined, PlaceError> {
-    let place = Place::Directory(lake.to_owned());
+) -> Result<Examined, LakeReadError> {
+    let place = LakeReader::Directory(lake.to_owned());
     let log = inspect(&Disk, wal)?;
     let audit = audit(&place, &[log], true, &mut |_, _, _| {}).await?;
     let mut judge = Judge::new(source, ledger);
     for key in place.keys("events").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();
-        rows_of_object(&key, bytes, &mut |row| {
+        let reader = ObjectReader::of_key(&key).map_err(at(&key))?;
+        let read = reader.each(bytes, &mut |row| {
             judge.event(&key, &row);
             Ok(true)
-        })
-        .map_err(at(&key))?;
+        });
+        read.map_err(at(&key))?;
     }
     for key in place.keys("quarantine").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();
-        quarantine::read::rows(&key, bytes, &mut |kept| {
+        kept::rows(&key, bytes, &mut |kept| {
             judge.kept(&key, &kept);
             true
         })
@@ -58,7 +59,7 @@ fn at(key: &str) -> impl Fn(io::Error) -> io::Error {
     move |error| io::Error::new(error.kind(), format!("{key}: {error}"))
 }
 
-/// Each node's totals: they add up, and what they count as stored is there.
+/// Checks that the totals of each node add up, and that as many rows are there as they count as stored.
 fn totals(audit: &Whole, verdict: &mut Verdict) {
     let mut stored = 0;
     for node in &audit.nodes {

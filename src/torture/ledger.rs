@@ -1,28 +1,28 @@
-//! What was sent and what was answered: a few bytes for each request, and whether each answer was right. Pure.
+//! The ledger: what was sent and what was answered, in a few bytes per request, and whether each answer was right. Pure.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::events::{Kind, PER_REQUEST, Source, is_dropped};
+use super::events::{PER_REQUEST, RequestKind, Source, is_dropped};
 
-/// More requests are not sent: memory is bounded.
+/// Most requests of a run, so that memory is bounded.
 const MAX_REQUESTS: usize = 4_000_000;
-/// So many violations are shown; the others are counted.
+/// Most violations that are shown; all are counted.
 const MAX_SHOWN: usize = 20;
 
-/// Something that must not be.
+/// Something that must not happen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Violation {
-    /// The event's id, or what else it concerns.
+    /// The id of the event, or whatever else is concerned.
     pub what: String,
-    /// What the sender was answered.
+    /// The answer that the sender got.
     pub answered: String,
     /// What was found.
     pub found: String,
 }
 
-/// All violations in number, the first of them in full.
+/// Violations: their number, and the first of them in full.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Violations {
     /// How many there are.
@@ -49,7 +49,7 @@ impl Violations {
         }
     }
 
-    /// Adds those of another part.
+    /// Adds the violations that another part found.
     pub fn extend(&mut self, others: Self) {
         self.total += others.total;
         let room = MAX_SHOWN - self.shown.len();
@@ -57,19 +57,19 @@ impl Violations {
     }
 }
 
-/// What a request was answered in the end.
+/// The final answer to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Answer {
-    /// It was not sent.
+    /// The request was not sent.
     #[default]
     Unsent,
-    /// It was sent, and nobody knows what became of it.
+    /// It was sent, and there is no final answer.
     Open,
     /// 200: durable.
     Acknowledged,
     /// 400: nothing of it is stored as events.
     Refused,
-    /// Something that is no answer to it; told as a violation already.
+    /// An answer that does not fit the request, and was counted as a violation.
     Wrong,
 }
 
@@ -86,29 +86,29 @@ impl Answer {
     }
 }
 
-/// What is remembered of a request.
+/// What the ledger keeps of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Entry {
+pub struct SentRequest {
     /// Whether its events are large.
     pub heavy: bool,
-    /// What it was answered.
+    /// The answer to it.
     pub answer: Answer,
-    /// What the request was answered that sends one of its ids with other content.
+    /// The answer to the request that sends one of its ids again with other content.
     pub contest: Answer,
 }
 
-/// What a request is sent for.
+/// Why a request is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// It is new.
+    /// The request is new.
     First,
-    /// It was answered before: all of it must be known.
+    /// It was answered before, so all of its events must be duplicates.
     Repeat,
-    /// One id of it, with other content: it must go to the quarantine.
+    /// It holds one id of an earlier request with other content, which must go to the quarantine.
     Contest,
 }
 
-/// What an answer of success says.
+/// The counts in a 200.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Said {
     /// Newly stored.
@@ -117,28 +117,28 @@ pub struct Said {
     pub dropped: u64,
     /// Known already.
     pub duplicates: u64,
-    /// Put into the quarantine.
+    /// Quarantined.
     pub quarantined: u64,
 }
 
-/// Counts of what went over the wire.
+/// Counts of requests and answers on the wire.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Wire {
-    /// Requests, each once however often it was sent.
+    /// Requests, each counted once, however often it was sent.
     pub requests: u64,
-    /// Requests that were sent again for want of an answer, each time.
+    /// Attempts after the first of a request, because no answer came.
     pub retried: u64,
     /// Attempts by status.
     pub answered: BTreeMap<u16, u64>,
     /// Attempts without an answer.
     pub unanswered: u64,
-    /// Answers 503 that the log is full.
+    /// Answers 503 because the log was full.
     pub log_full: u64,
     /// Attempts to send an id with other content.
     pub contests: u64,
     /// Attempts to send what must be refused.
     pub refusable: u64,
-    /// What answers of success said, together.
+    /// The sums of the counts in all 200s.
     pub said: Said,
 }
 
@@ -146,10 +146,10 @@ pub struct Wire {
 #[derive(Debug)]
 pub struct Ledger {
     source: Source,
-    entries: Vec<Entry>,
-    /// Counts.
+    entries: Vec<SentRequest>,
+    /// The counts.
     pub wire: Wire,
-    /// Answers that must not be.
+    /// Answers that do not fit their requests.
     pub violations: Violations,
 }
 
@@ -164,31 +164,31 @@ impl Ledger {
         }
     }
 
-    /// The number of the next request; `None` once there were enough.
+    /// Begins the next request, and returns its number; `None` once there are enough.
     pub fn begin(&mut self, heavy: bool) -> Option<u64> {
         if self.entries.len() >= MAX_REQUESTS {
             return None;
         }
         let number = self.entries.len() as u64;
-        self.entries.push(Entry {
+        self.entries.push(SentRequest {
             heavy,
-            ..Entry::default()
+            ..SentRequest::default()
         });
         Some(number)
     }
 
-    /// What is known of a request; nothing of one that was never begun.
-    pub fn entry(&self, request: u64) -> Option<Entry> {
+    /// What is known of a request; `None` if it was never begun.
+    pub fn entry(&self, request: u64) -> Option<SentRequest> {
         let index = usize::try_from(request).ok()?;
         self.entries.get(index).copied()
     }
 
     /// All requests.
-    pub fn entries(&self) -> &[Entry] {
+    pub fn entries(&self) -> &[SentRequest] {
         &self.entries
     }
 
-    /// Events in requests that were acknowledged, without those that a rule drops: what must be in the lake.
+    /// Number of events in acknowledged requests, without those that a rule drops: all of them must be in the lake.
     pub fn acknowledged_events(&self) -> u64 {
         let requests = (0_u64..).zip(&self.entries);
         let acknowledged = requests.filter(|(_, entry)| entry.answer == Answer::Acknowledged);
@@ -197,7 +197,7 @@ impl Ledger {
             .sum()
     }
 
-    /// A request is about to be sent, for the nth time from 0.
+    /// Records that a request is about to be sent; the first attempt has number 0.
     pub fn sends(&mut self, request: u64, purpose: Purpose, attempt: u64) {
         if attempt == 0 {
             self.wire.requests += 1;
@@ -206,7 +206,7 @@ impl Ledger {
         }
         if purpose == Purpose::Contest {
             self.wire.contests += 1;
-        } else if self.source.kind(request) != Kind::Sound {
+        } else if self.source.kind(request) != RequestKind::Sound {
             self.wire.refusable += 1;
         }
         let answer = self.answer_of(request, purpose);
@@ -220,23 +220,23 @@ impl Ledger {
         match purpose {
             Purpose::First => Some(&mut entry.answer),
             Purpose::Contest => Some(&mut entry.contest),
-            // The first answer is what counts.
+            // Only the first answer counts.
             Purpose::Repeat => None,
         }
     }
 
-    /// An attempt came to nothing.
+    /// Records an attempt without an answer.
     pub fn lost(&mut self) {
         self.wire.unanswered += 1;
     }
 
-    /// An attempt was put off: 503 and the like.
+    /// Records an attempt that is to be repeated: 503 and the like.
     pub fn put_off(&mut self, status: u16, log_is_full: bool) {
         *self.wire.answered.entry(status).or_default() += 1;
         self.wire.log_full += u64::from(log_is_full);
     }
 
-    /// A request got its final answer, after so many attempts whose outcome is unknown.
+    /// Records the final answer to a request; `unknown` attempts before it had no known result.
     pub fn answered(
         &mut self,
         request: u64,
@@ -255,13 +255,13 @@ impl Ledger {
         }
         let right = self.is_right(request, purpose, status, said, unknown);
         let answer = match (right.is_ok(), status) {
-            // What is answered 200 must be durable, whatever else is wrong with the answer.
+            // Whatever else is wrong with a 200, its events must be durable.
             (_, 200) => Answer::Acknowledged,
             (true, _) => Answer::Refused,
             (false, _) => Answer::Wrong,
         };
-        if let Some(place) = self.answer_of(request, purpose) {
-            *place = answer;
+        if let Some(noted) = self.answer_of(request, purpose) {
+            *noted = answer;
         }
         if let Err(expected) = right {
             let first = self.source.event(Source::numbers(request).start).id;
@@ -274,7 +274,7 @@ impl Ledger {
         }
     }
 
-    /// Whether an answer fits the request; what would have, if not.
+    /// Checks that an answer fits the request; the error says which one would have.
     fn is_right(
         &self,
         request: u64,
@@ -283,7 +283,7 @@ impl Ledger {
         said: Option<Said>,
         unknown: u64,
     ) -> Result<(), String> {
-        if self.source.kind(request) != Kind::Sound {
+        if self.source.kind(request) != RequestKind::Sound {
             return (status == 400)
                 .then_some(())
                 .ok_or_else(|| "400".to_owned());
@@ -301,7 +301,7 @@ impl Ledger {
             ..all
         };
         let (usual, other) = match purpose {
-            // An attempt whose answer was lost may have stored it: the whole request, or nothing.
+            // An attempt whose answer was lost has stored the whole request, or nothing of it.
             Purpose::First if unknown > 0 => (all, known),
             Purpose::First => (all, all),
             Purpose::Repeat => (known, known),
@@ -326,7 +326,7 @@ impl Ledger {
     }
 }
 
-/// Events of a request that a rule drops.
+/// Number of events in a request that a rule drops.
 fn dropped_of(request: u64) -> u64 {
     let numbers = Source::numbers(request);
     numbers.filter(|number| is_dropped(*number)).count() as u64

@@ -6,7 +6,7 @@ fn source() -> Source {
 }
 
 /// A ledger, its first request of that kind, and what is dropped of it.
-fn with(kind: Kind) -> (Ledger, u64, u64) {
+fn with(kind: RequestKind) -> (Ledger, u64, u64) {
     let mut ledger = Ledger::new(source());
     loop {
         let request = ledger.begin(false).unwrap();
@@ -36,7 +36,7 @@ fn known(dropped: u64) -> Said {
 
 #[test]
 fn right_answers_are_no_violations_and_are_remembered() {
-    let (mut ledger, request, dropped) = with(Kind::Sound);
+    let (mut ledger, request, dropped) = with(RequestKind::Sound);
     assert!(dropped > 0);
     assert_eq!(ledger.entry(request).unwrap().answer, Answer::Open);
     ledger.answered(request, Purpose::First, 200, Some(all(dropped)), 0);
@@ -54,7 +54,7 @@ fn right_answers_are_no_violations_and_are_remembered() {
         (Answer::Acknowledged, Answer::Acknowledged)
     );
     assert_eq!(ledger.acknowledged_events(), PER_REQUEST - dropped);
-    for kind in [Kind::Invalid, Kind::Cut] {
+    for kind in [RequestKind::Invalid, RequestKind::Cut] {
         let (mut ledger, request, _) = with(kind);
         ledger.answered(request, Purpose::First, 400, None, 1);
         assert_eq!(ledger.violations, Violations::default());
@@ -65,7 +65,7 @@ fn right_answers_are_no_violations_and_are_remembered() {
 
 #[test]
 fn a_retry_may_be_known_as_a_whole_only() {
-    let (mut ledger, request, dropped) = with(Kind::Sound);
+    let (mut ledger, request, dropped) = with(RequestKind::Sound);
     ledger.answered(request, Purpose::First, 200, Some(known(dropped)), 1);
     assert_eq!(ledger.violations.total, 0);
     let half = Said {
@@ -79,7 +79,7 @@ fn a_retry_may_be_known_as_a_whole_only() {
 
 #[test]
 fn wrong_answers_are_named() {
-    let (ledger, request, dropped) = with(Kind::Sound);
+    let (ledger, request, dropped) = with(RequestKind::Sound);
     let wrong = [
         (Purpose::First, 400, None),
         (Purpose::First, 200, None),
@@ -106,7 +106,7 @@ fn wrong_answers_are_named() {
     ];
     drop(ledger);
     for (purpose, status, said) in wrong {
-        let (mut ledger, _, _) = with(Kind::Sound);
+        let (mut ledger, _, _) = with(RequestKind::Sound);
         ledger.answered(request, purpose, status, said, 0);
         assert_eq!(ledger.violations.total, 1, "{purpose:?} {status} {said:?}");
         let violation = &ledger.violations.shown[0];
@@ -114,7 +114,7 @@ fn wrong_answers_are_named() {
         assert!(violation.what.contains(&id.to_string()), "{violation:?}");
         assert!(violation.answered.starts_with(&status.to_string()));
     }
-    let (mut ledger, request, _) = with(Kind::Invalid);
+    let (mut ledger, request, _) = with(RequestKind::Invalid);
     ledger.answered(request, Purpose::First, 200, Some(all(2)), 0);
     assert_eq!(ledger.violations.total, 1);
     assert_eq!(ledger.entry(request).unwrap().answer, Answer::Acknowledged);

@@ -1,20 +1,20 @@
-//! The schedule: what is done to the server and to its lake, as it follows from the seed. Pure.
+//! The schedule of faults, which follows from the seed. Pure.
 
 use std::time::Duration;
 
 use crate::encode::Format;
 use crate::upstream::chance::Chance;
 
-/// One life of the server, from its start to its end.
+/// A life of the server, from its start to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Life {
-    /// The format of the objects that it makes; it may change at any start.
+    /// The format of its objects; it may change with each start.
     pub format: Format,
-    /// Whether it may become ready first; else its end may come while it still reads its log.
+    /// Whether it becomes ready first; otherwise it may end while it still reads its log.
     pub awaits_ready: bool,
-    /// How long it runs then.
+    /// How long it runs after that.
     pub runs_for: Duration,
-    /// Whether it is stopped in its tracks afterwards (SIGSTOP), and for how long.
+    /// For how long it is then paused (SIGSTOP), if it is.
     pub pause: Option<Duration>,
     /// How it ends.
     pub end: End,
@@ -23,38 +23,38 @@ pub struct Life {
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// SIGKILL.
+    /// It is killed (SIGKILL).
     Kill,
-    /// SIGTERM; it must end with exit code 0.
+    /// It is asked to stop (SIGTERM), and must end with exit code 0.
     Stop,
 }
 
-/// A time without a lake.
+/// An outage of the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Outage {
-    /// How long all is well before.
+    /// How long the lake is available before.
     pub after: Duration,
-    /// What is in the lake's place meanwhile.
+    /// What replaces the lake meanwhile.
     pub instead: Instead,
-    /// Whether so much is sent that the log fills up; the outage ends so long after that.
+    /// Whether large events are sent until the log is full.
     pub fills_the_log: bool,
-    /// How long it lasts; after the log was full, if it is to be filled.
+    /// How long it lasts; counted from when the log is full, if it is to fill up.
     pub lasts: Duration,
 }
 
-/// What is in the place of a lake that is away.
+/// What replaces the lake during an outage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Instead {
     /// A file.
     File,
-    /// Nothing: as where a volume is not mounted.
+    /// Nothing, as when a volume is not mounted.
     Nothing,
 }
 
-/// A life is killed, or stopped, so long after its start or after it is ready.
+/// How long a life runs after its start, or after it is ready.
 const RUNS_FOR: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_millis(1200);
-/// Some are longer than a sender waits for its answer.
+/// Some pauses are longer than a sender waits for its answer.
 const PAUSE: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(50)..=Duration::from_millis(2500);
 const WELL: std::ops::RangeInclusive<Duration> =
@@ -69,7 +69,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Of that seed.
+    /// The schedule of that seed.
     pub fn new(seed: u64) -> Self {
         Self { seed }
     }
@@ -100,7 +100,7 @@ impl Plan {
         }
     }
 
-    /// The outage of that number. Every other one fills the log, the first among them.
+    /// The outage of that number. Every other one fills the log, beginning with the first.
     pub fn outage(self, number: u64) -> Outage {
         let chance = self.chance(number, 12);
         Outage {

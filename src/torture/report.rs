@@ -1,4 +1,4 @@
-//! The report: what was done, what was answered, what was found. For people, and as JSON.
+//! The report: faults, answers and findings of a run, as text and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
@@ -8,98 +8,122 @@ use serde::Serialize;
 
 use super::ledger::Violation;
 
-/// A run, from its seed to its verdict.
+/// The report of a run.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Report {
+pub struct TortureReport {
     /// Whether nothing was lost, doubled or altered, and every answer was right.
     pub holds: bool,
-    /// Replays schedule and bodies.
+    /// The seed, which reproduces schedule and bodies.
     pub seed: u64,
-    /// How long faults were made.
+    /// How long faults were injected.
     pub seconds: f64,
-    /// SIGKILL.
+    /// Kills by SIGKILL.
     pub kills: u64,
-    /// SIGSTOP and SIGCONT.
+    /// Pauses by SIGSTOP and SIGCONT.
     pub pauses: u64,
-    /// SIGTERM, with exit code 0, the last one included.
+    /// Stops by SIGTERM with exit code 0, including the last one.
     pub stops: u64,
-    /// Times without a lake.
+    /// Outages of the lake.
     pub outages: u64,
-    /// Times that the log was full, and emptied again.
+    /// How often the log was full and was emptied again.
     pub full_logs: u64,
-    /// The longest time from a start until the server was ready.
+    /// Longest time from a start until the server was ready.
     pub longest_ready_seconds: f64,
-    /// Requests, each once.
+    /// Requests, each counted once.
     pub requests: u64,
-    /// How often one was sent again for want of an answer.
+    /// Attempts after the first, because no answer came.
     pub retried: u64,
     /// Attempts by the status of their answer.
     pub answered: BTreeMap<u16, u64>,
     /// Attempts without an answer.
     pub unanswered: u64,
-    /// Answers 503 that the log is full.
+    /// Answers 503 because the log was full.
     pub log_full: u64,
     /// Events that were acknowledged and must be in the lake.
     pub events_acknowledged: u64,
     /// Events that are in the lake.
     pub events_in_the_lake: u64,
-    /// Events of which the answers say that they were known.
+    /// Events that answers reported as duplicates.
     pub duplicates_recognised: u64,
-    /// Ids that came again with other content, in the quarantine.
+    /// Ids that were sent again with other content and are in the quarantine.
     pub conflicts_kept: u64,
     /// Refused requests of which a copy is in the quarantine.
     pub refused_copies: u64,
-    /// The audit of the lake, and of the log.
-    pub audit: Audit,
-    /// How much must not be.
+    /// The audit of the lake and the log.
+    pub audit: AuditResult,
+    /// Number of violations.
     pub violations_total: u64,
-    /// The first of it.
+    /// The first violations.
     pub violations: Vec<Violation>,
     /// The directory, if it was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<PathBuf>,
 }
 
-/// What the audit says.
+/// The result of the audit.
 #[derive(Clone, Debug, Default, Serialize)]
-pub struct Audit {
-    /// Whether all adds up.
+pub struct AuditResult {
+    /// Whether everything adds up.
     pub adds_up: bool,
-    /// Objects.
+    /// Number of objects.
     pub objects: usize,
-    /// What does not add up.
+    /// Number of problems.
     pub problems: u64,
 }
 
-impl Display for Report {
+impl Display for TortureReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.figures(f)?;
         self.verdict(f)
     }
 }
 
-impl Report {
+impl TortureReport {
     fn status(&self, status: u16) -> u64 {
         self.answered.get(&status).copied().unwrap_or(0)
     }
 
     fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}, {:.0} s of faults", self.seed, self.seconds)?;
-        let rows: [(&str, u64, &str); 17] = [
+        for (name, value, note) in self.rows() {
+            writeln!(f, "{}", format!("{name:<26}{value:>10}  {note}").trim_end())?;
+        }
+        for (status, count) in &self.answered {
+            if ![200, 400, 503].contains(status) {
+                writeln!(f, "  answered {status:<15}{count:>10}")?;
+            }
+        }
+        writeln!(
+            f,
+            "longest time to be ready  {:>10.2}  s",
+            self.longest_ready_seconds
+        )?;
+        let adds_up = if self.audit.adds_up {
+            "adds up"
+        } else {
+            "does not add up"
+        };
+        writeln!(
+            f,
+            "audit                     {:>10}  objects: {adds_up}",
+            self.audit.objects
+        )?;
+        writeln!(f)
+    }
+
+    /// Names, numbers and notes.
+    fn rows(&self) -> [(&'static str, u64, &'static str); 17] {
+        [
             ("killed", self.kills, "SIGKILL, and started again"),
             ("paused", self.pauses, "SIGSTOP, then SIGCONT"),
             ("stopped", self.stops, "SIGTERM, exit code 0"),
             ("without a lake", self.outages, "and back"),
             ("log full", self.full_logs, "and emptied again"),
             ("requests", self.requests, ""),
-            ("  sent again", self.retried, "for want of an answer"),
+            ("  sent again", self.retried, "because no answer came"),
             ("  answered 200", self.status(200), "durable"),
-            (
-                "  answered 400",
-                self.status(400),
-                "to be refused, and refused",
-            ),
-            ("  answered 503", self.status(503), "put off"),
+            ("  answered 400", self.status(400), "refused, as it must be"),
+            ("  answered 503", self.status(503), "to be sent again"),
             ("  of these, log full", self.log_full, ""),
             (
                 "  without an answer",
@@ -127,35 +151,11 @@ impl Report {
                 "a known id with other content",
             ),
             (
-                "refused, kept a copy of",
+                "refused, with a copy",
                 self.refused_copies,
                 "in the quarantine",
             ),
-        ];
-        for (name, value, note) in rows {
-            writeln!(f, "{}", format!("{name:<26}{value:>10}  {note}").trim_end())?;
-        }
-        for (status, count) in &self.answered {
-            if ![200, 400, 503].contains(status) {
-                writeln!(f, "  answered {status:<15}{count:>10}")?;
-            }
-        }
-        writeln!(
-            f,
-            "longest time to be ready  {:>10.2}  s",
-            self.longest_ready_seconds
-        )?;
-        let adds_up = if self.audit.adds_up {
-            "adds up"
-        } else {
-            "does not add up"
-        };
-        writeln!(
-            f,
-            "audit                     {:>10}  objects: {adds_up}",
-            self.audit.objects
-        )?;
-        writeln!(f)
+        ]
     }
 
     fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -201,11 +201,11 @@ mod tests {
 
     #[test]
     fn it_says_that_it_holds_or_what_does_not() {
-        let mut report = Report {
+        let mut report = TortureReport {
             holds: true,
             seed: 7,
             kills: 9,
-            ..Report::default()
+            ..TortureReport::default()
         };
         let text = report.to_string();
         assert!(

@@ -1,4 +1,4 @@
-//! The senders: each sends a request until it has a final answer, as senders of webhooks do, and then the next.
+//! The senders. Each repeats a request until it has a final answer, as senders of webhooks do, and then sends the next.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,63 +13,63 @@ use tokio_util::sync::CancellationToken;
 use super::events::Source;
 use super::ledger::{Ledger, Purpose, Said};
 
-/// Connections.
+/// Number of senders, each with a connection of its own.
 const SENDERS: u64 = 6;
-/// A longer wait for an answer counts as none. Some pauses of the server are longer.
+/// An attempt without an answer after this time is lost. Some pauses of the server are longer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between an answer and the next request: keeps what is sent during a retry within the dedup window.
+/// Pause between an answer and the next request, so that a retry stays within the dedup window.
 const THINK: Duration = Duration::from_millis(15);
-/// Before a request is sent again.
+/// Pause before a request is sent again.
 const PAUSE: Duration = Duration::from_millis(50);
 const LOG_FULL: &str = "urn:lakehook:problem:log-full";
 
-/// Everybody who sends.
+/// All senders.
 #[derive(Debug)]
 pub struct Senders {
-    /// What they share.
+    /// The state that they share.
     pub shared: Arc<Shared>,
     tasks: JoinSet<()>,
 }
 
-/// What senders share.
+/// The state that senders share.
 #[derive(Debug)]
 pub struct Shared {
     http: reqwest::Client,
     url: String,
     source: Source,
     ledger: Mutex<Ledger>,
-    /// Whether new requests are large.
+    /// Whether new requests hold large events.
     pub heavy: AtomicBool,
     /// Requests that were acknowledged.
     pub acknowledged: AtomicU64,
-    /// No new requests.
+    /// Cancelled once no new requests are to be sent.
     ending: CancellationToken,
-    /// Not even old ones again.
+    /// Cancelled once open requests are not to be repeated either.
     over: CancellationToken,
 }
 
 impl Shared {
-    /// The ledger; held for moments only.
+    /// Locks the ledger; hold it for short moments only.
     pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The ledger, once nobody sends any more.
+    /// Takes the ledger out, once nobody sends any more.
     pub fn take_ledger(&self) -> Ledger {
         std::mem::replace(&mut *self.ledger(), Ledger::new(self.source))
     }
 }
 
-/// What one attempt came to.
+/// How one attempt ended.
 enum Attempt {
     Final(u16, Option<Said>),
     PutOff { status: u16, log_is_full: bool },
     Lost,
 }
 
-/// The part of a problem that counts.
+/// The member of a problem that we read.
 #[derive(Deserialize)]
-struct Problem {
+struct ProblemType {
     r#type: String,
 }
 
@@ -99,7 +99,7 @@ impl Senders {
         Ok(Self { shared, tasks })
     }
 
-    /// Sends nothing new, repeats what is open for as long as `patience`, and ends.
+    /// Sends nothing new, repeats open requests for at most `patience`, and ends.
     pub async fn finish(mut self, patience: Duration) -> Arc<Shared> {
         self.shared.ending.cancel();
         let all = async { while self.tasks.join_next().await.is_some() {} };
@@ -134,7 +134,7 @@ impl Shared {
         }
     }
 
-    /// Sends until there is a final answer; false if all was over before.
+    /// Sends a request until there is a final answer; false if the run ended before.
     async fn exchange(&self, request: u64, purpose: Purpose, body: &Bytes) -> bool {
         for attempt in 0.. {
             if self.over.is_cancelled() {
@@ -170,12 +170,12 @@ impl Shared {
             return Attempt::Lost;
         };
         let status = response.status().as_u16();
-        // Without its body the answer says nothing of what became of the events.
+        // Without its body an answer does not say what happened to the events.
         let Ok(answer) = response.bytes().await else {
             return Attempt::Lost;
         };
         if matches!(status, 408 | 429 | 503) {
-            let problem = serde_json::from_slice::<Problem>(&answer);
+            let problem = serde_json::from_slice::<ProblemType>(&answer);
             return Attempt::PutOff {
                 status,
                 log_is_full: problem.is_ok_and(|problem| problem.r#type == LOG_FULL),

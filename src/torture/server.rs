@@ -1,4 +1,4 @@
-//! The server that suffers: a child process of this very program, and the directory that it lives in.
+//! The server under test: a child process of this program, and the directory that it works in.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -10,27 +10,27 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::TortureError;
+use super::errors::TortureError;
 use super::plan::Instead;
 use crate::clock::Clock;
 use crate::encode::Format;
 use crate::ids::Ids;
 
-/// Between two looks whether it is ready, or gone.
+/// Time between two checks whether the server is ready or has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
-/// A longer wait for an answer of `/ready` counts as none.
+/// A request for `/ready` fails after this time.
 const READY_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What outlives a crash: the directory with the configuration, the log and the lake.
+/// The directory of the server, which outlives a crash: configuration, log and lake.
 #[derive(Clone, Debug)]
 pub struct Stage {
     dir: PathBuf,
-    /// Where the server listens in every life.
+    /// The address of the server in every life.
     pub address: SocketAddr,
 }
 
 impl Stage {
-    /// In a new or empty directory; refuses another.
+    /// Prepares a new or empty directory; refuses any other.
     #[allow(
         clippy::disallowed_methods,
         reason = "sets the stage, before anything durable happens"
@@ -49,8 +49,8 @@ impl Stage {
         Ok(stage)
     }
 
-    /// For the lives to come. Small segments and batches, so that faults meet rolls, seals, puts, commits and trims; a small log, so
-    /// that it fills up.
+    /// Writes the configuration of the next lives. Segments and batches are small, so that faults hit rolls, seals,
+    /// puts, commits and trims; the log is small, so that it fills up.
     #[allow(clippy::disallowed_methods, reason = "sets the stage")]
     pub fn configure(&self, grace: Duration, format: Format) -> Result<(), TortureError> {
         let text = format!(
@@ -69,17 +69,17 @@ impl Stage {
         Ok(())
     }
 
-    /// The lake, as it is configured.
+    /// The path of the lake in the configuration.
     pub fn lake(&self) -> PathBuf {
         self.dir.join("lake")
     }
 
-    /// The log.
+    /// The directory of the log.
     pub fn wal(&self) -> PathBuf {
         self.dir.join("wal")
     }
 
-    /// Puts something else into the lake's place.
+    /// Replaces the lake by something else.
     pub fn take_lake_away(&self, instead: Instead) -> Result<(), TortureError> {
         self.point_lake_at(match instead {
             Instead::File => "a-file",
@@ -87,12 +87,12 @@ impl Stage {
         })
     }
 
-    /// Puts the lake back.
+    /// Restores the lake.
     pub fn heal(&self) -> Result<(), TortureError> {
         self.point_lake_at("lake-itself")
     }
 
-    /// At once: there is no moment without the name.
+    /// Atomic: the name exists at every moment.
     #[allow(
         clippy::disallowed_methods,
         reason = "is the fault, and no part of the service"
@@ -104,15 +104,15 @@ impl Stage {
         Ok(())
     }
 
-    /// Removes all of it.
-    #[allow(clippy::disallowed_methods, reason = "all is over")]
+    /// Removes the directory.
+    #[allow(clippy::disallowed_methods, reason = "the run has ended")]
     pub fn remove(&self) -> Result<(), TortureError> {
         Ok(fs::remove_dir_all(&self.dir)?)
     }
 }
 
-/// An address on which nothing listens, outside the ports that the kernel gives to clients: one that connects
-/// again while the server is down could otherwise be given the server's own port, and be connected to itself.
+/// Finds an address on which nothing listens. Its port lies outside the range from which the kernel picks ports for
+/// clients: a client that reconnects while the server is down could otherwise get that port, and connect to itself.
 fn free_address() -> Result<SocketAddr, TortureError> {
     const FIRST: u64 = 10_000;
     const PORTS: u64 = 22_000;
@@ -127,9 +127,9 @@ fn free_address() -> Result<SocketAddr, TortureError> {
     Err(TortureError::NoPort)
 }
 
-/// The server, alive or not. Its process ends with the value.
+/// The server, running or not. Dropping the value ends its process.
 #[derive(Debug)]
-pub struct Server {
+pub struct ServerProcess {
     program: PathBuf,
     stage: Stage,
     clock: Clock,
@@ -137,8 +137,8 @@ pub struct Server {
     child: Option<Child>,
 }
 
-impl Server {
-    /// Of that program; not started yet.
+impl ServerProcess {
+    /// A server of that program, not started yet.
     pub fn new(program: &Path, stage: Stage, clock: Clock) -> Result<Self, TortureError> {
         let http = reqwest::Client::builder()
             .timeout(READY_TIMEOUT)
@@ -154,7 +154,7 @@ impl Server {
         })
     }
 
-    /// Starts it. Nothing of this environment configures it, and a Ctrl-C on the terminal does not reach it.
+    /// Starts the server. It does not inherit this environment, and a Ctrl-C on the terminal does not reach it.
     #[allow(
         clippy::disallowed_methods,
         reason = "the log of a child process is not the service's"
@@ -178,7 +178,8 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until it is ready, and says how long that took. An error, for people, if it ends or takes too long.
+    /// Waits until the server is ready, and returns how long that took. Fails, with a message, if it ends or takes too
+    /// long.
     pub async fn ready(&mut self, limit: Duration) -> Result<Duration, String> {
         let start = self.clock.now().mono;
         let url = format!("http://{}/ready", self.stage.address);
@@ -202,7 +203,7 @@ impl Server {
         self.child.as_mut()?.try_wait().ok().flatten()
     }
 
-    /// Sends a signal, if it still lives.
+    /// Sends a signal; fails if the server has ended.
     fn signal(&mut self, signal: Signal) -> Result<(), String> {
         if let Some(status) = self.ended() {
             return Err(format!("it ended by itself with {status}"));
@@ -215,20 +216,20 @@ impl Server {
         kill_process(id, signal).map_err(|error| format!("a signal could not be sent: {error}"))
     }
 
-    /// SIGKILL, and waits until it is gone.
+    /// Sends SIGKILL, and waits until the server has ended.
     pub async fn kill(&mut self) -> Result<(), String> {
         self.signal(Signal::KILL)?;
         self.gone(Duration::from_secs(60)).await.map(|_| ())
     }
 
-    /// SIGSTOP for so long.
+    /// Pauses the server for that long (SIGSTOP, then SIGCONT).
     pub async fn pause(&mut self, lasts: Duration) -> Result<(), String> {
         self.signal(Signal::STOP)?;
         tokio::time::sleep(lasts).await;
         self.signal(Signal::CONT)
     }
 
-    /// SIGTERM; an error, for people, unless it ends with exit code 0 in time.
+    /// Sends SIGTERM; fails, with a message, unless the server ends with exit code 0 in time.
     pub async fn stop(&mut self, limit: Duration) -> Result<(), String> {
         self.signal(Signal::TERM)?;
         let status = self.gone(limit).await?;
@@ -247,14 +248,14 @@ impl Server {
                 return Ok(status);
             }
             if self.clock.now().mono.saturating_sub(start) > limit {
-                return Err(format!("it was not gone after {} s", limit.as_secs()));
+                return Err(format!("it had not ended after {} s", limit.as_secs()));
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _gone_already = child.kill();

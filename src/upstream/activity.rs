@@ -1,7 +1,7 @@
-//! Activity: the events of the population, as the real system reports them.
+//! Activity: the events of the population, in the form of the real system.
 //!
-//! It reports oddly, on purpose: users embedded in events, local times of varying precision, repeats
-//! within a request. Such events are valid all the same; only [`Activity::broken`] makes one that is not.
+//! Its form is odd on purpose: events embed their users, local times vary in precision, and requests repeat events. All
+//! of them are valid; only [`Activity::broken`] makes an event that is not.
 
 use std::ops::RangeInclusive;
 
@@ -23,10 +23,10 @@ const PRODUCTS: u32 = 50;
 const PRICE_CENTS: RangeInclusive<u32> = 99..=19_999;
 const PRAYER_SECONDS: RangeInclusive<u32> = 30..=3600;
 
-/// How often an event carries its whole user in place of the id.
+/// Share of events that hold the whole user instead of the id.
 const EMBEDDED_USERS: f64 = 0.8;
 
-/// What happened.
+/// The types of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum EventType {
     Click,
@@ -74,7 +74,7 @@ pub(super) struct Event {
     properties: Properties,
 }
 
-/// Who did it: the id, or the user as the upstream knew it then.
+/// The user of an event: the id, or the user as the upstream knew it at that time.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(untagged)]
 enum UserReference {
@@ -87,7 +87,7 @@ enum UserReference {
     },
 }
 
-/// What the type of the event adds.
+/// The members that depend on the type.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
 #[serde(untagged)]
 enum Properties {
@@ -114,10 +114,10 @@ enum Properties {
     },
 }
 
-/// What goes over the wire.
+/// The body of a request or page.
 #[derive(serde::Serialize)]
 pub(super) struct Body<'a> {
-    /// The events of one request or page.
+    /// Its events.
     pub(super) events: &'a [Event],
 }
 
@@ -132,7 +132,7 @@ pub(super) struct Activity {
 }
 
 impl Activity {
-    /// Events of one request, about the configured share of them repeats of earlier ones.
+    /// The events of a request; about the configured share of them repeat earlier ones.
     pub(super) fn batch(&self, count: u32) -> Vec<Event> {
         // The first event has nothing to repeat, so the others repeat a little more often.
         let later = f64::from(count.saturating_sub(1).max(1));
@@ -240,7 +240,7 @@ fn about(item: ContentItem) -> Properties {
     }
 }
 
-/// RFC 3339 as a device writes it that lies so many minutes east of UTC, with 0 to 6 fraction digits.
+/// RFC 3339 as a device writes it that many minutes east of UTC, with 0 to 6 fraction digits.
 fn local_time(now: Micros, offset_minutes: i32, fraction_digits: usize) -> String {
     let offset = FixedOffset::east_opt(offset_minutes * 60);
     let (Some(utc), Some(offset)) = (now.to_utc(), offset) else {

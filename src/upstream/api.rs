@@ -1,5 +1,5 @@
-//! The HTTP interface: users by the page, content as a whole, events with faults, and the generator's
-//! switch. Everything is answered in JSON.
+//! The HTTP interface: users in pages, all content, events with faults, and the switch of the generator. Every answer
+//! is JSON.
 
 use axum::Router;
 use axum::extract::{RawQuery, State};
@@ -13,10 +13,10 @@ use super::activity::Body;
 use super::chance::Chance;
 use super::options::Options;
 use super::population::{ContentItem, User};
-use super::service::Upstream;
+use super::state::Upstream;
 
 const DEFAULT_LIMIT: u32 = 100;
-/// Larger limits are not refused: they get this many.
+/// Most users of a page; a larger limit is not refused, but treated as this one.
 const MAX_LIMIT: u32 = 200;
 
 /// One page of users.
@@ -25,7 +25,7 @@ struct UsersPage {
     users: Vec<User>,
     total_users: u32,
     has_more: bool,
-    /// Where the next page begins; -1 after the last one.
+    /// Offset of the next page; -1 after the last one.
     next_offset: i64,
 }
 
@@ -45,7 +45,7 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// By the shares of the options.
+    /// Draws a fault by the shares in the options.
     pub(super) fn draw(options: &Options, chance: &Chance) -> Self {
         let drawn = chance.fraction();
         if drawn < options.unavailable {
@@ -58,7 +58,7 @@ impl Fault {
     }
 }
 
-/// Which part of a list is asked for.
+/// The part of a list that is requested.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Window {
     offset: u32,
@@ -66,7 +66,7 @@ struct Window {
 }
 
 impl Window {
-    /// From `offset=…&limit=…`, both optional; other parameters are none of our business.
+    /// Parses `offset=…&limit=…`, both optional; other parameters are ignored.
     fn parse(query: Option<&str>) -> Result<Self, &'static str> {
         let mut window = Self {
             offset: 0,
@@ -87,7 +87,7 @@ impl Window {
     }
 }
 
-/// A whole number of digits alone; what is too large for us is as large as we can count.
+/// Parses a whole number of digits only; one that is too large becomes the largest possible.
 fn number(text: &str) -> Option<u32> {
     let is_number = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u32::MAX))

@@ -1,4 +1,4 @@
-//! Chance: draws for sample data, from one sequence that a seed repeats.
+//! Chance: random draws for sample data. The same seed gives the same sequence.
 //!
 //! Good enough for samples and faults, not for secrets: small biases are accepted.
 
@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use crate::ids::Ids;
 
-/// A sequence of draws. Only ever holds a seeded generator, so that no draw can fail.
+/// A sequence of draws, always from a seeded generator, so that no draw can fail.
 #[derive(Debug)]
 pub(crate) struct Chance(Ids);
 
 impl Chance {
-    /// A sequence of its own, which begins where one draw from `ids` says.
+    /// A new sequence, seeded by one draw from `ids`.
     pub(crate) fn new(ids: &Ids) -> io::Result<Self> {
         ids.next().map(Self::from_seed)
     }
@@ -25,7 +25,7 @@ impl Chance {
 
     /// 64 random bits.
     pub(crate) fn bits(&self) -> u64 {
-        // Only the system's generator can fail, and this is never that one.
+        // Only the system's generator can fail, and this one is seeded.
         self.0.next().unwrap_or_default()
     }
 
@@ -56,7 +56,7 @@ impl Chance {
         f64::from(upper_half) / (f64::from(u32::MAX) + 1.0)
     }
 
-    /// True in that share of all cases.
+    /// True for that share of draws.
     pub(crate) fn hits(&self, share: f64) -> bool {
         self.fraction() < share
     }

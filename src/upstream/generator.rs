@@ -1,7 +1,7 @@
-//! The generator: one task that makes requests, pushes them one after the other, and rests between.
+//! The generator: a task that makes requests and pushes them one after the other, with pauses between.
 //!
 //! Starting and stopping are idempotent and wait for each other, so there is never a second task. A
-//! stop leaves no task behind; whoever drops an upstream without one leaves it to the runtime.
+//! stop leaves no task behind. Dropping an upstream without a stop leaves its task to the runtime.
 
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::clock::Clock;
 use super::activity::{Activity, Body};
 use super::chance::Chance;
 use super::push::Webhook;
-use super::sent::{Counters, Outcome};
+use super::sent::{Counters, PushResult};
 
 /// What the generator's task needs.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ struct Running {
 }
 
 impl Generator {
-    /// At rest.
+    /// A generator that is not running.
     pub(super) fn new(rounds: Rounds) -> Self {
         Self {
             rounds: Arc::new(rounds),
@@ -56,14 +56,14 @@ impl Generator {
         }
     }
 
-    /// Starts the task unless it runs. It also stops, and never starts, once `closing` is cancelled.
+    /// Starts the task, unless it is running. Once `closing` is cancelled, it stops and is not started again.
     pub(super) async fn start(&self, closing: &CancellationToken) {
         let mut running = self.running.lock().await;
         let is_at_work = |r: &Running| !r.stopping.is_cancelled() && !r.task.is_finished();
         if running.as_ref().is_some_and(is_at_work) {
             return;
         }
-        // What is here now was being stopped by somebody who did not wait for the end.
+        // A task that is still here was being stopped by a caller who did not wait for its end.
         finish(&mut running).await;
         let stopping = closing.child_token();
         let (rounds, token) = (Arc::clone(&self.rounds), stopping.clone());
@@ -71,13 +71,13 @@ impl Generator {
         *running = Some(Running { stopping, task });
     }
 
-    /// Stops the task, if it runs, once its push is answered or has waited long enough.
+    /// Stops the task, if it is running, once its push is answered or has waited long enough.
     pub(super) async fn stop(&self) {
         finish(&mut *self.running.lock().await).await;
     }
 }
 
-/// Cancels and joins. The handle stays in its place meanwhile: a caller that goes away loses nothing.
+/// Cancels the task and joins it. The handle stays where it is meanwhile, so that nothing is lost if the caller goes away.
 async fn finish(running: &mut Option<Running>) {
     let Some(last) = running.as_mut() else {
         return;
@@ -101,7 +101,7 @@ impl Rounds {
         }
     }
 
-    /// One request and the rest after it.
+    /// Pushes one request, and pauses after it.
     async fn round(
         &self,
         stopping: &CancellationToken,
@@ -127,7 +127,7 @@ impl Rounds {
         Ok(())
     }
 
-    /// The next request: how many events, and the bytes.
+    /// The next request: the number of its events, and its bytes.
     fn request(&self) -> serde_json::Result<(u32, Bytes)> {
         let events = if self.chance.hits(self.broken_requests) {
             vec![self.activity.broken()]
@@ -148,7 +148,7 @@ impl Rounds {
         self.counters.begin(events);
         let outcome = tokio::select! {
             outcome = self.webhook.push(body, &self.counters, &self.chance) => outcome,
-            () = patience_is_over => Outcome::Unanswered,
+            () = patience_is_over => PushResult::Unanswered,
         };
         if !self.counters.end(events, outcome) {
             tracing::warn!(events, "the answer does not add up to the events sent");
@@ -156,10 +156,10 @@ impl Rounds {
     }
 }
 
-/// How far the generator is behind its rate after a round that was due to take `due`.
+/// How far the generator lags behind its rate after a round that should have taken `due`.
 ///
-/// Sleeps are rounded up and pushes may be slow, so what is missing is carried over; but never more
-/// than a second of it, or a long outage would end in a flood.
+/// Sleeps are rounded up and pushes may be slow, so the lag is carried over; but never more than a second of it, or a
+/// long outage would be followed by a flood.
 fn behind(owed: Duration, due: Duration, took: Duration) -> Duration {
     const MOST: Duration = Duration::from_secs(1);
     (owed + took).saturating_sub(due).min(MOST)

@@ -1,9 +1,9 @@
-//! The sample upstream: a system that pushes events and serves users and content, with the faults
-//! that real ones have. Used by `lakehook upstream`, by `lakehook demo` and by tests.
+//! The sample upstream: a system that pushes events and serves users and content, with the faults of real systems. It is
+//! used by `lakehook upstream`, by `lakehook demo` and by tests.
 //!
-//! It promises that users and content depend on the seed alone, that events refer to them, and that
-//! [`Sent`] adds up once the generator has stopped. It knows nothing of the contract, the log or the
-//! lake, keeps nothing on disk, and is no benchmark: one push is under way at a time.
+//! Users and content depend on the seed alone, events refer to them, and [`Sent`] adds up once the generator has stopped.
+//! The upstream knows nothing of the contract, the log or the lake, and keeps nothing on disk. It is not a benchmark: it
+//! pushes one request at a time.
 
 mod activity;
 mod api;
@@ -14,9 +14,11 @@ mod population;
 mod push;
 mod sent;
 mod service;
+mod state;
 #[cfg(test)]
 mod tests;
 
 pub use options::{Options, OptionsError};
 pub use sent::Sent;
-pub use service::{ServeError, SetupError, StartError, Upstream, serve};
+pub use service::{ServeError, serve};
+pub use state::{SetupError, StartError, Upstream};

@@ -1,21 +1,21 @@
-//! What the sample upstream can be told: sizes, pace and faults.
+//! Options of the sample upstream: sizes, pace and faults.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use reqwest::Url;
 
-/// At most so many events go into one request; receivers commonly take no more.
+/// Most events of a request; receivers commonly accept no more.
 pub(super) const MAX_BATCH: u32 = 10_000;
 
 /// The settings of an upstream. Shares go from 0 (never) to 1 (always).
 #[derive(Clone, Debug, PartialEq)]
 pub struct Options {
-    /// Decides users and content: equal seeds give equal ones.
+    /// The seed of users and content: equal seeds give equal ones.
     pub seed: u64,
     /// How many users there are.
     pub users: u32,
-    /// How many content items there are; they are always answered as a whole.
+    /// How many content items there are; they are always served all at once.
     pub content: u32,
     /// Where events are pushed to, such as `http://127.0.0.1:4000/webhook/events`; `http` only.
     pub webhook_url: Option<String>,
@@ -23,7 +23,7 @@ pub struct Options {
     pub batch: RangeInclusive<u32>,
     /// How long the generator rests between two requests.
     pub pause: RangeInclusive<Duration>,
-    /// Events per second, in place of the pauses. As many as the receiver's answers allow.
+    /// Events per second, instead of pauses; fewer if the receiver answers more slowly.
     pub rate: Option<f64>,
     /// Share of events that exactly repeat an earlier one of the same request.
     pub duplicates: f64,
@@ -62,10 +62,10 @@ impl Default for Options {
     }
 }
 
-/// Settings that make no sense.
+/// Why options cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OptionsError {
-    /// There must be somebody and something that events can refer to.
+    /// There is no user or no content that events could refer to.
     #[error("there must be at least one user and one content item")]
     NobodyOrNothing,
     /// See [`Options::batch`].
@@ -86,13 +86,13 @@ pub enum OptionsError {
     /// See [`Options::webhook_url`].
     #[error("the webhook URL must be an absolute http:// URL")]
     WebhookUrl,
-    /// The generator is to start and has nowhere to push to.
+    /// The generator is to start, but has no URL to push to.
     #[error("the generator needs a webhook URL")]
     NoWebhook,
 }
 
 impl Options {
-    /// Checks everything that can be wrong, and parses the webhook's URL.
+    /// Checks all options, and parses the URL of the webhook.
     pub(super) fn check(&self) -> Result<Option<Url>, OptionsError> {
         if self.users == 0 || self.content == 0 {
             return Err(OptionsError::NobodyOrNothing);

@@ -1,15 +1,15 @@
 //! The population: the users and the content of the sample upstream.
 //!
-//! Pure: each entity is computed from the seed and its number whenever it is asked for, so nothing is
-//! kept, and equal seeds give equal entities.
+//! Pure: each entity is computed from the seed and its number when it is needed, so nothing is stored, and equal seeds
+//! give equal entities.
 
 use crate::clock::{MICROS_PER_SECOND, Micros};
 
 use super::chance::Chance;
 
-/// What content is made of.
+/// The media of content.
 pub(super) const MEDIA_TYPES: [&str; 3] = ["text", "video", "audio"];
-/// What content is for.
+/// The prayers that content is for.
 pub(super) const PRAYER_TYPES: [&str; 6] = [
     "academic",
     "podcast",
@@ -45,7 +45,7 @@ const SUBJECTS: [&str; 6] = ["Hours", "Letters", "Paths", "Psalms", "Songs", "Vo
 const FIRST_DAY: Micros = Micros(1_704_067_200 * MICROS_PER_SECOND);
 const SECONDS_IN_TWO_YEARS: u32 = 2 * 365 * 86_400;
 
-/// Keeps the draws of users apart from those of content with the same number.
+/// Makes users draw other random numbers than content with the same number.
 const USER_DRAWS: u64 = 0x7573_6572 << 32;
 const CONTENT_DRAWS: u64 = 0x6974_656d << 32;
 
@@ -63,7 +63,7 @@ pub(super) struct User {
     pub(super) interests: Vec<&'static str>,
 }
 
-/// One piece of content, as `GET /api/content` shows it.
+/// A content item, as `GET /api/content` shows it.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub(super) struct ContentItem {
     pub(super) content_id: String,
@@ -75,7 +75,7 @@ pub(super) struct ContentItem {
     pub(super) published_at: String,
 }
 
-/// Everybody and everything that events refer to.
+/// The users and the content that events refer to.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Population {
     pub(super) seed: u64,

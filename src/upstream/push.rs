@@ -1,7 +1,7 @@
 //! One push: the same body again and again, until the receiver gives a final answer.
 //!
-//! No connection, a timeout, 408, 429 and 5xx are passing troubles; every other status is final.
-//! `Retry-After` is honoured in its form in seconds; a date is read as if there were none.
+//! A failed connection, a timeout, 408, 429 and 5xx are retried; every other status is final. `Retry-After` is honoured
+//! if it is in seconds; a date is ignored.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use http::{HeaderMap, StatusCode, header};
 use reqwest::{Client, Response, Url};
 
 use super::chance::Chance;
-use super::sent::{Counters, Outcome};
+use super::sent::{Counters, PushResult};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 const FIRST_BACKOFF: Duration = Duration::from_millis(200);
 const MAX_BACKOFF: Duration = Duration::from_secs(10);
-/// A receiver that asks for more patience than this is asked again nevertheless.
+/// Longest wait that a `Retry-After` can ask for.
 const MAX_RETRY_AFTER: Duration = Duration::from_mins(5);
-/// More of an answer is never read.
+/// Most bytes of an answer that are read.
 const MAX_ANSWER_BYTES: usize = 1 << 20;
 
-/// What one attempt led to.
+/// How one attempt ended.
 enum Attempt {
-    /// The receiver has decided.
-    Final(Outcome),
-    /// It may go better later.
+    /// The receiver gave a final answer.
+    Final(PushResult),
+    /// The attempt should be repeated.
     Again {
         retry_after: Option<Duration>,
         trouble: String,
     },
 }
 
-/// Where pushes go, and how.
+/// The target of pushes.
 #[derive(Debug)]
 pub(super) struct Webhook {
     client: Client,
@@ -40,7 +40,7 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    /// For that URL, whatever proxies the environment names.
+    /// A client for that URL, which ignores the proxies of the environment.
     pub(super) fn new(url: Url) -> reqwest::Result<Self> {
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -52,7 +52,12 @@ impl Webhook {
     }
 
     /// Sends `body` until there is a final answer. May be dropped at any time.
-    pub(super) async fn push(&self, body: &Bytes, counters: &Counters, chance: &Chance) -> Outcome {
+    pub(super) async fn push(
+        &self,
+        body: &Bytes,
+        counters: &Counters,
+        chance: &Chance,
+    ) -> PushResult {
         let mut backoff = FIRST_BACKOFF;
         let mut is_first = true;
         loop {
@@ -64,7 +69,7 @@ impl Webhook {
                 } => (retry_after, trouble),
             };
             if is_first {
-                // Once a push: it is not given up, so more lines would say nothing new.
+                // Logged once per push: it is repeated until it succeeds, and more lines would say nothing new.
                 tracing::warn!(url = %self.url, trouble, "push failed, will be retried");
             }
             is_first = false;
@@ -101,13 +106,13 @@ async fn judge(response: Response) -> Attempt {
     }
     if !status.is_success() {
         tracing::info!(%status, "push refused");
-        return Attempt::Final(Outcome::Refused);
+        return Attempt::Final(PushResult::Refused);
     }
     match read(response).await {
         Ok(answer) => Attempt::Final(
-            serde_json::from_slice(&answer).map_or(Outcome::Unanswered, Outcome::Counted),
+            serde_json::from_slice(&answer).map_or(PushResult::Unanswered, PushResult::Counted),
         ),
-        // The events may be stored; only the same body again can tell.
+        // The events may be stored; only sending the same body again can tell.
         Err(error) => Attempt::Again {
             retry_after: None,
             trouble: describe(&error),
@@ -128,7 +133,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(duration.min(MAX_RETRY_AFTER))
 }
 
-/// The answer's body, cut off where it gets too long to be one.
+/// The body of the answer, cut off at the limit.
 async fn read(mut response: Response) -> reqwest::Result<Vec<u8>> {
     let mut answer = Vec::new();
     while let Some(chunk) = response.chunk().await? {
@@ -141,12 +146,12 @@ async fn read(mut response: Response) -> reqwest::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// Half of the backoff, and a random part of the other half.
+/// Half of the backoff, plus a random part of the other half.
 fn jittered(backoff: Duration, chance: &Chance) -> Duration {
     backoff.mul_f64(0.5 + chance.fraction() / 2.0)
 }
 
-/// The error with its innermost cause, which is what people need: `connection refused`.
+/// The error with its innermost cause, such as `connection refused`, which tells people most.
 fn describe(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(deeper) = cause.source() {

@@ -1,18 +1,18 @@
-//! Counters of what the generator sent and what it was answered.
+//! Counters of what the generator sent, and of the answers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What was sent and what became of it, at one moment.
+/// A snapshot of the counters.
 ///
 /// While the generator rests or has stopped, `events` equals [`Sent::accounted`]; while a push is
 /// under way, its events are in `events` alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Sent {
-    /// Requests, each once however often it was retried.
+    /// Requests, each counted once, however often it was retried.
     pub requests: u64,
     /// Events in them, repeats included.
     pub events: u64,
-    /// Events that the receiver says are newly stored.
+    /// Events that the receiver reported as newly stored.
     pub accepted: u64,
     /// Events that the receiver dropped by rule.
     pub dropped: u64,
@@ -20,23 +20,23 @@ pub struct Sent {
     pub duplicates: u64,
     /// Events that the receiver put into its quarantine.
     pub quarantined: u64,
-    /// Events of requests that were refused for good, which is mostly a 4xx.
+    /// Events of requests that were refused with a final status, mostly 4xx.
     pub refused: u64,
-    /// Events of requests without an answer that accounts for them before the generator stopped.
+    /// Events of requests that got no answer accounting for them before the generator stopped.
     pub unanswered: u64,
     /// Attempts after the first.
     pub retries: u64,
 }
 
 impl Sent {
-    /// The events of which it is known what became of them, or that nobody will know.
+    /// Events whose result is known, or will never be known.
     pub fn accounted(&self) -> u64 {
         let answered = self.accepted + self.dropped + self.duplicates + self.quarantined;
         answered + self.refused + self.unanswered
     }
 }
 
-/// What an answer says became of a request's events.
+/// The counts in an answer to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 pub(super) struct Tally {
     accepted: u64,
@@ -47,7 +47,7 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    /// All classes together; `None` for an answer that is nonsense.
+    /// The sum of all counts; `None` if it overflows, as in a nonsensical answer.
     fn total(&self) -> Option<u64> {
         let stored_or_dropped = self.accepted.checked_add(self.dropped)?;
         let known = self.duplicates.checked_add(self.quarantined)?;
@@ -55,9 +55,9 @@ impl Tally {
     }
 }
 
-/// How a request ended.
+/// The result of a push.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(super) enum PushResult {
     /// 2xx, with numbers.
     Counted(Tally),
     /// A final answer that is no success.
@@ -66,7 +66,7 @@ pub(super) enum Outcome {
     Unanswered,
 }
 
-/// The counters that the generator's task writes and everybody may read.
+/// The counters: only the task of the generator writes them, anybody may read them.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     requests: AtomicU64,
@@ -81,34 +81,34 @@ pub(super) struct Counters {
 }
 
 impl Counters {
-    /// A request of so many events is about to be sent for the first time.
+    /// Counts a request with that many events, which is about to be sent for the first time.
     pub(super) fn begin(&self, events: u32) {
         add(&self.requests, 1);
         add(&self.events, u64::from(events));
     }
 
-    /// The request under way is sent once more.
+    /// Counts another attempt of the request under way.
     pub(super) fn retry(&self) {
         add(&self.retries, 1);
     }
 
-    /// The request under way, of so many events, has ended. A tally that does not add up to the
-    /// events is not believed: it returns false and counts them as unanswered.
-    pub(super) fn end(&self, events: u32, outcome: Outcome) -> bool {
+    /// Counts the result of the request under way, which has that many events. If the counts of the answer do not add
+    /// up to that number, it counts all of them as unanswered and returns false.
+    pub(super) fn end(&self, events: u32, outcome: PushResult) -> bool {
         let events = u64::from(events);
         match outcome {
-            Outcome::Counted(tally) if tally.total() == Some(events) => {
+            PushResult::Counted(tally) if tally.total() == Some(events) => {
                 add(&self.accepted, tally.accepted);
                 add(&self.dropped, tally.dropped);
                 add(&self.duplicates, tally.duplicates);
                 add(&self.quarantined, tally.quarantined);
             }
-            Outcome::Counted(_) => {
+            PushResult::Counted(_) => {
                 add(&self.unanswered, events);
                 return false;
             }
-            Outcome::Refused => add(&self.refused, events),
-            Outcome::Unanswered => add(&self.unanswered, events),
+            PushResult::Refused => add(&self.refused, events),
+            PushResult::Unanswered => add(&self.unanswered, events),
         }
         true
     }
@@ -152,10 +152,10 @@ mod tests {
         };
         let counters = Counters::default();
         let outcomes = [
-            (Outcome::Counted(tally), true),
-            (Outcome::Counted(nonsense), false),
-            (Outcome::Refused, true),
-            (Outcome::Unanswered, true),
+            (PushResult::Counted(tally), true),
+            (PushResult::Counted(nonsense), false),
+            (PushResult::Refused, true),
+            (PushResult::Unanswered, true),
         ];
         for (outcome, believed) in outcomes {
             counters.begin(7);

@@ -1,5 +1,7 @@
 //! `lakehook quarantine`: what was refused, as it is in the lake, in every format and in both kinds of lake.
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use super::{stderr, stdout};
@@ -127,13 +129,16 @@ fn what_was_refused_is_told_from_columns() {
 #[test]
 fn what_was_refused_is_told_from_a_bucket() {
     let server = S3Server::start(73);
-    is_told(&fill(
-        &format!(
-            "url = \"s3://lake/q\"\nendpoint = \"{}\"",
-            server.endpoint()
-        ),
+    let endpoint = server.endpoint();
+    let setup = fill(
+        &format!("url = \"s3://lake/q\"\nendpoint = \"{endpoint}\""),
         "ndjson.gz",
-    ));
+    );
+    // Consoles make empty objects to show folders.
+    for key in ["q/", "q/quarantine/", "q/quarantine/events/"] {
+        server.put_foreign(key, "", HashMap::new());
+    }
+    is_told(&setup);
 }
 
 #[test]

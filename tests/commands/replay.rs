@@ -86,7 +86,7 @@ fn received(lake: &Lake) -> BTreeMap<String, String> {
         let text = text(row, "received_at")
             .replace(' ', "T")
             .replace("+00", "Z");
-        lakehook::contract::time_of(&text).unwrap().to_string()
+        lakehook::rfc3339::parse(&text).unwrap().to_string()
     };
     let times: BTreeMap<_, _> = rows
         .iter()

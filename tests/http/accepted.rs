@@ -30,7 +30,7 @@ fn each_event_is_counted_in_one_class() {
         event(3, "purchase", r#"{"amount":1,"product_id":"p"}"#),
     ];
     insta::assert_snapshot!(success(&post(&setup, body(&all))), @r#"{"status":"success","accepted":2,"dropped":1,"duplicates":1,"quarantined":1}"#);
-    // The same again: what was dropped is dropped again, what is known is known; the conflict, too.
+    // Sent again, everything is classed as before, and what was stored is a duplicate.
     insta::assert_snapshot!(success(&post(&setup, body(&all))), @r#"{"status":"success","accepted":0,"dropped":1,"duplicates":3,"quarantined":1}"#);
     assert!(program.stop(STOP_LIMIT).success());
 
@@ -62,7 +62,7 @@ fn invalid_events_may_go_to_the_quarantine_one_by_one() {
         "7".to_owned(),
     ];
     insta::assert_snapshot!(success(&post(&setup, body(&all))), @r#"{"status":"success","accepted":2,"dropped":0,"duplicates":0,"quarantined":3,"errors":[{"pointer":"/events/1/event_type","code":"unknown_event_type","detail":"one of click, view, purchase, signup, pray, share, like"},{"pointer":"/events/3/properties/amount","code":"schema_required","detail":"required by the schema of this event type"},{"pointer":"/events/3/properties/product_id","code":"schema_required","detail":"required by the schema of this event type"},{"pointer":"/events/4","code":"wrong_type","detail":"an object"}],"errors_total":4}"#);
-    // What is no request at all is refused all the same.
+    // A body that is not a request is refused all the same.
     assert_eq!(post(&setup, "[]").status, 400);
     let quarantined = "lakehook_events_quarantined_total{reason=\"invalid_event\"}";
     assert_eq!(metric(&setup, quarantined), 3.0);

@@ -31,7 +31,7 @@ fn a_slow_head_is_cut_off_in_time_and_an_idle_connection_lives() {
         "{:?}",
         start.elapsed()
     );
-    // Idle for longer than a head may take, and used again, for an answer that takes its time; then idle for too long.
+    // The connection is idle for longer than a head may take, is used again for a slow answer, and is then idle for too long.
     std::thread::sleep(Duration::from_millis(2500).saturating_sub(start.elapsed()));
     let whole = body(&[click(1)]);
     assert_eq!(idle.post_json(PATH, whole.as_bytes()).unwrap().status, 200);
@@ -44,8 +44,8 @@ fn a_slow_head_is_cut_off_in_time_and_an_idle_connection_lives() {
     );
 }
 
-/// Some hundred send a head that never ends, byte by byte, as many a body; a hundred ask for more than
-/// they read. All of them are cut off by the limits of time.
+/// Hundreds of clients send an endless head byte by byte, as many an endless body, and a hundred do not read their
+/// answers. The time limits end all of these connections.
 #[test]
 fn a_thousand_slow_connections_do_not_keep_a_good_client_waiting() {
     let setup =
@@ -53,7 +53,7 @@ fn a_thousand_slow_connections_do_not_keep_a_good_client_waiting() {
     let program = setup.start();
     let before = program.rss_bytes();
     let mut slow: Vec<Connection> = (0..1000).map(|n| slow_connection(&setup, n)).collect();
-    // Who doesn't read has sent much at first; the answers to it are work, and no slowness.
+    // Clients that do not read have sent many requests at first; answering those is work, not slowness.
     let (mut spent, mut still) = (Duration::ZERO, 0);
     while still < 5 {
         let now = program.cpu_time();
@@ -77,9 +77,9 @@ fn a_thousand_slow_connections_do_not_keep_a_good_client_waiting() {
         .collect();
     waits.sort_unstable();
     println!("median {:?}, nine of ten {:?}", waits[25], waits[45]);
-    // The median tells what the service does (under 1 ms where nothing else runs). A machine that also
-    // compiles and tests delays some of the requests by its scheduler's turns, so that nine of ten may be
-    // as slow as those, and one of ten is not looked at; with a queue all of them would wait for seconds.
+    // The median shows what the service does (under 1 ms on an idle machine). On a machine that also compiles and runs
+    // tests, scheduling delays many requests. So the limit for nine of ten is generous, and the slowest tenth is
+    // ignored; if requests had to queue, all of them would wait for seconds.
     assert!(waits[25] < Duration::from_millis(100), "{waits:?}");
     assert!(waits[45] < Duration::from_secs(1), "{waits:?}");
     let more = program.rss_bytes().saturating_sub(before);
@@ -159,7 +159,7 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-/// A sender may close its side once the request is sent: the answer is owed nevertheless.
+/// A sender may close its side once the request is sent, and still gets its answer.
 #[test]
 fn who_only_listens_any_more_is_answered() {
     let setup = setup("");

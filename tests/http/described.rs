@@ -1,4 +1,4 @@
-//! The description of the interface: what it says of a configuration, and that answers are as it says.
+//! The description of the interface: it fits the configuration, and answers fit the description.
 
 use std::path::PathBuf;
 
@@ -23,8 +23,8 @@ fn described(setup: &Setup) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Panics unless a problem is one of those that are described: by status and type, with its headers, and of
-/// its schema. Every test of problems comes by here.
+/// Panics unless a problem is described: its status and type, its headers and its schema. Every test of a problem calls
+/// this.
 pub(super) fn holds(answer: &Answer) {
     let document = published();
     let body = answer.json();
@@ -65,7 +65,7 @@ fn the_published_description_is_that_of_the_default_configuration() {
         std::fs::read_to_string(published_file()).unwrap() == generated,
         "schemas/openapi.json is stale: test once with LAKEHOOK_UPDATE=1"
     );
-    // By the judgement of others.
+    // Checked by an independent validator.
     let output = std::process::Command::new(python::python())
         .args(["-m", "openapi_spec_validator"])
         .arg(published_file())

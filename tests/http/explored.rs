@@ -1,5 +1,5 @@
-//! Schemathesis reads the description that is served and makes requests of it, sound and unsound: every answer must
-//! be one that is described, by status, headers, media type and body, and none may be a 5xx.
+//! Schemathesis reads the served description and generates valid and invalid requests from it: status, headers, media
+//! type and body of every answer must be described, and none may be a 5xx.
 
 use std::process::Command;
 
@@ -7,27 +7,27 @@ use super::{metric, setup};
 use crate::support::process::Setup;
 use crate::support::python;
 
-/// Whoever reads the description cannot know the schemas of single event types, nor that an event is too old: what
-/// is sound by it may be refused.
+/// The description does not contain the schemas of event types, nor the age limits of events: a request that is valid by
+/// the description may be refused.
 const NEVER: &str = "positive_data_acceptance";
-/// Requests for each operation, beside those that cover its keywords one by one.
+/// Requests per operation, in addition to those that cover its keywords one by one.
 const EXAMPLES: &str = "60";
 const OPERATIONS: u32 = 6;
 
-/// Any time of these decades, so that made-up events are taken; two providers.
+/// Accepts timestamps of these decades, so that generated events are accepted; configures two providers.
 const WIDE: &str = "[hook.chat]\nscheme = \"slack\"\nsecrets = [\"secret-of-chat\"]\n\
                     [hook.own]\nscheme = \"hmac\"\nheader = \"X-Own\"\nsecrets = [\"secret-of-own\"]\n\
                     [events]\nmax_age = \"36500d\"\nmax_ahead = \"36500d\"\n";
 
-/// Explores with that seed, every check but these.
+/// Explores with that seed and all checks but the excluded ones.
 fn explore(setup: &Setup, seed: u32, excluded: &[&str]) {
     let python = python::repository().join(".venv-schemathesis/bin/python");
     assert!(
         python.exists(),
-        "there is no {}: make venv",
+        "there is no {}: make setup",
         python.display()
     );
-    // While it started, whoever waited for it was told 503.
+    // Requests during the start were answered 503.
     let before = answered(setup);
     let excluded = [&[NEVER], excluded].concat().join(",");
     let output = Command::new(python)
@@ -77,7 +77,7 @@ fn an_open_webhook_is_as_it_is_described() {
 fn a_webhook_with_a_quarantine_is_as_it_is_described() {
     let setup = setup(&format!("{WIDE}on_invalid = \"quarantine\"\n"));
     let _program = setup.start();
-    // What breaks the contract is kept there, and answered 200.
+    // Events that break the contract are quarantined, and answered 200.
     explore(&setup, 2, &["negative_data_rejection"]);
     let kept = "lakehook_events_quarantined_total{reason=\"invalid_event\"}";
     assert!(metric(&setup, kept) > 0.0);
@@ -90,7 +90,7 @@ fn a_guarded_webhook_is_as_it_is_described() {
          signing_secrets = [\"whsec_c2VjcmV0c2VjcmV0\"]\n"
     ));
     let _program = setup.start();
-    // Without a credential it is 401, or 429 for whoever tries too often.
+    // Without a credential the answer is 401, or 429 after too many attempts.
     explore(&setup, 3, &["missing_required_header"]);
     assert_eq!(metric(&setup, "lakehook_events_accepted_total"), 0.0);
 }

@@ -1,5 +1,5 @@
-//! Where a request ends: whatever a proxy before us may read in another way is refused, or its connection
-//! ends with the answer, so that nothing behind it is ever taken for a request of its own.
+//! Where a request ends: if a proxy in front of us could read it differently, the request is refused or the connection
+//! ends with the answer, so that bytes after it are never read as a request of their own.
 //!
 //! Each head below is followed by a second request in the same bytes. It is smuggled if it is answered.
 
@@ -113,12 +113,12 @@ fn whatever_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
         let statuses = answers(&setup, format!("{head}{SMUGGLED}").as_bytes());
         assert_eq!(statuses, [400], "{what}");
     }
-    // Whoever begins with HTTP/2 understands no answer, and gets none.
+    // A client that speaks HTTP/2 would not understand an answer, and gets none.
     let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{SMUGGLED}");
     assert_eq!(answers(&setup, preface.as_bytes()), Vec::<u16>::new());
 }
 
-/// Chunks that break their framing: the request is refused, and what follows is nobody's.
+/// Chunks that break their framing: the request is refused, and what follows is not read as a request.
 #[test]
 fn chunks_out_of_frame_are_refused_and_end_the_connection() {
     let setup = setup("[server]\nidle_timeout = \"5s\"\n");

@@ -8,7 +8,7 @@ use crate::support::process::Setup;
 use crate::support::python;
 
 /// The quarantine as it is in the lake.
-fn quarantine(setup: &Setup) -> Vec<Value> {
+pub(super) fn quarantine(setup: &Setup) -> Vec<Value> {
     let output = std::process::Command::new(python::python())
         .arg(python::repository().join("tests/http/quarantine.py"))
         .arg(setup.directory().join("lake"))
@@ -88,7 +88,7 @@ fn each_refused_request_is_one_row() {
     assert!(rows[3]["raw"].as_str().unwrap().len() <= 1024);
 }
 
-/// One that is inflated is kept as what it says, not as it was packed.
+/// A body that can be decompressed is kept decompressed; this one cannot.
 #[test]
 fn a_body_that_cannot_be_decompressed_is_kept_as_it_came() {
     let setup = setup("[batch]\nformat = \"ndjson.gz\"\n");

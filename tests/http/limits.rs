@@ -26,7 +26,7 @@ connection: close
     // A client that sends all of it first learns the same.
     let answer = post(&setup, vec![b' '; 20 << 20]);
     assert_eq!(answer.status, 413);
-    // As much as is allowed is allowed.
+    // The limit itself is allowed.
     let mut largest = body(&[click(1)]).into_bytes();
     largest.resize(8 << 20, b' ');
     assert_eq!(post(&setup, &largest).status, 200);
@@ -89,8 +89,8 @@ fn a_bomb_costs_no_memory() {
     assert_eq!(post(&setup, body(&[click(1)])).status, 200);
 }
 
-/// Ten gigabytes, packed: the same member again and again, sent as it is made, without a length. With
-/// gzip that is more than a body may have as it is sent; with zstd it is under a MiB.
+/// Ten gigabytes, compressed: the same member over and over, sent without a length as it is generated. With gzip that
+/// exceeds the limit of the body as sent; with zstd it is under a MiB.
 #[test]
 fn a_bomb_of_ten_gigabytes_is_refused_as_it_comes() {
     const MEMBERS: usize = 160;
@@ -120,7 +120,7 @@ fn a_bomb_of_ten_gigabytes_is_refused_as_it_comes() {
             member.len(),
             start.elapsed()
         );
-        // The peak is what counts; where the start has had a higher one, it hides nothing that large.
+        // Only the peak counts; if the start had a higher one, it cannot hide a peak of that size.
         let more = program.peak_rss_bytes().saturating_sub(before);
         assert!(more < 64 << 20, "{encoding}: {} MiB", more >> 20);
     }
@@ -181,8 +181,7 @@ fn too_many_and_too_large_events_are_refused() {
 "#);
 }
 
-/// Bodies that don't end take up what memory there is; the next is told so at once, and has its turn
-/// when they are gone.
+/// Bodies that do not end take up all memory. The next request is refused at once, and accepted when they are gone.
 #[test]
 fn bodies_in_flight_share_a_bounded_memory() {
     let setup = setup("[server]\nmemory = \"32 MiB\"\n");

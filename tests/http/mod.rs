@@ -11,6 +11,7 @@
 mod accepted;
 mod refused;
 mod signed;
+mod hooks;
 mod limits;
 mod protocol;
 mod connections;
@@ -30,7 +31,7 @@ use crate::support::process::Setup;
 
 pub(crate) const PATH: &str = "/webhook/events";
 
-/// What most of these tests run with; `more` is more TOML.
+/// The configuration of most of these tests; `more` is further TOML.
 fn setup(more: &str) -> Setup {
     Setup::new(&format!(
         "{more}\n[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n"
@@ -44,7 +45,7 @@ pub(crate) fn id(number: u64) -> String {
 
 /// A valid event, with its id from that number.
 pub(crate) fn event(number: u64, event_type: &str, properties: &str) -> String {
-    // One time for a whole process: the same event is the same each time.
+    // One time for the whole process, so that the same number gives the same event.
     static NOW: std::sync::OnceLock<String> = std::sync::OnceLock::new();
     let now = NOW.get_or_init(|| lakehook::clock::Clock::system().now().wall.to_string());
     format!(
@@ -84,7 +85,7 @@ fn connect(setup: &Setup) -> http::Connection {
     http::Connection::open(setup.address(), std::time::Duration::from_secs(20)).unwrap()
 }
 
-/// Status, headers that say something, and body of a problem, which is sound in what all have in common.
+/// Checks what all problems have in common, and returns status, relevant headers and body.
 fn problem(answer: &Answer) -> String {
     assert_eq!(
         answer.header("content-type"),
@@ -110,7 +111,7 @@ fn problem(answer: &Answer) -> String {
     text + "\n" + &answer.text()
 }
 
-/// The value of a metric, labels and all; 0 where it isn't there.
+/// The value of a metric, given with its labels; 0 if there is none.
 pub(crate) fn metric(setup: &Setup, name: &str) -> f64 {
     let text = http::get(setup.address(), "/metrics").unwrap().text();
     let line = text

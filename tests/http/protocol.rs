@@ -1,4 +1,4 @@
-//! Media types, credentials, paths, methods, and what else is HTTP rather than events.
+//! Media types, credentials, paths, methods, and everything else that concerns HTTP rather than events.
 
 use super::{PATH, connect, problem, request, setup};
 use crate::support::http::{self, Answer};
@@ -80,7 +80,7 @@ www-authenticate: Bearer
             "{bad}"
         );
     }
-    // Whoever is not let in learns nothing else either.
+    // Without credentials a client learns nothing else.
     assert_eq!(post_with(&setup, &[]).status, 401);
 }
 
@@ -197,7 +197,7 @@ connection: close
 connection: close
 {"type":"urn:lakehook:problem:bad-request","title":"Bad request","status":400,"detail":"the only Transfer-Encoding is chunked"}
 "#);
-    // Old clients have no Host, and that is in order.
+    // Old clients send no Host, which is allowed.
     assert_eq!(
         answer_to(&setup, b"GET /health HTTP/1.0\r\n\r\n")
             .unwrap()

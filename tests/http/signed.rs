@@ -12,7 +12,7 @@ use crate::support::duckdb::{Lake, Reading};
 use crate::support::http::{Answer, Connection};
 use crate::support::process::Setup;
 
-const SECRET: &str = "a shared secret";
+pub(super) const SECRET: &str = "a shared secret";
 const STANDARD: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
 fn config() -> String {
@@ -29,21 +29,22 @@ fn config() -> String {
     )
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap()
         .as_secs()
 }
 
-fn mac(text: &str) -> Vec<u8> {
+fn mac(signed: &[u8]) -> Vec<u8> {
     let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
-    mac.update(text.as_bytes());
+    mac.update(signed);
     mac.finalize().into_bytes().to_vec()
 }
 
-fn hex(text: &str) -> String {
-    mac(text).iter().fold(String::new(), |mut text, byte| {
+/// The signature of these bytes, in hexadecimal digits.
+pub(super) fn hex(signed: &[u8]) -> String {
+    mac(signed).iter().fold(String::new(), |mut text, byte| {
         write!(text, "{byte:02x}").unwrap();
         text
     })
@@ -51,7 +52,7 @@ fn hex(text: &str) -> String {
 
 fn base64(text: &str) -> String {
     use base64::Engine as _;
-    base64::engine::general_purpose::STANDARD.encode(mac(text))
+    base64::engine::general_purpose::STANDARD.encode(mac(text.as_bytes()))
 }
 
 /// Posts a body with these headers.
@@ -70,13 +71,19 @@ fn post(setup: &Setup, path: &str, body: &str, headers: &[(&str, String)]) -> An
 fn signed(hook: &str, body: &str, time: u64, id: &str) -> Vec<(&'static str, String)> {
     match hook {
         "github" => vec![
-            ("x-hub-signature-256", format!("sha256={}", hex(body))),
+            (
+                "x-hub-signature-256",
+                format!("sha256={}", hex(body.as_bytes())),
+            ),
             ("x-github-delivery", id.to_owned()),
             ("x-github-event", "push".to_owned()),
         ],
         "stripe" => vec![(
             "stripe-signature",
-            format!("t={time},v0=aa,v1={}", hex(&format!("{time}.{body}"))),
+            format!(
+                "t={time},v0=aa,v1={}",
+                hex(format!("{time}.{body}").as_bytes())
+            ),
         )],
         "shopify" => vec![
             ("x-shopify-hmac-sha256", base64(body)),
@@ -86,11 +93,11 @@ fn signed(hook: &str, body: &str, time: u64, id: &str) -> Vec<(&'static str, Str
         "slack" => vec![
             (
                 "x-slack-signature",
-                format!("v0={}", hex(&format!("v0:{time}:{body}"))),
+                format!("v0={}", hex(format!("v0:{time}:{body}").as_bytes())),
             ),
             ("x-slack-request-timestamp", time.to_string()),
         ],
-        "shop" => vec![("x-signature", format!("sha256={}", hex(body)))],
+        "shop" => vec![("x-signature", format!("sha256={}", hex(body.as_bytes())))],
         _ => standard(body, time, id),
     }
 }

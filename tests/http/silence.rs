@@ -1,4 +1,4 @@
-//! Nothing of a body and no token is ever in the program's own log, however much it tells.
+//! No token and no part of a body ever appears in the program's own log, at any level.
 
 use super::{PATH, body, connect, event, setup};
 use crate::arrival::STOP_LIMIT;

@@ -1,4 +1,4 @@
-//! TLS: events through it, certificates that are replaced, and those who get it wrong.
+//! TLS: events over it, replaced certificates, and clients that use it wrongly.
 
 use std::io::{Read as _, Write as _};
 use std::time::{Duration, Instant};
@@ -110,7 +110,7 @@ fn a_new_certificate_is_taken_up_and_a_bad_one_is_not() {
     assert_eq!(shown(&old), first.cert);
     let now_shown = || shown(&authority.connect(setup.address()).unwrap());
 
-    // By itself, after a while; and at once where somebody asks for it.
+    // It is reloaded by itself after a while, and at once on request.
     let second = authority.issue();
     second.write(setup.directory());
     wait_for("the second is shown", || now_shown() == second.cert);
@@ -124,11 +124,11 @@ fn a_new_certificate_is_taken_up_and_a_bad_one_is_not() {
     // Half of a pair; then no pair at all.
     std::fs::write(setup.directory().join("key.pem"), &first.key_pem).unwrap();
     program.hang_up();
-    let refusal = "the new certificate cannot be used; the old one stays";
+    let refusal = "the new certificate cannot be used; the old one stays in use";
     wait_for("it is said", || setup.stderr().contains(refusal));
     std::fs::remove_file(setup.directory().join("cert.pem")).unwrap();
     program.hang_up();
-    let refusal = "the certificate cannot be read again; the old one stays";
+    let refusal = "the certificate cannot be reloaded; the old one stays in use";
     wait_for("it is said", || setup.stderr().contains(refusal));
     assert_eq!(now_shown(), third.cert);
     assert!(setup.run(&["health"]).status.success());
@@ -153,7 +153,7 @@ fn whoever_speaks_no_tls_or_not_at_all_is_cut_off_alone() {
     assert!(plain.is_err(), "{plain:?}");
     accepted(&mut good, 2);
 
-    // With the good one, two who stall and a third who sends half a hello take every place.
+    // Beside the good connection, two that stall and one that sends half a hello take all slots.
     let begin = Instant::now();
     let mut stalled: Vec<_> = (0..3)
         .map(|_| http::connect(setup.address(), Duration::from_secs(20)).unwrap())
@@ -163,7 +163,7 @@ fn whoever_speaks_no_tls_or_not_at_all_is_cut_off_alone() {
     let mut next = authority.connect(setup.address()).unwrap();
     accepted(&mut next, 4);
     for stream in &mut stalled {
-        // An end, or a reset: what it never is is the end of the patience above.
+        // The connection ends or is reset, long before the timeout above.
         match stream.read(&mut [0; 64]) {
             Ok(read) => assert_eq!(read, 0, "nothing is said to them"),
             Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),

@@ -1,4 +1,4 @@
-//! 503: stopping, a wrong clock, a batch that is held. (A full log and a foreign object: `outages`.)
+//! 503: stopping, a wrong clock, a held batch. (See `outages` for a full log and a foreign object.)
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -12,8 +12,7 @@ use super::{PATH, body, click, connect, event, head, post, problem, request, set
 use crate::support::http;
 use crate::support::process::Setup;
 
-/// A request that began before the stop is answered during it; what is complete is stored, what comes
-/// too late is told so.
+/// A request that began before the stop is answered during it: complete bodies are stored, later ones are refused.
 #[test]
 fn a_stop_answers_what_is_under_way() {
     let setup = setup("");
@@ -51,7 +50,7 @@ connection: close
     assert!(status.success(), "{}", setup.stderr());
 }
 
-/// In this process, since nobody can set the clock of the machine for a test.
+/// Runs in this process, because a test cannot set the clock of the machine.
 #[test]
 fn a_wrong_clock_is_not_the_senders_fault() {
     let directory = tempfile::TempDir::new().unwrap();
@@ -77,7 +76,7 @@ retry-after: 5
     runtime.block_on(service.stop(Duration::from_secs(5), hurry));
 }
 
-/// Changes a byte of the log where this text is, behind the service's back; says in which file.
+/// Changes a byte of the log where this text is, without the service noticing; returns the file.
 pub(crate) fn damage(setup: &Setup, mark: &str) -> PathBuf {
     for entry in std::fs::read_dir(setup.directory().join("data/wal")).unwrap() {
         let path = entry.unwrap().path();

@@ -238,7 +238,7 @@ fn columns_are_those_of_the_schema() {
     std::fs::write(setup.directory().join("thing.json"), schema.to_string()).unwrap();
     poll_well(&setup);
     let lake = setup.directory().join("lake");
-    let keys = lakehook::lake::place::keys_below(&lake, "things").unwrap();
+    let keys = lakehook::lake::reader::keys_below(&lake, "things").unwrap();
     let rows: Vec<String> = keys
         .iter()
         .map(|key| std::fs::read_to_string(lake.join(key)).unwrap())

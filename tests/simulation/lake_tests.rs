@@ -9,7 +9,7 @@ use lakehook::wal::layout::segment_path;
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
 use crate::shape::Shape;
-use crate::store::{Conditions, SimStore, StoreFault, Stored};
+use crate::store::{Conditions, Proofs, SimStore, StoreFault, Stored};
 use crate::world::{LAKE, WAL, World};
 
 /// A node with one sealed batch.
@@ -180,19 +180,68 @@ fn a_foreign_object_under_our_key_stops_shipping() {
             let path = Path::new(LAKE).join(&key);
             world.disk.plant(&path, &bytes);
             let metadata = [(NONCE.to_owned(), "another".to_owned())].into();
-            world.store.plant(
-                &key,
-                Stored {
-                    bytes: bytes.clone(),
-                    metadata,
-                },
-            );
+            world
+                .store
+                .plant(&key, Stored::new(bytes.clone(), metadata));
             let said = world.ship(1).unwrap_err();
             assert!(said.contains("it is not ours"), "{said}");
             assert_eq!(waiting(&world), 1);
             assert_eq!(world.store.objects()[&key].bytes, bytes);
             assert_eq!(world.disk.tree(&path)[&path], bytes);
         }
+    }
+}
+
+/// What can become of a put on its way, without an error.
+const ON_THE_WAY: [StoreFault; 3] = [StoreFault::Flips, StoreFault::Cuts, StoreFault::Stranger];
+
+#[test]
+fn what_is_damaged_on_its_way_is_put_again_before_the_commit() {
+    for proofs in Proofs::ALL {
+        for conditions in [
+            Conditions::Honoured,
+            Conditions::Ignored,
+            Conditions::Refused,
+        ] {
+            for first in ON_THE_WAY {
+                for forgets_metadata in [false, true] {
+                    let mut world = sealed(9, false);
+                    world.store.faults(|faults| {
+                        faults.proofs = proofs;
+                        faults.conditions = conditions;
+                        faults.forgets_metadata = forgets_metadata;
+                    });
+                    script(&world, &[first, StoreFault::Flips, StoreFault::Cuts]);
+                    let (key, length) = key_of(&world);
+                    world.drain().unwrap();
+                    assert_eq!(world.store.objects()[&key].bytes.len(), length);
+                    if !forgets_metadata {
+                        finish(world);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_damaged_object_whose_answer_was_lost_is_put_again() {
+    for proofs in [
+        Proofs::NamedCrc32c,
+        Proofs::RepeatedCrc32c,
+        Proofs::Etag,
+        Proofs::Nothing,
+    ] {
+        let mut world = sealed(10, false);
+        world.store.faults(|faults| faults.proofs = proofs);
+        script(&world, &[StoreFault::LostAnswer]);
+        let key = key_of(&world).0;
+        world.ship(1).unwrap();
+        let mut objects = world.store.objects();
+        let mut object = objects.remove(&key).unwrap();
+        object.bytes[0] ^= 1;
+        world.store.plant_damaged(&key, object);
+        finish(world);
     }
 }
 
@@ -209,9 +258,9 @@ fn a_seal_whose_rows_are_gone_asks_the_lake_first() {
                 node.committing.clear();
                 node.shipments.clear();
             }
-            let segment = segment_path(Path::new(WAL), at.segment);
+            let segment = segment_path(Path::new(WAL), at.segment());
             // The row is in the frame before that of the seal.
-            let offset = usize::try_from(at.block * 4096).unwrap() - 4096 + 64 + 100;
+            let offset = usize::try_from(at.within() * 4096).unwrap() - 4096 + 64 + 100;
             world.disk.flip(&segment, offset, 0);
             let shipped = world.ship(1);
             assert_eq!(shipped.is_ok(), was_put, "{shipped:?}");

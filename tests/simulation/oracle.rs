@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
 use std::path::Path;
 
-use lakehook::encode::{Format, ndjson::decoder};
+use lakehook::encode::{Format, Layout, ndjson::decoder};
 use lakehook::lake::Metadata;
 use lakehook::record::{Lsn, RowKind, row_hash};
 
@@ -129,9 +129,9 @@ fn decode(key: &str, bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, Violation> {
         .and_then(|(_, suffix)| Format::parse(suffix));
     let format = format.ok_or_else(|| format!("{key} has an unknown format"))?;
     let mut text = Vec::new();
-    let codec = format
-        .codec()
-        .ok_or_else(|| format!("{key} has no lines"))?;
+    let Layout::Lines(codec) = format.layout() else {
+        return Err(format!("{key} has no lines"));
+    };
     decoder(codec, bytes)
         .and_then(|mut reader| reader.read_to_end(&mut text))
         .map_err(|error| format!("{key} cannot be decoded: {error}"))?;

@@ -7,7 +7,7 @@ use crate::chance::{Chance, mix};
 use crate::disk::Lies;
 use crate::seeds::live;
 use crate::shape::{Planted, Shape};
-use crate::store::{Conditions, StoreLie};
+use crate::store::{Conditions, Proofs, StoreLie};
 use crate::world::World;
 
 /// Each bug must be found within so many seeds.
@@ -42,7 +42,7 @@ const HONEST: Lies = Lies {
 };
 
 #[rustfmt::skip]
-const BUGS: [Bug; 15] = [
+const BUGS: [Bug; 17] = [
     Bug("a sync that does nothing", Where::Disk(Lies { sync: true, ..HONEST }), BOTH),
     Bug("a failed sync that is taken for one that is done", Where::Disk(Lies { failed_sync: true, ..HONEST }), BOTH),
     Bug("a sync of a directory that does nothing", Where::Disk(Lies { sync_dir: true, ..HONEST }), BOTH),
@@ -58,6 +58,8 @@ const BUGS: [Bug; 15] = [
     Bug("an object that is cut, and reported as whole", Where::Store(Conditions::Honoured, StoreLie::Cuts), STORE),
     Bug("an object with the metadata of another", Where::Store(Conditions::Honoured, StoreLie::MixesUp), STORE),
     Bug("a retry that puts under a key of its own", Where::Store(Conditions::Honoured, StoreLie::Copies), STORE),
+    Bug("a 200 that is believed, whoever answered it", Where::Store(Conditions::Honoured, StoreLie::BelievedStranger), STORE),
+    Bug("a checksum that is not compared", Where::Store(Conditions::Honoured, StoreLie::ChecksumNotCompared), STORE),
 ];
 
 impl Where {
@@ -74,18 +76,20 @@ impl Where {
             Self::Store(conditions, lie) => world.store.faults(|faults| {
                 faults.conditions = conditions;
                 faults.lie = lie;
+                faults.proofs = Proofs::Crc32c;
             }),
         }
     }
 }
 
 /// The seeds that find a bug in a world with a lake of that kind, and what the first of them said.
-fn found(directory: bool, bug: Where) -> (Vec<u64>, String) {
+fn found(directory: bool, memory: bool, bug: Where) -> (Vec<u64>, String) {
     let mut first = String::new();
     let finds = |seed: &u64| {
         let mut shape = Shape::drawn(&mut Chance::new(mix(*seed)));
         shape.settings.lake = Shape::small(directory).settings.lake;
         shape.directory = directory;
+        shape.memory = memory;
         let mut world = World::new(*seed, shape);
         bug.spoil(&mut world);
         let lived = live(&mut world);
@@ -117,7 +121,7 @@ fn each_planted_bug_is_found() {
     let work = || {
         let mut outcomes = Vec::new();
         while let Some((bug, directory)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            outcomes.push((bug.0, *directory, found(*directory, bug.1)));
+            outcomes.push((bug.0, *directory, found(*directory, false, bug.1)));
         }
         outcomes
     };
@@ -143,10 +147,28 @@ fn each_planted_bug_is_found() {
     );
 }
 
+/// Bugs of the program show whatever keeps the frames.
+#[test]
+fn bugs_are_found_on_a_journal_in_memory() {
+    for bug in [
+        Planted::EarlyAnswer,
+        Planted::EarlyCommit,
+        Planted::EarlyRemoval,
+        Planted::ShortWindow,
+        Planted::CursorFirst,
+    ] {
+        let (seeds, first) = found(true, true, Where::Program(bug));
+        assert_eq!(seeds.len(), ENOUGH, "{bug:?}: {first}");
+    }
+}
+
 #[test]
 fn nothing_is_found_where_nothing_is_planted() {
     let nothing = Where::Program(Planted::Nothing);
     for directory in [false, true] {
-        assert_eq!(found(directory, nothing), (Vec::new(), String::new()));
+        assert_eq!(
+            found(directory, false, nothing),
+            (Vec::new(), String::new())
+        );
     }
 }

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use lakehook::batch::Limits;
+use lakehook::wal::batch::Limits;
 use lakehook::wal::request::Settings;
 
 use crate::chance::Chance;
 use crate::senders::{conflict_partition, conflict_row, object_key};
+use crate::store::Proofs;
 use crate::world::LAKE;
 
 /// A bug that is put in between the parts, to see whether it is noticed.
@@ -33,7 +34,11 @@ pub(crate) enum Planted {
 pub(crate) struct Shape {
     pub(crate) settings: Settings,
     pub(crate) directory: bool,
+    /// The journal is in memory, not in files.
+    pub(crate) memory: bool,
     pub(crate) planted: Planted,
+    /// What the object store checks, and what it says of what it holds.
+    pub(crate) proofs: Proofs,
 }
 
 impl Shape {
@@ -67,7 +72,9 @@ impl Shape {
         Self {
             settings,
             directory,
+            memory: false,
             planted: Planted::Nothing,
+            proofs: Proofs::default(),
         }
     }
 
@@ -85,6 +92,7 @@ impl Shape {
         settings.limits.max_age = Duration::from_secs([3, 30][chance.index(2)]);
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
         settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
+        shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
         shape
     }
 }

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use lakehook::commit::{ShipError, Shipment};
 use lakehook::lake::LakeError;
+use lakehook::ship::{ShipError, Shipment};
 use lakehook::wal::entry::Commit;
 use lakehook::wal::request::Request;
 use lakehook::wal::state::SealAt;

@@ -1,13 +1,18 @@
-//! A simulated object store: atomic conditional puts in memory, and answers that get lost.
+//! A simulated object store: atomic conditional puts in memory, answers that get lost, and bodies that
+//! are damaged on their way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use lakehook::checksum::crc32c;
 use lakehook::files::read_whole;
-use lakehook::lake::store::{Body, Head, ObjectStore, Put, PutAnswer, StoreError};
+use lakehook::lake::store::{
+    Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
+};
 use lakehook::lake::{Metadata, Trouble};
+use md5::{Digest as _, Md5};
 
 use crate::chance::Chance;
 use crate::disk::SimDisk;
@@ -17,6 +22,37 @@ use crate::disk::SimDisk;
 pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
     pub(crate) metadata: Metadata,
+    /// The CRC-32C that the put named.
+    pub(crate) sent_crc: Option<u32>,
+}
+
+impl Stored {
+    /// An object that somebody put without a checksum.
+    pub(crate) fn new(bytes: Vec<u8>, metadata: Metadata) -> Self {
+        Self {
+            bytes,
+            metadata,
+            sent_crc: None,
+        }
+    }
+}
+
+/// A put as it reaches the store.
+#[derive(Clone, Debug)]
+struct Arrived {
+    key: String,
+    object: Stored,
+    condition: OwnedCondition,
+    /// On its way something became of its body.
+    damaged: bool,
+    check: BodyCheck,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum OwnedCondition {
+    Always,
+    IfAbsent,
+    IfMatch(String),
 }
 
 /// What goes wrong with a request; see [`StoreFaults::script`].
@@ -28,6 +64,83 @@ pub(crate) enum StoreFault {
     LostAnswer,
     /// No answer; it is done later, whoever lives by then.
     Late,
+    /// One bit of the body is flipped on its way.
+    Flips,
+    /// The body ends in its middle.
+    Cuts,
+    /// Something on the way answers 200; the store never sees the request.
+    Stranger,
+}
+
+/// What a store checks, and what it says of what it holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Proofs {
+    /// CRC-32C and Content-MD5 are compared; answers name the CRC-32C.
+    #[default]
+    Crc32c,
+    /// The CRC-32C is compared, and never named; ETags are no MD5.
+    SilentCrc32c,
+    /// A put with a CRC-32C is refused; Content-MD5 is compared.
+    Md5,
+    /// Nothing is compared; the CRC-32C of what is held is named.
+    NamedCrc32c,
+    /// Nothing is compared; the checksum of the request is repeated, and the ETag is the MD5.
+    RepeatedCrc32c,
+    /// Every checksum is refused; the ETag is the MD5.
+    Etag,
+    /// Every checksum is refused, and nothing is named.
+    Nothing,
+}
+
+impl Proofs {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Crc32c,
+        Self::SilentCrc32c,
+        Self::Md5,
+        Self::NamedCrc32c,
+        Self::RepeatedCrc32c,
+        Self::Etag,
+        Self::Nothing,
+    ];
+
+    /// What the store answers to a body whose checksum it does not take, or that does not fit it.
+    fn refuses(self, check: BodyCheck, bytes: &[u8]) -> Option<PutAnswer> {
+        let compares_crc = matches!(self, Self::Crc32c | Self::SilentCrc32c);
+        let compares_md5 = matches!(self, Self::Crc32c | Self::Md5);
+        let takes_crc = !matches!(self, Self::Md5 | Self::Etag | Self::Nothing);
+        let takes_md5 = !matches!(self, Self::Etag | Self::Nothing);
+        let (taken, fits) = match check {
+            BodyCheck::Absent => (true, true),
+            BodyCheck::Crc32c(crc) => (takes_crc, !compares_crc || crc == crc32c(bytes)),
+            BodyCheck::Md5(md5) => (takes_md5, !compares_md5 || md5 == md5_of(bytes)),
+        };
+        if !taken {
+            return Some(PutAnswer::Refused("simulated: what is that header?".into()));
+        }
+        (!fits).then(|| PutAnswer::Damaged("simulated: BadDigest".into()))
+    }
+
+    /// What it says of an object.
+    fn evidence(self, object: &Stored) -> Evidence {
+        let crc = match self {
+            Self::Crc32c | Self::NamedCrc32c => Some(crc32c(&object.bytes)),
+            Self::RepeatedCrc32c => object.sent_crc,
+            Self::SilentCrc32c | Self::Md5 | Self::Etag | Self::Nothing => None,
+        };
+        let tag = match self {
+            Self::Md5 | Self::RepeatedCrc32c | Self::Etag => md5_of(&object.bytes),
+            // As long as an MD5, and none.
+            _ => md5_of(&[b"no MD5", object.bytes.as_slice()].concat()),
+        };
+        Evidence {
+            etag: Some(format!("{:032x}", u128::from_be_bytes(tag))),
+            crc,
+        }
+    }
+}
+
+fn md5_of(bytes: &[u8]) -> [u8; 16] {
+    Md5::digest(bytes).into()
 }
 
 /// How a store treats conditions.
@@ -56,6 +169,10 @@ pub(crate) enum StoreLie {
     MixesUp,
     /// What is there already is stored again, under another key.
     Copies,
+    /// A 200 that is not the store's is believed: it names the checksum that was sent.
+    BelievedStranger,
+    /// Checksums are not compared: some bodies are damaged on their way, and counted as stored.
+    ChecksumNotCompared,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -64,9 +181,14 @@ pub(crate) struct StoreFaults {
     pub(crate) errors: u64,
     pub(crate) lost_answers: u64,
     pub(crate) late: u64,
+    /// Bodies that arrive with a flipped bit, or cut.
+    pub(crate) damages: u64,
+    /// Answers of 200 that are not the store's.
+    pub(crate) strangers: u64,
     /// What happens to the next puts of objects, in order; `None` is no fault.
     pub(crate) script: Vec<Option<StoreFault>>,
     pub(crate) conditions: Conditions,
+    pub(crate) proofs: Proofs,
     pub(crate) forgets_metadata: bool,
     pub(crate) lie: StoreLie,
 }
@@ -74,10 +196,12 @@ pub(crate) struct StoreFaults {
 #[derive(Debug)]
 struct State {
     objects: BTreeMap<String, Stored>,
-    late: Vec<(String, Stored, bool)>,
+    late: Vec<Arrived>,
     faults: StoreFaults,
     chance: Chance,
     replaced: Vec<String>,
+    /// Keys of objects whose bodies were damaged on their way: these may be replaced.
+    damaged: BTreeSet<String>,
     /// What was said of the last object.
     last: Metadata,
 }
@@ -98,6 +222,7 @@ impl SimStore {
             faults: StoreFaults::default(),
             chance: Chance::new(seed),
             replaced: Vec::new(),
+            damaged: BTreeSet::new(),
             last: Metadata::new(),
         };
         Self {
@@ -128,19 +253,28 @@ impl SimStore {
         self.state().objects.insert(key.to_owned(), object);
     }
 
+    /// Puts an object of ours that was damaged on its way.
+    pub(crate) fn plant_damaged(&self, key: &str, object: Stored) {
+        let mut state = self.state();
+        state.damaged.insert(key.to_owned());
+        state.objects.insert(key.to_owned(), object);
+    }
+
     /// Requests without answer reach the store now.
     pub(crate) fn deliver_late(&self) {
         let mut state = self.state();
-        for (key, object, if_absent) in std::mem::take(&mut state.late) {
-            let _nobody_listens = state.apply(&key, object, if_absent);
+        for put in std::mem::take(&mut state.late) {
+            let _nobody_listens = state.apply(put);
         }
     }
 }
 
 impl State {
-    fn apply(&mut self, key: &str, object: Stored, if_absent: bool) -> PutAnswer {
-        let is_probe = key.starts_with("_lakehook/");
-        if !is_probe && let Some(answer) = self.lie(key, &object) {
+    fn apply(&mut self, put: Arrived) -> PutAnswer {
+        let is_probe = put.key.starts_with("_lakehook/probe");
+        if !put.key.starts_with("_lakehook/")
+            && let Some(answer) = self.lie(&put)
+        {
             return answer;
         }
         let conditions = self.faults.conditions;
@@ -149,45 +283,71 @@ impl State {
             Conditions::OnlyForProbe => is_probe,
             Conditions::Refused | Conditions::Ignored => false,
         };
-        let taken = self.objects.contains_key(key);
-        if if_absent && conditions == Conditions::Refused {
-            return PutAnswer::ConditionRefused;
+        if put.condition != OwnedCondition::Always && conditions == Conditions::Refused {
+            return PutAnswer::Refused("simulated: no conditions".into());
         }
-        if if_absent && honoured && taken {
-            return PutAnswer::Exists;
+        if honoured && !self.holds(&put) {
+            return PutAnswer::ConditionFailed;
         }
-        if taken && !is_probe {
-            self.replaced.push(key.to_owned());
+        if let Some(refused) = self.faults.proofs.refuses(put.check, &put.object.bytes) {
+            return refused;
         }
-        self.objects.insert(key.to_owned(), object);
-        PutAnswer::Stored
+        let taken = self.objects.contains_key(&put.key);
+        let was_damaged = self.damaged.remove(&put.key);
+        if taken && !is_probe && !was_damaged {
+            self.replaced.push(put.key.clone());
+        }
+        if put.damaged {
+            self.damaged.insert(put.key.clone());
+        }
+        let evidence = self.faults.proofs.evidence(&put.object);
+        self.objects.insert(put.key, put.object);
+        PutAnswer::Stored(evidence)
+    }
+
+    /// Whether the condition of a put holds.
+    fn holds(&self, put: &Arrived) -> bool {
+        let there = self.objects.get(&put.key);
+        match &put.condition {
+            OwnedCondition::Always => true,
+            OwnedCondition::IfAbsent => there.is_none(),
+            OwnedCondition::IfMatch(etag) => there.is_some_and(|object| {
+                self.faults.proofs.evidence(object).etag.as_ref() == Some(etag)
+            }),
+        }
     }
 
     /// Does something else than it was asked.
-    fn lie(&mut self, key: &str, object: &Stored) -> Option<PutAnswer> {
-        let mut object = object.clone();
+    fn lie(&mut self, put: &Arrived) -> Option<PutAnswer> {
+        let mut object = put.object.clone();
+        let stored = PutAnswer::Stored(as_sent(&object));
         let last = std::mem::replace(&mut self.last, object.metadata.clone());
-        let taken = self.objects.contains_key(key);
+        let taken = self.objects.contains_key(&put.key);
         let key = match self.faults.lie {
-            StoreLie::Forgets if self.chance.percent(20) => return Some(PutAnswer::Stored),
+            StoreLie::Forgets if self.chance.percent(20) => return Some(stored),
             StoreLie::Cuts if !taken && self.chance.percent(20) => {
                 object.bytes.truncate(object.bytes.len() / 2);
-                key.to_owned()
+                put.key.clone()
+            }
+            StoreLie::ChecksumNotCompared if !taken && self.chance.percent(20) => {
+                let at = self.chance.index(object.bytes.len());
+                object.bytes[at] ^= 1;
+                put.key.clone()
             }
             StoreLie::MixesUp if !taken && !last.is_empty() => {
                 object.metadata = last;
-                key.to_owned()
+                put.key.clone()
             }
-            StoreLie::Copies if taken => key.replacen('.', "-again.", 1),
+            StoreLie::Copies if taken => put.key.replacen('.', "-again.", 1),
             _ => return None,
         };
         self.objects.insert(key, object);
-        Some(PutAnswer::Stored)
+        Some(stored)
     }
 
     fn fault(&mut self, key: &str) -> Option<StoreFault> {
-        let is_probe = key.starts_with("_lakehook/");
-        if !is_probe && !self.faults.script.is_empty() {
+        let is_probe = key.starts_with("_lakehook/probe");
+        if !key.starts_with("_lakehook/") && !self.faults.script.is_empty() {
             return self.faults.script.remove(0);
         }
         let roll = self.chance.below(100);
@@ -195,6 +355,8 @@ impl State {
             errors,
             lost_answers,
             late,
+            damages,
+            strangers,
             ..
         } = self.faults;
         if roll < errors {
@@ -204,6 +366,12 @@ impl State {
             Some(StoreFault::LostAnswer)
         } else if roll < errors + lost_answers + late {
             Some(StoreFault::Late)
+        } else if is_probe {
+            None
+        } else if roll < errors + lost_answers + late + damages {
+            Some([StoreFault::Flips, StoreFault::Cuts][self.chance.index(2)])
+        } else if roll < errors + lost_answers + late + damages + strangers {
+            Some(StoreFault::Stranger)
         } else {
             None
         }
@@ -222,18 +390,54 @@ impl ObjectStore for SimStore {
         } else {
             put.metadata.clone()
         };
-        let object = Stored { bytes, metadata };
+        let sent_crc = match put.check {
+            BodyCheck::Crc32c(crc) => Some(crc),
+            BodyCheck::Md5(_) | BodyCheck::Absent => None,
+        };
+        let mut arrived = Arrived {
+            key: put.key.to_owned(),
+            object: Stored {
+                bytes,
+                metadata,
+                sent_crc,
+            },
+            condition: match put.condition {
+                Condition::Always => OwnedCondition::Always,
+                Condition::IfAbsent => OwnedCondition::IfAbsent,
+                Condition::IfMatch(etag) => OwnedCondition::IfMatch(etag.to_owned()),
+            },
+            damaged: false,
+            check: put.check,
+        };
         match state.fault(put.key) {
-            None => Ok(state.apply(put.key, object, put.if_absent)),
+            None => Ok(state.apply(arrived)),
             Some(StoreFault::Refused(kind)) => Err(error(kind)),
             Some(StoreFault::LostAnswer) => {
-                state.apply(put.key, object, put.if_absent);
+                state.apply(arrived);
                 Err(error(Trouble::Timeout))
             }
             Some(StoreFault::Late) => {
-                state.late.push((put.key.to_owned(), object, put.if_absent));
+                state.late.push(arrived);
                 Err(error(Trouble::Timeout))
             }
+            Some(fault @ (StoreFault::Flips | StoreFault::Cuts)) => {
+                let bytes = &mut arrived.object.bytes;
+                if fault == StoreFault::Cuts || bytes.is_empty() {
+                    bytes.truncate(bytes.len() / 2);
+                } else {
+                    let at = state.chance.index(bytes.len());
+                    bytes[at] ^= 1 << state.chance.below(8);
+                }
+                arrived.damaged = true;
+                Ok(state.apply(arrived))
+            }
+            Some(StoreFault::Stranger) => Ok(PutAnswer::Stored(
+                if state.faults.lie == StoreLie::BelievedStranger {
+                    as_sent(&arrived.object)
+                } else {
+                    Evidence::default()
+                },
+            )),
         }
     }
 
@@ -241,9 +445,11 @@ impl ObjectStore for SimStore {
         let mut state = self.state();
         let errors = state.faults.errors;
         if !state.chance.percent(errors) {
+            let proofs = state.faults.proofs;
             return Ok(state.objects.get(key).map(|object| Head {
                 bytes: object.bytes.len() as u64,
                 metadata: object.metadata.clone(),
+                evidence: proofs.evidence(object),
             }));
         }
         Err(error(Trouble::Server))
@@ -273,6 +479,14 @@ impl SimStore {
             return Err(error(Trouble::Other));
         }
         Ok(bytes)
+    }
+}
+
+/// What a store would say that had stored what was sent.
+fn as_sent(object: &Stored) -> Evidence {
+    Evidence {
+        etag: Some("0123456789abcdef".to_owned()),
+        crc: object.sent_crc,
     }
 }
 

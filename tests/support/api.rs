@@ -1,5 +1,4 @@
-//! APIs to poll: wiremock for answers that are HTTP as it should be, a bare socket for those that are
-//! not.
+//! APIs to poll: wiremock for answers that are valid HTTP, a bare socket for those that are not.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,7 +11,7 @@ use tokio::runtime::Runtime;
 use wiremock::matchers::any;
 use wiremock::{Mock, MockServer, Request, ResponseTemplate};
 
-/// A wiremock server that answers every request by a function.
+/// A wiremock server that answers every request through a function.
 pub(crate) struct Api {
     runtime: Runtime,
     server: MockServer,
@@ -37,7 +36,7 @@ impl Api {
         Self { runtime, server }
     }
 
-    /// Where it is, without a path.
+    /// Its URL, without a path.
     pub(crate) fn url(&self) -> String {
         self.server.uri()
     }
@@ -90,8 +89,8 @@ pub(crate) struct RawApi {
 }
 
 impl RawApi {
-    /// Starts it; for each connection the function gets the first line of the request, the number of
-    /// the connection, from 0, and the stream, which is closed afterwards.
+    /// Starts it. For each connection, the function gets the first line of the request, the number of
+    /// the connection (from 0), and the stream, which is closed afterwards.
     pub(crate) fn start(
         answer: impl Fn(&str, usize, &mut TcpStream) + Send + Sync + 'static,
     ) -> Self {
@@ -110,7 +109,7 @@ impl RawApi {
         Self { address, count }
     }
 
-    /// Where it is, without a path.
+    /// Its URL, without a path.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -1,7 +1,7 @@
-//! What the real DuckDB sees in a lake, by way of `tests/python/lake.py`.
+//! What the real DuckDB sees in a lake, asked through `tests/python/lake.py`.
 //!
-//! Each call is a process of its own that reads and parses everything. Calls panic with what DuckDB
-//! said when it cannot read the lake; only [`parse`] hands that out.
+//! Each call is a process of its own that reads and parses everything. Calls panic with DuckDB's
+//! message when it cannot read the lake; only [`parse`] returns it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use super::python;
 pub(crate) enum Reading {
     /// With a type for every column.
     Typed,
-    /// As it detects the columns itself.
+    /// With the columns that it detects itself.
     Auto,
 }
 
@@ -26,11 +26,11 @@ pub(crate) enum Reading {
 pub(crate) struct LakeCount {
     /// Rows of `events`.
     pub(crate) rows: u64,
-    /// Different event ids among them; fewer than rows means that something is there twice.
+    /// Different event ids among them; if there are fewer than rows, something is there twice.
     pub(crate) distinct_event_ids: u64,
     /// Different LSNs among them.
     pub(crate) distinct_lsns: u64,
-    /// Rows whose `timestamp` is not of the day that their `dt` says.
+    /// Rows whose `timestamp` is not of the day in their `dt`.
     pub(crate) misplaced: u64,
     /// `None` without rows.
     pub(crate) min_lsn: Option<u64>,
@@ -48,17 +48,17 @@ pub(crate) struct LakeCount {
     pub(crate) quarantine: BTreeMap<String, u64>,
 }
 
-/// What became of reading one file one way.
+/// The result of reading one file in one way.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Outcome {
-    /// So many rows.
+    /// The number of rows.
     Rows(u64),
-    /// What DuckDB said.
+    /// DuckDB's message.
     Error(String),
 }
 
-/// What became of reading one file both ways.
+/// The result of reading one file in both ways.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub(crate) struct Parsed {
     /// With [`Reading::Typed`].
@@ -67,7 +67,7 @@ pub(crate) struct Parsed {
     pub(crate) auto: Outcome,
 }
 
-/// What the markers of a stream say, and what is there.
+/// What the markers of a stream say, and which objects are there.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Runs {
@@ -86,11 +86,11 @@ pub(crate) struct Run {
     pub(crate) name: String,
     /// The earlier run that holds the records.
     pub(crate) same_as: Option<String>,
-    /// Records, as the marker says.
+    /// Its records, according to the marker.
     pub(crate) records: u64,
-    /// Records in the quarantine, as the marker says.
+    /// Its records in the quarantine, according to the marker.
     pub(crate) quarantined: u64,
-    /// Both, as the marker says of its objects.
+    /// Both together, according to the objects in the marker.
     pub(crate) in_objects: u64,
     /// Rows that DuckDB reads.
     pub(crate) rows: u64,
@@ -132,7 +132,7 @@ pub(crate) struct StreamTotals {
     pub(crate) lsns: u64,
 }
 
-/// A lake as analysts reach it.
+/// A lake as analysts see it.
 #[derive(Clone, Debug)]
 pub(crate) struct Lake {
     url: String,

@@ -1,4 +1,4 @@
-//! A small blocking HTTP/1.1 client: one connection, kept alive, every byte in the caller's hands.
+//! A small blocking HTTP/1.1 client: one connection, kept alive, with every byte under the caller's control.
 //!
 //! Small on purpose: tests must be able to send what a real client would refuse to send, to stop in
 //! the middle of it, and to tell "no answer" from "answered".
@@ -7,14 +7,14 @@ use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-/// An answer, whole.
+/// A complete answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answer {
-    /// Such as 200.
+    /// The status, such as 200.
     pub(crate) status: u16,
-    /// In the order received, names in lower case.
+    /// The headers in the order received, with names in lower case.
     pub(crate) headers: Vec<(String, String)>,
-    /// After chunks were joined.
+    /// The body, with its chunks joined.
     pub(crate) body: Vec<u8>,
 }
 
@@ -25,7 +25,7 @@ impl Answer {
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON; null where it is none.
+    /// The body as JSON; null if it is not JSON.
     pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -46,7 +46,7 @@ impl Answer {
     }
 }
 
-/// One connection to a server, over whatever stream.
+/// One connection to a server, over any stream.
 #[derive(Debug)]
 pub(crate) struct Connection<S: io::Read = TcpStream> {
     stream: BufReader<S>,
@@ -63,7 +63,7 @@ impl Connection {
 }
 
 impl<S: io::Read + io::Write> Connection<S> {
-    /// On a stream that is there already.
+    /// Uses a stream that exists already.
     pub(crate) fn over(stream: S, host: SocketAddr) -> Self {
         Self {
             stream: BufReader::new(stream),
@@ -72,7 +72,7 @@ impl<S: io::Read + io::Write> Connection<S> {
         }
     }
 
-    /// The stream below.
+    /// The stream underneath.
     pub(crate) fn stream(&self) -> &S {
         self.stream.get_ref()
     }
@@ -183,7 +183,7 @@ impl<S: io::Read + io::Write> Connection<S> {
         }
     }
 
-    /// One line without its end; an error where the connection ends before it.
+    /// One line without its end; an error if the connection ends before it.
     fn read_line(&mut self) -> io::Result<String> {
         let mut line = String::new();
         self.stream.read_line(&mut line)?;
@@ -195,7 +195,7 @@ impl<S: io::Read + io::Write> Connection<S> {
     }
 }
 
-/// A stream; each later read or write may take as long as `timeout`.
+/// Opens a stream; each later read or write may take as long as `timeout`.
 pub(crate) fn connect(address: SocketAddr, timeout: Duration) -> io::Result<TcpStream> {
     let stream = TcpStream::connect_timeout(&address, timeout)?;
     stream.set_read_timeout(Some(timeout))?;

@@ -1,18 +1,18 @@
 //! Instructions of a stage, counted by valgrind: the same on a busy machine and on an idle one.
 //!
-//! This binary runs itself under valgrind, twice with different numbers of rounds. What both runs have in
-//! common (start, preparation, end) is not in the difference.
+//! This binary runs itself twice under valgrind, with different numbers of rounds. The difference does not
+//! contain what both runs have in common (start, preparation, end).
 
 use std::process::{Command, Stdio};
 
 use super::stages::{EVENTS, Stage};
 
-/// Names the stage and the rounds to a process that only runs those.
+/// Tells a child process which stage to run, and for how many rounds.
 const ROUNDS: &str = "LAKEHOOK_ROUNDS";
 const FEW: u64 = 1;
 const MORE: u64 = 2;
 
-/// Whether valgrind is there.
+/// Whether valgrind is installed.
 pub(crate) fn can_count() -> bool {
     let asked = Command::new("valgrind")
         .arg("--version")
@@ -21,7 +21,7 @@ pub(crate) fn can_count() -> bool {
     asked.is_ok_and(|status| status.success())
 }
 
-/// Runs the rounds that this process was started for; `false` if it was not.
+/// Runs the rounds for which this process was started; `false` if it was not started for any.
 pub(crate) fn play() -> bool {
     let Ok(rounds) = std::env::var(ROUNDS) else {
         return false;
@@ -35,8 +35,7 @@ pub(crate) fn play() -> bool {
     true
 }
 
-/// Instructions that an event costs in that stage. This binary, started with these arguments, must come to
-/// [`play`].
+/// Instructions per event of a stage. This binary, started with these arguments, must call [`play`].
 pub(crate) fn count(stage: &str, arguments: &[&str]) -> u64 {
     let few = total(stage, FEW, arguments);
     let more = total(stage, MORE, arguments);

@@ -1,8 +1,8 @@
 //! The laboratory: what tests need around the real program.
 //!
 //! An S3 server with faults, APIs to poll, the real DuckDB, a second S3 server (moto), a TCP proxy with switches,
-//! the program as a child process, and load that remembers what was acknowledged. Nothing in here
-//! knows the inside of the program: it is driven by its configuration and seen by its answers.
+//! the program as a child process, and load that remembers what was acknowledged. Nothing here
+//! knows the inside of the program: it is controlled by its configuration and observed by its answers.
 
 #![allow(
     dead_code,
@@ -17,6 +17,7 @@
     reason = "a laboratory that fails must fail its test, at once and loudly; it lives in real time"
 )]
 
+pub(crate) mod needs;
 pub(crate) mod api;
 pub(crate) mod s3;
 pub(crate) mod moto;

@@ -1,4 +1,4 @@
-//! moto's S3 server: a second opinion, written by others. Slow, without faults, in Python.
+//! moto's S3 server: a second implementation, written by others in Python. It is slow and has no faults.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};

@@ -1,7 +1,7 @@
 //! The real program as a child process: started, watched, stopped, killed, started again.
 //!
-//! A [`Setup`] is what outlives a crash: the directory, the configuration, the port. A [`Program`]
-//! is one life of it, killed when dropped.
+//! A [`Setup`] survives crashes: the directory, the configuration, the port. A [`Program`] is one life of it,
+//! killed when dropped.
 
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -16,16 +16,16 @@ use tempfile::TempDir;
 use super::http;
 use super::s3::aws_env;
 
-/// How long a start may take until the service is ready; recovery of a big log included.
+/// How long a start may take until the service is ready, including the recovery of a large log.
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
-/// Ticks a second of the times in `/proc/<pid>/stat`: 100 on every Linux of today.
+/// Ticks per second of the times in `/proc/<pid>/stat`: 100 on every current Linux.
 const TICKS_PER_SECOND: u64 = 100;
 
 /// An address on which nothing listens, outside the ports that the kernel gives to clients.
 ///
-/// Were it one of those, a client that reconnects while the service is down could be given the
-/// service's own port, be connected to itself, and keep the service from coming back.
+/// Otherwise a client that reconnects while the service is down could be given the service's own port,
+/// connect to itself, and keep the service from coming back.
 pub(crate) fn free_address() -> SocketAddr {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     const FIRST: u32 = 10_000;
@@ -52,7 +52,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// With this TOML as configuration; where the service listens is set beside it.
+    /// Uses this TOML as configuration; the address is set by the environment.
     ///
     /// Relative paths in it are relative to [`Setup::directory`].
     pub(crate) fn new(config: &str) -> Self {
@@ -69,19 +69,19 @@ impl Setup {
         setup
     }
 
-    /// With one more environment variable. None of the tests' own get through, but `PATH`.
+    /// Adds an environment variable. Of the tests' own variables, only `PATH` is passed on.
     #[must_use]
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
         self
     }
 
-    /// Replaces the configuration, for the lives to come.
+    /// Replaces the configuration for later lives.
     pub(crate) fn configure(&self, config: &str) {
         fs::write(self.config_file(), config).unwrap();
     }
 
-    /// The directory of its own that holds the configuration, the log and all else.
+    /// Its own directory, with the configuration, the log and everything else.
     pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
@@ -91,7 +91,7 @@ impl Setup {
         self.address
     }
 
-    /// What all lives wrote to stderr.
+    /// What all lives so far have written to stderr.
     pub(crate) fn stderr(&self) -> String {
         String::from_utf8_lossy(&fs::read(self.stderr_file()).unwrap_or_default()).into_owned()
     }
@@ -103,7 +103,7 @@ impl Setup {
         program
     }
 
-    /// Starts the service and doesn't wait.
+    /// Starts the service without waiting.
     pub(crate) fn spawn(&self) -> Program<'_> {
         let stderr = File::options()
             .create(true)
@@ -224,12 +224,12 @@ impl Program<'_> {
         }
     }
 
-    /// The most memory that was resident at once, so far.
+    /// The peak of resident memory so far.
     pub(crate) fn peak_rss_bytes(&self) -> u64 {
         peak_rss_bytes(self.child.id())
     }
 
-    /// The memory that is resident now.
+    /// The current resident memory.
     pub(crate) fn rss_bytes(&self) -> u64 {
         memory(self.child.id(), "VmRSS:")
     }
@@ -262,7 +262,7 @@ pub(crate) fn peak_rss_bytes(pid: u32) -> u64 {
     memory(pid, "VmHWM:")
 }
 
-/// A figure of a process's memory, by its name.
+/// A value of a process's memory status, by its name.
 fn memory(pid: u32, name: &str) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status

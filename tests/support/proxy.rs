@@ -1,7 +1,7 @@
-//! A TCP proxy with switches: the network between the program and its lake, at its worst.
+//! A TCP proxy with switches: a bad network between the program and its lake.
 //!
-//! Switches hold for connections that are open as well as for new ones, within some milliseconds.
-//! Knows nothing of what it carries.
+//! Switches apply to open connections as well as to new ones, within some milliseconds. The proxy knows
+//! nothing of what it carries.
 
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -10,10 +10,10 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// How often an idle connection looks at the switches.
+/// How often an idle connection checks the switches.
 const LOOK: Duration = Duration::from_millis(10);
 
-/// What is done to connections.
+/// What happens to connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// Bytes go through.
@@ -23,7 +23,7 @@ pub(crate) enum Mode {
     Refuse,
     /// All connections are reset.
     Reset,
-    /// Connections are taken and held, and no byte goes through, until the mode changes.
+    /// Connections are accepted and kept open, but no byte goes through until the mode changes.
     Stall,
     /// The proxy is gone.
     Closed,
@@ -68,22 +68,22 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// How many connections were taken so far, reset ones too.
+    /// How many connections were accepted so far, including those that were reset.
     pub(crate) fn connections(&self) -> u64 {
         self.connections.load(Ordering::SeqCst)
     }
 
-    /// From now on, this is done to connections.
+    /// From now on, this happens to connections.
     pub(crate) fn set(&self, mode: Mode) {
         self.change(|switches| switches.mode = mode);
     }
 
-    /// From now on, each chunk waits so long before it is sent on.
+    /// From now on, each chunk is delayed by this long.
     pub(crate) fn delay(&self, delay: Duration) {
         self.change(|switches| switches.delay = delay);
     }
 
-    /// From now on, a connection is reset once it has carried so many bytes to the target.
+    /// From now on, a connection is reset when it has carried this many bytes to the target.
     pub(crate) fn cut_after(&self, bytes: Option<u64>) {
         self.change(|switches| switches.cut_after_bytes = bytes);
     }
@@ -127,17 +127,17 @@ fn accept(
     }
 }
 
-/// One way of one connection.
+/// One direction of one connection.
 struct Way {
     from: TcpStream,
     to: TcpStream,
     is_up: bool,
     switches: Arc<Mutex<Switches>>,
-    /// Shared by both ways: the connection is to be reset.
+    /// Shared by both directions: whether the connection must be reset.
     broken: Arc<AtomicBool>,
 }
 
-/// Carries bytes both ways, each on a thread of its own.
+/// Carries bytes in both directions, each on a thread of its own.
 fn join(client: &TcpStream, server: &TcpStream, switches: &Arc<Mutex<Switches>>) {
     let broken = Arc::new(AtomicBool::new(false));
     for (from, to, is_up) in [(client, server, true), (server, client, false)] {
@@ -155,7 +155,7 @@ fn join(client: &TcpStream, server: &TcpStream, switches: &Arc<Mutex<Switches>>)
         thread::spawn(move || {
             if way.carry().is_err() {
                 way.broken.store(true, Ordering::SeqCst);
-                // The close that follows when both ways have let go is a reset.
+                // When both directions have dropped the socket, its close is a reset.
                 reset(&way.from);
                 reset(&way.to);
             }
@@ -164,7 +164,7 @@ fn join(client: &TcpStream, server: &TcpStream, switches: &Arc<Mutex<Switches>>)
 }
 
 impl Way {
-    /// Carries bytes until the end; an error means: reset both sides.
+    /// Carries bytes until the end. After an error, both sides must be reset.
     fn carry(&self) -> io::Result<()> {
         self.from.set_read_timeout(Some(LOOK))?;
         self.to.set_write_timeout(Some(LOOK))?;
@@ -210,7 +210,7 @@ impl Way {
         Ok(())
     }
 
-    /// The switches, once they let bytes through; an error where the connection is to be reset.
+    /// Waits until the switches let bytes through; an error if the connection must be reset.
     fn wait_while_stalled(&self) -> io::Result<Switches> {
         loop {
             let now = look(&self.switches);
@@ -229,7 +229,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
 }
 
-/// Makes the close of this connection a reset: the other side gets no orderly end.
+/// Makes the close of this connection a reset, so that the other side sees no orderly end.
 fn reset(stream: &TcpStream) {
     // It may be closed already; then there is nothing to reset.
     let _ = rustix::net::sockopt::set_socket_linger(stream, Some(Duration::ZERO));

@@ -10,20 +10,20 @@ pub(crate) fn repository() -> &'static Path {
 
 /// Python of the virtual environment: `$LAKEHOOK_VENV`, else `.venv` of the repository.
 ///
-/// Panics with the way out where there is none: a test that skips itself proves nothing.
+/// Panics if there is none, and says how to make it: a skipped test would prove nothing.
 pub(crate) fn python() -> PathBuf {
     let given = std::env::var_os("LAKEHOOK_VENV").map(PathBuf::from);
     let venv = given.unwrap_or_else(|| repository().join(".venv"));
     let python = venv.join("bin/python");
     assert!(
         python.exists(),
-        "there is no {}: run tests/python/setup.sh, or set LAKEHOOK_VENV",
+        "there is no {}: run `make setup`, or set LAKEHOOK_VENV",
         python.display()
     );
     python
 }
 
-/// A script of `tests/python`, ready to be given arguments.
+/// A command that runs a script of `tests/python`; its arguments are to be added.
 pub(crate) fn script(name: &str) -> Command {
     let mut command = Command::new(python());
     command.arg(repository().join("tests/python").join(name));

@@ -1,4 +1,4 @@
-//! Random numbers that repeat themselves for a seed.
+//! Random numbers that are the same for the same seed.
 //!
 //! Built on the program's own seeded generator; good enough for faults and for test data.
 

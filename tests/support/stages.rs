@@ -1,17 +1,15 @@
-//! The hot path in stages, each over the same events: what the bench times, and what instructions are
-//! counted of.
+//! The hot path in stages, each over the same events. The bench times them, and a test counts their
+//! instructions.
 //!
-//! A stage is prepared once and run in rounds; what a round needs is made before. The events are made from
-//! a seed and a fixed time, so that a round does the same work on every machine.
+//! A stage is prepared once and run in rounds; what a round needs is prepared too. The events follow from a
+//! seed and a fixed time, so that a round does the same work on every machine.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lakehook::batch::{Limits, Sums};
 use lakehook::clock::{Clock, Micros};
-use lakehook::commit::{Shipment, Shipper};
 use lakehook::contract::{Checked, Contract, Rules, Schemas};
 use lakehook::encode::Codec;
 use lakehook::encode::ndjson::Encoder;
@@ -21,16 +19,17 @@ use lakehook::lake::Lake;
 use lakehook::lake::directory::Directory;
 use lakehook::lake::keys::object_key;
 use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows};
+use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::{Table, Tables};
-use lakehook::wal::dedup::Dedup;
+use lakehook::wal::batch::{Limits, Sums};
+use lakehook::wal::dedup::recent::RecentIds;
 use lakehook::wal::frame::{FrameBuilder, Section};
-use lakehook::wal::helper::Helper;
+use lakehook::wal::helper::Background;
 use lakehook::wal::layout::FrameHeader;
-use lakehook::wal::recover;
+use lakehook::wal::recover::{self, LocalWriter};
 use lakehook::wal::request::{Append, Request, Settings};
 use lakehook::wal::rows::BatchReader;
 use lakehook::wal::state::SealAt;
-use lakehook::wal::writer::Writer;
 
 use super::load::Source;
 
@@ -56,12 +55,12 @@ const SEGMENT_BYTES: u64 = 64 << 20;
 
 /// A stage that is ready to run.
 pub(crate) struct Stage {
-    /// Does one round; tells how long of it was waiting for the disk.
+    /// Does one round; returns how much of it was spent waiting for the disk.
     round: Box<dyn FnMut() -> Duration>,
 }
 
 impl Stage {
-    /// Prepares the stage of that name; what it writes goes below `dir`.
+    /// Prepares the stage of that name, which writes below `dir`.
     pub(crate) fn prepare(name: &str, dir: &Path) -> Self {
         let round: Box<dyn FnMut() -> Duration> = match name {
             "contract-w100" => contract(EVENTS_PER_REQUEST),
@@ -78,7 +77,7 @@ impl Stage {
         Self { round }
     }
 
-    /// Does one round; tells how long of it was waiting for the disk.
+    /// Does one round; returns how much of it was spent waiting for the disk.
     pub(crate) fn run(&mut self) -> Duration {
         (self.round)()
     }
@@ -140,16 +139,16 @@ fn identities(rows: &Rows) -> impl Iterator<Item = Identity> {
     })
 }
 
-/// Other tags for the same rows, so that they are new again.
+/// Gives the same rows other tags, so that they are new again.
 fn renewed(identity: Identity, round: u64) -> Identity {
     let tag = identity.tag ^ round.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     Identity { tag, ..identity }
 }
 
-/// A table like the program's, of which a round touches other places each time.
+/// A table like the program's, of which each round touches other slots.
 fn dedup() -> Box<dyn FnMut() -> Duration> {
     let requests = checked();
-    let mut dedup = Dedup::new(Dedup::window_of_bytes(32 << 20));
+    let mut dedup = RecentIds::new(RecentIds::window_of_bytes(32 << 20));
     let mut round = 0;
     Box::new(move || {
         for request in &requests {
@@ -196,12 +195,12 @@ fn frame() -> Box<dyn FnMut() -> Duration> {
     })
 }
 
-fn writer(dir: &Path, format: &str) -> Writer<Disk> {
+fn writer(dir: &Path, format: &str) -> LocalWriter<Disk> {
     open_log(dir, format)
 }
 
-/// Fills a log with so many bytes of rows that are in no batch yet, and leaves it as a crash would; how many
-/// rows those are.
+/// Fills a log with this many bytes of rows that are in no sealed batch, and leaves it as a crash would. Returns
+/// the number of rows.
 pub(crate) fn fill_log(dir: &Path, bytes: u64) -> u64 {
     let requests = checked();
     let mut writer = writer(dir, "ndjson.zst");
@@ -217,13 +216,13 @@ pub(crate) fn fill_log(dir: &Path, bytes: u64) -> u64 {
     rows
 }
 
-/// Opens a log as the program does, but for its bounds on space.
-pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
+/// Opens a log as the program does, except for the bounds on space.
+pub(crate) fn open_log(dir: &Path, format: &str) -> LocalWriter<Disk> {
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         first_segment_bytes: SEGMENT_BYTES,
         max_bytes: 64 << 30,
-        dedup_window: Dedup::window_of_bytes(32 << 20),
+        dedup_window: RecentIds::window_of_bytes(32 << 20),
         max_ids: 50_000_000,
         filter_bytes: 96 << 20,
         ids_per_file: 500_000,
@@ -240,8 +239,7 @@ pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
         conflict_partition: |_| "quarantine/events/dt=2026-11-20".to_owned(),
     };
     let (clock, ids) = (Clock::manual(NOW), Ids::seeded(1));
-    let inline = |files, dir: &Path| Ok(Helper::inline(files, dir));
-    recover::open(Disk, dir, settings, clock, ids, inline)
+    recover::open(Disk, dir, settings, clock, ids, Background::Inline)
         .unwrap()
         .0
 }
@@ -262,7 +260,7 @@ fn append_of(checked: &Checked, round: u64) -> Request {
     }))
 }
 
-/// The writer's whole turn but for the disk; the copy of the requests is in it too.
+/// A whole turn of the writer except for the disk; it includes a copy of the requests.
 fn log(dir: &Path) -> Box<dyn FnMut() -> Duration> {
     let requests = checked();
     let mut writer = writer(&dir.join("log"), "ndjson.zst");

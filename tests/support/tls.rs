@@ -1,4 +1,4 @@
-//! An authority of one's own, and a blocking client that trusts it and shows what it was shown.
+//! A certificate authority for tests, and a blocking client that trusts it and shows the server's certificate.
 
 use std::io;
 use std::net::{SocketAddr, TcpStream};
@@ -18,7 +18,7 @@ use super::http::{self, Connection};
 /// A connection through TLS.
 pub(crate) type Secured = Connection<StreamOwned<ClientConnection, TcpStream>>;
 
-/// The name that certificates are for.
+/// The name in the certificates.
 pub(crate) const NAME: &str = "hooks.example.com";
 
 /// Signs certificates.
@@ -59,7 +59,7 @@ impl Authority {
         self.issue_until(4096)
     }
 
-    /// One that ends in that year.
+    /// A pair that expires in that year.
     pub(crate) fn issue_until(&self, year: i32) -> Pair {
         let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
         params.not_after = date_time_ymd(year, 1, 1);
@@ -72,17 +72,17 @@ impl Authority {
         }
     }
 
-    /// The root, as a client is given it.
+    /// The root certificate, in the form that a client takes.
     pub(crate) fn root_pem(&self) -> String {
         self.root.pem()
     }
 
-    /// Shakes hands, asking for [`NAME`], with either version.
+    /// Connects, asking for [`NAME`], with either TLS version.
     pub(crate) fn connect(&self, address: SocketAddr) -> io::Result<Secured> {
         self.connect_as(address, &[&version::TLS13, &version::TLS12], &[])
     }
 
-    /// The same with these versions, and these protocols inside.
+    /// Connects with these TLS versions, and offers these protocols (ALPN).
     pub(crate) fn connect_as(
         &self,
         address: SocketAddr,
@@ -108,7 +108,7 @@ impl Authority {
     }
 }
 
-/// The certificate that the server showed.
+/// The certificate that the server sent.
 pub(crate) fn shown(connection: &Secured) -> CertificateDer<'static> {
     let chain = connection.stream().conn.peer_certificates().unwrap();
     chain[0].clone().into_owned()

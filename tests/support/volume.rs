@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use super::needs::Need;
 use super::python;
 
 /// An ext4 file system in a file, mounted.
@@ -12,8 +13,16 @@ pub(crate) struct Volume {
 }
 
 impl Volume {
-    /// Of so many MiB; `None` where this machine has no loop mounts for us.
-    pub(crate) fn new(mib: u64) -> Option<Self> {
+    /// Makes and mounts one of this many MiB. `None` where that is impossible; the test is then skipped.
+    pub(crate) fn new_or_skip(mib: u64) -> Option<Self> {
+        let volume = Self::new(mib);
+        if volume.is_none() {
+            Need::LoopMounts.skip("this machine has no loop mounts for this user");
+        }
+        volume
+    }
+
+    fn new(mib: u64) -> Option<Self> {
         let directory = tempfile::tempdir().unwrap();
         let image = std::fs::File::create(directory.path().join("image")).unwrap();
         image.set_len(mib << 20).unwrap();

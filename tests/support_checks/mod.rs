@@ -7,6 +7,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod needs;
 mod s3;
 mod duckdb;
 mod moto;

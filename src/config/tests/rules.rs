@@ -211,9 +211,21 @@ fn lakes() {
         (endpoint, "lake.endpoint", "needs a bucket"),
         ("lake.url = \"file:///x\"", "lake.url", "plain path"),
         ("lake.url = \"s3://x\"", "lake.url", "must name a bucket"),
+        (
+            "lake.url = \"s3://my-lake/source=web\"",
+            "lake.url",
+            "must not have source=… in its path",
+        ),
+        ("lake.url = \"data/DT=1\"", "lake.url", "the column dt of"),
+        (
+            "lake.url = \"data/hour=1\"\nevents.partition = \"dt=%Y-%m-%d/hour=%H\"",
+            "lake.url",
+            "the column hour of",
+        ),
     ]);
     taken(&[
         s3,
+        "lake.url = \"data/env=prod\"",
         &format!("{s3}{endpoint}lake.region = \"x\"\nlake.path_style = false"),
     ]);
     warned(&[

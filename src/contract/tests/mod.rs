@@ -13,7 +13,7 @@ mod requests;
 
 use super::*;
 use crate::ids::HashKey;
-use crate::members::Members;
+use crate::json::Members;
 use crate::record::{Fingerprint, Origin};
 
 const EVENT: &str = r#"{"event_id":"0193e0a2-7f3b-7c11-8a5e-4b1d2c3e4f50","user_id":"u1","event_type":"click","source":"web","timestamp":"2026-11-20T16:59:58Z","properties":{}}"#;
@@ -25,7 +25,7 @@ fn contract(rules: Rules) -> Contract {
 
 fn origin() -> Origin {
     Origin {
-        received_at: timestamp::parse("2026-11-20T17:00:00Z").unwrap(),
+        received_at: crate::rfc3339::parse("2026-11-20T17:00:00Z").unwrap(),
         endpoint: "/webhook/events".into(),
         request_id: "r1".into(),
         client: None,

@@ -1,151 +1,168 @@
-//! Answers: which there are, with their headers and bodies. What they look like is for `replies`; a test holds the
-//! program against this.
+//! The answers in the description, with their headers and bodies. `replies` writes the actual ones; a test compares
+//! each answer of the program with this description.
 
 use serde_json::{Map, Value, json};
 
-use super::super::replies::{Content, Problem};
+use super::super::replies::{Problem, ProblemBody};
 use super::schemas::Schemas;
 
-/// A kind of answer that is a problem.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    BadRequest,
-    Unauthorized,
-    NotFound,
-    MethodNotAllowed,
-    Timeout,
-    TooLarge,
-    Unsupported,
-    TooMany,
-    Internal,
-    Unavailable,
-    NotReady,
+/// Problems that the description lists as one answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProblemClass {
+    /// Its name among the shared answers.
+    name: &'static str,
+    status: u16,
+    description: &'static str,
+    /// Its own headers, beside those of every problem.
+    headers: &'static [&'static str],
+    /// The words that end its `type`.
+    words: &'static [&'static str],
 }
 
-/// What may become of a request with a body.
-const OF_A_WEBHOOK: [Outcome; 8] = [
-    Outcome::BadRequest,
-    Outcome::Unauthorized,
-    Outcome::Timeout,
-    Outcome::TooLarge,
-    Outcome::Unsupported,
-    Outcome::TooMany,
-    Outcome::Internal,
-    Outcome::Unavailable,
-];
-/// What may become of any request.
-const OF_ANY: [Outcome; 2] = [Outcome::BadRequest, Outcome::Internal];
+const RETRY: &[&str] = &["Retry-After"];
+const BAD_REQUEST: ProblemClass = ProblemClass {
+    name: "BadRequest",
+    status: 400,
+    description: "Not sound HTTP, not JSON, or against the contract: `errors` says where. Nothing of the request is \
+                 stored as events.",
+    headers: &[],
+    words: &["not-json", "invalid-events", "bad-encoding", "bad-request"],
+};
+const UNAUTHORIZED: ProblemClass = ProblemClass {
+    name: "Unauthorized",
+    status: 401,
+    description: "Bad or missing token or signature.",
+    headers: &["WWW-Authenticate"],
+    words: &["unauthorized", "bad-signature"],
+};
+const NOT_FOUND: ProblemClass = ProblemClass {
+    name: "NotFound",
+    status: 404,
+    description: "There is nothing at this path.",
+    headers: &[],
+    words: &["not-found"],
+};
+const METHOD_NOT_ALLOWED: ProblemClass = ProblemClass {
+    name: "MethodNotAllowed",
+    status: 405,
+    description: "Another method is asked for.",
+    headers: &["Allow"],
+    words: &["method-not-allowed"],
+};
+const TIMEOUT: ProblemClass = ProblemClass {
+    name: "Timeout",
+    status: 408,
+    description: "The body did not arrive in time.",
+    headers: &[],
+    words: &["timeout"],
+};
+const TOO_LARGE: ProblemClass = ProblemClass {
+    name: "TooLarge",
+    status: 413,
+    description: "Body, event, or number of events too large; `limit` says what is allowed.",
+    headers: &[],
+    words: &[
+        "body-too-large",
+        "event-too-large",
+        "too-many-events",
+        "request-too-large",
+    ],
+};
+const UNSUPPORTED: ProblemClass = ProblemClass {
+    name: "Unsupported",
+    status: 415,
+    description: "Another media type, charset or encoding than those `supported`.",
+    headers: &[],
+    words: &["media-type", "charset", "content-encoding"],
+};
+const TOO_MANY: ProblemClass = ProblemClass {
+    name: "TooMany",
+    status: 429,
+    description: "Too many requests of one client.",
+    headers: &["Retry-After", "RateLimit", "RateLimit-Policy"],
+    words: &["too-many-requests"],
+};
+const INTERNAL: ProblemClass = ProblemClass {
+    name: "Internal",
+    status: 500,
+    description: "A bug; what is durable stays.",
+    headers: &[],
+    words: &["internal"],
+};
+const UNAVAILABLE: ProblemClass = ProblemClass {
+    name: "Unavailable",
+    status: 503,
+    description: "Not now: log full, disk nearly full, too many bytes in flight, starting, stopping, storage failed, \
+                 wrong clock. Nothing was acknowledged.",
+    headers: RETRY,
+    words: &[
+        "starting",
+        "stopping",
+        "storage-failed",
+        "foreign-object",
+        "low-space",
+        "wrong-clock",
+        "busy",
+        "log-full",
+        "late",
+    ],
+};
+/// The answer of `/ready` while requests are refused.
+pub(super) const NOT_READY: ProblemClass = ProblemClass {
+    name: "NotReady",
+    status: 503,
+    description: "Requests are refused, or a batch is held.",
+    headers: RETRY,
+    words: &[
+        "starting",
+        "stopping",
+        "storage-failed",
+        "foreign-object",
+        "low-space",
+        "wrong-clock",
+        "batch-held",
+    ],
+};
 
-/// On every answer.
+const ALL: [ProblemClass; 11] = [
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED,
+    TOO_MANY,
+    INTERNAL,
+    UNAVAILABLE,
+    NOT_READY,
+];
+/// The problems of a webhook.
+const OF_A_WEBHOOK: [ProblemClass; 8] = [
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED,
+    TOO_MANY,
+    INTERNAL,
+    UNAVAILABLE,
+];
+/// The problems that any path may answer.
+const OF_ANY: [ProblemClass; 2] = [BAD_REQUEST, INTERNAL];
+
+/// Headers of every answer.
 const ALWAYS: [&str; 2] = ["X-Request-Id", "X-Content-Type-Options"];
 
-impl Outcome {
-    const ALL: [Self; 11] = [
-        Self::BadRequest,
-        Self::Unauthorized,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::Timeout,
-        Self::TooLarge,
-        Self::Unsupported,
-        Self::TooMany,
-        Self::Internal,
-        Self::Unavailable,
-        Self::NotReady,
-    ];
-
-    /// Status; description; headers of its own; the last words of its `type`.
-    fn parts(
-        self,
-    ) -> (
-        u16,
-        &'static str,
-        &'static [&'static str],
-        &'static [&'static str],
-    ) {
-        const RETRY: &[&str] = &["Retry-After"];
-        match self {
-            Self::BadRequest => (
-                400,
-                "Not sound HTTP, not JSON, or against the contract: `errors` says where. Nothing of the request is \
-                 stored as events.",
-                &[],
-                &["not-json", "invalid-events", "bad-encoding", "bad-request"],
-            ),
-            Self::Unauthorized => (
-                401,
-                "Bad or missing token or signature.",
-                &["WWW-Authenticate"],
-                &["unauthorized", "bad-signature"],
-            ),
-            Self::NotFound => (404, "There is nothing at this path.", &[], &["not-found"]),
-            Self::MethodNotAllowed => (
-                405,
-                "Another method is asked for.",
-                &["Allow"],
-                &["method-not-allowed"],
-            ),
-            Self::Timeout => (408, "The body did not arrive in time.", &[], &["timeout"]),
-            Self::TooLarge => (
-                413,
-                "Body, event, or number of events too large; `limit` says what is allowed.",
-                &[],
-                &[
-                    "body-too-large",
-                    "event-too-large",
-                    "too-many-events",
-                    "request-too-large",
-                ],
-            ),
-            Self::Unsupported => (
-                415,
-                "Another media type, charset or encoding than those `supported`.",
-                &[],
-                &["media-type", "charset", "content-encoding"],
-            ),
-            Self::TooMany => (
-                429,
-                "Too many requests of one client.",
-                &["Retry-After", "RateLimit", "RateLimit-Policy"],
-                &["too-many-requests"],
-            ),
-            Self::Internal => (500, "A bug; what is durable stays.", &[], &["internal"]),
-            Self::Unavailable => (
-                503,
-                "Not now: log full, disk nearly full, too many bytes in flight, starting, stopping, storage failed, \
-                 wrong clock. Nothing was acknowledged.",
-                RETRY,
-                &[
-                    "starting",
-                    "stopping",
-                    "storage-failed",
-                    "foreign-object",
-                    "low-space",
-                    "wrong-clock",
-                    "busy",
-                    "log-full",
-                    "late",
-                ],
-            ),
-            Self::NotReady => (
-                503,
-                "Requests are refused, or a batch is held.",
-                RETRY,
-                &[
-                    "starting",
-                    "stopping",
-                    "storage-failed",
-                    "foreign-object",
-                    "low-space",
-                    "wrong-clock",
-                    "batch-held",
-                ],
-            ),
-        }
-    }
-
+impl ProblemClass {
     fn response(self, problem: &Value) -> Value {
-        let (status, description, own_headers, words) = self.parts();
+        let Self {
+            status,
+            description,
+            headers,
+            words,
+            ..
+        } = self;
         let kinds: Vec<String> = words.iter().map(|word| Problem::kind_of(word)).collect();
         let schema = json!({
             "allOf": [problem, {
@@ -153,7 +170,7 @@ impl Outcome {
                 "properties": {"status": {"const": status}, "type": {"enum": kinds}},
             }],
         });
-        let headers = own_headers.iter().chain(&["Cache-Control"]);
+        let headers = headers.iter().chain(&["Cache-Control"]);
         json!({
             "description": description,
             "headers": references(headers),
@@ -162,29 +179,29 @@ impl Outcome {
     }
 }
 
-/// Every problem, by name.
+/// All problems, by name.
 pub(super) fn shared(schemas: &mut Schemas) -> Map<String, Value> {
-    let problem = schemas.of::<Content>();
-    let all = Outcome::ALL.into_iter();
-    all.map(|outcome| (format!("{outcome:?}"), outcome.response(&problem)))
+    let problem = schemas.of::<ProblemBody>();
+    let all = ALL.into_iter();
+    all.map(|class| (class.name.to_owned(), class.response(&problem)))
         .collect()
 }
 
-/// Of a webhook, with the body of its success.
+/// The answers of a webhook; `success` is the schema of its success.
 pub(super) fn of_webhook(success: Value) -> Value {
     let description = "All valid, and durable. The four counts add up to the events sent.";
     let content = ("application/json", success);
     responses(description, content, &OF_A_WEBHOOK)
 }
 
-/// Of one of the service's own paths: media type and schema of its success, and which problems there are beside
-/// those that there always are.
-pub(super) fn of_own(content: (&str, Value), outcomes: &[Outcome]) -> Value {
-    let outcomes = [&OF_ANY, outcomes].concat();
-    responses("As asked for.", content, &outcomes)
+/// The answers of one of the service's own pages: media type and schema of its success, and the problems that not
+/// every path has.
+pub(super) fn of_page(content: (&str, Value), problems: &[ProblemClass]) -> Value {
+    let problems = [&OF_ANY, problems].concat();
+    responses("As asked for.", content, &problems)
 }
 
-fn responses(description: &str, content: (&str, Value), outcomes: &[Outcome]) -> Value {
+fn responses(description: &str, content: (&str, Value), problems: &[ProblemClass]) -> Value {
     let (media_type, schema) = content;
     let success = json!({
         "description": description,
@@ -192,10 +209,9 @@ fn responses(description: &str, content: (&str, Value), outcomes: &[Outcome]) ->
         "content": {media_type: {"schema": schema}},
     });
     let mut all = Map::from_iter([("200".to_owned(), success)]);
-    for outcome in outcomes {
-        let status = outcome.parts().0.to_string();
-        let response = json!({"$ref": format!("#/components/responses/{outcome:?}")});
-        all.insert(status, response);
+    for class in problems {
+        let response = json!({"$ref": format!("#/components/responses/{}", class.name)});
+        all.insert(class.status.to_string(), response);
     }
     Value::Object(all)
 }
@@ -209,7 +225,7 @@ fn references<'n>(own: impl IntoIterator<Item = &'n &'n str>) -> Value {
     Value::Object(headers.collect())
 }
 
-/// Every header of an answer.
+/// All headers of answers.
 pub(super) fn headers() -> Value {
     let header = |description: &str, schema: Value| json!({"description": description, "required": true, "schema": schema});
     json!({

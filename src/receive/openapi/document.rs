@@ -1,13 +1,13 @@
-//! The document: paths, and what is asked for at each.
+//! The document: the paths, and the operation at each.
 
 use serde_json::{Map, Value, json};
 
+use super::super::app::ReceiveSettings;
 use super::super::body::ENCODING_NAMES;
-use super::super::health::{Health, METRICS_MEDIA_TYPE, Ready};
 use super::super::hooks::Hook;
+use super::super::pages::{PAGES, Page};
 use super::super::replies::Success;
-use super::super::router::Settings;
-use super::answers::{self, Outcome};
+use super::answers::{self, NOT_READY, ProblemClass};
 use super::schemas::{Schemas, reference};
 use crate::contract::Rules;
 
@@ -17,8 +17,8 @@ exactly once. Retry 429, 5xx and lost answers with the same `event_id`.\n\n\
 Everything but success is a problem (RFC 9457); its `type` is a stable word. Other paths are answered 404, other \
 methods 405.";
 
-/// The description of what is served with these settings and these rules of events.
-pub fn document(settings: &Settings, rules: &Rules) -> Value {
+/// Describes what is served with these settings and these rules for events.
+pub fn document(settings: &ReceiveSettings, rules: &Rules) -> Value {
     let mut schemas = Schemas::new(rules);
     let mut paths = Map::new();
     let endpoint = settings.endpoint.trim_end_matches('/').to_owned();
@@ -27,9 +27,10 @@ pub fn document(settings: &Settings, rules: &Rules) -> Value {
         let operation = json!({"post": of_hook(hook, &mut schemas)});
         paths.insert(hook.path.to_string(), operation);
     }
-    for (path, operation) in own_paths(&mut schemas) {
-        if path != "/metrics" || !settings.metrics_elsewhere {
-            paths.insert(path.to_owned(), json!({"get": operation}));
+    for page in &PAGES {
+        if !(page.is_metrics && settings.metrics_elsewhere) {
+            let operation = of_page(page, &mut schemas);
+            paths.insert(page.path.to_owned(), json!({"get": operation}));
         }
     }
     let responses = answers::shared(&mut schemas);
@@ -53,8 +54,8 @@ pub fn document(settings: &Settings, rules: &Rules) -> Value {
     })
 }
 
-/// Whether a webhook's answer may be one of these does not depend on the configuration, but for credentials.
-fn webhook(settings: &Settings, schemas: &mut Schemas) -> Value {
+/// The possible answers of a webhook do not depend on the configuration, apart from credentials.
+fn webhook(settings: &ReceiveSettings, schemas: &mut Schemas) -> Value {
     let mut needed = Map::new();
     for (name, is_needed) in [
         ("token", settings.tokens.are_required()),
@@ -104,7 +105,8 @@ fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
     json!({
         "operationId": format!("hook_{}", hook.name),
         "summary": format!("Webhook of {}", hook.name),
-        "description": "One event, as the provider sends it; the whole body becomes its properties.",
+        "description": "One event, as the provider sends it; the whole body becomes its properties. The same path with a slash \
+                        behind it is the same.",
         "security": [{hook_scheme(hook): []}],
         "parameters": request_parameters(),
         "requestBody": {
@@ -115,44 +117,19 @@ fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
     })
 }
 
-fn own_paths(schemas: &mut Schemas) -> [(&'static str, Value); 4] {
-    let operation = |id: &str, summary: &str, responses: Value| json!({"operationId": id, "summary": summary, "security": [], "responses": responses});
-    let json_of = |schema: Value| ("application/json", schema);
-    let text = (METRICS_MEDIA_TYPE, json!({"type": "string"}));
-    [
-        (
-            "/health",
-            operation(
-                "health",
-                "Alive, with figures",
-                answers::of_own(json_of(schemas.of::<Health>()), &[]),
-            ),
-        ),
-        (
-            "/ready",
-            operation(
-                "ready",
-                "Whether requests are accepted",
-                answers::of_own(json_of(schemas.of::<Ready>()), &[Outcome::NotReady]),
-            ),
-        ),
-        (
-            "/metrics",
-            operation(
-                "metrics",
-                "Prometheus text format",
-                answers::of_own(text, &[]),
-            ),
-        ),
-        (
-            "/openapi.json",
-            operation(
-                "openapi",
-                "This description",
-                answers::of_own(json_of(json!({"type": "object"})), &[]),
-            ),
-        ),
-    ]
+fn of_page(page: &Page, schemas: &mut Schemas) -> Value {
+    let content = (page.media_type, schemas.generated(page.schema));
+    let problems: &[ProblemClass] = if page.can_be_unready {
+        &[NOT_READY]
+    } else {
+        &[]
+    };
+    json!({
+        "operationId": page.name,
+        "summary": page.summary,
+        "security": [],
+        "responses": answers::of_page(content, problems),
+    })
 }
 
 fn request_parameters() -> Value {
@@ -180,7 +157,7 @@ fn parameters() -> Value {
     })
 }
 
-fn security_schemes(settings: &Settings) -> Value {
+fn security_schemes(settings: &ReceiveSettings) -> Value {
     let mut schemes = Map::new();
     if settings.tokens.are_required() {
         schemes.insert(

@@ -1,7 +1,7 @@
 //! The description of the interface, as OpenAPI 3.1: `GET /openapi.json`, and `lakehook check --openapi`.
 //!
-//! Made of the types that are answered and of the published contract, for the paths, credentials and rules of
-//! one configuration, so that there is nothing to keep in step by hand but which answers there are.
+//! It is generated from the types of the answers, the table of pages and the published contract, for the paths,
+//! credentials and rules of one configuration. Only the list of possible answers is maintained by hand.
 
 mod document;
 mod answers;

@@ -1,17 +1,17 @@
-//! Schemas: of answers, generated from their types; of requests, the published contract.
+//! Schemas: those of answers are generated from their types, that of a request is the published contract.
 
 use schemars::generate::SchemaSettings;
-use schemars::{JsonSchema, SchemaGenerator};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use crate::contract::{Rules, event_schema};
 
 /// Where OpenAPI keeps schemas.
-const PLACE: &str = "/components/schemas";
+const DEFINITIONS: &str = "/components/schemas";
 
-/// The schema of that name, wherever it is needed.
+/// A reference to the schema of that name.
 pub(super) fn reference(name: &str) -> Value {
-    json!({"$ref": format!("#{PLACE}/{name}")})
+    json!({"$ref": format!("#{DEFINITIONS}/{name}")})
 }
 
 /// All schemas of the document.
@@ -21,11 +21,11 @@ pub(super) struct Schemas {
 }
 
 impl Schemas {
-    /// With those of a request of events, as `Events` and what it refers to.
+    /// Starts with the schema of a request with events, as `Events`, and with those it refers to.
     pub(super) fn new(rules: &Rules) -> Self {
         let settings = SchemaSettings::draft2020_12().for_serialize();
         let generator = settings
-            .with(|settings| settings.definitions_path = PLACE.into())
+            .with(|settings| settings.definitions_path = DEFINITIONS.into())
             .into_generator();
         Self {
             generator,
@@ -33,12 +33,17 @@ impl Schemas {
         }
     }
 
-    /// That of an answer.
+    /// The schema of an answer.
     pub(super) fn of<T: JsonSchema>(&mut self) -> Value {
         self.generator.subschema_for::<T>().to_value()
     }
 
-    /// Every schema that was asked for, by name.
+    /// The schema that this function generates.
+    pub(super) fn generated(&mut self, schema: fn(&mut SchemaGenerator) -> Schema) -> Value {
+        schema(&mut self.generator).to_value()
+    }
+
+    /// All schemas that were used, by name.
     pub(super) fn into_all(mut self) -> Map<String, Value> {
         let mut all = self.of_requests;
         all.extend(self.generator.take_definitions(true));
@@ -46,7 +51,7 @@ impl Schemas {
     }
 }
 
-/// A schema with definitions of its own, as schemas side by side.
+/// Turns a schema with its own definitions into separate schemas.
 fn lifted(mut schema: Value) -> Map<String, Value> {
     let mut all = Map::new();
     if let Some(root) = schema.as_object_mut() {
@@ -60,14 +65,14 @@ fn lifted(mut schema: Value) -> Map<String, Value> {
     all
 }
 
-/// Has references lead to where definitions are now.
+/// Makes references point to where the definitions are now.
 fn redirect(schema: &mut Value) {
     match schema {
         Value::Object(members) => {
             for (name, value) in members {
                 match value {
                     Value::String(target) if name == "$ref" => {
-                        *target = target.replacen("#/$defs/", &format!("#{PLACE}/"), 1);
+                        *target = target.replacen("#/$defs/", &format!("#{DEFINITIONS}/"), 1);
                     }
                     other => redirect(other),
                 }

@@ -1,7 +1,7 @@
 //! The rows of a stream: one `SELECT` for each format, and one more for each earlier layout of its partitions.
 
 use super::values::{pointer, type_of, value_of};
-use crate::columns::Kind;
+use crate::columns::ColumnType;
 use crate::sql::catalogue::{Catalogue, Relation, Stream};
 use crate::sql::layout::{Key, KeyState, Layout, fits};
 use crate::sql::text::{identifier, lines, literal};
@@ -206,7 +206,7 @@ impl Part<'_> {
             let columns = self.relation.columns().map(|column| {
                 // JSON is text in Parquet.
                 let kind = match column.kind {
-                    Kind::Json => "VARCHAR",
+                    ColumnType::Json => "VARCHAR",
                     kind => type_of(kind),
                 };
                 let name = literal(&column.name);
@@ -241,7 +241,7 @@ impl Part<'_> {
         if self.rows == Rows::Columns {
             let name = identifier(name_in_columns(column));
             return match column.kind {
-                Kind::Json => format!("{name}::JSON"),
+                ColumnType::Json => format!("{name}::JSON"),
                 _ => name,
             };
         }

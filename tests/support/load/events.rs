@@ -1,6 +1,6 @@
-//! Valid events, made from a seed: the same seed and place give the same event, byte for byte.
+//! Valid events, made from a seed: the same seed and number give the same event, byte for byte.
 //!
-//! So a resent request is the same request, and nobody has to remember what was sent.
+//! So a repeated request is the same request, and nobody has to remember what was sent.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(crate) const TYPES: [&str; 7] = [
 const SOURCES: [&str; 3] = ["web", "apple", "android"];
 const DAY: Duration = Duration::from_hours(24);
 
-/// One event, as far as the lake will show it.
+/// What the lake will show of an event.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Event {
     /// A UUID in lower case.
@@ -30,14 +30,14 @@ pub(crate) struct Event {
     number: u64,
 }
 
-/// Where events come from.
+/// The source of events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
     /// Other seeds give other events with other ids.
     pub(crate) seed: u64,
     /// The newest timestamp.
     pub(crate) now: Micros,
-    /// Timestamps are spread evenly over so many days before it.
+    /// Timestamps are spread evenly over this many days before it.
     pub(crate) days: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Load that remembers: senders that repeat a request until it is acknowledged, and know what was.
+//! Load: senders that repeat a request until it is acknowledged, and remember what was acknowledged.
 //!
 //! Each connection is a thread that sends one request at a time, as a real sender would, through any
 //! number of crashes of the service. A request without an answer is sent again, byte for byte.

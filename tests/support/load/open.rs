@@ -1,8 +1,8 @@
-//! An open loop: requests leave when their time has come, whatever became of those before.
+//! An open loop: requests are sent when they are due, whatever happened to those before.
 //!
-//! [`super::Load`] sends the next request when the last was answered, so a slow service is asked
-//! for less. Overload is only real where the senders do not wait. Each request has a connection of its
-//! own, so that they are served in the order in which they came. Nothing is repeated by itself here.
+//! [`super::Load`] sends the next request after the answer to the last one, so a slow service gets fewer
+//! requests. Overload is real only if senders do not wait. Each request has a connection of its own, so that
+//! requests are served in the order of their arrival. Nothing is repeated automatically here.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -20,35 +20,35 @@ use tokio::task::JoinSet;
 use super::events::Source;
 use super::report::{Report, Totals};
 
-/// Requests that are under way at once, at most: a sender has a bound too. One that is due beyond
+/// The most requests that are under way at once, since a sender has a bound too. A request that is due beyond
 /// it is counted and not sent.
 const MAX_OPEN: usize = 500;
 
 /// What is sent.
 pub(crate) struct OpenPlan {
-    /// To whom.
+    /// The address to send to.
     pub(crate) address: SocketAddr,
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) rate: u32,
-    /// For so long.
+    /// For how long.
     pub(crate) duration: Duration,
-    /// Whose events.
+    /// The source of the events.
     pub(crate) source: Source,
     /// The body of a request by its number, with the numbers of its events.
     pub(crate) body: Box<dyn Fn(u32) -> (Range<u64>, Bytes) + Send + Sync>,
     /// `Content-Encoding` of the bodies.
     pub(crate) encoding: &'static str,
-    /// A longer wait for an answer counts as none.
+    /// After this wait, a request counts as unanswered.
     pub(crate) timeout: Duration,
 }
 
-/// What came of it.
+/// The result.
 pub(crate) struct Offered {
     /// Requests that were due.
     pub(crate) due: u64,
     /// Those of them that were sent.
     pub(crate) sent: u64,
-    /// Answers by status; 0 for none.
+    /// Answers by status; 0 if there was none.
     pub(crate) statuses: BTreeMap<u16, u64>,
     /// From the time when a request was due to its answer of 200, sorted.
     pub(crate) waits: Vec<Duration>,
@@ -60,7 +60,7 @@ pub(crate) struct Offered {
 }
 
 impl Offered {
-    /// That part of the accepted requests waited at most so long.
+    /// The wait that this part of the accepted requests did not exceed.
     pub(crate) fn wait_of(&self, part: f64) -> Duration {
         #[allow(
             clippy::cast_precision_loss,
@@ -77,7 +77,7 @@ struct Shared {
     outcome: Mutex<Offered>,
 }
 
-/// Sends all of it, and waits for the last answer.
+/// Sends all requests, and waits for the last answer.
 pub(crate) fn offer(plan: OpenPlan) -> Offered {
     let report = Report {
         source: plan.source,

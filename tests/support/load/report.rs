@@ -1,4 +1,4 @@
-//! What a load run has to say in the end, and its comparison with what is in the lake.
+//! The result of a load run, and its comparison with what is in the lake.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -8,11 +8,11 @@ use super::events::{Event, Source};
 /// Sums over all answers of 2xx, repeated requests included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
-    /// Requests sent, again and again counted.
+    /// Requests sent, counting each repetition.
     pub(crate) requests: u64,
     /// Answers of 2xx.
     pub(crate) successes: u64,
-    /// Requests whose answer never came.
+    /// Requests that got no answer.
     pub(crate) unanswered: u64,
     /// Answers of 408, 429 and 5xx.
     pub(crate) put_off: u64,
@@ -45,7 +45,7 @@ pub(crate) struct Report {
     pub(super) source: Source,
     /// Numbers of the events of each acknowledged request.
     pub(super) acknowledged: Vec<Range<u64>>,
-    /// Those of each request that was sent and never acknowledged; they may be in the lake or not.
+    /// Numbers of the events of each request that was sent and never acknowledged; they may be in the lake or not.
     pub(super) unacknowledged: Vec<Range<u64>>,
     /// Sums.
     pub(crate) totals: Totals,
@@ -53,7 +53,7 @@ pub(crate) struct Report {
     pub(crate) violations: Vec<String>,
 }
 
-/// Where the lake and the acknowledgements differ. All empty: nothing lost, nothing twice.
+/// How lake and acknowledgements differ. If all lists are empty, nothing is lost and nothing is there twice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Difference {
     /// Acknowledged, of a kept type, and not in the lake.
@@ -65,7 +65,7 @@ pub(crate) struct Difference {
 }
 
 impl Report {
-    /// All acknowledged events, those of dropped types too.
+    /// All acknowledged events, including those of dropped types.
     pub(crate) fn acknowledged(&self) -> impl Iterator<Item = Event> {
         events(self.source, &self.acknowledged)
     }
@@ -87,7 +87,7 @@ impl Report {
         expected
     }
 
-    /// Compares with the event ids of a lake, repeated ones repeatedly.
+    /// Compares with the event ids of a lake; an id that is there twice is given twice.
     pub(crate) fn compare(&self, ids: &[String], dropped: &[&str]) -> Difference {
         let mut found: HashMap<&str, u64> = HashMap::with_capacity(ids.len());
         for id in ids {

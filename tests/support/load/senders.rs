@@ -17,32 +17,32 @@ use super::report::{Report, Totals};
 /// What to send.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
-    /// To whom.
+    /// The address to send to.
     pub(crate) address: SocketAddr,
-    /// On which path.
+    /// The path.
     pub(crate) path: String,
     /// Threads, each with one connection.
     pub(crate) connections: u32,
     /// Events of one request.
     pub(crate) events_per_request: u32,
-    /// All connections together send so many requests, then end; `None`: until told to.
+    /// How many requests all connections send together before they end; `None`: until they are told to.
     pub(crate) max_requests: Option<u64>,
     /// Days over which timestamps are spread.
     pub(crate) days: u32,
     /// Other seeds give other ids.
     pub(crate) seed: u64,
-    /// How probable it is that an acknowledged request is sent once more.
+    /// The probability that an acknowledged request is sent once more.
     pub(crate) repeats: f64,
-    /// Between an acknowledgement and the next request of a connection.
+    /// The pause between an acknowledgement and the next request of a connection.
     pub(crate) think: Duration,
-    /// Before a request is sent again.
+    /// The pause before a request is sent again.
     pub(crate) pause: Duration,
-    /// A longer wait for an answer counts as none.
+    /// After this wait, a request counts as unanswered.
     pub(crate) timeout: Duration,
 }
 
 impl Plan {
-    /// Eight connections, a hundred events a request, three days, until told to end.
+    /// Eight connections, a hundred events per request, three days, until told to end.
     pub(crate) fn new(address: SocketAddr, seed: u64) -> Self {
         Self {
             address,
@@ -60,7 +60,7 @@ impl Plan {
     }
 }
 
-/// A load that runs; it ends with the value.
+/// A running load; it ends when the value is dropped.
 #[derive(Debug)]
 pub(crate) struct Load {
     shared: Arc<Shared>,
@@ -73,9 +73,9 @@ struct Shared {
     source: Source,
     next_request: AtomicU64,
     acknowledged: AtomicU64,
-    /// No new requests.
+    /// Whether no new requests are sent.
     ending: AtomicBool,
-    /// Not even old ones again.
+    /// Whether old requests are not repeated either.
     over: AtomicBool,
 }
 
@@ -112,7 +112,7 @@ impl Load {
         requests * u64::from(self.shared.plan.events_per_request)
     }
 
-    /// Waits until so many events are acknowledged; panics when that takes longer than `limit`.
+    /// Waits until this many events are acknowledged; panics if that takes longer than `limit`.
     pub(crate) fn wait_acknowledged(&self, events: u64, limit: Duration) {
         let start = Instant::now();
         while self.acknowledged() < events {
@@ -178,11 +178,11 @@ struct Sender {
     report: Report,
 }
 
-/// What one attempt came to.
+/// The result of one attempt.
 enum Attempt {
     Acknowledged,
     Again,
-    /// A final refusal: to send it again would not help.
+    /// A final refusal; sending it again would not help.
     Refused,
 }
 
@@ -265,7 +265,7 @@ impl Sender {
         connection.post_json(&plan.path, body)
     }
 
-    /// Adds up what a success says, and notes it where it does not add up.
+    /// Adds up the counts of a success, and records a violation if they do not match the request.
     fn count(&mut self, answer: &Answer) {
         let said = answer.json();
         let of = |name: &str| said[name].as_u64().unwrap_or(0);

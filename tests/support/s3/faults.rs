@@ -1,7 +1,7 @@
 //! Faults of the S3 server, switched while it runs.
 //!
-//! Three kinds: chances, drawn from a seed for every request; a script for the next puts, for tests
-//! that want one certain fault; and switches for a store that is away, denies, or knows no conditions.
+//! There are three kinds: chances, drawn from a seed for every request; a script for the next puts, for tests
+//! of one particular fault; and switches for a store that is away, denies access, or ignores conditions.
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::support::random::Random;
 
-/// What can befall one request.
+/// What can happen to one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fault {
     /// 500, nothing applied.
@@ -25,13 +25,33 @@ pub(crate) enum Fault {
     Reset,
     /// Applied, then the connection is reset: the answer is lost.
     LostAnswer,
-    /// The connection is reset at once, and the request applied so much later.
+    /// The connection is reset at once, and the request is applied after this long.
     AppliedLater(Duration),
-    /// Applied, and answered so much later; never answered if `None`.
+    /// Applied, and answered after this long; never answered if `None`.
     Stall(Option<Duration>),
+    /// One bit of the body is flipped on its way.
+    Flip,
+    /// The body loses its second half on its way, and the length fits.
+    Cut,
+    /// A proxy answers 200 with a page of its own; the store never sees the request.
+    Stranger,
+    /// 304, as an older store answers a condition that does not hold; nothing applied.
+    NotModified,
 }
 
-/// How probable each fault is, from 0.0 to 1.0; together at most 1.0.
+/// Which checksums of puts the store compares, and what it names.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Checksums {
+    /// None are compared, none is named, and ETags are no MD5.
+    #[default]
+    Ignored,
+    /// CRC-32C is compared and named, as by AWS.
+    Compared,
+    /// A put with a checksum is answered 400; ETags are no MD5.
+    Refused,
+}
+
+/// The probability of each fault, from 0.0 to 1.0; together at most 1.0.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Chances {
     /// Of [`Fault::InternalError`].
@@ -52,12 +72,12 @@ pub(crate) struct Chances {
     pub(crate) stall: f64,
     /// How long a stall lasts; `None`: it is never answered.
     pub(crate) stall_for: Option<Duration>,
-    /// Whether only puts are befallen; heads, gets and listings otherwise too.
+    /// Whether faults happen to puts only; otherwise also to heads, gets and listings.
     pub(crate) puts_only: bool,
 }
 
 impl Chances {
-    /// A bad day: each fault that ends by itself, `each` probable.
+    /// A bad day: each fault that ends by itself, with the probability `each`.
     pub(crate) fn storm(each: f64) -> Self {
         Self {
             internal_error: each,
@@ -101,17 +121,17 @@ impl Chances {
 /// What happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
-    /// All requests that reached the server, befallen or not.
+    /// All requests that reached the server, with or without a fault.
     pub(crate) requests: u64,
     /// Those among them that were puts of objects.
     pub(crate) puts: u64,
     /// Puts that the store applied.
     pub(crate) applied: u64,
-    /// Puts that replaced an object: always 0 while conditions are honoured by all writers.
+    /// Puts that replaced an object: always 0 if all writers use conditions.
     pub(crate) replaced: u64,
     /// Puts that were answered 412 by the store.
     pub(crate) refused: u64,
-    /// Requests that a fault befell, switches included.
+    /// Requests with a fault, including those by a switch.
     pub(crate) faults: u64,
 }
 
@@ -125,7 +145,7 @@ struct Counters {
     faults: AtomicU64,
 }
 
-/// The switches. All calm at first.
+/// The switches; none is set at first.
 #[derive(Debug)]
 pub(crate) struct Faults {
     random: Random,
@@ -135,6 +155,8 @@ pub(crate) struct Faults {
     denied: AtomicBool,
     ignores_conditions: AtomicBool,
     lacks_conditions: AtomicBool,
+    refuses_puts: AtomicBool,
+    checksums: Mutex<Checksums>,
     counters: Counters,
 }
 
@@ -149,6 +171,8 @@ impl Faults {
             denied: AtomicBool::new(false),
             ignores_conditions: AtomicBool::new(false),
             lacks_conditions: AtomicBool::new(false),
+            refuses_puts: AtomicBool::new(false),
+            checksums: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -158,7 +182,7 @@ impl Faults {
         *self.chances.lock().expect("no holder panics") = chances;
     }
 
-    /// The next puts get these faults, one each (`None`: goes well), before chances count again.
+    /// The next puts get these faults, one each (`None`: no fault), before chances apply again.
     pub(crate) fn on_next_puts(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         self.script.lock().expect("no holder panics").extend(faults);
     }
@@ -172,6 +196,7 @@ impl Faults {
             &self.denied,
             &self.ignores_conditions,
             &self.lacks_conditions,
+            &self.refuses_puts,
         ] {
             switch.store(false, Ordering::SeqCst);
         }
@@ -192,7 +217,7 @@ impl Faults {
         self.down.load(Ordering::SeqCst)
     }
 
-    /// Answers 403 to everything (or no more).
+    /// Answers 403 to everything, or stops doing so.
     pub(crate) fn deny(&self, on: bool) {
         self.denied.store(on, Ordering::SeqCst);
     }
@@ -202,7 +227,7 @@ impl Faults {
         self.denied.load(Ordering::SeqCst)
     }
 
-    /// A store that does not know `If-None-Match` and overwrites with 200 (or no more).
+    /// Ignores `If-None-Match` and overwrites with 200, or stops doing so.
     pub(crate) fn ignore_conditions(&self, on: bool) {
         self.ignores_conditions.store(on, Ordering::SeqCst);
     }
@@ -212,9 +237,29 @@ impl Faults {
         self.ignores_conditions.load(Ordering::SeqCst)
     }
 
-    /// A store that answers a conditional put with 501 (or no more).
+    /// Answers conditional puts with 501, or stops doing so.
     pub(crate) fn not_implemented_conditions(&self, on: bool) {
         self.lacks_conditions.store(on, Ordering::SeqCst);
+    }
+
+    /// How checksums are treated from now on.
+    pub(crate) fn checksums(&self, checksums: Checksums) {
+        *self.checksums.lock().expect("no holder panics") = checksums;
+    }
+
+    /// How checksums are treated.
+    pub(super) fn treats_checksums(&self) -> Checksums {
+        *self.checksums.lock().expect("no holder panics")
+    }
+
+    /// A store that answers 400 `InvalidRequest` to every put (or no more).
+    pub(crate) fn refuse_puts(&self, on: bool) {
+        self.refuses_puts.store(on, Ordering::SeqCst);
+    }
+
+    /// Whether every put is refused.
+    pub(super) fn refuses_puts(&self) -> bool {
+        self.refuses_puts.load(Ordering::SeqCst)
     }
 
     /// Whether conditional puts are answered 501.
@@ -222,7 +267,7 @@ impl Faults {
         self.lacks_conditions.load(Ordering::SeqCst)
     }
 
-    /// What happened so far.
+    /// What has happened so far.
     pub(crate) fn counts(&self) -> Counts {
         let read = |counter: &AtomicU64| counter.load(Ordering::SeqCst);
         Counts {
@@ -243,7 +288,7 @@ impl Faults {
         }
     }
 
-    /// Decides what befalls a request.
+    /// Decides what happens to a request.
     pub(super) fn draw(&self, is_put: bool) -> Option<Fault> {
         if is_put {
             let scripted = self.script.lock().expect("no holder panics").pop_front();
@@ -267,7 +312,7 @@ impl Faults {
         fault
     }
 
-    /// Counts a request that a switch befell.
+    /// Counts a request with a fault by a switch.
     pub(super) fn count_switched(&self) {
         bump(&self.counters.faults);
     }

@@ -1,4 +1,4 @@
-//! What stands in front of the S3 operations: the listener, and the faults on the way in and out.
+//! The front of the S3 operations: the listener, and the faults on the way in and out.
 //!
 //! A request is read whole before its fault is decided, so that "nothing applied" and "applied" are
 //! certain; a connection that breaks in the middle of a request is the TCP proxy's matter.
@@ -17,7 +17,7 @@ use s3s::Body;
 use s3s::service::S3Service;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::faults::{Fault, Faults};
+use super::faults::{Checksums, Fault, Faults};
 
 type Answer = Result<Response<Body>, io::Error>;
 
@@ -29,7 +29,7 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Takes connections until the runtime ends.
+    /// Accepts connections until the runtime ends.
     pub(super) async fn accept(self, listener: TcpListener) {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
@@ -74,10 +74,25 @@ impl Front {
             self.faults.count_switched();
             return error(StatusCode::NOT_IMPLEMENTED, "NotImplemented");
         }
+        let has_checksum = ["content-md5", "x-amz-checksum-crc32c"]
+            .iter()
+            .any(|name| request.headers().contains_key(*name));
+        if is_put && (self.faults.refuses_puts() || has_checksum && self.refuses_checksums()) {
+            self.faults.count_switched();
+            return error(StatusCode::BAD_REQUEST, "InvalidRequest");
+        }
+        // Probes go well, so that scripts befall objects.
+        if request.uri().path().contains("/_lakehook/probe") {
+            return self.apply(request).await;
+        }
         match self.faults.draw(is_put) {
             None => self.apply(request).await,
             Some(fault) => self.befall(fault, request).await,
         }
+    }
+
+    fn refuses_checksums(&self) -> bool {
+        self.faults.treats_checksums() == Checksums::Refused
     }
 
     async fn befall(self, fault: Fault, request: Request<Bytes>) -> Answer {
@@ -101,6 +116,22 @@ impl Front {
                 });
                 Err(io::ErrorKind::ConnectionReset.into())
             }
+            Fault::Flip => {
+                let flip = |bytes: &mut Vec<u8>| {
+                    if let Some(byte) = bytes.last_mut() {
+                        *byte ^= 1;
+                    }
+                };
+                self.apply(changed(request, flip)).await
+            }
+            Fault::Cut => {
+                let cut = |bytes: &mut Vec<u8>| bytes.truncate(bytes.len() / 2);
+                self.apply(changed(request, cut)).await
+            }
+            Fault::Stranger => Ok(Response::new(Body::from(
+                "<html><body>Please log in</body></html>".to_owned(),
+            ))),
+            Fault::NotModified => error(StatusCode::NOT_MODIFIED, "NotModified"),
             Fault::Stall(delay) => {
                 let answer = self.apply(request).await;
                 match delay {
@@ -135,8 +166,18 @@ fn error(status: StatusCode, code: &str) -> Answer {
     answer.body(Body::from(xml)).map_err(io::Error::other)
 }
 
-/// Makes the close of this connection a reset: what is unsent is thrown away.
+/// Makes the close of this connection a reset, so that unsent bytes are discarded.
 fn reset(stream: &TcpStream) {
     // It may be closed already; then there is nothing to reset.
     let _ = stream.set_zero_linger();
+}
+
+/// A request whose body was changed on its way.
+fn changed(request: Request<Bytes>, change: impl FnOnce(&mut Vec<u8>)) -> Request<Bytes> {
+    let (mut head, body) = request.into_parts();
+    let mut bytes = body.to_vec();
+    change(&mut bytes);
+    head.headers
+        .insert(http::header::CONTENT_LENGTH, bytes.len().into());
+    Request::from_parts(head, bytes.into())
 }

@@ -1,7 +1,7 @@
 //! An S3 server in this process, over real HTTP on a port of its own, with faults on demand.
 //!
-//! Promises: a conditional put is atomic; what the faults say was (not) applied was (not); access
-//! key and secret are both `test`, and signatures are verified. One bucket exists from the start.
+//! Promises: a conditional put is atomic; faults apply a request exactly if they say so; access key and secret
+//! are both `test`, and signatures are verified. One bucket exists from the start.
 
 mod faults;
 mod front;
@@ -9,7 +9,7 @@ mod server;
 mod service;
 mod store;
 
-pub(crate) use faults::{Chances, Counts, Fault, Faults};
+pub(crate) use faults::{Chances, Checksums, Counts, Fault, Faults};
 pub(crate) use server::{S3Server, aws_env};
 pub(crate) use store::{Object, Page, Put, Query, Store};
 

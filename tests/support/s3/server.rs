@@ -1,4 +1,4 @@
-//! The server itself: store, operations and front put together, on a runtime of its own.
+//! The server itself: store, operations and front combined, on a runtime of its own.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::service::Service;
 use super::store::{Object, Store};
 use super::{BUCKET, KEY};
 
-/// A running S3 server; gone when dropped, with everything in it.
+/// A running S3 server; it ends when dropped, and its objects are gone.
 #[derive(Debug)]
 pub(crate) struct S3Server {
     address: SocketAddr,
@@ -67,7 +67,7 @@ impl S3Server {
         self.address
     }
 
-    /// What goes into `lake.endpoint`: `http://127.0.0.1:PORT`.
+    /// The value for `lake.endpoint`: `http://127.0.0.1:PORT`.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -77,7 +77,7 @@ impl S3Server {
         &self.faults
     }
 
-    /// Everything that it holds, past HTTP and past all faults.
+    /// Everything that it holds, without HTTP and without faults.
     pub(crate) fn store(&self) -> &Store {
         &self.store
     }
@@ -92,7 +92,7 @@ impl S3Server {
         self.store.get(BUCKET, key)
     }
 
-    /// Puts an object of somebody else into [`BUCKET`], whether or not there is one.
+    /// Puts an object of somebody else into [`BUCKET`], and replaces one that is there.
     pub(crate) fn put_foreign(
         &self,
         key: &str,

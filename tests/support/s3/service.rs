@@ -1,7 +1,7 @@
 //! The operations of S3 that lakehook and DuckDB use, over the store.
 //!
-//! Only what those two ask for; everything else is answered `NotImplemented` by `s3s`. Checksums that
-//! clients send are not verified.
+//! It has only what those two need; `s3s` answers `NotImplemented` to everything else. Whether
+//! checksums are compared is a switch of the faults.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use s3s::dto::{
 };
 use s3s::{Body, S3, S3Request, S3Response, S3Result, s3_error};
 
-use super::faults::Faults;
+use super::faults::{Checksums, Faults};
 use super::store::{Object, Put, Query, Store};
 
 /// The S3 operations on one store.
@@ -25,7 +25,7 @@ pub(super) struct Service {
 }
 
 impl Service {
-    /// The object, or the answer that S3 gives where there is none.
+    /// The object, or the answer of S3 if there is none.
     fn find(&self, bucket: &str, key: &str) -> S3Result<Object> {
         if !self.store.has_bucket(bucket) {
             return Err(s3_error!(NoSuchBucket));
@@ -77,9 +77,25 @@ impl S3 for Service {
             content_encoding: input.content_encoding,
             ..Object::new(bytes)
         };
+        let compares = self.faults.treats_checksums() == Checksums::Compared;
+        let crc = object.crc();
+        if compares
+            && input
+                .checksum_crc32c
+                .as_ref()
+                .is_some_and(|sent| *sent != crc)
+        {
+            return Err(s3_error!(BadDigest));
+        }
         let tag = object.etag();
         let conditional = input.if_none_match == Some(ETagCondition::Any);
         let only_if_absent = conditional && !self.faults.ignores_conditions();
+        if let Some(ETagCondition::ETag(wanted)) = &input.if_match {
+            let there = self.find(&input.bucket, &input.key)?;
+            if wanted.value() != there.etag() {
+                return Err(s3_error!(PreconditionFailed));
+            }
+        }
         match self
             .store
             .put(&input.bucket, &input.key, object, only_if_absent)
@@ -94,6 +110,7 @@ impl S3 for Service {
         let e_tag = Some(ETag::Strong(tag));
         Ok(S3Response::new(PutObjectOutput {
             e_tag,
+            checksum_crc32c: compares.then_some(crc),
             ..PutObjectOutput::default()
         }))
     }
@@ -103,7 +120,9 @@ impl S3 for Service {
         request: S3Request<HeadObjectInput>,
     ) -> S3Result<S3Response<HeadObjectOutput>> {
         let object = self.find(&request.input.bucket, &request.input.key)?;
+        let compares = self.faults.treats_checksums() == Checksums::Compared;
         Ok(S3Response::new(HeadObjectOutput {
+            checksum_crc32c: compares.then(|| object.crc()),
             accept_ranges: Some("bytes".to_owned()),
             content_length: Some(signed(object.bytes.len())),
             e_tag: Some(ETag::Strong(object.etag())),

@@ -1,13 +1,14 @@
 //! What the S3 server holds: buckets of objects in memory, behind one lock.
 //!
-//! A conditional put is decided and applied under that lock, so of any number of racing ones exactly
-//! one wins. Knows nothing of HTTP.
+//! A conditional put is decided and applied under that lock, so exactly one of several racing puts wins. The
+//! store knows nothing of HTTP.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard};
 use std::time::SystemTime;
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use bytes::Bytes;
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -38,13 +39,19 @@ impl Object {
         }
     }
 
-    /// A hash of the content. Not the MD5 that AWS gives: nobody may rely on that.
+    /// A hash of the content. It is not the MD5 that AWS gives, on which nobody may rely.
     pub(crate) fn etag(&self) -> String {
         format!("{:032x}", xxh3_128(&self.bytes))
     }
+
+    /// The CRC-32C of the content, as S3 writes it.
+    pub(crate) fn crc(&self) -> String {
+        let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, &self.bytes);
+        BASE64_STANDARD.encode(&crc.to_be_bytes()[4..])
+    }
 }
 
-/// What became of a put.
+/// The result of a put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Put {
     /// The object is in place.
@@ -52,7 +59,7 @@ pub(crate) enum Put {
         /// Whether there was one before it.
         replaced: bool,
     },
-    /// It was there already, and the put was conditional.
+    /// An object was there already, and the put was conditional.
     Exists,
     /// There is no such bucket.
     NoBucket,
@@ -63,22 +70,22 @@ pub(crate) enum Put {
 pub(crate) struct Page {
     /// Objects in the order of their keys.
     pub(crate) objects: Vec<(String, Object)>,
-    /// Prefixes that end with the delimiter and stand for all keys below them.
+    /// Prefixes that end with the delimiter, in place of all keys below them.
     pub(crate) prefixes: Vec<String>,
-    /// The last key that this page covers, where there are more.
+    /// The last key that this page covers, if there are more.
     pub(crate) next: Option<String>,
 }
 
 /// Which keys a listing is about.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Query<'a> {
-    /// Only keys that begin so.
+    /// Only keys that begin with this.
     pub(crate) prefix: &'a str,
     /// Folds what comes after it (beyond the prefix); empty folds nothing.
     pub(crate) delimiter: &'a str,
     /// Only keys after this one.
     pub(crate) after: &'a str,
-    /// At most so many objects and prefixes.
+    /// The most objects and prefixes of a page.
     pub(crate) max: usize,
 }
 
@@ -93,7 +100,7 @@ impl Store {
         self.buckets.lock().expect("no holder of the lock panics")
     }
 
-    /// Makes a bucket; false if it was there.
+    /// Makes a bucket; false if there is one already.
     pub(crate) fn create_bucket(&self, bucket: &str) -> bool {
         let mut buckets = self.lock();
         if buckets.contains_key(bucket) {
@@ -128,7 +135,7 @@ impl Store {
         self.lock().get(bucket)?.get(key).cloned()
     }
 
-    /// Takes an object away; false if there was none.
+    /// Removes an object; false if there was none.
     pub(crate) fn delete(&self, bucket: &str, key: &str) -> bool {
         let mut buckets = self.lock();
         let objects = buckets.get_mut(bucket);
@@ -178,7 +185,7 @@ impl Store {
     }
 }
 
-/// The common prefix that stands for a key, where the delimiter folds it.
+/// The common prefix that replaces a key, if the delimiter folds it.
 fn fold(query: &Query<'_>, rest: &str) -> Option<String> {
     if query.delimiter.is_empty() {
         return None;

@@ -1,0 +1,68 @@
+//! What an audit tells: what is proved of each node, and what does not add up.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::ids::NodeId;
+
+/// Something that does not add up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Discrepancy {
+    /// The node, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+    /// The object, where it is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// What is wrong.
+    pub what: String,
+}
+
+impl Discrepancy {
+    /// Something that is wrong with the object with that key.
+    pub(super) fn of_object(node: Option<NodeId>, key: &str, what: String) -> Self {
+        Self {
+            node: node.map(|node| node.to_string()),
+            key: Some(key.to_owned()),
+            what,
+        }
+    }
+}
+
+/// What is proved of one node.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NodeProof {
+    /// The node's id.
+    pub node: String,
+    /// How many objects it has put.
+    pub objects: u64,
+    /// How many rows they have.
+    pub rows: u64,
+    /// The last seal that is in the lake.
+    pub last_seal: u64,
+    /// The highest LSN as of that seal.
+    pub up_to_lsn: u64,
+    /// Rows up to there that no seal covered: their objects came later, or are on their way.
+    pub open: u64,
+    /// LSNs up to there that no row will ever have.
+    pub void: u64,
+    /// As of that seal: what was received, and what became of it.
+    pub totals: BTreeMap<String, u64>,
+    /// Everything received before it is in the lake, as of that seal.
+    pub watermark: String,
+    /// What the log says, where it was given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub log: Option<LogProof>,
+}
+
+/// What the log adds to the proof.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogProof {
+    /// Rows in seals that wait to be put.
+    pub waiting_rows: u64,
+    /// Rows in no seal yet.
+    pub open_rows: u64,
+    /// The highest LSN.
+    pub up_to_lsn: u64,
+}

@@ -1,0 +1,148 @@
+//! What the demo counts at its end, by reading the objects back.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::encode::{Format, ObjectReader};
+use crate::lake::keys;
+
+/// What a stream's objects hold.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct StreamCount {
+    /// Objects.
+    pub objects: u64,
+    /// Bytes of the objects.
+    pub bytes: u64,
+    /// Rows.
+    pub rows: u64,
+    /// Rows whose `event_id` was there before.
+    pub repeated: u64,
+    /// Rows by reason, in a quarantine.
+    pub reasons: BTreeMap<String, u64>,
+}
+
+#[derive(Deserialize)]
+struct CountedRow {
+    event_id: Option<String>,
+    reason: Option<String>,
+}
+
+/// Reads every object of a stream in a directory lake, or one object.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+pub fn count(stream: &Path) -> io::Result<StreamCount> {
+    let mut counted = StreamCount::default();
+    let mut ids = HashSet::new();
+    for (path, format) in objects(stream)? {
+        let bytes = fs::read(&path)?;
+        counted.objects += 1;
+        counted.bytes += bytes.len() as u64;
+        ObjectReader::new(format).each(bytes, &mut |row: CountedRow| {
+            counted.rows += 1;
+            if let Some(id) = row.event_id
+                && !ids.insert(id)
+            {
+                counted.repeated += 1;
+            }
+            if let Some(reason) = row.reason {
+                *counted.reasons.entry(reason).or_default() += 1;
+            }
+            Ok(true)
+        })?;
+    }
+    Ok(counted)
+}
+
+/// The parts of a marker that count.
+#[derive(Deserialize)]
+struct Marker {
+    same_as: Option<String>,
+    objects: Vec<MarkedObject>,
+}
+
+#[derive(Deserialize)]
+struct MarkedObject {
+    key: String,
+    records: u64,
+}
+
+/// Reads the last visible run of a stream of snapshots in a directory lake: the objects that its marker
+/// names, or the marker of the earlier run that it names. `None` if there is none.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+pub fn last_snapshot(lake: &Path, stream: &str) -> io::Result<Option<StreamCount>> {
+    let markers = lake.join(keys::INTERNAL).join("runs").join(stream);
+    let read = |name: &Path| -> io::Result<Marker> {
+        let text = fs::read(markers.join(name))?;
+        serde_json::from_slice(&text).map_err(io::Error::other)
+    };
+    let names = match fs::read_dir(&markers) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?.map(|entry| Ok(entry?.path())),
+    };
+    let names: Vec<PathBuf> = names.collect::<io::Result<_>>()?;
+    let Some(last) = names.into_iter().max() else {
+        return Ok(None);
+    };
+    let mut marker = read(&last)?;
+    if let Some(run) = &marker.same_as {
+        marker = read(Path::new(&format!("{run}.json")))?;
+    }
+    let mut counted = StreamCount::default();
+    for object in marker.objects {
+        let own = count(&lake.join(&object.key))?;
+        if own.rows != object.records {
+            let key = object.key;
+            let message = format!(
+                "{key} has {} rows, its marker says {}",
+                own.rows, object.records
+            );
+            return Err(io::Error::other(message));
+        }
+        counted.objects += own.objects;
+        counted.bytes += own.bytes;
+        counted.rows += own.rows;
+    }
+    Ok(Some(counted))
+}
+
+/// The objects below a directory, or the one that is named, with their formats, sorted.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+pub fn objects(dir: &Path) -> io::Result<Vec<(PathBuf, Format)>> {
+    let mut found = Vec::new();
+    let mut left = vec![dir.to_owned()];
+    if let Some(format) = format_of(dir).filter(|_| dir.is_file()) {
+        return Ok(vec![(dir.to_owned(), format)]);
+    }
+    while let Some(dir) = left.pop() {
+        let entries = match fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            match format_of(&path) {
+                Some(format) => found.push((path, format)),
+                None if path.is_dir() => left.push(path),
+                None => {}
+            }
+        }
+    }
+    found.sort_by(|a, b| a.0.cmp(&b.0));
+    Ok(found)
+}
+
+fn format_of(path: &Path) -> Option<Format> {
+    Format::of_key(&path.to_string_lossy())
+}

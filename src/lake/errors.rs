@@ -1,0 +1,87 @@
+//! Why an object is not in the lake, and who has to do something about it.
+
+/// Why an object is not in the lake.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LakeError {
+    /// The attempt failed, and whether the object was stored is unknown: retry for ever.
+    #[error("{message}")]
+    Retry {
+        /// What kind of failure: the metric's label, and whether it is logged as an error.
+        kind: Trouble,
+        /// What the lake says.
+        message: String,
+    },
+    /// The lake lacks something without which objects cannot be put as promised.
+    #[error("{0}")]
+    Unusable(String),
+    /// Something else is under our key: the log's directory was copied or restored, or somebody else writes to
+    /// the lake.
+    #[error("{key} is in the lake already, and it is not ours: {detail}")]
+    Foreign {
+        /// The key.
+        key: String,
+        /// How it differs from ours.
+        detail: String,
+    },
+}
+
+/// Kinds of failure, by what an operator can do about them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Trouble {
+    /// The lake asks for fewer requests.
+    Throttled,
+    /// The lake failed by itself: 500 and the like.
+    Server,
+    /// There was no answer in time.
+    Timeout,
+    /// There was no connection, or it broke.
+    Network,
+    /// Credentials or permissions are missing.
+    Denied,
+    /// There is no such bucket or directory.
+    Missing,
+    /// The disk is full.
+    Space,
+    /// The store does not take such requests.
+    Refused,
+    /// Anything else.
+    Other,
+}
+
+impl Trouble {
+    /// All kinds, for metrics.
+    pub const ALL: [Self; 9] = [
+        Self::Throttled,
+        Self::Server,
+        Self::Timeout,
+        Self::Network,
+        Self::Denied,
+        Self::Missing,
+        Self::Space,
+        Self::Refused,
+        Self::Other,
+    ];
+
+    /// The metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Throttled => "throttled",
+            Self::Server => "server",
+            Self::Timeout => "timeout",
+            Self::Network => "network",
+            Self::Denied => "denied",
+            Self::Missing => "missing",
+            Self::Space => "space",
+            Self::Refused => "refused",
+            Self::Other => "other",
+        }
+    }
+
+    /// Whether puts keep failing until an operator does something.
+    pub fn needs_operator(self) -> bool {
+        matches!(
+            self,
+            Self::Denied | Self::Missing | Self::Space | Self::Refused
+        )
+    }
+}

@@ -1,0 +1,130 @@
+//! What proves that a store holds the bytes that it was sent.
+//!
+//! A commit lets the log forget its rows, so it takes more than a status: the store must have named a
+//! checksum that we computed ourselves. Proofs, the cheapest first:
+//!
+//! | what the store says | proof |
+//! |---|---|
+//! | the CRC-32C of what it holds, in its answer or to a HEAD | it is ours, or the object is damaged |
+//! | an ETag that is the MD5 of our bytes | yes; another ETag proves nothing (with KMS it is no MD5) |
+//! | it refuses bodies that do not fit their checksum, took this one, and has our nonce and size | yes |
+//! | none of these | the object is read back once and its CRC-32C computed |
+
+use std::io::{self, Read, Write};
+
+use md5::{Digest as _, Md5};
+
+use super::store::Evidence;
+
+/// What protects a body on its way into the store; found out by probes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protection {
+    /// The store checks the CRC-32C that each put carries.
+    Crc32c,
+    /// The store checks the `Content-MD5` that each put carries.
+    Md5,
+    /// The store checks nothing, but it names the CRC-32C of what it holds.
+    NamedCrc32c,
+    /// The store checks nothing, but its ETag is the MD5 of what it holds.
+    Etag,
+    /// Nothing: each object is read back once before its batch is committed.
+    ReadBack,
+}
+
+impl Protection {
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Crc32c => "the store checks the CRC-32C of each put",
+            Self::Md5 => "the store checks the Content-MD5 of each put",
+            Self::NamedCrc32c => "the CRC-32C that the store answers is compared",
+            Self::Etag => "the ETag that the store answers is compared",
+            Self::ReadBack => "each object is read back and compared",
+        }
+    }
+
+    /// Whether the store refuses a body that was damaged on its way.
+    pub(crate) fn refuses_damage(self) -> bool {
+        matches!(self, Self::Crc32c | Self::Md5)
+    }
+}
+
+/// What follows from what a store says of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// The store holds them.
+    Proven,
+    /// The store holds something else.
+    Damaged,
+    /// Not known yet.
+    Open,
+}
+
+/// Compares what a store says with a checksum of ours.
+pub(crate) fn compare_crc(evidence: &Evidence, crc: u32) -> Verdict {
+    match evidence.crc {
+        Some(theirs) if theirs == crc => Verdict::Proven,
+        Some(_) => Verdict::Damaged,
+        None => Verdict::Open,
+    }
+}
+
+/// Whether an ETag has the form of an MD5.
+pub(crate) fn may_be_md5(etag: &str) -> bool {
+    etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+/// Whether an ETag is that MD5.
+pub(crate) fn is_md5(etag: &str, md5: [u8; 16]) -> bool {
+    etag.eq_ignore_ascii_case(&format!("{:032x}", u128::from_be_bytes(md5)))
+}
+
+/// MD5 of all that can be read.
+pub(crate) fn md5_of(mut from: impl Read) -> io::Result<[u8; 16]> {
+    let mut digest = Md5::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut buffer)? {
+            0 => return Ok(digest.finalize().into()),
+            count => digest.update(&buffer[..count]),
+        }
+    }
+}
+
+/// Takes the size and the CRC-32C of what is written, and keeps nothing.
+pub(crate) struct Measure {
+    digest: crc_fast::Digest,
+    bytes: u64,
+}
+
+impl Measure {
+    pub(crate) fn new() -> Self {
+        Self {
+            digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi),
+            bytes: 0,
+        }
+    }
+
+    /// The size.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The CRC-32C.
+    pub(crate) fn crc(&self) -> u32 {
+        // A 32-bit checksum comes in the low half.
+        (self.digest.finalize() & u64::from(u32::MAX)) as u32
+    }
+}
+
+impl Write for Measure {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.digest.update(bytes);
+        self.bytes += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,165 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn stamp() -> Stamp {
+    Stamp {
+        node: NodeId(0xab),
+        seal: 7,
+        nonce: 9,
+        partition: "events/dt=2026-11-20".to_owned(),
+        first_lsn: Lsn(3),
+        last_lsn: Lsn(12),
+        count: 8,
+        row_hash: 0x1234_5678_9abc_def0_1234_5678_9abc_def0,
+        lsn_hash: u128::MAX,
+        crc: 0xabc,
+        as_of: LogState {
+            lsn: Lsn(14),
+            lsn_hash: 15,
+            open: CountedLsns { count: 2, hash: 3 },
+            void: CountedLsns { count: 1, hash: 16 },
+            watermark: "2026-11-20T12:00:00.000000Z".to_owned(),
+            totals: RunningTotals {
+                received: 21,
+                stored: 11,
+                dropped: 5,
+                duplicate: 4,
+                quarantined: 1,
+                refused: 6,
+            },
+        },
+    }
+}
+
+fn lines(metadata: &Metadata) -> String {
+    let lines = metadata
+        .iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+/// These bytes are in every lake there is.
+#[test]
+fn metadata_of_objects_is_as_documented() {
+    insta::assert_snapshot!(lines(&stamp().to_metadata()), @r"
+    lakehook-as-of-lsn: 14
+    lakehook-as-of-lsn-hash: 0000000000000000000000000000000f
+    lakehook-as-of-open: 2 00000000000000000000000000000003
+    lakehook-as-of-void: 1 00000000000000000000000000000010
+    lakehook-as-of-watermark: 2026-11-20T12:00:00.000000Z
+    lakehook-count: 8
+    lakehook-crc32c: 00000abc
+    lakehook-first-lsn: 3
+    lakehook-last-lsn: 12
+    lakehook-lsn-hash: ffffffffffffffffffffffffffffffff
+    lakehook-node: 00000000000000ab
+    lakehook-nonce: 00000000000000000000000000000009
+    lakehook-partition: events/dt=2026-11-20
+    lakehook-row-hash: 123456789abcdef0123456789abcdef0
+    lakehook-seal: 7
+    lakehook-total-dropped: 5
+    lakehook-total-duplicate: 4
+    lakehook-total-quarantined: 1
+    lakehook-total-received: 21
+    lakehook-total-refused: 6
+    lakehook-total-stored: 11
+    ");
+}
+
+#[test]
+fn metadata_of_notes_and_markers_is_as_documented() {
+    let note = TextStamp::of_note(NodeId(0xab), b"{}\n");
+    insta::assert_snapshot!(lines(&note.to_metadata()), @r"
+    lakehook-crc32c: f01f9d27
+    lakehook-node: 00000000000000ab
+    lakehook-nonce: 7809095c382d5f77daa13e4f205dc5ba
+    lakehook-row-hash: 7809095c382d5f77daa13e4f205dc5ba
+    ");
+    let marker = TextStamp::of_marker(NodeId(0xab), Lsn(5), 9, b"{}\n");
+    insta::assert_snapshot!(lines(&marker.to_metadata()), @r"
+    lakehook-crc32c: f01f9d27
+    lakehook-node: 00000000000000ab
+    lakehook-nonce: 00000000000000000000000000000009
+    lakehook-row-hash: 7809095c382d5f77daa13e4f205dc5ba
+    lakehook-run: 5
+    ");
+}
+
+#[test]
+fn what_is_missing_or_unreadable_is_named() {
+    let whole = stamp().to_metadata();
+    assert_eq!(
+        Stamp::from_metadata(&Metadata::new()),
+        Err(StampError::Foreign)
+    );
+    for name in whole.keys() {
+        let mut metadata = whole.clone();
+        metadata.remove(name);
+        let error = Stamp::from_metadata(&metadata).map_err(|error| error.to_string());
+        let expected = match name.as_str() {
+            NODE => "it is foreign: it carries no metadata of lakehook".to_owned(),
+            name => format!("its metadata has no {name}"),
+        };
+        assert_eq!(error, Err(expected));
+        if [PARTITION, AS_OF_WATERMARK].contains(&name.as_str()) {
+            continue;
+        }
+        metadata.insert(name.clone(), "x".to_owned());
+        let error = Stamp::from_metadata(&metadata).map_err(|error| error.to_string());
+        assert_eq!(error, Err(format!("its metadata {name} cannot be read")));
+    }
+    let mut metadata = whole;
+    metadata.insert(SEAL.to_owned(), "0".to_owned());
+    let error = Stamp::from_metadata(&metadata);
+    assert_eq!(error, Err(StampError::Unreadable(SEAL)));
+}
+
+fn counted() -> impl Strategy<Value = CountedLsns> {
+    (any::<u64>(), any::<u128>()).prop_map(|(count, hash)| CountedLsns { count, hash })
+}
+
+fn log_state() -> impl Strategy<Value = LogState> {
+    let totals = any::<[u64; 6]>().prop_map(RunningTotals::of_values);
+    let numbers = (any::<u64>(), any::<u128>());
+    (numbers, counted(), counted(), ".*", totals).prop_map(
+        |((lsn, lsn_hash), open, void, watermark, totals)| LogState {
+            lsn: Lsn(lsn),
+            lsn_hash,
+            open,
+            void,
+            watermark,
+            totals,
+        },
+    )
+}
+
+fn any_stamp() -> impl Strategy<Value = Stamp> {
+    let numbers = (any::<u64>(), 1..=u64::MAX, any::<[u64; 3]>(), any::<u32>());
+    let hashes = any::<[u128; 3]>();
+    (numbers, hashes, ".*", log_state()).prop_map(
+        |((node, seal, [first, last, count], crc), hashes, partition, as_of)| {
+            let [nonce, row_hash, lsn_hash] = hashes;
+            Stamp {
+                node: NodeId(node),
+                seal,
+                nonce,
+                partition,
+                first_lsn: Lsn(first),
+                last_lsn: Lsn(last),
+                count,
+                row_hash,
+                lsn_hash,
+                crc,
+                as_of,
+            }
+        },
+    )
+}
+
+proptest! {
+    #[test]
+    fn a_stamp_is_read_as_it_was_written(stamp in any_stamp()) {
+        prop_assert_eq!(Stamp::from_metadata(&stamp.to_metadata()), Ok(stamp));
+    }
+}

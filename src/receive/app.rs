@@ -1,0 +1,141 @@
+//! The state that all handlers share, and the settings it is built from.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use http::HeaderValue;
+
+use super::body::BodyLimits;
+use super::budget::Budget;
+use super::client::{RateLimit, Tokens};
+use super::figures::PollHealth;
+use super::hooks::Hook;
+use super::processors::Processors;
+use super::refused::Allowance;
+use super::replies::Problem;
+use super::signature::Signing;
+use crate::clock::Clock;
+use crate::contract::Contract;
+use crate::ids::{Ids, NodeId};
+use crate::metrics::Metrics;
+use crate::status::{Status, Unavailable};
+use crate::wal::log::Log;
+
+/// Settings of the HTTP interface.
+#[derive(Clone)]
+pub struct ReceiveSettings {
+    /// Path of the webhook for events.
+    pub endpoint: Arc<str>,
+    /// Limits of a body.
+    pub body: BodyLimits,
+    /// Memory for requests in flight, in bytes.
+    pub memory: usize,
+    /// Accepted bearer tokens; if there are none, no token is needed.
+    pub tokens: Tokens,
+    /// How requests to the webhook for events must be signed, if they must.
+    pub signing: Option<Signing>,
+    /// Webhooks of providers.
+    pub hooks: Vec<Arc<Hook>>,
+    /// Requests per second of one client and its burst, if limited.
+    pub rate: Option<(NonZeroU32, NonZeroU32)>,
+    /// Bytes of refused requests to keep per minute.
+    pub refused_bytes_per_minute: u64,
+    /// Bytes to keep of one refused request.
+    pub max_refused_bytes: usize,
+    /// Origins that browsers may send from.
+    pub cors_origins: Vec<HeaderValue>,
+    /// Records in a full batch; shown by `/health`.
+    pub batch_size: u64,
+    /// Whether `/metrics` is served on an address of its own.
+    pub metrics_elsewhere: bool,
+    /// The OpenAPI description of the interface; see [`openapi`](super::openapi).
+    pub openapi: Bytes,
+}
+
+/// What exists once the log has been read.
+pub struct Core {
+    /// The contract.
+    pub contract: Arc<Contract>,
+    /// The log.
+    pub log: Log,
+    /// The node that owns the log.
+    pub node: NodeId,
+}
+
+/// What `/health` and `/metrics` show of the polls.
+pub struct PollFigures {
+    /// Returns the figures of each poll, by the name of its stream.
+    pub streams: Box<dyn Fn() -> BTreeMap<String, PollHealth> + Send + Sync>,
+    /// The log of the polls.
+    pub log: Log,
+    /// Whether polled rows can be stored.
+    pub status: Arc<Status>,
+}
+
+/// The state that handlers share.
+pub struct App {
+    /// The settings.
+    pub settings: ReceiveSettings,
+    /// Contract and log; empty until the log has been read.
+    pub core: OnceLock<Core>,
+    /// Figures of the polls; empty if none are configured.
+    pub polls: OnceLock<PollFigures>,
+    /// Whether requests are accepted.
+    pub status: Arc<Status>,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// Memory for requests in flight.
+    pub budget: Budget,
+    /// Permits to inflate and check large bodies.
+    pub processors: Processors,
+    /// Accepted tokens.
+    pub tokens: Tokens,
+    /// Rate limit per client.
+    pub rate_limit: Option<RateLimit>,
+    /// Bound on copies of refused requests.
+    pub refused_allowance: Allowance,
+    /// The clock.
+    pub clock: Clock,
+    /// Source of request ids.
+    pub ids: Ids,
+}
+
+impl App {
+    /// Builds the state without a core, which is added once the log has been read.
+    pub fn new(
+        settings: ReceiveSettings,
+        status: Arc<Status>,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+        ids: &Ids,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            core: OnceLock::new(),
+            polls: OnceLock::new(),
+            status,
+            metrics,
+            budget: Budget::new(settings.memory),
+            processors: Processors::default(),
+            tokens: settings.tokens.clone(),
+            rate_limit: settings
+                .rate
+                .map(|(rate, burst)| RateLimit::new(rate, burst)),
+            refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
+            settings,
+            clock,
+            // Request ids must differ, not be secret: a system call for each would be wasted.
+            ids: Ids::seeded(ids.dice()),
+        })
+    }
+
+    /// Contract and log, if requests are accepted now.
+    pub(super) fn ready_core(&self) -> Result<&Core, Problem> {
+        if let Some(unavailable) = self.status.refusal(self.clock.now()) {
+            return Err(unavailable.into());
+        }
+        let starting = || Problem::from(Unavailable::Recovering);
+        self.core.get().ok_or_else(starting)
+    }
+}

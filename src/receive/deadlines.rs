@@ -1,0 +1,263 @@
+//! Deadlines of a connection: limits of time that hyper does not distinguish.
+//!
+//! The head of a request must be complete within `header_timeout` of its first byte, or the connection breaks. Without
+//! a request a connection lives for `idle_timeout`, then it ends. (hyper counts the wait for the first byte as part of
+//! its header timeout, so one limit would have to serve for both.) While a request is under way nothing is limited
+//! here, because its body has a limit of its own. A client that does not take its answer within `idle_timeout` is
+//! disconnected, or it would occupy a connection for ever.
+//!
+//! A refused sender may still be sending. If we closed at once, the system would reset the connection, and the sender
+//! might lose the answer. So for a short time we read what still comes, and discard it.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// How long at most the rest of a refused request is read and discarded.
+const LINGER: Duration = Duration::from_secs(5);
+/// It ends earlier once the sender has been silent for this long.
+const LINGER_SILENCE: Duration = Duration::from_millis(500);
+
+/// Shared by a connection's service and its stream. Both run in one task, so no memory ordering is needed.
+#[derive(Debug, Default)]
+pub struct Requests {
+    /// Requests begun plus requests ended: odd while one is under way.
+    steps: AtomicU64,
+    refused: AtomicBool,
+}
+
+impl Requests {
+    /// Begins a request, which ends when the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> UnderWay {
+        self.steps.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+}
+
+/// A request that is under way.
+#[derive(Debug)]
+pub struct UnderWay(Arc<Requests>);
+
+impl UnderWay {
+    /// Records whether the request was refused; if so, part of its body may not have been read.
+    pub fn answered(&self, refused: bool) {
+        self.0.refused.store(refused, Ordering::Relaxed);
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.steps.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    /// For the first byte of a request.
+    Request,
+    /// For the rest of its head.
+    Head,
+    /// For its answer.
+    Answer,
+    /// For the rest of what a refused sender sends, until this time at the latest.
+    End { latest: Instant },
+}
+
+/// A stream with deadlines.
+#[derive(Debug)]
+pub struct Timed<S> {
+    stream: S,
+    requests: Arc<Requests>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    seen_steps: u64,
+    waiting: Waiting,
+    deadline: Instant,
+    sleep: Pin<Box<Sleep>>,
+    /// Set while an answer waits for the client to take it; then the connection breaks.
+    stuck: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
+    /// Wraps the stream of a new connection.
+    pub fn new(
+        stream: S,
+        requests: Arc<Requests>,
+        header_timeout: Duration,
+        idle_timeout: Duration,
+    ) -> Self {
+        let deadline = Instant::now() + idle_timeout;
+        Self {
+            stream,
+            requests,
+            header_timeout,
+            idle_timeout,
+            seen_steps: 0,
+            waiting: Waiting::Request,
+            deadline,
+            sleep: Box::pin(tokio::time::sleep_until(deadline)),
+            stuck: None,
+        }
+    }
+
+    /// Notices requests that began or ended since the last call.
+    fn follow(&mut self) {
+        let steps = self.requests.steps.load(Ordering::Relaxed);
+        if steps == self.seen_steps {
+            return;
+        }
+        self.seen_steps = steps;
+        if steps.is_multiple_of(2) {
+            self.waiting = Waiting::Request;
+            self.deadline = Instant::now() + self.idle_timeout;
+        } else {
+            self.waiting = Waiting::Answer;
+        }
+    }
+
+    /// Most deadlines are postponed before they expire. The timer is reset only when it fires: resetting it each time
+    /// would make every request take a lock that all connections share.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.sleep.deadline() > self.deadline {
+            self.sleep.as_mut().reset(self.deadline);
+        }
+        ready!(self.sleep.as_mut().poll(cx));
+        if self.sleep.deadline() == self.deadline {
+            return Poll::Ready(());
+        }
+        self.sleep.as_mut().reset(self.deadline);
+        self.sleep.as_mut().poll(cx)
+    }
+
+    /// Passes on the result of a write; fails if the write has been pending for too long.
+    fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            return written;
+        }
+        let patience = self.idle_timeout;
+        let stuck = self
+            .stuck
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(stuck.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not take its answer",
+        )))
+    }
+
+    fn poll_linger(&mut self, cx: &mut Context<'_>, latest: Instant) -> Poll<()> {
+        let mut discarded = [0; 4096];
+        loop {
+            let mut buffer = ReadBuf::new(&mut discarded);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    self.deadline = latest.min(Instant::now() + LINGER_SILENCE);
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return self.poll_deadline(cx),
+            }
+            if Instant::now() >= latest {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let timed = self.get_mut();
+        timed.follow();
+        let before = buffer.filled().len();
+        if let Poll::Ready(read) = Pin::new(&mut timed.stream).poll_read(cx, buffer) {
+            let has_come = buffer.filled().len() > before;
+            if timed.waiting == Waiting::Request && has_come {
+                timed.waiting = Waiting::Head;
+                timed.deadline = Instant::now() + timed.header_timeout;
+            }
+            return Poll::Ready(read);
+        }
+        if timed.waiting == Waiting::Answer {
+            return Poll::Pending;
+        }
+        ready!(timed.poll_deadline(cx));
+        Poll::Ready(if timed.waiting == Waiting::Head {
+            Err(io::Error::new(
+                io::ErrorKind::TimedOut,
+                "the head of a request came too slowly",
+            ))
+        } else {
+            // As if the client had closed: an idle connection ends without an error.
+            Ok(())
+        })
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let timed = self.get_mut();
+        let written = Pin::new(&mut timed.stream).poll_write(cx, bytes);
+        timed.in_time(cx, written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let timed = self.get_mut();
+        let written = Pin::new(&mut timed.stream).poll_write_vectored(cx, slices);
+        timed.in_time(cx, written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let timed = self.get_mut();
+        let flushed = Pin::new(&mut timed.stream).poll_flush(cx);
+        // The whole answer has been handed to the system.
+        timed.stuck.take_if(|_stuck| flushed.is_ready());
+        timed.in_time(cx, flushed)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let timed = self.get_mut();
+        let latest = if let Waiting::End { latest } = timed.waiting {
+            latest
+        } else {
+            ready!(Pin::new(&mut timed.stream).poll_shutdown(cx))?;
+            if !timed.requests.refused.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+            let (now, latest) = (Instant::now(), Instant::now() + LINGER);
+            timed.waiting = Waiting::End { latest };
+            timed.deadline = now + LINGER_SILENCE;
+            latest
+        };
+        ready!(timed.poll_linger(cx, latest));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+#[path = "deadlines_tests.rs"]
+mod tests;

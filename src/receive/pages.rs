@@ -1,0 +1,90 @@
+//! The service's own pages, one row each: where a page is, how it answers, and what the description says of it.
+//!
+//! The router, the OpenAPI description and the paths that a configuration may not take all follow from this table.
+
+use axum::response::Response;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+
+use super::app::App;
+use super::health::{self, Health, METRICS_MEDIA_TYPE, Ready};
+
+/// A page that is answered to GET and HEAD.
+pub(super) struct Page {
+    /// The path.
+    pub(super) path: &'static str,
+    /// Its `operationId` in the description.
+    pub(super) name: &'static str,
+    /// What the description says of it.
+    pub(super) summary: &'static str,
+    /// The media type of its success.
+    pub(super) media_type: &'static str,
+    /// The schema of its success.
+    pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
+    /// Whether it is answered 503 while requests are refused.
+    pub(super) can_be_unready: bool,
+    /// Whether it moves to `server.metrics_listen`, if that is set.
+    pub(super) is_metrics: bool,
+    /// Answers a request.
+    pub(super) answer: fn(&App) -> Response,
+}
+
+const JSON: &str = "application/json";
+
+/// All of them.
+pub(super) const PAGES: [Page; 4] = [
+    Page {
+        path: "/health",
+        name: "health",
+        summary: "Alive, with figures",
+        media_type: JSON,
+        schema: of::<Health>,
+        can_be_unready: false,
+        is_metrics: false,
+        answer: health::health,
+    },
+    Page {
+        path: "/ready",
+        name: "ready",
+        summary: "Whether requests are accepted",
+        media_type: JSON,
+        schema: of::<Ready>,
+        can_be_unready: true,
+        is_metrics: false,
+        answer: health::ready,
+    },
+    Page {
+        path: "/metrics",
+        name: "metrics",
+        summary: "Prometheus text format",
+        media_type: METRICS_MEDIA_TYPE,
+        schema: |_| json_schema!({"type": "string"}),
+        can_be_unready: false,
+        is_metrics: true,
+        answer: health::metrics,
+    },
+    Page {
+        path: "/openapi.json",
+        name: "openapi",
+        summary: "This description",
+        media_type: JSON,
+        schema: |_| json_schema!({"type": "object"}),
+        can_be_unready: false,
+        is_metrics: false,
+        answer: health::openapi,
+    },
+];
+
+/// Their paths, which no webhook may take.
+pub const PATHS: [&str; PAGES.len()] = {
+    let mut paths = [""; PAGES.len()];
+    let mut index = 0;
+    while index < PAGES.len() {
+        paths[index] = PAGES[index].path;
+        index += 1;
+    }
+    paths
+};
+
+fn of<T: JsonSchema>(generator: &mut SchemaGenerator) -> Schema {
+    generator.subschema_for::<T>()
+}

@@ -1,0 +1,131 @@
+//! Which rows of the quarantine may be replayed.
+
+use std::io;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use super::kept::Kept;
+use crate::ids::NodeId;
+use crate::quarantine::Reason;
+
+/// A row of the quarantine that is to be judged again.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Candidate {
+    /// When it was received first: RFC 3339, in UTC.
+    pub received_at: String,
+    /// The path that received it.
+    pub endpoint: String,
+    /// The id of that request.
+    pub request_id: String,
+    /// The address of the sender, where it is known.
+    pub client: Option<String>,
+    /// `true` for a single event, `false` for the body of a request.
+    pub is_event: bool,
+    /// What was refused, in base64, so that its encoded length does not depend on its content.
+    pub raw: String,
+}
+
+/// Why a row is not replayed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Skip {
+    /// It was replayed before.
+    Before,
+    /// An id conflict: the same id with other content is stored, so it would conflict again.
+    Conflict,
+    /// A record of a poll, which the poll reads again.
+    OfPoll,
+    /// Only a part of it was kept.
+    Cut,
+    /// Another node refused it, and its ids are not known here.
+    OtherNode,
+    /// A provider's webhook, whose id and type were in headers, which are not kept.
+    OfHook,
+}
+
+impl Skip {
+    /// Every reason, in the order of reports.
+    pub const ALL: [Self; 6] = [
+        Self::Before,
+        Self::Conflict,
+        Self::OfPoll,
+        Self::Cut,
+        Self::OtherNode,
+        Self::OfHook,
+    ];
+
+    /// The stable word for JSON reports.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Before => "replayed_before",
+            Self::Conflict => "id_conflict",
+            Self::OfPoll => "of_poll",
+            Self::Cut => "cut",
+            Self::OtherNode => "other_node",
+            Self::OfHook => "of_hook",
+        }
+    }
+
+    /// The words for readers, after a number of rows.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::Before => "replayed before",
+            Self::Conflict => "id conflicts, which would conflict again",
+            Self::OfPoll => "records of polls, which the polls read again",
+            Self::Cut => "of which only a part was kept (quarantine.max_row)",
+            Self::OtherNode => {
+                "refused by another node, whose ids are not known here (--other-nodes takes them)"
+            }
+            Self::OfHook => "of providers' webhooks, whose headers are not kept",
+        }
+    }
+}
+
+/// Which rows a replay may take.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The stream of events.
+    pub stream: String,
+    /// The node whose log is written, if there is one yet.
+    pub node: Option<NodeId>,
+    /// Whether rows that other nodes refused are replayed too.
+    pub other_nodes: bool,
+    /// Paths of providers' webhooks.
+    pub hooks: Vec<String>,
+}
+
+impl Scope {
+    /// The candidate that a row makes, or why it is skipped. `of` is the node that refused it.
+    pub fn candidate(&self, row: &Kept, of: Option<NodeId>) -> io::Result<Result<Candidate, Skip>> {
+        let is = |reason: Reason| row.reason == reason.as_str();
+        // A row of an unknown node cannot be marked as replayed.
+        let skip = if row.stream != self.stream || is(Reason::InvalidRecord) {
+            Some(Skip::OfPoll)
+        } else if !is(Reason::InvalidEvent) && !is(Reason::RefusedRequest) {
+            Some(Skip::Conflict)
+        } else if of.is_none() || !self.other_nodes && of != self.node {
+            Some(Skip::OtherNode)
+        } else if self.hooks.contains(&row.endpoint) {
+            Some(Skip::OfHook)
+        } else {
+            None
+        };
+        if let Some(skip) = skip {
+            return Ok(Err(skip));
+        }
+        let raw = row.bytes()?;
+        if raw.len() as u64 != row.raw_bytes {
+            return Ok(Err(Skip::Cut));
+        }
+        Ok(Ok(Candidate {
+            received_at: row.received_at.clone(),
+            endpoint: row.endpoint.clone(),
+            request_id: row.request_id.clone(),
+            client: row.client.clone(),
+            is_event: is(Reason::InvalidEvent),
+            raw: BASE64.encode(raw),
+        }))
+    }
+}

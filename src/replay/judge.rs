@@ -1,0 +1,133 @@
+//! Whether a row of the quarantine is valid now. Pure.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use super::candidate::Candidate;
+use super::kept::KeptError;
+use crate::contract::{Checked, Contract, Refusal};
+use crate::quarantine::FieldError;
+use crate::record::Origin;
+use crate::rfc3339;
+
+/// At most this many errors of a row that is still invalid are reported.
+const MAX_TOLD: usize = 3;
+/// Longer pointers and details are cut: senders choose how long they are.
+const MAX_TOLD_CHARS: usize = 300;
+
+/// What a replay did with a row.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReplayOutcome {
+    /// Every event of it was accepted.
+    Replayed(EventCounts),
+    /// It is still invalid; nothing of it was stored.
+    Invalid {
+        /// The first errors.
+        errors: Vec<KeptError>,
+        /// How many errors there are in all.
+        errors_total: u64,
+    },
+}
+
+/// What a replay did with events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventCounts {
+    /// Stored as new records.
+    pub stored: u64,
+    /// Duplicates of stored events.
+    pub duplicates: u64,
+    /// Valid, and dropped by a rule.
+    pub dropped: u64,
+    /// Their ids are stored with other content, so they are in the quarantine again, as `id_conflict`.
+    pub conflicts: u64,
+}
+
+impl EventCounts {
+    /// The sums of both.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            stored: self.stored + other.stored,
+            duplicates: self.duplicates + other.duplicates,
+            dropped: self.dropped + other.dropped,
+            conflicts: self.conflicts + other.conflicts,
+        }
+    }
+}
+
+/// A candidate that is valid now.
+#[derive(Debug)]
+pub struct Valid {
+    /// The rows for the log.
+    pub checked: Checked,
+    /// The request that brought it, with the time of its first receipt.
+    pub origin: Origin,
+}
+
+/// Judges a candidate as of the time at which it was received first. The error says what is still wrong.
+pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, ReplayOutcome> {
+    let unreadable = |what: &str| invalid(&[FieldError::of_body("unreadable", what)], 1);
+    let received_at = rfc3339::parse(&candidate.received_at);
+    let received_at = received_at.ok_or_else(|| unreadable("received_at is no time"))?;
+    let raw = BASE64.decode(&candidate.raw);
+    let raw = raw.map_err(|_| unreadable("raw is no base64"))?;
+    let origin = Origin {
+        received_at,
+        endpoint: candidate.endpoint.as_str().into(),
+        request_id: candidate.request_id.as_str().into(),
+        client: candidate.client.as_ref().and_then(|ip| ip.parse().ok()),
+    };
+    let body = if candidate.is_event {
+        [b"{\"events\":[".as_slice(), &raw, b"]}"].concat()
+    } else {
+        raw
+    };
+    match contract.check(&body, &origin) {
+        // With `on_invalid = "quarantine"`: valid events go in only together with the others.
+        Ok(checked) if checked.errors_total > 0 => {
+            Err(invalid(&checked.errors, checked.errors_total))
+        }
+        Ok(checked) => Ok(Valid { checked, origin }),
+        Err(refusal) => Err(refused(&refusal)),
+    }
+}
+
+fn refused(refusal: &Refusal) -> ReplayOutcome {
+    let error = match refusal {
+        Refusal::Syntax { .. } | Refusal::Invalid { .. } => {
+            let (errors, errors_total) = refusal.field_errors().unwrap_or_default();
+            return invalid(&errors, errors_total);
+        }
+        Refusal::TooManyEvents { max_events } => {
+            let detail = format!("at most {max_events} events (server.max_events)");
+            FieldError::of_body("too_many_events", detail)
+        }
+        Refusal::EventTooLarge {
+            max_event_bytes, ..
+        } => {
+            let detail = format!("at most {max_event_bytes} bytes an event (server.max_event)");
+            FieldError::of_body("event_too_large", detail)
+        }
+    };
+    invalid(&[error], 1)
+}
+
+/// Reports the first of these errors.
+pub(super) fn invalid(errors: &[FieldError], errors_total: usize) -> ReplayOutcome {
+    let cut = |text: &str| text.chars().take(MAX_TOLD_CHARS).collect();
+    let told = errors.iter().take(MAX_TOLD).map(|error| KeptError {
+        pointer: cut(&error.pointer),
+        code: error.code.to_owned(),
+        detail: cut(&error.detail),
+    });
+    ReplayOutcome::Invalid {
+        errors: told.collect(),
+        errors_total: errors_total as u64,
+    }
+}
+
+#[cfg(test)]
+#[path = "judge_tests.rs"]
+mod tests;

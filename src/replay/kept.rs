@@ -1,0 +1,87 @@
+//! Reads rows of the quarantine back from objects of every format.
+
+use std::io;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use serde::{Deserialize, Serialize};
+
+use crate::encode::ObjectReader;
+use crate::ids::NodeId;
+
+/// An error as it is in the row: see [`crate::quarantine::FieldError`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptError {
+    /// JSON Pointer into the request's body.
+    pub pointer: String,
+    /// The rule that was broken.
+    pub code: String,
+    /// What the rule expects.
+    pub detail: String,
+}
+
+/// A row of the quarantine; the members are those of [`crate::quarantine::Refused::write`], in its order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// RFC 3339, in UTC.
+    pub received_at: String,
+    /// Its LSN in the log of its node.
+    pub lsn: u64,
+    /// Why it was refused: see [`crate::quarantine::Reason`].
+    pub reason: String,
+    /// The stream that it was meant for.
+    pub stream: String,
+    /// The path that received it, or the name of the poll.
+    pub endpoint: String,
+    /// The id of the request, or the name of the run.
+    pub request_id: String,
+    /// The address of the sender, where it is known.
+    pub client: Option<String>,
+    /// The first [`crate::quarantine::MAX_ROW_ERRORS`] errors.
+    pub errors: Vec<KeptError>,
+    /// How many errors there were in all.
+    pub errors_total: u64,
+    /// What was refused, perhaps truncated: text, or base64.
+    pub raw: String,
+    /// `utf-8` or `base64`.
+    pub raw_encoding: String,
+    /// The length of what was refused, before it was truncated.
+    pub raw_bytes: u64,
+    /// XXH3-128 of what was refused, before it was truncated.
+    pub raw_xxh3: String,
+}
+
+impl Kept {
+    /// The bytes that were kept of what was refused.
+    pub fn bytes(&self) -> io::Result<Vec<u8>> {
+        if self.raw_encoding == "base64" {
+            BASE64.decode(&self.raw).map_err(io::Error::other)
+        } else {
+            Ok(self.raw.as_bytes().to_vec())
+        }
+    }
+}
+
+/// Calls `take` with each row of an object until it returns `false`.
+pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io::Result<()> {
+    ObjectReader::of_key(key)?.each(bytes, &mut |row| Ok(take(kept_of(row)?)))
+}
+
+/// Typed objects hold the errors as a text of JSON.
+fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Kept> {
+    if let Some(serde_json::Value::String(errors)) = row.get("errors") {
+        let errors = serde_json::from_str(errors)?;
+        row.insert("errors".to_owned(), errors);
+    }
+    Ok(serde_json::from_value(serde_json::Value::Object(row))?)
+}
+
+/// The node that wrote an object of rows, by the key of the object.
+pub fn node_of(key: &str) -> Option<NodeId> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (node, _) = name.split_once('-')?;
+    (node.len() == 16)
+        .then(|| u64::from_str_radix(node, 16).ok())
+        .flatten()
+        .map(NodeId)
+}

@@ -1,0 +1,316 @@
+//! The commit protocol: a sealed batch becomes one object in the lake, and the log is told.
+//!
+//! seal → read the rows back → encode into a spool file → put → commit. Every step can be repeated after a
+//! crash or a lost answer: the seal fixes members and key, a put that was applied is recognised as ours, and
+//! only then is the commit appended, after which the log may trim. This is one attempt; the shipping threads
+//! repeat it.
+
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
+use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
+use crate::ids::NodeId;
+use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
+use crate::lake::{Found, Lake, LakeError, Object};
+use crate::record::row_hash;
+use crate::tables::Tables;
+use crate::wal::batch::Sums;
+use crate::wal::entry::{Commit, Seal};
+use crate::wal::facts::{AsOf, LsnSet, Totals};
+use crate::wal::journal::local::LocalFrames;
+use crate::wal::journal::seam::Frames;
+use crate::wal::rows::{BatchReader, RowsError};
+use crate::wal::state::SealAt;
+
+/// Why a batch is not in the lake yet.
+#[derive(Debug, thiserror::Error)]
+pub enum ShipError {
+    /// The lake refuses for now, or cannot be reached: retry for ever.
+    #[error(transparent)]
+    Lake(#[from] LakeError),
+    /// The object cannot be written locally.
+    #[error("failed to spool an object: {0}")]
+    Spool(#[from] io::Error),
+    /// The log no longer holds the rows, and the lake does not have the object: this batch is held back, and
+    /// the others go on.
+    #[error("{0}; this batch is held back, and its records are not in the lake")]
+    Held(String),
+}
+
+/// Makes one attempt to ship a sealed batch, or to carry out a publication.
+pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
+    pub(super) files: F,
+    pub(super) node: NodeId,
+    pub(super) reader: BatchReader<R>,
+    pub(super) lake: Arc<Lake<F>>,
+    tables: Arc<Tables>,
+}
+
+/// A batch on its way to the lake, and what earlier attempts have done already.
+#[derive(Debug)]
+pub struct Shipment {
+    number: u64,
+    at: SealAt,
+    object: Option<Object>,
+    /// What the log is to be told: the object is in the lake, and its local file may be gone.
+    done: Option<Commit>,
+    /// How often the operating system refused to read the log.
+    failed_reads: u32,
+}
+
+/// A batch is held back after this many failed reads: a lack of file descriptors, say, is no damage and passes.
+const MAX_FAILED_READS: u32 = 5;
+
+impl Shipment {
+    /// The batch of that seal, which is durable at that place of the log.
+    pub fn new(number: u64, at: SealAt) -> Self {
+        Self {
+            number,
+            at,
+            object: None,
+            done: None,
+            failed_reads: 0,
+        }
+    }
+
+    /// The batch could not be read back: what that means for the attempt.
+    fn failed(&mut self, error: RowsError) -> ShipError {
+        match error {
+            RowsError::Sink(error) => error.into(),
+            RowsError::Read { .. } if self.failed_reads < MAX_FAILED_READS => {
+                self.failed_reads += 1;
+                io::Error::other(error).into()
+            }
+            error => ShipError::Held(error.to_string()),
+        }
+    }
+
+    /// Number of the seal.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+}
+
+impl<F: Files> Shipper<F> {
+    /// Ships from the log in `wal_dir` to the lake.
+    pub fn new(
+        files: F,
+        wal_dir: &Path,
+        node: NodeId,
+        lake: Arc<Lake<F>>,
+        tables: Arc<Tables>,
+    ) -> Self {
+        let frames = LocalFrames::new(files.clone(), wal_dir);
+        Self::of(files, frames, node, lake, tables)
+    }
+}
+
+impl<F: Files, R: Frames> Shipper<F, R> {
+    /// From the log with these frames to the lake.
+    pub fn of(files: F, frames: R, node: NodeId, lake: Arc<Lake<F>>, tables: Arc<Tables>) -> Self {
+        let reader = BatchReader::of(frames);
+        Self {
+            files,
+            node,
+            reader,
+            lake,
+            tables,
+        }
+    }
+
+    /// One attempt: [`Shipper::prepare`] and [`Shipper::put`].
+    pub fn attempt(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        self.prepare(shipment)?;
+        self.put(shipment)
+    }
+
+    /// Writes the object into a local file, unless an earlier attempt did.
+    pub fn prepare(&self, shipment: &mut Shipment) -> Result<(), ShipError> {
+        // If the local file was removed meanwhile, it is written again.
+        let is_written = |object: &Object| self.files.exists(&object.spool);
+        if shipment.done.is_some() || shipment.object.as_ref().is_some_and(is_written) {
+            return Ok(());
+        }
+        self.lake.probe()?;
+        let read = self.reader.seal(shipment.number, shipment.at);
+        let seal = read.map_err(|error| shipment.failed(error))?;
+        match self.spool(&seal) {
+            Ok(object) => shipment.object = Some(object),
+            Err(error @ RowsError::Unreadable { .. }) => {
+                shipment.done = Some(self.ask_the_lake(&seal, error.to_string())?);
+            }
+            Err(error) => return Err(shipment.failed(error)),
+        }
+        Ok(())
+    }
+
+    /// Puts what was prepared. The caller appends the commit to the log; further calls return the same commit,
+    /// in case that fails.
+    pub fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        let commit = match (&shipment.done, &shipment.object) {
+            (Some(commit), _) => *commit,
+            (None, Some(object)) => {
+                let Found { bytes, crc } = self.lake.put(object)?;
+                Commit {
+                    seal: shipment.number,
+                    bytes,
+                    crc,
+                }
+            }
+            (None, None) => return Err(io::Error::other("nothing was prepared").into()),
+        };
+        shipment.done = Some(commit);
+        Ok(commit)
+    }
+
+    /// The log no longer has the rows; but perhaps the object was put before.
+    fn ask_the_lake(&self, seal: &Seal, detail: String) -> Result<Commit, ShipError> {
+        match self
+            .lake
+            .find(&seal.key, &hex(seal.nonce), &hex(seal.sums.row_hash))?
+        {
+            Some(found) => Ok(Commit {
+                seal: seal.number,
+                bytes: found.bytes,
+                crc: found.crc,
+            }),
+            None => Err(ShipError::Held(detail)),
+        }
+    }
+
+    /// Writes the object into a local file, and compares the rows that were read with the sums of the seal.
+    fn spool(&self, seal: &Seal) -> Result<Object, RowsError> {
+        let Some(format) = Format::parse(&seal.format) else {
+            let detail = format!("this program has no format {}", seal.format);
+            return Err(self.unreadable(seal, detail));
+        };
+        let path = self.lake.spool_path(self.node, seal.number, seal.nonce);
+        create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
+        remove_if_there(&self.files, &path)?;
+        let file = Arc::new(self.files.create_new(&path)?);
+        let out =
+            BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
+        let spec = ObjectSpec {
+            format,
+            table: self.tables.of(&seal.partition),
+            rows: seal.sums.count,
+            path: &path,
+        };
+        let mut encoder = Encoder::new(&spec, out, self.files.clone())?;
+        let mut sums = Sums::default();
+        let read = self.reader.for_each_row(seal, |lsn, row| {
+            sums.add(&Sums {
+                count: 1,
+                bytes: row.bytes.len() as u64 + 1,
+                row_hash: row_hash(row.bytes),
+                lsn_hash: lsn.hash(),
+            });
+            encoder.row(lsn, row.lsn_at, row.bytes)
+        });
+        read?;
+        if sums != seal.sums {
+            let detail = "the rows that were read are not those of the seal".to_owned();
+            return Err(self.unreadable(seal, detail));
+        }
+        let Encoded { out, .. } = encoder.finish()?;
+        let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let (bytes, crc) = (out.inner.written(), out.crc());
+        file.sync()?;
+        let metadata = stamp_of(seal, self.node, crc).to_metadata();
+        Ok(Object {
+            key: seal.key.clone(),
+            spool: path,
+            bytes,
+            crc,
+            format,
+            content_type: format.content_type(),
+            metadata,
+        })
+    }
+
+    fn unreadable(&self, seal: &Seal, detail: String) -> RowsError {
+        RowsError::Unreadable {
+            seal: seal.number,
+            source_name: self.reader.name(),
+            detail,
+        }
+    }
+}
+
+/// What the object of a seal says of itself, and of its node's log as of the seal.
+fn stamp_of(seal: &Seal, node: NodeId, crc: u32) -> Stamp {
+    Stamp {
+        node,
+        seal: seal.number,
+        nonce: seal.nonce,
+        partition: seal.partition.clone(),
+        first_lsn: seal.first_lsn,
+        last_lsn: seal.last_lsn,
+        count: seal.sums.count,
+        row_hash: seal.sums.row_hash,
+        lsn_hash: seal.sums.lsn_hash,
+        crc,
+        as_of: log_state_of(&seal.as_of),
+    }
+}
+
+fn log_state_of(as_of: &AsOf) -> LogState {
+    let counted = |LsnSet { count, hash }: LsnSet| CountedLsns { count, hash };
+    let Totals {
+        received,
+        stored,
+        dropped,
+        duplicate,
+        quarantined,
+        refused,
+    } = as_of.totals;
+    LogState {
+        lsn: as_of.lsn,
+        lsn_hash: as_of.lsn_hash,
+        open: counted(as_of.open),
+        void: counted(as_of.void),
+        watermark: as_of.watermark.to_string(),
+        totals: RunningTotals {
+            received,
+            stored,
+            dropped,
+            duplicate,
+            quarantined,
+            refused,
+        },
+    }
+}
+
+/// Computes the checksum of what passes through.
+struct Checksummed<W> {
+    inner: W,
+    digest: crc_fast::Digest,
+}
+
+impl<W> Checksummed<W> {
+    fn new(inner: W) -> Self {
+        Self {
+            inner,
+            digest: crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi),
+        }
+    }
+
+    fn crc(&self) -> u32 {
+        // A 32-bit checksum comes in the low half.
+        (self.digest.finalize() & u64::from(u32::MAX)) as u32
+    }
+}
+
+impl<W: Write> Write for Checksummed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.inner.write(bytes)?;
+        self.digest.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.inner.flush()
+    }
+}

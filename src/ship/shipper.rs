@@ -1,0 +1,193 @@
+//! The threads that ship, with unlimited patience.
+//!
+//! Two parcels are under way at a time. A failure is retried for ever with backoff and jitter; one that an
+//! operator must mend is logged as an error. A batch that cannot be read back is held, and the others go on;
+//! something foreign under our key stops everything.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::commit::{ShipError, Shipment, Shipper};
+use super::queue::{Parcel, Queue};
+use crate::clock::Clock;
+use crate::files::Files;
+use crate::ids::Ids;
+use crate::lake::{LakeError, Trouble};
+use crate::metrics::Metrics;
+use crate::status::Status;
+use crate::wal::entry::Commit;
+use crate::wal::log::Log;
+
+/// Batches under way at once: one is encoded while the other is uploaded.
+const THREADS: usize = 2;
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// A failure is worth a warning once the pause between attempts is longer than this.
+const QUIET_PAUSE: Duration = Duration::from_millis(800);
+
+/// What the threads share.
+pub struct ShippingContext<F: Files> {
+    /// What waits to be shipped.
+    pub queue: Arc<Queue>,
+    /// Ships one batch or publication.
+    pub shipper: Shipper<F>,
+    /// The log that is told what was committed and published.
+    pub log: Log,
+    /// Where trouble shows.
+    pub status: Arc<Status>,
+    /// Counts and times.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// Random numbers for jitter.
+    pub ids: Ids,
+}
+
+/// The running threads.
+pub struct Shipping {
+    queue: Arc<Queue>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Shipping {
+    /// Starts to ship what is in the queue and whatever is added to it.
+    pub fn start<F: Files>(context: ShippingContext<F>) -> io::Result<Self> {
+        let queue = Arc::clone(&context.queue);
+        queue.set_workers(THREADS);
+        let context = Arc::new(context);
+        let mut threads = Vec::new();
+        for number in 0..THREADS {
+            let context = Arc::clone(&context);
+            let name = format!("ship-{number}");
+            threads.push(
+                std::thread::Builder::new()
+                    .name(name)
+                    .spawn(move || context.work())?,
+            );
+        }
+        Ok(Self { queue, threads })
+    }
+
+    /// Ends after the attempts that are under way. What is not shipped stays in the log.
+    pub fn stop(self) {
+        self.queue.stop();
+        for thread in self.threads {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// What to do after an attempt.
+enum Next {
+    Done,
+    Again,
+    End,
+}
+
+impl<F: Files> ShippingContext<F> {
+    fn work(&self) {
+        while let Some(mut parcel) = self.queue.take() {
+            let goes_on = self.ship(&mut parcel);
+            self.queue.finished();
+            if !goes_on {
+                break;
+            }
+        }
+        self.queue.worker_ended();
+    }
+
+    /// Ships one parcel, however many attempts it takes; `false` if shipping ends.
+    fn ship(&self, parcel: &mut Parcel) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            if self.status.is_foreign() {
+                return false;
+            }
+            match self.attempt(parcel, pause) {
+                Next::Done => return true,
+                Next::End => return false,
+                Next::Again => {}
+            }
+            if !self.queue.pause(self.with_jitter(pause)) {
+                return false;
+            }
+            pause = (pause * 2).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// One attempt. `pause` is how long the next one would have to wait.
+    fn attempt(&self, parcel: &mut Parcel, pause: Duration) -> Next {
+        let (number, noted) = match parcel {
+            Parcel::Batch(shipment) => {
+                let prepared = self.shipper.prepare(shipment);
+                let put = prepared.and_then(|()| self.put(shipment));
+                let noted = put.map(|commit| self.log.commit(commit));
+                (shipment.number(), noted)
+            }
+            Parcel::Publication(id, at) => {
+                let published = self.shipper.publish(*id, *at);
+                (id.0, published.map(|()| self.log.published(*id)))
+            }
+        };
+        match noted {
+            Ok(Ok(())) => Next::Done,
+            // The log has ended; the next start finds the object in the lake.
+            Ok(Err(_)) => Next::End,
+            Err(error) => self.failed(number, error, pause),
+        }
+    }
+
+    fn failed(&self, number: u64, error: ShipError, pause: Duration) -> Next {
+        let (kind, message) = match error {
+            ShipError::Lake(LakeError::Foreign { key, detail }) => {
+                let why = format!(
+                    "{key} in the lake is not ours ({detail}): this log directory was copied or \
+                     restored, or somebody else writes there. Nothing more is accepted or uploaded; if it \
+                     is a copy, stop this service, and `lakehook wal adopt` gives it a node id of its own"
+                );
+                tracing::error!(why);
+                self.status.set_foreign(why);
+                return Next::End;
+            }
+            ShipError::Held(why) => {
+                tracing::error!(seal = number, why, "a batch is held back");
+                self.status.add_held(why);
+                return Next::Done;
+            }
+            ShipError::Lake(LakeError::Retry { kind, message }) => (kind, message),
+            ShipError::Lake(LakeError::Unusable(message)) => (Trouble::Missing, message),
+            ShipError::Spool(error) => (Trouble::Space, error.to_string()),
+        };
+        self.metrics.put_failed(kind);
+        log_failure(number, kind, &message, pause);
+        Next::Again
+    }
+
+    fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
+        let before = self.clock.now().mono;
+        let put = self.shipper.put(shipment);
+        let took = self.clock.now().mono.saturating_sub(before);
+        self.metrics.lake_put_seconds.record(took.as_secs_f64());
+        put
+    }
+
+    /// Between half and all of the pause.
+    fn with_jitter(&self, pause: Duration) -> Duration {
+        let share = u32::try_from(self.ids.dice() % 1000).unwrap_or(0);
+        pause / 2 + pause / 2 * share / 1000
+    }
+}
+
+fn log_failure(seal: u64, kind: Trouble, message: &str, pause: Duration) {
+    const WHAT: &str = "failed to put an object; trying again";
+    let kind_name = kind.as_str();
+    if kind.needs_operator() {
+        tracing::error!(seal, kind = kind_name, message, "{WHAT}");
+    } else if pause > QUIET_PAUSE {
+        tracing::warn!(seal, kind = kind_name, message, "{WHAT}");
+    } else {
+        tracing::debug!(seal, kind = kind_name, message, "{WHAT}");
+    }
+}

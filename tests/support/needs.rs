@@ -1,0 +1,79 @@
+//! What some tests need of the machine, and what happens where it is missing.
+//!
+//! Such a test prints one line that starts with `skipped:` and passes, unless `LAKEHOOK_REQUIRE` names its
+//! need: then it fails. The variable holds names separated by commas, or `all`. `make setup` installs what
+//! can be installed, and `.ci/run` requires what the machine then has.
+
+/// Names the needs that must be met.
+const REQUIRE: &str = "LAKEHOOK_REQUIRE";
+
+/// Something that a machine may lack.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// Root, `mkfs.ext4` and loop devices, to mount a file system of one's own.
+    LoopMounts,
+    /// The library that moves the clock of a process.
+    Libfaketime,
+    /// The files of nst/JSONTestSuite.
+    JsonSuite,
+    /// The tool that counts instructions.
+    Valgrind,
+    /// Instruction counts that were recorded with the compiler in use.
+    RecordedCounts,
+}
+
+impl Need {
+    const ALL: [Self; 5] = [
+        Self::LoopMounts,
+        Self::Libfaketime,
+        Self::JsonSuite,
+        Self::Valgrind,
+        Self::RecordedCounts,
+    ];
+
+    /// Its name in `LAKEHOOK_REQUIRE`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::LoopMounts => "loop-mounts",
+            Self::Libfaketime => "libfaketime",
+            Self::JsonSuite => "json-suite",
+            Self::Valgrind => "valgrind",
+            Self::RecordedCounts => "recorded-counts",
+        }
+    }
+
+    /// Skips the test that calls this and then returns: prints why, or panics if the need is required.
+    pub(crate) fn skip(self, why: &str) {
+        let setting = std::env::var(REQUIRE).unwrap_or_default();
+        let required = required(&setting).unwrap();
+        let name = self.name();
+        assert!(
+            !required.contains(&self),
+            "{REQUIRE}={setting} asks for {name}, but {why}"
+        );
+        println!("skipped: {why} ({name})");
+    }
+}
+
+/// The needs that a value of `LAKEHOOK_REQUIRE` names.
+///
+/// # Errors
+///
+/// The first name that is unknown, with the known ones: a misspelt name would require nothing.
+pub(crate) fn required(setting: &str) -> Result<Vec<Need>, String> {
+    let names = setting.split(',').map(str::trim);
+    let mut required = Vec::new();
+    for name in names.filter(|name| !name.is_empty()) {
+        if name == "all" {
+            return Ok(Need::ALL.to_vec());
+        }
+        let Some(need) = Need::ALL.into_iter().find(|need| need.name() == name) else {
+            let known = Need::ALL.map(Need::name).join(", ");
+            return Err(format!(
+                "{REQUIRE} names {name:?}; it takes {known}, and all"
+            ));
+        };
+        required.push(need);
+    }
+    Ok(required)
+}
