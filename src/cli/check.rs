@@ -35,8 +35,8 @@ pub struct CheckArgs {
     /// Only print the description of the HTTP interface (OpenAPI 3.1), as this configuration serves it
     #[arg(long, conflicts_with = "schema")]
     openapi: bool,
-    /// Also say whether this engine can read what this configuration writes
-    #[arg(long = "for", value_name = "ENGINE")]
+    /// Also say whether this engine can read the lake: spark, athena, bigquery or snowflake
+    #[arg(long = "for", value_name = "ENGINE", hide_possible_values = true)]
     reader: Option<Reader>,
 }
 

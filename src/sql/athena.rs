@@ -184,52 +184,10 @@ fn earlier(lake: &Catalogue, relation: &Relation) -> String {
             0 => format!("{}_earlier", relation.table_name()),
             more => format!("{}_earlier_{}", relation.table_name(), more + 1),
         };
-        // Athena reads directories below directories: there may be some of the pattern that is in force.
-        let below = relation.partitions.iter().map(|key| key.name.as_str());
-        let below = below.filter(|name| !keys.contains(name));
-        let unless = below.map(|name| format!("\"$path\" NOT LIKE '%/{name}=%'"));
-        let unless = match unless.collect::<Vec<_>>().join(" AND ") {
-            unless if unless.is_empty() => unless,
-            unless => format!(" WHERE {unless}"),
-        };
-        let _memory_takes_it = write!(
-            out,
-            "\n-- Objects in {count}, such as {first}, were written with another pattern of partitions.\n\
-             -- They are not in {name}, but in {table}:\n\
-             -- SELECT … FROM {name} UNION ALL SELECT … FROM {table}{unless}.",
-            count = if dirs.len() == 1 {
-                "1 directory".to_owned()
-            } else {
-                format!("{} directories", dirs.len())
-            },
-            first = dirs[0],
-            name = relation.table_name(),
-        );
-        let (columns, form) = columns_and_form(lake, relation);
-        let partitioned: Vec<String> = keys
-            .iter()
-            .map(|key| format!("{} string", quoted(key)))
-            .collect();
-        let _memory_takes_it = write!(
-            out,
-            "\nCREATE EXTERNAL TABLE IF NOT EXISTS {} (\n    {columns}\n)\nPARTITIONED BY ({})\n{form}\nLOCATION {};\n",
-            quoted(&table),
-            partitioned.join(", "),
-            literal(&format!("{}/", lake.at(&relation.name))),
-        );
+        out.push_str(&about_earlier(relation, &table, keys, dirs));
+        out.push_str(&earlier_table(lake, relation, &table, keys));
         for some in dirs.chunks(PARTITIONS_AT_ONCE) {
-            let partitions = some.iter().map(|dir| {
-                let keys = dir.split('/').filter_map(|part| part.split_once('='));
-                let keys: Vec<String> = keys
-                    .map(|(key, value)| format!("{} = {}", quoted(key), literal(value)))
-                    .collect();
-                format!(
-                    "PARTITION ({}) LOCATION {}",
-                    keys.join(", "),
-                    literal(&format!("{}/", lake.at(dir)))
-                )
-            });
-            let partitions: Vec<String> = partitions.collect();
+            let partitions: Vec<String> = some.iter().map(|dir| partition_at(lake, dir)).collect();
             let _memory_takes_it = writeln!(
                 out,
                 "\nALTER TABLE {} ADD IF NOT EXISTS\n    {};",
@@ -239,6 +197,57 @@ fn earlier(lake: &Catalogue, relation: &Relation) -> String {
         }
     }
     out
+}
+
+/// Which directories a table of earlier ones has, and how to read it together with the other table.
+fn about_earlier(relation: &Relation, table: &str, keys: &[&str], dirs: &[&String]) -> String {
+    // Athena reads directories below directories: there may be some of the pattern that is in force.
+    let below = relation.partitions.iter().map(|key| key.name.as_str());
+    let below = below.filter(|name| !keys.contains(name));
+    let unless = below.map(|name| format!("\"$path\" NOT LIKE '%/{name}=%'"));
+    let unless = match unless.collect::<Vec<_>>().join(" AND ") {
+        unless if unless.is_empty() => unless,
+        unless => format!(" WHERE {unless}"),
+    };
+    let count = match dirs.len() {
+        1 => "1 directory".to_owned(),
+        more => format!("{more} directories"),
+    };
+    format!(
+        "\n-- Objects in {count}, such as {first}, were written with another pattern of partitions.\n\
+         -- They are not in {name}, but in {table}:\n\
+         -- SELECT … FROM {name} UNION ALL SELECT … FROM {table}{unless}.",
+        first = dirs.first().map_or("", |dir| dir.as_str()),
+        name = relation.table_name(),
+    )
+}
+
+/// A table whose partitions are added one by one.
+fn earlier_table(lake: &Catalogue, relation: &Relation, table: &str, keys: &[&str]) -> String {
+    let (columns, form) = columns_and_form(lake, relation);
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{} string", quoted(key)))
+        .collect();
+    format!(
+        "\nCREATE EXTERNAL TABLE IF NOT EXISTS {} (\n    {columns}\n)\nPARTITIONED BY ({})\n{form}\nLOCATION {};\n",
+        quoted(table),
+        keys.join(", "),
+        literal(&format!("{}/", lake.at(&relation.name))),
+    )
+}
+
+/// A directory as a partition.
+fn partition_at(lake: &Catalogue, dir: &str) -> String {
+    let keys = dir.split('/').filter_map(|part| part.split_once('='));
+    let keys: Vec<String> = keys
+        .map(|(key, value)| format!("{} = {}", quoted(key), literal(value)))
+        .collect();
+    format!(
+        "PARTITION ({}) LOCATION {}",
+        keys.join(", "),
+        literal(&format!("{}/", lake.at(dir)))
+    )
 }
 
 /// How the values of a partition key are computed: from the oldest in the lake, or the first day that is still
