@@ -52,7 +52,7 @@ const ROOMS: &[Room] = &[
         "rescue", "wal", "lake", "encode", "record", "ids", "checksum",
     ]),
     room("rescue", "src/rescue", &["wal", "lake", "encode", "ids", "files"]),
-    room("sql", "src/sql", &["lake", "tables", "columns"]),
+    room("sql", "src/sql", &["lake", "encode", "tables", "columns"]),
     room("ship", "src/ship", &[
         "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
         "files", "clock",
@@ -85,8 +85,6 @@ const ROOMS: &[Room] = &[
 /// What breaks a rule and is known to: each entry must still be found, so that this list only gets shorter.
 #[rustfmt::skip]
 const STILL_OPEN: &[&str] = &[
-    "circle of files in sql: src/sql/athena.rs, src/sql/dictionary.rs, src/sql/duckdb.rs, src/sql/mod.rs, src/sql/trino.rs",
-    "logic: src/sql/mod.rs",
 ];
 
 #[test]
