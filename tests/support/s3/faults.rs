@@ -43,9 +43,9 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Checksums {
     /// None are compared, none is named, and ETags are no MD5.
-    #[default]
     Ignored,
     /// CRC-32C is compared and named, as by AWS.
+    #[default]
     Compared,
     /// A put with a checksum is answered 400; ETags are no MD5.
     Refused,
