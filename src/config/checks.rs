@@ -273,7 +273,8 @@ fn columns_in_the_lakes_path(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
-fn is_endpoint(text: &str) -> bool {
+/// Whether text is the address of a store.
+pub(super) fn is_endpoint(text: &str) -> bool {
     if text.contains(['?', '#', '@']) {
         return false;
     }

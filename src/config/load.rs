@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::aws_endpoint;
 use super::checks;
 use super::errors::{ConfigErrors, Place, Problem};
 use super::findings::Findings;
@@ -68,6 +69,7 @@ pub(super) fn load(
     // Without the file nothing can be said about how settings go together.
     let is_whole = problems.is_empty();
     let name = file.as_ref().map(|file| file.name().to_owned());
+    let aws_endpoint = aws_endpoint::named_by(&environment);
     let variables = Variables::pick(environment.into_iter(), &mut problems);
     let sources = Sources { file, variables };
 
@@ -79,7 +81,10 @@ pub(super) fn load(
     let (settings, broken) = sound_settings(&sources, &mut problems)?;
     let mut findings = Findings::new(&sources, broken);
     let config = match typed(settings, base) {
-        Ok(config) if is_whole => Some(finish(config, &mut findings)),
+        Ok(mut config) if is_whole => {
+            problems.extend(aws_endpoint::take(&mut config.lake, aws_endpoint).err());
+            Some(finish(config, &mut findings))
+        }
         Ok(_) => None,
         Err(problem) => {
             problems.push(problem);

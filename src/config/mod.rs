@@ -7,6 +7,7 @@
 //! who use them. Of the disk it reads the file itself and the file of tokens, nothing else.
 
 mod amounts;
+mod aws_endpoint;
 mod checks;
 mod errors;
 mod findings;

@@ -19,7 +19,7 @@ use crate::contract::{
     OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
 };
 use crate::encode::Format;
-use crate::lake::s3::Location;
+use crate::lake::s3::{Endpoint, Location};
 
 /// The JSON Schema format of addresses.
 pub(super) const ADDRESS_FORMAT: &str = "socket-address";
@@ -116,6 +116,9 @@ pub struct Lake {
     pub url: LakeUrl,
     /// The address of a compatible store.
     pub endpoint: Option<String>,
+    /// The setting that names the endpoint: `lake.endpoint`, or a variable of the environment.
+    #[serde(skip)]
+    pub endpoint_named_by: &'static str,
     /// Instead of the region of the AWS environment.
     #[schemars(length(min = 1))]
     pub region: Option<String>,
@@ -275,6 +278,7 @@ impl Default for Lake {
         Self {
             url: LakeUrl::Directory(PathBuf::from("data/lake")),
             endpoint: None,
+            endpoint_named_by: super::aws_endpoint::KEY,
             region: None,
             path_style: None,
             kms_key_id: None,
@@ -394,7 +398,10 @@ impl Lake {
             LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Location {
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
-                endpoint: self.endpoint.clone(),
+                endpoint: self.endpoint.clone().map(|url| Endpoint {
+                    url,
+                    named_by: self.endpoint_named_by,
+                }),
                 region: self.region.clone(),
                 path_style: self.path_style,
                 kms_key_id: self.kms_key_id.clone(),

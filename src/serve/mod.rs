@@ -152,7 +152,7 @@ pub async fn lake_of(config: &Config, runtime: Handle) -> Lake<Disk> {
     };
     let identity = match &location.endpoint {
         None => config.lake.url.to_string(),
-        Some(endpoint) => format!("{} at {endpoint}", config.lake.url),
+        Some(endpoint) => format!("{} at {}", config.lake.url, endpoint.url),
     };
     let spool = config.wal.dir.join("spool");
     let store = S3::new(location, runtime).await;

@@ -1,54 +1,33 @@
-//! S3 and compatible stores, by the AWS SDK: region and credentials as in every AWS tool.
-//!
-//! Single requests, never multipart. No retries here: the commit protocol asks again, for ever, and
-//! looks at what is there in between. Each put carries the checksum that the protocol asks for in a
-//! plain header; the SDK's own, a trailer in chunks, is what many compatible stores refuse.
+//! The requests that the lake needs.
 
 use std::io::Write;
 use std::time::Duration;
 
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
-use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
-use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
-use aws_sdk_s3::operation::put_object::PutObjectError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::ChecksumMode;
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::runtime::Handle;
 
-use super::errors::Trouble;
-use super::store::{
+use super::super::errors::Trouble;
+use super::super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
-
-/// Where a bucket is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
-    /// The bucket.
-    pub bucket: String,
-    /// Prefix of all keys, without slashes at its ends; may be empty.
-    pub prefix: String,
-    /// A compatible store; `None` for AWS.
-    pub endpoint: Option<String>,
-    /// Overrides the region of the environment.
-    pub region: Option<String>,
-    /// Bucket in the path instead of the host name; by default where an endpoint is set.
-    pub path_style: Option<bool>,
-    /// Key for server-side encryption by KMS.
-    pub kms_key_id: Option<String>,
-}
+use super::answers::{Answers, status_of};
+use super::credentials::Reloading;
+use super::location::Location;
+use super::settings::Settings;
+use super::upload::{Progress, STANDSTILL};
 
 /// For an answer, once everything was sent.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// An upload that is slower than this, in bytes a second, is taken for dead.
-const SLOWEST_UPLOAD: u64 = 32 << 10;
+const ANSWER_LIMIT: Duration = STANDSTILL;
 
 /// A bucket.
 pub struct S3 {
     client: Client,
+    credentials: Reloading,
+    answers: Answers,
     location: Location,
     runtime: Handle,
 }
@@ -57,38 +36,25 @@ impl S3 {
     /// Connects nothing yet; reads configuration and credentials as AWS tools do. Calls of the store
     /// block, so they must come from threads outside the runtime.
     pub async fn new(location: Location, runtime: Handle) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .build();
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .retry_config(RetryConfig::disabled())
-            .timeout_config(timeouts);
-        if let Some(region) = &location.region {
-            loader = loader.region(Region::new(region.clone()));
-        } else if location.endpoint.is_some() && std::env::var_os("AWS_REGION").is_none() {
-            // Compatible stores mostly don't care, and the SDK insists on one.
-            loader = loader.region(
-                aws_config::meta::region::RegionProviderChain::default_provider()
-                    .or_else(Region::new("us-east-1")),
-            );
-        }
-        let shared = loader.load().await;
-        let mut config = aws_sdk_s3::config::Builder::from(&shared)
-            .force_path_style(location.path_style.unwrap_or(location.endpoint.is_some()));
-        if let Some(endpoint) = &location.endpoint {
-            config = config.endpoint_url(endpoint);
-            // The SDK's default is a trailing checksum in chunks, which many stores refuse.
-            if std::env::var_os("AWS_REQUEST_CHECKSUM_CALCULATION").is_none() {
-                config = config
-                    .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-                    .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
-            }
-        }
+        let settings = Settings::of(&location).await;
         Self {
-            client: Client::from_conf(config.build()),
+            client: settings.client,
+            credentials: settings.credentials,
+            answers: Answers::new(&location, settings.region),
             location,
             runtime,
         }
+    }
+
+    /// What an error means. Credentials that were refused are read again for the next request.
+    fn failed<E>(&self, error: &SdkError<E>) -> StoreError
+    where
+        E: ProvideErrorMetadata + std::error::Error + 'static,
+    {
+        if self.answers.blames_credentials(error) {
+            self.credentials.refused();
+        }
+        self.answers.store_error(error)
     }
 
     fn full_key(&self, key: &str) -> String {
@@ -111,6 +77,7 @@ impl S3 {
                     message: format!("failed to read {}: {error}", path.display()),
                 })?,
         };
+        let progress = Progress::default();
         let mut request = self
             .client
             .put_object()
@@ -118,7 +85,7 @@ impl S3 {
             .key(self.full_key(put.key))
             .content_type(put.content_type)
             .set_metadata(Some(put.metadata.clone().into_iter().collect()))
-            .body(body);
+            .body(progress.of(body));
         request = match put.condition {
             Condition::Always => request,
             Condition::IfAbsent => request.if_none_match("*"),
@@ -136,14 +103,17 @@ impl S3 {
                 .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
                 .ssekms_key_id(key);
         }
-        // The SDK's own read timeout would count from the beginning of the upload.
-        let upload = Duration::from_secs(put.body.bytes() / SLOWEST_UPLOAD);
-        match within(upload + ANSWER_LIMIT, Box::pin(request.send())).await? {
+        let request = request.customize().interceptor(progress.clone());
+        let answer = progress.guard(Box::pin(request.send())).await;
+        match answer.map_err(|error| late(error.to_string()))? {
             Ok(answer) => Ok(PutAnswer::Stored(evidence(
                 answer.e_tag(),
                 answer.checksum_crc32_c(),
             ))),
-            Err(error) => judge_put(&error),
+            Err(error) => match self.answers.put_answer(&error) {
+                Some(answer) => Ok(answer),
+                None => Err(self.failed(&error)),
+            },
         }
     }
 
@@ -172,7 +142,7 @@ impl S3 {
                 // A HEAD has no body that could tell a missing key from a missing bucket; the put
                 // that follows tells.
                 Some(404) => Ok(None),
-                _ => Err(store_error(&error)),
+                _ => Err(self.failed(&error)),
             },
         }
     }
@@ -190,7 +160,7 @@ impl S3 {
                 .prefix(self.full_key(prefix))
                 .set_continuation_token(token.take());
             let answer = within(ANSWER_LIMIT, request.send()).await?;
-            let answer = answer.map_err(|error| store_error(&error))?;
+            let answer = answer.map_err(|error| self.failed(&error))?;
             let listed = answer.contents().iter().filter_map(|object| object.key());
             keys.extend(listed.filter_map(|key| Some(key.strip_prefix(&own)?.to_owned())));
             token = answer.next_continuation_token().map(str::to_owned);
@@ -213,7 +183,7 @@ impl S3 {
         let mut body = match within(ANSWER_LIMIT, request.send()).await? {
             Ok(answer) => answer.body,
             Err(error) if status_of(&error) == Some(404) => return Ok(false),
-            Err(error) => return Err(store_error(&error)),
+            Err(error) => return Err(self.failed(&error)),
         };
         let broken = |message: String| StoreError {
             kind: Trouble::Network,
@@ -243,30 +213,6 @@ impl ObjectStore for S3 {
     }
 }
 
-fn judge_put(error: &SdkError<PutObjectError>) -> Result<PutAnswer, StoreError> {
-    let code = error.code().unwrap_or_default();
-    match status_of(error) {
-        // Older MinIO answers 304 to a condition that does not hold.
-        Some(412 | 304) => Ok(PutAnswer::ConditionFailed),
-        Some(400) if DAMAGED.contains(&code) => Ok(PutAnswer::Damaged(words_of(error))),
-        Some(501) => Ok(PutAnswer::Refused(words_of(error))),
-        // 400 is also how stores say that a token has expired or a request has timed out.
-        Some(400) if REFUSED.contains(&code) => Ok(PutAnswer::Refused(words_of(error))),
-        _ => Err(store_error(error)),
-    }
-}
-
-/// Codes of a 400 that say: this body is not what its checksum says.
-const DAMAGED: [&str; 4] = [
-    "BadDigest",
-    "XAmzContentChecksumMismatch",
-    "XAmzContentSHA256Mismatch",
-    "InvalidDigest",
-];
-
-/// Codes of a 400 that say: this store does not take such a request.
-const REFUSED: [&str; 3] = ["InvalidArgument", "InvalidRequest", "NotImplemented"];
-
 /// What an answer says of the stored bytes. A checksum of parts ("…-2") is none of the object's.
 fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
     let crc = crc.and_then(|crc| BASE64_STANDARD.decode(crc).ok());
@@ -279,69 +225,16 @@ fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
     }
 }
 
-fn status_of<E>(error: &SdkError<E>) -> Option<u16> {
-    error
-        .raw_response()
-        .map(|response| response.status().as_u16())
-}
-
-fn is_timeout<E>(error: &SdkError<E>) -> bool {
-    match error {
-        SdkError::TimeoutError(_) => true,
-        SdkError::DispatchFailure(failure) => failure.is_timeout(),
-        _ => false,
-    }
-}
-
 /// The outcome of a request, if it comes in time.
 async fn within<T>(limit: Duration, request: impl Future<Output = T>) -> Result<T, StoreError> {
     tokio::time::timeout(limit, request)
         .await
-        .map_err(|_elapsed| StoreError {
-            kind: Trouble::Timeout,
-            message: format!("no answer within {} s", limit.as_secs()),
-        })
+        .map_err(|_elapsed| late(format!("no answer within {} s", limit.as_secs())))
 }
 
-/// 503 is also how a store says that it is down.
-fn is_throttling(status: Option<u16>, code: &str) -> bool {
-    status == Some(429) || code.contains("SlowDown") || code.contains("Throttl")
-}
-
-#[allow(clippy::match_same_arms, reason = "the first arm that fits decides")]
-fn store_error<E>(error: &SdkError<E>) -> StoreError
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let code = error.code().unwrap_or_default();
-    let kind = match (error, status_of(error)) {
-        _ if is_timeout(error) => Trouble::Timeout,
-        // Without credentials nothing is sent.
-        (SdkError::DispatchFailure(failure), _) if failure.is_io() => Trouble::Network,
-        (SdkError::DispatchFailure(_), _) => Trouble::Denied,
-        (_, Some(429 | 503)) if is_throttling(status_of(error), code) => Trouble::Throttled,
-        (_, Some(401 | 403)) => Trouble::Denied,
-        (_, Some(404)) => Trouble::Missing,
-        (_, Some(500..=599)) => Trouble::Server,
-        (SdkError::ResponseError(_), _) => Trouble::Network,
-        _ => Trouble::Other,
-    };
+fn late(message: String) -> StoreError {
     StoreError {
-        kind,
-        message: words_of(error),
+        kind: Trouble::Timeout,
+        message,
     }
-}
-
-/// What the store says, where it says something; the whole of the error is pages long.
-fn words_of<E>(error: &SdkError<E>) -> String
-where
-    E: ProvideErrorMetadata + std::error::Error + 'static,
-{
-    let words = match (error.code(), error.message()) {
-        (Some(code), Some(message)) => format!("{code}: {message}"),
-        (Some(code), None) => code.to_owned(),
-        (None, _) => DisplayErrorContext(error).to_string(),
-    };
-    let status = status_of(error).map_or_else(String::new, |status| format!(" (status {status})"));
-    words + &status
 }
