@@ -13,11 +13,15 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::event_schema;
 use crate::files::Disk;
+use crate::ids::Ids;
+use crate::lake::Lake;
 use crate::lake::proof::Protection;
 use crate::out;
+use crate::serve::lakes;
 use crate::serve::polls::dry_plans;
 use crate::serve::tables;
-use crate::serve::{lake_of, receive_settings, tls_files};
+use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
+use crate::ship::LakeFinding;
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -163,10 +167,48 @@ fn check_log(name: &str, dir: &Path) -> bool {
     problems.is_empty()
 }
 
+/// What a start would say of the lake, by what the logs know.
+fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
+    let mut is_known = true;
+    for dir in [&config.wal.dir, &config.polls.dir] {
+        let Ok(inspection) = inspect(&Disk, dir) else {
+            continue;
+        };
+        let Some(node) = inspection.node.filter(|_| inspection.problems.is_empty()) else {
+            continue;
+        };
+        let state = &inspection.state;
+        let configured = lake.identity();
+        if let Ok(Some(other)) = lakes::waits_for_another(dir, state, configured) {
+            let configured = configured.to_owned();
+            let error = ServeError::OtherLake { other, configured };
+            out::line(format_args!("problem  {error}"));
+            is_known = false;
+        }
+        let check = lakes::lake_check(dir, node, state, false, &Ids::System);
+        match check.look(lake) {
+            Ok(LakeFinding::Fine) => {}
+            Ok(LakeFinding::Changed(what)) => out::line(format_args!("warning  {what}")),
+            Ok(LakeFinding::Refused(why)) => {
+                out::line(format_args!(
+                    "problem  {why}; if this lake is meant, start once with `lakehook serve --new-lake`"
+                ));
+                is_known = false;
+            }
+            // The probe that follows says it.
+            Err(_) => {}
+        }
+    }
+    is_known
+}
+
 fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
     let url = &loaded.config.lake.url;
     let runtime = super::runtime()?;
     let lake = Arc::new(runtime.block_on(lake_of(&loaded.config, runtime.handle().clone())));
+    if !is_known(&loaded.config, &lake) {
+        return Ok(false);
+    }
     if let Err(error) = lake.probe() {
         out::line(format_args!("problem  lake {url}: {error}"));
         return Ok(false);

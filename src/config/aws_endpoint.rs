@@ -43,9 +43,10 @@ pub(super) fn take(lake: &mut Lake, named: Option<Named>) -> Result<(), Problem>
     if !is_endpoint(&url) {
         return Err(Problem {
             place: Place::Variable(name.to_owned()),
-            rule: "must be the http:// or https:// address of a store, without credentials, query or \
+            rule:
+                "must be the http:// or https:// address of a store, without credentials, query or \
                    fragment, such as \"http://localhost:4566\""
-                .to_owned(),
+                    .to_owned(),
         });
     }
     lake.endpoint = Some(url);

@@ -119,6 +119,9 @@ pub struct Lake {
     /// The setting that names the endpoint: `lake.endpoint`, or a variable of the environment.
     #[serde(skip)]
     pub endpoint_named_by: &'static str,
+    /// The lake is another one than at the last start, and that is meant; an argument of `lakehook serve`.
+    #[serde(skip)]
+    pub accepts_new: bool,
     /// Instead of the region of the AWS environment.
     #[schemars(length(min = 1))]
     pub region: Option<String>,
@@ -278,6 +281,7 @@ impl Default for Lake {
         Self {
             url: LakeUrl::Directory(PathBuf::from("data/lake")),
             endpoint: None,
+            accepts_new: false,
             endpoint_named_by: super::aws_endpoint::KEY,
             region: None,
             path_style: None,

@@ -19,6 +19,7 @@ mod configured;
 pub mod s3;
 pub mod reader;
 pub mod notes;
+pub mod label;
 
 pub use configured::Lake;
 pub use errors::{LakeError, Trouble};

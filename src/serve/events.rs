@@ -51,6 +51,7 @@ pub(super) async fn open(
         tables: Tables::new([(EVENTS.to_owned(), table)].into_iter()),
         format: config.batch.format,
         lake,
+        accepts_new_lake: config.lake.accepts_new,
         status: around.status,
         metrics: around.metrics,
         shows_dedup_window: true,

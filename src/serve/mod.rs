@@ -6,6 +6,7 @@
 
 pub mod events;
 mod figures;
+pub mod lakes;
 mod pipeline;
 pub mod polls;
 mod settings;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
+use super::lakes::{check_label, lake_check, unshipped, waits_for_another};
 use super::stopping::Patience;
 use super::tables::remember;
 use super::{ServeError, Stopped};
@@ -28,8 +29,6 @@ use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
 use crate::wal::recover::{self, Recovered};
 use crate::wal::request::Settings;
-use crate::wal::rows::BatchReader;
-use crate::wal::state::{SealAt, State};
 use crate::wal::writer::Writer;
 
 /// For the last note in the log, once everything else has ended.
@@ -47,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) format: Format,
     /// Where objects go.
     pub(crate) lake: Arc<Lake<Disk>>,
+    /// The operator says that another lake is meant than at the last start.
+    pub(crate) accepts_new_lake: bool,
     /// Who is told about trouble.
     pub(crate) status: Arc<Status>,
     /// Counts and times.
@@ -84,6 +85,7 @@ impl Pipeline {
             tables,
             format,
             lake,
+            accepts_new_lake,
             status,
             metrics,
             shows_dedup_window,
@@ -101,7 +103,18 @@ impl Pipeline {
             Helper::thread,
         )?;
         tell(dir, &recovered, &writer);
-        check_lake(dir, writer.state(), lake.identity())?;
+        if let Some(other) = waits_for_another(dir, writer.state(), lake.identity())? {
+            let configured = lake.identity().to_owned();
+            return Err(ServeError::OtherLake { other, configured });
+        }
+        let lake_check = Arc::new(lake_check(
+            dir,
+            node.id,
+            writer.state(),
+            accepts_new_lake,
+            &ids,
+        ));
+        check_label(&lake_check, &lake)?;
         clear_spool(&lake)?;
         let newest_received = writer.state().newest_received;
         if let Lake::Directory(directory) = &*lake
@@ -121,7 +134,8 @@ impl Pipeline {
         let log = Log::start(writer, clock.clone(), listeners)?;
         let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)),
+            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables))
+                .with_check(lake_check),
             log: log.clone(),
             status,
             metrics,
@@ -197,14 +211,6 @@ impl Pipeline {
     }
 }
 
-fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
-    state
-        .sealed
-        .iter()
-        .map(|(number, sealed)| (*number, sealed.at))
-        .collect()
-}
-
 fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
     let node = writer.node();
     tracing::info!(
@@ -229,25 +235,6 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
             lost,
             "ids of a closed segment cannot be read: its duplicates may get through"
         );
-    }
-}
-
-/// A sealed batch and a run that has ended go to the lake that they were made for, or nowhere.
-fn check_lake(dir: &Path, state: &State, configured: &str) -> Result<(), ServeError> {
-    let reader = BatchReader::new(Disk, dir);
-    let mut others = Vec::new();
-    for (number, at) in unshipped(state) {
-        others.push(reader.seal(number, at)?.lake);
-    }
-    for (run, ended) in state.runs.ended() {
-        others.push(reader.run_end(run, ended.at)?.lake);
-    }
-    match others.into_iter().find(|other| other != configured) {
-        None => Ok(()),
-        Some(other) => Err(ServeError::OtherLake {
-            other,
-            configured: configured.to_owned(),
-        }),
     }
 }
 

@@ -90,6 +90,7 @@ impl OpenPolls {
             tables: tables::polls(&config).map_err(ServeError::Polls)?,
             format: config.batch.format,
             lake,
+            accepts_new_lake: config.lake.accepts_new,
             status: Arc::clone(&status),
             metrics: Arc::clone(&around.metrics),
             shows_dedup_window: false,

@@ -16,7 +16,7 @@ const ROOMS: &[Room] = &[
     room("lib", "src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "telemetry", "config", "poll", "replay", "audit", "rescue",
-        "sql", "metrics", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
+        "sql", "ship", "metrics", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
         "clock",
     ]),
     room("torture", "src/torture", &[
@@ -52,7 +52,7 @@ const ROOMS: &[Room] = &[
     room("sql", "src/sql", &["lake", "tables", "columns"]),
     room("ship", "src/ship", &[
         "status", "metrics", "wal", "batch", "lake", "encode", "tables", "json", "record", "ids",
-        "files", "clock",
+        "files", "clock", "checksum",
     ]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "batch", "lake"]),

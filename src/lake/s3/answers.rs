@@ -248,5 +248,7 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// The cause of all: what stands above it says only that something failed.
 fn innermost<E: Error + 'static>(error: &SdkError<E>) -> String {
-    causes(error).last().map_or_else(String::new, ToString::to_string)
+    causes(error)
+        .last()
+        .map_or_else(String::new, ToString::to_string)
 }

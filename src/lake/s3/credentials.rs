@@ -67,7 +67,9 @@ impl Reloading {
             ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
             ("AWS_CONFIG_FILE", ".aws/config"),
         ];
-        let files = files.into_iter().filter_map(|(name, default)| file(name, default));
+        let files = files
+            .into_iter()
+            .filter_map(|(name, default)| file(name, default));
         Self(Arc::new(Shared {
             region,
             files: files.collect(),

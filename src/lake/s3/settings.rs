@@ -7,9 +7,7 @@ use aws_config::stalled_stream_protection::StalledStreamProtectionConfig;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region};
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{
-    IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation,
-};
+use aws_sdk_s3::config::{IdentityCache, RequestChecksumCalculation, ResponseChecksumValidation};
 
 use super::credentials::Reloading;
 use super::location::Location;

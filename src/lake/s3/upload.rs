@@ -118,7 +118,11 @@ impl Intercept for Progress {
         _components: &RuntimeComponents,
         config: &mut ConfigBag,
     ) -> Result<(), BoxError> {
-        let mut connection = self.0.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self
+            .0
+            .connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         *connection = config.load::<CaptureSmithyConnection>().cloned();
         Ok(())
     }
@@ -162,7 +166,12 @@ mod tests {
     use super::*;
 
     fn pause(handed: u64, unconfirmed: Option<u64>) -> u64 {
-        Mark { handed, unconfirmed }.longest_pause().as_secs()
+        Mark {
+            handed,
+            unconfirmed,
+        }
+        .longest_pause()
+        .as_secs()
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(crate) enum Fault {
     Cut,
     /// A proxy answers 200 with a page of its own; the store never sees the request.
     Stranger,
+    /// The connection is closed in order, without an answer; nothing applied.
+    Close,
     /// 304, as an older store answers a condition that does not hold; nothing applied.
     NotModified,
 }
@@ -49,6 +51,17 @@ pub(crate) enum Checksums {
     Compared,
     /// A put with a checksum is answered 400; ETags are no MD5.
     Refused,
+}
+
+/// An answer to every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Says {
+    /// The status.
+    pub(crate) status: u16,
+    /// The code in the body; a HEAD gets none.
+    pub(crate) code: &'static str,
+    /// The header `x-amz-bucket-region`, if it has one.
+    pub(crate) region: Option<&'static str>,
 }
 
 /// The probability of each fault, from 0.0 to 1.0; together at most 1.0.
@@ -157,6 +170,7 @@ pub(crate) struct Faults {
     lacks_conditions: AtomicBool,
     refuses_puts: AtomicBool,
     checksums: Mutex<Checksums>,
+    says: Mutex<Option<Says>>,
     counters: Counters,
 }
 
@@ -173,8 +187,19 @@ impl Faults {
             lacks_conditions: AtomicBool::new(false),
             refuses_puts: AtomicBool::new(false),
             checksums: Mutex::default(),
+            says: Mutex::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// Answers this to everything, or serves again.
+    pub(crate) fn say(&self, says: Option<Says>) {
+        *self.says.lock().expect("no holder panics") = says;
+    }
+
+    /// What is answered to everything.
+    pub(super) fn says(&self) -> Option<Says> {
+        *self.says.lock().expect("no holder panics")
     }
 
     /// From now on, faults with these chances.
@@ -191,6 +216,7 @@ impl Faults {
     pub(crate) fn calm(&self) {
         self.set(Chances::default());
         self.script.lock().expect("no holder panics").clear();
+        self.say(None);
         for switch in [
             &self.down,
             &self.denied,
