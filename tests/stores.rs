@@ -4,10 +4,13 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
+use ::http::Method;
+
 use crate::arrival::STOP_LIMIT;
 use crate::http::metric;
 use crate::support::http;
 use crate::support::load::{Load, Plan, Report};
+use crate::support::moto::Moto;
 use crate::support::process::{Program, Setup};
 use crate::support::proxy::Proxy;
 use crate::support::s3::{Fault, S3Server, Says};
@@ -188,6 +191,36 @@ fn missing_credentials_are_said_in_one_line() {
     assert!(problem.contains("(from lake.endpoint)"), "{said}");
 }
 
+/// Options of the configuration arrive with every put; who pays, with every request.
+#[test]
+fn stores_are_told_of_each_object_what_is_configured() {
+    let server = S3Server::start(89);
+    let lake = format!(
+        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{}\"\nacl = \"bucket-owner-full-control\"\n\
+         storage_class = \"STANDARD_IA\"\nsse_s3 = true\nrequester_pays = true\n\
+         tags = {{ team = \"data\", \"cost centre\" = \"a&b\" }}\n",
+        server.endpoint()
+    );
+    let setup = Setup::new(&lake);
+    let program = setup.start();
+    send(&setup, 89, 2);
+    stop(program, &setup);
+    assert!(setup.run(&["audit", "--deep"]).status.success());
+    let said = |method: &Method, name: &str| server.faults().last_header(method, name);
+    for (name, value) in [
+        ("x-amz-acl", "bucket-owner-full-control"),
+        ("x-amz-storage-class", "STANDARD_IA"),
+        ("x-amz-server-side-encryption", "AES256"),
+        ("x-amz-tagging", "cost%20centre=a%26b&team=data"),
+    ] {
+        assert_eq!(said(&Method::PUT, name).as_deref(), Some(value), "{name}");
+    }
+    for method in [Method::PUT, Method::HEAD, Method::GET] {
+        let payer = said(&method, "x-amz-request-payer");
+        assert_eq!(payer.as_deref(), Some("requester"), "{method}");
+    }
+}
+
 /// Nothing is wrong with credentials when a connection is closed without an answer.
 #[test]
 fn a_connection_that_ends_without_an_answer_is_the_networks_matter() {
@@ -229,7 +262,10 @@ fn a_slow_upload_lives_as_long_as_it_moves() {
     proxy.throttle(Some(BYTES_PER_SECOND));
     let puts = server.faults().counts().puts;
     let start = Instant::now();
-    let slow = send(&setup, 88, 4);
+    let mut plan = Plan::new(setup.address(), 88);
+    plan.max_requests = Some(3);
+    plan.days = 1;
+    let slow = Load::start(plan).complete(Duration::from_secs(60));
     let limit = Duration::from_secs(180);
     wait_until(limit, "not shipped", &setup, || waiting(&setup) == 0);
     println!("stored after {:?}", start.elapsed());
@@ -249,4 +285,97 @@ fn a_slow_upload_lives_as_long_as_it_moves() {
     assert!(server.faults().counts().puts - puts <= 3);
     stop(program, &setup);
     assert!(first.violations.is_empty() && slow.violations.is_empty());
+}
+
+/// A lake at the root of a bucket: folders that a console has made, and what others keep there, are nobody's matter.
+#[test]
+fn a_lake_may_share_a_bucket() {
+    let server = S3Server::start(94);
+    let setup = Setup::new(&config(&server.endpoint(), ""));
+    for key in [
+        "backup/dump.parquet",
+        "README.md",
+        "other/x=1/a.ndjson",
+        "quarantine/notes.txt",
+    ] {
+        server.put_foreign(key, "not ours", std::collections::HashMap::new());
+    }
+    for folder in ["", "dt=2026-11-25/", "events/", "events/dt=2026-11-25/"] {
+        for top in [
+            "events/",
+            "quarantine/",
+            "_lakehook/",
+            "_lakehook/runs/",
+            "backup/",
+            "users/",
+        ] {
+            server.put_foreign(
+                &format!("{top}{folder}"),
+                "",
+                std::collections::HashMap::new(),
+            );
+        }
+    }
+    let program = setup.start();
+    let report = send(&setup, 94, 3);
+    let refused = http::post_json(setup.address(), "/webhook/events", b"{}").unwrap();
+    assert_eq!(refused.status, 400);
+    stop(program, &setup);
+    assert!(report.violations.is_empty());
+    for (command, code) in [
+        (&["quarantine", "list"][..], 0),
+        (&["quarantine", "show"], 0),
+        (&["quarantine", "replay", "--dry-run"], 0),
+        (&["sql", "duckdb", "--no-secret"], 0),
+        (&["check"], 0),
+    ] {
+        let output = setup.run(command);
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert_eq!(output.status.code(), Some(code), "{command:?}: {said}");
+        assert!(
+            !said.contains("backup") && !said.contains("notes.txt"),
+            "{command:?}: {said}"
+        );
+    }
+    // Somebody's file in a folder of ours is named, and nothing else.
+    let output = setup.run(&["audit", "--deep", "--wal", "data/wal"]);
+    let said = String::from_utf8(output.stdout).unwrap();
+    let problems: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("problem"))
+        .collect();
+    assert_eq!(problems.len(), 1, "{said}");
+    assert!(problems[0].contains("quarantine/notes.txt"), "{said}");
+}
+
+/// Under a default retention a put needs a checksum, which it has.
+#[test]
+fn objects_are_put_under_object_lock() {
+    let moto = Moto::start();
+    let address = moto
+        .endpoint()
+        .trim_start_matches("http://")
+        .parse()
+        .unwrap();
+    let mut connection = http::Connection::open(address, Duration::from_secs(10)).unwrap();
+    let lock = [("x-amz-bucket-object-lock-enabled", "true")];
+    let made = connection.request("PUT", "/locked", &lock, b"").unwrap();
+    assert_eq!(made.status, 200, "{}", made.text());
+    let rule = b"<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ObjectLockEnabled>Enabled\
+        </ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>\
+        </ObjectLockConfiguration>";
+    let made = connection
+        .request("PUT", "/locked?object-lock", &[], rule)
+        .unwrap();
+    assert_eq!(made.status, 200, "{}", made.text());
+    let setup = Setup::new(&config(&moto.endpoint(), "").replace("s3://lake", "s3://locked"));
+    let output = setup.run(&["check"]);
+    assert!(output.status.success(), "{output:?}");
+    let program = setup.start();
+    let report = send(&setup, 95, 3);
+    stop(program, &setup);
+    assert!(report.violations.is_empty());
+    let output = setup.run(&["audit", "--deep", "--wal", "data/wal"]);
+    assert!(output.status.success(), "{output:?}");
 }

@@ -12,7 +12,7 @@ use crate::lake::keys::INTERNAL;
 use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::serve::tables;
-use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
+use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There, distinct};
 use crate::tables::Table;
 use crate::telemetry::{self, LogFormat};
 
@@ -59,6 +59,10 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         relations,
     };
     out::line(catalogue.statements(args.engine).trim_end());
+    if args.engine == Engine::Duckdb {
+        let hooks = config.hook.keys().map(String::as_str);
+        out::line(format_args!("\n{}", distinct::view(hooks)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

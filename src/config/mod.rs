@@ -12,6 +12,7 @@ mod checks;
 mod errors;
 mod findings;
 mod hooks;
+mod lake_options;
 mod lake_url;
 mod lines;
 mod load;

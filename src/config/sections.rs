@@ -19,7 +19,7 @@ use crate::contract::{
     OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
 };
 use crate::encode::Format;
-use crate::lake::s3::{Endpoint, Location};
+use crate::lake::s3::{Encryption, Endpoint, Location, ObjectOptions};
 
 /// The JSON Schema format of addresses.
 pub(super) const ADDRESS_FORMAT: &str = "socket-address";
@@ -130,6 +130,18 @@ pub struct Lake {
     /// The key that objects are encrypted with.
     #[schemars(length(min = 1))]
     pub kms_key_id: Option<String>,
+    /// Encryption by S3's own key.
+    pub sse_s3: bool,
+    /// Who may read objects, as a canned ACL.
+    #[schemars(length(min = 1))]
+    pub acl: Option<String>,
+    /// How objects are kept.
+    #[schemars(length(min = 1))]
+    pub storage_class: Option<String>,
+    /// Tags of each object.
+    pub tags: BTreeMap<String, String>,
+    /// Requests are paid by who makes them.
+    pub requester_pays: bool,
 }
 
 /// `[wal]`: the write-ahead log.
@@ -286,6 +298,11 @@ impl Default for Lake {
             region: None,
             path_style: None,
             kms_key_id: None,
+            sse_s3: false,
+            acl: None,
+            storage_class: None,
+            tags: BTreeMap::new(),
+            requester_pays: false,
         }
     }
 }
@@ -406,9 +423,22 @@ impl Lake {
                     url,
                     named_by: self.endpoint_named_by,
                 }),
-                region: self.region.clone(),
+                region: self.region.clone().or_else(|| {
+                    let region = self.url.access_point_region()?;
+                    Some(region.to_owned())
+                }),
                 path_style: self.path_style,
-                kms_key_id: self.kms_key_id.clone(),
+                options: ObjectOptions {
+                    acl: self.acl.clone(),
+                    storage_class: self.storage_class.clone(),
+                    tags: self.tags.clone(),
+                    encryption: match &self.kms_key_id {
+                        Some(key) => Encryption::Kms(key.clone()),
+                        None if self.sse_s3 => Encryption::S3,
+                        None => Encryption::OfBucket,
+                    },
+                    requester_pays: self.requester_pays,
+                },
             }),
         }
     }

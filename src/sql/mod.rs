@@ -3,6 +3,7 @@
 
 mod athena;
 mod dictionary;
+pub mod distinct;
 mod duckdb;
 mod trino;
 

@@ -46,7 +46,7 @@ const ROOMS: &[Room] = &[
         "ids", "files", "rfc3339", "clock",
     ]),
     room("audit", "src/audit", &[
-        "rescue", "wal", "lake", "encode", "record", "ids", "checksum",
+        "rescue", "wal", "lake", "encode", "record", "ids", "files", "checksum",
     ]),
     room("rescue", "src/rescue", &["wal", "lake", "encode", "ids", "files"]),
     room("sql", "src/sql", &["lake", "tables", "columns"]),

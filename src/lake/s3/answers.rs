@@ -58,6 +58,14 @@ const ELSEWHERE: [&str; 5] = [
     "IllegalLocationConstraintException",
 ];
 
+/// Codes that say: an option of the configuration is not for this bucket.
+const OPTIONS: [&str; 4] = [
+    "AccessControlListNotSupported",
+    "InvalidStorageClass",
+    "InvalidTag",
+    "InvalidEncryptionAlgorithmError",
+];
+
 impl Answers {
     pub(super) fn new(location: &Location, region: Option<String>) -> Self {
         let store = match &location.endpoint {
@@ -128,6 +136,7 @@ impl Answers {
             _ if self.other_region(error).is_some() || ELSEWHERE.contains(&code) => Trouble::Region,
             (_, Some(301 | 307 | 308)) => Trouble::Region,
             _ if EXPIRED.contains(&code) || UNKNOWN.contains(&code) => Trouble::Denied,
+            _ if OPTIONS.contains(&code) => Trouble::Refused,
             _ if code.starts_with("KMS.") => Trouble::Denied,
             (_, Some(429 | 503)) if is_throttling(status, code) => Trouble::Throttled,
             (_, Some(401 | 403)) => Trouble::Denied,
@@ -194,6 +203,9 @@ impl Answers {
                  again without a restart"
             }
             "RequestTimeTooSkewed" => "set the clock of this machine",
+            _ if OPTIONS.contains(&code) => {
+                "change lake.acl, lake.storage_class, lake.tags or the encryption in [lake]"
+            }
             "NoSuchBucket" => "create the bucket, or correct lake.url",
             _ if code.starts_with("KMS.") => {
                 "grant the use of the key (kms:GenerateDataKey and kms:Decrypt), or correct lake.kms_key_id"
@@ -248,7 +260,12 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
 
 /// The cause of all: what stands above it says only that something failed.
 fn innermost<E: Error + 'static>(error: &SdkError<E>) -> String {
-    causes(error)
-        .last()
-        .map_or_else(String::new, ToString::to_string)
+    let cause = causes(error).last().map(ToString::to_string);
+    let cause = cause.unwrap_or_default();
+    // The SDK's list of what it has tried follows in lines of their own.
+    let first = cause.lines().next().unwrap_or_default();
+    first
+        .trim_end_matches(" Attempted:")
+        .trim_end_matches('.')
+        .to_owned()
 }

@@ -98,11 +98,7 @@ impl S3 {
             BodyCheck::Md5(md5) => request.content_md5(BASE64_STANDARD.encode(md5)),
             BodyCheck::Absent => request,
         };
-        if let Some(key) = &self.location.kms_key_id {
-            request = request
-                .server_side_encryption(aws_sdk_s3::types::ServerSideEncryption::AwsKms)
-                .ssekms_key_id(key);
-        }
+        request = self.location.options.apply(request);
         let request = request.customize().interceptor(progress.clone());
         let answer = progress.guard(Box::pin(request.send())).await;
         match answer.map_err(|error| late(error.to_string()))? {
@@ -131,6 +127,7 @@ impl S3 {
             .head_object()
             .bucket(&self.location.bucket)
             .key(self.full_key(key))
+            .set_request_payer(self.location.options.payer())
             .set_checksum_mode(checksum.then_some(ChecksumMode::Enabled));
         match within(ANSWER_LIMIT, request.send()).await? {
             Ok(answer) => Ok(Some(Head {
@@ -158,6 +155,7 @@ impl S3 {
                 .list_objects_v2()
                 .bucket(&self.location.bucket)
                 .prefix(self.full_key(prefix))
+                .set_request_payer(self.location.options.payer())
                 .set_continuation_token(token.take());
             let answer = within(ANSWER_LIMIT, request.send()).await?;
             let answer = answer.map_err(|error| self.failed(&error))?;
@@ -179,6 +177,7 @@ impl S3 {
             .client
             .get_object()
             .bucket(&self.location.bucket)
+            .set_request_payer(self.location.options.payer())
             .key(self.full_key(key));
         let mut body = match within(ANSWER_LIMIT, request.send()).await? {
             Ok(answer) => answer.body,

@@ -10,7 +10,8 @@ mod settings;
 mod answers;
 mod sockets;
 mod upload;
+mod options;
 mod client;
 
 pub use client::S3;
-pub use location::{Endpoint, Location};
+pub use location::{Encryption, Endpoint, Location, ObjectOptions};

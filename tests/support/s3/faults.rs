@@ -3,10 +3,12 @@
 //! There are three kinds: chances, drawn from a seed for every request; a script for the next puts, for tests
 //! of one particular fault; and switches for a store that is away, denies access, or ignores conditions.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+use http::{HeaderMap, Method};
 
 use crate::support::random::Random;
 
@@ -171,6 +173,7 @@ pub(crate) struct Faults {
     refuses_puts: AtomicBool,
     checksums: Mutex<Checksums>,
     says: Mutex<Option<Says>>,
+    heads: Mutex<HashMap<Method, HeaderMap>>,
     counters: Counters,
 }
 
@@ -188,6 +191,7 @@ impl Faults {
             refuses_puts: AtomicBool::new(false),
             checksums: Mutex::default(),
             says: Mutex::default(),
+            heads: Mutex::default(),
             counters: Counters::default(),
         }
     }
@@ -195,6 +199,19 @@ impl Faults {
     /// Answers this to everything, or serves again.
     pub(crate) fn say(&self, says: Option<Says>) {
         *self.says.lock().expect("no holder panics") = says;
+    }
+
+    /// Remembers the headers of a request.
+    pub(super) fn note(&self, method: &Method, headers: &HeaderMap) {
+        let mut heads = self.heads.lock().expect("no holder panics");
+        heads.insert(method.clone(), headers.clone());
+    }
+
+    /// A header of the last request of that method.
+    pub(crate) fn last_header(&self, method: &Method, name: &str) -> Option<String> {
+        let heads = self.heads.lock().expect("no holder panics");
+        let value = heads.get(method)?.get(name)?;
+        value.to_str().ok().map(str::to_owned)
     }
 
     /// What is answered to everything.

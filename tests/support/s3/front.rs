@@ -65,6 +65,7 @@ impl Front {
         let is_conditional = head.headers.contains_key(http::header::IF_NONE_MATCH);
         let request = Request::from_parts(head, bytes);
         self.faults.count_request(is_put);
+        self.faults.note(request.method(), request.headers());
         if self.faults.is_down() {
             self.faults.count_switched();
             return Err(io::ErrorKind::ConnectionReset.into());
