@@ -9,8 +9,6 @@ use super::errors::{Place, Problem};
 use super::lake_url::LakeUrl;
 use super::sections::Lake;
 
-/// The key of the configuration, which counts before any variable.
-pub(super) const KEY: &str = "lake.endpoint";
 /// The first that is set counts, as in every AWS tool.
 const VARIABLES: [&str; 2] = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
 /// Set to `true`, it makes AWS tools ignore the others.

@@ -12,7 +12,6 @@ use http::uri::Authority;
 
 use super::amounts::{ByteSize, Span};
 use super::findings::Findings;
-use super::lake_options;
 use super::lake_url::LakeUrl;
 use super::secret::{Secret, SecretFile};
 use super::sections::{Batch, Config, Dedup, Events, Lake, Quarantine, Server, Wal};
@@ -239,7 +238,6 @@ fn request_sizes(config: &Config, findings: &mut Findings<'_>) {
 }
 
 fn lake(lake: &Lake, findings: &mut Findings<'_>) {
-    lake_options::check(lake, findings);
     let is_directory = matches!(lake.url, LakeUrl::Directory(_));
     if let Some(endpoint) = &lake.endpoint {
         let rule = "must be the http:// or https:// address of a store, without credentials, query \

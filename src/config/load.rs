@@ -12,6 +12,7 @@ use super::checks;
 use super::errors::{ConfigErrors, Place, Problem};
 use super::findings::Findings;
 use super::hooks;
+use super::lake_options;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
@@ -240,6 +241,7 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     poll_checks::read_secrets(&mut config, findings);
     hooks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
+    lake_options::check(&config.lake, findings);
     poll_checks::check(&config, findings);
     hooks::check(&config, findings);
     config

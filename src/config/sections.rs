@@ -144,6 +144,9 @@ pub struct Lake {
     pub requester_pays: bool,
 }
 
+/// The key that names an endpoint, before any variable of the environment.
+const ENDPOINT_KEY: &str = "lake.endpoint";
+
 /// `[wal]`: the write-ahead log.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -294,7 +297,7 @@ impl Default for Lake {
             url: LakeUrl::Directory(PathBuf::from("data/lake")),
             endpoint: None,
             accepts_new: false,
-            endpoint_named_by: super::aws_endpoint::KEY,
+            endpoint_named_by: ENDPOINT_KEY,
             region: None,
             path_style: None,
             kms_key_id: None,

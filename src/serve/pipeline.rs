@@ -21,7 +21,7 @@ use crate::ids::Ids;
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
-use crate::ship::{Queue, Shipper, Shipping, ShippingContext};
+use crate::ship::{LakeCheck, Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Helper;
@@ -29,6 +29,7 @@ use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
 use crate::wal::recover::{self, Recovered};
 use crate::wal::request::Settings;
+use crate::wal::state::State;
 use crate::wal::writer::Writer;
 
 /// For the last note in the log, once everything else has ended.
@@ -103,25 +104,10 @@ impl Pipeline {
             Helper::thread,
         )?;
         tell(dir, &recovered, &writer);
-        if let Some(other) = waits_for_another(dir, writer.state(), lake.identity())? {
-            let configured = lake.identity().to_owned();
-            return Err(ServeError::OtherLake { other, configured });
-        }
-        let lake_check = Arc::new(lake_check(
-            dir,
-            node.id,
-            writer.state(),
-            accepts_new_lake,
-            &ids,
-        ));
-        check_label(&lake_check, &lake)?;
-        clear_spool(&lake)?;
+        let check = lake_check(dir, node.id, writer.state(), accepts_new_lake, &ids);
+        let check = Arc::new(check);
+        open_lake(dir, writer.state(), &lake, &check)?;
         let newest_received = writer.state().newest_received;
-        if let Lake::Directory(directory) = &*lake
-            && let Err(error @ LakeError::Unusable(_)) = directory.probe()
-        {
-            return Err(error.into());
-        }
         let queue = Arc::new(Queue::default());
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
@@ -134,8 +120,7 @@ impl Pipeline {
         let log = Log::start(writer, clock.clone(), listeners)?;
         let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables))
-                .with_check(lake_check),
+            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)).with_check(check),
             log: log.clone(),
             status,
             metrics,
@@ -236,6 +221,27 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
             "ids of a closed segment cannot be read: its duplicates may get through"
         );
     }
+}
+
+/// Checks that the lake is the one that the log ships to, and can be used.
+fn open_lake(
+    dir: &Path,
+    state: &State,
+    lake: &Arc<Lake<Disk>>,
+    check: &Arc<LakeCheck<Disk>>,
+) -> Result<(), ServeError> {
+    if let Some(other) = waits_for_another(dir, state, lake.identity())? {
+        let configured = lake.identity().to_owned();
+        return Err(ServeError::OtherLake { other, configured });
+    }
+    check_label(check, lake)?;
+    clear_spool(lake)?;
+    if let Lake::Directory(directory) = &**lake
+        && let Err(error @ LakeError::Unusable(_)) = directory.probe()
+    {
+        return Err(error.into());
+    }
+    Ok(())
 }
 
 /// Files in the making belong to nobody after a crash. In a directory lake they may be another

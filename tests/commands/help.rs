@@ -42,9 +42,9 @@ Run the service: webhook, polls, batches, lake
 Usage: lakehook serve [OPTIONS]
 
 Options:
-      --new-lake       The lake is another one than at the last start, and that is meant
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
+      --new-lake       The lake is another one than at the last start, and that is meant
   -h, --help           Print help
 exit code 0
 "#);
