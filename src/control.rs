@@ -1,8 +1,8 @@
 //! The way into a running service: a Unix socket in the directory of a log, on which commands ask the process
 //! that holds the log.
 //!
-//! One JSON value a line, in both directions; what is said is each protocol's own. Who may write into the
-//! directory may ask: the socket's mode is 0600.
+//! Both sides send one JSON value a line; each protocol defines its own. The socket's mode is 0600, so only
+//! the user that runs the service can connect.
 
 use std::fs::Permissions;
 use std::io;
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::files::{Disk, remove_if_there};
 
 const FILE: &str = "control.sock";
-/// Addresses of sockets are short; a longer path goes by way of the open directory.
+/// Socket addresses must be short; a longer path is reached through the open directory.
 const MAX_ADDRESS: usize = 100;
 const MAX_CLIENTS: usize = 16;
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -44,7 +44,7 @@ impl Talk {
         }
     }
 
-    /// Asks the process that listens in a directory.
+    /// Connects to the process that listens in a directory.
     pub fn connect(dir: &Path) -> io::Result<Self> {
         let stream = with_address(dir, |address| {
             std::os::unix::net::UnixStream::connect(address)
@@ -53,14 +53,14 @@ impl Talk {
         Ok(Self::new(UnixStream::from_std(stream)?))
     }
 
-    /// Says something.
+    /// Sends a value.
     pub async fn say(&mut self, what: &impl Serialize) -> io::Result<()> {
         let mut text = serde_json::to_vec(what)?;
         text.push(b'\n');
         tokio::time::timeout(WRITE_LIMIT, self.output.write_all(&text)).await?
     }
 
-    /// What the other side says, in so many bytes at most; `None` once it has no more to say.
+    /// Receives the next value, of at most `max_bytes` bytes; `None` once the other side has ended.
     pub async fn hear<T: DeserializeOwned>(&mut self, max_bytes: u64) -> io::Result<Option<T>> {
         let mut text = Vec::new();
         let mut input = (&mut self.input).take(max_bytes);
@@ -75,7 +75,7 @@ impl Talk {
         Ok(Some(serde_json::from_slice(&text)?))
     }
 
-    /// Has no more to say.
+    /// Ends this side of the conversation.
     pub async fn end(&mut self) -> io::Result<()> {
         self.output.shutdown().await
     }
@@ -89,8 +89,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens in a directory whose lock is held; a socket that an earlier service left is replaced. `serve` is
-    /// called for each client, with what is cancelled when the service stops.
+    /// Listens in a directory whose lock is held; a socket left by an earlier service is replaced. `serve` is
+    /// called for each client, with a token that is cancelled when the service stops.
     pub fn start<S, F>(dir: &Path, serve: S) -> io::Result<Self>
     where
         S: Fn(Talk, CancellationToken) -> F + Send + 'static,
@@ -132,7 +132,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Lets nobody in any more, and waits until all are told; what they asked for has been stopped before.
+    /// Accepts no more clients, and waits until the connected ones are answered; what they asked for must have
+    /// been stopped before.
     pub async fn stop(self) {
         self.stop.cancel();
         let _hung = tokio::time::timeout(WRITE_LIMIT, self.tasks.wait()).await;

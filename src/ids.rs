@@ -48,6 +48,12 @@ impl Ids {
         Self::Seeded(Arc::new(AtomicU64::new(seed)))
     }
 
+    /// 64 random bits for what may also be predictable, such as jitter: 0 where the system has no
+    /// generator.
+    pub fn dice(&self) -> u64 {
+        self.next().unwrap_or(0)
+    }
+
     /// 64 random bits. Fails only where the system has no generator.
     #[allow(clippy::disallowed_methods, reason = "this is the seam for randomness")]
     pub fn next(&self) -> io::Result<u64> {

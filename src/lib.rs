@@ -19,12 +19,12 @@ pub mod cli;
 pub mod torture;
 pub mod upstream;
 pub mod serve;
-pub mod telemetry;
 pub mod config;
 
 // What feeds the log.
 pub mod receive;
 pub mod poll;
+pub mod feeds;
 pub mod replay;
 
 // What looks into the lake.
@@ -39,13 +39,13 @@ pub mod ship;
 pub mod status;
 pub mod metrics;
 pub mod control;
+pub mod telemetry;
 pub mod out;
 
 // From bytes to rows, from rows to a durable log, from the log to objects.
 pub mod contract;
 pub mod quarantine;
 pub mod wal;
-pub mod batch;
 pub mod lake;
 pub mod encode;
 
@@ -54,6 +54,7 @@ pub mod tables;
 pub mod columns;
 pub mod json;
 pub mod record;
+pub mod secret;
 pub mod ids;
 pub mod files;
 pub mod version;

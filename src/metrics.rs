@@ -1,4 +1,4 @@
-//! Metrics: every name in one table, handles made once, so that the hot path looks nothing up.
+//! Metrics: every name in one table. Handles are made once, so that the hot path looks nothing up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,9 +9,9 @@ use metrics::{
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
-use crate::batch::SealReason;
 use crate::lake::Trouble;
 use crate::quarantine::Reason;
+use crate::wal::batch::SealReason;
 
 const SECONDS: [f64; 14] = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0,
@@ -29,7 +29,7 @@ pub struct Metrics {
     pub events_accepted: Counter,
     /// Valid events that a rule dropped, by index of the event type.
     pub events_dropped: Vec<Counter>,
-    /// Events that were known already.
+    /// Duplicates.
     pub events_duplicate: Counter,
     quarantined: [(Reason, Counter); 4],
     /// Refused requests of which no copy was kept.
@@ -37,7 +37,7 @@ pub struct Metrics {
     http: [(u16, Histogram); 4],
     /// Bytes of segments, spares and id files.
     pub wal_bytes: Gauge,
-    /// Write and sync of one frame.
+    /// Seconds of a frame's write and sync.
     pub wal_sync_seconds: Histogram,
     /// Rows in one frame.
     pub wal_group_records: Histogram,
@@ -46,7 +46,7 @@ pub struct Metrics {
     /// Open batches.
     pub batch_open: Gauge,
     seals: [(SealReason, Counter); 6],
-    /// One put, successful or not.
+    /// Seconds of a put, successful or not.
     pub lake_put_seconds: Histogram,
     put_errors: [(Trouble, Counter); 10],
     /// Age of the oldest record that is not in the lake.
@@ -65,7 +65,7 @@ pub struct Metrics {
 pub struct PollMetrics {
     /// Runs that wrote their rows.
     pub complete: Counter,
-    /// Runs that found what was there before.
+    /// Runs that found nothing changed.
     pub unchanged: Counter,
     /// Runs that failed.
     pub failed: Counter,
@@ -206,12 +206,12 @@ impl Metrics {
         }
     }
 
-    /// Those of a poll that was named at the start.
+    /// The metrics of a poll, if it was named at the start.
     pub fn poll(&self, name: &str) -> Option<&PollMetrics> {
         self.polls.get(name)
     }
 
-    /// Events that went to the quarantine, for that reason.
+    /// Counts events that went to the quarantine for that reason.
     pub fn quarantined(&self, reason: Reason) -> &Counter {
         let [(_, first), ..] = &self.quarantined;
         self.quarantined
@@ -220,33 +220,33 @@ impl Metrics {
             .map_or(first, |(_, counter)| counter)
     }
 
-    /// A batch was sealed.
+    /// Counts a sealed batch.
     pub fn sealed(&self, reason: SealReason) {
         if let Some((_, counter)) = self.seals.iter().find(|(r, _)| *r == reason) {
             counter.increment(1);
         }
     }
 
-    /// A put failed.
+    /// Counts a failed put.
     pub fn put_failed(&self, kind: Trouble) {
         if let Some((_, counter)) = self.put_errors.iter().find(|(k, _)| *k == kind) {
             counter.increment(1);
         }
     }
 
-    /// A request was answered.
+    /// Records an answered request.
     pub fn answered(&self, status: u16, after: Duration) {
         if let Some((_, histogram)) = self.http.iter().find(|(class, _)| *class == status / 100) {
             histogram.record(after.as_secs_f64());
         }
     }
 
-    /// Everything, in Prometheus' text format.
+    /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
         self.handle.render()
     }
 
-    /// Folds the histograms' samples together; without it they would grow with load.
+    /// Folds the samples of histograms together; without this, memory would grow with load.
     pub fn fold(&self) {
         self.handle.run_upkeep();
     }

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 
-/// Writes a line of a result. A reader that went away ends the output, not the program.
+/// Writes a line of a result. If the reader has gone away, the rest is discarded; the program goes on.
 #[allow(
     clippy::print_stdout,
     reason = "this is the module that writes to stdout"

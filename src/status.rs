@@ -216,7 +216,7 @@ mod tests {
     fn ready(clock: &Clock) -> Status {
         let status = Status::default();
         status.set_recovered(clock.now().wall);
-        assert_eq!(asked(&status, &clock), None);
+        assert_eq!(asked(&status, clock), None);
         status
     }
 

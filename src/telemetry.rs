@@ -2,11 +2,21 @@
 
 use std::io::{self, IsTerminal as _};
 
-pub use crate::config::LogFormat;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
+
+/// The form of the program's own log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// Text for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
 
 /// Starts logging; a second call changes nothing.
 pub fn start(level: LevelFilter, format: LogFormat) {

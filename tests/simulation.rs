@@ -34,6 +34,10 @@ mod disk;
 mod disk_state;
 #[path = "simulation/disk_files.rs"]
 mod disk_files;
+#[path = "simulation/memory.rs"]
+mod memory;
+#[path = "simulation/any_journal.rs"]
+mod any_journal;
 #[path = "simulation/store.rs"]
 mod store;
 #[path = "simulation/senders.rs"]
@@ -48,6 +52,8 @@ mod world;
 mod shipping;
 #[path = "simulation/oracle.rs"]
 mod oracle;
+#[path = "simulation/journal_suite.rs"]
+mod journal_suite;
 #[path = "simulation/disk_tests.rs"]
 mod disk_tests;
 #[path = "simulation/seeds.rs"]

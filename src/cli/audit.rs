@@ -1,19 +1,19 @@
 //! `lakehook audit`: does everything that was acknowledged add up in the lake?
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
-use super::{FAILED, Failure};
 use crate::audit::copies::{Copies, CopyCounter};
 use crate::audit::whole::{AuditStage, audit as audit_whole};
 use crate::audit::{Discrepancy, NodeProof};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::progress::bar;
+use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
 use crate::ids::Ids;
@@ -50,10 +50,10 @@ struct Report {
     copies: Option<Copies>,
 }
 
-/// Audits the lake; exit code 0 only if all adds up.
+/// Audits the lake; exit code 0 only if everything adds up.
 pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let report = runtime.block_on(audit(&loaded.config, args))?;
     if args.json {
         out::line(serde_json::to_string_pretty(&report)?);
@@ -69,7 +69,7 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     let place = LakeReader::open(config.lake.destination()).await;
-    // The logs first: what is put meanwhile is then in the lake, and not missing in both.
+    // The logs are read first: what is put meanwhile is then found in the lake, rather than in neither.
     let mut logs = Vec::new();
     for dir in &args.wal {
         let log = inspect(&Disk, dir);
@@ -108,20 +108,6 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
         nodes: whole.nodes,
         problems: whole.problems,
     })
-}
-
-/// A bar on a terminal; nothing elsewhere.
-pub(super) fn bar(what: &'static str) -> ProgressBar {
-    let target = if std::io::stderr().is_terminal() {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let bar = ProgressBar::with_draw_target(None, target).with_message(what);
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} {msg} {elapsed}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }
 
 fn print(report: &Report) {

@@ -8,17 +8,19 @@ use clap::Args;
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
+use crate::contract::EVENTS;
 use crate::contract::event_schema;
 use crate::files::Disk;
 use crate::ids::Ids;
 use crate::lake::Lake;
 use crate::lake::proof::Protection;
 use crate::out;
-use crate::serve::lakes;
-use crate::serve::polls::dry_plans;
+use crate::serve::feeds::{FeedList, poll_feed};
+use crate::serve::known_lake;
 use crate::serve::tables;
 use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
 use crate::ship::LakeFinding;
@@ -89,15 +91,15 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Columns that are in objects must stay what they are.
+/// Checks that no column that is in objects would change its type.
 fn check_columns(config: &Config) -> Result<bool, Failure> {
     let mut changed = Vec::new();
     if let Ok(schemas) = config.events.read_schemas() {
         let events = tables::events(config, &schemas)?;
-        let events = Tables::new([("events".to_owned(), events)].into_iter());
+        let events = Tables::new([(EVENTS.to_owned(), events)].into_iter());
         changed.extend(tables::changed(&config.wal.dir, &events)?);
     }
-    if let Ok(polls) = tables::polls(config) {
+    if let Ok(polls) = FeedList::of(config).tables() {
         changed.extend(tables::changed(&config.polls.dir, &polls)?);
     }
     for changed in &changed {
@@ -127,7 +129,7 @@ fn check_tls(config: &Config) -> bool {
 }
 
 fn check_polls(loaded: &Loaded) -> bool {
-    match dry_plans(&loaded.config) {
+    match poll_feed(&loaded.config).dry_plans() {
         Ok(plans) if plans.is_empty() => true,
         Ok(plans) => {
             let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
@@ -179,13 +181,13 @@ fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
         };
         let state = &inspection.state;
         let configured = lake.identity();
-        if let Ok(Some(other)) = lakes::waits_for_another(dir, state, configured) {
+        if let Ok(Some(other)) = known_lake::waits_for_another(dir, state, configured) {
             let configured = configured.to_owned();
             let error = ServeError::OtherLake { other, configured };
             out::line(format_args!("problem  {error}"));
             is_known = false;
         }
-        let check = lakes::lake_check(dir, node, state, false, &Ids::System);
+        let check = known_lake::lake_check(dir, node, state, false, &Ids::System);
         match check.look(lake) {
             Ok(LakeFinding::Fine) => {}
             Ok(LakeFinding::Changed(what)) => out::line(format_args!("warning  {what}")),
@@ -203,10 +205,12 @@ fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
 }
 
 fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
-    let url = &loaded.config.lake.url;
-    let runtime = super::runtime()?;
-    let lake = Arc::new(runtime.block_on(lake_of(&loaded.config, runtime.handle().clone())));
-    if !is_known(&loaded.config, &lake) {
+    let config = &loaded.config;
+    let url = &config.lake.url;
+    let runtime = runtime()?;
+    let lake =
+        Arc::new(runtime.block_on(lake_of(config, &config.wal.dir, runtime.handle().clone())));
+    if !is_known(config, &lake) {
         return Ok(false);
     }
     if let Err(error) = lake.probe() {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
 use crate::config::{Config, Server};
 use crate::out;
 
@@ -26,7 +27,7 @@ pub fn run(
         Some(url) => (url.trim_end_matches('/').to_owned(), false),
         None => (base_of(&config()?.server), true),
     };
-    let (status, body) = super::runtime()?.block_on(async {
+    let (status, body) = runtime()?.block_on(async {
         let client = reqwest::Client::builder()
             .timeout(Duration::from_secs(5))
             .tls_danger_accept_invalid_certs(is_our_own)
@@ -43,8 +44,8 @@ pub fn run(
     })
 }
 
-/// The service of the configuration. Its certificate names the host that senders know, and not the address
-/// that it listens on; so it is not verified there. Nothing secret is sent, and the answer is a word.
+/// The service of the configuration. Its certificate is not verified, because it names the host that senders
+/// know rather than the address that it listens on. Nothing secret is sent, and the answer is one word.
 fn base_of(server: &Server) -> String {
     let scheme = if server.tls_cert_file.is_some() {
         "https"

@@ -1,11 +1,12 @@
 //! `lakehook poll`: one run of each poll, and out.
 //!
-//! Where a service runs, it does the work and is followed; otherwise this process opens the polls' log
-//! itself. A dry run needs neither.
+//! If a service runs, it does the work and this command follows it; otherwise this process opens the polls'
+//! log itself. A dry run needs neither.
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
@@ -13,23 +14,27 @@ use clap::Args;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use tokio_util::sync::CancellationToken;
 
-use super::serve::Signals;
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
+use crate::feeds::feed::{Feed, SetupError};
+use crate::feeds::figures::Progress;
+use crate::feeds::wait::Waiter;
 use crate::ids::{Ids, NodeId};
-use crate::metrics::Metrics;
 use crate::out;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
-use crate::poll::cursor::PollCursor;
-use crate::poll::run::{Job, Progress, run as run_poll};
-use crate::poll::wait::Waiter;
-use crate::serve::polls::{OpenPolls, Surroundings, dry_plans};
-use crate::serve::{Patience, ServeError};
+use crate::poll::feed::PollFeed;
+use crate::poll::job::Job;
+use crate::poll::resume::PollCursor;
+use crate::poll::run::run as run_poll;
+use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
+use crate::serve::{Patience, Process, ServeError};
 use crate::telemetry;
 use crate::wal::node::LockError;
 
-/// Plain lines of progress come no more often.
+/// Minimum time between two plain lines of progress.
 const PLAIN_PAUSE: Duration = Duration::from_secs(2);
 
 /// Arguments of `lakehook poll`.
@@ -49,11 +54,11 @@ pub struct PollArgs {
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
 pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
-    // Progress is on standard output, and failures are told there; the log is for what else happens.
+    // Progress and failures are printed on standard output; the log is for everything else.
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
     let names = chosen(config, args.names)?;
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut board = Board::new();
         let all_well = if args.dry_run {
@@ -99,13 +104,11 @@ fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
 
 /// Runs polls here or in the service that holds their log; `true` if all is well.
 async fn runs(config: &Config, request: &Request, board: &mut Board) -> Result<bool, Failure> {
-    let around = Surroundings {
-        metrics: Metrics::with_polls(&config.events.types, config.poll.keys())?,
-        clock: Clock::system(),
-        ids: Ids::System,
-    };
-    match OpenPolls::open(config, around).await {
-        Ok(polls) => runs_here(config, polls, request, board).await,
+    let process = Process::new(config, Clock::system(), Ids::System)?;
+    let polls = Arc::new(poll_feed(config));
+    let feeds = FeedList::only(Arc::clone(&polls) as Arc<dyn Feed>);
+    match OpenFeeds::open(config, feeds, process).await {
+        Ok(feeds) => runs_here(config, feeds, &polls, request, board).await,
         Err(ServeError::Polls(errors)) => Err(usage(&ServeError::Polls(errors))),
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
             let mut follow = |line| board.show(line);
@@ -128,28 +131,30 @@ fn usage(error: &ServeError) -> Failure {
 
 async fn runs_here(
     config: &Config,
-    polls: OpenPolls,
+    feeds: OpenFeeds,
+    polls: &PollFeed,
     request: &Request,
     board: &mut Board,
 ) -> Result<bool, Failure> {
     let mut signals = Signals::new()?;
-    let polls = polls.start(false);
-    let mut lines = ask(polls.supervisor(), request);
+    let feeds = feeds.start(false)?;
+    let supervisor = polls.supervisor().context("the polls are not started")?;
+    let mut lines = ask(supervisor, request);
     let ending = loop {
         tokio::select! {
             line = lines.recv() => match line {
                 Some(line) => board.show(line),
                 None => break Ok(()),
             },
-            reason = polls.failed() => break Err(anyhow!("the log of polls cannot go on: {reason}")),
+            reason = feeds.failed() => break Err(anyhow!("the log of polls cannot go on: {reason}")),
             () = signals.next() => break Err(anyhow!("interrupted; nothing half is visible")),
         }
     };
-    // Nobody reads them any more; whoever still writes some must not wait.
+    // Nobody reads the lines any more, so a task that still writes some must not wait.
     drop(lines);
     let hurry = CancellationToken::new();
     let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
-    let stopping = polls.stop(&patience);
+    let stopping = feeds.stop(&patience);
     let mut stopping = std::pin::pin!(stopping);
     let stopped = tokio::select! {
         stopped = &mut stopping => stopped,
@@ -172,7 +177,11 @@ async fn runs_here(
 
 /// Reads and checks, without a log.
 async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
-    let plans = dry_plans(config).map_err(|errors| usage(&ServeError::Polls(errors)))?;
+    let plans = poll_feed(config).dry_plans();
+    let plans = plans.map_err(|errors| {
+        let errors = errors.iter().map(|error| SetupError(error.to_string()));
+        usage(&ServeError::Polls(errors.collect()))
+    })?;
     let runtime = tokio::runtime::Handle::current();
     let cancel = CancellationToken::new();
     let mut signals = Signals::new()?;
@@ -223,7 +232,7 @@ async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Resul
     board.finish(names)
 }
 
-/// Shows how runs go: bars on a terminal, lines elsewhere.
+/// Shows the progress of runs: bars on a terminal, lines elsewhere.
 struct Board {
     bars: Option<MultiProgress>,
     shown: HashMap<String, Shown>,
@@ -308,7 +317,7 @@ impl Board {
 
     fn say(&self, text: &str) {
         match &self.bars {
-            // It moves the bars out of the way.
+            // Printed above the bars.
             Some(bars) => _ = bars.println(text),
             None => out::line(text),
         }
@@ -333,7 +342,7 @@ fn new_bar(poll: &str) -> ProgressBar {
     }
 }
 
-/// What there is to say of a run that did not fail.
+/// Describes a run that did not fail.
 fn describe(done: &Done) -> String {
     let took = Duration::from_millis(done.took_ms);
     let quarantined = match done.quarantined {

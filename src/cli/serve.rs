@@ -3,10 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{FAILED, Failure};
+use super::exit::{FAILED, Failure};
+use super::runtime::runtime;
+use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::Loaded;
 use crate::ids::Ids;
@@ -34,9 +35,9 @@ pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     for warning in checked.into_iter().flatten().flatten() {
         tracing::warn!(warning, "configuration");
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let code = runtime.block_on(serve(loaded))?;
-    // A connection that hangs must not hold up the end.
+    // A connection that hangs must not delay the end.
     runtime.shutdown_background();
     Ok(code)
 }
@@ -94,28 +95,4 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     } else {
         ExitCode::SUCCESS
     })
-}
-
-/// SIGTERM and SIGINT.
-pub struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-}
-
-impl Signals {
-    /// From now on signals are ours.
-    pub fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    /// Waits for the next signal.
-    pub async fn next(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
 }

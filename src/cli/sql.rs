@@ -6,11 +6,15 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
-use super::Failure;
-use crate::config::{Config, Destination, Loaded, Mode};
+use crate::cli::exit::Failure;
+use crate::cli::runtime::runtime;
+use crate::config::{Config, Loaded};
+use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
 use crate::lake::reader::LakeReader;
 use crate::out;
+use crate::poll::definition::Mode;
+use crate::serve::feeds::FeedList;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There, distinct};
 use crate::tables::Table;
@@ -40,7 +44,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         );
         return Err(Failure::Usage(message));
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let listed = runtime.block_on(look(config, &mut relations));
     listed.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
     let catalogue = Catalogue {
@@ -71,7 +75,7 @@ fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let events = tables::events(config, &schemas)?;
-    let polled = tables::polls(config);
+    let polled = FeedList::of(config).tables();
     let polled = polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let days = Key::all("dt=%Y-%m-%d");
     let relation = |name: &str, stream, table, partitions| Relation {

@@ -11,21 +11,22 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
-use super::serve::Signals;
-use super::{FAILED, Failure};
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
 use crate::ids::Ids;
 use crate::out;
 use crate::telemetry::{self, LogFormat};
 use crate::torture::{self, Options, Progress, TortureError};
 
-/// Where there is no terminal, a line is printed so often.
+/// Without a terminal, a line is printed at this interval.
 const LINE_EVERY_SECONDS: u64 = 5;
 
 /// Arguments of `lakehook torture`.
 #[derive(Debug, Args)]
 pub struct TortureArgs {
     /// How long faults are made; the end takes some seconds more
-    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::demo::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "60s", value_parser = super::demo::run::parse_duration)]
     duration: Duration,
     /// Makes the same schedule of faults and the same bodies again; when they meet differs from run to run
     /// [default: a random one]
@@ -48,7 +49,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
         dir: std::path::absolute(&args.dir)?,
         seed: match args.seed {
             Some(seed) => seed,
-            // Of a length that people copy without mistakes.
+            // Short enough for people to copy without mistakes.
             None => Ids::System.next()? >> 32,
         },
         duration: args.duration,
@@ -61,7 +62,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
             options.dir.display()
         ));
     }
-    let runtime = super::runtime()?;
+    let runtime = runtime()?;
     let report = runtime.block_on(interruptible(&options, args.json));
     let report = report.map_err(|error| match error {
         TortureError::NotEmpty(_) => Failure::Usage(error.to_string()),

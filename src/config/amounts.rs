@@ -9,15 +9,17 @@ use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::{Serialize, Serializer};
+use validator::ValidateRange;
 
 /// The JSON Schema format of sizes.
 pub(super) const BYTE_SIZE_FORMAT: &str = "byte-size";
 /// The JSON Schema format of durations.
 pub(super) const SPAN_FORMAT: &str = "span";
 
-/// Such a size still fits a signed 64-bit number, as file offsets are.
+/// The largest size that fits a signed 64-bit number, as file offsets do.
 const MAX_BYTES: u64 = i64::MAX.cast_unsigned();
-/// A hundred years: whatever time it is added to, the sum is a time.
+/// A hundred years: added to any time, the sum is still a time.
 const MAX_SECONDS: u64 = 36_500 * SECONDS_PER_DAY;
 const SECONDS_PER_DAY: u64 = 86_400;
 
@@ -85,12 +87,12 @@ enum Misfit {
 }
 
 impl ByteSize {
-    /// So many bytes; at most what a signed 64-bit number holds.
+    /// This many bytes; at most what a signed 64-bit number holds.
     pub const fn new(bytes: u64) -> Self {
         Self(if bytes < MAX_BYTES { bytes } else { MAX_BYTES })
     }
 
-    /// So many MiB.
+    /// This many MiB.
     pub const fn mib(mib: u64) -> Self {
         Self::new(mib.saturating_mul(1 << 20))
     }
@@ -116,7 +118,10 @@ impl ByteSize {
 }
 
 impl Span {
-    /// So many seconds; at most a hundred years.
+    /// No time at all.
+    pub const ZERO: Self = Self(Duration::ZERO);
+
+    /// This many seconds; at most a hundred years.
     pub const fn seconds(seconds: u64) -> Self {
         let at_most = if seconds < MAX_SECONDS {
             seconds
@@ -126,7 +131,7 @@ impl Span {
         Self(Duration::from_secs(at_most))
     }
 
-    /// So many days.
+    /// This many days.
     pub const fn days(days: u64) -> Self {
         Self::seconds(days.saturating_mul(SECONDS_PER_DAY))
     }
@@ -142,7 +147,7 @@ impl Span {
         }
     }
 
-    /// As the standard library has it.
+    /// As a duration of the standard library.
     pub const fn duration(self) -> Duration {
         self.0
     }
@@ -150,6 +155,30 @@ impl Span {
     /// Whether it is no time at all.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
+    }
+}
+
+impl ValidateRange<Self> for Span {
+    fn greater_than(&self, max: Self) -> Option<bool> {
+        Some(*self > max)
+    }
+
+    fn less_than(&self, min: Self) -> Option<bool> {
+        Some(*self < min)
+    }
+}
+
+impl Serialize for ByteSize {
+    /// As an error shows it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl Serialize for Span {
+    /// As an error shows it.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&format_args!("{:?}", self.0))
     }
 }
 

@@ -4,9 +4,9 @@
 
 use std::ffi::OsString;
 
-use super::checks::is_endpoint;
-use super::errors::{Place, Problem};
+use super::errors::{ConfigPlace, ConfigProblem};
 use super::lake_url::LakeUrl;
+use super::rules;
 use super::sections::Lake;
 
 /// The first that is set counts, as in every AWS tool.
@@ -33,14 +33,14 @@ pub(super) fn named_by(environment: &[(OsString, OsString)]) -> Option<Named> {
 }
 
 /// Takes what the environment says for a bucket whose configuration names no endpoint.
-pub(super) fn take(lake: &mut Lake, named: Option<Named>) -> Result<(), Problem> {
+pub(super) fn take(lake: &mut Lake, named: Option<Named>) -> Result<(), ConfigProblem> {
     let is_bucket = matches!(lake.url, LakeUrl::S3 { .. });
     let Some((name, url)) = named.filter(|_| is_bucket && lake.endpoint.is_none()) else {
         return Ok(());
     };
-    if !is_endpoint(&url) {
-        return Err(Problem {
-            place: Place::Variable(name.to_owned()),
+    if rules::endpoint(&url).is_err() {
+        return Err(ConfigProblem {
+            place: ConfigPlace::Variable(name.to_owned()),
             rule:
                 "must be the http:// or https:// address of a store, without credentials, query or \
                    fragment, such as \"http://localhost:4566\""

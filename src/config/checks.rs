@@ -1,59 +1,43 @@
-//! The rules that a shape can't say: what a value means, and how values go together.
+//! The rules of several values: how they go together. Those of one value alone stand beside its key.
 //!
 //! Each rule names the keys that it looks at, says what holds, and what to do.
 
-use std::collections::HashSet;
-use std::num::NonZeroU16;
 use std::path::Path;
-use std::time::Duration;
 
-use http::Uri;
-use http::uri::Authority;
-
-use super::amounts::{ByteSize, Span};
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::secret::{Secret, SecretFile};
-use super::sections::{Batch, Config, Dedup, Events, Lake, Quarantine, Server, Wal};
+use super::rules::MIN_WAL;
+use super::secret_file::SecretFile;
+use super::sections::{Config, Dedup, Events, Lake, Server, Wal};
+use super::simple;
+use crate::secret::Secret;
 use crate::wal::layout::MAX_FRAME;
 
-/// What one write to the log needs beside the rows.
+/// Bytes of one write to the log apart from its rows.
 const FRAME_SLACK_BYTES: u64 = 64 << 10;
-/// At worst each byte of a body is kept twice, once escaped in the quarantine …
+/// At worst each byte of a body takes two, escaped in the quarantine …
 const FRAME_BYTES_PER_BODY_BYTE: u64 = 2;
-/// … and each event adds so much of our own.
+/// … and each event adds this much.
 const FRAME_BYTES_PER_EVENT: u64 = 640;
 
-pub(super) const MIN_WAL: ByteSize = ByteSize::mib(16);
-const MIN_SEGMENT: ByteSize = ByteSize::mib(1);
 const MIN_SEGMENTS: u64 = 4;
-const MIN_BATCH_BYTES: ByteSize = ByteSize::new(1024);
-const MAX_BATCH_AGE: Span = Span::days(7);
-/// A row of this size still fits into one write, every byte of it escaped.
-const MAX_QUARANTINE_ROW: ByteSize = ByteSize::mib(4);
 const MIN_TOKEN_CHARS: usize = 16;
-/// Fewer identities are forgotten before senders have given up retrying.
+/// With fewer, identities are forgotten before senders give up retrying.
 const FEW_IDS: u64 = 1_000_000;
-/// Paths that the server answers itself.
-pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
 
-/// Checks every rule but those of tokens.
+/// Checks every rule but those of tokens, polls and hooks.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    simple::check("", config, findings);
     addresses(config, findings);
     tls(&config.server, findings);
-    timeouts(&config.server, findings);
-    origins(&config.server, findings);
     request_sizes(config, findings);
     lake(&config.lake, findings);
     columns_in_the_lakes_path(config, findings);
     wal(&config.wal, findings);
     directories(config, findings);
     dedup(&config.dedup, findings);
-    quarantine(&config.quarantine, findings);
-    batch(&config.batch, findings);
-    words(&config.events, findings);
-    path(&config.events, findings);
-    times_and_partitions(&config.events, findings);
+    dropped_types(&config.events, findings);
+    partition(&config.events, findings);
 }
 
 /// Adds the tokens of a file to those of the configuration.
@@ -94,7 +78,7 @@ fn addresses(config: &Config, findings: &mut Findings<'_>) {
         ];
         findings.problem(
             &keys,
-            "whoever reaches this address could write into the lake; set server.tokens, \
+            "anyone who reaches this address could write into the lake; set server.tokens, \
              server.tokens_file or events.signing_secrets, or server.allow_unauthenticated = true if something in front of it \
              lets in only those who may",
         );
@@ -118,18 +102,6 @@ fn tls(server: &Server, findings: &mut Findings<'_>) {
     }
 }
 
-fn timeouts(server: &Server, findings: &mut Findings<'_>) {
-    for (key, timeout) in [
-        ("server.header_timeout", server.header_timeout),
-        ("server.body_timeout", server.body_timeout),
-        ("server.idle_timeout", server.idle_timeout),
-    ] {
-        if timeout.is_zero() {
-            findings.problem(&[key], "must be more than 0");
-        }
-    }
-}
-
 /// Checks the tokens of the list; those of the file must not have been added yet.
 pub(super) fn check_tokens(server: &Server, findings: &mut Findings<'_>) {
     for (index, token) in server.tokens.iter().enumerate() {
@@ -140,7 +112,7 @@ pub(super) fn check_tokens(server: &Server, findings: &mut Findings<'_>) {
     }
 }
 
-/// What is wrong with a token, without a word of it.
+/// What is wrong with a token; repeats nothing of it.
 fn fault_of_token(token: &Secret) -> Option<String> {
     let text = token.expose();
     if !text.chars().all(|c| c.is_ascii_graphic()) {
@@ -151,47 +123,6 @@ fn fault_of_token(token: &Secret) -> Option<String> {
             "must have at least {MIN_TOKEN_CHARS} characters; \"openssl rand -hex 32\" makes one"
         )
     })
-}
-
-fn origins(server: &Server, findings: &mut Findings<'_>) {
-    for (index, origin) in server.cors_origins.iter().enumerate() {
-        if !is_origin(origin) {
-            let rule = format!(
-                "entry {} must be an origin as browsers send it: a scheme and a host in lower case, \
-                 such as \"https://app.example.com\" or \"http://localhost:3000\", without a path",
-                index + 1
-            );
-            findings.problem(&["server.cors_origins"], rule);
-        }
-    }
-}
-
-fn is_origin(text: &str) -> bool {
-    let Some((scheme, host)) = text.split_once("://") else {
-        return false;
-    };
-    let starts_with_letter = scheme.starts_with(|c: char| c.is_ascii_lowercase());
-    let is_scheme = scheme
-        .chars()
-        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
-    let is_plain = !host.contains(['@', '*']) && !host.chars().any(|c| c.is_ascii_uppercase());
-    starts_with_letter && is_scheme && is_plain && is_authority(host)
-}
-
-/// Whether it is a host with or without a port.
-pub(super) fn is_authority(text: &str) -> bool {
-    let Ok(authority) = text.parse::<Authority>() else {
-        return false;
-    };
-    let port_is_sound = match text.strip_prefix(authority.host()) {
-        Some("") => true,
-        Some(rest) => {
-            let port = rest.strip_prefix(':').map(str::parse::<NonZeroU16>);
-            matches!(port, Some(Ok(_)))
-        }
-        None => false,
-    };
-    !authority.host().is_empty() && port_is_sound
 }
 
 fn request_sizes(config: &Config, findings: &mut Findings<'_>) {
@@ -239,18 +170,11 @@ fn request_sizes(config: &Config, findings: &mut Findings<'_>) {
 
 fn lake(lake: &Lake, findings: &mut Findings<'_>) {
     let is_directory = matches!(lake.url, LakeUrl::Directory(_));
-    if let Some(endpoint) = &lake.endpoint {
-        let rule = "must be the http:// or https:// address of a store, without credentials, query \
-                    or fragment, such as \"http://localhost:4566\"";
-        if !is_endpoint(endpoint) {
-            findings.problem(&["lake.endpoint"], rule);
-        }
-        if is_directory {
-            findings.problem(
-                &["lake.endpoint", "lake.url"],
-                "an endpoint needs a bucket: set lake.url = \"s3://bucket/prefix\", or leave the endpoint out",
-            );
-        }
+    if lake.endpoint.is_some() && is_directory {
+        findings.problem(
+            &["lake.endpoint", "lake.url"],
+            "an endpoint needs a bucket: set lake.url = \"s3://bucket/prefix\", or leave the endpoint out",
+        );
     }
     for (key, is_set) in [
         ("lake.region", lake.region.is_some()),
@@ -273,32 +197,11 @@ fn columns_in_the_lakes_path(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
-/// Whether text is the address of a store.
-pub(super) fn is_endpoint(text: &str) -> bool {
-    if text.contains(['?', '#', '@']) {
-        return false;
-    }
-    let uri: Result<Uri, _> = text.parse();
-    uri.is_ok_and(|uri| {
-        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
-        is_http
-            && uri
-                .authority()
-                .is_some_and(|authority| is_authority(authority.as_str()))
-    })
-}
-
 fn wal(wal: &Wal, findings: &mut Findings<'_>) {
     if wal.max_bytes < MIN_WAL {
-        let rule = format!("must be at least {MIN_WAL}");
-        findings.problem(&["wal.max_bytes"], rule);
         return;
     }
     let segment = wal.segment_size();
-    if segment < MIN_SEGMENT {
-        let rule = format!("must be at least {MIN_SEGMENT}");
-        findings.problem(&["wal.segment_bytes"], rule);
-    }
     if segment.bytes().saturating_mul(MIN_SEGMENTS) > wal.max_bytes.bytes() {
         let rule = format!(
             "wal.max_bytes = {} must hold at least {MIN_SEGMENTS} segments of wal.segment_bytes = \
@@ -329,15 +232,6 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
 }
 
 fn dedup(dedup: &Dedup, findings: &mut Findings<'_>) {
-    for pointer in &dedup.ignore {
-        if !pointer.starts_with('/') {
-            let rule = format!(
-                "{pointer:?} must be a JSON Pointer into the event, which starts with a slash, such \
-                 as \"/properties/attempt\""
-            );
-            findings.problem(&["dedup.ignore"], rule);
-        }
-    }
     if dedup.max_ids < FEW_IDS {
         findings.warning(
             "dedup.max_ids",
@@ -347,36 +241,7 @@ fn dedup(dedup: &Dedup, findings: &mut Findings<'_>) {
     }
 }
 
-fn quarantine(quarantine: &Quarantine, findings: &mut Findings<'_>) {
-    if quarantine.max_row > MAX_QUARANTINE_ROW {
-        let rule = format!("must be at most {MAX_QUARANTINE_ROW}");
-        findings.problem(&["quarantine.max_row"], rule);
-    }
-}
-
-fn batch(batch: &Batch, findings: &mut Findings<'_>) {
-    if batch.max_bytes < MIN_BATCH_BYTES {
-        let rule = format!("must be at least {MIN_BATCH_BYTES}");
-        findings.problem(&["batch.max_bytes"], rule);
-    }
-    let age = batch.max_age.duration();
-    if age < Duration::from_secs(1) || batch.max_age > MAX_BATCH_AGE {
-        findings.problem(&["batch.max_age"], "must be between \"1s\" and \"7d\"");
-    }
-}
-
-fn words(events: &Events, findings: &mut Findings<'_>) {
-    for (key, words) in [
-        ("events.types", &events.types),
-        ("events.sources", &events.sources),
-        ("events.drop", &events.drop),
-    ] {
-        let mut seen = HashSet::new();
-        let twice = words.iter().filter(|word| !seen.insert(word.as_str()));
-        for word in twice {
-            findings.problem(&[key], format!("{word:?} is listed twice; remove one"));
-        }
-    }
+fn dropped_types(events: &Events, findings: &mut Findings<'_>) {
     for word in &events.drop {
         if !events.types.contains(word) {
             let rule = format!(
@@ -388,35 +253,7 @@ fn words(events: &Events, findings: &mut Findings<'_>) {
     }
 }
 
-fn path(events: &Events, findings: &mut Findings<'_>) {
-    let path = events.path.as_str();
-    let rule = if OWN_PATHS.contains(&path) {
-        format!(
-            "must not be {}: the server answers there itself",
-            OWN_PATHS.join(", ")
-        )
-    } else if !is_plain_path(path) {
-        "must start with a slash and consist of letters, digits and - . _ ~ between single slashes, \
-         such as \"/webhook/events\""
-            .to_owned()
-    } else {
-        return;
-    };
-    findings.problem(&["events.path"], rule);
-}
-
-/// Whether it is a path without anything that means something to a router or a URL.
-pub(super) fn is_plain_path(path: &str) -> bool {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-    let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.chars().all(is_plain);
-    path.strip_prefix('/')
-        .is_some_and(|rest| rest.split('/').all(is_name))
-}
-
-fn times_and_partitions(events: &Events, findings: &mut Findings<'_>) {
-    if events.max_age.is_zero() {
-        findings.problem(&["events.max_age"], "must be more than 0");
-    }
+fn partition(events: &Events, findings: &mut Findings<'_>) {
     if let Err(error) = events.partitioning() {
         findings.problem(&["events.partition"], error.to_string());
     }

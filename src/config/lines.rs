@@ -1,7 +1,7 @@
 //! The line of a key in a TOML file, for errors.
 //!
-//! The parser keeps no places of values, so this looks for them as a reader would: by section
-//! headers and by what stands before an equals sign. It may miss; it never fails.
+//! The parser does not keep positions of values, so this looks for them by section headers and by what
+//! precedes an equals sign. It may not find a key, but it never fails.
 
 /// The line, from 1, where `key` is set, or the innermost table that holds it.
 pub(super) fn line_of(text: &str, key: &[String]) -> Option<usize> {

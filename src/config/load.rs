@@ -9,31 +9,32 @@ use serde_json::Value;
 
 use super::aws_endpoint;
 use super::checks;
-use super::errors::{ConfigErrors, Place, Problem};
+use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 use super::findings::Findings;
-use super::hooks;
+use super::hook_checks;
+use super::key::Key;
 use super::lake_options;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
-use super::secret::SecretFile;
+use super::secret_file::SecretFile;
 use super::sections::Config;
 use super::shape::{Fault, Shape};
-use super::sources::{CONFIG_VARIABLE, Key, Sources, TomlFile, Variables};
+use super::sources::{CONFIG_VARIABLE, Sources, TomlFile, Variables};
 
 /// The file that is read where no other is named.
 const DEFAULT_FILE: &str = "lakehook.toml";
 /// Parts of a key: section and name. What is below is the key's value.
 const KEY_PARTS: usize = 2;
 
-/// A configuration that holds.
+/// A configuration without errors.
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The configuration: checked, with absolute paths, and with the tokens of the file.
     pub config: Config,
     /// The file that it came from, absolute; `None` where there was none.
     pub source: Option<PathBuf>,
-    /// What is allowed, but hardly meant.
+    /// What is allowed, but probably a mistake.
     pub warnings: Vec<String>,
 }
 
@@ -67,7 +68,7 @@ pub(super) fn load(
             None
         }
     };
-    // Without the file nothing can be said about how settings go together.
+    // Without the file, rules of several settings cannot be checked.
     let is_whole = problems.is_empty();
     let name = file.as_ref().map(|file| file.name().to_owned());
     let aws_endpoint = aws_endpoint::named_by(&environment);
@@ -104,7 +105,7 @@ pub(super) fn load(
     }
 }
 
-fn refused(problems: Vec<Problem>) -> ConfigErrors {
+fn refused(problems: Vec<ConfigProblem>) -> ConfigErrors {
     ConfigErrors { problems }
 }
 
@@ -115,7 +116,7 @@ fn named_by(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     (!value.is_empty()).then(|| PathBuf::from(value))
 }
 
-fn read_file(named: Option<&Path>, working_dir: &Path) -> Result<Option<TomlFile>, Problem> {
+fn read_file(named: Option<&Path>, working_dir: &Path) -> Result<Option<TomlFile>, ConfigProblem> {
     let name = named.unwrap_or(Path::new(DEFAULT_FILE));
     match std::fs::read_to_string(working_dir.join(name)) {
         Ok(text) => TomlFile::parse(name, text).map(Some),
@@ -124,9 +125,9 @@ fn read_file(named: Option<&Path>, working_dir: &Path) -> Result<Option<TomlFile
     }
 }
 
-fn problem_of_file(file: &Path, error: &io::Error) -> Problem {
-    Problem {
-        place: Place::File {
+fn problem_of_file(file: &Path, error: &io::Error) -> ConfigProblem {
+    ConfigProblem {
+        place: ConfigPlace::File {
             file: file.to_owned(),
         },
         rule: format!("cannot be read: {error}"),
@@ -136,11 +137,11 @@ fn problem_of_file(file: &Path, error: &io::Error) -> Problem {
 /// What was set and has the right shape; and the keys that don't, which are left out of it.
 fn sound_settings(
     sources: &Sources,
-    problems: &mut Vec<Problem>,
+    problems: &mut Vec<ConfigProblem>,
 ) -> Result<(Value, Vec<Key>), ConfigErrors> {
     let shape = Shape::new().map_err(|detail| {
-        refused(vec![Problem {
-            place: Place::Default("the schema of the configuration".to_owned()),
+        refused(vec![ConfigProblem {
+            place: ConfigPlace::Default("the schema of the configuration".to_owned()),
             rule: detail,
         }])
     })?;
@@ -157,13 +158,13 @@ fn sound_settings(
 }
 
 /// An unknown key is wrong wherever it is set; a wrong value only where it counts.
-fn problems_of(fault: &Fault, sources: &Sources) -> Vec<Problem> {
+fn problems_of(fault: &Fault, sources: &Sources) -> Vec<ConfigProblem> {
     let places = if fault.is_unknown {
         sources.places_of(&fault.key)
     } else {
         vec![sources.place_of(&fault.key)]
     };
-    let problem = |place| Problem {
+    let problem = |place| ConfigProblem {
         place,
         rule: fault.rule.clone(),
     };
@@ -182,10 +183,10 @@ fn remove(settings: &mut Value, key: &[String]) {
 }
 
 /// The typed form, with absolute paths.
-fn typed(settings: Value, base: &Path) -> Result<Config, Problem> {
-    // The schema has passed it, so this does not happen; and the error might hold a secret.
-    let mut config: Config = serde_json::from_value(settings).map_err(|_| Problem {
-        place: Place::Default("the configuration".to_owned()),
+fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
+    // This cannot happen, because the schema has accepted it; the error is left out, as it might hold a secret.
+    let mut config: Config = serde_json::from_value(settings).map_err(|_| ConfigProblem {
+        place: ConfigPlace::Default("the configuration".to_owned()),
         rule: "it has the right shape and still cannot be read; please report this".to_owned(),
     })?;
     let make_absolute = |path: &mut PathBuf| match absolute(base, path) {
@@ -239,10 +240,10 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
         }
     }
     poll_checks::read_secrets(&mut config, findings);
-    hooks::read_secrets(&mut config, findings);
+    hook_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
     lake_options::check(&config.lake, findings);
     poll_checks::check(&config, findings);
-    hooks::check(&config, findings);
+    hook_checks::check(&config, findings);
     config
 }

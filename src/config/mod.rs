@@ -1,17 +1,20 @@
 //! Configuration: one TOML file and the environment in, typed sections out, or every error at once.
 //!
-//! Defaults < file < environment. What comes out has been checked, alone and together, and its paths
-//! are absolute, so that no other module has to ask again. Secrets are never printed.
+//! The environment overrides the file, which overrides defaults. Every value has been checked, alone and
+//! together with others, and paths are absolute, so that no other module has to check again. Secrets are
+//! never printed.
 //!
-//! Says nothing about the outside: whether the lake can be reached or a port is free is for those
-//! who use them. Of the disk it reads the file itself and the file of tokens, nothing else.
+//! Whether the lake can be reached or a port is free is not checked here. On disk, only the file itself and
+//! files of secrets are read.
 
 mod amounts;
 mod aws_endpoint;
 mod checks;
 mod errors;
 mod findings;
+mod hook_checks;
 mod hooks;
+mod key;
 mod lake_options;
 mod lake_url;
 mod lines;
@@ -19,21 +22,20 @@ mod load;
 mod paths;
 mod poll_checks;
 mod polls;
-mod secret;
+mod rules;
+mod secret_file;
 mod sections;
 mod shape;
+mod simple;
 mod sources;
 mod words;
 #[cfg(test)]
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
-pub use errors::{ConfigErrors, Place, Problem};
+pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
-pub use polls::{Auth, AuthKind, Mode, Pagination, PaginationKind, Poll, Polls, Watermark};
-pub use secret::Secret;
-pub use sections::{
-    Batch, Config, Dedup, Destination, Events, Lake, Log, LogFormat, Quarantine, Server, Wal,
-};
+pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
+pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};

@@ -4,14 +4,14 @@ use std::io;
 use std::path::{Component, Path, PathBuf};
 
 /// `path`, seen from the absolute directory `base`, without `.` and `..`. Symbolic links are not
-/// followed: `a/..` is what stands before `a`.
+/// followed: `a/..` is the parent of `a`.
 pub(super) fn absolute(base: &Path, path: &Path) -> io::Result<PathBuf> {
     let absolute = std::path::absolute(base.join(path))?;
     let mut plain = PathBuf::new();
     for component in absolute.components() {
         match component {
             Component::CurDir => {}
-            // Above the root is the root.
+            // The parent of the root is the root.
             Component::ParentDir => _ = plain.pop(),
             other => plain.push(other),
         }

@@ -1,44 +1,31 @@
-//! The rules of polls.
+//! The rules of polls: names, and how values go together. Those of one value alone stand beside its
+//! key.
 
 use std::path::Path;
 
 use http::{HeaderName, HeaderValue};
-use reqwest::Url;
 
-use super::amounts::{ByteSize, Span};
-use super::checks::{MIN_WAL, is_authority};
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::polls::{AuthKind, Mode, PaginationKind, Poll};
-use super::secret::{Secret, SecretFile};
+use super::polls::Poll;
+use super::rules::{OWN_HEADERS, http_url, is_pointer};
+use super::secret_file::SecretFile;
 use super::sections::Config;
+use super::simple;
+use crate::poll::definition::{AuthKind, Mode, PaginationKind};
+use crate::secret::Secret;
 
-/// Names of streams that are not a poll's.
+/// Names of streams that are built in.
 const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
-/// Views of a snapshot's stream have its name with these at their ends.
+/// Suffixes of the views of a snapshot's stream.
 const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
-/// A record of this size still fits into one write, every byte of it escaped.
-const MAX_RECORD: ByteSize = ByteSize::mib(4);
-/// Headers that the program sets itself.
-const OWN_HEADERS: [&str; 6] = [
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "host",
-    "if-none-match",
-    "transfer-encoding",
-];
-
 /// Checks every rule of polls.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     if config.poll.is_empty() {
         return;
     }
-    if config.polls.max_bytes < MIN_WAL {
-        let rule = format!("must be at least {MIN_WAL}");
-        findings.problem(&["polls.max_bytes"], rule);
-    }
+    simple::check("polls", &config.polls, findings);
     directories(config, findings);
     for (name, poll) in &config.poll {
         for suffix in VIEW_SUFFIXES {
@@ -50,7 +37,8 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
                 findings.problem(&[&format!("poll.{view}"), "poll"], rule);
             }
         }
-        let mut rules = Rules {
+        simple::check(&format!("poll.{name}"), poll, findings);
+        let mut rules = PollRules {
             name,
             poll,
             findings,
@@ -119,13 +107,14 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
-struct Rules<'a, 'f, 's> {
+/// The rules of one poll.
+struct PollRules<'a, 'f, 's> {
     name: &'a str,
     poll: &'a Poll,
     findings: &'f mut Findings<'s>,
 }
 
-impl Rules<'_, '_, '_> {
+impl PollRules<'_, '_, '_> {
     fn check(&mut self) {
         self.stream_name();
         self.url();
@@ -135,7 +124,6 @@ impl Rules<'_, '_, '_> {
         self.auth();
         self.schedule();
         self.watermark();
-        self.bounds();
     }
 
     /// A broken rule of keys of this poll.
@@ -175,23 +163,8 @@ impl Rules<'_, '_, '_> {
 
     fn url(&mut self) {
         let poll = self.poll;
-        match http_url(&poll.url) {
-            Err(rule) => self.problem(&["url"], rule),
-            Ok(url) => {
-                let is_local = url.host_str().is_some_and(is_local);
-                if url.scheme() == "http" && !is_local && poll.auth.r#type != AuthKind::None {
-                    self.warning("url", "credentials are sent unencrypted; use https");
-                }
-            }
-        }
-        for (index, host) in poll.allow_hosts.iter().enumerate() {
-            if !is_authority(host) {
-                let rule = format!(
-                    "entry {} must be a host with or without a port, such as \"cdn.example.com\"",
-                    index + 1
-                );
-                self.problem(&["allow_hosts"], rule);
-            }
+        if poll.auth.r#type != AuthKind::None && is_unencrypted(&poll.url) {
+            self.warning("url", "credentials are sent unencrypted; use https");
         }
     }
 
@@ -223,13 +196,8 @@ impl Rules<'_, '_, '_> {
             ("pagination.more", paging.more.as_ref()),
         ] {
             let Some(pointer) = pointer else { continue };
-            if !pointer.is_empty() && !pointer.starts_with('/') || pointer == "/" {
-                let rule = format!(
-                    "{pointer:?} must be a JSON Pointer into the body, which starts with a slash, such \
-                     as \"/data/items\""
-                );
-                self.problem(&[key], rule);
-            } else if key != "records" && (poll.records.is_empty() || pointer.is_empty()) {
+            let is_within = key != "records" && is_pointer(pointer);
+            if is_within && (poll.records.is_empty() || pointer.is_empty()) {
                 let rule = format!(
                     "{key} needs a body that is an object; set records to where in it the list is"
                 );
@@ -265,26 +233,17 @@ impl Rules<'_, '_, '_> {
     }
 
     fn pagination(&mut self) {
-        use PaginationKind::{Cursor, LinkHeader, NextUrl, None, Offset, Page};
         let poll = self.poll;
         let paging = &poll.pagination;
         let kind = paging.r#type;
-        for (key, is_set, kinds) in [
-            ("param", paging.param.is_some(), &[Offset, Page, Cursor][..]),
-            ("first", paging.first.is_some(), &[Page]),
-            ("next", paging.next.is_some(), &[Cursor, NextUrl]),
-            (
-                "more",
-                paging.more.is_some(),
-                &[Offset, Page, Cursor, NextUrl],
-            ),
-            (
-                "limit",
-                paging.limit.is_some(),
-                &[Offset, Page, Cursor, NextUrl, LinkHeader],
-            ),
+        for (key, is_set) in [
+            ("param", paging.param.is_some()),
+            ("first", paging.first.is_some()),
+            ("next", paging.next.is_some()),
+            ("more", paging.more.is_some()),
+            ("limit", paging.limit.is_some()),
         ] {
-            if is_set && !kinds.contains(&kind) {
+            if is_set && !kind.takes(key) {
                 let rule = format!("pagination.{key} means nothing for this pagination.type");
                 self.problem(
                     &[&format!("pagination.{key}"), "pagination.type"],
@@ -292,7 +251,7 @@ impl Rules<'_, '_, '_> {
                 );
             }
         }
-        if matches!(kind, Cursor | NextUrl) && paging.next.is_none() {
+        if kind.needs_next() && paging.next.is_none() {
             self.problem(
                 &["pagination.type"],
                 "pagination.next must say where in the body the next page is named, such as \"/next\"",
@@ -311,7 +270,7 @@ impl Rules<'_, '_, '_> {
                 self.problem(&["query"], rule);
             }
         }
-        if kind != None && poll.id.is_none() && poll.mode == Mode::Snapshot {
+        if kind != PaginationKind::None && poll.id.is_none() && poll.mode == Mode::Snapshot {
             self.warning(
                 "id",
                 "without it nobody notices when a record moves from one page to the next while the \
@@ -344,22 +303,11 @@ impl Rules<'_, '_, '_> {
                 self.problem(&[&full, "auth.type"], rule);
             }
         }
-        match auth.token_url.as_deref().map(http_url) {
-            Some(Err(rule)) => self.problem(&["auth.token_url"], rule),
-            Some(Ok(url)) if url.scheme() == "http" && !url.host_str().is_some_and(is_local) => {
-                self.warning(
-                    "auth.token_url",
-                    "the client's secret is sent unencrypted; use https",
-                );
-            }
-            _ => {}
-        }
-        if let Some(header) = &auth.header {
-            let is_own = OWN_HEADERS.contains(&header.to_ascii_lowercase().as_str());
-            if is_own || HeaderName::from_bytes(header.as_bytes()).is_err() {
-                let rule = "must be the name of a header that the program does not set itself";
-                self.problem(&["auth.header"], rule);
-            }
+        if auth.token_url.as_deref().is_some_and(is_unencrypted) {
+            self.warning(
+                "auth.token_url",
+                "the client's secret is sent unencrypted; use https",
+            );
         }
         for (key, secret) in [("token", &auth.token), ("password", &auth.password)] {
             let text = secret.as_ref().map_or("-", Secret::expose);
@@ -377,24 +325,6 @@ impl Rules<'_, '_, '_> {
                 &["every", "cron"],
                 "every and cron are both set; remove one",
             );
-        }
-        if let Some(every) = poll.every
-            && every < Span::seconds(1)
-        {
-            self.problem(&["every"], "must be at least \"1s\"");
-        }
-        if let Some(cron) = &poll.cron
-            && let Err(detail) = crate::poll::schedule::parse_cron(cron)
-        {
-            let rule = format!("{cron:?} is no cron expression such as \"*/15 * * * *\": {detail}");
-            self.problem(&["cron"], rule);
-        }
-        if crate::poll::schedule::parse_zone(&poll.time_zone).is_none() {
-            let rule = format!(
-                "{:?} is no time zone such as \"UTC\" or \"Europe/Berlin\"",
-                poll.time_zone
-            );
-            self.problem(&["time_zone"], rule);
         }
     }
 
@@ -415,57 +345,16 @@ impl Rules<'_, '_, '_> {
                  what is new; set both",
             );
         }
-        if let Some(start) = &mark.start
-            && crate::poll::watermark::Mark::parse_text(start).is_none()
-        {
-            self.problem(
-                &["watermark.start"],
-                "must be a time such as \"2026-01-01T00:00:00Z\", or a whole number",
-            );
-        }
     }
+}
 
-    fn bounds(&mut self) {
-        let poll = self.poll;
-        for (key, span) in [
-            ("connect_timeout", poll.connect_timeout),
-            ("timeout", poll.timeout),
-            ("budget", poll.budget),
-        ] {
-            if span.is_zero() {
-                self.problem(&[key], "must be more than 0");
-            }
-        }
-        if poll.max_record > MAX_RECORD || poll.max_record.bytes() == 0 {
-            let rule = format!("must be more than 0 and at most {MAX_RECORD}");
-            self.problem(&["max_record"], rule);
-        }
-        if poll.id.as_deref() == Some("") {
-            self.problem(&["id"], "must not be empty");
-        }
-    }
+/// Whether a URL sends what it carries over the network unencrypted.
+fn is_unencrypted(url: &str) -> bool {
+    http_url(url).is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_local))
 }
 
 fn is_local(host: &str) -> bool {
     let bare = host.trim_matches(['[', ']']);
     let address: Result<std::net::IpAddr, _> = bare.parse();
     host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// An absolute URL that can be asked.
-fn http_url(text: &str) -> Result<Url, String> {
-    let example = "such as \"https://api.example.com/users\"";
-    let Ok(url) = Url::parse(text) else {
-        return Err(format!("must be a URL {example}"));
-    };
-    let has_user = !url.username().is_empty() || url.password().is_some();
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
-        Err(format!("must be a URL with http or https {example}"))
-    } else if has_user {
-        Err("must not hold a user or a password; set auth.type = \"basic\" instead".to_owned())
-    } else if url.fragment().is_some() {
-        Err("must not hold a fragment (#…), which is never sent".to_owned())
-    } else {
-        Ok(url)
-    }
 }

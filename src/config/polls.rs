@@ -5,19 +5,25 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
-use super::secret::Secret;
+use super::rules;
 use super::words;
+use crate::poll::definition::{
+    self, AuthKind, Credentials, Definition, Limits, Mode, PaginationKind, Request, Timing,
+};
+use crate::secret::Secret;
 
 /// `[polls]`: what all polls share.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Polls {
     /// The directory of their log, apart from that of events.
     #[schemars(length(min = 1))]
     pub dir: PathBuf,
     /// Its size on disk, at most; a snapshot must fit.
+    #[validate(custom(function = rules::log_size))]
     pub max_bytes: ByteSize,
     /// Runs at a time.
     #[schemars(range(min = 1, max = 64))]
@@ -25,50 +31,63 @@ pub struct Polls {
 }
 
 /// `[poll.NAME]`: one API; the name is that of the stream in the lake.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Poll {
     /// Where the first page is.
+    #[validate(custom(function = rules::request_url))]
     pub url: String,
     /// Parameters of every request.
     pub query: BTreeMap<String, Secret>,
     /// Headers of every request to that origin.
     pub headers: BTreeMap<String, Secret>,
     /// Credentials.
+    #[validate(nested)]
     pub auth: Auth,
     /// JSON Pointer to the list of records in a page; empty for the whole body.
+    #[validate(custom(function = rules::pointer_into_body))]
     pub records: String,
     /// JSON Pointer to the number of records in all pages.
+    #[validate(custom(function = rules::pointer_into_body))]
     pub total: Option<String>,
     /// How one page leads to the next.
+    #[validate(nested)]
     pub pagination: Pagination,
     /// How often.
+    #[validate(custom(function = rules::interval))]
     pub every: Option<Span>,
     /// At random later by up to so much.
     pub jitter: Span,
     /// When, as a cron expression.
+    #[validate(custom(function = rules::cron))]
     pub cron: Option<String>,
     /// The time zone of the cron expression.
+    #[validate(custom(function = rules::time_zone))]
     pub time_zone: String,
     /// What a run is.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Mode>")]
     pub mode: Mode,
     /// How an appending run asks for what is new.
+    #[validate(nested)]
     pub watermark: Watermark,
     /// A JSON Schema of a record.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
+    #[validate(length(min = 1, message = "must not be empty"))]
     pub id: Option<String>,
     /// Requests a second; 0 is no limit.
     #[schemars(range(max = 1_000))]
     pub rate_limit: u32,
     /// For a connection to be made.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub connect_timeout: Span,
     /// For an answer to begin, and for it to go on.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub timeout: Span,
     /// For a whole run.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub budget: Span,
     /// Pages of a run.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -79,13 +98,15 @@ pub struct Poll {
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_records: u64,
     /// Of one record, as sent.
+    #[validate(custom(function = rules::record_size))]
     pub max_record: ByteSize,
     /// Other hosts that redirects and links may lead to.
+    #[validate(custom(function = rules::hosts))]
     pub allow_hosts: Vec<String>,
 }
 
 /// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
     /// Which kind.
@@ -98,6 +119,7 @@ pub struct Auth {
     #[schemars(length(min = 1))]
     pub token_file: Option<PathBuf>,
     /// The header's name.
+    #[validate(custom(function = rules::credentials_header))]
     pub header: Option<String>,
     /// The user, or the OAuth2 client.
     pub user: Option<String>,
@@ -107,13 +129,14 @@ pub struct Auth {
     #[schemars(length(min = 1))]
     pub password_file: Option<PathBuf>,
     /// Where OAuth2 tokens are issued.
+    #[validate(custom(function = rules::request_url))]
     pub token_url: Option<String>,
     /// The scope to ask for.
     pub scope: Option<String>,
 }
 
 /// `[poll.NAME.pagination]`: how one page leads to the next.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pagination {
     /// Which kind.
@@ -130,13 +153,15 @@ pub struct Pagination {
     /// Number of the first page.
     pub first: Option<u64>,
     /// JSON Pointer to the next page's cursor or URL.
+    #[validate(custom(function = rules::pointer_into_body))]
     pub next: Option<String>,
     /// JSON Pointer to a boolean that says whether there is a next page.
+    #[validate(custom(function = rules::pointer_into_body))]
     pub more: Option<String>,
 }
 
 /// `[poll.NAME.watermark]`: how an appending run asks for what is new.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Watermark {
     /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
@@ -146,50 +171,8 @@ pub struct Watermark {
     /// How far before the highest value seen the next run begins; whole numbers count as seconds.
     pub lag: Span,
     /// Where the first run begins.
+    #[validate(custom(function = rules::mark))]
     pub start: Option<String>,
-}
-
-/// What a run is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
-    /// A whole copy, visible as a whole.
-    Snapshot,
-    /// What is new or changed.
-    Append,
-}
-
-/// Kinds of credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthKind {
-    /// None.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// `Authorization: Basic …`.
-    Basic,
-    /// A header of one's own.
-    Header,
-    /// A bearer token by the OAuth2 client credentials grant (RFC 6749, section 4.4).
-    OAuth2,
-}
-
-/// Kinds of pagination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PaginationKind {
-    /// One page is all.
-    #[default]
-    None,
-    /// By the number of records before.
-    Offset,
-    /// By the page's number.
-    Page,
-    /// By a cursor in the page.
-    Cursor,
-    /// By a URL in the page.
-    NextUrl,
-    /// By the `Link` header (RFC 8288), `rel="next"`.
-    LinkHeader,
 }
 
 impl Default for Polls {
@@ -240,6 +223,78 @@ impl Default for Watermark {
             param: None,
             lag: Span::seconds(60),
             start: None,
+        }
+    }
+}
+
+impl Poll {
+    /// What its runs need to know.
+    pub fn definition(&self) -> Definition {
+        Definition {
+            request: Request {
+                url: self.url.clone(),
+                query: self.query.clone(),
+                headers: self.headers.clone(),
+                credentials: self.auth.credentials(),
+                rate_limit: self.rate_limit,
+                connect_timeout: self.connect_timeout.duration(),
+                allow_hosts: self.allow_hosts.clone(),
+            },
+            records: self.records.clone(),
+            total: self.total.clone(),
+            pagination: self.pagination.definition(),
+            timing: Timing {
+                every: self.every.map(Span::duration),
+                cron: self.cron.clone(),
+                time_zone: self.time_zone.clone(),
+                jitter: self.jitter.duration(),
+            },
+            mode: self.mode,
+            watermark: definition::Watermark {
+                field: self.watermark.field.clone(),
+                param: self.watermark.param.clone(),
+                lag: self.watermark.lag.duration(),
+                start: self.watermark.start.clone(),
+            },
+            schema: self.schema.clone(),
+            id: self.id.clone(),
+            limits: Limits {
+                budget: self.budget.duration(),
+                timeout: self.timeout.duration(),
+                max_pages: self.max_pages,
+                max_bytes: self.max_bytes.bytes(),
+                max_records: self.max_records,
+                max_record: self.max_record.bytes(),
+            },
+        }
+    }
+}
+
+impl Auth {
+    /// Without the files, whose contents were read when the configuration was loaded.
+    fn credentials(&self) -> Credentials {
+        Credentials {
+            kind: self.r#type,
+            token: self.token.clone(),
+            header: self.header.clone(),
+            user: self.user.clone(),
+            password: self.password.clone(),
+            token_url: self.token_url.clone(),
+            scope: self.scope.clone(),
+        }
+    }
+}
+
+impl Pagination {
+    fn definition(&self) -> definition::Pagination {
+        definition::Pagination {
+            kind: self.r#type,
+            param: self.param.clone(),
+            limit_param: self.limit_param.clone(),
+            limit: self.limit,
+            first: self.first,
+            next: self.next.clone(),
+            more: self.more.clone(),
         }
     }
 }

@@ -4,46 +4,54 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
+use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
-use super::secret::Secret;
+use super::rules;
 use super::words;
 use crate::contract::{
-    OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
+    EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
 };
 use crate::encode::Format;
+use crate::lake::destination::Destination;
 use crate::lake::s3::{Encryption, Endpoint, Location, ObjectOptions};
+use crate::secret::Secret;
+use crate::telemetry::LogFormat;
 
 /// The JSON Schema format of addresses.
 pub(super) const ADDRESS_FORMAT: &str = "socket-address";
 
-/// The name of the feed of events, part of every identity; and of their stream in the lake.
-const EVENTS: &str = "events";
-
 /// The whole configuration.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// The HTTP server.
+    #[validate(nested)]
     pub server: Server,
     /// The destination.
+    #[validate(nested)]
     pub lake: Lake,
     /// The write-ahead log.
+    #[validate(nested)]
     pub wal: Wal,
     /// Deduplication.
+    #[validate(nested)]
     pub dedup: Dedup,
     /// What is refused.
+    #[validate(nested)]
     pub quarantine: Quarantine,
     /// When a batch is closed, and what becomes of it.
+    #[validate(nested)]
     pub batch: Batch,
     /// The webhook's contract.
+    #[validate(nested)]
     pub events: Events,
     /// Webhooks of providers, by name.
     pub hook: BTreeMap<String, Hook>,
@@ -56,7 +64,7 @@ pub struct Config {
 }
 
 /// `[server]`: addresses, limits and credentials.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
     /// Where requests come in.
@@ -73,10 +81,13 @@ pub struct Server {
     /// Of one event, as sent.
     pub max_event: ByteSize,
     /// For the head of a request to arrive.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub header_timeout: Span,
     /// For the body of a request to arrive.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub body_timeout: Span,
     /// How long a connection may be idle.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub idle_timeout: Span,
     /// How long a shutdown may take; what is left stays in the log.
     pub shutdown_grace: Span,
@@ -105,16 +116,18 @@ pub struct Server {
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rate_burst: u32,
     /// Web pages' origins that browsers may send from.
+    #[validate(custom(function = rules::origins))]
     pub cors_origins: Vec<String>,
 }
 
 /// `[lake]`: where objects go.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lake {
     /// A directory or a bucket.
     pub url: LakeUrl,
     /// The address of a compatible store.
+    #[validate(custom(function = rules::endpoint))]
     pub endpoint: Option<String>,
     /// The setting that names the endpoint: `lake.endpoint`, or a variable of the environment.
     #[serde(skip)]
@@ -148,49 +161,55 @@ pub struct Lake {
 const ENDPOINT_KEY: &str = "lake.endpoint";
 
 /// `[wal]`: the write-ahead log.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wal {
     /// Its directory.
     #[schemars(length(min = 1))]
     pub dir: PathBuf,
     /// Its size on disk, at most.
+    #[validate(custom(function = rules::log_size))]
     pub max_bytes: ByteSize,
     /// Size of one segment; see [`Wal::segment_size`].
+    #[validate(custom(function = rules::segment_size))]
     pub segment_bytes: Option<ByteSize>,
 }
 
 /// `[dedup]`: what counts as the same event.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dedup {
     /// Identities kept on disk.
     #[schemars(range(min = 1))]
     pub max_ids: u64,
     /// JSON Pointers into the event: what senders change when they retry.
+    #[validate(custom(function = rules::pointers_into_events))]
     pub ignore: Vec<String>,
 }
 
 /// `[quarantine]`: what is refused, and how much of it is kept.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quarantine {
     /// Of one refused body.
+    #[validate(custom(function = rules::row_size))]
     pub max_row: ByteSize,
     /// Of refused bodies, in all.
     pub max_bytes_per_minute: ByteSize,
 }
 
 /// `[batch]`: when a batch is closed, and the format of its object.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batch {
     /// Of logged rows, before compression.
+    #[validate(custom(function = rules::batch_size))]
     pub max_bytes: ByteSize,
     /// Rows.
     #[schemars(range(min = 1))]
     pub max_records: u64,
     /// Since the first row.
+    #[validate(custom(function = rules::batch_age))]
     pub max_age: Span,
     /// Of objects.
     #[serde(deserialize_with = "words::deserialize")]
@@ -199,10 +218,11 @@ pub struct Batch {
 }
 
 /// `[events]`: the webhook and its contract.
-#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
     /// Where events are posted.
+    #[validate(custom(function = rules::webhook_path))]
     pub path: String,
     /// Secrets of Standard Webhooks; where there are any, every request must be signed with one.
     pub signing_secrets: Vec<Secret>,
@@ -211,11 +231,14 @@ pub struct Events {
     pub signing_secrets_file: Option<PathBuf>,
     /// Event types that are accepted.
     #[schemars(length(min = 1), inner(length(min = 1)))]
+    #[validate(custom(function = rules::listed_once))]
     pub types: Vec<String>,
     /// Sources that are accepted.
     #[schemars(length(min = 1), inner(length(min = 1)))]
+    #[validate(custom(function = rules::listed_once))]
     pub sources: Vec<String>,
     /// Event types that are checked and counted, but not stored.
+    #[validate(custom(function = rules::listed_once))]
     pub drop: Vec<String>,
     /// What becomes of a request with an invalid event.
     #[serde(deserialize_with = "words::deserialize")]
@@ -231,6 +254,7 @@ pub struct Events {
     #[schemars(schema_with = "words::schema::<PartitionBy>")]
     pub partition_by: PartitionBy,
     /// How long before its receipt an event may have happened.
+    #[validate(range(exclusive_min = Span::ZERO))]
     pub max_age: Span,
     /// How long after its receipt an event may claim to happen.
     pub max_ahead: Span,
@@ -248,17 +272,6 @@ pub struct Log {
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<LogFormat>")]
     pub format: LogFormat,
-}
-
-/// The form of the program's own log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON elsewhere.
-    Auto,
-    /// For people.
-    Text,
-    /// One object a line.
-    Json,
 }
 
 fn address_schema(_: &mut SchemaGenerator) -> Schema {
@@ -379,6 +392,15 @@ impl Default for Log {
 }
 
 impl Config {
+    /// The log of everything that is pulled, in the terms of `[wal]`.
+    pub fn feeds_log(&self) -> Wal {
+        Wal {
+            dir: self.polls.dir.clone(),
+            max_bytes: self.polls.max_bytes,
+            segment_bytes: None,
+        }
+    }
+
     /// What the contract of events asks for. Cannot fail for a configuration that was loaded.
     pub fn rules(&self) -> Result<Rules, PartitionError> {
         let events = &self.events;
@@ -445,15 +467,6 @@ impl Lake {
             }),
         }
     }
-}
-
-/// Where objects go.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Destination<'a> {
-    /// Below this directory.
-    Directory(&'a Path),
-    /// Into a bucket.
-    Bucket(Location),
 }
 
 impl Wal {

@@ -10,9 +10,9 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
+use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::sections::{ADDRESS_FORMAT, Config};
-use super::sources::{Key, shown};
 
 /// Says why text is not of a format.
 type Check = fn(&str) -> Result<(), String>;

@@ -10,7 +10,8 @@ use figment::value::{Dict, Map, Num, Value as Setting};
 use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::Value;
 
-use super::errors::{Place, Problem};
+use super::errors::{ConfigPlace, ConfigProblem};
+use super::key::{Key, shown};
 use super::lines::line_of;
 use super::shape::Shape;
 
@@ -21,11 +22,8 @@ pub(super) const CONFIG_VARIABLE: &str = "LAKEHOOK_CONFIG";
 
 /// What separates section and key in the name of a variable.
 const SEPARATOR: &str = "__";
-/// No key has so many parts. Keeps the tree flat, whatever the environment holds.
+/// Parts of a key at most. Bounds the depth of the tree, whatever the environment holds.
 const MAX_KEY_PARTS: usize = 8;
-
-/// A key: its parts, such as `server` and `listen`.
-pub(super) type Key = Vec<String>;
 
 /// Everything that was set.
 #[derive(Debug, Default)]
@@ -54,7 +52,7 @@ struct Variable {
 
 impl TomlFile {
     /// Parses the text of a file; `name` is for errors.
-    pub(super) fn parse(name: &Path, text: String) -> Result<Self, Problem> {
+    pub(super) fn parse(name: &Path, text: String) -> Result<Self, ConfigProblem> {
         match Toml::from_str::<Dict>(&text) {
             Ok(dict) => Ok(Self {
                 name: name.to_owned(),
@@ -62,7 +60,7 @@ impl TomlFile {
                 dict,
             }),
             // Not its display, which quotes the line: there may be secrets in it.
-            Err(error) => Err(Problem {
+            Err(error) => Err(ConfigProblem {
                 place: position(name, &text, error.span().map_or(0, |span| span.start)),
                 rule: format!("not TOML: {}", error.message().replace('\n', ", ")),
             }),
@@ -91,10 +89,10 @@ impl TomlFile {
 }
 
 /// Line and column of a byte of the text.
-fn position(name: &Path, text: &str, byte: usize) -> Place {
+fn position(name: &Path, text: &str, byte: usize) -> ConfigPlace {
     let before = &text[..text.floor_char_boundary(byte)];
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    Place::Position {
+    ConfigPlace::Position {
         file: name.to_owned(),
         line: before.matches('\n').count() + 1,
         column: before[line_start..].chars().count() + 1,
@@ -106,7 +104,7 @@ impl Variables {
     /// as those that Kubernetes injects, are somebody else's.
     pub(super) fn pick(
         environment: impl Iterator<Item = (OsString, OsString)>,
-        problems: &mut Vec<Problem>,
+        problems: &mut Vec<ConfigProblem>,
     ) -> Self {
         let mut variables = BTreeMap::new();
         for (name, value) in environment {
@@ -130,8 +128,8 @@ impl Variables {
             } else {
                 "is not UTF-8".to_owned()
             };
-            let place = Place::Variable(name);
-            problems.push(Problem { place, rule });
+            let place = ConfigPlace::Variable(name);
+            problems.push(ConfigProblem { place, rule });
         }
         Self(variables)
     }
@@ -196,20 +194,20 @@ impl Sources {
     }
 
     /// The place that decides about a key.
-    pub(super) fn place_of(&self, key: &[String]) -> Place {
+    pub(super) fn place_of(&self, key: &[String]) -> ConfigPlace {
         let set = self.places_of(key).into_iter().next();
-        set.unwrap_or_else(|| Place::Default(shown(key)))
+        set.unwrap_or_else(|| ConfigPlace::Default(shown(key)))
     }
 
     /// Every place that sets a key or something below it, the strongest first.
-    pub(super) fn places_of(&self, key: &[String]) -> Vec<Place> {
+    pub(super) fn places_of(&self, key: &[String]) -> Vec<ConfigPlace> {
         let variables = &self.variables.0;
         let at_or_below = variables.iter().filter(|(own, _)| own.starts_with(key));
-        let mut places: Vec<Place> = at_or_below
-            .map(|(_, variable)| Place::Variable(variable.name.clone()))
+        let mut places: Vec<ConfigPlace> = at_or_below
+            .map(|(_, variable)| ConfigPlace::Variable(variable.name.clone()))
             .collect();
         if let Some(file) = self.file.as_ref().filter(|file| file.sets(key)) {
-            places.push(Place::Key {
+            places.push(ConfigPlace::Key {
                 file: file.name.clone(),
                 key: shown(key),
                 line: line_of(&file.text, key),
@@ -222,15 +220,6 @@ impl Sources {
     pub(super) fn sets(&self, key: &[String]) -> bool {
         !self.places_of(key).is_empty()
     }
-}
-
-/// A key as it is written.
-pub(super) fn shown(key: &[String]) -> String {
-    let parts: Vec<String> = key
-        .iter()
-        .map(|part| part.escape_debug().to_string())
-        .collect();
-    parts.join(".")
 }
 
 /// One layer of settings.

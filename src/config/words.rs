@@ -3,11 +3,10 @@
 use schemars::{Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
-use super::hooks::{SchemeName, SignatureEncoding};
-use super::polls::{AuthKind, Mode, PaginationKind};
-use super::sections::LogFormat;
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
+use crate::poll::definition::{AuthKind, Mode, PaginationKind};
+use crate::telemetry::LogFormat;
 
 /// A value with a word in the configuration.
 pub(super) trait Word: Sized {
@@ -65,51 +64,19 @@ impl Word for LogFormat {
 
 impl Word for Mode {
     fn words() -> Vec<(&'static str, Self)> {
-        vec![("snapshot", Self::Snapshot), ("append", Self::Append)]
+        Self::ALL.map(|mode| (mode.as_str(), mode)).to_vec()
     }
 }
 
 impl Word for AuthKind {
     fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("none", Self::None),
-            ("bearer", Self::Bearer),
-            ("basic", Self::Basic),
-            ("header", Self::Header),
-            ("oauth2", Self::OAuth2),
-        ]
+        Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
     }
 }
 
 impl Word for PaginationKind {
     fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("none", Self::None),
-            ("offset", Self::Offset),
-            ("page", Self::Page),
-            ("cursor", Self::Cursor),
-            ("next-url", Self::NextUrl),
-            ("link-header", Self::LinkHeader),
-        ]
-    }
-}
-
-impl Word for SchemeName {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("standard", Self::Standard),
-            ("github", Self::GitHub),
-            ("stripe", Self::Stripe),
-            ("shopify", Self::Shopify),
-            ("slack", Self::Slack),
-            ("hmac", Self::Hmac),
-        ]
-    }
-}
-
-impl Word for SignatureEncoding {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![("hex", Self::Hex), ("base64", Self::Base64)]
+        Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
     }
 }
 

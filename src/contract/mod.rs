@@ -34,6 +34,6 @@ mod tests;
 
 pub use checked::{Checked, MAX_ERRORS, Refusal};
 pub use published::event_schema;
-pub use rules::{OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
+pub use rules::{EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
 pub use schemas::{SchemaError, Schemas};
 pub use terms::Contract;

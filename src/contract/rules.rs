@@ -8,8 +8,12 @@ use chrono::{Datelike as _, Timelike as _};
 
 use crate::clock::Micros;
 
+/// Name of the feed of events, which is part of every identity, and of their stream in the lake.
+pub const EVENTS: &str = "events";
+
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const MIB: usize = 1024 * 1024;
+
 /// In microseconds.
 const HOUR: i64 = 3600 * crate::clock::MICROS_PER_SECOND;
 
@@ -55,7 +59,7 @@ impl Default for Rules {
     fn default() -> Self {
         let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
         Self {
-            feed: "events".to_owned(),
+            feed: EVENTS.to_owned(),
             types: words(&[
                 "click", "view", "purchase", "signup", "pray", "share", "like",
             ]),
@@ -131,7 +135,7 @@ const COLUMNS: [&str; 10] = [
 impl Default for Partitioning {
     fn default() -> Self {
         Self {
-            stream: "events".to_owned(),
+            stream: EVENTS.to_owned(),
             pattern: "dt=%Y-%m-%d".to_owned(),
             span_micros: 24 * HOUR,
             by: PartitionBy::Timestamp,

@@ -17,6 +17,7 @@ mod abilities;
 pub mod conditional;
 mod configured;
 pub mod s3;
+pub mod destination;
 pub mod reader;
 pub mod notes;
 pub mod label;

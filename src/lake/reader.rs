@@ -4,9 +4,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::destination::Destination;
 use super::s3::S3;
 use super::store::StoreError;
-use crate::config::Destination;
 
 /// Reads a lake, and changes nothing in it.
 pub enum LakeReader {

@@ -1,22 +1,23 @@
 //! Appending runs: what is new since the watermark, each record once.
 //!
-//! The rows of a page and the position behind it are one write to the log, so that the position is
-//! never ahead of the rows. An interrupted run goes on there; where pages are counted, the page before
-//! is read again and must be the same. What is read twice is recognised.
+//! The rows of a page and the position after it are appended to the log as one, so that the position is
+//! never ahead of the rows. An interrupted run resumes there; where pages are counted, the page before it
+//! is read again and must be the same. Records that are read twice are recognised as duplicates.
 
-use super::collect::Collector;
-use super::cursor::{PollCursor, Resume};
-use super::fetch::RunError;
+use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
 use super::plan::Plan;
-use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
-use super::watermark::Mark;
+use super::reading::{PageRead, ReadEnd, read_pages};
+use super::resume::{PollCursor, Resume};
 use crate::clock::Micros;
+use crate::feeds::collect::Collector;
+use crate::feeds::errors::RunError;
+use crate::feeds::watermark::Mark;
 use crate::lake::keys;
 use crate::record::Lsn;
 
 /// Runs an appending poll.
-pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let mut rereads = 0;
     loop {
         let resumed = cursor.resume.clone();
@@ -26,7 +27,7 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunE
             Err(error) => error,
         };
         let may_go_on = match &error {
-            // What was kept for going on is of no use any more.
+            // The position to resume at is no longer valid.
             RunError::Failed(_) | RunError::Drift(_) if resumed.is_some() && pages_read == 0 => {
                 true
             }
@@ -53,12 +54,12 @@ fn attempt(
     cursor: &mut PollCursor,
     resumed: Option<&Resume>,
     pages_read: &mut u64,
-) -> Result<Report, RunError> {
-    let started = start_time(job, cursor);
+) -> Result<RunReport, RunError> {
+    let started = job.start_time(cursor);
     let name = keys::run_name(started, job.node, Lsn(0));
     let partition = keys::day_partition(&job.plan.name, started);
-    let sink = sink(job, started, &name, partition);
-    let mut collector = Collector::new(job.plan, job.waiter, sink, cursor.clone());
+    let sink = job.sink(started, &name, partition);
+    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
     let (mut pages, since) = beginning(job.plan, cursor, resumed);
     let mut began = started;
     if let Some(resume) = resumed {
@@ -68,7 +69,7 @@ fn attempt(
     }
 
     let mut expected = resumed.and_then(|resume| resume.page_hash);
-    let mut store = |collector: &mut Collector<'_>, page: &PageRead<'_>| {
+    let mut store = |collector: &mut Collector<'_, Resume>, page: &PageRead<'_>| {
         if expected.take().is_some_and(|hash| hash != page.facts.hash) {
             let what = "page 1: where the run before was interrupted, other records are now";
             return Err(RunError::Drift(what.to_owned()));
@@ -79,7 +80,7 @@ fn attempt(
             let known = collector.known();
             known.resume = None;
             known.started = Some(started.0);
-            known.watermark = later(known.mark(), highest).map(|mark| mark.to_string());
+            known.watermark = Mark::latest(known.mark(), highest).map(|mark| mark.to_string());
         } else {
             collector.known().resume = Some(resume(page, since, highest, began));
         }
@@ -88,21 +89,23 @@ fn attempt(
         Ok(())
     };
     let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
-    // Not what was about to be stored: a cursor is never ahead of the rows.
+    // The stored cursor, not the one in the making: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);
     }
     match read? {
-        Read::All(_) | Read::NotModified => Ok(Report {
+        ReadEnd::All(_) | ReadEnd::NotModified => Ok(RunReport {
             run: name,
-            outcome: job.log.map_or(Outcome::Checked, |_| Outcome::Complete),
+            outcome: job
+                .log
+                .map_or(RunOutcome::Checked, |_| RunOutcome::Complete),
             counts: collector.counts().clone(),
             took: std::time::Duration::ZERO,
         }),
     }
 }
 
-/// Where the run begins, and from when it asks.
+/// The first page of the run, and the value that it asks for records from.
 fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
     if let Some(resume) = resumed {
         let since = resume.since.as_deref().and_then(Mark::parse_text);
@@ -115,7 +118,7 @@ fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pag
     (plan.pages(), since)
 }
 
-/// What the next run needs to go on behind this page.
+/// What the next run needs to resume after this page.
 fn resume(
     page: &PageRead<'_>,
     since: Option<Mark>,
@@ -135,12 +138,5 @@ fn resume(
         read,
         highest: highest.map(|mark| mark.to_string()),
         began: began.0,
-    }
-}
-
-fn later(a: Option<Mark>, b: Option<Mark>) -> Option<Mark> {
-    match (a, b) {
-        (Some(a), Some(b)) => Some(a.later(b)),
-        (a, b) => a.or(b),
     }
 }

@@ -13,23 +13,23 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::client::{Trouble, describe, sent};
-use super::wait::{Interrupted, Waiter};
-use crate::config::Secret;
+use super::trouble::{Trouble, describe, sent};
+use crate::feeds::wait::{Interrupted, Waiter};
+use crate::secret::Secret;
 
-/// The answer to a request for a token has at most so many bytes.
+/// Bytes of a token server's answer at most.
 const MAX_TOKEN_ANSWER: usize = 64 << 10;
-/// A token is renewed so long before it expires.
+/// A token is renewed this long before it expires.
 const EARLY: Duration = Duration::from_secs(30);
-/// Where the answer does not say how long a token is good for.
+/// Seconds that a token is valid for, if the answer does not say so.
 const DEFAULT_LIFE: u64 = 300;
 
 /// The credentials of one poll.
 #[derive(Debug)]
-pub struct Auth(Kind);
+pub struct Auth(Method);
 
 #[derive(Debug)]
-enum Kind {
+enum Method {
     None,
     Fixed(HeaderName, HeaderValue),
     OAuth2(Box<Grant>),
@@ -47,7 +47,7 @@ struct Grant {
 #[derive(Debug)]
 struct Token {
     value: HeaderValue,
-    /// In monotonic time.
+    /// When it is renewed, in monotonic time.
     until: Duration,
 }
 
@@ -65,7 +65,7 @@ struct TokenAnswer {
 impl Auth {
     /// No credentials.
     pub fn none() -> Self {
-        Self(Kind::None)
+        Self(Method::None)
     }
 
     /// `Authorization: Bearer …`. `None` if no header can hold it.
@@ -78,7 +78,7 @@ impl Auth {
         Self::fixed(AUTHORIZATION, &basic(user, password))
     }
 
-    /// A header of one's own.
+    /// A header that the configuration names.
     pub fn header_of(name: &str, value: &Secret) -> Option<Self> {
         let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
         Self::fixed(name, value.expose())
@@ -100,16 +100,16 @@ impl Auth {
             scope,
             token: Mutex::default(),
         };
-        Some(Self(Kind::OAuth2(Box::new(grant))))
+        Some(Self(Method::OAuth2(Box::new(grant))))
     }
 
     fn fixed(name: HeaderName, value: &str) -> Option<Self> {
-        Some(Self(Kind::Fixed(name, sensitive(value)?)))
+        Some(Self(Method::Fixed(name, sensitive(value)?)))
     }
 
     /// Whether there are none.
     pub fn is_none(&self) -> bool {
-        matches!(self.0, Kind::None)
+        matches!(self.0, Method::None)
     }
 
     /// The header of a request; asks for a token where there is none.
@@ -120,19 +120,19 @@ impl Auth {
         waiter: &Waiter,
     ) -> Result<Option<(HeaderName, HeaderValue)>, Trouble> {
         match &self.0 {
-            Kind::None => Ok(None),
-            Kind::Fixed(name, value) => Ok(Some((name.clone(), value.clone()))),
-            Kind::OAuth2(grant) => {
+            Method::None => Ok(None),
+            Method::Fixed(name, value) => Ok(Some((name.clone(), value.clone()))),
+            Method::OAuth2(grant) => {
                 let value = grant.token(http, timeout, waiter)?;
                 Ok(Some((AUTHORIZATION, value)))
             }
         }
     }
 
-    /// The credentials were refused: whether others can be had.
+    /// Discards credentials that were refused; `true` if new ones can be asked for.
     pub(super) fn forget(&self) -> bool {
         match &self.0 {
-            Kind::OAuth2(grant) => grant.lock().take().is_some(),
+            Method::OAuth2(grant) => grant.lock().take().is_some(),
             _ => false,
         }
     }
@@ -220,7 +220,7 @@ impl Grant {
                 Err(stopped) => return Err(Trouble::Stopped(stopped)),
             }
         }
-        // Not the parser's words, which may quote the token.
+        // The parser's message is left out because it may quote the token.
         serde_json::from_slice(&body)
             .map_err(|_| self.refused("answered something else; expected {\"access_token\": …}"))
     }
@@ -237,7 +237,7 @@ fn seconds(value: &serde_json::Value) -> Option<u64> {
     text.split('.').next()?.parse().ok()
 }
 
-/// As in a form, which is how RFC 6749 (section 2.3.1) wants clients and secrets.
+/// Encoded as in a form, as RFC 6749 (section 2.3.1) asks for clients and secrets.
 fn form_encoded(text: &str) -> String {
     let base = Url::parse("http://localhost/");
     let encoded = base.map(|mut url| {

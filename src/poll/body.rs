@@ -8,10 +8,10 @@ use flate2::read::MultiGzDecoder;
 use http::header::CONTENT_ENCODING;
 use reqwest::Response;
 
-use super::client::{Trouble, describe};
-use super::wait::{Interrupted, Waiter};
+use super::trouble::{Trouble, describe};
+use crate::feeds::wait::{Interrupted, Waiter};
 
-/// What a stream failed of; travels inside an [`io::Error`].
+/// Why a stream failed; carried inside an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0:?}")]
 struct Carried(Trouble);
@@ -26,7 +26,7 @@ pub fn trouble_of(error: io::Error) -> Trouble {
     }
 }
 
-/// The decoded body of an answer; `left` is what it may have of bytes, and goes down.
+/// The decoded body of an answer, of at most `left` bytes, which is reduced by what is read.
 pub fn open<'a>(
     response: Response,
     timeout: Duration,
@@ -59,7 +59,7 @@ pub fn open<'a>(
     Ok(Box::new(Bounded { decoded, left, max }))
 }
 
-/// The body as it comes.
+/// The body as it arrives.
 struct Chunks<'a> {
     response: Response,
     current: Bytes,
@@ -88,7 +88,7 @@ impl Read for Chunks<'_> {
     }
 }
 
-/// No more bytes than are left.
+/// Fails once more bytes are read than are left.
 struct Bounded<'a> {
     decoded: Box<dyn Read + 'a>,
     left: &'a mut u64,
@@ -99,7 +99,7 @@ impl Read for Bounded<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let most = usize::try_from(*self.left).unwrap_or(usize::MAX);
         if most == 0 && !out.is_empty() {
-            // At the bound the end may be reached as well.
+            // The body may end exactly at the bound.
             return match self.decoded.read(&mut [0]) {
                 Ok(0) => Ok(0),
                 Ok(_) => Err(carry(Trouble::Final(format!(
@@ -118,7 +118,7 @@ impl Read for Bounded<'_> {
     }
 }
 
-/// Where compressed bytes end early, so did the answer.
+/// Compressed bytes that end early mean that the answer was cut off.
 fn cut_off(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return carry(Trouble::again("the answer was cut off"));

@@ -17,49 +17,22 @@ use reqwest::{Response, Url};
 
 use super::auth::Auth;
 use super::retry::retry_after;
-use super::wait::{Interrupted, Waiter};
+use super::trouble::{Trouble, describe, sent};
 use crate::clock::Micros;
+use crate::feeds::wait::Waiter;
 
 const MAX_REDIRECTS: usize = 5;
-/// A longer one is not remembered.
+/// A longer ETag is not remembered.
 const MAX_ETAG_BYTES: usize = 512;
-
-/// Why there is no answer to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trouble {
-    /// It may work the next time, not before that pause if one was asked for.
-    Again {
-        /// What happened.
-        what: String,
-        /// The pause.
-        after: Option<Duration>,
-    },
-    /// It will not work.
-    Final(String),
-    /// The credentials are not taken.
-    Locked(String),
-    /// The run is to stop, or has no time left.
-    Stopped(Interrupted),
-}
-
-impl Trouble {
-    /// Without a wish for a pause.
-    pub fn again(what: impl Into<String>) -> Self {
-        Self::Again {
-            what: what.into(),
-            after: None,
-        }
-    }
-}
 
 /// An answer with a body to read.
 #[derive(Debug)]
 pub struct Answer {
-    /// The response; its body was not touched.
+    /// The response; nothing of its body has been read.
     pub response: Response,
-    /// The validator of this content, if there is one.
+    /// The ETag of this content, if there is one.
     pub etag: Option<String>,
-    /// The next page, by the `Link` header.
+    /// The next page according to the `Link` header.
     pub next_link: Option<String>,
 }
 
@@ -68,26 +41,26 @@ pub struct Answer {
 pub enum Got {
     /// A page.
     Page(Box<Answer>),
-    /// The content is what the validator stands for.
+    /// The content has not changed since the validator was issued.
     NotModified,
 }
 
 /// How requests of one poll are made.
 #[derive(Debug)]
-pub struct Settings {
-    /// Where the first page is; its origin gets the credentials.
+pub struct ClientSettings {
+    /// URL of the first page; its origin gets the credentials.
     pub home: Url,
     /// Configured headers.
     pub headers: HeaderMap,
     /// Credentials.
     pub auth: Auth,
-    /// Hosts, with or without a port, that may be followed to.
+    /// Other hosts, with or without a port, that links and redirects may lead to.
     pub allow_hosts: Vec<String>,
-    /// For a connection to be made.
+    /// How long a connection may take to open.
     pub connect_timeout: Duration,
-    /// For an answer to begin.
+    /// How long an answer may take to begin.
     pub timeout: Duration,
-    /// Between two requests, at least.
+    /// Minimum time between two requests.
     pub pace: Duration,
 }
 
@@ -95,14 +68,14 @@ pub struct Settings {
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
-    settings: Settings,
+    settings: ClientSettings,
     /// When the next request may be made, in monotonic time.
     next_at: Mutex<Duration>,
 }
 
 impl Client {
     /// Makes a client. Fails only where TLS cannot be set up.
-    pub fn new(settings: Settings) -> Result<Self, String> {
+    pub fn new(settings: ClientSettings) -> Result<Self, String> {
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
             .connect_timeout(settings.connect_timeout)
@@ -226,7 +199,7 @@ impl Client {
             .map_err(Trouble::Stopped)
     }
 
-    /// What an answer without a page means.
+    /// What an answer other than a page means.
     fn trouble(&self, response: &Response, now: Micros) -> Trouble {
         let status = response.status();
         let is_passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
@@ -248,20 +221,6 @@ impl Client {
             401 | 403 => Trouble::Locked(what + hint),
             _ => Trouble::Final(what + hint),
         }
-    }
-}
-
-/// What came of sending a request.
-pub(super) fn sent(
-    outcome: Result<Result<Response, reqwest::Error>, Interrupted>,
-    timeout: Duration,
-) -> Result<Response, Trouble> {
-    match outcome {
-        Ok(Ok(response)) => Ok(response),
-        Ok(Err(error)) if error.is_builder() => Err(Trouble::Final(describe(&error))),
-        Ok(Err(error)) => Err(Trouble::again(describe(&error))),
-        Err(Interrupted::Timeout) => Err(Trouble::again(format!("no answer within {timeout:?}"))),
-        Err(stopped) => Err(Trouble::Stopped(stopped)),
     }
 }
 
@@ -307,25 +266,6 @@ fn next_of(header: &str) -> Option<String> {
         rest = &after[end..];
     }
     None
-}
-
-/// An error with its causes, without the URL, whose parameters may be secret.
-pub(super) fn describe(error: &reqwest::Error) -> String {
-    let mut text = if error.is_connect() {
-        "failed to connect".to_owned()
-    } else if error.is_timeout() {
-        "timed out".to_owned()
-    } else if error.is_body() || error.is_decode() {
-        "the answer broke off".to_owned()
-    } else {
-        "the request failed".to_owned()
-    };
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text = format!("{text}: {inner}");
-        cause = inner.source();
-    }
-    text
 }
 
 /// A URL without its parameters, which may be secret.

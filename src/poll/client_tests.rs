@@ -3,7 +3,7 @@
 use super::*;
 
 fn client(home: &str, allow_hosts: &[&str]) -> Client {
-    Client::new(Settings {
+    Client::new(ClientSettings {
         home: Url::parse(home).unwrap(),
         headers: HeaderMap::new(),
         auth: Auth::none(),

@@ -1,5 +1,5 @@
-//! What `lakehook poll` asks of a running service, on the socket in the directory of the polls' log: runs, which
-//! it follows.
+//! How `lakehook poll` asks a running service for runs and follows them, over the socket in the directory of
+//! the polls' log.
 //!
 //! The client sends one [`Request`]; the service answers with [`Line`]s, and closes when all runs have ended.
 
@@ -10,16 +10,17 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::run::{Outcome, Progress, Report};
+use super::job::{RunOutcome, RunReport};
 use super::supervisor::{Supervisor, Update};
 use crate::control::{Control, Talk};
+use crate::feeds::figures::Progress;
 
 const MAX_REQUEST: u64 = 64 << 10;
 /// Errors and samples are short.
 const MAX_LINE: u64 = 1 << 20;
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
-/// What is asked for.
+/// The runs that a client asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
@@ -30,11 +31,11 @@ pub struct Request {
     pub force: bool,
 }
 
-/// What is told.
+/// What the service answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    /// How far a run is.
+    /// How far a run has got.
     Progress {
         /// The poll.
         poll: String,
@@ -45,18 +46,18 @@ pub enum Line {
         /// Records in all, if known.
         total: Option<u64>,
     },
-    /// A run has not failed.
+    /// A run ended, and did not fail.
     Done {
         /// The poll.
         poll: String,
-        /// What there is to say.
+        /// Its figures.
         done: Done,
     },
     /// A run failed.
     Failed {
         /// The poll; empty if nothing was begun.
         poll: String,
-        /// Why.
+        /// The error.
         error: String,
     },
 }
@@ -85,14 +86,14 @@ pub struct Done {
 }
 
 impl Done {
-    /// From the report of a run.
-    pub fn new(report: Report, shipped: bool) -> Self {
+    /// From the report of a run; `shipped` if all of it is in the lake.
+    pub fn new(report: RunReport, shipped: bool) -> Self {
         let counts = report.counts;
         Self {
             run: report.run,
             same_as: match report.outcome {
-                Outcome::Unchanged(run) => Some(run),
-                Outcome::Complete | Outcome::Checked => None,
+                RunOutcome::Unchanged(run) => Some(run),
+                RunOutcome::Complete | RunOutcome::Checked => None,
             },
             records: counts.records,
             stored: counts.stored,
@@ -106,7 +107,7 @@ impl Done {
 }
 
 impl Line {
-    /// Of a run on its way.
+    /// For a run under way.
     pub fn progress(poll: &str, progress: Progress) -> Self {
         Self::Progress {
             poll: poll.to_owned(),
@@ -116,7 +117,7 @@ impl Line {
         }
     }
 
-    /// Of a poll's update.
+    /// From an update of the supervisor.
     pub fn new(poll: &str, update: Update) -> Self {
         let poll = poll.to_owned();
         match update {
@@ -132,7 +133,7 @@ impl Line {
         }
     }
 
-    /// Whether it is the last of its poll.
+    /// Whether it is the last line of its poll.
     pub fn is_end(&self) -> bool {
         !matches!(self, Self::Progress { .. })
     }

@@ -1,65 +1,28 @@
-//! One page, whatever it takes: the request, its body, and retries of what may pass.
+//! One page: the request, its body, and retries of failures that may pass.
 
 use http::header::HeaderValue;
 use reqwest::Url;
 
 use super::body;
-use super::client::{Got, Trouble};
-use super::pages::{PageError, PageFacts};
+use super::client::Got;
+use super::definition::PaginationKind;
+use super::pages::PageFacts;
 use super::parse::{ReadError, read_page};
 use super::plan::Plan;
+use super::resume::Resume;
 use super::retry;
-use super::wait::{Interrupted, Waiter};
-use crate::config::PaginationKind;
+use super::trouble::Trouble;
+use crate::feeds::collect::Collector;
+use crate::feeds::errors::RunError;
+use crate::feeds::wait::{Interrupted, Waiter};
 use crate::ids::Ids;
-use crate::wal::request::AppendError;
-
-/// Why a run ends without result.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum RunError {
-    /// It cannot succeed as things are; says where, what, and what was expected.
-    #[error("{0}")]
-    Failed(String),
-    /// The set changed while it was read; read again, it may hold still.
-    #[error("{0}")]
-    Drift(String),
-    /// The API is away, or does not let us in: not a matter of what was asked for.
-    #[error("{0}")]
-    Unreachable(String),
-    /// The budget is used up.
-    #[error("{0}")]
-    OutOfTime(String),
-    /// The service stops.
-    #[error("the run was interrupted: the service is stopping")]
-    Cancelled,
-    /// The log does not take it.
-    #[error("{0}")]
-    Log(#[from] AppendError),
-}
-
-impl From<PageError> for RunError {
-    fn from(error: PageError) -> Self {
-        match error {
-            PageError::Drift { .. } => Self::Drift(error.to_string()),
-            error => Self::Failed(error.to_string()),
-        }
-    }
-}
-
-/// Takes the records of a page as they come.
-pub trait TakeRecords {
-    /// The page is read from its beginning; perhaps again, because an attempt broke off.
-    fn begin_page(&mut self);
-    /// The next record, with its index from 0.
-    fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError>;
-}
 
 /// A page that was read to its end.
 #[derive(Clone, Debug)]
 pub enum Fetched {
     /// What it says, and the API's validator.
     Page(PageFacts, Option<String>),
-    /// It is what the validator stands for.
+    /// The page has not changed since the validator was issued.
     NotModified,
 }
 
@@ -83,18 +46,18 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Reads the page of that number, from 1, and gives its records away.
+    /// Reads the page of that number, from 1, and collects its records.
     pub fn page(
         &mut self,
         number: u64,
         url: &Url,
         etag: Option<&str>,
-        taker: &mut dyn TakeRecords,
+        collector: &mut Collector<'_, Resume>,
     ) -> Result<Fetched, RunError> {
         let mut retry = 0;
         loop {
-            taker.begin_page();
-            let (what, after) = match self.attempt(number, url, etag, taker)? {
+            collector.begin_page();
+            let (what, after) = match self.attempt(number, url, etag, collector)? {
                 Ok(fetched) => return Ok(fetched),
                 Err(Trouble::Again { what, after }) => (what, after),
                 Err(Trouble::Locked(what)) => {
@@ -106,7 +69,7 @@ impl<'a> Fetcher<'a> {
                 Err(Trouble::Stopped(why)) => return Err(self.stopped(number, why, None)),
             };
             retry += 1;
-            let dice = self.ids.next().unwrap_or(0);
+            let dice = self.ids.dice();
             let pause = after.unwrap_or_default().max(retry::pause(retry, dice));
             tracing::info!(
                 poll = self.plan.name,
@@ -138,7 +101,7 @@ impl<'a> Fetcher<'a> {
         number: u64,
         url: &Url,
         etag: Option<&str>,
-        taker: &mut dyn TakeRecords,
+        collector: &mut Collector<'_, Resume>,
     ) -> Result<Result<Fetched, Trouble>, RunError> {
         let answer = match self.plan.client.get(url, etag, self.waiter) {
             Ok(Got::Page(answer)) => answer,
@@ -154,7 +117,7 @@ impl<'a> Fetcher<'a> {
         };
         let places = &self.plan.places;
         let max_record = self.plan.limits.max_record;
-        let mut take = |index: u64, raw: &str| taker.take(index, raw);
+        let mut take = |index: u64, raw: &str| collector.take(index, raw);
         let mut facts = match read_page(stream, places, max_record, &mut take) {
             Ok(facts) => facts,
             Err(ReadError::Taker(error)) => return Err(error),
@@ -165,10 +128,8 @@ impl<'a> Fetcher<'a> {
         if self.plan.paging() == PaginationKind::LinkHeader {
             facts.next = answer.next_link;
         }
-        if matches!(
-            self.plan.paging(),
-            PaginationKind::NextUrl | PaginationKind::LinkHeader
-        ) && let Some(link) = &facts.next
+        if self.plan.paging().follows_links()
+            && let Some(link) = &facts.next
         {
             let resolved = self.plan.client.follow(&final_url, link);
             let resolved = resolved.map_err(|why| {

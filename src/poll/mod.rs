@@ -9,21 +9,23 @@
 //! Declared, not programmed. A run blocks on a thread of its own, and reads a page as it arrives: memory
 //! does not depend on the size of a page. What a run stored and how far it got are durable together.
 
+pub mod definition;
+pub mod feed;
 pub mod schedule;
 pub mod plan;
 pub mod supervisor;
 pub mod control;
+pub mod job;
 pub mod run;
 mod snapshot;
 mod append;
+mod reading;
 pub mod pages;
 pub mod fetch;
 pub mod retry;
 pub mod client;
+pub mod trouble;
 pub mod auth;
 pub mod body;
 pub mod parse;
-pub mod collect;
-pub mod cursor;
-pub mod watermark;
-pub mod wait;
+pub mod resume;

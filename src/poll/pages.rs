@@ -8,21 +8,22 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::PaginationKind;
+use super::definition::PaginationKind;
+use crate::feeds::errors::RunError;
 
 /// Which page to ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
-    /// The first, with nothing to say about it.
+    /// The first page, without a parameter.
     First,
-    /// Behind so many records.
+    /// After this many records.
     Offset(u64),
     /// By number.
     Page(u64),
-    /// By a cursor that the page before held.
+    /// By the cursor in the previous page.
     Cursor(String),
-    /// By a URL that the page before held.
+    /// By the URL in the previous page.
     Url(String),
 }
 
@@ -37,16 +38,16 @@ pub struct PageFacts {
     pub more: Option<bool>,
     /// The next page's cursor or URL.
     pub next: Option<String>,
-    /// Nothing is where the next page should be named, not even null.
+    /// The place where the next page should be named is absent, rather than null.
     pub next_is_absent: bool,
-    /// Stands for the records.
+    /// Hash of the records.
     pub hash: u64,
 }
 
-/// What cannot be true of pages. Names the page, from 1.
+/// Why pages cannot be right. Names the page, from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
-    /// The set changed while it was read; read again, it may hold still.
+    /// The set changed while it was read; another attempt may find it stable.
     #[error("page {page}: the total was {before} and is {now}: the set changes while it is read")]
     Drift {
         /// Which page.
@@ -81,7 +82,7 @@ pub enum PageError {
         /// Which page.
         page: u64,
     },
-    /// More is promised, and there is nothing.
+    /// The page promises more, and there is none.
     #[error("page {page}: {what}")]
     Contradiction {
         /// Which page.
@@ -89,7 +90,7 @@ pub enum PageError {
         /// What contradicts what.
         what: &'static str,
     },
-    /// No end in sight.
+    /// There are more pages than allowed.
     #[error(
         "page {page}: the pages do not end; expected at most {page} (max_pages), which can be raised"
     )]
@@ -97,6 +98,15 @@ pub enum PageError {
         /// The limit.
         page: u64,
     },
+}
+
+impl From<PageError> for RunError {
+    fn from(error: PageError) -> Self {
+        match error {
+            PageError::Drift { .. } => Self::Drift(error.to_string()),
+            error => Self::Failed(error.to_string()),
+        }
+    }
 }
 
 /// The way through the pages of one run.
@@ -126,7 +136,7 @@ impl Pages {
         Self::at(kind, position, 0, may_grow, max_pages)
     }
 
-    /// From a position that an earlier run got to, with so many records before it.
+    /// From a position that an earlier run reached, with `read` records before it.
     pub fn at(
         kind: PaginationKind,
         position: Position,
@@ -169,7 +179,7 @@ impl Pages {
         self.total
     }
 
-    /// A page was read: goes on to the next one, or says that it was the last (`true`).
+    /// A page was read: moves on to the next one, or returns `true` if it was the last.
     pub fn finish(&mut self, facts: &PageFacts) -> Result<bool, PageError> {
         let page = self.number();
         self.check_total(page, facts)?;
@@ -230,7 +240,7 @@ impl Pages {
         }
     }
 
-    /// Whether there is a page behind this one, of those that are counted.
+    /// Whether another page follows, where pages are counted.
     fn counts_on(&self, page: u64, facts: &PageFacts) -> Result<bool, PageError> {
         match (facts.more, self.total) {
             (Some(true), _) if facts.records == 0 => Err(PageError::Contradiction {

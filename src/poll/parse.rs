@@ -16,9 +16,9 @@ use serde_json::value::RawValue;
 
 use super::pages::PageFacts;
 
-/// What is not a record is at most so long in all.
+/// Bytes of everything in a page that is not a record.
 const MAX_AROUND_BYTES: u64 = 16 << 20;
-/// Between two records.
+/// Bytes between two records.
 const SLACK_BYTES: u64 = 4 << 10;
 /// A cursor or a URL that names the next page.
 const MAX_NEXT_BYTES: usize = 4 << 10;
@@ -45,15 +45,15 @@ pub struct Places {
 pub enum ReadError<E> {
     /// The stream failed.
     Stream(io::Error),
-    /// It ended in the middle.
+    /// The page ended in the middle.
     CutOff,
-    /// It is not what was declared; says what was expected.
+    /// The page has another form than declared; says what was expected.
     Form(String),
-    /// Whoever takes the records had enough.
+    /// The callback that takes records failed.
     Taker(E),
 }
 
-/// Reads a page, and gives away each record as it comes, with its index from 0.
+/// Reads a page, and passes on each record as it arrives, with its index from 0.
 pub fn read_page<E>(
     stream: impl Read,
     places: &Places,
@@ -104,7 +104,7 @@ fn skip_mark(reader: &mut BufReader<impl Read>) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives no more bytes than there is an allowance for.
+/// Reads no more bytes than there is an allowance for.
 struct Metered<R> {
     reader: BufReader<R>,
     left: Rc<Cell<u64>>,

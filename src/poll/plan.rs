@@ -1,6 +1,7 @@
-//! From the configuration of a poll to everything that its runs need.
+//! From the definition of a poll to everything that its runs need.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
@@ -8,15 +9,20 @@ use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::auth::Auth;
-use super::client::{Client, Settings};
+use super::client::{Client, ClientSettings};
+use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
 use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::schedule::{Schedule, parse_cron, parse_zone};
-use super::watermark::Mark;
-use crate::config::{AuthKind, Mode, Pagination, PaginationKind, Poll, Secret};
 use crate::contract::SchemaError;
 use crate::contract::entity::{Entities, FieldPath};
+use crate::feeds::collect::CollectPlan;
+use crate::feeds::watermark::Mark;
 use crate::record::Fingerprint;
+use crate::secret::Secret;
+
+/// Section of polls in the configuration.
+pub const SECTION: &str = "poll";
 
 /// Everything that is fixed about a poll.
 #[derive(Debug)]
@@ -25,13 +31,13 @@ pub struct Plan {
     pub name: String,
     /// When it runs.
     pub schedule: Schedule,
-    /// At random later by up to so much.
+    /// Each run starts later than scheduled by a random time of up to this.
     pub jitter: Duration,
     /// What a run is.
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
-    /// Where things are in a page.
+    /// Where records and the next page are found in a page.
     pub places: Places,
     /// Makes rows.
     pub entities: Entities,
@@ -39,9 +45,10 @@ pub struct Plan {
     pub client: Client,
     /// Bounds.
     pub limits: Limits,
-    /// Stands for the watermark's field and parameter.
+    /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
     pub marks: u64,
-    /// Stands for all of the plan that what is remembered of earlier runs depends on.
+    /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
+    /// are discarded.
     pub hash: u64,
     url: Url,
     query: BTreeMap<String, Secret>,
@@ -59,23 +66,6 @@ pub struct AskFrom {
     pub start: Option<Mark>,
 }
 
-/// Bounds of a run.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Time.
-    pub budget: Duration,
-    /// For an answer to begin, and to go on.
-    pub timeout: Duration,
-    /// Pages.
-    pub max_pages: u64,
-    /// Decoded bytes of all pages.
-    pub max_bytes: u64,
-    /// Records.
-    pub max_records: u64,
-    /// Bytes of one record.
-    pub max_record: u64,
-}
-
 /// Why a poll cannot be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -84,10 +74,10 @@ pub enum PlanError {
     Schema {
         /// The poll.
         poll: String,
-        /// Why.
+        /// What is wrong with it.
         error: SchemaError,
     },
-    /// The checks of the configuration should have found it.
+    /// A setting cannot be used; the checks of the configuration should have found it.
     #[error("poll.{poll}: {what}")]
     Config {
         /// The poll.
@@ -99,14 +89,14 @@ pub enum PlanError {
 
 impl Plan {
     /// Reads the schema and builds the rest.
-    pub fn new(name: &str, poll: &Poll, fingerprint: Fingerprint) -> Result<Self, PlanError> {
+    pub fn new(name: &str, poll: &Definition, fingerprint: Fingerprint) -> Result<Self, PlanError> {
         let bad = |what: &str| PlanError::Config {
             poll: name.to_owned(),
             what: what.to_owned(),
         };
         let (entities, schema_hash) = entities(name, poll, fingerprint)?;
-        let mut url = Url::parse(&poll.url).map_err(|_| bad("the url cannot be used"))?;
-        let query = poll.query.clone();
+        let mut url = Url::parse(&poll.request.url).map_err(|_| bad("the url cannot be used"))?;
+        let query = poll.request.query.clone();
         add_missing(&mut url, &query);
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
@@ -120,15 +110,15 @@ impl Plan {
         };
         let remembered = (
             url.as_str(),
-            (&places, poll.pagination.r#type, schema_hash),
+            (&places, poll.pagination.kind, schema_hash),
             (&poll.watermark, &poll.id, poll.mode),
-            (&poll.auth.user, headers_hash(poll)),
+            (&poll.request.credentials.user, headers_hash(poll)),
         );
         let marks = (&poll.watermark.field, &poll.watermark.param);
         Ok(Self {
             name: name.to_owned(),
             schedule,
-            jitter: poll.jitter.duration(),
+            jitter: poll.timing.jitter,
             mode: poll.mode,
             watermark: ask_from(poll),
             marks: xxh3_64(format!("{marks:?}").as_bytes()),
@@ -136,16 +126,28 @@ impl Plan {
             places,
             entities,
             client,
-            limits: limits(poll),
+            limits: poll.limits,
             url,
             query,
             pagination: poll.pagination.clone(),
         })
     }
 
+    /// What storing its records needs to know.
+    pub fn collect_plan(&self) -> CollectPlan<'_> {
+        CollectPlan {
+            section: SECTION,
+            stream: &self.name,
+            entities: &self.entities,
+            is_snapshot: self.mode == Mode::Snapshot,
+            has_watermark: self.watermark.is_some(),
+            max_records: self.limits.max_records,
+        }
+    }
+
     /// The kind of pagination.
     pub fn paging(&self) -> PaginationKind {
-        self.pagination.r#type
+        self.pagination.kind
     }
 
     /// The way through the pages, from the beginning.
@@ -159,7 +161,7 @@ impl Plan {
         )
     }
 
-    /// The way through the pages, from where an earlier run got to.
+    /// The way through the pages, from a position that an earlier run reached.
     pub fn pages_from(&self, position: Position, read: u64) -> Pages {
         let may_grow = self.mode == Mode::Append;
         Pages::at(
@@ -175,7 +177,7 @@ impl Plan {
         add_missing(url, &self.query);
     }
 
-    /// The URL of a page. Those that pages name were resolved and found followable before.
+    /// The URL of a page. URLs that come from a page were resolved and allowed before.
     pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
         if let Position::Url(next) = position {
             // It was resolved already, perhaps by a run of another configuration.
@@ -219,14 +221,14 @@ impl Plan {
 
 fn entities(
     name: &str,
-    poll: &Poll,
+    poll: &Definition,
     fingerprint: Fingerprint,
 ) -> Result<(Entities, u64), PlanError> {
     let wrong = |error| PlanError::Schema {
         poll: name.to_owned(),
         error,
     };
-    let schema = schema_text(name, poll)?;
+    let schema = schema_text(name, poll.schema.as_deref())?;
     let schema = schema
         .as_ref()
         .map(|(file, text)| (file.as_str(), text.as_str()));
@@ -241,13 +243,16 @@ fn entities(
     clippy::disallowed_methods,
     reason = "schemas are read before anything durable"
 )]
-fn read_text(path: &std::path::Path) -> std::io::Result<String> {
+fn read_text(path: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(path)
 }
 
 /// The schema of a poll's records, with the name of its file.
-pub fn schema_text(name: &str, poll: &Poll) -> Result<Option<(String, String)>, PlanError> {
-    let Some(path) = &poll.schema else {
+pub fn schema_text(
+    name: &str,
+    schema: Option<&Path>,
+) -> Result<Option<(String, String)>, PlanError> {
+    let Some(path) = schema else {
         return Ok(None);
     };
     let file = path.display().to_string();
@@ -269,56 +274,50 @@ fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
     }
 }
 
-/// Another header may be another tenant.
-fn headers_hash(poll: &Poll) -> u64 {
-    let headers = poll.headers.iter();
+/// Part of the plan's hash: another header may mean another tenant.
+fn headers_hash(poll: &Definition) -> u64 {
+    let headers = poll.request.headers.iter();
     let headers = headers.map(|(name, value)| (name, value.expose()));
     let text = format!("{:?}", headers.collect::<Vec<_>>());
     xxh3_64(text.as_bytes())
 }
 
-fn schedule(poll: &Poll) -> Option<Schedule> {
-    match (&poll.every, &poll.cron) {
-        (Some(every), _) => Some(Schedule::Every(every.duration())),
+fn schedule(poll: &Definition) -> Option<Schedule> {
+    let timing = &poll.timing;
+    match (timing.every, &timing.cron) {
+        (Some(every), _) => Some(Schedule::Every(every)),
         (None, Some(cron)) => {
             let cron = parse_cron(cron).ok()?;
-            Some(Schedule::Cron(Box::new(cron), parse_zone(&poll.time_zone)?))
+            Some(Schedule::Cron(
+                Box::new(cron),
+                parse_zone(&timing.time_zone)?,
+            ))
         }
         (None, None) => Some(Schedule::OnDemand),
     }
 }
 
-fn ask_from(poll: &Poll) -> Option<AskFrom> {
+fn ask_from(poll: &Definition) -> Option<AskFrom> {
     let mark = &poll.watermark;
     Some(AskFrom {
         param: mark.param.clone()?,
-        lag: mark.lag.duration(),
+        lag: mark.lag,
         start: mark.start.as_deref().and_then(Mark::parse_text),
     })
 }
 
-fn limits(poll: &Poll) -> Limits {
-    Limits {
-        budget: poll.budget.duration(),
-        timeout: poll.timeout.duration(),
-        max_pages: poll.max_pages,
-        max_bytes: poll.max_bytes.bytes(),
-        max_records: poll.max_records,
-        max_record: poll.max_record.bytes(),
-    }
-}
-
-fn settings(poll: &Poll, home: &Url) -> Option<Settings> {
+fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
     let mut headers = HeaderMap::new();
-    for (name, value) in &poll.headers {
+    let request = &poll.request;
+    for (name, value) in &request.headers {
         let mut value = HeaderValue::from_str(value.expose()).ok()?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
     }
-    let auth = &poll.auth;
+    let auth = &request.credentials;
     let user = auth.user.as_deref().unwrap_or_default();
     let password = auth.password.as_ref();
-    let auth = match auth.r#type {
+    let auth = match auth.kind {
         AuthKind::None => Auth::none(),
         AuthKind::Bearer => Auth::bearer(auth.token.as_ref()?)?,
         AuthKind::Basic => Auth::basic(user, password)?,
@@ -328,14 +327,14 @@ fn settings(poll: &Poll, home: &Url) -> Option<Settings> {
             Auth::client_credentials(token_url, user, password, auth.scope.clone())?
         }
     };
-    Some(Settings {
+    Some(ClientSettings {
         home: home.clone(),
         headers,
         auth,
-        allow_hosts: poll.allow_hosts.clone(),
-        connect_timeout: poll.connect_timeout.duration(),
-        timeout: poll.timeout.duration(),
-        pace: match poll.rate_limit {
+        allow_hosts: request.allow_hosts.clone(),
+        connect_timeout: request.connect_timeout,
+        timeout: poll.limits.timeout,
+        pace: match request.rate_limit {
             0 => Duration::ZERO,
             rate => Duration::from_secs(1) / rate,
         },

@@ -1,21 +1,60 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
-use super::*;
-use crate::config::{Secret, Watermark};
-use crate::ids::HashKey;
+use std::collections::BTreeMap;
 
-fn plan(change: impl FnOnce(&mut Poll)) -> Plan {
-    let mut poll = Poll {
-        url: "https://api.example.com/users".to_owned(),
-        ..Poll::default()
-    };
+use super::*;
+use crate::ids::HashKey;
+use crate::poll::definition::{Credentials, Request, Timing, Watermark};
+
+fn definition() -> Definition {
+    Definition {
+        request: Request {
+            url: "https://api.example.com/users".to_owned(),
+            query: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            credentials: Credentials::default(),
+            rate_limit: 0,
+            connect_timeout: Duration::from_secs(10),
+            allow_hosts: Vec::new(),
+        },
+        records: String::new(),
+        total: None,
+        pagination: Pagination::default(),
+        timing: Timing {
+            every: None,
+            cron: None,
+            time_zone: "UTC".to_owned(),
+            jitter: Duration::ZERO,
+        },
+        mode: Mode::Snapshot,
+        watermark: Watermark {
+            field: None,
+            param: None,
+            lag: Duration::from_secs(60),
+            start: None,
+        },
+        schema: None,
+        id: None,
+        limits: Limits {
+            budget: Duration::from_secs(900),
+            timeout: Duration::from_secs(30),
+            max_pages: 10_000,
+            max_bytes: 1 << 30,
+            max_records: 1_000_000,
+            max_record: 1 << 20,
+        },
+    }
+}
+
+fn plan(change: impl FnOnce(&mut Definition)) -> Plan {
+    let mut poll = definition();
     change(&mut poll);
     Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16]))).unwrap()
 }
 
 fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
     Pagination {
-        r#type: kind,
+        kind,
         param: param.map(str::to_owned),
         limit: Some(200),
         ..Pagination::default()
@@ -36,7 +75,9 @@ fn urls_say_which_page_and_from_when() {
 
     let offset = plan(|poll| {
         poll.pagination = paged(PaginationKind::Offset, None);
-        poll.query.insert("key".to_owned(), Secret::new("a b"));
+        poll.request
+            .query
+            .insert("key".to_owned(), Secret::new("a b"));
     });
     assert_eq!(
         url(&offset, &Position::Offset(400), None),
@@ -50,11 +91,8 @@ fn urls_say_which_page_and_from_when() {
     let cursor = plan(|poll| {
         poll.pagination = paged(PaginationKind::Cursor, None);
         poll.mode = Mode::Append;
-        poll.watermark = Watermark {
-            field: Some("updated_at".to_owned()),
-            param: Some("since".to_owned()),
-            ..Watermark::default()
-        };
+        poll.watermark.field = Some("updated_at".to_owned());
+        poll.watermark.param = Some("since".to_owned());
     });
     let since = Mark::parse_text("2026-11-25T00:00:00Z");
     assert_eq!(
@@ -72,17 +110,16 @@ fn urls_say_which_page_and_from_when() {
 fn another_question_is_another_plan() {
     let same = plan(|_| {}).hash;
     assert_eq!(plan(|_| {}).hash, same);
-    assert_eq!(plan(|poll| poll.max_pages = 7).hash, same);
+    assert_eq!(plan(|poll| poll.limits.max_pages = 7).hash, same);
     assert_ne!(plan(|poll| poll.records = "/x".to_owned()).hash, same);
-    assert_ne!(plan(|poll| poll.url.push('2')).hash, same);
+    assert_ne!(plan(|poll| poll.request.url.push('2')).hash, same);
 }
 
 #[test]
 fn a_schema_that_cannot_be_read_is_named() {
-    let poll = Poll {
-        url: "http://localhost/".to_owned(),
+    let poll = Definition {
         schema: Some("/nowhere/user.json".into()),
-        ..Poll::default()
+        ..definition()
     };
     let error = Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16])));
     let error = error.unwrap_err().to_string();

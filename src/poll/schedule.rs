@@ -1,4 +1,4 @@
-//! When a poll runs next. Pure: the time and the dice come from outside.
+//! When a poll runs next. Pure: the time is an argument.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::clock::Micros;
 pub enum Schedule {
     /// Only when it is asked to.
     OnDemand,
-    /// Again and again.
+    /// At this interval.
     Every(Duration),
     /// At the times of a cron expression, in a time zone.
     Cron(Box<Cron>, Tz),
@@ -39,7 +39,7 @@ impl Schedule {
     /// When the run after the one that started at `last` is due; with none before, when the first is.
     /// `None` if never by itself. What was missed is due now, once.
     pub fn next(&self, last: Option<Micros>, now: Micros) -> Option<Micros> {
-        // A start in the future is of a clock that was wrong.
+        // A start in the future comes from a clock that was wrong.
         let last = last.map(|last| last.min(now));
         match self {
             Self::OnDemand => None,

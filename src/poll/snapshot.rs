@@ -5,31 +5,31 @@
 //!       └──────── failed ──────────▶ abandon run: nothing is visible
 //! ```
 //!
-//! What has not changed is not written again: the rows are let go, and the marker of a run without
-//! rows names the earlier one.
+//! An unchanged snapshot is not written again: its rows are discarded, and the marker of a run without
+//! rows names the earlier run.
 
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::collect::{Collector, Counts};
-use super::cursor::{PollCursor, Snapshot};
-use super::fetch::RunError;
-use super::run::{Job, MAX_REREADS, Outcome, PageRead, Read, Report, read_pages, sink, start_time};
-use super::wait::Interrupted;
+use super::definition::PaginationKind;
+use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
+use super::reading::{PageRead, ReadEnd, read_pages};
+use super::resume::{PollCursor, Resume};
+use super::retry;
 use crate::clock::Micros;
-use crate::config::PaginationKind;
+use crate::feeds::collect::{Collector, RunCounts};
+use crate::feeds::cursor::Snapshot;
+use crate::feeds::errors::RunError;
+use crate::feeds::wait::{FULL_PAUSE, Interrupted};
 use crate::json::push_json;
 use crate::lake::keys;
 use crate::record::{Lsn, NO_RUN};
 use crate::wal::log::Log;
 use crate::wal::request::{AppendError, EndRun};
 
-/// While the log is full, it is asked again after so long.
-const FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(100);
-
-/// What a marker says of a run, besides its objects.
+/// What a marker says of a run, apart from its objects.
 #[derive(Serialize)]
 struct About<'a> {
     version: u32,
@@ -58,13 +58,12 @@ struct Begun<'a, 'j> {
     lsn: Lsn,
     name: String,
     started: Micros,
-    /// Neither ended nor abandoned; whatever happens then, it is abandoned.
+    /// Neither ended nor abandoned yet: dropped in this state, the run is abandoned.
     is_open: Cell<bool>,
 }
 
 impl Begun<'_, '_> {
-    /// Lets its rows go. A log that has ended does not take that; then the next start does it. A full disk
-    /// passes.
+    /// Discards its rows. If the log has ended, the next start does that. While the disk is full, it waits.
     fn abandon(&self) {
         let (job, run) = (self.job, self.lsn);
         if let Some(log) = job.log.filter(|_| self.is_open.replace(false)) {
@@ -80,20 +79,20 @@ impl Begun<'_, '_> {
 }
 
 impl Drop for Begun<'_, '_> {
-    /// Also where a run breaks off by a panic.
+    /// Abandons the run, also if it panicked.
     fn drop(&mut self) {
         self.abandon();
     }
 }
 
 /// Runs a snapshot poll.
-pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let mut rereads = 0;
     loop {
         match attempt(job, cursor) {
             Err(RunError::Drift(what)) if rereads < MAX_REREADS => {
                 rereads += 1;
-                let pause = super::retry::pause(rereads + 1, job.ids.next().unwrap_or(0));
+                let pause = retry::pause(rereads + 1, job.ids.dice());
                 let paused = job.waiter.pause(pause);
                 paused.map_err(|why| interrupted(why, &what))?;
                 tracing::info!(
@@ -113,14 +112,15 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunE
     }
 }
 
-fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
+fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let begun = begin(job, cursor)?;
     let partition = keys::run_partition(&job.plan.name, begun.started, &begun.name);
-    let mut sink = sink(job, begun.started, &begun.name, partition);
+    let mut sink = job.sink(begun.started, &begun.name, partition);
     sink.run = begun.lsn;
-    let mut collector = Collector::new(job.plan, job.waiter, sink, cursor.clone());
+    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
     let etag = validator(job, cursor);
-    let mut store = |collector: &mut Collector<'_>, _: &PageRead<'_>| collector.flush(false);
+    let mut store =
+        |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
     let mut pages = job.plan.pages();
     let read = read_pages(
         job,
@@ -133,7 +133,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<Report, RunError> {
     conclude(job, cursor, &begun, &collector, read?)
 }
 
-/// The validator to ask with: only where one page is everything.
+/// The ETag to ask with, if one page is everything.
 fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
     if job.plan.paging() != PaginationKind::None {
         return None;
@@ -141,7 +141,7 @@ fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
     earlier(job, cursor)?.etag.clone()
 }
 
-/// The snapshot that may be named instead of being written again: one that is known to be visible.
+/// The earlier snapshot that may be named instead of writing it again: one that is known to be visible.
 fn earlier<'c>(job: &Job<'_>, cursor: &'c PollCursor) -> Option<&'c Snapshot> {
     let log = job.log.filter(|_| !job.force)?;
     let unpublished = log.gauges().unpublished_runs.load(Ordering::Acquire);
@@ -149,7 +149,7 @@ fn earlier<'c>(job: &Job<'_>, cursor: &'c PollCursor) -> Option<&'c Snapshot> {
 }
 
 fn begin<'a, 'j>(job: &'a Job<'j>, cursor: &PollCursor) -> Result<Begun<'a, 'j>, RunError> {
-    let started = start_time(job, cursor);
+    let started = job.start_time(cursor);
     let lsn = match job.log {
         None => NO_RUN,
         Some(log) => loop {
@@ -178,39 +178,39 @@ fn conclude(
     job: &Job<'_>,
     cursor: &mut PollCursor,
     begun: &Begun<'_, '_>,
-    collector: &Collector<'_>,
-    read: Read,
-) -> Result<Report, RunError> {
+    collector: &Collector<'_, Resume>,
+    read: ReadEnd,
+) -> Result<RunReport, RunError> {
     let counts = collector.counts();
-    let report = |begun: &Begun<'_, '_>, outcome: Outcome| Report {
+    let report = |begun: &Begun<'_, '_>, outcome: RunOutcome| RunReport {
         run: begun.name.clone(),
         outcome,
         counts: counts.clone(),
         took: std::time::Duration::ZERO,
     };
     let Some(log) = job.log else {
-        return Ok(report(begun, Outcome::Checked));
+        return Ok(report(begun, RunOutcome::Checked));
     };
     let content = format!("{:032x}", collector.content());
     match (read, earlier(job, cursor).cloned()) {
-        (Read::NotModified, Some(before)) => {
+        (ReadEnd::NotModified, Some(before)) => {
             end(job, log, cursor, begun, &before, None)?;
-            Ok(report(begun, Outcome::Unchanged(before.run)))
+            Ok(report(begun, RunOutcome::Unchanged(before.run)))
         }
-        (Read::NotModified, None) => Err(RunError::Failed(
+        (ReadEnd::NotModified, None) => Err(RunError::Failed(
             "page 1: answered 304 Not Modified, and nothing is known of before; expected 200 OK"
                 .to_owned(),
         )),
-        (Read::All(etag), Some(before))
+        (ReadEnd::All(etag), Some(before))
             if before.records == counts.records && before.content == content =>
         {
             begun.abandon();
             let again = begin(job, cursor)?;
             let before = Snapshot { etag, ..before };
             end(job, log, cursor, &again, &before, None)?;
-            Ok(report(&again, Outcome::Unchanged(before.run)))
+            Ok(report(&again, RunOutcome::Unchanged(before.run)))
         }
-        (Read::All(etag), _) => {
+        (ReadEnd::All(etag), _) => {
             let snapshot = Snapshot {
                 run: begun.name.clone(),
                 records: counts.records,
@@ -218,20 +218,20 @@ fn conclude(
                 etag,
             };
             end(job, log, cursor, begun, &snapshot, Some(counts))?;
-            Ok(report(begun, Outcome::Complete))
+            Ok(report(begun, RunOutcome::Complete))
         }
     }
 }
 
-/// Notes durably that the run is complete, and with it what the poll remembers: that snapshot. Without
-/// counts, the run has no rows of its own, and names the snapshot that holds them.
+/// Ends the run durably, together with a cursor that remembers its snapshot. Without counts, the run has
+/// no rows of its own, and names the snapshot that holds them.
 fn end(
     job: &Job<'_>,
     log: &Log,
     cursor: &mut PollCursor,
     begun: &Begun<'_, '_>,
     snapshot: &Snapshot,
-    own: Option<&Counts>,
+    own: Option<&RunCounts>,
 ) -> Result<(), RunError> {
     let about = About {
         version: 1,

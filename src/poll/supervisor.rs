@@ -1,5 +1,5 @@
-//! Looks after the polls: each has a task that waits for its time, or for somebody who asks, and runs
-//! it; so no poll ever runs twice at once.
+//! One task for each poll: it waits until the poll is due, or until a run is asked for, and runs it. So no
+//! poll ever runs twice at once.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -11,77 +11,43 @@ use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::cursor::PollCursor;
-use super::fetch::RunError;
+use super::definition::Mode;
+use super::job::{Job, RunOutcome, RunReport};
 use super::plan::Plan;
-use super::run::{Job, Outcome, Progress, Report, run};
-use super::wait::Waiter;
-use crate::clock::{Clock, Micros};
-use crate::config::Mode;
-use crate::ids::{Ids, NodeId};
-use crate::metrics::Metrics;
-use crate::status::Status;
-use crate::wal::log::Log;
+use super::resume::PollCursor;
+use super::run::run;
+use crate::clock::Micros;
+use crate::feeds::context::Context;
+use crate::feeds::errors::RunError;
+use crate::feeds::figures::{Figures, Progress, StreamState};
+use crate::feeds::wait::Waiter;
 
-/// So many may wait for one poll.
+/// Requests that may wait for one poll.
 const MAX_ASKING: usize = 8;
-/// Clocks are set now and then; the time is looked at again after so long.
+/// Clocks are adjusted now and then, so the time is looked at again after this pause.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// Whoever asks for a run waits so long for what it wrote to be in the lake.
+/// How long a request for a run waits until its rows are in the lake.
 const SHIP_LIMIT: Duration = Duration::from_secs(30);
-/// While nothing can be stored, a run that is due waits so long.
+/// How long a run that is due waits while nothing can be stored.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 const SHIP_STEP: Duration = Duration::from_millis(50);
 
-/// What polls work with.
-pub struct Workshop {
-    /// The log of polls.
-    pub log: Log,
-    /// Whose log it is.
-    pub node: NodeId,
-    /// May rows be stored?
-    pub status: Arc<Status>,
-    /// Counts and times.
-    pub metrics: Arc<Metrics>,
-    /// The clock.
-    pub clock: Clock,
-    /// For dice.
-    pub ids: Ids,
-    /// Runs at a time.
-    pub concurrency: usize,
-    /// Whether polls run by themselves when their time has come.
-    pub by_schedule: bool,
-}
-
-/// What somebody who asked for a run is told.
+/// What a request for a run is told.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// How far it is.
+    /// How far it has got.
     Progress(Progress),
     /// How it ended, and whether all that is stored is in the lake by now.
-    Done(Result<Report, RunError>, bool),
+    Done(Result<RunReport, RunError>, bool),
 }
 
-/// Somebody wants a run.
+/// A request for a run.
 struct Asked {
     force: bool,
     updates: mpsc::Sender<Update>,
 }
 
-/// What is known of a poll.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PollState {
-    /// It runs now, and has got so far.
-    pub running: Option<Progress>,
-    /// When the last run that did not fail ended, its name, and how many records it read.
-    pub last_success: Option<(Micros, String, u64)>,
-    /// Why the last run failed, and when; nothing if it did not.
-    pub last_error: Option<(Micros, String)>,
-    /// When the next one begins by itself.
-    pub next_run: Option<Micros>,
-}
-
-/// The polls that are looked after; cheap to clone.
+/// All polls and their tasks; cheap to clone.
 #[derive(Clone)]
 pub struct Supervisor {
     shared: Arc<Shared>,
@@ -89,32 +55,33 @@ pub struct Supervisor {
 }
 
 struct Shared {
-    workshop: Workshop,
+    context: Context,
     permits: Semaphore,
-    board: Mutex<BTreeMap<String, PollState>>,
+    board: Mutex<Figures>,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Supervisor {
-    /// Begins to look after polls; each comes with what it remembers. Needs a runtime around it.
-    pub fn start(workshop: Workshop, polls: Vec<(Plan, PollCursor)>) -> Self {
+    /// Starts the tasks, `concurrency` of which run at a time; each poll comes with its cursor. Needs a
+    /// runtime around it.
+    pub fn start(context: Context, concurrency: usize, polls: Vec<(Plan, PollCursor)>) -> Self {
         let board = polls.iter().map(|(plan, cursor)| {
             let success = cursor.last_started();
             let snapshot = cursor.snapshot.as_ref();
             let (run, records) = snapshot.map_or((String::new(), 0), |snapshot| {
                 (snapshot.run.clone(), snapshot.records)
             });
-            let state = PollState {
+            let state = StreamState {
                 last_success: success.map(|at| (at, run, records)),
-                ..PollState::default()
+                ..StreamState::default()
             };
             (plan.name.clone(), state)
         });
         let shared = Arc::new(Shared {
-            permits: Semaphore::new(workshop.concurrency),
+            permits: Semaphore::new(concurrency),
             board: Mutex::new(board.collect()),
-            workshop,
+            context,
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
@@ -143,8 +110,8 @@ impl Supervisor {
         self.doors.keys().map(String::as_str)
     }
 
-    /// What is known of each poll.
-    pub fn states(&self) -> BTreeMap<String, PollState> {
+    /// State of each poll.
+    pub fn figures(&self) -> Figures {
         self.shared.board().clone()
     }
 
@@ -170,19 +137,19 @@ impl Supervisor {
 }
 
 impl Shared {
-    fn board(&self) -> MutexGuard<'_, BTreeMap<String, PollState>> {
+    fn board(&self) -> MutexGuard<'_, Figures> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, poll: &str, change: impl FnOnce(&mut PollState)) {
+    fn note(&self, poll: &str, change: impl FnOnce(&mut StreamState)) {
         if let Some(state) = self.board().get_mut(poll) {
             change(state);
         }
     }
 
-    /// Sees to it that what was stored is in the lake, as far as there is time.
+    /// Waits until what was stored is in the lake; `false` if there is no time.
     async fn is_shipped(&self, mode: Mode) -> bool {
-        let log = self.workshop.log.clone();
+        let log = self.context.log.clone();
         let is_done = async {
             if mode == Mode::Append {
                 let flushing = log.clone();
@@ -206,14 +173,14 @@ impl Shared {
     }
 }
 
-/// Looks after one poll.
+/// The task of one poll.
 struct Keeper {
     shared: Arc<Shared>,
     plan: Arc<Plan>,
     cursor: PollCursor,
-    /// When the last run started, whatever came of it.
+    /// When the last run started, whatever its outcome.
     last_started: Option<Micros>,
-    /// Nothing can be stored now, and may be then.
+    /// Nothing can be stored now; tried again then.
     refused_until: Option<Micros>,
 }
 
@@ -241,31 +208,31 @@ impl Keeper {
         }
     }
 
-    /// How much later than on schedule the next run begins, by chance.
+    /// Random delay of the next run after its scheduled time.
     fn jitter(&self) -> Duration {
-        let dice = self.shared.workshop.ids.next().unwrap_or(0);
+        let dice = self.shared.context.ids.dice();
         self.plan.jitter * u32::try_from(dice % 1000).unwrap_or(0) / 1000
     }
 
     /// When the next run is due.
     fn due(&self, now: Micros, jitter: Duration) -> Option<Micros> {
-        if !self.shared.workshop.by_schedule {
+        if !self.shared.context.is_service {
             return None;
         }
         if let Some(at) = self.refused_until {
             return Some(at);
         }
         let due = self.plan.schedule.next(self.last_started, now)?;
-        // What was missed begins at once.
+        // A run that was missed begins at once.
         Some(if due > now { due.plus(jitter) } else { due })
     }
 
     async fn wait_until_due(&self, jitter: Duration) {
         let mut shown = None;
-        let mut since = self.shared.workshop.clock.now().wall;
+        let mut since = self.shared.context.clock.now().wall;
         loop {
-            let now = self.shared.workshop.clock.now().wall;
-            // A clock that was set back must not make it wait for the time that it showed before.
+            let now = self.shared.context.clock.now().wall;
+            // If the clock is set back, the wait must not last until the time that it showed before.
             since = since.min(now);
             let due = self.due(since, jitter);
             if shown != Some(due) {
@@ -287,16 +254,16 @@ impl Keeper {
 
     async fn run(&mut self, asked: Option<Asked>) {
         let name = self.plan.name.clone();
-        let now = self.shared.workshop.clock.now();
+        let now = self.shared.context.clock.now();
         self.refused_until = None;
         self.shared.note(&name, |state| {
             state.running = Some(Progress::default());
         });
-        let status = &self.shared.workshop.status;
+        let status = &self.shared.context.status;
         status.observe(now);
         let result = match status.refusal(now) {
             Some(refusal) => {
-                // That is no run: it is tried again soon, whatever the schedule.
+                // This does not count as a run: it is tried again soon, whatever the schedule.
                 self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
                 Err(RunError::Failed(refusal.to_string()))
             }
@@ -308,7 +275,7 @@ impl Keeper {
         self.conclude(&result);
         if let Some(asked) = asked {
             let (shared, mode) = (Arc::clone(&self.shared), self.plan.mode);
-            // The next run need not wait for it.
+            // The next run does not wait for it.
             self.shared.tasks.spawn(async move {
                 let is_shipped = result.is_ok() && shared.is_shipped(mode).await;
                 let _gone = asked.updates.send(Update::Done(result, is_shipped)).await;
@@ -316,29 +283,29 @@ impl Keeper {
         }
     }
 
-    async fn run_blocking(&mut self, asked: Option<&Asked>) -> Result<Report, RunError> {
+    async fn run_blocking(&mut self, asked: Option<&Asked>) -> Result<RunReport, RunError> {
         let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&self.plan));
         let mut cursor = self.cursor.clone();
         let force = asked.is_some_and(|asked| asked.force);
         let updates = asked.map(|asked| asked.updates.clone());
         let runtime = Handle::current();
         let running = tokio::task::spawn_blocking(move || {
-            let workshop = &shared.workshop;
+            let context = &shared.context;
             let budget = plan.limits.budget;
             let cancel = shared.cancel.clone();
-            let waiter = Waiter::new(runtime, cancel, workshop.clock.clone(), budget);
+            let waiter = Waiter::new(runtime, cancel, context.clock.clone(), budget);
             let progress = |progress: Progress| {
                 shared.note(&plan.name, |state| state.running = Some(progress));
-                // Whoever reads slowly misses some.
+                // A slow reader misses some.
                 let update = Update::Progress(progress);
                 let _missed = updates.as_ref().map(|updates| updates.try_send(update));
             };
             let job = Job {
                 plan: &plan,
                 waiter: &waiter,
-                log: Some(&workshop.log),
-                node: workshop.node,
-                ids: &workshop.ids,
+                log: Some(&context.log),
+                node: context.node,
+                ids: &context.ids,
                 force,
                 progress: &progress,
             };
@@ -358,16 +325,16 @@ impl Keeper {
         }
     }
 
-    /// Tells everybody how a run ended.
-    fn conclude(&self, result: &Result<Report, RunError>) {
+    /// Reports how a run ended: to the log, the metrics and the figures.
+    fn conclude(&self, result: &Result<RunReport, RunError>) {
         let name = &self.plan.name;
-        let workshop = &self.shared.workshop;
-        let now = workshop.clock.now().wall;
-        let metrics = workshop.metrics.poll(name);
+        let context = &self.shared.context;
+        let now = context.clock.now().wall;
+        let metrics = context.metrics.poll(name);
         match result {
             Ok(report) => {
                 let counts = &report.counts;
-                let unchanged = matches!(report.outcome, Outcome::Unchanged(_));
+                let unchanged = matches!(report.outcome, RunOutcome::Unchanged(_));
                 tracing::info!(
                     poll = name,
                     run = report.run,

@@ -126,7 +126,7 @@ impl App {
             settings,
             clock,
             // Request ids must differ, not be secret: a system call for each would be wasted.
-            ids: Ids::seeded(ids.next().unwrap_or(0)),
+            ids: Ids::seeded(ids.dice()),
         })
     }
 

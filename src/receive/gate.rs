@@ -76,7 +76,7 @@ fn request_id(app: &App, headers: &HeaderMap) -> (RequestId, HeaderValue) {
     if let Some((value, text)) = given.and_then(|value| Some((value, value.to_str().ok()?))) {
         return (RequestId(text.into()), value.clone());
     }
-    let number = app.ids.next().unwrap_or(0);
+    let number = app.ids.dice();
     let digit = |at: usize| char::from_digit((number >> (60 - 4 * at)) as u32 & 15, 16);
     let digits = std::array::from_fn::<_, 16, _>(|at| digit(at).map_or(b'0', |digit| digit as u8));
     let id = std::str::from_utf8(&digits).unwrap_or_default();

@@ -3,7 +3,6 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use super::candidate::Candidate;
 use super::judge::{EventCounts, ReplayOutcome, Valid, invalid, judge};
@@ -13,11 +12,9 @@ use crate::metrics::{EventsCounted, Metrics};
 use crate::quarantine::FieldError;
 use crate::status::Status;
 use crate::wal::log::Log;
-use crate::wal::request::{Append, AppendError, NO_RUN, Reply};
+use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
-/// While the log is full, try again after this pause, …
-const FULL_PAUSE: Duration = Duration::from_millis(100);
-/// … at most this many times, so that senders come first.
+/// While the log is full, a replay tries at most this many times, so that senders come first.
 const FULL_TRIES: u32 = 300;
 
 /// Judges and stores; cheap to clone.
@@ -161,7 +158,7 @@ mod tests {
             let first = first.clone();
             async move {
                 let _noted = first.send(number);
-                tokio::time::sleep(Duration::from_millis(10 - number)).await;
+                tokio::time::sleep(std::time::Duration::from_millis(10 - number)).await;
                 number
             }
         };

@@ -1,31 +1,20 @@
-//! Figures of the polls for `/health`: receiving shows them and knows nothing else of polls.
+//! Figures of the feeds for `/health`: receiving shows them and knows nothing else of feeds.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
-use super::polls::Polls;
-use crate::poll::supervisor::PollState;
-use crate::receive::PollFigures;
+use crate::feeds::figures::{Figures, StreamState};
 use crate::receive::figures::{LastError, LastSuccess, PollHealth, RunningPoll};
 
-/// The figures of these polls, read anew for each request.
-pub(super) fn of_polls(polls: &Polls) -> PollFigures {
-    let supervisor = polls.supervisor().clone();
-    PollFigures {
-        streams: Box::new(move || {
-            let states = supervisor.states().into_iter();
-            let figures: BTreeMap<_, _> = states
-                .map(|(name, state)| (name, health_of(state)))
-                .collect();
-            figures
-        }),
-        log: polls.pipeline().log.clone(),
-        status: Arc::clone(polls.status()),
-    }
+/// The figures of every stream, read anew for each request.
+pub(super) fn shown(figures: Figures) -> BTreeMap<String, PollHealth> {
+    let streams = figures.into_iter();
+    streams
+        .map(|(name, state)| (name, health_of(state)))
+        .collect()
 }
 
-fn health_of(state: PollState) -> PollHealth {
-    let PollState {
+fn health_of(state: StreamState) -> PollHealth {
+    let StreamState {
         running,
         last_success,
         last_error,

@@ -10,38 +10,37 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::lakes::{check_label, lake_check, unshipped, waits_for_another};
-use super::stopping::Patience;
+use super::errors::ServeError;
+use super::known_lake::{check_label, lake_check, unshipped, waits_for_another};
+use super::process::Process;
+use super::stopping::{Patience, Stopped};
 use super::tables::remember;
-use super::{ServeError, Stopped};
-use crate::clock::{Clock, Micros};
+use crate::clock::Micros;
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
-use crate::ids::Ids;
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
 use crate::ship::{LakeCheck, Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
-use crate::wal::helper::Helper;
+use crate::wal::helper::Background;
 use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
-use crate::wal::recover::{self, Recovered};
+use crate::wal::recover::{self, LocalWriter, Recovered};
 use crate::wal::request::Settings;
 use crate::wal::state::State;
-use crate::wal::writer::Writer;
 
-/// For the last note in the log, once everything else has ended.
+/// Time to close the log, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// What a pipeline is made of.
 pub(crate) struct Parts {
-    /// The log's directory is ours.
+    /// The lock of the log's directory.
     pub(crate) lock: Lock,
     /// The log's settings.
     pub(crate) settings: Settings,
-    /// What streams look like as tables.
+    /// The tables of its streams.
     pub(crate) tables: Tables,
     /// The format of objects.
     pub(crate) format: Format,
@@ -49,27 +48,23 @@ pub(crate) struct Parts {
     pub(crate) lake: Arc<Lake<Disk>>,
     /// The operator says that another lake is meant than at the last start.
     pub(crate) accepts_new_lake: bool,
-    /// Who is told about trouble.
+    /// Where it reports whether it can store rows.
     pub(crate) status: Arc<Status>,
-    /// Counts and times.
-    pub(crate) metrics: Arc<Metrics>,
-    /// Whether the log shows for how long duplicates are recognised.
+    /// Whether the metric of the dedup window shows this log's.
     pub(crate) shows_dedup_window: bool,
-    /// The clock.
-    pub(crate) clock: Clock,
-    /// For nonces and jitter.
-    pub(crate) ids: Ids,
+    /// What the process shares.
+    pub(crate) process: Process,
 }
 
 /// A pipeline that runs.
 pub(crate) struct Pipeline {
     /// The log.
     pub(crate) log: Log,
-    /// Whose log it is.
+    /// The node that the log belongs to.
     pub(crate) node: Node,
     /// The newest `received_at` in the log, as it was found.
     pub(crate) newest_received: Micros,
-    /// How far polls have got.
+    /// Cursors of streams that are pulled.
     pub(crate) cursors: Vec<(String, Vec<u8>)>,
     queue: Arc<Queue>,
     shipping: Shipping,
@@ -78,7 +73,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads the log in `dir`, and starts what hangs on it. Blocks.
+    /// Reads the log in `dir`, and starts shipping. Blocks.
     pub(crate) fn open(dir: &Path, parts: Parts) -> Result<Self, ServeError> {
         let Parts {
             lock,
@@ -88,10 +83,13 @@ impl Pipeline {
             lake,
             accepts_new_lake,
             status,
-            metrics,
             shows_dedup_window,
-            clock,
-            ids,
+            process:
+                Process {
+                    metrics,
+                    clock,
+                    ids,
+                },
         } = parts;
         let node = read_or_create(&Disk, dir, &ids)?;
         remember(dir, &tables, format)?;
@@ -101,7 +99,7 @@ impl Pipeline {
             settings,
             clock.clone(),
             ids.clone(),
-            Helper::thread,
+            Background::Threads,
         )?;
         tell(dir, &recovered, &writer);
         let check = lake_check(dir, node.id, writer.state(), accepts_new_lake, &ids);
@@ -141,11 +139,11 @@ impl Pipeline {
         Ok(pipeline)
     }
 
-    /// Runs that were under way when the process ended have no end: their rows are let go.
+    /// Abandons runs that were under way when the process ended: their rows are discarded.
     fn abandon(&self, runs: &[Lsn]) {
         for run in runs {
             tracing::info!(%run, "a run of a poll was interrupted; nothing of it is visible");
-            // What is not abandoned now is so by the next start.
+            // If that fails, the next start abandons it.
             if let Err(error) = Handle::current().block_on(self.log.abandon_run(*run)) {
                 tracing::warn!(%error, %run, "failed to abandon it");
             }
@@ -196,7 +194,7 @@ impl Pipeline {
     }
 }
 
-fn tell(dir: &Path, recovered: &Recovered, writer: &Writer<Disk>) {
+fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
     let node = writer.node();
     tracing::info!(
         %node,
@@ -244,8 +242,8 @@ fn open_lake(
     Ok(())
 }
 
-/// Files in the making belong to nobody after a crash. In a directory lake they may be another
-/// node's, so there only a put removes its own.
+/// Removes unfinished files, which nobody needs after a crash. In a directory lake they may belong to
+/// another node, so there each put removes only its own.
 fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
     let Lake::Store(store) = lake else {
         return Ok(());
@@ -265,6 +263,7 @@ fn listeners(
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
     let complete = Arc::clone(&queue);
+    let metrics = Arc::clone(metrics);
     let listeners = Listeners {
         complete: Box::new(move |runs| complete.push_due(runs)),
         sealed: Box::new(move |sealed| queue.push_sealed(sealed)),
@@ -273,7 +272,12 @@ fn listeners(
             status.set_failed(error.to_string());
             let _nobody_listens = failed.send(Some(error.to_string()));
         }),
-        metrics: Arc::clone(metrics),
+        written: Box::new(move |written| {
+            metrics.wal_sync_seconds.record(written.sync.as_secs_f64());
+            metrics.wal_group_records.record(f64::from(written.rows));
+            let reasons = written.reasons.iter();
+            reasons.for_each(|reason| metrics.sealed(*reason));
+        }),
         dedup_window_seconds: None,
     };
     (listeners, failure)

@@ -1,15 +1,13 @@
 //! From the configuration to what each part needs to know.
 
 use std::num::NonZeroU32;
-use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::batch::Limits;
-use crate::config::{Config, Hook, Secret, Server, Wal};
-use crate::contract::Rules;
+use crate::config::{Config, Hook, Server, Wal};
+use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
@@ -19,7 +17,9 @@ use crate::receive::scheme::Scheme;
 use crate::receive::signature::Signing;
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
-use crate::wal::dedup::Dedup;
+use crate::secret::Secret;
+use crate::wal::batch::Limits;
+use crate::wal::dedup::recent::RecentIds;
 use crate::wal::request::Settings as WalSettings;
 
 /// Memory for dedup: a quarter for the newest ids, the rest for filters over older ones.
@@ -28,18 +28,18 @@ const DEDUP_BYTES: u64 = 128 << 20;
 const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 /// Most ids of polls that are kept on disk.
 const POLLS_MAX_IDS: u64 = 10_000_000;
-/// Id files with fewer are merged; a merge has twice as many in memory at most.
+/// Id files with fewer ids are merged; a merge has at most twice as many in memory.
 const IDS_PER_FILE: u64 = 500_000;
-/// About so many id files are open at most, …
+/// About this many id files are open at most, …
 const MAX_ID_FILES: u64 = 200;
 /// … while they are no larger than that: a merge has them in memory.
 const MAX_IDS_PER_FILE: u64 = 4_000_000;
 /// The first segment after a start, so that a start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-/// While so many seals wait for their commit, age does not seal.
+/// While this many seals wait for their commit, age does not seal.
 const MAX_WAITING_SEALS: usize = 64;
 
-/// For receiving.
+/// Settings of the HTTP server.
 pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSettings {
     let server = &config.server;
     let rate = NonZeroU32::new(server.rate_limit);
@@ -105,51 +105,50 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
     hooks.collect()
 }
 
-/// The configuration as the polls' log sees it.
-pub(super) fn polls_config(config: &Config) -> Config {
-    let mut config = config.clone();
-    config.wal = Wal {
-        dir: config.polls.dir.clone(),
-        max_bytes: config.polls.max_bytes,
-        segment_bytes: None,
-    };
-    config
+/// Which of the two logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogRole {
+    /// The log of events.
+    Events,
+    /// The log of everything that is pulled.
+    Feeds,
 }
 
-/// For the log in that directory: of polls or of events.
-pub fn settings_of(config: &Config, dir: &Path, lake: &str) -> WalSettings {
-    let is_polls = match (dir.canonicalize(), config.polls.dir.canonicalize()) {
-        (Ok(dir), Ok(polls)) => dir == polls,
-        _ => dir == config.polls.dir,
-    };
-    if is_polls {
-        polls_wal_settings(&polls_config(config), lake)
-    } else {
-        wal_settings(config, lake)
+impl LogRole {
+    /// Its directory and size.
+    pub fn section(self, config: &Config) -> Wal {
+        match self {
+            Self::Events => config.wal.clone(),
+            Self::Feeds => config.feeds_log(),
+        }
     }
 }
 
-/// For the log of events.
-pub(super) fn wal_settings(config: &Config, lake: &str) -> WalSettings {
-    log_settings(config, lake, DEDUP_BYTES)
-}
-
-/// For the log of polls.
-pub(super) fn polls_wal_settings(config: &Config, lake: &str) -> WalSettings {
-    WalSettings {
-        conflict_row: record_conflict_row,
-        conflict_partition: record_conflict_partition,
-        max_ids: config.dedup.max_ids.min(POLLS_MAX_IDS),
-        ..log_settings(config, lake, POLLS_DEDUP_BYTES)
+/// Settings of a log, whose rows are shipped to that lake.
+pub fn log_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
+    let shared = shared_settings(config, role, lake);
+    match role {
+        LogRole::Events => shared,
+        LogRole::Feeds => WalSettings {
+            conflict_row: record_conflict_row,
+            conflict_partition: record_conflict_partition,
+            max_ids: config.dedup.max_ids.min(POLLS_MAX_IDS),
+            ..shared
+        },
     }
 }
 
-fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
-    let window = Dedup::window_of_bytes(dedup_bytes / 4);
+fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
+    let dedup_bytes = match role {
+        LogRole::Events => DEDUP_BYTES,
+        LogRole::Feeds => POLLS_DEDUP_BYTES,
+    };
+    let segment_bytes = role.section(config).segment_size().bytes();
+    let window = RecentIds::window_of_bytes(dedup_bytes / 4);
     WalSettings {
-        segment_bytes: config.wal.segment_size().bytes(),
-        first_segment_bytes: FIRST_SEGMENT_BYTES.min(config.wal.segment_size().bytes()),
-        max_bytes: config.wal.max_bytes.bytes(),
+        segment_bytes,
+        first_segment_bytes: FIRST_SEGMENT_BYTES.min(segment_bytes),
+        max_bytes: role.section(config).max_bytes.bytes(),
         dedup_window: window,
         max_ids: config.dedup.max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
@@ -168,26 +167,23 @@ fn log_settings(config: &Config, lake: &str, dedup_bytes: u64) -> WalSettings {
     }
 }
 
-/// The stream of events.
-pub(super) const EVENTS: &str = "events";
-
 fn conflict_partition(origin: &Origin) -> String {
     quarantine::partition(EVENTS, origin.received_at)
 }
 
-/// The quarantine row of an event whose id is known with other content.
+/// The quarantine row of an event whose id was seen before with other content.
 fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let detail = "the id is known with other content; the first copy is kept";
     write_conflict(EVENTS, "/event_id", detail, origin, row, out)
 }
 
-/// A poll's name is that of its stream, and stands where a request has its path.
+/// The stream of a record, which its origin names in place of a request's path.
 fn record_conflict_partition(origin: &Origin) -> String {
     quarantine::partition(&origin.endpoint, origin.received_at)
 }
 
-/// The quarantine row of a record that is taken for another: the content is part of the identity, so
-/// this is one case in 2^64.
+/// The quarantine row of a record that collides with another: because the content is part of the
+/// identity, this happens once in 2^64.
 fn record_conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let detail = "another record has the same fingerprint; it is kept";
     write_conflict(&origin.endpoint, "", detail, origin, row, out)

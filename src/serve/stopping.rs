@@ -1,4 +1,4 @@
-//! Patience: how long a stop may take, and what cuts it short.
+//! How long a stop may take, what cuts it short, and how it went.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ship::{Drained, Queue};
 
+/// How a stop went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    /// Everything that was acknowledged is in the lake.
+    pub all_shipped: bool,
+    /// Records that wait in the log for the next start.
+    pub left_rows: u64,
+}
+
 /// How long a stop may take.
 pub struct Patience {
     deadline: tokio::time::Instant,
@@ -14,7 +23,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// So long from now; `hurry` cuts it short.
+    /// For `grace` from now; `hurry` cuts it short.
     pub fn new(grace: Duration, hurry: CancellationToken) -> Self {
         Self {
             deadline: tokio::time::Instant::now() + grace,
@@ -22,7 +31,7 @@ impl Patience {
         }
     }
 
-    /// Waits for something, as long as there is time; `None` if there is not.
+    /// Waits for something; `None` if time runs out first.
     pub(crate) async fn wait<T>(&self, something: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = something => Some(done),
@@ -31,7 +40,7 @@ impl Patience {
         }
     }
 
-    /// Waits for shipping in short steps, so that a hurry is noticed; `true` if nothing is left.
+    /// Waits for shipping, in short steps so that `hurry` is noticed; `true` if nothing is left to ship.
     pub(crate) async fn drain(&self, queue: &Arc<Queue>) -> bool {
         const STEP: Duration = Duration::from_millis(100);
         loop {

@@ -1,19 +1,17 @@
-//! The tables of the configured streams, and what columns have been so far.
+//! The table of events, and the types that columns have had so far.
 //!
-//! A column never changes its type once it is in an object. What the columns are is kept in files beside
-//! the log, `columns-<n>.json`, of which the last counts; a configuration that would change one is refused.
+//! A column never changes its type once it is in an object. The types are kept in files beside the log,
+//! `columns-<n>.json`, of which the last counts; a configuration that would change one is refused.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::ServeError;
 use crate::columns::ColumnType;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, read_whole, remove_if_there, write_durably};
-use crate::poll::plan::{PlanError, schema_text};
 use crate::tables::{Table, Tables};
 
 const MAX_BYTES: u64 = 16 << 20;
@@ -36,37 +34,21 @@ pub struct Changed {
     now: ColumnType,
 }
 
+/// Why columns cannot be kept.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ColumnsError {
+    /// Some would change.
+    #[error("{} columns would change", .0.len())]
+    Changed(Vec<Changed>),
+    /// Their files cannot be read or written.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
 /// The table of events.
 pub fn events(config: &Config, schemas: &Schemas) -> Result<Table, SchemaError> {
     let texts: Vec<String> = schemas.texts(&config.events.types).collect();
     Ok(Table::events(texts.iter().map(String::as_str))?)
-}
-
-/// The tables of polls.
-pub fn polls(config: &Config) -> Result<Tables, Vec<PlanError>> {
-    let mut tables = Vec::new();
-    let mut errors = Vec::new();
-    for (name, poll) in &config.poll {
-        let table = schema_text(name, poll).and_then(|schema| {
-            let text = schema.as_ref().map(|(_, text)| text.as_str());
-            Table::entities(text, poll.id.as_deref()).map_err(|source| PlanError::Schema {
-                poll: name.clone(),
-                error: SchemaError::Json {
-                    name: name.clone(),
-                    source,
-                },
-            })
-        });
-        match table {
-            Ok(table) => tables.push((name.clone(), table)),
-            Err(error) => errors.push(error),
-        }
-    }
-    if errors.is_empty() {
-        Ok(Tables::new(tables.into_iter()))
-    } else {
-        Err(errors)
-    }
 }
 
 /// The columns that would change, of a log in `dir`.
@@ -76,7 +58,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
     for (stream, table) in tables.streams() {
         for (column, now) in table.kinds() {
             let columns = known.get(stream).into_iter().flatten();
-            // Engines see no case.
+            // Engines ignore case.
             let same =
                 |(name, _): &(&String, &String)| name.to_lowercase() == column.to_lowercase();
             let before = columns.filter(same).map(|(_, kind)| kind).next();
@@ -93,16 +75,16 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
     Ok(changed)
 }
 
-/// Refuses columns that would change, and notes durably what they are. Where no typed object was ever
-/// written from this log, nobody cares.
-pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ServeError> {
+/// Refuses columns that would change their type, and stores the types durably. Does nothing as long as no
+/// typed object was written from this log.
+pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ColumnsError> {
     let (mut known, last) = read(dir)?;
     if !format.layout().is_typed() && last == 0 {
         return Ok(());
     }
     let changed = changed(dir, tables)?;
     if !changed.is_empty() {
-        return Err(ServeError::Columns(changed));
+        return Err(ColumnsError::Changed(changed));
     }
     let before = known.clone();
     for (stream, table) in tables.streams() {
@@ -145,7 +127,11 @@ fn path_of(dir: &Path, number: u64) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::panic,
+        reason = "a failed unwrap is a failed test"
+    )]
     use super::*;
 
     fn tables(schema: &str) -> Tables {
@@ -162,9 +148,11 @@ mod tests {
         let more = tables(r#"{"properties":{"a":{"type":"integer"},"b":{"type":"string"}}}"#);
         remember(dir.path(), &more, format).unwrap();
         let other = tables(r#"{"properties":{"a":{"type":"string"}}}"#);
-        let error = remember(dir.path(), &other, format)
-            .unwrap_err()
-            .to_string();
+        let ColumnsError::Changed(changed) = remember(dir.path(), &other, format).unwrap_err()
+        else {
+            panic!("the columns would change")
+        };
+        let error = changed[0].to_string();
         assert!(
             error.contains("events.p_a is integer in objects"),
             "{error}"

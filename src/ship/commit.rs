@@ -10,7 +10,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::lake_check::LakeCheck;
-use crate::batch::Sums;
 use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
@@ -18,8 +17,11 @@ use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
 use crate::lake::{Found, Lake, LakeError, Object};
 use crate::record::row_hash;
 use crate::tables::Tables;
+use crate::wal::batch::Sums;
 use crate::wal::entry::{Commit, Seal};
 use crate::wal::facts::{AsOf, LsnSet, Totals};
+use crate::wal::journal::local::LocalFrames;
+use crate::wal::journal::seam::Frames;
 use crate::wal::rows::{BatchReader, RowsError};
 use crate::wal::state::SealAt;
 
@@ -39,10 +41,10 @@ pub enum ShipError {
 }
 
 /// Makes one attempt to ship a sealed batch, or to carry out a publication.
-pub struct Shipper<F: Files> {
+pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) files: F,
     pub(super) node: NodeId,
-    pub(super) reader: BatchReader<F>,
+    pub(super) reader: BatchReader<R>,
     pub(super) lake: Arc<Lake<F>>,
     tables: Arc<Tables>,
     check: Option<Arc<LakeCheck<F>>>,
@@ -102,7 +104,15 @@ impl<F: Files> Shipper<F> {
         lake: Arc<Lake<F>>,
         tables: Arc<Tables>,
     ) -> Self {
-        let reader = BatchReader::new(files.clone(), wal_dir);
+        let frames = LocalFrames::new(files.clone(), wal_dir);
+        Self::of(files, frames, node, lake, tables)
+    }
+}
+
+impl<F: Files, R: Frames> Shipper<F, R> {
+    /// From the log with these frames to the lake.
+    pub fn of(files: F, frames: R, node: NodeId, lake: Arc<Lake<F>>, tables: Arc<Tables>) -> Self {
+        let reader = BatchReader::of(frames);
         Self {
             files,
             node,
@@ -241,7 +251,7 @@ impl<F: Files> Shipper<F> {
     fn unreadable(&self, seal: &Seal, detail: String) -> RowsError {
         RowsError::Unreadable {
             seal: seal.number,
-            path: self.reader.dir().to_owned(),
+            source_name: self.reader.name(),
             detail,
         }
     }

@@ -18,6 +18,7 @@ use crate::lake::notes::text_object;
 use crate::lake::stamp::TextStamp;
 use crate::lake::{Object, keys};
 use crate::record::Lsn;
+use crate::wal::journal::seam::Frames;
 use crate::wal::rows::RowsError;
 use crate::wal::runs::RunEnd;
 use crate::wal::state::SealAt;
@@ -103,7 +104,7 @@ impl Publication {
     }
 }
 
-impl<F: Files> Shipper<F> {
+impl<F: Files, R: Frames> Shipper<F, R> {
     /// One attempt to carry out a publication that is due; `at` is where the log decided on it. `Ok` means
     /// that readers see its members.
     pub fn publish(&self, id: Lsn, at: SealAt) -> Result<(), ShipError> {
@@ -140,7 +141,7 @@ impl<F: Files> Shipper<F> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wal::runs::Piece;
+    use crate::wal::runs::RunObject;
 
     /// The bytes of markers are read by everybody's views.
     #[test]
@@ -149,7 +150,7 @@ mod tests {
             run: Lsn(7),
             marker: "_lakehook/runs/users/r.json".to_owned(),
             about: b"{\"stream\":\"users\",\"run\":\"r\"".to_vec(),
-            pieces: vec![Piece {
+            pieces: vec![RunObject {
                 key: "users/dt=2026-11-20/run=r/x.ndjson".to_owned(),
                 first_lsn: Lsn(8),
                 count: 3,

@@ -175,7 +175,7 @@ impl<F: Files> ShippingContext<F> {
 
     /// Between half and all of the pause.
     fn with_jitter(&self, pause: Duration) -> Duration {
-        let share = u32::try_from(self.ids.next().unwrap_or(0) % 1000).unwrap_or(0);
+        let share = u32::try_from(self.ids.dice() % 1000).unwrap_or(0);
         pause / 2 + pause / 2 * share / 1000
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::TortureError;
+use super::errors::TortureError;
 use super::ledger::Violations;
 use super::plan::{End, Outage, Plan};
 use super::senders::Shared;

@@ -85,7 +85,35 @@ impl TortureReport {
 
     fn figures(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "seed {}, {:.0} s of faults", self.seed, self.seconds)?;
-        let rows: [(&str, u64, &str); 17] = [
+        for (name, value, note) in self.rows() {
+            writeln!(f, "{}", format!("{name:<26}{value:>10}  {note}").trim_end())?;
+        }
+        for (status, count) in &self.answered {
+            if ![200, 400, 503].contains(status) {
+                writeln!(f, "  answered {status:<15}{count:>10}")?;
+            }
+        }
+        writeln!(
+            f,
+            "longest time to be ready  {:>10.2}  s",
+            self.longest_ready_seconds
+        )?;
+        let adds_up = if self.audit.adds_up {
+            "adds up"
+        } else {
+            "does not add up"
+        };
+        writeln!(
+            f,
+            "audit                     {:>10}  objects: {adds_up}",
+            self.audit.objects
+        )?;
+        writeln!(f)
+    }
+
+    /// Names, numbers and notes.
+    fn rows(&self) -> [(&'static str, u64, &'static str); 17] {
+        [
             ("killed", self.kills, "SIGKILL, and started again"),
             ("paused", self.pauses, "SIGSTOP, then SIGCONT"),
             ("stopped", self.stops, "SIGTERM, exit code 0"),
@@ -127,31 +155,7 @@ impl TortureReport {
                 self.refused_copies,
                 "in the quarantine",
             ),
-        ];
-        for (name, value, note) in rows {
-            writeln!(f, "{}", format!("{name:<26}{value:>10}  {note}").trim_end())?;
-        }
-        for (status, count) in &self.answered {
-            if ![200, 400, 503].contains(status) {
-                writeln!(f, "  answered {status:<15}{count:>10}")?;
-            }
-        }
-        writeln!(
-            f,
-            "longest time to be ready  {:>10.2}  s",
-            self.longest_ready_seconds
-        )?;
-        let adds_up = if self.audit.adds_up {
-            "adds up"
-        } else {
-            "does not add up"
-        };
-        writeln!(
-            f,
-            "audit                     {:>10}  objects: {adds_up}",
-            self.audit.objects
-        )?;
-        writeln!(f)
+        ]
     }
 
     fn verdict(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::TortureError;
+use super::errors::TortureError;
 use super::plan::Instead;
 use crate::clock::Clock;
 use crate::encode::Format;

@@ -13,7 +13,7 @@ use super::activity::Body;
 use super::chance::Chance;
 use super::options::Options;
 use super::population::{ContentItem, User};
-use super::service::Upstream;
+use super::state::Upstream;
 
 const DEFAULT_LIMIT: u32 = 100;
 /// Most users of a page; a larger limit is not refused, but treated as this one.

@@ -14,9 +14,11 @@ mod population;
 mod push;
 mod sent;
 mod service;
+mod state;
 #[cfg(test)]
 mod tests;
 
 pub use options::{Options, OptionsError};
 pub use sent::Sent;
-pub use service::{ServeError, SetupError, StartError, Upstream, serve};
+pub use service::{ServeError, serve};
+pub use state::{SetupError, StartError, Upstream};

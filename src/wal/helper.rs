@@ -1,93 +1,72 @@
-//! The writer's helper: work that must not hold up a frame. It makes the next segment ahead, writes
-//! the ids of closed ones, merges small id files, and removes what is no longer needed.
+//! A helper: work that must not hold up a frame, such as making the next segment ahead, writing the ids
+//! of closed ones, or removing what is no longer needed. The journal has one, and dedup another.
 //!
-//! On a thread of its own in the program, in line in simulations, where the order of everything must
-//! follow from the seed.
+//! Tasks are done in their order. On a thread of its own in the program, in line in simulations, where
+//! the order of everything must follow from the seed.
 
 use std::collections::VecDeque;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
-use super::ids::{self, IdFile, SegmentIds};
-use super::segment::Spare;
 use crate::files::{Files, remove_if_there};
 
-/// Most tasks that wait at once. The writer has one spare made at a time, and few segments closed or let go.
+/// Most tasks that wait at once. There are few: one spare at a time, and few segments closed or trimmed.
 const MAX_TASKS: usize = 64;
 
-/// Work for the helper.
-pub enum Task {
-    /// Make a spare of that size under that temporary name.
-    Spare(PathBuf, u64),
-    /// Write the ids of a closed segment.
-    Ids(u64, SegmentIds),
-    /// Make one id file of several.
-    Merge(Vec<IdFile>),
-    /// Remove these files, of which the log says that they are needless. Tasks are done in their order: a spare that
-    /// is asked for later takes its space only when theirs was given back.
-    Remove(Vec<PathBuf>),
+/// Where helpers work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Background {
+    /// On threads of their own.
+    Threads,
+    /// In the thread that asks, at once.
+    Inline,
 }
 
-/// Work that is done, or failed.
-pub enum Done<F: Files> {
-    /// The spare.
-    Spare(io::Result<Spare<F>>),
-    /// The ids of that segment, in the order of their file, and that file or the error.
-    Ids(u64, SegmentIds, io::Result<IdFile>),
-    /// The file that has what these have.
-    Merged(Vec<IdFile>, io::Result<(IdFile, SegmentIds)>),
-}
+type Perform<T, D> = Box<dyn FnMut(T) -> Option<D> + Send>;
 
-/// Who does the work.
-pub enum Helper<F: Files> {
+/// Does tasks `T`; most of them have a result `D`.
+pub(crate) enum Helper<T, D> {
     /// The caller, at once.
     Inline {
-        /// Where the files are.
-        files: F,
-        /// The log's directory.
-        dir: PathBuf,
+        perform: Perform<T, D>,
         /// Results that were not taken yet.
-        done: VecDeque<Done<F>>,
+        done: VecDeque<D>,
     },
     /// A thread.
     Thread {
         /// To the thread; `None` once it is told to end.
-        tasks: Option<SyncSender<Task>>,
+        tasks: Option<SyncSender<T>>,
         /// From the thread.
-        done: Receiver<Done<F>>,
-        /// The thread.
+        done: Receiver<D>,
         thread: Option<JoinHandle<()>>,
     },
 }
 
-impl<F: Files> Helper<F> {
-    /// A helper that works when it is asked.
-    pub fn inline(files: F, dir: &Path) -> Self {
-        Self::Inline {
-            files,
-            dir: dir.to_owned(),
-            done: VecDeque::new(),
+impl<T: Send + 'static, D: Send + 'static> Helper<T, D> {
+    /// A helper that does its tasks by `perform`.
+    pub(crate) fn new(
+        background: Background,
+        name: &str,
+        mut perform: impl FnMut(T) -> Option<D> + Send + 'static,
+    ) -> io::Result<Self> {
+        if background == Background::Inline {
+            return Ok(Self::Inline {
+                perform: Box::new(perform),
+                done: VecDeque::new(),
+            });
         }
-    }
-
-    /// A helper with a thread of its own.
-    pub fn thread(files: F, dir: &Path) -> io::Result<Self> {
-        let (tasks, task_queue) = sync_channel::<Task>(MAX_TASKS);
-        let (results, done) = sync_channel::<Done<F>>(MAX_TASKS);
-        let dir = dir.to_owned();
+        let (tasks, task_queue) = sync_channel::<T>(MAX_TASKS);
+        let (results, done) = sync_channel::<D>(MAX_TASKS);
         let work = move || {
             while let Ok(task) = task_queue.recv() {
-                let done = perform(&files, &dir, task);
-                if done.is_some_and(|done| results.send(done).is_err()) {
+                if perform(task).is_some_and(|done| results.send(done).is_err()) {
                     return;
                 }
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("wal-helper".into())
-            .spawn(work)?;
+        let thread = std::thread::Builder::new().name(name.into()).spawn(work)?;
         Ok(Self::Thread {
             tasks: Some(tasks),
             done,
@@ -96,10 +75,10 @@ impl<F: Files> Helper<F> {
     }
 
     /// Hands over a task; gives it back when the queue is full or the thread is gone.
-    pub fn start(&mut self, task: Task) -> Result<(), Task> {
+    pub(crate) fn start(&mut self, task: T) -> Result<(), T> {
         match self {
-            Self::Inline { files, dir, done } => {
-                done.extend(perform(files, dir, task));
+            Self::Inline { perform, done } => {
+                done.extend(perform(task));
                 Ok(())
             }
             Self::Thread {
@@ -113,7 +92,7 @@ impl<F: Files> Helper<F> {
     }
 
     /// A result, if there is one.
-    pub fn poll(&mut self) -> Option<Done<F>> {
+    pub(crate) fn poll(&mut self) -> Option<D> {
         match self {
             Self::Inline { done, .. } => done.pop_front(),
             Self::Thread { done, .. } => done.try_recv().ok(),
@@ -121,7 +100,7 @@ impl<F: Files> Helper<F> {
     }
 
     /// Waits for a result; `None` if none will come.
-    pub fn wait(&mut self) -> Option<Done<F>> {
+    pub(crate) fn wait(&mut self) -> Option<D> {
         match self {
             Self::Inline { done, .. } => done.pop_front(),
             Self::Thread { done, .. } => done.recv().ok(),
@@ -129,7 +108,7 @@ impl<F: Files> Helper<F> {
     }
 }
 
-impl<F: Files> Drop for Helper<F> {
+impl<T, D> Drop for Helper<T, D> {
     fn drop(&mut self) {
         if let Self::Thread {
             tasks,
@@ -138,7 +117,7 @@ impl<F: Files> Drop for Helper<F> {
         } = self
         {
             drop(tasks.take());
-            // The thread may wait for a place in the queue of results.
+            // The thread may wait for room in the queue of results.
             while done.recv().is_ok() {}
             if let Some(thread) = thread.take() {
                 let _panicked = thread.join();
@@ -147,31 +126,20 @@ impl<F: Files> Drop for Helper<F> {
     }
 }
 
-/// Does it; a removal has no result.
-fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Option<Done<F>> {
-    Some(match task {
-        Task::Spare(path, bytes) => Done::Spare(Spare::prepare(files, &path, bytes)),
-        Task::Ids(segment, mut ids) => {
-            let written = ids::write(files, dir, (segment, segment), &mut ids);
-            Done::Ids(segment, ids, written)
-        }
-        Task::Merge(parts) => {
-            let merged = ids::merge(files, dir, &parts);
-            Done::Merged(parts, merged)
-        }
-        Task::Remove(paths) => {
-            remove(files, &paths);
-            return None;
-        }
-    })
-}
-
-/// Removes files that the log no longer needs. What stays behind is removed by the next start.
-pub(super) fn remove<F: Files>(files: &F, paths: &[PathBuf]) {
+/// Removes files that the log no longer needs. Those that cannot be removed are left to the next start.
+pub(crate) fn remove_needless<F: Files>(files: &F, paths: &[PathBuf]) {
     for path in paths {
         if let Err(error) = remove_if_there(files, path) {
             let path = path.display();
             tracing::warn!(%error, %path, "failed to remove a file that is no longer needed");
         }
     }
+}
+
+/// Whether an error says that there is no space left.
+pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded
+    )
 }

@@ -4,19 +4,22 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::entry::Entry;
-use super::ids::{self, IdFiles};
-use super::inventory::Inventory;
-use super::layout::{ids_path, segment_path};
-use super::node;
-use super::read::{Frame, SegmentReader, TornTail};
-use super::recover::OpenError;
-use super::replay::{apply, contradiction, open_segment};
-use super::state::State;
-use crate::batch::Limits;
 use crate::files::Files;
 use crate::ids::NodeId;
 use crate::record::Lsn;
+use crate::wal::dedup::id_files::ids_path;
+use crate::wal::dedup::id_files::{self as ids, IdFiles};
+use crate::wal::journal::errors::OpenError;
+use crate::wal::journal::inventory::Inventory;
+use crate::wal::journal::layout::segment_path;
+use crate::wal::journal::local::{LocalFrames, open_closed};
+use crate::wal::journal::node;
+use crate::wal::journal::read::SegmentReader;
+use crate::wal::journal::seam::{Frame, TornTail};
+use crate::wal::ledger::batch::Limits;
+use crate::wal::ledger::entry::Entry;
+use crate::wal::ledger::projection::{Projection, contradiction};
+use crate::wal::ledger::state::State;
 
 /// What one segment holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,28 +61,28 @@ pub struct Inspection {
     pub problems: Vec<String>,
 }
 
+/// Nothing is sealed by looking at it.
+const UNLIMITED: Limits = Limits {
+    max_bytes: u64::MAX,
+    max_records: u64::MAX,
+    max_age: Duration::MAX,
+    max_waiting_seals: usize::MAX,
+};
+
 /// Reads the log of a directory. Errors are listed in the result; only a directory that cannot be
 /// listed is an error of the call.
 pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
-    let limits = Limits {
-        max_bytes: u64::MAX,
-        max_records: u64::MAX,
-        max_age: Duration::MAX,
-        max_waiting_seals: usize::MAX,
-    };
     let mut inspection = Inspection {
         node: node::read(files, dir)?.map(|node| node.id),
         segments: Vec::new(),
         leftover: Vec::new(),
         id_files: IdFiles::new(),
-        state: State::new(limits),
+        state: State::new(UNLIMITED),
         torn: None,
         problems: Vec::new(),
     };
-    let Inventory {
-        segments, id_files, ..
-    } = Inventory::list(files, dir)?;
-    inspection.id_files = id_files;
+    let Inventory { segments, .. } = Inventory::list(files, dir)?;
+    (inspection.id_files, _) = ids::list(files, dir)?;
     let sizes: Vec<(u64, u64)> = segments.into_iter().collect();
     if let Err(error) = inspection.read_segments(files, dir, &sizes) {
         inspection.problems.push(error.to_string());
@@ -104,8 +107,8 @@ impl Inspection {
             .map(|(number, _)| *number)
             .filter(|n| *n < oldest)
             .collect();
-        let mut loaded = false;
-        for number in oldest..=last {
+        let mut projection = Projection::new(State::new(UNLIMITED), Duration::ZERO);
+        let read = (oldest..=last).try_for_each(|number| {
             let Some((_, bytes)) = sizes.iter().find(|(n, _)| *n == number) else {
                 return Err(OpenError::Missing {
                     path: segment_path(dir, number),
@@ -116,30 +119,40 @@ impl Inspection {
                 bytes: *bytes,
                 ..SegmentInfo::default()
             });
-            let reader = open_segment(files, dir, number, last, None)?;
-            let mut reader = reader.expecting(self.state.next_lsn);
-            while let Some(frame) = reader.next_frame()? {
-                self.see(number, &frame, reader.end().offset);
-                apply(
-                    &mut self.state,
-                    number,
-                    &frame,
-                    &mut loaded,
-                    Duration::ZERO,
-                    &mut |_| {},
-                )
-                .map_err(|error| contradiction(reader.path(), &frame, &error))?;
-            }
-            if number == last {
-                self.torn = reader.torn_tail()?;
-            }
-        }
+            self.read_segment(files, dir, (number, last), &mut projection)
+        });
+        self.state = projection.state;
+        read?;
         let checked = self.state.check_read();
         checked.map_err(|error| OpenError::Contradiction {
-            path: dir.to_owned(),
-            offset: 0,
+            frame: dir.display().to_string(),
             detail: error.to_string(),
         })
+    }
+
+    fn read_segment<F: Files>(
+        &mut self,
+        files: &F,
+        dir: &Path,
+        (number, last): (u64, u64),
+        projection: &mut Projection,
+    ) -> Result<(), OpenError> {
+        let frames = LocalFrames::new(files.clone(), dir);
+        let reader = if number == last {
+            SegmentReader::open(files, &segment_path(dir, number), None)?
+        } else {
+            open_closed(files, dir, number)?
+        };
+        let mut reader = reader.expecting(projection.state.next_lsn);
+        while let Some(frame) = reader.next_frame()? {
+            self.see(number, &frame, reader.end().offset);
+            let applied = projection.apply(&frame, &mut |_| {});
+            applied.map_err(|error| contradiction(&frames, &frame, &error))?;
+        }
+        if number == last {
+            self.torn = reader.torn_tail()?;
+        }
+        Ok(())
     }
 
     fn see(&mut self, number: u64, frame: &Frame, used_bytes: u64) {

@@ -15,14 +15,15 @@ use std::time::Duration;
 use metrics::Gauge;
 use tokio::sync::oneshot;
 
-use super::entry::Commit;
-use super::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
-use super::state::{SealAt, WATERMARK_LAG};
-use super::writer::Writer;
 use crate::clock::{Clock, Micros};
 use crate::files::Files;
-use crate::metrics::Metrics;
 use crate::record::Lsn;
+use crate::wal::journal::seam::{At, Journal};
+use crate::wal::ledger::batch::SealReason;
+use crate::wal::ledger::entry::Commit;
+use crate::wal::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
+use crate::wal::ledger::state::WATERMARK_LAG;
+use crate::wal::ledger::writer::Writer;
 
 /// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
 const MAX_WAITING: usize = 8192;
@@ -91,10 +92,21 @@ pub struct Log {
 }
 
 /// Takes the numbers and places of batches that were sealed.
-pub type SealedListener = Box<dyn Fn(&[(u64, SealAt)]) + Send>;
+pub type SealedListener = Box<dyn Fn(&[(u64, At)]) + Send>;
 
 /// Takes the names of runs all of whose objects are in the lake, and the places of their ends.
-pub type CompleteListener = Box<dyn Fn(&[(Lsn, SealAt)]) + Send>;
+pub type CompleteListener = Box<dyn Fn(&[(Lsn, At)]) + Send>;
+
+/// Figures of one frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// How long it took to write the frame and to make it durable.
+    pub sync: Duration,
+    /// Rows in the frame.
+    pub rows: u32,
+    /// Why batches were sealed in it.
+    pub reasons: &'a [SealReason],
+}
 
 /// What the log's thread tells others.
 pub struct Listeners {
@@ -104,16 +116,16 @@ pub struct Listeners {
     pub complete: CompleteListener,
     /// The log cannot go on.
     pub failed: Box<dyn Fn(&WriteError) + Send>,
-    /// Counts and times.
-    pub metrics: Arc<Metrics>,
+    /// A frame was written and is durable.
+    pub written: Box<dyn Fn(&Written<'_>) + Send>,
     /// Where to show for how long duplicates are recognised, if anybody wants to know.
     pub dedup_window_seconds: Option<Gauge>,
 }
 
 impl Log {
     /// Starts the thread that owns the writer.
-    pub fn start<F: Files>(
-        writer: Writer<F>,
+    pub fn start<J: Journal + Send + 'static, F: Files>(
+        writer: Writer<J, F>,
         clock: Clock,
         listeners: Listeners,
     ) -> io::Result<Self> {
@@ -218,15 +230,15 @@ impl Log {
 }
 
 /// The thread's side.
-struct Owner<F: Files> {
-    writer: Writer<F>,
+struct Owner<J: Journal, F: Files> {
+    writer: Writer<J, F>,
     clock: Clock,
     listeners: Listeners,
     gauges: Arc<Gauges>,
     waiting: VecDeque<(Request, Ticket)>,
 }
 
-impl<F: Files> Owner<F> {
+impl<J: Journal, F: Files> Owner<J, F> {
     fn run(&mut self, queue: &Receiver<Job>) {
         let mut idle_since = self.clock.now().mono;
         loop {
@@ -314,12 +326,11 @@ impl<F: Files> Owner<F> {
             let _gone = ticket.send(reply);
         }
         if !turn.sync.is_zero() {
-            let metrics = &self.listeners.metrics;
-            metrics.wal_sync_seconds.record(turn.sync.as_secs_f64());
-            metrics.wal_group_records.record(f64::from(turn.rows));
-            turn.reasons
-                .iter()
-                .for_each(|reason| metrics.sealed(*reason));
+            (self.listeners.written)(&Written {
+                sync: turn.sync,
+                rows: turn.rows,
+                reasons: &turn.reasons,
+            });
         }
         match turn.fatal {
             None => true,

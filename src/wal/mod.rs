@@ -5,43 +5,25 @@
 //! the log; nothing is removed before the log says so durably. Knows no JSON, no HTTP and no lake: rows
 //! are bytes, keys and partitions are given to it.
 //!
-//! In the order of reading: [`layout`] (bytes), [`facts`] and [`entry`] (what a frame holds), [`frame`]
-//! and [`segment`] (building and writing), [`read`] (what counts), [`state`] and [`runs`] (what it means), [`dedup`],
-//! [`ids`] and [`older`], [`writer`] with `append`, `sealing`, `polling` and [`space`] (the one owner), [`replay`], `copy` and
-//! [`recover`] (from files to a writer), [`rows`] (reading a batch back), [`log`] (the thread, and the
-//! handle that everybody else holds), [`inspect`] (looking in from outside),
-//! [`rescue`] (what can be read of a log that cannot go on).
+//! Three rooms: [`journal`] makes frames durable, [`ledger`] says what they mean and knows no file, [`dedup`]
+//! knows which events were there before. Around them: [`recover`] (from a journal to a writer), [`rows`]
+//! (reading a batch back), [`log`] (the thread, and the handle that everybody else holds), [`inspect`]
+//! (looking in from outside), [`rescue`] (what can be read of a log that cannot go on), `helper` (work
+//! beside the writer).
 //!
 //! What came before: other logs recycle files, keep positions in a side file, retry a failed sync, or
 //! skip what they cannot read. Each of these has lost somebody's data. The price paid here is a copy of
 //! the last frame at each start, and 4 KiB at least for each frame.
 
-pub mod layout;
-pub mod facts;
-pub mod entry;
-pub mod frame;
-pub mod segment;
-pub mod read;
-pub mod runs;
-pub mod state;
+pub mod journal;
+pub mod ledger;
 pub mod dedup;
-pub mod ids;
-pub mod older;
-pub mod request;
-pub mod writer;
-mod append;
-mod sealing;
-mod polling;
-pub mod space;
 pub mod helper;
-pub mod node;
-mod inventory;
-pub mod errors;
-mod copy;
-mod torn;
-pub mod replay;
 pub mod recover;
 pub mod rows;
 pub mod log;
 pub mod inspect;
 pub mod rescue;
+
+pub use journal::{layout, node, read};
+pub use ledger::{batch, entry, facts, frame, request, runs, state, writer};

@@ -1,41 +1,36 @@
-//! Recovery: from the files of a log to a writer that goes on where it ended.
+//! Recovery: from a journal that is found to a writer that goes on where it ended.
 //!
-//! The log is read in order, one frame at a time. The last frame that counts may not be durable, since
-//! nobody knows whether its sync was answered; and syncing it again proves nothing. So it is copied
-//! into a fresh segment, whose header ends the old one before it, and that segment is synced, before
-//! anything is acknowledged. All earlier frames are durable: a frame is written only after the sync of
-//! the one before.
+//! The journal is read in order, one frame at a time. If its last frame is not known to be durable where
+//! it is, the ledger puts a copy of it behind a checkpoint into the frame with which the journal goes on,
+//! before anything is acknowledged.
 
-use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
-use super::copy::Move;
-use super::dedup::Dedup;
-use super::entry::Entry;
-pub use super::errors::OpenError;
-use super::frame::FrameBuilder;
-use super::helper::Helper;
-use super::ids::{self, IdFile, SegmentIds};
-use super::inventory::Inventory;
-use super::layout::{
-    BLOCK, FIRST_FRAME, FrameHeader, SegmentEnd, SegmentHeader, next_block, segment_path,
-};
-use super::node::{Node, read_or_create};
-use super::older::Older;
-use super::read::{Frame, SegmentReader, TornTail};
-use super::replay::{apply, contradiction, ends_with_close, open_segment};
-use super::request::Settings;
-use super::rescue;
-use super::segment::{Segment, Spare};
-use super::space::put_cursors;
-use super::state::{SealAt, State};
-use super::torn;
-use super::writer::{Building, NextSpare, SLACK, Writer};
+use super::dedup::archive::{Archive, ArchiveLimits};
+use super::dedup::recent::RecentIds;
+use super::dedup::tiers::Dedup;
+use super::helper::Background;
+pub use super::journal::errors::OpenError;
+use super::journal::exchange;
+use super::journal::local::{FoundFiles, LocalJournal, LocalSettings};
+use super::journal::node::{Node, read_or_create};
+use super::journal::seam::{Found, Frame, Frames, Heading, Journal, TornTail};
+use super::ledger::copy::Move;
+use super::ledger::entry::Entry;
+use super::ledger::frame::FrameBuilder;
+use super::ledger::projection::{Projection, contradiction, ends_with_close};
+use super::ledger::request::Settings;
+use super::ledger::rolling::put_cursors;
+use super::ledger::state::State;
+use super::ledger::writer::Writer;
 use crate::clock::Clock;
-use crate::files::{Files, create_dir_durably, remove_if_there};
+use crate::files::{Files, create_dir_durably};
 use crate::ids::Ids;
+
+/// Id files take at most this part of the log's space: most of it is for rows. After a restart the dedup
+/// window is then what they hold.
+const SHARE_OF_IDS: u64 = 4;
 
 /// What recovery found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -54,6 +49,9 @@ pub struct Recovered {
     pub lost_ids: Vec<String>,
 }
 
+/// The writer of a log in files of one directory.
+pub type LocalWriter<F> = Writer<LocalJournal<F>, F>;
+
 /// Opens the log of a directory that the caller has locked, creating it if it is new.
 pub fn open<F: Files>(
     files: F,
@@ -61,403 +59,314 @@ pub fn open<F: Files>(
     settings: Settings,
     clock: Clock,
     ids: Ids,
-    helper: impl FnOnce(F, &Path) -> io::Result<Helper<F>>,
-) -> Result<(Writer<F>, Recovered), OpenError> {
-    open_or_found(files, dir, settings, (clock, ids), helper, false)
+    background: Background,
+) -> Result<(LocalWriter<F>, Recovered), OpenError> {
+    let (found, node) = find(&files, dir, &settings, &ids, background)?;
+    open_journal(found, files, dir, node, settings, (clock, ids), background)
 }
 
 /// Begins a log behind the id files of another one, which lie in its directory already.
-pub(super) fn found<F: Files>(
+pub(crate) fn begin_behind_ids<F: Files>(
     files: F,
     dir: &Path,
     settings: Settings,
     (clock, ids): (Clock, Ids),
-) -> Result<Writer<F>, OpenError> {
-    let inline = |files, dir: &Path| Ok(Helper::inline(files, dir));
-    let (writer, _) = open_or_found(files, dir, settings, (clock, ids), inline, true)?;
-    Ok(writer)
+) -> Result<LocalWriter<F>, OpenError> {
+    let (found, node) = find(&files, dir, &settings, &ids, Background::Inline)?;
+    let archive = archive(files, dir, &settings, Background::Inline)?;
+    let mut opening = Opening::new(archive, settings, node, (clock, ids));
+    let after = opening.archive_numbers();
+    let writer = opening.go_on(found, after, None)?;
+    Ok(writer.0)
 }
 
-fn open_or_found<F: Files>(
+/// Opens any journal. Its id files are in `dir`, which exists and is locked by the caller.
+pub fn open_journal<J: Found, F: Files>(
+    mut found: J,
     files: F,
     dir: &Path,
+    node: Node,
     settings: Settings,
     (clock, ids): (Clock, Ids),
-    helper: impl FnOnce(F, &Path) -> io::Result<Helper<F>>,
-    behind_ids: bool,
-) -> Result<(Writer<F>, Recovered), OpenError> {
-    let io = |error| OpenError::Io {
-        dir: dir.to_owned(),
-        error,
+    background: Background,
+) -> Result<(Writer<J::Journal, F>, Recovered), OpenError> {
+    let archive = archive(files, dir, &settings, background)?;
+    let mut opening = Opening::new(archive, settings, node, (clock, ids));
+    let Some(newest) = found.newest() else {
+        let after = opening.archive_numbers();
+        if after > 0 {
+            // Id files without a single segment: they have been lost.
+            return Err(OpenError::Missing {
+                path: found.frames().name_of_segment(after + 1).into(),
+            });
+        }
+        return opening.go_on(found, after, None);
     };
-    create_dir_durably(&files, dir, true).map_err(io)?;
-    if rescue::is_unfinished(&files, dir) {
+    let last = opening.read(&mut found, newest)?;
+    opening.go_on(found, newest, last.as_ref())
+}
+
+/// Finds the journal in files of a directory, creating the directory if it is new.
+pub fn find<F: Files>(
+    files: &F,
+    dir: &Path,
+    settings: &Settings,
+    ids: &Ids,
+    background: Background,
+) -> Result<(FoundFiles<F>, Node), OpenError> {
+    let io = |error| io_error(dir, error);
+    create_dir_durably(files, dir, true).map_err(io)?;
+    if exchange::is_unfinished(files, dir) {
         return Err(OpenError::Unfinished {
             dir: dir.to_owned(),
         });
     }
-    let node = read_or_create(&files, dir, &ids).map_err(io)?;
-    let inventory = Inventory::take(&files, dir).map_err(io)?;
-    let mut opening = Opening {
-        dedup: Dedup::new(settings.dedup_window),
-        older: Older::new(files.clone(), dir, settings.max_ids, settings.filter_bytes),
-        state: State::new(settings.limits),
-        recovered: Recovered::default(),
-        files,
-        dir: dir.to_owned(),
-        settings,
-        clock,
-        ids,
-        node,
-        inventory,
-        active_ids: SegmentIds::default(),
+    let node = read_or_create(files, dir, ids).map_err(io)?;
+    let local = LocalSettings {
+        segment_bytes: settings.segment_bytes,
+        first_segment_bytes: settings.first_segment_bytes,
+        max_bytes: settings.max_bytes,
+        node: node.id,
+        ids: ids.clone(),
+        background,
     };
-    let tail = opening.read(behind_ids)?;
-    let segment = opening.start_segment(&tail)?;
-    opening.remove_below(opening.state.oldest_segment, opening.state.oldest_ids)?;
-    opening.recovered.uncommitted_rows = opening.state.uncommitted_rows();
-    let helper = helper(opening.files.clone(), dir).map_err(io)?;
-    let (mut writer, recovered) = opening.into_writer(segment, helper);
-    writer.request_spare();
-    Ok((writer, recovered))
+    let found = FoundFiles::open(files.clone(), dir, local).map_err(io)?;
+    Ok((found, node))
 }
 
-/// Where the log ended, and its last frame, which is to be copied.
-struct Tail {
-    number: u64,
-    /// Before the last frame.
-    end: SegmentEnd,
-    last: Option<Frame>,
+fn archive<F: Files>(
+    files: F,
+    dir: &Path,
+    settings: &Settings,
+    background: Background,
+) -> Result<Archive<F>, OpenError> {
+    let limits = ArchiveLimits {
+        max_ids: settings.max_ids,
+        max_bytes: settings.max_bytes / SHARE_OF_IDS,
+        filter_bytes: settings.filter_bytes,
+        ids_per_file: settings.ids_per_file,
+    };
+    Archive::open(files, dir, limits, background).map_err(|error| io_error(dir, error))
+}
+
+fn io_error(dir: &Path, error: io::Error) -> OpenError {
+    OpenError::Io {
+        dir: dir.to_owned(),
+        error,
+    }
 }
 
 struct Opening<F: Files> {
-    files: F,
-    dir: PathBuf,
     settings: Settings,
     clock: Clock,
     ids: Ids,
     node: Node,
-    inventory: Inventory,
-    state: State,
-    dedup: Dedup,
-    older: Older<F>,
+    dedup: Dedup<F>,
+    projection: Projection,
     recovered: Recovered,
-    active_ids: SegmentIds,
 }
 
 impl<F: Files> Opening<F> {
-    fn io(&self, error: io::Error) -> OpenError {
-        OpenError::Io {
-            dir: self.dir.clone(),
-            error,
+    fn new(
+        archive: Archive<F>,
+        settings: Settings,
+        node: Node,
+        (clock, ids): (Clock, Ids),
+    ) -> Self {
+        let recent = RecentIds::new(settings.dedup_window);
+        let state = State::new(settings.limits);
+        Self {
+            dedup: Dedup::new(recent, archive),
+            projection: Projection::new(state, clock.now().mono),
+            recovered: Recovered::default(),
+            settings,
+            clock,
+            ids,
+            node,
         }
     }
 
-    /// Reads all segments that are needed, but for the last frame.
-    fn read(&mut self, behind_ids: bool) -> Result<Tail, OpenError> {
-        let Some(newest) = self.inventory.segments.keys().next_back().copied() else {
-            return self.begin(behind_ids);
-        };
-        let (oldest, oldest_ids) = self.needed_from(newest)?;
-        if let Some(missing) = (oldest..=newest).find(|n| !self.inventory.segments.contains_key(n))
-        {
-            return Err(OpenError::Missing {
-                path: segment_path(&self.dir, missing),
-            });
-        }
-        let tail = self.replay_all(oldest, newest)?;
-        self.load_ids(oldest_ids);
+    /// A log without segments: it begins behind the segments whose ids are there. Returns the last of
+    /// them, or 0.
+    fn archive_numbers(&mut self) -> u64 {
+        let id_files = self.dedup.archive().id_files();
+        let last = id_files.keys().next_back().copied().unwrap_or(0);
+        let first = id_files.values().next().map_or(1, |file| file.first);
+        let state = &mut self.projection.state;
+        state.oldest_segment = last + 1;
+        state.oldest_ids = first;
+        last
+    }
+
+    /// Reads all segments that are needed, and returns the last frame.
+    fn read<J: Found>(&mut self, found: &mut J, newest: u64) -> Result<Option<Frame>, OpenError> {
+        let (oldest, oldest_ids) = needed_from(found, newest)?;
+        self.recovered.torn = found.torn_tail();
+        let last = self.read_all(found, oldest)?;
+        self.recovered.lost_ids = self.dedup.archive_mut().load(oldest_ids);
         // What the last frame lets go may be gone only once its copy is durable.
-        self.remove_below(self.state.oldest_segment, self.state.oldest_ids)?;
-        self.state.oldest_segment = self.state.oldest_segment.max(oldest);
-        self.state.oldest_ids = self.state.oldest_ids.max(oldest_ids);
-        Ok(tail)
+        self.remove_below(found)?;
+        let state = &mut self.projection.state;
+        state.oldest_segment = state.oldest_segment.max(oldest);
+        state.oldest_ids = state.oldest_ids.max(oldest_ids);
+        Ok(last)
     }
 
-    /// A log without segments. One that has id files has lost them, unless it is made from another one, and
-    /// goes on behind the ids of that.
-    fn begin(&mut self, behind_ids: bool) -> Result<Tail, OpenError> {
-        let oldest_ids = self.inventory.id_files.values().next();
-        let number = self.inventory.id_files.keys().next_back();
-        let number = number.copied().unwrap_or(0);
-        if number > 0 && !behind_ids {
-            return Err(OpenError::Missing {
-                path: segment_path(&self.dir, number + 1),
-            });
-        }
-        self.state.oldest_segment = number + 1;
-        self.state.oldest_ids = oldest_ids.map_or(1, |file| file.first);
-        Ok(Tail {
-            number,
-            end: SegmentEnd::default(),
-            last: None,
-        })
+    fn remove_below<J: Found>(&mut self, found: &mut J) -> Result<(), OpenError> {
+        let state = &self.projection.state;
+        found.trim(state.oldest_segment)?;
+        let removed = self.dedup.archive_mut().remove_below(state.oldest_ids);
+        removed.map_err(|error| io_error(Path::new(&found.frames().name()), error))
     }
 
-    /// The oldest segment and id file in force, as the newest segment says.
-    fn needed_from(&mut self, newest: u64) -> Result<(u64, u64), OpenError> {
-        let path = segment_path(&self.dir, newest);
-        let mut reader = SegmentReader::open(&self.files, &path, None)?;
-        reader.forget_cache();
-        let mut needed = (1, 1);
-        while let Some(frame) = reader.next_frame()? {
-            for entry in Entry::all(frame.body()) {
-                let entry = entry.map_err(|error| contradiction(&path, &frame, &error))?;
-                if let Entry::Checkpoint(checkpoint) = entry {
-                    needed.0 = needed.0.max(checkpoint.oldest_segment);
-                    needed.1 = needed.1.max(checkpoint.oldest_ids);
-                }
-            }
-        }
-        if let Some(torn) = reader.torn_tail()? {
-            torn::keep_aside(&self.files, &self.dir, newest, &reader, &torn);
-            self.recovered.torn = Some(torn);
-        }
-        Ok(needed)
-    }
-
-    fn remove_below(&mut self, segment: u64, ids: u64) -> Result<(), OpenError> {
-        let segments = self.inventory.segments.split_off(&segment);
-        for number in std::mem::replace(&mut self.inventory.segments, segments).into_keys() {
-            let path = segment_path(&self.dir, number);
-            remove_if_there(&self.files, &path).map_err(|error| self.io(error))?;
-        }
-        let id_files = self.inventory.id_files.split_off(&ids);
-        for file in std::mem::replace(&mut self.inventory.id_files, id_files).into_values() {
-            let path = file.path(&self.dir);
-            remove_if_there(&self.files, &path).map_err(|error| self.io(error))?;
-        }
-        Ok(())
-    }
-
-    /// Takes up the ids of closed segments, the oldest first.
-    fn load_ids(&mut self, oldest_ids: u64) {
-        let files: Vec<IdFile> = {
-            let in_force = self.inventory.id_files.range(oldest_ids..);
-            in_force.map(|(_, file)| *file).collect()
-        };
-        for file in files {
-            let read = ids::read(&self.files, &self.dir, &file);
-            let taken = read.and_then(|ids| self.older.add(file, &ids));
-            if let Err(error) = taken {
-                self.recovered.lost_ids.push(error.to_string());
-            }
-        }
-        if oldest_ids > 1 {
-            self.older.begin_behind_forgotten();
-        }
-    }
-
-    /// Projects every frame but the last, and writes the ids of closed segments that have no file.
-    fn replay_all(&mut self, first: u64, last: u64) -> Result<Tail, OpenError> {
-        let now = self.clock.now().mono;
-        let mut loaded = false;
-        let mut held: Option<(u64, SegmentEnd, Frame)> = None;
-        let mut ids_of = first;
-        for number in first..=last {
-            let next_lsn = held
-                .as_ref()
-                .map_or(self.state.next_lsn, |(.., frame)| frame.next_lsn());
-            let reader = open_segment(&self.files, &self.dir, number, last, None)?;
-            let mut reader = reader.expecting(next_lsn);
-            reader.forget_cache();
-            self.recovered.segments += 1;
-            loop {
-                let before = reader.end();
-                let Some(frame) = reader.next_frame()? else {
-                    break;
-                };
-                self.recovered.frames += 1;
-                let next = (number, before, frame);
-                if let Some((segment, _, frame)) = held.replace(next) {
-                    self.finish_ids(&mut ids_of, segment)?;
-                    self.project(segment, &frame, &mut loaded, now)?;
-                }
-            }
-        }
-        // A segment gets its name only when its first frame is durable.
-        let Some((_, end, frame)) = held.filter(|(number, ..)| *number == last) else {
-            let path = segment_path(&self.dir, last);
-            let detail = "the newest segment has no frame".to_owned();
-            return Err(OpenError::Contradiction {
-                path,
-                offset: FIRST_FRAME,
-                detail,
-            });
-        };
-        // What was seen of the newest segment's ids is complete too: the last frame moves on.
-        self.finish_ids(&mut ids_of, last + 1)?;
-        if !loaded {
-            self.load_from_last(last, &frame)?;
-        }
-        self.recovered.clean = ends_with_close(&frame);
-        Ok(Tail {
-            number: last,
-            end,
-            last: Some(frame),
-        })
-    }
-
-    /// The whole log is one frame, which begins with a checkpoint.
-    fn load_from_last(&mut self, segment: u64, frame: &Frame) -> Result<(), OpenError> {
-        match Entry::all(frame.body()).next() {
-            Some(Ok(Entry::Checkpoint(checkpoint))) => {
-                self.state.load(&checkpoint, segment);
-                Ok(())
-            }
-            _ => {
-                let path = segment_path(&self.dir, segment);
-                Err(contradiction(
-                    &path,
-                    frame,
-                    &"it should begin with a checkpoint",
-                ))
-            }
-        }
-    }
-
-    fn project(
+    /// Projects every frame but the last, which is returned, and writes the ids of closed segments that
+    /// have no file.
+    fn read_all<J: Found>(
         &mut self,
-        segment: u64,
-        frame: &Frame,
-        loaded: &mut bool,
-        now: Duration,
-    ) -> Result<(), OpenError> {
-        let (dedup, active_ids) = (&mut self.dedup, &mut self.active_ids);
-        let mut see = |identity| {
-            dedup.insert(identity);
-            active_ids.identities.push(identity);
+        found: &mut J,
+        first: u64,
+    ) -> Result<Option<Frame>, OpenError> {
+        let frames = found.frames();
+        let mut held: Option<Frame> = None;
+        let mut ids_of = first;
+        found.read(first, &mut |frame| {
+            self.recovered.frames += 1;
+            let Some(before) = held.replace(frame) else {
+                return Ok(());
+            };
+            self.end_ids(&frames, &mut ids_of, before.at.segment())?;
+            self.project(&frames, &before)
+        })?;
+        let Some(last) = held else {
+            return Ok(None);
         };
-        apply(&mut self.state, segment, frame, loaded, now, &mut see)
-            .map_err(|error| contradiction(&segment_path(&self.dir, segment), frame, &error))?;
-        self.active_ids.newest_received = self.state.newest_received;
+        let newest = last.at.segment();
+        self.recovered.segments = newest + 1 - first;
+        if found.last_is_durable() {
+            self.end_ids(&frames, &mut ids_of, newest)?;
+            self.project(&frames, &last)?;
+        }
+        // What was seen of the newest segment's ids is complete too: the journal goes on in another one.
+        self.end_ids(&frames, &mut ids_of, newest + 1)?;
+        if !self.projection.is_loaded() {
+            // The whole log is one frame, which begins with a checkpoint.
+            let loaded = self.projection.load(&last);
+            loaded.map_err(|error| contradiction(&frames, &last, &error))?;
+        }
+        self.recovered.clean = ends_with_close(&last);
+        Ok(Some(last))
+    }
+
+    fn project<R: Frames>(&mut self, frames: &R, frame: &Frame) -> Result<(), OpenError> {
+        let dedup = &mut self.dedup;
+        let applied = self
+            .projection
+            .apply(frame, &mut |identity| dedup.see(identity));
+        applied.map_err(|error| contradiction(frames, frame, &error))?;
+        let newest = self.projection.state.newest_received;
+        self.dedup.archive_mut().see_newest(newest);
         Ok(())
     }
 
     /// Once frames of a later segment come, the ids of the segments before are complete.
-    fn finish_ids(&mut self, ids_of: &mut u64, now_in: u64) -> Result<(), OpenError> {
+    fn end_ids<R: Frames>(
+        &mut self,
+        frames: &R,
+        ids_of: &mut u64,
+        now_in: u64,
+    ) -> Result<(), OpenError> {
         while *ids_of < now_in {
-            let mut ids = std::mem::take(&mut self.active_ids);
-            if !self.inventory.id_files.contains_key(ids_of) {
-                let range = (*ids_of, *ids_of);
-                let file = ids::write(&self.files, &self.dir, range, &mut ids)
-                    .map_err(|error| self.io(error))?;
-                self.inventory.id_files.insert(*ids_of, file);
-            }
+            let ended = self.dedup.archive_mut().end_segment_that_was_read(*ids_of);
+            ended.map_err(|error| io_error(Path::new(&frames.name()), error))?;
             *ids_of += 1;
         }
         Ok(())
     }
 
-    /// Makes the segment that goes on, with a checkpoint and the copy of the last frame, durable.
-    fn start_segment(&mut self, tail: &Tail) -> Result<Segment<F>, OpenError> {
+    /// Goes on with a segment that begins with a checkpoint and, if need be, the copy of the last frame.
+    fn go_on<J: Found>(
+        mut self,
+        found: J,
+        after: u64,
+        last: Option<&Frame>,
+    ) -> Result<(Writer<J::Journal, F>, Recovered), OpenError> {
         let now = self.clock.now();
-        let number = tail.number + 1;
-        let last_lsn = tail.last.as_ref().map(|last| last.header.first_lsn);
-        let mut frame = FrameBuilder::new(last_lsn.unwrap_or(self.state.next_lsn));
-        frame.put(&Entry::Checkpoint(self.state.checkpoint()));
-        put_cursors(&self.state, &mut frame);
-        if let Some(last) = &tail.last {
-            self.copy_last(tail, last, &mut frame, now.mono)?;
+        let copied = last.filter(|_| !found.last_is_durable());
+        let state = &self.projection.state;
+        let first_lsn = copied.map_or(state.next_lsn, |last| last.header.first_lsn);
+        let mut frame = FrameBuilder::new(first_lsn);
+        frame.put(&Entry::Checkpoint(state.checkpoint()));
+        put_cursors(state, &mut frame);
+        if let Some(last) = copied {
+            self.copy_last(&found, after, last, &mut frame)?;
         }
-        let bytes = next_block(FIRST_FRAME + frame.len() as u64 + SLACK as u64)
-            .max(self.settings.first_segment_bytes);
-        let spare = Spare::prepare(&self.files, &self.dir.join("spare-0.tmp"), bytes)
-            .map_err(|error| self.io(error))?;
-        let header = SegmentHeader {
-            number,
-            id: self.ids.next().map_err(|error| self.io(error))?,
-            bytes: spare.bytes,
-            node: self.node.id,
-            previous: tail.end,
-            created_at: now.wall,
-        };
-        self.inventory.segments.insert(number, spare.bytes);
-        let mut segment = Segment::new(spare, &self.dir, header);
-        let frame_header = FrameHeader {
-            crc: 0,
-            segment_id: header.id,
-            number: 0,
-            body_bytes: 0,
-            previous_crc: 0,
-            first_lsn: frame.first_lsn,
+        if let Some(last) = last {
+            // Nothing was changed so far, so that a log that cannot be used stays as it is.
+            let read = self.projection.state.check_read();
+            read.map_err(|error| contradiction(&found.frames(), last, &error))?;
+        }
+        let heading = Heading {
+            first_lsn,
             rows: frame.rows,
             written_at: now.wall,
         };
-        segment
-            .append(&self.files, frame_header, frame.bytes_mut())
-            .map_err(|error| self.io(error))?;
-        Ok(segment)
+        let mut journal = found.go_on(after, heading, frame.bytes_mut(), now)?;
+        let state = self.projection.state;
+        let (oldest_segment, oldest_ids) = (state.oldest_segment, state.oldest_ids);
+        debug_assert!(state.totals.add_up(), "{:?}", state.totals);
+        journal.trim(oldest_segment);
+        self.dedup.archive_mut().trim(oldest_segment, oldest_ids);
+        journal.tend(now);
+        self.recovered.uncommitted_rows = state.uncommitted_rows();
+        let effects = (self.clock, self.ids);
+        let writer = Writer::new(
+            journal,
+            self.dedup,
+            state,
+            self.settings,
+            self.node.id,
+            effects,
+        );
+        Ok((writer, self.recovered))
     }
 
     /// Puts the copy of the last frame behind the checkpoint, and projects it as it will be read.
-    fn copy_last(
+    fn copy_last<J: Found>(
         &mut self,
-        tail: &Tail,
+        found: &J,
+        after: u64,
         last: &Frame,
         frame: &mut FrameBuilder,
-        now: Duration,
     ) -> Result<(), OpenError> {
-        let path = segment_path(&self.dir, tail.number);
-        let block = |offset: u64| offset / BLOCK;
+        let frames = found.frames();
         let moved = Move {
-            from: SealAt {
-                segment: tail.number,
-                block: block(last.offset),
-            },
-            to: SealAt {
-                segment: tail.number + 1,
-                block: block(FIRST_FRAME),
-            },
+            from: last.at,
+            to: found.next(after),
         };
-        moved
-            .copy(last.body(), frame)
-            .map_err(|error| contradiction(&path, last, &error))?;
+        let copied = moved.copy(last.body(), frame);
+        copied.map_err(|error| contradiction(&frames, last, &error))?;
         let copy = Frame {
             header: last.header,
-            offset: FIRST_FRAME,
+            at: moved.to,
             bytes: frame.bytes_mut().to_vec(),
         };
-        self.project(tail.number + 1, &copy, &mut true, now)?;
-        // Nothing was changed so far, so that a log that cannot be used stays as it is.
-        let read = self.state.check_read();
-        read.map_err(|error| contradiction(&path, last, &error))
+        self.project(&frames, &copy)
     }
+}
 
-    fn into_writer(self, segment: Segment<F>, helper: Helper<F>) -> (Writer<F>, Recovered) {
-        let building = Building::new(self.state.next_lsn);
-        // Which watermarks seals have published, segments that are gone may have known.
-        let watermark = self.state.settled();
-        let writer = Writer {
-            files: self.files,
-            dir: self.dir,
-            settings: self.settings,
-            clock: self.clock,
-            ids: self.ids,
-            node: self.node.id,
-            state: self.state,
-            dedup: self.dedup,
-            older: self.older,
-            segment,
-            helper,
-            spare: NextSpare::None,
-            kept_spare: None,
-            spares_made: 0,
-            segments: self.inventory.segments,
-            id_files: self.inventory.id_files,
-            active_ids: self.active_ids,
-            unwritten_ids: VecDeque::new(),
-            ids_in_flight: 0,
-            merging: false,
-            unmergeable: BTreeSet::new(),
-            ids_retry_at: Duration::ZERO,
-            segment_failed: false,
-            void_debt: None,
-            watermark,
-            closed: false,
-            broken: None,
-            building,
-        };
-        (writer, self.recovered)
-    }
+/// The oldest segment and id file in force, as the newest segment says.
+fn needed_from<J: Found>(found: &mut J, newest: u64) -> Result<(u64, u64), OpenError> {
+    let frames = found.frames();
+    let mut needed = (1, 1);
+    found.read(newest, &mut |frame| {
+        for entry in Entry::all(frame.body()) {
+            let entry = entry.map_err(|error| contradiction(&frames, &frame, &error))?;
+            if let Entry::Checkpoint(checkpoint) = entry {
+                needed.0 = needed.0.max(checkpoint.oldest_segment);
+                needed.1 = needed.1.max(checkpoint.oldest_ids);
+            }
+        }
+        Ok(())
+    })?;
+    Ok(needed)
 }

@@ -1,16 +1,14 @@
-//! Reading a sealed batch back: the seal from its frame, and the rows from just their places.
+//! Reading a sealed batch back: the seal from its frame, and the rows from just their chunks.
 
 use std::io;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use super::entry::{Entry, Seal, StoredRow};
-use super::layout::{BLOCK, FRAME_HEADER, segment_path};
-use super::read::{ReadError, SegmentReader};
-use super::runs::RunEnd;
-use super::state::SealAt;
-use crate::batch::Place;
-use crate::files::{File, Files};
+use super::journal::local::LocalFrames;
+use super::journal::seam::{At, Frames};
+use super::ledger::batch::Chunk;
+use super::ledger::entry::{Entry, StoredRow};
+use super::ledger::facts::{RunEnd, Seal};
+use crate::files::Files;
 use crate::record::Lsn;
 
 /// How much is read at once.
@@ -20,51 +18,54 @@ const WINDOW: usize = 1 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
     /// The log no longer holds what the seal covers.
-    #[error("the rows of seal {seal} cannot be read back from {}: {detail}", path.display())]
+    #[error("the rows of seal {seal} cannot be read back from {source_name}: {detail}")]
     Unreadable {
         /// Number of the seal.
         seal: u64,
-        /// Where they should be.
-        path: PathBuf,
+        /// The part of the journal that should hold them.
+        source_name: String,
         /// What is wrong.
         detail: String,
     },
-    /// The operating system says no for now; nothing is known about the rows.
-    #[error("failed to read {}: {error}", path.display())]
+    /// The journal cannot be read for now; nothing is known about the rows.
+    #[error("failed to read {source_name}: {error}")]
     Read {
-        /// The segment.
-        path: PathBuf,
+        /// The part of the journal.
+        source_name: String,
         /// Why.
         error: io::Error,
     },
-    /// Whoever takes the rows says no.
+    /// The rows cannot be written to where they go.
     #[error("failed to encode: {0}")]
     Sink(#[from] io::Error),
 }
 
 /// Reads seals and their rows while the writer goes on appending.
 #[derive(Clone, Debug)]
-pub struct BatchReader<F> {
-    files: F,
-    dir: Arc<Path>,
+pub struct BatchReader<R> {
+    frames: R,
 }
 
-impl<F: Files> BatchReader<F> {
+impl<F: Files> BatchReader<LocalFrames<F>> {
     /// For the log in that directory.
     pub fn new(files: F, dir: &Path) -> Self {
-        Self {
-            files,
-            dir: dir.into(),
-        }
+        Self::of(LocalFrames::new(files, dir))
+    }
+}
+
+impl<R: Frames> BatchReader<R> {
+    /// For the journal with these frames.
+    pub fn of(frames: R) -> Self {
+        Self { frames }
     }
 
-    /// The log's directory.
-    pub fn dir(&self) -> &Path {
-        &self.dir
+    /// The journal, for messages.
+    pub fn name(&self) -> String {
+        self.frames.name()
     }
 
     /// Reads a seal; the checksum of its frame is verified again.
-    pub fn seal(&self, number: u64, at: SealAt) -> Result<Seal, RowsError> {
+    pub fn seal(&self, number: u64, at: At) -> Result<Seal, RowsError> {
         self.find(number, at, |entry| match entry {
             Entry::Seal(seal) if seal.number == number => Some(*seal),
             _ => None,
@@ -72,7 +73,7 @@ impl<F: Files> BatchReader<F> {
     }
 
     /// Reads the end of a run; the checksum of its frame is verified again.
-    pub fn run_end(&self, run: Lsn, at: SealAt) -> Result<RunEnd, RowsError> {
+    pub fn run_end(&self, run: Lsn, at: At) -> Result<RunEnd, RowsError> {
         self.find(0, at, |entry| match entry {
             Entry::RunEnd(end) if end.run == run => Some(*end),
             _ => None,
@@ -83,26 +84,39 @@ impl<F: Files> BatchReader<F> {
     fn find<T>(
         &self,
         number: u64,
-        at: SealAt,
+        at: At,
         pick: impl Fn(Entry<'_>) -> Option<T>,
     ) -> Result<T, RowsError> {
-        let path = segment_path(&self.dir, at.segment);
         let unreadable = |detail: String| RowsError::Unreadable {
             seal: number,
-            path: path.clone(),
+            source_name: self.frames.name_of_segment(at.segment()),
             detail,
         };
-        let failed = |error: ReadError| match error {
-            ReadError::Io { path, error } => read_failed(number, &path, error),
-            error => unreadable(error.to_string()),
-        };
-        let reader = SegmentReader::open(&self.files, &path, None).map_err(failed)?;
-        let frame = reader
-            .frame_at(at.block * BLOCK)
-            .map_err(failed)?
-            .ok_or_else(|| unreadable(format!("no valid frame at block {}", at.block)))?;
+        let block = at.within();
+        let frame = self.frames.frame(at);
+        let frame = frame
+            .map_err(|error| self.read_failed(number, at, error))?
+            .ok_or_else(|| unreadable(format!("no valid frame at block {block}")))?;
         let found = Entry::all(frame.body()).find_map(|entry| pick(entry.ok()?));
-        found.ok_or_else(|| unreadable(format!("not in the frame at block {}", at.block)))
+        found.ok_or_else(|| unreadable(format!("not in the frame at block {block}")))
+    }
+
+    /// What is gone, too short or damaged does not come back; anything else may pass.
+    fn read_failed(&self, seal: u64, at: At, error: io::Error) -> RowsError {
+        let source_name = self.frames.name_of_segment(at.segment());
+        let gone = [
+            io::ErrorKind::NotFound,
+            io::ErrorKind::UnexpectedEof,
+            io::ErrorKind::InvalidData,
+        ];
+        if gone.contains(&error.kind()) {
+            return RowsError::Unreadable {
+                seal,
+                source_name,
+                detail: error.to_string(),
+            };
+        }
+        RowsError::Read { source_name, error }
     }
 
     /// Hands each row of a sealed batch to `see`, in the order of the log.
@@ -113,77 +127,57 @@ impl<F: Files> BatchReader<F> {
         seal: &Seal,
         mut see: impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
     ) -> Result<(), RowsError> {
-        let mut open: Option<(u64, F::File)> = None;
+        let mut open = R::Open::default();
         let mut window = Vec::new();
-        for place in seal.places.iter() {
-            let path = segment_path(&self.dir, place.segment);
-            if open
-                .as_ref()
-                .is_none_or(|(segment, _)| *segment != place.segment)
-            {
-                match self.files.open(&path) {
-                    Ok(file) => open = Some((place.segment, file)),
-                    Err(error) => return Err(read_failed(seal.number, &path, error)),
-                }
-            }
-            let Some((_, file)) = &open else { continue };
-            match read_place(file, &place, &mut window, &mut see) {
-                Ok(rows) if rows == place.rows => {}
+        for chunk in seal.chunks.iter() {
+            let read = read_chunk(&self.frames, &mut open, &chunk, &mut window, &mut see);
+            match read {
+                Ok(rows) if rows == chunk.rows => {}
                 Ok(rows) => {
-                    let detail = format!("{rows} of {} rows", place.rows);
                     return Err(RowsError::Unreadable {
                         seal: seal.number,
-                        path,
-                        detail,
+                        source_name: self.frames.name_of_segment(chunk.frame.segment()),
+                        detail: format!("{rows} of {} rows", chunk.rows),
                     });
                 }
-                Err(PlaceError::Read(error)) => {
-                    return Err(read_failed(seal.number, &path, error));
+                Err(ChunkError::Read(error)) => {
+                    return Err(self.read_failed(seal.number, chunk.frame, error));
                 }
-                Err(PlaceError::Sink(error)) => return Err(RowsError::Sink(error)),
+                Err(ChunkError::Sink(error)) => return Err(RowsError::Sink(error)),
             }
         }
         Ok(())
     }
 }
 
-/// A file that is gone or too short does not come back; anything else may pass.
-fn read_failed(seal: u64, path: &Path, error: io::Error) -> RowsError {
-    let path = path.to_owned();
-    let gone = [io::ErrorKind::NotFound, io::ErrorKind::UnexpectedEof];
-    if gone.contains(&error.kind()) {
-        let detail = error.to_string();
-        return RowsError::Unreadable { seal, path, detail };
-    }
-    RowsError::Read { path, error }
-}
-
-enum PlaceError {
+enum ChunkError {
     Read(io::Error),
     Sink(io::Error),
 }
 
-/// Reads the rows of one place through a window; returns how many there were.
-fn read_place<H: File>(
-    file: &H,
-    place: &Place,
+/// Reads the rows of one chunk through a window; returns how many there were.
+fn read_chunk<R: Frames>(
+    frames: &R,
+    open: &mut R::Open,
+    chunk: &Chunk,
     window: &mut Vec<u8>,
     see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
-) -> Result<u64, PlaceError> {
-    let mut offset = place.block * BLOCK + FRAME_HEADER as u64 + place.at;
-    let end = offset + place.bytes;
+) -> Result<u64, ChunkError> {
+    let mut offset = chunk.offset;
+    let end = offset + chunk.bytes;
     let mut rows = 0;
     window.clear();
     while offset < end {
         let step = usize::try_from(end - offset).unwrap_or(WINDOW).min(WINDOW);
         let kept = window.len();
         window.resize(kept + step, 0);
-        file.read_exact_at(&mut window[kept..], offset)
-            .map_err(PlaceError::Read)?;
+        frames
+            .read(open, chunk.frame, offset, &mut window[kept..])
+            .map_err(ChunkError::Read)?;
         offset += step as u64;
         let mut rest = window.as_slice();
         while let Some(row) = StoredRow::take(&mut rest) {
-            see(Lsn(place.first_lsn.0 + rows), &row).map_err(PlaceError::Sink)?;
+            see(Lsn(chunk.first_lsn.0 + rows), &row).map_err(ChunkError::Sink)?;
             rows += 1;
         }
         // What remains is the beginning of a row that the next step completes.

@@ -219,7 +219,7 @@ Options:
       --until <YYYY-MM-DD>  Only what was received on this day (UTC) or before
       --lsn <LSN>           Only the row with this LSN
       --key <KEY>           Only rows of this object
-      --limit <ROWS>        Show at most so many rows [default: 20]
+      --limit <ROWS>        Show at most this many rows [default: 20]
       --json                Print the rows as they are, one JSON object a line
       --raw                 Print the bytes that were refused, of one row; fails if they were cut
   -h, --help                Print help
@@ -300,7 +300,9 @@ Usage: lakehook wal repair [OPTIONS]
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
-      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+      --log <LOG>      Which of the two logs: that in `wal.dir`, or that in `polls.dir` [default:
+                       events] [possible values: events, polls]
+      --dir <DIR>      The log's directory [default: that of the configuration]
       --dry-run        Say what would be done, and change nothing
   -h, --help           Print help
 exit code 0
@@ -313,7 +315,9 @@ Usage: lakehook wal adopt [OPTIONS]
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
-      --dir <DIR>      The log's directory [default: `wal.dir` of the configuration]
+      --log <LOG>      Which of the two logs: that in `wal.dir`, or that in `polls.dir` [default:
+                       events] [possible values: events, polls]
+      --dir <DIR>      The log's directory [default: that of the configuration]
       --dry-run        Say what would be done, and change nothing
   -h, --help           Print help
 exit code 0

@@ -258,9 +258,9 @@ fn a_seal_whose_rows_are_gone_asks_the_lake_first() {
                 node.committing.clear();
                 node.shipments.clear();
             }
-            let segment = segment_path(Path::new(WAL), at.segment);
+            let segment = segment_path(Path::new(WAL), at.segment());
             // The row is in the frame before that of the seal.
-            let offset = usize::try_from(at.block * 4096).unwrap() - 4096 + 64 + 100;
+            let offset = usize::try_from(at.within() * 4096).unwrap() - 4096 + 64 + 100;
             world.disk.flip(&segment, offset, 0);
             let shipped = world.ship(1);
             assert_eq!(shipped.is_ok(), was_put, "{shipped:?}");

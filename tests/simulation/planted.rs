@@ -83,12 +83,13 @@ impl Where {
 }
 
 /// The seeds that find a bug in a world with a lake of that kind, and what the first of them said.
-fn found(directory: bool, bug: Where) -> (Vec<u64>, String) {
+fn found(directory: bool, memory: bool, bug: Where) -> (Vec<u64>, String) {
     let mut first = String::new();
     let finds = |seed: &u64| {
         let mut shape = Shape::drawn(&mut Chance::new(mix(*seed)));
         shape.settings.lake = Shape::small(directory).settings.lake;
         shape.directory = directory;
+        shape.memory = memory;
         let mut world = World::new(*seed, shape);
         bug.spoil(&mut world);
         let lived = live(&mut world);
@@ -120,7 +121,7 @@ fn each_planted_bug_is_found() {
     let work = || {
         let mut outcomes = Vec::new();
         while let Some((bug, directory)) = tries.get(next.fetch_add(1, Ordering::Relaxed)) {
-            outcomes.push((bug.0, *directory, found(*directory, bug.1)));
+            outcomes.push((bug.0, *directory, found(*directory, false, bug.1)));
         }
         outcomes
     };
@@ -146,10 +147,28 @@ fn each_planted_bug_is_found() {
     );
 }
 
+/// Bugs of the program show whatever keeps the frames.
+#[test]
+fn bugs_are_found_on_a_journal_in_memory() {
+    for bug in [
+        Planted::EarlyAnswer,
+        Planted::EarlyCommit,
+        Planted::EarlyRemoval,
+        Planted::ShortWindow,
+        Planted::CursorFirst,
+    ] {
+        let (seeds, first) = found(true, true, Where::Program(bug));
+        assert_eq!(seeds.len(), ENOUGH, "{bug:?}: {first}");
+    }
+}
+
 #[test]
 fn nothing_is_found_where_nothing_is_planted() {
     let nothing = Where::Program(Planted::Nothing);
     for directory in [false, true] {
-        assert_eq!(found(directory, nothing), (Vec::new(), String::new()));
+        assert_eq!(
+            found(directory, false, nothing),
+            (Vec::new(), String::new())
+        );
     }
 }

@@ -194,9 +194,13 @@ fn run_all(seeds: impl IntoIterator<Item = u64>) {
     println!("{crashes} crashes");
 }
 
+fn all_seeds() -> u64 {
+    std::env::var("LAKEHOOK_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap())
+}
+
 /// One of the ranges that run in parallel.
 fn seeds(part: u64) -> Range<u64> {
-    let all = std::env::var("LAKEHOOK_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap());
+    let all = all_seeds();
     all * part / 4..all * (part + 1) / 4
 }
 
@@ -218,6 +222,19 @@ fn seeds_of_the_third_quarter() {
 #[test]
 fn seeds_of_the_fourth_quarter() {
     run_all(seeds(3));
+}
+
+/// The same worlds, with a journal of another kind behind the log's seam.
+#[test]
+fn seeds_with_a_journal_in_memory() {
+    let crashes = (0..all_seeds().div_ceil(10)).map(|seed| {
+        let mut world = world_of(seed);
+        world.shape.memory = true;
+        let lived = live(&mut world);
+        lived.unwrap_or_else(|violation| panic!("seed {seed}, in memory: {violation}"));
+        world.crashes()
+    });
+    assert!(crashes.sum::<u64>() > 0, "nothing was interrupted");
 }
 
 #[test]

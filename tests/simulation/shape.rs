@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lakehook::batch::Limits;
+use lakehook::wal::batch::Limits;
 use lakehook::wal::request::Settings;
 
 use crate::chance::Chance;
@@ -34,6 +34,8 @@ pub(crate) enum Planted {
 pub(crate) struct Shape {
     pub(crate) settings: Settings,
     pub(crate) directory: bool,
+    /// The journal is in memory, not in files.
+    pub(crate) memory: bool,
     pub(crate) planted: Planted,
     /// What the object store checks, and what it says of what it holds.
     pub(crate) proofs: Proofs,
@@ -70,6 +72,7 @@ impl Shape {
         Self {
             settings,
             directory,
+            memory: false,
             planted: Planted::Nothing,
             proofs: Proofs::default(),
         }

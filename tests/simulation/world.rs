@@ -13,14 +13,16 @@ use lakehook::record::Rows;
 use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::Tables;
 use lakehook::wal::entry::Commit;
-use lakehook::wal::helper::Helper;
+use lakehook::wal::helper::Background;
 use lakehook::wal::read::ReadError;
 use lakehook::wal::recover::{self, OpenError, Recovered};
 use lakehook::wal::request::{AppendError, Reply, Request};
 use lakehook::wal::writer::Writer;
 
+use crate::any_journal::{AnyFound, AnyFrames, AnyJournal};
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
+use crate::memory::MemoryStore;
 use crate::polls::{PollTicket, Polls};
 use crate::senders::{Outcome, Senders};
 use crate::shape::{Planted, Shape};
@@ -46,8 +48,8 @@ pub(crate) enum Ticket {
 
 /// A node that is up.
 pub(crate) struct Node {
-    pub(crate) writer: Writer<SimDisk>,
-    pub(crate) shipper: Shipper<SimDisk>,
+    pub(crate) writer: Writer<AnyJournal, SimDisk>,
+    pub(crate) shipper: Shipper<SimDisk, AnyFrames>,
     pub(crate) shipments: BTreeMap<u64, Shipment>,
     pub(crate) jobs: VecDeque<(Request, Ticket)>,
     /// Seals whose commit is in the queue.
@@ -62,6 +64,7 @@ pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) shape: Shape,
     pub(crate) disk: SimDisk,
+    pub(crate) memory: MemoryStore,
     pub(crate) store: SimStore,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
@@ -88,6 +91,7 @@ impl World {
         Self {
             chance: Chance::new(mix(seed ^ 2)),
             shape,
+            memory: MemoryStore::new(disk.clone()),
             store,
             disk,
             clock: Clock::manual(START),
@@ -137,20 +141,30 @@ impl World {
     /// One attempt to start.
     pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
         self.starts += 1;
-        let helper = |files: SimDisk, dir: &Path| Ok(Helper::inline(files, dir));
-        let (writer, recovered) = recover::open(
-            self.disk.clone(),
-            Path::new(WAL),
-            self.shape.settings.clone(),
-            self.clock.clone(),
-            self.ids.clone(),
-            helper,
+        let (disk, dir) = (self.disk.clone(), Path::new(WAL));
+        let (settings, ids) = (self.shape.settings.clone(), self.ids.clone());
+        let (found, node) = recover::find(&disk, dir, &settings, &ids, Background::Inline)?;
+        let found = if self.shape.memory {
+            let found = self.memory.find(settings.segment_bytes, settings.max_bytes);
+            AnyFound::Memory(found)
+        } else {
+            AnyFound::Files(found)
+        };
+        let effects = (self.clock.clone(), ids);
+        let (writer, recovered) = recover::open_journal(
+            found,
+            disk,
+            dir,
+            node,
+            settings,
+            effects,
+            Background::Inline,
         )?;
         let lake = Arc::new(self.lake());
         let tables = Arc::new(Tables::new(std::iter::empty()));
-        let shipper = Shipper::new(
+        let shipper = Shipper::of(
             self.disk.clone(),
-            Path::new(WAL),
+            writer.frames(),
             writer.node(),
             lake,
             tables,
@@ -205,6 +219,10 @@ impl World {
 
     /// Removes the first segment of the log behind its back.
     fn remove_first_segment(&self) {
+        if self.shape.memory {
+            self.memory.vanish_first();
+            return;
+        }
         let mut paths = self.disk.paths(Path::new(WAL)).into_iter();
         let first = paths.find(|path| path.extension().is_some_and(|end| end == "wal"));
         if let Some(path) = first {

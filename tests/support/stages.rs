@@ -9,7 +9,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lakehook::batch::{Limits, Sums};
 use lakehook::clock::{Clock, Micros};
 use lakehook::contract::{Checked, Contract, Rules, Schemas};
 use lakehook::encode::Codec;
@@ -22,15 +21,15 @@ use lakehook::lake::keys::object_key;
 use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows};
 use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::{Table, Tables};
-use lakehook::wal::dedup::Dedup;
+use lakehook::wal::batch::{Limits, Sums};
+use lakehook::wal::dedup::recent::RecentIds;
 use lakehook::wal::frame::{FrameBuilder, Section};
-use lakehook::wal::helper::Helper;
+use lakehook::wal::helper::Background;
 use lakehook::wal::layout::FrameHeader;
-use lakehook::wal::recover;
+use lakehook::wal::recover::{self, LocalWriter};
 use lakehook::wal::request::{Append, Request, Settings};
 use lakehook::wal::rows::BatchReader;
 use lakehook::wal::state::SealAt;
-use lakehook::wal::writer::Writer;
 
 use super::load::Source;
 
@@ -149,7 +148,7 @@ fn renewed(identity: Identity, round: u64) -> Identity {
 /// A table like the program's, of which each round touches other slots.
 fn dedup() -> Box<dyn FnMut() -> Duration> {
     let requests = checked();
-    let mut dedup = Dedup::new(Dedup::window_of_bytes(32 << 20));
+    let mut dedup = RecentIds::new(RecentIds::window_of_bytes(32 << 20));
     let mut round = 0;
     Box::new(move || {
         for request in &requests {
@@ -196,7 +195,7 @@ fn frame() -> Box<dyn FnMut() -> Duration> {
     })
 }
 
-fn writer(dir: &Path, format: &str) -> Writer<Disk> {
+fn writer(dir: &Path, format: &str) -> LocalWriter<Disk> {
     open_log(dir, format)
 }
 
@@ -218,12 +217,12 @@ pub(crate) fn fill_log(dir: &Path, bytes: u64) -> u64 {
 }
 
 /// Opens a log as the program does, except for the bounds on space.
-pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
+pub(crate) fn open_log(dir: &Path, format: &str) -> LocalWriter<Disk> {
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         first_segment_bytes: SEGMENT_BYTES,
         max_bytes: 64 << 30,
-        dedup_window: Dedup::window_of_bytes(32 << 20),
+        dedup_window: RecentIds::window_of_bytes(32 << 20),
         max_ids: 50_000_000,
         filter_bytes: 96 << 20,
         ids_per_file: 500_000,
@@ -240,8 +239,7 @@ pub(crate) fn open_log(dir: &Path, format: &str) -> Writer<Disk> {
         conflict_partition: |_| "quarantine/events/dt=2026-11-20".to_owned(),
     };
     let (clock, ids) = (Clock::manual(NOW), Ids::seeded(1));
-    let inline = |files, dir: &Path| Ok(Helper::inline(files, dir));
-    recover::open(Disk, dir, settings, clock, ids, inline)
+    recover::open(Disk, dir, settings, clock, ids, Background::Inline)
         .unwrap()
         .0
 }

@@ -3,9 +3,9 @@
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
-use super::super::Secret;
 use super::load_from;
 use super::rules::{refused, taken};
+use crate::secret::Secret;
 
 const TOKEN: &str = "server.tokens = [\"0123456789abcdef\"]\n";
 

@@ -77,10 +77,10 @@ fn all_errors_come_at_once() {
       lakehook.toml: listen (line 2): unknown key `listen`; did you mean `server.listen`?
       environment variable LAKEHOOK_WALL__DIR: unknown key `wall`; did you mean `wal`?
       lakehook.toml: wall (line 18): unknown key `wall`; did you mean `wal`?
+      lakehook.toml: batch.max_age (line 13): must be between "1s" and "7d"
+      environment variable LAKEHOOK_WAL__MAX_BYTES: must be at least 16 MiB
       lakehook.toml: server.max_event (line 8): server.max_event = 100 MiB must be more than 0 and at most server.max_body = 64 MiB
       lakehook.toml: server.max_body (line 6): server.memory = 64 MiB must be at least four times server.max_body = 64 MiB: a body as sent, decompressed, and its rows are in memory at the same time
-      environment variable LAKEHOOK_WAL__MAX_BYTES: must be at least 16 MiB
-      lakehook.toml: batch.max_age (line 13): must be between "1s" and "7d"
     "#);
 }
 
@@ -145,7 +145,7 @@ fn the_environment_wins() {
     assert_eq!(config.server.memory.bytes(), 67_108_865);
     assert_eq!(config.server.max_connections, 7);
     assert_eq!(config.server.max_events, 5);
-    let crate::config::Destination::Bucket(location) = config.lake.destination() else {
+    let crate::lake::destination::Destination::Bucket(location) = config.lake.destination() else {
         panic!()
     };
     assert_eq!((&*location.bucket, &*location.prefix), ("my-lake", "{x}"));

@@ -1,8 +1,8 @@
 //! The rules of polls: each has a case that breaks it.
 
-use super::super::{AuthKind, Mode, PaginationKind};
 use super::rules::{refused, taken};
 use super::{error, errors, load, load_from};
+use crate::poll::definition::{AuthKind, Mode, PaginationKind};
 
 /// A poll of users with further settings.
 fn poll(settings: &str) -> String {

@@ -441,8 +441,8 @@ fn options_of_objects_are_checked() {
         assert!(errors.contains(words), "{text}: {errors}");
     }
     let region = |text: &str| match load(text, &[]).unwrap().config.lake.destination() {
-        crate::config::Destination::Bucket(location) => location.region,
-        crate::config::Destination::Directory(_) => None,
+        crate::lake::destination::Destination::Bucket(location) => location.region,
+        crate::lake::destination::Destination::Directory(_) => None,
     };
     assert_eq!(region(arn).as_deref(), Some("eu-west-1"));
     assert_eq!(region(bucket), None);

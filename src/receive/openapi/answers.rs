@@ -7,145 +7,162 @@ use super::super::replies::{Problem, ProblemBody};
 use super::schemas::Schemas;
 
 /// Problems that the description lists as one answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProblemClass {
-    BadRequest,
-    Unauthorized,
-    NotFound,
-    MethodNotAllowed,
-    Timeout,
-    TooLarge,
-    Unsupported,
-    TooMany,
-    Internal,
-    Unavailable,
-    NotReady,
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProblemClass {
+    /// Its name among the shared answers.
+    name: &'static str,
+    status: u16,
+    description: &'static str,
+    /// Its own headers, beside those of every problem.
+    headers: &'static [&'static str],
+    /// The words that end its `type`.
+    words: &'static [&'static str],
 }
 
+const RETRY: &[&str] = &["Retry-After"];
+const BAD_REQUEST: ProblemClass = ProblemClass {
+    name: "BadRequest",
+    status: 400,
+    description: "Not sound HTTP, not JSON, or against the contract: `errors` says where. Nothing of the request is \
+                 stored as events.",
+    headers: &[],
+    words: &["not-json", "invalid-events", "bad-encoding", "bad-request"],
+};
+const UNAUTHORIZED: ProblemClass = ProblemClass {
+    name: "Unauthorized",
+    status: 401,
+    description: "Bad or missing token or signature.",
+    headers: &["WWW-Authenticate"],
+    words: &["unauthorized", "bad-signature"],
+};
+const NOT_FOUND: ProblemClass = ProblemClass {
+    name: "NotFound",
+    status: 404,
+    description: "There is nothing at this path.",
+    headers: &[],
+    words: &["not-found"],
+};
+const METHOD_NOT_ALLOWED: ProblemClass = ProblemClass {
+    name: "MethodNotAllowed",
+    status: 405,
+    description: "Another method is asked for.",
+    headers: &["Allow"],
+    words: &["method-not-allowed"],
+};
+const TIMEOUT: ProblemClass = ProblemClass {
+    name: "Timeout",
+    status: 408,
+    description: "The body did not arrive in time.",
+    headers: &[],
+    words: &["timeout"],
+};
+const TOO_LARGE: ProblemClass = ProblemClass {
+    name: "TooLarge",
+    status: 413,
+    description: "Body, event, or number of events too large; `limit` says what is allowed.",
+    headers: &[],
+    words: &[
+        "body-too-large",
+        "event-too-large",
+        "too-many-events",
+        "request-too-large",
+    ],
+};
+const UNSUPPORTED: ProblemClass = ProblemClass {
+    name: "Unsupported",
+    status: 415,
+    description: "Another media type, charset or encoding than those `supported`.",
+    headers: &[],
+    words: &["media-type", "charset", "content-encoding"],
+};
+const TOO_MANY: ProblemClass = ProblemClass {
+    name: "TooMany",
+    status: 429,
+    description: "Too many requests of one client.",
+    headers: &["Retry-After", "RateLimit", "RateLimit-Policy"],
+    words: &["too-many-requests"],
+};
+const INTERNAL: ProblemClass = ProblemClass {
+    name: "Internal",
+    status: 500,
+    description: "A bug; what is durable stays.",
+    headers: &[],
+    words: &["internal"],
+};
+const UNAVAILABLE: ProblemClass = ProblemClass {
+    name: "Unavailable",
+    status: 503,
+    description: "Not now: log full, disk nearly full, too many bytes in flight, starting, stopping, storage failed, \
+                 wrong clock. Nothing was acknowledged.",
+    headers: RETRY,
+    words: &[
+        "starting",
+        "stopping",
+        "storage-failed",
+        "foreign-object",
+        "low-space",
+        "wrong-clock",
+        "busy",
+        "log-full",
+        "late",
+    ],
+};
+/// The answer of `/ready` while requests are refused.
+pub(super) const NOT_READY: ProblemClass = ProblemClass {
+    name: "NotReady",
+    status: 503,
+    description: "Requests are refused, or a batch is held.",
+    headers: RETRY,
+    words: &[
+        "starting",
+        "stopping",
+        "storage-failed",
+        "foreign-object",
+        "low-space",
+        "wrong-clock",
+        "batch-held",
+    ],
+};
+
+const ALL: [ProblemClass; 11] = [
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    NOT_FOUND,
+    METHOD_NOT_ALLOWED,
+    TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED,
+    TOO_MANY,
+    INTERNAL,
+    UNAVAILABLE,
+    NOT_READY,
+];
 /// The problems of a webhook.
 const OF_A_WEBHOOK: [ProblemClass; 8] = [
-    ProblemClass::BadRequest,
-    ProblemClass::Unauthorized,
-    ProblemClass::Timeout,
-    ProblemClass::TooLarge,
-    ProblemClass::Unsupported,
-    ProblemClass::TooMany,
-    ProblemClass::Internal,
-    ProblemClass::Unavailable,
+    BAD_REQUEST,
+    UNAUTHORIZED,
+    TIMEOUT,
+    TOO_LARGE,
+    UNSUPPORTED,
+    TOO_MANY,
+    INTERNAL,
+    UNAVAILABLE,
 ];
 /// The problems that any path may answer.
-const OF_ANY: [ProblemClass; 2] = [ProblemClass::BadRequest, ProblemClass::Internal];
+const OF_ANY: [ProblemClass; 2] = [BAD_REQUEST, INTERNAL];
 
 /// Headers of every answer.
 const ALWAYS: [&str; 2] = ["X-Request-Id", "X-Content-Type-Options"];
 
 impl ProblemClass {
-    const ALL: [Self; 11] = [
-        Self::BadRequest,
-        Self::Unauthorized,
-        Self::NotFound,
-        Self::MethodNotAllowed,
-        Self::Timeout,
-        Self::TooLarge,
-        Self::Unsupported,
-        Self::TooMany,
-        Self::Internal,
-        Self::Unavailable,
-        Self::NotReady,
-    ];
-
-    /// Status; description; its own headers; the words that end its `type`.
-    fn parts(
-        self,
-    ) -> (
-        u16,
-        &'static str,
-        &'static [&'static str],
-        &'static [&'static str],
-    ) {
-        const RETRY: &[&str] = &["Retry-After"];
-        match self {
-            Self::BadRequest => (
-                400,
-                "Not sound HTTP, not JSON, or against the contract: `errors` says where. Nothing of the request is \
-                 stored as events.",
-                &[],
-                &["not-json", "invalid-events", "bad-encoding", "bad-request"],
-            ),
-            Self::Unauthorized => (
-                401,
-                "Bad or missing token or signature.",
-                &["WWW-Authenticate"],
-                &["unauthorized", "bad-signature"],
-            ),
-            Self::NotFound => (404, "There is nothing at this path.", &[], &["not-found"]),
-            Self::MethodNotAllowed => (
-                405,
-                "Another method is asked for.",
-                &["Allow"],
-                &["method-not-allowed"],
-            ),
-            Self::Timeout => (408, "The body did not arrive in time.", &[], &["timeout"]),
-            Self::TooLarge => (
-                413,
-                "Body, event, or number of events too large; `limit` says what is allowed.",
-                &[],
-                &[
-                    "body-too-large",
-                    "event-too-large",
-                    "too-many-events",
-                    "request-too-large",
-                ],
-            ),
-            Self::Unsupported => (
-                415,
-                "Another media type, charset or encoding than those `supported`.",
-                &[],
-                &["media-type", "charset", "content-encoding"],
-            ),
-            Self::TooMany => (
-                429,
-                "Too many requests of one client.",
-                &["Retry-After", "RateLimit", "RateLimit-Policy"],
-                &["too-many-requests"],
-            ),
-            Self::Internal => (500, "A bug; what is durable stays.", &[], &["internal"]),
-            Self::Unavailable => (
-                503,
-                "Not now: log full, disk nearly full, too many bytes in flight, starting, stopping, storage failed, \
-                 wrong clock. Nothing was acknowledged.",
-                RETRY,
-                &[
-                    "starting",
-                    "stopping",
-                    "storage-failed",
-                    "foreign-object",
-                    "low-space",
-                    "wrong-clock",
-                    "busy",
-                    "log-full",
-                    "late",
-                ],
-            ),
-            Self::NotReady => (
-                503,
-                "Requests are refused, or a batch is held.",
-                RETRY,
-                &[
-                    "starting",
-                    "stopping",
-                    "storage-failed",
-                    "foreign-object",
-                    "low-space",
-                    "wrong-clock",
-                    "batch-held",
-                ],
-            ),
-        }
-    }
-
     fn response(self, problem: &Value) -> Value {
-        let (status, description, own_headers, words) = self.parts();
+        let Self {
+            status,
+            description,
+            headers,
+            words,
+            ..
+        } = self;
         let kinds: Vec<String> = words.iter().map(|word| Problem::kind_of(word)).collect();
         let schema = json!({
             "allOf": [problem, {
@@ -153,7 +170,7 @@ impl ProblemClass {
                 "properties": {"status": {"const": status}, "type": {"enum": kinds}},
             }],
         });
-        let headers = own_headers.iter().chain(&["Cache-Control"]);
+        let headers = headers.iter().chain(&["Cache-Control"]);
         json!({
             "description": description,
             "headers": references(headers),
@@ -165,8 +182,8 @@ impl ProblemClass {
 /// All problems, by name.
 pub(super) fn shared(schemas: &mut Schemas) -> Map<String, Value> {
     let problem = schemas.of::<ProblemBody>();
-    let all = ProblemClass::ALL.into_iter();
-    all.map(|class| (format!("{class:?}"), class.response(&problem)))
+    let all = ALL.into_iter();
+    all.map(|class| (class.name.to_owned(), class.response(&problem)))
         .collect()
 }
 
@@ -193,9 +210,8 @@ fn responses(description: &str, content: (&str, Value), problems: &[ProblemClass
     });
     let mut all = Map::from_iter([("200".to_owned(), success)]);
     for class in problems {
-        let status = class.parts().0.to_string();
-        let response = json!({"$ref": format!("#/components/responses/{class:?}")});
-        all.insert(status, response);
+        let response = json!({"$ref": format!("#/components/responses/{}", class.name)});
+        all.insert(class.status.to_string(), response);
     }
     Value::Object(all)
 }

@@ -7,7 +7,7 @@ use super::super::body::ENCODING_NAMES;
 use super::super::hooks::Hook;
 use super::super::pages::{PAGES, Page};
 use super::super::replies::Success;
-use super::answers::{self, ProblemClass};
+use super::answers::{self, NOT_READY, ProblemClass};
 use super::schemas::{Schemas, reference};
 use crate::contract::Rules;
 
@@ -120,7 +120,7 @@ fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
 fn of_page(page: &Page, schemas: &mut Schemas) -> Value {
     let content = (page.media_type, schemas.generated(page.schema));
     let problems: &[ProblemClass] = if page.can_be_unready {
-        &[ProblemClass::NotReady]
+        &[NOT_READY]
     } else {
         &[]
     };

@@ -6,24 +6,22 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
-use super::super::entry::{Entry, NO_RUN, StoredRow};
-use super::super::ids::{self, SegmentIds};
-use super::super::inventory::Inventory;
-use super::super::layout::ids_path;
-use super::super::node::{self, Node};
-use super::super::read::Frame;
-use super::super::recover;
-use super::super::request::{Append, Cursor, Request, Settings};
-use super::super::writer::Writer;
-use super::RescueError;
+use super::errors::RescueError;
 use super::scan::{Damaged, See};
 use super::survey::{Survey, Unshipped};
-use super::swap::{NEW, aside_of, begin, clear};
-use crate::batch::Limits;
 use crate::clock::{Clock, Micros};
 use crate::files::{Files, create_dir_durably};
 use crate::ids::{Ids, NodeId};
 use crate::record::{Origin, RowKind, Rows};
+use crate::wal::dedup::id_files::ids_path;
+use crate::wal::dedup::id_files::{self as ids, SegmentIds};
+use crate::wal::journal::exchange::{NEW, aside_of, begin, clear};
+use crate::wal::journal::node::{self, Node};
+use crate::wal::journal::seam::Frame;
+use crate::wal::ledger::batch::Limits;
+use crate::wal::ledger::entry::{Entry, NO_RUN, StoredRow};
+use crate::wal::ledger::request::{Append, Cursor, Request, Settings};
+use crate::wal::recover::{self, LocalWriter};
 
 /// Rows are appended in pieces of this size: far below a frame.
 const PIECE_BYTES: usize = 2 << 20;
@@ -74,7 +72,7 @@ pub fn rebuild<F: Files>(
     let kept = settings.clone();
     let settings = unbounded(settings);
     let effects = (clock.clone(), ids.clone());
-    let writer = recover::found(files.clone(), &new_dir, settings, effects)?;
+    let writer = recover::begin_behind_ids(files.clone(), &new_dir, settings, effects)?;
     let mut appending = Appending {
         writer,
         rows: Rows::default(),
@@ -133,7 +131,7 @@ fn piece_bytes(settings: &Settings) -> usize {
 }
 
 struct Appending<F: Files> {
-    writer: Writer<F>,
+    writer: LocalWriter<F>,
     rows: Rows,
     /// That of the oldest row stands for all: no piece may be older than what a seal has published.
     received: Micros,
@@ -220,8 +218,8 @@ fn bring_ids<F: Files>(
     };
     let mut lost = Vec::new();
     let mut next = survey.oldest_ids;
-    for file in Inventory::list(files, dir)?
-        .id_files
+    let (in_force, _) = ids::list(files, dir)?;
+    for file in in_force
         .range(survey.oldest_ids..oldest)
         .map(|(_, file)| file)
     {

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::super::layout::{
+use crate::files::{File, Files};
+use crate::wal::journal::layout::{
     BLOCK, FIRST_FRAME, FrameHeader, HeaderError, SegmentHeader, next_block, number_of,
     segment_path,
 };
-use super::super::read::Frame;
-use crate::files::{File, Files};
+use crate::wal::journal::seam::{At, Frame};
 
 /// A place where frames are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Damaged {
 }
 
 /// Who is told of what a scan finds.
-pub(super) trait See {
+pub(crate) trait See {
     /// A whole frame that counts, and the segment that it is in.
     fn frame(&mut self, segment: u64, frame: &Frame) -> io::Result<()>;
     /// A place that should hold frames.
@@ -31,14 +31,14 @@ pub(super) trait See {
 }
 
 /// The segments of a log, and how far each of them counts.
-pub(super) struct Segments {
+pub(crate) struct Segments {
     /// By number.
-    pub(super) all: BTreeMap<u64, Extent>,
+    pub(crate) all: BTreeMap<u64, Extent>,
 }
 
 /// How far a segment counts.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Extent {
+pub(crate) struct Extent {
     bytes: u64,
     /// Its id, if the header can be read.
     id: Option<u64>,
@@ -56,7 +56,7 @@ pub(super) struct Extent {
 
 impl Segments {
     /// Looks at the headers.
-    pub(super) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
+    pub(crate) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let mut all = BTreeMap::new();
         for entry in files.list(dir)? {
             let Some(number) = number_of(&entry.name, ".wal") else {
@@ -120,7 +120,7 @@ impl Segments {
     }
 
     /// Gives every whole frame that counts, and every place between them that should hold frames, in order.
-    pub(super) fn scan<F: Files>(
+    pub(crate) fn scan<F: Files>(
         &self,
         files: &F,
         dir: &Path,
@@ -153,7 +153,7 @@ fn first_number<F: Files>(
     let file = files.open(&segment_path(dir, number))?;
     let mut at = FIRST_FRAME;
     while at + BLOCK <= bytes {
-        if let Some(frame) = whole_frame(&file, at, bytes)? {
+        if let Some(frame) = whole_frame(&file, number, at, bytes)? {
             return Ok(Some(frame.header.number));
         }
         at += BLOCK;
@@ -185,7 +185,7 @@ fn scan_segment<F: Files>(
     *last = last.or(extent.before);
     let limit = extent.end.unwrap_or(extent.bytes).min(extent.bytes);
     while at + BLOCK <= limit {
-        let frame = whole_frame(&file, at, limit)?.filter(|frame| {
+        let frame = whole_frame(&file, number, at, limit)?.filter(|frame| {
             id.is_none_or(|id| id == frame.header.segment_id)
                 && last.is_none_or(|last| frame.header.number > last)
                 && extent
@@ -220,9 +220,21 @@ fn scan_segment<F: Files>(
     if extent.last_frame.is_none() && good_until == FIRST_FRAME {
         see.damage(damaged(good_until, "it has no whole frame".to_owned()));
     }
+    scan_original(&file, number, extent, id, last, see)
+}
+
+/// A frame that stands behind the end of its segment because it was copied, if the copy cannot be read.
+fn scan_original<H: File>(
+    file: &H,
+    number: u64,
+    extent: Extent,
+    id: Option<u64>,
+    last: &mut Option<u64>,
+    see: &mut dyn See,
+) -> io::Result<()> {
     if extent.keeps_original
         && let Some(end) = extent.end
-        && let Some(original) = whole_frame(&file, end, extent.bytes)?
+        && let Some(original) = whole_frame(file, number, end, extent.bytes)?
         && id == Some(original.header.segment_id)
         && *last == original.header.number.checked_sub(1)
         && original.header.previous_crc == extent.end_crc
@@ -233,7 +245,7 @@ fn scan_segment<F: Files>(
     Ok(())
 }
 
-fn whole_frame<H: File>(file: &H, at: u64, limit: u64) -> io::Result<Option<Frame>> {
+fn whole_frame<H: File>(file: &H, number: u64, at: u64, limit: u64) -> io::Result<Option<Frame>> {
     let mut bytes = vec![0; BLOCK as usize];
     match file.read_exact_at(&mut bytes, at) {
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
@@ -254,7 +266,7 @@ fn whole_frame<H: File>(file: &H, at: u64, limit: u64) -> io::Result<Option<Fram
     }
     Ok(header.matches(&bytes).then_some(Frame {
         header,
-        offset: at,
+        at: At::new(number, at / BLOCK),
         bytes,
     }))
 }

@@ -6,14 +6,14 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 
-use super::super::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
-use super::super::inventory::Inventory;
-use super::super::layout::segment_path;
-use super::super::read::Frame;
 use super::scan::{Damaged, See, Segments};
 use crate::clock::Micros;
 use crate::files::Files;
 use crate::record::Lsn;
+use crate::wal::dedup::id_files;
+use crate::wal::journal::layout::segment_path;
+use crate::wal::journal::seam::Frame;
+use crate::wal::ledger::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
 
 /// What can be read of a log.
 pub struct Survey {
@@ -33,11 +33,11 @@ pub struct Survey {
     /// Runs of polls that are given up: what they read is read again.
     pub runs: usize,
     /// How far polls have got, as far as nothing before that is missing.
-    pub(super) cursors: BTreeMap<String, Vec<u8>>,
-    pub(super) segments: Segments,
-    pub(super) oldest_ids: u64,
+    pub(crate) cursors: BTreeMap<String, Vec<u8>>,
+    pub(crate) segments: Segments,
+    pub(crate) oldest_ids: u64,
     /// The earliest time of receipt of any row.
-    pub(super) oldest_received: Micros,
+    pub(crate) oldest_received: Micros,
     committed: Committed,
 }
 
@@ -86,7 +86,7 @@ pub fn survey<F: Files>(files: &F, dir: &Path) -> io::Result<Survey> {
             detail: "the segment is missing".to_owned(),
         });
     }
-    if segments.all.is_empty() && !Inventory::list(files, dir)?.id_files.is_empty() {
+    if segments.all.is_empty() && !id_files::list(files, dir)?.0.is_empty() {
         reading.damage(Damaged {
             path: dir.to_owned(),
             offset: 0,

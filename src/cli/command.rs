@@ -1,0 +1,169 @@
+//! Which commands there are, with their arguments, and what runs each of them.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::demo::{run as demo, upstream};
+use super::exit::{FAILED, Failure, WRONG_USAGE};
+use super::quarantine::{look, replay};
+use super::wal::{inspect, rescue};
+use super::{audit, check, health, poll, serve, sql, torture};
+use crate::config::{Config, Loaded};
+
+const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (commit ",
+    env!("LAKEHOOK_COMMIT"),
+    ", write-ahead log format 2)"
+);
+
+/// Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "lakehook", version = VERSION, arg_required_else_help = true)]
+pub struct Cli {
+    /// The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is there]
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the service: webhook, polls, batches, lake
+    Serve(serve::ServeArgs),
+    /// Pull entities from the configured REST APIs, once
+    Poll(poll::PollArgs),
+    /// See it work, with no set-up: a sample system, the service and a local lake in one process
+    Demo(demo::DemoArgs),
+    /// Run only the sample system that the demo uses
+    Upstream(upstream::UpstreamArgs),
+    /// Validate configuration and schemas, reach the lake, and say what is wrong
+    Check(check::CheckArgs),
+    /// Print the views and tables that make the lake queryable
+    Sql(sql::SqlArgs),
+    /// Prove that everything acknowledged is in the lake exactly once
+    Audit(audit::AuditArgs),
+    /// Kill, pause, starve and fill real servers here, and see whether the promise holds
+    Torture(torture::TortureArgs),
+    /// See what was refused, and why; bring it in once it is valid
+    #[command(subcommand)]
+    Quarantine(QuarantineCommand),
+    /// Look into a write-ahead log, or help one that cannot go on
+    #[command(subcommand)]
+    Wal(WalCommand),
+    /// Ask a running service whether it is ready
+    Health(health::HealthArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum QuarantineCommand {
+    /// What was refused, grouped by reason, rule and place
+    List(look::ListArgs),
+    /// The rows with their errors and what was refused
+    Show(look::ShowArgs),
+    /// Judge it again, by the schemas of today, and store what is valid now
+    Replay(replay::ReplayArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum WalCommand {
+    /// What the log holds
+    Info(WalArgs),
+    /// Read everything and check it; exit code 1 if anything is wrong
+    Verify(WalArgs),
+    /// Cut damage out: keep every row that can be read, say which are lost, and set the old files aside
+    Repair(rescue::RescueArgs),
+    /// Give a copied or restored log a node id of its own, so that it can go on beside the other one
+    Adopt(rescue::RescueArgs),
+}
+
+#[derive(Debug, Args)]
+struct WalArgs {
+    /// The log's directory [default: `wal.dir` of the configuration]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Parses the arguments, does what they say, and gives the exit code: 0 done, 1 it failed, 2 wrong
+/// usage or configuration.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _nowhere_to_print = error.print();
+            return ExitCode::from(if error.use_stderr() { WRONG_USAGE } else { 0 });
+        }
+    };
+    match cli.dispatch() {
+        Ok(code) => code,
+        Err(Failure::Usage(message)) => {
+            tell(&message);
+            ExitCode::from(WRONG_USAGE)
+        }
+        Err(Failure::Failed(error)) => {
+            tell(&format!("lakehook: {error:#}"));
+            ExitCode::from(FAILED)
+        }
+    }
+}
+
+#[allow(
+    clippy::print_stderr,
+    reason = "the last word of a command that failed"
+)]
+fn tell(message: &str) {
+    eprintln!("{message}");
+}
+
+impl Cli {
+    fn dispatch(self) -> Result<ExitCode, Failure> {
+        let explicit = self.config;
+        let load = || load(explicit.as_deref());
+        match self.command {
+            Command::Serve(args) => serve::run(&mut load()?, &args),
+            Command::Poll(args) => poll::run(&load()?, args),
+            Command::Demo(args) => demo::run(&args),
+            Command::Upstream(args) => upstream::run(args),
+            Command::Check(args) => check::run(&load()?, &args),
+            Command::Audit(args) => audit::run(&load()?, &args),
+            Command::Torture(args) => torture::run(&args),
+            Command::Sql(args) => sql::run(&load()?, &args),
+            Command::Quarantine(QuarantineCommand::List(args)) => look::list(&load()?, &args),
+            Command::Quarantine(QuarantineCommand::Show(args)) => look::show(&load()?, &args),
+            Command::Quarantine(QuarantineCommand::Replay(args)) => replay::run(&load()?, args),
+            Command::Wal(WalCommand::Info(args)) => inspect::info(&wal_dir(args, load)?),
+            Command::Wal(WalCommand::Verify(args)) => inspect::verify(&wal_dir(args, load)?),
+            Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, &args),
+            Command::Wal(WalCommand::Adopt(args)) => rescue::adopt(&load()?, &args),
+            Command::Health(args) => health::run(args, || Ok(load()?.config)),
+        }
+    }
+}
+
+fn load(explicit: Option<&std::path::Path>) -> Result<Loaded, Failure> {
+    Config::load(explicit).map_err(|errors| Failure::Usage(errors.to_string()))
+}
+
+fn wal_dir(
+    args: WalArgs,
+    load: impl FnOnce() -> Result<Loaded, Failure>,
+) -> Result<PathBuf, Failure> {
+    match args.dir {
+        Some(dir) => Ok(dir),
+        None => Ok(load()?.config.wal.dir),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+}

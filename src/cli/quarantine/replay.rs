@@ -1,0 +1,389 @@
+//! `lakehook quarantine replay`: what was refused and is valid by now goes into the log.
+//!
+//! If a service runs, it stores the rows; otherwise this process opens the log of events itself. A dry run needs neither.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow};
+use clap::Args;
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::kept::{Which, each};
+use super::report::Report;
+use crate::cli::exit::{FAILED, Failure};
+use crate::cli::runtime::runtime;
+use crate::cli::signals::Signals;
+use crate::clock::Clock;
+use crate::config::{Config, Loaded};
+use crate::contract::Contract;
+use crate::contract::EVENTS;
+use crate::files::Disk;
+use crate::ids::{Ids, NodeId};
+use crate::lake::LakeError;
+use crate::lake::reader::LakeReader;
+use crate::replay::kept::Kept;
+use crate::replay::marks::{Marking, Marks};
+use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, ReplayClient};
+use crate::replay::{Candidate, EventCounts, ReplayOutcome, Scope, Skip, judge, node_of};
+use crate::serve::events::{OpenEvents, dry_contract};
+use crate::serve::{Patience, ServeError, lake_of};
+use crate::telemetry;
+use crate::wal::node::{LockError, read};
+
+/// Attempts to put a mark, …
+const MARK_TRIES: u32 = 5;
+/// … and the pause between two.
+const MARK_PAUSE: Duration = Duration::from_secs(1);
+
+/// Arguments of `lakehook quarantine replay`.
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    #[command(flatten)]
+    which: Which,
+    /// Only the row with this LSN
+    #[arg(long, value_name = "LSN")]
+    lsn: Option<u64>,
+    /// Only rows of this object
+    #[arg(long, value_name = "KEY")]
+    key: Option<String>,
+    /// Take what other nodes refused, too; an event that got in there since is then stored a second time
+    #[arg(long)]
+    other_nodes: bool,
+    /// Judge, and write nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print the result as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Replays; exit code 1 if not all of it could be done, or is not in the lake. What is still invalid is no failure.
+pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
+    let config = &loaded.config;
+    let level = config.log.level.min(tracing::Level::WARN);
+    telemetry::start(level.into(), config.log.format);
+    let runtime = runtime()?;
+    let done = runtime.block_on(replay(config, args));
+    runtime.shutdown_background();
+    done
+}
+
+async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failure> {
+    let contract = dry_contract(config).map_err(usage)?;
+    let place = LakeReader::open(config.lake.destination()).await;
+    let marks = Marks::read(&place).await?;
+    let node = read(&Disk, &config.wal.dir)?.map(|node| node.id);
+    args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
+    let door = if args.dry_run {
+        Door::Dry(Box::new(contract))
+    } else {
+        Door::Shut
+    };
+    let scope = Scope {
+        stream: EVENTS.to_owned(),
+        node,
+        other_nodes: args.other_nodes,
+        hooks: config
+            .hook
+            .iter()
+            .map(|(name, hook)| hook.path(name))
+            .collect(),
+    };
+    let mut replay = Replay {
+        config,
+        scope,
+        marks,
+        door,
+        page: Vec::new(),
+        raw_bytes: 0,
+        marking: Marking::default(),
+        report: Report::new(args.dry_run),
+        interrupts: Interrupts::listen()?,
+    };
+    // Even after an error, what was replayed is marked.
+    let sent = replay.all(&place, &args).await;
+    let marked = replay.mark().await;
+    let all_well = replay.close().await;
+    replay.interrupts.end().await;
+    replay.report.print(args.json)?;
+    sent?;
+    marked.context("what was replayed is not marked; replayed again, it is found to be known")?;
+    Ok(if all_well {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+/// A first signal ends the reading, a second one the wait for the lake.
+struct Interrupts {
+    stop: CancellationToken,
+    hurry: CancellationToken,
+    listener: JoinHandle<()>,
+}
+
+impl Interrupts {
+    fn listen() -> std::io::Result<Self> {
+        let (stop, hurry) = (CancellationToken::new(), CancellationToken::new());
+        let mut signals = Signals::new()?;
+        let (first, second) = (stop.clone(), hurry.clone());
+        let listener = tokio::spawn(async move {
+            signals.next().await;
+            first.cancel();
+            signals.next().await;
+            second.cancel();
+        });
+        Ok(Self {
+            stop,
+            hurry,
+            listener,
+        })
+    }
+
+    /// Ends the task that listens for signals.
+    async fn end(self) {
+        self.listener.abort();
+        let _cancelled = self.listener.await;
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        if self.stop.is_cancelled() {
+            return Err(anyhow!("interrupted; what was replayed is told above"));
+        }
+        Ok(())
+    }
+}
+
+fn usage(error: ServeError) -> Failure {
+    match error {
+        ServeError::Schemas(_) | ServeError::Columns(_) => {
+            Failure::Usage(format!("lakehook: {error}"))
+        }
+        error => error.into(),
+    }
+}
+
+/// The way into the log.
+enum Door {
+    /// Nothing had to be stored yet.
+    Shut,
+    /// Nothing is to be stored.
+    Dry(Box<Contract>),
+    /// This process has the log.
+    Here(Box<OpenEvents>),
+    /// A service has it.
+    ReplayClient(ReplayClient),
+}
+
+/// A row on its way.
+struct Sent {
+    candidate: Candidate,
+    key: String,
+    node: NodeId,
+    lsn: u64,
+}
+
+struct Replay<'a> {
+    config: &'a Config,
+    scope: Scope,
+    marks: Marks,
+    door: Door,
+    page: Vec<Sent>,
+    raw_bytes: usize,
+    marking: Marking,
+    report: Report,
+    interrupts: Interrupts,
+}
+
+impl Replay<'_> {
+    /// Reads the quarantine, and has its rows replayed.
+    async fn all(&mut self, place: &LakeReader, args: &ReplayArgs) -> anyhow::Result<()> {
+        let stop = self.interrupts.stop.clone();
+        let mut failed = None;
+        let mut take = |key: &str, row: Kept| {
+            if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
+                return Ok(true);
+            }
+            // These errors have nothing to do with the object.
+            let goes_on = self.interrupts.check();
+            let goes_on = goes_on.and_then(|()| self.make_room(&row));
+            goes_on.unwrap_or_else(|error| failed = Some(error));
+            if failed.is_none() {
+                self.take(key, &row)?;
+            }
+            Ok(failed.is_none())
+        };
+        tokio::select! {
+            read = each(place, &args.which, args.key.as_deref(), &mut take) => read?,
+            () = stop.cancelled() => {}
+        }
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        self.interrupts.check()?;
+        self.send().await
+    }
+
+    /// Has the page at hand replayed if this row would be too much for it.
+    fn make_room(&mut self, row: &Kept) -> anyhow::Result<()> {
+        let is_full = self.page.len() == MAX_CANDIDATES || self.raw_bytes + row.raw.len() > MAX_RAW;
+        if is_full && !self.page.is_empty() {
+            let handle = Handle::current();
+            tokio::task::block_in_place(|| handle.block_on(self.send()))?;
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, key: &str, row: &Kept) -> anyhow::Result<()> {
+        let of = node_of(key);
+        if self.marks.of(of, row.lsn).is_some() {
+            self.report.skipped(Skip::Before, key, row.lsn);
+            return Ok(());
+        }
+        let (candidate, node) = match (self.scope.candidate(row, of)?, of) {
+            (Ok(candidate), Some(node)) => (candidate, node),
+            (Err(skip), _) => {
+                self.report.skipped(skip, key, row.lsn);
+                return Ok(());
+            }
+            (Ok(_), None) => return Ok(()),
+        };
+        self.raw_bytes += row.raw.len();
+        self.page.push(Sent {
+            candidate,
+            key: key.to_owned(),
+            node,
+            lsn: row.lsn,
+        });
+        Ok(())
+    }
+
+    /// Has the page at hand replayed.
+    async fn send(&mut self) -> anyhow::Result<()> {
+        let page = std::mem::take(&mut self.page);
+        self.raw_bytes = 0;
+        if page.is_empty() {
+            return Ok(());
+        }
+        if matches!(self.door, Door::Shut) {
+            self.door = open(self.config).await?;
+        }
+        let candidates = page.iter().map(|sent| sent.candidate.clone()).collect();
+        let outcomes = self.door.page(candidates).await?;
+        let is_dry = matches!(self.door, Door::Dry(_));
+        let mut is_full = false;
+        for (sent, outcome) in page.iter().zip(outcomes) {
+            match outcome {
+                ReplayOutcome::Replayed(counts) => {
+                    self.report.replayed(counts);
+                    is_full |= !is_dry && self.marking.add(sent.node, sent.lsn, counts);
+                }
+                ReplayOutcome::Invalid {
+                    errors,
+                    errors_total: _,
+                } => self.report.invalid(&errors, &sent.key, sent.lsn),
+            }
+        }
+        if is_full {
+            self.mark().await?;
+        }
+        Ok(())
+    }
+
+    /// Puts marks of what was replayed into the lake.
+    async fn mark(&mut self) -> anyhow::Result<()> {
+        if self.marking.is_empty() {
+            return Ok(());
+        }
+        let node = read(&Disk, &self.config.wal.dir)?;
+        let by = node.context("the log has no node")?.id;
+        let lake = lake_of(self.config, &self.config.wal.dir, Handle::current()).await;
+        let (at, number) = (Clock::system().now().wall, Ids::System.next()?);
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let marking = &mut self.marking;
+            let put = tokio::task::block_in_place(|| {
+                lake.probe()?;
+                marking.put(&lake, by, at, number)
+            });
+            match put {
+                Err(LakeError::Retry { .. }) if tries < MARK_TRIES => {
+                    tokio::time::sleep(MARK_PAUSE).await;
+                }
+                put => return Ok(put?),
+            }
+        }
+    }
+
+    /// Closes the log, if it is open here; `false` if not all of it is in the lake.
+    async fn close(&mut self) -> bool {
+        match std::mem::replace(&mut self.door, Door::Shut) {
+            Door::Here(events) => {
+                let grace = self.config.server.shutdown_grace.duration();
+                let patience = Patience::new(grace, self.interrupts.hurry.clone());
+                let stopped = events.close(&patience).await;
+                self.report.shipped = Some(stopped.all_shipped);
+                stopped.all_shipped
+            }
+            Door::ReplayClient(_) => {
+                self.report.by_service = true;
+                true
+            }
+            Door::Shut | Door::Dry(_) => true,
+        }
+    }
+}
+
+async fn open(config: &Config) -> anyhow::Result<Door> {
+    match OpenEvents::open(config, Clock::system(), Ids::System).await {
+        Ok(events) => Ok(Door::Here(Box::new(events))),
+        Err(ServeError::Lock(held @ LockError::Held { .. })) => {
+            let service = ReplayClient::connect(&config.wal.dir).with_context(|| {
+                format!(
+                    "{held}; it is no service that can be asked to replay, or is still starting. Try again when it is \
+                     ready or gone"
+                )
+            })?;
+            Ok(Door::ReplayClient(service))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Door {
+    async fn page(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
+        match self {
+            Self::Shut => Err(anyhow!("the log is not open")),
+            Self::Dry(contract) => {
+                let judged = candidates.iter().map(|one| dry(contract, one));
+                Ok(judged.collect())
+            }
+            Self::Here(events) => {
+                let replayed = events.replayer().page(&candidates).await;
+                replayed.map_err(|why| anyhow!("{why}"))
+            }
+            Self::ReplayClient(service) => service.page(candidates).await,
+        }
+    }
+}
+
+/// The outcome if no id were known.
+fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
+    match judge(contract, candidate) {
+        Err(outcome) => outcome,
+        Ok(valid) => ReplayOutcome::Replayed(EventCounts {
+            stored: valid.checked.rows.rows.len() as u64,
+            dropped: valid
+                .checked
+                .dropped
+                .iter()
+                .map(|(_, count)| u64::from(*count))
+                .sum(),
+            ..EventCounts::default()
+        }),
+    }
+}

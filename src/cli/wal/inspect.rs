@@ -1,0 +1,104 @@
+//! `lakehook wal`: looks into a log.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+
+use crate::cli::exit::{FAILED, Failure};
+use crate::files::Disk;
+use crate::out;
+use crate::wal::dedup::id_files::IdFile;
+use crate::wal::inspect::{Inspection, inspect};
+
+fn look(dir: &Path) -> Result<Inspection, Failure> {
+    let inspected = inspect(&Disk, dir);
+    Ok(inspected.with_context(|| format!("failed to read {}", dir.display()))?)
+}
+
+/// `wal info`.
+pub fn info(dir: &Path) -> Result<ExitCode, Failure> {
+    let inspection = look(dir)?;
+    match inspection.node {
+        Some(node) => out::line(format_args!("node {node}")),
+        None => out::line("no node yet: no service has used this directory"),
+    }
+    out::line("segment       bytes        used   frames      rows  LSNs");
+    for segment in &inspection.segments {
+        let lsns = match segment.lsns {
+            Some((first, next)) if next > first => format!("{first}..{}", next.0 - 1),
+            _ => "-".to_owned(),
+        };
+        out::line(format_args!(
+            "{:>7} {:>11} {:>11} {:>8} {:>9}  {lsns}",
+            segment.number, segment.bytes, segment.used_bytes, segment.frames, segment.rows
+        ));
+    }
+    let ids: u64 = inspection.id_files.values().map(IdFile::count).sum();
+    out::line(format_args!(
+        "{} id files with {ids} ids",
+        inspection.id_files.len()
+    ));
+    totals(&inspection);
+    problems(&inspection);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `wal verify`.
+pub fn verify(dir: &Path) -> Result<ExitCode, Failure> {
+    let inspection = look(dir)?;
+    let frames: u64 = inspection
+        .segments
+        .iter()
+        .map(|segment| segment.frames)
+        .sum();
+    let rows: u64 = inspection.segments.iter().map(|segment| segment.rows).sum();
+    let segments = inspection.segments.len();
+    out::line(format_args!(
+        "read {segments} segments, {frames} frames, {rows} rows"
+    ));
+    problems(&inspection);
+    let code = if inspection.problems.is_empty() {
+        out::line("no damage found");
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    };
+    Ok(code)
+}
+
+fn totals(inspection: &Inspection) {
+    let state = &inspection.state;
+    let totals = &state.totals;
+    out::line(format_args!(
+        "received {} = stored {} + dropped {} + duplicate {} + quarantined {}; copies of refused \
+         requests {}",
+        totals.received,
+        totals.stored,
+        totals.dropped,
+        totals.duplicate,
+        totals.quarantined,
+        totals.refused
+    ));
+    out::line(format_args!(
+        "next LSN {}, last seal {}, {} batches open, {} sealed without commit, {} rows not yet in the \
+         lake",
+        state.next_lsn,
+        state.last_seal,
+        state.batches.open().count(),
+        state.sealed.len(),
+        state.uncommitted_rows()
+    ));
+}
+
+fn problems(inspection: &Inspection) {
+    if let Some(torn) = &inspection.torn {
+        out::line(format_args!(
+            "behind the last frame, at byte {}, lie {} bytes of a write that nobody was told of",
+            torn.offset, torn.bytes
+        ));
+    }
+    for problem in &inspection.problems {
+        out::line(format_args!("problem: {problem}"));
+    }
+}

@@ -1,0 +1,18 @@
+//! Keys of settings, such as `server.listen`.
+
+/// The parts of a key, such as `server` and `listen`.
+pub(super) type Key = Vec<String>;
+
+/// A key from its dotted form.
+pub(super) fn key_of(dotted: &str) -> Key {
+    dotted.split('.').map(str::to_owned).collect()
+}
+
+/// A key as it is written.
+pub(super) fn shown(key: &[String]) -> String {
+    let parts: Vec<String> = key
+        .iter()
+        .map(|part| part.escape_debug().to_string())
+        .collect();
+    parts.join(".")
+}

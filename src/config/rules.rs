@@ -1,0 +1,309 @@
+//! Rules of single values, which the sections name beside their keys. Pure.
+#![allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "validator passes every value by reference"
+)]
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::num::NonZeroU16;
+
+use http::uri::Authority;
+use http::{HeaderName, Uri};
+use reqwest::Url;
+use validator::ValidationError;
+
+use super::amounts::{ByteSize, Span};
+use crate::feeds::watermark::Mark;
+use crate::poll::schedule::{parse_cron, parse_zone};
+
+/// Name of the parameter that holds the broken rules of a list, one for each entry.
+pub(super) const BROKEN_RULES: &str = "rules";
+
+pub(super) const MIN_WAL: ByteSize = ByteSize::mib(16);
+const MIN_SEGMENT: ByteSize = ByteSize::mib(1);
+const MIN_BATCH_BYTES: ByteSize = ByteSize::new(1024);
+const MIN_BATCH_AGE: Span = Span::seconds(1);
+const MAX_BATCH_AGE: Span = Span::days(7);
+const MIN_INTERVAL: Span = Span::seconds(1);
+/// A row of this size still fits into one write, even if every byte of it is escaped.
+const MAX_ROW: ByteSize = ByteSize::mib(4);
+/// Paths that the server answers itself.
+pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
+/// Headers that the program sets itself.
+pub(super) const OWN_HEADERS: [&str; 6] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "host",
+    "if-none-match",
+    "transfer-encoding",
+];
+
+/// What a rule says of a value.
+type Checked = Result<(), ValidationError>;
+
+fn broken(rule: impl Into<Cow<'static, str>>) -> ValidationError {
+    ValidationError::new("rule").with_message(rule.into())
+}
+
+/// Every broken rule of a list.
+fn all_of(rules: impl Iterator<Item = String>) -> Checked {
+    let rules: Vec<String> = rules.collect();
+    if rules.is_empty() {
+        return Ok(());
+    }
+    let mut error = ValidationError::new("rules");
+    error.add_param(BROKEN_RULES.into(), &rules);
+    Err(error)
+}
+
+// These bounds are no `range`, which would become part of the schema: there, a size in text has none.
+
+fn at_least(size: ByteSize, min: ByteSize) -> Checked {
+    if size < min {
+        return Err(broken(format!("must be at least {min}")));
+    }
+    Ok(())
+}
+
+/// Size of a log on disk.
+pub(super) fn log_size(size: &ByteSize) -> Checked {
+    at_least(*size, MIN_WAL)
+}
+
+/// Size of a segment of a log.
+pub(super) fn segment_size(size: &ByteSize) -> Checked {
+    at_least(*size, MIN_SEGMENT)
+}
+
+/// Size of a batch.
+pub(super) fn batch_size(size: &ByteSize) -> Checked {
+    at_least(*size, MIN_BATCH_BYTES)
+}
+
+/// Age of a batch.
+pub(super) fn batch_age(age: &Span) -> Checked {
+    if *age < MIN_BATCH_AGE || *age > MAX_BATCH_AGE {
+        return Err(broken("must be between \"1s\" and \"7d\""));
+    }
+    Ok(())
+}
+
+/// Size of a row in the quarantine.
+pub(super) fn row_size(size: &ByteSize) -> Checked {
+    if *size > MAX_ROW {
+        return Err(broken(format!("must be at most {MAX_ROW}")));
+    }
+    Ok(())
+}
+
+/// Size of a record.
+pub(super) fn record_size(size: &ByteSize) -> Checked {
+    if *size > MAX_ROW || size.bytes() == 0 {
+        return Err(broken(format!("must be more than 0 and at most {MAX_ROW}")));
+    }
+    Ok(())
+}
+
+/// Time between two runs.
+pub(super) fn interval(every: &Span) -> Checked {
+    if *every < MIN_INTERVAL {
+        return Err(broken("must be at least \"1s\""));
+    }
+    Ok(())
+}
+
+/// Origins as browsers send them.
+pub(super) fn origins(origins: &[String]) -> Checked {
+    let numbered = origins.iter().enumerate();
+    let wrong = numbered.filter(|(_, origin)| !is_origin(origin));
+    all_of(wrong.map(|(index, _)| {
+        format!(
+            "entry {} must be an origin as browsers send it: a scheme and a host in lower case, such as \
+             \"https://app.example.com\" or \"http://localhost:3000\", without a path",
+            index + 1
+        )
+    }))
+}
+
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, host)) = text.split_once("://") else {
+        return false;
+    };
+    let starts_with_letter = scheme.starts_with(|c: char| c.is_ascii_lowercase());
+    let is_scheme = scheme
+        .chars()
+        .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "+-.".contains(c));
+    let is_plain = !host.contains(['@', '*']) && !host.chars().any(|c| c.is_ascii_uppercase());
+    starts_with_letter && is_scheme && is_plain && is_authority(host)
+}
+
+/// Whether it is a host with or without a port.
+fn is_authority(text: &str) -> bool {
+    let Ok(authority) = text.parse::<Authority>() else {
+        return false;
+    };
+    let port_is_sound = match text.strip_prefix(authority.host()) {
+        Some("") => true,
+        Some(rest) => {
+            let port = rest.strip_prefix(':').map(str::parse::<NonZeroU16>);
+            matches!(port, Some(Ok(_)))
+        }
+        None => false,
+    };
+    !authority.host().is_empty() && port_is_sound
+}
+
+/// The address of a store.
+pub(super) fn endpoint(text: &str) -> Checked {
+    let rule = "must be the http:// or https:// address of a store, without credentials, query or \
+                fragment, such as \"http://localhost:4566\"";
+    if is_endpoint(text) {
+        Ok(())
+    } else {
+        Err(broken(rule))
+    }
+}
+
+fn is_endpoint(text: &str) -> bool {
+    if text.contains(['?', '#', '@']) {
+        return false;
+    }
+    let uri: Result<Uri, _> = text.parse();
+    uri.is_ok_and(|uri| {
+        let is_http = matches!(uri.scheme_str(), Some("http" | "https"));
+        is_http
+            && uri
+                .authority()
+                .is_some_and(|authority| is_authority(authority.as_str()))
+    })
+}
+
+/// JSON Pointers into an event.
+pub(super) fn pointers_into_events(pointers: &[String]) -> Checked {
+    let wrong = pointers.iter().filter(|pointer| !pointer.starts_with('/'));
+    all_of(wrong.map(|pointer| {
+        format!(
+            "{pointer:?} must be a JSON Pointer into the event, which starts with a slash, such as \
+             \"/properties/attempt\""
+        )
+    }))
+}
+
+/// Words of which none is listed twice.
+pub(super) fn listed_once(words: &[String]) -> Checked {
+    let mut seen = HashSet::new();
+    let twice = words.iter().filter(|word| !seen.insert(word.as_str()));
+    all_of(twice.map(|word| format!("{word:?} is listed twice; remove one")))
+}
+
+/// The path of the webhook.
+pub(super) fn webhook_path(path: &str) -> Checked {
+    if OWN_PATHS.contains(&path) {
+        let own = OWN_PATHS.join(", ");
+        let rule = format!("must not be {own}: the server answers there itself");
+        return Err(broken(rule));
+    }
+    if !is_plain_path(path) {
+        let rule = "must start with a slash and consist of letters, digits and - . _ ~ between single \
+                    slashes, such as \"/webhook/events\"";
+        return Err(broken(rule));
+    }
+    Ok(())
+}
+
+/// Whether it is a path without anything that means something to a router or a URL.
+pub(super) fn is_plain_path(path: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.chars().all(is_plain);
+    path.strip_prefix('/')
+        .is_some_and(|rest| rest.split('/').all(is_name))
+}
+
+/// A URL that a request can be sent to.
+pub(super) fn request_url(text: &str) -> Checked {
+    http_url(text).map(drop).map_err(broken)
+}
+
+/// The same, parsed.
+pub(super) fn http_url(text: &str) -> Result<Url, String> {
+    let example = "such as \"https://api.example.com/users\"";
+    let Ok(url) = Url::parse(text) else {
+        return Err(format!("must be a URL {example}"));
+    };
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+        Err(format!("must be a URL with http or https {example}"))
+    } else if has_user {
+        Err("must not hold a user or a password; set auth.type = \"basic\" instead".to_owned())
+    } else if url.fragment().is_some() {
+        Err("must not hold a fragment (#…), which is never sent".to_owned())
+    } else {
+        Ok(url)
+    }
+}
+
+/// Hosts with or without a port.
+pub(super) fn hosts(hosts: &[String]) -> Checked {
+    let numbered = hosts.iter().enumerate();
+    let wrong = numbered.filter(|(_, host)| !is_authority(host));
+    all_of(wrong.map(|(index, _)| {
+        format!(
+            "entry {} must be a host with or without a port, such as \"cdn.example.com\"",
+            index + 1
+        )
+    }))
+}
+
+/// A JSON Pointer into the body of a page.
+pub(super) fn pointer_into_body(pointer: &str) -> Checked {
+    if is_pointer(pointer) {
+        return Ok(());
+    }
+    Err(broken(format!(
+        "{pointer:?} must be a JSON Pointer into the body, which starts with a slash, such as \
+         \"/data/items\""
+    )))
+}
+
+/// Whether it is a JSON Pointer that names the whole body or a place in it.
+pub(super) fn is_pointer(text: &str) -> bool {
+    text.is_empty() || text.starts_with('/') && text != "/"
+}
+
+/// A cron expression.
+pub(super) fn cron(text: &str) -> Checked {
+    let parsed = parse_cron(text).map(drop);
+    parsed.map_err(|detail| {
+        broken(format!(
+            "{text:?} is no cron expression such as \"*/15 * * * *\": {detail}"
+        ))
+    })
+}
+
+/// The name of a time zone.
+pub(super) fn time_zone(text: &str) -> Checked {
+    if parse_zone(text).is_some() {
+        return Ok(());
+    }
+    Err(broken(format!(
+        "{text:?} is no time zone such as \"UTC\" or \"Europe/Berlin\""
+    )))
+}
+
+/// The name of a header that holds credentials.
+pub(super) fn credentials_header(name: &str) -> Checked {
+    let is_own = OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str());
+    if is_own || HeaderName::from_bytes(name.as_bytes()).is_err() {
+        let rule = "must be the name of a header that the program does not set itself";
+        return Err(broken(rule));
+    }
+    Ok(())
+}
+
+/// Where the first appending run begins.
+pub(super) fn mark(text: &str) -> Checked {
+    let rule = "must be a time such as \"2026-01-01T00:00:00Z\", or a whole number";
+    Mark::parse_text(text).map(drop).ok_or_else(|| broken(rule))
+}

@@ -1,0 +1,48 @@
+//! Files of secrets, one a line.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::secret::Secret;
+
+/// A larger file is refused.
+const MAX_FILE_BYTES: u64 = 1 << 20;
+/// Permission bits of everybody but the owner.
+const MODE_OF_OTHERS: u32 = 0o077;
+
+/// The contents of a file of secrets.
+#[derive(Debug)]
+pub(super) struct SecretFile {
+    /// Each with its line, from 1.
+    pub(super) secrets: Vec<(usize, Secret)>,
+    /// Whether others than the owner have any right to it.
+    pub(super) is_open_to_others: bool,
+}
+
+impl SecretFile {
+    /// Reads a file with one secret a line; empty lines and lines that start with `#` don't count.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "configuration is read before anything durable"
+    )]
+    pub(super) fn read(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        let mode = file.metadata()?.permissions().mode();
+        let mut text = String::new();
+        let bytes = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+        if bytes as u64 > MAX_FILE_BYTES {
+            return Err(io::Error::other("it is larger than 1 MiB"));
+        }
+        let lines = text.lines().map(str::trim).enumerate();
+        let secrets = lines
+            .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+            .map(|(index, line)| (index + 1, Secret::new(line)))
+            .collect();
+        Ok(Self {
+            secrets,
+            is_open_to_others: mode & MODE_OF_OTHERS != 0,
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! What feeds work with: their one log, and the seams.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::clock::Clock;
+use crate::ids::{Ids, NodeId};
+use crate::metrics::Metrics;
+use crate::record::Fingerprint;
+use crate::status::Status;
+use crate::wal::log::Log;
+
+/// What feeds work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The log of all feeds.
+    pub log: Log,
+    /// Directory of the log, whose lock is held.
+    pub dir: PathBuf,
+    /// The node that the log belongs to.
+    pub node: NodeId,
+    /// Makes the identities of the log's records.
+    pub fingerprint: Fingerprint,
+    /// Identity of the lake that rows are shipped to.
+    pub lake: String,
+    /// Cursors found in the log when it was opened, by stream.
+    pub cursors: Arc<BTreeMap<String, Vec<u8>>>,
+    /// Whether rows can be stored.
+    pub status: Arc<Status>,
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// Randomness.
+    pub ids: Ids,
+    /// Whether this is a service: then runs begin on schedule, and commands may ask for more. A one-shot
+    /// command runs only what it asks for itself.
+    pub is_service: bool,
+}

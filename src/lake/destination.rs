@@ -1,0 +1,14 @@
+//! Where a lake is: a directory, or a bucket with everything that is needed to reach it.
+
+use std::path::Path;
+
+use super::s3::Location;
+
+/// The destination of objects.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination<'a> {
+    /// Below this directory.
+    Directory(&'a Path),
+    /// In a bucket.
+    Bucket(Location),
+}

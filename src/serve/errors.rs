@@ -1,0 +1,96 @@
+//! Why a service does not start.
+
+use std::io;
+use std::net::SocketAddr;
+
+use super::tables::{Changed, ColumnsError};
+use crate::contract::{PartitionError, SchemaError};
+use crate::feeds::feed::SetupError;
+use crate::lake::LakeError;
+use crate::receive::tls::TlsError;
+use crate::wal::node::LockError;
+use crate::wal::recover::OpenError;
+use crate::wal::rows::RowsError;
+
+/// Why the service does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Schemas that cannot be used.
+    #[error("the schemas cannot be used:{}", list(.0))]
+    Schemas(Vec<SchemaError>),
+    /// Settings of polls that cannot be used.
+    #[error("the polls cannot be used:{}", list(.0))]
+    Polls(Vec<SetupError>),
+    /// Columns that would change.
+    #[error("the columns cannot be kept:{}", list(.0))]
+    Columns(Vec<Changed>),
+    /// The partition pattern cannot be used.
+    #[error("`events.partition` cannot be used: {0}")]
+    Partition(#[from] PartitionError),
+    /// Certificate or key cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The address cannot be listened on.
+    #[error("failed to listen on {address}: {error}{}", hint(.error))]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        error: io::Error,
+    },
+    /// The log's directory is in use.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The log cannot be opened.
+    #[error(transparent)]
+    Log(#[from] OpenError),
+    /// Batches are sealed for another lake.
+    #[error(
+        "batches in the log were sealed for {other}, and the configured lake is {configured}; start \
+         once more with the old lake until /health shows no waiting batches, then change it"
+    )]
+    OtherLake {
+        /// Where they should go.
+        other: String,
+        /// Where they would go.
+        configured: String,
+    },
+    /// The lake cannot hold objects as promised.
+    #[error("the lake cannot be used: {0}")]
+    Lake(#[from] LakeError),
+    /// A seal that waits cannot be read.
+    #[error(transparent)]
+    Seal(#[from] RowsError),
+    /// The operating system says no.
+    #[error("failed to start: {0}")]
+    Io(#[from] io::Error),
+    /// Metrics cannot be set up.
+    #[error("failed to set up metrics: {0}")]
+    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    /// A task of the start ended early.
+    #[error("the start was interrupted")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+impl From<ColumnsError> for ServeError {
+    fn from(error: ColumnsError) -> Self {
+        match error {
+            ColumnsError::Changed(changed) => Self::Columns(changed),
+            ColumnsError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
+fn list(errors: &[impl std::fmt::Display]) -> String {
+    errors.iter().fold(String::new(), |list, error| {
+        list + "\n  " + &error.to_string()
+    })
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "; another process has it, choose another `server.listen`",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+        _ => "",
+    }
+}

@@ -1,0 +1,218 @@
+//! The feeds of a configuration as a list, and their one pipeline: within a service, or alone for a
+//! command.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::errors::ServeError;
+use super::figures;
+use super::lakes::lake_of;
+use super::pipeline::{Parts, Pipeline};
+use super::process::Process;
+use super::settings::{LogRole, log_settings};
+use super::stopping::{Patience, Stopped};
+use crate::config::Config;
+use crate::feeds::context::Context;
+use crate::feeds::feed::{Feed, SetupError};
+use crate::feeds::figures::Figures;
+use crate::files::{Disk, create_dir_durably};
+use crate::poll::feed::PollFeed;
+use crate::receive::PollFigures;
+use crate::status::Status;
+use crate::tables::Tables;
+use crate::wal::node::Lock;
+
+/// Every feed that is configured. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct FeedList(Vec<Arc<dyn Feed>>);
+
+/// Feeds whose log is open, and which are not started yet.
+pub struct OpenFeeds {
+    pipeline: Pipeline,
+    feeds: FeedList,
+    context: Context,
+}
+
+/// Feeds that are started.
+pub struct RunningFeeds {
+    pipeline: Pipeline,
+    feeds: FeedList,
+    status: Arc<Status>,
+}
+
+/// The polls of a configuration.
+pub fn poll_feed(config: &Config) -> PollFeed {
+    let definitions = config.poll.iter();
+    let definitions = definitions.map(|(name, poll)| (name.clone(), poll.definition()));
+    PollFeed::new(definitions.collect(), config.polls.concurrency)
+}
+
+impl FeedList {
+    /// The feeds that have something to do.
+    pub fn of(config: &Config) -> Self {
+        let mut feeds: Vec<Arc<dyn Feed>> = Vec::new();
+        if !config.poll.is_empty() {
+            feeds.push(Arc::new(poll_feed(config)));
+        }
+        Self(feeds)
+    }
+
+    /// Of one feed.
+    pub fn only(feed: Arc<dyn Feed>) -> Self {
+        Self(vec![feed])
+    }
+
+    /// Whether nothing is pulled.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Tables of all streams, or every setting that cannot be used.
+    pub fn tables(&self) -> Result<Tables, Vec<SetupError>> {
+        let streams = self.each(|feed| feed.streams())?;
+        Ok(Tables::new(streams.into_iter().flatten()))
+    }
+
+    /// State of every stream.
+    pub fn figures(&self) -> Figures {
+        let figures = self.0.iter().map(|feed| feed.figures());
+        figures.flatten().collect()
+    }
+
+    /// Does something with every feed, and tells every error.
+    fn each<T>(
+        &self,
+        mut act: impl FnMut(&dyn Feed) -> Result<T, Vec<SetupError>>,
+    ) -> Result<Vec<T>, Vec<SetupError>> {
+        let (mut done, mut errors) = (Vec::new(), Vec::new());
+        for feed in &self.0 {
+            match act(&**feed) {
+                Ok(one) => done.push(one),
+                Err(of_feed) => errors.extend(of_feed),
+            }
+        }
+        if errors.is_empty() {
+            Ok(done)
+        } else {
+            Err(errors)
+        }
+    }
+}
+
+impl OpenFeeds {
+    /// Takes the lock of the feeds' directory and opens their log.
+    pub async fn open(
+        config: &Config,
+        feeds: FeedList,
+        process: Process,
+    ) -> Result<Self, ServeError> {
+        let tables = feeds.tables().map_err(ServeError::Polls)?;
+        let dir = LogRole::Feeds.section(config).dir;
+        create_dir_durably(&Disk, &dir, true)?;
+        let lock = Lock::take(&dir)?;
+        let lake = Arc::new(lake_of(config, &dir, Handle::current()).await);
+        let lake_identity = lake.identity().to_owned();
+        let status = Arc::new(Status::default());
+        let parts = Parts {
+            lock,
+            settings: log_settings(config, LogRole::Feeds, lake.identity()),
+            tables,
+            format: config.batch.format,
+            lake,
+            accepts_new_lake: config.lake.accepts_new,
+            status: Arc::clone(&status),
+            shows_dedup_window: false,
+            process: process.clone(),
+        };
+        let log_dir = dir.clone();
+        let opened = tokio::task::spawn_blocking(move || Pipeline::open(&log_dir, parts));
+        let pipeline = opened.await??;
+        let cursors: BTreeMap<_, _> = pipeline.cursors.iter().cloned().collect();
+        let context = Context {
+            log: pipeline.log.clone(),
+            dir,
+            node: pipeline.node.id,
+            fingerprint: pipeline.fingerprint(),
+            lake: lake_identity,
+            cursors: Arc::new(cursors),
+            status,
+            metrics: process.metrics,
+            clock: process.clock,
+            ids: process.ids,
+            is_service: false,
+        };
+        Ok(Self {
+            pipeline,
+            feeds,
+            context,
+        })
+    }
+
+    /// Starts every feed: as a service, which runs them on schedule, or only for what a command asks.
+    pub fn start(self, is_service: bool) -> Result<RunningFeeds, ServeError> {
+        let Self {
+            pipeline,
+            feeds,
+            context,
+        } = self;
+        let status = Arc::clone(&context.status);
+        status.set_recovered(pipeline.newest_received);
+        let context = Context {
+            is_service,
+            ..context
+        };
+        let started = feeds.each(|feed| feed.start(context.clone()));
+        started.map_err(ServeError::Polls)?;
+        Ok(RunningFeeds {
+            pipeline,
+            feeds,
+            status,
+        })
+    }
+}
+
+impl RunningFeeds {
+    /// State of every stream.
+    pub fn figures(&self) -> Figures {
+        self.feeds.figures()
+    }
+
+    /// Whether their log can store rows.
+    pub(super) fn status(&self) -> &Arc<Status> {
+        &self.status
+    }
+
+    /// What `/health` shows.
+    pub(super) fn view(&self) -> PollFigures {
+        let feeds = self.feeds.clone();
+        PollFigures {
+            streams: Box::new(move || figures::shown(feeds.figures())),
+            log: self.pipeline.log.clone(),
+            status: Arc::clone(&self.status),
+        }
+    }
+
+    /// Resolves with the reason when the feeds' log cannot go on.
+    pub async fn failed(&self) -> String {
+        self.pipeline.failed().await
+    }
+
+    /// Interrupts what runs; what is complete is shipped as far as there is time.
+    pub async fn stop(self, patience: &Patience) -> Stopped {
+        self.status.set_draining();
+        for feed in &self.feeds.0 {
+            // A log that cannot write, because the disk is full, must not hold up the end.
+            if patience.wait(feed.stop()).await.is_none() {
+                let feed = feed.name();
+                tracing::warn!(
+                    feed,
+                    "runs did not end in time; the next start abandons them"
+                );
+            }
+        }
+        let drained = self.pipeline.drain(patience).await;
+        self.pipeline.close(patience, drained).await
+    }
+}

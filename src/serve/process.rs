@@ -1,0 +1,31 @@
+//! What all parts of a process share.
+
+use std::sync::Arc;
+
+use super::errors::ServeError;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::ids::Ids;
+use crate::metrics::Metrics;
+
+/// What all parts of a process share. Cheap to clone.
+#[derive(Clone)]
+pub struct Process {
+    /// Counters and histograms.
+    pub metrics: Arc<Metrics>,
+    /// The clock.
+    pub clock: Clock,
+    /// Randomness.
+    pub ids: Ids,
+}
+
+impl Process {
+    /// With the metrics that a configuration asks for.
+    pub fn new(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
+        Ok(Self {
+            metrics: Metrics::with_polls(&config.events.types, config.poll.keys())?,
+            clock,
+            ids,
+        })
+    }
+}

@@ -1,0 +1,178 @@
+//! A running service: builds the parts, joins them, and takes them down in order.
+//!
+//! Up: lock, listeners (answering 503), logs, shipping, feeds, ready. Down: no new connections, requests
+//! under way end, everything open is sealed and shipped as far as the time allows, and the logs are
+//! closed. What is left stays in the logs.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::errors::ServeError;
+use super::events;
+use super::feeds::{FeedList, OpenFeeds, RunningFeeds};
+use super::listen::{listen, listen_for_replays};
+use super::pipeline::Pipeline;
+use super::process::Process;
+use super::settings::{receive_settings, tls_files};
+use super::space::Ticker;
+use super::stopping::{Patience, Stopped};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::contract::Contract;
+use crate::control::Control;
+use crate::files::{Disk, create_dir_durably};
+use crate::ids::Ids;
+use crate::receive::tls::Tls;
+use crate::receive::{App, Core, Server};
+use crate::replay::owner::Replayer;
+use crate::status::Status;
+use crate::wal::node::Lock;
+
+/// A running service.
+pub struct Service {
+    app: Arc<App>,
+    servers: Vec<Server>,
+    ticker: (CancellationToken, TaskTracker),
+    replays: Option<Control>,
+    pipeline: Pipeline,
+    feeds: Option<RunningFeeds>,
+}
+
+impl Service {
+    /// Starts everything; returns when requests are accepted.
+    pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
+        let (schemas, table) = events::read_schemas(config)?;
+        let rules = config.rules()?;
+        let tls = tls_files(&config.server)
+            .map(Tls::load)
+            .transpose()?
+            .map(Arc::new);
+        let process = Process::new(config, clock, ids)?;
+        let status = Arc::new(Status::default());
+        create_dir_durably(&Disk, &config.wal.dir, true)?;
+        let lock = Lock::take(&config.wal.dir)?;
+        let app = App::new(
+            receive_settings(config, &rules),
+            Arc::clone(&status),
+            Arc::clone(&process.metrics),
+            process.clock.clone(),
+            &process.ids,
+        );
+        let servers = listen(config, tls, &app).await?;
+        let feeds = FeedList::of(config);
+        let open_feeds = if feeds.is_empty() {
+            None
+        } else {
+            Some(OpenFeeds::open(config, feeds, process.clone()).await?)
+        };
+        let pipeline = events::open(config, lock, table, status, process).await?;
+        let core = Core {
+            contract: Arc::new(Contract::new(rules, schemas, pipeline.fingerprint())),
+            log: pipeline.log.clone(),
+            node: pipeline.node.id,
+        };
+        let replayer = Replayer {
+            contract: Arc::clone(&core.contract),
+            log: core.log.clone(),
+            status: Arc::clone(&app.status),
+            metrics: Arc::clone(&app.metrics),
+            clock: app.clock.clone(),
+        };
+        let replays = listen_for_replays(config, replayer);
+        // No `.await` below: if a signal cancels this future before this line, nothing has been accepted.
+        let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
+        let _set_before = app.core.set(core);
+        let ticker = (CancellationToken::new(), TaskTracker::new());
+        let ticking = Ticker {
+            config: config.clone(),
+            app: Arc::clone(&app),
+            feeds: feeds.as_ref().map(|feeds| Arc::clone(feeds.status())),
+        };
+        ticker.1.spawn(ticking.run(ticker.0.clone()));
+        ticker.1.close();
+        if let Some(feeds) = &feeds {
+            let _set_before = app.polls.set(feeds.view());
+        }
+        app.status.set_recovered(pipeline.newest_received);
+        app.status.observe(app.clock.now());
+        Ok(Self {
+            app,
+            servers,
+            ticker,
+            replays,
+            pipeline,
+            feeds,
+        })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.servers[0].address()
+    }
+
+    /// The service's status.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Resolves with the reason when a log cannot go on, which ends the service.
+    pub async fn failed(&self) -> String {
+        let of_feeds = async {
+            match &self.feeds {
+                Some(feeds) => feeds.failed().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            reason = self.pipeline.failed() => reason,
+            reason = of_feeds => reason,
+        }
+    }
+
+    /// The feeds, if there are any.
+    pub fn feeds(&self) -> Option<&RunningFeeds> {
+        self.feeds.as_ref()
+    }
+
+    /// Stops in order, within that time; `hurry` cuts every wait short.
+    pub async fn stop(self, grace: Duration, hurry: CancellationToken) -> Stopped {
+        let Self {
+            app,
+            servers,
+            ticker,
+            replays,
+            pipeline,
+            feeds,
+        } = self;
+        let patience = Patience::new(grace, hurry);
+        app.status.set_draining();
+        let of_feeds = async {
+            match feeds {
+                Some(feeds) => Some(feeds.stop(&patience).await),
+                None => None,
+            }
+        };
+        let of_events = async {
+            for server in servers {
+                // Half of the time belongs to the lake.
+                patience.wait(server.stop(grace / 2)).await;
+            }
+            if let Some(replays) = replays {
+                patience.wait(replays.stop()).await;
+            }
+            let drained = pipeline.drain(&patience).await;
+            ticker.0.cancel();
+            ticker.1.wait().await;
+            pipeline.close(&patience, drained).await
+        };
+        let (events, feeds) = tokio::join!(of_events, of_feeds);
+        Stopped {
+            all_shipped: events.all_shipped && feeds.is_none_or(|feeds| feeds.all_shipped),
+            left_rows: events.left_rows + feeds.map_or(0, |feeds| feeds.left_rows),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Why a log cannot be opened, in words that say what to do.
+
+use std::io;
+use std::path::PathBuf;
+
+use super::read::ReadError;
+
+/// Why a log cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// A segment cannot be read.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// Frames are whole but don't follow from each other.
+    #[error("{frame}: {detail}")]
+    Contradiction {
+        /// The frame, as its journal calls it.
+        frame: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A segment is gone that is still needed.
+    #[error(
+        "segment {} is missing and was not yet shipped; restore it from a backup of the disk, or let \
+         `lakehook wal repair` go on without it", path.display()
+    )]
+    Missing {
+        /// Where it should be.
+        path: PathBuf,
+    },
+    /// A journal that keeps no files cannot be read.
+    #[error("failed to read the write-ahead log in {journal}: {detail}")]
+    Unreadable {
+        /// The journal, as it calls itself.
+        journal: String,
+        /// Why.
+        detail: String,
+    },
+    /// A repair was interrupted while its result took the log's place.
+    #[error(
+        "a repair of the log in {} was interrupted; run `lakehook wal repair` again, which finishes it",
+        dir.display()
+    )]
+    Unfinished {
+        /// The log's directory.
+        dir: PathBuf,
+    },
+    /// The operating system says no.
+    #[error("failed to open the write-ahead log in {}: {error}", dir.display())]
+    Io {
+        /// The log's directory.
+        dir: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
