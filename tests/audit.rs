@@ -8,6 +8,7 @@ use lakehook::lake::reader::keys_below;
 
 use crate::arrival::STOP_LIMIT;
 use crate::http::{PATH, body, click, id};
+use crate::support::duckdb::Lake;
 use crate::support::http;
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
@@ -283,4 +284,11 @@ fn the_same_event_from_two_nodes_is_named() {
     );
     let (said, _) = audit(&setup, &[]);
     assert!(!said.contains("duplicate"), "{said}");
+    // Whoever counts has the view that shows each event once.
+    let views = setup.run(&["sql", "duckdb", "--no-secret"]);
+    let path = setup.directory().join("views.sql");
+    std::fs::write(&path, views.stdout).unwrap();
+    let lake = Lake::directory(&setup.directory().join("lake"));
+    let counted = "SELECT (SELECT count(*) FROM events), count(*), count(DISTINCT event_id) FROM events_distinct";
+    assert_eq!(lake.query(&path, counted), serde_json::json!([[4, 3, 3]]));
 }
