@@ -358,17 +358,24 @@ fn objects_are_put_under_object_lock() {
         .trim_start_matches("http://")
         .parse()
         .unwrap();
-    let mut connection = http::Connection::open(address, Duration::from_secs(10)).unwrap();
-    let lock = [("x-amz-bucket-object-lock-enabled", "true")];
-    let made = connection.request("PUT", "/locked", &lock, b"").unwrap();
-    assert_eq!(made.status, 200, "{}", made.text());
+    let put = |path: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let mut connection = http::Connection::open(address, Duration::from_secs(60)).unwrap();
+        let made = connection.request("PUT", path, headers, body).unwrap();
+        assert_eq!(made.status, 200, "{}", made.text());
+    };
+    put(
+        "/locked",
+        &[("x-amz-bucket-object-lock-enabled", "true")],
+        b"",
+    );
     let rule = b"<ObjectLockConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><ObjectLockEnabled>Enabled\
         </ObjectLockEnabled><Rule><DefaultRetention><Mode>GOVERNANCE</Mode><Days>1</Days></DefaultRetention></Rule>\
         </ObjectLockConfiguration>";
-    let made = connection
-        .request("PUT", "/locked?object-lock", &[], rule)
-        .unwrap();
-    assert_eq!(made.status, 200, "{}", made.text());
+    put(
+        "/locked?object-lock",
+        &[("content-type", "application/xml")],
+        rule,
+    );
     let setup = Setup::new(&config(&moto.endpoint(), "").replace("s3://lake", "s3://locked"));
     let output = setup.run(&["check"]);
     assert!(output.status.success(), "{output:?}");
@@ -378,4 +385,28 @@ fn objects_are_put_under_object_lock() {
     assert!(report.violations.is_empty());
     let output = setup.run(&["audit", "--deep", "--wal", "data/wal"]);
     assert!(output.status.success(), "{output:?}");
+}
+
+/// The endpoint of the AWS environment counts as `lake.endpoint` does: the bucket is in the path, and messages say
+/// where the address comes from.
+#[test]
+fn an_endpoint_of_the_environment_is_as_good_as_a_configured_one() {
+    let server = S3Server::start(96);
+    let text = "[lake]\nurl = \"s3://lake\"\n[batch]\nmax_age = \"1s\"\n";
+    let setup = Setup::new(text).env("AWS_ENDPOINT_URL_S3", &server.endpoint());
+    let program = setup.start();
+    let report = send(&setup, 96, 2);
+    stop(program, &setup);
+    assert!(report.violations.is_empty());
+    assert!(!server.keys("events/").is_empty());
+    let printed = setup.run(&["sql", "duckdb"]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    let host = server.address().to_string();
+    assert!(printed.contains(&format!("ENDPOINT '{host}'")), "{printed}");
+    assert!(printed.contains("URL_STYLE 'path'"), "{printed}");
+    server.faults().down();
+    let checked = setup.run(&["check"]);
+    let said = String::from_utf8(checked.stdout).unwrap();
+    let origin = format!("{} (from AWS_ENDPOINT_URL_S3)", server.endpoint());
+    assert!(said.lines().last().unwrap().contains(&origin), "{said}");
 }

@@ -224,6 +224,10 @@ impl Answers {
     /// The region that the bucket is in, if requests are signed for another one.
     fn other_region<'a, E>(&self, error: &'a SdkError<E>) -> Option<&'a str> {
         let answer = error.raw_response()?;
+        // Stores send the header with other answers too, where it says nothing about the cause.
+        if !matches!(status_of(error)?, 301 | 307 | 308 | 400) {
+            return None;
+        }
         let region = answer.headers().get("x-amz-bucket-region")?;
         (Some(region) != self.region.as_deref()).then_some(region)
     }

@@ -139,6 +139,8 @@ impl S3 {
                 // A HEAD has no body that could tell a missing key from a missing bucket; the put
                 // that follows tells.
                 Some(404) => Ok(None),
+                // It is asked again without the checksum, and that answer counts.
+                _ if checksum => Err(self.answers.store_error(&error)),
                 _ => Err(self.failed(&error)),
             },
         }
