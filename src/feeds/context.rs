@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::host::Host;
 use crate::clock::Clock;
 use crate::ids::{Ids, NodeId};
-use crate::metrics::Metrics;
 use crate::record::Fingerprint;
-use crate::status::Status;
 use crate::wal::log::Log;
 
 /// What feeds work with. Cheap to clone.
@@ -26,10 +25,8 @@ pub struct Context {
     pub lake: String,
     /// Cursors found in the log when it was opened, by stream.
     pub cursors: Arc<BTreeMap<String, Vec<u8>>>,
-    /// Whether rows can be stored.
-    pub status: Arc<Status>,
-    /// Counters and histograms.
-    pub metrics: Arc<Metrics>,
+    /// The process around the feeds: whether rows can be stored, and counters.
+    pub host: Arc<dyn Host>,
     /// The clock.
     pub clock: Clock,
     /// Randomness.

@@ -10,6 +10,7 @@
 //! there is today.
 
 pub mod feed;
+pub mod host;
 pub mod context;
 pub mod figures;
 pub mod collect;

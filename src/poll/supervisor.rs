@@ -20,6 +20,7 @@ use crate::clock::Micros;
 use crate::feeds::context::Context;
 use crate::feeds::errors::RunError;
 use crate::feeds::figures::{Figures, Progress, StreamState};
+use crate::feeds::host::RunEnded;
 use crate::feeds::wait::Waiter;
 
 /// Requests that may wait for one poll.
@@ -259,13 +260,11 @@ impl Keeper {
         self.shared.note(&name, |state| {
             state.running = Some(Progress::default());
         });
-        let status = &self.shared.context.status;
-        status.observe(now);
-        let result = match status.refusal(now) {
+        let result = match self.shared.context.host.refusal(now) {
             Some(refusal) => {
                 // This does not count as a run: it is tried again soon, whatever the schedule.
                 self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
-                Err(RunError::Failed(refusal.to_string()))
+                Err(RunError::Failed(refusal))
             }
             None => {
                 self.last_started = Some(now.wall);
@@ -330,7 +329,6 @@ impl Keeper {
         let name = &self.plan.name;
         let context = &self.shared.context;
         let now = context.clock.now().wall;
-        let metrics = context.metrics.poll(name);
         match result {
             Ok(report) => {
                 let counts = &report.counts;
@@ -346,18 +344,13 @@ impl Keeper {
                     took = ?report.took,
                     "polled"
                 );
-                if let Some(metrics) = metrics {
-                    let runs = if unchanged {
-                        &metrics.unchanged
-                    } else {
-                        &metrics.complete
-                    };
-                    runs.increment(1);
-                    metrics.records.increment(counts.records);
-                    metrics.quarantined.increment(counts.quarantined);
-                    let now = Duration::from_micros(now.0.max(0).unsigned_abs());
-                    metrics.last_success.set(now.as_secs_f64());
-                }
+                let ended = RunEnded::Well {
+                    unchanged,
+                    records: counts.records,
+                    quarantined: counts.quarantined,
+                    at: now,
+                };
+                context.host.count_run(name, ended);
                 self.shared.note(name, |state| {
                     state.last_success = Some((now, report.run.clone(), counts.records));
                     state.last_error = None;
@@ -367,9 +360,7 @@ impl Keeper {
             Err(RunError::Cancelled) => self.shared.note(name, |state| state.running = None),
             Err(error) => {
                 tracing::error!(poll = name, %error, "a run failed; nothing half is visible");
-                if let Some(metrics) = metrics {
-                    metrics.failed.increment(1);
-                }
+                context.host.count_run(name, RunEnded::Failed);
                 self.shared.note(name, |state| {
                     state.last_error = Some((now, error.to_string()));
                     state.running = None;

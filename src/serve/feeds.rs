@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -13,11 +14,14 @@ use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
 use super::settings::{LogRole, log_settings};
 use super::stopping::{Patience, Stopped};
+use crate::clock::Now;
 use crate::config::Config;
 use crate::feeds::context::Context;
 use crate::feeds::feed::{Feed, SetupError};
 use crate::feeds::figures::Figures;
+use crate::feeds::host::{Host, RunEnded};
 use crate::files::{Disk, create_dir_durably};
+use crate::metrics::Metrics;
 use crate::poll::feed::PollFeed;
 use crate::receive::PollFigures;
 use crate::status::Status;
@@ -33,6 +37,7 @@ pub struct OpenFeeds {
     pipeline: Pipeline,
     feeds: FeedList,
     context: Context,
+    status: Arc<Status>,
 }
 
 /// Feeds that are started.
@@ -137,8 +142,10 @@ impl OpenFeeds {
             fingerprint: pipeline.fingerprint(),
             lake: lake_identity,
             cursors: Arc::new(cursors),
-            status,
-            metrics: process.metrics,
+            host: Arc::new(FeedHost {
+                status: Arc::clone(&status),
+                metrics: process.metrics,
+            }),
             clock: process.clock,
             ids: process.ids,
             is_service: false,
@@ -146,6 +153,7 @@ impl OpenFeeds {
         Ok(Self {
             pipeline,
             feeds,
+            status,
             context,
         })
     }
@@ -155,9 +163,9 @@ impl OpenFeeds {
         let Self {
             pipeline,
             feeds,
+            status,
             context,
         } = self;
-        let status = Arc::clone(&context.status);
         status.set_recovered(pipeline.newest_received);
         let context = Context {
             is_service,
@@ -214,5 +222,44 @@ impl RunningFeeds {
         }
         let drained = self.pipeline.drain(patience).await;
         self.pipeline.close(patience, drained).await
+    }
+}
+
+/// What feeds see of the service.
+struct FeedHost {
+    status: Arc<Status>,
+    metrics: Arc<Metrics>,
+}
+
+impl Host for FeedHost {
+    fn refusal(&self, now: Now) -> Option<String> {
+        self.status.observe(now);
+        self.status.refusal(now).map(|refusal| refusal.to_string())
+    }
+
+    fn count_run(&self, stream: &str, ended: RunEnded) {
+        let Some(metrics) = self.metrics.poll(stream) else {
+            return;
+        };
+        match ended {
+            RunEnded::Failed => metrics.failed.increment(1),
+            RunEnded::Well {
+                unchanged,
+                records,
+                quarantined,
+                at,
+            } => {
+                let runs = if unchanged {
+                    &metrics.unchanged
+                } else {
+                    &metrics.complete
+                };
+                runs.increment(1);
+                metrics.records.increment(records);
+                metrics.quarantined.increment(quarantined);
+                let at = Duration::from_micros(at.0.max(0).unsigned_abs());
+                metrics.last_success.set(at.as_secs_f64());
+            }
+        }
     }
 }
