@@ -336,14 +336,14 @@ mod tests {
         let other = counter.take("users/dt=2026-11-25/x.ndjson", NodeId(3), b"no events");
         assert!(other.is_ok());
         let copies = counter.finish().unwrap();
-        let copied = |id: u128, copies, nodes: &[u64]| CopiedEvent {
+        let event = |id: u128, copies, nodes: &[u64]| CopiedEvent {
             scope: "webhook".to_owned(),
             event_id: Uuid::from_u128(id).to_string(),
             copies,
             nodes: nodes.iter().map(|node| NodeId(*node).to_string()).collect(),
         };
         assert_eq!((copies.across_nodes, copies.within_nodes), (1, 1));
-        assert_eq!(copies.events, [copied(1, 2, &[1, 2]), copied(5, 2, &[2])]);
+        assert_eq!(copies.events, [event(1, 2, &[1, 2]), event(5, 2, &[2])]);
         assert_eq!(Disk.list(dir.path()).unwrap(), [], "files are left");
     }
 

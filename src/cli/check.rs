@@ -189,7 +189,8 @@ fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
         }
         let check = known_lake::lake_check(dir, node, state, false, &Ids::System);
         match check.look(lake) {
-            Ok(LakeFinding::Fine) => {}
+            // A lake that cannot be read is named by the probe that follows.
+            Ok(LakeFinding::Fine) | Err(_) => {}
             Ok(LakeFinding::Changed(what)) => out::line(format_args!("warning  {what}")),
             Ok(LakeFinding::Refused(why)) => {
                 out::line(format_args!(
@@ -197,8 +198,6 @@ fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
                 ));
                 is_known = false;
             }
-            // The probe that follows says it.
-            Err(_) => {}
         }
     }
     is_known

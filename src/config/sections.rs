@@ -441,7 +441,7 @@ impl Lake {
     pub fn destination(&self) -> Destination<'_> {
         match &self.url {
             LakeUrl::Directory(root) => Destination::Directory(root),
-            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Location {
+            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Box::new(Location {
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
                 endpoint: self.endpoint.clone().map(|url| Endpoint {
@@ -464,7 +464,7 @@ impl Lake {
                     },
                     requester_pays: self.requester_pays,
                 },
-            }),
+            })),
         }
     }
 }

@@ -270,8 +270,5 @@ fn variables_of_aws_stand_in_for_the_endpoint() {
         named("lake.endpoint", "http://own:1")
     );
     let errors = load(bucket, &[("AWS_ENDPOINT_URL_S3", "s3:1")]).unwrap_err();
-    assert!(
-        errors.to_string().contains("AWS_ENDPOINT_URL_S3"),
-        "{errors}"
-    );
+    assert!(errors.contains("AWS_ENDPOINT_URL_S3"), "{errors}");
 }

@@ -437,7 +437,7 @@ fn options_of_objects_are_checked() {
             "an access point is in the host name",
         ),
     ] {
-        let errors = load(&text, &[]).unwrap_err().to_string();
+        let errors = load(&text, &[]).unwrap_err();
         assert!(errors.contains(words), "{text}: {errors}");
     }
     let region = |text: &str| match load(text, &[]).unwrap().config.lake.destination() {

@@ -96,18 +96,6 @@ impl Answers {
         }
     }
 
-    /// Whether other credentials may be what the store wants.
-    pub(super) fn blames_credentials<E>(&self, error: &SdkError<E>) -> bool
-    where
-        E: ProvideErrorMetadata + Error + 'static,
-    {
-        match error.code() {
-            Some(code) => EXPIRED.contains(&code) || UNKNOWN.contains(&code),
-            // The answer to a HEAD has no body that could name a code.
-            None => matches!(status_of(error), Some(400 | 401 | 403)),
-        }
-    }
-
     /// What an error means for the request. Whether it was applied is unknown.
     pub(super) fn store_error<E>(&self, error: &SdkError<E>) -> StoreError
     where
@@ -230,6 +218,18 @@ impl Answers {
         }
         let region = answer.headers().get("x-amz-bucket-region")?;
         (Some(region) != self.region.as_deref()).then_some(region)
+    }
+}
+
+/// Whether other credentials may be what the store wants.
+pub(super) fn blames_credentials<E>(error: &SdkError<E>) -> bool
+where
+    E: ProvideErrorMetadata + Error + 'static,
+{
+    match error.code() {
+        Some(code) => EXPIRED.contains(&code) || UNKNOWN.contains(&code),
+        // The answer to a HEAD has no body that could name a code.
+        None => matches!(status_of(error), Some(400 | 401 | 403)),
     }
 }
 

@@ -14,7 +14,7 @@ use super::super::errors::Trouble;
 use super::super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
-use super::answers::{Answers, status_of};
+use super::answers::{Answers, blames_credentials, status_of};
 use super::credentials::Reloading;
 use super::location::Location;
 use super::settings::Settings;
@@ -51,7 +51,7 @@ impl S3 {
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
-        if self.answers.blames_credentials(error) {
+        if blames_credentials(error) {
             self.credentials.refused();
         }
         self.answers.store_error(error)

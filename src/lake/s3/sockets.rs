@@ -50,7 +50,7 @@ mod tests {
         let listener = TcpListener::bind(address).unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         stream.set_nonblocking(true).unwrap();
-        while (&stream).write(&[0; 65_536]).is_ok() {}
+        while (&stream).write(&[0; 8192]).is_ok() {}
         (listener, stream)
     }
 
