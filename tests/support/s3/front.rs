@@ -193,7 +193,8 @@ struct Orderly;
 
 fn is_orderly(error: &hyper::Error) -> bool {
     let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
-    cause.is_some_and(|error| error.get_ref().is_some_and(|e| e.is::<Orderly>()))
+    let inner = cause.and_then(io::Error::get_ref);
+    inner.is_some_and(|error| error.downcast_ref::<Orderly>().is_some())
 }
 
 /// Makes the close of this connection a reset, so that unsent bytes are discarded.
