@@ -5,7 +5,7 @@ use chrono::NaiveDate;
 use clap::Args;
 
 use crate::cli::progress::bar;
-use crate::lake::keys::holder_of;
+use crate::encode::Format;
 use crate::lake::reader::LakeReader;
 use crate::replay::kept::{Kept, rows};
 
@@ -43,7 +43,7 @@ pub(super) async fn each(
     let keys = place.keys(&prefix).await?;
     let keys = keys
         .into_iter()
-        .filter(|key| holder_of(key).is_some() && which.has_day_of(key))
+        .filter(|key| Format::of_key(key).is_some() && which.has_day_of(key))
         .filter(|key| only.is_none_or(|only| only == key));
     let keys: Vec<String> = keys.collect();
     let bar = bar("objects read");

@@ -29,7 +29,13 @@ const DAMAGED: [&str; 4] = [
 ];
 
 /// Codes of a 400 that say: this store does not take such a request.
-const REFUSED: [&str; 3] = ["InvalidArgument", "InvalidRequest", "NotImplemented"];
+const REFUSED: [&str; 4] = [
+    "InvalidArgument",
+    "InvalidRequest",
+    "NotImplemented",
+    // moto, under Object Lock: it wants Content-MD5.
+    "MissingUploadObjectWithObjectLockHeaders",
+];
 
 /// Codes that say: these credentials were good once.
 const EXPIRED: [&str; 4] = [
