@@ -16,7 +16,7 @@ test: setup             ## All tests, in small counts
 	cargo test --workspace --doc
 
 proof: setup            ## All tests in large counts; takes hours
-	LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --workspace --profile proof
+	LAKEHOOK_OBJECTS=10000 LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --workspace --profile proof
 	LAKEHOOK_KILLS=1000 LAKEHOOK_CUTS=1000 LAKEHOOK_SEEDS=30000 cargo nextest run --release --profile proof -E 'test(/^crashes|^power_cuts|seeds_of/)'
 	cargo run --release -- torture --duration 10m
 
@@ -47,4 +47,4 @@ analytics: setup        ## The demo, and then dbt over its lake: the marts are s
 	  --lakehook target/release/lakehook --database lakehook-demo/analytics.duckdb
 
 clean:
-	rm -rf target .venv .venv-analytics .venv-schemathesis data lakehook-demo lakehook-torture
+	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark data lakehook-demo lakehook-torture

@@ -23,8 +23,8 @@ pub mod config;
 
 // What feeds the log.
 pub mod receive;
-pub mod poll;
-pub mod feeds;
+pub use lakehook_feeds as feeds;
+pub use lakehook_feeds::poll;
 pub mod replay;
 
 // What looks into the lake.
@@ -38,29 +38,22 @@ pub mod ship;
 // What running parts tell about themselves, and how they are asked.
 pub mod status;
 pub mod metrics;
-pub mod control;
+pub use lakehook_feeds::control;
 pub mod telemetry;
 pub mod out;
+pub mod version;
 
-// From bytes to rows, from rows to a durable log, from the log to objects.
-pub mod contract;
-pub mod quarantine;
-pub mod wal;
-pub mod lake;
-pub mod encode;
+// From bytes to rows, from rows to a durable log, from the log to objects: packages of their own.
+pub use lakehook_contract as contract;
+pub use lakehook_contract::quarantine;
+pub use lakehook_lake as lake;
+pub use lakehook_lake::encode;
+pub use lakehook_log as wal;
 
 // The ground: no network, no threads.
-pub mod tables;
-pub mod columns;
-pub mod json;
-pub mod record;
-pub mod secret;
-pub mod ids;
-pub mod files;
-pub mod version;
-pub mod rfc3339;
-pub mod clock;
-pub mod checksum;
+pub use lakehook_base::{
+    checksum, clock, columns, files, ids, json, record, rfc3339, secret, tables,
+};
 
 #[cfg(test)]
 mod mutated;

@@ -27,6 +27,7 @@ mod overload;
 mod polls;
 mod power_cuts;
 mod queries;
+mod readers;
 mod readable;
 mod stack;
 mod stopping;

@@ -25,6 +25,7 @@ wants libfaketime /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 \
     /usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1    # moves clocks
 wants e2fsprogs mkfs.ext4               # a file system whose power is cut
 wants mount losetup                     # and its loop device
+wants openjdk-17-jre-headless java      # Spark, and Hive's parser
 
 if [ -n "$missing" ]; then
     sudo=
@@ -55,3 +56,5 @@ tool deny
 sh "$root/tests/python/setup.sh"
 sh "$root/tests/python/setup.sh" "$root/analytics/requirements.txt" "$root/.venv-analytics"
 sh "$root/tests/python/setup.sh" "$root/tests/python/schemathesis.txt" "$root/.venv-schemathesis"
+sh "$root/tests/python/setup.sh" "$root/tests/python/readers.txt" "$root/.venv-readers"
+sh "$root/tests/python/setup.sh" "$root/tests/python/spark.txt" "$root/.venv-spark"

@@ -146,6 +146,8 @@ fn what_the_image_is_built_of_is_sent_to_the_build() {
         checked += 1;
     }
     assert!(checked >= 5, "{checked}");
+    assert!(manifest.contains("members = [\"crates/*\"]"));
+    assert!(sent.lines().any(|line| line == "!crates"));
 }
 
 #[test]

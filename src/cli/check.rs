@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Args;
+use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
@@ -17,6 +17,7 @@ use crate::contract::event_schema;
 use crate::files::Disk;
 use crate::ids::Ids;
 use crate::lake::Lake;
+use crate::lake::destination::Destination;
 use crate::lake::proof::Protection;
 use crate::out;
 use crate::serve::feeds::{FeedList, poll_feed};
@@ -24,6 +25,7 @@ use crate::serve::known_lake;
 use crate::serve::tables;
 use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
 use crate::ship::LakeFinding;
+use crate::sql::{Reader, Verdict, Written};
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
@@ -37,6 +39,9 @@ pub struct CheckArgs {
     /// Only print the description of the HTTP interface (OpenAPI 3.1), as this configuration serves it
     #[arg(long, conflicts_with = "schema")]
     openapi: bool,
+    /// Also say whether this engine can read the lake: spark, athena, bigquery or snowflake
+    #[arg(long = "for", value_name = "ENGINE", hide_possible_values = true)]
+    reader: Option<Reader>,
 }
 
 /// Checks configuration, schemas, log and lake; says what is wrong.
@@ -83,6 +88,9 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     if !config.poll.is_empty() {
         all_right &= check_log("write-ahead log of polls", &config.polls.dir);
     }
+    if let Some(reader) = args.reader {
+        all_right &= check_reader(config, reader)?;
+    }
     all_right &= check_lake(loaded)?;
     Ok(if all_right {
         ExitCode::SUCCESS
@@ -106,6 +114,37 @@ fn check_columns(config: &Config) -> Result<bool, Failure> {
         out::line(format_args!("problem  {changed}"));
     }
     Ok(changed.is_empty())
+}
+
+/// Whether an engine can read what is written.
+fn check_reader(config: &Config, reader: Reader) -> Result<bool, Failure> {
+    let relations = crate::cli::sql::relations(config)?;
+    let endpoint = crate::cli::sql::endpoint(config);
+    let verdicts = reader.judge(&Written {
+        format: config.batch.format,
+        is_bucket: matches!(config.lake.destination(), Destination::Bucket(_)),
+        endpoint: endpoint.as_deref(),
+        relations: &relations,
+    });
+    let name = reader.to_possible_value();
+    let name = name.as_ref().map_or("the engine", |value| value.get_name());
+    let mut can_read = true;
+    for verdict in &verdicts {
+        match verdict {
+            Verdict::Problem(message) => {
+                can_read = false;
+                out::line(format_args!("problem  {name}: {message}"));
+            }
+            Verdict::Warning(message) => out::line(format_args!("warning  {name}: {message}")),
+        }
+    }
+    if can_read {
+        out::line(format_args!(
+            "ok       {name} can read {}",
+            config.batch.format.as_str()
+        ));
+    }
+    Ok(can_read)
 }
 
 fn check_tls(config: &Config) -> bool {

@@ -3,12 +3,15 @@
 use std::process::ExitCode;
 
 use anyhow::Context as _;
+use chrono::NaiveDate;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::exit::Failure;
 use crate::cli::runtime::runtime;
+use crate::clock::Clock;
 use crate::config::{Config, Loaded};
+use crate::contract::PartitionBy;
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
 use crate::lake::reader::LakeReader;
@@ -45,21 +48,21 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::Usage(message));
     }
     let runtime = runtime()?;
-    let listed = runtime.block_on(look(config, &mut relations));
-    listed.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
+    let looked = runtime.block_on(look(config, &mut relations));
+    let is_bare =
+        looked.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
+    let endpoint = endpoint(config);
     let catalogue = Catalogue {
         url: match config.lake.destination() {
             Destination::Directory(root) => root.display().to_string(),
             Destination::Bucket(_) => config.lake.url.to_string(),
         },
-        endpoint: config.lake.endpoint.clone(),
+        path_style: config.lake.path_style.unwrap_or(endpoint.is_some()),
+        endpoint,
         region: config.lake.region.clone(),
-        path_style: config
-            .lake
-            .path_style
-            .unwrap_or(config.lake.endpoint.is_some()),
         writes_columns: config.batch.format.layout().is_typed(),
         with_secret: !args.no_secret,
+        is_bare,
         relations,
     };
     out::line(catalogue.statements(args.engine).trim_end());
@@ -71,7 +74,7 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The streams of a configuration; nothing is known of what is there.
-fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
+pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let events = tables::events(config, &schemas)?;
@@ -83,14 +86,19 @@ fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
         stream,
         table,
         partitions,
+        partitioned_by: None,
+        first_day: String::new(),
         there: There::default(),
     };
-    let mut relations = vec![relation(
-        "events",
-        Stream::Rows,
-        events,
-        Key::all(&config.events.partition),
-    )];
+    let mut relations = vec![Relation {
+        partitioned_by: Some(time_column(config.events.partition_by).to_owned()),
+        ..relation(
+            "events",
+            Stream::Rows,
+            events,
+            Key::all(&config.events.partition),
+        )
+    }];
     for (name, table) in polled.streams() {
         let is_snapshot = config.poll[name].mode == Mode::Snapshot;
         let (stream, mut keys) = if is_snapshot {
@@ -117,17 +125,60 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
     Failure::Usage(format!("lakehook: {}", list.join("\n")))
 }
 
-/// Looks which objects each stream has.
-async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<()> {
+/// Looks which objects each stream has. Whether nothing at all is in the lake.
+async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<bool> {
     let place = LakeReader::open(config.lake.destination()).await;
-    for relation in relations {
-        let rows = format!("{}/", relation.name);
-        let markers = format!("{INTERNAL}/runs/{}/", relation.name);
-        for key in place.keys(&rows).await? {
-            relation.there.add(&key);
+    let mut is_bare = place.keys(&format!("{INTERNAL}/")).await?.is_empty();
+    for relation in relations.iter_mut() {
+        for key in place.keys(&format!("{}/", relation.name)).await? {
+            relation.there.add(&key, &relation.partitions);
+            is_bare = false;
         }
-        let is_run = relation.stream == Stream::Runs;
-        relation.there.markers = is_run && !place.keys(&markers).await?.is_empty();
     }
-    Ok(())
+    let now = Clock::system().now().wall.to_utc().unwrap_or_default();
+    first_days(config, relations, now.date_naive());
+    Ok(is_bare)
+}
+
+/// Notes the first day that objects to come can be of. Events may be late, and what was refused may be replayed,
+/// late as it was.
+fn first_days(config: &Config, relations: &mut [Relation], today: NaiveDate) {
+    let late = chrono::Duration::from_std(config.events.max_age.duration());
+    let late = late.unwrap_or(chrono::Duration::MAX);
+    let refused = relations
+        .iter()
+        .find(|relation| relation.stream == Stream::Quarantine);
+    let refused = refused.and_then(|relation| relation.there.oldest.first()?.clone());
+    let refused = refused.and_then(|day| day.parse::<NaiveDate>().ok());
+    let received = refused.map_or(today, |refused| refused.min(today));
+    let epoch = NaiveDate::default();
+    let first = received.checked_sub_signed(late).unwrap_or(epoch);
+    for relation in relations {
+        let is_by_timestamp = config.events.partition_by == PartitionBy::Timestamp;
+        relation.first_day = if is_by_timestamp && relation.partitioned_by.is_some() {
+            first.max(epoch).to_string()
+        } else {
+            today.to_string()
+        };
+    }
+}
+
+/// The column whose time makes the partition of an event.
+fn time_column(by: PartitionBy) -> &'static str {
+    match by {
+        PartitionBy::Timestamp => "timestamp",
+        PartitionBy::ReceivedAt => "received_at",
+    }
+}
+
+/// The store's address: of the configuration, or of the environment as for every AWS tool.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "the SDK reads the same variables"
+)]
+pub(crate) fn endpoint(config: &Config) -> Option<String> {
+    let names = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+    let values = names.iter().filter_map(|name| std::env::var(name).ok());
+    let configured = config.lake.endpoint.clone();
+    configured.or_else(|| values.into_iter().find(|value| !value.is_empty()))
 }

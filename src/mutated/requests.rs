@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proptest::prelude::*;
 
-use super::{cases, changed, changes};
+use super::mutations::{cases, changed, changes};
 use crate::clock::Micros;
 use crate::contract::{Contract, Rules, Schemas};
 use crate::ids::HashKey;

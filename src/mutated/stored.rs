@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{cases, changed, changes};
+use super::mutations::{cases, changed, changes};
 use crate::audit::{AuditedObject, Waiting, judge};
 use crate::clock::Micros;
 use crate::encode::parquet_read;

@@ -36,8 +36,8 @@ pub struct FeedList(Vec<Arc<dyn Feed>>);
 pub struct OpenFeeds {
     pipeline: Pipeline,
     feeds: FeedList,
-    context: Context,
     status: Arc<Status>,
+    context: Context,
 }
 
 /// Feeds that are started.

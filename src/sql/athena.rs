@@ -1,11 +1,17 @@
 //! Tables for Athena: partitions are projected, so nothing has to be registered.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::{Catalogue, Key, Relation, Stream};
+use super::catalogue::{Catalogue, Relation, Stream};
+use super::layout::Key;
 use crate::columns::ColumnType;
 use crate::lake::keys::INTERNAL;
+use crate::sql::text::lines;
 use crate::tables::{Column, Source};
+
+/// A statement has a limit of 256 KiB.
+const PARTITIONS_AT_ONCE: usize = 100;
 
 pub(super) fn statements(lake: &Catalogue) -> String {
     let mut out = format!(
@@ -27,6 +33,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
             );
         }
         out.push_str(&table(lake, relation));
+        out.push_str(&earlier(lake, relation));
         if relation.stream == Stream::Runs {
             out.push_str(&runs(lake, relation));
         }
@@ -46,24 +53,40 @@ fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
     }
 }
 
+/// A name, of a table, a column or a field of a struct; many common names are reserved words.
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
+/// Text as a literal of Hive's, which knows escapes.
+fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Whether a name can be that of a field: Hive reads types back without quotes.
+pub(super) fn is_plain(name: &str) -> bool {
+    name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+}
+
+/// Whether the values of a partition key can be computed.
+pub(super) fn is_projected(key: &Key) -> bool {
+    !projection(key, None, "").contains("injected")
+}
+
 /// A column of lines: objects are structs of what is declared in them.
 fn line_column(relation: &Relation, column: &Column) -> Option<String> {
-    // Names of fields have no quotes.
-    let is_plain = |key: &str| key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
     let declared: Vec<String> = relation
         .properties()
         .filter(|(_, key, _)| is_plain(key))
-        .map(|(_, key, kind)| format!("{key}:{}", type_of(kind, true)))
+        .map(|(_, key, kind)| format!("{}:{}", quoted(key), type_of(kind, true)))
         .collect();
     let kind = match (&column.source, column.name.as_str()) {
         (Source::Property(_), _) => return None,
         (_, "properties") if !declared.is_empty() => format!("struct<{}>", declared.join(",")),
-        (_, "user") => "struct<user_id:string>".to_owned(),
-        (_, "errors") => "array<struct<pointer:string,code:string,detail:string>>".to_owned(),
+        (_, "user") if relation.name == "events" => "struct<`user_id`:string>".to_owned(),
+        (_, "errors") if relation.stream == Stream::Quarantine => {
+            "array<struct<`pointer`:string,`code`:string,`detail`:string>>".to_owned()
+        }
         // What is not declared has no type that the SerDe could map.
         (Source::Rest, _) => return None,
         _ => type_of(column.kind, true).to_owned(),
@@ -71,23 +94,38 @@ fn line_column(relation: &Relation, column: &Column) -> Option<String> {
     Some(format!("{} {kind}", quoted(&column.name)))
 }
 
-fn table(lake: &Catalogue, relation: &Relation) -> String {
-    let columns: Vec<String> = if lake.writes_columns {
+/// The columns of a table, and how its objects are read.
+fn columns_and_form(lake: &Catalogue, relation: &Relation) -> (String, &'static str) {
+    if lake.writes_columns {
         let columns = relation.columns();
-        columns
-            .map(|column| format!("{} {}", quoted(&column.name), type_of(column.kind, false)))
-            .collect()
+        let columns = columns
+            .map(|column| format!("{} {}", quoted(&column.name), type_of(column.kind, false)));
+        (lines(columns, 4), "STORED AS PARQUET")
     } else {
-        let columns = relation.columns();
-        columns
-            .filter_map(|column| line_column(relation, column))
-            .collect()
-    };
+        let columns = relation
+            .columns()
+            .filter_map(|column| line_column(relation, column));
+        (
+            lines(columns, 4),
+            "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'",
+        )
+    }
+}
+
+fn table(lake: &Catalogue, relation: &Relation) -> String {
+    let there = &relation.there;
     let mut keys: Vec<(&str, String)> = relation
         .partitions
         .iter()
-        .filter(|key| !key.pattern.is_empty())
-        .map(|key| (key.name.as_str(), projection(key)))
+        .enumerate()
+        .filter(|(_, key)| !key.pattern.is_empty())
+        .map(|(at, key)| {
+            let oldest = there.oldest.get(at).and_then(Option::as_deref);
+            (
+                key.name.as_str(),
+                projection(key, oldest, &relation.first_day),
+            )
+        })
         .collect();
     if relation.stream == Stream::Quarantine {
         let injected = "'projection.stream_name.type' = 'injected'".to_owned();
@@ -108,49 +146,139 @@ fn table(lake: &Catalogue, relation: &Relation) -> String {
             key => format!("{key}=${{{key}}}"),
         })
         .collect();
-    let form = if lake.writes_columns {
-        "STORED AS PARQUET"
-    } else {
-        "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'"
-    };
+    let (columns, form) = columns_and_form(lake, relation);
     let location = lake.at(&relation.name);
     format!(
-        "\nCREATE EXTERNAL TABLE IF NOT EXISTS {} (\n    {}\n)\nPARTITIONED BY ({})\n{form}\nLOCATION '{location}/'\n\
+        "\nCREATE EXTERNAL TABLE IF NOT EXISTS {} (\n    {columns}\n)\nPARTITIONED BY ({})\n{form}\nLOCATION {}\n\
          TBLPROPERTIES (\n    'projection.enabled' = 'true',\n    {},\n    \
-         'storage.location.template' = '{location}/{}/'\n);\n",
+         'storage.location.template' = {}\n);\n",
         quoted(&relation.table_name()),
-        columns.join(",\n    "),
         partitioned.join(", "),
+        literal(&format!("{location}/")),
         projections.join(",\n    "),
-        template.join("/"),
+        literal(&format!("{location}/{}/", template.join("/"))),
     )
 }
 
-/// How the values of a partition key are computed.
-fn projection(key: &Key) -> String {
+/// Objects whose partition keys are of a pattern that was in force before: projection does not find them, so they
+/// are partitions of tables of their own.
+fn earlier(lake: &Catalogue, relation: &Relation) -> String {
+    let mut by_keys: BTreeMap<Vec<&str>, Vec<&String>> = BTreeMap::new();
+    let mut out = String::new();
+    for dir in &relation.there.earlier {
+        let keys: Vec<&str> = dir
+            .split('/')
+            .filter_map(|part| Some(part.split_once('=')?.0))
+            .collect();
+        if keys.is_empty() {
+            let _memory_takes_it = writeln!(
+                out,
+                "\n-- {dir} has no partition key: its objects are in no table."
+            );
+        } else {
+            by_keys.entry(keys).or_default().push(dir);
+        }
+    }
+    for (number, (keys, dirs)) in by_keys.iter().enumerate() {
+        let table = match number {
+            0 => format!("{}_earlier", relation.table_name()),
+            more => format!("{}_earlier_{}", relation.table_name(), more + 1),
+        };
+        out.push_str(&about_earlier(relation, &table, keys, dirs));
+        out.push_str(&earlier_table(lake, relation, &table, keys));
+        for some in dirs.chunks(PARTITIONS_AT_ONCE) {
+            let partitions: Vec<String> = some.iter().map(|dir| partition_at(lake, dir)).collect();
+            let _memory_takes_it = writeln!(
+                out,
+                "\nALTER TABLE {} ADD IF NOT EXISTS\n    {};",
+                quoted(&table),
+                partitions.join("\n    ")
+            );
+        }
+    }
+    out
+}
+
+/// Which directories a table of earlier ones has, and how to read it together with the other table.
+fn about_earlier(relation: &Relation, table: &str, keys: &[&str], dirs: &[&String]) -> String {
+    // Athena reads directories below directories: there may be some of the pattern that is in force.
+    let below = relation.partitions.iter().map(|key| key.name.as_str());
+    let below = below.filter(|name| !keys.contains(name));
+    let unless = below.map(|name| format!("\"$path\" NOT LIKE '%/{name}=%'"));
+    let unless = match unless.collect::<Vec<_>>().join(" AND ") {
+        unless if unless.is_empty() => unless,
+        unless => format!(" WHERE {unless}"),
+    };
+    let count = match dirs.len() {
+        1 => "1 directory".to_owned(),
+        more => format!("{more} directories"),
+    };
+    format!(
+        "\n-- Objects in {count}, such as {first}, were written with another pattern of partitions.\n\
+         -- They are not in {name}, but in {table}:\n\
+         -- SELECT … FROM {name} UNION ALL SELECT … FROM {table}{unless}.",
+        first = dirs.first().map_or("", |dir| dir.as_str()),
+        name = relation.table_name(),
+    )
+}
+
+/// A table whose partitions are added one by one.
+fn earlier_table(lake: &Catalogue, relation: &Relation, table: &str, keys: &[&str]) -> String {
+    let (columns, form) = columns_and_form(lake, relation);
+    let keys: Vec<String> = keys
+        .iter()
+        .map(|key| format!("{} string", quoted(key)))
+        .collect();
+    format!(
+        "\nCREATE EXTERNAL TABLE IF NOT EXISTS {} (\n    {columns}\n)\nPARTITIONED BY ({})\n{form}\nLOCATION {};\n",
+        quoted(table),
+        keys.join(", "),
+        literal(&format!("{}/", lake.at(&relation.name))),
+    )
+}
+
+/// A directory as a partition.
+fn partition_at(lake: &Catalogue, dir: &str) -> String {
+    let keys = dir.split('/').filter_map(|part| part.split_once('='));
+    let keys: Vec<String> = keys
+        .map(|(key, value)| format!("{} = {}", quoted(key), literal(value)))
+        .collect();
+    format!(
+        "PARTITION ({}) LOCATION {}",
+        keys.join(", "),
+        literal(&format!("{}/", lake.at(dir)))
+    )
+}
+
+/// How the values of a partition key are computed: from the oldest in the lake, or the first day that is still
+/// to come.
+fn projection(key: &Key, oldest: Option<&str>, first_day: &str) -> String {
     let name = &key.name;
+    let since = |first: String| {
+        oldest
+            .filter(|oldest| **oldest < *first)
+            .map_or(first.clone(), str::to_owned)
+    };
     let integer = |range: &str, digits: &str| {
         format!(
             "'projection.{name}.type' = 'integer',\n    'projection.{name}.range' = '{range}',\n    \
              'projection.{name}.digits' = '{digits}'"
         )
     };
-    let date = |format: &str, unit: &str| {
+    let date = |format: &str, since: &str, unit: &str| {
         format!(
             "'projection.{name}.type' = 'date',\n    'projection.{name}.format' = '{format}',\n    \
-             'projection.{name}.range' = '{},NOW+1DAYS',\n    'projection.{name}.interval' = '1',\n    \
-             'projection.{name}.interval.unit' = '{unit}'",
-            if unit == "DAYS" {
-                "2025-01-01"
-            } else {
-                "2025-01-01-00"
-            }
+             'projection.{name}.range' = '{since},NOW+1DAYS',\n    'projection.{name}.interval' = '1',\n    \
+             'projection.{name}.interval.unit' = '{unit}'"
         )
     };
     match key.pattern.as_str() {
-        "%Y-%m-%d" => date("yyyy-MM-dd", "DAYS"),
-        "%Y-%m-%d-%H" => date("yyyy-MM-dd-HH", "HOURS"),
-        "%Y" => integer("2025,2100", "4"),
+        "%Y-%m-%d" => date("yyyy-MM-dd", &since(first_day.to_owned()), "DAYS"),
+        "%Y-%m-%d-%H" => date("yyyy-MM-dd-HH", &since(format!("{first_day}-00")), "HOURS"),
+        "%Y" => {
+            let year = first_day.get(..4).unwrap_or(first_day).to_owned();
+            integer(&format!("{},2100", since(year)), "4")
+        }
         "%m" => integer("1,12", "2"),
         "%d" => integer("1,31", "2"),
         "%H" => integer("0,23", "2"),
@@ -163,11 +291,12 @@ fn projection(key: &Key) -> String {
 /// The markers, and the rows of the latest run. The run of a row is in the path of its object.
 fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let name = &relation.name;
+    let runs = quoted(&format!("{name}_runs"));
     let mut out = format!(
-        "\nCREATE EXTERNAL TABLE IF NOT EXISTS `{name}_runs` (\n    `run` string, `same_as` string, `started_at` string, \
+        "\nCREATE EXTERNAL TABLE IF NOT EXISTS {runs} (\n    `run` string, `same_as` string, `started_at` string, \
          `ended_at` string, `records` bigint, `quarantined` bigint\n)\n\
-         ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nLOCATION '{}/';\n",
-        lake.at(&format!("{INTERNAL}/runs/{name}"))
+         ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nLOCATION {};\n",
+        literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}"))))
     );
     let _memory_takes_it = write!(
         out,

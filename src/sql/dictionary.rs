@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Catalogue, Relation, Stream};
+use super::catalogue::{Catalogue, Relation, Stream};
 use crate::columns::ColumnType;
 use crate::tables::Source;
 

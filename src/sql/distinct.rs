@@ -1,6 +1,6 @@
 //! A DuckDB view of events without the copies that several nodes may have stored of one.
 
-use super::literal;
+use super::text::literal;
 
 /// The view `events_distinct`: of each event the row that was received first. An event is its id within a
 /// scope: each hook is one, by its name as `source`, and the webhook is one.

@@ -1,15 +1,32 @@
+#![allow(clippy::panic, reason = "a test may fail")]
 use super::*;
+use crate::encode::Format;
 use crate::tables::Table;
 
-fn lake(url: &str, there: fn(&str) -> There, writes_columns: bool) -> Catalogue {
+/// What is in a lake: a few keys of each stream.
+const KEYS: [&str; 3] = [
+    "dt=2026-11-25/a.ndjson.zst",
+    "dt=2026-11-25/hour=07/a.ndjson",
+    "dt=2026-11-25/hour=07/a.parquet",
+];
+
+fn lake(url: &str, keys: &[&str], writes_columns: bool) -> Catalogue {
     let purchase = r#"{"properties":{"amount":{"type":"number"},"it's":{"type":"string"}}}"#;
     let user = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":"integer"}}}"#;
-    let relation = |name: &str, stream, table, partitions| Relation {
-        name: name.to_owned(),
-        stream,
-        table,
-        partitions,
-        there: there(name),
+    let relation = |name: &str, stream, table, partitions: Vec<Key>| {
+        let mut there = There::default();
+        for key in keys {
+            there.add(&format!("{name}/{key}"), &partitions);
+        }
+        Relation {
+            name: name.to_owned(),
+            stream,
+            table,
+            partitions,
+            partitioned_by: (name == "events").then(|| "timestamp".to_owned()),
+            first_day: "2025-11-25".to_owned(),
+            there,
+        }
     };
     let days = Key::all("dt=%Y-%m-%d");
     let runs = [days.clone(), vec![Key::run()]].concat();
@@ -22,6 +39,7 @@ fn lake(url: &str, there: fn(&str) -> There, writes_columns: bool) -> Catalogue 
         path_style: false,
         writes_columns,
         with_secret: true,
+        is_bare: keys.is_empty(),
         relations: vec![
             relation(
                 "events",
@@ -40,30 +58,53 @@ fn lake(url: &str, there: fn(&str) -> There, writes_columns: bool) -> Catalogue 
     }
 }
 
-/// Objects of both kinds and of two layouts.
-fn all(stream: &str) -> There {
-    let mut there = There {
-        markers: true,
-        ..There::default()
-    };
-    for key in [
-        "dt=2026-11-25/a.ndjson.zst",
-        "dt=2026-11-25/hour=07/a.ndjson",
-        "dt=2026-11-25/hour=07/a.parquet",
-    ] {
-        there.add(&format!("{stream}/{key}"));
-    }
-    there
+#[test]
+fn statements_are_these() {
+    let bucket = lake("s3://my-lake/raw", &KEYS, false);
+    insta::assert_snapshot!("duckdb", bucket.statements(Engine::Duckdb));
+    insta::assert_snapshot!("athena_lines", bucket.statements(Engine::Athena));
+    let columns = lake("s3://my-lake/raw", &KEYS, true);
+    insta::assert_snapshot!("athena_columns", columns.statements(Engine::Athena));
+    insta::assert_snapshot!("trino", columns.statements(Engine::Trino));
+    let empty = lake("/data/lake", &[], false);
+    insta::assert_snapshot!("duckdb_empty", empty.statements(Engine::Duckdb));
+}
+
+/// What a reader says of a bucket in a format.
+fn judged(reader: Reader, format: Format, endpoint: Option<&str>) -> Vec<Verdict> {
+    let lake = lake("s3://my-lake/raw", &KEYS, format == Format::Parquet);
+    reader.judge(&Written {
+        format,
+        is_bucket: true,
+        endpoint,
+        relations: &lake.relations,
+    })
 }
 
 #[test]
-fn statements_are_these() {
-    let bucket = lake("s3://my-lake/raw", all, false);
-    insta::assert_snapshot!("duckdb", bucket.statements(Engine::Duckdb));
-    insta::assert_snapshot!("athena_lines", bucket.statements(Engine::Athena));
-    let columns = lake("s3://my-lake/raw", all, true);
-    insta::assert_snapshot!("athena_columns", columns.statements(Engine::Athena));
-    insta::assert_snapshot!("trino", columns.statements(Engine::Trino));
-    let empty = lake("/data/lake", |_| There::default(), false);
-    insta::assert_snapshot!("duckdb_empty", empty.statements(Engine::Duckdb));
+fn readers_are_judged_by_format_store_and_names() {
+    let spark = |format| judged(Reader::Spark, format, None);
+    assert!(matches!(
+        spark(Format::NdjsonZst)[..],
+        [Verdict::Warning(_)]
+    ));
+    assert_eq!(spark(Format::NdjsonGz), []);
+    assert_eq!(judged(Reader::Athena, Format::Parquet, None), []);
+    let athena = judged(Reader::Athena, Format::NdjsonZst, Some("https://other"));
+    let [Verdict::Problem(store), Verdict::Warning(names)] = &athena[..] else {
+        panic!("{athena:?}");
+    };
+    assert!(
+        store.contains("https://other") && names.ends_with("Parquet: it's"),
+        "{athena:?}"
+    );
+    let bigquery = judged(Reader::Bigquery, Format::NdjsonZst, None);
+    assert!(
+        matches!(bigquery[..], [Verdict::Problem(_), Verdict::Warning(_)]),
+        "{bigquery:?}"
+    );
+    let google = Some("https://storage.googleapis.com");
+    assert_eq!(judged(Reader::Bigquery, Format::NdjsonGz, google), []);
+    assert_eq!(judged(Reader::Snowflake, Format::NdjsonZst, None), []);
+    assert_eq!(judged(Reader::Snowflake, Format::Parquet, google).len(), 2);
 }

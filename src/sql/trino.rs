@@ -2,8 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::{Catalogue, Relation, Stream, identifier, lines, literal};
+use super::catalogue::{Catalogue, Relation, Stream};
+use super::text::{identifier, lines, literal};
 use crate::columns::ColumnType;
+use crate::lake::keys::INTERNAL;
 use crate::tables::Source;
 
 pub(super) fn statements(lake: &Catalogue) -> String {
@@ -12,23 +14,76 @@ pub(super) fn statements(lake: &Catalogue) -> String {
          the CALLs at the end; run these again for each new day.\n\nCREATE SCHEMA IF NOT EXISTS hive.lake;\n",
         lake.url
     );
-    let relations = || {
-        lake.relations
-            .iter()
-            .filter(|own| own.stream != Stream::Quarantine)
-    };
-    for relation in relations() {
-        out.push_str(&table(lake, relation));
+    let mut tables = Vec::new();
+    let relations = lake.relations.iter();
+    for relation in relations.filter(|own| own.stream != Stream::Quarantine) {
+        out.push_str(&table(
+            lake,
+            relation,
+            &relation.table_name(),
+            &relation.name,
+        ));
+        tables.push(relation.table_name());
+        if relation.stream == Stream::Runs {
+            out.push_str(&runs(lake, relation));
+        }
+        if !relation.there.earlier.is_empty() {
+            let _memory_takes_it = writeln!(
+                out,
+                "\n-- {} has objects of an earlier pattern of partitions, such as {}: they are not in the table.",
+                relation.name,
+                relation.there.earlier.first().map_or("", String::as_str)
+            );
+        }
+    }
+    // The quarantine has a directory for each stream, whose name is not that of a partition.
+    let refused = lake
+        .relations
+        .iter()
+        .find(|own| own.stream == Stream::Quarantine);
+    for relation in lake
+        .relations
+        .iter()
+        .filter(|own| own.stream != Stream::Quarantine)
+    {
+        let Some(refused) = refused else { continue };
+        let name = format!("quarantine_{}", relation.name);
+        out.push_str(&table(
+            lake,
+            refused,
+            &name,
+            &format!("quarantine/{}", relation.name),
+        ));
+        tables.push(name);
     }
     out.push('\n');
-    for relation in relations() {
-        let name = literal(&relation.table_name());
+    for name in tables {
         let _memory_takes_it = writeln!(
             out,
-            "CALL hive.system.sync_partition_metadata('lake', {name}, 'ADD');"
+            "CALL hive.system.sync_partition_metadata('lake', {}, 'ADD');",
+            literal(&name)
         );
     }
     out
+}
+
+/// The markers of a snapshot, and the rows of its latest complete run.
+fn runs(lake: &Catalogue, relation: &Relation) -> String {
+    let name = &relation.name;
+    let runs = format!("hive.lake.{}", identifier(&format!("{name}_runs")));
+    format!(
+        "\nCREATE TABLE IF NOT EXISTS {runs} (\n    run varchar,\n    same_as varchar,\n    started_at varchar,\n    \
+         ended_at varchar,\n    records bigint,\n    quarantined bigint\n) WITH (\n    external_location = {location},\n    \
+         format = 'OPENX_JSON'\n);\n\n\
+         CREATE OR REPLACE VIEW hive.lake.{latest} AS\nWITH latest AS (\n    SELECT coalesce(m.same_as, m.run) AS run\n    \
+         FROM {runs} AS m\n    LEFT JOIN {runs} AS e ON e.run = m.same_as\n    \
+         WHERE m.same_as IS NULL OR e.run IS NOT NULL\n    ORDER BY m.run DESC LIMIT 1\n)\n\
+         SELECT a.* FROM hive.lake.{all} AS a\nWHERE a.run = (SELECT run FROM latest)\n  AND a.dt = (SELECT substr(run, 1, 4) || '-' || \
+         substr(run, 5, 2) || '-' || substr(run, 7, 2) FROM latest);\n",
+        location = literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}")))),
+        latest = identifier(name),
+        all = identifier(&relation.table_name()),
+    )
 }
 
 fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
@@ -41,7 +96,8 @@ fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
     }
 }
 
-fn table(lake: &Catalogue, relation: &Relation) -> String {
+/// A table over a prefix of the lake.
+fn table(lake: &Catalogue, relation: &Relation, name: &str, prefix: &str) -> String {
     let is_line = !lake.writes_columns;
     let columns = relation.columns().filter_map(|column| {
         // In lines, properties are in `properties`, which is text like any JSON.
@@ -58,9 +114,9 @@ fn table(lake: &Catalogue, relation: &Relation) -> String {
     format!(
         "\nCREATE TABLE IF NOT EXISTS hive.lake.{} (\n    {}\n) WITH (\n    external_location = {},\n    format = '{format}',\n    \
          partitioned_by = ARRAY[{}]\n);\n",
-        identifier(&relation.table_name()),
+        identifier(name),
         lines(columns.chain(keys), 4),
-        literal(&format!("{}/", lake.at(&relation.name))),
+        literal(&format!("{}/", lake.at(prefix))),
         partitions.join(", ")
     )
 }

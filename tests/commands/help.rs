@@ -164,6 +164,8 @@ Options:
       --schema         Only print the JSON Schema of an event, as this configuration accepts it
       --openapi        Only print the description of the HTTP interface (OpenAPI 3.1), as this
                        configuration serves it
+      --for <ENGINE>   Also say whether this engine can read the lake: spark, athena, bigquery or
+                       snowflake
   -h, --help           Print help
 exit code 0
 "#);

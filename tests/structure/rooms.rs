@@ -14,6 +14,7 @@ const fn room(name: &'static str, at: &'static str, uses: &'static [&'static str
 const ROOMS: &[Room] = &[
     room("main", "src/main.rs", &["cli"]),
     room("lib", "src/lib.rs", &[]),
+    room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
         "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
@@ -36,12 +37,12 @@ const ROOMS: &[Room] = &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "ids", "rfc3339",
         "clock",
     ]),
-    room("poll", "src/poll", &[
+    room("poll", "crates/feeds/src/poll", &[
         "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "secret", "ids",
         "clock",
     ]),
-    room("feeds", "src/feeds", &[
-        "status", "metrics", "contract", "quarantine", "wal", "tables", "record", "ids", "clock",
+    room("feeds", "crates/feeds/src", &[
+        "contract", "quarantine", "wal", "tables", "record", "ids", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",
@@ -51,41 +52,39 @@ const ROOMS: &[Room] = &[
         "rescue", "wal", "lake", "encode", "record", "ids", "files", "checksum",
     ]),
     room("rescue", "src/rescue", &["wal", "lake", "encode", "ids", "files"]),
-    room("sql", "src/sql", &["lake", "tables", "columns"]),
+    room("sql", "src/sql", &["lake", "encode", "tables", "columns"]),
     room("ship", "src/ship", &[
         "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
         "files", "clock", "checksum",
     ]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "wal", "lake"]),
-    room("control", "src/control", &["files"]),
+    room("control", "crates/feeds/src/control", &["files"]),
     room("telemetry", "src/telemetry", &[]),
     room("out", "src/out", &[]),
-    room("contract", "src/contract", &[
+    room("contract", "crates/contract/src", &[
         "quarantine", "tables", "columns", "json", "record", "rfc3339", "clock",
     ]),
-    room("quarantine", "src/quarantine", &["json", "record", "clock"]),
-    room("wal", "src/wal", &["record", "ids", "files", "clock", "checksum"]),
-    room("lake", "src/lake", &["encode", "record", "ids", "files", "clock", "checksum"]),
-    room("encode", "src/encode", &["tables", "columns", "json", "record", "files", "clock"]),
-    room("tables", "src/tables", &["columns"]),
-    room("columns", "src/columns", &["rfc3339", "clock"]),
-    room("json", "src/json", &[]),
-    room("record", "src/record", &["ids", "clock"]),
-    room("secret", "src/secret", &[]),
-    room("ids", "src/ids", &[]),
-    room("files", "src/files", &[]),
+    room("quarantine", "crates/contract/src/quarantine", &["json", "record", "clock"]),
+    room("wal", "crates/log/src", &["record", "ids", "files", "clock", "checksum"]),
+    room("lake", "crates/lake/src", &["encode", "record", "ids", "files", "clock", "checksum"]),
+    room("encode", "crates/lake/src/encode", &["tables", "columns", "json", "record", "files", "clock"]),
+    room("tables", "crates/base/src/tables", &["columns"]),
+    room("columns", "crates/base/src/columns", &["rfc3339", "clock"]),
+    room("json", "crates/base/src/json", &[]),
+    room("record", "crates/base/src/record", &["ids", "clock"]),
+    room("secret", "crates/base/src/secret", &[]),
+    room("ids", "crates/base/src/ids", &[]),
+    room("files", "crates/base/src/files", &[]),
     room("version", "src/version", &["clock"]),
-    room("rfc3339", "src/rfc3339", &["clock"]),
-    room("clock", "src/clock", &[]),
-    room("checksum", "src/checksum", &[]),
+    room("rfc3339", "crates/base/src/rfc3339", &["clock"]),
+    room("clock", "crates/base/src/clock", &[]),
+    room("checksum", "crates/base/src/checksum", &[]),
 ];
 
 /// What breaks a rule and is known to: each entry must still be found, so that this list only gets shorter.
 #[rustfmt::skip]
 const STILL_OPEN: &[&str] = &[
-    "circle of files in sql: src/sql/athena.rs, src/sql/dictionary.rs, src/sql/duckdb.rs, src/sql/mod.rs, src/sql/trino.rs",
-    "logic: src/sql/mod.rs",
 ];
 
 #[test]

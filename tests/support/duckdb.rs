@@ -205,6 +205,17 @@ impl Lake {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
+    /// How long each query takes at least, in seconds, once the statements of a file have been run.
+    pub(crate) fn seconds(&self, statements: &Path, queries: &[&str]) -> Vec<f64> {
+        let mut command = self.command("seconds");
+        command.arg("--sql").arg(statements);
+        for query in queries {
+            command.args(["--query", query]);
+        }
+        let output = finish(&mut command);
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
     fn command(&self, name: &str) -> Command {
         let mut command = python::script("lake.py");
         command.args([name, "--lake", &self.url]);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::load;
-use crate::mutated::{cases, changed, changes};
+use crate::mutated::mutations::{cases, changed, changes};
 
 /// A file with most of its sections.
 const CONFIG: &str = r#"

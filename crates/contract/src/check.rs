@@ -1,0 +1,45 @@
+//! The way of a body through the contract: the fast pass, and where it gives up, the slow one.
+
+use super::checked::{Checked, Refusal};
+use super::terms::Contract;
+use super::{fast, slow};
+use lakehook_base::record::Origin;
+
+pub(super) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
+impl Contract {
+    /// Checks the body of a request. Takes time linear in its length, whatever it holds.
+    pub fn check(&self, body: &[u8], origin: &Origin) -> Result<Checked, Refusal> {
+        let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+        let mark_bytes = body.len() - text.len();
+        let text = match std::str::from_utf8(text) {
+            Ok(text) => text,
+            Err(error) => return Err(not_utf8(&body[..mark_bytes + error.valid_up_to()])),
+        };
+        if let Some(checked) = fast::check(self, text, origin) {
+            return Ok(checked);
+        }
+        slow::check(self, text, origin).map_err(|refusal| behind_mark(refusal, mark_bytes))
+    }
+}
+
+/// The refusal of a body whose first bytes, `valid`, are text and the next ones not.
+pub(super) fn not_utf8(valid: &[u8]) -> Refusal {
+    let line_start = memchr::memrchr(b'\n', valid).map_or(0, |end| end + 1);
+    Refusal::Syntax {
+        line: memchr::memchr_iter(b'\n', valid).count() + 1,
+        column: valid.len() - line_start + 1,
+        detail: "not UTF-8".to_owned(),
+    }
+}
+
+/// Counts columns from the beginning of the body, not from behind its byte order mark.
+pub(super) fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
+    if let Refusal::Syntax {
+        line: 1, column, ..
+    } = &mut refusal
+    {
+        *column += mark_bytes;
+    }
+    refusal
+}

@@ -1,0 +1,43 @@
+//! The contract: the bytes of a request in, rows or errors out.
+//!
+//! A body is read at most twice. The fast pass works on borrowed bytes and either accepts every event or
+//! gives up; only then does the slow pass read again and collect every error. Both hand an event's fields to
+//! the same judge and the same row writer, so that they cannot disagree about it.
+//!
+//! Every accepted line can be read by DuckDB and Athena. Errors never echo values.
+//!
+//! Pure: no I/O (but [`Schemas::from_dir`], at start), no clock but the time it is given, no
+//! knowledge of HTTP, the log or the lake.
+
+mod check;
+mod checked;
+pub mod entity;
+mod event;
+mod fast;
+mod faults;
+pub mod foreign;
+mod ignore;
+mod keys;
+mod pointer;
+mod published;
+mod quick;
+mod raw;
+mod reader;
+mod row;
+mod rules;
+mod schemas;
+mod slow;
+mod strict;
+mod terms;
+pub mod quarantine;
+#[cfg(test)]
+#[path = "../../../tests/support/mutations.rs"]
+mod mutations;
+#[cfg(test)]
+mod tests;
+
+pub use checked::{Checked, MAX_ERRORS, Refusal};
+pub use published::event_schema;
+pub use rules::{EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
+pub use schemas::{SchemaError, Schemas};
+pub use terms::Contract;

@@ -1,0 +1,187 @@
+//! One row of the quarantine, written as a line of the lake.
+
+use std::io::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::error::FieldError;
+use lakehook_base::clock::Micros;
+use lakehook_base::json::push_json;
+use lakehook_base::record::Origin;
+
+/// Why a row is in the quarantine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// One event of an accepted request broke the contract.
+    InvalidEvent,
+    /// The event id is known with other content; the first copy is in the lake.
+    IdConflict,
+    /// A request that was answered 400.
+    RefusedRequest,
+    /// A record of a poll broke the contract.
+    InvalidRecord,
+}
+
+impl Reason {
+    /// The word in the row, and the metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidEvent => "invalid_event",
+            Self::IdConflict => "id_conflict",
+            Self::RefusedRequest => "refused_request",
+            Self::InvalidRecord => "invalid_record",
+        }
+    }
+}
+
+/// At most this many errors are written into a row; `errors_total` says how many there were.
+pub const MAX_ROW_ERRORS: usize = 20;
+
+/// What a row holds.
+#[derive(Clone, Copy, Debug)]
+pub struct Refused<'a> {
+    /// Why it was refused.
+    pub reason: Reason,
+    /// The stream that it was meant for.
+    pub stream: &'a str,
+    /// Which request or run brought it, and when.
+    pub origin: &'a Origin,
+    /// What was wrong; only the first [`MAX_ROW_ERRORS`] are written.
+    pub errors: &'a [FieldError],
+    /// How many errors there were in all.
+    pub errors_total: usize,
+    /// The bytes that were refused: text, or base64 where they are not UTF-8.
+    pub raw: &'a [u8],
+    /// Keep at most this many bytes of `raw`; the row also has its full length and hash.
+    pub max_raw_bytes: usize,
+}
+
+impl Refused<'_> {
+    /// Appends the row to `out` and returns where in it the `lsn` goes.
+    ///
+    /// Keys, always in this order: `received_at, lsn, reason, stream, endpoint, request_id, client,
+    /// errors, errors_total, raw, raw_encoding, raw_bytes, raw_xxh3`.
+    pub fn write(&self, out: &mut Vec<u8>) -> u32 {
+        let start = out.len();
+        out.extend_from_slice(b"{\"received_at\":\"");
+        self.origin.received_at.write(out);
+        out.extend_from_slice(b"\",");
+        let lsn_at = out.len() - start;
+        out.extend_from_slice(b"\"reason\":\"");
+        out.extend_from_slice(self.reason.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"stream\":");
+        push_json(out, self.stream);
+        out.extend_from_slice(b",\"endpoint\":");
+        push_json(out, &*self.origin.endpoint);
+        out.extend_from_slice(b",\"request_id\":");
+        push_json(out, &*self.origin.request_id);
+        out.extend_from_slice(b",\"client\":");
+        push_json(out, &self.origin.client);
+        out.extend_from_slice(b",\"errors\":");
+        push_json(out, &self.errors[..self.errors.len().min(MAX_ROW_ERRORS)]);
+        push_display(out, b",\"errors_total\":", self.errors_total);
+        self.write_raw(out);
+        out.push(b'}');
+        u32::try_from(lsn_at).unwrap_or(0)
+    }
+
+    fn write_raw(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b",\"raw\":");
+        let encoding = if let Ok(text) = std::str::from_utf8(self.raw) {
+            let cut = text.floor_char_boundary(self.max_raw_bytes);
+            push_json(out, &text[..cut]);
+            "utf-8"
+        } else {
+            let cut = self.raw.len().min(self.max_raw_bytes / 4 * 3);
+            push_json(out, &BASE64.encode(&self.raw[..cut]));
+            "base64"
+        };
+        out.extend_from_slice(b",\"raw_encoding\":");
+        push_json(out, encoding);
+        push_display(out, b",\"raw_bytes\":", self.raw.len());
+        out.extend_from_slice(b",\"raw_xxh3\":\"");
+        push_display(out, b"", format_args!("{:032x}", xxh3_128(self.raw)));
+        out.push(b'"');
+    }
+}
+
+/// The partition of the quarantine of a stream: by the day of receipt, in UTC.
+pub fn partition(stream: &str, received_at: Micros) -> String {
+    let day = received_at.to_utc().unwrap_or_default();
+    format!("quarantine/{stream}/dt={}", day.format("%Y-%m-%d"))
+}
+
+fn push_display(out: &mut Vec<u8>, key: &[u8], value: impl std::fmt::Display) {
+    out.extend_from_slice(key);
+    let written = write!(out, "{value}");
+    debug_assert!(written.is_ok(), "memory takes every write");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(raw: &[u8], max_raw_bytes: usize) -> serde_json::Value {
+        let origin = Origin {
+            received_at: Micros(0),
+            endpoint: "/webhook/events".into(),
+            request_id: "r1".into(),
+            client: None,
+        };
+        let error = FieldError {
+            pointer: "/events".into(),
+            code: "type",
+            detail: "a\nb".into(),
+        };
+        let refused = Refused {
+            reason: Reason::RefusedRequest,
+            stream: "events",
+            origin: &origin,
+            errors: &vec![error; 30],
+            errors_total: 30,
+            raw,
+            max_raw_bytes,
+        };
+        let mut out = Vec::new();
+        let lsn_at = refused.write(&mut out) as usize;
+        assert!(!out.contains(&b'\n'));
+        out.splice(lsn_at..lsn_at, b"\"lsn\":7,".iter().copied());
+        serde_json::from_slice(&out).unwrap_or_default()
+    }
+
+    #[test]
+    fn a_partition_is_the_day_of_receipt() {
+        let key = partition("events", Micros(86_400_000_000 - 1));
+        assert_eq!(key, "quarantine/events/dt=1970-01-01");
+    }
+
+    #[test]
+    fn text_is_kept_as_text() {
+        let row = row("{\"é\":\n1".as_bytes(), 100);
+        assert_eq!(row["raw"], "{\"é\":\n1");
+        assert_eq!(row["raw_encoding"], "utf-8");
+        assert_eq!(row["lsn"], 7);
+        assert_eq!(row["errors"].as_array().map(Vec::len), Some(MAX_ROW_ERRORS));
+        assert_eq!(row["errors_total"], 30);
+    }
+
+    #[test]
+    fn bytes_are_kept_as_base64() {
+        let row = row(&[0xff, 0, 1], 100);
+        assert_eq!(
+            (&row["raw"], &row["raw_encoding"]),
+            (&"/wAB".into(), &"base64".into())
+        );
+    }
+
+    #[test]
+    fn a_long_body_is_cut_and_its_length_and_hash_are_kept() {
+        let row = row("é".repeat(50).as_bytes(), 7);
+        assert_eq!(row["raw"], "ééé");
+        assert_eq!(row["raw_bytes"], 100);
+        let hash = format!("{:032x}", xxh3_128("é".repeat(50).as_bytes()));
+        assert_eq!(row["raw_xxh3"], hash);
+    }
+}

@@ -1,0 +1,27 @@
+//! Raw values, written into a row.
+
+use std::borrow::Cow;
+
+use memchr::memchr2;
+
+use lakehook_base::json::{push_json, text};
+
+/// Appends a raw value, with line ends replaced by spaces; in valid JSON they can only be white space.
+pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
+    let mut rest = raw.as_bytes();
+    while let Some(offset) = memchr2(b'\n', b'\r', rest) {
+        out.extend_from_slice(&rest[..offset]);
+        out.push(b' ');
+        rest = &rest[offset + 1..];
+    }
+    out.extend_from_slice(rest);
+}
+
+/// Appends a raw string in the form that strings of the envelope have: only what must be escaped is escaped.
+pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
+    match text(raw) {
+        Some(Cow::Owned(text)) => push_json(out, &text),
+        // Without escapes it is in that form already.
+        Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
+    }
+}

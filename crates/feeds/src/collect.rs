@@ -1,0 +1,415 @@
+//! From the records of a page to rows in the log, the way that every feed takes.
+//!
+//! Rows are appended in portions of about a mebibyte, however large a page is; and a page that breaks off
+//! can be read again from its beginning.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::cursor::FeedCursor;
+use super::errors::RunError;
+use super::wait::{FULL_PAUSE, Interrupted, Waiter};
+use super::watermark::Mark;
+use lakehook_base::clock::Micros;
+use lakehook_base::record::{Lsn, Origin, Rows};
+use lakehook_contract::entity::{Entities, Taken, Target, stamp};
+use lakehook_contract::quarantine;
+use lakehook_log::log::Log;
+use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
+
+/// Rows go to the log once they have this many bytes.
+const PIECE_BYTES: usize = 1 << 20;
+/// At most this many invalid records are described.
+const MAX_SAMPLES: usize = 5;
+
+/// What has to be known of a stream to store its records. Cheap to copy.
+#[derive(Clone, Copy, Debug)]
+pub struct CollectPlan<'a> {
+    /// Section of the feed in the configuration, for errors.
+    pub section: &'static str,
+    /// Name of the stream.
+    pub stream: &'a str,
+    /// Makes rows of records.
+    pub entities: &'a Entities,
+    /// Whether a run is a whole copy, whose rows are held until it is complete.
+    pub is_snapshot: bool,
+    /// Whether records have a value that grows.
+    pub has_watermark: bool,
+    /// Records of a run at most.
+    pub max_records: u64,
+}
+
+/// What a run has read and stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RunCounts {
+    /// Records, invalid ones included.
+    pub records: u64,
+    /// Rows that are new.
+    pub stored: u64,
+    /// Rows that were stored before.
+    pub duplicates: u64,
+    /// Records in the quarantine.
+    pub quarantined: u64,
+    /// What is wrong with the first invalid ones.
+    pub samples: Vec<String>,
+}
+
+/// Where the rows of a run go.
+#[derive(Clone)]
+pub struct Sink<'a> {
+    /// The log; none for a run that writes nothing.
+    pub log: Option<&'a Log>,
+    /// The run that rows are held for, or [`lakehook_base::record::NO_RUN`].
+    pub run: Lsn,
+    /// Its name.
+    pub name: String,
+    /// The partition of rows.
+    pub partition: String,
+    /// The day of the run, for the quarantine.
+    pub started: Micros,
+}
+
+/// Rows that are not in the log yet, and what they add once they are.
+#[derive(Debug, Default)]
+struct Pending {
+    rows: Rows,
+    records: u64,
+    /// Quarantined records that were not before.
+    invalid: Vec<u64>,
+    ids: Vec<u128>,
+    content: u128,
+    highest: Option<Mark>,
+    samples: Vec<String>,
+}
+
+/// The page that is being read.
+#[derive(Debug, Default)]
+struct CurrentPage {
+    /// Its number, from 1.
+    number: u64,
+    /// Hash of its records that were taken in this attempt.
+    hash: u64,
+    /// How many of its records are in the log, and their hash.
+    flushed: (u64, u64),
+}
+
+/// Collects the rows of one run.
+pub struct Collector<'a, R> {
+    plan: CollectPlan<'a>,
+    waiter: &'a Waiter,
+    sink: Sink<'a>,
+    origin: Origin,
+    quarantine: String,
+    pending: Pending,
+    counts: RunCounts,
+    ids: HashSet<u128>,
+    content: u128,
+    highest: Option<Mark>,
+    /// No mark is later than this: what changes during a run is left to the next one.
+    latest: Micros,
+    known: FeedCursor<R>,
+    /// What the log holds of it.
+    stored: Option<FeedCursor<R>>,
+    /// How many records had a value of the watermark's field.
+    marked: u64,
+    page: CurrentPage,
+}
+
+impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
+    /// For a run; `known` is what the poll remembers.
+    pub fn new(
+        plan: CollectPlan<'a>,
+        waiter: &'a Waiter,
+        sink: Sink<'a>,
+        known: FeedCursor<R>,
+    ) -> Self {
+        let origin = Origin {
+            received_at: sink.started,
+            endpoint: plan.stream.into(),
+            request_id: sink.name.as_str().into(),
+            client: None,
+        };
+        Self {
+            quarantine: quarantine::partition(plan.stream, sink.started),
+            plan,
+            waiter,
+            origin,
+            pending: Pending::default(),
+            counts: RunCounts::default(),
+            ids: HashSet::new(),
+            content: 0,
+            highest: None,
+            latest: sink.started,
+            known,
+            stored: None,
+            marked: 0,
+            page: CurrentPage {
+                number: 1,
+                ..CurrentPage::default()
+            },
+            sink,
+        }
+    }
+
+    /// What was read and stored.
+    pub fn counts(&self) -> &RunCounts {
+        &self.counts
+    }
+
+    /// Hash of the contents of all records, whatever their order.
+    pub fn content(&self) -> u128 {
+        self.content
+    }
+
+    /// The highest value of the watermark's field, in what is not flushed yet too.
+    pub fn highest(&self) -> Option<Mark> {
+        Mark::latest(self.highest, self.pending.highest)
+    }
+
+    /// Continues an interrupted run, which began at that time and has seen values up to that one.
+    pub fn go_on(&mut self, began: Micros, highest: Option<Mark>) {
+        self.latest = self.latest.min(began);
+        self.highest = highest;
+    }
+
+    /// What will be remembered of the stream.
+    pub fn known(&mut self) -> &mut FeedCursor<R> {
+        &mut self.known
+    }
+
+    /// The cursor that this run has stored in the log, if it has.
+    pub fn stored(&self) -> Option<&FeedCursor<R>> {
+        self.stored.as_ref()
+    }
+
+    /// Fails if no record has a value of the watermark's field: nothing would ever be recognised as new.
+    pub fn check_marks(&self) -> Result<(), RunError> {
+        let has_rows = self.counts.stored + self.counts.duplicates + self.pending_rows() > 0;
+        if self.plan.has_watermark && has_rows && self.marked == 0 {
+            return Err(RunError::Failed(format!(
+                "page {}: no record has a value at {}.{}.watermark.field that is a time (RFC 3339, with \
+                 an offset) or a whole number; expected one in each",
+                self.page.number, self.plan.section, self.plan.stream
+            )));
+        }
+        Ok(())
+    }
+
+    fn pending_rows(&self) -> u64 {
+        self.pending.rows.rows.len() as u64 - self.pending.invalid.len() as u64
+    }
+
+    /// Hash of the records of the page that was just read.
+    pub fn page_hash(&self) -> u64 {
+        self.page.hash
+    }
+
+    /// Begins the page of that number.
+    pub fn next_page(&mut self, number: u64) {
+        self.page = CurrentPage {
+            number,
+            ..CurrentPage::default()
+        };
+    }
+
+    /// The page was read to its end, and held this many records.
+    pub fn end_page(&self, records: u64) -> Result<(), RunError> {
+        if records < self.page.flushed.0 {
+            return Err(RunError::Drift(format!(
+                "page {}: read again after it broke off, it holds fewer records than before",
+                self.page.number
+            )));
+        }
+        Ok(())
+    }
+
+    /// Appends what is collected to the log, together with the cursor if `with_cursor`.
+    pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
+        let pending = std::mem::take(&mut self.pending);
+        let mut next = self.known.clone();
+        next.add_invalid(&pending.invalid);
+        let quarantined = pending.invalid.len() as u64;
+        let stored = pending.rows.rows.len() as u64 - quarantined;
+        let appended = match self.sink.log {
+            Some(log) if with_cursor || !pending.rows.rows.is_empty() => {
+                let cursor = with_cursor.then(|| self.cursor(&next));
+                self.append(log, pending.rows, cursor.as_ref())?
+            }
+            // Without a log all are taken for new.
+            _ => Appended {
+                accepted: stored,
+                ..Appended::default()
+            },
+        };
+        // Only what is durable is known.
+        self.known = next;
+        if with_cursor {
+            self.stored = Some(self.known.clone());
+        }
+        let counts = &mut self.counts;
+        counts.records += pending.records;
+        counts.quarantined += quarantined;
+        counts.stored += stored.saturating_sub(appended.duplicates);
+        counts.duplicates += appended.duplicates;
+        let room = MAX_SAMPLES - counts.samples.len();
+        counts
+            .samples
+            .extend(pending.samples.into_iter().take(room));
+        self.content = self.content.wrapping_add(pending.content);
+        self.highest = Mark::latest(self.highest, pending.highest);
+        self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
+        Ok(())
+    }
+
+    /// The cursor as it is stored; without the resume position if that is too long.
+    fn cursor(&self, known: &FeedCursor<R>) -> Cursor {
+        let mut bytes = known.write();
+        if bytes.len() > MAX_CURSOR {
+            let mut shorter = known.clone();
+            shorter.resume = None;
+            bytes = shorter.write();
+        }
+        Cursor {
+            poll: self.plan.stream.into(),
+            bytes,
+        }
+    }
+
+    fn append(
+        &self,
+        log: &Log,
+        mut rows: Rows,
+        cursor: Option<&Cursor>,
+    ) -> Result<Appended, RunError> {
+        loop {
+            let received_at = self.waiter.clock().now().wall;
+            stamp(&mut rows, received_at);
+            let append = Append {
+                rows: rows.clone(),
+                dropped: 0,
+                origin: Origin {
+                    received_at,
+                    ..self.origin.clone()
+                },
+                run: self.sink.run,
+                cursor: cursor.cloned(),
+            };
+            match self.waiter.wait(Duration::MAX, log.append(append)) {
+                Ok(Ok(appended)) => return Ok(appended),
+                // Stamped again, once the clock is where it was, it is not late.
+                Ok(Err(AppendError::Late | AppendError::Full)) => {
+                    let paused = self.waiter.pause(FULL_PAUSE);
+                    paused.map_err(|why| self.full(why))?;
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(why) => return Err(self.full(why)),
+            }
+        }
+    }
+
+    fn full(&self, why: Interrupted) -> RunError {
+        if why == Interrupted::Cancelled {
+            return RunError::Cancelled;
+        }
+        RunError::OutOfTime(format!(
+            "page {}: the log of polls was full until the run's budget was used up: the lake does not \
+             take what is waiting, or a snapshot is larger than polls.max_bytes",
+            self.page.number
+        ))
+    }
+
+    /// A record that is in the log already, of a page that is read again: it must be the same.
+    fn skip(&mut self, index: u64) -> Result<bool, RunError> {
+        let (flushed, hash) = self.page.flushed;
+        if index + 1 == flushed && self.page.hash != hash {
+            return Err(RunError::Drift(format!(
+                "page {}: read again after it broke off, it holds other records than before",
+                self.page.number
+            )));
+        }
+        Ok(index < flushed)
+    }
+
+    fn note_id(&mut self, index: u64, id: Option<u128>) -> Result<(), RunError> {
+        let Some(id) = id.filter(|_| self.plan.is_snapshot) else {
+            return Ok(());
+        };
+        if !self.ids.insert(id) {
+            return Err(RunError::Drift(format!(
+                "page {}: record {index} has the id of a record before; expected each once: the set \
+                 changes while it is read, or {}.{}.id names no unique key",
+                self.page.number, self.plan.section, self.plan.stream
+            )));
+        }
+        self.pending.ids.push(id);
+        Ok(())
+    }
+
+    /// The page is read from its beginning; perhaps again, because an attempt broke off.
+    pub fn begin_page(&mut self) {
+        for id in std::mem::take(&mut self.pending).ids {
+            self.ids.remove(&id);
+        }
+        self.page.hash = 0;
+    }
+
+    /// Takes the next record, with its index from 0.
+    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        if self.counts.records + self.pending.records >= self.plan.max_records {
+            return Err(RunError::Failed(format!(
+                "page {}: more than {} records (max_records), which can be raised",
+                self.page.number, self.plan.max_records
+            )));
+        }
+        let target = Target {
+            partition: &self.sink.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: self.plan.is_snapshot,
+        };
+        let pending = &mut self.pending;
+        let rows = &pending.rows;
+        let before = (rows.bytes.len(), rows.rows.len(), rows.partitions.len());
+        let entities = self.plan.entities;
+        let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
+        pending.records += 1;
+        match taken {
+            Taken::Row { id, content, mark } => {
+                pending.content = pending.content.wrapping_add(content);
+                let mark = mark.and_then(Mark::parse_json);
+                let mark = mark.map(|mark| mark.not_after(self.latest));
+                self.marked += u64::from(mark.is_some());
+                pending.highest = Mark::latest(pending.highest, mark);
+                self.note_id(index, id)?;
+            }
+            Taken::Invalid { content, error } => {
+                pending.content = pending.content.wrapping_add(u128::from(content));
+                if !self.plan.is_snapshot && self.known.knows_invalid(content) {
+                    pending.rows.bytes.truncate(before.0);
+                    pending.rows.rows.truncate(before.1);
+                    pending.rows.partitions.truncate(before.2);
+                } else {
+                    pending.invalid.push(content);
+                }
+                if pending.samples.len() < MAX_SAMPLES {
+                    let (page, code) = (self.page.number, error.code);
+                    let (pointer, detail) = (error.pointer, error.detail);
+                    let sample =
+                        format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
+                    pending.samples.push(sample);
+                }
+            }
+        }
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
+            self.flush(false)?;
+        }
+        Ok(())
+    }
+}

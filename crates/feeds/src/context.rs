@@ -1,0 +1,37 @@
+//! What feeds work with: their one log, and the seams.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::host::Host;
+use lakehook_base::clock::Clock;
+use lakehook_base::ids::{Ids, NodeId};
+use lakehook_base::record::Fingerprint;
+use lakehook_log::log::Log;
+
+/// What feeds work with. Cheap to clone.
+#[derive(Clone)]
+pub struct Context {
+    /// The log of all feeds.
+    pub log: Log,
+    /// Directory of the log, whose lock is held.
+    pub dir: PathBuf,
+    /// The node that the log belongs to.
+    pub node: NodeId,
+    /// Makes the identities of the log's records.
+    pub fingerprint: Fingerprint,
+    /// Identity of the lake that rows are shipped to.
+    pub lake: String,
+    /// Cursors found in the log when it was opened, by stream.
+    pub cursors: Arc<BTreeMap<String, Vec<u8>>>,
+    /// The process around the feeds: whether rows can be stored, and counters.
+    pub host: Arc<dyn Host>,
+    /// The clock.
+    pub clock: Clock,
+    /// Randomness.
+    pub ids: Ids,
+    /// Whether this is a service: then runs begin on schedule, and commands may ask for more. A one-shot
+    /// command runs only what it asks for itself.
+    pub is_service: bool,
+}

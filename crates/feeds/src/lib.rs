@@ -1,0 +1,22 @@
+//! Feeds: what lakehook pulls itself, and brings into the lake like events.
+//!
+//! ```text
+//!  serve ─ start(context) ─▶ feed ── records ─▶ collect ─▶ wal
+//!        ◀─ figures, stop ─┘            cursor ────┘ (durable with the rows)
+//! ```
+//!
+//! A feed knows where records come from, and when. How they get into the log, what is remembered from
+//! run to run, and how a run waits is the same for every feed, and stands here. Polls are the one feed
+//! there is today.
+
+pub mod feed;
+pub mod host;
+pub mod context;
+pub mod figures;
+pub mod collect;
+pub mod cursor;
+pub mod watermark;
+pub mod errors;
+pub mod wait;
+pub mod control;
+pub mod poll;

@@ -1,0 +1,286 @@
+//! Requests: one GET and its answer, redirects and credentials included.
+//!
+//! Credentials and configured headers go to the origin of the configured URL and nowhere else.
+//! Redirects and links are followed within that origin, and to hosts that the configuration allows;
+//! never from https to http.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use http::StatusCode;
+use http::header::{
+    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
+    LOCATION, RETRY_AFTER,
+};
+use reqwest::redirect::Policy;
+use reqwest::{Response, Url};
+
+use super::auth::Auth;
+use super::retry::retry_after;
+use super::trouble::{Trouble, describe, sent};
+use crate::wait::Waiter;
+use lakehook_base::clock::Micros;
+
+const MAX_REDIRECTS: usize = 5;
+/// A longer ETag is not remembered.
+const MAX_ETAG_BYTES: usize = 512;
+
+/// An answer with a body to read.
+#[derive(Debug)]
+pub struct Answer {
+    /// The response; nothing of its body has been read.
+    pub response: Response,
+    /// The ETag of this content, if there is one.
+    pub etag: Option<String>,
+    /// The next page according to the `Link` header.
+    pub next_link: Option<String>,
+}
+
+/// What came of a request.
+#[derive(Debug)]
+pub enum Got {
+    /// A page.
+    Page(Box<Answer>),
+    /// The content has not changed since the validator was issued.
+    NotModified,
+}
+
+/// How requests of one poll are made.
+#[derive(Debug)]
+pub struct ClientSettings {
+    /// URL of the first page; its origin gets the credentials.
+    pub home: Url,
+    /// Configured headers.
+    pub headers: HeaderMap,
+    /// Credentials.
+    pub auth: Auth,
+    /// Other hosts, with or without a port, that links and redirects may lead to.
+    pub allow_hosts: Vec<String>,
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+    /// How long an answer may take to begin.
+    pub timeout: Duration,
+    /// Minimum time between two requests.
+    pub pace: Duration,
+}
+
+/// Makes requests of one poll.
+#[derive(Debug)]
+pub struct Client {
+    http: reqwest::Client,
+    settings: ClientSettings,
+    /// When the next request may be made, in monotonic time.
+    next_at: Mutex<Duration>,
+}
+
+impl Client {
+    /// Makes a client. Fails only where TLS cannot be set up.
+    pub fn new(settings: ClientSettings) -> Result<Self, String> {
+        let http = reqwest::Client::builder()
+            .redirect(Policy::none())
+            .connect_timeout(settings.connect_timeout)
+            .user_agent(concat!("lakehook/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Ok(Self {
+            http: http.map_err(|error| describe(&error))?,
+            settings,
+            next_at: Mutex::default(),
+        })
+    }
+
+    /// Resolves a link of a page against the page's URL, if it may be followed.
+    pub fn follow(&self, from: &Url, link: &str) -> Result<Url, String> {
+        let to = from.join(link);
+        let to = to.map_err(|_| "it is no URL; expected one".to_owned())?;
+        if let Some(reason) = self.refusal(from, &to) {
+            return Err(format!("it leads to {}, {reason}", place(&to)));
+        }
+        Ok(to)
+    }
+
+    /// Why a URL is not followed.
+    fn refusal(&self, from: &Url, to: &Url) -> Option<&'static str> {
+        if !matches!(to.scheme(), "http" | "https") {
+            return Some("which is neither http nor https; it is not followed");
+        }
+        if from.scheme() == "https" && to.scheme() == "http" {
+            return Some("from https to http; it is not followed");
+        }
+        let is_allowed = self.settings.allow_hosts.iter().any(|allowed| {
+            let host = to.host_str().unwrap_or_default();
+            let with_port = format!("{host}:{}", to.port_or_known_default().unwrap_or(0));
+            allowed.eq_ignore_ascii_case(host) || allowed.eq_ignore_ascii_case(&with_port)
+        });
+        if self.is_home(to) || is_allowed {
+            return None;
+        }
+        Some("another host; it is followed only if allow_hosts names it")
+    }
+
+    /// Whether credentials may go there: the same origin, or the same host with TLS added.
+    pub(super) fn is_home(&self, url: &Url) -> bool {
+        let home = &self.settings.home;
+        let is_upgrade = home.scheme() == "http"
+            && url.scheme() == "https"
+            && home.host_str() == url.host_str()
+            && home.port().is_none()
+            && url.port().is_none();
+        home.origin() == url.origin() || is_upgrade
+    }
+
+    /// Makes one request, following redirects.
+    pub fn get(&self, url: &Url, etag: Option<&str>, waiter: &Waiter) -> Result<Got, Trouble> {
+        let mut url = url.clone();
+        let mut may_renew = true;
+        for _ in 0..=MAX_REDIRECTS {
+            self.keep_pace(waiter)?;
+            let response = self.send(&url, etag, waiter)?;
+            let status = response.status();
+            if status == StatusCode::NOT_MODIFIED && etag.is_some() {
+                return Ok(Got::NotModified);
+            }
+            if status == StatusCode::OK {
+                return answer(response).map(|answer| Got::Page(Box::new(answer)));
+            }
+            if status.is_redirection() && response.headers().contains_key(LOCATION) {
+                let location = response.headers()[LOCATION].to_str().unwrap_or_default();
+                let to = self.follow(&url, location);
+                url = to.map_err(|why| Trouble::Final(format!("a redirect: {why}")))?;
+                continue;
+            }
+            if status == StatusCode::UNAUTHORIZED && may_renew && self.settings.auth.forget() {
+                may_renew = false;
+                continue;
+            }
+            return Err(self.trouble(&response, waiter.clock().now().wall));
+        }
+        Err(Trouble::Final(format!(
+            "more than {MAX_REDIRECTS} redirects; expected a page"
+        )))
+    }
+
+    fn send(&self, url: &Url, etag: Option<&str>, waiter: &Waiter) -> Result<Response, Trouble> {
+        let mut headers = HeaderMap::new();
+        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        if self.is_home(url) {
+            headers.extend(self.settings.headers.clone());
+            let auth = &self.settings.auth;
+            if let Some((name, value)) = auth.header(&self.http, self.settings.timeout, waiter)? {
+                headers.insert(name, value);
+            }
+        }
+        if let Some(value) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+            headers.insert(IF_NONE_MATCH, value);
+        }
+        let request = self.http.get(url.clone()).headers(headers).send();
+        sent(
+            waiter.wait(self.settings.timeout, request),
+            self.settings.timeout,
+        )
+    }
+
+    fn keep_pace(&self, waiter: &Waiter) -> Result<(), Trouble> {
+        if self.settings.pace.is_zero() {
+            return Ok(());
+        }
+        let now = waiter.clock().now().mono;
+        let at = {
+            let mut next_at = self
+                .next_at
+                .lock()
+                .unwrap_or_else(std::sync::PoisonError::into_inner);
+            let at = now.max(*next_at);
+            *next_at = at + self.settings.pace;
+            at
+        };
+        waiter
+            .pause(at.saturating_sub(now))
+            .map_err(Trouble::Stopped)
+    }
+
+    /// What an answer other than a page means.
+    fn trouble(&self, response: &Response, now: Micros) -> Trouble {
+        let status = response.status();
+        let is_passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
+        let what = format!("answered {status}; expected 200 OK");
+        if is_passing {
+            let after = response.headers().get(RETRY_AFTER);
+            let after = after.and_then(|header| retry_after(header.to_str().ok()?, now));
+            return Trouble::Again { what, after };
+        }
+        let hint = match status.as_u16() {
+            401 | 403 if self.settings.auth.is_none() => {
+                "; perhaps it wants credentials (auth.type)"
+            }
+            401 | 403 => "; check the credentials (auth)",
+            404 | 410 => "; check the url",
+            _ => "",
+        };
+        match status.as_u16() {
+            401 | 403 => Trouble::Locked(what + hint),
+            _ => Trouble::Final(what + hint),
+        }
+    }
+}
+
+fn answer(response: Response) -> Result<Answer, Trouble> {
+    let text = |name: HeaderName| response.headers().get(name)?.to_str().ok();
+    let etag = text(ETAG).filter(|etag| etag.len() <= MAX_ETAG_BYTES);
+    let etag = etag.map(str::to_owned);
+    let links = response.headers().get_all(LINK);
+    let mut next_link = None;
+    for value in links {
+        let Ok(text) = std::str::from_utf8(value.as_bytes()) else {
+            let what = "its Link header is not UTF-8; expected text";
+            return Err(Trouble::Final(what.to_owned()));
+        };
+        next_link = next_link.or_else(|| next_of(text));
+    }
+    Ok(Answer {
+        response,
+        etag,
+        next_link,
+    })
+}
+
+/// The target of `rel="next"` in a `Link` header (RFC 8288, section 3).
+fn next_of(header: &str) -> Option<String> {
+    let mut rest = header;
+    while let Some(start) = rest.find('<') {
+        let (target, after) = rest[start + 1..].split_once('>')?;
+        let end = after.find('<').unwrap_or(after.len());
+        let is_next = after[..end].split([';', ',']).any(|parameter| {
+            let pair = parameter.trim().split_once('=');
+            pair.is_some_and(|(name, value)| {
+                let relations = value.trim().trim_matches('"').split(' ');
+                name.trim().eq_ignore_ascii_case("rel")
+                    && relations
+                        .into_iter()
+                        .any(|r| r.eq_ignore_ascii_case("next"))
+            })
+        });
+        if is_next {
+            return Some(target.to_owned());
+        }
+        rest = &after[end..];
+    }
+    None
+}
+
+/// A URL without its parameters, which may be secret.
+fn place(url: &Url) -> String {
+    let port = url
+        .port()
+        .map_or_else(String::new, |port| format!(":{port}"));
+    let host = url.host_str().unwrap_or_default();
+    shortened(&format!("{}://{host}{port}{}", url.scheme(), url.path()))
+}
+
+fn shortened(text: &str) -> String {
+    text.chars().take(100).collect()
+}
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -1,0 +1,210 @@
+//! How `lakehook poll` asks a running service for runs and follows them, over the socket in the directory of
+//! the polls' log.
+//!
+//! The client sends one [`Request`]; the service answers with [`Line`]s, and closes when all runs have ended.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+
+use super::job::{RunOutcome, RunReport};
+use super::supervisor::{Supervisor, Update};
+use crate::control::{Control, Talk};
+use crate::figures::Progress;
+
+const MAX_REQUEST: u64 = 64 << 10;
+/// Errors and samples are short.
+const MAX_LINE: u64 = 1 << 20;
+const REQUEST_LIMIT: Duration = Duration::from_secs(5);
+
+/// The runs that a client asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    /// Names of polls; none means all.
+    pub polls: Vec<String>,
+    /// Whether an unchanged snapshot is written all the same.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// What the service answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// How far a run has got.
+    Progress {
+        /// The poll.
+        poll: String,
+        /// Pages read.
+        pages: u64,
+        /// Records read.
+        records: u64,
+        /// Records in all, if known.
+        total: Option<u64>,
+    },
+    /// A run ended, and did not fail.
+    Done {
+        /// The poll.
+        poll: String,
+        /// Its figures.
+        done: Done,
+    },
+    /// A run failed.
+    Failed {
+        /// The poll; empty if nothing was begun.
+        poll: String,
+        /// The error.
+        error: String,
+    },
+}
+
+/// A run that did not fail.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Done {
+    /// Its name.
+    pub run: String,
+    /// The earlier run that holds the same, if nothing has changed.
+    pub same_as: Option<String>,
+    /// Records read.
+    pub records: u64,
+    /// Rows that are new.
+    pub stored: u64,
+    /// Rows that were stored before.
+    pub duplicates: u64,
+    /// Records in the quarantine.
+    pub quarantined: u64,
+    /// What is wrong with the first of these.
+    pub samples: Vec<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Whether all of it is in the lake.
+    pub shipped: bool,
+}
+
+impl Done {
+    /// From the report of a run; `shipped` if all of it is in the lake.
+    pub fn new(report: RunReport, shipped: bool) -> Self {
+        let counts = report.counts;
+        Self {
+            run: report.run,
+            same_as: match report.outcome {
+                RunOutcome::Unchanged(run) => Some(run),
+                RunOutcome::Complete | RunOutcome::Checked => None,
+            },
+            records: counts.records,
+            stored: counts.stored,
+            duplicates: counts.duplicates,
+            quarantined: counts.quarantined,
+            samples: counts.samples,
+            took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
+            shipped,
+        }
+    }
+}
+
+impl Line {
+    /// For a run under way.
+    pub fn progress(poll: &str, progress: Progress) -> Self {
+        Self::Progress {
+            poll: poll.to_owned(),
+            pages: progress.pages,
+            records: progress.records,
+            total: progress.total,
+        }
+    }
+
+    /// From an update of the supervisor.
+    pub fn new(poll: &str, update: Update) -> Self {
+        let poll = poll.to_owned();
+        match update {
+            Update::Progress(progress) => Self::progress(&poll, progress),
+            Update::Done(Ok(report), shipped) => Self::Done {
+                poll,
+                done: Done::new(report, shipped),
+            },
+            Update::Done(Err(error), _) => Self::Failed {
+                poll,
+                error: error.to_string(),
+            },
+        }
+    }
+
+    /// Whether it is the last line of its poll.
+    pub fn is_end(&self) -> bool {
+        !matches!(self, Self::Progress { .. })
+    }
+}
+
+/// Asks for runs, all at once; their lines come in the order in which things happen, the last one of
+/// each poll being its end.
+pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
+    let (lines, receiver) = mpsc::channel(16);
+    let polls: Vec<String> = if request.polls.is_empty() {
+        supervisor.names().map(str::to_owned).collect()
+    } else {
+        request.polls.clone()
+    };
+    for poll in polls {
+        let updates = supervisor.ask(&poll, request.force);
+        let lines = lines.clone();
+        // Tracked with the polls, which wait for it when they are stopped.
+        supervisor.spawn(async move {
+            let Some(mut updates) = updates else {
+                let error =
+                    "there is no such poll in the running service, or too many wait for it; a \
+                             changed configuration needs a restart"
+                        .to_owned();
+                let _gone = lines.send(Line::Failed { poll, error }).await;
+                return;
+            };
+            let mut has_ended = false;
+            while let Some(update) = updates.recv().await {
+                let line = Line::new(&poll, update);
+                has_ended = line.is_end();
+                if lines.send(line).await.is_err() {
+                    return;
+                }
+            }
+            if !has_ended {
+                let error = "the service is stopping".to_owned();
+                let _gone = lines.send(Line::Failed { poll, error }).await;
+            }
+        });
+    }
+    receiver
+}
+
+/// Listens in the directory of the polls' log, whose lock is held.
+pub fn listen(dir: &Path, supervisor: Supervisor) -> io::Result<Control> {
+    Control::start(dir, move |talk, _| serve(talk, supervisor.clone()))
+}
+
+async fn serve(mut talk: Talk, supervisor: Supervisor) -> io::Result<()> {
+    let heard = tokio::time::timeout(REQUEST_LIMIT, talk.hear(MAX_REQUEST)).await??;
+    let Some(request) = heard else {
+        return Ok(());
+    };
+    let mut lines = ask(&supervisor, &request);
+    while let Some(line) = lines.recv().await {
+        talk.say(&line).await?;
+    }
+    talk.end().await
+}
+
+/// The client's side: asks the service that holds a directory, and gives every line to `tell`.
+pub async fn ask_service(
+    dir: &Path,
+    request: &Request,
+    tell: &mut (dyn FnMut(Line) + Send),
+) -> io::Result<()> {
+    let mut talk = Talk::connect(dir)?;
+    talk.say(request).await?;
+    while let Some(line) = talk.hear(MAX_LINE).await? {
+        tell(line);
+    }
+    Ok(())
+}

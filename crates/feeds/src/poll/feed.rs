@@ -1,0 +1,156 @@
+//! Polls as a feed: their definitions, and the supervisor once they are started.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use super::control;
+use super::definition::Definition;
+use super::plan::{Plan, PlanError, SECTION, schema_text};
+use super::resume::PollCursor;
+use super::supervisor::Supervisor;
+use crate::context::Context;
+use crate::control::Control;
+use crate::feed::{Feed, SetupError, Stopping};
+use crate::figures::Figures;
+use lakehook_base::ids::HashKey;
+use lakehook_base::record::Fingerprint;
+use lakehook_base::tables::Table;
+use lakehook_contract::SchemaError;
+
+/// All polls of a configuration.
+pub struct PollFeed {
+    definitions: BTreeMap<String, Definition>,
+    concurrency: usize,
+    supervisor: OnceLock<Supervisor>,
+    control: Mutex<Option<Control>>,
+}
+
+impl PollFeed {
+    /// From definitions by name; `concurrency` runs at a time.
+    pub fn new(definitions: BTreeMap<String, Definition>, concurrency: usize) -> Self {
+        Self {
+            definitions,
+            concurrency,
+            supervisor: OnceLock::new(),
+            control: Mutex::new(None),
+        }
+    }
+
+    /// The supervisor, once the feed is started.
+    pub fn supervisor(&self) -> Option<&Supervisor> {
+        self.supervisor.get()
+    }
+
+    /// Plans that need no log, to check them and for runs that write nothing.
+    pub fn dry_plans(&self) -> Result<Vec<Plan>, Vec<PlanError>> {
+        self.plans(Fingerprint::new(HashKey([0; 16])))
+    }
+
+    /// The table of each poll.
+    fn tables(&self) -> Result<Vec<(String, Table)>, Vec<PlanError>> {
+        all(&self.definitions, |name, poll| {
+            let schema = schema_text(name, poll.schema.as_deref())?;
+            let text = schema.as_ref().map(|(_, text)| text.as_str());
+            let table = Table::entities(text, poll.id.as_deref());
+            let table = table.map_err(|source| PlanError::Schema {
+                poll: name.to_owned(),
+                error: SchemaError::Json {
+                    name: name.to_owned(),
+                    source,
+                },
+            })?;
+            Ok((name.to_owned(), table))
+        })
+    }
+
+    fn plans(&self, fingerprint: Fingerprint) -> Result<Vec<Plan>, Vec<PlanError>> {
+        all(&self.definitions, |name, poll| {
+            Plan::new(name, poll, fingerprint)
+        })
+    }
+
+    /// Opens the socket on which `lakehook poll` asks. The service goes on without it.
+    fn listen(&self, context: &Context, supervisor: &Supervisor) {
+        let listening = control::listen(&context.dir, supervisor.clone());
+        let dir = context.dir.display();
+        let listening = listening.inspect_err(|error| {
+            tracing::warn!(%error, %dir, "no socket there: `lakehook poll` cannot ask this service");
+        });
+        let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+        *control = listening.ok();
+    }
+}
+
+impl Feed for PollFeed {
+    fn name(&self) -> &'static str {
+        SECTION
+    }
+
+    fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>> {
+        self.dry_plans().map_err(|errors| setup_errors(&errors))?;
+        self.tables().map_err(|errors| setup_errors(&errors))
+    }
+
+    fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {
+        let plans = self
+            .plans(context.fingerprint)
+            .map_err(|errors| setup_errors(&errors))?;
+        let with_cursor = |plan: Plan| {
+            let bytes = context.cursors.get(&plan.name).map(Vec::as_slice);
+            let cursor = PollCursor::read(bytes, plan.hash, plan.marks, &context.lake);
+            (plan, cursor)
+        };
+        let polls = plans.into_iter().map(with_cursor).collect();
+        let supervisor = self
+            .supervisor
+            .get_or_init(|| Supervisor::start(context.clone(), self.concurrency, polls));
+        if context.is_service {
+            self.listen(&context, supervisor);
+        }
+        Ok(())
+    }
+
+    fn figures(&self) -> Figures {
+        let supervisor = self.supervisor.get();
+        supervisor.map(Supervisor::figures).unwrap_or_default()
+    }
+
+    fn stop(&self) -> Stopping<'_> {
+        Box::pin(async {
+            if let Some(supervisor) = self.supervisor.get() {
+                supervisor.stop().await;
+            }
+            let control = {
+                let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
+                control.take()
+            };
+            if let Some(control) = control {
+                control.stop().await;
+            }
+        })
+    }
+}
+
+/// Makes something of every definition, or tells every error.
+fn all<T>(
+    definitions: &BTreeMap<String, Definition>,
+    make: impl Fn(&str, &Definition) -> Result<T, PlanError>,
+) -> Result<Vec<T>, Vec<PlanError>> {
+    let (mut results, mut errors) = (Vec::new(), Vec::new());
+    for (name, poll) in definitions {
+        match make(name, poll) {
+            Ok(result) => results.push(result),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() {
+        Ok(results)
+    } else {
+        Err(errors)
+    }
+}
+
+fn setup_errors(errors: &[PlanError]) -> Vec<SetupError> {
+    let texts = errors.iter().map(ToString::to_string);
+    texts.map(SetupError).collect()
+}

@@ -1,0 +1,145 @@
+//! One page: the request, its body, and retries of failures that may pass.
+
+use http::header::HeaderValue;
+use reqwest::Url;
+
+use super::body;
+use super::client::Got;
+use super::definition::PaginationKind;
+use super::pages::PageFacts;
+use super::parse::{ReadError, read_page};
+use super::plan::Plan;
+use super::resume::Resume;
+use super::retry;
+use super::trouble::Trouble;
+use crate::collect::Collector;
+use crate::errors::RunError;
+use crate::wait::{Interrupted, Waiter};
+use lakehook_base::ids::Ids;
+
+/// A page that was read to its end.
+#[derive(Clone, Debug)]
+pub enum Fetched {
+    /// What it says, and the API's validator.
+    Page(PageFacts, Option<String>),
+    /// The page has not changed since the validator was issued.
+    NotModified,
+}
+
+/// Fetches the pages of one run.
+#[derive(Debug)]
+pub struct Fetcher<'a> {
+    plan: &'a Plan,
+    waiter: &'a Waiter,
+    ids: &'a Ids,
+    bytes_left: u64,
+}
+
+impl<'a> Fetcher<'a> {
+    /// For one run.
+    pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids) -> Self {
+        Self {
+            plan,
+            waiter,
+            ids,
+            bytes_left: plan.limits.max_bytes,
+        }
+    }
+
+    /// Reads the page of that number, from 1, and collects its records.
+    pub fn page(
+        &mut self,
+        number: u64,
+        url: &Url,
+        etag: Option<&str>,
+        collector: &mut Collector<'_, Resume>,
+    ) -> Result<Fetched, RunError> {
+        let mut retry = 0;
+        loop {
+            collector.begin_page();
+            let (what, after) = match self.attempt(number, url, etag, collector)? {
+                Ok(fetched) => return Ok(fetched),
+                Err(Trouble::Again { what, after }) => (what, after),
+                Err(Trouble::Locked(what)) => {
+                    return Err(RunError::Unreachable(format!("page {number}: {what}")));
+                }
+                Err(Trouble::Final(what)) => {
+                    return Err(RunError::Failed(format!("page {number}: {what}")));
+                }
+                Err(Trouble::Stopped(why)) => return Err(self.stopped(number, why, None)),
+            };
+            retry += 1;
+            let dice = self.ids.dice();
+            let pause = after.unwrap_or_default().max(retry::pause(retry, dice));
+            tracing::info!(
+                poll = self.plan.name,
+                page = number,
+                what,
+                retry,
+                ?pause,
+                "trying again"
+            );
+            let paused = self.waiter.pause(pause);
+            paused.map_err(|why| self.stopped(number, why, Some(&what)))?;
+        }
+    }
+
+    fn stopped(&self, number: u64, why: Interrupted, last: Option<&str>) -> RunError {
+        if why == Interrupted::Cancelled {
+            return RunError::Cancelled;
+        }
+        let budget = self.plan.limits.budget;
+        let last = last.map_or_else(String::new, |last| format!("; the last try: {last}"));
+        RunError::OutOfTime(format!(
+            "page {number}: there is no time left of the run's budget of {budget:?}{last}"
+        ))
+    }
+
+    /// One try. The outer error is final whatever the page is.
+    fn attempt(
+        &mut self,
+        number: u64,
+        url: &Url,
+        etag: Option<&str>,
+        collector: &mut Collector<'_, Resume>,
+    ) -> Result<Result<Fetched, Trouble>, RunError> {
+        let answer = match self.plan.client.get(url, etag, self.waiter) {
+            Ok(Got::Page(answer)) => answer,
+            Ok(Got::NotModified) => return Ok(Ok(Fetched::NotModified)),
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let timeout = self.plan.limits.timeout;
+        let final_url = answer.response.url().clone();
+        let stream = body::open(answer.response, timeout, self.waiter, &mut self.bytes_left);
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let places = &self.plan.places;
+        let max_record = self.plan.limits.max_record;
+        let mut take = |index: u64, raw: &str| collector.take(index, raw);
+        let mut facts = match read_page(stream, places, max_record, &mut take) {
+            Ok(facts) => facts,
+            Err(ReadError::Taker(error)) => return Err(error),
+            Err(ReadError::CutOff) => return Ok(Err(Trouble::again("the answer was cut off"))),
+            Err(ReadError::Form(rule)) => return Ok(Err(Trouble::Final(rule))),
+            Err(ReadError::Stream(error)) => return Ok(Err(body::trouble_of(error))),
+        };
+        if self.plan.paging() == PaginationKind::LinkHeader {
+            facts.next = answer.next_link;
+        }
+        if self.plan.paging().follows_links()
+            && let Some(link) = &facts.next
+        {
+            let resolved = self.plan.client.follow(&final_url, link);
+            let resolved = resolved.map_err(|why| {
+                RunError::Failed(format!("page {number}: the link to the next page: {why}"))
+            })?;
+            facts.next = Some(resolved.into());
+        }
+        let etag = answer
+            .etag
+            .filter(|etag| HeaderValue::from_str(etag).is_ok());
+        Ok(Ok(Fetched::Page(facts, etag)))
+    }
+}

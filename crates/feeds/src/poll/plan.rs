@@ -1,0 +1,354 @@
+//! From the definition of a poll to everything that its runs need.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::Url;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::auth::Auth;
+use super::client::{Client, ClientSettings};
+use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
+use super::pages::{Pages, Position};
+use super::parse::Places;
+use super::schedule::{Schedule, parse_cron, parse_zone};
+use crate::collect::CollectPlan;
+use crate::watermark::Mark;
+use lakehook_base::record::Fingerprint;
+use lakehook_base::secret::Secret;
+use lakehook_contract::SchemaError;
+use lakehook_contract::entity::{Entities, FieldPath};
+
+/// Section of polls in the configuration.
+pub const SECTION: &str = "poll";
+
+/// Everything that is fixed about a poll.
+#[derive(Debug)]
+pub struct Plan {
+    /// Its name, which is that of the stream.
+    pub name: String,
+    /// When it runs.
+    pub schedule: Schedule,
+    /// Each run starts later than scheduled by a random time of up to this.
+    pub jitter: Duration,
+    /// What a run is.
+    pub mode: Mode,
+    /// How an appending run asks for what is new.
+    pub watermark: Option<AskFrom>,
+    /// Where records and the next page are found in a page.
+    pub places: Places,
+    /// Makes rows.
+    pub entities: Entities,
+    /// Makes requests.
+    pub client: Client,
+    /// Bounds.
+    pub limits: Limits,
+    /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
+    pub marks: u64,
+    /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
+    /// are discarded.
+    pub hash: u64,
+    url: Url,
+    query: BTreeMap<String, Secret>,
+    pagination: Pagination,
+}
+
+/// How an appending run asks for what is new.
+#[derive(Clone, Debug)]
+pub struct AskFrom {
+    /// The parameter.
+    pub param: String,
+    /// How far before the highest value seen.
+    pub lag: Duration,
+    /// Where the first run begins.
+    pub start: Option<Mark>,
+}
+
+/// Why a poll cannot be planned.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// Its schema cannot be used.
+    #[error("poll.{poll}.schema: {error}")]
+    Schema {
+        /// The poll.
+        poll: String,
+        /// What is wrong with it.
+        error: SchemaError,
+    },
+    /// A setting cannot be used; the checks of the configuration should have found it.
+    #[error("poll.{poll}: {what}")]
+    Config {
+        /// The poll.
+        poll: String,
+        /// What cannot be used.
+        what: String,
+    },
+}
+
+impl Plan {
+    /// Reads the schema and builds the rest.
+    pub fn new(name: &str, poll: &Definition, fingerprint: Fingerprint) -> Result<Self, PlanError> {
+        let bad = |what: &str| PlanError::Config {
+            poll: name.to_owned(),
+            what: what.to_owned(),
+        };
+        let (entities, schema_hash) = entities(name, poll, fingerprint)?;
+        let mut url = Url::parse(&poll.request.url).map_err(|_| bad("the url cannot be used"))?;
+        let query = poll.request.query.clone();
+        add_missing(&mut url, &query);
+        let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
+        let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
+        let client = Client::new(settings).map_err(|what| bad(&what))?;
+        let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
+        let places = Places {
+            records: keys_of(&poll.records),
+            total: keys(&poll.total),
+            more: keys(&poll.pagination.more),
+            next: keys(&poll.pagination.next),
+        };
+        let remembered = (
+            url.as_str(),
+            (&places, poll.pagination.kind, schema_hash),
+            (&poll.watermark, &poll.id, poll.mode),
+            (&poll.request.credentials.user, headers_hash(poll)),
+        );
+        let marks = (&poll.watermark.field, &poll.watermark.param);
+        Ok(Self {
+            name: name.to_owned(),
+            schedule,
+            jitter: poll.timing.jitter,
+            mode: poll.mode,
+            watermark: ask_from(poll),
+            marks: xxh3_64(format!("{marks:?}").as_bytes()),
+            hash: xxh3_64(format!("{remembered:?}").as_bytes()),
+            places,
+            entities,
+            client,
+            limits: poll.limits,
+            url,
+            query,
+            pagination: poll.pagination.clone(),
+        })
+    }
+
+    /// What storing its records needs to know.
+    pub fn collect_plan(&self) -> CollectPlan<'_> {
+        CollectPlan {
+            section: SECTION,
+            stream: &self.name,
+            entities: &self.entities,
+            is_snapshot: self.mode == Mode::Snapshot,
+            has_watermark: self.watermark.is_some(),
+            max_records: self.limits.max_records,
+        }
+    }
+
+    /// The kind of pagination.
+    pub fn paging(&self) -> PaginationKind {
+        self.pagination.kind
+    }
+
+    /// The way through the pages, from the beginning.
+    pub fn pages(&self) -> Pages {
+        let first = self.pagination.first.unwrap_or(1);
+        Pages::new(
+            self.paging(),
+            first,
+            self.mode == Mode::Append,
+            self.limits.max_pages,
+        )
+    }
+
+    /// The way through the pages, from a position that an earlier run reached.
+    pub fn pages_from(&self, position: Position, read: u64) -> Pages {
+        let may_grow = self.mode == Mode::Append;
+        Pages::at(
+            self.paging(),
+            position,
+            read,
+            may_grow,
+            self.limits.max_pages,
+        )
+    }
+
+    fn add_query(&self, url: &mut Url) {
+        add_missing(url, &self.query);
+    }
+
+    /// The URL of a page. URLs that come from a page were resolved and allowed before.
+    pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
+        if let Position::Url(next) = position {
+            // It was resolved already, perhaps by a run of another configuration.
+            let mut next = self.client.follow(&self.url, next)?;
+            if self.client.is_home(&next) {
+                self.add_query(&mut next);
+            }
+            return Ok(next);
+        }
+        let mut url = self.url.clone();
+        let paging = &self.pagination;
+        let param = |default: &str| paging.param.clone().unwrap_or_else(|| default.to_owned());
+        {
+            let mut query = url.query_pairs_mut();
+            if let (Some(from), Some(since)) = (&self.watermark, since) {
+                query.append_pair(&from.param, &since.to_string());
+            }
+            match position {
+                Position::Offset(offset) => {
+                    query.append_pair(&param("offset"), &offset.to_string());
+                }
+                Position::Page(number) => {
+                    query.append_pair(&param("page"), &number.to_string());
+                }
+                Position::Cursor(cursor) => {
+                    query.append_pair(&param("cursor"), cursor);
+                }
+                Position::First | Position::Url(_) => {}
+            }
+            if let Some(limit) = paging.limit {
+                let name = paging.limit_param.as_deref().unwrap_or("limit");
+                query.append_pair(name, &limit.to_string());
+            }
+        }
+        if url.query() == Some("") {
+            url.set_query(None);
+        }
+        Ok(url)
+    }
+}
+
+fn entities(
+    name: &str,
+    poll: &Definition,
+    fingerprint: Fingerprint,
+) -> Result<(Entities, u64), PlanError> {
+    let wrong = |error| PlanError::Schema {
+        poll: name.to_owned(),
+        error,
+    };
+    let schema = schema_text(name, poll.schema.as_deref())?;
+    let schema = schema
+        .as_ref()
+        .map(|(file, text)| (file.as_str(), text.as_str()));
+    let id = poll.id.as_deref().map(FieldPath::new);
+    let mark = poll.watermark.field.as_deref().map(FieldPath::new);
+    let entities = Entities::new(name, schema, id, mark, fingerprint).map_err(wrong)?;
+    let hash = entities.schema_hash();
+    Ok((entities, hash))
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "schemas are read before anything durable"
+)]
+fn read_text(path: &Path) -> std::io::Result<String> {
+    std::fs::read_to_string(path)
+}
+
+/// The schema of a poll's records, with the name of its file.
+pub fn schema_text(
+    name: &str,
+    schema: Option<&Path>,
+) -> Result<Option<(String, String)>, PlanError> {
+    let Some(path) = schema else {
+        return Ok(None);
+    };
+    let file = path.display().to_string();
+    match read_text(path) {
+        Ok(text) => Ok(Some((file, text))),
+        Err(source) => Err(PlanError::Schema {
+            poll: name.to_owned(),
+            error: SchemaError::Read { name: file, source },
+        }),
+    }
+}
+
+/// Adds the configured parameters that a URL does not have.
+fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
+    for (name, value) in query {
+        if !url.query_pairs().any(|(own, _)| own == *name) {
+            url.query_pairs_mut().append_pair(name, value.expose());
+        }
+    }
+}
+
+/// Part of the plan's hash: another header may mean another tenant.
+fn headers_hash(poll: &Definition) -> u64 {
+    let headers = poll.request.headers.iter();
+    let headers = headers.map(|(name, value)| (name, value.expose()));
+    let text = format!("{:?}", headers.collect::<Vec<_>>());
+    xxh3_64(text.as_bytes())
+}
+
+fn schedule(poll: &Definition) -> Option<Schedule> {
+    let timing = &poll.timing;
+    match (timing.every, &timing.cron) {
+        (Some(every), _) => Some(Schedule::Every(every)),
+        (None, Some(cron)) => {
+            let cron = parse_cron(cron).ok()?;
+            Some(Schedule::Cron(
+                Box::new(cron),
+                parse_zone(&timing.time_zone)?,
+            ))
+        }
+        (None, None) => Some(Schedule::OnDemand),
+    }
+}
+
+fn ask_from(poll: &Definition) -> Option<AskFrom> {
+    let mark = &poll.watermark;
+    Some(AskFrom {
+        param: mark.param.clone()?,
+        lag: mark.lag,
+        start: mark.start.as_deref().and_then(Mark::parse_text),
+    })
+}
+
+fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
+    let mut headers = HeaderMap::new();
+    let request = &poll.request;
+    for (name, value) in &request.headers {
+        let mut value = HeaderValue::from_str(value.expose()).ok()?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
+    }
+    let auth = &request.credentials;
+    let user = auth.user.as_deref().unwrap_or_default();
+    let password = auth.password.as_ref();
+    let auth = match auth.kind {
+        AuthKind::None => Auth::none(),
+        AuthKind::Bearer => Auth::bearer(auth.token.as_ref()?)?,
+        AuthKind::Basic => Auth::basic(user, password)?,
+        AuthKind::Header => Auth::header_of(auth.header.as_deref()?, auth.token.as_ref()?)?,
+        AuthKind::OAuth2 => {
+            let token_url = Url::parse(auth.token_url.as_deref()?).ok()?;
+            Auth::client_credentials(token_url, user, password, auth.scope.clone())?
+        }
+    };
+    Some(ClientSettings {
+        home: home.clone(),
+        headers,
+        auth,
+        allow_hosts: request.allow_hosts.clone(),
+        connect_timeout: request.connect_timeout,
+        timeout: poll.limits.timeout,
+        pace: match request.rate_limit {
+            0 => Duration::ZERO,
+            rate => Duration::from_secs(1) / rate,
+        },
+    })
+}
+
+/// The keys of a pointer; none for the whole body.
+fn keys_of(pointer: &str) -> Vec<String> {
+    if pointer.is_empty() {
+        return Vec::new();
+    }
+    FieldPath::new(pointer).keys().to_vec()
+}
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tests;

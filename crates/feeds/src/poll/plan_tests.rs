@@ -1,0 +1,130 @@
+#![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+
+use std::collections::BTreeMap;
+
+use super::*;
+use crate::poll::definition::{Credentials, Request, Timing, Watermark};
+use lakehook_base::ids::HashKey;
+
+fn definition() -> Definition {
+    Definition {
+        request: Request {
+            url: "https://api.example.com/users".to_owned(),
+            query: BTreeMap::new(),
+            headers: BTreeMap::new(),
+            credentials: Credentials::default(),
+            rate_limit: 0,
+            connect_timeout: Duration::from_secs(10),
+            allow_hosts: Vec::new(),
+        },
+        records: String::new(),
+        total: None,
+        pagination: Pagination::default(),
+        timing: Timing {
+            every: None,
+            cron: None,
+            time_zone: "UTC".to_owned(),
+            jitter: Duration::ZERO,
+        },
+        mode: Mode::Snapshot,
+        watermark: Watermark {
+            field: None,
+            param: None,
+            lag: Duration::from_secs(60),
+            start: None,
+        },
+        schema: None,
+        id: None,
+        limits: Limits {
+            budget: Duration::from_secs(900),
+            timeout: Duration::from_secs(30),
+            max_pages: 10_000,
+            max_bytes: 1 << 30,
+            max_records: 1_000_000,
+            max_record: 1 << 20,
+        },
+    }
+}
+
+fn plan(change: impl FnOnce(&mut Definition)) -> Plan {
+    let mut poll = definition();
+    change(&mut poll);
+    Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16]))).unwrap()
+}
+
+fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
+    Pagination {
+        kind,
+        param: param.map(str::to_owned),
+        limit: Some(200),
+        ..Pagination::default()
+    }
+}
+
+fn url(plan: &Plan, position: &Position, since: Option<Mark>) -> String {
+    plan.page_url(position, since).unwrap().to_string()
+}
+
+#[test]
+fn urls_say_which_page_and_from_when() {
+    let bare = plan(|_| {});
+    assert_eq!(
+        url(&bare, &Position::First, None),
+        "https://api.example.com/users"
+    );
+
+    let offset = plan(|poll| {
+        poll.pagination = paged(PaginationKind::Offset, None);
+        poll.request
+            .query
+            .insert("key".to_owned(), Secret::new("a b"));
+    });
+    assert_eq!(
+        url(&offset, &Position::Offset(400), None),
+        "https://api.example.com/users?key=a+b&offset=400&limit=200"
+    );
+    let page = plan(|poll| poll.pagination = paged(PaginationKind::Page, Some("p")));
+    assert_eq!(
+        url(&page, &Position::Page(2), None),
+        "https://api.example.com/users?p=2&limit=200"
+    );
+    let cursor = plan(|poll| {
+        poll.pagination = paged(PaginationKind::Cursor, None);
+        poll.mode = Mode::Append;
+        poll.watermark.field = Some("updated_at".to_owned());
+        poll.watermark.param = Some("since".to_owned());
+    });
+    let since = Mark::parse_text("2026-11-25T00:00:00Z");
+    assert_eq!(
+        url(&cursor, &Position::Cursor("x=&".to_owned()), since),
+        "https://api.example.com/users?since=2026-11-25T00%3A00%3A00.000000Z&cursor=x%3D%26&limit=200"
+    );
+    let next = Position::Url("https://api.example.com/next?a=1".to_owned());
+    assert_eq!(
+        url(&cursor, &next, since),
+        "https://api.example.com/next?a=1"
+    );
+}
+
+#[test]
+fn another_question_is_another_plan() {
+    let same = plan(|_| {}).hash;
+    assert_eq!(plan(|_| {}).hash, same);
+    assert_eq!(plan(|poll| poll.limits.max_pages = 7).hash, same);
+    assert_ne!(plan(|poll| poll.records = "/x".to_owned()).hash, same);
+    assert_ne!(plan(|poll| poll.request.url.push('2')).hash, same);
+}
+
+#[test]
+fn a_schema_that_cannot_be_read_is_named() {
+    let poll = Definition {
+        schema: Some("/nowhere/user.json".into()),
+        ..definition()
+    };
+    let error = Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16])));
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.starts_with("poll.users.schema: read /nowhere/user.json"),
+        "{error}"
+    );
+}

@@ -1,0 +1,89 @@
+//! All pages of a run, one after the other.
+
+use super::fetch::{Fetched, Fetcher};
+use super::job::Job;
+use super::pages::{PageFacts, Pages, Position};
+use super::resume::Resume;
+use crate::collect::Collector;
+use crate::errors::RunError;
+use crate::figures::Progress;
+use crate::watermark::Mark;
+
+/// A page that was read, and where the run stands.
+pub(super) struct PageRead<'p> {
+    /// What it said.
+    pub(super) facts: &'p PageFacts,
+    /// Where it was.
+    pub(super) position: &'p Position,
+    /// Records before it.
+    pub(super) read_before: u64,
+    /// The way to the next page.
+    pub(super) pages: &'p Pages,
+    /// Whether it is the last.
+    pub(super) is_last: bool,
+}
+
+/// How reading the pages ended.
+pub(super) enum ReadEnd {
+    /// All were read; the API's validator, if there is one page.
+    All(Option<String>),
+    /// Nothing has changed.
+    NotModified,
+}
+
+/// Appends what was collected of a page to the log.
+pub(super) type StorePage<'s> =
+    dyn FnMut(&mut Collector<'_, Resume>, &PageRead<'_>) -> Result<(), RunError> + 's;
+
+/// Reads all pages; `store` appends what was collected of each to the log.
+pub(super) fn read_pages(
+    job: &Job<'_>,
+    collector: &mut Collector<'_, Resume>,
+    pages: &mut Pages,
+    since: Option<Mark>,
+    etag: Option<&str>,
+    store: &mut StorePage<'_>,
+) -> Result<ReadEnd, RunError> {
+    let mut fetcher = Fetcher::new(job.plan, job.waiter, job.ids);
+    loop {
+        let number = pages.number();
+        let position = pages.position().clone();
+        let url = job.plan.page_url(&position, since);
+        let url = url.map_err(|why| RunError::Failed(format!("page {number}: {why}")))?;
+        collector.next_page(number);
+        let (mut facts, validator) = match fetcher.page(number, &url, etag, collector)? {
+            Fetched::Page(facts, validator) => (facts, validator),
+            Fetched::NotModified => return Ok(ReadEnd::NotModified),
+        };
+        collector.end_page(facts.records)?;
+        facts.hash = collector.page_hash();
+        if facts.next_is_absent && number == 1 && facts.records > 0 {
+            tracing::warn!(
+                poll = job.plan.name,
+                "page 1 does not name a next page, not even as null; it is taken for the only one. If \
+                 it is not, check pagination.next"
+            );
+        }
+        let read_before = pages.read();
+        let is_last = pages.finish(&facts)?;
+        store(
+            collector,
+            &PageRead {
+                facts: &facts,
+                position: &position,
+                read_before,
+                pages,
+                is_last,
+            },
+        )?;
+        (job.progress)(Progress {
+            pages: number,
+            records: pages.read(),
+            total: pages.total(),
+        });
+        if is_last {
+            let is_only = number == 1;
+            return Ok(ReadEnd::All(validator.filter(|_| is_only)));
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! One run of a poll, from the first request to the entry in the log that says it is complete.
+//!
+//! Blocks; runs on a thread of its own. A run that fails has published nothing: its rows are discarded
+//! (snapshot), or are durable together with the position they were read up to (append).
+
+use super::definition::Mode;
+use super::job::{Job, RunReport};
+use super::resume::PollCursor;
+use super::{append, snapshot};
+use crate::errors::RunError;
+
+/// Runs a poll. The cursor is brought up to date, also where the run fails on its way.
+pub fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
+    let before = job.waiter.clock().now().mono;
+    let mut report = match job.plan.mode {
+        Mode::Snapshot => snapshot::run(job, cursor),
+        Mode::Append => append::run(job, cursor),
+    }?;
+    report.took = job.waiter.clock().now().mono.saturating_sub(before);
+    Ok(report)
+}

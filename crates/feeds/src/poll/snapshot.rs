@@ -1,0 +1,272 @@
+//! Snapshots: each run is a whole copy, visible as a whole or not at all.
+//!
+//! ```text
+//!  begin run ── pages: rows, held ── end run ── objects ── marker: visible
+//!       └──────── failed ──────────▶ abandon run: nothing is visible
+//! ```
+//!
+//! An unchanged snapshot is not written again: its rows are discarded, and the marker of a run without
+//! rows names the earlier run.
+
+use std::cell::Cell;
+use std::sync::atomic::Ordering;
+
+use serde::Serialize;
+
+use super::definition::PaginationKind;
+use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
+use super::reading::{PageRead, ReadEnd, read_pages};
+use super::resume::{PollCursor, Resume};
+use super::retry;
+use crate::collect::{Collector, RunCounts};
+use crate::cursor::Snapshot;
+use crate::errors::RunError;
+use crate::wait::{FULL_PAUSE, Interrupted};
+use lakehook_base::clock::Micros;
+use lakehook_base::json::push_json;
+use lakehook_base::record::{Lsn, NO_RUN};
+use lakehook_lake::keys;
+use lakehook_log::log::Log;
+use lakehook_log::request::{AppendError, EndRun};
+
+/// What a marker says of a run, apart from its objects.
+#[derive(Serialize)]
+struct About<'a> {
+    version: u32,
+    stream: &'a str,
+    run: &'a str,
+    started_at: String,
+    ended_at: String,
+    records: u64,
+    quarantined: u64,
+    content: &'a str,
+    /// The earlier run that holds the records, where they have not changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<&'a String>,
+}
+
+fn interrupted(why: Interrupted, what: &str) -> RunError {
+    match why {
+        Interrupted::Cancelled => RunError::Cancelled,
+        _ => RunError::OutOfTime(format!("{what}; there is no time left of the run's budget")),
+    }
+}
+
+/// A run that was begun.
+struct Begun<'a, 'j> {
+    job: &'a Job<'j>,
+    lsn: Lsn,
+    name: String,
+    started: Micros,
+    /// Neither ended nor abandoned yet: dropped in this state, the run is abandoned.
+    is_open: Cell<bool>,
+}
+
+impl Begun<'_, '_> {
+    /// Discards its rows. If the log has ended, the next start does that. While the disk is full, it waits.
+    fn abandon(&self) {
+        let (job, run) = (self.job, self.lsn);
+        if let Some(log) = job.log.filter(|_| self.is_open.replace(false)) {
+            while let Err(error) = job.waiter.finish(log.abandon_run(run)) {
+                if error == AppendError::Closed || job.waiter.is_cancelled() {
+                    tracing::warn!(%error, %run, "the run is abandoned by the next start");
+                    return;
+                }
+                std::thread::sleep(FULL_PAUSE);
+            }
+        }
+    }
+}
+
+impl Drop for Begun<'_, '_> {
+    /// Abandons the run, also if it panicked.
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+/// Runs a snapshot poll.
+pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
+    let mut rereads = 0;
+    loop {
+        match attempt(job, cursor) {
+            Err(RunError::Drift(what)) if rereads < MAX_REREADS => {
+                rereads += 1;
+                let pause = retry::pause(rereads + 1, job.ids.dice());
+                let paused = job.waiter.pause(pause);
+                paused.map_err(|why| interrupted(why, &what))?;
+                tracing::info!(
+                    poll = job.plan.name,
+                    what,
+                    rereads,
+                    "reading all of it again"
+                );
+            }
+            Err(RunError::Drift(what)) => {
+                let tries = MAX_REREADS + 1;
+                let what = format!("{what}; it was so in each of {tries} attempts");
+                return Err(RunError::Failed(what));
+            }
+            other => return other,
+        }
+    }
+}
+
+fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
+    let begun = begin(job, cursor)?;
+    let partition = keys::run_partition(&job.plan.name, begun.started, &begun.name);
+    let mut sink = job.sink(begun.started, &begun.name, partition);
+    sink.run = begun.lsn;
+    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
+    let etag = validator(job, cursor);
+    let mut store =
+        |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
+    let mut pages = job.plan.pages();
+    let read = read_pages(
+        job,
+        &mut collector,
+        &mut pages,
+        None,
+        etag.as_deref(),
+        &mut store,
+    );
+    conclude(job, cursor, &begun, &collector, read?)
+}
+
+/// The ETag to ask with, if one page is everything.
+fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
+    if job.plan.paging() != PaginationKind::None {
+        return None;
+    }
+    earlier(job, cursor)?.etag.clone()
+}
+
+/// The earlier snapshot that may be named instead of writing it again: one that is known to be visible.
+fn earlier<'c>(job: &Job<'_>, cursor: &'c PollCursor) -> Option<&'c Snapshot> {
+    let log = job.log.filter(|_| !job.force)?;
+    let unpublished = log.gauges().unpublished_runs.load(Ordering::Acquire);
+    cursor.snapshot.as_ref().filter(|_| unpublished == 0)
+}
+
+fn begin<'a, 'j>(job: &'a Job<'j>, cursor: &PollCursor) -> Result<Begun<'a, 'j>, RunError> {
+    let started = job.start_time(cursor);
+    let lsn = match job.log {
+        None => NO_RUN,
+        Some(log) => loop {
+            match job.waiter.finish(log.begin_run(&job.plan.name)) {
+                Ok(lsn) => break lsn,
+                Err(AppendError::Full) => {
+                    let paused = job.waiter.pause(FULL_PAUSE);
+                    paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        },
+    };
+    let name = keys::run_name(started, job.node, lsn);
+    Ok(Begun {
+        job,
+        lsn,
+        name,
+        started,
+        is_open: Cell::new(true),
+    })
+}
+
+/// All pages were read: ends the run, with its rows or, if nothing has changed, without.
+fn conclude(
+    job: &Job<'_>,
+    cursor: &mut PollCursor,
+    begun: &Begun<'_, '_>,
+    collector: &Collector<'_, Resume>,
+    read: ReadEnd,
+) -> Result<RunReport, RunError> {
+    let counts = collector.counts();
+    let report = |begun: &Begun<'_, '_>, outcome: RunOutcome| RunReport {
+        run: begun.name.clone(),
+        outcome,
+        counts: counts.clone(),
+        took: std::time::Duration::ZERO,
+    };
+    let Some(log) = job.log else {
+        return Ok(report(begun, RunOutcome::Checked));
+    };
+    let content = format!("{:032x}", collector.content());
+    match (read, earlier(job, cursor).cloned()) {
+        (ReadEnd::NotModified, Some(before)) => {
+            end(job, log, cursor, begun, &before, None)?;
+            Ok(report(begun, RunOutcome::Unchanged(before.run)))
+        }
+        (ReadEnd::NotModified, None) => Err(RunError::Failed(
+            "page 1: answered 304 Not Modified, and nothing is known of before; expected 200 OK"
+                .to_owned(),
+        )),
+        (ReadEnd::All(etag), Some(before))
+            if before.records == counts.records && before.content == content =>
+        {
+            begun.abandon();
+            let again = begin(job, cursor)?;
+            let before = Snapshot { etag, ..before };
+            end(job, log, cursor, &again, &before, None)?;
+            Ok(report(&again, RunOutcome::Unchanged(before.run)))
+        }
+        (ReadEnd::All(etag), _) => {
+            let snapshot = Snapshot {
+                run: begun.name.clone(),
+                records: counts.records,
+                content,
+                etag,
+            };
+            end(job, log, cursor, begun, &snapshot, Some(counts))?;
+            Ok(report(begun, RunOutcome::Complete))
+        }
+    }
+}
+
+/// Ends the run durably, together with a cursor that remembers its snapshot. Without counts, the run has
+/// no rows of its own, and names the snapshot that holds them.
+fn end(
+    job: &Job<'_>,
+    log: &Log,
+    cursor: &mut PollCursor,
+    begun: &Begun<'_, '_>,
+    snapshot: &Snapshot,
+    own: Option<&RunCounts>,
+) -> Result<(), RunError> {
+    let about = About {
+        version: 1,
+        stream: &job.plan.name,
+        run: &begun.name,
+        started_at: begun.started.to_string(),
+        ended_at: job.waiter.clock().now().wall.to_string(),
+        records: own.map_or(0, |counts| counts.stored),
+        quarantined: own.map_or(0, |counts| counts.quarantined),
+        content: &snapshot.content,
+        same_as: own.map_or(Some(&snapshot.run), |_| None),
+    };
+    let mut text = Vec::new();
+    push_json(&mut text, &about);
+    text.pop();
+    let next = PollCursor {
+        started: Some(begun.started.0),
+        snapshot: Some(snapshot.clone()),
+        ..cursor.clone()
+    };
+    let end = EndRun {
+        run: begun.lsn,
+        poll: job.plan.name.clone(),
+        cursor: next.write(),
+        marker: keys::marker_key(&job.plan.name, &begun.name),
+        about: text,
+    };
+    loop {
+        match job.waiter.finish(log.end_run(end.clone())) {
+            Ok(()) => break,
+            Err(AppendError::Full) => std::thread::sleep(FULL_PAUSE),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    begun.is_open.set(false);
+    *cursor = next;
+    Ok(())
+}

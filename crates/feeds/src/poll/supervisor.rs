@@ -1,0 +1,371 @@
+//! One task for each poll: it waits until the poll is due, or until a run is asked for, and runs it. So no
+//! poll ever runs twice at once.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::definition::Mode;
+use super::job::{Job, RunOutcome, RunReport};
+use super::plan::Plan;
+use super::resume::PollCursor;
+use super::run::run;
+use crate::context::Context;
+use crate::errors::RunError;
+use crate::figures::{Figures, Progress, StreamState};
+use crate::host::RunEnded;
+use crate::wait::Waiter;
+use lakehook_base::clock::Micros;
+
+/// Requests that may wait for one poll.
+const MAX_ASKING: usize = 8;
+/// Clocks are adjusted now and then, so the time is looked at again after this pause.
+const LONGEST_SLEEP: Duration = Duration::from_secs(30);
+/// How long a request for a run waits until its rows are in the lake.
+const SHIP_LIMIT: Duration = Duration::from_secs(30);
+/// How long a run that is due waits while nothing can be stored.
+const REFUSED_PAUSE: Duration = Duration::from_secs(30);
+const SHIP_STEP: Duration = Duration::from_millis(50);
+
+/// What a request for a run is told.
+#[derive(Clone, Debug)]
+pub enum Update {
+    /// How far it has got.
+    Progress(Progress),
+    /// How it ended, and whether all that is stored is in the lake by now.
+    Done(Result<RunReport, RunError>, bool),
+}
+
+/// A request for a run.
+struct Asked {
+    force: bool,
+    updates: mpsc::Sender<Update>,
+}
+
+/// All polls and their tasks; cheap to clone.
+#[derive(Clone)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    doors: Arc<BTreeMap<String, mpsc::Sender<Asked>>>,
+}
+
+struct Shared {
+    context: Context,
+    permits: Semaphore,
+    board: Mutex<Figures>,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Supervisor {
+    /// Starts the tasks, `concurrency` of which run at a time; each poll comes with its cursor. Needs a
+    /// runtime around it.
+    pub fn start(context: Context, concurrency: usize, polls: Vec<(Plan, PollCursor)>) -> Self {
+        let board = polls.iter().map(|(plan, cursor)| {
+            let success = cursor.last_started();
+            let snapshot = cursor.snapshot.as_ref();
+            let (run, records) = snapshot.map_or((String::new(), 0), |snapshot| {
+                (snapshot.run.clone(), snapshot.records)
+            });
+            let state = StreamState {
+                last_success: success.map(|at| (at, run, records)),
+                ..StreamState::default()
+            };
+            (plan.name.clone(), state)
+        });
+        let shared = Arc::new(Shared {
+            permits: Semaphore::new(concurrency),
+            board: Mutex::new(board.collect()),
+            context,
+            cancel: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        let mut doors = BTreeMap::new();
+        for (plan, cursor) in polls {
+            let (door, asked) = mpsc::channel(MAX_ASKING);
+            doors.insert(plan.name.clone(), door);
+            let keeper = Keeper {
+                shared: Arc::clone(&shared),
+                plan: Arc::new(plan),
+                cursor,
+                last_started: None,
+                refused_until: None,
+            };
+            shared.tasks.spawn(keeper.keep(asked));
+        }
+        shared.tasks.close();
+        Self {
+            shared,
+            doors: Arc::new(doors),
+        }
+    }
+
+    /// Names of all polls, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.doors.keys().map(String::as_str)
+    }
+
+    /// State of each poll.
+    pub fn figures(&self) -> Figures {
+        self.shared.board().clone()
+    }
+
+    /// Asks for a run, which begins once the one under way has ended. `None` if there is no such poll,
+    /// or too many are asking.
+    pub fn ask(&self, poll: &str, force: bool) -> Option<mpsc::Receiver<Update>> {
+        let (updates, receiver) = mpsc::channel(4);
+        let asked = Asked { force, updates };
+        self.doors.get(poll)?.try_send(asked).ok()?;
+        Some(receiver)
+    }
+
+    /// Runs a task that ends when the polls are stopped: [`Self::stop`] waits for it.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        self.shared.tasks.spawn(task);
+    }
+
+    /// Interrupts what runs, and waits for its end.
+    pub async fn stop(&self) {
+        self.shared.cancel.cancel();
+        self.shared.tasks.wait().await;
+    }
+}
+
+impl Shared {
+    fn board(&self) -> MutexGuard<'_, Figures> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, poll: &str, change: impl FnOnce(&mut StreamState)) {
+        if let Some(state) = self.board().get_mut(poll) {
+            change(state);
+        }
+    }
+
+    /// Waits until what was stored is in the lake; `false` if there is no time.
+    async fn is_shipped(&self, mode: Mode) -> bool {
+        let log = self.context.log.clone();
+        let is_done = async {
+            if mode == Mode::Append {
+                let flushing = log.clone();
+                let _closed = tokio::task::spawn_blocking(move || flushing.flush()).await;
+            }
+            loop {
+                let gauges = log.gauges();
+                let seals = gauges.waiting_seals.load(Ordering::Acquire);
+                let runs = gauges.unpublished_runs.load(Ordering::Acquire);
+                if seals == 0 && runs == 0 {
+                    return;
+                }
+                tokio::time::sleep(SHIP_STEP).await;
+            }
+        };
+        tokio::select! {
+            () = is_done => true,
+            () = tokio::time::sleep(SHIP_LIMIT) => false,
+            () = self.cancel.cancelled() => false,
+        }
+    }
+}
+
+/// The task of one poll.
+struct Keeper {
+    shared: Arc<Shared>,
+    plan: Arc<Plan>,
+    cursor: PollCursor,
+    /// When the last run started, whatever its outcome.
+    last_started: Option<Micros>,
+    /// Nothing can be stored now; tried again then.
+    refused_until: Option<Micros>,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut asked: mpsc::Receiver<Asked>) {
+        self.last_started = self.cursor.last_started();
+        loop {
+            let jitter = self.jitter();
+            let cancel = self.shared.cancel.clone();
+            let asked = tokio::select! {
+                () = cancel.cancelled() => return,
+                () = self.wait_until_due(jitter) => None,
+                asked = asked.recv() => match asked {
+                    None => return,
+                    asked => asked,
+                },
+            };
+            let shared = Arc::clone(&self.shared);
+            let permit = tokio::select! {
+                () = cancel.cancelled() => return,
+                permit = shared.permits.acquire() => permit,
+            };
+            self.run(asked).await;
+            drop(permit);
+        }
+    }
+
+    /// Random delay of the next run after its scheduled time.
+    fn jitter(&self) -> Duration {
+        let dice = self.shared.context.ids.dice();
+        self.plan.jitter * u32::try_from(dice % 1000).unwrap_or(0) / 1000
+    }
+
+    /// When the next run is due.
+    fn due(&self, now: Micros, jitter: Duration) -> Option<Micros> {
+        if !self.shared.context.is_service {
+            return None;
+        }
+        if let Some(at) = self.refused_until {
+            return Some(at);
+        }
+        let due = self.plan.schedule.next(self.last_started, now)?;
+        // A run that was missed begins at once.
+        Some(if due > now { due.plus(jitter) } else { due })
+    }
+
+    async fn wait_until_due(&self, jitter: Duration) {
+        let mut shown = None;
+        let mut since = self.shared.context.clock.now().wall;
+        loop {
+            let now = self.shared.context.clock.now().wall;
+            // If the clock is set back, the wait must not last until the time that it showed before.
+            since = since.min(now);
+            let due = self.due(since, jitter);
+            if shown != Some(due) {
+                self.shared
+                    .note(&self.plan.name, |state| state.next_run = due);
+                shown = Some(due);
+            }
+            let Some(due) = due else {
+                return std::future::pending().await;
+            };
+            let left = due.0.saturating_sub(now.0);
+            if left <= 0 {
+                return;
+            }
+            let left = Duration::from_micros(left.unsigned_abs());
+            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+        }
+    }
+
+    async fn run(&mut self, asked: Option<Asked>) {
+        let name = self.plan.name.clone();
+        let now = self.shared.context.clock.now();
+        self.refused_until = None;
+        self.shared.note(&name, |state| {
+            state.running = Some(Progress::default());
+        });
+        let result = match self.shared.context.host.refusal(now) {
+            Some(refusal) => {
+                // This does not count as a run: it is tried again soon, whatever the schedule.
+                self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
+                Err(RunError::Failed(refusal))
+            }
+            None => {
+                self.last_started = Some(now.wall);
+                self.run_blocking(asked.as_ref()).await
+            }
+        };
+        self.conclude(&result);
+        if let Some(asked) = asked {
+            let (shared, mode) = (Arc::clone(&self.shared), self.plan.mode);
+            // The next run does not wait for it.
+            self.shared.tasks.spawn(async move {
+                let is_shipped = result.is_ok() && shared.is_shipped(mode).await;
+                let _gone = asked.updates.send(Update::Done(result, is_shipped)).await;
+            });
+        }
+    }
+
+    async fn run_blocking(&mut self, asked: Option<&Asked>) -> Result<RunReport, RunError> {
+        let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&self.plan));
+        let mut cursor = self.cursor.clone();
+        let force = asked.is_some_and(|asked| asked.force);
+        let updates = asked.map(|asked| asked.updates.clone());
+        let runtime = Handle::current();
+        let running = tokio::task::spawn_blocking(move || {
+            let context = &shared.context;
+            let budget = plan.limits.budget;
+            let cancel = shared.cancel.clone();
+            let waiter = Waiter::new(runtime, cancel, context.clock.clone(), budget);
+            let progress = |progress: Progress| {
+                shared.note(&plan.name, |state| state.running = Some(progress));
+                // A slow reader misses some.
+                let update = Update::Progress(progress);
+                let _missed = updates.as_ref().map(|updates| updates.try_send(update));
+            };
+            let job = Job {
+                plan: &plan,
+                waiter: &waiter,
+                log: Some(&context.log),
+                node: context.node,
+                ids: &context.ids,
+                force,
+                progress: &progress,
+            };
+            let result = run(&job, &mut cursor);
+            (result, cursor)
+        });
+        match running.await {
+            Ok((result, cursor)) => {
+                self.cursor = cursor;
+                result
+            }
+            Err(error) => {
+                // Its run is open in the log, and its rows are held there until the next start.
+                tracing::error!(poll = self.plan.name, %error, "a run broke off");
+                Err(RunError::Failed(format!("the run broke off: {error}")))
+            }
+        }
+    }
+
+    /// Reports how a run ended: to the log, the metrics and the figures.
+    fn conclude(&self, result: &Result<RunReport, RunError>) {
+        let name = &self.plan.name;
+        let context = &self.shared.context;
+        let now = context.clock.now().wall;
+        match result {
+            Ok(report) => {
+                let counts = &report.counts;
+                let unchanged = matches!(report.outcome, RunOutcome::Unchanged(_));
+                tracing::info!(
+                    poll = name,
+                    run = report.run,
+                    records = counts.records,
+                    stored = counts.stored,
+                    duplicates = counts.duplicates,
+                    quarantined = counts.quarantined,
+                    unchanged,
+                    took = ?report.took,
+                    "polled"
+                );
+                let ended = RunEnded::Well {
+                    unchanged,
+                    records: counts.records,
+                    quarantined: counts.quarantined,
+                    at: now,
+                };
+                context.host.count_run(name, ended);
+                self.shared.note(name, |state| {
+                    state.last_success = Some((now, report.run.clone(), counts.records));
+                    state.last_error = None;
+                    state.running = None;
+                });
+            }
+            Err(RunError::Cancelled) => self.shared.note(name, |state| state.running = None),
+            Err(error) => {
+                tracing::error!(poll = name, %error, "a run failed; nothing half is visible");
+                context.host.count_run(name, RunEnded::Failed);
+                self.shared.note(name, |state| {
+                    state.last_error = Some((now, error.to_string()));
+                    state.running = None;
+                });
+            }
+        }
+    }
+}

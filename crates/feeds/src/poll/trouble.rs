@@ -1,0 +1,68 @@
+//! Why a request brings no answer to read.
+
+use std::time::Duration;
+
+use reqwest::Response;
+
+use crate::wait::Interrupted;
+
+/// Why there is no answer to read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// Retriable; not before `after`, if the server sent `Retry-After`.
+    Again {
+        /// What happened.
+        what: String,
+        /// The pause.
+        after: Option<Duration>,
+    },
+    /// A retry would fail too.
+    Final(String),
+    /// The credentials are refused.
+    Locked(String),
+    /// The run is cancelled, or has no time left.
+    Stopped(Interrupted),
+}
+
+impl Trouble {
+    /// Retriable at any time.
+    pub fn again(what: impl Into<String>) -> Self {
+        Self::Again {
+            what: what.into(),
+            after: None,
+        }
+    }
+}
+
+/// The response to a request that was waited for.
+pub(super) fn sent(
+    outcome: Result<Result<Response, reqwest::Error>, Interrupted>,
+    timeout: Duration,
+) -> Result<Response, Trouble> {
+    match outcome {
+        Ok(Ok(response)) => Ok(response),
+        Ok(Err(error)) if error.is_builder() => Err(Trouble::Final(describe(&error))),
+        Ok(Err(error)) => Err(Trouble::again(describe(&error))),
+        Err(Interrupted::Timeout) => Err(Trouble::again(format!("no answer within {timeout:?}"))),
+        Err(stopped) => Err(Trouble::Stopped(stopped)),
+    }
+}
+
+/// An error with its causes, without the URL, whose parameters may be secret.
+pub(super) fn describe(error: &reqwest::Error) -> String {
+    let mut text = if error.is_connect() {
+        "failed to connect".to_owned()
+    } else if error.is_timeout() {
+        "timed out".to_owned()
+    } else if error.is_body() || error.is_decode() {
+        "the answer broke off".to_owned()
+    } else {
+        "the request failed".to_owned()
+    };
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text = format!("{text}: {inner}");
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,192 @@
+//! What a store can do, found out by harmless puts: whether it honours conditions, which checksum it
+//! takes, whether it refuses a body that does not fit its checksum, and what it says of stored bytes.
+//!
+//! The probes are small objects of fixed content under `_lakehook/`, so they can be put by any number of
+//! nodes at once, and at every start.
+
+use super::errors::{LakeError, Trouble};
+use super::keys;
+use super::object::Metadata;
+use super::proof::{Protection, is_md5, md5_of};
+use super::store::{Body, BodyCheck, Condition, Evidence, ObjectStore, Put, PutAnswer};
+use lakehook_base::checksum::crc32c;
+
+/// Which checksum a put carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum CheckKind {
+    Crc32c,
+    Md5,
+    Absent,
+}
+
+impl CheckKind {
+    /// What is tried, in this order, when a store refuses a put.
+    pub(super) const ALL: [Self; 3] = [Self::Crc32c, Self::Md5, Self::Absent];
+}
+
+/// What a store can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Abilities {
+    /// It honours `If-None-Match: *`.
+    pub(super) conditions: bool,
+    /// The checksum that it takes.
+    pub(super) check: CheckKind,
+    /// What protects a body on its way.
+    pub(super) protection: Protection,
+    /// The CRC-32C that it names is computed from what it holds, not repeated from the request.
+    pub(super) crc_is_computed: bool,
+}
+
+/// The condition of a put of a new object, in a store that honours conditions or does not.
+pub(super) fn first_put(conditions: bool) -> Condition<'static> {
+    if conditions {
+        Condition::IfAbsent
+    } else {
+        Condition::Always
+    }
+}
+
+const PROBE: &[u8] = b"lakehook checks with this object whether puts can be conditional\n";
+const CHECK_PROBE: &[u8] = b"lakehook checks with this object whether checksums are compared\n";
+
+/// Asks a store what it can do.
+pub(super) fn probe(store: &dyn ObjectStore) -> Result<Abilities, LakeError> {
+    let taken = first_taken(store)?;
+    let conditions = taken.condition == Condition::IfAbsent && is_conditional(store, &taken)?;
+    let probes = Probes {
+        store,
+        condition: first_put(conditions),
+    };
+    let (check, protection, crc_is_computed) = probes.protection(taken.check)?;
+    Ok(Abilities {
+        conditions,
+        check,
+        protection,
+        crc_is_computed,
+    })
+}
+
+/// The first kind of put that a store does not refuse.
+struct Taken {
+    condition: Condition<'static>,
+    check: CheckKind,
+    answer: PutAnswer,
+}
+
+/// A store that refuses a condition takes the put without it; one that refuses a checksum takes the put
+/// with another or with none. One that refuses them all refuses for another reason, in its own words.
+fn first_taken(store: &dyn ObjectStore) -> Result<Taken, LakeError> {
+    let mut words = String::new();
+    for condition in [Condition::IfAbsent, Condition::Always] {
+        for check in CheckKind::ALL {
+            match put(
+                store,
+                &keys::probe_key(),
+                PROBE,
+                check_of(check, PROBE),
+                condition,
+            )? {
+                PutAnswer::Refused(said) | PutAnswer::Damaged(said) => words = said,
+                answer => {
+                    return Ok(Taken {
+                        condition,
+                        check,
+                        answer,
+                    });
+                }
+            }
+        }
+    }
+    Err(LakeError::Retry {
+        kind: Trouble::Refused,
+        message: format!("the store refuses every put, with and without a condition: {words}"),
+    })
+}
+
+/// Two conditional puts of one key: the second must find the key taken.
+fn is_conditional(store: &dyn ObjectStore, first: &Taken) -> Result<bool, LakeError> {
+    let again = || {
+        let check = check_of(first.check, PROBE);
+        put(store, &keys::probe_key(), PROBE, check, first.condition)
+    };
+    Ok(match first.answer {
+        PutAnswer::ConditionFailed => true,
+        _ => again()? == PutAnswer::ConditionFailed,
+    })
+}
+
+struct Probes<'a> {
+    store: &'a dyn ObjectStore,
+    condition: Condition<'static>,
+}
+
+impl Probes<'_> {
+    /// Which checksum to send, what protects bodies, and whether the CRC-32C that the store names is its own.
+    fn protection(&self, taken: CheckKind) -> Result<(CheckKind, Protection, bool), LakeError> {
+        if taken == CheckKind::Crc32c && self.refuses_damage(CheckKind::Crc32c)? {
+            return Ok((CheckKind::Crc32c, Protection::Crc32c, true));
+        }
+        if taken != CheckKind::Absent && self.refuses_damage(CheckKind::Md5)? {
+            return Ok((CheckKind::Md5, Protection::Md5, false));
+        }
+        // A Content-MD5 that is not compared may come back as the ETag: better none.
+        let check = match taken {
+            CheckKind::Crc32c => CheckKind::Crc32c,
+            CheckKind::Md5 | CheckKind::Absent => CheckKind::Absent,
+        };
+        let evidence = self.evidence_of_wrong(check)?;
+        let named = evidence.crc == Some(crc32c(CHECK_PROBE));
+        let md5 = md5_of(CHECK_PROBE).unwrap_or_default();
+        let tagged = evidence.etag.is_some_and(|etag| is_md5(&etag, md5));
+        let protection = match (named, tagged) {
+            (true, _) => Protection::NamedCrc32c,
+            (false, true) => Protection::Etag,
+            (false, false) => Protection::ReadBack,
+        };
+        Ok((check, protection, named))
+    }
+
+    /// Whether a put with a checksum of other bytes is refused.
+    fn refuses_damage(&self, kind: CheckKind) -> Result<bool, LakeError> {
+        Ok(matches!(self.put_wrong(kind)?, PutAnswer::Damaged(_)))
+    }
+
+    fn put_wrong(&self, kind: CheckKind) -> Result<PutAnswer, LakeError> {
+        let wrong = check_of(kind, PROBE);
+        let key = keys::check_probe_key(kind == CheckKind::Md5);
+        put(self.store, &key, CHECK_PROBE, wrong, self.condition)
+    }
+
+    /// What the store says of an object whose checksum was wrong.
+    fn evidence_of_wrong(&self, kind: CheckKind) -> Result<Evidence, LakeError> {
+        self.put_wrong(kind)?;
+        let head = self.store.head(&keys::check_probe_key(false))?;
+        Ok(head.unwrap_or_default().evidence)
+    }
+}
+
+fn check_of(kind: CheckKind, bytes: &[u8]) -> BodyCheck {
+    match kind {
+        CheckKind::Crc32c => BodyCheck::Crc32c(crc32c(bytes)),
+        // Reading from memory does not fail.
+        CheckKind::Md5 => BodyCheck::Md5(md5_of(bytes).unwrap_or_default()),
+        CheckKind::Absent => BodyCheck::Absent,
+    }
+}
+
+fn put(
+    store: &dyn ObjectStore,
+    key: &str,
+    body: &'static [u8],
+    check: BodyCheck,
+    condition: Condition<'_>,
+) -> Result<PutAnswer, LakeError> {
+    Ok(store.put(&Put {
+        key,
+        body: Body::Bytes(body),
+        check,
+        content_type: "text/plain",
+        metadata: &Metadata::new(),
+        condition,
+    })?)
+}

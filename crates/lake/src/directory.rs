@@ -1,0 +1,321 @@
+//! A directory that looks like a bucket.
+//!
+//! A put writes the object's metadata into a sidecar, links the finished file into place without
+//! replacing anything, and syncs both and every directory up to the lake's root. Only then is it done. If the
+//! name is taken, the object is ours if its sidecar says so and no byte is missing; then everything is synced
+//! again, since an earlier attempt may have crashed between link and sync. (A store answers 412 in that case.)
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::errors::{LakeError, Trouble};
+use super::keys::INTERNAL;
+use super::object::{Found, Metadata, Object};
+use super::stamp::{NONCE, ROW_HASH};
+use lakehook_base::files::{
+    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, temporary_name,
+    write_durably,
+};
+
+const MAX_SIDECAR: u64 = 64 << 10;
+
+/// A lake in a local directory.
+pub struct Directory<F> {
+    files: F,
+    root: PathBuf,
+    spool: PathBuf,
+    identity: String,
+    /// Whether the directory is known to be usable. Locked during the probe, so that only one thread probes.
+    ready: Mutex<bool>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Sidecar {
+    bytes: u64,
+    crc32c: String,
+    metadata: Metadata,
+}
+
+impl Sidecar {
+    fn found(&self) -> Found {
+        Found {
+            bytes: self.bytes,
+            crc: u32::from_str_radix(&self.crc32c, 16).unwrap_or(0),
+        }
+    }
+}
+
+impl<F: Files> Directory<F> {
+    /// The lake under that path, which should be absolute. The directory is created when it is first needed.
+    pub fn new(files: F, root: &Path) -> Self {
+        Self {
+            files,
+            root: root.to_owned(),
+            spool: root.join(INTERNAL).join("tmp"),
+            identity: format!("dir:{}", root.display()),
+            ready: Mutex::new(false),
+        }
+    }
+
+    /// See [`super::Lake::identity`].
+    pub fn identity(&self) -> &str {
+        &self.identity
+    }
+
+    /// See [`super::Lake::spool_dir`].
+    pub fn spool_dir(&self) -> &Path {
+        &self.spool
+    }
+
+    /// See [`super::Lake::probe`]: creates the directories, and tries a hard link.
+    pub fn probe(&self) -> Result<(), LakeError> {
+        let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
+        if !*ready {
+            self.try_hard_link()
+                .map_err(|error| trouble(&error, &self.root))?;
+            *ready = true;
+        }
+        Ok(())
+    }
+
+    fn try_hard_link(&self) -> io::Result<()> {
+        create_dir_durably(&self.files, &self.spool, false)?;
+        let (file, link) = (self.spool.join("probe-file"), self.spool.join("probe-link"));
+        for path in [&file, &link] {
+            remove_if_there(&self.files, path)?;
+        }
+        self.files.create_new(&file)?.sync()?;
+        let linked = self.files.link(&file, &link);
+        let again = self.files.link(&file, &link);
+        for path in [&file, &link] {
+            remove_if_there(&self.files, path)?;
+        }
+        linked.map_err(without_links)?;
+        match again {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(error),
+            Ok(()) => Err(io::Error::new(
+                io::ErrorKind::Unsupported,
+                "the file system replaces names that exist; a lake needs one that does not",
+            )),
+        }
+    }
+
+    /// See [`super::Lake::put`].
+    pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
+        self.probe()?;
+        let at = |error: io::Error| trouble(&error, &self.root.join(&object.key));
+        let sidecar = Sidecar {
+            bytes: object.bytes,
+            crc32c: format!("{:08x}", object.crc),
+            metadata: object.metadata.clone(),
+        };
+        self.write_sidecar(&object.key, &sidecar)?;
+        let path = self.root.join(&object.key);
+        create_dir_durably(&self.files, parent_of(&path), false).map_err(at)?;
+        self.files
+            .open(&object.spool)
+            .and_then(|file| file.sync())
+            .map_err(at)?;
+        let found = match self.files.link(&object.spool, &path) {
+            Ok(()) => object.found(),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                self.check_ours(&object.key, &path, &sidecar)?
+            }
+            Err(error) => return Err(at(error)),
+        };
+        self.sync_up(&path).map_err(at)?;
+        remove_if_there(&self.files, &object.spool).map_err(at)?;
+        Ok(found)
+    }
+
+    /// See [`super::Lake::find`].
+    pub fn find(&self, key: &str, nonce: &str, row_hash: &str) -> Result<Option<Found>, LakeError> {
+        let path = self.root.join(key);
+        let at = |error: io::Error| trouble(&error, &path);
+        let Some(sidecar) = self.read_sidecar(key).map_err(at)? else {
+            return Ok(None);
+        };
+        if !self.files.exists(&path) {
+            return Ok(None);
+        }
+        let says = |name: &str, value: &str| sidecar.metadata.get(name).is_some_and(|v| v == value);
+        let bytes = self
+            .files
+            .open(&path)
+            .and_then(|file| file.len())
+            .map_err(at)?;
+        if !says(NONCE, nonce) || !says(ROW_HASH, row_hash) || bytes != sidecar.bytes {
+            return Ok(None);
+        }
+        self.sync_up(&path).map_err(at)?;
+        Ok(Some(sidecar.found()))
+    }
+
+    /// See [`super::Lake::read_small`].
+    pub fn read_small(&self, key: &str) -> Result<Option<Vec<u8>>, LakeError> {
+        let path = self.root.join(key);
+        match read_whole(&self.files, &path, MAX_SIDECAR) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(trouble(&error, &path)),
+        }
+    }
+
+    /// See [`super::Lake::was_used`].
+    pub fn was_used(&self) -> bool {
+        self.files.exists(&self.root.join(INTERNAL).join("meta"))
+    }
+
+    fn sidecar_path(&self, key: &str) -> PathBuf {
+        self.root
+            .join(INTERNAL)
+            .join("meta")
+            .join(format!("{key}.json"))
+    }
+
+    fn read_sidecar(&self, key: &str) -> io::Result<Option<Sidecar>> {
+        match read_whole(&self.files, &self.sidecar_path(key), MAX_SIDECAR) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(bytes) => serde_json::from_slice(&bytes)
+                .map(Some)
+                .map_err(io::Error::other),
+        }
+    }
+
+    fn write_sidecar(&self, key: &str, sidecar: &Sidecar) -> Result<(), LakeError> {
+        let path = self.sidecar_path(key);
+        let at = |error: io::Error| trouble(&error, &path);
+        let there = self.read_sidecar(key).map_err(at)?;
+        if let Some(there) = there {
+            return self.accept_sidecar(key, &path, &there, sidecar);
+        }
+        if self.files.exists(&self.root.join(key)) {
+            // We write the sidecar before the object gets its name.
+            let detail = "it has no sidecar".to_owned();
+            return Err(LakeError::Foreign {
+                key: key.to_owned(),
+                detail,
+            });
+        }
+        create_dir_durably(&self.files, parent_of(&path), false).map_err(at)?;
+        let text = serde_json::to_vec_pretty(sidecar).map_err(|e| at(io::Error::other(e)))?;
+        match write_durably(&self.files, &path, &text) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                remove_if_there(&self.files, &temporary_name(&path)).map_err(at)?;
+                let message = format!("{} appeared meanwhile", path.display());
+                Err(LakeError::Retry {
+                    kind: Trouble::Other,
+                    message,
+                })
+            }
+            written => written.map_err(at),
+        }
+    }
+
+    /// Accepts the sidecar of an earlier attempt, if it is ours, and makes it durable again. Its size and checksum
+    /// may differ if another version of the program compressed the object; then the object decides.
+    fn accept_sidecar(
+        &self,
+        key: &str,
+        path: &Path,
+        there: &Sidecar,
+        ours: &Sidecar,
+    ) -> Result<(), LakeError> {
+        let at = |error: io::Error| trouble(&error, path);
+        let same = [NONCE, ROW_HASH]
+            .iter()
+            .all(|name| there.metadata.get(*name) == ours.metadata.get(*name));
+        if !same {
+            let detail = format!("its sidecar {} is of another batch", path.display());
+            return Err(LakeError::Foreign {
+                key: key.to_owned(),
+                detail,
+            });
+        }
+        if there != ours && !self.files.exists(&self.root.join(key)) {
+            // There is no object yet, so nobody relies on this sidecar.
+            remove_if_there(&self.files, path).map_err(at)?;
+            return self.write_sidecar(key, ours);
+        }
+        self.files
+            .open(path)
+            .and_then(|file| file.sync())
+            .map_err(at)?;
+        self.sync_dirs_of(path).map_err(at)
+    }
+
+    fn check_ours(&self, key: &str, path: &Path, ours: &Sidecar) -> Result<Found, LakeError> {
+        let at = |error: io::Error| trouble(&error, path);
+        let there = self.read_sidecar(key).map_err(at)?;
+        let bytes = self
+            .files
+            .open(path)
+            .and_then(|file| file.len())
+            .map_err(at)?;
+        let nonce = ours.metadata.get(NONCE);
+        match there {
+            Some(there) if there.metadata.get(NONCE) == nonce && there.bytes == bytes => {
+                Ok(there.found())
+            }
+            _ => {
+                let detail = format!(
+                    "{} has {bytes} bytes and no sidecar of ours",
+                    path.display()
+                );
+                Err(LakeError::Foreign {
+                    key: key.to_owned(),
+                    detail,
+                })
+            }
+        }
+    }
+
+    /// Syncs an object and every directory from it up to the root.
+    fn sync_up(&self, path: &Path) -> io::Result<()> {
+        self.files.open(path)?.sync()?;
+        self.sync_dirs_of(path)
+    }
+
+    fn sync_dirs_of(&self, path: &Path) -> io::Result<()> {
+        let mut dir = parent_of(path);
+        while dir.starts_with(&self.root) {
+            self.files.sync_dir(dir)?;
+            if dir == self.root {
+                break;
+            }
+            dir = parent_of(dir);
+        }
+        Ok(())
+    }
+}
+
+/// Where we may create a file but not link it, the file system has no hard links.
+fn without_links(error: io::Error) -> io::Error {
+    let has_none = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
+    if !has_none.contains(&error.kind()) {
+        return error;
+    }
+    let message = format!("the file system has no hard links, which a lake needs: {error}");
+    io::Error::new(io::ErrorKind::Unsupported, message)
+}
+
+fn trouble(error: &io::Error, path: &Path) -> LakeError {
+    if error.kind() == io::ErrorKind::Unsupported {
+        return LakeError::Unusable(format!("{}: {error}", path.display()));
+    }
+    let kind = match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Trouble::Space,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Trouble::Denied,
+        io::ErrorKind::NotFound => Trouble::Missing,
+        _ => Trouble::Other,
+    };
+    LakeError::Retry {
+        kind,
+        message: format!("{}: {error}", path.display()),
+    }
+}

@@ -1,0 +1,94 @@
+//! Reading Parquet objects back: the LSNs of their rows, or the rows as JSON.
+//!
+//! The library panics on some damaged objects; here that is an error.
+
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use bytes::Bytes;
+use parquet::column::reader::ColumnReader;
+use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::record::Field;
+use serde_json::{Map, Value};
+
+use super::parquet::failed;
+use lakehook_base::clock::Micros;
+
+/// Memory is reserved for at most this many rows before they are read: a damaged object may announce any
+/// number.
+const MAX_EXPECTED: usize = 1 << 20;
+
+/// The LSNs of all rows of an object.
+pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
+    guarded(|| read_lsns(bytes))
+}
+
+/// Turns a panic of the reader into an error. Nothing that was half read is used afterwards.
+fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+    catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_panic| Err(io::Error::other("it is no sound Parquet file")))
+}
+
+fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
+    let reader = SerializedFileReader::new(bytes).map_err(failed)?;
+    let schema = reader.metadata().file_metadata().schema_descr_ptr();
+    let column = schema
+        .columns()
+        .iter()
+        .position(|column| column.name() == "lsn");
+    let column = column.ok_or_else(|| io::Error::other("it has no column lsn"))?;
+    let mut lsns = Vec::new();
+    for group in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(group).map_err(failed)?;
+        let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
+        let ColumnReader::Int64ColumnReader(mut values) =
+            group.get_column_reader(column).map_err(failed)?
+        else {
+            return Err(io::Error::other("its column lsn has another type"));
+        };
+        let mut there = Vec::with_capacity(rows.min(MAX_EXPECTED));
+        values
+            .read_records(rows, Some(&mut there), None, &mut lsns)
+            .map_err(failed)?;
+    }
+    Ok(lsns)
+}
+
+/// Gives each row to `take` as a JSON object, until it says that it has enough (`false`). Times are RFC 3339;
+/// columns without a value are null.
+pub fn rows_as_json(
+    bytes: Bytes,
+    take: &mut dyn FnMut(Map<String, Value>) -> io::Result<bool>,
+) -> io::Result<()> {
+    guarded(|| read_rows(bytes, take))
+}
+
+fn read_rows(
+    bytes: Bytes,
+    take: &mut dyn FnMut(Map<String, Value>) -> io::Result<bool>,
+) -> io::Result<()> {
+    let reader = SerializedFileReader::new(bytes).map_err(failed)?;
+    for row in reader.get_row_iter(None).map_err(failed)? {
+        let row = row.map_err(failed)?;
+        let columns = row.get_column_iter();
+        if !take(
+            columns
+                .map(|(name, field)| (name.clone(), json_of(field)))
+                .collect(),
+        )? {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn json_of(field: &Field) -> Value {
+    match field {
+        Field::Str(text) => Value::from(text.as_str()),
+        Field::Long(number) => Value::from(*number),
+        Field::Double(number) => Value::from(*number),
+        Field::Bool(flag) => Value::from(*flag),
+        Field::TimestampMicros(micros) => Value::from(Micros(*micros).to_string()),
+        _ => Value::Null,
+    }
+}

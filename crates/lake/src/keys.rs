@@ -1,0 +1,150 @@
+//! Object keys: where in the lake things are. Pure.
+//!
+//! Of a payload, nothing but a computed date gets into a key. Keys of data depend on no clock and no random number,
+//! so that a batch has the same key however often it is put.
+
+use crate::encode::Format;
+use lakehook_base::clock::Micros;
+use lakehook_base::ids::NodeId;
+use lakehook_base::record::Lsn;
+
+/// The folder of everything that belongs to no table: markers, notes, probes, sidecars, unfinished files.
+pub const INTERNAL: &str = "_lakehook";
+
+/// Key of a batch's object. Keys of one node and partition sort by LSN.
+pub fn object_key(partition: &str, node: NodeId, first_lsn: Lsn, format: &str) -> String {
+    format!("{partition}/{node}-{:020}.{format}", first_lsn.0)
+}
+
+/// The node whose object that is and the LSN of its first row, if the name is one that [`object_key`] gives.
+pub fn holder_of(key: &str) -> Option<(NodeId, Lsn)> {
+    let (_, name) = key.rsplit_once('/')?;
+    let (stem, format) = name.split_once('.')?;
+    let (node, lsn) = stem.split_once('-')?;
+    Format::parse(format)?;
+    let is_sized = node.len() == 16 && lsn.len() == 20;
+    let digits = lsn.bytes().all(|byte| byte.is_ascii_digit());
+    let hex = node
+        .bytes()
+        .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !(is_sized && digits && hex) {
+        return None;
+    }
+    let node = u64::from_str_radix(node, 16).ok()?;
+    Some((NodeId(node), Lsn(lsn.parse().ok()?)))
+}
+
+/// The first folder of a key: the stream, in our keys. `None` for a key without a folder.
+pub fn top_folder(key: &str) -> Option<&str> {
+    key.split_once('/').map(|(top, _)| top)
+}
+
+/// What follows in a key below the folder that belongs to no table.
+pub fn in_internal(key: &str) -> Option<&str> {
+    key.strip_prefix(INTERNAL)?.strip_prefix('/')
+}
+
+/// Key of the label, by which a log knows its lake again.
+pub fn label_key() -> String {
+    format!("{INTERNAL}/lake.json")
+}
+
+/// Key of the object that shows whether the store honours conditions.
+pub fn probe_key() -> String {
+    format!("{INTERNAL}/probe")
+}
+
+/// Key of the object that shows whether the store compares checksums.
+pub fn check_probe_key(md5: bool) -> String {
+    let name = if md5 { "probe-md5" } else { "probe-crc32c" };
+    format!("{INTERNAL}/{name}")
+}
+
+/// Name of a run of a poll: the names of one poll sort by time. The node is part of it because two
+/// nodes may poll into one lake.
+pub fn run_name(started: Micros, node: NodeId, run: Lsn) -> String {
+    let time = started.to_utc().unwrap_or_default();
+    format!("{}-{node}-{:020}", time.format("%Y%m%dT%H%M%SZ"), run.0)
+}
+
+/// Partition of a snapshot.
+pub fn run_partition(stream: &str, started: Micros, name: &str) -> String {
+    format!("{}/run={name}", day_partition(stream, started))
+}
+
+/// Partition of a day, in UTC.
+pub fn day_partition(stream: &str, time: Micros) -> String {
+    let day = time.to_utc().unwrap_or_default();
+    format!("{stream}/dt={}", day.format("%Y-%m-%d"))
+}
+
+/// Key of the marker that makes a run of a stream visible.
+pub fn marker_key(stream: &str, run: &str) -> String {
+    format!("{INTERNAL}/runs/{stream}/{run}.json")
+}
+
+/// Key of the note that names what a repair could not read.
+pub fn lost_key(old: NodeId, new: NodeId) -> String {
+    format!("{INTERNAL}/lost/{old}-{new}.json")
+}
+
+/// Keys of notes about replays begin with this.
+pub fn replays_prefix() -> String {
+    format!("{INTERNAL}/replays/")
+}
+
+/// Key of the note about a replay into the log of that node. A random `number` keeps the notes of one second apart.
+pub fn replay_key(at: Micros, node: NodeId, number: u64) -> String {
+    let time = at.to_utc().unwrap_or_default();
+    let time = time.format("%Y%m%dT%H%M%SZ");
+    format!("{}{time}-{node}-{number:016x}.json", replays_prefix())
+}
+
+/// Name of the local file that a marker is written to; with the nonce of the run's end, as for batches.
+pub fn run_part_name(node: NodeId, run: Lsn, nonce: u128) -> String {
+    format!("{node}-run-{run}-{nonce:032x}.part")
+}
+
+/// Name of the local file that a batch's object is written to. The seal's nonce is part of it: two copies of one
+/// log have the same node and seal numbers, and must not write to each other's file in a lake that they share.
+pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
+    format!("{node}-{seal}-{nonce:032x}.part")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_objects_are_recognised() {
+        let key = object_key("events/dt=2026-11-20", NodeId(0xab), Lsn(42), "ndjson.zst");
+        assert_eq!(holder_of(&key), Some((NodeId(0xab), Lsn(42))));
+        for other in [
+            "events/00000000000000ab-00000000000000000042.csv",
+            "events/00000000000000AB-00000000000000000042.ndjson",
+            "events/0000000000000ab-000000000000000000042.ndjson",
+            "events/00000000000000ab-99999999999999999999.ndjson",
+            "events/00000000000000ab-0000000000000000004x.ndjson",
+            "00000000000000ab-00000000000000000042.ndjson",
+            "events/",
+        ] {
+            assert_eq!(holder_of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_are_as_documented() {
+        let key = object_key("events/dt=2026-11-20", NodeId(0xab), Lsn(42), "ndjson.zst");
+        insta::assert_snapshot!(key, @"events/dt=2026-11-20/00000000000000ab-00000000000000000042.ndjson.zst");
+        insta::assert_snapshot!(probe_key(), @"_lakehook/probe");
+        insta::assert_snapshot!(part_name(NodeId(0xab), 7, 9), @"00000000000000ab-7-00000000000000000000000000000009.part");
+        insta::assert_snapshot!(run_part_name(NodeId(0xab), Lsn(7), 9), @"00000000000000ab-run-7-00000000000000000000000000000009.part");
+        let run = run_name(Micros(0), NodeId(0xab), Lsn(7));
+        insta::assert_snapshot!(run, @"19700101T000000Z-00000000000000ab-00000000000000000007");
+        let replay = replay_key(Micros(0), NodeId(0xab), 7);
+        insta::assert_snapshot!(replay, @"_lakehook/replays/19700101T000000Z-00000000000000ab-0000000000000007.json");
+        let partition = run_partition("users", Micros(0), "r");
+        insta::assert_snapshot!(partition, @"users/dt=1970-01-01/run=r");
+        insta::assert_snapshot!(marker_key("users", "20261120T170000Z-ab-7"), @"_lakehook/runs/users/20261120T170000Z-ab-7.json");
+    }
+}

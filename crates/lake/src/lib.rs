@@ -1,0 +1,29 @@
+//! The lake: puts one object, atomically and idempotently.
+//!
+//! Promises: an object is there whole or not at all, is never replaced, and is reported as put only
+//! when it is durable and proven to be ours. Knows bytes and metadata, no events.
+//!
+//! There are two kinds of lake: a [`directory`], and [`conditional`] puts into an [`store::ObjectStore`], which
+//! is [`s3`] in the program.
+
+mod errors;
+mod object;
+pub mod keys;
+pub mod stamp;
+pub mod directory;
+pub mod store;
+pub mod proof;
+mod abilities;
+pub mod conditional;
+mod configured;
+pub mod s3;
+pub mod destination;
+pub mod reader;
+pub mod notes;
+pub mod label;
+pub mod encode;
+
+pub use configured::Lake;
+pub use errors::{LakeError, Trouble};
+pub use object::{Found, Metadata, Object};
+pub use stamp::{CRC, NONCE, ROW_HASH};

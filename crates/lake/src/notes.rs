@@ -1,0 +1,57 @@
+//! Small objects of text beside the data: notes that commands leave, and markers of runs.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::configured::Lake;
+use super::errors::{LakeError, Trouble};
+use super::object::Object;
+use super::stamp::TextStamp;
+use crate::encode::Format;
+use lakehook_base::files::{
+    Appender, File as _, Files, create_dir_durably, parent_of, remove_if_there,
+};
+use lakehook_base::ids::NodeId;
+
+/// Puts a note of that node under a key. The same text under the same key may be put again.
+pub fn leave<F: Files>(
+    files: &F,
+    lake: &Lake<F>,
+    key: String,
+    node: NodeId,
+    text: &[u8],
+) -> Result<(), LakeError> {
+    let (_, name) = key.rsplit_once('/').unwrap_or(("", &key));
+    let spool = lake.spool_dir().join(format!("{name}.part"));
+    let object = text_object(files, spool, key, text, &TextStamp::of_note(node, text));
+    let object = object.map_err(|error| LakeError::Retry {
+        kind: Trouble::Other,
+        message: error.to_string(),
+    })?;
+    lake.put(&object).map(drop)
+}
+
+/// An object with that text and that stamp, spooled to that local file.
+pub fn text_object<F: Files>(
+    files: &F,
+    spool: PathBuf,
+    key: String,
+    text: &[u8],
+    stamp: &TextStamp,
+) -> io::Result<Object> {
+    create_dir_durably(files, parent_of(&spool), true)?;
+    remove_if_there(files, &spool)?;
+    let file = Arc::new(files.create_new(&spool)?);
+    Appender::new(Arc::clone(&file)).write_all(text)?;
+    file.sync()?;
+    Ok(Object {
+        key,
+        bytes: text.len() as u64,
+        spool,
+        crc: stamp.crc,
+        format: Format::Ndjson,
+        content_type: "application/json",
+        metadata: stamp.to_metadata(),
+    })
+}

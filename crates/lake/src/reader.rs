@@ -1,0 +1,111 @@
+//! Reading a lake as any other program does: which keys there are, and their bytes.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::destination::Destination;
+use super::s3::S3;
+use super::store::StoreError;
+
+/// Reads a lake, and changes nothing in it.
+pub enum LakeReader {
+    /// A directory.
+    Directory(PathBuf),
+    /// A bucket.
+    Bucket(Arc<S3>),
+}
+
+/// Why a lake cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum LakeReadError {
+    /// A directory, or what an object holds.
+    #[error("failed to read the lake: {0}")]
+    Io(#[from] io::Error),
+    /// A bucket.
+    #[error("failed to read the lake: {}", .0.message)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for LakeReadError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl LakeReader {
+    /// The lake of a configuration. Needs a runtime around it.
+    pub async fn open(destination: Destination<'_>) -> Self {
+        match destination {
+            Destination::Directory(root) => Self::Directory(root.to_owned()),
+            Destination::Bucket(location) => {
+                let runtime = tokio::runtime::Handle::current();
+                Self::Bucket(Arc::new(S3::new(*location, runtime).await))
+            }
+        }
+    }
+
+    /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left out: consoles
+    /// make such objects to show a folder, and nobody means them as data.
+    pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, LakeReadError> {
+        match self {
+            Self::Directory(root) => Ok(keys_below(root, prefix)?),
+            Self::Bucket(store) => {
+                let mut keys = store.list(prefix, usize::MAX).await?;
+                keys.retain(|key| !key.is_empty() && !key.ends_with('/'));
+                Ok(keys)
+            }
+        }
+    }
+
+    /// The bytes of an object; `None` if there is no such object.
+    pub async fn read(&self, key: &str) -> Result<Option<Vec<u8>>, LakeReadError> {
+        match self {
+            Self::Directory(root) => match read_file(&root.join(key)) {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Self::Bucket(store) => {
+                let mut bytes = Vec::new();
+                let there = store.get_async(key, &mut bytes).await?;
+                Ok(there.then_some(bytes))
+            }
+        }
+    }
+}
+
+/// The bytes of a file of a directory lake.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    std::fs::read(path)
+}
+
+/// Keys of all files below a prefix of a directory lake, sorted.
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+pub fn keys_below(lake: &Path, prefix: &str) -> io::Result<Vec<String>> {
+    let mut keys = Vec::new();
+    let mut left = vec![lake.join(prefix)];
+    while let Some(dir) = left.pop() {
+        let entries = match std::fs::read_dir(&dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            entries => entries?,
+        };
+        for entry in entries {
+            let path = entry?.path();
+            if path.is_dir() {
+                left.push(path);
+            } else if let Ok(key) = path.strip_prefix(lake) {
+                keys.push(key.to_string_lossy().into_owned());
+            }
+        }
+    }
+    keys.sort();
+    Ok(keys)
+}

@@ -1,0 +1,329 @@
+//! The stamp of an object: what it says of itself beside its bytes. It is written as the object's metadata
+//! when it is put, and read back by the audit.
+//!
+//! Hashes are 128 bits in hex, counts are decimal. Stores keep names in lower case and limit all of the
+//! metadata to 2 KiB. These bytes are in every lake there is: names and forms never change.
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::object::Metadata;
+use lakehook_base::checksum::crc32c;
+use lakehook_base::ids::NodeId;
+use lakehook_base::record::Lsn;
+
+/// The node whose log the object is of.
+pub const NODE: &str = "lakehook-node";
+/// The number of its seal.
+pub const SEAL: &str = "lakehook-seal";
+/// A random number that the log fixed before the put: an object with our nonce is ours.
+pub const NONCE: &str = "lakehook-nonce";
+/// The partition of its rows.
+pub const PARTITION: &str = "lakehook-partition";
+/// LSN of its first row.
+pub const FIRST_LSN: &str = "lakehook-first-lsn";
+/// LSN of its last row.
+pub const LAST_LSN: &str = "lakehook-last-lsn";
+/// How many rows it has.
+pub const COUNT: &str = "lakehook-count";
+/// Sum of the hashes of its rows; of an object of text, the hash of the text.
+pub const ROW_HASH: &str = "lakehook-row-hash";
+/// Sum of the hashes of its LSNs.
+pub const LSN_HASH: &str = "lakehook-lsn-hash";
+/// CRC-32C of its bytes.
+pub const CRC: &str = "lakehook-crc32c";
+/// The highest LSN of the log at the time of the seal.
+pub const AS_OF_LSN: &str = "lakehook-as-of-lsn";
+/// Sum of the hashes of all LSNs up to there.
+pub const AS_OF_LSN_HASH: &str = "lakehook-as-of-lsn-hash";
+/// LSNs in no seal yet: count and sum of hashes.
+pub const AS_OF_OPEN: &str = "lakehook-as-of-open";
+/// LSNs that no row will ever have: count and sum of hashes.
+pub const AS_OF_VOID: &str = "lakehook-as-of-void";
+/// Everything received before this time is in this seal or an earlier one.
+pub const AS_OF_WATERMARK: &str = "lakehook-as-of-watermark";
+/// Names of the running totals, in the order of [`RunningTotals::values`].
+pub const TOTALS: [&str; 6] = [
+    "lakehook-total-received",
+    "lakehook-total-stored",
+    "lakehook-total-dropped",
+    "lakehook-total-duplicate",
+    "lakehook-total-quarantined",
+    "lakehook-total-refused",
+];
+/// The run whose marker the object is.
+const RUN: &str = "lakehook-run";
+
+/// What an object of rows says of itself, and of its node's log at the time of its seal: enough to audit a
+/// lake from listings alone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    /// The node whose log the rows are of.
+    pub node: NodeId,
+    /// The number of the seal; from 1.
+    pub seal: u64,
+    /// A random number that the seal fixed.
+    pub nonce: u128,
+    /// The partition of the rows.
+    pub partition: String,
+    /// LSN of the first row.
+    pub first_lsn: Lsn,
+    /// LSN of the last row.
+    pub last_lsn: Lsn,
+    /// How many rows there are.
+    pub count: u64,
+    /// Sum of the hashes of the rows modulo 2^128.
+    pub row_hash: u128,
+    /// Sum of the hashes of the LSNs modulo 2^128.
+    pub lsn_hash: u128,
+    /// CRC-32C of the object's bytes.
+    pub crc: u32,
+    /// The log at the time of the seal.
+    pub as_of: LogState,
+}
+
+/// The state of a node's log at the time of a seal.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogState {
+    /// The highest LSN.
+    pub lsn: Lsn,
+    /// Sum of the hashes of all LSNs up to there modulo 2^128.
+    pub lsn_hash: u128,
+    /// Rows in no seal yet.
+    pub open: CountedLsns,
+    /// LSNs that no row will ever have.
+    pub void: CountedLsns,
+    /// Everything received before this time is in this seal or an earlier one; RFC 3339 in UTC.
+    pub watermark: String,
+    /// What was received so far, and what became of it.
+    pub totals: RunningTotals,
+}
+
+/// How many LSNs there are, and the sum of their hashes modulo 2^128.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CountedLsns {
+    /// How many.
+    pub count: u64,
+    /// The sum of their hashes.
+    pub hash: u128,
+}
+
+/// Counts of a log since it began: `received = stored + dropped + duplicate + quarantined`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RunningTotals {
+    /// Events in requests that were accepted.
+    pub received: u64,
+    /// New records.
+    pub stored: u64,
+    /// Valid events that a rule dropped.
+    pub dropped: u64,
+    /// Events that were known already.
+    pub duplicate: u64,
+    /// Events of accepted requests that went to the quarantine.
+    pub quarantined: u64,
+    /// Copies of refused requests; not part of `received`.
+    pub refused: u64,
+}
+
+/// Why metadata is not a stamp.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StampError {
+    /// Nothing of ours is in it.
+    #[error("it is foreign: it carries no metadata of lakehook")]
+    Foreign,
+    /// A name is missing.
+    #[error("its metadata has no {0}")]
+    Missing(&'static str),
+    /// A value is not what it must be.
+    #[error("its metadata {0} cannot be read")]
+    Unreadable(&'static str),
+}
+
+impl Stamp {
+    /// The stamp as metadata.
+    pub fn to_metadata(&self) -> Metadata {
+        let as_of = &self.as_of;
+        let own = [
+            (NODE, self.node.to_string()),
+            (SEAL, self.seal.to_string()),
+            (NONCE, hex(self.nonce)),
+            (PARTITION, self.partition.clone()),
+            (FIRST_LSN, self.first_lsn.to_string()),
+            (LAST_LSN, self.last_lsn.to_string()),
+            (COUNT, self.count.to_string()),
+            (ROW_HASH, hex(self.row_hash)),
+            (LSN_HASH, hex(self.lsn_hash)),
+            (CRC, format!("{:08x}", self.crc)),
+            (AS_OF_LSN, as_of.lsn.to_string()),
+            (AS_OF_LSN_HASH, hex(as_of.lsn_hash)),
+            (AS_OF_OPEN, as_of.open.to_text()),
+            (AS_OF_VOID, as_of.void.to_text()),
+            (AS_OF_WATERMARK, as_of.watermark.clone()),
+        ];
+        let totals = as_of.totals.values().map(|total| total.to_string());
+        metadata_of(own.into_iter().chain(TOTALS.into_iter().zip(totals)))
+    }
+
+    /// The stamp that the metadata of an object holds.
+    pub fn from_metadata(metadata: &Metadata) -> Result<Self, StampError> {
+        if !metadata.contains_key(NODE) {
+            return Err(StampError::Foreign);
+        }
+        let names = Names(metadata);
+        let mut totals = [0; TOTALS.len()];
+        for (total, name) in totals.iter_mut().zip(TOTALS) {
+            *total = names.number(name)?;
+        }
+        Ok(Self {
+            node: NodeId(names.read(NODE, |text| u64::from_str_radix(text, 16).ok())?),
+            seal: names.read(SEAL, |text| text.parse().ok().filter(|seal| *seal > 0))?,
+            nonce: names.hash(NONCE)?,
+            partition: names.text(PARTITION)?.to_owned(),
+            first_lsn: Lsn(names.number(FIRST_LSN)?),
+            last_lsn: Lsn(names.number(LAST_LSN)?),
+            count: names.number(COUNT)?,
+            row_hash: names.hash(ROW_HASH)?,
+            lsn_hash: names.hash(LSN_HASH)?,
+            crc: names.read(CRC, |text| u32::from_str_radix(text, 16).ok())?,
+            as_of: LogState {
+                lsn: Lsn(names.number(AS_OF_LSN)?),
+                lsn_hash: names.hash(AS_OF_LSN_HASH)?,
+                open: names.read(AS_OF_OPEN, CountedLsns::parse)?,
+                void: names.read(AS_OF_VOID, CountedLsns::parse)?,
+                watermark: names.text(AS_OF_WATERMARK)?.to_owned(),
+                totals: RunningTotals::of_values(totals),
+            },
+        })
+    }
+}
+
+impl CountedLsns {
+    fn to_text(self) -> String {
+        format!("{} {}", self.count, hex(self.hash))
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (count, hash) = text.split_once(' ')?;
+        Some(Self {
+            count: count.parse().ok()?,
+            hash: u128::from_str_radix(hash, 16).ok()?,
+        })
+    }
+}
+
+impl RunningTotals {
+    /// The totals, in the order of [`TOTALS`].
+    pub fn values(&self) -> [u64; TOTALS.len()] {
+        [
+            self.received,
+            self.stored,
+            self.dropped,
+            self.duplicate,
+            self.quarantined,
+            self.refused,
+        ]
+    }
+
+    fn of_values(values: [u64; TOTALS.len()]) -> Self {
+        let [received, stored, dropped, duplicate, quarantined, refused] = values;
+        Self {
+            received,
+            stored,
+            dropped,
+            duplicate,
+            quarantined,
+            refused,
+        }
+    }
+}
+
+/// What a small object of text says of itself: a note, or the marker of a run. Only its nonce and its hash
+/// are ever read again: they tell whether the object is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TextStamp {
+    /// The node that puts it.
+    pub node: NodeId,
+    /// The run whose marker it is.
+    pub run: Option<Lsn>,
+    /// A number that is the same at each attempt.
+    pub nonce: u128,
+    /// XXH3-128 of the text.
+    pub text_hash: u128,
+    /// CRC-32C of the text.
+    pub crc: u32,
+}
+
+impl TextStamp {
+    /// Of a note with that text, which is the same note however often it is put.
+    pub fn of_note(node: NodeId, text: &[u8]) -> Self {
+        let text_hash = xxh3_128(text);
+        Self {
+            node,
+            run: None,
+            nonce: text_hash,
+            text_hash,
+            crc: crc32c(text),
+        }
+    }
+
+    /// Of the marker of a run, with the nonce that the end of the run fixed.
+    pub fn of_marker(node: NodeId, run: Lsn, nonce: u128, text: &[u8]) -> Self {
+        Self {
+            run: Some(run),
+            nonce,
+            ..Self::of_note(node, text)
+        }
+    }
+
+    /// The stamp as metadata.
+    pub fn to_metadata(&self) -> Metadata {
+        let own = [
+            (NODE, self.node.to_string()),
+            (NONCE, hex(self.nonce)),
+            (ROW_HASH, hex(self.text_hash)),
+            (CRC, format!("{:08x}", self.crc)),
+        ];
+        let run = self.run.map(|run| (RUN, run.to_string()));
+        metadata_of(own.into_iter().chain(run))
+    }
+}
+
+/// A hash or a nonce as metadata has it.
+pub fn hex(value: u128) -> String {
+    format!("{value:032x}")
+}
+
+fn metadata_of(pairs: impl Iterator<Item = (&'static str, String)>) -> Metadata {
+    pairs
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// Metadata, by name.
+struct Names<'a>(&'a Metadata);
+
+impl<'a> Names<'a> {
+    fn text(&self, name: &'static str) -> Result<&'a str, StampError> {
+        let value = self.0.get(name).map(String::as_str);
+        value.ok_or(StampError::Missing(name))
+    }
+
+    fn read<T>(
+        &self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, StampError> {
+        parse(self.text(name)?).ok_or(StampError::Unreadable(name))
+    }
+
+    fn number(&self, name: &'static str) -> Result<u64, StampError> {
+        self.read(name, |text| text.parse().ok())
+    }
+
+    fn hash(&self, name: &'static str) -> Result<u128, StampError> {
+        self.read(name, |text| u128::from_str_radix(text, 16).ok())
+    }
+}
+
+#[cfg(test)]
+#[path = "stamp_tests.rs"]
+mod tests;

@@ -1,0 +1,377 @@
+//! The archive: the identities of closed segments, in files, long after the segments themselves are gone.
+//!
+//! Files are written and merged by a helper. What a file does not hold yet is held in memory here, so
+//! that it can be written again; how much that may be, the ledger asks before it takes more.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::id_files::{self, IdFile, IdFiles, SegmentIds};
+use super::lookup::ArchivedIds;
+use crate::helper::{Background, Helper, is_out_of_space, remove_needless};
+use crate::journal::seam::SPACE_RETRY;
+use lakehook_base::clock::{Micros, Now};
+use lakehook_base::files::{Files, remove_if_there};
+use lakehook_base::record::Identity;
+
+/// Segments whose ids may wait to be written before the writer writes them itself.
+const MAX_UNWRITTEN: usize = 4;
+/// Most id files that are merged at once.
+const MAX_PARTS: usize = 64;
+
+/// Bounds of an archive.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ArchiveLimits {
+    /// Identities in files; the oldest files go first.
+    pub(crate) max_ids: u64,
+    /// Bytes of id files.
+    pub(crate) max_bytes: u64,
+    /// Memory for filters.
+    pub(crate) filter_bytes: u64,
+    /// Files with fewer identities are merged.
+    pub(crate) ids_per_file: u64,
+}
+
+/// Work for the helper.
+enum Task {
+    /// Write the ids of a closed segment.
+    Write(u64, SegmentIds),
+    /// Make one id file of several.
+    Merge(Vec<IdFile>),
+    /// Remove these files, of which the log says that they are needless.
+    Remove(Vec<PathBuf>),
+}
+
+/// Work that is done, or failed.
+enum Done {
+    /// The ids of that segment, in the order of their file, and that file or the error.
+    Written(u64, SegmentIds, io::Result<IdFile>),
+    /// The file that has what these have.
+    Merged(Vec<IdFile>, io::Result<(IdFile, SegmentIds)>),
+}
+
+/// The identities of closed segments.
+pub(crate) struct Archive<F: Files> {
+    files: F,
+    dir: PathBuf,
+    limits: ArchiveLimits,
+    helper: Helper<Task, Done>,
+    lookup: ArchivedIds<F>,
+    id_files: IdFiles,
+    /// Identities in the current segment.
+    active: SegmentIds,
+    /// Identities of closed segments that no file holds yet, and that the helper does not have.
+    unwritten: VecDeque<(u64, SegmentIds)>,
+    /// How many identities the helper is writing.
+    in_flight: u64,
+    /// Whether the helper merges id files.
+    is_merging: bool,
+    /// Last segments of id files of which a merge has failed.
+    unmergeable: BTreeSet<u64>,
+    /// When, on the monotonic clock, writing is tried again.
+    retry_at: Duration,
+    /// Whether the disk was too full for an id file.
+    lacks_space: bool,
+    /// The oldest segment that is needed; ids of those before it are merged.
+    oldest_segment: u64,
+    /// The oldest id file in force.
+    oldest_ids: u64,
+}
+
+impl<F: Files> Archive<F> {
+    /// Lists the id files of a directory, and removes those that are needless.
+    pub(crate) fn open(
+        files: F,
+        dir: &Path,
+        limits: ArchiveLimits,
+        background: Background,
+    ) -> io::Result<Self> {
+        let (in_force, needless) = id_files::list(&files, dir)?;
+        for file in &needless {
+            remove_if_there(&files, &file.path(dir))?;
+        }
+        let (of_helper, helper_dir) = (files.clone(), dir.to_owned());
+        let helper = Helper::new(background, "wal-ids", move |task| {
+            perform(&of_helper, &helper_dir, task)
+        })?;
+        Ok(Self {
+            lookup: ArchivedIds::new(files.clone(), dir, limits.max_ids, limits.filter_bytes),
+            files,
+            dir: dir.to_owned(),
+            limits,
+            helper,
+            id_files: in_force,
+            active: SegmentIds::default(),
+            unwritten: VecDeque::new(),
+            in_flight: 0,
+            is_merging: false,
+            unmergeable: BTreeSet::new(),
+            retry_at: Duration::ZERO,
+            lacks_space: false,
+            oldest_segment: 1,
+            oldest_ids: 1,
+        })
+    }
+
+    /// The files in force.
+    pub(crate) fn id_files(&self) -> &IdFiles {
+        &self.id_files
+    }
+
+    /// Where identities are looked up.
+    pub(crate) fn lookup(&self) -> &ArchivedIds<F> {
+        &self.lookup
+    }
+
+    /// Bytes of the id files.
+    pub(crate) fn used(&self) -> u64 {
+        self.id_files.values().map(|file| file.bytes).sum()
+    }
+
+    /// Identities in the current segment.
+    pub(crate) fn active(&self) -> u64 {
+        self.active.identities.len() as u64
+    }
+
+    /// Identities of closed segments that are in no file yet.
+    pub(crate) fn waiting(&self) -> u64 {
+        let unwritten = self.unwritten.iter();
+        let unwritten: u64 = unwritten.map(|(_, ids)| ids.identities.len() as u64).sum();
+        self.in_flight + unwritten
+    }
+
+    /// An identity of the current segment, while the log is read.
+    pub(crate) fn see(&mut self, identity: Identity) {
+        self.active.identities.push(identity);
+    }
+
+    /// The newest time of receipt in the current segment, while the log is read.
+    pub(crate) fn see_newest(&mut self, received: Micros) {
+        self.active.newest_received = received;
+    }
+
+    /// Takes identities of a frame that is durable.
+    pub(crate) fn add(&mut self, identities: &mut Vec<Identity>, newest_received: Micros) {
+        self.active.identities.append(identities);
+        self.active.newest_received = newest_received;
+    }
+
+    /// The log that is read goes on in a later segment: writes the ids of this one, if no file has them.
+    pub(crate) fn end_segment_that_was_read(&mut self, segment: u64) -> io::Result<()> {
+        let mut ids = std::mem::take(&mut self.active);
+        if !self.id_files.contains_key(&segment) {
+            let range = (segment, segment);
+            let file = id_files::write(&self.files, &self.dir, range, &mut ids)?;
+            self.id_files.insert(segment, file);
+        }
+        Ok(())
+    }
+
+    /// Takes up the ids of closed segments, the oldest first; returns what cannot be read.
+    pub(crate) fn load(&mut self, oldest_ids: u64) -> Vec<String> {
+        let in_force = self.id_files.range(oldest_ids..);
+        let in_force: Vec<IdFile> = in_force.map(|(_, file)| *file).collect();
+        let mut lost = Vec::new();
+        for file in in_force {
+            let read = id_files::read(&self.files, &self.dir, &file);
+            if let Err(error) = read.and_then(|ids| self.lookup.add(file, &ids)) {
+                lost.push(error.to_string());
+            }
+        }
+        if oldest_ids > 1 {
+            self.lookup.begin_behind_forgotten();
+        }
+        lost
+    }
+
+    /// Removes the files before that one. Done when it returns.
+    pub(crate) fn remove_below(&mut self, oldest_ids: u64) -> io::Result<()> {
+        let kept = self.id_files.split_off(&oldest_ids);
+        for file in std::mem::replace(&mut self.id_files, kept).into_values() {
+            remove_if_there(&self.files, &file.path(&self.dir))?;
+        }
+        Ok(())
+    }
+
+    /// A segment is closed: its ids go into a file.
+    pub(crate) fn close_segment(&mut self, segment: u64) {
+        let ids = std::mem::take(&mut self.active);
+        self.unwritten.push_back((segment, ids));
+        self.write();
+    }
+
+    /// Takes what the helper has done, and asks again for what failed.
+    pub(crate) fn tend(&mut self, now: Now) {
+        while let Some(done) = self.helper.poll() {
+            self.take_result(done, now);
+        }
+        if self.retry_at <= now.mono {
+            self.write();
+        }
+    }
+
+    /// Whether the disk was too full for an id file since this was last asked.
+    pub(crate) fn take_lack_of_space(&mut self) -> bool {
+        std::mem::take(&mut self.lacks_space)
+    }
+
+    /// Waits for the helper until no more than `most` identities are in no file; `false` if it cannot
+    /// write.
+    pub(crate) fn keep_up(&mut self, most: u64, now: Now) -> bool {
+        while self.in_flight > 0 && self.waiting() > most {
+            match self.helper.wait() {
+                Some(done) => self.take_result(done, now),
+                None => break,
+            }
+        }
+        self.waiting() <= most
+    }
+
+    fn take_result(&mut self, done: Done, now: Now) {
+        match done {
+            Done::Merged(parts, merged) => {
+                self.is_merging = false;
+                let taken = merged.and_then(|(file, ids)| self.take_file(file, &ids));
+                if let Err(error) = taken {
+                    tracing::warn!(%error, "failed to merge id files; they stay as they are until the next start");
+                    self.unmergeable.extend(parts.iter().map(|part| part.last));
+                }
+                self.merge();
+            }
+            Done::Written(segment, ids, written) => {
+                self.in_flight -= ids.identities.len() as u64;
+                let taken = written.and_then(|file| self.take_file(file, &ids));
+                let Err(error) = taken else {
+                    self.merge();
+                    return;
+                };
+                tracing::warn!(%error, segment, "failed to write the ids of a closed segment");
+                self.unwritten.push_back((segment, ids));
+                self.retry_at = now.mono + SPACE_RETRY;
+                self.lacks_space |= is_out_of_space(&error);
+            }
+        }
+    }
+
+    /// From here on its ids are looked up in it. Files that it replaces are needless.
+    fn take_file(&mut self, file: IdFile, ids: &SegmentIds) -> io::Result<()> {
+        if file.last < self.oldest_ids {
+            remove_needless(&self.files, &[file.path(&self.dir)]);
+            return Ok(());
+        }
+        self.lookup.add(file, ids)?;
+        for needless in id_files::take(&mut self.id_files, file) {
+            remove_needless(&self.files, &[needless.path(&self.dir)]);
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) {
+        while let Some((segment, ids)) = self.unwritten.pop_front() {
+            let count = ids.identities.len() as u64;
+            match self.helper.start(Task::Write(segment, ids)) {
+                Ok(()) => self.in_flight += count,
+                Err(Task::Write(segment, mut ids)) => {
+                    if self.unwritten.len() >= MAX_UNWRITTEN && self.write_here(segment, &mut ids) {
+                        continue;
+                    }
+                    self.unwritten.push_front((segment, ids));
+                    return;
+                }
+                Err(Task::Merge(_) | Task::Remove(_)) => return,
+            }
+        }
+    }
+
+    /// The helper is far behind; waiting for the disk here keeps memory bounded.
+    fn write_here(&mut self, segment: u64, ids: &mut SegmentIds) -> bool {
+        let written = id_files::write(&self.files, &self.dir, (segment, segment), ids);
+        let taken = written.and_then(|file| self.take_file(file, ids));
+        if let Err(error) = &taken {
+            tracing::warn!(%error, segment, "failed to write ids of a segment");
+        }
+        taken.is_ok()
+    }
+
+    /// Many small files would have to be looked into one by one.
+    fn merge(&mut self) {
+        if self.is_merging {
+            return;
+        }
+        let mut parts: Vec<IdFile> = Vec::new();
+        let mut ids = 0;
+        let closed = self.id_files.range(..self.oldest_segment);
+        for file in closed.map(|(_, file)| *file) {
+            let follows = parts.last().is_none_or(|last| last.last + 1 == file.first);
+            let is_small =
+                file.count() < self.limits.ids_per_file && !self.unmergeable.contains(&file.last);
+            if !follows || !is_small {
+                parts.clear();
+                ids = 0;
+            }
+            if is_small {
+                ids += file.count();
+                parts.push(file);
+            }
+            if parts.len() > 1 && (ids >= self.limits.ids_per_file || parts.len() >= MAX_PARTS) {
+                self.is_merging = self.helper.start(Task::Merge(parts)).is_ok();
+                return;
+            }
+        }
+    }
+
+    /// The oldest file that is in force once those before `oldest_segment` may go, as bounds demand.
+    pub(crate) fn oldest_within_bounds(&self, oldest_segment: u64, oldest_ids: u64) -> u64 {
+        let mut kept_ids: u64 = self.id_files.values().map(IdFile::count).sum();
+        let mut kept_bytes = self.used();
+        let mut oldest = oldest_ids;
+        for (segment, file) in self.id_files.range(..oldest_segment) {
+            // Without the oldest file the window would be too small.
+            let spare_ids = kept_ids - file.count();
+            if spare_ids < self.limits.max_ids && kept_bytes <= self.limits.max_bytes {
+                break;
+            }
+            kept_ids = spare_ids;
+            kept_bytes -= file.bytes;
+            oldest = segment + 1;
+        }
+        oldest
+    }
+
+    /// Has files removed that a durable checkpoint has let go, and merges those of segments that are
+    /// gone. Answers don't wait for it; what is left after a crash is removed by the next start.
+    pub(crate) fn trim(&mut self, oldest_segment: u64, oldest_ids: u64) {
+        (self.oldest_segment, self.oldest_ids) = (oldest_segment, oldest_ids);
+        let kept = self.id_files.split_off(&oldest_ids);
+        self.lookup.forget_below(oldest_ids);
+        let gone = std::mem::replace(&mut self.id_files, kept).into_values();
+        let paths: Vec<PathBuf> = gone.map(|file| file.path(&self.dir)).collect();
+        if !paths.is_empty()
+            && let Err(Task::Remove(paths)) = self.helper.start(Task::Remove(paths))
+        {
+            // The helper is far behind.
+            remove_needless(&self.files, &paths);
+        }
+        self.merge();
+    }
+}
+
+/// Does a task; a removal has no result.
+fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Option<Done> {
+    match task {
+        Task::Write(segment, mut ids) => {
+            let written = id_files::write(files, dir, (segment, segment), &mut ids);
+            Some(Done::Written(segment, ids, written))
+        }
+        Task::Merge(parts) => {
+            let merged = id_files::merge(files, dir, &parts);
+            Some(Done::Merged(parts, merged))
+        }
+        Task::Remove(paths) => {
+            remove_needless(files, &paths);
+            None
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Dedup in two tiers: the newest identities in memory, those of closed segments in files.
+//!
+//! The newest ids of the window are never forgotten: before memory forgets an identity, it is in a file.
+//! So the current segment, and those closed ones that no file holds yet, must not have more than memory
+//! keeps.
+
+use super::archive::Archive;
+use super::recent::{Known, RecentIds};
+use lakehook_base::clock::{Micros, Now};
+use lakehook_base::files::Files;
+use lakehook_base::record::Identity;
+
+/// What the log knows of events that it has had before.
+pub(crate) struct Dedup<F: Files> {
+    recent: RecentIds,
+    archive: Archive<F>,
+}
+
+impl<F: Files> Dedup<F> {
+    pub(crate) fn new(recent: RecentIds, archive: Archive<F>) -> Self {
+        Self { recent, archive }
+    }
+
+    /// The tier in files.
+    pub(crate) fn archive(&self) -> &Archive<F> {
+        &self.archive
+    }
+
+    /// The tier in files.
+    pub(crate) fn archive_mut(&mut self) -> &mut Archive<F> {
+        &mut self.archive
+    }
+
+    /// Touches what lookups of these will need, so that the processor waits for memory only once.
+    pub(crate) fn look_ahead(&self, identities: impl Iterator<Item = Identity> + Clone) {
+        self.recent.look_ahead(identities.clone());
+        let lookup = self.archive.lookup();
+        if !lookup.is_empty() {
+            lookup.look_ahead(identities);
+        }
+    }
+
+    /// Looks an identity up in both tiers, and inserts it if it is new.
+    pub(crate) fn insert(&mut self, identity: Identity) -> Known {
+        let archive = &self.archive;
+        let older = || archive.lookup().content_of(identity.tag);
+        self.recent.insert_unless(identity, older)
+    }
+
+    /// An identity that is read from the log.
+    pub(crate) fn see(&mut self, identity: Identity) {
+        self.recent.insert(identity);
+        self.archive.see(identity);
+    }
+
+    /// Takes identities out again whose frame did not become durable.
+    pub(crate) fn take_back(&mut self, identities: &mut Vec<Identity>) {
+        for identity in identities.drain(..) {
+            self.recent.remove(identity);
+        }
+    }
+
+    /// Identities of a frame that is durable.
+    pub(crate) fn settle(&mut self, identities: &mut Vec<Identity>, newest_received: Micros) {
+        self.archive.add(identities, newest_received);
+        // The request that fills the share may bring as many as a frame holds.
+        debug_assert!(identities.is_empty(), "each is in the archive's keeping");
+    }
+
+    /// A part of what memory never forgets. The current segment may have one, that which was just closed,
+    /// and those before it that no file holds yet; the fourth is for the frames that go over it.
+    fn share_of_window(&self) -> u64 {
+        u64::from(self.recent.window()) / 4
+    }
+
+    /// Whether the current segment has so many identities that another one must begin.
+    pub(crate) fn has_enough(&self) -> bool {
+        self.archive.active() >= self.share_of_window()
+    }
+
+    /// Whether closed segments have no more than so many shares in no file. Waits for the helper if it is
+    /// behind; `false` if it cannot write.
+    pub(crate) fn keep_up(&mut self, shares: u64, now: Now) -> bool {
+        let most = shares * self.share_of_window();
+        self.archive.keep_up(most, now)
+    }
+}

@@ -1,0 +1,189 @@
+//! What makes a directory a log of its own: the lock, and the node's id and secret key.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use lakehook_base::checksum::crc32c;
+use lakehook_base::files::{Files, read_whole, write_durably};
+use lakehook_base::ids::{HashKey, Ids, NodeId};
+
+const FILE: &str = "node";
+const HEAD: &str = "lakehook node, format 1";
+const MAX_BYTES: u64 = 1024;
+
+/// The persistent identity of a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// In object keys.
+    pub id: NodeId,
+    /// For dedup hashes.
+    pub key: HashKey,
+}
+
+/// Reads the node of a directory, or makes one.
+pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<Node> {
+    if let Some(node) = read(files, dir)? {
+        return Ok(node);
+    }
+    let node = Node {
+        id: NodeId(ids.next()?),
+        key: HashKey(ids.next_u128()?.to_le_bytes()),
+    };
+    write(files, dir, &node)?;
+    Ok(node)
+}
+
+/// Makes a directory that node's.
+pub(crate) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<()> {
+    let key = u128::from_le_bytes(node.key.0);
+    let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
+    let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
+    write_durably(files, &dir.join(FILE), text.as_bytes())
+}
+
+/// Reads the node of a directory; `None` if it has none yet.
+pub fn read<F: Files>(files: &F, dir: &Path) -> io::Result<Option<Node>> {
+    let path = dir.join(FILE);
+    let bytes = match read_whole(files, &path, MAX_BYTES) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        bytes => bytes?,
+    };
+    let node = std::str::from_utf8(&bytes).ok().and_then(parse);
+    node.map(Some).ok_or_else(|| {
+        let message = format!("{} is not a node file of format 1", path.display());
+        io::Error::new(io::ErrorKind::InvalidData, message)
+    })
+}
+
+fn parse(text: &str) -> Option<Node> {
+    // Another digit would be another node, or forget all duplicates, and nobody would notice.
+    let (said, crc) = text.split_once("crc32c = ")?;
+    if crc != format!("{:08x}\n", crc32c(said.as_bytes())) {
+        return None;
+    }
+    let mut lines = text.lines();
+    if lines.next()? != HEAD {
+        return None;
+    }
+    let id = u64::from_str_radix(lines.next()?.strip_prefix("id = ")?, 16).ok()?;
+    let key = u128::from_str_radix(lines.next()?.strip_prefix("key = ")?, 16).ok()?;
+    Some(Node {
+        id: NodeId(id),
+        key: HashKey(key.to_le_bytes()),
+    })
+}
+
+/// The lock of a directory, held until dropped or until the process ends, however it ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: std::fs::File,
+}
+
+/// Somebody else has the directory.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another process.
+    #[error("{} is in use by process {holder}; two processes cannot share a log", path.display())]
+    Held {
+        /// The directory.
+        path: PathBuf,
+        /// What that process wrote into the lock file: its number.
+        holder: String,
+    },
+    /// The operating system says no.
+    #[error("failed to lock {}: {error}", path.display())]
+    Io {
+        /// The lock file.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+}
+
+impl Lock {
+    /// Takes the lock of a directory that exists. An advisory lock, so it needs the real file system
+    /// and goes with its process.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "a lock is not data: simulations have none"
+    )]
+    pub fn take(dir: &Path) -> Result<Self, LockError> {
+        use std::io::{Read as _, Write as _};
+        use std::os::unix::fs::OpenOptionsExt as _;
+        let path = dir.join("LOCK");
+        let io = |error| LockError::Io {
+            path: path.clone(),
+            error,
+        };
+        let mut options = std::fs::OpenOptions::new();
+        options
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600);
+        let mut file = options.open(&path).map_err(io)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(std::fs::TryLockError::WouldBlock) => {
+                let mut holder = String::new();
+                let _unreadable = file.read_to_string(&mut holder);
+                let holder = holder.trim().to_owned();
+                return Err(LockError::Held {
+                    path: dir.to_owned(),
+                    holder,
+                });
+            }
+            Err(std::fs::TryLockError::Error(error)) => return Err(io(error)),
+        }
+        file.set_len(0).map_err(io)?;
+        writeln!(file, "{}", std::process::id()).map_err(io)?;
+        Ok(Self { _file: file })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lakehook_base::files::Disk;
+
+    #[test]
+    fn a_node_stays_the_same() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let first = read_or_create(&Disk, dir.path(), &Ids::System)?;
+        assert_eq!(read_or_create(&Disk, dir.path(), &Ids::System)?, first);
+        Ok(())
+    }
+
+    #[test]
+    #[allow(clippy::disallowed_methods, reason = "the test damages a file")]
+    fn a_node_with_another_digit_is_refused() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join(FILE);
+        read_or_create(&Disk, dir.path(), &Ids::System)?;
+        let whole = std::fs::read(&path)?;
+        for at in 0..whole.len() {
+            let mut damaged = whole.clone();
+            damaged[at] ^= 1;
+            std::fs::write(&path, &damaged)?;
+            assert!(read(&Disk, dir.path()).is_err(), "byte {at}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_second_lock_names_the_holder() -> Result<(), LockError> {
+        let Ok(dir) = tempfile::tempdir() else {
+            return Ok(());
+        };
+        let first = Lock::take(dir.path())?;
+        let second = Lock::take(dir.path()).map(drop);
+        let message = second.err().map(|e| e.to_string()).unwrap_or_default();
+        assert!(
+            message.contains(&format!("process {}", std::process::id())),
+            "{message}"
+        );
+        drop(first);
+        Lock::take(dir.path()).map(drop)
+    }
+}

@@ -1,0 +1,53 @@
+//! Torn tails: copies of what lay behind the last frame, for curious people. Nothing reads them.
+
+use std::io;
+use std::path::Path;
+
+use super::frames::TornTail;
+use crate::journal::read::SegmentReader;
+use lakehook_base::files::{File, Files, remove_if_there};
+
+/// So many torn tails are kept aside.
+const MAX_TORN_COPIES: usize = 4;
+/// A torn tail is kept aside up to this size.
+const MAX_TORN_COPY: u64 = 32 << 20;
+
+/// Copies the bytes of a torn tail aside. They stay in the segment too, so a failure is no harm.
+pub(crate) fn keep_aside<F: Files>(
+    files: &F,
+    dir: &Path,
+    segment: u64,
+    reader: &SegmentReader<F::File>,
+    torn: &TornTail,
+) {
+    let name = format!("torn-{segment}-{}.bin", torn.offset);
+    let bytes = usize::try_from(torn.bytes.min(MAX_TORN_COPY)).unwrap_or(0);
+    let copy = || -> io::Result<()> {
+        forget_older(files, dir)?;
+        let bytes = reader.read(torn.offset, bytes).map_err(io::Error::other)?;
+        let path = dir.join(&name);
+        remove_if_there(files, &path)?;
+        files.create_new(&path)?.write_all_at(&bytes, 0)
+    };
+    if let Err(error) = copy() {
+        tracing::warn!(%error, name, "failed to keep a torn tail aside");
+    }
+}
+
+/// Makes room for one more: a few are enough.
+fn forget_older<F: Files>(files: &F, dir: &Path) -> io::Result<()> {
+    let mut tails: Vec<(u64, String)> = Vec::new();
+    for entry in files.list(dir)? {
+        let number = entry.name.strip_prefix("torn-");
+        let number = number.and_then(|rest| rest.split('-').next()?.parse().ok());
+        if let Some(number) = number {
+            tails.push((number, entry.name));
+        }
+    }
+    tails.sort();
+    let surplus = (tails.len() + 1).saturating_sub(MAX_TORN_COPIES);
+    for (_, name) in &tails[..surplus] {
+        remove_if_there(files, &dir.join(name))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! How rows get into a frame: what is new, what is known, which section, and what it may cost.
+
+use super::batch::Chunk;
+use super::entry::{Counts, Entry, NO_RUN};
+use super::frame::{ROW_OVERHEAD, Section, row_bytes};
+use super::request::{Append, Appended, WriteError};
+use super::writer::{SLACK, Writer};
+use crate::dedup::recent::Known;
+use crate::journal::seam::Journal;
+use lakehook_base::clock::{Micros, Now};
+use lakehook_base::files::Files;
+use lakehook_base::record::{Origin, RowKind, Rows};
+
+/// Most that a quarantine row of a conflicting event adds to twice the event.
+const CONFLICT_OVERHEAD: usize = 640;
+/// The quarantine's partition is at most so long.
+const CONFLICT_PARTITION: usize = 128;
+/// Most that a section takes besides its partition and its rows.
+const SECTION_OVERHEAD: usize = 40;
+/// Most that a chunk takes in a seal.
+const MAX_CHUNK: usize = 40;
+
+impl<J: Journal, F: Files> Writer<J, F> {
+    pub(crate) fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
+        let slots: Vec<usize> = {
+            let partitions = append.rows.partitions.iter();
+            partitions
+                .map(|partition| self.state.batches.run_slot(append.run, partition))
+                .collect()
+        };
+        let identities = append.rows.rows.iter().filter_map(|row| match row.kind {
+            RowKind::Record(identity) => Some(identity),
+            RowKind::Snapshot | RowKind::Quarantined | RowKind::Refused => None,
+        });
+        self.dedup.look_ahead(identities);
+        let mut appended = Appended::default();
+        // A row may seal the batch before it; the rows after it are not in that seal.
+        self.building.appending = append.origin.received_at;
+        self.building.counts.received += append.dropped;
+        self.building.counts.dropped += append.dropped;
+        for (row, bytes) in append.rows.iter() {
+            let slot = slots[row.partition as usize];
+            let received_at = append.origin.received_at;
+            match row.kind {
+                RowKind::Record(identity) => {
+                    match self.dedup.insert(identity) {
+                        Known::New => {
+                            self.building.inserted.push(identity);
+                            self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                            appended.accepted += 1;
+                        }
+                        Known::Duplicate => {
+                            self.building.counts.duplicate += 1;
+                            appended.duplicates += 1;
+                        }
+                        Known::Conflict => {
+                            self.push_conflict(&append.origin, bytes, now)?;
+                            appended.conflicts += 1;
+                            appended.quarantined += 1;
+                        }
+                    }
+                    // Only now: a row may seal the batch before it, and the seal's totals add up.
+                    self.building.counts.received += 1;
+                }
+                RowKind::Snapshot => {
+                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                    self.building.counts.received += 1;
+                    appended.accepted += 1;
+                }
+                RowKind::Quarantined => {
+                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                    self.building.counts.received += 1;
+                    appended.quarantined += 1;
+                }
+                RowKind::Refused => {
+                    self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
+                }
+            }
+        }
+        self.building.appending = Micros(i64::MAX);
+        if let Some(cursor) = &append.cursor {
+            self.flush_sections(now);
+            self.put_cursor(&cursor.poll, &cursor.bytes);
+        }
+        Ok(appended)
+    }
+
+    pub(crate) fn push_conflict(
+        &mut self,
+        origin: &Origin,
+        row: &[u8],
+        now: Now,
+    ) -> Result<(), WriteError> {
+        let partition = (self.settings.conflict_partition)(origin);
+        let slot = self.state.batches.slot(&partition);
+        let mut scratch = std::mem::take(&mut self.building.scratch);
+        scratch.clear();
+        let lsn_at = (self.settings.conflict_row)(origin, row, &mut scratch);
+        let received_at = origin.received_at;
+        let pushed = self.push_row(
+            slot,
+            RowKind::Quarantined,
+            lsn_at,
+            &scratch,
+            received_at,
+            now,
+        );
+        self.building.scratch = scratch;
+        pushed
+    }
+
+    /// Adds a row to its partition's section, and seals the batch first if the row is one too many.
+    pub(crate) fn push_row(
+        &mut self,
+        slot: usize,
+        kind: RowKind,
+        lsn_at: u32,
+        row: &[u8],
+        received_at: Micros,
+        now: Now,
+    ) -> Result<(), WriteError> {
+        if self.building.sections.len() <= slot {
+            self.building
+                .sections
+                .resize_with(slot + 1, Section::default);
+        }
+        let pending = self.building.sections[slot].sums;
+        if let Some(reason) = self.state.batches.overflows(slot, &pending, row_bytes(row)) {
+            self.flush_sections(now);
+            if self.state.batches.get(slot).run == NO_RUN {
+                self.seal(slot, reason, now)?;
+            } else {
+                self.cut(slot);
+            }
+            debug_assert_eq!(
+                self.state.batches.get(slot).sums.count,
+                0,
+                "a batch exceeds its limits only by a single row"
+            );
+        }
+        if self.building.sections[slot].sums.count == 0 {
+            let partition = &self.state.batches.get(slot).partition;
+            self.building.pending_bytes += partition.len() + SECTION_OVERHEAD;
+        }
+        self.building.sections[slot].push(kind, lsn_at, row, received_at);
+        self.building.pending_bytes += row.len() + ROW_OVERHEAD;
+        Ok(())
+    }
+
+    /// Turns the sections into entries, which gives their rows LSNs, and the counts beside them: so
+    /// the totals are right wherever a seal stands.
+    pub(crate) fn flush_sections(&mut self, now: Now) {
+        let at = self.journal.next();
+        let building = &mut self.building;
+        for (slot, section) in building.sections.iter_mut().enumerate() {
+            if section.sums.count == 0 {
+                continue;
+            }
+            let batch = self.state.batches.get(slot);
+            let (run, partition) = (batch.run, &*batch.partition);
+            let offset = building.frame.put_section(run, partition, section);
+            let chunk = Chunk {
+                frame: at,
+                offset,
+                bytes: section.payload_bytes(),
+                rows: section.sums.count,
+                first_lsn: self.state.next_lsn,
+            };
+            let (sums, counts) = (&section.sums, &section.counts);
+            self.state
+                .add_rows(slot, &chunk, sums, counts, section.received, now.mono);
+            section.clear();
+        }
+        building.pending_bytes = 0;
+        if building.counts != Counts::default() {
+            building.frame.put(&Entry::Counts(building.counts));
+            self.state.add_counts(&building.counts);
+            building.counts = Counts::default();
+        }
+    }
+
+    /// An upper bound of what a request adds to a frame.
+    pub(crate) fn cost_of(&self, append: &Append) -> usize {
+        let Rows {
+            rows,
+            bytes,
+            partitions,
+        } = &append.rows;
+        let cursor = append.cursor.as_ref();
+        let cursor_bytes = cursor.map_or(0, |cursor| cursor.poll.len() + cursor.bytes.len());
+        let records = rows
+            .iter()
+            .any(|row| matches!(row.kind, RowKind::Record(_)));
+        // Any record may turn out to conflict with a known one, and is then kept escaped.
+        let row_bytes = if records {
+            2 * bytes.len() + rows.len() * CONFLICT_OVERHEAD
+        } else {
+            bytes.len() + rows.len() * ROW_OVERHEAD
+        };
+        let longest = partitions.iter().map(String::len).max().unwrap_or(0);
+        let longest = longest.max(CONFLICT_PARTITION);
+        let seals = self.seals_within(rows.len(), row_bytes, partitions.len() + 1);
+        let seal_bytes = SLACK + 3 * longest + self.settings.lake.len();
+        // Each seal ends all sections, and each section is a chunk in a seal.
+        let sections = rows.len().min((partitions.len() + 1) * (seals + 1));
+        let section_bytes = longest + SECTION_OVERHEAD + MAX_CHUNK;
+        let open_chunks: usize = partitions
+            .iter()
+            .map(|partition| self.state.batches.chunk_bytes(partition))
+            .sum();
+        SLACK
+            .saturating_add(row_bytes)
+            .saturating_add(cursor_bytes)
+            .saturating_add(open_chunks)
+            .saturating_add(seals.saturating_mul(seal_bytes))
+            .saturating_add(sections.saturating_mul(section_bytes))
+    }
+
+    /// Most seals that so many rows can cause: two batches in a row have more than `max_bytes`
+    /// between them, and the first row of each partition may close what was open before.
+    pub(crate) fn seals_within(&self, rows: usize, bytes: usize, partitions: usize) -> usize {
+        let limits = self.state.batches.limits();
+        let by_records = rows as u64 / limits.max_records.max(1);
+        let by_bytes = 2 * bytes as u64 / limits.max_bytes.max(1);
+        let seals = usize::try_from(by_records + by_bytes).unwrap_or(rows);
+        (seals + partitions).min(rows)
+    }
+}

@@ -1,0 +1,60 @@
+//! The copy of a frame in another segment: the same entries, and seals that name the rows' new chunks.
+//!
+//! Recovery copies the last frame of a log, because nobody knows whether it is durable where it is. A
+//! seal in it may cover rows of the same frame, which are from then on those of the copy.
+
+use super::batch::{Chunk, Chunks};
+use super::entry::{Entry, Malformed, Seal};
+use super::frame::FrameBuilder;
+use crate::journal::seam::At;
+
+/// Where a frame was, and where its copy is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Move {
+    pub(crate) from: At,
+    pub(crate) to: At,
+}
+
+impl Move {
+    /// Appends the entries of `body` to a frame at the new place.
+    ///
+    /// Checkpoints at the beginning are left out: the caller has put one that says as much.
+    pub(crate) fn copy(&self, body: &[u8], out: &mut FrameBuilder) -> Result<(), Malformed> {
+        // Offsets of payloads in the old body and in the new one.
+        let mut payloads: Vec<(u64, u64)> = Vec::new();
+        let mut leading = true;
+        for entry in Entry::all(body) {
+            let entry = entry?;
+            leading &= matches!(entry, Entry::Checkpoint(_));
+            match entry {
+                Entry::Checkpoint(_) if leading => {}
+                Entry::Rows(rows) => {
+                    payloads.push((rows.payload_at as u64, out.put_rows(&rows)));
+                }
+                Entry::Seal(seal) => out.put(&Entry::Seal(Box::new(self.seal(*seal, &payloads)))),
+                entry => out.put(&entry),
+            }
+        }
+        Ok(())
+    }
+
+    fn seal(&self, seal: Seal, payloads: &[(u64, u64)]) -> Seal {
+        let mut chunks = Chunks::default();
+        for chunk in seal.chunks.iter() {
+            chunks.push(&self.chunk(chunk, payloads));
+        }
+        Seal { chunks, ..seal }
+    }
+
+    fn chunk(&self, chunk: Chunk, payloads: &[(u64, u64)]) -> Chunk {
+        if chunk.frame != self.from {
+            return chunk;
+        }
+        let moved = payloads.iter().find(|(from, _)| *from == chunk.offset);
+        Chunk {
+            frame: self.to,
+            offset: moved.map_or(chunk.offset, |(_, to)| *to),
+            ..chunk
+        }
+    }
+}

@@ -1,0 +1,351 @@
+//! Entries: what the body of a frame is made of, in order. Encoding and decoding, no meaning.
+//!
+//! An entry is a tag byte, the length of its content (LEB128), and the content. Numbers in contents
+//! are LEB128 unless a width is named; texts and byte strings have their length before them.
+
+use super::coding::{
+    put_all, put_bytes, put_varint, take_array, take_bytes, take_text, take_varint,
+};
+pub use super::facts::{
+    Abandoned, AsOf, Checkpoint, Commit, Counts, LsnSet, RunEnd, Seal, Span, Totals,
+};
+use lakehook_base::clock::Micros;
+pub use lakehook_base::record::NO_RUN;
+use lakehook_base::record::{Identity, Lsn, RowKind};
+
+const ROWS: u8 = 1;
+const COUNTS: u8 = 2;
+const SEAL: u8 = 3;
+const COMMIT: u8 = 4;
+const VOID: u8 = 5;
+const CHECKPOINT: u8 = 6;
+const CLOSE: u8 = 7;
+const RUN_BEGIN: u8 = 8;
+const RUN_ROWS: u8 = 9;
+const CUT: u8 = 10;
+const RUN_END: u8 = 11;
+const RUN_ABANDONED: u8 = 12;
+const PUBLISHED: u8 = 13;
+const CURSOR: u8 = 14;
+
+const RECORD: u8 = 0;
+const QUARANTINED: u8 = 1;
+const REFUSED: u8 = 2;
+const SNAPSHOT: u8 = 3;
+
+/// The bytes are not an entry of this format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed entry at byte {at} of the frame's body")]
+pub struct Malformed {
+    /// Offset in the body.
+    pub at: usize,
+}
+
+/// One entry of a frame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Entry<'a> {
+    /// Rows of one partition with consecutive LSNs.
+    Rows(RowsEntry<'a>),
+    /// Counts of the requests that this frame answers.
+    Counts(Counts),
+    /// A batch is closed.
+    Seal(Box<Seal>),
+    /// An object is in the lake.
+    Commit(Commit),
+    /// LSNs that were given out and must not count.
+    Void {
+        /// The first.
+        first: Lsn,
+        /// How many.
+        count: u64,
+    },
+    /// The state so far.
+    Checkpoint(Checkpoint),
+    /// Nothing was in flight: a clean stop, or a second of idleness.
+    Close,
+    /// A run of a poll has begun. It takes an LSN for its name, which no row will ever have.
+    RunBegin {
+        /// Its name: the LSN.
+        run: Lsn,
+        /// The poll.
+        poll: &'a str,
+    },
+    /// What a run has of a partition so far becomes an object of its own, if the run is published.
+    Cut {
+        /// The run.
+        run: Lsn,
+        /// The partition key.
+        partition: &'a str,
+    },
+    /// A run is complete: its rows may be sealed.
+    RunEnd(Box<RunEnd>),
+    /// A run failed or was cut off: its LSNs are void.
+    RunAbandoned(Abandoned),
+    /// A run's marker is in the lake.
+    Published {
+        /// The run.
+        run: Lsn,
+    },
+    /// How far a poll has got.
+    Cursor {
+        /// The poll.
+        poll: &'a str,
+        /// What it needs to know, in a form of its own.
+        cursor: &'a [u8],
+    },
+}
+
+/// Rows of one partition as they lie in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RowsEntry<'a> {
+    /// The run that they belong to, or [`NO_RUN`].
+    pub run: Lsn,
+    /// The partition key.
+    pub partition: &'a str,
+    /// The earliest and the newest `received_at` of the rows.
+    pub received: Span,
+    /// How many.
+    pub count: u64,
+    /// The rows; see [`StoredRow::take`].
+    pub payload: &'a [u8],
+    /// Offset of `payload` in the frame's body.
+    pub payload_at: usize,
+}
+
+/// One row as it lies in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredRow<'a> {
+    /// What it is.
+    pub kind: RowKind,
+    /// Offset in `bytes` at which the `lsn` is inserted.
+    pub lsn_at: usize,
+    /// The row without its `lsn`.
+    pub bytes: &'a [u8],
+}
+
+/// Most that a row's header takes.
+pub const MAX_ROW_HEADER: usize = 1 + 8 + 4 + 5 + 5;
+
+/// Appends a row to the payload of a rows entry.
+pub fn put_row(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: &[u8]) {
+    match kind {
+        RowKind::Record(identity) => {
+            out.push(RECORD);
+            out.extend_from_slice(&identity.tag.to_le_bytes());
+            out.extend_from_slice(&identity.content.to_le_bytes());
+        }
+        RowKind::Snapshot => out.push(SNAPSHOT),
+        RowKind::Quarantined => out.push(QUARANTINED),
+        RowKind::Refused => out.push(REFUSED),
+    }
+    put_varint(out, u64::from(lsn_at));
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+impl<'a> StoredRow<'a> {
+    /// Takes a row off the front of a payload.
+    pub fn take(payload: &mut &'a [u8]) -> Option<Self> {
+        let (kind, rest) = payload.split_first()?;
+        let mut rest = rest;
+        let kind = match *kind {
+            RECORD => {
+                let tag = u64::from_le_bytes(take_array(&mut rest)?);
+                let content = u32::from_le_bytes(take_array(&mut rest)?);
+                RowKind::Record(Identity { tag, content })
+            }
+            SNAPSHOT => RowKind::Snapshot,
+            QUARANTINED => RowKind::Quarantined,
+            REFUSED => RowKind::Refused,
+            _ => return None,
+        };
+        let lsn_at = usize::try_from(take_varint(&mut rest)?).ok()?;
+        let bytes = take_bytes(&mut rest)?;
+        *payload = rest;
+        (lsn_at <= bytes.len()).then_some(Self {
+            kind,
+            lsn_at,
+            bytes,
+        })
+    }
+}
+
+impl<'a> RowsEntry<'a> {
+    /// Appends the entry; returns the payload's offset in `body`.
+    pub fn put(&self, body: &mut Vec<u8>) -> usize {
+        let mut head = Vec::with_capacity(self.partition.len() + 40);
+        if self.run == NO_RUN {
+            body.push(ROWS);
+        } else {
+            body.push(RUN_ROWS);
+            put_varint(&mut head, self.run.0);
+        }
+        put_bytes(&mut head, self.partition.as_bytes());
+        head.extend_from_slice(&self.received.oldest.0.to_le_bytes());
+        head.extend_from_slice(&self.received.newest.0.to_le_bytes());
+        put_varint(&mut head, self.count);
+        put_varint(body, (head.len() + self.payload.len()) as u64);
+        body.extend_from_slice(&head);
+        let payload_at = body.len();
+        body.extend_from_slice(self.payload);
+        payload_at
+    }
+
+    /// Takes what is left of the content of an entry that ends at `content_end` of the body.
+    fn take(c: &mut &'a [u8], run: Lsn, content_end: usize) -> Option<Self> {
+        let partition = take_text(c)?;
+        let oldest = Micros(i64::from_le_bytes(take_array(c)?));
+        let newest = Micros(i64::from_le_bytes(take_array(c)?));
+        let count = take_varint(c)?;
+        let payload_at = content_end - c.len();
+        Some(Self {
+            run,
+            partition,
+            received: Span { oldest, newest },
+            count,
+            payload: std::mem::take(c),
+            payload_at,
+        })
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// Appends any entry but rows, which [`RowsEntry::put`] writes.
+    pub fn put(&self, body: &mut Vec<u8>) {
+        let mut content = Vec::new();
+        let tag = match self {
+            Self::Rows(rows) => {
+                rows.put(body);
+                return;
+            }
+            Self::Counts(counts) => {
+                put_all(
+                    &mut content,
+                    &[counts.received, counts.dropped, counts.duplicate],
+                );
+                COUNTS
+            }
+            Self::Seal(seal) => {
+                seal.put(&mut content);
+                SEAL
+            }
+            Self::Commit(commit) => {
+                put_all(
+                    &mut content,
+                    &[commit.seal, commit.bytes, u64::from(commit.crc)],
+                );
+                COMMIT
+            }
+            Self::Void { first, count } => {
+                put_all(&mut content, &[first.0, *count]);
+                VOID
+            }
+            Self::Checkpoint(checkpoint) => {
+                checkpoint.put(&mut content);
+                CHECKPOINT
+            }
+            Self::Close => CLOSE,
+            Self::RunBegin { run, poll } => {
+                put_varint(&mut content, run.0);
+                put_bytes(&mut content, poll.as_bytes());
+                RUN_BEGIN
+            }
+            Self::Cut { run, partition } => {
+                put_varint(&mut content, run.0);
+                put_bytes(&mut content, partition.as_bytes());
+                CUT
+            }
+            Self::RunEnd(end) => {
+                end.put(&mut content);
+                RUN_END
+            }
+            Self::RunAbandoned(abandoned) => {
+                abandoned.put(&mut content);
+                RUN_ABANDONED
+            }
+            Self::Published { run } => {
+                put_varint(&mut content, run.0);
+                PUBLISHED
+            }
+            Self::Cursor { poll, cursor } => {
+                put_bytes(&mut content, poll.as_bytes());
+                put_bytes(&mut content, cursor);
+                CURSOR
+            }
+        };
+        body.push(tag);
+        put_bytes(body, &content);
+    }
+
+    /// The entries of a frame's body, in order; ends after the first malformed one.
+    pub fn all(body: &'a [u8]) -> impl Iterator<Item = Result<Self, Malformed>> {
+        let mut rest = body;
+        std::iter::from_fn(move || {
+            if rest.is_empty() {
+                return None;
+            }
+            let at = body.len() - rest.len();
+            let entry = Self::take(&mut rest, body.len());
+            if entry.is_none() {
+                rest = &[];
+            }
+            Some(entry.ok_or(Malformed { at }))
+        })
+    }
+
+    fn take(rest: &mut &'a [u8], body_bytes: usize) -> Option<Self> {
+        let (tag, after) = rest.split_first()?;
+        *rest = after;
+        let content = take_bytes(rest)?;
+        let content_end = body_bytes - rest.len();
+        let mut content = content;
+        let c = &mut content;
+        let entry = match *tag {
+            ROWS => Self::Rows(RowsEntry::take(c, NO_RUN, content_end)?),
+            RUN_ROWS => {
+                let run = Lsn(take_varint(c)?);
+                Self::Rows(RowsEntry::take(c, run, content_end)?)
+            }
+            COUNTS => Self::Counts(Counts {
+                received: take_varint(c)?,
+                dropped: take_varint(c)?,
+                duplicate: take_varint(c)?,
+            }),
+            SEAL => Self::Seal(Box::new(Seal::take(c)?)),
+            COMMIT => Self::Commit(Commit {
+                seal: take_varint(c)?,
+                bytes: take_varint(c)?,
+                crc: u32::try_from(take_varint(c)?).ok()?,
+            }),
+            VOID => Self::Void {
+                first: Lsn(take_varint(c)?),
+                count: take_varint(c)?,
+            },
+            CHECKPOINT => Self::Checkpoint(Checkpoint::take(c)?),
+            CLOSE => Self::Close,
+            RUN_BEGIN => Self::RunBegin {
+                run: Lsn(take_varint(c)?),
+                poll: take_text(c)?,
+            },
+            CUT => Self::Cut {
+                run: Lsn(take_varint(c)?),
+                partition: take_text(c)?,
+            },
+            RUN_END => Self::RunEnd(Box::new(RunEnd::take(c)?)),
+            RUN_ABANDONED => Self::RunAbandoned(Abandoned::take(c)?),
+            PUBLISHED => Self::Published {
+                run: Lsn(take_varint(c)?),
+            },
+            CURSOR => Self::Cursor {
+                poll: take_text(c)?,
+                cursor: take_bytes(c)?,
+            },
+            _ => return None,
+        };
+        content.is_empty().then_some(entry)
+    }
+}
+
+#[cfg(test)]
+#[path = "entry_tests.rs"]
+mod tests;

@@ -1,0 +1,140 @@
+//! A frame under construction: sections of rows by partition, and the entries that are ready.
+//!
+//! Rows of one partition are kept together, so that a batch is read back in few large pieces however
+//! many partitions are open.
+
+use super::batch::Sums;
+use super::entry::{Entry, MAX_ROW_HEADER, RowsEntry, Span, put_row};
+use super::facts::RowCounts;
+use crate::journal::layout::FRAME_HEADER;
+use lakehook_base::clock::Micros;
+use lakehook_base::record::{Lsn, RowKind, row_hash};
+
+/// Rows of one partition that wait to become an entry.
+#[derive(Debug)]
+pub struct Section {
+    payload: Vec<u8>,
+    /// What the rows add up to, but for the LSNs' hashes: they have none yet.
+    pub sums: Sums,
+    /// How many of which kind.
+    pub counts: RowCounts,
+    /// When they were received.
+    pub received: Span,
+}
+
+impl Default for Section {
+    fn default() -> Self {
+        Self {
+            payload: Vec::new(),
+            sums: Sums::default(),
+            counts: RowCounts::default(),
+            received: Span::EMPTY,
+        }
+    }
+}
+
+impl Section {
+    /// Adds a row.
+    pub fn push(&mut self, kind: RowKind, lsn_at: u32, row: &[u8], received: Micros) {
+        put_row(&mut self.payload, kind, lsn_at, row);
+        let hash = row_hash(row);
+        self.sums.add(&Sums {
+            count: 1,
+            bytes: row_bytes(row),
+            row_hash: hash,
+            lsn_hash: 0,
+        });
+        self.counts.add(kind);
+        self.received = self.received.including(received);
+    }
+
+    /// Bytes of the rows with their headers.
+    pub fn payload_bytes(&self) -> u64 {
+        self.payload.len() as u64
+    }
+
+    /// Forgets the rows and keeps the buffer.
+    pub fn clear(&mut self) {
+        let mut payload = std::mem::take(&mut self.payload);
+        payload.clear();
+        *self = Self {
+            payload,
+            ..Self::default()
+        };
+    }
+}
+
+/// Bytes that a row counts for: with its line end.
+pub fn row_bytes(row: &[u8]) -> u64 {
+    row.len() as u64 + 1
+}
+
+/// Most that a row adds to a frame, besides its own bytes.
+pub const ROW_OVERHEAD: usize = MAX_ROW_HEADER;
+
+/// The bytes of a frame: room for the header, then the entries.
+#[derive(Debug)]
+pub struct FrameBuilder {
+    bytes: Vec<u8>,
+    /// LSN of its first row, or of the next one to come.
+    pub first_lsn: Lsn,
+    /// How many rows it has.
+    pub rows: u32,
+}
+
+impl FrameBuilder {
+    /// An empty frame.
+    pub fn new(first_lsn: Lsn) -> Self {
+        Self {
+            bytes: vec![0; FRAME_HEADER],
+            first_lsn,
+            rows: 0,
+        }
+    }
+
+    /// Empties the frame and keeps the buffer.
+    pub fn restart(&mut self, first_lsn: Lsn) {
+        self.bytes.clear();
+        self.bytes.resize(FRAME_HEADER, 0);
+        self.first_lsn = first_lsn;
+        self.rows = 0;
+    }
+
+    /// Whether it has no entry.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.len() == FRAME_HEADER
+    }
+
+    /// Bytes so far, header included.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The whole frame, for [`crate::journal::layout::FrameHeader::seal`].
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
+
+    /// Appends any entry but rows.
+    pub fn put(&mut self, entry: &Entry<'_>) {
+        entry.put(&mut self.bytes);
+    }
+
+    /// Appends an entry of rows; returns where in the body they begin.
+    pub fn put_rows(&mut self, rows: &RowsEntry<'_>) -> u64 {
+        self.rows += u32::try_from(rows.count).unwrap_or(0);
+        (rows.put(&mut self.bytes) - FRAME_HEADER) as u64
+    }
+
+    /// Appends the rows of a section; returns where in the body they begin.
+    pub fn put_section(&mut self, run: Lsn, partition: &str, section: &Section) -> u64 {
+        self.put_rows(&RowsEntry {
+            run,
+            partition,
+            received: section.received,
+            count: section.sums.count,
+            payload: &section.payload,
+            payload_at: 0,
+        })
+    }
+}

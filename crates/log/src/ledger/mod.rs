@@ -1,0 +1,23 @@
+//! The ledger: what frames mean. It knows no file: where frames are kept is a journal's business
+//! ([`crate::journal::seam`]).
+//!
+//! In the order of reading: [`coding`], [`facts`] and [`entry`] (what a frame holds), [`batch`] (open
+//! batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and [`state`] (what
+//! frames add up to), [`projection`] (frames to state), [`copy`] (a frame at another position),
+//! [`request`], and [`writer`] with `append`, `sealing`, `polling` and `rolling` (the one owner).
+
+pub mod coding;
+pub mod batch;
+pub mod facts;
+pub mod entry;
+pub mod frame;
+pub mod runs;
+pub mod state;
+pub(crate) mod projection;
+pub(crate) mod copy;
+pub mod request;
+pub mod writer;
+mod append;
+mod sealing;
+mod polling;
+pub(crate) mod rolling;

@@ -1,0 +1,167 @@
+//! What frames mean: the same projection for a start, for a reload after a frame that failed, and for a
+//! look from outside.
+
+use std::time::Duration;
+
+use super::batch::{Chunk, Sums};
+use super::entry::{Entry, Malformed, StoredRow};
+use super::facts::RowCounts;
+use super::frame::row_bytes;
+use super::state::{Contradiction, State};
+use crate::journal::errors::OpenError;
+use crate::journal::seam::{Frame, Frames};
+use lakehook_base::record::{Identity, RowKind, row_hash};
+
+/// Why a frame cannot be projected.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApplyError {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Contradiction(#[from] Contradiction),
+}
+
+/// A state that frames are added to, in their order.
+pub(crate) struct Projection {
+    pub(crate) state: State,
+    /// Whether the checkpoint was met with which reading begins.
+    is_loaded: bool,
+    /// What the open batches' age counts from.
+    now: Duration,
+}
+
+impl Projection {
+    pub(crate) fn new(state: State, now: Duration) -> Self {
+        Self {
+            state,
+            is_loaded: false,
+            now,
+        }
+    }
+
+    /// Whether any frame was projected.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.is_loaded
+    }
+
+    /// Projects one frame; `see` is called for the identity of each record in it.
+    pub(crate) fn apply(
+        &mut self,
+        frame: &Frame,
+        see: &mut dyn FnMut(Identity),
+    ) -> Result<(), ApplyError> {
+        for entry in Entry::all(frame.body()) {
+            self.add(entry?, frame, see)?;
+        }
+        self.state.batches.forget_empty();
+        Ok(())
+    }
+
+    /// Starts from the checkpoint that begins a frame, as if everything before it were gone.
+    pub(crate) fn load(&mut self, frame: &Frame) -> Result<(), ApplyError> {
+        match Entry::all(frame.body()).next() {
+            Some(Ok(Entry::Checkpoint(checkpoint))) => {
+                self.state.load(&checkpoint, frame.at.segment());
+                self.is_loaded = true;
+                Ok(())
+            }
+            _ => Err(no_checkpoint()),
+        }
+    }
+
+    fn add(
+        &mut self,
+        entry: Entry<'_>,
+        frame: &Frame,
+        see: &mut dyn FnMut(Identity),
+    ) -> Result<(), ApplyError> {
+        let state = &mut self.state;
+        match entry {
+            Entry::Checkpoint(checkpoint) if !self.is_loaded => {
+                state.load(&checkpoint, frame.at.segment());
+                self.is_loaded = true;
+            }
+            _ if !self.is_loaded => return Err(no_checkpoint()),
+            Entry::Checkpoint(checkpoint) => state.meet(&checkpoint)?,
+            Entry::Rows(rows) => {
+                let (sums, counts) = sum_rows(rows.payload, rows.count, see)?;
+                let chunk = Chunk {
+                    frame: frame.at,
+                    offset: rows.payload_at as u64,
+                    bytes: rows.payload.len() as u64,
+                    rows: rows.count,
+                    first_lsn: state.next_lsn,
+                };
+                let slot = state.batches.run_slot(rows.run, rows.partition);
+                state.add_rows(slot, &chunk, &sums, &counts, rows.received, self.now);
+            }
+            Entry::Counts(counts) => state.add_counts(&counts),
+            Entry::Seal(seal) => state.add_seal(&seal, frame.at)?,
+            Entry::Commit(commit) => state.add_commit(&commit)?,
+            Entry::Void { first, count } => state.add_void(first, count)?,
+            Entry::Close => {}
+            Entry::RunBegin { run, .. } => state.begin_run(run)?,
+            Entry::Cut { run, partition } => {
+                let slot = state.batches.run_slot(run, partition);
+                state.batches.cut(slot);
+            }
+            Entry::RunEnd(end) => state.end_run(&end, frame.at),
+            Entry::RunAbandoned(abandoned) => state.abandon_run(&abandoned),
+            Entry::Published { run } => state.runs.published(run),
+            Entry::Cursor { poll, cursor } => state.runs.set_cursor(poll, cursor),
+        }
+        Ok(())
+    }
+}
+
+fn no_checkpoint() -> ApplyError {
+    Contradiction("it should begin with a checkpoint".into()).into()
+}
+
+fn sum_rows(
+    payload: &[u8],
+    count: u64,
+    see: &mut dyn FnMut(Identity),
+) -> Result<(Sums, RowCounts), Contradiction> {
+    let mut rest = payload;
+    let mut sums = Sums::default();
+    let mut counts = RowCounts::default();
+    while let Some(row) = StoredRow::take(&mut rest) {
+        let hash = row_hash(row.bytes);
+        sums.add(&Sums {
+            count: 1,
+            bytes: row_bytes(row.bytes),
+            row_hash: hash,
+            lsn_hash: 0,
+        });
+        counts.add(row.kind);
+        if let RowKind::Record(identity) = row.kind {
+            see(identity);
+        }
+    }
+    if rest.is_empty() && sums.count == count && count > 0 {
+        Ok((sums, counts))
+    } else {
+        Err(Contradiction(format!(
+            "{count} rows expected, {} found",
+            sums.count
+        )))
+    }
+}
+
+/// Whether a frame ends with the note that nothing was in flight.
+pub(crate) fn ends_with_close(frame: &Frame) -> bool {
+    matches!(Entry::all(frame.body()).last(), Some(Ok(Entry::Close)))
+}
+
+/// The frame is whole, and cannot follow from those before it.
+pub(crate) fn contradiction<R: Frames>(
+    frames: &R,
+    frame: &Frame,
+    detail: &dyn std::fmt::Display,
+) -> OpenError {
+    OpenError::Contradiction {
+        frame: frames.name_of(frame.at),
+        detail: detail.to_string(),
+    }
+}

@@ -1,0 +1,444 @@
+//! The writer: the one owner of a log's journal, its LSNs, its dedup index and its batches.
+//!
+//! A plain synchronous struct. [`Writer::turn`] takes what waits, appends it to the journal as one frame,
+//! and only then gives the answers; so nothing is answered that is not durable, and no lock is needed.
+//! What a frame does to the state is done by the same functions that recovery calls.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::batch::SealReason;
+use super::entry::Entry;
+use super::facts::Counts;
+use super::frame::{FrameBuilder, Section};
+use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
+use super::state::State;
+use crate::dedup::tiers::Dedup;
+use crate::journal::layout::{FRAME_HEADER, MAX_FRAME};
+use crate::journal::seam::{At, Heading, Journal, JournalError, Purpose};
+use lakehook_base::clock::{Clock, Micros, Now};
+use lakehook_base::files::Files;
+use lakehook_base::ids::{Ids, NodeId};
+use lakehook_base::record::{Identity, Lsn, NO_RUN};
+
+/// Room for the entries that may go into any frame: void note, trim, counts.
+pub(crate) const SLACK: usize = 1024;
+
+/// Room for something in the current frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    Yes,
+    NextFrame,
+    Never,
+}
+
+/// The owner of a log: of its journal `J`, and of the id files on the file system `F`.
+pub struct Writer<J: Journal, F: Files> {
+    pub(crate) journal: J,
+    pub(crate) dedup: Dedup<F>,
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    pub(crate) ids: Ids,
+    pub(crate) node: NodeId,
+    pub(crate) state: State,
+    /// LSNs of a frame that failed, to be noted in the next one.
+    pub(crate) void_debt: Option<(Lsn, u64)>,
+    pub(crate) watermark: Micros,
+    /// The last thing that was appended is the note that nothing was in flight.
+    pub(crate) closed: bool,
+    /// Why the log cannot go on.
+    pub(crate) broken: Option<Arc<str>>,
+    pub(crate) building: Building,
+}
+
+/// The frame under construction, and what must be undone or done once it failed or is durable.
+pub(crate) struct Building {
+    pub(crate) frame: FrameBuilder,
+    pub(crate) sections: Vec<Section>,
+    /// Most that the sections will take.
+    pub(crate) pending_bytes: usize,
+    pub(crate) counts: Counts,
+    pub(crate) inserted: Vec<Identity>,
+    pub(crate) sealed: Vec<(u64, At)>,
+    pub(crate) reasons: Vec<SealReason>,
+    /// The latest that a seal in this frame publishes.
+    pub(crate) watermark: Micros,
+    /// When the request was received whose rows are being added.
+    pub(crate) appending: Micros,
+    pub(crate) scratch: Vec<u8>,
+    pub(crate) trimmed: bool,
+}
+
+impl Building {
+    pub(crate) fn new(first_lsn: Lsn) -> Self {
+        Self {
+            frame: FrameBuilder::new(first_lsn),
+            sections: Vec::new(),
+            pending_bytes: 0,
+            counts: Counts::default(),
+            inserted: Vec::new(),
+            sealed: Vec::new(),
+            reasons: Vec::new(),
+            watermark: Micros(i64::MIN),
+            appending: Micros(i64::MAX),
+            scratch: Vec::new(),
+            trimmed: false,
+        }
+    }
+
+    pub(crate) fn restart(&mut self, first_lsn: Lsn) {
+        self.frame.restart(first_lsn);
+        self.sections.iter_mut().for_each(Section::clear);
+        self.pending_bytes = 0;
+        self.counts = Counts::default();
+        self.inserted.clear();
+        self.sealed.clear();
+        self.reasons.clear();
+        self.watermark = Micros(i64::MIN);
+        self.appending = Micros(i64::MAX);
+        self.trimmed = false;
+    }
+}
+
+impl<J: Journal, F: Files> Writer<J, F> {
+    /// The owner of a log that was read up to its end.
+    pub(crate) fn new(
+        journal: J,
+        dedup: Dedup<F>,
+        state: State,
+        settings: Settings,
+        node: NodeId,
+        (clock, ids): (Clock, Ids),
+    ) -> Self {
+        Self {
+            journal,
+            dedup,
+            settings,
+            clock,
+            ids,
+            node,
+            building: Building::new(state.next_lsn),
+            // Removed segments may have held seals that published a later watermark than those that
+            // were read.
+            watermark: state.settled(),
+            state,
+            void_debt: None,
+            closed: false,
+            broken: None,
+        }
+    }
+
+    /// The projection of the log; means nothing after a fatal error.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Whose log it is.
+    pub fn node(&self) -> NodeId {
+        self.node
+    }
+
+    /// Reads single frames and batches while the log goes on.
+    pub fn frames(&self) -> J::Frames {
+        self.journal.frames()
+    }
+
+    /// Bytes of the journal and of id files.
+    pub fn used_bytes(&self) -> u64 {
+        self.journal.used() + self.dedup.archive().used()
+    }
+
+    /// The time from which on duplicates are recognised; `None` while none was forgotten.
+    pub fn duplicates_known_since(&self) -> Option<Micros> {
+        self.dedup.archive().lookup().known_since()
+    }
+
+    /// No request with an earlier `received_at` is taken any more.
+    pub fn watermark(&self) -> Micros {
+        self.watermark
+    }
+
+    /// When a batch will be due next, on the monotonic clock.
+    pub fn next_due(&self) -> Option<Duration> {
+        self.state.batches.next_due(self.state.sealed.len())
+    }
+
+    /// Takes what waits, as far as it fits into one frame, makes it durable, and answers.
+    ///
+    /// Jobs that don't fit stay in the queue for the next turn. With an empty queue it seals what is
+    /// due. After a fatal error every further turn refuses everything.
+    pub fn turn<T>(&mut self, jobs: &mut VecDeque<(Request, T)>) -> Turn<T> {
+        if let Some(why) = &self.broken {
+            return refuse_all(jobs, why);
+        }
+        let now = self.clock.now();
+        self.tend(now);
+        self.building.restart(self.state.next_lsn);
+        let mut replies = Vec::new();
+        let built = self.build(jobs, &mut replies, now);
+        let outcome = built.and_then(|()| self.finish(now));
+        let mut turn = Turn {
+            replies,
+            sealed: Vec::new(),
+            reasons: Vec::new(),
+            complete: Vec::new(),
+            rows: self.building.frame.rows,
+            sync: Duration::ZERO,
+            fatal: None,
+        };
+        match outcome {
+            Ok(sync) => {
+                turn.sync = sync;
+                turn.sealed = std::mem::take(&mut self.building.sealed);
+                turn.reasons = std::mem::take(&mut self.building.reasons);
+                turn.complete = self.state.runs.take_complete();
+            }
+            Err(error) => {
+                turn.rows = 0;
+                let message: Arc<str> = error.to_string().into();
+                for (_, reply) in turn.replies.iter_mut().filter(|(_, reply)| reply.is_ok()) {
+                    *reply = Err(AppendError::Storage(Arc::clone(&message)));
+                }
+                turn.fatal = self.after_failure(error).err();
+                self.broken = turn.fatal.as_ref().map(|fatal| fatal.to_string().into());
+            }
+        }
+        self.state.batches.forget_empty();
+        turn
+    }
+
+    /// Notes that nothing is in flight, if that is not noted already: on a clean stop, and after a
+    /// second of idleness. It narrows what a torn tail can explain later.
+    pub fn close(&mut self) -> Result<(), WriteError> {
+        if let Some(why) = &self.broken {
+            return Err(WriteError::Broken(Arc::clone(why)));
+        }
+        if self.closed || self.journal.is_short_of_space() {
+            return Ok(());
+        }
+        let closed = self.write_close();
+        self.broken = closed.as_ref().err().map(|fatal| fatal.to_string().into());
+        closed
+    }
+
+    fn write_close(&mut self) -> Result<(), WriteError> {
+        let now = self.clock.now();
+        self.tend(now);
+        self.building.restart(self.state.next_lsn);
+        if self.room_for(SLACK, Purpose::Shipping, now)? != Room::Yes {
+            return Ok(());
+        }
+        self.building.frame.put(&Entry::Close);
+        match self.finish(now) {
+            Ok(_) => {
+                self.closed = true;
+                Ok(())
+            }
+            Err(error) => self.after_failure(error),
+        }
+    }
+
+    fn build<T>(
+        &mut self,
+        jobs: &mut VecDeque<(Request, T)>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) -> Result<(), WriteError> {
+        self.seal_due(now)?;
+        let mut waiting = Vec::new();
+        let taken = self.take_jobs(jobs, &mut waiting, replies, now);
+        for job in waiting.into_iter().rev() {
+            jobs.push_front(job);
+        }
+        taken?;
+        self.seal_for_room(now)?;
+        self.note_trim();
+        Ok(())
+    }
+
+    /// Takes jobs as far as they fit into the frame.
+    ///
+    /// Commits and flushes for which there is no room at all go to `waiting`: only freed space helps
+    /// them, and the requests behind them are answered nevertheless.
+    fn take_jobs<T>(
+        &mut self,
+        jobs: &mut VecDeque<(Request, T)>,
+        waiting: &mut Vec<(Request, T)>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) -> Result<(), WriteError> {
+        while let Some((request, _)) = jobs.front() {
+            let purpose = request.purpose();
+            let cost = match request {
+                Request::Append(append) => self.cost_of(append),
+                Request::EndRun(end) => self.cost_of_end(end),
+                _ => SLACK,
+            };
+            let refusal = self.refusal_of(request, cost);
+            let room = match refusal {
+                None => self.room_for(cost, purpose, now)?,
+                Some(_) => Room::Never,
+            };
+            if room == Room::NextFrame && purpose == Purpose::Shipping && self.is_idle() {
+                waiting.extend(jobs.pop_front());
+                continue;
+            }
+            if room == Room::NextFrame {
+                break;
+            }
+            let Some((request, ticket)) = jobs.pop_front() else {
+                break;
+            };
+            let reply = match (room, refusal) {
+                (Room::Yes, _) => self.perform(&request, now)?,
+                (_, refusal) => Err(refusal.unwrap_or(AppendError::Full)),
+            };
+            replies.push((ticket, reply));
+        }
+        Ok(())
+    }
+
+    /// Whether nothing is in the frame yet.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.building.frame.is_empty() && self.building.pending_bytes == 0
+    }
+
+    fn refusal_of(&self, request: &Request, cost: usize) -> Option<AppendError> {
+        let append = match request {
+            Request::Append(append) => append,
+            Request::EndRun(end) if !self.state.runs.is_open(end.run) => {
+                return Some(AppendError::NoSuchRun);
+            }
+            Request::EndRun(_) => return self.too_large(cost),
+            _ => return None,
+        };
+        if append.run != NO_RUN && !self.state.runs.is_open(append.run) {
+            return Some(AppendError::NoSuchRun);
+        }
+        if let Some(refusal) = self.too_large(cost) {
+            return Some(refusal);
+        }
+        // A seal in this very frame counts too.
+        let watermark = self.watermark.max(self.building.watermark);
+        (append.origin.received_at < watermark).then_some(AppendError::Late)
+    }
+
+    /// What needs more than a frame holds never fits.
+    fn too_large(&self, cost: usize) -> Option<AppendError> {
+        let cursors = self.state.runs.cursor_bytes();
+        let max_bytes = MAX_FRAME - FRAME_HEADER - 2 * SLACK - cursors;
+        let bytes = cost;
+        (cost > max_bytes).then_some(AppendError::TooLarge { bytes, max_bytes })
+    }
+
+    fn perform(&mut self, request: &Request, now: Now) -> Result<Reply, WriteError> {
+        self.closed = false;
+        match request {
+            Request::Append(append) => self.append(append, now).map(Ok),
+            Request::Commit(commit) => {
+                self.state.add_commit(commit)?;
+                self.building.frame.put(&Entry::Commit(*commit));
+                Ok(Ok(Appended::default()))
+            }
+            Request::Flush => {
+                self.flush_sections(now);
+                for slot in self.state.batches.reaching_back_to(u64::MAX) {
+                    if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
+                        break;
+                    }
+                    self.seal(slot, SealReason::Flush, now)?;
+                }
+                self.seal_ready(now)?;
+                Ok(Ok(Appended::default()))
+            }
+            Request::BeginRun(poll) => self.begin_run(poll, now).map(Ok),
+            Request::EndRun(end) => {
+                self.end_run(end, now)?;
+                self.seal_ready(now)?;
+                Ok(Ok(Appended::default()))
+            }
+            Request::AbandonRun(run) => {
+                self.abandon_run(*run, now);
+                Ok(Ok(Appended::default()))
+            }
+            Request::Published(run) => {
+                self.published(*run);
+                Ok(Ok(Appended::default()))
+            }
+        }
+    }
+
+    /// Appends the frame to the journal, which makes it durable; then does what had to wait for it.
+    fn finish(&mut self, now: Now) -> Result<Duration, WriteError> {
+        self.flush_sections(now);
+        if self.building.frame.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        let heading = Heading {
+            first_lsn: self.building.frame.first_lsn,
+            rows: self.building.frame.rows,
+            written_at: now.wall,
+        };
+        self.check_frame();
+        let expected = self.journal.next();
+        let before = self.clock.now().mono;
+        let at = self
+            .journal
+            .append(heading, self.building.frame.bytes_mut())?;
+        let sync = self.clock.now().mono.saturating_sub(before);
+        debug_assert_eq!(at, expected, "seals in the frame say where it is");
+        let newest_received = self.state.newest_received;
+        self.dedup
+            .settle(&mut self.building.inserted, newest_received);
+        self.watermark = self.watermark.max(self.building.watermark);
+        if self.building.trimmed {
+            self.trim();
+        }
+        Ok(sync)
+    }
+
+    /// What must hold of a frame that is about to be appended.
+    fn check_frame(&self) {
+        let (frame, state) = (&self.building.frame, &self.state);
+        debug_assert!(frame.len() <= MAX_FRAME, "it could never be read");
+        debug_assert!(frame.first_lsn <= state.next_lsn, "LSNs only grow");
+        debug_assert!(
+            state.totals.add_up(),
+            "received = stored + dropped + duplicate + quarantined: {:?}",
+            state.totals
+        );
+    }
+
+    /// Takes back what the failed frame did. Only a lack of space can be survived.
+    fn after_failure(&mut self, error: WriteError) -> Result<(), WriteError> {
+        self.dedup.take_back(&mut self.building.inserted);
+        let WriteError::Journal(JournalError::NoSpace(io)) = &error else {
+            return Err(error);
+        };
+        tracing::error!(error = %io, "no space for the write-ahead log; refusing requests");
+        let owed_already = self
+            .void_debt
+            .take()
+            .map_or(0, |(first, count)| first.0 + count);
+        let given_out = owed_already.max(self.state.next_lsn.0);
+        self.reload()?;
+        let next = self.state.next_lsn;
+        self.void_debt = (given_out > next.0).then(|| (next, given_out - next.0));
+        Ok(())
+    }
+}
+
+/// Nothing may be written behind a frame of which nobody knows whether it is durable.
+fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
+    let refusal = |(_, ticket)| (ticket, Err(AppendError::Storage(Arc::clone(why))));
+    Turn {
+        replies: jobs.drain(..).map(refusal).collect(),
+        sealed: Vec::new(),
+        reasons: Vec::new(),
+        complete: Vec::new(),
+        rows: 0,
+        sync: Duration::ZERO,
+        fatal: Some(WriteError::Broken(Arc::clone(why))),
+    }
+}

@@ -1,0 +1,412 @@
+//! The log's thread, and the handle that everybody else holds.
+//!
+//! Requests that arrive while a sync runs wait in a bounded queue and share the next frame: one write
+//! and one sync are in flight, never more, and there is no timer. An idle log syncs at once, a busy one
+//! amortises.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use metrics::Gauge;
+use tokio::sync::oneshot;
+
+use crate::journal::seam::{At, Journal};
+use crate::ledger::batch::SealReason;
+use crate::ledger::entry::Commit;
+use crate::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
+use crate::ledger::state::WATERMARK_LAG;
+use crate::ledger::writer::Writer;
+use lakehook_base::clock::{Clock, Micros};
+use lakehook_base::files::Files;
+use lakehook_base::record::Lsn;
+
+/// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
+const MAX_WAITING: usize = 8192;
+/// Requests that one turn looks at.
+const MAX_GROUP: usize = 4096;
+/// After so long without work, the log notes that nothing is in flight.
+const IDLE: Duration = Duration::from_secs(1);
+/// How often seals that wait for room are tried again.
+const BLOCKED: Duration = Duration::from_millis(50);
+
+type Ticket = oneshot::Sender<Reply>;
+
+enum Job {
+    Request(Request, Ticket),
+    Close,
+}
+
+/// What the log shows of itself, without asking its thread.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Records that are logged and not yet in the lake.
+    pub uncommitted_rows: AtomicU64,
+    /// Bytes of segments, spares and id files.
+    pub used_bytes: AtomicU64,
+    /// Open batches.
+    pub open_batches: AtomicU64,
+    /// Seals without commit.
+    pub waiting_seals: AtomicU64,
+    /// Runs of polls that have ended and whose marker is not in the lake.
+    pub unpublished_runs: AtomicU64,
+    /// Microseconds of the watermark that seals carry: no earlier `received_at` is taken any more.
+    pub floor: AtomicI64,
+    /// Wall time in microseconds at which the thread last looked at its queue.
+    pub seen_at: AtomicI64,
+    /// The earliest `received_at` that is not in the lake, in microseconds; `i64::MAX` if all is.
+    pub oldest_received: AtomicI64,
+}
+
+impl Gauges {
+    /// The time of receipt of what comes now; never before a watermark that was published, whatever the clock does.
+    pub fn receipt(&self, now: Micros) -> Micros {
+        now.max(Micros(self.floor.load(Ordering::Relaxed)))
+    }
+
+    /// The time before which everything acknowledged is in the lake.
+    ///
+    /// Counts from when the thread last looked at its queue: what waits for a slow sync is not there
+    /// yet, and is not passed. While the clock is wrong there is no `now`, and the time stands where
+    /// seals have put it: what a clock that is ahead would say, records to come would fall behind.
+    pub fn watermark(&self, now: Option<Micros>) -> Micros {
+        let seen_at = Micros(self.seen_at.load(Ordering::Relaxed));
+        let settled = match now {
+            Some(now) => seen_at.min(now).minus(WATERMARK_LAG),
+            None => Micros(self.floor.load(Ordering::Relaxed).max(0)),
+        };
+        settled.min(Micros(self.oldest_received.load(Ordering::Relaxed)))
+    }
+}
+
+/// A handle to a log; cheap to clone.
+#[derive(Clone)]
+pub struct Log {
+    jobs: SyncSender<Job>,
+    gauges: Arc<Gauges>,
+    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+}
+
+/// Takes the numbers and places of batches that were sealed.
+pub type SealedListener = Box<dyn Fn(&[(u64, At)]) + Send>;
+
+/// Takes the names of runs all of whose objects are in the lake, and the places of their ends.
+pub type CompleteListener = Box<dyn Fn(&[(Lsn, At)]) + Send>;
+
+/// Figures of one frame.
+#[derive(Clone, Copy, Debug)]
+pub struct Written<'a> {
+    /// How long it took to write the frame and to make it durable.
+    pub sync: Duration,
+    /// Rows in the frame.
+    pub rows: u32,
+    /// Why batches were sealed in it.
+    pub reasons: &'a [SealReason],
+}
+
+/// What the log's thread tells others.
+pub struct Listeners {
+    /// Batches were sealed, durably.
+    pub sealed: SealedListener,
+    /// Runs are complete in the lake, durably: their markers are due.
+    pub complete: CompleteListener,
+    /// The log cannot go on.
+    pub failed: Box<dyn Fn(&WriteError) + Send>,
+    /// A frame was written and is durable.
+    pub written: Box<dyn Fn(&Written<'_>) + Send>,
+    /// Where to show for how long duplicates are recognised, if anybody wants to know.
+    pub dedup_window_seconds: Option<Gauge>,
+}
+
+impl Log {
+    /// Starts the thread that owns the writer.
+    pub fn start<J: Journal + Send + 'static, F: Files>(
+        writer: Writer<J, F>,
+        clock: Clock,
+        listeners: Listeners,
+    ) -> io::Result<Self> {
+        let (jobs, queue) = sync_channel(MAX_WAITING);
+        let gauges = Arc::new(Gauges::default());
+        let mut owner = Owner {
+            writer,
+            clock,
+            listeners,
+            gauges: Arc::clone(&gauges),
+            waiting: VecDeque::new(),
+        };
+        owner.show();
+        let thread = std::thread::Builder::new()
+            .name("wal-writer".into())
+            .spawn(move || owner.run(&queue))?;
+        Ok(Self {
+            jobs,
+            gauges,
+            thread: Arc::new(Mutex::new(Some(thread))),
+        })
+    }
+
+    /// What the log shows of itself.
+    pub fn gauges(&self) -> &Gauges {
+        &self.gauges
+    }
+
+    /// Stores a request; the answer means that it is durable.
+    pub async fn append(&self, append: Append) -> Reply {
+        self.request(Request::Append(Box::new(append))).await
+    }
+
+    /// Begins a run of a poll; the answer names it.
+    pub async fn begin_run(&self, poll: &str) -> Result<Lsn, AppendError> {
+        let reply = self.request(Request::BeginRun(poll.into())).await;
+        reply.map(|appended| appended.run)
+    }
+
+    /// A run is complete.
+    pub async fn end_run(&self, end: EndRun) -> Result<(), AppendError> {
+        let reply = self.request(Request::EndRun(Box::new(end))).await;
+        reply.map(drop)
+    }
+
+    /// A run failed: its rows are let go.
+    pub async fn abandon_run(&self, run: Lsn) -> Result<(), AppendError> {
+        self.request(Request::AbandonRun(run)).await.map(drop)
+    }
+
+    /// Notes durably that the marker of a run is in the lake. Blocks.
+    pub fn published(&self, run: Lsn) -> Result<(), AppendError> {
+        self.ask(Request::Published(run))
+    }
+
+    async fn request(&self, request: Request) -> Reply {
+        let (ticket, answer) = oneshot::channel();
+        match self.jobs.try_send(Job::Request(request, ticket)) {
+            Ok(()) => answer.await.unwrap_or(Err(AppendError::Closed)),
+            Err(TrySendError::Full(_)) => Err(AppendError::Full),
+            Err(TrySendError::Disconnected(_)) => Err(AppendError::Closed),
+        }
+    }
+
+    /// Notes durably that an object is in the lake. Blocks.
+    pub fn commit(&self, commit: Commit) -> Result<(), AppendError> {
+        self.ask(Request::Commit(commit))
+    }
+
+    /// Seals every open batch. Blocks.
+    pub fn flush(&self) -> Result<(), AppendError> {
+        self.ask(Request::Flush)?;
+        // A frame has only so much room for seals.
+        while self.gauges.open_batches.load(Ordering::Acquire) > 0 {
+            self.ask(Request::Flush)?;
+        }
+        Ok(())
+    }
+
+    fn ask(&self, request: Request) -> Result<(), AppendError> {
+        let (ticket, answer) = oneshot::channel();
+        let job = Job::Request(request, ticket);
+        self.jobs.send(job).map_err(|_gone| AppendError::Closed)?;
+        answer
+            .blocking_recv()
+            .unwrap_or(Err(AppendError::Closed))
+            .map(|_| ())
+    }
+
+    /// Notes that nothing is in flight, and ends the thread. Blocks; what comes later is refused.
+    pub fn close(&self) {
+        let _ended = self.jobs.send(Job::Close);
+        let thread = self
+            .thread
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(thread) = thread {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// The thread's side.
+struct Owner<J: Journal, F: Files> {
+    writer: Writer<J, F>,
+    clock: Clock,
+    listeners: Listeners,
+    gauges: Arc<Gauges>,
+    waiting: VecDeque<(Request, Ticket)>,
+}
+
+impl<J: Journal, F: Files> Owner<J, F> {
+    fn run(&mut self, queue: &Receiver<Job>) {
+        let mut idle_since = self.clock.now().mono;
+        loop {
+            let closing = self.gather(queue, idle_since);
+            if closing {
+                self.finish();
+                return;
+            }
+            let had_work = !self.waiting.is_empty() || self.is_due();
+            if had_work {
+                idle_since = self.clock.now().mono;
+            } else if self.clock.now().mono.saturating_sub(idle_since) >= IDLE
+                && let Err(error) = self.writer.close()
+            {
+                self.fail(&error);
+                return;
+            }
+            let turn = self.writer.turn(&mut self.waiting);
+            let wrote_nothing = turn.sync.is_zero() && turn.replies.is_empty();
+            if !self.deliver(turn) {
+                return;
+            }
+            if wrote_nothing && !self.waiting.is_empty() {
+                std::thread::sleep(BLOCKED);
+            }
+        }
+    }
+
+    /// Waits for work, and takes what else is there. `true` if the log is to be closed.
+    fn gather(&mut self, queue: &Receiver<Job>, idle_since: Duration) -> bool {
+        let mut next = if self.waiting.is_empty() {
+            match queue.recv_timeout(self.patience(idle_since)) {
+                Ok(job) => Some(job),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => return true,
+            }
+        } else {
+            queue.try_recv().ok()
+        };
+        while let Some(job) = next {
+            match job {
+                Job::Request(request, ticket) => self.waiting.push_back((request, ticket)),
+                Job::Close => return true,
+            }
+            next = if self.waiting.len() < MAX_GROUP {
+                queue.try_recv().ok()
+            } else {
+                None
+            };
+        }
+        false
+    }
+
+    /// How long to wait for a request: until a batch is due, or idleness is to be noted.
+    fn patience(&self, idle_since: Duration) -> Duration {
+        let now = self.clock.now().mono;
+        let due = self
+            .writer
+            .next_due()
+            .map_or(IDLE, |due| due.saturating_sub(now));
+        let idle = (idle_since + IDLE).saturating_sub(now);
+        // Once idleness is noted, once a second is enough to look after spares and space.
+        let idle = if idle.is_zero() { IDLE } else { idle };
+        due.min(idle).max(Duration::from_millis(1))
+    }
+
+    fn is_due(&self) -> bool {
+        self.writer
+            .next_due()
+            .is_some_and(|due| due <= self.clock.now().mono)
+    }
+
+    /// Gives the answers and tells the others; `false` if the log cannot go on.
+    fn deliver(&mut self, turn: Turn<Ticket>) -> bool {
+        self.show();
+        // Before the answers: whoever asked for a flush then waits for what was sealed.
+        if !turn.sealed.is_empty() {
+            (self.listeners.sealed)(&turn.sealed);
+        }
+        if !turn.complete.is_empty() {
+            (self.listeners.complete)(&turn.complete);
+        }
+        for (ticket, reply) in turn.replies {
+            // Whoever asked may be gone; what is durable stays.
+            let _gone = ticket.send(reply);
+        }
+        if !turn.sync.is_zero() {
+            (self.listeners.written)(&Written {
+                sync: turn.sync,
+                rows: turn.rows,
+                reasons: &turn.reasons,
+            });
+        }
+        match turn.fatal {
+            None => true,
+            Some(error) => {
+                self.fail(&error);
+                false
+            }
+        }
+    }
+
+    fn show(&self) {
+        let state = self.writer.state();
+        let gauges = &self.gauges;
+        let waiting = self
+            .waiting
+            .iter()
+            .filter_map(|(request, _)| match request {
+                Request::Append(append) => Some(append.origin.received_at),
+                _ => None,
+            });
+        let oldest = waiting
+            .chain(state.oldest_received())
+            .min()
+            .unwrap_or(Micros(i64::MAX));
+        gauges
+            .uncommitted_rows
+            .store(state.uncommitted_rows(), Ordering::Relaxed);
+        gauges
+            .used_bytes
+            .store(self.writer.used_bytes(), Ordering::Relaxed);
+        gauges
+            .waiting_seals
+            .store(state.sealed.len() as u64, Ordering::Relaxed);
+        gauges
+            .floor
+            .store(self.writer.watermark().0, Ordering::Relaxed);
+        gauges
+            .seen_at
+            .store(self.clock.now().wall.0, Ordering::Relaxed);
+        gauges.oldest_received.store(oldest.0, Ordering::Relaxed);
+        gauges
+            .open_batches
+            .store(state.batches.sealable() as u64, Ordering::Release);
+        gauges
+            .unpublished_runs
+            .store(state.runs.ended().count() as u64, Ordering::Release);
+        let Some(dedup_window_seconds) = &self.listeners.dedup_window_seconds else {
+            return;
+        };
+        // While nothing was forgotten, every duplicate is recognised, however late.
+        let window = self
+            .writer
+            .duplicates_known_since()
+            .map_or(f64::INFINITY, |since| {
+                let window = self.clock.now().wall.0.saturating_sub(since.0);
+                Duration::from_micros(window.unsigned_abs()).as_secs_f64()
+            });
+        dedup_window_seconds.set(window);
+    }
+
+    fn fail(&mut self, error: &WriteError) {
+        (self.listeners.failed)(error);
+        self.refuse_waiting(&AppendError::Storage(error.to_string().into()));
+    }
+
+    /// A clean stop: what waits is refused, and the end is noted.
+    fn finish(&mut self) {
+        self.refuse_waiting(&AppendError::Closed);
+        if let Err(error) = self.writer.close() {
+            (self.listeners.failed)(&error);
+        }
+    }
+
+    fn refuse_waiting(&mut self, why: &AppendError) {
+        for (_, ticket) in self.waiting.drain(..) {
+            let _gone = ticket.send(Err(why.clone()));
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Values in JSON, as typed columns.
+
+use crate::columns::ColumnType;
+use crate::sql::text::literal;
+
+/// The type of a column.
+pub(super) fn type_of(kind: ColumnType) -> &'static str {
+    match kind {
+        ColumnType::Text => "VARCHAR",
+        ColumnType::Time => "TIMESTAMPTZ",
+        ColumnType::Integer => "BIGINT",
+        ColumnType::Double => "DOUBLE",
+        ColumnType::Boolean => "BOOLEAN",
+        ColumnType::Json => "JSON",
+    }
+}
+
+/// The JSON Pointer (RFC 6901) of a key, as a literal.
+pub(super) fn pointer(key: &str) -> String {
+    literal(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))
+}
+
+/// The value of a key of a JSON column, if it is one that the column can hold; as in Parquet.
+pub(super) fn value_of(json: &str, key: &str, kind: ColumnType) -> String {
+    const TIME: &str =
+        "'\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)'";
+    let at = pointer(key);
+    let is = |types: &str| format!("json_type({json}, {at}) IN ({types})");
+    let text = format!("{json}->>{at}");
+    match kind {
+        ColumnType::Json => format!("CASE WHEN NOT {} THEN {json}->{at} END", is("'NULL'")),
+        ColumnType::Text => format!("CASE WHEN {} THEN {text} END", is("'VARCHAR'")),
+        ColumnType::Boolean => format!(
+            "CASE WHEN {} THEN TRY_CAST({text} AS BOOLEAN) END",
+            is("'BOOLEAN'")
+        ),
+        ColumnType::Time => format!(
+            "CASE WHEN {} AND regexp_full_match({text}, {TIME}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END",
+            is("'VARCHAR'")
+        ),
+        // A whole number whose digits a double cannot hold is none.
+        ColumnType::Double => format!(
+            "CASE WHEN {} OR ({} AND TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT) = TRY_CAST({text} AS HUGEINT)) THEN \
+             TRY_CAST({text} AS DOUBLE) END",
+            is("'DOUBLE'"),
+            is("'UBIGINT', 'BIGINT'")
+        ),
+        ColumnType::Integer => format!(
+            "CASE WHEN {} THEN TRY_CAST({text} AS BIGINT) WHEN {} AND trunc(TRY_CAST({text} AS DOUBLE)) = \
+             TRY_CAST({text} AS DOUBLE) AND abs(TRY_CAST({text} AS DOUBLE)) < 9007199254740992 THEN \
+             TRY_CAST(TRY_CAST({text} AS DOUBLE) AS BIGINT) END",
+            is("'UBIGINT', 'BIGINT'"),
+            is("'DOUBLE'")
+        ),
+    }
+}
