@@ -1,5 +1,6 @@
 //! The whole audit of a lake: its listing, what objects say, and in depth also what they hold.
 
+use super::copies::CopyCounter;
 use super::deep;
 use super::gather::{Gathered, gather};
 use super::log::judge_log;
@@ -32,11 +33,12 @@ pub enum AuditStage {
 }
 
 /// Audits a lake, with the logs of nodes as they were before. `step` is called for each object, with how many are
-/// done and how many there are.
+/// done and how many there are. In depth, `copies` takes the ids of all events.
 pub async fn audit(
     lake: &LakeReader,
     logs: &[Inspection],
     deeply: bool,
+    mut copies: Option<&mut CopyCounter>,
     step: &mut dyn FnMut(AuditStage, usize, usize),
 ) -> Result<Whole, LakeReadError> {
     let Gathered {
@@ -65,7 +67,12 @@ pub async fn audit(
                 continue;
             };
             let wrong = match lake.read(&object.key).await? {
-                Some(bytes) => deep::look(&object.key, stamp, bytes),
+                Some(bytes) => {
+                    if let Some(copies) = &mut copies {
+                        copies.take(&object.key, stamp.node, &bytes)?;
+                    }
+                    deep::look(&object.key, stamp, bytes)
+                }
                 None => vec!["it went away while it was looked at".to_owned()],
             };
             let node = Some(stamp.node);

@@ -108,7 +108,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     /// One attempt to carry out a publication that is due; `at` is where the log decided on it. `Ok` means
     /// that readers see its members.
     pub fn publish(&self, id: Lsn, at: SealAt) -> Result<(), ShipError> {
-        self.lake.probe()?;
+        self.probe()?;
         let publication = self.read_publication(id, at)?;
         match &publication.kind {
             PublicationKind::RunMarker(marker) => {
