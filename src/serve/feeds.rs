@@ -153,8 +153,8 @@ impl OpenFeeds {
         Ok(Self {
             pipeline,
             feeds,
-            context,
             status,
+            context,
         })
     }
 
