@@ -281,7 +281,7 @@ fn a_slow_upload_lives_as_long_as_it_moves() {
         bytes / BYTES_PER_SECOND > 30 + bytes / (32 << 10),
         "{bytes} bytes are too few"
     );
-    assert_eq!(put_errors(&setup, "timeout"), 0.0, "{}", setup.stderr());
+    assert!(put_errors(&setup, "timeout") < 1.0, "{}", setup.stderr());
     assert!(server.faults().counts().puts - puts <= 3);
     stop(program, &setup);
     assert!(first.violations.is_empty() && slow.violations.is_empty());
