@@ -112,7 +112,7 @@ fn polls_health(polls: &PollFigures, now: Now) -> PollsHealth {
     }
 }
 
-/// `GET /openapi.json`: the description of this interface.
+/// Answers `GET /openapi.json`: the description of this interface.
 pub(super) fn openapi(app: &App) -> Response {
     let mut response = Response::new(Body::from(app.settings.openapi.clone()));
     let media_type = HeaderValue::from_static("application/json");
@@ -120,7 +120,7 @@ pub(super) fn openapi(app: &App) -> Response {
     response
 }
 
-/// `GET /ready`: 503 while the service starts, stops or cannot store, and while a batch is held.
+/// Answers `GET /ready`: 503 while the service starts, stops or cannot store, and while a batch is held.
 pub(super) fn ready(app: &App) -> Response {
     if let Some(unavailable) = app.status.refusal(app.clock.now()) {
         return Problem::from(unavailable).into_response();
@@ -133,7 +133,7 @@ pub(super) fn ready(app: &App) -> Response {
     replies::json(StatusCode::OK, "application/json", &body)
 }
 
-/// `GET /metrics`: Prometheus text format 0.0.4.
+/// Answers `GET /metrics` in Prometheus' text format 0.0.4.
 pub(super) fn metrics(app: &App) -> Response {
     refresh(app);
     let mut response = Response::new(Body::from(app.metrics.render()));

@@ -19,7 +19,7 @@ use super::body::BodyError;
 use super::client::TooMany;
 use super::scheme::Unsigned;
 
-/// Seconds after which to try again when storage is the reason.
+/// Seconds after which a sender should try again if storage is the reason.
 const RETRY_SOON: u32 = 5;
 
 /// The answer to an accepted request. The four counts add up to the events sent.
