@@ -1,4 +1,4 @@
-//! `lakehook audit`: does everything that was acknowledged add up in the lake?
+//! `lakehook audit`: checks that everything acknowledged is accounted for in the lake.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,7 +69,8 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     let place = LakeReader::open(config.lake.destination()).await;
-    // The logs are read first: what is put meanwhile is then found in the lake, rather than in neither.
+    // Logs are read first. Whatever is put after that is found in the lake; the other way round, it could be
+    // found in neither.
     let mut logs = Vec::new();
     for dir in &args.wal {
         let log = inspect(&Disk, dir);

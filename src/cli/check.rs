@@ -1,4 +1,4 @@
-//! `lakehook check`: is everything right, before anything is accepted?
+//! `lakehook check`: finds what is wrong before anything is accepted.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -44,7 +44,7 @@ pub struct CheckArgs {
     reader: Option<Reader>,
 }
 
-/// Checks configuration, schemas, log and lake; says what is wrong.
+/// Checks configuration, schemas, log and lake, and reports every problem.
 pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     if args.schema {
@@ -99,7 +99,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Checks that no column that is in objects would change its type.
+/// Checks that every column that objects have already would keep its type.
 fn check_columns(config: &Config) -> Result<bool, Failure> {
     let mut changed = Vec::new();
     if let Ok(schemas) = config.events.read_schemas() {
@@ -116,7 +116,7 @@ fn check_columns(config: &Config) -> Result<bool, Failure> {
     Ok(changed.is_empty())
 }
 
-/// Whether an engine can read what is written.
+/// Checks whether an engine can read what this configuration writes.
 fn check_reader(config: &Config, reader: Reader) -> Result<bool, Failure> {
     let relations = crate::cli::sql::relations(config)?;
     let endpoint = crate::cli::sql::endpoint(config);

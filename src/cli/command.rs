@@ -1,4 +1,4 @@
-//! Which commands there are, with their arguments, and what runs each of them.
+//! The commands with their arguments, and what runs each of them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -87,8 +87,8 @@ struct WalArgs {
     dir: Option<PathBuf>,
 }
 
-/// Parses the arguments, does what they say, and gives the exit code: 0 done, 1 it failed, 2 wrong
-/// usage or configuration.
+/// Parses the arguments and runs the command. Returns its exit code: 0 if it succeeded, 1 if it failed, 2 for
+/// wrong usage or configuration.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

@@ -1,4 +1,4 @@
-//! `lakehook serve`: the service, until a signal or until its log cannot go on.
+//! `lakehook serve`: runs the service until a signal, or until its log cannot go on.
 
 use std::process::ExitCode;
 
@@ -37,7 +37,7 @@ pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     }
     let runtime = runtime()?;
     let code = runtime.block_on(serve(loaded))?;
-    // A connection that hangs must not delay the end.
+    // A connection that hangs must not delay the exit.
     runtime.shutdown_background();
     Ok(code)
 }
@@ -56,7 +56,7 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
             ) => return Err(Failure::Usage(error.to_string())),
             Err(error) => return Err(error.into()),
         },
-        // Nothing was accepted yet; the log is as it was found.
+        // Nothing has been accepted yet, and the log is as it was found.
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     tracing::info!(

@@ -13,51 +13,51 @@ use crate::tables::{PROPERTY_PREFIX, Table};
 /// The JSON Schema format of such URLs.
 pub(super) const LAKE_URL_FORMAT: &str = "lake-url";
 
-/// Names of partitions that polled streams and the quarantine have, whatever is configured.
+/// Partition keys that polled streams and the quarantine always have, whatever the configuration says.
 const PARTITIONS: [&str; 2] = ["dt", "run"];
 
-/// Where the lake is.
+/// The location of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LakeUrl {
-    /// A directory; absolute once the configuration is loaded.
+    /// A directory. Its path is absolute once the configuration is loaded.
     Directory(PathBuf),
-    /// `s3://bucket/prefix`.
+    /// A bucket and a prefix: `s3://bucket/prefix`.
     S3 {
         /// The bucket.
         bucket: String,
-        /// Prefix of all keys, without slashes at its ends; may be empty.
+        /// The prefix of all keys, without slashes at its ends; may be empty.
         prefix: String,
     },
 }
 
-/// Why text is not where a lake can be. Never repeats the text: there may be credentials in it.
+/// Why text is not the location of a lake. Never repeats the text, which may contain credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LakeUrlError {
-    /// No text.
+    /// The text is empty.
     #[error("must not be empty; name a directory, or a bucket as s3://bucket/prefix")]
     Empty,
-    /// A store over HTTP.
+    /// The URL of a store over HTTP.
     #[error(
         "must be a directory or s3://bucket/prefix; for a compatible store, put its http(s) address \
          into lake.endpoint"
     )]
     Http,
-    /// A file URL.
+    /// A `file:` URL.
     #[error("must be a directory or s3://bucket/prefix; write a directory as a plain path")]
     File,
-    /// Google's.
+    /// A URL of Google Cloud Storage.
     #[error(
         "must be a directory or s3://bucket/prefix; Google Cloud Storage is reached as s3:// with \
          lake.endpoint = \"https://storage.googleapis.com\""
     )]
     Google,
-    /// `s3:`, `S3://`, `s3a://` and the like.
+    /// A variant such as `s3:`, `S3://` or `s3a://`.
     #[error("must be written s3://bucket/prefix")]
     AlmostS3,
-    /// Another scheme.
+    /// A URL of any other scheme.
     #[error("must be a directory or s3://bucket/prefix; other schemes are not known")]
     Scheme,
-    /// Not a bucket's name.
+    /// The name of the bucket is not valid.
     #[error(
         "must name a bucket after s3://: 3 to 63 lower-case letters, digits, dots and hyphens (older buckets: up \
          to 255, also upper case and underscores), the first and last of them a letter or digit"
@@ -69,12 +69,12 @@ pub enum LakeUrlError {
          regions, of Outposts and of Object Lambda are not known"
     )]
     AccessPoint,
-    /// A query or fragment.
+    /// The URL has a query or a fragment.
     #[error(
         "must be s3://bucket/prefix without ? and #; settings have keys of their own in [lake]"
     )]
     Query,
-    /// A prefix that is no path.
+    /// The prefix is not a valid path.
     #[error("must have a prefix of names joined by single slashes, none of them \".\" or \"..\"")]
     Prefix,
 }
@@ -105,9 +105,9 @@ impl LakeUrl {
         })
     }
 
-    /// The first `name=value` part of the path whose name is a column of our tables, of those partitions
-    /// (`events.partition`) too. Engines read such parts as columns, so they would show the value of the path
-    /// for every row, or no row at all.
+    /// The first `name=value` part of the path whose name is one of our columns or one of the partition keys
+    /// of `events.partition`. Engines read such parts as columns: they would show the value from the path for
+    /// every row, or find no rows at all.
     pub(super) fn column_in_path(&self, partition: &str) -> Option<String> {
         let path = match self {
             Self::Directory(path) => path.to_string_lossy(),

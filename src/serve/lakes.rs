@@ -12,8 +12,8 @@ use crate::lake::destination::Destination;
 use crate::lake::directory::Directory;
 use crate::lake::s3::S3;
 
-/// The lake that the configuration names; nothing is reached yet. Objects for a store are prepared below
-/// `log_dir`, the directory of the log that is shipped.
+/// The lake that the configuration names; no request is made yet. Objects for a store are written below
+/// `log_dir`, the directory of the log that is shipped, before they are put.
 pub async fn lake_of(config: &Config, log_dir: &Path, runtime: Handle) -> Lake<Disk> {
     let location = match config.lake.destination() {
         Destination::Directory(root) => return Lake::Directory(Directory::new(Disk, root)),

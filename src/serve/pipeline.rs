@@ -1,5 +1,5 @@
-//! A pipeline: a log, and what ships it to the lake. Events have one, and polls another, so that a slow
-//! API never holds up the webhook.
+//! A pipeline: a log and the threads that ship it to the lake. Events and feeds have one each, so that a slow
+//! API never delays the webhook.
 
 use std::io;
 use std::path::Path;
@@ -31,38 +31,38 @@ use crate::wal::recover::{self, LocalWriter, Recovered};
 use crate::wal::request::Settings;
 use crate::wal::state::State;
 
-/// Time to close the log, once everything else has ended.
+/// How long closing the log may take, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a pipeline is made of.
+/// The parts that a pipeline is made of.
 pub(crate) struct Parts {
     /// The lock of the log's directory.
     pub(crate) lock: Lock,
     /// The log's settings.
     pub(crate) settings: Settings,
-    /// The tables of its streams.
+    /// The tables of the log's streams.
     pub(crate) tables: Tables,
     /// The format of objects.
     pub(crate) format: Format,
-    /// Where objects go.
+    /// The lake that objects are put into.
     pub(crate) lake: Arc<Lake<Disk>>,
     /// The operator says that another lake is meant than at the last start.
     pub(crate) accepts_new_lake: bool,
-    /// Where it reports whether it can store rows.
+    /// The status that says whether this log can store rows.
     pub(crate) status: Arc<Status>,
-    /// Whether the metric of the dedup window shows this log's.
+    /// Whether the metric of the dedup window is about this log.
     pub(crate) shows_dedup_window: bool,
-    /// What the process shares.
+    /// What all parts of the process share.
     pub(crate) process: Process,
 }
 
-/// A pipeline that runs.
+/// A running pipeline.
 pub(crate) struct Pipeline {
     /// The log.
     pub(crate) log: Log,
     /// The node that the log belongs to.
     pub(crate) node: Node,
-    /// The newest `received_at` in the log, as it was found.
+    /// The newest `received_at` that the log had when it was opened.
     pub(crate) newest_received: Micros,
     /// Cursors of streams that are pulled.
     pub(crate) cursors: Vec<(String, Vec<u8>)>,
@@ -73,7 +73,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads the log in `dir`, and starts shipping. Blocks.
+    /// Reads the log in `dir` and starts to ship. Blocks.
     pub(crate) fn open(dir: &Path, parts: Parts) -> Result<Self, ServeError> {
         let Parts {
             lock,
@@ -143,14 +143,14 @@ impl Pipeline {
     fn abandon(&self, runs: &[Lsn]) {
         for run in runs {
             tracing::info!(%run, "a run of a poll was interrupted; nothing of it is visible");
-            // If that fails, the next start abandons it.
+            // If this fails, the next start abandons the run.
             if let Err(error) = Handle::current().block_on(self.log.abandon_run(*run)) {
                 tracing::warn!(%error, %run, "failed to abandon it");
             }
         }
     }
 
-    /// Makes identities of this log's records.
+    /// Makes the identities of the records in this log.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::new(self.node.key)
     }
@@ -165,7 +165,8 @@ impl Pipeline {
             .unwrap_or_default()
     }
 
-    /// Seals what is open, and ships as long as there is time. `true` if nothing is left to ship.
+    /// Seals what is open, and waits until it is shipped or time runs out. Returns whether nothing is left to
+    /// ship.
     pub(crate) async fn drain(&self, patience: &Patience) -> bool {
         let flushing = self.log.clone();
         let flushed = tokio::task::spawn_blocking(move || flushing.flush());
@@ -176,10 +177,10 @@ impl Pipeline {
         patience.drain(&self.queue).await
     }
 
-    /// Ends shipping and the log, in that order.
+    /// Stops shipping, and then the log.
     pub(crate) async fn close(self, patience: &Patience, drained: bool) -> Stopped {
         let Self { log, shipping, .. } = self;
-        // Attempts under way may wait for a lake that never answers; they end with the process.
+        // Attempts that are under way may wait for a lake that never answers. They end with the process.
         patience
             .wait(tokio::task::spawn_blocking(move || shipping.stop()))
             .await;
@@ -242,8 +243,8 @@ fn open_lake(
     Ok(())
 }
 
-/// Removes unfinished files, which nobody needs after a crash. In a directory lake they may belong to
-/// another node, so there each put removes only its own.
+/// Removes unfinished objects, which are of no use after a crash. In a directory lake they may belong to
+/// another node; there, each put removes only its own.
 fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
     let Lake::Store(store) = lake else {
         return Ok(());

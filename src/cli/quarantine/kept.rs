@@ -1,4 +1,4 @@
-//! Which rows of the quarantine a command is about, and reading them from the lake.
+//! Selects the rows of the quarantine that a command is about, and reads them from the lake.
 
 use anyhow::Context as _;
 use chrono::NaiveDate;
@@ -52,7 +52,7 @@ pub(super) async fn each(
         let Some(bytes) = place.read(&key).await? else {
             continue;
         };
-        // Otherwise output and bar would write into each other's lines.
+        // The bar is hidden meanwhile, or it and the output would end up in the same lines.
         let goes_on = bar.suspend(|| of_object(which, &key, bytes, take));
         if !goes_on.with_context(|| key.clone())? {
             break;
@@ -63,7 +63,7 @@ pub(super) async fn each(
     Ok(())
 }
 
-/// Passes on the rows of one object; `false` if no more are wanted.
+/// Passes on the rows of one object; returns `false` if no more are wanted.
 fn of_object(
     which: &Which,
     key: &str,

@@ -1,4 +1,4 @@
-//! Where settings come from, what wins, and how errors read.
+//! Where settings come from, which source wins, and what errors look like.
 
 use std::path::{Path, PathBuf};
 

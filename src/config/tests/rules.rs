@@ -1,8 +1,8 @@
-//! Every rule has a case that breaks it, and one at its edge that doesn't.
+//! Each rule has a case that breaks it, and one at the edge that does not.
 
 use super::{error, load};
 
-/// Checks that each text has one error, at a key and with such words.
+/// Checks that each text has exactly one error, at this key and with these words.
 pub(super) fn refused(cases: &[(&str, &str, &str)]) {
     for (text, key, words) in cases {
         let error = error(text);
@@ -14,7 +14,7 @@ pub(super) fn refused(cases: &[(&str, &str, &str)]) {
     }
 }
 
-/// Checks that all are fine, without a warning.
+/// Checks that all texts are accepted without a warning.
 pub(super) fn taken(texts: &[&str]) {
     for text in texts {
         let loaded = load(text, &[]).unwrap();
@@ -22,7 +22,7 @@ pub(super) fn taken(texts: &[&str]) {
     }
 }
 
-/// Checks that each is fine, with one warning of such words.
+/// Checks that each text is accepted with one warning, which contains these words.
 fn warned(cases: &[(&str, &str)]) {
     for (text, words) in cases {
         let warnings = load(text, &[]).unwrap().warnings;
