@@ -15,6 +15,7 @@ pub mod store;
 pub mod proof;
 mod abilities;
 pub mod conditional;
+pub mod rewrite;
 mod configured;
 pub mod s3;
 pub mod reader;

@@ -29,6 +29,7 @@ fn stamp() -> Stamp {
                 refused: 6,
             },
         },
+        erased: None,
     }
 }
 
