@@ -320,9 +320,13 @@ impl<F: Files> Directory<F> {
         }
     }
 
-    /// Reads an object that is to be rewritten. If an exchange was cut short, it is finished first: the sidecar
-    /// then has only the claims of the object that is there.
-    pub(super) fn read_original(&self, key: &str) -> Result<Option<Original>, LakeError> {
+    /// Reads an object that is to be rewritten. If `finishes`, and an exchange was cut short, the sidecar then has
+    /// only the claims of the object that is there.
+    pub(super) fn read_original(
+        &self,
+        key: &str,
+        finishes: bool,
+    ) -> Result<Option<Original>, LakeError> {
         let path = self.root.join(key);
         let at = |error: io::Error| trouble(&error, &path);
         if !self.files.exists(&path) {
@@ -339,7 +343,7 @@ impl<F: Files> Directory<F> {
         };
         let fitting = sidecar.claims_for(bytes.len() as u64, || Ok::<_, LakeError>(crc32c(&bytes)));
         let claims = fitting?.clone();
-        if sidecar.next.is_some() {
+        if finishes && sidecar.next.is_some() {
             self.sync_up(&path).map_err(at)?;
             self.replace_sidecar(key, &Sidecar::of(claims.clone()))?;
         }

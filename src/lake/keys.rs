@@ -79,7 +79,12 @@ pub fn erasure_key(id: u128, is_done: bool) -> String {
 /// Name of the file with the new bytes of an object that an erasure rewrites.
 pub fn erasing_name(id: u128, key: &str) -> String {
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
-    format!("erase-{id:032x}-{key:032x}.part")
+    format!("{}{key:032x}.part", erasing_prefix(id))
+}
+
+/// Names of the files of an erasure begin with this.
+pub fn erasing_prefix(id: u128) -> String {
+    format!("erase-{id:032x}-")
 }
 
 /// Name of a run of a poll: the names of one poll sort by time. The node is part of it because two

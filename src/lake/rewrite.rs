@@ -54,10 +54,15 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Reads an object that is to be rewritten; `None` if there is none.
-    pub fn read_original(&self, key: &str) -> Result<Option<Original>, LakeError> {
+    /// Reads an object that is to be rewritten; `None` if there is none. `finishes`: an exchange that was cut
+    /// short in a directory is finished.
+    pub fn read_original(
+        &self,
+        key: &str,
+        finishes: bool,
+    ) -> Result<Option<Original>, LakeError> {
         match self {
-            Self::Directory(directory) => directory.read_original(key),
+            Self::Directory(directory) => directory.read_original(key, finishes),
             Self::Store(store) => store.read_original(key),
         }
     }
