@@ -5,7 +5,7 @@ use super::gather::{Gathered, gather};
 use super::log::judge_log;
 use super::markers::judge_markers;
 use super::report::{Discrepancy, NodeProof};
-use super::seals::judge;
+use super::seals::{judge, judge_erasures};
 use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::wal::inspect::Inspection;
 
@@ -42,6 +42,7 @@ pub async fn audit(
     let Gathered {
         objects,
         markers,
+        erasures,
         mut problems,
     } = gather(lake, &mut |done, total| step(Stage::Looking, done, total)).await?;
     let waiting = logs.iter().filter_map(|log| {
@@ -50,6 +51,7 @@ pub async fn audit(
     });
     let (mut nodes, found) = judge(&objects, &waiting.collect());
     problems.extend(found);
+    judge_erasures(&objects, &erasures, &mut problems);
     for log in logs {
         judge_log(&mut nodes, &objects, log, &mut problems);
     }

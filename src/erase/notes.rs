@@ -47,7 +47,8 @@ impl Erasures {
         Ok(erasures)
     }
 
-    fn take(&mut self, key: &str, text: &[u8]) -> Result<(), serde_json::Error> {
+    /// Takes the text of a note.
+    pub fn take(&mut self, key: &str, text: &[u8]) -> Result<(), serde_json::Error> {
         let is_done = key.ends_with("-done.json");
         let request: ErasureRequest = if is_done {
             serde_json::from_slice::<ErasureDone>(text)?.request

@@ -172,16 +172,24 @@ const IF_MATCH_TRIES: u32 = 5;
 
 /// Whether a store honours `If-Match`: a put over an `ETag` that is not there must be refused, and one over the
 /// right `ETag` taken.
-pub(super) fn honours_if_match(
-    store: &dyn ObjectStore,
-    check: CheckKind,
-) -> Result<bool, LakeError> {
+pub(super) fn honours_if_match(store: &dyn ObjectStore) -> Result<bool, LakeError> {
     const NO_ETAG: &str = "00000000000000000000000000000000";
     let key = keys::if_match_probe_key();
-    let check = check_of(check, IF_MATCH_PROBE);
-    let put_if =
-        |condition: Condition<'_>| put(store, &key, IF_MATCH_PROBE, check, condition);
-    put_if(Condition::Always)?;
+    let put_with = |check: CheckKind, condition: Condition<'_>| {
+        let check = check_of(check, IF_MATCH_PROBE);
+        put(store, &key, IF_MATCH_PROBE, check, condition)
+    };
+    let mut taken = None;
+    for check in CheckKind::ALL {
+        if let PutAnswer::Stored(_) = put_with(check, Condition::Always)? {
+            taken = Some(check);
+            break;
+        }
+    }
+    let Some(check) = taken else {
+        return Ok(false);
+    };
+    let put_if = |condition: Condition<'_>| put_with(check, condition);
     if put_if(Condition::IfMatch(NO_ETAG))? != PutAnswer::ConditionFailed {
         return Ok(false);
     }

@@ -103,9 +103,7 @@ impl<F: Files> Lake<F> {
 
 impl<F: Files> StoreLake<F> {
     fn check_rewritable(&self) -> Result<(), LakeError> {
-        let abilities = self.abilities()?;
-        let honours = abilities.conditions
-            && abilities::honours_if_match(&*self.store, abilities.check)?;
+        let honours = self.abilities()?.conditions && abilities::honours_if_match(&*self.store)?;
         if honours {
             return Ok(());
         }
