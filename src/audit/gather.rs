@@ -10,11 +10,11 @@ use tokio::task::JoinSet;
 use super::markers::Marker;
 use super::object::AuditedObject;
 use super::report::Discrepancy;
+use crate::erase::notes::Erasures;
 use crate::lake::keys::{holder_of, in_internal, top_folder};
 use crate::lake::reader::{LakeReadError, LakeReader, look_at_file};
 use crate::lake::s3::S3;
 use crate::lake::stamp::Stamp;
-use crate::erase::notes::Erasures;
 use crate::rescue::Lost;
 
 /// Requests at a time.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::object::AuditedObject;
 use super::report::{Discrepancy, NodeProof};
+use crate::erase::notes::Erasures;
 use crate::ids::NodeId;
 use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, TOTALS};
-use crate::erase::notes::Erasures;
 use crate::record::Lsn;
 
 /// Seals that logs hold and whose objects are on their way, by node.

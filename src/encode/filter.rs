@@ -47,7 +47,11 @@ pub struct Copied {
 }
 
 /// The LSNs of the rows of an object that match.
-pub fn find_rows(format: Format, bytes: &Bytes, filter: &RowFilter<'_>) -> io::Result<BTreeSet<Lsn>> {
+pub fn find_rows(
+    format: Format,
+    bytes: &Bytes,
+    filter: &RowFilter<'_>,
+) -> io::Result<BTreeSet<Lsn>> {
     let mut found = BTreeSet::new();
     match format.layout() {
         Layout::Lines(codec) => {
@@ -107,7 +111,11 @@ impl Copied {
     /// Counts a row; `true` if the copy has it.
     fn takes(&mut self, lsn: Lsn, without: &BTreeSet<Lsn>) -> bool {
         let stays = !without.contains(&lsn);
-        let sums = if stays { &mut self.kept } else { &mut self.left_out };
+        let sums = if stays {
+            &mut self.kept
+        } else {
+            &mut self.left_out
+        };
         sums.count += 1;
         sums.lsn_hash = sums.lsn_hash.wrapping_add(lsn.hash());
         stays
@@ -158,7 +166,9 @@ fn lsns_of(group: &dyn RowGroupReader, column: usize) -> io::Result<Vec<i64>> {
         return Err(io::Error::other("its column lsn has another type"));
     };
     let (mut lsns, mut there) = (Vec::new(), Vec::new());
-    reader.read_records(rows, Some(&mut there), None, &mut lsns).map_err(failed)?;
+    reader
+        .read_records(rows, Some(&mut there), None, &mut lsns)
+        .map_err(failed)?;
     if lsns.len() != rows {
         return Err(io::Error::other("a row has no lsn"));
     }
@@ -228,7 +238,10 @@ fn copy_column<W: Write + Send>(
         (ColumnReader::Int64ColumnReader(mut reader), ColumnWriter::Int64ColumnWriter(writer)) => {
             copy!(reader, writer);
         }
-        (ColumnReader::DoubleColumnReader(mut reader), ColumnWriter::DoubleColumnWriter(writer)) => {
+        (
+            ColumnReader::DoubleColumnReader(mut reader),
+            ColumnWriter::DoubleColumnWriter(writer),
+        ) => {
             copy!(reader, writer);
         }
         (ColumnReader::BoolColumnReader(mut reader), ColumnWriter::BoolColumnWriter(writer)) => {

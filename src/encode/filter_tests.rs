@@ -32,7 +32,9 @@ fn object(format: Format) -> Bytes {
     };
     let mut encoder = Encoder::new(&spec, Vec::new(), Disk).unwrap();
     for number in 1..=ROWS {
-        encoder.row(Lsn(number), 1, logged(number).as_bytes()).unwrap();
+        encoder
+            .row(Lsn(number), 1, logged(number).as_bytes())
+            .unwrap();
     }
     encoder.finish().unwrap().out.into()
 }
@@ -43,7 +45,9 @@ fn rows(format: Format, bytes: &Bytes) -> Vec<Map<String, Value>> {
         rows.push(row);
         Ok(true)
     };
-    ObjectReader::new(format).each(bytes.to_vec(), &mut take).unwrap();
+    ObjectReader::new(format)
+        .each(bytes.to_vec(), &mut take)
+        .unwrap();
     rows
 }
 

@@ -113,10 +113,17 @@ pub(super) fn rows_with_columns(
             if equals.is_some_and(|(column, text)| cannot_have(&*group, column, text)) {
                 continue;
             }
-            for row in group.get_row_iter(Some(projection.clone())).map_err(failed)? {
+            for row in group
+                .get_row_iter(Some(projection.clone()))
+                .map_err(failed)?
+            {
                 let row = row.map_err(failed)?;
                 let values = row.get_column_iter();
-                take(values.map(|(name, field)| (name.clone(), json_of(field))).collect())?;
+                take(
+                    values
+                        .map(|(name, field)| (name.clone(), json_of(field)))
+                        .collect(),
+                )?;
             }
         }
         Ok(())
@@ -126,9 +133,15 @@ pub(super) fn rows_with_columns(
 /// Whether no row of a group can have that text in that column, nor any value in `extra`.
 fn cannot_have(group: &dyn RowGroupReader, column: &str, text: &str) -> bool {
     let chunks = group.metadata().columns();
-    let of = |name: &str| chunks.iter().position(|chunk| chunk.column_path().string() == name);
+    let of = |name: &str| {
+        chunks
+            .iter()
+            .position(|chunk| chunk.column_path().string() == name)
+    };
     let extra_is_empty = of("extra").is_none_or(|extra| {
-        let nulls = chunks[extra].statistics().and_then(Statistics::null_count_opt);
+        let nulls = chunks[extra]
+            .statistics()
+            .and_then(Statistics::null_count_opt);
         nulls == u64::try_from(group.metadata().num_rows()).ok()
     });
     let filter = of(column).and_then(|column| group.get_column_bloom_filter(column));

@@ -75,28 +75,7 @@ impl RowCondition {
 
     /// Whether a row has that value in that field.
     pub fn matches(&self, row: &Map<String, Value>) -> bool {
-        let (first, rest) = (&self.path[0], &self.path[1..]);
-        let own = row.get(first);
-        let extra = row.get(EXTRA).and_then(object_of);
-        let extra = extra.as_deref().and_then(|extra| extra.get(first));
-        own.into_iter()
-            .chain(extra)
-            .any(|value| self.is_at(rest, value))
-    }
-
-    fn is_at(&self, path: &[String], value: &Value) -> bool {
-        match path.split_first() {
-            Some((first, rest)) => object_of(value)
-                .as_deref()
-                .and_then(|object| object.get(first))
-                .is_some_and(|value| self.is_at(rest, value)),
-            None => match value {
-                Value::String(text) => *text == self.value,
-                Value::Number(number) => number.to_string() == self.value,
-                Value::Bool(flag) => flag.to_string() == self.value,
-                Value::Null | Value::Array(_) | Value::Object(_) => false,
-            },
-        }
+        values_at(&self.path, row).contains(&self.value)
     }
 
     /// Whether a row of the quarantine holds such an event, anywhere in what was refused. What cannot be parsed,
@@ -105,7 +84,9 @@ impl RowCondition {
         let of = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
         let raw = of("raw");
         let bytes = if of("raw_encoding") == "base64" {
-            BASE64.decode(raw).map_or(Cow::Borrowed(raw.as_bytes()), Cow::Owned)
+            BASE64
+                .decode(raw)
+                .map_or(Cow::Borrowed(raw.as_bytes()), Cow::Owned)
         } else {
             Cow::Borrowed(raw.as_bytes())
         };
@@ -180,6 +161,35 @@ impl RowCondition {
     }
 }
 
+/// What a row has in a field, as texts: in its own member, and under `extra`.
+pub fn values_of(field: &str, row: &Map<String, Value>) -> Vec<String> {
+    let path: Vec<String> = field.split('.').map(str::to_owned).collect();
+    values_at(&path, row)
+}
+
+fn values_at(path: &[String], row: &Map<String, Value>) -> Vec<String> {
+    let Some((first, rest)) = path.split_first() else {
+        return Vec::new();
+    };
+    let own = row.get(first);
+    let extra = row.get(EXTRA).and_then(object_of);
+    let extra = extra.as_deref().and_then(|extra| extra.get(first));
+    let both = own.into_iter().chain(extra);
+    both.filter_map(|value| value_at(rest, value)).collect()
+}
+
+fn value_at(path: &[String], value: &Value) -> Option<String> {
+    match path.split_first() {
+        Some((first, rest)) => value_at(rest, object_of(value)?.get(first)?),
+        None => match value {
+            Value::String(text) => Some(text.clone()),
+            Value::Number(number) => Some(number.to_string()),
+            Value::Bool(flag) => Some(flag.to_string()),
+            Value::Null | Value::Array(_) | Value::Object(_) => None,
+        },
+    }
+}
+
 /// An object, or the object in a text of JSON, as columns have nested values.
 fn object_of(value: &Value) -> Option<Cow<'_, Map<String, Value>>> {
     match value {
@@ -210,7 +220,10 @@ mod tests {
             assert!(given.parse::<RowCondition>().is_err(), "{given}");
         }
         let with_equals = condition("email=a=b");
-        assert_eq!((with_equals.field(), with_equals.value()), ("email".to_owned(), "a=b"));
+        assert_eq!(
+            (with_equals.field(), with_equals.value()),
+            ("email".to_owned(), "a=b")
+        );
         assert_eq!(format!("{with_equals:?}"), "email=(hidden)");
     }
 
@@ -218,7 +231,9 @@ mod tests {
     fn a_row_matches_by_its_member_however_it_lies_in_the_object() {
         let by_user = condition("user_id=u-1");
         assert!(by_user.matches(&row(json!({"user_id": "u-1"}))));
-        assert!(!by_user.matches(&row(json!({"user_id": "u-10", "properties": {"user_id": "u-1"}}))));
+        assert!(!by_user.matches(&row(
+            json!({"user_id": "u-10", "properties": {"user_id": "u-1"}})
+        )));
         let by_number = condition("age=7");
         assert!(by_number.matches(&row(json!({"age": 7}))));
         // What does not fit its column is under `extra`; in columns that is a text.

@@ -40,6 +40,8 @@ pub struct Eraser<'a, F: Files> {
     pub standing: &'a Standing,
     /// Whether to look only.
     pub dry_run: bool,
+    /// Called before an object is exchanged: the request must be noted by then.
+    pub before: &'a dyn Fn() -> Result<(), LakeError>,
 }
 
 /// What became of an object.
@@ -71,7 +73,11 @@ impl<F: Files> Eraser<'_, F> {
     }
 
     /// `None` if the object has changed meanwhile.
-    fn attempt(&self, key: &str, mut original: Original) -> Result<Option<ErasedObject>, LakeError> {
+    fn attempt(
+        &self,
+        key: &str,
+        mut original: Original,
+    ) -> Result<Option<ErasedObject>, LakeError> {
         let left = |why: String| Ok(Some(ErasedObject::Left(why)));
         let stamp = match Stamp::from_metadata(&original.metadata) {
             Ok(stamp) => stamp,
@@ -100,10 +106,13 @@ impl<F: Files> Eraser<'_, F> {
         if self.dry_run {
             return Ok(Some(ErasedObject::Erased(found.len() as u64)));
         }
+        (self.before)()?;
         // A put that was cut short may have left a second name of the old file.
         let part = keys::part_name(stamp.node, stamp.seal, stamp.nonce);
         self.lake.remove_part(&self.files, &part).map_err(local)?;
-        let (object, copied) = self.copy(key, format, &bytes, &found, &original).map_err(local)?;
+        let (object, copied) = self
+            .copy(key, format, &bytes, &found, &original)
+            .map_err(local)?;
         let Some(object) = self.stamped(object, &stamp, &copied, &original) else {
             remove_if_there(&self.files, &self.path(key)).map_err(local)?;
             return left("its rows are not those that its stamp says".to_owned());
@@ -196,7 +205,9 @@ impl<F: Files> Eraser<'_, F> {
         if !adds_up {
             return None;
         }
-        let before = stamp.erased.map_or((0, 0), |erased| (erased.rows, erased.lsn_hash));
+        let before = stamp
+            .erased
+            .map_or((0, 0), |erased| (erased.rows, erased.lsn_hash));
         let erased = Erased {
             erasure: self.erasure,
             rows: before.0 + left_out.count,

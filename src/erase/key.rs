@@ -67,7 +67,11 @@ fn parse(text: &str) -> Option<ErasureKey> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, clippy::disallowed_methods, reason = "the test damages a file")]
+    #![allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "the test damages a file"
+    )]
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;

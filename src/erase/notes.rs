@@ -93,6 +93,21 @@ impl Erasures {
     }
 }
 
+/// The keys of all notes: they change when an erasure begins or is done.
+pub async fn keys_of(place: &LakeReader) -> Result<Vec<String>, LakeReadError> {
+    place.keys(&erasures_prefix()).await
+}
+
+/// The key of the first note of an erasure that is not done.
+pub fn unfinished_among(keys: &[String]) -> Option<&str> {
+    let begun = keys.iter().filter_map(|key| {
+        let id = key.strip_suffix("-begun.json")?;
+        Some((key, format!("{id}-done.json")))
+    });
+    let mut open = begun.filter(|(_, done)| !keys.contains(done));
+    open.next().map(|(key, _)| key.as_str())
+}
+
 /// Notes that an erasure has begun.
 pub fn begin<F: Files>(
     files: &F,

@@ -8,9 +8,10 @@ use std::fmt;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use sha2::Sha256;
 
-use super::condition::RowCondition;
+use super::condition::{RowCondition, values_of};
 
 /// The key of the HMACs.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,6 +70,12 @@ pub struct ErasureRequest {
 }
 
 impl ErasureRequest {
+    /// Whether it means that row of its stream; the key must be the one that it names.
+    pub fn means(&self, row: &Map<String, Value>, key: &ErasureKey) -> bool {
+        let is_it = |value: &str| key.sign(&self.stream, &self.field, value) == self.value_hmac;
+        values_of(&self.field, row).iter().any(|value| is_it(value))
+    }
+
     /// Whether it asks for the same.
     pub fn is_for(&self, stream: &str, condition: &RowCondition, key: &ErasureKey) -> bool {
         let field = condition.field();
@@ -117,6 +124,10 @@ mod tests {
         assert!(!request.is_for("users", &condition, &ours));
         let another = "user_id=u-2".parse().unwrap();
         assert!(!request.is_for("events", &another, &ours));
+        let row =
+            |user: &str| serde_json::from_value(serde_json::json!({"user_id": user})).unwrap();
+        assert!(request.means(&row("u-1"), &ours));
+        assert!(!request.means(&row("u-2"), &ours));
         assert_ne!(ours.sign("a", "bc", "d"), ours.sign("ab", "c", "d"));
         let text = serde_json::to_string(&request).unwrap();
         assert!(!text.contains("u-1"), "{text}");

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::clock::Micros;
 use crate::ids::NodeId;
 use crate::lake::stamp::Stamp;
+use crate::record::Lsn;
 
 /// An object of a node whose log is elsewhere counts as committed after this long, even if it is the node's last.
 const OLD_MICROS: i64 = 24 * 3600 * 1_000_000;
@@ -23,8 +24,8 @@ pub struct LogSeals {
 pub struct Standing {
     /// Logs on this machine.
     pub logs: BTreeMap<NodeId, LogSeals>,
-    /// The newest seal in the lake of each node.
-    pub newest: BTreeMap<NodeId, u64>,
+    /// By node: the first LSN of its newest object in the lake.
+    pub newest: BTreeMap<NodeId, Lsn>,
     /// The time.
     pub now: Micros,
 }
@@ -37,12 +38,14 @@ impl Standing {
             let doubt = "the log here has not confirmed it yet; run the command again";
             return (!is_committed).then(|| doubt.to_owned());
         }
-        let is_followed = self.newest.get(&stamp.node).is_some_and(|newest| *newest > stamp.seal);
+        // Rows that came after this seal are in the lake.
+        let newest = self.newest.get(&stamp.node);
+        let is_followed = newest.is_some_and(|newest| *newest > stamp.as_of.lsn);
         let is_old = crate::rfc3339::parse(&stamp.as_of.watermark)
             .is_some_and(|time| time.0.saturating_add(OLD_MICROS) < self.now.0);
         (!is_followed && !is_old).then(|| {
             format!(
-                "it is the newest object of node {}, whose log is not here; run the command where that log is",
+                "it is among the newest objects of node {}, whose log is not here; run the command where that log is",
                 stamp.node
             )
         })

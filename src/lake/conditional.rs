@@ -140,7 +140,11 @@ impl<F: Files> StoreLake<F> {
 
     /// Puts an object with the checksum that the store takes; with another one, or none, where it no
     /// longer takes that.
-    pub(super) fn send(&self, object: &Object, condition: Condition<'_>) -> Result<PutAnswer, LakeError> {
+    pub(super) fn send(
+        &self,
+        object: &Object,
+        condition: Condition<'_>,
+    ) -> Result<PutAnswer, LakeError> {
         let abilities = self.abilities()?;
         let from = CheckKind::ALL
             .iter()
@@ -330,7 +334,9 @@ impl<F: Files> StoreLake<F> {
         let crc = head.metadata.get(CRC);
         Found {
             bytes: head.bytes,
-            crc: crc.and_then(|crc| u32::from_str_radix(crc, 16).ok()).unwrap_or(0),
+            crc: crc
+                .and_then(|crc| u32::from_str_radix(crc, 16).ok())
+                .unwrap_or(0),
         }
     }
 

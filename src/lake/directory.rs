@@ -18,8 +18,8 @@ use super::rewrite::{Original, Version};
 use super::stamp::{NONCE, ROW_HASH};
 use crate::checksum::crc32c;
 use crate::files::{
-    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, temporary_name,
-    replace_durably, write_durably,
+    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably,
+    temporary_name, write_durably,
 };
 
 const MAX_SIDECAR: u64 = 64 << 10;

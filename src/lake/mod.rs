@@ -16,6 +16,8 @@ pub mod proof;
 mod abilities;
 pub mod conditional;
 pub mod rewrite;
+pub mod lease;
+pub mod versions;
 mod configured;
 pub mod s3;
 pub mod reader;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::Lake;
 use super::abilities;
 use super::conditional::{Since, StoreLake, again, damaged, refused};
 use super::directory::Claims;
@@ -14,7 +15,6 @@ use super::object::{Metadata, Object};
 use super::proof::Verdict;
 use super::stamp::{ERASURE, NONCE, ROW_HASH};
 use super::store::{Condition, Evidence, PutAnswer};
-use super::Lake;
 use crate::files::{Files, remove_if_there};
 
 /// An object as it was read before it is rewritten.
@@ -56,11 +56,7 @@ impl<F: Files> Lake<F> {
 
     /// Reads an object that is to be rewritten; `None` if there is none. `finishes`: an exchange that was cut
     /// short in a directory is finished.
-    pub fn read_original(
-        &self,
-        key: &str,
-        finishes: bool,
-    ) -> Result<Option<Original>, LakeError> {
+    pub fn read_original(&self, key: &str, finishes: bool) -> Result<Option<Original>, LakeError> {
         match self {
             Self::Directory(directory) => directory.read_original(key, finishes),
             Self::Store(store) => store.read_original(key),
@@ -75,7 +71,9 @@ impl<F: Files> Lake<F> {
                 directory.exchange(claims, object).map(|()| Rewritten::Done)
             }
             (Self::Store(store), Version::Etag(etag)) => store.rewrite(etag, object),
-            _ => Err(again("the object was read from another lake, or has no sidecar")),
+            _ => Err(again(
+                "the object was read from another lake, or has no sidecar",
+            )),
         }
     }
 
@@ -163,7 +161,10 @@ impl<F: Files> StoreLake<F> {
         if ![ERASURE, NONCE, ROW_HASH].into_iter().all(same) {
             return Ok(Rewritten::Changed);
         }
-        if self.prove(&object.key, &head, Some(object), since)?.is_some() {
+        if self
+            .prove(&object.key, &head, Some(object), since)?
+            .is_some()
+        {
             self.done(object, object.found());
             return Ok(Rewritten::Done);
         }

@@ -42,14 +42,14 @@ pub struct Location {
 }
 
 /// For an answer, once everything was sent.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// An upload that is slower than this, in bytes a second, is taken for dead.
 const SLOWEST_UPLOAD: u64 = 32 << 10;
 
 /// A bucket.
 pub struct S3 {
-    client: Client,
-    location: Location,
+    pub(super) client: Client,
+    pub(super) location: Location,
     runtime: Handle,
 }
 
@@ -91,7 +91,7 @@ impl S3 {
         }
     }
 
-    fn full_key(&self, key: &str) -> String {
+    pub(super) fn full_key(&self, key: &str) -> String {
         match self.location.prefix.as_str() {
             "" => key.to_owned(),
             prefix => format!("{prefix}/{key}"),
@@ -294,7 +294,10 @@ fn is_timeout<E>(error: &SdkError<E>) -> bool {
 }
 
 /// The outcome of a request, if it comes in time.
-async fn within<T>(limit: Duration, request: impl Future<Output = T>) -> Result<T, StoreError> {
+pub(super) async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = T>,
+) -> Result<T, StoreError> {
     tokio::time::timeout(limit, request)
         .await
         .map_err(|_elapsed| StoreError {
@@ -309,7 +312,7 @@ fn is_throttling(status: Option<u16>, code: &str) -> bool {
 }
 
 #[allow(clippy::match_same_arms, reason = "the first arm that fits decides")]
-fn store_error<E>(error: &SdkError<E>) -> StoreError
+pub(super) fn store_error<E>(error: &SdkError<E>) -> StoreError
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
 {

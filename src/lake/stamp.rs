@@ -246,7 +246,9 @@ impl Erased {
         }
         Ok(Some(Self {
             erasure: names.hash(ERASURE)?,
-            rows: names.read(ERASED_ROWS, |text| text.parse().ok().filter(|rows| *rows > 0))?,
+            rows: names.read(ERASED_ROWS, |text| {
+                text.parse().ok().filter(|rows| *rows > 0)
+            })?,
             lsn_hash: names.hash(ERASED_LSN_HASH)?,
         }))
     }

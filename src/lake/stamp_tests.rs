@@ -80,7 +80,10 @@ fn an_erased_object_says_what_is_gone_and_keeps_the_rest() {
         }),
         ..whole.clone()
     };
-    assert_eq!((erased.rows_left(), erased.lsn_hash_left()), (5, u128::MAX - 4));
+    assert_eq!(
+        (erased.rows_left(), erased.lsn_hash_left()),
+        (5, u128::MAX - 4)
+    );
     let (before, after) = (whole.to_metadata(), erased.to_metadata());
     let changed: Metadata = after
         .into_iter()
@@ -95,7 +98,10 @@ fn an_erased_object_says_what_is_gone_and_keeps_the_rest() {
     let mut part = changed;
     part.extend(before);
     part.remove(ERASED_ROWS);
-    assert_eq!(Stamp::from_metadata(&part), Err(StampError::Missing(ERASED_ROWS)));
+    assert_eq!(
+        Stamp::from_metadata(&part),
+        Err(StampError::Missing(ERASED_ROWS))
+    );
 }
 
 #[test]

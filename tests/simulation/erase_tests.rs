@@ -11,6 +11,7 @@ use lakehook::erase::eraser::{ErasedObject, Eraser};
 use lakehook::erase::standing::{LogSeals, Standing};
 use lakehook::lake::stamp::{ERASURE, Stamp};
 use lakehook::lake::{LakeError, Metadata, Trouble};
+use lakehook::record::Lsn;
 
 use crate::disk::Crash;
 use crate::shape::Shape;
@@ -58,7 +59,9 @@ fn seen(world: &World) -> BTreeMap<String, Seen> {
             .collect();
     }
     let tree = world.disk.tree(Path::new(LAKE));
-    let data = tree.iter().filter(|(path, _)| !path.starts_with(internal()));
+    let data = tree
+        .iter()
+        .filter(|(path, _)| !path.starts_with(internal()));
     data.map(|(path, bytes)| {
         let key = path.strip_prefix(LAKE).unwrap().display().to_string();
         let sidecar = &tree[&internal().join("meta").join(format!("{key}.json"))];
@@ -67,7 +70,9 @@ fn seen(world: &World) -> BTreeMap<String, Seen> {
             claims["bytes"] == bytes.len() && claims["crc32c"] == format!("{:08x}", crc32c(bytes))
         };
         // One of them must fit, whenever the process ends.
-        let claims = [&sidecar, &sidecar["next"]].into_iter().find(|claims| fits(claims));
+        let claims = [&sidecar, &sidecar["next"]]
+            .into_iter()
+            .find(|claims| fits(claims));
         let claims = claims.unwrap_or_else(|| panic!("{key} fits no claims: {sidecar}"));
         let metadata = serde_json::from_value(claims["metadata"].clone()).unwrap();
         (key, (bytes.clone(), metadata))
@@ -127,6 +132,7 @@ fn attempt(
         condition,
         standing,
         dry_run: false,
+        before: &|| Ok(()),
     };
     eraser.object(key)
 }
@@ -156,8 +162,14 @@ fn check(before: &BTreeMap<String, Seen>, world: &World, key: &str) {
     let erased = new.erased.unwrap();
     assert_eq!((erased.erasure, erased.rows), (ID, 1));
     assert_eq!(new.crc, crc32c(&bytes));
-    let sums = lakehook::encode::ObjectReader::of_key(key).unwrap().sums(bytes).unwrap();
-    assert_eq!((sums.count, sums.lsn_hash), (new.rows_left(), new.lsn_hash_left()));
+    let sums = lakehook::encode::ObjectReader::of_key(key)
+        .unwrap()
+        .sums(bytes)
+        .unwrap();
+    assert_eq!(
+        (sums.count, sums.lsn_hash),
+        (new.rows_left(), new.lsn_hash_left())
+    );
     let as_before = Stamp {
         crc: old.crc,
         erased: None,
@@ -201,7 +213,16 @@ fn a_put_that_is_tried_again_finds_an_erased_object_to_be_ours() {
             let standing = confirmed(&world);
             assert_eq!(erase(&world, &standing, &target), ErasedObject::Erased(1));
             world.drain().unwrap();
-            assert!(world.node.as_ref().unwrap().writer.state().sealed.is_empty());
+            assert!(
+                world
+                    .node
+                    .as_ref()
+                    .unwrap()
+                    .writer
+                    .state()
+                    .sealed
+                    .is_empty()
+            );
             check(&before, &world, &target.0);
         }
     }
@@ -220,7 +241,16 @@ fn an_erased_object_is_never_repaired() {
     world.store.plant(&target.0, object.clone());
     world.drain().unwrap();
     assert_eq!(world.store.objects()[&target.0].bytes, object.bytes);
-    assert!(world.node.as_ref().unwrap().writer.state().sealed.is_empty());
+    assert!(
+        world
+            .node
+            .as_ref()
+            .unwrap()
+            .writer
+            .state()
+            .sealed
+            .is_empty()
+    );
 }
 
 #[test]
@@ -230,7 +260,10 @@ fn a_store_that_ignores_conditions_is_refused() {
         let (before, target) = (seen(&world), victim(&world));
         world.store.faults(|faults| faults.conditions = conditions);
         let outcome = attempt(&world, &confirmed(&world), &target);
-        assert!(matches!(outcome, Err(LakeError::Unusable(_))), "{outcome:?}");
+        assert!(
+            matches!(outcome, Err(LakeError::Unusable(_))),
+            "{outcome:?}"
+        );
         assert_eq!(seen(&world), before);
     }
 }
@@ -281,7 +314,9 @@ fn what_was_damaged_before_a_kill_is_put_again_by_the_next_run() {
                 state.script.push(Some(StoreFault::LostAnswer));
             });
             attempt(&world, &confirmed(&world), &target).unwrap_err();
-            world.store.objects()[&target.0].metadata.contains_key(ERASURE)
+            world.store.objects()[&target.0]
+                .metadata
+                .contains_key(ERASURE)
         });
         assert!(is_put, "{proofs:?}");
         let mut object: Stored = world.store.objects().remove(&target.0).unwrap();
@@ -302,9 +337,13 @@ fn two_erasures_at_once_keep_what_both_have_done() {
     let standing = confirmed(&world);
     let last = lines(&target.0, &before[&target.0].0).pop().unwrap();
     let last: serde_json::Value = serde_json::from_str(&last).unwrap();
-    let other: RowCondition = format!("says={}", last["says"].as_str().unwrap()).parse().unwrap();
+    let other: RowCondition = format!("says={}", last["says"].as_str().unwrap())
+        .parse()
+        .unwrap();
     // The put of the first one arrives after the second one is done.
-    world.store.faults(|state| state.script = vec![Some(StoreFault::Late)]);
+    world
+        .store
+        .faults(|state| state.script = vec![Some(StoreFault::Late)]);
     attempt(&world, &standing, &target).unwrap_err();
     let second = (target.0.clone(), other);
     assert_eq!(erase(&world, &standing, &second), ErasedObject::Erased(1));
@@ -375,7 +414,7 @@ fn an_object_whose_commit_is_not_confirmed_stays_as_it_is() {
     assert!(matches!(outcome, ErasedObject::Left(_)), "{outcome:?}");
     assert_eq!(seen(&world), before);
     let followed = Standing {
-        newest: [(node, u64::MAX)].into(),
+        newest: [(node, Lsn(u64::MAX))].into(),
         ..Standing::default()
     };
     assert_eq!(erase(&world, &followed, &target), ErasedObject::Erased(1));

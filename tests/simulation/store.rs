@@ -8,10 +8,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use lakehook::checksum::crc32c;
 use lakehook::files::read_whole;
+use lakehook::lake::stamp::ERASURE;
 use lakehook::lake::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
-use lakehook::lake::stamp::ERASURE;
 use lakehook::lake::{Metadata, Trouble};
 use md5::{Digest as _, Md5};
 
