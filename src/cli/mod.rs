@@ -3,6 +3,7 @@
 pub mod audit;
 pub mod check;
 pub mod demo;
+pub mod erase;
 pub mod health;
 pub mod kept;
 pub mod poll;
@@ -62,6 +63,8 @@ enum Command {
     Sql(sql::SqlArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),
+    /// Erase rows from the lake, so that the audit goes on adding up
+    Erase(erase::EraseArgs),
     /// Kill, pause, starve and fill real servers here, and see whether the promise holds
     Torture(torture::TortureArgs),
     /// See what was refused, and why; bring it in once it is valid
@@ -160,6 +163,7 @@ impl Cli {
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
             Command::Audit(args) => audit::run(&load()?, &args),
+            Command::Erase(args) => erase::run(&load()?, &args),
             Command::Torture(args) => torture::run(&args),
             Command::Sql(args) => sql::run(&load()?, &args),
             Command::Quarantine(QuarantineCommand::List(args)) => quarantine::list(&load()?, &args),

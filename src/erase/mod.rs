@@ -8,5 +8,6 @@ pub mod condition;
 pub mod request;
 pub mod key;
 pub mod standing;
+pub mod landing;
 pub mod notes;
 pub mod eraser;
