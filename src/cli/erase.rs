@@ -26,7 +26,7 @@ use crate::erase::{key, landing};
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::keys::{INTERNAL, holder_of, top_folder};
-use crate::lake::reader::LakeReader;
+use crate::lake::reader::{LakeReader, keys_below};
 use crate::lake::{Lake, LakeError};
 use crate::out;
 use crate::serve::lake_of;
@@ -175,8 +175,7 @@ impl Erasure<'_> {
         let mut lease = Lease::take(self.lake, self.place, node, &self.clock).await?;
         let key = key::read_or_create(&Disk, &self.config.wal.dir, &Ids::System)?;
         let erasures = Erasures::read(self.place).await?;
-        let (open, was_done) =
-            erasures.for_the_same(&self.args.stream, &self.args.condition, &key);
+        let (open, was_done) = erasures.for_the_same(&self.args.stream, &self.args.condition, &key);
         let landing = self.land(&mut turn).await?;
         let request = match open {
             Some(request) => request.clone(),
@@ -364,6 +363,20 @@ impl Erasure<'_> {
                 nodes.join(", ")
             ));
         }
+        let mut aside = Vec::new();
+        for dir in self.dirs() {
+            let names = keys_below(dir, "")?;
+            let is_aside = |name: &String| name.starts_with("torn-") || name.starts_with("before-");
+            aside.extend(names.into_iter().filter(is_aside));
+        }
+        if !aside.is_empty() {
+            self.report.notes.push(format!(
+                "{} files that earlier crashes and repairs left may hold rows, such as {}: remove them when you do not \
+                 need them",
+                aside.len(),
+                aside[0]
+            ));
+        }
         let kept: u64 = logs.iter().map(|log| log.rows_in_files).sum();
         if kept > 0 {
             self.report.notes.push(format!(
@@ -415,7 +428,11 @@ fn print(report: &ErasureReport, json: bool) -> Result<(), serde_json::Error> {
         out::line(serde_json::to_string_pretty(report)?);
         return Ok(());
     }
-    let verb = if report.dry_run { "would be erased" } else { "were erased" };
+    let verb = if report.dry_run {
+        "would be erased"
+    } else {
+        "were erased"
+    };
     out::line(format_args!(
         "{} rows {verb} from {} objects; {} objects were looked into",
         report.rows, report.objects, report.looked_into
@@ -427,7 +444,10 @@ fn print(report: &ErasureReport, json: bool) -> Result<(), serde_json::Error> {
         ));
     }
     if report.versions_deleted > 0 {
-        out::line(format_args!("{} old versions were deleted", report.versions_deleted));
+        out::line(format_args!(
+            "{} old versions were deleted",
+            report.versions_deleted
+        ));
     }
     for note in &report.notes {
         out::line(format_args!("note     {note}"));
@@ -436,7 +456,9 @@ fn print(report: &ErasureReport, json: bool) -> Result<(), serde_json::Error> {
         out::line(format_args!("left     {what}: {why}"));
     }
     if !report.left.is_empty() && !report.dry_run {
-        out::line("Not everything could be erased. Run the command again, on this machine, when it can be.");
+        out::line(
+            "Not everything could be erased. Run the command again, on this machine, when it can be.",
+        );
     }
     Ok(())
 }

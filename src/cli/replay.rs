@@ -302,7 +302,8 @@ impl Replay<'_> {
         let keys = notes::keys_of(self.place).await?;
         if let Some(key) = notes::unfinished_among(&keys) {
             return Err(anyhow!(
-                "an erasure is not done ({key}): finish it with `lakehook erase`, then replay"
+                "an erasure is not done ({key}): finish it with `lakehook erase` on the node that the note names, then \
+                 replay; docs/privacy.md says what to do if that node is gone"
             ));
         }
         if keys != self.erasures {

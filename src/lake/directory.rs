@@ -9,12 +9,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::errors::{LakeError, Trouble};
 use super::keys::INTERNAL;
 use super::object::{Found, Metadata, Object};
-use super::rewrite::{Original, Version};
+use super::original::{Original, Version};
+use super::sidecar::{Claims, Sidecar};
 use super::stamp::{NONCE, ROW_HASH};
 use crate::checksum::crc32c;
 use crate::files::{
@@ -32,74 +31,6 @@ pub struct Directory<F> {
     identity: String,
     /// Whether the directory is known to be usable; held while that is found out.
     ready: Mutex<bool>,
-}
-
-/// What is said of an object, in a file beside it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Sidecar {
-    #[serde(flatten)]
-    pub(super) claims: Claims,
-    /// While the object is being replaced: what is said of the new one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) next: Option<Claims>,
-}
-
-/// What is said of one object.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Claims {
-    pub(crate) bytes: u64,
-    pub(crate) crc32c: String,
-    pub(crate) metadata: Metadata,
-}
-
-impl Claims {
-    fn of(object: &Object) -> Self {
-        Self {
-            bytes: object.bytes,
-            crc32c: format!("{:08x}", object.crc),
-            metadata: object.metadata.clone(),
-        }
-    }
-
-    fn crc(&self) -> u32 {
-        u32::from_str_radix(&self.crc32c, 16).unwrap_or(0)
-    }
-
-    fn found(&self) -> Found {
-        Found {
-            bytes: self.bytes,
-            crc: self.crc(),
-        }
-    }
-
-    fn says(&self, name: &str, value: &str) -> bool {
-        self.metadata.get(name).is_some_and(|v| v == value)
-    }
-}
-
-impl Sidecar {
-    fn of(claims: Claims) -> Self {
-        Self { claims, next: None }
-    }
-
-    /// The claims of an object of that length; `crc` computes its checksum, which decides where both have
-    /// that length.
-    pub(crate) fn claims_for<E>(
-        &self,
-        bytes: u64,
-        crc: impl FnOnce() -> Result<u32, E>,
-    ) -> Result<&Claims, E> {
-        Ok(match &self.next {
-            Some(next) if next.bytes == bytes => {
-                if self.claims.bytes == bytes && crc()? == self.claims.crc() {
-                    &self.claims
-                } else {
-                    next
-                }
-            }
-            _ => &self.claims,
-        })
-    }
 }
 
 impl<F: Files> Directory<F> {

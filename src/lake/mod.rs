@@ -10,6 +10,8 @@ mod errors;
 mod object;
 pub mod keys;
 pub mod stamp;
+mod sidecar;
+mod original;
 pub mod directory;
 pub mod store;
 pub mod proof;

@@ -4,10 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::directory::Sidecar;
 use super::keys::INTERNAL;
 use super::object::Metadata;
 use super::s3::S3;
+use super::sidecar::Sidecar;
 use super::store::StoreError;
 use crate::checksum::crc32c;
 use crate::config::Destination;

@@ -5,45 +5,19 @@
 
 use std::path::{Path, PathBuf};
 
-use super::Lake;
 use super::abilities;
 use super::conditional::{Since, StoreLake, again, damaged, refused};
-use super::directory::Claims;
+use super::configured::Lake;
 use super::errors::LakeError;
 use super::keys::erasing_name;
-use super::object::{Metadata, Object};
+use super::object::Object;
+use super::original::Version;
 use super::proof::Verdict;
 use super::stamp::{ERASURE, NONCE, ROW_HASH};
 use super::store::{Condition, Evidence, PutAnswer};
 use crate::files::{Files, remove_if_there};
 
-/// An object as it was read before it is rewritten.
-#[derive(Debug)]
-pub struct Original {
-    /// Its bytes.
-    pub bytes: Vec<u8>,
-    /// What is said of it.
-    pub metadata: Metadata,
-    pub(super) version: Version,
-}
-
-/// What must not have changed when an object is rewritten.
-#[derive(Debug)]
-pub(super) enum Version {
-    /// The `ETag` of an object in a store.
-    Etag(String),
-    /// What the sidecar of an object in a directory says, if it has one.
-    Sidecar(Option<Claims>),
-}
-
-/// What became of an attempt to rewrite an object.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rewritten {
-    /// The new object is in place, durable and proven.
-    Done,
-    /// Somebody else has changed the object since it was read. It must be read again.
-    Changed,
-}
+pub use super::original::{Original, Rewritten};
 
 impl<F: Files> Lake<F> {
     /// Refuses a lake in which objects cannot be exchanged under a condition.

@@ -40,7 +40,10 @@ fn of_user(number: u64, event_type: &str) -> String {
 fn send(setup: &Setup, numbers: std::ops::Range<u64>) {
     let numbers: Vec<u64> = numbers.collect();
     for some in numbers.chunks(500) {
-        let events: Vec<String> = some.iter().map(|number| of_user(*number, "click")).collect();
+        let events: Vec<String> = some
+            .iter()
+            .map(|number| of_user(*number, "click"))
+            .collect();
         assert_eq!(post(setup, body(&events)).status, 200);
     }
 }
@@ -66,14 +69,17 @@ fn erase(setup: &Setup, more: &[&str]) -> Value {
 
 fn rows_of(lake: &Lake) -> BTreeMap<u64, Value> {
     let rows = lake.rows().into_iter();
-    rows.map(|row| (row["lsn"].as_u64().unwrap(), row)).collect()
+    rows.map(|row| (row["lsn"].as_u64().unwrap(), row))
+        .collect()
 }
 
 fn refused_rows(setup: &Setup) -> Vec<Value> {
     let output = setup.run(&["quarantine", "show", "--json", "--limit", "100000"]);
     assert!(output.status.success(), "{}", said(&output));
     let text = stdout(&output);
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 fn is_of_u1(row: &Value) -> bool {
@@ -96,7 +102,9 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
 /// Nothing of the user is in the log's files, nor in files that were in the making.
 fn is_gone_from_files(setup: &Setup) {
     for path in files_below(&setup.directory().join("data")) {
-        let Ok(bytes) = std::fs::read(&path) else { continue };
+        let Ok(bytes) = std::fs::read(&path) else {
+            continue;
+        };
         let found = memchr::memmem::find(&bytes, b"\"u-1\"");
         assert_eq!(found, None, "{}", path.display());
     }
@@ -132,7 +140,11 @@ fn one_user_is_erased(setup: &Setup, lake: &Lake, events: u64) {
     check(setup, lake, &before);
     is_gone_from_files(setup);
     let again = erase(setup, &[]);
-    assert_eq!((&again["rows"], &again["erasure"]), (&0.into(), &Value::Null), "{again}");
+    assert_eq!(
+        (&again["rows"], &again["erasure"]),
+        (&0.into(), &Value::Null),
+        "{again}"
+    );
     check(setup, lake, &before);
     // Sent again, what is erased is known.
     let program = setup.start();
@@ -158,7 +170,10 @@ fn one_user_among_many_leaves_a_bucket() {
     for format in ["ndjson.gz", "parquet"] {
         let server = S3Server::start(90);
         let setup = new(
-            &format!("url = \"s3://lake/r\"\nendpoint = \"{}\"", server.endpoint()),
+            &format!(
+                "url = \"s3://lake/r\"\nendpoint = \"{}\"",
+                server.endpoint()
+            ),
             format,
         );
         let lake = Lake::s3("s3://lake/r", &server.endpoint());
@@ -260,7 +275,11 @@ fn a_replay_and_an_erasure_exclude_each_other() {
     std::fs::create_dir_all(&notes).unwrap();
     std::fs::write(notes.join("0a-begun.json"), "{}").unwrap();
     let output = setup.run(&["quarantine", "replay"]);
-    assert!(stderr(&output).contains("an erasure is not done"), "{}", said(&output));
+    assert!(
+        stderr(&output).contains("an erasure is not done"),
+        "{}",
+        said(&output)
+    );
 }
 
 #[test]
@@ -294,8 +313,10 @@ fn a_repair_does_not_bring_back_what_was_erased() {
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
     let rows = lake.rows();
     assert!(!rows.iter().any(is_of_u1), "{}", said(&output));
-    let ids: std::collections::BTreeSet<&str> =
-        rows.iter().map(|row| row["event_id"].as_str().unwrap()).collect();
+    let ids: std::collections::BTreeSet<&str> = rows
+        .iter()
+        .map(|row| row["event_id"].as_str().unwrap())
+        .collect();
     assert_eq!((rows.len(), ids.len()), (196, 196));
 }
 
@@ -350,9 +371,16 @@ fn an_erased_object_is_audited_like_any_other() {
 fn old_versions_are_told_of_and_deleted() {
     let moto = Moto::start();
     let ask = |method: &str, path: &str, text: &str| {
-        let address = moto.endpoint().strip_prefix("http://").unwrap().parse().unwrap();
+        let address = moto
+            .endpoint()
+            .strip_prefix("http://")
+            .unwrap()
+            .parse()
+            .unwrap();
         let mut connection = Connection::open(address, Duration::from_secs(10)).unwrap();
-        let answer = connection.request(method, path, &[], text.as_bytes()).unwrap();
+        let answer = connection
+            .request(method, path, &[], text.as_bytes())
+            .unwrap();
         assert_eq!(answer.status, 200, "{}", answer.text());
         answer.text()
     };
@@ -362,7 +390,10 @@ fn old_versions_are_told_of_and_deleted() {
         "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
     );
     let setup = new(
-        &format!("url = \"s3://{BUCKET}\"\nendpoint = \"{}\"", moto.endpoint()),
+        &format!(
+            "url = \"s3://{BUCKET}\"\nendpoint = \"{}\"",
+            moto.endpoint()
+        ),
         "ndjson.zst",
     );
     fill(&setup, 600);
@@ -384,7 +415,11 @@ fn old_versions_are_told_of_and_deleted() {
 #[test]
 fn wrong_arguments_are_refused() {
     let setup = new(DIRECTORY, "ndjson");
-    for (stream, condition) in [("events/x", OF_U1), ("quarantine", OF_U1), ("events", "u-1")] {
+    for (stream, condition) in [
+        ("events/x", OF_U1),
+        ("quarantine", OF_U1),
+        ("events", "u-1"),
+    ] {
         let output = setup.run(&["erase", "--stream", stream, "--where", condition]);
         assert_eq!(output.status.code(), Some(2), "{}", said(&output));
     }

@@ -23,6 +23,7 @@ Commands:
   check       Validate configuration and schemas, reach the lake, and say what is wrong
   sql         Print the views and tables that make the lake queryable
   audit       Prove that everything acknowledged is in the lake exactly once
+  erase       Erase rows from the lake, so that the audit goes on adding up
   torture     Kill, pause, starve and fill real servers here, and see whether the promise holds
   quarantine  See what was refused, and why; bring it in once it is valid
   wal         Look into a write-ahead log, or help one that cannot go on

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::patiently;
 use crate::clock::{Clock, Micros};
 use crate::config::Config;
+use crate::erase::landing;
 use crate::files::{Disk, create_dir_durably};
 use crate::ids::{Ids, NodeId};
 use crate::lake::Lake;
@@ -48,6 +49,10 @@ impl Turn {
                     events
                         .close(&Patience::new(grace, CancellationToken::new()))
                         .await;
+                    let log = landing::look(vec![&config.wal.dir])?;
+                    if log.iter().all(|log| log.rows_in_files == 0) {
+                        break;
+                    }
                 }
                 Err(ServeError::Lock(held @ LockError::Held { .. })) => {
                     let client = ErasureClient::connect(&config.wal.dir).with_context(|| {

@@ -15,16 +15,9 @@ pub(super) async fn take_care(
     let LakeReader::Bucket(store) = place else {
         return Ok(());
     };
-    match store.keeps_versions().await {
-        Ok(true) => {}
-        Ok(false) => return Ok(()),
-        Err(error) => {
-            report.notes.push(format!(
-                "whether the bucket keeps old versions is not known, and old versions would still have the rows \
-                 ({error}); deploy/iam-policy-erase.json has the rights that are needed"
-            ));
-            return Ok(());
-        }
+    // Where that is not answered, the versions themselves tell.
+    if let Ok(false) = store.keeps_versions().await {
+        return Ok(());
     }
     let (mut versions, mut objects) = (0, 0);
     for key in keys {
@@ -34,12 +27,19 @@ pub(super) async fn take_care(
         }
         let old = match store.old_versions(key).await {
             Ok(old) => old,
-            Err(error) => {
+            Err(error) if delete => {
                 report.left.push(Left {
                     what: key.clone(),
                     why: format!("its old versions cannot be listed: {error}"),
                 });
                 continue;
+            }
+            Err(error) => {
+                report.notes.push(format!(
+                    "whether the bucket keeps old versions, which would still have the rows, cannot be found out: \
+                     {error}; deploy/iam-policy-erase.json has the rights that are needed"
+                ));
+                return Ok(());
             }
         };
         objects += u64::from(!old.is_empty());
