@@ -110,8 +110,8 @@ pub fn judge_erasures(
 /// The totals by their short names: `received`, `stored` and so on.
 fn by_name(totals: &RunningTotals) -> BTreeMap<String, u64> {
     let names = TOTALS.map(|name| name.trim_start_matches("lakehook-total-"));
-    let named = names.into_iter().zip(totals.values());
-    named
+    let pairs = names.into_iter().zip(totals.values());
+    pairs
         .map(|(name, total)| (name.to_owned(), total))
         .collect()
 }

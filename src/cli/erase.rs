@@ -147,6 +147,25 @@ struct Erasure<'a> {
     report: ErasureReport,
 }
 
+/// A request that is noted before the first object is exchanged.
+struct Begun<'a> {
+    lake: &'a Lake<Disk>,
+    id: u128,
+    by: NodeId,
+    request: ErasureRequest,
+    is_noted: Cell<bool>,
+}
+
+impl Begun<'_> {
+    fn note(&self) -> Result<(), LakeError> {
+        if !self.is_noted.get() {
+            notes::begin(&Disk, self.lake, self.id, self.by, &self.request)?;
+            self.is_noted.set(true);
+        }
+        Ok(())
+    }
+}
+
 impl Erasure<'_> {
     /// A dry run: asks neither the log's owner nor the store for anything but reads.
     async fn look(&mut self) -> anyhow::Result<()> {
@@ -181,55 +200,74 @@ impl Erasure<'_> {
             Some(request) => request.clone(),
             None => self.request(&key, node, &landing)?,
         };
-        let id = u128::from_str_radix(&request.id, 16).context("a note has a wrong id")?;
-        let by = node.unwrap_or(NodeId(0));
-        let is_noted = Cell::new(open.is_some());
-        let note = || {
-            if !is_noted.get() {
-                notes::begin(&Disk, self.lake, id, by, &request)?;
-                is_noted.set(true);
-            }
-            Ok(())
+        let begun = Begun {
+            lake: self.lake,
+            id: u128::from_str_radix(&request.id, 16).context("a note has a wrong id")?,
+            by: node.unwrap_or(NodeId(0)),
+            request,
+            is_noted: Cell::new(open.is_some()),
         };
         let keys = self.place.keys("").await?;
-        let standing = self.standing(&keys, &landing);
         let scope = self.in_scope(&keys);
-        let progress = bar("objects");
-        progress.set_length(scope.len() as u64);
+        let standing = self.standing(&keys, &landing);
         let mut report = std::mem::take(&mut self.report);
-        let eraser = self.eraser(id, &standing, &note);
-        let mut all = async || {
-            for key in &scope {
-                turn.hold().await?;
-                lease.renew(self.lake, &self.clock).await?;
-                take(&mut report, key, patiently(|| eraser.object(key)).await?);
-                progress.inc(1);
-            }
-            eraser.clear()?;
-            anyhow::Ok(())
-        };
-        let erased = all().await;
-        progress.finish_and_clear();
+        let rewritten = self
+            .rewrite(
+                &scope,
+                &standing,
+                &begun,
+                (&mut turn, &mut lease),
+                &mut report,
+            )
+            .await;
         self.report = report;
-        erased?;
-        if open.is_some() || !was_done || is_noted.get() {
-            self.report.erasure = Some(request.id.clone());
+        rewritten?;
+        if !was_done || begun.is_noted.get() {
+            self.report.erasure = Some(begun.request.id.clone());
         }
         versions::take_care(self.place, &scope, self.args.versions, &mut self.report).await?;
         self.tell_of_logs(&keys)?;
-        if self.report.left.is_empty() && self.report.erasure.is_some() {
-            let done = ErasureDone {
-                request: request.clone(),
-                done_at: self.clock.now().wall.to_string(),
-                objects: self.report.objects + self.report.objects_before,
-                rows: self.report.rows,
-            };
-            patiently(note).await?;
-            patiently(|| notes::finish(&Disk, self.lake, id, by, &done)).await?;
-        }
+        self.conclude(&begun).await?;
         lease.give_back(self.lake, &self.clock).await;
-        drop(turn);
         Ok(())
+    }
+
+    /// Looks into every object, and exchanges those that have rows to erase.
+    async fn rewrite(
+        &self,
+        scope: &[String],
+        standing: &Standing,
+        begun: &Begun<'_>,
+        (turn, lease): (&mut Turn, &mut Lease),
+        report: &mut ErasureReport,
+    ) -> anyhow::Result<()> {
+        let before = || begun.note();
+        let eraser = self.eraser(begun.id, standing, &before);
+        let progress = bar("objects");
+        progress.set_length(scope.len() as u64);
+        for key in scope {
+            turn.hold().await?;
+            lease.renew(self.lake, &self.clock).await?;
+            take(report, key, patiently(|| eraser.object(key)).await?);
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+        Ok(eraser.clear()?)
+    }
+
+    /// If nothing is left, that is noted.
+    async fn conclude(&self, begun: &Begun<'_>) -> anyhow::Result<()> {
+        if !self.report.left.is_empty() || self.report.erasure.is_none() {
+            return Ok(());
+        }
+        let done = ErasureDone {
+            request: begun.request.clone(),
+            done_at: self.clock.now().wall.to_string(),
+            objects: self.report.objects + self.report.objects_before,
+            rows: self.report.rows,
+        };
+        patiently(|| begun.note()).await?;
+        patiently(|| notes::finish(&Disk, self.lake, begun.id, begun.by, &done)).await
     }
 
     /// The directories of the logs that may hold rows of the stream.

@@ -1,6 +1,7 @@
 //! Which rows are to be erased: those with one value in one field.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::str::FromStr;
 
 use base64::Engine as _;
@@ -150,7 +151,8 @@ impl RowCondition {
             } else {
                 let mut units = [0; 2];
                 for unit in char.encode_utf16(&mut units) {
-                    all.push_str(&format!("\\u{unit:04x}"));
+                    // Writing to memory cannot fail.
+                    let _written = write!(all, "\\u{unit:04x}");
                 }
             }
             all

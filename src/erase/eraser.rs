@@ -109,12 +109,14 @@ impl<F: Files> Eraser<'_, F> {
         (self.before)()?;
         // A put that was cut short may have left a second name of the old file.
         let part = keys::part_name(stamp.node, stamp.seal, stamp.nonce);
-        self.lake.remove_part(&self.files, &part).map_err(local)?;
+        self.lake
+            .remove_part(&self.files, &part)
+            .map_err(|error| local(&error))?;
         let (object, copied) = self
             .copy(key, format, &bytes, &found, &original)
-            .map_err(local)?;
+            .map_err(|error| local(&error))?;
         let Some(object) = self.stamped(object, &stamp, &copied, &original) else {
-            remove_if_there(&self.files, &self.path(key)).map_err(local)?;
+            remove_if_there(&self.files, &self.path(key)).map_err(|error| local(&error))?;
             return left("its rows are not those that its stamp says".to_owned());
         };
         drop(bytes);
@@ -238,7 +240,7 @@ impl<F: Files> Eraser<'_, F> {
         let (Some(erased), true) = (ours, self.files.exists(&path) && !self.dry_run) else {
             return Ok(Some(ErasedObject::Left(damaged.to_owned())));
         };
-        let (bytes, crc) = self.measure(&path).map_err(local)?;
+        let (bytes, crc) = self.measure(&path).map_err(|error| local(&error))?;
         if crc != stamp.crc {
             return Ok(Some(ErasedObject::Left(damaged.to_owned())));
         }
@@ -273,7 +275,7 @@ impl<F: Files> Eraser<'_, F> {
     }
 }
 
-fn local(error: io::Error) -> LakeError {
+fn local(error: &io::Error) -> LakeError {
     LakeError::Retry {
         kind: Trouble::Other,
         message: format!("failed to write the copy of an object: {error}"),

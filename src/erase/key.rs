@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::request::ErasureKey;
+use super::request::{ErasureKey, hex_of};
 use crate::checksum::crc32c;
 use crate::files::{Files, create_dir_durably, read_whole, write_durably};
 use crate::ids::Ids;
@@ -41,7 +41,7 @@ pub fn read_or_create<F: Files>(files: &F, log_dir: &Path, ids: &Ids) -> io::Res
     let mut key = [0; 32];
     key[..16].copy_from_slice(&ids.next_u128()?.to_le_bytes());
     key[16..].copy_from_slice(&ids.next_u128()?.to_le_bytes());
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex_of(&key);
     let text = format!("{HEAD}\nkey = {hex}\n");
     let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
     create_dir_durably(files, log_dir, true)?;

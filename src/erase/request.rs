@@ -23,6 +23,15 @@ impl fmt::Debug for ErasureKey {
     }
 }
 
+/// Bytes as hex digits.
+pub(super) fn hex_of(bytes: &[u8]) -> String {
+    let digits = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    let pairs = bytes
+        .iter()
+        .flat_map(|byte| [digits(byte >> 4), digits(byte & 15)]);
+    pairs.collect()
+}
+
 impl ErasureKey {
     fn hmac(&self, parts: &[&str]) -> String {
         // HMAC takes keys of every length.
@@ -34,7 +43,7 @@ impl ErasureKey {
             mac.update(part.as_bytes());
         }
         let tag = mac.finalize().into_bytes();
-        tag.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex_of(&tag)
     }
 
     /// Tells keys apart.
