@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::encode::ObjectReader;
 use crate::erase::notes::{Erasures, NotesError};
-use crate::erase::request::ErasureKey;
+use crate::erase::request::{ErasureKey, ErasureRequest};
 use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
 use crate::lake::keys::{INTERNAL, top_folder};
@@ -106,18 +106,22 @@ impl InLake {
         };
         let quarantined = stream == "quarantine";
         let requests = self.erasures.requests.values();
-        let mut requests = requests.map(|(request, _)| request).filter(|request| {
-            let quarantine = format!("quarantine/{}/", request.stream);
-            request.stream == stream || partition.starts_with(&quarantine)
-        });
-        requests.any(|request| match &self.key {
-            Some(key) if key.name() == request.key && !quarantined => {
-                serde_json::from_slice(unshipped.row.bytes)
-                    .is_ok_and(|row| request.means(&row, key))
-            }
-            // Nobody here can tell: what may have been erased must not come back.
-            _ => true,
-        })
+        let requests: Vec<&ErasureRequest> = requests
+            .map(|(request, _)| request)
+            .filter(|request| {
+                let quarantine = format!("quarantine/{}/", request.stream);
+                request.stream == stream || partition.starts_with(&quarantine)
+            })
+            .collect();
+        // Where nobody can tell, what may have been erased must not come back.
+        requests.is_empty()
+            || requests.into_iter().any(|request| match &self.key {
+                Some(key) if key.name() == request.key && !quarantined => {
+                    serde_json::from_slice(unshipped.row.bytes)
+                        .is_ok_and(|row| request.means(&row, key))
+                }
+                _ => true,
+            })
     }
 
     /// The LSNs of a range that are not in the lake.

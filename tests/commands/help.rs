@@ -105,6 +105,23 @@ Options:
   -h, --help           Print help
 exit code 0
 "#);
+    insta::assert_snapshot!(help(&["erase"]), @r#"
+Erase rows from the lake, so that the audit goes on adding up
+
+Usage: lakehook erase [OPTIONS] --stream <NAME> --where <FIELD=VALUE>
+
+Options:
+  -c, --config <FILE>        The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if
+                             it is there]
+      --stream <NAME>        The stream: `events`, or the name of a poll; its quarantine is included
+      --where <FIELD=VALUE>  Which rows: a field, or a path such as `properties.email`, and its
+                             value
+      --dry-run              Say what would be erased, and change nothing
+      --versions             In a bucket with versioning, delete the old versions of the objects too
+      --json                 Print the result as JSON
+  -h, --help                 Print help
+exit code 0
+"#);
     insta::assert_snapshot!(help(&["torture"]), @r#"
 Kill, pause, starve and fill real servers here, and see whether the promise holds
 
