@@ -1,5 +1,11 @@
 //! `lakehook erase` for what was polled: records leave the run that holds them and its quarantine.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests may fail, and write files"
+)]
+
 use serde_json::json;
 
 use super::{lake, poll, setup};
@@ -15,7 +21,11 @@ fn a_record_leaves_the_snapshot_and_the_quarantine_of_its_poll() {
             things.push(json!({"name": "thing 7"}));
             page(json!({"things": things}))
         });
-        let setup = setup(&api.url(), &format!("[batch]\nformat = \"{format}\""));
+        let settings = format!("schema = \"thing.json\"\n[batch]\nformat = \"{format}\"");
+        let setup = setup(&api.url(), &settings);
+        let schema = json!({"type": "object", "properties": {
+            "id": {"type": "integer"}, "name": {"type": "string"}}});
+        std::fs::write(setup.directory().join("thing.json"), schema.to_string()).unwrap();
         assert_eq!(poll(&setup).1, Some(0));
         let rows = || lake(&setup).stream("things", "id").rows;
         let all = rows();
