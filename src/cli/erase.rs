@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use serde::Serialize;
 use tokio::runtime::Handle;
 
+use self::report::{ErasureReport, Left, print, take};
 use self::turn::{Lease, Turn};
 use super::audit::bar;
 use super::{FAILED, Failure};
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::erase::condition::RowCondition;
-use crate::erase::eraser::{ErasedObject, Eraser};
+use crate::erase::eraser::Eraser;
 use crate::erase::notes::{self, Erasures};
 use crate::erase::request::{ErasureDone, ErasureKey, ErasureRequest};
 use crate::erase::standing::{LogSeals, Standing};
@@ -28,11 +28,11 @@ use crate::ids::{Ids, NodeId};
 use crate::lake::keys::{INTERNAL, holder_of, top_folder};
 use crate::lake::reader::{LakeReader, keys_below};
 use crate::lake::{Lake, LakeError};
-use crate::out;
 use crate::serve::lake_of;
 use crate::telemetry;
 use crate::wal::node::read;
 
+mod report;
 mod turn;
 mod versions;
 
@@ -61,34 +61,6 @@ pub struct EraseArgs {
     /// Print the result as JSON
     #[arg(long)]
     json: bool,
-}
-
-/// What the command did.
-#[derive(Debug, Default, Serialize)]
-struct ErasureReport {
-    dry_run: bool,
-    /// The id of the request, if anything was noted.
-    erasure: Option<String>,
-    /// Objects that were looked into.
-    looked_into: u64,
-    /// Objects that were rewritten, or would be.
-    objects: u64,
-    /// Rows that were erased, or would be.
-    rows: u64,
-    /// Objects that an earlier run of the same request had rewritten.
-    objects_before: u64,
-    /// Versions that were deleted.
-    versions_deleted: u64,
-    /// What is left, by object, log or node, and why.
-    left: Vec<Left>,
-    /// What somebody should know.
-    notes: Vec<String>,
-}
-
-#[derive(Debug, Serialize)]
-struct Left {
-    what: String,
-    why: String,
 }
 
 /// Erases; exit code 1 if anything is left.
@@ -426,22 +398,6 @@ impl Erasure<'_> {
     }
 }
 
-fn take(report: &mut ErasureReport, key: &str, outcome: ErasedObject) {
-    report.looked_into += 1;
-    match outcome {
-        ErasedObject::Untouched => {}
-        ErasedObject::Erased(rows) => {
-            report.objects += 1;
-            report.rows += rows;
-        }
-        ErasedObject::Before(_) => report.objects_before += 1,
-        ErasedObject::Left(why) => report.left.push(Left {
-            what: key.to_owned(),
-            why,
-        }),
-    }
-}
-
 /// Asks the lake until it answers, or it is certain that somebody must do something first.
 async fn patiently<T>(ask: impl Fn() -> Result<T, LakeError>) -> anyhow::Result<T> {
     let failure = RefCell::new(None);
@@ -459,44 +415,4 @@ async fn patiently<T>(ask: impl Fn() -> Result<T, LakeError>) -> anyhow::Result<
     Err(failure
         .take()
         .map_or_else(|| anyhow!("the lake does not answer"), Into::into))
-}
-
-fn print(report: &ErasureReport, json: bool) -> Result<(), serde_json::Error> {
-    if json {
-        out::line(serde_json::to_string_pretty(report)?);
-        return Ok(());
-    }
-    let verb = if report.dry_run {
-        "would be erased"
-    } else {
-        "were erased"
-    };
-    out::line(format_args!(
-        "{} rows {verb} from {} objects; {} objects were looked into",
-        report.rows, report.objects, report.looked_into
-    ));
-    if report.objects_before > 0 {
-        out::line(format_args!(
-            "{} objects were rewritten by an earlier run of this request",
-            report.objects_before
-        ));
-    }
-    if report.versions_deleted > 0 {
-        out::line(format_args!(
-            "{} old versions were deleted",
-            report.versions_deleted
-        ));
-    }
-    for note in &report.notes {
-        out::line(format_args!("note     {note}"));
-    }
-    for Left { what, why } in &report.left {
-        out::line(format_args!("left     {what}: {why}"));
-    }
-    if !report.left.is_empty() && !report.dry_run {
-        out::line(
-            "Not everything could be erased. Run the command again, on this machine, when it can be.",
-        );
-    }
-    Ok(())
 }

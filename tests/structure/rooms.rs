@@ -85,7 +85,7 @@ const ROOMS: &[Room] = &[
 /// What breaks a rule and is known to: each entry must still be found, so that this list only gets shorter.
 #[rustfmt::skip]
 const STILL_OPEN: &[&str] = &[
-    "circle of files in cli: src/cli/audit.rs, src/cli/check.rs, src/cli/demo.rs, src/cli/erase.rs, src/cli/erase/turn.rs, src/cli/erase/versions.rs, src/cli/health.rs, src/cli/kept.rs, src/cli/mod.rs, src/cli/poll.rs, src/cli/quarantine.rs, src/cli/replay.rs, src/cli/replay/report.rs, src/cli/rescue.rs, src/cli/serve.rs, src/cli/sql.rs, src/cli/torture.rs, src/cli/upstream.rs, src/cli/wal.rs",
+    "circle of files in cli: src/cli/audit.rs, src/cli/check.rs, src/cli/demo.rs, src/cli/erase.rs, src/cli/erase/turn.rs, src/cli/health.rs, src/cli/kept.rs, src/cli/mod.rs, src/cli/poll.rs, src/cli/quarantine.rs, src/cli/replay.rs, src/cli/replay/report.rs, src/cli/rescue.rs, src/cli/serve.rs, src/cli/sql.rs, src/cli/torture.rs, src/cli/upstream.rs, src/cli/wal.rs",
     "circle of files in config: src/config/checks.rs, src/config/findings.rs, src/config/hooks.rs, src/config/polls.rs, src/config/sections.rs, src/config/shape.rs, src/config/sources.rs, src/config/words.rs",
     "circle of files in encode: src/encode/mod.rs, src/encode/ndjson.rs",
     "circle of files in lake: src/lake/conditional.rs, src/lake/directory.rs, src/lake/mod.rs, src/lake/store.rs",

@@ -1,6 +1,6 @@
 //! Old versions of erased objects, in a bucket that keeps them: told of, or deleted.
 
-use super::{ErasureReport, Left};
+use super::report::{ErasureReport, Left};
 use crate::lake::reader::LakeReader;
 use crate::lake::s3::S3;
 use crate::lake::stamp::is_erased;
