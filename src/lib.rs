@@ -32,6 +32,9 @@ pub mod audit;
 pub mod rescue;
 pub mod sql;
 
+// What takes rows out of the lake.
+pub mod erase;
+
 // From the log to the lake.
 pub mod ship;
 

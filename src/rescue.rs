@@ -15,10 +15,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::encode::ObjectReader;
+use crate::erase::notes::{Erasures, NotesError};
+use crate::erase::request::{ErasureKey, ErasureRequest};
 use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
-use crate::lake::keys::INTERNAL;
+use crate::lake::keys::{INTERNAL, top_folder};
 use crate::lake::reader::{LakeReadError, LakeReader, keys_below};
+use crate::lake::stamp::Stamp;
 use crate::wal::rescue::{Survey, Unshipped};
 
 /// By what a row is recognised in an object, whatever its format.
@@ -28,25 +31,51 @@ const NAMES: [&str; 2] = ["received_at", "event_id"];
 #[derive(Debug, Default)]
 pub struct InLake {
     rows: HashMap<u64, u64>,
+    /// Where objects have rows no more, because requests erased them.
+    erased: Vec<ErasedRange>,
+    erasures: Erasures,
+    key: Option<ErasureKey>,
     /// Objects that were read.
     pub objects: usize,
 }
 
+/// The partition and the LSNs of an object from which rows were erased.
+#[derive(Debug)]
+struct ErasedRange {
+    partition: String,
+    lsns: RangeInclusive<u64>,
+}
+
 impl InLake {
-    /// Reads the objects of a node that may hold rows of which the survey does not know.
+    /// Reads the objects of a node that may hold rows of which the survey does not know. `key` is that of
+    /// erasures, if this log has one.
     pub async fn ask(
         place: &LakeReader,
         node: NodeId,
         survey: &Survey,
+        key: Option<ErasureKey>,
         step: &mut dyn FnMut(usize, usize),
-    ) -> Result<Self, LakeReadError> {
+    ) -> Result<Self, NotesError> {
         let keys = place.keys("").await?;
         let wanted = candidates(keys, node, survey);
-        let mut in_lake = Self::default();
+        let mut in_lake = Self {
+            erasures: Erasures::read(place).await?,
+            key,
+            ..Self::default()
+        };
         let total = wanted.len();
         for key in wanted {
+            let looked = place.look(&key).await?.unwrap_or_default();
+            if let Ok(stamp) = Stamp::from_metadata(&looked.metadata)
+                && stamp.erased.is_some()
+            {
+                in_lake.erased.push(ErasedRange {
+                    partition: stamp.partition,
+                    lsns: stamp.first_lsn.0..=stamp.last_lsn.0,
+                });
+            }
             if let Some(bytes) = place.read(&key).await? {
-                in_lake.add(&key, bytes)?;
+                in_lake.add(&key, bytes).map_err(LakeReadError::Io)?;
             }
             in_lake.objects += 1;
             step(in_lake.objects, total);
@@ -54,13 +83,45 @@ impl InLake {
         Ok(in_lake)
     }
 
-    /// Whether the lake has that row.
+    /// Whether the lake has that row, or had it until it was erased.
     pub fn has(&self, unshipped: &Unshipped<'_>) -> bool {
         let Some(there) = self.rows.get(&unshipped.lsn.0) else {
-            return false;
+            return self.had(unshipped);
         };
         let row = serde_json::from_slice(unshipped.row.bytes);
         row.is_ok_and(|row| print_of(&row) == *there)
+    }
+
+    /// Whether a row that an object of its partition has no more was erased from it. Of a copy of a log another
+    /// row may have that LSN; it is told apart by its value, where the key of the request is here.
+    fn had(&self, unshipped: &Unshipped<'_>) -> bool {
+        let (lsn, partition) = (unshipped.lsn.0, unshipped.partition);
+        let is_in_range =
+            |range: &ErasedRange| range.partition == partition && range.lsns.contains(&lsn);
+        if !self.erased.iter().any(is_in_range) {
+            return false;
+        }
+        let Some(stream) = top_folder(partition) else {
+            return true;
+        };
+        let quarantined = stream == "quarantine";
+        let requests = self.erasures.requests.values();
+        let requests: Vec<&ErasureRequest> = requests
+            .map(|(request, _)| request)
+            .filter(|request| {
+                let quarantine = format!("quarantine/{}/", request.stream);
+                request.stream == stream || partition.starts_with(&quarantine)
+            })
+            .collect();
+        // Where nobody can tell, what may have been erased must not come back.
+        requests.is_empty()
+            || requests.into_iter().any(|request| match &self.key {
+                Some(key) if key.name() == request.key && !quarantined => {
+                    serde_json::from_slice(unshipped.row.bytes)
+                        .is_ok_and(|row| request.means(&row, key))
+                }
+                _ => true,
+            })
     }
 
     /// The LSNs of a range that are not in the lake.

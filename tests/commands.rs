@@ -8,6 +8,7 @@
 
 mod help;
 mod replay;
+mod erase;
 mod log;
 mod quarantine;
 mod rescue;

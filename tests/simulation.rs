@@ -62,6 +62,8 @@ mod seeds;
 mod log_tests;
 #[path = "simulation/lake_tests.rs"]
 mod lake_tests;
+#[path = "simulation/erase_tests.rs"]
+mod erase_tests;
 #[path = "simulation/planted.rs"]
 mod planted;
 #[path = "simulation/nth_tests.rs"]

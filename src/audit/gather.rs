@@ -5,17 +5,16 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Deserialize;
 use tokio::task::JoinSet;
 
 use super::markers::Marker;
 use super::object::AuditedObject;
 use super::report::Discrepancy;
-use crate::lake::Metadata;
-use crate::lake::keys::{INTERNAL, holder_of, in_internal, top_folder};
-use crate::lake::reader::{LakeReadError, LakeReader, read_file};
+use crate::erase::notes::Erasures;
+use crate::lake::keys::{holder_of, in_internal, top_folder};
+use crate::lake::reader::{LakeReadError, LakeReader, look_at_file};
 use crate::lake::s3::S3;
-use crate::lake::stamp::{Stamp, StampError};
+use crate::lake::stamp::Stamp;
 use crate::rescue::Lost;
 
 /// How many requests are under way at a time.
@@ -28,15 +27,10 @@ pub struct Gathered {
     pub objects: Vec<AuditedObject>,
     /// Markers of runs.
     pub markers: Vec<Marker>,
+    /// Notes of erasures.
+    pub erasures: Erasures,
     /// Problems that the listing itself shows.
     pub problems: Vec<Discrepancy>,
-}
-
-/// The sidecar of an object in a directory lake.
-#[derive(Deserialize)]
-struct Sidecar {
-    bytes: u64,
-    metadata: Metadata,
 }
 
 /// The streams that every lake has, whatever its configuration.
@@ -62,6 +56,7 @@ pub async fn gather(
         let take = match in_internal(key) {
             Some(rest) if rest.starts_with("runs/") => Gathered::take_marker,
             Some(rest) if rest.starts_with("lost/") => Gathered::take_lost,
+            Some(rest) if rest.starts_with("erasures/") => Gathered::take_erasure,
             _ => continue,
         };
         if let Some(text) = lake.read(key).await? {
@@ -91,23 +86,16 @@ fn of_directory(
 ) -> io::Result<Vec<AuditedObject>> {
     let mut objects = Vec::new();
     for (index, key) in keys.iter().enumerate() {
-        let bytes = std::fs::metadata(root.join(key))?.len();
-        let sidecar = read_file(&root.join(format!("{INTERNAL}/meta/{key}.json")));
-        let sidecar = sidecar
-            .ok()
-            .and_then(|text| serde_json::from_slice::<Sidecar>(&text).ok());
-        let stamp = sidecar
-            .as_ref()
-            .map_or(Err(StampError::Foreign), |sidecar| {
-                Stamp::from_metadata(&sidecar.metadata)
-            });
+        step(index + 1, keys.len());
+        let Some(looked) = look_at_file(root, key)? else {
+            continue;
+        };
         objects.push(AuditedObject {
             key: (*key).clone(),
-            bytes,
-            declared: sidecar.map(|sidecar| sidecar.bytes),
-            stamp,
+            bytes: looked.bytes,
+            declared: looked.declared,
+            stamp: Stamp::from_metadata(&looked.metadata),
         });
-        step(index + 1, keys.len());
     }
     Ok(objects)
 }
@@ -183,6 +171,13 @@ impl Gathered {
             }
         };
         self.problems.push(Discrepancy::of_object(None, key, what));
+    }
+
+    fn take_erasure(&mut self, key: &str, text: &[u8]) {
+        if let Err(error) = self.erasures.take(key, text) {
+            let what = format!("the note of an erasure cannot be read: {error}");
+            self.problems.push(Discrepancy::of_object(None, key, what));
+        }
     }
 
     fn take_marker(&mut self, key: &str, text: &[u8]) {

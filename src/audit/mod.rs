@@ -22,7 +22,7 @@ pub use log::judge_log;
 pub use markers::{Marker, judge_markers};
 pub use object::AuditedObject;
 pub use report::{Discrepancy, LogProof, NodeProof};
-pub use seals::{Waiting, judge};
+pub use seals::{Waiting, judge, judge_erasures};
 
 #[cfg(test)]
 mod tests;

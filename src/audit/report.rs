@@ -30,6 +30,14 @@ impl Discrepancy {
     }
 }
 
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde passes a reference"
+)]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// What an audit proves of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NodeProof {
@@ -37,8 +45,11 @@ pub struct NodeProof {
     pub node: String,
     /// How many of its objects are in the lake.
     pub objects: u64,
-    /// How many rows they have.
+    /// How many rows they were put with.
     pub rows: u64,
+    /// How many of these were erased since, by requests.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub erased: u64,
     /// The last seal that is in the lake.
     pub last_seal: u64,
     /// The highest LSN as of that seal.

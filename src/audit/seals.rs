@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::object::AuditedObject;
 use super::report::{Discrepancy, NodeProof};
+use crate::erase::notes::Erasures;
 use crate::ids::NodeId;
 use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, TOTALS};
 use crate::record::Lsn;
@@ -72,6 +73,8 @@ fn judge_node(
         judge_step(before.map(|(_, stamp)| stamp), stamp, waiting, &mut wrong);
         proof.objects += 1;
         proof.rows = proof.rows.saturating_add(stamp.count);
+        let erased = stamp.erased.map_or(0, |erased| erased.rows);
+        proof.erased = proof.erased.saturating_add(erased);
         before = Some((key, stamp));
     }
     if let Some((_, last)) = before {
@@ -84,6 +87,24 @@ fn judge_node(
         proof.watermark.clone_from(&as_of.watermark);
     }
     proof
+}
+
+/// Objects from which rows were erased by no request that the lake knows.
+pub fn judge_erasures(
+    objects: &[AuditedObject],
+    erasures: &Erasures,
+    found: &mut Vec<Discrepancy>,
+) {
+    for object in objects {
+        let Ok(stamp) = &object.stamp else { continue };
+        if let Some(erased) = stamp.erased.filter(|erased| !erasures.has(erased.erasure)) {
+            let what = format!(
+                "{} rows were erased from it by {:032x}, of which there is no note",
+                erased.rows, erased.erasure
+            );
+            found.push(Discrepancy::of_object(Some(stamp.node), &object.key, what));
+        }
+    }
 }
 
 /// The totals by their short names: `received`, `stored` and so on.
@@ -116,6 +137,12 @@ fn judge_alone(stamp: &Stamp, wrong: &mut dyn FnMut(String)) {
     let span = last.saturating_add(1).saturating_sub(first);
     if stamp.count == 0 || stamp.count > span || stamp.last_lsn > stamp.as_of.lsn {
         wrong("its count and its LSNs contradict each other".to_owned());
+    }
+    if let Some(erased) = stamp.erased {
+        let all_are_gone = erased.rows == stamp.count;
+        if erased.rows > stamp.count || all_are_gone != (erased.lsn_hash == stamp.lsn_hash) {
+            wrong("what it says was erased contradicts what it held".to_owned());
+        }
     }
 }
 

@@ -46,6 +46,7 @@ fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> Au
                     ..RunningTotals::default()
                 },
             },
+            erased: None,
         }),
     }
 }

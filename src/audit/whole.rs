@@ -6,7 +6,7 @@ use super::gather::{Gathered, gather};
 use super::log::judge_log;
 use super::markers::judge_markers;
 use super::report::{Discrepancy, NodeProof};
-use super::seals::judge;
+use super::seals::{judge, judge_erasures};
 use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::wal::inspect::Inspection;
 
@@ -44,6 +44,7 @@ pub async fn audit(
     let Gathered {
         objects,
         markers,
+        erasures,
         mut problems,
     } = gather(lake, &mut |done, total| {
         step(AuditStage::Looking, done, total);
@@ -55,6 +56,7 @@ pub async fn audit(
     });
     let (mut nodes, found) = judge(&objects, &waiting.collect());
     problems.extend(found);
+    judge_erasures(&objects, &erasures, &mut problems);
     for log in logs {
         judge_log(&mut nodes, &objects, log, &mut problems);
     }

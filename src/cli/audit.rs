@@ -117,6 +117,9 @@ fn print(report: &Report) {
             "node {}: {} objects with {} rows; proved up to seal {}, LSN {}",
             node.node, node.objects, node.rows, node.last_seal, node.up_to_lsn
         ));
+        if node.erased > 0 {
+            out::line(format_args!("  {} of these rows were erased", node.erased));
+        }
         let total = |name: &str| node.totals.get(name).copied().unwrap_or(0);
         out::line(format_args!(
             "  as of it: received {} = stored {} + dropped {} + duplicate {} + quarantined {}; copies of refused \

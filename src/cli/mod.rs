@@ -1,6 +1,7 @@
 //! The command line: a module for each command, or group of commands, and what they share.
 
 pub mod command;
+pub mod erase;
 pub mod serve;
 pub mod poll;
 pub mod demo;

@@ -32,12 +32,39 @@ pub struct ReplayPage {
     pub replay: Vec<Candidate>,
 }
 
+/// What an erasure asks. While it is connected it has the turn of a replay, so that no row of the quarantine
+/// comes back that it removes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasureAsks {
+    /// To seal every open batch.
+    Flush,
+    /// Nothing but whether the service is still there.
+    Hold,
+}
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ErasureTurn {
+    erasure: ErasureAsks,
+}
+
+/// What a client may ask.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Asked {
+    Page(ReplayPage),
+    Erasure(ErasureTurn),
+}
+
 /// The answer to a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayAnswer {
     /// The outcome of each candidate, in their order; durable.
     Outcomes(Vec<ReplayOutcome>),
+    /// What an erasure asked is done.
+    Done,
     /// Nothing can be replayed now. It is not known whether a part of the page was stored.
     Refused(String),
 }
@@ -50,27 +77,70 @@ pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
         let (replayer, turn) = (replayer.clone(), Arc::clone(&turn));
         async move {
             let Ok(_turn) = turn.try_acquire_owned() else {
-                let busy = "another replay is under way".to_owned();
+                let busy = "another replay is under way, or an erasure".to_owned();
                 return talk.say(&ReplayAnswer::Refused(busy)).await;
             };
             loop {
-                let page = tokio::select! {
-                    page = talk.hear::<ReplayPage>(MAX_PAGE) => page?,
+                let asked = tokio::select! {
+                    asked = talk.hear::<Asked>(MAX_PAGE) => asked?,
                     () = stop.cancelled() => {
                         let stopping = "the service is stopping".to_owned();
                         return talk.say(&ReplayAnswer::Refused(stopping)).await;
                     }
                 };
-                let Some(page) = page else {
-                    return talk.end().await;
+                let answer = match asked {
+                    None => return talk.end().await,
+                    Some(Asked::Page(page)) => replayer.page(&page.replay).await,
+                    Some(Asked::Erasure(ErasureTurn { erasure })) => {
+                        talk.say(&hold(&replayer, erasure).await).await?;
+                        continue;
+                    }
                 };
-                match replayer.page(&page.replay).await {
+                match answer {
                     Ok(outcomes) => talk.say(&ReplayAnswer::Outcomes(outcomes)).await?,
                     Err(why) => return talk.say(&ReplayAnswer::Refused(why)).await,
                 }
             }
         }
     })
+}
+
+async fn hold(replayer: &Replayer, asked: ErasureAsks) -> ReplayAnswer {
+    if asked == ErasureAsks::Hold {
+        return ReplayAnswer::Done;
+    }
+    let log = replayer.log.clone();
+    match tokio::task::spawn_blocking(move || log.flush()).await {
+        Ok(Ok(())) => ReplayAnswer::Done,
+        Ok(Err(error)) => ReplayAnswer::Refused(error.to_string()),
+        Err(error) => ReplayAnswer::Refused(error.to_string()),
+    }
+}
+
+/// Holds the turn of a service for an erasure, until it is dropped.
+pub struct ErasureClient(Talk);
+
+impl ErasureClient {
+    /// Connects to the service that holds the log in `dir`.
+    pub fn connect(dir: &Path) -> io::Result<Self> {
+        Ok(Self(Talk::connect(dir)?))
+    }
+
+    /// Asks for something.
+    pub async fn ask(&mut self, erasure: ErasureAsks) -> anyhow::Result<()> {
+        let said = self.0.say(&ErasureTurn { erasure }).await;
+        let heard = self.0.hear(MAX_ANSWER).await;
+        if !matches!(heard, Ok(Some(_))) {
+            said?;
+        }
+        match heard? {
+            Some(ReplayAnswer::Done) => Ok(()),
+            Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
+            Some(ReplayAnswer::Outcomes(_)) | None => Err(anyhow::anyhow!(
+                "the service closed the connection; is it of another version?"
+            )),
+        }
+    }
 }
 
 /// A client of a running service.
@@ -97,7 +167,9 @@ impl ReplayClient {
                 "the service gave another number of outcomes than candidates; is it of another version?"
             )),
             Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
-            None => Err(anyhow::anyhow!("the service closed the connection")),
+            Some(ReplayAnswer::Done) | None => {
+                Err(anyhow::anyhow!("the service closed the connection"))
+            }
         }
     }
 }

@@ -272,6 +272,7 @@ fn stamp_of(seal: &Seal, node: NodeId, crc: u32) -> Stamp {
         lsn_hash: seal.sums.lsn_hash,
         crc,
         as_of: log_state_of(&seal.as_of),
+        erased: None,
     }
 }
 

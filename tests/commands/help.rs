@@ -23,6 +23,7 @@ Commands:
   check       Validate configuration and schemas, reach the lake, and say what is wrong
   sql         Print the views and tables that make the lake queryable
   audit       Prove that everything acknowledged is in the lake exactly once
+  erase       Erase rows from the lake, so that the audit goes on adding up
   torture     Kill, pause, starve and fill real servers here, and see whether the promise holds
   quarantine  See what was refused, and why; bring it in once it is valid
   wal         Look into a write-ahead log, or help one that cannot go on
@@ -103,6 +104,23 @@ Options:
                        again
       --json           Print the result as JSON
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["erase"]), @r#"
+Erase rows from the lake, so that the audit goes on adding up
+
+Usage: lakehook erase [OPTIONS] --stream <NAME> --where <FIELD=VALUE>
+
+Options:
+  -c, --config <FILE>        The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if
+                             it is there]
+      --stream <NAME>        The stream: `events`, or the name of a poll; its quarantine is included
+      --where <FIELD=VALUE>  Which rows: a field, or a path such as `properties.email`, and its
+                             value
+      --dry-run              Say what would be erased, and change nothing
+      --versions             In a bucket with versioning, delete the old versions of the objects too
+      --json                 Print the result as JSON
+  -h, --help                 Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["torture"]), @r#"

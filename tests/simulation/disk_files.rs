@@ -164,6 +164,17 @@ impl Files for SimDisk {
         Ok(())
     }
 
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut state = self.state();
+        state.begin(Op::Rename, to)?;
+        let inode = state.inode_of(from)?;
+        if let Ok(replaced) = state.inode_of(to) {
+            state.inodes.get_mut(&replaced).unwrap().links -= 1;
+        }
+        state.change(to, Some(from), Some((to, Node::File(inode))));
+        Ok(())
+    }
+
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.state();
         state.begin(Op::Link, to)?;

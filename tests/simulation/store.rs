@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use lakehook::checksum::crc32c;
 use lakehook::files::read_whole;
+use lakehook::lake::stamp::ERASURE;
 use lakehook::lake::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
@@ -294,7 +295,10 @@ impl State {
         }
         let taken = self.objects.contains_key(&put.key);
         let was_damaged = self.damaged.remove(&put.key);
-        if taken && !is_probe && !was_damaged {
+        // An erasure replaces an object, and says so; nothing replaces an erased one without saying so.
+        let is_erasure = put.object.metadata.contains_key(ERASURE)
+            && matches!(put.condition, OwnedCondition::IfMatch(_));
+        if taken && !is_probe && !was_damaged && !is_erasure {
             self.replaced.push(put.key.clone());
         }
         if put.damaged {

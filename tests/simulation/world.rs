@@ -124,7 +124,7 @@ impl World {
         mix(self.trace ^ self.disk.trace())
     }
 
-    fn lake(&self) -> Lake<SimDisk> {
+    pub(crate) fn lake(&self) -> Lake<SimDisk> {
         if self.shape.directory {
             return Lake::Directory(Directory::new(self.disk.clone(), Path::new(LAKE)));
         }

@@ -48,6 +48,8 @@ pub trait Files: Clone + Send + Sync + 'static {
     fn open(&self, path: &Path) -> io::Result<Self::File>;
     /// Renames without replacing: `AlreadyExists` if the new name is taken.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Renames and replaces: under the new name there is always the old file or the new one.
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Gives a file a second name without replacing: `AlreadyExists` if that name is taken.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a name.
@@ -117,6 +119,10 @@ impl Files for Disk {
         use rustix::fs::{CWD, RenameFlags, renameat_with};
         renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?;
         Ok(())
+    }
+
+    fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -209,6 +215,18 @@ pub fn write_durably<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> io::Resu
     file.write_all_at(bytes, 0)?;
     file.sync()?;
     files.rename(&temporary, path)?;
+    files.sync_dir(parent_of(path))
+}
+
+/// Writes a whole file durably in place of another, if there is one: a reader sees the old file or the
+/// new one.
+pub fn replace_durably<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let temporary = temporary_name(path);
+    remove_if_there(files, &temporary)?;
+    let file = files.create_new(&temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()?;
+    files.replace(&temporary, path)?;
     files.sync_dir(parent_of(path))
 }
 

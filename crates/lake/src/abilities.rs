@@ -47,6 +47,7 @@ pub(super) fn first_put(conditions: bool) -> Condition<'static> {
 }
 
 const PROBE: &[u8] = b"lakehook checks with this object whether puts can be conditional\n";
+const IF_MATCH_PROBE: &[u8] = b"lakehook checks with this object whether If-Match is honoured\n";
 const CHECK_PROBE: &[u8] = b"lakehook checks with this object whether checksums are compared\n";
 
 /// Asks a store what it can do.
@@ -163,6 +164,47 @@ impl Probes<'_> {
         let head = self.store.head(&keys::check_probe_key(false))?;
         Ok(head.unwrap_or_default().evidence)
     }
+}
+
+/// How often the probe of `If-Match` is tried: nodes that probe at the same time disturb each other where
+/// a put of the same bytes changes the `ETag`.
+const IF_MATCH_TRIES: u32 = 5;
+
+/// Whether a store honours `If-Match`: a put over an `ETag` that is not there must be refused, and one over the
+/// right `ETag` taken.
+pub(super) fn honours_if_match(store: &dyn ObjectStore) -> Result<bool, LakeError> {
+    const NO_ETAG: &str = "00000000000000000000000000000000";
+    let key = keys::if_match_probe_key();
+    let put_with = |check: CheckKind, condition: Condition<'_>| {
+        let check = check_of(check, IF_MATCH_PROBE);
+        put(store, &key, IF_MATCH_PROBE, check, condition)
+    };
+    let mut taken = None;
+    for check in CheckKind::ALL {
+        if let PutAnswer::Stored(_) = put_with(check, Condition::Always)? {
+            taken = Some(check);
+            break;
+        }
+    }
+    let Some(check) = taken else {
+        return Ok(false);
+    };
+    let put_if = |condition: Condition<'_>| put_with(check, condition);
+    if put_if(Condition::IfMatch(NO_ETAG))? != PutAnswer::ConditionFailed {
+        return Ok(false);
+    }
+    for _ in 0..IF_MATCH_TRIES {
+        let head = store.head(&key)?.unwrap_or_default();
+        let Some(etag) = head.evidence.etag else {
+            return Ok(false);
+        };
+        match put_if(Condition::IfMatch(&etag))? {
+            PutAnswer::Stored(_) => return Ok(true),
+            PutAnswer::ConditionFailed => {}
+            PutAnswer::Damaged(_) | PutAnswer::Refused(_) => return Ok(false),
+        }
+    }
+    Ok(false)
 }
 
 fn check_of(kind: CheckKind, bytes: &[u8]) -> BodyCheck {

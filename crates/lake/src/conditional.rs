@@ -8,7 +8,8 @@
 //! | anything else | unknown: ask again, for ever; never a verdict |
 //!
 //! An object of ours that proves to be damaged is put again over itself (`If-Match` its ETag, where the
-//! store has one): its batch is not committed yet, so the log still has the rows.
+//! store has one): its batch is not committed yet, so the log still has the rows. An object from which rows
+//! were erased is never put again: its commit was confirmed before, and the log's rows must not come back.
 //!
 //! Known weakness: without `If-None-Match` we HEAD before each put, which leaves a race. Two nodes never
 //! use the same key, so only a copied log directory can hit it.
@@ -22,7 +23,7 @@ use super::errors::{LakeError, Trouble};
 use super::keys;
 use super::object::{Found, Object};
 use super::proof::{Measure, Protection, Verdict, compare_crc, is_md5, may_be_md5, md5_of};
-use super::stamp::{CRC, NONCE, ROW_HASH};
+use super::stamp::{CRC, NONCE, ROW_HASH, is_erased};
 use super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
@@ -31,8 +32,8 @@ use lakehook_base::files::{Appender, Files, Reader, remove_if_there};
 
 /// A lake in an object store.
 pub struct StoreLake<F> {
-    files: F,
-    store: Box<dyn ObjectStore>,
+    pub(super) files: F,
+    pub(super) store: Box<dyn ObjectStore>,
     identity: String,
     spool: PathBuf,
     /// `None` until the store was probed.
@@ -116,7 +117,7 @@ impl<F: Files> StoreLake<F> {
     }
 
     /// What the store can do; asked once.
-    fn abilities(&self) -> Result<Abilities, LakeError> {
+    pub(super) fn abilities(&self) -> Result<Abilities, LakeError> {
         if let Some(known) = self.known() {
             return Ok(known);
         }
@@ -156,7 +157,11 @@ impl<F: Files> StoreLake<F> {
 
     /// Puts an object with the checksum that the store takes; with another one, or none, where it no
     /// longer takes that.
-    fn send(&self, object: &Object, condition: Condition<'_>) -> Result<PutAnswer, LakeError> {
+    pub(super) fn send(
+        &self,
+        object: &Object,
+        condition: Condition<'_>,
+    ) -> Result<PutAnswer, LakeError> {
         let abilities = self.abilities()?;
         let from = CheckKind::ALL
             .iter()
@@ -234,12 +239,13 @@ impl<F: Files> StoreLake<F> {
         }
         match self.prove(&object.key, head, Some(object), since)? {
             Some(found) => Ok(self.done(object, found)),
+            None if is_erased(&head.metadata) => Ok(self.done(object, self.as_it_is(object, head))),
             None => self.replace(object, head.evidence.etag.as_deref()),
         }
     }
 
     /// Whether what a store says proves bytes with that checksum: those of `object`, where it is given.
-    fn examine(
+    pub(super) fn examine(
         &self,
         evidence: &Evidence,
         crc: u32,
@@ -262,7 +268,7 @@ impl<F: Files> StoreLake<F> {
 
     /// Proves that an object of ours is what its metadata says; `None` if it is damaged. An earlier attempt
     /// may have compressed it otherwise, so its own metadata count, not those of this attempt.
-    fn prove(
+    pub(super) fn prove(
         &self,
         key: &str,
         head: &Head,
@@ -335,6 +341,22 @@ impl<F: Files> StoreLake<F> {
         }
     }
 
+    /// An object from which rows were erased, and which was damaged since.
+    fn as_it_is(&self, object: &Object, head: &Head) -> Found {
+        tracing::error!(
+            key = object.key,
+            lake = self.identity,
+            "rows were erased from this object, and it is damaged; it stays as it is, and `lakehook audit --deep` names it"
+        );
+        let crc = head.metadata.get(CRC);
+        Found {
+            bytes: head.bytes,
+            crc: crc
+                .and_then(|crc| u32::from_str_radix(crc, 16).ok())
+                .unwrap_or(0),
+        }
+    }
+
     /// A store that keeps no metadata: the content decides.
     fn compare(&self, object: &Object, head: &Head, since: Since) -> Result<Found, LakeError> {
         let copy = object.spool.with_extension("theirs");
@@ -379,11 +401,20 @@ impl<F: Files> StoreLake<F> {
         if !(says(NONCE, nonce) && says(ROW_HASH, row_hash)) {
             return Ok(None);
         }
-        self.prove(key, &head, None, Since::Earlier)
+        let found = self.prove(key, &head, None, Since::Earlier)?;
+        let crc = head.metadata.get(CRC);
+        let crc = crc.and_then(|crc| u32::from_str_radix(crc, 16).ok());
+        Ok(match (found, crc) {
+            (None, Some(crc)) if is_erased(&head.metadata) => Some(Found {
+                bytes: head.bytes,
+                crc,
+            }),
+            (found, _) => found,
+        })
     }
 
     /// The object is in the lake; what is left of the local file is removed at the next start.
-    fn done(&self, object: &Object, found: Found) -> Found {
+    pub(super) fn done(&self, object: &Object, found: Found) -> Found {
         if let Err(error) = remove_if_there(&self.files, &object.spool) {
             tracing::warn!(%error, path = %object.spool.display(), "failed to remove a spooled object");
         }
@@ -417,7 +448,7 @@ impl io::Write for Limited<'_> {
 
 /// When the object that is examined may have been put.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Since {
+pub(super) enum Since {
     /// By the put that was just answered 200.
     ThisPut,
     /// By an earlier one, perhaps of another version, or of somebody else.
@@ -428,21 +459,21 @@ fn local(error: &io::Error) -> LakeError {
     again(&format!("failed to read a spooled object: {error}"))
 }
 
-fn damaged(words: &str) -> LakeError {
+pub(super) fn damaged(words: &str) -> LakeError {
     LakeError::Retry {
         kind: Trouble::Network,
         message: format!("the object was damaged on its way to the store: {words}"),
     }
 }
 
-fn refused(words: &str) -> LakeError {
+pub(super) fn refused(words: &str) -> LakeError {
     LakeError::Retry {
         kind: Trouble::Refused,
         message: format!("the store refuses the put: {words}"),
     }
 }
 
-fn again(message: &str) -> LakeError {
+pub(super) fn again(message: &str) -> LakeError {
     LakeError::Retry {
         kind: Trouble::Other,
         message: message.to_owned(),

@@ -9,43 +9,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use serde::{Deserialize, Serialize};
-
 use super::errors::{LakeError, Trouble};
 use super::keys::INTERNAL;
 use super::object::{Found, Metadata, Object};
+use super::original::{Original, Version};
+use super::sidecar::{Claims, Sidecar};
 use super::stamp::{NONCE, ROW_HASH};
+use lakehook_base::checksum::crc32c;
 use lakehook_base::files::{
-    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, temporary_name,
-    write_durably,
+    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably,
+    temporary_name, write_durably,
 };
 
 const MAX_SIDECAR: u64 = 64 << 10;
 
 /// A lake in a local directory.
 pub struct Directory<F> {
-    files: F,
-    root: PathBuf,
+    pub(super) files: F,
+    pub(super) root: PathBuf,
     spool: PathBuf,
     identity: String,
     /// Whether the directory is known to be usable. Locked during the probe, so that only one thread probes.
     ready: Mutex<bool>,
-}
-
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Sidecar {
-    bytes: u64,
-    crc32c: String,
-    metadata: Metadata,
-}
-
-impl Sidecar {
-    fn found(&self) -> Found {
-        Found {
-            bytes: self.bytes,
-            crc: u32::from_str_radix(&self.crc32c, 16).unwrap_or(0),
-        }
-    }
 }
 
 impl<F: Files> Directory<F> {
@@ -108,11 +93,7 @@ impl<F: Files> Directory<F> {
     pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
         self.probe()?;
         let at = |error: io::Error| trouble(&error, &self.root.join(&object.key));
-        let sidecar = Sidecar {
-            bytes: object.bytes,
-            crc32c: format!("{:08x}", object.crc),
-            metadata: object.metadata.clone(),
-        };
+        let sidecar = Sidecar::of(Claims::of(object));
         self.write_sidecar(&object.key, &sidecar)?;
         let path = self.root.join(&object.key);
         create_dir_durably(&self.files, parent_of(&path), false).map_err(at)?;
@@ -142,17 +123,14 @@ impl<F: Files> Directory<F> {
         if !self.files.exists(&path) {
             return Ok(None);
         }
-        let says = |name: &str, value: &str| sidecar.metadata.get(name).is_some_and(|v| v == value);
-        let bytes = self
-            .files
-            .open(&path)
-            .and_then(|file| file.len())
-            .map_err(at)?;
-        if !says(NONCE, nonce) || !says(ROW_HASH, row_hash) || bytes != sidecar.bytes {
+        let claims = self.claims_of(&path, &sidecar).map_err(at)?;
+        let is_ours = claims.says(NONCE, nonce) && claims.says(ROW_HASH, row_hash);
+        let bytes = self.length(&path).map_err(at)?;
+        if !is_ours || bytes != claims.bytes {
             return Ok(None);
         }
         self.sync_up(&path).map_err(at)?;
-        Ok(Some(sidecar.found()))
+        Ok(Some(claims.found()))
     }
 
     /// See [`super::Lake::read_small`].
@@ -170,14 +148,26 @@ impl<F: Files> Directory<F> {
         self.files.exists(&self.root.join(INTERNAL).join("meta"))
     }
 
-    fn sidecar_path(&self, key: &str) -> PathBuf {
+    fn length(&self, path: &Path) -> io::Result<u64> {
+        self.files.open(path)?.len()
+    }
+
+    /// What a sidecar says of the object at that path, as it is now.
+    fn claims_of<'a>(&self, path: &Path, sidecar: &'a Sidecar) -> io::Result<&'a Claims> {
+        sidecar.claims_for(self.length(path)?, || {
+            let bytes = read_whole(&self.files, path, u64::MAX)?;
+            Ok(crc32c(&bytes))
+        })
+    }
+
+    pub(super) fn sidecar_path(&self, key: &str) -> PathBuf {
         self.root
             .join(INTERNAL)
             .join("meta")
             .join(format!("{key}.json"))
     }
 
-    fn read_sidecar(&self, key: &str) -> io::Result<Option<Sidecar>> {
+    pub(super) fn read_sidecar(&self, key: &str) -> io::Result<Option<Sidecar>> {
         match read_whole(&self.files, &self.sidecar_path(key), MAX_SIDECAR) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
@@ -229,7 +219,7 @@ impl<F: Files> Directory<F> {
         let at = |error: io::Error| trouble(&error, path);
         let same = [NONCE, ROW_HASH]
             .iter()
-            .all(|name| there.metadata.get(*name) == ours.metadata.get(*name));
+            .all(|name| there.claims.metadata.get(*name) == ours.claims.metadata.get(*name));
         if !same {
             let detail = format!("its sidecar {} is of another batch", path.display());
             return Err(LakeError::Foreign {
@@ -252,12 +242,13 @@ impl<F: Files> Directory<F> {
     fn check_ours(&self, key: &str, path: &Path, ours: &Sidecar) -> Result<Found, LakeError> {
         let at = |error: io::Error| trouble(&error, path);
         let there = self.read_sidecar(key).map_err(at)?;
-        let bytes = self
-            .files
-            .open(path)
-            .and_then(|file| file.len())
+        let bytes = self.length(path).map_err(at)?;
+        let nonce = ours.claims.metadata.get(NONCE);
+        let there = there
+            .as_ref()
+            .map(|sidecar| self.claims_of(path, sidecar))
+            .transpose()
             .map_err(at)?;
-        let nonce = ours.metadata.get(NONCE);
         match there {
             Some(there) if there.metadata.get(NONCE) == nonce && there.bytes == bytes => {
                 Ok(there.found())
@@ -275,13 +266,72 @@ impl<F: Files> Directory<F> {
         }
     }
 
+    /// Reads an object that is to be rewritten. If `finishes`, and an exchange was cut short, the sidecar then has
+    /// only the claims of the object that is there.
+    pub(super) fn read_original(
+        &self,
+        key: &str,
+        finishes: bool,
+    ) -> Result<Option<Original>, LakeError> {
+        let path = self.root.join(key);
+        let at = |error: io::Error| trouble(&error, &path);
+        if !self.files.exists(&path) {
+            return Ok(None);
+        }
+        let bytes = read_whole(&self.files, &path, u64::MAX).map_err(at)?;
+        let sidecar = self.read_sidecar(key).map_err(at)?;
+        let Some(sidecar) = sidecar else {
+            return Ok(Some(Original {
+                bytes,
+                metadata: Metadata::new(),
+                version: Version::Sidecar(None),
+            }));
+        };
+        let fitting = sidecar.claims_for(bytes.len() as u64, || Ok::<_, LakeError>(crc32c(&bytes)));
+        let claims = fitting?.clone();
+        if finishes && sidecar.next.is_some() {
+            self.sync_up(&path).map_err(at)?;
+            self.replace_sidecar(key, &Sidecar::of(claims.clone()))?;
+        }
+        Ok(Some(Original {
+            bytes,
+            metadata: claims.metadata.clone(),
+            version: Version::Sidecar(Some(claims)),
+        }))
+    }
+
+    /// Exchanges an object: first a sidecar with the claims of both, then the object, then a sidecar with the
+    /// claims of the new one. Each is durable before the next one. Nobody else may exchange objects meanwhile.
+    pub(super) fn exchange(&self, old: &Claims, object: &Object) -> Result<(), LakeError> {
+        let path = self.root.join(&object.key);
+        let at = |error: io::Error| trouble(&error, &path);
+        let next = Claims::of(object);
+        let spooled = self.files.open(&object.spool);
+        spooled.and_then(|file| file.sync()).map_err(at)?;
+        let both = Sidecar {
+            claims: old.clone(),
+            next: Some(next.clone()),
+        };
+        self.replace_sidecar(&object.key, &both)?;
+        self.files.replace(&object.spool, &path).map_err(at)?;
+        self.sync_up(&path).map_err(at)?;
+        self.replace_sidecar(&object.key, &Sidecar::of(next))
+    }
+
+    fn replace_sidecar(&self, key: &str, sidecar: &Sidecar) -> Result<(), LakeError> {
+        let path = self.sidecar_path(key);
+        let at = |error: io::Error| trouble(&error, &path);
+        let text = serde_json::to_vec_pretty(sidecar).map_err(|e| at(io::Error::other(e)))?;
+        replace_durably(&self.files, &path, &text).map_err(at)
+    }
+
     /// Syncs an object and every directory from it up to the root.
-    fn sync_up(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn sync_up(&self, path: &Path) -> io::Result<()> {
         self.files.open(path)?.sync()?;
         self.sync_dirs_of(path)
     }
 
-    fn sync_dirs_of(&self, path: &Path) -> io::Result<()> {
+    pub(super) fn sync_dirs_of(&self, path: &Path) -> io::Result<()> {
         let mut dir = parent_of(path);
         while dir.starts_with(&self.root) {
             self.files.sync_dir(dir)?;
@@ -304,7 +354,7 @@ fn without_links(error: io::Error) -> io::Error {
     io::Error::new(io::ErrorKind::Unsupported, message)
 }
 
-fn trouble(error: &io::Error, path: &Path) -> LakeError {
+pub(super) fn trouble(error: &io::Error, path: &Path) -> LakeError {
     if error.kind() == io::ErrorKind::Unsupported {
         return LakeError::Unusable(format!("{}: {error}", path.display()));
     }

@@ -60,6 +60,38 @@ pub fn check_probe_key(md5: bool) -> String {
     format!("{INTERNAL}/{name}")
 }
 
+/// Key of the object that shows whether the store honours `If-Match`.
+pub fn if_match_probe_key() -> String {
+    format!("{INTERNAL}/probe-if-match")
+}
+
+/// Key of the lease of erasures and retentions.
+pub fn lease_key() -> String {
+    format!("{INTERNAL}/lease")
+}
+
+/// Keys of the notes of erasures begin with this.
+pub fn erasures_prefix() -> String {
+    format!("{INTERNAL}/erasures/")
+}
+
+/// Key of the note that an erasure has begun, or is done.
+pub fn erasure_key(id: u128, is_done: bool) -> String {
+    let state = if is_done { "done" } else { "begun" };
+    format!("{}{id:032x}-{state}.json", erasures_prefix())
+}
+
+/// Name of the file with the new bytes of an object that an erasure rewrites.
+pub fn erasing_name(id: u128, key: &str) -> String {
+    let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());
+    format!("{}{key:032x}.part", erasing_prefix(id))
+}
+
+/// Names of the files of an erasure begin with this.
+pub fn erasing_prefix(id: u128) -> String {
+    format!("erase-{id:032x}-")
+}
+
 /// Name of a run of a poll: the names of one poll sort by time. The node is part of it because two
 /// nodes may poll into one lake.
 pub fn run_name(started: Micros, node: NodeId, run: Lsn) -> String {

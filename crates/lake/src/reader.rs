@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::destination::Destination;
+use super::keys::INTERNAL;
+use super::object::Metadata;
 use super::s3::S3;
+use super::sidecar::Sidecar;
 use super::store::StoreError;
+use lakehook_base::checksum::crc32c;
 
 /// Reads a lake, and changes nothing in it.
 pub enum LakeReader {
@@ -33,6 +37,48 @@ impl From<StoreError> for LakeReadError {
     }
 }
 
+/// What is said of an object, and how long it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Looked {
+    /// Its size.
+    pub bytes: u64,
+    /// The size that the sidecar of a directory lake says, if there is one.
+    pub declared: Option<u64>,
+    /// What is said of it; nothing where there is no sidecar.
+    pub metadata: Metadata,
+}
+
+/// While an object is exchanged, its length and its sidecar may be read before and after.
+const LOOKS: u32 = 3;
+
+/// Looks at an object of a directory lake.
+pub fn look_at_file(root: &Path, key: &str) -> io::Result<Option<Looked>> {
+    let path = root.join(key);
+    let mut looked = Looked::default();
+    for _ in 0..LOOKS {
+        looked.bytes = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            metadata => metadata?.len(),
+        };
+        let sidecar = read_file(&root.join(format!("{INTERNAL}/meta/{key}.json")));
+        let sidecar = sidecar
+            .ok()
+            .and_then(|text| serde_json::from_slice::<Sidecar>(&text).ok());
+        let Some(sidecar) = sidecar else {
+            looked.declared = None;
+            looked.metadata = Metadata::new();
+            return Ok(Some(looked));
+        };
+        let claims = sidecar.claims_for(looked.bytes, || read_file(&path).map(|it| crc32c(&it)))?;
+        looked.declared = Some(claims.bytes);
+        looked.metadata.clone_from(&claims.metadata);
+        if claims.bytes == looked.bytes {
+            break;
+        }
+    }
+    Ok(Some(looked))
+}
+
 impl LakeReader {
     /// The lake of a configuration. Needs a runtime around it.
     pub async fn open(destination: Destination<'_>) -> Self {
@@ -55,6 +101,18 @@ impl LakeReader {
                 keys.retain(|key| !key.is_empty() && !key.ends_with('/'));
                 Ok(keys)
             }
+        }
+    }
+
+    /// What is said of an object; `None` if there is no such object.
+    pub async fn look(&self, key: &str) -> Result<Option<Looked>, LakeReadError> {
+        match self {
+            Self::Directory(root) => Ok(look_at_file(root, key)?),
+            Self::Bucket(store) => Ok(store.head_async(key).await?.map(|head| Looked {
+                bytes: head.bytes,
+                declared: None,
+                metadata: head.metadata,
+            })),
         }
     }
 

@@ -50,6 +50,12 @@ pub const TOTALS: [&str; 6] = [
     "lakehook-total-quarantined",
     "lakehook-total-refused",
 ];
+/// The erasure that rewrote the object last.
+pub const ERASURE: &str = "lakehook-erasure";
+/// How many of its rows were erased.
+pub const ERASED_ROWS: &str = "lakehook-erased-rows";
+/// Sum of the hashes of the LSNs of erased rows.
+pub const ERASED_LSN_HASH: &str = "lakehook-erased-lsn-hash";
 /// The run whose marker the object is.
 const RUN: &str = "lakehook-run";
 
@@ -79,6 +85,19 @@ pub struct Stamp {
     pub crc: u32,
     /// The log at the time of the seal.
     pub as_of: LogState,
+    /// What was erased from the object since. Everything but the checksum is as it was at the seal.
+    pub erased: Option<Erased>,
+}
+
+/// What was erased from an object, all erasures together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Erased {
+    /// The id of the last erasure.
+    pub erasure: u128,
+    /// How many rows are gone; at least one.
+    pub rows: u64,
+    /// Sum of the hashes of their LSNs modulo 2^128.
+    pub lsn_hash: u128,
 }
 
 /// The state of a node's log at the time of a seal.
@@ -160,7 +179,16 @@ impl Stamp {
             (AS_OF_WATERMARK, as_of.watermark.clone()),
         ];
         let totals = as_of.totals.values().map(|total| total.to_string());
-        metadata_of(own.into_iter().chain(TOTALS.into_iter().zip(totals)))
+        let erased = self.erased.map(|erased| {
+            [
+                (ERASURE, hex(erased.erasure)),
+                (ERASED_ROWS, erased.rows.to_string()),
+                (ERASED_LSN_HASH, hex(erased.lsn_hash)),
+            ]
+        });
+        let erased = erased.into_iter().flatten();
+        let totals = TOTALS.into_iter().zip(totals);
+        metadata_of(own.into_iter().chain(totals).chain(erased))
     }
 
     /// The stamp that the metadata of an object holds.
@@ -192,7 +220,37 @@ impl Stamp {
                 watermark: names.text(AS_OF_WATERMARK)?.to_owned(),
                 totals: RunningTotals::of_values(totals),
             },
+            erased: Erased::read(&names)?,
         })
+    }
+
+    /// How many rows the object must have.
+    pub fn rows_left(&self) -> u64 {
+        let erased = self.erased.map_or(0, |erased| erased.rows);
+        self.count.saturating_sub(erased)
+    }
+
+    /// What the hashes of the LSNs of the rows that it must have add up to.
+    pub fn lsn_hash_left(&self) -> u128 {
+        let erased = self.erased.map_or(0, |erased| erased.lsn_hash);
+        self.lsn_hash.wrapping_sub(erased)
+    }
+}
+
+impl Erased {
+    /// `None` if nothing was erased; all of the names are there, or none.
+    fn read(names: &Names<'_>) -> Result<Option<Self>, StampError> {
+        let own = [ERASURE, ERASED_ROWS, ERASED_LSN_HASH];
+        if !own.iter().any(|name| names.0.contains_key(*name)) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            erasure: names.hash(ERASURE)?,
+            rows: names.read(ERASED_ROWS, |text| {
+                text.parse().ok().filter(|rows| *rows > 0)
+            })?,
+            lsn_hash: names.hash(ERASED_LSN_HASH)?,
+        }))
     }
 }
 
@@ -285,6 +343,11 @@ impl TextStamp {
         let run = self.run.map(|run| (RUN, run.to_string()));
         metadata_of(own.into_iter().chain(run))
     }
+}
+
+/// Whether rows were erased from the object with that metadata.
+pub fn is_erased(metadata: &Metadata) -> bool {
+    metadata.contains_key(ERASURE)
 }
 
 /// A hash or a nonce as metadata has it.

@@ -29,6 +29,7 @@ fn stamp() -> Stamp {
                 refused: 6,
             },
         },
+        erased: None,
     }
 }
 
@@ -65,6 +66,42 @@ fn metadata_of_objects_is_as_documented() {
     lakehook-total-refused: 6
     lakehook-total-stored: 11
     ");
+}
+
+#[test]
+fn an_erased_object_says_what_is_gone_and_keeps_the_rest() {
+    let whole = stamp();
+    let erased = Stamp {
+        crc: 0xdef,
+        erased: Some(Erased {
+            erasure: 5,
+            rows: 3,
+            lsn_hash: 4,
+        }),
+        ..whole.clone()
+    };
+    assert_eq!(
+        (erased.rows_left(), erased.lsn_hash_left()),
+        (5, u128::MAX - 4)
+    );
+    let (before, after) = (whole.to_metadata(), erased.to_metadata());
+    let changed: Metadata = after
+        .into_iter()
+        .filter(|(name, value)| before.get(name) != Some(value))
+        .collect();
+    insta::assert_snapshot!(lines(&changed), @r"
+    lakehook-crc32c: 00000def
+    lakehook-erased-lsn-hash: 00000000000000000000000000000004
+    lakehook-erased-rows: 3
+    lakehook-erasure: 00000000000000000000000000000005
+    ");
+    let mut part = changed;
+    part.extend(before);
+    part.remove(ERASED_ROWS);
+    assert_eq!(
+        Stamp::from_metadata(&part),
+        Err(StampError::Missing(ERASED_ROWS))
+    );
 }
 
 #[test]
@@ -137,8 +174,14 @@ fn log_state() -> impl Strategy<Value = LogState> {
 fn any_stamp() -> impl Strategy<Value = Stamp> {
     let numbers = (any::<u64>(), 1..=u64::MAX, any::<[u64; 3]>(), any::<u32>());
     let hashes = any::<[u128; 3]>();
-    (numbers, hashes, ".*", log_state()).prop_map(
-        |((node, seal, [first, last, count], crc), hashes, partition, as_of)| {
+    let erased = (any::<u128>(), 1..=u64::MAX, any::<u128>());
+    let erased = proptest::option::of(erased.prop_map(|(erasure, rows, lsn_hash)| Erased {
+        erasure,
+        rows,
+        lsn_hash,
+    }));
+    (numbers, hashes, ".*", log_state(), erased).prop_map(
+        |((node, seal, [first, last, count], crc), hashes, partition, as_of, erased)| {
             let [nonce, row_hash, lsn_hash] = hashes;
             Stamp {
                 node: NodeId(node),
@@ -152,6 +195,7 @@ fn any_stamp() -> impl Strategy<Value = Stamp> {
                 lsn_hash,
                 crc,
                 as_of,
+                erased,
             }
         },
     )

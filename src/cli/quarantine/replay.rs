@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::Contract;
 use crate::contract::EVENTS;
+use crate::erase::notes;
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::LakeError;
@@ -75,6 +76,8 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
 async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failure> {
     let contract = dry_contract(config).map_err(usage)?;
     let place = LakeReader::open(config.lake.destination()).await;
+    // Before anything is read of the quarantine.
+    let erasures = notes::keys_of(&place).await?;
     let marks = Marks::read(&place).await?;
     let node = read(&Disk, &config.wal.dir)?.map(|node| node.id);
     args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
@@ -95,6 +98,8 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     };
     let mut replay = Replay {
         config,
+        place: &place,
+        erasures,
         scope,
         marks,
         door,
@@ -105,7 +110,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         interrupts: Interrupts::listen()?,
     };
     // What was replayed before an error is marked, too.
-    let sent = replay.all(&place, &args).await;
+    let sent = replay.all(&args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
     replay.interrupts.end().await;
@@ -189,6 +194,9 @@ struct Sent {
 
 struct Replay<'a> {
     config: &'a Config,
+    place: &'a LakeReader,
+    /// The keys of the notes of erasures, as they were before the quarantine was read.
+    erasures: Vec<String>,
     scope: Scope,
     marks: Marks,
     door: Door,
@@ -201,8 +209,9 @@ struct Replay<'a> {
 
 impl Replay<'_> {
     /// Reads the quarantine and replays its rows page by page.
-    async fn all(&mut self, place: &LakeReader, args: &ReplayArgs) -> anyhow::Result<()> {
+    async fn all(&mut self, args: &ReplayArgs) -> anyhow::Result<()> {
         let stop = self.interrupts.stop.clone();
+        let place = self.place;
         let mut failed = None;
         let mut take = |key: &str, row: Kept| {
             if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
@@ -272,6 +281,7 @@ impl Replay<'_> {
         if matches!(self.door, Door::Shut) {
             self.door = open(self.config).await?;
         }
+        self.check_erasures().await?;
         let candidates = page.iter().map(|sent| sent.candidate.clone()).collect();
         let outcomes = self.door.page(candidates).await?;
         let is_dry = matches!(self.door, Door::Dry(_));
@@ -290,6 +300,26 @@ impl Replay<'_> {
         }
         if is_full {
             self.mark().await?;
+        }
+        Ok(())
+    }
+
+    /// What was read may hold what was erased since. On this node none begins while the door is open.
+    async fn check_erasures(&self) -> anyhow::Result<()> {
+        if matches!(self.door, Door::Dry(_)) {
+            return Ok(());
+        }
+        let keys = notes::keys_of(self.place).await?;
+        if let Some(key) = notes::unfinished_among(&keys) {
+            return Err(anyhow!(
+                "an erasure is not done ({key}): finish it with `lakehook erase` on the node that the note names, then \
+                 replay; docs/privacy.md says what to do if that node is gone"
+            ));
+        }
+        if keys != self.erasures {
+            return Err(anyhow!(
+                "rows were erased while the quarantine was read; start the replay again"
+            ));
         }
         Ok(())
     }

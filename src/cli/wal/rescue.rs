@@ -16,6 +16,7 @@ use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
+use crate::erase::key;
 use crate::files::{Disk, Files as _};
 use crate::ids::Ids;
 use crate::lake::reader::LakeReader;
@@ -181,12 +182,13 @@ impl Rescue<'_> {
             );
             return Err(Failure::Usage(message));
         }
+        let key = key::read(&Disk, self.dir)?;
         let bar = bar("objects asked");
         let mut step = |done, total| {
             bar.set_length(total as u64);
             bar.set_position(done as u64);
         };
-        let in_lake = InLake::ask(place, self.node.id, self.survey, &mut step).await?;
+        let in_lake = InLake::ask(place, self.node.id, self.survey, key, &mut step).await?;
         bar.finish_and_clear();
         let lost = self.lost(&in_lake);
         self.tell_lost(&lost);

@@ -14,8 +14,10 @@ pub mod parquet;
 pub mod parquet_read;
 mod encoder;
 mod reader;
+mod filter;
 
 pub use encoder::{Encoded, Encoder, ObjectSpec};
+pub use filter::{Copied, RowFilter, copy_without, find_rows};
 pub use format::{Codec, Format, Layout};
 pub use reader::{ObjectReader, RowSums};
 pub use statistics::{Bound, ColumnStatistics};

@@ -70,6 +70,17 @@ impl<W: Write> Encoder<W> {
         }
     }
 
+    /// Writes one line that has its `lsn` already.
+    pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
+        self.buffer.extend_from_slice(line);
+        self.buffer.push(b'\n');
+        if self.buffer.len() >= BUFFER_BYTES {
+            self.drain()
+        } else {
+            Ok(())
+        }
+    }
+
     /// Ends the stream and hands the writer back.
     pub fn finish(mut self) -> io::Result<W> {
         self.drain()?;

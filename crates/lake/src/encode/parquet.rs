@@ -32,7 +32,7 @@ use lakehook_base::tables::{Column, Source, Table};
 const MAX_GROUP_ROWS: usize = 1 << 17;
 /// Bytes of a row group's rows, as logged.
 const MAX_GROUP_BYTES: usize = 24 << 20;
-const ZSTD_LEVEL: i32 = 3;
+pub(super) const ZSTD_LEVEL: i32 = 3;
 
 /// Writes rows to `W`.
 pub struct Encoder<W: Write + Send, F: Files> {

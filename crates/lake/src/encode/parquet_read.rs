@@ -7,8 +7,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use parquet::column::reader::ColumnReader;
-use parquet::file::reader::{FileReader as _, SerializedFileReader};
+use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
+use parquet::file::serialized_reader::ReadOptionsBuilder;
+use parquet::file::statistics::Statistics;
 use parquet::record::Field;
+use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
 use super::parquet::failed;
@@ -24,7 +28,7 @@ pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
 }
 
 /// Turns a panic of the reader into an error. Nothing that was half read is used afterwards.
-fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+pub(super) fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_panic| Err(io::Error::other("it is no sound Parquet file")))
 }
@@ -80,6 +84,68 @@ fn read_rows(
         }
     }
     Ok(())
+}
+
+/// Gives the values of some columns of each row to `take`. A column that the object does not have is missing in
+/// the rows. Where each row that is wanted has that text in that column (`equals`) or some value in `extra`, row
+/// groups that cannot have it are passed over.
+pub(super) fn rows_with_columns(
+    bytes: Bytes,
+    columns: &[&str],
+    equals: Option<(&str, &str)>,
+    take: &mut dyn FnMut(Map<String, Value>) -> io::Result<()>,
+) -> io::Result<()> {
+    guarded(|| {
+        let filters = ReaderProperties::builder().set_read_bloom_filter(true);
+        let options = ReadOptionsBuilder::new().with_reader_properties(filters.build());
+        let reader = SerializedFileReader::new_with_options(bytes, options.build());
+        let reader = reader.map_err(failed)?;
+        let schema = reader.metadata().file_metadata().schema().get_fields();
+        let wanted = schema
+            .iter()
+            .filter(|field| columns.contains(&field.name()));
+        let projection = Type::group_type_builder("row")
+            .with_fields(wanted.cloned().collect())
+            .build()
+            .map_err(failed)?;
+        for index in 0..reader.num_row_groups() {
+            let group = reader.get_row_group(index).map_err(failed)?;
+            if equals.is_some_and(|(column, text)| cannot_have(&*group, column, text)) {
+                continue;
+            }
+            for row in group
+                .get_row_iter(Some(projection.clone()))
+                .map_err(failed)?
+            {
+                let row = row.map_err(failed)?;
+                let values = row.get_column_iter();
+                take(
+                    values
+                        .map(|(name, field)| (name.clone(), json_of(field)))
+                        .collect(),
+                )?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether no row of a group can have that text in that column, nor any value in `extra`.
+fn cannot_have(group: &dyn RowGroupReader, column: &str, text: &str) -> bool {
+    let chunks = group.metadata().columns();
+    let of = |name: &str| {
+        chunks
+            .iter()
+            .position(|chunk| chunk.column_path().string() == name)
+    };
+    let extra_is_empty = of("extra").is_none_or(|extra| {
+        let nulls = chunks[extra]
+            .statistics()
+            .and_then(Statistics::null_count_opt);
+        nulls == u64::try_from(group.metadata().num_rows()).ok()
+    });
+    let filter = of(column).and_then(|column| group.get_column_bloom_filter(column));
+    extra_is_empty && filter.is_some_and(|filter| !filter.check(text))
 }
 
 fn json_of(field: &Field) -> Value {

@@ -136,6 +136,11 @@ fn sums_of_lines(input: Box<dyn Read>) -> io::Result<RowSums> {
     }
 }
 
+/// The LSN of a line.
+pub(super) fn lsn_of(line: &[u8]) -> io::Result<Lsn> {
+    take_lsn_out(line, &mut Vec::new())
+}
+
 /// The LSN of a line. Writes the line without it, which is the row as it was logged, to `row`.
 fn take_lsn_out(line: &[u8], row: &mut Vec<u8>) -> io::Result<Lsn> {
     let whole = std::str::from_utf8(line).map_err(io::Error::other)?;

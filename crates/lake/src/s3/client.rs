@@ -21,14 +21,14 @@ use super::settings::Settings;
 use super::upload::{Progress, STANDSTILL};
 
 /// For an answer, once everything was sent.
-const ANSWER_LIMIT: Duration = STANDSTILL;
+pub(crate) const ANSWER_LIMIT: Duration = STANDSTILL;
 
 /// A bucket.
 pub struct S3 {
-    client: Client,
+    pub(crate) client: Client,
     credentials: Reloading,
     answers: Answers,
-    location: Location,
+    pub(crate) location: Location,
     runtime: Handle,
 }
 
@@ -47,7 +47,7 @@ impl S3 {
     }
 
     /// What an error means. Credentials that were refused are read again for the next request.
-    fn failed<E>(&self, error: &SdkError<E>) -> StoreError
+    pub(crate) fn failed<E>(&self, error: &SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
     {
@@ -57,7 +57,7 @@ impl S3 {
         self.answers.store_error(error)
     }
 
-    fn full_key(&self, key: &str) -> String {
+    pub(crate) fn full_key(&self, key: &str) -> String {
         match self.location.prefix.as_str() {
             "" => key.to_owned(),
             prefix => format!("{prefix}/{key}"),
@@ -228,7 +228,10 @@ fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
 }
 
 /// The outcome of a request, if it comes in time.
-async fn within<T>(limit: Duration, request: impl Future<Output = T>) -> Result<T, StoreError> {
+pub(crate) async fn within<T>(
+    limit: Duration,
+    request: impl Future<Output = T>,
+) -> Result<T, StoreError> {
     tokio::time::timeout(limit, request)
         .await
         .map_err(|_elapsed| late(format!("no answer within {} s", limit.as_secs())))

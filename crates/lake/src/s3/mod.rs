@@ -11,7 +11,7 @@ mod answers;
 mod sockets;
 mod upload;
 mod options;
-mod client;
+pub(crate) mod client;
 
 pub use client::S3;
 pub use location::{Encryption, Endpoint, Location, ObjectOptions};

@@ -28,7 +28,7 @@ pub struct Sealed {
     /// The earliest `received_at` among them.
     pub oldest_received: Micros,
     /// LSN of its first row.
-    first_lsn: Lsn,
+    pub first_lsn: Lsn,
     /// Rows in each segment.
     per_segment: Vec<(u64, u64)>,
 }

@@ -1,0 +1,91 @@
+//! How far the rows of logs on this machine are on their way to the lake, read from their files.
+
+use std::io;
+use std::path::Path;
+
+use super::standing::LogSeals;
+use crate::files::{Disk, Files as _};
+use crate::ids::NodeId;
+use crate::record::Lsn;
+use crate::wal::inspect::{Inspection, inspect};
+
+/// A log that is being written may change while it is read.
+const TRIES: u32 = 5;
+
+/// What a log says of its rows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LogLanding {
+    /// Whose log it is.
+    pub node: Option<NodeId>,
+    /// The highest LSN.
+    pub up_to_lsn: u64,
+    /// Its seals.
+    pub seals: LogSeals,
+    /// Rows in no seal, or in seals without a commit.
+    pub waiting_rows: u64,
+    /// Rows in its files, committed or not.
+    pub rows_in_files: u64,
+    /// The first LSN of the oldest open batch.
+    pub oldest_open: Option<Lsn>,
+    /// The first LSN of the rows that the last look saw in seals without a commit.
+    pub oldest_waiting: Option<Lsn>,
+    /// Why it cannot be read.
+    pub problem: Option<String>,
+}
+
+/// Looks into the logs of these directories; those that do not exist are left out.
+pub fn look(dirs: Vec<&Path>) -> io::Result<Vec<LogLanding>> {
+    let there = dirs.into_iter().filter(|dir| Disk.exists(dir));
+    there.map(look_at).collect()
+}
+
+fn look_at(dir: &Path) -> io::Result<LogLanding> {
+    let mut inspection = inspect(&Disk, dir)?;
+    for _ in 1..TRIES {
+        if inspection.problems.is_empty() {
+            break;
+        }
+        inspection = inspect(&Disk, dir)?;
+    }
+    Ok(landing_of(&inspection))
+}
+
+fn landing_of(log: &Inspection) -> LogLanding {
+    let state = &log.state;
+    let sealed: u64 = state.sealed.values().map(|sealed| sealed.rows).sum();
+    let open: u64 = state.batches.open().map(|batch| batch.sums.count).sum();
+    LogLanding {
+        node: log.node,
+        up_to_lsn: state.next_lsn.0 - 1,
+        seals: LogSeals {
+            last: state.last_seal,
+            waiting: state.sealed.keys().copied().collect(),
+        },
+        waiting_rows: sealed + open,
+        rows_in_files: log.segments.iter().map(|segment| segment.rows).sum(),
+        oldest_open: state.batches.open().map(|batch| batch.first_lsn).min(),
+        oldest_waiting: state.sealed.values().map(|sealed| sealed.first_lsn).min(),
+        problem: log.problems.first().cloned(),
+    }
+}
+
+impl LogLanding {
+    /// Why rows up to that LSN are not all in the lake; `None` if they are.
+    pub fn has_not_landed(&self, up_to_lsn: u64) -> Option<String> {
+        if let Some(problem) = &self.problem {
+            return Some(format!("it cannot be read: {problem}"));
+        }
+        let is_below = |lsn: &Lsn| lsn.0 <= up_to_lsn;
+        if self.oldest_waiting.as_ref().is_some_and(is_below) {
+            return Some(format!(
+                "rows up to LSN {up_to_lsn} wait for the lake; start the service, and run the command again"
+            ));
+        }
+        self.oldest_open.as_ref().is_some_and(is_below).then(|| {
+            format!(
+                "rows up to LSN {up_to_lsn} are in no object yet, such as those of a run of a poll; run the command \
+                 again when it has ended"
+            )
+        })
+    }
+}
