@@ -48,7 +48,7 @@ pub struct Metrics {
     seals: [(SealReason, Counter); 6],
     /// Seconds of a put, successful or not.
     pub lake_put_seconds: Histogram,
-    put_errors: [(Trouble, Counter); 9],
+    put_errors: [(Trouble, Counter); 10],
     /// Age of the oldest record that is not in the lake, in seconds.
     pub lake_lag_seconds: Gauge,
     /// Unix time; everything acknowledged before it is in the lake.

@@ -13,6 +13,7 @@ mod report;
 mod seals;
 mod log;
 mod markers;
+pub mod copies;
 pub mod deep;
 pub mod gather;
 pub mod whole;

@@ -1,5 +1,6 @@
 //! Audits a whole lake: its listing, the stamps of its objects and, if asked to, their rows.
 
+use super::copies::CopyCounter;
 use super::deep;
 use super::gather::{Gathered, gather};
 use super::log::judge_log;
@@ -32,11 +33,12 @@ pub enum AuditStage {
 }
 
 /// Audits a lake together with the logs of nodes, which must have been read before. `step` is called for each
-/// object, with the number of objects done so far and of all.
+/// object, with the number of objects done so far and of all. In depth, `copies` takes the ids of all events.
 pub async fn audit(
     lake: &LakeReader,
     logs: &[Inspection],
     deeply: bool,
+    mut copies: Option<&mut CopyCounter>,
     step: &mut dyn FnMut(AuditStage, usize, usize),
 ) -> Result<Whole, LakeReadError> {
     let Gathered {
@@ -65,7 +67,12 @@ pub async fn audit(
                 continue;
             };
             let wrong = match lake.read(&object.key).await? {
-                Some(bytes) => deep::look(&object.key, stamp, bytes),
+                Some(bytes) => {
+                    if let Some(copies) = &mut copies {
+                        copies.take(&object.key, stamp.node, &bytes)?;
+                    }
+                    deep::look(&object.key, stamp, bytes)
+                }
                 None => vec!["it went away while it was looked at".to_owned()],
             };
             let node = Some(stamp.node);

@@ -15,12 +15,16 @@ use crate::config::{Config, Loaded};
 use crate::contract::EVENTS;
 use crate::contract::event_schema;
 use crate::files::Disk;
+use crate::ids::Ids;
+use crate::lake::Lake;
 use crate::lake::destination::Destination;
 use crate::lake::proof::Protection;
 use crate::out;
 use crate::serve::feeds::{FeedList, poll_feed};
+use crate::serve::known_lake;
 use crate::serve::tables;
-use crate::serve::{lake_of, receive_settings, tls_files};
+use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
+use crate::ship::LakeFinding;
 use crate::sql::{Reader, Verdict, Written};
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
@@ -204,12 +208,49 @@ fn check_log(name: &str, dir: &Path) -> bool {
     problems.is_empty()
 }
 
+/// What a start would say of the lake, by what the logs know.
+fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
+    let mut is_known = true;
+    for dir in [&config.wal.dir, &config.polls.dir] {
+        let Ok(inspection) = inspect(&Disk, dir) else {
+            continue;
+        };
+        let Some(node) = inspection.node.filter(|_| inspection.problems.is_empty()) else {
+            continue;
+        };
+        let state = &inspection.state;
+        let configured = lake.identity();
+        if let Ok(Some(other)) = known_lake::waits_for_another(dir, state, configured) {
+            let configured = configured.to_owned();
+            let error = ServeError::OtherLake { other, configured };
+            out::line(format_args!("problem  {error}"));
+            is_known = false;
+        }
+        let check = known_lake::lake_check(dir, node, state, false, &Ids::System);
+        match check.look(lake) {
+            // A lake that cannot be read is named by the probe that follows.
+            Ok(LakeFinding::Fine) | Err(_) => {}
+            Ok(LakeFinding::Changed(what)) => out::line(format_args!("warning  {what}")),
+            Ok(LakeFinding::Refused(why)) => {
+                out::line(format_args!(
+                    "problem  {why}; if this lake is meant, start once with `lakehook serve --new-lake`"
+                ));
+                is_known = false;
+            }
+        }
+    }
+    is_known
+}
+
 fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
     let config = &loaded.config;
     let url = &config.lake.url;
     let runtime = runtime()?;
     let lake =
         Arc::new(runtime.block_on(lake_of(config, &config.wal.dir, runtime.handle().clone())));
+    if !is_known(config, &lake) {
+        return Ok(false);
+    }
     if let Err(error) = lake.probe() {
         out::line(format_args!("problem  lake {url}: {error}"));
         return Ok(false);

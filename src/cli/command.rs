@@ -33,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service: webhook, polls, batches, lake
-    Serve,
+    Serve(serve::ServeArgs),
     /// Pull entities from the configured REST APIs, once
     Poll(poll::PollArgs),
     /// See it work, with no set-up: a sample system, the service and a local lake in one process
@@ -123,7 +123,7 @@ impl Cli {
         let explicit = self.config;
         let load = || load(explicit.as_deref());
         match self.command {
-            Command::Serve => serve::run(&load()?),
+            Command::Serve(args) => serve::run(&mut load()?, &args),
             Command::Poll(args) => poll::run(&load()?, args),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failure};
@@ -13,8 +14,17 @@ use crate::ids::Ids;
 use crate::serve::{ServeError, Service, tls_files};
 use crate::telemetry;
 
+/// Arguments of `lakehook serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The lake is another one than at the last start, and that is meant
+    #[arg(long)]
+    new_lake: bool,
+}
+
 /// Runs the service.
-pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
+pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
+    loaded.config.lake.accepts_new = args.new_lake;
     let config = &loaded.config;
     telemetry::start(config.log.level.into(), config.log.format);
     for warning in &loaded.warnings {

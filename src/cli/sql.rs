@@ -19,7 +19,7 @@ use crate::out;
 use crate::poll::definition::Mode;
 use crate::serve::feeds::FeedList;
 use crate::serve::tables;
-use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
+use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There, distinct};
 use crate::tables::Table;
 use crate::telemetry::{self, LogFormat};
 
@@ -66,6 +66,10 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         relations,
     };
     out::line(catalogue.statements(args.engine).trim_end());
+    if args.engine == Engine::Duckdb {
+        let hooks = config.hook.keys().map(String::as_str);
+        out::line(format_args!("\n{}", distinct::view(hooks)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::aws_endpoint;
 use super::checks;
 use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 use super::findings::Findings;
 use super::hook_checks;
 use super::key::Key;
+use super::lake_options;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
@@ -70,6 +72,7 @@ pub(super) fn load(
     // If the file could not be read, rules about several settings cannot be checked.
     let is_whole = problems.is_empty();
     let name = file.as_ref().map(|file| file.name().to_owned());
+    let aws_endpoint = aws_endpoint::named_by(&environment);
     let variables = Variables::pick(environment.into_iter(), &mut problems);
     let sources = Sources { file, variables };
 
@@ -81,7 +84,10 @@ pub(super) fn load(
     let (settings, broken) = sound_settings(&sources, &mut problems)?;
     let mut findings = Findings::new(&sources, broken);
     let config = match typed(settings, base) {
-        Ok(config) if is_whole => Some(finish(config, &mut findings)),
+        Ok(mut config) if is_whole => {
+            problems.extend(aws_endpoint::take(&mut config.lake, aws_endpoint).err());
+            Some(finish(config, &mut findings))
+        }
         Ok(_) => None,
         Err(problem) => {
             problems.push(problem);
@@ -238,6 +244,7 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     poll_checks::read_secrets(&mut config, findings);
     hook_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
+    lake_options::check(&config.lake, findings);
     poll_checks::check(&config, findings);
     hook_checks::check(&config, findings);
     config

@@ -8,12 +8,14 @@
 //! configuration file and files of secrets.
 
 mod amounts;
+mod aws_endpoint;
 mod checks;
 mod errors;
 mod findings;
 mod hook_checks;
 mod hooks;
 mod key;
+mod lake_options;
 mod lake_url;
 mod lines;
 mod load;

@@ -21,7 +21,7 @@ use crate::contract::{
 };
 use crate::encode::Format;
 use crate::lake::destination::Destination;
-use crate::lake::s3::Location;
+use crate::lake::s3::{Encryption, Endpoint, Location, ObjectOptions};
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
@@ -129,6 +129,12 @@ pub struct Lake {
     /// The address of an S3-compatible store.
     #[validate(custom(function = rules::endpoint))]
     pub endpoint: Option<String>,
+    /// The setting that names the endpoint: `lake.endpoint`, or a variable of the environment.
+    #[serde(skip)]
+    pub endpoint_named_by: &'static str,
+    /// The lake is another one than at the last start, and that is meant; an argument of `lakehook serve`.
+    #[serde(skip)]
+    pub accepts_new: bool,
     /// The region, if it is not that of the AWS environment.
     #[schemars(length(min = 1))]
     pub region: Option<String>,
@@ -137,7 +143,22 @@ pub struct Lake {
     /// The key that objects are encrypted with.
     #[schemars(length(min = 1))]
     pub kms_key_id: Option<String>,
+    /// Encryption by S3's own key.
+    pub sse_s3: bool,
+    /// Who may read objects, as a canned ACL.
+    #[schemars(length(min = 1))]
+    pub acl: Option<String>,
+    /// How objects are kept.
+    #[schemars(length(min = 1))]
+    pub storage_class: Option<String>,
+    /// Tags of each object.
+    pub tags: BTreeMap<String, String>,
+    /// Requests are paid by who makes them.
+    pub requester_pays: bool,
 }
+
+/// The key that names an endpoint, before any variable of the environment.
+const ENDPOINT_KEY: &str = "lake.endpoint";
 
 /// `[wal]`: the write-ahead log.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
@@ -288,9 +309,16 @@ impl Default for Lake {
         Self {
             url: LakeUrl::Directory(PathBuf::from("data/lake")),
             endpoint: None,
+            accepts_new: false,
+            endpoint_named_by: ENDPOINT_KEY,
             region: None,
             path_style: None,
             kms_key_id: None,
+            sse_s3: false,
+            acl: None,
+            storage_class: None,
+            tags: BTreeMap::new(),
+            requester_pays: false,
         }
     }
 }
@@ -413,14 +441,30 @@ impl Lake {
     pub fn destination(&self) -> Destination<'_> {
         match &self.url {
             LakeUrl::Directory(root) => Destination::Directory(root),
-            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Location {
+            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Box::new(Location {
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
-                endpoint: self.endpoint.clone(),
-                region: self.region.clone(),
+                endpoint: self.endpoint.clone().map(|url| Endpoint {
+                    url,
+                    named_by: self.endpoint_named_by,
+                }),
+                region: self.region.clone().or_else(|| {
+                    let region = self.url.access_point_region()?;
+                    Some(region.to_owned())
+                }),
                 path_style: self.path_style,
-                kms_key_id: self.kms_key_id.clone(),
-            }),
+                options: ObjectOptions {
+                    acl: self.acl.clone(),
+                    storage_class: self.storage_class.clone(),
+                    tags: self.tags.clone(),
+                    encryption: match &self.kms_key_id {
+                        Some(key) => Encryption::Kms(key.clone()),
+                        None if self.sse_s3 => Encryption::S3,
+                        None => Encryption::OfBucket,
+                    },
+                    requester_pays: self.requester_pays,
+                },
+            })),
         }
     }
 }

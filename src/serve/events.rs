@@ -47,6 +47,7 @@ pub(super) async fn open(
         tables: Tables::new([(EVENTS.to_owned(), table)].into_iter()),
         format: config.batch.format,
         lake,
+        accepts_new_lake: config.lake.accepts_new,
         status,
         shows_dedup_window: true,
         process,

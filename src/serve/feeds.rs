@@ -126,6 +126,7 @@ impl OpenFeeds {
             tables,
             format: config.batch.format,
             lake,
+            accepts_new_lake: config.lake.accepts_new,
             status: Arc::clone(&status),
             shows_dedup_window: false,
             process: process.clone(),

@@ -21,9 +21,9 @@ pub async fn lake_of(config: &Config, log_dir: &Path, runtime: Handle) -> Lake<D
     };
     let identity = match &location.endpoint {
         None => config.lake.url.to_string(),
-        Some(endpoint) => format!("{} at {endpoint}", config.lake.url),
+        Some(endpoint) => format!("{} at {}", config.lake.url, endpoint.url),
     };
-    let store = S3::new(location, runtime).await;
+    let store = S3::new(*location, runtime).await;
     let spool = log_dir.join("spool");
     Lake::Store(StoreLake::new(Disk, Box::new(store), identity, &spool))
 }

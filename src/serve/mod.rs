@@ -6,6 +6,7 @@ pub mod settings;
 pub mod tables;
 pub mod lakes;
 pub mod process;
+pub mod known_lake;
 mod pipeline;
 pub mod stopping;
 pub mod events;

@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::errors::ServeError;
+use super::known_lake::{check_label, lake_check, unshipped, waits_for_another};
 use super::process::Process;
 use super::stopping::{Patience, Stopped};
 use super::tables::remember;
@@ -20,7 +21,7 @@ use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there}
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
-use crate::ship::{Queue, Shipper, Shipping, ShippingContext};
+use crate::ship::{LakeCheck, Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Background;
@@ -28,8 +29,7 @@ use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
 use crate::wal::recover::{self, LocalWriter, Recovered};
 use crate::wal::request::Settings;
-use crate::wal::rows::BatchReader;
-use crate::wal::state::{SealAt, State};
+use crate::wal::state::State;
 
 /// How long closing the log may take, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
@@ -46,6 +46,8 @@ pub(crate) struct Parts {
     pub(crate) format: Format,
     /// The lake that objects are put into.
     pub(crate) lake: Arc<Lake<Disk>>,
+    /// The operator says that another lake is meant than at the last start.
+    pub(crate) accepts_new_lake: bool,
     /// The status that says whether this log can store rows.
     pub(crate) status: Arc<Status>,
     /// Whether the metric of the dedup window is about this log.
@@ -79,6 +81,7 @@ impl Pipeline {
             tables,
             format,
             lake,
+            accepts_new_lake,
             status,
             shows_dedup_window,
             process:
@@ -99,14 +102,10 @@ impl Pipeline {
             Background::Threads,
         )?;
         tell(dir, &recovered, &writer);
-        check_lake(dir, writer.state(), lake.identity())?;
-        clear_spool(&lake)?;
+        let check = lake_check(dir, node.id, writer.state(), accepts_new_lake, &ids);
+        let check = Arc::new(check);
+        open_lake(dir, writer.state(), &lake, &check)?;
         let newest_received = writer.state().newest_received;
-        if let Lake::Directory(directory) = &*lake
-            && let Err(error @ LakeError::Unusable(_)) = directory.probe()
-        {
-            return Err(error.into());
-        }
         let queue = Arc::new(Queue::default());
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
@@ -119,7 +118,7 @@ impl Pipeline {
         let log = Log::start(writer, clock.clone(), listeners)?;
         let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)),
+            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)).with_check(check),
             log: log.clone(),
             status,
             metrics,
@@ -196,14 +195,6 @@ impl Pipeline {
     }
 }
 
-fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
-    state
-        .sealed
-        .iter()
-        .map(|(number, sealed)| (*number, sealed.at))
-        .collect()
-}
-
 fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
     let node = writer.node();
     tracing::info!(
@@ -231,23 +222,25 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
     }
 }
 
-/// Refuses to start if a sealed batch or an ended run was made for another lake.
-fn check_lake(dir: &Path, state: &State, configured: &str) -> Result<(), ServeError> {
-    let reader = BatchReader::new(Disk, dir);
-    let mut others = Vec::new();
-    for (number, at) in unshipped(state) {
-        others.push(reader.seal(number, at)?.lake);
+/// Checks that the lake is the one that the log ships to, and can be used.
+fn open_lake(
+    dir: &Path,
+    state: &State,
+    lake: &Arc<Lake<Disk>>,
+    check: &Arc<LakeCheck<Disk>>,
+) -> Result<(), ServeError> {
+    if let Some(other) = waits_for_another(dir, state, lake.identity())? {
+        let configured = lake.identity().to_owned();
+        return Err(ServeError::OtherLake { other, configured });
     }
-    for (run, ended) in state.runs.ended() {
-        others.push(reader.run_end(run, ended.at)?.lake);
+    check_label(check, lake)?;
+    clear_spool(lake)?;
+    if let Lake::Directory(directory) = &**lake
+        && let Err(error @ LakeError::Unusable(_)) = directory.probe()
+    {
+        return Err(error.into());
     }
-    match others.into_iter().find(|other| other != configured) {
-        None => Ok(()),
-        Some(other) => Err(ServeError::OtherLake {
-            other,
-            configured: configured.to_owned(),
-        }),
-    }
+    Ok(())
 }
 
 /// Removes unfinished objects, which are of no use after a crash. In a directory lake they may belong to

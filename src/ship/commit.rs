@@ -9,6 +9,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lake_check::LakeCheck;
 use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
@@ -46,6 +47,7 @@ pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) reader: BatchReader<R>,
     pub(super) lake: Arc<Lake<F>>,
     tables: Arc<Tables>,
+    check: Option<Arc<LakeCheck<F>>>,
 }
 
 /// A batch on its way to the lake, and the results of earlier attempts.
@@ -118,7 +120,23 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             reader,
             lake,
             tables,
+            check: None,
         }
+    }
+
+    /// Puts nothing before that check has gone well.
+    #[must_use]
+    pub fn with_check(mut self, check: Arc<LakeCheck<F>>) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// The lake can be used, and it is the right one.
+    pub(super) fn probe(&self) -> Result<(), LakeError> {
+        if let Some(check) = &self.check {
+            check.run(&self.lake)?;
+        }
+        self.lake.probe()
     }
 
     /// Makes one attempt: [`Shipper::prepare`] and [`Shipper::put`].
@@ -134,7 +152,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         if shipment.done.is_some() || shipment.object.as_ref().is_some_and(is_written) {
             return Ok(());
         }
-        self.lake.probe()?;
+        self.probe()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
         match self.spool(&seal) {

@@ -7,10 +7,12 @@
 
 mod commit;
 mod publication;
+mod lake_check;
 mod queue;
 mod shipper;
 
 pub use commit::{ShipError, Shipment, Shipper};
+pub use lake_check::{KnownObjects, LakeCheck, LakeFinding};
 pub use publication::{Member, Publication, PublicationKind, RunMarker};
 pub use queue::{Drained, Queue};
 pub use shipper::{Shipping, ShippingContext};

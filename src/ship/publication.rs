@@ -108,7 +108,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     /// Makes one attempt to carry out a publication that is due; `at` is the place in the log of the
     /// decision. After `Ok`, readers see its members.
     pub fn publish(&self, id: Lsn, at: SealAt) -> Result<(), ShipError> {
-        self.lake.probe()?;
+        self.probe()?;
         let publication = self.read_publication(id, at)?;
         match &publication.kind {
             PublicationKind::RunMarker(marker) => {

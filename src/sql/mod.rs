@@ -4,6 +4,7 @@
 mod athena;
 mod catalogue;
 mod dictionary;
+pub mod distinct;
 mod duckdb;
 mod layout;
 mod readers;

@@ -5,6 +5,7 @@ use chrono::NaiveDate;
 use clap::Args;
 
 use crate::cli::progress::bar;
+use crate::encode::Format;
 use crate::lake::reader::LakeReader;
 use crate::replay::kept::{Kept, rows};
 
@@ -42,7 +43,8 @@ pub(super) async fn each(
     let keys = place.keys(&prefix).await?;
     let keys = keys
         .into_iter()
-        .filter(|key| which.has_day_of(key) && only.is_none_or(|only| only == key));
+        .filter(|key| Format::of_key(key).is_some() && which.has_day_of(key))
+        .filter(|key| only.is_none_or(|only| only == key));
     let keys: Vec<String> = keys.collect();
     let bar = bar("objects read");
     bar.set_length(keys.len() as u64);

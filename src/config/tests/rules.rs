@@ -402,3 +402,48 @@ fn events() {
     }
     taken(&[types, "events.drop = []", "events.path = \"/v1/my-events\""]);
 }
+
+#[test]
+fn options_of_objects_are_checked() {
+    let bucket = "[lake]\nurl = \"s3://my-lake\"\n";
+    let arn = "[lake]\nurl = \"s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/x/raw\"\n";
+    for (text, words) in [
+        (
+            format!("{bucket}acl = \"public\""),
+            "must be one of private",
+        ),
+        (
+            format!("{bucket}storage_class = \"DEEP_ARCHIVE\""),
+            "must not be an archive",
+        ),
+        (
+            format!("{bucket}storage_class = \"standard\""),
+            "must be a storage class",
+        ),
+        (
+            format!("{bucket}tags = {{ \"\" = \"x\" }}"),
+            "at most 10 tags",
+        ),
+        (
+            format!("{bucket}sse_s3 = true\nkms_key_id = \"x\""),
+            "exclude each other",
+        ),
+        (
+            format!("{arn}endpoint = \"http://x:1\""),
+            "an access point is reached at AWS",
+        ),
+        (
+            format!("{arn}path_style = true"),
+            "an access point is in the host name",
+        ),
+    ] {
+        let errors = load(&text, &[]).unwrap_err();
+        assert!(errors.contains(words), "{text}: {errors}");
+    }
+    let region = |text: &str| match load(text, &[]).unwrap().config.lake.destination() {
+        crate::lake::destination::Destination::Bucket(location) => location.region,
+        crate::lake::destination::Destination::Directory(_) => None,
+    };
+    assert_eq!(region(arn).as_deref(), Some("eu-west-1"));
+    assert_eq!(region(bucket), None);
+}
