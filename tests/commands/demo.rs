@@ -1,10 +1,10 @@
-//! `lakehook demo`: its summary, in itself and against what DuckDB counts.
+//! `lakehook demo`: its summary adds up, and DuckDB counts the same.
 
 use super::{DIRECTORY, said, stderr, stdout};
 use crate::support::duckdb::{Lake, Reading};
 use crate::support::process::Setup;
 
-/// The number on the line of the summary that begins with this name.
+/// The number on the line of the summary that begins with `name`.
 fn figure(summary: &str, name: &str) -> u64 {
     let line = summary
         .lines()
@@ -26,7 +26,7 @@ fn the_demo_adds_up_and_starts_afresh() {
     assert!(add_up(&setup, &stdout(&second)) < count);
 }
 
-/// The summary in itself, and against what DuckDB counts.
+/// Checks that the summary adds up and that DuckDB counts the same.
 fn add_up(setup: &Setup, summary: &str) -> u64 {
     let figure = |name: &str| figure(summary, name);
     let classes = [

@@ -1,4 +1,4 @@
-//! `--help` of the program and of each command, word by word.
+//! The exact `--help` of the program and of each command.
 
 #![allow(clippy::too_many_lines, reason = "there are many commands")]
 

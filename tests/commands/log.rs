@@ -1,4 +1,4 @@
-//! `lakehook wal`: a log that was used, one that is damaged, and one with a torn tail.
+//! `lakehook wal` on a log that was used, on a damaged one, and on one with a torn tail.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use crate::http::{body, event, post, unavailable::damage};
 use crate::support::http;
 use crate::support::process::{Setup, free_address};
 
-/// A log with rows that are not in the lake; the lake is away.
+/// A log whose rows are not in the lake, because the lake is away.
 fn used_log() -> Setup {
     let endpoint = format!("http://{}", free_address());
     let setup = Setup::new(&format!(
@@ -85,7 +85,7 @@ fn damage_is_named_and_nothing_is_deleted() {
 #[test]
 fn a_torn_tail_is_told_and_does_not_matter() {
     let setup = used_log();
-    // The last frame, as a crash in the middle of its write may leave it.
+    // The last frame, as a crash in the middle of its write could leave it.
     damage(&setup, "oops");
     let verify = setup.run(&["wal", "verify"]);
     assert_eq!(verify.status.code(), Some(0), "{}", said(&verify));

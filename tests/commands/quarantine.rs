@@ -1,4 +1,5 @@
-//! `lakehook quarantine`: what was refused, as it is in the lake, in every format and in both kinds of lake.
+//! `lakehook quarantine`: shows what was refused as the lake has it, in every format and in both kinds of
+//! lake.
 
 use std::collections::HashMap;
 
@@ -19,7 +20,7 @@ fn refused_bodies() -> [Vec<u8>; 3] {
     [unreadable, untyped, long]
 }
 
-/// A lake with three refused requests and, of an accepted one, a conflict.
+/// A lake with three refused requests, and with one conflict of an accepted request.
 fn fill(lake: &str, format: &str) -> Setup {
     let setup = Setup::new(&format!(
         "[lake]\n{lake}\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"{format}\"\n[quarantine]\nmax_row = \"2 KiB\"\n"
@@ -64,7 +65,7 @@ fn is_told(setup: &Setup) {
     assert_eq!(rows(setup, &["--since", "2020-01-01"]).len(), 4);
     assert_eq!(rows(setup, &["--limit", "2"]).len(), 2);
 
-    // Groups count what is there, and name the rule and the place.
+    // Groups count the rows, and name the rule and the place.
     let listed = stdout(&setup.run(&["quarantine", "list", "--json"]));
     let groups: Vec<Value> = serde_json::from_str(&listed).unwrap();
     let counted: u64 = groups
@@ -79,7 +80,7 @@ fn is_told(setup: &Setup) {
     assert_eq!(of_type["code"], "unknown_event_type");
     let lsn = of_type["example_lsn"].to_string();
 
-    // What was sent comes out again, byte by byte, unless it was cut.
+    // `show --raw` prints byte for byte what was sent, unless it was cut.
     let raw = |lsn: &str| setup.run(&["quarantine", "show", "--raw", "--lsn", lsn]);
     let [unreadable, untyped, _] = refused_bodies();
     assert_eq!(raw(&lsn).stdout, untyped);
@@ -108,7 +109,7 @@ fn is_told(setup: &Setup) {
     let none = setup.run(&["quarantine", "show", "--raw", "--lsn", "999999"]);
     assert_eq!(none.status.code(), Some(1));
 
-    // For people: nothing that they read steers their terminal.
+    // Nothing that is printed for people can steer their terminal.
     for command in ["list", "show"] {
         let text = stdout(&setup.run(&["quarantine", command]));
         assert!(!text.contains('\u{1b}'), "{text}");
@@ -134,7 +135,7 @@ fn what_was_refused_is_told_from_a_bucket() {
         &format!("url = \"s3://lake/q\"\nendpoint = \"{endpoint}\""),
         "ndjson.gz",
     );
-    // Consoles make empty objects to show folders.
+    // Consoles of object stores create empty objects to show folders.
     for key in ["q/", "q/quarantine/", "q/quarantine/events/"] {
         server.put_foreign(key, "", HashMap::new());
     }

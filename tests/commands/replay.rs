@@ -1,5 +1,5 @@
-//! `lakehook quarantine replay`: what was refused gets in once it is valid, exactly once, with its own time of
-//! receipt; through a running service and without one, across kills.
+//! `lakehook quarantine replay`: what was refused and is valid by now gets in exactly once, with its own time
+//! of receipt; through a running service and without one, and across kills.
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
@@ -32,7 +32,7 @@ fn new(lake: &str, on_invalid: &str, more: &str) -> Setup {
     setup
 }
 
-/// Clicks have a number up to that one from now on.
+/// Changes the schema so that clicks may have numbers up to `maximum`.
 fn allow(setup: &Setup, maximum: u64) {
     let schema = format!(
         r#"{{"type":"object","properties":{{"n":{{"type":"integer","maximum":{maximum}}}}}}}"#
@@ -49,7 +49,7 @@ fn lake(setup: &Setup) -> Lake {
     Lake::directory(&setup.directory().join("lake"))
 }
 
-/// What it says of itself as JSON.
+/// Runs a replay, and returns its report from `--json`.
 fn replay(setup: &Setup, more: &[&str]) -> Value {
     let output = setup.run(&[&["quarantine", "replay", "--json"], more].concat());
     assert!(output.status.success(), "{}", said(&output));
@@ -64,7 +64,7 @@ fn rows(setup: &Setup) -> Vec<Value> {
     rows.collect()
 }
 
-/// Rows, and their events by what became of them.
+/// From a report: the number of replayed rows, and their events by what happened to them.
 fn replayed(report: &Value) -> (u64, u64, u64, u64, u64) {
     let count = |name: &str| report["replayed"][name].as_u64().unwrap();
     (
@@ -76,12 +76,12 @@ fn replayed(report: &Value) -> (u64, u64, u64, u64, u64) {
     )
 }
 
-/// When each event in the lake was received, by its id.
+/// When each event in the lake was received, by event id.
 fn received(lake: &Lake) -> BTreeMap<String, String> {
     let rows = lake.rows();
     let count = rows.len();
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
-    // Out of columns, DuckDB writes times in its own way.
+    // DuckDB prints the times of typed columns in its own form.
     let time = |row: &Value| {
         let text = text(row, "received_at")
             .replace(' ', "T")
@@ -126,7 +126,7 @@ fn invalid_events_get_in_once_through_a_running_service() {
         report["still_invalid"]["errors"][0]["code"],
         "unknown_event_type"
     );
-    // They count as received, as whatever comes in.
+    // Replayed events count as received, like any others.
     for name in ["received", "accepted"] {
         let name = format!("lakehook_events_{name}_total");
         assert_eq!(metric(&setup, &name).to_string(), "2", "{name}");
@@ -134,7 +134,7 @@ fn invalid_events_get_in_once_through_a_running_service() {
     let again = replay(&setup, &[]);
     assert_eq!(replayed(&again), (0, 0, 0, 0, 0), "{again}");
     assert_eq!(again["skipped"]["replayed_before"], 2);
-    // Sent again, they are known.
+    // When the sender sends them again, they are duplicates.
     let answer = post(&setup, body(&[click(1), click(3)]));
     assert_eq!(answer.json()["duplicates"], 2, "{}", answer.text());
     stop(program, &setup);
@@ -149,7 +149,7 @@ fn invalid_events_get_in_once_through_a_running_service() {
     without_its_mark_it_is_known(&setup);
 }
 
-/// What was replayed is left out of lists, and told of by `show`.
+/// Replayed rows are left out of lists, and `show` says that they were replayed.
 fn is_shown(setup: &Setup) {
     let list = stdout(&setup.run(&["quarantine", "list"]));
     assert!(
@@ -166,7 +166,7 @@ fn is_shown(setup: &Setup) {
         "{all}"
     );
     let shown = rows(setup);
-    // What is still invalid did not get in there once more.
+    // What is still invalid did not get into the quarantine a second time.
     assert_eq!(shown.len(), 3);
     let marked: Vec<_> = shown
         .iter()
@@ -178,7 +178,7 @@ fn is_shown(setup: &Setup) {
     assert_eq!(text.matches("  replayed at 20").count(), 2, "{text}");
 }
 
-/// A replay that ended before it could put its mark.
+/// A replay ends before it can put its mark. The next one finds that the events are known.
 fn without_its_mark_it_is_known(setup: &Setup) {
     for dir in ["replays", "meta/_lakehook/replays"] {
         std::fs::remove_dir_all(setup.directory().join("lake/_lakehook").join(dir)).unwrap();
@@ -190,7 +190,7 @@ fn without_its_mark_it_is_known(setup: &Setup) {
     adds_up(setup, &["data/wal"]);
 }
 
-/// Without a service, in a bucket: requests that were refused whole.
+/// Replays refused requests in a bucket without a service.
 #[test]
 fn refused_requests_get_in_whole_or_not_at_all_without_a_service() {
     let server = S3Server::start(74);
@@ -209,7 +209,7 @@ fn refused_requests_get_in_whole_or_not_at_all_without_a_service() {
     ] {
         assert_eq!(post(&setup, bytes).status, 400);
     }
-    // Meanwhile the sender has sent these: one as it was, the other with other content.
+    // In the meantime the sender has sent these: one event as it was, the other with other content.
     let meanwhile = [event(1, "click", "{}"), event(6, "click", "{}")];
     assert_eq!(post(&setup, body(&meanwhile)).status, 200);
     stop(program, &setup);
@@ -228,7 +228,7 @@ fn refused_requests_get_in_whole_or_not_at_all_without_a_service() {
     assert_eq!(times[&id(2)], refused[0]["received_at"]);
     assert_eq!(server.keys("r/_lakehook/replays/").len(), 1);
 
-    // The conflict is a row of the quarantine now, once.
+    // The conflict is now one row of the quarantine.
     let output = setup.run(&["quarantine", "replay"]);
     insta::assert_snapshot!(said(&output), @r#"
 replayed       0 rows: 0 stored, 0 known already, 0 dropped by rule, 0 known with other content
@@ -282,7 +282,7 @@ fn what_cannot_be_replayed_is_said_and_what_is_chosen_is_replayed() {
     );
     assert_eq!(rest["cut"][0]["lsn"], 1);
 
-    // Another node doesn't know what the first one has stored since.
+    // Another node does not know what the first one has stored since.
     let other = new(
         &format!("url = \"{}\"", setup.directory().join("lake").display()),
         "reject",
@@ -305,7 +305,7 @@ fn what_cannot_be_replayed_is_said_and_what_is_chosen_is_replayed() {
     assert!(stderr(&output).contains("click.json"), "{}", said(&output));
 }
 
-/// Its time of receipt is far behind every watermark, and its event older than new ones may be.
+/// The row's time of receipt is long before every watermark, and its event is older than new events may be.
 #[test]
 fn a_row_of_two_years_ago_gets_in_with_its_own_times() {
     const THEN: &str = "2024-11-25T10:00:00.250000Z";
@@ -334,12 +334,12 @@ fn a_row_of_two_years_ago_gets_in_with_its_own_times() {
 
     allow(&setup, WIDE);
     let program = setup.start();
-    // Watermarks are published on the way.
+    // Watermarks are published in the meantime.
     for number in 100..104 {
         assert_eq!(post(&setup, body(&[click(number)])).status, 200);
         std::thread::sleep(Duration::from_millis(1_700));
     }
-    // Sent now, it is too old.
+    // A new request with this event is refused, because the event is too old.
     let sent = post(&setup, body(&[old]));
     assert_eq!(sent.json()["quarantined"], 1, "{}", sent.text());
     let report = replay(&setup, &[]);
@@ -354,7 +354,7 @@ fn a_row_of_two_years_ago_gets_in_with_its_own_times() {
     assert_eq!(rows.len(), 6);
 }
 
-/// Who asks by hand, asks for nonsense, or never ends.
+/// Clients that speak the protocol by hand, that send nonsense, or that never end.
 #[test]
 fn the_socket_takes_one_replay_at_a_time_and_holds_up_no_stop() {
     let setup = many(DIRECTORY, IN_A_REQUEST);
@@ -364,7 +364,7 @@ fn the_socket_takes_one_replay_at_a_time_and_holds_up_no_stop() {
     assert_eq!(mode & 0o777, 0o600);
     let talk = |line: &[u8]| {
         let mut stream = UnixStream::connect(&socket).unwrap();
-        // It may have hung up on what is too long.
+        // The service may have closed the connection because the line is too long.
         let _broken = stream.write_all(line);
         stream
     };
@@ -408,7 +408,7 @@ fn the_socket_takes_one_replay_at_a_time_and_holds_up_no_stop() {
 const MANY: u64 = 12_000;
 const IN_A_REQUEST: u64 = 1_000;
 
-/// A lake with many events that were refused and are valid by now.
+/// A lake with `many` events that were refused and are valid by now.
 fn many(lake: &str, many: u64) -> Setup {
     let setup = new(lake, "quarantine", "");
     let program = setup.start();
@@ -463,7 +463,7 @@ fn a_service_that_is_killed_in_the_middle_loses_and_repeats_nothing() {
 
     let program = setup.start();
     let report = replay(&setup, &[]);
-    // What was told to the first command is marked; what was durable and not told is known.
+    // What the first command was answered is marked. What was durable without an answer is known.
     let (rows, stored, duplicates, ..) = replayed(&report);
     assert_eq!(rows + done, MANY, "{report}");
     assert_eq!(stored + duplicates, rows, "{report}");
@@ -473,7 +473,7 @@ fn a_service_that_is_killed_in_the_middle_loses_and_repeats_nothing() {
     all_are_there_once(&setup, &lake(&setup), MANY);
 }
 
-/// Killed when all is durable in the log, and neither in the lake nor marked.
+/// The service is killed when everything is durable in the log, but neither in the lake nor marked.
 #[test]
 fn a_replay_that_is_killed_before_its_mark_repeats_nothing() {
     let server = S3Server::start(75);
@@ -499,7 +499,7 @@ fn a_replay_that_is_killed_before_its_mark_repeats_nothing() {
     all_are_there_once(&setup, &Lake::s3("s3://lake", &server.endpoint()), 2_000);
 }
 
-/// Interrupted in the middle, in most cases: what was done is marked, and the log is closed.
+/// The command is usually interrupted in the middle. What was done is marked, and the log is closed.
 #[test]
 fn a_replay_that_is_interrupted_marks_what_it_has_done() {
     let setup = many(DIRECTORY, MANY);

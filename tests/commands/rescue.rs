@@ -1,5 +1,5 @@
-//! `lakehook wal repair` and `wal adopt`, on the real program: what can be read arrives once, what cannot is
-//! named, and a log that is a copy goes on under a name of its own.
+//! `lakehook wal repair` and `wal adopt` on the real program: what can be read arrives once, what cannot is
+//! named, and a log that is a copy goes on under an id of its own.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ fn config(lake: &str, format: &str) -> String {
     )
 }
 
-/// Sends events, each in a request of its own; how many of them were new.
+/// Sends each event in a request of its own, and returns how many of them were new.
 fn send(setup: &Setup, numbers: std::ops::Range<u64>) -> u64 {
     let answers = numbers.map(|number| {
         let answer = post(setup, body(&[click(number)]));
@@ -33,7 +33,7 @@ fn send(setup: &Setup, numbers: std::ops::Range<u64>) -> u64 {
     answers.sum()
 }
 
-/// Flips a byte in the fifth of the frames from the end that begin with a row.
+/// Flips a byte in the fifth frame from the end, counting frames that begin with a row.
 fn damage_a_frame(setup: &Setup) -> PathBuf {
     let segments = std::fs::read_dir(setup.directory().join("data/wal")).unwrap();
     let paths = segments.map(|entry| entry.unwrap().path());
@@ -51,7 +51,7 @@ fn damage_a_frame(setup: &Setup) -> PathBuf {
     newest
 }
 
-/// How many LSNs a repair says to be lost.
+/// How many LSNs are lost, according to the output of a repair.
 fn lost(said: &str) -> u64 {
     let lines = said
         .lines()
@@ -70,8 +70,8 @@ fn unique(lake: &Lake) -> u64 {
     ids.len() as u64
 }
 
-/// Leaves what a kill in the middle of a put may leave in a directory lake: a sidecar without its object, one under
-/// its temporary name, and an object under construction.
+/// Leaves what a kill in the middle of a put may leave in a directory lake: a sidecar without its object, a
+/// sidecar under its temporary name, and an unfinished object.
 fn leave_in_the_making(setup: &Setup) -> Vec<PathBuf> {
     let lake = setup.directory().join("lake");
     if !lake.exists() {
@@ -119,7 +119,7 @@ fn repaired(setup: &Setup, rows: impl Fn(&Setup) -> u64) {
     assert!(again.contains("No damage was found"), "{again}");
 
     let program = setup.start();
-    // What is kept is still known; what is lost is taken again.
+    // Events that were kept are known; the lost one is accepted again.
     assert_eq!(send(setup, 0..EVENTS), 1);
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
     assert_eq!(rows(setup), EVENTS);
@@ -129,7 +129,7 @@ fn repaired(setup: &Setup, rows: impl Fn(&Setup) -> u64) {
         told.contains("was damaged and repaired") && told.contains("1 problems"),
         "{told}"
     );
-    // The old files are whole, with the damage in them.
+    // The old files are complete, including the damage in them.
     let kept = std::fs::read_dir(setup.directory().join("data/wal")).unwrap();
     let aside = kept.map(|entry| entry.unwrap().path()).find(|path| {
         path.file_name()
@@ -145,7 +145,7 @@ fn rows_of_lines(setup: &Setup) -> u64 {
     unique(&Lake::directory(&setup.directory().join("lake")))
 }
 
-/// Typed objects are counted by the audit, which reads them.
+/// The number of rows in typed objects, which the audit reads.
 fn rows_of_columns(setup: &Setup) -> u64 {
     let (told, _) = audit(setup, &["--deep", "--json"]);
     let report: serde_json::Value = serde_json::from_str(&told).unwrap();
@@ -171,8 +171,8 @@ fn damage_is_cut_out_where_the_lake_is_a_bucket() {
     });
 }
 
-/// Two logs that are copies of each other: the second one stops, and goes on once it is adopted. What they
-/// had in common before is in the lake once, as the first one has put it.
+/// Two logs are copies of each other. The second one stops, and goes on once it is adopted. The rows that
+/// they had in common are in the lake once, as the first one has put them.
 #[test]
 fn a_copied_log_goes_on_once_it_is_adopted() {
     let server = S3Server::start(62);

@@ -1,4 +1,4 @@
-//! Appending polls: what is new or changed, each once, from where the run before got to.
+//! Appending polls: everything new or changed is stored once, from where the previous run ended.
 
 use std::sync::{Arc, Mutex};
 
@@ -18,7 +18,7 @@ fn row(id: usize, second: usize) -> Value {
     json!({"id": id, "updated_at": format!("2026-03-01T00:00:{second:02}Z")})
 }
 
-/// An API of rows that the test changes; it gives those from `since` on, by the page of two.
+/// An API of rows that the test changes. It returns rows from `since` on, in pages of two.
 fn api(rows: &Arc<Mutex<Vec<Value>>>) -> Api {
     let rows = Arc::clone(rows);
     Api::start(move |request, _| {
@@ -64,7 +64,7 @@ fn each_run_asks_from_the_watermark_and_keeps_what_is_new_or_changed() {
     );
     assert_eq!(first.len(), 4);
 
-    // One is changed and one is new; the highest value seen was of second 4, the lag is 5 seconds.
+    // One row is changed and one is new. The highest value seen was second 4, and the lag is 5 seconds.
     rows.lock().unwrap()[1] = row(1, 20);
     rows.lock().unwrap().push(row(5, 30));
     let said = well(&setup);
@@ -130,7 +130,7 @@ fn an_invalid_record_is_quarantined_once_however_often_it_is_read() {
     assert_eq!(totals(&setup).rows, 1);
 }
 
-/// Pages of ten until 50; page 4 is refused the first time it is asked for.
+/// Pages of ten records up to 50; the first request for page 4 is refused.
 fn interrupted(kind: &'static str) -> Api {
     let refused = Mutex::new(false);
     Api::start(move |request, _| {
@@ -148,8 +148,8 @@ fn interrupted(kind: &'static str) -> Api {
 fn an_interrupted_run_goes_on_where_it_was() {
     let cursor = "pagination = { type = \"cursor\", next = \"/next\" }";
     let offset = "pagination = { type = \"offset\", more = \"/more\" }";
-    // By cursor it goes on behind the last page that was stored; where pages are counted, that one is
-    // read again, to see that nothing has moved.
+    // By cursor, the second run goes on behind the last stored page. Where pages are counted, it reads that
+    // page again, to check that nothing has moved.
     for (kind, pagination, second_run) in [
         ("cursor", cursor, vec![30, 40]),
         ("offset", offset, vec![20, 30, 40]),
@@ -159,7 +159,7 @@ fn an_interrupted_run_goes_on_where_it_was() {
         let (said, code) = poll(&setup);
         assert_eq!(code, Some(1), "{said}");
         assert!(said.contains("page 4: answered 418"), "{said}");
-        // What was read is there all the same.
+        // The rows that were read before are stored all the same.
         assert_eq!(totals(&setup).rows, 30);
         well(&setup);
         let asked = api
@@ -183,7 +183,7 @@ fn where_pages_have_moved_meanwhile_all_is_read_again() {
             *moved.lock().unwrap() = 1;
             return ResponseTemplate::new(418);
         }
-        // The newest come first: what is inserted moves all others.
+        // The newest rows come first, so an inserted row moves all others.
         let shift = *moved.lock().unwrap();
         let end = 50 + shift;
         let ids = (offset..(offset + 10).min(end)).map(|at| end - 1 - at);

@@ -1,5 +1,5 @@
-//! The sample system: 10 000 users by the page and 1 000 pieces of content, each once, into a
-//! directory and into S3, counted by DuckDB.
+//! The sample system: 10 000 users page by page and 1 000 pieces of content arrive once, in a directory and
+//! in S3, as counted by DuckDB.
 
 use super::said;
 use crate::support::duckdb::Lake;
@@ -47,7 +47,7 @@ pub(super) fn upstream(setup: &Setup) -> (Upstream, String) {
     (upstream, address)
 }
 
-/// Polls twice: the second time nothing has changed.
+/// Polls twice; at the second time, nothing has changed.
 fn arrives(setup: &Setup, lake: &Lake) {
     for round in 0..2 {
         let (said, code) = said(&setup.run(&["poll"]));

@@ -1,4 +1,4 @@
-//! Credentials: every kind of them, where they belong and nowhere else.
+//! Every kind of credentials is sent where it belongs, and nowhere else.
 
 use serde_json::json;
 use wiremock::{Request, ResponseTemplate};
@@ -6,7 +6,7 @@ use wiremock::{Request, ResponseTemplate};
 use super::{poll_in_vain, poll_well, setup};
 use crate::support::api::{Api, header, page, things};
 
-/// An API that wants this header.
+/// An API that requires this header.
 fn guarded(name: &'static str, value: &'static str) -> Api {
     Api::start(move |request, _| {
         if header(request, name).as_deref() == Some(value) {
@@ -75,7 +75,7 @@ fn oauth2_tokens_are_asked_for_once_and_renewed_when_they_are_refused() {
             return oauth2(request);
         }
         let is_right = header(request, "authorization").as_deref() == Some("Bearer t0k");
-        // Request 0 is for the token, 1 and 2 are pages; then it is refused once.
+        // Request 0 is for the token, requests 1 and 2 are pages; then one request is refused.
         if !is_right || n == 3 {
             return ResponseTemplate::new(401);
         }

@@ -1,4 +1,4 @@
-//! What passes is waited for; what does not is told.
+//! Faults that pass are waited for, and others are reported.
 
 use std::io::Write as _;
 use std::time::{Duration, Instant, SystemTime};
@@ -9,7 +9,7 @@ use wiremock::ResponseTemplate;
 use super::{poll, poll_in_vain, poll_well, setup};
 use crate::support::api::{Api, RawApi, number, page, things, write_head};
 
-/// The answers of these statuses first, then pages of ten until 30.
+/// An API that answers with these statuses first, and then with pages of ten records up to 30.
 fn after(statuses: &'static [u16], headers: &'static [(&str, &str)]) -> Api {
     Api::start(move |request, n| {
         if let Some(status) = statuses.get(n) {
@@ -48,7 +48,7 @@ fn retry_after_is_honoured_in_both_forms() {
     let start = Instant::now();
     let api = Api::start(|_, n| {
         if n == 0 {
-            // Whole seconds: it asks for one to three from now.
+            // The header has whole seconds, so this asks for a pause of two to three seconds.
             let at = SystemTime::now() + Duration::from_secs(3);
             let at: chrono::DateTime<chrono::Utc> = at.into();
             let date = at.format("%a, %d %b %Y %H:%M:%S GMT").to_string();
@@ -81,7 +81,7 @@ fn a_budget_that_is_used_up_publishes_nothing_and_says_what_it_waited_for() {
     ];
     poll_in_vain(&setup(&api.url(), &settings), &words);
 
-    // A pause for which there is no time is not begun.
+    // A pause that would outlast the run's time is not begun.
     let start = Instant::now();
     let api = after(&[429], &[("retry-after", "3600")]);
     poll_in_vain(
@@ -101,8 +101,8 @@ fn a_late_answer_is_asked_for_again() {
     assert_eq!(runs.runs[0].rows, 3);
 }
 
-/// A body that breaks off in the middle, in several ways, and then comes whole; and with so many
-/// records that some of them were stored before it broke off.
+/// A body breaks off in the middle, in several ways, and then comes whole. It has so many records that some
+/// are stored before it breaks off.
 #[test]
 fn a_body_that_breaks_off_is_read_again_and_no_record_twice() {
     let body = json!({"things": (0..20_000).map(|id| json!({"id": id, "text": "x".repeat(100)})).collect::<Vec<_>>()});
@@ -110,7 +110,7 @@ fn a_body_that_breaks_off_is_read_again_and_no_record_twice() {
     let api = RawApi::start(move |_, n, stream| {
         let half = &body.as_bytes()[..body.len() * 3 / 4];
         match n {
-            // No answer at all.
+            // There is no answer at all.
             0 => {}
             1 => {
                 write_head(stream, &format!("content-length: {}", body.len()));
@@ -121,12 +121,12 @@ fn a_body_that_breaks_off_is_read_again_and_no_record_twice() {
                 let _gone = stream.write_all(format!("{:x}\r\n", half.len()).as_bytes());
                 let _gone = stream.write_all(half);
             }
-            // It ends with the connection: only the JSON shows that something is missing.
+            // The body ends with the connection, so only the JSON shows that something is missing.
             3 => {
                 write_head(stream, "connection: close");
                 let _gone = stream.write_all(half);
             }
-            // It stands still.
+            // The body stops without an end.
             4 => {
                 write_head(stream, &format!("content-length: {}", body.len()));
                 let _gone = stream.write_all(half);
@@ -158,7 +158,7 @@ fn a_page_that_is_another_one_when_it_is_read_again_is_drift() {
     });
     let (_, runs) = poll_well(&setup(&api.url(), ""));
     assert_eq!(runs.runs[0].rows, 20_000);
-    // The page that broke off, the other one in its place, and then all of it once more.
+    // The page that broke off, then the other one in its place, and then the whole page again.
     assert_eq!(api.connections(), 3);
 }
 

@@ -1,5 +1,5 @@
-//! An API that means harm, or is mad: every run ends, with an error that says what was wrong, in bounded
-//! memory; and the webhook does not notice.
+//! A malicious or broken API: every run ends in bounded memory with an error that says what was wrong, and
+//! the webhook is not affected.
 
 use std::io::{BufWriter, Write};
 use std::net::TcpStream;
@@ -14,12 +14,12 @@ use crate::support::api::{Api, RawApi, number, page, things, write_head};
 use crate::support::http;
 use crate::support::process::Setup;
 
-/// The whole process. A service takes about 190 MiB before it has polled anything, 152 of them for the
-/// tables of identities.
+/// A bound on the memory of the whole process. A service takes about 190 MiB before it has polled anything,
+/// 152 MiB of them for the tables of identities.
 const MAX_RESIDENT: u64 = 240 << 20;
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Lets a service poll once, and gives what `/health` says of it, with the peak of resident memory.
+/// Lets a service poll once. Returns what `/health` says about it, and the peak of resident memory.
 fn polled(setup: &Setup) -> (serde_json::Value, u64) {
     let program = setup.start();
     let start = Instant::now();
@@ -37,7 +37,7 @@ fn polled(setup: &Setup) -> (serde_json::Value, u64) {
     }
 }
 
-/// Polls in a service, which must fail with these words, in bounded memory.
+/// Lets a service poll, which must fail with these words in bounded memory.
 fn fails(url: &str, settings: &str, words: &[&str]) {
     let setup = setup(url, &format!("every = \"1h\"\n{settings}"));
     let (state, peak) = polled(&setup);
@@ -50,7 +50,7 @@ fn fails(url: &str, settings: &str, words: &[&str]) {
     assert_eq!((runs.runs.len(), runs.unmarked.len()), (0, 0));
 }
 
-/// Writes records until so many bytes are written or nobody listens.
+/// Writes records until `bytes` bytes are written or the other side has closed the connection.
 fn write_records(out: &mut impl Write, bytes: usize) -> std::io::Result<()> {
     let mut written = out.write(b"{\"things\":[")?;
     let mut id = 0;
@@ -65,7 +65,7 @@ fn write_records(out: &mut impl Write, bytes: usize) -> std::io::Result<()> {
     out.flush()
 }
 
-/// Writes a bomb.
+/// Writes a body that is much larger once it is decompressed.
 type Bomb = fn(&mut GzEncoder<&mut TcpStream>);
 
 fn write_again_and_again(stream: &mut impl Write, bytes: &[u8]) {
@@ -237,13 +237,13 @@ fn a_deep_record_goes_to_the_quarantine() {
     assert_eq!((runs.runs[0].rows, runs.runs[0].refused), (1, 1));
 }
 
-/// Bytes of the one page of the next test; `make proof` takes gigabytes.
+/// The size of the single page in the next test, which `LAKEHOOK_PAGE_MIB` can raise to gigabytes.
 fn page_bytes() -> usize {
     let mebibytes = std::env::var("LAKEHOOK_PAGE_MIB").ok();
     mebibytes.and_then(|text| text.parse().ok()).unwrap_or(96) << 20
 }
 
-/// Polls one large page into objects of that format, in bounded memory.
+/// Polls one large page into objects of the configured format, in bounded memory.
 fn takes_a_large_page(bytes: usize, batch: &str, max_resident: u64) {
     let api = RawApi::start(move |_, _, stream| {
         write_head(stream, "connection: close");
@@ -255,7 +255,7 @@ fn takes_a_large_page(bytes: usize, batch: &str, max_resident: u64) {
     );
     let setup = setup(&api.url(), &settings);
     let text = super::config(&api.url(), &settings);
-    // The log of polls holds a batch until it is in the lake.
+    // The log of polls holds a batch until the batch is in the lake.
     setup.configure(&text.replacen(
         "[polls]\nmax_bytes = \"64 MiB\"",
         "[polls]\nmax_bytes = \"512 MiB\"",
@@ -281,7 +281,7 @@ fn a_large_page_is_read_as_it_arrives() {
     takes_a_large_page(page_bytes(), "max_bytes = \"16 MiB\"", MAX_RESIDENT);
 }
 
-/// A batch that fits neither into the memory for sorting nor into one row group.
+/// A batch that fits neither into the memory for sorting nor into a single row group.
 #[test]
 fn a_large_batch_becomes_columns_in_bounded_memory() {
     let batch = "format = \"parquet\"\nmax_bytes = \"1 GiB\"\nmax_age = \"1h\"";

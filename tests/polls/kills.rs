@@ -1,6 +1,6 @@
-//! SIGKILL at every stage of a run: while each page is asked for, while it is stored, before and after
-//! the end of the run, before and after its marker. Afterwards each visible run is complete, and an
-//! appending poll has skipped nothing and repeated nothing.
+//! SIGKILL at every stage of a run: while each page is requested, while it is stored, before and after the
+//! end of the run, before and after its marker. Afterwards each visible run is complete, and an appending
+//! poll has skipped nothing and repeated nothing.
 
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
@@ -39,7 +39,8 @@ impl Gate {
     }
 }
 
-/// Kills the service after so many requests of a life and a little time, at every stage of a run.
+/// Kills the service in many lives, each after a number of requests and a short time, so that every stage of
+/// a run is hit.
 fn kill_at_every_stage(setup: &Setup, gate: &Gate, most_requests: usize) {
     for requests in 0..=most_requests {
         for pause in [0, 4, 12] {
@@ -51,7 +52,7 @@ fn kill_at_every_stage(setup: &Setup, gate: &Gate, most_requests: usize) {
     }
 }
 
-/// One more life, in which a run succeeds.
+/// Starts once more and waits for a run that succeeds.
 fn succeed(setup: &Setup) {
     let program = setup.start();
     let output = setup.run(&["poll"]);
@@ -70,7 +71,7 @@ fn every_visible_snapshot_is_whole() {
         passing.pass();
         let offset = number(request, "offset");
         let ids = offset..(offset + PAGE).min(PAGES * PAGE);
-        // Each run reads something else.
+        // Each run reads other records.
         let things: Vec<Value> = ids.map(|id| json!({"id": id, "version": n})).collect();
         page(json!({"things": things, "total": PAGES * PAGE}))
     });
@@ -98,7 +99,7 @@ fn an_appending_poll_skips_nothing_and_repeats_nothing() {
         let known = Arc::clone(&newest);
         let api = Api::start(move |request, n| {
             passing.pass();
-            // More comes with every request.
+            // The API has more records with every request.
             let end = (n + 1) * PAGE / 3;
             *known.lock().unwrap() = end;
             let since = param(request, "since").map_or(0, |since| since.parse::<i64>().unwrap());
@@ -122,7 +123,7 @@ fn an_appending_poll_skips_nothing_and_repeats_nothing() {
         let found = lake(&setup).stream("things", "id");
         let newest = *newest.lock().unwrap() as u64;
         assert_eq!((found.rows, found.ids), (found.lsns, found.rows), "{kind}");
-        // All of them, but for what came with the last requests.
+        // All records are there, except for those that came with the last requests.
         assert!(
             found.rows <= newest && found.rows + PAGE as u64 >= newest,
             "{found:?}, {newest}"

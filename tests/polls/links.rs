@@ -1,5 +1,5 @@
-//! Redirects and links: followed at home, elsewhere only where the configuration says so, and then
-//! without credentials.
+//! Redirects and links are followed within the configured origin. Other hosts are followed only if the
+//! configuration allows it, and without credentials.
 
 use serde_json::json;
 use wiremock::ResponseTemplate;

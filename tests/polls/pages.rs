@@ -1,4 +1,4 @@
-//! Every kind of pagination, to its end; and what cannot be true of pages.
+//! Reads every kind of pagination to its end, and refuses pages that cannot be right.
 
 use serde_json::json;
 
@@ -12,7 +12,7 @@ fn window(offset: usize) -> std::ops::Range<usize> {
     offset.min(COUNT)..(offset + LIMIT).min(COUNT)
 }
 
-/// Polls once with this pagination, and finds each thing once.
+/// Polls once with this pagination, and finds each record once.
 fn reads_all(api: &Api, settings: &str) {
     let setup = setup(&api.url(), settings);
     let (_, runs) = poll_well(&setup);
@@ -88,7 +88,7 @@ fn by_link_header() {
 
 #[test]
 fn a_set_that_changes_once_is_read_again() {
-    // The first reading sees the total change between its pages.
+    // During the first reading, the total changes between two pages.
     let api = Api::start(|request, n| {
         let total = if n == 0 { COUNT - 1 } else { COUNT };
         let offset = number(request, "offset");
@@ -104,7 +104,7 @@ fn a_set_that_changes_once_is_read_again() {
 #[test]
 fn a_record_that_moves_to_the_next_page_is_noticed() {
     let api = Api::start(|request, n| {
-        // While the second page is read, something was inserted before it.
+        // While the second page was read, a record was inserted before it.
         let shift = usize::from(n == 1);
         let range = window(number(request, "offset") - shift);
         page(json!({"things": things(range)}))
@@ -130,7 +130,7 @@ fn a_set_that_never_holds_still_fails() {
     poll_in_vain(&setup(&api.url(), settings), &words);
 }
 
-/// Makes the page of that number.
+/// Makes the page with this number.
 type Answer = fn(usize) -> serde_json::Value;
 
 #[test]
@@ -140,7 +140,7 @@ fn what_cannot_be_true_of_pages_names_the_page_and_what_was_expected() {
     let more = "pagination = { type = \"offset\", more = \"/more\" }";
     let total = "total = \"/total\"\npagination = { type = \"offset\" }";
     let cases: [(&str, Answer, &[&str]); 9] = [
-        // The API knows nothing of an offset.
+        // An API that ignores the offset.
         (
             "pagination = { type = \"page\", param = \"offset\" }",
             |_| json!({"things": [{"x": 1}]}),
@@ -189,7 +189,7 @@ fn what_cannot_be_true_of_pages_names_the_page_and_what_was_expected() {
     ];
     for (settings, answer, words) in cases {
         let api = Api::start(move |_, n| page(answer(n)));
-        // Ids would find the repetition first.
+        // With ids, the repetition would be noticed by them first.
         let setup = setup(&api.url(), settings);
         let text = super::config(&api.url(), settings).replace("id = \"id\"\n", "");
         setup.configure(&text);
@@ -222,7 +222,7 @@ fn an_invalid_record_goes_to_the_quarantine_and_stops_nothing() {
     assert_eq!((run.rows, run.refused), (4, 3));
     let count = lake(&setup).count(crate::support::duckdb::Reading::Typed);
     assert_eq!(count.quarantine["invalid_record"], 3);
-    // The second run finds the same, and says the same of it.
+    // The second run reads the same records, and its marker says so.
     let (_, runs) = poll_well(&setup);
     assert!(runs.runs[1].same_as.is_some());
 }

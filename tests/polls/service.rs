@@ -1,4 +1,4 @@
-//! Polls in a running service: by the clock, when asked, and never twice at once.
+//! Polls in a running service: on schedule, on request, and never twice at once.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
-/// How many requests were answered at the same time, at most.
+/// The largest number of requests that were answered at the same time.
 #[derive(Default)]
 struct AtOnce {
     now: AtomicUsize,
@@ -41,7 +41,7 @@ fn a_poll_never_runs_twice_at_once() {
         let now = seen.now.fetch_add(1, Ordering::SeqCst) + 1;
         seen.most.fetch_max(now, Ordering::SeqCst);
         std::thread::sleep(Duration::from_millis(300));
-        // Before the answer: the next run may begin with it.
+        // This comes before the answer, because the next run may begin with the answer.
         seen.now.fetch_sub(1, Ordering::SeqCst);
         let body = r#"{"things":[{"id":1}]}"#;
         crate::support::api::write_head(stream, &format!("content-length: {}", body.len()));
@@ -69,7 +69,7 @@ fn the_schedule_is_kept_and_shown() {
     let api = Api::start(|_, n| page(json!({"things": things(n..n + 3)})));
     let setup = setup(&api.url(), "every = \"1s\"");
     let program = setup.start();
-    // The fourth begins after the third has ended, and a stop may cut it short.
+    // The fourth run begins after the third has ended; a stop may interrupt the fourth.
     wait("no three runs", || api.requests().len() >= 4);
     wait("no success is shown", || {
         !health(&setup)["last_success"].is_null()
@@ -94,7 +94,7 @@ fn the_schedule_is_kept_and_shown() {
     runs.check();
     assert!(runs.runs.len() >= 3, "{runs:?}");
     let requests = api.requests().len();
-    // The next life knows when the last run was.
+    // The next life of the service knows when the last run was.
     let program = setup.start();
     std::thread::sleep(Duration::from_millis(200));
     assert!(api.requests().len() <= requests + 1);
@@ -126,7 +126,7 @@ fn a_stop_interrupts_a_run_and_nothing_half_is_visible() {
     let api = Api::start(|request, _| {
         let offset = crate::support::api::number(request, "offset");
         let answer = page(json!({"things": things(offset..offset + 10)}));
-        // The third page takes its time.
+        // The third page takes a long time.
         answer.set_delay(Duration::from_secs(if offset == 20 { 30 } else { 0 }))
     });
     let setup = setup(
@@ -137,7 +137,7 @@ fn a_stop_interrupts_a_run_and_nothing_half_is_visible() {
     wait("the third page is not asked for", || {
         api.requests().len() == 3
     });
-    // Somebody asks for a run while the first is under way, and is told.
+    // A command asks for a run while the first one is under way. It is told that the service stops.
     let asking = setup
         .command(&["poll"])
         .stdout(Stdio::piped())
@@ -218,7 +218,7 @@ fn the_service_is_asked_however_long_its_directory_is() {
     let (said, code) = poll(&setup);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("3 records"), "{said}");
-    // What was asked for is in the lake when the answer comes.
+    // When the answer comes, everything that was asked for is in the lake.
     let runs = lake(&setup).runs("things", "id");
     runs.check();
     assert_eq!(runs.runs[0].rows, 3);

@@ -1,4 +1,4 @@
-//! The journal of a world: in files, or in memory.
+//! The journal of a world, which is in files or in memory.
 
 use std::io;
 
@@ -13,7 +13,7 @@ use crate::disk::SimDisk;
 use crate::disk_files::SimFile;
 use crate::memory::{FoundMemory, MemoryJournal, MemoryStore};
 
-/// Calls the same method of whichever it is.
+/// Calls the same method on the journal of either kind.
 macro_rules! either {
     ($kind:ident, $this:expr, $it:ident => $call:expr) => {
         match $this {

@@ -1,4 +1,4 @@
-//! Random decisions of a simulation: one sequence for each seed.
+//! The random decisions of a simulation. Each seed makes one sequence of them.
 
 /// A splitmix64 sequence.
 #[derive(Clone, Debug)]
@@ -16,7 +16,7 @@ impl Chance {
         mix(self.state)
     }
 
-    /// A number below `bound`; 0 if that is 0.
+    /// A number below `bound`; 0 if `bound` is 0.
     pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.next() % bound.max(1)
     }
@@ -25,7 +25,7 @@ impl Chance {
         usize::try_from(self.below(length as u64)).unwrap()
     }
 
-    /// Between `low` and `high`, both included.
+    /// A number between `low` and `high`, both included.
     pub(crate) fn between(&mut self, low: u64, high: u64) -> u64 {
         low + self.below(high - low + 1)
     }
@@ -34,7 +34,7 @@ impl Chance {
         self.below(100) < percent
     }
 
-    /// An index, each as often as its weight says.
+    /// A random index; each is as likely as its weight says.
     pub(crate) fn weighted(&mut self, weights: &[u64]) -> usize {
         let mut at = self.below(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {
@@ -47,7 +47,7 @@ impl Chance {
     }
 }
 
-/// Spreads the bits of a number over all of it.
+/// Spreads the bits of a number over the whole word.
 pub(crate) fn mix(mut z: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

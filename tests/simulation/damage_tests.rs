@@ -1,4 +1,4 @@
-//! Damage and torn tails: found, told apart, and never silently wrong.
+//! Damage and torn tails are found, distinguished, and never silently accepted.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -18,7 +18,7 @@ use crate::shape::Shape;
 use crate::store::SimStore;
 use crate::world::{WAL, World};
 
-/// A log of some segments, nothing of it in the lake.
+/// A log of a few segments; nothing of it is in the lake yet.
 pub(crate) fn grown(seed: u64, closed: bool) -> World {
     let mut shape = Shape::small(false);
     shape.settings.limits.max_records = 10;
@@ -61,7 +61,7 @@ fn lasting(world: &World) -> BTreeMap<PathBuf, Vec<u8>> {
     files
 }
 
-/// Opens a damaged log: `Some` if it was refused, and then nothing may have changed.
+/// Opens a damaged log. If that is refused, no file may have changed.
 fn open(world: &mut World) -> Result<Recovered, OpenError> {
     let before = lasting(world);
     let opened = world.open();
@@ -78,8 +78,8 @@ fn open(world: &mut World) -> Result<Recovered, OpenError> {
     opened
 }
 
-/// Flips one bit in every 512 bytes of every file, and calls `judge` for logs that were opened and
-/// lack something.
+/// Flips one bit in every 512 bytes of every file, and calls `judge` for each log that opened although
+/// acknowledged rows are missing.
 fn flip_everywhere(world: &World, mut judge: impl FnMut(&Path, usize, &Recovered)) -> (u32, u32) {
     let (mut refused, mut harmless) = (0, 0);
     for (path, bytes) in lasting(world) {
@@ -115,8 +115,8 @@ fn bit_flips_in_a_log_that_was_closed_are_found_or_harmless() {
     assert!(refused > 50 && harmless > 50, "{refused} {harmless}");
 }
 
-/// Without the note that nothing was in flight, damage to the very last frame looks like a torn tail:
-/// it is reported as one, and it is the only one that can cost anything.
+/// If the log does not say that nothing was in flight, damage to the very last frame looks like a torn tail
+/// and is reported as one. Only damage to that frame can lose anything.
 #[test]
 fn bit_flips_in_a_log_that_was_killed_are_found_or_reported_as_torn() {
     let world = grown(2, false);
@@ -161,7 +161,7 @@ fn a_segment_that_is_missing_is_refused_by_name() {
     assert!(said.contains(&path.display().to_string()), "{said}");
 }
 
-/// A power cut in the middle of a frame: reported, kept aside, and the log goes on.
+/// After a power cut in the middle of a frame, the torn tail is reported and set aside, and the log goes on.
 #[test]
 fn a_torn_tail_is_not_damage() {
     let mut torn = 0;
@@ -186,7 +186,7 @@ fn a_torn_tail_is_not_damage() {
     assert!(torn > 10, "{torn}");
 }
 
-/// The last acknowledged frame, with one behind it that is torn in every way.
+/// The last acknowledged frame, followed by one that is torn in every way.
 #[test]
 fn an_acknowledged_last_frame_survives_whatever_is_torn_behind_it() {
     for seed in 0..100 {
@@ -197,7 +197,7 @@ fn an_acknowledged_last_frame_survives_whatever_is_torn_behind_it() {
         let at = world.disk.ops() + 1 + seed % 4;
         world.disk.faults(|faults| faults.crash_at = Some(at));
         world.turn().unwrap();
-        // And a crash while the last frame is being copied.
+        // A crash while the last frame is being copied.
         world.stop();
         world.disk.restart(Crash::Power);
         let at = world.disk.ops() + 1 + seed % 25;
@@ -211,8 +211,8 @@ fn an_acknowledged_last_frame_survives_whatever_is_torn_behind_it() {
     }
 }
 
-/// After a failed sync the cache shows the frame and the disk does not have it: a start that trusted
-/// the cache would acknowledge a duplicate of nothing.
+/// After a failed sync, reads show the frame although the disk does not have it. A start that trusted these
+/// reads would answer `duplicates` for rows that are then lost.
 #[test]
 fn a_failed_sync_that_lies_later_costs_nothing() {
     for seed in 0..60 {
@@ -233,7 +233,7 @@ fn a_failed_sync_that_lies_later_costs_nothing() {
             if world.is_down() {
                 world.restart(Crash::Kill).unwrap();
             }
-            // The same rows again, acknowledged now.
+            // The same rows are sent again, and acknowledged this time.
             world.resend_last();
             world.turn().unwrap();
             world.restart(Crash::Power).unwrap();
@@ -243,7 +243,7 @@ fn a_failed_sync_that_lies_later_costs_nothing() {
     }
 }
 
-/// So many cases, unless `PROPTEST_CASES` says otherwise.
+/// Runs this many cases, unless `PROPTEST_CASES` says otherwise.
 fn cases(small: u32) -> ProptestConfig {
     match std::env::var_os("PROPTEST_CASES") {
         Some(_) => ProptestConfig::default(),
@@ -251,8 +251,8 @@ fn cases(small: u32) -> ProptestConfig {
     }
 }
 
-/// A change of a file's bytes: other bytes, a piece that is cut out, repeated or moved, an end that is
-/// missing; mostly at the places where frames are.
+/// A change of a file's bytes: other bytes, a piece that is cut out, repeated or moved, or a missing end.
+/// Usually the change hits a part of the file that has frames.
 #[derive(Clone, Debug)]
 enum Change {
     Set(Index, Vec<u8>),
@@ -274,7 +274,7 @@ fn change() -> impl Strategy<Value = Change> {
     ]
 }
 
-/// The bytes after a change; places are chosen among those up to the last that isn't zero.
+/// The bytes after a change. Places are chosen among the bytes up to the last one that is not zero.
 fn changed(bytes: &[u8], change: &Change) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let used = bytes
@@ -311,9 +311,9 @@ fn changed(bytes: &[u8], change: &Change) -> Vec<u8> {
 proptest! {
     #![proptest_config(cases(256))]
 
-    /// Whatever becomes of a file of the log: it is refused and nothing is touched, or each row that
-    /// comes of it is one that was written, at its own number; and what is missing is the end, which is
-    /// reported as torn.
+    /// Whatever happens to a file of the log, either the log is refused and nothing is touched, or each row
+    /// that is read was written with that LSN. Then only rows at the end are missing, and the end is reported
+    /// as torn.
     #[test]
     fn a_changed_log_is_refused_or_gives_the_same_rows(
         closed in any::<bool>(), which in any::<Index>(), change in change(),

@@ -1,10 +1,10 @@
 //! A simulated disk behind the file seam, as nasty as POSIX allows.
 //!
-//! What was written is durable after a sync of the file, a name after a sync of its directory. A power
-//! cut keeps any subset of the other sectors and, name by name in order, of the other changes of
-//! names. A failed sync loses sectors and marks them clean: reads show them until the cache is
-//! forgotten, and a later sync succeeds without writing them. Names of a failed directory sync stay
-//! pending, as a journal keeps them.
+//! Written bytes are durable after a sync of the file, a name after a sync of its directory. A power cut
+//! keeps any subset of the other sectors and, for each name in order, of the other changes of names. A failed
+//! sync loses sectors and marks them clean: reads show them until the cache is dropped, and a later sync
+//! succeeds without writing them. After a failed sync of a directory, changes of names stay pending, as in a
+//! file system with a journal.
 
 use std::collections::{BTreeMap, HashSet};
 use std::ffi::OsStr;
@@ -16,7 +16,7 @@ use crate::chance::Chance;
 use crate::disk_files::SimFile;
 use crate::disk_state::{Inode, Node, State};
 
-/// Operations that change something; each has a number, from 1.
+/// Operations that change something; they are numbered from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Op {
     Create,
@@ -42,40 +42,40 @@ impl Op {
     ];
 }
 
-/// An operation that fails.
+/// A plan to let operations fail.
 #[derive(Clone, Debug)]
 pub(crate) struct Fault {
-    /// Only operations of this kind count.
+    /// Operations of other kinds do not count.
     pub(crate) op: Option<Op>,
-    /// Only on paths that contain this.
+    /// Paths that do not contain this do not count.
     pub(crate) on: &'static str,
-    /// How many of those still succeed.
+    /// How many of the operations that count still succeed.
     pub(crate) after: u64,
     pub(crate) kind: io::ErrorKind,
     pub(crate) forever: bool,
 }
 
-/// What a broken disk pretends; to see whether the simulation notices.
+/// What a broken disk pretends. The simulation must notice each of these.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Lies {
     pub(crate) sync: bool,
     pub(crate) sync_dir: bool,
-    /// A sync that failed is reported as done.
+    /// A failed sync is reported as done.
     pub(crate) failed_sync: bool,
-    /// A rename is reported, and durable only after the second sync of its directory.
+    /// A rename becomes durable only with the second sync of its directory.
     pub(crate) late_rename: bool,
 }
 
-/// What goes wrong.
+/// Everything that can go wrong with the disk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Faults {
     pub(crate) planned: Vec<Fault>,
-    /// The power goes, or the process ends, while that operation runs.
+    /// The power fails or the process ends during the operation with this number.
     pub(crate) crash_at: Option<u64>,
-    /// Of 1000 operations of any kind so many fail with EIO, and so many with ENOSPC.
+    /// Of 1000 operations of any kind, this many fail with EIO; `enospc` of them fail with ENOSPC.
     pub(crate) eio: u64,
     pub(crate) enospc: u64,
-    /// Bytes that fit.
+    /// How many bytes fit on the disk.
     pub(crate) capacity: Option<u64>,
     pub(crate) lies: Lies,
 }
@@ -83,13 +83,13 @@ pub(crate) struct Faults {
 /// How the process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Crash {
-    /// What the kernel has survives.
+    /// The process was killed: everything that the kernel has survives.
     Kill,
-    /// Only what is durable survives for sure.
+    /// The power failed: only what is durable is sure to survive.
     Power,
 }
 
-/// The disk. Clones are the same disk.
+/// The disk. Clones share its contents.
 #[derive(Clone, Debug)]
 pub(crate) struct SimDisk {
     state: Arc<Mutex<State>>,
@@ -126,37 +126,37 @@ impl SimDisk {
         change(&mut self.state().faults);
     }
 
-    /// Operations so far that change something.
+    /// How many operations have changed something so far.
     pub(crate) fn ops(&self) -> u64 {
         self.state().ops
     }
 
-    /// Operations of that kind so far.
+    /// How many operations of this kind there were so far.
     pub(crate) fn count(&self, op: Op) -> u64 {
         self.state().counts[op as usize]
     }
 
-    /// A number that sums up everything that was done.
+    /// A hash of everything that was done.
     pub(crate) fn trace(&self) -> u64 {
         self.state().trace
     }
 
-    /// Whether anything failed since the restart but for lack of space.
+    /// Whether any operation since the restart failed for another reason than lack of space.
     pub(crate) fn saw_eio(&self) -> bool {
         self.state().saw_eio
     }
 
-    /// Bytes of all files that have a name.
+    /// The bytes of all files that have a name.
     pub(crate) fn used(&self) -> u64 {
         self.state().used()
     }
 
-    /// Whether an armed crash has happened.
+    /// Whether the crash of `crash_at` has happened.
     pub(crate) fn has_crashed(&self) -> bool {
         self.state().crashed
     }
 
-    /// Ends the life of all handles; after it, the disk works again.
+    /// Makes all open handles useless. After that, the disk works again.
     pub(crate) fn restart(&self, crash: Crash) {
         let mut state = self.state();
         if crash == Crash::Power {
@@ -246,14 +246,16 @@ impl SimDisk {
             .collect()
     }
 
-    /// The files under a directory that some power cut would take: their names, their ancestors', or bytes of theirs.
+    /// The files under a directory that some power cut could take: their names or those of their ancestors
+    /// are not durable, or some of their bytes.
     pub(crate) fn not_durable(&self, dir: &Path) -> Vec<PathBuf> {
         let state = self.state();
         let changed = state.pending.iter().flat_map(|change| {
             let added = change.added.as_ref().map(|(name, _)| name);
             change.removed.iter().chain(added)
         });
-        // Comparing paths by their components is what a simulation would spend its time on.
+        // Names are compared as strings, because comparing paths by their components would take most of the
+        // simulation's time.
         let pending: HashSet<&OsStr> = changed.map(|name| name.as_os_str()).collect();
         let is_named = |path: &Path| {
             let mut dirs = path.ancestors();
@@ -273,7 +275,7 @@ impl SimDisk {
         lost.map(|(path, _)| path.clone()).collect()
     }
 
-    /// A copy of everything, that goes its own way.
+    /// A copy of everything, which no longer depends on this disk.
     pub(crate) fn fork(&self) -> Self {
         let state = self.state();
         let copy = State {

@@ -1,4 +1,4 @@
-//! The simulated disk behind the file seam.
+//! The operations of the simulated disk behind the file seam.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ impl File for SimFile {
         match &outcome {
             Ok(()) if lies => {}
             Ok(()) => inode.sync(),
-            // The machine is gone, or these sectors are lost for good.
+            // The power is off, or these sectors are lost for good.
             Err(_) if state.crashed => {}
             Err(_) => {
                 inode.keep_some(&mut state.chance);
@@ -254,7 +254,7 @@ impl Files for SimDisk {
         if state.crashed {
             return Err(dead());
         }
-        // A map of paths lies in the order of their components: what is in a directory is together.
+        // The map is sorted by the components of paths, so everything in a directory is together.
         let below = state.names.range(dir.to_owned()..);
         let below = below.take_while(|(path, _)| path.starts_with(dir));
         let files = below.filter(|(path, _)| parent_of(path) == dir);

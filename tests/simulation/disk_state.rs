@@ -1,4 +1,4 @@
-//! What a simulated disk holds: names and bytes, each as reads show them and as they are durable.
+//! The contents of a simulated disk: names and bytes, both as reads show them and as they are durable.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -20,10 +20,10 @@ pub(crate) enum Node {
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Inode {
-    /// What reads show.
+    /// The bytes that reads show.
     pub(crate) cache: Vec<u8>,
     pub(crate) disk: Vec<u8>,
-    /// Written since the last sync.
+    /// The ranges that were written since the last sync.
     pub(crate) dirty: Vec<Range<usize>>,
     pub(crate) links: u32,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Change {
     pub(crate) dir: PathBuf,
     pub(crate) removed: Option<PathBuf>,
     pub(crate) added: Option<(PathBuf, Node)>,
-    /// The next sync of the directory forgets it.
+    /// The next sync of the directory leaves this change pending.
     pub(crate) late: bool,
 }
 
@@ -49,7 +49,7 @@ pub(crate) struct State {
     pub(crate) chance: Chance,
     pub(crate) crashed: bool,
     pub(crate) saw_eio: bool,
-    /// Handles of an earlier life are dead.
+    /// Counts the lives of the process; handles of an earlier life no longer work.
     pub(crate) epoch: u64,
     pub(crate) ops: u64,
     pub(crate) counts: [u64; 8],
@@ -57,7 +57,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Counts an operation, and says whether it fails.
+    /// Counts an operation, and returns an error if it must fail.
     pub(crate) fn begin(&mut self, op: Op, path: &Path) -> io::Result<()> {
         if self.crashed {
             return Err(dead());
@@ -162,7 +162,7 @@ impl State {
         }
     }
 
-    /// A power cut: of the pending changes of names some survive, in order for each name.
+    /// A power cut keeps some of the pending changes of names, in their order for each name.
     pub(crate) fn lose_names(&mut self) {
         let pending = std::mem::take(&mut self.pending);
         let mode = self.chance.below(4);
@@ -186,14 +186,14 @@ impl State {
                 lost.extend(names);
             }
         }
-        // What lies in a directory that has no name is lost with it.
+        // Everything in a directory that has lost its name is lost, too.
         let names = self.durable.clone();
         self.durable
             .retain(|path, _| path.ancestors().all(|dir| names.contains_key(dir)));
         self.names = self.durable.clone();
     }
 
-    /// A power cut: of the sectors that were not synced any subset survives, and any length.
+    /// A power cut keeps any subset of the sectors that were not synced, and any length.
     pub(crate) fn lose_sectors(&mut self) {
         let mut links: BTreeMap<u64, u32> = BTreeMap::new();
         for node in self.names.values() {
@@ -230,7 +230,8 @@ impl Inode {
         self.cache = self.disk.clone();
     }
 
-    /// Some of the length and some sectors reach the disk; nothing is dirty any more.
+    /// Writes a random part of the new length and of the changed sectors to the disk. Nothing is dirty
+    /// afterwards.
     pub(crate) fn keep_some(&mut self, chance: &mut Chance) {
         if self.cache.len() > self.disk.len() {
             let grown = self.cache.len() - self.disk.len();

@@ -1,4 +1,4 @@
-//! The simulated disk does what it is there for: a fault that never happens proves nothing.
+//! The simulated disk makes the faults that it promises: a fault that never happens proves nothing.
 
 use std::io;
 use std::path::Path;
@@ -7,7 +7,8 @@ use lakehook::files::{File, Files, read_whole};
 
 use crate::disk::{Crash, Fault, Op, SimDisk};
 
-/// After a power cut, over many seeds: how often a file had its bytes, other bytes, or no name.
+/// The states of a file after power cuts with many seeds: how often it had its bytes, other bytes, or no
+/// name.
 fn outcomes(prepare: impl Fn(&SimDisk)) -> (u32, u32, u32) {
     let mut seen = (0, 0, 0);
     for seed in 0..200 {

@@ -1,6 +1,7 @@
-//! What holds for every journal: in files on a real disk, in files on the simulated disk, in memory.
+//! Properties that every journal must have: in files on a real disk, in files on the simulated disk, and in
+//! memory.
 //!
-//! Frames are arbitrary bytes here, and a model says which of them a reader must find.
+//! Frames hold arbitrary bytes here, and a model knows which of them a reader must find.
 
 use std::io;
 use std::path::Path;
@@ -32,19 +33,19 @@ const NOW: Now = Now {
 /// A journal that can be opened again and again.
 struct Bench<'a, J> {
     find: Box<dyn Fn() -> J + 'a>,
-    /// Where faults are planned; the real disk has none.
+    /// The disk on which faults are planned; the real disk has none.
     disk: Option<SimDisk>,
 }
 
 impl<J> Bench<'_, J> {
-    /// The process ends.
+    /// Ends the process.
     fn crash(&self, crash: Crash) {
         if let Some(disk) = &self.disk {
             disk.restart(crash);
         }
     }
 
-    /// The next append fails so.
+    /// Lets the next append fail with this error.
     fn fail_next(&self, kind: io::ErrorKind) {
         let fault = Fault {
             op: Some(Op::Write),
@@ -77,7 +78,7 @@ fn framed(body: &[u8]) -> Vec<u8> {
 #[derive(Clone, Debug, Default)]
 struct Model {
     frames: Vec<(At, Vec<u8>)>,
-    /// The first segment that was not trimmed.
+    /// The first segment that has not been trimmed.
     first: u64,
     appended: u64,
 }
@@ -93,7 +94,7 @@ impl Model {
         }
     }
 
-    /// Opens the journal. Of a frame whose outcome is unknown both is right.
+    /// Opens the journal. A frame whose outcome is unknown may be there or not.
     fn open<J: Found>(
         &mut self,
         bench: &Bench<'_, J>,
@@ -115,7 +116,7 @@ impl Model {
         }
         self.check(&read);
         let before_trimmed = self.first.checked_sub(1).filter(|first| *first > 0);
-        // A crash may bring back what was trimmed; a trim at a start is done when it returns.
+        // A crash may bring back what was trimmed before. A trim at a start is complete when it returns.
         found.trim(self.first).unwrap();
         if let Some(gone) = before_trimmed {
             assert!(
@@ -124,7 +125,7 @@ impl Model {
             );
             found.read(self.first, &mut |_| Ok(())).unwrap();
         }
-        // A last frame that may not be durable moves on.
+        // A last frame that may not be durable is written again, into the new segment.
         let body = match self.frames.last() {
             Some(_) if !found.last_is_durable() => self.frames.pop().unwrap().1,
             _ => b"begin".to_vec(),
@@ -140,7 +141,7 @@ impl Model {
         journal
     }
 
-    /// Every way to read gives the same.
+    /// Checks that every way to read returns the same frames.
     fn check_all<J: Journal>(&self, journal: &J) {
         let mut read = Vec::new();
         journal
@@ -185,7 +186,7 @@ impl Model {
     }
 }
 
-/// Random operations, and after each crash what a reader finds.
+/// Performs random operations, and checks after each crash what a reader finds.
 fn agrees_with_the_model<J: Found>(bench: &Bench<'_, J>, seed: u64) {
     let mut chance = Chance::new(mix(seed));
     let mut model = Model::default();
@@ -231,7 +232,7 @@ fn agrees_with_the_model<J: Found>(bench: &Bench<'_, J>, seed: u64) {
                     assert!(matches!(error, JournalError::NoSpace(_)), "{error:?}");
                     model.check_all(&journal);
                 } else {
-                    // The fault met a segment that was being made, and another try succeeded.
+                    // The fault hit a segment that was being prepared, and a second attempt succeeded.
                     drop(journal);
                     bench.crash(Crash::Kill);
                     let at = lost_append(bench);
@@ -259,7 +260,7 @@ fn agrees_with_the_model<J: Found>(bench: &Bench<'_, J>, seed: u64) {
     model.check_all(&journal);
 }
 
-/// What was appended behind the model's back.
+/// The last frame, which was appended without the model's knowledge.
 fn lost_append<J: Found>(bench: &Bench<'_, J>) -> Option<(At, Vec<u8>)> {
     let mut found = (bench.find)();
     let mut last = None;
@@ -322,7 +323,8 @@ fn a_journal_in_memory() {
     }
 }
 
-/// Two processes have the same journal: the one that appends later takes it over.
+/// Two processes open the same journal. The one that opens it later takes it over, and the other one is
+/// fenced.
 #[test]
 fn whoever_lost_a_journal_is_fenced() {
     let disk = SimDisk::new(1);

@@ -1,4 +1,4 @@
-//! The way from a seal to a commit, one way to fail at a time.
+//! The way from a seal to a commit, with one failure at a time.
 
 use std::io;
 use std::path::Path;
@@ -170,7 +170,7 @@ fn key_of(world: &World) -> (String, usize) {
 #[test]
 fn a_foreign_object_under_our_key_stops_shipping() {
     for directory in [false, true] {
-        // Of another length, and of the very same one.
+        // An object of another length, and one of exactly the same length.
         for same_length in [false, true] {
             let mut world = sealed(7, directory);
             let key = key_of(&world);
@@ -192,7 +192,7 @@ fn a_foreign_object_under_our_key_stops_shipping() {
     }
 }
 
-/// What can become of a put on its way, without an error.
+/// Everything that can happen to a put on its way without causing an error.
 const ON_THE_WAY: [StoreFault; 3] = [StoreFault::Flips, StoreFault::Cuts, StoreFault::Stranger];
 
 #[test]
@@ -259,7 +259,7 @@ fn a_seal_whose_rows_are_gone_asks_the_lake_first() {
                 node.shipments.clear();
             }
             let segment = segment_path(Path::new(WAL), at.segment());
-            // The row is in the frame before that of the seal.
+            // The row is in the frame before the frame of its seal.
             let offset = usize::try_from(at.within() * 4096).unwrap() - 4096 + 64 + 100;
             world.disk.flip(&segment, offset, 0);
             let shipped = world.ship(1);
@@ -270,7 +270,7 @@ fn a_seal_whose_rows_are_gone_asks_the_lake_first() {
     }
 }
 
-/// Whatever of a put survives a power cut, the next start makes one object of it.
+/// Whatever part of a put survives a power cut, the next start makes one object of it.
 #[test]
 fn a_put_into_a_directory_may_be_cut_anywhere() {
     for (seed, steps) in (0..3).flat_map(|seed| (1..40).map(move |steps| (seed, steps))) {

@@ -1,4 +1,4 @@
-//! The log alone, one way to fail at a time.
+//! The log alone, with one failure at a time.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::senders::{Outcome, Sent};
 use crate::shape::Shape;
 use crate::world::{WAL, World};
 
-/// A node that is up, with those many records to a batch.
+/// A running node whose batches hold at most this many records.
 fn node(seed: u64, max_records: u64) -> World {
     let mut shape = Shape::small(true);
     shape.settings.limits.max_records = max_records;
@@ -59,7 +59,7 @@ fn a_last_frame_that_seals_its_own_rows_is_copied_over_and_over() {
     }
 }
 
-/// Fills some segments and ships what is in them; the commits wait in the queue.
+/// Fills some segments and ships their rows; the commits wait in the queue.
 fn filled(seed: u64) -> World {
     filled_with(seed, None)
 }
@@ -103,7 +103,7 @@ fn a_trim_that_is_the_last_frame_is_not_forgotten_by_its_copy() {
     world.turn().unwrap();
     let before = segments(&world);
     world.calm();
-    // The ids come late, so that the trim has a frame of its own.
+    // The id files are made late, so that the trim has a frame of its own.
     world.clock.advance(Duration::from_secs(2));
     world.turn().unwrap();
     world.turn().unwrap();
@@ -119,7 +119,8 @@ fn a_trim_that_is_the_last_frame_is_not_forgotten_by_its_copy() {
 fn unlinked_only_once_the_checkpoint_is_durable() {
     for steps in 1..60 {
         let mut world = filled(4);
-        // Killed before the frame with commits and trim is durable: the kernel has it, the disk not.
+        // The process is killed before the frame with commits and trim is durable: the kernel has it, but the
+        // disk does not.
         let sync_of_the_frame = world.disk.ops() + 2;
         world
             .disk
@@ -187,7 +188,7 @@ fn no_row_is_older_than_a_watermark_that_was_published() {
     oracle::check(&world).unwrap();
 }
 
-/// A full disk may show at any operation of the roll to a new segment.
+/// A full disk may be noticed at any operation while a new segment begins.
 #[test]
 fn a_full_disk_is_survived_wherever_it_shows() {
     for op in Op::ALL {
@@ -202,7 +203,7 @@ fn a_full_disk_is_survived_wherever_it_shows() {
                 }
                 world.turn().unwrap();
                 assert!(!world.is_down(), "{op:?} {after}");
-                // A spare that could not be made is tried again after a second.
+                // The log tries again after a second to make a spare that it could not make.
                 world.clock.advance(Duration::from_secs(1));
             }
             let acknowledged = |sent: &&Sent| matches!(sent.outcome, Outcome::Acknowledged(_));
@@ -248,7 +249,7 @@ fn without_space_for_a_spare_requests_are_refused_and_shipping_goes_on() {
     }
 }
 
-/// Seals, ships and commits, whatever is set to fail.
+/// Seals, ships and commits everything, whatever is set to fail.
 fn ship_everything(world: &mut World) {
     for _ in 0..20 {
         world.flush();
@@ -261,7 +262,7 @@ fn ship_everything(world: &mut World) {
     assert_eq!(state.uncommitted_rows(), 0);
 }
 
-/// A frame that outgrew its segment would be acknowledged and never read again.
+/// A frame that outgrew its segment would be acknowledged but never read again.
 #[test]
 fn a_frame_never_outgrows_its_segment() {
     for seed in 0..6 {
@@ -274,7 +275,7 @@ fn a_frame_never_outgrows_its_segment() {
         let mut world = World::new(seed, shape);
         world.restart(Crash::Kill).unwrap();
         for turn in 0..3 {
-            // Many partitions, each with a long name, and few bytes in each.
+            // Many partitions with long names, and few bytes in each of them.
             for _ in 0..400 {
                 let now = world.clock.now().wall;
                 let request = world.senders.send_one(&mut world.chance, now);

@@ -1,7 +1,7 @@
-//! A journal in memory, as an object store or a stream would be one: each frame is kept whole or not at
-//! all, an append is refused if another frame has its number, and an answer can be lost.
+//! A journal in memory that behaves as one in an object store or a stream would: each frame is kept whole or
+//! not at all, an append is refused if another frame has its number, and an answer can be lost.
 //!
-//! A crash keeps every frame that was appended. One whose outcome is unknown is kept or not.
+//! A crash keeps every frame that was appended. A frame whose outcome is unknown is kept or not.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -22,11 +22,11 @@ const NAME: &str = "memory";
 #[derive(Debug, Default)]
 struct Kept {
     frames: BTreeMap<At, Vec<u8>>,
-    /// Number and checksum of the last frame.
+    /// The number and the checksum of the last frame.
     last: (u64, u32),
 }
 
-/// Where the frames are. Clones are the same store; faults are those of its disk.
+/// The store that keeps the frames. Clones share it; its faults are those of its disk.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryStore {
     disk: SimDisk,
@@ -83,7 +83,7 @@ impl MemoryStore {
         self.kept().frames.retain(|at, _| at.segment() >= first);
     }
 
-    /// Appends a frame if the last one is that before it.
+    /// Appends a frame if the store's last frame is the one that precedes it.
     fn append(
         &self,
         at: At,
@@ -124,7 +124,7 @@ fn frame_of(at: At, bytes: Vec<u8>) -> Option<Frame> {
         .then_some(Frame { header, at, bytes })
 }
 
-/// A journal in memory before anything is appended.
+/// A journal in memory before anything is appended in this life.
 pub(crate) struct FoundMemory {
     store: MemoryStore,
     segment_bytes: u64,
@@ -197,7 +197,7 @@ pub(crate) struct MemoryJournal {
     max_bytes: u64,
     next: At,
     last: (u64, u32),
-    /// Bytes in the current segment.
+    /// How many bytes the current segment has.
     taken: u64,
 }
 

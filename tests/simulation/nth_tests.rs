@@ -1,5 +1,5 @@
-//! The N-th operation fails, or is the last one before a crash, for N = 1, 2, 3 … until a whole life
-//! of a log goes through untouched.
+//! The N-th operation fails, or is the last one before a crash, for N = 1, 2, 3 … until a whole life of a log
+//! has no such operation any more.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -18,7 +18,8 @@ fn fresh(seed: u64, directory: bool) -> World {
     World::new(seed, shape)
 }
 
-/// A short life with everything in it: starts, a roll, seals, objects, commits, trims, a clean end.
+/// A short life in which everything happens: starts, a new segment, seals, objects, commits, trims, a clean
+/// end.
 fn live(world: &mut World) -> Result<(), Violation> {
     world.restart(Crash::Kill)?;
     for turn in 0..9 {
@@ -43,7 +44,7 @@ fn live(world: &mut World) -> Result<(), Violation> {
     Ok(())
 }
 
-/// With everything working again, what was acknowledged is there after a start.
+/// Checks that after a start without faults everything acknowledged is there.
 fn recover(world: &mut World, crash: Crash) -> Result<(), Violation> {
     world.calm();
     world.restart(crash)?;
@@ -68,7 +69,7 @@ fn crash_everywhere(directory: bool, crash: Crash) {
     }
 }
 
-/// Whether there was no crash.
+/// Runs a life; returns whether there was no crash.
 fn live_until_crash(world: &mut World) -> Result<bool, Violation> {
     if world.open().is_err() {
         return Ok(false);
@@ -162,7 +163,7 @@ fn every_operation_finds_the_disk_full_for_good() {
     fail_everywhere(false, ErrorKind::StorageFull, true);
 }
 
-/// Every put of an object meets these, one put after the other, until a life goes through untouched.
+/// Gives these faults to every put of an object in turn, until a life has no such put any more.
 fn put_fails_everywhere(faults: &[StoreFault]) {
     for fault in faults {
         for forever in [false, true] {

@@ -1,4 +1,4 @@
-//! What must hold in the end, whatever happened: the lake held against what the senders were told.
+//! What must hold in the end, whatever happened: compares the lake with what the senders were answered.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Read;
@@ -46,7 +46,7 @@ macro_rules! ensure {
     };
 }
 
-/// Checks everything; the log must be drained.
+/// Checks everything. The log must be drained.
 pub(crate) fn check(world: &World) -> Result<(), Violation> {
     let objects = objects(world)?;
     check_lsns(&objects)?;
@@ -56,7 +56,7 @@ pub(crate) fn check(world: &World) -> Result<(), Violation> {
     check_totals(world, &objects)
 }
 
-/// Checks only that what was acknowledged is there, once.
+/// Checks only that everything acknowledged is there exactly once.
 pub(crate) fn check_acknowledged(world: &World) -> Result<(), Violation> {
     let objects = objects(world)?;
     check_lsns(&objects)?;
@@ -78,7 +78,7 @@ pub(crate) fn objects(world: &World) -> Result<Vec<Seen>, Violation> {
     Ok(seen)
 }
 
-/// All rows of the lake by their LSN; one that is there twice is a violation.
+/// All rows of the lake by LSN. An LSN that is there twice is a violation.
 pub(crate) fn rows(world: &World) -> Result<BTreeMap<u64, Vec<u8>>, Violation> {
     let mut all = BTreeMap::new();
     for (lsn, row) in objects(world)?.into_iter().flat_map(|object| object.rows) {
@@ -142,7 +142,7 @@ fn decode(key: &str, bytes: &[u8]) -> Result<Vec<(u64, Vec<u8>)>, Violation> {
         .collect()
 }
 
-/// Takes the `lsn` out of a line again.
+/// Removes the `lsn` from a line.
 fn split_lsn(key: &str, line: &[u8]) -> Result<(u64, Vec<u8>), Violation> {
     let inner = line.strip_prefix(b"{\"lsn\":");
     let digits = inner.map_or(0, |inner| {
@@ -196,7 +196,7 @@ fn check_lsns(objects: &[Seen]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The equations of the audit, from metadata alone.
+/// Checks the equations of the audit, from metadata alone.
 fn check_audit(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     let (mut count, mut hash) = (0, 0_u128);
     let mut last_lsns: HashMap<&str, u64> = HashMap::new();
@@ -253,7 +253,7 @@ fn check_audit(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     Ok(())
 }
 
-/// What was received before a seal's watermark is in that seal or before it.
+/// Checks that everything received before a seal's watermark is in this seal or an earlier one.
 fn check_watermarks(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     let received: HashMap<&str, i64> = {
         let sent = world.senders.sent.iter();
@@ -290,11 +290,11 @@ fn request_of(row: &[u8]) -> Option<&str> {
     rest.split(['.', '"']).next()
 }
 
-/// Where in the lake which rows are.
+/// The partitions in which each row is, one for each time that it is there.
 type Where<'a> = BTreeMap<&'a [u8], Vec<&'a str>>;
 
-/// Every request against the lake: acknowledged ones are there exactly once, refused ones not at all,
-/// and of the others all or nothing.
+/// Compares every request with the lake: acknowledged requests are there exactly once, refused ones not at
+/// all, and others whole or not at all.
 fn check_senders(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     let mut lake: Where<'_> = BTreeMap::new();
     for object in objects {
@@ -345,10 +345,10 @@ fn polled(objects: &[Seen]) -> Vec<PollRow<'_>> {
         .collect()
 }
 
-/// What happened to the rows of one request.
+/// What the lake has of the rows of one request.
 #[derive(Debug, Default)]
 struct Fate {
-    /// Records, quarantined rows and conflicts of it that are in the lake.
+    /// How many of its records are in the lake; the next two count quarantined rows and conflicts.
     stored: u64,
     quarantined: u64,
     conflicts: u64,
@@ -403,7 +403,7 @@ fn check_request(
     Ok(usize::try_from(rows).unwrap())
 }
 
-/// How often a row is in the quarantine as a conflict of that request.
+/// How often a row is in the quarantine as a conflict of this request.
 fn conflicts_of(sent: &Sent, row: &[u8], lake: &Where<'_>) -> Result<usize, Violation> {
     let mut expected = Vec::new();
     conflict_row(&sent.append().origin, row, &mut expected);
@@ -444,7 +444,7 @@ fn judge(sent: &Sent, fate: &Fate) -> Result<(), Violation> {
     Ok(())
 }
 
-/// The running totals against the lake and the senders.
+/// Compares the running totals with the lake and the senders.
 fn check_totals(world: &World, objects: &[Seen]) -> Result<(), Violation> {
     let Some(node) = &world.node else {
         return Err("the node is down".to_owned());

@@ -1,4 +1,4 @@
-//! A test of the test: bugs are put between the parts, and the seeds must find each of them.
+//! A test of the simulation: bugs are planted between the parts, and the seeds must find each of them.
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,12 +10,12 @@ use crate::shape::{Planted, Shape};
 use crate::store::{Conditions, Proofs, StoreLie};
 use crate::world::World;
 
-/// Each bug must be found within so many seeds.
+/// Each bug must be found within this many seeds, …
 const SEEDS: u64 = 60;
-/// By so many of them.
+/// … by at least this many of them.
 const ENOUGH: usize = 3;
 
-/// Where a bug is put.
+/// Where a bug is planted.
 #[derive(Clone, Copy)]
 enum Where {
     /// Between the parts of the program.
@@ -26,11 +26,11 @@ enum Where {
     Store(Conditions, StoreLie),
 }
 
-/// A bug, in words, and which lakes it can have.
+/// A bug: its description, its place, and the kinds of lakes in which it is planted.
 struct Bug(&'static str, Where, &'static [bool]);
 
 const BOTH: &[bool] = &[false, true];
-/// A store; a directory.
+/// In a store only, or in a directory only.
 const STORE: &[bool] = &[false];
 const DIRECTORY: &[bool] = &[true];
 
@@ -82,7 +82,7 @@ impl Where {
     }
 }
 
-/// The seeds that find a bug in a world with a lake of that kind, and what the first of them said.
+/// The seeds that find a bug in a world of this kind, and what the first of them reported.
 fn found(directory: bool, memory: bool, bug: Where) -> (Vec<u64>, String) {
     let mut first = String::new();
     let finds = |seed: &u64| {
@@ -110,7 +110,7 @@ fn lakes(bug: &Bug) -> &'static str {
     }
 }
 
-/// Prints which seeds find what, and holds the table of `docs/RELIABILITY.md` against the bugs that there are.
+/// Prints which seeds find which bug, and checks that `docs/RELIABILITY.md` has the same table.
 #[test]
 fn each_planted_bug_is_found() {
     let tries: Vec<(&Bug, bool)> = BUGS
@@ -147,7 +147,7 @@ fn each_planted_bug_is_found() {
     );
 }
 
-/// Bugs of the program show whatever keeps the frames.
+/// Bugs of the program are found with every kind of journal.
 #[test]
 fn bugs_are_found_on_a_journal_in_memory() {
     for bug in [

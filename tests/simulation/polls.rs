@@ -1,5 +1,5 @@
-//! The polls of a simulation: one that takes snapshots, one that appends. What they read, what they were
-//! told, and what must then be in the lake.
+//! The polls of a simulation: one takes snapshots, one appends. Knows what they read, what they were
+//! answered, and what must then be in the lake.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -14,30 +14,30 @@ use crate::world::{LAKE, Violation, World, internal};
 
 const STREAM: &str = "people";
 const DAY: &str = "dt=2026-11-20";
-/// The poll that appends.
+/// The stream of the appending poll.
 const APPENDING: &str = "orders";
 
-/// Whose answer comes back.
+/// The request that an answer belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum PollTicket {
     Begin(usize),
     Rows(usize),
     End(usize),
     Abandon,
-    /// So many records, from that one on.
+    /// An appending poll's rows: the first record, and how many there are.
     Append(u64, u64),
     Published,
 }
 
-/// What is known of the end of a run.
+/// What the poller knows about the end of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
     NotAsked,
-    /// Durable, as the poller was told.
+    /// The end is durable, according to the answer.
     Durable,
-    /// Nobody knows.
+    /// The answer was lost.
     Unknown,
-    /// It must never be seen.
+    /// The run must never become visible.
     Never,
 }
 
@@ -46,7 +46,7 @@ struct Run {
     name: Option<Lsn>,
     /// Acknowledged rows.
     rows: BTreeSet<Vec<u8>>,
-    /// Rows whose answer has not come: a poller waits for it.
+    /// Rows whose answer has not come yet. The poller waits for it.
     waiting: Option<Vec<Vec<u8>>>,
     end: End,
 }
@@ -60,12 +60,12 @@ pub(crate) struct Polls {
     next: u64,
     under_way: bool,
     attempts: u64,
-    /// When the rows of each attempt were received.
+    /// When each attempt received its rows.
     pub(crate) received: HashMap<String, i64>,
 }
 
 impl Polls {
-    /// What a poller does next; `None` if it waits.
+    /// What a poller does next; `None` if it waits for an answer.
     pub(crate) fn step(
         &mut self,
         chance: &mut Chance,
@@ -108,7 +108,7 @@ impl Polls {
         }
     }
 
-    /// Gives the run up that is under way, if one is.
+    /// Abandons the run that is under way, if there is one.
     pub(crate) fn give_up(&mut self) -> Option<(Request, PollTicket)> {
         let name = self.runs[self.active?].name?;
         Some(self.abandon(name))
@@ -163,7 +163,7 @@ impl Polls {
             let row = format!("{{\"from\":\"{attempt}.{record}\",\"record\":{record}}}");
             let partition = rows.partition(&format!("{APPENDING}/{DAY}"));
             rows.bytes.extend_from_slice(row.as_bytes());
-            // Without an identity, so that nothing but the cursor keeps a record from being repeated.
+            // The row has no identity, so only the cursor prevents a repetition.
             rows.finish_row(1, partition, RowKind::Snapshot);
         }
         let cursor = Cursor {
@@ -211,7 +211,7 @@ impl Polls {
         }
     }
 
-    /// The process is gone: what was under way is, too.
+    /// The process has ended, and with it what was under way.
     pub(crate) fn crashed(&mut self) {
         self.under_way = false;
         if let Some(active) = self.active.take() {
@@ -219,7 +219,7 @@ impl Polls {
         }
     }
 
-    /// The process is up: it goes on where its log says.
+    /// The process is running again, and the poll continues from the cursor in the log.
     pub(crate) fn resume(&mut self, cursor: Option<&[u8]>) {
         let cursor = cursor.map(|bytes| String::from_utf8_lossy(bytes).parse().unwrap());
         self.next = cursor.unwrap_or(0);
@@ -256,7 +256,7 @@ fn markers(world: &World) -> BTreeMap<String, Vec<u8>> {
     markers.map(|(key, object)| (key, object.bytes)).collect()
 }
 
-/// The runs that readers see, with their objects and counts.
+/// The runs that readers see, with their objects and the counts of rows.
 fn visible(world: &World) -> Result<BTreeMap<String, Vec<(String, u64)>>, Violation> {
     let mut visible = BTreeMap::new();
     for (key, text) in markers(world) {
@@ -277,7 +277,7 @@ fn visible(world: &World) -> Result<BTreeMap<String, Vec<(String, u64)>>, Violat
     Ok(visible)
 }
 
-/// At every moment, a run that is visible is complete.
+/// Checks that a visible run is complete, which must be so at every moment.
 pub(crate) fn check_visible(world: &World) -> Result<(), Violation> {
     let visible = visible(world)?;
     if visible.is_empty() {
@@ -305,8 +305,8 @@ pub(crate) struct PollRow<'a> {
     pub(crate) row: &'a [u8],
 }
 
-/// In the end: each run whole or not at all, as its poller was told; and of the appending poll every
-/// record up to its cursor, once.
+/// Checks at the end that each run is there whole or not at all, as its poller was answered, and that every
+/// record of the appending poll up to its cursor is there once.
 pub(crate) fn check(world: &World, rows: &[PollRow<'_>]) -> Result<(), Violation> {
     let visible = visible(world)?;
     let mut explained = 0;

@@ -1,4 +1,4 @@
-//! Logs that cannot go on: whatever is damaged, every row that can be read gets into the lake, once.
+//! Logs that cannot go on: whatever is damaged, every row that can be read gets into the lake exactly once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -15,7 +15,7 @@ use crate::oracle;
 use crate::store::SimStore;
 use crate::world::{WAL, World};
 
-/// A log of which some batches are in the lake, with and without a commit.
+/// A log some of whose batches are in the lake, with and without a commit.
 fn partly_shipped(seed: u64) -> World {
     let mut world = grown(seed, false);
     let mut chance = Chance::new(seed);
@@ -25,7 +25,7 @@ fn partly_shipped(seed: u64) -> World {
         world.submit();
         world.turn().unwrap();
     }
-    // These are put, and nothing in the log says so.
+    // These batches are put, but the log does not know it.
     world.ship(2).unwrap();
     world
 }
@@ -36,12 +36,12 @@ fn fork(world: &World) -> World {
     for (key, object) in world.store.objects() {
         fork.store.plant(&key, object);
     }
-    // Another node than the one before, whatever its seed was.
+    // A rescue makes another node id, whatever seed made the first one.
     fork.ids = Ids::seeded(0x7e5c);
     fork
 }
 
-/// Rows in the lake: how often each is there.
+/// How often each row is in the lake.
 fn in_lake(world: &World) -> BTreeMap<Vec<u8>, usize> {
     let mut rows = BTreeMap::new();
     for object in oracle::objects(world).unwrap() {
@@ -52,7 +52,7 @@ fn in_lake(world: &World) -> BTreeMap<Vec<u8>, usize> {
     rows
 }
 
-/// Everything that the log and the lake hold together, by LSN.
+/// All rows that the log and the lake hold together, by LSN.
 fn everything(world: &World) -> BTreeMap<u64, Vec<u8>> {
     let dir = Path::new(WAL);
     let surveyed = survey(&world.disk, dir).unwrap();
@@ -70,13 +70,13 @@ fn everything(world: &World) -> BTreeMap<u64, Vec<u8>> {
     all
 }
 
-/// What one attempt did.
+/// The result of one attempt.
 enum Attempt {
-    /// LSNs that no longer can be read.
+    /// The log was replaced; these LSNs can no longer be read.
     Rescued(BTreeSet<u64>),
-    /// There was nothing to do.
+    /// There was nothing to repair.
     Sound,
-    /// It was cut short.
+    /// A crash cut the attempt short.
     Crashed,
 }
 
@@ -123,13 +123,13 @@ fn attempt(world: &World, adopt: bool) -> Attempt {
     match rebuilt.and_then(|_| Ok(finish(&world.disk, dir)?)) {
         Ok(_) => Attempt::Rescued(lost.collect()),
         Err(RescueError::Io(_) | RescueError::Open(_) | RescueError::Write(_)) => Attempt::Crashed,
-        // Without a disk there is no room either.
+        // After a crash of the disk there is no room either.
         Err(RescueError::Append(_)) if world.disk.has_crashed() => Attempt::Crashed,
         Err(error) => panic!("{error}"),
     }
 }
 
-/// Starts, ships everything, and holds it against what there was.
+/// Starts the log, ships everything, and compares the lake with the rows that there were before.
 fn judge(world: &mut World, all: &BTreeMap<u64, Vec<u8>>, lost: &BTreeSet<u64>, what: &str) {
     world.restart(Crash::Power).unwrap();
     world.drain().unwrap();
@@ -167,11 +167,11 @@ fn whatever_is_damaged_the_rest_arrives_once() {
                         repaired += 1;
                         lost_rows += all.keys().filter(|lsn| lost.contains(lsn)).count();
                     }
-                    // Where a repair has nothing to do, the log must open.
+                    // If a repair has nothing to do, the log must open.
                     _ => drop(copy.open().map_err(|error| panic!("{what}: {error}"))),
                 }
             }
-            // Of the newest one nothing tells that it was there.
+            // Nothing tells that the newest segment ever existed.
             if Some(&path) == segments(&world).last() {
                 continue;
             }
@@ -202,7 +202,7 @@ fn a_log_that_is_adopted_loses_nothing_and_repeats_nothing() {
     }
 }
 
-/// A crash at every operation of a repair, by kill and by power cut.
+/// A crash at every operation of a repair, both by kill and by power cut.
 #[test]
 fn a_repair_can_be_cut_short_anywhere() {
     let mut world = partly_shipped(7);
@@ -226,7 +226,8 @@ fn a_repair_can_be_cut_short_anywhere() {
                 judge(&mut copy, &all, &lost, &what);
                 break;
             }
-            // Where the exchange had begun it is finished, and what is lost was told before.
+            // If the files were being exchanged already, that is completed, and the losses are those of the
+            // first attempt.
             let lost = match copy.open() {
                 Ok(_) => survey_lost(&world),
                 Err(refused) => {
@@ -250,8 +251,8 @@ fn survey_lost(world: &World) -> BTreeSet<u64> {
     }
 }
 
-/// More rows than one piece, and id files that would be merged while they are written: none may be taken for
-/// a repetition of itself.
+/// There are more rows than one piece holds, and id files that would be merged while they are written. No row
+/// may be taken for a repetition.
 #[test]
 fn a_long_backlog_is_kept_whole() {
     let mut world = partly_shipped(3);
@@ -283,7 +284,7 @@ fn a_long_backlog_is_kept_whole() {
     }
 }
 
-/// Id files alone are no empty log: it must not begin anew under the same name.
+/// A log of which only id files are left is not empty, and must not begin again under the same name.
 #[test]
 fn a_log_that_has_lost_every_segment_is_refused_and_repaired() {
     let mut world = partly_shipped(5);

@@ -1,5 +1,5 @@
-//! Random worlds: everything happens in any order, and in the end the lake is held against what the
-//! senders were told.
+//! Random worlds, in which everything happens in any order. At the end the lake is compared with what the
+//! senders were answered.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -11,9 +11,9 @@ use crate::oracle;
 use crate::shape::Shape;
 use crate::world::{Violation, World};
 
-/// Steps of a world.
+/// The number of steps of a world.
 const STEPS: u64 = 45;
-/// Seeds that failed once, with what they found then.
+/// Seeds that once failed, with what they found then.
 const REGRESSIONS: [u64; 8] = [
     0,      // a copied frame sealed its own rows, and the log was refused
     1,      // totals did not add up at a seal in the middle of a request
@@ -25,7 +25,7 @@ const REGRESSIONS: [u64; 8] = [
     15_312, // the bound on the log's size did not count the segments that a full disk cost
 ];
 
-/// Lives through one world; returns the sum of its trace.
+/// Runs one world, and returns a hash of everything that happened.
 pub(crate) fn live(world: &mut World) -> Result<u64, Violation> {
     world.restart(Crash::Kill)?;
     for _ in 0..STEPS {
@@ -99,10 +99,10 @@ fn any_crash(world: &mut World) -> Crash {
     }
 }
 
-/// Starts again after the process ended, and mostly crashes on the way.
+/// Starts again after the process has ended; usually this crashes, too.
 fn revive(world: &mut World) -> Result<(), Violation> {
     if world.chance.percent(20) {
-        // A program that goes on after a fatal error must be told no.
+        // A program that goes on after a fatal error must not accept anything.
         world.submit();
         world.turn()?;
     }
@@ -120,7 +120,7 @@ fn revive(world: &mut World) -> Result<(), Violation> {
     world.restart(crash).map(drop)
 }
 
-/// Lets things fail, or everything work again.
+/// Lets things fail, or lets everything work again.
 fn trouble(world: &mut World) {
     if world.faults_on && world.chance.percent(50) {
         world.calm();
@@ -148,7 +148,7 @@ fn trouble(world: &mut World) {
     }
 }
 
-/// What is in the lake no longer keeps segments.
+/// Checks that rows in the lake no longer keep their segments.
 fn check_trimmed(world: &mut World) -> Result<(), Violation> {
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(2));
@@ -163,8 +163,8 @@ fn check_trimmed(world: &mut World) -> Result<(), Violation> {
     }
     let settings = &world.shape.settings;
     let used = node.writer.used_bytes();
-    // The current segment, which a large request may have made larger, a spare, and the one that is
-    // kept for shipping.
+    // The current segment, which a large request may have enlarged, a spare, and the spare that is reserved
+    // for shipping.
     let most = 3 * settings.segment_bytes.max(64 << 10) + (384 << 10);
     if used > most {
         return Err(format!("{used} bytes are kept of a log that is shipped"));
@@ -177,7 +177,7 @@ pub(crate) fn world_of(seed: u64) -> World {
     World::new(seed, shape)
 }
 
-/// The sum of the world's trace, and its crashes.
+/// Returns the hash of a world and the number of its crashes.
 fn run(seed: u64) -> (u64, u64) {
     let mut world = world_of(seed);
     match live(&mut world) {
@@ -198,7 +198,7 @@ fn all_seeds() -> u64 {
     std::env::var("LAKEHOOK_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap())
 }
 
-/// One of the ranges that run in parallel.
+/// One of the ranges of seeds that run in parallel.
 fn seeds(part: u64) -> Range<u64> {
     let all = all_seeds();
     all * part / 4..all * (part + 1) / 4
@@ -224,7 +224,7 @@ fn seeds_of_the_fourth_quarter() {
     run_all(seeds(3));
 }
 
-/// The same worlds, with a journal of another kind behind the log's seam.
+/// The same worlds with a journal of another kind.
 #[test]
 fn seeds_with_a_journal_in_memory() {
     let crashes = (0..all_seeds().div_ceil(10)).map(|seed| {

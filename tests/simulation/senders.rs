@@ -1,4 +1,4 @@
-//! The senders of a simulation: what they sent, and what they were told.
+//! The senders of a simulation: what they sent, and what they were answered.
 
 use lakehook::clock::Micros;
 use lakehook::ids::NodeId;
@@ -8,7 +8,7 @@ use lakehook::wal::request::{Append, AppendError, Appended, NO_RUN, Reply};
 
 use crate::chance::{Chance, mix};
 
-/// Where quarantined rows of these senders go.
+/// The partition of these senders' quarantined rows.
 pub(crate) const QUARANTINE: &str = "quarantine/events/dt=2026-11-20";
 const PARTITIONS: [&str; 4] = [
     "events/dt=2026-11-20",
@@ -17,15 +17,15 @@ const PARTITIONS: [&str; 4] = [
     "users/dt=2026-11-20",
 ];
 
-/// What became of a request, as far as its sender can know.
+/// What happened to a request, as far as its sender knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Still in the queue.
+    /// The request is still in the queue.
     Waiting,
     Acknowledged(Appended),
     /// It is certain that nothing was stored.
     Refused(AppendError),
-    /// 503, or no answer at all.
+    /// The answer was 503, or there was none.
     Unknown,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Sent {
     pub(crate) dropped: u64,
     pub(crate) received_at: Micros,
     pub(crate) outcome: Outcome,
-    /// Id and content of its records, for sending them again.
+    /// The ids and contents of its records, for sending them again.
     events: Vec<(u64, u32)>,
 }
 
@@ -69,14 +69,14 @@ impl Sent {
         }
     }
 
-    /// Events that count as received where the request is acknowledged.
+    /// How many events count as received if the request is acknowledged.
     pub(crate) fn events_total(&self) -> u64 {
         let refused = |row: &&SentRow| row.kind == RowKind::Refused;
         self.rows.len() as u64 - self.rows.iter().filter(refused).count() as u64 + self.dropped
     }
 }
 
-/// All requests so far.
+/// All requests that were sent so far.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Senders {
     pub(crate) sent: Vec<Sent>,
@@ -84,7 +84,8 @@ pub(crate) struct Senders {
 }
 
 impl Senders {
-    /// Makes a request: new ids, known ones, ids of a request whose answer got lost, other content.
+    /// Makes a request with new ids, known ids, ids of a request whose answer was lost, or known ids with
+    /// other content.
     pub(crate) fn send(&mut self, chance: &mut Chance, now: Micros) -> usize {
         let late_micros = match chance.below(20) {
             0 => chance.below(9_000_000),
@@ -102,7 +103,7 @@ impl Senders {
         if chance.percent(8) {
             sent.push(RowKind::Refused, QUARANTINE, "refused", chance);
         } else if !self.sent.is_empty() && chance.percent(25) {
-            // The whole request again, as after a lost answer: mostly a recent one.
+            // The whole request is sent again, as after a lost answer; usually a recent one.
             let recent = self.sent.len() - 1 - chance.index(self.sent.len().min(6));
             for (id, content) in self.sent[recent].events.clone() {
                 sent.push_event(id, content, chance);
@@ -114,7 +115,7 @@ impl Senders {
         self.sent.len() - 1
     }
 
-    /// A request with one new event of that size.
+    /// Makes a request with one new event of this size.
     pub(crate) fn send_one(&mut self, chance: &mut Chance, now: Micros) -> usize {
         let mut sent = Sent {
             name: format!("r{}", self.sent.len()),
@@ -130,7 +131,7 @@ impl Senders {
         self.sent.len() - 1
     }
 
-    /// The last request again, as after a lost answer.
+    /// Sends the last request again, as after a lost answer.
     pub(crate) fn send_again(&mut self, chance: &mut Chance, now: Micros) -> usize {
         let last = self
             .sent
@@ -206,7 +207,7 @@ impl Sent {
     }
 }
 
-/// The row of a conflict; see [`lakehook::wal::request::Settings`].
+/// Writes the row of a conflict; see [`lakehook::wal::request::Settings`].
 pub(crate) fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let row = serde_json::to_string(&String::from_utf8_lossy(row)).unwrap();
     let text = format!("{{\"conflict\":\"{}\",\"row\":{row}}}", origin.request_id);

@@ -1,4 +1,4 @@
-//! What stays the same over the life of a simulated world: its settings, its lake, its bug.
+//! What stays the same over the life of a simulated world: its settings, its lake, its planted bug.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::senders::{conflict_partition, conflict_row, object_key};
 use crate::store::Proofs;
 use crate::world::LAKE;
 
-/// A bug that is put in between the parts, to see whether it is noticed.
+/// A bug that is planted between the parts, to see whether the simulation notices it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Planted {
     #[default]
@@ -25,7 +25,7 @@ pub(crate) enum Planted {
     ShortWindow,
     /// A segment is removed before its rows are in the lake.
     EarlyRemoval,
-    /// The position of a poll that appends is noted in a frame before its rows.
+    /// The cursor of an appending poll is stored in a frame before its rows.
     CursorFirst,
 }
 
@@ -34,15 +34,15 @@ pub(crate) enum Planted {
 pub(crate) struct Shape {
     pub(crate) settings: Settings,
     pub(crate) directory: bool,
-    /// The journal is in memory, not in files.
+    /// Whether the journal is in memory instead of in files.
     pub(crate) memory: bool,
     pub(crate) planted: Planted,
-    /// What the object store checks, and what it says of what it holds.
+    /// Which checksums the object store compares and reports.
     pub(crate) proofs: Proofs,
 }
 
 impl Shape {
-    /// A small log, so that everything happens often.
+    /// A small log, so that every event of its life happens often.
     pub(crate) fn small(directory: bool) -> Self {
         let lake = if directory {
             format!("dir:{LAKE}")
@@ -78,7 +78,7 @@ impl Shape {
         }
     }
 
-    /// Drawn at random.
+    /// A shape drawn at random.
     pub(crate) fn drawn(chance: &mut Chance) -> Self {
         let mut shape = Self::small(chance.percent(50));
         let settings = &mut shape.settings;

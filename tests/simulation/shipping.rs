@@ -1,4 +1,4 @@
-//! From the log to the lake: what a simulated node ships, and what must hold once it is committed.
+//! The way from the log to the lake: what a simulated node ships, and what must hold once it is committed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::shape::Planted;
 use crate::world::{LAKE, Ticket, Violation, World, internal};
 
 impl World {
-    /// A batch that is committed must be in the lake for good.
+    /// Checks that a committed batch is in the lake for good.
     pub(crate) fn check_committed(&mut self, seal: u64) -> Result<(), Violation> {
         self.committed.entry(seal).or_default();
         if !self.shape.directory || self.disk.all_is_durable(Path::new(LAKE)) {
@@ -33,7 +33,7 @@ impl World {
         Ok(())
     }
 
-    /// The seal of an object in the directory, by its sidecar.
+    /// The seal of an object in the directory, according to its sidecar.
     fn seal_of_object(&self, path: &Path) -> Option<u64> {
         let key = path.strip_prefix(LAKE).ok()?;
         let sidecar = internal()
@@ -44,9 +44,9 @@ impl World {
         value["metadata"]["lakehook-seal"].as_str()?.parse().ok()
     }
 
-    /// Tries to ship up to so many batches, in any order, and queues their commits.
+    /// Tries to ship up to `at_once` batches, in any order, and queues their commits.
     pub(crate) fn ship(&mut self, at_once: usize) -> Result<(), Violation> {
-        // After a fatal error the process ends; seals of the frame that failed are none.
+        // After a fatal error the process ends. Seals in the frame that failed do not count.
         let Some(node) = self.node.as_mut().filter(|node| !node.fatal) else {
             return Ok(());
         };
@@ -114,14 +114,14 @@ impl World {
         Ok(())
     }
 
-    /// Now and then, requests that were on their way arrive.
+    /// Now and then delivers requests that were on their way.
     pub(crate) fn store_time(&mut self) {
         if self.chance.percent(30) {
             self.store.deliver_late();
         }
     }
 
-    /// Seals, ships and commits everything; nothing fails meanwhile.
+    /// Seals, ships and commits everything, without faults.
     pub(crate) fn drain(&mut self) -> Result<(), Violation> {
         self.calm();
         self.store.deliver_late();

@@ -1,5 +1,5 @@
-//! A simulated object store: atomic conditional puts in memory, answers that get lost, and bodies that
-//! are damaged on their way.
+//! A simulated object store: atomic conditional puts in memory, answers that are lost, and bodies that are
+//! damaged on their way.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
@@ -18,12 +18,12 @@ use md5::{Digest as _, Md5};
 use crate::chance::Chance;
 use crate::disk::SimDisk;
 
-/// What an object is.
+/// An object of the store.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stored {
     pub(crate) bytes: Vec<u8>,
     pub(crate) metadata: Metadata,
-    /// The CRC-32C that the put named.
+    /// The CRC-32C in the headers of the put.
     pub(crate) sent_crc: Option<u32>,
 }
 
@@ -44,7 +44,7 @@ struct Arrived {
     key: String,
     object: Stored,
     condition: OwnedCondition,
-    /// On its way something became of its body.
+    /// Whether the body was damaged on its way.
     damaged: bool,
     check: BodyCheck,
 }
@@ -56,40 +56,40 @@ enum OwnedCondition {
     IfMatch(String),
 }
 
-/// What goes wrong with a request; see [`StoreFaults::script`].
+/// A fault of one request; see [`StoreFaults::script`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum StoreFault {
-    /// An error, and nothing was done.
+    /// The store answers with an error and does nothing.
     Refused(Trouble),
-    /// It was done, and the answer got lost.
+    /// The store does it, and the answer is lost.
     LostAnswer,
-    /// No answer; it is done later, whoever lives by then.
+    /// There is no answer. The store does it later, perhaps after the process has ended.
     Late,
     /// One bit of the body is flipped on its way.
     Flips,
     /// The body ends in its middle.
     Cuts,
-    /// Something on the way answers 200; the store never sees the request.
+    /// Something between client and store answers 200; the store never sees the request.
     Stranger,
 }
 
-/// What a store checks, and what it says of what it holds.
+/// Which checksums a store compares with a body, and which it reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Proofs {
-    /// CRC-32C and Content-MD5 are compared; answers name the CRC-32C.
+    /// It compares CRC-32C and Content-MD5, and its answers have the CRC-32C.
     #[default]
     Crc32c,
-    /// The CRC-32C is compared, and never named; ETags are no MD5.
+    /// It compares the CRC-32C but never reports it, and its ETags are no MD5.
     SilentCrc32c,
-    /// A put with a CRC-32C is refused; Content-MD5 is compared.
+    /// It refuses a put with a CRC-32C, but compares Content-MD5.
     Md5,
-    /// Nothing is compared; the CRC-32C of what is held is named.
+    /// It compares nothing, but reports the CRC-32C of what it holds.
     NamedCrc32c,
-    /// Nothing is compared; the checksum of the request is repeated, and the ETag is the MD5.
+    /// It compares nothing, reports the checksum that the request had, and its ETag is the MD5.
     RepeatedCrc32c,
-    /// Every checksum is refused; the ETag is the MD5.
+    /// It refuses every checksum, but its ETag is the MD5.
     Etag,
-    /// Every checksum is refused, and nothing is named.
+    /// It refuses every checksum, and reports nothing.
     Nothing,
 }
 
@@ -104,7 +104,7 @@ impl Proofs {
         Self::Nothing,
     ];
 
-    /// What the store answers to a body whose checksum it does not take, or that does not fit it.
+    /// The answer to a body whose checksum the store does not accept, or that does not match its checksum.
     fn refuses(self, check: BodyCheck, bytes: &[u8]) -> Option<PutAnswer> {
         let compares_crc = matches!(self, Self::Crc32c | Self::SilentCrc32c);
         let compares_md5 = matches!(self, Self::Crc32c | Self::Md5);
@@ -121,7 +121,7 @@ impl Proofs {
         (!fits).then(|| PutAnswer::Damaged("simulated: BadDigest".into()))
     }
 
-    /// What it says of an object.
+    /// What the store reports about an object.
     fn evidence(self, object: &Stored) -> Evidence {
         let crc = match self {
             Self::Crc32c | Self::NamedCrc32c => Some(crc32c(&object.bytes)),
@@ -130,7 +130,7 @@ impl Proofs {
         };
         let tag = match self {
             Self::Md5 | Self::RepeatedCrc32c | Self::Etag => md5_of(&object.bytes),
-            // As long as an MD5, and none.
+            // A tag as long as an MD5, but which is none.
             _ => md5_of(&[b"no MD5", object.bytes.as_slice()].concat()),
         };
         Evidence {
@@ -149,44 +149,44 @@ fn md5_of(bytes: &[u8]) -> [u8; 16] {
 pub(crate) enum Conditions {
     #[default]
     Honoured,
-    /// 501.
+    /// Conditions are answered 501.
     Refused,
-    /// 200, and the object is replaced.
+    /// Conditions are ignored: the answer is 200, and the object is replaced.
     Ignored,
-    /// Honoured for the probe alone: a store that lies.
+    /// Conditions are honoured for the probe alone, as by a store that lies.
     OnlyForProbe,
 }
 
-/// What a broken store does and doesn't tell; to see whether the simulation notices.
+/// What a broken store pretends. The simulation must notice each of these.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum StoreLie {
     #[default]
     Nothing,
-    /// Some objects are reported as stored, and are not.
+    /// Some objects are reported as stored but are not.
     Forgets,
-    /// Some objects end in their middle.
+    /// Some objects are cut in their middle.
     Cuts,
-    /// What is said of an object is what was said of the one before.
+    /// An object gets the metadata of the object before it.
     MixesUp,
-    /// What is there already is stored again, under another key.
+    /// An object that is there already is stored again, under another key.
     Copies,
-    /// A 200 that is not the store's is believed: it names the checksum that was sent.
+    /// A 200 that is not the store's names the checksum that was sent, so it is believed.
     BelievedStranger,
-    /// Checksums are not compared: some bodies are damaged on their way, and counted as stored.
+    /// Checksums are not compared, so bodies that were damaged on their way count as stored.
     ChecksumNotCompared,
 }
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct StoreFaults {
-    /// In percent of the requests.
+    /// Percentage of requests that fail, like the next four for other faults.
     pub(crate) errors: u64,
     pub(crate) lost_answers: u64,
     pub(crate) late: u64,
-    /// Bodies that arrive with a flipped bit, or cut.
+    /// Bodies that arrive with a flipped bit or cut.
     pub(crate) damages: u64,
     /// Answers of 200 that are not the store's.
     pub(crate) strangers: u64,
-    /// What happens to the next puts of objects, in order; `None` is no fault.
+    /// The faults of the next puts of objects, in order; `None` is no fault.
     pub(crate) script: Vec<Option<StoreFault>>,
     pub(crate) conditions: Conditions,
     pub(crate) proofs: Proofs,
@@ -201,16 +201,16 @@ struct State {
     faults: StoreFaults,
     chance: Chance,
     replaced: Vec<String>,
-    /// Keys of objects whose bodies were damaged on their way: these may be replaced.
+    /// Keys of objects whose bodies were damaged on their way, which may be replaced.
     damaged: BTreeSet<String>,
-    /// What was said of the last object.
+    /// The metadata of the last object.
     last: Metadata,
 }
 
-/// The store. Clones are the same store.
+/// The store. Clones share its contents.
 #[derive(Clone, Debug)]
 pub(crate) struct SimStore {
-    /// Where the files are that it is given by path.
+    /// The disk with the files that the store is given by path.
     disk: SimDisk,
     state: Arc<Mutex<State>>,
 }
@@ -244,7 +244,7 @@ impl SimStore {
         self.state().objects.clone()
     }
 
-    /// Objects that a put replaced: never allowed, be the bytes the same or not.
+    /// Keys of objects that a put replaced, which is never allowed, even with the same bytes.
     pub(crate) fn replaced(&self) -> Vec<String> {
         self.state().replaced.clone()
     }
@@ -254,14 +254,14 @@ impl SimStore {
         self.state().objects.insert(key.to_owned(), object);
     }
 
-    /// Puts an object of ours that was damaged on its way.
+    /// Puts an object of ours that was damaged on its way, behind the program's back.
     pub(crate) fn plant_damaged(&self, key: &str, object: Stored) {
         let mut state = self.state();
         state.damaged.insert(key.to_owned());
         state.objects.insert(key.to_owned(), object);
     }
 
-    /// Requests without answer reach the store now.
+    /// Delivers the requests that were not answered.
     pub(crate) fn deliver_late(&self) {
         let mut state = self.state();
         for put in std::mem::take(&mut state.late) {
@@ -321,7 +321,7 @@ impl State {
         }
     }
 
-    /// Does something else than it was asked.
+    /// Does something other than what it was asked to do.
     fn lie(&mut self, put: &Arrived) -> Option<PutAnswer> {
         let mut object = put.object.clone();
         let stored = PutAnswer::Stored(as_sent(&object));
@@ -468,7 +468,7 @@ impl ObjectStore for SimStore {
         let Some(object) = state.objects.get(key).cloned() else {
             return Ok(false);
         };
-        // `out` is a file on the simulated disk.
+        // `out` is a file on the simulated disk, so the store is not locked while it is written.
         drop(state);
         out.write_all(&object.bytes)
             .map_err(|_| error(Trouble::Other))?;
@@ -486,7 +486,7 @@ impl SimStore {
     }
 }
 
-/// What a store would say that had stored what was sent.
+/// The answer of a store that had stored exactly what was sent.
 fn as_sent(object: &Stored) -> Evidence {
     Evidence {
         etag: Some("0123456789abcdef".to_owned()),

@@ -31,13 +31,13 @@ use crate::store::SimStore;
 pub(crate) const WAL: &str = "/data/wal";
 pub(crate) const LAKE: &str = "/srv/lake";
 const SPOOL: &str = "/data/spool";
-/// 2026-11-20T12:00:00Z.
+/// The time 2026-11-20T12:00:00Z.
 pub(crate) const START: Micros = Micros(1_795_176_000_000_000);
 
 /// Something that must never happen.
 pub(crate) type Violation = String;
 
-/// Whose answer comes back.
+/// The request that an answer belongs to.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Ticket {
     Append(usize),
@@ -46,7 +46,7 @@ pub(crate) enum Ticket {
     Poll(PollTicket),
 }
 
-/// A node that is up.
+/// A running node.
 pub(crate) struct Node {
     pub(crate) writer: Writer<AnyJournal, SimDisk>,
     pub(crate) shipper: Shipper<SimDisk, AnyFrames>,
@@ -54,12 +54,12 @@ pub(crate) struct Node {
     pub(crate) jobs: VecDeque<(Request, Ticket)>,
     /// Seals whose commit is in the queue.
     pub(crate) committing: BTreeSet<u64>,
-    /// The last thing that was written is the note that nothing was in flight.
+    /// Whether the last entry of the log says that nothing was in flight.
     pub(crate) closed: bool,
     pub(crate) fatal: bool,
 }
 
-/// Everything there is.
+/// A simulated world.
 pub(crate) struct World {
     pub(crate) chance: Chance,
     pub(crate) shape: Shape,
@@ -75,9 +75,9 @@ pub(crate) struct World {
     pub(crate) committed: BTreeMap<u64, Commit>,
     pub(crate) starts: u64,
     clean_ends: u64,
-    /// Frames that a full disk refused while the log went on; each gives up its segment.
+    /// How many frames a full disk refused while the log went on; each of them costs a segment.
     refused_frames: u64,
-    /// Whether something is set to fail.
+    /// Whether faults are on.
     pub(crate) faults_on: bool,
     trace: u64,
     pub(crate) log: Option<Vec<String>>,
@@ -109,7 +109,7 @@ impl World {
         }
     }
 
-    /// Notes what happens: for the comparison of two runs, and for people.
+    /// Records what happens, for people and for the comparison of two runs.
     pub(crate) fn note(&mut self, what: impl FnOnce() -> String) {
         let line = what();
         let sum = line.bytes().fold(0, |sum, byte| mix(sum ^ u64::from(byte)));
@@ -119,7 +119,7 @@ impl World {
         }
     }
 
-    /// A number that sums up the whole run.
+    /// A hash of everything that happened in the world and on its disk.
     pub(crate) fn trace(&self) -> u64 {
         mix(self.trace ^ self.disk.trace())
     }
@@ -138,7 +138,7 @@ impl World {
         ))
     }
 
-    /// One attempt to start.
+    /// Makes one attempt to start.
     pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
         self.starts += 1;
         let (disk, dir) = (self.disk.clone(), Path::new(WAL));
@@ -169,7 +169,7 @@ impl World {
             lake,
             tables,
         );
-        // What has no end now never will.
+        // A run without an end will never get one.
         let open = writer.state().runs.open();
         let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));
         let jobs: VecDeque<_> = jobs.collect();
@@ -186,7 +186,7 @@ impl World {
         Ok(recovered)
     }
 
-    /// Ends the process, if there is one, and starts it until it is up.
+    /// Ends the process, if there is one, and starts it again and again until it runs.
     pub(crate) fn restart(&mut self, crash: Crash) -> Result<Recovered, Violation> {
         let was_closed = self.stop();
         self.disk.restart(crash);
@@ -217,7 +217,7 @@ impl World {
         Err("never started".to_owned())
     }
 
-    /// Removes the first segment of the log behind its back.
+    /// Removes the first segment of the log behind the program's back.
     fn remove_first_segment(&self) {
         if self.shape.memory {
             self.memory.vanish_first();
@@ -245,13 +245,13 @@ impl World {
         node.closed
     }
 
-    /// How often the process or the power ended in the middle of things.
+    /// How often the process was killed or the power failed.
     pub(crate) fn crashes(&self) -> u64 {
-        // The disk's first restart is the first start.
+        // The first restart of the disk belongs to the first start.
         (self.disk.lives() - 1).saturating_sub(self.clean_ends)
     }
 
-    /// Nothing fails from now on.
+    /// Turns off all faults except the lies of a broken disk or store.
     pub(crate) fn calm(&mut self) {
         self.faults_on = false;
         let lies = |faults: &mut crate::disk::Faults| {
@@ -277,7 +277,7 @@ impl World {
         request
     }
 
-    /// One new event.
+    /// Submits one new event.
     pub(crate) fn submit_one(&mut self) -> usize {
         let now = self.clock.now().wall;
         let request = self.senders.send_one(&mut self.chance, now);
@@ -285,7 +285,7 @@ impl World {
         request
     }
 
-    /// The events of the last request again.
+    /// Submits the events of the last request again.
     pub(crate) fn resend_last(&mut self) {
         let now = self.clock.now().wall;
         let request = self.senders.send_again(&mut self.chance, now);
@@ -300,7 +300,7 @@ impl World {
         }
     }
 
-    /// One turn of the writer.
+    /// Runs one turn of the writer.
     pub(crate) fn turn(&mut self) -> Result<(), Violation> {
         let Some(node) = &mut self.node else {
             return Ok(());
@@ -374,7 +374,7 @@ impl World {
             Ticket::Poll(ticket) => {
                 let failed = reply.is_err();
                 self.polls.answer(ticket, reply);
-                // Pollers give up what failed, as often as it takes.
+                // A poller abandons a run that failed, and tries as often as it takes.
                 let gives_up = matches!(
                     ticket,
                     PollTicket::Rows(_) | PollTicket::End(_) | PollTicket::Abandon
@@ -390,7 +390,7 @@ impl World {
         Ok(())
     }
 
-    /// What a poller does once the log has refused rows of its run.
+    /// Abandons all open runs, as a poller does once the log has refused rows of its run.
     fn abandon_open(&mut self) {
         let Some(node) = &mut self.node else {
             return;
@@ -401,7 +401,7 @@ impl World {
         }
     }
 
-    /// The pollers do something.
+    /// Lets the pollers take one step.
     pub(crate) fn poll(&mut self) -> Result<(), Violation> {
         let now = self.clock.now().wall;
         if self.node.is_none() {
@@ -431,7 +431,7 @@ impl World {
         }
     }
 
-    /// What holds after every step.
+    /// Checks what must hold after every step.
     fn check_running(&mut self) -> Result<(), Violation> {
         let Some(node) = &self.node else {
             return Ok(());
@@ -444,7 +444,7 @@ impl World {
         {
             return Err(format!("the totals do not add up: {totals:?}"));
         }
-        // Seals and commits may take the spare, and each start and each frame that was refused takes a segment.
+        // Seals and commits may use the spare, and each start and each refused frame costs a segment.
         let settings = &self.shape.settings;
         let taken = self.starts + self.refused_frames;
         let slack = (3 + taken) * settings.segment_bytes.max(64 << 10);
@@ -469,7 +469,7 @@ impl World {
         }
     }
 
-    /// Notes that nothing is in flight, as after a second of idleness.
+    /// Appends the entry that says that nothing is in flight, as after a second of idleness.
     pub(crate) fn close(&mut self) {
         let Some(node) = &mut self.node else {
             return;
@@ -480,7 +480,7 @@ impl World {
         let before = self.disk.ops();
         let closed = node.writer.close();
         node.fatal |= closed.is_err();
-        // Where there is no room for the note, nothing is written and nothing is promised.
+        // If there is no room for that entry, nothing is written and nothing is promised.
         let wrote = self.disk.ops() > before;
         node.closed = closed.is_ok() && (node.closed || wrote) && !self.faults_on;
         self.note(|| format!("close: {closed:?}"));
