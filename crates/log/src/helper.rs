@@ -128,7 +128,8 @@ impl<T, D> Drop for Helper<T, D> {
     }
 }
 
-/// Removes files that the log no longer needs. Those that cannot be removed are left to the next start.
+/// Removes files that the log no longer needs. The next start removes those that cannot be removed
+/// now.
 pub(crate) fn remove_needless<F: Files>(files: &F, paths: &[PathBuf]) {
     for path in paths {
         if let Err(error) = remove_if_there(files, path) {
@@ -138,7 +139,7 @@ pub(crate) fn remove_needless<F: Files>(files: &F, paths: &[PathBuf]) {
     }
 }
 
-/// Whether an error says that there is no space left.
+/// Whether an error says that no space is left.
 pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),

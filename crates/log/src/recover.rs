@@ -28,7 +28,7 @@ use lakehook_base::clock::Clock;
 use lakehook_base::files::{Files, create_dir_durably};
 use lakehook_base::ids::Ids;
 
-/// Id files take at most one part in this many of the log's space, because most of it is for rows.
+/// Id files take at most the log's space divided by this number, because most of it is for rows.
 /// After a restart the dedup window is what these files hold.
 const SHARE_OF_IDS: u64 = 4;
 

@@ -1,5 +1,5 @@
-//! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older ones are in
-//! files ([`crate::dedup::lookup`]).
+//! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older
+//! ones are in files ([`crate::dedup::lookup`]).
 //!
 //! The table uses open addressing with linear probing, 16 bytes a slot. The newest `window`
 //! identities are never forgotten. Each insertion also checks the next four slots of the table and
