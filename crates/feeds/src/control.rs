@@ -1,8 +1,8 @@
-//! The way into a running service: a Unix socket in the directory of a log, on which commands ask the process
-//! that holds the log.
+//! The control socket of a running service: a Unix socket in the directory of a log, on which
+//! commands ask the process that owns the log.
 //!
-//! Both sides send one JSON value a line; each protocol defines its own. The socket's mode is 0600, so only
-//! the user that runs the service can connect.
+//! Both sides send one JSON value per line; each protocol defines its own values. The socket's mode
+//! is 0600, so only the user that runs the service can connect.
 
 use std::fs::Permissions;
 use std::io;
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use lakehook_base::files::{Disk, remove_if_there};
 
 const FILE: &str = "control.sock";
-/// Socket addresses must be short; a longer path is reached through the open directory.
+/// Most bytes of a socket address; a longer path is reached through the open directory.
 const MAX_ADDRESS: usize = 100;
 const MAX_CLIENTS: usize = 16;
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -132,8 +132,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Accepts no more clients, and waits until the connected ones are answered; what they asked for must have
-    /// been stopped before.
+    /// Accepts no more clients, and waits until the connected ones are answered. The runs they
+    /// asked for must have been stopped before.
     pub async fn stop(self) {
         self.stop.cancel();
         let _hung = tokio::time::timeout(WRITE_LIMIT, self.tasks.wait()).await;
@@ -141,7 +141,7 @@ impl Control {
     }
 }
 
-/// Calls with an address of the socket that is short enough.
+/// Calls `call` with an address of the socket that is short enough.
 #[allow(
     clippy::disallowed_methods,
     reason = "opens a directory for its number alone"
