@@ -1,8 +1,10 @@
-//! S3 and compatible stores, by the AWS SDK: region and credentials as in every AWS tool.
+//! S3 and compatible stores, through the AWS SDK: region and credentials come from the same places
+//! as in every AWS tool.
 //!
-//! Single requests, never multipart. No retries here: the commit protocol asks again, for ever, and
-//! looks at what is there in between. Each put carries the checksum that the protocol asks for in a
-//! plain header; the SDK's own, a trailer in chunks, is what many compatible stores refuse.
+//! It sends single requests, never multipart uploads. It does not retry: the commit protocol asks
+//! again, for ever, and looks at what is there in between. Each put carries the checksum that the
+//! protocol asks for in a plain header; the SDK's own, a trailer in chunks, is refused by many
+//! compatible stores.
 
 use std::io::Write;
 use std::time::Duration;
@@ -31,19 +33,20 @@ pub struct Location {
     pub bucket: String,
     /// Prefix of all keys, without slashes at its ends; may be empty.
     pub prefix: String,
-    /// A compatible store; `None` for AWS.
+    /// URL of a compatible store; `None` for AWS.
     pub endpoint: Option<String>,
     /// Overrides the region of the environment.
     pub region: Option<String>,
-    /// Bucket in the path instead of the host name; by default where an endpoint is set.
+    /// Whether the bucket is in the path instead of the host name; by default only if an endpoint
+    /// is set.
     pub path_style: Option<bool>,
     /// Key for server-side encryption by KMS.
     pub kms_key_id: Option<String>,
 }
 
-/// For an answer, once everything was sent.
+/// Longest time for an answer, once everything was sent.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-/// An upload that is slower than this, in bytes a second, is taken for dead.
+/// An upload that is slower than this, in bytes per second, is given up.
 const SLOWEST_UPLOAD: u64 = 32 << 10;
 
 /// A bucket.
@@ -54,8 +57,8 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Connects nothing yet; reads configuration and credentials as AWS tools do. Calls of the store
-    /// block, so they must come from threads outside the runtime.
+    /// Makes a client without connecting; reads configuration and credentials as AWS tools do.
+    /// Calls of the store block, so they must come from threads outside the runtime.
     pub async fn new(location: Location, runtime: Handle) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(Duration::from_secs(5))
@@ -66,7 +69,7 @@ impl S3 {
         if let Some(region) = &location.region {
             loader = loader.region(Region::new(region.clone()));
         } else if location.endpoint.is_some() && std::env::var_os("AWS_REGION").is_none() {
-            // Compatible stores mostly don't care, and the SDK insists on one.
+            // Most compatible stores ignore the region, but the SDK requires one.
             loader = loader.region(
                 aws_config::meta::region::RegionProviderChain::default_provider()
                     .or_else(Region::new("us-east-1")),
@@ -150,7 +153,7 @@ impl S3 {
     /// What the store says of an object; `None` if there is none. For callers on a runtime.
     pub async fn head_async(&self, key: &str) -> Result<Option<Head>, StoreError> {
         match self.head_once(key, true).await {
-            // With KMS the checksum takes the right to decrypt, which the rest does not need.
+            // With KMS the checksum needs the right to decrypt, which the rest does not need.
             Err(error) if error.kind == Trouble::Denied => self.head_once(key, false).await,
             answer => answer,
         }
@@ -170,8 +173,8 @@ impl S3 {
                 metadata: answer.metadata.unwrap_or_default().into_iter().collect(),
             })),
             Err(error) => match status_of(&error) {
-                // A HEAD has no body that could tell a missing key from a missing bucket; the put
-                // that follows tells.
+                // A HEAD has no body that could distinguish a missing key from a missing bucket;
+                // the put that follows does.
                 Some(404) => Ok(None),
                 _ => Err(store_error(&error)),
             },
@@ -257,7 +260,7 @@ fn judge_put(error: &SdkError<PutObjectError>) -> Result<PutAnswer, StoreError> 
     }
 }
 
-/// Codes of a 400 that say: this body is not what its checksum says.
+/// Codes of a 400 which say that the body does not match its checksum.
 const DAMAGED: [&str; 4] = [
     "BadDigest",
     "XAmzContentChecksumMismatch",
@@ -265,10 +268,10 @@ const DAMAGED: [&str; 4] = [
     "InvalidDigest",
 ];
 
-/// Codes of a 400 that say: this store does not take such a request.
+/// Codes of a 400 which say that the store does not support such a request.
 const REFUSED: [&str; 3] = ["InvalidArgument", "InvalidRequest", "NotImplemented"];
 
-/// What an answer says of the stored bytes. A checksum of parts ("…-2") is none of the object's.
+/// What an answer says of the stored bytes. A checksum of parts ("…-2") is not one of the object.
 fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
     let crc = crc.and_then(|crc| BASE64_STANDARD.decode(crc).ok());
     let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
@@ -294,7 +297,7 @@ fn is_timeout<E>(error: &SdkError<E>) -> bool {
     }
 }
 
-/// The outcome of a request, if it comes in time.
+/// Awaits a request for at most `limit`.
 async fn within<T>(limit: Duration, request: impl Future<Output = T>) -> Result<T, StoreError> {
     tokio::time::timeout(limit, request)
         .await
@@ -304,7 +307,8 @@ async fn within<T>(limit: Duration, request: impl Future<Output = T>) -> Result<
         })
 }
 
-/// 503 is also how a store says that it is down.
+/// Whether the store asks for fewer requests. The code is needed too, because stores also send 503
+/// when they are down.
 fn is_throttling(status: Option<u16>, code: &str) -> bool {
     status == Some(429) || code.contains("SlowDown") || code.contains("Throttl")
 }
@@ -317,7 +321,7 @@ where
     let code = error.code().unwrap_or_default();
     let kind = match (error, status_of(error)) {
         _ if is_timeout(error) => Trouble::Timeout,
-        // Without credentials nothing is sent.
+        // Without credentials the SDK sends nothing.
         (SdkError::DispatchFailure(failure), _) if failure.is_io() => Trouble::Network,
         (SdkError::DispatchFailure(_), _) => Trouble::Denied,
         (_, Some(429 | 503)) if is_throttling(status_of(error), code) => Trouble::Throttled,
@@ -333,7 +337,7 @@ where
     }
 }
 
-/// What the store says, where it says something; the whole of the error is pages long.
+/// The code and message of the store, if it sent any; the whole error would be pages long.
 fn words_of<E>(error: &SdkError<E>) -> String
 where
     E: ProvideErrorMetadata + std::error::Error + 'static,
