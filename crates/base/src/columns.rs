@@ -13,13 +13,13 @@ use crate::rfc3339;
 /// The type of a column. It never changes once the column is in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// Text.
+    /// UTF-8 text.
     Text,
     /// A point in time, in microseconds, UTC.
     Time,
     /// A whole number of 64 bits.
     Integer,
-    /// A double.
+    /// A floating-point number of 64 bits.
     Double,
     /// True or false.
     Boolean,

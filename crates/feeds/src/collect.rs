@@ -78,7 +78,7 @@ pub struct Sink<'a> {
 struct Pending {
     rows: Rows,
     records: u64,
-    /// Hashes of records that are quarantined for the first time.
+    /// Hashes of the invalid records among these rows.
     invalid: Vec<u64>,
     ids: Vec<u128>,
     content: u128,

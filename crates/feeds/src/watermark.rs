@@ -10,7 +10,7 @@ use lakehook_base::clock::Micros;
 /// A watermark value: a time or a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// A time.
+    /// A time with microseconds.
     Time(Micros),
     /// A number, such as seconds since 1970 or a serial number.
     Number(i64),

@@ -18,7 +18,7 @@ pub enum LakeError {
     /// program writes to the lake.
     #[error("{key} is in the lake already, and it is not ours: {detail}")]
     Foreign {
-        /// The key.
+        /// Key of the object.
         key: String,
         /// How it differs from ours.
         detail: String,
@@ -62,7 +62,7 @@ impl Trouble {
         Self::Other,
     ];
 
-    /// The metric's label.
+    /// Label of the kind in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",

@@ -15,7 +15,7 @@ pub struct Object {
     pub key: String,
     /// The file that holds its bytes; at [`super::Lake::spool_path`].
     pub spool: PathBuf,
-    /// The size of that file.
+    /// Size of that file in bytes.
     pub bytes: u64,
     /// CRC-32C of the bytes.
     pub crc: u32,
@@ -23,7 +23,7 @@ pub struct Object {
     pub format: Format,
     /// The media type that is sent to a store.
     pub content_type: &'static str,
-    /// The object's stamp.
+    /// The object's stamp, encoded.
     pub metadata: Metadata,
 }
 
@@ -40,7 +40,7 @@ impl Object {
 /// An object of ours that is in the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The object's size.
+    /// Size of the object in bytes.
     pub bytes: u64,
     /// The object's checksum, as its metadata says.
     pub crc: u32,

@@ -29,7 +29,7 @@ use super::store::{
 /// Where a bucket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: String,
     /// Prefix of all keys, without slashes at its ends; may be empty.
     pub prefix: String,
@@ -49,7 +49,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// An upload that is slower than this, in bytes per second, is given up.
 const SLOWEST_UPLOAD: u64 = 32 << 10;
 
-/// A bucket.
+/// Client of a bucket.
 pub struct S3 {
     client: Client,
     location: Location,

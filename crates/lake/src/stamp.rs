@@ -113,7 +113,7 @@ pub struct CountedLsns {
 pub struct RunningTotals {
     /// Events in requests that were accepted.
     pub received: u64,
-    /// New records.
+    /// Records that were stored.
     pub stored: u64,
     /// Valid events that a rule dropped.
     pub dropped: u64,

@@ -110,7 +110,7 @@ pub struct StoreError {
     pub message: String,
 }
 
-/// An object store.
+/// An object store that can put under conditions.
 pub trait ObjectStore: Send + Sync {
     /// Puts an object in one request.
     fn put(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError>;

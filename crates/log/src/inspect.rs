@@ -30,15 +30,15 @@ pub struct SegmentInfo {
     pub bytes: u64,
     /// Bytes up to the end of its last frame that counts.
     pub used_bytes: u64,
-    /// Frames that count.
+    /// Number of frames that count.
     pub frames: u64,
-    /// Rows in them.
+    /// Number of rows in these frames.
     pub rows: u64,
     /// First LSN, and the LSN after the last row; `None` without a frame.
     pub lsns: Option<(Lsn, Lsn)>,
-    /// Seals in its frames.
+    /// Number of seals in these frames.
     pub seals: u64,
-    /// Commits in its frames.
+    /// Number of commits in these frames.
     pub commits: u64,
 }
 

@@ -44,9 +44,9 @@ pub struct Gauges {
     pub uncommitted_rows: AtomicU64,
     /// Bytes of segments, spares and id files.
     pub used_bytes: AtomicU64,
-    /// Open batches.
+    /// Number of open batches.
     pub open_batches: AtomicU64,
-    /// Seals without commit.
+    /// Number of seals without a commit.
     pub waiting_seals: AtomicU64,
     /// Runs that have ended and whose marker is not in the lake yet.
     pub unpublished_runs: AtomicU64,

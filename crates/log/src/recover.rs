@@ -32,14 +32,14 @@ use lakehook_base::ids::Ids;
 /// After a restart the dedup window is what these files hold.
 const SHARE_OF_IDS: u64 = 4;
 
-/// What recovery found.
+/// What recovery found in a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Segments read.
+    /// Number of segments that were read.
     pub segments: u64,
-    /// Frames that count.
+    /// Number of frames that count.
     pub frames: u64,
-    /// Rows without a commit.
+    /// Number of rows without a commit.
     pub uncommitted_rows: u64,
     /// Bytes after the last frame, left by a write that was not completed.
     pub torn: Option<TornTail>,

@@ -39,7 +39,7 @@ pub struct Answer {
 /// Result of a request.
 #[derive(Debug)]
 pub enum Got {
-    /// A page.
+    /// A page whose body can be read.
     Page(Box<Answer>),
     /// The content has not changed since the validator was issued.
     NotModified,
@@ -50,9 +50,9 @@ pub enum Got {
 pub struct ClientSettings {
     /// URL of the first page; its origin gets the credentials.
     pub home: Url,
-    /// Configured headers.
+    /// Configured headers, sent to the origin of `home` only.
     pub headers: HeaderMap,
-    /// Credentials.
+    /// Credentials, sent to the origin of `home` only.
     pub auth: Auth,
     /// Other hosts, with or without a port, that links and redirects may lead to.
     pub allow_hosts: Vec<String>,

@@ -96,7 +96,7 @@ pub enum PageError {
         "page {page}: the pages do not end; expected at most {page} (max_pages), which can be raised"
     )]
     Endless {
-        /// The limit.
+        /// The most pages that are allowed.
         page: u64,
     },
 }

@@ -112,7 +112,7 @@ pub fn list<F: Files>(files: &F, dir: &Path) -> io::Result<(IdFiles, Vec<IdFile>
 pub struct SegmentIds {
     /// The newest `received_at` among them.
     pub newest_received: Micros,
-    /// The identities.
+    /// The identities; in an id file they are sorted by tag.
     pub identities: Vec<Identity>,
 }
 

@@ -16,7 +16,7 @@ pub enum OpenError {
     Contradiction {
         /// Name that the journal gives the frame.
         frame: String,
-        /// The contradiction.
+        /// What contradicts what.
         detail: String,
     },
     /// A segment that is still needed is gone.

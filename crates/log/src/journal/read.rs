@@ -25,7 +25,7 @@ use lakehook_base::record::Lsn;
     .before.map_or_else(|| "on".to_owned(), |before| format!("to {}", before.0 - 1))
 )]
 pub struct Damage {
-    /// The segment.
+    /// Path of the segment.
     pub path: PathBuf,
     /// Where the first frame that cannot be read begins.
     pub offset: u64,
@@ -46,7 +46,7 @@ pub enum ReadError {
     /// The segment cannot be used by this program.
     #[error("{path}: {error}")]
     Header {
-        /// The segment.
+        /// Path of the segment.
         path: PathBuf,
         /// What is wrong with the header.
         error: HeaderError,
@@ -54,7 +54,7 @@ pub enum ReadError {
     /// The operating system returned an error.
     #[error("failed to read {path}: {error}")]
     Io {
-        /// The segment.
+        /// Path of the segment.
         path: PathBuf,
         /// Error of the operating system.
         error: io::Error,

@@ -37,7 +37,7 @@ pub enum JournalError {
     #[error("{0}")]
     NoSpace(io::Error),
     /// The outcome is unknown: the frame may be durable or not. This journal takes no more frames;
-    /// the next start reads which it is.
+    /// only the next start can tell.
     #[error("{0}")]
     Unknown(io::Error),
     /// Another process has appended a frame with this number, so this one no longer owns the

@@ -28,11 +28,11 @@ pub(crate) fn reserve_of(segment_bytes: u64) -> u64 {
 
 /// A file full of zeros under a temporary name, waiting to become a segment.
 pub struct Spare<F: Files> {
-    /// The file.
+    /// The open file.
     pub file: Arc<F::File>,
-    /// Its temporary name.
+    /// Temporary name of the file.
     pub path: PathBuf,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 

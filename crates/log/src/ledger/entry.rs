@@ -74,9 +74,9 @@ pub enum Entry<'a> {
     /// The rows that a run has in a partition so far become an object of their own, if the run is
     /// published.
     Cut {
-        /// The run.
+        /// LSN that names the run.
         run: Lsn,
-        /// The partition key.
+        /// Partition key of the rows.
         partition: &'a str,
     },
     /// A run is complete: its rows may be sealed.
@@ -85,7 +85,7 @@ pub enum Entry<'a> {
     RunAbandoned(Abandoned),
     /// A run's marker is in the lake.
     Published {
-        /// The run.
+        /// LSN that names the run.
         run: Lsn,
     },
     /// The cursor of a poll.
@@ -102,7 +102,7 @@ pub enum Entry<'a> {
 pub struct RowsEntry<'a> {
     /// The run that they belong to, or [`NO_RUN`].
     pub run: Lsn,
-    /// The partition key.
+    /// Partition key of the rows.
     pub partition: &'a str,
     /// The earliest and the newest `received_at` of the rows.
     pub received: Span,

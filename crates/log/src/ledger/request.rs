@@ -45,10 +45,10 @@ pub struct Settings {
     pub conflict_partition: fn(&Origin) -> String,
 }
 
-/// The rows of one request.
+/// The rows of one request, and what is stored together with them.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// The rows.
+    /// Rows with their partitions.
     pub rows: Rows,
     /// Number of valid events that a drop rule removed.
     pub dropped: u64,
@@ -75,7 +75,7 @@ pub const MAX_CURSOR: usize = 8 << 10;
 /// The end of a run, as a request states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndRun {
-    /// The run.
+    /// LSN that names the run.
     pub run: Lsn,
     /// Name of the poll.
     pub poll: String,

@@ -213,8 +213,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
     }
 
     /// Notes that nothing is in flight, unless the last entry says so already: on a clean stop, and
-    /// after a second of idleness. After such a note, a torn tail cannot have been an acknowledged
-    /// request.
+    /// after a second of idleness. The frames before such a note are followed by another one, so
+    /// that damage to them is never taken for a torn tail.
     pub fn close(&mut self) -> Result<(), WriteError> {
         if let Some(why) = &self.broken {
             return Err(WriteError::Broken(Arc::clone(why)));

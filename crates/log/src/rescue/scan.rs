@@ -14,7 +14,7 @@ use lakehook_base::files::{File, Files};
 /// A place where frames are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
-    /// The segment.
+    /// Path of the segment.
     pub path: PathBuf,
     /// Offset at which the unreadable bytes begin.
     pub offset: u64,
