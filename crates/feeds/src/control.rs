@@ -132,7 +132,7 @@ impl Control {
         Ok(control)
     }
 
-    /// Accepts no more clients, and waits until the connected ones are answered. The runs they
+    /// Accepts no more clients, and waits until the connected ones are answered. The work they
     /// asked for must have been stopped before.
     pub async fn stop(self) {
         self.stop.cancel();

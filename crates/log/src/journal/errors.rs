@@ -28,7 +28,7 @@ pub enum OpenError {
         /// Path where the segment should be.
         path: PathBuf,
     },
-    /// A journal that keeps no files cannot be read.
+    /// A journal of another kind, which keeps no files, cannot be read.
     #[error("failed to read the write-ahead log in {journal}: {detail}")]
     Unreadable {
         /// Name of the journal.

@@ -29,7 +29,7 @@ use lakehook_base::files::{File, Files, remove_if_there};
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::Lsn;
 
-/// Least bytes that stay free in a segment after the first frame of a start.
+/// Fewest bytes that stay free in a segment after the first frame of a start.
 const ROOM_BEHIND_FIRST: u64 = 1024;
 /// Name of the spare that a start makes; the others are numbered from 1.
 const FIRST_SPARE: &str = "spare-0.tmp";
