@@ -1,4 +1,4 @@
-//! Metrics: every name in one table. Handles are made once, so that the hot path looks nothing up.
+//! Metrics: one table has all names. Handles are created once, so that the hot path looks up nothing.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,11 +25,11 @@ pub struct Metrics {
     handle: PrometheusHandle,
     /// Events in requests that were accepted.
     pub events_received: Counter,
-    /// New records.
+    /// Events that were stored as new records.
     pub events_accepted: Counter,
     /// Valid events that a rule dropped, by index of the event type.
     pub events_dropped: Vec<Counter>,
-    /// Duplicates.
+    /// Events that were duplicates.
     pub events_duplicate: Counter,
     quarantined: [(Reason, Counter); 4],
     /// Refused requests of which no copy was kept.
@@ -39,19 +39,19 @@ pub struct Metrics {
     pub wal_bytes: Gauge,
     /// Seconds of a frame's write and sync.
     pub wal_sync_seconds: Histogram,
-    /// Rows in one frame.
+    /// How many rows one frame holds.
     pub wal_group_records: Histogram,
     /// Seconds for which duplicates are recognised.
     pub dedup_window_seconds: Gauge,
-    /// Open batches.
+    /// How many batches are open.
     pub batch_open: Gauge,
     seals: [(SealReason, Counter); 6],
     /// Seconds of a put, successful or not.
     pub lake_put_seconds: Histogram,
-    put_errors: [(Trouble, Counter); 9],
-    /// Age of the oldest record that is not in the lake.
+    put_errors: [(Trouble, Counter); 10],
+    /// Age of the oldest record that is not in the lake, in seconds.
     pub lake_lag_seconds: Gauge,
-    /// Unix time before which everything acknowledged is in the lake.
+    /// Unix time; everything acknowledged before it is in the lake.
     pub lake_watermark_seconds: Gauge,
     /// Batches that cannot be read back from the log.
     pub batches_held: Gauge,
@@ -80,17 +80,17 @@ pub struct PollMetrics {
 /// What became of the events of one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct EventsCounted<'a> {
-    /// All of them.
+    /// All events of the request.
     pub received: u32,
-    /// Stored as new records.
+    /// Events that were stored as new records.
     pub accepted: u64,
-    /// Known before.
+    /// Events whose ids were known.
     pub duplicates: u64,
-    /// Valid, and dropped by a rule: how many, by index of the event type.
+    /// Valid events that a rule dropped: their number, by index of the event type.
     pub dropped: &'a [(usize, u32)],
-    /// Put into the quarantine because they broke the contract.
+    /// Events that went to the quarantine because they broke the contract.
     pub invalid: u64,
-    /// Put into the quarantine because their id is known with other content.
+    /// Events that went to the quarantine because their id is known with other content.
     pub conflicts: u64,
 }
 
@@ -118,7 +118,8 @@ impl Metrics {
         Self::with_polls(event_types, std::iter::empty())
     }
 
-    /// Metrics of one service, with a counter of dropped events for each type, and with its polls.
+    /// Metrics of one service, with a counter of dropped events for each type, and with the metrics of its
+    /// polls.
     pub fn with_polls<'p>(
         event_types: &[String],
         polls: impl Iterator<Item = &'p String>,
@@ -206,12 +207,12 @@ impl Metrics {
         }
     }
 
-    /// The metrics of a poll, if it was named at the start.
+    /// The metrics of a poll, if `with_polls` was given its name.
     pub fn poll(&self, name: &str) -> Option<&PollMetrics> {
         self.polls.get(name)
     }
 
-    /// Counts events that went to the quarantine for that reason.
+    /// The counter of events that went to the quarantine for this reason.
     pub fn quarantined(&self, reason: Reason) -> &Counter {
         let [(_, first), ..] = &self.quarantined;
         self.quarantined
@@ -246,7 +247,7 @@ impl Metrics {
         self.handle.render()
     }
 
-    /// Folds the samples of histograms together; without this, memory would grow with load.
+    /// Aggregates the samples of histograms. Without this, memory would grow with load.
     pub fn fold(&self) {
         self.handle.run_upkeep();
     }

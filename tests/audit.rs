@@ -7,6 +7,9 @@ use std::time::Duration;
 use lakehook::lake::reader::keys_below;
 
 use crate::arrival::STOP_LIMIT;
+use crate::http::{PATH, body, click, id};
+use crate::support::duckdb::Lake;
+use crate::support::http;
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
 use crate::support::s3::S3Server;
@@ -235,4 +238,57 @@ fn what_is_nobodys_object_in_a_bucket_is_no_problem() {
         !said.contains("backup") && !said.contains("README"),
         "{said}"
     );
+}
+
+/// Two nodes receive the same event: each node adds up, and the deep audit names the event.
+#[test]
+fn the_same_event_from_two_nodes_is_named() {
+    let config = |wal: &str| {
+        format!(
+            "[lake]\nurl = \"lake\"\n[wal]\ndir = \"{wal}\"\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\n"
+        )
+    };
+    let setup = Setup::new(&config("one"));
+    for (wal, events) in [("one", [1, 2]), ("two", [2, 3])] {
+        setup.configure(&config(wal));
+        let program = setup.start();
+        let body = body(&events.map(click));
+        let answer = http::post_json(setup.address(), PATH, body.as_bytes()).unwrap();
+        assert_eq!(answer.json()["accepted"], 2, "{}", answer.text());
+        assert!(program.stop(STOP_LIMIT).success());
+    }
+    let (said, code) = audit(&setup, &["--deep"]);
+    assert_eq!(code, Some(0), "{said}");
+    let named: Vec<&str> = said
+        .lines()
+        .filter(|line| line.starts_with("duplicate"))
+        .collect();
+    assert_eq!(named.len(), 1, "{said}");
+    assert!(
+        named[0].contains(&format!("{} of webhook: 2 rows", id(2))),
+        "{said}"
+    );
+    assert!(
+        said.contains("1 events are there from several nodes"),
+        "{said}"
+    );
+    let (json, _) = audit(&setup, &["--deep", "--json"]);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["copies"]["across_nodes"], 1);
+    assert_eq!(
+        json["copies"]["events"][0]["nodes"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let (said, _) = audit(&setup, &[]);
+    assert!(!said.contains("duplicate  "), "{said}");
+    // Whoever counts has the view that shows each event once.
+    let views = setup.run(&["sql", "duckdb", "--no-secret"]);
+    let path = setup.directory().join("views.sql");
+    std::fs::write(&path, views.stdout).unwrap();
+    let lake = Lake::directory(&setup.directory().join("lake"));
+    let counted = "SELECT (SELECT count(*) FROM events), count(*), count(DISTINCT event_id) FROM events_distinct";
+    assert_eq!(lake.query(&path, counted), serde_json::json!([[4, 3, 3]]));
 }

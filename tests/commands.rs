@@ -21,7 +21,7 @@ use crate::arrival::STOP_LIMIT;
 use crate::http::{body, click, post};
 use crate::support::duckdb::{Lake, Reading};
 use crate::support::process::{Setup, free_address};
-use crate::support::s3::S3Server;
+use crate::support::s3::{Checksums, S3Server};
 
 const DIRECTORY: &str = "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n";
 
@@ -164,6 +164,7 @@ fn check_names_schemas_that_are_none() {
 #[test]
 fn check_reaches_the_store() {
     let server = S3Server::start(71);
+    server.faults().checksums(Checksums::Compared);
     let config =
         |endpoint: &str| format!("[lake]\nurl = \"s3://lake/x\"\nendpoint = \"{endpoint}\"\n");
     let setup = Setup::new(&config(&server.endpoint()));

@@ -1,4 +1,4 @@
-//! Looking into objects: are their rows those that their stamps claim?
+//! Reads objects, and compares their rows with what their stamps claim.
 
 use super::object::AuditedObject;
 use super::report::Discrepancy;
@@ -7,7 +7,7 @@ use crate::encode::ObjectReader;
 use crate::lake::stamp::Stamp;
 use crate::record::Lsn;
 
-/// What is wrong with the object under that key and with that stamp, whose bytes are these.
+/// Describes everything that is wrong with an object, given its key, its stamp and its bytes.
 pub fn look(key: &str, stamp: &Stamp, bytes: Vec<u8>) -> Vec<String> {
     let mut wrong = Vec::new();
     if stamp.crc != crc32c(&bytes) {
@@ -34,8 +34,9 @@ pub fn look(key: &str, stamp: &Stamp, bytes: Vec<u8>) -> Vec<String> {
     wrong
 }
 
-/// Compares the running sums of LSNs with those of 1, 2, 3 and so on: each LSN was given once. This costs a hash
-/// for each LSN that is claimed, so it is for lakes whose claims agree with each other.
+/// Compares the running sums of LSNs with those of 1, 2, 3 and so on, which proves that each LSN was assigned
+/// once. This computes a hash for each claimed LSN, so it is done only for lakes whose claims agree with each
+/// other.
 pub fn running_sums(objects: &[AuditedObject]) -> Vec<Discrepancy> {
     let claims = objects
         .iter()

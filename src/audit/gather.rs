@@ -1,4 +1,4 @@
-//! Listing a lake: which objects there are, and what they say of themselves.
+//! Lists a lake: which objects there are, and what their stamps claim.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -18,31 +18,32 @@ use crate::lake::s3::S3;
 use crate::lake::stamp::{Stamp, StampError};
 use crate::rescue::Lost;
 
-/// Requests at a time.
+/// How many requests are under way at a time.
 const AT_ONCE: usize = 32;
 
 /// Everything in a lake that the audit judges.
 #[derive(Debug, Default)]
 pub struct Gathered {
-    /// Objects in the folders of streams, whether they are ours or not.
+    /// Objects in the folders of streams, including those that are not ours.
     pub objects: Vec<AuditedObject>,
     /// Markers of runs.
     pub markers: Vec<Marker>,
-    /// What is wrong already at first sight.
+    /// Problems that the listing itself shows.
     pub problems: Vec<Discrepancy>,
 }
 
-/// The file beside an object in a directory lake.
+/// The sidecar of an object in a directory lake.
 #[derive(Deserialize)]
 struct Sidecar {
     bytes: u64,
     metadata: Metadata,
 }
 
-/// The streams of every lake, whatever its configuration.
+/// The streams that every lake has, whatever its configuration.
 const STREAMS: [&str; 2] = ["events", "quarantine"];
 
-/// Looks at every object of a lake; `step` is called for each, with how many are done and how many there are.
+/// Looks at every object of a lake. `step` is called for each, with the number of objects looked at so far
+/// and of all.
 pub async fn gather(
     lake: &LakeReader,
     step: &mut dyn FnMut(usize, usize),
@@ -70,9 +71,9 @@ pub async fn gather(
     Ok(gathered)
 }
 
-/// The keys below the folders of our streams: those that every lake has, those with a marker, and those in which
-/// at least one object has a name of ours. A lake may be the root of a bucket, and what lies beside these folders
-/// is somebody else's.
+/// The keys below the folders of our streams: the streams that every lake has, those with a marker, and those
+/// in which at least one object has a name of ours. A lake may be the root of a bucket, and other folders
+/// there belong to somebody else.
 fn objects_among(all: &[String]) -> Vec<&String> {
     let folders = all.iter().filter_map(|key| match in_internal(key) {
         Some(rest) => top_folder(rest.strip_prefix("runs/")?),
@@ -147,8 +148,8 @@ async fn of_bucket(
 }
 
 impl Gathered {
-    /// Names objects of a directory lake that are gone while their sidecars are there. A sidecar in the making
-    /// still has another name, and promises nothing.
+    /// Reports objects of a directory lake that are missing although their sidecars exist. A sidecar that is
+    /// still being written has another name, and does not count.
     fn find_lone_sidecars(&mut self, root: &Path, all: &[String]) {
         let sidecars = all
             .iter()

@@ -1,4 +1,5 @@
-//! What a log adds to the proof: rows that are not in the lake yet are in the log, and nothing else is missing.
+//! Completes the proof with a log: rows that are not in the lake yet are in the log, and nothing else is
+//! missing.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,5 @@
-//! Markers of runs: the objects that a marker names must be there, and so must the marker of a run that it names.
+//! Checks markers of runs: every object that a marker names must exist, and so must the marker of an earlier
+//! run that it names.
 
 use std::collections::HashMap;
 
@@ -7,7 +8,7 @@ use serde::Deserialize;
 use super::object::AuditedObject;
 use super::report::Discrepancy;
 
-/// What a marker says of its run.
+/// The contents of a run's marker.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Marker {
     /// The marker's key.

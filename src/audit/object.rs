@@ -1,4 +1,4 @@
-//! An object as the audit sees it: its key, its size, and its stamp.
+//! An object as the audit sees it: key, size and stamp.
 
 use crate::encode::Format;
 use crate::lake::keys::object_key;
@@ -11,14 +11,15 @@ pub struct AuditedObject {
     pub key: String,
     /// The object's size.
     pub bytes: u64,
-    /// The size that a directory lake's sidecar says, if there is one.
+    /// The size according to the sidecar of a directory lake, if there is one.
     pub declared: Option<u64>,
-    /// What the object says of itself.
+    /// The object's stamp, or why it has none that can be read.
     pub stamp: Result<Stamp, StampError>,
 }
 
 impl AuditedObject {
-    /// The object's stamp; an error if it is not ours, or lies under another key than its own.
+    /// The object's stamp. Fails if the object is not ours, or if its key is not the one that the stamp
+    /// implies.
     pub(super) fn stamp_in_place(&self) -> Result<&Stamp, String> {
         let stamp = self.stamp.as_ref().map_err(ToString::to_string)?;
         let key_in =

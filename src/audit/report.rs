@@ -1,4 +1,4 @@
-//! What an audit tells: what is proved of each node, and what does not add up.
+//! The results of an audit: what is proved of each node, and what does not add up.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use crate::ids::NodeId;
 /// Something that does not add up.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Discrepancy {
-    /// The node, where it is known.
+    /// The node, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// The object, where it is known.
+    /// The object, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
     /// What is wrong.
@@ -20,7 +20,7 @@ pub struct Discrepancy {
 }
 
 impl Discrepancy {
-    /// Something that is wrong with the object with that key.
+    /// Reports what is wrong with the object that has this key.
     pub(super) fn of_object(node: Option<NodeId>, key: &str, what: String) -> Self {
         Self {
             node: node.map(|node| node.to_string()),
@@ -30,12 +30,12 @@ impl Discrepancy {
     }
 }
 
-/// What is proved of one node.
+/// What an audit proves of one node.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct NodeProof {
     /// The node's id.
     pub node: String,
-    /// How many objects it has put.
+    /// How many of its objects are in the lake.
     pub objects: u64,
     /// How many rows they have.
     pub rows: u64,
@@ -43,15 +43,15 @@ pub struct NodeProof {
     pub last_seal: u64,
     /// The highest LSN as of that seal.
     pub up_to_lsn: u64,
-    /// Rows up to there that no seal covered: their objects came later, or are on their way.
+    /// Rows up to that LSN that no seal covers: their objects came later, or are on their way.
     pub open: u64,
-    /// LSNs up to there that no row will ever have.
+    /// LSNs up to that one which are void.
     pub void: u64,
-    /// As of that seal: what was received, and what became of it.
+    /// The totals as of that seal: what was received, and what happened to it.
     pub totals: BTreeMap<String, u64>,
-    /// Everything received before it is in the lake, as of that seal.
+    /// As of that seal: everything received before this time is in the lake.
     pub watermark: String,
-    /// What the log says, where it was given.
+    /// What the log adds, if it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<LogProof>,
 }

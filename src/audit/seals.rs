@@ -8,13 +8,13 @@ use crate::ids::NodeId;
 use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, TOTALS};
 use crate::record::Lsn;
 
-/// Seals that logs hold and whose objects are on their way, by node.
+/// Seals in logs whose objects are not in the lake yet, by node.
 pub type Waiting = BTreeMap<NodeId, BTreeSet<u64>>;
 
 /// The stamp of an object, with the object's key.
 type Claim<'a> = (&'a str, &'a Stamp);
 
-/// Judges all objects of a lake: a proof for each node, and what does not add up.
+/// Judges all objects of a lake. Returns a proof for each node, and what does not add up.
 pub fn judge(objects: &[AuditedObject], waiting: &Waiting) -> (Vec<NodeProof>, Vec<Discrepancy>) {
     let mut found = Vec::new();
     let mut nodes: BTreeMap<NodeId, Vec<Claim<'_>>> = BTreeMap::new();
@@ -42,7 +42,7 @@ pub fn judge(objects: &[AuditedObject], waiting: &Waiting) -> (Vec<NodeProof>, V
     (proofs, found)
 }
 
-/// The claims of a node, in the order of their seals.
+/// Judges the objects of a node, in the order of their seals.
 fn judge_node(
     node: NodeId,
     claims: &[Claim<'_>],
@@ -95,11 +95,11 @@ fn by_name(totals: &RunningTotals) -> BTreeMap<String, u64> {
         .collect()
 }
 
-/// What one object's claims must fulfil by themselves.
+/// Checks the claims of one object by themselves.
 fn judge_alone(stamp: &Stamp, wrong: &mut dyn FnMut(String)) {
     let totals = &stamp.as_of.totals;
     let received = totals.received;
-    // What metadata says may be any number.
+    // Metadata may hold any number, so the sum needs more bits.
     let classes = [
         totals.stored,
         totals.dropped,
@@ -119,7 +119,7 @@ fn judge_alone(stamp: &Stamp, wrong: &mut dyn FnMut(String)) {
     }
 }
 
-/// From one seal to the next, all LSNs in between must be accounted for.
+/// Checks that all LSNs from one seal to the next are accounted for.
 fn judge_step(
     before: Option<&Stamp>,
     stamp: &Stamp,
@@ -136,13 +136,14 @@ fn judge_step(
         ));
         return;
     }
-    // Rows that left what was open, or came and went since, are in this seal or in one between.
+    // Rows that were open and no longer are, and rows that have come and gone since, are in this seal or in
+    // one between.
     let growth =
         |now: CountedLsns, earlier: CountedLsns| i128::from(now.count) - i128::from(earlier.count);
     let became = i128::from(now.lsn.0 - earlier.lsn.0)
         - growth(now.open, earlier.open)
         - growth(now.void, earlier.void);
-    // Of the running sum only the difference counts, so this costs the same however many LSNs lie between.
+    // Only the difference of the running sums counts, so this costs the same however many LSNs lie between.
     let fresh = now.lsn_hash.wrapping_sub(earlier.lsn_hash);
     let hash = fresh
         .wrapping_sub(now.open.hash.wrapping_sub(earlier.open.hash))

@@ -8,7 +8,7 @@ use crate::record::Lsn;
 
 const NODE: NodeId = NodeId(0xab);
 
-/// An object of these LSNs, as of which the log goes to `as_of`, with these open and void.
+/// An object with these LSNs. As of its seal, the log goes up to `as_of`, with these LSNs open and void.
 fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> AuditedObject {
     let set = |lsns: &[u64]| CountedLsns {
         count: lsns.len() as u64,
@@ -50,7 +50,7 @@ fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> Au
     }
 }
 
-/// Gives an object other metadata under that name.
+/// Replaces one entry of the object's metadata.
 fn change(object: &mut AuditedObject, name: &str, value: &str) {
     let mut metadata = object.stamp.as_ref().unwrap().to_metadata();
     metadata.insert(format!("lakehook-{name}"), value.to_owned());
@@ -89,7 +89,7 @@ fn a_missing_object_is_named_by_its_seal_and_does_not_spoil_the_rest() {
     objects.remove(0);
     let expected = "before it, seals 1 to 2 are missing, with 6 rows of the LSNs up to 9";
     assert_eq!(problems(&objects), [expected]);
-    // What the log still has is not missing.
+    // Rows that the log still holds are not missing.
     let waiting = Waiting::from([(NODE, [1, 2].into())]);
     assert_eq!(judge(&objects, &waiting).1, []);
 }
@@ -105,7 +105,7 @@ fn claims_that_do_not_go_together_are_named() {
     assert!(changed(1, "count", "2").contains("1 more are accounted for"));
     assert!(changed(2, "as-of-lsn-hash", "00").contains("not those that its log had for it"));
     assert!(changed(2, "as-of-lsn", "7").contains("contradict each other"));
-    // However far it claims to be, that is told at once.
+    // However high the claimed LSN is, the answer comes at once.
     let far = u64::MAX.to_string();
     assert!(changed(2, "as-of-lsn", &far).contains("more are accounted for"));
     assert!(changed(0, "total-dropped", "5").contains("4 were received and 9 accounted for"));
@@ -124,7 +124,7 @@ fn claims_that_do_not_go_together_are_named() {
     assert!(problems(&objects)[0].contains("it is foreign"));
 }
 
-/// A log that gave one LSN twice and left one out: its seals agree with each other.
+/// A log that assigned one LSN twice and left out another: its seals agree with each other all the same.
 #[test]
 fn running_sums_are_those_of_all_lsns() {
     assert_eq!(deep::running_sums(&lake()), []);

@@ -1,5 +1,6 @@
-//! The whole audit of a lake: its listing, what objects say, and in depth also what they hold.
+//! Audits a whole lake: its listing, the stamps of its objects and, if asked to, their rows.
 
+use super::copies::CopyCounter;
 use super::deep;
 use super::gather::{Gathered, gather};
 use super::log::judge_log;
@@ -9,34 +10,35 @@ use super::seals::judge;
 use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::wal::inspect::Inspection;
 
-/// What an audit found.
+/// The result of an audit.
 #[derive(Clone, Debug, Default)]
 pub struct Whole {
-    /// Objects that hold rows.
+    /// The number of objects that hold rows.
     pub objects: usize,
-    /// Runs of polls that are visible.
+    /// The number of visible runs of polls.
     pub runs: u64,
     /// A proof for each node.
     pub nodes: Vec<NodeProof>,
-    /// What does not add up, each once, in order.
+    /// What does not add up, sorted and without repetitions.
     pub problems: Vec<Discrepancy>,
 }
 
-/// What an audit does at the moment.
+/// The stages of an audit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuditStage {
-    /// It asks each object what it says of itself.
+    /// It reads the stamp of each object.
     Looking,
-    /// It reads each object.
+    /// It reads the rows of each object.
     Reading,
 }
 
-/// Audits a lake, with the logs of nodes as they were before. `step` is called for each object, with how many are
-/// done and how many there are.
+/// Audits a lake together with the logs of nodes, which must have been read before. `step` is called for each
+/// object, with the number of objects done so far and of all. In depth, `copies` takes the ids of all events.
 pub async fn audit(
     lake: &LakeReader,
     logs: &[Inspection],
     deeply: bool,
+    mut copies: Option<&mut CopyCounter>,
     step: &mut dyn FnMut(AuditStage, usize, usize),
 ) -> Result<Whole, LakeReadError> {
     let Gathered {
@@ -60,12 +62,17 @@ pub async fn audit(
     if deeply {
         for (index, object) in objects.iter().enumerate() {
             step(AuditStage::Reading, index + 1, objects.len());
-            // What cannot be read of a stamp is a problem already.
+            // A stamp that cannot be read is among the problems already.
             let Ok(stamp) = &object.stamp else {
                 continue;
             };
             let wrong = match lake.read(&object.key).await? {
-                Some(bytes) => deep::look(&object.key, stamp, bytes),
+                Some(bytes) => {
+                    if let Some(copies) = &mut copies {
+                        copies.take(&object.key, stamp.node, &bytes)?;
+                    }
+                    deep::look(&object.key, stamp, bytes)
+                }
                 None => vec!["it went away while it was looked at".to_owned()],
             };
             let node = Some(stamp.node);

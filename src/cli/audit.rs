@@ -1,4 +1,4 @@
-//! `lakehook audit`: does everything that was acknowledged add up in the lake?
+//! `lakehook audit`: checks that everything acknowledged is accounted for in the lake.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -8,6 +8,7 @@ use clap::Args;
 use serde::Serialize;
 use tracing::level_filters::LevelFilter;
 
+use crate::audit::copies::{Copies, CopyCounter};
 use crate::audit::whole::{AuditStage, audit as audit_whole};
 use crate::audit::{Discrepancy, NodeProof};
 use crate::cli::exit::{FAILED, Failure};
@@ -15,6 +16,7 @@ use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
 use crate::files::Disk;
+use crate::ids::Ids;
 use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::telemetry::{self, LogFormat};
@@ -43,6 +45,9 @@ struct Report {
     runs: u64,
     nodes: Vec<NodeProof>,
     problems: Vec<Discrepancy>,
+    /// Events that are there more than once; only in depth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copies: Option<Copies>,
 }
 
 /// Audits the lake; exit code 0 only if everything adds up.
@@ -64,7 +69,8 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
 
 async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     let place = LakeReader::open(config.lake.destination()).await;
-    // The logs are read first: what is put meanwhile is then found in the lake, rather than in neither.
+    // Logs are read first. Whatever is put after that is found in the lake; the other way round, it could be
+    // found in neither.
     let mut logs = Vec::new();
     for dir in &args.wal {
         let log = inspect(&Disk, dir);
@@ -72,19 +78,30 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     }
     let looking = bar("objects");
     let reading = bar("objects read");
-    let whole = audit_whole(&place, &logs, args.deep, &mut |stage, done, total| {
-        let bar = match stage {
-            AuditStage::Looking => &looking,
-            AuditStage::Reading => &reading,
-        };
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-        if done == total {
-            bar.finish_and_clear();
-        }
-    })
+    let hooks = config.hook.keys().cloned().collect();
+    let mut copies = CopyCounter::new(hooks, &std::env::temp_dir(), &Ids::System)?;
+    let counter = args.deep.then_some(&mut copies);
+    let whole = audit_whole(
+        &place,
+        &logs,
+        args.deep,
+        counter,
+        &mut |stage, done, total| {
+            let bar = match stage {
+                AuditStage::Looking => &looking,
+                AuditStage::Reading => &reading,
+            };
+            bar.set_length(total as u64);
+            bar.set_position(done as u64);
+            if done == total {
+                bar.finish_and_clear();
+            }
+        },
+    )
     .await?;
+    let copies = args.deep.then(|| copies.finish()).transpose()?;
     Ok(Report {
+        copies,
         adds_up: whole.problems.is_empty(),
         deep: args.deep,
         objects: whole.objects,
@@ -135,9 +152,32 @@ fn print(report: &Report) {
             problem.what
         ));
     }
+    if let Some(copies) = &report.copies {
+        print_copies(copies);
+    }
     out::line(match (report.adds_up, report.objects) {
         (true, 0) => "There is nothing in the lake yet.".to_owned(),
         (true, count) => format!("All {count} objects add up."),
         (false, _) => format!("{} problems: it does not add up.", report.problems.len()),
     });
+}
+
+/// Duplicates are no fault of a node: each recognises them among what it receives itself, within its window.
+fn print_copies(copies: &Copies) {
+    for event in &copies.events {
+        out::line(format_args!(
+            "duplicate  {} of {}: {} rows, from {}",
+            event.event_id,
+            event.scope,
+            event.copies,
+            event.nodes.join(" and ")
+        ));
+    }
+    if copies.across_nodes + copies.within_nodes > 0 {
+        out::line(format_args!(
+            "{} events are there from several nodes, and {} several times from one: query events_distinct, which \
+             `lakehook sql` prints",
+            copies.across_nodes, copies.within_nodes
+        ));
+    }
 }

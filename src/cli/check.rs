@@ -1,4 +1,4 @@
-//! `lakehook check`: is everything right, before anything is accepted?
+//! `lakehook check`: finds what is wrong before anything is accepted.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,12 +15,16 @@ use crate::config::{Config, Loaded};
 use crate::contract::EVENTS;
 use crate::contract::event_schema;
 use crate::files::Disk;
+use crate::ids::Ids;
+use crate::lake::Lake;
 use crate::lake::destination::Destination;
 use crate::lake::proof::Protection;
 use crate::out;
 use crate::serve::feeds::{FeedList, poll_feed};
+use crate::serve::known_lake;
 use crate::serve::tables;
-use crate::serve::{lake_of, receive_settings, tls_files};
+use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
+use crate::ship::LakeFinding;
 use crate::sql::{Reader, Verdict, Written};
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
@@ -40,7 +44,7 @@ pub struct CheckArgs {
     reader: Option<Reader>,
 }
 
-/// Checks configuration, schemas, log and lake; says what is wrong.
+/// Checks configuration, schemas, log and lake, and reports every problem.
 pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     if args.schema {
@@ -95,7 +99,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     })
 }
 
-/// Checks that no column that is in objects would change its type.
+/// Checks that every column that objects have already would keep its type.
 fn check_columns(config: &Config) -> Result<bool, Failure> {
     let mut changed = Vec::new();
     if let Ok(schemas) = config.events.read_schemas() {
@@ -112,7 +116,7 @@ fn check_columns(config: &Config) -> Result<bool, Failure> {
     Ok(changed.is_empty())
 }
 
-/// Whether an engine can read what is written.
+/// Checks whether an engine can read what this configuration writes.
 fn check_reader(config: &Config, reader: Reader) -> Result<bool, Failure> {
     let relations = crate::cli::sql::relations(config)?;
     let endpoint = crate::cli::sql::endpoint(config);
@@ -204,12 +208,49 @@ fn check_log(name: &str, dir: &Path) -> bool {
     problems.is_empty()
 }
 
+/// What a start would say of the lake, by what the logs know.
+fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
+    let mut is_known = true;
+    for dir in [&config.wal.dir, &config.polls.dir] {
+        let Ok(inspection) = inspect(&Disk, dir) else {
+            continue;
+        };
+        let Some(node) = inspection.node.filter(|_| inspection.problems.is_empty()) else {
+            continue;
+        };
+        let state = &inspection.state;
+        let configured = lake.identity();
+        if let Ok(Some(other)) = known_lake::waits_for_another(dir, state, configured) {
+            let configured = configured.to_owned();
+            let error = ServeError::OtherLake { other, configured };
+            out::line(format_args!("problem  {error}"));
+            is_known = false;
+        }
+        let check = known_lake::lake_check(dir, node, state, false, &Ids::System);
+        match check.look(lake) {
+            // A lake that cannot be read is named by the probe that follows.
+            Ok(LakeFinding::Fine) | Err(_) => {}
+            Ok(LakeFinding::Changed(what)) => out::line(format_args!("warning  {what}")),
+            Ok(LakeFinding::Refused(why)) => {
+                out::line(format_args!(
+                    "problem  {why}; if this lake is meant, start once with `lakehook serve --new-lake`"
+                ));
+                is_known = false;
+            }
+        }
+    }
+    is_known
+}
+
 fn check_lake(loaded: &Loaded) -> Result<bool, Failure> {
     let config = &loaded.config;
     let url = &config.lake.url;
     let runtime = runtime()?;
     let lake =
         Arc::new(runtime.block_on(lake_of(config, &config.wal.dir, runtime.handle().clone())));
+    if !is_known(config, &lake) {
+        return Ok(false);
+    }
     if let Err(error) = lake.probe() {
         out::line(format_args!("problem  lake {url}: {error}"));
         return Ok(false);

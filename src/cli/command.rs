@@ -1,4 +1,4 @@
-//! Which commands there are, with their arguments, and what runs each of them.
+//! The commands with their arguments, and what runs each of them.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,7 +33,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the service: webhook, polls, batches, lake
-    Serve,
+    Serve(serve::ServeArgs),
     /// Pull entities from the configured REST APIs, once
     Poll(poll::PollArgs),
     /// See it work, with no set-up: a sample system, the service and a local lake in one process
@@ -87,8 +87,8 @@ struct WalArgs {
     dir: Option<PathBuf>,
 }
 
-/// Parses the arguments, does what they say, and gives the exit code: 0 done, 1 it failed, 2 wrong
-/// usage or configuration.
+/// Parses the arguments and runs the command. Returns its exit code: 0 if it succeeded, 1 if it failed, 2 for
+/// wrong usage or configuration.
 pub fn run() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
@@ -123,7 +123,7 @@ impl Cli {
         let explicit = self.config;
         let load = || load(explicit.as_deref());
         match self.command {
-            Command::Serve => serve::run(&load()?),
+            Command::Serve(args) => serve::run(&mut load()?, &args),
             Command::Poll(args) => poll::run(&load()?, args),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),

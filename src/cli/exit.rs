@@ -10,7 +10,7 @@ pub const WRONG_USAGE: u8 = 2;
 pub enum Failure {
     /// Wrong usage or configuration; the message says what is wrong.
     Usage(String),
-    /// It failed.
+    /// The command failed.
     Failed(anyhow::Error),
 }
 

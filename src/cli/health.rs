@@ -1,4 +1,4 @@
-//! `lakehook health`: asks a running service, for containers without curl.
+//! `lakehook health`: asks a running service whether it is ready, for containers without curl.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -44,8 +44,9 @@ pub fn run(
     })
 }
 
-/// The service of the configuration. Its certificate is not verified, because it names the host that senders
-/// know rather than the address that it listens on. Nothing secret is sent, and the answer is one word.
+/// The URL of the configured service. The caller does not verify the certificate, which names the host that
+/// senders use rather than the address that the service listens on. Nothing secret is sent, and the answer is
+/// a single word.
 fn base_of(server: &Server) -> String {
     let scheme = if server.tls_cert_file.is_some() {
         "https"
@@ -55,7 +56,7 @@ fn base_of(server: &Server) -> String {
     format!("{scheme}://{}", reachable(server.listen))
 }
 
-/// A service that listens everywhere is asked on loopback.
+/// The address at which this machine reaches the service: loopback, if it listens on all addresses.
 fn reachable(mut address: std::net::SocketAddr) -> std::net::SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address {

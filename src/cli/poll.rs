@@ -1,4 +1,4 @@
-//! `lakehook poll`: one run of each poll, and out.
+//! `lakehook poll`: runs each poll once and exits.
 //!
 //! If a service runs, it does the work and this command follows it; otherwise this process opens the polls'
 //! log itself. A dry run needs neither.
@@ -54,7 +54,7 @@ pub struct PollArgs {
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
 pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
-    // Progress and failures are printed on standard output; the log is for everything else.
+    // Progress and failures go to standard output; the log has everything else.
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
     let names = chosen(config, args.names)?;
@@ -102,7 +102,7 @@ fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
     Ok(names)
 }
 
-/// Runs polls here or in the service that holds their log; `true` if all is well.
+/// Runs polls here, or has the service run them that holds their log. Returns whether all of them succeeded.
 async fn runs(config: &Config, request: &Request, board: &mut Board) -> Result<bool, Failure> {
     let process = Process::new(config, Clock::system(), Ids::System)?;
     let polls = Arc::new(poll_feed(config));
@@ -150,7 +150,7 @@ async fn runs_here(
             () = signals.next() => break Err(anyhow!("interrupted; nothing half is visible")),
         }
     };
-    // Nobody reads the lines any more, so a task that still writes some must not wait.
+    // Nobody reads the lines any more. A task that still writes one must not wait for that.
     drop(lines);
     let hurry = CancellationToken::new();
     let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
@@ -175,7 +175,7 @@ async fn runs_here(
     Ok(board.finish(&request.polls)? && stopped.all_shipped)
 }
 
-/// Reads and checks, without a log.
+/// Fetches and validates records without a log.
 async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
     let plans = poll_feed(config).dry_plans();
     let plans = plans.map_err(|errors| {
@@ -323,7 +323,7 @@ impl Board {
         }
     }
 
-    /// Whether all ended well; an error if one has not ended at all.
+    /// Whether all polls succeeded; an error if one of them has not ended at all.
     fn finish(&self, polls: &[String]) -> Result<bool, Failure> {
         if let Some(poll) = polls.iter().find(|poll| !self.ended.contains(poll)) {
             return Err(anyhow!("the service went away before {poll} had ended").into());

@@ -1,7 +1,8 @@
-//! `lakehook serve`: the service, until a signal or until its log cannot go on.
+//! `lakehook serve`: runs the service until a signal, or until its log cannot go on.
 
 use std::process::ExitCode;
 
+use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failure};
@@ -13,8 +14,17 @@ use crate::ids::Ids;
 use crate::serve::{ServeError, Service, tls_files};
 use crate::telemetry;
 
+/// Arguments of `lakehook serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The lake is another one than at the last start, and that is meant
+    #[arg(long)]
+    new_lake: bool,
+}
+
 /// Runs the service.
-pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
+pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
+    loaded.config.lake.accepts_new = args.new_lake;
     let config = &loaded.config;
     telemetry::start(config.log.level.into(), config.log.format);
     for warning in &loaded.warnings {
@@ -27,7 +37,7 @@ pub fn run(loaded: &Loaded) -> Result<ExitCode, Failure> {
     }
     let runtime = runtime()?;
     let code = runtime.block_on(serve(loaded))?;
-    // A connection that hangs must not delay the end.
+    // A connection that hangs must not delay the exit.
     runtime.shutdown_background();
     Ok(code)
 }
@@ -46,7 +56,7 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
             ) => return Err(Failure::Usage(error.to_string())),
             Err(error) => return Err(error.into()),
         },
-        // Nothing was accepted yet; the log is as it was found.
+        // Nothing has been accepted yet, and the log is as it was found.
         () = signals.next() => return Ok(ExitCode::SUCCESS),
     };
     tracing::info!(

@@ -9,7 +9,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// From now on, signals no longer end the process by themselves.
+    /// Registers for the signals, which from now on no longer end the process by themselves.
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,4 +1,4 @@
-//! `lakehook sql`: statements that make the lake queryable.
+//! `lakehook sql`: prints statements that make the lake queryable.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use crate::out;
 use crate::poll::definition::Mode;
 use crate::serve::feeds::FeedList;
 use crate::serve::tables;
-use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There};
+use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There, distinct};
 use crate::tables::Table;
 use crate::telemetry::{self, LogFormat};
 
@@ -66,10 +66,14 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         relations,
     };
     out::line(catalogue.statements(args.engine).trim_end());
+    if args.engine == Engine::Duckdb {
+        let hooks = config.hook.keys().map(String::as_str);
+        out::line(format_args!("\n{}", distinct::view(hooks)));
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-/// The streams of a configuration; nothing is known of what is there.
+/// The streams of a configuration, without knowledge of what the lake holds.
 pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
@@ -121,7 +125,7 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
     Failure::Usage(format!("lakehook: {}", list.join("\n")))
 }
 
-/// Looks which objects each stream has. Whether nothing at all is in the lake.
+/// Finds out which objects each stream has. Returns whether nothing at all is in the lake.
 async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<bool> {
     let place = LakeReader::open(config.lake.destination()).await;
     let mut is_bare = place.keys(&format!("{INTERNAL}/")).await?.is_empty();
@@ -136,8 +140,8 @@ async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<boo
     Ok(is_bare)
 }
 
-/// Notes the first day that objects to come can be of. Events may be late, and what was refused may be replayed,
-/// late as it was.
+/// Sets the first day that new objects can belong to. Events may be late, and a refused event may be replayed
+/// long after its receipt.
 fn first_days(config: &Config, relations: &mut [Relation], today: NaiveDate) {
     let late = chrono::Duration::from_std(config.events.max_age.duration());
     let late = late.unwrap_or(chrono::Duration::MAX);
@@ -159,7 +163,7 @@ fn first_days(config: &Config, relations: &mut [Relation], today: NaiveDate) {
     }
 }
 
-/// The column whose time makes the partition of an event.
+/// The column whose time decides about an event's partition.
 fn time_column(by: PartitionBy) -> &'static str {
     match by {
         PartitionBy::Timestamp => "timestamp",
@@ -167,7 +171,8 @@ fn time_column(by: PartitionBy) -> &'static str {
     }
 }
 
-/// The store's address: of the configuration, or of the environment as for every AWS tool.
+/// The address of the store: from the configuration, or from the environment variables that every AWS tool
+/// reads.
 #[allow(
     clippy::disallowed_methods,
     reason = "the SDK reads the same variables"

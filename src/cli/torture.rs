@@ -1,4 +1,4 @@
-//! `lakehook torture`: its arguments, its progress, its report.
+//! `lakehook torture`: its arguments, its progress and its report.
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ pub struct TortureArgs {
     json: bool,
 }
 
-/// Runs it; exit code 0 only if nothing was lost, doubled or altered.
+/// Runs the test; the exit code is 0 only if nothing was lost, doubled or altered.
 pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::WARN, LogFormat::Auto);
     let options = Options {
@@ -49,7 +49,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
         dir: std::path::absolute(&args.dir)?,
         seed: match args.seed {
             Some(seed) => seed,
-            // Short enough for people to copy without mistakes.
+            // The seed is short enough for people to copy it without mistakes.
             None => Ids::System.next()? >> 32,
         },
         duration: args.duration,
@@ -106,7 +106,7 @@ async fn interruptible(
         tokio::select! {
             outcome = &mut run => break outcome,
             () = signals.next() => {
-                // The second time without a report. The server ends with the run.
+                // The second signal ends the run without a report; the server ends with it.
                 if std::mem::replace(&mut asked, true) {
                     break Err(TortureError::Interrupted(options.dir.clone()));
                 }
@@ -118,7 +118,7 @@ async fn interruptible(
     outcome
 }
 
-/// A line that changes, on a terminal.
+/// A line on the terminal that is rewritten in place.
 fn spinner() -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()

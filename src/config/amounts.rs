@@ -23,7 +23,7 @@ const MAX_BYTES: u64 = i64::MAX.cast_unsigned();
 const MAX_SECONDS: u64 = 36_500 * SECONDS_PER_DAY;
 const SECONDS_PER_DAY: u64 = 86_400;
 
-/// Longer text is cut in an error.
+/// Text longer than this is cut in an error.
 const MAX_SHOWN_CHARS: usize = 40;
 
 /// Units of bytes, in lower case; upper and lower case mean the same.
@@ -80,7 +80,7 @@ pub enum AmountError {
     SpanTooLong(String),
 }
 
-/// Why neither a number nor a unit was found, or that they don't fit.
+/// Why text is no number with a unit, or that its value is too large.
 enum Misfit {
     Form,
     TooLarge,
@@ -106,19 +106,19 @@ impl ByteSize {
         }
     }
 
-    /// In bytes.
+    /// The number of bytes.
     pub const fn bytes(self) -> u64 {
         self.0
     }
 
-    /// In bytes, as memory is counted.
+    /// The number of bytes, in the type by which memory is measured.
     pub fn as_usize(self) -> usize {
         usize::try_from(self.0).unwrap_or(usize::MAX)
     }
 }
 
 impl Span {
-    /// No time at all.
+    /// A length of zero.
     pub const ZERO: Self = Self(Duration::ZERO);
 
     /// This many seconds; at most a hundred years.
@@ -147,12 +147,12 @@ impl Span {
         }
     }
 
-    /// As a duration of the standard library.
+    /// The same length as a duration of the standard library.
     pub const fn duration(self) -> Duration {
         self.0
     }
 
-    /// Whether it is no time at all.
+    /// Whether the length is zero.
     pub const fn is_zero(self) -> bool {
         self.0.is_zero()
     }
@@ -169,14 +169,14 @@ impl ValidateRange<Self> for Span {
 }
 
 impl Serialize for ByteSize {
-    /// As an error shows it.
+    /// Writes the size as an error shows it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
 }
 
 impl Serialize for Span {
-    /// As an error shows it.
+    /// Writes the duration as an error shows it.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{:?}", self.0))
     }
@@ -208,7 +208,7 @@ fn shown(text: &str) -> String {
 }
 
 impl fmt::Display for ByteSize {
-    /// In the largest unit of 1024 that says it exactly.
+    /// Writes the size in the largest unit of 1024 that expresses it exactly.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let units = [
             (1_u64 << 40, "TiB"),

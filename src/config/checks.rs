@@ -1,6 +1,6 @@
-//! The rules of several values: how they go together. Those of one value alone stand beside its key.
+//! Rules that relate several values to each other. The rules of single values stand beside their keys.
 //!
-//! Each rule names the keys that it looks at, says what holds, and what to do.
+//! Each error names the keys that its rule looks at, and says what must hold and what to do.
 
 use std::path::Path;
 
@@ -15,14 +15,14 @@ use crate::wal::layout::MAX_FRAME;
 
 /// Bytes of one write to the log apart from its rows.
 const FRAME_SLACK_BYTES: u64 = 64 << 10;
-/// At worst each byte of a body takes two, escaped in the quarantine …
+/// A row in the quarantine can be twice as long as its body, if every byte must be escaped …
 const FRAME_BYTES_PER_BODY_BYTE: u64 = 2;
-/// … and each event adds this much.
+/// … and each event adds up to this many bytes.
 const FRAME_BYTES_PER_EVENT: u64 = 640;
 
 const MIN_SEGMENTS: u64 = 4;
 const MIN_TOKEN_CHARS: usize = 16;
-/// With fewer, identities are forgotten before senders give up retrying.
+/// With fewer ids, the log forgets events before their senders give up retrying.
 const FEW_IDS: u64 = 1_000_000;
 
 /// Checks every rule but those of tokens, polls and hooks.

@@ -1,4 +1,5 @@
-//! What is wrong with a configuration: where, which rule, and what to do. Never a secret.
+//! Everything that is wrong with a configuration: where, which rule is broken, and what to do. Never holds a
+//! secret.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -6,16 +7,16 @@ use std::path::PathBuf;
 /// Everything that is wrong with a configuration.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors {
-    /// At least one.
+    /// The problems; there is at least one.
     pub problems: Vec<ConfigProblem>,
 }
 
-/// One thing that is wrong.
+/// One problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
     /// Where the value came from.
     pub place: ConfigPlace,
-    /// The rule that it breaks, and what to do.
+    /// The rule that the value breaks, and what to do about it.
     pub rule: String,
 }
 
@@ -24,30 +25,30 @@ pub struct ConfigProblem {
 pub enum ConfigPlace {
     /// A file as a whole.
     File {
-        /// As it was named.
+        /// The path, as the user gave it.
         file: PathBuf,
     },
-    /// A place in a file that is not TOML.
+    /// A position in a file that is not valid TOML.
     Position {
-        /// As it was named.
+        /// The path, as the user gave it.
         file: PathBuf,
-        /// From 1.
+        /// The line, counted from 1.
         line: usize,
-        /// From 1, in characters.
+        /// The column in characters, counted from 1.
         column: usize,
     },
     /// A key in the file.
     Key {
-        /// As it was named.
+        /// The path, as the user gave it.
         file: PathBuf,
-        /// Such as `server.listen`.
+        /// The key, such as `server.listen`.
         key: String,
-        /// From 1, where it was found.
+        /// The line of the key, counted from 1, if it was found.
         line: Option<usize>,
     },
     /// An environment variable, by name.
     Variable(String),
-    /// A key that is not set.
+    /// A key that nobody has set, so that its default applies.
     Default(String),
 }
 

@@ -1,10 +1,10 @@
-//! Collects what the rules find, each with the place that is to be changed.
+//! Collects the problems that the rules find, each with the place where the value was set.
 
 use super::errors::ConfigProblem;
 use super::key::{Key, key_of};
 use super::sources::Sources;
 
-/// What was found so far.
+/// The problems and warnings found so far.
 pub(super) struct Findings<'s> {
     sources: &'s Sources,
     broken: Vec<Key>,
@@ -13,8 +13,8 @@ pub(super) struct Findings<'s> {
 }
 
 impl<'s> Findings<'s> {
-    /// Without findings. Broken keys have been reported, and defaults took their places: rules that look at
-    /// them are skipped.
+    /// Starts without findings. The keys in `broken` have been reported already and were replaced by their
+    /// defaults, so rules that look at them are skipped.
     pub(super) fn new(sources: &'s Sources, broken: Vec<Key>) -> Self {
         Self {
             sources,
@@ -24,7 +24,8 @@ impl<'s> Findings<'s> {
         }
     }
 
-    /// A broken rule, and the keys that it looks at. It is reported at the first of them that is set.
+    /// Reports a broken rule and the keys that it looks at. The report names the place of the first of them
+    /// that is set.
     pub(super) fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {
         let keys: Vec<Key> = keys.iter().map(|key| key_of(key)).collect();
         let is_broken = |key: &Key| self.broken.iter().any(|broken| key.starts_with(broken));
@@ -39,18 +40,18 @@ impl<'s> Findings<'s> {
         });
     }
 
-    /// Something that is allowed, but probably a mistake.
+    /// Reports a setting that is allowed, but probably a mistake.
     pub(super) fn warning(&mut self, key: &str, text: &str) {
         let place = self.sources.place_of(&key_of(key));
         self.warnings.push(format!("{place}: {text}"));
     }
 
-    /// From here on, rules that look at this key are skipped.
+    /// Skips rules that look at this key from now on.
     pub(super) fn distrust(&mut self, key: &str) {
         self.broken.push(key_of(key));
     }
 
-    /// The problems and the warnings.
+    /// Returns the problems and the warnings.
     pub(super) fn into_parts(self) -> (Vec<ConfigProblem>, Vec<String>) {
         (self.problems, self.warnings)
     }

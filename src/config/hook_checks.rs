@@ -12,7 +12,7 @@ use crate::secret::Secret;
 
 const MIN_SECRET_CHARS: usize = 8;
 
-/// Reads the files of secrets that are named: of hooks, and of the webhook of events.
+/// Reads the files of secrets that the configuration names, for hooks and for the webhook of events.
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
     for (name, hook) in &mut config.hook {
         if let Some(path) = hook.secrets_file.clone() {
@@ -48,7 +48,7 @@ fn read(path: &Path, key: &str, findings: &mut Findings<'_>) -> Vec<Secret> {
     file.secrets.into_iter().map(|(_, secret)| secret).collect()
 }
 
-/// Checks every rule of hooks, and of the signatures of events.
+/// Checks every rule of hooks and of the signatures of events.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let key = "events.signing_secrets";
     secrets(
@@ -115,7 +115,7 @@ fn check_header(hook: &Hook, key: &dyn Fn(&str) -> String, findings: &mut Findin
     }
 }
 
-/// What is wrong with secrets; repeats nothing of them.
+/// Checks that each secret is a key of the scheme. The errors repeat nothing of a secret.
 fn secrets(scheme: &Scheme, secrets: &[Secret], key: &str, findings: &mut Findings<'_>) {
     for (index, secret) in secrets.iter().enumerate() {
         let text = secret.expose();

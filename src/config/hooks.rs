@@ -10,22 +10,22 @@ use super::words::{self, Word};
 use crate::receive::scheme::{FieldSource, Scheme};
 use crate::secret::Secret;
 
-/// `[hook.NAME]`: one provider; the name is the source of its events.
+/// `[hook.NAME]`: the webhook of one provider. Its name is the `source` of its events.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hook {
-    /// How it signs.
+    /// How the provider signs its requests.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<SchemeName>")]
     pub scheme: SchemeName,
-    /// Where it posts to; by default `/webhook/<NAME>`.
+    /// The path that the provider posts to; by default `/webhook/<NAME>`.
     pub path: Option<String>,
-    /// Secrets that it signs with; several while one replaces another.
+    /// Secrets that the provider signs with. There may be several, so that one can replace another.
     pub secrets: Vec<Secret>,
-    /// A file of further secrets, one a line.
+    /// A file of further secrets, one per line.
     #[schemars(length(min = 1))]
     pub secrets_file: Option<PathBuf>,
-    /// How far the signed time may be from now.
+    /// How far the time in the signature may be from now.
     pub tolerance: Span,
     /// For `hmac`: the header that holds the signature.
     pub header: Option<String>,
@@ -37,13 +37,13 @@ pub struct Hook {
     pub encoding: SignatureEncoding,
     /// Where the event's id is: `header:X-Name`, or a JSON Pointer.
     pub id: Option<String>,
-    /// Where its type is.
+    /// Where the event's type is: `header:X-Name`, or a JSON Pointer.
     pub r#type: Option<String>,
-    /// Where its time is.
+    /// Where the event's time is: `header:X-Name`, or a JSON Pointer.
     pub time: Option<String>,
 }
 
-/// Names of schemes.
+/// The signature schemes, by the name that the configuration uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemeName {
     /// Standard Webhooks.
@@ -107,13 +107,13 @@ impl Word for SignatureEncoding {
 }
 
 impl Hook {
-    /// Its path.
+    /// The path of the hook that has this name.
     pub fn path(&self, name: &str) -> String {
         let default = || format!("/webhook/{name}");
         self.path.clone().unwrap_or_else(default)
     }
 
-    /// How it signs.
+    /// The signature scheme, with its settings.
     pub fn scheme(&self) -> Scheme {
         match self.scheme {
             SchemeName::Standard => Scheme::Standard,
@@ -129,7 +129,7 @@ impl Hook {
         }
     }
 
-    /// Where id, type and time are.
+    /// Where the event's id, type and time are.
     pub fn places(&self) -> [FieldSource; 3] {
         let [id, kind, time] = self.scheme().fields();
         let own = |text: &Option<String>, default: FieldSource| {

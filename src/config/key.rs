@@ -3,12 +3,12 @@
 /// The parts of a key, such as `server` and `listen`.
 pub(super) type Key = Vec<String>;
 
-/// A key from its dotted form.
+/// Splits the dotted form of a key.
 pub(super) fn key_of(dotted: &str) -> Key {
     dotted.split('.').map(str::to_owned).collect()
 }
 
-/// A key as it is written.
+/// Joins a key to its dotted form.
 pub(super) fn shown(key: &[String]) -> String {
     let parts: Vec<String> = key
         .iter()

@@ -13,62 +13,68 @@ use crate::tables::{PROPERTY_PREFIX, Table};
 /// The JSON Schema format of such URLs.
 pub(super) const LAKE_URL_FORMAT: &str = "lake-url";
 
-/// Names of partitions that polled streams and the quarantine have, whatever is configured.
+/// Partition keys that polled streams and the quarantine always have, whatever the configuration says.
 const PARTITIONS: [&str; 2] = ["dt", "run"];
 
-/// Where the lake is.
+/// The location of the lake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LakeUrl {
-    /// A directory; absolute once the configuration is loaded.
+    /// A directory. Its path is absolute once the configuration is loaded.
     Directory(PathBuf),
-    /// `s3://bucket/prefix`.
+    /// A bucket and a prefix: `s3://bucket/prefix`.
     S3 {
         /// The bucket.
         bucket: String,
-        /// Prefix of all keys, without slashes at its ends; may be empty.
+        /// The prefix of all keys, without slashes at its ends; may be empty.
         prefix: String,
     },
 }
 
-/// Why text is not where a lake can be. Never repeats the text: there may be credentials in it.
+/// Why text is not the location of a lake. Never repeats the text, which may contain credentials.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LakeUrlError {
-    /// No text.
+    /// The text is empty.
     #[error("must not be empty; name a directory, or a bucket as s3://bucket/prefix")]
     Empty,
-    /// A store over HTTP.
+    /// The URL of a store over HTTP.
     #[error(
         "must be a directory or s3://bucket/prefix; for a compatible store, put its http(s) address \
          into lake.endpoint"
     )]
     Http,
-    /// A file URL.
+    /// A `file:` URL.
     #[error("must be a directory or s3://bucket/prefix; write a directory as a plain path")]
     File,
-    /// Google's.
+    /// A URL of Google Cloud Storage.
     #[error(
         "must be a directory or s3://bucket/prefix; Google Cloud Storage is reached as s3:// with \
          lake.endpoint = \"https://storage.googleapis.com\""
     )]
     Google,
-    /// `s3:`, `S3://`, `s3a://` and the like.
+    /// A variant such as `s3:`, `S3://` or `s3a://`.
     #[error("must be written s3://bucket/prefix")]
     AlmostS3,
-    /// Another scheme.
+    /// A URL of any other scheme.
     #[error("must be a directory or s3://bucket/prefix; other schemes are not known")]
     Scheme,
-    /// Not a bucket's name.
+    /// The name of the bucket is not valid.
     #[error(
-        "must name a bucket after s3://: 3 to 63 lower-case letters, digits, dots and hyphens, the \
-         first and last of them a letter or digit"
+        "must name a bucket after s3://: 3 to 63 lower-case letters, digits, dots and hyphens (older buckets: up \
+         to 255, also upper case and underscores), the first and last of them a letter or digit"
     )]
     Bucket,
-    /// A query or fragment.
+    /// An ARN that is none of an access point.
+    #[error(
+        "must name an access point as s3://arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME/prefix; those of several \
+         regions, of Outposts and of Object Lambda are not known"
+    )]
+    AccessPoint,
+    /// The URL has a query or a fragment.
     #[error(
         "must be s3://bucket/prefix without ? and #; settings have keys of their own in [lake]"
     )]
     Query,
-    /// A prefix that is no path.
+    /// The prefix is not a valid path.
     #[error("must have a prefix of names joined by single slashes, none of them \".\" or \"..\"")]
     Prefix,
 }
@@ -99,9 +105,9 @@ impl LakeUrl {
         })
     }
 
-    /// The first `name=value` part of the path whose name is a column of our tables, of those partitions
-    /// (`events.partition`) too. Engines read such parts as columns, so they would show the value of the path
-    /// for every row, or no row at all.
+    /// The first `name=value` part of the path whose name is one of our columns or one of the partition keys
+    /// of `events.partition`. Engines read such parts as columns: they would show the value from the path for
+    /// every row, or find no rows at all.
     pub(super) fn column_in_path(&self, partition: &str) -> Option<String> {
         let path = match self {
             Self::Directory(path) => path.to_string_lossy(),
@@ -122,14 +128,19 @@ impl LakeUrl {
         parts.find(|name| is_column(name))
     }
 
+    /// The region of the access point that it names; `None` for a bucket or a directory.
+    pub(super) fn access_point_region(&self) -> Option<&str> {
+        match self {
+            Self::S3 { bucket, .. } => region_of_access_point(bucket),
+            Self::Directory(_) => None,
+        }
+    }
+
     fn parse_bucket(text: &str) -> Result<Self, LakeUrlError> {
         if text.contains(['?', '#']) {
             return Err(LakeUrlError::Query);
         }
-        let (bucket, prefix) = text.split_once('/').unwrap_or((text, ""));
-        if !is_bucket(bucket) {
-            return Err(LakeUrlError::Bucket);
-        }
+        let (bucket, prefix) = split_bucket(text)?;
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         let is_name = |name: &str| {
             let is_plain = !name.chars().any(char::is_control);
@@ -145,12 +156,53 @@ impl LakeUrl {
     }
 }
 
+/// What an access point's ARN begins with, before region, account and name.
+const ARN: &str = "arn:";
+
+/// The bucket and the rest. The ARN of an access point has a slash of its own.
+fn split_bucket(text: &str) -> Result<(&str, &str), LakeUrlError> {
+    let Some(slash) = text.find('/') else {
+        return if is_bucket(text) {
+            Ok((text, ""))
+        } else {
+            Err(LakeUrlError::Bucket)
+        };
+    };
+    let end = if text.starts_with(ARN) {
+        let name = &text[slash + 1..];
+        slash + 1 + name.find('/').unwrap_or(name.len())
+    } else {
+        slash
+    };
+    let (bucket, rest) = text.split_at(end);
+    match text.starts_with(ARN) {
+        true if region_of_access_point(bucket).is_none() => Err(LakeUrlError::AccessPoint),
+        false if !is_bucket(bucket) => Err(LakeUrlError::Bucket),
+        _ => Ok((bucket, rest.strip_prefix('/').unwrap_or(rest))),
+    }
+}
+
+/// The region of `arn:aws:s3:REGION:ACCOUNT:accesspoint/NAME`.
+fn region_of_access_point(arn: &str) -> Option<&str> {
+    let mut parts = arn.splitn(6, ':');
+    let is_of_s3 =
+        parts.next()? == "arn" && parts.next()?.starts_with("aws") && parts.next()? == "s3";
+    let (region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+    let name = resource.strip_prefix("accesspoint/")?;
+    let is_named = is_of_s3 && !region.is_empty() && !name.is_empty() && !name.contains([':', '/']);
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    (is_named && is_account).then_some(region)
+}
+
+/// Buckets that were made in us-east-1 before March 2018 may have upper case, underscores and longer names.
 fn is_bucket(name: &str) -> bool {
-    let is_alphanumeric = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-    (3..=63).contains(&name.len())
+    let is_alphanumeric = |c: char| c.is_ascii_alphanumeric();
+    (3..=255).contains(&name.len())
         && name.starts_with(is_alphanumeric)
         && name.ends_with(is_alphanumeric)
-        && name.chars().all(|c| is_alphanumeric(c) || ".-".contains(c))
+        && name
+            .chars()
+            .all(|c| is_alphanumeric(c) || ".-_".contains(c))
 }
 
 impl JsonSchema for LakeUrl {
@@ -205,6 +257,32 @@ mod tests {
     }
 
     #[test]
+    fn access_points_and_older_buckets_are_read() {
+        let arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/lake";
+        for (url, bucket, prefix, region) in [
+            (format!("s3://{arn}"), arn, "", Some("eu-west-1")),
+            (
+                format!("s3://{arn}/raw/web"),
+                arn,
+                "raw/web",
+                Some("eu-west-1"),
+            ),
+            (
+                "s3://Old_Bucket.EU/x".to_owned(),
+                "Old_Bucket.EU",
+                "x",
+                None,
+            ),
+        ] {
+            let parsed = LakeUrl::parse(&url).unwrap();
+            assert_eq!(parsed.access_point_region(), region);
+            assert_eq!(parsed.to_string(), url);
+            let (bucket, prefix) = (bucket.to_owned(), prefix.to_owned());
+            assert_eq!(parsed, LakeUrl::S3 { bucket, prefix });
+        }
+    }
+
+    #[test]
     fn columns_in_the_path_are_found() {
         for (url, column) in [
             ("s3://my-lake/raw/source=web", Some("source")),
@@ -238,7 +316,19 @@ mod tests {
             ("s3://", LakeUrlError::Bucket),
             ("s3:///prefix", LakeUrlError::Bucket),
             ("s3://ab", LakeUrlError::Bucket),
-            ("s3://My-Lake", LakeUrlError::Bucket),
+            ("s3://my lake", LakeUrlError::Bucket),
+            (
+                "s3://arn:aws:s3::123456789012:accesspoint/x.mrap",
+                LakeUrlError::AccessPoint,
+            ),
+            (
+                "s3://arn:aws:s3:eu-west-1:1:accesspoint/x",
+                LakeUrlError::AccessPoint,
+            ),
+            (
+                "s3://arn:aws:sqs:eu-west-1:123456789012:x/y",
+                LakeUrlError::AccessPoint,
+            ),
             ("s3://key:secret@my-lake", LakeUrlError::Bucket),
             ("s3://my-lake-", LakeUrlError::Bucket),
             ("s3://my-lake?region=eu", LakeUrlError::Query),
@@ -248,7 +338,7 @@ mod tests {
         ] {
             assert_eq!(LakeUrl::parse(text), Err(error), "{text}");
         }
-        let longest = format!("s3://{}", "a".repeat(63));
+        let longest = format!("s3://{}", "a".repeat(255));
         assert!(LakeUrl::parse(&longest).is_ok());
         assert_eq!(
             LakeUrl::parse(&format!("{longest}a")),

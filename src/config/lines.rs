@@ -1,9 +1,9 @@
-//! The line of a key in a TOML file, for errors.
+//! Finds the line of a key in a TOML file, so that errors can name it.
 //!
-//! The parser does not keep positions of values, so this looks for them by section headers and by what
-//! precedes an equals sign. It may not find a key, but it never fails.
+//! The parser does not keep the positions of values, so this looks for section headers and for what precedes
+//! an equals sign. It may fail to find a key, which then is reported without a line.
 
-/// The line, from 1, where `key` is set, or the innermost table that holds it.
+/// The line, counted from 1, that sets `key`, or else that of the innermost table around it.
 pub(super) fn line_of(text: &str, key: &[String]) -> Option<usize> {
     let mut section: Vec<String> = Vec::new();
     let mut in_long_string = false;
@@ -31,7 +31,7 @@ pub(super) fn line_of(text: &str, key: &[String]) -> Option<usize> {
     best.1
 }
 
-/// The parts of a dotted key, without quotes.
+/// Splits a dotted key into its parts, without quotes.
 fn parts(dotted: &str) -> Vec<String> {
     let parts = dotted.split('.').map(str::trim);
     parts

@@ -1,5 +1,5 @@
-//! Loading: finds the file, merges it with the environment, checks everything, and only then hands
-//! out a configuration.
+//! Loading: finds the file, merges it with the environment, checks everything, and only then returns a
+//! configuration.
 
 use std::ffi::OsString;
 use std::io;
@@ -7,11 +7,13 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::aws_endpoint;
 use super::checks;
 use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 use super::findings::Findings;
 use super::hook_checks;
 use super::key::Key;
+use super::lake_options;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
@@ -20,25 +22,26 @@ use super::sections::Config;
 use super::shape::{Fault, Shape};
 use super::sources::{CONFIG_VARIABLE, Sources, TomlFile, Variables};
 
-/// The file that is read where no other is named.
+/// The file that is read if none is named.
 const DEFAULT_FILE: &str = "lakehook.toml";
-/// Parts of a key: section and name. What is below is the key's value.
+/// A key has a section and a name. Whatever is nested deeper belongs to the value of the key.
 const KEY_PARTS: usize = 2;
 
 /// A configuration without errors.
 #[derive(Clone, Debug)]
 pub struct Loaded {
-    /// The configuration: checked, with absolute paths, and with the tokens of the file.
+    /// The configuration. It has been checked, its paths are absolute, and it includes the secrets read from
+    /// files.
     pub config: Config,
-    /// The file that it came from, absolute; `None` where there was none.
+    /// The absolute path of the file that it came from; `None` if there was no file.
     pub source: Option<PathBuf>,
-    /// What is allowed, but probably a mistake.
+    /// Settings that are allowed, but probably a mistake.
     pub warnings: Vec<String>,
 }
 
 impl Config {
-    /// Loads the configuration: the explicit file, else that of `LAKEHOOK_CONFIG`, else
-    /// `./lakehook.toml` if it is there, else the defaults; and the environment over it.
+    /// Loads the file `explicit`, otherwise the one that `LAKEHOOK_CONFIG` names, otherwise `./lakehook.toml`
+    /// if it exists, otherwise the defaults. Variables of the environment override all of these.
     pub fn load(explicit: Option<&Path>) -> Result<Loaded, ConfigErrors> {
         let working_dir = std::env::current_dir().map_err(|error| {
             let file = PathBuf::from(".");
@@ -48,7 +51,7 @@ impl Config {
     }
 }
 
-/// The same, in a given environment and working directory.
+/// Does the same in a given environment and working directory.
 pub(super) fn load(
     explicit: Option<&Path>,
     environment: impl Iterator<Item = (OsString, OsString)>,
@@ -66,9 +69,10 @@ pub(super) fn load(
             None
         }
     };
-    // Without the file, rules of several settings cannot be checked.
+    // If the file could not be read, rules about several settings cannot be checked.
     let is_whole = problems.is_empty();
     let name = file.as_ref().map(|file| file.name().to_owned());
+    let aws_endpoint = aws_endpoint::named_by(&environment);
     let variables = Variables::pick(environment.into_iter(), &mut problems);
     let sources = Sources { file, variables };
 
@@ -80,7 +84,10 @@ pub(super) fn load(
     let (settings, broken) = sound_settings(&sources, &mut problems)?;
     let mut findings = Findings::new(&sources, broken);
     let config = match typed(settings, base) {
-        Ok(config) if is_whole => Some(finish(config, &mut findings)),
+        Ok(mut config) if is_whole => {
+            problems.extend(aws_endpoint::take(&mut config.lake, aws_endpoint).err());
+            Some(finish(config, &mut findings))
+        }
         Ok(_) => None,
         Err(problem) => {
             problems.push(problem);
@@ -103,7 +110,7 @@ fn refused(problems: Vec<ConfigProblem>) -> ConfigErrors {
     ConfigErrors { problems }
 }
 
-/// The file that the environment names. Set to nothing, it names none.
+/// The file that the environment names. An empty variable names none.
 fn named_by(environment: &[(OsString, OsString)]) -> Option<PathBuf> {
     let mut variables = environment.iter();
     let (_, value) = variables.find(|(name, _)| name == CONFIG_VARIABLE)?;
@@ -128,7 +135,7 @@ fn problem_of_file(file: &Path, error: &io::Error) -> ConfigProblem {
     }
 }
 
-/// What was set and has the right shape; and the keys that don't, which are left out of it.
+/// The settings of the right shape, and the keys of the others, which are left out.
 fn sound_settings(
     sources: &Sources,
     problems: &mut Vec<ConfigProblem>,
@@ -151,7 +158,7 @@ fn sound_settings(
     Ok((settings, broken))
 }
 
-/// An unknown key is wrong wherever it is set; a wrong value only where it counts.
+/// An unknown key is reported wherever it is set, a wrong value only where it takes effect.
 fn problems_of(fault: &Fault, sources: &Sources) -> Vec<ConfigProblem> {
     let places = if fault.is_unknown {
         sources.places_of(&fault.key)
@@ -176,9 +183,10 @@ fn remove(settings: &mut Value, key: &[String]) {
     }
 }
 
-/// The typed form, with absolute paths.
+/// Deserialises the settings, and makes paths absolute.
 fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
-    // This cannot happen, because the schema has accepted it; the error is left out, as it might hold a secret.
+    // This cannot fail, because the schema has accepted the settings. The error is left out, as it might hold
+    // a secret.
     let mut config: Config = serde_json::from_value(settings).map_err(|_| ConfigProblem {
         place: ConfigPlace::Default("the configuration".to_owned()),
         rule: "it has the right shape and still cannot be read; please report this".to_owned(),
@@ -220,7 +228,7 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
     Ok(config)
 }
 
-/// Checks the rules; reads the file of tokens.
+/// Checks the rules that need a complete configuration, and reads the files of tokens and secrets.
 fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     checks::check_tokens(&config.server, findings);
     if let Some(path) = config.server.tokens_file.clone() {
@@ -236,6 +244,7 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     poll_checks::read_secrets(&mut config, findings);
     hook_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
+    lake_options::check(&config.lake, findings);
     poll_checks::check(&config, findings);
     hook_checks::check(&config, findings);
     config

@@ -1,19 +1,21 @@
 //! Configuration: one TOML file and the environment in, typed sections out, or every error at once.
 //!
-//! The environment overrides the file, which overrides defaults. Every value has been checked, alone and
-//! together with others, and paths are absolute, so that no other module has to check again. Secrets are
-//! never printed.
+//! The environment overrides the file, and the file overrides defaults. Every value has been checked, both
+//! alone and together with others, and paths are absolute, so that no other module has to check again.
+//! Secrets are never printed.
 //!
-//! Whether the lake can be reached or a port is free is not checked here. On disk, only the file itself and
-//! files of secrets are read.
+//! This module does not check whether the lake can be reached or a port is free. On disk, it reads only the
+//! configuration file and files of secrets.
 
 mod amounts;
+mod aws_endpoint;
 mod checks;
 mod errors;
 mod findings;
 mod hook_checks;
 mod hooks;
 mod key;
+mod lake_options;
 mod lake_url;
 mod lines;
 mod load;

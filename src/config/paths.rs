@@ -1,9 +1,9 @@
-//! Paths made absolute and plain, without asking the disk.
+//! Makes paths absolute and removes `.` and `..`, without looking at the disk.
 
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
-/// `path`, seen from the absolute directory `base`, without `.` and `..`. Symbolic links are not
+/// Resolves `path` against the absolute directory `base`, and removes `.` and `..`. Symbolic links are not
 /// followed: `a/..` is the parent of `a`.
 pub(super) fn absolute(base: &Path, path: &Path) -> io::Result<PathBuf> {
     let absolute = std::path::absolute(base.join(path))?;
@@ -11,7 +11,7 @@ pub(super) fn absolute(base: &Path, path: &Path) -> io::Result<PathBuf> {
     for component in absolute.components() {
         match component {
             Component::CurDir => {}
-            // The parent of the root is the root.
+            // The parent of the root is the root itself.
             Component::ParentDir => _ = plain.pop(),
             other => plain.push(other),
         }

@@ -1,5 +1,5 @@
-//! The rules of polls: names, and how values go together. Those of one value alone stand beside its
-//! key.
+//! The rules of polls: their names, and how their values fit together. The rules of single values stand
+//! beside their keys.
 
 use std::path::Path;
 
@@ -15,9 +15,9 @@ use super::simple;
 use crate::poll::definition::{AuthKind, Mode, PaginationKind};
 use crate::secret::Secret;
 
-/// Names of streams that are built in.
+/// Names of built-in streams, which a poll may not have.
 const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
-/// Suffixes of the views of a snapshot's stream.
+/// Suffixes of the views that a snapshot's stream gets; no other poll may be named like one of these views.
 const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
 /// Checks every rule of polls.
@@ -126,7 +126,7 @@ impl PollRules<'_, '_, '_> {
         self.watermark();
     }
 
-    /// A broken rule of keys of this poll.
+    /// Reports a broken rule about keys of this poll.
     fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {
         let full: Vec<String> = keys
             .iter()
@@ -207,7 +207,7 @@ impl PollRules<'_, '_, '_> {
         self.places_apart();
     }
 
-    /// No place lies within another.
+    /// Checks that no place in a page lies within another one.
     fn places_apart(&mut self) {
         let poll = self.poll;
         let paging = &poll.pagination;
@@ -348,7 +348,7 @@ impl PollRules<'_, '_, '_> {
     }
 }
 
-/// Whether a URL sends what it carries over the network unencrypted.
+/// Whether requests to a URL travel over the network unencrypted.
 fn is_unencrypted(url: &str) -> bool {
     http_url(url).is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_local))
 }

@@ -19,29 +19,29 @@ use crate::secret::Secret;
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Polls {
-    /// The directory of their log, apart from that of events.
+    /// The directory of the polls' log, which is not that of events.
     #[schemars(length(min = 1))]
     pub dir: PathBuf,
-    /// Its size on disk, at most; a snapshot must fit.
+    /// The most bytes that this log takes on disk; a snapshot must fit.
     #[validate(custom(function = rules::log_size))]
     pub max_bytes: ByteSize,
-    /// Runs at a time.
+    /// How many runs may be under way at a time.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: usize,
 }
 
-/// `[poll.NAME]`: one API; the name is that of the stream in the lake.
+/// `[poll.NAME]`: one API. Its name is also that of its stream in the lake.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Poll {
-    /// Where the first page is.
+    /// The URL of the first page.
     #[validate(custom(function = rules::request_url))]
     pub url: String,
     /// Parameters of every request.
     pub query: BTreeMap<String, Secret>,
-    /// Headers of every request to that origin.
+    /// Headers of every request to the origin of `url`.
     pub headers: BTreeMap<String, Secret>,
-    /// Credentials.
+    /// The credentials of requests.
     #[validate(nested)]
     pub auth: Auth,
     /// JSON Pointer to the list of records in a page; empty for the whole body.
@@ -53,51 +53,51 @@ pub struct Poll {
     /// How one page leads to the next.
     #[validate(nested)]
     pub pagination: Pagination,
-    /// How often.
+    /// The time between two runs.
     #[validate(custom(function = rules::interval))]
     pub every: Option<Span>,
-    /// At random later by up to so much.
+    /// Each run is delayed by a random time of at most this length.
     pub jitter: Span,
-    /// When, as a cron expression.
+    /// When runs begin, as a cron expression.
     #[validate(custom(function = rules::cron))]
     pub cron: Option<String>,
     /// The time zone of the cron expression.
     #[validate(custom(function = rules::time_zone))]
     pub time_zone: String,
-    /// What a run is.
+    /// Whether a run is a snapshot or appends.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Mode>")]
     pub mode: Mode,
     /// How an appending run asks for what is new.
     #[validate(nested)]
     pub watermark: Watermark,
-    /// A JSON Schema of a record.
+    /// The file of the JSON Schema that records must fulfil.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
     #[validate(length(min = 1, message = "must not be empty"))]
     pub id: Option<String>,
-    /// Requests a second; 0 is no limit.
+    /// The most requests per second; 0 means no limit.
     #[schemars(range(max = 1_000))]
     pub rate_limit: u32,
-    /// For a connection to be made.
+    /// How long making a connection may take.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub connect_timeout: Span,
-    /// For an answer to begin, and for it to go on.
+    /// How long the API may be silent, before and during its answer.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub timeout: Span,
-    /// For a whole run.
+    /// How long a whole run may take.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub budget: Span,
-    /// Pages of a run.
+    /// The most pages of a run.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_pages: u64,
-    /// Of all pages of a run, after decoding.
+    /// The most bytes of all pages of a run, after decoding.
     pub max_bytes: ByteSize,
-    /// Records of a run.
+    /// The most records of a run.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub max_records: u64,
-    /// Of one record, as sent.
+    /// The most bytes of one record, as sent.
     #[validate(custom(function = rules::record_size))]
     pub max_record: ByteSize,
     /// Other hosts that redirects and links may lead to.
@@ -109,26 +109,26 @@ pub struct Poll {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Auth {
-    /// Which kind.
+    /// The kind of credentials.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<AuthKind>")]
     pub r#type: AuthKind,
     /// The bearer token, or the value of the header.
     pub token: Option<Secret>,
-    /// A file that holds it.
+    /// A file that holds the token.
     #[schemars(length(min = 1))]
     pub token_file: Option<PathBuf>,
-    /// The header's name.
+    /// The name of the header that holds the token.
     #[validate(custom(function = rules::credentials_header))]
     pub header: Option<String>,
     /// The user, or the OAuth2 client.
     pub user: Option<String>,
     /// The password, or the OAuth2 client's secret.
     pub password: Option<Secret>,
-    /// A file that holds it.
+    /// A file that holds the password.
     #[schemars(length(min = 1))]
     pub password_file: Option<PathBuf>,
-    /// Where OAuth2 tokens are issued.
+    /// The URL that issues OAuth2 tokens.
     #[validate(custom(function = rules::request_url))]
     pub token_url: Option<String>,
     /// The scope to ask for.
@@ -139,18 +139,18 @@ pub struct Auth {
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Pagination {
-    /// Which kind.
+    /// The kind of pagination.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<PaginationKind>")]
     pub r#type: PaginationKind,
     /// The parameter that says which page: the offset, the page's number, or the cursor.
     pub param: Option<String>,
-    /// The parameter that says how many records a page is to have.
+    /// The parameter that says how many records a page should have.
     pub limit_param: Option<String>,
-    /// How many.
+    /// How many records a page should have.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub limit: Option<u64>,
-    /// Number of the first page.
+    /// The number of the first page.
     pub first: Option<u64>,
     /// JSON Pointer to the next page's cursor or URL.
     #[validate(custom(function = rules::pointer_into_body))]
@@ -166,7 +166,7 @@ pub struct Pagination {
 pub struct Watermark {
     /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
     pub field: Option<String>,
-    /// The parameter that asks for records from there on.
+    /// The parameter that asks for records from the watermark on.
     pub param: Option<String>,
     /// How far before the highest value seen the next run begins; whole numbers count as seconds.
     pub lag: Span,
@@ -228,7 +228,7 @@ impl Default for Watermark {
 }
 
 impl Poll {
-    /// What its runs need to know.
+    /// What the poll's runs need to know.
     pub fn definition(&self) -> Definition {
         Definition {
             request: Request {
@@ -271,7 +271,7 @@ impl Poll {
 }
 
 impl Auth {
-    /// Without the files, whose contents were read when the configuration was loaded.
+    /// The credentials without their files, whose contents were read when the configuration was loaded.
     fn credentials(&self) -> Credentials {
         Credentials {
             kind: self.r#type,

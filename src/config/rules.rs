@@ -1,4 +1,4 @@
-//! Rules of single values, which the sections name beside their keys. Pure.
+//! Rules of single values. The sections name them beside their keys. Pure.
 #![allow(
     clippy::trivially_copy_pass_by_ref,
     reason = "validator passes every value by reference"
@@ -26,11 +26,11 @@ const MIN_BATCH_BYTES: ByteSize = ByteSize::new(1024);
 const MIN_BATCH_AGE: Span = Span::seconds(1);
 const MAX_BATCH_AGE: Span = Span::days(7);
 const MIN_INTERVAL: Span = Span::seconds(1);
-/// A row of this size still fits into one write, even if every byte of it is escaped.
+/// A row of this size still fits into one frame, even if every byte of it is escaped.
 const MAX_ROW: ByteSize = ByteSize::mib(4);
-/// Paths that the server answers itself.
+/// Paths that the server itself answers.
 pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
-/// Headers that the program sets itself.
+/// Headers that the program itself sets.
 pub(super) const OWN_HEADERS: [&str; 6] = [
     "accept-encoding",
     "connection",
@@ -40,14 +40,14 @@ pub(super) const OWN_HEADERS: [&str; 6] = [
     "transfer-encoding",
 ];
 
-/// What a rule says of a value.
+/// The result of checking a value.
 type Checked = Result<(), ValidationError>;
 
 fn broken(rule: impl Into<Cow<'static, str>>) -> ValidationError {
     ValidationError::new("rule").with_message(rule.into())
 }
 
-/// Every broken rule of a list.
+/// Reports every broken rule of a list.
 fn all_of(rules: impl Iterator<Item = String>) -> Checked {
     let rules: Vec<String> = rules.collect();
     if rules.is_empty() {
@@ -58,7 +58,8 @@ fn all_of(rules: impl Iterator<Item = String>) -> Checked {
     Err(error)
 }
 
-// These bounds are no `range`, which would become part of the schema: there, a size in text has none.
+// These bounds are not a `range`, because that would become part of the schema, where a size is text and has
+// none.
 
 fn at_least(size: ByteSize, min: ByteSize) -> Checked {
     if size < min {
@@ -67,22 +68,22 @@ fn at_least(size: ByteSize, min: ByteSize) -> Checked {
     Ok(())
 }
 
-/// Size of a log on disk.
+/// Checks the size of a log on disk.
 pub(super) fn log_size(size: &ByteSize) -> Checked {
     at_least(*size, MIN_WAL)
 }
 
-/// Size of a segment of a log.
+/// Checks the size of a segment.
 pub(super) fn segment_size(size: &ByteSize) -> Checked {
     at_least(*size, MIN_SEGMENT)
 }
 
-/// Size of a batch.
+/// Checks the size of a batch.
 pub(super) fn batch_size(size: &ByteSize) -> Checked {
     at_least(*size, MIN_BATCH_BYTES)
 }
 
-/// Age of a batch.
+/// Checks the age of a batch.
 pub(super) fn batch_age(age: &Span) -> Checked {
     if *age < MIN_BATCH_AGE || *age > MAX_BATCH_AGE {
         return Err(broken("must be between \"1s\" and \"7d\""));
@@ -90,7 +91,7 @@ pub(super) fn batch_age(age: &Span) -> Checked {
     Ok(())
 }
 
-/// Size of a row in the quarantine.
+/// Checks the size of a row in the quarantine.
 pub(super) fn row_size(size: &ByteSize) -> Checked {
     if *size > MAX_ROW {
         return Err(broken(format!("must be at most {MAX_ROW}")));
@@ -98,7 +99,7 @@ pub(super) fn row_size(size: &ByteSize) -> Checked {
     Ok(())
 }
 
-/// Size of a record.
+/// Checks the size of a record.
 pub(super) fn record_size(size: &ByteSize) -> Checked {
     if *size > MAX_ROW || size.bytes() == 0 {
         return Err(broken(format!("must be more than 0 and at most {MAX_ROW}")));
@@ -106,7 +107,7 @@ pub(super) fn record_size(size: &ByteSize) -> Checked {
     Ok(())
 }
 
-/// Time between two runs.
+/// Checks the time between two runs.
 pub(super) fn interval(every: &Span) -> Checked {
     if *every < MIN_INTERVAL {
         return Err(broken("must be at least \"1s\""));
@@ -114,7 +115,7 @@ pub(super) fn interval(every: &Span) -> Checked {
     Ok(())
 }
 
-/// Origins as browsers send them.
+/// Checks origins, in the form that browsers send.
 pub(super) fn origins(origins: &[String]) -> Checked {
     let numbered = origins.iter().enumerate();
     let wrong = numbered.filter(|(_, origin)| !is_origin(origin));
@@ -139,7 +140,7 @@ fn is_origin(text: &str) -> bool {
     starts_with_letter && is_scheme && is_plain && is_authority(host)
 }
 
-/// Whether it is a host with or without a port.
+/// Whether the text is a host with or without a port.
 fn is_authority(text: &str) -> bool {
     let Ok(authority) = text.parse::<Authority>() else {
         return false;
@@ -155,7 +156,7 @@ fn is_authority(text: &str) -> bool {
     !authority.host().is_empty() && port_is_sound
 }
 
-/// The address of a store.
+/// Checks the address of a store.
 pub(super) fn endpoint(text: &str) -> Checked {
     let rule = "must be the http:// or https:// address of a store, without credentials, query or \
                 fragment, such as \"http://localhost:4566\"";
@@ -180,7 +181,7 @@ fn is_endpoint(text: &str) -> bool {
     })
 }
 
-/// JSON Pointers into an event.
+/// Checks JSON Pointers into an event.
 pub(super) fn pointers_into_events(pointers: &[String]) -> Checked {
     let wrong = pointers.iter().filter(|pointer| !pointer.starts_with('/'));
     all_of(wrong.map(|pointer| {
@@ -191,14 +192,14 @@ pub(super) fn pointers_into_events(pointers: &[String]) -> Checked {
     }))
 }
 
-/// Words of which none is listed twice.
+/// Checks that no word is listed twice.
 pub(super) fn listed_once(words: &[String]) -> Checked {
     let mut seen = HashSet::new();
     let twice = words.iter().filter(|word| !seen.insert(word.as_str()));
     all_of(twice.map(|word| format!("{word:?} is listed twice; remove one")))
 }
 
-/// The path of the webhook.
+/// Checks the path of the webhook.
 pub(super) fn webhook_path(path: &str) -> Checked {
     if OWN_PATHS.contains(&path) {
         let own = OWN_PATHS.join(", ");
@@ -213,7 +214,7 @@ pub(super) fn webhook_path(path: &str) -> Checked {
     Ok(())
 }
 
-/// Whether it is a path without anything that means something to a router or a URL.
+/// Whether the path is free of anything that has a meaning to a router or in a URL.
 pub(super) fn is_plain_path(path: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
     let is_name = |name: &str| !matches!(name, "" | "." | "..") && name.chars().all(is_plain);
@@ -221,12 +222,12 @@ pub(super) fn is_plain_path(path: &str) -> bool {
         .is_some_and(|rest| rest.split('/').all(is_name))
 }
 
-/// A URL that a request can be sent to.
+/// Checks a URL that requests are sent to.
 pub(super) fn request_url(text: &str) -> Checked {
     http_url(text).map(drop).map_err(broken)
 }
 
-/// The same, parsed.
+/// Checks such a URL and returns it parsed.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     let example = "such as \"https://api.example.com/users\"";
     let Ok(url) = Url::parse(text) else {
@@ -244,7 +245,7 @@ pub(super) fn http_url(text: &str) -> Result<Url, String> {
     }
 }
 
-/// Hosts with or without a port.
+/// Checks hosts with or without a port.
 pub(super) fn hosts(hosts: &[String]) -> Checked {
     let numbered = hosts.iter().enumerate();
     let wrong = numbered.filter(|(_, host)| !is_authority(host));
@@ -256,7 +257,7 @@ pub(super) fn hosts(hosts: &[String]) -> Checked {
     }))
 }
 
-/// A JSON Pointer into the body of a page.
+/// Checks a JSON Pointer into the body of a page.
 pub(super) fn pointer_into_body(pointer: &str) -> Checked {
     if is_pointer(pointer) {
         return Ok(());
@@ -267,12 +268,12 @@ pub(super) fn pointer_into_body(pointer: &str) -> Checked {
     )))
 }
 
-/// Whether it is a JSON Pointer that names the whole body or a place in it.
+/// Whether the text is a JSON Pointer to the whole body or to a place in it.
 pub(super) fn is_pointer(text: &str) -> bool {
     text.is_empty() || text.starts_with('/') && text != "/"
 }
 
-/// A cron expression.
+/// Checks a cron expression.
 pub(super) fn cron(text: &str) -> Checked {
     let parsed = parse_cron(text).map(drop);
     parsed.map_err(|detail| {
@@ -282,7 +283,7 @@ pub(super) fn cron(text: &str) -> Checked {
     })
 }
 
-/// The name of a time zone.
+/// Checks the name of a time zone.
 pub(super) fn time_zone(text: &str) -> Checked {
     if parse_zone(text).is_some() {
         return Ok(());
@@ -292,7 +293,7 @@ pub(super) fn time_zone(text: &str) -> Checked {
     )))
 }
 
-/// The name of a header that holds credentials.
+/// Checks the name of a header that holds credentials.
 pub(super) fn credentials_header(name: &str) -> Checked {
     let is_own = OWN_HEADERS.contains(&name.to_ascii_lowercase().as_str());
     if is_own || HeaderName::from_bytes(name.as_bytes()).is_err() {
@@ -302,7 +303,7 @@ pub(super) fn credentials_header(name: &str) -> Checked {
     Ok(())
 }
 
-/// Where the first appending run begins.
+/// Checks where the first appending run begins.
 pub(super) fn mark(text: &str) -> Checked {
     let rule = "must be a time such as \"2026-01-01T00:00:00Z\", or a whole number";
     Mark::parse_text(text).map(drop).ok_or_else(|| broken(rule))

@@ -1,4 +1,4 @@
-//! Files of secrets, one a line.
+//! Files of secrets, one per line.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -7,22 +7,22 @@ use std::path::Path;
 
 use crate::secret::Secret;
 
-/// A larger file is refused.
+/// Larger files are refused.
 const MAX_FILE_BYTES: u64 = 1 << 20;
-/// Permission bits of everybody but the owner.
+/// The permission bits of everybody but the owner.
 const MODE_OF_OTHERS: u32 = 0o077;
 
 /// The contents of a file of secrets.
 #[derive(Debug)]
 pub(super) struct SecretFile {
-    /// Each with its line, from 1.
+    /// Each secret with its line, counted from 1.
     pub(super) secrets: Vec<(usize, Secret)>,
-    /// Whether others than the owner have any right to it.
+    /// Whether anybody but the owner has permissions on the file.
     pub(super) is_open_to_others: bool,
 }
 
 impl SecretFile {
-    /// Reads a file with one secret a line; empty lines and lines that start with `#` don't count.
+    /// Reads a file with one secret per line; empty lines and lines that start with `#` are skipped.
     #[allow(
         clippy::disallowed_methods,
         reason = "configuration is read before anything durable"

@@ -21,7 +21,7 @@ use crate::contract::{
 };
 use crate::encode::Format;
 use crate::lake::destination::Destination;
-use crate::lake::s3::Location;
+use crate::lake::s3::{Encryption, Endpoint, Location, ObjectOptions};
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
@@ -35,25 +35,25 @@ pub struct Config {
     /// The HTTP server.
     #[validate(nested)]
     pub server: Server,
-    /// The destination.
+    /// Where objects go.
     #[validate(nested)]
     pub lake: Lake,
     /// The write-ahead log.
     #[validate(nested)]
     pub wal: Wal,
-    /// Deduplication.
+    /// How duplicates are recognised.
     #[validate(nested)]
     pub dedup: Dedup,
-    /// What is refused.
+    /// How much of what is refused is kept.
     #[validate(nested)]
     pub quarantine: Quarantine,
-    /// When a batch is closed, and what becomes of it.
+    /// When a batch is closed, and the format of its object.
     #[validate(nested)]
     pub batch: Batch,
-    /// The webhook's contract.
+    /// The webhook for events and its contract.
     #[validate(nested)]
     pub events: Events,
-    /// Webhooks of providers, by name.
+    /// The webhooks of providers, by name.
     pub hook: BTreeMap<String, Hook>,
     /// What all polls share.
     pub polls: Polls,
@@ -67,23 +67,23 @@ pub struct Config {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Server {
-    /// Where requests come in.
+    /// The address on which requests come in.
     #[schemars(schema_with = "address_schema")]
     pub listen: SocketAddr,
-    /// Where `/metrics` is then served instead.
+    /// The address that serves `/metrics` instead, if it is set.
     #[schemars(schema_with = "address_schema")]
     pub metrics_listen: Option<SocketAddr>,
-    /// Of a request's body, after decoding.
+    /// The most bytes of a request's body, after decoding.
     pub max_body: ByteSize,
-    /// Events in a request.
+    /// The most events in a request.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_events: usize,
-    /// Of one event, as sent.
+    /// The most bytes of one event, as sent.
     pub max_event: ByteSize,
-    /// For the head of a request to arrive.
+    /// How long the head of a request may take to arrive.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub header_timeout: Span,
-    /// For the body of a request to arrive.
+    /// How long the body of a request may take to arrive.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub body_timeout: Span,
     /// How long a connection may be idle.
@@ -91,31 +91,31 @@ pub struct Server {
     pub idle_timeout: Span,
     /// How long a shutdown may take; what is left stays in the log.
     pub shutdown_grace: Span,
-    /// Connections at a time.
+    /// The most connections at a time.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: usize,
-    /// For bodies in flight and the rows made of them.
+    /// Memory for bodies in flight and the rows made of them.
     pub memory: ByteSize,
-    /// Bearer tokens, any of which is accepted; those of the file among them once loaded.
+    /// Bearer tokens, any of which is accepted. Loading adds those of `tokens_file`.
     pub tokens: Vec<Secret>,
-    /// A file of further tokens, one a line.
+    /// A file of further tokens, one per line.
     #[schemars(length(min = 1))]
     pub tokens_file: Option<PathBuf>,
-    /// A certificate chain in PEM: then `listen` speaks TLS.
+    /// A certificate chain in PEM. If it is set, `listen` speaks TLS.
     #[schemars(length(min = 1))]
     pub tls_cert_file: Option<PathBuf>,
-    /// Its private key in PEM.
+    /// The certificate's private key in PEM.
     #[schemars(length(min = 1))]
     pub tls_key_file: Option<PathBuf>,
-    /// Whether to listen beyond this machine without tokens.
+    /// Whether the service may listen beyond this machine without tokens.
     pub allow_unauthenticated: bool,
-    /// Requests a second of one client; 0 is no limit.
+    /// How many requests per second each client may send; 0 means no limit.
     #[schemars(range(max = 1_000_000))]
     pub rate_limit: u32,
-    /// Requests of one client at once, before the rate counts.
+    /// How many requests a client may send at once before the rate applies.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rate_burst: u32,
-    /// Web pages' origins that browsers may send from.
+    /// Origins of web pages from which browsers may send.
     #[validate(custom(function = rules::origins))]
     pub cors_origins: Vec<String>,
 }
@@ -124,56 +124,77 @@ pub struct Server {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Lake {
-    /// A directory or a bucket.
+    /// A directory, or a bucket and a prefix.
     pub url: LakeUrl,
-    /// The address of a compatible store.
+    /// The address of an S3-compatible store.
     #[validate(custom(function = rules::endpoint))]
     pub endpoint: Option<String>,
-    /// Instead of the region of the AWS environment.
+    /// The setting that names the endpoint: `lake.endpoint`, or a variable of the environment.
+    #[serde(skip)]
+    pub endpoint_named_by: &'static str,
+    /// The lake is another one than at the last start, and that is meant; an argument of `lakehook serve`.
+    #[serde(skip)]
+    pub accepts_new: bool,
+    /// The region, if it is not that of the AWS environment.
     #[schemars(length(min = 1))]
     pub region: Option<String>,
-    /// Bucket in the path instead of the host name.
+    /// Whether requests name the bucket in the path instead of in the host name.
     pub path_style: Option<bool>,
     /// The key that objects are encrypted with.
     #[schemars(length(min = 1))]
     pub kms_key_id: Option<String>,
+    /// Encryption by S3's own key.
+    pub sse_s3: bool,
+    /// Who may read objects, as a canned ACL.
+    #[schemars(length(min = 1))]
+    pub acl: Option<String>,
+    /// How objects are kept.
+    #[schemars(length(min = 1))]
+    pub storage_class: Option<String>,
+    /// Tags of each object.
+    pub tags: BTreeMap<String, String>,
+    /// Requests are paid by who makes them.
+    pub requester_pays: bool,
 }
+
+/// The key that names an endpoint, before any variable of the environment.
+const ENDPOINT_KEY: &str = "lake.endpoint";
 
 /// `[wal]`: the write-ahead log.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Wal {
-    /// Its directory.
+    /// The log's directory.
     #[schemars(length(min = 1))]
     pub dir: PathBuf,
-    /// Its size on disk, at most.
+    /// The most bytes that the log takes on disk.
     #[validate(custom(function = rules::log_size))]
     pub max_bytes: ByteSize,
-    /// Size of one segment; see [`Wal::segment_size`].
+    /// The size of one segment; see [`Wal::segment_size`].
     #[validate(custom(function = rules::segment_size))]
     pub segment_bytes: Option<ByteSize>,
 }
 
-/// `[dedup]`: what counts as the same event.
+/// `[dedup]`: which events count as the same.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Dedup {
-    /// Identities kept on disk.
+    /// How many ids are kept on disk.
     #[schemars(range(min = 1))]
     pub max_ids: u64,
-    /// JSON Pointers into the event: what senders change when they retry.
+    /// JSON Pointers to those parts of an event that senders change when they retry.
     #[validate(custom(function = rules::pointers_into_events))]
     pub ignore: Vec<String>,
 }
 
-/// `[quarantine]`: what is refused, and how much of it is kept.
+/// `[quarantine]`: how much of what is refused is kept.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Quarantine {
-    /// Of one refused body.
+    /// The most bytes kept of one refused body.
     #[validate(custom(function = rules::row_size))]
     pub max_row: ByteSize,
-    /// Of refused bodies, in all.
+    /// The most bytes kept of all refused bodies in a minute.
     pub max_bytes_per_minute: ByteSize,
 }
 
@@ -181,16 +202,16 @@ pub struct Quarantine {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Batch {
-    /// Of logged rows, before compression.
+    /// The most bytes of logged rows, before compression.
     #[validate(custom(function = rules::batch_size))]
     pub max_bytes: ByteSize,
-    /// Rows.
+    /// The most rows.
     #[schemars(range(min = 1))]
     pub max_records: u64,
-    /// Since the first row.
+    /// How long after its first row a batch is closed.
     #[validate(custom(function = rules::batch_age))]
     pub max_age: Span,
-    /// Of objects.
+    /// The format of objects.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Format>")]
     pub format: Format,
@@ -200,12 +221,12 @@ pub struct Batch {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Events {
-    /// Where events are posted.
+    /// The path to which events are posted.
     #[validate(custom(function = rules::webhook_path))]
     pub path: String,
-    /// Secrets of Standard Webhooks; where there are any, every request must be signed with one.
+    /// Secrets of Standard Webhooks. If there are any, every request must be signed with one of them.
     pub signing_secrets: Vec<Secret>,
-    /// A file of further ones, one a line.
+    /// A file of further signing secrets, one per line.
     #[schemars(length(min = 1))]
     pub signing_secrets_file: Option<PathBuf>,
     /// Event types that are accepted.
@@ -219,16 +240,16 @@ pub struct Events {
     /// Event types that are checked and counted, but not stored.
     #[validate(custom(function = rules::listed_once))]
     pub drop: Vec<String>,
-    /// What becomes of a request with an invalid event.
+    /// What happens to a request with an invalid event.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<OnInvalid>")]
     pub on_invalid: OnInvalid,
-    /// A directory of schemas by event type, instead of the shipped ones.
+    /// A directory of schemas by event type, which replace the built-in ones.
     #[schemars(length(min = 1))]
     pub schemas: Option<PathBuf>,
-    /// Pattern of the partitions.
+    /// The pattern of partitions.
     pub partition: String,
-    /// Which time decides about the partition.
+    /// Which time of an event decides about its partition.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<PartitionBy>")]
     pub partition_by: PartitionBy,
@@ -247,7 +268,7 @@ pub struct Log {
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<tracing::Level>")]
     pub level: tracing::Level,
-    /// Its form.
+    /// The form of its lines.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<LogFormat>")]
     pub format: LogFormat,
@@ -288,9 +309,16 @@ impl Default for Lake {
         Self {
             url: LakeUrl::Directory(PathBuf::from("data/lake")),
             endpoint: None,
+            accepts_new: false,
+            endpoint_named_by: ENDPOINT_KEY,
             region: None,
             path_style: None,
             kms_key_id: None,
+            sse_s3: false,
+            acl: None,
+            storage_class: None,
+            tags: BTreeMap::new(),
+            requester_pays: false,
         }
     }
 }
@@ -364,7 +392,7 @@ impl Default for Log {
 }
 
 impl Config {
-    /// The log of everything that is pulled, in the terms of `[wal]`.
+    /// The settings of the feeds' log, in the form of `[wal]`.
     pub fn feeds_log(&self) -> Wal {
         Wal {
             dir: self.polls.dir.clone(),
@@ -373,7 +401,7 @@ impl Config {
         }
     }
 
-    /// What the contract of events asks for. Cannot fail for a configuration that was loaded.
+    /// The rules of the contract for events. This cannot fail for a configuration that was loaded.
     pub fn rules(&self) -> Result<Rules, PartitionError> {
         let events = &self.events;
         Ok(Rules {
@@ -394,12 +422,12 @@ impl Config {
 }
 
 impl Events {
-    /// Where rows go.
+    /// The partitions of events.
     pub fn partitioning(&self) -> Result<Partitioning, PartitionError> {
         Partitioning::new(EVENTS, &self.partition, self.partition_by)
     }
 
-    /// The schemas of the configured directory, or the shipped ones.
+    /// The schemas of the configured directory, or the built-in ones.
     pub fn read_schemas(&self) -> Result<Schemas, Vec<SchemaError>> {
         match &self.schemas {
             Some(dir) => Schemas::from_dir(dir),
@@ -409,25 +437,41 @@ impl Events {
 }
 
 impl Lake {
-    /// Where objects go, with everything that is needed to reach it.
+    /// The lake, with everything that is needed to reach it.
     pub fn destination(&self) -> Destination<'_> {
         match &self.url {
             LakeUrl::Directory(root) => Destination::Directory(root),
-            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Location {
+            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Box::new(Location {
                 bucket: bucket.clone(),
                 prefix: prefix.clone(),
-                endpoint: self.endpoint.clone(),
-                region: self.region.clone(),
+                endpoint: self.endpoint.clone().map(|url| Endpoint {
+                    url,
+                    named_by: self.endpoint_named_by,
+                }),
+                region: self.region.clone().or_else(|| {
+                    let region = self.url.access_point_region()?;
+                    Some(region.to_owned())
+                }),
                 path_style: self.path_style,
-                kms_key_id: self.kms_key_id.clone(),
-            }),
+                options: ObjectOptions {
+                    acl: self.acl.clone(),
+                    storage_class: self.storage_class.clone(),
+                    tags: self.tags.clone(),
+                    encryption: match &self.kms_key_id {
+                        Some(key) => Encryption::Kms(key.clone()),
+                        None if self.sse_s3 => Encryption::S3,
+                        None => Encryption::OfBucket,
+                    },
+                    requester_pays: self.requester_pays,
+                },
+            })),
         }
     }
 }
 
 impl Wal {
-    /// The size of a segment: as configured, else 64 MiB, or a sixteenth of the log if that is less;
-    /// never under 1 MiB.
+    /// The size of a segment: as configured, otherwise 64 MiB, or a sixteenth of the log if that is less;
+    /// always at least 1 MiB.
     pub fn segment_size(&self) -> ByteSize {
         let by_default = || {
             let sixteenth = ByteSize::new(self.max_bytes.bytes() / 16);

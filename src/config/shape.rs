@@ -1,5 +1,5 @@
-//! The shape of the configuration: which keys there are and what each takes, as a JSON Schema that
-//! is generated from the sections. It finds every fault, where deserialising stops at the first.
+//! The shape of the configuration: which keys there are and what each of them takes, as a JSON Schema that is
+//! generated from the sections. A schema finds every fault, whereas deserialising stops at the first one.
 
 use std::net::SocketAddr;
 
@@ -14,10 +14,10 @@ use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::sections::{ADDRESS_FORMAT, Config};
 
-/// Says why text is not of a format.
+/// Checks text against a format; the error says why it does not fit.
 type Check = fn(&str) -> Result<(), String>;
 
-/// Formats of text, each with its parser.
+/// The formats of text, each with its parser.
 const FORMATS: [(&str, Check); 4] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
@@ -25,23 +25,23 @@ const FORMATS: [(&str, Check); 4] = [
     (SPAN_FORMAT, check_span),
 ];
 
-/// Keys at least so similar (Jaro-Winkler) are taken for slips.
+/// Keys that are at least this similar (Jaro-Winkler) are taken for misspellings.
 const MIN_SIMILARITY: f64 = 0.8;
 
-/// The schema, ready to check.
+/// The compiled schema.
 pub(super) struct Shape {
     schema: Value,
     validator: Validator,
 }
 
-/// One fault of shape.
+/// One setting that does not fit the schema.
 #[derive(Debug)]
 pub(super) struct Fault {
-    /// What is wrong.
+    /// The key of the setting.
     pub(super) key: Key,
-    /// The rule.
+    /// The rule that it breaks.
     pub(super) rule: String,
-    /// Whether the key should not be there at all.
+    /// Whether there is no such key.
     pub(super) is_unknown: bool,
 }
 
@@ -68,7 +68,7 @@ impl Shape {
         }
     }
 
-    /// Every fault of the settings.
+    /// Finds every fault of the settings.
     pub(super) fn faults(&self, settings: &Value) -> Vec<Fault> {
         let errors = self.validator.iter_errors(settings);
         errors.flat_map(|error| self.faults_of(&error)).collect()
@@ -146,7 +146,8 @@ impl Shape {
         }
     }
 
-    /// What is asked for where an error is. Only formats say what was given: none of them is secret.
+    /// The rule that an error is about. Only the rules of formats show the value, because none of these
+    /// values is secret.
     fn rule(&self, error: &ValidationError<'_>) -> String {
         let schema_path = error.schema_path().as_str();
         let node_path = schema_path.rsplit_once('/').map_or("", |(node, _)| node);
@@ -170,7 +171,7 @@ impl Shape {
     }
 }
 
-/// The key where an error is, and which entry of its list, from 0.
+/// The key that an error is about and, within a list, the index of the entry.
 fn place(error: &ValidationError<'_>) -> (Key, Option<usize>) {
     let mut key = Key::new();
     for segment in error.instance_path().segments() {
@@ -182,7 +183,7 @@ fn place(error: &ValidationError<'_>) -> (Key, Option<usize>) {
     (key, None)
 }
 
-/// What a key takes, for people.
+/// What a key takes, in words.
 fn expected(node: &Value) -> &'static str {
     if node["format"] == BYTE_SIZE_FORMAT {
         return "a size, such as \"8 MiB\"";

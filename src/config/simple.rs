@@ -1,4 +1,4 @@
-//! Reports the rules of single values, which stand beside their keys, as findings.
+//! Reports broken rules of single values, which stand beside their keys, as findings.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use validator::{Validate, ValidationError, ValidationErrors, ValidationErrorsKin
 use super::findings::Findings;
 use super::rules::BROKEN_RULES;
 
-/// Checks a section and what is nested in it; `key` is that of the section, empty for the whole
+/// Checks a section and what is nested in it. `key` is the key of the section; it is empty for the whole
 /// configuration.
 pub(super) fn check(key: &str, section: &impl Validate, findings: &mut Findings<'_>) {
     if let Err(errors) = section.validate() {
@@ -40,7 +40,7 @@ fn report(key: &str, errors: &ValidationErrors, findings: &mut Findings<'_>) {
     }
 }
 
-/// The rules that a value breaks, in words. The value itself, which may be secret, is not among them.
+/// The rules that a value breaks, in words. They do not repeat the value, which may be secret.
 fn rules_of(error: &ValidationError) -> Vec<String> {
     if let Some(Value::Array(rules)) = error.params.get(BROKEN_RULES) {
         return rules.iter().map(words).collect();
@@ -48,7 +48,7 @@ fn rules_of(error: &ValidationError) -> Vec<String> {
     if let Some(message) = &error.message {
         return vec![message.to_string()];
     }
-    // The one rule without words of its own is a range without its end.
+    // The only rule without words of its own is a range without an upper end.
     vec!["must be more than 0".to_owned()]
 }
 

@@ -1,5 +1,4 @@
-//! Where values come from: the TOML file and the environment, merged, and the way back from a key to
-//! the place that set it.
+//! Where values come from: merges the TOML file and the environment, and finds the place that set a key.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -15,22 +14,22 @@ use super::key::{Key, shown};
 use super::lines::line_of;
 use super::shape::Shape;
 
-/// What names of variables start with.
+/// The prefix of variables that are configuration.
 pub(super) const PREFIX: &str = "LAKEHOOK_";
-/// The variable that names the file. It is no key.
+/// The variable that names the file. It is not a key.
 pub(super) const CONFIG_VARIABLE: &str = "LAKEHOOK_CONFIG";
 
 /// What separates section and key in the name of a variable.
 const SEPARATOR: &str = "__";
-/// Parts of a key at most. Bounds the depth of the tree, whatever the environment holds.
+/// The most parts of a key. This bounds the depth of the tree, whatever the environment holds.
 const MAX_KEY_PARTS: usize = 8;
 
-/// Everything that was set.
+/// All settings, by their source.
 #[derive(Debug, Default)]
 pub(super) struct Sources {
     /// The file, if there is one.
     pub(super) file: Option<TomlFile>,
-    /// The environment.
+    /// The settings of the environment.
     pub(super) variables: Variables,
 }
 
@@ -51,7 +50,7 @@ struct Variable {
 }
 
 impl TomlFile {
-    /// Parses the text of a file; `name` is for errors.
+    /// Parses the text of a file; `name` is used in errors.
     pub(super) fn parse(name: &Path, text: String) -> Result<Self, ConfigProblem> {
         match Toml::from_str::<Dict>(&text) {
             Ok(dict) => Ok(Self {
@@ -59,7 +58,7 @@ impl TomlFile {
                 text,
                 dict,
             }),
-            // Not its display, which quotes the line: there may be secrets in it.
+            // The error's own text quotes the line, which may contain secrets, so it is not shown.
             Err(error) => Err(ConfigProblem {
                 place: position(name, &text, error.span().map_or(0, |span| span.start)),
                 rule: format!("not TOML: {}", error.message().replace('\n', ", ")),
@@ -67,12 +66,12 @@ impl TomlFile {
         }
     }
 
-    /// As it was named.
+    /// The path, as the user gave it.
     pub(super) fn name(&self) -> &Path {
         &self.name
     }
 
-    /// Whether it sets the key, or something below it.
+    /// Whether the file sets the key or something below it.
     fn sets(&self, key: &[String]) -> bool {
         let Some((first, rest)) = key.split_first() else {
             return true;
@@ -100,8 +99,8 @@ fn position(name: &Path, text: &str, byte: usize) -> ConfigPlace {
 }
 
 impl Variables {
-    /// Picks what is configuration: `LAKEHOOK_` and at least one `__`. Others with that prefix, such
-    /// as those that Kubernetes injects, are somebody else's.
+    /// Selects the variables that are configuration: those with `LAKEHOOK_` and at least one `__`. Other
+    /// variables with that prefix, such as those that Kubernetes injects, belong to somebody else.
     pub(super) fn pick(
         environment: impl Iterator<Item = (OsString, OsString)>,
         problems: &mut Vec<ConfigProblem>,
@@ -134,7 +133,7 @@ impl Variables {
         Self(variables)
     }
 
-    /// The values as a tree, each read as its key asks for.
+    /// The values as a tree, each parsed as the type of its key requires.
     fn dict(&self, shape: &Shape) -> Dict {
         let mut dict = Dict::new();
         for (key, variable) in &self.0 {
@@ -144,16 +143,17 @@ impl Variables {
     }
 }
 
-/// Reads the value of a variable as the file would have it: numbers, booleans, `["a", "b"]`, text in
-/// quotes; anything else is text as it stands.
+/// Parses the value of a variable as the file would: numbers, booleans, `["a", "b"]`, text in quotes.
+/// Anything else is text as it is.
 ///
-/// Not with figment's own parser, which panics on quoted text with an escape after other letters
+/// This does not use figment's own parser, which panics on quoted text with an escape after a letter outside
+/// ASCII.
 /// than ASCII.
 fn parse(value: &str, is_text: bool) -> Setting {
     let is_quoted = value.starts_with('"');
     if is_quoted || !is_text {
         let line = Toml::from_str::<Dict>(&format!("value = {value}"));
-        // More than one key: the value had lines of its own.
+        // More than one key means that the value contained line breaks.
         let alone = line.ok().filter(|dict| dict.len() == 1);
         if let Some(setting) = alone.and_then(|mut dict| dict.remove("value")) {
             return setting;
@@ -162,7 +162,7 @@ fn parse(value: &str, is_text: bool) -> Setting {
     Setting::from(value.trim())
 }
 
-/// Sets a value at a key; what stood in the way is replaced.
+/// Sets a value at a key, and replaces whatever is in its way.
 fn insert(dict: &mut Dict, key: &[String], setting: Setting) {
     match key {
         [] => {}
@@ -182,7 +182,7 @@ fn insert(dict: &mut Dict, key: &[String], setting: Setting) {
 }
 
 impl Sources {
-    /// All that was set, the environment over the file. Defaults are not among it.
+    /// Merges all settings; the environment overrides the file. Defaults are not included.
     pub(super) fn merged(&self, shape: &Shape) -> Value {
         let file = self.file.as_ref().map(|file| file.dict.clone());
         let merged = Figment::new()
@@ -193,13 +193,13 @@ impl Sources {
         json_object(dict)
     }
 
-    /// The place that decides about a key.
+    /// The place whose value for a key takes effect.
     pub(super) fn place_of(&self, key: &[String]) -> ConfigPlace {
         let set = self.places_of(key).into_iter().next();
         set.unwrap_or_else(|| ConfigPlace::Default(shown(key)))
     }
 
-    /// Every place that sets a key or something below it, the strongest first.
+    /// Every place that sets a key or something below it; the one that takes effect comes first.
     pub(super) fn places_of(&self, key: &[String]) -> Vec<ConfigPlace> {
         let variables = &self.variables.0;
         let at_or_below = variables.iter().filter(|(own, _)| own.starts_with(key));
@@ -216,7 +216,7 @@ impl Sources {
         places
     }
 
-    /// Whether anybody has set the key.
+    /// Whether any source sets the key.
     pub(super) fn sets(&self, key: &[String]) -> bool {
         !self.places_of(key).is_empty()
     }
@@ -252,8 +252,8 @@ fn json(setting: Setting) -> Value {
     }
 }
 
-/// A number that has a whole value is a whole number, as in `1e6`. One that JSON can't say, or that
-/// no key takes, becomes text, so that the error can show it.
+/// A number with an integral value, such as `1e6`, becomes a whole number. One that JSON cannot express, or
+/// that no key takes, becomes text, so that the error can show it.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "only for whole values that are well within the range"
@@ -275,14 +275,14 @@ fn json_number(number: Num) -> Value {
 }
 
 impl std::fmt::Debug for TomlFile {
-    /// Without the text, which may hold secrets.
+    /// Leaves out the text, which may hold secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("TomlFile").field(&self.name).finish()
     }
 }
 
 impl std::fmt::Debug for Variables {
-    /// Without the values, which may be secret.
+    /// Leaves out the values, which may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_set().entries(self.0.keys()).finish()
     }

@@ -8,9 +8,9 @@ use crate::encode::Format;
 use crate::poll::definition::{AuthKind, Mode, PaginationKind};
 use crate::telemetry::LogFormat;
 
-/// A value with a word in the configuration.
+/// A setting that is one word of a list.
 pub(super) trait Word: Sized {
-    /// All words with what they mean, in the order in which to name them.
+    /// All words with their values, in the order in which errors list them.
     fn words() -> Vec<(&'static str, Self)>;
 }
 
@@ -20,7 +20,7 @@ pub(super) fn schema<W: Word>(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": "string", "enum": words })
 }
 
-/// Reads such a setting.
+/// Deserialises such a setting.
 pub(super) fn deserialize<'de, W: Word, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<W, D::Error> {

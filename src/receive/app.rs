@@ -23,7 +23,7 @@ use crate::metrics::Metrics;
 use crate::status::{Status, Unavailable};
 use crate::wal::log::Log;
 
-/// Settings of the HTTP interface.
+/// Settings of the HTTP interface, as [`App::new`] needs them.
 #[derive(Clone)]
 pub struct ReceiveSettings {
     /// Path of the webhook for events.
@@ -42,7 +42,7 @@ pub struct ReceiveSettings {
     pub rate: Option<(NonZeroU32, NonZeroU32)>,
     /// Bytes of refused requests to keep per minute.
     pub refused_bytes_per_minute: u64,
-    /// Bytes to keep of one refused request.
+    /// The most bytes of one refused request that are kept.
     pub max_refused_bytes: usize,
     /// Origins that browsers may send from.
     pub cors_origins: Vec<HeaderValue>,
@@ -54,7 +54,7 @@ pub struct ReceiveSettings {
     pub openapi: Bytes,
 }
 
-/// What exists once the log has been read.
+/// What handlers need of the log, and the contract; both exist once the log has been read.
 pub struct Core {
     /// The contract.
     pub contract: Arc<Contract>,
@@ -70,7 +70,7 @@ pub struct PollFigures {
     pub streams: Box<dyn Fn() -> BTreeMap<String, PollHealth> + Send + Sync>,
     /// The log of the polls.
     pub log: Log,
-    /// Whether polled rows can be stored.
+    /// Whether polled rows can be stored now.
     pub status: Arc<Status>,
 }
 
@@ -125,12 +125,12 @@ impl App {
             refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
             settings,
             clock,
-            // Request ids must differ, not be secret: a system call for each would be wasted.
+            // Request ids must differ but need not be secret, so they do not need a system call each.
             ids: Ids::seeded(ids.dice()),
         })
     }
 
-    /// Contract and log, if requests are accepted now.
+    /// The contract and the log, if requests are accepted now.
     pub(super) fn ready_core(&self) -> Result<&Core, Problem> {
         if let Some(unavailable) = self.status.refusal(self.clock.now()) {
             return Err(unavailable.into());

@@ -1,4 +1,4 @@
-//! Clients: each is identified by its token, otherwise by its address, and limited to a rate.
+//! Clients: each is identified by its token, or otherwise by its address, and limited to a rate.
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
@@ -10,7 +10,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use subtle::ConstantTimeEq as _;
 
-/// Clients that have been quiet for long are forgotten once in this many requests.
+/// Once in this many requests, clients that have been quiet for long are forgotten.
 const FORGET_EVERY: u32 = 4096;
 
 /// What a rate limit applies to.
@@ -96,7 +96,7 @@ impl RateLimit {
             .fetch_add(1, Ordering::Relaxed)
             .is_multiple_of(FORGET_EVERY)
         {
-            // A client that may send at full rate again need not be remembered.
+            // A client that may send a full burst again need not be remembered.
             self.limiter.retain_recent();
         }
         let denied = match self.limiter.check_key(&client) {

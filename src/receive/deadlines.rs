@@ -27,7 +27,7 @@ const LINGER_SILENCE: Duration = Duration::from_millis(500);
 /// Shared by a connection's service and its stream. Both run in one task, so no memory ordering is needed.
 #[derive(Debug, Default)]
 pub struct Requests {
-    /// Requests begun plus requests ended: odd while one is under way.
+    /// The number of requests begun plus the number of requests ended: odd while one is under way.
     steps: AtomicU64,
     refused: AtomicBool,
 }
@@ -59,13 +59,13 @@ impl Drop for UnderWay {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Waiting {
-    /// For the first byte of a request.
+    /// Waiting for the first byte of a request.
     Request,
-    /// For the rest of its head.
+    /// Waiting for the rest of its head.
     Head,
-    /// For its answer.
+    /// Waiting for its answer.
     Answer,
-    /// For the rest of what a refused sender sends, until this time at the latest.
+    /// Waiting for the end of what a refused sender still sends, until this time at the latest.
     End { latest: Instant },
 }
 
@@ -80,7 +80,7 @@ pub struct Timed<S> {
     waiting: Waiting,
     deadline: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// Set while an answer waits for the client to take it; then the connection breaks.
+    /// Set while a write waits for the client to read. When it fires, the connection breaks.
     stuck: Option<Pin<Box<Sleep>>>,
 }
 
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Timed<S> {
                 "the head of a request came too slowly",
             ))
         } else {
-            // As if the client had closed: an idle connection ends without an error.
+            // To hyper, this looks like a client that has closed: an idle connection ends without an error.
             Ok(())
         })
     }

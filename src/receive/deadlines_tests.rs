@@ -54,7 +54,7 @@ async fn a_request_under_way_is_not_limited_and_the_next_has_all_its_time() {
     assert!(start.elapsed() >= SHORT);
 }
 
-/// Each request puts the end off, and the timer that was set first rings before it.
+/// Each request postpones the deadline, but the timer that was set first fires before it.
 #[tokio::test]
 async fn an_end_that_was_put_off_comes_when_it_is_due() {
     let idle = SHORT * 16;
@@ -99,7 +99,7 @@ async fn a_silent_sender_does_not_hold_up_the_end() {
 async fn an_answer_that_is_not_taken_ends_the_connection() {
     let (ours, mut client) = duplex(1000);
     let mut timed = Timed::new(ours, Arc::default(), LONG, SHORT * 2);
-    // One that is taken slowly, but in time, has all the time again for the next.
+    // A client that reads an answer slowly but in time has the whole time again for the next one.
     for _ in 0..3 {
         let taken = tokio::spawn(async move {
             tokio::time::sleep(SHORT).await;
@@ -110,7 +110,7 @@ async fn an_answer_that_is_not_taken_ends_the_connection() {
         timed.flush().await.unwrap();
         client = taken.await.unwrap();
     }
-    // One that trickles never ends.
+    // A client that reads one byte at a time would take for ever.
     let trickle = tokio::spawn(async move {
         while client.read(&mut [0; 1]).await.is_ok_and(|read| read > 0) {
             tokio::time::sleep(SHORT / 10).await;

@@ -7,7 +7,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-/// What is known of a poll.
+/// The state of a poll.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct PollHealth {
     pub last_error: Option<LastError>,
@@ -16,7 +16,7 @@ pub struct PollHealth {
     pub running: Option<RunningPoll>,
 }
 
-/// Why the last run failed, if it did.
+/// When and why the last run failed.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct LastError {
     pub at: String,
@@ -31,11 +31,11 @@ pub struct LastSuccess {
     pub run: String,
 }
 
-/// How far a run has got.
+/// The progress of a run.
 #[derive(Debug, Serialize, JsonSchema)]
 pub struct RunningPoll {
     pub pages: u64,
     pub records: u64,
-    /// Records in all, once the API said so.
+    /// The number of all records, if the API has reported it.
     pub total: Option<u64>,
 }

@@ -52,8 +52,8 @@ pub(super) async fn pass(
     response
 }
 
-/// Why we and a proxy in front of us could read a request differently (RFC 9112, sections 3.2 and 6.1), if so.
-/// hyper has refused all other ambiguities already.
+/// If we and a proxy in front of us could read the request differently (RFC 9112, sections 3.2 and 6.1), says
+/// why. hyper has refused all other ambiguities already.
 fn unsound(request: &Request) -> Option<&'static str> {
     let headers = request.headers();
     let hosts = headers.get_all(HOST).iter().count();

@@ -19,19 +19,19 @@ use crate::clock::Now;
 /// The media type of `/metrics`.
 pub(super) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// The body of `/health`. What the log tells is there once it is read.
+/// The body of `/health`. Figures of the log are present once the log has been read.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Health {
-    /// Rows that make a full batch.
+    /// How many rows make a full batch.
     batch_size: u64,
-    /// What is logged and not yet in the lake.
+    /// How many rows are in the log and not yet in the lake.
     buffer_size: u64,
-    /// Whose log it is.
+    /// The id of the node that owns the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     open_batches: Option<u64>,
-    /// The polls, where there are any.
+    /// The state of the polls, if any are configured.
     #[serde(skip_serializing_if = "Option::is_none")]
     polls: Option<PollsHealth>,
     /// Whether requests are accepted.
@@ -39,26 +39,26 @@ pub(super) struct Health {
     #[schemars(extend("const" = "healthy"))]
     status: &'static str,
     version: &'static str,
-    /// Batches that are closed and not yet in the lake.
+    /// How many batches are sealed and not yet in the lake.
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting_batches: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     wal_bytes: Option<u64>,
-    /// What was acknowledged before is in the lake.
+    /// Everything acknowledged before this time is in the lake.
     #[serde(skip_serializing_if = "Option::is_none")]
     watermark: Option<String>,
 }
 
-/// The polls' part of it.
+/// What `/health` says about the polls.
 #[derive(Debug, Serialize, JsonSchema)]
 struct PollsHealth {
-    /// What is logged and not yet in the lake.
+    /// How many rows are in the log and not yet in the lake.
     buffer_size: u64,
     /// Batches whose rows cannot be read back.
     held: Vec<String>,
-    /// Why nothing is stored, if so.
+    /// Why polled rows cannot be stored, if that is the case.
     refusal: Option<String>,
-    /// Runs that have ended and are not visible yet.
+    /// How many runs have ended and are not visible yet.
     runs_to_publish: u64,
     /// Each poll, by the name of its stream.
     streams: BTreeMap<String, PollHealth>,
@@ -112,7 +112,7 @@ fn polls_health(polls: &PollFigures, now: Now) -> PollsHealth {
     }
 }
 
-/// `GET /openapi.json`: the description of this interface.
+/// Answers `GET /openapi.json`: the description of this interface.
 pub(super) fn openapi(app: &App) -> Response {
     let mut response = Response::new(Body::from(app.settings.openapi.clone()));
     let media_type = HeaderValue::from_static("application/json");
@@ -120,7 +120,7 @@ pub(super) fn openapi(app: &App) -> Response {
     response
 }
 
-/// `GET /ready`: 503 while the service starts, stops or cannot store, and while a batch is held.
+/// Answers `GET /ready`: 503 while the service starts, stops or cannot store, and while a batch is held.
 pub(super) fn ready(app: &App) -> Response {
     if let Some(unavailable) = app.status.refusal(app.clock.now()) {
         return Problem::from(unavailable).into_response();
@@ -133,7 +133,7 @@ pub(super) fn ready(app: &App) -> Response {
     replies::json(StatusCode::OK, "application/json", &body)
 }
 
-/// `GET /metrics`: Prometheus text format 0.0.4.
+/// Answers `GET /metrics` in Prometheus' text format 0.0.4.
 pub(super) fn metrics(app: &App) -> Response {
     refresh(app);
     let mut response = Response::new(Body::from(app.metrics.render()));

@@ -1,4 +1,5 @@
-//! Webhooks of providers: each has a path of its own and the provider's signature, and each body is one event.
+//! Webhooks of providers. Each has a path of its own, verifies the provider's signature, and takes each body
+//! as one event.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -18,11 +19,11 @@ use crate::rfc3339;
 /// A provider's webhook.
 #[derive(Clone)]
 pub struct Hook {
-    /// Name of the hook, which is the source of its events.
+    /// The name of the hook, which is also the source of its events.
     pub name: Arc<str>,
     /// The configured path.
     pub path: Arc<str>,
-    /// How the provider signs, and with which secrets.
+    /// How the provider signs, and its secrets.
     pub signing: Signing,
     /// Whether the provider sends challenges to verify the URL.
     pub answers_challenges: bool,
@@ -34,7 +35,7 @@ pub struct Hook {
     pub time: FieldSource,
 }
 
-/// What a provider's body is.
+/// What the body of a provider's request turned out to be.
 pub(super) enum Delivery {
     /// One event, as a row to store.
     Event(Checked),

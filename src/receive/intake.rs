@@ -1,8 +1,8 @@
-//! The way of a request with events, from its head to its durable answer; one for all webhooks.
+//! The way of a request with events from its head to its durable answer; all webhooks share it.
 //!
-//! Who sends → media type and encoding → may anything be accepted → read the body → check its signature → inflate →
-//! judge → append → count. Where webhooks differ is [`Endpoint`]. A body that is refused with 400 for what it holds is
-//! kept in the quarantine, as far as the bound allows.
+//! Client → media type and encoding → whether requests are accepted → body → signature → inflating → judging
+//! → appending → counting. [`Endpoint`] holds what differs between webhooks. A body that is refused with 400
+//! because of its content is kept in the quarantine, up to a bound on bytes.
 
 use std::sync::Arc;
 
@@ -25,7 +25,8 @@ use crate::quarantine::{FieldError, Reason};
 use crate::record::{Origin, RowKind, Rows};
 use crate::wal::request::{Append, Appended, NO_RUN};
 
-/// A body up to this size is checked on the runtime's thread; a larger one would hold up other requests there.
+/// A body of up to this size is judged on the runtime's thread. A larger one would delay other requests
+/// there.
 const SMALL_BODY: usize = 64 << 10;
 
 /// Answers a `POST` to a webhook.
@@ -78,7 +79,7 @@ async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<R
     }
 }
 
-/// A body whose sender may send, with what is known of its request.
+/// A body whose sender was admitted, with what is known of its request.
 struct Intake<'a> {
     app: &'a App,
     core: &'a Core,
@@ -96,12 +97,13 @@ enum Rejection {
 }
 
 impl Intake<'_> {
-    /// Decompresses the body and turns it into rows, both within the budget. Takes time: a large body needs a permit.
+    /// Decompresses the body and turns it into rows, both within the budget. The caller needs a permit for a
+    /// large body, since this takes time.
     fn judge(&mut self, encoding: Encoding) -> Result<Judged, Rejection> {
         if encoding != Encoding::Identity {
             self.inflate(encoding).map_err(Rejection::Body)?;
         }
-        // Rows are mostly a little larger than their body; what they really take is known once they are written.
+        // Rows are usually a little larger than their body. Their real size is known once they are written.
         let body_bytes = self.body.bytes().len();
         let expected = body_bytes + body_bytes / 4;
         self.grow(expected)?;
@@ -190,7 +192,7 @@ impl Intake<'_> {
         Ok(success.into_response())
     }
 
-    /// Keeps a copy of a body that is refused for its content, and returns the problem to answer.
+    /// Keeps a copy of a body that is refused because of its content, and returns the problem to answer.
     async fn reject(self, rejection: Rejection) -> Problem {
         match rejection {
             Rejection::Body(error) => {
@@ -209,7 +211,8 @@ impl Intake<'_> {
         }
     }
 
-    /// Keeps a copy of a body that is answered 400, as far as the bound allows. The answer does not depend on it.
+    /// Keeps a copy of a body that is answered 400, up to the bound on bytes. The answer does not depend on
+    /// whether this succeeds.
     async fn keep(self, errors: &[FieldError], errors_total: usize) {
         let Self {
             app,

@@ -1,10 +1,11 @@
 //! Receiving: HTTP requests in; rows in the log, or problems (RFC 9457), out.
 //!
-//! A request passes: a TLS handshake if there is a certificate ([`tls`]) → hyper's HTTP/1 on a stream with
-//! [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → [`intake`], the one way of a body to its
-//! durable answer. There: rate and token of the client ([`client`]) → media type and encoding → [`body`], read and
-//! inflated under limits of size, time and memory → [`signature`] → the contract → the log → [`replies`], the one map
-//! from results to status and body. Where webhooks differ, [`webhook`] says so.
+//! A request passes these steps: a TLS handshake, if there is a certificate ([`tls`]) → hyper's HTTP/1 on a
+//! stream with [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → [`intake`], which takes
+//! every body to its durable answer. Within `intake`: rate and token of the client ([`client`]) → media type
+//! and encoding → [`body`], read and inflated under limits of size, time and memory → [`signature`] → the
+//! contract → the log → [`replies`], the one map from results to status and body. [`webhook`] defines where
+//! webhooks differ.
 //!
 //! Knows nothing of batches, objects, the lake or polls.
 

@@ -1,6 +1,7 @@
-//! The service's own pages, one row each: where a page is, how it answers, and what the description says of it.
+//! The service's own pages, one row each: the path of a page, how it is answered, and what the description
+//! says about it.
 //!
-//! The router, the OpenAPI description and the paths that a configuration may not take all follow from this table.
+//! The router, the OpenAPI description and the check of configured paths all follow from this table.
 
 use axum::response::Response;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -10,19 +11,19 @@ use super::health::{self, Health, METRICS_MEDIA_TYPE, Ready};
 
 /// A page that is answered to GET and HEAD.
 pub(super) struct Page {
-    /// The path.
+    /// The path of the page.
     pub(super) path: &'static str,
-    /// Its `operationId` in the description.
+    /// The page's `operationId` in the description.
     pub(super) name: &'static str,
-    /// What the description says of it.
+    /// The page's summary in the description.
     pub(super) summary: &'static str,
-    /// The media type of its success.
+    /// The media type of a successful answer.
     pub(super) media_type: &'static str,
-    /// The schema of its success.
+    /// The schema of a successful answer.
     pub(super) schema: fn(&mut SchemaGenerator) -> Schema,
-    /// Whether it is answered 503 while requests are refused.
+    /// Whether the page is answered 503 while requests are refused.
     pub(super) can_be_unready: bool,
-    /// Whether it moves to `server.metrics_listen`, if that is set.
+    /// Whether the page moves to `server.metrics_listen`, if that is set.
     pub(super) is_metrics: bool,
     /// Answers a request.
     pub(super) answer: fn(&App) -> Response,
@@ -30,7 +31,7 @@ pub(super) struct Page {
 
 const JSON: &str = "application/json";
 
-/// All of them.
+/// All of the service's own pages.
 pub(super) const PAGES: [Page; 4] = [
     Page {
         path: "/health",
@@ -74,7 +75,7 @@ pub(super) const PAGES: [Page; 4] = [
     },
 ];
 
-/// Their paths, which no webhook may take.
+/// The paths of these pages, which no webhook may take.
 pub const PATHS: [&str; PAGES.len()] = {
     let mut paths = [""; PAGES.len()];
     let mut index = 0;

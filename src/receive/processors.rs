@@ -12,14 +12,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::budget::NoMemory;
 
-/// Most requests that wait, per processor.
+/// How many requests may wait per processor.
 const MAX_WAITING: usize = 16;
 
-/// The permits.
+/// The permits, one per processor.
 #[derive(Clone, Debug)]
 pub struct Processors {
     working: Arc<Semaphore>,
-    /// Room for those that work and those that wait.
+    /// One place for each request that works or waits.
     present: Arc<Semaphore>,
 }
 

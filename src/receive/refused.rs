@@ -1,5 +1,5 @@
-//! Copies of refused requests: one quarantine row each, so that a sender that ignores answers loses nothing. The bytes
-//! per minute are limited, so that nobody can fill the disk.
+//! Copies of refused requests: each becomes one row in the quarantine, so that a sender that ignores answers
+//! loses nothing. The bytes per minute are limited, so that nobody can fill the disk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -31,7 +31,7 @@ impl Allowance {
         let earned = self.per_minute.saturating_mul(passed) / 60_000;
         let left = left.saturating_add(earned).min(self.per_minute);
         let enough = bytes <= left;
-        // Time too short to earn a byte still counts for the next request.
+        // Time that is too short to earn a byte still counts for the next request.
         let since = if earned > 0 { now.mono } else { since };
         *state = (since, if enough { left - bytes } else { left });
         enough

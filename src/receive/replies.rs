@@ -19,7 +19,7 @@ use super::body::BodyError;
 use super::client::TooMany;
 use super::scheme::Unsigned;
 
-/// Seconds after which to try again when storage is the reason.
+/// Seconds after which a sender should try again if storage is the reason.
 const RETRY_SOON: u32 = 5;
 
 /// The answer to an accepted request. The four counts add up to the events sent.
@@ -27,18 +27,18 @@ const RETRY_SOON: u32 = 5;
 pub struct Success {
     #[schemars(extend("const" = "success"))]
     status: &'static str,
-    /// Newly stored.
+    /// New events, which are stored.
     pub accepted: u64,
-    /// Taken by a drop rule.
+    /// Valid events that a rule dropped.
     pub dropped: u64,
-    /// Known already.
+    /// Events that were known already.
     pub duplicates: u64,
-    /// In the quarantine.
+    /// Events that are in the quarantine.
     pub quarantined: u64,
     /// What was wrong with quarantined events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
-    /// How many errors there were, where there were any.
+    /// The number of all errors, if there were any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub errors_total: Option<usize>,
 }
@@ -68,27 +68,27 @@ impl IntoResponse for Success {
 #[derive(Clone, Debug)]
 pub struct Problem(Box<ProblemBody>);
 
-/// Why a request was not done (RFC 9457).
+/// Why a request was refused or failed (RFC 9457).
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[schemars(rename = "Problem")]
 pub(super) struct ProblemBody {
-    /// A stable word, after `urn:lakehook:problem:`.
+    /// A stable word, which follows `urn:lakehook:problem:`.
     #[serde(rename = "type")]
     kind: String,
     title: &'static str,
     status: u16,
-    /// What happened, for people.
+    /// A description of what happened, for people.
     detail: String,
-    /// Where the body is no JSON, from 1.
+    /// The line at which the body stops being JSON, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
-    /// Where in the line, in bytes, from 1.
+    /// The column at which the body stops being JSON, in bytes, counted from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     column: Option<usize>,
-    /// What is allowed.
+    /// The limit that the request exceeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
-    /// What is understood.
+    /// What is supported instead.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     supported: Vec<&'static str>,
     /// Breaches of the contract, each with its place.

@@ -1,4 +1,4 @@
-//! Paths, and the order of layers.
+//! The paths, and the order of the layers around them.
 
 use std::any::Any;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ use super::pages::{PAGES, Page};
 use super::replies::Problem;
 use super::webhook::Endpoint;
 
-/// Answers the requests to one address: the gate, and the paths behind it.
+/// Answers the requests to one address: the gate and the paths behind it.
 #[derive(Clone)]
 pub struct Front {
     app: Arc<App>,

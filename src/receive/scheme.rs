@@ -1,4 +1,5 @@
-//! Schemes of signatures: all that is known of how a provider signs and where it says what happened.
+//! Schemes of signatures: everything that is known about how a provider signs, and where its requests have an
+//! event's id, type and time.
 //!
 //! A new scheme is a variant here and a word in the configuration (`config/hooks.rs`, `config/words.rs`).
 
@@ -70,11 +71,11 @@ pub enum Unsigned {
     Invalid,
 }
 
-/// What a request says of its signature.
+/// What the headers of a request say about its signature.
 pub(super) struct Claim<'h> {
-    /// When it was signed, in seconds since 1970 as the sender wrote them.
+    /// When the request was signed, in seconds since 1970, as the sender wrote it.
     pub(super) time: Option<&'h str>,
-    /// What was signed before the body.
+    /// The signed bytes that precede the body.
     pub(super) before: [&'h [u8]; 4],
     /// The signatures that could be decoded.
     pub(super) signatures: Vec<Vec<u8>>,
@@ -93,7 +94,7 @@ impl Scheme {
         }
     }
 
-    /// Where the provider puts id, type and time.
+    /// Where the provider puts an event's id, type and time.
     pub fn fields(&self) -> [FieldSource; 3] {
         let headers =
             |names: &[&str]| FieldSource::Headers(names.iter().map(|&n| n.to_owned()).collect());
@@ -137,7 +138,7 @@ impl Scheme {
         (!key.is_empty()).then(|| key.into())
     }
 
-    /// Reads what the headers say of the signature.
+    /// Reads what the headers say about the signature.
     pub(super) fn claim<'h>(&self, headers: &'h HeaderMap) -> Result<Claim<'h>, Unsigned> {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let needed = |name: &str| header(name).ok_or(Unsigned::Missing);
@@ -147,7 +148,7 @@ impl Scheme {
                 let id = either("webhook-id", "svix-id")?;
                 let time = either("webhook-timestamp", "svix-timestamp")?;
                 let list = either("webhook-signature", "svix-signature")?;
-                // The dot separates what is signed; an id with a dot could be read in two ways.
+                // Dots separate the parts that are signed, so an id with a dot could be read in two ways.
                 if id.contains('.') {
                     return Err(Unsigned::Missing);
                 }
@@ -201,7 +202,7 @@ impl Scheme {
 }
 
 impl Claim<'_> {
-    /// Nothing but the body is signed.
+    /// A claim about the body alone.
     fn of_body(signatures: Vec<Vec<u8>>) -> Self {
         Self {
             time: None,

@@ -38,24 +38,25 @@ const MAX_HEAD: usize = 32 << 10;
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
-    /// Connections at a time; more wait in the system's queue.
+    /// The most connections at a time; more wait in the system's queue.
     pub max_connections: usize,
-    /// Limit for the head of a request, from its first byte, and for a TLS handshake.
+    /// How long the head of a request may take, from its first byte; also the limit of a TLS handshake.
     pub header_timeout: Duration,
-    /// Limit for the next request on a connection to begin.
+    /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
 }
 
 /// A listening server.
 pub struct Server {
     address: SocketAddr,
-    /// A server also stops when it is dropped.
+    /// The server stops when this is dropped.
     stop: DropGuard,
     tasks: TaskTracker,
 }
 
 impl Server {
-    /// Serves a listener until stopped. With TLS, changed certificate files are reloaded, at once on SIGHUP.
+    /// Serves a listener until the server is stopped. With TLS, changed certificate files are reloaded, and
+    /// checked at once on SIGHUP.
     pub fn start(
         listener: TcpListener,
         tls: Option<Arc<Tls>>,
@@ -84,12 +85,12 @@ impl Server {
         })
     }
 
-    /// The address it listens on.
+    /// The address that the server listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Stops accepting connections, and waits at most that long for requests under way to end.
+    /// Stops accepting connections, and waits at most `patience` for requests under way to end.
     pub async fn stop(self, patience: Duration) {
         self.stop.disarm().cancel();
         self.tasks.close();
@@ -128,7 +129,7 @@ impl Accepting {
             match accepted {
                 Ok((stream, peer)) => self.serve(stream, peer, slot),
                 Err(error) => {
-                    // Mostly there are no free descriptors: some connection must end first.
+                    // Usually there are no free descriptors, and some connection must end first.
                     tracing::warn!(%error, "failed to accept a connection");
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
@@ -163,7 +164,7 @@ impl Accepting {
     }
 }
 
-/// A connection, and its slot among all.
+/// A connection and its place among the connections that are allowed.
 struct Connection {
     peer: SocketAddr,
     front: Front,

@@ -1,7 +1,7 @@
 //! Signatures of senders: HMAC-SHA256 over the body as it was sent.
 //!
-//! Every secret is tried, and each comparison takes constant time. A body that passes is [`Admitted`]; nothing else
-//! reaches a contract.
+//! Every secret is tried, and each comparison takes constant time. A body that passes becomes an
+//! [`Admitted`]; only such bodies reach a contract.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use sha2::Sha256;
 use super::scheme::{Claim, Scheme, Unsigned};
 use crate::clock::Micros;
 
-/// A scheme with its secrets: a request signed with any of them is admitted.
+/// A scheme with its secrets; it admits requests that are signed with any of them.
 #[derive(Clone)]
 pub struct Signing {
     scheme: Scheme,
@@ -31,7 +31,7 @@ impl Admitted {
         Self(body)
     }
 
-    /// Decompresses the body; its sender stays the same.
+    /// Decompresses the body. The result is admitted too, because it has the same sender.
     pub(super) fn inflated<E>(
         &self,
         inflate: impl FnOnce(Bytes) -> Result<Bytes, E>,
@@ -46,7 +46,8 @@ impl Admitted {
 }
 
 impl Signing {
-    /// Uses these secrets. One that cannot be a key admits nothing; the checks of the configuration refuse it.
+    /// Uses these secrets. A secret that cannot be a key admits nothing; the checks of the configuration
+    /// refuse it.
     pub fn new<'s>(
         scheme: Scheme,
         secrets: impl Iterator<Item = &'s str>,

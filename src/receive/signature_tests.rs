@@ -91,7 +91,7 @@ fn slack() {
     assert_eq!(other, Err(Unsigned::Invalid));
 }
 
-/// Against the reference implementation, which signs.
+/// Messages that the reference implementation has signed.
 #[test]
 fn standard_webhooks() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
@@ -128,7 +128,7 @@ fn standard_webhooks() {
     assert_eq!(shifted, Err(Unsigned::Missing));
     assert_eq!(check("webhook", "v1,AAAA", now), Err(Unsigned::Invalid));
     assert_eq!(check("webhook", "v1a,AAAA", now), Err(Unsigned::Missing));
-    // What is no key opens nothing.
+    // Text that is no key admits nothing.
     assert_eq!(Scheme::Standard.key_of("whsec_no base64!"), None);
     let headers = [
         ("webhook-id", id),
@@ -141,7 +141,7 @@ fn standard_webhooks() {
     }
 }
 
-/// As their libraries sign: hex over `t.body`, base64 over the body.
+/// Stripe's library signs `t.body` in hex, Shopify's signs the body in base64.
 #[test]
 fn the_others() {
     let mac = |key: &str, text: &str| {

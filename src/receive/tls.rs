@@ -56,7 +56,7 @@ pub enum TlsError {
         key: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the operating system says.
         error: io::Error,
     },
     /// The file holds no certificate.
@@ -83,7 +83,7 @@ pub enum TlsError {
     BadCertificate {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// What the TLS library says.
         error: RustlsError,
     },
     /// The key belongs to another certificate.
@@ -169,7 +169,7 @@ struct Pair {
 }
 
 impl Pair {
-    /// Tells this content from other content, and keeps nothing of the key.
+    /// A hash that differs if the content differs, and that reveals nothing of the key.
     fn digest(&self) -> [u8; 32] {
         let mut hash = Sha256::new();
         hash.update(self.cert.len().to_le_bytes());
@@ -183,7 +183,7 @@ impl Pair {
         let certified = self.certified(files, &provider)?;
         let settings = ServerConfig::builder_with_provider(Arc::new(provider));
         let settings = settings.with_safe_default_protocol_versions();
-        // The settings have their own store of sessions, so that no session of another certificate is resumed.
+        // Each pair has its own store of sessions, so that a session of another certificate is never resumed.
         let mut settings = settings
             .map_err(TlsError::Settings)?
             .with_no_client_auth()
@@ -251,7 +251,7 @@ impl Tls {
         })
     }
 
-    /// Does the handshake, within that time.
+    /// Performs the handshake, which must be done within `limit`.
     pub(super) async fn accept(
         &self,
         stream: TcpStream,
@@ -267,7 +267,7 @@ impl Tls {
             })
     }
 
-    /// Reloads changed files, at intervals and on each signal, until stopped.
+    /// Reloads changed files, at intervals and on each signal, until `stop` is cancelled.
     pub(super) async fn watch(self: Arc<Self>, mut signal: Signal, stop: CancellationToken) {
         loop {
             let is_asked_for = tokio::select! {

@@ -1,4 +1,5 @@
-//! Reads until when a certificate is valid: the only field (RFC 5280, section 4.1) that we parse ourselves.
+//! Reads the date until which a certificate is valid, which is the only field (RFC 5280, section 4.1) that we
+//! parse ourselves.
 
 use crate::clock::Micros;
 use crate::rfc3339;

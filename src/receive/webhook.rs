@@ -1,6 +1,6 @@
-//! The webhooks, and where they differ: who may send, how a body is signed, and how it becomes rows.
+//! The kinds of webhooks and how they differ: who may send, how a body is signed, and how it becomes rows.
 //!
-//! Everything else a request goes through is the same for all of them; see [`intake`](super::intake).
+//! Everything else that happens to a request is the same for all of them; see [`intake`](super::intake).
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub(super) enum Judged {
 }
 
 impl<'a> Endpoint<'a> {
-    /// The configured path, which each row of the quarantine names.
+    /// The configured path, which the rows of the quarantine name.
     pub(super) fn path(self, app: &'a App) -> &'a Arc<str> {
         match self {
             Self::Events => &app.settings.endpoint,
@@ -43,8 +43,8 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Checks the token, where one is needed, and the rate of the client. A provider has no token: its signature is
-    /// checked once the body has been read.
+    /// Checks the token, if one is needed, and the rate of the client. Providers have no tokens; their
+    /// signatures are checked once the body has been read.
     pub(super) fn check_client(
         self,
         app: &App,
@@ -69,7 +69,7 @@ impl<'a> Endpoint<'a> {
         Ok(())
     }
 
-    /// Checks the signature of a body as it was sent, where one is needed.
+    /// Checks the signature of a body as it was sent, if a signature is needed.
     pub(super) fn admit(
         self,
         app: &App,

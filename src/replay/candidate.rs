@@ -1,4 +1,4 @@
-//! Which rows of the quarantine may be replayed.
+//! Decides which rows of the quarantine may be replayed.
 
 use std::io;
 
@@ -14,13 +14,13 @@ use crate::quarantine::Reason;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidate {
-    /// When it was received first: RFC 3339, in UTC.
+    /// When the row was first received: RFC 3339, in UTC.
     pub received_at: String,
     /// The path that received it.
     pub endpoint: String,
     /// The id of that request.
     pub request_id: String,
-    /// The address of the sender, where it is known.
+    /// The address of the sender, if it is known.
     pub client: Option<String>,
     /// `true` for a single event, `false` for the body of a request.
     pub is_event: bool,
@@ -39,9 +39,9 @@ pub enum Skip {
     OfPoll,
     /// Only a part of it was kept.
     Cut,
-    /// Another node refused it, and its ids are not known here.
+    /// Another node refused it, and this node does not know which ids that one has stored.
     OtherNode,
-    /// A provider's webhook, whose id and type were in headers, which are not kept.
+    /// It came from a provider's webhook, where id and type were in headers, which are not kept.
     OfHook,
 }
 
@@ -68,7 +68,7 @@ impl Skip {
         }
     }
 
-    /// The words for readers, after a number of rows.
+    /// The description in reports, which follows a number of rows.
     pub fn describe(self) -> &'static str {
         match self {
             Self::Before => "replayed before",
@@ -88,7 +88,7 @@ impl Skip {
 pub struct Scope {
     /// The stream of events.
     pub stream: String,
-    /// The node whose log is written, if there is one yet.
+    /// The node whose log is written, if it exists already.
     pub node: Option<NodeId>,
     /// Whether rows that other nodes refused are replayed too.
     pub other_nodes: bool,
@@ -97,7 +97,7 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// The candidate that a row makes, or why it is skipped. `of` is the node that refused it.
+    /// The candidate that a row makes, or why it is skipped. `of` is the node that refused the row.
     pub fn candidate(&self, row: &Kept, of: Option<NodeId>) -> io::Result<Result<Candidate, Skip>> {
         let is = |reason: Reason| row.reason == reason.as_str();
         // A row of an unknown node cannot be marked as replayed.

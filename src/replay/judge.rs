@@ -1,4 +1,4 @@
-//! Whether a row of the quarantine is valid now. Pure.
+//! Decides whether a row of the quarantine is valid now. Pure.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
@@ -11,18 +11,18 @@ use crate::quarantine::FieldError;
 use crate::record::Origin;
 use crate::rfc3339;
 
-/// At most this many errors of a row that is still invalid are reported.
+/// At most this many errors are reported for a row that is still invalid.
 const MAX_TOLD: usize = 3;
-/// Longer pointers and details are cut: senders choose how long they are.
+/// Longer pointers and details are cut, because senders choose how long they are.
 const MAX_TOLD_CHARS: usize = 300;
 
 /// What a replay did with a row.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplayOutcome {
-    /// Every event of it was accepted.
+    /// Every event of the row was accepted.
     Replayed(EventCounts),
-    /// It is still invalid; nothing of it was stored.
+    /// The row is still invalid, and nothing of it was stored.
     Invalid {
         /// The first errors.
         errors: Vec<KeptError>,
@@ -31,7 +31,7 @@ pub enum ReplayOutcome {
     },
 }
 
-/// What a replay did with events.
+/// How many events of replayed rows were stored, and what happened to the others.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EventCounts {
     /// Stored as new records.
@@ -40,12 +40,12 @@ pub struct EventCounts {
     pub duplicates: u64,
     /// Valid, and dropped by a rule.
     pub dropped: u64,
-    /// Their ids are stored with other content, so they are in the quarantine again, as `id_conflict`.
+    /// Events whose ids are stored with other content; they are in the quarantine again, as `id_conflict`.
     pub conflicts: u64,
 }
 
 impl EventCounts {
-    /// The sums of both.
+    /// Adds the counts of two replays.
     #[must_use]
     pub fn plus(self, other: Self) -> Self {
         Self {
@@ -62,11 +62,11 @@ impl EventCounts {
 pub struct Valid {
     /// The rows for the log.
     pub checked: Checked,
-    /// The request that brought it, with the time of its first receipt.
+    /// The request that brought the row, with the time of its first receipt.
     pub origin: Origin,
 }
 
-/// Judges a candidate as of the time at which it was received first. The error says what is still wrong.
+/// Judges a candidate as of the time when it was first received. The error says what is still wrong.
 pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, ReplayOutcome> {
     let unreadable = |what: &str| invalid(&[FieldError::of_body("unreadable", what)], 1);
     let received_at = rfc3339::parse(&candidate.received_at);
@@ -85,7 +85,8 @@ pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, Replay
         raw
     };
     match contract.check(&body, &origin) {
-        // With `on_invalid = "quarantine"`: valid events go in only together with the others.
+        // With `on_invalid = "quarantine"` the contract accepts the valid events of a body. A replay stores a
+        // row whole or not at all.
         Ok(checked) if checked.errors_total > 0 => {
             Err(invalid(&checked.errors, checked.errors_total))
         }

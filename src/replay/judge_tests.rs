@@ -72,7 +72,7 @@ fn a_row_is_judged_as_of_its_receipt_and_keeps_it() {
         assert_eq!(valid.origin.received_at.to_string(), RECEIVED);
         assert_eq!(valid.origin.client, Some("10.0.0.1".parse().unwrap()));
     }
-    // Two days after its receipt, so it was in the future.
+    // The event is two days after the receipt of its row, so it was too far ahead then.
     let ahead = self::event("click", "2025-02-02T10:00:01Z");
     let outcome = judge(&contract, &candidate("invalid_event", &ahead)).unwrap_err();
     assert!(

@@ -1,4 +1,4 @@
-//! Reads rows of the quarantine back from objects of every format.
+//! Reads rows of the quarantine from objects of every format.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::encode::ObjectReader;
 use crate::ids::NodeId;
 
-/// An error as it is in the row: see [`crate::quarantine::FieldError`].
+/// An error as the row has it: see [`crate::quarantine::FieldError`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KeptError {
     /// JSON Pointer into the request's body.
@@ -23,9 +23,9 @@ pub struct KeptError {
 /// A row of the quarantine; the members are those of [`crate::quarantine::Refused::write`], in its order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
-    /// RFC 3339, in UTC.
+    /// When it was received: RFC 3339, in UTC.
     pub received_at: String,
-    /// Its LSN in the log of its node.
+    /// The row's LSN in the log of its node.
     pub lsn: u64,
     /// Why it was refused: see [`crate::quarantine::Reason`].
     pub reason: String,
@@ -35,7 +35,7 @@ pub struct Kept {
     pub endpoint: String,
     /// The id of the request, or the name of the run.
     pub request_id: String,
-    /// The address of the sender, where it is known.
+    /// The address of the sender, if it is known.
     pub client: Option<String>,
     /// The first [`crate::quarantine::MAX_ROW_ERRORS`] errors.
     pub errors: Vec<KeptError>,
@@ -43,7 +43,7 @@ pub struct Kept {
     pub errors_total: u64,
     /// What was refused, perhaps truncated: text, or base64.
     pub raw: String,
-    /// `utf-8` or `base64`.
+    /// How `raw` is encoded: `utf-8` or `base64`.
     pub raw_encoding: String,
     /// The length of what was refused, before it was truncated.
     pub raw_bytes: u64,
@@ -52,7 +52,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// The bytes that were kept of what was refused.
+    /// The kept bytes of what was refused.
     pub fn bytes(&self) -> io::Result<Vec<u8>> {
         if self.raw_encoding == "base64" {
             BASE64.decode(&self.raw).map_err(io::Error::other)
@@ -67,7 +67,7 @@ pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io
     ObjectReader::of_key(key)?.each(bytes, &mut |row| Ok(take(kept_of(row)?)))
 }
 
-/// Typed objects hold the errors as a text of JSON.
+/// Parquet objects hold the list of errors as JSON text.
 fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Kept> {
     if let Some(serde_json::Value::String(errors)) = row.get("errors") {
         let errors = serde_json::from_str(errors)?;
@@ -76,7 +76,7 @@ fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Ke
     Ok(serde_json::from_value(serde_json::Value::Object(row))?)
 }
 
-/// The node that wrote an object of rows, by the key of the object.
+/// The node that wrote an object, according to the object's key.
 pub fn node_of(key: &str) -> Option<NodeId> {
     let (_, name) = key.rsplit_once('/')?;
     let (node, _) = name.split_once('-')?;

@@ -1,8 +1,8 @@
-//! Marks: what was replayed, noted in the lake by the row of the quarantine, so that it is not shown and not
+//! Marks: the lake notes which rows of the quarantine were replayed, so that they are neither shown nor
 //! replayed again.
 //!
-//! A mark is put once the rows that it names are durable in the log. A lost mark does no harm: when the rows are
-//! replayed again, their events are duplicates.
+//! A mark is put once the rows that it names are durable in the log. Losing a mark does no harm: if its rows
+//! are replayed again, their events are duplicates.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,14 +24,14 @@ pub const MAX_ROWS: usize = 50_000;
 struct ReplayMark {
     /// When the rows were replayed.
     at: String,
-    /// The node whose log took them.
+    /// The node whose log stored them.
     by: String,
     rows: Vec<MarkedRow>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct MarkedRow {
-    /// The node that refused it.
+    /// The node that refused the row.
     node: String,
     lsn: u64,
     #[serde(flatten)]
@@ -59,12 +59,12 @@ pub enum MarksError {
     Mark {
         /// The key of the mark.
         key: String,
-        /// What the parser says.
+        /// What the parser says about it.
         error: serde_json::Error,
     },
 }
 
-/// All marks of a lake: some 100 bytes for each row that was replayed.
+/// All marks of a lake; they take about 100 bytes of memory for each row that was replayed.
 #[derive(Debug, Default)]
 pub struct Marks {
     times: Vec<String>,
@@ -89,7 +89,7 @@ impl Marks {
         for row in mark.rows {
             if let Ok(node) = u64::from_str_radix(&row.node, 16) {
                 let at = self.times.len();
-                // The first mark tells what was stored; later replays of the row found duplicates.
+                // The first mark says what was stored; later replays of the row found only duplicates.
                 let known = self.rows.entry((NodeId(node), row.lsn));
                 known.or_insert((at, row.counts));
             }
@@ -98,7 +98,7 @@ impl Marks {
         Ok(())
     }
 
-    /// When and how the row with that LSN was replayed, which that node refused.
+    /// When and how the row with this LSN was replayed, given the node that refused it.
     pub fn of(&self, node: Option<NodeId>, lsn: u64) -> Option<Replayed> {
         let (at, counts) = self.rows.get(&(node?, lsn))?;
         Some(Replayed {
@@ -108,7 +108,7 @@ impl Marks {
     }
 }
 
-/// Collects rows for a mark.
+/// Collects rows for the next mark.
 #[derive(Debug, Default)]
 pub struct Marking {
     rows: Vec<MarkedRow>,
@@ -120,7 +120,7 @@ impl Marking {
         self.rows.is_empty()
     }
 
-    /// Adds a row. `true` if the mark is full then.
+    /// Adds a row. Returns `true` if the mark is full then.
     pub fn add(&mut self, node: NodeId, lsn: u64, counts: EventCounts) -> bool {
         let node = node.to_string();
         self.rows.push(MarkedRow { node, lsn, counts });
@@ -147,7 +147,7 @@ impl Marking {
         let text = text.map_err(|error| LakeError::Unusable(error.to_string()))?;
         let put = notes::leave(&Disk, lake, keys::replay_key(at, by, number), by, &text);
         if put.is_err() {
-            // Keep them for another attempt.
+            // The rows are kept for another attempt.
             self.rows = mark.rows;
         }
         put

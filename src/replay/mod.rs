@@ -1,11 +1,12 @@
-//! Replay: rows of the quarantine are judged again, by the contract of today, and stored if they are valid now.
+//! Replay: rows of the quarantine are judged again by the current contract, and stored if they are valid now.
 //!
-//! A row is stored whole or not at all, like a request that is refused. Its events keep the `received_at` of their
-//! row; the log counts them as received now, so that no published watermark becomes wrong. An event whose id is
-//! known is a duplicate, as always. What was replayed is noted in the lake ([`marks`]), by quarantine row.
+//! A row is stored whole or not at all, like a request that is refused. Its events keep the `received_at` of
+//! the row, but the log counts them as received now, so that no published watermark becomes wrong. An event
+//! with a known id is a duplicate, as always. The lake notes what was replayed ([`marks`]), by quarantine
+//! row.
 //!
-//! [`kept`] reads rows of the quarantine back. [`owner`] stores, in the process that holds the log; [`talk`] is how
-//! other processes reach it.
+//! [`kept`] reads rows of the quarantine. [`owner`] stores events, in the process that holds the log; other
+//! processes reach it through [`talk`].
 
 mod candidate;
 mod judge;

@@ -1,4 +1,4 @@
-//! Stores what is replayed, in the process that holds the log.
+//! Stores replayed events, in the process that holds the log.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::status::Status;
 use crate::wal::log::Log;
 use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
-/// While the log is full, a replay tries at most this many times, so that senders come first.
+/// While the log is full, a replay tries at most this many times, so that requests come first.
 const FULL_TRIES: u32 = 300;
 
 /// Judges and stores; cheap to clone.
@@ -22,19 +22,19 @@ const FULL_TRIES: u32 = 300;
 pub struct Replayer {
     /// The contract that rows are judged by.
     pub contract: Arc<Contract>,
-    /// The log that takes them.
+    /// The log that stores the rows.
     pub log: Log,
-    /// Says whether the log takes anything now.
+    /// Whether the log accepts anything now.
     pub status: Arc<Status>,
     /// Counts replayed events like any other.
     pub metrics: Arc<Metrics>,
-    /// Gives the time of receipt that the log goes by.
+    /// The time of receipt that the log uses.
     pub clock: Clock,
 }
 
 impl Replayer {
-    /// Judges candidates and stores those that are valid. The outcomes are in their order, and durable; an error
-    /// says why they are not known.
+    /// Judges candidates and stores those that are valid. The outcomes are in the order of the candidates,
+    /// and are durable; an error says why they are not known.
     pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
         let now = self.clock.now();
         self.status.observe(now);
@@ -47,7 +47,7 @@ impl Replayer {
                 .map(|candidate| judge(&self.contract, candidate));
             judged.collect()
         });
-        // All are appended at once, so that they share frames.
+        // All candidates are appended at once, so that they share frames.
         let first = judged
             .iter()
             .filter_map(|judged| judged.as_ref().ok())
@@ -66,8 +66,8 @@ impl Replayer {
         Ok(outcomes)
     }
 
-    /// For the log the time of receipt is now, since it must not be older than a published watermark. The rows keep
-    /// their own.
+    /// For the log, the rows are received now, because their time must not be before a published watermark.
+    /// The rows themselves keep their own.
     fn append(&self, valid: &Valid) -> Append {
         let mut origin = valid.origin.clone();
         origin.received_at = self.log.gauges().receipt(self.clock.now().wall);
@@ -123,7 +123,7 @@ fn dropped(valid: &Valid) -> u64 {
     counts.map(|(_, count)| u64::from(*count)).sum()
 }
 
-/// Waits for all futures, which are polled first in their order.
+/// Waits for all futures; they are first polled in their order.
 async fn in_order<F: Future>(futures: Vec<F>) -> Vec<F::Output> {
     let mut left: Vec<Pin<Box<F>>> = futures.into_iter().map(Box::pin).collect();
     let mut done: Vec<Option<F::Output>> = left.iter().map(|_| None).collect();

@@ -1,7 +1,7 @@
 //! Replays through the control socket of a running service, which holds the log of events.
 //!
-//! The client sends one [`ReplayPage`] after the other, and gets one [`ReplayAnswer`] to each: what it reports as
-//! replayed is durable.
+//! The client sends one [`ReplayPage`] after the other and receives one [`ReplayAnswer`] to each. Everything
+//! that an answer reports as replayed is durable.
 
 use std::io;
 use std::path::Path;
@@ -19,7 +19,7 @@ use crate::control::{Control, Talk};
 pub const MAX_CANDIDATES: usize = 512;
 /// … and this many bytes of refused input, unless it holds a single candidate.
 pub const MAX_RAW: usize = 1 << 20;
-/// `quarantine.max_row` is 4 MiB at most, and the rest of a row is short.
+/// A row of the quarantine holds at most 4 MiB (`quarantine.max_row`) of input, and the rest of it is short.
 const MAX_PAGE: u64 = 8 << 20;
 /// An answer holds a few errors for each candidate.
 const MAX_ANSWER: u64 = 8 << 20;
@@ -38,7 +38,7 @@ pub struct ReplayPage {
 pub enum ReplayAnswer {
     /// The outcome of each candidate, in their order; durable.
     Outcomes(Vec<ReplayOutcome>),
-    /// Nothing can be replayed now. Whether anything of the page was stored is not known.
+    /// Nothing can be replayed now. It is not known whether a part of the page was stored.
     Refused(String),
 }
 
@@ -73,7 +73,7 @@ pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
     })
 }
 
-/// The client of a service.
+/// A client of a running service.
 pub struct ReplayClient(Talk);
 
 impl ReplayClient {
@@ -82,10 +82,10 @@ impl ReplayClient {
         Ok(Self(Talk::connect(dir)?))
     }
 
-    /// Has candidates replayed.
+    /// Sends candidates to be replayed, and returns their outcomes.
     pub async fn page(&mut self, replay: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
         let candidates = replay.len();
-        // A service that hung up may have sent its reason before.
+        // A service that closed the connection may have sent its reason before.
         let said = self.0.say(&ReplayPage { replay }).await;
         let heard = self.0.hear(MAX_ANSWER).await;
         if !matches!(heard, Ok(Some(_))) {

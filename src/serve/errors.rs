@@ -15,13 +15,13 @@ use crate::wal::rows::RowsError;
 /// Why the service does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// Schemas that cannot be used.
+    /// The schemas cannot be used.
     #[error("the schemas cannot be used:{}", list(.0))]
     Schemas(Vec<SchemaError>),
-    /// Settings of polls that cannot be used.
+    /// The settings of the polls cannot be used.
     #[error("the polls cannot be used:{}", list(.0))]
     Polls(Vec<SetupError>),
-    /// Columns that would change.
+    /// Columns would change their type, or their files cannot be used.
     #[error("the columns cannot be kept:{}", list(.0))]
     Columns(Vec<Changed>),
     /// The partition pattern cannot be used.
@@ -30,44 +30,44 @@ pub enum ServeError {
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// The address cannot be listened on.
+    /// The service cannot listen on the address.
     #[error("failed to listen on {address}: {error}{}", hint(.error))]
     Listen {
         /// The address.
         address: SocketAddr,
-        /// Why.
+        /// What the operating system says.
         error: io::Error,
     },
-    /// The log's directory is in use.
+    /// The log's directory is in use by another process.
     #[error(transparent)]
     Lock(#[from] LockError),
     /// The log cannot be opened.
     #[error(transparent)]
     Log(#[from] OpenError),
-    /// Batches are sealed for another lake.
+    /// The log has sealed batches for another lake.
     #[error(
         "batches in the log were sealed for {other}, and the configured lake is {configured}; start \
          once more with the old lake until /health shows no waiting batches, then change it"
     )]
     OtherLake {
-        /// Where they should go.
+        /// The lake that the batches were sealed for.
         other: String,
-        /// Where they would go.
+        /// The lake that the configuration names.
         configured: String,
     },
     /// The lake cannot hold objects as promised.
     #[error("the lake cannot be used: {0}")]
     Lake(#[from] LakeError),
-    /// A seal that waits cannot be read.
+    /// A seal or the end of a run that waits for shipping cannot be read.
     #[error(transparent)]
     Seal(#[from] RowsError),
-    /// The operating system says no.
+    /// The operating system refused something that the service needs.
     #[error("failed to start: {0}")]
     Io(#[from] io::Error),
     /// Metrics cannot be set up.
     #[error("failed to set up metrics: {0}")]
     Metrics(#[from] metrics_exporter_prometheus::BuildError),
-    /// A task of the start ended early.
+    /// A task of the start ended before it was done.
     #[error("the start was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
 }

@@ -1,4 +1,4 @@
-//! The pipeline of events: within a service, or alone for a replay by a command.
+//! The pipeline of events, within a service or alone for a replay by a command.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use crate::status::Status;
 use crate::tables::{Table, Tables};
 use crate::wal::node::Lock;
 
-/// The schemas of events, and their table.
+/// The schemas of events, and the table that they make.
 pub(super) fn read_schemas(config: &Config) -> Result<(Schemas, Table), ServeError> {
     let schemas = config.events.read_schemas().map_err(ServeError::Schemas)?;
     let table = tables::events(config, &schemas).map_err(|error| vec![error]);
@@ -32,7 +32,7 @@ pub(super) fn read_schemas(config: &Config) -> Result<(Schemas, Table), ServeErr
     Ok((schemas, table))
 }
 
-/// Opens the log of events, whose lock is held.
+/// Opens the log of events. The caller holds its lock.
 pub(super) async fn open(
     config: &Config,
     lock: Lock,
@@ -47,6 +47,7 @@ pub(super) async fn open(
         tables: Tables::new([(EVENTS.to_owned(), table)].into_iter()),
         format: config.batch.format,
         lake,
+        accepts_new_lake: config.lake.accepts_new,
         status,
         shows_dedup_window: true,
         process,
@@ -55,14 +56,14 @@ pub(super) async fn open(
     tokio::task::spawn_blocking(move || Pipeline::open(&dir, parts)).await?
 }
 
-/// The configured contract without a log, to check by it.
+/// The configured contract without a log, for checks that store nothing.
 pub fn dry_contract(config: &Config) -> Result<Contract, ServeError> {
     let (schemas, _) = read_schemas(config)?;
     let fingerprint = Fingerprint::new(HashKey([0; 16]));
     Ok(Contract::new(config.rules()?, schemas, fingerprint))
 }
 
-/// The pipeline of events alone.
+/// The pipeline of events without the rest of a service.
 pub struct OpenEvents {
     pipeline: Pipeline,
     replayer: Replayer,
@@ -92,12 +93,12 @@ impl OpenEvents {
         Ok(Self { pipeline, replayer })
     }
 
-    /// Replays into this log.
+    /// Stores what is replayed in this log.
     pub fn replayer(&self) -> &Replayer {
         &self.replayer
     }
 
-    /// Ships everything to the lake as far as there is time, and closes the log.
+    /// Ships what the log holds until everything is in the lake or time runs out, and closes the log.
     pub async fn close(self, patience: &Patience) -> Stopped {
         self.replayer.status.set_draining();
         let drained = self.pipeline.drain(patience).await;

@@ -1,4 +1,4 @@
-//! The feeds of a configuration as a list, and their one pipeline: within a service, or alone for a
+//! The list of configured feeds and the one pipeline that they share, within a service or alone for a
 //! command.
 
 use std::collections::BTreeMap;
@@ -32,7 +32,7 @@ use crate::wal::node::Lock;
 #[derive(Clone, Default)]
 pub struct FeedList(Vec<Arc<dyn Feed>>);
 
-/// Feeds whose log is open, and which are not started yet.
+/// Feeds whose log is open, but which have not been started.
 pub struct OpenFeeds {
     pipeline: Pipeline,
     feeds: FeedList,
@@ -40,7 +40,7 @@ pub struct OpenFeeds {
     context: Context,
 }
 
-/// Feeds that are started.
+/// Feeds that have been started.
 pub struct RunningFeeds {
     pipeline: Pipeline,
     feeds: FeedList,
@@ -64,29 +64,29 @@ impl FeedList {
         Self(feeds)
     }
 
-    /// Of one feed.
+    /// A list of this feed alone.
     pub fn only(feed: Arc<dyn Feed>) -> Self {
         Self(vec![feed])
     }
 
-    /// Whether nothing is pulled.
+    /// Whether no feed is configured.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Tables of all streams, or every setting that cannot be used.
+    /// The tables of all streams, or every setting that cannot be used.
     pub fn tables(&self) -> Result<Tables, Vec<SetupError>> {
         let streams = self.each(|feed| feed.streams())?;
         Ok(Tables::new(streams.into_iter().flatten()))
     }
 
-    /// State of every stream.
+    /// The state of every stream.
     pub fn figures(&self) -> Figures {
         let figures = self.0.iter().map(|feed| feed.figures());
         figures.flatten().collect()
     }
 
-    /// Does something with every feed, and tells every error.
+    /// Calls `act` with every feed. If any of them fails, returns the errors of all.
     fn each<T>(
         &self,
         mut act: impl FnMut(&dyn Feed) -> Result<T, Vec<SetupError>>,
@@ -126,6 +126,7 @@ impl OpenFeeds {
             tables,
             format: config.batch.format,
             lake,
+            accepts_new_lake: config.lake.accepts_new,
             status: Arc::clone(&status),
             shows_dedup_window: false,
             process: process.clone(),
@@ -157,7 +158,8 @@ impl OpenFeeds {
         })
     }
 
-    /// Starts every feed: as a service, which runs them on schedule, or only for what a command asks.
+    /// Starts every feed. In a service, feeds run on schedule; otherwise they run only what a command asks
+    /// for.
     pub fn start(self, is_service: bool) -> Result<RunningFeeds, ServeError> {
         let Self {
             pipeline,
@@ -181,17 +183,17 @@ impl OpenFeeds {
 }
 
 impl RunningFeeds {
-    /// State of every stream.
+    /// The state of every stream.
     pub fn figures(&self) -> Figures {
         self.feeds.figures()
     }
 
-    /// Whether their log can store rows.
+    /// Whether the feeds' log can store rows.
     pub(super) fn status(&self) -> &Arc<Status> {
         &self.status
     }
 
-    /// What `/health` shows.
+    /// The figures that `/health` shows.
     pub(super) fn view(&self) -> PollFigures {
         let feeds = self.feeds.clone();
         PollFigures {
@@ -206,11 +208,11 @@ impl RunningFeeds {
         self.pipeline.failed().await
     }
 
-    /// Interrupts what runs; what is complete is shipped as far as there is time.
+    /// Interrupts the runs that are under way, and ships what is complete as far as time allows.
     pub async fn stop(self, patience: &Patience) -> Stopped {
         self.status.set_draining();
         for feed in &self.feeds.0 {
-            // A log that cannot write, because the disk is full, must not hold up the end.
+            // A log that cannot write, because the disk is full, must not delay the end.
             if patience.wait(feed.stop()).await.is_none() {
                 let feed = feed.name();
                 tracing::warn!(
@@ -224,7 +226,7 @@ impl RunningFeeds {
     }
 }
 
-/// What feeds see of the service.
+/// The part of the service that feeds can see.
 struct FeedHost {
     status: Arc<Status>,
     metrics: Arc<Metrics>,

@@ -1,4 +1,5 @@
-//! Figures of the feeds for `/health`: receiving shows them and knows nothing else of feeds.
+//! Converts the figures of the feeds to those that `/health` shows, so that receiving does not depend on
+//! feeds.
 
 use std::collections::BTreeMap;
 

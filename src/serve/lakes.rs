@@ -12,8 +12,8 @@ use crate::lake::destination::Destination;
 use crate::lake::directory::Directory;
 use crate::lake::s3::S3;
 
-/// The lake that the configuration names; nothing is reached yet. Objects for a store are prepared below
-/// `log_dir`, the directory of the log that is shipped.
+/// The lake that the configuration names; no request is made yet. Objects for a store are written below
+/// `log_dir`, the directory of the log that is shipped, before they are put.
 pub async fn lake_of(config: &Config, log_dir: &Path, runtime: Handle) -> Lake<Disk> {
     let location = match config.lake.destination() {
         Destination::Directory(root) => return Lake::Directory(Directory::new(Disk, root)),
@@ -21,9 +21,9 @@ pub async fn lake_of(config: &Config, log_dir: &Path, runtime: Handle) -> Lake<D
     };
     let identity = match &location.endpoint {
         None => config.lake.url.to_string(),
-        Some(endpoint) => format!("{} at {endpoint}", config.lake.url),
+        Some(endpoint) => format!("{} at {}", config.lake.url, endpoint.url),
     };
-    let store = S3::new(location, runtime).await;
+    let store = S3::new(*location, runtime).await;
     let spool = log_dir.join("spool");
     Lake::Store(StoreLake::new(Disk, Box::new(store), identity, &spool))
 }

@@ -14,7 +14,7 @@ use crate::receive::{App, Front, Server};
 use crate::replay;
 use crate::replay::owner::Replayer;
 
-/// Opens the socket on which `lakehook quarantine replay` asks. The service goes on without it.
+/// Opens the control socket for `lakehook quarantine replay`. If that fails, the service runs without it.
 pub(super) fn listen_for_replays(config: &Config, replayer: Replayer) -> Option<Control> {
     let listening = replay::talk::listen(&config.wal.dir, replayer);
     let dir = config.wal.dir.display();
@@ -24,7 +24,7 @@ pub(super) fn listen_for_replays(config: &Config, replayer: Replayer) -> Option<
     listening.ok()
 }
 
-/// Listens for requests, and for `/metrics` where that has an address of its own.
+/// Listens for requests, and for `/metrics` on its own address if it has one.
 pub(super) async fn listen(
     config: &Config,
     tls: Option<Arc<Tls>>,

@@ -1,11 +1,12 @@
-//! The composition root: reads what each part needs from the configuration, builds the parts, and joins
-//! them: a whole service, or the part of it that a command needs.
+//! The composition root: reads the settings of each part from the configuration, builds the parts, and
+//! connects them to a whole service, or to the part of it that a command needs.
 
 pub mod errors;
 pub mod settings;
 pub mod tables;
 pub mod lakes;
 pub mod process;
+pub mod known_lake;
 mod pipeline;
 pub mod stopping;
 pub mod events;

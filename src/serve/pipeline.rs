@@ -1,5 +1,5 @@
-//! A pipeline: a log, and what ships it to the lake. Events have one, and polls another, so that a slow
-//! API never holds up the webhook.
+//! A pipeline: a log and the threads that ship it to the lake. Events and feeds have one each, so that a slow
+//! API never delays the webhook.
 
 use std::io;
 use std::path::Path;
@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::errors::ServeError;
+use super::known_lake::{check_label, lake_check, unshipped, waits_for_another};
 use super::process::Process;
 use super::stopping::{Patience, Stopped};
 use super::tables::remember;
@@ -20,7 +21,7 @@ use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there}
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
-use crate::ship::{Queue, Shipper, Shipping, ShippingContext};
+use crate::ship::{LakeCheck, Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Background;
@@ -28,39 +29,40 @@ use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
 use crate::wal::recover::{self, LocalWriter, Recovered};
 use crate::wal::request::Settings;
-use crate::wal::rows::BatchReader;
-use crate::wal::state::{SealAt, State};
+use crate::wal::state::State;
 
-/// Time to close the log, once everything else has ended.
+/// How long closing the log may take, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
-/// What a pipeline is made of.
+/// The parts that a pipeline is made of.
 pub(crate) struct Parts {
     /// The lock of the log's directory.
     pub(crate) lock: Lock,
     /// The log's settings.
     pub(crate) settings: Settings,
-    /// The tables of its streams.
+    /// The tables of the log's streams.
     pub(crate) tables: Tables,
     /// The format of objects.
     pub(crate) format: Format,
-    /// Where objects go.
+    /// The lake that objects are put into.
     pub(crate) lake: Arc<Lake<Disk>>,
-    /// Where it reports whether it can store rows.
+    /// The operator says that another lake is meant than at the last start.
+    pub(crate) accepts_new_lake: bool,
+    /// The status that says whether this log can store rows.
     pub(crate) status: Arc<Status>,
-    /// Whether the metric of the dedup window shows this log's.
+    /// Whether the metric of the dedup window is about this log.
     pub(crate) shows_dedup_window: bool,
-    /// What the process shares.
+    /// What all parts of the process share.
     pub(crate) process: Process,
 }
 
-/// A pipeline that runs.
+/// A running pipeline.
 pub(crate) struct Pipeline {
     /// The log.
     pub(crate) log: Log,
     /// The node that the log belongs to.
     pub(crate) node: Node,
-    /// The newest `received_at` in the log, as it was found.
+    /// The newest `received_at` that the log had when it was opened.
     pub(crate) newest_received: Micros,
     /// Cursors of streams that are pulled.
     pub(crate) cursors: Vec<(String, Vec<u8>)>,
@@ -71,7 +73,7 @@ pub(crate) struct Pipeline {
 }
 
 impl Pipeline {
-    /// Reads the log in `dir`, and starts shipping. Blocks.
+    /// Reads the log in `dir` and starts to ship. Blocks.
     pub(crate) fn open(dir: &Path, parts: Parts) -> Result<Self, ServeError> {
         let Parts {
             lock,
@@ -79,6 +81,7 @@ impl Pipeline {
             tables,
             format,
             lake,
+            accepts_new_lake,
             status,
             shows_dedup_window,
             process:
@@ -99,14 +102,10 @@ impl Pipeline {
             Background::Threads,
         )?;
         tell(dir, &recovered, &writer);
-        check_lake(dir, writer.state(), lake.identity())?;
-        clear_spool(&lake)?;
+        let check = lake_check(dir, node.id, writer.state(), accepts_new_lake, &ids);
+        let check = Arc::new(check);
+        open_lake(dir, writer.state(), &lake, &check)?;
         let newest_received = writer.state().newest_received;
-        if let Lake::Directory(directory) = &*lake
-            && let Err(error @ LakeError::Unusable(_)) = directory.probe()
-        {
-            return Err(error.into());
-        }
         let queue = Arc::new(Queue::default());
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
@@ -119,7 +118,7 @@ impl Pipeline {
         let log = Log::start(writer, clock.clone(), listeners)?;
         let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)),
+            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)).with_check(check),
             log: log.clone(),
             status,
             metrics,
@@ -144,14 +143,14 @@ impl Pipeline {
     fn abandon(&self, runs: &[Lsn]) {
         for run in runs {
             tracing::info!(%run, "a run of a poll was interrupted; nothing of it is visible");
-            // If that fails, the next start abandons it.
+            // If this fails, the next start abandons the run.
             if let Err(error) = Handle::current().block_on(self.log.abandon_run(*run)) {
                 tracing::warn!(%error, %run, "failed to abandon it");
             }
         }
     }
 
-    /// Makes identities of this log's records.
+    /// Makes the identities of the records in this log.
     pub(crate) fn fingerprint(&self) -> Fingerprint {
         Fingerprint::new(self.node.key)
     }
@@ -166,7 +165,8 @@ impl Pipeline {
             .unwrap_or_default()
     }
 
-    /// Seals what is open, and ships as long as there is time. `true` if nothing is left to ship.
+    /// Seals what is open, and waits until it is shipped or time runs out. Returns whether nothing is left to
+    /// ship.
     pub(crate) async fn drain(&self, patience: &Patience) -> bool {
         let flushing = self.log.clone();
         let flushed = tokio::task::spawn_blocking(move || flushing.flush());
@@ -177,10 +177,10 @@ impl Pipeline {
         patience.drain(&self.queue).await
     }
 
-    /// Ends shipping and the log, in that order.
+    /// Stops shipping, and then the log.
     pub(crate) async fn close(self, patience: &Patience, drained: bool) -> Stopped {
         let Self { log, shipping, .. } = self;
-        // Attempts under way may wait for a lake that never answers; they end with the process.
+        // Attempts that are under way may wait for a lake that never answers. They end with the process.
         patience
             .wait(tokio::task::spawn_blocking(move || shipping.stop()))
             .await;
@@ -193,14 +193,6 @@ impl Pipeline {
             left_rows,
         }
     }
-}
-
-fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
-    state
-        .sealed
-        .iter()
-        .map(|(number, sealed)| (*number, sealed.at))
-        .collect()
 }
 
 fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
@@ -230,27 +222,29 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
     }
 }
 
-/// Refuses to start if a sealed batch or an ended run was made for another lake.
-fn check_lake(dir: &Path, state: &State, configured: &str) -> Result<(), ServeError> {
-    let reader = BatchReader::new(Disk, dir);
-    let mut others = Vec::new();
-    for (number, at) in unshipped(state) {
-        others.push(reader.seal(number, at)?.lake);
+/// Checks that the lake is the one that the log ships to, and can be used.
+fn open_lake(
+    dir: &Path,
+    state: &State,
+    lake: &Arc<Lake<Disk>>,
+    check: &Arc<LakeCheck<Disk>>,
+) -> Result<(), ServeError> {
+    if let Some(other) = waits_for_another(dir, state, lake.identity())? {
+        let configured = lake.identity().to_owned();
+        return Err(ServeError::OtherLake { other, configured });
     }
-    for (run, ended) in state.runs.ended() {
-        others.push(reader.run_end(run, ended.at)?.lake);
+    check_label(check, lake)?;
+    clear_spool(lake)?;
+    if let Lake::Directory(directory) = &**lake
+        && let Err(error @ LakeError::Unusable(_)) = directory.probe()
+    {
+        return Err(error.into());
     }
-    match others.into_iter().find(|other| other != configured) {
-        None => Ok(()),
-        Some(other) => Err(ServeError::OtherLake {
-            other,
-            configured: configured.to_owned(),
-        }),
-    }
+    Ok(())
 }
 
-/// Removes unfinished files, which nobody needs after a crash. In a directory lake they may belong to
-/// another node, so there each put removes only its own.
+/// Removes unfinished objects, which are of no use after a crash. In a directory lake they may belong to
+/// another node; there, each put removes only its own.
 fn clear_spool(lake: &Lake<Disk>) -> io::Result<()> {
     let Lake::Store(store) = lake else {
         return Ok(());

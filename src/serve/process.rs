@@ -15,12 +15,12 @@ pub struct Process {
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub clock: Clock,
-    /// Randomness.
+    /// The source of randomness.
     pub ids: Ids,
 }
 
 impl Process {
-    /// With the metrics that a configuration asks for.
+    /// Creates them, with the metrics that a configuration needs.
     pub fn new(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
         Ok(Self {
             metrics: Metrics::with_polls(&config.events.types, config.poll.keys())?,

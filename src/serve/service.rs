@@ -1,8 +1,8 @@
-//! A running service: builds the parts, joins them, and takes them down in order.
+//! A running service: builds the parts, connects them, and takes them down in order.
 //!
-//! Up: lock, listeners (answering 503), logs, shipping, feeds, ready. Down: no new connections, requests
-//! under way end, everything open is sealed and shipped as far as the time allows, and the logs are
-//! closed. What is left stays in the logs.
+//! The start: lock, listeners (which answer 503), logs, shipping, feeds, ready. The stop: no new connections;
+//! requests under way end; everything open is sealed and shipped as far as time allows; the logs are closed.
+//! What was not shipped stays in the logs.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -109,17 +109,17 @@ impl Service {
         })
     }
 
-    /// Where it listens.
+    /// The address that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.servers[0].address()
     }
 
-    /// The service's status.
+    /// The state that the HTTP handlers share.
     pub fn app(&self) -> &App {
         &self.app
     }
 
-    /// Resolves with the reason when a log cannot go on, which ends the service.
+    /// Resolves with the reason when one of the logs cannot go on, which ends the service.
     pub async fn failed(&self) -> String {
         let of_feeds = async {
             match &self.feeds {
@@ -138,7 +138,7 @@ impl Service {
         self.feeds.as_ref()
     }
 
-    /// Stops in order, within that time; `hurry` cuts every wait short.
+    /// Stops the parts in order, within `grace`. `hurry` cuts every wait short.
     pub async fn stop(self, grace: Duration, hurry: CancellationToken) -> Stopped {
         let Self {
             app,
@@ -158,7 +158,7 @@ impl Service {
         };
         let of_events = async {
             for server in servers {
-                // Half of the time belongs to the lake.
+                // The other half of the time is for shipping.
                 patience.wait(server.stop(grace / 2)).await;
             }
             if let Some(replays) = replays {

@@ -1,4 +1,4 @@
-//! From the configuration to what each part needs to know.
+//! Turns the configuration into the settings of each part.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -22,21 +22,21 @@ use crate::wal::batch::Limits;
 use crate::wal::dedup::recent::RecentIds;
 use crate::wal::request::Settings as WalSettings;
 
-/// Memory for dedup: a quarter for the newest ids, the rest for filters over older ones.
+/// Memory for deduplicating events: a quarter for the newest ids, the rest for filters over older ones.
 const DEDUP_BYTES: u64 = 128 << 20;
-/// Memory for dedup of polls.
+/// Memory for deduplicating polled records.
 const POLLS_DEDUP_BYTES: u64 = 24 << 20;
-/// Most ids of polls that are kept on disk.
+/// The most ids of polled records that are kept on disk.
 const POLLS_MAX_IDS: u64 = 10_000_000;
-/// Id files with fewer ids are merged; a merge has at most twice as many in memory.
+/// Id files with fewer ids are merged. A merge holds at most twice as many ids in memory.
 const IDS_PER_FILE: u64 = 500_000;
-/// About this many id files are open at most, …
+/// At most about this many id files are open, …
 const MAX_ID_FILES: u64 = 200;
-/// … while they are no larger than that: a merge has them in memory.
+/// … as long as none of them has more ids than this, because a merge holds them in memory.
 const MAX_IDS_PER_FILE: u64 = 4_000_000;
-/// The first segment after a start, so that a start is quick.
+/// The size of the first segment after a start; it is small so that the start is quick.
 const FIRST_SEGMENT_BYTES: u64 = 1 << 20;
-/// While this many seals wait for their commit, age does not seal.
+/// While this many seals wait for their commit, batches are not sealed because of their age.
 const MAX_WAITING_SEALS: usize = 64;
 
 /// Settings of the HTTP server.
@@ -70,7 +70,7 @@ pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSetti
     settings
 }
 
-/// Certificate and key, where there are any.
+/// The files of certificate and key, if they are configured.
 pub fn tls_files(server: &Server) -> Option<tls::Files> {
     let pair = server
         .tls_cert_file
@@ -79,7 +79,7 @@ pub fn tls_files(server: &Server) -> Option<tls::Files> {
     pair.map(|(cert, key)| tls::Files { cert, key })
 }
 
-/// Signatures of the webhook of events, where it has secrets.
+/// How events must be signed, if the webhook has secrets.
 fn signing(config: &Config) -> Option<Signing> {
     let secrets = &config.events.signing_secrets;
     let texts = secrets.iter().map(Secret::expose);
@@ -105,7 +105,7 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
     hooks.collect()
 }
 
-/// Which of the two logs.
+/// One of the two logs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogRole {
     /// The log of events.
@@ -115,7 +115,7 @@ pub enum LogRole {
 }
 
 impl LogRole {
-    /// Its directory and size.
+    /// The directory and size of the log.
     pub fn section(self, config: &Config) -> Wal {
         match self {
             Self::Events => config.wal.clone(),
@@ -124,7 +124,7 @@ impl LogRole {
     }
 }
 
-/// Settings of a log, whose rows are shipped to that lake.
+/// The settings of a log whose rows are shipped to the lake with this identity.
 pub fn log_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
     let shared = shared_settings(config, role, lake);
     match role {
@@ -171,19 +171,19 @@ fn conflict_partition(origin: &Origin) -> String {
     quarantine::partition(EVENTS, origin.received_at)
 }
 
-/// The quarantine row of an event whose id was seen before with other content.
+/// Writes the quarantine row of an event whose id is known with other content.
 fn conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let detail = "the id is known with other content; the first copy is kept";
     write_conflict(EVENTS, "/event_id", detail, origin, row, out)
 }
 
-/// The stream of a record, which its origin names in place of a request's path.
+/// The quarantine partition of a record. Its origin names the stream in place of a request's path.
 fn record_conflict_partition(origin: &Origin) -> String {
     quarantine::partition(&origin.endpoint, origin.received_at)
 }
 
-/// The quarantine row of a record that collides with another: because the content is part of the
-/// identity, this happens once in 2^64.
+/// Writes the quarantine row of a record whose identity equals that of another. Because the content is part
+/// of the identity, a collision has a probability of 2^-64.
 fn record_conflict_row(origin: &Origin, row: &[u8], out: &mut Vec<u8>) -> u32 {
     let detail = "another record has the same fingerprint; it is kept";
     write_conflict(&origin.endpoint, "", detail, origin, row, out)

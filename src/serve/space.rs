@@ -1,4 +1,4 @@
-//! What happens once a second: the status follows the clock, free space is checked, and histograms are folded.
+//! Once a second: lets the status follow the clock, checks the free space, and aggregates histograms.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,16 +11,16 @@ use crate::files::{Disk, Files as _};
 use crate::receive::App;
 use crate::status::Status;
 
-/// Follows the clock, checks the free space, and folds the histograms so that they do not grow.
+/// Follows the clock, checks the free space, and aggregates the histograms so that they do not grow.
 pub(super) struct Ticker {
     pub(super) config: Config,
     pub(super) app: Arc<App>,
-    /// Status of the feeds' log, if there are feeds.
+    /// The status of the feeds' log, if there are feeds.
     pub(super) feeds: Option<Arc<Status>>,
 }
 
 impl Ticker {
-    /// Runs until it is stopped.
+    /// Runs until `stop` is cancelled.
     pub(super) async fn run(self, stop: CancellationToken) {
         let mut interval = tokio::time::interval(Duration::from_secs(1));
         loop {
@@ -45,7 +45,7 @@ impl Ticker {
         }
     }
 
-    /// Lets every status follow the clock, whether or not requests come and feeds run.
+    /// Lets every status follow the clock, even while no requests come and no feed runs.
     fn observe_clock(&self) {
         let now = self.app.clock.now();
         self.app.status.observe(now);
@@ -55,7 +55,7 @@ impl Ticker {
     }
 }
 
-/// Whether there is less space than two segments of a log and two objects need: then there would be no
+/// Whether the free space is less than two segments of a log and two objects need. Then there would be no
 /// room for what must still be written.
 pub(super) fn is_low_on_space(config: &Config, log: &Wal) -> bool {
     let copies = config.batch.format.layout().spooled_copies();

@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::ship::{Drained, Queue};
 
-/// How a stop went.
+/// The result of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// Everything that was acknowledged is in the lake.
+    /// Whether everything that was acknowledged is in the lake.
     pub all_shipped: bool,
-    /// Records that wait in the log for the next start.
+    /// How many records wait in the log for the next start.
     pub left_rows: u64,
 }
 
@@ -23,7 +23,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// For `grace` from now; `hurry` cuts it short.
+    /// Starts now and ends after `grace`, or once `hurry` is cancelled.
     pub fn new(grace: Duration, hurry: CancellationToken) -> Self {
         Self {
             deadline: tokio::time::Instant::now() + grace,
@@ -31,7 +31,7 @@ impl Patience {
         }
     }
 
-    /// Waits for something; `None` if time runs out first.
+    /// Waits for `something`; `None` if the time runs out first.
     pub(crate) async fn wait<T>(&self, something: impl Future<Output = T>) -> Option<T> {
         tokio::select! {
             done = something => Some(done),
@@ -40,7 +40,8 @@ impl Patience {
         }
     }
 
-    /// Waits for shipping, in short steps so that `hurry` is noticed; `true` if nothing is left to ship.
+    /// Waits until everything is shipped, in short steps so that it notices `hurry`. Returns whether nothing
+    /// is left to ship.
     pub(crate) async fn drain(&self, queue: &Arc<Queue>) -> bool {
         const STEP: Duration = Duration::from_millis(100);
         loop {

@@ -1,7 +1,7 @@
 //! The table of events, and the types that columns have had so far.
 //!
-//! A column never changes its type once it is in an object. The types are kept in files beside the log,
-//! `columns-<n>.json`, of which the last counts; a configuration that would change one is refused.
+//! A column never changes its type once an object has it. The types are kept in files beside the log,
+//! `columns-<n>.json`, of which the newest is valid. A configuration that would change a type is refused.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,10 +18,10 @@ const MAX_BYTES: u64 = 16 << 20;
 const PREFIX: &str = "columns-";
 const SUFFIX: &str = ".json";
 
-/// Kinds by stream and column.
+/// The types of columns, by stream and name.
 type Known = BTreeMap<String, BTreeMap<String, String>>;
 
-/// A column that would change.
+/// A column whose type would change.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{stream}.{column} is {before} in objects that are in the lake, and the schemas now make it {now}; a \
@@ -34,13 +34,13 @@ pub struct Changed {
     now: ColumnType,
 }
 
-/// Why columns cannot be kept.
+/// Why the types of columns cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ColumnsError {
-    /// Some would change.
+    /// Some columns would change their type.
     #[error("{} columns would change", .0.len())]
     Changed(Vec<Changed>),
-    /// Their files cannot be read or written.
+    /// The files that hold the types cannot be read or written.
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -51,14 +51,14 @@ pub fn events(config: &Config, schemas: &Schemas) -> Result<Table, SchemaError> 
     Ok(Table::events(texts.iter().map(String::as_str))?)
 }
 
-/// The columns that would change, of a log in `dir`.
+/// The columns whose type would change, according to the files in the log's directory.
 pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
     let (known, _) = read(dir)?;
     let mut changed = Vec::new();
     for (stream, table) in tables.streams() {
         for (column, now) in table.kinds() {
             let columns = known.get(stream).into_iter().flatten();
-            // Engines ignore case.
+            // Engines compare names without case.
             let same =
                 |(name, _): &(&String, &String)| name.to_lowercase() == column.to_lowercase();
             let before = columns.filter(same).map(|(_, kind)| kind).next();
@@ -75,8 +75,8 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
     Ok(changed)
 }
 
-/// Refuses columns that would change their type, and stores the types durably. Does nothing as long as no
-/// typed object was written from this log.
+/// Refuses columns whose type would change, and stores the types durably. Does nothing until a typed object
+/// has been written from this log.
 pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ColumnsError> {
     let (mut known, last) = read(dir)?;
     if !format.layout().is_typed() && last == 0 {
@@ -103,7 +103,7 @@ pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<()
     Ok(())
 }
 
-/// What the last file says, and its number; 0 without one.
+/// The types in the newest file and its number, which is 0 if there is no file.
 fn read(dir: &Path) -> io::Result<(Known, u64)> {
     if !Disk.exists(dir) {
         return Ok((Known::new(), 0));
@@ -160,7 +160,8 @@ mod tests {
         assert!(error.contains("now make it text"), "{error}");
         let case = tables(r#"{"properties":{"A":{"type":"string"}}}"#);
         assert!(remember(dir.path(), &case, format).is_err());
-        // Lines have no types, but typed batches may wait; and what was left out is not forgotten.
+        // NDJSON has no types, but typed batches may wait to be shipped; and a column that is left out keeps
+        // its type.
         assert!(remember(dir.path(), &other, Format::Ndjson).is_err());
         let elsewhere = tempfile::tempdir().unwrap();
         remember(elsewhere.path(), &other, Format::Ndjson).unwrap();

@@ -1,14 +1,15 @@
-//! The commit protocol: a sealed batch becomes one object in the lake, and the log is told.
+//! The commit protocol: turns a sealed batch into one object of the lake, and appends the commit to the log.
 //!
 //! seal → read the rows back → encode into a spool file → put → commit. Every step can be repeated after a
-//! crash or a lost answer: the seal fixes members and key, a put that was applied is recognised as ours, and
-//! only then is the commit appended, after which the log may trim. This is one attempt; the shipping threads
-//! repeat it.
+//! crash or a lost answer: the seal fixes members and key, and a put that took effect is recognised as ours.
+//! Only then is the commit appended, after which the log may trim. This module makes one attempt; the threads
+//! that ship repeat it.
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::lake_check::LakeCheck;
 use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
@@ -27,44 +28,46 @@ use crate::wal::state::SealAt;
 /// Why a batch is not in the lake yet.
 #[derive(Debug, thiserror::Error)]
 pub enum ShipError {
-    /// The lake refuses for now, or cannot be reached: retry for ever.
+    /// The lake refuses for now or cannot be reached; this is retried for ever.
     #[error(transparent)]
     Lake(#[from] LakeError),
     /// The object cannot be written locally.
     #[error("failed to spool an object: {0}")]
     Spool(#[from] io::Error),
-    /// The log no longer holds the rows, and the lake does not have the object: this batch is held back, and
+    /// The log can no longer give the rows, and the lake does not have the object. This batch is held, and
     /// the others go on.
     #[error("{0}; this batch is held back, and its records are not in the lake")]
     Held(String),
 }
 
-/// Makes one attempt to ship a sealed batch, or to carry out a publication.
+/// Makes one attempt to ship a sealed batch or to carry out a publication.
 pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) files: F,
     pub(super) node: NodeId,
     pub(super) reader: BatchReader<R>,
     pub(super) lake: Arc<Lake<F>>,
     tables: Arc<Tables>,
+    check: Option<Arc<LakeCheck<F>>>,
 }
 
-/// A batch on its way to the lake, and what earlier attempts have done already.
+/// A batch on its way to the lake, and the results of earlier attempts.
 #[derive(Debug)]
 pub struct Shipment {
     number: u64,
     at: SealAt,
     object: Option<Object>,
-    /// What the log is to be told: the object is in the lake, and its local file may be gone.
+    /// The commit for the log. If it is set, the object is in the lake and its local file may be gone.
     done: Option<Commit>,
-    /// How often the operating system refused to read the log.
+    /// How many times reading the log failed.
     failed_reads: u32,
 }
 
-/// A batch is held back after this many failed reads: a lack of file descriptors, say, is no damage and passes.
+/// A batch is held after this many failed reads. Fewer may have a cause that passes, such as a lack of file
+/// descriptors.
 const MAX_FAILED_READS: u32 = 5;
 
 impl Shipment {
-    /// The batch of that seal, which is durable at that place of the log.
+    /// The batch of a seal, given the place of the seal in the log.
     pub fn new(number: u64, at: SealAt) -> Self {
         Self {
             number,
@@ -75,7 +78,7 @@ impl Shipment {
         }
     }
 
-    /// The batch could not be read back: what that means for the attempt.
+    /// Decides what it means for the attempt that the batch could not be read back.
     fn failed(&mut self, error: RowsError) -> ShipError {
         match error {
             RowsError::Sink(error) => error.into(),
@@ -87,7 +90,7 @@ impl Shipment {
         }
     }
 
-    /// Number of the seal.
+    /// The number of the seal.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -108,7 +111,7 @@ impl<F: Files> Shipper<F> {
 }
 
 impl<F: Files, R: Frames> Shipper<F, R> {
-    /// From the log with these frames to the lake.
+    /// Ships from the log with these frames to the lake.
     pub fn of(files: F, frames: R, node: NodeId, lake: Arc<Lake<F>>, tables: Arc<Tables>) -> Self {
         let reader = BatchReader::of(frames);
         Self {
@@ -117,23 +120,39 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             reader,
             lake,
             tables,
+            check: None,
         }
     }
 
-    /// One attempt: [`Shipper::prepare`] and [`Shipper::put`].
+    /// Puts nothing before that check has gone well.
+    #[must_use]
+    pub fn with_check(mut self, check: Arc<LakeCheck<F>>) -> Self {
+        self.check = Some(check);
+        self
+    }
+
+    /// The lake can be used, and it is the right one.
+    pub(super) fn probe(&self) -> Result<(), LakeError> {
+        if let Some(check) = &self.check {
+            check.run(&self.lake)?;
+        }
+        self.lake.probe()
+    }
+
+    /// Makes one attempt: [`Shipper::prepare`] and [`Shipper::put`].
     pub fn attempt(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
         self.prepare(shipment)?;
         self.put(shipment)
     }
 
-    /// Writes the object into a local file, unless an earlier attempt did.
+    /// Writes the object into a local file, unless an earlier attempt did so.
     pub fn prepare(&self, shipment: &mut Shipment) -> Result<(), ShipError> {
-        // If the local file was removed meanwhile, it is written again.
+        // If the local file was removed in the meantime, it is written again.
         let is_written = |object: &Object| self.files.exists(&object.spool);
         if shipment.done.is_some() || shipment.object.as_ref().is_some_and(is_written) {
             return Ok(());
         }
-        self.lake.probe()?;
+        self.probe()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
         match self.spool(&seal) {
@@ -146,8 +165,8 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         Ok(())
     }
 
-    /// Puts what was prepared. The caller appends the commit to the log; further calls return the same commit,
-    /// in case that fails.
+    /// Puts what was prepared. The caller appends the commit to the log. Further calls return the same
+    /// commit, in case appending fails.
     pub fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
         let commit = match (&shipment.done, &shipment.object) {
             (Some(commit), _) => *commit,
@@ -165,7 +184,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         Ok(commit)
     }
 
-    /// The log no longer has the rows; but perhaps the object was put before.
+    /// Asks the lake for the object, which may have been put before the log lost the rows.
     fn ask_the_lake(&self, seal: &Seal, detail: String) -> Result<Commit, ShipError> {
         match self
             .lake
@@ -239,7 +258,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     }
 }
 
-/// What the object of a seal says of itself, and of its node's log as of the seal.
+/// The stamp of a seal's object: what it holds, and the state of its node's log as of the seal.
 fn stamp_of(seal: &Seal, node: NodeId, crc: u32) -> Stamp {
     Stamp {
         node,
@@ -283,7 +302,7 @@ fn log_state_of(as_of: &AsOf) -> LogState {
     }
 }
 
-/// Computes the checksum of what passes through.
+/// A writer that computes the checksum of everything written through it.
 struct Checksummed<W> {
     inner: W,
     digest: crc_fast::Digest,
@@ -298,7 +317,7 @@ impl<W> Checksummed<W> {
     }
 
     fn crc(&self) -> u32 {
-        // A 32-bit checksum comes in the low half.
+        // The digest has a 32-bit checksum in its low half.
         (self.digest.finalize() & u64::from(u32::MAX)) as u32
     }
 }

@@ -1,11 +1,11 @@
-//! Publications: when all of these objects are committed, make them visible.
+//! Publications: once all objects of a group are committed, they become visible together.
 //!
 //! The log decides on a publication durably before its last object is put, and calls it due once all of its
-//! members are committed. What makes them visible follows from that decision byte for byte, so it can be done
-//! again after a crash or a lost answer.
+//! members are committed. That decision determines byte for byte what makes them visible, so a publication
+//! can be repeated after a crash or a lost answer.
 //!
-//! A publication of another kind is a variant of [`PublicationKind`], which is read from its entry in the log
-//! (`Shipper::read_publication`) and carried out (`Shipper::publish`).
+//! A new kind of publication is a variant of [`PublicationKind`], which `Shipper::read_publication` reads
+//! from an entry in the log and `Shipper::publish` carries out.
 
 use std::io;
 
@@ -26,7 +26,7 @@ use crate::wal::state::SealAt;
 /// Objects that readers see all at once, or not at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Publication {
-    /// Its id in the log: an LSN that no other publication has.
+    /// The publication's id in the log: an LSN that no other publication has.
     pub id: Lsn,
     /// The objects. All of them are committed before anything makes them visible.
     pub members: Vec<Member>,
@@ -39,7 +39,7 @@ pub struct Publication {
 pub struct Member {
     /// The object's key, relative to the lake.
     pub key: String,
-    /// LSN of its first row, which tells its seal from all others.
+    /// The LSN of its first row, which no other object of the node shares.
     pub first_lsn: Lsn,
     /// How many rows it has.
     pub rows: u64,
@@ -48,22 +48,22 @@ pub struct Member {
 /// What makes the members of a publication visible.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PublicationKind {
-    /// A marker in the lake that names them: they are a run of a poll.
+    /// A marker in the lake that names the members, which are a run of a poll.
     RunMarker(RunMarker),
 }
 
-/// The marker of a run, without what it says of the objects.
+/// The marker of a run, without its list of objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunMarker {
     /// The marker's key, relative to the lake.
     pub key: String,
     /// A random number that the end of the run fixed.
     pub nonce: u128,
-    /// What it says of the run: a JSON object without its last brace.
+    /// The part of the marker that describes the run: a JSON object without its last brace.
     pub about: Vec<u8>,
 }
 
-/// What a marker says of one object.
+/// The part of a marker that describes one object.
 #[derive(Serialize)]
 struct MarkedObject<'a> {
     key: &'a str,
@@ -105,10 +105,10 @@ impl Publication {
 }
 
 impl<F: Files, R: Frames> Shipper<F, R> {
-    /// One attempt to carry out a publication that is due; `at` is where the log decided on it. `Ok` means
-    /// that readers see its members.
+    /// Makes one attempt to carry out a publication that is due; `at` is the place in the log of the
+    /// decision. After `Ok`, readers see its members.
     pub fn publish(&self, id: Lsn, at: SealAt) -> Result<(), ShipError> {
-        self.lake.probe()?;
+        self.probe()?;
         let publication = self.read_publication(id, at)?;
         match &publication.kind {
             PublicationKind::RunMarker(marker) => {
@@ -143,7 +143,7 @@ mod tests {
     use super::*;
     use crate::wal::runs::RunObject;
 
-    /// The bytes of markers are read by everybody's views.
+    /// The views of every lake read markers, so their bytes must not change.
     #[test]
     fn a_marker_names_its_run_and_its_objects() {
         let end = RunEnd {

@@ -1,4 +1,4 @@
-//! The queue of what waits to be shipped, the oldest first.
+//! The queue of seals and publications that wait to be shipped, the oldest first.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -8,11 +8,11 @@ use super::commit::Shipment;
 use crate::record::Lsn;
 use crate::wal::state::SealAt;
 
-/// The longest pause between attempts once a stop waits for the lake.
+/// The longest pause between attempts while a stop waits for the lake.
 const LONGEST_HURRIED_PAUSE: Duration = Duration::from_millis(500);
 
-/// What waits to be shipped: an entry for each seal and each publication that waits in the log, which bounds
-/// their number.
+/// What waits to be shipped. There is one entry for each seal and each publication that waits in the log, so
+/// the log bounds their number.
 #[derive(Default)]
 pub struct Queue {
     state: Mutex<QueueState>,
@@ -22,15 +22,15 @@ pub struct Queue {
 /// How a wait for the queue ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Drained {
-    /// Nothing is left.
+    /// Everything is shipped.
     Empty,
-    /// Something is left, and is being shipped.
+    /// Something is left, and threads are shipping.
     Busy,
-    /// Something is left, and nobody ships.
+    /// Something is left, and no thread ships any more.
     Abandoned,
 }
 
-/// What is to be put.
+/// One thing to put into the lake.
 pub(super) enum Parcel {
     /// The object of a sealed batch.
     Batch(Shipment),
@@ -43,9 +43,9 @@ struct QueueState {
     waiting: VecDeque<Parcel>,
     under_way: usize,
     stopping: bool,
-    /// Threads that still ship.
+    /// How many threads still ship.
     workers: usize,
-    /// A stop waits for the lake, so pauses are short.
+    /// Whether a stop waits for the lake, so that pauses are short.
     hurried: bool,
 }
 
@@ -68,7 +68,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Waits until nothing is left to ship, or nobody ships any more, or the time is over.
+    /// Waits until everything is shipped, no thread ships any more, or the time is over.
     pub fn drain(&self, patience: Duration) -> Drained {
         let mut state = self.lock();
         state.hurried = true;
@@ -87,7 +87,7 @@ impl Queue {
         }
     }
 
-    /// That many threads are about to take from the queue.
+    /// Sets how many threads are about to take from the queue.
     pub(super) fn set_workers(&self, workers: usize) {
         self.lock().workers = workers;
     }
@@ -115,7 +115,7 @@ impl Queue {
         next
     }
 
-    /// A parcel that was taken is done with.
+    /// Notes that a parcel that was taken is done.
     pub(super) fn finished(&self) {
         self.lock().under_way -= 1;
         self.changed.notify_all();

@@ -1,8 +1,8 @@
-//! The threads that ship, with unlimited patience.
+//! The threads that ship, which never give up.
 //!
-//! Two parcels are under way at a time. A failure is retried for ever with backoff and jitter; one that an
-//! operator must mend is logged as an error. A batch that cannot be read back is held, and the others go on;
-//! something foreign under our key stops everything.
+//! Two parcels are under way at a time. A failure is retried for ever with backoff and jitter; one that only
+//! an operator can mend is logged as an error. A batch that cannot be read back is held, and the others go
+//! on. A foreign object under our key stops everything.
 
 use std::io;
 use std::sync::Arc;
@@ -20,24 +20,24 @@ use crate::status::Status;
 use crate::wal::entry::Commit;
 use crate::wal::log::Log;
 
-/// Batches under way at once: one is encoded while the other is uploaded.
+/// How many batches are under way at once: one is encoded while the other is uploaded.
 const THREADS: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// A failure is worth a warning once the pause between attempts is longer than this.
+/// Failures are logged as warnings once the pause between attempts is longer than this.
 const QUIET_PAUSE: Duration = Duration::from_millis(800);
 
 /// What the threads share.
 pub struct ShippingContext<F: Files> {
-    /// What waits to be shipped.
+    /// The parcels that wait to be shipped.
     pub queue: Arc<Queue>,
     /// Ships one batch or publication.
     pub shipper: Shipper<F>,
-    /// The log that is told what was committed and published.
+    /// The log, which is told what was committed and published.
     pub log: Log,
-    /// Where trouble shows.
+    /// The status, which shows held batches and foreign objects.
     pub status: Arc<Status>,
-    /// Counts and times.
+    /// Counters and histograms.
     pub metrics: Arc<Metrics>,
     /// The clock.
     pub clock: Clock,
@@ -52,7 +52,7 @@ pub struct Shipping {
 }
 
 impl Shipping {
-    /// Starts to ship what is in the queue and whatever is added to it.
+    /// Starts threads that ship what is in the queue and what is added to it later.
     pub fn start<F: Files>(context: ShippingContext<F>) -> io::Result<Self> {
         let queue = Arc::clone(&context.queue);
         queue.set_workers(THREADS);
@@ -70,7 +70,7 @@ impl Shipping {
         Ok(Self { queue, threads })
     }
 
-    /// Ends after the attempts that are under way. What is not shipped stays in the log.
+    /// Ends after the attempts under way. What was not shipped stays in the log.
     pub fn stop(self) {
         self.queue.stop();
         for thread in self.threads {
@@ -98,7 +98,7 @@ impl<F: Files> ShippingContext<F> {
         self.queue.worker_ended();
     }
 
-    /// Ships one parcel, however many attempts it takes; `false` if shipping ends.
+    /// Ships one parcel, with as many attempts as it takes. Returns `false` if shipping ends.
     fn ship(&self, parcel: &mut Parcel) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -117,7 +117,7 @@ impl<F: Files> ShippingContext<F> {
         }
     }
 
-    /// One attempt. `pause` is how long the next one would have to wait.
+    /// Makes one attempt. `pause` is how long the next one would have to wait.
     fn attempt(&self, parcel: &mut Parcel, pause: Duration) -> Next {
         let (number, noted) = match parcel {
             Parcel::Batch(shipment) => {
@@ -133,7 +133,7 @@ impl<F: Files> ShippingContext<F> {
         };
         match noted {
             Ok(Ok(())) => Next::Done,
-            // The log has ended; the next start finds the object in the lake.
+            // The log has ended. The next start will find the object in the lake.
             Ok(Err(_)) => Next::End,
             Err(error) => self.failed(number, error, pause),
         }
@@ -173,7 +173,7 @@ impl<F: Files> ShippingContext<F> {
         put
     }
 
-    /// Between half and all of the pause.
+    /// A random time between half of the pause and all of it.
     fn with_jitter(&self, pause: Duration) -> Duration {
         let share = u32::try_from(self.ids.dice() % 1000).unwrap_or(0);
         pause / 2 + pause / 2 * share / 1000

@@ -1,4 +1,4 @@
-//! Tables for Athena: partitions are projected, so nothing has to be registered.
+//! Tables for Athena. Partitions are projected, so that no partition has to be registered.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use crate::lake::keys::INTERNAL;
 use crate::sql::text::lines;
 use crate::tables::{Column, Source};
 
-/// A statement has a limit of 256 KiB.
+/// A statement may have 256 KiB, which is enough for this many partitions.
 const PARTITIONS_AT_ONCE: usize = 100;
 
 pub(super) fn statements(lake: &Catalogue) -> String {
@@ -53,27 +53,27 @@ fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
     }
 }
 
-/// A name, of a table, a column or a field of a struct; many common names are reserved words.
+/// Quotes the name of a table, a column or a field of a struct, since many common names are reserved words.
 fn quoted(name: &str) -> String {
     format!("`{}`", name.replace('`', "``"))
 }
 
-/// Text as a literal of Hive's, which knows escapes.
+/// Text as a literal of Hive, in which backslashes escape.
 fn literal(text: &str) -> String {
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
-/// Whether a name can be that of a field: Hive reads types back without quotes.
+/// Whether a name can be that of a struct's field: Hive reads types back without quotes.
 pub(super) fn is_plain(name: &str) -> bool {
     name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
 }
 
-/// Whether the values of a partition key can be computed.
+/// Whether Athena can compute the values of a partition key.
 pub(super) fn is_projected(key: &Key) -> bool {
     !projection(key, None, "").contains("injected")
 }
 
-/// A column of lines: objects are structs of what is declared in them.
+/// The definition of a column in NDJSON. Objects become structs of the members that the schema declares.
 fn line_column(relation: &Relation, column: &Column) -> Option<String> {
     let declared: Vec<String> = relation
         .properties()
@@ -87,14 +87,14 @@ fn line_column(relation: &Relation, column: &Column) -> Option<String> {
         (_, "errors") if relation.stream == Stream::Quarantine => {
             "array<struct<`pointer`:string,`code`:string,`detail`:string>>".to_owned()
         }
-        // What is not declared has no type that the SerDe could map.
+        // Members that are not declared have no type that the SerDe could map.
         (Source::Rest, _) => return None,
         _ => type_of(column.kind, true).to_owned(),
     };
     Some(format!("{} {kind}", quoted(&column.name)))
 }
 
-/// The columns of a table, and how its objects are read.
+/// The columns of a table, and the clauses that say how its objects are read.
 fn columns_and_form(lake: &Catalogue, relation: &Relation) -> (String, &'static str) {
     if lake.writes_columns {
         let columns = relation.columns();
@@ -160,8 +160,8 @@ fn table(lake: &Catalogue, relation: &Relation) -> String {
     )
 }
 
-/// Objects whose partition keys are of a pattern that was in force before: projection does not find them, so they
-/// are partitions of tables of their own.
+/// Tables for objects whose partition keys follow an earlier pattern. Projection does not find them, so these
+/// tables list their partitions.
 fn earlier(lake: &Catalogue, relation: &Relation) -> String {
     let mut by_keys: BTreeMap<Vec<&str>, Vec<&String>> = BTreeMap::new();
     let mut out = String::new();
@@ -199,9 +199,10 @@ fn earlier(lake: &Catalogue, relation: &Relation) -> String {
     out
 }
 
-/// Which directories a table of earlier ones has, and how to read it together with the other table.
+/// A comment that says which directories a table of earlier objects has, and how to query it together with
+/// the current table.
 fn about_earlier(relation: &Relation, table: &str, keys: &[&str], dirs: &[&String]) -> String {
-    // Athena reads directories below directories: there may be some of the pattern that is in force.
+    // Athena also reads nested directories, and some of them may follow the current pattern.
     let below = relation.partitions.iter().map(|key| key.name.as_str());
     let below = below.filter(|name| !keys.contains(name));
     let unless = below.map(|name| format!("\"$path\" NOT LIKE '%/{name}=%'"));
@@ -237,7 +238,7 @@ fn earlier_table(lake: &Catalogue, relation: &Relation, table: &str, keys: &[&st
     )
 }
 
-/// A directory as a partition.
+/// The clause that adds a directory as a partition.
 fn partition_at(lake: &Catalogue, dir: &str) -> String {
     let keys = dir.split('/').filter_map(|part| part.split_once('='));
     let keys: Vec<String> = keys
@@ -250,8 +251,8 @@ fn partition_at(lake: &Catalogue, dir: &str) -> String {
     )
 }
 
-/// How the values of a partition key are computed: from the oldest in the lake, or the first day that is still
-/// to come.
+/// How Athena computes the values of a partition key. They begin at the oldest value in the lake, or at the
+/// first day that new objects can belong to.
 fn projection(key: &Key, oldest: Option<&str>, first_day: &str) -> String {
     let name = &key.name;
     let since = |first: String| {
@@ -283,12 +284,12 @@ fn projection(key: &Key, oldest: Option<&str>, first_day: &str) -> String {
         "%d" => integer("1,31", "2"),
         "%H" => integer("0,23", "2"),
         "%j" => integer("1,366", "3"),
-        // What cannot be computed is asked for in each query: WHERE key = '…'.
+        // A value that cannot be computed must be given by each query: WHERE key = '…'.
         _ => format!("'projection.{name}.type' = 'injected'"),
     }
 }
 
-/// The markers, and the rows of the latest run. The run of a row is in the path of its object.
+/// The table of markers, and the view of the latest run. The run of a row is part of its object's path.
 fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let name = &relation.name;
     let runs = quoted(&format!("{name}_runs"));

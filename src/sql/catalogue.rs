@@ -1,17 +1,17 @@
-//! A lake as an engine reaches it: where it is, and which streams it has.
+//! A lake as an engine sees it: its location and its streams.
 
 use super::layout::{Key, There};
 use crate::columns::ColumnType;
 use crate::tables::{Column, Source, Table};
 
-/// What a stream is.
+/// The kind of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stream {
-    /// Events, or an appending poll: every row counts.
+    /// Events or an appending poll: a query sees every row.
     Rows,
-    /// A snapshot poll: rows count by run.
+    /// A snapshot poll: a query sees the rows of one run.
     Runs,
-    /// What was refused, of all streams.
+    /// What was refused, from all streams.
     Quarantine,
 }
 
@@ -20,26 +20,26 @@ pub enum Stream {
 pub struct Relation {
     /// The name of the stream, which is also its prefix in the lake.
     pub name: String,
-    /// What it is.
+    /// The kind of the stream.
     pub stream: Stream,
-    /// Its columns.
+    /// The table of its rows.
     pub table: Table,
-    /// Partition keys below its prefix, such as `dt` and `hour`.
+    /// The partition keys below its prefix, such as `dt` and `hour`.
     pub partitions: Vec<Key>,
-    /// The column whose time makes the partition keys, where a row says it.
+    /// The column whose time decides about the partition, if rows have that time.
     pub partitioned_by: Option<String>,
-    /// The first day that objects to come can be of, such as `2025-11-20`.
+    /// The first day that new objects can belong to, such as `2025-11-20`.
     pub first_day: String,
-    /// The objects that there are.
+    /// The objects that the stream has already.
     pub there: There,
 }
 
-/// A lake, as an engine reaches it.
+/// A lake as an engine sees it.
 #[derive(Clone, Debug)]
 pub struct Catalogue {
-    /// A directory's absolute path, or `s3://bucket/prefix`.
+    /// The absolute path of a directory, or `s3://bucket/prefix`.
     pub url: String,
-    /// The address of a compatible store.
+    /// The address of an S3-compatible store.
     pub endpoint: Option<String>,
     /// The store's region, if it is configured.
     pub region: Option<String>,
@@ -69,20 +69,20 @@ pub enum Engine {
 }
 
 impl Catalogue {
-    /// Whether it is a bucket.
+    /// Whether the lake is a bucket.
     pub(super) fn is_bucket(&self) -> bool {
         self.url.starts_with("s3://")
     }
 
-    /// Where something in the lake is.
+    /// The path or URL of a key in the lake.
     pub(super) fn at(&self, key: &str) -> String {
         format!("{}/{key}", self.url.trim_end_matches('/'))
     }
 }
 
 impl Relation {
-    /// Name of the table that holds the rows; that of a snapshot has all its runs, whether they have a marker or
-    /// not.
+    /// The name of the table that holds the rows. For a snapshot it holds those of all runs, including runs
+    /// without a marker.
     pub(super) fn table_name(&self) -> String {
         match self.stream {
             Stream::Runs => format!("{}_all_runs", self.name),
@@ -90,12 +90,12 @@ impl Relation {
         }
     }
 
-    /// Columns of rows, without those that follow from the path.
+    /// The columns of rows, without those that come from the path.
     pub(super) fn columns(&self) -> impl Iterator<Item = &Column> {
         self.table.columns.iter()
     }
 
-    /// Columns that are made from properties.
+    /// The columns that are made from properties.
     pub(super) fn properties(&self) -> impl Iterator<Item = (&str, &str, ColumnType)> {
         self.columns().filter_map(|column| match &column.source {
             Source::Property(key) => Some((column.name.as_str(), key.as_str(), column.kind)),

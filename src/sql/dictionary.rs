@@ -1,4 +1,4 @@
-//! The data dictionary: every stream with its columns, for people.
+//! The data dictionary: a page that describes every stream and its columns.
 
 use std::fmt::Write as _;
 

@@ -1,4 +1,4 @@
-//! Partition keys, and which objects a stream has by now.
+//! Partition keys, and the layout of the objects that a stream has.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ impl Key {
         .collect()
     }
 
-    /// The run of a snapshot.
+    /// The key of a snapshot's run.
     pub fn run() -> Self {
         Self {
             name: "run".to_owned(),
@@ -30,7 +30,7 @@ impl Key {
         }
     }
 
-    /// Whether the pattern makes values like this one.
+    /// Whether a value could come from this pattern.
     fn makes(&self, value: &str) -> bool {
         let mut rest = value;
         let mut parts = self.pattern.split('%');
@@ -57,7 +57,7 @@ impl Key {
         rest.is_empty()
     }
 
-    /// How many characters a value has, where all have as many.
+    /// The number of characters of every value, if all values have the same.
     pub(super) fn width(&self) -> Option<usize> {
         let mut parts = self.pattern.split('%');
         let literal = parts.next().unwrap_or_default().len();
@@ -65,7 +65,7 @@ impl Key {
         (!self.pattern.is_empty()).then(|| literal + width.sum::<usize>())
     }
 
-    /// The regular expression of the values that the pattern makes.
+    /// A regular expression for the values that the pattern makes.
     pub(super) fn regex(&self) -> String {
         if self.pattern.is_empty() {
             return "[^/]+".to_owned();
@@ -81,7 +81,7 @@ impl Key {
     }
 }
 
-/// How many digits a conversion has; `part` is what follows the `%`.
+/// The number of digits that a conversion makes; `part` is what follows the `%`.
 fn digits_of(part: &str) -> usize {
     match part.as_bytes().first() {
         Some(b'Y') => 4,
@@ -90,37 +90,37 @@ fn digits_of(part: &str) -> usize {
     }
 }
 
-/// Whether the path of an object has a partition key.
+/// How a partition key appears in the path of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum KeyState {
-    /// With a value of the pattern that is in force.
+    /// With a value of the current pattern.
     Fits,
     /// With a value of another pattern.
     Differs,
-    /// It has not.
+    /// The path does not have the key.
     Missing,
 }
 
-/// Which partition keys the path of an object has, in the order of the stream's keys.
+/// The state of each of a stream's partition keys in the path of an object, in the order of the keys.
 pub(super) type Layout = Vec<KeyState>;
 
-/// Which objects a stream has by now.
+/// Which objects a stream has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct There {
-    /// Layouts of NDJSON objects, however compressed.
+    /// The layouts of NDJSON objects, compressed or not.
     pub(super) lines: BTreeSet<Layout>,
     /// Layouts of Parquet objects.
     pub(super) columns: BTreeSet<Layout>,
-    /// Directories of objects whose keys are not those of the pattern that is in force.
+    /// The directories of objects whose keys do not follow the current pattern.
     pub(super) earlier: BTreeSet<String>,
-    /// Whether some directories do not begin with the keys in their order.
+    /// Whether the paths of some directories do not begin with the keys in their order.
     pub(super) is_out_of_order: bool,
-    /// The least value of each key, of those that fit.
+    /// The smallest value of each key among those that follow the current pattern.
     pub oldest: Vec<Option<String>>,
 }
 
 impl There {
-    /// Notes an object of a stream with these keys.
+    /// Records an object of a stream, given the stream's partition keys.
     pub fn add(&mut self, key: &str, partitions: &[Key]) {
         let Some((dir, name)) = key.rsplit_once('/') else {
             return;
@@ -168,18 +168,18 @@ impl There {
         layouts.insert(layout);
     }
 
-    /// Whether there is no object yet.
+    /// Whether the stream has no object yet.
     pub(super) fn is_empty(&self) -> bool {
         self.lines.is_empty() && self.columns.is_empty()
     }
 
-    /// Whether there are objects of both kinds.
+    /// Whether the stream has objects of both formats.
     pub(super) fn is_mixed(&self) -> bool {
         !self.lines.is_empty() && !self.columns.is_empty()
     }
 }
 
-/// Whether all keys are of the pattern that is in force.
+/// Whether all keys have values of the current pattern.
 pub(super) fn fits(layout: &[KeyState]) -> bool {
     layout.iter().all(|state| *state == KeyState::Fits)
 }

@@ -1,9 +1,10 @@
-//! Statements that make the lake queryable: views and tables for DuckDB, Athena and Trino. Pure: from the
-//! configuration, the schemas, and what is in the lake by now, to text.
+//! Statements that make the lake queryable: views and tables for DuckDB, Athena and Trino. Pure: turns the
+//! configuration, the schemas and the list of objects into text.
 
 mod athena;
 mod catalogue;
 mod dictionary;
+pub mod distinct;
 mod duckdb;
 mod layout;
 mod readers;

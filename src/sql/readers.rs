@@ -1,4 +1,4 @@
-//! Whether an engine can read what a configuration writes. Pure.
+//! Checks whether an engine can read what a configuration writes. Pure.
 
 use super::catalogue::Relation;
 use crate::columns::ColumnType;
@@ -17,20 +17,20 @@ pub enum Reader {
     Snowflake,
 }
 
-/// What of a configuration matters to readers.
+/// Those parts of a configuration that matter to readers.
 #[derive(Clone, Debug)]
 pub struct Written<'c> {
     /// The format of new objects.
     pub format: Format,
     /// Whether the lake is a bucket.
     pub is_bucket: bool,
-    /// The address of a compatible store.
+    /// The address of an S3-compatible store.
     pub endpoint: Option<&'c str>,
     /// The streams.
     pub relations: &'c [Relation],
 }
 
-/// Something that an engine cannot do, or not everywhere.
+/// Something that an engine cannot do at all, or not in every version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The engine cannot read the lake.
@@ -40,7 +40,7 @@ pub enum Verdict {
 }
 
 impl Reader {
-    /// What stands in the way of this engine, with the setting that helps.
+    /// Everything that prevents this engine from reading the lake, with the setting that helps.
     pub fn judge(self, written: &Written<'_>) -> Vec<Verdict> {
         match self {
             Self::Spark => spark(written),
@@ -101,7 +101,7 @@ fn athena(written: &Written<'_>) -> Vec<Verdict> {
 }
 
 fn bigquery(written: &Written<'_>) -> Vec<Verdict> {
-    /// What no name of a column may hold, and what it may not begin with.
+    /// The name of a column may contain none of these characters, and may not begin with one of the prefixes.
     const FORBIDDEN: &str = "!\"$()*,./;?@[\\]^`{}~";
     const PREFIXES: [&str; 6] = [
         "_table_",

@@ -1,10 +1,10 @@
-//! The statements of a lake, engine by engine.
+//! The statements of a lake for each engine.
 
 use super::catalogue::{Catalogue, Engine};
 use super::{athena, dictionary, duckdb, trino};
 
 impl Catalogue {
-    /// The statements for an engine.
+    /// The statements for one engine.
     pub fn statements(&self, engine: Engine) -> String {
         match engine {
             Engine::Duckdb => duckdb::statements(self),

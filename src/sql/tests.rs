@@ -3,7 +3,7 @@ use super::*;
 use crate::encode::Format;
 use crate::tables::Table;
 
-/// What is in a lake: a few keys of each stream.
+/// The keys of a lake: a few objects of each stream.
 const KEYS: [&str; 3] = [
     "dt=2026-11-25/a.ndjson.zst",
     "dt=2026-11-25/hour=07/a.ndjson",
@@ -70,7 +70,7 @@ fn statements_are_these() {
     insta::assert_snapshot!("duckdb_empty", empty.statements(Engine::Duckdb));
 }
 
-/// What a reader says of a bucket in a format.
+/// The verdicts of a reader about a bucket with this format.
 fn judged(reader: Reader, format: Format, endpoint: Option<&str>) -> Vec<Verdict> {
     let lake = lake("s3://my-lake/raw", &KEYS, format == Format::Parquet);
     reader.judge(&Written {

@@ -10,7 +10,7 @@ pub(super) fn identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
-/// Lines, indented and joined.
+/// Joins items as indented lines.
 pub(super) fn lines(items: impl Iterator<Item = String>, indent: usize) -> String {
     let separator = format!(",\n{}", " ".repeat(indent));
     items.collect::<Vec<_>>().join(&separator)

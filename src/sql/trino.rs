@@ -36,7 +36,8 @@ pub(super) fn statements(lake: &Catalogue) -> String {
             );
         }
     }
-    // The quarantine has a directory for each stream, whose name is not that of a partition.
+    // The quarantine has a directory for each stream. Its name is no partition, so each needs a table of its
+    // own.
     let refused = lake
         .relations
         .iter()
@@ -67,7 +68,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out
 }
 
-/// The markers of a snapshot, and the rows of its latest complete run.
+/// The table of markers of a snapshot, and the rows of its latest complete run.
 fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let name = &relation.name;
     let runs = format!("hive.lake.{}", identifier(&format!("{name}_runs")));
@@ -100,7 +101,7 @@ fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
 fn table(lake: &Catalogue, relation: &Relation, name: &str, prefix: &str) -> String {
     let is_line = !lake.writes_columns;
     let columns = relation.columns().filter_map(|column| {
-        // In lines, properties are in `properties`, which is text like any JSON.
+        // In NDJSON, properties are part of `properties`, which is text like any JSON column.
         if is_line && matches!(column.source, Source::Property(_)) {
             return None;
         }

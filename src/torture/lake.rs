@@ -31,7 +31,7 @@ pub async fn examine(
 ) -> Result<Examined, LakeReadError> {
     let place = LakeReader::Directory(lake.to_owned());
     let log = inspect(&Disk, wal)?;
-    let audit = audit(&place, &[log], true, &mut |_, _, _| {}).await?;
+    let audit = audit(&place, &[log], true, None, &mut |_, _, _| {}).await?;
     let mut judge = Judge::new(source, ledger);
     for key in place.keys("events").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();

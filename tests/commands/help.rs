@@ -44,6 +44,7 @@ Usage: lakehook serve [OPTIONS]
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
+      --new-lake       The lake is another one than at the last start, and that is meant
   -h, --help           Print help
 exit code 0
 "#);

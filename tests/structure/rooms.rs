@@ -16,7 +16,7 @@ const ROOMS: &[Room] = &[
     room("lib", "src/lib.rs", &[]),
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
-        "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql",
+        "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
         "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
         "clock",
     ]),
@@ -49,13 +49,13 @@ const ROOMS: &[Room] = &[
         "ids", "files", "rfc3339", "clock",
     ]),
     room("audit", "src/audit", &[
-        "rescue", "wal", "lake", "encode", "record", "ids", "checksum",
+        "rescue", "wal", "lake", "encode", "record", "ids", "files", "checksum",
     ]),
     room("rescue", "src/rescue", &["wal", "lake", "encode", "ids", "files"]),
     room("sql", "src/sql", &["lake", "encode", "tables", "columns"]),
     room("ship", "src/ship", &[
         "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
-        "files", "clock",
+        "files", "clock", "checksum",
     ]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "wal", "lake"]),

@@ -34,6 +34,7 @@ struct Switches {
     mode: Mode,
     delay: Duration,
     cut_after_bytes: Option<u64>,
+    up_bytes_per_second: Option<u64>,
 }
 
 /// A running proxy; its connections are reset when it is dropped.
@@ -48,6 +49,18 @@ impl Proxy {
     /// Starts one in front of `target`.
     pub(crate) fn start(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::on(listener, target)
+    }
+
+    /// The same, with a receive buffer so small that a client sees how slowly its bytes are taken. To be
+    /// used with [`Proxy::throttle`].
+    pub(crate) fn start_narrow(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        rustix::net::sockopt::set_socket_recv_buffer_size(&listener, 4096).unwrap();
+        Self::on(listener, target)
+    }
+
+    fn on(listener: TcpListener, target: SocketAddr) -> Self {
         let proxy = Self {
             address: listener.local_addr().unwrap(),
             switches: Arc::default(),
@@ -86,6 +99,11 @@ impl Proxy {
     /// From now on, a connection is reset when it has carried this many bytes to the target.
     pub(crate) fn cut_after(&self, bytes: Option<u64>) {
         self.change(|switches| switches.cut_after_bytes = bytes);
+    }
+
+    /// From now on, a connection carries no more than this to the target.
+    pub(crate) fn throttle(&self, up_bytes_per_second: Option<u64>) {
+        self.change(|switches| switches.up_bytes_per_second = up_bytes_per_second);
     }
 
     fn change(&self, change: impl FnOnce(&mut Switches)) {
@@ -183,11 +201,19 @@ impl Way {
             let most = usize::try_from(room)
                 .unwrap_or(usize::MAX)
                 .min(buffer.len());
+            // What a tenth of a second may carry.
+            let rate = now.up_bytes_per_second.filter(|_| self.is_up);
+            let most = rate.map_or(most, |rate| {
+                most.min(usize::try_from(rate / 10).unwrap_or(1))
+            });
             match (&self.from).read(&mut buffer[..most]) {
                 Ok(0) => return self.to.shutdown(Shutdown::Write),
                 Ok(read) => {
                     // It may have been set while this waited for bytes.
                     thread::sleep(look(&self.switches).delay);
+                    if rate.is_some() {
+                        thread::sleep(Duration::from_millis(100));
+                    }
                     self.send(&buffer[..read])?;
                     carried_bytes += read as u64;
                 }

@@ -1,4 +1,4 @@
-//! The way of a body through the contract: the fast pass, and where it gives up, the slow one.
+//! How a body passes through the contract: the fast pass first, and if that gives up, the slow pass.
 
 use super::checked::{Checked, Refusal};
 use super::terms::Contract;
@@ -23,7 +23,7 @@ impl Contract {
     }
 }
 
-/// The refusal of a body whose first bytes, `valid`, are text and the next ones not.
+/// The refusal of a body that is not UTF-8: `valid` are its bytes before the first invalid one.
 pub(super) fn not_utf8(valid: &[u8]) -> Refusal {
     let line_start = memchr::memrchr(b'\n', valid).map_or(0, |end| end + 1);
     Refusal::Syntax {
@@ -33,7 +33,7 @@ pub(super) fn not_utf8(valid: &[u8]) -> Refusal {
     }
 }
 
-/// Counts columns from the beginning of the body, not from behind its byte order mark.
+/// Counts the column from the beginning of the body, byte order mark included.
 pub(super) fn behind_mark(mut refusal: Refusal, mark_bytes: usize) -> Refusal {
     if let Refusal::Syntax {
         line: 1, column, ..

@@ -1,4 +1,4 @@
-//! What a contract says of a request: rows for the log, or why it is refused.
+//! The result of a contract for a request: rows for the log, or why the request is refused.
 
 use std::borrow::Cow;
 
@@ -10,9 +10,9 @@ use lakehook_base::record::Rows;
 pub struct Checked {
     /// Accepted events, and invalid ones as quarantine rows where the contract says so.
     pub rows: Rows,
-    /// How many events the request held: rows + dropped.
+    /// How many events the request held: rows plus dropped events.
     pub received: u32,
-    /// Valid events that a rule dropped: how many, by index of the event type in [`super::Rules::types`].
+    /// How many valid events a rule dropped, by index of the event type in [`super::Rules::types`].
     pub dropped: Vec<(usize, u32)>,
     /// What was wrong with quarantined events, at most [`MAX_ERRORS`], sorted by event.
     pub errors: Vec<FieldError>,
@@ -26,28 +26,28 @@ pub const MAX_ERRORS: usize = 100;
 /// A request that is refused as a whole.
 #[derive(Debug)]
 pub enum Refusal {
-    /// Not JSON.
+    /// The body is not JSON.
     Syntax {
         /// The line, from 1.
         line: usize,
         /// The column in bytes, from 1: where the parser stopped, at the error or just before it.
         column: usize,
-        /// What the parser says.
+        /// The parser's own message.
         detail: String,
     },
-    /// JSON that breaks the contract, or is not `{"events":[…]}`.
+    /// The body is JSON, but breaks the contract or is not `{"events":[…]}`.
     Invalid {
         /// At most [`MAX_ERRORS`]: those of the body first, then event by event.
         errors: Vec<FieldError>,
         /// How many there were in all.
         errors_total: usize,
     },
-    /// More events than a request may hold.
+    /// The request holds more events than it may.
     TooManyEvents {
         /// The limit that the request exceeds.
         max_events: usize,
     },
-    /// An event of more bytes than an event may have.
+    /// An event has more bytes than it may.
     EventTooLarge {
         /// The index of the event, from 0.
         index: usize,
@@ -57,8 +57,8 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// What was wrong with a request that is answered 400 because of what it holds, and the number of all
-    /// errors. `None` for a request that is too large: it gets another answer, and nothing of it is kept.
+    /// The errors of a request that is answered 400 because of its content, and the number of all of them.
+    /// `None` for a request that is too large: it gets another answer, and nothing of it is kept.
     pub fn field_errors(&self) -> Option<(Cow<'_, [FieldError]>, usize)> {
         match self {
             Self::Invalid {

@@ -1,9 +1,9 @@
 //! Entities: records that a poll pulls, by a schema of their own.
 //!
-//! With a schema, the properties that it declares at the top level are the columns, in its order, and anything
-//! else in a record goes under `extra`. Without one, the keys of a record are its columns. Either way a row
-//! begins with `received_at` at a fixed offset and with a fixed length, so that the time can be written when the
-//! rows go to the log ([`stamp`]).
+//! With a schema, the properties that it declares at the top level are the columns, in its order, and
+//! everything else in a record goes under `extra`. Without a schema, the keys of a record are its columns.
+//! Either way a row begins with `received_at` at a fixed offset and with a fixed length, so that the time can
+//! be written when the rows go to the log ([`stamp`]).
 
 use std::collections::HashMap;
 
@@ -22,7 +22,7 @@ use lakehook_base::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
 /// Columns that every row has; keys of a record with these names go under `extra`.
 const RESERVED: [&str; 5] = ["received_at", "lsn", "dt", "run", "extra"];
-/// Every row, also of the quarantine, begins with this and the time.
+/// Every row, including rows of the quarantine, begins with this and the time.
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
 /// The length of a time as text.
 const TIME_BYTES: usize = 27;
@@ -81,12 +81,12 @@ pub struct Entities {
 /// The columns that a schema declares.
 #[derive(Debug)]
 struct Columns {
-    /// `"name":`, in order.
+    /// The beginning of each column in a row, `"name":`, in order.
     heads: Vec<Vec<u8>>,
     by_name: HashMap<String, usize>,
 }
 
-/// What a record was turned into.
+/// The result for a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Taken<'a> {
     /// A row of the stream.
@@ -98,7 +98,7 @@ pub enum Taken<'a> {
         /// The raw value that watermarks are compared by, if there is one.
         mark: Option<&'a str>,
     },
-    /// A row of the quarantine, since the record broke the contract.
+    /// A row of the quarantine, because the record broke the contract.
     Invalid {
         /// Hash of the record as it was sent.
         content: u64,
@@ -151,8 +151,8 @@ impl Entities {
         self.hash
     }
 
-    /// Adds a row for a record, or a row of the quarantine if it is invalid. `raw` is a JSON value without white
-    /// space around it.
+    /// Adds a row for a record, or a row of the quarantine if the record is invalid. `raw` is a JSON value
+    /// without white space around it.
     pub fn take<'a>(
         &self,
         raw: &'a str,
@@ -200,7 +200,7 @@ impl Entities {
         Identity { tag, content }
     }
 
-    /// The members of a record; none if it has errors that prevent reading it.
+    /// The members of a record; empty if errors prevent reading it.
     fn members<'a>(&self, raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
         let Ok(Members(members)) = serde_json::from_str(raw) else {
             errors.add("type", String::new, || "an object".to_owned());

@@ -31,7 +31,7 @@ fn target(is_snapshot: bool) -> Target<'static> {
     }
 }
 
-/// The row that comes of a record, and what became of it.
+/// The row that a record becomes, and what `take` returned.
 fn row<'a>(entities: &Entities, raw: &'a str) -> (String, Taken<'a>, RowKind) {
     let mut rows = Rows::default();
     let taken = entities.take(raw, &origin(), target(false), &mut rows);

@@ -28,12 +28,12 @@ const CANONICAL_UUID_BYTES: usize = 36;
 pub(super) enum Field<T> {
     #[default]
     Missing,
-    /// It was there, and its error has been added.
+    /// It was present but invalid, and its error has been reported.
     Bad,
     Is(T),
 }
 
-/// The fields of an event, not judged yet. Raw values are valid JSON, without white space around them.
+/// The fields of an event before they are judged. Raw values are valid JSON without white space around them.
 #[derive(Debug, Default)]
 pub(super) struct Fields<'a> {
     pub(super) event_id: Field<Cow<'a, str>>,
@@ -93,10 +93,11 @@ impl<'c, 'a> Judge<'c, 'a> {
         }
     }
 
-    /// Returns the event, or adds what is wrong with it to `faults`. `None` too if `faults` was not empty.
+    /// Returns the event if it is valid. Otherwise adds what is wrong with it to `faults` and returns `None`.
+    /// It also returns `None` if `faults` was not empty before.
     ///
-    /// `members` are those of the properties if a [`Reader`](super::reader::Reader) has read the event, and so has
-    /// checked its raw values. Without them, raw values are scanned here.
+    /// `members` are the members of the properties, if a [`Reader`](super::reader::Reader) has read the event
+    /// and so has checked its raw values. Without them, raw values are scanned here.
     pub(super) fn judge(
         &mut self,
         fields: Fields<'a>,
@@ -239,7 +240,7 @@ impl<'c, 'a> Judge<'c, 'a> {
 
 fn event_id(field: Field<Cow<'_, str>>, faults: &mut impl Faults) -> Option<Uuid> {
     let text = present(field, "/event_id", faults)?;
-    // The uuid crate also accepts other forms, but all of this length are canonical.
+    // The uuid crate also accepts other forms, but only the canonical form has this length.
     let is_canonical = text.len() == CANONICAL_UUID_BYTES;
     let id = is_canonical.then(|| Uuid::try_parse(&text).ok()).flatten();
     if id.is_none() {

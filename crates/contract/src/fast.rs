@@ -1,6 +1,6 @@
 //! The fast pass: reads a body once, on borrowed bytes, and writes rows as it goes.
 //!
-//! It gives up at the first thing that is wrong or unusual, and leaves the explanation to the slow pass.
+//! It gives up at the first thing that is wrong or unusual; the slow pass then explains what it is.
 
 use super::checked::Checked;
 use super::event::{Field, Fields, Judge};
@@ -10,7 +10,7 @@ use super::row::RowWriter;
 use super::terms::Contract;
 use lakehook_base::record::Origin;
 
-/// The rows of a body in which every event is valid; `None` if the slow pass has to look.
+/// The rows of a body in which every event is valid; `None` if the slow pass must read the body.
 pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Option<Checked> {
     let mut pass = Pass {
         reader: Reader::new(body),
@@ -30,7 +30,7 @@ struct Pass<'c, 'a> {
     writer: RowWriter<'c>,
     /// The members of the properties of the current event.
     members: Vec<Member<'a>>,
-    /// The order in which the previous event had its members; mostly the next one has the same.
+    /// The order of members in the previous event; usually the next event has the same order.
     order: [Name; Name::ALL.len()],
     max_event_bytes: usize,
 }
@@ -83,7 +83,7 @@ impl Name {
 }
 
 impl<'a> Pass<'_, 'a> {
-    /// `{"events":[…]}`, and nothing else.
+    /// Reads `{"events":[…]}` and refuses anything else.
     fn body(&mut self, max_events: usize) -> Option<()> {
         self.reader.pass(b'{')?;
         if self.reader.string()?.text() != "events" {

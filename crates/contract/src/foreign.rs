@@ -1,5 +1,5 @@
-//! Events of providers, which have a form of their own: the envelope is taken from what the provider says, the
-//! whole body becomes the `properties`.
+//! Events of providers, whose bodies have forms of their own: the envelope comes from what the provider says,
+//! and the whole body becomes the `properties`.
 
 use serde_json::value::RawValue;
 use uuid::Uuid;
@@ -50,7 +50,7 @@ impl Contract {
         let raw: &RawValue = serde_json::from_str(text).map_err(|error| {
             let refusal = Refusal::Syntax {
                 line: error.line(),
-                // At the end of a text, serde_json counts from 0.
+                // At the end of a text, serde_json reports column 0.
                 column: error.column().max(1),
                 detail: error.to_string(),
             };
@@ -98,7 +98,8 @@ impl Contract {
         push_raw(out, raw);
         out.extend_from_slice(b",\"extra\":null}");
 
-        // Times are left out: one that the provider does not give is the time of receipt, which differs in a retry.
+        // Times are left out. If the provider gives none, the time of receipt is used, and it differs when
+        // the request is sent again.
         let fingerprint = self.fingerprint();
         let identity = Identity {
             tag: fingerprint.tag(&rules.feed, id.as_bytes()),

@@ -1,4 +1,5 @@
-//! What counts when two copies of an event are compared: everything but the ignored fields.
+//! Writes the parts of an event that count when two copies of it are compared: everything except the ignored
+//! fields.
 //!
 //! Some senders change a field when they retry (an attempt counter, `sent_at`). If that field is ignored, the
 //! retry is a duplicate instead of a conflict.
@@ -12,7 +13,7 @@ use super::raw::{push_raw, push_string};
 use super::terms::Contract;
 use lakehook_base::json::{Text, push_json};
 
-/// Appends what counts. The order is fixed, except for extra fields, which stay in the sender's order.
+/// Appends the parts that count. Their order is fixed, except that extra fields stay in the sender's order.
 pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Vec<u8>) {
     let mut id = [0; uuid::fmt::Hyphenated::LENGTH];
     out.extend_from_slice(event.id.hyphenated().encode_lower(&mut id).as_bytes());
@@ -82,7 +83,7 @@ fn push_without(out: &mut Vec<u8>, raw: &str, ignored: &[&[String]]) {
     debug_assert!(container.is_ok(), "the value was read before");
 }
 
-/// Copies the members or elements that count, and the closing bracket.
+/// Copies the members or elements of a container that count, and its closing bracket.
 struct Without<'o, 'i> {
     out: &'o mut Vec<u8>,
     ignored: &'o [&'i [String]],

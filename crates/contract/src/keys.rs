@@ -1,24 +1,24 @@
 //! The keys of one object, to find those that differ only in case.
 //!
-//! To DuckDB and Athena such keys are one column. Lower case is Unicode's, character by character.
+//! To DuckDB and Athena such keys are the same column. Lower case is that of Unicode, character by character.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 
-/// Up to this many keys are compared one by one, which needs no further memory.
+/// Up to this many keys are compared one by one, which needs no further allocation.
 const MAX_FEW: usize = 16;
 
 /// The keys of an object so far.
 #[derive(Debug, Default)]
 pub(super) struct Keys<'a> {
-    /// ASCII keys as they are, others in lower case, so that it suffices to compare them ignoring ASCII case.
+    /// ASCII keys as they are, other keys in lower case. So a comparison that ignores ASCII case is enough.
     few: Vec<Cow<'a, str>>,
-    /// All keys in lower case, once there are many: a sender must not be able to make the check quadratic.
+    /// All keys in lower case, once there are many. Otherwise a sender could make the check quadratic.
     many: Option<HashSet<String>>,
 }
 
 impl<'a> Keys<'a> {
-    /// Removes all keys, and keeps the memory of a few.
+    /// Removes all keys, but keeps the allocation of `few`.
     pub(super) fn clear(&mut self) {
         self.few.clear();
         self.many = None;

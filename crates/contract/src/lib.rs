@@ -6,8 +6,8 @@
 //!
 //! Every accepted line can be read by DuckDB and Athena. Errors never echo values.
 //!
-//! Pure: no I/O (but [`Schemas::from_dir`], at start), no clock but the time it is given, no
-//! knowledge of HTTP, the log or the lake.
+//! Pure: no I/O (except [`Schemas::from_dir`] at start), no time but the one it is given, no knowledge of
+//! HTTP, the log or the lake.
 
 mod check;
 mod checked;

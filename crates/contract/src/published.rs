@@ -49,20 +49,20 @@ struct Event {
     properties: Map<String, Value>,
 }
 
-/// Who did it.
+/// The user who did it.
 #[derive(JsonSchema)]
 #[schemars(untagged)]
 #[expect(dead_code, reason = "describes a user; the passes read it")]
 enum User {
-    /// Nobody that is known.
+    /// No known user.
     Nobody,
     /// The user's id.
     Id(#[schemars(length(min = 1, max = 256))] String),
-    /// A user, which is kept whole.
+    /// A whole user, which is kept as it was sent.
     Embedded(EmbeddedUser),
 }
 
-/// A user with an id of its own, and whatever else.
+/// A user: its id, and any other members.
 #[derive(JsonSchema)]
 #[expect(dead_code, reason = "describes a user; the passes read it")]
 struct EmbeddedUser {

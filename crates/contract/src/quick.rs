@@ -1,8 +1,8 @@
-//! A shortcut for simple schemas: either says that properties are certainly valid, or leaves it open.
+//! A shortcut for simple schemas: it says that properties are certainly valid, or leaves the question open.
 //!
-//! It knows `required`, and for each property `type`, `enum` and `const` of strings, and bounds of
-//! numbers and lengths. A schema with any other keyword has no shortcut. Where it leaves it open,
-//! the validator decides; so it may know little, but must never be wrong.
+//! It knows `required` and, for each property, `type`, `enum` and `const` of strings, and bounds of numbers
+//! and lengths. A schema with any other keyword has no shortcut. When it leaves the question open, the
+//! validator decides. So it may know little, but it must never be wrong.
 
 use serde_json::{Map, Value};
 
@@ -164,7 +164,7 @@ impl PropertyRule {
 
     fn allows_raw_number(&self, raw: &str) -> bool {
         let is_whole = raw.bytes().all(|byte| matches!(byte, b'-' | b'0'..=b'9'));
-        // Whether -0 or 1.0 is an integer is left to the validator.
+        // The validator decides whether -0 or 1.0 is an integer.
         let (kinds, number) = if is_whole && raw != "-0" {
             let whole = raw.parse::<i64>().ok();
             let exact = whole.filter(|whole| whole.unsigned_abs() <= MAX_EXACT);
@@ -175,7 +175,7 @@ impl PropertyRule {
             let number = exact.map(|whole| whole as f64);
             (INTEGER | NUMBER, number)
         } else {
-            // The same parser as the validator's, so that both agree at a bound.
+            // This is the parser that the validator uses, so both agree at a bound.
             (NUMBER, serde_json::from_str(raw).ok())
         };
         number.is_some_and(|number| self.allows_number(kinds, number))

@@ -1,4 +1,4 @@
-//! The short cut is never wrong, and takes what it is there for.
+//! The shortcut is never wrong, and it accepts the values that it exists for.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;

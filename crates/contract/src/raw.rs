@@ -1,4 +1,4 @@
-//! Raw values, written into a row.
+//! Writes raw values into a row.
 
 use std::borrow::Cow;
 
@@ -17,11 +17,11 @@ pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
     out.extend_from_slice(rest);
 }
 
-/// Appends a raw string in the form that strings of the envelope have: only what must be escaped is escaped.
+/// Appends a raw string in the form of the envelope's strings: only what must be escaped is escaped.
 pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
     match text(raw) {
         Some(Cow::Owned(text)) => push_json(out, &text),
-        // Without escapes it is in that form already.
+        // A string without escapes has that form already.
         Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
     }
 }

@@ -262,13 +262,13 @@ fn plain_end(bytes: &[u8], mut at: usize) -> usize {
     at + rest.iter().take_while(is_plain).count()
 }
 
-/// Looks at eight bytes at once: the lowest bit that is set is in the first special byte. Higher bits are not
-/// reliable, since the subtractions borrow.
+/// Examines eight bytes at once: the lowest bit that is set belongs to the first special byte. Higher bits
+/// are not reliable, because the subtractions borrow.
 #[inline]
 fn special(eight: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     let all = |byte: u8| ONES * u64::from(byte);
-    // Without its bit 1 a quote follows the control characters, and the space no longer does.
+    // Flipping bit 1 places the quote right behind the control characters, and moves the space behind it.
     let quote_or_control = (eight ^ all(2)).wrapping_sub(all(0x21));
     let backslash = (eight ^ all(b'\\')).wrapping_sub(ONES);
     (quote_or_control | backslash) & !eight & all(0x80)

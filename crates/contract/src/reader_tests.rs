@@ -1,4 +1,4 @@
-//! The reader and the two that the slow pass has, serde_json and the scanner, take the same values.
+//! The reader accepts the same values as serde_json together with the scanner, which the slow pass uses.
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use proptest::prelude::*;
@@ -8,13 +8,13 @@ use super::*;
 use crate::faults::{Counted, Faults as _};
 use crate::strict::Scanner;
 
-/// Whether the reader takes the whole text as one value.
+/// Whether the reader accepts the whole text as one value.
 fn takes(text: &str) -> bool {
     let mut reader = Reader::new(text);
     reader.value().is_some() && reader.peek().is_none()
 }
 
-/// Whether the slow pass would find nothing wrong with it.
+/// Whether the slow pass would find nothing wrong with the text.
 fn is_good(text: &str) -> bool {
     let Ok(raw) = serde_json::from_str::<&RawValue>(text) else {
         return false;
@@ -109,7 +109,7 @@ fn members_are_shown_with_their_keys_as_text() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
-    /// Pieces that are JSON mostly, in an order that is so sometimes.
+    /// Pieces that are usually JSON, in an order that sometimes makes a JSON value.
     #[test]
     fn the_same_texts_are_taken(pieces in prop::collection::vec(prop::sample::select(vec![
         "{", "}", "[", "]", ",", ":", "\"a\":", "\"A\":", "\"b\":", "\"\\u0061\":", "\"é\":", "\"É\":",
@@ -121,7 +121,7 @@ proptest! {
         prop_assert_eq!(takes(&text), is_good(&text), "{}", text);
     }
 
-    /// A good value with one byte of it changed.
+    /// A good value of which one byte was changed.
     #[test]
     fn changed_texts_are_taken_alike(at in 0..200_usize, byte in 0..128_u8) {
         let mut text = br#"{"name":"x \u00e9 \ud83d\ude00","list":[1,-2.5e-3,true,null,{"a":{},"b":[]}],"other name":"plain"}"#.to_vec();

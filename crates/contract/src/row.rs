@@ -19,7 +19,7 @@ use lakehook_base::clock::Micros;
 use lakehook_base::json::push_json;
 use lakehook_base::record::{Identity, Origin, RowKind, Rows};
 
-/// Where the id is in a row.
+/// The offset of the id in a row.
 const ID_AT: usize = b"{\"event_id\":\"".len();
 /// The length of `"received_at":"…",`.
 const RECEIVED_AT_BYTES: usize = 44;
@@ -33,22 +33,22 @@ const ENVELOPE_BYTES: usize = 160;
 pub(super) struct RowWriter<'c> {
     contract: &'c Contract,
     origin: &'c Origin,
-    /// `"received_at":"…",`
+    /// The bytes `"received_at":"…",` of every row.
     received_at: Vec<u8>,
     rows: Rows,
-    /// By index of the event type.
+    /// How many events were dropped, by index of the event type.
     dropped: Vec<u32>,
     partitions: Partitions,
-    /// The parts of an event that are compared, where some are ignored; kept for its memory.
+    /// The parts of an event that are compared, if some are ignored; kept to reuse the allocation.
     counted: Vec<u8>,
 }
 
-/// The partitions of the request by their span of time, so that no key is formatted twice.
+/// The partitions of the request by their span of time, so that each key is formatted only once.
 #[derive(Debug)]
 struct Partitions {
     span_micros: i64,
     last: Option<(i64, u32)>,
-    /// Earlier partitions. Most requests have a single partition, and nothing here.
+    /// Earlier partitions. Most requests have a single partition, so this is usually empty.
     others: BTreeMap<i64, u32>,
 }
 
@@ -60,7 +60,7 @@ impl<'c> RowWriter<'c> {
         origin.received_at.write(&mut received_at);
         received_at.extend_from_slice(b"\",");
         let mut rows = Rows::default();
-        // Rows are longer than events by the keys that were not sent.
+        // A row is longer than its event by the keys that the sender left out.
         rows.bytes.reserve(body_bytes / 4 * 5 + ENVELOPE_BYTES);
         rows.rows.reserve(body_bytes / MIN_EVENT_BYTES + 1);
         Self {

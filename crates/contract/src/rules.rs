@@ -1,4 +1,4 @@
-//! What a contract asks for: the configured types, limits, drop rules and partitions.
+//! The settings of a contract: the configured types, limits, drop rules and partitions.
 //!
 //! Plain values. If a single value can be wrong, its constructor checks it.
 
@@ -14,7 +14,7 @@ pub const EVENTS: &str = "events";
 const SECONDS_PER_DAY: u64 = 24 * 60 * 60;
 const MIB: usize = 1024 * 1024;
 
-/// In microseconds.
+/// An hour in microseconds.
 const HOUR: i64 = 3600 * lakehook_base::clock::MICROS_PER_SECOND;
 
 /// What happens to a request some of whose events are invalid.
@@ -29,7 +29,7 @@ pub enum OnInvalid {
 /// The rules of one feed of events.
 #[derive(Clone, Debug)]
 pub struct Rules {
-    /// The feed's configured name. It is part of every identity, so a renamed feed forgets.
+    /// The feed's configured name. It is part of every identity, so renaming a feed makes it forget all ids.
     pub feed: String,
     /// The event types that are accepted.
     pub types: Vec<String>,

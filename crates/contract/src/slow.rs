@@ -25,7 +25,7 @@ use lakehook_base::record::Origin;
 /// The form of a body, as errors show it.
 const FORM: &str = r#"{"events":[…]}"#;
 
-/// Checks a body that the fast pass did not take.
+/// Checks a body that the fast pass did not accept.
 pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<Checked, Refusal> {
     let rules = contract.rules();
     let mut errors = Errors::below(String::new(), MAX_ERRORS);
@@ -40,7 +40,7 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
             max_event_bytes,
         });
     }
-    // A body of another form is refused in any case.
+    // A body that is not of the form is refused in any case.
     let keeps_good_ones = rules.on_invalid == OnInvalid::Quarantine && errors.total() == 0;
     errors.sort();
 
@@ -108,7 +108,8 @@ fn outline<'a>(
     if let Some(events) = outline.events {
         return Ok(events);
     }
-    // Probably a single event without the list: one error says it better than one for each key.
+    // This is probably a single event without the list, and one error explains it better than one for each
+    // key.
     let mut instead = Errors::below(String::new(), MAX_ERRORS);
     wrong_form("", &mut instead);
     let (errors, errors_total) = instead.into_parts();
@@ -189,7 +190,7 @@ impl<'a> Visitor<'a> for &mut Outline<'_, 'a> {
     }
 }
 
-/// A raw key without quotes and escapes; escapes are kept where they are no text.
+/// A raw key without quotes and escapes. Escapes that are not text are kept.
 fn unquoted(key: &str) -> Cow<'_, str> {
     unescaped(between_quotes(key))
 }
@@ -234,7 +235,7 @@ fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
     fields
 }
 
-/// The fields of something that is not an event: none of them is reported as missing.
+/// Fields that are all marked as bad, so that none of them is reported as missing: the value is not an event.
 fn all_bad() -> Fields<'static> {
     Fields {
         event_id: Field::Bad,

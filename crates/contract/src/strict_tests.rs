@@ -1,4 +1,4 @@
-//! The scanner against examples and against a model that reads the whole value.
+//! Compares the scanner with examples, and with a model that parses the whole value.
 
 use std::collections::HashSet;
 
@@ -110,7 +110,7 @@ fn many_keys_take_linear_time() {
     assert_eq!(faults(&text), [("/KEY77".to_owned(), "duplicate_key")]);
 }
 
-/// What the scanner should find, by way of a tree: only for values without escapes of surrogates.
+/// What the scanner should find, computed from a tree. Only for values without escaped surrogates.
 fn model(value: &[Node], codes: &mut Vec<&'static str>) {
     let mut seen = HashSet::new();
     for node in value {

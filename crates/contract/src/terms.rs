@@ -1,4 +1,4 @@
-//! The contract as the service holds it: the rules, compiled for the passes.
+//! The contract as the service holds it: the rules, compiled for both passes.
 
 use super::pointer::{self, Pointer};
 use super::rules::Rules;
@@ -13,7 +13,7 @@ pub struct Contract {
     fingerprint: Fingerprint,
     tags: FeedTags,
     types: Vec<EventType>,
-    /// By index in [`Rules::sources`].
+    /// The sources, by index in [`Rules::sources`].
     sources: Vec<Word>,
     ignored: Vec<Pointer>,
 }
@@ -71,7 +71,7 @@ impl Contract {
         self.types[event_type].is_dropped
     }
 
-    /// The tag of an event's id.
+    /// The tag of an event's id, for dedup.
     pub(super) fn tag(&self, id: &[u8]) -> u64 {
         self.tags.tag(id)
     }
@@ -107,12 +107,12 @@ impl Word {
         Self { member, value_at }
     }
 
-    /// As a member of a row, with the comma before it.
+    /// The word as a member of a row, with the comma before it.
     pub(super) fn member(&self) -> &[u8] {
         &self.member
     }
 
-    /// As a JSON string.
+    /// The word as a JSON string.
     pub(super) fn json(&self) -> &[u8] {
         &self.member[self.value_at..]
     }

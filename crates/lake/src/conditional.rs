@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::abilities::{self, Abilities, CheckKind};
 use super::errors::{LakeError, Trouble};
+use super::keys;
 use super::object::{Found, Object};
 use super::proof::{Measure, Protection, Verdict, compare_crc, is_md5, may_be_md5, md5_of};
 use super::stamp::{CRC, NONCE, ROW_HASH};
@@ -97,6 +98,22 @@ impl<F: Files> StoreLake<F> {
     /// Probes by harmless puts what the store can do.
     pub fn probe(&self) -> Result<(), LakeError> {
         self.abilities().map(drop)
+    }
+
+    /// See [`super::Lake::read_small`].
+    pub fn read_small(&self, key: &str) -> Result<Option<Vec<u8>>, LakeError> {
+        let mut bytes = Vec::new();
+        let mut out = Limited {
+            out: &mut bytes,
+            left: MAX_SMALL,
+        };
+        let is_there = self.store.get(key, &mut out)?;
+        Ok(is_there.then_some(bytes))
+    }
+
+    /// See [`super::Lake::was_used`].
+    pub fn was_used(&self) -> Result<bool, LakeError> {
+        Ok(self.store.head(&keys::probe_key())?.is_some())
     }
 
     /// What the store can do; probed once.
@@ -375,6 +392,30 @@ impl<F: Files> StoreLake<F> {
             tracing::warn!(%error, path = %object.spool.display(), "failed to remove a spooled object");
         }
         found
+    }
+}
+
+/// Most bytes of a small object.
+const MAX_SMALL: usize = 64 << 10;
+
+/// Writes at most `left` bytes to `out`, and fails on more.
+struct Limited<'a> {
+    out: &'a mut Vec<u8>,
+    left: usize,
+}
+
+impl io::Write for Limited<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.len() > self.left {
+            return Err(io::Error::other("the object is larger than it can be"));
+        }
+        self.left -= bytes.len();
+        self.out.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

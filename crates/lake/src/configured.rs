@@ -75,6 +75,22 @@ impl<F: Files> Lake<F> {
         }
     }
 
+    /// The bytes of a small object of ours; `None` if there is none.
+    pub fn read_small(&self, key: &str) -> Result<Option<Vec<u8>>, LakeError> {
+        match self {
+            Self::Directory(directory) => directory.read_small(key),
+            Self::Store(store) => store.read_small(key),
+        }
+    }
+
+    /// Whether lakehook has put anything there; into a bucket, if only a probe.
+    pub fn was_used(&self) -> Result<bool, LakeError> {
+        match self {
+            Self::Directory(directory) => Ok(directory.was_used()),
+            Self::Store(store) => store.was_used(),
+        }
+    }
+
     /// Checks that the lake is reachable and writable by putting harmless probes.
     pub fn probe(&self) -> Result<(), LakeError> {
         match self {

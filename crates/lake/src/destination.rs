@@ -10,5 +10,5 @@ pub enum Destination<'a> {
     /// Below this directory.
     Directory(&'a Path),
     /// In a bucket.
-    Bucket(Location),
+    Bucket(Box<Location>),
 }

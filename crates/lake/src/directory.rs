@@ -157,6 +157,21 @@ impl<F: Files> Directory<F> {
         Ok(Some(sidecar.found()))
     }
 
+    /// See [`super::Lake::read_small`].
+    pub fn read_small(&self, key: &str) -> Result<Option<Vec<u8>>, LakeError> {
+        let path = self.root.join(key);
+        match read_whole(&self.files, &path, MAX_SIDECAR) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(trouble(&error, &path)),
+        }
+    }
+
+    /// See [`super::Lake::was_used`].
+    pub fn was_used(&self) -> bool {
+        self.files.exists(&self.root.join(INTERNAL).join("meta"))
+    }
+
     fn sidecar_path(&self, key: &str) -> PathBuf {
         self.root
             .join(INTERNAL)

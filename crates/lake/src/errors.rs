@@ -42,6 +42,8 @@ pub enum Trouble {
     Missing,
     /// The disk is full.
     Space,
+    /// The bucket is in another region.
+    Region,
     /// The store does not take such requests.
     Refused,
     /// Anything else.
@@ -50,7 +52,7 @@ pub enum Trouble {
 
 impl Trouble {
     /// All kinds, for metrics.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Throttled,
         Self::Server,
         Self::Timeout,
@@ -58,6 +60,7 @@ impl Trouble {
         Self::Denied,
         Self::Missing,
         Self::Space,
+        Self::Region,
         Self::Refused,
         Self::Other,
     ];
@@ -72,6 +75,7 @@ impl Trouble {
             Self::Denied => "denied",
             Self::Missing => "missing",
             Self::Space => "space",
+            Self::Region => "region",
             Self::Refused => "refused",
             Self::Other => "other",
         }
@@ -81,7 +85,7 @@ impl Trouble {
     pub fn needs_operator(self) -> bool {
         matches!(
             self,
-            Self::Denied | Self::Missing | Self::Space | Self::Refused
+            Self::Denied | Self::Missing | Self::Space | Self::Region | Self::Refused
         )
     }
 }

@@ -45,6 +45,11 @@ pub fn in_internal(key: &str) -> Option<&str> {
     key.strip_prefix(INTERNAL)?.strip_prefix('/')
 }
 
+/// Key of the label, by which a log knows its lake again.
+pub fn label_key() -> String {
+    format!("{INTERNAL}/lake.json")
+}
+
 /// Key of the object that shows whether the store honours conditions.
 pub fn probe_key() -> String {
     format!("{INTERNAL}/probe")

@@ -20,6 +20,7 @@ pub mod s3;
 pub mod destination;
 pub mod reader;
 pub mod notes;
+pub mod label;
 pub mod encode;
 
 pub use configured::Lake;

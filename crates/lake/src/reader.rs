@@ -40,7 +40,7 @@ impl LakeReader {
             Destination::Directory(root) => Self::Directory(root.to_owned()),
             Destination::Bucket(location) => {
                 let runtime = tokio::runtime::Handle::current();
-                Self::Bucket(Arc::new(S3::new(location, runtime).await))
+                Self::Bucket(Arc::new(S3::new(*location, runtime).await))
             }
         }
     }

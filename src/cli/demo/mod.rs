@@ -1,4 +1,5 @@
-//! `lakehook demo`: everything in one process, and whether it adds up; and its sample system alone.
+//! `lakehook demo`: everything in one process, and a check that it adds up. `lakehook upstream`: only its
+//! sample system.
 
 pub mod run;
 pub mod summary;

@@ -24,13 +24,13 @@ use crate::serve::{Service, Stopped};
 use crate::telemetry::{self, LogFormat};
 use crate::upstream::{Options, Sent, Upstream, serve};
 
-/// Marks a directory as a demo's, so that the next demo may remove it.
+/// Marks the directory of a demo, so that the next demo may remove it.
 const MARKER: &str = ".lakehook-demo";
 const BATCH_AGE_SECONDS: u64 = 5;
 const POLL_SECONDS: u64 = 300;
-/// How long a run that is under way at the end may take.
+/// How long the demo waits at its end for runs that are under way.
 const POLLS_LIMIT: Duration = Duration::from_secs(30);
-/// What the demo runs with, as far as its lake is concerned; for `lakehook sql` and the like.
+/// The part of the demo's configuration that describes its lake, for `lakehook sql` and other commands.
 const CONFIG_TEXT: &str = r#"# The lake of the demo, for: lakehook sql duckdb --config lakehook-demo/lakehook.toml
 [lake]
 url = "lake"
@@ -56,7 +56,7 @@ total = "/total_content"
 id = "content_id"
 schema = "content.json"
 "#;
-/// Schemas of what is polled: their names, and their text.
+/// The names and the text of the schemas of polled records.
 const USER_SCHEMA: (&str, &str) = ("user.json", include_str!("../../../schemas/user.json"));
 const CONTENT_SCHEMA: (&str, &str) = (
     "content.json",
@@ -94,7 +94,7 @@ pub fn run(args: &DemoArgs) -> Result<ExitCode, Failure> {
     code
 }
 
-/// Removes what an earlier demo left, and nothing else.
+/// Removes what an earlier demo left in the directory, and nothing else.
 #[allow(
     clippy::disallowed_methods,
     reason = "sets the stage, before anything durable happens"
@@ -215,7 +215,7 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
     })
 }
 
-/// How many records the last run of each poll read. Runs that are under way may end.
+/// Waits for the runs that are under way, and returns how many records the last run of each poll read.
 async fn polled(service: &Service) -> Vec<(String, u64)> {
     let Some(feeds) = service.feeds() else {
         return Vec::new();
@@ -239,7 +239,7 @@ async fn polled(service: &Service) -> Vec<(String, u64)> {
     read.collect()
 }
 
-/// The lake's last run of each poll; differences are added to `problems`.
+/// Reads the last run of each poll from the lake, and adds differences to `problems`.
 fn snapshots(
     lake: &Path,
     polled: &[(String, u64)],
@@ -300,7 +300,7 @@ fn introduce(
     ));
 }
 
-/// Shows once a second what goes in and what lands.
+/// Shows once a second how many events go in and how many land.
 async fn watch(
     duration: Option<Duration>,
     signals: &mut Signals,

@@ -1,4 +1,4 @@
-//! What the demo counts at its end, by reading the objects back.
+//! Counts what the demo has stored, by reading the objects back.
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
@@ -10,18 +10,18 @@ use serde::Deserialize;
 use crate::encode::{Format, ObjectReader};
 use crate::lake::keys;
 
-/// What a stream's objects hold.
+/// The contents of a stream's objects.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct StreamCount {
-    /// Objects.
+    /// How many objects there are.
     pub objects: u64,
-    /// Bytes of the objects.
+    /// The size of the objects in bytes.
     pub bytes: u64,
-    /// Rows.
+    /// How many rows they hold.
     pub rows: u64,
-    /// Rows whose `event_id` was there before.
+    /// Rows whose `event_id` an earlier row has already.
     pub repeated: u64,
-    /// Rows by reason, in a quarantine.
+    /// The rows of a quarantine, by reason.
     pub reasons: BTreeMap<String, u64>,
 }
 
@@ -31,7 +31,7 @@ struct CountedRow {
     reason: Option<String>,
 }
 
-/// Reads every object of a stream in a directory lake, or one object.
+/// Counts every object of a stream in a directory lake, or a single object.
 #[allow(
     clippy::disallowed_methods,
     reason = "reads a lake as any other program would"
@@ -59,7 +59,7 @@ pub fn count(stream: &Path) -> io::Result<StreamCount> {
     Ok(counted)
 }
 
-/// The parts of a marker that count.
+/// The part of a marker that is needed here.
 #[derive(Deserialize)]
 struct Marker {
     same_as: Option<String>,
@@ -72,8 +72,8 @@ struct MarkedObject {
     records: u64,
 }
 
-/// Reads the last visible run of a stream of snapshots in a directory lake: the objects that its marker
-/// names, or the marker of the earlier run that it names. `None` if there is none.
+/// Reads the last visible run of a snapshot's stream in a directory lake: the objects that its marker names,
+/// directly or through the marker of an earlier run. `None` if there is no run.
 #[allow(
     clippy::disallowed_methods,
     reason = "reads a lake as any other program would"
@@ -114,7 +114,7 @@ pub fn last_snapshot(lake: &Path, stream: &str) -> io::Result<Option<StreamCount
     Ok(Some(counted))
 }
 
-/// The objects below a directory, or the one that is named, with their formats, sorted.
+/// The objects below a directory, or the single object that is named, with their formats, sorted.
 #[allow(
     clippy::disallowed_methods,
     reason = "reads a lake as any other program would"

@@ -1,10 +1,11 @@
-//! Which rows of the quarantine a command is about, and reading them from the lake.
+//! Selects the rows of the quarantine that a command is about, and reads them from the lake.
 
 use anyhow::Context as _;
 use chrono::NaiveDate;
 use clap::Args;
 
 use crate::cli::progress::bar;
+use crate::encode::Format;
 use crate::lake::reader::LakeReader;
 use crate::replay::kept::{Kept, rows};
 
@@ -42,7 +43,8 @@ pub(super) async fn each(
     let keys = place.keys(&prefix).await?;
     let keys = keys
         .into_iter()
-        .filter(|key| which.has_day_of(key) && only.is_none_or(|only| only == key));
+        .filter(|key| Format::of_key(key).is_some() && which.has_day_of(key))
+        .filter(|key| only.is_none_or(|only| only == key));
     let keys: Vec<String> = keys.collect();
     let bar = bar("objects read");
     bar.set_length(keys.len() as u64);
@@ -50,7 +52,7 @@ pub(super) async fn each(
         let Some(bytes) = place.read(&key).await? else {
             continue;
         };
-        // Otherwise output and bar would write into each other's lines.
+        // The bar is hidden meanwhile, or it and the output would end up in the same lines.
         let goes_on = bar.suspend(|| of_object(which, &key, bytes, take));
         if !goes_on.with_context(|| key.clone())? {
             break;
@@ -61,7 +63,7 @@ pub(super) async fn each(
     Ok(())
 }
 
-/// Passes on the rows of one object; `false` if no more are wanted.
+/// Passes on the rows of one object; returns `false` if no more are wanted.
 fn of_object(
     which: &Which,
     key: &str,

@@ -19,11 +19,11 @@ use crate::replay::marks::{Marks, Replayed};
 use crate::replay::{EventCounts, node_of};
 use crate::telemetry::{self, LogFormat};
 
-/// Further groups are counted as one, because senders choose the places of errors.
+/// Groups beyond this number are counted as one, because senders choose the places of errors.
 const MAX_GROUPS: usize = 1_000;
-/// Characters of a place by which groups are told apart; senders choose its length too.
+/// Groups are distinguished by this many characters of a place, because senders choose its length too.
 const MAX_POINTER_CHARS: usize = 200;
-/// Characters of what was refused that are shown to people.
+/// How many characters of the refused input are shown on a terminal.
 const SHOWN_CHARS: usize = 600;
 
 /// Arguments of `lakehook quarantine list`.
@@ -61,7 +61,7 @@ pub struct ShowArgs {
     raw: bool,
 }
 
-/// A row as it is, and what is known of its replay.
+/// A row as the lake has it, and the result of its replay.
 #[derive(Serialize)]
 struct Shown {
     #[serde(flatten)]
@@ -70,14 +70,14 @@ struct Shown {
     replayed: Option<Replayed>,
 }
 
-/// What tells one kind of refusal from another.
+/// What distinguishes one kind of refusal from another.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Kind {
     stream: String,
     reason: String,
     /// The rule of the first error.
     code: String,
-    /// Its place, with `*` for positions in arrays.
+    /// The place of that error, with `*` for positions in arrays.
     pointer: String,
 }
 
@@ -88,12 +88,12 @@ struct Group {
     rows: u64,
     first_received_at: String,
     last_received_at: String,
-    /// One of them, for `quarantine show`.
+    /// The LSN of one of the rows, for `quarantine show`.
     example_lsn: u64,
     example_key: String,
 }
 
-/// `quarantine list`.
+/// Runs `quarantine list`.
 pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
     let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
     let mut replayed: u64 = 0;
@@ -155,10 +155,11 @@ fn print(groups: &[Group]) {
     ));
 }
 
-/// Takes a row, its object's key, and its replay, if there was one; returns `false` to end.
+/// Takes a row, the key of its object, and the result of its replay, if it was replayed; returns `false` to
+/// stop.
 type Take<'a> = &'a mut dyn FnMut(&str, Kept, Option<Replayed>) -> anyhow::Result<bool>;
 
-/// Passes the rows to `take` until it returns `false`.
+/// Passes the selected rows to `take` until it returns `false`.
 fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> Result<(), Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let looking = async {
@@ -201,8 +202,8 @@ fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
     }
 }
 
-/// A pointer in which every number is `*`: `/events/3/user_id` is the same place as `/events/4/user_id`. Long
-/// ones are cut.
+/// Replaces every number in a pointer by `*`, so that `/events/3/user_id` and `/events/4/user_id` are the
+/// same place. Long pointers are cut.
 pub(super) fn any_position(pointer: &str) -> String {
     let end = pointer.char_indices().nth(MAX_POINTER_CHARS);
     let pointer = &pointer[..end.map_or(pointer.len(), |(at, _)| at)];
@@ -213,7 +214,7 @@ pub(super) fn any_position(pointer: &str) -> String {
     parts.collect::<Vec<_>>().join("/")
 }
 
-/// `quarantine show`.
+/// Runs `quarantine show`.
 pub fn show(loaded: &Loaded, args: &ShowArgs) -> Result<ExitCode, Failure> {
     // Raw bytes have no separator, so there must be only one row: look for a second one.
     let limit = if args.raw { 2 } else { args.limit.max(1) };
@@ -319,7 +320,7 @@ fn tell(key: &str, row: &Kept, replayed: Option<&Replayed>) {
     ));
 }
 
-/// What became of events that were replayed.
+/// What happened to the events of a replay, in words.
 pub(super) fn described(counts: &EventCounts) -> String {
     let EventCounts {
         stored,
@@ -332,7 +333,7 @@ pub(super) fn described(counts: &EventCounts) -> String {
     )
 }
 
-/// Text that cannot steer a terminal: control characters are escaped.
+/// Escapes control characters, so that the text cannot steer a terminal.
 pub(super) fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {

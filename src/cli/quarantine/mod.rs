@@ -1,4 +1,4 @@
-//! `lakehook quarantine`: what was refused, why, and bringing it in once it is valid.
+//! `lakehook quarantine`: shows what was refused and why, and replays what is valid by now.
 
 pub mod kept;
 pub mod look;

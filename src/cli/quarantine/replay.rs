@@ -1,4 +1,4 @@
-//! `lakehook quarantine replay`: what was refused and is valid by now goes into the log.
+//! `lakehook quarantine replay`: stores what was refused and is valid by now.
 //!
 //! If a service runs, it stores the rows; otherwise this process opens the log of events itself. A dry run needs neither.
 
@@ -33,9 +33,9 @@ use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
 use crate::wal::node::{LockError, read};
 
-/// Attempts to put a mark, …
+/// How often the command tries to put a mark, …
 const MARK_TRIES: u32 = 5;
-/// … and the pause between two.
+/// … and how long it pauses between two attempts.
 const MARK_PAUSE: Duration = Duration::from_secs(1);
 
 /// Arguments of `lakehook quarantine replay`.
@@ -60,7 +60,8 @@ pub struct ReplayArgs {
     json: bool,
 }
 
-/// Replays; exit code 1 if not all of it could be done, or is not in the lake. What is still invalid is no failure.
+/// Replays. The exit code is 1 if part of it could not be done, or is not in the lake. Rows that are still
+/// invalid are no failure.
 pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let level = config.log.level.min(tracing::Level::WARN);
@@ -103,7 +104,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         report: Report::new(args.dry_run),
         interrupts: Interrupts::listen()?,
     };
-    // Even after an error, what was replayed is marked.
+    // What was replayed before an error is marked, too.
     let sent = replay.all(&place, &args).await;
     let marked = replay.mark().await;
     let all_well = replay.close().await;
@@ -118,7 +119,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     })
 }
 
-/// A first signal ends the reading, a second one the wait for the lake.
+/// The first signal ends the reading, the second one the wait for the lake.
 struct Interrupts {
     stop: CancellationToken,
     hurry: CancellationToken,
@@ -166,19 +167,19 @@ fn usage(error: ServeError) -> Failure {
     }
 }
 
-/// The way into the log.
+/// How this command reaches the log.
 enum Door {
-    /// Nothing had to be stored yet.
+    /// Nothing had to be stored yet, so the log is not open.
     Shut,
-    /// Nothing is to be stored.
+    /// This is a dry run, which stores nothing.
     Dry(Box<Contract>),
-    /// This process has the log.
+    /// This process holds the log.
     Here(Box<OpenEvents>),
-    /// A service has it.
+    /// A service holds the log.
     ReplayClient(ReplayClient),
 }
 
-/// A row on its way.
+/// A row that is being replayed.
 struct Sent {
     candidate: Candidate,
     key: String,
@@ -199,7 +200,7 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    /// Reads the quarantine, and has its rows replayed.
+    /// Reads the quarantine and replays its rows page by page.
     async fn all(&mut self, place: &LakeReader, args: &ReplayArgs) -> anyhow::Result<()> {
         let stop = self.interrupts.stop.clone();
         let mut failed = None;
@@ -207,7 +208,7 @@ impl Replay<'_> {
             if args.lsn.is_some_and(|lsn| row.lsn != lsn) {
                 return Ok(true);
             }
-            // These errors have nothing to do with the object.
+            // These errors are not errors of the object.
             let goes_on = self.interrupts.check();
             let goes_on = goes_on.and_then(|()| self.make_room(&row));
             goes_on.unwrap_or_else(|error| failed = Some(error));
@@ -227,7 +228,7 @@ impl Replay<'_> {
         self.send().await
     }
 
-    /// Has the page at hand replayed if this row would be too much for it.
+    /// Sends the current page first if it has no room for this row.
     fn make_room(&mut self, row: &Kept) -> anyhow::Result<()> {
         let is_full = self.page.len() == MAX_CANDIDATES || self.raw_bytes + row.raw.len() > MAX_RAW;
         if is_full && !self.page.is_empty() {
@@ -261,7 +262,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Has the page at hand replayed.
+    /// Sends the current page and records its outcomes.
     async fn send(&mut self) -> anyhow::Result<()> {
         let page = std::mem::take(&mut self.page);
         self.raw_bytes = 0;
@@ -293,7 +294,7 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// Puts marks of what was replayed into the lake.
+    /// Puts a mark for what was replayed into the lake.
     async fn mark(&mut self) -> anyhow::Result<()> {
         if self.marking.is_empty() {
             return Ok(());
@@ -319,7 +320,7 @@ impl Replay<'_> {
         }
     }
 
-    /// Closes the log, if it is open here; `false` if not all of it is in the lake.
+    /// Closes the log if this process holds it. Returns `false` if part of it is not in the lake.
     async fn close(&mut self) -> bool {
         match std::mem::replace(&mut self.door, Door::Shut) {
             Door::Here(events) => {
@@ -371,7 +372,7 @@ impl Door {
     }
 }
 
-/// The outcome if no id were known.
+/// The outcome that a row would have if none of its ids were known.
 fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
     match judge(contract, candidate) {
         Err(outcome) => outcome,

@@ -1,4 +1,4 @@
-//! What a replay has done, for people and for programs.
+//! The report of a replay, as text and as JSON.
 
 use std::collections::BTreeMap;
 
@@ -9,11 +9,11 @@ use crate::out;
 use crate::replay::kept::KeptError;
 use crate::replay::{EventCounts, Skip};
 
-/// Further groups are counted as one.
+/// Groups beyond this number are counted as one.
 const MAX_GROUPS: usize = 1_000;
-/// Groups that are printed for people.
+/// How many groups the text lists.
 const SHOWN_GROUPS: usize = 20;
-/// Rows that were cut and are named.
+/// How many of the rows that were cut are named.
 const MAX_NAMED: usize = 20;
 
 #[derive(Debug, Default, Serialize)]
@@ -21,11 +21,11 @@ pub(super) struct Report {
     dry_run: bool,
     replayed: Replayed,
     still_invalid: StillInvalid,
-    /// Rows, by why.
+    /// How many rows were skipped, by reason.
     skipped: BTreeMap<&'static str, u64>,
     /// The first rows that were cut.
     cut: Vec<Named>,
-    /// Whether all is in the lake; nothing where a service brings it there.
+    /// Whether everything is in the lake. Absent if a service ships it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) shipped: Option<bool>,
     #[serde(skip)]
@@ -47,7 +47,7 @@ struct StillInvalid {
     groups: BTreeMap<(String, String), Group>,
 }
 
-/// Rows whose first error is of one rule at one place.
+/// Rows whose first error has the same rule and the same place.
 #[derive(Clone, Debug, Serialize)]
 struct Group {
     code: String,

@@ -1,4 +1,4 @@
-//! `lakehook wal`: looks into a log.
+//! `lakehook wal info` and `wal verify`: look into a log.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,7 +16,7 @@ fn look(dir: &Path) -> Result<Inspection, Failure> {
     Ok(inspected.with_context(|| format!("failed to read {}", dir.display()))?)
 }
 
-/// `wal info`.
+/// Runs `wal info`.
 pub fn info(dir: &Path) -> Result<ExitCode, Failure> {
     let inspection = look(dir)?;
     match inspection.node {
@@ -44,7 +44,7 @@ pub fn info(dir: &Path) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// `wal verify`.
+/// Runs `wal verify`.
 pub fn verify(dir: &Path) -> Result<ExitCode, Failure> {
     let inspection = look(dir)?;
     let frames: u64 = inspection

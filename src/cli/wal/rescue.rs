@@ -1,4 +1,4 @@
-//! `lakehook wal repair` and `wal adopt`: a log that cannot go on is replaced by one that can.
+//! `lakehook wal repair` and `wal adopt`: replace a log that cannot go on by one that can.
 
 use std::io;
 use std::ops::RangeInclusive;
@@ -27,7 +27,7 @@ use crate::telemetry::{self, LogFormat};
 use crate::wal::node::{Lock, Node, read};
 use crate::wal::rescue::{Rebuilt, Survey, finish, is_unfinished, rebuild, survey};
 
-/// Arguments of both.
+/// The arguments of `wal repair` and `wal adopt`.
 #[derive(Debug, Args)]
 pub struct RescueArgs {
     /// Which of the two logs: that in `wal.dir`, or that in `polls.dir`
@@ -64,21 +64,21 @@ impl WhichLog {
     }
 }
 
-/// What is wanted.
+/// What a rescue is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Aim {
-    /// Cut damage out.
+    /// Cuts damage out of a log.
     Repair,
-    /// Give a copied directory a node id of its own.
+    /// Gives a copied directory a node id of its own.
     Adopt,
 }
 
-/// `wal repair`.
+/// Runs `wal repair`.
 pub fn repair(loaded: &Loaded, args: &RescueArgs) -> Result<ExitCode, Failure> {
     run(loaded, args, Aim::Repair)
 }
 
-/// `wal adopt`.
+/// Runs `wal adopt`.
 pub fn adopt(loaded: &Loaded, args: &RescueArgs) -> Result<ExitCode, Failure> {
     run(loaded, args, Aim::Adopt)
 }
@@ -142,7 +142,7 @@ fn run(loaded: &Loaded, args: &RescueArgs, aim: Aim) -> Result<ExitCode, Failure
     done
 }
 
-/// The log's directory. The two logs differ in how they treat rows, so the other log's is refused.
+/// The log's directory. The two logs treat rows differently, so the directory of the other log is refused.
 fn directory(config: &Config, args: &RescueArgs) -> Result<PathBuf, Failure> {
     let Some(dir) = args.dir.clone() else {
         return Ok(args.log.role().section(config).dir);
@@ -194,7 +194,7 @@ impl Rescue<'_> {
             return self.tell_only(&in_lake);
         }
         let rebuilt = tokio::task::block_in_place(|| self.replace(&in_lake, &lost))?;
-        // For a copy, the original may still be running.
+        // Only a repair sweeps the lake: the original of a copy may still be running.
         if let (Aim::Repair, LakeReader::Directory(root)) = (self.aim, place) {
             sweep(root, self.node.id)?;
         }
@@ -277,7 +277,7 @@ impl Rescue<'_> {
         Ok(rebuilt)
     }
 
-    /// Leaves a note of what is lost in the lake, so that no audit overlooks it.
+    /// Leaves a note in the lake that names what is lost, so that every audit reports it.
     fn leave_note(
         &self,
         rebuilt: &Rebuilt,

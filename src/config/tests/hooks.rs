@@ -1,4 +1,4 @@
-//! The rules of hooks.
+//! The rules of hooks, each with cases that break it.
 
 use super::super::SchemeName;
 use super::rules::{refused, taken};

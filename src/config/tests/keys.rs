@@ -1,8 +1,8 @@
-//! What is configured and may be part of an object's key can lead nowhere else.
+//! Configured names that become part of an object's key cannot lead anywhere else.
 
 use super::load;
 
-/// Each would be something else than a name in a path, a URL or a listing; in TOML's own escapes.
+/// Names that would mean something else in a path, a URL or a listing; written in TOML's own escapes.
 const HOSTILE: [&str; 22] = [
     "",
     ".",
@@ -40,7 +40,7 @@ fn names_of_polls_are_words() {
             "[poll.\"{name}\"]\nurl = \"http://localhost/\"\nid = \"id\"\nevery = \"1h\""
         ));
     }
-    // Longer than any file's name.
+    // This is longer than the name of any file may be.
     let long = "a".repeat(300);
     refused(&format!(
         "[poll.{long}]\nurl = \"http://localhost/\"\nid = \"id\"\nevery = \"1h\""
@@ -49,7 +49,7 @@ fn names_of_polls_are_words() {
 
 #[test]
 fn names_of_hooks_are_words() {
-    // They are in paths and rows, not in keys: that one is a name like any other.
+    // Names of hooks are in paths and rows but not in keys, where `_lakehook` is a name like any other.
     for name in HOSTILE.into_iter().filter(|name| *name != "_lakehook") {
         refused(&format!(
             "[hook.\"{name}\"]\nscheme = \"github\"\nsecrets = [\"a long enough secret\"]"
@@ -65,7 +65,7 @@ fn patterns_of_partitions_stay_below_their_stream() {
             format!("{part}/dt=%Y-%m-%d"),
             format!("dt=%Y-%m-%d{part}/x=%H"),
         ] {
-            // These are names as good as any, where they are only part of one.
+            // As one part of a longer name, these are harmless.
             let harmless = matches!(part, "" | "." | ".." | "_lakehook");
             if harmless && pattern.ends_with("/x=%H") || part == "_lakehook" {
                 continue;

@@ -1,4 +1,4 @@
-//! Where settings come from, what wins, and how errors read.
+//! Where settings come from, which source wins, and what errors look like.
 
 use std::path::{Path, PathBuf};
 
@@ -238,4 +238,37 @@ fn a_named_file_must_be_there() {
         let text = errors.problems[0].to_string();
         assert!(text.starts_with("none.toml: cannot be read: "), "{text}");
     }
+}
+
+#[test]
+fn variables_of_aws_stand_in_for_the_endpoint() {
+    let bucket = "[lake]\nurl = \"s3://my-lake\"\n";
+    let endpoint = |text: &str, variables: &[(&str, &str)]| {
+        let lake = load(text, variables).unwrap().config.lake;
+        lake.endpoint.map(|url| (lake.endpoint_named_by, url))
+    };
+    let (s3, any) = (
+        ("AWS_ENDPOINT_URL_S3", "http://s3:1"),
+        ("AWS_ENDPOINT_URL", "http://any:1"),
+    );
+    let named = |name, url: &str| Some((name, url.to_owned()));
+    assert_eq!(
+        endpoint(bucket, &[any, s3]),
+        named("AWS_ENDPOINT_URL_S3", "http://s3:1")
+    );
+    assert_eq!(
+        endpoint(bucket, &[any]),
+        named("AWS_ENDPOINT_URL", "http://any:1")
+    );
+    let ignored = ("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true");
+    assert_eq!(endpoint(bucket, &[any, s3, ignored]), None);
+    assert_eq!(endpoint(bucket, &[("AWS_ENDPOINT_URL_S3", "")]), None);
+    assert_eq!(endpoint("", &[any, s3]), None);
+    let own = format!("{bucket}endpoint = \"http://own:1\"\n");
+    assert_eq!(
+        endpoint(&own, &[any, s3]),
+        named("lake.endpoint", "http://own:1")
+    );
+    let errors = load(bucket, &[("AWS_ENDPOINT_URL_S3", "s3:1")]).unwrap_err();
+    assert!(errors.contains("AWS_ENDPOINT_URL_S3"), "{errors}");
 }

@@ -21,7 +21,7 @@ use std::path::Path;
 use super::Loaded;
 use super::load::load as load_in;
 
-/// The environment of these variables.
+/// An environment of exactly these variables.
 fn environment(variables: &[(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> {
     let owned: Vec<_> = variables
         .iter()
@@ -30,8 +30,8 @@ fn environment(variables: &[(&str, &str)]) -> impl Iterator<Item = (OsString, Os
     owned.into_iter()
 }
 
-/// Loads `lakehook.toml` of this text (none if empty) and these variables, in a directory of its
-/// own; errors as they are shown.
+/// Loads a `lakehook.toml` of this text (no file if it is empty) and these variables, in a directory of its
+/// own. Errors are returned as text.
 fn load(text: &str, variables: &[(&str, &str)]) -> Result<Loaded, String> {
     let dir = tempfile::tempdir().unwrap();
     load_from(dir.path(), text, variables)
@@ -51,7 +51,7 @@ fn errors(text: &str, variables: &[(&str, &str)]) -> String {
         .unwrap_err()
 }
 
-/// What is said of one problem.
+/// The text of the only problem.
 fn error(text: &str) -> String {
     let errors = errors(text, &[]);
     let problem = errors.strip_prefix("there is 1 error in the configuration:\n  ");

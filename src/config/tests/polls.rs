@@ -1,4 +1,4 @@
-//! The rules of polls: each has a case that breaks it.
+//! The rules of polls; each has a case that breaks it.
 
 use super::rules::{refused, taken};
 use super::{error, errors, load, load_from};
@@ -9,7 +9,7 @@ fn poll(settings: &str) -> String {
     format!("[poll.users]\nurl = \"https://api.example.com/users\"\n{settings}")
 }
 
-/// Checks that each setting is refused, at a key of the poll and with such words.
+/// Checks that each setting is refused at a key of the poll, with an error that contains these words.
 fn refuse(cases: &[(&str, &str, &str)]) {
     for (settings, key, words) in cases {
         let text = poll(settings);

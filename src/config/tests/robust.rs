@@ -1,4 +1,4 @@
-//! Whatever is in the file or the environment, loading answers.
+//! Loading always returns a configuration or errors, whatever is in the file or the environment.
 
 use proptest::prelude::*;
 
@@ -132,7 +132,7 @@ proptest! {
         }
     }
 
-    /// A file is read, or its errors are said, and none of them is a bug.
+    /// A file is loaded or refused with errors, and no error is that of a bug.
     #[test]
     fn a_changed_file_is_read_or_its_errors_are_named(changes in changes(TOML)) {
         let text = changed(CONFIG.as_bytes(), &changes);

@@ -1,8 +1,8 @@
-//! Every rule has a case that breaks it, and one at its edge that doesn't.
+//! Each rule has a case that breaks it, and one at the edge that does not.
 
 use super::{error, load};
 
-/// Checks that each text has one error, at a key and with such words.
+/// Checks that each text has exactly one error, at this key and with these words.
 pub(super) fn refused(cases: &[(&str, &str, &str)]) {
     for (text, key, words) in cases {
         let error = error(text);
@@ -14,7 +14,7 @@ pub(super) fn refused(cases: &[(&str, &str, &str)]) {
     }
 }
 
-/// Checks that all are fine, without a warning.
+/// Checks that all texts are accepted without a warning.
 pub(super) fn taken(texts: &[&str]) {
     for text in texts {
         let loaded = load(text, &[]).unwrap();
@@ -22,7 +22,7 @@ pub(super) fn taken(texts: &[&str]) {
     }
 }
 
-/// Checks that each is fine, with one warning of such words.
+/// Checks that each text is accepted with one warning, which contains these words.
 fn warned(cases: &[(&str, &str)]) {
     for (text, words) in cases {
         let warnings = load(text, &[]).unwrap().warnings;
@@ -401,4 +401,49 @@ fn events() {
         refused(&[(&text, "events.path", "must start with a slash")]);
     }
     taken(&[types, "events.drop = []", "events.path = \"/v1/my-events\""]);
+}
+
+#[test]
+fn options_of_objects_are_checked() {
+    let bucket = "[lake]\nurl = \"s3://my-lake\"\n";
+    let arn = "[lake]\nurl = \"s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/x/raw\"\n";
+    for (text, words) in [
+        (
+            format!("{bucket}acl = \"public\""),
+            "must be one of private",
+        ),
+        (
+            format!("{bucket}storage_class = \"DEEP_ARCHIVE\""),
+            "must not be an archive",
+        ),
+        (
+            format!("{bucket}storage_class = \"standard\""),
+            "must be a storage class",
+        ),
+        (
+            format!("{bucket}tags = {{ \"\" = \"x\" }}"),
+            "at most 10 tags",
+        ),
+        (
+            format!("{bucket}sse_s3 = true\nkms_key_id = \"x\""),
+            "exclude each other",
+        ),
+        (
+            format!("{arn}endpoint = \"http://x:1\""),
+            "an access point is reached at AWS",
+        ),
+        (
+            format!("{arn}path_style = true"),
+            "an access point is in the host name",
+        ),
+    ] {
+        let errors = load(&text, &[]).unwrap_err();
+        assert!(errors.contains(words), "{text}: {errors}");
+    }
+    let region = |text: &str| match load(text, &[]).unwrap().config.lake.destination() {
+        crate::lake::destination::Destination::Bucket(location) => location.region,
+        crate::lake::destination::Destination::Directory(_) => None,
+    };
+    assert_eq!(region(arn).as_deref(), Some("eu-west-1"));
+    assert_eq!(region(bucket), None);
 }

@@ -1,4 +1,4 @@
-//! The sample file shows every key, with its default.
+//! The sample file shows every key with its default.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::{environment, load_in};
 
 const SAMPLE: &str = include_str!("../../../lakehook.toml");
 
-/// The sample with the keys that have no default switched on.
+/// The sample with those keys switched on that have no default.
 fn with_optional_keys() -> String {
     let lines = SAMPLE.lines().map(|line| {
         let setting = line.strip_prefix("# ").filter(|rest| {
@@ -67,12 +67,12 @@ fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
     assert!(loaded.config.lake.kms_key_id.is_some());
 }
 
-/// The sections of a poll, switched on and with the keys that go together.
+/// The sections of a poll, switched on and with keys that fit together.
 fn poll_sections() -> String {
     sections_between("#[poll.users]", "[log]")
 }
 
-/// Sections that are commented out, switched on.
+/// The sections that are commented out, switched on.
 fn sections_between(first: &str, last: &str) -> String {
     let from = SAMPLE.find(first).unwrap();
     let to = SAMPLE.find(last).unwrap();

@@ -6,16 +6,16 @@ use serde_json::{Map, Value, json};
 use super::super::replies::{Problem, ProblemBody};
 use super::schemas::Schemas;
 
-/// Problems that the description lists as one answer.
+/// A group of problems that the description lists as one answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProblemClass {
-    /// Its name among the shared answers.
+    /// The name of the group among the shared answers.
     name: &'static str,
     status: u16,
     description: &'static str,
-    /// Its own headers, beside those of every problem.
+    /// The headers of these answers, apart from those of every problem.
     headers: &'static [&'static str],
-    /// The words that end its `type`.
+    /// The last words of the `type` of each problem.
     words: &'static [&'static str],
 }
 

@@ -1,9 +1,9 @@
 //! Views for DuckDB.
 //!
-//! A view reads the objects that are there when it is asked, of both formats. Its columns are written out in it,
-//! so that no object has to be opened for its schema: a column that only newer objects have is null in older ones.
-//! The partition keys are made from the names of the objects, so that DuckDB leaves out objects of other days
-//! before it opens any.
+//! A view reads the objects of both formats that exist when it is queried. It lists its columns, so that
+//! DuckDB opens no object only for its schema; a column that only newer objects have is null in older ones.
+//! The partition keys are computed from the names of objects, so that DuckDB skips objects of other days
+//! without opening them.
 
 mod sources;
 mod values;

@@ -7,22 +7,22 @@ use crate::sql::layout::{Key, KeyState, Layout, fits};
 use crate::sql::text::{identifier, lines, literal};
 use crate::tables::{Column, Source};
 
-/// The column of a view with the names of the objects.
+/// The column with the name of each row's object.
 pub(super) const OBJECT: &str = "\"lakehook:object\"";
 
-/// The name of an object, as the table functions give it. DuckDB compares names before it opens objects, but only
-/// by this name of the column.
+/// The name of an object, as the table functions return it. DuckDB compares names before it opens objects,
+/// but only if the column is referred to by this name.
 const FILENAME: &str = "o.filename";
 
-/// What a column of a stream is called that has the same name.
+/// The name under which a view reads a stream's own column `filename`.
 const OTHER_FILENAME: &str = "lakehook:filename";
 
 /// How objects hold rows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rows {
-    /// Lines of JSON.
+    /// As lines of JSON.
     Lines,
-    /// Parquet.
+    /// As columns of Parquet.
     Columns,
 }
 
@@ -31,9 +31,9 @@ struct Part<'p> {
     lake: &'p Catalogue,
     relation: &'p Relation,
     rows: Rows,
-    /// The names of the objects.
+    /// The pattern of the objects' names.
     files: String,
-    /// Conditions on their names.
+    /// Further conditions on these names.
     conditions: Vec<String>,
     /// How the partition keys are found.
     layout: Layout,
@@ -41,7 +41,7 @@ struct Part<'p> {
     with_object: bool,
 }
 
-/// The statement that gives all rows of a stream.
+/// The statement that selects all rows of a stream.
 pub(super) fn rows(lake: &Catalogue, relation: &Relation, with_object: bool) -> String {
     let there = &relation.there;
     let mut parts = Vec::new();
@@ -66,7 +66,7 @@ pub(super) fn rows(lake: &Catalogue, relation: &Relation, with_object: bool) -> 
             }
             .select()
         };
-        // Only a time of the row itself says more of a key than the path.
+        // Only if the row has the time itself can a partition key be computed from anything but the path.
         let others: Vec<_> = layouts
             .iter()
             .filter(|layout| !fits(layout) && relation.partitioned_by.is_some())
@@ -88,7 +88,7 @@ pub(super) fn rows(lake: &Catalogue, relation: &Relation, with_object: bool) -> 
     parts.join("\nUNION ALL\n")
 }
 
-/// All columns and no rows.
+/// Selects all columns and no rows.
 fn nothing(relation: &Relation, with_object: bool) -> String {
     let null = |name: &str, kind: &str| format!("NULL::{kind} AS {}", identifier(name));
     let columns = relation
@@ -105,8 +105,8 @@ fn nothing(relation: &Relation, with_object: bool) -> String {
     )
 }
 
-/// The pattern of the objects, with the conditions on their names. DuckDB refuses a pattern that no object
-/// matches: so where there is none yet, the pattern is wider. `None` if nothing at all is in the lake.
+/// The pattern of the objects and the conditions on their names. DuckDB refuses a pattern that matches no
+/// object, so the pattern is wider where there is no object yet. `None` if the lake is empty.
 fn files(lake: &Catalogue, relation: &Relation, rows: Rows) -> Option<(String, Vec<String>)> {
     let (has_some, pattern, condition) = match rows {
         Rows::Lines => {
@@ -131,12 +131,12 @@ fn files(lake: &Catalogue, relation: &Relation, rows: Rows) -> Option<(String, V
     }
 }
 
-/// The name of an object within the lake.
+/// The path of an object within the lake.
 fn path(lake: &Catalogue) -> String {
     format!("substr({FILENAME}, {})", lake.at("").chars().count())
 }
 
-/// The condition that an object is of a layout.
+/// The condition that an object has this layout.
 fn is_of(lake: &Catalogue, relation: &Relation, layout: &Layout) -> String {
     let path = path(lake);
     let keys = relation.partitions.iter().zip(layout);
@@ -152,7 +152,7 @@ fn is_of(lake: &Catalogue, relation: &Relation, layout: &Layout) -> String {
     conditions.collect::<Vec<_>>().join(" AND ")
 }
 
-/// Type of a partition key.
+/// The type of a partition key.
 fn type_of_key(key: &Key) -> &'static str {
     match key.pattern.as_str() {
         "%Y-%m-%d" => "DATE",
@@ -190,7 +190,8 @@ impl Part<'_> {
         format!("SELECT {selected}\nFROM {source} AS o{conditions}")
     }
 
-    /// Whether the members of lines are ours, and of the types that they are written with; others are an API's.
+    /// Whether lines are written by us, so that their members have known types. Other lines are the records
+    /// of an API.
     fn has_own_lines(&self) -> bool {
         match self.relation.stream {
             Stream::Quarantine => true,
@@ -204,7 +205,7 @@ impl Part<'_> {
         let files = literal(&self.files);
         if self.rows == Rows::Columns {
             let columns = self.relation.columns().map(|column| {
-                // JSON is text in Parquet.
+                // JSON columns are text in Parquet.
                 let kind = match column.kind {
                     ColumnType::Json => "VARCHAR",
                     kind => type_of(kind),
@@ -253,8 +254,9 @@ impl Part<'_> {
         }
     }
 
-    /// Where the value of a key is in the names of objects, and how long it is, if it is so in all of them. DuckDB looks
-    /// at each name, and this takes it a fraction of the time of a regular expression.
+    /// The position and the length of a key's value in the names of objects, if they are the same for all
+    /// objects. DuckDB evaluates this for each name, and a substring costs a fraction of a regular
+    /// expression.
     fn position(&self, at: usize) -> Option<(usize, usize)> {
         let relation = self.relation;
         let is_nested = relation.stream == Stream::Quarantine;
@@ -274,7 +276,7 @@ impl Part<'_> {
         None
     }
 
-    /// The value of a partition key: as the path says, or else made from the time of the row.
+    /// The value of a partition key: from the path, or otherwise computed from the time of the row.
     fn key(&self, at: usize, key: &Key, state: KeyState) -> String {
         let text = match (&self.relation.partitioned_by, state) {
             (Some(time), KeyState::Differs | KeyState::Missing) => {
@@ -302,7 +304,7 @@ impl Part<'_> {
     }
 }
 
-/// What a column is called as it is read from Parquet.
+/// The name under which a column is read from Parquet.
 fn name_in_columns(column: &Column) -> &str {
     if column.name.eq_ignore_ascii_case("filename") {
         OTHER_FILENAME
@@ -311,7 +313,7 @@ fn name_in_columns(column: &Column) -> &str {
     }
 }
 
-/// What of an API's record has no column, or does not fit it.
+/// Those members of an API's record that have no column, or a value that does not fit it.
 fn rest(relation: &Relation) -> String {
     let known = relation
         .columns()
@@ -319,7 +321,8 @@ fn rest(relation: &Relation) -> String {
             Source::Member(name) => Some((name, column.kind)),
             Source::Property(_) | Source::Rest => None,
         });
-    // A merge patch removes what is null in it: so what fits is removed, and the rest stays.
+    // A merge patch removes members whose patch is null. So the members that fit are removed, and the others
+    // remain.
     let patches = known.map(|(name, kind)| {
         let (key, at) = (literal(name), pointer(name));
         let fits = format!("{} IS NOT NULL", value_of("json", name, kind));

@@ -1,4 +1,4 @@
-//! Values in JSON, as typed columns.
+//! Values in JSON, converted to typed columns.
 
 use crate::columns::ColumnType;
 use crate::sql::text::literal;
@@ -15,12 +15,13 @@ pub(super) fn type_of(kind: ColumnType) -> &'static str {
     }
 }
 
-/// The JSON Pointer (RFC 6901) of a key, as a literal.
+/// A key as a JSON Pointer (RFC 6901), in an SQL literal.
 pub(super) fn pointer(key: &str) -> String {
     literal(&format!("/{}", key.replace('~', "~0").replace('/', "~1")))
 }
 
-/// The value of a key of a JSON column, if it is one that the column can hold; as in Parquet.
+/// The value of a key of a JSON column, or null if the type of the column cannot hold it. Parquet objects
+/// follow the same rule.
 pub(super) fn value_of(json: &str, key: &str, kind: ColumnType) -> String {
     const TIME: &str =
         "'\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d(\\.\\d{1,9})?(Z|[+-]\\d\\d:\\d\\d)'";
@@ -38,7 +39,7 @@ pub(super) fn value_of(json: &str, key: &str, kind: ColumnType) -> String {
             "CASE WHEN {} AND regexp_full_match({text}, {TIME}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END",
             is("'VARCHAR'")
         ),
-        // A whole number whose digits a double cannot hold is none.
+        // A whole number is null if a double cannot hold all of its digits.
         ColumnType::Double => format!(
             "CASE WHEN {} OR ({} AND TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT) = TRY_CAST({text} AS HUGEINT)) THEN \
              TRY_CAST({text} AS DOUBLE) END",

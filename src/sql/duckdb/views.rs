@@ -66,7 +66,8 @@ fn relation_views(lake: &Catalogue, relation: &Relation) -> String {
     }
 }
 
-/// A snapshot: its runs, the rows of the last run of each day, and those of the latest run.
+/// The views of a snapshot: its runs, the rows of all runs, those of each day's last run, and those of the
+/// latest run.
 fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
     let name = &relation.name;
     let (runs, all) = (format!("{name}_runs"), format!("{name}_all_runs"));
@@ -75,7 +76,7 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
         .columns()
         .map(|column| format!("a.{}", identifier(&column.name)));
     let columns = lines(columns, 7);
-    // Rows are joined by the names of their objects, which DuckDB compares before it opens any.
+    // Rows are joined by the names of their objects, which DuckDB compares before it opens any object.
     let of_runs = |last: &str| {
         format!(
             "SELECT {columns},\n       r.dt, r.run, r.started_at\n\
@@ -100,7 +101,7 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
     )
 }
 
-/// The runs that are visible: those that have a marker, and whose rows are of a run that has one.
+/// The visible runs: those with a marker. If the marker names an earlier run, that run must have one, too.
 fn markers(lake: &Catalogue, relation: &Relation, more: &str) -> String {
     let files = literal(&lake.at(&format!("{INTERNAL}/runs/{}/*.json", relation.name)));
     format!(
@@ -118,8 +119,8 @@ fn markers(lake: &Catalogue, relation: &Relation, more: &str) -> String {
     )
 }
 
-/// The time before which everything that a node acknowledged is in the lake. Objects in a bucket carry it
-/// in their metadata, which SQL does not reach: there it is null.
+/// The watermark of each node: everything that it acknowledged before is in the lake. Objects in a bucket
+/// have it in their metadata, which SQL cannot read, so the view is empty there.
 fn watermark(lake: &Catalogue) -> String {
     let has_events = lake
         .relations

@@ -3,10 +3,12 @@
 //! There are three kinds: chances, drawn from a seed for every request; a script for the next puts, for tests
 //! of one particular fault; and switches for a store that is away, denies access, or ignores conditions.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
+
+use http::{HeaderMap, Method};
 
 use crate::support::random::Random;
 
@@ -35,6 +37,8 @@ pub(crate) enum Fault {
     Cut,
     /// A proxy answers 200 with a page of its own; the store never sees the request.
     Stranger,
+    /// The connection is closed in order, without an answer; nothing applied.
+    Close,
     /// 304, as an older store answers a condition that does not hold; nothing applied.
     NotModified,
 }
@@ -43,12 +47,23 @@ pub(crate) enum Fault {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Checksums {
     /// None are compared, none is named, and ETags are no MD5.
-    #[default]
     Ignored,
     /// CRC-32C is compared and named, as by AWS.
+    #[default]
     Compared,
     /// A put with a checksum is answered 400; ETags are no MD5.
     Refused,
+}
+
+/// An answer to every request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Says {
+    /// The status.
+    pub(crate) status: u16,
+    /// The code in the body; a HEAD gets none.
+    pub(crate) code: &'static str,
+    /// The header `x-amz-bucket-region`, if it has one.
+    pub(crate) region: Option<&'static str>,
 }
 
 /// The probability of each fault, from 0.0 to 1.0; together at most 1.0.
@@ -157,6 +172,8 @@ pub(crate) struct Faults {
     lacks_conditions: AtomicBool,
     refuses_puts: AtomicBool,
     checksums: Mutex<Checksums>,
+    says: Mutex<Option<Says>>,
+    heads: Mutex<HashMap<Method, HeaderMap>>,
     counters: Counters,
 }
 
@@ -173,8 +190,33 @@ impl Faults {
             lacks_conditions: AtomicBool::new(false),
             refuses_puts: AtomicBool::new(false),
             checksums: Mutex::default(),
+            says: Mutex::default(),
+            heads: Mutex::default(),
             counters: Counters::default(),
         }
+    }
+
+    /// Answers this to everything, or serves again.
+    pub(crate) fn say(&self, says: Option<Says>) {
+        *self.says.lock().expect("no holder panics") = says;
+    }
+
+    /// Remembers the headers of a request.
+    pub(super) fn note(&self, method: &Method, headers: &HeaderMap) {
+        let mut heads = self.heads.lock().expect("no holder panics");
+        heads.insert(method.clone(), headers.clone());
+    }
+
+    /// A header of the last request of that method.
+    pub(crate) fn last_header(&self, method: &Method, name: &str) -> Option<String> {
+        let heads = self.heads.lock().expect("no holder panics");
+        let value = heads.get(method)?.get(name)?;
+        value.to_str().ok().map(str::to_owned)
+    }
+
+    /// What is answered to everything.
+    pub(super) fn says(&self) -> Option<Says> {
+        *self.says.lock().expect("no holder panics")
     }
 
     /// From now on, faults with these chances.
@@ -191,6 +233,7 @@ impl Faults {
     pub(crate) fn calm(&self) {
         self.set(Chances::default());
         self.script.lock().expect("no holder panics").clear();
+        self.say(None);
         for switch in [
             &self.down,
             &self.denied,

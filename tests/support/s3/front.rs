@@ -17,7 +17,7 @@ use s3s::Body;
 use s3s::service::S3Service;
 use tokio::net::{TcpListener, TcpStream};
 
-use super::faults::{Checksums, Fault, Faults};
+use super::faults::{Checksums, Fault, Faults, Says};
 
 type Answer = Result<Response<Body>, io::Error>;
 
@@ -50,8 +50,11 @@ impl Front {
             async move { front.handle(request).await }
         });
         let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), handler);
-        if (&mut connection).await.is_err() {
-            reset(connection.into_parts().io.inner());
+        if let Err(error) = (&mut connection).await {
+            let stream = connection.into_parts().io;
+            if !is_orderly(&error) {
+                reset(stream.inner());
+            }
         }
     }
 
@@ -62,6 +65,7 @@ impl Front {
         let is_conditional = head.headers.contains_key(http::header::IF_NONE_MATCH);
         let request = Request::from_parts(head, bytes);
         self.faults.count_request(is_put);
+        self.faults.note(request.method(), request.headers());
         if self.faults.is_down() {
             self.faults.count_switched();
             return Err(io::ErrorKind::ConnectionReset.into());
@@ -69,6 +73,10 @@ impl Front {
         if self.faults.is_denied() {
             self.faults.count_switched();
             return error(StatusCode::FORBIDDEN, "AccessDenied");
+        }
+        if let Some(says) = self.faults.says() {
+            self.faults.count_switched();
+            return answer_of(says);
         }
         if is_put && is_conditional && self.faults.lacks_conditions() {
             self.faults.count_switched();
@@ -81,8 +89,9 @@ impl Front {
             self.faults.count_switched();
             return error(StatusCode::BAD_REQUEST, "InvalidRequest");
         }
-        // Probes go well, so that scripts befall objects.
-        if request.uri().path().contains("/_lakehook/probe") {
+        // Probes and the label go well, so that scripts befall objects.
+        let path = request.uri().path();
+        if path.contains("/_lakehook/probe") || path.ends_with("/_lakehook/lake.json") {
             return self.apply(request).await;
         }
         match self.faults.draw(is_put) {
@@ -100,6 +109,7 @@ impl Front {
             Fault::InternalError => error(StatusCode::INTERNAL_SERVER_ERROR, "InternalError"),
             Fault::SlowDown => error(StatusCode::SERVICE_UNAVAILABLE, "SlowDown"),
             Fault::Conflict => error(StatusCode::CONFLICT, "ConditionalRequestConflict"),
+            Fault::Close => Err(io::Error::other(Orderly)),
             Fault::Reset => Err(io::ErrorKind::ConnectionReset.into()),
             Fault::LateError => {
                 self.apply(request).await?;
@@ -164,6 +174,27 @@ fn error(status: StatusCode, code: &str) -> Answer {
         .status(status)
         .header("content-type", "application/xml");
     answer.body(Body::from(xml)).map_err(io::Error::other)
+}
+
+fn answer_of(says: Says) -> Answer {
+    let status = StatusCode::from_u16(says.status).map_err(io::Error::other)?;
+    let mut answer = error(status, says.code)?;
+    if let Some(region) = says.region {
+        let region = http::HeaderValue::from_static(region);
+        answer.headers_mut().insert("x-amz-bucket-region", region);
+    }
+    Ok(answer)
+}
+
+/// The connection is to end without an answer and without a reset.
+#[derive(Debug, thiserror::Error)]
+#[error("closed on purpose")]
+struct Orderly;
+
+fn is_orderly(error: &hyper::Error) -> bool {
+    let cause = std::error::Error::source(error).and_then(|e| e.downcast_ref::<io::Error>());
+    let inner = cause.and_then(io::Error::get_ref);
+    inner.is_some_and(|error| error.downcast_ref::<Orderly>().is_some())
 }
 
 /// Makes the close of this connection a reset, so that unsent bytes are discarded.

@@ -3,13 +3,14 @@
 //! Promises: a conditional put is atomic; faults apply a request exactly if they say so; access key and secret
 //! are both `test`, and signatures are verified. One bucket exists from the start.
 
+mod auth;
 mod faults;
 mod front;
 mod server;
 mod service;
 mod store;
 
-pub(crate) use faults::{Chances, Checksums, Counts, Fault, Faults};
+pub(crate) use faults::{Chances, Checksums, Counts, Fault, Faults, Says};
 pub(crate) use server::{S3Server, aws_env};
 pub(crate) use store::{Object, Page, Put, Query, Store};
 

@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use s3s::auth::SimpleAuth;
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
+use super::auth::Keys;
 use super::faults::Faults;
 use super::front::Front;
 use super::service::Service;
@@ -22,6 +22,7 @@ pub(crate) struct S3Server {
     address: SocketAddr,
     store: Arc<Store>,
     faults: Arc<Faults>,
+    keys: Keys,
     runtime: Option<Runtime>,
 }
 
@@ -36,7 +37,8 @@ impl S3Server {
             faults: Arc::clone(&faults),
         };
         let mut service = S3ServiceBuilder::new(operations);
-        service.set_auth(SimpleAuth::from_single(KEY, KEY));
+        let keys = Keys::new();
+        service.set_auth(keys.clone());
         let front = Front {
             service: service.build(),
             faults: Arc::clone(&faults),
@@ -58,6 +60,7 @@ impl S3Server {
             address,
             store,
             faults,
+            keys,
             runtime: Some(runtime),
         }
     }
@@ -75,6 +78,11 @@ impl S3Server {
     /// The switches.
     pub(crate) fn faults(&self) -> &Faults {
         &self.faults
+    }
+
+    /// From now on only this access key and secret are accepted.
+    pub(crate) fn accept_only(&self, access: &str, secret: &str) {
+        self.keys.replace(access, secret);
     }
 
     /// Everything that it holds, without HTTP and without faults.

@@ -1,4 +1,4 @@
-//! What was wrong with what was refused.
+//! Errors of what was refused.
 
 /// One way in which a request, an event or a record breaks the contract.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, schemars::JsonSchema)]

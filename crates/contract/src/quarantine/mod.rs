@@ -1,7 +1,7 @@
 //! Rows of the quarantine: what was refused, why, and where it came from.
 //!
-//! They go the same way as accepted rows, under `quarantine/<stream>/`. Pure: bytes in, a row out. The way back is
-//! [`crate::replay::kept`].
+//! They take the same way as accepted rows, under `quarantine/<stream>/`. Pure: bytes in, a row out.
+//! `replay::kept` of the program reads the rows again.
 
 mod error;
 mod row;

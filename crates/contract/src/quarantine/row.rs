@@ -25,7 +25,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// The word in the row, and the metric's label.
+    /// The word in the row, which is also the metric's label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::InvalidEvent => "invalid_event",
@@ -39,14 +39,14 @@ impl Reason {
 /// At most this many errors are written into a row; `errors_total` says how many there were.
 pub const MAX_ROW_ERRORS: usize = 20;
 
-/// What a row holds.
+/// The contents of one row.
 #[derive(Clone, Copy, Debug)]
 pub struct Refused<'a> {
-    /// Why it was refused.
+    /// Why the input was refused.
     pub reason: Reason,
-    /// The stream that it was meant for.
+    /// The stream that the input was meant for.
     pub stream: &'a str,
-    /// Which request or run brought it, and when.
+    /// The request or run that brought it, with the time of receipt.
     pub origin: &'a Origin,
     /// What was wrong; only the first [`MAX_ROW_ERRORS`] are written.
     pub errors: &'a [FieldError],
@@ -54,7 +54,7 @@ pub struct Refused<'a> {
     pub errors_total: usize,
     /// The bytes that were refused: text, or base64 where they are not UTF-8.
     pub raw: &'a [u8],
-    /// Keep at most this many bytes of `raw`; the row also has its full length and hash.
+    /// At most this many bytes of `raw` are kept. The row also has the full length and hash.
     pub max_raw_bytes: usize,
 }
 

@@ -1,4 +1,4 @@
-//! The two passes agree on every body.
+//! The two passes agree about every body.
 
 use proptest::prelude::*;
 
@@ -136,8 +136,8 @@ proptest! {
         }
     }
 
-    /// The same for bodies that were changed byte by byte: what one pass takes, the other takes as the
-    /// same rows.
+    /// The same for bodies of which bytes were changed: if one pass accepts a body, the other makes the same
+    /// rows of it.
     #[test]
     fn the_passes_agree_on_changed_bytes(events in prop::collection::vec(event(), 1..3), changes in changes(&[
         b"{", b"}", b"[", b"]", b",", b":", b"\"", b"\\", b"\\u0000", b"\\ud800", b"1e999", b"null", b"\n", b"\"A\":1,\"a\":2,",

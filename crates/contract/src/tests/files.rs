@@ -1,4 +1,4 @@
-//! The contract against files: the fixtures, the published schema, and a suite of JSON files.
+//! Tests the contract with files: the fixtures, the published schema, and a suite of JSON files.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -96,7 +96,7 @@ fn the_published_schema_is_that_of_the_default_rules() {
         "schemas/event.json is stale: test once with LAKEHOOK_UPDATE=1"
     );
 
-    // What it says of the fixtures: all that is accepted is valid.
+    // Every accepted fixture is valid according to the published schema.
     let validator = jsonschema::validator_for(&event_schema(&Rules::default())).unwrap();
     for fixture in include_str!("../../../../tests/fixtures/contract/accepted.jsonl").lines() {
         let fixture: Accepted = serde_json::from_str(fixture).unwrap();

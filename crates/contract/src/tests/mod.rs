@@ -1,5 +1,5 @@
-//! The contract as a whole: fixtures for every line of it, limits, the quarantine, and that the two
-//! passes agree.
+//! Tests of the whole contract: fixtures for every line of it, limits, the quarantine, and the agreement of
+//! the two passes.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,
@@ -36,7 +36,7 @@ fn body(events: &[&str]) -> String {
     format!(r#"{{"events":[{}]}}"#, events.join(","))
 }
 
-/// The rows as they come out of the log.
+/// The rows in the form in which the log returns them.
 fn lines(checked: &Checked) -> Vec<String> {
     let rows = checked.rows.iter();
     rows.map(|(row, bytes)| {

@@ -1,4 +1,4 @@
-//! What becomes of whole requests: limits, places, the quarantine, identities, partitions.
+//! What happens to whole requests: limits, positions of errors, the quarantine, identities, partitions.
 
 use serde_json::Value;
 
@@ -19,7 +19,7 @@ fn what_is_not_json_is_refused_with_its_place() {
         (b"{\"events\":[]}\n\n{}", (3, 1)),
         (b"{\"events\":[\"\xff\"]}", (1, 13)),
         (b"\n\xef", (2, 1)),
-        // Here the parser stops before the byte that it does not like.
+        // Here the parser stops before the byte that it refuses.
         (b"{\"events\":[\"\x01\"]}", (1, 12)),
         (deep.as_bytes(), (1, 100_000)),
         (deep_event.as_bytes(), (1, 500_011)),
@@ -146,7 +146,7 @@ fn bad_events_go_to_the_quarantine_and_good_ones_do_not() {
     assert_eq!(row["errors"][0]["pointer"], "/events/0/event_id");
     assert_keys(&lines[1]);
 
-    // What is not of the form is refused in either mode.
+    // A body that is not of the form is refused in both modes.
     invalid(contract.check(br#"{"events":[],"x":1}"#, &origin()));
 }
 
@@ -171,7 +171,7 @@ fn identities_depend_on_what_counts() {
     let other = identities(&strict, &EVENT.replace("{}", "{\"attempt\":2}"));
     assert_eq!(other.tag, first.tag);
     assert_ne!(other.content, first.content);
-    // The time of receipt does not count.
+    // The time of receipt is not part of the identity.
     let mut later = origin();
     later.received_at = Micros(later.received_at.0 + 5);
     let checked = strict.check(body(&[EVENT]).as_bytes(), &later).unwrap();
