@@ -75,7 +75,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// The bytes of a small object of ours; `None` if there is none.
+    /// Reads a small object of ours; `None` if there is none.
     pub fn read_small(&self, key: &str) -> Result<Option<Vec<u8>>, LakeError> {
         match self {
             Self::Directory(directory) => directory.read_small(key),
@@ -83,7 +83,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Whether lakehook has put anything there; into a bucket, if only a probe.
+    /// Whether lakehook has put anything into the lake; for a bucket, a probe counts.
     pub fn was_used(&self) -> Result<bool, LakeError> {
         match self {
             Self::Directory(directory) => Ok(directory.was_used()),

@@ -45,7 +45,7 @@ pub fn in_internal(key: &str) -> Option<&str> {
     key.strip_prefix(INTERNAL)?.strip_prefix('/')
 }
 
-/// Key of the label, by which a log knows its lake again.
+/// Key of the label, by which a log recognises its lake.
 pub fn label_key() -> String {
     format!("{INTERNAL}/lake.json")
 }
