@@ -1,10 +1,10 @@
-//! CRC-32C (Castagnoli), the checksum of everything that this program writes: frames, segments and id
-//! files of the log, and objects of the lake, whose stores compute the same one.
+//! CRC-32C (Castagnoli), the checksum of everything that this program writes: frames, segments and
+//! id files of the log, and objects of the lake. Object stores compute the same one.
 
 /// The CRC-32C of `bytes`.
 pub fn crc32c(bytes: &[u8]) -> u32 {
     let crc = crc_fast::checksum(crc_fast::CrcAlgorithm::Crc32Iscsi, bytes);
-    // A 32-bit checksum comes in the low half.
+    // The low half of the result holds a 32-bit checksum.
     (crc & u64::from(u32::MAX)) as u32
 }
 

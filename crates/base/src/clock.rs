@@ -1,7 +1,7 @@
-//! The clock, as a plain value: wall time for what is written, monotonic time for what is waited for.
+//! The clock, as a plain value: wall time for what is written, monotonic time for waits.
 //!
-//! Everything that asks for the time takes a [`Clock`], so that tests and simulations decide what
-//! time it is. Nothing else in the crate may ask the system (`clippy.toml` forbids it).
+//! All code that needs the time takes a [`Clock`], so that tests and simulations decide what time
+//! it is. Nothing else may ask the system (`clippy.toml` forbids it).
 
 use std::fmt;
 use std::sync::Arc;
@@ -51,7 +51,8 @@ impl Micros {
         let fraction = self.0.rem_euclid(MICROS_PER_SECOND);
         let (year, month, day) = civil_from_days(seconds.div_euclid(SECONDS_PER_DAY));
         let second_of_day = seconds.rem_euclid(SECONDS_PER_DAY);
-        // Narrow, since division is then much cheaper. Only a year can be too large, by the range of the clock.
+        // Narrow integers, because their division is much cheaper. Only a year can be too large, by
+        // the range of the clock.
         let second_of_day = second_of_day.unsigned_abs() as u32;
         let (year, fraction) = (
             (year.unsigned_abs() % 10_000) as u32,
@@ -90,8 +91,8 @@ const TWO_DIGITS: [[u8; 2]; 100] = {
 
 /// Year, month (1–12) and day (1–31) of a day number (0 is 1970-01-01), proleptic Gregorian.
 ///
-/// The way of Neri and Schneider ("Euclidean affine functions and their application to calendar algorithms"):
-/// a multiplication where others divide.
+/// The algorithm of Neri and Schneider ("Euclidean affine functions and their application to
+/// calendar algorithms"), which multiplies where others divide.
 fn civil_from_days(days: i64) -> (i64, u32, u32) {
     // Years start on 1 March here, so that the leap day comes last; an era is 400 years.
     let shifted = days + 719_468;
@@ -123,7 +124,7 @@ pub struct Now {
     pub mono: Duration,
 }
 
-/// Where the time comes from.
+/// A source of the time.
 #[derive(Clone, Debug)]
 pub enum Clock {
     /// The operating system's clocks.
@@ -205,7 +206,7 @@ impl Clock {
         }
     }
 
-    /// Sets the wall time of a manual clock alone, as when somebody sets the machine's clock.
+    /// Sets the wall time of a manual clock alone, as when the machine's clock is set.
     pub fn jump_to(&self, wall: Micros) {
         if let Self::Manual(clock) = self {
             clock.wall_micros.store(wall.0, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! Column types, and the properties that JSON Schemas declare.
 //!
-//! Typed objects and statements for engines are both made from these, so that they agree. Pure.
+//! Both typed objects and statements for engines are made from these, so that they agree. Pure.
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use crate::rfc3339;
 /// The type of a column. It never changes once the column is in an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColumnType {
-    /// Text.
+    /// UTF-8 text.
     Text,
     /// A point in time, in microseconds, UTC.
     Time,
     /// A whole number of 64 bits.
     Integer,
-    /// A double.
+    /// A floating-point number of 64 bits.
     Double,
     /// True or false.
     Boolean,
@@ -28,7 +28,7 @@ pub enum ColumnType {
 }
 
 impl ColumnType {
-    /// The stable word that records and statements use.
+    /// The stable word that stored records and statements use.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -40,7 +40,7 @@ impl ColumnType {
         }
     }
 
-    /// Reads such a word.
+    /// Parses a word of [`Self::as_str`].
     pub fn parse(word: &str) -> Option<Self> {
         let all = [
             Self::Text,
@@ -53,7 +53,7 @@ impl ColumnType {
         all.into_iter().find(|kind| kind.as_str() == word)
     }
 
-    /// The type of the column for what a schema describes: one scalar type (null aside) has a column of that
+    /// The type of the column for a schema: one scalar type (apart from null) has a column of that
     /// type, anything else is JSON.
     pub fn of_schema(schema: &Value) -> Self {
         let types: Vec<&str> = match &schema["type"] {
@@ -72,7 +72,8 @@ impl ColumnType {
         }
     }
 
-    /// The type that holds values of both: integers and doubles are doubles, other different types are JSON.
+    /// The type that holds values of both: integers and doubles become doubles, text and times
+    /// become text, other different types become JSON.
     pub(crate) fn or(self, other: Self) -> Self {
         match (self, other) {
             _ if self == other => self,
@@ -120,7 +121,7 @@ pub fn integer(raw: &str) -> Option<i64> {
     if let Ok(number) = raw.parse() {
         return Some(number);
     }
-    // To a schema, 1.0 and 1e3 are integers.
+    // Schemas count 1.0 and 1e3 as integers.
     let number = double(raw)?;
     (number.fract() == 0.0 && number.abs() < EXACT).then_some(number as i64)
 }
@@ -178,7 +179,7 @@ impl fmt::Display for ColumnType {
     }
 }
 
-/// What a schema declares at its top level.
+/// The part of a schema's top level that declares properties.
 #[derive(serde::Deserialize)]
 struct Declared {
     #[serde(default)]

@@ -1,8 +1,9 @@
 //! Files, as a seam: the log and the directory lake reach the disk only through [`Files`].
 //!
 //! The program uses [`Disk`]. Simulations use a disk that loses what was not synced, tears writes,
-//! forgets directory entries and fails on demand. Names follow what the operating system promises:
-//! a write is durable after [`File::sync`], a name after [`Files::sync_dir`] of its directory.
+//! forgets directory entries and fails on demand. The operations promise what the operating system
+//! promises: a write is durable after [`File::sync`], a name after [`Files::sync_dir`] of its
+//! directory.
 
 use std::fs;
 use std::io;
@@ -29,7 +30,7 @@ pub trait File: Send + Sync + 'static {
     fn forget_cache(&self);
 }
 
-/// A name in a directory.
+/// A file in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// File name, without its directory.
@@ -40,7 +41,7 @@ pub struct Entry {
 
 /// A file system.
 pub trait Files: Clone + Send + Sync + 'static {
-    /// Its open files.
+    /// Type of an open file.
     type File: File;
     /// Creates a file (mode 0600) that must not exist yet.
     fn create_new(&self, path: &Path) -> io::Result<Self::File>;
@@ -54,7 +55,7 @@ pub trait Files: Clone + Send + Sync + 'static {
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a name.
     fn remove(&self, path: &Path) -> io::Result<()>;
-    /// Creates one directory (mode 0700 where `private`); `AlreadyExists` if it is there.
+    /// Creates one directory (mode 0700 if `private`); `AlreadyExists` if it is there.
     fn create_dir(&self, path: &Path, private: bool) -> io::Result<()>;
     /// Removes a directory that is empty.
     fn remove_dir(&self, path: &Path) -> io::Result<()>;
@@ -90,7 +91,7 @@ impl File for fs::File {
     }
 
     fn forget_cache(&self) {
-        // Only a hint: where it is not honoured, recovery reads what the kernel has.
+        // Only a hint: if the kernel ignores it, recovery reads cached pages.
         let _ignored = rustix::fs::fadvise(self, 0, None, rustix::fs::Advice::DontNeed);
     }
 }
@@ -176,8 +177,8 @@ impl Files for Disk {
 
 /// Creates a directory with all its ancestors, and makes every new name durable.
 ///
-/// A directory that exists is left as it is, but its name is synced too: whoever made it may have
-/// crashed before doing so.
+/// A directory that exists is left as it is, but its name is synced too: the process that created
+/// it may have crashed before doing so.
 pub fn create_dir_durably<F: Files>(files: &F, dir: &Path, private: bool) -> io::Result<()> {
     if dir.as_os_str().is_empty() {
         return Ok(());
@@ -191,7 +192,7 @@ pub fn create_dir_durably<F: Files>(files: &F, dir: &Path, private: bool) -> io:
         }
     }
     match files.sync_dir(parent) {
-        // An ancestor above ours that may be entered but not read; its names are not ours to sync.
+        // A parent that may be entered but not read is not ours, so its names are not ours to sync.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         synced => synced,
     }
@@ -207,7 +208,7 @@ pub fn parent_of(path: &Path) -> &Path {
 }
 
 /// Writes a whole new file durably: temporary name, sync, rename without replacing, sync of the
-/// directory. A reader sees nothing or all of it.
+/// directory. A reader sees all of it or nothing.
 pub fn write_durably<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = temporary_name(path);
     remove_if_there(files, &temporary)?;
@@ -237,7 +238,7 @@ pub fn temporary_name(path: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
-/// Removes a file; not being there is fine.
+/// Removes a file; it is no error if there is none.
 pub fn remove_if_there<F: Files>(files: &F, path: &Path) -> io::Result<()> {
     match files.remove(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -301,7 +302,7 @@ pub struct Reader<F> {
 }
 
 impl<F: File> Reader<F> {
-    /// Reads a file that does not grow meanwhile.
+    /// A reader of a file that does not change its length meanwhile.
     pub fn new(file: F) -> io::Result<Self> {
         let length = file.len()?;
         Ok(Self {

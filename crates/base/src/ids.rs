@@ -1,13 +1,14 @@
 //! Randomness, as a plain value: node ids, segment ids, nonces, request ids, hash keys.
 //!
-//! The system's generator in the program, a seeded one in simulations, so that a seed replays.
+//! The program uses the system's generator; simulations use a seeded one, so that a seed can be
+//! replayed.
 
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The persistent random id of one WAL directory; 16 hex digits in object keys.
+/// The persistent random id of one log directory; 16 hex digits in object keys.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct NodeId(pub u64);
 
@@ -23,7 +24,7 @@ impl fmt::Debug for NodeId {
     }
 }
 
-/// The secret key of the dedup hashes of one WAL directory. Never printed.
+/// The secret key of the dedup hashes of one log directory. Never printed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct HashKey(pub [u8; 16]);
 
@@ -33,7 +34,7 @@ impl fmt::Debug for HashKey {
     }
 }
 
-/// Where random numbers come from.
+/// A source of random numbers.
 #[derive(Clone, Debug)]
 pub enum Ids {
     /// The operating system's generator.
@@ -43,18 +44,18 @@ pub enum Ids {
 }
 
 impl Ids {
-    /// A generator that repeats itself for the same seed.
+    /// A generator that gives the same numbers for the same seed.
     pub fn seeded(seed: u64) -> Self {
         Self::Seeded(Arc::new(AtomicU64::new(seed)))
     }
 
-    /// 64 random bits for what may also be predictable, such as jitter: 0 where the system has no
+    /// 64 random bits for uses that may be predictable, such as jitter; 0 if the system has no
     /// generator.
     pub fn dice(&self) -> u64 {
         self.next().unwrap_or(0)
     }
 
-    /// 64 random bits. Fails only where the system has no generator.
+    /// 64 random bits. Fails only if the system has no generator.
     #[allow(clippy::disallowed_methods, reason = "this is the seam for randomness")]
     pub fn next(&self) -> io::Result<u64> {
         match self {

@@ -33,7 +33,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// A string, borrowed where it holds no escapes.
+/// A string, borrowed if it holds no escapes.
 pub struct Text<'a>(pub Cow<'a, str>);
 
 impl<'de> Deserialize<'de> for Text<'de> {
@@ -67,12 +67,12 @@ pub fn text(raw: &str) -> Option<Cow<'_, str>> {
     serde_json::from_str(raw).ok().map(Cow::Owned)
 }
 
-/// Whether what is between the quotes of a string has no escapes.
+/// Whether the text between the quotes of a string has no escapes.
 pub fn is_plain(inner: &str) -> bool {
     !inner.as_bytes().contains(&b'\\')
 }
 
-/// What is between the quotes of a raw string.
+/// The text between the quotes of a raw string.
 pub fn between_quotes(raw: &str) -> &str {
     let inner = raw.strip_prefix('"').unwrap_or(raw);
     inner.strip_suffix('"').unwrap_or(inner)

@@ -1,8 +1,5 @@
-//! The ground that every layer stands on: values, and seams to the outside. No network, no threads, no
+//! What every layer builds on: values, and seams to the outside. No network, no threads, no
 //! waiting.
-//!
-//! Time, randomness and files are reached only through [`clock`], [`ids`] and [`files`], so that a
-//! simulation can decide what they do.
 
 pub mod tables;
 pub mod columns;

@@ -1,7 +1,9 @@
-//! Records, as they travel from a feed to the log: the rows of one request in one buffer.
+//! Records, as they pass from a feed or a request to the log: the rows of one request in one
+//! buffer.
 //!
-//! A row is one line of the lake without its `lsn` and without the line end. Where the `lsn` goes is
-//! a number beside the row, so that neither the log nor the encoder parses JSON.
+//! A row is one line of the lake without its `lsn` and without the line end. The offset at which
+//! the `lsn` is inserted is stored beside the row, so that neither the log nor the encoder for
+//! lines parses JSON.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -13,7 +15,7 @@ use xxhash_rust::xxh3::{xxh3_64_with_seed, xxh3_128};
 use crate::clock::Micros;
 use crate::ids::HashKey;
 
-/// Log sequence number of a record: starts at 1, never reused for another record that counts.
+/// Log sequence number of a row: from 1; never used again for another row that counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Lsn(pub u64);
 
@@ -30,7 +32,7 @@ impl Lsn {
     }
 }
 
-/// Takes the place of a run's name for rows that no run of a poll wrote.
+/// The run of rows that belong to no run of a poll.
 pub const NO_RUN: Lsn = Lsn(0);
 
 /// The hash that is summed over rows in object metadata. `row` has no `lsn` and no line end.
@@ -38,14 +40,14 @@ pub fn row_hash(row: &[u8]) -> u128 {
     xxh3_128(row)
 }
 
-/// What becomes of a row in the log.
+/// Kind of a row, which decides what the log does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowKind {
     /// A valid record with its identity; stored unless the log knows it already.
     Record(Identity),
     /// A valid record of a snapshot: always stored; its run identifies it.
     Snapshot,
-    /// An event that broke the contract, in a request that was accepted.
+    /// An event that violates the contract, in a request that was accepted.
     Quarantined,
     /// The copy of a request that was refused as a whole.
     Refused,
@@ -63,20 +65,21 @@ pub struct Identity {
 /// One row in [`Rows`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Where its bytes end in [`Rows::bytes`]; they begin where the row before ends.
+    /// Offset in [`Rows::bytes`] at which its bytes end; they begin where those of the row before
+    /// end.
     pub end: usize,
     /// Offset within the row at which `"lsn":<n>,` is inserted.
     pub lsn_at: u32,
     /// Index into [`Rows::partitions`].
     pub partition: u32,
-    /// What becomes of it.
+    /// Kind of the row.
     pub kind: RowKind,
 }
 
 /// The rows of one request, ready for the log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
-    /// The bytes of all rows, back to back.
+    /// The bytes of all rows, one after the other.
     pub bytes: Vec<u8>,
     /// The rows, in the order of the request.
     pub rows: Vec<Row>,
@@ -97,7 +100,7 @@ impl Rows {
 
     /// The index of a partition key, which is added if it is new.
     ///
-    /// Linear: a request has few partitions, and mostly the last one again.
+    /// The search is linear: a request has few partitions, and the last one is mostly used again.
     pub fn partition(&mut self, key: &str) -> u32 {
         let known = self.partitions.iter().rposition(|k| k == key);
         let index = known.unwrap_or_else(|| {
@@ -107,7 +110,7 @@ impl Rows {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    /// Ends the row whose bytes were appended to `bytes` since the row before.
+    /// Ends a row whose bytes were appended to `bytes` after the row before.
     pub fn finish_row(&mut self, lsn_at: u32, partition: u32, kind: RowKind) {
         let start = self.rows.last().map_or(0, |row| row.end);
         debug_assert!(
@@ -127,16 +130,16 @@ impl Rows {
     }
 }
 
-/// Where the rows of a request came from; written beside what is refused.
+/// Where the rows of a request came from; quarantine rows contain it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// When the request was received.
     pub received_at: Micros,
-    /// The path that took it, or the poll's name.
+    /// The path of the endpoint, or the poll's name.
     pub endpoint: Arc<str>,
-    /// The id that the answer carries too.
+    /// The request's id, which the answer carries too.
     pub request_id: Box<str>,
-    /// The peer's address, where there is one.
+    /// The peer's address, if there is one.
     pub client: Option<IpAddr>,
 }
 
@@ -148,7 +151,7 @@ pub struct Fingerprint {
 }
 
 impl Fingerprint {
-    /// Uses the secret key of the node.
+    /// Makes it from the secret key of the node.
     pub fn new(key: HashKey) -> Self {
         let mut hasher = SipHasher24::new_with_key(&key.0);
         std::hash::Hasher::write(&mut hasher, b"seed of content hashes");
@@ -156,12 +159,12 @@ impl Fingerprint {
         Self { key, seed }
     }
 
-    /// The tag of an event id (its canonical bytes) as seen by the feed of that name.
+    /// The tag of an event id (its canonical bytes) for a feed.
     pub fn tag(&self, feed: &str, id: &[u8]) -> u64 {
         self.feed(feed).tag(id)
     }
 
-    /// The part of the computation that all ids of one feed share.
+    /// The part of the computation that is the same for all ids of one feed.
     pub fn feed(&self, feed: &str) -> FeedTags {
         let mut hasher = SipHasher24::new_with_key(&self.key.0);
         std::hash::Hasher::write(&mut hasher, feed.as_bytes());
@@ -169,11 +172,11 @@ impl Fingerprint {
         FeedTags(hasher)
     }
 
-    /// The content hash of a row, given as the parts before and after what is left out.
+    /// The content hash of a row, given as the parts before and after the bytes that are left out.
     pub fn content(&self, before: &[u8], after: &[u8]) -> u32 {
         let first = xxh3_64_with_seed(before, self.seed);
         let both = xxh3_64_with_seed(after, first);
-        // The upper half: xxh3 mixes all bits alike.
+        // Any half would do, because xxh3 mixes all bits alike.
         u32::try_from(both >> 32).unwrap_or(0)
     }
 }
@@ -192,7 +195,7 @@ impl FeedTags {
 }
 
 impl fmt::Debug for FeedTags {
-    /// Prints nothing of the key.
+    /// Prints no part of the key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("FeedTags(..)")
     }

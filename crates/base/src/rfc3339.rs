@@ -1,7 +1,8 @@
-//! RFC 3339 timestamps, read strictly.
+//! Parses RFC 3339 timestamps strictly.
 //!
-//! Stricter than chrono where the engines that read the lake are: an upper-case `T` and `Z`, no
-//! leap second, four digits of year, one to nine digits of fraction.
+//! It is stricter than chrono where the engines that read the lake are: it requires an upper-case
+//! `T` and `Z`, four digits of year and one to nine digits of fraction, if there is one, and allows
+//! no leap second.
 
 use chrono::{Datelike as _, NaiveDate};
 
@@ -10,7 +11,8 @@ use crate::clock::{MICROS_PER_SECOND, Micros};
 /// Days from 0001-01-01 (which chrono counts as day 1) to 1970-01-01.
 const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 
-/// Parses a timestamp; digits below a microsecond are cut off. `None` if `text` is not a strict timestamp.
+/// Parses a timestamp; digits below a microsecond are cut off. `None` if `text` is not a strict
+/// timestamp.
 pub fn parse(text: &str) -> Option<Micros> {
     let (date_time, rest) = text
         .as_bytes()
@@ -35,7 +37,7 @@ pub fn parse(text: &str) -> Option<Micros> {
     Some(Micros(seconds * MICROS_PER_SECOND + fraction_micros))
 }
 
-/// The value of decimal digits and nothing else.
+/// The value of decimal digits; `None` if there is anything else.
 fn number(digits: &[u8]) -> Option<u32> {
     let mut value = 0;
     for digit in digits {
@@ -47,7 +49,7 @@ fn number(digits: &[u8]) -> Option<u32> {
     Some(value)
 }
 
-/// Seconds since midnight; a time without seconds is at the full minute.
+/// Seconds since midnight; 0 seconds within the minute if `second` is `None`.
 fn seconds(hour: &[u8], minute: &[u8], second: Option<&[u8]>) -> Option<i64> {
     let (hour, minute, second) = (
         number(hour)?,

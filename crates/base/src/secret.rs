@@ -18,7 +18,7 @@ impl Secret {
         Self(text.into())
     }
 
-    /// The text. Not for logs and errors.
+    /// The text, which must not get into logs or errors.
     pub fn expose(&self) -> &str {
         &self.0
     }

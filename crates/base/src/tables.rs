@@ -1,11 +1,11 @@
-//! Tables: what the streams of the lake look like to engines. Pure.
+//! Tables: the streams of the lake as engines see them. Pure.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::columns::{ColumnType, Property, declared};
 
-/// Columns of event properties have names that begin with this.
+/// Prefix of the names of columns for event properties.
 pub const PROPERTY_PREFIX: &str = "p_";
 const RECEIVED_AT: &str = "When it was received";
 const LSN: &str = "Its number in the log of its node: the order in which it was logged";
@@ -39,9 +39,9 @@ pub struct Column {
 pub struct Table {
     /// The columns, in order.
     pub columns: Vec<Column>,
-    /// The column that objects are sorted by.
+    /// Index of the column by which objects are sorted.
     pub time: usize,
-    /// The columns that single rows are looked up by.
+    /// Indices of the columns by which single rows are looked up.
     pub ids: Vec<usize>,
 }
 
@@ -51,7 +51,7 @@ pub enum TableError {
     /// A schema is not JSON of the expected form.
     #[error(transparent)]
     Json(#[from] serde_json::Error),
-    /// Two properties would share a column, since engines ignore case.
+    /// Two properties would share a column, because engines ignore case.
     #[error(
         "the properties {0:?} and {1:?} differ only in case, and would be one column; give them one name"
     )]
@@ -81,7 +81,7 @@ impl Column {
 impl Table {
     /// The table of events: the envelope, and a column for each property that the schemas of the types declare.
     pub fn events<'s>(schemas: impl Iterator<Item = &'s str>) -> Result<Self, TableError> {
-        // Keyed by the name in lower case, since engines ignore case.
+        // The key is the name in lower case, because engines ignore case.
         let mut properties: BTreeMap<String, Property> = BTreeMap::new();
         for schema in schemas {
             for property in declared(schema)? {
@@ -140,7 +140,8 @@ impl Table {
         })
     }
 
-    /// The table of a poll: what its schema declares. `id` is the key that identifies a record, if it is a column.
+    /// The table of a poll, with the columns that its schema declares. `id` is the key that
+    /// identifies a record, if it is a column.
     pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
         let declared = schema.map(declared).transpose()?.unwrap_or_default();
         let mut columns = vec![
@@ -240,9 +241,9 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Of these streams, and of the quarantine.
+    /// The tables of these streams, and of the quarantine.
     pub fn new(streams: impl Iterator<Item = (String, Table)>) -> Self {
-        // Without a schema nothing can be wrong with it.
+        // Without a schema there is none that could be wrong.
         let unknown = Table::entities(None, None).unwrap_or_else(|_| Table::quarantine());
         Self {
             streams: streams
@@ -253,8 +254,8 @@ impl Tables {
         }
     }
 
-    /// The table of a partition, such as `events/dt=2026-11-20`: what is before the first `name=value` is
-    /// the stream.
+    /// The table of a partition such as `events/dt=2026-11-20`: the part before the first
+    /// `name=value` is the stream.
     pub fn of(&self, partition: &str) -> &Arc<Table> {
         let parts = partition.split('/').take_while(|part| !part.contains('='));
         let stream: Vec<&str> = parts.collect();

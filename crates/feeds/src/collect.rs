@@ -1,7 +1,7 @@
-//! From the records of a page to rows in the log, the way that every feed takes.
+//! Turns the records of a page into rows in the log; every feed uses it.
 //!
-//! Rows are appended in portions of about a mebibyte, however large a page is; and a page that breaks off
-//! can be read again from its beginning.
+//! Rows are appended in portions of about a mebibyte, however large a page is; and a page that
+//! breaks off can be read again from its beginning.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -23,62 +23,62 @@ use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// At most this many invalid records are described.
+/// Most invalid records that are described.
 const MAX_SAMPLES: usize = 5;
 
-/// What has to be known of a stream to store its records. Cheap to copy.
+/// What the collector needs to know of a stream. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
 pub struct CollectPlan<'a> {
     /// Section of the feed in the configuration, for errors.
     pub section: &'static str,
     /// Name of the stream.
     pub stream: &'a str,
-    /// Makes rows of records.
+    /// Turns records into rows.
     pub entities: &'a Entities,
-    /// Whether a run is a whole copy, whose rows are held until it is complete.
+    /// Whether a run is a snapshot, whose rows are held until it is complete.
     pub is_snapshot: bool,
-    /// Whether records have a value that grows.
+    /// Whether records have a watermark field, whose value grows.
     pub has_watermark: bool,
-    /// Records of a run at most.
+    /// Most records of a run.
     pub max_records: u64,
 }
 
 /// What a run has read and stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RunCounts {
-    /// Records, invalid ones included.
+    /// Number of records, invalid ones included.
     pub records: u64,
-    /// Rows that are new.
+    /// Number of rows that are new.
     pub stored: u64,
-    /// Rows that were stored before.
+    /// Number of rows that were stored before.
     pub duplicates: u64,
-    /// Records in the quarantine.
+    /// Number of records in the quarantine.
     pub quarantined: u64,
-    /// What is wrong with the first invalid ones.
+    /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
 }
 
-/// Where the rows of a run go.
+/// Destination of the rows of a run.
 #[derive(Clone)]
 pub struct Sink<'a> {
-    /// The log; none for a run that writes nothing.
+    /// The log; `None` for a run that writes nothing.
     pub log: Option<&'a Log>,
     /// The run that rows are held for, or [`lakehook_base::record::NO_RUN`].
     pub run: Lsn,
-    /// Its name.
+    /// Name of the run.
     pub name: String,
-    /// The partition of rows.
+    /// Partition key of the rows.
     pub partition: String,
-    /// The day of the run, for the quarantine.
+    /// When the run started, which decides the day in the quarantine.
     pub started: Micros,
 }
 
-/// Rows that are not in the log yet, and what they add once they are.
+/// Rows that are not in the log yet, and what is added to the totals once they are.
 #[derive(Debug, Default)]
 struct Pending {
     rows: Rows,
     records: u64,
-    /// Quarantined records that were not before.
+    /// Hashes of the invalid records among these rows.
     invalid: Vec<u64>,
     ids: Vec<u128>,
     content: u128,
@@ -89,11 +89,11 @@ struct Pending {
 /// The page that is being read.
 #[derive(Debug, Default)]
 struct CurrentPage {
-    /// Its number, from 1.
+    /// Number of the page, from 1.
     number: u64,
-    /// Hash of its records that were taken in this attempt.
+    /// Hash of the records that this attempt has taken so far.
     hash: u64,
-    /// How many of its records are in the log, and their hash.
+    /// Number of its records that are in the log, and their hash.
     flushed: (u64, u64),
 }
 
@@ -109,18 +109,18 @@ pub struct Collector<'a, R> {
     ids: HashSet<u128>,
     content: u128,
     highest: Option<Mark>,
-    /// No mark is later than this: what changes during a run is left to the next one.
+    /// Upper bound of marks: records that change during a run are left to the next one.
     latest: Micros,
     known: FeedCursor<R>,
-    /// What the log holds of it.
+    /// The cursor that this run has stored in the log last.
     stored: Option<FeedCursor<R>>,
-    /// How many records had a value of the watermark's field.
+    /// Number of records with a value in the watermark's field.
     marked: u64,
     page: CurrentPage,
 }
 
 impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
-    /// For a run; `known` is what the poll remembers.
+    /// A collector for one run; `known` is the cursor of the poll.
     pub fn new(
         plan: CollectPlan<'a>,
         waiter: &'a Waiter,
@@ -155,7 +155,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         }
     }
 
-    /// What was read and stored.
+    /// Counts of what was read and stored.
     pub fn counts(&self) -> &RunCounts {
         &self.counts
     }
@@ -165,18 +165,18 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.content
     }
 
-    /// The highest value of the watermark's field, in what is not flushed yet too.
+    /// The highest value of the watermark's field, records included that are not flushed yet.
     pub fn highest(&self) -> Option<Mark> {
         Mark::latest(self.highest, self.pending.highest)
     }
 
-    /// Continues an interrupted run, which began at that time and has seen values up to that one.
+    /// Continues an interrupted run, which began at `began` and has seen values up to `highest`.
     pub fn go_on(&mut self, began: Micros, highest: Option<Mark>) {
         self.latest = self.latest.min(began);
         self.highest = highest;
     }
 
-    /// What will be remembered of the stream.
+    /// The cursor that the next flush with a cursor stores.
     pub fn known(&mut self) -> &mut FeedCursor<R> {
         &mut self.known
     }
@@ -208,7 +208,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.page.hash
     }
 
-    /// Begins the page of that number.
+    /// Begins the page with this number.
     pub fn next_page(&mut self, number: u64) {
         self.page = CurrentPage {
             number,
@@ -216,7 +216,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         };
     }
 
-    /// The page was read to its end, and held this many records.
+    /// Ends a page that was read completely and held this many records. Fails if it held more when
+    /// it was read before.
     pub fn end_page(&self, records: u64) -> Result<(), RunError> {
         if records < self.page.flushed.0 {
             return Err(RunError::Drift(format!(
@@ -227,7 +228,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
-    /// Appends what is collected to the log, together with the cursor if `with_cursor`.
+    /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
     pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
         let pending = std::mem::take(&mut self.pending);
         let mut next = self.known.clone();
@@ -239,13 +240,13 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 let cursor = with_cursor.then(|| self.cursor(&next));
                 self.append(log, pending.rows, cursor.as_ref())?
             }
-            // Without a log all are taken for new.
+            // Without a log, all rows count as new.
             _ => Appended {
                 accepted: stored,
                 ..Appended::default()
             },
         };
-        // Only what is durable is known.
+        // The cursor advances only when the rows are durable.
         self.known = next;
         if with_cursor {
             self.stored = Some(self.known.clone());
@@ -265,7 +266,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
-    /// The cursor as it is stored; without the resume position if that is too long.
+    /// The cursor as it is stored; without the resume position if it would be too long.
     fn cursor(&self, known: &FeedCursor<R>) -> Cursor {
         let mut bytes = known.write();
         if bytes.len() > MAX_CURSOR {
@@ -300,7 +301,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             };
             match self.waiter.wait(Duration::MAX, log.append(append)) {
                 Ok(Ok(appended)) => return Ok(appended),
-                // Stamped again, once the clock is where it was, it is not late.
+                // With a new time of receipt, the request is no longer late.
                 Ok(Err(AppendError::Late | AppendError::Full)) => {
                     let paused = self.waiter.pause(FULL_PAUSE);
                     paused.map_err(|why| self.full(why))?;
@@ -322,7 +323,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         ))
     }
 
-    /// A record that is in the log already, of a page that is read again: it must be the same.
+    /// Whether a record of a page that is read again is in the log already; fails if the records
+    /// have changed.
     fn skip(&mut self, index: u64) -> Result<bool, RunError> {
         let (flushed, hash) = self.page.flushed;
         if index + 1 == flushed && self.page.hash != hash {
@@ -349,7 +351,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
-    /// The page is read from its beginning; perhaps again, because an attempt broke off.
+    /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
         for id in std::mem::take(&mut self.pending).ids {
             self.ids.remove(&id);
@@ -357,7 +359,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.page.hash = 0;
     }
 
-    /// Takes the next record, with its index from 0.
+    /// Takes the next record of the page; `index` counts from 0.
     pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
         self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
         if self.skip(index)? {

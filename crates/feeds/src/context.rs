@@ -1,4 +1,4 @@
-//! What feeds work with: their one log, and the seams.
+//! What every feed uses: the log of all feeds, and the seams.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::Fingerprint;
 use lakehook_log::log::Log;
 
-/// What feeds work with. Cheap to clone.
+/// What every feed uses. Cheap to clone.
 #[derive(Clone)]
 pub struct Context {
     /// The log of all feeds.
@@ -19,17 +19,17 @@ pub struct Context {
     pub dir: PathBuf,
     /// The node that the log belongs to.
     pub node: NodeId,
-    /// Makes the identities of the log's records.
+    /// Computes the identities of records.
     pub fingerprint: Fingerprint,
     /// Identity of the lake that rows are shipped to.
     pub lake: String,
-    /// Cursors found in the log when it was opened, by stream.
+    /// Cursors that were in the log when it was opened, by stream.
     pub cursors: Arc<BTreeMap<String, Vec<u8>>>,
     /// The process around the feeds: whether rows can be stored, and counters.
     pub host: Arc<dyn Host>,
-    /// The clock.
+    /// Source of the time.
     pub clock: Clock,
-    /// Randomness.
+    /// Source of randomness.
     pub ids: Ids,
     /// Whether this is a service: then runs begin on schedule, and commands may ask for more. A one-shot
     /// command runs only what it asks for itself.

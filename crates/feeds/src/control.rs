@@ -1,8 +1,8 @@
-//! The control socket of a running service: a Unix socket in the directory of a log, through which commands
-//! reach the process that holds the log.
+//! The control socket of a running service: a Unix socket in the directory of a log, on which
+//! commands ask the process that owns the log.
 //!
-//! Both sides send one JSON value per line; each protocol defines its own values. The socket has mode 0600,
-//! so only the user that runs the service can connect.
+//! Both sides send one JSON value per line; each protocol defines its own values. The socket's mode
+//! is 0600, so only the user that runs the service can connect.
 
 use std::fs::Permissions;
 use std::io;
@@ -24,7 +24,7 @@ use tokio_util::task::TaskTracker;
 use lakehook_base::files::{Disk, remove_if_there};
 
 const FILE: &str = "control.sock";
-/// Socket addresses must be short. A longer path is reached through the open directory.
+/// Most bytes of a socket address; a longer path is reached through the open directory.
 const MAX_ADDRESS: usize = 100;
 const MAX_CLIENTS: usize = 16;
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
@@ -89,8 +89,8 @@ pub struct Control {
 }
 
 impl Control {
-    /// Listens in a directory whose lock the caller holds, and replaces a socket that an earlier service
-    /// left. `serve` is called for each client, with a token that is cancelled when the service stops.
+    /// Listens in a directory whose lock is held; a socket left by an earlier service is replaced. `serve` is
+    /// called for each client, with a token that is cancelled when the service stops.
     pub fn start<S, F>(dir: &Path, serve: S) -> io::Result<Self>
     where
         S: Fn(Talk, CancellationToken) -> F + Send + 'static,
@@ -132,8 +132,8 @@ impl Control {
         Ok(control)
     }
 
-    /// Accepts no more clients, and waits until the connected ones are answered. The caller must have stopped
-    /// before what they asked for.
+    /// Accepts no more clients, and waits until the connected ones are answered. The work they
+    /// asked for must have been stopped before.
     pub async fn stop(self) {
         self.stop.cancel();
         let _hung = tokio::time::timeout(WRITE_LIMIT, self.tasks.wait()).await;

@@ -1,5 +1,5 @@
-//! What a feed remembers of a stream from run to run. It is in the log, durable together with the rows
-//! that it describes.
+//! The cursor of a feed: what it remembers of a stream from run to run. It is stored in the log,
+//! durable together with the rows that it describes.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
 
-/// This many invalid records are remembered, so that they are not quarantined again and again.
+/// Most invalid records that are remembered, so that they are not quarantined in every run.
 const MAX_INVALID: usize = 128;
 
-/// How far a stream has been read. `R` is where an interrupted run goes on, in terms of its feed.
+/// How far a stream has been read. `R` says where an interrupted run resumes, in terms of its feed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, bound(deserialize = "R: Deserialize<'de>"))]
 pub struct FeedCursor<R> {
@@ -20,7 +20,7 @@ pub struct FeedCursor<R> {
     pub marks: u64,
     /// The lake that the snapshot is in.
     pub lake: String,
-    /// When the last complete run started, in microseconds.
+    /// Start of the last complete run, in microseconds.
     pub started: Option<i64>,
     /// The last snapshot that was written.
     pub snapshot: Option<Snapshot>,
@@ -28,20 +28,20 @@ pub struct FeedCursor<R> {
     pub watermark: Option<String>,
     /// Where an appending run was interrupted.
     pub resume: Option<R>,
-    /// Hashes of invalid records of late, the newest last.
+    /// Hashes of the latest invalid records, the newest last.
     pub invalid: Vec<u64>,
 }
 
 /// What is known of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
-    /// Its name.
+    /// Name of the run that wrote it.
     pub run: String,
-    /// Records, with those of the quarantine.
+    /// Number of records, including those in the quarantine.
     pub records: u64,
     /// Hash of the contents of all records, whatever their order; in hexadecimal.
     pub content: String,
-    /// The source's validator (ETag).
+    /// The source's validator (ETag), if it sent one.
     pub etag: Option<String>,
 }
 
@@ -78,20 +78,20 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
             cursor.marks = marks;
         }
         if cursor.lake != lake {
-            // What another lake holds is not in this one.
+            // A snapshot in another lake is not in this one.
             cursor.snapshot = None;
             lake.clone_into(&mut cursor.lake);
         }
         cursor
     }
 
-    /// The bytes that are stored.
+    /// Encodes the cursor.
     pub fn write(&self) -> Vec<u8> {
         // Strings and numbers always serialise.
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// When the last complete run started.
+    /// Start of the last complete run.
     pub fn last_started(&self) -> Option<Micros> {
         self.started.map(Micros)
     }
@@ -106,7 +106,7 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
         self.invalid.contains(&hash)
     }
 
-    /// Invalid records are in the quarantine.
+    /// Remembers invalid records that are in the quarantine.
     pub fn add_invalid(&mut self, hashes: &[u64]) {
         self.invalid.extend_from_slice(hashes);
         let too_many = self.invalid.len().saturating_sub(MAX_INVALID);

@@ -5,19 +5,20 @@ use lakehook_log::request::AppendError;
 /// Why a run ends without a result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RunError {
-    /// It cannot succeed as things are; says where, what is wrong, and what was expected.
+    /// Another attempt would fail too. The message says where, what is wrong, and what was
+    /// expected.
     #[error("{0}")]
     Failed(String),
     /// The set changed while it was read; another attempt may find it stable.
     #[error("{0}")]
     Drift(String),
-    /// The source cannot be reached or refuses the credentials, whatever is asked for.
+    /// The source cannot be reached, or refuses the credentials for every request.
     #[error("{0}")]
     Unreachable(String),
     /// The time budget of the run is used up.
     #[error("{0}")]
     OutOfTime(String),
-    /// The service stops.
+    /// The service is stopping.
     #[error("the run was interrupted: the service is stopping")]
     Cancelled,
     /// The log refused the rows.

@@ -1,4 +1,4 @@
-//! What every feed has in common: the service keeps a list of feeds and knows no more of them than this.
+//! The trait of all feeds: the service keeps a list of feeds and knows only this of them.
 
 use std::pin::Pin;
 
@@ -11,23 +11,25 @@ use lakehook_base::tables::Table;
 /// It is made from its configuration alone, before any log is open, so that its settings can be checked
 /// without one.
 pub trait Feed: Send + Sync {
-    /// Its name, which is that of its section in the configuration.
+    /// Name of the feed, which is that of its section in the configuration.
     fn name(&self) -> &'static str;
 
-    /// Every stream with its table. Reads schemas, and finds every setting that cannot be used.
+    /// Every stream with its table. Reads the schemas, and reports every setting that cannot be
+    /// used.
     fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>>;
 
-    /// Starts tasks, on the runtime around it. Called once, when the log is open.
+    /// Starts the feed's tasks on the current runtime. Called once, when the log is open.
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>>;
 
-    /// State of every stream; nothing before the start.
+    /// State of every stream; empty before the start.
     fn figures(&self) -> Figures;
 
-    /// Interrupts what runs and waits for its end. Whoever waits may stop waiting.
+    /// Interrupts all runs and waits until they have ended. The caller may drop the future to stop
+    /// waiting.
     fn stop(&self) -> Stopping<'_>;
 }
 
-/// A stop under way.
+/// Future of a stop.
 pub type Stopping<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// Why a feed cannot be used as it is configured: names the setting.

@@ -1,4 +1,4 @@
-//! What a feed shows of its runs, for `/health`, commands and metrics.
+//! Figures of a feed's runs, for `/health`, commands and metrics.
 
 use std::collections::BTreeMap;
 
@@ -7,14 +7,14 @@ use lakehook_base::clock::Micros;
 /// State of each stream of a feed, by name.
 pub type Figures = BTreeMap<String, StreamState>;
 
-/// How far a run has got.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Pages read.
+    /// Number of pages read.
     pub pages: u64,
-    /// Records read.
+    /// Number of records read.
     pub records: u64,
-    /// Records in all, once the source said so.
+    /// Number of all records, once the source has said so.
     pub total: Option<u64>,
 }
 
@@ -23,9 +23,9 @@ pub struct Progress {
 pub struct StreamState {
     /// Progress of the run under way, if there is one.
     pub running: Option<Progress>,
-    /// When the last run that did not fail ended, its name, and how many records it read.
+    /// End of the last run that did not fail, its name, and how many records it read.
     pub last_success: Option<(Micros, String, u64)>,
-    /// When and why the last run failed; nothing if it did not.
+    /// When and why the last run failed; `None` if it did not.
     pub last_error: Option<(Micros, String)>,
     /// When the next run is due.
     pub next_run: Option<Micros>,

@@ -1,29 +1,29 @@
-//! What feeds ask of the process around them, and what they tell it.
+//! What feeds ask of the process in which they run, and what they report to it.
 
 use lakehook_base::clock::{Micros, Now};
 
-/// The process that feeds run in.
+/// The process in which feeds run.
 pub trait Host: Send + Sync {
-    /// Why no rows can be stored now; `None` if they can. Looks at the clock on the way.
+    /// Why no rows can be stored now; `None` if they can. Also updates the state of the clock.
     fn refusal(&self, now: Now) -> Option<String>;
-    /// Counts a run of a feed's stream that has ended.
+    /// Counts a run that has ended, by stream.
     fn count_run(&self, stream: &str, ended: RunEnded);
 }
 
 /// How a run ended, as it is counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEnded {
-    /// It did not fail.
+    /// The run did not fail.
     Well {
-        /// What it read is what the run before read, so it wrote nothing.
+        /// Whether it read the same as the run before, so that it wrote nothing.
         unchanged: bool,
-        /// Records that it read.
+        /// Number of records that it read.
         records: u64,
-        /// Of these, records in the quarantine.
+        /// Number of these that are in the quarantine.
         quarantined: u64,
         /// When it ended.
         at: Micros,
     },
-    /// It failed, and nothing of it is visible.
+    /// The run failed.
     Failed,
 }

@@ -5,9 +5,9 @@
 //!        ◀─ figures, stop ─┘            cursor ────┘ (durable with the rows)
 //! ```
 //!
-//! A feed knows where records come from, and when. How they get into the log, what is remembered from
-//! run to run, and how a run waits is the same for every feed, and stands here. Polls are the one feed
-//! there is today.
+//! A feed knows where records come from, and when. How they get into the log, what is remembered
+//! from run to run, and how a run waits are the same for every feed; the modules here implement
+//! them. Polls are the only feed so far.
 
 pub mod feed;
 pub mod host;

@@ -1,5 +1,5 @@
-//! Waiting, where a run blocks: for an answer, for bytes, for the log, for a pause to pass. Each wait
-//! ends early when the run is cancelled or its budget is used up.
+//! Waits for a run that blocks: for an answer, for bytes, for the log, or for a pause to pass. Each
+//! wait ends early when the run is cancelled or its budget is used up.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 use lakehook_base::clock::Clock;
 pub use lakehook_log::request::FULL_PAUSE;
 
-/// Why a wait ended without what was waited for.
+/// Why a wait ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
-    /// It took longer than allowed.
+    /// The wait took longer than allowed.
     Timeout,
-    /// The run is to stop.
+    /// The run was cancelled.
     Cancelled,
-    /// The run has no time left.
+    /// The run's budget is used up.
     Budget,
 }
 
@@ -30,7 +30,7 @@ pub struct Waiter {
 }
 
 impl Waiter {
-    /// From now on for at most `budget`.
+    /// A waiter for a run that may take `budget` from now on.
     pub fn new(runtime: Handle, cancel: CancellationToken, clock: Clock, budget: Duration) -> Self {
         let deadline = clock.now().mono.saturating_add(budget);
         Self {
@@ -41,22 +41,22 @@ impl Waiter {
         }
     }
 
-    /// The clock.
+    /// The clock that the run uses.
     pub fn clock(&self) -> &Clock {
         &self.clock
     }
 
-    /// Whether the run is to stop.
+    /// Whether the run was cancelled.
     pub fn is_cancelled(&self) -> bool {
         self.cancel.is_cancelled()
     }
 
-    /// What is left of the budget.
+    /// Time that is left of the run's budget.
     pub fn left(&self) -> Duration {
         self.deadline.saturating_sub(self.clock.now().mono)
     }
 
-    /// Waits for something, at most so long.
+    /// Waits for a future for at most `limit`.
     pub fn wait<T>(
         &self,
         limit: Duration,
@@ -78,12 +78,12 @@ impl Waiter {
         })
     }
 
-    /// Waits for something that must not be left half done, however long it takes.
+    /// Waits for a future that must not be dropped half done, however long it takes.
     pub fn finish<T>(&self, something: impl Future<Output = T>) -> T {
         self.runtime.block_on(something)
     }
 
-    /// Lets time pass. A pause for which there is no time is not begun.
+    /// Pauses. A pause that is longer than the time left is not begun.
     pub fn pause(&self, pause: Duration) -> Result<(), Interrupted> {
         if pause >= self.left() {
             return Err(Interrupted::Budget);

@@ -1,4 +1,4 @@
-//! The high-water mark of an appending run: how far records have been seen. Pure.
+//! The watermark of an appending run: the highest value that was read. Pure.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use chrono::DateTime;
 
 use lakehook_base::clock::Micros;
 
-/// A value that grows: a time or a whole number.
+/// A watermark value: a time or a whole number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mark {
-    /// A time.
+    /// A time with microseconds.
     Time(Micros),
     /// A number, such as seconds since 1970 or a serial number.
     Number(i64),
@@ -26,7 +26,7 @@ impl Mark {
         Some(Self::Time(Micros(time.timestamp_micros())))
     }
 
-    /// Reads a JSON value.
+    /// Reads a JSON value: a number, or text as in [`Self::parse_text`].
     pub fn parse_json(raw: &str) -> Option<Self> {
         if raw.starts_with('"') {
             let text: String = serde_json::from_str(raw).ok()?;
@@ -35,7 +35,7 @@ impl Mark {
         raw.parse().ok().map(Self::Number)
     }
 
-    /// The later of two; of two kinds, the one that was there before.
+    /// The later of two values; if their kinds differ, `self`.
     #[must_use]
     pub fn later(self, seen: Self) -> Self {
         match (self, seen) {
@@ -45,7 +45,7 @@ impl Mark {
         }
     }
 
-    /// The later of two, where there are any.
+    /// The later of two optional values.
     pub fn latest(a: Option<Self>, b: Option<Self>) -> Option<Self> {
         match (a, b) {
             (Some(a), Some(b)) => Some(a.later(b)),
@@ -53,7 +53,8 @@ impl Mark {
         }
     }
 
-    /// Not after that time: a record from the future must not hide those that come before it.
+    /// The value, but at most `now`: a record from the future must not hide those that come before
+    /// it.
     #[must_use]
     pub fn not_after(self, now: Micros) -> Self {
         match self {
@@ -62,7 +63,7 @@ impl Mark {
         }
     }
 
-    /// Earlier by so much; numbers by its seconds.
+    /// The value reduced by `lag`; numbers are reduced by its seconds.
     #[must_use]
     pub fn minus(self, lag: Duration) -> Self {
         match self {
@@ -75,11 +76,11 @@ impl Mark {
     }
 }
 
-/// A time in the unit of a number that may be one: seconds, milliseconds or microseconds since 1970, by
-/// its size. Any other number is a serial number, which no time bounds.
+/// `now` in the unit of a number that may be a time: seconds, milliseconds or microseconds since
+/// 1970, judged by its size. Any other number is a serial number, which no time bounds.
 fn same_unit(now: Micros, number: i64) -> i64 {
     let seconds = now.0 / 1_000_000;
-    // Within a factor of ten of now.
+    // A number is near if it is within a factor of ten of now.
     let is_near =
         |unit: i64| number > seconds / 10 * unit && number / 10 < seconds.saturating_mul(unit);
     let unit = [1, 1_000, 1_000_000]
@@ -89,7 +90,7 @@ fn same_unit(now: Micros, number: i64) -> i64 {
 }
 
 impl fmt::Display for Mark {
-    /// As a parameter of a request.
+    /// Formats the value as a parameter of a request.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Time(time) => time.fmt(f),

@@ -1,8 +1,9 @@
-//! What a store can do, found out by harmless puts: whether it honours conditions, which checksum it
-//! takes, whether it refuses a body that does not fit its checksum, and what it says of stored bytes.
+//! Probes what a store can do, by harmless puts: whether it honours conditions, which checksum it
+//! takes, whether it refuses a body that does not match its checksum, and what it says of stored
+//! bytes.
 //!
-//! The probes are small objects of fixed content under `_lakehook/`, so they can be put by any number of
-//! nodes at once, and at every start.
+//! The probes are small objects of fixed content under `_lakehook/`, so any number of nodes can put
+//! them at once, and at every start.
 
 use super::errors::{LakeError, Trouble};
 use super::keys;
@@ -20,20 +21,21 @@ pub(super) enum CheckKind {
 }
 
 impl CheckKind {
-    /// What is tried, in this order, when a store refuses a put.
+    /// Checksums in the order in which they are tried when a store refuses a put.
     pub(super) const ALL: [Self; 3] = [Self::Crc32c, Self::Md5, Self::Absent];
 }
 
 /// What a store can do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Abilities {
-    /// It honours `If-None-Match: *`.
+    /// Whether it honours `If-None-Match: *`.
     pub(super) conditions: bool,
-    /// The checksum that it takes.
+    /// The checksum that it accepts.
     pub(super) check: CheckKind,
-    /// What protects a body on its way.
+    /// What protects a body on its way to the store.
     pub(super) protection: Protection,
-    /// The CRC-32C that it names is computed from what it holds, not repeated from the request.
+    /// Whether the CRC-32C that it names is computed from the stored bytes, not repeated from the
+    /// request.
     pub(super) crc_is_computed: bool,
 }
 
@@ -50,7 +52,7 @@ const PROBE: &[u8] = b"lakehook checks with this object whether puts can be cond
 const IF_MATCH_PROBE: &[u8] = b"lakehook checks with this object whether If-Match is honoured\n";
 const CHECK_PROBE: &[u8] = b"lakehook checks with this object whether checksums are compared\n";
 
-/// Asks a store what it can do.
+/// Probes what a store can do.
 pub(super) fn probe(store: &dyn ObjectStore) -> Result<Abilities, LakeError> {
     let taken = first_taken(store)?;
     let conditions = taken.condition == Condition::IfAbsent && is_conditional(store, &taken)?;
@@ -67,15 +69,15 @@ pub(super) fn probe(store: &dyn ObjectStore) -> Result<Abilities, LakeError> {
     })
 }
 
-/// The first kind of put that a store does not refuse.
+/// The first kind of put that a store did not refuse, and its answer.
 struct Taken {
     condition: Condition<'static>,
     check: CheckKind,
     answer: PutAnswer,
 }
 
-/// A store that refuses a condition takes the put without it; one that refuses a checksum takes the put
-/// with another or with none. One that refuses them all refuses for another reason, in its own words.
+/// Tries puts with and without a condition, with each checksum and with none, until the store
+/// accepts one. A store that refuses all of them has another reason, which the error quotes.
 fn first_taken(store: &dyn ObjectStore) -> Result<Taken, LakeError> {
     let mut words = String::new();
     for condition in [Condition::IfAbsent, Condition::Always] {
@@ -104,7 +106,7 @@ fn first_taken(store: &dyn ObjectStore) -> Result<Taken, LakeError> {
     })
 }
 
-/// Two conditional puts of one key: the second must find the key taken.
+/// Whether the second of two conditional puts of one key finds the key taken.
 fn is_conditional(store: &dyn ObjectStore, first: &Taken) -> Result<bool, LakeError> {
     let again = || {
         let check = check_of(first.check, PROBE);
@@ -122,7 +124,8 @@ struct Probes<'a> {
 }
 
 impl Probes<'_> {
-    /// Which checksum to send, what protects bodies, and whether the CRC-32C that the store names is its own.
+    /// Decides which checksum to send, what protects bodies, and whether the store computes the
+    /// CRC-32C that it names.
     fn protection(&self, taken: CheckKind) -> Result<(CheckKind, Protection, bool), LakeError> {
         if taken == CheckKind::Crc32c && self.refuses_damage(CheckKind::Crc32c)? {
             return Ok((CheckKind::Crc32c, Protection::Crc32c, true));
@@ -130,7 +133,7 @@ impl Probes<'_> {
         if taken != CheckKind::Absent && self.refuses_damage(CheckKind::Md5)? {
             return Ok((CheckKind::Md5, Protection::Md5, false));
         }
-        // A Content-MD5 that is not compared may come back as the ETag: better none.
+        // Without a comparison, a Content-MD5 may come back as the ETag, so none is sent.
         let check = match taken {
             CheckKind::Crc32c => CheckKind::Crc32c,
             CheckKind::Md5 | CheckKind::Absent => CheckKind::Absent,
@@ -158,7 +161,7 @@ impl Probes<'_> {
         put(self.store, &key, CHECK_PROBE, wrong, self.condition)
     }
 
-    /// What the store says of an object whose checksum was wrong.
+    /// What the store says of an object that was sent with a wrong checksum.
     fn evidence_of_wrong(&self, kind: CheckKind) -> Result<Evidence, LakeError> {
         self.put_wrong(kind)?;
         let head = self.store.head(&keys::check_probe_key(false))?;

@@ -1,15 +1,16 @@
-//! Exactly one object per batch, by conditional puts whose answers may be lost.
+//! Puts exactly one object per batch, by conditional puts whose answers may be lost.
 //!
 //! | answer | meaning |
 //! |---|---|
 //! | 200 that names a checksum of ours | done |
-//! | any other 200 | not known: HEAD tells whether the object is there, ours, and whole ([`super::proof`]) |
-//! | 412 | somebody was first: our own lost put if nonce and row hash are ours, else foreign |
-//! | anything else | unknown: ask again, for ever; never a verdict |
+//! | any other 200 | unknown: HEAD says if the object is there, ours, and whole ([`super::proof`]) |
+//! | 412 | the key is taken: by our lost put if nonce and row hash are ours, else by others |
+//! | anything else | unknown: retried for ever; never a verdict |
 //!
-//! An object of ours that proves to be damaged is put again over itself (`If-Match` its ETag, where the
-//! store has one): its batch is not committed yet, so the log still has the rows. An object from which rows
-//! were erased is never put again: its commit was confirmed before, and the log's rows must not come back.
+//! An object of ours that proves to be damaged is put again over itself (with `If-Match` and its
+//! ETag, if the store has one): its batch is not committed yet, so the log still has the rows. An object from
+//! which rows were erased is never put again: its commit was confirmed before, and the log's rows must
+//! not come back.
 //!
 //! Known weakness: without `If-None-Match` we HEAD before each put, which leaves a race. Two nodes never
 //! use the same key, so only a copied log directory can hit it.
@@ -36,7 +37,7 @@ pub struct StoreLake<F> {
     pub(super) store: Box<dyn ObjectStore>,
     identity: String,
     spool: PathBuf,
-    /// `None` until the store was probed.
+    /// `None` until the store has been probed.
     abilities: Mutex<Option<Abilities>>,
 }
 
@@ -50,7 +51,8 @@ impl From<StoreError> for LakeError {
 }
 
 impl<F: Files> StoreLake<F> {
-    /// A lake whose seals carry that identity, with files in the making under `spool`.
+    /// A lake whose seals carry `identity`; objects are spooled in the directory `spool` before
+    /// they are put.
     pub fn new(files: F, store: Box<dyn ObjectStore>, identity: String, spool: &Path) -> Self {
         Self {
             files,
@@ -95,7 +97,7 @@ impl<F: Files> StoreLake<F> {
             .unwrap_or_else(PoisonError::into_inner) = Some(abilities);
     }
 
-    /// Finds out by harmless puts what the store can do.
+    /// Probes by harmless puts what the store can do.
     pub fn probe(&self) -> Result<(), LakeError> {
         self.abilities().map(drop)
     }
@@ -116,7 +118,7 @@ impl<F: Files> StoreLake<F> {
         Ok(self.store.head(&keys::probe_key())?.is_some())
     }
 
-    /// What the store can do; asked once.
+    /// What the store can do; probed once.
     pub(super) fn abilities(&self) -> Result<Abilities, LakeError> {
         if let Some(known) = self.known() {
             return Ok(known);
@@ -155,8 +157,8 @@ impl<F: Files> StoreLake<F> {
         }
     }
 
-    /// Puts an object with the checksum that the store takes; with another one, or none, where it no
-    /// longer takes that.
+    /// Puts an object with the checksum that the store accepts; if it no longer accepts that, with
+    /// another one or none.
     pub(super) fn send(
         &self,
         object: &Object,
@@ -207,12 +209,12 @@ impl<F: Files> StoreLake<F> {
         md5_of(Reader::new(file).map_err(|error| local(&error))?).map_err(|error| local(&error))
     }
 
-    /// A put was answered 200: does the answer prove that our bytes are stored?
+    /// After a 200: decides whether the answer proves that our bytes are stored.
     fn confirm(&self, object: &Object, evidence: &Evidence) -> Result<Found, LakeError> {
         match self.examine(evidence, object.crc, Some(object))? {
             Verdict::Proven => Ok(self.done(object, object.found())),
             Verdict::Damaged => self.replace(object, evidence.etag.as_deref()),
-            // Whoever answered 200 need not be the store.
+            // Something other than the store may have answered 200.
             Verdict::Open => match self.store.head(&object.key)? {
                 Some(head) => self.judge(object, &head, Since::ThisPut),
                 None => Err(LakeError::Retry {
@@ -223,7 +225,7 @@ impl<F: Files> StoreLake<F> {
         }
     }
 
-    /// An object is under our key: is it ours, and whole?
+    /// Decides whether the object under our key is ours, and whole.
     fn judge(&self, object: &Object, head: &Head, since: Since) -> Result<Found, LakeError> {
         let theirs = (head.metadata.get(NONCE), head.metadata.get(ROW_HASH));
         let ours = (object.metadata.get(NONCE), object.metadata.get(ROW_HASH));
@@ -244,7 +246,8 @@ impl<F: Files> StoreLake<F> {
         }
     }
 
-    /// Whether what a store says proves bytes with that checksum: those of `object`, where it is given.
+    /// Whether what a store says proves that it holds bytes with this checksum; they are those of
+    /// `object`, if it is given.
     pub(super) fn examine(
         &self,
         evidence: &Evidence,
@@ -266,8 +269,9 @@ impl<F: Files> StoreLake<F> {
         Ok(Verdict::Open)
     }
 
-    /// Proves that an object of ours is what its metadata says; `None` if it is damaged. An earlier attempt
-    /// may have compressed it otherwise, so its own metadata count, not those of this attempt.
+    /// Proves that an object of ours is what its metadata says; `None` if it is damaged. An earlier
+    /// attempt may have compressed the rows differently, so the object's own metadata counts, not
+    /// that of this attempt.
     pub(super) fn prove(
         &self,
         key: &str,
@@ -357,7 +361,7 @@ impl<F: Files> StoreLake<F> {
         }
     }
 
-    /// A store that keeps no metadata: the content decides.
+    /// For a store that keeps no metadata: compares the contents.
     fn compare(&self, object: &Object, head: &Head, since: Since) -> Result<Found, LakeError> {
         let copy = object.spool.with_extension("theirs");
         let same = self.fetch(object, &copy);
@@ -386,7 +390,7 @@ impl<F: Files> StoreLake<F> {
         let open = |path: &Path| Reader::new(self.files.open(path)?);
         let theirs = BufReader::new(open(copy).map_err(|error| local(&error))?);
         let ours = BufReader::new(open(&object.spool).map_err(|error| local(&error))?);
-        // What cannot be decoded is not what we put.
+        // An object that cannot be decoded is not what we put.
         Ok(ObjectReader::new(object.format)
             .same_content(ours, theirs)
             .unwrap_or(false))
@@ -413,7 +417,8 @@ impl<F: Files> StoreLake<F> {
         })
     }
 
-    /// The object is in the lake; what is left of the local file is removed at the next start.
+    /// Removes the spooled file of an object that is in the lake. The next start removes it if this
+    /// fails.
     pub(super) fn done(&self, object: &Object, found: Found) -> Found {
         if let Err(error) = remove_if_there(&self.files, &object.spool) {
             tracing::warn!(%error, path = %object.spool.display(), "failed to remove a spooled object");
@@ -422,10 +427,10 @@ impl<F: Files> StoreLake<F> {
     }
 }
 
-/// The most that a small object has.
+/// Most bytes of a small object.
 const MAX_SMALL: usize = 64 << 10;
 
-/// Takes no more than that many bytes.
+/// Writes at most `left` bytes to `out`, and fails on more.
 struct Limited<'a> {
     out: &'a mut Vec<u8>,
     left: usize,
@@ -446,12 +451,12 @@ impl io::Write for Limited<'_> {
     }
 }
 
-/// When the object that is examined may have been put.
+/// Which put may have stored the object that is examined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Since {
-    /// By the put that was just answered 200.
+    /// The put that was just answered 200.
     ThisPut,
-    /// By an earlier one, perhaps of another version, or of somebody else.
+    /// An earlier put, possibly by another version of the program, or by another program.
     Earlier,
 }
 

@@ -1,4 +1,4 @@
-//! The lake that is configured: a directory or an object store, with the same promises.
+//! The configured lake: a directory or an object store, with the same promises.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use lakehook_base::ids::NodeId;
 pub enum Lake<F: Files> {
     /// A directory.
     Directory(Directory<F>),
-    /// An object store, with objects spooled to a local directory first.
+    /// An object store; objects are spooled to a local directory before they are put.
     Store(StoreLake<F>),
 }
 
@@ -28,12 +28,12 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// The local file that the object of a seal is written to before it is put.
+    /// Path of the local file to which the object of a seal is written before it is put.
     pub fn spool_path(&self, node: NodeId, seal: u64, nonce: u128) -> PathBuf {
         self.spool_dir().join(keys::part_name(node, seal, nonce))
     }
 
-    /// The directory of local files that are written before they are put.
+    /// Directory of the local files that are written before they are put.
     pub fn spool_dir(&self) -> &Path {
         match self {
             Self::Directory(directory) => directory.spool_dir(),
@@ -41,8 +41,9 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Puts an object. `Ok` means that an object of ours is durable under its key, and whole. Returns what is in the
-    /// lake: an earlier attempt by another version of the program may have compressed it differently.
+    /// Puts an object. `Ok` means that an object of ours is durable under its key, and whole.
+    /// Returns what is in the lake: an earlier attempt by another version of the program may have
+    /// compressed the rows differently.
     pub fn put(&self, object: &Object) -> Result<Found, LakeError> {
         match self {
             Self::Directory(directory) => directory.put(object),
@@ -50,7 +51,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Looks for an object of ours: by key, nonce and row hash.
+    /// Looks for an object of ours by key, nonce and row hash.
     pub fn find(&self, key: &str, nonce: &str, row_hash: &str) -> Result<Option<Found>, LakeError> {
         match self {
             Self::Directory(directory) => directory.find(key, nonce, row_hash),
@@ -58,7 +59,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Whether puts are conditional, once that is known; those of a directory always are.
+    /// Whether puts are conditional; `None` before the probe. Puts into a directory always are.
     pub fn honours_conditions(&self) -> Option<bool> {
         match self {
             Self::Directory(_) => Some(true),
@@ -74,7 +75,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// The bytes of a small object of ours; `None` if there is none.
+    /// Reads a small object of ours; `None` if there is none.
     pub fn read_small(&self, key: &str) -> Result<Option<Vec<u8>>, LakeError> {
         match self {
             Self::Directory(directory) => directory.read_small(key),
@@ -82,7 +83,7 @@ impl<F: Files> Lake<F> {
         }
     }
 
-    /// Whether lakehook has put anything there; into a bucket, if only a probe.
+    /// Whether lakehook has put anything into the lake; for a bucket, a probe counts.
     pub fn was_used(&self) -> Result<bool, LakeError> {
         match self {
             Self::Directory(directory) => Ok(directory.was_used()),

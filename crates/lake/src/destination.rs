@@ -1,4 +1,4 @@
-//! Where a lake is: a directory, or a bucket with everything that is needed to reach it.
+//! Where a lake is: a directory, or a bucket with all settings that are needed to reach it.
 
 use std::path::Path;
 

@@ -1,9 +1,10 @@
-//! A directory that looks like a bucket.
+//! A lake in a directory that looks like a bucket.
 //!
-//! A put writes the object's metadata into a sidecar, links the finished file into place without
-//! replacing anything, and syncs both and every directory up to the lake's root. Only then is it done. If the
-//! name is taken, the object is ours if its sidecar says so and no byte is missing; then everything is synced
-//! again, since an earlier attempt may have crashed between link and sync. (A store answers 412 in that case.)
+//! A put writes the object's metadata into a sidecar, links the finished file to its name without
+//! replacing anything, and syncs both and every directory up to the lake's root. Only then is it
+//! done. If the name is taken, the object is ours if its sidecar says so and no byte is missing;
+//! then everything is synced again, because an earlier attempt may have crashed between link and
+//! sync. (A store answers 412 in that case.)
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -34,7 +35,8 @@ pub struct Directory<F> {
 }
 
 impl<F: Files> Directory<F> {
-    /// The lake under that path, which should be absolute. The directory is created when it is first needed.
+    /// The lake at a path, which should be absolute. The directory is created when it is first
+    /// needed.
     pub fn new(files: F, root: &Path) -> Self {
         Self {
             files,
@@ -207,8 +209,9 @@ impl<F: Files> Directory<F> {
         }
     }
 
-    /// Accepts the sidecar of an earlier attempt, if it is ours, and makes it durable again. Its size and checksum
-    /// may differ if another version of the program compressed the object; then the object decides.
+    /// Accepts the sidecar of an earlier attempt if it is ours, and makes it durable again. Its
+    /// size and checksum may differ if another version of the program compressed the object; then
+    /// the object decides.
     fn accept_sidecar(
         &self,
         key: &str,
@@ -344,7 +347,7 @@ impl<F: Files> Directory<F> {
     }
 }
 
-/// Where we may create a file but not link it, the file system has no hard links.
+/// If we may create a file but not link it, the file system has no hard links.
 fn without_links(error: io::Error) -> io::Error {
     let has_none = [io::ErrorKind::PermissionDenied, io::ErrorKind::Unsupported];
     if !has_none.contains(&error.kind()) {

@@ -1,24 +1,24 @@
-//! Why an object is not in the lake, and who has to do something about it.
+//! Errors of the lake, sorted by who has to do something about them.
 
 /// Why an object is not in the lake.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LakeError {
-    /// The attempt failed, and whether the object was stored is unknown: retry for ever.
+    /// The attempt failed, and it is unknown whether the object was stored: retry for ever.
     #[error("{message}")]
     Retry {
-        /// What kind of failure: the metric's label, and whether it is logged as an error.
+        /// Kind of the failure: gives the metric's label, and whether it is logged as an error.
         kind: Trouble,
         /// What the lake says.
         message: String,
     },
-    /// The lake lacks something without which objects cannot be put as promised.
+    /// The lake lacks something that the promises about objects need.
     #[error("{0}")]
     Unusable(String),
-    /// Something else is under our key: the log's directory was copied or restored, or somebody else writes to
-    /// the lake.
+    /// A foreign object is under our key: the log's directory was copied or restored, or another
+    /// program writes to the lake.
     #[error("{key} is in the lake already, and it is not ours: {detail}")]
     Foreign {
-        /// The key.
+        /// Key of the object.
         key: String,
         /// How it differs from ours.
         detail: String,
@@ -65,7 +65,7 @@ impl Trouble {
         Self::Other,
     ];
 
-    /// The metric's label.
+    /// Label of the kind in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Throttled => "throttled",

@@ -1,7 +1,7 @@
-//! Object keys: where in the lake things are. Pure.
+//! Object keys: the layout of the lake. Pure.
 //!
-//! Of a payload, nothing but a computed date gets into a key. Keys of data depend on no clock and no random number,
-//! so that a batch has the same key however often it is put.
+//! Nothing of a payload gets into a key except a computed date. Keys of data depend on no clock and
+//! no random number, so a batch has the same key however often it is put.
 
 use crate::encode::Format;
 use lakehook_base::clock::Micros;
@@ -16,7 +16,8 @@ pub fn object_key(partition: &str, node: NodeId, first_lsn: Lsn, format: &str) -
     format!("{partition}/{node}-{:020}.{format}", first_lsn.0)
 }
 
-/// The node whose object that is and the LSN of its first row, if the name is one that [`object_key`] gives.
+/// The node that wrote an object and the LSN of its first row, if the name has the form that
+/// [`object_key`] gives.
 pub fn holder_of(key: &str) -> Option<(NodeId, Lsn)> {
     let (_, name) = key.rsplit_once('/')?;
     let (stem, format) = name.split_once('.')?;
@@ -39,12 +40,12 @@ pub fn top_folder(key: &str) -> Option<&str> {
     key.split_once('/').map(|(top, _)| top)
 }
 
-/// What follows in a key below the folder that belongs to no table.
+/// The rest of a key below the internal folder; `None` for other keys.
 pub fn in_internal(key: &str) -> Option<&str> {
     key.strip_prefix(INTERNAL)?.strip_prefix('/')
 }
 
-/// Key of the label, by which a log knows its lake again.
+/// Key of the label, by which a log recognises its lake.
 pub fn label_key() -> String {
     format!("{INTERNAL}/lake.json")
 }
@@ -115,30 +116,33 @@ pub fn marker_key(stream: &str, run: &str) -> String {
     format!("{INTERNAL}/runs/{stream}/{run}.json")
 }
 
-/// Key of the note that names what a repair could not read.
+/// Key of the note that names the LSNs that a repair could not read.
 pub fn lost_key(old: NodeId, new: NodeId) -> String {
     format!("{INTERNAL}/lost/{old}-{new}.json")
 }
 
-/// Keys of notes about replays begin with this.
+/// Prefix of the keys of marks.
 pub fn replays_prefix() -> String {
     format!("{INTERNAL}/replays/")
 }
 
-/// Key of the note about a replay into the log of that node. A random `number` keeps the notes of one second apart.
+/// Key of the mark of a replay into the log of a node. A random `number` tells marks of the same
+/// second apart.
 pub fn replay_key(at: Micros, node: NodeId, number: u64) -> String {
     let time = at.to_utc().unwrap_or_default();
     let time = time.format("%Y%m%dT%H%M%SZ");
     format!("{}{time}-{node}-{number:016x}.json", replays_prefix())
 }
 
-/// Name of the local file that a marker is written to; with the nonce of the run's end, as for batches.
+/// Name of the local file for a marker. It contains the nonce of the run's end, as names for
+/// batches contain the seal's.
 pub fn run_part_name(node: NodeId, run: Lsn, nonce: u128) -> String {
     format!("{node}-run-{run}-{nonce:032x}.part")
 }
 
-/// Name of the local file that a batch's object is written to. The seal's nonce is part of it: two copies of one
-/// log have the same node and seal numbers, and must not write to each other's file in a lake that they share.
+/// Name of the local file for a batch's object. It contains the seal's nonce: two copies of one log
+/// have the same node and seal numbers, and must not write to each other's file in a lake that they
+/// share.
 pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
     format!("{node}-{seal}-{nonce:032x}.part")
 }

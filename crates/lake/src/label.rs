@@ -1,7 +1,7 @@
-//! The label of a lake: an object with a random id, so that a log knows its lake again.
+//! The label of a lake: an object with a random id, by which a log recognises its lake.
 //!
 //! A directory whose volume is not mounted, or a bucket of the same name elsewhere, has no label or
-//! another one. The label is put by the first node that finds none, and never changed.
+//! another one. The first node that finds none puts the label; it never changes.
 
 use serde::{Deserialize, Serialize};
 
@@ -23,7 +23,7 @@ struct Label {
     lake_id: String,
 }
 
-/// The only format there is.
+/// The only format so far.
 const FORMAT: u32 = 1;
 
 /// The id in a lake's label; `None` if it has no label.
@@ -34,7 +34,7 @@ pub fn read<F: Files>(lake: &Lake<F>) -> Result<Option<LakeId>, LakeError> {
     let label = serde_json::from_slice::<Label>(&text).ok();
     let label = label.filter(|label| label.format == FORMAT);
     let id = label.and_then(|label| u128::from_str_radix(&label.lake_id, 16).ok());
-    // It may have come from a proxy, and not from the lake at all.
+    // Retriable, because the answer may have come from a proxy, not from the lake.
     id.map(|id| Some(LakeId(id)))
         .ok_or_else(|| LakeError::Retry {
             kind: Trouble::Other,
@@ -42,7 +42,7 @@ pub fn read<F: Files>(lake: &Lake<F>) -> Result<Option<LakeId>, LakeError> {
         })
 }
 
-/// Puts a label with that id, unless another node is first. Returns the id that the lake has then.
+/// Puts a label with an id, unless another node is first. Returns the id that the lake then has.
 pub fn create<F: Files>(
     files: &F,
     lake: &Lake<F>,
@@ -57,7 +57,7 @@ pub fn create<F: Files>(
         kind: Trouble::Other,
         message: error.to_string(),
     })?;
-    // Several nodes may share a directory, and label it at once.
+    // The name contains the id, because several nodes may share a directory and label it at once.
     let spool = lake.spool_dir().join(format!("lake-{:032x}.part", id.0));
     let stamp = TextStamp::of_note(node, &text);
     let object = text_object(files, spool, label_key(), &text, &stamp);

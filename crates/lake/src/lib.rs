@@ -1,10 +1,10 @@
 //! The lake: puts one object, atomically and idempotently.
 //!
-//! Promises: an object is there whole or not at all, is never replaced, and is reported as put only
-//! when it is durable and proven to be ours. Knows bytes and metadata, no events.
+//! It promises that an object is there whole or not at all, is never replaced, and is reported as
+//! put only when it is durable and proven to be ours. It knows bytes and metadata, but no events.
 //!
-//! There are two kinds of lake: a [`directory`], and [`conditional`] puts into an [`store::ObjectStore`], which
-//! is [`s3`] in the program.
+//! There are two kinds of lake: a [`directory`], and [`conditional`] puts into an
+//! [`store::ObjectStore`], which is [`s3`] in the program.
 
 mod errors;
 mod object;

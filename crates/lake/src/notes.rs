@@ -1,4 +1,4 @@
-//! Small objects of text beside the data: notes that commands leave, and markers of runs.
+//! Small text objects beside the data: notes that commands leave, and markers of runs.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -14,7 +14,7 @@ use lakehook_base::files::{
 };
 use lakehook_base::ids::NodeId;
 
-/// Puts a note of that node under a key. The same text under the same key may be put again.
+/// Puts a note of a node under a key. The same text may be put again under the same key.
 pub fn leave<F: Files>(
     files: &F,
     lake: &Lake<F>,
@@ -32,7 +32,7 @@ pub fn leave<F: Files>(
     lake.put(&object).map(drop)
 }
 
-/// An object with that text and that stamp, spooled to that local file.
+/// An object with a text and a stamp, spooled to a local file.
 pub fn text_object<F: Files>(
     files: &F,
     spool: PathBuf,

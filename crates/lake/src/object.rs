@@ -1,4 +1,4 @@
-//! An object on its way into the lake, and as it is there.
+//! An object before it is put, and as it is in the lake.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,20 +15,20 @@ pub struct Object {
     pub key: String,
     /// The file that holds its bytes; at [`super::Lake::spool_path`].
     pub spool: PathBuf,
-    /// The size of that file.
+    /// Size of that file in bytes.
     pub bytes: u64,
     /// CRC-32C of the bytes.
     pub crc: u32,
-    /// How rows lie in it.
+    /// The format of its rows.
     pub format: Format,
-    /// The media type that a store is told.
+    /// The media type that is sent to a store.
     pub content_type: &'static str,
-    /// The object's stamp.
+    /// The object's stamp, encoded.
     pub metadata: Metadata,
 }
 
 impl Object {
-    /// What is in the lake once exactly these bytes were put.
+    /// What is in the lake once these bytes have been put.
     pub fn found(&self) -> Found {
         Found {
             bytes: self.bytes,
@@ -40,7 +40,7 @@ impl Object {
 /// An object of ours that is in the lake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The object's size.
+    /// Size of the object in bytes.
     pub bytes: u64,
     /// The object's checksum, as its metadata says.
     pub crc: u32,

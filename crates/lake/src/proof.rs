@@ -1,13 +1,13 @@
-//! What proves that a store holds the bytes that it was sent.
+//! Proofs that a store holds the bytes that it was sent.
 //!
-//! A commit lets the log forget its rows, so it takes more than a status: the store must have named a
-//! checksum that we computed ourselves. Proofs, the cheapest first:
+//! A commit allows the log to remove the rows, so a status is not enough: the store must have named
+//! a checksum that we computed ourselves. Proofs, the cheapest first:
 //!
 //! | what the store says | proof |
 //! |---|---|
 //! | the CRC-32C of what it holds, in its answer or to a HEAD | it is ours, or the object is damaged |
 //! | an ETag that is the MD5 of our bytes | yes; another ETag proves nothing (with KMS it is no MD5) |
-//! | it refuses bodies that do not fit their checksum, took this one, and has our nonce and size | yes |
+//! | it refuses bodies that do not match their checksum, took this one, has our nonce and size | yes |
 //! | none of these | the object is read back once and its CRC-32C computed |
 
 use std::io::{self, Read, Write};
@@ -16,7 +16,7 @@ use md5::{Digest as _, Md5};
 
 use super::store::Evidence;
 
-/// What protects a body on its way into the store; found out by probes.
+/// What protects a body on its way into the store; probes decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protection {
     /// The store checks the CRC-32C that each put carries.
@@ -32,7 +32,7 @@ pub enum Protection {
 }
 
 impl Protection {
-    /// For people.
+    /// Describes the protection for people.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Crc32c => "the store checks the CRC-32C of each put",
@@ -49,10 +49,10 @@ impl Protection {
     }
 }
 
-/// What follows from what a store says of some bytes.
+/// Conclusion from what a store says of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// The store holds them.
+    /// The store holds these bytes.
     Proven,
     /// The store holds something else.
     Damaged,
@@ -60,7 +60,7 @@ pub(crate) enum Verdict {
     Open,
 }
 
-/// Compares what a store says with a checksum of ours.
+/// Compares the CRC-32C that a store names with ours.
 pub(crate) fn compare_crc(evidence: &Evidence, crc: u32) -> Verdict {
     match evidence.crc {
         Some(theirs) if theirs == crc => Verdict::Proven,
@@ -74,12 +74,12 @@ pub(crate) fn may_be_md5(etag: &str) -> bool {
     etag.len() == 32 && etag.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Whether an ETag is that MD5.
+/// Whether an ETag is the given MD5.
 pub(crate) fn is_md5(etag: &str, md5: [u8; 16]) -> bool {
     etag.eq_ignore_ascii_case(&format!("{:032x}", u128::from_be_bytes(md5)))
 }
 
-/// MD5 of all that can be read.
+/// MD5 of everything that can be read.
 pub(crate) fn md5_of(mut from: impl Read) -> io::Result<[u8; 16]> {
     let mut digest = Md5::new();
     let mut buffer = vec![0; 64 << 10];
@@ -91,7 +91,7 @@ pub(crate) fn md5_of(mut from: impl Read) -> io::Result<[u8; 16]> {
     }
 }
 
-/// Takes the size and the CRC-32C of what is written, and keeps nothing.
+/// Measures the size and the CRC-32C of what is written, and keeps nothing.
 pub(crate) struct Measure {
     digest: crc_fast::Digest,
     bytes: u64,
@@ -105,12 +105,12 @@ impl Measure {
         }
     }
 
-    /// The size.
+    /// Number of bytes written.
     pub(crate) fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The CRC-32C.
+    /// CRC-32C of the bytes written.
     pub(crate) fn crc(&self) -> u32 {
         // A 32-bit checksum comes in the low half.
         (self.digest.finalize() & u64::from(u32::MAX)) as u32

@@ -1,4 +1,4 @@
-//! Reading a lake as any other program does: which keys there are, and their bytes.
+//! Reads a lake as any other program does: which keys there are, and their bytes.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,10 +23,10 @@ pub enum LakeReader {
 /// Why a lake cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum LakeReadError {
-    /// A directory, or what an object holds.
+    /// A directory, or the content of an object, could not be read.
     #[error("failed to read the lake: {0}")]
     Io(#[from] io::Error),
-    /// A bucket.
+    /// A bucket could not be read.
     #[error("failed to read the lake: {}", .0.message)]
     Store(StoreError),
 }
@@ -80,7 +80,7 @@ pub fn look_at_file(root: &Path, key: &str) -> io::Result<Option<Looked>> {
 }
 
 impl LakeReader {
-    /// The lake of a configuration. Needs a runtime around it.
+    /// Opens the lake at a destination. Must be called in a runtime.
     pub async fn open(destination: Destination<'_>) -> Self {
         match destination {
             Destination::Directory(root) => Self::Directory(root.to_owned()),
@@ -91,8 +91,8 @@ impl LakeReader {
         }
     }
 
-    /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left out: consoles
-    /// make such objects to show a folder, and nobody means them as data.
+    /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left
+    /// out: consoles create such objects to show a folder, and they are not data.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, LakeReadError> {
         match self {
             Self::Directory(root) => Ok(keys_below(root, prefix)?),

@@ -1,8 +1,9 @@
-//! The stamp of an object: what it says of itself beside its bytes. It is written as the object's metadata
-//! when it is put, and read back by the audit.
+//! The stamp of an object: what it says of itself beside its bytes. It is written as the object's
+//! metadata when it is put, and the audit reads it back.
 //!
-//! Hashes are 128 bits in hex, counts are decimal. Stores keep names in lower case and limit all of the
-//! metadata to 2 KiB. These bytes are in every lake there is: names and forms never change.
+//! Hashes are 128 bits in hex, counts are decimal. Stores keep names in lower case and limit the
+//! metadata to 2 KiB in all. Every existing lake contains these names and forms, so they never
+//! change.
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -11,11 +12,11 @@ use lakehook_base::checksum::crc32c;
 use lakehook_base::ids::NodeId;
 use lakehook_base::record::Lsn;
 
-/// The node whose log the object is of.
+/// The node whose log holds the object's rows.
 pub const NODE: &str = "lakehook-node";
 /// The number of its seal.
 pub const SEAL: &str = "lakehook-seal";
-/// A random number that the log fixed before the put: an object with our nonce is ours.
+/// A random number that the log fixed before the put: an object with this nonce is ours.
 pub const NONCE: &str = "lakehook-nonce";
 /// The partition of its rows.
 pub const PARTITION: &str = "lakehook-partition";
@@ -23,9 +24,9 @@ pub const PARTITION: &str = "lakehook-partition";
 pub const FIRST_LSN: &str = "lakehook-first-lsn";
 /// LSN of its last row.
 pub const LAST_LSN: &str = "lakehook-last-lsn";
-/// How many rows it has.
+/// Number of its rows.
 pub const COUNT: &str = "lakehook-count";
-/// Sum of the hashes of its rows; of an object of text, the hash of the text.
+/// Sum of the hashes of its rows; for an object of text, the hash of the text.
 pub const ROW_HASH: &str = "lakehook-row-hash";
 /// Sum of the hashes of its LSNs.
 pub const LSN_HASH: &str = "lakehook-lsn-hash";
@@ -35,9 +36,9 @@ pub const CRC: &str = "lakehook-crc32c";
 pub const AS_OF_LSN: &str = "lakehook-as-of-lsn";
 /// Sum of the hashes of all LSNs up to there.
 pub const AS_OF_LSN_HASH: &str = "lakehook-as-of-lsn-hash";
-/// LSNs in no seal yet: count and sum of hashes.
+/// Count of the LSNs that are in no seal yet, and the sum of their hashes.
 pub const AS_OF_OPEN: &str = "lakehook-as-of-open";
-/// LSNs that no row will ever have: count and sum of hashes.
+/// Count of the void LSNs, and the sum of their hashes.
 pub const AS_OF_VOID: &str = "lakehook-as-of-void";
 /// Everything received before this time is in this seal or an earlier one.
 pub const AS_OF_WATERMARK: &str = "lakehook-as-of-watermark";
@@ -63,7 +64,7 @@ const RUN: &str = "lakehook-run";
 /// lake from listings alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The node whose log the rows are of.
+    /// The node whose log holds the rows.
     pub node: NodeId,
     /// The number of the seal; from 1.
     pub seal: u64,
@@ -75,7 +76,7 @@ pub struct Stamp {
     pub first_lsn: Lsn,
     /// LSN of the last row.
     pub last_lsn: Lsn,
-    /// How many rows there are.
+    /// Number of rows.
     pub count: u64,
     /// Sum of the hashes of the rows modulo 2^128.
     pub row_hash: u128,
@@ -109,18 +110,18 @@ pub struct LogState {
     pub lsn_hash: u128,
     /// Rows in no seal yet.
     pub open: CountedLsns,
-    /// LSNs that no row will ever have.
+    /// Void LSNs: no row will ever have them.
     pub void: CountedLsns,
     /// Everything received before this time is in this seal or an earlier one; RFC 3339 in UTC.
     pub watermark: String,
-    /// What was received so far, and what became of it.
+    /// What was received so far, and what happened to it.
     pub totals: RunningTotals,
 }
 
-/// How many LSNs there are, and the sum of their hashes modulo 2^128.
+/// Number of some LSNs, and the sum of their hashes modulo 2^128.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CountedLsns {
-    /// How many.
+    /// Number of LSNs.
     pub count: u64,
     /// The sum of their hashes.
     pub hash: u128,
@@ -131,7 +132,7 @@ pub struct CountedLsns {
 pub struct RunningTotals {
     /// Events in requests that were accepted.
     pub received: u64,
-    /// New records.
+    /// Records that were stored.
     pub stored: u64,
     /// Valid events that a rule dropped.
     pub dropped: u64,
@@ -146,7 +147,7 @@ pub struct RunningTotals {
 /// Why metadata is not a stamp.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StampError {
-    /// Nothing of ours is in it.
+    /// It has no metadata of ours.
     #[error("it is foreign: it carries no metadata of lakehook")]
     Foreign,
     /// A name is missing.
@@ -158,7 +159,7 @@ pub enum StampError {
 }
 
 impl Stamp {
-    /// The stamp as metadata.
+    /// Encodes the stamp as metadata.
     pub fn to_metadata(&self) -> Metadata {
         let as_of = &self.as_of;
         let own = [
@@ -191,7 +192,7 @@ impl Stamp {
         metadata_of(own.into_iter().chain(totals).chain(erased))
     }
 
-    /// The stamp that the metadata of an object holds.
+    /// Decodes the stamp from the metadata of an object.
     pub fn from_metadata(metadata: &Metadata) -> Result<Self, StampError> {
         if !metadata.contains_key(NODE) {
             return Err(StampError::Foreign);
@@ -294,8 +295,8 @@ impl RunningTotals {
     }
 }
 
-/// What a small object of text says of itself: a note, or the marker of a run. Only its nonce and its hash
-/// are ever read again: they tell whether the object is ours.
+/// The stamp of a small text object: a note, or the marker of a run. Only its nonce and its hash
+/// are read again: they say whether the object is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TextStamp {
     /// The node that puts it.
@@ -311,7 +312,8 @@ pub struct TextStamp {
 }
 
 impl TextStamp {
-    /// Of a note with that text, which is the same note however often it is put.
+    /// The stamp of a note: it depends only on node and text, so it is the same note however often
+    /// it is put.
     pub fn of_note(node: NodeId, text: &[u8]) -> Self {
         let text_hash = xxh3_128(text);
         Self {
@@ -323,7 +325,7 @@ impl TextStamp {
         }
     }
 
-    /// Of the marker of a run, with the nonce that the end of the run fixed.
+    /// The stamp of the marker of a run, with the nonce that the end of the run fixed.
     pub fn of_marker(node: NodeId, run: Lsn, nonce: u128, text: &[u8]) -> Self {
         Self {
             run: Some(run),
@@ -332,7 +334,7 @@ impl TextStamp {
         }
     }
 
-    /// The stamp as metadata.
+    /// Encodes the stamp as metadata.
     pub fn to_metadata(&self) -> Metadata {
         let own = [
             (NODE, self.node.to_string()),
@@ -350,7 +352,7 @@ pub fn is_erased(metadata: &Metadata) -> bool {
     metadata.contains_key(ERASURE)
 }
 
-/// A hash or a nonce as metadata has it.
+/// Formats a hash or a nonce for metadata.
 pub fn hex(value: u128) -> String {
     format!("{value:032x}")
 }
@@ -361,7 +363,7 @@ fn metadata_of(pairs: impl Iterator<Item = (&'static str, String)>) -> Metadata 
         .collect()
 }
 
-/// Metadata, by name.
+/// Reads values of metadata by name.
 struct Names<'a>(&'a Metadata);
 
 impl<'a> Names<'a> {

@@ -40,7 +40,7 @@ fn lines(metadata: &Metadata) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// These bytes are in every lake there is.
+/// Every existing lake contains these bytes.
 #[test]
 fn metadata_of_objects_is_as_documented() {
     insta::assert_snapshot!(lines(&stamp().to_metadata()), @r"

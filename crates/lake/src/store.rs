@@ -1,6 +1,5 @@
-//! The object store, as a seam: what the commit protocol asks of S3 and its like, and no more.
-//!
-//! Calls block. The program uses [`super::s3`]; simulations use a store in memory that loses answers.
+//! The object store as a seam: what the commit protocol needs of S3 and compatible stores, and no
+//! more.
 
 use std::io::Write;
 use std::path::Path;
@@ -11,14 +10,14 @@ use super::object::Metadata;
 /// The bytes of a put.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
-    /// A local file of that many bytes.
+    /// A local file and its size in bytes.
     File(&'a Path, u64),
     /// Bytes in memory.
     Bytes(&'static [u8]),
 }
 
 impl Body<'_> {
-    /// Its size.
+    /// Size of the body in bytes.
     pub fn bytes(&self) -> u64 {
         match self {
             Self::File(_, bytes) => *bytes,
@@ -45,33 +44,34 @@ pub enum BodyCheck {
     Crc32c(u32),
     /// `Content-MD5`.
     Md5([u8; 16]),
-    /// Nothing: the store refuses both.
+    /// No checksum: the store refuses both.
     Absent,
 }
 
 /// One object to put.
 #[derive(Clone, Copy, Debug)]
 pub struct Put<'a> {
-    /// Its key, relative to the lake.
+    /// Key of the object, relative to the lake.
     pub key: &'a str,
-    /// Its bytes.
+    /// Bytes of the object.
     pub body: Body<'a>,
-    /// What the store is to check these bytes against.
+    /// The checksum that the store is asked to compare with these bytes.
     pub check: BodyCheck,
-    /// Its media type.
+    /// Media type of the object.
     pub content_type: &'a str,
-    /// What is said of it.
+    /// Metadata of the object.
     pub metadata: &'a Metadata,
-    /// When it may take effect.
+    /// Condition under which it takes effect.
     pub condition: Condition<'a>,
 }
 
-/// What a store says of the bytes that it holds. A 200 without either may come from anything on the way.
+/// What a store says of the bytes that it holds. A 200 with neither value may come from anything
+/// between us and the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
     /// The ETag, without its quotation marks.
     pub etag: Option<String>,
-    /// The CRC-32C.
+    /// The CRC-32C of the stored bytes.
     pub crc: Option<u32>,
 }
 
@@ -82,39 +82,39 @@ pub enum PutAnswer {
     Stored(Evidence),
     /// 412 (304 from some stores): the condition does not hold, and nothing was stored.
     ConditionFailed,
-    /// The body does not fit its checksum, and nothing was stored.
+    /// The body does not match its checksum, and nothing was stored.
     Damaged(String),
-    /// 400 or 501: the store does not take such a request, in the store's words. Its condition, its
-    /// checksum or anything else may be the reason.
+    /// 400 or 501: the store does not support such a request; the text is the store's. Its
+    /// condition, its checksum or anything else may be the reason.
     Refused(String),
 }
 
 /// What a store says of an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
-    /// Its size.
+    /// Size of the object in bytes.
     pub bytes: u64,
-    /// What is said of it.
+    /// Metadata of the object.
     pub metadata: Metadata,
-    /// What is said of its bytes.
+    /// What the store says of its bytes.
     pub evidence: Evidence,
 }
 
-/// Anything but a definite answer. Whether the request was applied is unknown.
+/// The answer was not definite: it is unknown whether the request was applied.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct StoreError {
-    /// What kind.
+    /// Kind of the failure.
     pub kind: Trouble,
-    /// What the store says.
+    /// Message of the store or of the client.
     pub message: String,
 }
 
-/// An object store.
+/// An object store that can put under conditions.
 pub trait ObjectStore: Send + Sync {
     /// Puts an object in one request.
     fn put(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError>;
-    /// Asks for what the store says of an object; `None` if there is none.
+    /// Asks what the store says of an object; `None` if there is none.
     fn head(&self, key: &str) -> Result<Option<Head>, StoreError>;
     /// Writes an object's bytes to `out`; `false` if there is none.
     fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError>;

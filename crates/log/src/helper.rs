@@ -1,8 +1,9 @@
-//! A helper: work that must not hold up a frame, such as making the next segment ahead, writing the ids
-//! of closed ones, or removing what is no longer needed. The journal has one, and dedup another.
+//! A helper does work that must not delay a frame, such as making the next segment in advance,
+//! writing the ids of closed ones, or removing what is no longer needed. The journal has one, and
+//! dedup has another.
 //!
-//! Tasks are done in their order. On a thread of its own in the program, in line in simulations, where
-//! the order of everything must follow from the seed.
+//! Tasks are done in order. In the program they run on a thread of their own; in simulations they
+//! run inline, because the order of everything must follow from the seed.
 
 use std::collections::VecDeque;
 use std::io;
@@ -12,40 +13,41 @@ use std::thread::JoinHandle;
 
 use lakehook_base::files::{Files, remove_if_there};
 
-/// Most tasks that wait at once. There are few: one spare at a time, and few segments closed or trimmed.
+/// Most tasks that wait at once, and most results. There are few: one spare at a time, and few
+/// segments to close or trim.
 const MAX_TASKS: usize = 64;
 
-/// Where helpers work.
+/// Where the tasks of helpers run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Background {
     /// On threads of their own.
     Threads,
-    /// In the thread that asks, at once.
+    /// In the caller's thread, at once.
     Inline,
 }
 
 type Perform<T, D> = Box<dyn FnMut(T) -> Option<D> + Send>;
 
-/// Does tasks `T`; most of them have a result `D`.
+/// Performs tasks `T`, which may have results `D`.
 pub(crate) enum Helper<T, D> {
-    /// The caller, at once.
+    /// Tasks run in the caller's thread, at once.
     Inline {
         perform: Perform<T, D>,
-        /// Results that were not taken yet.
+        /// Results that the caller has not taken yet.
         done: VecDeque<D>,
     },
-    /// A thread.
+    /// Tasks run on a thread of the helper.
     Thread {
-        /// To the thread; `None` once it is told to end.
+        /// Queue of tasks; `None` once the thread is told to end.
         tasks: Option<SyncSender<T>>,
-        /// From the thread.
+        /// Queue of results.
         done: Receiver<D>,
         thread: Option<JoinHandle<()>>,
     },
 }
 
 impl<T: Send + 'static, D: Send + 'static> Helper<T, D> {
-    /// A helper that does its tasks by `perform`.
+    /// A helper that calls `perform` for each task.
     pub(crate) fn new(
         background: Background,
         name: &str,
@@ -74,7 +76,7 @@ impl<T: Send + 'static, D: Send + 'static> Helper<T, D> {
         })
     }
 
-    /// Hands over a task; gives it back when the queue is full or the thread is gone.
+    /// Starts a task; returns it if the queue is full or the thread is gone.
     pub(crate) fn start(&mut self, task: T) -> Result<(), T> {
         match self {
             Self::Inline { perform, done } => {
@@ -91,7 +93,7 @@ impl<T: Send + 'static, D: Send + 'static> Helper<T, D> {
         }
     }
 
-    /// A result, if there is one.
+    /// Takes a result, if one is ready.
     pub(crate) fn poll(&mut self) -> Option<D> {
         match self {
             Self::Inline { done, .. } => done.pop_front(),
@@ -126,7 +128,8 @@ impl<T, D> Drop for Helper<T, D> {
     }
 }
 
-/// Removes files that the log no longer needs. Those that cannot be removed are left to the next start.
+/// Removes files that the log no longer needs. The next start removes those that cannot be removed
+/// now.
 pub(crate) fn remove_needless<F: Files>(files: &F, paths: &[PathBuf]) {
     for path in paths {
         if let Err(error) = remove_if_there(files, path) {
@@ -136,7 +139,7 @@ pub(crate) fn remove_needless<F: Files>(files: &F, paths: &[PathBuf]) {
     }
 }
 
-/// Whether an error says that there is no space left.
+/// Whether an error says that no space is left.
 pub(crate) fn is_out_of_space(error: &io::Error) -> bool {
     matches!(
         error.kind(),

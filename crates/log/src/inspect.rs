@@ -1,4 +1,4 @@
-//! Looking into a log from outside: reads everything, changes nothing.
+//! Inspects a log from outside: reads everything, changes nothing.
 
 use std::io;
 use std::path::Path;
@@ -24,44 +24,44 @@ use lakehook_base::record::Lsn;
 /// What one segment holds.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SegmentInfo {
-    /// Its number.
+    /// Number of the segment, from 1.
     pub number: u64,
     /// Size of the file.
     pub bytes: u64,
     /// Bytes up to the end of its last frame that counts.
     pub used_bytes: u64,
-    /// Frames that count.
+    /// Number of frames that count.
     pub frames: u64,
-    /// Rows in them.
+    /// Number of rows in these frames.
     pub rows: u64,
-    /// First and next LSN.
+    /// First LSN, and the LSN after the last row; `None` without a frame.
     pub lsns: Option<(Lsn, Lsn)>,
-    /// Seals.
+    /// Number of seals in these frames.
     pub seals: u64,
-    /// Commits.
+    /// Number of commits in these frames.
     pub commits: u64,
 }
 
 /// What a log holds.
 #[derive(Debug)]
 pub struct Inspection {
-    /// Whose log it is; `None` before the first start.
+    /// Id of the node that owns the log; `None` before the first start.
     pub node: Option<NodeId>,
     /// The segments that are needed, the oldest first.
     pub segments: Vec<SegmentInfo>,
     /// Segments that are no longer needed and not yet removed.
     pub leftover: Vec<u64>,
-    /// Id files.
+    /// Id files in force, by their last segment.
     pub id_files: IdFiles,
     /// The projection, as far as the log could be read.
     pub state: State,
-    /// Bytes behind the last frame that never counted.
+    /// Bytes after the last frame, left by a write that was not completed.
     pub torn: Option<TornTail>,
-    /// What is wrong.
+    /// Errors that were found, as messages.
     pub problems: Vec<String>,
 }
 
-/// Nothing is sealed by looking at it.
+/// No batch exceeds these limits, because an inspection seals nothing.
 const UNLIMITED: Limits = Limits {
     max_bytes: u64::MAX,
     max_records: u64::MAX,
@@ -69,8 +69,8 @@ const UNLIMITED: Limits = Limits {
     max_waiting_seals: usize::MAX,
 };
 
-/// Reads the log of a directory. Errors are listed in the result; only a directory that cannot be
-/// listed is an error of the call.
+/// Reads the log of a directory. Errors are listed in the result; the call itself fails only if the
+/// directory cannot be listed or its node file cannot be read.
 pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
     let mut inspection = Inspection {
         node: node::read(files, dir)?.map(|node| node.id),

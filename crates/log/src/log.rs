@@ -1,8 +1,4 @@
-//! The log's thread, and the handle that everybody else holds.
-//!
-//! Requests that arrive while a sync runs wait in a bounded queue and share the next frame: one write
-//! and one sync are in flight, never more, and there is no timer. An idle log syncs at once, a busy one
-//! amortises.
+//! The thread that owns the log's writer, and the handle by which others use it.
 
 use std::collections::VecDeque;
 use std::io;
@@ -25,13 +21,13 @@ use lakehook_base::clock::{Clock, Micros};
 use lakehook_base::files::Files;
 use lakehook_base::record::Lsn;
 
-/// Requests that may wait. More than connections are allowed, so only a bug or a flood finds it full.
+/// Most requests that wait. There are fewer connections, so only a bug or a flood fills the queue.
 const MAX_WAITING: usize = 8192;
-/// Requests that one turn looks at.
+/// Most requests that one turn looks at.
 const MAX_GROUP: usize = 4096;
-/// After so long without work, the log notes that nothing is in flight.
+/// After this long without work, the log notes that nothing is in flight.
 const IDLE: Duration = Duration::from_secs(1);
-/// How often seals that wait for room are tried again.
+/// Pause before requests for which there was no room are tried again.
 const BLOCKED: Duration = Duration::from_millis(50);
 
 type Ticket = oneshot::Sender<Reply>;
@@ -41,38 +37,42 @@ enum Job {
     Close,
 }
 
-/// What the log shows of itself, without asking its thread.
+/// Figures of the log, which others read without asking its thread.
 #[derive(Debug, Default)]
 pub struct Gauges {
-    /// Records that are logged and not yet in the lake.
+    /// Rows in the log that are not yet in the lake.
     pub uncommitted_rows: AtomicU64,
     /// Bytes of segments, spares and id files.
     pub used_bytes: AtomicU64,
-    /// Open batches.
+    /// Number of open batches.
     pub open_batches: AtomicU64,
-    /// Seals without commit.
+    /// Number of seals without a commit.
     pub waiting_seals: AtomicU64,
-    /// Runs of polls that have ended and whose marker is not in the lake.
+    /// Runs that have ended and whose marker is not in the lake yet.
     pub unpublished_runs: AtomicU64,
-    /// Microseconds of the watermark that seals carry: no earlier `received_at` is taken any more.
+    /// The watermark that seals carry, in microseconds: a row with an earlier `received_at` is
+    /// refused.
     pub floor: AtomicI64,
     /// Wall time in microseconds at which the thread last looked at its queue.
     pub seen_at: AtomicI64,
-    /// The earliest `received_at` that is not in the lake, in microseconds; `i64::MAX` if all is.
+    /// The earliest `received_at` of a row that is not in the lake, in microseconds; `i64::MAX` if
+    /// there is none.
     pub oldest_received: AtomicI64,
 }
 
 impl Gauges {
-    /// The time of receipt of what comes now; never before a watermark that was published, whatever the clock does.
+    /// The time of receipt for a request that arrives now; never before a watermark that was
+    /// published, whatever the clock does.
     pub fn receipt(&self, now: Micros) -> Micros {
         now.max(Micros(self.floor.load(Ordering::Relaxed)))
     }
 
     /// The time before which everything acknowledged is in the lake.
     ///
-    /// Counts from when the thread last looked at its queue: what waits for a slow sync is not there
-    /// yet, and is not passed. While the clock is wrong there is no `now`, and the time stands where
-    /// seals have put it: what a clock that is ahead would say, records to come would fall behind.
+    /// It is measured from when the thread last looked at its queue, because `oldest_received` does
+    /// not know requests that wait for a slow sync. While the clock is wrong there is no `now`, and
+    /// the watermark stays at the last sealed value: a fast clock would publish one that later
+    /// records precede.
     pub fn watermark(&self, now: Option<Micros>) -> Micros {
         let seen_at = Micros(self.seen_at.load(Ordering::Relaxed));
         let settled = match now {
@@ -91,13 +91,14 @@ pub struct Log {
     thread: Arc<Mutex<Option<JoinHandle<()>>>>,
 }
 
-/// Takes the numbers and places of batches that were sealed.
+/// Receives the numbers of sealed batches and the positions of their seals.
 pub type SealedListener = Box<dyn Fn(&[(u64, At)]) + Send>;
 
-/// Takes the names of runs all of whose objects are in the lake, and the places of their ends.
+/// Receives the names of runs all of whose objects are in the lake, and the positions of their
+/// ends.
 pub type CompleteListener = Box<dyn Fn(&[(Lsn, At)]) + Send>;
 
-/// Figures of one frame.
+/// Figures of one frame that was written.
 #[derive(Clone, Copy, Debug)]
 pub struct Written<'a> {
     /// How long it took to write the frame and to make it durable.
@@ -108,17 +109,17 @@ pub struct Written<'a> {
     pub reasons: &'a [SealReason],
 }
 
-/// What the log's thread tells others.
+/// Callbacks of the log's thread, and the gauge that it sets.
 pub struct Listeners {
-    /// Batches were sealed, durably.
+    /// Called when batches are sealed, durably.
     pub sealed: SealedListener,
-    /// Runs are complete in the lake, durably: their markers are due.
+    /// Called when runs are complete in the lake, durably: their markers are due.
     pub complete: CompleteListener,
-    /// The log cannot go on.
+    /// Called when the log cannot go on.
     pub failed: Box<dyn Fn(&WriteError) + Send>,
-    /// A frame was written and is durable.
+    /// Called when a frame is durable.
     pub written: Box<dyn Fn(&Written<'_>) + Send>,
-    /// Where to show for how long duplicates are recognised, if anybody wants to know.
+    /// Gauge that shows for how long duplicates are recognised, if there is one.
     pub dedup_window_seconds: Option<Gauge>,
 }
 
@@ -149,7 +150,7 @@ impl Log {
         })
     }
 
-    /// What the log shows of itself.
+    /// The figures of the log.
     pub fn gauges(&self) -> &Gauges {
         &self.gauges
     }
@@ -159,19 +160,19 @@ impl Log {
         self.request(Request::Append(Box::new(append))).await
     }
 
-    /// Begins a run of a poll; the answer names it.
+    /// Begins a run of a poll, and returns the LSN that names it.
     pub async fn begin_run(&self, poll: &str) -> Result<Lsn, AppendError> {
         let reply = self.request(Request::BeginRun(poll.into())).await;
         reply.map(|appended| appended.run)
     }
 
-    /// A run is complete.
+    /// Ends a run whose rows are all in the log.
     pub async fn end_run(&self, end: EndRun) -> Result<(), AppendError> {
         let reply = self.request(Request::EndRun(Box::new(end))).await;
         reply.map(drop)
     }
 
-    /// A run failed: its rows are let go.
+    /// Abandons a run that failed: its rows become void.
     pub async fn abandon_run(&self, run: Lsn) -> Result<(), AppendError> {
         self.request(Request::AbandonRun(run)).await.map(drop)
     }
@@ -198,7 +199,7 @@ impl Log {
     /// Seals every open batch. Blocks.
     pub fn flush(&self) -> Result<(), AppendError> {
         self.ask(Request::Flush)?;
-        // A frame has only so much room for seals.
+        // One frame may not have room for all seals.
         while self.gauges.open_batches.load(Ordering::Acquire) > 0 {
             self.ask(Request::Flush)?;
         }
@@ -215,7 +216,7 @@ impl Log {
             .map(|_| ())
     }
 
-    /// Notes that nothing is in flight, and ends the thread. Blocks; what comes later is refused.
+    /// Notes that nothing is in flight, and ends the thread. Blocks; later requests are refused.
     pub fn close(&self) {
         let _ended = self.jobs.send(Job::Close);
         let thread = self
@@ -229,7 +230,7 @@ impl Log {
     }
 }
 
-/// The thread's side.
+/// What the log's thread owns.
 struct Owner<J: Journal, F: Files> {
     writer: Writer<J, F>,
     clock: Clock,
@@ -267,7 +268,8 @@ impl<J: Journal, F: Files> Owner<J, F> {
         }
     }
 
-    /// Waits for work, and takes what else is there. `true` if the log is to be closed.
+    /// Waits for a request, and takes those that are queued. Returns `true` if the log is to be
+    /// closed.
     fn gather(&mut self, queue: &Receiver<Job>, idle_since: Duration) -> bool {
         let mut next = if self.waiting.is_empty() {
             match queue.recv_timeout(self.patience(idle_since)) {
@@ -292,7 +294,8 @@ impl<J: Journal, F: Files> Owner<J, F> {
         false
     }
 
-    /// How long to wait for a request: until a batch is due, or idleness is to be noted.
+    /// How long to wait for a request: until a batch is due, or until the log should note that it
+    /// is idle.
     fn patience(&self, idle_since: Duration) -> Duration {
         let now = self.clock.now().mono;
         let due = self
@@ -311,10 +314,11 @@ impl<J: Journal, F: Files> Owner<J, F> {
             .is_some_and(|due| due <= self.clock.now().mono)
     }
 
-    /// Gives the answers and tells the others; `false` if the log cannot go on.
+    /// Sends the answers and calls the listeners; `false` if the log cannot go on.
     fn deliver(&mut self, turn: Turn<Ticket>) -> bool {
         self.show();
-        // Before the answers: whoever asked for a flush then waits for what was sealed.
+        // Before the answers: a caller that asked for a flush then waits until what was sealed is
+        // shipped.
         if !turn.sealed.is_empty() {
             (self.listeners.sealed)(&turn.sealed);
         }
@@ -322,7 +326,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
             (self.listeners.complete)(&turn.complete);
         }
         for (ticket, reply) in turn.replies {
-            // Whoever asked may be gone; what is durable stays.
+            // The caller may be gone; what is durable stays.
             let _gone = ticket.send(reply);
         }
         if !turn.sync.is_zero() {
@@ -396,7 +400,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
         self.refuse_waiting(&AppendError::Storage(error.to_string().into()));
     }
 
-    /// A clean stop: what waits is refused, and the end is noted.
+    /// Stops cleanly: refuses waiting requests, and notes that nothing is in flight.
     fn finish(&mut self) {
         self.refuse_waiting(&AppendError::Closed);
         if let Err(error) = self.writer.close() {

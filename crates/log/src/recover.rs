@@ -1,7 +1,7 @@
-//! Recovery: from a journal that is found to a writer that goes on where it ended.
+//! Recovery: makes a writer that goes on where a journal ended.
 //!
-//! The journal is read in order, one frame at a time. If its last frame is not known to be durable where
-//! it is, the ledger puts a copy of it behind a checkpoint into the frame with which the journal goes on,
+//! The journal is read in order, one frame at a time. If its last frame is not known to be durable,
+//! the ledger puts a copy of it behind a checkpoint into the frame with which the journal goes on,
 //! before anything is acknowledged.
 
 use std::io;
@@ -28,28 +28,29 @@ use lakehook_base::clock::Clock;
 use lakehook_base::files::{Files, create_dir_durably};
 use lakehook_base::ids::Ids;
 
-/// Id files take at most this part of the log's space: most of it is for rows. After a restart the dedup
-/// window is then what they hold.
+/// Id files take at most the log's space divided by this number, because most of it is for rows.
+/// After a restart the dedup window is what these files hold.
 const SHARE_OF_IDS: u64 = 4;
 
-/// What recovery found.
+/// What recovery found in a log.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Segments read.
+    /// Number of segments that were read.
     pub segments: u64,
-    /// Frames that count.
+    /// Number of frames that count.
     pub frames: u64,
-    /// Rows without commit.
+    /// Number of rows without a commit.
     pub uncommitted_rows: u64,
-    /// Bytes behind the last frame that never counted.
+    /// Bytes after the last frame, left by a write that was not completed.
     pub torn: Option<TornTail>,
-    /// The log ended with a note that nothing was in flight.
+    /// Whether the log ended with a note that nothing was in flight.
     pub clean: bool,
-    /// Id files that could not be read: duplicates of their time may get through.
+    /// Error messages of id files that could not be read: events whose ids they held may be stored
+    /// again.
     pub lost_ids: Vec<String>,
 }
 
-/// The writer of a log in files of one directory.
+/// Writer of a log in files of one directory.
 pub type LocalWriter<F> = Writer<LocalJournal<F>, F>;
 
 /// Opens the log of a directory that the caller has locked, creating it if it is new.
@@ -65,7 +66,8 @@ pub fn open<F: Files>(
     open_journal(found, files, dir, node, settings, (clock, ids), background)
 }
 
-/// Begins a log behind the id files of another one, which lie in its directory already.
+/// Begins a log in a directory that already has the id files of another log; its segments are
+/// numbered after theirs.
 pub(crate) fn begin_behind_ids<F: Files>(
     files: F,
     dir: &Path,
@@ -95,7 +97,7 @@ pub fn open_journal<J: Found, F: Files>(
     let Some(newest) = found.newest() else {
         let after = opening.archive_numbers();
         if after > 0 {
-            // Id files without a single segment: they have been lost.
+            // There are id files but no segment: the segments have been lost.
             return Err(OpenError::Missing {
                 path: found.frames().name_of_segment(after + 1).into(),
             });
@@ -186,8 +188,8 @@ impl<F: Files> Opening<F> {
         }
     }
 
-    /// A log without segments: it begins behind the segments whose ids are there. Returns the last of
-    /// them, or 0.
+    /// Prepares a log without segments: it begins after the segments that id files cover. Returns
+    /// the last of them, or 0.
     fn archive_numbers(&mut self) -> u64 {
         let id_files = self.dedup.archive().id_files();
         let last = id_files.keys().next_back().copied().unwrap_or(0);
@@ -198,13 +200,14 @@ impl<F: Files> Opening<F> {
         last
     }
 
-    /// Reads all segments that are needed, and returns the last frame.
+    /// Reads all segments that are needed. Returns the last frame.
     fn read<J: Found>(&mut self, found: &mut J, newest: u64) -> Result<Option<Frame>, OpenError> {
         let (oldest, oldest_ids) = needed_from(found, newest)?;
         self.recovered.torn = found.torn_tail();
         let last = self.read_all(found, oldest)?;
         self.recovered.lost_ids = self.dedup.archive_mut().load(oldest_ids);
-        // What the last frame lets go may be gone only once its copy is durable.
+        // A last frame that is not known to be durable is not projected yet: the files that it
+        // releases stay until its copy is durable.
         self.remove_below(found)?;
         let state = &mut self.projection.state;
         state.oldest_segment = state.oldest_segment.max(oldest);
@@ -246,7 +249,7 @@ impl<F: Files> Opening<F> {
             self.end_ids(&frames, &mut ids_of, newest)?;
             self.project(&frames, &last)?;
         }
-        // What was seen of the newest segment's ids is complete too: the journal goes on in another one.
+        // The newest segment's ids are complete too, because the journal goes on in another one.
         self.end_ids(&frames, &mut ids_of, newest + 1)?;
         if !self.projection.is_loaded() {
             // The whole log is one frame, which begins with a checkpoint.
@@ -268,7 +271,7 @@ impl<F: Files> Opening<F> {
         Ok(())
     }
 
-    /// Once frames of a later segment come, the ids of the segments before are complete.
+    /// Completes the ids of the segments before `now_in`, the segment whose frames come now.
     fn end_ids<R: Frames>(
         &mut self,
         frames: &R,
@@ -283,7 +286,8 @@ impl<F: Files> Opening<F> {
         Ok(())
     }
 
-    /// Goes on with a segment that begins with a checkpoint and, if need be, the copy of the last frame.
+    /// Goes on with a segment that begins with a checkpoint and, if the last frame may not be
+    /// durable, with its copy.
     fn go_on<J: Found>(
         mut self,
         found: J,
@@ -301,7 +305,8 @@ impl<F: Files> Opening<F> {
             self.copy_last(&found, after, last, &mut frame)?;
         }
         if let Some(last) = last {
-            // Nothing was changed so far, so that a log that cannot be used stays as it is.
+            // The check comes before the journal goes on, so that a log that cannot be used stays
+            // as it is.
             let read = self.projection.state.check_read();
             read.map_err(|error| contradiction(&found.frames(), last, &error))?;
         }

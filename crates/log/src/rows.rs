@@ -1,4 +1,4 @@
-//! Reading a sealed batch back: the seal from its frame, and the rows from just their chunks.
+//! Reads a sealed batch back: the seal from its frame, and the rows from their chunks alone.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::ledger::facts::{RunEnd, Seal};
 use lakehook_base::files::Files;
 use lakehook_base::record::Lsn;
 
-/// How much is read at once.
+/// Most bytes that are read at once.
 const WINDOW: usize = 1 << 20;
 
 /// Why a batch cannot be read back.
@@ -24,7 +24,7 @@ pub enum RowsError {
         seal: u64,
         /// The part of the journal that should hold them.
         source_name: String,
-        /// What is wrong.
+        /// What could not be read, or does not match.
         detail: String,
     },
     /// The journal cannot be read for now; nothing is known about the rows.
@@ -32,10 +32,10 @@ pub enum RowsError {
     Read {
         /// The part of the journal.
         source_name: String,
-        /// Why.
+        /// Error of the operating system.
         error: io::Error,
     },
-    /// The rows cannot be written to where they go.
+    /// The caller could not take a row.
     #[error("failed to encode: {0}")]
     Sink(#[from] io::Error),
 }
@@ -47,19 +47,19 @@ pub struct BatchReader<R> {
 }
 
 impl<F: Files> BatchReader<LocalFrames<F>> {
-    /// For the log in that directory.
+    /// Reads the log in a directory.
     pub fn new(files: F, dir: &Path) -> Self {
         Self::of(LocalFrames::new(files, dir))
     }
 }
 
 impl<R: Frames> BatchReader<R> {
-    /// For the journal with these frames.
+    /// Reads a journal through these frames.
     pub fn of(frames: R) -> Self {
         Self { frames }
     }
 
-    /// The journal, for messages.
+    /// Name of the journal, for messages.
     pub fn name(&self) -> String {
         self.frames.name()
     }
@@ -80,7 +80,7 @@ impl<R: Frames> BatchReader<R> {
         })
     }
 
-    /// Reads an entry of the frame at that place.
+    /// Finds the entry that `pick` takes, in the frame at a position.
     fn find<T>(
         &self,
         number: u64,
@@ -101,7 +101,7 @@ impl<R: Frames> BatchReader<R> {
         found.ok_or_else(|| unreadable(format!("not in the frame at block {block}")))
     }
 
-    /// What is gone, too short or damaged does not come back; anything else may pass.
+    /// Rows that are gone, too short or damaged stay unreadable; any other error may be temporary.
     fn read_failed(&self, seal: u64, at: At, error: io::Error) -> RowsError {
         let source_name = self.frames.name_of_segment(at.segment());
         let gone = [
@@ -121,7 +121,8 @@ impl<R: Frames> BatchReader<R> {
 
     /// Hands each row of a sealed batch to `see`, in the order of the log.
     ///
-    /// What was read is not trusted here: the caller compares count and hashes with the seal.
+    /// Only the number of rows in each chunk is checked here: the caller compares count and hashes
+    /// with the seal.
     pub fn for_each_row(
         &self,
         seal: &Seal,

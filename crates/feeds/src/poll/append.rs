@@ -1,8 +1,9 @@
-//! Appending runs: what is new since the watermark, each record once.
+//! Appending runs read what is new since the watermark, each record once.
 //!
-//! The rows of a page and the position after it are appended to the log as one, so that the position is
-//! never ahead of the rows. An interrupted run resumes there; where pages are counted, the page before it
-//! is read again and must be the same. Records that are read twice are recognised as duplicates.
+//! The rows of a page and the position after it are appended to the log together, so that the
+//! position is never ahead of the rows. An interrupted run resumes there. If pages are counted, the
+//! page before that position is read again and must be the same. Records that are read twice are
+//! recognised as duplicates.
 
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
@@ -27,7 +28,7 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
             Err(error) => error,
         };
         let may_go_on = match &error {
-            // The position to resume at is no longer valid.
+            // The resume position is no longer valid.
             RunError::Failed(_) | RunError::Drift(_) if resumed.is_some() && pages_read == 0 => {
                 true
             }
@@ -71,7 +72,7 @@ fn attempt(
     let mut expected = resumed.and_then(|resume| resume.page_hash);
     let mut store = |collector: &mut Collector<'_, Resume>, page: &PageRead<'_>| {
         if expected.take().is_some_and(|hash| hash != page.facts.hash) {
-            let what = "page 1: where the run before was interrupted, other records are now";
+            let what = "page 1: the records where the previous run was interrupted have changed";
             return Err(RunError::Drift(what.to_owned()));
         }
         let highest = collector.highest();
@@ -89,7 +90,7 @@ fn attempt(
         Ok(())
     };
     let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
-    // The stored cursor, not the one in the making: a cursor is never ahead of the rows.
+    // The stored cursor, not the one that is being built: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);
     }
@@ -105,7 +106,7 @@ fn attempt(
     }
 }
 
-/// The first page of the run, and the value that it asks for records from.
+/// The first page of the run, and the watermark from which it asks for records.
 fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
     if let Some(resume) = resumed {
         let since = resume.since.as_deref().and_then(Mark::parse_text);

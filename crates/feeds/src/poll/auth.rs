@@ -1,7 +1,7 @@
 //! Credentials: a header for each request.
 //!
-//! A token of the OAuth2 client credentials grant (RFC 6749, section 4.4) is asked for when it is
-//! needed, and kept until shortly before it expires or is refused.
+//! A token of the OAuth2 client credentials grant (RFC 6749, section 4.4) is requested when it is
+//! needed, and kept until shortly before it expires, or until it is refused.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -17,11 +17,11 @@ use super::trouble::{Trouble, describe, sent};
 use crate::wait::{Interrupted, Waiter};
 use lakehook_base::secret::Secret;
 
-/// Bytes of a token server's answer at most.
+/// Most bytes of a token server's answer.
 const MAX_TOKEN_ANSWER: usize = 64 << 10;
 /// A token is renewed this long before it expires.
 const EARLY: Duration = Duration::from_secs(30);
-/// Seconds that a token is valid for, if the answer does not say so.
+/// Lifetime of a token in seconds, if the answer does not give one.
 const DEFAULT_LIFE: u64 = 300;
 
 /// The credentials of one poll.
@@ -47,17 +47,17 @@ struct Grant {
 #[derive(Debug)]
 struct Token {
     value: HeaderValue,
-    /// When it is renewed, in monotonic time.
+    /// Monotonic time at which it is renewed.
     until: Duration,
 }
 
-/// What a token server answers.
+/// The answer of a token server.
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: Secret,
     #[serde(default)]
     token_type: Option<String>,
-    /// Seconds; some servers say so in text.
+    /// Seconds; some servers send them as text.
     #[serde(default)]
     expires_in: Option<serde_json::Value>,
 }
@@ -107,12 +107,12 @@ impl Auth {
         Some(Self(Method::Fixed(name, sensitive(value)?)))
     }
 
-    /// Whether there are none.
+    /// Whether requests are sent without credentials.
     pub fn is_none(&self) -> bool {
         matches!(self.0, Method::None)
     }
 
-    /// The header of a request; asks for a token where there is none.
+    /// The header of a request; requests a token if there is none.
     pub(super) fn header(
         &self,
         http: &reqwest::Client,
@@ -129,7 +129,7 @@ impl Auth {
         }
     }
 
-    /// Discards credentials that were refused; `true` if new ones can be asked for.
+    /// Discards credentials that were refused; returns `true` if new ones can be requested.
     pub(super) fn forget(&self) -> bool {
         match &self.0 {
             Method::OAuth2(grant) => grant.lock().take().is_some(),
@@ -222,7 +222,7 @@ impl Grant {
         }
         // The parser's message is left out because it may quote the token.
         serde_json::from_slice(&body)
-            .map_err(|_| self.refused("answered something else; expected {\"access_token\": …}"))
+            .map_err(|_| self.refused("sent no token; expected {\"access_token\": …}"))
     }
 
     fn refused(&self, what: &str) -> Trouble {
@@ -237,7 +237,7 @@ fn seconds(value: &serde_json::Value) -> Option<u64> {
     text.split('.').next()?.parse().ok()
 }
 
-/// Encoded as in a form, as RFC 6749 (section 2.3.1) asks for clients and secrets.
+/// Encodes text as in a form, which RFC 6749 (section 2.3.1) requires for clients and secrets.
 fn form_encoded(text: &str) -> String {
     let base = Url::parse("http://localhost/");
     let encoded = base.map(|mut url| {

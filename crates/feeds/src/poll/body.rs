@@ -1,4 +1,4 @@
-//! The body of an answer as a stream of bytes: decoded, bounded, and never silent for too long.
+//! The body of an answer as a stream of bytes: decoded, bounded, and with a limit on pauses.
 
 use std::io::{self, Read};
 use std::time::Duration;
@@ -16,7 +16,7 @@ use crate::wait::{Interrupted, Waiter};
 #[error("{0:?}")]
 struct Carried(Trouble);
 
-/// The trouble behind an error of [`open`]'s stream.
+/// The [`Trouble`] that caused an error of [`open`]'s stream.
 pub fn trouble_of(error: io::Error) -> Trouble {
     match error.downcast::<Carried>() {
         Ok(Carried(trouble)) => trouble,
@@ -26,7 +26,7 @@ pub fn trouble_of(error: io::Error) -> Trouble {
     }
 }
 
-/// The decoded body of an answer, of at most `left` bytes, which is reduced by what is read.
+/// The decoded body of an answer, of at most `left` bytes; reading it reduces `left`.
 pub fn open<'a>(
     response: Response,
     timeout: Duration,
@@ -59,7 +59,7 @@ pub fn open<'a>(
     Ok(Box::new(Bounded { decoded, left, max }))
 }
 
-/// The body as it arrives.
+/// The body as it arrives, before decoding.
 struct Chunks<'a> {
     response: Response,
     current: Bytes,
@@ -76,7 +76,7 @@ impl Read for Chunks<'_> {
                 Ok(Ok(None)) => return Ok(0),
                 Ok(Err(error)) => return Err(carry(Trouble::again(describe(&error)))),
                 Err(Interrupted::Timeout) => {
-                    let what = format!("the answer stood still for {:?}", self.timeout);
+                    let what = format!("the answer stalled for {:?}", self.timeout);
                     return Err(carry(Trouble::again(what)));
                 }
                 Err(stopped) => return Err(carry(Trouble::Stopped(stopped))),
@@ -118,7 +118,7 @@ impl Read for Bounded<'_> {
     }
 }
 
-/// Compressed bytes that end early mean that the answer was cut off.
+/// Turns the early end of compressed bytes into a retriable error: the answer was cut off.
 fn cut_off(error: io::Error) -> io::Error {
     if error.kind() == io::ErrorKind::UnexpectedEof {
         return carry(Trouble::again("the answer was cut off"));

@@ -1,8 +1,8 @@
-//! Requests: one GET and its answer, redirects and credentials included.
+//! The client: one GET request and its answer, redirects and credentials included.
 //!
-//! Credentials and configured headers go to the origin of the configured URL and nowhere else.
-//! Redirects and links are followed within that origin, and to hosts that the configuration allows;
-//! never from https to http.
+//! Credentials and configured headers are sent to the origin of the configured URL and nowhere
+//! else. Redirects and links are followed within that origin, and to hosts that the configuration
+//! allows; never from https to http.
 
 use std::sync::Mutex;
 use std::time::Duration;
@@ -36,23 +36,23 @@ pub struct Answer {
     pub next_link: Option<String>,
 }
 
-/// What came of a request.
+/// Result of a request.
 #[derive(Debug)]
 pub enum Got {
-    /// A page.
+    /// A page whose body can be read.
     Page(Box<Answer>),
     /// The content has not changed since the validator was issued.
     NotModified,
 }
 
-/// How requests of one poll are made.
+/// Settings for the requests of one poll.
 #[derive(Debug)]
 pub struct ClientSettings {
     /// URL of the first page; its origin gets the credentials.
     pub home: Url,
-    /// Configured headers.
+    /// Configured headers, sent to the origin of `home` only.
     pub headers: HeaderMap,
-    /// Credentials.
+    /// Credentials, sent to the origin of `home` only.
     pub auth: Auth,
     /// Other hosts, with or without a port, that links and redirects may lead to.
     pub allow_hosts: Vec<String>,
@@ -69,12 +69,12 @@ pub struct ClientSettings {
 pub struct Client {
     http: reqwest::Client,
     settings: ClientSettings,
-    /// When the next request may be made, in monotonic time.
+    /// Monotonic time from which the next request may be made.
     next_at: Mutex<Duration>,
 }
 
 impl Client {
-    /// Makes a client. Fails only where TLS cannot be set up.
+    /// Makes a client. Fails only if TLS cannot be set up.
     pub fn new(settings: ClientSettings) -> Result<Self, String> {
         let http = reqwest::Client::builder()
             .redirect(Policy::none())
@@ -91,14 +91,14 @@ impl Client {
     /// Resolves a link of a page against the page's URL, if it may be followed.
     pub fn follow(&self, from: &Url, link: &str) -> Result<Url, String> {
         let to = from.join(link);
-        let to = to.map_err(|_| "it is no URL; expected one".to_owned())?;
+        let to = to.map_err(|_| "it is not a URL; expected one".to_owned())?;
         if let Some(reason) = self.refusal(from, &to) {
             return Err(format!("it leads to {}, {reason}", place(&to)));
         }
         Ok(to)
     }
 
-    /// Why a URL is not followed.
+    /// Why a URL is not followed; `None` if it is.
     fn refusal(&self, from: &Url, to: &Url) -> Option<&'static str> {
         if !matches!(to.scheme(), "http" | "https") {
             return Some("which is neither http nor https; it is not followed");
@@ -117,7 +117,8 @@ impl Client {
         Some("another host; it is followed only if allow_hosts names it")
     }
 
-    /// Whether credentials may go there: the same origin, or the same host with TLS added.
+    /// Whether credentials may be sent to a URL: it has the same origin, or the same host with TLS
+    /// added.
     pub(super) fn is_home(&self, url: &Url) -> bool {
         let home = &self.settings.home;
         let is_upgrade = home.scheme() == "http"
@@ -199,7 +200,7 @@ impl Client {
             .map_err(Trouble::Stopped)
     }
 
-    /// What an answer other than a page means.
+    /// Classifies an answer that is not a page.
     fn trouble(&self, response: &Response, now: Micros) -> Trouble {
         let status = response.status();
         let is_passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
@@ -268,7 +269,7 @@ fn next_of(header: &str) -> Option<String> {
     None
 }
 
-/// A URL without its parameters, which may be secret.
+/// Shows a URL without its parameters, which may be secret.
 fn place(url: &Url) -> String {
     let port = url
         .port()

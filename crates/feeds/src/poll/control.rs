@@ -1,7 +1,8 @@
-//! How `lakehook poll` asks a running service for runs and follows them, over the socket in the directory of
-//! the polls' log.
+//! The protocol by which `lakehook poll` asks a running service for runs and follows them, over the
+//! socket in the directory of the polls' log.
 //!
-//! The client sends one [`Request`]; the service answers with [`Line`]s, and closes when all runs have ended.
+//! The client sends one [`Request`]; the service answers with [`Line`]s, and closes the connection
+//! when all runs have ended.
 
 use std::io;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::control::{Control, Talk};
 use crate::figures::Progress;
 
 const MAX_REQUEST: u64 = 64 << 10;
-/// Errors and samples are short.
+/// Most bytes of a line; errors and samples are short.
 const MAX_LINE: u64 = 1 << 20;
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
@@ -24,38 +25,38 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// Names of polls; none means all.
+    /// Names of polls; an empty list means all.
     pub polls: Vec<String>,
-    /// Whether an unchanged snapshot is written all the same.
+    /// Whether a snapshot is written even if it has not changed.
     #[serde(default)]
     pub force: bool,
 }
 
-/// What the service answers.
+/// One line of the service's answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Line {
-    /// How far a run has got.
+    /// Progress of a run.
     Progress {
-        /// The poll.
+        /// Name of the poll.
         poll: String,
-        /// Pages read.
+        /// Number of pages read.
         pages: u64,
-        /// Records read.
+        /// Number of records read.
         records: u64,
-        /// Records in all, if known.
+        /// Number of all records, if known.
         total: Option<u64>,
     },
     /// A run ended, and did not fail.
     Done {
-        /// The poll.
+        /// Name of the poll.
         poll: String,
-        /// Its figures.
+        /// Figures of the run.
         done: Done,
     },
     /// A run failed.
     Failed {
-        /// The poll; empty if nothing was begun.
+        /// Name of the poll; empty if no run was begun.
         poll: String,
         /// The error.
         error: String,
@@ -65,28 +66,28 @@ pub enum Line {
 /// A run that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Done {
-    /// Its name.
+    /// Name of the run.
     pub run: String,
-    /// The earlier run that holds the same, if nothing has changed.
+    /// The earlier run that holds the same records, if nothing has changed.
     pub same_as: Option<String>,
-    /// Records read.
+    /// Number of records read.
     pub records: u64,
-    /// Rows that are new.
+    /// Number of rows that are new.
     pub stored: u64,
-    /// Rows that were stored before.
+    /// Number of rows that were stored before.
     pub duplicates: u64,
-    /// Records in the quarantine.
+    /// Number of records in the quarantine.
     pub quarantined: u64,
-    /// What is wrong with the first of these.
+    /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
-    /// How long it took, in milliseconds.
+    /// Duration of the run in milliseconds.
     pub took_ms: u64,
-    /// Whether all of it is in the lake.
+    /// Whether all that the run stored is in the lake.
     pub shipped: bool,
 }
 
 impl Done {
-    /// From the report of a run; `shipped` if all of it is in the lake.
+    /// Makes it from the report of a run; `shipped` says whether all that it stored is in the lake.
     pub fn new(report: RunReport, shipped: bool) -> Self {
         let counts = report.counts;
         Self {
@@ -107,7 +108,7 @@ impl Done {
 }
 
 impl Line {
-    /// For a run under way.
+    /// A line with the progress of a run.
     pub fn progress(poll: &str, progress: Progress) -> Self {
         Self::Progress {
             poll: poll.to_owned(),
@@ -117,7 +118,7 @@ impl Line {
         }
     }
 
-    /// From an update of the supervisor.
+    /// A line from an update of the supervisor.
     pub fn new(poll: &str, update: Update) -> Self {
         let poll = poll.to_owned();
         match update {
@@ -133,14 +134,14 @@ impl Line {
         }
     }
 
-    /// Whether it is the last line of its poll.
+    /// Whether this is the last line of its poll.
     pub fn is_end(&self) -> bool {
         !matches!(self, Self::Progress { .. })
     }
 }
 
-/// Asks for runs, all at once; their lines come in the order in which things happen, the last one of
-/// each poll being its end.
+/// Requests all runs at once. The lines of a poll come in order, and its last one says how the run
+/// ended.
 pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     let (lines, receiver) = mpsc::channel(16);
     let polls: Vec<String> = if request.polls.is_empty() {
@@ -151,7 +152,7 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     for poll in polls {
         let updates = supervisor.ask(&poll, request.force);
         let lines = lines.clone();
-        // Tracked with the polls, which wait for it when they are stopped.
+        // The task is tracked with the polls, which wait for it when they are stopped.
         supervisor.spawn(async move {
             let Some(mut updates) = updates else {
                 let error =
@@ -195,7 +196,7 @@ async fn serve(mut talk: Talk, supervisor: Supervisor) -> io::Result<()> {
     talk.end().await
 }
 
-/// The client's side: asks the service that holds a directory, and gives every line to `tell`.
+/// The client's side: asks the service that owns a directory, and passes every line to `tell`.
 pub async fn ask_service(
     dir: &Path,
     request: &Request,

@@ -1,4 +1,4 @@
-//! What a poll is: its settings in plain values, and the words that name its kinds.
+//! Definition of a poll: its settings in plain values, and the names of its kinds.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use lakehook_base::secret::Secret;
 
-/// Everything that is set for one poll.
+/// All settings of one poll.
 #[derive(Clone, Debug)]
 pub struct Definition {
-    /// How pages are asked for.
+    /// How pages are requested.
     pub request: Request,
     /// JSON Pointer to the list of records in a page; empty for the whole body.
     pub records: String,
@@ -19,7 +19,7 @@ pub struct Definition {
     pub pagination: Pagination,
     /// When the poll runs.
     pub timing: Timing,
-    /// What a run is.
+    /// What a run reads.
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Watermark,
@@ -31,7 +31,7 @@ pub struct Definition {
     pub limits: Limits,
 }
 
-/// How pages are asked for.
+/// How pages are requested.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// URL of the first page.
@@ -42,7 +42,7 @@ pub struct Request {
     pub headers: BTreeMap<String, Secret>,
     /// Credentials, for the same origin.
     pub credentials: Credentials,
-    /// Requests a second; 0 is no limit.
+    /// Most requests per second; 0 means no limit.
     pub rate_limit: u32,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
@@ -53,7 +53,7 @@ pub struct Request {
 /// Credentials, as they are configured.
 #[derive(Clone, Debug, Default)]
 pub struct Credentials {
-    /// Which kind.
+    /// Kind of credentials.
     pub kind: AuthKind,
     /// The bearer token, or the value of the header.
     pub token: Option<Secret>,
@@ -72,13 +72,13 @@ pub struct Credentials {
 /// How one page leads to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Pagination {
-    /// Which kind.
+    /// Kind of pagination.
     pub kind: PaginationKind,
-    /// The parameter that says which page: the offset, the page's number, or the cursor.
+    /// Name of the parameter that selects a page by offset, number or cursor.
     pub param: Option<String>,
-    /// The parameter that says how many records a page should have.
+    /// Name of the parameter for the number of records in a page.
     pub limit_param: Option<String>,
-    /// Records a page should have.
+    /// Number of records that a page should have.
     pub limit: Option<u64>,
     /// Number of the first page.
     pub first: Option<u64>,
@@ -106,44 +106,44 @@ pub struct Timing {
 pub struct Watermark {
     /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
     pub field: Option<String>,
-    /// The parameter that asks for records from there on.
+    /// Name of the parameter that asks for records from a value on.
     pub param: Option<String>,
     /// The next run begins this much before the highest value seen; whole numbers count as seconds.
     pub lag: Duration,
-    /// Where the first run begins.
+    /// Watermark of the first run.
     pub start: Option<String>,
 }
 
 /// Bounds of a run.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Time for the whole run.
+    /// Longest duration of a run.
     pub budget: Duration,
-    /// Time for an answer to begin, and for each pause within it.
+    /// Longest time until an answer begins, and longest pause within it.
     pub timeout: Duration,
-    /// Pages.
+    /// Most pages of a run.
     pub max_pages: u64,
-    /// Decoded bytes of all pages.
+    /// Most decoded bytes of all pages.
     pub max_bytes: u64,
-    /// Records.
+    /// Most records of a run.
     pub max_records: u64,
-    /// Bytes of one record.
+    /// Most bytes of one record.
     pub max_record: u64,
 }
 
-/// What a run is.
+/// What a run reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A whole copy, visible as a whole.
+    /// A complete copy, which becomes visible as a whole.
     Snapshot,
-    /// What is new or changed.
+    /// The records that are new or changed.
     Append,
 }
 
 /// Kinds of credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthKind {
-    /// None.
+    /// No credentials.
     #[default]
     None,
     /// `Authorization: Bearer …`.
@@ -159,10 +159,10 @@ pub enum AuthKind {
 /// Kinds of pagination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaginationKind {
-    /// One page is all.
+    /// There is only one page.
     #[default]
     None,
-    /// By the number of records before.
+    /// By the number of records before the page.
     Offset,
     /// By the page's number.
     Page,
@@ -178,7 +178,7 @@ impl Mode {
     /// Every mode.
     pub const ALL: [Self; 2] = [Self::Snapshot, Self::Append];
 
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Snapshot => "snapshot",
@@ -197,7 +197,7 @@ impl AuthKind {
         Self::OAuth2,
     ];
 
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -220,7 +220,7 @@ impl PaginationKind {
         Self::LinkHeader,
     ];
 
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::None => "none",
@@ -237,7 +237,7 @@ impl PaginationKind {
         matches!(self, Self::NextUrl | Self::LinkHeader)
     }
 
-    /// Whether a setting of `pagination` means something for this kind.
+    /// Whether a setting of `pagination` applies to this kind.
     pub fn takes(self, setting: &str) -> bool {
         match setting {
             "param" => matches!(self, Self::Offset | Self::Page | Self::Cursor),

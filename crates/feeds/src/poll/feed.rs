@@ -26,7 +26,7 @@ pub struct PollFeed {
 }
 
 impl PollFeed {
-    /// From definitions by name; `concurrency` runs at a time.
+    /// A feed of polls, defined by name; at most `concurrency` of them run at a time.
     pub fn new(definitions: BTreeMap<String, Definition>, concurrency: usize) -> Self {
         Self {
             definitions,
@@ -41,7 +41,7 @@ impl PollFeed {
         self.supervisor.get()
     }
 
-    /// Plans that need no log, to check them and for runs that write nothing.
+    /// Plans that need no log: for checks of the configuration, and for runs that write nothing.
     pub fn dry_plans(&self) -> Result<Vec<Plan>, Vec<PlanError>> {
         self.plans(Fingerprint::new(HashKey([0; 16])))
     }
@@ -69,12 +69,12 @@ impl PollFeed {
         })
     }
 
-    /// Opens the socket on which `lakehook poll` asks. The service goes on without it.
+    /// Opens the socket for requests of `lakehook poll`. On failure the service goes on without it.
     fn listen(&self, context: &Context, supervisor: &Supervisor) {
         let listening = control::listen(&context.dir, supervisor.clone());
         let dir = context.dir.display();
         let listening = listening.inspect_err(|error| {
-            tracing::warn!(%error, %dir, "no socket there: `lakehook poll` cannot ask this service");
+            tracing::warn!(%error, %dir, "failed to open the control socket; `lakehook poll` cannot ask this service");
         });
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         *control = listening.ok();
@@ -131,7 +131,7 @@ impl Feed for PollFeed {
     }
 }
 
-/// Makes something of every definition, or tells every error.
+/// Applies `make` to every definition; returns all results or all errors.
 fn all<T>(
     definitions: &BTreeMap<String, Definition>,
     make: impl Fn(&str, &Definition) -> Result<T, PlanError>,

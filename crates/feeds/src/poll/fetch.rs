@@ -1,4 +1,4 @@
-//! One page: the request, its body, and retries of failures that may pass.
+//! Fetches one page: the request, its body, and retries of temporary failures.
 
 use http::header::HeaderValue;
 use reqwest::Url;
@@ -20,7 +20,7 @@ use lakehook_base::ids::Ids;
 /// A page that was read to its end.
 #[derive(Clone, Debug)]
 pub enum Fetched {
-    /// What it says, and the API's validator.
+    /// Facts of the page, and the API's validator.
     Page(PageFacts, Option<String>),
     /// The page has not changed since the validator was issued.
     NotModified,
@@ -36,7 +36,7 @@ pub struct Fetcher<'a> {
 }
 
 impl<'a> Fetcher<'a> {
-    /// For one run.
+    /// A fetcher for one run.
     pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids) -> Self {
         Self {
             plan,
@@ -46,7 +46,7 @@ impl<'a> Fetcher<'a> {
         }
     }
 
-    /// Reads the page of that number, from 1, and collects its records.
+    /// Reads the page with this number, from 1, and collects its records.
     pub fn page(
         &mut self,
         number: u64,
@@ -95,7 +95,7 @@ impl<'a> Fetcher<'a> {
         ))
     }
 
-    /// One try. The outer error is final whatever the page is.
+    /// Makes one attempt. The outer error ends the run without a retry.
     fn attempt(
         &mut self,
         number: u64,

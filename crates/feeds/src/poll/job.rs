@@ -1,4 +1,4 @@
-//! One run of a poll: what it needs, and what comes of it.
+//! One run of a poll: its inputs and its results.
 
 use std::time::Duration;
 
@@ -12,60 +12,60 @@ use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::NO_RUN;
 use lakehook_log::log::Log;
 
-/// A set that changes while it is read is read again up to this many times.
+/// Most times that records are read again because they changed while they were read.
 pub(super) const MAX_REREADS: u32 = 3;
 
-/// What a run needs.
+/// The inputs of a run.
 pub struct Job<'a> {
-    /// The poll.
+    /// Plan of the poll.
     pub plan: &'a Plan,
-    /// For every wait.
+    /// Waits for the run.
     pub waiter: &'a Waiter,
-    /// The log; none for a run that writes nothing.
+    /// The log; `None` for a run that writes nothing.
     pub log: Option<&'a Log>,
     /// The node that the log belongs to.
     pub node: NodeId,
     /// Randomness for pauses.
     pub ids: &'a Ids,
-    /// Whether an unchanged snapshot is written all the same.
+    /// Whether a snapshot is written even if it has not changed.
     pub force: bool,
     /// Called after every page.
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }
 
-/// What came of a run that did not fail.
+/// Outcome of a run that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunOutcome {
-    /// Its rows are in the log, and go to the lake.
+    /// Its rows are in the log and will be shipped to the lake.
     Complete,
-    /// The API returned what it returned at that earlier run.
+    /// The API returned the same as in this earlier run.
     Unchanged(String),
-    /// It was read and checked, and nothing was written.
+    /// The records were read and checked, and nothing was written.
     Checked,
 }
 
-/// A run that did not fail.
+/// Report of a run that did not fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunReport {
-    /// Its name.
+    /// Name of the run.
     pub run: String,
-    /// What came of it.
+    /// Outcome of the run.
     pub outcome: RunOutcome,
-    /// What was read and stored.
+    /// Counts of what was read and stored.
     pub counts: RunCounts,
-    /// How long it took.
+    /// Duration of the run.
     pub took: Duration,
 }
 
 impl<'a> Job<'a> {
-    /// When a run starts: now, and later than any run before it, whatever the clock says.
+    /// Start of a run: now, but later than any earlier run, whatever the clock says.
     pub(super) fn start_time(&self, cursor: &PollCursor) -> Micros {
         let now = self.waiter.clock().now().wall;
         let after_last = cursor.last_started().map(|last| Micros(last.0 + 1));
         after_last.map_or(now, |after_last| now.max(after_last))
     }
 
-    /// Where the rows of a run of that name go; they are held for no run.
+    /// The sink of an appending run, whose rows are not held for it.
     pub(super) fn sink(&self, started: Micros, name: &str, partition: String) -> Sink<'a> {
         Sink {
             log: self.log,

@@ -6,8 +6,9 @@
 //!                                                    └───────── next page ◀──────────────────────┘
 //! ```
 //!
-//! Declared, not programmed. A run blocks on a thread of its own, and reads a page as it arrives: memory
-//! does not depend on the size of a page. What a run stored and how far it got are durable together.
+//! Polls are declared in the configuration, not programmed. A run blocks on a thread of its own and
+//! reads a page as it arrives: memory does not depend on the size of a page. The rows of a run and
+//! its cursor become durable together.
 
 pub mod definition;
 pub mod feed;

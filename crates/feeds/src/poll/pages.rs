@@ -1,4 +1,5 @@
-//! From page to page: where the next one is, and whether what was read can be true. Pure.
+//! Goes from page to page: where the next one is, and whether the pages contradict each other.
+//! Pure.
 //!
 //! ```text
 //!  position ── request ─▶ page ── finish ─▶ next position, or the end, or what is wrong
@@ -11,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::definition::PaginationKind;
 use crate::errors::RunError;
 
-/// Which page to ask for.
+/// Position of a page to request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Position {
@@ -19,73 +20,73 @@ pub enum Position {
     First,
     /// After this many records.
     Offset(u64),
-    /// By number.
+    /// The page with this number.
     Page(u64),
-    /// By the cursor in the previous page.
+    /// The page of this cursor, which the previous page named.
     Cursor(String),
-    /// By the URL in the previous page.
+    /// The page at this URL, which the previous page named.
     Url(String),
 }
 
-/// What a page said, besides its records.
+/// What a page says besides its records.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PageFacts {
-    /// How many records it held.
+    /// Number of records in the page.
     pub records: u64,
-    /// How many there are in all.
+    /// Number of records in all pages, if the page says so.
     pub total: Option<u64>,
-    /// Whether there is a next page.
+    /// Whether the page says that there is a next one.
     pub more: Option<bool>,
     /// The next page's cursor or URL.
     pub next: Option<String>,
-    /// The place where the next page should be named is absent, rather than null.
+    /// Whether the key that should name the next page is absent, rather than null.
     pub next_is_absent: bool,
     /// Hash of the records.
     pub hash: u64,
 }
 
-/// Why pages cannot be right. Names the page, from 1.
+/// Why the pages of a run are not consistent. Each error names the page, from 1.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PageError {
     /// The set changed while it was read; another attempt may find it stable.
     #[error("page {page}: the total was {before} and is {now}: the set changes while it is read")]
     Drift {
-        /// Which page.
+        /// Number of the page.
         page: u64,
-        /// What earlier pages said.
+        /// Total that earlier pages gave.
         before: u64,
-        /// What this one says.
+        /// Total that this page gives.
         now: u64,
     },
-    /// More or fewer records than there should be.
+    /// More or fewer records were read than the total says.
     #[error("page {page}: {read} records were read by its end, where the total says {total}")]
     Total {
-        /// Which page.
+        /// Number of the page.
         page: u64,
-        /// Records read.
+        /// Number of records read.
         read: u64,
-        /// Records announced.
+        /// Number of records that the total says.
         total: u64,
     },
-    /// The same records again.
+    /// A page holds the same records as an earlier one.
     #[error(
         "page {page}: it holds the same records as a page before; expected others, so check \
          pagination.type and pagination.param"
     )]
     Repeats {
-        /// Which page.
+        /// Number of the page.
         page: u64,
     },
-    /// The next page was visited before.
+    /// The next page was read before.
     #[error("page {page}: the next page that it names was read before; expected a new one")]
     StandsStill {
-        /// Which page.
+        /// Number of the page.
         page: u64,
     },
-    /// The page promises more, and there is none.
+    /// The page says that there are more records, but has none or names no next page.
     #[error("page {page}: {what}")]
     Contradiction {
-        /// Which page.
+        /// Number of the page.
         page: u64,
         /// What contradicts what.
         what: &'static str,
@@ -95,7 +96,7 @@ pub enum PageError {
         "page {page}: the pages do not end; expected at most {page} (max_pages), which can be raised"
     )]
     Endless {
-        /// The limit.
+        /// The most pages that are allowed.
         page: u64,
     },
 }
@@ -109,7 +110,7 @@ impl From<PageError> for RunError {
     }
 }
 
-/// The way through the pages of one run.
+/// The progress through the pages of one run.
 #[derive(Debug)]
 pub struct Pages {
     kind: PaginationKind,
@@ -117,7 +118,7 @@ pub struct Pages {
     may_grow: bool,
     limit: u64,
     position: Position,
-    /// Pages finished.
+    /// Number of finished pages.
     page: u64,
     read: u64,
     total: Option<u64>,
@@ -126,7 +127,7 @@ pub struct Pages {
 }
 
 impl Pages {
-    /// From the beginning.
+    /// Starts at the first page.
     pub fn new(kind: PaginationKind, first: u64, may_grow: bool, max_pages: u64) -> Self {
         let position = match kind {
             PaginationKind::Offset => Position::Offset(0),
@@ -136,7 +137,7 @@ impl Pages {
         Self::at(kind, position, 0, may_grow, max_pages)
     }
 
-    /// From a position that an earlier run reached, with `read` records before it.
+    /// Starts at a position that an earlier run reached, with `read` records before it.
     pub fn at(
         kind: PaginationKind,
         position: Position,
@@ -159,27 +160,27 @@ impl Pages {
         pages
     }
 
-    /// Which page to ask for now.
+    /// Position of the current page.
     pub fn position(&self) -> &Position {
         &self.position
     }
 
-    /// Its number, from 1, in this run.
+    /// Number of the current page, from 1, in this run.
     pub fn number(&self) -> u64 {
         self.page + 1
     }
 
-    /// Records of the pages that are finished.
+    /// Number of records in the finished pages.
     pub fn read(&self) -> u64 {
         self.read
     }
 
-    /// How many records there should be, once a page said so.
+    /// Number of records in all pages, once a page has said so.
     pub fn total(&self) -> Option<u64> {
         self.total
     }
 
-    /// A page was read: moves on to the next one, or returns `true` if it was the last.
+    /// Finishes the current page: goes on to the next one, or returns `true` if it was the last.
     pub fn finish(&mut self, facts: &PageFacts) -> Result<bool, PageError> {
         let page = self.number();
         self.check_total(page, facts)?;
@@ -240,12 +241,12 @@ impl Pages {
         }
     }
 
-    /// Whether another page follows, where pages are counted.
+    /// Whether another page follows, for offsets and numbered pages.
     fn counts_on(&self, page: u64, facts: &PageFacts) -> Result<bool, PageError> {
         match (facts.more, self.total) {
             (Some(true), _) if facts.records == 0 => Err(PageError::Contradiction {
                 page,
-                what: "it holds no records and says that there are more; expected either",
+                what: "it holds no records and says that there are more; expected one or the other",
             }),
             (Some(more), _) => Ok(more),
             (None, Some(total)) => Ok(self.read < total && facts.records > 0),
@@ -253,7 +254,7 @@ impl Pages {
         }
     }
 
-    /// The page that this one names as the next.
+    /// Position of the page that this one names as the next.
     fn named(&self, page: u64, facts: &PageFacts) -> Result<Option<Position>, PageError> {
         let next = facts.next.clone().filter(|_| facts.more != Some(false));
         match (self.kind, next) {
@@ -263,7 +264,7 @@ impl Pages {
             }
             (_, None) if facts.more == Some(true) => Err(PageError::Contradiction {
                 page,
-                what: "it says that there are more records and names no next page; expected either",
+                what: "it says that there are more records but names no next page; expected both or neither",
             }),
             _ => Ok(None),
         }

@@ -4,7 +4,7 @@ fn pages(kind: PaginationKind) -> Pages {
     Pages::new(kind, 1, false, 100)
 }
 
-/// A page of so many records that no other page has.
+/// A page with this number of records, which no other page has.
 fn page(records: u64, hash: u64) -> PageFacts {
     PageFacts {
         records,

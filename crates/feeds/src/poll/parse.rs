@@ -1,6 +1,6 @@
-//! A page as it arrives: the records one by one, and what else was asked for.
+//! Parses a page as it arrives: its records one by one, and the total and the next page.
 //!
-//! Reads a stream, never a whole page: memory holds one record, and what lies between records is
+//! It reads a stream, never a whole page: memory holds one record, and what lies between records is
 //! bounded too.
 
 use std::cell::Cell;
@@ -16,18 +16,18 @@ use serde_json::value::RawValue;
 
 use super::pages::PageFacts;
 
-/// Bytes of everything in a page that is not a record.
+/// Most bytes of a page besides its records.
 const MAX_AROUND_BYTES: u64 = 16 << 20;
-/// Bytes between two records.
+/// Most bytes between two records.
 const SLACK_BYTES: u64 = 4 << 10;
-/// A cursor or a URL that names the next page.
+/// Most bytes of a cursor or a URL that names the next page.
 const MAX_NEXT_BYTES: usize = 4 << 10;
-/// A total, a flag or a link, with the quotes, escapes and spaces around it.
+/// Most bytes of a total, a flag or a link, with the quotes, escapes and spaces around it.
 const MAX_SCALAR_BYTES: u64 = 32 << 10;
 const BUFFER_BYTES: usize = 64 << 10;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Where in a page things are; keys that lead there from the top.
+/// Where values are in a page, as the keys that lead to them from the top.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     /// The list of records.
@@ -45,15 +45,15 @@ pub struct Places {
 pub enum ReadError<E> {
     /// The stream failed.
     Stream(io::Error),
-    /// The page ended in the middle.
+    /// The page ended before the JSON was complete.
     CutOff,
-    /// The page has another form than declared; says what was expected.
+    /// The page has another form than declared; the message says what was expected.
     Form(String),
     /// The callback that takes records failed.
     Taker(E),
 }
 
-/// Reads a page, and passes on each record as it arrives, with its index from 0.
+/// Reads a page, and passes each record to `take` as it arrives, with its index from 0.
 pub fn read_page<E>(
     stream: impl Read,
     places: &Places,
@@ -95,7 +95,8 @@ pub fn read_page<E>(
     }
 }
 
-/// Where the mark comes in pieces, its first byte shows it: no JSON begins with that.
+/// Skips a byte order mark. Its first byte is enough to recognise it, because no JSON begins with
+/// that.
 fn skip_mark(reader: &mut BufReader<impl Read>) -> io::Result<()> {
     if reader.fill_buf()?.first() == BYTE_ORDER_MARK.first() {
         let mut mark = [0; BYTE_ORDER_MARK.len()];
@@ -104,13 +105,13 @@ fn skip_mark(reader: &mut BufReader<impl Read>) -> io::Result<()> {
     Ok(())
 }
 
-/// Reads no more bytes than there is an allowance for.
+/// A reader that stops after an allowance of bytes.
 struct Metered<R> {
     reader: BufReader<R>,
     left: Rc<Cell<u64>>,
 }
 
-/// What [`Metered`] says when the allowance is used up.
+/// Error of [`Metered`] when the allowance is used up.
 #[derive(Debug, thiserror::Error)]
 #[error("too long")]
 struct TooLong;
@@ -128,7 +129,7 @@ impl<R: Read> Read for Metered<R> {
     }
 }
 
-/// The four places, by index.
+/// Indices of the four values that are looked for.
 const RECORDS: usize = 0;
 const TOTAL: usize = 1;
 const MORE: usize = 2;
@@ -156,7 +157,7 @@ impl<E> Reading<'_, E> {
         }
     }
 
-    /// What is wanted was there.
+    /// Checks that every required value was found.
     fn complete(self) -> Result<PageFacts, ReadError<E>> {
         for index in [RECORDS, TOTAL, MORE] {
             let missing = self.place(index).filter(|_| !self.found[index]);
@@ -203,7 +204,7 @@ impl<E> Reading<'_, E> {
         format!("not JSON: {text}; expected JSON")
     }
 
-    /// Notes a value that is no list of records.
+    /// Notes a value other than the list of records.
     fn note(&mut self, index: usize, value: &Value) -> Result<(), String> {
         let facts = &mut self.facts;
         let is_sound = match index {
@@ -255,16 +256,16 @@ fn shown(keys: &[String]) -> String {
         .fold(String::new(), |path, key| path + "/" + key)
 }
 
-/// A step down one of the ways to what is wanted.
+/// A value on the way to those that are looked for.
 struct Walk<'r, 'p, E> {
     reading: &'r mut Reading<'p, E>,
     depth: usize,
-    /// The places that may lie below.
+    /// Whether each of the four values may lie below this one.
     live: [bool; 4],
 }
 
 impl<E> Walk<'_, '_, E> {
-    /// The places that lie below a key.
+    /// Whether each of the four values may lie below a key.
     fn below(&self, key: &str) -> [bool; 4] {
         let leads = |index: usize| {
             let keys = self.reading.place(index);
@@ -274,7 +275,7 @@ impl<E> Walk<'_, '_, E> {
         [leads(RECORDS), leads(TOTAL), leads(MORE), leads(NEXT)]
     }
 
-    /// The place that is right here.
+    /// Index of the value that is here, if it is one of the four.
     fn here(&self) -> Option<usize> {
         (0..4).find(|&index| {
             let keys = self.reading.place(index);

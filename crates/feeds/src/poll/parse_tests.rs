@@ -12,7 +12,7 @@ fn places(records: &str) -> Places {
     }
 }
 
-/// The records and the facts of a page, or what is said of it.
+/// The records and the facts of a page, or its error.
 fn read(body: &[u8], places: &Places) -> Result<(Vec<String>, PageFacts), String> {
     let mut records = Vec::new();
     let mut take = |index: u64, record: &str| {

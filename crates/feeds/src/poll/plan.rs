@@ -1,4 +1,4 @@
-//! From the definition of a poll to everything that its runs need.
+//! Plans a poll: makes everything that its runs need from its definition.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -24,26 +24,26 @@ use lakehook_contract::entity::{Entities, FieldPath};
 /// Section of polls in the configuration.
 pub const SECTION: &str = "poll";
 
-/// Everything that is fixed about a poll.
+/// Everything about a poll that does not change between runs.
 #[derive(Debug)]
 pub struct Plan {
-    /// Its name, which is that of the stream.
+    /// Name of the poll, which is that of its stream.
     pub name: String,
-    /// When it runs.
+    /// When the poll runs.
     pub schedule: Schedule,
     /// Each run starts later than scheduled by a random time of up to this.
     pub jitter: Duration,
-    /// What a run is.
+    /// What a run reads.
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
     /// Where records and the next page are found in a page.
     pub places: Places,
-    /// Makes rows.
+    /// Turns records into rows.
     pub entities: Entities,
-    /// Makes requests.
+    /// Makes the requests.
     pub client: Client,
-    /// Bounds.
+    /// Bounds of a run.
     pub limits: Limits,
     /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
     pub marks: u64,
@@ -58,29 +58,29 @@ pub struct Plan {
 /// How an appending run asks for what is new.
 #[derive(Clone, Debug)]
 pub struct AskFrom {
-    /// The parameter.
+    /// Name of the parameter.
     pub param: String,
-    /// How far before the highest value seen.
+    /// The next run asks from this much before the highest value seen.
     pub lag: Duration,
-    /// Where the first run begins.
+    /// Watermark of the first run.
     pub start: Option<Mark>,
 }
 
 /// Why a poll cannot be planned.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
-    /// Its schema cannot be used.
+    /// The schema of the poll cannot be used.
     #[error("poll.{poll}.schema: {error}")]
     Schema {
-        /// The poll.
+        /// Name of the poll.
         poll: String,
-        /// What is wrong with it.
+        /// Error of the schema.
         error: SchemaError,
     },
     /// A setting cannot be used; the checks of the configuration should have found it.
     #[error("poll.{poll}: {what}")]
     Config {
-        /// The poll.
+        /// Name of the poll.
         poll: String,
         /// What cannot be used.
         what: String,
@@ -88,7 +88,7 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Reads the schema and builds the rest.
+    /// Reads the schema and builds the plan.
     pub fn new(name: &str, poll: &Definition, fingerprint: Fingerprint) -> Result<Self, PlanError> {
         let bad = |what: &str| PlanError::Config {
             poll: name.to_owned(),
@@ -133,7 +133,7 @@ impl Plan {
         })
     }
 
-    /// What storing its records needs to know.
+    /// The part of the plan that the collector needs.
     pub fn collect_plan(&self) -> CollectPlan<'_> {
         CollectPlan {
             section: SECTION,
@@ -150,7 +150,7 @@ impl Plan {
         self.pagination.kind
     }
 
-    /// The way through the pages, from the beginning.
+    /// The pages of a run, from the first.
     pub fn pages(&self) -> Pages {
         let first = self.pagination.first.unwrap_or(1);
         Pages::new(
@@ -161,7 +161,7 @@ impl Plan {
         )
     }
 
-    /// The way through the pages, from a position that an earlier run reached.
+    /// The pages of a run, from a position that an earlier run reached.
     pub fn pages_from(&self, position: Position, read: u64) -> Pages {
         let may_grow = self.mode == Mode::Append;
         Pages::at(
@@ -177,10 +177,10 @@ impl Plan {
         add_missing(url, &self.query);
     }
 
-    /// The URL of a page. URLs that come from a page were resolved and allowed before.
+    /// The URL of a page. URLs that come from a page were resolved and allowed when it was read.
     pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
         if let Position::Url(next) = position {
-            // It was resolved already, perhaps by a run of another configuration.
+            // It is checked again, because a run under another configuration may have resolved it.
             let mut next = self.client.follow(&self.url, next)?;
             if self.client.is_home(&next) {
                 self.add_query(&mut next);
@@ -341,7 +341,7 @@ fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
     })
 }
 
-/// The keys of a pointer; none for the whole body.
+/// The keys of a JSON Pointer; empty for the whole body.
 fn keys_of(pointer: &str) -> Vec<String> {
     if pointer.is_empty() {
         return Vec::new();

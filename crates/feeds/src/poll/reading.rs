@@ -1,4 +1,4 @@
-//! All pages of a run, one after the other.
+//! Reads all pages of a run, one after the other.
 
 use super::fetch::{Fetched, Fetcher};
 use super::job::Job;
@@ -9,25 +9,25 @@ use crate::errors::RunError;
 use crate::figures::Progress;
 use crate::watermark::Mark;
 
-/// A page that was read, and where the run stands.
+/// A page that was read, and how far the run has got.
 pub(super) struct PageRead<'p> {
-    /// What it said.
+    /// Facts of the page.
     pub(super) facts: &'p PageFacts,
-    /// Where it was.
+    /// Position of the page.
     pub(super) position: &'p Position,
-    /// Records before it.
+    /// Number of records in the pages before it.
     pub(super) read_before: u64,
-    /// The way to the next page.
+    /// The pages, already at the next position.
     pub(super) pages: &'p Pages,
-    /// Whether it is the last.
+    /// Whether this page is the last.
     pub(super) is_last: bool,
 }
 
 /// How reading the pages ended.
 pub(super) enum ReadEnd {
-    /// All were read; the API's validator, if there is one page.
+    /// All pages were read; the API's validator, if there was only one page.
     All(Option<String>),
-    /// Nothing has changed.
+    /// The API says that nothing has changed.
     NotModified,
 }
 

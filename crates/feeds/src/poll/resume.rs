@@ -1,27 +1,27 @@
-//! What a poll remembers: a [`FeedCursor`] whose runs go on at a page.
+//! The cursor of a poll: a [`FeedCursor`] with the page at which a run resumes.
 
 use serde::{Deserialize, Serialize};
 
 use super::pages::Position;
 use crate::cursor::FeedCursor;
 
-/// What a poll remembers.
+/// The cursor of a poll.
 pub type PollCursor = FeedCursor<Resume>;
 
-/// An appending run on its way.
+/// Where an interrupted appending run resumes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resume {
-    /// What it asked from.
+    /// The watermark from which the run asked for records.
     pub since: Option<String>,
-    /// The next page; where pages are counted, the last one that was stored.
+    /// The next page. If pages are counted, the last one that was stored.
     pub position: Position,
-    /// Where pages are counted: hash of the records of that page, to recognise it.
+    /// If pages are counted: hash of the records of that page, to recognise it.
     pub page_hash: Option<u64>,
-    /// Records of the pages before that position.
+    /// Number of records in the pages before that position.
     pub read: u64,
-    /// The highest value seen.
+    /// The highest watermark value seen.
     pub highest: Option<String>,
-    /// When the run began that was interrupted, in microseconds; the first of them, if several were.
+    /// Start of the interrupted run in microseconds; of the first one, if several were interrupted.
     pub began: i64,
 }
 

@@ -1,4 +1,4 @@
-//! How long to wait before a request is tried again. Pure.
+//! Pauses before a request is tried again. Pure.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use lakehook_base::clock::Micros;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
-/// The pause before the retry of that number, from 1: between half and all of a time that doubles.
-/// `dice` is any number.
+/// The pause before a retry, numbered from 1: between half and all of a time that doubles. `dice`
+/// is any random number.
 pub fn pause(retry: u32, dice: u64) -> Duration {
     let doubled = FIRST_PAUSE.saturating_mul(1 << retry.saturating_sub(1).min(16));
     let whole = doubled.min(LONGEST_PAUSE);
@@ -18,7 +18,8 @@ pub fn pause(retry: u32, dice: u64) -> Duration {
     whole / 2 + whole / 2 * share / 1000
 }
 
-/// What a `Retry-After` header asks for (RFC 9110, section 10.2.3): seconds, or a date.
+/// The pause that a `Retry-After` header asks for (RFC 9110, section 10.2.3), in seconds or as a
+/// date.
 pub fn retry_after(header: &str, now: Micros) -> Option<Duration> {
     let text = header.trim();
     if let Ok(seconds) = text.parse() {

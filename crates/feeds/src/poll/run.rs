@@ -1,7 +1,8 @@
 //! One run of a poll, from the first request to the entry in the log that says it is complete.
 //!
-//! Blocks; runs on a thread of its own. A run that fails has published nothing: its rows are discarded
-//! (snapshot), or are durable together with the position they were read up to (append).
+//! It blocks, so it runs on a thread of its own. A failed snapshot is not published and its rows
+//! are discarded; the rows of a failed appending run are durable together with the position up to
+//! which they were read.
 
 use super::definition::Mode;
 use super::job::{Job, RunReport};
@@ -9,7 +10,7 @@ use super::resume::PollCursor;
 use super::{append, snapshot};
 use crate::errors::RunError;
 
-/// Runs a poll. The cursor is brought up to date, also where the run fails on its way.
+/// Runs a poll. The cursor is updated even if the run fails on its way.
 pub fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let before = job.waiter.clock().now().mono;
     let mut report = match job.plan.mode {

@@ -1,4 +1,4 @@
-//! When a poll runs next. Pure: the time is an argument.
+//! Decides when a poll runs next. Pure: the time is an argument.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use lakehook_base::clock::Micros;
 /// When a poll runs.
 #[derive(Clone, Debug)]
 pub enum Schedule {
-    /// Only when it is asked to.
+    /// Only on demand.
     OnDemand,
     /// At this interval.
     Every(Duration),
@@ -36,8 +36,8 @@ pub fn parse_zone(text: &str) -> Option<Tz> {
 }
 
 impl Schedule {
-    /// When the run after the one that started at `last` is due; with none before, when the first is.
-    /// `None` if never by itself. What was missed is due now, once.
+    /// When the next run is due, after one that started at `last`, or the first one if there was
+    /// none. `None` if runs begin only on demand. A run that was missed is due now, once.
     pub fn next(&self, last: Option<Micros>, now: Micros) -> Option<Micros> {
         // A start in the future comes from a clock that was wrong.
         let last = last.map(|last| last.min(now));

@@ -1,4 +1,4 @@
-//! Snapshots: each run is a whole copy, visible as a whole or not at all.
+//! Snapshots: each run is a complete copy, visible as a whole or not at all.
 //!
 //! ```text
 //!  begin run ── pages: rows, held ── end run ── objects ── marker: visible
@@ -29,7 +29,7 @@ use lakehook_lake::keys;
 use lakehook_log::log::Log;
 use lakehook_log::request::{AppendError, EndRun};
 
-/// What a marker says of a run, apart from its objects.
+/// Content of a marker, apart from the run's objects.
 #[derive(Serialize)]
 struct About<'a> {
     version: u32,
@@ -40,7 +40,7 @@ struct About<'a> {
     records: u64,
     quarantined: u64,
     content: &'a str,
-    /// The earlier run that holds the records, where they have not changed.
+    /// The earlier run that holds the records, if they have not changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_as: Option<&'a String>,
 }
@@ -58,12 +58,14 @@ struct Begun<'a, 'j> {
     lsn: Lsn,
     name: String,
     started: Micros,
-    /// Neither ended nor abandoned yet: dropped in this state, the run is abandoned.
+    /// Whether the run is neither ended nor abandoned yet. If it is dropped while open, it is
+    /// abandoned.
     is_open: Cell<bool>,
 }
 
 impl Begun<'_, '_> {
-    /// Discards its rows. If the log has ended, the next start does that. While the disk is full, it waits.
+    /// Discards the run's rows. If the log has ended, the next start does that. While the disk is
+    /// full, it waits.
     fn abandon(&self) {
         let (job, run) = (self.job, self.lsn);
         if let Some(log) = job.log.filter(|_| self.is_open.replace(false)) {
@@ -79,7 +81,7 @@ impl Begun<'_, '_> {
 }
 
 impl Drop for Begun<'_, '_> {
-    /// Abandons the run, also if it panicked.
+    /// Abandons the run, even if it panicked.
     fn drop(&mut self) {
         self.abandon();
     }
@@ -104,7 +106,7 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
             }
             Err(RunError::Drift(what)) => {
                 let tries = MAX_REREADS + 1;
-                let what = format!("{what}; it was so in each of {tries} attempts");
+                let what = format!("{what}; all {tries} attempts ended like this");
                 return Err(RunError::Failed(what));
             }
             other => return other,
@@ -133,7 +135,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
     conclude(job, cursor, &begun, &collector, read?)
 }
 
-/// The ETag to ask with, if one page is everything.
+/// The ETag for a conditional request, if a run has only one page.
 fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
     if job.plan.paging() != PaginationKind::None {
         return None;
@@ -141,7 +143,8 @@ fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
     earlier(job, cursor)?.etag.clone()
 }
 
-/// The earlier snapshot that may be named instead of writing it again: one that is known to be visible.
+/// The earlier snapshot that can be named instead of writing it again: only one that is known to be
+/// visible.
 fn earlier<'c>(job: &Job<'_>, cursor: &'c PollCursor) -> Option<&'c Snapshot> {
     let log = job.log.filter(|_| !job.force)?;
     let unpublished = log.gauges().unpublished_runs.load(Ordering::Acquire);
@@ -173,7 +176,7 @@ fn begin<'a, 'j>(job: &'a Job<'j>, cursor: &PollCursor) -> Result<Begun<'a, 'j>,
     })
 }
 
-/// All pages were read: ends the run, with its rows or, if nothing has changed, without.
+/// Ends the run after all pages were read: with its rows or, if nothing has changed, without.
 fn conclude(
     job: &Job<'_>,
     cursor: &mut PollCursor,
@@ -198,7 +201,7 @@ fn conclude(
             Ok(report(begun, RunOutcome::Unchanged(before.run)))
         }
         (ReadEnd::NotModified, None) => Err(RunError::Failed(
-            "page 1: answered 304 Not Modified, and nothing is known of before; expected 200 OK"
+            "page 1: answered 304 Not Modified, but no earlier snapshot is known; expected 200 OK"
                 .to_owned(),
         )),
         (ReadEnd::All(etag), Some(before))

@@ -1,5 +1,5 @@
-//! One task for each poll: it waits until the poll is due, or until a run is asked for, and runs it. So no
-//! poll ever runs twice at once.
+//! Supervises the polls: one task for each waits until the poll is due, or until a run is
+//! requested, and runs it. So no poll ever runs twice at once.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -23,22 +23,22 @@ use crate::host::RunEnded;
 use crate::wait::Waiter;
 use lakehook_base::clock::Micros;
 
-/// Requests that may wait for one poll.
+/// Most requests that wait for one poll.
 const MAX_ASKING: usize = 8;
-/// Clocks are adjusted now and then, so the time is looked at again after this pause.
+/// Longest sleep: clocks are adjusted now and then, so the time is checked again after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// How long a request for a run waits until its rows are in the lake.
+/// Longest time that a request for a run waits until the rows are in the lake.
 const SHIP_LIMIT: Duration = Duration::from_secs(30);
-/// How long a run that is due waits while nothing can be stored.
+/// Pause before a due run is tried again while nothing can be stored.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 const SHIP_STEP: Duration = Duration::from_millis(50);
 
-/// What a request for a run is told.
+/// News for the client that requested a run.
 #[derive(Clone, Debug)]
 pub enum Update {
-    /// How far it has got.
+    /// Progress of the run.
     Progress(Progress),
-    /// How it ended, and whether all that is stored is in the lake by now.
+    /// Result of the run, and whether all that it stored is in the lake by now.
     Done(Result<RunReport, RunError>, bool),
 }
 
@@ -64,8 +64,8 @@ struct Shared {
 }
 
 impl Supervisor {
-    /// Starts the tasks, `concurrency` of which run at a time; each poll comes with its cursor. Needs a
-    /// runtime around it.
+    /// Starts the tasks, of which at most `concurrency` run at a time; each poll comes with its
+    /// cursor. Must be called in a runtime.
     pub fn start(context: Context, concurrency: usize, polls: Vec<(Plan, PollCursor)>) -> Self {
         let board = polls.iter().map(|(plan, cursor)| {
             let success = cursor.last_started();
@@ -116,8 +116,8 @@ impl Supervisor {
         self.shared.board().clone()
     }
 
-    /// Asks for a run, which begins once the one under way has ended. `None` if there is no such poll,
-    /// or too many are asking.
+    /// Requests a run, which begins once the current one has ended. `None` if there is no such
+    /// poll, or too many requests wait for it.
     pub fn ask(&self, poll: &str, force: bool) -> Option<mpsc::Receiver<Update>> {
         let (updates, receiver) = mpsc::channel(4);
         let asked = Asked { force, updates };
@@ -130,7 +130,7 @@ impl Supervisor {
         self.shared.tasks.spawn(task);
     }
 
-    /// Interrupts what runs, and waits for its end.
+    /// Interrupts all runs, and waits until they have ended.
     pub async fn stop(&self) {
         self.shared.cancel.cancel();
         self.shared.tasks.wait().await;
@@ -148,7 +148,8 @@ impl Shared {
         }
     }
 
-    /// Waits until what was stored is in the lake; `false` if there is no time.
+    /// Waits until all that was stored is in the lake; `false` if that takes too long or the
+    /// service stops.
     async fn is_shipped(&self, mode: Mode) -> bool {
         let log = self.context.log.clone();
         let is_done = async {
@@ -179,9 +180,9 @@ struct Keeper {
     shared: Arc<Shared>,
     plan: Arc<Plan>,
     cursor: PollCursor,
-    /// When the last run started, whatever its outcome.
+    /// Start of the last run, whatever its outcome.
     last_started: Option<Micros>,
-    /// Nothing can be stored now; tried again then.
+    /// When a due run is tried again, if nothing could be stored.
     refused_until: Option<Micros>,
 }
 
@@ -215,7 +216,7 @@ impl Keeper {
         self.plan.jitter * u32::try_from(dice % 1000).unwrap_or(0) / 1000
     }
 
-    /// When the next run is due.
+    /// Time at which the next run is due.
     fn due(&self, now: Micros, jitter: Duration) -> Option<Micros> {
         if !self.shared.context.is_service {
             return None;
@@ -262,7 +263,7 @@ impl Keeper {
         });
         let result = match self.shared.context.host.refusal(now) {
             Some(refusal) => {
-                // This does not count as a run: it is tried again soon, whatever the schedule.
+                // This does not count as a run: it is tried again soon, whatever the schedule says.
                 self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
                 Err(RunError::Failed(refusal))
             }
@@ -274,7 +275,7 @@ impl Keeper {
         self.conclude(&result);
         if let Some(asked) = asked {
             let (shared, mode) = (Arc::clone(&self.shared), self.plan.mode);
-            // The next run does not wait for it.
+            // The next run does not wait until the rows are in the lake.
             self.shared.tasks.spawn(async move {
                 let is_shipped = result.is_ok() && shared.is_shipped(mode).await;
                 let _gone = asked.updates.send(Update::Done(result, is_shipped)).await;
@@ -295,7 +296,7 @@ impl Keeper {
             let waiter = Waiter::new(runtime, cancel, context.clock.clone(), budget);
             let progress = |progress: Progress| {
                 shared.note(&plan.name, |state| state.running = Some(progress));
-                // A slow reader misses some.
+                // A slow client misses some updates.
                 let update = Update::Progress(progress);
                 let _missed = updates.as_ref().map(|updates| updates.try_send(update));
             };
@@ -317,7 +318,7 @@ impl Keeper {
                 result
             }
             Err(error) => {
-                // Its run is open in the log, and its rows are held there until the next start.
+                // The run stays open in the log, which holds its rows until the next start.
                 tracing::error!(poll = self.plan.name, %error, "a run broke off");
                 Err(RunError::Failed(format!("the run broke off: {error}")))
             }
@@ -359,7 +360,7 @@ impl Keeper {
             }
             Err(RunError::Cancelled) => self.shared.note(name, |state| state.running = None),
             Err(error) => {
-                tracing::error!(poll = name, %error, "a run failed; nothing half is visible");
+                tracing::error!(poll = name, %error, "a run failed; no partial snapshot is visible");
                 context.host.count_run(name, RunEnded::Failed);
                 self.shared.note(name, |state| {
                     state.last_error = Some((now, error.to_string()));

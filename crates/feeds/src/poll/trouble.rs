@@ -1,4 +1,4 @@
-//! Why a request brings no answer to read.
+//! Why a request has no answer that can be read.
 
 use std::time::Duration;
 
@@ -6,21 +6,21 @@ use reqwest::Response;
 
 use crate::wait::Interrupted;
 
-/// Why there is no answer to read.
+/// Why a request has no answer that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trouble {
     /// Retriable; not before `after`, if the server sent `Retry-After`.
     Again {
         /// What happened.
         what: String,
-        /// The pause.
+        /// Pause that the server asked for.
         after: Option<Duration>,
     },
     /// A retry would fail too.
     Final(String),
     /// The credentials are refused.
     Locked(String),
-    /// The run is cancelled, or has no time left.
+    /// The run was cancelled, or has no time left.
     Stopped(Interrupted),
 }
 
@@ -34,7 +34,7 @@ impl Trouble {
     }
 }
 
-/// The response to a request that was waited for.
+/// The response to a request, or why there is none.
 pub(super) fn sent(
     outcome: Result<Result<Response, reqwest::Error>, Interrupted>,
     timeout: Duration,

@@ -17,17 +17,17 @@ pub struct ObjectSpec<'a> {
     pub format: Format,
     /// The columns of its rows.
     pub table: &'a Arc<Table>,
-    /// How many rows it will have.
+    /// Number of rows that it will have.
     pub rows: u64,
-    /// The local file it is written to; temporary files may be made beside it.
+    /// The local file that it is written to; temporary files may be created beside it.
     pub path: &'a Path,
 }
 
 /// Writes rows to `W`.
 pub enum Encoder<W: Write + Send, F: Files> {
-    /// As lines.
+    /// Writes rows as lines.
     Lines(Box<ndjson::Encoder<W>>),
-    /// As columns.
+    /// Writes rows as columns.
     Columns(Box<parquet::Encoder<W, F>>),
 }
 
@@ -35,7 +35,7 @@ pub enum Encoder<W: Write + Send, F: Files> {
 pub struct Encoded<W> {
     /// The writer that took the object's bytes.
     pub out: W,
-    /// What is known of the columns; empty where rows are lines.
+    /// Statistics of the columns; empty if rows are lines.
     pub columns: Vec<ColumnStatistics>,
 }
 

@@ -1,14 +1,14 @@
-//! The formats of objects: their names, and how rows lie in them.
+//! The formats of objects: their names, and how they lay out rows.
 
 /// The format of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// One JSON object a line, zstd.
+    /// One JSON object per line, compressed with zstd.
     #[default]
     NdjsonZst,
-    /// One JSON object a line, gzip.
+    /// One JSON object per line, compressed with gzip.
     NdjsonGz,
-    /// One JSON object a line.
+    /// One JSON object per line, not compressed.
     Ndjson,
     /// Typed columns.
     Parquet,
@@ -17,7 +17,7 @@ pub enum Format {
 /// How the rows of an object are laid out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Layout {
-    /// One JSON object a line, in the order of the log, compressed as a whole.
+    /// One JSON object per line, in the order of the log, compressed as a whole.
     Lines(Codec),
     /// Typed columns, sorted by time.
     Columns,
@@ -26,11 +26,11 @@ pub enum Layout {
 /// How lines are compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
-    /// Not at all.
+    /// Not compressed.
     Plain,
-    /// gzip.
+    /// Compressed with gzip.
     Gz,
-    /// zstd.
+    /// Compressed with zstd.
     Zst,
 }
 
@@ -48,7 +48,7 @@ impl Format {
         }
     }
 
-    /// The format of that name.
+    /// The format with a name.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|format| format.as_str() == name)
     }
@@ -62,7 +62,7 @@ impl Format {
         })
     }
 
-    /// The media type of such objects.
+    /// Media type of the objects.
     pub fn content_type(self) -> &'static str {
         match self {
             Self::NdjsonZst => "application/zstd",
@@ -72,7 +72,7 @@ impl Format {
         }
     }
 
-    /// How rows lie in such objects.
+    /// How the objects lay out rows.
     pub fn layout(self) -> Layout {
         match self {
             Self::NdjsonZst => Layout::Lines(Codec::Zst),
@@ -92,8 +92,8 @@ impl Layout {
         }
     }
 
-    /// How many copies of a batch may be on disk while its object is made: columns are sorted in files
-    /// beside the object.
+    /// Most copies of a batch that are on disk while its object is made: columns are sorted in
+    /// files beside the object.
     pub fn spooled_copies(self) -> u64 {
         match self {
             Self::Lines(_) => 1,

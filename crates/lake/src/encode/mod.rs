@@ -1,10 +1,10 @@
-//! Encoding: the rows of a batch become the bytes of an object, as a stream, and can be read back.
+//! Encodes the rows of a batch as the bytes of an object, in a stream, and reads them back.
 //!
-//! Memory is bounded whatever the size of the batch. `Content-Encoding` is never needed: engines choose
-//! the codec by the suffix of the key. Knows neither log nor lake.
+//! Memory is bounded whatever the size of the batch. `Content-Encoding` is never needed: engines
+//! choose the codec by the suffix of the key. The encoders know neither log nor lake.
 //!
-//! A new format of objects is a variant of [`Format`], an arm in [`Encoder`], an arm in [`ObjectReader`],
-//! and the file that encodes and decodes it.
+//! A new format of objects needs a variant of [`Format`], an arm in [`Encoder`], an arm in
+//! [`ObjectReader`], and a file that encodes and decodes it.
 
 mod format;
 mod statistics;

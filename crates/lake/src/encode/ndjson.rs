@@ -1,4 +1,4 @@
-//! NDJSON, plain or compressed: each row with its `lsn` put in, and a line end.
+//! NDJSON, plain or compressed: each row with its `lsn` inserted, and a line end.
 
 use std::io::{self, Read, Write};
 
@@ -18,7 +18,8 @@ const ZSTD_WINDOW_LOG: u32 = 17;
 /// 16 KiB instead of the 64 KiB of that level. Measured: it costs a tenth less, because the table stays in the
 /// first cache; objects of events are 3 % smaller, those of other lines the same.
 const ZSTD_HASH_LOG: u32 = 12;
-/// Small writes into a compressor cost more than the copy into this buffer.
+/// Bytes that are collected before they are compressed: small writes into a compressor cost more
+/// than the copy into this buffer.
 const BUFFER_BYTES: usize = 128 << 10;
 
 enum Sink<W: Write> {
@@ -34,7 +35,7 @@ pub struct Encoder<W: Write> {
 }
 
 impl<W: Write> Encoder<W> {
-    /// An encoder that compresses with that codec.
+    /// An encoder that compresses with a codec.
     pub fn new(codec: Codec, out: W) -> io::Result<Self> {
         let sink = match codec {
             Codec::Plain => Sink::Plain(out),
@@ -53,7 +54,7 @@ impl<W: Write> Encoder<W> {
         })
     }
 
-    /// Writes one row, with `"lsn":<lsn>,` at its place.
+    /// Writes one row, with `"lsn":<lsn>,` inserted at `lsn_at`.
     pub fn row(&mut self, lsn: Lsn, lsn_at: usize, row: &[u8]) -> io::Result<()> {
         let (before, after) = row.split_at(lsn_at);
         self.buffer.extend_from_slice(before);
@@ -81,7 +82,7 @@ impl<W: Write> Encoder<W> {
         }
     }
 
-    /// Ends the stream and hands the writer back.
+    /// Ends the stream and returns the writer.
     pub fn finish(mut self) -> io::Result<W> {
         self.drain()?;
         match self.sink {
@@ -102,7 +103,7 @@ impl<W: Write> Encoder<W> {
     }
 }
 
-/// Reads what an [`Encoder`] of that codec wrote.
+/// Decompresses what an [`Encoder`] with that codec wrote.
 pub fn decoder<'a>(codec: Codec, input: impl Read + 'a) -> io::Result<Box<dyn Read + 'a>> {
     Ok(match codec {
         Codec::Plain => Box::new(input),

@@ -1,7 +1,7 @@
 //! Parquet: typed columns, sorted by time, zstd, with statistics, page indexes, and bloom filters on ids.
 //!
-//! A value that does not fit its column (the configuration has changed since it was logged) is null there
-//! and under `extra`: nothing is lost.
+//! If a value does not fit its column, because the configuration has changed since it was logged,
+//! it is null there and kept under `extra`: nothing is lost.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -28,9 +28,9 @@ use lakehook_base::json::{Members, text};
 use lakehook_base::record::Lsn;
 use lakehook_base::tables::{Column, Source, Table};
 
-/// Rows of a row group; engines divide work by row groups.
+/// Most rows of a row group; engines divide work by row groups.
 const MAX_GROUP_ROWS: usize = 1 << 17;
-/// Bytes of a row group's rows, as logged.
+/// Most bytes of a row group's rows, as logged.
 const MAX_GROUP_BYTES: usize = 24 << 20;
 pub(super) const ZSTD_LEVEL: i32 = 3;
 
@@ -42,8 +42,8 @@ pub struct Encoder<W: Write + Send, F: Files> {
 }
 
 impl<W: Write + Send, F: Files> Encoder<W, F> {
-    /// An encoder for that many rows of a table. Rows that don't fit into memory are kept in files beside
-    /// `path` until they are sorted.
+    /// An encoder for `rows` rows of a table. Rows that don't fit into memory are kept in files
+    /// beside `path` until they are sorted.
     pub fn new(table: &Arc<Table>, rows: u64, out: W, files: F, path: &Path) -> io::Result<Self> {
         let schema = Arc::new(schema_of(table).map_err(failed)?);
         let properties = properties_of(table, rows);
@@ -61,7 +61,7 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
         self.sorter.push(time, lsn, row)
     }
 
-    /// Writes everything, and returns the writer and what is known of the columns.
+    /// Writes everything; returns the writer and the statistics of the columns.
     pub fn finish(self) -> io::Result<(W, Vec<ColumnStatistics>)> {
         let Self {
             mut writer,
@@ -149,7 +149,7 @@ fn path_of(column: &Column) -> ColumnPath {
 struct RowGroup {
     table: Arc<Table>,
     columns: Vec<Values>,
-    /// Columns by the key of a row's member; and by that of a property.
+    /// Columns by the key of a row's member; `properties` has those by the key of a property.
     members: HashMap<String, usize>,
     properties: HashMap<String, usize>,
     rest: Option<usize>,
@@ -250,14 +250,15 @@ impl RowGroup {
         self.rows += 1;
         self.bytes += row.len();
         let rows = self.rows;
-        // What was not there is null.
+        // A column without a value in this row is null.
         self.columns
             .iter_mut()
             .for_each(|column| column.there.resize(rows, 0));
         Ok(())
     }
 
-    /// Gives a raw value to a column that has no value of this row yet. `true` if the value fits the column.
+    /// Adds a raw value to a column that has none for this row yet. Returns `true` if the value
+    /// fits the column.
     fn take(&mut self, column: usize, raw: &str) -> bool {
         let kind = self.table.columns[column].kind;
         let values = &mut self.columns[column];
@@ -302,7 +303,7 @@ fn members_of(row: &[u8]) -> io::Result<Vec<(&str, &str)>> {
     Ok(members)
 }
 
-/// The object of raw members.
+/// A JSON object with these raw members.
 fn object_of(members: &[(&str, &str)]) -> String {
     let inner: Vec<String> = members
         .iter()
@@ -328,7 +329,7 @@ impl Values {
         }
     }
 
-    /// Takes a raw value; `false` if it is null, or does not fit.
+    /// Adds a raw value; `false` if it is null, or does not fit.
     fn push(&mut self, kind: Kind, raw: &str) -> bool {
         if raw == "null" {
             return false;
@@ -381,7 +382,7 @@ impl Values {
         }
     }
 
-    /// Writes the values as a column chunk, and forgets them.
+    /// Writes the values as a column chunk, and clears them.
     fn write(&mut self, mut column: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         let there = Some(self.there.as_slice());
         match (&mut self.of, column.untyped()) {

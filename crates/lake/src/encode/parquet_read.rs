@@ -1,6 +1,6 @@
-//! Reading Parquet objects back: the LSNs of their rows, or the rows as JSON.
+//! Reads Parquet objects back: the LSNs of their rows, or the rows as JSON.
 //!
-//! The library panics on some damaged objects; here that is an error.
+//! The library panics on some damaged objects; here such a panic becomes an error.
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 use super::parquet::failed;
 use lakehook_base::clock::Micros;
 
-/// Memory is reserved for at most this many rows before they are read: a damaged object may announce any
+/// Most rows for which memory is reserved before they are read: a damaged object may claim any
 /// number.
 const MAX_EXPECTED: usize = 1 << 20;
 
@@ -27,10 +27,10 @@ pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
     guarded(|| read_lsns(bytes))
 }
 
-/// Turns a panic of the reader into an error. Nothing that was half read is used afterwards.
+/// Turns a panic of the reader into an error. Nothing that was partly read is used afterwards.
 pub(super) fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
     catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_panic| Err(io::Error::other("it is no sound Parquet file")))
+        .unwrap_or_else(|_panic| Err(io::Error::other("it is not a valid Parquet file")))
 }
 
 fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
@@ -58,7 +58,7 @@ fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
     Ok(lsns)
 }
 
-/// Gives each row to `take` as a JSON object, until it says that it has enough (`false`). Times are RFC 3339;
+/// Passes each row to `take` as a JSON object, until `take` returns `false`. Times are RFC 3339;
 /// columns without a value are null.
 pub fn rows_as_json(
     bytes: Bytes,

@@ -21,7 +21,7 @@ fn read_back(rows: &[Value]) -> (Vec<Value>, SerializedFileReader<Bytes>) {
     (rows, reader)
 }
 
-/// The same, and what the encoder knows of the columns.
+/// The same, and the statistics that the encoder returns.
 fn written(
     rows: &[Value],
 ) -> (

@@ -1,4 +1,4 @@
-//! One reader for objects of every format: their rows, and what these rows add up to.
+//! One reader for objects of every format: it gives their rows, and sums over them.
 //!
 //! An object may be damaged in any way; that is an error, never a panic.
 
@@ -14,7 +14,7 @@ use super::parquet_read;
 use lakehook_base::json::{Members, text};
 use lakehook_base::record::{Lsn, row_hash};
 
-/// How much is read at once.
+/// Bytes that are read at once.
 const BUFFER_BYTES: usize = 128 << 10;
 
 /// Reads objects of one format.
@@ -23,35 +23,36 @@ pub struct ObjectReader {
     layout: Layout,
 }
 
-/// What the rows of an object add up to.
+/// Sums over the rows of an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RowSums {
-    /// How many rows there are.
+    /// Number of rows.
     pub count: u64,
     /// Sum of the hashes of their LSNs modulo 2^128.
     pub lsn_hash: u128,
-    /// Sum of the hashes of the rows as they were logged, modulo 2^128. `None` where an object no longer
-    /// has them: typed columns.
+    /// Sum of the hashes of the rows as they were logged, modulo 2^128. `None` for typed columns,
+    /// from which the logged bytes cannot be restored.
     pub row_hash: Option<u128>,
 }
 
 impl ObjectReader {
-    /// A reader of objects of that format.
+    /// A reader of objects of a format.
     pub fn new(format: Format) -> Self {
         Self {
             layout: format.layout(),
         }
     }
 
-    /// A reader of the object with that key, whose suffix names the format.
+    /// A reader of the object with a key, whose suffix names the format.
     pub fn of_key(key: &str) -> io::Result<Self> {
         let format = Format::of_key(key);
         let format = format.ok_or_else(|| io::Error::other("it has no known suffix"))?;
         Ok(Self::new(format))
     }
 
-    /// Gives each row to `take`, until it says that it has enough (`false`). `T` is read from a JSON object.
-    /// In columns a missing value is null, a time is RFC 3339, and nested values are JSON in a text.
+    /// Passes each row to `take`, until `take` returns `false`. `T` is deserialized from a JSON
+    /// object. In columns a missing value is null, a time is RFC 3339, and nested values are JSON
+    /// in a text.
     pub fn each<T: DeserializeOwned>(
         self,
         bytes: Vec<u8>,
@@ -73,7 +74,7 @@ impl ObjectReader {
         }
     }
 
-    /// What the rows add up to.
+    /// Sums over the rows.
     pub fn sums(self, bytes: Vec<u8>) -> io::Result<RowSums> {
         match self.layout {
             Layout::Lines(codec) => sums_of_lines(decoder(codec, Cursor::new(bytes))?),
@@ -81,8 +82,8 @@ impl ObjectReader {
         }
     }
 
-    /// Whether two objects hold the same: the same lines, however they are compressed; or, in columns, the
-    /// same bytes.
+    /// Whether two objects have the same content: the same lines, however they are compressed; or,
+    /// for columns, the same bytes.
     pub fn same_content(self, left: impl Read, right: impl Read) -> io::Result<bool> {
         let codec = match self.layout {
             Layout::Lines(codec) => codec,
@@ -141,7 +142,8 @@ pub(super) fn lsn_of(line: &[u8]) -> io::Result<Lsn> {
     take_lsn_out(line, &mut Vec::new())
 }
 
-/// The LSN of a line. Writes the line without it, which is the row as it was logged, to `row`.
+/// Returns the LSN of a line. Writes the line without it, which is the row as it was logged, to
+/// `row`.
 fn take_lsn_out(line: &[u8], row: &mut Vec<u8>) -> io::Result<Lsn> {
     let whole = std::str::from_utf8(line).map_err(io::Error::other)?;
     let Members(members) = serde_json::from_str(whole)?;

@@ -1,5 +1,5 @@
-//! Sorts rows by time in bounded memory: what does not fit is sorted in portions, each of which is spilled
-//! to a file beside the object; the files are merged at the end.
+//! Sorts rows by time in bounded memory: rows that do not fit are sorted in portions, each of which
+//! is spilled to a file beside the object; the files are merged at the end.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -11,15 +11,15 @@ use lakehook_base::clock::Micros;
 use lakehook_base::files::{Appender, Files, Reader, remove_if_there};
 use lakehook_base::record::Lsn;
 
-/// Bytes of rows that are sorted in memory.
+/// Most bytes of rows that are sorted in memory.
 const MAX_BUFFER_BYTES: usize = 24 << 20;
-/// Time, LSN and length of a row in a file.
+/// Bytes of the time, LSN and length before each row in a file.
 const HEAD_BYTES: usize = 20;
 
-/// Takes rows in any order, and gives them back sorted.
+/// Takes rows in any order, and returns them sorted.
 pub(super) struct Sorter<F: Files> {
     files: F,
-    /// Spilled files have this name and a number.
+    /// Spilled files have this name with a number as extension.
     path: PathBuf,
     max_buffer_bytes: usize,
     bytes: Vec<u8>,
@@ -65,7 +65,7 @@ impl<F: Files> Sorter<F> {
         Ok(())
     }
 
-    /// Gives all rows away, by time and then by LSN.
+    /// Passes all rows to `see`, sorted by time and then by LSN.
     pub(super) fn finish(
         mut self,
         see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>,

@@ -1,21 +1,22 @@
-//! What is known of an object's columns once it is written: bounds of the values, and how many are null.
+//! Statistics of an object's columns once it is written: bounds of the values, and how many are
+//! null.
 //!
-//! Engines skip objects by such bounds, so they may be wider than the values are, but never narrower.
+//! Engines skip objects by such bounds, so they may be wider than the values, but never narrower.
 
 use parquet::file::metadata::{ColumnChunkMetaData, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use lakehook_base::tables::Table;
 
-/// What is known of one column.
+/// Statistics of one column.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ColumnStatistics {
     /// The column's name.
     pub column: String,
-    /// How many rows have no value, where that is known.
+    /// Number of rows without a value, if it is known.
     pub nulls: Option<u64>,
-    /// No value is less than the first and none is greater than the second. `None` if that is not known,
-    /// or if there is no value at all.
+    /// Lower and upper bound of the values. `None` if they are not known, or if there is no value
+    /// at all.
     pub bounds: Option<(Bound, Bound)>,
 }
 
@@ -32,7 +33,7 @@ pub enum Bound {
     Text(Vec<u8>),
 }
 
-/// The statistics of all row groups of a Parquet file with the columns of that table.
+/// Statistics over all row groups of a Parquet file with the columns of `table`.
 pub(super) fn of_groups(table: &Table, groups: &[RowGroupMetaData]) -> Vec<ColumnStatistics> {
     let columns = table.columns.iter().enumerate();
     columns

@@ -1,4 +1,5 @@
-//! What the answers of a store mean: what becomes of a put, whose turn it is to act, and one sentence.
+//! Interprets the answers of a store: what they mean for a put, who has to act, and one sentence
+//! for messages.
 //!
 //! The SDK's own description of an error is pages long; it is logged at the level `debug`.
 
@@ -11,16 +12,16 @@ use super::super::errors::Trouble;
 use super::super::store::{PutAnswer, StoreError};
 use super::location::Location;
 
-/// Reads answers, with what is known of the store.
+/// Interprets answers of one store.
 pub(super) struct Answers {
-    /// The store, in messages.
+    /// Name of the store in messages.
     store: String,
     bucket: String,
     /// The region that requests are signed for.
     region: Option<String>,
 }
 
-/// Codes of a 400 that say: this body is not what its checksum says.
+/// Codes of a 400 which say that the body does not match its checksum.
 const DAMAGED: [&str; 4] = [
     "BadDigest",
     "XAmzContentChecksumMismatch",
@@ -28,16 +29,16 @@ const DAMAGED: [&str; 4] = [
     "InvalidDigest",
 ];
 
-/// Codes of a 400 that say: this store does not take such a request.
+/// Codes of a 400 which say that the store does not support such a request.
 const REFUSED: [&str; 4] = [
     "InvalidArgument",
     "InvalidRequest",
     "NotImplemented",
-    // moto, under Object Lock: it wants Content-MD5.
+    // moto answers this under Object Lock, because it wants Content-MD5.
     "MissingUploadObjectWithObjectLockHeaders",
 ];
 
-/// Codes that say: these credentials were good once.
+/// Codes which say that the credentials have expired.
 const EXPIRED: [&str; 4] = [
     "ExpiredToken",
     "ExpiredTokenException",
@@ -45,7 +46,7 @@ const EXPIRED: [&str; 4] = [
     "RequestExpired",
 ];
 
-/// Codes that say: these credentials are not known here.
+/// Codes which say that the store does not know the credentials.
 const UNKNOWN: [&str; 6] = [
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -55,7 +56,7 @@ const UNKNOWN: [&str; 6] = [
     "InvalidSecurity",
 ];
 
-/// Codes that say: the bucket is elsewhere.
+/// Codes which say that the bucket is in another region.
 const ELSEWHERE: [&str; 5] = [
     "PermanentRedirect",
     "TemporaryRedirect",
@@ -64,7 +65,7 @@ const ELSEWHERE: [&str; 5] = [
     "IllegalLocationConstraintException",
 ];
 
-/// Codes that say: an option of the configuration is not for this bucket.
+/// Codes which say that an option of the configuration does not suit this bucket.
 const OPTIONS: [&str; 4] = [
     "AccessControlListNotSupported",
     "InvalidStorageClass",
@@ -85,7 +86,8 @@ impl Answers {
         }
     }
 
-    /// What an error says of a put; `None` if it leaves open what became of it.
+    /// The answer to a put that an error means; `None` if it is unknown whether the put was
+    /// applied.
     pub(super) fn put_answer<E>(&self, error: &SdkError<E>) -> Option<PutAnswer>
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -102,7 +104,7 @@ impl Answers {
         }
     }
 
-    /// What an error means for the request. Whether it was applied is unknown.
+    /// Turns an error into one of the lake. It is unknown whether the request was applied.
     pub(super) fn store_error<E>(&self, error: &SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -125,7 +127,7 @@ impl Answers {
             _ if is_timeout(error) => Trouble::Timeout,
             _ if lacks_credentials(error) => Trouble::Denied,
             (SdkError::DispatchFailure(failure), _) if failure.is_user() => Trouble::Other,
-            // Refused, reset, or closed without an answer.
+            // The connection was refused, reset, or closed without an answer.
             (SdkError::DispatchFailure(_), _) => Trouble::Network,
             _ if self.other_region(error).is_some() || ELSEWHERE.contains(&code) => Trouble::Region,
             (_, Some(301 | 307 | 308)) => Trouble::Region,
@@ -142,7 +144,7 @@ impl Answers {
         }
     }
 
-    /// What the store says and what to do, in one sentence.
+    /// What the store says and what the operator can do, in one sentence.
     fn words_of<E>(&self, error: &SdkError<E>) -> String
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -170,7 +172,7 @@ impl Answers {
         format!("{words}{number}{advice}")
     }
 
-    /// What an operator can do about it.
+    /// What an operator can do about an error; empty if nothing is known.
     fn advice<E>(&self, error: &SdkError<E>, code: &str, status: Option<u16>) -> String
     where
         E: ProvideErrorMetadata + Error + 'static,
@@ -218,7 +220,7 @@ impl Answers {
     /// The region that the bucket is in, if requests are signed for another one.
     fn other_region<'a, E>(&self, error: &'a SdkError<E>) -> Option<&'a str> {
         let answer = error.raw_response()?;
-        // Stores send the header with other answers too, where it says nothing about the cause.
+        // Stores send the header with other answers too, which have other causes.
         if !matches!(status_of(error)?, 301 | 307 | 308 | 400) {
             return None;
         }
@@ -227,7 +229,7 @@ impl Answers {
     }
 }
 
-/// Whether other credentials may be what the store wants.
+/// Whether wrong credentials may be the cause of an error.
 pub(super) fn blames_credentials<E>(error: &SdkError<E>) -> bool
 where
     E: ProvideErrorMetadata + Error + 'static,
@@ -254,12 +256,13 @@ fn is_timeout<E>(error: &SdkError<E>) -> bool {
     }
 }
 
-/// 503 is also how a store says that it is down.
+/// Whether the store asks for fewer requests. A status of 503 alone does not say so, because stores
+/// also send it when they are down.
 fn is_throttling(status: Option<u16>, code: &str) -> bool {
     status == Some(429) || code.contains("SlowDown") || code.contains("Throttl")
 }
 
-/// Whether nothing was sent, for want of credentials.
+/// Whether nothing was sent because there were no credentials.
 fn lacks_credentials<E: Error + 'static>(error: &SdkError<E>) -> bool {
     causes(error).any(<dyn Error>::is::<CredentialsError>)
 }
@@ -268,11 +271,11 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     std::iter::successors(Some(error), |&error| error.source())
 }
 
-/// The cause of all: what stands above it says only that something failed.
+/// The innermost cause of an error; the outer ones only say that something failed.
 fn innermost<E: Error + 'static>(error: &SdkError<E>) -> String {
     let cause = causes(error).last().map(ToString::to_string);
     let cause = cause.unwrap_or_default();
-    // The SDK's list of what it has tried follows in lines of their own.
+    // The SDK lists its attempts in the lines that follow.
     let first = cause.lines().next().unwrap_or_default();
     first
         .trim_end_matches(" Attempted:")

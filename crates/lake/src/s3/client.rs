@@ -1,4 +1,4 @@
-//! The requests that the lake needs.
+//! The client of a bucket, with the requests that the lake needs.
 
 use std::io::Write;
 use std::time::Duration;
@@ -20,10 +20,10 @@ use super::location::Location;
 use super::settings::Settings;
 use super::upload::{Progress, STANDSTILL};
 
-/// For an answer, once everything was sent.
+/// Longest time for an answer, once everything was sent.
 pub(crate) const ANSWER_LIMIT: Duration = STANDSTILL;
 
-/// A bucket.
+/// Client of a bucket.
 pub struct S3 {
     pub(crate) client: Client,
     credentials: Reloading,
@@ -33,8 +33,8 @@ pub struct S3 {
 }
 
 impl S3 {
-    /// Connects nothing yet; reads configuration and credentials as AWS tools do. Calls of the store
-    /// block, so they must come from threads outside the runtime.
+    /// Makes a client without connecting; reads configuration and credentials as AWS tools do.
+    /// Calls of the store block, so they must come from threads outside the runtime.
     pub async fn new(location: Location, runtime: Handle) -> Self {
         let settings = Settings::of(&location).await;
         Self {
@@ -46,7 +46,8 @@ impl S3 {
         }
     }
 
-    /// What an error means. Credentials that were refused are read again for the next request.
+    /// Turns an error into one of the lake. Credentials that were refused are read again for the
+    /// next request.
     pub(crate) fn failed<E>(&self, error: &SdkError<E>) -> StoreError
     where
         E: ProvideErrorMetadata + std::error::Error + 'static,
@@ -116,7 +117,7 @@ impl S3 {
     /// What the store says of an object; `None` if there is none. For callers on a runtime.
     pub async fn head_async(&self, key: &str) -> Result<Option<Head>, StoreError> {
         match self.head_once(key, true).await {
-            // With KMS the checksum takes the right to decrypt, which the rest does not need.
+            // With KMS the checksum needs the right to decrypt, which the rest does not need.
             Err(error) if error.kind == Trouble::Denied => self.head_once(key, false).await,
             answer => answer,
         }
@@ -137,10 +138,10 @@ impl S3 {
                 metadata: answer.metadata.unwrap_or_default().into_iter().collect(),
             })),
             Err(error) => match status_of(&error) {
-                // A HEAD has no body that could tell a missing key from a missing bucket; the put
-                // that follows tells.
+                // A HEAD has no body that could distinguish a missing key from a missing bucket;
+                // the put that follows does.
                 Some(404) => Ok(None),
-                // It is asked again without the checksum, and that answer counts.
+                // The request is repeated without the checksum, and that answer counts.
                 _ if checksum => Err(self.answers.store_error(&error)),
                 _ => Err(self.failed(&error)),
             },
@@ -215,7 +216,7 @@ impl ObjectStore for S3 {
     }
 }
 
-/// What an answer says of the stored bytes. A checksum of parts ("…-2") is none of the object's.
+/// What an answer says of the stored bytes. A checksum of parts ("…-2") is not one of the object.
 fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
     let crc = crc.and_then(|crc| BASE64_STANDARD.decode(crc).ok());
     let etag = etag.map(|etag| etag.trim_start_matches("W/").trim_matches('"').to_owned());
@@ -227,7 +228,7 @@ fn evidence(etag: Option<&str>, crc: Option<&str>) -> Evidence {
     }
 }
 
-/// The outcome of a request, if it comes in time.
+/// Awaits a request for at most `limit`.
 pub(crate) async fn within<T>(
     limit: Duration,
     request: impl Future<Output = T>,

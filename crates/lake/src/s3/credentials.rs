@@ -1,8 +1,9 @@
 //! Credentials that are read again when they change.
 //!
-//! The SDK reads the files of credentials and configuration once. Here the whole chain of providers is
-//! made anew when one of these files has changed, and when the store says that the credentials have
-//! expired or are not known. What the chain returns is kept until shortly before it expires.
+//! The SDK reads the files of credentials and configuration once. Here the whole chain of providers
+//! is built again when one of these files has changed, and when the store says that the credentials
+//! have expired or are not known. The credentials that the chain returns are kept until shortly
+//! before they expire.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt as _;
@@ -20,13 +21,13 @@ use tokio::time::Instant;
 
 use lakehook_base::clock::Clock;
 
-/// For the chain of providers to return credentials.
+/// Longest time for the chain of providers to return credentials.
 const LOAD_LIMIT: Duration = Duration::from_secs(10);
 /// Credentials are replaced this long before they expire.
 const EARLY: Duration = Duration::from_secs(60);
-/// Credentials without an expiry are kept for this long: a command that prints them may have new ones.
+/// How long credentials without an expiry are kept: a command that prints them may have new ones.
 const KEEP: Duration = Duration::from_secs(15 * 60);
-/// Credentials that the store refuses are read again no more often than this.
+/// Shortest time between two readings of credentials that the store refuses.
 const PAUSE: Duration = Duration::from_secs(10);
 
 /// The credentials of the environment, read again when they change. Clones share what they have read.
@@ -38,7 +39,7 @@ struct Shared {
     /// The files of credentials and configuration, whether they exist or not.
     files: Vec<PathBuf>,
     clock: Clock,
-    /// The store has refused what was loaded last.
+    /// Whether the store has refused the credentials that were loaded last.
     refused: AtomicBool,
     loaded: Mutex<Loaded>,
 }
@@ -46,13 +47,13 @@ struct Shared {
 #[derive(Default)]
 struct Loaded {
     chain: Option<SharedCredentialsProvider>,
-    /// What the files looked like when the chain was made.
+    /// Stamp of each file when the chain was built; `None` if there was no file.
     files: Vec<Option<FileStamp>>,
     made_at: Option<Instant>,
     kept: Option<(Credentials, Instant)>,
 }
 
-/// Tells one version of a file from another without reading it.
+/// Distinguishes versions of a file without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct FileStamp {
     inode: u64,
@@ -61,7 +62,7 @@ struct FileStamp {
 }
 
 impl Reloading {
-    /// Reads nothing yet.
+    /// Credentials that are read when they are first needed.
     pub(super) fn new(region: Option<Region>) -> Self {
         let files = [
             ("AWS_SHARED_CREDENTIALS_FILE", ".aws/credentials"),
@@ -79,7 +80,7 @@ impl Reloading {
         }))
     }
 
-    /// The store has refused a request because of its credentials: they are read again for the next one.
+    /// Notes that the store has refused the credentials: they are read again for the next request.
     pub(super) fn refused(&self) {
         self.0.refused.store(true, Ordering::SeqCst);
     }

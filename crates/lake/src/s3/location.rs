@@ -1,48 +1,49 @@
-//! Where a bucket is, and how to reach it.
+//! The location of a bucket, and how to reach it.
 
 use std::collections::BTreeMap;
 
-/// Where a bucket is.
+/// The location of a bucket, and the options of its objects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Location {
-    /// The bucket.
+    /// Name of the bucket.
     pub bucket: String,
     /// Prefix of all keys, without slashes at its ends; may be empty.
     pub prefix: String,
-    /// A compatible store; `None` for AWS.
+    /// Address of a compatible store; `None` for AWS.
     pub endpoint: Option<Endpoint>,
     /// Overrides the region of the environment.
     pub region: Option<String>,
-    /// Bucket in the path instead of the host name; by default where an endpoint is set.
+    /// Whether the bucket is in the path instead of the host name; by default only if an endpoint
+    /// is set.
     pub path_style: Option<bool>,
-    /// What the store is told of each object.
+    /// Options that are sent with each object.
     pub options: ObjectOptions,
 }
 
-/// What a store is told of each object.
+/// Options that are sent with each object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectOptions {
-    /// A canned ACL.
+    /// Name of a canned ACL.
     pub acl: Option<String>,
-    /// A storage class.
+    /// Name of a storage class.
     pub storage_class: Option<String>,
     /// Tags, by name.
     pub tags: BTreeMap<String, String>,
     /// How it is encrypted.
     pub encryption: Encryption,
-    /// Whether the owner of the credentials pays for requests, and not that of the bucket.
+    /// Whether the owner of the credentials pays for requests, instead of the bucket's owner.
     pub requester_pays: bool,
 }
 
 /// How a store encrypts objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Encryption {
-    /// As the bucket is configured.
+    /// With the default of the bucket.
     #[default]
     OfBucket,
-    /// By the store's own key.
+    /// With the store's own key.
     S3,
-    /// By that key of KMS.
+    /// With this key of KMS.
     Kms(String),
 }
 
@@ -51,6 +52,6 @@ pub enum Encryption {
 pub struct Endpoint {
     /// The address: `http://` or `https://`, host and port.
     pub url: String,
-    /// The setting that names it: a key of the configuration or a variable of the environment.
+    /// The setting that gives it: a key of the configuration or a variable of the environment.
     pub named_by: &'static str,
 }

@@ -1,8 +1,10 @@
-//! S3 and compatible stores, by the AWS SDK: region and credentials as in every AWS tool.
+//! S3 and compatible stores, through the AWS SDK: region and credentials come from the same places
+//! as in every AWS tool.
 //!
-//! Single requests, never multipart. No retries here: the commit protocol asks again, for ever, and
-//! looks at what is there in between. Each put carries the checksum that the protocol asks for in a
-//! plain header; the SDK's own, a trailer in chunks, is what many compatible stores refuse.
+//! It sends single requests, never multipart uploads. It does not retry: the commit protocol asks
+//! again, for ever, and looks at what is there in between. Each put carries the checksum that the
+//! protocol asks for in a plain header; the SDK's own, a trailer in chunks, is refused by many
+//! compatible stores.
 
 mod location;
 mod credentials;

@@ -1,4 +1,4 @@
-//! What a store is told of each object, in terms of the SDK.
+//! Options of an object, in terms of the SDK.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use aws_sdk_s3::types::{ObjectCannedAcl, RequestPayer, ServerSideEncryption, Sto
 use super::location::{Encryption, ObjectOptions};
 
 impl ObjectOptions {
-    /// Adds them to a put.
+    /// Adds the options to a put.
     pub(super) fn apply(&self, put: PutObjectFluentBuilder) -> PutObjectFluentBuilder {
         let tags = (!self.tags.is_empty()).then(|| self.tagging());
         let put = put
@@ -25,12 +25,12 @@ impl ObjectOptions {
         }
     }
 
-    /// Who pays for a request.
+    /// Who pays for a request; `None` is the bucket's owner.
     pub(super) fn payer(&self) -> Option<RequestPayer> {
         self.requester_pays.then_some(RequestPayer::Requester)
     }
 
-    /// Tags as in the query of a URL.
+    /// The tags, encoded as in the query of a URL.
     fn tagging(&self) -> String {
         let tags = self.tags.iter();
         let tags = tags.map(|(name, value)| format!("{}={}", encoded(name), encoded(value)));

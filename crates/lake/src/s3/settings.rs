@@ -12,12 +12,12 @@ use aws_sdk_s3::config::{IdentityCache, RequestChecksumCalculation, ResponseChec
 use super::credentials::Reloading;
 use super::location::Location;
 
-/// For a connection to be made.
+/// Longest time to open a connection.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
-/// Compatible stores mostly accept any region, and the SDK insists on one.
+/// Region for compatible stores: most accept any region, but the SDK requires one.
 const ANY_REGION: &str = "us-east-1";
 
-/// A client, and what its messages need to know.
+/// A client, with its credentials and its region.
 pub(super) struct Settings {
     pub(super) client: Client,
     pub(super) credentials: Reloading,
@@ -26,7 +26,7 @@ pub(super) struct Settings {
 }
 
 impl Settings {
-    /// Connects nothing yet.
+    /// Makes the client for a location without connecting.
     pub(super) async fn of(location: &Location) -> Self {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_LIMIT)
@@ -34,7 +34,8 @@ impl Settings {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
             .timeout_config(timeouts)
-            // The SDK's own counts bytes that wait in the kernel's buffer as a standstill.
+            // The SDK's own protection treats a body as stalled while its bytes wait in the
+            // kernel's buffer.
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
         if let Some(region) = &location.region {
             loader = loader.region(Region::new(region.clone()));
@@ -49,7 +50,7 @@ impl Settings {
         let has_endpoint = location.endpoint.is_some() || shared.endpoint_url().is_some();
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
             .credentials_provider(credentials.clone())
-            // The provider caches, so that it can be told to forget.
+            // The provider has a cache of its own, which it can clear.
             .identity_cache(IdentityCache::no_cache())
             .force_path_style(location.path_style.unwrap_or(has_endpoint));
         if let Some(endpoint) = &location.endpoint {

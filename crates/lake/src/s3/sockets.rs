@@ -1,8 +1,8 @@
-//! How many bytes of a connection still wait in this machine's kernel.
+//! Finds how many bytes of a connection still wait in this machine's kernel.
 //!
-//! A program that writes to a socket does not see when its bytes leave: the kernel takes megabytes at
-//! once. Linux says in `/proc/net/tcp` how many bytes of each connection the other side has not
-//! confirmed. Elsewhere this is not known.
+//! A program that writes to a socket does not see when its bytes leave: the kernel takes megabytes
+//! at once. On Linux, `/proc/net/tcp` says how many bytes of each connection the other side has not
+//! confirmed. On other systems this is unknown.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -26,7 +26,8 @@ fn find(table: &str, local: SocketAddr, remote: SocketAddr) -> Option<u64> {
     })
 }
 
-/// An address as the kernel writes it: words of 32 bits in the order of the machine, and the port.
+/// Formats an address as the kernel does: words of 32 bits in the order of the machine, and the
+/// port.
 fn written(address: SocketAddr) -> String {
     let octets = match address.ip() {
         IpAddr::V4(ip) => ip.octets().to_vec(),

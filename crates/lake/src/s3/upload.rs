@@ -1,8 +1,8 @@
-//! An upload lives as long as it makes progress, however slow or large it is.
+//! Keeps an upload alive as long as it makes progress, however slow or large it is.
 //!
-//! Progress is whatever moves: bytes that the client hands to the kernel, and bytes in the kernel that
-//! the other side confirms. So a slow link is told from a dead one, although the kernel's buffer may
-//! hold an object whole.
+//! Progress means that bytes move: from the client to the kernel, or from the kernel to the other
+//! side, which confirms them. This distinguishes a slow link from a dead one, even if the kernel's
+//! buffer holds a whole object.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -22,15 +22,15 @@ use tokio::time::Instant;
 
 use super::sockets::unconfirmed_bytes;
 
-/// An upload that has not moved for this long is dead.
+/// An upload without progress for this long is given up.
 pub(super) const STANDSTILL: Duration = Duration::from_secs(30);
-/// How often its progress is looked at.
+/// How often the progress is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What is on its way between here and the store, in buffers that nobody sees, moves at least this fast, in
-/// bytes a second.
+/// Slowest speed, in bytes per second, at which bytes are expected to leave buffers between here
+/// and the store that cannot be observed.
 const SLOWEST_OUT_OF_SIGHT: u64 = 32 << 10;
 
-/// How far an upload has got. Clones are of the same upload.
+/// Progress of an upload. Clones belong to the same upload.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Shared>);
 
@@ -40,17 +40,17 @@ struct Shared {
     connection: Mutex<Option<CaptureSmithyConnection>>,
 }
 
-/// How far an upload had got at one moment.
+/// Progress of an upload at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Mark {
     /// Bytes that were handed to the kernel.
     handed: u64,
-    /// Bytes that the other side has not confirmed, where that is known.
+    /// Bytes that the other side has not confirmed, if that is known.
     unconfirmed: Option<u64>,
 }
 
 impl Progress {
-    /// A body that reports here.
+    /// Wraps a body so that it reports its progress here.
     pub(super) fn of(&self, body: ByteStream) -> ByteStream {
         ByteStream::new(SdkBody::from_body_1_x(Reporting {
             inner: body.into_inner(),
@@ -69,7 +69,7 @@ impl Progress {
         }
     }
 
-    /// The outcome of the request that sends the body; an error if it stands still.
+    /// Awaits the request that sends the body; fails if the upload stalls.
     pub(super) async fn guard<T>(&self, request: impl Future<Output = T>) -> io::Result<T> {
         let mut request = pin!(request);
         let mut last = (self.mark(), Instant::now());
@@ -97,7 +97,8 @@ impl Progress {
 }
 
 impl Mark {
-    /// How long nothing may move. What the other side has confirmed may be in the buffers of a proxy.
+    /// Longest time without progress. Bytes that the other side has confirmed may still be in the
+    /// buffers of a proxy.
     fn longest_pause(self) -> Duration {
         let out_of_sight = match self.unconfirmed {
             Some(1..) => 0,

@@ -1,7 +1,8 @@
-//! The archive: the identities of closed segments, in files, long after the segments themselves are gone.
+//! The archive: the identities of closed segments, in files, long after the segments themselves are
+//! gone.
 //!
-//! Files are written and merged by a helper. What a file does not hold yet is held in memory here, so
-//! that it can be written again; how much that may be, the ledger asks before it takes more.
+//! A helper writes and merges the files. Identities that are in no file yet stay in memory here, so
+//! that a failed write can be repeated; the ledger checks how many they are before it takes more.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -16,7 +17,7 @@ use lakehook_base::clock::{Micros, Now};
 use lakehook_base::files::{Files, remove_if_there};
 use lakehook_base::record::Identity;
 
-/// Segments whose ids may wait to be written before the writer writes them itself.
+/// Most closed segments whose ids wait for the helper; beyond that, the writer writes them itself.
 const MAX_UNWRITTEN: usize = 4;
 /// Most id files that are merged at once.
 const MAX_PARTS: usize = 64;
@@ -24,11 +25,11 @@ const MAX_PARTS: usize = 64;
 /// Bounds of an archive.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ArchiveLimits {
-    /// Identities in files; the oldest files go first.
+    /// Identities that files keep; the oldest files are removed first.
     pub(crate) max_ids: u64,
-    /// Bytes of id files.
+    /// Bytes that id files may take.
     pub(crate) max_bytes: u64,
-    /// Memory for filters.
+    /// Bytes of memory for filters.
     pub(crate) filter_bytes: u64,
     /// Files with fewer identities are merged.
     pub(crate) ids_per_file: u64,
@@ -40,15 +41,15 @@ enum Task {
     Write(u64, SegmentIds),
     /// Make one id file of several.
     Merge(Vec<IdFile>),
-    /// Remove these files, of which the log says that they are needless.
+    /// Remove these files, which a durable checkpoint has released.
     Remove(Vec<PathBuf>),
 }
 
-/// Work that is done, or failed.
+/// Result of a task, whether it succeeded or failed.
 enum Done {
     /// The ids of that segment, in the order of their file, and that file or the error.
     Written(u64, SegmentIds, io::Result<IdFile>),
-    /// The file that has what these have.
+    /// The merged files, and the file that replaces them or the error.
     Merged(Vec<IdFile>, io::Result<(IdFile, SegmentIds)>),
 }
 
@@ -68,9 +69,9 @@ pub(crate) struct Archive<F: Files> {
     in_flight: u64,
     /// Whether the helper merges id files.
     is_merging: bool,
-    /// Last segments of id files of which a merge has failed.
+    /// Last segments of id files whose merge has failed; these files are not merged again.
     unmergeable: BTreeSet<u64>,
-    /// When, on the monotonic clock, writing is tried again.
+    /// Monotonic time at which a failed write is tried again.
     retry_at: Duration,
     /// Whether the disk was too full for an id file.
     lacks_space: bool,
@@ -81,7 +82,7 @@ pub(crate) struct Archive<F: Files> {
 }
 
 impl<F: Files> Archive<F> {
-    /// Lists the id files of a directory, and removes those that are needless.
+    /// Lists the id files of a directory, and removes those that another one contains whole.
     pub(crate) fn open(
         files: F,
         dir: &Path,
@@ -120,7 +121,7 @@ impl<F: Files> Archive<F> {
         &self.id_files
     }
 
-    /// Where identities are looked up.
+    /// The lookup over the files in force.
     pub(crate) fn lookup(&self) -> &ArchivedIds<F> {
         &self.lookup
     }
@@ -142,23 +143,23 @@ impl<F: Files> Archive<F> {
         self.in_flight + unwritten
     }
 
-    /// An identity of the current segment, while the log is read.
+    /// Adds an identity of the current segment, while recovery reads the log.
     pub(crate) fn see(&mut self, identity: Identity) {
         self.active.identities.push(identity);
     }
 
-    /// The newest time of receipt in the current segment, while the log is read.
+    /// Sets the newest time of receipt in the current segment, while recovery reads the log.
     pub(crate) fn see_newest(&mut self, received: Micros) {
         self.active.newest_received = received;
     }
 
-    /// Takes identities of a frame that is durable.
+    /// Adds the identities of a durable frame, and empties the list.
     pub(crate) fn add(&mut self, identities: &mut Vec<Identity>, newest_received: Micros) {
         self.active.identities.append(identities);
         self.active.newest_received = newest_received;
     }
 
-    /// The log that is read goes on in a later segment: writes the ids of this one, if no file has them.
+    /// Ends a segment while recovery reads the log: writes its ids, unless a file has them.
     pub(crate) fn end_segment_that_was_read(&mut self, segment: u64) -> io::Result<()> {
         let mut ids = std::mem::take(&mut self.active);
         if !self.id_files.contains_key(&segment) {
@@ -169,7 +170,8 @@ impl<F: Files> Archive<F> {
         Ok(())
     }
 
-    /// Takes up the ids of closed segments, the oldest first; returns what cannot be read.
+    /// Loads the files from segment `oldest_ids` on into the lookup, the oldest first. Returns an
+    /// error message for each file that cannot be read.
     pub(crate) fn load(&mut self, oldest_ids: u64) -> Vec<String> {
         let in_force = self.id_files.range(oldest_ids..);
         let in_force: Vec<IdFile> = in_force.map(|(_, file)| *file).collect();
@@ -186,7 +188,8 @@ impl<F: Files> Archive<F> {
         lost
     }
 
-    /// Removes the files before that one. Done when it returns.
+    /// Removes the files whose segments are all older than `oldest_ids`; they are gone when this
+    /// returns.
     pub(crate) fn remove_below(&mut self, oldest_ids: u64) -> io::Result<()> {
         let kept = self.id_files.split_off(&oldest_ids);
         for file in std::mem::replace(&mut self.id_files, kept).into_values() {
@@ -195,14 +198,14 @@ impl<F: Files> Archive<F> {
         Ok(())
     }
 
-    /// A segment is closed: its ids go into a file.
+    /// Closes a segment: the helper writes its ids into a file.
     pub(crate) fn close_segment(&mut self, segment: u64) {
         let ids = std::mem::take(&mut self.active);
         self.unwritten.push_back((segment, ids));
         self.write();
     }
 
-    /// Takes what the helper has done, and asks again for what failed.
+    /// Takes the helper's results, and repeats failed writes once their pause is over.
     pub(crate) fn tend(&mut self, now: Now) {
         while let Some(done) = self.helper.poll() {
             self.take_result(done, now);
@@ -212,13 +215,13 @@ impl<F: Files> Archive<F> {
         }
     }
 
-    /// Whether the disk was too full for an id file since this was last asked.
+    /// Whether the disk was too full for an id file since the last call.
     pub(crate) fn take_lack_of_space(&mut self) -> bool {
         std::mem::take(&mut self.lacks_space)
     }
 
-    /// Waits for the helper until no more than `most` identities are in no file; `false` if it cannot
-    /// write.
+    /// Waits for the helper until at most `most` identities of closed segments are in no file.
+    /// Returns `false` if more remain because writing failed.
     pub(crate) fn keep_up(&mut self, most: u64, now: Now) -> bool {
         while self.in_flight > 0 && self.waiting() > most {
             match self.helper.wait() {
@@ -255,7 +258,8 @@ impl<F: Files> Archive<F> {
         }
     }
 
-    /// From here on its ids are looked up in it. Files that it replaces are needless.
+    /// Adds a file to the lookup, and removes the files that it replaces. If its segments are no
+    /// longer needed, the file itself is removed.
     fn take_file(&mut self, file: IdFile, ids: &SegmentIds) -> io::Result<()> {
         if file.last < self.oldest_ids {
             remove_needless(&self.files, &[file.path(&self.dir)]);
@@ -285,7 +289,7 @@ impl<F: Files> Archive<F> {
         }
     }
 
-    /// The helper is far behind; waiting for the disk here keeps memory bounded.
+    /// Writes ids in the writer's thread because the helper is far behind: memory stays bounded.
     fn write_here(&mut self, segment: u64, ids: &mut SegmentIds) -> bool {
         let written = id_files::write(&self.files, &self.dir, (segment, segment), ids);
         let taken = written.and_then(|file| self.take_file(file, ids));
@@ -295,7 +299,8 @@ impl<F: Files> Archive<F> {
         taken.is_ok()
     }
 
-    /// Many small files would have to be looked into one by one.
+    /// Asks the helper to merge small files that follow each other, because a lookup searches file
+    /// by file.
     fn merge(&mut self) {
         if self.is_merging {
             return;
@@ -322,13 +327,14 @@ impl<F: Files> Archive<F> {
         }
     }
 
-    /// The oldest file that is in force once those before `oldest_segment` may go, as bounds demand.
+    /// The segment from which on id files are kept so that their bounds hold. Only files of
+    /// segments before `oldest_segment` may be removed.
     pub(crate) fn oldest_within_bounds(&self, oldest_segment: u64, oldest_ids: u64) -> u64 {
         let mut kept_ids: u64 = self.id_files.values().map(IdFile::count).sum();
         let mut kept_bytes = self.used();
         let mut oldest = oldest_ids;
         for (segment, file) in self.id_files.range(..oldest_segment) {
-            // Without the oldest file the window would be too small.
+            // Without this file the window would be too small, and the bytes are within bounds.
             let spare_ids = kept_ids - file.count();
             if spare_ids < self.limits.max_ids && kept_bytes <= self.limits.max_bytes {
                 break;
@@ -340,8 +346,9 @@ impl<F: Files> Archive<F> {
         oldest
     }
 
-    /// Has files removed that a durable checkpoint has let go, and merges those of segments that are
-    /// gone. Answers don't wait for it; what is left after a crash is removed by the next start.
+    /// Asks the helper to remove the files that a durable checkpoint has released, and to merge
+    /// small files of removed segments. Answers don't wait for it; the next start removes what a
+    /// crash leaves.
     pub(crate) fn trim(&mut self, oldest_segment: u64, oldest_ids: u64) {
         (self.oldest_segment, self.oldest_ids) = (oldest_segment, oldest_ids);
         let kept = self.id_files.split_off(&oldest_ids);
@@ -358,7 +365,7 @@ impl<F: Files> Archive<F> {
     }
 }
 
-/// Does a task; a removal has no result.
+/// Performs a task; a removal has no result.
 fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Option<Done> {
     match task {
         Task::Write(segment, mut ids) => {

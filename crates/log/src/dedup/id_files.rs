@@ -1,7 +1,8 @@
 //! Id files: the identities of closed segments, sorted by tag, immutable.
 //!
-//! Most of the dedup window is in them, long after the segments themselves are gone. A segment gets a file of its
-//! own; small ones of segments that are gone are merged, so that there are few to look into.
+//! They hold most of the dedup window, long after the segments themselves are gone. Each closed
+//! segment gets a file of its own; small files of removed segments are merged, so that a lookup has
+//! few to search.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,10 +18,10 @@ const MAGIC: &[u8; 8] = b"LHIDS\0\0\x01";
 pub(crate) const HEADER: usize = 40;
 /// Bytes of an entry: tag and content.
 pub(crate) const ENTRY: usize = 12;
-/// No segment holds so many records that its ids take more.
+/// Most bytes of a file that is read; no segment has so many rows that its ids take more.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Path of the ids of these segments.
+/// Path of the id file of a range of segments, given as first and last.
 pub fn ids_path(dir: &Path, segments: (u64, u64)) -> PathBuf {
     let (first, last) = segments;
     dir.join(if first == last {
@@ -48,19 +49,19 @@ pub fn ids_range_of(name: &str) -> Option<(u64, u64)> {
 pub struct IdFile {
     /// The first segment whose ids it has.
     pub first: u64,
-    /// The last one.
+    /// The last segment whose ids it has.
     pub last: u64,
-    /// Its size.
+    /// Size of the file.
     pub bytes: u64,
 }
 
 impl IdFile {
-    /// How many identities it holds.
+    /// Number of identities in the file.
     pub fn count(&self) -> u64 {
         self.bytes.saturating_sub(HEADER as u64) / ENTRY as u64
     }
 
-    /// Where it is.
+    /// Path of the file in the log's directory.
     pub fn path(&self, dir: &Path) -> PathBuf {
         ids_path(dir, (self.first, self.last))
     }
@@ -69,7 +70,8 @@ impl IdFile {
 /// Id files by their last segment.
 pub type IdFiles = BTreeMap<u64, IdFile>;
 
-/// Takes a file among the others; returns those that are needless, because it or another one has all of theirs.
+/// Adds a file to the others. Returns those that are needless because another one contains them
+/// whole; `file` itself may be among them.
 pub fn take(files: &mut IdFiles, file: IdFile) -> Vec<IdFile> {
     let outer = files.range(file.last..).next().map(|(_, outer)| *outer);
     if let Some(outer) = outer.filter(|outer| outer.first <= file.first) {
@@ -91,8 +93,8 @@ pub fn take(files: &mut IdFiles, file: IdFile) -> Vec<IdFile> {
     inner
 }
 
-/// Lists the id files of a directory: those in force, and those that others have whole, because a merge
-/// was cut short.
+/// Lists the id files of a directory: those in force, and those that another one contains whole
+/// because a merge was interrupted.
 pub fn list<F: Files>(files: &F, dir: &Path) -> io::Result<(IdFiles, Vec<IdFile>)> {
     let (mut in_force, mut needless) = (IdFiles::new(), Vec::new());
     for entry in files.list(dir)? {
@@ -110,11 +112,11 @@ pub fn list<F: Files>(files: &F, dir: &Path) -> io::Result<(IdFiles, Vec<IdFile>
 pub struct SegmentIds {
     /// The newest `received_at` among them.
     pub newest_received: Micros,
-    /// The identities.
+    /// The identities; in an id file they are sorted by tag.
     pub identities: Vec<Identity>,
 }
 
-/// Writes the ids of segments durably. That they are there already is fine: a segment that is closed never
+/// Writes the ids of segments durably. An existing file is kept as it is: a closed segment never
 /// changes.
 pub fn write<F: Files>(
     files: &F,
@@ -146,7 +148,7 @@ pub fn read<F: Files>(files: &F, dir: &Path, file: &IdFile) -> io::Result<Segmen
     })
 }
 
-/// Makes one file of several that follow each other. They are left as they are.
+/// Merges files that follow each other into one. The parts stay in place.
 pub fn merge<F: Files>(
     files: &F,
     dir: &Path,

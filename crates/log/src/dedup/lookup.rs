@@ -1,10 +1,10 @@
 //! Dedup, the tier on disk: the identities of closed segments, looked up in their id files.
 //!
-//! A filter in memory knows of nearly all ids that they are in no file, so a new event costs no read. What the
-//! filter does not exclude is looked up: a small index in memory leads to the few hundred bytes of a file in
-//! which the id must be. Filters are made in groups of segments, one after the other, so that they go with
-//! their files. Looking wrongly is bounded by the filter's size; forgetting happens only to whole files, the
-//! oldest first.
+//! A filter in memory excludes nearly every new id, so a new event costs no read. If the filter
+//! does not exclude an id, a small index in memory leads to the few hundred bytes of a file in
+//! which the id must be. Each filter covers a group of segments that follow each other, so that it
+//! is dropped with their files. The size of the filters bounds how often a file is read in vain.
+//! Only whole files are forgotten, the oldest first.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -14,15 +14,15 @@ use lakehook_base::clock::Micros;
 use lakehook_base::files::{File, Files};
 use lakehook_base::record::Identity;
 
-/// Entries between two of the index.
+/// Entries of a file for each entry of its index.
 const STRIDE: usize = 64;
-/// Words of 64 bits in a block of a filter: a line of the processor's cache.
+/// Words of 64 bits in a block of a filter; a block is one cache line.
 const BLOCK_WORDS: usize = 8;
 /// Bits of a block that an id sets.
 const PROBES: u32 = 7;
-/// More than so many bits for each id make no difference.
+/// Most bits per id; more make no difference.
 const MAX_BITS: u64 = 12;
-/// A group has this part of all ids; a few more groups than that exist at once.
+/// A group covers `max_ids` divided by this number; a few more groups exist at once.
 const GROUPS: u64 = 4;
 
 /// A blocked Bloom filter over tags, which are uniform hashes already.
@@ -38,7 +38,7 @@ impl Filter {
         }
     }
 
-    /// Where the block of a tag begins.
+    /// Index of the first word of a tag's block.
     fn block(&self, tag: u64) -> usize {
         let blocks = (self.words.len() / BLOCK_WORDS) as u128;
         let block = (u128::from(tag) * blocks) >> 64;
@@ -47,7 +47,7 @@ impl Filter {
 
     /// The bits of a tag in its block: word and mask.
     fn bits(tag: u64) -> impl Iterator<Item = (usize, u64)> {
-        // Another mixture than the one that chose the block.
+        // The bits must differ from those that chose the block.
         let mixed = tag.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mixed = mixed ^ (mixed >> 32);
         (0..PROBES).map(move |probe| {
@@ -77,7 +77,7 @@ struct Group {
     filter: Filter,
 }
 
-/// An id file that is looked into.
+/// An open id file with its index.
 struct Open<H> {
     file: IdFile,
     handle: H,
@@ -92,15 +92,16 @@ pub struct ArchivedIds<F: Files> {
     dir: PathBuf,
     group_ids: u64,
     group_bits: u64,
-    /// The oldest first.
+    /// Filters, the oldest first.
     groups: VecDeque<Group>,
-    /// By their last segment, the oldest first.
+    /// Files sorted by their last segment, the oldest first.
     open: Vec<Open<F::File>>,
     forgotten: Option<Micros>,
 }
 
 impl<F: Files> ArchivedIds<F> {
-    /// None yet. Filters take `filter_bytes` at most, while no more than `max_ids` are in force.
+    /// An empty lookup. Its filters take at most `filter_bytes` while at most `max_ids` are in
+    /// force.
     pub fn new(files: F, dir: &Path, max_ids: u64, filter_bytes: u64) -> Self {
         let group_ids = (max_ids / GROUPS).max(1024);
         let group_bits = filter_bytes * 8 / (GROUPS + 2);
@@ -115,12 +116,13 @@ impl<F: Files> ArchivedIds<F> {
         }
     }
 
-    /// Whether there are none.
+    /// Whether no file is in force.
     pub fn is_empty(&self) -> bool {
         self.open.is_empty()
     }
 
-    /// Takes a file up; `ids` are what is in it, in its order. What it replaces is dropped.
+    /// Adds a file, and drops those that it replaces. `ids` is the content of the file, in its
+    /// order.
     pub fn add(&mut self, file: IdFile, ids: &SegmentIds) -> std::io::Result<()> {
         let handle = self.files.open(&file.path(&self.dir))?;
         let index = ids.identities.iter().step_by(STRIDE);
@@ -140,8 +142,8 @@ impl<F: Files> ArchivedIds<F> {
         Ok(())
     }
 
-    /// Ids that are in filters already, because they were in smaller files, are not added again. Files may come
-    /// in any order: one whose writing failed comes later.
+    /// Adds ids to the newest filter, unless smaller files have put all of them into filters
+    /// already. Files may come in any order: one whose write failed comes later.
     fn add_to_filters(&mut self, file: IdFile, ids: &SegmentIds) {
         let parts = self.open.iter().map(|open| &open.file);
         let parts = parts.filter(|part| part.first >= file.first && part.last <= file.last);
@@ -168,7 +170,7 @@ impl<F: Files> ArchivedIds<F> {
         }
     }
 
-    /// Forgets files all of whose segments are older than that one.
+    /// Drops the files whose segments are all older than `segment`, with their filters.
     pub fn forget_below(&mut self, segment: u64) {
         let gone = self.open.partition_point(|open| open.file.last < segment);
         for open in self.open.drain(..gone) {
@@ -183,20 +185,21 @@ impl<F: Files> ArchivedIds<F> {
         }
     }
 
-    /// What was there before the first file is not known.
+    /// Notes that ids before the first file have been forgotten.
     pub fn begin_behind_forgotten(&mut self) {
         self.forgotten = self.open.first().map(|open| open.newest_received);
     }
 
-    /// The time from which on duplicates are recognised; `None` while nothing was forgotten.
+    /// The time of receipt from which on duplicates are recognised; `None` while nothing was
+    /// forgotten.
     pub fn known_since(&self) -> Option<Micros> {
         self.forgotten
     }
 
-    /// Touches what lookups of these will need.
+    /// Prefetches the words of the filters that lookups of these identities will read.
     ///
-    /// The filters are larger than the processor's cache. These looks don't depend on each other, so it waits for
-    /// memory once for many of them.
+    /// The filters are larger than the processor's cache. These loads don't depend on each other,
+    /// so the processor waits for memory once for many of them.
     pub fn look_ahead(&self, identities: impl Iterator<Item = Identity>) {
         let touched = identities.fold(0, |all, identity| {
             let groups = self.groups.iter();
@@ -209,7 +212,7 @@ impl<F: Files> ArchivedIds<F> {
 
     /// The content hash with which an id was stored; the newest, if there are several.
     ///
-    /// A file that cannot be read is told of and passed over: its ids may be stored again.
+    /// A file that cannot be read is logged and skipped: its ids may be stored again.
     pub fn content_of(&self, tag: u64) -> Option<u32> {
         let groups = self.groups.iter().rev();
         for group in groups.filter(|group| group.filter.may_have(tag)) {

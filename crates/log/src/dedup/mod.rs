@@ -1,8 +1,8 @@
 //! Dedup: which events the log has had before.
 //!
-//! [`recent`] knows the newest identities, in memory. An identity is in a file ([`id_files`]) before
+//! [`recent`] holds the newest identities in memory. An identity is in a file ([`id_files`]) before
 //! memory forgets it; [`archive`] writes, merges and removes these files, and [`lookup`] finds an
-//! identity in them. [`tiers`] is both together, as the ledger uses them.
+//! identity in them. [`tiers`] combines memory and files for the ledger.
 
 pub mod recent;
 pub mod id_files;

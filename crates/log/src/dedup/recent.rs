@@ -1,14 +1,15 @@
-//! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older ones are in
-//! files ([`crate::dedup::lookup`]).
+//! Dedup, the tier in memory: the newest identities, in one table that is allocated once. Older
+//! ones are in files ([`crate::dedup::lookup`]).
 //!
-//! Open addressing with linear probing, 16 bytes a slot. Of the newest `window` identities none is
-//! ever forgotten; older ones go as a hand sweeps over the table, four slots for each insertion, so
-//! that at most `window` + a quarter of the slots are taken. A tag that two ids share by chance
-//! differs in content, so it ends in the quarantine: nothing vanishes.
+//! The table uses open addressing with linear probing, 16 bytes a slot. The newest `window`
+//! identities are never forgotten. Each insertion also checks the next four slots of the table and
+//! frees those that are older, so that at most `window` plus a quarter of the slots are in use. Two
+//! ids that share a tag by chance differ in content, so the second one is quarantined as a
+//! conflict: nothing vanishes.
 
 use lakehook_base::record::Identity;
 
-/// Slots swept for each insertion.
+/// Slots that each insertion checks for identities older than the window.
 const SWEEP: usize = 4;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -20,10 +21,10 @@ struct Slot {
     age: u32,
 }
 
-/// What the table knows of an identity.
+/// Result of looking an identity up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Known {
-    /// Nothing: it was inserted.
+    /// The id was unknown, and was inserted.
     New,
     /// The same id with the same content.
     Duplicate,
@@ -35,7 +36,7 @@ pub enum Known {
 #[derive(Debug)]
 pub struct RecentIds {
     slots: Vec<Slot>,
-    /// Bits to shift a tag by so that a slot number remains.
+    /// Number of bits by which a tag is shifted right to give its slot.
     shift: u32,
     window: u32,
     sequence: u32,
@@ -59,24 +60,25 @@ impl RecentIds {
         }
     }
 
-    /// The largest window whose table takes at most so many bytes.
+    /// The largest window whose table takes at most `bytes`.
     pub fn window_of_bytes(bytes: u64) -> u32 {
         let slots = (bytes / 16).max(32);
         let power = 1_u64 << slots.ilog2();
         u32::try_from(power * 10 / 17).unwrap_or(u32::MAX)
     }
 
-    /// How many identities are never forgotten.
+    /// Number of newest identities that are never forgotten.
     pub fn window(&self) -> u32 {
         self.window
     }
 
-    /// Looks an identity up, and inserts it where it is new.
+    /// Looks an identity up, and inserts it if it is new.
     pub fn insert(&mut self, identity: Identity) -> Known {
         self.insert_unless(identity, || None)
     }
 
-    /// The same, where older ones are known elsewhere: `older` gives the content of the same id, if it is.
+    /// Like [`Self::insert`], where another tier may know the id: `older` returns the content hash
+    /// of the id there, if it has one.
     pub fn insert_unless(
         &mut self,
         identity: Identity,
@@ -115,17 +117,17 @@ impl RecentIds {
         Known::New
     }
 
-    /// Looks at the places of identities that are about to be inserted; changes nothing.
+    /// Prefetches the slots of identities that are about to be inserted; changes nothing.
     ///
-    /// The table is larger than the processor's cache. These looks don't depend on each other, so it
-    /// waits for memory once for many of them, where each insertion would wait for itself.
+    /// The table is larger than the processor's cache. These loads don't depend on each other, so
+    /// the processor waits for memory once for many of them, instead of once for each insertion.
     pub fn look_ahead(&self, identities: impl Iterator<Item = Identity>) {
         let tags = identities.map(|identity| self.slots[self.home(identity.tag.max(1))].tag);
-        // Otherwise the compiler would leave out what changes nothing.
+        // Otherwise the compiler would remove loads whose result is unused.
         std::hint::black_box(tags.fold(0, |all, tag| all ^ tag));
     }
 
-    /// Takes an identity out again, whose frame did not become durable.
+    /// Removes an identity whose frame did not become durable.
     pub fn remove(&mut self, identity: Identity) {
         let tag = identity.tag.max(1);
         let mut at = self.home(tag);
@@ -140,7 +142,7 @@ impl RecentIds {
 
     fn sweep(&mut self) {
         for _ in 0..SWEEP {
-            // Freeing a slot may move a later one into it, which is looked at in turn.
+            // Freeing a slot may move a later one into it, which is checked in turn.
             while self.slots[self.hand].tag != 0
                 && self.age_of(self.slots[self.hand].age) > self.window
             {

@@ -1,8 +1,8 @@
 //! Dedup in two tiers: the newest identities in memory, those of closed segments in files.
 //!
-//! The newest ids of the window are never forgotten: before memory forgets an identity, it is in a file.
-//! So the current segment, and those closed ones that no file holds yet, must not have more than memory
-//! keeps.
+//! The newest ids of the window are never forgotten: before memory forgets an identity, it is in a
+//! file. So the current segment and the closed segments without a file must together have no more
+//! identities than memory keeps.
 
 use super::archive::Archive;
 use super::recent::{Known, RecentIds};
@@ -10,7 +10,7 @@ use lakehook_base::clock::{Micros, Now};
 use lakehook_base::files::Files;
 use lakehook_base::record::Identity;
 
-/// What the log knows of events that it has had before.
+/// Both tiers of a log's dedup.
 pub(crate) struct Dedup<F: Files> {
     recent: RecentIds,
     archive: Archive<F>,
@@ -31,7 +31,8 @@ impl<F: Files> Dedup<F> {
         &mut self.archive
     }
 
-    /// Touches what lookups of these will need, so that the processor waits for memory only once.
+    /// Prefetches what lookups of these identities will read, so that the processor waits for
+    /// memory only once.
     pub(crate) fn look_ahead(&self, identities: impl Iterator<Item = Identity> + Clone) {
         self.recent.look_ahead(identities.clone());
         let lookup = self.archive.lookup();
@@ -47,39 +48,41 @@ impl<F: Files> Dedup<F> {
         self.recent.insert_unless(identity, older)
     }
 
-    /// An identity that is read from the log.
+    /// Adds an identity that recovery reads from the log.
     pub(crate) fn see(&mut self, identity: Identity) {
         self.recent.insert(identity);
         self.archive.see(identity);
     }
 
-    /// Takes identities out again whose frame did not become durable.
+    /// Removes identities whose frame did not become durable, and empties the list.
     pub(crate) fn take_back(&mut self, identities: &mut Vec<Identity>) {
         for identity in identities.drain(..) {
             self.recent.remove(identity);
         }
     }
 
-    /// Identities of a frame that is durable.
+    /// Hands the identities of a durable frame to the archive, and empties the list.
     pub(crate) fn settle(&mut self, identities: &mut Vec<Identity>, newest_received: Micros) {
         self.archive.add(identities, newest_received);
-        // The request that fills the share may bring as many as a frame holds.
-        debug_assert!(identities.is_empty(), "each is in the archive's keeping");
+        // The number is not checked: the request that fills the share may bring as many as a frame
+        // holds.
+        debug_assert!(identities.is_empty(), "the archive takes all of them");
     }
 
-    /// A part of what memory never forgets. The current segment may have one, that which was just closed,
-    /// and those before it that no file holds yet; the fourth is for the frames that go over it.
+    /// A quarter of the identities that memory never forgets. The current segment may have one
+    /// share, the segment that was just closed another, and earlier ones without a file a third.
+    /// The fourth is for frames that exceed a share.
     fn share_of_window(&self) -> u64 {
         u64::from(self.recent.window()) / 4
     }
 
-    /// Whether the current segment has so many identities that another one must begin.
+    /// Whether the current segment has its share of identities, so that another one must begin.
     pub(crate) fn has_enough(&self) -> bool {
         self.archive.active() >= self.share_of_window()
     }
 
-    /// Whether closed segments have no more than so many shares in no file. Waits for the helper if it is
-    /// behind; `false` if it cannot write.
+    /// Whether closed segments have at most `shares` shares of identities in no file. Waits for the
+    /// helper if it is behind; `false` if it cannot write.
     pub(crate) fn keep_up(&mut self, shares: u64, now: Now) -> bool {
         let most = shares * self.share_of_window();
         self.archive.keep_up(most, now)

@@ -1,4 +1,4 @@
-//! Why a log cannot be opened, in words that say what to do.
+//! Errors of opening a log, with messages that say what to do.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,26 +14,26 @@ pub enum OpenError {
     /// Frames are whole but don't follow from each other.
     #[error("{frame}: {detail}")]
     Contradiction {
-        /// The frame, as its journal calls it.
+        /// Name that the journal gives the frame.
         frame: String,
-        /// What is wrong.
+        /// What contradicts what.
         detail: String,
     },
-    /// A segment is gone that is still needed.
+    /// A segment that is still needed is gone.
     #[error(
         "segment {} is missing and was not yet shipped; restore it from a backup of the disk, or let \
          `lakehook wal repair` go on without it", path.display()
     )]
     Missing {
-        /// Where it should be.
+        /// Path where the segment should be.
         path: PathBuf,
     },
-    /// A journal that keeps no files cannot be read.
+    /// A journal of another kind, which keeps no files, cannot be read.
     #[error("failed to read the write-ahead log in {journal}: {detail}")]
     Unreadable {
-        /// The journal, as it calls itself.
+        /// Name of the journal.
         journal: String,
-        /// Why.
+        /// Message of the error.
         detail: String,
     },
     /// A repair was interrupted while its result took the log's place.
@@ -45,12 +45,12 @@ pub enum OpenError {
         /// The log's directory.
         dir: PathBuf,
     },
-    /// The operating system says no.
+    /// The operating system returned an error.
     #[error("failed to open the write-ahead log in {}: {error}", dir.display())]
     Io {
         /// The log's directory.
         dir: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         error: io::Error,
     },
 }

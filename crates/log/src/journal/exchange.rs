@@ -1,8 +1,8 @@
-//! The new log takes the old one's place, whatever happens meanwhile.
+//! Exchanges a log for a new one, in steps that survive a crash.
 //!
-//! A log is many files, so no single rename does it. A note in the directory says how far the exchange is;
-//! while there is one, the log refuses to open. `rescue-out`: the old files move aside. `rescue-in`: the
-//! new ones move in. Each step can be repeated.
+//! A log is many files, so no single rename can exchange it. A note in the directory says how far
+//! the exchange is; while the note exists, the log refuses to open. With `rescue-out`, the old
+//! files move aside; with `rescue-in`, the new ones move in. Each step can be repeated.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,15 +12,15 @@ use crate::dedup::id_files::ids_range_of;
 use lakehook_base::files::{Files, create_dir_durably, read_whole, remove_if_there, write_durably};
 use lakehook_base::ids::NodeId;
 
-/// The directory of a new log that is being made.
+/// The directory in which a new log is made.
 pub(crate) const NEW: &str = "rescue";
 const OUT: &str = "rescue-out";
 const IN: &str = "rescue-in";
 const NODE: &str = "node";
-/// The name of a directory, and no more.
+/// Most bytes of a note, which holds the name of a directory.
 const MAX_NOTE: u64 = 256;
 
-/// Whether an exchange has begun and not ended.
+/// Whether an exchange has begun and not been finished.
 pub fn is_unfinished<F: Files>(files: &F, dir: &Path) -> bool {
     files.exists(&dir.join(OUT)) || files.exists(&dir.join(IN))
 }
@@ -35,18 +35,18 @@ pub(crate) fn clear<F: Files>(files: &F, new_dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Where the old files go, relative to the log's directory.
+/// Directory for the old files, relative to the log's directory.
 pub(crate) fn aside_of(new: NodeId) -> String {
     format!("before-{new}")
 }
 
-/// From here on the new log counts.
+/// Begins the exchange: once the note is durable, the new log counts.
 pub(crate) fn begin<F: Files>(files: &F, dir: &Path, aside: &str) -> io::Result<()> {
     create_dir_durably(files, &dir.join(aside), true)?;
     write_durably(files, &dir.join(OUT), aside.as_bytes())
 }
 
-/// Does what is left of an exchange; `false` if there was none. The caller holds the lock.
+/// Finishes an exchange; `false` if none has begun. The caller holds the lock.
 pub fn finish<F: Files>(files: &F, dir: &Path) -> io::Result<bool> {
     if !is_unfinished(files, dir) {
         return Ok(false);
@@ -58,7 +58,7 @@ pub fn finish<F: Files>(files: &F, dir: &Path) -> io::Result<bool> {
         files.rename(&out, &into)?;
         files.sync_dir(dir)?;
     }
-    // Its name may not be durable yet.
+    // A crash may have left the note under a name that is not durable yet.
     files.sync_dir(dir)?;
     let new_dir = dir.join(NEW);
     if files.exists(&new_dir) {
@@ -77,7 +77,7 @@ fn note<F: Files>(files: &F, path: &Path) -> io::Result<PathBuf> {
     Ok(PathBuf::from(name))
 }
 
-/// Moves what a log is made of. A file has its new name for good before it loses the old one.
+/// Moves the files of a log. The new names are made durable before the removal of the old ones.
 fn move_all<F: Files>(files: &F, from: &Path, to: &Path) -> io::Result<()> {
     for entry in files.list(from)? {
         let name = entry.name.as_str();

@@ -4,8 +4,8 @@ use super::layout::{FRAME_HEADER, FrameHeader};
 use lakehook_base::clock::Micros;
 use lakehook_base::record::Lsn;
 
-/// The position of a frame. It can be compared and stored; what lies within a segment only its journal
-/// understands.
+/// The position of a frame. It can be compared and stored; only its journal understands the part
+/// within the segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At {
     segment: u64,
@@ -13,7 +13,7 @@ pub struct At {
 }
 
 impl At {
-    /// The position in that segment which its journal calls `within`. Later frames of a segment have
+    /// The position that the journal calls `within` in a segment. Later frames of a segment have
     /// larger ones.
     pub fn new(segment: u64, within: u64) -> Self {
         Self { segment, within }
@@ -24,7 +24,7 @@ impl At {
         self.segment
     }
 
-    /// Where in the segment, as the journal calls it.
+    /// Position within the segment, as the journal calls it.
     pub fn within(self) -> u64 {
         self.within
     }
@@ -33,39 +33,40 @@ impl At {
 /// A frame that counts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// Its header.
+    /// The decoded header.
     pub header: FrameHeader,
-    /// Where it is.
+    /// Position of the frame.
     pub at: At,
-    /// Header and body.
+    /// Header and body, encoded.
     pub bytes: Vec<u8>,
 }
 
 impl Frame {
-    /// The entries.
+    /// The encoded entries.
     pub fn body(&self) -> &[u8] {
         &self.bytes[FRAME_HEADER..]
     }
 
-    /// LSN after its last row.
+    /// LSN after the frame's last row.
     pub fn next_lsn(&self) -> Lsn {
         Lsn(self.header.first_lsn.0 + u64::from(self.header.rows))
     }
 }
 
-/// What the ledger says of a frame in its header; the journal adds what chains it to the one before.
+/// The part of a frame's header that the ledger decides; the journal adds the part that chains it
+/// to the frame before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Heading {
     /// LSN of its first row, or of the next row to come if it has none.
     pub first_lsn: Lsn,
-    /// How many rows it has.
+    /// Number of rows in the frame.
     pub rows: u32,
     /// Wall time of writing.
     pub written_at: Micros,
 }
 
 impl Heading {
-    /// The header of frame `number`, behind a frame with that checksum.
+    /// The header of frame `number`, which follows a frame with the checksum `previous_crc`.
     pub fn chained(&self, segment_id: u64, number: u64, previous_crc: u32) -> FrameHeader {
         FrameHeader {
             crc: 0,
@@ -80,11 +81,11 @@ impl Heading {
     }
 }
 
-/// Bytes behind the last frame that never became a frame that counts.
+/// Bytes after the last frame, left by a write that was not completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TornTail {
-    /// Where in the newest segment they begin.
+    /// Offset in the newest segment at which they begin.
     pub offset: u64,
-    /// From there to the last byte that is not zero.
+    /// Number of bytes up to the last one that is not zero.
     pub bytes: u64,
 }

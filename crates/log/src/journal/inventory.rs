@@ -1,4 +1,4 @@
-//! The files of a journal's directory: segments by number, and what was under construction.
+//! Lists the files of a journal's directory: segments by number, and files under construction.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,7 +7,7 @@ use std::path::Path;
 use super::layout::number_of;
 use lakehook_base::files::{Files, remove_if_there};
 
-/// Names end so while their files are under construction.
+/// Suffix of the names of files under construction.
 const TEMPORARY: &str = ".tmp";
 
 /// The files of a journal's directory.
@@ -32,7 +32,7 @@ impl Inventory {
         Ok(inventory)
     }
 
-    /// Lists the files, and removes what was under construction.
+    /// Lists the files, and removes those that were under construction.
     pub(crate) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let inventory = Self::list(files, dir)?;
         for name in &inventory.temporary {

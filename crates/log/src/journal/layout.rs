@@ -1,5 +1,5 @@
-//! Byte layout of segments and frames: constants, names and headers. `docs/wal-format.md` is the
-//! prose; the snapshots in the tests hold both to each other.
+//! Byte layout of segments and frames: constants, names and headers. `docs/wal-format.md` describes
+//! it in prose; snapshots in the tests keep the two in agreement.
 //!
 //! All numbers are little-endian.
 
@@ -10,17 +10,18 @@ use lakehook_base::clock::Micros;
 use lakehook_base::ids::NodeId;
 use lakehook_base::record::Lsn;
 
-/// Version of everything in this module and of the entries. A newer one is refused by name; format 1,
-/// which had no runs and no cursors, is read, and never written.
+/// Version of everything in this module and of the entries. A newer format is refused with an error
+/// that names it. Format 1, which had no runs and no cursors, is read but never written.
 pub const FORMAT: u32 = 2;
-/// Frames start on such boundaries, so that no write touches a block with acknowledged bytes.
+/// Frames start at multiples of this size, so that no write touches a block with acknowledged
+/// bytes.
 pub const BLOCK: u64 = 4096;
 /// The first block of a segment holds its header.
 pub const FIRST_FRAME: u64 = BLOCK;
-/// Bytes of a frame's header.
+/// Size of a frame's header in bytes.
 pub const FRAME_HEADER: usize = 64;
-/// A frame is at most so large, header included: a request of 12 MiB whose every event conflicts
-/// with a known one is kept twice as long, escaped, in the quarantine.
+/// Most bytes of a frame, header included. A request of 12 MiB whose every event conflicts with a
+/// known one fits: in the quarantine, its events are escaped and take twice the space.
 pub const MAX_FRAME: usize = 32 << 20;
 
 const SEGMENT_MAGIC: &[u8; 8] = b"LHWALSEG";
@@ -60,36 +61,36 @@ pub struct SegmentEnd {
     pub crc: u32,
 }
 
-/// What the first block of a segment says.
+/// The header in the first block of a segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SegmentHeader {
-    /// From 1, without gaps.
+    /// Number of the segment: from 1, without gaps.
     pub number: u64,
     /// Random, so that bytes of a removed segment are never taken for this one's.
     pub id: u64,
     /// Size of the file in bytes.
     pub bytes: u64,
-    /// Whose log this is.
+    /// The node that owns the log.
     pub node: NodeId,
-    /// Where the segment before ends.
+    /// Where the previous segment ends.
     pub previous: SegmentEnd,
-    /// When it was created.
+    /// Wall time of creation.
     pub created_at: Micros,
 }
 
 /// Why a header cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HeaderError {
-    /// Not ours, or damaged.
+    /// The header is not one of a segment, or is damaged.
     #[error("it does not begin with a valid header")]
     Invalid,
-    /// Written by a newer program.
+    /// A newer program wrote it.
     #[error("it has format {0}, and this program knows formats up to {FORMAT}: use a newer one")]
     Newer(u32),
 }
 
 impl SegmentHeader {
-    /// The block that begins the file.
+    /// Encodes the first block of the file.
     pub fn encode(&self) -> [u8; BLOCK as usize] {
         let mut block = [0; BLOCK as usize];
         block[..8].copy_from_slice(SEGMENT_MAGIC);
@@ -136,22 +137,22 @@ impl SegmentHeader {
     }
 }
 
-/// What begins a frame. Its checksum covers header and body.
+/// The header of a frame. Its checksum covers header and body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameHeader {
     /// Checksum of the rest of the header and of the body.
     pub crc: u32,
-    /// Id of the segment that it was written into.
+    /// Id of the segment that the frame was written into.
     pub segment_id: u64,
-    /// Without gaps over the whole log, from 1.
+    /// Number of the frame: from 1, without gaps over the whole log.
     pub number: u64,
     /// Bytes after the header.
     pub body_bytes: u32,
     /// Checksum of the frame before.
     pub previous_crc: u32,
-    /// LSN of its first row, or of the next row to come where it has none.
+    /// LSN of the frame's first row, or of the next row to come if it has none.
     pub first_lsn: Lsn,
-    /// How many rows it has.
+    /// Number of rows in the frame.
     pub rows: u32,
     /// Wall time of writing.
     pub written_at: Micros,
@@ -177,7 +178,8 @@ impl FrameHeader {
         crc
     }
 
-    /// Reads a header; `None` if this is none. The checksum is checked by [`FrameHeader::matches`].
+    /// Reads a header; `None` if the bytes are not one. [`FrameHeader::matches`] checks the
+    /// checksum.
     pub fn decode(header: &[u8]) -> Option<Self> {
         if header.len() < FRAME_HEADER || &header[..4] != FRAME_MAGIC {
             return None;

@@ -1,9 +1,10 @@
-//! The journal in files of one directory, at both sides of the seam.
+//! The journal in files of one directory: as a start finds it, and as frames are appended to it.
 //!
-//! A start never trusts the last frame: nobody knows whether its sync was answered, and syncing it again
-//! proves nothing. So the journal goes on in a fresh segment whose header ends the old one before that
-//! frame, and the caller puts what the frame said into the first frame there. All earlier frames are
-//! durable, because a frame is written only after the sync of the one before.
+//! A start never trusts the last frame: the program may have ended before its sync was answered,
+//! and syncing it again proves nothing. So the journal goes on in a new segment whose header ends
+//! the old one before that frame, and the caller puts the content of the frame into the first frame
+//! there. All earlier frames are durable, because a frame is written only after the sync of the one
+//! before.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -28,25 +29,25 @@ use lakehook_base::files::{File, Files, remove_if_there};
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::Lsn;
 
-/// Room that the first frame of a start leaves behind itself, at least.
+/// Fewest bytes that stay free in a segment after the first frame of a start.
 const ROOM_BEHIND_FIRST: u64 = 1024;
-/// The spare of a start; the others are numbered from 1.
+/// Name of the spare that a start makes; the others are numbered from 1.
 const FIRST_SPARE: &str = "spare-0.tmp";
 
-/// What a local journal needs to know.
+/// Settings of a local journal.
 #[derive(Clone, Debug)]
 pub struct LocalSettings {
-    /// Size of a segment.
+    /// Size of a segment in bytes.
     pub segment_bytes: u64,
-    /// Size of the first segment after a start, small so that a start is quick.
+    /// Size in bytes of the first segment after a start, small so that a start is quick.
     pub first_segment_bytes: u64,
-    /// Bound on segments, spares, and what the owner has beside them.
+    /// Most bytes of segments, spares, and the other files of the journal's owner.
     pub max_bytes: u64,
-    /// Whose log it is.
+    /// The node that owns the log.
     pub node: NodeId,
-    /// For the ids of segments.
+    /// Source of the ids of segments.
     pub ids: Ids,
-    /// Where spares are made.
+    /// Where the helper that makes spares runs.
     pub background: Background,
 }
 
@@ -55,15 +56,15 @@ pub struct FoundFiles<F: Files> {
     files: F,
     dir: PathBuf,
     settings: LocalSettings,
-    /// Sizes of the segments that exist.
+    /// Sizes of the segments that exist, by number.
     segments: BTreeMap<u64, u64>,
-    /// The end of the newest segment without its last frame, once that was read.
+    /// End of the newest segment without its last frame, once the segment was read.
     end: SegmentEnd,
     torn: Option<TornTail>,
 }
 
 impl<F: Files> FoundFiles<F> {
-    /// Lists a directory, and removes what was under construction.
+    /// Lists a directory, and removes files that were under construction.
     pub fn open(files: F, dir: &Path, settings: LocalSettings) -> io::Result<Self> {
         let Inventory { segments, .. } = Inventory::take(&files, dir)?;
         Ok(Self {
@@ -217,9 +218,9 @@ pub struct LocalJournal<F: Files> {
     files: F,
     dir: PathBuf,
     settings: LocalSettings,
-    /// Sizes of the segments that exist.
+    /// Sizes of the segments that exist, by number.
     segments: BTreeMap<u64, u64>,
-    /// The one that frames are appended to.
+    /// The segment that frames are appended to.
     segment: Segment<F>,
     /// After a failed write or sync nothing more may go into the current segment.
     has_failed: bool,
@@ -233,7 +234,7 @@ impl<F: Files> LocalJournal<F> {
         if self.segment.is_named() {
             return number;
         }
-        // It never had a frame, so it never was: its number goes to the next one.
+        // A segment without frames does not count: the next one gets its number.
         if let Some(temporary) = self.segment.temporary()
             && let Err(error) = remove_if_there(&self.files, temporary)
         {
@@ -271,7 +272,7 @@ impl<F: Files> Journal for LocalJournal<F> {
             return 0;
         }
         let room = self.segment.room();
-        // While no spare is there the disk may be too full for one, and then only shipping frees space.
+        // Without a spare, the disk may be too full for one, and then only shipping frees space.
         if purpose == Purpose::Shipping || self.spares.keeps_one() {
             room
         } else {
@@ -291,7 +292,7 @@ impl<F: Files> Journal for LocalJournal<F> {
         let reserve = if is_shipping { 0 } else { reserve_of(usual) };
         let bytes = usual.max(next_block(FIRST_FRAME + need + reserve));
         let segments: u64 = self.segments.values().sum();
-        // The next spare, and the one that is kept.
+        // Two more of the usual size: the next spare, and the one that is kept for shipping.
         let with_spares = segments + beside + bytes + 2 * usual;
         if !is_shipping && with_spares > self.settings.max_bytes {
             return Ok(false);
@@ -378,7 +379,7 @@ impl<F: Files> Journal for LocalJournal<F> {
     }
 }
 
-/// Gives every frame of a segment to `each`; returns the LSN behind the last one.
+/// Calls `each` for every frame of a segment; returns the LSN after the last row.
 fn read_all<H: File>(
     mut reader: SegmentReader<H>,
     each: &mut EachFrame<'_>,
@@ -413,7 +414,7 @@ pub struct LocalFrames<F> {
 }
 
 impl<F: Files> LocalFrames<F> {
-    /// Of the journal in that directory.
+    /// Reads the journal in a directory.
     pub fn new(files: F, dir: &Path) -> Self {
         Self {
             files,

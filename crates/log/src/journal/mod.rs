@@ -1,14 +1,15 @@
-//! Journals: what makes a frame durable, and gives it back.
+//! A journal makes frames durable, and reads them back.
 //!
-//! [`seam`] says what the ledger needs of any journal: append a frame behind the last one, read frames
-//! in order, forget the oldest. A journal may keep its frames in files, in memory, as one object each in
-//! an object store, or as messages of a stream; the ledger cannot tell. One suite of tests
-//! (`tests/simulation/journal_suite.rs`) holds for every journal.
+//! [`seam`] says what the ledger needs of any journal: append a frame after the last one, read
+//! frames in order, forget the oldest. A journal may keep its frames in files, in memory, as one
+//! object each in an object store, or as messages of a stream; the ledger cannot tell. One suite of
+//! tests (`tests/simulation/journal_suite.rs`) runs against every journal.
 //!
-//! The journal of this program keeps frames in files of one directory: [`local`] is its way through the
-//! seam, [`layout`] the bytes, [`segment`] a file that is filled, [`spares`] the files made ahead,
-//! [`read`] which frames count, [`inventory`] which files there are, [`torn`] what lay behind the last
-//! frame, [`node`] whose directory it is, [`exchange`] how one log takes another's place.
+//! The journal of this program keeps frames in files of one directory: [`local`] implements the
+//! seam, [`layout`] defines the bytes, [`segment`] fills a file, [`spares`] makes files in advance,
+//! [`read`] decides which frames count, [`inventory`] lists the files, [`torn`] copies what follows
+//! the last frame, [`node`] says whose directory it is, [`exchange`] puts one log in another's
+//! place.
 
 pub mod layout;
 pub mod frames;

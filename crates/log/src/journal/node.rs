@@ -14,13 +14,13 @@ const MAX_BYTES: u64 = 1024;
 /// The persistent identity of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node {
-    /// In object keys.
+    /// Id of the node, which is part of object keys.
     pub id: NodeId,
-    /// For dedup hashes.
+    /// Secret key of the dedup hashes.
     pub key: HashKey,
 }
 
-/// Reads the node of a directory, or makes one.
+/// Reads the node of a directory, or creates one.
 pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<Node> {
     if let Some(node) = read(files, dir)? {
         return Ok(node);
@@ -33,7 +33,7 @@ pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<
     Ok(node)
 }
 
-/// Makes a directory that node's.
+/// Writes the node file of a directory.
 pub(crate) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<()> {
     let key = u128::from_le_bytes(node.key.0);
     let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
@@ -56,7 +56,8 @@ pub fn read<F: Files>(files: &F, dir: &Path) -> io::Result<Option<Node>> {
 }
 
 fn parse(text: &str) -> Option<Node> {
-    // Another digit would be another node, or forget all duplicates, and nobody would notice.
+    // Without the checksum, a changed digit would make another node or forget all duplicates, and
+    // nobody would notice.
     let (said, crc) = text.split_once("crc32c = ")?;
     if crc != format!("{:08x}\n", crc32c(said.as_bytes())) {
         return None;
@@ -79,30 +80,30 @@ pub struct Lock {
     _file: std::fs::File,
 }
 
-/// Somebody else has the directory.
+/// Why a directory could not be locked.
 #[derive(Debug, thiserror::Error)]
 pub enum LockError {
-    /// Another process.
+    /// Another process has the lock.
     #[error("{} is in use by process {holder}; two processes cannot share a log", path.display())]
     Held {
         /// The directory.
         path: PathBuf,
-        /// What that process wrote into the lock file: its number.
+        /// Process id that the holder wrote into the lock file.
         holder: String,
     },
-    /// The operating system says no.
+    /// The operating system returned an error.
     #[error("failed to lock {}: {error}", path.display())]
     Io {
         /// The lock file.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         error: io::Error,
     },
 }
 
 impl Lock {
-    /// Takes the lock of a directory that exists. An advisory lock, so it needs the real file system
-    /// and goes with its process.
+    /// Takes the lock of a directory that exists. It is an advisory lock, so it needs the real file
+    /// system and ends with its process.
     #[allow(
         clippy::disallowed_methods,
         reason = "a lock is not data: simulations have none"

@@ -1,9 +1,10 @@
-//! Reading segments: which frames count, what is a torn tail, and what is damage.
+//! Reads segments: which frames count, what is a torn tail, and what is damage.
 //!
-//! A frame counts if it follows the one before: same segment id, next number, the checksum of its
-//! predecessor in its header, its own checksum right. Where a segment ends for good stands in the
-//! header of the next one. Only the newest segment has an open end: there a frame that does not count
-//! is a torn tail if no later frame chains, and damage to acknowledged data if one does.
+//! A frame counts if it follows the one before: it has the same segment id, the next number, and
+//! the checksum of its predecessor in its header, and its own checksum is right. The header of the
+//! next segment says where a segment ends for good. Only the newest segment has an open end: there
+//! a frame that does not count is a torn tail if no later frame chains, and damage to acknowledged
+//! data if one does.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,15 +25,15 @@ use lakehook_base::record::Lsn;
     .before.map_or_else(|| "on".to_owned(), |before| format!("to {}", before.0 - 1))
 )]
 pub struct Damage {
-    /// The segment.
+    /// Path of the segment.
     pub path: PathBuf,
     /// Where the first frame that cannot be read begins.
     pub offset: u64,
-    /// What is wrong with it.
+    /// What is wrong with that frame.
     pub detail: String,
     /// The first LSN that may be lost.
     pub from: Lsn,
-    /// The first LSN after the damage, where that is known.
+    /// The first LSN after the damage, if it is known.
     pub before: Option<Lsn>,
 }
 
@@ -45,17 +46,17 @@ pub enum ReadError {
     /// The segment cannot be used by this program.
     #[error("{path}: {error}")]
     Header {
-        /// The segment.
+        /// Path of the segment.
         path: PathBuf,
-        /// Why.
+        /// What is wrong with the header.
         error: HeaderError,
     },
-    /// The operating system says no.
+    /// The operating system returned an error.
     #[error("failed to read {path}: {error}")]
     Io {
-        /// The segment.
+        /// Path of the segment.
         path: PathBuf,
-        /// Why.
+        /// Error of the operating system.
         error: io::Error,
     },
 }
@@ -67,7 +68,7 @@ pub struct SegmentReader<H> {
     header: SegmentHeader,
     /// Where it ends for good; `None` for the newest segment.
     known_end: Option<SegmentEnd>,
-    /// After the last frame that counts.
+    /// End of the last frame that was read and counts.
     end: SegmentEnd,
     next_lsn: Lsn,
 }
@@ -106,24 +107,24 @@ impl<H: File> SegmentReader<H> {
         })
     }
 
-    /// The LSN that its first row should have, for naming what is damaged.
+    /// Sets the LSN that the first row should have, by which damage is reported.
     #[must_use]
     pub fn expecting(mut self, next_lsn: Lsn) -> Self {
         self.next_lsn = next_lsn;
         self
     }
 
-    /// LSN behind the last row that was read.
+    /// LSN after the last row that was read.
     pub fn next_lsn(&self) -> Lsn {
         self.next_lsn
     }
 
-    /// Its header.
+    /// Header of the segment.
     pub fn header(&self) -> &SegmentHeader {
         &self.header
     }
 
-    /// After the last frame that was read.
+    /// End of the last frame that was read.
     pub fn end(&self) -> SegmentEnd {
         self.end
     }
@@ -133,7 +134,7 @@ impl<H: File> SegmentReader<H> {
         &self.path
     }
 
-    /// Asks the kernel to read from the device.
+    /// Asks the kernel to forget cached pages, so that reads come from the device.
     pub fn forget_cache(&self) {
         self.file.forget_cache();
     }
@@ -163,7 +164,7 @@ impl<H: File> SegmentReader<H> {
         }
     }
 
-    /// What lies behind the last frame that counts of the newest segment, if it is not all zeros.
+    /// Bytes after the last frame of the newest segment, unless they are all zeros.
     pub fn torn_tail(&self) -> Result<Option<TornTail>, ReadError> {
         let offset = self.end.offset;
         let mut last = None;
@@ -194,7 +195,8 @@ impl<H: File> SegmentReader<H> {
             && frame.header.previous_crc == self.end.crc
     }
 
-    /// No frame follows. If a later one chains, the bytes here are damaged.
+    /// Decides what it means that no frame follows: the bytes are damaged if a later frame chains,
+    /// otherwise the log ends here.
     fn end_of_log(&self) -> Result<Option<Frame>, ReadError> {
         let mut later = None;
         self.for_each_block(self.end.offset, |at, block| {

@@ -1,15 +1,17 @@
-//! The seam between the ledger and what keeps its frames.
+//! The seam between the ledger and the journal that keeps its frames.
 //!
-//! A journal is a sequence of frames, numbered from 1 without gaps. One process appends; the number of
-//! the next frame is known before it is appended, and so is its position, because a frame may hold
-//! positions in itself. Frames are grouped in segments, numbered without gaps too: a segment is what is
-//! trimmed at once, and nothing else. Where a segment ends, or that it is a file, is the journal's own
-//! business; its first frame begins with a checkpoint, so that reading can begin at any segment.
+//! A journal is a sequence of frames, numbered from 1 without gaps. One process appends. The number
+//! and the position of the next frame are known before it is appended, because a frame may contain
+//! its own position. Frames are grouped in segments, which are numbered without gaps too. A segment
+//! is the unit of trimming, and nothing else: where it ends, or that it is a file, is known to the
+//! journal alone. The first frame of a segment begins with a checkpoint, so that reading can begin
+//! at any segment.
 //!
-//! Nothing here knows files. A journal in an object store would put one object a frame, under its
-//! number, and only if there is none yet; one in a stream would append on the condition that the last
-//! message is frame n - 1. Both can lose an answer, which is [`JournalError::Unknown`], or find that
-//! another process has appended, which is [`JournalError::Fenced`].
+//! Nothing here knows files. A journal in an object store would put one object per frame, under the
+//! frame's number, on the condition that there is none yet; one in a stream would append on the
+//! condition that the last message is frame n - 1. Both can lose an answer, which is
+//! [`JournalError::Unknown`], or find that another process has appended, which is
+//! [`JournalError::Fenced`].
 
 use std::io;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use super::errors::OpenError;
 pub use super::frames::{At, Frame, Heading, TornTail};
 use lakehook_base::clock::Now;
 
-/// What room is wanted for.
+/// What room in the journal is used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Requests, which fill the journal.
@@ -30,15 +32,16 @@ pub enum Purpose {
 /// Why a frame is not known to be durable.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// There was no space for it. It does not count, and never will: the journal takes further frames
-    /// in the next segment.
+    /// There was no space for the frame. It does not count, and never will: the journal takes
+    /// further frames in the next segment.
     #[error("{0}")]
     NoSpace(io::Error),
-    /// The outcome is unknown: the frame may be durable or not. This journal takes nothing more; the
-    /// next start finds out.
+    /// The outcome is unknown: the frame may be durable or not. This journal takes no more frames;
+    /// only the next start can tell.
     #[error("{0}")]
     Unknown(io::Error),
-    /// Another process has appended a frame with this number: this one no longer owns the journal.
+    /// Another process has appended a frame with this number, so this one no longer owns the
+    /// journal.
     #[error("another process has appended frame {number}; this one no longer owns the log")]
     Fenced {
         /// Number of the frame.
@@ -51,51 +54,51 @@ pub type EachFrame<'a> = dyn FnMut(Frame) -> Result<(), OpenError> + 'a;
 
 /// Reads single frames while others are appended.
 pub trait Frames: Clone + Send + Sync + 'static {
-    /// What is kept from one read to the next, such as an open file.
+    /// State that is kept from one read to the next, such as an open file.
     type Open: Default;
 
     /// The frame at a position, if there is a whole one; its checksum is verified.
     fn frame(&self, at: At) -> io::Result<Option<Frame>>;
 
-    /// Fills `buffer` from an offset in the body of the frame at that position. Nothing is verified.
+    /// Fills `buffer` from an offset in the body of the frame at a position. Nothing is verified.
     fn read(&self, open: &mut Self::Open, at: At, offset: u64, buffer: &mut [u8])
     -> io::Result<()>;
 
-    /// The journal, for messages.
+    /// Name of the journal, for messages.
     fn name(&self) -> String;
 
-    /// A segment, for messages.
+    /// Name of a segment, for messages.
     fn name_of_segment(&self, segment: u64) -> String;
 
-    /// A frame, for messages.
+    /// Name of a frame, for messages.
     fn name_of(&self, at: At) -> String;
 }
 
-/// A journal as a start finds it: it is read first, and then goes on.
+/// A journal as a start finds it: first it is read, then it goes on.
 pub trait Found: Sized {
-    /// What it becomes.
+    /// The journal that it becomes.
     type Journal: Journal;
 
-    /// For single frames, and for messages.
+    /// Reads single frames, and gives names for messages.
     fn frames(&self) -> <Self::Journal as Journal>::Frames;
 
     /// The newest segment; `None` if the journal has no frame.
     fn newest(&self) -> Option<u64>;
 
-    /// Gives every frame from a segment on to `each`.
+    /// Calls `each` for every frame, from segment `first` on.
     fn read(&mut self, first: u64, each: &mut EachFrame<'_>) -> Result<(), OpenError>;
 
-    /// Whether the last frame that was read is known to be durable. If not, it counts only until the
-    /// journal goes on: its content must be in the frame with which it does.
+    /// Whether the last frame that was read is known to be durable. If not, it counts only until
+    /// the journal goes on: the frame with which it goes on must have its content.
     fn last_is_durable(&self) -> bool;
 
-    /// What was found behind the last frame.
+    /// Torn tail after the last frame, if there was one.
     fn torn_tail(&self) -> Option<TornTail>;
 
-    /// Forgets the segments before that one. Done when it returns.
+    /// Removes the segments before `first`; they are gone when this returns.
     fn trim(&mut self, first: u64) -> Result<(), OpenError>;
 
-    /// Where the journal goes on, behind segment `after`.
+    /// Position at which the journal goes on after segment `after`.
     fn next(&self, after: u64) -> At;
 
     /// Goes on with a frame at [`Found::next`]; it is durable when this returns.
@@ -113,23 +116,24 @@ pub trait Found: Sized {
 /// Synchronous: the caller waits for each frame. After [`JournalError::Unknown`] and
 /// [`JournalError::Fenced`] the caller must not append any more.
 pub trait Journal {
-    /// How single frames are read.
+    /// Type that reads single frames.
     type Frames: Frames;
 
-    /// For single frames, and for messages.
+    /// Reads single frames, and gives names for messages.
     fn frames(&self) -> Self::Frames;
 
-    /// Where the next frame will be.
+    /// Position of the next frame.
     fn next(&self) -> At;
 
-    /// Bytes that the next frame may have in the current segment, header included; none if this
+    /// Bytes that the next frame may have in the current segment, header included; 0 if this
     /// segment takes no more frames.
     fn room(&self, purpose: Purpose) -> u64;
 
-    /// Moves on to a segment with room for a frame of `need` bytes, or does nothing and returns `false`
-    /// if there is no space. `beside` is what its owner has on the same disk, and counts for the bound.
+    /// Begins a segment with room for a frame of `need` bytes, or does nothing and returns `false`
+    /// if there is no space. `beside` is the bytes that the journal's owner has on the same disk;
+    /// they count towards the bound.
     ///
-    /// A segment without frames never was: the new one has its number.
+    /// A segment without frames does not count: the new one gets its number.
     fn begin_segment(
         &mut self,
         need: u64,
@@ -138,26 +142,27 @@ pub trait Journal {
         now: Now,
     ) -> Result<bool, JournalError>;
 
-    /// Completes the header in the first [`FRAME_HEADER`](super::layout::FRAME_HEADER) bytes of `frame`, and makes the frame
-    /// durable at [`Journal::next`], which is returned.
+    /// Completes the header in the first [`FRAME_HEADER`](super::layout::FRAME_HEADER) bytes of
+    /// `frame`, and makes the frame durable at [`Journal::next`], which is returned.
     fn append(&mut self, heading: Heading, frame: &mut [u8]) -> Result<At, JournalError>;
 
-    /// Gives every frame from the oldest segment on to `each`.
+    /// Calls `each` for every frame, from the oldest segment on.
     fn read(&self, each: &mut EachFrame<'_>) -> Result<(), OpenError>;
 
-    /// Forgets the segments before that one, soon. The caller has a durable note that says so.
+    /// Removes the segments before `first`, without waiting for it. The caller has noted durably
+    /// that they are not needed.
     fn trim(&mut self, first: u64);
 
-    /// Bytes in use.
+    /// Bytes of disk in use.
     fn used(&self) -> u64;
 
-    /// Looks after work that is done beside the appending. Called before each frame.
+    /// Takes results of background work and starts what is due. Called before each frame.
     fn tend(&mut self, now: Now);
 
-    /// Whether what is left must be kept for shipping.
+    /// Whether space is so short that the rest must be kept for shipping.
     fn is_short_of_space(&self) -> bool;
 
-    /// Gives up space that is not needed at once, because its owner needs some beside it.
+    /// Frees space that the journal does not need at once, because its owner needs some beside it.
     fn give_up_space(&mut self);
 }
 

@@ -39,17 +39,17 @@ impl<F: Files> Segment<F> {
         }
     }
 
-    /// Its header.
+    /// Header of the segment.
     pub fn header(&self) -> &SegmentHeader {
         &self.header
     }
 
-    /// Where the part that counts ends.
+    /// End of the last frame that is durable.
     pub fn end(&self) -> SegmentEnd {
         self.end
     }
 
-    /// Whether its first frame is durable, and with it the segment.
+    /// Whether the first frame, and with it the segment, is durable.
     pub fn is_named(&self) -> bool {
         self.unnamed.is_none()
     }
@@ -66,12 +66,12 @@ impl<F: Files> Segment<F> {
 
     /// Completes the header of a frame, writes it and makes it durable.
     ///
-    /// The first frame brings the segment itself into being: header and frame are synced under the
-    /// temporary name, which is then changed to the final one, and the directory is synced.
-    /// After an error nothing may be written to this segment any more.
+    /// The first frame makes the segment exist: header and frame are synced under the temporary
+    /// name, which is then changed to the final one, and the directory is synced. After an error
+    /// nothing may be written to this segment any more.
     pub fn append(&mut self, files: &F, heading: Heading, frame: &mut [u8]) -> io::Result<()> {
         if frame.len() as u64 > self.room() {
-            // It would be written, and never found again.
+            // A frame that exceeds the segment would be written, but never found again.
             let message = format!("a frame of {} bytes in {}", frame.len(), self.room());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }

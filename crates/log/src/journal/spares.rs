@@ -1,8 +1,8 @@
-//! Spares: files full of zeros that are made ahead, so that a segment begins at once and its syncs have
-//! no new lengths or extents to record.
+//! Spares: files full of zeros that are made in advance, so that a segment begins at once and its
+//! syncs have no new lengths or extents to record.
 //!
-//! There is one for the next segment, and a further one that is kept for seals, commits and trims: once
-//! the disk is full only shipping frees space, and shipping needs room in the log.
+//! There is one for the next segment, and another one that is kept for seals, commits and trims:
+//! once the disk is full only shipping frees space, and shipping needs room in the log.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -14,25 +14,25 @@ use crate::helper::{Background, Helper, remove_needless};
 use lakehook_base::clock::Now;
 use lakehook_base::files::{File, Files, remove_if_there};
 
-/// How much is filled with zeros in one step.
+/// Bytes of zeros that are written at once.
 const ZERO_STEP: usize = 1 << 20;
 /// Sync after this many bytes of zeros, so that a frame's sync never queues behind more.
 const ZERO_SYNC: u64 = 4 << 20;
-/// Most that requests leave of a segment while there is no spare behind it.
+/// Upper bound of what requests leave to shipping, in bytes.
 const MAX_RESERVE: u64 = 4 << 20;
 
-/// What requests leave of a segment for shipping while there is no spare.
+/// Bytes of a segment that requests leave to shipping while there is no spare.
 pub(crate) fn reserve_of(segment_bytes: u64) -> u64 {
     (segment_bytes / 4).min(MAX_RESERVE)
 }
 
 /// A file full of zeros under a temporary name, waiting to become a segment.
 pub struct Spare<F: Files> {
-    /// The file.
+    /// The open file.
     pub file: Arc<F::File>,
-    /// Its temporary name.
+    /// Temporary name of the file.
     pub path: PathBuf,
-    /// Its size.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
@@ -42,7 +42,7 @@ impl<F: Files> Spare<F> {
         remove_if_there(files, path)?;
         let file = files.create_new(path)?;
         if let Err(error) = fill_with_zeros(&file, bytes) {
-            // Its space is needed more than the file.
+            // The space is needed more than an unfinished file.
             remove_if_there(files, path)?;
             return Err(error);
         }
@@ -74,20 +74,20 @@ fn fill_with_zeros<H: File>(file: &H, bytes: u64) -> io::Result<()> {
 enum Task {
     /// Make a spare of that size under that temporary name.
     Make(PathBuf, u64),
-    /// Remove segments that were trimmed. A spare that is asked for later takes its space only once
-    /// theirs was given back.
+    /// Remove segments that were trimmed. Tasks run in order, so a spare that is requested later is
+    /// made after their space was freed.
     Remove(Vec<PathBuf>),
 }
 
 /// The spare for the next segment.
 enum Next<F: Files> {
-    /// Not asked for.
+    /// None was requested.
     None,
-    /// The helper makes it.
+    /// The helper is making it.
     Preparing,
-    /// Here.
+    /// It is ready.
     Ready(Spare<F>),
-    /// It could not be made, at that time on the monotonic clock.
+    /// It could not be made, at this time on the monotonic clock.
     Failed(Duration),
 }
 
@@ -99,11 +99,11 @@ pub(crate) struct Spares<F: Files> {
     segment_bytes: u64,
     helper: Helper<Task, io::Result<Spare<F>>>,
     next: Next<F>,
-    /// For seals, commits and trims alone.
+    /// The spare that is kept for seals, commits and trims alone.
     kept: Option<Spare<F>>,
-    /// How many were made, for their names.
+    /// Number of spares made so far, which is in their names.
     made: u64,
-    /// Whether the next one is to be asked for.
+    /// Whether [`Self::tend`] is to request the next one.
     is_wanted: bool,
 }
 
@@ -134,7 +134,7 @@ impl<F: Files> Spares<F> {
         })
     }
 
-    /// Bytes of the spares that are there or are being made.
+    /// Bytes of the spares that are ready or being made.
     pub(crate) fn used(&self) -> u64 {
         let next = match &self.next {
             Next::Ready(spare) => spare.bytes,
@@ -144,23 +144,21 @@ impl<F: Files> Spares<F> {
         next + self.kept.as_ref().map_or(0, |spare| spare.bytes)
     }
 
-    /// Whether there is one for shipping.
+    /// Whether a spare is kept for shipping.
     pub(crate) fn keeps_one(&self) -> bool {
         self.kept.is_some()
     }
 
-    /// Whether there is none and none could be made.
+    /// Whether no spare is kept and the last attempt to make one failed.
     pub(crate) fn has_failed(&self) -> bool {
         self.kept.is_none() && matches!(self.next, Next::Failed(_))
     }
 
-    /// A spare of at least that size, if there is space for one.
-    ///
-    /// Requests may use one only while another one is kept for shipping.
+    /// Takes a spare of at least `bytes`, if there is space for one.
     pub(crate) fn take(&mut self, bytes: u64, purpose: Purpose, now: Now) -> Option<Spare<F>> {
         let is_shipping = purpose == Purpose::Shipping;
         match self.take_next(bytes, now) {
-            // What was just made becomes the one that is kept.
+            // This one is kept for shipping; requests need another one.
             Some(spare) if self.kept.is_none() && !is_shipping => {
                 self.kept = Some(spare);
                 self.take_next(bytes, now)
@@ -181,7 +179,7 @@ impl<F: Files> Spares<F> {
         }
         match std::mem::replace(&mut self.next, Next::None) {
             Next::Ready(spare) if spare.bytes >= bytes => return Some(spare),
-            // Too small for this request; it serves later.
+            // Too small for this frame; a later one can use it.
             Next::Ready(spare) => self.next = Next::Ready(spare),
             Next::Failed(at) if now.mono.saturating_sub(at) < SPACE_RETRY => {
                 self.next = Next::Failed(at);
@@ -207,7 +205,7 @@ impl<F: Files> Spares<F> {
         self.dir.join(format!("spare-{}.tmp", self.made))
     }
 
-    /// Has the next one made, unless it is there or being made.
+    /// Asks the helper for the next spare, unless it is ready or being made.
     pub(crate) fn request(&mut self) {
         if !matches!(self.next, Next::None | Next::Failed(_)) {
             return;
@@ -218,12 +216,13 @@ impl<F: Files> Spares<F> {
         }
     }
 
-    /// Has the next one made soon: its owner may need the space for something else before.
+    /// Requests the next spare at the next [`Self::tend`]: until then its owner may need the space
+    /// for something else.
     pub(crate) fn want(&mut self) {
         self.is_wanted = true;
     }
 
-    /// Takes what the helper has made, and asks for what is wanted and again for what failed.
+    /// Takes what the helper has made, and requests a spare that is wanted or that failed.
     pub(crate) fn tend(&mut self, now: Now) {
         if std::mem::take(&mut self.is_wanted) {
             self.request();
@@ -253,7 +252,7 @@ impl<F: Files> Spares<F> {
         }
     }
 
-    /// Removes a spare: somebody else needs its space more.
+    /// Removes a spare, because its owner needs the space more.
     pub(crate) fn give_up(&mut self) {
         let spare = match std::mem::replace(&mut self.next, Next::None) {
             Next::Ready(spare) => Some(spare),
@@ -269,8 +268,8 @@ impl<F: Files> Spares<F> {
         }
     }
 
-    /// Has segments removed. Answers don't wait for it: removing a large file takes milliseconds. What
-    /// is left after a crash is removed by the next start.
+    /// Asks the helper to remove segments. Answers don't wait for it, because removing a large file
+    /// takes milliseconds; the next start removes what a crash leaves.
     pub(crate) fn remove(&mut self, paths: Vec<PathBuf>) {
         if let Err(Task::Remove(paths)) = self.helper.start(Task::Remove(paths)) {
             // The helper is far behind.

@@ -1,4 +1,4 @@
-//! Torn tails: copies of what lay behind the last frame, for curious people. Nothing reads them.
+//! Copies of torn tails, for people who investigate a crash. The program never reads them.
 
 use std::io;
 use std::path::Path;
@@ -7,12 +7,13 @@ use super::frames::TornTail;
 use crate::journal::read::SegmentReader;
 use lakehook_base::files::{File, Files, remove_if_there};
 
-/// So many torn tails are kept aside.
+/// Most copies that are kept.
 const MAX_TORN_COPIES: usize = 4;
-/// A torn tail is kept aside up to this size.
+/// Most bytes of a copy.
 const MAX_TORN_COPY: u64 = 32 << 20;
 
-/// Copies the bytes of a torn tail aside. They stay in the segment too, so a failure is no harm.
+/// Copies a torn tail into a file of its own. The bytes stay in the segment too, so a failure does
+/// no harm.
 pub(crate) fn keep_aside<F: Files>(
     files: &F,
     dir: &Path,
@@ -34,7 +35,7 @@ pub(crate) fn keep_aside<F: Files>(
     }
 }
 
-/// Makes room for one more: a few are enough.
+/// Removes the oldest copies, so that there is room for one more.
 fn forget_older<F: Files>(files: &F, dir: &Path) -> io::Result<()> {
     let mut tails: Vec<(u64, String)> = Vec::new();
     for entry in files.list(dir)? {

@@ -1,4 +1,5 @@
-//! How rows get into a frame: what is new, what is known, which section, and what it may cost.
+//! Appends rows to a frame: which of them are new, which section they go to, and how many bytes a
+//! request may take.
 
 use super::batch::Chunk;
 use super::entry::{Counts, Entry, NO_RUN};
@@ -11,13 +12,13 @@ use lakehook_base::clock::{Micros, Now};
 use lakehook_base::files::Files;
 use lakehook_base::record::{Origin, RowKind, Rows};
 
-/// Most that a quarantine row of a conflicting event adds to twice the event.
+/// Most bytes that a quarantine row of a conflicting event has beyond twice the event's.
 const CONFLICT_OVERHEAD: usize = 640;
-/// The quarantine's partition is at most so long.
+/// Most bytes of the name of a quarantine's partition.
 const CONFLICT_PARTITION: usize = 128;
-/// Most that a section takes besides its partition and its rows.
+/// Most bytes that a section takes besides its partition and its rows.
 const SECTION_OVERHEAD: usize = 40;
-/// Most that a chunk takes in a seal.
+/// Most bytes that a chunk takes in a seal.
 const MAX_CHUNK: usize = 40;
 
 impl<J: Journal, F: Files> Writer<J, F> {
@@ -34,7 +35,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
         });
         self.dedup.look_ahead(identities);
         let mut appended = Appended::default();
-        // A row may seal the batch before it; the rows after it are not in that seal.
+        // Until the request is complete, a seal must not publish a watermark later than its time of
+        // receipt.
         self.building.appending = append.origin.received_at;
         self.building.counts.received += append.dropped;
         self.building.counts.dropped += append.dropped;
@@ -59,7 +61,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
                             appended.quarantined += 1;
                         }
                     }
-                    // Only now: a row may seal the batch before it, and the seal's totals add up.
+                    // Counted last: adding the row may seal the batch before it, and that seal's
+                    // totals must add up.
                     self.building.counts.received += 1;
                 }
                 RowKind::Snapshot => {
@@ -109,7 +112,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         pushed
     }
 
-    /// Adds a row to its partition's section, and seals the batch first if the row is one too many.
+    /// Adds a row to its partition's section. If the batch would exceed its limits, seals it first.
     pub(crate) fn push_row(
         &mut self,
         slot: usize,
@@ -147,8 +150,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(())
     }
 
-    /// Turns the sections into entries, which gives their rows LSNs, and the counts beside them: so
-    /// the totals are right wherever a seal stands.
+    /// Turns the sections into entries, which gives their rows LSNs, and puts the counts beside
+    /// them, so that the totals are right at every seal.
     pub(crate) fn flush_sections(&mut self, now: Now) {
         let at = self.journal.next();
         let building = &mut self.building;
@@ -179,7 +182,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         }
     }
 
-    /// An upper bound of what a request adds to a frame.
+    /// An upper bound of the bytes that a request adds to a frame.
     pub(crate) fn cost_of(&self, append: &Append) -> usize {
         let Rows {
             rows,
@@ -191,7 +194,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let records = rows
             .iter()
             .any(|row| matches!(row.kind, RowKind::Record(_)));
-        // Any record may turn out to conflict with a known one, and is then kept escaped.
+        // Any record may conflict with a known one, and is then stored escaped in the quarantine.
         let row_bytes = if records {
             2 * bytes.len() + rows.len() * CONFLICT_OVERHEAD
         } else {
@@ -216,8 +219,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
             .saturating_add(sections.saturating_mul(section_bytes))
     }
 
-    /// Most seals that so many rows can cause: two batches in a row have more than `max_bytes`
-    /// between them, and the first row of each partition may close what was open before.
+    /// Most seals that this many rows can cause: two batches in a row have more than `max_bytes`
+    /// between them, and the first row of each partition may close the batch that was open before.
     pub(crate) fn seals_within(&self, rows: usize, bytes: usize, partitions: usize) -> usize {
         let limits = self.state.batches.limits();
         let by_records = rows as u64 / limits.max_records.max(1);

@@ -1,4 +1,4 @@
-//! How numbers, texts and byte strings are coded in entries.
+//! Encodes and decodes the numbers, texts and byte strings in entries.
 
 /// Appends a number in LEB128: seven bits a byte, the lowest first.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -9,7 +9,8 @@ pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     out.push(value as u8);
 }
 
-/// Takes a LEB128 number off the front; `None` if there is none of at most 64 bits.
+/// Takes a LEB128 number off the front; `None` if the bytes do not begin with one of at most 64
+/// bits.
 pub fn take_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0_u64;
     for (index, byte) in bytes.iter().take(10).enumerate() {

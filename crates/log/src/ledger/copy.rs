@@ -1,7 +1,8 @@
-//! The copy of a frame in another segment: the same entries, and seals that name the rows' new chunks.
+//! Copies a frame into another segment: the same entries, and seals that name the new chunks of the
+//! rows.
 //!
-//! Recovery copies the last frame of a log, because nobody knows whether it is durable where it is. A
-//! seal in it may cover rows of the same frame, which are from then on those of the copy.
+//! Recovery copies the last frame of a log if it is not known to be durable where it is. A seal in
+//! it may cover rows of the same frame; in the copy it covers the rows of the copy.
 
 use super::batch::{Chunk, Chunks};
 use super::entry::{Entry, Malformed, Seal};
@@ -16,9 +17,9 @@ pub(crate) struct Move {
 }
 
 impl Move {
-    /// Appends the entries of `body` to a frame at the new place.
+    /// Appends the entries of `body` to a frame at the new position.
     ///
-    /// Checkpoints at the beginning are left out: the caller has put one that says as much.
+    /// Checkpoints at the beginning are left out: the caller has put one with the same content.
     pub(crate) fn copy(&self, body: &[u8], out: &mut FrameBuilder) -> Result<(), Malformed> {
         // Offsets of payloads in the old body and in the new one.
         let mut payloads: Vec<(u64, u64)> = Vec::new();

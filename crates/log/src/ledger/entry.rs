@@ -1,4 +1,5 @@
-//! Entries: what the body of a frame is made of, in order. Encoding and decoding, no meaning.
+//! Entries, in order, are the body of a frame. This module encodes and decodes them; what they mean
+//! is decided elsewhere.
 //!
 //! An entry is a tag byte, the length of its content (LEB128), and the content. Numbers in contents
 //! are LEB128 unless a width is named; texts and byte strings have their length before them.
@@ -37,7 +38,7 @@ const SNAPSHOT: u8 = 3;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed entry at byte {at} of the frame's body")]
 pub struct Malformed {
-    /// Offset in the body.
+    /// Offset of the entry in the body.
     pub at: usize,
 }
 
@@ -48,63 +49,64 @@ pub enum Entry<'a> {
     Rows(RowsEntry<'a>),
     /// Counts of the requests that this frame answers.
     Counts(Counts),
-    /// A batch is closed.
+    /// Closes a batch.
     Seal(Box<Seal>),
-    /// An object is in the lake.
+    /// The object of a seal is in the lake.
     Commit(Commit),
-    /// LSNs that were given out and must not count.
+    /// LSNs that were assigned in a frame that failed; no row has them.
     Void {
-        /// The first.
+        /// The first of the LSNs.
         first: Lsn,
-        /// How many.
+        /// Number of LSNs.
         count: u64,
     },
-    /// The state so far.
+    /// The totals so far, and which older files are still needed.
     Checkpoint(Checkpoint),
     /// Nothing was in flight: a clean stop, or a second of idleness.
     Close,
-    /// A run of a poll has begun. It takes an LSN for its name, which no row will ever have.
+    /// A run of a poll has begun. An LSN is its name; no row will ever have it.
     RunBegin {
-        /// Its name: the LSN.
+        /// The LSN that names the run.
         run: Lsn,
-        /// The poll.
+        /// Name of the poll.
         poll: &'a str,
     },
-    /// What a run has of a partition so far becomes an object of its own, if the run is published.
+    /// The rows that a run has in a partition so far become an object of their own, if the run is
+    /// published.
     Cut {
-        /// The run.
+        /// LSN that names the run.
         run: Lsn,
-        /// The partition key.
+        /// Partition key of the rows.
         partition: &'a str,
     },
     /// A run is complete: its rows may be sealed.
     RunEnd(Box<RunEnd>),
-    /// A run failed or was cut off: its LSNs are void.
+    /// A run failed or was interrupted: its LSNs are void.
     RunAbandoned(Abandoned),
     /// A run's marker is in the lake.
     Published {
-        /// The run.
+        /// LSN that names the run.
         run: Lsn,
     },
-    /// How far a poll has got.
+    /// The cursor of a poll.
     Cursor {
-        /// The poll.
+        /// Name of the poll.
         poll: &'a str,
-        /// What it needs to know, in a form of its own.
+        /// The cursor, in the poll's own form.
         cursor: &'a [u8],
     },
 }
 
-/// Rows of one partition as they lie in a frame.
+/// Rows of one partition, as a frame stores them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowsEntry<'a> {
     /// The run that they belong to, or [`NO_RUN`].
     pub run: Lsn,
-    /// The partition key.
+    /// Partition key of the rows.
     pub partition: &'a str,
     /// The earliest and the newest `received_at` of the rows.
     pub received: Span,
-    /// How many.
+    /// Number of rows.
     pub count: u64,
     /// The rows; see [`StoredRow::take`].
     pub payload: &'a [u8],
@@ -112,10 +114,10 @@ pub struct RowsEntry<'a> {
     pub payload_at: usize,
 }
 
-/// One row as it lies in the log.
+/// One row, as the log stores it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StoredRow<'a> {
-    /// What it is.
+    /// Kind of the row.
     pub kind: RowKind,
     /// Offset in `bytes` at which the `lsn` is inserted.
     pub lsn_at: usize,
@@ -123,7 +125,7 @@ pub struct StoredRow<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Most that a row's header takes.
+/// Most bytes of a row's header.
 pub const MAX_ROW_HEADER: usize = 1 + 8 + 4 + 5 + 5;
 
 /// Appends a row to the payload of a rows entry.
@@ -144,7 +146,7 @@ pub fn put_row(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: &[u8]) {
 }
 
 impl<'a> StoredRow<'a> {
-    /// Takes a row off the front of a payload.
+    /// Takes a row off the front of a payload; `None` if the bytes do not begin with one.
     pub fn take(payload: &mut &'a [u8]) -> Option<Self> {
         let (kind, rest) = payload.split_first()?;
         let mut rest = rest;
@@ -191,7 +193,7 @@ impl<'a> RowsEntry<'a> {
         payload_at
     }
 
-    /// Takes what is left of the content of an entry that ends at `content_end` of the body.
+    /// Decodes the rest of the content of an entry that ends at `content_end` of the body.
     fn take(c: &mut &'a [u8], run: Lsn, content_end: usize) -> Option<Self> {
         let partition = take_text(c)?;
         let oldest = Micros(i64::from_le_bytes(take_array(c)?));
@@ -210,7 +212,7 @@ impl<'a> RowsEntry<'a> {
 }
 
 impl<'a> Entry<'a> {
-    /// Appends any entry but rows, which [`RowsEntry::put`] writes.
+    /// Appends an entry of any kind; [`RowsEntry::put`] writes rows.
     pub fn put(&self, body: &mut Vec<u8>) {
         let mut content = Vec::new();
         let tag = match self {

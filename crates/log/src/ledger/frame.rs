@@ -1,7 +1,7 @@
 //! A frame under construction: sections of rows by partition, and the entries that are ready.
 //!
-//! Rows of one partition are kept together, so that a batch is read back in few large pieces however
-//! many partitions are open.
+//! Rows of one partition are kept together, so that a batch is read back in a few large reads,
+//! however many partitions are open.
 
 use super::batch::Sums;
 use super::entry::{Entry, MAX_ROW_HEADER, RowsEntry, Span, put_row};
@@ -14,11 +14,11 @@ use lakehook_base::record::{Lsn, RowKind, row_hash};
 #[derive(Debug)]
 pub struct Section {
     payload: Vec<u8>,
-    /// What the rows add up to, but for the LSNs' hashes: they have none yet.
+    /// Sums over the rows, except the hash of their LSNs: they have none yet.
     pub sums: Sums,
-    /// How many of which kind.
+    /// Number of rows of each kind.
     pub counts: RowCounts,
-    /// When they were received.
+    /// Earliest and newest time of receipt.
     pub received: Span,
 }
 
@@ -53,7 +53,7 @@ impl Section {
         self.payload.len() as u64
     }
 
-    /// Forgets the rows and keeps the buffer.
+    /// Removes the rows and keeps the buffer.
     pub fn clear(&mut self) {
         let mut payload = std::mem::take(&mut self.payload);
         payload.clear();
@@ -64,21 +64,21 @@ impl Section {
     }
 }
 
-/// Bytes that a row counts for: with its line end.
+/// Bytes that a row counts for, with its line end.
 pub fn row_bytes(row: &[u8]) -> u64 {
     row.len() as u64 + 1
 }
 
-/// Most that a row adds to a frame, besides its own bytes.
+/// Most bytes that a row adds to a frame, besides its own.
 pub const ROW_OVERHEAD: usize = MAX_ROW_HEADER;
 
-/// The bytes of a frame: room for the header, then the entries.
+/// The bytes of a frame: space for the header, then the entries.
 #[derive(Debug)]
 pub struct FrameBuilder {
     bytes: Vec<u8>,
-    /// LSN of its first row, or of the next one to come.
+    /// LSN of the frame's first row, or of the next row to come.
     pub first_lsn: Lsn,
-    /// How many rows it has.
+    /// Number of rows in the frame.
     pub rows: u32,
 }
 
@@ -100,7 +100,7 @@ impl FrameBuilder {
         self.rows = 0;
     }
 
-    /// Whether it has no entry.
+    /// Whether the frame has no entry.
     pub fn is_empty(&self) -> bool {
         self.bytes.len() == FRAME_HEADER
     }
@@ -115,18 +115,18 @@ impl FrameBuilder {
         &mut self.bytes
     }
 
-    /// Appends any entry but rows.
+    /// Appends an entry that has no rows.
     pub fn put(&mut self, entry: &Entry<'_>) {
         entry.put(&mut self.bytes);
     }
 
-    /// Appends an entry of rows; returns where in the body they begin.
+    /// Appends an entry of rows; returns the offset of its payload in the body.
     pub fn put_rows(&mut self, rows: &RowsEntry<'_>) -> u64 {
         self.rows += u32::try_from(rows.count).unwrap_or(0);
         (rows.put(&mut self.bytes) - FRAME_HEADER) as u64
     }
 
-    /// Appends the rows of a section; returns where in the body they begin.
+    /// Appends the rows of a section; returns the offset of its payload in the body.
     pub fn put_section(&mut self, run: Lsn, partition: &str, section: &Section) -> u64 {
         self.put_rows(&RowsEntry {
             run,

@@ -1,10 +1,11 @@
-//! The ledger: what frames mean. It knows no file: where frames are kept is a journal's business
+//! The ledger says what frames mean. It knows no file: a journal keeps the frames
 //! ([`crate::journal::seam`]).
 //!
-//! In the order of reading: [`coding`], [`facts`] and [`entry`] (what a frame holds), [`batch`] (open
-//! batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and [`state`] (what
-//! frames add up to), [`projection`] (frames to state), [`copy`] (a frame at another position),
-//! [`request`], and [`writer`] with `append`, `sealing`, `polling` and `rolling` (the one owner).
+//! In the order of reading: [`coding`], [`facts`] and [`entry`] (what a frame holds), [`batch`]
+//! (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
+//! [`state`] (the state that follows from the frames), [`projection`] (from frames to state),
+//! [`copy`] (a frame at another position), [`request`], and [`writer`] with `append`, `sealing`,
+//! `polling` and `rolling` (the owner of all of it).
 
 pub mod coding;
 pub mod batch;

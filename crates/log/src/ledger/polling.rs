@@ -1,4 +1,4 @@
-//! The writer's part in runs of polls: their beginning, their cuts, their end.
+//! The writer's part in runs of polls: it begins, cuts and ends them.
 
 use super::batch::SealReason;
 use super::entry::{Entry, NO_RUN};
@@ -11,7 +11,7 @@ use lakehook_base::files::Files;
 use lakehook_base::record::Lsn;
 
 impl<J: Journal, F: Files> Writer<J, F> {
-    /// The next LSN becomes a run's name.
+    /// Begins a run, whose name is the next LSN.
     pub(crate) fn begin_run(&mut self, poll: &str, now: Now) -> Result<Appended, WriteError> {
         self.flush_sections(now);
         let run = self.state.next_lsn;
@@ -23,7 +23,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         })
     }
 
-    /// Fixes the objects of a run, and what its marker will say.
+    /// Ends a run: fixes its objects, and what its marker will say.
     pub(crate) fn end_run(&mut self, request: &EndRun, now: Now) -> Result<(), WriteError> {
         self.flush_sections(now);
         let run = request.run;
@@ -55,7 +55,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(())
     }
 
-    /// Lets the rows of a run go; nothing happens if it is not open.
+    /// Abandons a run, so that its rows become void; does nothing if it is not open.
     pub(crate) fn abandon_run(&mut self, run: Lsn, now: Now) {
         self.flush_sections(now);
         if self.state.runs.is_open(run) {
@@ -71,13 +71,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.building.frame.put(&Entry::Published { run });
     }
 
-    /// Notes how far a poll has got.
+    /// Notes the cursor of a poll.
     pub(crate) fn put_cursor(&mut self, poll: &str, cursor: &[u8]) {
         self.state.runs.set_cursor(poll, cursor);
         self.building.frame.put(&Entry::Cursor { poll, cursor });
     }
 
-    /// What a run has in a slot becomes an object of its own.
+    /// Makes the rows that a run has in a slot an object of their own.
     pub(crate) fn cut(&mut self, slot: usize) {
         let batch = self.state.batches.get(slot);
         debug_assert!(batch.run != NO_RUN, "other batches are sealed");
@@ -89,7 +89,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.state.batches.cut(slot);
     }
 
-    /// Seals the pieces of runs that have ended, as far as there is room.
+    /// Seals the pieces of ended runs, as far as there is room.
     pub(crate) fn seal_ready(&mut self, now: Now) -> Result<(), WriteError> {
         while let Some(piece) = self.state.batches.ready() {
             let cost = self.seal_cost_of(piece);
@@ -110,7 +110,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(())
     }
 
-    /// An upper bound of what the end of a run adds to a frame.
+    /// An upper bound of the bytes that the end of a run adds to a frame.
     pub(crate) fn cost_of_end(&self, end: &EndRun) -> usize {
         const MAX_KEY: usize = 320;
         let batches = self.state.batches.open();

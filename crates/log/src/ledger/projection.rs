@@ -1,5 +1,5 @@
-//! What frames mean: the same projection for a start, for a reload after a frame that failed, and for a
-//! look from outside.
+//! The projection: from frames to the state of a log. A start, a reload after a frame that failed,
+//! and an inspection all use it.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ pub(crate) enum ApplyError {
     Contradiction(#[from] Contradiction),
 }
 
-/// A state that frames are added to, in their order.
+/// A state to which frames are applied in order.
 pub(crate) struct Projection {
     pub(crate) state: State,
-    /// Whether the checkpoint was met with which reading begins.
+    /// Whether the checkpoint with which reading begins has been applied.
     is_loaded: bool,
-    /// What the open batches' age counts from.
+    /// Monotonic time from which the age of open batches counts.
     now: Duration,
 }
 
@@ -39,12 +39,12 @@ impl Projection {
         }
     }
 
-    /// Whether any frame was projected.
+    /// Whether a checkpoint has been applied, so that further frames can be.
     pub(crate) fn is_loaded(&self) -> bool {
         self.is_loaded
     }
 
-    /// Projects one frame; `see` is called for the identity of each record in it.
+    /// Applies one frame; calls `see` for the identity of each record in it.
     pub(crate) fn apply(
         &mut self,
         frame: &Frame,
@@ -57,7 +57,7 @@ impl Projection {
         Ok(())
     }
 
-    /// Starts from the checkpoint that begins a frame, as if everything before it were gone.
+    /// Starts from the checkpoint at the beginning of a frame, as if there were nothing before it.
     pub(crate) fn load(&mut self, frame: &Frame) -> Result<(), ApplyError> {
         match Entry::all(frame.body()).next() {
             Some(Ok(Entry::Checkpoint(checkpoint))) => {
@@ -149,12 +149,12 @@ fn sum_rows(
     }
 }
 
-/// Whether a frame ends with the note that nothing was in flight.
+/// Whether the last entry of a frame is [`Entry::Close`].
 pub(crate) fn ends_with_close(frame: &Frame) -> bool {
     matches!(Entry::all(frame.body()).last(), Some(Ok(Entry::Close)))
 }
 
-/// The frame is whole, and cannot follow from those before it.
+/// The error for a frame that is whole but cannot follow from those before it.
 pub(crate) fn contradiction<R: Frames>(
     frames: &R,
     frame: &Frame,

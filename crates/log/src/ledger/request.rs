@@ -1,4 +1,4 @@
-//! What goes into the writer and what comes out of it.
+//! Requests to the writer, and its answers.
 
 use std::io;
 use std::sync::Arc;
@@ -12,113 +12,115 @@ use crate::journal::seam::{At, JournalError, Purpose};
 use lakehook_base::ids::NodeId;
 use lakehook_base::record::{Lsn, Origin, Rows};
 
-/// What the writer needs to know.
+/// Settings of the writer.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Size of a segment.
+    /// Size of a segment in bytes.
     pub segment_bytes: u64,
-    /// Size of the first segment after a start, small so that a start is quick.
+    /// Size in bytes of the first segment after a start, small so that a start is quick.
     pub first_segment_bytes: u64,
-    /// Bound on segments, spares and id files together.
+    /// Most bytes of segments, spares and id files together.
     pub max_bytes: u64,
-    /// Identities that are never forgotten in memory. A segment takes no more than a quarter of them: the
-    /// others are in files.
+    /// Number of newest identities that memory never forgets. A segment takes at most a quarter of
+    /// them, so that all others can be in files.
     pub dedup_window: u32,
-    /// Identities kept on disk.
+    /// Number of identities that id files keep.
     pub max_ids: u64,
-    /// Memory for filters over these.
+    /// Bytes of memory for filters over the id files.
     pub filter_bytes: u64,
-    /// Id files with fewer are merged.
+    /// Id files with fewer identities than this are merged.
     pub ids_per_file: u64,
-    /// When batches are due.
+    /// Limits at which batches are sealed.
     pub limits: Limits,
     /// Identity of the lake, for seals.
     pub lake: String,
     /// Format of objects, for seals.
     pub format: String,
-    /// Makes an object's key of partition, node, first LSN and format.
+    /// Makes an object's key from partition, node, first LSN and format.
     pub object_key: fn(&str, NodeId, Lsn, &str) -> String,
-    /// Makes the quarantine row of a conflicting record: appends it, returns where its `lsn` goes.
+    /// Appends the quarantine row of a conflicting record to the buffer, and returns the offset at
+    /// which its `lsn` goes.
     pub conflict_row: fn(&Origin, &[u8], &mut Vec<u8>) -> u32,
-    /// The quarantine's partition for a conflict of that origin.
+    /// Gives the quarantine's partition for a conflict of that origin.
     pub conflict_partition: fn(&Origin) -> String,
 }
 
-/// What one request brings.
+/// The rows of one request, and what is stored together with them.
 #[derive(Clone, Debug)]
 pub struct Append {
-    /// Its rows.
+    /// Rows with their partitions.
     pub rows: Rows,
-    /// Valid events that a drop rule took.
+    /// Number of valid events that a drop rule removed.
     pub dropped: u64,
-    /// Where it came from.
+    /// Where the request came from, and when.
     pub origin: Origin,
     /// The run that the rows belong to and are held for, or [`NO_RUN`].
     pub run: Lsn,
-    /// How far a poll has got with them; durable together with the rows.
+    /// The poll's cursor after these rows; it becomes durable together with them.
     pub cursor: Option<Cursor>,
 }
 
-/// How far a poll has got.
+/// A poll's cursor, as a request stores it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// The poll's name.
     pub poll: Box<str>,
-    /// What it needs to know, in a form of its own; at most [`MAX_CURSOR`] bytes.
+    /// The cursor in the poll's own form; at most [`MAX_CURSOR`] bytes.
     pub bytes: Vec<u8>,
 }
 
-/// A cursor has at most so many bytes: all of them are in every checkpoint.
+/// Most bytes of a cursor; every segment begins with all cursors.
 pub const MAX_CURSOR: usize = 8 << 10;
 
-/// What is said of a run when it is complete.
+/// The end of a run, as a request states it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndRun {
-    /// The run.
+    /// LSN that names the run.
     pub run: Lsn,
-    /// Whose run it is.
+    /// Name of the poll.
     pub poll: String,
-    /// How far the poll has got with it.
+    /// The poll's cursor after the run.
     pub cursor: Vec<u8>,
     /// Key of the marker.
     pub marker: String,
-    /// What the marker says, besides the objects: the text of a JSON object without its last brace.
+    /// Content of the marker, besides the objects: the text of a JSON object without its last
+    /// brace.
     pub about: Vec<u8>,
 }
 
-/// What became of a request; durable.
+/// Result of a request that is durable.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Appended {
-    /// Newly stored records.
+    /// Number of records that were stored.
     pub accepted: u64,
-    /// Events that were known already.
+    /// Number of events that were known already.
     pub duplicates: u64,
-    /// Events known with other content; they are in the quarantine.
+    /// Number of events that are known with other content; they are in the quarantine.
     pub conflicts: u64,
-    /// Quarantined events, conflicts included.
+    /// Number of quarantined events, conflicts included.
     pub quarantined: u64,
-    /// The run that was begun.
+    /// The run that the request began, or [`NO_RUN`].
     pub run: Lsn,
 }
 
 /// Why a request is not in the log.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AppendError {
-    /// The log has no room; shipping makes some.
+    /// The log is full until shipping frees space.
     #[error("the write-ahead log is full")]
     Full,
     /// The request can never fit into a frame.
     #[error("the request needs {bytes} bytes of the log, at most {max_bytes} fit")]
     TooLarge {
-        /// Bytes needed.
+        /// Bytes that the request needs.
         bytes: usize,
-        /// Bytes possible.
+        /// Most bytes that a request may need.
         max_bytes: usize,
     },
-    /// It took so long to arrive here that the watermark has passed it.
+    /// The request waited so long that the watermark has passed its time of receipt.
     #[error("the request waited too long")]
     Late,
-    /// Storage failed; whether the request is in the log shows after a restart.
+    /// Storage failed; the next start shows whether the request is in the log.
     #[error("storage failed: {0}")]
     Storage(Arc<str>),
     /// The run is not open: it was abandoned meanwhile.
@@ -129,30 +131,30 @@ pub enum AppendError {
     Closed,
 }
 
-/// How long to wait before a request is repeated that met [`AppendError::Full`].
+/// Pause before a request that got [`AppendError::Full`] is repeated.
 pub const FULL_PAUSE: Duration = Duration::from_millis(100);
 
 /// A request to the writer.
 #[derive(Clone, Debug)]
 pub enum Request {
-    /// Store a request.
+    /// Store the rows of a request.
     Append(Box<Append>),
-    /// Note that an object is in the lake.
+    /// Note durably that an object is in the lake.
     Commit(Commit),
-    /// Seal everything that is open and not held for a run.
+    /// Seal every open batch that is not held for a run.
     Flush,
-    /// Begin a run of that poll.
+    /// Begin a run of the poll of this name.
     BeginRun(Box<str>),
-    /// A run is complete.
+    /// End a run.
     EndRun(Box<EndRun>),
-    /// A run failed.
+    /// Abandon a run that failed.
     AbandonRun(Lsn),
-    /// The marker of a run is in the lake.
+    /// Note durably that the marker of a run is in the lake.
     Published(Lsn),
 }
 
 impl Request {
-    /// Whether it fills the log or helps to free space.
+    /// Whether the request fills the log or helps to free space.
     pub(crate) fn purpose(&self) -> Purpose {
         match self {
             Self::Append(_) | Self::BeginRun(_) => Purpose::Requests,
@@ -164,20 +166,21 @@ impl Request {
 /// The answer to a request.
 pub type Reply = Result<Appended, AppendError>;
 
-/// What a turn did.
+/// Result of a turn of the writer.
 #[derive(Debug)]
 pub struct Turn<T> {
-    /// Answers, to be given now.
+    /// Answers that can be sent now.
     pub replies: Vec<(T, Reply)>,
-    /// Numbers of seals that are durable now, with their places.
+    /// Numbers and positions of the seals that became durable.
     pub sealed: Vec<(u64, At)>,
-    /// Why they were sealed.
+    /// Reasons for these seals.
     pub reasons: Vec<SealReason>,
-    /// Runs all of whose objects are in the lake, with the places of their ends: their markers are due.
+    /// Runs all of whose objects are in the lake, with the positions of their ends: their markers
+    /// are due.
     pub complete: Vec<(Lsn, At)>,
-    /// Rows written.
+    /// Number of rows written.
     pub rows: u32,
-    /// How long write and sync took; zero if nothing was written.
+    /// Duration of write and sync; zero if nothing was written.
     pub sync: Duration,
     /// The log cannot go on: the process must say why, and end.
     pub fatal: Option<WriteError>,
@@ -190,7 +193,7 @@ pub enum WriteError {
     /// marked the pages clean.
     #[error("failed to write the log: {0}")]
     Journal(#[from] JournalError),
-    /// There are no random numbers.
+    /// The system gave no random numbers.
     #[error("failed to write the log: {0}")]
     Io(#[from] io::Error),
     /// The state does not follow from the log; a bug or a change of files under a running process.
@@ -199,7 +202,7 @@ pub enum WriteError {
     /// The log cannot be read again after a failed sync.
     #[error(transparent)]
     Read(#[from] crate::journal::errors::OpenError),
-    /// It failed before, and nothing was taken since.
+    /// The log failed before and has taken nothing since.
     #[error("the log failed before: {0}")]
     Broken(Arc<str>),
 }

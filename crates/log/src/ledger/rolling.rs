@@ -1,4 +1,5 @@
-//! Room: when a frame goes into the next segment of the journal, and what the journal may forget.
+//! Decides when a frame goes into the next segment of the journal, and which segments the journal
+//! may remove.
 
 use super::entry::Entry;
 use super::facts::Checkpoint;
@@ -15,7 +16,7 @@ use lakehook_base::files::Files;
 /// A frame takes no further request once it has this many bytes.
 const GROUP_BYTES: usize = 4 << 20;
 
-/// A segment says how far each poll has got, so that older ones can go.
+/// Puts all cursors into the first frame of a segment, so that older segments can be removed.
 pub(crate) fn put_cursors(state: &State, frame: &mut FrameBuilder) {
     for (poll, cursor) in state.runs.cursors() {
         frame.put(&Entry::Cursor { poll, cursor });
@@ -23,7 +24,7 @@ pub(crate) fn put_cursors(state: &State, frame: &mut FrameBuilder) {
 }
 
 impl<J: Journal, F: Files> Writer<J, F> {
-    /// Finds room for so many bytes, in a new segment if need be.
+    /// Finds room for `cost` bytes, in a new segment if necessary.
     pub(crate) fn room_for(
         &mut self,
         cost: usize,
@@ -31,7 +32,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
         now: Now,
     ) -> Result<Room, WriteError> {
         let is_shipping = purpose == Purpose::Shipping;
-        // A segment that was begun for a seal or a commit may have left more ids behind than a request would.
+        // A segment that was begun for shipping may leave more ids unwritten than one begun for
+        // requests.
         if !is_shipping && !self.dedup.keep_up(2, now) {
             return Ok(Room::Never);
         }
@@ -58,7 +60,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         })
     }
 
-    /// Moves on to the next segment; `false` if there is no room for it.
+    /// Begins the next segment; `false` if there is no room for it.
     fn roll(&mut self, cost: usize, purpose: Purpose, now: Now) -> Result<bool, WriteError> {
         if purpose == Purpose::Requests && !self.dedup.keep_up(1, now) {
             return Ok(false);
@@ -85,18 +87,18 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(true)
     }
 
-    /// Looks after the work of helpers.
+    /// Takes the results of both helpers, and starts their next tasks.
     pub(crate) fn tend(&mut self, now: Now) {
-        // The ids first: on a full disk a spare would take the space that was given up for them.
+        // The ids come first: on a full disk, a spare would take the space that was freed for them.
         self.dedup.archive_mut().tend(now);
         if self.dedup.archive_mut().take_lack_of_space() {
-            // A trim frees more than a spare takes, but it needs the ids on disk first.
+            // A trim frees more space than a spare takes, but it needs the ids on disk first.
             self.journal.give_up_space();
         }
         self.journal.tend(now);
     }
 
-    /// Notes the LSNs of a frame that failed.
+    /// Puts the LSNs of a failed frame into this one as void.
     pub(crate) fn pay_void_debt(&mut self) -> Result<(), WriteError> {
         if let Some((first, count)) = self.void_debt.take() {
             self.state.add_void(first, count)?;
@@ -106,8 +108,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(())
     }
 
-    /// Notes in the frame which segments and id files are no longer needed. They are removed once the
-    /// note is durable.
+    /// Notes in the frame which segments and id files are no longer needed. They are removed once
+    /// the note is durable.
     pub(crate) fn note_trim(&mut self) {
         let current = self.journal.next().segment();
         let needed = self
@@ -138,13 +140,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.closed = false;
     }
 
-    /// A frame that is under way takes the note along; otherwise the current segment must have room.
+    /// Whether the current segment has room for a note about a trim; void LSNs must be noted first.
     fn may_note(&self) -> bool {
         let taken = self.building.frame.len() + SLACK;
         self.void_debt.is_none() && taken as u64 <= self.journal.room(Purpose::Shipping)
     }
 
-    /// Forgets what a durable checkpoint has let go.
+    /// Removes the segments and id files that a durable checkpoint has released.
     pub(crate) fn trim(&mut self) {
         let (oldest_segment, oldest_ids) = (self.state.oldest_segment, self.state.oldest_ids);
         debug_assert!(
@@ -157,7 +159,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.dedup.archive_mut().trim(oldest_segment, oldest_ids);
     }
 
-    /// Projects the durable part of the log anew, after a frame that failed.
+    /// Projects the durable part of the log again, after a frame that failed.
     pub(crate) fn reload(&mut self) -> Result<(), WriteError> {
         let limits = *self.state.batches.limits();
         let mut projection = Projection::new(State::new(limits), self.clock.now().mono);

@@ -1,9 +1,9 @@
-//! Runs of polls, as the log knows them: begun, ended, published or abandoned; and how far each poll
-//! has got. Part of the projection of the log.
+//! Runs of polls, as the log knows them (open, ended, published or abandoned), and the cursor of
+//! each poll. They are part of the projection of the log.
 //!
-//! The rows of a run are held: no rule seals them until the run has ended. A run that fails, or has no
-//! end when the log is read again, is abandoned, and its LSNs are void. An ended run is kept in mind,
-//! and with it the segment of its end, until its marker is known to be in the lake.
+//! The rows of a run are held: no rule seals them until the run has ended. A run that fails, or has
+//! no end when the log is read again, is abandoned, and its LSNs are void. An ended run, and with
+//! it the segment of its end, is kept until its marker is known to be in the lake.
 
 use std::collections::BTreeMap;
 
@@ -14,18 +14,18 @@ use lakehook_base::record::Lsn;
 /// A run that has begun and has neither ended nor been abandoned.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OpenRun {
-    /// What its rows are.
+    /// Number of its rows of each kind.
     pub counts: RowCounts,
 }
 
 /// A run that has ended and is not yet known to be published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedRun {
-    /// Where its end is.
+    /// Position of the frame that holds its end.
     pub at: At,
     /// Format of its objects.
     pub format: Box<str>,
-    /// Keys of the objects that are not committed, by their first LSN.
+    /// Keys of the objects that are not committed yet, by their first LSN.
     left: BTreeMap<Lsn, Box<str>>,
 }
 
@@ -42,7 +42,7 @@ pub struct Runs {
     open: BTreeMap<Lsn, OpenRun>,
     ended: BTreeMap<Lsn, EndedRun>,
     cursors: BTreeMap<Box<str>, Box<[u8]>>,
-    /// Ended runs all of whose objects are committed, since they were last asked for.
+    /// Ended runs whose last object was committed since the last call of [`Self::take_complete`].
     complete: Vec<(Lsn, At)>,
 }
 
@@ -57,7 +57,7 @@ impl Runs {
         self.ended.iter().map(|(run, ended)| (*run, ended))
     }
 
-    /// How far a poll has got.
+    /// The cursor of a poll.
     pub fn cursor(&self, poll: &str) -> Option<&[u8]> {
         self.cursors.get(poll).map(|cursor| &**cursor)
     }
@@ -69,25 +69,25 @@ impl Runs {
             .map(|(poll, cursor)| (&**poll, &**cursor))
     }
 
-    /// Most that the cursors take in a frame.
+    /// Most bytes that the cursors take in a frame.
     pub fn cursor_bytes(&self) -> usize {
         let bytes = |(poll, cursor): (&str, &[u8])| poll.len() + cursor.len() + 16;
         self.cursors().map(bytes).sum()
     }
 
-    /// The runs whose last object was committed since the last call; such that had none, once they
-    /// have ended.
+    /// The runs whose last object was committed since the last call. A run without objects is
+    /// complete when it ends.
     pub fn take_complete(&mut self) -> Vec<(Lsn, At)> {
         std::mem::take(&mut self.complete)
     }
 
-    /// Key and format of the object that begins with that row, if it is one of a run's.
+    /// Key and format of the object whose first row has this LSN, if it belongs to a run.
     pub fn object_at(&self, first_lsn: Lsn) -> Option<(&str, &str)> {
         let mut ended = self.ended.values();
         ended.find_map(|run| Some((&**run.left.get(&first_lsn)?, &*run.format)))
     }
 
-    /// The oldest segment that holds the end of a run without marker.
+    /// The oldest segment that holds the end of a run without a marker.
     pub(crate) fn oldest_segment(&self) -> Option<u64> {
         self.ended.values().map(|ended| ended.at.segment()).min()
     }
@@ -101,7 +101,7 @@ impl Runs {
     }
 
     pub(crate) fn add_rows(&mut self, run: Lsn, counts: &RowCounts) {
-        // Where the log is read from behind the run's beginning, its rows tell of it.
+        // If reading starts after the run's beginning, its first rows open it.
         let counted = &mut self.open.entry(run).or_default().counts;
         counted.stored += counts.stored;
         counted.quarantined += counts.quarantined;
@@ -130,7 +130,7 @@ impl Runs {
         self.ended.insert(end.run, ended);
     }
 
-    /// What the rows of an open run were counted as.
+    /// Number of rows of each kind in an open run.
     pub(crate) fn counts_of(&self, run: Lsn) -> RowCounts {
         self.open
             .get(&run)
@@ -141,7 +141,7 @@ impl Runs {
         self.open.remove(&run);
     }
 
-    /// The object that begins with that row is in the lake.
+    /// Notes that the object whose first row has this LSN is in the lake.
     pub(crate) fn committed(&mut self, first_lsn: Lsn) {
         for (run, ended) in &mut self.ended {
             if ended.left.remove(&first_lsn).is_some() {

@@ -1,8 +1,9 @@
 //! The writer: the one owner of a log's journal, its LSNs, its dedup index and its batches.
 //!
-//! A plain synchronous struct. [`Writer::turn`] takes what waits, appends it to the journal as one frame,
-//! and only then gives the answers; so nothing is answered that is not durable, and no lock is needed.
-//! What a frame does to the state is done by the same functions that recovery calls.
+//! It is a plain synchronous struct. [`Writer::turn`] takes the requests that wait, appends them to
+//! the journal as one frame, and only then gives the answers; so nothing is answered that is not
+//! durable, and no lock is needed. The functions that apply a frame to the state are those that
+//! recovery calls.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -22,10 +23,10 @@ use lakehook_base::files::Files;
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::{Identity, Lsn, NO_RUN};
 
-/// Room for the entries that may go into any frame: void note, trim, counts.
+/// Bytes for the entries that may go into any frame: void LSNs, trim, counts.
 pub(crate) const SLACK: usize = 1024;
 
-/// Room for something in the current frame.
+/// Whether the current frame has room for a request or a seal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Room {
     Yes,
@@ -45,26 +46,26 @@ pub struct Writer<J: Journal, F: Files> {
     /// LSNs of a frame that failed, to be noted in the next one.
     pub(crate) void_debt: Option<(Lsn, u64)>,
     pub(crate) watermark: Micros,
-    /// The last thing that was appended is the note that nothing was in flight.
+    /// Whether the last entry is the note that nothing was in flight.
     pub(crate) closed: bool,
     /// Why the log cannot go on.
     pub(crate) broken: Option<Arc<str>>,
     pub(crate) building: Building,
 }
 
-/// The frame under construction, and what must be undone or done once it failed or is durable.
+/// The frame under construction, and what is undone if it fails or done once it is durable.
 pub(crate) struct Building {
     pub(crate) frame: FrameBuilder,
     pub(crate) sections: Vec<Section>,
-    /// Most that the sections will take.
+    /// Most bytes that the sections will take.
     pub(crate) pending_bytes: usize,
     pub(crate) counts: Counts,
     pub(crate) inserted: Vec<Identity>,
     pub(crate) sealed: Vec<(u64, At)>,
     pub(crate) reasons: Vec<SealReason>,
-    /// The latest that a seal in this frame publishes.
+    /// The latest watermark that a seal in this frame publishes.
     pub(crate) watermark: Micros,
-    /// When the request was received whose rows are being added.
+    /// Time of receipt of the request whose rows are being added; `i64::MAX` if there is none.
     pub(crate) appending: Micros,
     pub(crate) scratch: Vec<u8>,
     pub(crate) trimmed: bool,
@@ -102,7 +103,7 @@ impl Building {
 }
 
 impl<J: Journal, F: Files> Writer<J, F> {
-    /// The owner of a log that was read up to its end.
+    /// The writer of a log that was read up to its end.
     pub(crate) fn new(
         journal: J,
         dedup: Dedup<F>,
@@ -129,45 +130,48 @@ impl<J: Journal, F: Files> Writer<J, F> {
         }
     }
 
-    /// The projection of the log; means nothing after a fatal error.
+    /// The projection of the log; not valid after a fatal error.
     pub fn state(&self) -> &State {
         &self.state
     }
 
-    /// Whose log it is.
+    /// The node that owns the log.
     pub fn node(&self) -> NodeId {
         self.node
     }
 
-    /// Reads single frames and batches while the log goes on.
+    /// Reader of single frames and batches, for use while the log goes on.
     pub fn frames(&self) -> J::Frames {
         self.journal.frames()
     }
 
-    /// Bytes of the journal and of id files.
+    /// Bytes of disk that the journal and the id files use.
     pub fn used_bytes(&self) -> u64 {
         self.journal.used() + self.dedup.archive().used()
     }
 
-    /// The time from which on duplicates are recognised; `None` while none was forgotten.
+    /// The time of receipt from which on duplicates are recognised; `None` while no id was
+    /// forgotten.
     pub fn duplicates_known_since(&self) -> Option<Micros> {
         self.dedup.archive().lookup().known_since()
     }
 
-    /// No request with an earlier `received_at` is taken any more.
+    /// The latest watermark that a seal has published: requests with an earlier `received_at` are
+    /// refused.
     pub fn watermark(&self) -> Micros {
         self.watermark
     }
 
-    /// When a batch will be due next, on the monotonic clock.
+    /// Monotonic time at which the next batch is due.
     pub fn next_due(&self) -> Option<Duration> {
         self.state.batches.next_due(self.state.sealed.len())
     }
 
-    /// Takes what waits, as far as it fits into one frame, makes it durable, and answers.
+    /// Takes the requests that wait, as far as they fit into one frame, makes it durable, and
+    /// returns the answers.
     ///
-    /// Jobs that don't fit stay in the queue for the next turn. With an empty queue it seals what is
-    /// due. After a fatal error every further turn refuses everything.
+    /// Requests that don't fit stay in the queue for the next turn. With an empty queue it seals
+    /// what is due. After a fatal error every further turn refuses everything.
     pub fn turn<T>(&mut self, jobs: &mut VecDeque<(Request, T)>) -> Turn<T> {
         if let Some(why) = &self.broken {
             return refuse_all(jobs, why);
@@ -208,8 +212,9 @@ impl<J: Journal, F: Files> Writer<J, F> {
         turn
     }
 
-    /// Notes that nothing is in flight, if that is not noted already: on a clean stop, and after a
-    /// second of idleness. It narrows what a torn tail can explain later.
+    /// Notes that nothing is in flight, unless the last entry says so already: on a clean stop, and
+    /// after a second of idleness. The frames before such a note are followed by another one, so
+    /// that damage to them is never taken for a torn tail.
     pub fn close(&mut self) -> Result<(), WriteError> {
         if let Some(why) = &self.broken {
             return Err(WriteError::Broken(Arc::clone(why)));
@@ -257,10 +262,10 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(())
     }
 
-    /// Takes jobs as far as they fit into the frame.
+    /// Takes requests as far as they fit into the frame.
     ///
-    /// Commits and flushes for which there is no room at all go to `waiting`: only freed space helps
-    /// them, and the requests behind them are answered nevertheless.
+    /// Commits and flushes for which there is no room at all go to `waiting`: they need freed
+    /// space, but the requests after them are still answered.
     fn take_jobs<T>(
         &mut self,
         jobs: &mut VecDeque<(Request, T)>,
@@ -319,12 +324,12 @@ impl<J: Journal, F: Files> Writer<J, F> {
         if let Some(refusal) = self.too_large(cost) {
             return Some(refusal);
         }
-        // A seal in this very frame counts too.
+        // A seal in this frame counts too.
         let watermark = self.watermark.max(self.building.watermark);
         (append.origin.received_at < watermark).then_some(AppendError::Late)
     }
 
-    /// What needs more than a frame holds never fits.
+    /// A request that needs more than a frame holds never fits.
     fn too_large(&self, cost: usize) -> Option<AppendError> {
         let cursors = self.state.runs.cursor_bytes();
         let max_bytes = MAX_FRAME - FRAME_HEADER - 2 * SLACK - cursors;
@@ -369,7 +374,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
         }
     }
 
-    /// Appends the frame to the journal, which makes it durable; then does what had to wait for it.
+    /// Appends the frame to the journal, which makes it durable; then does what had to wait for
+    /// that.
     fn finish(&mut self, now: Now) -> Result<Duration, WriteError> {
         self.flush_sections(now);
         if self.building.frame.is_empty() {
@@ -398,7 +404,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(sync)
     }
 
-    /// What must hold of a frame that is about to be appended.
+    /// Checks what must be true of a frame that is about to be appended.
     fn check_frame(&self) {
         let (frame, state) = (&self.building.frame, &self.state);
         debug_assert!(frame.len() <= MAX_FRAME, "it could never be read");
@@ -410,7 +416,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         );
     }
 
-    /// Takes back what the failed frame did. Only a lack of space can be survived.
+    /// Undoes what the failed frame did. The log can go on only after a lack of space.
     fn after_failure(&mut self, error: WriteError) -> Result<(), WriteError> {
         self.dedup.take_back(&mut self.building.inserted);
         let WriteError::Journal(JournalError::NoSpace(io)) = &error else {
@@ -429,7 +435,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     }
 }
 
-/// Nothing may be written behind a frame of which nobody knows whether it is durable.
+/// Refuses everything: nothing may be written after a frame that may or may not be durable.
 fn refuse_all<T>(jobs: &mut VecDeque<(Request, T)>, why: &Arc<str>) -> Turn<T> {
     let refusal = |(_, ticket)| (ticket, Err(AppendError::Storage(Arc::clone(why))));
     Turn {

@@ -1,4 +1,4 @@
-//! A new log beside the old one, with the rows that are not in the lake.
+//! Builds a new log beside the old one, with the rows that are not in the lake.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,31 +23,33 @@ use lakehook_base::files::{Files, create_dir_durably};
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::{Origin, RowKind, Rows};
 
-/// Rows are appended in pieces of this size: far below a frame.
+/// Most bytes of rows that are appended at once: far below a frame.
 const PIECE_BYTES: usize = 2 << 20;
 
-/// What became of a log.
+/// Result of a rescue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
-    /// Whose log it was.
+    /// The node that owned the old log.
     pub old: NodeId,
-    /// Whose log it is.
+    /// The node that owns the new log.
     pub new: NodeId,
-    /// Rows in the new log.
+    /// Number of rows in the new log.
     pub rows: u64,
-    /// Rows that the lake had already.
+    /// Number of rows that the lake had already.
     pub in_lake: u64,
-    /// Ids that are known as before.
+    /// Number of ids that the new log knows.
     pub ids: u64,
-    /// Id files that could not be read: duplicates of their time may get through.
+    /// Error messages of id files that could not be read: events whose ids they held may be stored
+    /// again.
     pub lost_ids: Vec<String>,
-    /// Where the old files lie.
+    /// Name of the directory with the old files, inside the log's directory.
     pub aside: String,
 }
 
-/// Makes the new log, and the durable note that it takes the old one's place; [`super::finish`] does that.
+/// Makes the new log, and the durable note that it replaces the old one; [`super::finish`] then
+/// exchanges them.
 ///
-/// `is_in_lake` is asked for each row that no readable note says to be there; `before` is called last, while
+/// `is_in_lake` is called for each row without a readable commit; `before` is called last, while
 /// nothing has changed yet.
 pub fn rebuild<F: Files>(
     files: &F,
@@ -107,8 +109,8 @@ pub fn rebuild<F: Files>(
     Ok(rebuilt)
 }
 
-/// The new log takes everything: it is no larger than the old one. Batches are no larger than ever, and none is
-/// closed for its age.
+/// Settings under which the new log takes everything: it is no larger than the old one. Batches
+/// keep their limits of size, and none is sealed for its age.
 fn unbounded(settings: &Settings) -> Settings {
     Settings {
         max_bytes: u64::MAX,
@@ -118,13 +120,14 @@ fn unbounded(settings: &Settings) -> Settings {
             ..settings.limits
         },
         max_ids: u64::MAX,
-        // The id files that were brought over have the ids of these very rows: nothing may be looked up in them.
+        // A merge would add its file to the lookup, and the copied id files have the ids of these
+        // very rows.
         ids_per_file: 0,
         ..settings.clone()
     }
 }
 
-/// Small segments take small pieces.
+/// Most bytes of a piece: small segments take small pieces.
 fn piece_bytes(settings: &Settings) -> usize {
     let quarter = usize::try_from(settings.segment_bytes / 4).unwrap_or(PIECE_BYTES);
     quarter.min(PIECE_BYTES)
@@ -133,7 +136,8 @@ fn piece_bytes(settings: &Settings) -> usize {
 struct Appending<F: Files> {
     writer: LocalWriter<F>,
     rows: Rows,
-    /// That of the oldest row stands for all: no piece may be older than what a seal has published.
+    /// Every row gets the time of receipt of the oldest one: no piece may be older than a watermark
+    /// that a seal has published.
     received: Micros,
     piece_bytes: usize,
     written: u64,
@@ -199,8 +203,8 @@ impl<F: Files> Appending<F> {
     }
 }
 
-/// Brings the ids of every segment over, so that what was stored is still known. A row that is missing must
-/// not be: its sender may send it again.
+/// Copies the ids of every segment, so that stored events are still known. Ids of rows that are
+/// missing must not be copied: their senders may send them again.
 fn bring_ids<F: Files>(
     files: &F,
     dir: &Path,
@@ -292,7 +296,8 @@ impl<F: Files> IdsOf<'_, F> {
         Ok(())
     }
 
-    /// A log has the ids of every segment; where they are gone, it has none.
+    /// Writes empty id files for segments whose ids are gone, because a log needs the ids of every
+    /// segment.
     fn write_missing(
         &mut self,
         dir: &Path,

@@ -1,4 +1,4 @@
-//! Every frame of a log that is whole, in order, whatever lies between them.
+//! Scans a log for every whole frame, in order, whatever lies between them.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -14,25 +14,25 @@ use lakehook_base::files::{File, Files};
 /// A place where frames are missing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damaged {
-    /// The segment.
+    /// Path of the segment.
     pub path: PathBuf,
-    /// Where what cannot be read begins.
+    /// Offset at which the unreadable bytes begin.
     pub offset: u64,
-    /// What is wrong.
+    /// What cannot be read there, for messages.
     pub detail: String,
 }
 
-/// Who is told of what a scan finds.
+/// Receives what a scan finds.
 pub(crate) trait See {
-    /// A whole frame that counts, and the segment that it is in.
+    /// Receives a whole frame that counts, and the number of its segment.
     fn frame(&mut self, segment: u64, frame: &Frame) -> io::Result<()>;
-    /// A place that should hold frames.
+    /// Receives a place that should hold frames.
     fn damage(&mut self, damaged: Damaged);
 }
 
 /// The segments of a log, and how far each of them counts.
 pub(crate) struct Segments {
-    /// By number.
+    /// Extents by number of the segment.
     pub(crate) all: BTreeMap<u64, Extent>,
 }
 
@@ -40,22 +40,23 @@ pub(crate) struct Segments {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Extent {
     bytes: u64,
-    /// Its id, if the header can be read.
+    /// Id of the segment, if its header can be read.
     id: Option<u64>,
     /// Number of the frame before its first one, if the header can be read.
     before: Option<u64>,
-    /// Number of its last frame, as its successor says; the newest one has no such bound.
+    /// Number of its last frame, according to its successor; the newest segment has no such bound.
     last_frame: Option<u64>,
-    /// Where that ends, if the successor's header can be read.
+    /// Offset after that frame, if the successor's header can be read.
     end: Option<u64>,
     /// Checksum of that frame.
     end_crc: u32,
-    /// The successor cannot give back its first frame. If that was a copy, the original stands at the end here.
+    /// The successor's first frame cannot be read. If that was a copy, the original is at the end
+    /// of this segment.
     keeps_original: bool,
 }
 
 impl Segments {
-    /// Looks at the headers.
+    /// Reads the headers of all segments.
     pub(crate) fn take<F: Files>(files: &F, dir: &Path) -> io::Result<Self> {
         let mut all = BTreeMap::new();
         for entry in files.list(dir)? {
@@ -66,7 +67,7 @@ impl Segments {
             let mut block = [0; BLOCK as usize];
             let header = match file.read_exact_at(&mut block, 0) {
                 Ok(()) => match SegmentHeader::decode(&block) {
-                    // What this program cannot read is no damage.
+                    // A format that this program cannot read is not damage.
                     Err(error @ HeaderError::Newer(_)) => {
                         return Err(io::Error::other(format!("{}: {error}", entry.name)));
                     }
@@ -91,10 +92,11 @@ impl Segments {
         Ok(segments)
     }
 
-    /// Each segment ends where the next one begins; where that one's header is damaged, its first whole
-    /// frame says so. A frame that was copied or failed has its number again there.
+    /// Sets the end of each segment. The header of the next segment gives it; if that header is
+    /// damaged, its first whole frame does. A frame that was copied or failed has its number again
+    /// in the next segment.
     fn bound<F: Files>(&mut self, files: &F, dir: &Path) -> io::Result<()> {
-        // What the segment looked at before, which is the next one, says of the end of this one.
+        // What the next segment, which was visited before, says of the end of this one.
         let mut next = None;
         for (number, extent) in self.all.iter_mut().rev() {
             let own = *extent;
@@ -119,7 +121,8 @@ impl Segments {
         Ok(())
     }
 
-    /// Gives every whole frame that counts, and every place between them that should hold frames, in order.
+    /// Passes every whole frame that counts, and every place between them that should hold frames,
+    /// to `see`, in order.
     pub(crate) fn scan<F: Files>(
         &self,
         files: &F,
@@ -223,7 +226,7 @@ fn scan_segment<F: Files>(
     scan_original(&file, number, extent, id, last, see)
 }
 
-/// A frame that stands behind the end of its segment because it was copied, if the copy cannot be read.
+/// Scans a frame after the end of its segment, which was copied, if the copy cannot be read.
 fn scan_original<H: File>(
     file: &H,
     number: u64,

@@ -1,5 +1,5 @@
-//! What a damaged log still says: which of its rows are known to be in the lake, and which LSNs nobody
-//! can read any more.
+//! Surveys a damaged log: which of its rows are known to be in the lake, and which LSNs cannot be
+//! read any more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -19,20 +19,20 @@ use lakehook_base::record::Lsn;
 pub struct Survey {
     /// What cannot be read, in order; empty if nothing is damaged.
     pub damaged: Vec<Damaged>,
-    /// LSNs of which no whole frame speaks, between others of which some do; in order. Among them may be
-    /// some that are in the lake, or were never acknowledged.
+    /// Ranges of LSNs that no whole frame mentions, between ranges that frames do mention; in
+    /// order. Some of them may be in the lake, or were never acknowledged.
     pub unread: Vec<RangeInclusive<u64>>,
     /// The first LSN that can be read, if there may have been others before it.
     pub unread_before: Option<Lsn>,
     /// The LSN after the last one that can be read, if there may be others from there on.
     pub unread_from: Option<Lsn>,
-    /// For each partition the LSNs between which it may have rows that are not in the lake.
+    /// For each partition, the range of LSNs in which it may have rows that are not in the lake.
     pub open: BTreeMap<Box<str>, RangeInclusive<u64>>,
-    /// Identities of the lakes for which batches were sealed that may not be there yet.
+    /// Identities of the lakes for which batches were sealed whose objects may not be there yet.
     pub lakes: BTreeSet<String>,
-    /// Runs of polls that are given up: what they read is read again.
+    /// Number of runs that are abandoned; their polls read the data again.
     pub runs: usize,
-    /// How far polls have got, as far as nothing before that is missing.
+    /// Cursors of polls, up to the first damage.
     pub(crate) cursors: BTreeMap<String, Vec<u8>>,
     pub(crate) segments: Segments,
     pub(crate) oldest_ids: u64,
@@ -41,9 +41,9 @@ pub struct Survey {
     committed: Committed,
 }
 
-/// A row that no readable note says to be in the lake.
+/// A row without a readable commit.
 pub struct Unshipped<'a> {
-    /// Its number in the old log.
+    /// Its LSN in the old log.
     pub lsn: Lsn,
     /// Its partition key.
     pub partition: &'a str,
@@ -51,8 +51,8 @@ pub struct Unshipped<'a> {
     pub row: StoredRow<'a>,
 }
 
-/// LSNs of committed seals by partition, in order: a seal covers everything that its partition has between
-/// the first and the last.
+/// Ranges of LSNs of committed seals by partition, in order: a seal covers every row of its
+/// partition between the first and the last.
 #[derive(Default)]
 struct Committed(BTreeMap<Box<str>, Vec<RangeInclusive<u64>>>);
 
@@ -98,8 +98,8 @@ pub fn survey<F: Files>(files: &F, dir: &Path) -> io::Result<Survey> {
 }
 
 impl Survey {
-    /// Gives each row that no readable note says to be in the lake to `take`, in the order of their LSNs. Rows
-    /// of runs are left out.
+    /// Calls `take` for each row without a readable commit, in the order of their LSNs. Rows of
+    /// runs are left out.
     pub fn each_unshipped<F: Files>(
         &self,
         files: &F,
@@ -132,7 +132,7 @@ impl See for Needed {
     fn damage(&mut self, _: Damaged) {}
 }
 
-/// Which LSN is the next one. A frame's header says it where the frame before is missing.
+/// Keeps track of the next LSN. If the frame before is missing, a frame's header gives it.
 #[derive(Default)]
 struct Numbers {
     next: u64,
@@ -144,7 +144,7 @@ impl Numbers {
         self.next = self.next.max(frame.header.first_lsn.0);
     }
 
-    /// Numbers that follow; those that were met before don't count again.
+    /// Assigns the next `count` LSNs, and returns the first.
     fn give(&mut self, count: u64) -> u64 {
         let first = self.next;
         self.next += count;
@@ -152,7 +152,7 @@ impl Numbers {
         first
     }
 
-    /// Numbers that an entry names itself.
+    /// Notes LSNs that an entry names itself.
     fn name(&mut self, first: u64, count: u64) {
         self.next = self.next.max(first + count);
         self.speak(first, count);
@@ -187,9 +187,10 @@ struct SealSeen {
 struct Reading {
     damaged: Vec<Damaged>,
     numbers: Numbers,
-    /// Whether the first frame that was read began with a checkpoint: nothing is missing before it.
+    /// Whether the first frame that was read began with a checkpoint, after no damage: then nothing
+    /// is missing before it.
     has_beginning: Option<bool>,
-    /// Whether what was met last is damage.
+    /// Whether the scan last found damage.
     ends_in_damage: bool,
     oldest_received: Option<Micros>,
     rows: BTreeMap<Box<str>, RangeInclusive<u64>>,
@@ -283,7 +284,7 @@ impl Reading {
         }
     }
 
-    /// A cursor that comes after rows that are missing would skip them.
+    /// Keeps a cursor, unless damage came before: such a cursor would skip rows that are missing.
     fn set_cursor(&mut self, poll: &str, cursor: &[u8]) {
         if self.damaged.is_empty() {
             self.cursors.insert(poll.to_owned(), cursor.to_vec());
@@ -295,7 +296,7 @@ impl Reading {
         for ranges in self.committed.0.values_mut() {
             ranges.sort_by_key(|range| *range.start());
         }
-        // The next run would name the one before it, whose marker may never come.
+        // With its cursor, the next run might name this one, whose marker may never come.
         for (poll, lake) in self.ended_runs.values() {
             self.cursors.remove(poll);
             lakes.insert(lake.clone());
@@ -322,7 +323,7 @@ impl Reading {
     }
 }
 
-/// What of each partition's range is left behind the batches that are committed from its beginning on.
+/// For each partition, the range of LSNs after its leading committed batches.
 fn open_ranges(
     rows: BTreeMap<Box<str>, RangeInclusive<u64>>,
     committed: &Committed,
