@@ -33,6 +33,7 @@ pub mod rescue;
 pub mod sql;
 
 // What takes rows out of the lake.
+pub mod retain;
 pub mod erase;
 
 // From the log to the lake.

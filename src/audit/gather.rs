@@ -1,6 +1,6 @@
 //! Lists a lake: which objects there are, and what their stamps claim.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use crate::lake::reader::{LakeReadError, LakeReader, look_at_file};
 use crate::lake::s3::S3;
 use crate::lake::stamp::Stamp;
 use crate::rescue::Lost;
+use crate::retain::notes::{ListedObject, RetentionError, Retentions, keys_of, read};
+use crate::retain::plan::RunId;
 
 /// How many requests are under way at a time.
 const AT_ONCE: usize = 32;
@@ -29,6 +31,8 @@ pub struct Gathered {
     pub markers: Vec<Marker>,
     /// Notes of erasures.
     pub erasures: Erasures,
+    /// What notes of retentions list.
+    pub retentions: Retentions,
     /// Problems that the listing itself shows.
     pub problems: Vec<Discrepancy>,
 }
@@ -46,11 +50,14 @@ pub async fn gather(
     let mut gathered = Gathered::default();
     let objects = objects_among(&all);
     match lake {
-        LakeReader::Directory(root) => {
-            gathered.objects = of_directory(root, &objects, step)?;
-            gathered.find_lone_sidecars(root, &all);
-        }
+        LakeReader::Directory(root) => gathered.objects = of_directory(root, &objects, step)?,
         LakeReader::Bucket(store) => gathered.objects = of_bucket(store, &objects, step).await?,
+    }
+    // After the objects: a note is there before anything that it lists is removed.
+    gathered.take_retentions(lake).await?;
+    gathered.judge_retentions();
+    if let LakeReader::Directory(root) = lake {
+        gathered.find_lone_sidecars(root, &all);
     }
     for key in &all {
         let take = match in_internal(key) {
@@ -95,6 +102,7 @@ fn of_directory(
             bytes: looked.bytes,
             declared: looked.declared,
             stamp: Stamp::from_metadata(&looked.metadata),
+            expired: false,
         });
     }
     Ok(objects)
@@ -128,6 +136,7 @@ async fn of_bucket(
                 bytes: head.bytes,
                 declared: None,
                 stamp: Stamp::from_metadata(&head.metadata),
+                expired: false,
             });
         }
     }
@@ -143,7 +152,8 @@ impl Gathered {
             .iter()
             .filter_map(|key| in_internal(key)?.strip_prefix("meta/"));
         for object in sidecars.filter_map(|key| key.strip_suffix(".json")) {
-            if !root.join(object).exists() {
+            let is_expired = self.retentions.objects.contains_key(object);
+            if !is_expired && !root.join(object).exists() {
                 let what = "it is missing: only its sidecar is there".to_owned();
                 self.problems
                     .push(Discrepancy::of_object(None, object, what));
@@ -180,7 +190,56 @@ impl Gathered {
         }
     }
 
+    async fn take_retentions(&mut self, lake: &LakeReader) -> Result<(), LakeReadError> {
+        for key in keys_of(lake).await? {
+            match read(lake, &key).await {
+                Ok(note) => note.into_iter().for_each(|note| self.retentions.take(note)),
+                Err(RetentionError::Lake(error)) => return Err(error),
+                Err(RetentionError::Note { error, .. }) => {
+                    let what = format!("the note of a retention cannot be read: {error}");
+                    self.problems.push(Discrepancy::of_object(None, &key, what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What is listed and gone counts with the claims of the note. What is listed and still there counts like any
+    /// other object, and must be what was listed.
+    fn judge_retentions(&mut self) {
+        let mut there: BTreeMap<&str, &AuditedObject> = BTreeMap::new();
+        there.extend(self.objects.iter().map(|it| (it.key.as_str(), it)));
+        let mut expired = Vec::new();
+        let listed = self.retentions.objects.values();
+        for listed in listed.filter(|listed| RunId::of_marker(&listed.key).is_none()) {
+            let stamp = listed.stamp();
+            let Some(there) = there.get(listed.key.as_str()) else {
+                expired.push(AuditedObject {
+                    key: listed.key.clone(),
+                    bytes: listed.bytes,
+                    declared: None,
+                    stamp,
+                    expired: true,
+                });
+                continue;
+            };
+            let is_still = |stamp: &Stamp| listed.is_still(there.bytes, stamp);
+            if !there.stamp.as_ref().is_ok_and(is_still) {
+                self.problems.push(changed_since(listed));
+            }
+        }
+        self.objects.append(&mut expired);
+        self.objects.sort_by(|a, b| a.key.cmp(&b.key));
+    }
+
     fn take_marker(&mut self, key: &str, text: &[u8]) {
+        if let Some(listed) = self.retentions.objects.get(key) {
+            // It goes with the next retention. Nothing that it names needs to be there any more.
+            if !listed.is_still_marker(text) {
+                self.problems.push(changed_since(listed));
+            }
+            return;
+        }
         match serde_json::from_slice::<Marker>(text) {
             Ok(marker) => self.markers.push(Marker {
                 key: key.to_owned(),
@@ -192,6 +251,11 @@ impl Gathered {
             }
         }
     }
+}
+
+fn changed_since(listed: &ListedObject) -> Discrepancy {
+    let what = "it was changed after a retention had listed it".to_owned();
+    Discrepancy::of_object(None, &listed.key, what)
 }
 
 #[cfg(test)]

@@ -41,6 +41,7 @@ pub fn judge_markers(
 ) -> u64 {
     let there: HashMap<&str, &AuditedObject> = objects
         .iter()
+        .filter(|object| !object.expired)
         .map(|object| (object.key.as_str(), object))
         .collect();
     let mut visible = 0;

@@ -15,6 +15,8 @@ pub struct AuditedObject {
     pub declared: Option<u64>,
     /// The object's stamp, or why it has none that can be read.
     pub stamp: Result<Stamp, StampError>,
+    /// Whether a retention has removed the object: the stamp is that of its note.
+    pub expired: bool,
 }
 
 impl AuditedObject {

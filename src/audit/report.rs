@@ -50,6 +50,12 @@ pub struct NodeProof {
     /// How many of these were erased since, by requests.
     #[serde(skip_serializing_if = "is_zero")]
     pub erased: u64,
+    /// How many more objects were removed by retention, which notes list.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub expired: u64,
+    /// How many rows these were put with.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub expired_rows: u64,
     /// The last seal that is in the lake.
     pub last_seal: u64,
     /// The highest LSN as of that seal.

@@ -12,8 +12,13 @@ use crate::record::Lsn;
 /// Seals in logs whose objects are not in the lake yet, by node.
 pub type Waiting = BTreeMap<NodeId, BTreeSet<u64>>;
 
-/// The stamp of an object, with the object's key.
-type Claim<'a> = (&'a str, &'a Stamp);
+/// The stamp of an object, with the object's key, and whether retention has removed the object.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    key: &'a str,
+    stamp: &'a Stamp,
+    expired: bool,
+}
 
 /// Judges all objects of a lake. Returns a proof for each node, and what does not add up.
 pub fn judge(objects: &[AuditedObject], waiting: &Waiting) -> (Vec<NodeProof>, Vec<Discrepancy>) {
@@ -26,16 +31,17 @@ pub fn judge(objects: &[AuditedObject], waiting: &Waiting) -> (Vec<NodeProof>, V
             found.push(Discrepancy::of_object(None, &object.key, what));
         }
         match object.stamp_in_place() {
-            Ok(stamp) => nodes
-                .entry(stamp.node)
-                .or_default()
-                .push((&object.key, stamp)),
+            Ok(stamp) => nodes.entry(stamp.node).or_default().push(Claim {
+                key: &object.key,
+                stamp,
+                expired: object.expired,
+            }),
             Err(what) => found.push(Discrepancy::of_object(None, &object.key, what)),
         }
     }
     let nothing = BTreeSet::new();
     let proofs = nodes.into_iter().map(|(node, mut claims)| {
-        claims.sort_by_key(|(_, stamp)| stamp.seal);
+        claims.sort_by_key(|claim| claim.stamp.seal);
         let waiting = waiting.get(&node).unwrap_or(&nothing);
         judge_node(node, &claims, waiting, &mut found)
     });
@@ -56,12 +62,17 @@ fn judge_node(
     };
     let mut before: Option<Claim<'_>> = None;
     let mut ends: HashMap<&str, (Lsn, &str)> = HashMap::new();
-    for (key, stamp) in claims {
+    for claim @ Claim {
+        key,
+        stamp,
+        expired,
+    } in claims
+    {
         let mut wrong = |what: String| {
             found.push(Discrepancy::of_object(Some(node), key, what));
         };
-        if let Some((other, _)) = before.filter(|(_, before)| before.seal == stamp.seal) {
-            wrong(format!("it has the seal of {other}: {}", stamp.seal));
+        if let Some(other) = before.filter(|before| before.stamp.seal == stamp.seal) {
+            wrong(format!("it has the seal of {}: {}", other.key, stamp.seal));
             continue;
         }
         judge_alone(stamp, &mut wrong);
@@ -70,14 +81,11 @@ fn judge_node(
         {
             wrong(format!("its LSNs overlap those of {other}"));
         }
-        judge_step(before.map(|(_, stamp)| stamp), stamp, waiting, &mut wrong);
-        proof.objects += 1;
-        proof.rows = proof.rows.saturating_add(stamp.count);
-        let erased = stamp.erased.map_or(0, |erased| erased.rows);
-        proof.erased = proof.erased.saturating_add(erased);
-        before = Some((key, stamp));
+        judge_step(before.map(|claim| claim.stamp), stamp, waiting, &mut wrong);
+        count(&mut proof, stamp, *expired);
+        before = Some(*claim);
     }
-    if let Some((_, last)) = before {
+    if let Some(Claim { stamp: last, .. }) = before {
         let as_of = &last.as_of;
         proof.last_seal = last.seal;
         proof.up_to_lsn = as_of.lsn.0;
@@ -87,6 +95,18 @@ fn judge_node(
         proof.watermark.clone_from(&as_of.watermark);
     }
     proof
+}
+
+fn count(proof: &mut NodeProof, stamp: &Stamp, expired: bool) {
+    if expired {
+        proof.expired += 1;
+        proof.expired_rows = proof.expired_rows.saturating_add(stamp.count);
+        return;
+    }
+    proof.objects += 1;
+    proof.rows = proof.rows.saturating_add(stamp.count);
+    let erased = stamp.erased.map_or(0, |erased| erased.rows);
+    proof.erased = proof.erased.saturating_add(erased);
 }
 
 /// Objects from which rows were erased by no request that the lake knows.

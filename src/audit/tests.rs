@@ -48,6 +48,7 @@ fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> Au
             },
             erased: None,
         }),
+        expired: false,
     }
 }
 
@@ -121,6 +122,7 @@ fn claims_that_do_not_go_together_are_named() {
         bytes: 100,
         declared: None,
         stamp: Err(StampError::Foreign),
+        expired: false,
     };
     assert!(problems(&objects)[0].contains("it is foreign"));
 }

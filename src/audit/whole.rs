@@ -5,9 +5,11 @@ use super::deep;
 use super::gather::{Gathered, gather};
 use super::log::judge_log;
 use super::markers::judge_markers;
+use super::object::AuditedObject;
 use super::report::{Discrepancy, NodeProof};
 use super::seals::{judge, judge_erasures};
 use crate::lake::reader::{LakeReadError, LakeReader};
+use crate::retain::notes::{keys_of, read};
 use crate::wal::inspect::Inspection;
 
 /// The result of an audit.
@@ -45,6 +47,7 @@ pub async fn audit(
         objects,
         markers,
         erasures,
+        retentions: _,
         mut problems,
     } = gather(lake, &mut |done, total| {
         step(AuditStage::Looking, done, total);
@@ -62,8 +65,9 @@ pub async fn audit(
     }
     let runs = judge_markers(&markers, &objects, &mut problems);
     if deeply {
-        for (index, object) in objects.iter().enumerate() {
-            step(AuditStage::Reading, index + 1, objects.len());
+        let there: Vec<&AuditedObject> = objects.iter().filter(|it| !it.expired).collect();
+        for (index, object) in there.iter().enumerate() {
+            step(AuditStage::Reading, index + 1, there.len());
             // A stamp that cannot be read is among the problems already.
             let Ok(stamp) = &object.stamp else {
                 continue;
@@ -75,6 +79,7 @@ pub async fn audit(
                     }
                     deep::look(&object.key, stamp, bytes)
                 }
+                None if is_listed(lake, &object.key).await? => Vec::new(),
                 None => vec!["it went away while it was looked at".to_owned()],
             };
             let node = Some(stamp.node);
@@ -88,9 +93,21 @@ pub async fn audit(
     problems.sort();
     problems.dedup();
     Ok(Whole {
-        objects: objects.len(),
+        objects: objects.iter().filter(|object| !object.expired).count(),
         runs,
         nodes,
         problems,
     })
+}
+
+/// Whether a retention has listed an object by now.
+async fn is_listed(lake: &LakeReader, key: &str) -> Result<bool, LakeReadError> {
+    for note in keys_of(lake).await? {
+        // A note that cannot be read is among the problems already.
+        let note = read(lake, &note).await.ok().flatten();
+        if note.is_some_and(|note| note.objects.iter().any(|listed| listed.key == key)) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

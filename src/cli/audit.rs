@@ -120,6 +120,12 @@ fn print(report: &Report) {
         if node.erased > 0 {
             out::line(format_args!("  {} of these rows were erased", node.erased));
         }
+        if node.expired > 0 {
+            out::line(format_args!(
+                "  {} more objects with {} rows expired by retention",
+                node.expired, node.expired_rows
+            ));
+        }
         let total = |name: &str| node.totals.get(name).copied().unwrap_or(0);
         out::line(format_args!(
             "  as of it: received {} = stored {} + dropped {} + duplicate {} + quarantined {}; copies of refused \
@@ -159,7 +165,7 @@ fn print(report: &Report) {
         print_copies(copies);
     }
     out::line(match (report.adds_up, report.objects) {
-        (true, 0) => "There is nothing in the lake yet.".to_owned(),
+        (true, 0) if report.nodes.is_empty() => "There is nothing in the lake yet.".to_owned(),
         (true, count) => format!("All {count} objects add up."),
         (false, _) => format!("{} problems: it does not add up.", report.problems.len()),
     });

@@ -112,6 +112,7 @@ fn seen(pairs: &[(&str, Vec<u8>)]) -> AuditedObject {
         bytes: 100,
         declared: Some(100),
         stamp: Stamp::from_metadata(&metadata),
+        expired: false,
     }
 }
 

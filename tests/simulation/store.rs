@@ -188,6 +188,8 @@ pub(crate) struct StoreFaults {
     pub(crate) strangers: u64,
     /// The faults of the next puts of objects, in order; `None` is no fault.
     pub(crate) script: Vec<Option<StoreFault>>,
+    /// The faults of the next deletions, likewise.
+    pub(crate) deletes: Vec<Option<StoreFault>>,
     pub(crate) conditions: Conditions,
     pub(crate) proofs: Proofs,
     pub(crate) forgets_metadata: bool,
@@ -473,6 +475,25 @@ impl ObjectStore for SimStore {
         out.write_all(&object.bytes)
             .map_err(|_| error(Trouble::Other))?;
         Ok(true)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), StoreError> {
+        let mut state = self.state();
+        let scripted = !state.faults.deletes.is_empty();
+        let fault = scripted.then(|| state.faults.deletes.remove(0)).flatten();
+        match fault {
+            None => {
+                state.objects.remove(key);
+                Ok(())
+            }
+            Some(StoreFault::LostAnswer) => {
+                state.objects.remove(key);
+                Err(error(Trouble::Timeout))
+            }
+            // Something between client and store answers.
+            Some(StoreFault::Stranger) => Ok(()),
+            Some(_) => Err(error(Trouble::Server)),
+        }
     }
 }
 

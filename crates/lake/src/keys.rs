@@ -82,6 +82,24 @@ pub fn erasure_key(id: u128, is_done: bool) -> String {
     format!("{}{id:032x}-{state}.json", erasures_prefix())
 }
 
+/// Keys of the notes of retentions begin with this.
+pub fn retention_prefix() -> String {
+    format!("{INTERNAL}/retention/")
+}
+
+/// Key of the note of a retention that lists objects which it removes. A random `number` tells notes of the same
+/// second apart.
+pub fn retention_key(at: Micros, number: u128) -> String {
+    let time = at.to_utc().unwrap_or_default();
+    let time = time.format("%Y%m%dT%H%M%SZ");
+    format!("{}{time}-{number:032x}.json", retention_prefix())
+}
+
+/// Key of the sidecar of an object in a directory lake.
+pub fn sidecar_key(key: &str) -> String {
+    format!("{INTERNAL}/meta/{key}.json")
+}
+
 /// Name of the file with the new bytes of an object that an erasure rewrites.
 pub fn erasing_name(id: u128, key: &str) -> String {
     let key = xxhash_rust::xxh3::xxh3_128(key.as_bytes());

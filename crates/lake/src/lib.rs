@@ -18,6 +18,7 @@ pub mod proof;
 mod abilities;
 pub mod conditional;
 pub mod rewrite;
+pub mod remove;
 pub mod lease;
 pub mod versions;
 mod configured;

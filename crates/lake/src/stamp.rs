@@ -7,6 +7,7 @@
 
 use xxhash_rust::xxh3::xxh3_128;
 
+use super::keys::holder_of;
 use super::object::Metadata;
 use lakehook_base::checksum::crc32c;
 use lakehook_base::ids::NodeId;
@@ -223,6 +224,23 @@ impl Stamp {
             },
             erased: Erased::read(&names)?,
         })
+    }
+
+    /// Whether the object with that key has this stamp in its place: the key must be the one that the stamp implies.
+    pub fn is_at(&self, key: &str) -> bool {
+        let folder = key.rsplit_once('/').map(|(folder, _)| folder);
+        folder == Some(self.partition.as_str())
+            && holder_of(key) == Some((self.node, self.first_lsn))
+    }
+
+    /// Whether both are stamps of the same rows, whatever was erased from them since.
+    pub fn is_same_seal(&self, other: &Self) -> bool {
+        let alike = Self {
+            crc: self.crc,
+            erased: self.erased,
+            ..other.clone()
+        };
+        *self == alike
     }
 
     /// How many rows the object must have.

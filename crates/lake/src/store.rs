@@ -118,4 +118,6 @@ pub trait ObjectStore: Send + Sync {
     fn head(&self, key: &str) -> Result<Option<Head>, StoreError>;
     /// Writes an object's bytes to `out`; `false` if there is none.
     fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError>;
+    /// Deletes an object; `Ok` too if there is none. Only retention asks for it.
+    fn delete(&self, key: &str) -> Result<(), StoreError>;
 }

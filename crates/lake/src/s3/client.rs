@@ -202,6 +202,23 @@ impl S3 {
     }
 }
 
+impl S3 {
+    async fn delete_async(&self, key: &str) -> Result<(), StoreError> {
+        let request = self
+            .client
+            .delete_object()
+            .bucket(&self.location.bucket)
+            .set_request_payer(self.location.options.payer())
+            .key(self.full_key(key));
+        match within(ANSWER_LIMIT, request.send()).await? {
+            Ok(_) => Ok(()),
+            // Some stores answer like this if there is no such object.
+            Err(error) if error.code() == Some("NoSuchKey") => Ok(()),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+}
+
 impl ObjectStore for S3 {
     fn put(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
         self.runtime.block_on(self.put_async(put))
@@ -213,6 +230,10 @@ impl ObjectStore for S3 {
 
     fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError> {
         self.runtime.block_on(self.get_async(key, out))
+    }
+
+    fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.runtime.block_on(self.delete_async(key))
     }
 }
 
