@@ -9,7 +9,7 @@ use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
-use super::{audit, check, erase, health, poll, serve, sql, torture};
+use super::{audit, check, erase, health, poll, retain, serve, sql, torture};
 use crate::config::{Config, Loaded};
 
 const VERSION: &str = concat!(
@@ -48,6 +48,8 @@ enum Command {
     Audit(audit::AuditArgs),
     /// Erase rows from the lake, so that the audit goes on adding up
     Erase(erase::EraseArgs),
+    /// Remove whole days and old runs from the lake, so that the audit goes on adding up
+    Retain(retain::RetainArgs),
     /// Kill, pause, starve and fill real servers here, and see whether the promise holds
     Torture(torture::TortureArgs),
     /// See what was refused, and why; bring it in once it is valid
@@ -132,6 +134,7 @@ impl Cli {
             Command::Check(args) => check::run(&load()?, &args),
             Command::Audit(args) => audit::run(&load()?, &args),
             Command::Erase(args) => erase::run(&load()?, &args),
+            Command::Retain(args) => retain::run(&load()?, &args),
             Command::Torture(args) => torture::run(&args),
             Command::Sql(args) => sql::run(&load()?, &args),
             Command::Quarantine(QuarantineCommand::List(args)) => look::list(&load()?, &args),

@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod erase;
+pub mod retain;
 pub mod serve;
 pub mod poll;
 pub mod demo;

@@ -1,11 +1,14 @@
 //! How far the rows of logs on this machine are on their way to the lake, read from their files.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 
-use super::standing::LogSeals;
+use super::standing::{LogSeals, Standing};
+use crate::clock::Micros;
 use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
+use crate::lake::keys::holder_of;
 use crate::record::Lsn;
 use crate::wal::inspect::{Inspection, inspect};
 
@@ -66,6 +69,29 @@ fn landing_of(log: &Inspection) -> LogLanding {
         oldest_open: state.batches.open().map(|batch| batch.first_lsn).min(),
         oldest_waiting: state.sealed.values().map(|sealed| sealed.first_lsn).min(),
         problem: log.problems.first().cloned(),
+    }
+}
+
+/// What these logs and the keys of a lake say of commits.
+pub fn standing(keys: &[String], logs: &[LogLanding], now: Micros) -> Standing {
+    let logs = logs.iter().filter_map(|log| {
+        // What cannot be read confirms nothing.
+        let seals = if log.problem.is_none() {
+            log.seals.clone()
+        } else {
+            LogSeals::default()
+        };
+        Some((log.node?, seals))
+    });
+    let mut newest = BTreeMap::new();
+    for (node, lsn) in keys.iter().filter_map(|key| holder_of(key)) {
+        let known = newest.entry(node).or_insert(lsn);
+        *known = lsn.max(*known);
+    }
+    Standing {
+        logs: logs.collect(),
+        newest,
+        now,
     }
 }
 

@@ -65,6 +65,8 @@ impl RunId {
 /// What a marker says that decides about other runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct RunMarker {
+    /// The run's name.
+    pub run: String,
     /// The earlier run that holds the records, if they had not changed.
     #[serde(default)]
     pub same_as: Option<String>,

@@ -29,7 +29,8 @@ fn lake(runs: &[(&RunId, Option<&RunId>)]) -> (Vec<String>, BTreeMap<RunId, Opti
         if same_as.is_none() {
             keys.push(object_of(id));
         }
-        markers.insert((*id).clone(), Some(RunMarker { same_as }));
+        let run = id.name.clone();
+        markers.insert((*id).clone(), Some(RunMarker { run, same_as }));
     }
     (keys, markers)
 }

@@ -1,9 +1,9 @@
 //! `lakehook erase`: rows with one value in one field leave the lake, and the audit goes on adding up.
 
 pub mod run;
-mod turn;
+pub(super) mod turn;
 mod versions;
 mod report;
-mod patience;
+pub(super) mod patience;
 
 pub use run::{EraseArgs, run};

@@ -10,10 +10,12 @@ use crate::lake::LakeError;
 /// A request to the lake is made this often, …
 const TRIES: u32 = 10;
 /// … this far apart.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
+pub(in crate::cli) const PAUSE: Duration = Duration::from_secs(1);
 
 /// Asks the lake until it answers, or it is certain that somebody must do something first.
-pub(super) async fn patiently<T>(ask: impl Fn() -> Result<T, LakeError>) -> anyhow::Result<T> {
+pub(in crate::cli) async fn patiently<T>(
+    ask: impl Fn() -> Result<T, LakeError>,
+) -> anyhow::Result<T> {
     let failure = RefCell::new(None);
     for attempt in 0..TRIES {
         if attempt > 0 {

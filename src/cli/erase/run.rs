@@ -23,7 +23,7 @@ use crate::erase::condition::RowCondition;
 use crate::erase::eraser::Eraser;
 use crate::erase::notes::{self, Erasures};
 use crate::erase::request::{ErasureDone, ErasureKey, ErasureRequest};
-use crate::erase::standing::{LogSeals, Standing};
+use crate::erase::standing::Standing;
 use crate::erase::{key, landing};
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
@@ -300,25 +300,7 @@ impl Erasure<'_> {
     }
 
     fn standing(&self, keys: &[String], landing: &[landing::LogLanding]) -> Standing {
-        let logs = landing.iter().filter_map(|log| {
-            // What cannot be read confirms nothing.
-            let seals = if log.problem.is_none() {
-                log.seals.clone()
-            } else {
-                LogSeals::default()
-            };
-            Some((log.node?, seals))
-        });
-        let mut newest = BTreeMap::new();
-        for (node, lsn) in keys.iter().filter_map(|key| holder_of(key)) {
-            let known = newest.entry(node).or_insert(lsn);
-            *known = lsn.max(*known);
-        }
-        Standing {
-            logs: logs.collect(),
-            newest,
-            now: self.clock.now().wall,
-        }
+        landing::standing(keys, landing, self.clock.now().wall)
     }
 
     fn eraser<'a>(

@@ -1,4 +1,4 @@
-//! What keeps others away while rows are erased: the turn of this node's log, and the lease of the lake.
+//! What keeps others away while rows or objects are removed: the turn of this node's log, and the lease of the lake.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ const LEASE_MICROS: i64 = 600 * 1_000_000;
 const RENEW_AFTER: Duration = Duration::from_mins(1);
 
 /// While one is held, no replay of this node runs.
-pub(super) enum Turn {
+pub(in crate::cli) enum Turn {
     /// A service has the log, and keeps replays away as long as we are connected.
     Service(ErasureClient),
     /// We have the log; nothing else can open it.
@@ -36,7 +36,7 @@ pub(super) enum Turn {
 }
 
 impl Turn {
-    pub(super) async fn take(config: &Config, has_log: bool) -> anyhow::Result<Self> {
+    pub(in crate::cli) async fn take(config: &Config, has_log: bool) -> anyhow::Result<Self> {
         if !has_log {
             return Ok(Self::Nobody);
         }
@@ -69,7 +69,7 @@ impl Turn {
     }
 
     /// Has every open batch sealed.
-    pub(super) async fn flush(&mut self) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn flush(&mut self) -> anyhow::Result<()> {
         match self {
             Self::Service(client) => client.ask(ErasureAsks::Flush).await,
             Self::Here { .. } | Self::Nobody => Ok(()),
@@ -77,12 +77,12 @@ impl Turn {
     }
 
     /// Whether anything ships what is sealed.
-    pub(super) fn may_land(&self) -> bool {
+    pub(in crate::cli) fn may_land(&self) -> bool {
         matches!(self, Self::Service(_))
     }
 
     /// Fails if the turn is lost.
-    pub(super) async fn hold(&mut self) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn hold(&mut self) -> anyhow::Result<()> {
         match self {
             Self::Service(client) => client
                 .ask(ErasureAsks::Hold)
@@ -93,8 +93,8 @@ impl Turn {
     }
 }
 
-/// Keeps other erasures of the lake away.
-pub(super) enum Lease {
+/// Keeps other erasures and retentions of the lake away.
+pub(in crate::cli) enum Lease {
     /// A lock on a file of a directory lake; it goes with this process.
     File { _lock: Lock },
     /// An object of a store.
@@ -106,7 +106,7 @@ pub(super) enum Lease {
 }
 
 impl Lease {
-    pub(super) async fn take(
+    pub(in crate::cli) async fn take(
         lake: &Lake<Disk>,
         place: &LakeReader,
         node: Option<NodeId>,
@@ -115,7 +115,8 @@ impl Lease {
         if let LakeReader::Directory(root) = place {
             let dir = root.join(INTERNAL);
             create_dir_durably(&Disk, &dir, false)?;
-            let lock = Lock::take(&dir).context("another erasure of this lake is under way")?;
+            let lock = Lock::take(&dir)
+                .context("another erasure or retention of this lake is under way")?;
             return Ok(Self::File { _lock: lock });
         }
         let run = format!("{:016x}", Ids::System.next()?);
@@ -133,7 +134,11 @@ impl Lease {
         Ok(lease)
     }
 
-    pub(super) async fn renew(&mut self, lake: &Lake<Disk>, clock: &Clock) -> anyhow::Result<()> {
+    pub(in crate::cli) async fn renew(
+        &mut self,
+        lake: &Lake<Disk>,
+        clock: &Clock,
+    ) -> anyhow::Result<()> {
         match self {
             Self::Object { renewed, .. }
                 if clock.now().mono.saturating_sub(*renewed) >= RENEW_AFTER =>
@@ -164,7 +169,7 @@ impl Lease {
                 Ok(())
             }
             LeaseAnswer::HeldBy(other) => Err(anyhow!(
-                "another erasure of this lake is under way, of node {}; its lease ends at {} if it has died",
+                "another erasure or retention of this lake is under way, of node {}; its lease ends at {} if it has died",
                 other.node,
                 Micros(other.until)
             )),
@@ -172,7 +177,7 @@ impl Lease {
     }
 
     /// Whoever comes next need not wait.
-    pub(super) async fn give_back(&mut self, lake: &Lake<Disk>, clock: &Clock) {
+    pub(in crate::cli) async fn give_back(&mut self, lake: &Lake<Disk>, clock: &Clock) {
         if let (Self::Object { holder, node, .. }, Lake::Store(store)) = (self, lake) {
             holder.until = 0;
             let now = clock.now().wall;
