@@ -18,7 +18,7 @@ use crate::support::process::Setup;
 const DAY: i64 = 86_400;
 
 /// The library, if it is installed; without it the test is skipped.
-fn library_or_skip() -> Option<PathBuf> {
+pub(crate) fn library_or_skip() -> Option<PathBuf> {
     let places = [
         "/usr/lib/x86_64-linux-gnu",
         "/usr/lib/aarch64-linux-gnu",

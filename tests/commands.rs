@@ -9,6 +9,7 @@
 mod help;
 mod replay;
 mod erase;
+mod retain;
 mod log;
 mod quarantine;
 mod rescue;

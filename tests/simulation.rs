@@ -64,6 +64,8 @@ mod log_tests;
 mod lake_tests;
 #[path = "simulation/erase_tests.rs"]
 mod erase_tests;
+#[path = "simulation/retain_tests.rs"]
+mod retain_tests;
 #[path = "simulation/planted.rs"]
 mod planted;
 #[path = "simulation/nth_tests.rs"]

@@ -1,12 +1,13 @@
 //! Lists a lake: which objects there are, and what their stamps claim.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
 
+use super::expired::{changed_since, judge_retentions};
 use super::markers::Marker;
 use super::object::AuditedObject;
 use super::report::Discrepancy;
@@ -16,8 +17,7 @@ use crate::lake::reader::{LakeReadError, LakeReader, look_at_file};
 use crate::lake::s3::S3;
 use crate::lake::stamp::Stamp;
 use crate::rescue::Lost;
-use crate::retain::notes::{ListedObject, RetentionError, Retentions, keys_of, read};
-use crate::retain::plan::RunId;
+use crate::retain::notes::{RetentionError, Retentions, keys_of, read};
 
 /// How many requests are under way at a time.
 const AT_ONCE: usize = 32;
@@ -55,7 +55,11 @@ pub async fn gather(
     }
     // After the objects: a note is there before anything that it lists is removed.
     gathered.take_retentions(lake).await?;
-    gathered.judge_retentions();
+    judge_retentions(
+        &mut gathered.objects,
+        &gathered.retentions,
+        &mut gathered.problems,
+    );
     if let LakeReader::Directory(root) = lake {
         gathered.find_lone_sidecars(root, &all);
     }
@@ -204,34 +208,6 @@ impl Gathered {
         Ok(())
     }
 
-    /// What is listed and gone counts with the claims of the note. What is listed and still there counts like any
-    /// other object, and must be what was listed.
-    fn judge_retentions(&mut self) {
-        let mut there: BTreeMap<&str, &AuditedObject> = BTreeMap::new();
-        there.extend(self.objects.iter().map(|it| (it.key.as_str(), it)));
-        let mut expired = Vec::new();
-        let listed = self.retentions.objects.values();
-        for listed in listed.filter(|listed| RunId::of_marker(&listed.key).is_none()) {
-            let stamp = listed.stamp();
-            let Some(there) = there.get(listed.key.as_str()) else {
-                expired.push(AuditedObject {
-                    key: listed.key.clone(),
-                    bytes: listed.bytes,
-                    declared: None,
-                    stamp,
-                    expired: true,
-                });
-                continue;
-            };
-            let is_still = |stamp: &Stamp| listed.is_still(there.bytes, stamp);
-            if !there.stamp.as_ref().is_ok_and(is_still) {
-                self.problems.push(changed_since(listed));
-            }
-        }
-        self.objects.append(&mut expired);
-        self.objects.sort_by(|a, b| a.key.cmp(&b.key));
-    }
-
     fn take_marker(&mut self, key: &str, text: &[u8]) {
         if let Some(listed) = self.retentions.objects.get(key) {
             // It goes with the next retention. Nothing that it names needs to be there any more.
@@ -251,11 +227,6 @@ impl Gathered {
             }
         }
     }
-}
-
-fn changed_since(listed: &ListedObject) -> Discrepancy {
-    let what = "it was changed after a retention had listed it".to_owned();
-    Discrepancy::of_object(None, &listed.key, what)
 }
 
 #[cfg(test)]

@@ -13,11 +13,13 @@ mod report;
 mod seals;
 mod log;
 mod markers;
+mod expired;
 pub mod copies;
 pub mod deep;
 pub mod gather;
 pub mod whole;
 
+pub use expired::judge_retentions;
 pub use log::judge_log;
 pub use markers::{Marker, judge_markers};
 pub use object::AuditedObject;

@@ -188,6 +188,8 @@ pub(crate) struct StoreFaults {
     pub(crate) strangers: u64,
     /// The faults of the next puts of objects, in order; `None` is no fault.
     pub(crate) script: Vec<Option<StoreFault>>,
+    /// The faults of the next puts of notes of retentions, likewise.
+    pub(crate) notes: Vec<Option<StoreFault>>,
     /// The faults of the next deletions, likewise.
     pub(crate) deletes: Vec<Option<StoreFault>>,
     pub(crate) conditions: Conditions,
@@ -355,6 +357,9 @@ impl State {
         let is_probe = key.starts_with("_lakehook/probe");
         if !key.starts_with("_lakehook/") && !self.faults.script.is_empty() {
             return self.faults.script.remove(0);
+        }
+        if key.starts_with("_lakehook/retention/") && !self.faults.notes.is_empty() {
+            return self.faults.notes.remove(0);
         }
         let roll = self.chance.below(100);
         let StoreFaults {

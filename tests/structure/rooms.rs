@@ -17,7 +17,7 @@ const ROOMS: &[Room] = &[
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
-        "erase", "metrics", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
+        "retain", "erase", "metrics", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
         "clock",
     ]),
     room("torture", "src/torture", &[
@@ -49,10 +49,11 @@ const ROOMS: &[Room] = &[
         "ids", "files", "rfc3339", "clock",
     ]),
     room("audit", "src/audit", &[
-        "rescue", "erase", "wal", "lake", "encode", "record", "ids", "files", "checksum",
+        "rescue", "retain", "erase", "wal", "lake", "encode", "record", "ids", "files", "checksum",
     ]),
     room("rescue", "src/rescue", &["erase", "wal", "lake", "encode", "ids", "files"]),
     room("sql", "src/sql", &["lake", "encode", "tables", "columns"]),
+    room("retain", "src/retain", &["erase", "lake", "ids", "files", "clock", "checksum"]),
     room("erase", "src/erase", &[
         "wal", "lake", "encode", "json", "record", "ids", "files", "rfc3339", "clock", "checksum",
     ]),
