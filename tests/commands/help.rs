@@ -24,6 +24,7 @@ Commands:
   sql         Print the views and tables that make the lake queryable
   audit       Prove that everything acknowledged is in the lake exactly once
   erase       Erase rows from the lake, so that the audit goes on adding up
+  retain      Remove whole days and old runs from the lake, so that the audit goes on adding up
   torture     Kill, pause, starve and fill real servers here, and see whether the promise holds
   quarantine  See what was refused, and why; bring it in once it is valid
   wal         Look into a write-ahead log, or help one that cannot go on
@@ -185,6 +186,20 @@ Options:
       --for <ENGINE>   Also say whether this engine can read the lake: spark, athena, bigquery or
                        snowflake
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["retain"]), @r#"
+Remove whole days and old runs from the lake, so that the audit goes on adding up
+
+Usage: lakehook retain [OPTIONS] --older-than <AGE>
+
+Options:
+  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                          there]
+      --older-than <AGE>  Remove days that ended this long ago, such as `400d`; at least `1d`
+      --dry-run           Say what would be removed, and change nothing
+      --json              Print the result as JSON
+  -h, --help              Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["quarantine"]), @r#"

@@ -352,11 +352,11 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
         report
     };
     let rows = || Lake::directory(&lake).stream("things", "id").rows;
-    let first = poll(-70, 3);
-    let second = poll(-65, 4);
-    let unchanged = poll(-60, 4);
+    let first = poll(0, 3);
+    let second = poll(5, 4);
+    let unchanged = poll(10, 4);
     // Paused for longer than that: what its newest marker names stays.
-    move_to(0);
+    move_to(70);
     let report = retain(&setup);
     assert_eq!(
         runs(),
@@ -367,17 +367,17 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
     assert_eq!(rows(), 4);
     assert!(keys_below(&lake, "quarantine").unwrap().is_empty());
     // The next one names it again, so only the marker between goes.
-    let newest = poll(0, 4);
+    let newest = poll(70, 4);
     let report = retain(&setup);
     assert_eq!(runs(), [second, newest.clone()], "{report}");
     assert_eq!(report["objects"], 0, "{report}");
     // Now nothing needs it.
-    let changed = poll(1, 5);
-    move_to(40);
+    let changed = poll(71, 5);
+    move_to(110);
     retain(&setup);
     assert_eq!(runs(), [changed.clone()]);
     assert_eq!(rows(), 5);
-    let unchanged = poll(41, 5);
+    let unchanged = poll(111, 5);
     assert_eq!(runs(), [changed, unchanged]);
     let (plain, code) = audit(&setup, &[]);
     assert_eq!(code, Some(0), "{plain}");
