@@ -190,6 +190,9 @@ pub struct Batch {
     /// Since the first row.
     #[validate(custom(function = rules::batch_age))]
     pub max_age: Span,
+    /// The same for partitions that are not current; see [`Batch::late_age`].
+    #[validate(custom(function = rules::late_batch_age))]
+    pub late_max_age: Option<Span>,
     /// Of objects.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Format>")]
@@ -329,6 +332,7 @@ impl Default for Batch {
             max_bytes: ByteSize::mib(64),
             max_records: 1_000_000,
             max_age: Span::seconds(300),
+            late_max_age: None,
             format: Format::default(),
         }
     }
@@ -422,6 +426,14 @@ impl Lake {
                 kms_key_id: self.kms_key_id.clone(),
             }),
         }
+    }
+}
+
+impl Batch {
+    /// The age of batches of late partitions: as configured, else two hours, or `max_age` if that is more.
+    pub fn late_age(&self) -> Span {
+        let by_default = || Span::seconds(2 * 3600).max(self.max_age);
+        self.late_max_age.unwrap_or_else(by_default)
     }
 }
 

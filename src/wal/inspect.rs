@@ -18,6 +18,7 @@ use crate::wal::journal::read::SegmentReader;
 use crate::wal::journal::seam::{Frame, TornTail};
 use crate::wal::ledger::batch::Limits;
 use crate::wal::ledger::entry::Entry;
+use crate::wal::ledger::lateness::Calendar;
 use crate::wal::ledger::projection::{Projection, contradiction};
 use crate::wal::ledger::state::State;
 
@@ -66,8 +67,13 @@ const UNLIMITED: Limits = Limits {
     max_bytes: u64::MAX,
     max_records: u64::MAX,
     max_age: Duration::MAX,
+    late_max_age: Duration::MAX,
     max_waiting_seals: usize::MAX,
 };
+
+fn unlimited() -> State {
+    State::new(UNLIMITED, Calendar::empty())
+}
 
 /// Reads the log of a directory. Errors are listed in the result; only a directory that cannot be
 /// listed is an error of the call.
@@ -77,7 +83,7 @@ pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
         segments: Vec::new(),
         leftover: Vec::new(),
         id_files: IdFiles::new(),
-        state: State::new(UNLIMITED),
+        state: unlimited(),
         torn: None,
         problems: Vec::new(),
     };
@@ -107,7 +113,7 @@ impl Inspection {
             .map(|(number, _)| *number)
             .filter(|n| *n < oldest)
             .collect();
-        let mut projection = Projection::new(State::new(UNLIMITED), Duration::ZERO);
+        let mut projection = Projection::new(unlimited());
         let read = (oldest..=last).try_for_each(|number| {
             let Some((_, bytes)) = sizes.iter().find(|(n, _)| *n == number) else {
                 return Err(OpenError::Missing {

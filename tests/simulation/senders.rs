@@ -17,6 +17,16 @@ const PARTITIONS: [&str; 4] = [
     "users/dt=2026-11-20",
 ];
 
+/// The partitions that a time falls into: those of whole days, since the world stands still for less.
+pub(crate) fn partitions_of(time: Micros) -> [String; 3] {
+    let day = time.to_utc().unwrap_or_default().format("dt=%Y-%m-%d");
+    [
+        format!("events/{day}"),
+        format!("users/{day}"),
+        format!("quarantine/events/{day}"),
+    ]
+}
+
 /// What became of a request, as far as its sender can know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lakehook::batch::Limits;
+use lakehook::wal::lateness::Calendar;
 use lakehook::wal::request::Settings;
 
 use crate::chance::Chance;
-use crate::senders::{conflict_partition, conflict_row, object_key};
+use crate::senders::{conflict_partition, conflict_row, object_key, partitions_of};
 use crate::store::Proofs;
 use crate::world::LAKE;
 
@@ -61,8 +62,10 @@ impl Shape {
                 max_bytes: 8 << 10,
                 max_records: 20,
                 max_age: Duration::from_secs(30),
+                late_max_age: Duration::from_secs(60),
                 max_waiting_seals: 16,
             },
+            calendar: Calendar::new(|time| partitions_of(time).to_vec()),
             lake,
             format: "ndjson".to_owned(),
             object_key,

@@ -1,12 +1,14 @@
 //! The ledger: what frames mean. It knows no file: where frames are kept is a journal's business
 //! ([`crate::wal::journal::seam`]).
 //!
-//! In the order of reading: [`coding`], [`facts`] and [`entry`] (what a frame holds), [`batch`] (open
-//! batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and [`state`] (what
+//! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds), [`lateness`]
+//! (which partitions are current), [`batch`] (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and [`state`] (what
 //! frames add up to), [`projection`] (frames to state), [`copy`] (a frame at another position),
 //! [`request`], and [`writer`] with `append`, `sealing`, `polling` and `rolling` (the one owner).
 
 pub mod coding;
+pub mod chunks;
+pub mod lateness;
 pub mod batch;
 pub mod facts;
 pub mod entry;

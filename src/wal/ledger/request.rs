@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::batch::{Limits, SealReason};
 use super::entry::Commit;
 pub use super::entry::NO_RUN;
+use super::lateness::Calendar;
 use super::state::Contradiction;
 use crate::ids::NodeId;
 use crate::record::{Lsn, Origin, Rows};
@@ -32,6 +33,8 @@ pub struct Settings {
     pub ids_per_file: u64,
     /// When batches are due.
     pub limits: Limits,
+    /// Which partitions are current.
+    pub calendar: Calendar,
     /// Identity of the lake, for seals.
     pub lake: String,
     /// Format of objects, for seals.

@@ -8,6 +8,9 @@ use crate::clock::Now;
 use crate::files::Files;
 use crate::wal::journal::seam::{Journal, Purpose};
 
+/// Late batches keep at most one part in this many of the log.
+const LATE_SHARE: u64 = 10;
+
 impl<J: Journal, F: Files> Writer<J, F> {
     pub(crate) fn seal(
         &mut self,
@@ -55,6 +58,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
     }
 
     pub(crate) fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
+        let clock = self.state.clock(now.wall);
+        self.state.batches.follow(clock);
         for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
             if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
                 break;
@@ -62,6 +67,27 @@ impl<J: Journal, F: Files> Writer<J, F> {
             self.seal(slot, reason, now)?;
         }
         self.seal_ready(now)
+    }
+
+    /// Late batches keep at most a tenth of the log: those that keep more are sealed before their time. The bound
+    /// counts whole segments, and is one of them at least.
+    pub(crate) fn seal_what_is_late_for_room(&mut self, now: Now) -> Result<(), WriteError> {
+        if self.state.sealed.len() >= self.settings.limits.max_waiting_seals {
+            return Ok(());
+        }
+        let settings = &self.settings;
+        let share = settings.max_bytes / LATE_SHARE / settings.segment_bytes.max(1);
+        let current = self.journal.next().segment();
+        let Some(newest_kept) = current.checked_sub(share.max(1)) else {
+            return Ok(());
+        };
+        for slot in self.state.batches.late_reaching_back_to(newest_kept) {
+            if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
+                break;
+            }
+            self.seal(slot, SealReason::Room, now)?;
+        }
+        Ok(())
     }
 
     /// When the log fills up, the batches that keep its oldest segment are sealed before their time.
