@@ -18,11 +18,12 @@ const PARTITIONS: [&str; 4] = [
 ];
 
 /// The partitions that a time falls into: those of whole days, since the world stands still for less.
-pub(crate) fn partitions_of(time: Micros) -> [String; 3] {
+pub(crate) fn partitions_of(time: Micros) -> [String; 4] {
     let day = time.to_utc().unwrap_or_default().format("dt=%Y-%m-%d");
     [
         format!("events/{day}"),
         format!("users/{day}"),
+        format!("orders/{day}"),
         format!("quarantine/events/{day}"),
     ]
 }

@@ -28,6 +28,10 @@ pub(crate) enum Planted {
     EarlyRemoval,
     /// The position of a poll that appends is noted in a frame before its rows.
     CursorFirst,
+    /// After a restart, ages count from the restart.
+    AgeFromRestart,
+    /// An event that is dated tomorrow has made tomorrow the current day.
+    DayAsClaimed,
 }
 
 /// What stays the same over the life of a world.
@@ -96,6 +100,8 @@ impl Shape {
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
         settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
         shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
+        let limits = &mut shape.settings.limits;
+        limits.late_max_age = limits.max_age * [1, 2, 10][chance.index(3)];
         shape
     }
 }
