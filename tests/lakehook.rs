@@ -21,6 +21,7 @@ mod crashes;
 mod http;
 mod instructions;
 mod json_suite;
+mod late;
 mod outages;
 mod overload;
 mod polls;

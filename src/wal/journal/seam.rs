@@ -237,6 +237,9 @@ pub trait Journal {
     /// Bytes in use.
     fn used(&self) -> u64;
 
+    /// Bytes of the segments from `first` on, but for the last, which is needed anyway.
+    fn closed_bytes(&self, first: u64) -> u64;
+
     /// Looks after work that is done beside the appending. Called before each frame.
     fn tend(&mut self, now: Now);
 

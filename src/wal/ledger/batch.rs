@@ -342,12 +342,11 @@ impl Batches {
             .collect()
     }
 
-    /// Those of them whose batch is late.
-    pub fn late_reaching_back_to(&self, segment: u64) -> Vec<usize> {
-        self.free()
-            .filter(|(_, batch)| batch.lateness.is_late() && batch.first_segment <= segment)
-            .map(|(slot, _)| slot)
-            .collect()
+    /// The late batch whose first row is in the oldest segment: its slot, and the segment.
+    pub fn oldest_late(&self) -> Option<(usize, u64)> {
+        let late = self.free().filter(|(_, batch)| batch.lateness.is_late());
+        late.map(|(slot, batch)| (slot, batch.first_segment))
+            .min_by_key(|(_, segment)| *segment)
     }
 
     /// When the next batch will be due: by its age, or at once because its run has ended.

@@ -69,19 +69,18 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.seal_ready(now)
     }
 
-    /// Late batches keep at most a tenth of the log: those that keep more are sealed before their time. The bound
-    /// counts whole segments, and is one of them at least.
-    pub(crate) fn seal_what_is_late_for_room(&mut self, now: Now) -> Result<(), WriteError> {
+    /// Late batches keep at most a tenth of the log, or one segment if that is more: those that would keep more by
+    /// the end of the current segment are sealed before their time.
+    pub(crate) fn seal_late_for_room(&mut self, now: Now) -> Result<(), WriteError> {
         if self.state.sealed.len() >= self.settings.limits.max_waiting_seals {
             return Ok(());
         }
-        let settings = &self.settings;
-        let share = settings.max_bytes / LATE_SHARE / settings.segment_bytes.max(1);
-        let current = self.journal.next().segment();
-        let Some(newest_kept) = current.checked_sub(share.max(1)) else {
-            return Ok(());
-        };
-        for slot in self.state.batches.late_reaching_back_to(newest_kept) {
+        while let Some((slot, first)) = self.state.batches.oldest_late() {
+            let kept = self.journal.closed_bytes(first);
+            let by_its_end = kept + self.settings.segment_bytes;
+            if kept == 0 || by_its_end <= self.settings.max_bytes / LATE_SHARE {
+                break;
+            }
             if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
                 break;
             }

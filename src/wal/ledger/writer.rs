@@ -252,7 +252,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             jobs.push_front(job);
         }
         taken?;
-        self.seal_what_is_late_for_room(now)?;
+        self.seal_late_for_room(now)?;
         self.seal_for_room(now)?;
         self.note_trim();
         Ok(())
