@@ -162,6 +162,16 @@ impl Metrics {
                 counter_with("lakehook_events_quarantined_total", "reason", label),
             )
         };
+        let seals = |reason: SealReason| {
+            let label = reason.as_str().to_owned();
+            let counter = counter_with("lakehook_batch_seal_total", "reason", label);
+            (reason, counter)
+        };
+        let put_errors = |kind: Trouble| {
+            let label = kind.as_str().to_owned();
+            let counter = counter_with("lakehook_lake_put_errors_total", "kind", label);
+            (kind, counter)
+        };
         let http = |class: u16| {
             let labels = vec![Label::new("status", format!("{class}xx"))];
             (
@@ -190,21 +200,9 @@ impl Metrics {
             dedup_window_seconds: metrics::gauge!("lakehook_dedup_window_seconds"),
             batch_open: metrics::gauge!("lakehook_batch_open"),
             batch_late_rows: metrics::gauge!("lakehook_batch_late_rows"),
-            seals: SealReason::ALL.map(|reason| {
-                let label = reason.as_str().to_owned();
-                (
-                    reason,
-                    counter_with("lakehook_batch_seal_total", "reason", label),
-                )
-            }),
+            seals: SealReason::ALL.map(seals),
             lake_put_seconds: metrics::histogram!("lakehook_lake_put_duration_seconds"),
-            put_errors: Trouble::ALL.map(|kind| {
-                let label = kind.as_str().to_owned();
-                (
-                    kind,
-                    counter_with("lakehook_lake_put_errors_total", "kind", label),
-                )
-            }),
+            put_errors: Trouble::ALL.map(put_errors),
             lake_lag_seconds: metrics::gauge!("lakehook_lake_lag_seconds"),
             lake_current_lag_seconds: metrics::gauge!("lakehook_lake_current_lag_seconds"),
             lake_watermark_seconds: metrics::gauge!("lakehook_lake_watermark_seconds"),
@@ -350,6 +348,10 @@ fn describe() {
         "Rows of late partitions that are not yet in the lake"
     );
     describe_counter!("lakehook_batch_seal_total", "Sealed batches");
+    describe_lake();
+}
+
+fn describe_lake() {
     describe_histogram!(
         "lakehook_lake_put_duration_seconds",
         "One attempt to put an object"
