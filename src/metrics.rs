@@ -163,16 +163,6 @@ impl Metrics {
                 counter_with("lakehook_events_quarantined_total", "reason", label),
             )
         };
-        let seals = |reason: SealReason| {
-            let label = reason.as_str().to_owned();
-            let counter = counter_with("lakehook_batch_seal_total", "reason", label);
-            (reason, counter)
-        };
-        let put_errors = |kind: Trouble| {
-            let label = kind.as_str().to_owned();
-            let counter = counter_with("lakehook_lake_put_errors_total", "kind", label);
-            (kind, counter)
-        };
         let http = |class: u16| {
             let labels = vec![Label::new("status", format!("{class}xx"))];
             (
@@ -201,9 +191,9 @@ impl Metrics {
             dedup_window_seconds: metrics::gauge!("lakehook_dedup_window_seconds"),
             batch_open: metrics::gauge!("lakehook_batch_open"),
             batch_late_rows: metrics::gauge!("lakehook_batch_late_rows"),
-            seals: SealReason::ALL.map(seals),
+            seals: SealReason::ALL.map(seals_of),
             lake_put_seconds: metrics::histogram!("lakehook_lake_put_duration_seconds"),
-            put_errors: Trouble::ALL.map(put_errors),
+            put_errors: Trouble::ALL.map(put_errors_of),
             lake_lag_seconds: metrics::gauge!("lakehook_lake_lag_seconds"),
             lake_current_lag_seconds: metrics::gauge!("lakehook_lake_current_lag_seconds"),
             lake_watermark_seconds: metrics::gauge!("lakehook_lake_watermark_seconds"),
@@ -298,6 +288,18 @@ fn describe_polls() {
         "lakehook_poll_last_success_seconds",
         "Unix time of the last run that did not fail"
     );
+}
+
+fn seals_of(reason: SealReason) -> (SealReason, Counter) {
+    let label = reason.as_str().to_owned();
+    let counter = counter_with("lakehook_batch_seal_total", "reason", label);
+    (reason, counter)
+}
+
+fn put_errors_of(kind: Trouble) -> (Trouble, Counter) {
+    let label = kind.as_str().to_owned();
+    let counter = counter_with("lakehook_lake_put_errors_total", "kind", label);
+    (kind, counter)
 }
 
 fn counter_with(name: &'static str, key: &'static str, value: String) -> Counter {
