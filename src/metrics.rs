@@ -45,14 +45,20 @@ pub struct Metrics {
     pub dedup_window_seconds: Gauge,
     /// How many batches are open.
     pub batch_open: Gauge,
+    /// Rows of late partitions that are not in the lake.
+    pub batch_late_rows: Gauge,
     seals: [(SealReason, Counter); 6],
     /// Seconds of a put, successful or not.
     pub lake_put_seconds: Histogram,
     put_errors: [(Trouble, Counter); 10],
     /// Age of the oldest record that is not in the lake, in seconds.
     pub lake_lag_seconds: Gauge,
+    /// The same without the rows of late partitions.
+    pub lake_current_lag_seconds: Gauge,
     /// Unix time; everything acknowledged before it is in the lake.
     pub lake_watermark_seconds: Gauge,
+    /// The same but for the rows of late partitions.
+    pub lake_current_watermark_seconds: Gauge,
     /// Batches that cannot be read back from the log.
     pub batches_held: Gauge,
     /// Bytes of the log of polls.
@@ -184,23 +190,16 @@ impl Metrics {
             wal_group_records: metrics::histogram!("lakehook_wal_group_records"),
             dedup_window_seconds: metrics::gauge!("lakehook_dedup_window_seconds"),
             batch_open: metrics::gauge!("lakehook_batch_open"),
-            seals: SealReason::ALL.map(|reason| {
-                let label = reason.as_str().to_owned();
-                (
-                    reason,
-                    counter_with("lakehook_batch_seal_total", "reason", label),
-                )
-            }),
+            batch_late_rows: metrics::gauge!("lakehook_batch_late_rows"),
+            seals: SealReason::ALL.map(seals_of),
             lake_put_seconds: metrics::histogram!("lakehook_lake_put_duration_seconds"),
-            put_errors: Trouble::ALL.map(|kind| {
-                let label = kind.as_str().to_owned();
-                (
-                    kind,
-                    counter_with("lakehook_lake_put_errors_total", "kind", label),
-                )
-            }),
+            put_errors: Trouble::ALL.map(put_errors_of),
             lake_lag_seconds: metrics::gauge!("lakehook_lake_lag_seconds"),
+            lake_current_lag_seconds: metrics::gauge!("lakehook_lake_current_lag_seconds"),
             lake_watermark_seconds: metrics::gauge!("lakehook_lake_watermark_seconds"),
+            lake_current_watermark_seconds: metrics::gauge!(
+                "lakehook_lake_current_watermark_seconds"
+            ),
             batches_held: metrics::gauge!("lakehook_batches_held"),
             polls_wal_bytes: metrics::gauge!("lakehook_polls_wal_bytes"),
             polls,
@@ -291,6 +290,18 @@ fn describe_polls() {
     );
 }
 
+fn seals_of(reason: SealReason) -> (SealReason, Counter) {
+    let label = reason.as_str().to_owned();
+    let counter = counter_with("lakehook_batch_seal_total", "reason", label);
+    (reason, counter)
+}
+
+fn put_errors_of(kind: Trouble) -> (Trouble, Counter) {
+    let label = kind.as_str().to_owned();
+    let counter = counter_with("lakehook_lake_put_errors_total", "kind", label);
+    (kind, counter)
+}
+
 fn counter_with(name: &'static str, key: &'static str, value: String) -> Counter {
     metrics::counter!(name, vec![Label::new(key, value)])
 }
@@ -335,7 +346,15 @@ fn describe() {
         "For how long duplicates are recognised"
     );
     describe_gauge!("lakehook_batch_open", "Open batches");
+    describe_gauge!(
+        "lakehook_batch_late_rows",
+        "Rows of late partitions that are not yet in the lake"
+    );
     describe_counter!("lakehook_batch_seal_total", "Sealed batches");
+    describe_lake();
+}
+
+fn describe_lake() {
     describe_histogram!(
         "lakehook_lake_put_duration_seconds",
         "One attempt to put an object"
@@ -349,8 +368,16 @@ fn describe() {
         "Age of the oldest record not yet in the lake"
     );
     describe_gauge!(
+        "lakehook_lake_current_lag_seconds",
+        "Age of the oldest record not yet in the lake, but for those of late partitions"
+    );
+    describe_gauge!(
         "lakehook_lake_watermark_seconds",
         "Unix time before which everything acknowledged is in the lake"
+    );
+    describe_gauge!(
+        "lakehook_lake_current_watermark_seconds",
+        "Unix time before which everything acknowledged but for late partitions is in the lake"
     );
     describe_gauge!(
         "lakehook_batches_held",

@@ -57,7 +57,7 @@ fn arrives(setup: &Setup, lake: &Lake) {
 
 fn config(lake: &str, format: &str) -> String {
     format!(
-        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\nmax_records = 700\nmax_age = \"1s\"\n\
+        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\nmax_records = 700\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n\
          [wal]\nmax_bytes = \"64 MiB\"\n"
     )
 }

@@ -42,7 +42,7 @@ impl Moved {
     fn new_or_skip(more: &str) -> Option<Self> {
         let library = library_or_skip()?;
         let setup = Setup::new(&format!(
-            "{more}[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\n"
+            "{more}[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n"
         ));
         let file = setup.directory().join("faketime");
         let setup = setup

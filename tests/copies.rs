@@ -15,7 +15,7 @@ use crate::support::s3::S3Server;
 
 fn config(lake: &str) -> String {
     format!(
-        "[lake]\n{lake}\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\n[server]\nshutdown_grace = \"3s\"\n"
+        "[lake]\n{lake}\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n[server]\nshutdown_grace = \"3s\"\n"
     )
 }
 

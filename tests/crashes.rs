@@ -29,7 +29,7 @@ fn kills() -> u64 {
 fn config(lake: &str, format: &str, api: &Polled) -> String {
     let url = api.api.url();
     format!(
-        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\nmax_records = 400\nmax_age = \"1s\"\n\
+        "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\nmax_records = 400\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n\
          [wal]\nmax_bytes = \"64 MiB\"\nsegment_bytes = \"1 MiB\"\n[server]\nshutdown_grace = \"40s\"\n\
          [polls]\nmax_bytes = \"64 MiB\"\n\
          [poll.whole]\nurl = \"{url}/whole\"\nrecords = \"/things\"\ntotal = \"/total\"\nid = \"id\"\nschema = \"thing.json\"\n\

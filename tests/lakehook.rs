@@ -22,6 +22,7 @@ mod http;
 mod instructions;
 mod json_suite;
 mod known_lakes;
+mod late;
 mod outages;
 mod overload;
 mod polls;

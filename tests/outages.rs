@@ -39,7 +39,9 @@ fn outage_bytes() -> (u64, u64) {
 fn an_outage_costs_neither_memory_nor_events() {
     let (max_bytes, filled) = outage_bytes();
     let server = S3Server::start(31);
-    let more = format!("[wal]\nmax_bytes = {max_bytes}\n[batch]\nmax_age = \"1s\"\n");
+    let more = format!(
+        "[wal]\nmax_bytes = {max_bytes}\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n"
+    );
     let setup = Setup::new(&s3_config(&server, &more));
     let program = setup.start();
     server.faults().down();
@@ -110,7 +112,7 @@ fn a_full_log_answers_503_and_recovers() {
     let server = S3Server::start(33);
     let setup = Setup::new(&s3_config(
         &server,
-        "[wal]\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n[batch]\nmax_age = \"1s\"\n",
+        "[wal]\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n",
     ));
     let program = setup.start();
     server.faults().down();
@@ -178,7 +180,7 @@ fn a_full_disk_answers_503_and_recovers() {
         &server,
         &format!(
             "[wal]\ndir = \"{}\"\nsegment_bytes = \"1 MiB\"\n\
-             [batch]\nmax_age = \"1s\"\nmax_bytes = \"256 KiB\"\n",
+             [batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\nmax_bytes = \"256 KiB\"\n",
             wal.display()
         ),
     ));
@@ -214,7 +216,7 @@ fn lost_answers_and_storms_neither_lose_nor_repeat() {
         stall_for: Some(Duration::from_millis(200)),
         ..crate::support::s3::Chances::storm(0.08)
     });
-    let more = "[batch]\nmax_records = 100\nmax_age = \"1s\"\n[wal]\nmax_bytes = \"64 MiB\"\n[server]\nshutdown_grace = \"5s\"\n";
+    let more = "[batch]\nmax_records = 100\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n[wal]\nmax_bytes = \"64 MiB\"\n[server]\nshutdown_grace = \"5s\"\n";
     let setup = Setup::new(&s3_config(&server, more));
     let program = setup.start();
     let mut plan = Plan::new(setup.address(), 34);
@@ -234,7 +236,10 @@ fn lost_answers_and_storms_neither_lose_nor_repeat() {
 #[test]
 fn something_foreign_under_our_key_stops_everything() {
     let server = S3Server::start(35);
-    let setup = Setup::new(&s3_config(&server, "[batch]\nmax_age = \"1s\"\n"));
+    let setup = Setup::new(&s3_config(
+        &server,
+        "[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n",
+    ));
     let program = setup.start();
     let mut plan = Plan::new(setup.address(), 35);
     plan.max_requests = Some(1);

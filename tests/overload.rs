@@ -82,7 +82,7 @@ fn ten_times_what_a_slow_lake_takes() {
         "[lake]\nurl = \"s3://lake\"\nendpoint = \"{}\"\n\
          [server]\nmemory = \"32 MiB\"\nmax_connections = 64\nrate_limit = 0\nshutdown_grace = \"50s\"\n\
          [wal]\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n\
-         [batch]\nmax_age = \"2s\"\nmax_bytes = \"512 KiB\"\n",
+         [batch]\nmax_age = \"2s\"\nlate_max_age = \"2s\"\nmax_bytes = \"512 KiB\"\n",
         server.endpoint()
     ));
     let program = setup.start();

@@ -25,7 +25,7 @@ fn config(volume: &Path) -> String {
     let volume = volume.display();
     format!(
         "[lake]\nurl = \"{volume}/lake\"\n[wal]\ndir = \"{volume}/wal\"\nmax_bytes = \"64 MiB\"\n\
-         segment_bytes = \"1 MiB\"\n[batch]\nmax_records = 300\nmax_bytes = \"1 MiB\"\nmax_age = \"1s\"\n"
+         segment_bytes = \"1 MiB\"\n[batch]\nmax_records = 300\nmax_bytes = \"1 MiB\"\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n"
     )
 }
 

@@ -13,7 +13,7 @@ const MODES: [Checksums; 3] = [Checksums::Ignored, Checksums::Compared, Checksum
 /// Small batches, so that many puts meet the script.
 fn setup(server: &S3Server) -> Setup {
     Setup::new(&format!(
-        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{}\"\n[batch]\nmax_records = 100\nmax_age = \"1s\"\n",
+        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{}\"\n[batch]\nmax_records = 100\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n",
         server.endpoint()
     ))
 }

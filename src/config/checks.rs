@@ -6,9 +6,9 @@ use std::path::Path;
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::rules::MIN_WAL;
+use super::rules::{MIN_WAL, late_batch_age};
 use super::secret_file::SecretFile;
-use super::sections::{Config, Dedup, Events, Lake, Server, Wal};
+use super::sections::{Batch, Config, Dedup, Events, Lake, Server, Wal};
 use super::simple;
 use crate::secret::Secret;
 use crate::wal::layout::MAX_FRAME;
@@ -34,6 +34,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     lake(&config.lake, findings);
     columns_in_the_lakes_path(config, findings);
     wal(&config.wal, findings);
+    batch(&config.batch, findings);
     directories(config, findings);
     dedup(&config.dedup, findings);
     dropped_types(&config.events, findings);
@@ -209,6 +210,17 @@ fn wal(wal: &Wal, findings: &mut Findings<'_>) {
             wal.max_bytes
         );
         findings.problem(&["wal.segment_bytes", "wal.max_bytes"], rule);
+    }
+}
+
+fn batch(batch: &Batch, findings: &mut Findings<'_>) {
+    if let Some(late) = batch.late_max_age
+        && late < batch.max_age
+        && late_batch_age(&late).is_ok()
+    {
+        let rule = "batch.late_max_age must be at least batch.max_age, since late rows never wait for less \
+                    than those of today; raise it, or leave it out";
+        findings.problem(&["batch.late_max_age", "batch.max_age"], rule);
     }
 }
 

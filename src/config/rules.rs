@@ -25,6 +25,7 @@ const MIN_SEGMENT: ByteSize = ByteSize::mib(1);
 const MIN_BATCH_BYTES: ByteSize = ByteSize::new(1024);
 const MIN_BATCH_AGE: Span = Span::seconds(1);
 const MAX_BATCH_AGE: Span = Span::days(7);
+const MAX_LATE_BATCH_AGE: Span = Span::days(1);
 const MIN_INTERVAL: Span = Span::seconds(1);
 /// A row of this size still fits into one frame, even if every byte of it is escaped.
 const MAX_ROW: ByteSize = ByteSize::mib(4);
@@ -87,6 +88,14 @@ pub(super) fn batch_size(size: &ByteSize) -> Checked {
 pub(super) fn batch_age(age: &Span) -> Checked {
     if *age < MIN_BATCH_AGE || *age > MAX_BATCH_AGE {
         return Err(broken("must be between \"1s\" and \"7d\""));
+    }
+    Ok(())
+}
+
+/// Checks the age of a batch of a late partition.
+pub(super) fn late_batch_age(age: &Span) -> Checked {
+    if *age < MIN_BATCH_AGE || *age > MAX_LATE_BATCH_AGE {
+        return Err(broken("must be between \"1s\" and \"24h\""));
     }
     Ok(())
 }

@@ -211,6 +211,9 @@ pub struct Batch {
     /// How long after its first row a batch is closed.
     #[validate(custom(function = rules::batch_age))]
     pub max_age: Span,
+    /// The same for partitions that are not current; see [`Batch::late_age`].
+    #[validate(custom(function = rules::late_batch_age))]
+    pub late_max_age: Option<Span>,
     /// The format of objects.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Format>")]
@@ -357,6 +360,7 @@ impl Default for Batch {
             max_bytes: ByteSize::mib(64),
             max_records: 1_000_000,
             max_age: Span::seconds(300),
+            late_max_age: None,
             format: Format::default(),
         }
     }
@@ -466,6 +470,14 @@ impl Lake {
                 },
             })),
         }
+    }
+}
+
+impl Batch {
+    /// The age of batches of late partitions: as configured, else two hours, or `max_age` if that is more.
+    pub fn late_age(&self) -> Span {
+        let by_default = || Span::seconds(2 * 3600).max(self.max_age);
+        self.late_max_age.unwrap_or_else(by_default)
     }
 }
 

@@ -1,8 +1,7 @@
 //! Handlers of the service's own pages: `/health`, `/ready`, `/metrics`, `/openapi.json`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -14,7 +13,7 @@ use serde::Serialize;
 use super::app::{App, PollFigures};
 use super::figures::PollHealth;
 use super::replies::{self, Problem};
-use crate::clock::Now;
+use crate::clock::{Micros, Now};
 
 /// The media type of `/metrics`.
 pub(super) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -26,6 +25,12 @@ pub(super) struct Health {
     batch_size: u64,
     /// How many rows are in the log and not yet in the lake.
     buffer_size: u64,
+    /// As the watermark, but without the rows of late partitions.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    current_watermark: Option<String>,
+    /// Rows of late partitions, which `buffer_size` counts too.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    late_rows: Option<u64>,
     /// The id of the node that owns the log.
     #[serde(skip_serializing_if = "Option::is_none")]
     node: Option<String>,
@@ -78,6 +83,8 @@ pub(super) fn health(app: &App) -> Response {
     let mut body = Health {
         batch_size: app.settings.batch_size,
         buffer_size: 0,
+        current_watermark: None,
+        late_rows: None,
         node: None,
         open_batches: None,
         polls: app.polls.get().map(|polls| polls_health(polls, now)),
@@ -94,7 +101,10 @@ pub(super) fn health(app: &App) -> Response {
         body.wal_bytes = Some(gauges.used_bytes.load(Ordering::Relaxed));
         body.open_batches = Some(gauges.open_batches.load(Ordering::Relaxed));
         body.waiting_batches = Some(gauges.waiting_seals.load(Ordering::Relaxed));
-        body.watermark = Some(gauges.watermark(app.status.right_time(now)).to_string());
+        let right_time = app.status.right_time(now);
+        body.watermark = Some(gauges.watermark(right_time).to_string());
+        body.current_watermark = Some(gauges.current_watermark(right_time).to_string());
+        body.late_rows = Some(gauges.late_rows.load(Ordering::Relaxed));
         body.node = Some(core.node.to_string());
     }
     replies::json(StatusCode::OK, "application/json", &body)
@@ -167,17 +177,22 @@ fn refresh(app: &App) {
     metrics
         .batch_open
         .set(gauges.open_batches.load(Ordering::Relaxed) as f64);
-    let oldest = gauges.oldest_received.load(Ordering::Relaxed);
-    let lag = if oldest == i64::MAX {
-        0
-    } else {
-        now.0.saturating_sub(oldest).max(0)
-    };
     metrics
-        .lake_lag_seconds
-        .set(Duration::from_micros(lag.unsigned_abs()).as_secs_f64());
-    let watermark = gauges.watermark(right_time).0.max(0).unsigned_abs();
+        .batch_late_rows
+        .set(gauges.late_rows.load(Ordering::Relaxed) as f64);
+    let lag = |oldest: &AtomicI64| {
+        now.since(Micros(oldest.load(Ordering::Relaxed)))
+            .as_secs_f64()
+    };
+    metrics.lake_lag_seconds.set(lag(&gauges.oldest_received));
+    metrics
+        .lake_current_lag_seconds
+        .set(lag(&gauges.oldest_current));
+    let seconds = |watermark: Micros| watermark.since(Micros(0)).as_secs_f64();
     metrics
         .lake_watermark_seconds
-        .set(Duration::from_micros(watermark).as_secs_f64());
+        .set(seconds(gauges.watermark(right_time)));
+    metrics
+        .lake_current_watermark_seconds
+        .set(seconds(gauges.current_watermark(right_time)));
 }

@@ -67,7 +67,7 @@ pub fn rows(key: &str, bytes: Vec<u8>, take: &mut dyn FnMut(Kept) -> bool) -> io
     ObjectReader::of_key(key)?.each(bytes, &mut |row| Ok(take(kept_of(row)?)))
 }
 
-/// Parquet objects hold the list of errors as JSON text.
+/// Converts a row of the quarantine. In Parquet objects, its list of errors is JSON text, which is parsed here.
 fn kept_of(mut row: serde_json::Map<String, serde_json::Value>) -> io::Result<Kept> {
     if let Some(serde_json::Value::String(errors)) = row.get("errors") {
         let errors = serde_json::from_str(errors)?;

@@ -20,6 +20,7 @@ use crate::record::Origin;
 use crate::secret::Secret;
 use crate::wal::batch::Limits;
 use crate::wal::dedup::recent::RecentIds;
+use crate::wal::lateness::Calendar;
 use crate::wal::request::Settings as WalSettings;
 
 /// Memory for deduplicating events: a quarter for the newest ids, the rest for filters over older ones.
@@ -157,13 +158,36 @@ fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
             max_bytes: config.batch.max_bytes.bytes(),
             max_records: config.batch.max_records,
             max_age: config.batch.max_age.duration(),
+            late_max_age: config.batch.late_age().duration(),
             max_waiting_seals: MAX_WAITING_SEALS,
         },
+        calendar: calendar(config, role),
         lake: lake.to_owned(),
         format: config.batch.format.as_str().to_owned(),
         object_key: keys::object_key,
         conflict_row,
         conflict_partition,
+    }
+}
+
+/// The partitions that a time falls into: those of the rows that are stored, and those of the quarantine.
+fn calendar(config: &Config, role: LogRole) -> Calendar {
+    match role {
+        LogRole::Events => {
+            // A pattern that is none was refused before.
+            let events = config.events.partitioning().unwrap_or_default();
+            Calendar::new(move |time| vec![events.key(time), quarantine::partition(EVENTS, time)])
+        }
+        LogRole::Feeds => {
+            let streams: Vec<String> = config.poll.keys().cloned().collect();
+            Calendar::new(move |time| {
+                let of_stream = |stream: &String| {
+                    let kept = quarantine::partition(stream, time);
+                    [keys::day_partition(stream, time), kept]
+                };
+                streams.iter().flat_map(of_stream).collect()
+            })
+        }
     }
 }
 

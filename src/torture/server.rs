@@ -58,7 +58,7 @@ impl Stage {
              [server]\nlisten = \"{}\"\nshutdown_grace = \"{}ms\"\n\
              [lake]\nurl = \"lake\"\n\
              [wal]\ndir = \"wal\"\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n\
-             [batch]\nformat = \"{}\"\nmax_records = 1500\nmax_age = \"1s\"\n\
+             [batch]\nformat = \"{}\"\nmax_records = 1500\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n\
              [polls]\ndir = \"polls\"\n\
              [log]\nformat = \"text\"\n",
             self.address,

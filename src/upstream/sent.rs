@@ -14,7 +14,7 @@ pub struct Sent {
     pub events: u64,
     /// Events that the receiver reported as newly stored.
     pub accepted: u64,
-    /// Events that the receiver dropped by rule.
+    /// Valid events that the receiver dropped because of a drop rule.
     pub dropped: u64,
     /// Events that the receiver knew already.
     pub duplicates: u64,

@@ -309,7 +309,11 @@ fn what_cannot_be_replayed_is_said_and_what_is_chosen_is_replayed() {
 #[test]
 fn a_row_of_two_years_ago_gets_in_with_its_own_times() {
     const THEN: &str = "2024-11-25T10:00:00.250000Z";
-    let setup = new(DIRECTORY, "quarantine", "[batch]\nmax_age = \"1s\"\n");
+    let setup = new(
+        DIRECTORY,
+        "quarantine",
+        "[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n",
+    );
     let program = setup.start();
     assert_eq!(post(&setup, body(&[click(0)])).status, 200);
     stop(program, &setup);

@@ -9,7 +9,7 @@ const MARK: &str = "never-to-be-logged";
 fn bodies_and_tokens_are_not_logged() {
     let token = format!("token-{MARK}-at-all");
     let setup = setup(&format!(
-        "[server]\ntokens = [\"{token}\"]\nmax_events = 3\n[log]\nlevel = \"trace\"\n[batch]\nmax_age = \"1s\"\n"
+        "[server]\ntokens = [\"{token}\"]\nmax_events = 3\n[log]\nlevel = \"trace\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n"
     ));
     let program = setup.start();
     let json = ("content-type", "application/json");

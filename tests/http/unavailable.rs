@@ -97,7 +97,9 @@ pub(crate) fn damage(setup: &Setup, mark: &str) -> PathBuf {
 
 #[test]
 fn a_batch_that_cannot_be_read_back_is_told_and_holds_up_nothing_else() {
-    let setup = setup("[batch]\nmax_age = \"2s\"\n[server]\nshutdown_grace = \"2s\"\n");
+    let setup = setup(
+        "[batch]\nmax_age = \"2s\"\nlate_max_age = \"2s\"\n[server]\nshutdown_grace = \"2s\"\n",
+    );
     let mut program = setup.start();
     let marked = event(1, "click", r#"{"mark":"damaged"}"#);
     assert_eq!(post(&setup, body(&[marked])).status, 200);

@@ -125,7 +125,7 @@ fn a_set_that_never_holds_still_fails() {
         "page 2",
         "the total was",
         "changes while it is read",
-        "each of 4 attempts",
+        "all 4 attempts ended like this",
     ];
     poll_in_vain(&setup(&api.url(), settings), &words);
 }

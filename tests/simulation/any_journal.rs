@@ -132,6 +132,10 @@ impl Journal for AnyJournal {
         either!(Self, self, journal => journal.used())
     }
 
+    fn closed_bytes(&self, first: u64) -> u64 {
+        either!(Self, self, journal => journal.closed_bytes(first))
+    }
+
     fn tend(&mut self, now: Now) {
         either!(Self, self, journal => journal.tend(now));
     }

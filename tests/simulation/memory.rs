@@ -257,6 +257,14 @@ impl Journal for MemoryJournal {
         kept.frames.values().map(|bytes| bytes.len() as u64).sum()
     }
 
+    fn closed_bytes(&self, first: u64) -> u64 {
+        let kept = self.store.kept();
+        let last = kept.frames.keys().next_back().map_or(0, |at| at.segment());
+        let closed = kept.frames.iter();
+        let closed = closed.filter(|(at, _)| (first..last).contains(&at.segment()));
+        closed.map(|(_, bytes)| bytes.len() as u64).sum()
+    }
+
     fn tend(&mut self, _: Now) {}
 
     fn is_short_of_space(&self) -> bool {

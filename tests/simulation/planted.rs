@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::chance::{Chance, mix};
 use crate::disk::Lies;
@@ -42,7 +43,7 @@ const HONEST: Lies = Lies {
 };
 
 #[rustfmt::skip]
-const BUGS: [Bug; 17] = [
+const BUGS: [Bug; 19] = [
     Bug("a sync that does nothing", Where::Disk(Lies { sync: true, ..HONEST }), BOTH),
     Bug("a failed sync that is taken for one that is done", Where::Disk(Lies { failed_sync: true, ..HONEST }), BOTH),
     Bug("a sync of a directory that does nothing", Where::Disk(Lies { sync_dir: true, ..HONEST }), BOTH),
@@ -53,6 +54,8 @@ const BUGS: [Bug; 17] = [
     Bug("ids that are forgotten before their window ends", Where::Program(Planted::ShortWindow), BOTH),
     Bug("a run that is visible before all of its objects are", Where::Program(Planted::EarlyMarker), BOTH),
     Bug("a poll's position that is noted before its rows", Where::Program(Planted::CursorFirst), BOTH),
+    Bug("an age that counts from the restart", Where::Program(Planted::AgeFromRestart), BOTH),
+    Bug("a day that an event dated tomorrow has begun", Where::Program(Planted::DayAsClaimed), BOTH),
     Bug("a store that honours conditions for the probe only", Where::Store(Conditions::OnlyForProbe, StoreLie::Nothing), STORE),
     Bug("a put that is reported, and did not happen", Where::Store(Conditions::Honoured, StoreLie::Forgets), STORE),
     Bug("an object that is cut, and reported as whole", Where::Store(Conditions::Honoured, StoreLie::Cuts), STORE),
@@ -68,8 +71,15 @@ impl Where {
             Self::Program(planted) => {
                 world.shape.planted = planted;
                 if planted == Planted::ShortWindow {
-                    world.shape.settings.dedup_window = 60;
+                    world.shape.settings.dedup_window = 40;
                     world.shape.settings.max_ids = 1;
+                }
+                if matches!(planted, Planted::AgeFromRestart | Planted::DayAsClaimed) {
+                    // A world lives for seconds only.
+                    let limits = &mut world.shape.settings.limits;
+                    limits.max_records = 1000;
+                    limits.max_age = Duration::from_millis(1500);
+                    limits.late_max_age = Duration::from_millis(3000);
                 }
             }
             Self::Disk(lies) => world.disk.faults(|faults| faults.lies = lies),
@@ -156,6 +166,7 @@ fn bugs_are_found_on_a_journal_in_memory() {
         Planted::EarlyRemoval,
         Planted::ShortWindow,
         Planted::CursorFirst,
+        Planted::AgeFromRestart,
     ] {
         let (seeds, first) = found(true, true, Where::Program(bug));
         assert_eq!(seeds.len(), ENOUGH, "{bug:?}: {first}");

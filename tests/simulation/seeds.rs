@@ -128,6 +128,7 @@ fn trouble(world: &mut World) {
     }
     world.faults_on = true;
     let kind = world.chance.below(4);
+    world.disk_fails |= kind < 3;
     let used = world.disk.used();
     let chance = &mut world.chance;
     let (some, few) = (chance.between(10, 60), chance.between(2, 15));

@@ -17,6 +17,17 @@ const PARTITIONS: [&str; 4] = [
     "users/dt=2026-11-20",
 ];
 
+/// The partitions that a time falls into: those of whole days, since the world stands still for less.
+pub(crate) fn partitions_of(time: Micros) -> [String; 4] {
+    let day = time.to_utc().unwrap_or_default().format("dt=%Y-%m-%d");
+    [
+        format!("events/{day}"),
+        format!("users/{day}"),
+        format!("orders/{day}"),
+        format!("quarantine/events/{day}"),
+    ]
+}
+
 /// What happened to a request, as far as its sender knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {

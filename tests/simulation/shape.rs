@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use lakehook::wal::batch::Limits;
+use lakehook::wal::lateness::Calendar;
 use lakehook::wal::request::Settings;
 
 use crate::chance::Chance;
-use crate::senders::{conflict_partition, conflict_row, object_key};
+use crate::senders::{conflict_partition, conflict_row, object_key, partitions_of};
 use crate::store::Proofs;
 use crate::world::LAKE;
 
@@ -27,6 +28,10 @@ pub(crate) enum Planted {
     EarlyRemoval,
     /// The cursor of an appending poll is stored in a frame before its rows.
     CursorFirst,
+    /// After a restart, ages count from the restart.
+    AgeFromRestart,
+    /// An event that is dated tomorrow has made tomorrow the current day.
+    DayAsClaimed,
 }
 
 /// What stays the same over the life of a world.
@@ -61,8 +66,10 @@ impl Shape {
                 max_bytes: 8 << 10,
                 max_records: 20,
                 max_age: Duration::from_secs(30),
+                late_max_age: Duration::from_secs(60),
                 max_waiting_seals: 16,
             },
+            calendar: Calendar::new(|time| partitions_of(time).to_vec()),
             lake,
             format: "ndjson".to_owned(),
             object_key,
@@ -93,6 +100,8 @@ impl Shape {
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
         settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
         shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
+        let limits = &mut shape.settings.limits;
+        limits.late_max_age = limits.max_age * [1, 2, 10][chance.index(3)];
         shape
     }
 }

@@ -3,20 +3,22 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lakehook::clock::{Clock, Micros};
 use lakehook::ids::Ids;
 use lakehook::lake::Lake;
 use lakehook::lake::conditional::StoreLake;
 use lakehook::lake::directory::Directory;
-use lakehook::record::Rows;
+use lakehook::record::{Lsn, NO_RUN, Rows};
 use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::Tables;
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Background;
+use lakehook::wal::lateness::Calendar;
 use lakehook::wal::read::ReadError;
 use lakehook::wal::recover::{self, OpenError, Recovered};
-use lakehook::wal::request::{AppendError, Reply, Request};
+use lakehook::wal::request::{AppendError, Reply, Request, Settings};
 use lakehook::wal::writer::Writer;
 
 use crate::any_journal::{AnyFound, AnyFrames, AnyJournal};
@@ -24,7 +26,7 @@ use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
 use crate::memory::MemoryStore;
 use crate::polls::{PollTicket, Polls};
-use crate::senders::{Outcome, Senders};
+use crate::senders::{Outcome, Senders, partitions_of};
 use crate::shape::{Planted, Shape};
 use crate::store::SimStore;
 
@@ -73,12 +75,16 @@ pub(crate) struct World {
     pub(crate) node: Option<Node>,
     /// Commits that are durable, with the keys of their objects.
     pub(crate) committed: BTreeMap<u64, Commit>,
+    /// When open batches were first seen, by the LSN of their first row.
+    open_since: BTreeMap<Lsn, Micros>,
     pub(crate) starts: u64,
     clean_ends: u64,
     /// How many frames a full disk refused while the log went on; each of them costs a segment.
     refused_frames: u64,
     /// Whether faults are on.
     pub(crate) faults_on: bool,
+    /// Whether it is the disk.
+    pub(crate) disk_fails: bool,
     trace: u64,
     pub(crate) log: Option<Vec<String>>,
 }
@@ -100,10 +106,12 @@ impl World {
             polls: Polls::default(),
             node: None,
             committed: BTreeMap::new(),
+            open_since: BTreeMap::new(),
             starts: 0,
             clean_ends: 0,
             refused_frames: 0,
             faults_on: false,
+            disk_fails: false,
             trace: 0,
             log: None,
         }
@@ -138,11 +146,31 @@ impl World {
         ))
     }
 
+    /// The settings of a start, with the bug that is planted there.
+    fn planted_settings(&self) -> Settings {
+        let mut settings = self.shape.settings.clone();
+        match self.shape.planted {
+            Planted::AgeFromRestart => {
+                // Whatever was there before gets as old again at least.
+                let before = self.clock.wall().since(START);
+                settings.limits.max_age += before;
+                settings.limits.late_max_age += before;
+            }
+            Planted::DayAsClaimed => {
+                let day = Duration::from_secs(86_400);
+                let calendar = move |time: Micros| partitions_of(time.plus(day)).to_vec();
+                settings.calendar = Calendar::new(calendar);
+            }
+            _ => {}
+        }
+        settings
+    }
+
     /// Makes one attempt to start.
     pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
         self.starts += 1;
         let (disk, dir) = (self.disk.clone(), Path::new(WAL));
-        let (settings, ids) = (self.shape.settings.clone(), self.ids.clone());
+        let (settings, ids) = (self.planted_settings(), self.ids.clone());
         let (found, node) = recover::find(&disk, dir, &settings, &ids, Background::Inline)?;
         let found = if self.shape.memory {
             let found = self.memory.find(settings.segment_bytes, settings.max_bytes);
@@ -254,6 +282,7 @@ impl World {
     /// Turns off all faults except the lies of a broken disk or store.
     pub(crate) fn calm(&mut self) {
         self.faults_on = false;
+        self.disk_fails = false;
         let lies = |faults: &mut crate::disk::Faults| {
             let lies = faults.lies;
             *faults = crate::disk::Faults::default();
@@ -314,6 +343,12 @@ impl World {
             return Ok(());
         }
         let before = self.disk.ops();
+        let limits = self.shape.settings.limits;
+        let settings = &self.shape.settings;
+        let room = settings.max_bytes.saturating_sub(node.writer.used_bytes());
+        let may_seal = !self.disk_fails
+            && node.writer.state().sealed.len() < limits.max_waiting_seals
+            && room >= 2 * settings.segment_bytes;
         let turn = node.writer.turn(&mut node.jobs);
         node.fatal |= turn.fatal.is_some();
         node.closed &= self.disk.ops() == before;
@@ -343,7 +378,38 @@ impl World {
         for (ticket, reply) in turn.replies {
             self.answer(ticket, reply)?;
         }
+        if may_seal && !self.is_down() {
+            self.check_ages()?;
+        }
         self.check_running()
+    }
+
+    /// No batch is older than it may be, by the day of the world, and by when the world saw its first row.
+    fn check_ages(&mut self) -> Result<(), Violation> {
+        let Some(node) = &self.node else {
+            return Ok(());
+        };
+        let now = self.clock.wall();
+        let limits = self.shape.settings.limits;
+        let current = partitions_of(now);
+        let free = node.writer.state().batches.open();
+        for batch in free.filter(|batch| batch.run == NO_RUN) {
+            let is_current = current.iter().any(|key| **key == *batch.partition);
+            let most = if is_current {
+                limits.max_age
+            } else {
+                limits.late_max_age
+            };
+            let first_seen = self.open_since.entry(batch.first_lsn);
+            let age = now.since(*first_seen.or_insert(now));
+            if age > most {
+                return Err(format!(
+                    "the batch of {} is {age:?} old, at most {most:?}",
+                    batch.partition
+                ));
+            }
+        }
+        Ok(())
     }
 
     fn answer(&mut self, ticket: Ticket, reply: Reply) -> Result<(), Violation> {

@@ -17,7 +17,7 @@ const ROOMS: &[Room] = &[
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
-        "retain", "erase", "metrics", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
+        "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
         "clock",
     ]),
     room("torture", "src/torture", &[

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehook::clock::{Clock, Micros};
-use lakehook::contract::{Checked, Contract, Rules, Schemas};
+use lakehook::contract::{Checked, Contract, Partitioning, Rules, Schemas};
 use lakehook::encode::Codec;
 use lakehook::encode::ndjson::Encoder;
 use lakehook::files::Disk;
@@ -25,6 +25,7 @@ use lakehook::wal::batch::{Limits, Sums};
 use lakehook::wal::dedup::recent::RecentIds;
 use lakehook::wal::frame::{FrameBuilder, Section};
 use lakehook::wal::helper::Background;
+use lakehook::wal::lateness::Calendar;
 use lakehook::wal::layout::FrameHeader;
 use lakehook::wal::recover::{self, LocalWriter};
 use lakehook::wal::request::{Append, Request, Settings};
@@ -218,6 +219,7 @@ pub(crate) fn fill_log(dir: &Path, bytes: u64) -> u64 {
 
 /// Opens a log as the program does, except for the bounds on space.
 pub(crate) fn open_log(dir: &Path, format: &str) -> LocalWriter<Disk> {
+    let events = Partitioning::default();
     let settings = Settings {
         segment_bytes: SEGMENT_BYTES,
         first_segment_bytes: SEGMENT_BYTES,
@@ -230,8 +232,10 @@ pub(crate) fn open_log(dir: &Path, format: &str) -> LocalWriter<Disk> {
             max_bytes: 128 << 20,
             max_records: 1 << 40,
             max_age: Duration::from_secs(60),
+            late_max_age: Duration::from_secs(60),
             max_waiting_seals: 64,
         },
+        calendar: Calendar::new(move |time| vec![events.key(time)]),
         lake: "dir:lake".to_owned(),
         format: format.to_owned(),
         object_key,

@@ -29,6 +29,12 @@ impl Micros {
         Self(self.0.saturating_add(micros_of(duration)))
     }
 
+    /// How long this is after `earlier`; zero if it is not.
+    pub fn since(self, earlier: Self) -> Duration {
+        let micros = self.0.saturating_sub(earlier.0).max(0);
+        Duration::from_micros(micros.unsigned_abs())
+    }
+
     /// The time as a calendar value; `None` beyond the years that chrono knows.
     pub fn to_utc(self) -> Option<chrono::DateTime<chrono::Utc>> {
         chrono::DateTime::from_timestamp_micros(self.0)

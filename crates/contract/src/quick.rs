@@ -1,8 +1,9 @@
-//! A shortcut for simple schemas: it says that properties are certainly valid, or leaves the question open.
+//! A shortcut for simple schemas: it either finds that properties are certainly valid, or leaves the decision to
+//! the validator. So it may miss properties that are valid, but it must never pass any that are not.
 //!
-//! It knows `required` and, for each property, `type`, `enum` and `const` of strings, and bounds of numbers
-//! and lengths. A schema with any other keyword has no shortcut. When it leaves the question open, the
-//! validator decides. So it may know little, but it must never be wrong.
+//! It understands `required` and, for each property, `type`, `minimum`, `maximum`, `minLength`, `maxLength`, and
+//! an `enum` or `const` whose values are strings. Keywords that restrict nothing, such as `title`, are ignored. A
+//! schema with any other keyword has no shortcut: the validator checks everything.
 
 use serde_json::{Map, Value};
 

@@ -35,7 +35,7 @@ pub const LSN_HASH: &str = "lakehook-lsn-hash";
 pub const CRC: &str = "lakehook-crc32c";
 /// The highest LSN of the log at the time of the seal.
 pub const AS_OF_LSN: &str = "lakehook-as-of-lsn";
-/// Sum of the hashes of all LSNs up to there.
+/// Sum of the hashes of all LSNs up to and including that of [`AS_OF_LSN`].
 pub const AS_OF_LSN_HASH: &str = "lakehook-as-of-lsn-hash";
 /// Count of the LSNs that are in no seal yet, and the sum of their hashes.
 pub const AS_OF_OPEN: &str = "lakehook-as-of-open";

@@ -15,6 +15,7 @@ use crate::journal::read::SegmentReader;
 use crate::journal::seam::{Frame, TornTail};
 use crate::ledger::batch::Limits;
 use crate::ledger::entry::Entry;
+use crate::ledger::lateness::Calendar;
 use crate::ledger::projection::{Projection, contradiction};
 use crate::ledger::state::State;
 use lakehook_base::files::Files;
@@ -66,8 +67,13 @@ const UNLIMITED: Limits = Limits {
     max_bytes: u64::MAX,
     max_records: u64::MAX,
     max_age: Duration::MAX,
+    late_max_age: Duration::MAX,
     max_waiting_seals: usize::MAX,
 };
+
+fn unlimited() -> State {
+    State::new(UNLIMITED, Calendar::empty())
+}
 
 /// Reads the log of a directory. Errors are listed in the result; the call itself fails only if the
 /// directory cannot be listed or its node file cannot be read.
@@ -77,7 +83,7 @@ pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
         segments: Vec::new(),
         leftover: Vec::new(),
         id_files: IdFiles::new(),
-        state: State::new(UNLIMITED),
+        state: unlimited(),
         torn: None,
         problems: Vec::new(),
     };
@@ -107,7 +113,7 @@ impl Inspection {
             .map(|(number, _)| *number)
             .filter(|n| *n < oldest)
             .collect();
-        let mut projection = Projection::new(State::new(UNLIMITED), Duration::ZERO);
+        let mut projection = Projection::new(unlimited());
         let read = (oldest..=last).try_for_each(|number| {
             let Some((_, bytes)) = sizes.iter().find(|(n, _)| *n == number) else {
                 return Err(OpenError::Missing {

@@ -58,6 +58,10 @@ pub struct Gauges {
     /// The earliest `received_at` of a row that is not in the lake, in microseconds; `i64::MAX` if
     /// there is none.
     pub oldest_received: AtomicI64,
+    /// The same without the rows of late partitions.
+    pub oldest_current: AtomicI64,
+    /// Rows of late partitions that are not in the lake.
+    pub late_rows: AtomicU64,
 }
 
 impl Gauges {
@@ -74,12 +78,23 @@ impl Gauges {
     /// the watermark stays at the last sealed value: a fast clock would publish one that later
     /// records precede.
     pub fn watermark(&self, now: Option<Micros>) -> Micros {
+        let oldest = Micros(self.oldest_received.load(Ordering::Relaxed));
+        self.settled(now).min(oldest)
+    }
+
+    /// The same for everything but the rows of late partitions.
+    pub fn current_watermark(&self, now: Option<Micros>) -> Micros {
+        let oldest = Micros(self.oldest_current.load(Ordering::Relaxed));
+        self.settled(now).min(oldest)
+    }
+
+    /// No watermark is later than this.
+    fn settled(&self, now: Option<Micros>) -> Micros {
         let seen_at = Micros(self.seen_at.load(Ordering::Relaxed));
-        let settled = match now {
+        match now {
             Some(now) => seen_at.min(now).minus(WATERMARK_LAG),
             None => Micros(self.floor.load(Ordering::Relaxed).max(0)),
-        };
-        settled.min(Micros(self.oldest_received.load(Ordering::Relaxed)))
+        }
     }
 }
 
@@ -355,10 +370,10 @@ impl<J: Journal, F: Files> Owner<J, F> {
                 Request::Append(append) => Some(append.origin.received_at),
                 _ => None,
             });
-        let oldest = waiting
-            .chain(state.oldest_received())
-            .min()
-            .unwrap_or(Micros(i64::MAX));
+        let in_queue = waiting.min().unwrap_or(Micros(i64::MAX));
+        let in_log = state.waiting();
+        let oldest = in_log.oldest.min(in_queue);
+        let oldest_current = in_log.oldest_current.min(in_queue);
         gauges
             .uncommitted_rows
             .store(state.uncommitted_rows(), Ordering::Relaxed);
@@ -375,6 +390,10 @@ impl<J: Journal, F: Files> Owner<J, F> {
             .seen_at
             .store(self.clock.now().wall.0, Ordering::Relaxed);
         gauges.oldest_received.store(oldest.0, Ordering::Relaxed);
+        gauges
+            .oldest_current
+            .store(oldest_current.0, Ordering::Relaxed);
+        gauges.late_rows.store(in_log.late_rows, Ordering::Relaxed);
         gauges
             .open_batches
             .store(state.batches.sealable() as u64, Ordering::Release);

@@ -176,10 +176,10 @@ impl<F: Files> Opening<F> {
         (clock, ids): (Clock, Ids),
     ) -> Self {
         let recent = RecentIds::new(settings.dedup_window);
-        let state = State::new(settings.limits);
+        let state = State::new(settings.limits, settings.calendar.clone());
         Self {
             dedup: Dedup::new(recent, archive),
-            projection: Projection::new(state, clock.now().mono),
+            projection: Projection::new(state),
             recovered: Recovered::default(),
             settings,
             clock,
@@ -316,7 +316,8 @@ impl<F: Files> Opening<F> {
             written_at: now.wall,
         };
         let mut journal = found.go_on(after, heading, frame.bytes_mut(), now)?;
-        let state = self.projection.state;
+        let mut state = self.projection.state;
+        state.count_ages(now);
         let (oldest_segment, oldest_ids) = (state.oldest_segment, state.oldest_ids);
         debug_assert!(state.totals.add_up(), "{:?}", state.totals);
         journal.trim(oldest_segment);

@@ -130,6 +130,7 @@ fn demo_config(dir: &Path, upstream: std::net::SocketAddr) -> Config {
     config.wal.dir = dir.join("wal");
     config.wal.max_bytes = ByteSize::mib(1024);
     config.batch.max_age = Span::seconds(BATCH_AGE_SECONDS);
+    config.batch.late_max_age = Some(config.batch.max_age);
     config.polls.dir = dir.join("polls");
     config.polls.max_bytes = ByteSize::mib(256);
     let users = Poll {

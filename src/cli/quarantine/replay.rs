@@ -1,6 +1,7 @@
-//! `lakehook quarantine replay`: stores what was refused and is valid by now.
+//! `lakehook quarantine replay`: stores what was refused earlier but is valid now.
 //!
-//! If a service runs, it stores the rows; otherwise this process opens the log of events itself. A dry run needs neither.
+//! If a running service holds the log of events, this command asks it to store the rows. Otherwise the command opens
+//! the log and stores them itself. A dry run only checks the rows and does neither.
 
 use std::process::ExitCode;
 use std::time::Duration;

@@ -324,6 +324,21 @@ fn identities_batches_and_quarantine() {
             "between \"1s\" and \"7d\"",
         ),
         (
+            "batch.late_max_age = \"999ms\"",
+            "batch.late_max_age",
+            "between \"1s\" and \"24h\"",
+        ),
+        (
+            "batch.late_max_age = \"25h\"",
+            "batch.late_max_age",
+            "between \"1s\" and \"24h\"",
+        ),
+        (
+            "batch.late_max_age = \"299s\"",
+            "batch.late_max_age",
+            "at least batch.max_age",
+        ),
+        (
             "quarantine.max_row = \"5 MiB\"",
             "quarantine.max_row",
             "at most 4 MiB",
@@ -335,6 +350,8 @@ fn identities_batches_and_quarantine() {
         "batch.max_bytes = 1024",
         "batch.max_age = \"1s\"",
         "batch.max_age = \"7d\"",
+        "batch.late_max_age = \"300s\"",
+        "batch.late_max_age = \"24h\"",
     ]);
     warned(&[("dedup.max_ids = 999_999", "so few identities")]);
 }

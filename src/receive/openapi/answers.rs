@@ -9,7 +9,7 @@ use super::schemas::Schemas;
 /// A group of problems that the description lists as one answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ProblemClass {
-    /// The name of the group among the shared answers.
+    /// The key of the group in `components/responses` of the description.
     name: &'static str,
     status: u16,
     description: &'static str,

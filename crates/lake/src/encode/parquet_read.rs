@@ -130,7 +130,8 @@ pub(super) fn rows_with_columns(
     })
 }
 
-/// Whether no row of a group can have that text in that column, nor any value in `extra`.
+/// Whether a row group certainly has no wanted row: the bloom filter of `column` rules out `text`, and no row has
+/// a value in `extra`. If the object lacks the metadata to prove it, the answer is `false`.
 fn cannot_have(group: &dyn RowGroupReader, column: &str, text: &str) -> bool {
     let chunks = group.metadata().columns();
     let of = |name: &str| {

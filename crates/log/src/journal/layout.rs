@@ -199,7 +199,8 @@ impl FrameHeader {
         })
     }
 
-    /// Whether the checksum is that of the whole frame, header included.
+    /// Whether `frame` has the length and the checksum that this header gives. The checksum covers all bytes
+    /// after itself, in header and body.
     pub fn matches(&self, frame: &[u8]) -> bool {
         frame.len() == self.bytes() && crc32c(&frame[8..]) == self.crc
     }

@@ -366,6 +366,11 @@ impl<F: Files> Journal for LocalJournal<F> {
         self.segments.values().sum::<u64>() + self.spares.used()
     }
 
+    fn closed_bytes(&self, first: u64) -> u64 {
+        let sizes = self.segments.range(first..).map(|(_, bytes)| bytes);
+        sizes.rev().skip(1).sum()
+    }
+
     fn tend(&mut self, now: Now) {
         self.spares.tend(now);
     }

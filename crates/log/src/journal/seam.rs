@@ -156,6 +156,9 @@ pub trait Journal {
     /// Bytes of disk in use.
     fn used(&self) -> u64;
 
+    /// Bytes of the segments from `first` on, except for the last one, which is needed anyway.
+    fn closed_bytes(&self, first: u64) -> u64;
+
     /// Takes results of background work and starts what is due. Called before each frame.
     fn tend(&mut self, now: Now);
 

@@ -6,8 +6,8 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::coding::{put_varint, take_varint};
-use crate::journal::seam::At;
+pub use super::chunks::{Chunk, Chunks};
+use super::lateness::{Calendar, Current, Lateness};
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, NO_RUN};
 
@@ -18,8 +18,10 @@ pub struct Limits {
     pub max_bytes: u64,
     /// Rows.
     pub max_records: u64,
-    /// Age since the first row.
+    /// Age of the first row.
     pub max_age: Duration,
+    /// The same for batches of late partitions; not under `max_age`.
+    pub late_max_age: Duration,
     /// While so many seals wait for their commit, age does not seal: an outage of the lake must not
     /// end in thousands of tiny objects.
     pub max_waiting_seals: usize,
@@ -32,9 +34,9 @@ pub enum SealReason {
     Bytes,
     /// It has `max_records`.
     Records,
-    /// It is `max_age` old.
+    /// It is as old as it may get.
     Age,
-    /// The log is filling up and this batch keeps its oldest segment.
+    /// The log is filling up and this batch keeps its oldest segment; or late rows keep too much of the log.
     Room,
     /// The service stops, or was asked to flush.
     Flush,
@@ -63,97 +65,6 @@ impl SealReason {
             Self::Flush => "flush",
             Self::Run => "run",
         }
-    }
-}
-
-/// Where consecutive rows of one partition lie in the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunk {
-    /// The frame.
-    pub frame: At,
-    /// Offset of the rows in the frame's body.
-    pub offset: u64,
-    /// Bytes of the rows with their headers.
-    pub bytes: u64,
-    /// How many.
-    pub rows: u64,
-    /// LSN of the first; the others follow without gaps.
-    pub first_lsn: Lsn,
-}
-
-/// Chunks in the order of the log, delta-coded: about ten bytes each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Chunks {
-    bytes: Vec<u8>,
-    last: (At, Lsn),
-}
-
-impl Chunks {
-    /// Takes what [`Chunks::as_bytes`] gave.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        let mut chunks = Self {
-            bytes,
-            last: (At::default(), Lsn(0)),
-        };
-        if let Some(last) = chunks.iter().last() {
-            chunks.last = (last.frame, last.first_lsn);
-        }
-        chunks
-    }
-
-    /// The delta-coded form.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    /// Adds a chunk behind the last one.
-    pub fn push(&mut self, chunk: &Chunk) {
-        let (last, last_lsn) = self.last;
-        debug_assert!(chunk.frame >= last, "chunks are in the order of the log");
-        debug_assert!(chunk.first_lsn >= last_lsn, "so are their rows");
-        let segments = chunk.frame.segment() - last.segment();
-        let within = chunk.frame.within();
-        put_varint(&mut self.bytes, segments);
-        put_varint(
-            &mut self.bytes,
-            if segments == 0 {
-                within - last.within()
-            } else {
-                within
-            },
-        );
-        put_varint(&mut self.bytes, chunk.offset);
-        put_varint(&mut self.bytes, chunk.bytes);
-        put_varint(&mut self.bytes, chunk.rows);
-        put_varint(&mut self.bytes, chunk.first_lsn.0 - last_lsn.0);
-        self.last = (chunk.frame, chunk.first_lsn);
-    }
-
-    /// The chunks in order; ends early where the bytes are not of the right form.
-    pub fn iter(&self) -> impl Iterator<Item = Chunk> + '_ {
-        let mut rest = self.bytes.as_slice();
-        let (mut last, mut last_lsn) = (At::default(), 0_u64);
-        std::iter::from_fn(move || {
-            let segment = last.segment().checked_add(take_varint(&mut rest)?)?;
-            let within = take_varint(&mut rest)?;
-            let within = if segment == last.segment() {
-                last.within().checked_add(within)?
-            } else {
-                within
-            };
-            let offset = take_varint(&mut rest)?;
-            let bytes = take_varint(&mut rest)?;
-            let rows = take_varint(&mut rest)?;
-            last = At::new(segment, within);
-            last_lsn = last_lsn.checked_add(take_varint(&mut rest)?)?;
-            Some(Chunk {
-                frame: last,
-                offset,
-                bytes,
-                rows,
-                first_lsn: Lsn(last_lsn),
-            })
-        })
     }
 }
 
@@ -197,10 +108,16 @@ pub struct OpenBatch {
     pub last_lsn: Lsn,
     /// Segment that holds its first row.
     pub first_segment: u64,
-    /// Monotonic time of its first row, or of the restart.
-    pub opened_at: Duration,
+    /// Monotonic time of its first row, or of the restart …
+    opened_at: Duration,
+    /// … and how old the row was then.
+    age_then: Duration,
+    /// When its first row was received, as the log says.
+    pub first_received: Micros,
     /// The earliest `received_at` among its rows.
     pub oldest_received: Micros,
+    /// Whether its partition is late.
+    pub lateness: Lateness,
 }
 
 impl OpenBatch {
@@ -214,8 +131,22 @@ impl OpenBatch {
             last_lsn: Lsn(0),
             first_segment: 0,
             opened_at: Duration::ZERO,
+            age_then: Duration::ZERO,
+            first_received: Micros(i64::MAX),
             oldest_received: Micros(i64::MAX),
+            lateness: Lateness::Current,
         }
+    }
+
+    /// When it will be as old as it may get, on the monotonic clock.
+    fn due_at(&self, limits: &Limits) -> Duration {
+        let max_age = match self.lateness {
+            Lateness::Current => limits.max_age,
+            Lateness::Late => limits.late_max_age,
+            Lateness::Overtaken => Duration::ZERO,
+        };
+        let left = max_age.saturating_sub(self.age_then);
+        self.opened_at.saturating_add(left)
     }
 }
 
@@ -237,13 +168,15 @@ pub struct Batches {
     /// Of the partitions' own slots; those of runs are few and looked for.
     index: HashMap<Box<str>, usize>,
     pieces: Vec<Piece>,
+    current: Current,
 }
 
 impl Batches {
     /// None open.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, calendar: Calendar) -> Self {
         Self {
             limits,
+            current: Current::new(calendar),
             open: Vec::new(),
             index: HashMap::new(),
             pieces: Vec::new(),
@@ -312,20 +245,33 @@ impl Batches {
         self.free().count() + ready.count()
     }
 
-    /// Adds rows that lie together in the log.
+    /// Adds rows that lie together in the log. By the clock of the log it is `clock`: that alone decides whether
+    /// their partition is late.
     pub fn add(
         &mut self,
         slot: usize,
         chunk: &Chunk,
         sums: &Sums,
         received: Micros,
+        clock: Micros,
         now: Duration,
     ) {
         let batch = &mut self.open[slot];
-        if batch.sums.count == 0 {
+        let is_first = batch.sums.count == 0;
+        if is_first {
             batch.first_lsn = chunk.first_lsn;
             batch.first_segment = chunk.frame.segment();
             batch.opened_at = now;
+            batch.first_received = received;
+        }
+        let may_be_late = is_first || batch.lateness != Lateness::Current;
+        if may_be_late && batch.run == NO_RUN {
+            self.current.move_to(clock);
+            if self.current.includes(&batch.partition) {
+                batch.lateness = Lateness::Current;
+            } else if is_first {
+                batch.lateness = Lateness::Late;
+            }
         }
         batch.last_lsn = Lsn(chunk.first_lsn.0 + chunk.rows - 1);
         batch.oldest_received = batch.oldest_received.min(received);
@@ -348,6 +294,27 @@ impl Batches {
         (bytes + row_bytes > self.limits.max_bytes).then_some(SealReason::Bytes)
     }
 
+    /// It is now `clock` by the clock of the log: late batches whose partition has become current are due at once,
+    /// so that its rows don't join them.
+    pub fn follow(&mut self, clock: Micros) {
+        if !self.current.move_to(clock) {
+            return;
+        }
+        for batch in &mut self.open {
+            if batch.lateness == Lateness::Late && self.current.includes(&batch.partition) {
+                batch.lateness = Lateness::Overtaken;
+            }
+        }
+    }
+
+    /// The log was read: ages count from the times in it. It is now `clock` by the clock of the log.
+    pub fn count_ages(&mut self, clock: Micros, now: Duration) {
+        for batch in &mut self.open {
+            batch.opened_at = now;
+            batch.age_then = clock.since(batch.first_received);
+        }
+    }
+
     /// The slots that are due now, with the reason.
     pub fn due(&self, now: Duration, waiting_seals: usize) -> Vec<(usize, SealReason)> {
         let age_counts = waiting_seals < self.limits.max_waiting_seals;
@@ -356,7 +323,7 @@ impl Batches {
                 Some(SealReason::Records)
             } else if batch.sums.bytes >= self.limits.max_bytes {
                 Some(SealReason::Bytes)
-            } else if age_counts && now.saturating_sub(batch.opened_at) >= self.limits.max_age {
+            } else if age_counts && now >= batch.due_at(&self.limits) {
                 Some(SealReason::Age)
             } else {
                 None
@@ -375,6 +342,13 @@ impl Batches {
             .collect()
     }
 
+    /// The late batch whose first row is in the oldest segment: its slot, and the segment.
+    pub fn oldest_late(&self) -> Option<(usize, u64)> {
+        let late = self.free().filter(|(_, batch)| batch.lateness.is_late());
+        late.map(|(slot, batch)| (slot, batch.first_segment))
+            .min_by_key(|(_, segment)| *segment)
+    }
+
     /// When the next batch will be due: by its age, or at once because its run has ended.
     pub fn next_due(&self, waiting_seals: usize) -> Option<Duration> {
         if self.ready().is_some() {
@@ -383,8 +357,9 @@ impl Batches {
         if waiting_seals >= self.limits.max_waiting_seals {
             return None;
         }
-        let oldest = self.free().map(|(_, batch)| batch.opened_at).min()?;
-        Some(oldest + self.limits.max_age)
+        self.free()
+            .map(|(_, batch)| batch.due_at(&self.limits))
+            .min()
     }
 
     /// Takes the batch out; the slot goes on empty.

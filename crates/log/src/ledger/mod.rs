@@ -1,13 +1,15 @@
 //! The ledger says what frames mean. It knows no file: a journal keeps the frames
 //! ([`crate::journal::seam`]).
 //!
-//! In the order of reading: [`coding`], [`facts`] and [`entry`] (what a frame holds), [`batch`]
-//! (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
+//! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds),
+//! [`lateness`] (which partitions are current), [`batch`] (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
 //! [`state`] (the state that follows from the frames), [`projection`] (from frames to state),
 //! [`copy`] (a frame at another position), [`request`], and [`writer`] with `append`, `sealing`,
 //! `polling` and `rolling` (the owner of all of it).
 
 pub mod coding;
+pub mod chunks;
+pub mod lateness;
 pub mod batch;
 pub mod facts;
 pub mod entry;

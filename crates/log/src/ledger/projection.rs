@@ -26,16 +26,14 @@ pub(crate) struct Projection {
     pub(crate) state: State,
     /// Whether the checkpoint with which reading begins has been applied.
     is_loaded: bool,
-    /// Monotonic time from which the age of open batches counts.
-    now: Duration,
 }
 
 impl Projection {
-    pub(crate) fn new(state: State, now: Duration) -> Self {
+    /// Adds to that state. Once all is read, [`State::count_ages`] says how old the open batches are.
+    pub(crate) fn new(state: State) -> Self {
         Self {
             state,
             is_loaded: false,
-            now,
         }
     }
 
@@ -93,7 +91,8 @@ impl Projection {
                     first_lsn: state.next_lsn,
                 };
                 let slot = state.batches.run_slot(rows.run, rows.partition);
-                state.add_rows(slot, &chunk, &sums, &counts, rows.received, self.now);
+                let now = Duration::ZERO;
+                state.add_rows(slot, &chunk, &sums, &counts, rows.received, now);
             }
             Entry::Counts(counts) => state.add_counts(&counts),
             Entry::Seal(seal) => state.add_seal(&seal, frame.at)?,

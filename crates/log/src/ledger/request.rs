@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::batch::{Limits, SealReason};
 use super::entry::Commit;
 pub use super::entry::NO_RUN;
+use super::lateness::Calendar;
 use super::state::Contradiction;
 use crate::journal::seam::{At, JournalError, Purpose};
 use lakehook_base::ids::NodeId;
@@ -32,6 +33,8 @@ pub struct Settings {
     pub ids_per_file: u64,
     /// Limits at which batches are sealed.
     pub limits: Limits,
+    /// Which partitions are current.
+    pub calendar: Calendar,
     /// Identity of the lake, for seals.
     pub lake: String,
     /// Format of objects, for seals.

@@ -161,14 +161,16 @@ impl<J: Journal, F: Files> Writer<J, F> {
 
     /// Projects the durable part of the log again, after a frame that failed.
     pub(crate) fn reload(&mut self) -> Result<(), WriteError> {
-        let limits = *self.state.batches.limits();
-        let mut projection = Projection::new(State::new(limits), self.clock.now().mono);
+        let calendar = self.settings.calendar.clone();
+        let state = State::new(self.settings.limits, calendar);
+        let mut projection = Projection::new(state);
         let frames = self.journal.frames();
         self.journal.read(&mut |frame| {
             let applied = projection.apply(&frame, &mut |_| {});
             applied.map_err(|error| projection::contradiction(&frames, &frame, &error))
         })?;
         self.state = projection.state;
+        self.state.count_ages(self.clock.now());
         Ok(())
     }
 }

@@ -8,6 +8,9 @@ use crate::journal::seam::{Journal, Purpose};
 use lakehook_base::clock::Now;
 use lakehook_base::files::Files;
 
+/// Late batches keep at most one part in this many of the log.
+const LATE_SHARE: u64 = 10;
+
 impl<J: Journal, F: Files> Writer<J, F> {
     pub(crate) fn seal(
         &mut self,
@@ -55,6 +58,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
     }
 
     pub(crate) fn seal_due(&mut self, now: Now) -> Result<(), WriteError> {
+        let clock = self.state.clock(now.wall);
+        self.state.batches.follow(clock);
         for (slot, reason) in self.state.batches.due(now.mono, self.state.sealed.len()) {
             if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
                 break;
@@ -62,6 +67,26 @@ impl<J: Journal, F: Files> Writer<J, F> {
             self.seal(slot, reason, now)?;
         }
         self.seal_ready(now)
+    }
+
+    /// Late batches keep at most a tenth of the log, or one segment if that is more: those that would keep more by
+    /// the end of the current segment are sealed before their time.
+    pub(crate) fn seal_late_for_room(&mut self, now: Now) -> Result<(), WriteError> {
+        if self.state.sealed.len() >= self.settings.limits.max_waiting_seals {
+            return Ok(());
+        }
+        while let Some((slot, first)) = self.state.batches.oldest_late() {
+            let kept = self.journal.closed_bytes(first);
+            let by_its_end = kept + self.settings.segment_bytes;
+            if kept == 0 || by_its_end <= self.settings.max_bytes / LATE_SHARE {
+                break;
+            }
+            if self.room_for(self.seal_cost(slot), Purpose::Shipping, now)? != Room::Yes {
+                break;
+            }
+            self.seal(slot, SealReason::Room, now)?;
+        }
+        Ok(())
     }
 
     /// When the log fills up, the batches that keep its oldest segment are sealed before their time.

@@ -8,10 +8,11 @@ use super::batch::{Batches, Chunk, Chunks, Limits, OpenBatch, Sums};
 use super::facts::{
     Abandoned, AsOf, Checkpoint, Commit, Counts, LsnSet, RowCounts, RunEnd, Seal, Span, Totals,
 };
+use super::lateness::Calendar;
 use super::runs::Runs;
 use crate::journal::seam::At;
 pub use crate::journal::seam::At as SealAt;
-use lakehook_base::clock::Micros;
+use lakehook_base::clock::{Micros, Now};
 use lakehook_base::record::{Lsn, NO_RUN};
 
 /// How far the watermark stays behind the newest `received_at`: requests that were received before
@@ -27,10 +28,33 @@ pub struct Sealed {
     pub rows: u64,
     /// The earliest `received_at` among them.
     pub oldest_received: Micros,
+    /// Whether it is a batch of a late partition.
+    pub is_late: bool,
     /// LSN of its first row.
     pub first_lsn: Lsn,
     /// Rows in each segment.
     per_segment: Vec<(u64, u64)>,
+}
+
+/// The rows without commit, and those of late partitions among them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The earliest `received_at`; `i64::MAX` if none waits.
+    pub oldest: Micros,
+    /// The same without the rows of late partitions.
+    pub oldest_current: Micros,
+    /// How many rows of late partitions wait.
+    pub late_rows: u64,
+}
+
+impl Default for Waiting {
+    fn default() -> Self {
+        Self {
+            oldest: Micros(i64::MAX),
+            oldest_current: Micros(i64::MAX),
+            late_rows: 0,
+        }
+    }
 }
 
 /// The log contradicts itself: its frames are whole, but they don't follow from each other.
@@ -73,14 +97,14 @@ pub struct State {
 
 impl State {
     /// Of an empty log.
-    pub fn new(limits: Limits) -> Self {
+    pub fn new(limits: Limits, calendar: Calendar) -> Self {
         Self {
             next_lsn: Lsn(1),
             lsn_hash: 0,
             totals: Totals::default(),
             void: LsnSet::default(),
             last_seal: 0,
-            batches: Batches::new(limits),
+            batches: Batches::new(limits, calendar),
             sealed: BTreeMap::new(),
             runs: Runs::default(),
             oldest_segment: 1,
@@ -152,13 +176,15 @@ impl State {
             lsn_hash: hash,
             ..*sums
         };
-        self.batches.add(slot, chunk, &sums, received.oldest, now);
+        self.newest_received = self.newest_received.max(received.newest);
+        let clock = self.newest_received;
+        self.batches
+            .add(slot, chunk, &sums, received.oldest, clock, now);
         self.next_lsn = Lsn(chunk.first_lsn.0 + chunk.rows);
         self.lsn_hash = self.lsn_hash.wrapping_add(hash);
         self.totals.stored += counts.stored;
         self.totals.quarantined += counts.quarantined;
         self.totals.refused += counts.refused;
-        self.newest_received = self.newest_received.max(received.newest);
         let run = self.batches.get(slot).run;
         if run != NO_RUN {
             self.runs.add_rows(run, counts);
@@ -297,11 +323,13 @@ impl State {
             return Err(Contradiction(message));
         }
         self.last_seal = seal.number;
+        let is_late = batch.as_ref().is_some_and(|b| b.lateness.is_late());
         let oldest_received = batch.map_or(Micros(i64::MAX), |batch| batch.oldest_received);
         let sealed = Sealed {
             at,
             rows: seal.sums.count,
             oldest_received,
+            is_late,
             first_lsn: seal.first_lsn,
             per_segment: per_segment(&seal.chunks),
         };
@@ -365,11 +393,37 @@ impl State {
         self.uncommitted.values().sum()
     }
 
-    /// The earliest `received_at` among rows without commit.
-    pub fn oldest_received(&self) -> Option<Micros> {
-        let open = self.batches.open().map(|batch| batch.oldest_received);
-        let sealed = self.sealed.values().map(|sealed| sealed.oldest_received);
-        open.chain(sealed).min()
+    /// What of the rows without commit is shown.
+    pub fn waiting(&self) -> Waiting {
+        let open = self.batches.open().map(|batch| {
+            let is_late = batch.lateness.is_late();
+            (batch.sums.count, batch.oldest_received, is_late)
+        });
+        let sealed = self
+            .sealed
+            .values()
+            .map(|sealed| (sealed.rows, sealed.oldest_received, sealed.is_late));
+        let mut waiting = Waiting::default();
+        for (rows, oldest, is_late) in open.chain(sealed) {
+            waiting.oldest = waiting.oldest.min(oldest);
+            if is_late {
+                waiting.late_rows += rows;
+            } else {
+                waiting.oldest_current = waiting.oldest_current.min(oldest);
+            }
+        }
+        waiting
+    }
+
+    /// The time by the clock of the log, which never goes back: the wall time, but not before the newest row.
+    pub fn clock(&self, wall: Micros) -> Micros {
+        wall.max(self.newest_received)
+    }
+
+    /// The log was read: the ages of open batches count from the times in it.
+    pub fn count_ages(&mut self, now: Now) {
+        let clock = self.clock(now.wall);
+        self.batches.count_ages(clock, now.mono);
     }
 }
 

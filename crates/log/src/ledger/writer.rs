@@ -257,6 +257,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             jobs.push_front(job);
         }
         taken?;
+        self.seal_late_for_room(now)?;
         self.seal_for_room(now)?;
         self.note_trim();
         Ok(())

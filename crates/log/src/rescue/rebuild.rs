@@ -116,6 +116,7 @@ fn unbounded(settings: &Settings) -> Settings {
         max_bytes: u64::MAX,
         limits: Limits {
             max_age: Duration::MAX,
+            late_max_age: Duration::MAX,
             max_waiting_seals: usize::MAX,
             ..settings.limits
         },
