@@ -195,6 +195,27 @@ fn the_policy_lets_nothing_be_deleted() {
     assert_eq!(actions, expected.map(str::to_owned).into());
 }
 
+/// Retention removes rows and markers of runs; what proves the rest is out of its reach.
+#[test]
+fn the_policy_of_erasure_and_retention_reaches_no_notes() {
+    let policy: Value = serde_json::from_str(&read("deploy/iam-policy-erase.json")).unwrap();
+    let statements = policy["Statement"].as_array().unwrap();
+    let deletes: Vec<&Value> = statements
+        .iter()
+        .filter(|statement| statement["Action"] == "s3:DeleteObject")
+        .collect();
+    let [statement] = deletes[..] else {
+        panic!("{deletes:?}");
+    };
+    let prefixes = texts(&statement["Resource"]);
+    let prefixes: Vec<&str> = prefixes
+        .iter()
+        .map(|text| text.strip_prefix("arn:aws:s3:::my-lake/raw/").unwrap())
+        .collect();
+    let expected = ["events/*", "quarantine/*", "users/*", "_lakehook/runs/*"];
+    assert_eq!(prefixes, expected);
+}
+
 #[test]
 fn the_unit_starts_commands_that_there_are() {
     let unit = read("deploy/lakehook.service");

@@ -194,8 +194,8 @@ Remove whole days and old runs from the lake, so that the audit goes on adding u
 Usage: lakehook retain [OPTIONS] --older-than <AGE>
 
 Options:
-  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                          there]
+  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                          is there]
       --older-than <AGE>  Remove days that ended this long ago, such as `400d`; at least `1d`
       --dry-run           Say what would be removed, and change nothing
       --json              Print the result as JSON
