@@ -175,3 +175,71 @@ fn a_marker_must_lead_to_rows() {
     assert!(judge(marker("x", 3, None)).contains("x is missing"));
     assert!(judge(marker(&key, 3, Some("r0"))).contains("r0 that it names has no marker"));
 }
+
+fn listed(object: &AuditedObject) -> crate::retain::notes::ListedObject {
+    crate::retain::notes::ListedObject {
+        key: object.key.clone(),
+        bytes: object.bytes,
+        metadata: object.stamp.as_ref().unwrap().to_metadata(),
+    }
+}
+
+#[test]
+fn what_retention_listed_adds_up_there_or_gone() {
+    let all = lake();
+    let mut retentions = crate::retain::notes::Retentions::default();
+    for object in &all[..2] {
+        retentions
+            .objects
+            .insert(object.key.clone(), listed(object));
+    }
+    for gone in 0..=2 {
+        let mut objects = all[gone..].to_vec();
+        let mut found = Vec::new();
+        judge_retentions(&mut objects, &retentions, &mut found);
+        assert_eq!(found, []);
+        let (proofs, problems) = judge(&objects, &Waiting::new());
+        assert_eq!(problems, []);
+        assert_eq!(deep::running_sums(&objects), []);
+        assert_eq!(
+            (proofs[0].objects, proofs[0].expired),
+            (3 - gone as u64, gone as u64)
+        );
+        assert_eq!(proofs[0].rows + proofs[0].expired_rows, 8);
+    }
+    // What is not listed is missing as before.
+    let mut objects = all[..2].to_vec();
+    objects.remove(0);
+    retentions.objects.remove(&all[0].key);
+    judge_retentions(&mut objects, &retentions, &mut Vec::new());
+    assert!(problems(&objects)[0].contains("seal 1 is missing"));
+    // And what was changed is named.
+    let mut objects = all;
+    change(&mut objects[1], "row-hash", "07");
+    let mut found = Vec::new();
+    judge_retentions(&mut objects, &retentions, &mut found);
+    assert_eq!(found.len(), 1);
+    assert!(found[0].what.contains("after a retention had listed it"));
+}
+
+#[test]
+fn a_kept_marker_needs_its_rows_and_not_what_was_refused() {
+    let marker = |key: &str| Marker {
+        key: "m".to_owned(),
+        stream: "users".to_owned(),
+        run: "r1".to_owned(),
+        same_as: None,
+        objects: vec![markers::Marked {
+            key: key.to_owned(),
+            records: 3,
+        }],
+    };
+    for (key, expected) in [("users/x", 1), ("quarantine/users/x", 0)] {
+        let mut object = object(1, &[1, 2, 3], 3, &[], &[]);
+        key.clone_into(&mut object.key);
+        object.expired = true;
+        let mut found = Vec::new();
+        judge_markers(&[marker(key)], &[object], &mut found);
+        assert_eq!(found.len(), expected, "{found:?}");
+    }
+}

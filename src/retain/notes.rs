@@ -102,12 +102,12 @@ pub fn leave<F: Files>(
     files: &F,
     lake: &Lake<F>,
     key: &str,
-    node: NodeId,
+    by: NodeId,
     note: &RetentionNote,
 ) -> Result<(), LakeError> {
     let text = serde_json::to_vec(note).map_err(io::Error::other);
     let text = text.map_err(|error| LakeError::Unusable(error.to_string()))?;
-    notes::leave(files, lake, key.to_owned(), node, &text)
+    notes::leave(files, lake, key.to_owned(), by, &text)
 }
 
 /// Everything that retentions have listed in a lake.

@@ -129,9 +129,9 @@ fn a_run_that_a_kept_marker_needs_stays() {
     assert_eq!(expiring_runs(&all, &[]), [r3.clone(), r1.clone()]);
     // A poll that was paused longer than that: its newest run stays, with what it names.
     let all = lake(&[(&r1, None), (&r2, None), (&r3, Some(&r2))]);
-    assert_eq!(expiring_runs(&all, &[]), [r1.clone()]);
+    assert_eq!(expiring_runs(&all, &[]), std::slice::from_ref(&r1));
     let all = lake(&[(&r1, None), (&r2, None)]);
-    assert_eq!(expiring_runs(&all, &[]), [r1.clone()]);
+    assert_eq!(expiring_runs(&all, &[]), std::slice::from_ref(&r1));
     // Each node has a newest one.
     let other = run("20260101", 2, 1);
     let all = lake(&[(&r1, None), (&other, None), (&r4, None)]);

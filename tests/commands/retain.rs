@@ -27,6 +27,7 @@ use crate::support::s3::S3Server;
 const DIRECTORY: &str = "url = \"lake\"";
 const OLD_DAYS: u64 = 4;
 const A_DAY: u64 = 500;
+const LONG: Duration = Duration::from_secs(30);
 
 fn new(lake: &str, format: &str) -> Setup {
     Setup::new(&format!(
@@ -157,23 +158,34 @@ fn old_days_leave_a_bucket() {
     );
 }
 
-/// Killed after some time, over and over; then a run that is not.
-fn killed_and_run_again(setup: &Setup, lake: &Lake) {
+/// Killed after some time, over and over, and as soon as its note is there; then a run that is not.
+fn killed_and_run_again(setup: &Setup, lake: &Lake, is_noted: &dyn Fn() -> bool) {
     fill(setup);
     let before = rows_of(lake);
-    for round in 0..10 {
+    for round in 0..8 {
         let mut command = setup.command(&["retain", "--older-than", "30d"]);
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        std::thread::sleep(Duration::from_millis(80 + 20 * round));
+        let limit = Duration::from_millis(30 + 30 * round);
+        let start = std::time::Instant::now();
+        while start.elapsed() < limit || (round == 7 && start.elapsed() < LONG) {
+            if is_noted() {
+                break;
+            }
+            std::thread::yield_now();
+        }
         child.kill().unwrap();
         child.wait().unwrap();
         let (said, code) = audit(setup, &["--deep"]);
         assert_eq!(code, Some(0), "{said}");
+        if is_noted() {
+            break;
+        }
     }
+    assert!(is_noted(), "no run came as far as its note");
     let report = retain(setup, &[]);
     assert_eq!(report["left"], json!([]), "{report}");
     check(setup, lake, &before);
@@ -182,14 +194,18 @@ fn killed_and_run_again(setup: &Setup, lake: &Lake) {
 #[test]
 fn a_run_that_is_killed_is_finished_by_the_next_one() {
     let setup = new(DIRECTORY, "ndjson.zst");
-    killed_and_run_again(&setup, &Lake::directory(&setup.directory().join("lake")));
+    let root = setup.directory().join("lake");
+    let notes = root.join("_lakehook/retention");
+    let is_noted = || keys_below(&notes, "").is_ok_and(|keys| !keys.is_empty());
+    killed_and_run_again(&setup, &Lake::directory(&root), &is_noted);
     let server = S3Server::start(93);
     let endpoint = server.endpoint();
     let setup = new(
         &format!("url = \"s3://lake\"\nendpoint = \"{endpoint}\""),
         "ndjson.zst",
     );
-    killed_and_run_again(&setup, &Lake::s3("s3://lake", &endpoint));
+    let is_noted = || !server.keys("_lakehook/retention/").is_empty();
+    killed_and_run_again(&setup, &Lake::s3("s3://lake", &endpoint), &is_noted);
 }
 
 #[test]
