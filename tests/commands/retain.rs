@@ -265,8 +265,9 @@ fn what_nobody_listed_is_named_and_what_comes_back_is_removed_again() {
         assert!(said.contains(expected), "{expected}: {said}");
     };
     // Missing, without a note.
-    kept.iter()
-        .for_each(|(path, _)| std::fs::remove_file(path).unwrap());
+    for (path, _) in &kept {
+        std::fs::remove_file(path).unwrap();
+    }
     says(&[], " missing, with ");
     restore(&kept);
     adds_up(&setup, &["data/wal"]);
@@ -391,7 +392,7 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
     let changed = poll(71, 5);
     move_to(110);
     retain(&setup);
-    assert_eq!(runs(), [changed.clone()]);
+    assert_eq!(runs(), std::slice::from_ref(&changed));
     assert_eq!(rows(), 5);
     let unchanged = poll(111, 5);
     assert_eq!(runs(), [changed, unchanged]);
