@@ -21,8 +21,10 @@ use crate::clock::library_or_skip;
 use crate::http::{body, event, post};
 use crate::support::api::{Api, page, things};
 use crate::support::duckdb::Lake;
+use crate::support::http::Connection;
+use crate::support::moto::Moto;
 use crate::support::process::Setup;
-use crate::support::s3::S3Server;
+use crate::support::s3::{BUCKET, S3Server};
 
 const DIRECTORY: &str = "url = \"lake\"";
 const OLD_DAYS: u64 = 4;
@@ -328,6 +330,30 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
     let Some(library) = library_or_skip() else {
         return;
     };
+    old_runs_go(&library, DIRECTORY, None);
+    // Our own server refuses requests of another time.
+    let moto = Moto::start();
+    let lake = format!(
+        "url = \"s3://{BUCKET}\"\nendpoint = \"{}\"",
+        moto.endpoint()
+    );
+    old_runs_go(&library, &lake, Some(&moto));
+}
+
+fn keys_in(moto: &Moto, prefix: &str) -> Vec<String> {
+    let endpoint = moto.endpoint();
+    let address = endpoint.strip_prefix("http://").unwrap();
+    let mut connection =
+        Connection::open(address.parse().unwrap(), Duration::from_secs(10)).unwrap();
+    let path = format!("/{BUCKET}?list-type=2&prefix={prefix}/");
+    let answer = connection.request("GET", &path, &[], b"").unwrap();
+    let text = answer.text();
+    let keys = text.split("<Key>").skip(1);
+    keys.map(|rest| rest.split("</Key>").next().unwrap().to_owned())
+        .collect()
+}
+
+fn old_runs_go(library: &Path, lake: &str, moto: Option<&Moto>) {
     let version = Arc::new(AtomicUsize::new(3));
     let now = Arc::clone(&version);
     let api = Api::start(move |_, _| {
@@ -337,7 +363,7 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
         page(json!({"things": things}))
     });
     let setup = Setup::new(&format!(
-        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[polls]\nmax_bytes = \"64 MiB\"\n[poll.things]\n\
+        "[lake]\n{lake}\n[wal]\nmax_bytes = \"64 MiB\"\n[polls]\nmax_bytes = \"64 MiB\"\n[poll.things]\n\
          url = \"{}/things\"\nrecords = \"/things\"\nid = \"id\"\n",
         api.url()
     ));
@@ -348,8 +374,12 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
         .env("FAKETIME_NO_CACHE", "1")
         .env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
     let move_to = |days: i64| std::fs::write(&file, format!("{:+}\n", days * 86_400)).unwrap();
-    let lake = setup.directory().join("lake");
-    let runs = || keys_below(&lake, "_lakehook/runs/things").unwrap();
+    let root = setup.directory().join("lake");
+    let keys = |prefix: &str| match moto {
+        None => keys_below(&root, prefix).unwrap(),
+        Some(moto) => keys_in(moto, prefix),
+    };
+    let runs = || keys("_lakehook/runs/things");
     let poll = |days: i64, records: usize| {
         move_to(days);
         version.store(records, Ordering::SeqCst);
@@ -368,7 +398,11 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
         adds_up(setup, &["data/polls"]);
         report
     };
-    let rows = || Lake::directory(&lake).stream("things", "id").rows;
+    let lake = match moto {
+        None => Lake::directory(&root),
+        Some(moto) => Lake::s3(&format!("s3://{BUCKET}"), &moto.endpoint()),
+    };
+    let rows = || lake.stream("things", "id").rows;
     let first = poll(0, 3);
     let second = poll(5, 4);
     let unchanged = poll(10, 4);
@@ -382,7 +416,7 @@ fn runs_that_no_kept_marker_needs_go_and_the_newest_stays() {
     );
     assert_eq!(report["markers"], 1, "{report}");
     assert_eq!(rows(), 4);
-    assert!(keys_below(&lake, "quarantine").unwrap().is_empty());
+    assert!(keys("quarantine").is_empty());
     // The next one names it again, so only the marker between goes.
     let newest = poll(70, 4);
     let report = retain(&setup);
