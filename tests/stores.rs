@@ -252,7 +252,10 @@ fn a_slow_upload_lives_as_long_as_it_moves() {
     const BYTES_PER_SECOND: u64 = 1500;
     let server = S3Server::start(87);
     let proxy = Proxy::start_narrow(server.address());
-    let config = config(&proxy.endpoint(), "format = \"ndjson\"\nmax_age = \"3s\"\nlate_max_age = \"3s\"\n");
+    let config = config(
+        &proxy.endpoint(),
+        "format = \"ndjson\"\nmax_age = \"3s\"\nlate_max_age = \"3s\"\n",
+    );
     let setup = Setup::new(&config.replacen("max_age = \"1s\"\nlate_max_age = \"1s\"\n", "", 1));
     let program = setup.start();
     let first = send(&setup, 87, 1);
