@@ -17,7 +17,7 @@ use crate::support::s3::{Fault, S3Server, Says};
 
 fn config(endpoint: &str, more: &str) -> String {
     format!(
-        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{endpoint}\"\n[batch]\nmax_age = \"1s\"\n{more}"
+        "[lake]\nurl = \"s3://lake\"\nendpoint = \"{endpoint}\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n{more}"
     )
 }
 
@@ -252,8 +252,11 @@ fn a_slow_upload_lives_as_long_as_it_moves() {
     const BYTES_PER_SECOND: u64 = 1500;
     let server = S3Server::start(87);
     let proxy = Proxy::start_narrow(server.address());
-    let config = config(&proxy.endpoint(), "format = \"ndjson\"\nmax_age = \"3s\"\n");
-    let setup = Setup::new(&config.replacen("max_age = \"1s\"\n", "", 1));
+    let config = config(
+        &proxy.endpoint(),
+        "format = \"ndjson\"\nmax_age = \"3s\"\nlate_max_age = \"3s\"\n",
+    );
+    let setup = Setup::new(&config.replacen("max_age = \"1s\"\nlate_max_age = \"1s\"\n", "", 1));
     let program = setup.start();
     let first = send(&setup, 87, 1);
     wait_until(Duration::from_secs(30), "not shipped", &setup, || {
@@ -392,7 +395,7 @@ fn objects_are_put_under_object_lock() {
 #[test]
 fn an_endpoint_of_the_environment_is_as_good_as_a_configured_one() {
     let server = S3Server::start(96);
-    let text = "[lake]\nurl = \"s3://lake\"\n[batch]\nmax_age = \"1s\"\n";
+    let text = "[lake]\nurl = \"s3://lake\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n";
     let setup = Setup::new(text).env("AWS_ENDPOINT_URL_S3", &server.endpoint());
     let program = setup.start();
     let report = send(&setup, 96, 2);

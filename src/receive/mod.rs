@@ -1,7 +1,7 @@
 //! Receiving: HTTP requests in; rows in the log, or problems (RFC 9457), out.
 //!
 //! A request passes these steps: a TLS handshake, if there is a certificate ([`tls`]) → hyper's HTTP/1 on a
-//! stream with [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → [`intake`], which takes
+//! stream with [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → `intake`, which takes
 //! every body to its durable answer. Within `intake`: rate and token of the client ([`client`]) → media type
 //! and encoding → [`body`], read and inflated under limits of size, time and memory → [`signature`] → the
 //! contract → the log → [`replies`], the one map from results to status and body. [`webhook`] defines where

@@ -1,6 +1,6 @@
 //! The kinds of webhooks and how they differ: who may send, how a body is signed, and how it becomes rows.
 //!
-//! Everything else that happens to a request is the same for all of them; see [`intake`](super::intake).
+//! Everything else that happens to a request is the same for all of them; see `intake`.
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -26,7 +26,7 @@ pub enum ServeError {
     Columns(Vec<Changed>),
     /// The partition pattern cannot be used.
     #[error("`events.partition` cannot be used: {0}")]
-    Partition(#[from] PartitionError),
+    Partition(PartitionError),
     /// Certificate or key cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -57,19 +57,45 @@ pub enum ServeError {
     },
     /// The lake cannot hold objects as promised.
     #[error("the lake cannot be used: {0}")]
-    Lake(#[from] LakeError),
+    Lake(LakeError),
     /// A seal or the end of a run that waits for shipping cannot be read.
     #[error(transparent)]
     Seal(#[from] RowsError),
     /// The operating system refused something that the service needs.
     #[error("failed to start: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// Metrics cannot be set up.
     #[error("failed to set up metrics: {0}")]
-    Metrics(#[from] metrics_exporter_prometheus::BuildError),
+    Metrics(metrics_exporter_prometheus::BuildError),
     /// A task of the start ended before it was done.
     #[error("the start was interrupted")]
     Interrupted(#[from] tokio::task::JoinError),
+}
+
+// The messages of these name the cause already, so it is no `source`, which would print it again.
+
+impl From<PartitionError> for ServeError {
+    fn from(error: PartitionError) -> Self {
+        Self::Partition(error)
+    }
+}
+
+impl From<LakeError> for ServeError {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(error)
+    }
+}
+
+impl From<io::Error> for ServeError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<metrics_exporter_prometheus::BuildError> for ServeError {
+    fn from(error: metrics_exporter_prometheus::BuildError) -> Self {
+        Self::Metrics(error)
+    }
 }
 
 impl From<ColumnsError> for ServeError {

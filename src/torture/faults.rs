@@ -107,6 +107,10 @@ impl Faults<'_> {
             if over.is_cancelled() {
                 break;
             }
+            // A log refuses to start with another lake than the one that it knows.
+            if self.stage.lake_is_away() {
+                self.stage.heal()?;
+            }
             self.stage.configure(GRACE, self.plan.life(number).format)?;
             server.start()?;
             if let Err(found) = self.life(server, number).await {
@@ -130,6 +134,9 @@ impl Faults<'_> {
             server.pause(lasts).await?;
             self.with(|done| done.pauses += 1);
         }
+        // A log that is being filled needs a server until it is full.
+        let is_filled = || !self.senders.heavy.load(Ordering::Relaxed);
+        self.wait(FILL_LIMIT, is_filled).await;
         match life.end {
             End::Kill => {
                 server.kill().await?;

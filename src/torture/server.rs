@@ -87,6 +87,11 @@ impl Stage {
         })
     }
 
+    /// Whether something else is in the place of the lake.
+    pub fn lake_is_away(&self) -> bool {
+        !fs::read_link(self.lake()).is_ok_and(|target| target == Path::new("lake-itself"))
+    }
+
     /// Restores the lake.
     pub fn heal(&self) -> Result<(), TortureError> {
         self.point_lake_at("lake-itself")

@@ -118,6 +118,8 @@ fn fail_everywhere(directory: bool, kind: ErrorKind, forever: bool) {
         for after in 0.. {
             let mut world = fresh(after, directory);
             world.faults_on = true;
+            // A batch that no seal can be written for grows older than it may be.
+            world.disk_fails = true;
             let fault = Fault {
                 op: Some(op),
                 on: "",

@@ -253,6 +253,11 @@ impl SimStore {
         self.state().replaced.clone()
     }
 
+    /// Whether an object was damaged on its way and has not been put again.
+    pub(crate) fn is_damaged(&self, key: &str) -> bool {
+        self.state().damaged.contains(key)
+    }
+
     /// Puts an object behind the program's back.
     pub(crate) fn plant(&self, key: &str, object: Stored) {
         self.state().objects.insert(key.to_owned(), object);

@@ -32,7 +32,7 @@ fn links_stay_at_home_unless_allowed() {
         ("http://api.example.com/users", "from https to http"),
         ("https://api.example.com:8443/users", "another host"),
         ("ftp://api.example.com/users", "neither http nor https"),
-        ("https://", "is no URL"),
+        ("https://", "is not a URL"),
     ] {
         let refused = follow(&own, from, link).unwrap_err();
         assert!(refused.contains(words), "{link}: {refused}");

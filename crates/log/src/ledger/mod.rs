@@ -3,8 +3,8 @@
 //!
 //! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds),
 //! [`lateness`] (which partitions are current), [`batch`] (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
-//! [`state`] (the state that follows from the frames), [`projection`] (from frames to state),
-//! [`copy`] (a frame at another position), [`request`], and [`writer`] with `append`, `sealing`,
+//! [`state`] (the state that follows from the frames), `projection` (from frames to state),
+//! `copy` (a frame at another position), [`request`], and [`writer`] with `append`, `sealing`,
 //! `polling` and `rolling` (the owner of all of it).
 
 pub mod coding;
