@@ -128,7 +128,7 @@ const HARMS: [Harm; 8] = [
     ),
     (
         |setup, objects| {
-            // Whoever edits knows of sidecars too.
+            // The editor knows of sidecars too.
             let path = sidecar(setup, &objects[2]);
             let text = std::fs::read_to_string(&path).unwrap();
             let at = text.find("lakehook-count\": \"").unwrap() + "lakehook-count\": \"".len();
@@ -284,7 +284,7 @@ fn the_same_event_from_two_nodes_is_named() {
     );
     let (said, _) = audit(&setup, &[]);
     assert!(!said.contains("duplicate  "), "{said}");
-    // Whoever counts has the view that shows each event once.
+    // A view shows each event once, for those who count.
     let views = setup.run(&["sql", "duckdb", "--no-secret"]);
     let path = setup.directory().join("views.sql");
     std::fs::write(&path, views.stdout).unwrap();

@@ -132,7 +132,7 @@ fn survives(setup: &Setup, polled: &Polled, lake: &Lake, seed: u64, calm: impl F
     let report = load.finish(Duration::from_secs(60));
     let output = setup.run(&["poll"]);
     let said = String::from_utf8_lossy(&output.stdout);
-    // In a storm it may take longer than whoever asked waits; but no run fails.
+    // In a storm it may take longer than the asking command waits; but no run fails.
     let is_well = output.status.success() || said.contains("on its way to the lake");
     assert!(
         is_well && !said.contains("failed"),

@@ -1,7 +1,7 @@
 //! Ten times more than the service can take, from senders that do not wait for answers.
 //!
 //! Once the lake is what is too slow, so that the log fills; once the processors are. Each time: memory
-//! stays bounded, whoever is not taken is told so and when to come back, whoever is taken waits a
+//! stays bounded, a sender that is refused is told so and when to come back, one that is accepted waits a
 //! bounded time, and afterwards all of it is in the lake, once.
 
 use std::time::Duration;

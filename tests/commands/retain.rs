@@ -125,7 +125,7 @@ fn old_days_leave_a_directory() {
         let root = setup.directory().join("lake");
         let keys = || {
             let mut keys = keys_below(&root, "").unwrap();
-            // Whoever opens the lake makes these.
+            // These are made when the lake is opened.
             keys.retain(|key| !key.starts_with("_lakehook/LOCK") && key != "_lakehook/lock");
             keys
         };

@@ -22,7 +22,7 @@ const ID: u128 = 0xe1;
 /// Enough that a partition gets several.
 const EVENTS: u64 = 12;
 
-/// What the lake has under a key: bytes and metadata, as whoever reads sidecars takes them.
+/// What the lake has under a key: bytes and metadata, as a reader of sidecars takes them.
 type Seen = (Vec<u8>, Metadata);
 
 /// A node whose events are all in sealed batches, one for each partition.

@@ -251,7 +251,7 @@ fn a_day_with_late_events_makes_few_objects() {
     assert!(large >= 10 * small, "{large} rows, {small} before");
 }
 
-/// A41: one late event holds back the watermark of everything, and not the one of everything else.
+/// One late event holds back the watermark of everything, and not the one of everything else.
 #[test]
 fn a_late_event_holds_back_one_watermark_of_two() {
     let mut node = Node::new(1, settings());
@@ -301,7 +301,7 @@ fn late_rows_count_as_waiting_until_they_are_in_the_lake() {
     assert_eq!(node.writer.state().waiting().late_rows, 0);
 }
 
-/// A42.
+/// Late rows pin segments of the log, so they are closed before they keep more than that.
 #[test]
 fn late_rows_keep_at_most_a_tenth_of_the_log() {
     let mut settings = settings();
@@ -376,7 +376,7 @@ fn a_flush_closes_late_batches() {
     assert_eq!(node.writer.state().batches.open().count(), 0);
 }
 
-/// A43: whatever ends the process, and however often.
+/// Whatever ends the process, and however often.
 #[test]
 fn a_late_batch_is_due_although_the_process_is_restarted_all_the_time() {
     for crash in [Crash::Kill, Crash::Power] {
@@ -414,7 +414,7 @@ fn todays_batch_is_due_although_the_process_is_restarted_all_the_time() {
     assert_eq!(node.sealed_after(&today, START), (MAX_AGE, SealReason::Age));
 }
 
-/// A44: what events claim moves nothing.
+/// What events claim moves nothing.
 #[test]
 fn an_event_dated_tomorrow_shifts_nothing() {
     let mut node = Node::new(8, settings());

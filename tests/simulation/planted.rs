@@ -61,7 +61,7 @@ const BUGS: [Bug; 19] = [
     Bug("an object that is cut, and reported as whole", Where::Store(Conditions::Honoured, StoreLie::Cuts), STORE),
     Bug("an object with the metadata of another", Where::Store(Conditions::Honoured, StoreLie::MixesUp), STORE),
     Bug("a retry that puts under a key of its own", Where::Store(Conditions::Honoured, StoreLie::Copies), STORE),
-    Bug("a 200 that is believed, whoever answered it", Where::Store(Conditions::Honoured, StoreLie::BelievedStranger), STORE),
+    Bug("a 200 that is believed without proof", Where::Store(Conditions::Honoured, StoreLie::BelievedStranger), STORE),
     Bug("a checksum that is not compared", Where::Store(Conditions::Honoured, StoreLie::ChecksumNotCompared), STORE),
 ];
 

@@ -176,7 +176,7 @@ impl Lease {
         }
     }
 
-    /// Whoever comes next need not wait.
+    /// The next run need not wait.
     pub(in crate::cli) async fn give_back(&mut self, lake: &Lake<Disk>, clock: &Clock) {
         if let (Self::Object { holder, node, .. }, Lake::Store(store)) = (self, lake) {
             holder.until = 0;

@@ -268,7 +268,7 @@ fn a_row_over_the_limit_makes_a_batch_of_its_own() {
     );
 }
 
-/// A44: what an event claims shifts nothing, and a partition that has not begun is late until it begins.
+/// What an event claims shifts nothing, and a partition that has not begun is late until it begins.
 #[test]
 fn a_partition_of_the_future_waits_until_it_begins() {
     let mut batches = Batches::new(limits(), calendar());
@@ -301,7 +301,7 @@ fn a_partition_of_the_future_waits_until_it_begins() {
     assert_eq!(batches.due(mono(in_a_minute), 0).len(), 2);
 }
 
-/// A43, and a clock that is a day off at a restart: it neither freezes a batch nor makes one that is young look old
+/// A clock that is a day off at a restart neither freezes a batch nor makes one that is young look old
 /// for longer than that start.
 #[test]
 fn age_counts_from_the_log_whatever_the_clock_says() {

@@ -364,7 +364,7 @@ impl RunEnd {
     }
 }
 
-/// The durable note that a run failed. Whoever reads it need not have seen the rows.
+/// The durable note that a run failed. A reader of it need not have seen the rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Abandoned {
     /// Its name.

@@ -2,7 +2,7 @@
 //!
 //! A partition is current from its beginning until an hour after its end. All others are late, and so are those that
 //! have not begun. What counts is the clock of the log, which is the newest time of receipt: never a time that an
-//! event claims. So one event that is dated tomorrow changes nothing, and whoever reads the log again decides the same.
+//! event claims. So one event that is dated tomorrow changes nothing, and a reader of the log decides the same.
 
 use std::fmt;
 use std::sync::Arc;
