@@ -14,7 +14,7 @@ use crate::world::{Violation, World};
 /// The number of steps of a world.
 const STEPS: u64 = 45;
 /// Seeds that once failed, with what they found then.
-const REGRESSIONS: [u64; 8] = [
+const REGRESSIONS: [u64; 10] = [
     0,      // a copied frame sealed its own rows, and the log was refused
     1,      // totals did not add up at a seal in the middle of a request
     11,     // large segments after the drain
@@ -22,6 +22,8 @@ const REGRESSIONS: [u64; 8] = [
     17,     // a log that went on after a fatal error; a full disk at a rename was fatal
     92,     // a trim was forgotten by the copy of its frame
     118,    // a batch whose commit failed was never committed
+    6614,   // the bound on the age of a batch forgot that a full log may not take a seal
+    7820,   // the same, for a late partition
     15_312, // the bound on the log's size did not count the segments that a full disk cost
 ];
 

@@ -85,6 +85,8 @@ pub(crate) struct World {
     pub(crate) faults_on: bool,
     /// Whether it is the disk.
     pub(crate) disk_fails: bool,
+    /// Whether a request was refused because the log is full, and nothing was written since.
+    log_is_full: bool,
     trace: u64,
     pub(crate) log: Option<Vec<String>>,
 }
@@ -112,6 +114,7 @@ impl World {
             refused_frames: 0,
             faults_on: false,
             disk_fails: false,
+            log_is_full: false,
             trace: 0,
             log: None,
         }
@@ -375,6 +378,12 @@ impl World {
         {
             return Err(format!("the log gave up on a full disk: {fatal}"));
         }
+        // A log that is too full for a request may be too full for a seal, until something was written again.
+        let is_full = |(_, reply): &(_, Reply)| matches!(reply, Err(AppendError::Full));
+        let goes_on = |(_, reply): &(_, Reply)| reply.is_ok();
+        self.log_is_full = turn.replies.iter().any(is_full)
+            || self.log_is_full && turn.sealed.is_empty() && !turn.replies.iter().any(goes_on);
+        let may_seal = may_seal && !self.log_is_full;
         for (ticket, reply) in turn.replies {
             self.answer(ticket, reply)?;
         }
