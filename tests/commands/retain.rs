@@ -38,7 +38,7 @@ fn new(lake: &str, format: &str) -> Setup {
     ))
 }
 
-/// A click of so many days ago.
+/// A click from this many days ago.
 fn of_day(number: u64, days_ago: u64) -> String {
     let time = Clock::system().now().wall;
     let time = time.minus(Duration::from_hours(24 * days_ago)).to_string();

@@ -99,7 +99,7 @@ impl Node {
         }
     }
 
-    /// The day that is so many days after today.
+    /// The day that comes this many days after today.
     fn day(&self, days: i64) -> String {
         let days = Duration::from_secs(days.unsigned_abs() * DAY);
         let now = self.clock.wall();

@@ -18,7 +18,7 @@ const MAGIC: &[u8; 8] = b"LHIDS\0\0\x01";
 pub(crate) const HEADER: usize = 40;
 /// Bytes of an entry: tag and content.
 pub(crate) const ENTRY: usize = 12;
-/// Most bytes of a file that is read; no segment has so many rows that its ids take more.
+/// Most bytes of a file that is read; the ids of one segment never take more.
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Path of the id file of a range of segments, given as first and last.
