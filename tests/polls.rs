@@ -13,6 +13,7 @@ mod faults;
 mod hostile;
 mod kills;
 mod links;
+mod marks;
 mod pages;
 mod service;
 

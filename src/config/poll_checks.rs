@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
+use super::poll::marks;
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, http_url, is_pointer};
 use super::secret_file::SecretFile;
@@ -329,21 +330,9 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn watermark(&mut self) {
-        let mark = &self.poll.watermark;
-        let is_set = mark.field.is_some() || mark.param.is_some() || mark.start.is_some();
-        if is_set && self.poll.mode == Mode::Snapshot {
-            self.problem(
-                &["watermark", "mode"],
-                "a watermark is for mode = \"append\"; a snapshot is a whole copy",
-            );
-            return;
-        }
-        if is_set && (mark.field.is_none() || mark.param.is_none()) {
-            self.problem(
-                &["watermark"],
-                "watermark.field says which field grows, and watermark.param which parameter asks for \
-                 what is new; set both",
-            );
+        for (keys, rule) in marks::broken_rules(self.poll) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            self.problem(&keys, rule);
         }
     }
 }

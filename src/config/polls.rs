@@ -8,6 +8,7 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::poll::marks::Watermark;
 use super::rules;
 use super::words;
 use crate::poll::definition::{
@@ -71,6 +72,8 @@ pub struct Poll {
     /// How an appending run asks for what is new.
     #[validate(nested)]
     pub watermark: Watermark,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// The file of the JSON Schema that records must fulfil.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
@@ -160,21 +163,6 @@ pub struct Pagination {
     pub more: Option<String>,
 }
 
-/// `[poll.NAME.watermark]`: how an appending run asks for what is new.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
-    pub field: Option<String>,
-    /// The parameter that asks for records from the watermark on.
-    pub param: Option<String>,
-    /// How far before the highest value seen the next run begins; whole numbers count as seconds.
-    pub lag: Span,
-    /// Where the first run begins.
-    #[validate(custom(function = rules::mark))]
-    pub start: Option<String>,
-}
-
 impl Default for Polls {
     fn default() -> Self {
         Self {
@@ -201,6 +189,7 @@ impl Default for Poll {
             time_zone: "UTC".to_owned(),
             mode: Mode::Snapshot,
             watermark: Watermark::default(),
+            keep_mark: false,
             schema: None,
             id: None,
             rate_limit: 0,
@@ -212,17 +201,6 @@ impl Default for Poll {
             max_records: 1_000_000,
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
-        }
-    }
-}
-
-impl Default for Watermark {
-    fn default() -> Self {
-        Self {
-            field: None,
-            param: None,
-            lag: Span::seconds(60),
-            start: None,
         }
     }
 }
@@ -250,12 +228,8 @@ impl Poll {
                 jitter: self.jitter.duration(),
             },
             mode: self.mode,
-            watermark: definition::Watermark {
-                field: self.watermark.field.clone(),
-                param: self.watermark.param.clone(),
-                lag: self.watermark.lag.duration(),
-                start: self.watermark.start.clone(),
-            },
+            watermark: self.watermark.definition(),
+            keep_mark: self.keep_mark,
             schema: self.schema.clone(),
             id: self.id.clone(),
             limits: Limits {

@@ -16,6 +16,7 @@ pub mod figures;
 pub mod collect;
 pub mod cursor;
 pub mod watermark;
+pub mod mark_format;
 pub mod errors;
 pub mod wait;
 pub mod control;

@@ -5,6 +5,7 @@
 //! page before that position is read again and must be the same. Records that are read twice are
 //! recognised as duplicates.
 
+use super::asking::Ask;
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
 use super::plan::Plan;
@@ -61,12 +62,11 @@ fn attempt(
     let partition = keys::day_partition(&job.plan.name, started);
     let sink = job.sink(started, &name, partition);
     let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
-    let (mut pages, since) = beginning(job.plan, cursor, resumed);
+    let (mut pages, ask) = beginning(job.plan, cursor, resumed);
     let mut began = started;
     if let Some(resume) = resumed {
         began = Micros(resume.began).min(started);
-        let highest = resume.highest.as_deref();
-        collector.go_on(began, highest.and_then(Mark::parse_text));
+        collector.go_on(began, remembered(job.plan, resume.highest.as_deref()));
     }
 
     let mut expected = resumed.and_then(|resume| resume.page_hash);
@@ -81,15 +81,24 @@ fn attempt(
             let known = collector.known();
             known.resume = None;
             known.started = Some(started.0);
-            known.watermark = Mark::latest(known.mark(), highest).map(|mark| mark.to_string());
+            let before = remembered(job.plan, known.watermark.as_deref());
+            known.watermark = Mark::latest(before, highest).map(|mark| mark.to_string());
         } else {
-            collector.known().resume = Some(resume(page, since, highest, began));
+            collector.known().resume = Some(resume(page, &ask, highest, began));
         }
         collector.flush(job.log.is_some())?;
         *pages_read += 1;
         Ok(())
     };
-    let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
+    let mut read = read_pages(job, &mut collector, &mut pages, &ask, None, &mut store);
+    if matches!(read, Ok(ReadEnd::NotModified)) {
+        let known = collector.known();
+        known.resume = None;
+        known.started = Some(started.0);
+        if let Err(error) = collector.flush(job.log.is_some()) {
+            read = Err(error);
+        }
+    }
     // The stored cursor, not the one that is being built: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);
@@ -106,26 +115,27 @@ fn attempt(
     }
 }
 
-/// The first page of the run, and the watermark from which it asks for records.
-fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
+/// A mark that was remembered, in the format of the plan.
+fn remembered(plan: &Plan, text: Option<&str>) -> Option<Mark> {
+    plan.watermark.as_ref()?.format.read_remembered(text?)
+}
+
+/// The first page of the run, and what it asks for.
+fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Ask) {
     if let Some(resume) = resumed {
-        let since = resume.since.as_deref().and_then(Mark::parse_text);
-        return (plan.pages_from(resume.position.clone(), resume.read), since);
+        let since = remembered(plan, resume.since.as_deref());
+        let pages = plan.pages_from(resume.position.clone(), resume.read);
+        return (pages, Ask { since });
     }
     let since = plan.watermark.as_ref().and_then(|from| {
-        let mark = cursor.mark().map(|mark| mark.minus(from.lag));
-        mark.or(from.start)
+        let mark = cursor.mark(&from.format);
+        mark.map(|mark| mark.minus(from.lag)).or(from.start.clone())
     });
-    (plan.pages(), since)
+    (plan.pages(), Ask { since })
 }
 
 /// What the next run needs to resume after this page.
-fn resume(
-    page: &PageRead<'_>,
-    since: Option<Mark>,
-    highest: Option<Mark>,
-    began: Micros,
-) -> Resume {
+fn resume(page: &PageRead<'_>, ask: &Ask, highest: Option<Mark>, began: Micros) -> Resume {
     let is_counted = matches!(page.position, Position::Offset(_) | Position::Page(_));
     let (position, page_hash, read) = if is_counted {
         (page.position, Some(page.facts.hash), page.read_before)
@@ -133,7 +143,7 @@ fn resume(
         (page.pages.position(), None, page.pages.read())
     };
     Resume {
-        since: since.map(|mark| mark.to_string()),
+        since: ask.since.as_ref().map(Mark::to_string),
         position: position.clone(),
         page_hash,
         read,

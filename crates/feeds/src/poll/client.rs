@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use http::StatusCode;
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
-    LOCATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER,
 };
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
@@ -129,15 +129,23 @@ impl Client {
         home.origin() == url.origin() || is_upgrade
     }
 
-    /// Makes one request, following redirects.
-    pub fn get(&self, url: &Url, etag: Option<&str>, waiter: &Waiter) -> Result<Got, Trouble> {
+    /// Makes one request, following redirects. `more` are headers of this request, for the same origin
+    /// as the configured ones.
+    pub fn get(
+        &self,
+        url: &Url,
+        more: &HeaderMap,
+        etag: Option<&str>,
+        waiter: &Waiter,
+    ) -> Result<Got, Trouble> {
         let mut url = url.clone();
         let mut may_renew = true;
         for _ in 0..=MAX_REDIRECTS {
             self.keep_pace(waiter)?;
-            let response = self.send(&url, etag, waiter)?;
+            let response = self.send(&url, more, etag, waiter)?;
             let status = response.status();
-            if status == StatusCode::NOT_MODIFIED && etag.is_some() {
+            let is_conditional = etag.is_some() || more.contains_key(IF_MODIFIED_SINCE);
+            if status == StatusCode::NOT_MODIFIED && is_conditional {
                 return Ok(Got::NotModified);
             }
             if status == StatusCode::OK {
@@ -160,12 +168,19 @@ impl Client {
         )))
     }
 
-    fn send(&self, url: &Url, etag: Option<&str>, waiter: &Waiter) -> Result<Response, Trouble> {
+    fn send(
+        &self,
+        url: &Url,
+        more: &HeaderMap,
+        etag: Option<&str>,
+        waiter: &Waiter,
+    ) -> Result<Response, Trouble> {
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if self.is_home(url) {
             headers.extend(self.settings.headers.clone());
+            headers.extend(more.clone());
             let auth = &self.settings.auth;
             if let Some((name, value)) = auth.header(&self.http, self.settings.timeout, waiter)? {
                 headers.insert(name, value);

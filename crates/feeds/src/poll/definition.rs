@@ -23,6 +23,8 @@ pub struct Definition {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Watermark,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
@@ -102,16 +104,49 @@ pub struct Timing {
 }
 
 /// How an appending run asks for what is new.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
+    /// JSON Pointer or name of the field that grows.
     pub field: Option<String>,
+    /// How records write it.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// Where it goes in a request.
+    pub into: Option<String>,
+    /// How requests write it, if it is not as records do.
+    pub into_format: Option<String>,
     /// Name of the parameter that asks for records from a value on.
     pub param: Option<String>,
-    /// The next run begins this much before the highest value seen; whole numbers count as seconds.
-    pub lag: Duration,
+    /// The next run begins this much before the highest value seen.
+    pub lag: Option<GivenLag>,
     /// Watermark of the first run.
     pub start: Option<String>,
+}
+
+/// A lag as it is written: a duration, or a number, which is one of seconds for times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenLag {
+    /// The duration, or the number as seconds.
+    pub time: Duration,
+    /// Whether it is written with a unit of time.
+    pub has_unit: bool,
+}
+
+impl Watermark {
+    /// Whether nothing of it is set.
+    pub fn is_empty(&self) -> bool {
+        let set = [
+            &self.field,
+            &self.format,
+            &self.zone,
+            &self.into,
+            &self.into_format,
+            &self.param,
+            &self.start,
+        ];
+        set.into_iter().all(Option::is_none)
+    }
 }
 
 /// Bounds of a run.

@@ -1,6 +1,6 @@
 //! Fetches one page: the request, its body, and retries of temporary failures.
 
-use http::header::HeaderValue;
+use http::header::{HeaderMap, HeaderValue};
 use reqwest::Url;
 
 use super::body;
@@ -32,13 +32,16 @@ pub struct Fetcher<'a> {
     plan: &'a Plan,
     waiter: &'a Waiter,
     ids: &'a Ids,
+    /// Headers of every page of this pass.
+    headers: HeaderMap,
     bytes_left: u64,
 }
 
 impl<'a> Fetcher<'a> {
     /// A fetcher for one run.
-    pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids) -> Self {
+    pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids, headers: HeaderMap) -> Self {
         Self {
+            headers,
             plan,
             waiter,
             ids,
@@ -103,7 +106,7 @@ impl<'a> Fetcher<'a> {
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
     ) -> Result<Result<Fetched, Trouble>, RunError> {
-        let answer = match self.plan.client.get(url, etag, self.waiter) {
+        let answer = match self.plan.client.get(url, &self.headers, etag, self.waiter) {
             Ok(Got::Page(answer)) => answer,
             Ok(Got::NotModified) => return Ok(Ok(Fetched::NotModified)),
             Err(trouble) => return Ok(Err(trouble)),

@@ -20,6 +20,7 @@ pub mod job;
 pub mod run;
 mod snapshot;
 mod append;
+pub mod asking;
 mod reading;
 pub mod pages;
 pub mod fetch;

@@ -8,6 +8,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::asking::{Ask, AskFrom, Place};
 use super::auth::Auth;
 use super::client::{Client, ClientSettings};
 use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
@@ -15,7 +16,7 @@ use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use crate::collect::CollectPlan;
-use crate::watermark::Mark;
+use crate::cursor::Terms;
 use lakehook_base::record::Fingerprint;
 use lakehook_base::secret::Secret;
 use lakehook_contract::SchemaError;
@@ -45,25 +46,43 @@ pub struct Plan {
     pub client: Client,
     /// Bounds of a run.
     pub limits: Limits,
-    /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
-    pub marks: u64,
+    /// Hashes that a stored watermark depends on.
+    marks: MarkHashes,
     /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
     /// are discarded.
     pub hash: u64,
+    /// The URL as it is configured, perhaps with a place for the mark.
+    template: String,
     url: Url,
     query: BTreeMap<String, Secret>,
     pagination: Pagination,
 }
 
-/// How an appending run asks for what is new.
-#[derive(Clone, Debug)]
-pub struct AskFrom {
-    /// Name of the parameter.
-    pub param: String,
-    /// The next run asks from this much before the highest value seen.
-    pub lag: Duration,
-    /// Watermark of the first run.
-    pub start: Option<Mark>,
+/// Hashes that a stored watermark depends on.
+#[derive(Clone, Copy, Debug)]
+struct MarkHashes {
+    field: u64,
+    /// Of field and parameter, as earlier versions have written it.
+    earlier: u64,
+    request: u64,
+    keep: bool,
+}
+
+impl MarkHashes {
+    fn new(poll: &Definition, url: &Url) -> Self {
+        let mark = &poll.watermark;
+        let earlier = (&mark.field, &mark.param);
+        // The order of parameters says nothing.
+        let mut query: Vec<_> = url.query_pairs().collect();
+        query.sort();
+        let request = (url.origin(), url.path(), query);
+        Self {
+            field: xxh3_64(format!("field {:?}", mark.field).as_bytes()),
+            earlier: xxh3_64(format!("{earlier:?}").as_bytes()),
+            request: xxh3_64(format!("{request:?}").as_bytes()),
+            keep: poll.keep_mark,
+        }
+    }
 }
 
 /// Why a poll cannot be planned.
@@ -114,19 +133,23 @@ impl Plan {
             (&poll.watermark, &poll.id, poll.mode),
             (&poll.request.credentials.user, headers_hash(poll)),
         );
-        let marks = (&poll.watermark.field, &poll.watermark.param);
+        let watermark = AskFrom::new(&poll.watermark).map_err(|wrongs| {
+            let rules = wrongs.iter().map(|wrong| wrong.rule.as_str());
+            bad(&rules.collect::<Vec<_>>().join("; "))
+        })?;
         Ok(Self {
             name: name.to_owned(),
             schedule,
             jitter: poll.timing.jitter,
             mode: poll.mode,
-            watermark: ask_from(poll),
-            marks: xxh3_64(format!("{marks:?}").as_bytes()),
+            watermark,
+            marks: MarkHashes::new(poll, &url),
             hash: xxh3_64(format!("{remembered:?}").as_bytes()),
             places,
             entities,
             client,
             limits: poll.limits,
+            template: poll.request.url.clone(),
             url,
             query,
             pagination: poll.pagination.clone(),
@@ -140,8 +163,21 @@ impl Plan {
             stream: &self.name,
             entities: &self.entities,
             is_snapshot: self.mode == Mode::Snapshot,
-            has_watermark: self.watermark.is_some(),
+            mark: self.watermark.as_ref().map(|from| &from.format),
             max_records: self.limits.max_records,
+        }
+    }
+
+    /// What a stored cursor must fit.
+    pub fn terms<'a>(&'a self, lake: &'a str) -> Terms<'a> {
+        Terms {
+            plan: self.hash,
+            field: self.marks.field,
+            earlier: self.marks.earlier,
+            request: self.marks.request,
+            keep_mark: self.marks.keep,
+            format: self.watermark.as_ref().map(|from| &from.format),
+            lake,
         }
     }
 
@@ -177,8 +213,33 @@ impl Plan {
         add_missing(url, &self.query);
     }
 
+    /// The URL of the first page, with what the pass asks for in its path.
+    fn first_url(&self, ask: &Ask) -> Result<Url, String> {
+        let (Some(from), Some(since)) = (&self.watermark, &ask.since) else {
+            return Ok(self.url.clone());
+        };
+        if from.place != Place::Path {
+            return Ok(self.url.clone());
+        }
+        let mut url = Url::parse(&from.in_url(&self.template, since)?)
+            .map_err(|_| "the url with the mark in it cannot be used".to_owned())?;
+        self.add_query(&mut url);
+        Ok(url)
+    }
+
+    /// The headers that say what a pass asks for.
+    pub fn headers(&self, ask: &Ask) -> Result<HeaderMap, String> {
+        let mut headers = HeaderMap::new();
+        if let (Some(from), Some(since)) = (&self.watermark, &ask.since)
+            && let Some((name, value)) = from.header(since)?
+        {
+            headers.insert(name, value);
+        }
+        Ok(headers)
+    }
+
     /// The URL of a page. URLs that come from a page were resolved and allowed when it was read.
-    pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
+    pub fn page_url(&self, position: &Position, ask: &Ask) -> Result<Url, String> {
         if let Position::Url(next) = position {
             // It is checked again, because a run under another configuration may have resolved it.
             let mut next = self.client.follow(&self.url, next)?;
@@ -187,14 +248,14 @@ impl Plan {
             }
             return Ok(next);
         }
-        let mut url = self.url.clone();
+        let mut url = self.first_url(ask)?;
+        if let (Some(from), Some(since)) = (&self.watermark, &ask.since) {
+            from.add_to_query(&mut url, since)?;
+        }
         let paging = &self.pagination;
         let param = |default: &str| paging.param.clone().unwrap_or_else(|| default.to_owned());
         {
             let mut query = url.query_pairs_mut();
-            if let (Some(from), Some(since)) = (&self.watermark, since) {
-                query.append_pair(&from.param, &since.to_string());
-            }
             match position {
                 Position::Offset(offset) => {
                     query.append_pair(&param("offset"), &offset.to_string());
@@ -295,15 +356,6 @@ fn schedule(poll: &Definition) -> Option<Schedule> {
         }
         (None, None) => Some(Schedule::OnDemand),
     }
-}
-
-fn ask_from(poll: &Definition) -> Option<AskFrom> {
-    let mark = &poll.watermark;
-    Some(AskFrom {
-        param: mark.param.clone()?,
-        lag: mark.lag,
-        start: mark.start.as_deref().and_then(Mark::parse_text),
-    })
 }
 
 fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
+use crate::mark_format::MarkFormat;
 use crate::poll::definition::{Credentials, Request, Timing, Watermark};
+use crate::watermark::Mark;
 use lakehook_base::ids::HashKey;
 
 fn definition() -> Definition {
@@ -27,12 +29,8 @@ fn definition() -> Definition {
             jitter: Duration::ZERO,
         },
         mode: Mode::Snapshot,
-        watermark: Watermark {
-            field: None,
-            param: None,
-            lag: Duration::from_secs(60),
-            start: None,
-        },
+        watermark: Watermark::default(),
+        keep_mark: false,
         schema: None,
         id: None,
         limits: Limits {
@@ -62,7 +60,7 @@ fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
 }
 
 fn url(plan: &Plan, position: &Position, since: Option<Mark>) -> String {
-    plan.page_url(position, since).unwrap().to_string()
+    plan.page_url(position, &Ask { since }).unwrap().to_string()
 }
 
 #[test]
@@ -94,9 +92,9 @@ fn urls_say_which_page_and_from_when() {
         poll.watermark.field = Some("updated_at".to_owned());
         poll.watermark.param = Some("since".to_owned());
     });
-    let since = Mark::parse_text("2026-11-25T00:00:00Z");
+    let since = MarkFormat::Rfc3339.read_given("2026-11-25T00:00:00Z");
     assert_eq!(
-        url(&cursor, &Position::Cursor("x=&".to_owned()), since),
+        url(&cursor, &Position::Cursor("x=&".to_owned()), since.clone()),
         "https://api.example.com/users?since=2026-11-25T00%3A00%3A00.000000Z&cursor=x%3D%26&limit=200"
     );
     let next = Position::Url("https://api.example.com/next?a=1".to_owned());
@@ -104,6 +102,42 @@ fn urls_say_which_page_and_from_when() {
         url(&cursor, &next, since),
         "https://api.example.com/next?a=1"
     );
+}
+
+#[test]
+fn a_mark_in_the_path_is_part_of_the_first_page() {
+    let path = plan(|poll| {
+        poll.request.url = "https://api.example.com/since/{mark}/users".to_owned();
+        poll.request
+            .query
+            .insert("key".to_owned(), Secret::new("k"));
+        poll.mode = Mode::Append;
+        poll.watermark.field = Some("day".to_owned());
+        poll.watermark.format = Some("date".to_owned());
+        poll.watermark.into = Some("path".to_owned());
+        poll.watermark.start = Some("2026-01-31".to_owned());
+    });
+    let since = path.watermark.as_ref().unwrap().start.clone();
+    assert_eq!(
+        url(&path, &Position::First, since),
+        "https://api.example.com/since/2026-01-31/users?key=k"
+    );
+}
+
+#[test]
+fn another_request_is_another_mark() {
+    let request = |change: fn(&mut Definition)| plan(change).terms("").request;
+    let same = request(|_| {});
+    assert_eq!(request(|poll| poll.records = "/x".to_owned()), same);
+    assert_ne!(request(|poll| poll.request.url.push('2')), same);
+    let team = |poll: &mut Definition| {
+        let query = &mut poll.request.query;
+        query.insert("team".to_owned(), Secret::new("a"));
+    };
+    assert_ne!(request(team), same);
+    // In the URL or in the query makes no difference.
+    let in_url = |poll: &mut Definition| poll.request.url.push_str("?team=a");
+    assert_eq!(request(team), request(in_url));
 }
 
 #[test]

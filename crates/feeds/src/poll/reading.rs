@@ -1,5 +1,6 @@
 //! Reads all pages of a run, one after the other.
 
+use super::asking::Ask;
 use super::fetch::{Fetched, Fetcher};
 use super::job::Job;
 use super::pages::{PageFacts, Pages, Position};
@@ -7,7 +8,6 @@ use super::resume::Resume;
 use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::figures::Progress;
-use crate::watermark::Mark;
 
 /// A page that was read, and how far the run has got.
 pub(super) struct PageRead<'p> {
@@ -40,15 +40,16 @@ pub(super) fn read_pages(
     job: &Job<'_>,
     collector: &mut Collector<'_, Resume>,
     pages: &mut Pages,
-    since: Option<Mark>,
+    ask: &Ask,
     etag: Option<&str>,
     store: &mut StorePage<'_>,
 ) -> Result<ReadEnd, RunError> {
-    let mut fetcher = Fetcher::new(job.plan, job.waiter, job.ids);
+    let headers = job.plan.headers(ask).map_err(RunError::Failed)?;
+    let mut fetcher = Fetcher::new(job.plan, job.waiter, job.ids, headers);
     loop {
         let number = pages.number();
         let position = pages.position().clone();
-        let url = job.plan.page_url(&position, since);
+        let url = job.plan.page_url(&position, ask);
         let url = url.map_err(|why| RunError::Failed(format!("page {number}: {why}")))?;
         collector.next_page(number);
         let (mut facts, validator) = match fetcher.page(number, &url, etag, collector)? {

@@ -13,6 +13,7 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
+use super::asking::Ask;
 use super::definition::PaginationKind;
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::reading::{PageRead, ReadEnd, read_pages};
@@ -128,7 +129,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
         job,
         &mut collector,
         &mut pages,
-        None,
+        &Ask::default(),
         etag.as_deref(),
         &mut store,
     );

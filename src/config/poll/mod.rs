@@ -1,0 +1,3 @@
+//! Parts of `[poll.NAME]` that have rules of their own.
+
+pub(super) mod marks;
