@@ -397,6 +397,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
             is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
         };
         let pending = &mut self.pending;
         let rows = &pending.rows;

@@ -34,6 +34,19 @@ pub struct FeedCursor<R> {
     pub resume: Option<R>,
     /// Hashes of the latest invalid records, the newest last.
     pub invalid: Vec<u64>,
+    /// Which identities the stored records have: [`BY_BYTES`] or [`BY_CONTENT`].
+    #[serde(default = "by_bytes")]
+    pub identity: u8,
+}
+
+/// Some of the stored records may have been identified by the bytes of their rows.
+pub const BY_BYTES: u8 = 1;
+/// All stored records were identified by what they say.
+pub const BY_CONTENT: u8 = 2;
+
+/// What cursors of earlier versions do not say.
+fn by_bytes() -> u8 {
+    BY_BYTES
 }
 
 /// What is known of a snapshot.
@@ -61,6 +74,7 @@ impl<R> Default for FeedCursor<R> {
             watermark: None,
             resume: None,
             invalid: Vec::new(),
+            identity: BY_CONTENT,
         }
     }
 }
@@ -162,6 +176,11 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
     /// The watermark, in a format.
     pub fn mark(&self, format: &MarkFormat) -> Option<Mark> {
         format.read_remembered(self.watermark.as_deref()?)
+    }
+
+    /// Whether an earlier version may have stored records under other identities.
+    pub fn may_have_older(&self) -> bool {
+        self.identity < BY_CONTENT
     }
 
     /// Whether an invalid record is in the quarantine already.
