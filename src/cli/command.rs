@@ -10,7 +10,7 @@ use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{audit, check, erase, health, poll, retain, serve, sql, torture};
-use crate::config::{Config, Loaded};
+use crate::config::{Argument, Config, Loaded};
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -127,7 +127,10 @@ impl Cli {
         let explicit = self.config;
         let load = || load(explicit.as_deref());
         match self.command {
-            Command::Serve(args) => serve::run(&mut load()?, &args),
+            Command::Serve(args) => {
+                let mut loaded = load_with(explicit.as_deref(), &args.settings())?;
+                serve::run(&mut loaded, &args)
+            }
             Command::Poll(args) => poll::run(&load()?, args),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
@@ -150,7 +153,14 @@ impl Cli {
 }
 
 fn load(explicit: Option<&std::path::Path>) -> Result<Loaded, Failure> {
-    Config::load(explicit).map_err(|errors| Failure::Usage(errors.to_string()))
+    load_with(explicit, &[])
+}
+
+fn load_with(
+    explicit: Option<&std::path::Path>,
+    arguments: &[Argument],
+) -> Result<Loaded, Failure> {
+    Config::load(explicit, arguments).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
 fn wal_dir(

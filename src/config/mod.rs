@@ -28,6 +28,7 @@ mod sections;
 mod shape;
 mod simple;
 mod sources;
+mod strays;
 mod words;
 #[cfg(test)]
 mod tests;
@@ -39,3 +40,4 @@ pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
+pub use sources::Argument;

@@ -97,6 +97,14 @@ impl Shape {
         })
     }
 
+    /// Whether the keys of a section are names that the operator chooses, such as those of polls.
+    pub(super) fn takes_any_name(&self, section: &[String]) -> bool {
+        let any = self
+            .node(section)
+            .and_then(|node| node.get("additionalProperties"));
+        any.is_some_and(Value::is_object)
+    }
+
     /// The names of the keys of a section, or of the sections.
     pub(super) fn names(&self, section: &[String]) -> impl Iterator<Item = &str> {
         let properties = self.node(section).and_then(|node| node.get("properties"));
