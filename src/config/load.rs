@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::aws_endpoint;
 use super::checks;
+use super::effective::{self, EffectiveSetting};
 use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 use super::findings::Findings;
 use super::hook_checks;
@@ -38,6 +39,8 @@ pub struct Loaded {
     pub source: Option<PathBuf>,
     /// Settings that are allowed, but probably a mistake.
     pub warnings: Vec<String>,
+    /// The settings in force, each with where it comes from.
+    pub effective: Vec<EffectiveSetting>,
 }
 
 impl Config {
@@ -88,6 +91,7 @@ pub(super) fn load(
     let shape = shape()?;
     let strays = strays::judge(sources.variables.strays(), &shape, &mut problems);
     let (settings, broken) = sound_settings(&sources, &shape, &mut problems);
+    let effective = effective::settings(&sources, &shape, &settings);
     let mut findings = Findings::new(&sources, broken);
     let config = match typed(settings, base) {
         Ok(mut config) if is_whole => {
@@ -108,6 +112,7 @@ pub(super) fn load(
             config,
             source,
             warnings,
+            effective,
         }),
         _ => Err(refused(problems)),
     }

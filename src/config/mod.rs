@@ -10,6 +10,7 @@
 mod amounts;
 mod aws_endpoint;
 mod checks;
+mod effective;
 mod errors;
 mod findings;
 mod hook_checks;
@@ -34,6 +35,7 @@ mod words;
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};

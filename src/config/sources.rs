@@ -271,7 +271,7 @@ impl Provider for Layer {
     }
 }
 
-fn json_object(dict: Dict) -> Value {
+pub(super) fn json_object(dict: Dict) -> Value {
     let members = dict.into_iter().map(|(key, setting)| (key, json(setting)));
     Value::Object(members.collect())
 }

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod effective;
 mod hooks;
 mod keys;
 mod load;
