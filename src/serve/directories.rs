@@ -42,6 +42,7 @@ fn nearest(dir: &Path) -> &Path {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "tests look at real files")]
 mod tests {
     use super::*;
     use std::io;
