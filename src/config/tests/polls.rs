@@ -190,7 +190,7 @@ fn placeholders_must_be_able_to_have_a_value() {
             "headers",
             "no header may have",
         ),
-        ("method = \"GIT\"", "method", "did you mean \"GET\"?"),
+        ("method = \"get\"", "method", "must be one of \"GET\""),
         (
             &format!("{post}body = {{ a = [{{ b = \"{{page}}\" }}] }}"),
             "body",
