@@ -10,6 +10,7 @@
 mod amounts;
 mod aws_endpoint;
 mod checks;
+mod effective;
 mod errors;
 mod findings;
 mod hook_checks;
@@ -22,6 +23,7 @@ mod load;
 mod paths;
 mod poll;
 mod poll_checks;
+mod poll_requests;
 mod polls;
 mod rules;
 mod secret_file;
@@ -29,11 +31,13 @@ mod sections;
 mod shape;
 mod simple;
 mod sources;
+mod strays;
 mod words;
 #[cfg(test)]
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
@@ -41,3 +45,4 @@ pub use load::Loaded;
 pub use poll::marks::Watermark;
 pub use polls::{Auth, Pagination, Poll, Polls};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
+pub use sources::Argument;

@@ -147,7 +147,10 @@ fn what_an_earlier_version_has_stored_is_known_by_its_former_identity() {
         entities.take(raw, &origin(), target, &mut rows);
     }
     // As version 0.1.0 gave it to this record.
-    let former = Identity { tag: 0, content: 0 };
+    let former = Identity {
+        tag: 4_709_809_201_187_735_229,
+        content: 2_637_708_557,
+    };
     assert_eq!(rows.former, [former]);
 }
 

@@ -10,11 +10,8 @@ use validator::Validate;
 
 use super::super::amounts::Span;
 use super::super::polls::Poll;
-use crate::poll::asking::{AskFrom, Place};
+use crate::poll::asking::AskFrom;
 use crate::poll::definition::{self, GivenLag, Mode};
-
-/// The place of a mark in a URL.
-const IN_PATH: &str = "{mark}";
 
 /// `[poll.NAME.watermark]`: how an appending run asks for what is new.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
@@ -124,30 +121,10 @@ pub(in super::super) fn broken_rules(poll: &Poll) -> Vec<(Vec<String>, String)> 
         }
         return broken;
     }
-    if let Err(wrongs) = AskFrom::new(&mark) {
+    if let Err(wrongs) = AskFrom::new(&mark, &poll.definition().request) {
         for wrong in wrongs {
             broken.push((vec![key(wrong.key)], wrong.rule));
         }
     }
-    if let Ok(Some(from)) = AskFrom::new(&mark)
-        && let Place::Query(name, _) = &from.place
-        && poll.watermark.into.is_some()
-        && poll.query.contains_key(name)
-    {
-        let rule = format!("{name:?} is set in query too; remove it there");
-        broken.push((vec!["query".to_owned(), key("into")], rule));
-    }
-    let is_in_path = poll.watermark.into.as_deref() == Some("path");
-    let says_where = url_path(&poll.url).contains(IN_PATH);
-    if is_in_path != says_where {
-        let rule = "watermark.into = \"path\" and {mark} in the path of the url need each other";
-        broken.push((vec!["url".to_owned(), key("into")], rule.to_owned()));
-    }
     broken
-}
-
-/// What follows the host in a URL.
-fn url_path(url: &str) -> &str {
-    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
-    rest.find('/').map_or("", |at| &rest[at..])
 }

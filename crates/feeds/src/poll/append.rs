@@ -5,7 +5,6 @@
 //! page before that position is read again and must be the same. Records that are read twice are
 //! recognised as duplicates.
 
-use super::asking::Ask;
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
 use super::plan::Plan;
@@ -62,7 +61,7 @@ fn attempt(
     let partition = keys::day_partition(&job.plan.name, started);
     let sink = job.sink(started, &name, partition);
     let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
-    let (mut pages, ask) = beginning(job.plan, cursor, resumed);
+    let (mut pages, since) = beginning(job.plan, cursor, resumed);
     let mut began = started;
     if let Some(resume) = resumed {
         began = Micros(resume.began).min(started);
@@ -84,13 +83,17 @@ fn attempt(
             let before = remembered(job.plan, known.watermark.as_deref());
             known.watermark = Mark::latest(before, highest).map(|mark| mark.to_string());
         } else {
-            collector.known().resume = Some(resume(page, &ask, highest, began));
+            collector.known().resume = Some(resume(page, since.as_ref(), highest, began));
         }
         collector.flush(job.log.is_some())?;
         *pages_read += 1;
         Ok(())
     };
-    let mut read = read_pages(job, &mut collector, &mut pages, &ask, None, &mut store);
+    let values = job
+        .plan
+        .run_values(since.as_ref(), began)
+        .map_err(RunError::Failed)?;
+    let mut read = read_pages(job, &mut collector, &mut pages, &values, None, &mut store);
     if matches!(read, Ok(ReadEnd::NotModified)) {
         let known = collector.known();
         known.resume = None;
@@ -120,22 +123,26 @@ fn remembered(plan: &Plan, text: Option<&str>) -> Option<Mark> {
     plan.watermark.as_ref()?.format.read_remembered(text?)
 }
 
-/// The first page of the run, and what it asks for.
-fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Ask) {
+/// The first page of the run, and the watermark from which it asks for records.
+fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
     if let Some(resume) = resumed {
         let since = remembered(plan, resume.since.as_deref());
-        let pages = plan.pages_from(resume.position.clone(), resume.read);
-        return (pages, Ask { since });
+        return (plan.pages_from(resume.position.clone(), resume.read), since);
     }
     let since = plan.watermark.as_ref().and_then(|from| {
         let mark = cursor.mark(&from.format);
         mark.map(|mark| mark.minus(from.lag)).or(from.start.clone())
     });
-    (plan.pages(), Ask { since })
+    (plan.pages(), since)
 }
 
 /// What the next run needs to resume after this page.
-fn resume(page: &PageRead<'_>, ask: &Ask, highest: Option<Mark>, began: Micros) -> Resume {
+fn resume(
+    page: &PageRead<'_>,
+    since: Option<&Mark>,
+    highest: Option<Mark>,
+    began: Micros,
+) -> Resume {
     let is_counted = matches!(page.position, Position::Offset(_) | Position::Page(_));
     let (position, page_hash, read) = if is_counted {
         (page.position, Some(page.facts.hash), page.read_before)
@@ -143,7 +150,7 @@ fn resume(page: &PageRead<'_>, ask: &Ask, highest: Option<Mark>, began: Micros) 
         (page.pages.position(), None, page.pages.read())
     };
     Resume {
-        since: ask.since.as_ref().map(Mark::to_string),
+        since: since.map(Mark::to_string),
         position: position.clone(),
         page_hash,
         read,

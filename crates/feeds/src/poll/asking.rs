@@ -3,26 +3,30 @@
 
 use chrono_tz::Tz;
 use http::header::{HeaderName, HeaderValue};
-use reqwest::Url;
+use serde_json::Value;
 
-use super::definition;
+use super::definition::{self, Body, Request};
 use super::schedule::parse_zone;
+use super::template::Filler;
 use crate::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
 use crate::watermark::{Lag, Mark};
+use lakehook_base::secret::Secret;
 
 /// The lag of times, and of serial numbers, unless another one is configured.
 const DEFAULT_LAG: Lag = Lag {
     time: std::time::Duration::from_secs(60),
     count: 60,
 };
+/// The placeholder of the mark.
+const PLAIN: &str = "{mark}";
 /// What a mark that is text may hold where other text stands around it.
 const PLAIN_MARKS: &str = "-_.:+/=@,";
 
 /// How an appending run asks for what is new.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AskFrom {
-    /// Where the mark goes.
-    pub place: Place,
+    /// Name of the parameter, unless a placeholder says where the mark stands.
+    pub param: Option<String>,
     /// How records write it.
     pub format: MarkFormat,
     /// How requests write it.
@@ -31,15 +35,19 @@ pub struct AskFrom {
     pub lag: Lag,
     /// The mark of the first run.
     pub start: Option<Mark>,
+    /// Whether other text stands around the mark, such as quotes.
+    is_embedded: bool,
 }
 
-/// A place in a request.
+/// A place in a request, with the template of what stands there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A parameter: its name, and its value as a template.
+    /// A parameter.
     Query(String, String),
-    /// A header: its name, and its value as a template.
-    Header(HeaderName, String),
+    /// A header.
+    Header(String, String),
+    /// A JSON Pointer into the body.
+    Body(String, String),
     /// The URL holds `{mark}`.
     Path,
 }
@@ -58,18 +66,15 @@ fn wrong(key: &'static str, rule: impl Into<String>) -> Wrong {
     Wrong { key, rule }
 }
 
-/// What one pass over the pages asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Ask {
-    /// Only what is new since this mark.
-    pub since: Option<Mark>,
-}
-
 impl AskFrom {
-    /// Reads the settings of a watermark; `None` if there is none.
-    pub fn new(mark: &definition::Watermark) -> Result<Option<Self>, Vec<Wrong>> {
+    /// Reads the settings of a watermark, whose mark goes into `request`; `None` if there is none.
+    pub fn new(
+        mark: &definition::Watermark,
+        request: &Request,
+    ) -> Result<Option<Self>, Vec<Wrong>> {
         let mut wrongs = Vec::new();
-        let format = format_of(mark, &mut wrongs);
+        let holders = holders(request);
+        let formats = format_of(mark, &mut wrongs);
         let place = place_of(mark, &mut wrongs);
         if mark.is_empty() {
             return if wrongs.is_empty() {
@@ -78,128 +83,190 @@ impl AskFrom {
                 Err(wrongs)
             };
         }
-        if mark.field.is_none() || mark.param.is_none() && mark.into.is_none() {
+        if mark.field.is_none() || place.is_none() && mark.param.is_none() && holders.is_empty() {
             wrongs.push(wrong(
                 "",
                 "watermark.field says which field grows, and watermark.param or watermark.into where the \
-                 request asks for what is new; set both",
+                 request asks for what is new, unless {mark} stands in it; set both",
             ));
         }
-        let (Some((format, sent_as)), Some(place)) = (format, place) else {
+        if let Some(place) = &place
+            && let Err(rule) = place.check(request, &holders)
+        {
+            wrongs.push(wrong("into", rule));
+        }
+        let Some((format, sent_as)) = formats else {
             return Err(wrongs);
         };
         let sent_as = sent_as.unwrap_or_else(|| match &place {
             // This header has only one form.
-            Place::Header(name, _) if name == "if-modified-since" && format.is_time() => {
+            Some(Place::Header(name, _))
+                if name.eq_ignore_ascii_case("if-modified-since") && format.is_time() =>
+            {
                 MarkFormat::Rfc2822
             }
             _ => format.clone(),
         });
         let start = start_of(mark, &format, &mut wrongs);
-        if place == Place::Path && mark.start.is_none() {
-            let rule = "the path needs a mark from the first run on; set watermark.start";
-            wrongs.push(wrong("start", rule));
-        }
         let lag = lag_of(mark, &format, &mut wrongs);
         if !wrongs.is_empty() {
             return Err(wrongs);
         }
+        let own = place.as_ref().and_then(Place::template);
         Ok(Some(Self {
-            place,
+            param: mark.param.clone(),
             format,
             sent_as,
             lag,
             start,
+            is_embedded: own.into_iter().chain(&holders).any(|text| text != PLAIN),
         }))
     }
 
-    /// The template with the mark in it.
-    fn filled(&self, template: &str, mark: &Mark) -> Result<String, String> {
+    /// The value of the placeholder `{mark}`.
+    pub(super) fn filler(&self, mark: &Mark) -> Result<Filler, String> {
         let text = self.sent_as.write(mark);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || PLAIN_MARKS.contains(c);
-        if matches!(mark, Mark::Text(_)) && template != "{mark}" && !text.chars().all(is_plain) {
+        if matches!(mark, Mark::Text(_)) && self.is_embedded && !text.chars().all(is_plain) {
             return Err(format!(
-                "the mark {text:?} must not stand within other text (watermark.into): it may hold only \
+                "the mark {text:?} must not stand within other text, such as quotes: there it may hold only \
                  letters, digits and {PLAIN_MARKS}"
             ));
         }
-        Ok(template.replace("{mark}", &text))
-    }
-
-    /// Adds the mark to the parameters of a URL, if it goes there.
-    pub(super) fn add_to_query(&self, url: &mut Url, mark: &Mark) -> Result<(), String> {
-        if let Place::Query(name, template) = &self.place {
-            let value = self.filled(template, mark)?;
-            url.query_pairs_mut().append_pair(name, &value);
-        }
-        Ok(())
-    }
-
-    /// The header that holds the mark, if it goes there.
-    pub(super) fn header(&self, mark: &Mark) -> Result<Option<(HeaderName, HeaderValue)>, String> {
-        let Place::Header(name, template) = &self.place else {
-            return Ok(None);
+        let is_number = match mark {
+            Mark::Serial(_) => true,
+            Mark::Time(_) => matches!(self.sent_as, MarkFormat::Epoch(_)),
+            Mark::Text(_) => false,
         };
-        let value = self.filled(template, mark)?;
-        let value = HeaderValue::from_str(&value)
-            .map_err(|_| format!("no header can hold the mark {value:?}"))?;
-        Ok(Some((name.clone(), value)))
+        Ok(if is_number {
+            Filler::Number(text)
+        } else {
+            Filler::Text(text)
+        })
     }
+}
 
-    /// The URL with the mark in it, if it goes there.
-    pub(super) fn in_url(&self, url: &str, mark: &Mark) -> Result<String, String> {
-        if self.place != Place::Path {
-            return Ok(url.to_owned());
+/// The request with the mark where `watermark.into` wants it.
+pub(super) fn with_mark(request: &Request, mark: &definition::Watermark) -> Request {
+    let mut request = request.clone();
+    let place = mark.into.as_deref().map(Place::parse);
+    match place {
+        Some(Ok(Place::Query(name, template))) => {
+            request.query.insert(name, Secret::new(&template));
         }
-        let text = self.sent_as.write(mark);
-        Ok(url.replace("{mark}", &segment(&text)?))
+        Some(Ok(Place::Header(name, template))) => {
+            request.headers.insert(name, Secret::new(&template));
+        }
+        Some(Ok(Place::Body(pointer, template))) => {
+            if let Some(body) = request.body.with(&pointer, &template) {
+                request.body = body;
+            }
+        }
+        Some(Ok(Place::Path) | Err(_)) | None => {}
+    }
+    request
+}
+
+/// The texts of a request in which `{mark}` stands, other than those that a URL encodes.
+fn holders(request: &Request) -> Vec<String> {
+    let fields = request.query.values().chain(request.headers.values());
+    let mut texts: Vec<String> = fields.map(|value| value.expose().to_owned()).collect();
+    match &request.body {
+        Body::None => {}
+        Body::Json(json) => add_strings(json.expose(), &mut texts),
+        Body::Form(fields) => {
+            texts.extend(fields.values().map(|value| value.expose().to_owned()));
+        }
+    }
+    let in_url = request.url.split(['/', '?', '&']);
+    texts.extend(in_url.map(|part| {
+        part.split_once('=')
+            .map_or(part, |(_, value)| value)
+            .to_owned()
+    }));
+    texts.retain(|text| text.contains(PLAIN));
+    texts
+}
+
+fn add_strings(value: &Value, texts: &mut Vec<String>) {
+    match value {
+        Value::String(text) => texts.push(text.clone()),
+        Value::Array(items) => items.iter().for_each(|item| add_strings(item, texts)),
+        Value::Object(members) => members.values().for_each(|item| add_strings(item, texts)),
+        _ => {}
     }
 }
 
 impl Place {
-    /// Reads `query:NAME`, `query:NAME=TEMPLATE`, `header:…` likewise, or `path`.
+    /// Reads `query:NAME`, `query:NAME=TEMPLATE`, `header:…` and `body:/POINTER` likewise, or `path`.
     fn parse(text: &str) -> Result<Self, String> {
         if text == "path" {
             return Ok(Self::Path);
         }
         let rule = "must be \"query:since\", \"query:q=updated > '{mark}'\", \
-                    \"header:If-Modified-Since\" or \"path\"";
+                    \"header:If-Modified-Since\", \"body:/filter/since\" or \"path\"";
         let (kind, rest) = text.split_once(':').ok_or(rule)?;
-        let (name, template) = rest.split_once('=').unwrap_or((rest, "{mark}"));
-        if name.is_empty() || !template.contains("{mark}") {
+        let (name, template) = rest.split_once('=').unwrap_or((rest, PLAIN));
+        if name.is_empty() || !template.contains(PLAIN) {
             return Err(format!(
                 "{rule}; the name is not empty, and {{mark}} stands in what follows it"
             ));
         }
+        let (name, template) = (name.to_owned(), template.to_owned());
         match kind {
-            "query" => Ok(Self::Query(name.to_owned(), template.to_owned())),
-            "header" => {
-                let named = HeaderName::from_bytes(name.as_bytes());
-                let name = named.map_err(|_| format!("{name:?} is no name of a header"))?;
-                if HeaderValue::from_str(template).is_err() {
-                    return Err("no header can hold this text".to_owned());
-                }
-                Ok(Self::Header(name, template.to_owned()))
+            "query" => Ok(Self::Query(name, template)),
+            "header" if HeaderName::from_bytes(name.as_bytes()).is_err() => {
+                Err(format!("{name:?} is no name of a header"))
             }
+            "header" if HeaderValue::from_str(&template).is_err() => {
+                Err("no header can hold this text".to_owned())
+            }
+            "header" => Ok(Self::Header(name, template)),
+            "body" if name.starts_with('/') => Ok(Self::Body(name, template)),
             _ => Err(rule.to_owned()),
         }
     }
-}
 
-/// Text as one segment of a path.
-fn segment(text: &str) -> Result<String, String> {
-    if matches!(text, "" | "." | "..") {
-        return Err(format!("{text:?} cannot be a part of a path"));
-    }
-    let mut encoded = String::new();
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            encoded.push(byte.into());
-        } else {
-            encoded.push_str(&format!("%{byte:02X}"));
+    fn template(&self) -> Option<&String> {
+        match self {
+            Self::Query(_, template) | Self::Header(_, template) | Self::Body(_, template) => {
+                Some(template)
+            }
+            Self::Path => None,
         }
     }
-    Ok(encoded)
+
+    /// Checks that the place exists in a request, and is free.
+    fn check(&self, request: &Request, holders: &[String]) -> Result<(), String> {
+        match self {
+            Self::Path if !request.url.contains(PLAIN) => {
+                return Err("\"path\" needs {mark} in the path of the url".to_owned());
+            }
+            Self::Path => return Ok(()),
+            _ if !holders.is_empty() => {
+                return Err("watermark.into and {mark} in the request both say where the mark goes; remove \
+                            one"
+                .to_owned());
+            }
+            Self::Query(name, _) if request.query.contains_key(name) => {
+                return Err(format!("{name:?} is set in query too; remove it there"));
+            }
+            Self::Header(name, _) => {
+                let mut names = request.headers.keys();
+                if names.any(|own| own.eq_ignore_ascii_case(name)) {
+                    return Err(format!("{name:?} is set in headers too; remove it there"));
+                }
+            }
+            Self::Body(pointer, template) if request.body.with(pointer, template).is_none() => {
+                return Err(format!(
+                    "there can be nothing at {pointer} of the body; it needs a body whose members on the way \
+                     are objects"
+                ));
+            }
+            Self::Query(..) | Self::Body(..) => {}
+        }
+        Ok(())
+    }
 }
 
 /// The formats of records and of requests.
@@ -242,19 +309,13 @@ fn format_of(
 }
 
 fn place_of(mark: &definition::Watermark, wrongs: &mut Vec<Wrong>) -> Option<Place> {
-    match (&mark.into, &mark.param) {
-        (Some(_), Some(_)) => {
-            let rule = "watermark.into and watermark.param are both set; remove one";
-            wrongs.push(wrong("into", rule));
-            None
-        }
-        (Some(into), None) => {
-            let place = Place::parse(into);
-            place.map_err(|rule| wrongs.push(wrong("into", rule))).ok()
-        }
-        (None, Some(param)) => Some(Place::Query(param.clone(), "{mark}".to_owned())),
-        (None, None) => None,
+    let into = mark.into.as_deref()?;
+    if mark.param.is_some() {
+        let rule = "watermark.into and watermark.param are both set; remove one";
+        wrongs.push(wrong("into", rule));
     }
+    let place = Place::parse(into);
+    place.map_err(|rule| wrongs.push(wrong("into", rule))).ok()
 }
 
 fn start_of(

@@ -23,6 +23,8 @@ mod append;
 pub mod asking;
 mod reading;
 pub mod pages;
+pub mod template;
+pub mod request;
 pub mod fetch;
 pub mod retry;
 pub mod client;

@@ -1,24 +1,25 @@
 //! Plans a poll: makes everything that its runs need from its definition.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::asking::{Ask, AskFrom, Place};
+use super::asking::{self, AskFrom};
 use super::auth::Auth;
 use super::client::{Client, ClientSettings};
 use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
 use super::pages::{Pages, Position};
 use super::parse::Places;
+use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
+use super::template::Values;
 use crate::collect::CollectPlan;
 use crate::cursor::Terms;
+use crate::watermark::Mark;
+use lakehook_base::clock::Micros;
 use lakehook_base::record::Fingerprint;
-use lakehook_base::secret::Secret;
 use lakehook_contract::SchemaError;
 use lakehook_contract::entity::{Entities, FieldPath};
 
@@ -51,10 +52,8 @@ pub struct Plan {
     /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
     /// are discarded.
     pub hash: u64,
-    /// The URL as it is configured, perhaps with a place for the mark.
-    template: String,
-    url: Url,
-    query: BTreeMap<String, Secret>,
+    home: Url,
+    requests: Requests,
     pagination: Pagination,
 }
 
@@ -69,17 +68,13 @@ struct MarkHashes {
 }
 
 impl MarkHashes {
-    fn new(poll: &Definition, url: &Url) -> Self {
+    fn new(poll: &Definition) -> Self {
         let mark = &poll.watermark;
         let earlier = (&mark.field, &mark.param);
-        // The order of parameters says nothing.
-        let mut query: Vec<_> = url.query_pairs().collect();
-        query.sort();
-        let request = (url.origin(), url.path(), query);
         Self {
             field: xxh3_64(format!("field {:?}", mark.field).as_bytes()),
             earlier: xxh3_64(format!("{earlier:?}").as_bytes()),
-            request: xxh3_64(format!("{request:?}").as_bytes()),
+            request: request::scope_of(&poll.request),
             keep: poll.keep_mark,
         }
     }
@@ -114,11 +109,15 @@ impl Plan {
             what: what.to_owned(),
         };
         let (entities, schema_hash) = entities(name, poll, fingerprint)?;
-        let mut url = Url::parse(&poll.request.url).map_err(|_| bad("the url cannot be used"))?;
-        let query = poll.request.query.clone();
-        add_missing(&mut url, &query);
+        let watermark = AskFrom::new(&poll.watermark, &poll.request).map_err(|wrongs| {
+            let rules = wrongs.iter().map(|wrong| wrong.rule.as_str());
+            bad(&rules.collect::<Vec<_>>().join("; "))
+        })?;
+        let request = asking::with_mark(&poll.request, &poll.watermark);
+        let requests = Requests::new(&request).map_err(&bad)?;
+        let home = requests.home().map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
-        let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
+        let settings = settings(poll, &home).ok_or_else(|| bad("auth cannot be used"))?;
         let client = Client::new(settings).map_err(|what| bad(&what))?;
         let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
         let places = Places {
@@ -128,30 +127,25 @@ impl Plan {
             next: keys(&poll.pagination.next),
         };
         let remembered = (
-            url.as_str(),
+            request::hash_of(&poll.request),
             (&places, poll.pagination.kind, schema_hash),
             (&poll.watermark, &poll.id, poll.mode),
-            (&poll.request.credentials.user, headers_hash(poll)),
+            &poll.request.credentials.user,
         );
-        let watermark = AskFrom::new(&poll.watermark).map_err(|wrongs| {
-            let rules = wrongs.iter().map(|wrong| wrong.rule.as_str());
-            bad(&rules.collect::<Vec<_>>().join("; "))
-        })?;
         Ok(Self {
             name: name.to_owned(),
             schedule,
             jitter: poll.timing.jitter,
             mode: poll.mode,
             watermark,
-            marks: MarkHashes::new(poll, &url),
+            marks: MarkHashes::new(poll),
             hash: xxh3_64(format!("{remembered:?}").as_bytes()),
             places,
             entities,
             client,
             limits: poll.limits,
-            template: poll.request.url.clone(),
-            url,
-            query,
+            home,
+            requests,
             pagination: poll.pagination.clone(),
         })
     }
@@ -209,74 +203,65 @@ impl Plan {
         )
     }
 
-    fn add_query(&self, url: &mut Url) {
-        add_missing(url, &self.query);
-    }
-
-    /// The URL of the first page, with what the pass asks for in its path.
-    fn first_url(&self, ask: &Ask) -> Result<Url, String> {
-        let (Some(from), Some(since)) = (&self.watermark, &ask.since) else {
-            return Ok(self.url.clone());
-        };
-        if from.place != Place::Path {
-            return Ok(self.url.clone());
+    /// The values of placeholders that do not change during a run.
+    pub fn run_values(&self, since: Option<&Mark>, started: Micros) -> Result<Values, String> {
+        let mut values = Values::default();
+        values.set("run_start", started.to_string());
+        if let (Some(from), Some(since)) = (&self.watermark, since) {
+            values.set("mark", from.filler(since)?);
         }
-        let mut url = Url::parse(&from.in_url(&self.template, since)?)
-            .map_err(|_| "the url with the mark in it cannot be used".to_owned())?;
-        self.add_query(&mut url);
-        Ok(url)
+        Ok(values)
     }
 
-    /// The headers that say what a pass asks for.
-    pub fn headers(&self, ask: &Ask) -> Result<HeaderMap, String> {
-        let mut headers = HeaderMap::new();
-        if let (Some(from), Some(since)) = (&self.watermark, &ask.since)
-            && let Some((name, value)) = from.header(since)?
-        {
-            headers.insert(name, value);
+    /// The request for a page. URLs that come from a page were resolved and allowed when it was read.
+    pub fn page_request(
+        &self,
+        position: &Position,
+        run_values: &Values,
+        now: Micros,
+    ) -> Result<PageRequest, String> {
+        let mut values = run_values.clone();
+        values.set("now", now.to_string());
+        if let Some(limit) = self.pagination.limit {
+            values.set("limit", limit);
         }
-        Ok(headers)
-    }
-
-    /// The URL of a page. URLs that come from a page were resolved and allowed when it was read.
-    pub fn page_url(&self, position: &Position, ask: &Ask) -> Result<Url, String> {
-        if let Position::Url(next) = position {
-            // It is checked again, because a run under another configuration may have resolved it.
-            let mut next = self.client.follow(&self.url, next)?;
-            if self.client.is_home(&next) {
-                self.add_query(&mut next);
+        match position {
+            Position::Offset(offset) => values.set("offset", *offset),
+            Position::Page(number) => values.set("page", *number),
+            Position::Cursor(cursor) => values.set("cursor", cursor.as_str()),
+            Position::First => {}
+            Position::Url(next) => {
+                // It is checked again, because a run under another configuration may have resolved it.
+                let mut next = self.client.follow(&self.home, next)?;
+                if self.client.is_home(&next) {
+                    self.requests.add_query(&mut next, &values);
+                }
+                return self.requests.followed(next, &values);
             }
-            return Ok(next);
         }
-        let mut url = self.first_url(ask)?;
-        if let (Some(from), Some(since)) = (&self.watermark, &ask.since) {
-            from.add_to_query(&mut url, since)?;
-        }
+        let parameters = self.parameters(&values);
+        self.requests.page(&values, &parameters)
+    }
+
+    /// The parameters of a page: each value that exists and that no placeholder stands for.
+    fn parameters(&self, values: &Values) -> Vec<(String, String)> {
         let paging = &self.pagination;
-        let param = |default: &str| paging.param.clone().unwrap_or_else(|| default.to_owned());
-        {
-            let mut query = url.query_pairs_mut();
-            match position {
-                Position::Offset(offset) => {
-                    query.append_pair(&param("offset"), &offset.to_string());
-                }
-                Position::Page(number) => {
-                    query.append_pair(&param("page"), &number.to_string());
-                }
-                Position::Cursor(cursor) => {
-                    query.append_pair(&param("cursor"), cursor);
-                }
-                Position::First | Position::Url(_) => {}
-            }
-            if let Some(limit) = paging.limit {
-                let name = paging.limit_param.as_deref().unwrap_or("limit");
-                query.append_pair(name, &limit.to_string());
-            }
-        }
-        if url.query() == Some("") {
-            url.set_query(None);
-        }
-        Ok(url)
+        let since = self.watermark.as_ref();
+        let since = since.and_then(|from| from.param.as_deref());
+        let own = |default| Some(paging.param.as_deref().unwrap_or(default));
+        let limit = paging.limit_param.as_deref().unwrap_or("limit");
+        let all = [
+            ("mark", since),
+            ("offset", own("offset")),
+            ("page", own("page")),
+            ("cursor", own("cursor")),
+            ("limit", Some(limit)),
+        ];
+        let named = all.into_iter().filter_map(|(name, param)| {
+            let value = values.get(name).filter(|_| !self.requests.uses(name))?;
+            Some((param?.to_owned(), value.text().to_owned()))
+        });
+        named.collect()
     }
 }
 
@@ -326,23 +311,6 @@ pub fn schema_text(
     }
 }
 
-/// Adds the configured parameters that a URL does not have.
-fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
-    for (name, value) in query {
-        if !url.query_pairs().any(|(own, _)| own == *name) {
-            url.query_pairs_mut().append_pair(name, value.expose());
-        }
-    }
-}
-
-/// Part of the plan's hash: another header may mean another tenant.
-fn headers_hash(poll: &Definition) -> u64 {
-    let headers = poll.request.headers.iter();
-    let headers = headers.map(|(name, value)| (name, value.expose()));
-    let text = format!("{:?}", headers.collect::<Vec<_>>());
-    xxh3_64(text.as_bytes())
-}
-
 fn schedule(poll: &Definition) -> Option<Schedule> {
     let timing = &poll.timing;
     match (timing.every, &timing.cron) {
@@ -359,13 +327,7 @@ fn schedule(poll: &Definition) -> Option<Schedule> {
 }
 
 fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
-    let mut headers = HeaderMap::new();
     let request = &poll.request;
-    for (name, value) in &request.headers {
-        let mut value = HeaderValue::from_str(value.expose()).ok()?;
-        value.set_sensitive(true);
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
-    }
     let auth = &request.credentials;
     let user = auth.user.as_deref().unwrap_or_default();
     let password = auth.password.as_ref();
@@ -381,7 +343,6 @@ fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
     };
     Some(ClientSettings {
         home: home.clone(),
-        headers,
         auth,
         allow_hosts: request.allow_hosts.clone(),
         connect_timeout: request.connect_timeout,

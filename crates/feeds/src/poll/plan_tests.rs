@@ -4,14 +4,16 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::mark_format::MarkFormat;
-use crate::poll::definition::{Credentials, Request, Timing, Watermark};
-use crate::watermark::Mark;
+use crate::poll::definition::{Body, Credentials, Request, Timing, Verb, Watermark};
 use lakehook_base::ids::HashKey;
+use lakehook_base::secret::Secret;
 
 fn definition() -> Definition {
     Definition {
         request: Request {
             url: "https://api.example.com/users".to_owned(),
+            method: Verb::Get,
+            body: Body::None,
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             credentials: Credentials::default(),
@@ -60,7 +62,9 @@ fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
 }
 
 fn url(plan: &Plan, position: &Position, since: Option<Mark>) -> String {
-    plan.page_url(position, &Ask { since }).unwrap().to_string()
+    let values = plan.run_values(since.as_ref(), Micros(0)).unwrap();
+    let request = plan.page_request(position, &values, Micros(0)).unwrap();
+    request.url.to_string()
 }
 
 #[test]
@@ -105,30 +109,15 @@ fn urls_say_which_page_and_from_when() {
 }
 
 #[test]
-fn a_mark_in_the_path_is_part_of_the_first_page() {
-    let path = plan(|poll| {
-        poll.request.url = "https://api.example.com/since/{mark}/users".to_owned();
-        poll.request
-            .query
-            .insert("key".to_owned(), Secret::new("k"));
-        poll.mode = Mode::Append;
-        poll.watermark.field = Some("day".to_owned());
-        poll.watermark.format = Some("date".to_owned());
-        poll.watermark.into = Some("path".to_owned());
-        poll.watermark.start = Some("2026-01-31".to_owned());
-    });
-    let since = path.watermark.as_ref().unwrap().start.clone();
-    assert_eq!(
-        url(&path, &Position::First, since),
-        "https://api.example.com/since/2026-01-31/users?key=k"
-    );
-}
-
-#[test]
 fn another_request_is_another_mark() {
     let request = |change: fn(&mut Definition)| plan(change).terms("").request;
     let same = request(|_| {});
     assert_eq!(request(|poll| poll.records = "/x".to_owned()), same);
+    let header = |poll: &mut Definition| {
+        let headers = &mut poll.request.headers;
+        headers.insert("x-key".to_owned(), Secret::new("a"));
+    };
+    assert_eq!(request(header), same);
     assert_ne!(request(|poll| poll.request.url.push('2')), same);
     let team = |poll: &mut Definition| {
         let query = &mut poll.request.query;

@@ -13,7 +13,6 @@ use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 
-use super::asking::Ask;
 use super::definition::PaginationKind;
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::reading::{PageRead, ReadEnd, read_pages};
@@ -125,11 +124,15 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
     let mut store =
         |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
     let mut pages = job.plan.pages();
+    let values = job
+        .plan
+        .run_values(None, begun.started)
+        .map_err(RunError::Failed)?;
     let read = read_pages(
         job,
         &mut collector,
         &mut pages,
-        &Ask::default(),
+        &values,
         etag.as_deref(),
         &mut store,
     );
