@@ -60,7 +60,7 @@ impl<F: Files> Eraser<'_, F> {
             let Some(original) = self.lake.read_original(key, !self.dry_run, &copy)? else {
                 return Ok(ErasedObject::Untouched);
             };
-            if let Some(outcome) = self.attempt(key, original)? {
+            if let Some(outcome) = self.attempt(key, &original)? {
                 return Ok(outcome);
             }
         }
@@ -69,7 +69,11 @@ impl<F: Files> Eraser<'_, F> {
     }
 
     /// `None` if the object has changed meanwhile.
-    fn attempt(&self, key: &str, original: Original<F>) -> Result<Option<ErasedObject>, LakeError> {
+    fn attempt(
+        &self,
+        key: &str,
+        original: &Original<F>,
+    ) -> Result<Option<ErasedObject>, LakeError> {
         let left = |why: String| Ok(Some(ErasedObject::Left(why)));
         let stamp = match Stamp::from_metadata(&original.metadata) {
             Ok(stamp) => stamp,
@@ -79,7 +83,7 @@ impl<F: Files> Eraser<'_, F> {
             return left("its format is not known".to_owned());
         };
         if original.found.crc != stamp.crc {
-            return self.put_again(key, &original, &stamp, format);
+            return self.put_again(key, original, &stamp, format);
         }
         let found = match self.find(key, format, &original.source) {
             Ok(found) => found,
@@ -104,13 +108,13 @@ impl<F: Files> Eraser<'_, F> {
             .remove_part(&self.files, &part)
             .map_err(|error| local(&error))?;
         let (object, copied) = self
-            .copy(key, format, &found, &original)
+            .copy(key, format, &found, original)
             .map_err(|error| local(&error))?;
         let Some(object) = self.stamped(object, &stamp, &copied) else {
             remove_if_there(&self.files, &self.path(key)).map_err(|error| local(&error))?;
             return left("its rows are not those that its stamp says".to_owned());
         };
-        Ok(match self.lake.rewrite(&original, &object)? {
+        Ok(match self.lake.rewrite(original, &object)? {
             Rewritten::Done => Some(ErasedObject::Erased(copied.left_out.count)),
             Rewritten::Changed => None,
         })

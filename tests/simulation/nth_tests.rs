@@ -40,7 +40,9 @@ fn live(world: &mut World) -> Result<(), Violation> {
         for _ in 0..3 {
             world.submit();
         }
-        world.poll()?;
+        if world.shape.memory {
+            world.poll()?;
+        }
         world.turn()?;
         if turn % 3 == 2 {
             world.flush();
