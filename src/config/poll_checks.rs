@@ -330,7 +330,7 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn watermark(&mut self) {
-        for (keys, rule) in marks::broken_rules(self.poll) {
+        for (keys, rule) in marks::broken_rules(&self.poll.definition()) {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             self.problem(&keys, rule);
         }

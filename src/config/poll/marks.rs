@@ -9,9 +9,8 @@ use serde::de::{Deserializer, Error, Visitor};
 use validator::Validate;
 
 use super::super::amounts::Span;
-use super::super::polls::Poll;
 use crate::poll::asking::AskFrom;
-use crate::poll::definition::{self, GivenLag, Mode};
+use crate::poll::definition::{self, Definition, GivenLag, Mode};
 
 /// `[poll.NAME.watermark]`: how an appending run asks for what is new.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
@@ -103,8 +102,8 @@ impl Watermark {
 }
 
 /// The rules that the watermark of a poll breaks, each with its keys.
-pub(in super::super) fn broken_rules(poll: &Poll) -> Vec<(Vec<String>, String)> {
-    let mark = poll.watermark.definition();
+pub(in super::super) fn broken_rules(poll: &Definition) -> Vec<(Vec<String>, String)> {
+    let mark = &poll.watermark;
     let is_set = !mark.is_empty();
     let key = |key: &str| match key {
         "" => "watermark".to_owned(),
@@ -121,7 +120,7 @@ pub(in super::super) fn broken_rules(poll: &Poll) -> Vec<(Vec<String>, String)> 
         }
         return broken;
     }
-    if let Err(wrongs) = AskFrom::new(&mark, &poll.definition().request) {
+    if let Err(wrongs) = AskFrom::new(mark, &poll.request) {
         for wrong in wrongs {
             broken.push((vec![key(wrong.key)], wrong.rule));
         }

@@ -46,15 +46,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    let is_known = former
-                        .next()
-                        .is_some_and(|former| self.dedup.knows(*former));
-                    let known = if is_known {
-                        Known::Duplicate
-                    } else {
-                        self.dedup.insert(identity)
-                    };
-                    match known {
+                    match self.dedup.insert_unless(identity, former.next()) {
                         Known::New => {
                             self.building.inserted.push(identity);
                             self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
