@@ -13,6 +13,8 @@ mod checks;
 mod errors;
 mod findings;
 mod hook_checks;
+mod hook_scheme;
+mod hook_words;
 mod hooks;
 mod key;
 mod lake_options;
@@ -34,7 +36,8 @@ mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
-pub use hooks::{Hook, SchemeName, SignatureEncoding};
+pub use hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
+pub use hooks::{Hook, HookAuth};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use polls::{Auth, Pagination, Poll, Polls, Watermark};

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod hook_page;
 mod hooks;
 mod keys;
 mod load;
