@@ -10,6 +10,7 @@
 mod amounts;
 mod aws_endpoint;
 mod checks;
+mod effective;
 mod errors;
 mod findings;
 mod hook_checks;
@@ -23,6 +24,7 @@ mod lines;
 mod load;
 mod paths;
 mod poll_checks;
+mod poll_requests;
 mod polls;
 mod rules;
 mod secret_file;
@@ -30,11 +32,13 @@ mod sections;
 mod shape;
 mod simple;
 mod sources;
+mod strays;
 mod words;
 #[cfg(test)]
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
 pub use hooks::{Hook, HookAuth};
@@ -42,3 +46,4 @@ pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
+pub use sources::Argument;
