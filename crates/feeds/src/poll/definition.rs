@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::guards::Guards;
 use lakehook_base::secret::Secret;
 
 /// All settings of one poll.
@@ -29,6 +30,8 @@ pub struct Definition {
     pub id: Option<String>,
     /// Bounds of a run.
     pub limits: Limits,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
 }
 
 /// How pages are requested.
