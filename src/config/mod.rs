@@ -22,6 +22,7 @@ mod load;
 mod paths;
 mod poll_checks;
 mod poll_guards;
+mod poll_requests;
 mod polls;
 mod rules;
 mod secret_file;
