@@ -34,6 +34,10 @@ pub struct FeedCursor<R> {
     pub resume: Option<R>,
     /// Hashes of the latest invalid records, the newest last.
     pub invalid: Vec<u64>,
+    /// Number of valid records of the last complete snapshot, whatever it was read with.
+    pub rows: Option<u64>,
+    /// Hashes of records that failed runs have left in the quarantine, the newest last.
+    pub shown: Vec<u64>,
     /// Which identities the stored records have: [`BY_BYTES`] or [`BY_CONTENT`].
     #[serde(default = "by_bytes")]
     pub identity: u8,
@@ -48,6 +52,9 @@ pub const BY_CONTENT: u8 = 2;
 fn by_bytes() -> u8 {
     BY_BYTES
 }
+
+/// Most records of failed runs that are remembered, so that they are not quarantined again and again.
+const MAX_SHOWN: usize = 40;
 
 /// What is known of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +82,8 @@ impl<R> Default for FeedCursor<R> {
             resume: None,
             invalid: Vec::new(),
             identity: BY_CONTENT,
+            rows: None,
+            shown: Vec::new(),
         }
     }
 }
@@ -133,6 +142,7 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
         if cursor.lake != terms.lake {
             // A snapshot in another lake is not in this one.
             cursor.snapshot = None;
+            cursor.rows = None;
             terms.lake.clone_into(&mut cursor.lake);
         }
         (cursor, forgotten)
@@ -193,5 +203,12 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
         self.invalid.extend_from_slice(hashes);
         let too_many = self.invalid.len().saturating_sub(MAX_INVALID);
         self.invalid.drain(..too_many);
+    }
+
+    /// Remembers records that a failed run has left in the quarantine.
+    pub fn add_shown(&mut self, hashes: &[u64]) {
+        self.shown.extend_from_slice(hashes);
+        let too_many = self.shown.len().saturating_sub(MAX_SHOWN);
+        self.shown.drain(..too_many);
     }
 }

@@ -17,6 +17,7 @@ use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::template::Values;
 use crate::collect::CollectPlan;
 use crate::cursor::Terms;
+use crate::guards::Guards;
 use crate::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::Fingerprint;
@@ -47,6 +48,8 @@ pub struct Plan {
     pub client: Client,
     /// Bounds of a run.
     pub limits: Limits,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
     /// Hashes that a stored watermark depends on.
     marks: MarkHashes,
     /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
@@ -144,14 +147,15 @@ impl Plan {
             entities,
             client,
             limits: poll.limits,
+            guards: poll.guards,
             home,
             requests,
             pagination: poll.pagination.clone(),
         })
     }
 
-    /// The part of the plan that the collector needs.
-    pub fn collect_plan(&self) -> CollectPlan<'_> {
+    /// The part of the plan that the collector needs; `accept` lifts the guards.
+    pub fn collect_plan(&self, accept: bool) -> CollectPlan<'_> {
         CollectPlan {
             section: SECTION,
             stream: &self.name,
@@ -159,6 +163,8 @@ impl Plan {
             is_snapshot: self.mode == Mode::Snapshot,
             mark: self.watermark.as_ref().map(|from| &from.format),
             max_records: self.limits.max_records,
+            guards: self.guards,
+            accept,
         }
     }
 
