@@ -18,6 +18,7 @@ mod links;
 mod marks;
 mod pages;
 mod service;
+mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.
 fn setup(url: &str, settings: &str) -> Setup {

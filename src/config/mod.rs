@@ -48,6 +48,7 @@ pub use hooks::{Hook, HookAuth};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use poll::marks::Watermark;
+pub use poll::windows::Window;
 pub use poll_guards::{Guards, PollsBatch};
 pub use polls::{Auth, Pagination, Poll, Polls};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};

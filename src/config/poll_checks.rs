@@ -7,7 +7,7 @@ use http::HeaderName;
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::poll::marks;
+use super::poll::{marks, windows};
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, http_url, is_pointer};
 use super::secret_file::SecretFile;
@@ -331,7 +331,10 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn watermark(&mut self) {
-        for (keys, rule) in marks::broken_rules(&self.poll.definition()) {
+        let poll = self.poll.definition();
+        let uses_until = self.uses("until");
+        let of_windows = windows::broken_rules(&poll, uses_until);
+        for (keys, rule) in marks::broken_rules(&poll).into_iter().chain(of_windows) {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             self.problem(&keys, rule);
         }

@@ -9,6 +9,7 @@ use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
 use super::poll::marks::Watermark;
+use super::poll::windows::Window;
 use super::poll_guards::{Guards, PollsBatch};
 use super::rules;
 use super::words;
@@ -86,6 +87,9 @@ pub struct Poll {
     /// How an appending run asks for what is new.
     #[validate(nested)]
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    #[validate(nested)]
+    pub window: Option<Window>,
     /// Whether the mark is kept when the request changes.
     pub keep_mark: bool,
     /// The file of the JSON Schema that records must fulfil.
@@ -210,6 +214,7 @@ impl Default for Poll {
             time_zone: "UTC".to_owned(),
             mode: Mode::Snapshot,
             watermark: Watermark::default(),
+            window: None,
             keep_mark: false,
             schema: None,
             id: None,
@@ -261,6 +266,7 @@ impl Poll {
             },
             mode: self.mode,
             watermark: self.watermark.definition(),
+            window: self.window.as_ref().map(Window::definition),
             keep_mark: self.keep_mark,
             schema: self.schema.clone(),
             id: self.id.clone(),

@@ -30,6 +30,8 @@ pub struct FeedCursor<R> {
     pub snapshot: Option<Snapshot>,
     /// The highest value that complete appending runs have seen.
     pub watermark: Option<String>,
+    /// The end of the last window that was read whole, in microseconds.
+    pub window: Option<i64>,
     /// Where an appending run was interrupted.
     pub resume: Option<R>,
     /// Hashes of the latest invalid records, the newest last.
@@ -79,6 +81,7 @@ impl<R> Default for FeedCursor<R> {
             started: None,
             snapshot: None,
             watermark: None,
+            window: None,
             resume: None,
             invalid: Vec::new(),
             identity: BY_CONTENT,
@@ -150,23 +153,29 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
 
     /// Discards the watermark if it does not fit, and returns why.
     fn check_mark(&mut self, terms: &Terms<'_>) -> Option<Forgotten> {
-        let mark = self.watermark.as_deref()?;
+        if self.watermark.is_none() && self.window.is_none() {
+            return None;
+        }
         let is_of_field = match self.request {
             None => self.marks == terms.earlier,
             Some(_) => self.marks == terms.field,
         };
         let is_of_request = self.request.is_none_or(|request| request == terms.request);
-        let is_readable = |format: &MarkFormat| format.read_remembered(mark).is_some();
+        let is_readable = self.watermark.as_deref().is_none_or(|mark| {
+            let format = terms.format;
+            format.is_some_and(|format| format.read_remembered(mark).is_some())
+        });
         let why = if !is_of_field {
             Forgotten::Field
         } else if !is_of_request && !terms.keep_mark {
             Forgotten::Request
-        } else if !terms.format.is_some_and(is_readable) {
+        } else if !is_readable {
             Forgotten::Format
         } else {
             return None;
         };
         self.watermark = None;
+        self.window = None;
         // It has seen records up to a mark that no longer counts.
         self.resume = None;
         Some(why)

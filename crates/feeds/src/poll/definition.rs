@@ -28,6 +28,8 @@ pub struct Definition {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    pub window: Option<Window>,
     /// Whether the mark is kept when the request changes.
     pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
@@ -133,6 +135,23 @@ pub struct Watermark {
     pub lag: Option<GivenLag>,
     /// Watermark of the first run.
     pub start: Option<String>,
+}
+
+/// The windows that an appending run asks for, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Length of a window.
+    pub size: Duration,
+    /// Where the first one begins.
+    pub start: String,
+    /// How requests write the ends of a window.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// The next run begins this much before the end of the last window.
+    pub lag: Duration,
+    /// Whether the API takes the end as a part of the window.
+    pub is_inclusive: bool,
 }
 
 /// A lag as it is written: a duration, or a number, which is one of seconds for times.

@@ -20,6 +20,8 @@ pub mod job;
 pub mod run;
 mod snapshot;
 mod append;
+mod passes;
+pub mod windows;
 pub mod asking;
 mod reading;
 pub mod pages;

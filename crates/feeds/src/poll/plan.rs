@@ -15,6 +15,7 @@ use super::parse::Places;
 use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::template::Values;
+use super::windows::Windows;
 use crate::collect::CollectPlan;
 use crate::cursor::Terms;
 use crate::guards::Guards;
@@ -40,6 +41,8 @@ pub struct Plan {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
+    /// The windows that it asks for.
+    pub windows: Option<Windows>,
     /// Where records and the next page are found in a page.
     pub places: Places,
     /// Turns records into rows.
@@ -116,6 +119,8 @@ impl Plan {
             let rules = wrongs.iter().map(|wrong| wrong.rule.as_str());
             bad(&rules.collect::<Vec<_>>().join("; "))
         })?;
+        let windows = poll.window.as_ref().map(Windows::new).transpose();
+        let windows = windows.map_err(|_| bad("window cannot be used"))?;
         let request = asking::with_mark(&poll.request, &poll.watermark);
         let requests = Requests::new(&request).map_err(&bad)?;
         let home = requests.home().map_err(|what| bad(&what))?;
@@ -132,7 +137,7 @@ impl Plan {
         let remembered = (
             request::hash_of(&poll.request),
             (&places, poll.pagination.kind, schema_hash),
-            (&poll.watermark, &poll.id, poll.mode),
+            (&poll.watermark, &poll.window, &poll.id, poll.mode),
             &poll.request.credentials.user,
         );
         Ok(Self {
@@ -141,6 +146,7 @@ impl Plan {
             jitter: poll.timing.jitter,
             mode: poll.mode,
             watermark,
+            windows,
             marks: MarkHashes::new(poll),
             hash: xxh3_64(format!("{remembered:?}").as_bytes()),
             places,
@@ -166,6 +172,11 @@ impl Plan {
             guards: self.guards,
             accept,
         }
+    }
+
+    /// A mark that was remembered, in the format of this poll.
+    pub fn remembered(&self, text: Option<&str>) -> Option<Mark> {
+        self.watermark.as_ref()?.format.read_remembered(text?)
     }
 
     /// What a stored cursor must fit.

@@ -32,6 +32,7 @@ fn definition() -> Definition {
         },
         mode: Mode::Snapshot,
         watermark: Watermark::default(),
+        window: None,
         keep_mark: false,
         schema: None,
         id: None,

@@ -13,6 +13,9 @@ pub type PollCursor = FeedCursor<Resume>;
 pub struct Resume {
     /// The watermark from which the run asked for records.
     pub since: Option<String>,
+    /// The window that the run asked for: its beginning and its end, in microseconds.
+    #[serde(default)]
+    pub window: Option<(i64, i64)>,
     /// The next page. If pages are counted, the last one that was stored.
     pub position: Position,
     /// If pages are counted: hash of the records of that page, to recognise it.
@@ -97,6 +100,7 @@ mod tests {
             watermark: Some("2026-11-25T00:00:00.000000Z".to_owned()),
             resume: Some(Resume {
                 since: None,
+                window: None,
                 position: Position::Cursor("x".repeat(4 << 10)),
                 page_hash: Some(u64::MAX),
                 read: 3,
