@@ -31,7 +31,7 @@ const ROOMS: &[Room] = &[
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
+        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "rfc3339",
