@@ -90,7 +90,7 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
 
 #[test]
 fn the_images_configuration_holds() {
-    let setup = Setup::new("");
+    let setup = Setup::new("").env("LAKEHOOK_SERVER__LISTEN", "0.0.0.0:4000");
     let dir = setup.directory().to_str().unwrap().to_owned();
     let config = read("deploy/image/lakehook.toml");
     setup.configure(&config.replace("/data/", &format!("{dir}/data/")));
