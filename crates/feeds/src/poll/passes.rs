@@ -46,7 +46,7 @@ impl<'p> Passes<'p> {
         if let Some(backfill) = job.backfill {
             return Self::backfill(job.plan, backfill, started).map_err(RunError::Failed);
         }
-        if let Some(windows) = &job.plan.windows {
+        if let Some(windows) = &job.plan.division.windows {
             let resumed = resumed.and_then(|resume| resume.window);
             let done = cursor.window.map(Micros);
             return Ok(Self::Windows {
@@ -73,7 +73,7 @@ impl<'p> Passes<'p> {
     /// The passes of a run that reads again what lies between two marks.
     fn backfill(plan: &'p Plan, backfill: &Backfill, started: Micros) -> Result<Self, String> {
         let Backfill { from, to } = backfill;
-        if let Some(windows) = &plan.windows {
+        if let Some(windows) = &plan.division.windows {
             let time = |option: &str, text: &str| match windows.format.read_given(text) {
                 Some(Mark::Time(time)) => Ok(time),
                 _ => Err(format!(
@@ -136,7 +136,7 @@ impl Pass {
     pub(super) fn values(&self, plan: &Plan, began: Micros) -> Result<Values, RunError> {
         let values = plan.run_values(self.since.as_ref(), began);
         let mut values = values.map_err(RunError::Failed)?;
-        if let (Some(windows), Some(window)) = (&plan.windows, self.window) {
+        if let (Some(windows), Some(window)) = (&plan.division.windows, self.window) {
             let (from, until) = windows.written(window);
             let filler = match windows.are_numbers() {
                 true => Filler::Number,
@@ -150,7 +150,7 @@ impl Pass {
 
     /// An error with the pass that it happened in.
     pub(super) fn located(&self, plan: &Plan, error: RunError) -> RunError {
-        let (Some(windows), Some(window)) = (&plan.windows, self.window) else {
+        let (Some(windows), Some(window)) = (&plan.division.windows, self.window) else {
             return error;
         };
         let (from, until) = windows.written(window);

@@ -41,8 +41,8 @@ pub struct Plan {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
-    /// The windows that it asks for.
-    pub windows: Option<Windows>,
+    /// What divides a run into passes over the pages.
+    pub division: Division,
     /// Where records and the next page are found in a page.
     pub places: Places,
     /// Turns records into rows.
@@ -53,19 +53,25 @@ pub struct Plan {
     pub limits: Limits,
     /// What must hold before rows become visible.
     pub guards: Guards,
-    /// Hashes that a stored watermark depends on.
-    marks: MarkHashes,
-    /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
-    /// are discarded.
-    pub hash: u64,
+    /// Hashes of what a stored cursor depends on.
+    hashes: Hashes,
     home: Url,
     requests: Requests,
     pagination: Pagination,
 }
 
-/// Hashes that a stored watermark depends on.
+/// What divides a run into passes over the pages.
+#[derive(Clone, Debug, Default)]
+pub struct Division {
+    /// The windows that an appending run asks for.
+    pub windows: Option<Windows>,
+}
+
+/// Hashes of what a stored cursor depends on.
 #[derive(Clone, Copy, Debug)]
-struct MarkHashes {
+struct Hashes {
+    /// Of the settings that snapshot and resume position depend on.
+    plan: u64,
     field: u64,
     /// Of field and parameter, as earlier versions have written it.
     earlier: u64,
@@ -73,11 +79,12 @@ struct MarkHashes {
     keep: bool,
 }
 
-impl MarkHashes {
-    fn new(poll: &Definition) -> Self {
+impl Hashes {
+    fn new(poll: &Definition, plan: u64) -> Self {
         let mark = &poll.watermark;
         let earlier = (&mark.field, &mark.param);
         Self {
+            plan,
             field: xxh3_64(format!("field {:?}", mark.field).as_bytes()),
             earlier: xxh3_64(format!("{earlier:?}").as_bytes()),
             request: request::scope_of(&poll.request),
@@ -146,9 +153,8 @@ impl Plan {
             jitter: poll.timing.jitter,
             mode: poll.mode,
             watermark,
-            windows,
-            marks: MarkHashes::new(poll),
-            hash: xxh3_64(format!("{remembered:?}").as_bytes()),
+            division: Division { windows },
+            hashes: Hashes::new(poll, xxh3_64(format!("{remembered:?}").as_bytes())),
             places,
             entities,
             client,
@@ -182,11 +188,11 @@ impl Plan {
     /// What a stored cursor must fit.
     pub fn terms<'a>(&'a self, lake: &'a str) -> Terms<'a> {
         Terms {
-            plan: self.hash,
-            field: self.marks.field,
-            earlier: self.marks.earlier,
-            request: self.marks.request,
-            keep_mark: self.marks.keep,
+            plan: self.hashes.plan,
+            field: self.hashes.field,
+            earlier: self.hashes.earlier,
+            request: self.hashes.request,
+            keep_mark: self.hashes.keep,
             format: self.watermark.as_ref().map(|from| &from.format),
             lake,
         }
