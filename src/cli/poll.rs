@@ -23,6 +23,7 @@ use crate::feeds::feed::{Feed, SetupError};
 use crate::feeds::figures::Progress;
 use crate::feeds::wait::Waiter;
 use crate::ids::{Ids, NodeId};
+use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
 use crate::poll::feed::PollFeed;
@@ -203,6 +204,11 @@ async fn dry_runs(
         let errors = errors.iter().map(|error| SetupError(error.to_string()));
         usage(&ServeError::Polls(errors.collect()))
     })?;
+    let reads_lake = plans.iter().any(|plan| plan.division.each.is_some());
+    let lake = match reads_lake {
+        true => Some(LakeReader::open(config.lake.destination()).await),
+        false => None,
+    };
     let runtime = tokio::runtime::Handle::current();
     let cancel = CancellationToken::new();
     let mut signals = Signals::new()?;
@@ -221,6 +227,7 @@ async fn dry_runs(
                 plan,
                 waiter: &waiter,
                 log: None,
+                lake: lake.as_ref(),
                 node: NodeId(0),
                 ids: &Ids::System,
                 force: false,
@@ -376,11 +383,15 @@ fn describe(done: &Done) -> String {
         0 => String::new(),
         count => format!(", {count} known already"),
     };
+    let missing = match done.missing {
+        0 => String::new(),
+        count => format!(", {count} parents unknown to the API"),
+    };
     let unchanged = done.same_as.as_ref().map_or_else(String::new, |run| {
         format!(", unchanged since run {run}; nothing was written")
     });
     format!(
-        "{} records in {took:.1?}{duplicates}{quarantined}{unchanged}  run {}",
+        "{} records in {took:.1?}{duplicates}{quarantined}{missing}{unchanged}  run {}",
         done.records, done.run
     )
 }

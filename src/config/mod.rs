@@ -47,6 +47,7 @@ pub use hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
 pub use hooks::{Hook, HookAuth};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
+pub use poll::children::{Each, IdKeys};
 pub use poll::marks::Watermark;
 pub use poll::windows::Window;
 pub use poll_guards::{Guards, PollsBatch};

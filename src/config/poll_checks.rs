@@ -7,7 +7,8 @@ use http::HeaderName;
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
-use super::poll::{marks, windows};
+use super::poll::children::IdKeys;
+use super::poll::{children, marks, windows};
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, http_url, is_pointer};
 use super::secret_file::SecretFile;
@@ -45,6 +46,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
             findings,
         };
         rules.check();
+        rules.children(config);
     }
 }
 
@@ -327,6 +329,22 @@ impl PollRules<'_, '_, '_> {
                 &["every", "cron"],
                 "every and cron are both set; remove one",
             );
+        }
+    }
+
+    fn children(&mut self, config: &Config) {
+        if self.poll.id.as_ref().is_some_and(IdKeys::is_empty) {
+            self.problem(&["id"], "must not be empty");
+        }
+        let known = |name: &str| {
+            let poll = config.poll.get(name)?;
+            Some(poll.each.as_ref().map(|each| each.of.clone()))
+        };
+        let uses = |name: &str| self.uses(name);
+        let broken = children::broken_rules(self.name, &self.poll.definition(), &known, &uses);
+        for (keys, rule) in broken {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            self.problem(&keys, rule);
         }
     }
 

@@ -25,7 +25,9 @@ impl PollRules<'_, '_, '_> {
 
     /// The names that this poll defines itself, in addition to those of every poll.
     fn own_names(&self) -> Vec<&str> {
-        Vec::new()
+        let each = self.poll.each.iter();
+        each.flat_map(|each| each.set.keys().map(String::as_str))
+            .collect()
     }
 
     /// Every placeholder with the key that it stands in.

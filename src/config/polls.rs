@@ -8,6 +8,7 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::poll::children::{Each, IdKeys};
 use super::poll::marks::Watermark;
 use super::poll::windows::Window;
 use super::poll_guards::{Guards, PollsBatch};
@@ -90,14 +91,16 @@ pub struct Poll {
     /// The windows that an appending run asks for.
     #[validate(nested)]
     pub window: Option<Window>,
+    /// The other poll, for each of whose records this one reads.
+    #[validate(nested)]
+    pub each: Option<Each>,
     /// Whether the mark is kept when the request changes.
     pub keep_mark: bool,
     /// The file of the JSON Schema that records must fulfil.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
-    /// Name of the key that identifies a record, or a JSON Pointer to it.
-    #[validate(length(min = 1, message = "must not be empty"))]
-    pub id: Option<String>,
+    /// Name of the key that identifies a record, or a JSON Pointer to it; or a list of them.
+    pub id: Option<IdKeys>,
     /// The most requests per second; 0 means no limit.
     #[schemars(range(max = 1_000))]
     pub rate_limit: u32,
@@ -215,6 +218,7 @@ impl Default for Poll {
             mode: Mode::Snapshot,
             watermark: Watermark::default(),
             window: None,
+            each: None,
             keep_mark: false,
             schema: None,
             id: None,
@@ -242,6 +246,8 @@ impl Poll {
     }
 
     /// What the poll's runs need to know.
+    ///
+    /// Whether the other poll of `each` takes snapshots is not known here.
     pub fn definition(&self) -> Definition {
         Definition {
             request: Request {
@@ -267,9 +273,10 @@ impl Poll {
             mode: self.mode,
             watermark: self.watermark.definition(),
             window: self.window.as_ref().map(Window::definition),
+            each: self.each.as_ref().map(|each| each.definition(false)),
             keep_mark: self.keep_mark,
             schema: self.schema.clone(),
-            id: self.id.clone(),
+            id: self.id.as_ref().map(IdKeys::definition),
             limits: Limits {
                 budget: self.budget.duration(),
                 timeout: self.timeout.duration(),

@@ -21,7 +21,9 @@ use crate::feeds::context::Context;
 use crate::feeds::feed::{Feed, SetupError};
 use crate::feeds::figures::Figures;
 use crate::feeds::host::{Host, RunEnded};
+use crate::lake::reader::LakeReader;
 use crate::metrics::Metrics;
+use crate::poll::definition::Mode;
 use crate::poll::feed::PollFeed;
 use crate::receive::PollFigures;
 use crate::status::Status;
@@ -50,7 +52,14 @@ pub struct RunningFeeds {
 /// The polls of a configuration.
 pub fn poll_feed(config: &Config) -> PollFeed {
     let definitions = config.poll.iter();
-    let definitions = definitions.map(|(name, poll)| (name.clone(), poll.definition()));
+    let definitions = definitions.map(|(name, poll)| {
+        let mut definition = poll.definition();
+        if let Some(each) = &mut definition.each {
+            let parent = config.poll.get(&each.of);
+            each.of_snapshot = parent.is_some_and(|parent| parent.mode == Mode::Snapshot);
+        }
+        (name.clone(), definition)
+    });
     PollFeed::new(definitions.collect(), config.polls.concurrency)
 }
 
@@ -118,6 +127,11 @@ impl OpenFeeds {
         directories::make("polls.dir", &dir)?;
         let lock = Lock::take(&dir)?;
         let lake = Arc::new(lake_of(config, &dir, Handle::current()).await);
+        let reads_lake = config.poll.values().any(|poll| poll.each.is_some());
+        let lake_reader = match reads_lake {
+            true => Some(Arc::new(LakeReader::open(config.lake.destination()).await)),
+            false => None,
+        };
         let lake_identity = lake.identity().to_owned();
         let status = Arc::new(Status::default());
         let parts = Parts {
@@ -141,6 +155,7 @@ impl OpenFeeds {
             node: pipeline.node.id,
             fingerprint: pipeline.fingerprint(),
             lake: lake_identity,
+            lake_reader,
             cursors: Arc::new(cursors),
             host: Arc::new(FeedHost {
                 status: Arc::clone(&status),

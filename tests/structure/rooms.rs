@@ -38,11 +38,11 @@ const ROOMS: &[Room] = &[
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "secret", "ids",
+        "feeds", "control", "contract", "wal", "lake", "encode", "tables", "json", "record", "secret", "ids",
         "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "tables", "record", "ids", "rfc3339", "clock",
+        "contract", "quarantine", "wal", "lake", "tables", "json", "record", "ids", "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",

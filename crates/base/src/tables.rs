@@ -142,7 +142,7 @@ impl Table {
 
     /// The table of a poll, with the columns that its schema declares. `id` is the key that
     /// identifies a record, if it is a column.
-    pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
+    pub fn entities(schema: Option<&str>, id: &[String]) -> Result<Self, serde_json::Error> {
         let declared = schema.map(declared).transpose()?.unwrap_or_default();
         let mut columns = vec![
             Column::own("received_at", ColumnType::Time, RECEIVED_AT),
@@ -151,13 +151,14 @@ impl Table {
         let own = declared.iter();
         columns.extend(own.map(|own| Column::own(&own.name, own.kind, &own.about)));
         columns.push(Column::rest());
-        let ids = columns
+        let ids = id
             .iter()
-            .position(|column| Some(column.name.as_str()) == id);
+            .filter_map(|id| columns.iter().position(|column| column.name == *id));
+        let ids = ids.collect();
         Ok(Self {
             columns,
             time: 0,
-            ids: ids.into_iter().collect(),
+            ids,
         })
     }
 
@@ -244,7 +245,7 @@ impl Tables {
     /// The tables of these streams, and of the quarantine.
     pub fn new(streams: impl Iterator<Item = (String, Table)>) -> Self {
         // Without a schema there is none that could be wrong.
-        let unknown = Table::entities(None, None).unwrap_or_else(|_| Table::quarantine());
+        let unknown = Table::entities(None, &[]).unwrap_or_else(|_| Table::quarantine());
         Self {
             streams: streams
                 .map(|(name, table)| (name, Arc::new(table)))
@@ -298,7 +299,7 @@ mod tests {
     #[test]
     fn entities_have_the_columns_of_their_schema_in_its_order() {
         let schema = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":"integer"}}}"#;
-        let table = Table::entities(Some(schema), Some("user_id")).unwrap();
+        let table = Table::entities(Some(schema), &["user_id".to_owned()]).unwrap();
         let names: Vec<_> = table
             .columns
             .iter()

@@ -72,7 +72,7 @@ pub struct Entities {
     stream: String,
     schema: Option<Schema>,
     columns: Option<Columns>,
-    id: Option<FieldPath>,
+    id: Vec<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
     /// Hash of the schema's text, to detect changes.
@@ -127,7 +127,7 @@ impl Entities {
     pub fn new(
         stream: &str,
         schema: Option<(&str, &str)>,
-        id: Option<FieldPath>,
+        id: Vec<FieldPath>,
         mark: Option<FieldPath>,
         fingerprint: Fingerprint,
     ) -> Result<Self, SchemaError> {
@@ -181,7 +181,6 @@ impl Entities {
         }
         let written = &rows.bytes[lsn_at..];
         let content = xxh3_128(written);
-        let id = id.map(hash_of_id);
         let kind = if target.is_snapshot {
             RowKind::Snapshot
         } else {
@@ -239,19 +238,21 @@ impl Entities {
         members
     }
 
-    /// The raw id, if records have one.
-    fn check_id<'a>(&self, members: &[(&'a str, &'a str)], errors: &mut Errors) -> Option<&'a str> {
-        let path = self.id.as_ref().filter(|_| errors.total() == 0)?;
-        let found = path.find(members);
-        let id = found.filter(|raw| matches!(raw.as_bytes(), [b'"' | b'-' | b'0'..=b'9', ..]));
-        let id = id.filter(|raw| *raw != "\"\"");
-        if id.is_none() {
-            let detail = || "an id: text that is not empty, or a number".to_owned();
-            errors.add("id", || path.pointer(), detail);
-        } else if id.is_some_and(|raw| raw.starts_with('"') && text(raw).is_none()) {
-            lone_surrogate(|| path.pointer(), errors);
+    /// Hash of the id, if records have one; of all its parts, if it is composite.
+    fn check_id(&self, members: &[(&str, &str)], errors: &mut Errors) -> Option<u128> {
+        if errors.total() > 0 {
+            return None;
         }
-        id
+        match self.id.as_slice() {
+            [] => None,
+            [path] => id_at(path, members, errors),
+            paths => {
+                let parts = paths.iter().map(|path| id_at(path, members, errors));
+                let parts: Vec<u128> = parts.collect::<Option<_>>()?;
+                let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
+                Some(xxh3_128(&bytes))
+            }
+        }
     }
 
     fn refuse(
@@ -279,6 +280,23 @@ impl Entities {
             error: errors.listed()[0].clone(),
         }
     }
+}
+
+/// Hash of the id at a path, or of a part of it.
+fn id_at(path: &FieldPath, members: &[(&str, &str)], errors: &mut Errors) -> Option<u128> {
+    let found = path.find(members);
+    let id = found.filter(|raw| matches!(raw.as_bytes(), [b'"' | b'-' | b'0'..=b'9', ..]));
+    let id = id.filter(|raw| *raw != "\"\"");
+    let Some(id) = id else {
+        let detail = || "an id: text that is not empty, or a number".to_owned();
+        errors.add("id", || path.pointer(), detail);
+        return None;
+    };
+    if id.starts_with('"') && text(id).is_none() {
+        lone_surrogate(|| path.pointer(), errors);
+        return None;
+    }
+    Some(hash_of_id(id))
 }
 
 /// Hashes an id so that escapes make no difference, and text never equals a number.

@@ -20,7 +20,14 @@ fn origin() -> Origin {
 fn entities(schema: Option<&str>, id: Option<&str>) -> Entities {
     let key = Fingerprint::new(HashKey([1; 16]));
     let schema = schema.map(|text| ("test", text));
-    Entities::new("users", schema, id.map(FieldPath::new), None, key).unwrap()
+    Entities::new(
+        "users",
+        schema,
+        id.map(FieldPath::new).into_iter().collect(),
+        None,
+        key,
+    )
+    .unwrap()
 }
 
 fn target(is_snapshot: bool) -> Target<'static> {
@@ -171,10 +178,34 @@ fn columns_that_would_clash_are_refused() {
         r#"{"properties":{"lsn":{}}}"#,
         r#"{"properties":{"a":{},"A":{}}}"#,
     ] {
-        let error = Entities::new("users", Some(("x", schema)), None, None, key).unwrap_err();
+        let error = Entities::new("users", Some(("x", schema)), Vec::new(), None, key).unwrap_err();
         assert!(
             error.to_string().contains("would be a column twice"),
             "{error}"
         );
     }
+}
+
+#[test]
+fn an_id_may_have_several_parts() {
+    let key = Fingerprint::new(HashKey([1; 16]));
+    let paths = ["order_id", "/line/no"].map(FieldPath::new).to_vec();
+    let entities = Entities::new("lines", None, paths, None, key).unwrap();
+    let id = |raw: &str| match row(&entities, raw).1 {
+        Taken::Row { id, .. } => id,
+        Taken::Invalid { .. } => None,
+    };
+    let first = id(r#"{"order_id":"a","line":{"no":1}}"#);
+    assert!(first.is_some());
+    assert_eq!(first, id(r#"{"line":{"no":1,"x":2},"order_id":"\u0061"}"#));
+    for other in [
+        r#"{"order_id":"a","line":{"no":2}}"#,
+        r#"{"order_id":"b","line":{"no":1}}"#,
+        r#"{"order_id":1,"line":{"no":"a"}}"#,
+    ] {
+        assert!(id(other).is_some() && id(other) != first, "{other}");
+    }
+    let (text, taken, _) = row(&entities, r#"{"order_id":"a"}"#);
+    assert!(matches!(taken, Taken::Invalid { .. }));
+    assert!(text.contains("/line/no"), "{text}");
 }

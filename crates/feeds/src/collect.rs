@@ -11,6 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use super::added::Added;
 use super::cursor::FeedCursor;
 use super::errors::RunError;
 use super::evidence::Evidence;
@@ -64,6 +65,8 @@ pub struct RunCounts {
     pub duplicates: u64,
     /// Number of records in the quarantine.
     pub quarantined: u64,
+    /// Number of parents that the source does not know.
+    pub missing: u64,
     /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
 }
@@ -135,6 +138,8 @@ pub struct Collector<'a, R> {
     /// Number of records with a value in the watermark's field.
     marked: u64,
     page: CurrentPage,
+    /// What each record gets.
+    added: Added,
 }
 
 impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
@@ -172,8 +177,19 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 number: 1,
                 ..CurrentPage::default()
             },
+            added: Added::default(),
             sink,
         }
+    }
+
+    /// Adds members to each record from now on: their names and their values, as JSON.
+    pub fn add_to_records(&mut self, members: Vec<(String, String)>) {
+        self.added = Added::new(members);
+    }
+
+    /// Notes that the source has nothing for a parent.
+    pub fn note_missing(&mut self) {
+        self.counts.missing += 1;
     }
 
     /// Counts of what was read and stored.
@@ -502,6 +518,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 self.page.number, self.plan.max_records
             )));
         }
+        let raw = self.added.to(raw);
         let target = Target {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
@@ -512,7 +529,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         let rows = &pending.rows;
         let before = (rows.bytes.len(), rows.rows.len(), rows.partitions.len());
         let entities = self.plan.entities;
-        let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
+        let taken = entities.take(&raw, &self.origin, target, &mut pending.rows);
         pending.records += 1;
         match taken {
             Taken::Row { id, content, mark } => {

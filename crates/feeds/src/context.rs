@@ -8,6 +8,7 @@ use super::host::Host;
 use lakehook_base::clock::Clock;
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::Fingerprint;
+use lakehook_lake::reader::LakeReader;
 use lakehook_log::log::Log;
 
 /// What every feed uses. Cheap to clone.
@@ -23,6 +24,8 @@ pub struct Context {
     pub fingerprint: Fingerprint,
     /// Identity of the lake that rows are shipped to.
     pub lake: String,
+    /// Reads that lake, if a poll needs it.
+    pub lake_reader: Option<Arc<LakeReader>>,
     /// Cursors that were in the log when it was opened, by stream.
     pub cursors: Arc<BTreeMap<String, Vec<u8>>>,
     /// The process around the feeds: whether rows can be stored, and counters.

@@ -15,6 +15,9 @@ pub enum RunError {
     /// A guard refuses what was read. The message says which one, and why.
     #[error("{0}")]
     Guarded(String),
+    /// What the run needs is not there yet; another attempt soon may find it.
+    #[error("{0}")]
+    NotYet(String),
     /// The source cannot be reached, or refuses the credentials for every request.
     #[error("{0}")]
     Unreachable(String),
@@ -40,6 +43,7 @@ impl RunError {
             Self::Guarded(text) => Self::Guarded(located(text)),
             Self::Unreachable(text) => Self::Unreachable(located(text)),
             Self::OutOfTime(text) => Self::OutOfTime(located(text)),
+            Self::NotYet(text) => Self::NotYet(located(text)),
             other @ (Self::Cancelled | Self::Log(_)) => other,
         }
     }

@@ -129,9 +129,14 @@ pub fn day_partition(stream: &str, time: Micros) -> String {
     format!("{stream}/dt={}", day.format("%Y-%m-%d"))
 }
 
+/// Prefix of the markers of a stream's runs.
+pub fn runs_prefix(stream: &str) -> String {
+    format!("{INTERNAL}/runs/{stream}/")
+}
+
 /// Key of the marker that makes a run of a stream visible.
 pub fn marker_key(stream: &str, run: &str) -> String {
-    format!("{INTERNAL}/runs/{stream}/{run}.json")
+    format!("{}{run}.json", runs_prefix(stream))
 }
 
 /// Key of the note that names the LSNs that a repair could not read.

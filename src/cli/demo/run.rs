@@ -16,7 +16,7 @@ use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
-use crate::config::{ByteSize, Config, LakeUrl, Pagination, Poll, Span};
+use crate::config::{ByteSize, Config, IdKeys, LakeUrl, Pagination, Poll, Span};
 use crate::ids::Ids;
 use crate::out;
 use crate::poll::definition::PaginationKind;
@@ -137,7 +137,7 @@ fn demo_config(dir: &Path, upstream: std::net::SocketAddr) -> Config {
         url: format!("http://{upstream}/api/users"),
         records: "/users".to_owned(),
         total: Some("/total_users".to_owned()),
-        id: Some("user_id".to_owned()),
+        id: Some(IdKeys::one("user_id")),
         pagination: Pagination {
             r#type: PaginationKind::Offset,
             limit: Some(200),
@@ -150,7 +150,7 @@ fn demo_config(dir: &Path, upstream: std::net::SocketAddr) -> Config {
         url: format!("http://{upstream}/api/content"),
         records: "/content".to_owned(),
         total: Some("/total_content".to_owned()),
-        id: Some("content_id".to_owned()),
+        id: Some(IdKeys::one("content_id")),
         ..poll(&dir.join(CONTENT_SCHEMA.0))
     };
     config.poll = [("users", users), ("content", content)]

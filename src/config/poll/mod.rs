@@ -1,4 +1,5 @@
 //! Parts of `[poll.NAME]` that have rules of their own.
 
+pub(super) mod children;
 pub(super) mod marks;
 pub(super) mod windows;

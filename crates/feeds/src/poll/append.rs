@@ -142,6 +142,7 @@ impl Attempt<'_, '_> {
         collector: &mut Collector<'_, Resume>,
     ) -> Result<(), RunError> {
         let values = pass.values(self.job.plan, self.began)?;
+        collector.add_to_records(pass.added(self.job.plan));
         let job = self.job;
         let mut store = |collector: &mut Collector<'_, Resume>, page: &PageRead<'_>| {
             self.store(pass, page, collector)
@@ -189,6 +190,18 @@ impl Attempt<'_, '_> {
         let highest = collector.highest();
         let known = collector.known();
         known.resume = None;
+        if let Some(after) = pass.after.filter(|_| !pass.is_last) {
+            known.resume = Some(Resume {
+                since: None,
+                window: None,
+                parents: Some(after),
+                position: self.job.plan.pages().position().clone(),
+                page_hash: None,
+                read: 0,
+                highest: None,
+                began: self.began.0,
+            });
+        }
         if let Some(window) = pass.window {
             known.window = Some(window.until.0);
         }
@@ -214,6 +227,7 @@ fn resume(page: &PageRead<'_>, pass: &Pass, highest: Option<Mark>, began: Micros
     };
     Resume {
         since: pass.since.as_ref().map(Mark::to_string),
+        parents: pass.before,
         window: pass.window.map(|window| (window.from.0, window.until.0)),
         position: position.clone(),
         page_hash,

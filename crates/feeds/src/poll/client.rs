@@ -44,6 +44,8 @@ pub enum Got {
     Page(Box<Answer>),
     /// The content has not changed since the validator was issued.
     NotModified,
+    /// There is nothing, as one of [`ClientSettings::missing`] says.
+    Missing,
 }
 
 /// Settings for the requests of one poll.
@@ -55,6 +57,8 @@ pub struct ClientSettings {
     pub auth: Auth,
     /// Other hosts, with or without a port, that links and redirects may lead to.
     pub allow_hosts: Vec<String>,
+    /// Statuses that mean that there is nothing.
+    pub missing: Vec<u16>,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
     /// How long an answer may take to begin.
@@ -144,6 +148,9 @@ impl Client {
             let is_conditional = etag.is_some() || request.headers.contains_key(IF_MODIFIED_SINCE);
             if status == StatusCode::NOT_MODIFIED && is_conditional {
                 return Ok(Got::NotModified);
+            }
+            if self.settings.missing.contains(&status.as_u16()) {
+                return Ok(Got::Missing);
             }
             if status == StatusCode::OK {
                 return answer(response).map(|answer| Got::Page(Box::new(answer)));

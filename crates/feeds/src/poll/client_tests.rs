@@ -6,6 +6,7 @@ fn client(home: &str, allow_hosts: &[&str]) -> Client {
     Client::new(ClientSettings {
         home: Url::parse(home).unwrap(),
         auth: Auth::none(),
+        missing: Vec::new(),
         allow_hosts: allow_hosts.iter().map(|&host| host.to_owned()).collect(),
         connect_timeout: Duration::from_secs(1),
         timeout: Duration::from_secs(1),

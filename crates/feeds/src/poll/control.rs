@@ -4,12 +4,13 @@
 //! The client sends one [`Request`]; the service answers with [`Line`]s, and closes the connection
 //! when all runs have ended.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::job::{Backfill, RunOutcome, RunReport};
 use super::supervisor::{Supervisor, Update, Wish};
@@ -84,6 +85,9 @@ pub struct Done {
     pub duplicates: u64,
     /// Number of records in the quarantine.
     pub quarantined: u64,
+    /// Number of parents that the API does not know.
+    #[serde(default)]
+    pub missing: u64,
     /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
     /// Duration of the run in milliseconds.
@@ -106,6 +110,7 @@ impl Done {
             stored: counts.stored,
             duplicates: counts.duplicates,
             quarantined: counts.quarantined,
+            missing: counts.missing,
             samples: counts.samples,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped,
@@ -146,7 +151,7 @@ impl Line {
     }
 }
 
-/// Requests all runs at once. The lines of a poll come in order, and its last one says how the run
+/// Requests all runs at once, except that children wait for their parents. The lines of a poll come in order, and its last one says how the run
 /// ended.
 pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     let (lines, receiver) = mpsc::channel(16);
@@ -155,39 +160,75 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     } else {
         request.polls.clone()
     };
+    let mut ends = BTreeMap::new();
+    for poll in &polls {
+        ends.insert(poll.clone(), watch::channel(false));
+    }
     for poll in polls {
         let wish = Wish {
             force: request.force,
             accept: request.accept,
             backfill: request.backfill.clone(),
         };
-        let updates = supervisor.ask(&poll, wish);
-        let lines = lines.clone();
+        let parent = supervisor
+            .parent_of(&poll)
+            .and_then(|parent| ends.get(parent));
+        let asking = Asking {
+            supervisor: supervisor.clone(),
+            parent: parent.map(|(_, parent)| parent.clone()),
+            ended: ends.get(&poll).map(|(ended, _)| ended.clone()),
+            lines: lines.clone(),
+        };
         // The task is tracked with the polls, which wait for it when they are stopped.
-        supervisor.spawn(async move {
-            let Some(mut updates) = updates else {
-                let error =
-                    "there is no such poll in the running service, or too many wait for it; a \
-                             changed configuration needs a restart"
-                        .to_owned();
-                let _gone = lines.send(Line::Failed { poll, error }).await;
-                return;
-            };
-            let mut has_ended = false;
-            while let Some(update) = updates.recv().await {
-                let line = Line::new(&poll, update);
-                has_ended = line.is_end();
-                if lines.send(line).await.is_err() {
-                    return;
-                }
-            }
-            if !has_ended {
-                let error = "the service is stopping".to_owned();
-                let _gone = lines.send(Line::Failed { poll, error }).await;
-            }
-        });
+        supervisor.spawn(asking.run(poll, wish));
     }
     receiver
+}
+
+/// Asks for one run, and follows it.
+struct Asking {
+    supervisor: Supervisor,
+    /// Becomes true when the run of its parent has ended: children see what that has read.
+    parent: Option<watch::Receiver<bool>>,
+    ended: Option<watch::Sender<bool>>,
+    lines: mpsc::Sender<Line>,
+}
+
+impl Asking {
+    async fn run(mut self, poll: String, wish: Wish) {
+        if let Some(parent) = &mut self.parent {
+            // An error says that nobody sets it any more.
+            let _ended = parent.wait_for(|has_ended| *has_ended).await;
+        }
+        self.follow(&poll, wish).await;
+        if let Some(ended) = &self.ended {
+            ended.send_replace(true);
+        }
+    }
+
+    async fn follow(&self, poll: &str, wish: Wish) {
+        let failed = |error: &str| Line::Failed {
+            poll: poll.to_owned(),
+            error: error.to_owned(),
+        };
+        let Some(mut updates) = self.supervisor.ask(poll, wish) else {
+            let error = "there is no such poll in the running service, or too many wait for it; a changed \
+                         configuration needs a restart";
+            let _gone = self.lines.send(failed(error)).await;
+            return;
+        };
+        let mut has_ended = false;
+        while let Some(update) = updates.recv().await {
+            let line = Line::new(poll, update);
+            has_ended = line.is_end();
+            if self.lines.send(line).await.is_err() {
+                return;
+            }
+        }
+        if !has_ended {
+            let _gone = self.lines.send(failed("the service is stopping")).await;
+        }
+    }
 }
 
 /// Listens in the directory of the polls' log, whose lock is held.

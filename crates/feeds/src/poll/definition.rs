@@ -30,12 +30,14 @@ pub struct Definition {
     pub watermark: Watermark,
     /// The windows that an appending run asks for.
     pub window: Option<Window>,
+    /// The other poll, for each of whose records this one reads.
+    pub each: Option<Each>,
     /// Whether the mark is kept when the request changes.
     pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
     pub schema: Option<PathBuf>,
-    /// Name of the key that identifies a record, or a JSON Pointer to it.
-    pub id: Option<String>,
+    /// What identifies a record.
+    pub id: Option<RecordId>,
     /// Bounds of a run.
     pub limits: Limits,
     /// What must hold before rows become visible.
@@ -153,6 +155,25 @@ pub struct Window {
     /// Whether the API takes the end as a part of the window.
     pub is_inclusive: bool,
 }
+
+/// How a poll reads for each record of another one, its parent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Each {
+    /// Name of the other poll.
+    pub of: String,
+    /// Whether that takes snapshots.
+    pub of_snapshot: bool,
+    /// Placeholders, and where in a parent's record their values are.
+    pub set: BTreeMap<String, String>,
+    /// Members that are added to each record, and the placeholders that they hold.
+    pub add: BTreeMap<String, String>,
+    /// Statuses that mean that a parent has no records.
+    pub missing: Vec<u16>,
+}
+
+/// What identifies a record: names of keys, or JSON Pointers, whose values do so together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordId(pub Vec<String>);
 
 /// A lag as it is written: a duration, or a number, which is one of seconds for times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -51,7 +51,7 @@ impl PollFeed {
         all(&self.definitions, |name, poll| {
             let schema = schema_text(name, poll.schema.as_deref())?;
             let text = schema.as_ref().map(|(_, text)| text.as_str());
-            let table = Table::entities(text, poll.id.as_deref());
+            let table = Table::entities(text, poll.id.as_ref().map_or(&[], |id| &id.0));
             let table = table.map_err(|source| PlanError::Schema {
                 poll: name.to_owned(),
                 error: SchemaError::Json {

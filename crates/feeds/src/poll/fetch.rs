@@ -24,6 +24,8 @@ pub enum Fetched {
     Page(PageFacts, Option<String>),
     /// The page has not changed since the validator was issued.
     NotModified,
+    /// There is nothing, as one of the statuses says that the configuration names.
+    Missing,
 }
 
 /// Fetches the pages of one run.
@@ -105,6 +107,11 @@ impl<'a> Fetcher<'a> {
     ) -> Result<Result<Fetched, Trouble>, RunError> {
         let answer = match self.plan.client.send(request, etag, self.waiter) {
             Ok(Got::Page(answer)) => answer,
+            Ok(Got::Missing) if number == 1 => return Ok(Ok(Fetched::Missing)),
+            Ok(Got::Missing) => {
+                let what = "answered that the parent is gone, in the middle of its pages";
+                return Ok(Err(Trouble::Final(what.to_owned())));
+            }
             Ok(Got::NotModified) => return Ok(Ok(Fetched::NotModified)),
             Err(trouble) => return Ok(Err(trouble)),
         };

@@ -12,6 +12,7 @@ use crate::wait::Waiter;
 use lakehook_base::clock::Micros;
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::NO_RUN;
+use lakehook_lake::reader::LakeReader;
 use lakehook_log::log::Log;
 
 /// Most times that records are read again because they changed while they were read.
@@ -25,6 +26,8 @@ pub struct Job<'a> {
     pub waiter: &'a Waiter,
     /// The log; `None` for a run that writes nothing.
     pub log: Option<&'a Log>,
+    /// The lake, which parents are read from.
+    pub lake: Option<&'a LakeReader>,
     /// The node that the log belongs to.
     pub node: NodeId,
     /// Randomness for pauses.

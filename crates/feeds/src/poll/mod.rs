@@ -21,6 +21,8 @@ pub mod run;
 mod snapshot;
 mod append;
 mod passes;
+pub mod each;
+pub mod parents;
 pub mod windows;
 pub mod asking;
 mod reading;

@@ -1,7 +1,9 @@
 //! The passes of an appending run: each reads pages from the first to the last, and asks for something
 //! else than the one before.
 
+use super::each::Parent;
 use super::job::{Backfill, Job};
+use super::parents::Parents;
 use super::plan::Plan;
 use super::resume::{PollCursor, Resume};
 use super::template::{Filler, Values};
@@ -17,6 +19,12 @@ pub(super) struct Pass {
     pub(super) since: Option<Mark>,
     /// This window.
     pub(super) window: Option<Window>,
+    /// This parent.
+    pub(super) parent: Option<Parent>,
+    /// Where a run that is interrupted in this pass goes on: how many parents were done before.
+    pub(super) before: Option<(u64, u64)>,
+    /// The same after this pass.
+    pub(super) after: Option<(u64, u64)>,
     /// Whether no other pass follows.
     pub(super) is_last: bool,
 }
@@ -25,6 +33,8 @@ pub(super) struct Pass {
 pub(super) enum Passes<'p> {
     /// The only one.
     One(Option<Pass>),
+    /// One for each parent.
+    Parents(Parents),
     /// One for each window.
     Windows {
         windows: &'p Windows,
@@ -55,6 +65,20 @@ impl<'p> Passes<'p> {
                 until: resumed.map(|(_, until)| Micros(until)),
                 end: started,
             });
+        }
+        if let Some(each) = &job.plan.division.each {
+            let mut parents = Parents::load(job, each)?;
+            let place = resumed.and_then(|resume| resume.parents);
+            if let Some(place) = place
+                && !parents.skip(place)
+            {
+                let what = format!(
+                    "the records of {} have changed since the run was interrupted",
+                    each.of
+                );
+                return Err(RunError::Drift(what));
+            }
+            return Ok(Self::Parents(parents));
         }
         let since = match resumed {
             Some(resume) => job.plan.remembered(resume.since.as_deref()),
@@ -112,6 +136,17 @@ impl<'p> Passes<'p> {
     pub(super) fn next(&mut self) -> Option<Pass> {
         match self {
             Self::One(pass) => pass.take(),
+            Self::Parents(parents) => {
+                let before = parents.done();
+                let parent = parents.next()?;
+                Some(Pass {
+                    parent: Some(parent),
+                    before: Some(before),
+                    after: Some(parents.done()),
+                    is_last: parents.is_at_end(),
+                    ..Pass::default()
+                })
+            }
             Self::Windows {
                 windows,
                 from,
@@ -145,11 +180,25 @@ impl Pass {
             values.set("mark", filler(from));
             values.set("until", filler(until));
         }
+        if let (Some(each), Some(parent)) = (&plan.division.each, &self.parent) {
+            each.fill(parent, &mut values);
+        }
         Ok(values)
+    }
+
+    /// The members that each record of this pass gets.
+    pub(super) fn added(&self, plan: &Plan) -> Vec<(String, String)> {
+        match (&plan.division.each, &self.parent) {
+            (Some(each), Some(parent)) => each.added(parent),
+            _ => Vec::new(),
+        }
     }
 
     /// An error with the pass that it happened in.
     pub(super) fn located(&self, plan: &Plan, error: RunError) -> RunError {
+        if let (Some(each), Some(parent)) = (&plan.division.each, &self.parent) {
+            return error.within(&each.shown(parent));
+        }
         let (Some(windows), Some(window)) = (&plan.division.windows, self.window) else {
             return error;
         };

@@ -10,6 +10,7 @@ use super::asking::{self, AskFrom};
 use super::auth::Auth;
 use super::client::{Client, ClientSettings};
 use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
+use super::each::Each;
 use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::request::{self, PageRequest, Requests};
@@ -65,6 +66,8 @@ pub struct Plan {
 pub struct Division {
     /// The windows that an appending run asks for.
     pub windows: Option<Windows>,
+    /// The other poll, for each of whose records it reads.
+    pub each: Option<Each>,
 }
 
 /// Hashes of what a stored cursor depends on.
@@ -144,7 +147,8 @@ impl Plan {
         let remembered = (
             request::hash_of(&poll.request),
             (&places, poll.pagination.kind, schema_hash),
-            (&poll.watermark, &poll.window, &poll.id, poll.mode),
+            (&poll.watermark, &poll.window, &poll.each),
+            (&poll.id, poll.mode),
             &poll.request.credentials.user,
         );
         Ok(Self {
@@ -153,7 +157,10 @@ impl Plan {
             jitter: poll.timing.jitter,
             mode: poll.mode,
             watermark,
-            division: Division { windows },
+            division: Division {
+                windows,
+                each: poll.each.as_ref().map(Each::new),
+            },
             hashes: Hashes::new(poll, xxh3_64(format!("{remembered:?}").as_bytes())),
             places,
             entities,
@@ -301,7 +308,8 @@ fn entities(
     let schema = schema
         .as_ref()
         .map(|(file, text)| (file.as_str(), text.as_str()));
-    let id = poll.id.as_deref().map(FieldPath::new);
+    let id = poll.id.iter().flat_map(|id| &id.0);
+    let id = id.map(|key| FieldPath::new(key)).collect();
     let mark = poll.watermark.field.as_deref().map(FieldPath::new);
     let entities = Entities::new(name, schema, id, mark, fingerprint).map_err(wrong)?;
     let hash = entities.schema_hash();
@@ -366,6 +374,10 @@ fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
     };
     Some(ClientSettings {
         home: home.clone(),
+        missing: poll
+            .each
+            .as_ref()
+            .map_or_else(Vec::new, |each| each.missing.clone()),
         auth,
         allow_hosts: request.allow_hosts.clone(),
         connect_timeout: request.connect_timeout,

@@ -33,6 +33,7 @@ fn definition() -> Definition {
         mode: Mode::Snapshot,
         watermark: Watermark::default(),
         window: None,
+        each: None,
         keep_mark: false,
         schema: None,
         id: None,

@@ -55,6 +55,18 @@ pub(super) fn read_pages(
         let (mut facts, validator) = match fetcher.page(number, &request, etag, collector)? {
             Fetched::Page(facts, validator) => (facts, validator),
             Fetched::NotModified => return Ok(ReadEnd::NotModified),
+            Fetched::Missing => {
+                collector.note_missing();
+                let page = PageRead {
+                    facts: &PageFacts::default(),
+                    position: &position,
+                    read_before: 0,
+                    pages,
+                    is_last: true,
+                };
+                store(collector, &page)?;
+                return Ok(ReadEnd::All(None));
+            }
         };
         collector.end_page(facts.records)?;
         facts.hash = collector.page_hash();

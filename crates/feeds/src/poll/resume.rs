@@ -16,6 +16,9 @@ pub struct Resume {
     /// The window that the run asked for: its beginning and its end, in microseconds.
     #[serde(default)]
     pub window: Option<(i64, i64)>,
+    /// How many parents were done, and their hash.
+    #[serde(default)]
+    pub parents: Option<(u64, u64)>,
     /// The next page. If pages are counted, the last one that was stored.
     pub position: Position,
     /// If pages are counted: hash of the records of that page, to recognise it.
@@ -101,6 +104,7 @@ mod tests {
             resume: Some(Resume {
                 since: None,
                 window: None,
+                parents: None,
                 position: Position::Cursor("x".repeat(4 << 10)),
                 page_hash: Some(u64::MAX),
                 read: 3,

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::definition::PaginationKind;
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
+use super::passes::Passes;
 use super::reading::{PageRead, ReadEnd, read_pages};
 use super::resume::{PollCursor, Resume};
 use super::retry;
@@ -126,21 +127,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
         cursor.clone(),
     );
     let etag = validator(job, cursor);
-    let mut store =
-        |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
-    let mut pages = job.plan.pages();
-    let values = job
-        .plan
-        .run_values(None, begun.started)
-        .map_err(RunError::Failed)?;
-    let read = read_pages(
-        job,
-        &mut collector,
-        &mut pages,
-        &values,
-        etag.as_deref(),
-        &mut store,
-    );
+    let read = read_all(job, cursor, &begun, &mut collector, etag.as_deref());
     let read = read?;
     if !is_unchanged(cursor, &collector, &read) {
         let judged = collector.judge_copy(cursor.rows);
@@ -165,9 +152,31 @@ fn hex(content: u128) -> String {
     format!("{content:032x}")
 }
 
+/// Reads all pages: once, or for each parent.
+fn read_all(
+    job: &Job<'_>,
+    cursor: &PollCursor,
+    begun: &Begun<'_, '_>,
+    collector: &mut Collector<'_, Resume>,
+    etag: Option<&str>,
+) -> Result<ReadEnd, RunError> {
+    let mut store =
+        |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
+    let mut passes = Passes::new(job, cursor, None, begun.started)?;
+    let mut end = ReadEnd::All(None);
+    while let Some(pass) = passes.next() {
+        let values = pass.values(job.plan, begun.started)?;
+        collector.add_to_records(pass.added(job.plan));
+        let mut pages = job.plan.pages();
+        let read = read_pages(job, collector, &mut pages, &values, etag, &mut store);
+        end = read.map_err(|error| pass.located(job.plan, error))?;
+    }
+    Ok(end)
+}
+
 /// The ETag for a conditional request, if a run has only one page.
 fn validator(job: &Job<'_>, cursor: &PollCursor) -> Option<String> {
-    if job.plan.paging() != PaginationKind::None {
+    if job.plan.paging() != PaginationKind::None || job.plan.division.each.is_some() {
         return None;
     }
     earlier(job, cursor)?.etag.clone()

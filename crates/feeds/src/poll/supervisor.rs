@@ -64,6 +64,7 @@ struct Asked {
 pub struct Supervisor {
     shared: Arc<Shared>,
     doors: Arc<BTreeMap<String, mpsc::Sender<Asked>>>,
+    parents: Arc<BTreeMap<String, String>>,
 }
 
 struct Shared {
@@ -97,6 +98,11 @@ impl Supervisor {
             cancel: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });
+        let parents = polls.iter().filter_map(|(plan, _)| {
+            let each = plan.division.each.as_ref()?;
+            Some((plan.name.clone(), each.of.clone()))
+        });
+        let parents = parents.collect();
         let mut doors = BTreeMap::new();
         for (plan, cursor) in polls {
             let (door, asked) = mpsc::channel(MAX_ASKING);
@@ -114,12 +120,18 @@ impl Supervisor {
         Self {
             shared,
             doors: Arc::new(doors),
+            parents: Arc::new(parents),
         }
     }
 
     /// Names of all polls, sorted.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.doors.keys().map(String::as_str)
+    }
+
+    /// Name of the poll for whose records this one reads.
+    pub fn parent_of(&self, poll: &str) -> Option<&str> {
+        self.parents.get(poll).map(String::as_str)
     }
 
     /// State of each poll.
@@ -279,8 +291,13 @@ impl Keeper {
                 Err(RunError::Failed(refusal))
             }
             None => {
-                self.last_started = Some(now.wall);
-                self.run_blocking(asked.as_ref()).await
+                let before = self.last_started.replace(now.wall);
+                let result = self.run_blocking(asked.as_ref()).await;
+                if matches!(result, Err(RunError::NotYet(_))) {
+                    self.last_started = before;
+                    self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
+                }
+                result
             }
         };
         self.conclude(&result);
@@ -315,6 +332,7 @@ impl Keeper {
                 plan: &plan,
                 waiter: &waiter,
                 log: Some(&context.log),
+                lake: context.lake_reader.as_deref(),
                 node: context.node,
                 ids: &context.ids,
                 force: wish.force,
