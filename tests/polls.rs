@@ -19,6 +19,7 @@ mod links;
 mod marks;
 mod pages;
 mod service;
+mod state;
 mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.

@@ -9,7 +9,7 @@ use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
-use super::{audit, check, config, erase, health, poll, retain, serve, shell, sql, torture};
+use super::{audit, check, config, erase, health, poll, polls, retain, serve, shell, sql, torture};
 use crate::config::{Argument, Config, Loaded};
 
 const VERSION: &str = concat!(
@@ -36,6 +36,9 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Pull entities from the configured REST APIs, once
     Poll(poll::PollArgs),
+    /// See and move what polls remember between their runs
+    #[command(subcommand)]
+    Polls(polls::PollsCommand),
     /// See it work, with no set-up: a sample system, the service and a local lake in one process
     Demo(demo::DemoArgs),
     /// Run only the sample system that the demo uses
@@ -138,6 +141,7 @@ impl Cli {
                 serve::run(&mut loaded, &args)
             }
             Command::Poll(args) => poll::run(&load()?, args),
+            Command::Polls(command) => polls::run(&load()?, command),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),

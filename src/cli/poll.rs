@@ -84,6 +84,7 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
                 force: args.force,
                 accept: args.accept,
                 backfill,
+                state: None,
             };
             runs(config, &request, &mut board).await?
         };
@@ -97,7 +98,7 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     code
 }
 
-fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
+pub(super) fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
     let known: Vec<&str> = config.poll.keys().map(String::as_str).collect();
     if known.is_empty() {
         let message = "lakehook: no polls are configured; add a section [poll.NAME] with a url to the \
@@ -310,6 +311,7 @@ impl Board {
                     ));
                 }
             }
+            Line::State { .. } => {}
             Line::Failed { poll, error } => {
                 self.end(&poll, &format!("failed: {error}"));
                 self.failed.push(poll);

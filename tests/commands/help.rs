@@ -17,6 +17,7 @@ Usage: lakehook [OPTIONS] <COMMAND>
 Commands:
   serve        Run the service: webhook, polls, batches, lake
   poll         Pull entities from the configured REST APIs, once
+  polls        See and move what polls remember between their runs
   demo         See it work, with no set-up: a sample system, the service and a local lake in one
                process
   upstream     Run only the sample system that the demo uses

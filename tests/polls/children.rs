@@ -204,7 +204,11 @@ fn kills_neither_lose_nor_double_children() {
         let (rows, found) = orders(&setup);
         assert_eq!((rows, found), (18, expected(&USERS)), "{mode}");
         if mode == "snapshot" {
-            lake(&setup).runs("orders", "user_id").check();
+            let runs = lake(&setup).runs("orders", "user_id");
+            assert_eq!(runs.unmarked, Vec::<String>::new());
+            for run in runs.runs.iter().filter(|run| run.same_as.is_none()) {
+                assert_eq!((run.rows, run.records), (18, 18), "{run:?}");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
 use super::job::{Backfill, RunOutcome, RunReport};
+use super::state::{Change, State};
 use super::supervisor::{Supervisor, Update, Wish};
 use crate::control::{Control, Talk};
 use crate::figures::Progress;
@@ -20,6 +21,10 @@ use crate::figures::Progress;
 const MAX_REQUEST: u64 = 64 << 10;
 /// Most bytes of a line; errors and samples are short.
 const MAX_LINE: u64 = 1 << 20;
+/// Why a poll cannot be asked.
+const NOT_ASKED: &str = "there is no such poll in the running service, or too many wait for it; a changed \
+                         configuration needs a restart";
+const STOPPING: &str = "the service is stopping";
 const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
 /// The runs that a client asks for.
@@ -37,6 +42,9 @@ pub struct Request {
     /// What is read again, without moving the marks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub backfill: Option<Backfill>,
+    /// Instead of runs: what the polls remember is shown or changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Change>,
 }
 
 /// One line of the service's answer.
@@ -60,6 +68,13 @@ pub enum Line {
         poll: String,
         /// Figures of the run.
         done: Done,
+    },
+    /// What a poll remembers.
+    State {
+        /// Name of the poll.
+        poll: String,
+        /// What it remembers.
+        state: State,
     },
     /// A run failed.
     Failed {
@@ -160,6 +175,10 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     } else {
         request.polls.clone()
     };
+    if let Some(change) = &request.state {
+        supervisor.spawn(ask_states(supervisor.clone(), polls, change.clone(), lines));
+        return receiver;
+    }
     let mut ends = BTreeMap::new();
     for poll in &polls {
         ends.insert(poll.clone(), watch::channel(false));
@@ -183,6 +202,28 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
         supervisor.spawn(asking.run(poll, wish));
     }
     receiver
+}
+
+/// Asks for what polls remember, one after the other.
+async fn ask_states(
+    supervisor: Supervisor,
+    polls: Vec<String>,
+    change: Change,
+    lines: mpsc::Sender<Line>,
+) {
+    for poll in polls {
+        let line = match supervisor.ask_state(&poll, change.clone()) {
+            None => Err(NOT_ASKED.to_owned()),
+            Some(answer) => answer.await.unwrap_or_else(|_| Err(STOPPING.to_owned())),
+        };
+        let line = match line {
+            Ok(state) => Line::State { poll, state },
+            Err(error) => Line::Failed { poll, error },
+        };
+        if lines.send(line).await.is_err() {
+            return;
+        }
+    }
 }
 
 /// Asks for one run, and follows it.
@@ -212,9 +253,7 @@ impl Asking {
             error: error.to_owned(),
         };
         let Some(mut updates) = self.supervisor.ask(poll, wish) else {
-            let error = "there is no such poll in the running service, or too many wait for it; a changed \
-                         configuration needs a restart";
-            let _gone = self.lines.send(failed(error)).await;
+            let _gone = self.lines.send(failed(NOT_ASKED)).await;
             return;
         };
         let mut has_ended = false;
@@ -226,7 +265,7 @@ impl Asking {
             }
         }
         if !has_ended {
-            let _gone = self.lines.send(failed("the service is stopping")).await;
+            let _gone = self.lines.send(failed(STOPPING)).await;
         }
     }
 }

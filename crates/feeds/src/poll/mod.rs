@@ -37,3 +37,4 @@ pub mod auth;
 pub mod body;
 pub mod parse;
 pub mod resume;
+pub mod state;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -16,12 +16,15 @@ use super::job::{Backfill, Job, RunOutcome, RunReport};
 use super::plan::Plan;
 use super::resume::PollCursor;
 use super::run::run;
+use super::state::{self, Change, State};
 use crate::context::Context;
 use crate::errors::RunError;
 use crate::figures::{Figures, Progress, StreamState};
 use crate::host::RunEnded;
 use crate::wait::Waiter;
 use lakehook_base::clock::Micros;
+use lakehook_base::record::{NO_RUN, Origin, Rows};
+use lakehook_log::request::{Append, Cursor};
 
 /// Most requests that wait for one poll.
 const MAX_ASKING: usize = 8;
@@ -59,11 +62,19 @@ struct Asked {
     updates: mpsc::Sender<Update>,
 }
 
+/// What is asked of the task of a poll.
+enum Question {
+    /// A run.
+    Run(Asked),
+    /// To show or to change what is remembered.
+    State(Change, oneshot::Sender<Result<State, String>>),
+}
+
 /// All polls and their tasks; cheap to clone.
 #[derive(Clone)]
 pub struct Supervisor {
     shared: Arc<Shared>,
-    doors: Arc<BTreeMap<String, mpsc::Sender<Asked>>>,
+    doors: Arc<BTreeMap<String, mpsc::Sender<Question>>>,
     parents: Arc<BTreeMap<String, String>>,
 }
 
@@ -144,7 +155,20 @@ impl Supervisor {
     pub fn ask(&self, poll: &str, wish: Wish) -> Option<mpsc::Receiver<Update>> {
         let (updates, receiver) = mpsc::channel(4);
         let asked = Asked { wish, updates };
-        self.doors.get(poll)?.try_send(asked).ok()?;
+        self.doors.get(poll)?.try_send(Question::Run(asked)).ok()?;
+        Some(receiver)
+    }
+
+    /// Shows or changes what a poll remembers, once its current run has ended. `None` if there is no
+    /// such poll, or too many requests wait for it.
+    pub fn ask_state(
+        &self,
+        poll: &str,
+        change: Change,
+    ) -> Option<oneshot::Receiver<Result<State, String>>> {
+        let (answer, receiver) = oneshot::channel();
+        let question = Question::State(change, answer);
+        self.doors.get(poll)?.try_send(question).ok()?;
         Some(receiver)
     }
 
@@ -210,7 +234,7 @@ struct Keeper {
 }
 
 impl Keeper {
-    async fn keep(mut self, mut asked: mpsc::Receiver<Asked>) {
+    async fn keep(mut self, mut asked: mpsc::Receiver<Question>) {
         self.last_started = self.cursor.last_started();
         loop {
             let jitter = self.jitter();
@@ -220,7 +244,11 @@ impl Keeper {
                 () = self.wait_until_due(jitter) => None,
                 asked = asked.recv() => match asked {
                     None => return,
-                    asked => asked,
+                    Some(Question::Run(asked)) => Some(asked),
+                    Some(Question::State(change, answer)) => {
+                        let _gone = answer.send(self.remember(&change).await);
+                        continue;
+                    }
                 },
             };
             let shared = Arc::clone(&self.shared);
@@ -231,6 +259,35 @@ impl Keeper {
             self.run(asked).await;
             drop(permit);
         }
+    }
+
+    /// Shows what is remembered, and changes it durably before that.
+    async fn remember(&mut self, change: &Change) -> Result<State, String> {
+        let mut next = self.cursor.clone();
+        state::change(&self.plan, &mut next, change)?;
+        if *change != Change::Show {
+            let context = &self.shared.context;
+            let received_at = context.clock.now().wall;
+            let append = Append {
+                rows: Rows::default(),
+                dropped: 0,
+                origin: Origin {
+                    received_at,
+                    endpoint: self.plan.name.as_str().into(),
+                    request_id: "state".into(),
+                    client: None,
+                },
+                run: NO_RUN,
+                cursor: Some(Cursor {
+                    poll: self.plan.name.as_str().into(),
+                    bytes: next.write(),
+                }),
+            };
+            let appended = context.log.append(append).await;
+            appended.map_err(|error| format!("the log did not take it: {error}"))?;
+            self.cursor = next;
+        }
+        Ok(state::shown(&self.cursor))
     }
 
     /// Random delay of the next run after its scheduled time.
