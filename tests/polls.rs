@@ -9,6 +9,7 @@ mod arrival;
 mod auth;
 mod append;
 mod children;
+mod current;
 mod bodies;
 mod erase;
 mod faults;

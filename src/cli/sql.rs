@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::exit::Failure;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, Loaded, Poll};
 use crate::contract::PartitionBy;
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
@@ -19,7 +19,7 @@ use crate::out;
 use crate::poll::definition::Mode;
 use crate::serve::feeds::FeedList;
 use crate::serve::tables;
-use crate::sql::{Catalogue, Engine, Key, Relation, Stream, There, distinct};
+use crate::sql::{Catalogue, Current, Deleted, Engine, Key, Relation, Stream, There, distinct};
 use crate::tables::Table;
 use crate::telemetry::{self, LogFormat};
 
@@ -89,6 +89,7 @@ pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
         partitioned_by: None,
         first_day: String::new(),
         there: There::default(),
+        current: None,
     };
     let mut relations = vec![Relation {
         partitioned_by: Some(time_column(config.events.partition_by).to_owned()),
@@ -109,7 +110,10 @@ pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
         if is_snapshot {
             keys.push(Key::run());
         }
-        relations.push(relation(name, stream, table.clone(), keys));
+        relations.push(Relation {
+            current: current(&config.poll[name], table),
+            ..relation(name, stream, table.clone(), keys)
+        });
     }
     relations.push(relation(
         "quarantine",
@@ -118,6 +122,24 @@ pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
         days,
     ));
     Ok(relations)
+}
+
+/// How the latest row of each record of a poll is found: only if it appends, and its ids are columns.
+fn current(poll: &Poll, table: &Table) -> Option<Current> {
+    let id = poll.id.as_ref().filter(|_| poll.mode == Mode::Append)?;
+    let column = |key: &String| {
+        let name = key.strip_prefix('/').unwrap_or(key);
+        let column = table.columns.iter().find(|column| column.name == name);
+        column.map(|column| column.name.clone())
+    };
+    let ids: Option<Vec<String>> = id.keys().iter().map(column).collect();
+    Some(Current {
+        ids: ids.filter(|ids| !ids.is_empty())?,
+        deleted: poll.deleted.as_ref().map(|deleted| Deleted {
+            field: deleted.field.clone(),
+            value: deleted.value.clone(),
+        }),
+    })
 }
 
 fn usage(errors: impl Iterator<Item = String>) -> Failure {

@@ -48,6 +48,7 @@ pub use hooks::{Hook, HookAuth};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use poll::children::{Each, IdKeys};
+pub use poll::deleted::Deleted;
 pub use poll::marks::Watermark;
 pub use poll::windows::Window;
 pub use poll_guards::{Guards, PollsBatch};

@@ -39,6 +39,13 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
                 findings.problem(&[&format!("poll.{view}"), "poll"], rule);
             }
         }
+        let current = format!("{name}_current");
+        if poll.mode == Mode::Append && poll.id.is_some() && config.poll.contains_key(&current) {
+            let rule = format!(
+                "{current:?} is the name of a view of the current records of {name:?}; choose another"
+            );
+            findings.problem(&[&format!("poll.{current}"), "poll"], rule);
+        }
         simple::check(&format!("poll.{name}"), poll, findings);
         let mut rules = PollRules {
             name,
@@ -335,6 +342,13 @@ impl PollRules<'_, '_, '_> {
     fn children(&mut self, config: &Config) {
         if self.poll.id.as_ref().is_some_and(IdKeys::is_empty) {
             self.problem(&["id"], "must not be empty");
+        }
+        let has_current = self.poll.mode == Mode::Append && self.poll.id.is_some();
+        if self.poll.deleted.is_some() && !has_current {
+            self.problem(
+                &["deleted"],
+                "is for mode = \"append\" with an id: only there a view of current records leaves out deleted ones",
+            );
         }
         let known = |name: &str| {
             let poll = config.poll.get(name)?;

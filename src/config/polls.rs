@@ -9,6 +9,7 @@ use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
 use super::poll::children::{Each, IdKeys};
+use super::poll::deleted::Deleted;
 use super::poll::marks::Watermark;
 use super::poll::windows::Window;
 use super::poll_guards::{Guards, PollsBatch};
@@ -94,6 +95,9 @@ pub struct Poll {
     /// The other poll, for each of whose records this one reads.
     #[validate(nested)]
     pub each: Option<Each>,
+    /// What says that a record is deleted.
+    #[validate(nested)]
+    pub deleted: Option<Deleted>,
     /// Whether the mark is kept when the request changes.
     pub keep_mark: bool,
     /// The file of the JSON Schema that records must fulfil.
@@ -219,6 +223,7 @@ impl Default for Poll {
             watermark: Watermark::default(),
             window: None,
             each: None,
+            deleted: None,
             keep_mark: false,
             schema: None,
             id: None,

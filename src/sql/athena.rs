@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::catalogue::{Catalogue, Relation, Stream};
+use super::catalogue::{Catalogue, Engine, Relation, Stream};
+use super::current;
 use super::layout::Key;
 use crate::columns::ColumnType;
 use crate::lake::keys::INTERNAL;
@@ -37,6 +38,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
         if relation.stream == Stream::Runs {
             out.push_str(&runs(lake, relation));
         }
+        out.push_str(&current::view(relation, Engine::Athena, ""));
     }
     out
 }

@@ -32,6 +32,26 @@ pub struct Relation {
     pub first_day: String,
     /// The objects that the stream has already.
     pub there: There,
+    /// How the latest row of each record is found, if rows are those of an appending poll with ids.
+    pub current: Option<Current>,
+}
+
+/// How the latest row of a record is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Current {
+    /// The columns that identify a record together.
+    pub ids: Vec<String>,
+    /// What says that a record is deleted.
+    pub deleted: Option<Deleted>,
+}
+
+/// What says that a record is deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deleted {
+    /// Name of a member.
+    pub field: String,
+    /// Its value, as text; by default any but null.
+    pub value: Option<String>,
 }
 
 /// A lake as an engine sees it.

@@ -3,6 +3,7 @@
 
 mod athena;
 mod catalogue;
+mod current;
 mod dictionary;
 pub mod distinct;
 mod duckdb;
@@ -12,7 +13,7 @@ mod statements;
 mod text;
 mod trino;
 
-pub use catalogue::{Catalogue, Engine, Relation, Stream};
+pub use catalogue::{Catalogue, Current, Deleted, Engine, Relation, Stream};
 pub use layout::{Key, There};
 pub use readers::{Reader, Verdict, Written};
 

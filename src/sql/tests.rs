@@ -26,6 +26,7 @@ fn lake(url: &str, keys: &[&str], writes_columns: bool) -> Catalogue {
             partitioned_by: (name == "events").then(|| "timestamp".to_owned()),
             first_day: "2025-11-25".to_owned(),
             there,
+            current: None,
         }
     };
     let days = Key::all("dt=%Y-%m-%d");
@@ -107,4 +108,54 @@ fn readers_are_judged_by_format_store_and_names() {
     assert_eq!(judged(Reader::Bigquery, Format::NdjsonGz, google), []);
     assert_eq!(judged(Reader::Snowflake, Format::NdjsonZst, None), []);
     assert_eq!(judged(Reader::Snowflake, Format::Parquet, google).len(), 2);
+}
+
+#[test]
+fn the_latest_row_of_a_record_leaves_out_what_is_deleted() {
+    let users = Table::entities(
+        Some(r#"{"properties":{"id":{"type":"string"},"gone":{"type":"boolean"}}}"#),
+        &["id".to_owned()],
+    );
+    let relation = |field: &str, value: Option<&str>| Relation {
+        name: "users".to_owned(),
+        stream: Stream::Rows,
+        table: users.as_ref().unwrap().clone(),
+        partitions: Key::all("dt=%Y-%m-%d"),
+        partitioned_by: None,
+        first_day: String::new(),
+        there: There::default(),
+        current: Some(Current {
+            ids: vec!["id".to_owned()],
+            deleted: Some(Deleted {
+                field: field.to_owned(),
+                value: value.map(str::to_owned),
+            }),
+        }),
+    };
+    let column = current::view(&relation("gone", Some("true")), Engine::Duckdb, "");
+    insta::assert_snapshot!(column, @r#"
+    -- The latest row of each record.
+    CREATE OR REPLACE VIEW "users_current" AS
+    SELECT "received_at",
+           "lsn",
+           "id",
+           "gone",
+           "extra",
+           "dt"
+    FROM (
+        SELECT *, row_number() OVER (PARTITION BY "id" ORDER BY received_at DESC, lsn DESC) AS lakehook_latest
+        FROM "users"
+    ) AS numbered
+    WHERE lakehook_latest = 1
+      AND NOT coalesce(CAST("gone" AS varchar) = 'true', false);
+    "#);
+    let removed = current::view(&relation("@removed", None), Engine::Trino, "hive.lake.");
+    assert!(
+        removed.contains("VIEW hive.lake.\"users_current\""),
+        "{removed}"
+    );
+    assert!(
+        removed.contains("json_extract(extra, '$[\"@removed\"]')"),
+        "{removed}"
+    );
 }

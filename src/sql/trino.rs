@@ -2,7 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::catalogue::{Catalogue, Relation, Stream};
+use super::catalogue::{Catalogue, Engine, Relation, Stream};
+use super::current;
 use super::text::{identifier, lines, literal};
 use crate::columns::ColumnType;
 use crate::lake::keys::INTERNAL;
@@ -27,6 +28,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
         if relation.stream == Stream::Runs {
             out.push_str(&runs(lake, relation));
         }
+        out.push_str(&current::view(relation, Engine::Trino, "hive.lake."));
         if !relation.there.earlier.is_empty() {
             let _memory_takes_it = writeln!(
                 out,

@@ -40,6 +40,11 @@ impl IdKeys {
         RecordId(self.0.clone())
     }
 
+    /// The keys.
+    pub fn keys(&self) -> &[String] {
+        &self.0
+    }
+
     /// Whether it is a list without entries, or one of them is empty.
     pub(in super::super) fn is_empty(&self) -> bool {
         self.0.is_empty() || self.0.iter().any(String::is_empty)

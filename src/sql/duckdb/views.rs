@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use super::sources::{OBJECT, rows};
 use crate::lake::keys::INTERNAL;
-use crate::sql::catalogue::{Catalogue, Relation, Stream};
+use crate::sql::catalogue::{Catalogue, Engine, Relation, Stream};
+use crate::sql::current;
 use crate::sql::text::{identifier, lines, literal};
 
 pub(in crate::sql) fn statements(lake: &Catalogue) -> String {
@@ -60,7 +61,8 @@ fn relation_views(lake: &Catalogue, relation: &Relation) -> String {
         Stream::Rows | Stream::Quarantine => {
             let name = identifier(&relation.name);
             let rows = rows(lake, relation, false);
-            format!("\nCREATE OR REPLACE VIEW {name} AS\n{rows};\n")
+            let current = current::view(relation, Engine::Duckdb, "");
+            format!("\nCREATE OR REPLACE VIEW {name} AS\n{rows};\n{current}")
         }
         Stream::Runs => runs_views(lake, relation),
     }
