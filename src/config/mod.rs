@@ -8,6 +8,10 @@
 //! configuration file and files of secrets.
 
 mod amounts;
+mod api_checks;
+mod apis;
+mod auth;
+mod auth_checks;
 mod aws_endpoint;
 mod checks;
 mod errors;
@@ -23,6 +27,7 @@ mod paths;
 mod poll_checks;
 mod poll_requests;
 mod polls;
+mod rate;
 mod rules;
 mod secret_file;
 mod sections;
@@ -34,9 +39,12 @@ mod words;
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use apis::Api;
+pub use auth::Auth;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
-pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
+pub use polls::{Pagination, Poll, Polls, Watermark};
+pub use rate::Rate;
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};

@@ -12,16 +12,18 @@ use serde_json::Value;
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
+use super::rate::{RATE_FORMAT, Rate};
 use super::sections::{ADDRESS_FORMAT, Config};
 
 /// Checks text against a format; the error says why it does not fit.
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 4] = [
+const FORMATS: [(&str, Check); 5] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
     (LAKE_URL_FORMAT, check_lake_url),
+    (RATE_FORMAT, check_rate),
     (SPAN_FORMAT, check_span),
 ];
 
@@ -239,6 +241,10 @@ fn check_span(text: &str) -> Result<(), String> {
     Span::parse(text)
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+fn check_rate(text: &str) -> Result<(), String> {
+    Rate::parse(text).map(drop)
 }
 
 fn check_lake_url(text: &str) -> Result<(), String> {
