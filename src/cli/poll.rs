@@ -55,6 +55,9 @@ pub struct PollArgs {
     /// Write a snapshot even if nothing has changed
     #[arg(long, conflicts_with = "dry_run")]
     force: bool,
+    /// Take the records as they are, whatever the guards say
+    #[arg(long)]
+    accept: bool,
 }
 
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
@@ -68,11 +71,12 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let code = runtime.block_on(async {
         let mut board = Board::new();
         let all_well = if args.dry_run {
-            dry_runs(config, &names, &mut board).await?
+            dry_runs(config, &names, args.accept, &mut board).await?
         } else {
             let request = Request {
                 polls: names,
                 force: args.force,
+                accept: args.accept,
             };
             runs(config, &request, &mut board).await?
         };
@@ -197,7 +201,12 @@ fn uses_up_tokens(config: &Config, names: &[String]) -> bool {
 }
 
 /// Fetches and validates records without a log.
-async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
+async fn dry_runs(
+    config: &Config,
+    names: &[String],
+    accept: bool,
+    board: &mut Board,
+) -> Result<bool, Failure> {
     let dir = &config.polls.dir;
     let lock = uses_up_tokens(config, names)
         .then(|| create_dir_durably(&Disk, dir, true).ok())
@@ -234,6 +243,7 @@ async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Resul
                 node: NodeId(0),
                 ids: &Ids::System,
                 force: false,
+                accept,
                 progress: &progress,
             };
             let poll = plan.name.clone();

@@ -10,6 +10,7 @@ use validator::Validate;
 use super::amounts::{ByteSize, Span};
 use super::apis::Api;
 use super::auth::Auth;
+use super::poll_guards::{Guards, PollsBatch};
 use super::rate::Rate;
 use super::rules;
 use super::words;
@@ -32,6 +33,9 @@ pub struct Polls {
     /// How many runs may be under way at a time.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: usize,
+    /// When a batch of polled records is closed.
+    #[validate(nested)]
+    pub batch: PollsBatch,
 }
 
 /// `[poll.NAME]`: one API. Its name is also that of its stream in the lake.
@@ -119,6 +123,9 @@ pub struct Poll {
     /// Other hosts that redirects and links may lead to.
     #[validate(custom(function = rules::hosts))]
     pub allow_hosts: Vec<String>,
+    /// What must hold before the rows of a run become visible.
+    #[validate(nested)]
+    pub guards: Guards,
 }
 
 /// `[poll.NAME.pagination]`: how one page leads to the next.
@@ -167,6 +174,7 @@ impl Default for Polls {
             dir: PathBuf::from("data/polls"),
             max_bytes: ByteSize::mib(2048),
             concurrency: 2,
+            batch: PollsBatch::default(),
         }
     }
 }
@@ -203,6 +211,7 @@ impl Default for Poll {
             max_records: 1_000_000,
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
+            guards: Guards::default(),
         }
     }
 }
@@ -301,6 +310,7 @@ impl Poll {
                 max_records: self.max_records,
                 max_record: self.max_record.bytes(),
             },
+            guards: self.guards.definition(),
         }
     }
 }

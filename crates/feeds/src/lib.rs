@@ -14,6 +14,8 @@ pub mod host;
 pub mod context;
 pub mod figures;
 pub mod places;
+pub mod guards;
+mod evidence;
 pub mod collect;
 pub mod cursor;
 pub mod watermark;

@@ -47,6 +47,7 @@ fn definition() -> Definition {
             max_records: 1_000_000,
             max_record: 1 << 20,
         },
+        guards: Guards::default(),
     }
 }
 
