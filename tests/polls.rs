@@ -14,9 +14,11 @@ mod faults;
 mod guards;
 mod hostile;
 mod kills;
+mod limits;
 mod links;
 mod pages;
 mod service;
+mod tokens;
 
 /// A poll named `things` of that URL, into a directory, with further settings.
 fn setup(url: &str, settings: &str) -> Setup {

@@ -54,7 +54,7 @@ pub struct Poll {
     #[schemars(schema_with = "words::schema::<Verb>")]
     pub method: Verb,
     /// The JSON object that every request sends; its strings may hold placeholders.
-    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>", extend("writeOnly" = true))]
     pub body: Option<JsonBody>,
     /// The form that every request sends; its values may hold placeholders.
     pub form: BTreeMap<String, Secret>,
