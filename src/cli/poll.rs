@@ -187,17 +187,20 @@ async fn runs_here(
     Ok(board.finish(&request.polls)? && stopped.all_shipped)
 }
 
-/// Whether one of the polls uses up refresh tokens, whose successors must be kept even in a dry run. That
-/// is possible while nobody else holds the log of polls.
-fn uses_up_tokens(config: &Config, names: &[String]) -> bool {
-    let polls = names.iter().filter_map(|name| config.poll.get(name));
-    let auths = polls.map(|poll| {
+/// The lock of the polls' log, if one of the polls uses up refresh tokens and nobody else holds it: their
+/// successors must be kept even in a dry run.
+fn lock_for_tokens(config: &Config, names: &[String]) -> Option<Lock> {
+    let mut polls = names.iter().filter_map(|name| config.poll.get(name));
+    let uses_up = polls.any(|poll| {
         let api = poll.api.as_ref().and_then(|api| config.api.get(api));
-        api.map_or(&poll.auth, |api| &api.auth)
+        let auth = api.map_or(&poll.auth, |api| &api.auth);
+        auth.grant() == GrantKind::RefreshToken
     });
-    auths
-        .into_iter()
-        .any(|auth| auth.grant() == GrantKind::RefreshToken)
+    let dir = &config.polls.dir;
+    if !uses_up || create_dir_durably(&Disk, dir, true).is_err() {
+        return None;
+    }
+    Lock::take(dir).ok()
 }
 
 /// Fetches and validates records without a log.
@@ -207,12 +210,9 @@ async fn dry_runs(
     accept: bool,
     board: &mut Board,
 ) -> Result<bool, Failure> {
-    let dir = &config.polls.dir;
-    let lock = uses_up_tokens(config, names)
-        .then(|| create_dir_durably(&Disk, dir, true).ok())
-        .flatten()
-        .and_then(|()| Lock::take(dir).ok());
-    let plans = poll_feed(config).dry_plans(lock.as_ref().map(|_| dir.as_path()));
+    let lock = lock_for_tokens(config, names);
+    let dir = lock.as_ref().map(|_| config.polls.dir.as_path());
+    let plans = poll_feed(config).dry_plans(dir);
     let plans = plans.map_err(|errors| {
         let errors = errors.iter().map(|error| SetupError(error.to_string()));
         usage(&ServeError::Polls(errors.collect()))

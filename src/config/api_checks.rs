@@ -93,7 +93,8 @@ pub(super) fn check_poll(config: &Config, name: &str, poll: &Poll, findings: &mu
         } else {
             format!("known are {}", known.join(", "))
         };
-        findings.problem(&[&key("api")], format!("there is no API {api:?}; {hint}"));
+        let rule = format!("there is no API {api:?}; {hint}");
+        findings.problem(&[&key("api"), &format!("api.{api}")], rule);
     }
     if !poll.path.is_empty() && !poll.path.starts_with(['/', '?']) {
         findings.problem(

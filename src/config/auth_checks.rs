@@ -140,60 +140,68 @@ pub(super) fn check(section: &str, auth: &Auth, findings: &mut Findings<'_>) {
 }
 
 fn uses(auth: &Auth) -> Vec<Use> {
-    use AuthKind::{Basic, Bearer, Header, OAuth2, Query, Signature};
-    let kind = auth.r#type;
-    let is = |kinds: &[AuthKind]| kinds.contains(&kind);
-    let grant = |grants: &[GrantKind]| kind == OAuth2 && grants.contains(&auth.grant());
-    let client = GrantKind::ClientCredentials;
-    let (refresh, jwt) = (GrantKind::RefreshToken, GrantKind::JwtBearer);
-    let is_oauth = kind == OAuth2;
-    let is_signed = kind == Signature;
-    let row = |key, is_set, needed, allowed| Use {
+    let mut uses = uses_of_fixed(auth);
+    uses.extend(uses_of_oauth(auth));
+    uses.extend(uses_of_signatures(auth));
+    uses
+}
+
+fn row(key: &'static str, is_set: bool, needed: bool, allowed: bool) -> Use {
+    Use {
         key,
         is_set,
         needed,
         allowed,
-    };
+    }
+}
+
+fn uses_of_fixed(auth: &Auth) -> [Use; 5] {
+    use AuthKind::{Basic, Bearer, Header, OAuth2, Query, Signature};
+    let is = |kinds: &[AuthKind]| kinds.contains(&auth.r#type);
     let token = auth.token.is_some() || auth.token_file.is_some();
     let password = auth.password.is_some() || auth.password_file.is_some();
-    let refreshes = auth.refresh_token.is_some() || auth.refresh_token_file.is_some();
-    vec![
+    let own = is(&[OAuth2]) && auth.grant() == GrantKind::ClientCredentials;
+    let has_token = is(&[Bearer, Header, Query, Signature]);
+    [
+        row("token", token, has_token, false),
         row(
-            "token",
-            token,
-            is(&[Bearer, Header, Query, Signature]),
-            false,
+            "header",
+            auth.header.is_some(),
+            is(&[Header]),
+            is(&[Signature]),
         ),
-        row("header", auth.header.is_some(), is(&[Header]), is_signed),
         row("param", auth.param.is_some(), is(&[Query]), false),
-        row("user", auth.user.is_some(), is(&[Basic]) || is_oauth, false),
-        row(
-            "password",
-            password,
-            grant(&[client]),
-            is(&[Basic]) || is_oauth,
-        ),
+        row("user", auth.user.is_some(), is(&[Basic, OAuth2]), false),
+        row("password", password, own, is(&[Basic, OAuth2])),
+    ]
+}
+
+fn uses_of_oauth(auth: &Auth) -> [Use; 11] {
+    let is_oauth = auth.r#type == AuthKind::OAuth2;
+    let is_refresh = is_oauth && auth.grant() == GrantKind::RefreshToken;
+    let is_jwt = is_oauth && auth.grant() == GrantKind::JwtBearer;
+    let has_secret = auth.password.is_some() || auth.password_file.is_some();
+    let refreshes = auth.refresh_token.is_some() || auth.refresh_token_file.is_some();
+    let (client_auth, key) = (auth.client_auth.is_some(), auth.private_key_file.is_some());
+    [
         row("token_url", auth.token_url.is_some(), is_oauth, false),
         row("grant", auth.grant.is_some(), false, is_oauth),
-        row(
-            "client_auth",
-            auth.client_auth.is_some(),
-            false,
-            is_oauth && password,
-        ),
+        row("client_auth", client_auth, false, is_oauth && has_secret),
         row("scope", auth.scope.is_some(), false, is_oauth),
         row("extra", !auth.extra.is_empty(), false, is_oauth),
-        row("refresh_token", refreshes, grant(&[refresh]), false),
-        row(
-            "private_key_file",
-            auth.private_key_file.is_some(),
-            grant(&[jwt]),
-            false,
-        ),
-        row("key_id", auth.key_id.is_some(), false, grant(&[jwt])),
-        row("subject", auth.subject.is_some(), false, grant(&[jwt])),
-        row("audience", auth.audience.is_some(), false, grant(&[jwt])),
-        row("claims", !auth.claims.is_empty(), false, grant(&[jwt])),
+        row("refresh_token", refreshes, is_refresh, false),
+        row("private_key_file", key, is_jwt, false),
+        row("key_id", auth.key_id.is_some(), false, is_jwt),
+        row("subject", auth.subject.is_some(), false, is_jwt),
+        row("audience", auth.audience.is_some(), false, is_jwt),
+        row("claims", !auth.claims.is_empty(), false, is_jwt),
+    ]
+}
+
+fn uses_of_signatures(auth: &Auth) -> [Use; 7] {
+    let is_signed = auth.r#type == AuthKind::Signature;
+    let has_time = is_signed && auth.timestamp_header.is_some();
+    [
         row("algorithm", auth.algorithm.is_some(), false, is_signed),
         row("template", auth.template.is_some(), is_signed, false),
         row("encoding", auth.encoding.is_some(), false, is_signed),
@@ -210,11 +218,6 @@ fn uses(auth: &Auth) -> Vec<Use> {
             false,
             is_signed,
         ),
-        row(
-            "timestamp",
-            auth.timestamp.is_some(),
-            false,
-            is_signed && auth.timestamp_header.is_some(),
-        ),
+        row("timestamp", auth.timestamp.is_some(), false, has_time),
     ]
 }

@@ -55,6 +55,9 @@ impl Rate {
         if !is_sound || (requests == 0 && text.contains('/')) {
             return Err(wrong());
         }
+        if requests == 0 {
+            return Ok(Self::default());
+        }
         Ok(Self { requests, within })
     }
 

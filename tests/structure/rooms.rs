@@ -31,7 +31,7 @@ const ROOMS: &[Room] = &[
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret",
+        "receive", "poll", "feeds", "signature", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "ids", "rfc3339",

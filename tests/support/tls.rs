@@ -155,6 +155,9 @@ pub(crate) fn serve(pair: &Pair, clients: Option<&Authority>, body: &str) -> Soc
                 let _gone = stream.write_all(answer.as_bytes());
                 stream.conn.send_close_notify();
                 let _gone = stream.flush();
+            } else {
+                // A close with unread bytes would overtake the alert.
+                std::thread::sleep(Duration::from_millis(100));
             }
         }
     });

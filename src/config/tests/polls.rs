@@ -316,11 +316,6 @@ fn an_api_and_its_polls_say_each_thing_once() {
             "no name of a header",
         ),
         (
-            &api("auth = { type = \"bearer\" }", ""),
-            "api.crm.auth.token",
-            "must be set",
-        ),
-        (
             &api("", "").replace("path = \"/users\"", "path = \"users\""),
             "poll.users.path",
             "start with a slash",
@@ -360,16 +355,6 @@ fn credentials_need_their_own_keys_and_no_others() {
     let signed = "auth = { type = \"signature\", token = \"k\", template = ";
     for (settings, key, words) in [
         (
-            oauth("grant = \"refresh-token\""),
-            "auth.refresh_token",
-            "must be set",
-        ),
-        (
-            oauth("grant = \"jwt-bearer\""),
-            "auth.private_key_file",
-            "must be set",
-        ),
-        (
             oauth("password = \"p\", refresh_token = \"r\""),
             "auth.refresh_token",
             "this auth.grant",
@@ -383,11 +368,6 @@ fn credentials_need_their_own_keys_and_no_others() {
             oauth("grant = \"implicit\""),
             "auth.grant",
             "must be one of",
-        ),
-        (
-            "auth = { type = \"query\", token = \"t\" }".to_owned(),
-            "auth.param",
-            "must be set",
         ),
         (
             format!("{signed}\"{{bdoy}}\" }}"),
@@ -411,6 +391,18 @@ fn credentials_need_their_own_keys_and_no_others() {
         ),
     ] {
         refuse(&[(&settings, key, words)]);
+    }
+    for (settings, key) in [
+        (oauth("grant = \"refresh-token\""), "refresh_token"),
+        (oauth("grant = \"jwt-bearer\""), "private_key_file"),
+        (
+            "auth = { type = \"query\", token = \"t\" }".to_owned(),
+            "param",
+        ),
+    ] {
+        let missing = error(&poll(&settings));
+        let full = format!("poll.users.auth.{key} (not set): must be set");
+        assert!(missing.contains(&full), "{missing}");
     }
     taken(&[
         &poll(&oauth("grant = \"refresh-token\", refresh_token = \"r\"")),

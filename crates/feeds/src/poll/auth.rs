@@ -1,16 +1,13 @@
 //! Credentials: what proves to an API who asks. They are added to each request just before it is
 //! sent, so that they are in no URL or header that is kept, compared or shown.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use bytes::Bytes;
-use http::Method;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::Url;
 
 use super::definition::{AuthKind, Credentials};
 use super::kept::Kept;
 use super::oauth::{OAuth, TokenServer};
+use super::outgoing::{Outgoing, basic, sensitive};
 use super::signing::Signer;
 use super::trouble::Trouble;
 use lakehook_base::secret::Secret;
@@ -26,18 +23,6 @@ enum Kind {
     Query(String, Secret),
     OAuth(Box<OAuth>),
     Signature(Box<Signer>),
-}
-
-/// A request that is about to be sent to the origin that gets credentials.
-pub(super) struct Outgoing {
-    /// The method.
-    pub(super) method: Method,
-    /// The URL.
-    pub(super) url: Url,
-    /// All headers.
-    pub(super) headers: HeaderMap,
-    /// The body.
-    pub(super) body: Option<Bytes>,
 }
 
 impl Auth {
@@ -142,19 +127,6 @@ impl Auth {
             _ => false,
         }
     }
-}
-
-/// The value of `Authorization` for a user and a password (RFC 7617).
-pub(super) fn basic(user: &str, password: Option<&Secret>) -> String {
-    let password = password.map_or("", Secret::expose);
-    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
-}
-
-/// A header value that is never printed.
-pub(super) fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use bytes::Bytes;
+use http::Method;
+use http::header::HeaderMap;
+
 use super::*;
 use crate::poll::definition::SignatureSettings;
 use lakehook_base::clock::Micros;

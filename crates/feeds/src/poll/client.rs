@@ -14,10 +14,10 @@ use http::header::{
 use http::{Method, StatusCode};
 use reqwest::{Response, Url};
 
-use super::auth::Outgoing;
 use super::limits::{asked_pause, is_passing};
 use super::link::Link;
 use super::oauth::TokenServer;
+use super::outgoing::Outgoing;
 use super::request::PageRequest;
 use super::trouble::{Trouble, sent};
 use crate::wait::Waiter;

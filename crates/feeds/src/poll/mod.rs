@@ -34,6 +34,7 @@ mod signing;
 mod oauth;
 mod refresh;
 mod jwt;
+mod outgoing;
 pub mod kept;
 pub mod limits;
 pub mod trouble;

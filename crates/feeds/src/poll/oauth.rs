@@ -27,11 +27,11 @@ use reqwest::{Response, Url};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::auth::{basic, sensitive};
 use super::definition::{ClientAuth, Credentials, GrantKind};
 use super::jwt::{Claims, PrivateKey, assertion};
 use super::kept::Kept;
 use super::limits::{asked_pause, seconds};
+use super::outgoing::{basic, sensitive};
 use super::refresh::RefreshToken;
 use super::request::form;
 use super::trouble::{Trouble, describe, sent};

@@ -3,9 +3,8 @@
 use http::header::{HeaderMap, HeaderName};
 use reqwest::Url;
 
-use super::auth::Outgoing;
-use super::auth::sensitive;
 use super::definition::Credentials;
+use super::outgoing::{Outgoing, sensitive};
 use lakehook_base::clock::Micros;
 use lakehook_base::signature::{KeyForm, Message, Place, Scheme, SigningKey, Template};
 

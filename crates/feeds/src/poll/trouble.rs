@@ -66,7 +66,7 @@ pub(super) fn sent(
         Ok(Err(error)) if error.is_builder() => Err(Trouble::Final(describe(&error))),
         Ok(Err(error)) => {
             let what = describe(&error);
-            if error.is_connect() && is_doubtful(&what) {
+            if is_doubtful(&what) {
                 return Err(Trouble::Doubtful(what));
             }
             Err(Trouble::again(what))
