@@ -45,11 +45,11 @@ pub struct Auth {
     #[validate(custom(function = rules::request_url))]
     pub token_url: Option<String>,
     /// The kind of OAuth2 grant.
-    #[serde(deserialize_with = "words::optional")]
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<GrantKind>")]
     pub grant: Option<GrantKind>,
     /// How the OAuth2 client proves who it is.
-    #[serde(deserialize_with = "words::optional")]
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<ClientAuth>")]
     pub client_auth: Option<ClientAuth>,
     /// The scope to ask for.
@@ -77,18 +77,18 @@ pub struct Auth {
     /// Further claims of the assertion.
     pub claims: BTreeMap<String, Secret>,
     /// The algorithm of signatures.
-    #[serde(deserialize_with = "words::optional")]
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<Algorithm>")]
     pub algorithm: Option<Algorithm>,
     /// What is signed.
     #[validate(custom(function = rules::signature_template))]
     pub template: Option<String>,
     /// How the signature is written.
-    #[serde(deserialize_with = "words::optional")]
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<Encoding>")]
     pub encoding: Option<Encoding>,
     /// How the key is written; default: its text is the key.
-    #[serde(deserialize_with = "words::optional")]
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<Encoding>")]
     pub key_encoding: Option<Encoding>,
     /// What precedes the signature.
@@ -97,7 +97,7 @@ pub struct Auth {
     #[validate(custom(function = rules::credentials_header))]
     pub timestamp_header: Option<String>,
     /// How that time is written.
-    #[serde(deserialize_with = "words::optional")]
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<TimeForm>")]
     pub timestamp: Option<TimeForm>,
 }

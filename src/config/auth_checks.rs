@@ -127,6 +127,11 @@ pub(super) fn check(section: &str, auth: &Auth, findings: &mut Findings<'_>) {
             findings.problem(&[&key(name)], rule);
         }
     }
+    if auth.algorithm.is_some_and(|algorithm| !algorithm.is_symmetric()) {
+        let rule = "is an algorithm by whose public key signatures are verified, and none are made; choose \
+                    one of HMAC";
+        findings.problem(&[&key("algorithm")], rule);
+    }
     if auth.timestamp_header.is_none()
         && auth
             .template
@@ -140,10 +145,9 @@ pub(super) fn check(section: &str, auth: &Auth, findings: &mut Findings<'_>) {
 }
 
 fn uses(auth: &Auth) -> Vec<Use> {
-    let mut uses = uses_of_fixed(auth);
-    uses.extend(uses_of_oauth(auth));
-    uses.extend(uses_of_signatures(auth));
-    uses
+    let all = uses_of_fixed(auth).into_iter();
+    let all = all.chain(uses_of_oauth(auth));
+    all.chain(uses_of_signatures(auth)).collect()
 }
 
 fn row(key: &'static str, is_set: bool, needed: bool, allowed: bool) -> Use {

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
 use crate::poll::definition::{AuthKind, ClientAuth, GrantKind, Mode, PaginationKind, Verb};
-use crate::signature::{Algorithm, Encoding, TimeForm};
+use crate::signature::TimeForm;
 use crate::telemetry::LogFormat;
 
 /// A setting that is one word of a list.
@@ -32,8 +32,8 @@ pub(super) fn deserialize<'de, W: Word, D: Deserializer<'de>>(
         .ok_or_else(|| D::Error::custom("not one of the words"))
 }
 
-/// Deserialises such a setting that has no default.
-pub(super) fn optional<'de, W: Word, D: Deserializer<'de>>(
+/// Deserialises such a setting where it has no default.
+pub(super) fn deserialize_optional<'de, W: Word, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<W>, D::Error> {
     deserialize(deserializer).map(Some)
@@ -97,26 +97,6 @@ impl Word for GrantKind {
 impl Word for ClientAuth {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
-    }
-}
-
-impl Word for Algorithm {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("hmac-sha1", Self::HmacSha1),
-            ("hmac-sha256", Self::HmacSha256),
-            ("hmac-sha512", Self::HmacSha512),
-        ]
-    }
-}
-
-impl Word for Encoding {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("hex", Self::Hex),
-            ("base64", Self::Base64),
-            ("base64url", Self::Base64Url),
-        ]
     }
 }
 
