@@ -58,6 +58,9 @@ fn check_one(name: &str, api: &Api, findings: &mut Findings<'_>) {
         if is_own || HeaderName::from_bytes(header.as_bytes()).is_err() {
             let rule = format!("{header:?} is no name of a header that may be set");
             findings.problem(&[&key("headers")], rule);
+        } else if api.auth.sets_header(&lower) {
+            let rule = format!("{header} is set by auth.type; remove one of them");
+            findings.problem(&[&key("headers")], rule);
         } else if HeaderValue::from_str(value.expose()).is_err() {
             let rule = format!("the value of {header} holds characters that no header may have");
             findings.problem(&[&key("headers")], rule);

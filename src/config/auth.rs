@@ -108,6 +108,18 @@ impl Auth {
         self.grant.unwrap_or_default()
     }
 
+    /// Whether requests get this header, in lower case, from the credentials.
+    pub(super) fn sets_header(&self, name: &str) -> bool {
+        match self.r#type {
+            AuthKind::None | AuthKind::Query => false,
+            AuthKind::Bearer | AuthKind::Basic | AuthKind::OAuth2 => name == "authorization",
+            AuthKind::Header | AuthKind::Signature => {
+                let mut own = self.header.iter().chain(&self.timestamp_header);
+                own.any(|own| own.eq_ignore_ascii_case(name))
+            }
+        }
+    }
+
     /// The credentials without their files, whose contents were read when the configuration was loaded.
     pub(super) fn credentials(&self) -> Credentials {
         let default = SignatureSettings::default();

@@ -127,7 +127,10 @@ pub(super) fn check(section: &str, auth: &Auth, findings: &mut Findings<'_>) {
             findings.problem(&[&key(name)], rule);
         }
     }
-    if auth.algorithm.is_some_and(|algorithm| !algorithm.is_symmetric()) {
+    if auth
+        .algorithm
+        .is_some_and(|algorithm| !algorithm.is_symmetric())
+    {
         let rule = "is an algorithm by whose public key signatures are verified, and none are made; choose \
                     one of HMAC";
         findings.problem(&[&key("algorithm")], rule);

@@ -43,16 +43,17 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         auth_checks::check(&section, &poll.auth, findings);
         let api = poll.api.as_ref().and_then(|api| config.api.get(api));
         // The API's own values are checked there.
-        let own = Poll {
+        let values = Poll {
             auth: poll.auth.clone(),
             allow_hosts: poll.allow_hosts.clone(),
             ..poll.complete(api)
         };
-        simple::check(&section, &own, findings);
-        let poll = poll.complete(api);
+        simple::check(&section, &values, findings);
+        let (own, poll) = (poll, poll.complete(api));
         let mut rules = PollRules {
             name,
             poll: &poll,
+            own,
             findings,
         };
         rules.check();
@@ -91,7 +92,10 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
 /// The rules of one poll.
 pub(super) struct PollRules<'a, 'f, 's> {
     name: &'a str,
+    /// The poll with all that it has from its API.
     pub(super) poll: &'a Poll,
+    /// The poll as it is configured.
+    pub(super) own: &'a Poll,
     findings: &'f mut Findings<'s>,
 }
 
@@ -153,30 +157,18 @@ impl PollRules<'_, '_, '_> {
 
     /// Checks the names of headers. Their values are templates, which have rules of their own.
     fn request(&mut self) {
-        for name in self.poll.headers.keys() {
+        for name in self.own.headers.keys() {
             let lower = name.to_ascii_lowercase();
             let rule = if HeaderName::from_bytes(name.as_bytes()).is_err() {
                 format!("{name:?} is no name of a header")
             } else if OWN_HEADERS.contains(&lower.as_str()) {
                 format!("{name} is set by the program itself; remove it")
-            } else if self.is_set_by_auth(&lower) {
+            } else if self.poll.auth.sets_header(&lower) {
                 format!("{name} is set by auth.type; remove one of them")
             } else {
                 continue;
             };
             self.problem(&["headers"], rule);
-        }
-    }
-
-    fn is_set_by_auth(&self, header: &str) -> bool {
-        let auth = &self.poll.auth;
-        match auth.r#type {
-            AuthKind::None | AuthKind::Query => false,
-            AuthKind::Bearer | AuthKind::Basic | AuthKind::OAuth2 => header == "authorization",
-            AuthKind::Header | AuthKind::Signature => {
-                let own = auth.header.iter().chain(&auth.timestamp_header);
-                own.into_iter().any(|own| own.eq_ignore_ascii_case(header))
-            }
         }
     }
 

@@ -104,7 +104,7 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn header_values(&mut self) {
-        for (name, value) in &self.poll.headers {
+        for (name, value) in &self.own.headers {
             let template = Template::parse(value.expose());
             let mut values = Values::default();
             template.names().for_each(|name| values.set(name, "0"));
