@@ -6,11 +6,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+pub use super::credentials::{
+    AuthKind, ClientAuth, Connection, Credentials, GrantKind, OAuthSettings, SignatureSettings,
+};
 use crate::guards::Guards;
 use lakehook_base::secret::Secret;
-use lakehook_base::signature::{Algorithm, Encoding, TimeForm};
 
 /// All settings of one poll.
 #[derive(Clone, Debug)]
@@ -29,6 +31,10 @@ pub struct Definition {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    pub window: Option<Window>,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
@@ -65,102 +71,6 @@ pub struct Request {
     pub allow_hosts: Vec<String>,
 }
 
-/// How connections are opened.
-#[derive(Clone, Debug, Default)]
-pub struct Connection {
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
-    /// A file with the certificates to trust, instead of those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// A file with the client's certificate.
-    pub client_cert_file: Option<PathBuf>,
-    /// A file with the key of that certificate.
-    pub client_key_file: Option<PathBuf>,
-    /// The proxy through which all connections go.
-    pub proxy: Option<Secret>,
-}
-
-/// Credentials, as they are configured.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    /// Kind of credentials.
-    pub kind: AuthKind,
-    /// The bearer token, the value of the header or the parameter, or the key of signatures.
-    pub token: Option<Secret>,
-    /// Name of the header.
-    pub header: Option<String>,
-    /// Name of the parameter.
-    pub param: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the secret of the OAuth2 client.
-    pub password: Option<Secret>,
-    /// How OAuth2 tokens are requested.
-    pub oauth: OAuthSettings,
-    /// How requests are signed.
-    pub signature: SignatureSettings,
-}
-
-/// How OAuth2 tokens are requested.
-#[derive(Clone, Debug, Default)]
-pub struct OAuthSettings {
-    /// URL of the token server.
-    pub token_url: Option<String>,
-    /// Kind of grant.
-    pub grant: GrantKind,
-    /// How the client proves who it is.
-    pub client_auth: ClientAuth,
-    /// The scope.
-    pub scope: Option<String>,
-    /// Further fields of a request for a token.
-    pub extra: BTreeMap<String, Secret>,
-    /// The refresh token of the authorisation.
-    pub refresh_token: Option<Secret>,
-    /// The key of assertions, in PEM.
-    pub private_key: Option<Secret>,
-    /// Name of that key, for the server.
-    pub key_id: Option<String>,
-    /// For whom is asserted; the client itself if not set.
-    pub subject: Option<String>,
-    /// Who is to believe the assertion; the token server if not set.
-    pub audience: Option<String>,
-    /// Further claims of an assertion.
-    pub claims: BTreeMap<String, Secret>,
-}
-
-/// How requests are signed.
-#[derive(Clone, Debug)]
-pub struct SignatureSettings {
-    /// The algorithm.
-    pub algorithm: Algorithm,
-    /// What is signed.
-    pub template: String,
-    /// How the signature is written.
-    pub encoding: Encoding,
-    /// How the key is written; `None` if the text itself is the key.
-    pub key_encoding: Option<Encoding>,
-    /// What precedes the signature.
-    pub prefix: String,
-    /// Name of the header with the time of the signature.
-    pub timestamp_header: Option<String>,
-    /// How that time is written.
-    pub timestamp: TimeForm,
-}
-
-impl Default for SignatureSettings {
-    fn default() -> Self {
-        Self {
-            algorithm: Algorithm::HmacSha256,
-            template: "{body}".to_owned(),
-            encoding: Encoding::Hex,
-            key_encoding: None,
-            prefix: String::new(),
-            timestamp_header: None,
-            timestamp: TimeForm::Seconds,
-        }
-    }
-}
-
 /// How one page leads to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Pagination {
@@ -194,16 +104,66 @@ pub struct Timing {
 }
 
 /// How an appending run asks for what is new.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
+    /// JSON Pointer or name of the field that grows.
     pub field: Option<String>,
+    /// How records write it.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// Where it goes in a request.
+    pub into: Option<String>,
+    /// How requests write it, if it is not as records do.
+    pub into_format: Option<String>,
     /// Name of the parameter that asks for records from a value on.
     pub param: Option<String>,
-    /// The next run begins this much before the highest value seen; whole numbers count as seconds.
-    pub lag: Duration,
+    /// The next run begins this much before the highest value seen.
+    pub lag: Option<GivenLag>,
     /// Watermark of the first run.
     pub start: Option<String>,
+}
+
+/// The windows that an appending run asks for, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Length of a window.
+    pub size: Duration,
+    /// Where the first one begins.
+    pub start: String,
+    /// How requests write the ends of a window.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// The next run begins this much before the end of the last window.
+    pub lag: Duration,
+    /// Whether the API takes the end as a part of the window.
+    pub is_inclusive: bool,
+}
+
+/// A lag as it is written: a duration, or a number, which is one of seconds for times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenLag {
+    /// The duration, or the number as seconds.
+    pub time: Duration,
+    /// Whether it is written with a unit of time.
+    pub has_unit: bool,
+}
+
+impl Watermark {
+    /// Whether nothing of it is set.
+    pub fn is_empty(&self) -> bool {
+        let set = [
+            &self.field,
+            &self.format,
+            &self.zone,
+            &self.into,
+            &self.into_format,
+            &self.param,
+            &self.start,
+        ];
+        set.into_iter().all(Option::is_none)
+    }
 }
 
 /// Bounds of a run.
@@ -261,48 +221,6 @@ pub enum Body {
 #[serde(transparent)]
 pub struct JsonBody(Value);
 
-/// Kinds of credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthKind {
-    /// No credentials.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// `Authorization: Basic …`.
-    Basic,
-    /// A header that the configuration names.
-    Header,
-    /// A parameter that the configuration names.
-    Query,
-    /// A bearer token of an OAuth2 server (RFC 6749).
-    OAuth2,
-    /// A signature of each request.
-    Signature,
-}
-
-/// Kinds of grants by which an OAuth2 server issues tokens.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum GrantKind {
-    /// The client's own credentials (RFC 6749, section 4.4).
-    #[default]
-    ClientCredentials,
-    /// A refresh token that somebody's authorisation gave (RFC 6749, section 6).
-    RefreshToken,
-    /// A signed assertion (RFC 7523, section 2.1).
-    JwtBearer,
-}
-
-/// How a client proves to an OAuth2 server who it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum ClientAuth {
-    /// `Authorization: Basic …`.
-    #[default]
-    Basic,
-    /// `client_id` and `client_secret` in the body.
-    Body,
-}
-
 /// Kinds of pagination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaginationKind {
@@ -334,6 +252,39 @@ impl fmt::Debug for JsonBody {
     }
 }
 
+impl Body {
+    /// The body with text at a place; `None` if the place cannot be there. Objects on the way are made.
+    pub fn with(&self, pointer: &str, text: &str) -> Option<Self> {
+        let path = pointer.strip_prefix('/')?;
+        let keys = path
+            .split('/')
+            .map(|key| key.replace("~1", "/").replace("~0", "~"));
+        let keys: Vec<String> = keys.collect();
+        match self {
+            Self::None => None,
+            Self::Json(JsonBody(value)) => {
+                let mut value = value.clone();
+                let mut at = &mut value;
+                for key in &keys {
+                    at = at
+                        .as_object_mut()?
+                        .entry(key)
+                        .or_insert_with(|| Value::Object(Map::new()));
+                }
+                let is_free = at.as_object().is_some_and(Map::is_empty);
+                *at = is_free.then(|| Value::from(text))?;
+                Some(Self::Json(JsonBody(value)))
+            }
+            Self::Form(fields) => {
+                let [key] = keys.as_slice() else { return None };
+                let mut fields = fields.clone();
+                let before = fields.insert(key.clone(), Secret::new(text));
+                before.is_none().then_some(Self::Form(fields))
+            }
+        }
+    }
+}
+
 impl Verb {
     /// Every method.
     pub const ALL: [Self; 3] = [Self::Get, Self::Post, Self::Put];
@@ -357,59 +308,6 @@ impl Mode {
         match self {
             Self::Snapshot => "snapshot",
             Self::Append => "append",
-        }
-    }
-}
-
-impl AuthKind {
-    /// Every kind.
-    pub const ALL: [Self; 7] = [
-        Self::None,
-        Self::Bearer,
-        Self::Basic,
-        Self::Header,
-        Self::Query,
-        Self::OAuth2,
-        Self::Signature,
-    ];
-
-    /// Name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-            Self::Header => "header",
-            Self::Query => "query",
-            Self::OAuth2 => "oauth2",
-            Self::Signature => "signature",
-        }
-    }
-}
-
-impl GrantKind {
-    /// Every kind.
-    pub const ALL: [Self; 3] = [Self::ClientCredentials, Self::RefreshToken, Self::JwtBearer];
-
-    /// Name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::ClientCredentials => "client-credentials",
-            Self::RefreshToken => "refresh-token",
-            Self::JwtBearer => "jwt-bearer",
-        }
-    }
-}
-
-impl ClientAuth {
-    /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Basic, Self::Body];
-
-    /// Name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Basic => "basic",
-            Self::Body => "body",
         }
     }
 }

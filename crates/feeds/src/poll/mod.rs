@@ -11,6 +11,7 @@
 //! its cursor become durable together.
 
 pub mod definition;
+mod credentials;
 pub mod feed;
 pub mod schedule;
 pub mod plan;
@@ -20,6 +21,9 @@ pub mod job;
 pub mod run;
 mod snapshot;
 mod append;
+mod passes;
+pub mod windows;
+pub mod asking;
 mod reading;
 pub mod pages;
 pub mod template;
