@@ -16,11 +16,13 @@ mod faults;
 mod guards;
 mod hostile;
 mod kills;
+mod limits;
 mod links;
 mod marks;
 mod pages;
 mod service;
 mod state;
+mod tokens;
 mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.

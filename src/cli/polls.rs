@@ -110,7 +110,7 @@ async fn answer(config: &Config, request: &Request) -> Result<bool, Failure> {
             is_well = false;
             out::line(format_args!("{poll}  failed: {error}"));
         }
-        Line::Progress { .. } | Line::Done { .. } => {}
+        _ => {}
     };
     let process = Process::new(config, Clock::system(), Ids::System)?;
     let polls = Arc::new(poll_feed(config));

@@ -53,7 +53,8 @@ pub struct RunningFeeds {
 pub fn poll_feed(config: &Config) -> PollFeed {
     let definitions = config.poll.iter();
     let definitions = definitions.map(|(name, poll)| {
-        let mut definition = poll.definition();
+        let api = poll.api.as_ref().and_then(|api| config.api.get(api));
+        let mut definition = poll.definition(api);
         if let Some(each) = &mut definition.each {
             let parent = config.poll.get(&each.of);
             each.of_snapshot = parent.is_some_and(|parent| parent.mode == Mode::Snapshot);
