@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
 use crate::poll::definition::{AuthKind, Mode, PaginationKind};
+use crate::poll::form::{RecordsAs, Step};
 use crate::telemetry::LogFormat;
 
 /// A setting that is one word of a list.
@@ -77,6 +78,18 @@ impl Word for AuthKind {
 impl Word for PaginationKind {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for RecordsAs {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|form| (form.as_str(), form)).to_vec()
+    }
+}
+
+impl Word for Step {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|step| (step.as_str(), step)).to_vec()
     }
 }
 

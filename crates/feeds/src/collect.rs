@@ -17,7 +17,7 @@ use super::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, Origin, Rows};
 use lakehook_contract::entity::{Entities, Taken, Target, stamp};
-use lakehook_contract::quarantine;
+use lakehook_contract::quarantine::{self, FieldError};
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
@@ -41,6 +41,8 @@ pub struct CollectPlan<'a> {
     pub has_watermark: bool,
     /// Most records of a run.
     pub max_records: u64,
+    /// Most bytes of one record.
+    pub max_record: u64,
 }
 
 /// What a run has read and stored.
@@ -56,6 +58,8 @@ pub struct RunCounts {
     pub quarantined: u64,
     /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
+    /// What is probably a mistake of the configuration.
+    pub warnings: Vec<String>,
 }
 
 /// Destination of the rows of a run.
@@ -359,26 +363,91 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.page.hash = 0;
     }
 
-    /// Takes the next record of the page; `index` counts from 0.
-    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
-        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
-        if self.skip(index)? {
-            return Ok(());
+    /// Tells of what is probably a mistake of the configuration: to the log, and in the report.
+    pub fn warn(&mut self, text: String) {
+        tracing::warn!(poll = self.plan.stream, "{text}");
+        if self.counts.warnings.len() < MAX_SAMPLES {
+            self.counts.warnings.push(text);
         }
+    }
+
+    /// Fails if the run may take no further record.
+    fn check_count(&self) -> Result<(), RunError> {
         if self.counts.records + self.pending.records >= self.plan.max_records {
             return Err(RunError::Failed(format!(
                 "page {}: more than {} records (max_records), which can be raised",
                 self.page.number, self.plan.max_records
             )));
         }
+        Ok(())
+    }
+
+    /// Takes a record that is longer than `max_record`, of which only the first bytes are known, and the
+    /// length and the hash of all of it.
+    pub fn take_long(
+        &mut self,
+        index: u64,
+        first: &[u8],
+        bytes: u64,
+        hash: u128,
+    ) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
+        let target = Target {
+            partition: &self.sink.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: self.plan.is_snapshot,
+        };
+        let mark = RowsMark::of(&self.pending.rows);
+        let (entities, max) = (self.plan.entities, self.plan.max_record);
+        let known = (first, bytes, hash);
+        let error = entities.refuse_long(known, max, &self.origin, target, &mut self.pending.rows);
+        self.pending.records += 1;
+        self.note_invalid(index, hash as u64, &error, mark);
+        self.flush_if_full()
+    }
+
+    /// Notes an invalid record, whose row is behind `mark`.
+    fn note_invalid(&mut self, index: u64, content: u64, error: &FieldError, mark: RowsMark) {
+        let pending = &mut self.pending;
+        pending.content = pending.content.wrapping_add(u128::from(content));
+        if !self.plan.is_snapshot && self.known.knows_invalid(content) {
+            mark.cut(&mut pending.rows);
+        } else {
+            pending.invalid.push(content);
+        }
+        if pending.samples.len() < MAX_SAMPLES {
+            let (page, code) = (self.page.number, error.code);
+            let (pointer, detail) = (&error.pointer, &error.detail);
+            let sample = format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
+            pending.samples.push(sample);
+        }
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), RunError> {
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
+            self.flush(false)?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next record of the page; `index` counts from 0.
+    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
         let target = Target {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
             is_snapshot: self.plan.is_snapshot,
         };
         let pending = &mut self.pending;
-        let rows = &pending.rows;
-        let before = (rows.bytes.len(), rows.rows.len(), rows.partitions.len());
+        let before = RowsMark::of(&pending.rows);
         let entities = self.plan.entities;
         let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
         pending.records += 1;
@@ -391,27 +460,32 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 pending.highest = Mark::latest(pending.highest, mark);
                 self.note_id(index, id)?;
             }
-            Taken::Invalid { content, error } => {
-                pending.content = pending.content.wrapping_add(u128::from(content));
-                if !self.plan.is_snapshot && self.known.knows_invalid(content) {
-                    pending.rows.bytes.truncate(before.0);
-                    pending.rows.rows.truncate(before.1);
-                    pending.rows.partitions.truncate(before.2);
-                } else {
-                    pending.invalid.push(content);
-                }
-                if pending.samples.len() < MAX_SAMPLES {
-                    let (page, code) = (self.page.number, error.code);
-                    let (pointer, detail) = (error.pointer, error.detail);
-                    let sample =
-                        format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
-                    pending.samples.push(sample);
-                }
-            }
+            Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),
         }
-        if self.pending.rows.bytes.len() >= PIECE_BYTES {
-            self.flush(false)?;
+        self.flush_if_full()
+    }
+}
+
+/// The end of the rows at some time, to cut off what was added since.
+#[derive(Clone, Copy)]
+struct RowsMark {
+    bytes: usize,
+    rows: usize,
+    partitions: usize,
+}
+
+impl RowsMark {
+    fn of(rows: &Rows) -> Self {
+        Self {
+            bytes: rows.bytes.len(),
+            rows: rows.rows.len(),
+            partitions: rows.partitions.len(),
         }
-        Ok(())
+    }
+
+    fn cut(self, rows: &mut Rows) {
+        rows.bytes.truncate(self.bytes);
+        rows.rows.truncate(self.rows);
+        rows.partitions.truncate(self.partitions);
     }
 }

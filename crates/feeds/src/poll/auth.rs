@@ -129,6 +129,18 @@ impl Auth {
         }
     }
 
+    /// What no message may show: the value of the header that was sent last, without its scheme.
+    pub(super) fn secret(&self) -> Option<String> {
+        let value = match &self.0 {
+            Method::None => None,
+            Method::Fixed(_, value) => Some(value.clone()),
+            Method::OAuth2(grant) => grant.lock().as_ref().map(|token| token.value.clone()),
+        };
+        let text = value?.to_str().ok()?.to_owned();
+        let bare = text.split_once(' ').map(|(_, bare)| bare.to_owned());
+        Some(bare.unwrap_or(text))
+    }
+
     /// Discards credentials that were refused; returns `true` if new ones can be requested.
     pub(super) fn forget(&self) -> bool {
         match &self.0 {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http::header::CONTENT_ENCODING;
+use http::Version;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING};
 use reqwest::Response;
 
 use super::trouble::{Trouble, describe};
@@ -24,6 +25,14 @@ pub fn trouble_of(error: io::Error) -> Trouble {
             "the body cannot be decoded: {error}; expected gzip as its Content-Encoding says"
         )),
     }
+}
+
+/// Whether an answer says where its body ends, so that one without a byte is known to be whole.
+pub fn says_length(response: &Response) -> bool {
+    let headers = response.headers();
+    response.version() > Version::HTTP_11
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The decoded body of an answer, of at most `left` bytes; reading it reduces `left`.

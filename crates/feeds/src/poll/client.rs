@@ -16,10 +16,11 @@ use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 
 use super::auth::Auth;
+use super::complaint::{self, Hidden};
 use super::retry::retry_after;
 use super::trouble::{Trouble, describe, sent};
+use super::wanted::Wanted;
 use crate::wait::Waiter;
-use lakehook_base::clock::Micros;
 
 const MAX_REDIRECTS: usize = 5;
 /// A longer ETag is not remembered.
@@ -43,6 +44,8 @@ pub enum Got {
     Page(Box<Answer>),
     /// The content has not changed since the validator was issued.
     NotModified,
+    /// A status that stands for the end of the pages; what else it would mean.
+    PastEnd(Trouble),
 }
 
 /// Settings for the requests of one poll.
@@ -62,6 +65,12 @@ pub struct ClientSettings {
     pub timeout: Duration,
     /// Minimum time between two requests.
     pub pace: Duration,
+    /// Statuses that stand for the end of the pages.
+    pub past_end: Vec<u16>,
+    /// Where answers tell errors.
+    pub wanted: Wanted,
+    /// What no message may show.
+    pub hidden: Hidden,
 }
 
 /// Makes requests of one poll.
@@ -140,7 +149,7 @@ impl Client {
             if status == StatusCode::NOT_MODIFIED && etag.is_some() {
                 return Ok(Got::NotModified);
             }
-            if status == StatusCode::OK {
+            if is_page(status) {
                 return answer(response).map(|answer| Got::Page(Box::new(answer)));
             }
             if status.is_redirection() && response.headers().contains_key(LOCATION) {
@@ -153,7 +162,13 @@ impl Client {
                 may_renew = false;
                 continue;
             }
-            return Err(self.trouble(&response, waiter.clock().now().wall));
+            let may_end = self.settings.past_end.contains(&status.as_u16());
+            let trouble = self.trouble(response, waiter);
+            return if may_end {
+                Ok(Got::PastEnd(trouble))
+            } else {
+                Err(trouble)
+            };
         }
         Err(Trouble::Final(format!(
             "more than {MAX_REDIRECTS} redirects; expected a page"
@@ -181,6 +196,17 @@ impl Client {
         )
     }
 
+    /// The text of an error that the API tells, without secrets, as part of a message.
+    pub(super) fn told(&self, text: &str) -> String {
+        let mut hidden = self.settings.hidden.clone();
+        self.settings
+            .auth
+            .secret()
+            .iter()
+            .for_each(|secret| hidden.add(secret));
+        format!(" (the API says: {:?})", hidden.shown(text))
+    }
+
     fn keep_pace(&self, waiter: &Waiter) -> Result<(), Trouble> {
         if self.settings.pace.is_zero() {
             return Ok(());
@@ -201,13 +227,17 @@ impl Client {
     }
 
     /// Classifies an answer that is not a page.
-    fn trouble(&self, response: &Response, now: Micros) -> Trouble {
+    fn trouble(&self, response: Response, waiter: &Waiter) -> Trouble {
         let status = response.status();
+        let now = waiter.clock().now().wall;
+        let after = response.headers().get(RETRY_AFTER);
+        let after = after.and_then(|header| retry_after(header.to_str().ok()?, now));
         let is_passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
-        let what = format!("answered {status}; expected 200 OK");
+        let settings = &self.settings;
+        let told = complaint::of(response, &settings.wanted, settings.timeout, waiter);
+        let told = told.map_or_else(String::new, |text| self.told(&text));
+        let what = format!("answered {status}{told}; expected 200 OK");
         if is_passing {
-            let after = response.headers().get(RETRY_AFTER);
-            let after = after.and_then(|header| retry_after(header.to_str().ok()?, now));
             return Trouble::Again { what, after };
         }
         let hint = match status.as_u16() {
@@ -223,6 +253,11 @@ impl Client {
             _ => Trouble::Final(what + hint),
         }
     }
+}
+
+/// Whether an answer with this status is a page, perhaps one without a body.
+fn is_page(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 201 | 203 | 204 | 206)
 }
 
 fn answer(response: Response) -> Result<Answer, Trouble> {
@@ -245,24 +280,25 @@ fn answer(response: Response) -> Result<Answer, Trouble> {
     })
 }
 
-/// The target of `rel="next"` in a `Link` header (RFC 8288, section 3).
+/// The target of `rel="next"` in a `Link` header (RFC 8288, section 3). One with `results="false"`
+/// leads to a page without records.
 fn next_of(header: &str) -> Option<String> {
     let mut rest = header;
     while let Some(start) = rest.find('<') {
         let (target, after) = rest[start + 1..].split_once('>')?;
         let end = after.find('<').unwrap_or(after.len());
-        let is_next = after[..end].split([';', ',']).any(|parameter| {
-            let pair = parameter.trim().split_once('=');
-            pair.is_some_and(|(name, value)| {
-                let relations = value.trim().trim_matches('"').split(' ');
-                name.trim().eq_ignore_ascii_case("rel")
-                    && relations
-                        .into_iter()
-                        .any(|r| r.eq_ignore_ascii_case("next"))
-            })
+        let parameters = || {
+            let all = after[..end].split([';', ',']);
+            let pairs = all.filter_map(|parameter| parameter.trim().split_once('='));
+            pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+        };
+        let is_next = parameters().any(|(name, value)| {
+            let mut relations = value.split(' ');
+            name.eq_ignore_ascii_case("rel") && relations.any(|r| r.eq_ignore_ascii_case("next"))
         });
+        let is_empty = parameters().any(|(name, value)| name == "results" && value == "false");
         if is_next {
-            return Some(target.to_owned());
+            return (!is_empty).then(|| target.to_owned());
         }
         rest = &after[end..];
     }

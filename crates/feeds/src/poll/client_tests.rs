@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use super::super::form::PageForm;
+use super::super::wanted::Steering;
 use super::*;
 
 fn client(home: &str, allow_hosts: &[&str]) -> Client {
@@ -11,6 +13,9 @@ fn client(home: &str, allow_hosts: &[&str]) -> Client {
         connect_timeout: Duration::from_secs(1),
         timeout: Duration::from_secs(1),
         pace: Duration::ZERO,
+        past_end: Vec::new(),
+        wanted: Wanted::new(&PageForm::default(), &Steering::default()).unwrap(),
+        hidden: Hidden::default(),
     })
     .unwrap()
 }

@@ -10,10 +10,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::auth::Auth;
 use super::client::{Client, ClientSettings};
+use super::complaint::Hidden;
 use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
-use super::pages::{Pages, Position};
-use super::parse::Places;
+use super::form::Stop;
+use super::pages::{Pages, Position, Rules};
 use super::schedule::{Schedule, parse_cron, parse_zone};
+use super::wanted::{Steering, Wanted};
 use crate::collect::CollectPlan;
 use crate::watermark::Mark;
 use lakehook_base::record::Fingerprint;
@@ -37,8 +39,8 @@ pub struct Plan {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
-    /// Where records and the next page are found in a page.
-    pub places: Places,
+    /// What is wanted of a page.
+    pub wanted: Wanted,
     /// Turns records into rows.
     pub entities: Entities,
     /// Makes the requests.
@@ -53,6 +55,7 @@ pub struct Plan {
     url: Url,
     query: BTreeMap<String, Secret>,
     pagination: Pagination,
+    has_ids: bool,
 }
 
 /// How an appending run asks for what is new.
@@ -99,18 +102,13 @@ impl Plan {
         let query = poll.request.query.clone();
         add_missing(&mut url, &query);
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
-        let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
+        let wanted = wanted(poll).map_err(|what| bad(&what))?;
+        let settings = settings(poll, &url, &wanted);
+        let settings = settings.ok_or_else(|| bad("auth cannot be used"))?;
         let client = Client::new(settings).map_err(|what| bad(&what))?;
-        let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
-        let places = Places {
-            records: keys_of(&poll.records),
-            total: keys(&poll.total),
-            more: keys(&poll.pagination.more),
-            next: keys(&poll.pagination.next),
-        };
         let remembered = (
             url.as_str(),
-            (&places, poll.pagination.kind, schema_hash),
+            (&poll.page, &poll.pagination, schema_hash),
             (&poll.watermark, &poll.id, poll.mode),
             (&poll.request.credentials.user, headers_hash(poll)),
         );
@@ -123,13 +121,14 @@ impl Plan {
             watermark: ask_from(poll),
             marks: xxh3_64(format!("{marks:?}").as_bytes()),
             hash: xxh3_64(format!("{remembered:?}").as_bytes()),
-            places,
+            wanted,
             entities,
             client,
             limits: poll.limits,
             url,
             query,
             pagination: poll.pagination.clone(),
+            has_ids: poll.id.is_some(),
         })
     }
 
@@ -142,6 +141,7 @@ impl Plan {
             is_snapshot: self.mode == Mode::Snapshot,
             has_watermark: self.watermark.is_some(),
             max_records: self.limits.max_records,
+            max_record: self.limits.max_record,
         }
     }
 
@@ -152,29 +152,36 @@ impl Plan {
 
     /// The pages of a run, from the first.
     pub fn pages(&self) -> Pages {
-        let first = self.pagination.first.unwrap_or(1);
-        Pages::new(
-            self.paging(),
-            first,
-            self.mode == Mode::Append,
-            self.limits.max_pages,
-        )
+        Pages::new(self.rules())
     }
 
     /// The pages of a run, from a position that an earlier run reached.
     pub fn pages_from(&self, position: Position, read: u64) -> Pages {
-        let may_grow = self.mode == Mode::Append;
-        Pages::at(
-            self.paging(),
-            position,
-            read,
-            may_grow,
-            self.limits.max_pages,
-        )
+        Pages::at(self.rules(), position, read)
     }
 
-    fn add_query(&self, url: &mut Url) {
-        add_missing(url, &self.query);
+    fn rules(&self) -> Rules {
+        let paging = &self.pagination;
+        let first = u64::from(paging.kind == PaginationKind::Page);
+        Rules {
+            kind: paging.kind,
+            first: paging.first.unwrap_or(first),
+            limit: paging.limit,
+            step: paging.step,
+            stop: paging.stop.clone(),
+            may_grow: self.mode == Mode::Append,
+            has_ids: self.has_ids,
+            max_pages: self.limits.max_pages,
+        }
+    }
+
+    /// Adds those parameters to a link that the configuration says are repeated, and the link does not
+    /// have. Other than that, links are followed as the API wrote them.
+    fn repeat_query(&self, url: &mut Url) {
+        let names = &self.pagination.repeat_query;
+        let named = self.query.iter().filter(|(name, _)| names.contains(name));
+        let named = named.map(|(name, value)| (name.clone(), value.clone()));
+        add_missing(url, &named.collect());
     }
 
     /// The URL of a page. URLs that come from a page were resolved and allowed when it was read.
@@ -183,7 +190,7 @@ impl Plan {
             // It is checked again, because a run under another configuration may have resolved it.
             let mut next = self.client.follow(&self.url, next)?;
             if self.client.is_home(&next) {
-                self.add_query(&mut next);
+                self.repeat_query(&mut next);
             }
             return Ok(next);
         }
@@ -306,7 +313,23 @@ fn ask_from(poll: &Definition) -> Option<AskFrom> {
     })
 }
 
-fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
+fn wanted(poll: &Definition) -> Result<Wanted, String> {
+    let paging = &poll.pagination;
+    let steering = Steering {
+        next: paging.next.as_deref(),
+        more: paging.more.as_deref(),
+        pages: paging.pages.as_deref(),
+        stop: match &paging.stop {
+            Some(Stop::Told(condition)) => Some(condition),
+            _ => None,
+        },
+        token: None,
+        takes_hints: paging.kind == PaginationKind::None,
+    };
+    Wanted::new(&poll.page, &steering)
+}
+
+fn settings(poll: &Definition, home: &Url, wanted: &Wanted) -> Option<ClientSettings> {
     let mut headers = HeaderMap::new();
     let request = &poll.request;
     for (name, value) in &request.headers {
@@ -338,15 +361,13 @@ fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
             0 => Duration::ZERO,
             rate => Duration::from_secs(1) / rate,
         },
+        past_end: match &poll.pagination.stop {
+            Some(Stop::Status(statuses)) => statuses.clone(),
+            _ => Vec::new(),
+        },
+        wanted: wanted.clone(),
+        hidden: Hidden::of(request),
     })
-}
-
-/// The keys of a JSON Pointer; empty for the whole body.
-fn keys_of(pointer: &str) -> Vec<String> {
-    if pointer.is_empty() {
-        return Vec::new();
-    }
-    FieldPath::new(pointer).keys().to_vec()
 }
 
 #[cfg(test)]

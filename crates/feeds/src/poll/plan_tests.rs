@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::poll::definition::{Credentials, Request, Timing, Watermark};
+use crate::poll::form::PageForm;
 use lakehook_base::ids::HashKey;
 
 fn definition() -> Definition {
@@ -17,8 +18,7 @@ fn definition() -> Definition {
             connect_timeout: Duration::from_secs(10),
             allow_hosts: Vec::new(),
         },
-        records: String::new(),
-        total: None,
+        page: PageForm::default(),
         pagination: Pagination::default(),
         timing: Timing {
             every: None,
@@ -107,11 +107,35 @@ fn urls_say_which_page_and_from_when() {
 }
 
 #[test]
+fn links_are_followed_as_they_are_but_for_what_is_repeated() {
+    let next = Position::Url("https://api.example.com/next?cursor=a%2Bb".to_owned());
+    let with = |repeat: &[&str]| {
+        plan(|poll| {
+            poll.pagination = paged(PaginationKind::NextUrl, None);
+            poll.pagination.repeat_query = repeat.iter().map(|name| (*name).to_owned()).collect();
+            for (name, value) in [("key", "k 1"), ("status", "open"), ("cursor", "x")] {
+                poll.request
+                    .query
+                    .insert(name.to_owned(), Secret::new(value));
+            }
+        })
+    };
+    assert_eq!(
+        url(&with(&[]), &next, None),
+        "https://api.example.com/next?cursor=a%2Bb"
+    );
+    assert_eq!(
+        url(&with(&["key", "cursor"]), &next, None),
+        "https://api.example.com/next?cursor=a%2Bb&key=k+1"
+    );
+}
+
+#[test]
 fn another_question_is_another_plan() {
     let same = plan(|_| {}).hash;
     assert_eq!(plan(|_| {}).hash, same);
     assert_eq!(plan(|poll| poll.limits.max_pages = 7).hash, same);
-    assert_ne!(plan(|poll| poll.records = "/x".to_owned()).hash, same);
+    assert_ne!(plan(|poll| poll.page.records = "/x".to_owned()).hash, same);
     assert_ne!(plan(|poll| poll.request.url.push('2')).hash, same);
 }
 
