@@ -10,6 +10,7 @@ mod auth;
 mod append;
 mod erase;
 mod faults;
+mod forms;
 mod hostile;
 mod kills;
 mod links;

@@ -116,7 +116,10 @@ impl Checks<'_> {
                 self.problem(&[own.key], rule);
             }
         }
-        for outer in named.iter().filter(|outer| outer.key != "error") {
+        let is_outer = |own: &&Named| {
+            own.key == "records" || own.key != "error" && !own.place.steps().is_empty()
+        };
+        for outer in named.iter().filter(is_outer) {
             for inner in named.iter().filter(|inner| inner.key != outer.key) {
                 if !inner.place.is_within(&outer.place) || inner.place.steps().is_empty() {
                     continue;

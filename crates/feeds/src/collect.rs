@@ -85,6 +85,8 @@ struct Pending {
     /// Hashes of the invalid records among these rows.
     invalid: Vec<u64>,
     ids: Vec<u128>,
+    /// Number of records of a snapshot without ids that are equal to one before.
+    repeated: u64,
     content: u128,
     highest: Option<Mark>,
     samples: Vec<String>,
@@ -110,7 +112,9 @@ pub struct Collector<'a, R> {
     quarantine: String,
     pending: Pending,
     counts: RunCounts,
+    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
     ids: HashSet<u128>,
+    repeated: u64,
     content: u128,
     highest: Option<Mark>,
     /// Upper bound of marks: records that change during a run are left to the next one.
@@ -145,6 +149,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             pending: Pending::default(),
             counts: RunCounts::default(),
             ids: HashSet::new(),
+            repeated: 0,
             content: 0,
             highest: None,
             latest: sink.started,
@@ -264,6 +269,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         counts
             .samples
             .extend(pending.samples.into_iter().take(room));
+        self.repeated += pending.repeated;
         self.content = self.content.wrapping_add(pending.content);
         self.highest = Mark::latest(self.highest, pending.highest);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
@@ -340,8 +346,16 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(index < flushed)
     }
 
-    fn note_id(&mut self, index: u64, id: Option<u128>) -> Result<(), RunError> {
-        let Some(id) = id.filter(|_| self.plan.is_snapshot) else {
+    fn note_id(&mut self, index: u64, id: Option<u128>, content: u128) -> Result<(), RunError> {
+        if !self.plan.is_snapshot {
+            return Ok(());
+        }
+        let Some(id) = id else {
+            if self.ids.insert(content) {
+                self.pending.ids.push(content);
+            } else {
+                self.pending.repeated += 1;
+            }
             return Ok(());
         };
         if !self.ids.insert(id) {
@@ -361,6 +375,17 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             self.ids.remove(&id);
         }
         self.page.hash = 0;
+    }
+
+    /// Tells of records of a snapshot without ids that came more than once.
+    pub fn check_repeats(&mut self) {
+        let (repeated, records) = (self.repeated, self.counts.records);
+        if repeated > 0 {
+            self.warn(format!(
+                "{repeated} of {records} records are equal to one before, and `id` is not set; if each should be \
+                 there once, set it, and check pagination.first and pagination.step"
+            ));
+        }
     }
 
     /// Tells of what is probably a mistake of the configuration: to the log, and in the report.
@@ -458,7 +483,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 let mark = mark.map(|mark| mark.not_after(self.latest));
                 self.marked += u64::from(mark.is_some());
                 pending.highest = Mark::latest(pending.highest, mark);
-                self.note_id(index, id)?;
+                self.note_id(index, id, content)?;
             }
             Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),
         }

@@ -10,6 +10,7 @@ mod access;
 mod hooks;
 mod keys;
 mod load;
+mod poll_pages;
 mod polls;
 mod robust;
 mod rules;

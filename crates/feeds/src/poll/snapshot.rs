@@ -132,7 +132,9 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
         etag.as_deref(),
         &mut store,
     );
-    conclude(job, cursor, &begun, &collector, read?)
+    let read = read?;
+    collector.check_repeats();
+    conclude(job, cursor, &begun, &collector, read)
 }
 
 /// The ETag for a conditional request, if a run has only one page.
