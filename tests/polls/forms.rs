@@ -74,7 +74,8 @@ fn nothing_to_report_is_no_failure() {
     for answer in answers {
         let api = Api::start(move |_, _| answer());
         reads(&api, "", 0);
-        reads(&api, "mode = \"append\"", 0);
+        let (said, code) = poll(&setup(&api.url(), "mode = \"append\""));
+        assert!(code == Some(0) && said.contains("0 records"), "{said}");
     }
     let absent = Api::start(|_, _| page(json!({"page": 1})));
     poll_in_vain(

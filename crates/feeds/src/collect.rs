@@ -388,9 +388,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         }
     }
 
-    /// Tells of what is probably a mistake of the configuration: to the log, and in the report.
+    /// Tells of what is probably a mistake of the configuration, in the report of the run.
     pub fn warn(&mut self, text: String) {
-        tracing::warn!(poll = self.plan.stream, "{text}");
         if self.counts.warnings.len() < MAX_SAMPLES {
             self.counts.warnings.push(text);
         }
