@@ -10,6 +10,7 @@
 mod amounts;
 mod aws_endpoint;
 mod checks;
+mod effective;
 mod errors;
 mod findings;
 mod hook_checks;
@@ -23,22 +24,30 @@ mod paths;
 mod poll_checks;
 mod poll_page_checks;
 mod poll_pages;
+mod poll_guards;
+mod poll_requests;
 mod polls;
 mod rules;
 mod secret_file;
 mod sections;
 mod shape;
+mod share;
 mod simple;
 mod sources;
+mod strays;
 mod words;
 #[cfg(test)]
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
+pub use poll_guards::{Guards, PollsBatch};
 pub use poll_pages::{Empties, FailIf, Stop};
 pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
+pub use share::{Share, ShareError};
+pub use sources::Argument;

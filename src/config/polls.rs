@@ -8,11 +8,13 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::poll_guards::{Guards, PollsBatch};
 use super::poll_pages::{Empties, FailIf, Stop};
 use super::rules;
 use super::words;
 use crate::poll::definition::{
-    self, AuthKind, Credentials, Definition, Limits, Mode, PaginationKind, Request, Timing,
+    self, AuthKind, Body, Credentials, Definition, JsonBody, Limits, Mode, PaginationKind, Request,
+    Timing, Verb,
 };
 use crate::poll::form::{PageForm, RecordsAs, Step};
 use crate::secret::Secret;
@@ -30,15 +32,27 @@ pub struct Polls {
     /// How many runs may be under way at a time.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: usize,
+    /// When a batch of polled records is closed.
+    #[validate(nested)]
+    pub batch: PollsBatch,
 }
 
 /// `[poll.NAME]`: one API. Its name is also that of its stream in the lake.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Poll {
-    /// The URL of the first page.
-    #[validate(custom(function = rules::request_url))]
+    /// The URL of the first page; its path and its query may hold placeholders.
+    #[validate(custom(function = rules::url_template))]
     pub url: String,
+    /// The method of every request.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Verb>")]
+    pub method: Verb,
+    /// The JSON object that every request sends; its strings may hold placeholders.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub body: Option<JsonBody>,
+    /// The form that every request sends; its values may hold placeholders.
+    pub form: BTreeMap<String, Secret>,
     /// Parameters of every request.
     pub query: BTreeMap<String, Secret>,
     /// Headers of every request to the origin of `url`.
@@ -117,6 +131,9 @@ pub struct Poll {
     /// Other hosts that redirects and links may lead to.
     #[validate(custom(function = rules::hosts))]
     pub allow_hosts: Vec<String>,
+    /// What must hold before the rows of a run become visible.
+    #[validate(nested)]
+    pub guards: Guards,
 }
 
 /// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
@@ -203,6 +220,7 @@ impl Default for Polls {
             dir: PathBuf::from("data/polls"),
             max_bytes: ByteSize::mib(2048),
             concurrency: 2,
+            batch: PollsBatch::default(),
         }
     }
 }
@@ -211,6 +229,9 @@ impl Default for Poll {
     fn default() -> Self {
         Self {
             url: String::new(),
+            method: Verb::Get,
+            body: None,
+            form: BTreeMap::new(),
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             auth: Auth::default(),
@@ -239,6 +260,7 @@ impl Default for Poll {
             max_records: 1_000_000,
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
+            guards: Guards::default(),
         }
     }
 }
@@ -255,11 +277,21 @@ impl Default for Watermark {
 }
 
 impl Poll {
+    fn request_body(&self) -> Body {
+        match &self.body {
+            Some(json) => Body::Json(json.clone()),
+            None if self.form.is_empty() => Body::None,
+            None => Body::Form(self.form.clone()),
+        }
+    }
+
     /// What the poll's runs need to know.
     pub fn definition(&self) -> Definition {
         Definition {
             request: Request {
                 url: self.url.clone(),
+                method: self.method,
+                body: self.request_body(),
                 query: self.query.clone(),
                 headers: self.headers.clone(),
                 credentials: self.auth.credentials(),
@@ -300,6 +332,7 @@ impl Poll {
                 max_records: self.max_records,
                 max_record: self.max_record.bytes(),
             },
+            guards: self.guards.definition(),
         }
     }
 }

@@ -13,15 +13,17 @@ use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::sections::{ADDRESS_FORMAT, Config};
+use super::share::{SHARE_FORMAT, Share};
 
 /// Checks text against a format; the error says why it does not fit.
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 4] = [
+const FORMATS: [(&str, Check); 5] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
     (LAKE_URL_FORMAT, check_lake_url),
+    (SHARE_FORMAT, check_share),
     (SPAN_FORMAT, check_span),
 ];
 
@@ -90,11 +92,34 @@ impl Shape {
         let mut steps = key.iter();
         steps.try_fold(&self.schema, |node, part| {
             let named = node.get("properties").and_then(|names| names.get(part));
-            named.or_else(|| {
-                let any = node.get("additionalProperties");
-                any.filter(|any| any.is_object())
-            })
+            let of_any = |key: &str| node.get(key).filter(|any| any.is_object());
+            named
+                .or_else(|| of_any("additionalProperties"))
+                .or_else(|| of_any("items"))
         })
+    }
+
+    /// Whether a value is a secret; a list of secrets is one too.
+    pub(super) fn is_secret(&self, key: &[String]) -> bool {
+        let node = self.node(key);
+        node.is_some_and(|node| node["writeOnly"] == true)
+    }
+
+    /// Whether a key takes a table without keys of its own, such as headers.
+    pub(super) fn takes_any_value(&self, key: &[String]) -> bool {
+        let has_keys = |node: &Value| node.get("properties").is_some();
+        let node = self.node(key);
+        node.is_none_or(|node| {
+            !has_keys(node) && !node.get("additionalProperties").is_some_and(has_keys)
+        })
+    }
+
+    /// Whether the keys of a section are names that the operator chooses, such as those of polls.
+    pub(super) fn takes_any_name(&self, section: &[String]) -> bool {
+        let any = self
+            .node(section)
+            .and_then(|node| node.get("additionalProperties"));
+        any.is_some_and(Value::is_object)
     }
 
     /// The names of the keys of a section, or of the sections.
@@ -191,6 +216,9 @@ fn expected(node: &Value) -> &'static str {
     if node["format"] == SPAN_FORMAT {
         return "a duration, such as \"300s\"";
     }
+    if node["format"] == SHARE_FORMAT {
+        return "a share, such as \"10 %\"";
+    }
     let names = match &node["type"] {
         Value::Array(names) => names.first().and_then(Value::as_str),
         name => name.as_str(),
@@ -237,6 +265,12 @@ fn check_size(text: &str) -> Result<(), String> {
 
 fn check_span(text: &str) -> Result<(), String> {
     Span::parse(text)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn check_share(text: &str) -> Result<(), String> {
+    Share::parse(text)
         .map(drop)
         .map_err(|error| error.to_string())
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::config::{Config, Hook, Server, Wal};
+use crate::config::{Batch, Config, Hook, Server, Wal};
 use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
@@ -154,19 +154,35 @@ fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
         max_ids: config.dedup.max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
         ids_per_file: (config.dedup.max_ids / MAX_ID_FILES).clamp(IDS_PER_FILE, MAX_IDS_PER_FILE),
-        limits: Limits {
-            max_bytes: config.batch.max_bytes.bytes(),
-            max_records: config.batch.max_records,
-            max_age: config.batch.max_age.duration(),
-            late_max_age: config.batch.late_age().duration(),
-            max_waiting_seals: MAX_WAITING_SEALS,
-        },
+        limits: limits(config, role),
         calendar: calendar(config, role),
         lake: lake.to_owned(),
         format: config.batch.format.as_str().to_owned(),
         object_key: keys::object_key,
         conflict_row,
         conflict_partition,
+    }
+}
+
+/// When the log's batches are closed.
+fn limits(config: &Config, role: LogRole) -> Limits {
+    let polls = &config.polls.batch;
+    let batch = match role {
+        LogRole::Events => config.batch.clone(),
+        LogRole::Feeds => Batch {
+            max_bytes: polls.max_bytes,
+            max_records: polls.max_records,
+            max_age: polls.max_age,
+            late_max_age: None,
+            format: config.batch.format,
+        },
+    };
+    Limits {
+        max_bytes: batch.max_bytes.bytes(),
+        max_records: batch.max_records,
+        max_age: batch.max_age.duration(),
+        late_max_age: batch.late_age().duration(),
+        max_waiting_seals: MAX_WAITING_SEALS,
     }
 }
 

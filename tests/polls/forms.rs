@@ -41,10 +41,15 @@ fn link_objects_are_links_and_lists_have_indexes() {
     let api = from("from", |from, things| {
         let next = json!({"rel": "next", "href": format!("/things?from={}", from + 10)});
         let first = json!({"rel": "first", "href": "/things"});
-        let links = if from < 20 { vec![first, next] } else { vec![first] };
+        let links = if from < 20 {
+            vec![first, next]
+        } else {
+            vec![first]
+        };
         page(json!({"things": things, "links": links, "counts": [{"n": "25"}]}))
     });
-    let settings = "total = \"/counts/0/n\"\npagination = { type = \"next-url\", next = \"/links\" }";
+    let settings =
+        "total = \"/counts/0/n\"\npagination = { type = \"next-url\", next = \"/links\" }";
     reads(&api, settings, 25);
     let settings = "pagination = { type = \"next-url\", next = \"/links/1\" }";
     reads(&api, settings, 25);
@@ -53,7 +58,9 @@ fn link_objects_are_links_and_lists_have_indexes() {
 #[test]
 fn records_lie_within_the_elements_of_a_list() {
     let api = Api::start(|_, _| {
-        let wrapped = things(0..5).into_iter().map(|thing| json!({"thing": thing, "score": 1}));
+        let wrapped = things(0..5)
+            .into_iter()
+            .map(|thing| json!({"thing": thing, "score": 1}));
         page(json!([{"took": 5}, {"hits": wrapped.collect::<Vec<_>>()}]))
     });
     let setup = setup(&api.url(), "");
@@ -114,14 +121,18 @@ fn an_api_that_says_it_failed_is_believed() {
                     fail_if = { pointer = \"/ok\", value = false }";
     let said = poll_in_vain(
         &setup(&api.url(), settings),
-        &["page 1: the body reports a failure at /ok (fail_if) (the API says: \"token … expired\")"],
+        &[
+            "page 1: the body reports a failure at /ok (fail_if) (the API says: \"token … expired\")",
+        ],
     );
     assert!(!said.contains("s3cret"), "{said}");
     // An error in place of the records is no empty list.
-    let api = Api::start(|_, _| {
-        page(json!({"things": null, "errors": [{"message": "no such field"}]}))
-    });
-    poll_in_vain(&setup(&api.url(), ""), &["there is null at /things", "no such field"]);
+    let api =
+        Api::start(|_, _| page(json!({"things": null, "errors": [{"message": "no such field"}]})));
+    poll_in_vain(
+        &setup(&api.url(), ""),
+        &["there is null at /things", "no such field"],
+    );
 }
 
 #[test]
@@ -133,7 +144,10 @@ fn the_text_of_an_error_is_shown_without_secrets() {
         ResponseTemplate::new(400).set_body_json(body)
     });
     let setup_of = |settings: &str| {
-        setup(&api.url(), &format!("query = {{ key = \"top secret\" }}\n{settings}"))
+        setup(
+            &api.url(),
+            &format!("query = {{ key = \"top secret\" }}\n{settings}"),
+        )
     };
     let words = ["answered 400 Bad Request (the API says: \"Bad Request\"); expected 200 OK"];
     poll_in_vain(&setup_of(""), &words);
@@ -153,7 +167,9 @@ fn a_link_that_is_always_there_ends_by_rule() {
         })
     };
     let setting = |stop: &str| {
-        format!("pagination = {{ type = \"next-url\", next = \"/next\", limit = 10, stop = {stop} }}")
+        format!(
+            "pagination = {{ type = \"next-url\", next = \"/next\", limit = 10, stop = {stop} }}"
+        )
     };
     for (stop, requests) in [
         ("\"empty-page\"", 4),
@@ -165,7 +181,11 @@ fn a_link_that_is_always_there_ends_by_rule() {
         reads(&api, &setting(stop), 25);
         assert_eq!(api.requests().len(), requests, "{stop}");
     }
-    let words = ["page 4", "was read before", "pagination.stop = \"same-link\""];
+    let words = [
+        "page 4",
+        "was read before",
+        "pagination.stop = \"same-link\"",
+    ];
     let settings = "pagination = { type = \"next-url\", next = \"/next\" }";
     poll_in_vain(&setup(&always().url(), settings), &words);
 }
@@ -176,7 +196,8 @@ fn a_status_behind_the_last_page_is_the_end_and_one_in_its_place_is_not() {
         Api::start(move |request, _| {
             let number = number(request, "page");
             if number > 3 || first_fails {
-                let body = json!({"code": "rest_post_invalid_page_number", "message": "No such page"});
+                let body =
+                    json!({"code": "rest_post_invalid_page_number", "message": "No such page"});
                 return ResponseTemplate::new(400).set_body_json(body);
             }
             let from = (number - 1) * 10;
@@ -188,14 +209,21 @@ fn a_status_behind_the_last_page_is_the_end_and_one_in_its_place_is_not() {
     let words = ["page 1: answered 400 Bad Request (the API says: \"No such page\")"];
     poll_in_vain(&setup(&api(true).url(), settings), &words);
     let settings = "pagination = { type = \"page\" }";
-    poll_in_vain(&setup(&api(false).url(), settings), &["page 4: answered 400"]);
+    poll_in_vain(
+        &setup(&api(false).url(), settings),
+        &["page 4: answered 400"],
+    );
     // A total that was not reached shows that the pages broke off.
     let api = Api::start(|request, _| match number(request, "page") {
         1 => page(json!({"things": things(0..10), "total": 25})),
         _ => ResponseTemplate::new(404),
     });
-    let settings = "total = \"/total\"\npagination = { type = \"page\", stop = { status = [404] } }";
-    poll_in_vain(&setup(&api.url(), settings), &["10 records were read", "the total says 25"]);
+    let settings =
+        "total = \"/total\"\npagination = { type = \"page\", stop = { status = [404] } }";
+    poll_in_vain(
+        &setup(&api.url(), settings),
+        &["10 records were read", "the total says 25"],
+    );
 }
 
 #[test]
@@ -204,7 +232,11 @@ fn the_number_of_pages_ends_them_wherever_it_is() {
         let from = (number(request, "page") - 1) * 10;
         page(json!({"things": things(from..(from + 10).min(25)), "total_pages": "3"}))
     });
-    reads(&body, "pagination = { type = \"page\", pages = \"/total_pages\" }", 25);
+    reads(
+        &body,
+        "pagination = { type = \"page\", pages = \"/total_pages\" }",
+        25,
+    );
     assert_eq!(body.requests().len(), 3);
     let header = Api::start(|request, _| {
         let from = (number(request, "page") - 1) * 10;
@@ -227,14 +259,21 @@ fn the_number_of_pages_ends_them_wherever_it_is() {
 fn the_next_page_is_named_by_a_header_or_by_a_record() {
     let api = from("page", |from, things| {
         let answer = page(json!({"things": things}));
-        let next = if from < 20 { (from + 10).to_string() } else { String::new() };
+        let next = if from < 20 {
+            (from + 10).to_string()
+        } else {
+            String::new()
+        };
         answer.insert_header("x-next-page", next)
     });
-    let settings = "pagination = { type = \"cursor\", param = \"page\", next = \"header:X-Next-Page\" }";
+    let settings =
+        "pagination = { type = \"cursor\", param = \"page\", next = \"header:X-Next-Page\" }";
     reads(&api, settings, 25);
     assert_eq!(api.requests().len(), 3);
 
-    let after = |request: &Request| param(request, "after").map_or(0, |id| id.parse::<usize>().unwrap() + 1);
+    let after = |request: &Request| {
+        param(request, "after").map_or(0, |id| id.parse::<usize>().unwrap() + 1)
+    };
     let api = Api::start(move |request, _| {
         let from = after(request);
         page(json!({"things": things(from..(from + 10).min(25))}))
@@ -273,12 +312,24 @@ fn links_are_followed_exactly_as_they_are() {
     reads(&api, &format!("{query}\n{paging} }}"), 25);
     let queries = |api: &Api| {
         let requests = api.requests();
-        let all = requests.iter().map(|request| request.url.query().unwrap_or_default().to_owned());
+        let all = requests
+            .iter()
+            .map(|request| request.url.query().unwrap_or_default().to_owned());
         all.collect::<Vec<_>>()
     };
-    assert_eq!(queries(&api), ["key=k&status=open", "page_info=10", "page_info=20"]);
-    reads(&api, &format!("{query}\n{paging}, repeat_query = [\"key\"] }}"), 25);
-    assert_eq!(queries(&api)[4..], ["page_info=10&key=k", "page_info=20&key=k"]);
+    assert_eq!(
+        queries(&api),
+        ["key=k&status=open", "page_info=10", "page_info=20"]
+    );
+    reads(
+        &api,
+        &format!("{query}\n{paging}, repeat_query = [\"key\"] }}"),
+        25,
+    );
+    assert_eq!(
+        queries(&api)[4..],
+        ["page_info=10&key=k", "page_info=20&key=k"]
+    );
 }
 
 #[test]
@@ -316,7 +367,9 @@ fn totals_and_flags_are_taken_as_apis_write_them() {
     assert_eq!(api.requests().len(), 3);
     let api = from("offset", |from, things| {
         let total = json!({"value": 10, "relation": "gte"});
-        page(json!({"things": things, "total": total, "more": if from < 20 { "true" } else { "false" }}))
+        page(
+            json!({"things": things, "total": total, "more": if from < 20 { "true" } else { "false" }}),
+        )
     });
     reads(&api, settings, 25);
 }
@@ -359,7 +412,8 @@ fn a_forgotten_pagination_is_told() {
         "{said}"
     );
     let api = Api::start(|_, _| {
-        page(json!({"things": things(0..10)})).insert_header("link", "</things?page=2>; rel=\"next\"")
+        page(json!({"things": things(0..10)}))
+            .insert_header("link", "</things?page=2>; rel=\"next\"")
     });
     let said = reads(&api, "", 10);
     assert!(said.contains("by its Link header"), "{said}");
@@ -385,9 +439,8 @@ fn long_cursors_are_sent_back_whole() {
         page(json!({"things": things(from..from + 10), "next": next}))
     });
     for mode in ["snapshot", "append"] {
-        let settings = format!(
-            "mode = \"{mode}\"\npagination = {{ type = \"cursor\", next = \"/next\" }}"
-        );
+        let settings =
+            format!("mode = \"{mode}\"\npagination = {{ type = \"cursor\", next = \"/next\" }}");
         let (said, code) = poll(&setup(&api.url(), &settings));
         assert!(code == Some(0) && said.contains("20 records"), "{said}");
     }

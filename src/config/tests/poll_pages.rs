@@ -85,13 +85,37 @@ fn places_are_pointers() {
         ("records = \"users\"", "records", "JSON Pointer"),
         ("records = \"/\"", "records", "the whole body is \"\""),
         ("records = \"/a~2\"", "records", "neither ~0"),
-        ("records = \"/a\"\ntotal = \"/b/*\"", "total", "only records may have"),
-        ("records = \"/a\"\ntotal = \"header:a b\"", "total", "must name a header"),
-        ("records = \"/a\"\ntotal = \"last:/n\"", "total", "only pagination.next"),
-        ("records = \"/a\"\ntotal = \"\"", "total", "must lead to a value"),
-        ("total = \"/total\"", "total", "needs a body that is an object"),
+        (
+            "records = \"/a\"\ntotal = \"/b/*\"",
+            "total",
+            "only records may have",
+        ),
+        (
+            "records = \"/a\"\ntotal = \"header:a b\"",
+            "total",
+            "must name a header",
+        ),
+        (
+            "records = \"/a\"\ntotal = \"last:/n\"",
+            "total",
+            "only pagination.next",
+        ),
+        (
+            "records = \"/a\"\ntotal = \"\"",
+            "total",
+            "must lead to a value",
+        ),
+        (
+            "total = \"/total\"",
+            "total",
+            "needs a body that is an object",
+        ),
         ("records = \"/a\"\ntotal = \"/a/b\"", "total", "within it"),
-        ("records = \"/a\"\nfail_if = { pointer = \"/a/b\" }", "fail_if", "within it"),
+        (
+            "records = \"/a\"\nfail_if = { pointer = \"/a/b\" }",
+            "fail_if",
+            "within it",
+        ),
         ("records = \"/a\"\nerror = \"why\"", "error", "JSON Pointer"),
         (
             "records = \"/a\"\npagination = { type = \"next-url\", next = \"last:/id\" }",
@@ -110,7 +134,11 @@ fn places_are_pointers() {
 fn keys_of_pages_that_do_not_go_together() {
     refuse(&[
         ("map_key = \"id\"", "map_key", "records_as = \"map\""),
-        ("records_as = \"maps\"", "records_as", "did you mean \"map\"?"),
+        (
+            "records_as = \"maps\"",
+            "records_as",
+            "did you mean \"map\"?",
+        ),
         ("empty = [\"nothing\"]", "empty", "entry 1 must be one of"),
         ("fail_if = { value = 1 }", "fail_if", "breaks the rule"),
         (
@@ -124,7 +152,11 @@ fn keys_of_pages_that_do_not_go_together() {
             "how many",
         ),
         ("pagination.first = 1", "pagination.first", "means nothing"),
-        ("pagination.stop = \"empty-page\"", "pagination.stop", "means nothing"),
+        (
+            "pagination.stop = \"empty-page\"",
+            "pagination.stop",
+            "means nothing",
+        ),
         (
             "pagination = { type = \"cursor\", next = \"last:/id\", first = 1 }",
             "pagination.first",
@@ -189,7 +221,10 @@ fn keys_of_pages_that_do_not_go_together() {
         ("{ pointer = \"done\" }", "starts with a slash"),
         ("{ pointer = \"\" }", "must lead to a value"),
         ("{ pointer = \"/done\", value = [1] }", "value must be text"),
-        ("{ pointr = \"/done\" }", "must be \"empty-page\", \"same-link\""),
+        (
+            "{ pointr = \"/done\" }",
+            "must be \"empty-page\", \"same-link\"",
+        ),
         ("{ status = [] }", "a list of statuses"),
         ("{ status = [429] }", "a list of statuses"),
         ("{ status = 404 }", "a list of statuses"),
@@ -202,7 +237,10 @@ fn keys_of_pages_that_do_not_go_together() {
 fn what_is_probably_a_mistake_is_told() {
     let warnings = |settings: &str| load(&poll(settings), &[]).unwrap().warnings.join("\n");
     let lost = warnings("records = \"/a\"\nrecords_as = \"map\"");
-    assert!(lost.contains("map_key") && lost.contains("are lost"), "{lost}");
+    assert!(
+        lost.contains("map_key") && lost.contains("are lost"),
+        "{lost}"
+    );
     let zero = warnings("pagination = { type = \"offset\", first = 0 }");
     assert!(zero.contains("pagination.first"), "{zero}");
 }

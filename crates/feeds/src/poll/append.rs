@@ -60,7 +60,12 @@ fn attempt(
     let name = keys::run_name(started, job.node, Lsn(0));
     let partition = keys::day_partition(&job.plan.name, started);
     let sink = job.sink(started, &name, partition);
-    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
+    let mut collector = Collector::new(
+        job.plan.collect_plan(job.accept),
+        job.waiter,
+        sink,
+        cursor.clone(),
+    );
     let (mut pages, since) = beginning(job.plan, cursor, resumed);
     let mut began = started;
     if let Some(resume) = resumed {
@@ -89,7 +94,8 @@ fn attempt(
         *pages_read += 1;
         Ok(())
     };
-    let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
+    let values = job.plan.run_values(since, began);
+    let read = read_pages(job, &mut collector, &mut pages, &values, None, &mut store);
     // The stored cursor, not the one that is being built: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);

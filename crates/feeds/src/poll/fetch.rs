@@ -1,7 +1,7 @@
 //! Fetches one page: the request, its body, and retries of temporary failures.
 
 use http::header::HeaderValue;
-use reqwest::{Response, StatusCode, Url};
+use reqwest::{Response, StatusCode};
 
 use super::body;
 use super::client::Got;
@@ -11,6 +11,7 @@ use super::parse::read_page;
 use super::plan::Plan;
 use super::read_error::ReadError;
 use super::record::Record;
+use super::request::PageRequest;
 use super::resume::Resume;
 use super::retry;
 use super::trouble::Trouble;
@@ -64,7 +65,7 @@ impl<'a> Fetcher<'a> {
     pub fn page(
         &mut self,
         number: u64,
-        url: &Url,
+        request: &PageRequest,
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
         is_first: bool,
@@ -72,7 +73,7 @@ impl<'a> Fetcher<'a> {
         let mut retry = 0;
         loop {
             collector.begin_page();
-            let trouble = match self.attempt(number, url, etag, collector)? {
+            let trouble = match self.attempt(number, request, etag, collector)? {
                 Tried::Done(fetched) => return Ok(fetched),
                 // Where the pages begin, they cannot have ended.
                 Tried::PastEnd(_) if !is_first => return Ok(Fetched::PastEnd),
@@ -119,11 +120,11 @@ impl<'a> Fetcher<'a> {
     fn attempt(
         &mut self,
         number: u64,
-        url: &Url,
+        request: &PageRequest,
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
     ) -> Result<Tried, RunError> {
-        let answer = match self.plan.client.get(url, etag, self.waiter) {
+        let answer = match self.plan.client.send(request, etag, self.waiter) {
             Ok(Got::Page(answer)) => answer,
             Ok(Got::NotModified) => return Ok(Tried::Done(Fetched::NotModified)),
             Ok(Got::PastEnd(trouble)) => return Ok(Tried::PastEnd(trouble)),
@@ -157,7 +158,7 @@ impl<'a> Fetcher<'a> {
             let resolved = resolved.map_err(|why| {
                 RunError::Failed(format!("page {number}: the link to the next page: {why}"))
             })?;
-            facts.names_itself = resolved == *url || resolved == final_url;
+            facts.names_itself = resolved == request.url || resolved == final_url;
             facts.next = Some(resolved.into());
         }
         Ok(Tried::Done(Fetched::Page(facts, etag)))

@@ -33,19 +33,6 @@ pub enum Position {
     Url(String),
 }
 
-impl Position {
-    /// The values that a request may name its page by, with their names: the cursor, the offset or the
-    /// number of the page.
-    pub fn values(&self) -> Option<(&'static str, String)> {
-        match self {
-            Self::First | Self::Url(_) => None,
-            Self::Offset(offset) => Some(("offset", offset.to_string())),
-            Self::Page(number) => Some(("page", number.to_string())),
-            Self::Cursor(cursor) => Some(("cursor", cursor.clone())),
-        }
-    }
-}
-
 /// The rules by which one page leads to the next.
 #[derive(Clone, Debug)]
 pub struct Rules {
