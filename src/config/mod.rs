@@ -46,7 +46,7 @@ pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use poll_guards::{Guards, PollsBatch};
-pub use poll_pages::{Empties, FailIf, Stop};
+pub use poll_pages::{Csv, Empties, FailIf, Stop};
 pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
 pub use share::{Share, ShareError};

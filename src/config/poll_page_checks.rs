@@ -3,7 +3,7 @@
 
 use super::polls::Poll;
 use crate::poll::definition::{Mode, PaginationKind};
-use crate::poll::form::{RecordsAs, Step, Stop};
+use crate::poll::form::{BodyFormat, RecordsAs, Step, Stop};
 use crate::poll::place::{Place, Source};
 
 /// What is wrong, and the keys that it is about.
@@ -35,6 +35,7 @@ pub(super) fn check(poll: &Poll) -> Found {
     let named = checks.places();
     checks.places_apart(&named);
     checks.records();
+    checks.format(&named);
     checks.kind();
     checks.steering();
     checks.parameters();
@@ -130,7 +131,8 @@ impl Checks<'_> {
                         continue;
                     }
                     format!("{own} must not be the same place as {other} or within it")
-                } else if own == "error" || own == "fail_if" {
+                } else if own == "error" || own == "fail_if" || self.poll.format != BodyFormat::Json
+                {
                     continue;
                 } else {
                     format!(
@@ -160,6 +162,37 @@ impl Checks<'_> {
             .and_then(|fail_if| fail_if.value.as_ref());
         if fail_if.is_some_and(|value| value.is_null() || value.is_object() || value.is_array()) {
             self.problem(&["fail_if"], "value must be text, a number, true or false");
+        }
+    }
+
+    /// Checks that no key wants what the format does not have.
+    fn format(&mut self, named: &[Named]) {
+        let poll = self.poll;
+        if let Some(csv) = &poll.csv {
+            if poll.format != BodyFormat::Csv {
+                let rule = "csv means nothing without format = \"csv\"; remove it, or set that";
+                self.problem(&["csv", "format"], rule);
+            }
+            if csv.delimiter().is_none() {
+                let rule = "delimiter must be one ASCII character, and no quote or line end";
+                self.problem(&["csv"], rule);
+            }
+        }
+        if poll.format == BodyFormat::Json {
+            return;
+        }
+        if poll.records_as != RecordsAs::List {
+            let rule =
+                "records_as means nothing for this format, whose lines are the records; remove it";
+            self.problem(&["records_as", "format"], rule);
+        }
+        let in_body = named.iter().filter(|own| !own.place.steps().is_empty());
+        for own in in_body {
+            let rule = format!(
+                "{} means nothing for this format, which has only records; remove it, or name a header",
+                own.key
+            );
+            self.problem(&[own.key, "format"], rule);
         }
     }
 

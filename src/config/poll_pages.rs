@@ -5,7 +5,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::poll::form::{self, Condition, Empty};
+use crate::poll::form::{self, Condition, CsvForm, Empty};
 use crate::poll::place::Place;
 
 /// `empty`: which pages have nothing to report.
@@ -24,6 +24,18 @@ pub struct FailIf {
     pub value: Option<Value>,
 }
 
+/// `csv`: the form of a table.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Csv {
+    /// What separates values: one ASCII character.
+    #[serde(default = "comma")]
+    pub delimiter: String,
+    /// Whether the first row has the names of the columns.
+    #[serde(default = "yes")]
+    pub header: bool,
+}
+
 /// `pagination.stop`: when a page is the last one.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(transparent)]
@@ -32,6 +44,14 @@ pub struct Stop(Value);
 const EMPTIES: [&str; 3] = ["null", "204", "absent"];
 const STOPS: &str = "must be \"empty-page\", \"same-link\", \"short-page\", { pointer = \"/done\", value = \
                      true }, or { status = [400, 404] }";
+
+fn comma() -> String {
+    ",".to_owned()
+}
+
+fn yes() -> bool {
+    true
+}
 
 fn scalar(_: &mut SchemaGenerator) -> Schema {
     json_schema!({ "type": ["string", "number", "boolean"] })
@@ -63,6 +83,24 @@ impl JsonSchema for Empties {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "array", "items": { "type": "string", "enum": EMPTIES } })
+    }
+}
+
+impl Csv {
+    /// The form. A delimiter that cannot be one was reported.
+    pub(super) fn form(&self) -> CsvForm {
+        CsvForm {
+            delimiter: self.delimiter().unwrap_or(b','),
+            header: self.header,
+        }
+    }
+
+    /// The delimiter, if it can be one.
+    pub(super) fn delimiter(&self) -> Option<u8> {
+        match self.delimiter.as_bytes() {
+            [byte] if byte.is_ascii() && !b"\"\r\n".contains(byte) => Some(*byte),
+            _ => None,
+        }
     }
 }
 

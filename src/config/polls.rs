@@ -9,14 +9,14 @@ use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
 use super::poll_guards::{Guards, PollsBatch};
-use super::poll_pages::{Empties, FailIf, Stop};
+use super::poll_pages::{Csv, Empties, FailIf, Stop};
 use super::rules;
 use super::words;
 use crate::poll::definition::{
     self, AuthKind, Body, Credentials, Definition, JsonBody, Limits, Mode, PaginationKind, Request,
     Timing, Verb,
 };
-use crate::poll::form::{PageForm, RecordsAs, Step};
+use crate::poll::form::{BodyFormat, PageForm, RecordsAs, Step};
 use crate::secret::Secret;
 
 /// `[polls]`: what all polls share.
@@ -67,6 +67,12 @@ pub struct Poll {
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<RecordsAs>")]
     pub records_as: RecordsAs,
+    /// The format of a page.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<BodyFormat>")]
+    pub format: BodyFormat,
+    /// The form of a table.
+    pub csv: Option<Csv>,
     /// The key that a record gets its name in a map under.
     #[validate(length(min = 1, message = "must not be empty"))]
     pub map_key: Option<String>,
@@ -237,6 +243,8 @@ impl Default for Poll {
             auth: Auth::default(),
             records: String::new(),
             records_as: RecordsAs::List,
+            format: BodyFormat::Json,
+            csv: None,
             map_key: None,
             total: None,
             empty: Empties::default(),
@@ -302,6 +310,8 @@ impl Poll {
             page: PageForm {
                 records: self.records.clone(),
                 records_as: self.records_as,
+                format: self.format,
+                csv: self.csv.as_ref().map(Csv::form).unwrap_or_default(),
                 map_key: self.map_key.clone(),
                 total: self.total.clone(),
                 empty: self.empty.empty(),

@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
 use crate::poll::definition::{AuthKind, Mode, PaginationKind, Verb};
-use crate::poll::form::{RecordsAs, Step};
+use crate::poll::form::{BodyFormat, RecordsAs, Step};
 use crate::telemetry::LogFormat;
 
 /// A setting that is one word of a list.
@@ -84,6 +84,12 @@ impl Word for AuthKind {
 impl Word for PaginationKind {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for BodyFormat {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|format| (format.as_str(), format)).to_vec()
     }
 }
 

@@ -154,7 +154,7 @@ proptest! {
             }
             taken.push(match record {
                 Record::Whole(raw) => raw.to_owned(),
-                Record::Long(_) => String::new(),
+                Record::Refused(_) => String::new(),
             });
             Ok::<_, Infallible>(())
         };

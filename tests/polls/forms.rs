@@ -445,3 +445,83 @@ fn long_cursors_are_sent_back_whole() {
         assert!(code == Some(0) && said.contains("20 records"), "{said}");
     }
 }
+
+/// Answers with these bytes and this header.
+fn raw(header: &'static str, body: Vec<u8>) -> RawApi {
+    RawApi::start(move |_, _, stream| {
+        use std::io::Write as _;
+        write_head(stream, &format!("{header}\r\ncontent-length: {}", body.len()));
+        let _gone = stream.write_all(&body);
+    })
+}
+
+/// Polls a page of another format, without `records`; what was said, and the rows.
+fn reads_format(api: &RawApi, settings: &str, rows: u64) -> String {
+    let setup = setup(&api.url(), settings);
+    let text = super::config(&api.url(), settings);
+    setup.configure(&text.replace("records = \"/things\"\n", ""));
+    let (said, runs) = poll_well(&setup);
+    assert_eq!(runs.runs[0].rows, rows, "{said}");
+    said
+}
+
+fn gzipped(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    gzip.write_all(bytes).unwrap();
+    gzip.finish().unwrap()
+}
+
+#[test]
+fn lines_and_tables_are_pages_too() {
+    let lines = b"{\"id\":1}\n\n{\"id\":2}\r\n{\"id\":3}";
+    reads_format(&raw("x: y", lines.to_vec()), "format = \"ndjson\"", 3);
+    let loose = "format = \"ndjson\"\nguards.max_refused = \"50 %\"";
+    let said = reads_format(&raw("x: y", b"{\"id\":1}\n{\"id\":\n{\"id\":2}\n".to_vec()), loose, 2);
+    assert!(said.contains("page 1, record 1: json at \"\""), "{said}");
+    let table = b"id;name\r\n1;\"a;b\"\r\n2;\r\n".to_vec();
+    reads_format(&raw("x: y", table), "format = \"csv\"\ncsv = { delimiter = \";\" }", 2);
+    // A file whose server says nothing of its compression.
+    reads_format(&raw("x: y", gzipped(lines)), "format = \"ndjson\"", 3);
+    reads_format(&raw("content-encoding: gzip", gzipped(&gzipped(lines))), "format = \"ndjson\"", 3);
+    let cut = raw("x: y", b"{\"id\":1}\n{\"id\":".to_vec());
+    let settings = "format = \"ndjson\"\nbudget = \"1s\"";
+    let setup = setup(&cut.url(), settings);
+    setup.configure(&super::config(&cut.url(), settings).replace("records = \"/things\"\n", ""));
+    poll_in_vain(&setup, &["the answer was cut off"]);
+}
+
+#[test]
+fn other_charsets_are_taken() {
+    let names = |header, body: Vec<u8>| {
+        let setup = setup(&raw(header, body).url(), "");
+        poll_well(&setup);
+        let lake = setup.directory().join("lake");
+        let keys = lakehook::lake::reader::keys_below(&lake, "things").unwrap();
+        let object = std::fs::read(lake.join(&keys[0])).unwrap();
+        String::from_utf8(zstd::decode_all(&*object).unwrap()).unwrap()
+    };
+    let latin = b"{\"things\":[{\"id\":1,\"name\":\"Ren\xe9e\"}]}".to_vec();
+    let rows = names("content-type: application/json; charset=ISO-8859-1", latin.clone());
+    assert!(rows.contains("\"name\":\"Renée\""), "{rows}");
+    let wide = "\u{feff}{\"things\":[{\"id\":1,\"name\":\"Renée\"}]}";
+    let wide = wide.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    let rows = names("x: y", wide);
+    assert!(rows.contains("\"name\":\"Renée\""), "{rows}");
+    let words = ["page 1: not UTF-8 at byte 30; expected JSON in UTF-8"];
+    poll_in_vain(&setup(&raw("x: y", latin).url(), ""), &words);
+}
+
+#[test]
+fn records_are_a_map_by_name() {
+    let api = Api::start(|_, _| {
+        page(json!({"things": {"ann": {"age": 5}, "bob": {"age": 6}}, "total": 2}))
+    });
+    let settings = "records_as = \"map\"\nmap_key = \"name\"\ntotal = \"/total\"";
+    let setup = setup(&api.url(), settings);
+    setup.configure(&super::config(&api.url(), settings).replace("id = \"id\"", "id = \"name\""));
+    let (said, code) = poll(&setup);
+    assert!(code == Some(0) && said.contains("2 records"), "{said}");
+    let again = poll(&setup).0;
+    assert!(again.contains("unchanged since"), "{again}");
+}

@@ -131,7 +131,7 @@ fn a_record_over_the_limit_goes_to_the_quarantine_and_the_run_goes_on() {
         write_head(stream, &format!("content-length: {}", body.len()));
         let _gone = stream.write_all(body.as_bytes());
     });
-    let setup = setup(&api.url(), "");
+    let setup = setup(&api.url(), "guards.max_refused = \"50 %\"");
     let (said, runs) = super::poll_well(&setup);
     assert!(
         said.contains("page 1, record 1: too_long at \"\": a record of at most 1048576 bytes"),

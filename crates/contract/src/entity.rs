@@ -238,28 +238,23 @@ impl Entities {
         id
     }
 
-    /// Adds a row of the quarantine for a record that is longer than `max` bytes. `first` are its first
-    /// bytes; `bytes` and `hash` are of all of it.
-    pub fn refuse_long(
+    /// Adds a row of the quarantine for a record of which only the first bytes are known, and the length
+    /// and the hash of all of it.
+    pub fn refuse_known(
         &self,
         (first, bytes, hash): (&[u8], u64, u128),
-        max: u64,
+        error: &FieldError,
         origin: &Origin,
         target: Target<'_>,
         rows: &mut Rows,
-    ) -> FieldError {
+    ) {
         // The cut may be within a character.
         let whole = std::str::from_utf8(first).map_or_else(|error| error.valid_up_to(), str::len);
-        let error = FieldError {
-            pointer: String::new(),
-            code: "too_long",
-            detail: format!("a record of at most {max} bytes (max_record)"),
-        };
         let refused = Refused {
             reason: Reason::InvalidRecord,
             stream: &self.stream,
             origin,
-            errors: std::slice::from_ref(&error),
+            errors: std::slice::from_ref(error),
             errors_total: 1,
             raw: &first[..if whole == 0 { first.len() } else { whole }],
             max_raw_bytes: usize::MAX,
@@ -267,7 +262,6 @@ impl Entities {
         let lsn_at = refused.write_whole(bytes, hash, &mut rows.bytes);
         let partition = rows.partition(target.quarantine);
         rows.finish_row(lsn_at, partition, RowKind::Quarantined);
-        error
     }
 
     fn refuse(

@@ -46,8 +46,6 @@ pub struct CollectPlan<'a> {
     pub has_watermark: bool,
     /// Most records of a run.
     pub max_records: u64,
-    /// Most bytes of one record.
-    pub max_record: u64,
     /// What must hold before rows become visible.
     pub guards: Guards,
     /// Whether a person has said that this run's records are accepted as they are.
@@ -515,15 +513,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
-    /// Takes a record that is longer than `max_record`, of which only the first bytes are known, and the
-    /// length and the hash of all of it.
-    pub fn take_long(
+    /// Takes a record that cannot be one, of which the first bytes are known, and the length and the
+    /// hash of all of it.
+    pub fn take_refused(
         &mut self,
         index: u64,
-        first: &[u8],
-        bytes: u64,
-        hash: u128,
+        known: (&[u8], u64, u128),
+        error: &FieldError,
     ) -> Result<(), RunError> {
+        let hash = known.2;
         self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
         if self.skip(index)? {
             return Ok(());
@@ -535,11 +533,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             is_snapshot: self.plan.is_snapshot,
         };
         let mark = RowsMark::of(&self.pending.rows);
-        let (entities, max) = (self.plan.entities, self.plan.max_record);
-        let known = (first, bytes, hash);
-        let error = entities.refuse_long(known, max, &self.origin, target, &mut self.pending.rows);
+        let (entities, rows) = (self.plan.entities, &mut self.pending.rows);
+        entities.refuse_known(known, error, &self.origin, target, rows);
         self.pending.records += 1;
-        self.note_invalid(index, hash as u64, &error, mark);
+        self.note_invalid(index, hash as u64, error, mark);
         if self.pending.rows.bytes.len() >= PIECE_BYTES {
             self.end_piece()?;
         }

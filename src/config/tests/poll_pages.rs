@@ -73,6 +73,8 @@ fn what_fits_together_is_taken() {
         "pagination = { type = \"cursor\", next = \"last:/id\", limit = 10, stop = \"short-page\" }",
         "pagination = { type = \"cursor\", next = \"header:x-next\", stop = \"same-link\" }",
         "pagination = { type = \"offset\", first = 1, step = \"limit\", limit = 10 }",
+        "format = \"csv\"\ncsv = { delimiter = \"\\t\" }\ntotal = \"header:x-count\"",
+        "format = \"ndjson\"\npagination = { type = \"cursor\", next = \"last:/id\" }",
         "records = \"/a\"\npagination = { type = \"next-url\", next = \"/links/0/url\", stop = \"empty-page\" }",
     ] {
         taken(&[&poll(settings)]);
@@ -138,6 +140,27 @@ fn keys_of_pages_that_do_not_go_together() {
             "records_as = \"maps\"",
             "records_as",
             "did you mean \"map\"?",
+        ),
+        ("csv = { header = false }", "csv", "format = \"csv\""),
+        (
+            "format = \"csv\"\ncsv = { delimiter = \"\\t\\t\" }",
+            "csv",
+            "one ASCII character",
+        ),
+        (
+            "format = \"ndjson\"\nrecords_as = \"object\"",
+            "records_as",
+            "means nothing for this format",
+        ),
+        (
+            "format = \"ndjson\"\nrecords = \"/items\"",
+            "records",
+            "means nothing for this format",
+        ),
+        (
+            "format = \"csv\"\npagination = { type = \"page\", pages = \"/pages\" }",
+            "pagination.pages",
+            "or name a header",
         ),
         ("empty = [\"nothing\"]", "empty", "entry 1 must be one of"),
         ("fail_if = { value = 1 }", "fail_if", "breaks the rule"),

@@ -119,6 +119,7 @@ fn the_samples_defaults_of_a_poll_are_those_that_hold() {
         "allow_hosts",
         "records",
         "records_as",
+        "format",
         "empty",
     ];
     let lines = text.lines().take_while(|line| !line.contains(".auth]"));

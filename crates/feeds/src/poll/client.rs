@@ -213,7 +213,8 @@ impl Client {
     ) -> Result<Response, Trouble> {
         let mut request = self.http.request(page.method.clone(), url.clone());
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let accept = self.settings.wanted.format.accept();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if self.is_home(url) {
             headers.extend(page.headers.clone());

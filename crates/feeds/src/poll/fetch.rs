@@ -7,7 +7,7 @@ use super::body;
 use super::client::Got;
 use super::definition::PaginationKind;
 use super::facts::PageFacts;
-use super::parse::read_page;
+use super::page;
 use super::plan::Plan;
 use super::read_error::ReadError;
 use super::record::Record;
@@ -19,6 +19,7 @@ use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::wait::{Interrupted, Waiter};
 use lakehook_base::ids::Ids;
+use lakehook_contract::quarantine::FieldError;
 
 /// A page that was read to its end.
 #[derive(Clone, Debug)]
@@ -192,9 +193,13 @@ impl<'a> Fetcher<'a> {
         };
         let mut take = |index: u64, record: Record<'_>| match record {
             Record::Whole(raw) => collector.take(index, raw),
-            Record::Long(long) => collector.take_long(index, &long.first, long.bytes, long.hash),
+            Record::Refused(refused) => {
+                let error = FieldError::of_body(refused.code, refused.detail.clone());
+                let known = (&*refused.first, refused.bytes, refused.hash);
+                collector.take_refused(index, known, &error)
+            }
         };
-        let read = read_page(stream, &plan.wanted, plan.limits.max_record, &mut take);
+        let read = page::read(stream, &plan.wanted, plan.limits.max_record, &mut take);
         Ok(match read {
             Ok(facts) => Ok(facts),
             Err(ReadError::Taker(error)) => return Err(error),

@@ -10,6 +10,10 @@ pub struct PageForm {
     pub records: String,
     /// What stands there.
     pub records_as: RecordsAs,
+    /// The format of a page.
+    pub format: BodyFormat,
+    /// The form of a table.
+    pub csv: CsvForm,
     /// The key that a record gets its name in the map under.
     pub map_key: Option<String>,
     /// Where the number of records in all pages is: a JSON Pointer, or `header:NAME`.
@@ -20,6 +24,27 @@ pub struct PageForm {
     pub fail_if: Option<Condition>,
     /// JSON Pointer to the text of an error.
     pub error: Option<String>,
+}
+
+/// The format of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BodyFormat {
+    /// One JSON value.
+    #[default]
+    Json,
+    /// One JSON value in each line.
+    Ndjson,
+    /// A table.
+    Csv,
+}
+
+/// The form of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CsvForm {
+    /// What separates values.
+    pub delimiter: u8,
+    /// Whether the first row has the names of the columns.
+    pub header: bool,
 }
 
 /// What stands where the records are.
@@ -85,6 +110,38 @@ impl Default for Empty {
             null: true,
             no_content: true,
             absent: false,
+        }
+    }
+}
+
+impl Default for CsvForm {
+    fn default() -> Self {
+        Self {
+            delimiter: b',',
+            header: true,
+        }
+    }
+}
+
+impl BodyFormat {
+    /// Every format.
+    pub const ALL: [Self; 3] = [Self::Json, Self::Ndjson, Self::Csv];
+
+    /// Name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+            Self::Csv => "csv",
+        }
+    }
+
+    /// The media types that a request accepts.
+    pub(super) fn accept(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Ndjson => "application/x-ndjson, application/json",
+            Self::Csv => "text/csv",
         }
     }
 }

@@ -360,8 +360,9 @@ impl<R: Read, E> Reading<'_, '_, R, E> {
     fn record(&mut self, has_key: bool) -> Result<(), ReadError<E>> {
         let max = usize::try_from(self.giver.max_record).unwrap_or(usize::MAX);
         let Some(length) = self.extent(max)? else {
-            let long = pass_long(&mut self.window)?;
-            return self.giver.give_long(&long);
+            let passed = pass_long(&mut self.window)?;
+            let refused = passed.too_long(self.giver.max_record);
+            return self.giver.refuse(&refused);
         };
         let raw = text(&self.window, length)?;
         self.giver.give(raw, has_key)?;

@@ -60,7 +60,7 @@ fn read_by(body: &[u8], piece: usize, wanted: &Wanted) -> Result<(Vec<String>, P
         assert_eq!(index, records.len() as u64);
         records.push(match record {
             Record::Whole(raw) => raw.to_owned(),
-            Record::Long(long) => {
+            Record::Refused(long) => {
                 let first = String::from_utf8_lossy(&long.first);
                 format!("{} bytes: {}", long.bytes, &first[..10])
             }
@@ -473,7 +473,7 @@ fn a_long_record_is_passed_over_and_the_next_one_is_read() {
     for piece in [1, 50, 1000] {
         let mut seen = None;
         let mut take = |_: u64, record: Record<'_>| {
-            if let Record::Long(long) = record {
+            if let Record::Refused(long) = record {
                 seen = Some((long.bytes, long.hash));
             }
             Ok::<_, Infallible>(())

@@ -144,7 +144,6 @@ impl Plan {
             is_snapshot: self.mode == Mode::Snapshot,
             has_watermark: self.watermark.is_some(),
             max_records: self.limits.max_records,
-            max_record: self.limits.max_record,
             guards: self.guards,
             accept,
         }

@@ -20,19 +20,23 @@ const KEPT_BYTES: usize = 16 << 10;
 pub enum Record<'a> {
     /// Its text.
     Whole(&'a str),
-    /// What is known of one that is too long.
-    Long(&'a LongRecord),
+    /// What is known of one that cannot be taken.
+    Refused(&'a Refused),
 }
 
-/// What is known of a record that is longer than `max_record`.
+/// What is known of a record that cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LongRecord {
+pub struct Refused {
     /// Its first bytes.
     pub first: Vec<u8>,
     /// Number of its bytes.
     pub bytes: u64,
     /// Hash of all of them.
     pub hash: u128,
+    /// A word for the rule that it breaks.
+    pub code: &'static str,
+    /// What was expected.
+    pub detail: String,
 }
 
 /// Takes the records of a page, with their index from 0.
@@ -101,14 +105,14 @@ impl<'w, 't, E> Giver<'w, 't, E> {
         Ok(())
     }
 
-    /// Hands out a record that is too long.
-    pub(super) fn give_long(&mut self, long: &LongRecord) -> Result<(), ReadError<E>> {
+    /// Hands out what is known of a record that cannot be taken.
+    pub(super) fn refuse(&mut self, refused: &Refused) -> Result<(), ReadError<E>> {
         if let Some((_, is_last)) = self.edge
             && (*is_last || self.count == 0)
         {
             self.kept = Some(String::new());
         }
-        (self.take)(self.count, Record::Long(long)).map_err(ReadError::Taker)?;
+        (self.take)(self.count, Record::Refused(refused)).map_err(ReadError::Taker)?;
         self.count += 1;
         Ok(())
     }
@@ -159,32 +163,61 @@ fn shape(out: &mut String, named: Option<(&str, &str)>, raw: &str) {
     out.push_str(members);
 }
 
+/// A record that is passed over instead of held.
+#[derive(Default)]
+pub(super) struct Passed {
+    first: Vec<u8>,
+    bytes: u64,
+    hash: Xxh3Default,
+}
+
+impl Passed {
+    /// Adds its next bytes.
+    pub(super) fn add(&mut self, bytes: &[u8]) {
+        let room = KEPT_BYTES - self.first.len();
+        self.first
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.bytes += bytes.len() as u64;
+        self.hash.update(bytes);
+    }
+
+    /// All of it was added, and it is longer than `max` bytes.
+    pub(super) fn too_long(self, max: u64) -> Refused {
+        let detail = format!("a record of at most {max} bytes (max_record)");
+        self.refused("too_long", detail)
+    }
+
+    /// All of it was added, and it cannot be taken.
+    pub(super) fn refused(self, code: &'static str, detail: String) -> Refused {
+        Refused {
+            first: self.first,
+            bytes: self.bytes,
+            hash: self.hash.digest128(),
+            code,
+            detail,
+        }
+    }
+}
+
 /// Passes over a value that is too long to be held.
-pub(super) fn pass_long<R: Read, E>(window: &mut Window<R>) -> Result<LongRecord, ReadError<E>> {
+pub(super) fn pass_long<R: Read, E>(window: &mut Window<R>) -> Result<Passed, ReadError<E>> {
     let mut extent = Extent::default();
-    let mut hash = Xxh3Default::new();
-    let mut long = LongRecord {
-        first: Vec::new(),
-        bytes: 0,
-        hash: 0,
-    };
+    let mut passed = Passed::default();
     loop {
         let held = window.bytes();
         let end = extent.feed(held);
-        let value = &held[..end.unwrap_or(held.len())];
-        hash.update(value);
-        let room = KEPT_BYTES - long.first.len();
-        long.first
-            .extend_from_slice(&value[..value.len().min(room)]);
-        let count = value.len();
-        long.bytes += count as u64;
+        let count = end.unwrap_or(held.len());
+        passed.add(&held[..count]);
         window.advance(count);
-        if end.is_some() || !window.more()? && extent.may_end() {
-            long.hash = hash.digest128();
-            return Ok(long);
+        if end.is_some() {
+            return Ok(passed);
         }
-        if window.bytes().is_empty() {
-            return Err(ReadError::CutOff);
+        if !window.more()? {
+            return if extent.may_end() {
+                Ok(passed)
+            } else {
+                Err(ReadError::CutOff)
+            };
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use super::form::{Condition, Empty, PageForm, RecordsAs};
+use super::form::{BodyFormat, Condition, CsvForm, Empty, PageForm, RecordsAs};
 use super::place::{Place, Source, Step};
 
 /// Where APIs tell an error, if nobody says where. The first ones mean that there is one; the others
@@ -120,6 +120,8 @@ pub struct Wanted {
     targets: Vec<Target>,
     soft: Set,
     pub(super) records_as: RecordsAs,
+    pub(super) format: BodyFormat,
+    pub(super) csv: CsvForm,
     pub(super) map_key: Option<String>,
     pub(super) empty: Empty,
     pub(super) fail_if: Option<Condition>,
@@ -158,6 +160,8 @@ impl Wanted {
             }],
             soft: 0,
             records_as: form.records_as,
+            format: form.format,
+            csv: form.csv,
             map_key: form.map_key.as_deref().map(quoted),
             empty: form.empty,
             fail_if: form.fail_if.clone(),
