@@ -450,7 +450,11 @@ fn long_cursors_are_sent_back_whole() {
 fn raw(header: &'static str, body: Vec<u8>) -> RawApi {
     RawApi::start(move |_, _, stream| {
         use std::io::Write as _;
-        write_head(stream, &format!("{header}\r\ncontent-length: {}", body.len()));
+        let head = format!(
+            "HTTP/1.1 200 OK\r\n{header}\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let _gone = stream.write_all(head.as_bytes());
         let _gone = stream.write_all(&body);
     })
 }
@@ -477,13 +481,25 @@ fn lines_and_tables_are_pages_too() {
     let lines = b"{\"id\":1}\n\n{\"id\":2}\r\n{\"id\":3}";
     reads_format(&raw("x: y", lines.to_vec()), "format = \"ndjson\"", 3);
     let loose = "format = \"ndjson\"\nguards.max_refused = \"50 %\"";
-    let said = reads_format(&raw("x: y", b"{\"id\":1}\n{\"id\":\n{\"id\":2}\n".to_vec()), loose, 2);
+    let said = reads_format(
+        &raw("x: y", b"{\"id\":1}\n{\"id\":\n{\"id\":2}\n".to_vec()),
+        loose,
+        2,
+    );
     assert!(said.contains("page 1, record 1: json at \"\""), "{said}");
     let table = b"id;name\r\n1;\"a;b\"\r\n2;\r\n".to_vec();
-    reads_format(&raw("x: y", table), "format = \"csv\"\ncsv = { delimiter = \";\" }", 2);
+    reads_format(
+        &raw("x: y", table),
+        "format = \"csv\"\ncsv = { delimiter = \";\" }",
+        2,
+    );
     // A file whose server says nothing of its compression.
     reads_format(&raw("x: y", gzipped(lines)), "format = \"ndjson\"", 3);
-    reads_format(&raw("content-encoding: gzip", gzipped(&gzipped(lines))), "format = \"ndjson\"", 3);
+    reads_format(
+        &raw("content-encoding: gzip", gzipped(&gzipped(lines))),
+        "format = \"ndjson\"",
+        3,
+    );
     let cut = raw("x: y", b"{\"id\":1}\n{\"id\":".to_vec());
     let settings = "format = \"ndjson\"\nbudget = \"1s\"";
     let setup = setup(&cut.url(), settings);
@@ -502,7 +518,10 @@ fn other_charsets_are_taken() {
         String::from_utf8(zstd::decode_all(&*object).unwrap()).unwrap()
     };
     let latin = b"{\"things\":[{\"id\":1,\"name\":\"Ren\xe9e\"}]}".to_vec();
-    let rows = names("content-type: application/json; charset=ISO-8859-1", latin.clone());
+    let rows = names(
+        "content-type: application/json; charset=ISO-8859-1",
+        latin.clone(),
+    );
     assert!(rows.contains("\"name\":\"Renée\""), "{rows}");
     let wide = "\u{feff}{\"things\":[{\"id\":1,\"name\":\"Renée\"}]}";
     let wide = wide.encode_utf16().flat_map(u16::to_be_bytes).collect();

@@ -603,7 +603,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             return self.flush(false);
         }
         self.held.push(std::mem::take(&mut self.pending));
-        if self.held.len() * PIECE_BYTES < MAX_HELD_BYTES {
+        let held = self.held.iter().map(|piece| piece.rows.bytes.len());
+        if held.sum::<usize>() < MAX_HELD_BYTES {
             return Ok(());
         }
         self.judge_page()?;

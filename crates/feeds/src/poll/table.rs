@@ -104,6 +104,10 @@ impl<R: Read> Table<R> {
         let mut has_ended = false;
         let mut passed: Option<Passed> = None;
         loop {
+            // No input at all tells the reader that there is no more.
+            while self.window.bytes().len() == seen && !has_ended {
+                has_ended = !self.window.more()?;
+            }
             let input = &self.window.bytes()[seen..];
             let (values, ends) = (&mut self.values[written..], &mut self.ends[count..]);
             let (result, read, wrote, ended) = self.reader.read_record(input, values, ends);
@@ -118,7 +122,6 @@ impl<R: Read> Table<R> {
                         self.window.advance(seen);
                         seen = 0;
                     }
-                    has_ended = !self.window.more()?;
                 }
                 ReadRecordResult::OutputFull if self.values.len() <= self.max => {
                     self.values.resize(self.values.len() * 2, 0);
