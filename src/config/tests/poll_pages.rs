@@ -40,7 +40,7 @@ fn pages_are_read_whole() {
     );
     let text = text.replace("more = \"/0/more\"\n", "");
     let loaded = load(&text, &[]).unwrap();
-    let poll = loaded.config.poll["users"].definition();
+    let poll = loaded.config.poll["users"].definition(None);
     let page = poll.page;
     assert_eq!(page.records, "/data/*/user");
     assert_eq!(page.records_as, RecordsAs::Map);

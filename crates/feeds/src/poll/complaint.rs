@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
+use http::header::{ACCEPT, ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, HeaderMap};
 use reqwest::Response;
 
 use super::definition::Request;
@@ -40,6 +41,26 @@ impl Hidden {
         let long = named.filter(|secret| secret.len() >= MIN_SECRET);
         long.for_each(|secret| hidden.add(secret));
         hidden
+    }
+
+    /// The same, and what the headers of a request hold: tokens that were issued meanwhile, too.
+    pub(super) fn with_headers(&self, headers: &HeaderMap) -> Self {
+        let mut hidden = self.clone();
+        let own = [ACCEPT, ACCEPT_ENCODING, CONTENT_TYPE];
+        for (name, value) in headers.iter().filter(|(name, _)| !own.contains(name)) {
+            let Ok(text) = value.to_str() else { continue };
+            let bare = text.split_once(' ').filter(|_| name == AUTHORIZATION);
+            let secret = bare.map_or(text, |(_, bare)| bare);
+            if secret.len() >= MIN_SECRET {
+                hidden.add(secret);
+            }
+        }
+        hidden
+    }
+
+    /// The text of an error that the API tells, as part of a message.
+    pub(super) fn told(&self, text: &str) -> String {
+        format!(" (the API says: {:?})", self.shown(text))
     }
 
     /// Adds a secret, as it is and as it stands in a URL.
@@ -92,7 +113,7 @@ pub(super) fn of(
 ) -> Option<String> {
     let is_text = response
         .headers()
-        .get(http::header::CONTENT_TYPE)
+        .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .is_some_and(|value| value.trim_start().starts_with("text/plain"));
     let body = beginning(response, timeout, waiter);
