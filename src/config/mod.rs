@@ -42,7 +42,7 @@ mod tests;
 pub use amounts::{AmountError, ByteSize, Span};
 pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
-pub use hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
+pub use hook_words::{AuthKind, KeyEncoding, OnConflict, SchemeName, Texts};
 pub use hooks::{Hook, HookAuth};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;

@@ -72,6 +72,19 @@ impl RecentIds {
         self.window
     }
 
+    /// The content hash of an id, if it is known here.
+    pub fn content_of(&self, tag: u64) -> Option<u32> {
+        let tag = tag.max(1);
+        let mut at = self.home(tag);
+        while self.slots[at].tag != tag {
+            if self.slots[at].tag == 0 {
+                return None;
+            }
+            at = self.after(at);
+        }
+        Some(self.slots[at].content)
+    }
+
     /// Looks an identity up, and inserts it if it is new.
     pub fn insert(&mut self, identity: Identity) -> Known {
         self.insert_unless(identity, || None)

@@ -48,6 +48,13 @@ impl<F: Files> Dedup<F> {
         self.recent.insert_unless(identity, older)
     }
 
+    /// Whether an id is known with exactly this content; inserts nothing.
+    pub(crate) fn knows(&self, identity: Identity) -> bool {
+        let recent = self.recent.content_of(identity.tag);
+        let content = recent.or_else(|| self.archive.lookup().content_of(identity.tag));
+        content == Some(identity.content)
+    }
+
     /// Adds an identity that recovery reads from the log.
     pub(crate) fn see(&mut self, identity: Identity) {
         self.recent.insert(identity);
