@@ -26,11 +26,11 @@ fn open(disk: &SimDisk) -> LocalWriter<SimDisk> {
 fn append(
     writer: &mut LocalWriter<SimDisk>,
     identity: Identity,
-    older: Option<Identity>,
+    former: Option<Identity>,
     changed_is_duplicate: bool,
 ) -> Appended {
     let mut rows = Rows {
-        older: older.into_iter().collect(),
+        former: former.into_iter().collect(),
         changed_is_duplicate,
         ..Rows::default()
     };

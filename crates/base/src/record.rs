@@ -85,9 +85,9 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// Partition keys such as `events/dt=2026-11-20`, each once.
     pub partitions: Vec<String>,
-    /// For records whose identity was computed in another way by earlier versions: what it was then, for each row.
-    /// A record that a log knows by it is a duplicate. Empty otherwise.
-    pub older: Vec<Identity>,
+    /// Identities by which an earlier version may have stored the records, one for each
+    /// [`RowKind::Record`] in order; empty if none of them can be that old.
+    pub former: Vec<Identity>,
     /// Whether a record with a known id and other content is a duplicate, instead of a conflict.
     pub changed_is_duplicate: bool,
 }

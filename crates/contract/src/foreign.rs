@@ -163,7 +163,7 @@ impl Contract {
             content: fingerprint.content(kind, &scope.ignored.counted(raw)),
         };
         // Earlier versions had one scope for all ids, and ignored nothing.
-        rows.older.push(Identity {
+        rows.former.push(Identity {
             tag: self.tag(id.as_bytes()),
             content: fingerprint.content(kind, raw.as_bytes()),
         });
@@ -197,8 +197,6 @@ impl Contract {
         let lsn_at = refused.write(&mut rows.bytes);
         let key = quarantine::partition(stream, origin.received_at);
         let partition = rows.partition(&key);
-        // It has no identity, but keeps its place in the list of them.
-        rows.older.push(Identity { tag: 0, content: 0 });
         rows.finish_row(lsn_at, partition, RowKind::Quarantined);
     }
 

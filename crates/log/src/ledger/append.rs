@@ -10,7 +10,7 @@ use crate::dedup::recent::Known;
 use crate::journal::seam::Journal;
 use lakehook_base::clock::{Micros, Now};
 use lakehook_base::files::Files;
-use lakehook_base::record::{Identity, Origin, RowKind, Rows};
+use lakehook_base::record::{Origin, RowKind, Rows};
 
 /// Most bytes that a quarantine row of a conflicting event has beyond twice the event's.
 const CONFLICT_OVERHEAD: usize = 640;
@@ -40,12 +40,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.building.appending = append.origin.received_at;
         self.building.counts.received += append.dropped;
         self.building.counts.dropped += append.dropped;
-        for (index, (row, bytes)) in append.rows.iter().enumerate() {
+        let mut former = append.rows.former.iter();
+        for (row, bytes) in append.rows.iter() {
             let slot = slots[row.partition as usize];
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    match self.known(&append.rows, index, identity) {
+                    match self.dedup.insert_unless(identity, former.next()) {
                         Known::New => {
                             self.building.inserted.push(identity);
                             self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
@@ -91,14 +92,6 @@ impl<J: Journal, F: Files> Writer<J, F> {
             self.put_cursor(&cursor.poll, &cursor.bytes);
         }
         Ok(appended)
-    }
-
-    /// Whether a record is known, by its identity or by the one that earlier versions gave it.
-    fn known(&mut self, rows: &Rows, index: usize, identity: Identity) -> Known {
-        match rows.older.get(index) {
-            Some(older) if self.dedup.knows(*older) => Known::Duplicate,
-            _ => self.dedup.insert(identity),
-        }
     }
 
     pub(crate) fn push_conflict(
