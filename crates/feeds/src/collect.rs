@@ -407,7 +407,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 run,
                 cursor: cursor.cloned(),
             };
-            match self.waiter.wait(Duration::MAX, log.append(append)) {
+            match self
+                .waiter
+                .wait_for("the log", Duration::MAX, log.append(append))
+            {
                 Ok(Ok(appended)) => return Ok(appended),
                 // With a new time of receipt, the request is no longer late.
                 Ok(Err(AppendError::Late | AppendError::Full)) => {
