@@ -13,6 +13,7 @@ mod current;
 mod bodies;
 mod erase;
 mod faults;
+mod forms;
 mod guards;
 mod hostile;
 mod kills;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::super::form::PageForm;
+use super::super::wanted::Steering;
 use super::*;
 use crate::poll::definition::{Body, Connection, Credentials, Request, Verb};
 use crate::poll::link::Links;
@@ -24,6 +26,9 @@ fn client(home: &str, allow_hosts: &[&str]) -> Client {
         allow_hosts: allow_hosts.iter().map(|&host| host.to_owned()).collect(),
         missing: Vec::new(),
         timeout: Duration::from_secs(1),
+        past_end: Vec::new(),
+        wanted: Wanted::new(&PageForm::default(), &Steering::default()).unwrap(),
+        hidden: Hidden::default(),
     };
     Client::new(Links::new(None).of("users", &request).unwrap(), settings)
 }
