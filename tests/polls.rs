@@ -21,6 +21,7 @@ mod limits;
 mod links;
 mod marks;
 mod pages;
+mod resume;
 mod service;
 mod state;
 mod tokens;

@@ -153,9 +153,11 @@ fn show(poll: &str, state: &State) {
     out::line(format_args!("{poll}"));
     let snapshot = state.snapshot.as_ref();
     let snapshot = snapshot.map(|(run, records)| format!("{run}, {records} records"));
+    let token = state.token_bytes.map(|bytes| format!("of {bytes} bytes"));
     let all = [
         ("mark", &state.mark),
         ("end of the last window", &state.window),
+        ("token", &token),
         ("interrupted", &state.interrupted),
         ("last complete run", &state.last_run),
         ("last snapshot", &snapshot),

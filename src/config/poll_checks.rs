@@ -10,7 +10,7 @@ use super::auth_checks;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::poll::children::IdKeys;
-use super::poll::{children, marks, windows};
+use super::poll::{children, marks, tokens, windows};
 use super::poll_page_checks;
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, is_unencrypted};
@@ -230,7 +230,9 @@ impl PollRules<'_, '_, '_> {
         let poll = self.poll.definition(None);
         let uses_until = self.uses("until");
         let of_windows = windows::broken_rules(&poll, uses_until);
-        for (keys, rule) in marks::broken_rules(&poll).into_iter().chain(of_windows) {
+        let of_tokens = tokens::broken_rules(&poll, self.uses("token"));
+        let of_others = of_windows.into_iter().chain(of_tokens);
+        for (keys, rule) in marks::broken_rules(&poll).into_iter().chain(of_others) {
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
             self.problem(&keys, rule);
         }

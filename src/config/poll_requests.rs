@@ -76,6 +76,7 @@ impl PollRules<'_, '_, '_> {
             {
                 "mode = \"append\" and watermark.field"
             }
+            "token" if poll.resume_from.is_none() => "resume_from",
             "until" if poll.window.is_none() => "a window",
             _ if NAMES.iter().any(|(known, _)| *known == name) => return None,
             _ => {

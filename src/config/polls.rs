@@ -122,6 +122,10 @@ pub struct Poll {
     /// The other poll, for each of whose records this one reads.
     #[validate(nested)]
     pub each: Option<Each>,
+    /// Where a page names the token that the next run begins with: a JSON Pointer, or `header:NAME`.
+    pub resume_from: Option<String>,
+    /// Where the token goes in a request; by default it is a link, which is followed.
+    pub resume_into: Option<String>,
     /// What says that a record is deleted.
     #[validate(nested)]
     pub deleted: Option<Deleted>,
@@ -236,6 +240,8 @@ impl Default for Poll {
             watermark: Watermark::default(),
             window: None,
             each: None,
+            resume_from: None,
+            resume_into: None,
             deleted: None,
             keep_mark: false,
             schema: None,
@@ -334,6 +340,10 @@ impl Poll {
             watermark: self.watermark.definition(),
             window: self.window.as_ref().map(Window::definition),
             each: self.each.as_ref().map(|each| each.definition(false)),
+            token: definition::Token {
+                from: self.resume_from.clone(),
+                into: self.resume_into.clone(),
+            },
             keep_mark: self.keep_mark,
             schema: self.schema.clone(),
             id: self.id.as_ref().map(IdKeys::definition),

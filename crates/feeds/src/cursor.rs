@@ -32,6 +32,8 @@ pub struct FeedCursor<R> {
     pub watermark: Option<String>,
     /// The end of the last window that was read whole, in microseconds.
     pub window: Option<i64>,
+    /// The token that the source gave out with the last complete run.
+    pub token: Option<String>,
     /// Where an appending run was interrupted.
     pub resume: Option<R>,
     /// Hashes of the latest invalid records, the newest last.
@@ -82,6 +84,7 @@ impl<R> Default for FeedCursor<R> {
             snapshot: None,
             watermark: None,
             window: None,
+            token: None,
             resume: None,
             invalid: Vec::new(),
             identity: BY_CONTENT,
@@ -153,7 +156,7 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
 
     /// Discards the watermark if it does not fit, and returns why.
     fn check_mark(&mut self, terms: &Terms<'_>) -> Option<Forgotten> {
-        if self.watermark.is_none() && self.window.is_none() {
+        if self.watermark.is_none() && self.window.is_none() && self.token.is_none() {
             return None;
         }
         let is_of_field = match self.request {
@@ -176,6 +179,7 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
         };
         self.watermark = None;
         self.window = None;
+        self.token = None;
         // It has seen records up to a mark that no longer counts.
         self.resume = None;
         Some(why)

@@ -16,6 +16,9 @@ pub enum RunError {
     /// A guard refuses what was read. The message says which one, and why.
     #[error("{0}")]
     Guarded(String),
+    /// The token that the run began with is not valid any more.
+    #[error("{0}")]
+    Expired(String),
     /// What the run needs is not there yet; another attempt soon may find it.
     #[error("{0}")]
     NotYet(String),
@@ -53,6 +56,7 @@ impl RunError {
             Self::Unreachable(text) => Self::Unreachable(located(text)),
             Self::OutOfTime(text) => Self::OutOfTime(located(text)),
             Self::NotYet(text) => Self::NotYet(located(text)),
+            Self::Expired(text) => Self::Expired(located(text)),
             Self::Later { what, until } => Self::Later {
                 what: located(what),
                 until,

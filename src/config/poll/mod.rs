@@ -3,4 +3,5 @@
 pub(super) mod children;
 pub(super) mod deleted;
 pub(super) mod marks;
+pub(super) mod tokens;
 pub(super) mod windows;

@@ -10,6 +10,7 @@ use super::pages::{Pages, Position};
 use super::passes::{Pass, Passes};
 use super::reading::{PageRead, ReadEnd, read_pages};
 use super::resume::{PollCursor, Resume};
+use super::tokens::MAX_TOKEN;
 use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::watermark::Mark;
@@ -27,6 +28,13 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
             Ok(report) => return Ok(report),
             Err(error) => error,
         };
+        if matches!(error, RunError::Expired(_)) && cursor.token.is_some() {
+            let poll = job.plan.name.as_str();
+            tracing::warn!(poll, %error, "the API does not take the token of the last run any more: everything is read anew");
+            cursor.token = None;
+            cursor.resume = None;
+            continue;
+        }
         let may_go_on = match &error {
             // The resume position is no longer valid.
             RunError::Failed(_) | RunError::Drift(_) if resumed.is_some() && pages_read == 0 => {
@@ -74,6 +82,7 @@ fn attempt(
         started,
         began,
         expected: resumed.and_then(|resume| resume.page_hash),
+        token: resumed.and_then(|resume| resume.next_token.clone()),
         pages_read,
     };
     let read = run.read(cursor, resumed, &mut collector);
@@ -101,6 +110,8 @@ struct Attempt<'a, 'j> {
     /// Hash of the records of the page that is read again.
     expected: Option<u64>,
     pages_read: &'a mut u64,
+    /// The newest token that the pages have named.
+    token: Option<String>,
 }
 
 impl Attempt<'_, '_> {
@@ -117,7 +128,7 @@ impl Attempt<'_, '_> {
         while let Some(pass) = passes.next() {
             let mut pages = match start.take() {
                 Some((position, read)) => plan.pages_from(position, read),
-                None => plan.pages(),
+                None => pass.pages(plan),
             };
             self.read_pass(&pass, &mut pages, collector)
                 .map_err(|error| pass.located(plan, error))?;
@@ -168,14 +179,21 @@ impl Attempt<'_, '_> {
             let what = "page 1: the records where the previous run was interrupted have changed";
             return Err(RunError::Drift(what.to_owned()));
         }
+        if let Some(token) = &page.facts.token {
+            check_token(token)?;
+            self.token = Some(token.clone());
+        }
         if page.is_last {
             if pass.is_last {
                 collector.check_marks()?;
+                self.check_resumption(page)?;
             }
             self.end_pass(pass, collector);
         } else if self.job.backfill.is_none() {
             let highest = collector.highest();
-            collector.known().resume = Some(resume(page, pass, highest, self.began));
+            let mut place = resume(page, pass, highest, self.began);
+            place.next_token.clone_from(&self.token);
+            collector.known().resume = Some(place);
         }
         self.flush(collector)?;
         *self.pages_read += 1;
@@ -194,6 +212,8 @@ impl Attempt<'_, '_> {
             known.resume = Some(Resume {
                 since: None,
                 window: None,
+                token: None,
+                next_token: None,
                 parents: Some(after),
                 position: self.job.plan.pages().position().clone(),
                 page_hash: None,
@@ -207,14 +227,41 @@ impl Attempt<'_, '_> {
         }
         if pass.is_last {
             known.started = Some(self.started.0);
+            if self.token.is_some() {
+                known.token.clone_from(&self.token);
+            }
             let before = self.job.plan.remembered(known.watermark.as_deref());
             known.watermark = Mark::latest(before, highest).map(|mark| mark.to_string());
         }
     }
 
+    /// Fails if no page has named the token that the next run is to begin with.
+    fn check_resumption(&self, page: &PageRead<'_>) -> Result<(), RunError> {
+        if self.job.plan.division.resumption.is_none() || self.token.is_some() {
+            return Ok(());
+        }
+        let poll = &self.job.plan.name;
+        let pages = page.pages.number();
+        Err(RunError::Failed(format!(
+            "no page up to the last one, page {pages}, names a token where poll.{poll}.resume_from says; expected \
+             one for the next run"
+        )))
+    }
+
     fn flush(&self, collector: &mut Collector<'_, Resume>) -> Result<(), RunError> {
         collector.flush(self.job.log.is_some() && self.job.backfill.is_none())
     }
+}
+
+/// Fails if a token is too long to be remembered.
+fn check_token(token: &str) -> Result<(), RunError> {
+    let bytes = token.len();
+    if bytes <= MAX_TOKEN {
+        return Ok(());
+    }
+    Err(RunError::Failed(format!(
+        "the token for the next run has {bytes} bytes; expected at most {MAX_TOKEN}"
+    )))
 }
 
 /// What the next run needs to resume after this page.
@@ -227,6 +274,8 @@ fn resume(page: &PageRead<'_>, pass: &Pass, highest: Option<Mark>, began: Micros
     };
     Resume {
         since: pass.since.as_ref().map(Mark::to_string),
+        token: pass.token.clone(),
+        next_token: None,
         parents: pass.before,
         window: pass.window.map(|window| (window.from.0, window.until.0)),
         position: position.clone(),

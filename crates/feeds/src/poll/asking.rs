@@ -148,8 +148,13 @@ impl AskFrom {
 
 /// The request with the mark where `watermark.into` wants it.
 pub(super) fn with_mark(request: &Request, mark: &definition::Watermark) -> Request {
+    placed(request, mark.into.as_deref(), PLAIN)
+}
+
+/// The request with a placeholder at a place.
+pub(super) fn placed(request: &Request, into: Option<&str>, placeholder: &str) -> Request {
     let mut request = request.clone();
-    let place = mark.into.as_deref().map(Place::parse);
+    let place = into.map(|into| Place::parse(into, placeholder));
     match place {
         Some(Ok(Place::Query(name, template))) => {
             request.query.insert(name, Secret::new(&template));
@@ -199,17 +204,17 @@ fn add_strings(value: &Value, texts: &mut Vec<String>) {
 
 impl Place {
     /// Reads `query:NAME`, `query:NAME=TEMPLATE`, `header:…` and `body:/POINTER` likewise, or `path`.
-    fn parse(text: &str) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, placeholder: &str) -> Result<Self, String> {
         if text == "path" {
             return Ok(Self::Path);
         }
         let rule = "must be \"query:since\", \"query:q=updated > '{mark}'\", \
                     \"header:If-Modified-Since\", \"body:/filter/since\" or \"path\"";
         let (kind, rest) = text.split_once(':').ok_or(rule)?;
-        let (name, template) = rest.split_once('=').unwrap_or((rest, PLAIN));
-        if name.is_empty() || !template.contains(PLAIN) {
+        let (name, template) = rest.split_once('=').unwrap_or((rest, placeholder));
+        if name.is_empty() || !template.contains(placeholder) {
             return Err(format!(
-                "{rule}; the name is not empty, and {{mark}} stands in what follows it"
+                "{rule}; the name is not empty, and {placeholder} stands in what follows it"
             ));
         }
         let (name, template) = (name.to_owned(), template.to_owned());
@@ -314,7 +319,7 @@ fn place_of(mark: &definition::Watermark, wrongs: &mut Vec<Wrong>) -> Option<Pla
         let rule = "watermark.into and watermark.param are both set; remove one";
         wrongs.push(wrong("into", rule));
     }
-    let place = Place::parse(into);
+    let place = Place::parse(into, PLAIN);
     place.map_err(|rule| wrongs.push(wrong("into", rule))).ok()
 }
 

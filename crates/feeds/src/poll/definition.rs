@@ -34,6 +34,8 @@ pub struct Definition {
     pub window: Option<Window>,
     /// The other poll, for each of whose records this one reads.
     pub each: Option<Each>,
+    /// How a run begins where the last one has ended, by a token of the API.
+    pub token: Token,
     /// Whether the mark is kept when the request changes.
     pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
@@ -169,6 +171,15 @@ pub struct Each {
 /// What identifies a record: names of keys, or JSON Pointers, whose values do so together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RecordId(pub Vec<String>);
+
+/// How a run begins where the last one has ended, by a token of the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Token {
+    /// Where a page names it.
+    pub from: Option<String>,
+    /// Where it goes in a request; by default it is a link, which is followed.
+    pub into: Option<String>,
+}
 
 /// A lag as it is written: a duration, or a number, which is one of seconds for times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,6 +22,7 @@ pub mod run;
 mod snapshot;
 mod append;
 mod passes;
+pub mod tokens;
 pub mod each;
 pub mod parents;
 pub mod windows;

@@ -3,10 +3,12 @@
 
 use super::each::Parent;
 use super::job::{Backfill, Job};
+use super::pages::{Pages, Position};
 use super::parents::Parents;
 use super::plan::Plan;
 use super::resume::{PollCursor, Resume};
 use super::template::{Filler, Values};
+use super::tokens::Resumption;
 use super::windows::{Window, Windows};
 use crate::errors::RunError;
 use crate::watermark::Mark;
@@ -19,6 +21,8 @@ pub(super) struct Pass {
     pub(super) since: Option<Mark>,
     /// This window.
     pub(super) window: Option<Window>,
+    /// What has changed since the API gave out this token.
+    pub(super) token: Option<String>,
     /// This parent.
     pub(super) parent: Option<Parent>,
     /// Where a run that is interrupted in this pass goes on: how many parents were done before.
@@ -87,8 +91,13 @@ impl<'p> Passes<'p> {
                 mark.map(|mark| mark.minus(from.lag)).or(from.start.clone())
             }),
         };
+        let token = match resumed {
+            Some(resume) => resume.token.clone(),
+            None => cursor.token.clone(),
+        };
         Ok(Self::One(Some(Pass {
             since,
+            token,
             is_last: true,
             ..Pass::default()
         })))
@@ -180,10 +189,21 @@ impl Pass {
             values.set("mark", filler(from));
             values.set("until", filler(until));
         }
+        if let Some(token) = &self.token {
+            values.set("token", token.as_str());
+        }
         if let (Some(each), Some(parent)) = (&plan.division.each, &self.parent) {
             each.fill(parent, &mut values);
         }
         Ok(values)
+    }
+
+    /// The pages of this pass, from the first.
+    pub(super) fn pages(&self, plan: &Plan) -> Pages {
+        match (&self.token, plan.division.resumption) {
+            (Some(link), Some(Resumption::Link)) => plan.pages_from(Position::Url(link.clone()), 0),
+            _ => plan.pages(),
+        }
     }
 
     /// The members that each record of this pass gets.

@@ -17,6 +17,7 @@ use super::pages::{Pages, Position, Rules};
 use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::template::Values;
+use super::tokens::{self, Resumption};
 use super::wanted::{Steering, Wanted};
 use super::windows::Windows;
 use crate::collect::CollectPlan;
@@ -71,6 +72,8 @@ pub struct Division {
     pub windows: Option<Windows>,
     /// The other poll, for each of whose records it reads.
     pub each: Option<Each>,
+    /// How a run begins with the token of the last one.
+    pub resumption: Option<Resumption>,
 }
 
 /// Hashes of what a stored cursor depends on.
@@ -91,7 +94,10 @@ impl Hashes {
         let earlier = (&mark.field, &mark.param);
         Self {
             plan,
-            field: xxh3_64(format!("field {:?}", mark.field).as_bytes()),
+            field: match &poll.token.from {
+                None => xxh3_64(format!("field {:?}", mark.field).as_bytes()),
+                Some(from) => xxh3_64(format!("field {:?}, token {from}", mark.field).as_bytes()),
+            },
             earlier: xxh3_64(format!("{earlier:?}").as_bytes()),
             request: request::scope_of(&poll.request),
             keep: poll.keep_mark,
@@ -141,7 +147,11 @@ impl Plan {
         let windows = poll.window.as_ref().map(Windows::new).transpose();
         let windows = windows.map_err(|_| bad("window cannot be used"))?;
         let request = asking::with_mark(&poll.request, &poll.watermark);
+        let request = tokens::with_token(&request, &poll.token);
         let requests = Requests::new(&request).map_err(&bad)?;
+        let uses_token = poll.token.into.is_none() && requests.uses("token");
+        let resumption = Resumption::new(&poll.token, &poll.request, uses_token);
+        let resumption = resumption.map_err(|(_, rule)| bad(&rule))?;
         let home = requests.home().map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let wanted = wanted(poll).map_err(|what| bad(&what))?;
@@ -149,10 +159,11 @@ impl Plan {
         let settings = ClientSettings {
             home: home.clone(),
             allow_hosts: poll.request.allow_hosts.clone(),
-            missing: poll
-                .each
-                .as_ref()
-                .map_or_else(Vec::new, |each| each.missing.clone()),
+            missing: poll.each.as_ref().map_or_else(
+                // The token of the last run is not valid any more.
+                || poll.token.from.iter().map(|_| 410).collect(),
+                |each| each.missing.clone(),
+            ),
             timeout: poll.limits.timeout,
             past_end: match &poll.pagination.stop {
                 Some(Stop::Status(statuses)) => statuses.clone(),
@@ -165,7 +176,7 @@ impl Plan {
         let remembered = (
             request::hash_of(&poll.request),
             (&poll.page, &poll.pagination, schema_hash),
-            (&poll.watermark, &poll.window, &poll.each),
+            (&poll.watermark, &poll.window, &poll.each, &poll.token),
             (&poll.id, poll.mode),
             &poll.request.credentials.user,
         );
@@ -178,6 +189,7 @@ impl Plan {
             division: Division {
                 windows,
                 each: poll.each.as_ref().map(Each::new),
+                resumption,
             },
             hashes: Hashes::new(poll, xxh3_64(format!("{remembered:?}").as_bytes())),
             wanted,
@@ -389,7 +401,7 @@ fn wanted(poll: &Definition) -> Result<Wanted, String> {
             Some(Stop::Told(condition)) => Some(condition),
             _ => None,
         },
-        token: None,
+        token: poll.token.from.as_deref(),
         takes_hints: paging.kind == PaginationKind::None,
     };
     Wanted::new(&poll.page, &steering)

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::mark_format::MarkFormat;
-use crate::poll::definition::{Body, Connection, Credentials, Request, Timing, Verb, Watermark};
+use crate::poll::definition::{
+    Body, Connection, Credentials, Request, Timing, Token, Verb, Watermark,
+};
 use crate::poll::form::PageForm;
 use lakehook_base::ids::HashKey;
 use lakehook_base::secret::Secret;
@@ -35,6 +37,7 @@ fn definition() -> Definition {
         watermark: Watermark::default(),
         window: None,
         each: None,
+        token: Token::default(),
         keep_mark: false,
         schema: None,
         id: None,

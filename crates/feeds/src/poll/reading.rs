@@ -67,6 +67,10 @@ pub(super) fn read_pages(
         let (mut facts, validator) = match fetched {
             Fetched::Page(facts, validator) => (facts, validator),
             Fetched::NotModified => return Ok(ReadEnd::NotModified),
+            Fetched::Missing if job.plan.division.resumption.is_some() => {
+                let what = format!("page {number}: answered 410 Gone; expected 200 OK");
+                return Err(RunError::Expired(what));
+            }
             Fetched::Missing => {
                 collector.note_missing();
                 let page = PageRead {

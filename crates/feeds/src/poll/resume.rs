@@ -16,6 +16,12 @@ pub struct Resume {
     /// The window that the run asked for: its beginning and its end, in microseconds.
     #[serde(default)]
     pub window: Option<(i64, i64)>,
+    /// The token that the run began with.
+    #[serde(default)]
+    pub token: Option<String>,
+    /// The newest token that its pages have named.
+    #[serde(default)]
+    pub next_token: Option<String>,
     /// How many parents were done, and their hash.
     #[serde(default)]
     pub parents: Option<(u64, u64)>,
@@ -104,6 +110,8 @@ mod tests {
             resume: Some(Resume {
                 since: None,
                 window: None,
+                token: None,
+                next_token: None,
                 parents: None,
                 position: Position::Cursor("x".repeat(4 << 10)),
                 page_hash: Some(u64::MAX),

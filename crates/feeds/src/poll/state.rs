@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
 use super::resume::PollCursor;
+use super::tokens::MAX_TOKEN;
 use crate::watermark::Mark;
 use lakehook_base::clock::Micros;
 
@@ -29,6 +30,8 @@ pub struct State {
     pub mark: Option<String>,
     /// The end of the last window that was read whole.
     pub window: Option<String>,
+    /// The length of the token that the last complete run has ended with.
+    pub token_bytes: Option<usize>,
     /// Where an interrupted run goes on.
     pub interrupted: Option<String>,
     /// Start of the last complete run.
@@ -42,6 +45,7 @@ pub fn shown(cursor: &PollCursor) -> State {
     State {
         mark: cursor.watermark.clone(),
         window: cursor.window.map(|end| Micros(end).to_string()),
+        token_bytes: cursor.token.as_ref().map(String::len),
         interrupted: cursor.resume.as_ref().map(|resume| {
             let began = Micros(resume.began);
             match resume.parents {
@@ -64,12 +68,20 @@ pub fn change(plan: &Plan, cursor: &mut PollCursor, change: &Change) -> Result<(
         Change::Reset => {
             cursor.watermark = None;
             cursor.window = None;
+            cursor.token = None;
             cursor.snapshot = None;
         }
         Change::Set { to } => set(plan, cursor, to)?,
     }
     // It belongs to what was remembered before.
     cursor.resume = None;
+    Ok(())
+}
+
+fn check_token(token: &str) -> Result<(), String> {
+    if token.is_empty() || token.len() > MAX_TOKEN {
+        return Err(format!("a token has 1 to {MAX_TOKEN} bytes"));
+    }
     Ok(())
 }
 
@@ -94,5 +106,10 @@ fn set(plan: &Plan, cursor: &mut PollCursor, to: &str) -> Result<(), String> {
         cursor.window = Some(end.0);
         return Ok(());
     }
-    Err("this poll has neither a watermark nor windows, so that there is nothing to set".to_owned())
+    if plan.division.resumption.is_some() {
+        check_token(to)?;
+        cursor.token = Some(to.to_owned());
+        return Ok(());
+    }
+    Err("this poll has neither a watermark nor windows nor a token, so that there is nothing to set".to_owned())
 }

@@ -17,13 +17,14 @@ use reqwest::Url;
 use serde_json::Value;
 
 /// The names that every request may use, each with what it stands for.
-pub const NAMES: [(&str, &str); 8] = [
+pub const NAMES: [(&str, &str); 9] = [
     ("cursor", "the cursor that the page before named"),
     ("offset", "the number of records before the page"),
     ("page", "the number of the page"),
     ("limit", "pagination.limit"),
     ("mark", "the watermark from which the run asks"),
     ("until", "the end of the window that the run asks for"),
+    ("token", "the token that the last run has ended with"),
     ("now", "the time of the request"),
     ("run_start", "the time at which the run began"),
 ];
