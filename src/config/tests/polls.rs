@@ -352,7 +352,7 @@ fn credentials_need_their_own_keys_and_no_others() {
             "timestamp_header",
         ),
         (
-            format!("{signed}\"{{{{body}}}}\", param = \"p\", header = \"X-H\" }}}}"),
+            format!("{signed}\"{{body}}\", param = \"p\", header = \"X-H\" }}"),
             "auth.header",
             "both set",
         ),
