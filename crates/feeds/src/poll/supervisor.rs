@@ -428,7 +428,10 @@ impl Keeper {
                 result
             }
         };
-        if let Err(RunError::Later { until, .. }) = &result {
+        let is_scheduled = self.plan.schedule.next(None, now.wall).is_some();
+        if let Err(RunError::Later { until, .. }) = &result
+            && is_scheduled
+        {
             self.refused_until = Some(*until);
         }
         self.conclude(&result);
