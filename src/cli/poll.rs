@@ -26,13 +26,14 @@ use crate::files::{Disk, create_dir_durably};
 use crate::ids::{Ids, NodeId};
 use crate::lake::reader::LakeReader;
 use crate::out;
+use crate::poll::asked::Shipped;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
 use crate::poll::definition::GrantKind;
 use crate::poll::feed::PollFeed;
 use crate::poll::job::{Backfill, Job};
+use crate::poll::plan::Plan;
 use crate::poll::resume::PollCursor;
 use crate::poll::run::run as run_poll;
-use crate::poll::supervisor::Shipped;
 use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
 use crate::serve::{Patience, Process, ServeError};
 use crate::telemetry;
@@ -231,11 +232,7 @@ async fn dry_runs(
         let errors = errors.iter().map(|error| SetupError(error.to_string()));
         usage(&ServeError::Polls(errors.collect()))
     })?;
-    let reads_lake = plans.iter().any(|plan| plan.division.each.is_some());
-    let lake = match reads_lake {
-        true => Some(LakeReader::open(config.lake.destination()).await),
-        false => None,
-    };
+    let lake = lake_for(config, &plans).await;
     let runtime = tokio::runtime::Handle::current();
     let cancel = CancellationToken::new();
     let mut signals = Signals::new()?;
@@ -292,6 +289,14 @@ async fn dry_runs(
     }
     running.await?;
     board.finish(names)
+}
+
+/// Reads the lake, if one of the plans needs it for its parents.
+async fn lake_for(config: &Config, plans: &[Plan]) -> Option<LakeReader> {
+    if plans.iter().all(|plan| plan.division.each.is_none()) {
+        return None;
+    }
+    Some(LakeReader::open(config.lake.destination()).await)
 }
 
 /// Shows the progress of runs: bars on a terminal, lines elsewhere.

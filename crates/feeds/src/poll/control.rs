@@ -12,9 +12,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{mpsc, watch};
 
+use super::asked::{Shipped, Update, Wish};
 use super::job::{Backfill, RunOutcome, RunReport};
 use super::state::{Change, State};
-use super::supervisor::{Shipped, Supervisor, Update, Wish};
+use super::supervisor::Supervisor;
 use crate::control::{Control, Talk};
 use crate::figures::{Progress, Waiting};
 

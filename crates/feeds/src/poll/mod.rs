@@ -15,6 +15,7 @@ mod credentials;
 pub mod feed;
 pub mod schedule;
 pub mod plan;
+pub mod asked;
 pub mod supervisor;
 pub mod control;
 pub mod job;

@@ -7,6 +7,9 @@ use super::resume::PollCursor;
 use super::tokens::MAX_TOKEN;
 use crate::watermark::Mark;
 use lakehook_base::clock::Micros;
+use lakehook_base::record::{NO_RUN, Origin, Rows};
+use lakehook_log::log::Log;
+use lakehook_log::request::{Append, Cursor};
 
 /// What is asked of the state of a poll.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,6 +62,32 @@ pub fn shown(cursor: &PollCursor) -> State {
             .as_ref()
             .map(|it| (it.run.clone(), it.records)),
     }
+}
+
+/// Stores a cursor in the log, durably.
+pub(super) async fn store(
+    log: &Log,
+    poll: &str,
+    cursor: &PollCursor,
+    now: Micros,
+) -> Result<(), String> {
+    let append = Append {
+        rows: Rows::default(),
+        dropped: 0,
+        origin: Origin {
+            received_at: now,
+            endpoint: poll.into(),
+            request_id: "state".into(),
+            client: None,
+        },
+        run: NO_RUN,
+        cursor: Some(Cursor {
+            poll: poll.into(),
+            bytes: cursor.write(),
+        }),
+    };
+    let appended = log.append(append).await.map(drop);
+    appended.map_err(|error| format!("the log did not take it: {error}"))
 }
 
 /// Changes a cursor; the error says why it cannot be.

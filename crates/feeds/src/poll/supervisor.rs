@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::asked::{Asked, Question, Shipped, Update, Wish};
 use super::definition::Mode;
-use super::job::{Backfill, Job, RunOutcome, RunReport};
+use super::job::{Job, RunOutcome, RunReport};
 use super::plan::Plan;
 use super::resume::PollCursor;
 use super::run::run;
@@ -24,8 +25,6 @@ use crate::host::RunEnded;
 use crate::places::{Place, Places};
 use crate::wait::{FOR_A_PLACE, Waiter};
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{NO_RUN, Origin, Rows};
-use lakehook_log::request::{Append, Cursor};
 
 /// Most requests that wait for one poll.
 const MAX_ASKING: usize = 8;
@@ -39,54 +38,6 @@ const SHIP_NEWS: Duration = Duration::from_secs(2);
 /// Pause before a due run is tried again while nothing can be stored.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 const SHIP_STEP: Duration = Duration::from_millis(50);
-
-/// News for the client that requested a run.
-#[derive(Clone, Debug)]
-pub enum Update {
-    /// Progress of the run.
-    Progress(Progress),
-    /// What the run waits for.
-    Waiting(Waiting),
-    /// The run has ended, and so many batches and runs are not in the lake yet.
-    Shipping(u64),
-    /// Result of the run, and whether all that it stored is in the lake by now; if it is not, how long
-    /// was waited for that.
-    Done(Result<RunReport, RunError>, Shipped),
-}
-
-/// Whether all that a run stored is in the lake.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Shipped {
-    /// It is.
-    Yes,
-    /// It was not after this time.
-    NotWithin(Duration),
-}
-
-/// How a run that is requested differs from one on schedule.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// Whether a snapshot is written even if it has not changed.
-    pub force: bool,
-    /// Whether the guards are lifted.
-    pub accept: bool,
-    /// What is read again, without moving the marks.
-    pub backfill: Option<Backfill>,
-}
-
-/// A request for a run.
-struct Asked {
-    wish: Wish,
-    updates: mpsc::Sender<Update>,
-}
-
-/// What is asked of the task of a poll.
-enum Question {
-    /// A run.
-    Run(Asked),
-    /// To show or to change what is remembered.
-    State(Change, oneshot::Sender<Result<State, String>>),
-}
 
 /// All polls and their tasks; cheap to clone.
 #[derive(Clone)]
@@ -307,24 +258,8 @@ impl Keeper {
         state::change(&self.plan, &mut next, change)?;
         if *change != Change::Show {
             let context = &self.shared.context;
-            let received_at = context.clock.now().wall;
-            let append = Append {
-                rows: Rows::default(),
-                dropped: 0,
-                origin: Origin {
-                    received_at,
-                    endpoint: self.plan.name.as_str().into(),
-                    request_id: "state".into(),
-                    client: None,
-                },
-                run: NO_RUN,
-                cursor: Some(Cursor {
-                    poll: self.plan.name.as_str().into(),
-                    bytes: next.write(),
-                }),
-            };
-            let appended = context.log.append(append).await;
-            appended.map_err(|error| format!("the log did not take it: {error}"))?;
+            let now = context.clock.now().wall;
+            state::store(&context.log, &self.plan.name, &next, now).await?;
             self.cursor = next;
         }
         Ok(state::shown(&self.cursor))
