@@ -62,7 +62,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
             let same =
                 |(name, _): &(&String, &String)| name.to_lowercase() == column.to_lowercase();
             let before = columns.filter(same).map(|(_, kind)| kind).next();
-            if let Some(before) = before.filter(|before| *before != now.as_str()) {
+            if let Some(before) = before.filter(|before| **before != now.to_string()) {
                 changed.push(Changed {
                     stream: stream.to_owned(),
                     column,
@@ -90,7 +90,7 @@ pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<()
     for (stream, table) in tables.streams() {
         let columns = known.entry(stream.to_owned()).or_default();
         let kinds = table.kinds().into_iter();
-        columns.extend(kinds.map(|(name, kind)| (name, kind.as_str().to_owned())));
+        columns.extend(kinds.map(|(name, kind)| (name, kind.to_string())));
     }
     if known == before {
         return Ok(());

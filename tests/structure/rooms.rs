@@ -74,7 +74,7 @@ const ROOMS: &[Room] = &[
     room("lake", "crates/lake/src", &["encode", "record", "ids", "files", "clock", "checksum"]),
     room("encode", "crates/lake/src/encode", &["tables", "columns", "json", "record", "files", "clock"]),
     room("tables", "crates/base/src/tables", &["columns"]),
-    room("columns", "crates/base/src/columns", &["rfc3339", "clock"]),
+    room("columns", "crates/base/src/columns", &["json", "rfc3339", "clock"]),
     room("json", "crates/base/src/json", &[]),
     room("record", "crates/base/src/record", &["ids", "clock"]),
     room("secret", "crates/base/src/secret", &[]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::columns::{ColumnType, Property, declared};
+use crate::columns::{ColumnType, Dates, Property, declared};
 
 /// Prefix of the names of columns for event properties.
 pub const PROPERTY_PREFIX: &str = "p_";
@@ -84,7 +84,7 @@ impl Table {
         // The key is the name in lower case, because engines ignore case.
         let mut properties: BTreeMap<String, Property> = BTreeMap::new();
         for schema in schemas {
-            for property in declared(schema)? {
+            for property in declared(schema, Dates::AsText)? {
                 let Some(known) = properties.get_mut(&property.name.to_lowercase()) else {
                     properties.insert(property.name.to_lowercase(), property);
                     continue;
@@ -143,7 +143,8 @@ impl Table {
     /// The table of a poll, with the columns that its schema declares. `id` is the key that
     /// identifies a record, if it is a column.
     pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
-        let declared = schema.map(declared).transpose()?.unwrap_or_default();
+        let declared = schema.map(|schema| declared(schema, Dates::Typed));
+        let declared = declared.transpose()?.unwrap_or_default();
         let mut columns = vec![
             Column::own("received_at", ColumnType::Time, RECEIVED_AT),
             Column::own("lsn", ColumnType::Integer, LSN),

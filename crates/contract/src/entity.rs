@@ -16,7 +16,7 @@ use super::schemas::{Schema, SchemaError};
 use super::strict::{Scanner, lone_surrogate, unescaped};
 use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused};
 use lakehook_base::clock::Micros;
-use lakehook_base::columns;
+use lakehook_base::columns::{self, ColumnType, Dates, Decimal};
 use lakehook_base::json::{Members, between_quotes, push_json, text};
 use lakehook_base::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
@@ -83,6 +83,8 @@ pub struct Entities {
 struct Columns {
     /// The beginning of each column in a row, `"name":`, in order.
     heads: Vec<Vec<u8>>,
+    /// Of each column that holds decimals, how large these are.
+    decimals: Vec<Option<Decimal>>,
     by_name: HashMap<String, usize>,
 }
 
@@ -131,7 +133,7 @@ impl Entities {
         let (schema, columns) = match schema {
             None => (None, None),
             Some((name, text)) => {
-                let schema = Schema::new(name, text)?;
+                let schema = Schema::new(name, text, Dates::Typed)?;
                 (Some(schema), Some(Columns::new(name, text)?))
             }
         };
@@ -288,16 +290,23 @@ pub fn stamp(rows: &mut Rows, received_at: Micros) {
 impl Columns {
     /// The top-level properties of a schema, in the order of its text.
     fn new(name: &str, text: &str) -> Result<Self, SchemaError> {
-        let declared = columns::declared(text).map_err(|source| SchemaError::Json {
-            name: name.to_owned(),
-            source,
-        })?;
+        let declared =
+            columns::declared(text, Dates::Typed).map_err(|source| SchemaError::Json {
+                name: name.to_owned(),
+                source,
+            })?;
         let mut own = Self {
             heads: Vec::new(),
+            decimals: Vec::new(),
             by_name: HashMap::new(),
         };
         let mut folded: Vec<String> = RESERVED.map(str::to_owned).to_vec();
-        for columns::Property { name: property, .. } in declared {
+        for columns::Property {
+            name: property,
+            kind,
+            ..
+        } in declared
+        {
             let lower = property.to_lowercase();
             if folded.contains(&lower) {
                 return Err(SchemaError::Schema {
@@ -315,6 +324,10 @@ impl Columns {
             head.push(b':');
             own.by_name.insert(property, own.heads.len());
             own.heads.push(head);
+            own.decimals.push(match kind {
+                ColumnType::Decimal(size) => Some(size),
+                _ => None,
+            });
         }
         Ok(own)
     }
@@ -329,12 +342,27 @@ impl Columns {
                 None => extra.push((*key, *value)),
             }
         }
-        for (head, value) in self.heads.iter().zip(values) {
+        for ((head, decimal), value) in self.heads.iter().zip(&self.decimals).zip(values) {
             out.extend_from_slice(head);
-            push_raw(out, value.unwrap_or("null"));
+            match (decimal, value) {
+                (Some(size), Some(value)) => push_decimal(out, value, *size),
+                _ => push_raw(out, value.unwrap_or("null")),
+            }
             out.push(b',');
         }
         write_extra(&extra, out);
+    }
+}
+
+/// Appends a decimal as text, with all its digits: engines read numbers in JSON as doubles, and text as it is.
+fn push_decimal(out: &mut Vec<u8>, raw: &str, size: Decimal) {
+    match columns::units(raw, size) {
+        Some(units) => {
+            out.push(b'"');
+            out.extend_from_slice(size.text(units).as_bytes());
+            out.push(b'"');
+        }
+        None => push_raw(out, raw),
     }
 }
 

@@ -93,7 +93,7 @@ fn nothing(relation: &Relation, with_object: bool) -> String {
     let null = |name: &str, kind: &str| format!("NULL::{kind} AS {}", identifier(name));
     let columns = relation
         .columns()
-        .map(|column| null(&column.name, type_of(column.kind)));
+        .map(|column| null(&column.name, &type_of(column.kind)));
     let keys = relation
         .partitions
         .iter()
@@ -207,7 +207,7 @@ impl Part<'_> {
             let columns = self.relation.columns().map(|column| {
                 // JSON columns are text in Parquet.
                 let kind = match column.kind {
-                    ColumnType::Json => "VARCHAR",
+                    ColumnType::Json => "VARCHAR".into(),
                     kind => type_of(kind),
                 };
                 let name = literal(&column.name);
