@@ -227,6 +227,13 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.tls_key_file,
     ];
     let of_hooks = config.hook.values_mut().map(|hook| &mut hook.secrets_file);
+    let of_columns = config
+        .poll
+        .values_mut()
+        .flat_map(|poll| poll.columns.values_mut());
+    for path in of_columns.filter_map(|column| column.key_file.as_mut()) {
+        make_absolute(path)?;
+    }
     let of_polls = config.poll.values_mut().flat_map(|poll| {
         let auth = &mut poll.auth;
         [

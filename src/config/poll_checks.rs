@@ -7,6 +7,7 @@ use http::HeaderName;
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
+use super::poll_columns;
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, http_url, is_pointer};
 use super::secret_file::SecretFile;
@@ -50,6 +51,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 /// Reads the files of secrets that polls name.
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
     for (name, poll) in &mut config.poll {
+        poll_columns::read_keys(name, &mut poll.columns, findings, read_secret);
         let auth = &mut poll.auth;
         for (key, file, secret) in [
             ("token", &auth.token_file, &mut auth.token),
@@ -126,6 +128,7 @@ impl PollRules<'_, '_, '_> {
         self.schedule();
         self.watermark();
         self.guards();
+        poll_columns::check(self.name, self.poll, self.findings);
     }
 
     /// Reports a broken rule about keys of this poll.

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::poll_columns::{self, Column};
 use super::poll_guards::{Guards, PollsBatch};
 use super::rules;
 use super::words;
@@ -120,6 +121,8 @@ pub struct Poll {
     /// What must hold before the rows of a run become visible.
     #[validate(nested)]
     pub guards: Guards,
+    /// How columns are made of what the API sends.
+    pub columns: BTreeMap<String, Column>,
 }
 
 /// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
@@ -234,6 +237,7 @@ impl Default for Poll {
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
             guards: Guards::default(),
+            columns: BTreeMap::new(),
         }
     }
 }
@@ -299,6 +303,8 @@ impl Poll {
                 max_record: self.max_record.bytes(),
             },
             guards: self.guards.definition(),
+            columns: poll_columns::rules(&self.columns),
+            text_columns: Vec::new(),
         }
     }
 }

@@ -75,6 +75,20 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
     Ok(changed)
 }
 
+/// The columns that are text in objects which are in the lake, by stream, according to the files in the log's
+/// directory.
+pub fn text_columns(dir: &Path) -> io::Result<BTreeMap<String, Vec<String>>> {
+    let (known, _) = read(dir)?;
+    let text = |columns: BTreeMap<String, String>| {
+        let text = columns.into_iter().filter(|(_, kind)| kind == "text");
+        text.map(|(name, _)| name).collect()
+    };
+    let streams = known.into_iter();
+    Ok(streams
+        .map(|(stream, columns)| (stream, text(columns)))
+        .collect())
+}
+
 /// Refuses columns whose type would change, and stores the types durably. Does nothing until a typed object
 /// has been written from this log.
 pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ColumnsError> {

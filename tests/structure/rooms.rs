@@ -67,7 +67,7 @@ const ROOMS: &[Room] = &[
     room("telemetry", "src/telemetry", &[]),
     room("out", "src/out", &[]),
     room("contract", "crates/contract/src", &[
-        "quarantine", "tables", "columns", "json", "record", "rfc3339", "clock",
+        "quarantine", "tables", "columns", "json", "record", "secret", "rfc3339", "clock",
     ]),
     room("quarantine", "crates/contract/src/quarantine", &["json", "record", "clock"]),
     room("wal", "crates/log/src", &["record", "ids", "files", "clock", "checksum"]),

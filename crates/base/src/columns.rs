@@ -2,10 +2,11 @@
 //!
 //! Both typed objects and statements for engines are made from these, so that they agree. Pure.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::clock::Micros;
 use crate::json::text;
@@ -119,6 +120,16 @@ impl ColumnType {
         }
     }
 
+    /// What its values are in JSON, in words.
+    pub fn in_json(self) -> &'static str {
+        match self {
+            Self::Text | Self::Time | Self::Date => "text",
+            Self::Integer | Self::Double | Self::Decimal(_) => "a number",
+            Self::Boolean => "true or false",
+            Self::Json => "any value",
+        }
+    }
+
     /// Whether a schema that only says that a value is text or a number allows values that do not fit.
     pub fn is_narrow(self) -> bool {
         matches!(
@@ -186,6 +197,46 @@ pub fn double(raw: &str) -> Option<f64> {
     }
 }
 
+/// Types of columns that are given, whatever a schema says.
+pub type Kinds = BTreeMap<String, ColumnType>;
+
+/// The columns of entities: the properties that the schema declares, in its order, and then those columns whose
+/// type is given and which the schema does not declare.
+pub fn of_entities(
+    schema: Option<&str>,
+    given: &Kinds,
+) -> Result<Vec<Property>, serde_json::Error> {
+    let declared = schema.map(|schema| declared(schema, Dates::Typed));
+    let mut columns = declared.transpose()?.unwrap_or_default();
+    for column in &mut columns {
+        column.kind = given.get(&column.name).copied().unwrap_or(column.kind);
+    }
+    for (name, kind) in given {
+        if !columns.iter().any(|column| column.name == *name) {
+            columns.push(Property {
+                name: name.clone(),
+                kind: *kind,
+                about: String::new(),
+            });
+        }
+    }
+    Ok(columns)
+}
+
+/// The columns of a schema that hold dates only because of its `format`, and which have been text so far: they
+/// stay text.
+pub fn kept_as_text(schema: &str, text: &[String]) -> Result<Kinds, serde_json::Error> {
+    let typed = declared(schema, Dates::Typed)?.into_iter();
+    let before = declared(schema, Dates::AsText)?;
+    let by_format = typed.filter(|own| {
+        let other = before.iter().find(|other| other.name == own.name);
+        own.kind == ColumnType::Date && other.is_some_and(|other| other.kind == ColumnType::Text)
+    });
+    let lower = |name: &str| name.to_lowercase();
+    let kept = by_format.filter(|own| text.iter().any(|name| lower(name) == lower(&own.name)));
+    Ok(kept.map(|own| (own.name, ColumnType::Text)).collect())
+}
+
 /// A property that a schema declares.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Property {
@@ -231,23 +282,6 @@ impl fmt::Display for ColumnType {
             Self::Json => f.write_str("json"),
         }
     }
-}
-
-/// A schema in which these properties have columns of text, unless it says itself which type they have.
-pub fn with_text(schema: &str, names: &[String]) -> Result<String, serde_json::Error> {
-    let mut schema: Map<String, Value> = serde_json::from_str(schema)?;
-    if let Some(Value::Object(properties)) = schema.get_mut("properties") {
-        for (_, property) in properties
-            .iter_mut()
-            .filter(|(name, _)| names.contains(name))
-        {
-            if let Value::Object(property) = property {
-                let kind = property.entry(TYPE_KEYWORD);
-                kind.or_insert_with(|| Value::from("text"));
-            }
-        }
-    }
-    serde_json::to_string(&schema)
 }
 
 /// The part of a schema's top level that declares properties.
@@ -338,11 +372,15 @@ mod tests {
         let schema = json!({"type": "string", "format": "date"});
         let as_text = ColumnType::of_schema(&schema, Dates::AsText);
         assert_eq!(as_text, ColumnType::Text);
-        let whole = r#"{"type":"object","properties":{"a":{"type":"string","format":"date"},"b":{"format":"date","type":"string"}}}"#;
-        let changed = with_text(whole, &["b".to_owned(), "c".to_owned()]).unwrap();
-        let kinds: Vec<_> = declared(&changed, Dates::Typed).unwrap();
-        let kinds: Vec<_> = kinds.iter().map(|own| own.kind).collect();
-        assert_eq!(kinds, [ColumnType::Date, ColumnType::Text]);
+        let whole = r#"{"properties":{"a":{"type":"string","format":"date"},"b":{"format":"date","type":"string"},
+            "c":{"type":"integer"},"d":{"type":"string","x-lakehook-type":"date"}}}"#;
+        let text = ["B", "c", "d"].map(str::to_owned);
+        let kept = kept_as_text(whole, &text).unwrap();
+        assert_eq!(kept, Kinds::from([("b".to_owned(), ColumnType::Text)]));
+        let columns = of_entities(Some(whole), &kept).unwrap();
+        let kinds: Vec<_> = columns.iter().map(|own| own.kind).collect();
+        use ColumnType::{Date, Integer, Text};
+        assert_eq!(kinds, [Date, Text, Integer, Date]);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod check;
 mod checked;
+pub mod column_rules;
 pub mod entity;
 mod event;
 mod fast;

@@ -15,7 +15,7 @@ use super::faults::Faults;
 use super::pointer::{segment, unescaped};
 use super::quick::Quick;
 use super::reader::{Member, Reader};
-use lakehook_base::columns::{ColumnType, Dates, TYPE_KEYWORD};
+use lakehook_base::columns::{ColumnType, Dates, Kinds, TYPE_KEYWORD};
 use lakehook_base::json::{Members, text};
 
 const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -73,7 +73,7 @@ impl Schemas {
         ];
         let mut schemas = Self::default();
         for (event_type, text) in shipped {
-            let schema = Schema::new(event_type, text, Dates::AsText)?;
+            let schema = Schema::new(event_type, text, Dates::AsText, &Kinds::new())?;
             schemas.0.insert(event_type.to_owned(), schema);
         }
         Ok(schemas)
@@ -86,7 +86,7 @@ impl Schemas {
         let (mut schemas, mut errors) = (Self::default(), Vec::new());
         for (event_type, text) in texts {
             let event_type = event_type.into();
-            match Schema::new(&event_type, text.as_ref(), Dates::AsText) {
+            match Schema::new(&event_type, text.as_ref(), Dates::AsText, &Kinds::new()) {
                 Ok(schema) => _ = schemas.0.insert(event_type, schema),
                 Err(error) => errors.push(error),
             }
@@ -126,7 +126,7 @@ impl Schemas {
             }
             let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error));
             let name = path.display().to_string();
-            match text.and_then(|text| Schema::new(&name, &text, Dates::AsText)) {
+            match text.and_then(|text| Schema::new(&name, &text, Dates::AsText, &Kinds::new())) {
                 Ok(schema) => _ = schemas.0.insert(event_type.to_owned(), schema),
                 Err(error) => errors.push(error),
             }
@@ -166,8 +166,13 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Compiles a schema; errors mention `name`.
-    pub(super) fn new(name: &str, text: &str, dates: Dates) -> Result<Self, SchemaError> {
+    /// Compiles a schema; errors mention `name`. Columns whose type is given take what the schema allows.
+    pub(super) fn new(
+        name: &str,
+        text: &str,
+        dates: Dates,
+        given: &Kinds,
+    ) -> Result<Self, SchemaError> {
         let text: Value = serde_json::from_str(text).map_err(|source| SchemaError::Json {
             name: name.to_owned(),
             source,
@@ -192,7 +197,7 @@ impl Schema {
             .map_err(|invalid| error(invalid.to_string()))?;
         Ok(Self {
             quick: Quick::compile(&text),
-            narrow: narrow_of(&text, dates),
+            narrow: narrow_of(&text, dates, given),
             text,
             validator,
         })
@@ -282,7 +287,7 @@ impl Schema {
     }
 }
 
-fn narrow_of(schema: &Value, dates: Dates) -> Vec<(String, ColumnType)> {
+fn narrow_of(schema: &Value, dates: Dates, given: &Kinds) -> Vec<(String, ColumnType)> {
     let properties = schema["properties"].as_object().into_iter().flatten();
     let kinds = properties.map(|(name, property)| {
         let kind = ColumnType::of_schema(property, dates);
@@ -290,7 +295,7 @@ fn narrow_of(schema: &Value, dates: Dates) -> Vec<(String, ColumnType)> {
         let is_checked = kind.is_narrow() || property.get(TYPE_KEYWORD).is_some();
         (name.clone(), kind, is_checked)
     });
-    let checked = kinds.filter(|(_, _, is_checked)| *is_checked);
+    let checked = kinds.filter(|(name, _, is_checked)| *is_checked && !given.contains_key(name));
     checked.map(|(name, kind, _)| (name, kind)).collect()
 }
 

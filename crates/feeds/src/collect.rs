@@ -4,7 +4,7 @@
 //! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
 //! has judged it, or until it has [`MAX_HELD_BYTES`]: then what was read of it is judged, and appended.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -65,6 +65,8 @@ pub struct RunCounts {
     pub quarantined: u64,
     /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
+    /// How many values column rules have made null, by column.
+    pub nulls: BTreeMap<String, u64>,
 }
 
 /// Destination of the rows of a run.
@@ -94,6 +96,8 @@ struct Pending {
     content: u128,
     highest: Option<Mark>,
     samples: Vec<String>,
+    /// How many values were made null, by the index of the column's rule.
+    nulls: BTreeMap<u32, u64>,
 }
 
 /// The page that is being read.
@@ -364,6 +368,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             .extend(pending.samples.into_iter().take(room));
         self.content = self.content.wrapping_add(pending.content);
         self.highest = Mark::latest(self.highest, pending.highest);
+        for (index, count) in pending.nulls {
+            let column = self.plan.entities.rules().column(index);
+            *self.counts.nulls.entry(column.to_owned()).or_default() += count;
+        }
         self.tally.merge(&pending.tally);
         self.page.tally.merge(&pending.tally);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
@@ -492,7 +500,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
         pending.records += 1;
         match taken {
-            Taken::Row { id, content, mark } => {
+            Taken::Row {
+                id,
+                content,
+                mark,
+                nulled,
+            } => {
+                for column in nulled {
+                    *pending.nulls.entry(column).or_default() += 1;
+                }
                 pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
                 let mark = mark.and_then(Mark::parse_json);

@@ -4,6 +4,7 @@
 //! The client sends one [`Request`]; the service answers with [`Line`]s, and closes the connection
 //! when all runs have ended.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -83,6 +84,9 @@ pub struct Done {
     pub quarantined: u64,
     /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
+    /// How many values column rules have made null, by column.
+    #[serde(default)]
+    pub nulls: BTreeMap<String, u64>,
     /// Duration of the run in milliseconds.
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
@@ -104,6 +108,7 @@ impl Done {
             duplicates: counts.duplicates,
             quarantined: counts.quarantined,
             samples: counts.samples,
+            nulls: counts.nulls,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped,
         }
