@@ -10,6 +10,7 @@ mod auth;
 mod append;
 mod bodies;
 mod erase;
+mod columns;
 mod faults;
 mod guards;
 mod hostile;

@@ -201,8 +201,7 @@ impl Digits {
         };
         let number = format!("{sign}{whole}{rest}");
         let is_number = serde_json::from_str::<serde_json::Number>(&number).is_ok();
-        // A number beyond the largest double is one, too.
-        (is_number || is_digits(whole)).then_some(Cow::Owned(number))
+        is_number.then_some(Cow::Owned(number))
     }
 
     /// Digits without the separators between their groups; `None` if a group has not three digits.
