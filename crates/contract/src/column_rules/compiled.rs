@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::definition::{ColumnRule, RuleError};
@@ -193,6 +194,17 @@ fn push_member(out: &mut Vec<u8>, raw_key: &[u8], raw: &str) {
     out.push(b',');
 }
 
+/// The type that a rule gives its column without naming it.
+fn implied(rule: &ColumnRule) -> Option<ColumnType> {
+    match &rule.value {
+        Some(Value::String(_)) => Some(ColumnType::Text),
+        Some(Value::Bool(_)) => Some(ColumnType::Boolean),
+        Some(Value::Number(number)) if number.is_i64() => Some(ColumnType::Integer),
+        Some(Value::Number(_)) => Some(ColumnType::Double),
+        _ => rule.hash.as_ref().map(|_| ColumnType::Text),
+    }
+}
+
 impl Rule {
     fn new(column: &str, rule: &ColumnRule) -> Result<Self, String> {
         let mut head = Vec::new();
@@ -210,7 +222,7 @@ impl Rule {
         Ok(Self {
             column: column.to_owned(),
             head,
-            kind: rule.kind,
+            kind: rule.kind.or_else(|| implied(rule)),
             action,
         })
     }
