@@ -11,9 +11,10 @@ use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
+use crate::receive::admission::{Proof, Proofs};
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
-use crate::receive::scheme::Scheme;
+use crate::receive::packs::STANDARD;
 use crate::receive::signature::Signing;
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
@@ -81,26 +82,28 @@ pub fn tls_files(server: &Server) -> Option<tls::Files> {
 }
 
 /// How events must be signed, if the webhook has secrets.
-fn signing(config: &Config) -> Option<Signing> {
+fn signing(config: &Config) -> Option<Proofs> {
     let secrets = &config.events.signing_secrets;
     let texts = secrets.iter().map(Secret::expose);
     let tolerance = Hook::default().tolerance.duration();
-    (!secrets.is_empty()).then(|| Signing::new(Scheme::Standard, texts, tolerance))
+    (!secrets.is_empty()).then(|| {
+        let signing = Signing::new(STANDARD.schemes(), texts, tolerance, "");
+        Proofs::any(vec![Proof::Signature(signing)])
+    })
 }
 
 fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
     let hooks = config.hook.iter().map(|(name, hook)| {
-        let [id, event_type, time] = hook.places();
-        let scheme = hook.scheme();
-        let texts = hook.secrets.iter().map(Secret::expose);
+        let (id, without_id) = hook.id();
         Arc::new(receive::hooks::Hook {
             name: name.as_str().into(),
             path: hook.path(name).into(),
-            answers_challenges: scheme.has_challenges(),
-            signing: Signing::new(scheme, texts, hook.tolerance.duration()),
+            challenges: hook.pack().challenges,
+            proofs: hook.proofs(),
             id,
-            event_type,
-            time,
+            without_id,
+            event_type: hook.event_type(),
+            time: hook.time(),
         })
     });
     hooks.collect()
