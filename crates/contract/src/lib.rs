@@ -14,6 +14,7 @@ mod canonical;
 mod checked;
 pub mod column_rules;
 pub mod entity;
+mod entity_columns;
 mod event;
 mod fast;
 mod faults;

@@ -73,6 +73,40 @@ impl ColumnRule {
                 rule: rule.to_owned(),
             });
         };
+        self.check_alone(column, &mut add);
+        for (key, needs) in self.misplaced() {
+            add(key, needs);
+        }
+        let is_separator = |text: &String| {
+            let mut chars = text.chars();
+            matches!(chars.next(), Some(c) if !c.is_ascii_alphanumeric() && !"+-.".contains(c))
+                && chars.next().is_none()
+        };
+        if self
+            .thousands
+            .as_ref()
+            .is_some_and(|text| !is_separator(text))
+        {
+            add(
+                "thousands",
+                "must be one character that no number has itself, such as \",\"",
+            );
+        }
+        let has_digits = |text: &String| {
+            text.trim().is_empty()
+                || text.contains(|c: char| c.is_ascii_digit() || "+-.".contains(c))
+        };
+        if self.strip.iter().any(has_digits) {
+            add(
+                "strip",
+                "must be texts without digits, signs and points, such as \"USD\"",
+            );
+        }
+        errors
+    }
+
+    /// Checks the name, and the keys that stand alone.
+    fn check_alone(&self, column: &str, add: &mut impl FnMut(&'static str, &str)) {
         if RESERVED.contains(&column.to_lowercase().as_str()) || column.is_empty() {
             add(
                 "from",
@@ -100,7 +134,11 @@ impl ColumnRule {
                 add("value", "must be text, a number, true or false");
             }
         }
-        for (key, is_set, fits, needs) in [
+    }
+
+    /// The keys that mean nothing for the type of the column.
+    fn misplaced(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let keys = [
             (
                 "formats",
                 !self.formats.is_empty(),
@@ -137,37 +175,11 @@ impl ColumnRule {
                 self.is_text(),
                 "makes text; remove the type, or set type = \"text\"",
             ),
-        ] {
-            if is_set && !fits {
-                add(key, needs);
-            }
-        }
-        let is_separator = |text: &String| {
-            let mut chars = text.chars();
-            matches!(chars.next(), Some(c) if !c.is_ascii_alphanumeric() && !"+-.".contains(c))
-                && chars.next().is_none()
-        };
-        if self
-            .thousands
-            .as_ref()
-            .is_some_and(|text| !is_separator(text))
-        {
-            add(
-                "thousands",
-                "must be one character that no number has itself, such as \",\"",
-            );
-        }
-        let has_digits = |text: &String| {
-            text.trim().is_empty()
-                || text.contains(|c: char| c.is_ascii_digit() || "+-.".contains(c))
-        };
-        if self.strip.iter().any(has_digits) {
-            add(
-                "strip",
-                "must be texts without digits, signs and points, such as \"USD\"",
-            );
-        }
-        errors
+        ];
+        let misplaced = keys
+            .into_iter()
+            .filter(|(_, is_set, fits, _)| *is_set && !fits);
+        misplaced.map(|(key, _, _, needs)| (key, needs))
     }
 
     fn is_number(&self) -> bool {

@@ -1,0 +1,46 @@
+//! The parts of a collector: rows on their way to the log, the page that is read, and what was seen so far.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::guards::Tally;
+use crate::watermark::Mark;
+use lakehook_base::record::Rows;
+
+/// Rows that are not in the log yet, and what is added to the totals once they are.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) rows: Rows,
+    pub(super) records: u64,
+    pub(super) tally: Tally,
+    /// Hashes of the invalid records among these rows.
+    pub(super) invalid: Vec<u64>,
+    pub(super) ids: Vec<u128>,
+    pub(super) content: u128,
+    pub(super) highest: Option<Mark>,
+    pub(super) samples: Vec<String>,
+    /// How many values were made null, by the index of the column's rule.
+    pub(super) nulls: BTreeMap<u32, u64>,
+}
+
+/// The page that is being read.
+#[derive(Debug, Default)]
+pub(super) struct CurrentPage {
+    /// Number of the page, from 1.
+    pub(super) number: u64,
+    /// Hash of the records that this attempt has taken so far.
+    pub(super) hash: u64,
+    /// Number of its records that are in the log, and their hash.
+    pub(super) flushed: (u64, u64),
+    /// The records of it that are in the log.
+    pub(super) tally: Tally,
+}
+
+/// What the run has seen of all records.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) ids: HashSet<u128>,
+    /// Sum of the hashes of what is flushed.
+    pub(super) content: u128,
+    /// Number of records with a value in the watermark's field.
+    pub(super) marked: u64,
+}
