@@ -16,10 +16,12 @@ mod faults;
 mod guards;
 mod hostile;
 mod kills;
+mod limits;
 mod links;
 mod marks;
 mod pages;
 mod service;
+mod tokens;
 mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.

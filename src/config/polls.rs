@@ -8,15 +8,18 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::apis::Api;
+use super::auth::Auth;
 use super::poll::marks::Watermark;
 use super::poll::windows::Window;
 use super::poll_columns::{self, Column};
 use super::poll_guards::{Guards, PollsBatch};
+use super::rate::Rate;
 use super::rules;
 use super::words;
 use crate::poll::definition::{
-    self, AuthKind, Body, Credentials, Definition, JsonBody, Limits, Mode, PaginationKind, Request,
-    Timing, Verb,
+    self, Body, Connection, Definition, JsonBody, Limits, Mode, PaginationKind, Request, Timing,
+    Verb,
 };
 use crate::secret::Secret;
 
@@ -45,12 +48,16 @@ pub struct Poll {
     /// The URL of the first page; its path and its query may hold placeholders.
     #[validate(custom(function = rules::url_template))]
     pub url: String,
+    /// The API that the poll belongs to: the name of a section `[api.NAME]`.
+    pub api: Option<String>,
+    /// What follows the URL of the API; it may hold placeholders.
+    pub path: String,
     /// The method of every request.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Verb>")]
     pub method: Verb,
     /// The JSON object that every request sends; its strings may hold placeholders.
-    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>", extend("writeOnly" = true))]
     pub body: Option<JsonBody>,
     /// The form that every request sends; its values may hold placeholders.
     pub form: BTreeMap<String, Secret>,
@@ -99,9 +106,8 @@ pub struct Poll {
     /// Name of the key that identifies a record, or a JSON Pointer to it.
     #[validate(length(min = 1, message = "must not be empty"))]
     pub id: Option<String>,
-    /// The most requests per second; 0 means no limit.
-    #[schemars(range(max = 1_000))]
-    pub rate_limit: u32,
+    /// The most requests within a time; 0 means no limit.
+    pub rate_limit: Rate,
     /// How long making a connection may take.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub connect_timeout: Span,
@@ -130,36 +136,6 @@ pub struct Poll {
     pub guards: Guards,
     /// How columns are made of what the API sends.
     pub columns: BTreeMap<String, Column>,
-}
-
-/// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// The kind of credentials.
-    #[serde(deserialize_with = "words::deserialize")]
-    #[schemars(schema_with = "words::schema::<AuthKind>")]
-    pub r#type: AuthKind,
-    /// The bearer token, or the value of the header.
-    pub token: Option<Secret>,
-    /// A file that holds the token.
-    #[schemars(length(min = 1))]
-    pub token_file: Option<PathBuf>,
-    /// The name of the header that holds the token.
-    #[validate(custom(function = rules::credentials_header))]
-    pub header: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the OAuth2 client's secret.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    #[schemars(length(min = 1))]
-    pub password_file: Option<PathBuf>,
-    /// The URL that issues OAuth2 tokens.
-    #[validate(custom(function = rules::request_url))]
-    pub token_url: Option<String>,
-    /// The scope to ask for.
-    pub scope: Option<String>,
 }
 
 /// `[poll.NAME.pagination]`: how one page leads to the next.
@@ -202,6 +178,8 @@ impl Default for Poll {
     fn default() -> Self {
         Self {
             url: String::new(),
+            api: None,
+            path: String::new(),
             method: Verb::Get,
             body: None,
             form: BTreeMap::new(),
@@ -221,7 +199,7 @@ impl Default for Poll {
             keep_mark: false,
             schema: None,
             id: None,
-            rate_limit: 0,
+            rate_limit: Rate::default(),
             connect_timeout: Span::seconds(10),
             timeout: Span::seconds(30),
             budget: Span::seconds(900),
@@ -245,8 +223,38 @@ impl Poll {
         }
     }
 
-    /// What the poll's runs need to know.
-    pub fn definition(&self) -> Definition {
+    /// The poll with all that it has from its API; its own parameters and headers take precedence.
+    pub(super) fn complete(&self, api: Option<&Api>) -> Self {
+        let Some(api) = api else {
+            return self.clone();
+        };
+        let merged = |shared: &BTreeMap<String, Secret>, own: &BTreeMap<String, Secret>| {
+            let mut merged = shared.clone();
+            merged.extend(own.clone());
+            merged
+        };
+        Self {
+            url: format!("{}{}", api.url.trim_end_matches('/'), self.path),
+            query: merged(&api.query, &self.query),
+            headers: merged(&api.headers, &self.headers),
+            auth: api.auth.clone(),
+            rate_limit: api.rate_limit,
+            connect_timeout: api.connect_timeout,
+            allow_hosts: api.allow_hosts.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// What the poll's runs need to know; `api` is the API that it belongs to.
+    pub fn definition(&self, api: Option<&Api>) -> Definition {
+        let mut definition = self.complete(api).own_definition();
+        if let Some(api) = api {
+            definition.request.connection = api.connection();
+        }
+        definition
+    }
+
+    fn own_definition(&self) -> Definition {
         Definition {
             request: Request {
                 url: self.url.clone(),
@@ -255,8 +263,12 @@ impl Poll {
                 query: self.query.clone(),
                 headers: self.headers.clone(),
                 credentials: self.auth.credentials(),
-                rate_limit: self.rate_limit,
-                connect_timeout: self.connect_timeout.duration(),
+                api: self.api.clone(),
+                pace: self.rate_limit.pace(),
+                connection: Connection {
+                    connect_timeout: self.connect_timeout.duration(),
+                    ..Connection::default()
+                },
                 allow_hosts: self.allow_hosts.clone(),
             },
             records: self.records.clone(),
@@ -285,21 +297,6 @@ impl Poll {
             guards: self.guards.definition(),
             columns: poll_columns::rules(&self.columns),
             text_columns: Vec::new(),
-        }
-    }
-}
-
-impl Auth {
-    /// The credentials without their files, whose contents were read when the configuration was loaded.
-    fn credentials(&self) -> Credentials {
-        Credentials {
-            kind: self.r#type,
-            token: self.token.clone(),
-            header: self.header.clone(),
-            user: self.user.clone(),
-            password: self.password.clone(),
-            token_url: self.token_url.clone(),
-            scope: self.scope.clone(),
         }
     }
 }

@@ -54,7 +54,8 @@ pub fn poll_feed(config: &Config) -> PollFeed {
     let mut text_columns = text_columns(&config.polls.dir).unwrap_or_default();
     let definitions = config.poll.iter();
     let definitions = definitions.map(|(name, poll)| {
-        let mut definition = poll.definition();
+        let api = poll.api.as_ref().and_then(|api| config.api.get(api));
+        let mut definition = poll.definition(api);
         definition.text_columns = text_columns.remove(name).unwrap_or_default();
         (name.clone(), definition)
     });

@@ -39,8 +39,8 @@ const ROOMS: &[Room] = &[
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "columns", "json", "record", "secret", "ids",
-        "clock",
+        "feeds", "control", "contract", "wal", "lake", "tables", "columns", "json", "record", "signature", "secret",
+        "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
         "contract", "quarantine", "wal", "tables", "record", "ids", "rfc3339", "clock",

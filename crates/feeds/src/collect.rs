@@ -20,14 +20,13 @@ use super::guards::Guards;
 use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
-use judge::Judged;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, Origin, Rows};
 use lakehook_contract::entity::{Entities, Taken, Target, stamp};
 use lakehook_contract::quarantine;
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
-use parts::{CurrentPage, Pending, Seen};
+use parts::{CurrentPage, Judged, Pending, Seen};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -318,7 +317,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 run,
                 cursor: cursor.cloned(),
             };
-            match self.waiter.wait(Duration::MAX, log.append(append)) {
+            match self
+                .waiter
+                .wait_for("the log", Duration::MAX, log.append(append))
+            {
                 Ok(Ok(appended)) => return Ok(appended),
                 // With a new time of receipt, the request is no longer late.
                 Ok(Err(AppendError::Late | AppendError::Full)) => {

@@ -5,21 +5,11 @@ use serde::de::DeserializeOwned;
 
 use super::{Collector, PIECE_BYTES};
 use crate::errors::RunError;
-use crate::evidence::Evidence;
-use crate::guards::{Breach, Tally};
+use crate::guards::Breach;
 use lakehook_base::record::NO_RUN;
 
 /// Most bytes of rows that are held back until their page is judged.
 const MAX_HELD_BYTES: usize = 8 << 20;
-
-/// What a run has read, for its guards.
-#[derive(Debug, Default)]
-pub(super) struct Judged {
-    /// What is in the log.
-    pub(super) tally: Tally,
-    /// The first records that were refused.
-    pub(super) evidence: Evidence,
-}
 
 impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
     /// Fails if the guards refuse what was read of the page.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use crate::evidence::Evidence;
 use crate::guards::Tally;
 use crate::watermark::Mark;
 use lakehook_base::record::Rows;
@@ -43,4 +44,13 @@ pub(super) struct Seen {
     pub(super) content: u128,
     /// Number of records with a value in the watermark's field.
     pub(super) marked: u64,
+}
+
+/// What a run has read, for its guards.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// What is in the log.
+    pub(super) tally: Tally,
+    /// The first records that were refused.
+    pub(super) evidence: Evidence,
 }

@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::job::{Backfill, RunOutcome, RunReport};
-use super::supervisor::{Supervisor, Update, Wish};
+use super::supervisor::{Shipped, Supervisor, Update, Wish};
 use crate::control::{Control, Talk};
-use crate::figures::Progress;
+use crate::figures::{Progress, Waiting};
 
 const MAX_REQUEST: u64 = 64 << 10;
 /// Most bytes of a line; errors and samples are short.
@@ -53,6 +53,24 @@ pub enum Line {
         records: u64,
         /// Number of all records, if known.
         total: Option<u64>,
+    },
+    /// What a run waits for.
+    Waiting {
+        /// Name of the poll.
+        poll: String,
+        /// In words, to follow "waits for".
+        what: String,
+        /// When it goes on, in microseconds since 1970, if that is known.
+        until: Option<i64>,
+        /// Whether it waits because something failed.
+        failed: bool,
+    },
+    /// A run has ended, and what it stored is on its way to the lake.
+    Shipping {
+        /// Name of the poll.
+        poll: String,
+        /// Number of batches and runs that are not in the lake yet.
+        left: u64,
     },
     /// A run ended, and did not fail.
     Done {
@@ -94,11 +112,14 @@ pub struct Done {
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
     pub shipped: bool,
+    /// Seconds that were waited for that, if it is not.
+    #[serde(default)]
+    pub waited: u64,
 }
 
 impl Done {
     /// Makes it from the report of a run; `shipped` says whether all that it stored is in the lake.
-    pub fn new(report: RunReport, shipped: bool) -> Self {
+    pub fn new(report: RunReport, shipped: Shipped) -> Self {
         let counts = report.counts;
         Self {
             run: report.run,
@@ -113,12 +134,26 @@ impl Done {
             samples: counts.samples,
             nulls: counts.nulls,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
-            shipped,
+            shipped: shipped == Shipped::Yes,
+            waited: match shipped {
+                Shipped::Yes => 0,
+                Shipped::NotWithin(limit) => limit.as_secs(),
+            },
         }
     }
 }
 
 impl Line {
+    /// A line with what a run waits for.
+    pub fn waiting(poll: &str, waiting: &Waiting) -> Self {
+        Self::Waiting {
+            poll: poll.to_owned(),
+            what: waiting.what.clone(),
+            until: waiting.until.map(|until| until.0),
+            failed: waiting.failed,
+        }
+    }
+
     /// A line with the progress of a run.
     pub fn progress(poll: &str, progress: Progress) -> Self {
         Self::Progress {
@@ -134,6 +169,8 @@ impl Line {
         let poll = poll.to_owned();
         match update {
             Update::Progress(progress) => Self::progress(&poll, progress),
+            Update::Waiting(waiting) => Self::waiting(&poll, &waiting),
+            Update::Shipping(left) => Self::Shipping { poll, left },
             Update::Done(Ok(report), shipped) => Self::Done {
                 poll,
                 done: Done::new(report, shipped),
@@ -147,7 +184,7 @@ impl Line {
 
     /// Whether this is the last line of its poll.
     pub fn is_end(&self) -> bool {
-        !matches!(self, Self::Progress { .. })
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
     }
 }
 

@@ -8,6 +8,9 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use super::credentials::{
+    AuthKind, ClientAuth, Connection, Credentials, GrantKind, OAuthSettings, SignatureSettings,
+};
 use crate::guards::Guards;
 use lakehook_base::secret::Secret;
 use lakehook_contract::column_rules::ColumnRule;
@@ -62,31 +65,15 @@ pub struct Request {
     pub body: Body,
     /// Credentials, for the same origin.
     pub credentials: Credentials,
-    /// Most requests per second; 0 means no limit.
-    pub rate_limit: u32,
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
+    /// Name of the API, whose polls share credentials, connections and the rate of requests; `None`
+    /// for a poll of its own.
+    pub api: Option<String>,
+    /// Minimum time between two requests; zero means no limit.
+    pub pace: Duration,
+    /// How connections are opened.
+    pub connection: Connection,
     /// Other hosts that redirects and links may lead to.
     pub allow_hosts: Vec<String>,
-}
-
-/// Credentials, as they are configured.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    /// Kind of credentials.
-    pub kind: AuthKind,
-    /// The bearer token, or the value of the header.
-    pub token: Option<Secret>,
-    /// Name of the header.
-    pub header: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the secret of the OAuth2 client.
-    pub password: Option<Secret>,
-    /// URL of the OAuth2 token server.
-    pub token_url: Option<String>,
-    /// The OAuth2 scope.
-    pub scope: Option<String>,
 }
 
 /// How one page leads to the next.
@@ -239,22 +226,6 @@ pub enum Body {
 #[serde(transparent)]
 pub struct JsonBody(Value);
 
-/// Kinds of credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthKind {
-    /// No credentials.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// `Authorization: Basic …`.
-    Basic,
-    /// A header that the configuration names.
-    Header,
-    /// A bearer token by the OAuth2 client credentials grant (RFC 6749, section 4.4).
-    OAuth2,
-}
-
 /// Kinds of pagination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaginationKind {
@@ -342,28 +313,6 @@ impl Mode {
         match self {
             Self::Snapshot => "snapshot",
             Self::Append => "append",
-        }
-    }
-}
-
-impl AuthKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::Bearer,
-        Self::Basic,
-        Self::Header,
-        Self::OAuth2,
-    ];
-
-    /// Name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-            Self::Header => "header",
-            Self::OAuth2 => "oauth2",
         }
     }
 }

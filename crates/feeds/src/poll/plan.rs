@@ -7,9 +7,9 @@ use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::asking::{self, AskFrom};
-use super::auth::Auth;
 use super::client::{Client, ClientSettings};
-use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
+use super::definition::{Definition, Limits, Mode, Pagination, PaginationKind};
+use super::link::Links;
 use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::request::{self, PageRequest, Requests};
@@ -118,7 +118,13 @@ pub enum PlanError {
 
 impl Plan {
     /// Reads the schema and builds the plan.
-    pub fn new(name: &str, poll: &Definition, fingerprint: Fingerprint) -> Result<Self, PlanError> {
+    /// Polls of one API get the same of the links.
+    pub fn new(
+        name: &str,
+        poll: &Definition,
+        fingerprint: Fingerprint,
+        links: &mut Links,
+    ) -> Result<Self, PlanError> {
         let bad = |what: &str| PlanError::Config {
             poll: name.to_owned(),
             what: what.to_owned(),
@@ -134,8 +140,13 @@ impl Plan {
         let requests = Requests::new(&request).map_err(&bad)?;
         let home = requests.home().map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
-        let settings = settings(poll, &home).ok_or_else(|| bad("auth cannot be used"))?;
-        let client = Client::new(settings).map_err(|what| bad(&what))?;
+        let link = links.of(name, &poll.request).map_err(|what| bad(&what))?;
+        let settings = ClientSettings {
+            home: home.clone(),
+            allow_hosts: poll.request.allow_hosts.clone(),
+            timeout: poll.limits.timeout,
+        };
+        let client = Client::new(link, settings);
         let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
         let places = Places {
             records: keys_of(&poll.records),
@@ -368,34 +379,6 @@ fn schedule(poll: &Definition) -> Option<Schedule> {
         }
         (None, None) => Some(Schedule::OnDemand),
     }
-}
-
-fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
-    let request = &poll.request;
-    let auth = &request.credentials;
-    let user = auth.user.as_deref().unwrap_or_default();
-    let password = auth.password.as_ref();
-    let auth = match auth.kind {
-        AuthKind::None => Auth::none(),
-        AuthKind::Bearer => Auth::bearer(auth.token.as_ref()?)?,
-        AuthKind::Basic => Auth::basic(user, password)?,
-        AuthKind::Header => Auth::header_of(auth.header.as_deref()?, auth.token.as_ref()?)?,
-        AuthKind::OAuth2 => {
-            let token_url = Url::parse(auth.token_url.as_deref()?).ok()?;
-            Auth::client_credentials(token_url, user, password, auth.scope.clone())?
-        }
-    };
-    Some(ClientSettings {
-        home: home.clone(),
-        auth,
-        allow_hosts: request.allow_hosts.clone(),
-        connect_timeout: request.connect_timeout,
-        timeout: poll.limits.timeout,
-        pace: match request.rate_limit {
-            0 => Duration::ZERO,
-            rate => Duration::from_secs(1) / rate,
-        },
-    })
 }
 
 /// The keys of a JSON Pointer; empty for the whole body.

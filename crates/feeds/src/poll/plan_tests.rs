@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::mark_format::MarkFormat;
-use crate::poll::definition::{Body, Credentials, Request, Timing, Verb, Watermark};
+use crate::poll::definition::{Body, Connection, Credentials, Request, Timing, Verb, Watermark};
 use lakehook_base::ids::HashKey;
 use lakehook_base::secret::Secret;
 
@@ -17,8 +17,9 @@ fn definition() -> Definition {
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             credentials: Credentials::default(),
-            rate_limit: 0,
-            connect_timeout: Duration::from_secs(10),
+            api: None,
+            pace: Duration::ZERO,
+            connection: Connection::default(),
             allow_hosts: Vec::new(),
         },
         records: String::new(),
@@ -53,7 +54,14 @@ fn definition() -> Definition {
 fn plan(change: impl FnOnce(&mut Definition)) -> Plan {
     let mut poll = definition();
     change(&mut poll);
-    Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16]))).unwrap()
+    let mut links = Links::new(None);
+    Plan::new(
+        "users",
+        &poll,
+        Fingerprint::new(HashKey([1; 16])),
+        &mut links,
+    )
+    .unwrap()
 }
 
 fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
@@ -151,7 +159,13 @@ fn a_schema_that_cannot_be_read_is_named() {
         schema: Some("/nowhere/user.json".into()),
         ..definition()
     };
-    let error = Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16])));
+    let mut links = Links::new(None);
+    let error = Plan::new(
+        "users",
+        &poll,
+        Fingerprint::new(HashKey([1; 16])),
+        &mut links,
+    );
     let error = error.unwrap_err().to_string();
     assert!(
         error.starts_with("poll.users.schema: read /nowhere/user.json"),
