@@ -13,6 +13,7 @@ mod erase;
 mod columns;
 mod exact;
 mod faults;
+mod forms;
 mod guards;
 mod hostile;
 mod kills;

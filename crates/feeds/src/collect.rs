@@ -5,6 +5,7 @@
 //! has judged it, or until it has 8 MiB of rows: then what was read of it is judged, and appended.
 
 mod judge;
+mod notes;
 mod parts;
 
 use std::collections::BTreeMap;
@@ -17,16 +18,16 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::cursor::FeedCursor;
 use super::errors::RunError;
 use super::guards::Guards;
-use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
+use super::mark_format::MarkFormat;
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, Origin, Rows};
 use lakehook_contract::entity::{Entities, Taken, Target, stamp};
-use lakehook_contract::quarantine;
+use lakehook_contract::quarantine::{self, FieldError};
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
-use parts::{CurrentPage, Judged, Pending, Seen};
+use parts::{CurrentPage, Judged, Pending, RowsMark, Seen};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
@@ -69,6 +70,8 @@ pub struct RunCounts {
     pub samples: Vec<String>,
     /// How many values column rules have made null, by column.
     pub nulls: BTreeMap<String, u64>,
+    /// What is probably a mistake of the configuration.
+    pub warnings: Vec<String>,
 }
 
 /// Destination of the rows of a run.
@@ -271,6 +274,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         counts
             .samples
             .extend(pending.samples.into_iter().take(room));
+        self.seen.repeated += pending.repeated;
         self.seen.content = self.seen.content.wrapping_add(pending.content);
         for (index, count) in pending.nulls {
             let column = self.plan.entities.rules().column(index);
@@ -357,40 +361,6 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(index < flushed)
     }
 
-    fn note_id(&mut self, index: u64, id: Option<u128>) -> Result<(), RunError> {
-        let Some(id) = id.filter(|_| self.plan.is_snapshot) else {
-            return Ok(());
-        };
-        if !self.seen.ids.insert(id) {
-            return Err(RunError::Drift(format!(
-                "page {}: record {index} has the id of a record before; expected each once: the set \
-                 changes while it is read, or {}.{}.id names no unique key",
-                self.page.number, self.plan.section, self.plan.stream
-            )));
-        }
-        self.pending.ids.push(id);
-        Ok(())
-    }
-
-    fn note_mark(&mut self, index: u64, raw: Option<&str>) -> Result<(), RunError> {
-        let (Some(format), Some(raw)) = (self.plan.mark, raw) else {
-            return Ok(());
-        };
-        let mark = format.read(raw).map_err(|Ambiguous(number)| {
-            RunError::Failed(format!(
-                "page {}: record {index} has the number {number} at {}.{}.watermark.field, which may be a \
-                 time or a serial number; {ASK_FOR_FORMAT}",
-                self.page.number, self.plan.section, self.plan.stream
-            ))
-        })?;
-        if let Some(mark) = mark {
-            self.seen.marked += 1;
-            let highest = self.pending.highest.take();
-            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.latest)));
-        }
-        Ok(())
-    }
-
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
         let held = std::mem::take(&mut self.held).into_iter();
@@ -402,12 +372,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.page.hash = 0;
     }
 
-    /// Takes the next record of the page; `index` counts from 0.
-    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
-        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
-        if self.skip(index)? {
-            return Ok(());
+    /// Tells of what is probably a mistake of the configuration, in the report of the run.
+    pub fn warn(&mut self, text: String) {
+        if self.counts.warnings.len() < MAX_SAMPLES {
+            self.counts.warnings.push(text);
         }
+    }
+
+    /// Fails if the run may take no further record.
+    fn check_count(&self) -> Result<(), RunError> {
         let unflushed: u64 = self.unflushed().map(|piece| piece.records).sum();
         if self.counts.records + unflushed >= self.plan.max_records {
             return Err(RunError::Failed(format!(
@@ -415,6 +388,47 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 self.page.number, self.plan.max_records
             )));
         }
+        Ok(())
+    }
+
+    /// Takes a record that cannot be one, of which the first bytes are known, and the length and the
+    /// hash of all of it.
+    pub fn take_refused(
+        &mut self,
+        index: u64,
+        known: (&[u8], u64, u128),
+        error: &FieldError,
+    ) -> Result<(), RunError> {
+        let hash = known.2;
+        self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
+        let target = Target {
+            partition: &self.sink.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
+        };
+        let mark = RowsMark::of(&self.pending.rows);
+        let (entities, rows) = (self.plan.entities, &mut self.pending.rows);
+        entities.refuse_known(known, error, &self.origin, target, rows);
+        self.pending.records += 1;
+        self.note_invalid(index, hash as u64, error, mark);
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
+            self.end_piece()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next record of the page; `index` counts from 0.
+    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
         let target = Target {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
@@ -422,8 +436,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             may_be_older: self.known.may_have_older(),
         };
         let pending = &mut self.pending;
-        let rows = &pending.rows;
-        let before = (rows.bytes.len(), rows.rows.len(), rows.partitions.len());
+        let before = RowsMark::of(&pending.rows);
         let entities = self.plan.entities;
         let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
         pending.records += 1;
@@ -439,28 +452,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 }
                 pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
-                self.note_id(index, id)?;
+                self.note_id(index, id, content)?;
                 self.note_mark(index, mark)?;
             }
-            Taken::Invalid { content, error } => {
-                pending.content = pending.content.wrapping_add(u128::from(content));
-                if !self.plan.is_snapshot && self.known.knows_invalid(content) {
-                    pending.rows.bytes.truncate(before.0);
-                    pending.rows.rows.truncate(before.1);
-                    pending.rows.partitions.truncate(before.2);
-                } else {
-                    pending.invalid.push(content);
-                    pending.tally.refuse(&error);
-                    self.judged.evidence.keep_last(content, &pending.rows);
-                }
-                if pending.samples.len() < MAX_SAMPLES {
-                    let (page, code) = (self.page.number, error.code);
-                    let (pointer, detail) = (error.pointer, error.detail);
-                    let sample =
-                        format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
-                    pending.samples.push(sample);
-                }
-            }
+            Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),
         }
         if self.pending.rows.bytes.len() >= PIECE_BYTES {
             self.end_piece()?;

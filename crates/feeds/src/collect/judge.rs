@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Collector, PIECE_BYTES};
+use super::Collector;
 use crate::errors::RunError;
 use crate::guards::Breach;
 use lakehook_base::record::NO_RUN;
@@ -80,7 +80,8 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
             return self.flush(false);
         }
         self.held.push(std::mem::take(&mut self.pending));
-        if self.held.len() * PIECE_BYTES < MAX_HELD_BYTES {
+        let held = self.held.iter().map(|piece| piece.rows.bytes.len());
+        if held.sum::<usize>() < MAX_HELD_BYTES {
             return Ok(());
         }
         self.judge_page()?;

@@ -16,6 +16,8 @@ pub(super) struct Pending {
     /// Hashes of the invalid records among these rows.
     pub(super) invalid: Vec<u64>,
     pub(super) ids: Vec<u128>,
+    /// Number of records of a snapshot without ids that are equal to one before.
+    pub(super) repeated: u64,
     pub(super) content: u128,
     pub(super) highest: Option<Mark>,
     pub(super) samples: Vec<String>,
@@ -39,7 +41,10 @@ pub(super) struct CurrentPage {
 /// What the run has seen of all records.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
     pub(super) ids: HashSet<u128>,
+    /// Number of records of a snapshot without ids that are equal to one before.
+    pub(super) repeated: u64,
     /// Sum of the hashes of what is flushed.
     pub(super) content: u128,
     /// Number of records with a value in the watermark's field.
@@ -53,4 +58,28 @@ pub(super) struct Judged {
     pub(super) tally: Tally,
     /// The first records that were refused.
     pub(super) evidence: Evidence,
+}
+
+/// The end of the rows at some time, to cut off what was added since.
+#[derive(Clone, Copy)]
+pub(super) struct RowsMark {
+    bytes: usize,
+    rows: usize,
+    partitions: usize,
+}
+
+impl RowsMark {
+    pub(super) fn of(rows: &Rows) -> Self {
+        Self {
+            bytes: rows.bytes.len(),
+            rows: rows.rows.len(),
+            partitions: rows.partitions.len(),
+        }
+    }
+
+    pub(super) fn cut(self, rows: &mut Rows) {
+        rows.bytes.truncate(self.bytes);
+        rows.rows.truncate(self.rows);
+        rows.partitions.truncate(self.partitions);
+    }
 }

@@ -108,6 +108,9 @@ pub struct Done {
     /// How many values column rules have made null, by column.
     #[serde(default)]
     pub nulls: BTreeMap<String, u64>,
+    /// What is probably a mistake of the configuration.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Duration of the run in milliseconds.
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
@@ -133,6 +136,7 @@ impl Done {
             quarantined: counts.quarantined,
             samples: counts.samples,
             nulls: counts.nulls,
+            warnings: counts.warnings,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped: shipped == Shipped::Yes,
             waited: match shipped {
