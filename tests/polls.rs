@@ -12,6 +12,8 @@ mod children;
 mod current;
 mod bodies;
 mod erase;
+mod columns;
+mod exact;
 mod faults;
 mod forms;
 mod guards;

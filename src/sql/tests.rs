@@ -32,7 +32,11 @@ fn lake(url: &str, keys: &[&str], writes_columns: bool) -> Catalogue {
     let days = Key::all("dt=%Y-%m-%d");
     let runs = [days.clone(), vec![Key::run()]].concat();
     let events = Table::events([purchase].into_iter()).unwrap_or_else(|_| Table::quarantine());
-    let users = Table::entities(Some(user), &["user_id".to_owned()]);
+    let users = Table::entities(
+        Some(user),
+        &["user_id".to_owned()],
+        &crate::columns::Kinds::new(),
+    );
     Catalogue {
         url: url.to_owned(),
         endpoint: None,
@@ -115,6 +119,7 @@ fn the_latest_row_of_a_record_leaves_out_what_is_deleted() {
     let users = Table::entities(
         Some(r#"{"properties":{"id":{"type":"string"},"gone":{"type":"boolean"}}}"#),
         &["id".to_owned()],
+        &crate::columns::Kinds::new(),
     );
     let relation = |field: &str, value: Option<&str>| Relation {
         name: "users".to_owned(),

@@ -26,6 +26,7 @@ fn entities(schema: Option<&str>, id: Option<&str>) -> Entities {
         id.map(FieldPath::new).into_iter().collect(),
         None,
         key,
+        ColumnSettings::default(),
     )
     .unwrap()
 }
@@ -178,7 +179,15 @@ fn columns_that_would_clash_are_refused() {
         r#"{"properties":{"lsn":{}}}"#,
         r#"{"properties":{"a":{},"A":{}}}"#,
     ] {
-        let error = Entities::new("users", Some(("x", schema)), Vec::new(), None, key).unwrap_err();
+        let error = Entities::new(
+            "users",
+            Some(("x", schema)),
+            Vec::new(),
+            None,
+            key,
+            ColumnSettings::default(),
+        )
+        .unwrap_err();
         assert!(
             error.to_string().contains("would be a column twice"),
             "{error}"
@@ -190,7 +199,8 @@ fn columns_that_would_clash_are_refused() {
 fn an_id_may_have_several_parts() {
     let key = Fingerprint::new(HashKey([1; 16]));
     let paths = ["order_id", "/line/no"].map(FieldPath::new).to_vec();
-    let entities = Entities::new("lines", None, paths, None, key).unwrap();
+    let entities =
+        Entities::new("lines", None, paths, None, key, ColumnSettings::default()).unwrap();
     let id = |raw: &str| match row(&entities, raw).1 {
         Taken::Row { id, .. } => id,
         Taken::Invalid { .. } => None,

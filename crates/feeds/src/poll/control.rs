@@ -124,6 +124,9 @@ pub struct Done {
     pub missing: u64,
     /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
+    /// How many values column rules have made null, by column.
+    #[serde(default)]
+    pub nulls: BTreeMap<String, u64>,
     /// What is probably a mistake of the configuration.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -152,6 +155,7 @@ impl Done {
             quarantined: counts.quarantined,
             missing: counts.missing,
             samples: counts.samples,
+            nulls: counts.nulls,
             warnings: counts.warnings,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped: shipped == Shipped::Yes,
