@@ -124,8 +124,7 @@ pub(super) fn place(url: &Url) -> String {
     let mut place = url.clone();
     place.set_query(None);
     place.set_fragment(None);
-    _ = place.set_username("");
-    _ = place.set_password(None);
+    let _no_host = (place.set_username(""), place.set_password(None));
     place.to_string()
 }
 
@@ -144,6 +143,9 @@ pub(super) fn word_of(url: &Url) -> String {
 fn url(out: &mut Section, page: &Page, given: &Given, paging: &Paging) {
     let mut url = page.url.clone();
     url.set_fragment(None);
+    let has_user = !url.username().is_empty() || url.password().is_some();
+    // They fail only where a URL has no host.
+    let _no_host = (url.set_username(""), url.set_password(None));
     let (kept, left): (Vec<_>, Vec<_>) = page
         .url
         .query_pairs()
@@ -157,6 +159,9 @@ fn url(out: &mut Section, page: &Page, given: &Given, paging: &Paging) {
     // A brace would begin a placeholder.
     let text = url.as_str().replace('{', "%7B").replace('}', "%7D");
     out.set("url", &quoted(&text));
+    if has_user {
+        out.comment("? The user and the password in the URL are left out: auth takes them.");
+    }
     for (name, _) in left {
         out.comment(&format!(
             "? {} looks like a secret, and is left out: put it into the environment, not into this file \
