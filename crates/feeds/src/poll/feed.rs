@@ -6,6 +6,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use super::control;
 use super::definition::Definition;
 use super::plan::{Plan, PlanError, SECTION, schema_text};
+use super::replay::RecordReplayer;
 use super::resume::PollCursor;
 use super::supervisor::Supervisor;
 use crate::context::Context;
@@ -22,6 +23,7 @@ pub struct PollFeed {
     definitions: BTreeMap<String, Definition>,
     concurrency: usize,
     supervisor: OnceLock<Supervisor>,
+    replayer: OnceLock<RecordReplayer>,
     control: Mutex<Option<Control>>,
 }
 
@@ -32,6 +34,7 @@ impl PollFeed {
             definitions,
             concurrency,
             supervisor: OnceLock::new(),
+            replayer: OnceLock::new(),
             control: Mutex::new(None),
         }
     }
@@ -39,6 +42,11 @@ impl PollFeed {
     /// The supervisor, once the feed is started.
     pub fn supervisor(&self) -> Option<&Supervisor> {
         self.supervisor.get()
+    }
+
+    /// What stores replayed records, once the feed is started.
+    pub fn replayer(&self) -> Option<&RecordReplayer> {
+        self.replayer.get()
     }
 
     /// Plans that need no log: for checks of the configuration, and for runs that write nothing.
@@ -70,8 +78,8 @@ impl PollFeed {
     }
 
     /// Opens the socket for requests of `lakehook poll`. On failure the service goes on without it.
-    fn listen(&self, context: &Context, supervisor: &Supervisor) {
-        let listening = control::listen(&context.dir, supervisor.clone());
+    fn listen(&self, context: &Context, supervisor: &Supervisor, replayer: &RecordReplayer) {
+        let listening = control::listen(&context.dir, supervisor.clone(), replayer.clone());
         let dir = context.dir.display();
         let listening = listening.inspect_err(|error| {
             tracing::warn!(%error, %dir, "failed to open the control socket; `lakehook poll` cannot ask this service");
@@ -95,6 +103,8 @@ impl Feed for PollFeed {
         let plans = self
             .plans(context.fingerprint)
             .map_err(|errors| setup_errors(&errors))?;
+        let again = self.plans(context.fingerprint);
+        let again = again.map_err(|errors| setup_errors(&errors))?;
         let with_cursor = |plan: Plan| {
             let bytes = context.cursors.get(&plan.name).map(Vec::as_slice);
             let cursor = PollCursor::read(bytes, plan.hash, plan.marks, &context.lake);
@@ -104,8 +114,11 @@ impl Feed for PollFeed {
         let supervisor = self
             .supervisor
             .get_or_init(|| Supervisor::start(context.clone(), self.concurrency, polls));
+        let replayer = self
+            .replayer
+            .get_or_init(|| RecordReplayer::new(again, context.clone()));
         if context.is_service {
-            self.listen(&context, supervisor);
+            self.listen(&context, supervisor, replayer);
         }
         Ok(())
     }
