@@ -11,6 +11,7 @@ mod append;
 mod bodies;
 mod erase;
 mod faults;
+mod guards;
 mod hostile;
 mod kills;
 mod links;

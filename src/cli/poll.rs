@@ -49,6 +49,9 @@ pub struct PollArgs {
     /// Write a snapshot even if nothing has changed
     #[arg(long, conflicts_with = "dry_run")]
     force: bool,
+    /// Take the records as they are, whatever the guards say
+    #[arg(long)]
+    accept: bool,
 }
 
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
@@ -62,11 +65,12 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let code = runtime.block_on(async {
         let mut board = Board::new();
         let all_well = if args.dry_run {
-            dry_runs(config, &names, &mut board).await?
+            dry_runs(config, &names, args.accept, &mut board).await?
         } else {
             let request = Request {
                 polls: names,
                 force: args.force,
+                accept: args.accept,
             };
             runs(config, &request, &mut board).await?
         };
@@ -176,7 +180,12 @@ async fn runs_here(
 }
 
 /// Fetches and validates records without a log.
-async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
+async fn dry_runs(
+    config: &Config,
+    names: &[String],
+    accept: bool,
+    board: &mut Board,
+) -> Result<bool, Failure> {
     let plans = poll_feed(config).dry_plans();
     let plans = plans.map_err(|errors| {
         let errors = errors.iter().map(|error| SetupError(error.to_string()));
@@ -203,6 +212,7 @@ async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Resul
                 node: NodeId(0),
                 ids: &Ids::System,
                 force: false,
+                accept,
                 progress: &progress,
             };
             let poll = plan.name.clone();

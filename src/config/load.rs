@@ -226,7 +226,10 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
     ];
-    let of_hooks = config.hook.values_mut().map(|hook| &mut hook.secrets_file);
+    let of_hooks = config.hook.values_mut().flat_map(|hook| {
+        let of_auth = hook.auth.iter_mut().map(|auth| &mut auth.secrets_file);
+        of_auth.chain(std::iter::once(&mut hook.secrets_file))
+    });
     let of_polls = config.poll.values_mut().flat_map(|poll| {
         let auth = &mut poll.auth;
         [

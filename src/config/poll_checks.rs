@@ -125,6 +125,7 @@ impl PollRules<'_, '_, '_> {
         self.auth();
         self.schedule();
         self.watermark();
+        self.guards();
     }
 
     /// Reports a broken rule about keys of this poll.
@@ -345,6 +346,23 @@ impl PollRules<'_, '_, '_> {
                 "watermark.field says which field grows, and watermark.param which parameter asks for \
                  what is new, unless {mark} stands in the request; set both",
             );
+        }
+    }
+}
+
+impl PollRules<'_, '_, '_> {
+    fn guards(&mut self) {
+        let guards = &self.poll.guards;
+        for (key, is_set) in [
+            ("guards.min_records", guards.min_records.is_some()),
+            ("guards.max_shrink", guards.max_shrink.is_some()),
+        ] {
+            if is_set && self.poll.mode == Mode::Append {
+                let rule = format!(
+                    "{key} is for snapshots: an appending run reads what is new, however little that is; remove it"
+                );
+                self.problem(&[key, "mode"], rule);
+            }
         }
     }
 }

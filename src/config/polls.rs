@@ -8,6 +8,7 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::poll_guards::{Guards, PollsBatch};
 use super::rules;
 use super::words;
 use crate::poll::definition::{
@@ -29,6 +30,9 @@ pub struct Polls {
     /// How many runs may be under way at a time.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: usize,
+    /// When a batch of polled records is closed.
+    #[validate(nested)]
+    pub batch: PollsBatch,
 }
 
 /// `[poll.NAME]`: one API. Its name is also that of its stream in the lake.
@@ -113,6 +117,9 @@ pub struct Poll {
     /// Other hosts that redirects and links may lead to.
     #[validate(custom(function = rules::hosts))]
     pub allow_hosts: Vec<String>,
+    /// What must hold before the rows of a run become visible.
+    #[validate(nested)]
+    pub guards: Guards,
 }
 
 /// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
@@ -191,6 +198,7 @@ impl Default for Polls {
             dir: PathBuf::from("data/polls"),
             max_bytes: ByteSize::mib(2048),
             concurrency: 2,
+            batch: PollsBatch::default(),
         }
     }
 }
@@ -225,6 +233,7 @@ impl Default for Poll {
             max_records: 1_000_000,
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
+            guards: Guards::default(),
         }
     }
 }
@@ -289,6 +298,7 @@ impl Poll {
                 max_records: self.max_records,
                 max_record: self.max_record.bytes(),
             },
+            guards: self.guards.definition(),
         }
     }
 }

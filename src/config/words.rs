@@ -31,6 +31,13 @@ pub(super) fn deserialize<'de, W: Word, D: Deserializer<'de>>(
         .ok_or_else(|| D::Error::custom("not one of the words"))
 }
 
+/// Deserialises such a setting where it has no default.
+pub(super) fn deserialize_optional<'de, W: Word, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<W>, D::Error> {
+    deserialize(deserializer).map(Some)
+}
+
 impl Word for Format {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|format| (format.as_str(), format)).to_vec()

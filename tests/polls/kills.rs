@@ -115,7 +115,7 @@ fn an_appending_poll_skips_nothing_and_repeats_nothing() {
         };
         let settings = format!(
             "every = \"1s\"\nmode = \"append\"\npagination = {{ {pagination} }}\n\
-             watermark = {{ field = \"id\", param = \"since\", lag = \"30s\" }}\n[batch]\nmax_records = 70"
+             watermark = {{ field = \"id\", param = \"since\", lag = \"30s\" }}\n[polls.batch]\nmax_records = 70"
         );
         let setup = setup(&api.url(), &settings);
         kill_at_every_stage(&setup, &gate, 2);

@@ -31,10 +31,10 @@ const ROOMS: &[Room] = &[
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret",
+        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
     ]),
     room("receive", "src/receive", &[
-        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "ids", "rfc3339",
+        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "rfc3339",
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[

@@ -30,7 +30,14 @@ pub struct FeedCursor<R> {
     pub resume: Option<R>,
     /// Hashes of the latest invalid records, the newest last.
     pub invalid: Vec<u64>,
+    /// Number of valid records of the last complete snapshot, whatever it was read with.
+    pub rows: Option<u64>,
+    /// Hashes of records that failed runs have left in the quarantine, the newest last.
+    pub shown: Vec<u64>,
 }
+
+/// Most records of failed runs that are remembered, so that they are not quarantined again and again.
+const MAX_SHOWN: usize = 40;
 
 /// What is known of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +63,8 @@ impl<R> Default for FeedCursor<R> {
             watermark: None,
             resume: None,
             invalid: Vec::new(),
+            rows: None,
+            shown: Vec::new(),
         }
     }
 }
@@ -80,6 +89,7 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
         if cursor.lake != lake {
             // A snapshot in another lake is not in this one.
             cursor.snapshot = None;
+            cursor.rows = None;
             lake.clone_into(&mut cursor.lake);
         }
         cursor
@@ -111,5 +121,12 @@ impl<R: Serialize + DeserializeOwned> FeedCursor<R> {
         self.invalid.extend_from_slice(hashes);
         let too_many = self.invalid.len().saturating_sub(MAX_INVALID);
         self.invalid.drain(..too_many);
+    }
+
+    /// Remembers records that a failed run has left in the quarantine.
+    pub fn add_shown(&mut self, hashes: &[u64]) {
+        self.shown.extend_from_slice(hashes);
+        let too_many = self.shown.len().saturating_sub(MAX_SHOWN);
+        self.shown.drain(..too_many);
     }
 }

@@ -12,6 +12,9 @@ pub enum RunError {
     /// The set changed while it was read; another attempt may find it stable.
     #[error("{0}")]
     Drift(String),
+    /// A guard refuses what was read. The message says which one, and why.
+    #[error("{0}")]
+    Guarded(String),
     /// The source cannot be reached, or refuses the credentials for every request.
     #[error("{0}")]
     Unreachable(String),

@@ -13,6 +13,8 @@ pub mod feed;
 pub mod host;
 pub mod context;
 pub mod figures;
+pub mod guards;
+mod evidence;
 pub mod collect;
 pub mod cursor;
 pub mod watermark;

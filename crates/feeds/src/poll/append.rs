@@ -60,7 +60,12 @@ fn attempt(
     let name = keys::run_name(started, job.node, Lsn(0));
     let partition = keys::day_partition(&job.plan.name, started);
     let sink = job.sink(started, &name, partition);
-    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
+    let mut collector = Collector::new(
+        job.plan.collect_plan(job.accept),
+        job.waiter,
+        sink,
+        cursor.clone(),
+    );
     let (mut pages, since) = beginning(job.plan, cursor, resumed);
     let mut began = started;
     if let Some(resume) = resumed {

@@ -32,6 +32,9 @@ pub struct Request {
     /// Whether a snapshot is written even if it has not changed.
     #[serde(default)]
     pub force: bool,
+    /// Whether the records are accepted as they are, whatever the guards say.
+    #[serde(default)]
+    pub accept: bool,
 }
 
 /// One line of the service's answer.
@@ -152,7 +155,7 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
         request.polls.clone()
     };
     for poll in polls {
-        let updates = supervisor.ask(&poll, request.force);
+        let updates = supervisor.ask(&poll, request.force, request.accept);
         let lines = lines.clone();
         // The task is tracked with the polls, which wait for it when they are stopped.
         supervisor.spawn(async move {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::guards::Guards;
 use lakehook_base::secret::Secret;
 
 /// All settings of one poll.
@@ -33,6 +34,8 @@ pub struct Definition {
     pub id: Option<String>,
     /// Bounds of a run.
     pub limits: Limits,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
 }
 
 /// How pages are requested. URL, parameters, headers and body may hold placeholders.

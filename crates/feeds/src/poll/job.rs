@@ -29,6 +29,8 @@ pub struct Job<'a> {
     pub ids: &'a Ids,
     /// Whether a snapshot is written even if it has not changed.
     pub force: bool,
+    /// Whether a person has said that the records are accepted as they are, whatever the guards say.
+    pub accept: bool,
     /// Called after every page.
     pub progress: &'a (dyn Fn(Progress) + Sync),
 }

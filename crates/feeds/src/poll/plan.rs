@@ -15,6 +15,7 @@ use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::template::Values;
 use crate::collect::CollectPlan;
+use crate::guards::Guards;
 use crate::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::Fingerprint;
@@ -45,6 +46,8 @@ pub struct Plan {
     pub client: Client,
     /// Bounds of a run.
     pub limits: Limits,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
     /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
     pub marks: u64,
     /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
@@ -126,14 +129,15 @@ impl Plan {
             entities,
             client,
             limits: poll.limits,
+            guards: poll.guards,
             home,
             requests,
             pagination: poll.pagination.clone(),
         })
     }
 
-    /// The part of the plan that the collector needs.
-    pub fn collect_plan(&self) -> CollectPlan<'_> {
+    /// The part of the plan that the collector needs; `accept` lifts the guards.
+    pub fn collect_plan(&self, accept: bool) -> CollectPlan<'_> {
         CollectPlan {
             section: SECTION,
             stream: &self.name,
@@ -141,6 +145,8 @@ impl Plan {
             is_snapshot: self.mode == Mode::Snapshot,
             has_watermark: self.watermark.is_some(),
             max_records: self.limits.max_records,
+            guards: self.guards,
+            accept,
         }
     }
 

@@ -46,6 +46,7 @@ fn definition() -> Definition {
             max_records: 1_000_000,
             max_record: 1 << 20,
         },
+        guards: Guards::default(),
     }
 }
 

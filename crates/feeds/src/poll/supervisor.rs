@@ -45,6 +45,7 @@ pub enum Update {
 /// A request for a run.
 struct Asked {
     force: bool,
+    accept: bool,
     updates: mpsc::Sender<Update>,
 }
 
@@ -118,9 +119,13 @@ impl Supervisor {
 
     /// Requests a run, which begins once the current one has ended. `None` if there is no such
     /// poll, or too many requests wait for it.
-    pub fn ask(&self, poll: &str, force: bool) -> Option<mpsc::Receiver<Update>> {
+    pub fn ask(&self, poll: &str, force: bool, accept: bool) -> Option<mpsc::Receiver<Update>> {
         let (updates, receiver) = mpsc::channel(4);
-        let asked = Asked { force, updates };
+        let asked = Asked {
+            force,
+            accept,
+            updates,
+        };
         self.doors.get(poll)?.try_send(asked).ok()?;
         Some(receiver)
     }
@@ -287,6 +292,7 @@ impl Keeper {
         let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&self.plan));
         let mut cursor = self.cursor.clone();
         let force = asked.is_some_and(|asked| asked.force);
+        let accept = asked.is_some_and(|asked| asked.accept);
         let updates = asked.map(|asked| asked.updates.clone());
         let runtime = Handle::current();
         let running = tokio::task::spawn_blocking(move || {
@@ -307,6 +313,7 @@ impl Keeper {
                 node: context.node,
                 ids: &context.ids,
                 force,
+                accept,
                 progress: &progress,
             };
             let result = run(&job, &mut cursor);
