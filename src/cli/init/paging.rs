@@ -362,7 +362,7 @@ impl Look<'_> {
         };
         let count = self.records.count;
         let is_list = !matches!(self.records.form, Form::Object | Form::Map);
-        if is_list && count > 0 && (count % 10 == 0 || count % 25 == 0) {
+        if is_list && count > 0 && (count.is_multiple_of(10) || count.is_multiple_of(25)) {
             paging.notes.push(format!(
                 "{count} records are a round number, and nothing names a next page: look in the API's documentation \
                  whether there are more, or records will be missing"

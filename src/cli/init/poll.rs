@@ -164,7 +164,7 @@ pub(super) fn name_of(url: &Url) -> String {
         .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' });
     let plain: String = plain.take(MAX_NAME_CHARS).collect();
     let named = format!("{}_records", plain.trim_matches('_'));
-    let names = [plain, named];
-    let name = names.into_iter().find(|name| is_name(name));
+    let candidates = [plain, named];
+    let name = candidates.into_iter().find(|name| is_name(name));
     name.unwrap_or_else(|| "records".to_owned())
 }

@@ -74,7 +74,7 @@ struct Candidate<'a> {
 /// Finds the records. `word` is the last word of the URL's path, like which lists are often named.
 pub(super) fn find<'a>(body: &'a Value, word: &str) -> Records<'a> {
     let mut candidates = Vec::new();
-    look(body, String::new(), "", word, 0, &mut candidates);
+    look(body, "", "", word, 0, &mut candidates);
     // The best first; among equals, the first in the page.
     candidates.sort_by_key(|candidate| std::cmp::Reverse(candidate.score));
     let others = candidates.iter().skip(1);
@@ -103,7 +103,7 @@ pub(super) fn find<'a>(body: &'a Value, word: &str) -> Records<'a> {
 
 fn look<'a>(
     value: &'a Value,
-    pointer: String,
+    pointer: &str,
     key: &str,
     word: &str,
     depth: usize,
@@ -123,7 +123,7 @@ fn look<'a>(
         };
         candidates.push(Candidate {
             form,
-            pointer: pointer.clone(),
+            pointer: pointer.to_owned(),
             value,
             score: worth + named + 100 * (MAX_DEPTH - depth),
         });
@@ -133,13 +133,13 @@ fn look<'a>(
         Value::Object(members) if form.is_none() => {
             for (name, member) in members {
                 let below = format!("{pointer}/{}", escaped(name));
-                look(member, below, name, word, depth + 1, candidates);
+                look(member, &below, name, word, depth + 1, candidates);
             }
         }
         // Pages such as [facts, records].
         Value::Array(items) if depth == 0 && items.iter().any(Value::is_array) => {
             for (index, item) in items.iter().enumerate() {
-                look(item, format!("/{index}"), "", word, 1, candidates);
+                look(item, &format!("/{index}"), "", word, 1, candidates);
             }
         }
         _ => {}

@@ -131,13 +131,13 @@ pub(super) fn place(url: &Url) -> String {
 /// The last word of a URL's path that could be a name.
 pub(super) fn word_of(url: &Url) -> String {
     let parts = url.path_segments().into_iter().flatten();
-    let words = parts.filter_map(|part| {
+    let mut words = parts.filter_map(|part| {
         let part = part.strip_suffix(".json").unwrap_or(part);
         let is_version = part.len() <= 3 && part.starts_with('v');
         let is_word = part.starts_with(|c: char| c.is_ascii_alphabetic()) && !is_version;
         is_word.then(|| part.to_owned())
     });
-    words.last().unwrap_or_default()
+    words.next_back().unwrap_or_default()
 }
 
 fn url(out: &mut Section, page: &Page, given: &Given, paging: &Paging) {
@@ -254,12 +254,11 @@ fn places(out: &mut Section, found: &Records<'_>, paging: &Paging) {
 
 fn identity(out: &mut Section, found: &Records<'_>, id: Option<&str>) {
     match (found.form, id) {
-        (Form::Map, Some(id)) => out.set("id", &quoted(id)),
+        (_, Some(id)) => out.set("id", &quoted(id)),
         (Form::Map, None) => {
             out.set("map_key", "\"key\"");
             out.set("id", "\"key\"");
         }
-        (_, Some(id)) => out.set("id", &quoted(id)),
         (_, None) => out.comment(
             "? No field was found that every record has, each with another value: without an id, nobody notices a \
              record that is read twice.",

@@ -1,5 +1,11 @@
 //! Pages as APIs send them, and what is proposed for each. Every proposal must be a configuration without errors.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "tests write files and fail loudly"
+)]
+
 use reqwest::Url;
 use serde_json::{Value, json};
 
@@ -34,8 +40,10 @@ fn section_of(page: &Page, given: Given) -> String {
         panic!("{errors}\n{text}");
     }
     let lines = proposal.section.lines();
-    let lines = lines.filter(|line| !line.starts_with('#') && !line.is_empty());
-    lines.map(|line| format!("{line}\n")).collect()
+    let lines: Vec<_> = lines
+        .filter(|line| !line.starts_with('#') && !line.is_empty())
+        .collect();
+    lines.join("\n")
 }
 
 fn section(url: &str, headers: &[(&str, &str)], body: Value) -> String {

@@ -183,7 +183,7 @@ impl Door {
         match OpenFeeds::open(config, feeds, process).await {
             Ok(feeds) => {
                 let feeds = feeds.start(false)?;
-                let replayer = polls.replayer().map(RecordReplayer::clone);
+                let replayer = polls.replayer().cloned();
                 Ok(Self::Records(Box::new(OpenRecords {
                     _away: away,
                     feeds,
