@@ -15,8 +15,10 @@ mod guards;
 mod hostile;
 mod kills;
 mod links;
+mod marks;
 mod pages;
 mod service;
+mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.
 fn setup(url: &str, settings: &str) -> Setup {

@@ -26,7 +26,7 @@ use crate::ids::{Ids, NodeId};
 use crate::out;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
 use crate::poll::feed::PollFeed;
-use crate::poll::job::Job;
+use crate::poll::job::{Backfill, Job};
 use crate::poll::resume::PollCursor;
 use crate::poll::run::run as run_poll;
 use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
@@ -52,6 +52,12 @@ pub struct PollArgs {
     /// Take the records as they are, whatever the guards say
     #[arg(long)]
     accept: bool,
+    /// Read again what is new since this mark or time, of one poll, without moving its mark
+    #[arg(long, value_name = "MARK", conflicts_with_all = ["dry_run", "force"])]
+    from: Option<String>,
+    /// End of what is read again, for a poll with a window [default: now]
+    #[arg(long, value_name = "TIME", requires = "from")]
+    to: Option<String>,
 }
 
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
@@ -61,6 +67,11 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
     let names = chosen(config, args.names)?;
+    let backfill = args.from.map(|from| Backfill { from, to: args.to });
+    if backfill.is_some() && names.len() != 1 {
+        let message = "lakehook: --from is about one poll; name it: lakehook poll NAME --from …";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut board = Board::new();
@@ -71,6 +82,7 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
                 polls: names,
                 force: args.force,
                 accept: args.accept,
+                backfill,
             };
             runs(config, &request, &mut board).await?
         };
@@ -213,6 +225,7 @@ async fn dry_runs(
                 ids: &Ids::System,
                 force: false,
                 accept,
+                backfill: None,
                 progress: &progress,
             };
             let poll = plan.name.clone();

@@ -7,6 +7,7 @@ use http::HeaderName;
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
+use super::poll::{marks, windows};
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, http_url, is_pointer};
 use super::secret_file::SecretFile;
@@ -330,22 +331,12 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn watermark(&mut self) {
-        let mark = &self.poll.watermark;
-        let is_set = mark.field.is_some() || mark.param.is_some() || mark.start.is_some();
-        if is_set && self.poll.mode == Mode::Snapshot {
-            self.problem(
-                &["watermark", "mode"],
-                "a watermark is for mode = \"append\"; a snapshot is a whole copy",
-            );
-            return;
-        }
-        let is_sent = mark.param.is_some() || self.uses("mark");
-        if is_set && (mark.field.is_none() || !is_sent) {
-            self.problem(
-                &["watermark"],
-                "watermark.field says which field grows, and watermark.param which parameter asks for \
-                 what is new, unless {mark} stands in the request; set both",
-            );
+        let poll = self.poll.definition();
+        let uses_until = self.uses("until");
+        let of_windows = windows::broken_rules(&poll, uses_until);
+        for (keys, rule) in marks::broken_rules(&poll).into_iter().chain(of_windows) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            self.problem(&keys, rule);
         }
     }
 }

@@ -67,10 +67,13 @@ impl PollRules<'_, '_, '_> {
             "offset" if paging != PaginationKind::Offset => "pagination.type = \"offset\"",
             "page" if paging != PaginationKind::Page => "pagination.type = \"page\"",
             "limit" if poll.pagination.limit.is_none() => "pagination.limit",
-            "mark" if poll.mode != Mode::Append || poll.watermark.field.is_none() => {
+            "mark"
+                if poll.mode != Mode::Append
+                    || poll.watermark.field.is_none() && poll.window.is_none() =>
+            {
                 "mode = \"append\" and watermark.field"
             }
-            "until" => "a window",
+            "until" if poll.window.is_none() => "a window",
             _ if NAMES.iter().any(|(known, _)| *known == name) => return None,
             _ => {
                 let known: Vec<&str> = NAMES.iter().map(|(known, _)| *known).collect();
@@ -118,7 +121,7 @@ impl PollRules<'_, '_, '_> {
     fn names_in_the_path(&mut self) {
         let path = self.poll.url.split('?').next().unwrap_or_default();
         let names: Vec<String> = Template::parse(path).names().map(str::to_owned).collect();
-        let has_start = self.poll.watermark.start.is_some();
+        let has_start = self.poll.watermark.start.is_some() || self.poll.window.is_some();
         for name in names {
             if name == "cursor" {
                 let rule = "{cursor} may not stand in the path: the first page has no cursor yet";

@@ -8,6 +8,8 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::poll::marks::Watermark;
+use super::poll::windows::Window;
 use super::poll_guards::{Guards, PollsBatch};
 use super::rules;
 use super::words;
@@ -85,6 +87,11 @@ pub struct Poll {
     /// How an appending run asks for what is new.
     #[validate(nested)]
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    #[validate(nested)]
+    pub window: Option<Window>,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// The file of the JSON Schema that records must fulfil.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
@@ -177,21 +184,6 @@ pub struct Pagination {
     pub more: Option<String>,
 }
 
-/// `[poll.NAME.watermark]`: how an appending run asks for what is new.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
-    pub field: Option<String>,
-    /// The parameter that asks for records from the watermark on.
-    pub param: Option<String>,
-    /// How far before the highest value seen the next run begins; whole numbers count as seconds.
-    pub lag: Span,
-    /// Where the first run begins.
-    #[validate(custom(function = rules::mark))]
-    pub start: Option<String>,
-}
-
 impl Default for Polls {
     fn default() -> Self {
         Self {
@@ -222,6 +214,8 @@ impl Default for Poll {
             time_zone: "UTC".to_owned(),
             mode: Mode::Snapshot,
             watermark: Watermark::default(),
+            window: None,
+            keep_mark: false,
             schema: None,
             id: None,
             rate_limit: 0,
@@ -234,17 +228,6 @@ impl Default for Poll {
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
             guards: Guards::default(),
-        }
-    }
-}
-
-impl Default for Watermark {
-    fn default() -> Self {
-        Self {
-            field: None,
-            param: None,
-            lag: Span::seconds(60),
-            start: None,
         }
     }
 }
@@ -282,12 +265,9 @@ impl Poll {
                 jitter: self.jitter.duration(),
             },
             mode: self.mode,
-            watermark: definition::Watermark {
-                field: self.watermark.field.clone(),
-                param: self.watermark.param.clone(),
-                lag: self.watermark.lag.duration(),
-                start: self.watermark.start.clone(),
-            },
+            watermark: self.watermark.definition(),
+            window: self.window.as_ref().map(Window::definition),
+            keep_mark: self.keep_mark,
             schema: self.schema.clone(),
             id: self.id.clone(),
             limits: Limits {

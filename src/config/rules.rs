@@ -14,7 +14,6 @@ use reqwest::Url;
 use validator::ValidationError;
 
 use super::amounts::{ByteSize, Span};
-use crate::feeds::watermark::Mark;
 use crate::poll::schedule::{parse_cron, parse_zone};
 use crate::poll::template::UrlTemplate;
 
@@ -317,10 +316,4 @@ pub(super) fn credentials_header(name: &str) -> Checked {
         return Err(broken(rule));
     }
     Ok(())
-}
-
-/// Checks where the first appending run begins.
-pub(super) fn mark(text: &str) -> Checked {
-    let rule = "must be a time such as \"2026-01-01T00:00:00Z\", or a whole number";
-    Mark::parse_text(text).map(drop).ok_or_else(|| broken(rule))
 }

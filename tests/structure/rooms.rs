@@ -42,7 +42,7 @@ const ROOMS: &[Room] = &[
         "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "tables", "record", "ids", "clock",
+        "contract", "quarantine", "wal", "tables", "record", "ids", "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",

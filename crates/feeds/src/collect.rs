@@ -15,6 +15,7 @@ use super::cursor::FeedCursor;
 use super::errors::RunError;
 use super::evidence::Evidence;
 use super::guards::{Breach, Guards, Tally};
+use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
@@ -42,8 +43,8 @@ pub struct CollectPlan<'a> {
     pub entities: &'a Entities,
     /// Whether a run is a snapshot, whose rows are held until it is complete.
     pub is_snapshot: bool,
-    /// Whether records have a watermark field, whose value grows.
-    pub has_watermark: bool,
+    /// The format of the watermark's field, if records have one.
+    pub mark: Option<&'a MarkFormat>,
     /// Most records of a run.
     pub max_records: u64,
     /// What must hold before rows become visible.
@@ -187,8 +188,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// The highest value of the watermark's field, records included that are not flushed yet.
     pub fn highest(&self) -> Option<Mark> {
-        let unflushed = self.unflushed().map(|piece| piece.highest);
-        unflushed.fold(self.highest, Mark::latest)
+        let unflushed = self.unflushed().map(|piece| piece.highest.clone());
+        unflushed.fold(self.highest.clone(), Mark::latest)
     }
 
     /// Continues an interrupted run, which began at `began` and has seen values up to `highest`.
@@ -210,14 +211,16 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Fails if no record has a value of the watermark's field: nothing would ever be recognised as new.
     pub fn check_marks(&self) -> Result<(), RunError> {
         let has_rows = self.counts.stored + self.counts.duplicates + self.pending_rows() > 0;
-        if self.plan.has_watermark && has_rows && self.marked == 0 {
-            return Err(RunError::Failed(format!(
-                "page {}: no record has a value at {}.{}.watermark.field that is a time (RFC 3339, with \
-                 an offset) or a whole number; expected one in each",
-                self.page.number, self.plan.section, self.plan.stream
-            )));
-        }
-        Ok(())
+        let Some(format) = self.plan.mark.filter(|_| has_rows && self.marked == 0) else {
+            return Ok(());
+        };
+        Err(RunError::Failed(format!(
+            "page {}: no record has a value at {}.{}.watermark.field that is {}; expected one in each",
+            self.page.number,
+            self.plan.section,
+            self.plan.stream,
+            format.expected()
+        )))
     }
 
     /// What is not in the log yet, in order.
@@ -363,7 +366,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             .samples
             .extend(pending.samples.into_iter().take(room));
         self.content = self.content.wrapping_add(pending.content);
-        self.highest = Mark::latest(self.highest, pending.highest);
+        self.highest = Mark::latest(self.highest.take(), pending.highest);
         self.tally.merge(&pending.tally);
         self.page.tally.merge(&pending.tally);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
@@ -456,6 +459,25 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
+    fn note_mark(&mut self, index: u64, raw: Option<&str>) -> Result<(), RunError> {
+        let (Some(format), Some(raw)) = (self.plan.mark, raw) else {
+            return Ok(());
+        };
+        let mark = format.read(raw).map_err(|Ambiguous(number)| {
+            RunError::Failed(format!(
+                "page {}: record {index} has the number {number} at {}.{}.watermark.field, which may be a \
+                 time or a serial number; {ASK_FOR_FORMAT}",
+                self.page.number, self.plan.section, self.plan.stream
+            ))
+        })?;
+        if let Some(mark) = mark {
+            self.marked += 1;
+            let highest = self.pending.highest.take();
+            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.latest)));
+        }
+        Ok(())
+    }
+
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
         let held = std::mem::take(&mut self.held).into_iter();
@@ -484,6 +506,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
             is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
         };
         let pending = &mut self.pending;
         let rows = &pending.rows;
@@ -495,11 +518,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             Taken::Row { id, content, mark } => {
                 pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
-                let mark = mark.and_then(Mark::parse_json);
-                let mark = mark.map(|mark| mark.not_after(self.latest));
-                self.marked += u64::from(mark.is_some());
-                pending.highest = Mark::latest(pending.highest, mark);
                 self.note_id(index, id)?;
+                self.note_mark(index, mark)?;
             }
             Taken::Invalid { content, error } => {
                 pending.content = pending.content.wrapping_add(u128::from(content));

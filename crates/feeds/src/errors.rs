@@ -28,3 +28,19 @@ pub enum RunError {
     #[error("{0}")]
     Log(#[from] AppendError),
 }
+
+impl RunError {
+    /// The error with the part of the run that it happened in.
+    #[must_use]
+    pub fn within(self, part: &str) -> Self {
+        let located = |text: String| format!("{part}: {text}");
+        match self {
+            Self::Failed(text) => Self::Failed(located(text)),
+            Self::Drift(text) => Self::Drift(located(text)),
+            Self::Guarded(text) => Self::Guarded(located(text)),
+            Self::Unreachable(text) => Self::Unreachable(located(text)),
+            Self::OutOfTime(text) => Self::OutOfTime(located(text)),
+            other @ (Self::Cancelled | Self::Log(_)) => other,
+        }
+    }
+}

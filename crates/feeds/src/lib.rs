@@ -18,6 +18,7 @@ mod evidence;
 pub mod collect;
 pub mod cursor;
 pub mod watermark;
+pub mod mark_format;
 pub mod errors;
 pub mod wait;
 pub mod control;

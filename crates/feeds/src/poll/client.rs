@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
-    LOCATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LINK, LOCATION, RETRY_AFTER,
 };
 use http::{Method, StatusCode};
 use reqwest::redirect::Policy;
@@ -141,7 +141,8 @@ impl Client {
             self.keep_pace(waiter)?;
             let response = self.send_once(request, &url, etag, waiter)?;
             let status = response.status();
-            if status == StatusCode::NOT_MODIFIED && etag.is_some() {
+            let is_conditional = etag.is_some() || request.headers.contains_key(IF_MODIFIED_SINCE);
+            if status == StatusCode::NOT_MODIFIED && is_conditional {
                 return Ok(Got::NotModified);
             }
             if status == StatusCode::OK {

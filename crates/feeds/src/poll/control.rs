@@ -12,9 +12,9 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::job::{RunOutcome, RunReport};
+use super::job::{Backfill, RunOutcome, RunReport};
 use super::replay::{RecordReplayer, ReplayOf};
-use super::supervisor::{Supervisor, Update};
+use super::supervisor::{Supervisor, Update, Wish};
 use crate::control::{Control, Talk};
 use crate::figures::Progress;
 
@@ -35,6 +35,9 @@ pub struct Request {
     /// Whether the records are accepted as they are, whatever the guards say.
     #[serde(default)]
     pub accept: bool,
+    /// What is read again, without moving the marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
 }
 
 /// One line of the service's answer.
@@ -155,7 +158,12 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
         request.polls.clone()
     };
     for poll in polls {
-        let updates = supervisor.ask(&poll, request.force, request.accept);
+        let wish = Wish {
+            force: request.force,
+            accept: request.accept,
+            backfill: request.backfill.clone(),
+        };
+        let updates = supervisor.ask(&poll, wish);
         let lines = lines.clone();
         // The task is tracked with the polls, which wait for it when they are stopped.
         supervisor.spawn(async move {

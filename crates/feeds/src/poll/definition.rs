@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::guards::Guards;
 use lakehook_base::secret::Secret;
@@ -28,6 +28,10 @@ pub struct Definition {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    pub window: Option<Window>,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
@@ -113,16 +117,66 @@ pub struct Timing {
 }
 
 /// How an appending run asks for what is new.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
+    /// JSON Pointer or name of the field that grows.
     pub field: Option<String>,
+    /// How records write it.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// Where it goes in a request.
+    pub into: Option<String>,
+    /// How requests write it, if it is not as records do.
+    pub into_format: Option<String>,
     /// Name of the parameter that asks for records from a value on.
     pub param: Option<String>,
-    /// The next run begins this much before the highest value seen; whole numbers count as seconds.
-    pub lag: Duration,
+    /// The next run begins this much before the highest value seen.
+    pub lag: Option<GivenLag>,
     /// Watermark of the first run.
     pub start: Option<String>,
+}
+
+/// The windows that an appending run asks for, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Length of a window.
+    pub size: Duration,
+    /// Where the first one begins.
+    pub start: String,
+    /// How requests write the ends of a window.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// The next run begins this much before the end of the last window.
+    pub lag: Duration,
+    /// Whether the API takes the end as a part of the window.
+    pub is_inclusive: bool,
+}
+
+/// A lag as it is written: a duration, or a number, which is one of seconds for times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenLag {
+    /// The duration, or the number as seconds.
+    pub time: Duration,
+    /// Whether it is written with a unit of time.
+    pub has_unit: bool,
+}
+
+impl Watermark {
+    /// Whether nothing of it is set.
+    pub fn is_empty(&self) -> bool {
+        let set = [
+            &self.field,
+            &self.format,
+            &self.zone,
+            &self.into,
+            &self.into_format,
+            &self.param,
+            &self.start,
+        ];
+        set.into_iter().all(Option::is_none)
+    }
 }
 
 /// Bounds of a run.
@@ -224,6 +278,39 @@ impl JsonBody {
 impl fmt::Debug for JsonBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[secret]")
+    }
+}
+
+impl Body {
+    /// The body with text at a place; `None` if the place cannot be there. Objects on the way are made.
+    pub fn with(&self, pointer: &str, text: &str) -> Option<Self> {
+        let path = pointer.strip_prefix('/')?;
+        let keys = path
+            .split('/')
+            .map(|key| key.replace("~1", "/").replace("~0", "~"));
+        let keys: Vec<String> = keys.collect();
+        match self {
+            Self::None => None,
+            Self::Json(JsonBody(value)) => {
+                let mut value = value.clone();
+                let mut at = &mut value;
+                for key in &keys {
+                    at = at
+                        .as_object_mut()?
+                        .entry(key)
+                        .or_insert_with(|| Value::Object(Map::new()));
+                }
+                let is_free = at.as_object().is_some_and(Map::is_empty);
+                *at = is_free.then(|| Value::from(text))?;
+                Some(Self::Json(JsonBody(value)))
+            }
+            Self::Form(fields) => {
+                let [key] = keys.as_slice() else { return None };
+                let mut fields = fields.clone();
+                let before = fields.insert(key.clone(), Secret::new(text));
+                before.is_none().then_some(Self::Form(fields))
+            }
+        }
     }
 }
 

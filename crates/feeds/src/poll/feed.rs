@@ -107,7 +107,11 @@ impl Feed for PollFeed {
         let again = again.map_err(|errors| setup_errors(&errors))?;
         let with_cursor = |plan: Plan| {
             let bytes = context.cursors.get(&plan.name).map(Vec::as_slice);
-            let cursor = PollCursor::read(bytes, plan.hash, plan.marks, &context.lake);
+            let (cursor, forgotten) = PollCursor::read(bytes, &plan.terms(&context.lake));
+            if let Some(why) = forgotten {
+                let poll = &plan.name;
+                tracing::warn!(poll, %why, "the mark of earlier runs is not used: the next run reads from the beginning");
+            }
             (plan, cursor)
         };
         let polls = plans.into_iter().map(with_cursor).collect();

@@ -109,6 +109,7 @@ fn judge(plan: &Plan, record: &KeptRecord) -> Result<Judged, RecordOutcome> {
         partition: &keys::day_partition(&plan.name, received_at),
         quarantine: &partition(&plan.name, received_at),
         is_snapshot: false,
+        may_be_older: true,
     };
     let mut rows = Rows::default();
     match plan.entities.take(&raw, &origin, target, &mut rows) {

@@ -129,11 +129,15 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
     let mut store =
         |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
     let mut pages = job.plan.pages();
+    let values = job
+        .plan
+        .run_values(None, begun.started)
+        .map_err(RunError::Failed)?;
     let read = read_pages(
         job,
         &mut collector,
         &mut pages,
-        &job.plan.run_values(None, begun.started),
+        &values,
         etag.as_deref(),
         &mut store,
     );

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::definition::Mode;
-use super::job::{Job, RunOutcome, RunReport};
+use super::job::{Backfill, Job, RunOutcome, RunReport};
 use super::plan::Plan;
 use super::resume::PollCursor;
 use super::run::run;
@@ -42,10 +42,20 @@ pub enum Update {
     Done(Result<RunReport, RunError>, bool),
 }
 
+/// How a run that is requested differs from one on schedule.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Whether a snapshot is written even if it has not changed.
+    pub force: bool,
+    /// Whether the guards are lifted.
+    pub accept: bool,
+    /// What is read again, without moving the marks.
+    pub backfill: Option<Backfill>,
+}
+
 /// A request for a run.
 struct Asked {
-    force: bool,
-    accept: bool,
+    wish: Wish,
     updates: mpsc::Sender<Update>,
 }
 
@@ -119,13 +129,9 @@ impl Supervisor {
 
     /// Requests a run, which begins once the current one has ended. `None` if there is no such
     /// poll, or too many requests wait for it.
-    pub fn ask(&self, poll: &str, force: bool, accept: bool) -> Option<mpsc::Receiver<Update>> {
+    pub fn ask(&self, poll: &str, wish: Wish) -> Option<mpsc::Receiver<Update>> {
         let (updates, receiver) = mpsc::channel(4);
-        let asked = Asked {
-            force,
-            accept,
-            updates,
-        };
+        let asked = Asked { wish, updates };
         self.doors.get(poll)?.try_send(asked).ok()?;
         Some(receiver)
     }
@@ -291,8 +297,7 @@ impl Keeper {
     async fn run_blocking(&mut self, asked: Option<&Asked>) -> Result<RunReport, RunError> {
         let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&self.plan));
         let mut cursor = self.cursor.clone();
-        let force = asked.is_some_and(|asked| asked.force);
-        let accept = asked.is_some_and(|asked| asked.accept);
+        let wish = asked.map(|asked| asked.wish.clone()).unwrap_or_default();
         let updates = asked.map(|asked| asked.updates.clone());
         let runtime = Handle::current();
         let running = tokio::task::spawn_blocking(move || {
@@ -312,8 +317,9 @@ impl Keeper {
                 log: Some(&context.log),
                 node: context.node,
                 ids: &context.ids,
-                force,
-                accept,
+                force: wish.force,
+                accept: wish.accept,
+                backfill: wish.backfill.as_ref(),
                 progress: &progress,
             };
             let result = run(&job, &mut cursor);
