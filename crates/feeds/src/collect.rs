@@ -4,7 +4,6 @@
 //! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
 //! has judged it, or until it has [`MAX_HELD_BYTES`]: then what was read of it is judged, and appended.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -16,6 +15,7 @@ use super::errors::RunError;
 use super::evidence::Evidence;
 use super::guards::{Breach, Guards, Tally};
 use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
+use super::seen::SeenIds;
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
@@ -124,7 +124,7 @@ pub struct Collector<'a, R> {
     tally: Tally,
     evidence: Evidence,
     counts: RunCounts,
-    ids: HashSet<u128>,
+    ids: SeenIds,
     content: u128,
     highest: Option<Mark>,
     /// Upper bound of marks: records that change during a run are left to the next one.
@@ -161,7 +161,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             tally: Tally::default(),
             evidence: Evidence::default(),
             counts: RunCounts::default(),
-            ids: HashSet::new(),
+            ids: SeenIds::new(),
             content: 0,
             highest: None,
             latest: sink.started,
@@ -483,7 +483,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         let held = std::mem::take(&mut self.held).into_iter();
         for piece in held.chain([std::mem::take(&mut self.pending)]) {
             for id in piece.ids {
-                self.ids.remove(&id);
+                self.ids.remove(id);
             }
         }
         self.page.hash = 0;

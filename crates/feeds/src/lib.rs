@@ -15,6 +15,7 @@ pub mod context;
 pub mod figures;
 pub mod guards;
 mod evidence;
+mod seen;
 pub mod collect;
 pub mod cursor;
 pub mod watermark;
