@@ -11,13 +11,16 @@ mod append;
 mod bodies;
 mod erase;
 mod faults;
+mod forms;
 mod guards;
 mod hostile;
 mod kills;
+mod limits;
 mod links;
 mod marks;
 mod pages;
 mod service;
+mod tokens;
 mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.

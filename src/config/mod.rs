@@ -8,6 +8,10 @@
 //! configuration file and files of secrets.
 
 mod amounts;
+mod api_checks;
+mod apis;
+mod auth;
+mod auth_checks;
 mod aws_endpoint;
 mod checks;
 mod effective;
@@ -25,9 +29,12 @@ mod load;
 mod paths;
 mod poll;
 mod poll_checks;
+mod poll_page_checks;
+mod poll_pages;
 mod poll_guards;
 mod poll_requests;
 mod polls;
+mod rate;
 mod rules;
 mod secret_file;
 mod sections;
@@ -41,6 +48,8 @@ mod words;
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use apis::Api;
+pub use auth::Auth;
 pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
@@ -50,7 +59,9 @@ pub use load::Loaded;
 pub use poll::marks::Watermark;
 pub use poll::windows::Window;
 pub use poll_guards::{Guards, PollsBatch};
-pub use polls::{Auth, Pagination, Poll, Polls};
+pub use poll_pages::{Csv, Empties, FailIf, Stop};
+pub use polls::{Pagination, Poll, Polls};
+pub use rate::Rate;
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
 pub use share::{Share, ShareError};
 pub use sources::Argument;

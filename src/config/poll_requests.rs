@@ -34,7 +34,8 @@ impl PollRules<'_, '_, '_> {
         let mut used = Vec::new();
         let mut add = |key, name: &str| used.push((key, name.to_owned()));
         if let Ok(url) = UrlTemplate::parse(&poll.url) {
-            url.names().for_each(|name| add("url", name));
+            let key = if poll.api.is_some() { "path" } else { "url" };
+            url.names().for_each(|name| add(key, name));
         }
         for (key, fields) in [
             ("query", &poll.query),
@@ -106,7 +107,7 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn header_values(&mut self) {
-        for (name, value) in &self.poll.headers {
+        for (name, value) in &self.own.headers {
             let template = Template::parse(value.expose());
             let mut values = Values::default();
             template.names().for_each(|name| values.set(name, "0"));
@@ -125,12 +126,12 @@ impl PollRules<'_, '_, '_> {
         for name in names {
             if name == "cursor" {
                 let rule = "{cursor} may not stand in the path: the first page has no cursor yet";
-                self.problem(&["url"], rule);
+                self.problem(&["url", "path"], rule);
             }
             if name == "mark" && !has_start && self.fault_of("mark").is_none() {
                 let rule =
                     "{mark} in the path needs a value for the first run: set watermark.start";
-                self.problem(&["url", "watermark.start"], rule);
+                self.problem(&["url", "path", "watermark.start"], rule);
             }
         }
     }

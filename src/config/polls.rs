@@ -8,15 +8,20 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::apis::Api;
+use super::auth::Auth;
 use super::poll::marks::Watermark;
 use super::poll::windows::Window;
 use super::poll_guards::{Guards, PollsBatch};
+use super::poll_pages::{Csv, Empties, FailIf, Stop};
+use super::rate::Rate;
 use super::rules;
 use super::words;
 use crate::poll::definition::{
-    self, AuthKind, Body, Credentials, Definition, JsonBody, Limits, Mode, PaginationKind, Request,
-    Timing, Verb,
+    self, Body, Connection, Definition, JsonBody, Limits, Mode, PaginationKind, Request, Timing,
+    Verb,
 };
+use crate::poll::form::{BodyFormat, PageForm, RecordsAs, Step};
 use crate::secret::Secret;
 
 /// `[polls]`: what all polls share.
@@ -44,12 +49,16 @@ pub struct Poll {
     /// The URL of the first page; its path and its query may hold placeholders.
     #[validate(custom(function = rules::url_template))]
     pub url: String,
+    /// The API that the poll belongs to: the name of a section `[api.NAME]`.
+    pub api: Option<String>,
+    /// What follows the URL of the API; it may hold placeholders.
+    pub path: String,
     /// The method of every request.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Verb>")]
     pub method: Verb,
     /// The JSON object that every request sends; its strings may hold placeholders.
-    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>", extend("writeOnly" = true))]
     pub body: Option<JsonBody>,
     /// The form that every request sends; its values may hold placeholders.
     pub form: BTreeMap<String, Secret>,
@@ -60,12 +69,30 @@ pub struct Poll {
     /// The credentials of requests.
     #[validate(nested)]
     pub auth: Auth,
-    /// JSON Pointer to the list of records in a page; empty for the whole body.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// JSON Pointer to the records in a page; empty for the whole body. The step `*` stands for each
+    /// element.
     pub records: String,
-    /// JSON Pointer to the number of records in all pages.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// What stands there.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<RecordsAs>")]
+    pub records_as: RecordsAs,
+    /// The format of a page.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<BodyFormat>")]
+    pub format: BodyFormat,
+    /// The form of a table.
+    pub csv: Option<Csv>,
+    /// The key that a record gets its name in a map under.
+    #[validate(length(min = 1, message = "must not be empty"))]
+    pub map_key: Option<String>,
+    /// Where the number of records in all pages is.
     pub total: Option<String>,
+    /// Which pages have nothing to report, and are no failure.
+    pub empty: Empties,
+    /// What a page says that reports a failure.
+    pub fail_if: Option<FailIf>,
+    /// JSON Pointer to the text of an error.
+    pub error: Option<String>,
     /// How one page leads to the next.
     #[validate(nested)]
     pub pagination: Pagination,
@@ -98,9 +125,8 @@ pub struct Poll {
     /// Name of the key that identifies a record, or a JSON Pointer to it.
     #[validate(length(min = 1, message = "must not be empty"))]
     pub id: Option<String>,
-    /// The most requests per second; 0 means no limit.
-    #[schemars(range(max = 1_000))]
-    pub rate_limit: u32,
+    /// The most requests within a time; 0 means no limit.
+    pub rate_limit: Rate,
     /// How long making a connection may take.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub connect_timeout: Span,
@@ -129,36 +155,6 @@ pub struct Poll {
     pub guards: Guards,
 }
 
-/// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// The kind of credentials.
-    #[serde(deserialize_with = "words::deserialize")]
-    #[schemars(schema_with = "words::schema::<AuthKind>")]
-    pub r#type: AuthKind,
-    /// The bearer token, or the value of the header.
-    pub token: Option<Secret>,
-    /// A file that holds the token.
-    #[schemars(length(min = 1))]
-    pub token_file: Option<PathBuf>,
-    /// The name of the header that holds the token.
-    #[validate(custom(function = rules::credentials_header))]
-    pub header: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the OAuth2 client's secret.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    #[schemars(length(min = 1))]
-    pub password_file: Option<PathBuf>,
-    /// The URL that issues OAuth2 tokens.
-    #[validate(custom(function = rules::request_url))]
-    pub token_url: Option<String>,
-    /// The scope to ask for.
-    pub scope: Option<String>,
-}
-
 /// `[poll.NAME.pagination]`: how one page leads to the next.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -174,14 +170,22 @@ pub struct Pagination {
     /// How many records a page should have.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub limit: Option<u64>,
-    /// The number of the first page.
+    /// The number of the first page, or the offset of the first record.
     pub first: Option<u64>,
-    /// JSON Pointer to the next page's cursor or URL.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// How far an offset goes on from page to page.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Step>")]
+    pub step: Step,
+    /// Where the next page's cursor or URL is.
     pub next: Option<String>,
-    /// JSON Pointer to a boolean that says whether there is a next page.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// Where a page says whether there is a next one.
     pub more: Option<String>,
+    /// Where the number of pages is.
+    pub pages: Option<String>,
+    /// When a page is the last one, although it may name a next one.
+    pub stop: Option<Stop>,
+    /// The parameters of `query` that are added to links to the next page.
+    pub repeat_query: Vec<String>,
 }
 
 impl Default for Polls {
@@ -199,6 +203,8 @@ impl Default for Poll {
     fn default() -> Self {
         Self {
             url: String::new(),
+            api: None,
+            path: String::new(),
             method: Verb::Get,
             body: None,
             form: BTreeMap::new(),
@@ -206,7 +212,14 @@ impl Default for Poll {
             headers: BTreeMap::new(),
             auth: Auth::default(),
             records: String::new(),
+            records_as: RecordsAs::List,
+            format: BodyFormat::Json,
+            csv: None,
+            map_key: None,
             total: None,
+            empty: Empties::default(),
+            fail_if: None,
+            error: None,
             pagination: Pagination::default(),
             every: None,
             jitter: Span::seconds(0),
@@ -218,7 +231,7 @@ impl Default for Poll {
             keep_mark: false,
             schema: None,
             id: None,
-            rate_limit: 0,
+            rate_limit: Rate::default(),
             connect_timeout: Span::seconds(10),
             timeout: Span::seconds(30),
             budget: Span::seconds(900),
@@ -241,8 +254,38 @@ impl Poll {
         }
     }
 
-    /// What the poll's runs need to know.
-    pub fn definition(&self) -> Definition {
+    /// The poll with all that it has from its API; its own parameters and headers take precedence.
+    pub(super) fn complete(&self, api: Option<&Api>) -> Self {
+        let Some(api) = api else {
+            return self.clone();
+        };
+        let merged = |shared: &BTreeMap<String, Secret>, own: &BTreeMap<String, Secret>| {
+            let mut merged = shared.clone();
+            merged.extend(own.clone());
+            merged
+        };
+        Self {
+            url: format!("{}{}", api.url.trim_end_matches('/'), self.path),
+            query: merged(&api.query, &self.query),
+            headers: merged(&api.headers, &self.headers),
+            auth: api.auth.clone(),
+            rate_limit: api.rate_limit,
+            connect_timeout: api.connect_timeout,
+            allow_hosts: api.allow_hosts.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// What the poll's runs need to know; `api` is the API that it belongs to.
+    pub fn definition(&self, api: Option<&Api>) -> Definition {
+        let mut definition = self.complete(api).own_definition();
+        if let Some(api) = api {
+            definition.request.connection = api.connection();
+        }
+        definition
+    }
+
+    fn own_definition(&self) -> Definition {
         Definition {
             request: Request {
                 url: self.url.clone(),
@@ -251,12 +294,25 @@ impl Poll {
                 query: self.query.clone(),
                 headers: self.headers.clone(),
                 credentials: self.auth.credentials(),
-                rate_limit: self.rate_limit,
-                connect_timeout: self.connect_timeout.duration(),
+                api: self.api.clone(),
+                pace: self.rate_limit.pace(),
+                connection: Connection {
+                    connect_timeout: self.connect_timeout.duration(),
+                    ..Connection::default()
+                },
                 allow_hosts: self.allow_hosts.clone(),
             },
-            records: self.records.clone(),
-            total: self.total.clone(),
+            page: PageForm {
+                records: self.records.clone(),
+                records_as: self.records_as,
+                format: self.format,
+                csv: self.csv.as_ref().map(Csv::form).unwrap_or_default(),
+                map_key: self.map_key.clone(),
+                total: self.total.clone(),
+                empty: self.empty.empty(),
+                fail_if: self.fail_if.as_ref().map(FailIf::condition),
+                error: self.error.clone(),
+            },
             pagination: self.pagination.definition(),
             timing: Timing {
                 every: self.every.map(Span::duration),
@@ -283,21 +339,6 @@ impl Poll {
     }
 }
 
-impl Auth {
-    /// The credentials without their files, whose contents were read when the configuration was loaded.
-    fn credentials(&self) -> Credentials {
-        Credentials {
-            kind: self.r#type,
-            token: self.token.clone(),
-            header: self.header.clone(),
-            user: self.user.clone(),
-            password: self.password.clone(),
-            token_url: self.token_url.clone(),
-            scope: self.scope.clone(),
-        }
-    }
-}
-
 impl Pagination {
     fn definition(&self) -> definition::Pagination {
         definition::Pagination {
@@ -306,8 +347,13 @@ impl Pagination {
             limit_param: self.limit_param.clone(),
             limit: self.limit,
             first: self.first,
+            step: self.step,
             next: self.next.clone(),
             more: self.more.clone(),
+            pages: self.pages.clone(),
+            // A rule that cannot be one was reported.
+            stop: self.stop.as_ref().and_then(|stop| stop.rule().ok()),
+            repeat_query: self.repeat_query.clone(),
         }
     }
 }

@@ -16,6 +16,7 @@ use validator::ValidationError;
 use super::amounts::{ByteSize, Span};
 use crate::poll::schedule::{parse_cron, parse_zone};
 use crate::poll::template::UrlTemplate;
+use crate::signature::Template;
 
 /// Name of the parameter that holds the broken rules of a list, one for each entry.
 pub(super) const BROKEN_RULES: &str = "rules";
@@ -242,6 +243,33 @@ pub(super) fn url_template(text: &str) -> Checked {
     request_url(text)
 }
 
+/// Checks the URL of an API, which paths follow.
+pub(super) fn base_url(text: &str) -> Checked {
+    if text.contains(['?', '{']) {
+        return Err(broken(
+            "must have neither parameters nor placeholders; set query, or the path of polls",
+        ));
+    }
+    request_url(text)
+}
+
+/// Checks what a signature of a request covers.
+pub(super) fn signature_template(text: &str) -> Checked {
+    let parsed = Template::parse_any(text).map(drop);
+    parsed.map_err(|error| broken(error.to_string()))
+}
+
+/// Whether requests to a URL travel over the network unencrypted.
+pub(super) fn is_unencrypted(url: &str) -> bool {
+    http_url(url).is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_local))
+}
+
+fn is_local(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    let address: Result<std::net::IpAddr, _> = bare.parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// Checks such a URL and returns it parsed.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     let example = "such as \"https://api.example.com/users\"";
@@ -270,22 +298,6 @@ pub(super) fn hosts(hosts: &[String]) -> Checked {
             index + 1
         )
     }))
-}
-
-/// Checks a JSON Pointer into the body of a page.
-pub(super) fn pointer_into_body(pointer: &str) -> Checked {
-    if is_pointer(pointer) {
-        return Ok(());
-    }
-    Err(broken(format!(
-        "{pointer:?} must be a JSON Pointer into the body, which starts with a slash, such as \
-         \"/data/items\""
-    )))
-}
-
-/// Whether the text is a JSON Pointer to the whole body or to a place in it.
-pub(super) fn is_pointer(text: &str) -> bool {
-    text.is_empty() || text.starts_with('/') && text != "/"
 }
 
 /// Checks a cron expression.

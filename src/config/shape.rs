@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
+use super::rate::{RATE_FORMAT, Rate};
 use super::sections::{ADDRESS_FORMAT, Config};
 use super::share::{SHARE_FORMAT, Share};
 
@@ -19,10 +20,11 @@ use super::share::{SHARE_FORMAT, Share};
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 5] = [
+const FORMATS: [(&str, Check); 6] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
     (LAKE_URL_FORMAT, check_lake_url),
+    (RATE_FORMAT, check_rate),
     (SHARE_FORMAT, check_share),
     (SPAN_FORMAT, check_span),
 ];
@@ -267,6 +269,10 @@ fn check_span(text: &str) -> Result<(), String> {
     Span::parse(text)
         .map(drop)
         .map_err(|error| error.to_string())
+}
+
+fn check_rate(text: &str) -> Result<(), String> {
+    Rate::parse(text).map(drop)
 }
 
 fn check_share(text: &str) -> Result<(), String> {

@@ -5,7 +5,9 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
-use crate::poll::definition::{AuthKind, Mode, PaginationKind, Verb};
+use crate::poll::definition::{AuthKind, ClientAuth, GrantKind, Mode, PaginationKind, Verb};
+use crate::poll::form::{BodyFormat, RecordsAs, Step};
+use crate::signature::TimeForm;
 use crate::telemetry::LogFormat;
 
 /// A setting that is one word of a list.
@@ -87,9 +89,49 @@ impl Word for AuthKind {
     }
 }
 
+impl Word for GrantKind {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for ClientAuth {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for TimeForm {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("s", Self::Seconds),
+            ("ms", Self::Millis),
+            ("rfc3339", Self::Rfc3339),
+        ]
+    }
+}
+
 impl Word for PaginationKind {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for BodyFormat {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|format| (format.as_str(), format)).to_vec()
+    }
+}
+
+impl Word for RecordsAs {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|form| (form.as_str(), form)).to_vec()
+    }
+}
+
+impl Word for Step {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|step| (step.as_str(), step)).to_vec()
     }
 }
 

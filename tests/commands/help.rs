@@ -70,6 +70,9 @@ Options:
       --dry-run        Fetch and validate, and write nothing
       --force          Write a snapshot even if nothing has changed
       --accept         Take the records as they are, whatever the guards say
+      --from <MARK>    Read again what is new since this mark or time, of one poll, without moving
+                       its mark
+      --to <TIME>      End of what is read again, for a poll with a window [default: now]
   -h, --help           Print help
 exit code 0
 "#);

@@ -38,8 +38,8 @@ const ROOMS: &[Room] = &[
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "secret", "ids",
-        "clock",
+        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "signature", "secret",
+        "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
         "contract", "quarantine", "wal", "tables", "record", "ids", "rfc3339", "clock",

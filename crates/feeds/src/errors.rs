@@ -1,5 +1,6 @@
 //! Why a run of a feed ends without a result.
 
+use lakehook_base::clock::Micros;
 use lakehook_log::request::AppendError;
 
 /// Why a run ends without a result.
@@ -21,6 +22,14 @@ pub enum RunError {
     /// The time budget of the run is used up.
     #[error("{0}")]
     OutOfTime(String),
+    /// The source asks for a pause that the run's budget does not allow: the next run begins then.
+    #[error("{what}")]
+    Later {
+        /// What happened, and until when the source asks to wait.
+        what: String,
+        /// When the next run begins.
+        until: Micros,
+    },
     /// The service is stopping.
     #[error("the run was interrupted: the service is stopping")]
     Cancelled,
@@ -40,6 +49,10 @@ impl RunError {
             Self::Guarded(text) => Self::Guarded(located(text)),
             Self::Unreachable(text) => Self::Unreachable(located(text)),
             Self::OutOfTime(text) => Self::OutOfTime(located(text)),
+            Self::Later { what, until } => Self::Later {
+                what: located(what),
+                until,
+            },
             other @ (Self::Cancelled | Self::Log(_)) => other,
         }
     }

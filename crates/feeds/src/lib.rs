@@ -13,6 +13,7 @@ pub mod feed;
 pub mod host;
 pub mod context;
 pub mod figures;
+pub mod places;
 pub mod guards;
 mod evidence;
 mod seen;

@@ -99,7 +99,7 @@ impl Dry {
         if stream.kind == StreamKind::Events {
             return Ok(Self::Events(Box::new(dry_contract(config)?)));
         }
-        let plans = poll_feed(config).dry_plans().map_err(|errors| {
+        let plans = poll_feed(config).dry_plans(None).map_err(|errors| {
             let errors = errors
                 .iter()
                 .map(|error| crate::feeds::feed::SetupError(error.to_string()));

@@ -102,6 +102,19 @@ fn the_sample_has_every_key_of_a_poll_with_its_default() {
 }
 
 #[test]
+fn the_sample_has_every_key_of_an_api() {
+    let text = sections_between("#[api.crm]", "#[poll.users]");
+    let text: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+    let sample: Dict = Toml::from_str(&text.join("\n")).unwrap();
+    let api = sample["api"].as_dict().unwrap()["crm"].as_dict().unwrap();
+    let shown: BTreeSet<&str> = api.keys().map(String::as_str).collect();
+    let shape = Shape::new().unwrap();
+    let path = ["api".to_owned(), "crm".to_owned()];
+    let known: BTreeSet<&str> = shape.names(&path).collect();
+    assert_eq!(shown, known);
+}
+
+#[test]
 fn the_samples_defaults_of_a_poll_are_those_that_hold() {
     let text = poll_sections();
     let defaults = [
@@ -118,6 +131,9 @@ fn the_samples_defaults_of_a_poll_are_those_that_hold() {
         "max_record",
         "allow_hosts",
         "records",
+        "records_as",
+        "format",
+        "empty",
     ];
     let lines = text.lines().take_while(|line| !line.contains(".auth]"));
     let kept = lines.filter(|line| {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::poll::definition::{Credentials, GivenLag, Verb, Watermark};
+use crate::poll::definition::{Connection, Credentials, GivenLag, Verb, Watermark};
 use crate::poll::request::{PageRequest, Requests};
 use crate::poll::template::Values;
 
@@ -34,8 +34,9 @@ fn get(url: &str) -> Request {
         headers: BTreeMap::new(),
         body: Body::None,
         credentials: Credentials::default(),
-        rate_limit: 0,
-        connect_timeout: Duration::from_secs(10),
+        api: None,
+        pace: Duration::ZERO,
+        connection: Connection::default(),
         allow_hosts: Vec::new(),
     }
 }

@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::job::{Backfill, RunOutcome, RunReport};
 use super::replay::{RecordReplayer, ReplayOf};
-use super::supervisor::{Supervisor, Update, Wish};
+use super::supervisor::{Shipped, Supervisor, Update, Wish};
 use crate::control::{Control, Talk};
-use crate::figures::Progress;
+use crate::figures::{Progress, Waiting};
 
 const MAX_REQUEST: u64 = 64 << 10;
 /// Most bytes of a line; errors and samples are short.
@@ -55,6 +55,24 @@ pub enum Line {
         /// Number of all records, if known.
         total: Option<u64>,
     },
+    /// What a run waits for.
+    Waiting {
+        /// Name of the poll.
+        poll: String,
+        /// In words, to follow "waits for".
+        what: String,
+        /// When it goes on, in microseconds since 1970, if that is known.
+        until: Option<i64>,
+        /// Whether it waits because something failed.
+        failed: bool,
+    },
+    /// A run has ended, and what it stored is on its way to the lake.
+    Shipping {
+        /// Name of the poll.
+        poll: String,
+        /// Number of batches and runs that are not in the lake yet.
+        left: u64,
+    },
     /// A run ended, and did not fail.
     Done {
         /// Name of the poll.
@@ -88,15 +106,21 @@ pub struct Done {
     pub quarantined: u64,
     /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
+    /// What is probably a mistake of the configuration.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Duration of the run in milliseconds.
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
     pub shipped: bool,
+    /// Seconds that were waited for that, if it is not.
+    #[serde(default)]
+    pub waited: u64,
 }
 
 impl Done {
     /// Makes it from the report of a run; `shipped` says whether all that it stored is in the lake.
-    pub fn new(report: RunReport, shipped: bool) -> Self {
+    pub fn new(report: RunReport, shipped: Shipped) -> Self {
         let counts = report.counts;
         Self {
             run: report.run,
@@ -109,13 +133,28 @@ impl Done {
             duplicates: counts.duplicates,
             quarantined: counts.quarantined,
             samples: counts.samples,
+            warnings: counts.warnings,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
-            shipped,
+            shipped: shipped == Shipped::Yes,
+            waited: match shipped {
+                Shipped::Yes => 0,
+                Shipped::NotWithin(limit) => limit.as_secs(),
+            },
         }
     }
 }
 
 impl Line {
+    /// A line with what a run waits for.
+    pub fn waiting(poll: &str, waiting: &Waiting) -> Self {
+        Self::Waiting {
+            poll: poll.to_owned(),
+            what: waiting.what.clone(),
+            until: waiting.until.map(|until| until.0),
+            failed: waiting.failed,
+        }
+    }
+
     /// A line with the progress of a run.
     pub fn progress(poll: &str, progress: Progress) -> Self {
         Self::Progress {
@@ -131,6 +170,8 @@ impl Line {
         let poll = poll.to_owned();
         match update {
             Update::Progress(progress) => Self::progress(&poll, progress),
+            Update::Waiting(waiting) => Self::waiting(&poll, &waiting),
+            Update::Shipping(left) => Self::Shipping { poll, left },
             Update::Done(Ok(report), shipped) => Self::Done {
                 poll,
                 done: Done::new(report, shipped),
@@ -144,7 +185,7 @@ impl Line {
 
     /// Whether this is the last line of its poll.
     pub fn is_end(&self) -> bool {
-        !matches!(self, Self::Progress { .. })
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
     }
 }
 

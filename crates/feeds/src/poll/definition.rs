@@ -5,9 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::form::{PageForm, Step, Stop};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+pub use super::credentials::{
+    AuthKind, ClientAuth, Connection, Credentials, GrantKind, OAuthSettings, SignatureSettings,
+};
 use crate::guards::Guards;
 use lakehook_base::secret::Secret;
 
@@ -16,10 +20,8 @@ use lakehook_base::secret::Secret;
 pub struct Definition {
     /// How pages are requested.
     pub request: Request,
-    /// JSON Pointer to the list of records in a page; empty for the whole body.
-    pub records: String,
-    /// JSON Pointer to the number of records in all pages.
-    pub total: Option<String>,
+    /// What a page looks like.
+    pub page: PageForm,
     /// How one page leads to the next.
     pub pagination: Pagination,
     /// When the poll runs.
@@ -57,31 +59,15 @@ pub struct Request {
     pub body: Body,
     /// Credentials, for the same origin.
     pub credentials: Credentials,
-    /// Most requests per second; 0 means no limit.
-    pub rate_limit: u32,
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
+    /// Name of the API, whose polls share credentials, connections and the rate of requests; `None`
+    /// for a poll of its own.
+    pub api: Option<String>,
+    /// Minimum time between two requests; zero means no limit.
+    pub pace: Duration,
+    /// How connections are opened.
+    pub connection: Connection,
     /// Other hosts that redirects and links may lead to.
     pub allow_hosts: Vec<String>,
-}
-
-/// Credentials, as they are configured.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    /// Kind of credentials.
-    pub kind: AuthKind,
-    /// The bearer token, or the value of the header.
-    pub token: Option<Secret>,
-    /// Name of the header.
-    pub header: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the secret of the OAuth2 client.
-    pub password: Option<Secret>,
-    /// URL of the OAuth2 token server.
-    pub token_url: Option<String>,
-    /// The OAuth2 scope.
-    pub scope: Option<String>,
 }
 
 /// How one page leads to the next.
@@ -95,12 +81,21 @@ pub struct Pagination {
     pub limit_param: Option<String>,
     /// Number of records that a page should have.
     pub limit: Option<u64>,
-    /// Number of the first page.
+    /// Number of the first page, or offset of the first record.
     pub first: Option<u64>,
-    /// JSON Pointer to the cursor or the URL of the next page.
+    /// How far an offset goes on from page to page.
+    pub step: Step,
+    /// Where the cursor or the URL of the next page is: a JSON Pointer, `header:NAME`, or a JSON
+    /// Pointer into a record, `first:/…` or `last:/…`.
     pub next: Option<String>,
-    /// JSON Pointer to a boolean that says whether there is a next page.
+    /// Where a page says whether there is a next one: a JSON Pointer, or `header:NAME`.
     pub more: Option<String>,
+    /// Where the number of pages is: a JSON Pointer, or `header:NAME`.
+    pub pages: Option<String>,
+    /// When a page is the last one, although it may name a next one.
+    pub stop: Option<Stop>,
+    /// Names of the parameters that are added to links to the next page.
+    pub repeat_query: Vec<String>,
 }
 
 /// When a poll runs. Without an interval and a cron expression it runs only on demand.
@@ -234,22 +229,6 @@ pub enum Body {
 #[serde(transparent)]
 pub struct JsonBody(Value);
 
-/// Kinds of credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthKind {
-    /// No credentials.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// `Authorization: Basic …`.
-    Basic,
-    /// A header that the configuration names.
-    Header,
-    /// A bearer token by the OAuth2 client credentials grant (RFC 6749, section 4.4).
-    OAuth2,
-}
-
 /// Kinds of pagination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaginationKind {
@@ -341,28 +320,6 @@ impl Mode {
     }
 }
 
-impl AuthKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::Bearer,
-        Self::Basic,
-        Self::Header,
-        Self::OAuth2,
-    ];
-
-    /// Name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-            Self::Header => "header",
-            Self::OAuth2 => "oauth2",
-        }
-    }
-}
-
 impl PaginationKind {
     /// Every kind.
     pub const ALL: [Self; 6] = [
@@ -395,10 +352,12 @@ impl PaginationKind {
     pub fn takes(self, setting: &str) -> bool {
         match setting {
             "param" => matches!(self, Self::Offset | Self::Page | Self::Cursor),
-            "first" => self == Self::Page,
+            "first" => matches!(self, Self::Page | Self::Offset),
+            "step" => self == Self::Offset,
+            "pages" => self == Self::Page,
             "next" => self.needs_next(),
-            "more" => !matches!(self, Self::None | Self::LinkHeader),
-            "limit" | "limit_param" => self != Self::None,
+            "repeat_query" => self.follows_links(),
+            "more" | "stop" | "limit" | "limit_param" => self != Self::None,
             _ => false,
         }
     }

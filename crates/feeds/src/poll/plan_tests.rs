@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::mark_format::MarkFormat;
-use crate::poll::definition::{Body, Credentials, Request, Timing, Verb, Watermark};
+use crate::poll::definition::{Body, Connection, Credentials, Request, Timing, Verb, Watermark};
+use crate::poll::form::PageForm;
 use lakehook_base::ids::HashKey;
 use lakehook_base::secret::Secret;
 
@@ -17,12 +18,12 @@ fn definition() -> Definition {
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             credentials: Credentials::default(),
-            rate_limit: 0,
-            connect_timeout: Duration::from_secs(10),
+            api: None,
+            pace: Duration::ZERO,
+            connection: Connection::default(),
             allow_hosts: Vec::new(),
         },
-        records: String::new(),
-        total: None,
+        page: PageForm::default(),
         pagination: Pagination::default(),
         timing: Timing {
             every: None,
@@ -51,7 +52,14 @@ fn definition() -> Definition {
 fn plan(change: impl FnOnce(&mut Definition)) -> Plan {
     let mut poll = definition();
     change(&mut poll);
-    Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16]))).unwrap()
+    let mut links = Links::new(None);
+    Plan::new(
+        "users",
+        &poll,
+        Fingerprint::new(HashKey([1; 16])),
+        &mut links,
+    )
+    .unwrap()
 }
 
 fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
@@ -111,10 +119,34 @@ fn urls_say_which_page_and_from_when() {
 }
 
 #[test]
+fn links_are_followed_as_they_are_but_for_what_is_repeated() {
+    let next = Position::Url("https://api.example.com/next?cursor=a%2Bb".to_owned());
+    let with = |repeat: &[&str]| {
+        plan(|poll| {
+            poll.pagination = paged(PaginationKind::NextUrl, None);
+            poll.pagination.repeat_query = repeat.iter().map(|name| (*name).to_owned()).collect();
+            for (name, value) in [("key", "k 1"), ("status", "open"), ("cursor", "x")] {
+                poll.request
+                    .query
+                    .insert(name.to_owned(), Secret::new(value));
+            }
+        })
+    };
+    assert_eq!(
+        url(&with(&[]), &next, None),
+        "https://api.example.com/next?cursor=a%2Bb"
+    );
+    assert_eq!(
+        url(&with(&["key", "cursor"]), &next, None),
+        "https://api.example.com/next?cursor=a%2Bb&key=k+1"
+    );
+}
+
+#[test]
 fn another_request_is_another_mark() {
     let request = |change: fn(&mut Definition)| plan(change).terms("").request;
     let same = request(|_| {});
-    assert_eq!(request(|poll| poll.records = "/x".to_owned()), same);
+    assert_eq!(request(|poll| poll.page.records = "/x".to_owned()), same);
     let header = |poll: &mut Definition| {
         let headers = &mut poll.request.headers;
         headers.insert("x-key".to_owned(), Secret::new("a"));
@@ -137,7 +169,7 @@ fn another_question_is_another_plan() {
     assert_eq!(plan(|_| {}).hashes.plan, same);
     assert_eq!(plan(|poll| poll.limits.max_pages = 7).hashes.plan, same);
     assert_ne!(
-        plan(|poll| poll.records = "/x".to_owned()).hashes.plan,
+        plan(|poll| poll.page.records = "/x".to_owned()).hashes.plan,
         same
     );
     assert_ne!(plan(|poll| poll.request.url.push('2')).hashes.plan, same);
@@ -149,7 +181,13 @@ fn a_schema_that_cannot_be_read_is_named() {
         schema: Some("/nowhere/user.json".into()),
         ..definition()
     };
-    let error = Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16])));
+    let mut links = Links::new(None);
+    let error = Plan::new(
+        "users",
+        &poll,
+        Fingerprint::new(HashKey([1; 16])),
+        &mut links,
+    );
     let error = error.unwrap_err().to_string();
     assert!(
         error.starts_with("poll.users.schema: read /nowhere/user.json"),
