@@ -52,7 +52,7 @@ pub use apis::Api;
 pub use auth::Auth;
 pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
-pub use hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
+pub use hook_words::{AuthKind, KeyEncoding, OnConflict, SchemeName, Texts};
 pub use hooks::{Hook, HookAuth};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
