@@ -201,23 +201,6 @@ impl Look<'_> {
                 quoted(host)
             ));
         }
-        let has = |name: &str| next.query_pairs().any(|(own, _)| own == name);
-        let lost: Vec<String> = parameters(&self.page.url)
-            .filter(|name| !has(name) && is_secret(name))
-            .collect();
-        if !lost.is_empty() {
-            paging.notes.push(format!(
-                "links lack {}: repeat_query adds it to them",
-                lost.iter()
-                    .map(|name| quoted(name))
-                    .collect::<Vec<_>>()
-                    .join(", ")
-            ));
-            let names: Vec<_> = lost.iter().map(|name| quoted(name)).collect();
-            paging
-                .settings
-                .push(("repeat_query", format!("[{}]", names.join(", "))));
-        }
         paging
     }
 

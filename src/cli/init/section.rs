@@ -65,7 +65,8 @@ pub(super) fn propose(page: &Page, given: &Given) -> Proposal {
         quoted(&place(&page.url))
     ));
     out.line(&format!("[poll.{}]", given.name));
-    url(&mut out, page, given, &paging);
+    url(&mut out, page, &paging);
+    credentials(&mut out, page, given);
     headers(&mut out, given);
     places(&mut out, &found, &paging);
     identity(&mut out, &found, id.as_deref());
@@ -140,18 +141,15 @@ pub(super) fn word_of(url: &Url) -> String {
     words.next_back().unwrap_or_default()
 }
 
-fn url(out: &mut Section, page: &Page, given: &Given, paging: &Paging) {
+fn url(out: &mut Section, page: &Page, paging: &Paging) {
     let mut url = page.url.clone();
     url.set_fragment(None);
     let has_user = !url.username().is_empty() || url.password().is_some();
     // They fail only where a URL has no host.
     let _no_host = (url.set_username(""), url.set_password(None));
-    let (kept, left): (Vec<_>, Vec<_>) = page
-        .url
-        .query_pairs()
-        .filter(|(name, _)| !paging.own.iter().any(|own| own == name))
-        .map(|(name, value)| (name.into_owned(), value.into_owned()))
-        .partition(|(name, _)| !is_secret(name));
+    let kept = page.url.query_pairs();
+    let kept = kept.filter(|(name, _)| !paging.own.iter().any(|own| own == name));
+    let kept: Vec<_> = kept.filter(|(name, _)| !is_secret(name)).collect();
     url.set_query(None);
     if !kept.is_empty() {
         url.query_pairs_mut().extend_pairs(&kept);
@@ -162,22 +160,14 @@ fn url(out: &mut Section, page: &Page, given: &Given, paging: &Paging) {
     if has_user {
         out.comment("? The user and the password in the URL are left out: auth takes them.");
     }
-    for (name, _) in left {
-        out.comment(&format!(
-            "? {} looks like a secret, and is left out: put it into the environment, not into this file \
-             (auth, or LAKEHOOK_POLL__{}__QUERY__{}).",
-            quoted(&name),
-            given.name.to_ascii_uppercase(),
-            name.to_ascii_uppercase()
-        ));
-    }
     if !paging.hosts.is_empty() {
         let hosts: Vec<_> = paging.hosts.iter().map(|host| quoted(host)).collect();
         out.set("allow_hosts", &format!("[{}]", hosts.join(", ")));
     }
 }
 
-fn headers(out: &mut Section, given: &Given) {
+/// The credentials. A secret is not printed: the first one that was sent has a place proposed for it.
+fn credentials(out: &mut Section, page: &Page, given: &Given) {
     if let Some(file) = &given.token_file {
         let file = quoted(&file.display().to_string());
         out.set(
@@ -185,34 +175,41 @@ fn headers(out: &mut Section, given: &Given) {
             &format!("{{ type = \"bearer\", token_file = {file} }}"),
         );
     }
-    let (secret, plain): (Vec<_>, Vec<_>) =
-        given.headers.iter().partition(|(name, _)| is_secret(name));
-    if !plain.is_empty() {
-        let pairs = plain.iter().map(|(name, value)| {
-            // A brace in a value would begin a placeholder.
-            let value = value.replace('{', "{{").replace('}', "}}");
-            format!("{} = {}", quoted(name), quoted(&value))
-        });
-        let pairs: Vec<_> = pairs.collect();
-        out.set("headers", &format!("{{ {} }}", pairs.join(", ")));
-    }
-    let variable = format!(
-        "LAKEHOOK_POLL__{}__AUTH__TOKEN",
-        given.name.to_ascii_uppercase()
-    );
-    for (at, (name, _)) in secret.iter().enumerate() {
+    let headers = given.headers.iter().map(|(name, _)| name.clone());
+    let headers = headers.filter(|name| is_secret(name));
+    let headers = headers.map(|name| ("header", "header", name));
+    let parameters = page.url.query_pairs().map(|(name, _)| name.into_owned());
+    let parameters = parameters.filter(|name| is_secret(name));
+    let parameters = parameters.map(|name| ("query", "param", name));
+    for (at, (kind, key, name)) in headers.chain(parameters).enumerate() {
+        out.comment(&format!(
+            "? {} looks like a secret, and is left out.",
+            quoted(&name)
+        ));
         if at == 0 && given.token_file.is_none() {
-            let kind = format!("{{ type = \"header\", header = {} }}", quoted(name));
-            out.set("auth", &kind);
-            out.comment(&format!(
-                "? Its value is a secret: put it into {variable}, or into a token_file."
-            ));
-        } else {
-            out.comment(&format!(
-                "? {} looks like a secret, and is left out.",
-                quoted(name)
+            let file = quoted(&format!("{}.token", given.name));
+            let place = if name.eq_ignore_ascii_case("authorization") {
+                "type = \"bearer\"".to_owned()
+            } else {
+                format!("type = \"{kind}\", {key} = {}", quoted(&name))
+            };
+            out.line(&format!(
+                "#auth = {{ {place}, token_file = {file} }}   # chmod 600"
             ));
         }
+    }
+}
+
+fn headers(out: &mut Section, given: &Given) {
+    let plain = given.headers.iter().filter(|(name, _)| !is_secret(name));
+    let pairs = plain.map(|(name, value)| {
+        // A brace in a value would begin a placeholder.
+        let value = value.replace('{', "{{").replace('}', "}}");
+        format!("{} = {}", quoted(name), quoted(&value))
+    });
+    let pairs: Vec<_> = pairs.collect();
+    if !pairs.is_empty() {
+        out.set("headers", &format!("{{ {} }}", pairs.join(", ")));
     }
 }
 

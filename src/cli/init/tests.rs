@@ -179,7 +179,6 @@ fn links_to_another_host_and_without_the_key() {
         &section,
         &[
             "allow_hosts = [\"cdn.example.com\"]",
-            "repeat_query = [\"apiKey\"]",
             "url = \"https://api.example.com/v1/users?active=true\"",
         ],
     );
@@ -464,6 +463,41 @@ fn a_page_without_records() {
 }
 
 #[test]
+fn a_secret_has_a_place_proposed_for_it() {
+    for (url, headers, expected) in [
+        (
+            "https://api.example.com/users?apiKey=s3cret",
+            vec![],
+            "#auth = { type = \"query\", param = \"apiKey\", token_file = \"users.token\" }",
+        ),
+        (
+            URL,
+            vec![("Authorization".to_owned(), "Bearer s3cret".to_owned())],
+            "#auth = { type = \"bearer\", token_file = \"users.token\" }",
+        ),
+    ] {
+        let page = page(url, &[], records());
+        let given = Given {
+            name: "users".to_owned(),
+            headers,
+            ..Given::default()
+        };
+        let section = propose(&page, &given).section;
+        assert!(section.contains(expected), "{section}");
+        assert!(!section.contains("s3cret"), "{section}");
+        // Once its comment is removed and the file is there, it is the configuration.
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("users.token"), "s3cret").unwrap();
+        let file = dir.path().join("lakehook.toml");
+        let section = section.replace("#auth", "auth");
+        std::fs::write(&file, format!("[lake]\nurl = \"lake\"\n{section}")).unwrap();
+        if let Err(errors) = Config::load(Some(&file), &[]) {
+            panic!("{errors}\n{section}");
+        }
+    }
+}
+
+#[test]
 fn secrets_are_not_printed() {
     let page = page(
         "https://me:hunter2@api.example.com/users?api_key=s3cret",
@@ -483,8 +517,8 @@ fn secrets_are_not_printed() {
         assert!(!section.contains(secret), "{section}");
     }
     for expected in [
-        "LAKEHOOK_POLL__USERS__AUTH__TOKEN",
-        "LAKEHOOK_POLL__USERS__QUERY__API_KEY",
+        "#auth = { type = \"header\", header = \"X-Api-Key\", token_file = \"users.token\" }",
+        "\"api_key\" looks like a secret",
         "headers = { \"X-Team\" = \"data\" }",
         "header = \"X-Api-Key\"",
     ] {
