@@ -16,7 +16,6 @@ pub mod figures;
 pub mod places;
 pub mod guards;
 mod evidence;
-mod seen;
 pub mod collect;
 pub mod cursor;
 pub mod watermark;

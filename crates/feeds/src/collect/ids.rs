@@ -10,26 +10,20 @@ const SETS: usize = 16;
 const BYTES: usize = 10;
 
 /// Ids, by their hashes.
-#[derive(Debug)]
-pub(crate) struct SeenIds {
+#[derive(Debug, Default)]
+pub(super) struct SeenIds {
     sets: [HashSet<[u8; BYTES]>; SETS],
 }
 
 impl SeenIds {
-    pub(crate) fn new() -> Self {
-        Self {
-            sets: std::array::from_fn(|_| HashSet::new()),
-        }
-    }
-
     /// Adds an id; `false` if it was there.
-    pub(crate) fn insert(&mut self, id: u128) -> bool {
+    pub(super) fn insert(&mut self, id: u128) -> bool {
         let (set, kept) = Self::place(id);
         self.sets.get_mut(set).is_none_or(|set| set.insert(kept))
     }
 
     /// Takes an id out again.
-    pub(crate) fn remove(&mut self, id: u128) {
+    pub(super) fn remove(&mut self, id: u128) {
         let (set, kept) = Self::place(id);
         if let Some(set) = self.sets.get_mut(set) {
             set.remove(&kept);
@@ -52,7 +46,7 @@ mod tests {
 
     #[test]
     fn an_id_is_new_once_until_it_is_taken_out() {
-        let mut seen = SeenIds::new();
+        let mut seen = SeenIds::default();
         let ids: Vec<u128> = (0..10_000_u32)
             .map(|id| xxh3_128(&id.to_le_bytes()))
             .collect();
