@@ -9,6 +9,7 @@ pub mod shell;
 pub mod poll;
 pub mod polls;
 pub mod demo;
+pub mod init;
 pub mod check;
 pub mod sql;
 pub mod audit;

@@ -20,6 +20,7 @@ pub mod schedule;
 pub mod plan;
 pub mod asked;
 pub mod supervisor;
+pub mod replay;
 pub mod control;
 pub mod job;
 pub mod run;
