@@ -9,28 +9,27 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::FeedCursor;
 use super::errors::RunError;
 use super::evidence::Evidence;
 use super::guards::{Breach, Guards, Tally};
-use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
+use super::mark_format::MarkFormat;
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, NO_RUN, Origin, Rows};
-use lakehook_contract::entity::{Entities, Taken, Target, stamp};
-use lakehook_contract::quarantine::{self, FieldError};
+use lakehook_contract::entity::{Entities, stamp};
+use lakehook_contract::quarantine;
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
 /// Rows go to the log once they have this many bytes.
-const PIECE_BYTES: usize = 1 << 20;
+pub(super) const PIECE_BYTES: usize = 1 << 20;
 /// Most bytes of rows that are held back until their page is judged.
-const MAX_HELD_BYTES: usize = 8 << 20;
+pub(super) const MAX_HELD_BYTES: usize = 8 << 20;
 /// Most invalid records that are described.
-const MAX_SAMPLES: usize = 5;
+pub(super) const MAX_SAMPLES: usize = 5;
 
 /// What the collector needs to know of a stream. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
@@ -87,60 +86,60 @@ pub struct Sink<'a> {
 
 /// Rows that are not in the log yet, and what is added to the totals once they are.
 #[derive(Debug, Default)]
-struct Pending {
-    rows: Rows,
-    records: u64,
-    tally: Tally,
+pub(super) struct Pending {
+    pub(super) rows: Rows,
+    pub(super) records: u64,
+    pub(super) tally: Tally,
     /// Hashes of the invalid records among these rows.
-    invalid: Vec<u64>,
-    ids: Vec<u128>,
+    pub(super) invalid: Vec<u64>,
+    pub(super) ids: Vec<u128>,
     /// Number of records of a snapshot without ids that are equal to one before.
-    repeated: u64,
-    content: u128,
-    highest: Option<Mark>,
-    samples: Vec<String>,
+    pub(super) repeated: u64,
+    pub(super) content: u128,
+    pub(super) highest: Option<Mark>,
+    pub(super) samples: Vec<String>,
 }
 
 /// The page that is being read.
 #[derive(Debug, Default)]
-struct CurrentPage {
+pub(super) struct CurrentPage {
     /// Number of the page, from 1.
-    number: u64,
+    pub(super) number: u64,
     /// Hash of the records that this attempt has taken so far.
-    hash: u64,
+    pub(super) hash: u64,
     /// Number of its records that are in the log, and their hash.
-    flushed: (u64, u64),
+    pub(super) flushed: (u64, u64),
     /// The records of it that are in the log.
-    tally: Tally,
+    pub(super) tally: Tally,
 }
 
 /// Collects the rows of one run.
 pub struct Collector<'a, R> {
-    plan: CollectPlan<'a>,
-    waiter: &'a Waiter,
-    sink: Sink<'a>,
-    origin: Origin,
-    quarantine: String,
+    pub(super) plan: CollectPlan<'a>,
+    pub(super) waiter: &'a Waiter,
+    pub(super) sink: Sink<'a>,
+    pub(super) origin: Origin,
+    pub(super) quarantine: String,
     /// Full pieces of a page that is not judged yet.
-    held: Vec<Pending>,
-    pending: Pending,
+    pub(super) held: Vec<Pending>,
+    pub(super) pending: Pending,
     /// What the run has read and flushed.
-    tally: Tally,
-    evidence: Evidence,
-    counts: RunCounts,
+    pub(super) tally: Tally,
+    pub(super) evidence: Evidence,
+    pub(super) counts: RunCounts,
     /// Hashes of the ids of a snapshot, or of its records if they have no ids.
-    ids: HashSet<u128>,
-    repeated: u64,
-    content: u128,
-    highest: Option<Mark>,
+    pub(super) ids: HashSet<u128>,
+    pub(super) repeated: u64,
+    pub(super) content: u128,
+    pub(super) highest: Option<Mark>,
     /// Upper bound of marks: records that change during a run are left to the next one.
-    latest: Micros,
-    known: FeedCursor<R>,
+    pub(super) latest: Micros,
+    pub(super) known: FeedCursor<R>,
     /// The cursor that this run has stored in the log last.
-    stored: Option<FeedCursor<R>>,
+    pub(super) stored: Option<FeedCursor<R>>,
     /// Number of records with a value in the watermark's field.
-    marked: u64,
-    page: CurrentPage,
+    pub(super) marked: u64,
+    pub(super) page: CurrentPage,
 }
 
 impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
@@ -231,7 +230,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     }
 
     /// What is not in the log yet, in order.
-    fn unflushed(&self) -> impl Iterator<Item = &Pending> {
+    pub(super) fn unflushed(&self) -> impl Iterator<Item = &Pending> {
         self.held.iter().chain([&self.pending])
     }
 
@@ -272,7 +271,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     }
 
     /// Fails if the guards refuse what was read of the page.
-    fn judge_page(&mut self) -> Result<(), RunError> {
+    pub(super) fn judge_page(&mut self) -> Result<(), RunError> {
         if self.plan.accept {
             return Ok(());
         }
@@ -440,222 +439,5 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
              take what is waiting, or a snapshot is larger than polls.max_bytes",
             self.page.number
         ))
-    }
-
-    /// Whether a record of a page that is read again is in the log already; fails if the records
-    /// have changed.
-    fn skip(&mut self, index: u64) -> Result<bool, RunError> {
-        let (flushed, hash) = self.page.flushed;
-        if index + 1 == flushed && self.page.hash != hash {
-            return Err(RunError::Drift(format!(
-                "page {}: read again after it broke off, it holds other records than before",
-                self.page.number
-            )));
-        }
-        Ok(index < flushed)
-    }
-
-    fn note_id(&mut self, index: u64, id: Option<u128>, content: u128) -> Result<(), RunError> {
-        if !self.plan.is_snapshot {
-            return Ok(());
-        }
-        let Some(id) = id else {
-            if self.ids.insert(content) {
-                self.pending.ids.push(content);
-            } else {
-                self.pending.repeated += 1;
-            }
-            return Ok(());
-        };
-        if !self.ids.insert(id) {
-            return Err(RunError::Drift(format!(
-                "page {}: record {index} has the id of a record before; expected each once: the set \
-                 changes while it is read, or {}.{}.id names no unique key",
-                self.page.number, self.plan.section, self.plan.stream
-            )));
-        }
-        self.pending.ids.push(id);
-        Ok(())
-    }
-
-    fn note_mark(&mut self, index: u64, raw: Option<&str>) -> Result<(), RunError> {
-        let (Some(format), Some(raw)) = (self.plan.mark, raw) else {
-            return Ok(());
-        };
-        let mark = format.read(raw).map_err(|Ambiguous(number)| {
-            RunError::Failed(format!(
-                "page {}: record {index} has the number {number} at {}.{}.watermark.field, which may be a \
-                 time or a serial number; {ASK_FOR_FORMAT}",
-                self.page.number, self.plan.section, self.plan.stream
-            ))
-        })?;
-        if let Some(mark) = mark {
-            self.marked += 1;
-            let highest = self.pending.highest.take();
-            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.latest)));
-        }
-        Ok(())
-    }
-
-    /// Starts reading the page from its beginning, possibly again because an attempt broke off.
-    pub fn begin_page(&mut self) {
-        let held = std::mem::take(&mut self.held).into_iter();
-        for piece in held.chain([std::mem::take(&mut self.pending)]) {
-            for id in piece.ids {
-                self.ids.remove(&id);
-            }
-        }
-        self.page.hash = 0;
-    }
-
-    /// Tells of records of a snapshot without ids that came more than once.
-    pub fn check_repeats(&mut self) {
-        let (repeated, records) = (self.repeated, self.counts.records);
-        if repeated > 0 {
-            self.warn(format!(
-                "{repeated} of {records} records are equal to one before, and `id` is not set; if each should be \
-                 there once, set it, and check pagination.first and pagination.step"
-            ));
-        }
-    }
-
-    /// Tells of what is probably a mistake of the configuration, in the report of the run.
-    pub fn warn(&mut self, text: String) {
-        if self.counts.warnings.len() < MAX_SAMPLES {
-            self.counts.warnings.push(text);
-        }
-    }
-
-    /// Fails if the run may take no further record.
-    fn check_count(&self) -> Result<(), RunError> {
-        let unflushed: u64 = self.unflushed().map(|piece| piece.records).sum();
-        if self.counts.records + unflushed >= self.plan.max_records {
-            return Err(RunError::Failed(format!(
-                "page {}: more than {} records (max_records), which can be raised",
-                self.page.number, self.plan.max_records
-            )));
-        }
-        Ok(())
-    }
-
-    /// Takes a record that cannot be one, of which the first bytes are known, and the length and the
-    /// hash of all of it.
-    pub fn take_refused(
-        &mut self,
-        index: u64,
-        known: (&[u8], u64, u128),
-        error: &FieldError,
-    ) -> Result<(), RunError> {
-        let hash = known.2;
-        self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
-        if self.skip(index)? {
-            return Ok(());
-        }
-        self.check_count()?;
-        let target = Target {
-            partition: &self.sink.partition,
-            quarantine: &self.quarantine,
-            is_snapshot: self.plan.is_snapshot,
-            may_be_older: self.known.may_have_older(),
-        };
-        let mark = RowsMark::of(&self.pending.rows);
-        let (entities, rows) = (self.plan.entities, &mut self.pending.rows);
-        entities.refuse_known(known, error, &self.origin, target, rows);
-        self.pending.records += 1;
-        self.note_invalid(index, hash as u64, error, mark);
-        if self.pending.rows.bytes.len() >= PIECE_BYTES {
-            self.end_piece()?;
-        }
-        Ok(())
-    }
-
-    /// Notes an invalid record, whose row is behind `mark`.
-    fn note_invalid(&mut self, index: u64, content: u64, error: &FieldError, mark: RowsMark) {
-        let pending = &mut self.pending;
-        pending.content = pending.content.wrapping_add(u128::from(content));
-        if !self.plan.is_snapshot && self.known.knows_invalid(content) {
-            mark.cut(&mut pending.rows);
-        } else {
-            pending.invalid.push(content);
-            pending.tally.refuse(error);
-            self.evidence.keep_last(content, &pending.rows);
-        }
-        if pending.samples.len() < MAX_SAMPLES {
-            let (page, code) = (self.page.number, error.code);
-            let (pointer, detail) = (&error.pointer, &error.detail);
-            let sample = format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
-            pending.samples.push(sample);
-        }
-    }
-
-    /// Takes the next record of the page; `index` counts from 0.
-    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
-        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
-        if self.skip(index)? {
-            return Ok(());
-        }
-        self.check_count()?;
-        let target = Target {
-            partition: &self.sink.partition,
-            quarantine: &self.quarantine,
-            is_snapshot: self.plan.is_snapshot,
-            may_be_older: self.known.may_have_older(),
-        };
-        let pending = &mut self.pending;
-        let before = RowsMark::of(&pending.rows);
-        let entities = self.plan.entities;
-        let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
-        pending.records += 1;
-        match taken {
-            Taken::Row { id, content, mark } => {
-                pending.tally.add();
-                pending.content = pending.content.wrapping_add(content);
-                self.note_id(index, id, content)?;
-                self.note_mark(index, mark)?;
-            }
-            Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),
-        }
-        if self.pending.rows.bytes.len() >= PIECE_BYTES {
-            self.end_piece()?;
-        }
-        Ok(())
-    }
-
-    /// Appends the rows that were collected, or holds them back until their page is judged.
-    fn end_piece(&mut self) -> Result<(), RunError> {
-        if self.plan.is_snapshot || self.plan.accept {
-            return self.flush(false);
-        }
-        self.held.push(std::mem::take(&mut self.pending));
-        let held = self.held.iter().map(|piece| piece.rows.bytes.len());
-        if held.sum::<usize>() < MAX_HELD_BYTES {
-            return Ok(());
-        }
-        self.judge_page()?;
-        self.flush(false)
-    }
-}
-
-/// The end of the rows at some time, to cut off what was added since.
-#[derive(Clone, Copy)]
-struct RowsMark {
-    bytes: usize,
-    rows: usize,
-    partitions: usize,
-}
-
-impl RowsMark {
-    fn of(rows: &Rows) -> Self {
-        Self {
-            bytes: rows.bytes.len(),
-            rows: rows.rows.len(),
-            partitions: rows.partitions.len(),
-        }
-    }
-
-    fn cut(self, rows: &mut Rows) {
-        rows.bytes.truncate(self.bytes);
-        rows.rows.truncate(self.rows);
-        rows.partitions.truncate(self.partitions);
     }
 }
