@@ -354,7 +354,10 @@ impl Keeper {
                 self.run_blocking(asked.as_ref(), place).await
             }
         };
-        if let Err(RunError::Later { until, .. }) = &result {
+        let is_scheduled = self.plan.schedule.next(None, now.wall).is_some();
+        if let Err(RunError::Later { until, .. }) = &result
+            && is_scheduled
+        {
             self.refused_until = Some(*until);
         }
         self.conclude(&result);
