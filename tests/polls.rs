@@ -10,6 +10,8 @@ mod auth;
 mod append;
 mod bodies;
 mod erase;
+mod columns;
+mod exact;
 mod faults;
 mod forms;
 mod guards;

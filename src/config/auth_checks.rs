@@ -44,7 +44,7 @@ pub(super) fn read_secrets(section: &str, auth: &mut Auth, findings: &mut Findin
     }
 }
 
-fn read_secret(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
+pub(super) fn read_secret(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
     let shown = path.display();
     let file = match SecretFile::read(path) {
         Ok(file) => file,

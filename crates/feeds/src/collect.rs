@@ -2,34 +2,37 @@
 //!
 //! Rows are appended in portions of about a mebibyte, however large a page is; and a page that
 //! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
-//! has judged it, or until it has [`MAX_HELD_BYTES`]: then what was read of it is judged, and appended.
+//! has judged it, or until it has 8 MiB of rows: then what was read of it is judged, and appended.
 
-use std::collections::HashSet;
+mod judge;
+mod notes;
+mod parts;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::FeedCursor;
 use super::errors::RunError;
-use super::evidence::Evidence;
-use super::guards::{Breach, Guards, Tally};
+use super::guards::Guards;
 use super::mark_format::MarkFormat;
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{Lsn, NO_RUN, Origin, Rows};
-use lakehook_contract::entity::{Entities, stamp};
-use lakehook_contract::quarantine;
+use lakehook_base::record::{Lsn, Origin, Rows};
+use lakehook_contract::entity::{Entities, Taken, Target, stamp};
+use lakehook_contract::quarantine::{self, FieldError};
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
+use parts::{CurrentPage, Judged, Pending, RowsMark, Seen};
 
 /// Rows go to the log once they have this many bytes.
-pub(super) const PIECE_BYTES: usize = 1 << 20;
-/// Most bytes of rows that are held back until their page is judged.
-pub(super) const MAX_HELD_BYTES: usize = 8 << 20;
+const PIECE_BYTES: usize = 1 << 20;
 /// Most invalid records that are described.
-pub(super) const MAX_SAMPLES: usize = 5;
+const MAX_SAMPLES: usize = 5;
 
 /// What the collector needs to know of a stream. Cheap to copy.
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +68,8 @@ pub struct RunCounts {
     pub quarantined: u64,
     /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
+    /// How many values column rules have made null, by column.
+    pub nulls: BTreeMap<String, u64>,
     /// What is probably a mistake of the configuration.
     pub warnings: Vec<String>,
 }
@@ -84,62 +89,26 @@ pub struct Sink<'a> {
     pub started: Micros,
 }
 
-/// Rows that are not in the log yet, and what is added to the totals once they are.
-#[derive(Debug, Default)]
-pub(super) struct Pending {
-    pub(super) rows: Rows,
-    pub(super) records: u64,
-    pub(super) tally: Tally,
-    /// Hashes of the invalid records among these rows.
-    pub(super) invalid: Vec<u64>,
-    pub(super) ids: Vec<u128>,
-    /// Number of records of a snapshot without ids that are equal to one before.
-    pub(super) repeated: u64,
-    pub(super) content: u128,
-    pub(super) highest: Option<Mark>,
-    pub(super) samples: Vec<String>,
-}
-
-/// The page that is being read.
-#[derive(Debug, Default)]
-pub(super) struct CurrentPage {
-    /// Number of the page, from 1.
-    pub(super) number: u64,
-    /// Hash of the records that this attempt has taken so far.
-    pub(super) hash: u64,
-    /// Number of its records that are in the log, and their hash.
-    pub(super) flushed: (u64, u64),
-    /// The records of it that are in the log.
-    pub(super) tally: Tally,
-}
-
 /// Collects the rows of one run.
 pub struct Collector<'a, R> {
-    pub(super) plan: CollectPlan<'a>,
-    pub(super) waiter: &'a Waiter,
-    pub(super) sink: Sink<'a>,
-    pub(super) origin: Origin,
-    pub(super) quarantine: String,
+    plan: CollectPlan<'a>,
+    waiter: &'a Waiter,
+    sink: Sink<'a>,
+    origin: Origin,
+    quarantine: String,
     /// Full pieces of a page that is not judged yet.
-    pub(super) held: Vec<Pending>,
-    pub(super) pending: Pending,
-    /// What the run has read and flushed.
-    pub(super) tally: Tally,
-    pub(super) evidence: Evidence,
-    pub(super) counts: RunCounts,
-    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
-    pub(super) ids: HashSet<u128>,
-    pub(super) repeated: u64,
-    pub(super) content: u128,
-    pub(super) highest: Option<Mark>,
+    held: Vec<Pending>,
+    pending: Pending,
+    judged: Judged,
+    counts: RunCounts,
+    seen: Seen,
+    highest: Option<Mark>,
     /// Upper bound of marks: records that change during a run are left to the next one.
-    pub(super) latest: Micros,
-    pub(super) known: FeedCursor<R>,
+    latest: Micros,
+    known: FeedCursor<R>,
     /// The cursor that this run has stored in the log last.
-    pub(super) stored: Option<FeedCursor<R>>,
-    /// Number of records with a value in the watermark's field.
-    pub(super) marked: u64,
-    pub(super) page: CurrentPage,
+    stored: Option<FeedCursor<R>>,
+    page: CurrentPage,
 }
 
 impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
@@ -163,17 +132,13 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             origin,
             held: Vec::new(),
             pending: Pending::default(),
-            tally: Tally::default(),
-            evidence: Evidence::default(),
+            judged: Judged::default(),
             counts: RunCounts::default(),
-            ids: HashSet::new(),
-            repeated: 0,
-            content: 0,
+            seen: Seen::default(),
             highest: None,
             latest: sink.started,
             known,
             stored: None,
-            marked: 0,
             page: CurrentPage {
                 number: 1,
                 ..CurrentPage::default()
@@ -189,7 +154,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Hash of the contents of all records, whatever their order.
     pub fn content(&self) -> u128 {
-        self.content
+        self.seen.content
     }
 
     /// The highest value of the watermark's field, records included that are not flushed yet.
@@ -217,7 +182,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Fails if no record has a value of the watermark's field: nothing would ever be recognised as new.
     pub fn check_marks(&self) -> Result<(), RunError> {
         let has_rows = self.counts.stored + self.counts.duplicates + self.pending_rows() > 0;
-        let Some(format) = self.plan.mark.filter(|_| has_rows && self.marked == 0) else {
+        let Some(format) = self.plan.mark.filter(|_| has_rows && self.seen.marked == 0) else {
             return Ok(());
         };
         Err(RunError::Failed(format!(
@@ -230,7 +195,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     }
 
     /// What is not in the log yet, in order.
-    pub(super) fn unflushed(&self) -> impl Iterator<Item = &Pending> {
+    fn unflushed(&self) -> impl Iterator<Item = &Pending> {
         self.held.iter().chain([&self.pending])
     }
 
@@ -247,7 +212,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Begins the page with this number.
     pub fn next_page(&mut self, number: u64) {
         if !self.plan.is_snapshot {
-            self.evidence.clear();
+            self.judged.evidence.clear();
         }
         self.page = CurrentPage {
             number,
@@ -268,68 +233,6 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             return Ok(());
         }
         self.judge_page()
-    }
-
-    /// Fails if the guards refuse what was read of the page.
-    pub(super) fn judge_page(&mut self) -> Result<(), RunError> {
-        if self.plan.accept {
-            return Ok(());
-        }
-        let mut tally = self.page.tally.clone();
-        self.unflushed().for_each(|piece| tally.merge(&piece.tally));
-        let number = self.page.number;
-        self.plan.guards.judge(&tally).map_or(Ok(()), |breach| {
-            let what = format!("page {number}: {}", breach.what);
-            let kept = "nothing of the page is stored, and the watermark stays where it was";
-            Err(self.broken(&Breach { what, ..breach }, kept))
-        })
-    }
-
-    /// Fails if the guards refuse the run, a complete copy whose pages are all flushed. `before` is the number
-    /// of valid records of the copy that is visible.
-    pub fn judge_copy(&mut self, before: Option<u64>) -> Result<(), RunError> {
-        if self.plan.accept {
-            return Ok(());
-        }
-        let breach = self.plan.guards.judge_copy(&self.tally, before);
-        breach.map_or(Ok(()), |breach| {
-            let kept = "nothing of this run is visible, and what was visible before stays";
-            Err(self.broken(&breach, kept))
-        })
-    }
-
-    /// The error of a run that breaks a guard. Leaves its first refused records in the quarantine.
-    fn broken(&mut self, breach: &Breach, kept: &str) -> RunError {
-        self.leave_evidence();
-        let (section, stream) = (self.plan.section, self.plan.stream);
-        RunError::Guarded(format!(
-            "{what}; {kept}. Mend the source, the schema or {section}.{stream}.guards.{key}, or take it as it is: \
-             lakehook {section} --accept {stream}",
-            what = breach.what,
-            key = breach.key
-        ))
-    }
-
-    fn leave_evidence(&mut self) {
-        let evidence = std::mem::take(&mut self.evidence);
-        let (rows, hashes) = evidence.rows(&self.quarantine, &self.known.shown);
-        let Some(log) = self.sink.log.filter(|_| !hashes.is_empty()) else {
-            return;
-        };
-        let mut next = self.known.clone();
-        next.add_shown(&hashes);
-        let cursor = self.cursor(&next);
-        // The rows of the run itself are discarded.
-        match self.append(log, rows, NO_RUN, Some(&cursor)) {
-            Ok(_) => {
-                self.known = next;
-                self.stored = Some(self.known.clone());
-            }
-            Err(error) => {
-                let stream = self.plan.stream;
-                tracing::warn!(%error, stream, "failed to keep the first refused records in the quarantine");
-            }
-        }
     }
 
     /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
@@ -371,10 +274,14 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         counts
             .samples
             .extend(pending.samples.into_iter().take(room));
-        self.repeated += pending.repeated;
-        self.content = self.content.wrapping_add(pending.content);
+        self.seen.repeated += pending.repeated;
+        self.seen.content = self.seen.content.wrapping_add(pending.content);
+        for (index, count) in pending.nulls {
+            let column = self.plan.entities.rules().column(index);
+            *self.counts.nulls.entry(column.to_owned()).or_default() += count;
+        }
         self.highest = Mark::latest(self.highest.take(), pending.highest);
-        self.tally.merge(&pending.tally);
+        self.judged.tally.merge(&pending.tally);
         self.page.tally.merge(&pending.tally);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
         Ok(())
@@ -439,5 +346,121 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
              take what is waiting, or a snapshot is larger than polls.max_bytes",
             self.page.number
         ))
+    }
+
+    /// Whether a record of a page that is read again is in the log already; fails if the records
+    /// have changed.
+    fn skip(&mut self, index: u64) -> Result<bool, RunError> {
+        let (flushed, hash) = self.page.flushed;
+        if index + 1 == flushed && self.page.hash != hash {
+            return Err(RunError::Drift(format!(
+                "page {}: read again after it broke off, it holds other records than before",
+                self.page.number
+            )));
+        }
+        Ok(index < flushed)
+    }
+
+    /// Starts reading the page from its beginning, possibly again because an attempt broke off.
+    pub fn begin_page(&mut self) {
+        let held = std::mem::take(&mut self.held).into_iter();
+        for piece in held.chain([std::mem::take(&mut self.pending)]) {
+            for id in piece.ids {
+                self.seen.ids.remove(&id);
+            }
+        }
+        self.page.hash = 0;
+    }
+
+    /// Tells of what is probably a mistake of the configuration, in the report of the run.
+    pub fn warn(&mut self, text: String) {
+        if self.counts.warnings.len() < MAX_SAMPLES {
+            self.counts.warnings.push(text);
+        }
+    }
+
+    /// Fails if the run may take no further record.
+    fn check_count(&self) -> Result<(), RunError> {
+        let unflushed: u64 = self.unflushed().map(|piece| piece.records).sum();
+        if self.counts.records + unflushed >= self.plan.max_records {
+            return Err(RunError::Failed(format!(
+                "page {}: more than {} records (max_records), which can be raised",
+                self.page.number, self.plan.max_records
+            )));
+        }
+        Ok(())
+    }
+
+    /// Takes a record that cannot be one, of which the first bytes are known, and the length and the
+    /// hash of all of it.
+    pub fn take_refused(
+        &mut self,
+        index: u64,
+        known: (&[u8], u64, u128),
+        (code, detail): (&'static str, &str),
+    ) -> Result<(), RunError> {
+        let error = FieldError::of_body(code, detail);
+        let hash = known.2;
+        self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
+        let target = Target {
+            partition: &self.sink.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
+        };
+        let mark = RowsMark::of(&self.pending.rows);
+        let (entities, rows) = (self.plan.entities, &mut self.pending.rows);
+        entities.refuse_known(known, &error, &self.origin, target, rows);
+        self.pending.records += 1;
+        self.note_invalid(index, hash as u64, &error, mark);
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
+            self.end_piece()?;
+        }
+        Ok(())
+    }
+
+    /// Takes the next record of the page; `index` counts from 0.
+    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
+        let target = Target {
+            partition: &self.sink.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
+        };
+        let pending = &mut self.pending;
+        let before = RowsMark::of(&pending.rows);
+        let entities = self.plan.entities;
+        let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
+        pending.records += 1;
+        match taken {
+            Taken::Row {
+                id,
+                content,
+                mark,
+                nulled,
+            } => {
+                for column in nulled {
+                    *pending.nulls.entry(column).or_default() += 1;
+                }
+                pending.tally.add();
+                pending.content = pending.content.wrapping_add(content);
+                self.note_id(index, id, content)?;
+                self.note_mark(index, mark)?;
+            }
+            Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),
+        }
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
+            self.end_piece()?;
+        }
+        Ok(())
     }
 }

@@ -17,7 +17,6 @@ pub mod places;
 pub mod guards;
 mod evidence;
 pub mod collect;
-mod taking;
 pub mod cursor;
 pub mod watermark;
 pub mod mark_format;

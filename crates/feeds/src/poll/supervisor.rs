@@ -445,6 +445,7 @@ impl Keeper {
                     stored = counts.stored,
                     duplicates = counts.duplicates,
                     quarantined = counts.quarantined,
+                    nulls = counts.nulls.values().sum::<u64>(),
                     unchanged,
                     took = ?report.took,
                     "polled"
