@@ -1,9 +1,10 @@
 """Fakes of APIs of messages: chats, mail, links that people talk about."""
 
+import time
 import urllib.parse
 
-from fake import Answer, Api, Refused, basic, bearer, epoch, matched, nobody
-from fake import read_epoch, read_iso, route, same
+from fake import Answer, Api, Refused, basic, bearer, epoch, in_header, matched, nobody
+from fake import read_epoch, read_iso, route
 
 
 class OnlyNew(Api):
@@ -75,8 +76,10 @@ class Discord(OnlyNew):
     filter = "`after` an id"
     throttle = (429, {"retry-after": "1", "x-ratelimit-remaining": "0", "x-ratelimit-reset-after": "0.65"})  # fmt: skip
 
+    prefix = "Bot "
+
     def begin(self):
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), f"Bot {self.secret}")
+        self.is_known = in_header("authorization", self.prefix + self.secret)
 
     def error(self, status, text):
         return {"message": text, "code": 50035 if status == 400 else 0}
@@ -190,8 +193,6 @@ class Sendgrid(OnlyNew):
     filter = "`start_time` in s"
 
     def throttle_headers():
-        import time
-
         return {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 1)}
 
     throttle = (429, throttle_headers)
@@ -260,9 +261,10 @@ class Klaviyo(Api):
     pages, credentials = "JSON:API, `links.next` (null at the end)", "header `Authorization`"
     filter = "`filter=greater-than(updated,…)`"
 
+    prefix = "Klaviyo-API-Key "
+
     def begin(self):
-        expected = f"Klaviyo-API-Key {self.secret}"
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), expected)
+        self.is_known = in_header("authorization", self.prefix + self.secret)
 
     throttle = (429, {"retry-after": "1", "ratelimit-limit": "10", "ratelimit-remaining": "0", "ratelimit-reset": "1"})  # fmt: skip
 

@@ -1,5 +1,6 @@
 """Fakes of APIs that know customers and their troubles."""
 
+import time
 import urllib.parse
 
 from fake import Answer, Api, Refused, basic, epoch, in_header, iso, iso_ms, known
@@ -219,8 +220,6 @@ class Intercom(Api):
     filter = "`query` on `updated_at`, in s"
 
     def throttle_headers():
-        import time
-
         return {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 1)}
 
     throttle = (429, throttle_headers)

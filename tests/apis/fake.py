@@ -298,7 +298,7 @@ class Api:
     credentials = ""  # how it knows its caller
     filter = ""  # its incremental filter; empty: it has none
     secret = "s3cret-t0ken"  # of its caller
-    auth = None
+    prefix = ""  # what stands before it in the header Authorization
     count = 23
     step = 61
     maps = ()  # pointers to objects whose keys are ids
@@ -309,7 +309,7 @@ class Api:
         self.faults, self.refusals, self.asked = [], [], 0
         self.sent = collections.Counter()
         self.seen = {}
-        self.is_known = self.auth or bearer(self.secret)
+        self.is_known = bearer(self.secret)
         self.rows = Rows(self.make, self.count, self.step)
         self.begin()
 

@@ -3,7 +3,7 @@
 from chat import OnlyNew
 from crm import Tokens
 from fake import Api, Refused, epoch, epoch_ms, in_header, in_query, iso, iso_ms
-from fake import known, matched, route, same
+from fake import known, matched, route
 
 
 class Box(Tokens):
@@ -283,8 +283,10 @@ class Elasticsearch(Api):
     filter = "a `range` query in the body"
     throttle = (429, {})
 
+    prefix = "ApiKey "
+
     def begin(self):
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), f"ApiKey {self.secret}")
+        self.is_known = in_header("authorization", self.prefix + self.secret)
 
     def error(self, status, text):
         return {"error": {"type": "parsing_exception", "reason": text, "root_cause": []}, "status": status}

@@ -5,7 +5,7 @@ import urllib.parse
 
 from chat import OnlyNew
 from crm import Tokens
-from fake import Answer, Api, Refused, iso, iso_ms, matched, read_iso, route, same
+from fake import Answer, Api, Refused, in_header, iso, iso_ms, matched, read_iso, route
 from software import link
 
 
@@ -20,8 +20,10 @@ class Okta(Api):
 
     throttle = (429, throttle_headers)
 
+    prefix = "SSWS "
+
     def begin(self):
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), f"SSWS {self.secret}")
+        self.is_known = in_header("authorization", self.prefix + self.secret)
 
     def error(self, status, text):
         return {"errorCode": "E0000031", "errorSummary": text, "errorId": "sampleiCF", "errorCauses": []}

@@ -67,9 +67,9 @@ def start(name):
     RUNNING.append(api)
     about = {
         key: getattr(api, key)
-        for key in ("title", "origins", "document", "pages", "credentials", "filter", "secret")
+        for key in ("title", "origins", "document", "pages", "credentials", "filter")
     }
-    return {"number": len(RUNNING) - 1, "port": api.port, "count": len(api.rows.live()), **about}
+    return {"number": len(RUNNING) - 1, "port": api.port, "token": api.prefix + api.secret, **about}
 
 
 def told(api, what, query, raw):

@@ -3,8 +3,8 @@
 import time
 import urllib.parse
 
-from fake import Answer, Api, Refused, bearer, epoch, graphql, in_header, iso, iso_ms, matched
-from fake import known, read_iso, route, same
+from fake import Answer, Api, Refused, basic, graphql, in_header, iso, iso_ms, known, matched
+from fake import read_iso, route
 
 
 def link(origin, path, query, rel="next"):
@@ -129,9 +129,6 @@ class GithubGraphql(Api):
             "comments": {"totalCount": row.version},
         }
 
-    def begin(self):
-        self.soft = False
-
     def error(self, status, text):
         if status == 400:
             return {"errors": [{"message": text, "type": "INVALID"}]}
@@ -161,7 +158,6 @@ class Gitlab(Api):
     credentials, filter = "header `PRIVATE-TOKEN`", "`updated_after`"
 
     def begin(self):
-        self.auth = None
         self.is_known = in_header("private-token", self.secret)
 
     throttle = (429, {"retry-after": "1", "ratelimit-limit": "60", "ratelimit-remaining": "0"})
@@ -243,8 +239,6 @@ class Bitbucket(Api):
     filter = '`q=updated_on > "…"`'
 
     def begin(self):
-        from fake import basic
-
         self.is_known = basic("me@example.com", self.secret)
 
     def error(self, status, text):
@@ -350,10 +344,10 @@ class Pagerduty(Api):
     pages, credentials = "offset, with `more`", "header `Authorization: Token token=…`"
     filter = "`since` and `until`, by `created_at`"
 
+    prefix = "Token token="
+
     def begin(self):
-        self.is_known = lambda ask: same(
-            ask.headers.get("authorization"), f"Token token={self.secret}"
-        )
+        self.is_known = in_header("authorization", self.prefix + self.secret)
 
     throttle = (429, {"ratelimit-limit": "960", "ratelimit-remaining": "0", "ratelimit-reset": "1"})
 

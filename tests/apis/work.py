@@ -1,7 +1,10 @@
 """Fakes of APIs where work is planned and written down."""
 
-from fake import Api, Refused, basic, epoch_ms, graphql, in_query, iso, iso_ms
-from fake import known, matched, read_epoch, read_iso, read_time, route, same
+import time
+import urllib.parse
+
+from fake import Api, Refused, basic, epoch_ms, graphql, in_header, in_query, iso, iso_ms, known
+from fake import matched, read_epoch, read_iso, read_time, route
 
 
 class Jira(Api):
@@ -121,10 +124,8 @@ class Confluence(Api):
         self.note("changes" if since else "all", results)
         links = {"self": f"{self.origin}{ask.path}", "base": self.origin, "context": ""}
         if start + limit < len(rows):
-            from urllib.parse import urlencode
-
             query = {"cql": cql, "expand": expand, "limit": limit, "start": start + limit}
-            links["next"] = f"{ask.path}?{urlencode(query)}"
+            links["next"] = f"{ask.path}?{urllib.parse.urlencode(query)}"
         return {
             "results": results,
             "start": start,
@@ -144,7 +145,7 @@ class Linear(Api):
     throttle = (503, {})
 
     def begin(self):
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), self.secret)
+        self.is_known = in_header("authorization", self.secret)
 
     def error(self, status, text):
         return {"errors": [{"message": text, "extensions": {"code": "INVALID_INPUT"}}]}
@@ -290,7 +291,7 @@ class Monday(Api):
     filter = "`from` of `activity_logs`"
 
     def begin(self):
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), self.secret)
+        self.is_known = in_header("authorization", self.secret)
 
     def error(self, status, text):
         return {"errors": [{"message": text}], "status_code": status}
@@ -327,11 +328,9 @@ class Clickup(Api):
     filter = "`date_updated_gt` in ms"
 
     def begin(self):
-        self.is_known = lambda ask: same(ask.headers.get("authorization"), self.secret)
+        self.is_known = in_header("authorization", self.secret)
 
     def throttle_headers():
-        import time
-
         return {"x-ratelimit-remaining": "0", "x-ratelimit-reset": str(int(time.time()) + 1)}
 
     throttle = (429, throttle_headers)
