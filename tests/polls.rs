@@ -8,6 +8,7 @@ use crate::support::process::Setup;
 mod arrival;
 mod auth;
 mod append;
+mod bodies;
 mod erase;
 mod faults;
 mod hostile;

@@ -21,6 +21,7 @@ mod lines;
 mod load;
 mod paths;
 mod poll_checks;
+mod poll_requests;
 mod polls;
 mod rules;
 mod secret_file;

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use http::{HeaderName, HeaderValue};
+use http::HeaderName;
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
@@ -108,9 +108,9 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
 }
 
 /// The rules of one poll.
-struct PollRules<'a, 'f, 's> {
+pub(super) struct PollRules<'a, 'f, 's> {
     name: &'a str,
-    poll: &'a Poll,
+    pub(super) poll: &'a Poll,
     findings: &'f mut Findings<'s>,
 }
 
@@ -119,6 +119,7 @@ impl PollRules<'_, '_, '_> {
         self.stream_name();
         self.url();
         self.request();
+        self.placeholders();
         self.pointers();
         self.pagination();
         self.auth();
@@ -127,7 +128,7 @@ impl PollRules<'_, '_, '_> {
     }
 
     /// Reports a broken rule about keys of this poll.
-    fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {
+    pub(super) fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {
         let full: Vec<String> = keys
             .iter()
             .map(|key| format!("poll.{}.{key}", self.name))
@@ -168,8 +169,9 @@ impl PollRules<'_, '_, '_> {
         }
     }
 
+    /// Checks the names of headers. Their values are templates, which have rules of their own.
     fn request(&mut self) {
-        for (name, value) in &self.poll.headers {
+        for name in self.poll.headers.keys() {
             let lower = name.to_ascii_lowercase();
             let rule = if HeaderName::from_bytes(name.as_bytes()).is_err() {
                 format!("{name:?} is no name of a header")
@@ -177,8 +179,6 @@ impl PollRules<'_, '_, '_> {
                 format!("{name} is set by the program itself; remove it")
             } else if lower == "authorization" && self.poll.auth.r#type != AuthKind::None {
                 format!("{name} is set by auth.type; remove one of them")
-            } else if HeaderValue::from_str(value.expose()).is_err() {
-                format!("the value of {name} holds characters that no header may have")
             } else {
                 continue;
             };
@@ -338,11 +338,12 @@ impl PollRules<'_, '_, '_> {
             );
             return;
         }
-        if is_set && (mark.field.is_none() || mark.param.is_none()) {
+        let is_sent = mark.param.is_some() || self.uses("mark");
+        if is_set && (mark.field.is_none() || !is_sent) {
             self.problem(
                 &["watermark"],
                 "watermark.field says which field grows, and watermark.param which parameter asks for \
-                 what is new; set both",
+                 what is new, unless {mark} stands in the request; set both",
             );
         }
     }

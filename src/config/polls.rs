@@ -11,7 +11,8 @@ use super::amounts::{ByteSize, Span};
 use super::rules;
 use super::words;
 use crate::poll::definition::{
-    self, AuthKind, Credentials, Definition, Limits, Mode, PaginationKind, Request, Timing,
+    self, AuthKind, Body, Credentials, Definition, JsonBody, Limits, Mode, PaginationKind, Request,
+    Timing, Verb,
 };
 use crate::secret::Secret;
 
@@ -34,9 +35,18 @@ pub struct Polls {
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Poll {
-    /// The URL of the first page.
-    #[validate(custom(function = rules::request_url))]
+    /// The URL of the first page; its path and its query may hold placeholders.
+    #[validate(custom(function = rules::url_template))]
     pub url: String,
+    /// The method of every request.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Verb>")]
+    pub method: Verb,
+    /// The JSON object that every request sends; its strings may hold placeholders.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    pub body: Option<JsonBody>,
+    /// The form that every request sends; its values may hold placeholders.
+    pub form: BTreeMap<String, Secret>,
     /// Parameters of every request.
     pub query: BTreeMap<String, Secret>,
     /// Headers of every request to the origin of `url`.
@@ -189,6 +199,9 @@ impl Default for Poll {
     fn default() -> Self {
         Self {
             url: String::new(),
+            method: Verb::Get,
+            body: None,
+            form: BTreeMap::new(),
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             auth: Auth::default(),
@@ -228,11 +241,21 @@ impl Default for Watermark {
 }
 
 impl Poll {
+    fn request_body(&self) -> Body {
+        match &self.body {
+            Some(json) => Body::Json(json.clone()),
+            None if self.form.is_empty() => Body::None,
+            None => Body::Form(self.form.clone()),
+        }
+    }
+
     /// What the poll's runs need to know.
     pub fn definition(&self) -> Definition {
         Definition {
             request: Request {
                 url: self.url.clone(),
+                method: self.method,
+                body: self.request_body(),
                 query: self.query.clone(),
                 headers: self.headers.clone(),
                 credentials: self.auth.credentials(),

@@ -16,6 +16,7 @@ use validator::ValidationError;
 use super::amounts::{ByteSize, Span};
 use crate::feeds::watermark::Mark;
 use crate::poll::schedule::{parse_cron, parse_zone};
+use crate::poll::template::UrlTemplate;
 
 /// Name of the parameter that holds the broken rules of a list, one for each entry.
 pub(super) const BROKEN_RULES: &str = "rules";
@@ -234,6 +235,12 @@ pub(super) fn is_plain_path(path: &str) -> bool {
 /// Checks a URL that requests are sent to.
 pub(super) fn request_url(text: &str) -> Checked {
     http_url(text).map(drop).map_err(broken)
+}
+
+/// Checks such a URL whose path and query may hold placeholders.
+pub(super) fn url_template(text: &str) -> Checked {
+    UrlTemplate::parse(text).map_err(broken)?;
+    request_url(text)
 }
 
 /// Checks such a URL and returns it parsed.

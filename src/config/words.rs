@@ -5,7 +5,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
-use crate::poll::definition::{AuthKind, Mode, PaginationKind};
+use crate::poll::definition::{AuthKind, Mode, PaginationKind, Verb};
 use crate::telemetry::LogFormat;
 
 /// A setting that is one word of a list.
@@ -65,6 +65,12 @@ impl Word for LogFormat {
 impl Word for Mode {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|mode| (mode.as_str(), mode)).to_vec()
+    }
+}
+
+impl Word for Verb {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|verb| (verb.as_str(), verb)).to_vec()
     }
 }
 

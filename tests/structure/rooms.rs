@@ -78,6 +78,7 @@ const ROOMS: &[Room] = &[
     room("json", "crates/base/src/json", &[]),
     room("record", "crates/base/src/record", &["ids", "clock"]),
     room("secret", "crates/base/src/secret", &[]),
+    room("signature", "crates/base/src/signature", &["rfc3339", "clock"]),
     room("ids", "crates/base/src/ids", &[]),
     room("files", "crates/base/src/files", &[]),
     room("version", "src/version", &["clock"]),

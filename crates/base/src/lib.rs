@@ -6,6 +6,7 @@ pub mod columns;
 pub mod json;
 pub mod record;
 pub mod secret;
+pub mod signature;
 pub mod ids;
 pub mod files;
 pub mod rfc3339;

@@ -162,3 +162,71 @@ fn directories_lie_apart() {
     let text = poll("[polls]\nmax_bytes = \"1 MiB\"");
     refused(&[(&text, "polls.max_bytes", "at least 16 MiB")]);
 }
+
+#[test]
+fn placeholders_must_be_able_to_have_a_value() {
+    let post = "method = \"POST\"\n";
+    refuse(&[
+        (
+            "query = { a = \"{curser}\" }",
+            "query",
+            "known are cursor, offset",
+        ),
+        (
+            "query = { a = \"{cursor}\" }",
+            "query",
+            "needs pagination.type = \"cursor\"",
+        ),
+        (
+            "headers = { a = \"{mark}\" }",
+            "headers",
+            "needs mode = \"append\"",
+        ),
+        ("query = { a = \"{until}\" }", "query", "needs a window"),
+        ("body = { a = 1 }", "body", "a GET request has no body"),
+        ("form = { a = \"1\" }", "form", "a GET request has no body"),
+        (
+            "headers = { a = \"\\u0000{now}\" }",
+            "headers",
+            "no header may have",
+        ),
+        ("method = \"get\"", "method", "must be one of \"GET\""),
+        (
+            &format!("{post}body = {{ a = [{{ b = \"{{page}}\" }}] }}"),
+            "body",
+            "needs pagination.type = \"page\"",
+        ),
+        (
+            &format!("{post}body = {{ a = 1 }}\nform = {{ b = \"2\" }}"),
+            "body",
+            "one body",
+        ),
+        (
+            "query = { p = \"{page}\" }\npagination = { type = \"page\", param = \"p2\" }\nid = \"id\"",
+            "pagination.param",
+            "{page} both say",
+        ),
+    ]);
+    let url = |url: &str, more: &str| {
+        format!("[poll.users]\nurl = \"https://{url}\"\nid = \"id\"\n{more}")
+    };
+    let append = "mode = \"append\"\nwatermark = { field = \"at\" }";
+    let cursor = "pagination = { type = \"cursor\", next = \"/next\" }\nrecords = \"/users\"";
+    for (text, words) in [
+        (
+            url("{now}.example.com/", ""),
+            "in its path and its query only",
+        ),
+        (url("a.example/{mark}", append), "set watermark.start"),
+        (
+            url("a.example/{cursor}", cursor),
+            "may not stand in the path",
+        ),
+    ] {
+        refused(&[(&text, "poll.users.url", words)]);
+    }
+    taken(&[
+        &url("a.example/x?since={mark}&a={{b}}&c={ d }", append),
+        &poll("method = \"POST\"\nbody = { query = \"{ users { id } }\", at = \"{now}\" }"),
+    ]);
+}

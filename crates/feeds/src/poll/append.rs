@@ -89,7 +89,8 @@ fn attempt(
         *pages_read += 1;
         Ok(())
     };
-    let read = read_pages(job, &mut collector, &mut pages, since, None, &mut store);
+    let values = job.plan.run_values(since, began);
+    let read = read_pages(job, &mut collector, &mut pages, &values, None, &mut store);
     // The stored cursor, not the one that is being built: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);

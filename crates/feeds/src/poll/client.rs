@@ -1,4 +1,4 @@
-//! The client: one GET request and its answer, redirects and credentials included.
+//! The client: one request and its answer, redirects and credentials included.
 //!
 //! Credentials and configured headers are sent to the origin of the configured URL and nowhere
 //! else. Redirects and links are followed within that origin, and to hosts that the configuration
@@ -7,15 +7,16 @@
 use std::sync::Mutex;
 use std::time::Duration;
 
-use http::StatusCode;
 use http::header::{
     ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
     LOCATION, RETRY_AFTER,
 };
+use http::{Method, StatusCode};
 use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 
 use super::auth::Auth;
+use super::request::PageRequest;
 use super::retry::retry_after;
 use super::trouble::{Trouble, describe, sent};
 use crate::wait::Waiter;
@@ -50,8 +51,6 @@ pub enum Got {
 pub struct ClientSettings {
     /// URL of the first page; its origin gets the credentials.
     pub home: Url,
-    /// Configured headers, sent to the origin of `home` only.
-    pub headers: HeaderMap,
     /// Credentials, sent to the origin of `home` only.
     pub auth: Auth,
     /// Other hosts, with or without a port, that links and redirects may lead to.
@@ -130,12 +129,17 @@ impl Client {
     }
 
     /// Makes one request, following redirects.
-    pub fn get(&self, url: &Url, etag: Option<&str>, waiter: &Waiter) -> Result<Got, Trouble> {
-        let mut url = url.clone();
+    pub fn send(
+        &self,
+        request: &PageRequest,
+        etag: Option<&str>,
+        waiter: &Waiter,
+    ) -> Result<Got, Trouble> {
+        let mut url = request.url.clone();
         let mut may_renew = true;
         for _ in 0..=MAX_REDIRECTS {
             self.keep_pace(waiter)?;
-            let response = self.send(&url, etag, waiter)?;
+            let response = self.send_once(request, &url, etag, waiter)?;
             let status = response.status();
             if status == StatusCode::NOT_MODIFIED && etag.is_some() {
                 return Ok(Got::NotModified);
@@ -145,7 +149,7 @@ impl Client {
             }
             if status.is_redirection() && response.headers().contains_key(LOCATION) {
                 let location = response.headers()[LOCATION].to_str().unwrap_or_default();
-                let to = self.follow(&url, location);
+                let to = self.redirect(request, &url, location, status);
                 url = to.map_err(|why| Trouble::Final(format!("a redirect: {why}")))?;
                 continue;
             }
@@ -160,12 +164,47 @@ impl Client {
         )))
     }
 
-    fn send(&self, url: &Url, etag: Option<&str>, waiter: &Waiter) -> Result<Response, Trouble> {
+    /// Where a redirect leads, if it may be followed: a request with a body must arrive as it is, and
+    /// at home.
+    fn redirect(
+        &self,
+        request: &PageRequest,
+        from: &Url,
+        location: &str,
+        status: StatusCode,
+    ) -> Result<Url, String> {
+        let to = self.follow(from, location)?;
+        if request.method != Method::GET && !matches!(status.as_u16(), 307 | 308) {
+            return Err(format!(
+                "{status} turns {} into GET, without the body; expected 307 or 308",
+                request.method
+            ));
+        }
+        if request.body.is_some() && !self.is_home(&to) {
+            return Err(format!(
+                "it leads to {}, another host, which does not get the body",
+                place(&to)
+            ));
+        }
+        Ok(to)
+    }
+
+    fn send_once(
+        &self,
+        page: &PageRequest,
+        url: &Url,
+        etag: Option<&str>,
+        waiter: &Waiter,
+    ) -> Result<Response, Trouble> {
+        let mut request = self.http.request(page.method.clone(), url.clone());
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         if self.is_home(url) {
-            headers.extend(self.settings.headers.clone());
+            headers.extend(page.headers.clone());
+            if let Some(body) = &page.body {
+                request = request.body(body.clone());
+            }
             let auth = &self.settings.auth;
             if let Some((name, value)) = auth.header(&self.http, self.settings.timeout, waiter)? {
                 headers.insert(name, value);
@@ -174,7 +213,7 @@ impl Client {
         if let Some(value) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             headers.insert(IF_NONE_MATCH, value);
         }
-        let request = self.http.get(url.clone()).headers(headers).send();
+        let request = request.headers(headers).send();
         sent(
             waiter.wait(self.settings.timeout, request),
             self.settings.timeout,

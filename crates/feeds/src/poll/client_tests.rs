@@ -5,7 +5,6 @@ use super::*;
 fn client(home: &str, allow_hosts: &[&str]) -> Client {
     Client::new(ClientSettings {
         home: Url::parse(home).unwrap(),
-        headers: HeaderMap::new(),
         auth: Auth::none(),
         allow_hosts: allow_hosts.iter().map(|&host| host.to_owned()).collect(),
         connect_timeout: Duration::from_secs(1),

@@ -1,8 +1,12 @@
 //! Definition of a poll: its settings in plain values, and the names of its kinds.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
+
+use serde::Deserialize;
+use serde_json::Value;
 
 use lakehook_base::secret::Secret;
 
@@ -31,15 +35,19 @@ pub struct Definition {
     pub limits: Limits,
 }
 
-/// How pages are requested.
+/// How pages are requested. URL, parameters, headers and body may hold placeholders.
 #[derive(Clone, Debug)]
 pub struct Request {
     /// URL of the first page.
     pub url: String,
+    /// The method.
+    pub method: Verb,
     /// Parameters of every request.
     pub query: BTreeMap<String, Secret>,
     /// Headers of every request to the origin of the URL.
     pub headers: BTreeMap<String, Secret>,
+    /// Body of every request to that origin.
+    pub body: Body,
     /// Credentials, for the same origin.
     pub credentials: Credentials,
     /// Most requests per second; 0 means no limit.
@@ -140,6 +148,35 @@ pub enum Mode {
     Append,
 }
 
+/// Methods of requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Verb {
+    /// `GET`.
+    #[default]
+    Get,
+    /// `POST`.
+    Post,
+    /// `PUT`.
+    Put,
+}
+
+/// Body of a request.
+#[derive(Clone, Debug, Default)]
+pub enum Body {
+    /// No body.
+    #[default]
+    None,
+    /// A JSON object.
+    Json(JsonBody),
+    /// Fields of a form.
+    Form(BTreeMap<String, Secret>),
+}
+
+/// A JSON value that is never printed, as it may hold secrets.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub struct JsonBody(Value);
+
 /// Kinds of credentials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AuthKind {
@@ -172,6 +209,33 @@ pub enum PaginationKind {
     NextUrl,
     /// By the `Link` header (RFC 8288), `rel="next"`.
     LinkHeader,
+}
+
+impl JsonBody {
+    /// The value, which must not get into logs or errors.
+    pub fn expose(&self) -> &Value {
+        &self.0
+    }
+}
+
+impl fmt::Debug for JsonBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[secret]")
+    }
+}
+
+impl Verb {
+    /// Every method.
+    pub const ALL: [Self; 3] = [Self::Get, Self::Post, Self::Put];
+
+    /// Name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+        }
+    }
 }
 
 impl Mode {

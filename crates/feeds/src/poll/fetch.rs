@@ -1,7 +1,6 @@
 //! Fetches one page: the request, its body, and retries of temporary failures.
 
 use http::header::HeaderValue;
-use reqwest::Url;
 
 use super::body;
 use super::client::Got;
@@ -9,6 +8,7 @@ use super::definition::PaginationKind;
 use super::pages::PageFacts;
 use super::parse::{ReadError, read_page};
 use super::plan::Plan;
+use super::request::PageRequest;
 use super::resume::Resume;
 use super::retry;
 use super::trouble::Trouble;
@@ -50,14 +50,14 @@ impl<'a> Fetcher<'a> {
     pub fn page(
         &mut self,
         number: u64,
-        url: &Url,
+        request: &PageRequest,
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
     ) -> Result<Fetched, RunError> {
         let mut retry = 0;
         loop {
             collector.begin_page();
-            let (what, after) = match self.attempt(number, url, etag, collector)? {
+            let (what, after) = match self.attempt(number, request, etag, collector)? {
                 Ok(fetched) => return Ok(fetched),
                 Err(Trouble::Again { what, after }) => (what, after),
                 Err(Trouble::Locked(what)) => {
@@ -99,11 +99,11 @@ impl<'a> Fetcher<'a> {
     fn attempt(
         &mut self,
         number: u64,
-        url: &Url,
+        request: &PageRequest,
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
     ) -> Result<Result<Fetched, Trouble>, RunError> {
-        let answer = match self.plan.client.get(url, etag, self.waiter) {
+        let answer = match self.plan.client.send(request, etag, self.waiter) {
             Ok(Got::Page(answer)) => answer,
             Ok(Got::NotModified) => return Ok(Ok(Fetched::NotModified)),
             Err(trouble) => return Ok(Err(trouble)),

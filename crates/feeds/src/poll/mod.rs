@@ -22,6 +22,8 @@ mod snapshot;
 mod append;
 mod reading;
 pub mod pages;
+pub mod template;
+pub mod request;
 pub mod fetch;
 pub mod retry;
 pub mod client;

@@ -1,10 +1,8 @@
 //! Plans a poll: makes everything that its runs need from its definition.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -13,11 +11,13 @@ use super::client::{Client, ClientSettings};
 use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
 use super::pages::{Pages, Position};
 use super::parse::Places;
+use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
+use super::template::Values;
 use crate::collect::CollectPlan;
 use crate::watermark::Mark;
+use lakehook_base::clock::Micros;
 use lakehook_base::record::Fingerprint;
-use lakehook_base::secret::Secret;
 use lakehook_contract::SchemaError;
 use lakehook_contract::entity::{Entities, FieldPath};
 
@@ -50,16 +50,16 @@ pub struct Plan {
     /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
     /// are discarded.
     pub hash: u64,
-    url: Url,
-    query: BTreeMap<String, Secret>,
+    home: Url,
+    requests: Requests,
     pagination: Pagination,
 }
 
 /// How an appending run asks for what is new.
 #[derive(Clone, Debug)]
 pub struct AskFrom {
-    /// Name of the parameter.
-    pub param: String,
+    /// Name of the parameter, unless a placeholder says where the value stands.
+    pub param: Option<String>,
     /// The next run asks from this much before the highest value seen.
     pub lag: Duration,
     /// Watermark of the first run.
@@ -95,11 +95,10 @@ impl Plan {
             what: what.to_owned(),
         };
         let (entities, schema_hash) = entities(name, poll, fingerprint)?;
-        let mut url = Url::parse(&poll.request.url).map_err(|_| bad("the url cannot be used"))?;
-        let query = poll.request.query.clone();
-        add_missing(&mut url, &query);
+        let requests = Requests::new(&poll.request).map_err(&bad)?;
+        let home = requests.home().map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
-        let settings = settings(poll, &url).ok_or_else(|| bad("auth cannot be used"))?;
+        let settings = settings(poll, &home).ok_or_else(|| bad("auth cannot be used"))?;
         let client = Client::new(settings).map_err(|what| bad(&what))?;
         let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
         let places = Places {
@@ -109,10 +108,10 @@ impl Plan {
             next: keys(&poll.pagination.next),
         };
         let remembered = (
-            url.as_str(),
+            request::hash_of(&poll.request),
             (&places, poll.pagination.kind, schema_hash),
             (&poll.watermark, &poll.id, poll.mode),
-            (&poll.request.credentials.user, headers_hash(poll)),
+            &poll.request.credentials.user,
         );
         let marks = (&poll.watermark.field, &poll.watermark.param);
         Ok(Self {
@@ -127,8 +126,8 @@ impl Plan {
             entities,
             client,
             limits: poll.limits,
-            url,
-            query,
+            home,
+            requests,
             pagination: poll.pagination.clone(),
         })
     }
@@ -173,49 +172,67 @@ impl Plan {
         )
     }
 
-    fn add_query(&self, url: &mut Url) {
-        add_missing(url, &self.query);
+    /// The values of placeholders that do not change during a run.
+    pub fn run_values(&self, since: Option<Mark>, started: Micros) -> Values {
+        let mut values = Values::default();
+        values.set("run_start", started.to_string());
+        match since {
+            Some(Mark::Number(number)) => values.set("mark", number),
+            Some(time @ Mark::Time(_)) => values.set("mark", time.to_string()),
+            None => {}
+        }
+        values
     }
 
-    /// The URL of a page. URLs that come from a page were resolved and allowed when it was read.
-    pub fn page_url(&self, position: &Position, since: Option<Mark>) -> Result<Url, String> {
-        if let Position::Url(next) = position {
-            // It is checked again, because a run under another configuration may have resolved it.
-            let mut next = self.client.follow(&self.url, next)?;
-            if self.client.is_home(&next) {
-                self.add_query(&mut next);
-            }
-            return Ok(next);
+    /// The request for a page. URLs that come from a page were resolved and allowed when it was read.
+    pub fn page_request(
+        &self,
+        position: &Position,
+        run_values: &Values,
+        now: Micros,
+    ) -> Result<PageRequest, String> {
+        let mut values = run_values.clone();
+        values.set("now", now.to_string());
+        if let Some(limit) = self.pagination.limit {
+            values.set("limit", limit);
         }
-        let mut url = self.url.clone();
+        match position {
+            Position::Offset(offset) => values.set("offset", *offset),
+            Position::Page(number) => values.set("page", *number),
+            Position::Cursor(cursor) => values.set("cursor", cursor.as_str()),
+            Position::First => {}
+            Position::Url(next) => {
+                // It is checked again, because a run under another configuration may have resolved it.
+                let mut next = self.client.follow(&self.home, next)?;
+                if self.client.is_home(&next) {
+                    self.requests.add_query(&mut next, &values);
+                }
+                return self.requests.followed(next, &values);
+            }
+        }
+        let parameters = self.parameters(&values);
+        self.requests.page(&values, &parameters)
+    }
+
+    /// The parameters of a page: each value that exists and that no placeholder stands for.
+    fn parameters(&self, values: &Values) -> Vec<(String, String)> {
         let paging = &self.pagination;
-        let param = |default: &str| paging.param.clone().unwrap_or_else(|| default.to_owned());
-        {
-            let mut query = url.query_pairs_mut();
-            if let (Some(from), Some(since)) = (&self.watermark, since) {
-                query.append_pair(&from.param, &since.to_string());
-            }
-            match position {
-                Position::Offset(offset) => {
-                    query.append_pair(&param("offset"), &offset.to_string());
-                }
-                Position::Page(number) => {
-                    query.append_pair(&param("page"), &number.to_string());
-                }
-                Position::Cursor(cursor) => {
-                    query.append_pair(&param("cursor"), cursor);
-                }
-                Position::First | Position::Url(_) => {}
-            }
-            if let Some(limit) = paging.limit {
-                let name = paging.limit_param.as_deref().unwrap_or("limit");
-                query.append_pair(name, &limit.to_string());
-            }
-        }
-        if url.query() == Some("") {
-            url.set_query(None);
-        }
-        Ok(url)
+        let since = self.watermark.as_ref();
+        let since = since.and_then(|from| from.param.as_deref());
+        let own = |default| Some(paging.param.as_deref().unwrap_or(default));
+        let limit = paging.limit_param.as_deref().unwrap_or("limit");
+        let all = [
+            ("mark", since),
+            ("offset", own("offset")),
+            ("page", own("page")),
+            ("cursor", own("cursor")),
+            ("limit", Some(limit)),
+        ];
+        let named = all.into_iter().filter_map(|(name, param)| {
+            let value = values.get(name).filter(|_| !self.requests.uses(name))?;
+            Some((param?.to_owned(), value.text().to_owned()))
+        });
+        named.collect()
     }
 }
 
@@ -265,23 +282,6 @@ pub fn schema_text(
     }
 }
 
-/// Adds the configured parameters that a URL does not have.
-fn add_missing(url: &mut Url, query: &BTreeMap<String, Secret>) {
-    for (name, value) in query {
-        if !url.query_pairs().any(|(own, _)| own == *name) {
-            url.query_pairs_mut().append_pair(name, value.expose());
-        }
-    }
-}
-
-/// Part of the plan's hash: another header may mean another tenant.
-fn headers_hash(poll: &Definition) -> u64 {
-    let headers = poll.request.headers.iter();
-    let headers = headers.map(|(name, value)| (name, value.expose()));
-    let text = format!("{:?}", headers.collect::<Vec<_>>());
-    xxh3_64(text.as_bytes())
-}
-
 fn schedule(poll: &Definition) -> Option<Schedule> {
     let timing = &poll.timing;
     match (timing.every, &timing.cron) {
@@ -299,21 +299,16 @@ fn schedule(poll: &Definition) -> Option<Schedule> {
 
 fn ask_from(poll: &Definition) -> Option<AskFrom> {
     let mark = &poll.watermark;
+    mark.field.as_ref()?;
     Some(AskFrom {
-        param: mark.param.clone()?,
+        param: mark.param.clone(),
         lag: mark.lag,
         start: mark.start.as_deref().and_then(Mark::parse_text),
     })
 }
 
 fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
-    let mut headers = HeaderMap::new();
     let request = &poll.request;
-    for (name, value) in &request.headers {
-        let mut value = HeaderValue::from_str(value.expose()).ok()?;
-        value.set_sensitive(true);
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, value);
-    }
     let auth = &request.credentials;
     let user = auth.user.as_deref().unwrap_or_default();
     let password = auth.password.as_ref();
@@ -329,7 +324,6 @@ fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
     };
     Some(ClientSettings {
         home: home.clone(),
-        headers,
         auth,
         allow_hosts: request.allow_hosts.clone(),
         connect_timeout: request.connect_timeout,

@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::poll::definition::{Credentials, Request, Timing, Watermark};
+use crate::poll::definition::{Body, Credentials, Request, Timing, Verb, Watermark};
 use lakehook_base::ids::HashKey;
+use lakehook_base::secret::Secret;
 
 fn definition() -> Definition {
     Definition {
         request: Request {
             url: "https://api.example.com/users".to_owned(),
+            method: Verb::Get,
+            body: Body::None,
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             credentials: Credentials::default(),
@@ -62,7 +65,9 @@ fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
 }
 
 fn url(plan: &Plan, position: &Position, since: Option<Mark>) -> String {
-    plan.page_url(position, since).unwrap().to_string()
+    let values = plan.run_values(since, Micros(0));
+    let request = plan.page_request(position, &values, Micros(0)).unwrap();
+    request.url.to_string()
 }
 
 #[test]

@@ -4,10 +4,10 @@ use super::fetch::{Fetched, Fetcher};
 use super::job::Job;
 use super::pages::{PageFacts, Pages, Position};
 use super::resume::Resume;
+use super::template::Values;
 use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::figures::Progress;
-use crate::watermark::Mark;
 
 /// A page that was read, and how far the run has got.
 pub(super) struct PageRead<'p> {
@@ -35,12 +35,12 @@ pub(super) enum ReadEnd {
 pub(super) type StorePage<'s> =
     dyn FnMut(&mut Collector<'_, Resume>, &PageRead<'_>) -> Result<(), RunError> + 's;
 
-/// Reads all pages; `store` appends what was collected of each to the log.
+/// Reads all pages, requested with `values`; `store` appends what was collected of each to the log.
 pub(super) fn read_pages(
     job: &Job<'_>,
     collector: &mut Collector<'_, Resume>,
     pages: &mut Pages,
-    since: Option<Mark>,
+    values: &Values,
     etag: Option<&str>,
     store: &mut StorePage<'_>,
 ) -> Result<ReadEnd, RunError> {
@@ -48,10 +48,11 @@ pub(super) fn read_pages(
     loop {
         let number = pages.number();
         let position = pages.position().clone();
-        let url = job.plan.page_url(&position, since);
-        let url = url.map_err(|why| RunError::Failed(format!("page {number}: {why}")))?;
+        let now = job.waiter.clock().now().wall;
+        let request = job.plan.page_request(&position, values, now);
+        let request = request.map_err(|why| RunError::Failed(format!("page {number}: {why}")))?;
         collector.next_page(number);
-        let (mut facts, validator) = match fetcher.page(number, &url, etag, collector)? {
+        let (mut facts, validator) = match fetcher.page(number, &request, etag, collector)? {
             Fetched::Page(facts, validator) => (facts, validator),
             Fetched::NotModified => return Ok(ReadEnd::NotModified),
         };

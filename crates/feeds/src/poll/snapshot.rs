@@ -128,7 +128,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
         job,
         &mut collector,
         &mut pages,
-        None,
+        &job.plan.run_values(None, begun.started),
         etag.as_deref(),
         &mut store,
     );

@@ -1,0 +1,159 @@
+//! Algorithms, and keys for them. All comparisons take constant time.
+
+use std::fmt;
+use std::sync::Arc;
+
+use aws_lc_rs::hmac;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+
+/// An algorithm of signatures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// HMAC with SHA-1. As a MAC it is not broken, but nobody should choose it any more.
+    HmacSha1,
+    /// HMAC with SHA-256.
+    HmacSha256,
+    /// HMAC with SHA-512.
+    HmacSha512,
+    /// Ed25519; keys are public, so they verify and cannot sign.
+    Ed25519,
+    /// ECDSA on P-256 with SHA-256, signatures in DER; keys are public, so they verify and cannot sign.
+    EcdsaP256,
+}
+
+/// A key, ready for use. It is never printed.
+#[derive(Clone)]
+pub struct SigningKey(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Hmac(Arc<hmac::Key>),
+    Public(Algorithm, Box<[u8]>),
+}
+
+/// The bytes before the key itself in a `SubjectPublicKeyInfo` (RFC 5280) of a P-256 key.
+const P256_PREFIX: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// The same of an Ed25519 key (RFC 8410).
+const ED25519_PREFIX: [u8; 12] = [
+    0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00,
+];
+
+impl Algorithm {
+    /// Whether who verifies has the same secret as who signs.
+    pub fn is_symmetric(self) -> bool {
+        matches!(self, Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512)
+    }
+
+    /// Makes a key of these bytes. Public keys are raw (32 bytes; 65 bytes from `04`), or in DER
+    /// (`SubjectPublicKeyInfo`). `None` if they are no key.
+    pub fn key(self, bytes: &[u8]) -> Option<SigningKey> {
+        let hmac = |algorithm| {
+            let key = || SigningKey(Inner::Hmac(Arc::new(hmac::Key::new(algorithm, bytes))));
+            (!bytes.is_empty()).then(key)
+        };
+        let public = |prefix: &[u8], is_raw: fn(&[u8]) -> bool| {
+            let raw = bytes.strip_prefix(prefix).unwrap_or(bytes);
+            is_raw(raw).then(|| SigningKey(Inner::Public(self, raw.into())))
+        };
+        match self {
+            Self::HmacSha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
+            Self::HmacSha256 => hmac(hmac::HMAC_SHA256),
+            Self::HmacSha512 => hmac(hmac::HMAC_SHA512),
+            Self::Ed25519 => public(&ED25519_PREFIX, |raw| raw.len() == 32),
+            Self::EcdsaP256 => public(&P256_PREFIX, |raw| raw.len() == 65 && raw[0] == 4),
+        }
+    }
+}
+
+impl SigningKey {
+    /// Begins to sign or verify.
+    pub(super) fn begin(&self) -> Work<'_> {
+        match &self.0 {
+            Inner::Hmac(key) => Work::Mac(hmac::Context::with_key(key)),
+            Inner::Public(algorithm, key) => Work::Public {
+                algorithm: *algorithm,
+                key,
+                message: Vec::new(),
+            },
+        }
+    }
+
+    /// Whether bytes can be passed piece by piece without being kept.
+    pub(super) fn streams(&self) -> bool {
+        matches!(self.0, Inner::Hmac(_))
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[key]")
+    }
+}
+
+/// A signature that is being made or verified.
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives on the stack for one request, and a box would be an allocation for each"
+)]
+pub(super) enum Work<'k> {
+    /// HMAC, over bytes as they come.
+    Mac(hmac::Context),
+    /// A public key; these algorithms need the whole message.
+    Public {
+        algorithm: Algorithm,
+        key: &'k [u8],
+        message: Vec<u8>,
+    },
+}
+
+impl Work<'_> {
+    /// Adds signed bytes.
+    pub(super) fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Self::Mac(context) => context.update(bytes),
+            Self::Public { message, .. } => message.extend_from_slice(bytes),
+        }
+    }
+
+    /// Whether any of these signatures is one of all bytes added.
+    pub(super) fn verifies<'s>(self, signatures: impl Iterator<Item = &'s [u8]>) -> bool {
+        let mut found = false;
+        match self {
+            Self::Mac(context) => {
+                let tag = context.sign();
+                for signature in signatures {
+                    found |=
+                        aws_lc_rs::constant_time::verify_slices_are_equal(tag.as_ref(), signature)
+                            .is_ok();
+                }
+            }
+            Self::Public {
+                algorithm,
+                key,
+                message,
+            } => {
+                for signature in signatures {
+                    let verified = if algorithm == Algorithm::Ed25519 {
+                        UnparsedPublicKey::new(&ED25519, key).verify(&message, signature)
+                    } else {
+                        UnparsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, key)
+                            .verify(&message, signature)
+                    };
+                    found |= verified.is_ok();
+                }
+            }
+        }
+        found
+    }
+
+    /// The signature of all bytes added; `None` if the key cannot sign.
+    pub(super) fn sign(self) -> Option<Vec<u8>> {
+        match self {
+            Self::Mac(context) => Some(context.sign().as_ref().to_vec()),
+            Self::Public { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Templates: which bytes of a request are signed, in which order.
+
+use std::borrow::Cow;
+
+use super::form::{escaped, pairs};
+
+/// The longest text between two parts.
+const MAX_LITERAL: usize = 64;
+/// The most parts of a template.
+const MAX_PARTS: usize = 24;
+
+/// What is signed: parts of a request and the text between them, such as `v0:{timestamp}:{body}`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+/// One part of what is signed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Text that is the same for each request.
+    Literal(String),
+    /// `{body}`: the body, byte by byte.
+    Body,
+    /// `{timestamp}`: the time of the signature, as it was sent.
+    Timestamp,
+    /// `{id}`: the id of the message, as it was sent.
+    Id,
+    /// `{method}`: `POST`.
+    Method,
+    /// `{url}`: the public URL with the query.
+    Url,
+    /// `{url_decoded}`: the same, with those characters decoded that HubSpot decodes.
+    UrlDecoded,
+    /// `{uri}`: path and query, as in the request line.
+    Uri,
+    /// `{path}`: the path.
+    Path,
+    /// `{query}`: the query, without its question mark.
+    Query,
+    /// `{params}`: names and values of a form, decoded and sorted by name.
+    Params,
+}
+
+/// Why a template is refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// A part that does not exist.
+    #[error(
+        "there is no part {{{0}}}; a template may have {{body}}, {{timestamp}}, {{id}}, {{method}}, {{url}}, \
+         {{url_decoded}}, {{uri}}, {{path}}, {{query}} and {{params}}"
+    )]
+    Unknown(String),
+    /// A brace without its partner.
+    #[error("a brace has no partner")]
+    Brace,
+    /// It signs nothing of the content.
+    #[error(
+        "it signs neither {{body}} nor {{params}}, so a signature would say nothing about the content"
+    )]
+    NoContent,
+    /// It has a part with content twice.
+    #[error("{{body}} or {{params}} may stand in it once, and only one of them")]
+    ContentTwice,
+    /// It is too long.
+    #[error(
+        "it has more than {MAX_PARTS} parts, or more than {MAX_LITERAL} characters between two of them"
+    )]
+    TooLong,
+}
+
+/// The parts of a request that may be signed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Message<'m> {
+    /// The method, in upper case.
+    pub method: &'m str,
+    /// The public URL without its query; empty if nobody knows it.
+    pub url: &'m str,
+    /// The path, as in the request line.
+    pub path: &'m str,
+    /// The query, without its question mark.
+    pub query: Option<&'m str>,
+    /// The body.
+    pub body: &'m [u8],
+    /// Whether the body is a form (`application/x-www-form-urlencoded`).
+    pub is_form: bool,
+}
+
+impl Template {
+    /// Parses a template of a signature, which must cover the content of a request.
+    pub fn parse(text: &str) -> Result<Self, TemplateError> {
+        let template = Self::parse_any(text)?;
+        let is_content = |part: &&Part| matches!(part, Part::Body | Part::Params);
+        match template.parts.iter().filter(is_content).count() {
+            0 => Err(TemplateError::NoContent),
+            1 => Ok(template),
+            _ => Err(TemplateError::ContentTwice),
+        }
+    }
+
+    /// Parses a template that need not cover any content, as for requests that are sent and have no body.
+    pub fn parse_any(text: &str) -> Result<Self, TemplateError> {
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while !rest.is_empty() {
+            let at = rest.find(['{', '}']).unwrap_or(rest.len());
+            let (literal, behind) = rest.split_at(at);
+            if literal.len() > MAX_LITERAL {
+                return Err(TemplateError::TooLong);
+            }
+            if !literal.is_empty() {
+                parts.push(Part::Literal(literal.to_owned()));
+            }
+            if behind.is_empty() {
+                break;
+            }
+            let inner = behind.strip_prefix('{').ok_or(TemplateError::Brace)?;
+            let (name, behind) = inner.split_once('}').ok_or(TemplateError::Brace)?;
+            parts.push(Part::parse(name)?);
+            rest = behind;
+        }
+        if parts.len() > MAX_PARTS {
+            return Err(TemplateError::TooLong);
+        }
+        Ok(Self { parts })
+    }
+
+    /// The parts, in their order.
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Whether it has that part.
+    pub fn has(&self, part: &Part) -> bool {
+        self.parts.contains(part)
+    }
+
+    /// Whether the public URL must be known.
+    pub fn needs_url(&self) -> bool {
+        self.has(&Part::Url) || self.has(&Part::UrlDecoded)
+    }
+
+    /// Whether an id can be told from what follows it. Otherwise two requests could have the same signed bytes.
+    pub(super) fn allows_id(&self, id: &str) -> bool {
+        let at = self.parts.iter().position(|part| *part == Part::Id);
+        let next = at.and_then(|at| self.parts.get(at + 1));
+        match (at, next) {
+            (None, _) => true,
+            (_, Some(Part::Literal(text))) => {
+                let graphic = id.bytes().all(|byte| byte.is_ascii_graphic());
+                graphic && text.chars().next().is_some_and(|next| !id.contains(next))
+            }
+            _ => id
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')),
+        }
+    }
+
+    /// Passes the signed bytes on, in their order.
+    pub(super) fn feed(
+        &self,
+        message: &Message<'_>,
+        timestamp: &str,
+        id: &str,
+        take: &mut impl FnMut(&[u8]),
+    ) {
+        for part in &self.parts {
+            part.feed(message, timestamp, id, take);
+        }
+    }
+}
+
+impl Part {
+    fn parse(name: &str) -> Result<Self, TemplateError> {
+        Ok(match name {
+            "body" => Self::Body,
+            "timestamp" => Self::Timestamp,
+            "id" => Self::Id,
+            "method" => Self::Method,
+            "url" => Self::Url,
+            "url_decoded" => Self::UrlDecoded,
+            "uri" => Self::Uri,
+            "path" => Self::Path,
+            "query" => Self::Query,
+            "params" => Self::Params,
+            other => return Err(TemplateError::Unknown(other.to_owned())),
+        })
+    }
+
+    pub(super) fn feed(
+        &self,
+        message: &Message<'_>,
+        timestamp: &str,
+        id: &str,
+        take: &mut impl FnMut(&[u8]),
+    ) {
+        let with_query = |first: &str, take: &mut dyn FnMut(&[u8])| {
+            take(first.as_bytes());
+            if let Some(query) = message.query {
+                take(b"?");
+                take(query.as_bytes());
+            }
+        };
+        match self {
+            Self::Literal(text) => take(text.as_bytes()),
+            Self::Body => take(message.body),
+            Self::Timestamp => take(timestamp.as_bytes()),
+            Self::Id => take(id.as_bytes()),
+            Self::Method => take(message.method.as_bytes()),
+            Self::Url => with_query(message.url, take),
+            Self::UrlDecoded => {
+                take(&partly_decoded(message.url));
+                if let Some(query) = message.query {
+                    take(b"?");
+                    take(&partly_decoded(query));
+                }
+            }
+            Self::Uri => with_query(message.path, take),
+            Self::Path => take(message.path.as_bytes()),
+            Self::Query => take(message.query.unwrap_or_default().as_bytes()),
+            Self::Params => {
+                let text = if message.is_form { message.body } else { b"" };
+                let mut sorted: Vec<_> = pairs(text).collect();
+                sorted.sort();
+                // Twilio signs a repeated pair once.
+                sorted.dedup();
+                for (name, value) in sorted {
+                    take(&name);
+                    take(&value);
+                }
+            }
+        }
+    }
+}
+
+/// Decodes the characters that HubSpot decodes before it signs a URL, and no others.
+fn partly_decoded(text: &str) -> Cow<'_, [u8]> {
+    const DECODED: &[u8] = b":/?@!$'()*,;";
+    if !text.contains('%') {
+        return Cow::Borrowed(text.as_bytes());
+    }
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        match escaped(behind) {
+            Some(byte) if *first == b'%' && DECODED.contains(&byte) => {
+                out.push(byte);
+                rest = &behind[2..];
+            }
+            _ => out.push(*first),
+        }
+    }
+    Cow::Owned(out)
+}
