@@ -74,11 +74,12 @@ class Trial:
                 raise Wrong(f"{name}.toml does not hold {change[0]!r}")
             text = text.replace(change[0], change[1])
         for origin in self.about["origins"]:
-            text = text.replace(origin, f"http://127.0.0.1:{self.about['port']}")
+            fake = f"http://127.0.0.1:{self.about['port']}"
+            text = re.sub(rf'(url"? = "){re.escape(origin)}', rf"\g<1>{fake}", text)
         self.polls = tomllib.loads(text).get("poll", {})
         directory.mkdir(parents=True)
         (directory / "lakehook.toml").write_text(HEAD + text)
-        for file in re.findall(r'_file = "([^"]+)"', text):
+        for file in re.findall(r'_file"? = "([^"]+)"', text):
             (directory / file).write_text(self.about["token"] + "\n")
             (directory / file).chmod(0o600)
 
