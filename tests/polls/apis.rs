@@ -144,3 +144,49 @@ fn the_examples_of_the_page_are_configurations_that_were_tried() {
         );
     }
 }
+
+/// A configuration that must not pass: the API, a text of its configuration and what stands there instead,
+/// whether it is its whole copy that goes wrong, and a part of what is told of it.
+type Mistake = (&'static str, &'static str, &'static str, bool, &'static str);
+
+const MISTAKES: &[Mistake] = &[
+    // One page of three.
+    ("github_repositories", "pagination = { type = \"link-header\" }", "", true, "13 rows are missing"),
+    // Another list of the page.
+    ("mollie", "/_embedded/payments", "/_embedded", true, ""),
+    ("plaid", "records = \"/removed\"", "records = \"/modified\"", false, ""),
+    ("world_bank", "records = \"/1\"", "records = \"\"", true, ""),
+    // Hidden entries make the pages short.
+    ("box_items", "step = \"limit\", stop = \"empty-page\"", "step = \"count\", stop = \"empty-page\"", true, ""),
+    ("box_items", "stop = \"empty-page\"", "stop = \"short-page\"", true, ""),
+    // The server's pages have ten records, whatever is asked for.
+    ("jira_server", "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"count\" }\n\n[poll.issues_changes.watermark]", "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"limit\" }\n\n[poll.issues_changes.watermark]", false, ""),
+    ("scim", "first = 1", "first = 0", true, ""),
+    // A time in another unit, so that everything is asked for again, or nothing.
+    ("clickup", "format = \"ms\"", "format = \"s\"", false, ""),
+    ("hubspot", "into_format = \"ms\"", "into_format = \"s\"", false, ""),
+    ("google_analytics", ", into_format = \"date\"", "", false, ""),
+    ("jira_cloud", "into_format = \"%Y/%m/%d %H:%M\"", "into_format = \"%Y/%d/%m %H:%M\"", false, ""),
+    // The wrong end of a page.
+    ("discord", "next = \"/0/id\"", "next = \"last:/id\"", false, ""),
+    ("stripe", "next = \"last:/id\"", "next = \"/data/0/id\"", true, ""),
+    // A token that is not kept.
+    ("zendesk_tickets", "resume_from = \"/after_cursor\"", "", false, ""),
+    // A record without its name; a value that is changed on its way.
+    ("frankfurter", "map_key = \"currency\"\nid = \"currency\"", "", true, ""),
+    // Details of one parent only.
+    ("hacker_news", "set = { id = \"/value\" }", "set = { id = \"/id\" }", true, ""),
+];
+
+#[test]
+fn a_wrong_configuration_is_noticed() {
+    let changes = MISTAKES.iter().map(|(name, old, new, ..)| serde_json::json!([name, old, new]));
+    let all = battery(Some(&changes.collect()));
+    assert_eq!(all.len(), MISTAKES.len());
+    for (told, (name, old, new, is_whole, words)) in all.iter().zip(MISTAKES) {
+        let wrong = if *is_whole { &told.whole } else { &told.incremental };
+        let text = wrong.as_deref().unwrap_or("everything was right");
+        println!("{name}: {new:?} instead of {old:?}: {text}");
+        assert!(wrong.is_some() && text.contains(words), "{name}: {new:?} instead of {old:?}: {text}");
+    }
+}
