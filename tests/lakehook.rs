@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod copies;
 mod crashes;
+mod first_hour;
 mod http;
 mod instructions;
 mod json_suite;

@@ -25,6 +25,7 @@ wants libfaketime /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 \
     /usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1 /usr/lib/faketime/libfaketime.so.1    # moves clocks
 wants e2fsprogs mkfs.ext4               # a file system whose power is cut
 wants mount losetup                     # and its loop device
+wants iproute2 ip                       # a network of its own, where the default ports are free
 wants openjdk-17-jre-headless java      # Spark, and Hive's parser
 
 if [ -n "$missing" ]; then

@@ -20,6 +20,7 @@ use crate::lake::Lake;
 use crate::lake::destination::Destination;
 use crate::lake::proof::Protection;
 use crate::out;
+use crate::serve::directories;
 use crate::serve::feeds::{FeedList, poll_feed};
 use crate::serve::known_lake;
 use crate::serve::tables;
@@ -188,6 +189,10 @@ fn check_polls(loaded: &Loaded) -> bool {
 }
 
 fn check_log(name: &str, dir: &Path) -> bool {
+    if let Some(why) = directories::try_out(dir) {
+        out::line(format_args!("problem  {name}: {why}"));
+        return false;
+    }
     if !dir.exists() {
         out::line(format_args!(
             "ok       {name} ({} will be made)",

@@ -3,14 +3,14 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
-use super::{audit, check, erase, health, poll, retain, serve, sql, torture};
-use crate::config::{Config, Loaded};
+use super::{audit, check, config, erase, health, poll, retain, serve, shell, sql, torture};
+use crate::config::{Argument, Config, Loaded};
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -42,6 +42,12 @@ enum Command {
     Upstream(upstream::UpstreamArgs),
     /// Validate configuration and schemas, reach the lake, and say what is wrong
     Check(check::CheckArgs),
+    /// Show the settings in force, and where each of them comes from
+    Config(config::ConfigArgs),
+    /// Print the completions of a shell: bash, zsh, fish, elvish or powershell
+    Completions(shell::CompletionsArgs),
+    /// Print the manual page, or write one for each command
+    Man(shell::ManArgs),
     /// Print the views and tables that make the lake queryable
     Sql(sql::SqlArgs),
     /// Prove that everything acknowledged is in the lake exactly once
@@ -127,11 +133,17 @@ impl Cli {
         let explicit = self.config;
         let load = || load(explicit.as_deref());
         match self.command {
-            Command::Serve(args) => serve::run(&mut load()?, &args),
+            Command::Serve(args) => {
+                let mut loaded = load_with(explicit.as_deref(), &args.settings())?;
+                serve::run(&mut loaded, &args)
+            }
             Command::Poll(args) => poll::run(&load()?, args),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
+            Command::Config(args) => Ok(config::run(&load()?, &args)),
+            Command::Completions(args) => shell::completions(&args, Self::command()),
+            Command::Man(args) => shell::man(&args, Self::command()),
             Command::Audit(args) => audit::run(&load()?, &args),
             Command::Erase(args) => erase::run(&load()?, &args),
             Command::Retain(args) => retain::run(&load()?, &args),
@@ -150,7 +162,14 @@ impl Cli {
 }
 
 fn load(explicit: Option<&std::path::Path>) -> Result<Loaded, Failure> {
-    Config::load(explicit).map_err(|errors| Failure::Usage(errors.to_string()))
+    load_with(explicit, &[])
+}
+
+fn load_with(
+    explicit: Option<&std::path::Path>,
+    arguments: &[Argument],
+) -> Result<Loaded, Failure> {
+    Config::load(explicit, arguments).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
 fn wal_dir(
@@ -166,7 +185,6 @@ fn wal_dir(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_is_sound() {

@@ -1,9 +1,11 @@
 //! The command line: a module for each command, or group of commands, and what they share.
 
 pub mod command;
+pub mod config;
 pub mod erase;
 pub mod retain;
 pub mod serve;
+pub mod shell;
 pub mod poll;
 pub mod demo;
 pub mod check;

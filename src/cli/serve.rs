@@ -9,7 +9,7 @@ use super::exit::{FAILED, Failure};
 use super::runtime::runtime;
 use super::signals::Signals;
 use crate::clock::Clock;
-use crate::config::Loaded;
+use crate::config::{Argument, Loaded};
 use crate::ids::Ids;
 use crate::serve::{ServeError, Service, tls_files};
 use crate::telemetry;
@@ -20,6 +20,27 @@ pub struct ServeArgs {
     /// The lake is another one than at the last start, and that is meant
     #[arg(long)]
     new_lake: bool,
+    /// The address to listen on [default: `server.listen`]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The lake: a directory, or s3://BUCKET/PREFIX [default: `lake.url`]
+    #[arg(long, value_name = "URL")]
+    lake: Option<String>,
+}
+
+impl ServeArgs {
+    /// The settings that arguments overrule.
+    pub fn settings(&self) -> Vec<Argument> {
+        let argument = |name, key, value: &Option<String>| {
+            let value = value.clone()?;
+            Some(Argument { name, key, value })
+        };
+        let settings = [
+            argument("--listen", "server.listen", &self.listen),
+            argument("--lake", "lake.url", &self.lake),
+        ];
+        settings.into_iter().flatten().collect()
+    }
 }
 
 /// Runs the service.

@@ -48,6 +48,8 @@ pub enum ConfigPlace {
     },
     /// An environment variable, by name.
     Variable(String),
+    /// An argument of the command line, such as `--listen`.
+    Argument(&'static str),
     /// A key that nobody has set, so that its default applies.
     Default(String),
 }
@@ -83,6 +85,7 @@ impl fmt::Display for ConfigPlace {
                 line.map_or(Ok(()), |line| write!(f, " (line {line})"))
             }
             Self::Variable(name) => write!(f, "environment variable {name}"),
+            Self::Argument(name) => write!(f, "argument {name}"),
             Self::Default(key) => write!(f, "{key} (not set)"),
         }
     }

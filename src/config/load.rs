@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::aws_endpoint;
 use super::checks;
+use super::effective::{self, EffectiveSetting};
 use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 use super::findings::Findings;
 use super::hook_checks;
@@ -20,7 +21,8 @@ use super::poll_checks;
 use super::secret_file::SecretFile;
 use super::sections::Config;
 use super::shape::{Fault, Shape};
-use super::sources::{CONFIG_VARIABLE, Sources, TomlFile, Variables};
+use super::sources::{Argument, CONFIG_VARIABLE, Sources, TomlFile, Variables};
+use super::strays;
 
 /// The file that is read if none is named.
 const DEFAULT_FILE: &str = "lakehook.toml";
@@ -37,17 +39,20 @@ pub struct Loaded {
     pub source: Option<PathBuf>,
     /// Settings that are allowed, but probably a mistake.
     pub warnings: Vec<String>,
+    /// The settings in force, each with where it comes from.
+    pub effective: Vec<EffectiveSetting>,
 }
 
 impl Config {
     /// Loads the file `explicit`, otherwise the one that `LAKEHOOK_CONFIG` names, otherwise `./lakehook.toml`
-    /// if it exists, otherwise the defaults. Variables of the environment override all of these.
-    pub fn load(explicit: Option<&Path>) -> Result<Loaded, ConfigErrors> {
+    /// if it exists, otherwise the defaults. Variables of the environment override all of these, and arguments
+    /// of the command line override the environment.
+    pub fn load(explicit: Option<&Path>, arguments: &[Argument]) -> Result<Loaded, ConfigErrors> {
         let working_dir = std::env::current_dir().map_err(|error| {
             let file = PathBuf::from(".");
             refused(vec![problem_of_file(&file, &error)])
         })?;
-        load(explicit, std::env::vars_os(), &working_dir)
+        load(explicit, std::env::vars_os(), arguments, &working_dir)
     }
 }
 
@@ -55,6 +60,7 @@ impl Config {
 pub(super) fn load(
     explicit: Option<&Path>,
     environment: impl Iterator<Item = (OsString, OsString)>,
+    arguments: &[Argument],
     working_dir: &Path,
 ) -> Result<Loaded, ConfigErrors> {
     let environment: Vec<(OsString, OsString)> = environment.collect();
@@ -73,7 +79,8 @@ pub(super) fn load(
     let is_whole = problems.is_empty();
     let name = file.as_ref().map(|file| file.name().to_owned());
     let aws_endpoint = aws_endpoint::named_by(&environment);
-    let variables = Variables::pick(environment.into_iter(), &mut problems);
+    let mut variables = Variables::pick(environment.into_iter(), &mut problems);
+    variables.overrule(arguments);
     let sources = Sources { file, variables };
 
     let source = name.map(|name| working_dir.join(name));
@@ -81,7 +88,10 @@ pub(super) fn load(
         .as_deref()
         .and_then(Path::parent)
         .unwrap_or(working_dir);
-    let (settings, broken) = sound_settings(&sources, &mut problems)?;
+    let shape = shape()?;
+    let strays = strays::judge(sources.variables.strays(), &shape, &mut problems);
+    let (settings, broken) = sound_settings(&sources, &shape, &mut problems);
+    let effective = effective::settings(&sources, &shape, &settings);
     let mut findings = Findings::new(&sources, broken);
     let config = match typed(settings, base) {
         Ok(mut config) if is_whole => {
@@ -94,13 +104,15 @@ pub(super) fn load(
             None
         }
     };
-    let (rule_problems, warnings) = findings.into_parts();
+    let (rule_problems, mut warnings) = findings.into_parts();
+    warnings.extend(strays);
     problems.extend(rule_problems);
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded {
             config,
             source,
             warnings,
+            effective,
         }),
         _ => Err(refused(problems)),
     }
@@ -135,18 +147,22 @@ fn problem_of_file(file: &Path, error: &io::Error) -> ConfigProblem {
     }
 }
 
-/// The settings of the right shape, and the keys of the others, which are left out.
-fn sound_settings(
-    sources: &Sources,
-    problems: &mut Vec<ConfigProblem>,
-) -> Result<(Value, Vec<Key>), ConfigErrors> {
-    let shape = Shape::new().map_err(|detail| {
+fn shape() -> Result<Shape, ConfigErrors> {
+    Shape::new().map_err(|detail| {
         refused(vec![ConfigProblem {
             place: ConfigPlace::Default("the schema of the configuration".to_owned()),
             rule: detail,
         }])
-    })?;
-    let mut settings = sources.merged(&shape);
+    })
+}
+
+/// The settings of the right shape, and the keys of the others, which are left out.
+fn sound_settings(
+    sources: &Sources,
+    shape: &Shape,
+    problems: &mut Vec<ConfigProblem>,
+) -> (Value, Vec<Key>) {
+    let mut settings = sources.merged(shape);
     let mut broken = Vec::new();
     for fault in shape.faults(&settings) {
         problems.extend(problems_of(&fault, sources));
@@ -155,7 +171,7 @@ fn sound_settings(
         remove(&mut settings, &key);
         broken.push(key);
     }
-    Ok((settings, broken))
+    (settings, broken)
 }
 
 /// An unknown key is reported wherever it is set, a wrong value only where it takes effect.

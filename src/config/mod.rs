@@ -10,6 +10,7 @@
 mod amounts;
 mod aws_endpoint;
 mod checks;
+mod effective;
 mod errors;
 mod findings;
 mod hook_checks;
@@ -29,14 +30,17 @@ mod sections;
 mod shape;
 mod simple;
 mod sources;
+mod strays;
 mod words;
 #[cfg(test)]
 mod tests;
 
 pub use amounts::{AmountError, ByteSize, Span};
+pub use effective::EffectiveSetting;
 pub use errors::{ConfigErrors, ConfigPlace, ConfigProblem};
 pub use hooks::{Hook, SchemeName, SignatureEncoding};
 pub use lake_url::{LakeUrl, LakeUrlError};
 pub use load::Loaded;
 pub use polls::{Auth, Pagination, Poll, Polls, Watermark};
 pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
+pub use sources::Argument;

@@ -90,11 +90,34 @@ impl Shape {
         let mut steps = key.iter();
         steps.try_fold(&self.schema, |node, part| {
             let named = node.get("properties").and_then(|names| names.get(part));
-            named.or_else(|| {
-                let any = node.get("additionalProperties");
-                any.filter(|any| any.is_object())
-            })
+            let of_any = |key: &str| node.get(key).filter(|any| any.is_object());
+            named
+                .or_else(|| of_any("additionalProperties"))
+                .or_else(|| of_any("items"))
         })
+    }
+
+    /// Whether a value is a secret; a list of secrets is one too.
+    pub(super) fn is_secret(&self, key: &[String]) -> bool {
+        let node = self.node(key);
+        node.is_some_and(|node| node["writeOnly"] == true)
+    }
+
+    /// Whether a key takes a table without keys of its own, such as headers.
+    pub(super) fn takes_any_value(&self, key: &[String]) -> bool {
+        let has_keys = |node: &Value| node.get("properties").is_some();
+        let node = self.node(key);
+        node.is_none_or(|node| {
+            !has_keys(node) && !node.get("additionalProperties").is_some_and(has_keys)
+        })
+    }
+
+    /// Whether the keys of a section are names that the operator chooses, such as those of polls.
+    pub(super) fn takes_any_name(&self, section: &[String]) -> bool {
+        let any = self
+            .node(section)
+            .and_then(|node| node.get("additionalProperties"));
+        any.is_some_and(Value::is_object)
     }
 
     /// The names of the keys of a section, or of the sections.

@@ -10,7 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::Value;
 
 use super::errors::{ConfigPlace, ConfigProblem};
-use super::key::{Key, shown};
+use super::key::{Key, key_of, shown};
 use super::lines::line_of;
 use super::shape::Shape;
 
@@ -20,7 +20,7 @@ pub(super) const PREFIX: &str = "LAKEHOOK_";
 pub(super) const CONFIG_VARIABLE: &str = "LAKEHOOK_CONFIG";
 
 /// What separates section and key in the name of a variable.
-const SEPARATOR: &str = "__";
+pub(super) const SEPARATOR: &str = "__";
 /// The most parts of a key. This bounds the depth of the tree, whatever the environment holds.
 const MAX_KEY_PARTS: usize = 8;
 
@@ -42,11 +42,26 @@ pub(super) struct TomlFile {
 
 /// The variables that are configuration, by key. Their values may be secret.
 #[derive(Default)]
-pub(super) struct Variables(BTreeMap<Key, Variable>);
+pub(super) struct Variables {
+    by_key: BTreeMap<Key, Variable>,
+    /// The names of those that begin like ours and have no separator.
+    strays: Vec<String>,
+}
 
 struct Variable {
-    name: String,
+    place: ConfigPlace,
     value: String,
+}
+
+/// A key that an argument of the command line sets.
+#[derive(Clone, Debug)]
+pub struct Argument {
+    /// The argument, such as `--listen`.
+    pub name: &'static str,
+    /// The key in its dotted form.
+    pub key: &'static str,
+    /// The value, as a variable of the environment would have it.
+    pub value: String,
 }
 
 impl TomlFile {
@@ -99,19 +114,19 @@ fn position(name: &Path, text: &str, byte: usize) -> ConfigPlace {
 }
 
 impl Variables {
-    /// Selects the variables that are configuration: those with `LAKEHOOK_` and at least one `__`. Other
-    /// variables with that prefix, such as those that Kubernetes injects, belong to somebody else.
+    /// Selects the variables that are configuration: those with `LAKEHOOK_` and at least one `__`.
     pub(super) fn pick(
         environment: impl Iterator<Item = (OsString, OsString)>,
         problems: &mut Vec<ConfigProblem>,
     ) -> Self {
-        let mut variables = BTreeMap::new();
+        let (mut variables, mut strays) = (BTreeMap::new(), Vec::new());
         for (name, value) in environment {
             let name = name.to_string_lossy().into_owned();
             let Some(rest) = name.strip_prefix(PREFIX) else {
                 continue;
             };
             if !rest.contains(SEPARATOR) {
+                strays.push(name);
                 continue;
             }
             let key: Key = rest
@@ -122,7 +137,8 @@ impl Variables {
             let rule = if key.len() > MAX_KEY_PARTS {
                 format!("names no key: it has {} parts", key.len())
             } else if let Ok(value) = value.into_string() {
-                variables.insert(key, Variable { name, value });
+                let place = ConfigPlace::Variable(name);
+                variables.insert(key, Variable { place, value });
                 continue;
             } else {
                 "is not UTF-8".to_owned()
@@ -130,13 +146,33 @@ impl Variables {
             let place = ConfigPlace::Variable(name);
             problems.push(ConfigProblem { place, rule });
         }
-        Self(variables)
+        strays.sort_unstable();
+        Self {
+            by_key: variables,
+            strays,
+        }
+    }
+
+    /// Sets what arguments set, which overrules the environment.
+    pub(super) fn overrule(&mut self, arguments: &[Argument]) {
+        for Argument { name, key, value } in arguments {
+            let variable = Variable {
+                place: ConfigPlace::Argument(name),
+                value: value.clone(),
+            };
+            self.by_key.insert(key_of(key), variable);
+        }
+    }
+
+    /// The names of the variables that begin like ours and have no separator, sorted.
+    pub(super) fn strays(&self) -> &[String] {
+        &self.strays
     }
 
     /// The values as a tree, each parsed as the type of its key requires.
     fn dict(&self, shape: &Shape) -> Dict {
         let mut dict = Dict::new();
-        for (key, variable) in &self.0 {
+        for (key, variable) in &self.by_key {
             insert(&mut dict, key, parse(&variable.value, shape.is_text(key)));
         }
         dict
@@ -201,10 +237,10 @@ impl Sources {
 
     /// Every place that sets a key or something below it; the one that takes effect comes first.
     pub(super) fn places_of(&self, key: &[String]) -> Vec<ConfigPlace> {
-        let variables = &self.variables.0;
+        let variables = &self.variables.by_key;
         let at_or_below = variables.iter().filter(|(own, _)| own.starts_with(key));
         let mut places: Vec<ConfigPlace> = at_or_below
-            .map(|(_, variable)| ConfigPlace::Variable(variable.name.clone()))
+            .map(|(_, variable)| variable.place.clone())
             .collect();
         if let Some(file) = self.file.as_ref().filter(|file| file.sets(key)) {
             places.push(ConfigPlace::Key {
@@ -235,7 +271,7 @@ impl Provider for Layer {
     }
 }
 
-fn json_object(dict: Dict) -> Value {
+pub(super) fn json_object(dict: Dict) -> Value {
     let members = dict.into_iter().map(|(key, setting)| (key, json(setting)));
     Value::Object(members.collect())
 }
@@ -284,6 +320,6 @@ impl std::fmt::Debug for TomlFile {
 impl std::fmt::Debug for Variables {
     /// Leaves out the values, which may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.by_key.keys()).finish()
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use super::tables::{Changed, ColumnsError};
 use crate::contract::{PartitionError, SchemaError};
@@ -61,6 +62,16 @@ pub enum ServeError {
     /// A seal or the end of a run that waits for shipping cannot be read.
     #[error(transparent)]
     Seal(#[from] RowsError),
+    /// A directory of the configuration can be neither made nor opened.
+    #[error("{key} cannot be used: {path} cannot be made: {error}{}", way_out(.error))]
+    Directory {
+        /// The key that names it.
+        key: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
     /// The operating system refused something that the service needs.
     #[error("failed to start: {0}")]
     Io(io::Error),
@@ -111,6 +122,20 @@ fn list(errors: &[impl std::fmt::Display]) -> String {
     errors.iter().fold(String::new(), |list, error| {
         list + "\n  " + &error.to_string()
     })
+}
+
+/// What to do about a directory that cannot be made.
+pub(super) fn way_out(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => {
+            "; make it and give it to the user that runs lakehook, or choose another"
+        }
+        io::ErrorKind::ReadOnlyFilesystem => "; choose one on a disk that can be written to",
+        io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
+            "; a part of the path is a file, choose another"
+        }
+        _ => "; choose another",
+    }
 }
 
 fn hint(error: &io::Error) -> &'static str {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
+use super::directories;
 use super::errors::ServeError;
 use super::lakes::lake_of;
 use super::pipeline::{Parts, Pipeline};
@@ -16,7 +17,6 @@ use super::tables;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::contract::{Contract, EVENTS, Schemas};
-use crate::files::{Disk, create_dir_durably};
 use crate::ids::{HashKey, Ids};
 use crate::record::Fingerprint;
 use crate::replay::owner::Replayer;
@@ -77,7 +77,7 @@ impl OpenEvents {
         let process = Process::new(config, clock, ids)?;
         let status = Arc::new(Status::default());
         let dir: &Path = &config.wal.dir;
-        create_dir_durably(&Disk, dir, true)?;
+        directories::make("wal.dir", dir)?;
         let lock = Lock::take(dir)?;
         let pipeline = open(config, lock, table, Arc::clone(&status), process.clone()).await?;
         status.set_low_space(is_low_on_space(config, &config.wal));

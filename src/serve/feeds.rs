@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::directories;
 use super::errors::ServeError;
 use super::figures;
 use super::lakes::lake_of;
@@ -20,7 +21,6 @@ use crate::feeds::context::Context;
 use crate::feeds::feed::{Feed, SetupError};
 use crate::feeds::figures::Figures;
 use crate::feeds::host::{Host, RunEnded};
-use crate::files::{Disk, create_dir_durably};
 use crate::metrics::Metrics;
 use crate::poll::feed::PollFeed;
 use crate::receive::PollFigures;
@@ -115,7 +115,7 @@ impl OpenFeeds {
     ) -> Result<Self, ServeError> {
         let tables = feeds.tables().map_err(ServeError::Polls)?;
         let dir = LogRole::Feeds.section(config).dir;
-        create_dir_durably(&Disk, &dir, true)?;
+        directories::make("polls.dir", &dir)?;
         let lock = Lock::take(&dir)?;
         let lake = Arc::new(lake_of(config, &dir, Handle::current()).await);
         let lake_identity = lake.identity().to_owned();

@@ -2,6 +2,7 @@
 //! connects them to a whole service, or to the part of it that a command needs.
 
 pub mod errors;
+pub mod directories;
 pub mod settings;
 pub mod tables;
 pub mod lakes;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::directories;
 use super::errors::ServeError;
 use super::events;
 use super::feeds::{FeedList, OpenFeeds, RunningFeeds};
@@ -24,7 +25,6 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::contract::Contract;
 use crate::control::Control;
-use crate::files::{Disk, create_dir_durably};
 use crate::ids::Ids;
 use crate::receive::tls::Tls;
 use crate::receive::{App, Core, Server};
@@ -53,7 +53,7 @@ impl Service {
             .map(Arc::new);
         let process = Process::new(config, clock, ids)?;
         let status = Arc::new(Status::default());
-        create_dir_durably(&Disk, &config.wal.dir, true)?;
+        directories::make("wal.dir", &config.wal.dir)?;
         let lock = Lock::take(&config.wal.dir)?;
         let app = App::new(
             receive_settings(config, &rules),

@@ -15,21 +15,24 @@ Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake 
 Usage: lakehook [OPTIONS] <COMMAND>
 
 Commands:
-  serve       Run the service: webhook, polls, batches, lake
-  poll        Pull entities from the configured REST APIs, once
-  demo        See it work, with no set-up: a sample system, the service and a local lake in one
-              process
-  upstream    Run only the sample system that the demo uses
-  check       Validate configuration and schemas, reach the lake, and say what is wrong
-  sql         Print the views and tables that make the lake queryable
-  audit       Prove that everything acknowledged is in the lake exactly once
-  erase       Erase rows from the lake, so that the audit goes on adding up
-  retain      Remove whole days and old runs from the lake, so that the audit goes on adding up
-  torture     Kill, pause, starve and fill real servers here, and see whether the promise holds
-  quarantine  See what was refused, and why; bring it in once it is valid
-  wal         Look into a write-ahead log, or help one that cannot go on
-  health      Ask a running service whether it is ready
-  help        Print this message or the help of the given subcommand(s)
+  serve        Run the service: webhook, polls, batches, lake
+  poll         Pull entities from the configured REST APIs, once
+  demo         See it work, with no set-up: a sample system, the service and a local lake in one
+               process
+  upstream     Run only the sample system that the demo uses
+  check        Validate configuration and schemas, reach the lake, and say what is wrong
+  config       Show the settings in force, and where each of them comes from
+  completions  Print the completions of a shell: bash, zsh, fish, elvish or powershell
+  man          Print the manual page, or write one for each command
+  sql          Print the views and tables that make the lake queryable
+  audit        Prove that everything acknowledged is in the lake exactly once
+  erase        Erase rows from the lake, so that the audit goes on adding up
+  retain       Remove whole days and old runs from the lake, so that the audit goes on adding up
+  torture      Kill, pause, starve and fill real servers here, and see whether the promise holds
+  quarantine   See what was refused, and why; bring it in once it is valid
+  wal          Look into a write-ahead log, or help one that cannot go on
+  health       Ask a running service whether it is ready
+  help         Print this message or the help of the given subcommand(s)
 
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
@@ -44,10 +47,12 @@ Run the service: webhook, polls, batches, lake
 Usage: lakehook serve [OPTIONS]
 
 Options:
-  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
-                       there]
-      --new-lake       The lake is another one than at the last start, and that is meant
-  -h, --help           Print help
+  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                          is there]
+      --new-lake          The lake is another one than at the last start, and that is meant
+      --listen <ADDRESS>  The address to listen on [default: `server.listen`]
+      --lake <URL>        The lake: a directory, or s3://BUCKET/PREFIX [default: `lake.url`]
+  -h, --help              Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["poll"]), @r#"

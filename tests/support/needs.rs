@@ -18,16 +18,19 @@ pub(crate) enum Need {
     JsonSuite,
     /// The tool that counts instructions.
     Valgrind,
+    /// Root, to make a network namespace.
+    Namespaces,
     /// Instruction counts that were recorded with the compiler in use.
     RecordedCounts,
 }
 
 impl Need {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
         Self::Valgrind,
+        Self::Namespaces,
         Self::RecordedCounts,
     ];
 
@@ -38,6 +41,7 @@ impl Need {
             Self::Libfaketime => "libfaketime",
             Self::JsonSuite => "json-suite",
             Self::Valgrind => "valgrind",
+            Self::Namespaces => "namespaces",
             Self::RecordedCounts => "recorded-counts",
         }
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use insta::assert_snapshot;
 
+use super::super::Argument;
 use super::super::{ByteSize, Config, LakeUrl};
 use super::{environment, errors, load, load_from, load_in};
 
@@ -182,6 +183,52 @@ fn only_variables_with_two_underscores_are_configuration() {
       environment variable LAKEHOOK_SERVER__LISSTEN: unknown key `server.lissten`; did you mean `listen`?
       environment variable LAKEHOOK___: unknown key ``; known are batch, dedup, events, hook, lake, log, poll, polls, quarantine, server, wal
     "#);
+}
+
+#[test]
+fn one_underscore_in_place_of_two_is_an_error_with_the_right_name() {
+    let variables = [
+        ("LAKEHOOK_BATCH_MAX_AGE", "60s"),
+        ("LAKEHOOK_POLL_MY_USERS_AUTH_TOKEN_FILE", "x"),
+        ("LAKEHOOK_POLL_USERS", "x"),
+        ("LAKEHOOK_PORT_4000_TCP_ADDR", "10.0.0.1"),
+        ("LAKEHOOK_METRICS_SERVICE_PORT_HTTP", "80"),
+    ];
+    assert_snapshot!(errors("", &variables), @r"
+    there are 2 errors in the configuration:
+      environment variable LAKEHOOK_BATCH_MAX_AGE: names no key, since section and key are separated by two underscores; for `batch.max_age` write LAKEHOOK_BATCH__MAX_AGE, otherwise remove it
+      environment variable LAKEHOOK_POLL_MY_USERS_AUTH_TOKEN_FILE: names no key, since section and key are separated by two underscores; for `poll.my_users.auth.token_file` write LAKEHOOK_POLL__MY_USERS__AUTH__TOKEN_FILE, otherwise remove it
+    ");
+    let strays = [("LAKEHOOK_TYPO", "1"), ("LAKEHOOK_BATCH", "1")];
+    let loaded = load("", &strays).unwrap();
+    assert_eq!(
+        loaded.warnings,
+        [
+            "these variables of the environment name no key, and nothing reads them: LAKEHOOK_BATCH, \
+          LAKEHOOK_TYPO"
+        ]
+    );
+}
+
+#[test]
+fn an_argument_overrules_the_environment_and_is_named_in_errors() {
+    let dir = tempfile::tempdir().unwrap();
+    let with = |value: &str| {
+        let argument = Argument {
+            name: "--listen",
+            key: "server.listen",
+            value: value.to_owned(),
+        };
+        let variables = environment(&[("LAKEHOOK_SERVER__LISTEN", "127.0.0.1:1")]);
+        super::load_all(None, variables, &[argument], dir.path())
+    };
+    let listen = with("127.0.0.1:2").unwrap().config.server.listen;
+    assert_eq!(listen.port(), 2);
+    let said = with("here").unwrap_err().to_string();
+    assert!(
+        said.contains("argument --listen: must be an IP address"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod effective;
 mod hooks;
 mod keys;
 mod load;
@@ -19,7 +20,8 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::Loaded;
-use super::load::load as load_in;
+use super::errors::ConfigErrors;
+use super::load::load as load_all;
 
 /// An environment of exactly these variables.
 fn environment(variables: &[(&str, &str)]) -> impl Iterator<Item = (OsString, OsString)> {
@@ -28,6 +30,15 @@ fn environment(variables: &[(&str, &str)]) -> impl Iterator<Item = (OsString, Os
         .map(|(name, value)| (OsString::from(name), OsString::from(value)))
         .collect();
     owned.into_iter()
+}
+
+/// Loads without arguments of a command line.
+fn load_in(
+    explicit: Option<&Path>,
+    environment: impl Iterator<Item = (OsString, OsString)>,
+    working_dir: &Path,
+) -> Result<Loaded, ConfigErrors> {
+    load_all(explicit, environment, &[], working_dir)
 }
 
 /// Loads a `lakehook.toml` of this text (no file if it is empty) and these variables, in a directory of its
