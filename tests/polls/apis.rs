@@ -106,14 +106,22 @@ fn table(all: &[Told]) -> String {
 fn check_page(part: &str, expected: &str) {
     let file = python::repository().join("docs/polls.md");
     let page = std::fs::read_to_string(&file).unwrap();
-    let (begin, end) = (format!("<!-- {part} -->\n"), format!("<!-- end of {part} -->\n"));
-    let (before, rest) = page.split_once(&begin).unwrap_or_else(|| panic!("no {begin}"));
+    let (begin, end) = (
+        format!("<!-- {part} -->\n"),
+        format!("<!-- end of {part} -->\n"),
+    );
+    let (before, rest) = page
+        .split_once(&begin)
+        .unwrap_or_else(|| panic!("no {begin}"));
     let (found, after) = rest.split_once(&end).unwrap_or_else(|| panic!("no {end}"));
     if found == expected {
         return;
     }
     let recorded = std::env::var_os("LAKEHOOK_RECORD").is_some();
-    assert!(recorded, "docs/polls.md differs (LAKEHOOK_RECORD=1 writes it anew); expected {part}:\n{expected}");
+    assert!(
+        recorded,
+        "docs/polls.md differs (LAKEHOOK_RECORD=1 writes it anew); expected {part}:\n{expected}"
+    );
     std::fs::write(&file, format!("{before}{begin}{expected}{end}{after}")).unwrap();
 }
 
@@ -151,42 +159,129 @@ type Mistake = (&'static str, &'static str, &'static str, bool, &'static str);
 
 const MISTAKES: &[Mistake] = &[
     // One page of three.
-    ("github_repositories", "pagination = { type = \"link-header\" }", "", true, "13 rows are missing"),
+    (
+        "github_repositories",
+        "pagination = { type = \"link-header\" }",
+        "",
+        true,
+        "13 rows are missing",
+    ),
     // Another list of the page.
     ("mollie", "/_embedded/payments", "/_embedded", true, ""),
-    ("plaid", "records = \"/removed\"", "records = \"/modified\"", false, ""),
+    (
+        "plaid",
+        "records = \"/removed\"",
+        "records = \"/modified\"",
+        false,
+        "",
+    ),
     ("world_bank", "records = \"/1\"", "records = \"\"", true, ""),
     // Hidden entries make the pages short.
-    ("box_items", "step = \"limit\", stop = \"empty-page\"", "step = \"count\", stop = \"empty-page\"", true, ""),
-    ("box_items", "stop = \"empty-page\"", "stop = \"short-page\"", true, ""),
+    (
+        "box_items",
+        "step = \"limit\", stop = \"empty-page\"",
+        "step = \"count\", stop = \"empty-page\"",
+        true,
+        "",
+    ),
+    (
+        "box_items",
+        "stop = \"empty-page\"",
+        "stop = \"short-page\"",
+        true,
+        "",
+    ),
     // The server's pages have ten records, whatever is asked for.
-    ("jira_server", "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"count\" }\n\n[poll.issues_changes.watermark]", "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"limit\" }\n\n[poll.issues_changes.watermark]", false, ""),
+    (
+        "jira_server",
+        "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"count\" }\n\n[poll.issues_changes.watermark]",
+        "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"limit\" }\n\n[poll.issues_changes.watermark]",
+        false,
+        "",
+    ),
     ("scim", "first = 1", "first = 0", true, ""),
     // A time in another unit, so that everything is asked for again, or nothing.
     ("clickup", "format = \"ms\"", "format = \"s\"", false, ""),
-    ("hubspot", "into_format = \"ms\"", "into_format = \"s\"", false, ""),
-    ("google_analytics", ", into_format = \"date\"", "", false, ""),
-    ("jira_cloud", "into_format = \"%Y/%m/%d %H:%M\"", "into_format = \"%Y/%d/%m %H:%M\"", false, ""),
+    (
+        "hubspot",
+        "into_format = \"ms\"",
+        "into_format = \"s\"",
+        false,
+        "",
+    ),
+    (
+        "google_analytics",
+        ", into_format = \"date\"",
+        "",
+        false,
+        "",
+    ),
+    (
+        "jira_cloud",
+        "into_format = \"%Y/%m/%d %H:%M\"",
+        "into_format = \"%Y/%d/%m %H:%M\"",
+        false,
+        "",
+    ),
     // The wrong end of a page.
-    ("discord", "next = \"/0/id\"", "next = \"last:/id\"", false, ""),
-    ("stripe", "next = \"last:/id\"", "next = \"/data/0/id\"", true, ""),
+    (
+        "discord",
+        "next = \"/0/id\"",
+        "next = \"last:/id\"",
+        false,
+        "",
+    ),
+    (
+        "stripe",
+        "next = \"last:/id\"",
+        "next = \"/data/0/id\"",
+        true,
+        "",
+    ),
     // A token that is not kept.
-    ("zendesk_tickets", "resume_from = \"/after_cursor\"", "", false, ""),
+    (
+        "zendesk_tickets",
+        "resume_from = \"/after_cursor\"",
+        "",
+        false,
+        "",
+    ),
     // A record without its name; a value that is changed on its way.
-    ("frankfurter", "map_key = \"currency\"\nid = \"currency\"", "", true, ""),
+    (
+        "frankfurter",
+        "map_key = \"currency\"\nid = \"currency\"",
+        "",
+        true,
+        "",
+    ),
     // Details of one parent only.
-    ("hacker_news", "set = { id = \"/value\" }", "set = { id = \"/id\" }", true, ""),
+    (
+        "hacker_news",
+        "set = { id = \"/value\" }",
+        "set = { id = \"/id\" }",
+        true,
+        "",
+    ),
 ];
 
 #[test]
 fn a_wrong_configuration_is_noticed() {
-    let changes = MISTAKES.iter().map(|(name, old, new, ..)| serde_json::json!([name, old, new]));
+    let changes = MISTAKES
+        .iter()
+        .map(|(name, old, new, ..)| serde_json::json!([name, old, new]));
     let all = battery(Some(&changes.collect()));
     assert_eq!(all.len(), MISTAKES.len());
     for (told, (name, old, new, is_whole, words)) in all.iter().zip(MISTAKES) {
-        let wrong = if *is_whole { &told.whole } else { &told.incremental };
+        let wrong = if *is_whole {
+            &told.whole
+        } else {
+            &told.incremental
+        };
         let text = wrong.as_deref().unwrap_or("everything was right");
         println!("{name}: {new:?} instead of {old:?}: {text}");
-        assert!(wrong.is_some() && text.contains(words), "{name}: {new:?} instead of {old:?}: {text}");
+        assert!(
+            wrong.is_some() && text.contains(words),
+            "{name}: {new:?} instead of {old:?}: {text}"
+        );
     }
 }
