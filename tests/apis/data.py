@@ -99,6 +99,11 @@ class Nasa(OnlyNew):
     step = 86_400
     throttle = (429, {"x-ratelimit-limit": "1000", "x-ratelimit-remaining": "0"})
 
+    def start(self):
+        # The newest of 28 days is today.
+        today = datetime.datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        return today - datetime.timedelta(days=self.count + 5)
+
     def begin(self):
         self.is_known = in_query(api_key=self.secret)
 

@@ -236,9 +236,9 @@ class Row:
 class Rows:
     """The things that an API holds, and every version of them that it has shown."""
 
-    def __init__(self, make, count, step=61):
+    def __init__(self, make, count, step, start):
         self.make, self.step = make, datetime.timedelta(seconds=step)
-        self.by_number, self.now = {}, BEGIN
+        self.by_number, self.now = {}, start
         self.history = []
         for _ in range(count):
             self.add()
@@ -310,8 +310,12 @@ class Api:
         self.sent = collections.Counter()
         self.seen = {}
         self.is_known = bearer(self.secret)
-        self.rows = Rows(self.make, self.count, self.step)
+        self.rows = Rows(self.make, self.count, self.step, self.start())
         self.begin()
+
+    def start(self):
+        """When its first row is made."""
+        return BEGIN
 
     def begin(self):
         """What a fake has beyond its rows."""
