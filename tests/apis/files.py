@@ -302,7 +302,7 @@ class Elasticsearch(Api):
 
     @route("POST", "/catches/_search", "elasticsearch")
     def search(self, ask):
-        body = ask.json("size", "query", "sort", "search_after", "track_total_hits")
+        body = ask.json("size", "query", "sort", "search_after")
         if body.get("sort") != [{"@timestamp": "asc"}, {"id": "asc"}]:
             raise Refused(400, "sort")
         query, size, since = body.get("query", {"match_all": {}}), body.get("size", 10), None

@@ -46,7 +46,6 @@ class Shopify(Api):
         else:
             since, begin = ask.take("updated_at_min"), 0
             ask.fixed("status", "any", "open", "closed")
-            ask.fixed("order", "updated_at asc")
         rows = self.rows.live(since=since and read_iso(since, "updated_at_min"))
         records = self.paged(self.rows.records(rows), begin, limit)
         self.note("changes" if since else "all", records)
