@@ -338,7 +338,8 @@ class Freshdesk(Api):
         since = ask.take("updated_since")
         order = ask.fixed("order_by", "created_at", "updated_at", "status")
         kind = ask.fixed("order_type", "asc", "desc")
-        rows = self.rows.live(since=since and read_iso(since, "updated_since"))
+        # Without a time, it shows what was made within the last 30 days: nothing.
+        rows = self.rows.live(since=read_iso(since, "updated_since")) if since else []
         data = self.paged(self.rows.records(rows), (page - 1) * size, size)
         self.note("changes" if since else "all", data)
         headers = {}
