@@ -10,14 +10,15 @@ FROM gcr.io/distroless/cc-debian12:nonroot
 COPY --from=build /src/target/dist/lakehook /lakehook
 # Owned by the user of the image, so that a new volume is too.
 COPY --from=build --chown=nonroot:nonroot /empty/data /data
+# A mounted file replaces it.
+COPY deploy/image/lakehook.toml /etc/lakehook/lakehook.toml
 USER nonroot
 WORKDIR /data
 # Both logs hold what was acknowledged: the volume must outlive the container.
 VOLUME /data
-ENV LAKEHOOK_WAL__DIR=/data/wal \
-    LAKEHOOK_POLLS__DIR=/data/polls \
-    LAKEHOOK_LAKE__URL=/data/lake \
-    LAKEHOOK_SERVER__LISTEN=0.0.0.0:4000
+# LAKEHOOK_VOLUME names where logs have been before: a start that would leave rows behind there is refused.
+ENV LAKEHOOK_CONFIG=/etc/lakehook/lakehook.toml \
+    LAKEHOOK_VOLUME=/data
 EXPOSE 4000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s CMD ["/lakehook", "health"]

@@ -81,6 +81,8 @@ pub struct PollMetrics {
     pub quarantined: Counter,
     /// Unix time of the last run that did not fail.
     pub last_success: Gauge,
+    /// Whether the run under way, or the next one, waits: 1 or 0.
+    pub waiting: Gauge,
 }
 
 /// What became of the events of one request.
@@ -268,7 +270,8 @@ impl PollMetrics {
             failed: runs("failed"),
             records: counter_with("lakehook_poll_records_total", "poll", poll.to_owned()),
             quarantined: counter_with("lakehook_poll_quarantined_total", "poll", poll.to_owned()),
-            last_success: metrics::gauge!("lakehook_poll_last_success_seconds", labels),
+            last_success: metrics::gauge!("lakehook_poll_last_success_seconds", labels.clone()),
+            waiting: metrics::gauge!("lakehook_poll_waiting", labels),
         }
     }
 }
@@ -287,6 +290,10 @@ fn describe_polls() {
     describe_gauge!(
         "lakehook_poll_last_success_seconds",
         "Unix time of the last run that did not fail"
+    );
+    describe_gauge!(
+        "lakehook_poll_waiting",
+        "1 if a run waits: for an answer, a place, or the end of a pause; /health says for what"
     );
 }
 

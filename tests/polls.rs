@@ -12,11 +12,16 @@ mod append;
 mod bodies;
 mod erase;
 mod faults;
+mod guards;
 mod hostile;
 mod kills;
+mod limits;
 mod links;
+mod marks;
 mod pages;
 mod service;
+mod tokens;
+mod windows;
 
 /// A poll named `things` of that URL, into a directory, with further settings.
 fn setup(url: &str, settings: &str) -> Setup {

@@ -26,7 +26,7 @@ fn config(lake: &str, format: &str, api: &Api) -> String {
     format!(
         "[lake]\n{lake}\n[batch]\nformat = \"{format}\"\n[wal]\nmax_bytes = \"64 MiB\"\n\
          [polls]\nmax_bytes = \"64 MiB\"\n[events]\nschemas = \"schemas\"\ntypes = [\"purchase\", \"view\", \"refund\"]\ndrop = []\n\
-         [poll.users]\nurl = \"{}/users\"\nrecords = \"/users\"\nid = \"user_id\"\nschema = \"user.json\"\n",
+         [poll.users]\nurl = \"{}/users\"\nrecords = \"/users\"\nid = \"user_id\"\nschema = \"user.json\"\nguards = {{ max_refused = \"50 %\" }}\n",
         api.url()
     )
 }

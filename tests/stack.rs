@@ -34,17 +34,6 @@ fn texts(list: &Value) -> Vec<String> {
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
 
-/// What the image sets.
-fn image_environment() -> Vec<(String, String)> {
-    let dockerfile = read("Dockerfile");
-    let pairs = dockerfile
-        .split_whitespace()
-        .filter_map(|word| word.split_once('='));
-    let own = pairs.filter(|(name, _)| name.starts_with("LAKEHOOK_") && name.contains("__"));
-    own.map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect()
-}
-
 #[test]
 fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
     let compose = yaml("docker-compose.yml");
@@ -73,12 +62,9 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
     for option in command.iter().filter(|word| word.starts_with("--")) {
         assert!(help.contains(option), "{option}");
     }
-    // As in the container: the image's environment, that of the service over it, and the file under both.
+    // As in the container: the mounted file, and the environment of the service over it.
     let dir = setup.directory().to_str().unwrap().to_owned();
     let mut setup = setup;
-    for (name, value) in image_environment() {
-        setup = setup.env(&name, &value.replace("/data", &format!("{dir}/data")));
-    }
     for (name, value) in services["lakehook"]["environment"].as_object().unwrap() {
         if name.contains("__") {
             setup = setup.env(name, value.as_str().unwrap());
@@ -103,29 +89,63 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
 }
 
 #[test]
-fn the_images_environment_is_configuration_that_holds() {
-    let dockerfile = read("Dockerfile");
-    let mut setup = Setup::new("");
-    let variables = image_environment();
-    assert_eq!(variables.len(), 4);
-    for (name, value) in variables {
-        let dir = setup.directory().to_str().unwrap().to_owned();
-        setup = setup.env(&name, &value.replace("/data", &format!("{dir}/data")));
-    }
+fn the_images_configuration_holds() {
+    let setup = Setup::new("").env("LAKEHOOK_SERVER__LISTEN", "0.0.0.0:4000");
+    let dir = setup.directory().to_str().unwrap().to_owned();
+    let config = read("deploy/image/lakehook.toml");
+    setup.configure(&config.replace("/data/", &format!("{dir}/data/")));
     // It listens beyond its container, so it wants tokens.
     let refused = setup.run(&["check"]);
     assert_eq!(refused.status.code(), Some(2));
     let setup = setup.env("LAKEHOOK_SERVER__TOKENS", "[\"0123456789abcdef\"]");
     let checked = setup.run(&["check"]);
-    assert!(
-        checked.status.success(),
-        "{}",
-        String::from_utf8_lossy(&checked.stdout)
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success(), "{said}");
+    assert!(!said.contains("warning"), "{said}");
+    let dockerfile = read("Dockerfile");
+    for line in [
+        "COPY deploy/image/lakehook.toml /etc/lakehook/lakehook.toml",
+        "LAKEHOOK_CONFIG=/etc/lakehook/lakehook.toml",
+        "LAKEHOOK_VOLUME=/data",
+        "USER nonroot",
+        "VOLUME /data",
+        "[\"/lakehook\", \"health\"]",
+    ] {
+        assert!(dockerfile.contains(line), "{line}");
+    }
+}
+
+#[test]
+fn a_mounted_configuration_leaves_no_rows_behind_in_the_volume() {
+    let setup = Setup::new("");
+    let volume = setup.directory().join("volume");
+    let former = volume.join("wal");
+    let config = |dir: &Path| {
+        format!(
+            "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\ndir = \"{}\"\n",
+            dir.display()
+        )
+    };
+    let setup = setup.env("LAKEHOOK_VOLUME", volume.to_str().unwrap());
+    setup.configure(&config(&former));
+    let program = setup.start();
+    let answer = crate::http::post(&setup, crate::http::body(&[crate::http::click(1)]));
+    assert_eq!(answer.json()["accepted"], 1, "{}", answer.text());
+    program.kill();
+    setup.configure(&config(&setup.directory().join("elsewhere")));
+    let refused = setup.run(&["serve"]);
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{said}");
+    let expected = format!(
+        "1 rows in {} are not in the lake yet, and wal.dir is",
+        former.display()
     );
-    assert!(dockerfile.contains("USER nonroot") && dockerfile.contains("VOLUME /data"));
-    assert!(
-        dockerfile.contains("HEALTHCHECK") && dockerfile.contains("[\"/lakehook\", \"health\"]")
-    );
+    assert!(said.contains(&expected), "{said}");
+    setup.configure(&config(&former));
+    let program = setup.start();
+    assert!(program.stop(crate::arrival::STOP_LIMIT).success());
+    setup.configure(&config(&setup.directory().join("elsewhere")));
+    drop(setup.start());
 }
 
 #[test]
@@ -235,6 +255,14 @@ fn the_unit_starts_commands_that_there_are() {
         seen.push(words[1]);
     }
     assert_eq!(seen, ["serve"]);
+    let config = read("deploy/lakehook.toml");
+    setup.configure(&config.replace("/var/lib/lakehook", setup.directory().to_str().unwrap()));
+    let checked = setup.run(&["check"]);
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
     for line in [
         "DynamicUser=yes",
         "ProtectSystem=strict",

@@ -169,7 +169,7 @@ fn check_tls(config: &Config) -> bool {
 }
 
 fn check_polls(loaded: &Loaded) -> bool {
-    match poll_feed(&loaded.config).dry_plans() {
+    match poll_feed(&loaded.config).dry_plans(None) {
         Ok(plans) if plans.is_empty() => true,
         Ok(plans) => {
             let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();

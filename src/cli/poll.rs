@@ -17,25 +17,31 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
-use crate::clock::Clock;
+use crate::clock::{Clock, Micros};
 use crate::config::{Config, Loaded};
 use crate::feeds::feed::{Feed, SetupError};
-use crate::feeds::figures::Progress;
+use crate::feeds::figures::{Progress, Waiting};
 use crate::feeds::wait::Waiter;
+use crate::files::{Disk, create_dir_durably};
 use crate::ids::{Ids, NodeId};
 use crate::out;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
+use crate::poll::definition::GrantKind;
 use crate::poll::feed::PollFeed;
-use crate::poll::job::Job;
+use crate::poll::job::{Backfill, Job};
 use crate::poll::resume::PollCursor;
 use crate::poll::run::run as run_poll;
+use crate::poll::supervisor::Shipped;
 use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
 use crate::serve::{Patience, Process, ServeError};
 use crate::telemetry;
-use crate::wal::node::LockError;
+use crate::wal::node::{Lock, LockError};
 
 /// Minimum time between two plain lines of progress.
 const PLAIN_PAUSE: Duration = Duration::from_secs(2);
+/// Most characters of what is shown beside a bar.
+const MAX_MESSAGE: usize = 60;
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// Arguments of `lakehook poll`.
 #[derive(Debug, Args)]
@@ -49,6 +55,15 @@ pub struct PollArgs {
     /// Write a snapshot even if nothing has changed
     #[arg(long, conflicts_with = "dry_run")]
     force: bool,
+    /// Take the records as they are, whatever the guards say
+    #[arg(long)]
+    accept: bool,
+    /// Read again what is new since this mark or time, of one poll, without moving its mark
+    #[arg(long, value_name = "MARK", conflicts_with_all = ["dry_run", "force"])]
+    from: Option<String>,
+    /// End of what is read again, for a poll with a window [default: now]
+    #[arg(long, value_name = "TIME", requires = "from")]
+    to: Option<String>,
 }
 
 /// Runs polls; exit code 1 if any failed, or is not in the lake.
@@ -58,15 +73,22 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
     let level = config.log.level.min(tracing::Level::WARN);
     telemetry::start(level.into(), config.log.format);
     let names = chosen(config, args.names)?;
+    let backfill = args.from.map(|from| Backfill { from, to: args.to });
+    if backfill.is_some() && names.len() != 1 {
+        let message = "lakehook: --from is about one poll; name it: lakehook poll NAME --from …";
+        return Err(Failure::Usage(message.to_owned()));
+    }
     let runtime = runtime()?;
     let code = runtime.block_on(async {
         let mut board = Board::new();
         let all_well = if args.dry_run {
-            dry_runs(config, &names, &mut board).await?
+            dry_runs(config, &names, args.accept, &mut board).await?
         } else {
             let request = Request {
                 polls: names,
                 force: args.force,
+                accept: args.accept,
+                backfill,
             };
             runs(config, &request, &mut board).await?
         };
@@ -164,7 +186,9 @@ async fn runs_here(
         }
     };
     ending?;
-    if !stopped.all_shipped {
+    if stopped.all_shipped {
+        board.take_back();
+    } else {
         out::line(format_args!(
             "{} records are safe in the log ({}) and not in the lake yet; the next run or service brings \
              them there",
@@ -175,9 +199,32 @@ async fn runs_here(
     Ok(board.finish(&request.polls)? && stopped.all_shipped)
 }
 
+/// The lock of the polls' log, if one of the polls uses up refresh tokens and nobody else holds it: their
+/// successors must be kept even in a dry run.
+fn lock_for_tokens(config: &Config, names: &[String]) -> Option<Lock> {
+    let mut polls = names.iter().filter_map(|name| config.poll.get(name));
+    let uses_up = polls.any(|poll| {
+        let api = poll.api.as_ref().and_then(|api| config.api.get(api));
+        let auth = api.map_or(&poll.auth, |api| &api.auth);
+        auth.grant() == GrantKind::RefreshToken
+    });
+    let dir = &config.polls.dir;
+    if !uses_up || create_dir_durably(&Disk, dir, true).is_err() {
+        return None;
+    }
+    Lock::take(dir).ok()
+}
+
 /// Fetches and validates records without a log.
-async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Result<bool, Failure> {
-    let plans = poll_feed(config).dry_plans();
+async fn dry_runs(
+    config: &Config,
+    names: &[String],
+    accept: bool,
+    board: &mut Board,
+) -> Result<bool, Failure> {
+    let lock = lock_for_tokens(config, names);
+    let dir = lock.as_ref().map(|_| config.polls.dir.as_path());
+    let plans = poll_feed(config).dry_plans(dir);
     let plans = plans.map_err(|errors| {
         let errors = errors.iter().map(|error| SetupError(error.to_string()));
         usage(&ServeError::Polls(errors.collect()))
@@ -191,7 +238,12 @@ async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Resul
     let running = tokio::task::spawn_blocking(move || {
         for plan in plans.iter().filter(|plan| names_here.contains(&plan.name)) {
             let budget = plan.limits.budget;
+            let (watched, poll) = (lines.clone(), plan.name.clone());
             let waiter = Waiter::new(runtime.clone(), stop.clone(), Clock::system(), budget);
+            let waiter = waiter.watched_by(Arc::new(move |waiting: Option<&Waiting>| {
+                let line = waiting.map(|waiting| Line::waiting(&poll, waiting));
+                let _missed = line.map(|line| watched.try_send(line));
+            }));
             let progress = |progress: Progress| {
                 let line = Line::progress(&plan.name, progress);
                 let _missed = lines.try_send(line);
@@ -203,13 +255,15 @@ async fn dry_runs(config: &Config, names: &[String], board: &mut Board) -> Resul
                 node: NodeId(0),
                 ids: &Ids::System,
                 force: false,
+                accept,
+                backfill: None,
                 progress: &progress,
             };
             let poll = plan.name.clone();
             let line = match run_poll(&job, &mut PollCursor::default()) {
                 Ok(report) => Line::Done {
                     poll,
-                    done: Done::new(report, true),
+                    done: Done::new(report, Shipped::Yes),
                 },
                 Err(error) => Line::Failed {
                     poll,
@@ -238,6 +292,8 @@ struct Board {
     shown: HashMap<String, Shown>,
     clock: Clock,
     failed: Vec<String>,
+    /// Polls that went well, and whose rows are not in the lake yet.
+    unshipped: Vec<String>,
     ended: Vec<String>,
 }
 
@@ -256,6 +312,7 @@ impl Board {
             shown: HashMap::new(),
             clock: Clock::system(),
             failed: Vec::new(),
+            unshipped: Vec::new(),
             ended: Vec::new(),
         }
     }
@@ -268,15 +325,29 @@ impl Board {
                 records,
                 total,
             } => self.progress(&poll, pages, records, total),
+            Line::Waiting {
+                poll,
+                what,
+                until,
+                failed,
+            } => self.waiting(&poll, &what, until.map(Micros), failed),
+            Line::Shipping { poll, left } => {
+                self.step(
+                    &poll,
+                    &format!("{left} batches on their way to the lake"),
+                    false,
+                );
+            }
             Line::Done { poll, done } => {
                 for sample in &done.samples {
                     self.say(&format!("{poll}  quarantined: {sample}"));
                 }
                 self.end(&poll, &describe(&done));
                 if !done.shipped {
-                    self.failed.push(poll.clone());
+                    self.unshipped.push(poll.clone());
                     self.say(&format!(
-                        "{poll}  it is in the log, and on its way to the lake"
+                        "{poll}  it is safe in the log, but was not in the lake within {} s",
+                        done.waited
                     ));
                 }
             }
@@ -288,22 +359,63 @@ impl Board {
     }
 
     fn progress(&mut self, poll: &str, pages: u64, records: u64, total: Option<u64>) {
-        let now = self.clock.now().mono;
-        let bars = &self.bars;
-        let shown = self.shown.entry(poll.to_owned()).or_insert_with(|| Shown {
-            bar: bars.as_ref().map(|bars| bars.add(new_bar(poll))),
-            last_line: now,
-        });
+        let of = total.map_or_else(String::new, |total| format!(" of {total}"));
+        let shown = self.shown(poll);
         if let Some(bar) = &shown.bar {
             if let Some(total) = total {
                 bar.set_length(total);
             }
             bar.set_position(records);
             bar.set_message(format!("page {pages}"));
-        } else if now.saturating_sub(shown.last_line) >= PLAIN_PAUSE {
+        } else {
+            self.step(poll, &format!("page {pages}, {records}{of} records"), false);
+        }
+    }
+
+    /// Shows what a run waits for. Every fault is a line of its own, because it explains the wait.
+    fn waiting(&mut self, poll: &str, what: &str, until: Option<Micros>, failed: bool) {
+        let now = self.clock.now().wall;
+        let how_long = until.map_or_else(String::new, |until| {
+            let left = until.since(now);
+            if left < HOUR {
+                format!(" {left:.1?}")
+            } else {
+                format!(" until {until}")
+            }
+        });
+        self.step(poll, &format!("waits{how_long} for {what}"), failed);
+    }
+
+    /// Shows a step of a run: beside its bar, or as a line, of which there are not too many unless
+    /// `always`.
+    fn step(&mut self, poll: &str, text: &str, always: bool) {
+        let now = self.clock.now().mono;
+        let shown = self.shown(poll);
+        let is_due = now.saturating_sub(shown.last_line) >= PLAIN_PAUSE;
+        if let Some(bar) = &shown.bar {
+            bar.set_message(text.chars().take(MAX_MESSAGE).collect::<String>());
+            bar.tick();
+            if always {
+                self.say(&format!("{poll}  {text}"));
+            }
+        } else if always || is_due {
             shown.last_line = now;
-            let of = total.map_or_else(String::new, |total| format!(" of {total}"));
-            out::line(format_args!("{poll}  page {pages}, {records}{of} records"));
+            out::line(format_args!("{poll}  {text}"));
+        }
+    }
+
+    fn shown(&mut self, poll: &str) -> &mut Shown {
+        let (bars, now) = (&self.bars, self.clock.now().mono);
+        self.shown.entry(poll.to_owned()).or_insert_with(|| Shown {
+            bar: bars.as_ref().map(|bars| bars.add(new_bar(poll))),
+            last_line: now,
+        })
+    }
+
+    /// Everything has arrived in the lake after all.
+    fn take_back(&mut self) {
+        for poll in std::mem::take(&mut self.unshipped) {
+            self.say(&format!("{poll}  it is in the lake now"));
         }
     }
 
@@ -328,7 +440,7 @@ impl Board {
         if let Some(poll) = polls.iter().find(|poll| !self.ended.contains(poll)) {
             return Err(anyhow!("the service went away before {poll} had ended").into());
         }
-        Ok(self.failed.is_empty())
+        Ok(self.failed.is_empty() && self.unshipped.is_empty())
     }
 }
 

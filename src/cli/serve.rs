@@ -9,7 +9,7 @@ use super::exit::{FAILED, Failure};
 use super::runtime::runtime;
 use super::signals::Signals;
 use crate::clock::Clock;
-use crate::config::{Argument, Loaded};
+use crate::config::{Argument, ConfigPlace, Loaded};
 use crate::ids::Ids;
 use crate::serve::{ServeError, Service, tls_files};
 use crate::telemetry;
@@ -56,11 +56,30 @@ pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     for warning in checked.into_iter().flatten().flatten() {
         tracing::warn!(warning, "configuration");
     }
+    let overruled = overruled(loaded);
+    if !overruled.is_empty() {
+        tracing::info!(
+            keys = overruled.join(", "),
+            "set by the environment or by arguments"
+        );
+    }
     let runtime = runtime()?;
     let code = runtime.block_on(serve(loaded))?;
     // A connection that hangs must not delay the exit.
     runtime.shutdown_background();
     Ok(code)
+}
+
+/// The keys that the environment or an argument sets, whatever the file says.
+fn overruled(loaded: &Loaded) -> Vec<String> {
+    let is_outside = |origin: &ConfigPlace| {
+        matches!(origin, ConfigPlace::Variable(_) | ConfigPlace::Argument(_))
+    };
+    let settings = loaded.effective.iter();
+    let settings = settings.filter(|setting| is_outside(&setting.origin));
+    settings
+        .map(|setting| format!("{}.{}", setting.section, setting.key))
+        .collect()
 }
 
 async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {

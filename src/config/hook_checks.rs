@@ -3,12 +3,16 @@
 use std::path::Path;
 
 use super::findings::Findings;
-use super::hooks::{Hook, SchemeName};
+use super::hook_scheme::SchemeFault;
+use super::hook_words::{AuthKind, Texts};
+use super::hooks::{Hook, HookAuth, id_of};
 use super::rules::{OWN_PATHS, is_plain_path};
 use super::secret_file::SecretFile;
 use super::sections::Config;
-use crate::receive::scheme::{FieldSource, Scheme};
+use crate::receive::fields::FieldSource;
+use crate::receive::packs::STANDARD;
 use crate::secret::Secret;
+use crate::signature::Scheme;
 
 const MIN_SECRET_CHARS: usize = 8;
 
@@ -18,6 +22,12 @@ pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
         if let Some(path) = hook.secrets_file.clone() {
             let key = format!("hook.{name}.secrets_file");
             hook.secrets.extend(read(&path, &key, findings));
+        }
+        for auth in &mut hook.auth {
+            if let Some(path) = auth.secrets_file.clone() {
+                let key = format!("hook.{name}.auth");
+                auth.secrets.extend(read(&path, &key, findings));
+            }
         }
     }
     if let Some(path) = config.events.signing_secrets_file.clone() {
@@ -51,81 +61,281 @@ fn read(path: &Path, key: &str, findings: &mut Findings<'_>) -> Vec<Secret> {
 /// Checks every rule of hooks and of the signatures of events.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let key = "events.signing_secrets";
-    secrets(
-        &Scheme::Standard,
-        &config.events.signing_secrets,
-        key,
-        findings,
-    );
+    let secrets = &config.events.signing_secrets;
+    check_keys(&STANDARD.schemes(), secrets, key, findings);
     let mut paths = vec![config.events.path.trim_end_matches('/').to_owned()];
     for (name, hook) in &config.hook {
-        let key = |part: &str| format!("hook.{name}.{part}");
+        let mut hook_findings = HookFindings {
+            name,
+            config,
+            findings,
+        };
+        hook_findings.check_name_and_path(hook, &mut paths);
+        hook_findings.check_scheme(hook);
+        hook_findings.check_auth(hook);
+        hook_findings.check_url(hook);
+        hook_findings.check_places(hook);
+    }
+}
+
+/// Checks the rules of one hook.
+struct HookFindings<'f, 's> {
+    name: &'f str,
+    config: &'f Config,
+    findings: &'f mut Findings<'s>,
+}
+
+impl HookFindings<'_, '_> {
+    fn problem(&mut self, part: &str, rule: impl Into<String>) {
+        let key = format!("hook.{}.{part}", self.name);
+        self.findings.problem(&[&key], rule);
+    }
+
+    fn check_name_and_path(&mut self, hook: &Hook, paths: &mut Vec<String>) {
+        let name = self.name;
         let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
         if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
             let rule =
                 format!("{name:?} must consist of at most 64 small letters, digits, _ and -");
-            findings.problem(&[&format!("hook.{name}"), "hook"], rule);
+            self.findings
+                .problem(&[&format!("hook.{name}"), "hook"], rule);
         }
         let path = hook.path(name);
+        let key = format!("hook.{name}.path");
         if !is_plain_path(&path) || OWN_PATHS.contains(&path.as_str()) {
             let rule = format!("{path:?} must be a plain path such as \"/webhook/github\"");
-            findings.problem(&[&key("path"), "hook"], rule);
+            self.findings.problem(&[&key, "hook"], rule);
         } else if paths.contains(&path) {
             let rule = format!("{path} is the path of another webhook; give each its own");
-            findings.problem(&[&key("path"), "hook"], rule);
+            self.findings.problem(&[&key, "hook"], rule);
         }
         paths.push(path);
-        if hook.secrets.is_empty() && hook.secrets_file.is_none() {
-            let rule = "must hold what the provider signs with; or set secrets_file";
-            findings.problem(&[&key("secrets")], rule);
+    }
+
+    fn check_scheme(&mut self, hook: &Hook) {
+        let is_signed = hook.auth.is_empty()
+            || hook
+                .auth
+                .iter()
+                .any(|auth| auth.r#type == AuthKind::Signature);
+        if !is_signed {
+            let own = hook.own_scheme().into_iter();
+            let unused = own.chain([("secrets", has_secrets(hook))]);
+            for (key, _) in unused.filter(|(_, is_set)| *is_set) {
+                let rule = "means nothing here, because `auth` has no { type = \"signature\" }";
+                self.problem(key, rule);
+            }
+            return;
         }
-        secrets(&hook.scheme(), &hook.secrets, &key("secrets"), findings);
-        check_header(hook, &key, findings);
-        for (part, text) in [
-            ("id", &hook.id),
-            ("type", &hook.r#type),
-            ("time", &hook.time),
+        if !has_secrets(hook) {
+            let rule = "must hold what the provider signs with; or set secrets_file";
+            self.problem("secrets", rule);
+        }
+        if !hook.has_own_scheme() {
+            for (key, _) in hook.own_scheme().into_iter().filter(|(_, is_set)| *is_set) {
+                let rule = "means something for scheme = \"hmac\" alone; the others have their own";
+                self.problem(key, rule);
+            }
+        }
+        for (key, header) in [
+            ("header", &hook.header),
+            ("time_header", &hook.time_header),
+            ("id_header", &hook.id_header),
         ] {
-            if text
-                .as_deref()
-                .is_some_and(|text| FieldSource::parse(text).is_none())
-            {
-                let rule = "must be \"header:X-Name\", or a JSON Pointer such as \"/event/id\"";
-                findings.problem(&[&key(part)], rule);
+            let is_header = |name: &String| http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+            if header.as_ref().is_some_and(|name| !is_header(name)) {
+                self.problem(key, "must be the name of a header");
+            }
+        }
+        match hook.schemes() {
+            Ok(schemes) => {
+                let key = format!("hook.{}.secrets", self.name);
+                check_keys(&schemes, &hook.secrets, &key, self.findings);
+            }
+            Err(SchemeFault::NoHeader) => {
+                let rule = "must name the header that holds the signature, such as \"X-Signature\"";
+                self.problem("header", rule);
+            }
+            Err(SchemeFault::Template(error)) => self.problem("signed", error.to_string()),
+            Err(SchemeFault::Needs(part, key)) => {
+                self.problem(key, format!("must be set, because {part} is signed"));
+            }
+            Err(SchemeFault::Unused(part, key)) => {
+                let rule = format!("means nothing here, because `signed` has no {part}");
+                self.problem(key, rule);
             }
         }
     }
-}
 
-fn check_header(hook: &Hook, key: &dyn Fn(&str) -> String, findings: &mut Findings<'_>) {
-    let is_plain = hook.scheme == SchemeName::Hmac;
-    match &hook.header {
-        None if is_plain => {
-            let rule = "must name the header that holds the signature, such as \"X-Signature\"";
-            findings.problem(&[&key("header")], rule);
+    fn check_auth(&mut self, hook: &Hook) {
+        for (index, auth) in hook.auth.iter().enumerate() {
+            for rule in faults_of(auth) {
+                self.problem("auth", format!("entry {}: {rule}", index + 1));
+            }
+            if auth.r#type == AuthKind::None {
+                self.check_open(auth);
+            }
         }
-        Some(_) if !is_plain => {
-            let rule = "means something for scheme = \"hmac\" alone; the others have their own";
-            findings.problem(&[&key("header")], rule);
+        if hook.auth.len() > 1 && hook.auth.iter().any(|auth| auth.r#type == AuthKind::None) {
+            let rule = "has { type = \"none\" } beside others, which makes those meaningless";
+            self.problem("auth", rule);
         }
-        Some(header) if http::HeaderName::from_bytes(header.as_bytes()).is_err() => {
-            findings.problem(&[&key("header")], "must be the name of a header");
+    }
+
+    /// A hook that takes whatever arrives must be out of reach of strangers.
+    fn check_open(&mut self, auth: &HookAuth) {
+        let path = format!("hook.{}.auth", self.name);
+        if auth.behind_proxy {
+            let text = format!(
+                "hook.{} takes whatever reaches it; a proxy in front must authenticate senders, and this address \
+                 must be reachable through it alone",
+                self.name
+            );
+            self.findings.warning(&path, &text);
+        } else if self.config.server.listen.ip().is_loopback() {
+            let text = format!(
+                "hook.{} takes whatever a program on this machine sends",
+                self.name
+            );
+            self.findings.warning(&path, &text);
+        } else {
+            let rule = "takes type = \"none\" only if server.listen is a loopback address, or with behind_proxy = true, \
+                        which says that a proxy in front authenticates senders";
+            self.findings.problem(&[&path], rule);
         }
-        _ => {}
+    }
+
+    fn check_url(&mut self, hook: &Hook) {
+        let needs_url = |scheme: &Scheme| scheme.template.needs_url();
+        let is_needed = hook.schemes().is_ok_and(|list| list.iter().any(needs_url));
+        let Some(url) = &hook.public_url else {
+            if is_needed {
+                let rule = "must be the URL that the provider knows, because it signs it: \
+                            \"https://hooks.example.com/webhook/…\"";
+                self.problem("public_url", rule);
+            }
+            return;
+        };
+        let is_url = url.starts_with("https://") || url.starts_with("http://");
+        if !is_url
+            || url.contains(['?', '#', ' '])
+            || !url
+                .parse::<http::Uri>()
+                .is_ok_and(|uri| uri.host().is_some())
+        {
+            let rule = "must be a URL without a query, such as \"https://hooks.example.com/webhook/twilio\"; the query \
+                        of each request is added to it";
+            self.problem("public_url", rule);
+        }
+        if !is_needed {
+            let rule = "means nothing here, because this scheme does not sign the URL";
+            self.problem("public_url", rule);
+        }
+    }
+
+    fn check_places(&mut self, hook: &Hook) {
+        let is_place = |texts: &Texts| FieldSource::parse(texts.iter()).is_some();
+        let is_id = |texts: &Texts| id_of(texts.iter()).is_some();
+        let rule = "must be \"header:X-Name\", or a JSON Pointer such as \"/event/id\", or a list of these";
+        for (part, texts) in [("type", &hook.r#type), ("time", &hook.time)] {
+            if texts.as_ref().is_some_and(|texts| !is_place(texts)) {
+                self.problem(part, rule);
+            }
+        }
+        if hook.id.as_ref().is_some_and(|texts| !is_id(texts)) {
+            let rule = format!("{rule}; \"content\" or \"none\" may stand behind it or alone");
+            self.problem("id", rule);
+        }
     }
 }
 
-/// Checks that each secret is a key of the scheme. The errors repeat nothing of a secret.
-fn secrets(scheme: &Scheme, secrets: &[Secret], key: &str, findings: &mut Findings<'_>) {
+fn has_secrets(hook: &Hook) -> bool {
+    !hook.secrets.is_empty() || hook.secrets_file.is_some()
+}
+
+/// What is wrong with a way of authentication.
+fn faults_of(auth: &HookAuth) -> Vec<String> {
+    let mut faults = Vec::new();
+    let has_secrets = !auth.secrets.is_empty() || auth.secrets_file.is_some();
+    let takes_secrets = matches!(
+        auth.r#type,
+        AuthKind::Header | AuthKind::Bearer | AuthKind::Basic
+    );
+    match (takes_secrets, has_secrets) {
+        (true, false) => faults.push("needs secrets or secrets_file".to_owned()),
+        (false, true) => {
+            let rule = "has secrets that mean nothing here; a signature uses those of the hook";
+            faults.push(rule.to_owned());
+        }
+        _ => {}
+    }
+    let is_header = |name: &String| http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+    match (&auth.header, auth.r#type) {
+        (None, AuthKind::Header) => {
+            faults.push("needs header, such as \"X-Token\"".to_owned());
+        }
+        (Some(name), AuthKind::Header) if !is_header(name) => {
+            faults.push("header must be the name of a header".to_owned());
+        }
+        (Some(_), kind) if kind != AuthKind::Header => {
+            faults.push("header means something for type = \"header\" alone".to_owned());
+        }
+        _ => {}
+    }
+    if auth.behind_proxy && auth.r#type != AuthKind::None {
+        faults.push("behind_proxy means something for type = \"none\" alone".to_owned());
+    }
+    for (index, secret) in auth.secrets.iter().enumerate() {
+        let text = secret.expose();
+        if text.len() < MIN_SECRET_CHARS {
+            let number = index + 1;
+            faults.push(format!(
+                "secret {number} is too short; at least 8 characters"
+            ));
+        }
+        if auth.r#type == AuthKind::Basic && !text.contains(':') {
+            faults.push(format!("secret {} must be user:password", index + 1));
+        }
+    }
+    faults
+}
+
+/// Checks that each secret is a key of one of the schemes. The errors repeat nothing of a secret.
+fn check_keys(schemes: &[Scheme], secrets: &[Secret], key: &str, findings: &mut Findings<'_>) {
     for (index, secret) in secrets.iter().enumerate() {
         let text = secret.expose();
-        let rule = if scheme.key_of(text).is_none() {
-            "must be base64, with or without whsec_ before it"
+        let is_key = |scheme: &Scheme| scheme.key_of(text).is_some();
+        let rule = if !schemes.is_empty() && !schemes.iter().any(is_key) {
+            wanted_key(schemes)
         } else if text.len() < MIN_SECRET_CHARS {
-            "is too short; at least 8 characters"
+            "is too short; at least 8 characters".to_owned()
         } else {
             continue;
         };
         findings.problem(&[key], format!("secret {} of the list {rule}", index + 1));
     }
+}
+
+/// What a secret must be.
+fn wanted_key(schemes: &[Scheme]) -> String {
+    use crate::signature::{Algorithm, Encoding};
+    let Some(scheme) = schemes.first() else {
+        return String::new();
+    };
+    let encoding = match scheme.key.encoding {
+        Some(Encoding::Hex) => "hexadecimal digits",
+        Some(Encoding::Base64) => "base64",
+        Some(Encoding::Base64Url) => "base64url",
+        None => "text",
+    };
+    let prefix = match scheme.key.prefixes.last() {
+        Some(prefix) => format!(", with or without {prefix} before it"),
+        None => String::new(),
+    };
+    let what = match scheme.algorithm {
+        Algorithm::Ed25519 => " of an Ed25519 public key",
+        Algorithm::EcdsaP256 => " of a P-256 public key",
+        _ => "",
+    };
+    format!("must be {encoding}{what}{prefix}")
 }

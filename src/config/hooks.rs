@@ -6,18 +6,20 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amounts::Span;
-use super::words::{self, Word};
-use crate::receive::scheme::{FieldSource, Scheme};
+use super::hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
+use super::words;
+use crate::receive::fields::{FieldSource, WithoutId};
 use crate::secret::Secret;
+use crate::signature::{Algorithm, Encoding};
 
 /// `[hook.NAME]`: the webhook of one provider. Its name is the `source` of its events.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Hook {
-    /// How the provider signs its requests.
-    #[serde(deserialize_with = "words::deserialize")]
+    /// The provider, or how it signs its requests; by default `standard`, or nothing if `auth` is set.
+    #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<SchemeName>")]
-    pub scheme: SchemeName,
+    pub scheme: Option<SchemeName>,
     /// The path that the provider posts to; by default `/webhook/<NAME>`.
     pub path: Option<String>,
     /// Secrets that the provider signs with. There may be several, so that one can replace another.
@@ -27,82 +29,87 @@ pub struct Hook {
     pub secrets_file: Option<PathBuf>,
     /// How far the time in the signature may be from now.
     pub tolerance: Span,
+    /// The ways in which a request may prove where it comes from, if they are others than `scheme` says.
+    pub auth: Vec<HookAuth>,
+    /// The URL that the provider knows, where it signs it.
+    pub public_url: Option<String>,
+    /// For `hmac`: the algorithm.
+    #[serde(deserialize_with = "words::deserialize_optional")]
+    #[schemars(schema_with = "words::schema::<Algorithm>")]
+    pub algorithm: Option<Algorithm>,
     /// For `hmac`: the header that holds the signature.
     pub header: Option<String>,
-    /// For `hmac`: what precedes the signature.
-    pub prefix: String,
-    /// For `hmac`: the encoding of the signature.
+    /// For `hmac`: what separates several signatures, or pairs, in that header.
+    pub separator: Option<char>,
+    /// For `hmac`: what precedes a signature.
+    pub prefix: Option<String>,
+    /// For `hmac`: the encoding of a signature.
+    #[serde(deserialize_with = "words::deserialize_optional")]
+    #[schemars(schema_with = "words::schema::<Encoding>")]
+    pub encoding: Option<Encoding>,
+    /// For `hmac`: the encoding of the secrets.
+    #[serde(deserialize_with = "words::deserialize_optional")]
+    #[schemars(schema_with = "words::schema::<KeyEncoding>")]
+    pub key_encoding: Option<KeyEncoding>,
+    /// For `hmac`: what is signed, as a template.
+    pub signed: Option<String>,
+    /// For `hmac`: the header that holds the signed time.
+    pub time_header: Option<String>,
+    /// For `hmac`: what precedes the time in its header.
+    pub time_prefix: Option<String>,
+    /// For `hmac`: the header that holds the signed id.
+    pub id_header: Option<String>,
+    /// Where the event's id is: places, each `header:X-Name` or a JSON Pointer, or `content` or `none`.
+    pub id: Option<Texts>,
+    /// Where the event's type is.
+    pub r#type: Option<Texts>,
+    /// Where the event's time is.
+    pub time: Option<Texts>,
+}
+
+/// One way in which a request may prove where it comes from.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HookAuth {
+    /// Which way.
     #[serde(deserialize_with = "words::deserialize")]
-    #[schemars(schema_with = "words::schema::<SignatureEncoding>")]
-    pub encoding: SignatureEncoding,
-    /// Where the event's id is: `header:X-Name`, or a JSON Pointer.
-    pub id: Option<String>,
-    /// Where the event's type is: `header:X-Name`, or a JSON Pointer.
-    pub r#type: Option<String>,
-    /// Where the event's time is: `header:X-Name`, or a JSON Pointer.
-    pub time: Option<String>,
-}
-
-/// The signature schemes, by the name that the configuration uses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SchemeName {
-    /// Standard Webhooks.
-    Standard,
-    /// GitHub.
-    GitHub,
-    /// Stripe.
-    Stripe,
-    /// Shopify.
-    Shopify,
-    /// Slack.
-    Slack,
-    /// HMAC-SHA256 of the body in a header.
-    Hmac,
-}
-
-/// How a signature is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SignatureEncoding {
-    /// Hexadecimal.
-    Hex,
-    /// Base64.
-    Base64,
+    #[schemars(schema_with = "words::schema::<AuthKind>")]
+    pub r#type: AuthKind,
+    /// For `header`: its name.
+    pub header: Option<String>,
+    /// For `header`, `bearer` and `basic`: the secrets; for `basic` each is `user:password`.
+    pub secrets: Vec<Secret>,
+    /// A file of further secrets, one per line.
+    #[schemars(length(min = 1))]
+    pub secrets_file: Option<PathBuf>,
+    /// For `none`: a proxy in front of this service authenticates senders.
+    pub behind_proxy: bool,
 }
 
 impl Default for Hook {
     fn default() -> Self {
         Self {
-            scheme: SchemeName::Standard,
+            scheme: None,
             path: None,
             secrets: Vec::new(),
             secrets_file: None,
             tolerance: Span::seconds(300),
+            auth: Vec::new(),
+            public_url: None,
+            algorithm: None,
             header: None,
-            prefix: String::new(),
-            encoding: SignatureEncoding::Hex,
+            separator: None,
+            prefix: None,
+            encoding: None,
+            key_encoding: None,
+            signed: None,
+            time_header: None,
+            time_prefix: None,
+            id_header: None,
             id: None,
             r#type: None,
             time: None,
         }
-    }
-}
-
-impl Word for SchemeName {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![
-            ("standard", Self::Standard),
-            ("github", Self::GitHub),
-            ("stripe", Self::Stripe),
-            ("shopify", Self::Shopify),
-            ("slack", Self::Slack),
-            ("hmac", Self::Hmac),
-        ]
-    }
-}
-
-impl Word for SignatureEncoding {
-    fn words() -> Vec<(&'static str, Self)> {
-        vec![("hex", Self::Hex), ("base64", Self::Base64)]
     }
 }
 
@@ -113,33 +120,58 @@ impl Hook {
         self.path.clone().unwrap_or_else(default)
     }
 
-    /// The signature scheme, with its settings.
-    pub fn scheme(&self) -> Scheme {
-        match self.scheme {
-            SchemeName::Standard => Scheme::Standard,
-            SchemeName::GitHub => Scheme::GitHub,
-            SchemeName::Stripe => Scheme::Stripe,
-            SchemeName::Shopify => Scheme::Shopify,
-            SchemeName::Slack => Scheme::Slack,
-            SchemeName::Hmac => Scheme::Plain {
-                header: self.header.clone().unwrap_or_default().to_lowercase(),
-                prefix: self.prefix.clone(),
-                is_base64: self.encoding == SignatureEncoding::Base64,
-            },
-        }
+    /// Where the event's type is.
+    pub fn event_type(&self) -> FieldSource {
+        places(self.r#type.as_ref(), self.pack().event_type)
     }
 
-    /// Where the event's id, type and time are.
-    pub fn places(&self) -> [FieldSource; 3] {
-        let [id, kind, time] = self.scheme().fields();
-        let own = |text: &Option<String>, default: FieldSource| {
-            let own = text.as_deref().and_then(FieldSource::parse);
-            own.unwrap_or(default)
-        };
+    /// Where the event's time is.
+    pub fn time(&self) -> FieldSource {
+        places(self.time.as_ref(), self.pack().time)
+    }
+
+    /// Where the event's id is, and what becomes of an event without one.
+    pub fn id(&self) -> (FieldSource, WithoutId) {
+        let own = self.id.as_ref().and_then(|texts| id_of(texts.iter()));
+        let default = || id_of(self.pack().id.iter().copied()).unwrap_or_default();
+        own.unwrap_or_else(default)
+    }
+
+    /// The keys that mean something for `scheme = "hmac"` alone, and whether they are set.
+    pub(super) fn own_scheme(&self) -> [(&'static str, bool); 10] {
         [
-            own(&self.id, id),
-            own(&self.r#type, kind),
-            own(&self.time, time),
+            ("header", self.header.is_some()),
+            ("algorithm", self.algorithm.is_some()),
+            ("separator", self.separator.is_some()),
+            ("prefix", self.prefix.is_some()),
+            ("encoding", self.encoding.is_some()),
+            ("key_encoding", self.key_encoding.is_some()),
+            ("signed", self.signed.is_some()),
+            ("time_header", self.time_header.is_some()),
+            ("time_prefix", self.time_prefix.is_some()),
+            ("id_header", self.id_header.is_some()),
         ]
     }
+}
+
+fn places(own: Option<&Texts>, default: &[&str]) -> FieldSource {
+    let own = own.and_then(|texts| FieldSource::parse(texts.iter()));
+    let default = || FieldSource::parse(default.iter().copied()).unwrap_or_default();
+    own.unwrap_or_else(default)
+}
+
+/// Parses where ids are: places, behind which `content` or `none` may stand.
+pub(super) fn id_of<'t>(
+    texts: impl DoubleEndedIterator<Item = &'t str>,
+) -> Option<(FieldSource, WithoutId)> {
+    let mut places: Vec<&str> = texts.collect();
+    let without = match places.last().copied() {
+        Some("content") => Some(WithoutId::Content),
+        Some("none") => Some(WithoutId::Fresh),
+        _ => None,
+    };
+    if without.is_some() {
+        places.pop();
+    }
+    Some((FieldSource::parse(places)?, without.unwrap_or_default()))
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
+use super::auth_checks;
 use super::aws_endpoint;
 use super::checks;
 use super::effective::{self, EffectiveSetting};
@@ -226,19 +227,27 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
     ];
-    let of_hooks = config.hook.values_mut().map(|hook| &mut hook.secrets_file);
+    let of_hooks = config.hook.values_mut().flat_map(|hook| {
+        let of_auth = hook.auth.iter_mut().map(|auth| &mut auth.secrets_file);
+        of_auth.chain(std::iter::once(&mut hook.secrets_file))
+    });
     let of_polls = config.poll.values_mut().flat_map(|poll| {
-        let auth = &mut poll.auth;
-        [
-            &mut poll.schema,
-            &mut auth.token_file,
-            &mut auth.password_file,
-        ]
+        let of_auth = auth_checks::files(&mut poll.auth);
+        of_auth.into_iter().chain([&mut poll.schema])
+    });
+    let of_apis = config.api.values_mut().flat_map(|api| {
+        let of_auth = auth_checks::files(&mut api.auth);
+        of_auth.into_iter().chain([
+            &mut api.ca_file,
+            &mut api.client_cert_file,
+            &mut api.client_key_file,
+        ])
     });
     let optional = optional
         .into_iter()
         .chain(of_hooks)
         .chain(of_polls)
+        .chain(of_apis)
         .flatten();
     optional.into_iter().try_for_each(make_absolute)?;
     Ok(config)

@@ -5,15 +5,16 @@ use std::path::Path;
 
 use http::HeaderName;
 
+use super::api_checks;
+use super::auth_checks;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
+use super::poll::{marks, windows};
 use super::polls::Poll;
-use super::rules::{OWN_HEADERS, http_url, is_pointer};
-use super::secret_file::SecretFile;
+use super::rules::{OWN_HEADERS, is_pointer, is_unencrypted};
 use super::sections::Config;
 use super::simple;
 use crate::poll::definition::{AuthKind, Mode, PaginationKind};
-use crate::secret::Secret;
 
 /// Names of built-in streams, which a poll may not have.
 const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
@@ -22,6 +23,7 @@ const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
 /// Checks every rule of polls.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    api_checks::check(config, findings);
     if config.poll.is_empty() {
         return;
     }
@@ -37,55 +39,36 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
                 findings.problem(&[&format!("poll.{view}"), "poll"], rule);
             }
         }
-        simple::check(&format!("poll.{name}"), poll, findings);
+        api_checks::check_poll(config, name, poll, findings);
+        let section = format!("poll.{name}");
+        auth_checks::check(&section, &poll.auth, findings);
+        let api = poll.api.as_ref().and_then(|api| config.api.get(api));
+        // The API's own values are checked there.
+        let values = Poll {
+            auth: poll.auth.clone(),
+            allow_hosts: poll.allow_hosts.clone(),
+            ..poll.complete(api)
+        };
+        simple::check(&section, &values, findings);
+        let (own, poll) = (poll, poll.complete(api));
         let mut rules = PollRules {
             name,
-            poll,
+            poll: &poll,
+            own,
             findings,
         };
         rules.check();
     }
 }
 
-/// Reads the files of secrets that polls name.
+/// Reads the files of secrets that polls and APIs name.
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
+    for (name, api) in &mut config.api {
+        auth_checks::read_secrets(&format!("api.{name}"), &mut api.auth, findings);
+    }
     for (name, poll) in &mut config.poll {
-        let auth = &mut poll.auth;
-        for (key, file, secret) in [
-            ("token", &auth.token_file, &mut auth.token),
-            ("password", &auth.password_file, &mut auth.password),
-        ] {
-            let Some(path) = file else { continue };
-            let file_key = format!("poll.{name}.auth.{key}_file");
-            if secret.is_some() {
-                let value_key = format!("poll.{name}.auth.{key}");
-                let rule = format!("{file_key} and {value_key} are both set; remove one");
-                findings.problem(&[&file_key, &value_key], rule);
-                continue;
-            }
-            *secret = read_secret(path, &file_key, findings);
-        }
+        auth_checks::read_secrets(&format!("poll.{name}"), &mut poll.auth, findings);
     }
-}
-
-fn read_secret(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
-    let shown = path.display();
-    let file = match SecretFile::read(path) {
-        Ok(file) => file,
-        Err(error) => {
-            findings.problem(&[key], format!("{shown} cannot be read: {error}"));
-            return None;
-        }
-    };
-    if file.is_open_to_others {
-        let text = format!("{shown} can be read by others than its owner; chmod 600 it");
-        findings.warning(key, &text);
-    }
-    if file.secrets.len() != 1 {
-        let rule = format!("{shown} must hold one line, which is the secret");
-        findings.problem(&[key], rule);
-    }
-    file.secrets.into_iter().next().map(|(_, secret)| secret)
 }
 
 fn directories(config: &Config, findings: &mut Findings<'_>) {
@@ -110,7 +93,10 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
 /// The rules of one poll.
 pub(super) struct PollRules<'a, 'f, 's> {
     name: &'a str,
+    /// The poll with all that it has from its API.
     pub(super) poll: &'a Poll,
+    /// The poll as it is configured.
+    pub(super) own: &'a Poll,
     findings: &'f mut Findings<'s>,
 }
 
@@ -122,9 +108,9 @@ impl PollRules<'_, '_, '_> {
         self.placeholders();
         self.pointers();
         self.pagination();
-        self.auth();
         self.schedule();
         self.watermark();
+        self.guards();
     }
 
     /// Reports a broken rule about keys of this poll.
@@ -164,20 +150,21 @@ impl PollRules<'_, '_, '_> {
 
     fn url(&mut self) {
         let poll = self.poll;
-        if poll.auth.r#type != AuthKind::None && is_unencrypted(&poll.url) {
+        let is_own = poll.api.is_none();
+        if is_own && poll.auth.r#type != AuthKind::None && is_unencrypted(&poll.url) {
             self.warning("url", "credentials are sent unencrypted; use https");
         }
     }
 
     /// Checks the names of headers. Their values are templates, which have rules of their own.
     fn request(&mut self) {
-        for name in self.poll.headers.keys() {
+        for name in self.own.headers.keys() {
             let lower = name.to_ascii_lowercase();
             let rule = if HeaderName::from_bytes(name.as_bytes()).is_err() {
                 format!("{name:?} is no name of a header")
             } else if OWN_HEADERS.contains(&lower.as_str()) {
                 format!("{name} is set by the program itself; remove it")
-            } else if lower == "authorization" && self.poll.auth.r#type != AuthKind::None {
+            } else if self.poll.auth.sets_header(&lower) {
                 format!("{name} is set by auth.type; remove one of them")
             } else {
                 continue;
@@ -279,45 +266,6 @@ impl PollRules<'_, '_, '_> {
         }
     }
 
-    fn auth(&mut self) {
-        use AuthKind::{Basic, Bearer, Header, None, OAuth2};
-        let auth = &self.poll.auth;
-        let kind = auth.r#type;
-        let has_token = auth.token.is_some() || auth.token_file.is_some();
-        let has_password = auth.password.is_some() || auth.password_file.is_some();
-        for (key, is_set, needed_by, allowed_by) in [
-            ("token", has_token, &[Bearer, Header][..], &[][..]),
-            ("header", auth.header.is_some(), &[Header], &[]),
-            ("user", auth.user.is_some(), &[Basic, OAuth2], &[]),
-            ("password", has_password, &[OAuth2], &[Basic]),
-            ("token_url", auth.token_url.is_some(), &[OAuth2], &[]),
-            ("scope", auth.scope.is_some(), &[], &[OAuth2]),
-        ] {
-            let full = format!("auth.{key}");
-            if !is_set && needed_by.contains(&kind) {
-                self.problem(&[&full], "must be set for this auth.type");
-            }
-            if is_set && !needed_by.contains(&kind) && !allowed_by.contains(&kind) {
-                let hint = if kind == None { "; set auth.type" } else { "" };
-                let rule = format!("auth.{key} means nothing for this auth.type{hint}");
-                self.problem(&[&full, "auth.type"], rule);
-            }
-        }
-        if auth.token_url.as_deref().is_some_and(is_unencrypted) {
-            self.warning(
-                "auth.token_url",
-                "the client's secret is sent unencrypted; use https",
-            );
-        }
-        for (key, secret) in [("token", &auth.token), ("password", &auth.password)] {
-            let text = secret.as_ref().map_or("-", Secret::expose);
-            if text.is_empty() || !text.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-                let rule = "may hold only visible ASCII characters, and at least one";
-                self.problem(&[&format!("auth.{key}")], rule);
-            }
-        }
-    }
-
     fn schedule(&mut self) {
         let poll = self.poll;
         if poll.every.is_some() && poll.cron.is_some() {
@@ -329,33 +277,29 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn watermark(&mut self) {
-        let mark = &self.poll.watermark;
-        let is_set = mark.field.is_some() || mark.param.is_some() || mark.start.is_some();
-        if is_set && self.poll.mode == Mode::Snapshot {
-            self.problem(
-                &["watermark", "mode"],
-                "a watermark is for mode = \"append\"; a snapshot is a whole copy",
-            );
-            return;
-        }
-        let is_sent = mark.param.is_some() || self.uses("mark");
-        if is_set && (mark.field.is_none() || !is_sent) {
-            self.problem(
-                &["watermark"],
-                "watermark.field says which field grows, and watermark.param which parameter asks for \
-                 what is new, unless {mark} stands in the request; set both",
-            );
+        let poll = self.poll.definition(None);
+        let uses_until = self.uses("until");
+        let of_windows = windows::broken_rules(&poll, uses_until);
+        for (keys, rule) in marks::broken_rules(&poll).into_iter().chain(of_windows) {
+            let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
+            self.problem(&keys, rule);
         }
     }
 }
 
-/// Whether requests to a URL travel over the network unencrypted.
-fn is_unencrypted(url: &str) -> bool {
-    http_url(url).is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_local))
-}
-
-fn is_local(host: &str) -> bool {
-    let bare = host.trim_matches(['[', ']']);
-    let address: Result<std::net::IpAddr, _> = bare.parse();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+impl PollRules<'_, '_, '_> {
+    fn guards(&mut self) {
+        let guards = &self.poll.guards;
+        for (key, is_set) in [
+            ("guards.min_records", guards.min_records.is_some()),
+            ("guards.max_shrink", guards.max_shrink.is_some()),
+        ] {
+            if is_set && self.poll.mode == Mode::Append {
+                let rule = format!(
+                    "{key} is for snapshots: an appending run reads what is new, however little that is; remove it"
+                );
+                self.problem(&[key, "mode"], rule);
+            }
+        }
+    }
 }

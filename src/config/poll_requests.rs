@@ -34,7 +34,8 @@ impl PollRules<'_, '_, '_> {
         let mut used = Vec::new();
         let mut add = |key, name: &str| used.push((key, name.to_owned()));
         if let Ok(url) = UrlTemplate::parse(&poll.url) {
-            url.names().for_each(|name| add("url", name));
+            let key = if poll.api.is_some() { "path" } else { "url" };
+            url.names().for_each(|name| add(key, name));
         }
         for (key, fields) in [
             ("query", &poll.query),
@@ -67,10 +68,13 @@ impl PollRules<'_, '_, '_> {
             "offset" if paging != PaginationKind::Offset => "pagination.type = \"offset\"",
             "page" if paging != PaginationKind::Page => "pagination.type = \"page\"",
             "limit" if poll.pagination.limit.is_none() => "pagination.limit",
-            "mark" if poll.mode != Mode::Append || poll.watermark.field.is_none() => {
+            "mark"
+                if poll.mode != Mode::Append
+                    || poll.watermark.field.is_none() && poll.window.is_none() =>
+            {
                 "mode = \"append\" and watermark.field"
             }
-            "until" => "a window",
+            "until" if poll.window.is_none() => "a window",
             _ if NAMES.iter().any(|(known, _)| *known == name) => return None,
             _ => {
                 let known: Vec<&str> = NAMES.iter().map(|(known, _)| *known).collect();
@@ -103,7 +107,7 @@ impl PollRules<'_, '_, '_> {
     }
 
     fn header_values(&mut self) {
-        for (name, value) in &self.poll.headers {
+        for (name, value) in &self.own.headers {
             let template = Template::parse(value.expose());
             let mut values = Values::default();
             template.names().for_each(|name| values.set(name, "0"));
@@ -118,16 +122,16 @@ impl PollRules<'_, '_, '_> {
     fn names_in_the_path(&mut self) {
         let path = self.poll.url.split('?').next().unwrap_or_default();
         let names: Vec<String> = Template::parse(path).names().map(str::to_owned).collect();
-        let has_start = self.poll.watermark.start.is_some();
+        let has_start = self.poll.watermark.start.is_some() || self.poll.window.is_some();
         for name in names {
             if name == "cursor" {
                 let rule = "{cursor} may not stand in the path: the first page has no cursor yet";
-                self.problem(&["url"], rule);
+                self.problem(&["url", "path"], rule);
             }
             if name == "mark" && !has_start && self.fault_of("mark").is_none() {
                 let rule =
                     "{mark} in the path needs a value for the first run: set watermark.start";
-                self.problem(&["url", "watermark.start"], rule);
+                self.problem(&["url", "path", "watermark.start"], rule);
             }
         }
     }

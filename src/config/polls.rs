@@ -8,11 +8,17 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::apis::Api;
+use super::auth::Auth;
+use super::poll::marks::Watermark;
+use super::poll::windows::Window;
+use super::poll_guards::{Guards, PollsBatch};
+use super::rate::Rate;
 use super::rules;
 use super::words;
 use crate::poll::definition::{
-    self, AuthKind, Body, Credentials, Definition, JsonBody, Limits, Mode, PaginationKind, Request,
-    Timing, Verb,
+    self, Body, Connection, Definition, JsonBody, Limits, Mode, PaginationKind, Request, Timing,
+    Verb,
 };
 use crate::secret::Secret;
 
@@ -29,6 +35,9 @@ pub struct Polls {
     /// How many runs may be under way at a time.
     #[schemars(range(min = 1, max = 64))]
     pub concurrency: usize,
+    /// When a batch of polled records is closed.
+    #[validate(nested)]
+    pub batch: PollsBatch,
 }
 
 /// `[poll.NAME]`: one API. Its name is also that of its stream in the lake.
@@ -38,12 +47,16 @@ pub struct Poll {
     /// The URL of the first page; its path and its query may hold placeholders.
     #[validate(custom(function = rules::url_template))]
     pub url: String,
+    /// The API that the poll belongs to: the name of a section `[api.NAME]`.
+    pub api: Option<String>,
+    /// What follows the URL of the API; it may hold placeholders.
+    pub path: String,
     /// The method of every request.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<Verb>")]
     pub method: Verb,
     /// The JSON object that every request sends; its strings may hold placeholders.
-    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>")]
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>", extend("writeOnly" = true))]
     pub body: Option<JsonBody>,
     /// The form that every request sends; its values may hold placeholders.
     pub form: BTreeMap<String, Secret>,
@@ -81,15 +94,19 @@ pub struct Poll {
     /// How an appending run asks for what is new.
     #[validate(nested)]
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    #[validate(nested)]
+    pub window: Option<Window>,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// The file of the JSON Schema that records must fulfil.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
     #[validate(length(min = 1, message = "must not be empty"))]
     pub id: Option<String>,
-    /// The most requests per second; 0 means no limit.
-    #[schemars(range(max = 1_000))]
-    pub rate_limit: u32,
+    /// The most requests within a time; 0 means no limit.
+    pub rate_limit: Rate,
     /// How long making a connection may take.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub connect_timeout: Span,
@@ -113,36 +130,9 @@ pub struct Poll {
     /// Other hosts that redirects and links may lead to.
     #[validate(custom(function = rules::hosts))]
     pub allow_hosts: Vec<String>,
-}
-
-/// `[poll.NAME.auth]`: credentials, sent to the origin of the URL alone.
-#[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Auth {
-    /// The kind of credentials.
-    #[serde(deserialize_with = "words::deserialize")]
-    #[schemars(schema_with = "words::schema::<AuthKind>")]
-    pub r#type: AuthKind,
-    /// The bearer token, or the value of the header.
-    pub token: Option<Secret>,
-    /// A file that holds the token.
-    #[schemars(length(min = 1))]
-    pub token_file: Option<PathBuf>,
-    /// The name of the header that holds the token.
-    #[validate(custom(function = rules::credentials_header))]
-    pub header: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the OAuth2 client's secret.
-    pub password: Option<Secret>,
-    /// A file that holds the password.
-    #[schemars(length(min = 1))]
-    pub password_file: Option<PathBuf>,
-    /// The URL that issues OAuth2 tokens.
-    #[validate(custom(function = rules::request_url))]
-    pub token_url: Option<String>,
-    /// The scope to ask for.
-    pub scope: Option<String>,
+    /// What must hold before the rows of a run become visible.
+    #[validate(nested)]
+    pub guards: Guards,
 }
 
 /// `[poll.NAME.pagination]`: how one page leads to the next.
@@ -170,27 +160,13 @@ pub struct Pagination {
     pub more: Option<String>,
 }
 
-/// `[poll.NAME.watermark]`: how an appending run asks for what is new.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
-    pub field: Option<String>,
-    /// The parameter that asks for records from the watermark on.
-    pub param: Option<String>,
-    /// How far before the highest value seen the next run begins; whole numbers count as seconds.
-    pub lag: Span,
-    /// Where the first run begins.
-    #[validate(custom(function = rules::mark))]
-    pub start: Option<String>,
-}
-
 impl Default for Polls {
     fn default() -> Self {
         Self {
             dir: PathBuf::from("data/polls"),
             max_bytes: ByteSize::mib(2048),
             concurrency: 2,
+            batch: PollsBatch::default(),
         }
     }
 }
@@ -199,6 +175,8 @@ impl Default for Poll {
     fn default() -> Self {
         Self {
             url: String::new(),
+            api: None,
+            path: String::new(),
             method: Verb::Get,
             body: None,
             form: BTreeMap::new(),
@@ -214,9 +192,11 @@ impl Default for Poll {
             time_zone: "UTC".to_owned(),
             mode: Mode::Snapshot,
             watermark: Watermark::default(),
+            window: None,
+            keep_mark: false,
             schema: None,
             id: None,
-            rate_limit: 0,
+            rate_limit: Rate::default(),
             connect_timeout: Span::seconds(10),
             timeout: Span::seconds(30),
             budget: Span::seconds(900),
@@ -225,17 +205,7 @@ impl Default for Poll {
             max_records: 1_000_000,
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
-        }
-    }
-}
-
-impl Default for Watermark {
-    fn default() -> Self {
-        Self {
-            field: None,
-            param: None,
-            lag: Span::seconds(60),
-            start: None,
+            guards: Guards::default(),
         }
     }
 }
@@ -249,8 +219,38 @@ impl Poll {
         }
     }
 
-    /// What the poll's runs need to know.
-    pub fn definition(&self) -> Definition {
+    /// The poll with all that it has from its API; its own parameters and headers take precedence.
+    pub(super) fn complete(&self, api: Option<&Api>) -> Self {
+        let Some(api) = api else {
+            return self.clone();
+        };
+        let merged = |shared: &BTreeMap<String, Secret>, own: &BTreeMap<String, Secret>| {
+            let mut merged = shared.clone();
+            merged.extend(own.clone());
+            merged
+        };
+        Self {
+            url: format!("{}{}", api.url.trim_end_matches('/'), self.path),
+            query: merged(&api.query, &self.query),
+            headers: merged(&api.headers, &self.headers),
+            auth: api.auth.clone(),
+            rate_limit: api.rate_limit,
+            connect_timeout: api.connect_timeout,
+            allow_hosts: api.allow_hosts.clone(),
+            ..self.clone()
+        }
+    }
+
+    /// What the poll's runs need to know; `api` is the API that it belongs to.
+    pub fn definition(&self, api: Option<&Api>) -> Definition {
+        let mut definition = self.complete(api).own_definition();
+        if let Some(api) = api {
+            definition.request.connection = api.connection();
+        }
+        definition
+    }
+
+    fn own_definition(&self) -> Definition {
         Definition {
             request: Request {
                 url: self.url.clone(),
@@ -259,8 +259,12 @@ impl Poll {
                 query: self.query.clone(),
                 headers: self.headers.clone(),
                 credentials: self.auth.credentials(),
-                rate_limit: self.rate_limit,
-                connect_timeout: self.connect_timeout.duration(),
+                api: self.api.clone(),
+                pace: self.rate_limit.pace(),
+                connection: Connection {
+                    connect_timeout: self.connect_timeout.duration(),
+                    ..Connection::default()
+                },
                 allow_hosts: self.allow_hosts.clone(),
             },
             records: self.records.clone(),
@@ -273,12 +277,9 @@ impl Poll {
                 jitter: self.jitter.duration(),
             },
             mode: self.mode,
-            watermark: definition::Watermark {
-                field: self.watermark.field.clone(),
-                param: self.watermark.param.clone(),
-                lag: self.watermark.lag.duration(),
-                start: self.watermark.start.clone(),
-            },
+            watermark: self.watermark.definition(),
+            window: self.window.as_ref().map(Window::definition),
+            keep_mark: self.keep_mark,
             schema: self.schema.clone(),
             id: self.id.clone(),
             limits: Limits {
@@ -289,21 +290,7 @@ impl Poll {
                 max_records: self.max_records,
                 max_record: self.max_record.bytes(),
             },
-        }
-    }
-}
-
-impl Auth {
-    /// The credentials without their files, whose contents were read when the configuration was loaded.
-    fn credentials(&self) -> Credentials {
-        Credentials {
-            kind: self.r#type,
-            token: self.token.clone(),
-            header: self.header.clone(),
-            user: self.user.clone(),
-            password: self.password.clone(),
-            token_url: self.token_url.clone(),
-            scope: self.scope.clone(),
+            guards: self.guards.definition(),
         }
     }
 }

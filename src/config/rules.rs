@@ -14,9 +14,9 @@ use reqwest::Url;
 use validator::ValidationError;
 
 use super::amounts::{ByteSize, Span};
-use crate::feeds::watermark::Mark;
 use crate::poll::schedule::{parse_cron, parse_zone};
 use crate::poll::template::UrlTemplate;
+use crate::signature::Template;
 
 /// Name of the parameter that holds the broken rules of a list, one for each entry.
 pub(super) const BROKEN_RULES: &str = "rules";
@@ -243,6 +243,33 @@ pub(super) fn url_template(text: &str) -> Checked {
     request_url(text)
 }
 
+/// Checks the URL of an API, which paths follow.
+pub(super) fn base_url(text: &str) -> Checked {
+    if text.contains(['?', '{']) {
+        return Err(broken(
+            "must have neither parameters nor placeholders; set query, or the path of polls",
+        ));
+    }
+    request_url(text)
+}
+
+/// Checks what a signature of a request covers.
+pub(super) fn signature_template(text: &str) -> Checked {
+    let parsed = Template::parse_any(text).map(drop);
+    parsed.map_err(|error| broken(error.to_string()))
+}
+
+/// Whether requests to a URL travel over the network unencrypted.
+pub(super) fn is_unencrypted(url: &str) -> bool {
+    http_url(url).is_ok_and(|url| url.scheme() == "http" && !url.host_str().is_some_and(is_local))
+}
+
+fn is_local(host: &str) -> bool {
+    let bare = host.trim_matches(['[', ']']);
+    let address: Result<std::net::IpAddr, _> = bare.parse();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
 /// Checks such a URL and returns it parsed.
 pub(super) fn http_url(text: &str) -> Result<Url, String> {
     let example = "such as \"https://api.example.com/users\"";
@@ -317,10 +344,4 @@ pub(super) fn credentials_header(name: &str) -> Checked {
         return Err(broken(rule));
     }
     Ok(())
-}
-
-/// Checks where the first appending run begins.
-pub(super) fn mark(text: &str) -> Checked {
-    let rule = "must be a time such as \"2026-01-01T00:00:00Z\", or a whole number";
-    Mark::parse_text(text).map(drop).ok_or_else(|| broken(rule))
 }

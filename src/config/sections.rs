@@ -11,6 +11,7 @@ use serde::Deserialize;
 use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
+use super::apis::Api;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
@@ -57,6 +58,8 @@ pub struct Config {
     pub hook: BTreeMap<String, Hook>,
     /// What all polls share.
     pub polls: Polls,
+    /// What the polls of one API share, by its name.
+    pub api: BTreeMap<String, Api>,
     /// APIs that are polled, by the name of their stream.
     pub poll: BTreeMap<String, Poll>,
     /// The program's own log.

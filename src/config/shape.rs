@@ -12,16 +12,20 @@ use serde_json::Value;
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
+use super::rate::{RATE_FORMAT, Rate};
 use super::sections::{ADDRESS_FORMAT, Config};
+use super::share::{SHARE_FORMAT, Share};
 
 /// Checks text against a format; the error says why it does not fit.
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 4] = [
+const FORMATS: [(&str, Check); 6] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
     (LAKE_URL_FORMAT, check_lake_url),
+    (RATE_FORMAT, check_rate),
+    (SHARE_FORMAT, check_share),
     (SPAN_FORMAT, check_span),
 ];
 
@@ -214,6 +218,9 @@ fn expected(node: &Value) -> &'static str {
     if node["format"] == SPAN_FORMAT {
         return "a duration, such as \"300s\"";
     }
+    if node["format"] == SHARE_FORMAT {
+        return "a share, such as \"10 %\"";
+    }
     let names = match &node["type"] {
         Value::Array(names) => names.first().and_then(Value::as_str),
         name => name.as_str(),
@@ -260,6 +267,16 @@ fn check_size(text: &str) -> Result<(), String> {
 
 fn check_span(text: &str) -> Result<(), String> {
     Span::parse(text)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn check_rate(text: &str) -> Result<(), String> {
+    Rate::parse(text).map(drop)
+}
+
+fn check_share(text: &str) -> Result<(), String> {
+    Share::parse(text)
         .map(drop)
         .map_err(|error| error.to_string())
 }

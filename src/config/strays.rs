@@ -6,6 +6,9 @@ use super::key::{Key, shown};
 use super::shape::Shape;
 use super::sources::{CONFIG_VARIABLE, PREFIX, SEPARATOR};
 
+/// Variables that are no keys and mean something: the file, and the volume of the image.
+const OTHER_VARIABLES: [&str; 2] = [CONFIG_VARIABLE, "LAKEHOOK_VOLUME"];
+
 /// Finds the key that each of these variables means. Those that mean none are named in the warning that is
 /// returned. `names` are the names of all variables that begin like ours and have no separator.
 pub(super) fn judge(
@@ -16,7 +19,7 @@ pub(super) fn judge(
     let mut unknown = Vec::new();
     for name in names {
         let rest = name.strip_prefix(PREFIX).unwrap_or(name);
-        if name == CONFIG_VARIABLE || is_of_kubernetes(rest) {
+        if OTHER_VARIABLES.contains(&name.as_str()) || is_of_kubernetes(rest) {
             continue;
         }
         let Some(key) = meant(&rest.to_lowercase(), &[], shape) else {

@@ -5,7 +5,8 @@ use serde::de::{Deserialize, Deserializer, Error};
 
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
-use crate::poll::definition::{AuthKind, Mode, PaginationKind, Verb};
+use crate::poll::definition::{AuthKind, ClientAuth, GrantKind, Mode, PaginationKind, Verb};
+use crate::signature::TimeForm;
 use crate::telemetry::LogFormat;
 
 /// A setting that is one word of a list.
@@ -29,6 +30,13 @@ pub(super) fn deserialize<'de, W: Word, D: Deserializer<'de>>(
     known
         .map(|(_, value)| value)
         .ok_or_else(|| D::Error::custom("not one of the words"))
+}
+
+/// Deserialises such a setting where it has no default.
+pub(super) fn deserialize_optional<'de, W: Word, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<W>, D::Error> {
+    deserialize(deserializer).map(Some)
 }
 
 impl Word for Format {
@@ -77,6 +85,28 @@ impl Word for Verb {
 impl Word for AuthKind {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for GrantKind {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for ClientAuth {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for TimeForm {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("s", Self::Seconds),
+            ("ms", Self::Millis),
+            ("rfc3339", Self::Rfc3339),
+        ]
     }
 }
 

@@ -1,25 +1,20 @@
 //! Erasing from one object: read, find, copy without the rows, exchange.
 //!
-//! Each call begins from the start and can be repeated after a kill or an error at any point. One object at a
-//! time is in memory, as it is stored.
+//! Each call begins from the start and can be repeated after a kill or an error at any point. Memory holds one
+//! line, or one row group of columns, and the LSNs of the rows that go, whatever the size of the object.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write as _};
-use std::path::Path;
 use std::sync::Arc;
-
-use bytes::Bytes;
 
 use super::condition::RowCondition;
 use super::standing::Standing;
-use crate::checksum::crc32c;
-use crate::encode::{Copied, Format, RowFilter, copy_without, find_rows};
-use crate::files::{
-    Appender, Entry, File as _, Files, create_dir_durably, read_whole, remove_if_there,
-};
+use crate::encode::{Copied, Format, RowFilter, Source, copy_without, find_rows};
+use crate::files::{Appender, Entry, File as _, Files, create_dir_durably, remove_if_there};
+use crate::lake::proof::measure;
 use crate::lake::rewrite::{Original, Rewritten};
 use crate::lake::stamp::{CRC, ERASED_LSN_HASH, ERASED_ROWS, ERASURE, Erased, Stamp, hex};
-use crate::lake::{Lake, LakeError, Object, Trouble, keys};
+use crate::lake::{Found, Lake, LakeError, Object, Trouble, keys};
 use crate::record::Lsn;
 
 /// An object that changes while it is rewritten is read again this often.
@@ -61,10 +56,11 @@ impl<F: Files> Eraser<'_, F> {
     /// Erases from the object with that key. After an error, ask again.
     pub fn object(&self, key: &str) -> Result<ErasedObject, LakeError> {
         for _ in 0..MAX_CHANGES {
-            let Some(original) = self.lake.read_original(key, !self.dry_run)? else {
+            let copy = self.path(key).with_extension("read");
+            let Some(original) = self.lake.read_original(key, !self.dry_run, &copy)? else {
                 return Ok(ErasedObject::Untouched);
             };
-            if let Some(outcome) = self.attempt(key, original)? {
+            if let Some(outcome) = self.attempt(key, &original)? {
                 return Ok(outcome);
             }
         }
@@ -76,7 +72,7 @@ impl<F: Files> Eraser<'_, F> {
     fn attempt(
         &self,
         key: &str,
-        mut original: Original,
+        original: &Original<F>,
     ) -> Result<Option<ErasedObject>, LakeError> {
         let left = |why: String| Ok(Some(ErasedObject::Left(why)));
         let stamp = match Stamp::from_metadata(&original.metadata) {
@@ -86,11 +82,10 @@ impl<F: Files> Eraser<'_, F> {
         let Some(format) = Format::of_key(key) else {
             return left("its format is not known".to_owned());
         };
-        let bytes = Bytes::from(std::mem::take(&mut original.bytes));
-        if crc32c(&bytes) != stamp.crc {
-            return self.put_again(key, &original, &stamp, format);
+        if original.found.crc != stamp.crc {
+            return self.put_again(key, original, &stamp, format);
         }
-        let found = match self.find(key, format, &bytes) {
+        let found = match self.find(key, format, &original.source) {
             Ok(found) => found,
             Err(error) => return left(format!("it cannot be read: {error}")),
         };
@@ -113,25 +108,29 @@ impl<F: Files> Eraser<'_, F> {
             .remove_part(&self.files, &part)
             .map_err(|error| local(&error))?;
         let (object, copied) = self
-            .copy(key, format, &bytes, &found, &original)
+            .copy(key, format, &found, original)
             .map_err(|error| local(&error))?;
-        let Some(object) = self.stamped(object, &stamp, &copied, &original) else {
+        let Some(object) = self.stamped(object, &stamp, &copied) else {
             remove_if_there(&self.files, &self.path(key)).map_err(|error| local(&error))?;
             return left("its rows are not those that its stamp says".to_owned());
         };
-        drop(bytes);
-        Ok(match self.lake.rewrite(&original, &object)? {
+        Ok(match self.lake.rewrite(original, &object)? {
             Rewritten::Done => Some(ErasedObject::Erased(copied.left_out.count)),
             Rewritten::Changed => None,
         })
     }
 
-    fn find(&self, key: &str, format: Format, bytes: &Bytes) -> io::Result<BTreeSet<Lsn>> {
+    fn find(
+        &self,
+        key: &str,
+        format: Format,
+        source: &Source<F::File>,
+    ) -> io::Result<BTreeSet<Lsn>> {
         let condition = self.condition;
         if keys::top_folder(key) == Some(QUARANTINE) {
             return find_rows(
                 format,
-                bytes,
+                source,
                 &RowFilter {
                     columns: &["raw", "raw_encoding", "raw_bytes"],
                     equals: None,
@@ -142,7 +141,7 @@ impl<F: Files> Eraser<'_, F> {
         }
         find_rows(
             format,
-            bytes,
+            source,
             &RowFilter {
                 columns: &condition.columns(),
                 equals: condition.equals(),
@@ -161,46 +160,39 @@ impl<F: Files> Eraser<'_, F> {
         &self,
         key: &str,
         format: Format,
-        bytes: &Bytes,
         without: &BTreeSet<Lsn>,
-        original: &Original,
+        original: &Original<F>,
     ) -> io::Result<(Object, Copied)> {
         let path = self.path(key);
         create_dir_durably(&self.files, &self.lake.erasing_dir(), true)?;
         remove_if_there(&self.files, &path)?;
         let file = Arc::new(self.files.create_new(&path)?);
         let out = BufWriter::with_capacity(256 << 10, Appender::new(Arc::clone(&file)));
-        let (mut out, copied) = copy_without(format, bytes, without, out)?;
+        let (mut out, copied) = copy_without(format, &original.source, without, out)?;
         out.flush()?;
         file.sync()?;
         self.files.sync_dir(&self.lake.erasing_dir())?;
-        let (bytes, crc) = self.measure(&path)?;
-        let object = Object {
+        Ok((self.spooled(key, format, original)?, copied))
+    }
+
+    /// The object in the local file, with the metadata of the original.
+    fn spooled(&self, key: &str, format: Format, original: &Original<F>) -> io::Result<Object> {
+        let spool = self.path(key);
+        let Found { bytes, crc } = measure(self.files.open(&spool)?)?;
+        Ok(Object {
             key: key.to_owned(),
-            spool: path,
+            spool,
             bytes,
             crc,
             format,
             content_type: format.content_type(),
             metadata: original.metadata.clone(),
-        };
-        Ok((object, copied))
-    }
-
-    fn measure(&self, path: &Path) -> io::Result<(u64, u32)> {
-        let bytes = read_whole(&self.files, path, u64::MAX)?;
-        Ok((bytes.len() as u64, crc32c(&bytes)))
+        })
     }
 
     /// The object with its stamp: everything as it was, and what is erased by now. `None` if the rows of the
     /// original are not those that its stamp says.
-    fn stamped(
-        &self,
-        mut object: Object,
-        stamp: &Stamp,
-        copied: &Copied,
-        original: &Original,
-    ) -> Option<Object> {
+    fn stamped(&self, mut object: Object, stamp: &Stamp, copied: &Copied) -> Option<Object> {
         let (kept, left_out) = (&copied.kept, &copied.left_out);
         let adds_up = kept.count + left_out.count == stamp.rows_left()
             && kept.lsn_hash.wrapping_add(left_out.lsn_hash) == stamp.lsn_hash_left();
@@ -215,7 +207,6 @@ impl<F: Files> Eraser<'_, F> {
             rows: before.0 + left_out.count,
             lsn_hash: left_out.lsn_hash.wrapping_add(before.1),
         };
-        object.metadata = original.metadata.clone();
         object.metadata.extend([
             (CRC.to_owned(), format!("{:08x}", object.crc)),
             (ERASURE.to_owned(), hex(erased.erasure)),
@@ -230,29 +221,21 @@ impl<F: Files> Eraser<'_, F> {
     fn put_again(
         &self,
         key: &str,
-        original: &Original,
+        original: &Original<F>,
         stamp: &Stamp,
         format: Format,
     ) -> Result<Option<ErasedObject>, LakeError> {
         let damaged = "its bytes are not those of its stamp; `lakehook audit --deep` says more";
         let ours = stamp.erased.filter(|erased| erased.erasure == self.erasure);
-        let path = self.path(key);
-        let (Some(erased), true) = (ours, self.files.exists(&path) && !self.dry_run) else {
+        let has_copy = !self.dry_run && self.files.exists(&self.path(key));
+        let (Some(erased), true) = (ours, has_copy) else {
             return Ok(Some(ErasedObject::Left(damaged.to_owned())));
         };
-        let (bytes, crc) = self.measure(&path).map_err(|error| local(&error))?;
-        if crc != stamp.crc {
+        let object = self.spooled(key, format, original);
+        let object = object.map_err(|error| local(&error))?;
+        if object.crc != stamp.crc {
             return Ok(Some(ErasedObject::Left(damaged.to_owned())));
         }
-        let object = Object {
-            key: key.to_owned(),
-            spool: path,
-            bytes,
-            crc,
-            format,
-            content_type: format.content_type(),
-            metadata: original.metadata.clone(),
-        };
         Ok(match self.lake.rewrite(original, &object)? {
             Rewritten::Done => Some(ErasedObject::Before(erased.rows)),
             Rewritten::Changed => None,

@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::HeaderValue;
 
+use super::admission::Proofs;
 use super::body::BodyLimits;
 use super::budget::Budget;
 use super::client::{RateLimit, Tokens};
@@ -15,7 +16,6 @@ use super::hooks::Hook;
 use super::processors::Processors;
 use super::refused::Allowance;
 use super::replies::Problem;
-use super::signature::Signing;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::ids::{Ids, NodeId};
@@ -35,7 +35,7 @@ pub struct ReceiveSettings {
     /// Accepted bearer tokens; if there are none, no token is needed.
     pub tokens: Tokens,
     /// How requests to the webhook for events must be signed, if they must.
-    pub signing: Option<Signing>,
+    pub signing: Option<Proofs>,
     /// Webhooks of providers.
     pub hooks: Vec<Arc<Hook>>,
     /// Requests per second of one client and its burst, if limited.
@@ -100,6 +100,8 @@ pub struct App {
     pub clock: Clock,
     /// Source of request ids.
     pub ids: Ids,
+    /// Source of ids of events that have none.
+    pub event_ids: Ids,
 }
 
 impl App {
@@ -127,6 +129,7 @@ impl App {
             clock,
             // Request ids must differ but need not be secret, so they do not need a system call each.
             ids: Ids::seeded(ids.dice()),
+            event_ids: ids.clone(),
         })
     }
 

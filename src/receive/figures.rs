@@ -14,6 +14,7 @@ pub struct PollHealth {
     pub last_success: Option<LastSuccess>,
     pub next_run: Option<String>,
     pub running: Option<RunningPoll>,
+    pub waiting: Option<WaitingPoll>,
 }
 
 /// When and why the last run failed.
@@ -38,4 +39,12 @@ pub struct RunningPoll {
     pub records: u64,
     /// The number of all records, if the API has reported it.
     pub total: Option<u64>,
+}
+
+/// What a run waits for.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct WaitingPoll {
+    pub r#for: String,
+    /// When it goes on, if that is known.
+    pub until: Option<String>,
 }

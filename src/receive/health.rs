@@ -165,6 +165,11 @@ fn refresh(app: &App) {
     if let Some(polls) = app.polls.get() {
         let bytes = polls.log.gauges().used_bytes.load(Ordering::Relaxed);
         metrics.polls_wal_bytes.set(bytes as f64);
+        for (name, state) in (polls.streams)() {
+            if let Some(of_poll) = metrics.poll(&name) {
+                of_poll.waiting.set(f64::from(state.waiting.is_some()));
+            }
+        }
     }
     let Some(core) = app.core.get() else { return };
     let now = app.clock.now();

@@ -8,11 +8,13 @@ use std::time::Duration;
 use http::HeaderMap;
 use serde_json::{Value, json};
 
-use super::scheme::FieldSource;
-use super::signature::Signing;
+use super::admission::Proofs;
+use super::fields::{FieldSource, WithoutId};
+use super::packs::Challenge;
 use crate::clock::Micros;
 use crate::contract::foreign::{Envelope, without_mark};
 use crate::contract::{Checked, Contract, Refusal};
+use crate::ids::Ids;
 use crate::record::Origin;
 use crate::rfc3339;
 
@@ -23,12 +25,14 @@ pub struct Hook {
     pub name: Arc<str>,
     /// The configured path.
     pub path: Arc<str>,
-    /// How the provider signs, and its secrets.
-    pub signing: Signing,
-    /// Whether the provider sends challenges to verify the URL.
-    pub answers_challenges: bool,
+    /// How a request proves that the provider sent it.
+    pub proofs: Proofs,
+    /// Questions by which the provider verifies the URL.
+    pub challenges: &'static [Challenge],
     /// Where the event's id is.
     pub id: FieldSource,
+    /// What becomes of an event without an id.
+    pub without_id: WithoutId,
     /// Where the event's type is.
     pub event_type: FieldSource,
     /// Where the event's time is.
@@ -51,6 +55,7 @@ impl Hook {
         headers: &HeaderMap,
         body: &[u8],
         origin: &Origin,
+        ids: &Ids,
     ) -> Result<Delivery, Refusal> {
         let max_event_bytes = contract.rules().max_event_bytes;
         if body.len() > max_event_bytes {
@@ -62,21 +67,24 @@ impl Hook {
         let text = without_mark(body);
         // Text that is not JSON has no fields; the contract refuses it below and says where it is wrong.
         let value: Value = serde_json::from_slice(text).unwrap_or_default();
-        if self.answers_challenges && value["type"] == "url_verification" {
+        if self.challenges.contains(&Challenge::Slack) && value["type"] == "url_verification" {
             let challenge = value["challenge"].as_str().unwrap_or_default();
             return Ok(Delivery::Challenge(json!({"challenge": challenge})));
         }
-        // An event without an id is recognised by its content when it is sent again.
-        let by_content = || {
-            let hash = xxhash_rust::xxh3::xxh3_128(text);
-            Cow::Owned(format!("content {hash:032x}"))
+        let without_id = || match self.without_id {
+            // It is recognised by its content when it is sent again.
+            WithoutId::Content => {
+                let hash = xxhash_rust::xxh3::xxh3_128(text);
+                Cow::Owned(format!("content {hash:032x}"))
+            }
+            WithoutId::Fresh => Cow::Owned(fresh_id(ids)),
         };
-        let find = |source| find(source, headers, &value);
-        let id = find(&self.id).filter(|id| !id.is_empty());
-        let event_type = find(&self.event_type).filter(|name| !name.is_empty());
+        let find = |source: &FieldSource| source.find(headers, &value);
+        let id = find(&self.id);
+        let event_type = find(&self.event_type);
         let envelope = Envelope {
             source: &self.name,
-            id: &id.unwrap_or_else(by_content),
+            id: &id.unwrap_or_else(without_id),
             event_type: &event_type.unwrap_or(Cow::Borrowed("unknown")),
             time: find(&self.time).and_then(|text| parse_time(&text)),
         };
@@ -91,25 +99,13 @@ impl Hook {
     }
 }
 
-fn find<'a>(
-    source: &'a FieldSource,
-    headers: &'a HeaderMap,
-    body: &'a Value,
-) -> Option<Cow<'a, str>> {
-    match source {
-        FieldSource::Nowhere => None,
-        FieldSource::Headers(names) => {
-            let mut values = names
-                .iter()
-                .filter_map(|name| headers.get(name)?.to_str().ok());
-            values.next().map(Cow::Borrowed)
-        }
-        FieldSource::Body(pointer) => match body.pointer(pointer)? {
-            Value::String(text) => Some(Cow::Borrowed(text)),
-            Value::Number(number) => Some(Cow::Owned(number.to_string())),
-            _ => None,
-        },
-    }
+/// A new id, for an event that has none and is never sent again.
+fn fresh_id(ids: &Ids) -> String {
+    let bytes = [ids.dice().to_be_bytes(), ids.dice().to_be_bytes()].concat();
+    let bytes = bytes.try_into().unwrap_or_default();
+    uuid::Builder::from_random_bytes(bytes)
+        .into_uuid()
+        .to_string()
 }
 
 /// Parses a time as providers write it: RFC 3339, or seconds since 1970.

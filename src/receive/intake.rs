@@ -10,6 +10,7 @@ use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
 
+use super::admission::Admitted;
 use super::app::{App, Core};
 use super::body::{BodyError, Encoding, inflate, read};
 use super::budget::Share;
@@ -17,7 +18,6 @@ use super::gate::{Peer, RequestId};
 use super::media::negotiate;
 use super::refused;
 use super::replies::{self, Problem, Success};
-use super::signature::Admitted;
 use super::webhook::{Endpoint, Judged};
 use crate::contract::{Checked, Refusal};
 use crate::metrics::EventsCounted;
@@ -41,11 +41,12 @@ async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<R
     let (parts, body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
     endpoint.check_client(app, &parts.headers, peer)?;
+    let standing = endpoint.standing(app, &parts.headers)?;
     let encoding = negotiate(&parts.headers)?;
     let core = app.ready_core()?;
     let mut share = app.budget.share();
     let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
-    let body = endpoint.admit(app, &parts.headers, raw)?;
+    let body = endpoint.admit(app, standing, &parts, raw)?;
     let request_id = parts.extensions.get::<RequestId>();
     let origin = Origin {
         received_at: core.log.gauges().receipt(app.clock.wall()),
@@ -109,8 +110,13 @@ impl Intake<'_> {
         self.grow(expected)?;
         let judge = || {
             let (contract, body) = (&self.core.contract, self.body.bytes());
-            self.endpoint
-                .judge(contract, self.headers, body, &self.origin)
+            self.endpoint.judge(
+                contract,
+                self.headers,
+                body,
+                &self.origin,
+                &self.app.event_ids,
+            )
         };
         let judged = if body_bytes <= SMALL_BODY {
             judge()

@@ -3,7 +3,7 @@
 //! A request passes these steps: a TLS handshake, if there is a certificate ([`tls`]) → hyper's HTTP/1 on a
 //! stream with [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → `intake`, which takes
 //! every body to its durable answer. Within `intake`: rate and token of the client ([`client`]) → media type
-//! and encoding → [`body`], read and inflated under limits of size, time and memory → [`signature`] → the
+//! and encoding → [`body`], read and inflated under limits of size, time and memory → [`admission`] → the
 //! contract → the log → [`replies`], the one map from results to status and body. [`webhook`] defines where
 //! webhooks differ.
 //!
@@ -21,8 +21,10 @@ pub mod budget;
 pub mod processors;
 mod media;
 pub mod body;
-pub mod scheme;
+pub mod fields;
+pub mod packs;
 pub mod signature;
+pub mod admission;
 mod intake;
 pub mod webhook;
 pub mod hooks;

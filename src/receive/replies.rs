@@ -15,9 +15,10 @@ use crate::quarantine::FieldError;
 use crate::status::Unavailable;
 use crate::wal::request::AppendError;
 
+use super::admission::{Proof, Proofs};
 use super::body::BodyError;
 use super::client::TooMany;
-use super::scheme::Unsigned;
+use crate::signature::Unsigned;
 
 /// Seconds after which a sender should try again if storage is the reason.
 const RETRY_SOON: u32 = 5;
@@ -105,6 +106,9 @@ pub(super) struct ProblemBody {
     allow: Option<&'static str>,
     #[serde(skip)]
     close: bool,
+    /// What `WWW-Authenticate` asks for.
+    #[serde(skip)]
+    credentials: &'static str,
 }
 
 impl Problem {
@@ -130,6 +134,7 @@ impl Problem {
             too_many: None,
             allow: None,
             close: false,
+            credentials: "Bearer",
         }))
     }
 
@@ -159,6 +164,18 @@ impl Problem {
             "Bad or missing credentials",
             detail,
         )
+    }
+
+    /// 401: the head of the request proves nothing, and no signature could.
+    pub(super) fn unproven(proofs: &Proofs) -> Self {
+        let ways: Vec<&str> = proofs.iter().map(Proof::wanted).collect();
+        let detail = format!("send {}", ways.join(", or "));
+        let status = StatusCode::UNAUTHORIZED;
+        let mut problem = Self::new(status, "unauthorized", "Bad or missing credentials", detail);
+        if proofs.iter().any(|proof| matches!(proof, Proof::Basic(_))) {
+            problem.0.credentials = "Basic realm=\"lakehook\"";
+        }
+        problem
     }
 
     /// 401: the body is not signed as it must be.
@@ -353,7 +370,8 @@ impl IntoResponse for Problem {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            let wanted = HeaderValue::from_static(self.0.credentials);
+            headers.insert(WWW_AUTHENTICATE, wanted);
         }
         if self.0.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

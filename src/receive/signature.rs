@@ -1,122 +1,104 @@
-//! Signatures of senders: HMAC-SHA256 over the body as it was sent.
-//!
-//! Every secret is tried, and each comparison takes constant time. A body that passes becomes an
-//! [`Admitted`]; only such bodies reach a contract.
+//! Signatures of senders, over the body as it was sent.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::HeaderMap;
-use sha2::Sha256;
+use http::header::CONTENT_TYPE;
+use http::request::Parts;
 
-use super::scheme::{Claim, Scheme, Unsigned};
 use crate::clock::Micros;
+use crate::signature::{Message, Scheme, SigningKey, Unsigned};
 
-/// A scheme with its secrets; it admits requests that are signed with any of them.
-#[derive(Clone)]
-pub struct Signing {
-    scheme: Scheme,
-    keys: Vec<Box<[u8]>>,
-    tolerance: Duration,
-}
-
-/// A body that may be stored: its sender was authenticated, or no signature is needed.
+/// Schemes with their keys; a request is admitted if it is signed in any of them, with any of its keys.
 #[derive(Clone, Debug)]
-pub struct Admitted(Bytes);
-
-impl Admitted {
-    /// Admits a body where no signature is needed.
-    pub(super) fn unsigned(body: Bytes) -> Self {
-        Self(body)
-    }
-
-    /// Decompresses the body. The result is admitted too, because it has the same sender.
-    pub(super) fn inflated<E>(
-        &self,
-        inflate: impl FnOnce(Bytes) -> Result<Bytes, E>,
-    ) -> Result<Self, E> {
-        inflate(self.0.clone()).map(Self)
-    }
-
-    /// The bytes of the body.
-    pub fn bytes(&self) -> &[u8] {
-        &self.0
-    }
+pub struct Signing {
+    schemes: Vec<(Scheme, Vec<SigningKey>)>,
+    tolerance: Duration,
+    /// The URL that senders know, without a query; empty if no scheme signs it.
+    public_url: Arc<str>,
 }
 
 impl Signing {
-    /// Uses these secrets. A secret that cannot be a key admits nothing; the checks of the configuration
-    /// refuse it.
+    /// Uses each secret in each scheme in which it can be a key. A secret that cannot be a key admits nothing; the
+    /// checks of the configuration refuse it.
     pub fn new<'s>(
-        scheme: Scheme,
+        schemes: impl IntoIterator<Item = Scheme>,
         secrets: impl Iterator<Item = &'s str>,
         tolerance: Duration,
+        public_url: &str,
     ) -> Self {
-        let keys = secrets.filter_map(|secret| scheme.key_of(secret)).collect();
+        let secrets: Vec<&str> = secrets.collect();
+        let with_keys = |scheme: Scheme| {
+            let keys = secrets.iter().filter_map(|secret| scheme.key_of(secret));
+            let keys = keys.collect();
+            (scheme, keys)
+        };
         Self {
-            scheme,
-            keys,
+            schemes: schemes.into_iter().map(with_keys).collect(),
             tolerance,
+            public_url: public_url.into(),
         }
     }
 
     /// The header that holds the signature, or one of several that may.
     pub fn header(&self) -> &str {
-        self.scheme.header()
+        let mut schemes = self.schemes.iter();
+        let first = schemes.find_map(|(scheme, _)| scheme.signature.headers.first());
+        first.map_or("", String::as_str)
     }
 
-    /// Admits the body if one of its signatures is valid now.
-    pub fn admit(
+    /// Checks that one of the signatures is valid now.
+    pub(super) fn verify(&self, parts: &Parts, body: &[u8], now: Micros) -> Result<(), Unsigned> {
+        let message = self.message(parts, body);
+        let mut worst = Unsigned::Missing;
+        for (scheme, keys) in &self.schemes {
+            match self.verify_in(scheme, keys, parts, &message, now) {
+                Ok(()) => return Ok(()),
+                // What came nearest to being valid is the most useful to know.
+                Err(Unsigned::Missing) => {}
+                Err(error) => worst = error,
+            }
+        }
+        Err(worst)
+    }
+
+    fn verify_in(
         &self,
-        headers: &HeaderMap,
-        body: Bytes,
+        scheme: &Scheme,
+        keys: &[SigningKey],
+        parts: &Parts,
+        message: &Message<'_>,
         now: Micros,
-    ) -> Result<Admitted, Unsigned> {
-        let claim = self.scheme.claim(headers)?;
-        if let Some(time) = claim.time {
-            self.check_time(time, now)?;
-        }
-        if claim.signatures.is_empty() {
-            return Err(Unsigned::Missing);
-        }
-        if self.is_valid(&claim, &body) {
-            Ok(Admitted(body))
-        } else {
-            Err(Unsigned::Invalid)
-        }
+    ) -> Result<(), Unsigned> {
+        let header = |name: &str| {
+            parts
+                .headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        let claim = scheme.read(header)?;
+        scheme.check_time(&claim, now, self.tolerance)?;
+        scheme.verify(keys, &claim, message)
     }
 
-    fn check_time(&self, seconds: &str, now: Micros) -> Result<(), Unsigned> {
-        let is_number = !seconds.is_empty() && seconds.bytes().all(|byte| byte.is_ascii_digit());
-        let signed: i64 = seconds.parse().map_err(|_| Unsigned::Missing)?;
-        let apart = (now.0 / 1_000_000).abs_diff(signed);
-        match (is_number, apart <= self.tolerance.as_secs()) {
-            (false, _) => Err(Unsigned::Missing),
-            (true, false) => Err(Unsigned::Stale),
-            (true, true) => Ok(()),
+    /// What of a request may be signed. The URL is the configured one, never one that the request names.
+    pub(super) fn message<'m>(&'m self, parts: &'m Parts, body: &'m [u8]) -> Message<'m> {
+        Message {
+            method: parts.method.as_str(),
+            url: &self.public_url,
+            path: parts.uri.path(),
+            query: parts.uri.query(),
+            body,
+            is_form: is_form(parts),
         }
-    }
-
-    /// Whether one of the signatures was made with one of the secrets.
-    fn is_valid(&self, claim: &Claim<'_>, body: &[u8]) -> bool {
-        let mut found = false;
-        for key in &self.keys {
-            let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else {
-                continue;
-            };
-            for part in claim.before {
-                mac.update(part);
-            }
-            mac.update(body);
-            for signature in &claim.signatures {
-                found |= mac.clone().verify_slice(signature).is_ok();
-            }
-        }
-        found
     }
 }
 
-#[cfg(test)]
-#[path = "signature_tests.rs"]
-mod tests;
+/// Whether the body of a request is a form.
+pub(super) fn is_form(parts: &Parts) -> bool {
+    const FORM: &str = "application/x-www-form-urlencoded";
+    let declared = parts.headers.get(CONTENT_TYPE);
+    let text = declared.and_then(|value| value.to_str().ok());
+    let media_type = text.and_then(|text| text.split(';').next());
+    media_type.is_some_and(|media_type| media_type.trim().eq_ignore_ascii_case(FORM))
+}

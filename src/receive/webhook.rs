@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderMap;
+use http::request::Parts;
 use serde_json::Value;
 
+use super::admission::{Admitted, Proofs, Standing};
 use super::app::App;
 use super::client::Client;
 use super::hooks::{Delivery, Hook};
 use super::replies::Problem;
-use super::signature::Admitted;
 use crate::contract::{Checked, Contract, Refusal};
+use crate::ids::Ids;
 use crate::record::Origin;
 
 /// A path that takes events.
@@ -69,22 +71,40 @@ impl<'a> Endpoint<'a> {
         Ok(())
     }
 
-    /// Checks the signature of a body as it was sent, if a signature is needed.
+    /// Who may send, apart from tokens for events.
+    fn proofs(self, app: &'a App) -> Option<&'a Proofs> {
+        match self {
+            Self::Events => app.settings.signing.as_ref(),
+            Self::Hook(hook) => Some(&hook.proofs),
+        }
+    }
+
+    /// What the head proves about the sender. Fails if a signature cannot help any more.
+    pub(super) fn standing(self, app: &App, headers: &HeaderMap) -> Result<Standing, Problem> {
+        let Some(proofs) = self.proofs(app) else {
+            return Ok(Standing::Proven);
+        };
+        match proofs.standing(headers) {
+            Standing::Unproven => Err(Problem::unproven(proofs)),
+            standing => Ok(standing),
+        }
+    }
+
+    /// Checks the signature of a body as it was sent, if it decides.
     pub(super) fn admit(
         self,
         app: &App,
-        headers: &HeaderMap,
+        standing: Standing,
+        parts: &Parts,
         raw: Bytes,
     ) -> Result<Admitted, Problem> {
-        let signing = match self {
-            Self::Events => app.settings.signing.as_ref(),
-            Self::Hook(hook) => Some(&hook.signing),
-        };
-        let Some(signing) = signing else {
-            return Ok(Admitted::unsigned(raw));
-        };
-        let admitted = signing.admit(headers, raw, app.clock.wall());
-        admitted.map_err(Problem::unsigned)
+        match self.proofs(app) {
+            Some(proofs) if standing == Standing::NeedsSignature => {
+                let admitted = proofs.admit(parts, raw, app.clock.wall());
+                admitted.map_err(Problem::unsigned)
+            }
+            _ => Ok(Admitted::by_head(raw)),
+        }
     }
 
     /// Turns a body into rows. Takes time linear in its length.
@@ -94,10 +114,11 @@ impl<'a> Endpoint<'a> {
         headers: &HeaderMap,
         body: &[u8],
         origin: &Origin,
+        ids: &Ids,
     ) -> Result<Judged, Refusal> {
         match self {
             Self::Events => contract.check(body, origin).map(Judged::Events),
-            Self::Hook(hook) => match hook.judge(contract, headers, body, origin)? {
+            Self::Hook(hook) => match hook.judge(contract, headers, body, origin, ids)? {
                 Delivery::Event(checked) => Ok(Judged::Events(checked)),
                 Delivery::Challenge(answer) => Ok(Judged::Answer(answer)),
             },

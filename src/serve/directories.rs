@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use super::errors::{ServeError, way_out};
+use crate::config::Config;
 use crate::files::{Disk, Files as _, create_dir_durably, parent_of};
+use crate::wal::inspect::inspect;
 
 /// Makes the directory that a key names, with its ancestors.
 pub(super) fn make(key: &'static str, dir: &Path) -> Result<(), ServeError> {
@@ -30,6 +32,40 @@ pub fn try_out(dir: &Path) -> Option<String> {
         let wanted = dir.display();
         format!("{wanted} cannot be made: {shown} cannot be written to: {error}{hint}")
     })
+}
+
+/// Names where logs of this container have been before; the image sets it.
+const VOLUME_VARIABLE: &str = "LAKEHOOK_VOLUME";
+
+/// Refuses a start that would leave rows behind: they are in a log in the volume, and the configuration names
+/// another directory for that log.
+pub fn check_volume(config: &Config) -> Result<(), ServeError> {
+    let Some(volume) = std::env::var_os(VOLUME_VARIABLE) else {
+        return Ok(());
+    };
+    left_behind(Path::new(&volume), config)
+}
+
+fn left_behind(volume: &Path, config: &Config) -> Result<(), ServeError> {
+    for (key, name, configured) in [
+        ("wal.dir", "wal", &config.wal.dir),
+        ("polls.dir", "polls", &config.polls.dir),
+    ] {
+        let former = volume.join(name);
+        if former == *configured || !Disk.exists(&former) {
+            continue;
+        }
+        let rows = inspect(&Disk, &former).map_or(0, |found| found.state.uncommitted_rows());
+        if rows > 0 {
+            return Err(ServeError::LeftBehind {
+                key,
+                former,
+                configured: configured.clone(),
+                rows,
+            });
+        }
+    }
+    Ok(())
 }
 
 /// The directory itself, or the nearest ancestor that exists.

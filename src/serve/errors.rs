@@ -72,6 +72,21 @@ pub enum ServeError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// Another log in the volume holds rows that nobody would ship.
+    #[error(
+        "{rows} rows in {former} are not in the lake yet, and {key} is {configured}; set {key} to the \
+         former directory until they are shipped, or move that directory away"
+    )]
+    LeftBehind {
+        /// The key that names the log's directory.
+        key: &'static str,
+        /// Where the log was before.
+        former: PathBuf,
+        /// Where it is now.
+        configured: PathBuf,
+        /// How many rows wait there.
+        rows: u64,
+    },
     /// The operating system refused something that the service needs.
     #[error("failed to start: {0}")]
     Io(io::Error),

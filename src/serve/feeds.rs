@@ -50,7 +50,10 @@ pub struct RunningFeeds {
 /// The polls of a configuration.
 pub fn poll_feed(config: &Config) -> PollFeed {
     let definitions = config.poll.iter();
-    let definitions = definitions.map(|(name, poll)| (name.clone(), poll.definition()));
+    let definitions = definitions.map(|(name, poll)| {
+        let api = poll.api.as_ref().and_then(|api| config.api.get(api));
+        (name.clone(), poll.definition(api))
+    });
     PollFeed::new(definitions.collect(), config.polls.concurrency)
 }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::feeds::figures::{Figures, StreamState};
-use crate::receive::figures::{LastError, LastSuccess, PollHealth, RunningPoll};
+use crate::receive::figures::{LastError, LastSuccess, PollHealth, RunningPoll, WaitingPoll};
 
 /// The figures of every stream, read anew for each request.
 pub(super) fn shown(figures: Figures) -> BTreeMap<String, PollHealth> {
@@ -17,6 +17,7 @@ pub(super) fn shown(figures: Figures) -> BTreeMap<String, PollHealth> {
 fn health_of(state: StreamState) -> PollHealth {
     let StreamState {
         running,
+        waiting,
         last_success,
         last_error,
         next_run,
@@ -36,6 +37,10 @@ fn health_of(state: StreamState) -> PollHealth {
             pages: at.pages,
             records: at.records,
             total: at.total,
+        }),
+        waiting: waiting.map(|waiting| WaitingPoll {
+            r#for: waiting.what,
+            until: waiting.until.map(|until| until.to_string()),
         }),
     }
 }

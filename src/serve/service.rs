@@ -45,6 +45,7 @@ pub struct Service {
 impl Service {
     /// Starts everything; returns when requests are accepted.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
+        directories::check_volume(config)?;
         let (schemas, table) = events::read_schemas(config)?;
         let rules = config.rules()?;
         let tls = tls_files(&config.server)

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::config::{Config, Hook, Server, Wal};
+use crate::config::{Batch, Config, Hook, Server, Wal};
 use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
+use crate::receive::admission::{Proof, Proofs};
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
-use crate::receive::scheme::Scheme;
+use crate::receive::packs::STANDARD;
 use crate::receive::signature::Signing;
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
@@ -81,26 +82,28 @@ pub fn tls_files(server: &Server) -> Option<tls::Files> {
 }
 
 /// How events must be signed, if the webhook has secrets.
-fn signing(config: &Config) -> Option<Signing> {
+fn signing(config: &Config) -> Option<Proofs> {
     let secrets = &config.events.signing_secrets;
     let texts = secrets.iter().map(Secret::expose);
     let tolerance = Hook::default().tolerance.duration();
-    (!secrets.is_empty()).then(|| Signing::new(Scheme::Standard, texts, tolerance))
+    (!secrets.is_empty()).then(|| {
+        let signing = Signing::new(STANDARD.schemes(), texts, tolerance, "");
+        Proofs::any(vec![Proof::Signature(signing)])
+    })
 }
 
 fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
     let hooks = config.hook.iter().map(|(name, hook)| {
-        let [id, event_type, time] = hook.places();
-        let scheme = hook.scheme();
-        let texts = hook.secrets.iter().map(Secret::expose);
+        let (id, without_id) = hook.id();
         Arc::new(receive::hooks::Hook {
             name: name.as_str().into(),
             path: hook.path(name).into(),
-            answers_challenges: scheme.has_challenges(),
-            signing: Signing::new(scheme, texts, hook.tolerance.duration()),
+            challenges: hook.pack().challenges,
+            proofs: hook.proofs(),
             id,
-            event_type,
-            time,
+            without_id,
+            event_type: hook.event_type(),
+            time: hook.time(),
         })
     });
     hooks.collect()
@@ -154,19 +157,35 @@ fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
         max_ids: config.dedup.max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
         ids_per_file: (config.dedup.max_ids / MAX_ID_FILES).clamp(IDS_PER_FILE, MAX_IDS_PER_FILE),
-        limits: Limits {
-            max_bytes: config.batch.max_bytes.bytes(),
-            max_records: config.batch.max_records,
-            max_age: config.batch.max_age.duration(),
-            late_max_age: config.batch.late_age().duration(),
-            max_waiting_seals: MAX_WAITING_SEALS,
-        },
+        limits: limits(config, role),
         calendar: calendar(config, role),
         lake: lake.to_owned(),
         format: config.batch.format.as_str().to_owned(),
         object_key: keys::object_key,
         conflict_row,
         conflict_partition,
+    }
+}
+
+/// When the log's batches are closed.
+fn limits(config: &Config, role: LogRole) -> Limits {
+    let polls = &config.polls.batch;
+    let batch = match role {
+        LogRole::Events => config.batch.clone(),
+        LogRole::Feeds => Batch {
+            max_bytes: polls.max_bytes,
+            max_records: polls.max_records,
+            max_age: polls.max_age,
+            late_max_age: None,
+            format: config.batch.format,
+        },
+    };
+    Limits {
+        max_bytes: batch.max_bytes.bytes(),
+        max_records: batch.max_records,
+        max_age: batch.max_age.duration(),
+        late_max_age: batch.late_age().duration(),
+        max_waiting_seals: MAX_WAITING_SEALS,
     }
 }
 

@@ -68,6 +68,7 @@ Options:
                        there]
       --dry-run        Fetch and validate, and write nothing
       --force          Write a snapshot even if nothing has changed
+      --accept         Take the records as they are, whatever the guards say
   -h, --help           Print help
 exit code 0
 "#);

@@ -24,6 +24,10 @@ fn config() -> String {
     format!(
         "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[events]\nsigning_secrets = [\"{STANDARD}\"]\n{}\
          [hook.svix]\nsecrets = [\"{STANDARD}\"]\n\
+         [hook.repo]\nscheme = \"gitlab\"\nsecrets = [\"{SECRET}\"]\n\
+         [hook.own]\nid = \"none\"\nauth = [{{ type = \"header\", header = \"X-Token\", secrets = [\"{SECRET}\"] }}, \
+         {{ type = \"bearer\", secrets = [\"a bearer token\"] }}, {{ type = \"basic\", secrets = [\"me:password\"] }}]\n\
+         [hook.open]\nauth = [{{ type = \"none\" }}]\n\
          [hook.shop]\nscheme = \"hmac\"\nheader = \"X-Signature\"\nprefix = \"sha256=\"\nsecrets = [\"{SECRET}\"]\nid = \"/event/no\"\n",
         hooks.concat()
     )
@@ -294,4 +298,68 @@ fn the_webhook_of_events_wants_signatures_where_it_has_secrets() {
     );
     assert_eq!(taken.status, 200, "{}", taken.text());
     assert!(program.stop(STOP_LIMIT).success());
+}
+
+/// Hooks that are authentic by their head: each way, and none of them.
+#[test]
+fn a_hook_may_be_authenticated_by_header_bearer_basic_or_not_at_all() {
+    let setup = Setup::new(&config());
+    let program = setup.start();
+    let send = |path: &str, headers: &[(&str, &str)]| {
+        let headers: Vec<(&str, String)> = headers
+            .iter()
+            .map(|(name, value)| (*name, (*value).to_owned()))
+            .collect();
+        post(&setup, path, "{\"type\":\"built\"}", &headers)
+    };
+    let own = "/webhook/own";
+    for headers in [
+        ("x-token", SECRET),
+        ("authorization", "Bearer a bearer token"),
+        ("authorization", "Basic bWU6cGFzc3dvcmQ="),
+    ] {
+        let answer = send(own, &[headers]);
+        // Equal bytes are several events here.
+        assert_eq!(
+            answer.json()["accepted"],
+            1,
+            "{headers:?}: {}",
+            answer.text()
+        );
+    }
+    for headers in [
+        &[][..],
+        &[("x-token", "a bearer token")],
+        &[("authorization", "Bearer me:password")],
+        &[("authorization", "Basic bWU6cGFzc3dvcmU=")],
+    ] {
+        let answer = send(own, headers);
+        assert_eq!(answer.status, 401, "{headers:?}: {}", answer.text());
+        assert!(
+            answer.text().contains("problem:unauthorized"),
+            "{}",
+            answer.text()
+        );
+        let wanted = answer.header("www-authenticate").unwrap();
+        assert!(wanted.starts_with("Basic"), "{wanted}");
+    }
+    let id = "f5e5f430-f57b-4e6e-9fac-d9128cd7232f";
+    for (word, member) in [("accepted", 1), ("duplicates", 1)] {
+        let answer = send(
+            "/webhook/repo",
+            &[("x-gitlab-token", SECRET), ("idempotency-key", id)],
+        );
+        assert_eq!(answer.json()[word], member, "{}", answer.text());
+    }
+    assert_eq!(
+        send("/webhook/repo", &[("x-gitlab-token", "other")]).status,
+        401
+    );
+    assert_eq!(send("/webhook/open", &[]).json()["accepted"], 1);
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let rows = Lake::directory(&setup.directory().join("lake")).rows();
+    let of = |source: &str| rows.iter().filter(|row| row["source"] == source).count();
+    assert_eq!([of("own"), of("repo"), of("open")], [3, 1, 1]);
+    let repo = rows.iter().find(|row| row["source"] == "repo").unwrap();
+    assert_eq!(repo["event_id"], id);
 }

@@ -118,7 +118,10 @@ fn an_invalid_record_is_quarantined_once_however_often_it_is_read() {
         json!({"updated_at": "2026-03-01T00:00:01Z"}),
     ]));
     let api = api(&rows);
-    let setup = setup(&api.url(), WATERMARK);
+    let setup = setup(
+        &api.url(),
+        &format!("{WATERMARK}\nguards = {{ max_refused = \"50 %\" }}"),
+    );
     assert!(well(&setup).contains("1 quarantined"));
     let said = well(&setup);
     assert!(

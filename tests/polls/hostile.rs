@@ -232,7 +232,7 @@ fn a_deep_record_goes_to_the_quarantine() {
         write_head(stream, &format!("content-length: {}", body.len()));
         let _gone = stream.write_all(body.as_bytes());
     });
-    let (said, runs) = super::poll_well(&setup(&api.url(), ""));
+    let (said, runs) = super::poll_well(&setup(&api.url(), "guards = { max_refused = \"50 %\" }"));
     assert!(said.contains("too_deep"), "{said}");
     assert_eq!((runs.runs[0].rows, runs.runs[0].refused), (1, 1));
 }
@@ -244,14 +244,14 @@ fn page_bytes() -> usize {
 }
 
 /// Polls one large page into objects of the configured format, in bounded memory.
-fn takes_a_large_page(bytes: usize, batch: &str, max_resident: u64) {
+fn takes_a_large_page(bytes: usize, format: &str, batch: &str, max_resident: u64) {
     let api = RawApi::start(move |_, _, stream| {
         write_head(stream, "connection: close");
         let _gone = write_records(&mut BufWriter::new(stream), bytes);
     });
     let settings = format!(
         "every = \"1h\"\nmode = \"append\"\nschema = \"thing.json\"\nmax_bytes = \"100 GiB\"\n\
-         max_records = 100_000_000\nbudget = \"1h\"\n[batch]\n{batch}"
+         max_records = 100_000_000\nbudget = \"1h\"\n[batch]\nformat = \"{format}\"\n[polls.batch]\n{batch}"
     );
     let setup = setup(&api.url(), &settings);
     let text = super::config(&api.url(), &settings);
@@ -278,12 +278,17 @@ fn takes_a_large_page(bytes: usize, batch: &str, max_resident: u64) {
 
 #[test]
 fn a_large_page_is_read_as_it_arrives() {
-    takes_a_large_page(page_bytes(), "max_bytes = \"16 MiB\"", MAX_RESIDENT);
+    takes_a_large_page(
+        page_bytes(),
+        "ndjson.zst",
+        "max_bytes = \"16 MiB\"",
+        MAX_RESIDENT,
+    );
 }
 
 /// A batch that fits neither into the memory for sorting nor into a single row group.
 #[test]
 fn a_large_batch_becomes_columns_in_bounded_memory() {
-    let batch = "format = \"parquet\"\nmax_bytes = \"1 GiB\"\nmax_age = \"1h\"";
-    takes_a_large_page(page_bytes(), batch, MAX_RESIDENT);
+    let batch = "max_bytes = \"1 GiB\"\nmax_age = \"1h\"";
+    takes_a_large_page(page_bytes(), "parquet", batch, MAX_RESIDENT);
 }

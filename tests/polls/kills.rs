@@ -18,13 +18,13 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Counts requests, and lets a test wait for the next ones.
 #[derive(Default)]
-struct Gate {
+pub(super) struct Gate {
     asked: Mutex<usize>,
     moved: Condvar,
 }
 
 impl Gate {
-    fn pass(&self) {
+    pub(super) fn pass(&self) {
         *self.asked.lock().unwrap() += 1;
         self.moved.notify_all();
     }
@@ -41,7 +41,7 @@ impl Gate {
 
 /// Kills the service in many lives, each after a number of requests and a short time, so that every stage of
 /// a run is hit.
-fn kill_at_every_stage(setup: &Setup, gate: &Gate, most_requests: usize) {
+pub(super) fn kill_at_every_stage(setup: &Setup, gate: &Gate, most_requests: usize) {
     for requests in 0..=most_requests {
         for pause in [0, 4, 12] {
             let program = setup.spawn();
@@ -53,7 +53,7 @@ fn kill_at_every_stage(setup: &Setup, gate: &Gate, most_requests: usize) {
 }
 
 /// Starts once more and waits for a run that succeeds.
-fn succeed(setup: &Setup) {
+pub(super) fn succeed(setup: &Setup) {
     let program = setup.start();
     let output = setup.run(&["poll"]);
     assert!(output.status.success(), "{}", super::said(&output).0);
@@ -115,7 +115,7 @@ fn an_appending_poll_skips_nothing_and_repeats_nothing() {
         };
         let settings = format!(
             "every = \"1s\"\nmode = \"append\"\npagination = {{ {pagination} }}\n\
-             watermark = {{ field = \"id\", param = \"since\", lag = \"30s\" }}\n[batch]\nmax_records = 70"
+             watermark = {{ field = \"id\", param = \"since\", lag = \"30s\" }}\n[polls.batch]\nmax_records = 70"
         );
         let setup = setup(&api.url(), &settings);
         kill_at_every_stage(&setup, &gate, 2);

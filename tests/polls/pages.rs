@@ -206,7 +206,8 @@ fn an_invalid_record_goes_to_the_quarantine_and_stops_nothing() {
         all.push(json!({"name": "without an id"}));
         page(json!({"things": all}))
     });
-    let setup = setup(&api.url(), "schema = \"thing.json\"");
+    let settings = "schema = \"thing.json\"\nguards = { max_refused = \"50 %\" }";
+    let setup = setup(&api.url(), settings);
     let schema = json!({"properties": {"id": {"type": "integer"}, "name": {"type": "string"}}});
     std::fs::write(setup.directory().join("thing.json"), schema.to_string()).unwrap();
     let (said, runs) = poll_well(&setup);

@@ -169,7 +169,7 @@ fn a_stop_interrupts_a_run_and_nothing_half_is_visible() {
 #[test]
 fn a_dry_run_reads_and_checks_and_writes_nothing() {
     let api = Api::start(|_, _| page(json!({"things": [{"id": 1}, {"name": "nobody"}]})));
-    let setup = setup(&api.url(), "");
+    let setup = setup(&api.url(), "guards = { max_refused = \"50 %\" }");
     let (said, code) = said(&setup.run(&["poll", "--dry-run"]));
     assert_eq!(code, Some(0), "{said}");
     assert!(

@@ -123,11 +123,16 @@ impl Node {
             let identity = Identity { tag, content: 0 };
             rows.finish_row(1, partition, RowKind::Record(identity));
         }
+        let received = self.clock.wall().max(self.writer.watermark());
+        self.push(rows, received);
+    }
+
+    fn push(&mut self, rows: Rows, received_at: Micros) {
         let append = Append {
             rows,
             dropped: 0,
             origin: Origin {
-                received_at: self.clock.wall().max(self.writer.watermark()),
+                received_at,
                 endpoint: "/webhook/events".into(),
                 request_id: "r".into(),
                 client: None,
@@ -570,5 +575,35 @@ fn the_log_alone_tells_which_batches_are_late() {
                 assert_ne!(lateness, Lateness::Overtaken, "seed {seed}: {partition}");
             }
         }
+    }
+}
+
+#[test]
+fn what_is_known_by_a_former_identity_is_a_duplicate() {
+    let identity = |tag| Identity { tag, content: 7 };
+    for restarts in [false, true] {
+        let mut node = Node::new(3, settings());
+        let send = |node: &mut Node, own: u64, former: Option<u64>| {
+            let mut rows = Rows::default();
+            let partition = rows.partition(&node.day(0));
+            rows.bytes.extend_from_slice(b"{}");
+            rows.finish_row(1, partition, RowKind::Record(identity(own)));
+            rows.former.extend(former.map(identity));
+            let received = node.clock.wall().max(node.writer.watermark());
+            node.push(rows, received);
+            node.turn();
+            let totals = node.writer.state().totals;
+            (totals.stored, totals.duplicate)
+        };
+        assert_eq!(send(&mut node, 11, None), (1, 0));
+        if restarts {
+            node.restart(Crash::Kill);
+        }
+        // The record was stored by an earlier version.
+        assert_eq!(send(&mut node, 21, Some(11)), (1, 1));
+        // The record is new, and so is its identity.
+        assert_eq!(send(&mut node, 22, Some(12)), (2, 1));
+        assert_eq!(send(&mut node, 22, Some(12)), (2, 2));
+        assert_eq!(send(&mut node, 22, None), (2, 3));
     }
 }

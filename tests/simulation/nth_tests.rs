@@ -12,19 +12,36 @@ use crate::shape::Shape;
 use crate::store::StoreFault;
 use crate::world::{Violation, World};
 
-fn fresh(seed: u64, directory: bool) -> World {
-    let mut shape = Shape::small(directory);
+/// Where the lake and the log are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Directory,
+    Store,
+    /// A store, with a journal in memory.
+    Memory,
+}
+
+fn fresh(seed: u64, kind: Kind) -> World {
+    let mut shape = Shape::small(kind == Kind::Directory);
     shape.settings.limits.max_age = Duration::from_secs(3);
+    if kind == Kind::Memory {
+        shape.memory = true;
+        // Frames are not padded there, so that a segment would last for the whole life.
+        shape.settings.segment_bytes = 2 << 10;
+    }
     World::new(seed, shape)
 }
 
-/// A short life in which everything happens: starts, a new segment, seals, objects, commits, trims, a clean
-/// end.
+/// A short life in which everything happens: starts, polls, new segments, seals, objects, commits, trims, a
+/// clean end.
 fn live(world: &mut World) -> Result<(), Violation> {
     world.restart(Crash::Kill)?;
     for turn in 0..9 {
         for _ in 0..3 {
             world.submit();
+        }
+        if world.shape.memory {
+            world.poll()?;
         }
         world.turn()?;
         if turn % 3 == 2 {
@@ -52,9 +69,9 @@ fn recover(world: &mut World, crash: Crash) -> Result<(), Violation> {
     oracle::check(world)
 }
 
-fn crash_everywhere(directory: bool, crash: Crash) {
+fn crash_everywhere(kind: Kind, crash: Crash) {
     for at in 1.. {
-        let mut world = fresh(at, directory);
+        let mut world = fresh(at, kind);
         world.faults_on = true;
         world.disk.faults(|faults| faults.crash_at = Some(at));
         let outcome = live_until_crash(&mut world).and_then(|untouched| {
@@ -64,7 +81,7 @@ fn crash_everywhere(directory: bool, crash: Crash) {
         match outcome {
             Ok(false) => {}
             Ok(true) => return assert!(at > 100, "the life is too short: {at}"),
-            Err(violation) => panic!("{crash:?} at operation {at}: {violation}"),
+            Err(violation) => panic!("{kind:?}, {crash:?} at operation {at}: {violation}"),
         }
     }
 }
@@ -99,24 +116,33 @@ fn live_on(world: &mut World) -> Result<(), Violation> {
 
 #[test]
 fn a_power_cut_at_every_operation_with_a_directory() {
-    crash_everywhere(true, Crash::Power);
+    crash_everywhere(Kind::Directory, Crash::Power);
 }
 
 #[test]
 fn a_power_cut_at_every_operation_with_a_store() {
-    crash_everywhere(false, Crash::Power);
+    crash_everywhere(Kind::Store, Crash::Power);
 }
 
 #[test]
 fn a_kill_at_every_operation() {
-    crash_everywhere(true, Crash::Kill);
-    crash_everywhere(false, Crash::Kill);
+    crash_everywhere(Kind::Directory, Crash::Kill);
+    crash_everywhere(Kind::Store, Crash::Kill);
+    crash_everywhere(Kind::Memory, Crash::Kill);
 }
 
-fn fail_everywhere(directory: bool, kind: ErrorKind, forever: bool) {
+fn fail_everywhere(error: ErrorKind, forever: bool) {
     for op in Op::ALL {
-        for after in 0.. {
-            let mut world = fresh(after, directory);
+        for kind in [Kind::Directory, Kind::Store] {
+            fail_each(kind, op, error, forever);
+        }
+    }
+}
+
+fn fail_each(kind: Kind, op: Op, error: ErrorKind, forever: bool) {
+    for after in 0.. {
+        {
+            let mut world = fresh(after, kind);
             world.faults_on = true;
             // A batch that no seal can be written for grows older than it may be.
             world.disk_fails = true;
@@ -124,7 +150,7 @@ fn fail_everywhere(directory: bool, kind: ErrorKind, forever: bool) {
                 op: Some(op),
                 on: "",
                 after,
-                kind,
+                kind: error,
                 forever,
             };
             world.disk.faults(|faults| faults.planned.push(fault));
@@ -132,7 +158,9 @@ fn fail_everywhere(directory: bool, kind: ErrorKind, forever: bool) {
             let untouched = world.disk.count(op) <= after;
             let crash = [Crash::Kill, Crash::Power][usize::from(after % 2 == 0)];
             if let Err(violation) = lived.and_then(|()| recover(&mut world, crash)) {
-                panic!("{op:?} {after} fails with {kind}, forever: {forever}: {violation}");
+                panic!(
+                    "{kind:?}: {op:?} {after} fails with {error}, forever: {forever}: {violation}"
+                );
             }
             if untouched {
                 break;
@@ -143,26 +171,30 @@ fn fail_everywhere(directory: bool, kind: ErrorKind, forever: bool) {
 
 #[test]
 fn every_operation_fails_once() {
-    fail_everywhere(true, ErrorKind::Other, false);
-    fail_everywhere(false, ErrorKind::Other, false);
+    fail_everywhere(ErrorKind::Other, false);
 }
 
 #[test]
 fn every_operation_fails_for_good() {
-    fail_everywhere(true, ErrorKind::Other, true);
-    fail_everywhere(false, ErrorKind::Other, true);
+    fail_everywhere(ErrorKind::Other, true);
 }
 
 #[test]
 fn every_operation_finds_the_disk_full_once() {
-    fail_everywhere(true, ErrorKind::StorageFull, false);
-    fail_everywhere(false, ErrorKind::StorageFull, false);
+    fail_everywhere(ErrorKind::StorageFull, false);
 }
 
 #[test]
 fn every_operation_finds_the_disk_full_for_good() {
-    fail_everywhere(true, ErrorKind::StorageFull, true);
-    fail_everywhere(false, ErrorKind::StorageFull, true);
+    fail_everywhere(ErrorKind::StorageFull, true);
+}
+
+#[test]
+fn every_frame_of_a_journal_in_memory_fails() {
+    for forever in [false, true] {
+        fail_each(Kind::Memory, Op::Write, ErrorKind::StorageFull, forever);
+        fail_each(Kind::Memory, Op::Write, ErrorKind::Other, forever);
+    }
 }
 
 /// Gives these faults to every put of an object in turn, until a life has no such put any more.
@@ -171,7 +203,7 @@ fn put_fails_everywhere(faults: &[StoreFault]) {
         for forever in [false, true] {
             for after in 0.. {
                 let times = if forever { 500 } else { 1 };
-                let mut world = fresh(after, false);
+                let mut world = fresh(after, Kind::Store);
                 world.faults_on = true;
                 let mut script = vec![None; usize::try_from(after).unwrap()];
                 script.extend(vec![Some(*fault); times]);

@@ -31,18 +31,18 @@ const ROOMS: &[Room] = &[
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret",
+        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
     ]),
     room("receive", "src/receive", &[
-        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "ids", "rfc3339",
+        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "rfc3339",
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "secret", "ids",
-        "clock",
+        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "signature", "secret",
+        "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "tables", "record", "ids", "clock",
+        "contract", "quarantine", "wal", "tables", "record", "ids", "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",

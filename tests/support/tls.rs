@@ -1,16 +1,19 @@
 //! A certificate authority for tests, and a blocking client that trusts it and shows the server's certificate.
 
-use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::io::{self, Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, date_time_ymd};
 use tokio_rustls::rustls::crypto::aws_lc_rs;
-use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{
-    ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion, version,
+    ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection, StreamOwned,
+    SupportedProtocolVersion, version,
 };
 
 use super::http::{self, Connection};
@@ -61,7 +64,16 @@ impl Authority {
 
     /// A pair that expires in that year.
     pub(crate) fn issue_until(&self, year: i32) -> Pair {
-        let mut params = CertificateParams::new(vec![NAME.to_owned()]).unwrap();
+        self.pair(NAME, year)
+    }
+
+    /// A new pair for that name.
+    pub(crate) fn issue_for(&self, name: &str) -> Pair {
+        self.pair(name, 4096)
+    }
+
+    fn pair(&self, name: &str, year: i32) -> Pair {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.not_after = date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().unwrap();
         let cert = params.signed_by(&key, &self.issuer).unwrap();
@@ -106,6 +118,50 @@ impl Authority {
         }
         Ok(Connection::over(StreamOwned::new(session, stream), address))
     }
+}
+
+/// An API behind TLS on `localhost`, which answers every request with this JSON. It asks for a client's
+/// certificate if `clients` says who signs them.
+pub(crate) fn serve(pair: &Pair, clients: Option<&Authority>, body: &str) -> SocketAddr {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let builder = match clients {
+        None => builder.with_no_client_auth(),
+        Some(authority) => {
+            let mut roots = RootCertStore::empty();
+            roots.add(authority.root.der().clone()).unwrap();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+            builder.with_client_cert_verifier(verifier.unwrap())
+        }
+    };
+    let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes()).unwrap();
+    let config = builder.with_single_cert(vec![pair.cert.clone()], key);
+    let config = Arc::new(config.unwrap());
+    let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(session, stream.unwrap());
+            // A client that trusts nobody is gone by now.
+            if stream.read(&mut [0; 4096]).is_ok() {
+                let _gone = stream.write_all(answer.as_bytes());
+                stream.conn.send_close_notify();
+                let _gone = stream.flush();
+            } else {
+                // A close with unread bytes would overtake the alert.
+                std::thread::sleep(Duration::from_millis(100));
+            }
+        }
+    });
+    address
 }
 
 /// The certificate that the server sent.

@@ -30,6 +30,28 @@ pub trait File: Send + Sync + 'static {
     fn forget_cache(&self);
 }
 
+impl<T: File> File for Arc<T> {
+    fn write_all_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        (**self).write_all_at(bytes, offset)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        (**self).read_exact_at(buffer, offset)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        (**self).sync()
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        (**self).len()
+    }
+
+    fn forget_cache(&self) {
+        (**self).forget_cache();
+    }
+}
+
 /// A file in a directory.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
@@ -304,10 +326,15 @@ pub struct Reader<F> {
 impl<F: File> Reader<F> {
     /// A reader of a file that does not change its length meanwhile.
     pub fn new(file: F) -> io::Result<Self> {
-        let length = file.len()?;
+        Self::from(file, 0)
+    }
+
+    /// A reader from `offset` on.
+    pub fn from(file: F, offset: u64) -> io::Result<Self> {
+        let length = file.len()?.max(offset);
         Ok(Self {
             file,
-            offset: 0,
+            offset,
             length,
         })
     }

@@ -85,6 +85,9 @@ pub struct Rows {
     pub rows: Vec<Row>,
     /// Partition keys such as `events/dt=2026-11-20`, each once.
     pub partitions: Vec<String>,
+    /// Identities by which an earlier version may have stored the records, one for each
+    /// [`RowKind::Record`] in order; empty if none of them can be that old.
+    pub former: Vec<Identity>,
 }
 
 impl Rows {

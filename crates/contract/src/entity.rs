@@ -9,6 +9,7 @@ use std::collections::HashMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
+use super::canonical;
 use super::faults::{Errors, Faults as _};
 use super::pointer::{self, segment};
 use super::raw::push_raw;
@@ -116,6 +117,9 @@ pub struct Target<'a> {
     pub quarantine: &'a str,
     /// Whether the rows belong to a snapshot, which keeps all of them. Otherwise duplicates are dropped.
     pub is_snapshot: bool,
+    /// Whether an earlier version, which identified records by the bytes of their rows, may have stored
+    /// some of them.
+    pub may_be_older: bool,
 }
 
 impl Entities {
@@ -181,7 +185,12 @@ impl Entities {
         let kind = if target.is_snapshot {
             RowKind::Snapshot
         } else {
-            RowKind::Record(self.identity(id, written))
+            let content = canonical::hash(raw);
+            if target.may_be_older {
+                let former = self.former_identity(id, written);
+                rows.former.push(former);
+            }
+            RowKind::Record(self.identity(id, content))
         };
         let partition = rows.partition(target.partition);
         let offset = u32::try_from(lsn_at - start).unwrap_or(u32::MAX);
@@ -190,8 +199,22 @@ impl Entities {
         Taken::Row { id, content, mark }
     }
 
-    /// A changed record counts as a new one, so the content is part of the identity.
-    fn identity(&self, id: Option<u128>, written: &[u8]) -> Identity {
+    /// A changed record counts as a new one, so the content is part of the identity: what was sent, by what
+    /// it says. So neither the order of keys nor another schema makes a record new.
+    fn identity(&self, id: Option<u128>, content: u128) -> Identity {
+        let mut known_by = [0; 33];
+        known_by[..16].copy_from_slice(&id.unwrap_or(0).to_le_bytes());
+        known_by[16..32].copy_from_slice(&content.to_le_bytes());
+        // Former identities are shorter.
+        known_by[32] = 2;
+        Identity {
+            tag: self.fingerprint.tag(&self.stream, &known_by),
+            content: self.fingerprint.content(&known_by, b""),
+        }
+    }
+
+    /// The identity that earlier versions gave to a record: by the bytes of its row.
+    fn former_identity(&self, id: Option<u128>, written: &[u8]) -> Identity {
         let content = self.fingerprint.content(written, b"");
         let mut known_by = [0; 32];
         known_by[..16].copy_from_slice(&id.unwrap_or(0).to_le_bytes());

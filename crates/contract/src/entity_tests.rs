@@ -28,6 +28,7 @@ fn target(is_snapshot: bool) -> Target<'static> {
         partition: "users/dt=1970-01-01",
         quarantine: "quarantine/users/dt=1970-01-01",
         is_snapshot,
+        may_be_older: false,
     }
 }
 
@@ -119,6 +120,38 @@ fn a_changed_record_is_another_and_the_same_is_the_same() {
     let first = identity(r#"{"user_id":"a","name":"A"}"#);
     assert_eq!(first, identity(r#"{ "name":"A", "user_id":"a" }"#));
     assert_ne!(first.tag, identity(r#"{"user_id":"a","name":"B"}"#).tag);
+}
+
+#[test]
+fn neither_the_way_of_writing_nor_the_schema_makes_a_record_new() {
+    let raw = r#"{"user_id":"a","name":"A/A","n":[1.0,{"x":1,"y":2}]}"#;
+    let again = r#"{"n" : [1, {"y":2,"x":1.0}], "name":"A\/A", "user_id":"a"}"#;
+    let narrow = r#"{"properties":{"name":{}}}"#;
+    let identity = |schema, raw| row(&entities(schema, Some("user_id")), raw).2;
+    let first = identity(None, raw);
+    for schema in [None, Some(SCHEMA), Some(narrow)] {
+        assert_eq!(identity(schema, raw), first);
+        assert_eq!(identity(schema, again), first);
+    }
+}
+
+#[test]
+fn what_an_earlier_version_has_stored_is_known_by_its_former_identity() {
+    let entities = entities(Some(SCHEMA), Some("user_id"));
+    let mut rows = Rows::default();
+    let target = Target {
+        may_be_older: true,
+        ..target(false)
+    };
+    for raw in [r#"{"user_id":"a","name":"A"}"#, r#"{"name":1}"#] {
+        entities.take(raw, &origin(), target, &mut rows);
+    }
+    // As version 0.1.0 gave it to this record.
+    let former = Identity {
+        tag: 4_709_809_201_187_735_229,
+        content: 2_637_708_557,
+    };
+    assert_eq!(rows.former, [former]);
 }
 
 #[test]

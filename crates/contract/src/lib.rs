@@ -10,6 +10,7 @@
 //! HTTP, the log or the lake.
 
 mod check;
+mod canonical;
 mod checked;
 pub mod entity;
 mod event;

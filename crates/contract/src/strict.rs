@@ -192,7 +192,7 @@ pub(super) fn nul_in_key(pointer: impl FnOnce() -> String, faults: &mut impl Fau
 }
 
 /// The index of the closing quote of the string whose content begins at `at`, and whether it holds escapes.
-fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
+pub(super) fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     let mut is_escaped = false;
     loop {
         let rest = bytes.get(at..).unwrap_or_default();
@@ -208,7 +208,7 @@ fn string_end(bytes: &[u8], mut at: usize) -> (usize, bool) {
     }
 }
 
-fn number_end(bytes: &[u8], at: usize) -> usize {
+pub(super) fn number_end(bytes: &[u8], at: usize) -> usize {
     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'.' | b'e' | b'E' | b'+' | b'-');
     at + bytes[at..].iter().take_while(|&byte| is_part(byte)).count()
 }

@@ -1,7 +1,8 @@
 //! Turns the records of a page into rows in the log; every feed uses it.
 //!
 //! Rows are appended in portions of about a mebibyte, however large a page is; and a page that
-//! breaks off can be read again from its beginning.
+//! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
+//! has judged it, or until it has [`MAX_HELD_BYTES`]: then what was read of it is judged, and appended.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -12,10 +13,13 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::FeedCursor;
 use super::errors::RunError;
+use super::evidence::Evidence;
+use super::guards::{Breach, Guards, Tally};
+use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{Lsn, Origin, Rows};
+use lakehook_base::record::{Lsn, NO_RUN, Origin, Rows};
 use lakehook_contract::entity::{Entities, Taken, Target, stamp};
 use lakehook_contract::quarantine;
 use lakehook_log::log::Log;
@@ -23,6 +27,8 @@ use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
+/// Most bytes of rows that are held back until their page is judged.
+const MAX_HELD_BYTES: usize = 8 << 20;
 /// Most invalid records that are described.
 const MAX_SAMPLES: usize = 5;
 
@@ -37,10 +43,14 @@ pub struct CollectPlan<'a> {
     pub entities: &'a Entities,
     /// Whether a run is a snapshot, whose rows are held until it is complete.
     pub is_snapshot: bool,
-    /// Whether records have a watermark field, whose value grows.
-    pub has_watermark: bool,
+    /// The format of the watermark's field, if records have one.
+    pub mark: Option<&'a MarkFormat>,
     /// Most records of a run.
     pub max_records: u64,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
+    /// Whether a person has said that this run's records are accepted as they are.
+    pub accept: bool,
 }
 
 /// What a run has read and stored.
@@ -78,6 +88,7 @@ pub struct Sink<'a> {
 struct Pending {
     rows: Rows,
     records: u64,
+    tally: Tally,
     /// Hashes of the invalid records among these rows.
     invalid: Vec<u64>,
     ids: Vec<u128>,
@@ -95,6 +106,8 @@ struct CurrentPage {
     hash: u64,
     /// Number of its records that are in the log, and their hash.
     flushed: (u64, u64),
+    /// The records of it that are in the log.
+    tally: Tally,
 }
 
 /// Collects the rows of one run.
@@ -104,7 +117,12 @@ pub struct Collector<'a, R> {
     sink: Sink<'a>,
     origin: Origin,
     quarantine: String,
+    /// Full pieces of a page that is not judged yet.
+    held: Vec<Pending>,
     pending: Pending,
+    /// What the run has read and flushed.
+    tally: Tally,
+    evidence: Evidence,
     counts: RunCounts,
     ids: HashSet<u128>,
     content: u128,
@@ -138,7 +156,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             plan,
             waiter,
             origin,
+            held: Vec::new(),
             pending: Pending::default(),
+            tally: Tally::default(),
+            evidence: Evidence::default(),
             counts: RunCounts::default(),
             ids: HashSet::new(),
             content: 0,
@@ -167,7 +188,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// The highest value of the watermark's field, records included that are not flushed yet.
     pub fn highest(&self) -> Option<Mark> {
-        Mark::latest(self.highest, self.pending.highest)
+        let unflushed = self.unflushed().map(|piece| piece.highest.clone());
+        unflushed.fold(self.highest.clone(), Mark::latest)
     }
 
     /// Continues an interrupted run, which began at `began` and has seen values up to `highest`.
@@ -189,18 +211,26 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Fails if no record has a value of the watermark's field: nothing would ever be recognised as new.
     pub fn check_marks(&self) -> Result<(), RunError> {
         let has_rows = self.counts.stored + self.counts.duplicates + self.pending_rows() > 0;
-        if self.plan.has_watermark && has_rows && self.marked == 0 {
-            return Err(RunError::Failed(format!(
-                "page {}: no record has a value at {}.{}.watermark.field that is a time (RFC 3339, with \
-                 an offset) or a whole number; expected one in each",
-                self.page.number, self.plan.section, self.plan.stream
-            )));
-        }
-        Ok(())
+        let Some(format) = self.plan.mark.filter(|_| has_rows && self.marked == 0) else {
+            return Ok(());
+        };
+        Err(RunError::Failed(format!(
+            "page {}: no record has a value at {}.{}.watermark.field that is {}; expected one in each",
+            self.page.number,
+            self.plan.section,
+            self.plan.stream,
+            format.expected()
+        )))
+    }
+
+    /// What is not in the log yet, in order.
+    fn unflushed(&self) -> impl Iterator<Item = &Pending> {
+        self.held.iter().chain([&self.pending])
     }
 
     fn pending_rows(&self) -> u64 {
-        self.pending.rows.rows.len() as u64 - self.pending.invalid.len() as u64
+        let valid = |piece: &Pending| piece.rows.rows.len() - piece.invalid.len();
+        self.unflushed().map(|piece| valid(piece) as u64).sum()
     }
 
     /// Hash of the records of the page that was just read.
@@ -210,6 +240,9 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Begins the page with this number.
     pub fn next_page(&mut self, number: u64) {
+        if !self.plan.is_snapshot {
+            self.evidence.clear();
+        }
         self.page = CurrentPage {
             number,
             ..CurrentPage::default()
@@ -217,20 +250,92 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     }
 
     /// Ends a page that was read completely and held this many records. Fails if it held more when
-    /// it was read before.
-    pub fn end_page(&self, records: u64) -> Result<(), RunError> {
+    /// it was read before, or if an appending run must not store it.
+    pub fn end_page(&mut self, records: u64) -> Result<(), RunError> {
         if records < self.page.flushed.0 {
             return Err(RunError::Drift(format!(
                 "page {}: read again after it broke off, it holds fewer records than before",
                 self.page.number
             )));
         }
-        Ok(())
+        if self.plan.is_snapshot {
+            return Ok(());
+        }
+        self.judge_page()
+    }
+
+    /// Fails if the guards refuse what was read of the page.
+    fn judge_page(&mut self) -> Result<(), RunError> {
+        if self.plan.accept {
+            return Ok(());
+        }
+        let mut tally = self.page.tally.clone();
+        self.unflushed().for_each(|piece| tally.merge(&piece.tally));
+        let number = self.page.number;
+        self.plan.guards.judge(&tally).map_or(Ok(()), |breach| {
+            let what = format!("page {number}: {}", breach.what);
+            let kept = "nothing of the page is stored, and the watermark stays where it was";
+            Err(self.broken(&Breach { what, ..breach }, kept))
+        })
+    }
+
+    /// Fails if the guards refuse the run, a complete copy whose pages are all flushed. `before` is the number
+    /// of valid records of the copy that is visible.
+    pub fn judge_copy(&mut self, before: Option<u64>) -> Result<(), RunError> {
+        if self.plan.accept {
+            return Ok(());
+        }
+        let breach = self.plan.guards.judge_copy(&self.tally, before);
+        breach.map_or(Ok(()), |breach| {
+            let kept = "nothing of this run is visible, and what was visible before stays";
+            Err(self.broken(&breach, kept))
+        })
+    }
+
+    /// The error of a run that breaks a guard. Leaves its first refused records in the quarantine.
+    fn broken(&mut self, breach: &Breach, kept: &str) -> RunError {
+        self.leave_evidence();
+        let (section, stream) = (self.plan.section, self.plan.stream);
+        RunError::Guarded(format!(
+            "{what}; {kept}. Mend the source, the schema or {section}.{stream}.guards.{key}, or take it as it is: \
+             lakehook {section} --accept {stream}",
+            what = breach.what,
+            key = breach.key
+        ))
+    }
+
+    fn leave_evidence(&mut self) {
+        let evidence = std::mem::take(&mut self.evidence);
+        let (rows, hashes) = evidence.rows(&self.quarantine, &self.known.shown);
+        let Some(log) = self.sink.log.filter(|_| !hashes.is_empty()) else {
+            return;
+        };
+        let mut next = self.known.clone();
+        next.add_shown(&hashes);
+        let cursor = self.cursor(&next);
+        // The rows of the run itself are discarded.
+        match self.append(log, rows, NO_RUN, Some(&cursor)) {
+            Ok(_) => {
+                self.known = next;
+                self.stored = Some(self.known.clone());
+            }
+            Err(error) => {
+                let stream = self.plan.stream;
+                tracing::warn!(%error, stream, "failed to keep the first refused records in the quarantine");
+            }
+        }
     }
 
     /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
     pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
-        let pending = std::mem::take(&mut self.pending);
+        let last = std::mem::take(&mut self.pending);
+        for piece in std::mem::take(&mut self.held) {
+            self.flush_piece(piece, false)?;
+        }
+        self.flush_piece(last, with_cursor)
+    }
+
+    fn flush_piece(&mut self, pending: Pending, with_cursor: bool) -> Result<(), RunError> {
         let mut next = self.known.clone();
         next.add_invalid(&pending.invalid);
         let quarantined = pending.invalid.len() as u64;
@@ -238,7 +343,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         let appended = match self.sink.log {
             Some(log) if with_cursor || !pending.rows.rows.is_empty() => {
                 let cursor = with_cursor.then(|| self.cursor(&next));
-                self.append(log, pending.rows, cursor.as_ref())?
+                self.append(log, pending.rows, self.sink.run, cursor.as_ref())?
             }
             // Without a log, all rows count as new.
             _ => Appended {
@@ -261,7 +366,9 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             .samples
             .extend(pending.samples.into_iter().take(room));
         self.content = self.content.wrapping_add(pending.content);
-        self.highest = Mark::latest(self.highest, pending.highest);
+        self.highest = Mark::latest(self.highest.take(), pending.highest);
+        self.tally.merge(&pending.tally);
+        self.page.tally.merge(&pending.tally);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
         Ok(())
     }
@@ -284,6 +391,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         &self,
         log: &Log,
         mut rows: Rows,
+        run: Lsn,
         cursor: Option<&Cursor>,
     ) -> Result<Appended, RunError> {
         loop {
@@ -296,10 +404,13 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                     received_at,
                     ..self.origin.clone()
                 },
-                run: self.sink.run,
+                run,
                 cursor: cursor.cloned(),
             };
-            match self.waiter.wait(Duration::MAX, log.append(append)) {
+            match self
+                .waiter
+                .wait_for("the log", Duration::MAX, log.append(append))
+            {
                 Ok(Ok(appended)) => return Ok(appended),
                 // With a new time of receipt, the request is no longer late.
                 Ok(Err(AppendError::Late | AppendError::Full)) => {
@@ -351,10 +462,32 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
+    fn note_mark(&mut self, index: u64, raw: Option<&str>) -> Result<(), RunError> {
+        let (Some(format), Some(raw)) = (self.plan.mark, raw) else {
+            return Ok(());
+        };
+        let mark = format.read(raw).map_err(|Ambiguous(number)| {
+            RunError::Failed(format!(
+                "page {}: record {index} has the number {number} at {}.{}.watermark.field, which may be a \
+                 time or a serial number; {ASK_FOR_FORMAT}",
+                self.page.number, self.plan.section, self.plan.stream
+            ))
+        })?;
+        if let Some(mark) = mark {
+            self.marked += 1;
+            let highest = self.pending.highest.take();
+            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.latest)));
+        }
+        Ok(())
+    }
+
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
-        for id in std::mem::take(&mut self.pending).ids {
-            self.ids.remove(&id);
+        let held = std::mem::take(&mut self.held).into_iter();
+        for piece in held.chain([std::mem::take(&mut self.pending)]) {
+            for id in piece.ids {
+                self.ids.remove(&id);
+            }
         }
         self.page.hash = 0;
     }
@@ -365,7 +498,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         if self.skip(index)? {
             return Ok(());
         }
-        if self.counts.records + self.pending.records >= self.plan.max_records {
+        let unflushed: u64 = self.unflushed().map(|piece| piece.records).sum();
+        if self.counts.records + unflushed >= self.plan.max_records {
             return Err(RunError::Failed(format!(
                 "page {}: more than {} records (max_records), which can be raised",
                 self.page.number, self.plan.max_records
@@ -375,6 +509,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
             is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
         };
         let pending = &mut self.pending;
         let rows = &pending.rows;
@@ -384,12 +519,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         pending.records += 1;
         match taken {
             Taken::Row { id, content, mark } => {
+                pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
-                let mark = mark.and_then(Mark::parse_json);
-                let mark = mark.map(|mark| mark.not_after(self.latest));
-                self.marked += u64::from(mark.is_some());
-                pending.highest = Mark::latest(pending.highest, mark);
                 self.note_id(index, id)?;
+                self.note_mark(index, mark)?;
             }
             Taken::Invalid { content, error } => {
                 pending.content = pending.content.wrapping_add(u128::from(content));
@@ -399,6 +532,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                     pending.rows.partitions.truncate(before.2);
                 } else {
                     pending.invalid.push(content);
+                    pending.tally.refuse(&error);
+                    self.evidence.keep_last(content, &pending.rows);
                 }
                 if pending.samples.len() < MAX_SAMPLES {
                     let (page, code) = (self.page.number, error.code);
@@ -410,8 +545,21 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             }
         }
         if self.pending.rows.bytes.len() >= PIECE_BYTES {
-            self.flush(false)?;
+            self.end_piece()?;
         }
         Ok(())
+    }
+
+    /// Appends the rows that were collected, or holds them back until their page is judged.
+    fn end_piece(&mut self) -> Result<(), RunError> {
+        if self.plan.is_snapshot || self.plan.accept {
+            return self.flush(false);
+        }
+        self.held.push(std::mem::take(&mut self.pending));
+        if self.held.len() * PIECE_BYTES < MAX_HELD_BYTES {
+            return Ok(());
+        }
+        self.judge_page()?;
+        self.flush(false)
     }
 }

@@ -8,15 +8,15 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::errors::{LakeError, Trouble};
 use super::keys::INTERNAL;
-use super::object::{Found, Metadata, Object};
+use super::object::{Found, Object};
 use super::original::{Original, Version};
+use super::proof::measure;
 use super::sidecar::{Claims, Sidecar};
 use super::stamp::{NONCE, ROW_HASH};
-use lakehook_base::checksum::crc32c;
 use lakehook_base::files::{
     File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably,
     temporary_name, write_durably,
@@ -157,8 +157,7 @@ impl<F: Files> Directory<F> {
     /// What a sidecar says of the object at that path, as it is now.
     fn claims_of<'a>(&self, path: &Path, sidecar: &'a Sidecar) -> io::Result<&'a Claims> {
         sidecar.claims_for(self.length(path)?, || {
-            let bytes = read_whole(&self.files, path, u64::MAX)?;
-            Ok(crc32c(&bytes))
+            Ok(measure(self.files.open(path)?)?.crc)
         })
     }
 
@@ -275,31 +274,29 @@ impl<F: Files> Directory<F> {
         &self,
         key: &str,
         finishes: bool,
-    ) -> Result<Option<Original>, LakeError> {
+    ) -> Result<Option<Original<F>>, LakeError> {
         let path = self.root.join(key);
         let at = |error: io::Error| trouble(&error, &path);
-        if !self.files.exists(&path) {
-            return Ok(None);
-        }
-        let bytes = read_whole(&self.files, &path, u64::MAX).map_err(at)?;
+        let file = match self.files.open(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            file => file.map_err(at)?,
+        };
+        let original = Original::of(Arc::new(file)).map_err(at)?;
         let sidecar = self.read_sidecar(key).map_err(at)?;
         let Some(sidecar) = sidecar else {
-            return Ok(Some(Original {
-                bytes,
-                metadata: Metadata::new(),
-                version: Version::Sidecar(None),
-            }));
+            return Ok(Some(original));
         };
-        let fitting = sidecar.claims_for(bytes.len() as u64, || Ok::<_, LakeError>(crc32c(&bytes)));
+        let Found { bytes, crc } = original.found;
+        let fitting = sidecar.claims_for(bytes, || Ok::<_, LakeError>(crc));
         let claims = fitting?.clone();
         if finishes && sidecar.next.is_some() {
             self.sync_up(&path).map_err(at)?;
             self.replace_sidecar(key, &Sidecar::of(claims.clone()))?;
         }
         Ok(Some(Original {
-            bytes,
             metadata: claims.metadata.clone(),
             version: Version::Sidecar(Some(claims)),
+            ..original
         }))
     }
 

@@ -10,11 +10,16 @@
 //! | it refuses bodies that do not match their checksum, took this one, has our nonce and size | yes |
 //! | none of these | the object is read back once and its CRC-32C computed |
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufReader, Read, Write};
 
 use md5::{Digest as _, Md5};
 
+use super::object::Found;
 use super::store::Evidence;
+use lakehook_base::files::{File, Reader};
+
+/// Bytes of an object that are read or written at once.
+pub(crate) const PIECE_BYTES: usize = 256 << 10;
 
 /// What protects a body on its way into the store; probes decide it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,17 @@ pub(crate) fn md5_of(mut from: impl Read) -> io::Result<[u8; 16]> {
             count => digest.update(&buffer[..count]),
         }
     }
+}
+
+/// Size and CRC-32C of a file, which is read piece by piece.
+pub fn measure(file: impl File) -> io::Result<Found> {
+    let mut measure = Measure::new();
+    let mut reader = BufReader::with_capacity(PIECE_BYTES, Reader::new(file)?);
+    io::copy(&mut reader, &mut measure)?;
+    Ok(Found {
+        bytes: measure.bytes(),
+        crc: measure.crc(),
+    })
 }
 
 /// Measures the size and the CRC-32C of what is written, and keeps nothing.

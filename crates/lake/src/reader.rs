@@ -7,10 +7,10 @@ use std::sync::Arc;
 use super::destination::Destination;
 use super::keys::INTERNAL;
 use super::object::Metadata;
+use super::proof::measure;
 use super::s3::S3;
 use super::sidecar::Sidecar;
 use super::store::StoreError;
-use lakehook_base::checksum::crc32c;
 
 /// Reads a lake, and changes nothing in it.
 pub enum LakeReader {
@@ -69,7 +69,9 @@ pub fn look_at_file(root: &Path, key: &str) -> io::Result<Option<Looked>> {
             looked.metadata = Metadata::new();
             return Ok(Some(looked));
         };
-        let claims = sidecar.claims_for(looked.bytes, || read_file(&path).map(|it| crc32c(&it)))?;
+        let claims = sidecar.claims_for(looked.bytes, || {
+            Ok::<_, io::Error>(measure(open(&path)?)?.crc)
+        })?;
         looked.declared = Some(claims.bytes);
         looked.metadata.clone_from(&claims.metadata);
         if claims.bytes == looked.bytes {
@@ -131,6 +133,14 @@ impl LakeReader {
             }
         }
     }
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads a lake as any other program would"
+)]
+fn open(path: &Path) -> io::Result<std::fs::File> {
+    std::fs::File::open(path)
 }
 
 /// The bytes of a file of a directory lake.

@@ -5,9 +5,9 @@ use std::io;
 use super::configured::Lake;
 use super::directory::{Directory, trouble};
 use super::errors::LakeError;
+use super::proof::measure;
 use super::reader::Looked;
-use lakehook_base::checksum::crc32c;
-use lakehook_base::files::{File as _, Files, read_whole, remove_if_there};
+use lakehook_base::files::{File as _, Files, remove_if_there};
 
 impl<F: Files> Lake<F> {
     /// What is said of an object, and how long it is; `None` if there is none.
@@ -49,7 +49,7 @@ impl<F: Files> Directory<F> {
             ..Looked::default()
         };
         if let Some(sidecar) = self.read_sidecar(key).map_err(at)? {
-            let crc = || read_whole(&self.files, &path, u64::MAX).map(|bytes| crc32c(&bytes));
+            let crc = || Ok(measure(self.files.open(&path)?)?.crc);
             let claims = sidecar.claims_for(bytes, crc).map_err(at)?;
             looked.declared = Some(claims.bytes);
             looked.metadata.clone_from(&claims.metadata);

@@ -3,19 +3,22 @@
 //! In a store the put carries `If-Match`, and a put whose answer was lost is recognised by the id of the
 //! erasure in the stamp. In a directory the sidecar announces the exchange. Decision 14 has every case.
 
+use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::abilities;
 use super::conditional::{Since, StoreLake, again, damaged, refused};
 use super::configured::Lake;
+use super::directory::trouble;
 use super::errors::LakeError;
 use super::keys::erasing_name;
 use super::object::Object;
 use super::original::Version;
-use super::proof::Verdict;
+use super::proof::{PIECE_BYTES, Verdict};
 use super::stamp::{ERASURE, NONCE, ROW_HASH};
 use super::store::{Condition, Evidence, PutAnswer};
-use lakehook_base::files::{Files, remove_if_there};
+use lakehook_base::files::{Appender, Files, create_dir_durably, parent_of, remove_if_there};
 
 pub use super::original::{Original, Rewritten};
 
@@ -29,17 +32,23 @@ impl<F: Files> Lake<F> {
     }
 
     /// Reads an object that is to be rewritten; `None` if there is none. `finishes`: an exchange that was cut
-    /// short in a directory is finished.
-    pub fn read_original(&self, key: &str, finishes: bool) -> Result<Option<Original>, LakeError> {
+    /// short in a directory is finished. An object of a store is copied to a file that is called `copy` for a
+    /// moment, and then has no name: nothing is left of it when it is closed.
+    pub fn read_original(
+        &self,
+        key: &str,
+        finishes: bool,
+        copy: &Path,
+    ) -> Result<Option<Original<F>>, LakeError> {
         match self {
             Self::Directory(directory) => directory.read_original(key, finishes),
-            Self::Store(store) => store.read_original(key),
+            Self::Store(store) => store.read_original(key, copy),
         }
     }
 
     /// Puts an object in the place of the one that was read. After an error it is not known whether it was
     /// put: ask again with the same arguments. `object.spool` is removed once the exchange is proven.
-    pub fn rewrite(&self, original: &Original, object: &Object) -> Result<Rewritten, LakeError> {
+    pub fn rewrite(&self, original: &Original<F>, object: &Object) -> Result<Rewritten, LakeError> {
         match (self, &original.version) {
             (Self::Directory(directory), Version::Sidecar(Some(claims))) => {
                 directory.exchange(claims, object).map(|()| Rewritten::Done)
@@ -84,22 +93,35 @@ impl<F: Files> StoreLake<F> {
         Err(LakeError::Unusable(message.to_owned()))
     }
 
-    fn read_original(&self, key: &str) -> Result<Option<Original>, LakeError> {
+    fn read_original(&self, key: &str, copy: &Path) -> Result<Option<Original<F>>, LakeError> {
         let Some(head) = self.store.head(key)? else {
             return Ok(None);
         };
-        let mut bytes = Vec::new();
-        if !self.store.get(key, &mut bytes)? {
-            return Ok(None);
-        }
         let Some(etag) = head.evidence.etag else {
             return Err(again("the store names no ETag"));
         };
+        let at = |error: std::io::Error| trouble(&error, copy);
+        let file = Arc::new(self.nameless(copy).map_err(at)?);
+        let mut out = BufWriter::with_capacity(PIECE_BYTES, Appender::new(Arc::clone(&file)));
+        if !self.store.get(key, &mut out)? {
+            return Ok(None);
+        }
+        out.flush().map_err(at)?;
+        drop(out);
         Ok(Some(Original {
-            bytes,
             metadata: head.metadata,
             version: Version::Etag(etag),
+            ..Original::of(file).map_err(at)?
         }))
+    }
+
+    /// A new file without a name.
+    fn nameless(&self, path: &Path) -> std::io::Result<F::File> {
+        create_dir_durably(&self.files, parent_of(path), true)?;
+        remove_if_there(&self.files, path)?;
+        let file = self.files.create_new(path)?;
+        remove_if_there(&self.files, path)?;
+        Ok(file)
     }
 
     fn rewrite(&self, etag: &str, object: &Object) -> Result<Rewritten, LakeError> {

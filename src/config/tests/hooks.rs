@@ -1,8 +1,7 @@
 //! The rules of hooks, each with cases that break it.
 
-use super::super::SchemeName;
 use super::rules::{refused, taken};
-use super::{errors, load, load_from};
+use super::{error, errors, load, load_from};
 
 fn hook(settings: &str) -> String {
     format!("[hook.github]\nscheme = \"github\"\nsecrets = [\"It's a Secret\"]\n{settings}")
@@ -14,7 +13,7 @@ fn a_hook_is_read_whole_and_its_secrets_are_not_shown() {
     std::fs::write(dir.path().join("more"), "another one\n").unwrap();
     let loaded = load_from(dir.path(), &hook("secrets_file = \"more\""), &[]).unwrap();
     let own = &loaded.config.hook["github"];
-    assert_eq!((own.scheme, own.secrets.len()), (SchemeName::GitHub, 2));
+    assert_eq!((own.pack().name, own.secrets.len()), ("github", 2));
     assert_eq!(own.path("github"), "/webhook/github");
     let shown = format!("{loaded:?}");
     assert!(!shown.contains("It's a Secret") && !shown.contains("another one"));
@@ -26,6 +25,50 @@ fn what_makes_no_hook_is_refused() {
         ("path = \"/health\"", "path", "plain path"),
         ("path = \"/webhook/events\"", "path", "another webhook"),
         ("header = \"X-Sig\"", "header", "scheme = \"hmac\" alone"),
+        ("signed = \"{body}\"", "signed", "scheme = \"hmac\" alone"),
+        (
+            "public_url = \"https://example.com/x\"",
+            "public_url",
+            "does not sign the URL",
+        ),
+        ("id = [\"content\", \"/id\"]", "id", "may stand behind it"),
+        ("type = [\"/type\", \"none\"]", "type", "or a list of these"),
+        (
+            "auth = [{}, { type = \"bearer\" }]",
+            "auth",
+            "entry 2: needs secrets",
+        ),
+        (
+            "auth = [{ type = \"bearer\", secrets = [\"a bearer token\"] }]",
+            "secrets",
+            "has no { type = \"signature\" }",
+        ),
+        (
+            "auth = [{ secrets = [\"a bearer token\"] }]",
+            "auth",
+            "uses those of the hook",
+        ),
+        (
+            "auth = [{}, { type = \"header\", secrets = [\"long enough\"] }]",
+            "auth",
+            "needs header",
+        ),
+        (
+            "auth = [{ header = \"X-A\" }]",
+            "auth",
+            "type = \"header\" alone",
+        ),
+        (
+            "auth = [{ behind_proxy = true }]",
+            "auth",
+            "type = \"none\" alone",
+        ),
+        (
+            "auth = [{}, { type = \"basic\", secrets = [\"no password\"] }]",
+            "auth",
+            "user:password",
+        ),
+        ("auth = [{}, { type = \"none\" }]", "auth", "meaningless"),
         ("id = \"id\"", "id", "JSON Pointer"),
         ("type = \"header:a b\"", "type", "JSON Pointer"),
     ] {
@@ -36,6 +79,10 @@ fn what_makes_no_hook_is_refused() {
     refused(&[(short, "hook.a.secrets", "too short")]);
     let no_key = "[hook.a]\nsecrets = [\"whsec_not base64!\"]";
     refused(&[(no_key, "hook.a.secrets", "must be base64")]);
+    let url = "[hook.a]\nscheme = \"twilio\"\nsecrets = [\"a long secret\"]\npublic_url = \"https://example.com/a?b=c\"";
+    refused(&[(url, "hook.a.public_url", "without a query")]);
+    let open = "server.listen = \"0.0.0.0:4000\"\nserver.allow_unauthenticated = true\n[hook.a]\nauth = [{ type = \"none\" }]";
+    refused(&[(open, "hook.a.auth", "loopback")]);
     let unknown = "[hook.a]\nscheme = \"githab\"\nsecrets = [\"12345678\"]";
     refused(&[(unknown, "hook.a.scheme", "did you mean \"github\"?")]);
     for text in [
@@ -57,4 +104,78 @@ fn a_signed_webhook_may_listen_beyond_this_machine() {
         "events.signing_secrets",
         "must be base64",
     )]);
+}
+
+#[test]
+fn hooks_may_be_authenticated_in_several_ways() {
+    taken(&[
+        "[hook.a]\nscheme = \"gitlab\"\nsecrets = [\"a long secret\"]",
+        "[hook.a]\nauth = [{ type = \"header\", header = \"X-Token\", secrets = [\"a long secret\"] }]",
+        "[hook.a]\nauth = [{ type = \"basic\", secrets = [\"writekey:\"] }, { type = \"bearer\", secrets = [\"a long secret\"] }]",
+        "[hook.a]\nscheme = \"github\"\nsecrets = [\"a long secret\"]\nauth = [{ type = \"signature\" }, { type = \"bearer\", secrets = [\"a long secret\"] }]",
+        "[hook.a]\nscheme = \"hmac\"\nheader = \"X-S\"\nseparator = \",\"\ntime_prefix = \"t=\"\nprefix = \"v1=\"\nsigned = \"{timestamp}.{body}\"\nsecrets = [\"a long secret\"]",
+        "[hook.a]\nscheme = \"square\"\nsecrets = [\"a long secret\"]\npublic_url = \"https://example.com/webhook/a\"",
+    ]);
+    for text in [
+        "[hook.a]\nauth = [{ type = \"none\" }]",
+        "server.listen = \"0.0.0.0:4000\"\nserver.allow_unauthenticated = true\n[hook.a]\nauth = [{ type = \"none\", behind_proxy = true }]",
+    ] {
+        let loaded = load(text, &[]).unwrap();
+        let said = loaded.warnings.join("\n");
+        assert!(said.contains("hook.a takes whatever"), "{said}");
+    }
+}
+
+#[test]
+fn what_makes_no_scheme_is_refused() {
+    for (settings, key, words) in [
+        ("", "header", "must name the header"),
+        (
+            "header = \"X-S\"\nsigned = \"{timestamp}.{body}\"",
+            "time_header",
+            "{timestamp} is signed",
+        ),
+        (
+            "header = \"X-S\"\nsigned = \"{id}{body}\"",
+            "id_header",
+            "{id} is signed",
+        ),
+        (
+            "header = \"X-S\"\ntime_header = \"X-T\"",
+            "time_header",
+            "has no {timestamp}",
+        ),
+        (
+            "header = \"X-S\"\nsigned = \"{bdy}\"",
+            "signed",
+            "there is no part {bdy}",
+        ),
+        (
+            "header = \"X-S\"\nsigned = \"{method}\"",
+            "signed",
+            "nothing about the content",
+        ),
+        (
+            "header = \"X-S\"\nsigned = \"{url}{body}\"",
+            "public_url",
+            "must be the URL",
+        ),
+        ("header = \"X S\"", "header", "name of a header"),
+        (
+            "header = \"X-S\"\nkey_encoding = \"hex\"",
+            "secrets",
+            "hexadecimal digits",
+        ),
+        (
+            "header = \"X-S\"\nalgorithm = \"ed25519\"",
+            "secrets",
+            "Ed25519 public key",
+        ),
+    ] {
+        let text =
+            format!("[hook.a]\nscheme = \"hmac\"\nsecrets = [\"a long secret\"]\n{settings}");
+        let error = error(&text);
+        assert!(error.contains(&format!("hook.a.{key}")), "{text}: {error}");
+        assert!(error.contains(words), "{text}: {error}");
+    }
 }

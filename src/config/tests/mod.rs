@@ -8,6 +8,7 @@
 
 mod access;
 mod effective;
+mod hook_page;
 mod hooks;
 mod keys;
 mod load;

@@ -230,3 +230,185 @@ fn placeholders_must_be_able_to_have_a_value() {
         &poll("method = \"POST\"\nbody = { query = \"{ users { id } }\", at = \"{now}\" }"),
     ]);
 }
+
+/// Checks that each text is refused at a key, with an error that contains these words.
+fn refuse_at(cases: &[(&str, &str, &str)]) {
+    for (text, key, words) in cases {
+        refused(&[(text, key, words)]);
+    }
+}
+
+#[test]
+fn a_poll_has_all_that_its_api_says() {
+    let text = r#"[api.crm]
+        url = "https://api.example.com/v2/"
+        query = { tenant = "7", a = "1" }
+        headers = { X-Team = "t" }
+        auth = { type = "bearer", token = "s3cret" }
+        rate_limit = "100/m"
+        ca_file = "ca.pem"
+        [poll.users]
+        api = "crm"
+        path = "/users/{now}"
+        id = "id"
+        query = { a = "2" }
+        [poll.alone]
+        url = "https://b.example/"
+        rate_limit = 5"#;
+    let loaded = load(text, &[]).unwrap();
+    let config = &loaded.config;
+    let api = &config.api["crm"];
+    let users = config.poll["users"].definition(Some(api));
+    assert_eq!(users.request.url, "https://api.example.com/v2/users/{now}");
+    assert_eq!(users.request.query["tenant"].expose(), "7");
+    assert_eq!(users.request.query["a"].expose(), "2");
+    assert_eq!(users.request.headers["X-Team"].expose(), "t");
+    assert_eq!(users.request.credentials.kind, AuthKind::Bearer);
+    assert_eq!(users.request.pace.as_millis(), 600);
+    assert_eq!(users.request.api.as_deref(), Some("crm"));
+    assert!(users.request.connection.ca_file.unwrap().is_absolute());
+    let alone = config.poll["alone"].definition(None);
+    assert_eq!(alone.request.pace.as_millis(), 200);
+    assert!(!format!("{loaded:?}").contains("s3cret"));
+}
+
+#[test]
+fn an_api_and_its_polls_say_each_thing_once() {
+    let api = |more: &str, poll: &str| {
+        format!(
+            "[api.crm]\nurl = \"https://a.example/v2\"\n{more}\n[poll.users]\napi = \"crm\"\npath = \"/users\"\nid = \"id\"\n{poll}"
+        )
+    };
+    refuse_at(&[
+        (
+            &api("", "url = \"https://b.example/\""),
+            "poll.users.url",
+            "set path instead",
+        ),
+        (
+            &api("", "rate_limit = 5"),
+            "poll.users.rate_limit",
+            "set api.crm.rate_limit",
+        ),
+        (
+            &api("", "auth = { type = \"bearer\", token = \"t\" }"),
+            "poll.users.auth",
+            "set api.crm.auth",
+        ),
+        (
+            &api("rate_limit = \"100/x\"", ""),
+            "api.crm.rate_limit",
+            "\"100/m\"",
+        ),
+        (
+            &api("proxy = \"proxy\"", ""),
+            "api.crm.proxy",
+            "must be a URL",
+        ),
+        (
+            &api("client_cert_file = \"c.pem\"", ""),
+            "api.crm.client_cert_file",
+            "needs its key",
+        ),
+        (
+            &api("headers = { Host = \"x\" }", ""),
+            "api.crm.headers",
+            "no name of a header",
+        ),
+        (
+            &api("", "").replace("path = \"/users\"", "path = \"users\""),
+            "poll.users.path",
+            "start with a slash",
+        ),
+        (
+            &api("", "").replace("api = \"crm\"", "api = \"cmr\""),
+            "poll.users.api",
+            "known are crm",
+        ),
+        (
+            &api("", "").replace("/v2\"", "/v2?a=1\""),
+            "api.crm.url",
+            "neither parameters",
+        ),
+        (&poll("path = \"/x\""), "poll.users.path", "set api"),
+        (
+            &api("", "query = { a = \"{mark}\" }"),
+            "poll.users.query",
+            "{mark} never has",
+        ),
+    ]);
+    let unused = load("[api.crm]\nurl = \"https://a.example\"", &[]).unwrap();
+    assert!(
+        unused.warnings[0].contains("no poll belongs"),
+        "{:?}",
+        unused.warnings
+    );
+}
+
+#[test]
+fn credentials_need_their_own_keys_and_no_others() {
+    let oauth = |more: &str| {
+        format!(
+            "auth = {{ type = \"oauth2\", user = \"me\", token_url = \"https://id.example.com/t\", {more} }}"
+        )
+    };
+    let signed = "auth = { type = \"signature\", token = \"k\", template = ";
+    for (settings, key, words) in [
+        (
+            oauth("password = \"p\", refresh_token = \"r\""),
+            "auth.refresh_token",
+            "this auth.grant",
+        ),
+        (
+            oauth("password = \"p\", claims = { a = \"b\" }"),
+            "auth.claims",
+            "this auth.grant",
+        ),
+        (
+            oauth("grant = \"implicit\""),
+            "auth.grant",
+            "must be one of",
+        ),
+        (
+            format!("{signed}\"{{bdoy}}\" }}"),
+            "auth.template",
+            "no part {bdoy}",
+        ),
+        (
+            format!("{signed}\"{{timestamp}}\" }}"),
+            "auth.template",
+            "timestamp_header",
+        ),
+        (
+            format!("{signed}\"{{body}}\", param = \"p\" }}"),
+            "auth.param",
+            "means nothing",
+        ),
+        (
+            format!("{signed}\"{{body}}\", header = \"Host\" }}"),
+            "auth.header",
+            "must be the name",
+        ),
+    ] {
+        refuse(&[(&settings, key, words)]);
+    }
+    for (settings, key) in [
+        (oauth("grant = \"refresh-token\""), "refresh_token"),
+        (oauth("grant = \"jwt-bearer\""), "private_key_file"),
+        (
+            "auth = { type = \"query\", token = \"t\" }".to_owned(),
+            "param",
+        ),
+    ] {
+        let missing = error(&poll(&settings));
+        let full = format!("poll.users.auth.{key} (not set): must be set");
+        assert!(missing.contains(&full), "{missing}");
+    }
+    taken(&[
+        &poll(&oauth("grant = \"refresh-token\", refresh_token = \"r\"")),
+        &poll("auth = { type = \"query\", token = \"t\", param = \"key\" }"),
+        &poll(&format!(
+            "{signed}\"{{timestamp}}{{body}}\", timestamp_header = \"X-Time\", timestamp = \"ms\" }}"
+        )),
+    ]);
+}

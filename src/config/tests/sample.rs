@@ -86,7 +86,7 @@ fn the_sample_has_every_key_of_a_poll_with_its_default() {
     let sample: Dict = Toml::from_str(&poll_sections()).unwrap();
     let shape = Shape::new().unwrap();
     let users = ["poll".to_owned(), "users".to_owned()];
-    for section in ["", "auth", "pagination", "watermark"] {
+    for section in ["", "auth", "pagination", "watermark", "window"] {
         let mut path = users.to_vec();
         let mut dict = sample["poll"].as_dict().unwrap()["users"]
             .as_dict()
@@ -99,6 +99,19 @@ fn the_sample_has_every_key_of_a_poll_with_its_default() {
         let known: BTreeSet<&str> = shape.names(&path).collect();
         assert_eq!(shown, known, "{section}");
     }
+}
+
+#[test]
+fn the_sample_has_every_key_of_an_api() {
+    let text = sections_between("#[api.crm]", "#[poll.users]");
+    let text: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
+    let sample: Dict = Toml::from_str(&text.join("\n")).unwrap();
+    let api = sample["api"].as_dict().unwrap()["crm"].as_dict().unwrap();
+    let shown: BTreeSet<&str> = api.keys().map(String::as_str).collect();
+    let shape = Shape::new().unwrap();
+    let path = ["api".to_owned(), "crm".to_owned()];
+    let known: BTreeSet<&str> = shape.names(&path).collect();
+    assert_eq!(shown, known);
 }
 
 #[test]

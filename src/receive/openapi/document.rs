@@ -2,9 +2,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::admission::Proof;
 use super::super::app::ReceiveSettings;
 use super::super::body::ENCODING_NAMES;
 use super::super::hooks::Hook;
+use super::super::packs::Challenge;
 use super::super::pages::{PAGES, Page};
 use super::super::replies::Success;
 use super::answers::{self, NOT_READY, ProblemClass};
@@ -90,7 +92,7 @@ fn webhook(settings: &ReceiveSettings, schemas: &mut Schemas) -> Value {
 
 fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
     let success = schemas.of::<Success>();
-    let body = if hook.answers_challenges {
+    let body = if hook.challenges.contains(&Challenge::Slack) {
         let challenge = json!({
             "type": "object",
             "description": "The challenge that was sent.",
@@ -107,7 +109,7 @@ fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
         "summary": format!("Webhook of {}", hook.name),
         "description": "One event, as the provider sends it; the whole body becomes its properties. The same path with a slash \
                         behind it is the same.",
-        "security": [{hook_scheme(hook): []}],
+        "security": hook_security(hook),
         "parameters": request_parameters(),
         "requestBody": {
             "required": true,
@@ -169,21 +171,45 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
         let description = format!("Signature of {of} over the body as it is sent.");
         json!({"type": "apiKey", "in": "header", "name": header, "description": description})
     };
-    if let Some(signing) = &settings.signing {
+    if let Some(Proof::Signature(signing)) = settings.signing.as_ref().and_then(|p| p.iter().next())
+    {
         let of = "Standard Webhooks, with webhook-id and webhook-timestamp,";
         schemes.insert("signature".to_owned(), signature(signing.header(), of));
     }
     for hook in &settings.hooks {
-        schemes.insert(
-            hook_scheme(hook),
-            signature(hook.signing.header(), &hook.name),
-        );
+        for (index, proof) in hook.proofs.iter().enumerate() {
+            let described = match proof {
+                Proof::Signature(signing) => signature(signing.header(), &hook.name),
+                Proof::Header(name, _) => {
+                    let description = format!("A secret of {}.", hook.name);
+                    json!({"type": "apiKey", "in": "header", "name": name.as_str(), "description": description})
+                }
+                Proof::Bearer(_) => json!({"type": "http", "scheme": "bearer"}),
+                Proof::Basic(_) => json!({"type": "http", "scheme": "basic"}),
+                Proof::Open => continue,
+            };
+            schemes.insert(hook_scheme(hook, index), described);
+        }
     }
     Value::Object(schemes)
 }
 
-fn hook_scheme(hook: &Hook) -> String {
-    format!("hook_{}", hook.name)
+/// The name of a hook's way of authentication.
+fn hook_scheme(hook: &Hook, index: usize) -> String {
+    match index {
+        0 => format!("hook_{}", hook.name),
+        index => format!("hook_{}_{}", hook.name, index + 1),
+    }
+}
+
+/// Any of the ways will do.
+fn hook_security(hook: &Hook) -> Vec<Value> {
+    if !hook.proofs.authenticate() {
+        return Vec::new();
+    }
+    let ways = hook.proofs.iter().enumerate();
+    ways.map(|(index, _)| json!({hook_scheme(hook, index): []}))
+        .collect()
 }
 
 fn example() -> Value {

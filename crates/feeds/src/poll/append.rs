@@ -1,13 +1,13 @@
 //! Appending runs read what is new since the watermark, each record once.
 //!
-//! The rows of a page and the position after it are appended to the log together, so that the
-//! position is never ahead of the rows. An interrupted run resumes there. If pages are counted, the
-//! page before that position is read again and must be the same. Records that are read twice are
-//! recognised as duplicates.
+//! A run makes one pass over the pages, or one for each window. The rows of a page and the position
+//! after it are appended to the log together, so that the position is never ahead of the rows. An
+//! interrupted run resumes there. If pages are counted, the page before that position is read again
+//! and must be the same. Records that are read twice are recognised as duplicates.
 
 use super::job::{Job, MAX_REREADS, RunOutcome, RunReport};
 use super::pages::{Pages, Position};
-use super::plan::Plan;
+use super::passes::{Pass, Passes};
 use super::reading::{PageRead, ReadEnd, read_pages};
 use super::resume::{PollCursor, Resume};
 use crate::collect::Collector;
@@ -21,7 +21,7 @@ use lakehook_lake::keys;
 pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let mut rereads = 0;
     loop {
-        let resumed = cursor.resume.clone();
+        let resumed = cursor.resume.clone().filter(|_| job.backfill.is_none());
         let mut pages_read = 0;
         let error = match attempt(job, cursor, resumed.as_ref(), &mut pages_read) {
             Ok(report) => return Ok(report),
@@ -46,7 +46,9 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
             %error,
             "reading from the watermark again"
         );
-        cursor.resume = None;
+        if job.backfill.is_none() {
+            cursor.resume = None;
+        }
     }
 }
 
@@ -60,73 +62,150 @@ fn attempt(
     let name = keys::run_name(started, job.node, Lsn(0));
     let partition = keys::day_partition(&job.plan.name, started);
     let sink = job.sink(started, &name, partition);
-    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
-    let (mut pages, since) = beginning(job.plan, cursor, resumed);
+    let plan = job.plan.collect_plan(job.accept);
+    let mut collector = Collector::new(plan, job.waiter, sink, cursor.clone());
     let mut began = started;
     if let Some(resume) = resumed {
         began = Micros(resume.began).min(started);
-        let highest = resume.highest.as_deref();
-        collector.go_on(began, highest.and_then(Mark::parse_text));
+        collector.go_on(began, job.plan.remembered(resume.highest.as_deref()));
     }
-
-    let mut expected = resumed.and_then(|resume| resume.page_hash);
-    let mut store = |collector: &mut Collector<'_, Resume>, page: &PageRead<'_>| {
-        if expected.take().is_some_and(|hash| hash != page.facts.hash) {
-            let what = "page 1: the records where the previous run was interrupted have changed";
-            return Err(RunError::Drift(what.to_owned()));
-        }
-        let highest = collector.highest();
-        if page.is_last {
-            collector.check_marks()?;
-            let known = collector.known();
-            known.resume = None;
-            known.started = Some(started.0);
-            known.watermark = Mark::latest(known.mark(), highest).map(|mark| mark.to_string());
-        } else {
-            collector.known().resume = Some(resume(page, since, highest, began));
-        }
-        collector.flush(job.log.is_some())?;
-        *pages_read += 1;
-        Ok(())
+    let mut run = Attempt {
+        job,
+        started,
+        began,
+        expected: resumed.and_then(|resume| resume.page_hash),
+        pages_read,
     };
-    let values = job.plan.run_values(since, began);
-    let read = read_pages(job, &mut collector, &mut pages, &values, None, &mut store);
+    let read = run.read(cursor, resumed, &mut collector);
     // The stored cursor, not the one that is being built: a cursor is never ahead of the rows.
     if let Some(stored) = collector.stored().filter(|_| job.log.is_some()) {
         cursor.clone_from(stored);
     }
-    match read? {
-        ReadEnd::All(_) | ReadEnd::NotModified => Ok(RunReport {
-            run: name,
-            outcome: job
-                .log
-                .map_or(RunOutcome::Checked, |_| RunOutcome::Complete),
-            counts: collector.counts().clone(),
-            took: std::time::Duration::ZERO,
-        }),
-    }
+    read?;
+    Ok(RunReport {
+        run: name,
+        outcome: job
+            .log
+            .map_or(RunOutcome::Checked, |_| RunOutcome::Complete),
+        counts: collector.counts().clone(),
+        took: std::time::Duration::ZERO,
+    })
 }
 
-/// The first page of the run, and the watermark from which it asks for records.
-fn beginning(plan: &Plan, cursor: &PollCursor, resumed: Option<&Resume>) -> (Pages, Option<Mark>) {
-    if let Some(resume) = resumed {
-        let since = resume.since.as_deref().and_then(Mark::parse_text);
-        return (plan.pages_from(resume.position.clone(), resume.read), since);
+/// One attempt to read all passes.
+struct Attempt<'a, 'j> {
+    job: &'a Job<'j>,
+    started: Micros,
+    /// Start of the first run, if several were interrupted.
+    began: Micros,
+    /// Hash of the records of the page that is read again.
+    expected: Option<u64>,
+    pages_read: &'a mut u64,
+}
+
+impl Attempt<'_, '_> {
+    fn read(
+        &mut self,
+        cursor: &PollCursor,
+        resumed: Option<&Resume>,
+        collector: &mut Collector<'_, Resume>,
+    ) -> Result<(), RunError> {
+        let plan = self.job.plan;
+        let mut passes = Passes::new(self.job, cursor, resumed, self.started)?;
+        let mut start = resumed.map(|resume| (resume.position.clone(), resume.read));
+        let mut is_complete = false;
+        while let Some(pass) = passes.next() {
+            let mut pages = match start.take() {
+                Some((position, read)) => plan.pages_from(position, read),
+                None => plan.pages(),
+            };
+            self.read_pass(&pass, &mut pages, collector)
+                .map_err(|error| pass.located(plan, error))?;
+            is_complete = pass.is_last;
+        }
+        if is_complete {
+            return Ok(());
+        }
+        // There is nothing to ask for yet.
+        let nothing = Pass {
+            is_last: true,
+            ..Pass::default()
+        };
+        self.end_pass(&nothing, collector);
+        self.flush(collector)
     }
-    let since = plan.watermark.as_ref().and_then(|from| {
-        let mark = cursor.mark().map(|mark| mark.minus(from.lag));
-        mark.or(from.start)
-    });
-    (plan.pages(), since)
+
+    fn read_pass(
+        &mut self,
+        pass: &Pass,
+        pages: &mut Pages,
+        collector: &mut Collector<'_, Resume>,
+    ) -> Result<(), RunError> {
+        let values = pass.values(self.job.plan, self.began)?;
+        let job = self.job;
+        let mut store = |collector: &mut Collector<'_, Resume>, page: &PageRead<'_>| {
+            self.store(pass, page, collector)
+        };
+        match read_pages(job, collector, pages, &values, None, &mut store)? {
+            ReadEnd::All(_) => Ok(()),
+            ReadEnd::NotModified => {
+                self.end_pass(pass, collector);
+                self.flush(collector)
+            }
+        }
+    }
+
+    /// Appends what was collected of a page, with the position after it.
+    fn store(
+        &mut self,
+        pass: &Pass,
+        page: &PageRead<'_>,
+        collector: &mut Collector<'_, Resume>,
+    ) -> Result<(), RunError> {
+        let expected = self.expected.take();
+        if expected.is_some_and(|hash| hash != page.facts.hash) {
+            let what = "page 1: the records where the previous run was interrupted have changed";
+            return Err(RunError::Drift(what.to_owned()));
+        }
+        if page.is_last {
+            if pass.is_last {
+                collector.check_marks()?;
+            }
+            self.end_pass(pass, collector);
+        } else if self.job.backfill.is_none() {
+            let highest = collector.highest();
+            collector.known().resume = Some(resume(page, pass, highest, self.began));
+        }
+        self.flush(collector)?;
+        *self.pages_read += 1;
+        Ok(())
+    }
+
+    /// Notes that a pass was read to its end. A back-fill leaves no trace.
+    fn end_pass(&self, pass: &Pass, collector: &mut Collector<'_, Resume>) {
+        if self.job.backfill.is_some() {
+            return;
+        }
+        let highest = collector.highest();
+        let known = collector.known();
+        known.resume = None;
+        if let Some(window) = pass.window {
+            known.window = Some(window.until.0);
+        }
+        if pass.is_last {
+            known.started = Some(self.started.0);
+            let before = self.job.plan.remembered(known.watermark.as_deref());
+            known.watermark = Mark::latest(before, highest).map(|mark| mark.to_string());
+        }
+    }
+
+    fn flush(&self, collector: &mut Collector<'_, Resume>) -> Result<(), RunError> {
+        collector.flush(self.job.log.is_some() && self.job.backfill.is_none())
+    }
 }
 
 /// What the next run needs to resume after this page.
-fn resume(
-    page: &PageRead<'_>,
-    since: Option<Mark>,
-    highest: Option<Mark>,
-    began: Micros,
-) -> Resume {
+fn resume(page: &PageRead<'_>, pass: &Pass, highest: Option<Mark>, began: Micros) -> Resume {
     let is_counted = matches!(page.position, Position::Offset(_) | Position::Page(_));
     let (position, page_hash, read) = if is_counted {
         (page.position, Some(page.facts.hash), page.read_before)
@@ -134,7 +213,8 @@ fn resume(
         (page.pages.position(), None, page.pages.read())
     };
     Resume {
-        since: since.map(|mark| mark.to_string()),
+        since: pass.since.as_ref().map(Mark::to_string),
+        window: pass.window.map(|window| (window.from.0, window.until.0)),
         position: position.clone(),
         page_hash,
         read,

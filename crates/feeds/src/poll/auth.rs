@@ -1,259 +1,134 @@
-//! Credentials: a header for each request.
-//!
-//! A token of the OAuth2 client credentials grant (RFC 6749, section 4.4) is requested when it is
-//! needed, and kept until shortly before it expires, or until it is refused.
+//! Credentials: what proves to an API who asks. They are added to each request just before it is
+//! sent, so that they are in no URL or header that is kept, compared or shown.
 
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
-
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
-use http::StatusCode;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderName, HeaderValue};
 use reqwest::Url;
-use serde::Deserialize;
 
-use super::trouble::{Trouble, describe, sent};
-use crate::wait::{Interrupted, Waiter};
+use super::definition::{AuthKind, Credentials};
+use super::kept::Kept;
+use super::oauth::{OAuth, TokenServer};
+use super::outgoing::{Outgoing, basic, sensitive};
+use super::signing::Signer;
+use super::trouble::Trouble;
 use lakehook_base::secret::Secret;
 
-/// Most bytes of a token server's answer.
-const MAX_TOKEN_ANSWER: usize = 64 << 10;
-/// A token is renewed this long before it expires.
-const EARLY: Duration = Duration::from_secs(30);
-/// Lifetime of a token in seconds, if the answer does not give one.
-const DEFAULT_LIFE: u64 = 300;
-
-/// The credentials of one poll.
+/// The credentials of one API.
 #[derive(Debug)]
-pub struct Auth(Method);
+pub struct Auth(Kind);
 
 #[derive(Debug)]
-enum Method {
+enum Kind {
     None,
-    Fixed(HeaderName, HeaderValue),
-    OAuth2(Box<Grant>),
-}
-
-/// A client of an OAuth2 server.
-#[derive(Debug)]
-struct Grant {
-    token_url: Url,
-    basic: HeaderValue,
-    scope: Option<String>,
-    token: Mutex<Option<Token>>,
-}
-
-#[derive(Debug)]
-struct Token {
-    value: HeaderValue,
-    /// Monotonic time at which it is renewed.
-    until: Duration,
-}
-
-/// The answer of a token server.
-#[derive(Deserialize)]
-struct TokenAnswer {
-    access_token: Secret,
-    #[serde(default)]
-    token_type: Option<String>,
-    /// Seconds; some servers send them as text.
-    #[serde(default)]
-    expires_in: Option<serde_json::Value>,
+    Header(HeaderName, HeaderValue),
+    Query(String, Secret),
+    OAuth(Box<OAuth>),
+    Signature(Box<Signer>),
 }
 
 impl Auth {
-    /// No credentials.
-    pub fn none() -> Self {
-        Self(Method::None)
-    }
-
-    /// `Authorization: Bearer …`. `None` if no header can hold it.
-    pub fn bearer(token: &Secret) -> Option<Self> {
-        Self::fixed(AUTHORIZATION, &format!("Bearer {}", token.expose()))
-    }
-
-    /// `Authorization: Basic …` (RFC 7617).
-    pub fn basic(user: &str, password: Option<&Secret>) -> Option<Self> {
-        Self::fixed(AUTHORIZATION, &basic(user, password))
-    }
-
-    /// A header that the configuration names.
-    pub fn header_of(name: &str, value: &Secret) -> Option<Self> {
-        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
-        Self::fixed(name, value.expose())
-    }
-
-    /// The OAuth2 client credentials grant.
-    pub fn client_credentials(
-        token_url: Url,
-        client: &str,
-        secret: Option<&Secret>,
-        scope: Option<String>,
-    ) -> Option<Self> {
-        let grant = Grant {
-            token_url,
-            basic: {
-                let secret = secret.map(|secret| Secret::new(form_encoded(secret.expose())));
-                sensitive(&basic(&form_encoded(client), secret.as_ref()))?
-            },
-            scope,
-            token: Mutex::default(),
+    /// Reads credentials; `kept` keeps the refresh tokens of the API of this name. The error says
+    /// what cannot be used.
+    pub fn new(auth: &Credentials, api: &str, kept: Option<Kept>) -> Result<Self, String> {
+        let unusable = |key: &str| format!("auth.{key} cannot be used");
+        let token = || auth.token.as_ref().ok_or_else(|| unusable("token"));
+        let header = |name: HeaderName, value: &str, key: &str| {
+            let value = sensitive(value).ok_or_else(|| unusable(key))?;
+            Ok::<_, String>(Kind::Header(name, value))
         };
-        Some(Self(Method::OAuth2(Box::new(grant))))
-    }
-
-    fn fixed(name: HeaderName, value: &str) -> Option<Self> {
-        Some(Self(Method::Fixed(name, sensitive(value)?)))
+        let user = auth.user.as_deref().unwrap_or_default();
+        let kind = match auth.kind {
+            AuthKind::None => Kind::None,
+            AuthKind::Bearer => {
+                let value = format!("Bearer {}", token()?.expose());
+                header(AUTHORIZATION, &value, "token")?
+            }
+            AuthKind::Basic => {
+                let value = basic(user, auth.password.as_ref());
+                header(AUTHORIZATION, &value, "user")?
+            }
+            AuthKind::Header => {
+                let name = auth.header.as_deref().unwrap_or_default();
+                let name = HeaderName::from_bytes(name.as_bytes());
+                let name = name.map_err(|_| unusable("header"))?;
+                header(name, token()?.expose(), "token")?
+            }
+            AuthKind::Query => {
+                let name = auth.param.clone().ok_or_else(|| unusable("param"))?;
+                Kind::Query(name, token()?.clone())
+            }
+            AuthKind::OAuth2 => Kind::OAuth(Box::new(OAuth::new(auth, api, kept)?)),
+            AuthKind::Signature => Kind::Signature(Box::new(Signer::new(auth)?)),
+        };
+        Ok(Self(kind))
     }
 
     /// Whether requests are sent without credentials.
     pub fn is_none(&self) -> bool {
-        matches!(self.0, Method::None)
+        matches!(self.0, Kind::None)
     }
 
-    /// The header of a request; requests a token if there is none.
-    pub(super) fn header(
+    /// Adds the credentials to a request; gets a token first if there is none.
+    pub(super) fn apply(
         &self,
-        http: &reqwest::Client,
-        timeout: Duration,
-        waiter: &Waiter,
-    ) -> Result<Option<(HeaderName, HeaderValue)>, Trouble> {
+        request: &mut Outgoing,
+        server: &TokenServer<'_>,
+    ) -> Result<(), Trouble> {
         match &self.0 {
-            Method::None => Ok(None),
-            Method::Fixed(name, value) => Ok(Some((name.clone(), value.clone()))),
-            Method::OAuth2(grant) => {
-                let value = grant.token(http, timeout, waiter)?;
-                Ok(Some((AUTHORIZATION, value)))
+            Kind::None => {}
+            Kind::Header(name, value) => {
+                request.headers.insert(name.clone(), value.clone());
             }
+            Kind::Query(name, value) => {
+                let mut pairs = request.url.query_pairs_mut();
+                pairs.append_pair(name, value.expose());
+            }
+            Kind::OAuth(oauth) => {
+                let value = oauth.token(server)?;
+                request.headers.insert(AUTHORIZATION, value);
+            }
+            Kind::Signature(signer) => {
+                let kind = request.headers.get(CONTENT_TYPE);
+                let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+                let is_form = kind.starts_with("application/x-www-form-urlencoded");
+                let now = server.waiter.clock().now().wall;
+                let headers = signer.sign(request, is_form, now).ok_or_else(|| {
+                    Trouble::Final("the request cannot be signed; check auth".to_owned())
+                })?;
+                request.headers.extend(headers);
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes credentials from a URL that the API sent: some repeat them in their links.
+    pub(super) fn strip(&self, url: &mut Url) {
+        let Kind::Query(name, _) = &self.0 else {
+            return;
+        };
+        if !url.query_pairs().any(|(own, _)| own == *name) {
+            return;
+        }
+        let others: Vec<(String, String)> = url
+            .query_pairs()
+            .filter(|(own, _)| own != name)
+            .map(|(name, value)| (name.into_owned(), value.into_owned()))
+            .collect();
+        if others.is_empty() {
+            url.set_query(None);
+        } else {
+            url.query_pairs_mut().clear().extend_pairs(others);
         }
     }
 
     /// Discards credentials that were refused; returns `true` if new ones can be requested.
     pub(super) fn forget(&self) -> bool {
         match &self.0 {
-            Method::OAuth2(grant) => grant.lock().take().is_some(),
+            Kind::OAuth(oauth) => oauth.forget(),
             _ => false,
         }
     }
 }
 
-impl Grant {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Token>> {
-        self.token.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn token(
-        &self,
-        http: &reqwest::Client,
-        timeout: Duration,
-        waiter: &Waiter,
-    ) -> Result<HeaderValue, Trouble> {
-        let now = waiter.clock().now().mono;
-        if let Some(token) = self.lock().as_ref().filter(|token| token.until > now) {
-            return Ok(token.value.clone());
-        }
-        let answer = self.ask(http, timeout, waiter)?;
-        let is_bearer = answer.token_type.as_deref();
-        if !is_bearer.is_none_or(|kind| kind.eq_ignore_ascii_case("bearer")) {
-            return Err(self.refused("issues tokens of another type; expected bearer tokens"));
-        }
-        let bearer = format!("Bearer {}", answer.access_token.expose());
-        let Some(value) = sensitive(&bearer) else {
-            return Err(self.refused("issued a token that no header can hold"));
-        };
-        let seconds = answer.expires_in.as_ref().and_then(seconds);
-        let life = Duration::from_secs(seconds.unwrap_or(DEFAULT_LIFE));
-        *self.lock() = Some(Token {
-            value: value.clone(),
-            until: now.saturating_add(life.saturating_sub(EARLY)),
-        });
-        Ok(value)
-    }
-
-    fn ask(
-        &self,
-        http: &reqwest::Client,
-        timeout: Duration,
-        waiter: &Waiter,
-    ) -> Result<TokenAnswer, Trouble> {
-        let mut form = self.token_url.clone();
-        form.query_pairs_mut()
-            .clear()
-            .append_pair("grant_type", "client_credentials")
-            .extend_pairs(self.scope.iter().map(|scope| ("scope", scope)));
-        let request = http
-            .post(self.token_url.clone())
-            .header(AUTHORIZATION, self.basic.clone())
-            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
-            .body(form.query().unwrap_or_default().to_owned())
-            .send();
-        let mut response = match sent(waiter.wait(timeout, request), timeout) {
-            Err(Trouble::Again { what, after }) => {
-                let what = format!("the token server: {what}");
-                return Err(Trouble::Again { what, after });
-            }
-            sent => sent?,
-        };
-        let status = response.status();
-        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return Err(Trouble::again(format!(
-                "the token server answered {status}"
-            )));
-        }
-        if status != StatusCode::OK {
-            let what = format!("answered {status}; check auth.user and auth.password");
-            return Err(self.refused(&what));
-        }
-        let mut body = Vec::new();
-        loop {
-            match waiter.wait(timeout, response.chunk()) {
-                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= MAX_TOKEN_ANSWER => {
-                    body.extend_from_slice(&chunk);
-                }
-                Ok(Ok(Some(_))) => return Err(self.refused("answered more than a token")),
-                Ok(Ok(None)) => break,
-                Ok(Err(error)) => return Err(Trouble::again(describe(&error))),
-                Err(Interrupted::Timeout) => {
-                    return Err(Trouble::again("the token server stopped answering"));
-                }
-                Err(stopped) => return Err(Trouble::Stopped(stopped)),
-            }
-        }
-        // The parser's message is left out because it may quote the token.
-        serde_json::from_slice(&body)
-            .map_err(|_| self.refused("sent no token; expected {\"access_token\": …}"))
-    }
-
-    fn refused(&self, what: &str) -> Trouble {
-        let host = self.token_url.host_str().unwrap_or_default();
-        Trouble::Locked(format!("the token server {host} {what}"))
-    }
-}
-
-fn seconds(value: &serde_json::Value) -> Option<u64> {
-    let text = value.as_str().map(str::to_owned);
-    let text = text.unwrap_or_else(|| value.to_string());
-    text.split('.').next()?.parse().ok()
-}
-
-/// Encodes text as in a form, which RFC 6749 (section 2.3.1) requires for clients and secrets.
-fn form_encoded(text: &str) -> String {
-    let base = Url::parse("http://localhost/");
-    let encoded = base.map(|mut url| {
-        url.query_pairs_mut().append_key_only(text);
-        url.query().unwrap_or_default().to_owned()
-    });
-    encoded.unwrap_or_else(|_| text.to_owned())
-}
-
-fn basic(user: &str, password: Option<&Secret>) -> String {
-    let password = password.map_or("", Secret::expose);
-    format!("Basic {}", BASE64.encode(format!("{user}:{password}")))
-}
-
-fn sensitive(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_str(text).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
+#[cfg(test)]
+#[path = "auth_tests.rs"]
+mod tests;

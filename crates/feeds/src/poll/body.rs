@@ -70,7 +70,9 @@ struct Chunks<'a> {
 impl Read for Chunks<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() {
-            let chunk = self.waiter.wait(self.timeout, self.response.chunk());
+            let chunk =
+                self.waiter
+                    .wait_for("the rest of an answer", self.timeout, self.response.chunk());
             self.current = match chunk {
                 Ok(Ok(Some(chunk))) => chunk,
                 Ok(Ok(None)) => return Ok(0),

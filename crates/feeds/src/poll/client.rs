@@ -4,21 +4,22 @@
 //! else. Redirects and links are followed within that origin, and to hosts that the configuration
 //! allows; never from https to http.
 
-use std::sync::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{
-    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LINK,
-    LOCATION, RETRY_AFTER,
+    ACCEPT, ACCEPT_ENCODING, ETAG, HeaderMap, HeaderName, HeaderValue, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LINK, LOCATION,
 };
 use http::{Method, StatusCode};
-use reqwest::redirect::Policy;
 use reqwest::{Response, Url};
 
-use super::auth::Auth;
+use super::limits::{asked_pause, is_passing};
+use super::link::Link;
+use super::oauth::TokenServer;
+use super::outgoing::Outgoing;
 use super::request::PageRequest;
-use super::retry::retry_after;
-use super::trouble::{Trouble, describe, sent};
+use super::trouble::{Trouble, sent};
 use crate::wait::Waiter;
 use lakehook_base::clock::Micros;
 
@@ -49,50 +50,41 @@ pub enum Got {
 /// Settings for the requests of one poll.
 #[derive(Debug)]
 pub struct ClientSettings {
-    /// URL of the first page; its origin gets the credentials.
+    /// A URL of the origin that gets the credentials.
     pub home: Url,
-    /// Credentials, sent to the origin of `home` only.
-    pub auth: Auth,
     /// Other hosts, with or without a port, that links and redirects may lead to.
     pub allow_hosts: Vec<String>,
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
     /// How long an answer may take to begin.
     pub timeout: Duration,
-    /// Minimum time between two requests.
-    pub pace: Duration,
 }
 
 /// Makes requests of one poll.
 #[derive(Debug)]
 pub struct Client {
-    http: reqwest::Client,
+    link: Arc<Link>,
     settings: ClientSettings,
-    /// Monotonic time from which the next request may be made.
-    next_at: Mutex<Duration>,
 }
 
 impl Client {
-    /// Makes a client. Fails only if TLS cannot be set up.
-    pub fn new(settings: ClientSettings) -> Result<Self, String> {
-        let http = reqwest::Client::builder()
-            .redirect(Policy::none())
-            .connect_timeout(settings.connect_timeout)
-            .user_agent(concat!("lakehook/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Ok(Self {
-            http: http.map_err(|error| describe(&error))?,
-            settings,
-            next_at: Mutex::default(),
-        })
+    /// Makes a client.
+    pub fn new(link: Arc<Link>, settings: ClientSettings) -> Self {
+        Self { link, settings }
+    }
+
+    /// Until when the API asked to be left alone.
+    pub fn held_until(&self, now: Micros) -> Option<Micros> {
+        self.link.held_until(now)
     }
 
     /// Resolves a link of a page against the page's URL, if it may be followed.
     pub fn follow(&self, from: &Url, link: &str) -> Result<Url, String> {
         let to = from.join(link);
-        let to = to.map_err(|_| "it is not a URL; expected one".to_owned())?;
+        let mut to = to.map_err(|_| "it is not a URL; expected one".to_owned())?;
         if let Some(reason) = self.refusal(from, &to) {
             return Err(format!("it leads to {}, {reason}", place(&to)));
+        }
+        if self.is_home(&to) {
+            self.link.auth.strip(&mut to);
         }
         Ok(to)
     }
@@ -138,10 +130,11 @@ impl Client {
         let mut url = request.url.clone();
         let mut may_renew = true;
         for _ in 0..=MAX_REDIRECTS {
-            self.keep_pace(waiter)?;
+            self.link.keep_pace(waiter)?;
             let response = self.send_once(request, &url, etag, waiter)?;
             let status = response.status();
-            if status == StatusCode::NOT_MODIFIED && etag.is_some() {
+            let is_conditional = etag.is_some() || request.headers.contains_key(IF_MODIFIED_SINCE);
+            if status == StatusCode::NOT_MODIFIED && is_conditional {
                 return Ok(Got::NotModified);
             }
             if status == StatusCode::OK {
@@ -153,7 +146,7 @@ impl Client {
                 url = to.map_err(|why| Trouble::Final(format!("a redirect: {why}")))?;
                 continue;
             }
-            if status == StatusCode::UNAUTHORIZED && may_renew && self.settings.auth.forget() {
+            if status == StatusCode::UNAUTHORIZED && may_renew && self.link.auth.forget() {
                 may_renew = false;
                 continue;
             }
@@ -196,63 +189,50 @@ impl Client {
         etag: Option<&str>,
         waiter: &Waiter,
     ) -> Result<Response, Trouble> {
-        let mut request = self.http.request(page.method.clone(), url.clone());
         let mut headers = HeaderMap::new();
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+        let mut request = Outgoing {
+            method: page.method.clone(),
+            url: url.clone(),
+            headers,
+            body: None,
+        };
         if self.is_home(url) {
-            headers.extend(page.headers.clone());
-            if let Some(body) = &page.body {
-                request = request.body(body.clone());
-            }
-            let auth = &self.settings.auth;
-            if let Some((name, value)) = auth.header(&self.http, self.settings.timeout, waiter)? {
-                headers.insert(name, value);
-            }
+            request.headers.extend(page.headers.clone());
+            request.body.clone_from(&page.body);
+            let server = TokenServer {
+                http: &self.link.http,
+                timeout: self.settings.timeout,
+                waiter,
+            };
+            self.link.auth.apply(&mut request, &server)?;
         }
         if let Some(value) = etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
-            headers.insert(IF_NONE_MATCH, value);
+            request.headers.insert(IF_NONE_MATCH, value);
         }
-        let request = request.headers(headers).send();
-        sent(
-            waiter.wait(self.settings.timeout, request),
-            self.settings.timeout,
-        )
-    }
-
-    fn keep_pace(&self, waiter: &Waiter) -> Result<(), Trouble> {
-        if self.settings.pace.is_zero() {
-            return Ok(());
+        let mut sending = self.link.http.request(request.method, request.url);
+        if let Some(body) = request.body {
+            sending = sending.body(body);
         }
-        let now = waiter.clock().now().mono;
-        let at = {
-            let mut next_at = self
-                .next_at
-                .lock()
-                .unwrap_or_else(std::sync::PoisonError::into_inner);
-            let at = now.max(*next_at);
-            *next_at = at + self.settings.pace;
-            at
-        };
-        waiter
-            .pause(at.saturating_sub(now))
-            .map_err(Trouble::Stopped)
+        let sending = sending.headers(request.headers).send();
+        let timeout = self.settings.timeout;
+        sent(waiter.wait(timeout, sending), timeout)
     }
 
     /// Classifies an answer that is not a page.
     fn trouble(&self, response: &Response, now: Micros) -> Trouble {
         let status = response.status();
-        let is_passing = matches!(status.as_u16(), 408 | 425 | 429) || status.is_server_error();
         let what = format!("answered {status}; expected 200 OK");
-        if is_passing {
-            let after = response.headers().get(RETRY_AFTER);
-            let after = after.and_then(|header| retry_after(header.to_str().ok()?, now));
+        if is_passing(status, response.headers()) {
+            let after = asked_pause(response.headers(), now);
+            if let Some(pause) = after {
+                self.link.hold(pause, now);
+            }
             return Trouble::Again { what, after };
         }
         let hint = match status.as_u16() {
-            401 | 403 if self.settings.auth.is_none() => {
-                "; perhaps it wants credentials (auth.type)"
-            }
+            401 | 403 if self.link.auth.is_none() => "; perhaps it wants credentials (auth.type)",
             401 | 403 => "; check the credentials (auth)",
             404 | 410 => "; check the url",
             _ => "",

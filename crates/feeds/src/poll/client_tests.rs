@@ -1,17 +1,30 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::collections::BTreeMap;
+
 use super::*;
+use crate::poll::definition::{Body, Connection, Credentials, Request, Verb};
+use crate::poll::link::Links;
 
 fn client(home: &str, allow_hosts: &[&str]) -> Client {
-    Client::new(ClientSettings {
-        home: Url::parse(home).unwrap(),
-        auth: Auth::none(),
-        allow_hosts: allow_hosts.iter().map(|&host| host.to_owned()).collect(),
-        connect_timeout: Duration::from_secs(1),
-        timeout: Duration::from_secs(1),
+    let request = Request {
+        url: home.to_owned(),
+        method: Verb::Get,
+        query: BTreeMap::new(),
+        headers: BTreeMap::new(),
+        body: Body::None,
+        credentials: Credentials::default(),
+        api: None,
         pace: Duration::ZERO,
-    })
-    .unwrap()
+        connection: Connection::default(),
+        allow_hosts: Vec::new(),
+    };
+    let settings = ClientSettings {
+        home: Url::parse(home).unwrap(),
+        allow_hosts: allow_hosts.iter().map(|&host| host.to_owned()).collect(),
+        timeout: Duration::from_secs(1),
+    };
+    Client::new(Links::new(None).of("users", &request).unwrap(), settings)
 }
 
 fn follow(client: &Client, from: &str, link: &str) -> Result<String, String> {

@@ -11,10 +11,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use super::job::{RunOutcome, RunReport};
-use super::supervisor::{Supervisor, Update};
+use super::job::{Backfill, RunOutcome, RunReport};
+use super::supervisor::{Shipped, Supervisor, Update, Wish};
 use crate::control::{Control, Talk};
-use crate::figures::Progress;
+use crate::figures::{Progress, Waiting};
 
 const MAX_REQUEST: u64 = 64 << 10;
 /// Most bytes of a line; errors and samples are short.
@@ -30,6 +30,12 @@ pub struct Request {
     /// Whether a snapshot is written even if it has not changed.
     #[serde(default)]
     pub force: bool,
+    /// Whether the records are accepted as they are, whatever the guards say.
+    #[serde(default)]
+    pub accept: bool,
+    /// What is read again, without moving the marks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub backfill: Option<Backfill>,
 }
 
 /// One line of the service's answer.
@@ -46,6 +52,24 @@ pub enum Line {
         records: u64,
         /// Number of all records, if known.
         total: Option<u64>,
+    },
+    /// What a run waits for.
+    Waiting {
+        /// Name of the poll.
+        poll: String,
+        /// In words, to follow "waits for".
+        what: String,
+        /// When it goes on, in microseconds since 1970, if that is known.
+        until: Option<i64>,
+        /// Whether it waits because something failed.
+        failed: bool,
+    },
+    /// A run has ended, and what it stored is on its way to the lake.
+    Shipping {
+        /// Name of the poll.
+        poll: String,
+        /// Number of batches and runs that are not in the lake yet.
+        left: u64,
     },
     /// A run ended, and did not fail.
     Done {
@@ -84,11 +108,14 @@ pub struct Done {
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
     pub shipped: bool,
+    /// Seconds that were waited for that, if it is not.
+    #[serde(default)]
+    pub waited: u64,
 }
 
 impl Done {
     /// Makes it from the report of a run; `shipped` says whether all that it stored is in the lake.
-    pub fn new(report: RunReport, shipped: bool) -> Self {
+    pub fn new(report: RunReport, shipped: Shipped) -> Self {
         let counts = report.counts;
         Self {
             run: report.run,
@@ -102,12 +129,26 @@ impl Done {
             quarantined: counts.quarantined,
             samples: counts.samples,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
-            shipped,
+            shipped: shipped == Shipped::Yes,
+            waited: match shipped {
+                Shipped::Yes => 0,
+                Shipped::NotWithin(limit) => limit.as_secs(),
+            },
         }
     }
 }
 
 impl Line {
+    /// A line with what a run waits for.
+    pub fn waiting(poll: &str, waiting: &Waiting) -> Self {
+        Self::Waiting {
+            poll: poll.to_owned(),
+            what: waiting.what.clone(),
+            until: waiting.until.map(|until| until.0),
+            failed: waiting.failed,
+        }
+    }
+
     /// A line with the progress of a run.
     pub fn progress(poll: &str, progress: Progress) -> Self {
         Self::Progress {
@@ -123,6 +164,8 @@ impl Line {
         let poll = poll.to_owned();
         match update {
             Update::Progress(progress) => Self::progress(&poll, progress),
+            Update::Waiting(waiting) => Self::waiting(&poll, &waiting),
+            Update::Shipping(left) => Self::Shipping { poll, left },
             Update::Done(Ok(report), shipped) => Self::Done {
                 poll,
                 done: Done::new(report, shipped),
@@ -136,7 +179,7 @@ impl Line {
 
     /// Whether this is the last line of its poll.
     pub fn is_end(&self) -> bool {
-        !matches!(self, Self::Progress { .. })
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
     }
 }
 
@@ -150,7 +193,12 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
         request.polls.clone()
     };
     for poll in polls {
-        let updates = supervisor.ask(&poll, request.force);
+        let wish = Wish {
+            force: request.force,
+            accept: request.accept,
+            backfill: request.backfill.clone(),
+        };
+        let updates = supervisor.ask(&poll, wish);
         let lines = lines.clone();
         // The task is tracked with the polls, which wait for it when they are stopped.
         supervisor.spawn(async move {

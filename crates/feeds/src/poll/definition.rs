@@ -6,8 +6,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
+pub use super::credentials::{
+    AuthKind, ClientAuth, Connection, Credentials, GrantKind, OAuthSettings, SignatureSettings,
+};
+use crate::guards::Guards;
 use lakehook_base::secret::Secret;
 
 /// All settings of one poll.
@@ -27,12 +31,18 @@ pub struct Definition {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Watermark,
+    /// The windows that an appending run asks for.
+    pub window: Option<Window>,
+    /// Whether the mark is kept when the request changes.
+    pub keep_mark: bool,
     /// A file with the JSON Schema of a record.
     pub schema: Option<PathBuf>,
     /// Name of the key that identifies a record, or a JSON Pointer to it.
     pub id: Option<String>,
     /// Bounds of a run.
     pub limits: Limits,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
 }
 
 /// How pages are requested. URL, parameters, headers and body may hold placeholders.
@@ -50,31 +60,15 @@ pub struct Request {
     pub body: Body,
     /// Credentials, for the same origin.
     pub credentials: Credentials,
-    /// Most requests per second; 0 means no limit.
-    pub rate_limit: u32,
-    /// How long a connection may take to open.
-    pub connect_timeout: Duration,
+    /// Name of the API, whose polls share credentials, connections and the rate of requests; `None`
+    /// for a poll of its own.
+    pub api: Option<String>,
+    /// Minimum time between two requests; zero means no limit.
+    pub pace: Duration,
+    /// How connections are opened.
+    pub connection: Connection,
     /// Other hosts that redirects and links may lead to.
     pub allow_hosts: Vec<String>,
-}
-
-/// Credentials, as they are configured.
-#[derive(Clone, Debug, Default)]
-pub struct Credentials {
-    /// Kind of credentials.
-    pub kind: AuthKind,
-    /// The bearer token, or the value of the header.
-    pub token: Option<Secret>,
-    /// Name of the header.
-    pub header: Option<String>,
-    /// The user, or the OAuth2 client.
-    pub user: Option<String>,
-    /// The password, or the secret of the OAuth2 client.
-    pub password: Option<Secret>,
-    /// URL of the OAuth2 token server.
-    pub token_url: Option<String>,
-    /// The OAuth2 scope.
-    pub scope: Option<String>,
 }
 
 /// How one page leads to the next.
@@ -110,16 +104,66 @@ pub struct Timing {
 }
 
 /// How an appending run asks for what is new.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Watermark {
-    /// JSON Pointer or name of the field that grows: a time (RFC 3339) or a whole number.
+    /// JSON Pointer or name of the field that grows.
     pub field: Option<String>,
+    /// How records write it.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// Where it goes in a request.
+    pub into: Option<String>,
+    /// How requests write it, if it is not as records do.
+    pub into_format: Option<String>,
     /// Name of the parameter that asks for records from a value on.
     pub param: Option<String>,
-    /// The next run begins this much before the highest value seen; whole numbers count as seconds.
-    pub lag: Duration,
+    /// The next run begins this much before the highest value seen.
+    pub lag: Option<GivenLag>,
     /// Watermark of the first run.
     pub start: Option<String>,
+}
+
+/// The windows that an appending run asks for, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Window {
+    /// Length of a window.
+    pub size: Duration,
+    /// Where the first one begins.
+    pub start: String,
+    /// How requests write the ends of a window.
+    pub format: Option<String>,
+    /// The time zone of times without one.
+    pub zone: Option<String>,
+    /// The next run begins this much before the end of the last window.
+    pub lag: Duration,
+    /// Whether the API takes the end as a part of the window.
+    pub is_inclusive: bool,
+}
+
+/// A lag as it is written: a duration, or a number, which is one of seconds for times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GivenLag {
+    /// The duration, or the number as seconds.
+    pub time: Duration,
+    /// Whether it is written with a unit of time.
+    pub has_unit: bool,
+}
+
+impl Watermark {
+    /// Whether nothing of it is set.
+    pub fn is_empty(&self) -> bool {
+        let set = [
+            &self.field,
+            &self.format,
+            &self.zone,
+            &self.into,
+            &self.into_format,
+            &self.param,
+            &self.start,
+        ];
+        set.into_iter().all(Option::is_none)
+    }
 }
 
 /// Bounds of a run.
@@ -177,22 +221,6 @@ pub enum Body {
 #[serde(transparent)]
 pub struct JsonBody(Value);
 
-/// Kinds of credentials.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AuthKind {
-    /// No credentials.
-    #[default]
-    None,
-    /// `Authorization: Bearer …`.
-    Bearer,
-    /// `Authorization: Basic …`.
-    Basic,
-    /// A header that the configuration names.
-    Header,
-    /// A bearer token by the OAuth2 client credentials grant (RFC 6749, section 4.4).
-    OAuth2,
-}
-
 /// Kinds of pagination.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PaginationKind {
@@ -224,6 +252,39 @@ impl fmt::Debug for JsonBody {
     }
 }
 
+impl Body {
+    /// The body with text at a place; `None` if the place cannot be there. Objects on the way are made.
+    pub fn with(&self, pointer: &str, text: &str) -> Option<Self> {
+        let path = pointer.strip_prefix('/')?;
+        let keys = path
+            .split('/')
+            .map(|key| key.replace("~1", "/").replace("~0", "~"));
+        let keys: Vec<String> = keys.collect();
+        match self {
+            Self::None => None,
+            Self::Json(JsonBody(value)) => {
+                let mut value = value.clone();
+                let mut at = &mut value;
+                for key in &keys {
+                    at = at
+                        .as_object_mut()?
+                        .entry(key)
+                        .or_insert_with(|| Value::Object(Map::new()));
+                }
+                let is_free = at.as_object().is_some_and(Map::is_empty);
+                *at = is_free.then(|| Value::from(text))?;
+                Some(Self::Json(JsonBody(value)))
+            }
+            Self::Form(fields) => {
+                let [key] = keys.as_slice() else { return None };
+                let mut fields = fields.clone();
+                let before = fields.insert(key.clone(), Secret::new(text));
+                before.is_none().then_some(Self::Form(fields))
+            }
+        }
+    }
+}
+
 impl Verb {
     /// Every method.
     pub const ALL: [Self; 3] = [Self::Get, Self::Post, Self::Put];
@@ -247,28 +308,6 @@ impl Mode {
         match self {
             Self::Snapshot => "snapshot",
             Self::Append => "append",
-        }
-    }
-}
-
-impl AuthKind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
-        Self::None,
-        Self::Bearer,
-        Self::Basic,
-        Self::Header,
-        Self::OAuth2,
-    ];
-
-    /// Name in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Bearer => "bearer",
-            Self::Basic => "basic",
-            Self::Header => "header",
-            Self::OAuth2 => "oauth2",
         }
     }
 }

@@ -1,10 +1,13 @@
 //! Polls as a feed: their definitions, and the supervisor once they are started.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::control;
 use super::definition::Definition;
+use super::kept::Kept;
+use super::link::Links;
 use super::plan::{Plan, PlanError, SECTION, schema_text};
 use super::resume::PollCursor;
 use super::supervisor::Supervisor;
@@ -42,8 +45,9 @@ impl PollFeed {
     }
 
     /// Plans that need no log: for checks of the configuration, and for runs that write nothing.
-    pub fn dry_plans(&self) -> Result<Vec<Plan>, Vec<PlanError>> {
-        self.plans(Fingerprint::new(HashKey([0; 16])))
+    /// `dir` is the directory of the polls' log if its lock is held: what APIs say once is kept there.
+    pub fn dry_plans(&self, dir: Option<&Path>) -> Result<Vec<Plan>, Vec<PlanError>> {
+        self.plans(Fingerprint::new(HashKey([0; 16])), dir)
     }
 
     /// The table of each poll.
@@ -63,9 +67,14 @@ impl PollFeed {
         })
     }
 
-    fn plans(&self, fingerprint: Fingerprint) -> Result<Vec<Plan>, Vec<PlanError>> {
+    fn plans(
+        &self,
+        fingerprint: Fingerprint,
+        dir: Option<&Path>,
+    ) -> Result<Vec<Plan>, Vec<PlanError>> {
+        let mut links = Links::new(dir.map(Kept::within));
         all(&self.definitions, |name, poll| {
-            Plan::new(name, poll, fingerprint)
+            Plan::new(name, poll, fingerprint, &mut links)
         })
     }
 
@@ -87,17 +96,22 @@ impl Feed for PollFeed {
     }
 
     fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>> {
-        self.dry_plans().map_err(|errors| setup_errors(&errors))?;
+        self.dry_plans(None)
+            .map_err(|errors| setup_errors(&errors))?;
         self.tables().map_err(|errors| setup_errors(&errors))
     }
 
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {
         let plans = self
-            .plans(context.fingerprint)
+            .plans(context.fingerprint, Some(&context.dir))
             .map_err(|errors| setup_errors(&errors))?;
         let with_cursor = |plan: Plan| {
             let bytes = context.cursors.get(&plan.name).map(Vec::as_slice);
-            let cursor = PollCursor::read(bytes, plan.hash, plan.marks, &context.lake);
+            let (cursor, forgotten) = PollCursor::read(bytes, &plan.terms(&context.lake));
+            if let Some(why) = forgotten {
+                let poll = &plan.name;
+                tracing::warn!(poll, %why, "the mark of earlier runs is not used: the next run reads from the beginning");
+            }
             (plan, cursor)
         };
         let polls = plans.into_iter().map(with_cursor).collect();
@@ -134,7 +148,7 @@ impl Feed for PollFeed {
 /// Applies `make` to every definition; returns all results or all errors.
 fn all<T>(
     definitions: &BTreeMap<String, Definition>,
-    make: impl Fn(&str, &Definition) -> Result<T, PlanError>,
+    mut make: impl FnMut(&str, &Definition) -> Result<T, PlanError>,
 ) -> Result<Vec<T>, Vec<PlanError>> {
     let (mut results, mut errors) = (Vec::new(), Vec::new());
     for (name, poll) in definitions {

@@ -1,5 +1,7 @@
 //! Fetches one page: the request, its body, and retries of temporary failures.
 
+use std::time::Duration;
+
 use http::header::HeaderValue;
 
 use super::body;
@@ -15,7 +17,11 @@ use super::trouble::Trouble;
 use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::wait::{Interrupted, Waiter};
+use lakehook_base::clock::Micros;
 use lakehook_base::ids::Ids;
+
+/// Most tries that end with a host that does not exist or is not trusted.
+const MAX_DOUBTFUL: u32 = 4;
 
 /// A page that was read to its end.
 #[derive(Clone, Debug)]
@@ -33,16 +39,18 @@ pub struct Fetcher<'a> {
     waiter: &'a Waiter,
     ids: &'a Ids,
     bytes_left: u64,
+    max_tries: u32,
 }
 
 impl<'a> Fetcher<'a> {
-    /// A fetcher for one run.
-    pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids) -> Self {
+    /// A fetcher for one run, which tries each page at most `max_tries` times.
+    pub fn new(plan: &'a Plan, waiter: &'a Waiter, ids: &'a Ids, max_tries: u32) -> Self {
         Self {
             plan,
             waiter,
             ids,
             bytes_left: plan.limits.max_bytes,
+            max_tries,
         }
     }
 
@@ -54,12 +62,19 @@ impl<'a> Fetcher<'a> {
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
     ) -> Result<Fetched, RunError> {
-        let mut retry = 0;
+        let (mut tries, mut doubtful) = (0, 0);
         loop {
             collector.begin_page();
             let (what, after) = match self.attempt(number, request, etag, collector)? {
                 Ok(fetched) => return Ok(fetched),
                 Err(Trouble::Again { what, after }) => (what, after),
+                Err(Trouble::Doubtful(what)) => {
+                    doubtful += 1;
+                    (what, None)
+                }
+                Err(Trouble::Later { what, until }) => {
+                    return Err(self.later(&format!("page {number}: {what}"), until));
+                }
                 Err(Trouble::Locked(what)) => {
                     return Err(RunError::Unreachable(format!("page {number}: {what}")));
                 }
@@ -68,19 +83,52 @@ impl<'a> Fetcher<'a> {
                 }
                 Err(Trouble::Stopped(why)) => return Err(self.stopped(number, why, None)),
             };
-            retry += 1;
-            let dice = self.ids.dice();
-            let pause = after.unwrap_or_default().max(retry::pause(retry, dice));
-            tracing::info!(
-                poll = self.plan.name,
-                page = number,
-                what,
-                retry,
-                ?pause,
-                "trying again"
-            );
-            let paused = self.waiter.pause(pause);
-            paused.map_err(|why| self.stopped(number, why, Some(&what)))?;
+            tries += 1;
+            if tries >= self.max_tries || doubtful >= MAX_DOUBTFUL {
+                return Err(RunError::Unreachable(format!(
+                    "page {number}: {what}; {tries} tries ended like this"
+                )));
+            }
+            self.pause(number, &what, tries, after)?;
+        }
+    }
+
+    /// Pauses before the page is tried again.
+    fn pause(
+        &self,
+        number: u64,
+        what: &str,
+        tries: u32,
+        after: Option<Duration>,
+    ) -> Result<(), RunError> {
+        let pause = after
+            .unwrap_or_default()
+            .max(retry::pause(tries, self.ids.dice()));
+        if after.is_some() && pause >= self.waiter.left() {
+            let until = self.waiter.clock().now().wall.plus(pause);
+            return Err(self.later(&format!("page {number}: {what}"), until));
+        }
+        tracing::info!(
+            poll = self.plan.name,
+            page = number,
+            what,
+            tries,
+            ?pause,
+            "trying again"
+        );
+        let next = format!("another try of page {number}, which {what}");
+        let paused = self.waiter.pause_after_fault(&next, pause);
+        paused.map_err(|why| self.stopped(number, why, Some(what)))
+    }
+
+    fn later(&self, what: &str, until: Micros) -> RunError {
+        let budget = self.plan.limits.budget;
+        RunError::Later {
+            what: format!(
+                "{what}; the API asks to wait until {until}, which is beyond the run's budget of \
+                 {budget:?}; the poll goes on then"
+            ),
+            until,
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::plan::Plan;
 use super::resume::PollCursor;
 use crate::collect::{RunCounts, Sink};
@@ -29,8 +31,21 @@ pub struct Job<'a> {
     pub ids: &'a Ids,
     /// Whether a snapshot is written even if it has not changed.
     pub force: bool,
+    /// Whether a person has said that the records are accepted as they are, whatever the guards say.
+    pub accept: bool,
+    /// What a back-fill reads again; it moves no mark.
+    pub backfill: Option<&'a Backfill>,
     /// Called after every page.
     pub progress: &'a (dyn Fn(Progress) + Sync),
+}
+
+/// What a back-fill reads again: the texts of both ends, as a person gives them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Backfill {
+    /// Its beginning.
+    pub from: String,
+    /// Its end; by default now.
+    pub to: Option<String>,
 }
 
 /// Outcome of a run that did not fail.

@@ -11,6 +11,7 @@
 //! its cursor become durable together.
 
 pub mod definition;
+mod credentials;
 pub mod feed;
 pub mod schedule;
 pub mod plan;
@@ -20,6 +21,9 @@ pub mod job;
 pub mod run;
 mod snapshot;
 mod append;
+mod passes;
+pub mod windows;
+pub mod asking;
 mod reading;
 pub mod pages;
 pub mod template;
@@ -27,8 +31,17 @@ pub mod request;
 pub mod fetch;
 pub mod retry;
 pub mod client;
-pub mod trouble;
+pub mod link;
+mod connection;
 pub mod auth;
+mod signing;
+mod oauth;
+mod refresh;
+mod jwt;
+mod outgoing;
+pub mod kept;
+pub mod limits;
+pub mod trouble;
 pub mod body;
 pub mod parse;
 pub mod resume;

@@ -6,15 +6,19 @@ use std::time::Duration;
 use reqwest::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::auth::Auth;
+use super::asking::{self, AskFrom};
 use super::client::{Client, ClientSettings};
-use super::definition::{AuthKind, Definition, Limits, Mode, Pagination, PaginationKind};
+use super::definition::{Definition, Limits, Mode, Pagination, PaginationKind};
+use super::link::Links;
 use super::pages::{Pages, Position};
 use super::parse::Places;
 use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::template::Values;
+use super::windows::Windows;
 use crate::collect::CollectPlan;
+use crate::cursor::Terms;
+use crate::guards::Guards;
 use crate::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::Fingerprint;
@@ -37,6 +41,8 @@ pub struct Plan {
     pub mode: Mode,
     /// How an appending run asks for what is new.
     pub watermark: Option<AskFrom>,
+    /// What divides a run into passes over the pages.
+    pub division: Division,
     /// Where records and the next page are found in a page.
     pub places: Places,
     /// Turns records into rows.
@@ -45,25 +51,46 @@ pub struct Plan {
     pub client: Client,
     /// Bounds of a run.
     pub limits: Limits,
-    /// Hash of the watermark's field and parameter; if it differs, the watermark is discarded.
-    pub marks: u64,
-    /// Hash of the settings that a stored cursor depends on; if it differs, snapshot and resume position
-    /// are discarded.
-    pub hash: u64,
+    /// What must hold before rows become visible.
+    pub guards: Guards,
+    /// Hashes of what a stored cursor depends on.
+    hashes: Hashes,
     home: Url,
     requests: Requests,
     pagination: Pagination,
 }
 
-/// How an appending run asks for what is new.
-#[derive(Clone, Debug)]
-pub struct AskFrom {
-    /// Name of the parameter, unless a placeholder says where the value stands.
-    pub param: Option<String>,
-    /// The next run asks from this much before the highest value seen.
-    pub lag: Duration,
-    /// Watermark of the first run.
-    pub start: Option<Mark>,
+/// What divides a run into passes over the pages.
+#[derive(Clone, Debug, Default)]
+pub struct Division {
+    /// The windows that an appending run asks for.
+    pub windows: Option<Windows>,
+}
+
+/// Hashes of what a stored cursor depends on.
+#[derive(Clone, Copy, Debug)]
+struct Hashes {
+    /// Of the settings that snapshot and resume position depend on.
+    plan: u64,
+    field: u64,
+    /// Of field and parameter, as earlier versions have written it.
+    earlier: u64,
+    request: u64,
+    keep: bool,
+}
+
+impl Hashes {
+    fn new(poll: &Definition, plan: u64) -> Self {
+        let mark = &poll.watermark;
+        let earlier = (&mark.field, &mark.param);
+        Self {
+            plan,
+            field: xxh3_64(format!("field {:?}", mark.field).as_bytes()),
+            earlier: xxh3_64(format!("{earlier:?}").as_bytes()),
+            request: request::scope_of(&poll.request),
+            keep: poll.keep_mark,
+        }
+    }
 }
 
 /// Why a poll cannot be planned.
@@ -89,17 +116,35 @@ pub enum PlanError {
 
 impl Plan {
     /// Reads the schema and builds the plan.
-    pub fn new(name: &str, poll: &Definition, fingerprint: Fingerprint) -> Result<Self, PlanError> {
+    /// Polls of one API get the same of the links.
+    pub fn new(
+        name: &str,
+        poll: &Definition,
+        fingerprint: Fingerprint,
+        links: &mut Links,
+    ) -> Result<Self, PlanError> {
         let bad = |what: &str| PlanError::Config {
             poll: name.to_owned(),
             what: what.to_owned(),
         };
         let (entities, schema_hash) = entities(name, poll, fingerprint)?;
-        let requests = Requests::new(&poll.request).map_err(&bad)?;
+        let watermark = AskFrom::new(&poll.watermark, &poll.request).map_err(|wrongs| {
+            let rules = wrongs.iter().map(|wrong| wrong.rule.as_str());
+            bad(&rules.collect::<Vec<_>>().join("; "))
+        })?;
+        let windows = poll.window.as_ref().map(Windows::new).transpose();
+        let windows = windows.map_err(|_| bad("window cannot be used"))?;
+        let request = asking::with_mark(&poll.request, &poll.watermark);
+        let requests = Requests::new(&request).map_err(&bad)?;
         let home = requests.home().map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
-        let settings = settings(poll, &home).ok_or_else(|| bad("auth cannot be used"))?;
-        let client = Client::new(settings).map_err(|what| bad(&what))?;
+        let link = links.of(name, &poll.request).map_err(|what| bad(&what))?;
+        let settings = ClientSettings {
+            home: home.clone(),
+            allow_hosts: poll.request.allow_hosts.clone(),
+            timeout: poll.limits.timeout,
+        };
+        let client = Client::new(link, settings);
         let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
         let places = Places {
             records: keys_of(&poll.records),
@@ -110,37 +155,57 @@ impl Plan {
         let remembered = (
             request::hash_of(&poll.request),
             (&places, poll.pagination.kind, schema_hash),
-            (&poll.watermark, &poll.id, poll.mode),
+            (&poll.watermark, &poll.window, &poll.id, poll.mode),
             &poll.request.credentials.user,
         );
-        let marks = (&poll.watermark.field, &poll.watermark.param);
         Ok(Self {
             name: name.to_owned(),
             schedule,
             jitter: poll.timing.jitter,
             mode: poll.mode,
-            watermark: ask_from(poll),
-            marks: xxh3_64(format!("{marks:?}").as_bytes()),
-            hash: xxh3_64(format!("{remembered:?}").as_bytes()),
+            watermark,
+            division: Division { windows },
+            hashes: Hashes::new(poll, xxh3_64(format!("{remembered:?}").as_bytes())),
             places,
             entities,
             client,
             limits: poll.limits,
+            guards: poll.guards,
             home,
             requests,
             pagination: poll.pagination.clone(),
         })
     }
 
-    /// The part of the plan that the collector needs.
-    pub fn collect_plan(&self) -> CollectPlan<'_> {
+    /// The part of the plan that the collector needs; `accept` lifts the guards.
+    pub fn collect_plan(&self, accept: bool) -> CollectPlan<'_> {
         CollectPlan {
             section: SECTION,
             stream: &self.name,
             entities: &self.entities,
             is_snapshot: self.mode == Mode::Snapshot,
-            has_watermark: self.watermark.is_some(),
+            mark: self.watermark.as_ref().map(|from| &from.format),
             max_records: self.limits.max_records,
+            guards: self.guards,
+            accept,
+        }
+    }
+
+    /// A mark that was remembered, in the format of this poll.
+    pub fn remembered(&self, text: Option<&str>) -> Option<Mark> {
+        self.watermark.as_ref()?.format.read_remembered(text?)
+    }
+
+    /// What a stored cursor must fit.
+    pub fn terms<'a>(&'a self, lake: &'a str) -> Terms<'a> {
+        Terms {
+            plan: self.hashes.plan,
+            field: self.hashes.field,
+            earlier: self.hashes.earlier,
+            request: self.hashes.request,
+            keep_mark: self.hashes.keep,
+            format: self.watermark.as_ref().map(|from| &from.format),
+            lake,
         }
     }
 
@@ -173,15 +238,13 @@ impl Plan {
     }
 
     /// The values of placeholders that do not change during a run.
-    pub fn run_values(&self, since: Option<Mark>, started: Micros) -> Values {
+    pub fn run_values(&self, since: Option<&Mark>, started: Micros) -> Result<Values, String> {
         let mut values = Values::default();
         values.set("run_start", started.to_string());
-        match since {
-            Some(Mark::Number(number)) => values.set("mark", number),
-            Some(time @ Mark::Time(_)) => values.set("mark", time.to_string()),
-            None => {}
+        if let (Some(from), Some(since)) = (&self.watermark, since) {
+            values.set("mark", from.filler(since)?);
         }
-        values
+        Ok(values)
     }
 
     /// The request for a page. URLs that come from a page were resolved and allowed when it was read.
@@ -295,44 +358,6 @@ fn schedule(poll: &Definition) -> Option<Schedule> {
         }
         (None, None) => Some(Schedule::OnDemand),
     }
-}
-
-fn ask_from(poll: &Definition) -> Option<AskFrom> {
-    let mark = &poll.watermark;
-    mark.field.as_ref()?;
-    Some(AskFrom {
-        param: mark.param.clone(),
-        lag: mark.lag,
-        start: mark.start.as_deref().and_then(Mark::parse_text),
-    })
-}
-
-fn settings(poll: &Definition, home: &Url) -> Option<ClientSettings> {
-    let request = &poll.request;
-    let auth = &request.credentials;
-    let user = auth.user.as_deref().unwrap_or_default();
-    let password = auth.password.as_ref();
-    let auth = match auth.kind {
-        AuthKind::None => Auth::none(),
-        AuthKind::Bearer => Auth::bearer(auth.token.as_ref()?)?,
-        AuthKind::Basic => Auth::basic(user, password)?,
-        AuthKind::Header => Auth::header_of(auth.header.as_deref()?, auth.token.as_ref()?)?,
-        AuthKind::OAuth2 => {
-            let token_url = Url::parse(auth.token_url.as_deref()?).ok()?;
-            Auth::client_credentials(token_url, user, password, auth.scope.clone())?
-        }
-    };
-    Some(ClientSettings {
-        home: home.clone(),
-        auth,
-        allow_hosts: request.allow_hosts.clone(),
-        connect_timeout: request.connect_timeout,
-        timeout: poll.limits.timeout,
-        pace: match request.rate_limit {
-            0 => Duration::ZERO,
-            rate => Duration::from_secs(1) / rate,
-        },
-    })
 }
 
 /// The keys of a JSON Pointer; empty for the whole body.

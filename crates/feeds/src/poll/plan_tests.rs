@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::poll::definition::{Body, Credentials, Request, Timing, Verb, Watermark};
+use crate::mark_format::MarkFormat;
+use crate::poll::definition::{Body, Connection, Credentials, Request, Timing, Verb, Watermark};
 use lakehook_base::ids::HashKey;
 use lakehook_base::secret::Secret;
 
@@ -16,8 +17,9 @@ fn definition() -> Definition {
             query: BTreeMap::new(),
             headers: BTreeMap::new(),
             credentials: Credentials::default(),
-            rate_limit: 0,
-            connect_timeout: Duration::from_secs(10),
+            api: None,
+            pace: Duration::ZERO,
+            connection: Connection::default(),
             allow_hosts: Vec::new(),
         },
         records: String::new(),
@@ -30,12 +32,9 @@ fn definition() -> Definition {
             jitter: Duration::ZERO,
         },
         mode: Mode::Snapshot,
-        watermark: Watermark {
-            field: None,
-            param: None,
-            lag: Duration::from_secs(60),
-            start: None,
-        },
+        watermark: Watermark::default(),
+        window: None,
+        keep_mark: false,
         schema: None,
         id: None,
         limits: Limits {
@@ -46,13 +45,21 @@ fn definition() -> Definition {
             max_records: 1_000_000,
             max_record: 1 << 20,
         },
+        guards: Guards::default(),
     }
 }
 
 fn plan(change: impl FnOnce(&mut Definition)) -> Plan {
     let mut poll = definition();
     change(&mut poll);
-    Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16]))).unwrap()
+    let mut links = Links::new(None);
+    Plan::new(
+        "users",
+        &poll,
+        Fingerprint::new(HashKey([1; 16])),
+        &mut links,
+    )
+    .unwrap()
 }
 
 fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
@@ -65,7 +72,7 @@ fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
 }
 
 fn url(plan: &Plan, position: &Position, since: Option<Mark>) -> String {
-    let values = plan.run_values(since, Micros(0));
+    let values = plan.run_values(since.as_ref(), Micros(0)).unwrap();
     let request = plan.page_request(position, &values, Micros(0)).unwrap();
     request.url.to_string()
 }
@@ -99,9 +106,9 @@ fn urls_say_which_page_and_from_when() {
         poll.watermark.field = Some("updated_at".to_owned());
         poll.watermark.param = Some("since".to_owned());
     });
-    let since = Mark::parse_text("2026-11-25T00:00:00Z");
+    let since = MarkFormat::Rfc3339.read_given("2026-11-25T00:00:00Z");
     assert_eq!(
-        url(&cursor, &Position::Cursor("x=&".to_owned()), since),
+        url(&cursor, &Position::Cursor("x=&".to_owned()), since.clone()),
         "https://api.example.com/users?since=2026-11-25T00%3A00%3A00.000000Z&cursor=x%3D%26&limit=200"
     );
     let next = Position::Url("https://api.example.com/next?a=1".to_owned());
@@ -112,12 +119,36 @@ fn urls_say_which_page_and_from_when() {
 }
 
 #[test]
+fn another_request_is_another_mark() {
+    let request = |change: fn(&mut Definition)| plan(change).terms("").request;
+    let same = request(|_| {});
+    assert_eq!(request(|poll| poll.records = "/x".to_owned()), same);
+    let header = |poll: &mut Definition| {
+        let headers = &mut poll.request.headers;
+        headers.insert("x-key".to_owned(), Secret::new("a"));
+    };
+    assert_eq!(request(header), same);
+    assert_ne!(request(|poll| poll.request.url.push('2')), same);
+    let team = |poll: &mut Definition| {
+        let query = &mut poll.request.query;
+        query.insert("team".to_owned(), Secret::new("a"));
+    };
+    assert_ne!(request(team), same);
+    // In the URL or in the query makes no difference.
+    let in_url = |poll: &mut Definition| poll.request.url.push_str("?team=a");
+    assert_eq!(request(team), request(in_url));
+}
+
+#[test]
 fn another_question_is_another_plan() {
-    let same = plan(|_| {}).hash;
-    assert_eq!(plan(|_| {}).hash, same);
-    assert_eq!(plan(|poll| poll.limits.max_pages = 7).hash, same);
-    assert_ne!(plan(|poll| poll.records = "/x".to_owned()).hash, same);
-    assert_ne!(plan(|poll| poll.request.url.push('2')).hash, same);
+    let same = plan(|_| {}).hashes.plan;
+    assert_eq!(plan(|_| {}).hashes.plan, same);
+    assert_eq!(plan(|poll| poll.limits.max_pages = 7).hashes.plan, same);
+    assert_ne!(
+        plan(|poll| poll.records = "/x".to_owned()).hashes.plan,
+        same
+    );
+    assert_ne!(plan(|poll| poll.request.url.push('2')).hashes.plan, same);
 }
 
 #[test]
@@ -126,7 +157,13 @@ fn a_schema_that_cannot_be_read_is_named() {
         schema: Some("/nowhere/user.json".into()),
         ..definition()
     };
-    let error = Plan::new("users", &poll, Fingerprint::new(HashKey([1; 16])));
+    let mut links = Links::new(None);
+    let error = Plan::new(
+        "users",
+        &poll,
+        Fingerprint::new(HashKey([1; 16])),
+        &mut links,
+    );
     let error = error.unwrap_err().to_string();
     assert!(
         error.starts_with("poll.users.schema: read /nowhere/user.json"),

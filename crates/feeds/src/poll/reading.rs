@@ -9,6 +9,9 @@ use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::figures::Progress;
 
+/// Most tries of a page in a run that writes nothing, for which somebody waits.
+const DRY_TRIES: u32 = 3;
+
 /// A page that was read, and how far the run has got.
 pub(super) struct PageRead<'p> {
     /// Facts of the page.
@@ -44,7 +47,12 @@ pub(super) fn read_pages(
     etag: Option<&str>,
     store: &mut StorePage<'_>,
 ) -> Result<ReadEnd, RunError> {
-    let mut fetcher = Fetcher::new(job.plan, job.waiter, job.ids);
+    let max_tries = if job.log.is_some() {
+        u32::MAX
+    } else {
+        DRY_TRIES
+    };
+    let mut fetcher = Fetcher::new(job.plan, job.waiter, job.ids, max_tries);
     loop {
         let number = pages.number();
         let position = pages.position().clone();

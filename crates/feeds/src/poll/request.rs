@@ -203,6 +203,34 @@ pub(super) fn hash_of(request: &Request) -> u64 {
     xxh3_64(format!("{asked:?}").as_bytes())
 }
 
+/// Hash of what decides which records there are: not of headers, which may hold credentials, and not of
+/// where in the request the parameters stand.
+pub(super) fn scope_of(request: &Request) -> u64 {
+    let (url, in_url) = request.url.split_once('?').unwrap_or((&request.url, ""));
+    let mut parameters = form(
+        request
+            .query
+            .iter()
+            .map(|(name, value)| (name, value.expose())),
+    );
+    parameters = [in_url, &parameters].join("&");
+    let mut parameters: Vec<&str> = parameters
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .collect();
+    parameters.sort_unstable();
+    let body = match &request.body {
+        Body::None => String::new(),
+        Body::Json(json) => json.expose().to_string(),
+        Body::Form(fields) => {
+            let fields = fields.iter();
+            form(fields.map(|(name, value)| (name, value.expose())))
+        }
+    };
+    let scope = (url, request.method, parameters, body);
+    xxh3_64(format!("{scope:?}").as_bytes())
+}
+
 #[cfg(test)]
 #[path = "request_tests.rs"]
 mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
-use crate::poll::definition::{Credentials, JsonBody};
+use crate::poll::definition::{Connection, Credentials, JsonBody};
 use lakehook_base::secret::Secret;
 
 fn request(change: impl FnOnce(&mut Request)) -> Request {
@@ -17,8 +17,9 @@ fn request(change: impl FnOnce(&mut Request)) -> Request {
         headers: BTreeMap::new(),
         body: Body::None,
         credentials: Credentials::default(),
-        rate_limit: 0,
-        connect_timeout: Duration::from_secs(1),
+        api: None,
+        pace: Duration::ZERO,
+        connection: Connection::default(),
         allow_hosts: Vec::new(),
     };
     change(&mut request);
@@ -84,7 +85,10 @@ fn a_configured_type_of_the_body_holds() {
 #[test]
 fn another_question_has_another_hash() {
     let plain = hash_of(&request(|_| {}));
-    assert_eq!(hash_of(&request(|request| request.rate_limit = 5)), plain);
+    assert_eq!(
+        hash_of(&request(|request| request.pace = Duration::from_secs(5))),
+        plain
+    );
     assert_ne!(
         hash_of(&request(|request| request.method = Verb::Post)),
         plain

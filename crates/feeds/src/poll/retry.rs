@@ -18,12 +18,13 @@ pub fn pause(retry: u32, dice: u64) -> Duration {
     whole / 2 + whole / 2 * share / 1000
 }
 
-/// The pause that a `Retry-After` header asks for (RFC 9110, section 10.2.3), in seconds or as a
-/// date.
+/// The pause that a `Retry-After` header asks for (RFC 9110, section 10.2.3), in seconds, which
+/// some write with a fraction, or as a date.
 pub fn retry_after(header: &str, now: Micros) -> Option<Duration> {
     let text = header.trim();
     if let Ok(seconds) = text.parse() {
-        return Some(Duration::from_secs(seconds));
+        let seconds = Duration::try_from_secs_f64(seconds);
+        return seconds.ok();
     }
     let date = DateTime::parse_from_rfc2822(text).ok()?;
     let micros = date.timestamp_micros().saturating_sub(now.0).max(0);

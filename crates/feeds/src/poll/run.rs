@@ -14,6 +14,10 @@ use crate::errors::RunError;
 pub fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError> {
     let before = job.waiter.clock().now().mono;
     let mut report = match job.plan.mode {
+        Mode::Snapshot if job.backfill.is_some() => {
+            let rule = "--from is for mode = \"append\"; a snapshot is a whole copy";
+            Err(RunError::Failed(rule.to_owned()))
+        }
         Mode::Snapshot => snapshot::run(job, cursor),
         Mode::Append => append::run(job, cursor),
     }?;

@@ -119,20 +119,50 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
     let partition = keys::run_partition(&job.plan.name, begun.started, &begun.name);
     let mut sink = job.sink(begun.started, &begun.name, partition);
     sink.run = begun.lsn;
-    let mut collector = Collector::new(job.plan.collect_plan(), job.waiter, sink, cursor.clone());
+    let mut collector = Collector::new(
+        job.plan.collect_plan(job.accept),
+        job.waiter,
+        sink,
+        cursor.clone(),
+    );
     let etag = validator(job, cursor);
     let mut store =
         |collector: &mut Collector<'_, Resume>, _: &PageRead<'_>| collector.flush(false);
     let mut pages = job.plan.pages();
+    let values = job
+        .plan
+        .run_values(None, begun.started)
+        .map_err(RunError::Failed)?;
     let read = read_pages(
         job,
         &mut collector,
         &mut pages,
-        &job.plan.run_values(None, begun.started),
+        &values,
         etag.as_deref(),
         &mut store,
     );
-    conclude(job, cursor, &begun, &collector, read?)
+    let read = read?;
+    if !is_unchanged(cursor, &collector, &read) {
+        let judged = collector.judge_copy(cursor.rows);
+        if let Some(stored) = collector.stored() {
+            cursor.clone_from(stored);
+        }
+        judged?;
+    }
+    conclude(job, cursor, &begun, &collector, read)
+}
+
+/// Whether the run has found what the last snapshot holds, which was judged or accepted then.
+fn is_unchanged(cursor: &PollCursor, collector: &Collector<'_, Resume>, read: &ReadEnd) -> bool {
+    let is_same = |before: &Snapshot| {
+        before.records == collector.counts().records && before.content == hex(collector.content())
+    };
+    matches!(read, ReadEnd::NotModified) || cursor.snapshot.as_ref().is_some_and(is_same)
+}
+
+/// The hash of a snapshot's contents, as the cursor and the marker have it.
+fn hex(content: u128) -> String {
+    format!("{content:032x}")
 }
 
 /// The ETag for a conditional request, if a run has only one page.
@@ -194,7 +224,7 @@ fn conclude(
     let Some(log) = job.log else {
         return Ok(report(begun, RunOutcome::Checked));
     };
-    let content = format!("{:032x}", collector.content());
+    let content = hex(collector.content());
     match (read, earlier(job, cursor).cloned()) {
         (ReadEnd::NotModified, Some(before)) => {
             end(job, log, cursor, begun, &before, None)?;
@@ -253,6 +283,7 @@ fn end(
     let next = PollCursor {
         started: Some(begun.started.0),
         snapshot: Some(snapshot.clone()),
+        rows: own.map_or(cursor.rows, |counts| Some(counts.stored)),
         ..cursor.clone()
     };
     let end = EndRun {

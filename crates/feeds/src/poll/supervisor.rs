@@ -7,28 +7,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::definition::Mode;
-use super::job::{Job, RunOutcome, RunReport};
+use super::job::{Backfill, Job, RunOutcome, RunReport};
 use super::plan::Plan;
 use super::resume::PollCursor;
 use super::run::run;
 use crate::context::Context;
 use crate::errors::RunError;
-use crate::figures::{Figures, Progress, StreamState};
+use crate::figures::{Figures, Progress, StreamState, Waiting};
 use crate::host::RunEnded;
-use crate::wait::Waiter;
+use crate::places::{Place, Places};
+use crate::wait::{FOR_A_PLACE, Waiter};
 use lakehook_base::clock::Micros;
 
 /// Most requests that wait for one poll.
 const MAX_ASKING: usize = 8;
 /// Longest sleep: clocks are adjusted now and then, so the time is checked again after it.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
-/// Longest time that a request for a run waits until the rows are in the lake.
-const SHIP_LIMIT: Duration = Duration::from_secs(30);
+/// A request for a run waits at least this long until the rows are in the lake; longer if the run's
+/// budget is longer.
+const MIN_SHIP_LIMIT: Duration = Duration::from_secs(30);
+/// Pause between two reports of what is not in the lake yet.
+const SHIP_NEWS: Duration = Duration::from_secs(2);
 /// Pause before a due run is tried again while nothing can be stored.
 const REFUSED_PAUSE: Duration = Duration::from_secs(30);
 const SHIP_STEP: Duration = Duration::from_millis(50);
@@ -38,13 +42,38 @@ const SHIP_STEP: Duration = Duration::from_millis(50);
 pub enum Update {
     /// Progress of the run.
     Progress(Progress),
-    /// Result of the run, and whether all that it stored is in the lake by now.
-    Done(Result<RunReport, RunError>, bool),
+    /// What the run waits for.
+    Waiting(Waiting),
+    /// The run has ended, and so many batches and runs are not in the lake yet.
+    Shipping(u64),
+    /// Result of the run, and whether all that it stored is in the lake by now; if it is not, how long
+    /// was waited for that.
+    Done(Result<RunReport, RunError>, Shipped),
+}
+
+/// Whether all that a run stored is in the lake.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shipped {
+    /// It is.
+    Yes,
+    /// It was not after this time.
+    NotWithin(Duration),
+}
+
+/// How a run that is requested differs from one on schedule.
+#[derive(Clone, Debug, Default)]
+pub struct Wish {
+    /// Whether a snapshot is written even if it has not changed.
+    pub force: bool,
+    /// Whether the guards are lifted.
+    pub accept: bool,
+    /// What is read again, without moving the marks.
+    pub backfill: Option<Backfill>,
 }
 
 /// A request for a run.
 struct Asked {
-    force: bool,
+    wish: Wish,
     updates: mpsc::Sender<Update>,
 }
 
@@ -57,7 +86,7 @@ pub struct Supervisor {
 
 struct Shared {
     context: Context,
-    permits: Semaphore,
+    places: Places,
     board: Mutex<Figures>,
     cancel: CancellationToken,
     tasks: TaskTracker,
@@ -80,7 +109,7 @@ impl Supervisor {
             (plan.name.clone(), state)
         });
         let shared = Arc::new(Shared {
-            permits: Semaphore::new(concurrency),
+            places: Places::new(concurrency),
             board: Mutex::new(board.collect()),
             context,
             cancel: CancellationToken::new(),
@@ -118,9 +147,9 @@ impl Supervisor {
 
     /// Requests a run, which begins once the current one has ended. `None` if there is no such
     /// poll, or too many requests wait for it.
-    pub fn ask(&self, poll: &str, force: bool) -> Option<mpsc::Receiver<Update>> {
+    pub fn ask(&self, poll: &str, wish: Wish) -> Option<mpsc::Receiver<Update>> {
         let (updates, receiver) = mpsc::channel(4);
-        let asked = Asked { force, updates };
+        let asked = Asked { wish, updates };
         self.doors.get(poll)?.try_send(asked).ok()?;
         Some(receiver)
     }
@@ -148,15 +177,15 @@ impl Shared {
         }
     }
 
-    /// Waits until all that was stored is in the lake; `false` if that takes too long or the
-    /// service stops.
-    async fn is_shipped(&self, mode: Mode) -> bool {
+    /// Waits until all that was stored is in the lake, and reports what is left.
+    async fn ship(&self, mode: Mode, limit: Duration, updates: &mpsc::Sender<Update>) -> Shipped {
         let log = self.context.log.clone();
         let is_done = async {
             if mode == Mode::Append {
                 let flushing = log.clone();
                 let _closed = tokio::task::spawn_blocking(move || flushing.flush()).await;
             }
+            let mut news_at = self.context.clock.now().mono + SHIP_NEWS;
             loop {
                 let gauges = log.gauges();
                 let seals = gauges.waiting_seals.load(Ordering::Acquire);
@@ -164,15 +193,39 @@ impl Shared {
                 if seals == 0 && runs == 0 {
                     return;
                 }
+                let now = self.context.clock.now().mono;
+                if now >= news_at {
+                    news_at = now + SHIP_NEWS;
+                    let _missed = updates.try_send(Update::Shipping(seals + runs));
+                }
                 tokio::time::sleep(SHIP_STEP).await;
             }
         };
+        let began = self.context.clock.now().mono;
         tokio::select! {
-            () = is_done => true,
-            () = tokio::time::sleep(SHIP_LIMIT) => false,
-            () = self.cancel.cancelled() => false,
+            () = is_done => Shipped::Yes,
+            () = tokio::time::sleep(limit) => Shipped::NotWithin(limit),
+            () = self.cancel.cancelled() => {
+                Shipped::NotWithin(self.context.clock.now().mono.saturating_sub(began))
+            }
         }
     }
+}
+
+/// Shows what a run waits for, and tells the client that requested it.
+fn watcher(
+    shared: &Arc<Shared>,
+    poll: &str,
+    updates: Option<mpsc::Sender<Update>>,
+) -> crate::wait::Watcher {
+    let (shared, poll) = (Arc::clone(shared), poll.to_owned());
+    Arc::new(move |waiting: Option<&Waiting>| {
+        shared.note(&poll, |state| state.waiting = waiting.cloned());
+        if let (Some(updates), Some(waiting)) = (&updates, waiting) {
+            // A slow client misses some updates.
+            let _missed = updates.try_send(Update::Waiting(waiting.clone()));
+        }
+    })
 }
 
 /// The task of one poll.
@@ -200,14 +253,30 @@ impl Keeper {
                     asked => asked,
                 },
             };
-            let shared = Arc::clone(&self.shared);
-            let permit = tokio::select! {
+            let place = tokio::select! {
                 () = cancel.cancelled() => return,
-                permit = shared.permits.acquire() => permit,
+                place = self.place() => place,
             };
-            self.run(asked).await;
-            drop(permit);
+            self.run(asked, place).await;
         }
+    }
+
+    /// Waits for a place, which is shown meanwhile.
+    async fn place(&self) -> Place {
+        let places = &self.shared.places;
+        if let Some(place) = places.try_take() {
+            return place;
+        }
+        let waiting = Some(Waiting::for_something(FOR_A_PLACE));
+        self.note_waiting(waiting);
+        let place = places.take().await;
+        self.note_waiting(None);
+        place
+    }
+
+    fn note_waiting(&self, waiting: Option<Waiting>) {
+        self.shared
+            .note(&self.plan.name, |state| state.waiting = waiting);
     }
 
     /// Random delay of the next run after its scheduled time.
@@ -226,7 +295,18 @@ impl Keeper {
         }
         let due = self.plan.schedule.next(self.last_started, now)?;
         // A run that was missed begins at once.
-        Some(if due > now { due.plus(jitter) } else { due })
+        let due = if due > now { due.plus(jitter) } else { due };
+        let held_until = self.plan.client.held_until(now);
+        Some(held_until.map_or(due, |until| due.max(until)))
+    }
+
+    /// Shows until when the API wants to be left alone, if that is why the next run is not earlier.
+    fn show_hold(&self, now: Micros, due: Option<Micros>) {
+        let until = self.plan.client.held_until(now);
+        let until = until.filter(|until| due.is_some_and(|due| due <= *until));
+        self.note_waiting(
+            until.map(|until| Waiting::until("the end of a pause that the API asked for", until)),
+        );
     }
 
     async fn wait_until_due(&self, jitter: Duration) {
@@ -240,6 +320,7 @@ impl Keeper {
             if shown != Some(due) {
                 self.shared
                     .note(&self.plan.name, |state| state.next_run = due);
+                self.show_hold(now, due);
                 shown = Some(due);
             }
             let Some(due) = due else {
@@ -254,12 +335,13 @@ impl Keeper {
         }
     }
 
-    async fn run(&mut self, asked: Option<Asked>) {
+    async fn run(&mut self, asked: Option<Asked>, place: Place) {
         let name = self.plan.name.clone();
         let now = self.shared.context.clock.now();
         self.refused_until = None;
         self.shared.note(&name, |state| {
             state.running = Some(Progress::default());
+            state.waiting = None;
         });
         let result = match self.shared.context.host.refusal(now) {
             Some(refusal) => {
@@ -269,24 +351,35 @@ impl Keeper {
             }
             None => {
                 self.last_started = Some(now.wall);
-                self.run_blocking(asked.as_ref()).await
+                self.run_blocking(asked.as_ref(), place).await
             }
         };
+        if let Err(RunError::Later { until, .. }) = &result {
+            self.refused_until = Some(*until);
+        }
         self.conclude(&result);
         if let Some(asked) = asked {
             let (shared, mode) = (Arc::clone(&self.shared), self.plan.mode);
+            let limit = self.plan.limits.budget.max(MIN_SHIP_LIMIT);
             // The next run does not wait until the rows are in the lake.
             self.shared.tasks.spawn(async move {
-                let is_shipped = result.is_ok() && shared.is_shipped(mode).await;
-                let _gone = asked.updates.send(Update::Done(result, is_shipped)).await;
+                let shipped = match result {
+                    Ok(_) => shared.ship(mode, limit, &asked.updates).await,
+                    Err(_) => Shipped::Yes,
+                };
+                let _gone = asked.updates.send(Update::Done(result, shipped)).await;
             });
         }
     }
 
-    async fn run_blocking(&mut self, asked: Option<&Asked>) -> Result<RunReport, RunError> {
+    async fn run_blocking(
+        &mut self,
+        asked: Option<&Asked>,
+        place: Place,
+    ) -> Result<RunReport, RunError> {
         let (shared, plan) = (Arc::clone(&self.shared), Arc::clone(&self.plan));
         let mut cursor = self.cursor.clone();
-        let force = asked.is_some_and(|asked| asked.force);
+        let wish = asked.map(|asked| asked.wish.clone()).unwrap_or_default();
         let updates = asked.map(|asked| asked.updates.clone());
         let runtime = Handle::current();
         let running = tokio::task::spawn_blocking(move || {
@@ -294,6 +387,9 @@ impl Keeper {
             let budget = plan.limits.budget;
             let cancel = shared.cancel.clone();
             let waiter = Waiter::new(runtime, cancel, context.clock.clone(), budget);
+            let waiter = waiter
+                .seated(shared.places.clone(), place)
+                .watched_by(watcher(&shared, &plan.name, updates.clone()));
             let progress = |progress: Progress| {
                 shared.note(&plan.name, |state| state.running = Some(progress));
                 // A slow client misses some updates.
@@ -306,7 +402,9 @@ impl Keeper {
                 log: Some(&context.log),
                 node: context.node,
                 ids: &context.ids,
-                force,
+                force: wish.force,
+                accept: wish.accept,
+                backfill: wish.backfill.as_ref(),
                 progress: &progress,
             };
             let result = run(&job, &mut cursor);
@@ -356,15 +454,20 @@ impl Keeper {
                     state.last_success = Some((now, report.run.clone(), counts.records));
                     state.last_error = None;
                     state.running = None;
+                    state.waiting = None;
                 });
             }
-            Err(RunError::Cancelled) => self.shared.note(name, |state| state.running = None),
+            Err(RunError::Cancelled) => self.shared.note(name, |state| {
+                state.running = None;
+                state.waiting = None;
+            }),
             Err(error) => {
                 tracing::error!(poll = name, %error, "a run failed; no partial snapshot is visible");
                 context.host.count_run(name, RunEnded::Failed);
                 self.shared.note(name, |state| {
                     state.last_error = Some((now, error.to_string()));
                     state.running = None;
+                    state.waiting = None;
                 });
             }
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use reqwest::Response;
 
 use crate::wait::Interrupted;
+use lakehook_base::clock::Micros;
 
 /// Why a request has no answer that can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,15 @@ pub enum Trouble {
         what: String,
         /// Pause that the server asked for.
         after: Option<Duration>,
+    },
+    /// A retry will most likely fail too: there is no such host, or nobody trusts it.
+    Doubtful(String),
+    /// The API asks for a pause until then, which the run's budget does not allow.
+    Later {
+        /// What happened.
+        what: String,
+        /// When it may be asked again.
+        until: Micros,
     },
     /// A retry would fail too.
     Final(String),
@@ -32,6 +42,18 @@ impl Trouble {
             after: None,
         }
     }
+
+    /// The same trouble, with a server that is not the API itself.
+    pub(super) fn of(self, whom: &str) -> Self {
+        match self {
+            Self::Again { what, after } => Self::Again {
+                what: format!("{whom}: {what}"),
+                after,
+            },
+            Self::Doubtful(what) => Self::Doubtful(format!("{whom}: {what}")),
+            other => other,
+        }
+    }
 }
 
 /// The response to a request, or why there is none.
@@ -42,10 +64,28 @@ pub(super) fn sent(
     match outcome {
         Ok(Ok(response)) => Ok(response),
         Ok(Err(error)) if error.is_builder() => Err(Trouble::Final(describe(&error))),
-        Ok(Err(error)) => Err(Trouble::again(describe(&error))),
+        Ok(Err(error)) => {
+            let what = describe(&error);
+            if is_doubtful(&what) {
+                return Err(Trouble::Doubtful(what));
+            }
+            Err(Trouble::again(what))
+        }
         Err(Interrupted::Timeout) => Err(Trouble::again(format!("no answer within {timeout:?}"))),
         Err(stopped) => Err(Trouble::Stopped(stopped)),
     }
+}
+
+/// Whether an error of a connection says that there is no such host, or that TLS does not trust it.
+/// The causes are private types, so their words decide.
+fn is_doubtful(what: &str) -> bool {
+    const WORDS: [&str; 4] = [
+        "dns error",
+        "failed to lookup address",
+        "certificate",
+        "received fatal alert",
+    ];
+    WORDS.iter().any(|words| what.contains(words))
 }
 
 /// An error with its causes, without the URL, whose parameters may be secret.

@@ -4,10 +4,9 @@
 //! row groups, the order and the filters of the original. Memory holds one row group at most.
 
 use std::collections::BTreeSet;
-use std::io::{self, BufRead as _, BufReader, Cursor, Write};
+use std::io::{self, BufRead as _, BufReader, Write};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::column::reader::ColumnReader;
 use parquet::column::writer::ColumnWriter;
@@ -22,6 +21,8 @@ use super::ndjson::{self, decoder};
 use super::parquet::{ZSTD_LEVEL, failed};
 use super::parquet_read::{guarded, rows_with_columns};
 use super::reader::{RowSums, lsn_of};
+use super::source::Source;
+use lakehook_base::files::File;
 use lakehook_base::record::Lsn;
 
 /// Which rows are looked for.
@@ -47,15 +48,15 @@ pub struct Copied {
 }
 
 /// The LSNs of the rows of an object that match.
-pub fn find_rows(
+pub fn find_rows<F: File>(
     format: Format,
-    bytes: &Bytes,
+    object: &Source<F>,
     filter: &RowFilter<'_>,
 ) -> io::Result<BTreeSet<Lsn>> {
     let mut found = BTreeSet::new();
     match format.layout() {
         Layout::Lines(codec) => {
-            let reader = BufReader::new(decoder(codec, Cursor::new(bytes))?);
+            let reader = BufReader::new(decoder(codec, object.reader()?)?);
             for line in reader.split(b'\n') {
                 let line = line?;
                 if (filter.may_match)(&line) && (filter.matches)(&serde_json::from_slice(&line)?) {
@@ -65,7 +66,7 @@ pub fn find_rows(
         }
         Layout::Columns => {
             let columns: Vec<&str> = filter.columns.iter().copied().chain(["lsn"]).collect();
-            rows_with_columns(bytes.clone(), &columns, filter.equals, &mut |row| {
+            rows_with_columns(object.clone(), &columns, filter.equals, &mut |row| {
                 if (filter.matches)(&row) {
                     let lsn = row.get("lsn").and_then(Value::as_u64);
                     let lsn = lsn.ok_or_else(|| io::Error::other("a row has no lsn"))?;
@@ -79,9 +80,9 @@ pub fn find_rows(
 }
 
 /// Writes an object without the rows that have these LSNs to `out`.
-pub fn copy_without<W: Write + Send>(
+pub fn copy_without<F: File, W: Write + Send>(
     format: Format,
-    bytes: &Bytes,
+    object: &Source<F>,
     without: &BTreeSet<Lsn>,
     out: W,
 ) -> io::Result<(W, Copied)> {
@@ -89,7 +90,7 @@ pub fn copy_without<W: Write + Send>(
         Layout::Lines(codec) => {
             let mut copied = Copied::default();
             let mut encoder = ndjson::Encoder::new(codec, out)?;
-            let mut reader = BufReader::new(decoder(codec, Cursor::new(bytes))?);
+            let mut reader = BufReader::new(decoder(codec, object.reader()?)?);
             let mut line = Vec::new();
             while reader.read_until(b'\n', &mut line)? > 0 {
                 if line.pop() != Some(b'\n') {
@@ -103,7 +104,7 @@ pub fn copy_without<W: Write + Send>(
             }
             Ok((encoder.finish()?, copied))
         }
-        Layout::Columns => guarded(|| copy_columns(bytes.clone(), without, out)),
+        Layout::Columns => guarded(|| copy_columns(object.clone(), without, out)),
     }
 }
 
@@ -122,12 +123,12 @@ impl Copied {
     }
 }
 
-fn copy_columns<W: Write + Send>(
-    bytes: Bytes,
+fn copy_columns<F: File, W: Write + Send>(
+    object: Source<F>,
     without: &BTreeSet<Lsn>,
     out: W,
 ) -> io::Result<(W, Copied)> {
-    let reader = SerializedFileReader::new(bytes).map_err(failed)?;
+    let reader = SerializedFileReader::new(object).map_err(failed)?;
     let metadata = reader.metadata();
     let schema = metadata.file_metadata().schema_descr().root_schema_ptr();
     let lsn_column = lsn_column(metadata)?;

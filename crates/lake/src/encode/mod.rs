@@ -14,10 +14,12 @@ pub mod parquet;
 pub mod parquet_read;
 mod encoder;
 mod reader;
+mod source;
 mod filter;
 
 pub use encoder::{Encoded, Encoder, ObjectSpec};
 pub use filter::{Copied, RowFilter, copy_without, find_rows};
 pub use format::{Codec, Format, Layout};
 pub use reader::{ObjectReader, RowSums};
+pub use source::Source;
 pub use statistics::{Bound, ColumnStatistics};

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use parquet::column::reader::ColumnReader;
 use parquet::file::properties::ReaderProperties;
-use parquet::file::reader::{FileReader as _, RowGroupReader, SerializedFileReader};
+use parquet::file::reader::{ChunkReader, FileReader as _, RowGroupReader, SerializedFileReader};
 use parquet::file::serialized_reader::ReadOptionsBuilder;
 use parquet::file::statistics::Statistics;
 use parquet::record::Field;
@@ -89,8 +89,8 @@ fn read_rows(
 /// Gives the values of some columns of each row to `take`. A column that the object does not have is missing in
 /// the rows. Where each row that is wanted has that text in that column (`equals`) or some value in `extra`, row
 /// groups that cannot have it are passed over.
-pub(super) fn rows_with_columns(
-    bytes: Bytes,
+pub(super) fn rows_with_columns<R: ChunkReader + 'static>(
+    bytes: R,
     columns: &[&str],
     equals: Option<(&str, &str)>,
     take: &mut dyn FnMut(Map<String, Value>) -> io::Result<()>,

@@ -117,6 +117,19 @@ impl RecentIds {
         Known::New
     }
 
+    /// The content hash with which an id was inserted.
+    pub fn content_of(&self, tag: u64) -> Option<u32> {
+        let tag = tag.max(1);
+        let mut at = self.home(tag);
+        while self.slots[at].tag != 0 {
+            if self.slots[at].tag == tag {
+                return Some(self.slots[at].content);
+            }
+            at = self.after(at);
+        }
+        None
+    }
+
     /// Prefetches the slots of identities that are about to be inserted; changes nothing.
     ///
     /// The table is larger than the processor's cache. These loads don't depend on each other, so
@@ -202,6 +215,7 @@ mod tests {
         let mut dedup = RecentIds::new(100);
         assert_eq!(dedup.insert(identity(5, 1)), Known::New);
         assert_eq!(dedup.insert(identity(5, 1)), Known::Duplicate);
+        assert_eq!((dedup.content_of(5), dedup.content_of(6)), (Some(1), None));
         assert_eq!(dedup.insert(identity(5, 2)), Known::Conflict);
         dedup.remove(identity(5, 1));
         assert_eq!(dedup.insert(identity(5, 2)), Known::New);

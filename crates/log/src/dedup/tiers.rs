@@ -42,10 +42,25 @@ impl<F: Files> Dedup<F> {
     }
 
     /// Looks an identity up in both tiers, and inserts it if it is new.
-    pub(crate) fn insert(&mut self, identity: Identity) -> Known {
+    fn insert(&mut self, identity: Identity) -> Known {
         let archive = &self.archive;
         let older = || archive.lookup().content_of(identity.tag);
         self.recent.insert_unless(identity, older)
+    }
+
+    /// Like [`Self::insert`], unless the record is known by its former identity.
+    pub(crate) fn insert_unless(&mut self, identity: Identity, former: Option<&Identity>) -> Known {
+        if former.is_some_and(|former| self.knows(*former)) {
+            return Known::Duplicate;
+        }
+        self.insert(identity)
+    }
+
+    /// Whether either tier has an identity; changes nothing.
+    fn knows(&self, identity: Identity) -> bool {
+        let content = self.recent.content_of(identity.tag);
+        let content = content.or_else(|| self.archive.lookup().content_of(identity.tag));
+        content == Some(identity.content)
     }
 
     /// Adds an identity that recovery reads from the log.

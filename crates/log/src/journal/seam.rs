@@ -32,8 +32,9 @@ pub enum Purpose {
 /// Why a frame is not known to be durable.
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
-    /// There was no space for the frame. It does not count, and never will: the journal takes
-    /// further frames in the next segment.
+    /// There was no space for the frame. It does not count, and never will. The journal goes on: at
+    /// the same position, or, if nothing can be written there any more, with no
+    /// [`room`](Journal::room) until the next segment begins.
     #[error("{0}")]
     NoSpace(io::Error),
     /// The outcome is unknown: the frame may be durable or not. This journal takes no more frames;

@@ -40,12 +40,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.building.appending = append.origin.received_at;
         self.building.counts.received += append.dropped;
         self.building.counts.dropped += append.dropped;
+        let mut former = append.rows.former.iter();
         for (row, bytes) in append.rows.iter() {
             let slot = slots[row.partition as usize];
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    match self.dedup.insert(identity) {
+                    match self.dedup.insert_unless(identity, former.next()) {
                         Known::New => {
                             self.building.inserted.push(identity);
                             self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
@@ -188,6 +189,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             rows,
             bytes,
             partitions,
+            former: _,
         } = &append.rows;
         let cursor = append.cursor.as_ref();
         let cursor_bytes = cursor.map_or(0, |cursor| cursor.poll.len() + cursor.bytes.len());

@@ -40,7 +40,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
         let fits = (is_shipping || !self.dedup.has_enough())
             && taken + cost <= MAX_FRAME
-            && (taken + cost) as u64 <= self.journal.room(purpose);
+            && (taken + cost) as u64 <= self.room(purpose);
         let empty = self.is_idle();
         if fits && (empty || is_shipping || taken + cost <= GROUP_BYTES) {
             self.pay_void_debt()?;
@@ -58,6 +58,22 @@ impl<J: Journal, F: Files> Writer<J, F> {
         } else {
             Room::Never
         })
+    }
+
+    /// Whether the next frame is the first one of its segment.
+    pub(crate) fn is_first(&self) -> bool {
+        self.journal.next().segment() != self.segment
+    }
+
+    /// Bytes that the frame may have in the current segment.
+    ///
+    /// If the first frame of a segment failed for lack of space, the next one is the first, and needs
+    /// what [`Writer::roll`] puts into it, whatever the journal still takes there.
+    fn room(&self, purpose: Purpose) -> u64 {
+        if self.is_first() && !self.building.begins {
+            return 0;
+        }
+        self.journal.room(purpose)
     }
 
     /// Begins the next segment; `false` if there is no room for it.
@@ -83,6 +99,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let frame = &mut self.building.frame;
         frame.put(&Entry::Checkpoint(self.state.checkpoint()));
         put_cursors(&self.state, frame);
+        self.building.begins = true;
         self.journal.tend(now);
         Ok(true)
     }
@@ -143,7 +160,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// Whether the current segment has room for a note about a trim; void LSNs must be noted first.
     fn may_note(&self) -> bool {
         let taken = self.building.frame.len() + SLACK;
-        self.void_debt.is_none() && taken as u64 <= self.journal.room(Purpose::Shipping)
+        self.void_debt.is_none() && taken as u64 <= self.room(Purpose::Shipping)
     }
 
     /// Removes the segments and id files that a durable checkpoint has released.

@@ -43,6 +43,8 @@ pub struct Writer<J: Journal, F: Files> {
     pub(crate) ids: Ids,
     pub(crate) node: NodeId,
     pub(crate) state: State,
+    /// Segment of the last durable frame.
+    pub(crate) segment: u64,
     /// LSNs of a frame that failed, to be noted in the next one.
     pub(crate) void_debt: Option<(Lsn, u64)>,
     pub(crate) watermark: Micros,
@@ -69,6 +71,8 @@ pub(crate) struct Building {
     pub(crate) appending: Micros,
     pub(crate) scratch: Vec<u8>,
     pub(crate) trimmed: bool,
+    /// Whether it begins with all that the first frame of a segment begins with.
+    pub(crate) begins: bool,
 }
 
 impl Building {
@@ -85,6 +89,7 @@ impl Building {
             appending: Micros(i64::MAX),
             scratch: Vec::new(),
             trimmed: false,
+            begins: false,
         }
     }
 
@@ -99,6 +104,7 @@ impl Building {
         self.watermark = Micros(i64::MIN);
         self.appending = Micros(i64::MAX);
         self.trimmed = false;
+        self.begins = false;
     }
 }
 
@@ -113,6 +119,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
         (clock, ids): (Clock, Ids),
     ) -> Self {
         Self {
+            // The frame with which the journal went on is durable.
+            segment: journal.next().segment(),
             journal,
             dedup,
             settings,
@@ -395,6 +403,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             .append(heading, self.building.frame.bytes_mut())?;
         let sync = self.clock.now().mono.saturating_sub(before);
         debug_assert_eq!(at, expected, "seals in the frame say where it is");
+        self.segment = at.segment();
         let newest_received = self.state.newest_received;
         self.dedup
             .settle(&mut self.building.inserted, newest_received);
@@ -410,6 +419,10 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let (frame, state) = (&self.building.frame, &self.state);
         debug_assert!(frame.len() <= MAX_FRAME, "it could never be read");
         debug_assert!(frame.first_lsn <= state.next_lsn, "LSNs only grow");
+        debug_assert!(
+            self.building.begins || !self.is_first(),
+            "reading can begin at any segment"
+        );
         debug_assert!(
             state.totals.add_up(),
             "received = stored + dropped + duplicate + quarantined: {:?}",

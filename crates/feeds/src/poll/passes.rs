@@ -1,0 +1,159 @@
+//! The passes of an appending run: each reads pages from the first to the last, and asks for something
+//! else than the one before.
+
+use super::job::{Backfill, Job};
+use super::plan::Plan;
+use super::resume::{PollCursor, Resume};
+use super::template::{Filler, Values};
+use super::windows::{Window, Windows};
+use crate::errors::RunError;
+use crate::watermark::Mark;
+use lakehook_base::clock::Micros;
+
+/// What one pass asks for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pass {
+    /// What is new since this mark.
+    pub(super) since: Option<Mark>,
+    /// This window.
+    pub(super) window: Option<Window>,
+    /// Whether no other pass follows.
+    pub(super) is_last: bool,
+}
+
+/// The passes of one run, in order.
+pub(super) enum Passes<'p> {
+    /// The only one.
+    One(Option<Pass>),
+    /// One for each window.
+    Windows {
+        windows: &'p Windows,
+        from: Micros,
+        /// The end of a window that was interrupted.
+        until: Option<Micros>,
+        end: Micros,
+    },
+}
+
+impl<'p> Passes<'p> {
+    /// The passes of a run that started at `started`, or goes on at a position.
+    pub(super) fn new(
+        job: &Job<'p>,
+        cursor: &PollCursor,
+        resumed: Option<&Resume>,
+        started: Micros,
+    ) -> Result<Self, RunError> {
+        if let Some(backfill) = job.backfill {
+            return Self::backfill(job.plan, backfill, started).map_err(RunError::Failed);
+        }
+        if let Some(windows) = &job.plan.division.windows {
+            let resumed = resumed.and_then(|resume| resume.window);
+            let done = cursor.window.map(Micros);
+            return Ok(Self::Windows {
+                windows,
+                from: resumed.map_or_else(|| windows.beginning(done), |(from, _)| Micros(from)),
+                until: resumed.map(|(_, until)| Micros(until)),
+                end: started,
+            });
+        }
+        let since = match resumed {
+            Some(resume) => job.plan.remembered(resume.since.as_deref()),
+            None => job.plan.watermark.as_ref().and_then(|from| {
+                let mark = cursor.mark(&from.format);
+                mark.map(|mark| mark.minus(from.lag)).or(from.start.clone())
+            }),
+        };
+        Ok(Self::One(Some(Pass {
+            since,
+            is_last: true,
+            ..Pass::default()
+        })))
+    }
+
+    /// The passes of a run that reads again what lies between two marks.
+    fn backfill(plan: &'p Plan, backfill: &Backfill, started: Micros) -> Result<Self, String> {
+        let Backfill { from, to } = backfill;
+        if let Some(windows) = &plan.division.windows {
+            let time = |option: &str, text: &str| match windows.format.read_given(text) {
+                Some(Mark::Time(time)) => Ok(time),
+                _ => Err(format!(
+                    "{option} must be a time such as 2026-01-01T00:00:00Z or 2026-01-01"
+                )),
+            };
+            let from = time("--from", from)?;
+            let to = to.as_deref().map(|to| time("--to", to)).transpose()?;
+            let end = to.unwrap_or(started);
+            if from >= end {
+                return Err("--from must be before --to, or before now".to_owned());
+            }
+            return Ok(Self::Windows {
+                windows,
+                from,
+                until: None,
+                end,
+            });
+        }
+        let Some(asked) = &plan.watermark else {
+            return Err("--from needs a poll with a watermark or a window".to_owned());
+        };
+        if to.is_some() {
+            return Err("--to needs a poll with a window, whose requests have an end".to_owned());
+        }
+        let since = asked.format.read_given(from);
+        let since = since.ok_or_else(|| format!("--from must be {}", asked.format.expected()))?;
+        Ok(Self::One(Some(Pass {
+            since: Some(since),
+            is_last: true,
+            ..Pass::default()
+        })))
+    }
+
+    /// The next pass.
+    pub(super) fn next(&mut self) -> Option<Pass> {
+        match self {
+            Self::One(pass) => pass.take(),
+            Self::Windows {
+                windows,
+                from,
+                until,
+                end,
+            } => {
+                let interrupted = until.take().map(|until| Window { from: *from, until });
+                let window = interrupted.or_else(|| windows.at(*from, *end))?;
+                *from = window.until;
+                Some(Pass {
+                    window: Some(window),
+                    is_last: window.until >= *end,
+                    ..Pass::default()
+                })
+            }
+        }
+    }
+}
+
+impl Pass {
+    /// The values of placeholders for this pass.
+    pub(super) fn values(&self, plan: &Plan, began: Micros) -> Result<Values, RunError> {
+        let values = plan.run_values(self.since.as_ref(), began);
+        let mut values = values.map_err(RunError::Failed)?;
+        if let (Some(windows), Some(window)) = (&plan.division.windows, self.window) {
+            let (from, until) = windows.written(window);
+            let filler = match windows.are_numbers() {
+                true => Filler::Number,
+                false => Filler::Text,
+            };
+            values.set("mark", filler(from));
+            values.set("until", filler(until));
+        }
+        Ok(values)
+    }
+
+    /// An error with the pass that it happened in.
+    pub(super) fn located(&self, plan: &Plan, error: RunError) -> RunError {
+        let (Some(windows), Some(window)) = (&plan.division.windows, self.window) else {
+            return error;
+        };
+        let (from, until) = windows.written(window);
+        error.within(&format!("window {from} to {until}"))
+    }
+}

@@ -1,0 +1,4 @@
+//! Parts of `[poll.NAME]` that have rules of their own.
+
+pub(super) mod marks;
+pub(super) mod windows;

@@ -1,0 +1,164 @@
+//! The page about hooks: its table of providers and the sections to paste are made here, and every section that it shows
+//! is taken as it stands.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use super::load_from;
+use crate::receive::packs::{Authenticity, GENERIC, PACKS, Pack, Signed};
+use crate::signature::{Algorithm, Encoding};
+
+const PAGE: &str = "docs/hooks.md";
+const BEGIN: &str = "<!-- begin -->\n";
+const END: &str = "<!-- end -->";
+
+fn code(list: &[&str]) -> String {
+    let list: Vec<String> = list.iter().map(|text| format!("`{text}`")).collect();
+    if list.is_empty() {
+        return "–".to_owned();
+    }
+    list.join(", ")
+}
+
+/// How a provider signs, in a few words.
+fn how(signed: &Signed) -> String {
+    let algorithm = match signed.algorithm {
+        Algorithm::HmacSha1 => "HMAC-SHA1",
+        Algorithm::HmacSha256 => "HMAC-SHA256",
+        Algorithm::HmacSha512 => "HMAC-SHA512",
+        Algorithm::Ed25519 => "Ed25519",
+        Algorithm::EcdsaP256 => "ECDSA P-256",
+    };
+    let encoding = match signed.encoding {
+        Encoding::Hex => "hex",
+        Encoding::Base64 => "base64",
+        Encoding::Base64Url => "base64url",
+    };
+    let header = signed.headers[0];
+    format!(
+        "{algorithm}, {encoding}, of `{}` in `{header}`",
+        signed.template
+    )
+}
+
+fn row(pack: &Pack) -> String {
+    let proofs: Vec<String> = pack
+        .proofs
+        .iter()
+        .map(|proof| match proof {
+            Authenticity::Signed(signed) => how(signed),
+            Authenticity::Token(header) => format!("the secret in `{header}`"),
+        })
+        .collect();
+    let id = match pack.id {
+        ["content"] => "its content".to_owned(),
+        ["none"] => "none: each delivery is an event".to_owned(),
+        places => code(places),
+    };
+    format!(
+        "| [{}]({}) | `{}` | {} | {id} | {} | {} |",
+        pack.title,
+        pack.address,
+        pack.name,
+        proofs.join("; or "),
+        code(pack.event_type),
+        code(pack.time),
+    )
+}
+
+fn section(pack: &Pack) -> String {
+    let name = pack.name;
+    let mut text = format!(
+        "### {}\n\nThe secret is {}.\n\n```toml\n[hook.{name}]\nscheme = \"{name}\"\nsecrets_file = \"{name}.secrets\"\n",
+        pack.title, pack.secret
+    );
+    if pack.needs_url() {
+        let url = format!("https://hooks.example.com/webhook/{name}");
+        writeln!(
+            text,
+            "public_url = \"{url}\"   # exactly as {} knows it",
+            pack.title
+        )
+        .unwrap();
+    }
+    text.push_str("```\n");
+    text
+}
+
+/// The part of the page that follows from the packs.
+fn made() -> String {
+    let packs = || PACKS.iter().filter(|pack| pack.name != GENERIC.name);
+    let mut text = String::from(
+        "| provider | `scheme` | authentic by | id | type | time |\n|---|---|---|---|---|---|\n",
+    );
+    for pack in packs() {
+        writeln!(text, "{}", row(pack)).unwrap();
+    }
+    text.push_str("\n## Sections to paste\n\n");
+    let sections: Vec<String> = packs().map(|pack| section(pack)).collect();
+    text.push_str(&sections.join("\n"));
+    text
+}
+
+#[test]
+fn the_page_has_every_pack() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (shown, after) = rest.split_once(END).unwrap();
+    let made = made();
+    if std::env::var_os("LAKEHOOK_RECORD").is_some() {
+        std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
+    } else {
+        assert_eq!(shown, made, "run it with LAKEHOOK_RECORD=1");
+    }
+}
+
+#[test]
+fn every_section_on_the_page_is_taken_as_it_stands() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let blocks = page.split("```toml\n").skip(1);
+    let blocks: Vec<&str> = blocks
+        .map(|rest| rest.split("```").next().unwrap())
+        .collect();
+    assert!(blocks.len() > PACKS.len());
+    for block in blocks {
+        let dir = tempfile::tempdir().unwrap();
+        for line in block.lines() {
+            let files = line.split("_file = \"").skip(1);
+            for file in files.map(|rest| rest.split('"').next().unwrap()) {
+                write_secrets(&dir.path().join(file));
+            }
+        }
+        let loaded = load_from(dir.path(), block, &[]);
+        let loaded = loaded.unwrap_or_else(|error| panic!("{block}\n{error}"));
+        let open = |warning: &String| warning.contains("takes whatever");
+        assert!(
+            loaded.warnings.iter().all(open),
+            "{block}\n{:?}",
+            loaded.warnings
+        );
+    }
+}
+
+/// Writes a file with secrets such as the provider of this name has.
+fn write_secrets(path: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let name = path.file_stem().unwrap().to_str().unwrap();
+    let is_basic = path
+        .extension()
+        .is_some_and(|extension| extension == "passwords");
+    let secret = match name {
+        "standard" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned(),
+        "discord" => "ab".repeat(32),
+        "sendgrid" => {
+            let key = "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceEu/1FwCM/QmGUhA==";
+            key.to_owned()
+        }
+        _ if is_basic => "user:a long password".to_owned(),
+        _ => "a secret that is long enough".to_owned(),
+    };
+    std::fs::write(path, secret + "\n").unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}

@@ -1,0 +1,167 @@
+//! Who may send: how a request proves where it comes from.
+//!
+//! A body that passes becomes an [`Admitted`]; only such bodies reach a contract. Each comparison with a secret takes
+//! constant time.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use bytes::Bytes;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderMap, HeaderName};
+use subtle::ConstantTimeEq as _;
+
+use super::client::Tokens;
+use super::signature::Signing;
+use crate::clock::Micros;
+use crate::signature::Unsigned;
+
+/// A body that may be stored: its sender was authenticated, or need not be.
+#[derive(Clone, Debug)]
+pub struct Admitted(Bytes);
+
+/// The ways in which a request may prove where it comes from. Any of them does.
+#[derive(Clone)]
+pub struct Proofs(Vec<Proof>);
+
+/// One way.
+#[derive(Clone)]
+pub enum Proof {
+    /// A signature over the body.
+    Signature(Signing),
+    /// One of these secrets in a header.
+    Header(HeaderName, Vec<Box<str>>),
+    /// `Authorization: Bearer` with one of these tokens.
+    Bearer(Tokens),
+    /// `Authorization: Basic` with one of these, each `user:password`.
+    Basic(Vec<Box<str>>),
+    /// None: whatever arrives is admitted.
+    Open,
+}
+
+/// What is known of a request before its body has been read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is admitted.
+    Proven,
+    /// Its signature decides.
+    NeedsSignature,
+    /// It is refused.
+    Unproven,
+}
+
+impl Admitted {
+    /// Admits the body of a request that was admitted by its head.
+    pub(super) fn by_head(body: Bytes) -> Self {
+        Self(body)
+    }
+
+    /// Decompresses the body. The result is admitted too, because it has the same sender.
+    pub(super) fn inflated<E>(
+        &self,
+        inflate: impl FnOnce(Bytes) -> Result<Bytes, E>,
+    ) -> Result<Self, E> {
+        inflate(self.0.clone()).map(Self)
+    }
+
+    /// The bytes of the body.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl Proofs {
+    /// Takes any of these.
+    pub fn any(proofs: Vec<Proof>) -> Self {
+        Self(proofs)
+    }
+
+    /// The ways, in their order.
+    pub fn iter(&self) -> impl Iterator<Item = &Proof> {
+        self.0.iter()
+    }
+
+    fn signings(&self) -> impl Iterator<Item = &Signing> {
+        self.0.iter().filter_map(|proof| match proof {
+            Proof::Signature(signing) => Some(signing),
+            _ => None,
+        })
+    }
+
+    /// Whether senders are authenticated at all.
+    pub fn authenticate(&self) -> bool {
+        !self.0.iter().any(|proof| matches!(proof, Proof::Open))
+    }
+
+    /// What the head of a request proves.
+    pub(super) fn standing(&self, headers: &HeaderMap) -> Standing {
+        if self.0.iter().any(|proof| proof.is_given(headers)) {
+            Standing::Proven
+        } else if self.signings().next().is_some() {
+            Standing::NeedsSignature
+        } else {
+            Standing::Unproven
+        }
+    }
+
+    /// Admits a body, as it was sent, if one of its signatures is valid now.
+    pub fn admit(&self, parts: &Parts, body: Bytes, now: Micros) -> Result<Admitted, Unsigned> {
+        let mut nearest = Unsigned::Missing;
+        for signing in self.signings() {
+            match signing.verify(parts, &body, now) {
+                Ok(()) => return Ok(Admitted(body)),
+                Err(Unsigned::Missing) => {}
+                Err(error) => nearest = error,
+            }
+        }
+        Err(nearest)
+    }
+}
+
+impl Proof {
+    /// What a sender must send.
+    pub(super) fn wanted(&self) -> &'static str {
+        match self {
+            Self::Signature(_) => "a valid signature",
+            Self::Header(..) => "the secret in the header that this path wants",
+            Self::Bearer(_) => "a valid token as `Authorization: Bearer <token>`",
+            Self::Basic(_) => "user and password as `Authorization: Basic`",
+            Self::Open => "anything",
+        }
+    }
+
+    /// Whether the head of a request gives this proof.
+    fn is_given(&self, headers: &HeaderMap) -> bool {
+        match self {
+            Self::Signature(_) => false,
+            Self::Open => true,
+            Self::Bearer(tokens) => tokens.find(headers).is_some(),
+            Self::Header(name, secrets) => {
+                let value = headers.get(name);
+                value.is_some_and(|value| is_one_of(value.as_bytes(), secrets))
+            }
+            Self::Basic(pairs) => {
+                let given = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+                let encoded = given.and_then(|value| {
+                    let (scheme, encoded) = value.split_at_checked(6)?;
+                    scheme.eq_ignore_ascii_case(b"basic ").then_some(encoded)
+                });
+                let pair = encoded.and_then(|encoded| BASE64.decode(encoded.trim_ascii()).ok());
+                pair.is_some_and(|pair| is_one_of(&pair, pairs))
+            }
+        }
+    }
+}
+
+/// Compares with each, so that the duration reveals nothing.
+fn is_one_of(given: &[u8], secrets: &[Box<str>]) -> bool {
+    let mut found = false;
+    for secret in secrets {
+        found |= bool::from(secret.as_bytes().ct_eq(given));
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

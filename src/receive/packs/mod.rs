@@ -1,0 +1,17 @@
+//! Packs: what is known about each provider, as data. A pack says how the provider proves who it is, where its
+//! requests have an event's id, type and time, and how it verifies a URL.
+//!
+//! A new provider is an entry of a table here, and an example with its address in the tests.
+
+mod pack;
+mod platforms;
+mod sales;
+mod table;
+
+pub use pack::{Authenticity, Challenge, Pack, Signed};
+pub use table::{GENERIC, PACKS, STANDARD, find};
+
+#[cfg(test)]
+mod examples;
+#[cfg(test)]
+mod tests;

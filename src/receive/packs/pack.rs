@@ -1,0 +1,193 @@
+//! What a pack consists of.
+
+use crate::signature::{Algorithm, Encoding, KeyForm, Place, Scheme, Template, TimeForm};
+
+/// Everything that is known about a provider.
+#[derive(Debug)]
+pub struct Pack {
+    /// The word in the configuration.
+    pub name: &'static str,
+    /// The provider's name, for people.
+    pub title: &'static str,
+    /// How its requests prove where they come from; any of these does.
+    pub proofs: &'static [Authenticity],
+    /// Where the id of a delivery or event is: `header:X-Name` or a JSON Pointer, the first that is there; or
+    /// `content`, or `none`.
+    pub id: &'static [&'static str],
+    /// Where the event's type is.
+    pub event_type: &'static [&'static str],
+    /// Where the event's time is.
+    pub time: &'static [&'static str],
+    /// Fields that the provider changes when it sends a delivery again.
+    pub ignore: &'static [&'static str],
+    /// Questions by which the provider verifies a URL.
+    pub challenges: &'static [Challenge],
+    /// What the secret is, and where the provider shows it.
+    pub secret: &'static str,
+    /// The provider's documentation.
+    pub address: &'static str,
+}
+
+/// A way in which a request proves where it comes from.
+#[derive(Debug)]
+pub enum Authenticity {
+    /// It is signed.
+    Signed(Signed),
+    /// It has the secret itself in this header.
+    Token(&'static str),
+}
+
+/// How a provider signs; see [`Scheme`].
+#[derive(Clone, Copy, Debug)]
+pub struct Signed {
+    /// The algorithm.
+    pub algorithm: Algorithm,
+    /// How a signature is written.
+    pub encoding: Encoding,
+    /// How the key is written; `None` if the secret is the key.
+    pub key: Option<Encoding>,
+    /// What may precede the key.
+    pub key_prefixes: &'static [&'static str],
+    /// Whether a key must have one of these prefixes.
+    pub key_needs_prefix: bool,
+    /// What is signed.
+    pub template: &'static str,
+    /// The headers that may hold signatures.
+    pub headers: &'static [&'static str],
+    /// What separates the elements of such a header.
+    pub separator: Option<char>,
+    /// What precedes a signature.
+    pub prefix: &'static str,
+    /// The headers that may hold the time.
+    pub time_headers: &'static [&'static str],
+    /// What precedes the time.
+    pub time_prefix: &'static str,
+    /// How the time is written.
+    pub time_form: TimeForm,
+    /// The headers that may hold the signed id.
+    pub id_headers: &'static [&'static str],
+}
+
+/// A question by which a provider verifies a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Challenge {
+    /// Slack: `{"type":"url_verification","challenge":"…"}`, which is signed; the challenge is sent back.
+    Slack,
+}
+
+impl Signed {
+    /// HMAC-SHA256 of the body in hexadecimal digits.
+    pub const fn hex(headers: &'static [&'static str]) -> Self {
+        Self {
+            algorithm: Algorithm::HmacSha256,
+            encoding: Encoding::Hex,
+            key: None,
+            key_prefixes: &[],
+            key_needs_prefix: false,
+            template: "{body}",
+            headers,
+            separator: None,
+            prefix: "",
+            time_headers: &[],
+            time_prefix: "",
+            time_form: TimeForm::Seconds,
+            id_headers: &[],
+        }
+    }
+
+    /// HMAC-SHA256 of the body in base64.
+    pub const fn base64(headers: &'static [&'static str]) -> Self {
+        Self {
+            encoding: Encoding::Base64,
+            ..Self::hex(headers)
+        }
+    }
+
+    /// HMAC-SHA256 in hexadecimal digits, as pairs in one header that has the time too.
+    pub const fn pairs(headers: &'static [&'static str], template: &'static str) -> Self {
+        Self {
+            template,
+            separator: Some(','),
+            prefix: "v1=",
+            time_headers: headers,
+            time_prefix: "t=",
+            ..Self::hex(headers)
+        }
+    }
+
+    /// The scheme. The tables are tested, so that no template in them is refused.
+    pub fn scheme(&self) -> Option<Scheme> {
+        let owned = |list: &[&str]| list.iter().map(|&text| text.to_owned()).collect();
+        let place = |headers: &[&str], prefix: &str| Place {
+            headers: owned(headers),
+            separator: self.separator,
+            prefix: prefix.to_owned(),
+        };
+        let alone = |headers: &[&str], prefix: &str| Place {
+            separator: None,
+            ..place(headers, prefix)
+        };
+        let shares_header = self.time_headers == self.headers;
+        let timestamp = match (self.time_headers, shares_header) {
+            ([], _) => None,
+            (headers, true) => Some(place(headers, self.time_prefix)),
+            (headers, false) => Some(alone(headers, self.time_prefix)),
+        };
+        Some(Scheme {
+            algorithm: self.algorithm,
+            encoding: self.encoding,
+            key: KeyForm {
+                encoding: self.key,
+                prefixes: owned(self.key_prefixes),
+                needs_prefix: self.key_needs_prefix,
+            },
+            template: Template::parse(self.template).ok()?,
+            signature: place(self.headers, self.prefix),
+            timestamp,
+            time_form: self.time_form,
+            id: (!self.id_headers.is_empty()).then(|| alone(self.id_headers, "")),
+        })
+    }
+}
+
+impl Pack {
+    /// A pack of which nothing but the name is known.
+    pub(super) const fn named(name: &'static str, title: &'static str) -> Self {
+        Self {
+            name,
+            title,
+            proofs: &[],
+            id: &["content"],
+            event_type: &["/type"],
+            time: &[],
+            ignore: &[],
+            challenges: &[],
+            secret: "",
+            address: "",
+        }
+    }
+
+    /// The schemes in which its requests may be signed.
+    pub fn schemes(&self) -> Vec<Scheme> {
+        let proofs = self.proofs.iter();
+        let signed = proofs.filter_map(|proof| match proof {
+            Authenticity::Signed(signed) => signed.scheme(),
+            Authenticity::Token(_) => None,
+        });
+        signed.collect()
+    }
+
+    /// The header that holds the secret itself, if the provider sends it so.
+    pub fn token_header(&self) -> Option<&'static str> {
+        self.proofs.iter().find_map(|proof| match proof {
+            Authenticity::Token(header) => Some(*header),
+            Authenticity::Signed(_) => None,
+        })
+    }
+
+    /// Whether the public URL is signed, and so must be configured.
+    pub fn needs_url(&self) -> bool {
+        let schemes = self.schemes();
+        schemes.iter().any(|scheme| scheme.template.needs_url())
+    }
+}
