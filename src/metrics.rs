@@ -1,5 +1,7 @@
 //! Metrics: one table has all names. Handles are created once, so that the hot path looks up nothing.
 
+mod hooks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +10,8 @@ use metrics::{
     Counter, Gauge, Histogram, Label, describe_counter, describe_gauge, describe_histogram,
 };
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
+
+pub use hooks::{HookMetrics, HookOutcome};
 
 use crate::lake::Trouble;
 use crate::quarantine::Reason;
@@ -64,6 +68,7 @@ pub struct Metrics {
     /// Bytes of the log of polls.
     pub polls_wal_bytes: Gauge,
     polls: BTreeMap<String, PollMetrics>,
+    hooks: BTreeMap<String, HookMetrics>,
 }
 
 /// The metrics of one poll.
@@ -126,10 +131,19 @@ impl Metrics {
         Self::with_polls(event_types, std::iter::empty())
     }
 
-    /// Metrics of one service, with a counter of dropped events for each type, and with the metrics of its
-    /// polls.
+    /// Metrics of a service without hooks.
     pub fn with_polls<'p>(
         event_types: &[String],
+        polls: impl Iterator<Item = &'p String>,
+    ) -> Result<Arc<Self>, BuildError> {
+        Self::of_service(event_types, std::iter::empty(), polls)
+    }
+
+    /// Metrics of one service, with a counter of dropped events for each type, and with the metrics of its
+    /// hooks and polls.
+    pub fn of_service<'p>(
+        event_types: &[String],
+        hooks: impl Iterator<Item = &'p String>,
         polls: impl Iterator<Item = &'p String>,
     ) -> Result<Arc<Self>, BuildError> {
         let recorder = PrometheusBuilder::new()
@@ -140,8 +154,11 @@ impl Metrics {
         let metrics = metrics::with_local_recorder(&recorder, || {
             describe();
             describe_polls();
+            hooks::describe();
+            let hooks = hooks.map(|hook| (hook.clone(), HookMetrics::register(hook)));
+            let hooks = hooks.collect();
             let polls = polls.map(|poll| (poll.clone(), PollMetrics::register(poll)));
-            Self::register(handle, event_types, polls.collect())
+            Self::register(handle, event_types, hooks, polls.collect())
         });
         Ok(Arc::new(metrics))
     }
@@ -149,6 +166,7 @@ impl Metrics {
     fn register(
         handle: PrometheusHandle,
         event_types: &[String],
+        hooks: BTreeMap<String, HookMetrics>,
         polls: BTreeMap<String, PollMetrics>,
     ) -> Self {
         let dropped = |event_type: &String| {
@@ -205,7 +223,13 @@ impl Metrics {
             batches_held: metrics::gauge!("lakehook_batches_held"),
             polls_wal_bytes: metrics::gauge!("lakehook_polls_wal_bytes"),
             polls,
+            hooks,
         }
+    }
+
+    /// The metrics of a hook, if `of_service` was given its name.
+    pub fn hook(&self, name: &str) -> Option<&HookMetrics> {
+        self.hooks.get(name)
     }
 
     /// The metrics of a poll, if `with_polls` was given its name.

@@ -4,7 +4,7 @@
 //! The clock is followed by [`Status::observe`] alone, which the service calls once a second. Reading the status changes
 //! nothing.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ use crate::version::commit_time;
 
 /// How far a clock may be off before it counts as wrong.
 const MAX_CLOCK_ERROR: Duration = Duration::from_secs(3600);
+/// How long the log counts as full after a request was refused.
+const FULL_LASTS: Duration = Duration::from_secs(30);
 /// A clock that was set is trusted again once it has run steadily for this long.
 const CLOCK_PROBATION: Duration = Duration::from_secs(60);
 
@@ -48,6 +50,9 @@ pub struct Status {
     failed: OnceLock<String>,
     foreign: OnceLock<String>,
     held: Mutex<Vec<String>>,
+    /// When a request was last refused because the log is full, by the monotonic clock in milliseconds; 0 if it has
+    /// room again.
+    full_at: AtomicU64,
     newest_received: AtomicI64,
     /// Wall time minus monotonic time in microseconds, as first observed or last trusted.
     clock_offset: OnceLock<AtomicI64>,
@@ -101,6 +106,34 @@ impl Status {
     /// Records whether the disk is nearly full.
     pub fn set_low_space(&self, low: bool) {
         self.low_space.store(low, Ordering::Relaxed);
+    }
+
+    /// A request was refused because the log is full.
+    pub fn log_is_full(&self, now: Now) {
+        let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
+        if self.full_at.swap(millis.max(1), Ordering::Relaxed) == 0 {
+            tracing::warn!(
+                "the write-ahead log is full: requests are answered 503 until batches are in the lake; is the lake \
+                 reachable, and is wal.max_bytes enough?"
+            );
+        }
+    }
+
+    /// A request was stored.
+    pub fn log_has_room(&self) {
+        if self.full_at.load(Ordering::Relaxed) != 0 && self.full_at.swap(0, Ordering::Relaxed) != 0
+        {
+            tracing::warn!("the write-ahead log has room again");
+        }
+    }
+
+    /// Whether a request was refused lately because the log is full, and none was stored since. After a while without
+    /// requests nobody knows, and the next one finds out.
+    pub fn is_log_full(&self, now: Now) -> bool {
+        match self.full_at.load(Ordering::Relaxed) {
+            0 => false,
+            at => now.mono.saturating_sub(Duration::from_millis(at)) < FULL_LASTS,
+        }
     }
 
     /// Adds a batch that cannot be read back.

@@ -12,6 +12,7 @@ mod append;
 mod bodies;
 mod erase;
 mod faults;
+mod forms;
 mod guards;
 mod hostile;
 mod kills;

@@ -76,3 +76,5 @@ mod damage_tests;
 mod late_tests;
 #[path = "simulation/rescue_tests.rs"]
 mod rescue_tests;
+#[path = "simulation/id_tests.rs"]
+mod id_tests;

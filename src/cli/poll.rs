@@ -342,6 +342,9 @@ impl Board {
                 for sample in &done.samples {
                     self.say(&format!("{poll}  quarantined: {sample}"));
                 }
+                for warning in &done.warnings {
+                    self.say(&format!("{poll}  warning: {warning}"));
+                }
                 self.end(&poll, &describe(&done));
                 if !done.shipped {
                     self.unshipped.push(poll.clone());

@@ -10,6 +10,7 @@ use super::rules::{MIN_WAL, late_batch_age};
 use super::secret_file::SecretFile;
 use super::sections::{Batch, Config, Dedup, Events, Lake, Server, Wal};
 use super::simple;
+use crate::contract::Schemas;
 use crate::secret::Secret;
 use crate::wal::layout::MAX_FRAME;
 
@@ -38,6 +39,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     directories(config, findings);
     dedup(&config.dedup, findings);
     dropped_types(&config.events, findings);
+    schemas_without_type(&config.events, findings);
     partition(&config.events, findings);
 }
 
@@ -250,6 +252,25 @@ fn dedup(dedup: &Dedup, findings: &mut Findings<'_>) {
             "so few identities may be forgotten while senders still retry (for three days), and \
              what they send again is then stored twice; at least 1000000 are advised",
         );
+    }
+}
+
+/// A schema whose name is no type validates nothing, and nobody would notice.
+fn schemas_without_type(events: &Events, findings: &mut Findings<'_>) {
+    let Some(dir) = &events.schemas else { return };
+    // Schemas that cannot be read are told elsewhere, with their errors.
+    let Ok(schemas) = Schemas::from_dir(dir) else {
+        return;
+    };
+    for name in schemas
+        .types()
+        .filter(|name| !events.types.iter().any(|known| known == name))
+    {
+        let text = format!(
+            "{name}.json is the schema of no event type, so it validates nothing; is it one of {}?",
+            events.types.join(", ")
+        );
+        findings.warning("events.schemas", &text);
     }
 }
 

@@ -9,6 +9,7 @@ use super::hooks::{Hook, HookAuth, id_of};
 use super::rules::{OWN_PATHS, is_plain_path};
 use super::secret_file::SecretFile;
 use super::sections::Config;
+use crate::receive::KeptHeaders;
 use crate::receive::fields::FieldSource;
 use crate::receive::packs::STANDARD;
 use crate::secret::Secret;
@@ -241,6 +242,12 @@ impl HookFindings<'_, '_> {
             if texts.as_ref().is_some_and(|texts| !is_place(texts)) {
                 self.problem(part, rule);
             }
+        }
+        if let Err(text) = KeptHeaders::parse(hook.headers.iter().map(String::as_str)) {
+            let rule = format!(
+                "{text:?} must be the name of a header without credentials, or the beginning of names with * behind it"
+            );
+            self.problem("headers", rule);
         }
         if hook.id.as_ref().is_some_and(|texts| !is_id(texts)) {
             let rule = format!("{rule}; \"content\" or \"none\" may stand behind it or alone");

@@ -41,6 +41,15 @@ pub enum AuthKind {
     None,
 }
 
+/// What becomes of an event with a known id and other content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It is a duplicate.
+    Duplicate,
+    /// It goes to the quarantine.
+    Quarantine,
+}
+
 /// One text or a list of them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(untagged)]
@@ -82,6 +91,15 @@ impl JsonSchema for Texts {
 impl Word for SchemeName {
     fn words() -> Vec<(&'static str, Self)> {
         PACKS.iter().map(|pack| (pack.name, Self(pack))).collect()
+    }
+}
+
+impl Word for OnConflict {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![
+            ("duplicate", Self::Duplicate),
+            ("quarantine", Self::Quarantine),
+        ]
     }
 }
 

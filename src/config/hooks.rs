@@ -6,8 +6,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::amounts::Span;
-use super::hook_words::{AuthKind, KeyEncoding, SchemeName, Texts};
+use super::hook_words::{AuthKind, KeyEncoding, OnConflict, SchemeName, Texts};
 use super::words;
+use crate::receive::KeptHeaders;
 use crate::receive::fields::{FieldSource, WithoutId};
 use crate::secret::Secret;
 use crate::signature::{Algorithm, Encoding};
@@ -65,6 +66,12 @@ pub struct Hook {
     pub r#type: Option<Texts>,
     /// Where the event's time is.
     pub time: Option<Texts>,
+    /// Whether an event with a known id and other content is a duplicate, or goes to the quarantine.
+    #[serde(deserialize_with = "words::deserialize_optional")]
+    #[schemars(schema_with = "words::schema::<OnConflict>")]
+    pub on_conflict: Option<OnConflict>,
+    /// Headers that are kept with each event, under `extra.headers`; `ce-*` are all that begin so.
+    pub headers: Vec<String>,
 }
 
 /// One way in which a request may prove where it comes from.
@@ -109,6 +116,8 @@ impl Default for Hook {
             id: None,
             r#type: None,
             time: None,
+            on_conflict: None,
+            headers: Vec::new(),
         }
     }
 }
@@ -135,6 +144,21 @@ impl Hook {
         let own = self.id.as_ref().and_then(|texts| id_of(texts.iter()));
         let default = || id_of(self.pack().id.iter().copied()).unwrap_or_default();
         own.unwrap_or_else(default)
+    }
+
+    /// Whether an event with a known id and other content is a duplicate. By default it is, where the id is the pack's
+    /// own: that of a delivery, or of an event. An id that the operator points to may be that of an order.
+    pub fn changed_is_duplicate(&self) -> bool {
+        let is_known = self.id.is_none() && !self.has_own_scheme();
+        let default = || is_known && self.proofs().authenticate();
+        let own = self.on_conflict.map(|on| on == OnConflict::Duplicate);
+        own.unwrap_or_else(default)
+    }
+
+    /// The headers that are kept. A list that is none was refused before.
+    pub fn kept_headers(&self) -> KeptHeaders {
+        let texts = self.headers.iter().map(String::as_str);
+        KeptHeaders::parse(texts).unwrap_or_default()
     }
 
     /// The keys that mean something for `scheme = "hmac"` alone, and whether they are set.

@@ -10,11 +10,12 @@ use super::auth_checks;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::poll::{marks, windows};
+use super::poll_page_checks;
 use super::polls::Poll;
-use super::rules::{OWN_HEADERS, is_pointer, is_unencrypted};
+use super::rules::{OWN_HEADERS, is_unencrypted};
 use super::sections::Config;
 use super::simple;
-use crate::poll::definition::{AuthKind, Mode, PaginationKind};
+use crate::poll::definition::{AuthKind, Mode};
 
 /// Names of built-in streams, which a poll may not have.
 const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
@@ -105,9 +106,8 @@ impl PollRules<'_, '_, '_> {
         self.stream_name();
         self.url();
         self.request();
+        self.pages();
         self.placeholders();
-        self.pointers();
-        self.pagination();
         self.schedule();
         self.watermark();
         self.guards();
@@ -173,96 +173,14 @@ impl PollRules<'_, '_, '_> {
         }
     }
 
-    fn pointers(&mut self) {
-        let poll = self.poll;
-        let paging = &poll.pagination;
-        for (key, pointer) in [
-            ("records", Some(&poll.records)),
-            ("total", poll.total.as_ref()),
-            ("pagination.next", paging.next.as_ref()),
-            ("pagination.more", paging.more.as_ref()),
-        ] {
-            let Some(pointer) = pointer else { continue };
-            let is_within = key != "records" && is_pointer(pointer);
-            if is_within && (poll.records.is_empty() || pointer.is_empty()) {
-                let rule = format!(
-                    "{key} needs a body that is an object; set records to where in it the list is"
-                );
-                self.problem(&[key, "records"], rule);
-            }
+    fn pages(&mut self) {
+        let found = poll_page_checks::check(self.poll);
+        for fault in found.problems {
+            let keys: Vec<&str> = fault.keys.iter().map(String::as_str).collect();
+            self.problem(&keys, fault.rule);
         }
-        self.places_apart();
-    }
-
-    /// Checks that no place in a page lies within another one.
-    fn places_apart(&mut self) {
-        let poll = self.poll;
-        let paging = &poll.pagination;
-        let places = [
-            ("records", Some(&poll.records)),
-            ("total", poll.total.as_ref()),
-            ("pagination.next", paging.next.as_ref()),
-            ("pagination.more", paging.more.as_ref()),
-        ];
-        for (key, own) in places {
-            for (other_key, other) in places {
-                let (Some(own), Some(other)) = (own, other) else {
-                    continue;
-                };
-                let is_within = format!("{other}/").starts_with(&format!("{own}/"));
-                if key != other_key && !own.is_empty() && is_within {
-                    let rule =
-                        format!("{other_key} must not be the same place as {key} or within it");
-                    self.problem(&[other_key, key], rule);
-                }
-            }
-        }
-    }
-
-    fn pagination(&mut self) {
-        let poll = self.poll;
-        let paging = &poll.pagination;
-        let kind = paging.r#type;
-        for (key, is_set) in [
-            ("param", paging.param.is_some()),
-            ("first", paging.first.is_some()),
-            ("next", paging.next.is_some()),
-            ("more", paging.more.is_some()),
-            ("limit", paging.limit.is_some()),
-        ] {
-            if is_set && !kind.takes(key) {
-                let rule = format!("pagination.{key} means nothing for this pagination.type");
-                self.problem(
-                    &[&format!("pagination.{key}"), "pagination.type"],
-                    rule + "; remove it, or set the type",
-                );
-            }
-        }
-        if kind.needs_next() && paging.next.is_none() {
-            self.problem(
-                &["pagination.type"],
-                "pagination.next must say where in the body the next page is named, such as \"/next\"",
-            );
-        }
-        if paging.limit_param.is_some() && paging.limit.is_none() {
-            self.problem(
-                &["pagination.limit_param"],
-                "pagination.limit must say how many records to ask for",
-            );
-        }
-        let since = poll.watermark.param.as_ref();
-        for param in [paging.param.as_ref(), paging.limit_param.as_ref(), since] {
-            if let Some(param) = param.filter(|param| poll.query.contains_key(*param)) {
-                let rule = format!("{param:?} is set in query too; remove it there");
-                self.problem(&["query"], rule);
-            }
-        }
-        if kind != PaginationKind::None && poll.id.is_none() && poll.mode == Mode::Snapshot {
-            self.warning(
-                "id",
-                "without it nobody notices when a record moves from one page to the next while the \
-                 pages are read",
-            );
+        for (key, text) in found.warnings {
+            self.warning(key, &text);
         }
     }
 

@@ -13,6 +13,7 @@ use super::auth::Auth;
 use super::poll::marks::Watermark;
 use super::poll::windows::Window;
 use super::poll_guards::{Guards, PollsBatch};
+use super::poll_pages::{Csv, Empties, FailIf, Stop};
 use super::rate::Rate;
 use super::rules;
 use super::words;
@@ -20,6 +21,7 @@ use crate::poll::definition::{
     self, Body, Connection, Definition, JsonBody, Limits, Mode, PaginationKind, Request, Timing,
     Verb,
 };
+use crate::poll::form::{BodyFormat, PageForm, RecordsAs, Step};
 use crate::secret::Secret;
 
 /// `[polls]`: what all polls share.
@@ -67,12 +69,30 @@ pub struct Poll {
     /// The credentials of requests.
     #[validate(nested)]
     pub auth: Auth,
-    /// JSON Pointer to the list of records in a page; empty for the whole body.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// JSON Pointer to the records in a page; empty for the whole body. The step `*` stands for each
+    /// element.
     pub records: String,
-    /// JSON Pointer to the number of records in all pages.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// What stands there.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<RecordsAs>")]
+    pub records_as: RecordsAs,
+    /// The format of a page.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<BodyFormat>")]
+    pub format: BodyFormat,
+    /// The form of a table.
+    pub csv: Option<Csv>,
+    /// The key that a record gets its name in a map under.
+    #[validate(length(min = 1, message = "must not be empty"))]
+    pub map_key: Option<String>,
+    /// Where the number of records in all pages is.
     pub total: Option<String>,
+    /// Which pages have nothing to report, and are no failure.
+    pub empty: Empties,
+    /// What a page says that reports a failure.
+    pub fail_if: Option<FailIf>,
+    /// JSON Pointer to the text of an error.
+    pub error: Option<String>,
     /// How one page leads to the next.
     #[validate(nested)]
     pub pagination: Pagination,
@@ -150,14 +170,22 @@ pub struct Pagination {
     /// How many records a page should have.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub limit: Option<u64>,
-    /// The number of the first page.
+    /// The number of the first page, or the offset of the first record.
     pub first: Option<u64>,
-    /// JSON Pointer to the next page's cursor or URL.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// How far an offset goes on from page to page.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Step>")]
+    pub step: Step,
+    /// Where the next page's cursor or URL is.
     pub next: Option<String>,
-    /// JSON Pointer to a boolean that says whether there is a next page.
-    #[validate(custom(function = rules::pointer_into_body))]
+    /// Where a page says whether there is a next one.
     pub more: Option<String>,
+    /// Where the number of pages is.
+    pub pages: Option<String>,
+    /// When a page is the last one, although it may name a next one.
+    pub stop: Option<Stop>,
+    /// The parameters of `query` that are added to links to the next page.
+    pub repeat_query: Vec<String>,
 }
 
 impl Default for Polls {
@@ -184,7 +212,14 @@ impl Default for Poll {
             headers: BTreeMap::new(),
             auth: Auth::default(),
             records: String::new(),
+            records_as: RecordsAs::List,
+            format: BodyFormat::Json,
+            csv: None,
+            map_key: None,
             total: None,
+            empty: Empties::default(),
+            fail_if: None,
+            error: None,
             pagination: Pagination::default(),
             every: None,
             jitter: Span::seconds(0),
@@ -267,8 +302,17 @@ impl Poll {
                 },
                 allow_hosts: self.allow_hosts.clone(),
             },
-            records: self.records.clone(),
-            total: self.total.clone(),
+            page: PageForm {
+                records: self.records.clone(),
+                records_as: self.records_as,
+                format: self.format,
+                csv: self.csv.as_ref().map(Csv::form).unwrap_or_default(),
+                map_key: self.map_key.clone(),
+                total: self.total.clone(),
+                empty: self.empty.empty(),
+                fail_if: self.fail_if.as_ref().map(FailIf::condition),
+                error: self.error.clone(),
+            },
             pagination: self.pagination.definition(),
             timing: Timing {
                 every: self.every.map(Span::duration),
@@ -303,8 +347,13 @@ impl Pagination {
             limit_param: self.limit_param.clone(),
             limit: self.limit,
             first: self.first,
+            step: self.step,
             next: self.next.clone(),
             more: self.more.clone(),
+            pages: self.pages.clone(),
+            // A rule that cannot be one was reported.
+            stop: self.stop.as_ref().and_then(|stop| stop.rule().ok()),
+            repeat_query: self.repeat_query.clone(),
         }
     }
 }

@@ -300,22 +300,6 @@ pub(super) fn hosts(hosts: &[String]) -> Checked {
     }))
 }
 
-/// Checks a JSON Pointer into the body of a page.
-pub(super) fn pointer_into_body(pointer: &str) -> Checked {
-    if is_pointer(pointer) {
-        return Ok(());
-    }
-    Err(broken(format!(
-        "{pointer:?} must be a JSON Pointer into the body, which starts with a slash, such as \
-         \"/data/items\""
-    )))
-}
-
-/// Whether the text is a JSON Pointer to the whole body or to a place in it.
-pub(super) fn is_pointer(text: &str) -> bool {
-    text.is_empty() || text.starts_with('/') && text != "/"
-}
-
 /// Checks a cron expression.
 pub(super) fn cron(text: &str) -> Checked {
     let parsed = parse_cron(text).map(drop);

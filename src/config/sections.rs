@@ -246,6 +246,8 @@ pub struct Events {
     /// Event types that are checked and counted, but not stored.
     #[validate(custom(function = rules::listed_once))]
     pub drop: Vec<String>,
+    /// Whether such events are dropped whatever else is wrong with them.
+    pub drop_unchecked: bool,
     /// What happens to a request with an invalid event.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<OnInvalid>")]
@@ -379,6 +381,7 @@ impl Default for Events {
             types: rules.types,
             sources: rules.sources,
             drop: rules.drop,
+            drop_unchecked: rules.drop_unchecked,
             on_invalid: rules.on_invalid,
             schemas: None,
             partition: "dt=%Y-%m-%d".to_owned(),
@@ -416,6 +419,7 @@ impl Config {
             types: events.types.clone(),
             sources: events.sources.clone(),
             drop: events.drop.clone(),
+            drop_unchecked: events.drop_unchecked,
             on_invalid: events.on_invalid,
             max_events: self.server.max_events,
             max_event_bytes: self.server.max_event.as_usize(),

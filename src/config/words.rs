@@ -6,6 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
 use crate::poll::definition::{AuthKind, ClientAuth, GrantKind, Mode, PaginationKind, Verb};
+use crate::poll::form::{BodyFormat, RecordsAs, Step};
 use crate::signature::TimeForm;
 use crate::telemetry::LogFormat;
 
@@ -113,6 +114,24 @@ impl Word for TimeForm {
 impl Word for PaginationKind {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|kind| (kind.as_str(), kind)).to_vec()
+    }
+}
+
+impl Word for BodyFormat {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|format| (format.as_str(), format)).to_vec()
+    }
+}
+
+impl Word for RecordsAs {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|form| (form.as_str(), form)).to_vec()
+    }
+}
+
+impl Word for Step {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|step| (step.as_str(), step)).to_vec()
     }
 }
 

@@ -12,7 +12,10 @@ use super::mutations::{cases, changed, changes};
 use crate::clock::Micros;
 use crate::contract::{Contract, Rules, Schemas};
 use crate::ids::HashKey;
-use crate::poll::parse::{Places, read_page};
+use crate::poll::form::PageForm;
+use crate::poll::parse::read_page;
+use crate::poll::record::Record;
+use crate::poll::wanted::{Steering, Wanted};
 use crate::receive::admission::{Proof, Proofs};
 use crate::receive::packs::PACKS;
 use crate::receive::signature::Signing;
@@ -141,22 +144,43 @@ proptest! {
     #[test]
     fn a_page_gives_pieces_of_itself_or_an_error(changes in changes(JSON)) {
         let page = changed(PAGE, &changes);
-        let keys = |text: &str| text.split('/').skip(1).map(str::to_owned).collect();
-        let places = Places {
-            records: keys("/data/items"),
-            total: Some(keys("/meta/total")),
-            more: Some(keys("/meta/more")),
-            next: Some(keys("/next")),
+        let form = PageForm {
+            records: "/data/items".to_owned(),
+            total: Some("/meta/total".to_owned()),
+            ..PageForm::default()
         };
-        let mut taken = 0;
-        let mut take = |index: u64, record: &str| {
-            assert_eq!(index, taken);
-            assert!(page.windows(record.len()).any(|piece| piece == record.as_bytes()));
-            taken += 1;
+        let steering = Steering {
+            more: Some("/meta/more"),
+            next: Some("/next"),
+            ..Steering::default()
+        };
+        let wanted = Wanted::new(&form, &steering).unwrap();
+        let mut taken = Vec::new();
+        let mut take = |index: u64, record: Record<'_>| {
+            assert_eq!(index, taken.len() as u64);
+            if let Record::Whole(raw) = record {
+                let shaped = raw.strip_prefix("{\"value\":").and_then(|raw| raw.strip_suffix('}'));
+                let own = shaped.unwrap_or(raw).as_bytes();
+                assert!(page.windows(own.len()).any(|piece| piece == own));
+            }
+            taken.push(match record {
+                Record::Whole(raw) => raw.to_owned(),
+                Record::Refused(_) => String::new(),
+            });
             Ok::<_, Infallible>(())
         };
-        if let Ok(facts) = read_page(page.as_slice(), &places, 200, &mut take) {
-            prop_assert_eq!(facts.records, taken);
+        let read = read_page(page.as_slice(), &wanted, 200, &mut take);
+        if let Ok(facts) = &read {
+            prop_assert_eq!(facts.records, taken.len() as u64);
+        }
+        // Whatever serde_json makes of the page, the records are those.
+        if let (Ok(whole), Ok(_)) = (serde_json::from_slice::<serde_json::Value>(&page), read) {
+            let items = whole["data"]["items"].as_array().map_or(0, Vec::len);
+            prop_assert_eq!(items, taken.len());
+            for (item, own) in whole["data"]["items"].as_array().into_iter().flatten().zip(&taken) {
+                let own: serde_json::Value = serde_json::from_str(own).unwrap_or_default();
+                prop_assert!(own == *item || own["value"] == *item || own.is_null());
+            }
         }
     }
 }

@@ -15,6 +15,7 @@ use super::figures::PollHealth;
 use super::hooks::Hook;
 use super::processors::Processors;
 use super::refused::Allowance;
+use super::repeated::Repeated;
 use super::replies::Problem;
 use crate::clock::Clock;
 use crate::contract::Contract;
@@ -94,6 +95,8 @@ pub struct App {
     pub tokens: Tokens,
     /// Rate limit per client.
     pub rate_limit: Option<RateLimit>,
+    /// Unreadable bodies of hooks that are kept already.
+    pub repeated: Repeated,
     /// Bound on copies of refused requests.
     pub refused_allowance: Allowance,
     /// The clock.
@@ -124,6 +127,7 @@ impl App {
             rate_limit: settings
                 .rate
                 .map(|(rate, burst)| RateLimit::new(rate, burst)),
+            repeated: Repeated::default(),
             refused_allowance: Allowance::new(settings.refused_bytes_per_minute, &clock),
             settings,
             clock,

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
-use flate2::read::MultiGzDecoder;
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use http_body_util::BodyExt as _;
@@ -15,9 +15,9 @@ use http_body_util::BodyExt as _;
 use super::budget::{NoMemory, Share};
 
 /// Supported encodings.
-pub const ENCODINGS: [&str; 3] = ["identity", "gzip", "zstd"];
+pub const ENCODINGS: [&str; 4] = ["identity", "gzip", "deflate", "zstd"];
 /// All accepted names of encodings, in any case; an empty one is the identity.
-pub const ENCODING_NAMES: [&str; 5] = ["", "identity", "gzip", "x-gzip", "zstd"];
+pub const ENCODING_NAMES: [&str; 6] = ["", "identity", "gzip", "x-gzip", "deflate", "zstd"];
 /// Larger zstd windows are refused: 8 MiB is what every decoder must support (RFC 8878, 3.1.1.1.2).
 const MAX_WINDOW_LOG: u32 = 23;
 const INFLATE_STEP: usize = 64 << 10;
@@ -29,6 +29,8 @@ pub enum Encoding {
     Identity,
     /// RFC 1952, any number of members.
     Gzip,
+    /// RFC 1950; without the header of zlib too, as some senders write it.
+    Deflate,
     /// RFC 8878, any number of frames.
     Zstd,
 }
@@ -83,6 +85,7 @@ pub fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {
     match value.to_str().ok()?.trim().to_ascii_lowercase().as_str() {
         "" | "identity" => Some(Encoding::Identity),
         "gzip" | "x-gzip" => Some(Encoding::Gzip),
+        "deflate" => Some(Encoding::Deflate),
         "zstd" => Some(Encoding::Zstd),
         _ => None,
     }
@@ -153,6 +156,14 @@ pub fn inflate(
             let decoder = MultiGzDecoder::new(raw.as_ref());
             read_all(decoder, "gzip", max_bytes, share)
         }
+        Encoding::Deflate if has_zlib_header(&raw) => {
+            let decoder = ZlibDecoder::new(raw.as_ref());
+            read_all(decoder, "deflate", max_bytes, share)
+        }
+        Encoding::Deflate => {
+            let decoder = DeflateDecoder::new(raw.as_ref());
+            read_all(decoder, "deflate", max_bytes, share)
+        }
         Encoding::Zstd => {
             let bad = |_error: io::Error| BodyError::Inflate { encoding: "zstd" };
             let mut decoder =
@@ -160,6 +171,16 @@ pub fn inflate(
             decoder.window_log_max(MAX_WINDOW_LOG).map_err(bad)?;
             read_all(decoder, "zstd", max_bytes, share)
         }
+    }
+}
+
+/// Whether a body begins as RFC 1950 says: method 8, and a check of the first two bytes.
+fn has_zlib_header(raw: &[u8]) -> bool {
+    match raw {
+        [method, flags, ..] => {
+            method & 15 == 8 && u16::from_be_bytes([*method, *flags]).is_multiple_of(31)
+        }
+        _ => false,
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn health(app: &App) -> Response {
         node: None,
         open_batches: None,
         polls: app.polls.get().map(|polls| polls_health(polls, now)),
-        ready: app.status.refusal(now).is_none(),
+        ready: app.status.refusal(now).is_none() && !app.status.is_log_full(now),
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),
         waiting_batches: None,
@@ -134,6 +134,11 @@ pub(super) fn openapi(app: &App) -> Response {
 pub(super) fn ready(app: &App) -> Response {
     if let Some(unavailable) = app.status.refusal(app.clock.now()) {
         return Problem::from(unavailable).into_response();
+    }
+    if app.status.is_log_full(app.clock.now()) {
+        let detail =
+            "the write-ahead log is full: requests are refused until batches are in the lake";
+        return Problem::unavailable("log-full", detail).into_response();
     }
     let held = app.status.held();
     if !held.is_empty() {

@@ -6,54 +6,95 @@
 
 use std::sync::Arc;
 
+use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
+use http::request::Parts;
 
-use super::admission::Admitted;
+use super::admission::{Admitted, Standing};
 use super::app::{App, Core};
 use super::body::{BodyError, Encoding, inflate, read};
 use super::budget::Share;
+use super::delivery::{BodyForm, HookRows};
 use super::gate::{Peer, RequestId};
-use super::media::negotiate;
+use super::hooks::Judging;
 use super::refused;
 use super::replies::{self, Problem, Success};
+use super::unread::before_body;
 use super::webhook::{Endpoint, Judged};
-use crate::contract::{Checked, Refusal};
-use crate::metrics::EventsCounted;
+use crate::contract::Refusal;
+use crate::metrics::{EventsCounted, HookOutcome};
 use crate::quarantine::{FieldError, Reason};
 use crate::record::{Origin, RowKind, Rows};
-use crate::wal::request::{Append, Appended, NO_RUN};
+use crate::wal::request::{Append, AppendError, Appended, NO_RUN};
 
 /// A body of up to this size is judged on the runtime's thread. A larger one would delay other requests
 /// there.
 const SMALL_BODY: usize = 64 << 10;
 
+/// An answer, and what a hook counts it as.
+type Answered = Result<(Response, HookOutcome), Problem>;
+
 /// Answers a `POST` to a webhook.
 pub(super) async fn receive(app: &App, endpoint: Endpoint<'_>, request: Request) -> Response {
-    match accept(app, endpoint, request).await {
-        Ok(response) => response,
+    let (parts, body) = request.into_parts();
+    let answered = match Head::read(app, endpoint, &parts) {
+        Ok(head) => accept(app, endpoint, &head, &parts, body).await,
+        Err(problem) => Err(before_body(problem, &parts.headers, body).await),
+    };
+    endpoint.count(app, &answered);
+    match answered {
+        Ok((response, _)) => response,
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<Response, Problem> {
-    let (parts, body) = request.into_parts();
-    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
-    endpoint.check_client(app, &parts.headers, peer)?;
-    let standing = endpoint.standing(app, &parts.headers)?;
-    let encoding = negotiate(&parts.headers)?;
-    let core = app.ready_core()?;
+/// What the head of a request says.
+struct Head<'a> {
+    core: &'a Core,
+    standing: Standing,
+    form: BodyForm,
+    encoding: Encoding,
+    peer: Option<std::net::IpAddr>,
+}
+
+impl<'a> Head<'a> {
+    fn read(app: &'a App, endpoint: Endpoint<'_>, parts: &Parts) -> Result<Self, Problem> {
+        let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        endpoint.check_client(app, &parts.headers, peer)?;
+        let standing = endpoint.standing(app, &parts.headers)?;
+        let (form, encoding) = endpoint.negotiate(&parts.headers)?;
+        let core = app.ready_core()?;
+        Ok(Self {
+            core,
+            standing,
+            form,
+            encoding,
+            peer,
+        })
+    }
+}
+
+async fn accept(
+    app: &App,
+    endpoint: Endpoint<'_>,
+    head: &Head<'_>,
+    parts: &Parts,
+    body: Body,
+) -> Answered {
+    let core = head.core;
     let mut share = app.budget.share();
-    let raw = read(&parts.headers, body, app.settings.body, &mut share).await?;
-    let body = endpoint.admit(app, standing, &parts, raw)?;
+    let raw = read(&parts.headers, body, endpoint.limits(app), &mut share).await?;
+    let body = endpoint.admit(app, head.standing, parts, raw)?;
     let request_id = parts.extensions.get::<RequestId>();
     let origin = Origin {
         received_at: core.log.gauges().receipt(app.clock.wall()),
         endpoint: Arc::clone(endpoint.path(app)),
         request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
-        client: peer,
+        client: head.peer,
     };
+    let encoding = head.encoding;
     let is_large = encoding != Encoding::Identity || body.bytes().len() > SMALL_BODY;
     let permit = if is_large {
         Some(app.processors.acquire().await.map_err(BodyError::from)?)
@@ -64,7 +105,8 @@ async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<R
         app,
         core,
         endpoint,
-        headers: &parts.headers,
+        parts,
+        form: head.form,
         body,
         origin,
         share,
@@ -72,9 +114,10 @@ async fn accept(app: &App, endpoint: Endpoint<'_>, request: Request) -> Result<R
     let judged = intake.judge(encoding);
     drop(permit);
     match judged {
-        Ok(Judged::Events(checked)) => intake.append(checked).await,
+        Ok(Judged::Events(rows)) => intake.append(rows).await,
         Ok(Judged::Answer(answer)) => {
-            Ok(replies::json(StatusCode::OK, "application/json", &answer))
+            let answer = replies::json(StatusCode::OK, "application/json", &answer);
+            Ok((answer, HookOutcome::Challenge))
         }
         Err(rejection) => Err(intake.reject(rejection).await),
     }
@@ -85,7 +128,8 @@ struct Intake<'a> {
     app: &'a App,
     core: &'a Core,
     endpoint: Endpoint<'a>,
-    headers: &'a HeaderMap,
+    parts: &'a Parts,
+    form: BodyForm,
     body: Admitted,
     origin: Origin,
     share: Share,
@@ -101,31 +145,24 @@ impl Intake<'_> {
     /// Decompresses the body and turns it into rows, both within the budget. The caller needs a permit for a
     /// large body, since this takes time.
     fn judge(&mut self, encoding: Encoding) -> Result<Judged, Rejection> {
-        if encoding != Encoding::Identity {
-            self.inflate(encoding).map_err(Rejection::Body)?;
+        if encoding != Encoding::Identity
+            && let Err(error) = self.inflate(encoding)
+        {
+            return self.keep_undecoded(error);
         }
         // Rows are usually a little larger than their body. Their real size is known once they are written.
         let body_bytes = self.body.bytes().len();
         let expected = body_bytes + body_bytes / 4;
         self.grow(expected)?;
-        let judge = || {
-            let (contract, body) = (&self.core.contract, self.body.bytes());
-            self.endpoint.judge(
-                contract,
-                self.headers,
-                body,
-                &self.origin,
-                &self.app.event_ids,
-            )
-        };
+        let judge = || self.endpoint.judge(&self.judging(), self.body.bytes());
         let judged = if body_bytes <= SMALL_BODY {
             judge()
         } else {
             tokio::task::block_in_place(judge)
         };
         let judged = judged.map_err(Rejection::Contract)?;
-        if let Judged::Events(checked) = &judged {
-            let taken = checked.rows.bytes.capacity();
+        if let Judged::Events(rows) = &judged {
+            let taken = rows.checked.rows.bytes.capacity();
             self.grow(taken.saturating_sub(expected))?;
             self.share
                 .shrink(expected.saturating_sub(taken) + body_bytes);
@@ -133,8 +170,36 @@ impl Intake<'_> {
         Ok(judged)
     }
 
+    fn judging(&self) -> Judging<'_> {
+        Judging {
+            contract: &self.core.contract,
+            headers: &self.parts.headers,
+            form: self.form,
+            origin: &self.origin,
+            ids: &self.app.event_ids,
+            repeated: &self.app.repeated,
+        }
+    }
+
+    /// A body that cannot be decompressed is kept as it was sent where the sender would send it for ever.
+    fn keep_undecoded(&mut self, error: BodyError) -> Result<Judged, Rejection> {
+        if let (Endpoint::Hook(hook), BodyError::Inflate { .. }) = (self.endpoint, &error)
+            && hook.keeps_unreadable()
+        {
+            let errors = vec![FieldError::of_body("bad_encoding", error.to_string())];
+            let refusal = Refusal::Invalid {
+                errors,
+                errors_total: 1,
+            };
+            let kept = hook.unreadable(&self.judging(), self.body.bytes(), refusal);
+            return kept.map(Judged::Events).map_err(Rejection::Contract);
+        }
+        Err(Rejection::Body(error))
+    }
+
     fn inflate(&mut self, encoding: Encoding) -> Result<(), BodyError> {
-        let (max_bytes, share) = (self.app.settings.body.max_bytes, &mut self.share);
+        let max_bytes = self.endpoint.limits(self.app).max_bytes;
+        let share = &mut self.share;
         let raw = &self.body;
         let inflated = tokio::task::block_in_place(|| {
             raw.inflated(|raw| inflate(raw, encoding, max_bytes, share))
@@ -149,53 +214,61 @@ impl Intake<'_> {
         grown.map_err(|error| Rejection::Body(error.into()))
     }
 
-    async fn append(self, checked: Checked) -> Result<Response, Problem> {
+    async fn append(self, judged: HookRows) -> Answered {
         let Self {
             app,
             core,
+            endpoint,
             body,
             origin,
             share: _until_the_answer,
             ..
         } = self;
         drop(body);
-        let Checked {
-            rows,
-            received,
-            dropped,
-            errors,
-            errors_total,
-        } = checked;
-        let dropped_total: u64 = dropped.iter().map(|(_, count)| u64::from(*count)).sum();
-        let invalid = rows_in_quarantine(&rows);
+        let HookRows {
+            checked,
+            unreadable,
+            repeated,
+            unusable_times,
+        } = judged;
+        let dropped_total: u64 = checked.dropped.iter().map(|(_, n)| u64::from(*n)).sum();
+        let invalid = rows_in_quarantine(&checked.rows);
         let append = Append {
-            rows,
+            rows: checked.rows,
             dropped: dropped_total,
             origin,
             run: NO_RUN,
             cursor: None,
         };
-        let appended = core.log.append(append).await?;
+        let appended = core.log.append(append).await;
+        if let Err(AppendError::Full) = &appended {
+            app.status.log_is_full(app.clock.now());
+        }
+        let appended = appended?;
+        app.status.log_has_room();
         app.metrics.count_events(EventsCounted {
-            received,
+            received: checked.received,
             accepted: appended.accepted,
             duplicates: appended.duplicates,
-            dropped: &dropped,
+            dropped: &checked.dropped,
             invalid,
             conflicts: appended.conflicts,
         });
+        app.repeated.remember(&unreadable);
+        endpoint.count_unusable_times(app, unusable_times);
         let Appended {
             accepted,
             duplicates,
             quarantined,
             ..
         } = appended;
+        let duplicates = duplicates + repeated;
         let mut success = Success::new(accepted, dropped_total, duplicates, quarantined);
-        if errors_total > 0 {
-            success.errors = errors;
-            success.errors_total = Some(errors_total);
+        if checked.errors_total > 0 {
+            success.errors = checked.errors;
+            success.errors_total = Some(checked.errors_total);
         }
-        Ok(success.into_response())
+        Ok((success.into_response(), outcome(appended, repeated)))
     }
 
     /// Keeps a copy of a body that is refused because of its content, and returns the problem to answer.
@@ -211,23 +284,34 @@ impl Intake<'_> {
             Rejection::Contract(refusal) => {
                 if let Some((errors, errors_total)) = refusal.field_errors() {
                     self.keep(&errors, errors_total).await;
+                } else if let Endpoint::Hook(hook) = self.endpoint
+                    && hook.keeps_unreadable()
+                {
+                    let error =
+                        FieldError::of_body("too_large", "more than the limits of a request");
+                    self.keep(&[error], 1).await;
                 }
                 refusal.into()
             }
         }
     }
 
-    /// Keeps a copy of a body that is answered 400, up to the bound on bytes. The answer does not depend on
+    /// Keeps a copy of a body that is answered 4xx, up to the bound on bytes. The answer does not depend on
     /// whether this succeeds.
     async fn keep(self, errors: &[FieldError], errors_total: usize) {
         let Self {
             app,
             core,
+            endpoint,
             body,
             origin,
             share: _until_it_is_kept,
             ..
         } = self;
+        let fingerprint = endpoint.fingerprint(body.bytes());
+        if fingerprint.is_some_and(|fingerprint| app.repeated.has(fingerprint)) {
+            return;
+        }
         let stream = &core.contract.rules().feed;
         let max_bytes = app.settings.max_refused_bytes;
         let errors = (errors, errors_total);
@@ -243,9 +327,27 @@ impl Intake<'_> {
         };
         if allowed && core.log.append(append).await.is_ok() {
             app.metrics.quarantined(Reason::RefusedRequest).increment(1);
+            app.repeated.remember(fingerprint.as_slice());
         } else {
             app.metrics.refused_not_kept.increment(1);
         }
+    }
+}
+
+/// What a hook counts a success as: what an operator should know first.
+fn outcome(appended: Appended, repeated: u64) -> HookOutcome {
+    if appended.conflicts > 0 {
+        HookOutcome::Conflict
+    } else if appended.quarantined > 0 {
+        HookOutcome::Quarantined
+    } else if repeated > 0 {
+        HookOutcome::Repeated
+    } else if appended.accepted > 0 {
+        HookOutcome::Accepted
+    } else if appended.changed > 0 {
+        HookOutcome::Changed
+    } else {
+        HookOutcome::Duplicate
     }
 }
 

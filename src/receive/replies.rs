@@ -5,8 +5,10 @@
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -20,6 +22,8 @@ use super::body::BodyError;
 use super::client::TooMany;
 use crate::signature::Unsigned;
 
+/// The header of RFC 5789 and others that names the media types that a POST may have.
+const ACCEPT_POST: HeaderName = HeaderName::from_static("accept-post");
 /// Seconds after which a sender should try again if storage is the reason.
 const RETRY_SOON: u32 = 5;
 
@@ -106,6 +110,9 @@ pub(super) struct ProblemBody {
     allow: Option<&'static str>,
     #[serde(skip)]
     close: bool,
+    /// The header that names what is supported.
+    #[serde(skip)]
+    accepts: Option<HeaderName>,
     /// What `WWW-Authenticate` asks for.
     #[serde(skip)]
     credentials: &'static str,
@@ -134,6 +141,7 @@ impl Problem {
             too_many: None,
             allow: None,
             close: false,
+            accepts: None,
             credentials: "Bearer",
         }))
     }
@@ -238,6 +246,11 @@ impl Problem {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         let mut problem = Self::new(status, kind, "Unsupported media type or encoding", detail);
         problem.0.supported = supported.to_vec();
+        problem.0.accepts = match kind {
+            "media-type" => Some(ACCEPT_POST),
+            "content-encoding" => Some(ACCEPT_ENCODING),
+            _ => None,
+        };
         problem
     }
 
@@ -246,6 +259,18 @@ impl Problem {
         let status = StatusCode::INTERNAL_SERVER_ERROR;
         let detail = "an internal error; the request may be sent again";
         Self::new(status, "internal", "Internal error", detail)
+    }
+
+    /// The same, as the last answer on its connection.
+    #[must_use]
+    pub(super) fn closing(mut self) -> Self {
+        self.0.close = true;
+        self
+    }
+
+    /// What happened, for people.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
     }
 
     /// The status.
@@ -372,6 +397,10 @@ impl IntoResponse for Problem {
         if self.status() == StatusCode::UNAUTHORIZED {
             let wanted = HeaderValue::from_static(self.0.credentials);
             headers.insert(WWW_AUTHENTICATE, wanted);
+        }
+        if let Some(name) = self.0.accepts {
+            let list = HeaderValue::from_str(&self.0.supported.join(", "));
+            list.ok().and_then(|list| headers.insert(name, list));
         }
         if self.0.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));

@@ -172,6 +172,6 @@ fn answer_panic(payload: Box<dyn Any + Send>) -> Response {
         .map(|text| (*text).to_owned())
         .or_else(|| payload.downcast_ref::<String>().cloned())
         .unwrap_or_default();
-    tracing::error!(message, "a request panicked");
+    tracing::error!(panic = message, "a request panicked");
     Problem::internal().into_response()
 }

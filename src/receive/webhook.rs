@@ -1,10 +1,12 @@
-//! The kinds of webhooks and how they differ: who may send, how a body is signed, and how it becomes rows.
+//! The kinds of webhooks and how they differ: who may send, what a body may be, how it is signed, and how it becomes
+//! rows.
 //!
 //! Everything else that happens to a request is the same for all of them; see `intake`.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
@@ -12,12 +14,15 @@ use serde_json::Value;
 
 use super::admission::{Admitted, Proofs, Standing};
 use super::app::App;
+use super::body::{BodyLimits, Encoding};
 use super::client::Client;
-use super::hooks::{Delivery, Hook};
+use super::delivery::{BodyForm, Delivery, HookRows};
+use super::hooks::{Hook, Judging};
+use super::media;
+use super::repeated::Repeated;
 use super::replies::Problem;
-use crate::contract::{Checked, Contract, Refusal};
-use crate::ids::Ids;
-use crate::record::Origin;
+use crate::contract::Refusal;
+use crate::metrics::HookOutcome;
 
 /// A path that takes events.
 #[derive(Clone, Copy)]
@@ -31,7 +36,7 @@ pub(super) enum Endpoint<'a> {
 /// What a body turned out to be.
 pub(super) enum Judged {
     /// Events, as rows to store.
-    Events(Checked),
+    Events(HookRows),
     /// A question to answer with 200 and this JSON; nothing is stored.
     Answer(Value),
 }
@@ -45,8 +50,13 @@ impl<'a> Endpoint<'a> {
         }
     }
 
+    /// The limits of its bodies.
+    pub(super) fn limits(self, app: &App) -> BodyLimits {
+        app.settings.body
+    }
+
     /// Checks the token, if one is needed, and the rate of the client. Providers have no tokens; their
-    /// signatures are checked once the body has been read.
+    /// proofs are looked at next.
     pub(super) fn check_client(
         self,
         app: &App,
@@ -90,6 +100,14 @@ impl<'a> Endpoint<'a> {
         }
     }
 
+    /// The form and encoding of a body; refuses others with 415.
+    pub(super) fn negotiate(self, headers: &HeaderMap) -> Result<(BodyForm, Encoding), Problem> {
+        match self {
+            Self::Events => media::negotiate(headers).map(|encoding| (BodyForm::Json, encoding)),
+            Self::Hook(_) => media::negotiate_hook(headers),
+        }
+    }
+
     /// Checks the signature of a body as it was sent, if it decides.
     pub(super) fn admit(
         self,
@@ -108,20 +126,57 @@ impl<'a> Endpoint<'a> {
     }
 
     /// Turns a body into rows. Takes time linear in its length.
-    pub(super) fn judge(
-        self,
-        contract: &Contract,
-        headers: &HeaderMap,
-        body: &[u8],
-        origin: &Origin,
-        ids: &Ids,
-    ) -> Result<Judged, Refusal> {
+    pub(super) fn judge(self, with: &Judging<'_>, body: &[u8]) -> Result<Judged, Refusal> {
         match self {
-            Self::Events => contract.check(body, origin).map(Judged::Events),
-            Self::Hook(hook) => match hook.judge(contract, headers, body, origin, ids)? {
-                Delivery::Event(checked) => Ok(Judged::Events(checked)),
+            Self::Events => {
+                let checked = with.contract.check(body, with.origin)?;
+                Ok(Judged::Events(HookRows {
+                    checked,
+                    ..HookRows::default()
+                }))
+            }
+            Self::Hook(hook) => match hook.judge(with, body)? {
+                Delivery::Events(rows) => Ok(Judged::Events(rows)),
                 Delivery::Challenge(answer) => Ok(Judged::Answer(answer)),
             },
+        }
+    }
+
+    /// Identifies a body that is kept because it was refused, so that it is kept once.
+    pub(super) fn fingerprint(self, body: &[u8]) -> Option<u128> {
+        match self {
+            Self::Events => None,
+            Self::Hook(hook) => Some(Repeated::fingerprint(&hook.name, body)),
+        }
+    }
+
+    /// Counts what became of a request, and says so if deliveries do not prove where they come from.
+    pub(super) fn count(self, app: &App, answered: &Result<(Response, HookOutcome), Problem>) {
+        let Self::Hook(hook) = self else { return };
+        let outcome = match answered {
+            Ok((_, outcome)) => *outcome,
+            Err(problem) => match problem.status().as_u16() {
+                401 => HookOutcome::Unauthenticated,
+                408 | 429 | 500.. => HookOutcome::Unavailable,
+                _ => HookOutcome::Refused,
+            },
+        };
+        if let Some(metrics) = app.metrics.hook(&hook.name) {
+            metrics.count(outcome);
+        }
+        if let (HookOutcome::Unauthenticated, Err(problem)) = (outcome, answered) {
+            hook.alarm
+                .raise(&hook.name, problem.detail(), app.clock.now().mono);
+        }
+    }
+
+    /// Counts events whose time could not be used.
+    pub(super) fn count_unusable_times(self, app: &App, times: u64) {
+        if let Self::Hook(hook) = self
+            && times > 0
+            && let Some(metrics) = app.metrics.hook(&hook.name)
+        {
+            metrics.unusable_times.increment(times);
         }
     }
 }

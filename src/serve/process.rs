@@ -23,7 +23,11 @@ impl Process {
     /// Creates them, with the metrics that a configuration needs.
     pub fn new(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
         Ok(Self {
-            metrics: Metrics::with_polls(&config.events.types, config.poll.keys())?,
+            metrics: Metrics::of_service(
+                &config.events.types,
+                config.hook.keys(),
+                config.poll.keys(),
+            )?,
             clock,
             ids,
         })

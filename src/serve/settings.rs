@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::config::{Batch, Config, Hook, Server, Wal};
+use crate::contract::foreign::Ignored;
 use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
@@ -104,6 +105,11 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
             without_id,
             event_type: hook.event_type(),
             time: hook.time(),
+            times_are_utc: hook.pack().times_are_utc,
+            changed_is_duplicate: hook.changed_is_duplicate(),
+            ignored: Ignored::new(hook.pack().ignore.iter().copied()),
+            headers: hook.kept_headers(),
+            alarm: Arc::default(),
         })
     });
     hooks.collect()

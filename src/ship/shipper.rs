@@ -184,10 +184,10 @@ fn log_failure(seal: u64, kind: Trouble, message: &str, pause: Duration) {
     const WHAT: &str = "failed to put an object; trying again";
     let kind_name = kind.as_str();
     if kind.needs_operator() {
-        tracing::error!(seal, kind = kind_name, message, "{WHAT}");
+        tracing::error!(seal, kind = kind_name, error = message, "{WHAT}");
     } else if pause > QUIET_PAUSE {
-        tracing::warn!(seal, kind = kind_name, message, "{WHAT}");
+        tracing::warn!(seal, kind = kind_name, error = message, "{WHAT}");
     } else {
-        tracing::debug!(seal, kind = kind_name, message, "{WHAT}");
+        tracing::debug!(seal, kind = kind_name, error = message, "{WHAT}");
     }
 }

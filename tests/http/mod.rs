@@ -12,6 +12,7 @@ mod accepted;
 mod refused;
 mod signed;
 mod hooks;
+mod deliveries;
 mod limits;
 mod protocol;
 mod connections;

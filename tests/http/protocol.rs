@@ -31,7 +31,7 @@ fn other_media_types_and_encodings_are_refused_with_those_understood() {
     let json = ("content-type", "application/json");
     insta::assert_snapshot!(problem(&post_with(&setup, &[json, ("content-encoding", "br")])), @r#"
 415
-{"type":"urn:lakehook:problem:content-encoding","title":"Unsupported media type or encoding","status":415,"detail":"one Content-Encoding at most, and one of those supported","supported":["identity","gzip","zstd"]}
+{"type":"urn:lakehook:problem:content-encoding","title":"Unsupported media type or encoding","status":415,"detail":"one Content-Encoding at most, and one of those supported","supported":["identity","gzip","deflate","zstd"]}
 "#);
     for refused in [
         &[json, ("content-encoding", "gzip, zstd")][..],

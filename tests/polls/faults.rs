@@ -168,8 +168,11 @@ fn what_will_not_pass_is_told_at_once() {
         (400, "answered 400 Bad Request; expected 200 OK"),
         (401, "perhaps it wants credentials (auth.type)"),
         (403, "perhaps it wants credentials (auth.type)"),
-        (404, "check the url"),
-        (204, "answered 204 No Content"),
+        (
+            404,
+            "answered 404 Not Found; expected 200 OK; check the url",
+        ),
+        (410, "answered 410 Gone; expected 200 OK; check the url"),
     ] {
         let api = Api::start(move |_, _| ResponseTemplate::new(status));
         poll_in_vain(&setup(&api.url(), ""), &["things  failed: page 1", words]);

@@ -98,17 +98,10 @@ fn a_body_of_ten_gigabytes() {
 
 #[test]
 fn a_record_without_end_and_a_body_without_records() {
+    let too_many = "page 1: the bodies of this run are longer than max_bytes allows";
     for (begin, again, words) in [
-        (
-            "{\"things\":[{\"id\":\"",
-            "xxxxxxxx",
-            "page 1: record 0 is longer than",
-        ),
-        (
-            "{\"things\":[{\"a\":",
-            "[[[[[[[[",
-            "page 1: record 0 is longer than",
-        ),
+        ("{\"things\":[{\"id\":\"", "xxxxxxxx", too_many),
+        ("{\"things\":[{\"a\":", "[[[[[[[[", too_many),
         (
             "{\"other\":\"",
             "xxxxxxxx",
@@ -117,7 +110,7 @@ fn a_record_without_end_and_a_body_without_records() {
         (
             "{\"things\":[",
             "        ",
-            "page 1: record 0 is longer than",
+            "page 1: more than 1048576 bytes of white space",
         ),
     ] {
         let api = RawApi::start(move |_, _, stream| {
@@ -125,8 +118,39 @@ fn a_record_without_end_and_a_body_without_records() {
             let _gone = stream.write_all(begin.as_bytes());
             write_again_and_again(stream, again.repeat(1000).as_bytes());
         });
-        fails(&api.url(), "", &[words]);
+        fails(&api.url(), "max_bytes = \"24 MiB\"", &[words]);
     }
+}
+
+#[test]
+fn a_record_over_the_limit_goes_to_the_quarantine_and_the_run_goes_on() {
+    let long = format!("{{\"id\":2,\"text\":\"{}\"}}", "x".repeat(3 << 20));
+    let bytes = long.len();
+    let body = format!("{{\"things\":[{{\"id\":1}},{long},{{\"id\":3}}]}}");
+    let api = RawApi::start(move |_, _, stream| {
+        write_head(stream, &format!("content-length: {}", body.len()));
+        let _gone = stream.write_all(body.as_bytes());
+    });
+    let setup = setup(&api.url(), "guards.max_refused = \"50 %\"");
+    let (said, runs) = super::poll_well(&setup);
+    assert!(
+        said.contains("page 1, record 1: too_long at \"\": a record of at most 1048576 bytes"),
+        "{said}"
+    );
+    assert_eq!((runs.runs[0].rows, runs.runs[0].refused), (2, 1));
+    let shown = setup.run(&["quarantine", "show", "--json"]);
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let row: serde_json::Value = serde_json::from_str(shown.lines().next().unwrap()).unwrap();
+    assert_eq!(row["raw_bytes"], bytes);
+    assert!(
+        row["raw"]
+            .as_str()
+            .unwrap()
+            .starts_with("{\"id\":2,\"text\":\"xxx")
+    );
+    // The next run sees the same, and says so.
+    let (_, runs) = super::poll_well(&setup);
+    assert!(runs.runs[1].same_as.is_some());
 }
 
 #[test]
@@ -171,13 +195,13 @@ fn bodies_that_are_not_what_they_say() {
         (
             "x: y",
             b"{\"things\":[{\"id\":\"\xff\xfe\"}]}",
-            "page 1: not UTF-8 at line 1",
+            "page 1: not UTF-8 at byte 18",
         ),
         ("x: y", b"<html>sign in</html>", "page 1: not JSON"),
         (
             "x: y",
             b"{\"things\":[]} and more",
-            "page 1: not JSON: trailing characters",
+            "page 1: not JSON: 'a' at byte 14; expected the end of the body",
         ),
     ];
     for (header, body, words) in cases {

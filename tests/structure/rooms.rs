@@ -34,7 +34,7 @@ const ROOMS: &[Room] = &[
         "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
     ]),
     room("receive", "src/receive", &[
-        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "rfc3339",
+        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "instant", "rfc3339",
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
@@ -82,6 +82,7 @@ const ROOMS: &[Room] = &[
     room("ids", "crates/base/src/ids", &[]),
     room("files", "crates/base/src/files", &[]),
     room("version", "src/version", &["clock"]),
+    room("instant", "crates/base/src/instant", &["rfc3339", "clock"]),
     room("rfc3339", "crates/base/src/rfc3339", &["clock"]),
     room("clock", "crates/base/src/clock", &[]),
     room("checksum", "crates/base/src/checksum", &[]),

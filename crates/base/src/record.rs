@@ -88,6 +88,8 @@ pub struct Rows {
     /// Identities by which an earlier version may have stored the records, one for each
     /// [`RowKind::Record`] in order; empty if none of them can be that old.
     pub former: Vec<Identity>,
+    /// Whether a record with a known id and other content is a duplicate, instead of a conflict.
+    pub changed_is_duplicate: bool,
 }
 
 impl Rows {

@@ -225,9 +225,16 @@ impl Entities {
 
     /// The members of a record; empty if errors prevent reading it.
     fn members<'a>(&self, raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
-        let Ok(Members(members)) = serde_json::from_str(raw) else {
-            errors.add("type", String::new, || "an object".to_owned());
-            return Vec::new();
+        let Members(members) = match serde_json::from_str(raw) {
+            Ok(members) => members,
+            Err(error) if error.is_data() => {
+                errors.add("type", String::new, || "an object".to_owned());
+                return Vec::new();
+            }
+            Err(_) => {
+                errors.add("json", String::new, || "JSON".to_owned());
+                return Vec::new();
+            }
         };
         Scanner::default().scan(raw, &String::new, errors);
         if errors.total() > 0 {
@@ -252,6 +259,32 @@ impl Entities {
             lone_surrogate(|| path.pointer(), errors);
         }
         id
+    }
+
+    /// Adds a row of the quarantine for a record of which only the first bytes are known, and the length
+    /// and the hash of all of it.
+    pub fn refuse_known(
+        &self,
+        (first, bytes, hash): (&[u8], u64, u128),
+        error: &FieldError,
+        origin: &Origin,
+        target: Target<'_>,
+        rows: &mut Rows,
+    ) {
+        // The cut may be within a character.
+        let whole = std::str::from_utf8(first).map_or_else(|error| error.valid_up_to(), str::len);
+        let refused = Refused {
+            reason: Reason::InvalidRecord,
+            stream: &self.stream,
+            origin,
+            errors: std::slice::from_ref(error),
+            errors_total: 1,
+            raw: &first[..if whole == 0 { first.len() } else { whole }],
+            max_raw_bytes: usize::MAX,
+        };
+        let lsn_at = refused.write_whole(bytes, hash, &mut rows.bytes);
+        let partition = rows.partition(target.quarantine);
+        rows.finish_row(lsn_at, partition, RowKind::Quarantined);
     }
 
     fn refuse(

@@ -71,7 +71,7 @@ fn within<'i>(ignored: &[&'i [String]], key: &str) -> Option<Vec<&'i [String]>> 
 }
 
 /// Appends a raw value without its ignored parts. Recurses at most as deep as the longest pointer.
-fn push_without(out: &mut Vec<u8>, raw: &str, ignored: &[&[String]]) {
+pub(super) fn push_without(out: &mut Vec<u8>, raw: &str, ignored: &[&[String]]) {
     let is_container = raw.starts_with(['{', '[']);
     if ignored.is_empty() || !is_container {
         push_raw(out, raw);

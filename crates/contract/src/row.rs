@@ -112,6 +112,11 @@ impl<'c> RowWriter<'c> {
         self.rows.finish_row(lsn_at, partition, kind);
     }
 
+    /// Counts an event that a rule drops.
+    pub(super) fn count_dropped(&mut self, type_index: usize) {
+        self.dropped[type_index] += 1;
+    }
+
     /// Writes the row up to `received_at`.
     fn write_before(&mut self, event: &Event<'_>) {
         let out = &mut self.rows.bytes;

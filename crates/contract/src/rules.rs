@@ -37,6 +37,8 @@ pub struct Rules {
     pub sources: Vec<String>,
     /// Event types that are validated and counted, but not stored.
     pub drop: Vec<String>,
+    /// Whether events of these types are dropped whatever else is wrong with them.
+    pub drop_unchecked: bool,
     /// What happens to invalid events.
     pub on_invalid: OnInvalid,
     /// The most events that a request may hold.
@@ -65,6 +67,7 @@ impl Default for Rules {
             ]),
             sources: words(&["web", "apple", "android"]),
             drop: words(&["signup"]),
+            drop_unchecked: true,
             on_invalid: OnInvalid::Reject,
             max_events: 10_000,
             max_event_bytes: MIB,

@@ -54,6 +54,10 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
         };
         let mut found = Errors::below(format!("/events/{index}"), max_listed);
         let fields = gather(raw, &mut found);
+        if let Some(dropped) = unchecked(contract, &fields, raw) {
+            writer.count_dropped(dropped);
+            continue;
+        }
         match judge.judge(fields, None, &mut found) {
             Some(event) => writer.take(&event),
             None if keeps_good_ones => {
@@ -233,6 +237,25 @@ fn gather<'a>(raw: &'a str, errors: &mut Errors) -> Fields<'a> {
         }
     }
     fields
+}
+
+/// The type of an event that a rule drops, whatever else is wrong with it: what is not stored need not be right.
+fn unchecked(contract: &Contract, fields: &Fields<'_>, raw: &str) -> Option<usize> {
+    let rules = contract.rules();
+    let Field::Is(event_type) = &fields.event_type else {
+        return None;
+    };
+    let index = rules.types.iter().position(|known| known == event_type)?;
+    let is_dropped = rules.drop_unchecked && contract.is_dropped(index);
+    // A type that is there twice may be another one.
+    is_dropped
+        .then(|| serde_json::from_str(raw).ok())?
+        .and_then(|Members(members)| {
+            let types = members
+                .iter()
+                .filter(|(key, _)| json::text(key).as_deref() == Some("event_type"));
+            (types.count() == 1).then_some(index)
+        })
 }
 
 /// Fields that are all marked as bad, so that none of them is reported as missing: the value is not an event.

@@ -21,7 +21,7 @@ use super::watermark::Mark;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, NO_RUN, Origin, Rows};
 use lakehook_contract::entity::{Entities, Taken, Target, stamp};
-use lakehook_contract::quarantine;
+use lakehook_contract::quarantine::{self, FieldError};
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 
@@ -66,6 +66,8 @@ pub struct RunCounts {
     pub quarantined: u64,
     /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
+    /// What is probably a mistake of the configuration.
+    pub warnings: Vec<String>,
 }
 
 /// Destination of the rows of a run.
@@ -92,6 +94,8 @@ struct Pending {
     /// Hashes of the invalid records among these rows.
     invalid: Vec<u64>,
     ids: Vec<u128>,
+    /// Number of records of a snapshot without ids that are equal to one before.
+    repeated: u64,
     content: u128,
     highest: Option<Mark>,
     samples: Vec<String>,
@@ -124,7 +128,9 @@ pub struct Collector<'a, R> {
     tally: Tally,
     evidence: Evidence,
     counts: RunCounts,
+    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
     ids: HashSet<u128>,
+    repeated: u64,
     content: u128,
     highest: Option<Mark>,
     /// Upper bound of marks: records that change during a run are left to the next one.
@@ -162,6 +168,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             evidence: Evidence::default(),
             counts: RunCounts::default(),
             ids: HashSet::new(),
+            repeated: 0,
             content: 0,
             highest: None,
             latest: sink.started,
@@ -365,6 +372,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         counts
             .samples
             .extend(pending.samples.into_iter().take(room));
+        self.repeated += pending.repeated;
         self.content = self.content.wrapping_add(pending.content);
         self.highest = Mark::latest(self.highest.take(), pending.highest);
         self.tally.merge(&pending.tally);
@@ -447,8 +455,16 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(index < flushed)
     }
 
-    fn note_id(&mut self, index: u64, id: Option<u128>) -> Result<(), RunError> {
-        let Some(id) = id.filter(|_| self.plan.is_snapshot) else {
+    fn note_id(&mut self, index: u64, id: Option<u128>, content: u128) -> Result<(), RunError> {
+        if !self.plan.is_snapshot {
+            return Ok(());
+        }
+        let Some(id) = id else {
+            if self.ids.insert(content) {
+                self.pending.ids.push(content);
+            } else {
+                self.pending.repeated += 1;
+            }
             return Ok(());
         };
         if !self.ids.insert(id) {
@@ -492,12 +508,26 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.page.hash = 0;
     }
 
-    /// Takes the next record of the page; `index` counts from 0.
-    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
-        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
-        if self.skip(index)? {
-            return Ok(());
+    /// Tells of records of a snapshot without ids that came more than once.
+    pub fn check_repeats(&mut self) {
+        let (repeated, records) = (self.repeated, self.counts.records);
+        if repeated > 0 {
+            self.warn(format!(
+                "{repeated} of {records} records are equal to one before, and `id` is not set; if each should be \
+                 there once, set it, and check pagination.first and pagination.step"
+            ));
         }
+    }
+
+    /// Tells of what is probably a mistake of the configuration, in the report of the run.
+    pub fn warn(&mut self, text: String) {
+        if self.counts.warnings.len() < MAX_SAMPLES {
+            self.counts.warnings.push(text);
+        }
+    }
+
+    /// Fails if the run may take no further record.
+    fn check_count(&self) -> Result<(), RunError> {
         let unflushed: u64 = self.unflushed().map(|piece| piece.records).sum();
         if self.counts.records + unflushed >= self.plan.max_records {
             return Err(RunError::Failed(format!(
@@ -505,6 +535,66 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 self.page.number, self.plan.max_records
             )));
         }
+        Ok(())
+    }
+
+    /// Takes a record that cannot be one, of which the first bytes are known, and the length and the
+    /// hash of all of it.
+    pub fn take_refused(
+        &mut self,
+        index: u64,
+        known: (&[u8], u64, u128),
+        error: &FieldError,
+    ) -> Result<(), RunError> {
+        let hash = known.2;
+        self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
+        let target = Target {
+            partition: &self.sink.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: self.plan.is_snapshot,
+            may_be_older: self.known.may_have_older(),
+        };
+        let mark = RowsMark::of(&self.pending.rows);
+        let (entities, rows) = (self.plan.entities, &mut self.pending.rows);
+        entities.refuse_known(known, error, &self.origin, target, rows);
+        self.pending.records += 1;
+        self.note_invalid(index, hash as u64, error, mark);
+        if self.pending.rows.bytes.len() >= PIECE_BYTES {
+            self.end_piece()?;
+        }
+        Ok(())
+    }
+
+    /// Notes an invalid record, whose row is behind `mark`.
+    fn note_invalid(&mut self, index: u64, content: u64, error: &FieldError, mark: RowsMark) {
+        let pending = &mut self.pending;
+        pending.content = pending.content.wrapping_add(u128::from(content));
+        if !self.plan.is_snapshot && self.known.knows_invalid(content) {
+            mark.cut(&mut pending.rows);
+        } else {
+            pending.invalid.push(content);
+            pending.tally.refuse(error);
+            self.evidence.keep_last(content, &pending.rows);
+        }
+        if pending.samples.len() < MAX_SAMPLES {
+            let (page, code) = (self.page.number, error.code);
+            let (pointer, detail) = (&error.pointer, &error.detail);
+            let sample = format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
+            pending.samples.push(sample);
+        }
+    }
+
+    /// Takes the next record of the page; `index` counts from 0.
+    pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
+        self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
+        if self.skip(index)? {
+            return Ok(());
+        }
+        self.check_count()?;
         let target = Target {
             partition: &self.sink.partition,
             quarantine: &self.quarantine,
@@ -512,8 +602,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             may_be_older: self.known.may_have_older(),
         };
         let pending = &mut self.pending;
-        let rows = &pending.rows;
-        let before = (rows.bytes.len(), rows.rows.len(), rows.partitions.len());
+        let before = RowsMark::of(&pending.rows);
         let entities = self.plan.entities;
         let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
         pending.records += 1;
@@ -521,28 +610,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             Taken::Row { id, content, mark } => {
                 pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
-                self.note_id(index, id)?;
+                self.note_id(index, id, content)?;
                 self.note_mark(index, mark)?;
             }
-            Taken::Invalid { content, error } => {
-                pending.content = pending.content.wrapping_add(u128::from(content));
-                if !self.plan.is_snapshot && self.known.knows_invalid(content) {
-                    pending.rows.bytes.truncate(before.0);
-                    pending.rows.rows.truncate(before.1);
-                    pending.rows.partitions.truncate(before.2);
-                } else {
-                    pending.invalid.push(content);
-                    pending.tally.refuse(&error);
-                    self.evidence.keep_last(content, &pending.rows);
-                }
-                if pending.samples.len() < MAX_SAMPLES {
-                    let (page, code) = (self.page.number, error.code);
-                    let (pointer, detail) = (error.pointer, error.detail);
-                    let sample =
-                        format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
-                    pending.samples.push(sample);
-                }
-            }
+            Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),
         }
         if self.pending.rows.bytes.len() >= PIECE_BYTES {
             self.end_piece()?;
@@ -556,10 +627,35 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             return self.flush(false);
         }
         self.held.push(std::mem::take(&mut self.pending));
-        if self.held.len() * PIECE_BYTES < MAX_HELD_BYTES {
+        let held = self.held.iter().map(|piece| piece.rows.bytes.len());
+        if held.sum::<usize>() < MAX_HELD_BYTES {
             return Ok(());
         }
         self.judge_page()?;
         self.flush(false)
+    }
+}
+
+/// The end of the rows at some time, to cut off what was added since.
+#[derive(Clone, Copy)]
+struct RowsMark {
+    bytes: usize,
+    rows: usize,
+    partitions: usize,
+}
+
+impl RowsMark {
+    fn of(rows: &Rows) -> Self {
+        Self {
+            bytes: rows.bytes.len(),
+            rows: rows.rows.len(),
+            partitions: rows.partitions.len(),
+        }
+    }
+
+    fn cut(self, rows: &mut Rows) {
+        rows.bytes.truncate(self.bytes);
+        rows.rows.truncate(self.rows);
+        rows.partitions.truncate(self.partitions);
     }
 }

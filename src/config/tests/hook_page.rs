@@ -110,7 +110,11 @@ fn the_page_has_every_pack() {
     if std::env::var_os("LAKEHOOK_RECORD").is_some() {
         std::fs::write(&path, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
     } else {
-        assert_eq!(shown, made, "run it with LAKEHOOK_RECORD=1");
+        let first = shown
+            .lines()
+            .zip(made.lines())
+            .find(|(old, new)| old != new);
+        assert!(shown == made, "run it with LAKEHOOK_RECORD=1: {first:?}");
     }
 }
 

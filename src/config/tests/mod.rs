@@ -12,6 +12,7 @@ mod hook_page;
 mod hooks;
 mod keys;
 mod load;
+mod poll_pages;
 mod polls;
 mod robust;
 mod rules;

@@ -100,34 +100,6 @@ fn keys_that_do_not_go_together() {
             "headers",
             "no name of a header",
         ),
-        ("records = \"users\"", "records", "JSON Pointer"),
-        (
-            "total = \"/total\"",
-            "total",
-            "needs a body that is an object",
-        ),
-        ("records = \"/a\"\ntotal = \"/a/b\"", "total", "within it"),
-        (
-            "pagination.limit_param = \"n\"",
-            "pagination.limit_param",
-            "how many",
-        ),
-        ("pagination.first = 1", "pagination.first", "means nothing"),
-        (
-            "pagination.type = \"cursor\"",
-            "pagination.type",
-            "pagination.next",
-        ),
-        (
-            "pagination.type = \"pages\"",
-            "pagination.type",
-            "did you mean \"page\"?",
-        ),
-        (
-            "pagination.typ = \"page\"",
-            "pagination.typ",
-            "did you mean `type`?",
-        ),
         ("auth.token = \"t\"", "auth.token", "set auth.type"),
         (
             "watermark = { field = \"a\", param = \"b\" }",

@@ -131,6 +131,9 @@ fn the_samples_defaults_of_a_poll_are_those_that_hold() {
         "max_record",
         "allow_hosts",
         "records",
+        "records_as",
+        "format",
+        "empty",
     ];
     let lines = text.lines().take_while(|line| !line.contains(".auth]"));
     let kept = lines.filter(|line| {

@@ -18,6 +18,8 @@ pub struct Pack {
     pub event_type: &'static [&'static str],
     /// Where the event's time is.
     pub time: &'static [&'static str],
+    /// Whether it writes times in UTC without saying so.
+    pub times_are_utc: bool,
     /// Fields that the provider changes when it sends a delivery again.
     pub ignore: &'static [&'static str],
     /// Questions by which the provider verifies a URL.
@@ -160,6 +162,7 @@ impl Pack {
             id: &["content"],
             event_type: &["/type"],
             time: &[],
+            times_are_utc: false,
             ignore: &[],
             challenges: &[],
             secret: "",

@@ -113,6 +113,7 @@ pub(super) static DISCORD: Pack = Pack {
     id: &["/id"],
     event_type: &["/event/type", "/type"],
     time: &["/event/timestamp"],
+    times_are_utc: true,
     secret: "the public key of the application, in hexadecimal digits",
     address: "https://discord.com/developers/docs/events/webhook-events",
     ..Pack::named("discord", "Discord")

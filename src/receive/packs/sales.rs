@@ -68,6 +68,8 @@ pub(super) static SQUARE: Pack = Pack {
 pub(super) static XERO: Pack = Pack {
     proofs: &[Authenticity::Signed(Signed::base64(&["x-xero-signature"]))],
     event_type: &["/events/0/eventType"],
+    time: &["/events/0/eventDateUtc"],
+    times_are_utc: true,
     secret: "the webhooks key of the app",
     address: "https://developer.xero.com/documentation/guides/webhooks/configuring-your-server/",
     ..Pack::named("xero", "Xero")

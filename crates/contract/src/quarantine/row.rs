@@ -64,6 +64,12 @@ impl Refused<'_> {
     /// Keys, always in this order: `received_at, lsn, reason, stream, endpoint, request_id, client,
     /// errors, errors_total, raw, raw_encoding, raw_bytes, raw_xxh3`.
     pub fn write(&self, out: &mut Vec<u8>) -> u32 {
+        self.write_whole(self.raw.len() as u64, xxh3_128(self.raw), out)
+    }
+
+    /// Does the same for input of which `raw` is only the beginning; `bytes` and `hash` are of all of
+    /// it.
+    pub fn write_whole(&self, bytes: u64, hash: u128, out: &mut Vec<u8>) -> u32 {
         let start = out.len();
         out.extend_from_slice(b"{\"received_at\":\"");
         self.origin.received_at.write(out);
@@ -82,12 +88,12 @@ impl Refused<'_> {
         out.extend_from_slice(b",\"errors\":");
         push_json(out, &self.errors[..self.errors.len().min(MAX_ROW_ERRORS)]);
         push_display(out, b",\"errors_total\":", self.errors_total);
-        self.write_raw(out);
+        self.write_raw(bytes, hash, out);
         out.push(b'}');
         u32::try_from(lsn_at).unwrap_or(0)
     }
 
-    fn write_raw(&self, out: &mut Vec<u8>) {
+    fn write_raw(&self, bytes: u64, hash: u128, out: &mut Vec<u8>) {
         out.extend_from_slice(b",\"raw\":");
         let encoding = if let Ok(text) = std::str::from_utf8(self.raw) {
             let cut = text.floor_char_boundary(self.max_raw_bytes);
@@ -100,9 +106,9 @@ impl Refused<'_> {
         };
         out.extend_from_slice(b",\"raw_encoding\":");
         push_json(out, encoding);
-        push_display(out, b",\"raw_bytes\":", self.raw.len());
+        push_display(out, b",\"raw_bytes\":", bytes);
         out.extend_from_slice(b",\"raw_xxh3\":\"");
-        push_display(out, b"", format_args!("{:032x}", xxh3_128(self.raw)));
+        push_display(out, b"", format_args!("{hash:032x}"));
         out.push(b'"');
     }
 }

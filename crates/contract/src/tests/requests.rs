@@ -268,3 +268,31 @@ fn errors_never_echo_values() {
         other => panic!("{other:?}"),
     }
 }
+
+/// What a rule drops need not be right, and does not hold up the events beside it.
+#[test]
+fn an_event_of_a_dropped_type_is_dropped_whatever_else_is_wrong_with_it() {
+    let bad = r#"{"event_id":"x","event_type":"signup","source":7}"#;
+    let both = body(&[EVENT, bad, bad]);
+    let twice = body(&[r#"{"event_type":"signup","event_type":"click"}"#]);
+    for on_invalid in [OnInvalid::Reject, OnInvalid::Quarantine] {
+        let rules = |drop_unchecked| Rules {
+            on_invalid,
+            drop_unchecked,
+            ..Rules::default()
+        };
+        let unchecked = contract(rules(true));
+        let checked = unchecked.check(both.as_bytes(), &origin()).unwrap();
+        assert_eq!((checked.received, checked.rows.rows.len()), (3, 1));
+        assert_eq!(checked.dropped, [(3, 2)]);
+        assert_eq!(checked.errors_total, 0);
+        let strict = contract(rules(false)).check(both.as_bytes(), &origin());
+        let twice = unchecked.check(twice.as_bytes(), &origin());
+        for result in [strict, twice] {
+            match (on_invalid, result) {
+                (OnInvalid::Reject, result) => assert!(result.is_err()),
+                (OnInvalid::Quarantine, result) => assert!(result.unwrap().errors_total > 0),
+            }
+        }
+    }
+}

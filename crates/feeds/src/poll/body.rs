@@ -5,11 +5,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
-use http::header::CONTENT_ENCODING;
+use http::Version;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING};
 use reqwest::Response;
 
+use super::charset::{self, Decoded, NotOfCharset};
 use super::trouble::{Trouble, describe};
 use crate::wait::{Interrupted, Waiter};
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const UTF_16LE_MARK: &[u8] = b"\xff\xfe";
+const UTF_16BE_MARK: &[u8] = b"\xfe\xff";
 
 /// Why a stream failed; carried inside an [`io::Error`].
 #[derive(Debug, thiserror::Error)]
@@ -18,12 +24,25 @@ struct Carried(Trouble);
 
 /// The [`Trouble`] that caused an error of [`open`]'s stream.
 pub fn trouble_of(error: io::Error) -> Trouble {
-    match error.downcast::<Carried>() {
-        Ok(Carried(trouble)) => trouble,
+    let error = match error.downcast::<Carried>() {
+        Ok(Carried(trouble)) => return trouble,
+        Err(error) => error,
+    };
+    match error.downcast::<NotOfCharset>() {
+        Ok(error) => Trouble::Final(error.to_string()),
         Err(error) => Trouble::Final(format!(
-            "the body cannot be decoded: {error}; expected gzip as its Content-Encoding says"
+            "the body cannot be decoded: {error}; expected gzip as its Content-Encoding or its first \
+             bytes say"
         )),
     }
+}
+
+/// Whether an answer says where its body ends, so that one without a byte is known to be whole.
+pub fn says_length(response: &Response) -> bool {
+    let headers = response.headers();
+    response.version() > Version::HTTP_11
+        || headers.contains_key(CONTENT_LENGTH)
+        || headers.contains_key(TRANSFER_ENCODING)
 }
 
 /// The decoded body of an answer, of at most `left` bytes; reading it reduces `left`.
@@ -44,6 +63,9 @@ pub fn open<'a>(
             return Err(Trouble::Final(what.to_owned()));
         }
     };
+    let content_type = response.headers().get(CONTENT_TYPE);
+    let content_type = content_type.and_then(|value| value.to_str().ok());
+    let charset = charset::named(content_type.unwrap_or_default()).map_err(Trouble::Final)?;
     let max = *left;
     let chunks = Chunks {
         response,
@@ -56,7 +78,37 @@ pub fn open<'a>(
     } else {
         Box::new(chunks)
     };
-    Ok(Box::new(Bounded { decoded, left, max }))
+    let decoded = unpacked(decoded).map_err(trouble_of)?;
+    let mut bounded = Bounded { decoded, left, max };
+    let first = beginning(&mut bounded).map_err(trouble_of)?;
+    let is_wide = [UTF_16LE_MARK, UTF_16BE_MARK].contains(&&*first);
+    let stream = io::Cursor::new(first).chain(bounded);
+    Ok(match charset {
+        Some(charset) => Box::new(Decoded::new(stream, charset)),
+        // A byte order mark says which one it is.
+        None if is_wide => Box::new(Decoded::new(stream, encoding_rs::UTF_16LE)),
+        None => Box::new(stream),
+    })
+}
+
+/// A stream, decompressed if its first bytes say that it is gzip, whatever the headers say: that is
+/// how files are served.
+fn unpacked<'a>(mut stream: Box<dyn Read + 'a>) -> io::Result<Box<dyn Read + 'a>> {
+    let first = beginning(&mut stream)?;
+    let is_gzip = *first == GZIP;
+    let whole = io::Cursor::new(first).chain(stream);
+    Ok(if is_gzip {
+        Box::new(MultiGzDecoder::new(whole))
+    } else {
+        Box::new(whole)
+    })
+}
+
+/// The first two bytes of a stream, or fewer if it ends.
+fn beginning(stream: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut first = Vec::with_capacity(2);
+    stream.take(2).read_to_end(&mut first).map_err(cut_off)?;
+    Ok(first)
 }
 
 /// The body as it arrives, before decoding.

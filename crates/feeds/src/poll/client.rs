@@ -14,12 +14,14 @@ use http::header::{
 use http::{Method, StatusCode};
 use reqwest::{Response, Url};
 
+use super::complaint::{self, Hidden};
 use super::limits::{asked_pause, is_passing};
 use super::link::Link;
 use super::oauth::TokenServer;
 use super::outgoing::Outgoing;
 use super::request::PageRequest;
 use super::trouble::{Trouble, sent};
+use super::wanted::Wanted;
 use crate::wait::Waiter;
 use lakehook_base::clock::Micros;
 
@@ -36,6 +38,8 @@ pub struct Answer {
     pub etag: Option<String>,
     /// The next page according to the `Link` header.
     pub next_link: Option<String>,
+    /// What no message about it may show.
+    pub hidden: Hidden,
 }
 
 /// Result of a request.
@@ -45,6 +49,8 @@ pub enum Got {
     Page(Box<Answer>),
     /// The content has not changed since the validator was issued.
     NotModified,
+    /// A status that stands for the end of the pages; what else it would mean.
+    PastEnd(Trouble),
 }
 
 /// Settings for the requests of one poll.
@@ -56,6 +62,12 @@ pub struct ClientSettings {
     pub allow_hosts: Vec<String>,
     /// How long an answer may take to begin.
     pub timeout: Duration,
+    /// Statuses that stand for the end of the pages.
+    pub past_end: Vec<u16>,
+    /// Where answers tell errors.
+    pub wanted: Wanted,
+    /// What no message may show.
+    pub hidden: Hidden,
 }
 
 /// Makes requests of one poll.
@@ -131,14 +143,14 @@ impl Client {
         let mut may_renew = true;
         for _ in 0..=MAX_REDIRECTS {
             self.link.keep_pace(waiter)?;
-            let response = self.send_once(request, &url, etag, waiter)?;
+            let (response, hidden) = self.send_once(request, &url, etag, waiter)?;
             let status = response.status();
             let is_conditional = etag.is_some() || request.headers.contains_key(IF_MODIFIED_SINCE);
             if status == StatusCode::NOT_MODIFIED && is_conditional {
                 return Ok(Got::NotModified);
             }
-            if status == StatusCode::OK {
-                return answer(response).map(|answer| Got::Page(Box::new(answer)));
+            if is_page(status) {
+                return answer(response, hidden).map(|answer| Got::Page(Box::new(answer)));
             }
             if status.is_redirection() && response.headers().contains_key(LOCATION) {
                 let location = response.headers()[LOCATION].to_str().unwrap_or_default();
@@ -150,7 +162,13 @@ impl Client {
                 may_renew = false;
                 continue;
             }
-            return Err(self.trouble(&response, waiter.clock().now().wall));
+            let may_end = self.settings.past_end.contains(&status.as_u16());
+            let trouble = self.trouble(response, &hidden, waiter);
+            return if may_end {
+                Ok(Got::PastEnd(trouble))
+            } else {
+                Err(trouble)
+            };
         }
         Err(Trouble::Final(format!(
             "more than {MAX_REDIRECTS} redirects; expected a page"
@@ -188,9 +206,10 @@ impl Client {
         url: &Url,
         etag: Option<&str>,
         waiter: &Waiter,
-    ) -> Result<Response, Trouble> {
+    ) -> Result<(Response, Hidden), Trouble> {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
+        let accept = self.settings.wanted.format.accept();
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
         let mut request = Outgoing {
             method: page.method.clone(),
@@ -215,17 +234,24 @@ impl Client {
         if let Some(body) = request.body {
             sending = sending.body(body);
         }
+        let hidden = self.settings.hidden.with_headers(&request.headers);
         let sending = sending.headers(request.headers).send();
         let timeout = self.settings.timeout;
-        sent(waiter.wait(timeout, sending), timeout)
+        let response = sent(waiter.wait(timeout, sending), timeout)?;
+        Ok((response, hidden))
     }
 
     /// Classifies an answer that is not a page.
-    fn trouble(&self, response: &Response, now: Micros) -> Trouble {
+    fn trouble(&self, response: Response, hidden: &Hidden, waiter: &Waiter) -> Trouble {
         let status = response.status();
-        let what = format!("answered {status}; expected 200 OK");
-        if is_passing(status, response.headers()) {
-            let after = asked_pause(response.headers(), now);
+        let now = waiter.clock().now().wall;
+        let is_passing = is_passing(status, response.headers());
+        let after = asked_pause(response.headers(), now);
+        let settings = &self.settings;
+        let told = complaint::of(response, &settings.wanted, settings.timeout, waiter);
+        let told = told.map_or_else(String::new, |text| hidden.told(&text));
+        let what = format!("answered {status}{told}; expected 200 OK");
+        if is_passing {
             if let Some(pause) = after {
                 self.link.hold(pause, now);
             }
@@ -244,7 +270,12 @@ impl Client {
     }
 }
 
-fn answer(response: Response) -> Result<Answer, Trouble> {
+/// Whether an answer with this status is a page, perhaps one without a body.
+fn is_page(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 200 | 201 | 203 | 204 | 206)
+}
+
+fn answer(response: Response, hidden: Hidden) -> Result<Answer, Trouble> {
     let text = |name: HeaderName| response.headers().get(name)?.to_str().ok();
     let etag = text(ETAG).filter(|etag| etag.len() <= MAX_ETAG_BYTES);
     let etag = etag.map(str::to_owned);
@@ -261,27 +292,29 @@ fn answer(response: Response) -> Result<Answer, Trouble> {
         response,
         etag,
         next_link,
+        hidden,
     })
 }
 
-/// The target of `rel="next"` in a `Link` header (RFC 8288, section 3).
+/// The target of `rel="next"` in a `Link` header (RFC 8288, section 3). One with `results="false"`
+/// leads to a page without records.
 fn next_of(header: &str) -> Option<String> {
     let mut rest = header;
     while let Some(start) = rest.find('<') {
         let (target, after) = rest[start + 1..].split_once('>')?;
         let end = after.find('<').unwrap_or(after.len());
-        let is_next = after[..end].split([';', ',']).any(|parameter| {
-            let pair = parameter.trim().split_once('=');
-            pair.is_some_and(|(name, value)| {
-                let relations = value.trim().trim_matches('"').split(' ');
-                name.trim().eq_ignore_ascii_case("rel")
-                    && relations
-                        .into_iter()
-                        .any(|r| r.eq_ignore_ascii_case("next"))
-            })
+        let parameters = || {
+            let all = after[..end].split([';', ',']);
+            let pairs = all.filter_map(|parameter| parameter.trim().split_once('='));
+            pairs.map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+        };
+        let is_next = parameters().any(|(name, value)| {
+            let mut relations = value.split(' ');
+            name.eq_ignore_ascii_case("rel") && relations.any(|r| r.eq_ignore_ascii_case("next"))
         });
+        let is_empty = parameters().any(|(name, value)| name == "results" && value == "false");
         if is_next {
-            return Some(target.to_owned());
+            return (!is_empty).then(|| target.to_owned());
         }
         rest = &after[end..];
     }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::super::form::PageForm;
+use super::super::wanted::Steering;
 use super::*;
 use crate::poll::definition::{Body, Connection, Credentials, Request, Verb};
 use crate::poll::link::Links;
@@ -23,6 +25,9 @@ fn client(home: &str, allow_hosts: &[&str]) -> Client {
         home: Url::parse(home).unwrap(),
         allow_hosts: allow_hosts.iter().map(|&host| host.to_owned()).collect(),
         timeout: Duration::from_secs(1),
+        past_end: Vec::new(),
+        wanted: Wanted::new(&PageForm::default(), &Steering::default()).unwrap(),
+        hidden: Hidden::default(),
     };
     Client::new(Links::new(None).of("users", &request).unwrap(), settings)
 }

@@ -104,6 +104,9 @@ pub struct Done {
     pub quarantined: u64,
     /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
+    /// What is probably a mistake of the configuration.
+    #[serde(default)]
+    pub warnings: Vec<String>,
     /// Duration of the run in milliseconds.
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
@@ -128,6 +131,7 @@ impl Done {
             duplicates: counts.duplicates,
             quarantined: counts.quarantined,
             samples: counts.samples,
+            warnings: counts.warnings,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped: shipped == Shipped::Yes,
             waited: match shipped {

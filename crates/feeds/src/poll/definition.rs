@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::form::{PageForm, Step, Stop};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -19,10 +20,8 @@ use lakehook_base::secret::Secret;
 pub struct Definition {
     /// How pages are requested.
     pub request: Request,
-    /// JSON Pointer to the list of records in a page; empty for the whole body.
-    pub records: String,
-    /// JSON Pointer to the number of records in all pages.
-    pub total: Option<String>,
+    /// What a page looks like.
+    pub page: PageForm,
     /// How one page leads to the next.
     pub pagination: Pagination,
     /// When the poll runs.
@@ -82,12 +81,21 @@ pub struct Pagination {
     pub limit_param: Option<String>,
     /// Number of records that a page should have.
     pub limit: Option<u64>,
-    /// Number of the first page.
+    /// Number of the first page, or offset of the first record.
     pub first: Option<u64>,
-    /// JSON Pointer to the cursor or the URL of the next page.
+    /// How far an offset goes on from page to page.
+    pub step: Step,
+    /// Where the cursor or the URL of the next page is: a JSON Pointer, `header:NAME`, or a JSON
+    /// Pointer into a record, `first:/…` or `last:/…`.
     pub next: Option<String>,
-    /// JSON Pointer to a boolean that says whether there is a next page.
+    /// Where a page says whether there is a next one: a JSON Pointer, or `header:NAME`.
     pub more: Option<String>,
+    /// Where the number of pages is: a JSON Pointer, or `header:NAME`.
+    pub pages: Option<String>,
+    /// When a page is the last one, although it may name a next one.
+    pub stop: Option<Stop>,
+    /// Names of the parameters that are added to links to the next page.
+    pub repeat_query: Vec<String>,
 }
 
 /// When a poll runs. Without an interval and a cron expression it runs only on demand.
@@ -344,10 +352,12 @@ impl PaginationKind {
     pub fn takes(self, setting: &str) -> bool {
         match setting {
             "param" => matches!(self, Self::Offset | Self::Page | Self::Cursor),
-            "first" => self == Self::Page,
+            "first" => matches!(self, Self::Page | Self::Offset),
+            "step" => self == Self::Offset,
+            "pages" => self == Self::Page,
             "next" => self.needs_next(),
-            "more" => !matches!(self, Self::None | Self::LinkHeader),
-            "limit" | "limit_param" => self != Self::None,
+            "repeat_query" => self.follows_links(),
+            "more" | "stop" | "limit" | "limit_param" => self != Self::None,
             _ => false,
         }
     }

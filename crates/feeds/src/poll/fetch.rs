@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use http::header::HeaderValue;
+use reqwest::{Response, StatusCode};
 
 use super::body;
 use super::client::Got;
+use super::complaint::Hidden;
 use super::definition::PaginationKind;
-use super::pages::PageFacts;
-use super::parse::{ReadError, read_page};
+use super::facts::PageFacts;
+use super::page;
 use super::plan::Plan;
+use super::read_error::ReadError;
+use super::record::Record;
 use super::request::PageRequest;
 use super::resume::Resume;
 use super::retry;
@@ -19,6 +23,7 @@ use crate::errors::RunError;
 use crate::wait::{Interrupted, Waiter};
 use lakehook_base::clock::Micros;
 use lakehook_base::ids::Ids;
+use lakehook_contract::quarantine::FieldError;
 
 /// Most tries that end with a host that does not exist or is not trusted.
 const MAX_DOUBTFUL: u32 = 4;
@@ -30,6 +35,18 @@ pub enum Fetched {
     Page(PageFacts, Option<String>),
     /// The page has not changed since the validator was issued.
     NotModified,
+    /// The page is behind the last one.
+    PastEnd,
+}
+
+/// How an attempt ended that was not cut short.
+enum Tried {
+    /// The page was read, or there is none.
+    Done(Fetched),
+    /// It was answered with a status that stands for the end of the pages.
+    PastEnd(Trouble),
+    /// It failed.
+    Failed(Trouble),
 }
 
 /// Fetches the pages of one run.
@@ -61,27 +78,33 @@ impl<'a> Fetcher<'a> {
         request: &PageRequest,
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
+        is_first: bool,
     ) -> Result<Fetched, RunError> {
         let (mut tries, mut doubtful) = (0, 0);
         loop {
             collector.begin_page();
-            let (what, after) = match self.attempt(number, request, etag, collector)? {
-                Ok(fetched) => return Ok(fetched),
-                Err(Trouble::Again { what, after }) => (what, after),
-                Err(Trouble::Doubtful(what)) => {
+            let trouble = match self.attempt(number, request, etag, collector)? {
+                Tried::Done(fetched) => return Ok(fetched),
+                // Where the pages begin, they cannot have ended.
+                Tried::PastEnd(_) if !is_first => return Ok(Fetched::PastEnd),
+                Tried::PastEnd(trouble) | Tried::Failed(trouble) => trouble,
+            };
+            let (what, after) = match trouble {
+                Trouble::Again { what, after } => (what, after),
+                Trouble::Doubtful(what) => {
                     doubtful += 1;
                     (what, None)
                 }
-                Err(Trouble::Later { what, until }) => {
+                Trouble::Later { what, until } => {
                     return Err(self.later(&format!("page {number}: {what}"), until));
                 }
-                Err(Trouble::Locked(what)) => {
+                Trouble::Locked(what) => {
                     return Err(RunError::Unreachable(format!("page {number}: {what}")));
                 }
-                Err(Trouble::Final(what)) => {
+                Trouble::Final(what) => {
                     return Err(RunError::Failed(format!("page {number}: {what}")));
                 }
-                Err(Trouble::Stopped(why)) => return Err(self.stopped(number, why, None)),
+                Trouble::Stopped(why) => return Err(self.stopped(number, why, None)),
             };
             tries += 1;
             if tries >= self.max_tries || doubtful >= MAX_DOUBTFUL {
@@ -143,38 +166,40 @@ impl<'a> Fetcher<'a> {
         ))
     }
 
-    /// Makes one attempt. The outer error ends the run without a retry.
+    /// Makes one attempt. An error ends the run without a retry.
     fn attempt(
         &mut self,
         number: u64,
         request: &PageRequest,
         etag: Option<&str>,
         collector: &mut Collector<'_, Resume>,
-    ) -> Result<Result<Fetched, Trouble>, RunError> {
+    ) -> Result<Tried, RunError> {
         let answer = match self.plan.client.send(request, etag, self.waiter) {
             Ok(Got::Page(answer)) => answer,
-            Ok(Got::NotModified) => return Ok(Ok(Fetched::NotModified)),
-            Err(trouble) => return Ok(Err(trouble)),
+            Ok(Got::NotModified) => return Ok(Tried::Done(Fetched::NotModified)),
+            Ok(Got::PastEnd(trouble)) => return Ok(Tried::PastEnd(trouble)),
+            Err(trouble) => return Ok(Tried::Failed(trouble)),
         };
-        let timeout = self.plan.limits.timeout;
         let final_url = answer.response.url().clone();
-        let stream = body::open(answer.response, timeout, self.waiter, &mut self.bytes_left);
-        let stream = match stream {
-            Ok(stream) => stream,
-            Err(trouble) => return Ok(Err(trouble)),
-        };
-        let places = &self.plan.places;
-        let max_record = self.plan.limits.max_record;
-        let mut take = |index: u64, raw: &str| collector.take(index, raw);
-        let mut facts = match read_page(stream, places, max_record, &mut take) {
+        let etag = answer
+            .etag
+            .filter(|etag| HeaderValue::from_str(etag).is_ok());
+        let headers = answer.response.headers().clone();
+        let mut facts = match self.read(answer.response, &answer.hidden, collector)? {
             Ok(facts) => facts,
-            Err(ReadError::Taker(error)) => return Err(error),
-            Err(ReadError::CutOff) => return Ok(Err(Trouble::again("the answer was cut off"))),
-            Err(ReadError::Form(rule)) => return Ok(Err(Trouble::Final(rule))),
-            Err(ReadError::Stream(error)) => return Ok(Err(body::trouble_of(error))),
+            Err(trouble) => return Ok(Tried::Failed(trouble)),
         };
+        for (what, name) in &self.plan.wanted.headers {
+            if let Err(rule) = facts.take_header(*what, name, headers.get(name)) {
+                return Ok(Tried::Failed(Trouble::Final(rule)));
+            }
+        }
         if self.plan.paging() == PaginationKind::LinkHeader {
             facts.next = answer.next_link;
+        } else if self.plan.paging() == PaginationKind::None && answer.next_link.is_some() {
+            facts
+                .hint
+                .get_or_insert_with(|| "its Link header".to_owned());
         }
         if self.plan.paging().follows_links()
             && let Some(link) = &facts.next
@@ -183,11 +208,60 @@ impl<'a> Fetcher<'a> {
             let resolved = resolved.map_err(|why| {
                 RunError::Failed(format!("page {number}: the link to the next page: {why}"))
             })?;
+            facts.names_itself = resolved == request.url || resolved == final_url;
             facts.next = Some(resolved.into());
         }
-        let etag = answer
-            .etag
-            .filter(|etag| HeaderValue::from_str(etag).is_ok());
-        Ok(Ok(Fetched::Page(facts, etag)))
+        Ok(Tried::Done(Fetched::Page(facts, etag)))
+    }
+
+    /// Reads the body of a page. The outer error ends the run without a retry.
+    fn read(
+        &mut self,
+        response: Response,
+        hidden: &Hidden,
+        collector: &mut Collector<'_, Resume>,
+    ) -> Result<Result<PageFacts, Trouble>, RunError> {
+        let plan = self.plan;
+        let may_be_empty = plan.wanted.empty.no_content;
+        let no_body = || {
+            let rule = "the body is empty; expected a page (`empty` says what else is taken)";
+            let taken = may_be_empty.then(PageFacts::default);
+            Ok(taken.ok_or_else(|| Trouble::Final(rule.to_owned())))
+        };
+        let status = response.status();
+        if status == StatusCode::NO_CONTENT {
+            let what = format!("answered {status}; expected 200 OK (`empty` has not \"204\")");
+            let taken = may_be_empty.then(PageFacts::default);
+            return Ok(taken.ok_or(Trouble::Final(what)));
+        }
+        let says_length = body::says_length(&response);
+        let timeout = plan.limits.timeout;
+        let stream = body::open(response, timeout, self.waiter, &mut self.bytes_left);
+        let stream = match stream {
+            Ok(stream) => stream,
+            Err(trouble) => return Ok(Err(trouble)),
+        };
+        let mut take = |index: u64, record: Record<'_>| match record {
+            Record::Whole(raw) => collector.take(index, raw),
+            Record::Refused(refused) => {
+                let error = FieldError::of_body(refused.code, refused.detail.clone());
+                let known = (&*refused.first, refused.bytes, refused.hash);
+                collector.take_refused(index, known, &error)
+            }
+        };
+        let read = page::read(stream, &plan.wanted, plan.limits.max_record, &mut take);
+        Ok(match read {
+            Ok(facts) => Ok(facts),
+            Err(ReadError::Taker(error)) => return Err(error),
+            Err(ReadError::NoBody) if says_length => return no_body(),
+            Err(ReadError::CutOff | ReadError::NoBody) => {
+                Err(Trouble::again("the answer was cut off"))
+            }
+            Err(ReadError::Form { rule, told }) => {
+                let told = told.map_or_else(String::new, |text| hidden.told(&text));
+                Err(Trouble::Final(rule + &told))
+            }
+            Err(ReadError::Stream(error)) => Err(body::trouble_of(error)),
+        })
     }
 }

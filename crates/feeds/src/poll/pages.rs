@@ -10,7 +10,12 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::definition::PaginationKind;
+use super::facts::PageFacts;
+use super::form::{Step, Stop};
 use crate::errors::RunError;
+
+/// Most equal pages in a row of records without ids.
+const MAX_EQUAL_PAGES: u32 = 2;
 
 /// Position of a page to request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,21 +33,25 @@ pub enum Position {
     Url(String),
 }
 
-/// What a page says besides its records.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct PageFacts {
-    /// Number of records in the page.
-    pub records: u64,
-    /// Number of records in all pages, if the page says so.
-    pub total: Option<u64>,
-    /// Whether the page says that there is a next one.
-    pub more: Option<bool>,
-    /// The next page's cursor or URL.
-    pub next: Option<String>,
-    /// Whether the key that should name the next page is absent, rather than null.
-    pub next_is_absent: bool,
-    /// Hash of the records.
-    pub hash: u64,
+/// The rules by which one page leads to the next.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// The kind of pagination.
+    pub kind: PaginationKind,
+    /// Number of the first page, or offset of the first record.
+    pub first: u64,
+    /// Number of records that a page should have.
+    pub limit: Option<u64>,
+    /// How far an offset goes on.
+    pub step: Step,
+    /// When a page is the last one, although it may name a next one.
+    pub stop: Option<Stop>,
+    /// Whether a total may grow while pages are read.
+    pub may_grow: bool,
+    /// Whether records have ids, so that no two pages are equal.
+    pub has_ids: bool,
+    /// Most pages of a run.
+    pub max_pages: u64,
 }
 
 /// Why the pages of a run are not consistent. Each error names the page, from 1.
@@ -78,7 +87,10 @@ pub enum PageError {
         page: u64,
     },
     /// The next page was read before.
-    #[error("page {page}: the next page that it names was read before; expected a new one")]
+    #[error(
+        "page {page}: the next page that it names was read before; expected a new one. If the last page \
+         names itself, set pagination.stop = \"same-link\""
+    )]
     StandsStill {
         /// Number of the page.
         page: u64,
@@ -113,47 +125,39 @@ impl From<PageError> for RunError {
 /// The progress through the pages of one run.
 #[derive(Debug)]
 pub struct Pages {
-    kind: PaginationKind,
-    /// Whether a total may grow while pages are read.
-    may_grow: bool,
-    limit: u64,
+    rules: Rules,
     position: Position,
     /// Number of finished pages.
     page: u64,
     read: u64,
     total: Option<u64>,
     contents: HashSet<u64>,
+    /// Hash of the records of the last page, and how many pages in a row had it.
+    in_a_row: (u64, u32),
     visited: HashSet<u64>,
 }
 
 impl Pages {
     /// Starts at the first page.
-    pub fn new(kind: PaginationKind, first: u64, may_grow: bool, max_pages: u64) -> Self {
-        let position = match kind {
-            PaginationKind::Offset => Position::Offset(0),
-            PaginationKind::Page => Position::Page(first),
+    pub fn new(rules: Rules) -> Self {
+        let position = match rules.kind {
+            PaginationKind::Offset => Position::Offset(rules.first),
+            PaginationKind::Page => Position::Page(rules.first),
             _ => Position::First,
         };
-        Self::at(kind, position, 0, may_grow, max_pages)
+        Self::at(rules, position, 0)
     }
 
     /// Starts at a position that an earlier run reached, with `read` records before it.
-    pub fn at(
-        kind: PaginationKind,
-        position: Position,
-        read: u64,
-        may_grow: bool,
-        max_pages: u64,
-    ) -> Self {
+    pub fn at(rules: Rules, position: Position, read: u64) -> Self {
         let mut pages = Self {
-            kind,
-            may_grow,
-            limit: max_pages,
+            rules,
             position,
             page: 0,
             read,
             total: None,
             contents: HashSet::new(),
+            in_a_row: (0, 0),
             visited: HashSet::new(),
         };
         pages.visited.insert(hash_of(&pages.position));
@@ -180,22 +184,26 @@ impl Pages {
         self.total
     }
 
+    /// Whether no page was read before this one, in this run or in the one that it goes on with.
+    pub fn is_first(&self) -> bool {
+        self.page == 0 && self.read == 0
+    }
+
     /// Finishes the current page: goes on to the next one, or returns `true` if it was the last.
     pub fn finish(&mut self, facts: &PageFacts) -> Result<bool, PageError> {
         let page = self.number();
         self.check_total(page, facts)?;
         self.read += facts.records;
-        let pages_repeat = facts.records > 0 && !self.contents.insert(facts.hash);
-        if pages_repeat && self.kind != PaginationKind::None {
-            return Err(PageError::Repeats { page });
-        }
-        if let Some(total) = self.total.filter(|total| self.read > *total) {
-            let read = self.read;
+        self.check_repeats(page, facts)?;
+        // Records that the API hides count in its total, if offsets go on by the limit.
+        let is_exact = self.rules.step == Step::Count;
+        let total = self.total.filter(|_| is_exact);
+        let read = self.read;
+        if let Some(total) = total.filter(|total| read > *total) {
             return Err(PageError::Total { page, read, total });
         }
         let Some(next) = self.next(page, facts)? else {
-            let read = self.read;
-            return match self.total.filter(|total| read != *total) {
+            return match total.filter(|total| read != *total) {
                 Some(total) => Err(PageError::Total { page, read, total }),
                 None => Ok(true),
             };
@@ -203,7 +211,7 @@ impl Pages {
         if !self.visited.insert(hash_of(&next)) {
             return Err(PageError::StandsStill { page });
         }
-        if page >= self.limit {
+        if page >= self.rules.max_pages {
             return Err(PageError::Endless { page });
         }
         self.position = next;
@@ -211,12 +219,36 @@ impl Pages {
         Ok(false)
     }
 
+    /// Checks that the page is not one that was read before. Without ids, two pages of readings may be
+    /// equal; then the API tells where the next page is, or how many records there are, or only a row
+    /// of equal pages is taken for a loop.
+    fn check_repeats(&mut self, page: u64, facts: &PageFacts) -> Result<(), PageError> {
+        let kind = self.rules.kind;
+        let is_counted = matches!(kind, PaginationKind::Offset | PaginationKind::Page);
+        if facts.records == 0 || !is_counted {
+            return Ok(());
+        }
+        let is_new = self.contents.insert(facts.hash);
+        let (hash, count) = self.in_a_row;
+        let count = if hash == facts.hash { count + 1 } else { 1 };
+        self.in_a_row = (facts.hash, count);
+        let is_loop = if self.rules.has_ids {
+            !is_new
+        } else {
+            self.total.is_none() && count > MAX_EQUAL_PAGES
+        };
+        if is_loop {
+            return Err(PageError::Repeats { page });
+        }
+        Ok(())
+    }
+
     fn check_total(&mut self, page: u64, facts: &PageFacts) -> Result<(), PageError> {
         let Some(now) = facts.total else {
             return Ok(());
         };
         match self.total {
-            Some(before) if now < before || (now > before && !self.may_grow) => {
+            Some(before) if now < before || (now > before && !self.rules.may_grow) => {
                 Err(PageError::Drift { page, before, now })
             }
             _ => {
@@ -228,36 +260,74 @@ impl Pages {
 
     /// The position of the next page; `None` if there is none.
     fn next(&self, page: u64, facts: &PageFacts) -> Result<Option<Position>, PageError> {
-        match &self.position {
+        if self.is_last(facts) {
+            return Ok(None);
+        }
+        let next = match &self.position {
             Position::Offset(offset) => {
-                let next = Position::Offset(offset + facts.records);
-                Ok(self.counts_on(page, facts)?.then_some(next))
+                let step = match self.rules.step {
+                    Step::Count => facts.records,
+                    Step::Limit => self.rules.limit.unwrap_or(facts.records),
+                };
+                let next = offset.saturating_add(step);
+                let goes_on = self.counts_on(page, next, facts)?;
+                goes_on.then_some(Position::Offset(next))
             }
             Position::Page(number) => {
-                let next = Position::Page(number + 1);
-                Ok(self.counts_on(page, facts)?.then_some(next))
+                let goes_on = self.counts_on(page, self.read + self.rules.first, facts)?;
+                goes_on.then_some(Position::Page(number.saturating_add(1)))
             }
-            _ => self.named(page, facts),
-        }
+            _ => self.named(page, facts)?,
+        };
+        let is_here = next.as_ref() == Some(&self.position) || facts.names_itself;
+        Ok(next.filter(|_| !(is_here && self.rules.stop == Some(Stop::SameLink))))
     }
 
-    /// Whether another page follows, for offsets and numbered pages.
-    fn counts_on(&self, page: u64, facts: &PageFacts) -> Result<bool, PageError> {
-        match (facts.more, self.total) {
-            (Some(true), _) if facts.records == 0 => Err(PageError::Contradiction {
+    /// Whether the page is the last one by the configured rule.
+    fn is_last(&self, facts: &PageFacts) -> bool {
+        let by_rule = match &self.rules.stop {
+            Some(Stop::EmptyPage) => facts.records == 0,
+            Some(Stop::ShortPage) => {
+                let limit = self.rules.limit;
+                limit.is_some_and(|limit| facts.records < limit)
+            }
+            _ => false,
+        };
+        let is_last_number = match (&self.position, facts.pages) {
+            (Position::Page(number), Some(pages)) => {
+                number.saturating_sub(self.rules.first).saturating_add(1) >= pages
+            }
+            _ => false,
+        };
+        by_rule || is_last_number || facts.is_last == Some(true)
+    }
+
+    /// Whether another page follows, for offsets and numbered pages. `next` is the offset after this
+    /// page.
+    fn counts_on(&self, page: u64, next: u64, facts: &PageFacts) -> Result<bool, PageError> {
+        let more = facts.more.or(facts.is_last.map(|is_last| !is_last));
+        let may_be_empty = self.rules.step == Step::Limit;
+        let has_some = facts.records > 0 || may_be_empty;
+        match (more, facts.pages, self.total) {
+            (Some(true), _, _) if !has_some => Err(PageError::Contradiction {
                 page,
                 what: "it holds no records and says that there are more; expected one or the other",
             }),
-            (Some(more), _) => Ok(more),
-            (None, Some(total)) => Ok(self.read < total && facts.records > 0),
-            (None, None) => Ok(facts.records > 0),
+            (Some(more), _, _) => Ok(more),
+            // Whether this is the last of them was judged by its number.
+            (None, Some(_), _) => Ok(true),
+            (None, None, Some(total)) => {
+                let read = next.saturating_sub(self.rules.first);
+                Ok(read < total && has_some)
+            }
+            (None, None, None) => Ok(facts.records > 0),
         }
     }
 
     /// Position of the page that this one names as the next.
     fn named(&self, page: u64, facts: &PageFacts) -> Result<Option<Position>, PageError> {
         let next = facts.next.clone().filter(|_| facts.more != Some(false));
-        match (self.kind, next) {
+        match (self.rules.kind, next) {
             (PaginationKind::Cursor, Some(cursor)) => Ok(Some(Position::Cursor(cursor))),
             (PaginationKind::NextUrl | PaginationKind::LinkHeader, Some(url)) => {
                 Ok(Some(Position::Url(url)))

@@ -1,7 +1,28 @@
 use super::*;
 
+fn rules(kind: PaginationKind) -> Rules {
+    Rules {
+        kind,
+        first: u64::from(kind == PaginationKind::Page),
+        limit: None,
+        step: Step::Count,
+        stop: None,
+        may_grow: false,
+        has_ids: false,
+        max_pages: 100,
+    }
+}
+
 fn pages(kind: PaginationKind) -> Pages {
-    Pages::new(kind, 1, false, 100)
+    Pages::new(rules(kind))
+}
+
+fn stopping(kind: PaginationKind, stop: Stop) -> Pages {
+    Pages::new(Rules {
+        stop: Some(stop),
+        limit: Some(10),
+        ..rules(kind)
+    })
 }
 
 /// A page with this number of records, which no other page has.
@@ -69,7 +90,10 @@ fn cursors_and_urls_are_followed_to_their_end() {
     assert_eq!(still, Err(PageError::StandsStill { page: 2 }));
     assert_eq!(pages.finish(&named(3, None)), Ok(true));
 
-    let mut pages = super::Pages::new(PaginationKind::NextUrl, 1, false, 2);
+    let mut pages = super::Pages::new(Rules {
+        max_pages: 2,
+        ..rules(PaginationKind::NextUrl)
+    });
     assert_eq!(pages.finish(&named(1, Some("/b"))), Ok(false));
     assert_eq!(pages.position(), &Position::Url("/b".to_owned()));
     let endless = pages.finish(&named(2, Some("/c")));
@@ -98,7 +122,10 @@ fn a_total_that_changes_is_drift_and_one_that_is_missed_an_error() {
     let drift = PageError::Drift { page, before, now };
     assert_eq!(drifting.finish(&with_total(2, 2, 5)), Err(drift));
 
-    let mut growing = Pages::new(PaginationKind::Offset, 1, true, 100);
+    let mut growing = Pages::new(Rules {
+        may_grow: true,
+        ..rules(PaginationKind::Offset)
+    });
     assert_eq!(growing.finish(&with_total(2, 1, 4)), Ok(false));
     assert_eq!(growing.finish(&with_total(2, 2, 5)), Ok(false));
     let shrunk = growing.finish(&with_total(1, 3, 4));
@@ -119,10 +146,125 @@ fn a_total_that_changes_is_drift_and_one_that_is_missed_an_error() {
 
 #[test]
 fn a_page_that_repeats_is_an_error() {
-    let mut pages = pages(PaginationKind::Offset);
+    let mut pages = Pages::new(Rules {
+        has_ids: true,
+        ..rules(PaginationKind::Offset)
+    });
     assert_eq!(pages.finish(&page(2, 7)), Ok(false));
     assert_eq!(
         pages.finish(&page(2, 7)),
         Err(PageError::Repeats { page: 2 })
     );
+}
+
+#[test]
+fn equal_pages_of_readings_are_no_loop() {
+    let mut pages = pages(PaginationKind::Page);
+    for hash in [7, 7, 8, 7, 7] {
+        assert_eq!(pages.finish(&page(2, hash)), Ok(false));
+    }
+    let again = pages.finish(&page(2, 7));
+    assert_eq!(again, Err(PageError::Repeats { page: 6 }));
+
+    let mut counted = super::Pages::new(rules(PaginationKind::Offset));
+    for _ in 0..4 {
+        assert_eq!(counted.finish(&with_total(2, 7, 10)), Ok(false));
+    }
+    assert_eq!(counted.finish(&with_total(2, 7, 10)), Ok(true));
+
+    let mut named = super::Pages::new(rules(PaginationKind::Cursor));
+    for cursor in ["a", "b", "c", "d"] {
+        let facts = PageFacts {
+            next: Some(cursor.to_owned()),
+            ..page(2, 7)
+        };
+        assert_eq!(named.finish(&facts), Ok(false));
+    }
+}
+
+fn named(records: u64, next: &str) -> PageFacts {
+    PageFacts {
+        next: Some(next.to_owned()),
+        ..page(records, records)
+    }
+}
+
+#[test]
+fn a_link_that_is_always_there_ends_by_a_rule() {
+    let mut empty = stopping(PaginationKind::Cursor, Stop::EmptyPage);
+    assert_eq!(empty.finish(&named(2, "b")), Ok(false));
+    assert_eq!(empty.finish(&named(0, "b")), Ok(true));
+
+    let mut same = stopping(PaginationKind::Cursor, Stop::SameLink);
+    assert_eq!(same.finish(&named(2, "b")), Ok(false));
+    assert_eq!(same.finish(&named(1, "b")), Ok(true));
+    let mut first = stopping(PaginationKind::NextUrl, Stop::SameLink);
+    let itself = PageFacts {
+        names_itself: true,
+        ..named(2, "http://x/")
+    };
+    assert_eq!(first.finish(&itself), Ok(true));
+
+    let mut short = stopping(PaginationKind::LinkHeader, Stop::ShortPage);
+    assert_eq!(short.finish(&named(10, "http://x/2")), Ok(false));
+    assert_eq!(short.finish(&named(9, "http://x/3")), Ok(true));
+}
+
+#[test]
+fn a_page_that_says_so_is_the_last() {
+    let told = |records, hash, is_last| PageFacts {
+        is_last: Some(is_last),
+        next: Some(format!("c{hash}")),
+        ..page(records, hash)
+    };
+    let mut cursor = pages(PaginationKind::Cursor);
+    assert_eq!(cursor.finish(&told(2, 1, false)), Ok(false));
+    assert_eq!(cursor.finish(&told(2, 2, true)), Ok(true));
+    let mut offset = pages(PaginationKind::Offset);
+    assert_eq!(offset.finish(&told(2, 1, false)), Ok(false));
+    assert_eq!(offset.finish(&told(2, 2, true)), Ok(true));
+}
+
+#[test]
+fn the_number_of_pages_is_the_end_wherever_they_begin() {
+    let of = |pages, records, hash| PageFacts {
+        pages: Some(pages),
+        ..page(records, hash)
+    };
+    for first in [0, 1] {
+        let mut numbered = Pages::new(Rules {
+            first,
+            ..rules(PaginationKind::Page)
+        });
+        assert_eq!(numbered.finish(&of(3, 2, 1)), Ok(false));
+        // A page may be empty because all of its records are hidden.
+        assert_eq!(numbered.finish(&of(3, 0, 0)), Ok(false));
+        assert_eq!(numbered.finish(&of(3, 2, 3)), Ok(true));
+    }
+    let mut none = pages(PaginationKind::Page);
+    assert_eq!(none.finish(&of(0, 0, 0)), Ok(true));
+}
+
+#[test]
+fn offsets_begin_and_go_on_as_the_api_counts() {
+    let mut from_one = Pages::new(Rules {
+        first: 1,
+        ..rules(PaginationKind::Offset)
+    });
+    assert_eq!(from_one.position(), &Position::Offset(1));
+    assert_eq!(from_one.finish(&with_total(2, 1, 4)), Ok(false));
+    assert_eq!(from_one.position(), &Position::Offset(3));
+    assert_eq!(from_one.finish(&with_total(2, 2, 4)), Ok(true));
+
+    // Two of five records are hidden: one on the first page, one on the last.
+    let mut hidden = Pages::new(Rules {
+        step: Step::Limit,
+        limit: Some(2),
+        ..rules(PaginationKind::Offset)
+    });
+    assert_eq!(hidden.finish(&with_total(1, 1, 5)), Ok(false));
+    assert_eq!(hidden.position(), &Position::Offset(2));
+    assert_eq!(hidden.finish(&with_total(2, 2, 5)), Ok(false));
+    assert_eq!(hidden.position(), &Position::Offset(4));
+    assert_eq!(hidden.finish(&with_total(0, 0, 5)), Ok(true));
 }

@@ -1,375 +1,445 @@
-//! Parses a page as it arrives: its records one by one, and the total and the next page.
+//! Parses a page as it arrives: its records one by one, and what it says besides.
 //!
 //! It reads a stream, never a whole page: memory holds one record, and what lies between records is
-//! bounded too.
+//! bounded too. A record is handed out as the text between its ends, without a copy; whether that is
+//! JSON is for whoever takes it. What nobody asked for is passed over.
 
-use std::cell::Cell;
-use std::fmt;
-use std::io::{self, BufRead, BufReader, Read};
-use std::rc::Rc;
+use std::io::Read;
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
-use super::pages::PageFacts;
+use super::extent::{Extent, is_space};
+use super::facts::PageFacts;
+use super::form::RecordsAs;
+use super::notes::{Notes, off_the_way};
+use super::read_error::ReadError;
+use super::record::{Giver, Take, pass_long, text};
+use super::wanted::{RECORDS, Set, Wanted, bits};
+use super::window::Window;
 
 /// Most bytes of a page besides its records.
 const MAX_AROUND_BYTES: u64 = 16 << 20;
-/// Most bytes between two records.
-const SLACK_BYTES: u64 = 4 << 10;
-/// Most bytes of a cursor or a URL that names the next page.
-const MAX_NEXT_BYTES: usize = 4 << 10;
-/// Most bytes of a total, a flag or a link, with the quotes, escapes and spaces around it.
-const MAX_SCALAR_BYTES: u64 = 32 << 10;
-const BUFFER_BYTES: usize = 64 << 10;
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+/// Most bytes of white space in one place.
+const MAX_SPACE_BYTES: u64 = 1 << 20;
+/// Most bytes of a key.
+const MAX_KEY_BYTES: usize = 64 << 10;
+/// Most bytes of a value that is not a record: a cursor whose every byte is escaped fits.
+const MAX_VALUE_BYTES: usize = 512 << 10;
 
-/// Where values are in a page, as the keys that lead to them from the top.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Places {
-    /// The list of records.
-    pub records: Vec<String>,
-    /// The number of all records.
-    pub total: Option<Vec<String>>,
-    /// Whether there is a next page.
-    pub more: Option<Vec<String>>,
-    /// The next page's cursor or URL.
-    pub next: Option<Vec<String>>,
-}
-
-/// Why a page cannot be read.
-#[derive(Debug)]
-pub enum ReadError<E> {
-    /// The stream failed.
-    Stream(io::Error),
-    /// The page ended before the JSON was complete.
-    CutOff,
-    /// The page has another form than declared; the message says what was expected.
-    Form(String),
-    /// The callback that takes records failed.
-    Taker(E),
-}
-
-/// Reads a page, and passes each record to `take` as it arrives, with its index from 0.
+/// Reads a page, and passes each record to `take` as it arrives.
 pub fn read_page<E>(
     stream: impl Read,
-    places: &Places,
+    wanted: &Wanted,
     max_record: u64,
-    take: &mut dyn FnMut(u64, &str) -> Result<(), E>,
+    take: &mut Take<'_, E>,
 ) -> Result<PageFacts, ReadError<E>> {
-    let left = Rc::new(Cell::new(MAX_AROUND_BYTES));
-    let mut reader = BufReader::with_capacity(BUFFER_BYTES, stream);
-    skip_mark(&mut reader).map_err(ReadError::Stream)?;
-    let metered = Metered {
-        reader,
-        left: Rc::clone(&left),
-    };
+    let mut window = Window::new(stream);
+    window.skip_mark()?;
     let mut reading = Reading {
-        places,
-        max_record,
-        left,
-        take,
-        stopped: None,
-        facts: PageFacts::default(),
-        found: [false; 4],
-        in_records: false,
+        wanted,
+        window,
+        giver: Giver::new(wanted, max_record, take),
+        notes: Notes::default(),
+        left: MAX_AROUND_BYTES,
     };
-    let mut json = serde_json::Deserializer::from_reader(metered);
-    let walk = Walk {
-        reading: &mut reading,
-        depth: 0,
-        live: [true; 4],
+    match reading.next_byte() {
+        Err(ReadError::CutOff) => return Err(ReadError::NoBody),
+        other => other?,
     };
-    let read = walk.deserialize(&mut json).and_then(|()| json.end());
-    if let Some(stopped) = reading.stopped {
-        return Err(ReadError::Taker(stopped));
+    reading.value(wanted.all(), 0)?;
+    reading.space()?;
+    if reading.window.peek()?.is_some() {
+        return Err(reading.not_json("the end of the body"));
     }
-    match read {
-        Ok(()) => reading.complete(),
-        Err(error) if error.is_eof() => Err(ReadError::CutOff),
-        Err(error) if error.is_io() => Err(reading.stream_error(error.into())),
-        Err(error) => Err(ReadError::Form(Reading::<E>::form_error(&error))),
-    }
+    let Reading { giver, notes, .. } = reading;
+    notes.conclude(wanted, giver.into_facts()?)
 }
 
-/// Skips a byte order mark. Its first byte is enough to recognise it, because no JSON begins with
-/// that.
-fn skip_mark(reader: &mut BufReader<impl Read>) -> io::Result<()> {
-    if reader.fill_buf()?.first() == BYTE_ORDER_MARK.first() {
-        let mut mark = [0; BYTE_ORDER_MARK.len()];
-        reader.read_exact(&mut mark)?;
-    }
-    Ok(())
+struct Reading<'w, 't, R, E> {
+    wanted: &'w Wanted,
+    window: Window<R>,
+    giver: Giver<'w, 't, E>,
+    notes: Notes,
+    /// Bytes that the page may still have besides its records.
+    left: u64,
 }
 
-/// A reader that stops after an allowance of bytes.
-struct Metered<R> {
-    reader: BufReader<R>,
-    left: Rc<Cell<u64>>,
-}
-
-/// Error of [`Metered`] when the allowance is used up.
-#[derive(Debug, thiserror::Error)]
-#[error("too long")]
-struct TooLong;
-
-impl<R: Read> Read for Metered<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let left = self.left.get();
-        if left == 0 {
-            return Err(io::Error::other(TooLong));
-        }
-        let most = out.len().min(usize::try_from(left).unwrap_or(usize::MAX));
-        let count = self.reader.read(&mut out[..most])?;
-        self.left.set(left - count as u64);
-        Ok(count)
-    }
-}
-
-/// Indices of the four values that are looked for.
-const RECORDS: usize = 0;
-const TOTAL: usize = 1;
-const MORE: usize = 2;
-const NEXT: usize = 3;
-
-struct Reading<'p, E> {
-    places: &'p Places,
-    max_record: u64,
-    left: Rc<Cell<u64>>,
-    take: &'p mut dyn FnMut(u64, &str) -> Result<(), E>,
-    stopped: Option<E>,
-    facts: PageFacts,
-    found: [bool; 4],
-    in_records: bool,
-}
-
-impl<E> Reading<'_, E> {
-    fn place(&self, index: usize) -> Option<&[String]> {
-        let places = self.places;
-        match index {
-            RECORDS => Some(&places.records),
-            TOTAL => places.total.as_deref(),
-            MORE => places.more.as_deref(),
-            _ => places.next.as_deref(),
-        }
-    }
-
-    /// Checks that every required value was found.
-    fn complete(self) -> Result<PageFacts, ReadError<E>> {
-        for index in [RECORDS, TOTAL, MORE] {
-            let missing = self.place(index).filter(|_| !self.found[index]);
-            if let Some(keys) = missing {
-                let (place, what) = (shown(keys), expected(index));
-                let rule = format!("there is nothing at {place}; expected {what} there");
-                return Err(ReadError::Form(rule));
+impl<R: Read, E> Reading<'_, '_, R, E> {
+    /// Passes over white space.
+    #[inline]
+    fn space(&mut self) -> Result<(), ReadError<E>> {
+        let mut left = MAX_SPACE_BYTES;
+        loop {
+            let bytes = self.window.bytes();
+            let count = bytes.iter().position(|byte| !is_space(*byte));
+            if let Some(count) = count {
+                self.window.advance(count);
+                return Ok(());
+            }
+            let count = bytes.len();
+            left = left.saturating_sub(count as u64);
+            if left == 0 {
+                let rule =
+                    format!("more than {MAX_SPACE_BYTES} bytes of white space; expected less");
+                return Err(ReadError::form(rule));
+            }
+            self.window.advance(count);
+            if !self.window.more()? {
+                return Ok(());
             }
         }
-        let names_next = self.place(NEXT).is_none() || self.found[NEXT];
-        Ok(PageFacts {
-            next_is_absent: !names_next,
-            ..self.facts
-        })
     }
 
-    fn stream_error(&self, error: io::Error) -> ReadError<E> {
-        let inner = error.get_ref();
-        let is_too_long = inner
-            .and_then(|inner| inner.downcast_ref::<TooLong>())
-            .is_some();
-        if !is_too_long {
-            return ReadError::Stream(error);
+    /// The next byte that is no white space; it is not passed.
+    #[inline]
+    fn next_byte(&mut self) -> Result<u8, ReadError<E>> {
+        self.space()?;
+        self.window.peek()?.ok_or(ReadError::CutOff)
+    }
+
+    /// Passes the next byte, which must be one of two; whether it is the first one.
+    #[inline]
+    fn one_of(&mut self, first: u8, second: u8) -> Result<bool, ReadError<E>> {
+        let byte = self.next_byte()?;
+        if byte != first && byte != second {
+            let expected = format!("{:?} or {:?}", char::from(first), char::from(second));
+            return Err(self.not_json(&expected));
         }
-        ReadError::Form(if self.in_records {
-            format!(
-                "record {} is longer than {} bytes (max_record)",
-                self.facts.records, self.max_record
-            )
+        self.window.advance(1);
+        Ok(byte == first)
+    }
+
+    /// The error of a byte that cannot be there.
+    fn not_json(&self, expected: &str) -> ReadError<E> {
+        let at = self.window.position();
+        let byte = self.window.bytes().first().copied().unwrap_or(b' ');
+        let found = if byte.is_ascii_graphic() {
+            format!("{:?}", char::from(byte))
         } else {
-            "what is not a record is longer than it may be; expected less".to_owned()
-        })
-    }
-
-    fn form_error(error: &serde_json::Error) -> String {
-        let text = error.to_string();
-        if text.contains("invalid unicode code point") || text.contains("invalid UTF-8") {
-            let (line, column) = (error.line(), error.column());
-            return format!("not UTF-8 at line {line} column {column}; expected JSON in UTF-8");
-        }
-        if error.is_data() {
-            return text;
-        }
-        format!("not JSON: {text}; expected JSON")
-    }
-
-    /// Notes a value other than the list of records.
-    fn note(&mut self, index: usize, value: &Value) -> Result<(), String> {
-        let facts = &mut self.facts;
-        let is_sound = match index {
-            TOTAL => {
-                facts.total = value.as_u64();
-                facts.total.is_some()
-            }
-            MORE => {
-                facts.more = value.as_bool();
-                facts.more.is_some()
-            }
-            NEXT => {
-                facts.next = match value {
-                    Value::String(text) if !text.is_empty() => Some(text.clone()),
-                    Value::Number(number) => Some(number.to_string()),
-                    _ => None,
-                };
-                let is_end = value.is_null() || *value == Value::Bool(false) || *value == "";
-                let is_short = facts
-                    .next
-                    .as_ref()
-                    .is_none_or(|n| n.len() <= MAX_NEXT_BYTES);
-                (facts.next.is_some() || is_end) && is_short
-            }
-            _ => false,
+            format!("the byte 0x{byte:02x}")
         };
-        if is_sound {
+        let hint = if byte == b'<' {
+            " (it looks like HTML)"
+        } else {
+            ""
+        };
+        ReadError::form(format!(
+            "not JSON: {found} at byte {at}{hint}; expected {expected}"
+        ))
+    }
+
+    /// Counts bytes that are not records.
+    fn spend(&mut self, count: u64) -> Result<(), ReadError<E>> {
+        self.left = self.left.checked_sub(count).ok_or_else(|| {
+            ReadError::form("what is not a record is longer than it may be; expected less")
+        })?;
+        Ok(())
+    }
+
+    /// Reads the value that comes next, in which all of `live` are wanted; `depth` steps lead to it.
+    fn value(&mut self, live: Set, depth: usize) -> Result<(), ReadError<E>> {
+        let first = self.begin_value()?;
+        let here = self.wanted.ending(live, depth);
+        if here & RECORDS != 0 {
+            return self.records(first, live, depth);
+        }
+        let below = live & !here;
+        if self.wanted.hard(here) != 0 {
+            let value = self.capture(here)?;
+            return self.notes.all_in(self.wanted, &value, live, depth);
+        }
+        match first {
+            b'{' if below != 0 => self.object(here, below, depth),
+            b'[' if below != 0 => self.list(here, below, depth),
+            b'{' | b'[' => self.pass_over(),
+            _ if here != 0 || self.wanted.hard(below) != 0 => {
+                let value = self.capture(here)?;
+                self.notes.all_in(self.wanted, &value, live, depth)
+            }
+            _ => self.pass_over(),
+        }
+    }
+
+    /// The first byte of the value that comes next.
+    #[inline]
+    fn begin_value(&mut self) -> Result<u8, ReadError<E>> {
+        let byte = self.next_byte()?;
+        match byte {
+            b'{' | b'[' | b'"' | b't' | b'f' | b'n' | b'-' | b'0'..=b'9' => Ok(byte),
+            _ => Err(self.not_json("a value")),
+        }
+    }
+
+    /// Reads the members of an object.
+    fn object(&mut self, here: Set, below: Set, depth: usize) -> Result<(), ReadError<E>> {
+        self.window.advance(1);
+        if self.next_byte()? == b'}' {
+            self.window.advance(1);
             return Ok(());
         }
-        let keys = self.place(index).unwrap_or_default();
-        Err(format!("{} is not {}", shown(keys), expected(index)))
+        self.notes.is_not_empty(self.wanted, here);
+        loop {
+            let live = self.key(below, depth)?;
+            if live == 0 {
+                self.begin_value()?;
+                self.pass_over()?;
+            } else {
+                self.value(live, depth + 1)?;
+            }
+            if self.one_of(b'}', b',')? {
+                return Ok(());
+            }
+        }
     }
-}
 
-fn expected(index: usize) -> String {
-    match index {
-        RECORDS => "a list of records".to_owned(),
-        TOTAL => "a whole number".to_owned(),
-        MORE => "true or false".to_owned(),
-        _ => format!("null, or text of at most {MAX_NEXT_BYTES} bytes that names the next page"),
-    }
-}
-
-fn shown(keys: &[String]) -> String {
-    if keys.is_empty() {
-        return "the body".to_owned();
-    }
-    keys.iter()
-        .fold(String::new(), |path, key| path + "/" + key)
-}
-
-/// A value on the way to those that are looked for.
-struct Walk<'r, 'p, E> {
-    reading: &'r mut Reading<'p, E>,
-    depth: usize,
-    /// Whether each of the four values may lie below this one.
-    live: [bool; 4],
-}
-
-impl<E> Walk<'_, '_, E> {
-    /// Whether each of the four values may lie below a key.
-    fn below(&self, key: &str) -> [bool; 4] {
-        let leads = |index: usize| {
-            let keys = self.reading.place(index);
-            let own = keys.and_then(|keys| keys.get(self.depth));
-            self.live[index] && own.is_some_and(|own| own == key)
+    /// Passes a key and its colon; which of `below` may lie below it.
+    fn key(&mut self, below: Set, depth: usize) -> Result<Set, ReadError<E>> {
+        let length = self.key_length()?;
+        let raw = &self.window.bytes()[..length];
+        let live = match std::str::from_utf8(raw)
+            .ok()
+            .and_then(lakehook_base::json::text)
+        {
+            Some(key) => self.wanted.below_key(below, depth, &key),
+            // A key that is no text is none that is looked for.
+            None => 0,
         };
-        [leads(RECORDS), leads(TOTAL), leads(MORE), leads(NEXT)]
+        self.pass_key(length)?;
+        Ok(live)
     }
 
-    /// Index of the value that is here, if it is one of the four.
-    fn here(&self) -> Option<usize> {
-        (0..4).find(|&index| {
-            let keys = self.reading.place(index);
-            self.live[index] && keys.is_some_and(|keys| keys.len() == self.depth)
+    /// The length of the key that comes next, with its quotes.
+    fn key_length(&mut self) -> Result<usize, ReadError<E>> {
+        if self.next_byte()? != b'"' {
+            return Err(self.not_json("a key"));
+        }
+        self.extent(MAX_KEY_BYTES)?.ok_or_else(|| {
+            let rule =
+                format!("a key is longer than {MAX_KEY_BYTES} bytes; expected a shorter one");
+            ReadError::form(rule)
         })
     }
-}
 
-impl<'de, E> DeserializeSeed<'de> for Walk<'_, '_, E> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let Some(index) = self.here() else {
-            return deserializer.deserialize_any(self);
-        };
-        if std::mem::replace(&mut self.reading.found[index], true) {
-            let keys = self.reading.place(index).unwrap_or_default();
-            let rule = format!("{} is there twice", shown(keys));
-            return Err(D::Error::custom(rule));
+    fn pass_key(&mut self, length: usize) -> Result<(), ReadError<E>> {
+        self.spend(length as u64)?;
+        self.window.advance(length);
+        if self.next_byte()? != b':' {
+            return Err(self.not_json("':'"));
         }
-        if index == RECORDS {
-            let reading = self.reading;
-            return deserializer.deserialize_any(Records(reading));
-        }
-        let around = self.reading.left.replace(MAX_SCALAR_BYTES);
-        let value = <Value as serde::Deserialize>::deserialize(deserializer)?;
-        self.reading.left.set(around);
-        self.reading.note(index, &value).map_err(D::Error::custom)
-    }
-}
-
-impl<'de, E> Visitor<'de> for Walk<'_, '_, E> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let first = (0..4).find(|&index| self.live[index]);
-        let keys = first.and_then(|index| self.reading.place(index));
-        let place = shown(keys.unwrap_or_default());
-        write!(f, "an object on the way to {place}")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while let Some(key) = map.next_key::<String>()? {
-            let live = self.below(&key);
-            if live == [false; 4] {
-                let _ignored: IgnoredAny = map.next_value()?;
-                continue;
-            }
-            map.next_value_seed(Walk {
-                depth: self.depth + 1,
-                live,
-                reading: &mut *self.reading,
-            })?;
-        }
+        self.window.advance(1);
         Ok(())
     }
-}
 
-/// The list of records.
-struct Records<'r, 'p, E>(&'r mut Reading<'p, E>);
-
-impl<'de, E> Visitor<'de> for Records<'_, '_, E> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let place = shown(&self.0.places.records);
-        write!(f, "a list of records at {place}")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
-        let Self(reading) = self;
-        let around = reading.left.get();
-        reading.in_records = true;
-        loop {
-            reading.left.set(reading.max_record + SLACK_BYTES);
-            let Some(record) = list.next_element::<Box<RawValue>>()? else {
+    /// Reads the elements of a list in which something lies by its index.
+    fn list(&mut self, here: Set, below: Set, depth: usize) -> Result<(), ReadError<E>> {
+        self.window.advance(1);
+        if self.next_byte()? == b']' {
+            self.window.advance(1);
+            self.notes.nothing |= below;
+            return Ok(());
+        }
+        self.notes.is_not_empty(self.wanted, here);
+        let lost = self.wanted.hard(below) & !self.wanted.in_lists(below, depth);
+        if let Some(index) = bits(lost).next() {
+            return Err(off_the_way(self.wanted, index));
+        }
+        for index in 0.. {
+            let live = self.wanted.below_index(below, depth, index);
+            if live == 0 {
+                self.begin_value()?;
+                self.pass_over()?;
+            } else {
+                self.value(live, depth + 1)?;
+            }
+            if self.one_of(b']', b',')? {
                 break;
-            };
-            if record.get().len() as u64 > reading.max_record {
-                reading.left.set(0);
-                return Err(A::Error::custom(format!(
-                    "record {} is longer than {} bytes (max_record)",
-                    reading.facts.records, reading.max_record
-                )));
             }
-            if let Err(stopped) = (reading.take)(reading.facts.records, record.get()) {
-                reading.stopped = Some(stopped);
-                return Err(A::Error::custom("stopped"));
-            }
-            reading.facts.records += 1;
         }
-        reading.in_records = false;
-        reading.left.set(around);
         Ok(())
+    }
+
+    /// Reads what stands where the records are.
+    fn records(&mut self, first: u8, live: Set, depth: usize) -> Result<(), ReadError<E>> {
+        let wanted = self.wanted;
+        if first == b'n' {
+            let value = self.capture(live)?;
+            return self.notes.all_in(wanted, &value, RECORDS, depth);
+        }
+        if !wanted.records().has_each() {
+            self.notes.note_once(wanted, 0)?;
+        }
+        self.notes.found |= RECORDS;
+        match (wanted.records_as, first) {
+            (RecordsAs::List, b'[') => self.elements(),
+            (RecordsAs::Map, b'{') => self.members(),
+            (RecordsAs::Object, b'{') => self.record(false),
+            (RecordsAs::List, b'{') if wanted.records().has_each() => self.record(false),
+            _ => self.mismatch(first, live & !RECORDS, depth),
+        }
+    }
+
+    /// Notes that the records are no records, and reads on to learn why.
+    fn mismatch(&mut self, first: u8, live: Set, depth: usize) -> Result<(), ReadError<E>> {
+        let place = self.wanted.records();
+        let (expected, found) = match self.wanted.records_as {
+            RecordsAs::List => ("a list of records", "an object"),
+            RecordsAs::Map => ("an object of records by name", "a list"),
+            RecordsAs::Object => ("an object, which is the record", "a list"),
+        };
+        if first == b'[' && self.is_empty_list()? {
+            // PHP writes an empty map as an empty list.
+            return Ok(());
+        }
+        let found = if matches!(first, b'{' | b'[') {
+            found
+        } else {
+            "a single value"
+        };
+        self.notes.mismatch = Some(format!("expected {expected} at {place}, found {found}"));
+        let soft = live & !self.wanted.hard(live);
+        self.value(soft, depth)
+    }
+
+    /// Passes a list if it is empty.
+    fn is_empty_list(&mut self) -> Result<bool, ReadError<E>> {
+        let mut at = 1;
+        loop {
+            match self.window.bytes().get(at).copied() {
+                Some(b']') => {
+                    self.window.advance(at + 1);
+                    return Ok(true);
+                }
+                Some(byte) if is_space(byte) && at < MAX_KEY_BYTES => at += 1,
+                Some(_) => return Ok(false),
+                None if self.window.more()? => {}
+                None => return Err(ReadError::CutOff),
+            }
+        }
+    }
+
+    /// Reads the records of a list.
+    fn elements(&mut self) -> Result<(), ReadError<E>> {
+        self.window.advance(1);
+        if self.next_byte()? == b']' {
+            self.window.advance(1);
+            return Ok(());
+        }
+        loop {
+            self.begin_value()?;
+            self.record(false)?;
+            if self.one_of(b']', b',')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Reads the records of a map.
+    fn members(&mut self) -> Result<(), ReadError<E>> {
+        self.window.advance(1);
+        if self.next_byte()? == b'}' {
+            self.window.advance(1);
+            return Ok(());
+        }
+        loop {
+            let length = self.key_length()?;
+            let key = text(&self.window, length)?;
+            self.giver.set_key(key);
+            // The keys are part of the records.
+            self.left = self.left.saturating_add(length as u64);
+            self.pass_key(length)?;
+            self.begin_value()?;
+            self.record(true)?;
+            if self.one_of(b'}', b',')? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Hands out the record that comes next.
+    #[inline]
+    fn record(&mut self, has_key: bool) -> Result<(), ReadError<E>> {
+        let max = usize::try_from(self.giver.max_record).unwrap_or(usize::MAX);
+        let Some(length) = self.extent(max)? else {
+            let passed = pass_long(&mut self.window)?;
+            let refused = passed.too_long(self.giver.max_record);
+            return self.giver.refuse(&refused);
+        };
+        let raw = text(&self.window, length)?;
+        self.giver.give(raw, has_key)?;
+        self.window.advance(length);
+        Ok(())
+    }
+
+    /// The length of the value that comes next, which the window then holds; `None` if it is longer
+    /// than `max`.
+    #[inline]
+    fn extent(&mut self, max: usize) -> Result<Option<usize>, ReadError<E>> {
+        let mut extent = Extent::default();
+        let mut seen = 0;
+        loop {
+            let bytes = self.window.bytes();
+            if let Some(count) = extent.feed(&bytes[seen..]) {
+                seen += count;
+                break;
+            }
+            seen = bytes.len();
+            if seen > max {
+                break;
+            }
+            if !self.window.more()? {
+                if extent.may_end() {
+                    break;
+                }
+                return Err(ReadError::CutOff);
+            }
+        }
+        Ok(Some(seen).filter(|seen| *seen <= max))
+    }
+
+    /// Reads the value that comes next.
+    fn capture(&mut self, here: Set) -> Result<Value, ReadError<E>> {
+        let Some(length) = self.extent(MAX_VALUE_BYTES)? else {
+            if let Some(index) = bits(self.wanted.hard(here)).next() {
+                let place = &self.wanted.target(index).place;
+                let rule = format!("{place} has more than {MAX_VALUE_BYTES} bytes; expected fewer");
+                return Err(ReadError::form(rule));
+            }
+            self.pass_over()?;
+            return Ok(Value::Null);
+        };
+        self.spend(length as u64)?;
+        let raw = text(&self.window, length)?;
+        let value = serde_json::from_str(raw).map_err(|error| {
+            let at = self.window.position();
+            ReadError::form(format!(
+                "not JSON: the value at byte {at}: {error}; expected JSON"
+            ))
+        })?;
+        self.window.advance(length);
+        Ok(value)
+    }
+
+    /// Passes over the value that comes next.
+    fn pass_over(&mut self) -> Result<(), ReadError<E>> {
+        let mut extent = Extent::default();
+        loop {
+            let bytes = self.window.bytes();
+            let held = bytes.len();
+            let end = extent.feed(bytes);
+            let count = end.unwrap_or(held);
+            self.spend(count as u64)?;
+            self.window.advance(count);
+            if end.is_some() {
+                return Ok(());
+            }
+            if !self.window.more()? {
+                return if extent.may_end() {
+                    Ok(())
+                } else {
+                    Err(ReadError::CutOff)
+                };
+            }
+        }
     }
 }
 

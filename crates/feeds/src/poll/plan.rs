@@ -8,13 +8,15 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::asking::{self, AskFrom};
 use super::client::{Client, ClientSettings};
+use super::complaint::Hidden;
 use super::definition::{Definition, Limits, Mode, Pagination, PaginationKind};
+use super::form::Stop;
 use super::link::Links;
-use super::pages::{Pages, Position};
-use super::parse::Places;
+use super::pages::{Pages, Position, Rules};
 use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
 use super::template::Values;
+use super::wanted::{Steering, Wanted};
 use super::windows::Windows;
 use crate::collect::CollectPlan;
 use crate::cursor::Terms;
@@ -43,8 +45,8 @@ pub struct Plan {
     pub watermark: Option<AskFrom>,
     /// What divides a run into passes over the pages.
     pub division: Division,
-    /// Where records and the next page are found in a page.
-    pub places: Places,
+    /// What is wanted of a page.
+    pub wanted: Wanted,
     /// Turns records into rows.
     pub entities: Entities,
     /// Makes the requests.
@@ -58,6 +60,7 @@ pub struct Plan {
     home: Url,
     requests: Requests,
     pagination: Pagination,
+    has_ids: bool,
 }
 
 /// What divides a run into passes over the pages.
@@ -138,23 +141,23 @@ impl Plan {
         let requests = Requests::new(&request).map_err(&bad)?;
         let home = requests.home().map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
+        let wanted = wanted(poll).map_err(|what| bad(&what))?;
         let link = links.of(name, &poll.request).map_err(|what| bad(&what))?;
         let settings = ClientSettings {
             home: home.clone(),
             allow_hosts: poll.request.allow_hosts.clone(),
             timeout: poll.limits.timeout,
+            past_end: match &poll.pagination.stop {
+                Some(Stop::Status(statuses)) => statuses.clone(),
+                _ => Vec::new(),
+            },
+            wanted: wanted.clone(),
+            hidden: Hidden::of(&poll.request),
         };
         let client = Client::new(link, settings);
-        let keys = |pointer: &Option<String>| pointer.as_deref().map(keys_of);
-        let places = Places {
-            records: keys_of(&poll.records),
-            total: keys(&poll.total),
-            more: keys(&poll.pagination.more),
-            next: keys(&poll.pagination.next),
-        };
         let remembered = (
             request::hash_of(&poll.request),
-            (&places, poll.pagination.kind, schema_hash),
+            (&poll.page, &poll.pagination, schema_hash),
             (&poll.watermark, &poll.window, &poll.id, poll.mode),
             &poll.request.credentials.user,
         );
@@ -166,7 +169,7 @@ impl Plan {
             watermark,
             division: Division { windows },
             hashes: Hashes::new(poll, xxh3_64(format!("{remembered:?}").as_bytes())),
-            places,
+            wanted,
             entities,
             client,
             limits: poll.limits,
@@ -174,6 +177,7 @@ impl Plan {
             home,
             requests,
             pagination: poll.pagination.clone(),
+            has_ids: poll.id.is_some(),
         })
     }
 
@@ -216,25 +220,27 @@ impl Plan {
 
     /// The pages of a run, from the first.
     pub fn pages(&self) -> Pages {
-        let first = self.pagination.first.unwrap_or(1);
-        Pages::new(
-            self.paging(),
-            first,
-            self.mode == Mode::Append,
-            self.limits.max_pages,
-        )
+        Pages::new(self.rules())
     }
 
     /// The pages of a run, from a position that an earlier run reached.
     pub fn pages_from(&self, position: Position, read: u64) -> Pages {
-        let may_grow = self.mode == Mode::Append;
-        Pages::at(
-            self.paging(),
-            position,
-            read,
-            may_grow,
-            self.limits.max_pages,
-        )
+        Pages::at(self.rules(), position, read)
+    }
+
+    fn rules(&self) -> Rules {
+        let paging = &self.pagination;
+        let first = u64::from(paging.kind == PaginationKind::Page);
+        Rules {
+            kind: paging.kind,
+            first: paging.first.unwrap_or(first),
+            limit: paging.limit,
+            step: paging.step,
+            stop: paging.stop.clone(),
+            may_grow: self.mode == Mode::Append,
+            has_ids: self.has_ids,
+            max_pages: self.limits.max_pages,
+        }
     }
 
     /// The values of placeholders that do not change during a run.
@@ -268,7 +274,8 @@ impl Plan {
                 // It is checked again, because a run under another configuration may have resolved it.
                 let mut next = self.client.follow(&self.home, next)?;
                 if self.client.is_home(&next) {
-                    self.requests.add_query(&mut next, &values);
+                    let repeated = &self.pagination.repeat_query;
+                    self.requests.repeat_query(&mut next, repeated, &values);
                 }
                 return self.requests.followed(next, &values);
             }
@@ -360,12 +367,20 @@ fn schedule(poll: &Definition) -> Option<Schedule> {
     }
 }
 
-/// The keys of a JSON Pointer; empty for the whole body.
-fn keys_of(pointer: &str) -> Vec<String> {
-    if pointer.is_empty() {
-        return Vec::new();
-    }
-    FieldPath::new(pointer).keys().to_vec()
+fn wanted(poll: &Definition) -> Result<Wanted, String> {
+    let paging = &poll.pagination;
+    let steering = Steering {
+        next: paging.next.as_deref(),
+        more: paging.more.as_deref(),
+        pages: paging.pages.as_deref(),
+        stop: match &paging.stop {
+            Some(Stop::Told(condition)) => Some(condition),
+            _ => None,
+        },
+        token: None,
+        takes_hints: paging.kind == PaginationKind::None,
+    };
+    Wanted::new(&poll.page, &steering)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::mark_format::MarkFormat;
 use crate::poll::definition::{Body, Connection, Credentials, Request, Timing, Verb, Watermark};
+use crate::poll::form::PageForm;
 use lakehook_base::ids::HashKey;
 use lakehook_base::secret::Secret;
 
@@ -22,8 +23,7 @@ fn definition() -> Definition {
             connection: Connection::default(),
             allow_hosts: Vec::new(),
         },
-        records: String::new(),
-        total: None,
+        page: PageForm::default(),
         pagination: Pagination::default(),
         timing: Timing {
             every: None,
@@ -119,10 +119,34 @@ fn urls_say_which_page_and_from_when() {
 }
 
 #[test]
+fn links_are_followed_as_they_are_but_for_what_is_repeated() {
+    let next = Position::Url("https://api.example.com/next?cursor=a%2Bb".to_owned());
+    let with = |repeat: &[&str]| {
+        plan(|poll| {
+            poll.pagination = paged(PaginationKind::NextUrl, None);
+            poll.pagination.repeat_query = repeat.iter().map(|name| (*name).to_owned()).collect();
+            for (name, value) in [("key", "k 1"), ("status", "open"), ("cursor", "x")] {
+                poll.request
+                    .query
+                    .insert(name.to_owned(), Secret::new(value));
+            }
+        })
+    };
+    assert_eq!(
+        url(&with(&[]), &next, None),
+        "https://api.example.com/next?cursor=a%2Bb"
+    );
+    assert_eq!(
+        url(&with(&["key", "cursor"]), &next, None),
+        "https://api.example.com/next?cursor=a%2Bb&key=k+1"
+    );
+}
+
+#[test]
 fn another_request_is_another_mark() {
     let request = |change: fn(&mut Definition)| plan(change).terms("").request;
     let same = request(|_| {});
-    assert_eq!(request(|poll| poll.records = "/x".to_owned()), same);
+    assert_eq!(request(|poll| poll.page.records = "/x".to_owned()), same);
     let header = |poll: &mut Definition| {
         let headers = &mut poll.request.headers;
         headers.insert("x-key".to_owned(), Secret::new("a"));
@@ -145,7 +169,7 @@ fn another_question_is_another_plan() {
     assert_eq!(plan(|_| {}).hashes.plan, same);
     assert_eq!(plan(|poll| poll.limits.max_pages = 7).hashes.plan, same);
     assert_ne!(
-        plan(|poll| poll.records = "/x".to_owned()).hashes.plan,
+        plan(|poll| poll.page.records = "/x".to_owned()).hashes.plan,
         same
     );
     assert_ne!(plan(|poll| poll.request.url.push('2')).hashes.plan, same);

@@ -1,10 +1,12 @@
 //! Reads all pages of a run, one after the other.
 
+use super::facts::PageFacts;
 use super::fetch::{Fetched, Fetcher};
 use super::job::Job;
-use super::pages::{PageFacts, Pages, Position};
+use super::pages::{Pages, Position};
 use super::resume::Resume;
 use super::template::Values;
+use super::wanted::What;
 use crate::collect::Collector;
 use crate::errors::RunError;
 use crate::figures::Progress;
@@ -60,19 +62,16 @@ pub(super) fn read_pages(
         let request = job.plan.page_request(&position, values, now);
         let request = request.map_err(|why| RunError::Failed(format!("page {number}: {why}")))?;
         collector.next_page(number);
-        let (mut facts, validator) = match fetcher.page(number, &request, etag, collector)? {
+        let is_first = pages.is_first();
+        let fetched = fetcher.page(number, &request, etag, collector, is_first)?;
+        let (mut facts, validator) = match fetched {
             Fetched::Page(facts, validator) => (facts, validator),
             Fetched::NotModified => return Ok(ReadEnd::NotModified),
+            Fetched::PastEnd => (past_end(), None),
         };
         collector.end_page(facts.records)?;
         facts.hash = collector.page_hash();
-        if facts.next_is_absent && number == 1 && facts.records > 0 {
-            tracing::warn!(
-                poll = job.plan.name,
-                "page 1 does not name a next page, not even as null; it is taken for the only one. If \
-                 it is not, check pagination.next"
-            );
-        }
+        check_absent(number, &facts, collector)?;
         let read_before = pages.read();
         let is_last = pages.finish(&facts)?;
         store(
@@ -95,4 +94,49 @@ pub(super) fn read_pages(
             return Ok(ReadEnd::All(validator.filter(|_| is_only)));
         }
     }
+}
+
+/// What an answer says that stands for the end of the pages.
+fn past_end() -> PageFacts {
+    PageFacts {
+        is_last: Some(true),
+        ..PageFacts::default()
+    }
+}
+
+/// Checks that the first page says what it was declared to say: a wrong pointer shows there.
+fn check_absent(
+    number: u64,
+    facts: &PageFacts,
+    collector: &mut Collector<'_, Resume>,
+) -> Result<(), RunError> {
+    if number != 1 || facts.records == 0 {
+        return Ok(());
+    }
+    for absent in &facts.absent {
+        let place = &absent.place;
+        match absent.what {
+            What::Total | What::Pages => {
+                let expected = absent.what.expected();
+                let rule = format!("page 1: there is nothing at {place}; expected {expected} there");
+                return Err(RunError::Failed(rule));
+            }
+            What::Next => collector.warn(format!(
+                "page 1 does not name a next page at {place}, not even as null; it is taken for the only \
+                 one. If it is not, check pagination.next"
+            )),
+            What::More | What::Last => collector.warn(format!(
+                "page 1 has nothing at {place}, where it should say whether there is a next page; if it \
+                 never has, check pagination.more and pagination.stop"
+            )),
+            _ => {}
+        }
+    }
+    if let Some(hint) = &facts.hint {
+        collector.warn(format!(
+            "page 1 seems to have a next page, by {hint}, and pagination.type is not set; if there is one, \
+             set it"
+        ));
+    }
+    Ok(())
 }

@@ -128,8 +128,18 @@ impl Requests {
     }
 
     /// Adds the configured parameters that a URL does not have and that have a value.
-    pub fn add_query(&self, url: &mut Url, values: &Values) {
-        for (name, value) in &self.query {
+    fn add_query(&self, url: &mut Url, values: &Values) {
+        self.add_some(url, |_| true, values);
+    }
+
+    /// Adds those of the configured parameters to a link that are repeated. Other than that, links are
+    /// followed as the API wrote them.
+    pub fn repeat_query(&self, url: &mut Url, names: &[String], values: &Values) {
+        self.add_some(url, |name| names.iter().any(|own| own == name), values);
+    }
+
+    fn add_some(&self, url: &mut Url, is_added: impl Fn(&str) -> bool, values: &Values) {
+        for (name, value) in self.query.iter().filter(|(name, _)| is_added(name)) {
             if let Some(value) = value.fill(values)
                 && !url.query_pairs().any(|(own, _)| own == *name)
             {

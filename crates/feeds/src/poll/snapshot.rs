@@ -142,6 +142,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
         &mut store,
     );
     let read = read?;
+    collector.check_repeats();
     if !is_unchanged(cursor, &collector, &read) {
         let judged = collector.judge_copy(cursor.rows);
         if let Some(stored) = collector.stored() {

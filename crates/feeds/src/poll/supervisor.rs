@@ -431,6 +431,9 @@ impl Keeper {
         match result {
             Ok(report) => {
                 let counts = &report.counts;
+                for warning in counts.warnings.iter().filter(|_| context.is_service) {
+                    tracing::warn!(poll = name, "{warning}");
+                }
                 let unchanged = matches!(report.outcome, RunOutcome::Unchanged(_));
                 tracing::info!(
                     poll = name,
@@ -462,7 +465,10 @@ impl Keeper {
                 state.waiting = None;
             }),
             Err(error) => {
-                tracing::error!(poll = name, %error, "a run failed; no partial snapshot is visible");
+                // Without a service, whoever asked for the run is told, and nobody else reads the log.
+                if context.is_service {
+                    tracing::error!(poll = name, %error, "a run failed; no partial snapshot is visible");
+                }
                 context.host.count_run(name, RunEnded::Failed);
                 self.shared.note(name, |state| {
                     state.last_error = Some((now, error.to_string()));

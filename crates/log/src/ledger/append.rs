@@ -56,6 +56,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
                             self.building.counts.duplicate += 1;
                             appended.duplicates += 1;
                         }
+                        Known::Conflict if append.rows.changed_is_duplicate => {
+                            self.building.counts.duplicate += 1;
+                            appended.duplicates += 1;
+                            appended.changed += 1;
+                        }
                         Known::Conflict => {
                             self.push_conflict(&append.origin, bytes, now)?;
                             appended.conflicts += 1;
@@ -189,7 +194,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             rows,
             bytes,
             partitions,
-            former: _,
+            ..
         } = &append.rows;
         let cursor = append.cursor.as_ref();
         let cursor_bytes = cursor.map_or(0, |cursor| cursor.poll.len() + cursor.bytes.len());

@@ -98,6 +98,8 @@ pub struct Appended {
     pub accepted: u64,
     /// Number of events that were known already.
     pub duplicates: u64,
+    /// Number of duplicates whose content differs from that of the first copy.
+    pub changed: u64,
     /// Number of events that are known with other content; they are in the quarantine.
     pub conflicts: u64,
     /// Number of quarantined events, conflicts included.

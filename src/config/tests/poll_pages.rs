@@ -1,0 +1,269 @@
+//! The rules of pages; each has a case that breaks it.
+
+use serde_json::json;
+
+use super::load;
+use super::rules::{refused, taken};
+use crate::poll::form::{Condition, Empty, RecordsAs, Stop};
+
+/// A poll with an id and further settings.
+fn poll(settings: &str) -> String {
+    format!("[poll.users]\nurl = \"https://api.example.com/users\"\nid = \"id\"\n{settings}")
+}
+
+/// Checks that each setting is refused at a key of the poll, with an error that contains these words.
+fn refuse(cases: &[(&str, &str, &str)]) {
+    for (settings, key, words) in cases {
+        let text = poll(settings);
+        let key = format!("poll.users.{key}");
+        refused(&[(&text, &key, words)]);
+    }
+}
+
+#[test]
+fn pages_are_read_whole() {
+    let text = poll(
+        r#"records = "/data/*/user"
+        records_as = "map"
+        map_key = "name"
+        total = "header:x-total-count"
+        empty = ["absent"]
+        fail_if = { pointer = "/ok", value = false }
+        error = "/why"
+        query = { key = "k" }
+        [poll.users.pagination]
+        type = "link-header"
+        limit = 50
+        more = "/0/more"
+        stop = { pointer = "/done", value = 1 }
+        repeat_query = ["key"]"#,
+    );
+    let text = text.replace("more = \"/0/more\"\n", "");
+    let loaded = load(&text, &[]).unwrap();
+    let poll = loaded.config.poll["users"].definition(None);
+    let page = poll.page;
+    assert_eq!(page.records, "/data/*/user");
+    assert_eq!(page.records_as, RecordsAs::Map);
+    assert_eq!(page.map_key.as_deref(), Some("name"));
+    assert_eq!(page.total.as_deref(), Some("header:x-total-count"));
+    let empty = Empty {
+        null: false,
+        no_content: false,
+        absent: true,
+    };
+    assert_eq!(page.empty, empty);
+    let condition = |pointer: &str, value| Condition {
+        pointer: pointer.to_owned(),
+        value: Some(value),
+    };
+    assert_eq!(page.fail_if, Some(condition("/ok", json!(false))));
+    assert_eq!(page.error.as_deref(), Some("/why"));
+    let paging = poll.pagination;
+    assert_eq!(paging.stop, Some(Stop::Told(condition("/done", json!(1)))));
+    assert_eq!(paging.repeat_query, ["key"]);
+}
+
+#[test]
+fn what_fits_together_is_taken() {
+    for settings in [
+        "records = \"/1\"\ntotal = \"/0/total\"",
+        "records = \"\"\nfail_if = { pointer = \"/error\" }",
+        "records = \"/items\"\nfail_if = { pointer = \"/error\" }\nerror = \"/error/message\"",
+        "pagination = { type = \"page\", pages = \"header:x-wp-totalpages\", stop = { status = [400] } }",
+        "pagination = { type = \"cursor\", next = \"last:/id\", limit = 10, stop = \"short-page\" }",
+        "pagination = { type = \"cursor\", next = \"header:x-next\", stop = \"same-link\" }",
+        "pagination = { type = \"offset\", first = 1, step = \"limit\", limit = 10 }",
+        "format = \"csv\"\ncsv = { delimiter = \"\\t\" }\ntotal = \"header:x-count\"",
+        "format = \"ndjson\"\npagination = { type = \"cursor\", next = \"last:/id\" }",
+        "records = \"/a\"\npagination = { type = \"next-url\", next = \"/links/0/url\", stop = \"empty-page\" }",
+    ] {
+        taken(&[&poll(settings)]);
+    }
+}
+
+#[test]
+fn places_are_pointers() {
+    refuse(&[
+        ("records = \"users\"", "records", "JSON Pointer"),
+        ("records = \"/\"", "records", "the whole body is \"\""),
+        ("records = \"/a~2\"", "records", "neither ~0"),
+        (
+            "records = \"/a\"\ntotal = \"/b/*\"",
+            "total",
+            "only records may have",
+        ),
+        (
+            "records = \"/a\"\ntotal = \"header:a b\"",
+            "total",
+            "must name a header",
+        ),
+        (
+            "records = \"/a\"\ntotal = \"last:/n\"",
+            "total",
+            "only pagination.next",
+        ),
+        (
+            "records = \"/a\"\ntotal = \"\"",
+            "total",
+            "must lead to a value",
+        ),
+        (
+            "total = \"/total\"",
+            "total",
+            "needs a body that is an object",
+        ),
+        ("records = \"/a\"\ntotal = \"/a/b\"", "total", "within it"),
+        (
+            "records = \"/a\"\nfail_if = { pointer = \"/a/b\" }",
+            "fail_if",
+            "within it",
+        ),
+        ("records = \"/a\"\nerror = \"why\"", "error", "JSON Pointer"),
+        (
+            "records = \"/a\"\npagination = { type = \"next-url\", next = \"last:/id\" }",
+            "pagination.next",
+            "only pagination.next of type = \"cursor\"",
+        ),
+        (
+            "pagination = { type = \"cursor\", next = \"last:id\" }",
+            "pagination.next",
+            "starts with a slash",
+        ),
+    ]);
+}
+
+#[test]
+fn keys_of_pages_that_do_not_go_together() {
+    refuse(&[
+        ("map_key = \"id\"", "map_key", "records_as = \"map\""),
+        (
+            "records_as = \"maps\"",
+            "records_as",
+            "did you mean \"map\"?",
+        ),
+        ("csv = { header = false }", "csv", "format = \"csv\""),
+        (
+            "format = \"csv\"\ncsv = { delimiter = \"\\t\\t\" }",
+            "csv",
+            "one ASCII character",
+        ),
+        (
+            "format = \"ndjson\"\nrecords_as = \"object\"",
+            "records_as",
+            "means nothing for this format",
+        ),
+        (
+            "format = \"ndjson\"\nrecords = \"/items\"",
+            "records",
+            "means nothing for this format",
+        ),
+        (
+            "format = \"csv\"\npagination = { type = \"page\", pages = \"/pages\" }",
+            "pagination.pages",
+            "or name a header",
+        ),
+        ("empty = [\"nothing\"]", "empty", "entry 1 must be one of"),
+        ("fail_if = { value = 1 }", "fail_if", "breaks the rule"),
+        (
+            "records_as = \"object\"\npagination = { type = \"page\" }",
+            "records_as",
+            "a page with one record",
+        ),
+        (
+            "pagination.limit_param = \"n\"",
+            "pagination.limit_param",
+            "how many",
+        ),
+        ("pagination.first = 1", "pagination.first", "means nothing"),
+        (
+            "pagination.stop = \"empty-page\"",
+            "pagination.stop",
+            "means nothing",
+        ),
+        (
+            "pagination = { type = \"cursor\", next = \"last:/id\", first = 1 }",
+            "pagination.first",
+            "means nothing",
+        ),
+        (
+            "pagination = { type = \"offset\", pages = \"header:x-pages\" }",
+            "pagination.pages",
+            "means nothing",
+        ),
+        (
+            "query = { a = \"1\" }\npagination = { type = \"page\", repeat_query = [\"a\"] }",
+            "pagination.repeat_query",
+            "means nothing",
+        ),
+        (
+            "pagination = { type = \"link-header\", repeat_query = [\"a\"] }",
+            "pagination.repeat_query",
+            "is not in query",
+        ),
+        (
+            "pagination.type = \"cursor\"",
+            "pagination.type",
+            "pagination.next",
+        ),
+        (
+            "pagination.type = \"pages\"",
+            "pagination.type",
+            "did you mean \"page\"?",
+        ),
+        (
+            "pagination.typ = \"page\"",
+            "pagination.typ",
+            "did you mean `type`?",
+        ),
+        (
+            "pagination = { type = \"offset\", step = \"limit\" }",
+            "pagination.step",
+            "pagination.limit must say",
+        ),
+        (
+            "pagination = { type = \"offset\", stop = \"short-page\" }",
+            "pagination.stop",
+            "pagination.limit must say",
+        ),
+        (
+            "pagination = { type = \"offset\", stop = \"same-link\" }",
+            "pagination.stop",
+            "for pages that name the next one",
+        ),
+        (
+            "records = \"/a\"\npagination = { type = \"page\", more = \"/m\", stop = { pointer = \"/d\" } }",
+            "pagination.stop",
+            "say the same",
+        ),
+    ]);
+    let stop = |rule: &str| format!("pagination = {{ type = \"page\", stop = {rule} }}");
+    for (rule, words) in [
+        ("\"empty\"", "must be \"empty-page\", \"same-link\""),
+        ("5", "must be text in quotes"),
+        ("{ pointer = 5 }", "pointer must be text"),
+        ("{ pointer = \"done\" }", "starts with a slash"),
+        ("{ pointer = \"\" }", "must lead to a value"),
+        ("{ pointer = \"/done\", value = [1] }", "value must be text"),
+        (
+            "{ pointr = \"/done\" }",
+            "must be \"empty-page\", \"same-link\"",
+        ),
+        ("{ status = [] }", "a list of statuses"),
+        ("{ status = [429] }", "a list of statuses"),
+        ("{ status = 404 }", "a list of statuses"),
+    ] {
+        refuse(&[(&stop(rule), "pagination.stop", words)]);
+    }
+}
+
+#[test]
+fn what_is_probably_a_mistake_is_told() {
+    let warnings = |settings: &str| load(&poll(settings), &[]).unwrap().warnings.join("\n");
+    let lost = warnings("records = \"/a\"\nrecords_as = \"map\"");
+    assert!(
+        lost.contains("map_key") && lost.contains("are lost"),
+        "{lost}"
+    );
+    let zero = warnings("pagination = { type = \"offset\", first = 0 }");
+    assert!(zero.contains("pagination.first"), "{zero}");
+}
