@@ -230,7 +230,7 @@ class Polygon(OnlyNew):
         if cursor is not None:
             since, begin, limit = map(int, matched(r"YXA9MSZhcz0m(\d+)-(\d+)-(\d+)", cursor))
         else:
-            since = int(ask.whole("timestamp.gte", 0))
+            since = ask.whole("timestamp.gte", 0, 0, 10**19)
             begin, limit = 0, ask.whole("limit", 1000, 1, 50_000)
             ask.fixed("order", "asc")
             ask.fixed("sort", "timestamp")

@@ -159,109 +159,35 @@ type Mistake = (&'static str, &'static str, &'static str, bool, &'static str);
 
 const MISTAKES: &[Mistake] = &[
     // One page of three.
-    (
-        "github_repositories",
-        "pagination = { type = \"link-header\" }",
-        "",
-        true,
-        "13 rows are missing",
-    ),
-    // Another list of the page.
-    ("mollie", "/_embedded/payments", "/_embedded", true, ""),
-    (
-        "plaid",
-        "records = \"/removed\"",
-        "records = \"/modified\"",
-        false,
-        "",
-    ),
-    ("world_bank", "records = \"/1\"", "records = \"\"", true, ""),
-    // Hidden entries make the pages short.
-    (
-        "box_items",
-        "step = \"limit\", stop = \"empty-page\"",
-        "step = \"count\", stop = \"empty-page\"",
-        true,
-        "",
-    ),
-    (
-        "box_items",
-        "stop = \"empty-page\"",
-        "stop = \"short-page\"",
-        true,
-        "",
-    ),
-    // The server's pages have ten records, whatever is asked for.
-    (
-        "jira_server",
-        "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"count\" }\n\n[poll.issues_changes.watermark]",
-        "pagination = { type = \"offset\", param = \"startAt\", limit_param = \"maxResults\", limit = 50, step = \"limit\" }\n\n[poll.issues_changes.watermark]",
-        false,
-        "",
-    ),
-    ("scim", "first = 1", "first = 0", true, ""),
-    // A time in another unit, so that everything is asked for again, or nothing.
-    ("clickup", "format = \"ms\"", "format = \"s\"", false, ""),
-    (
-        "hubspot",
-        "into_format = \"ms\"",
-        "into_format = \"s\"",
-        false,
-        "",
-    ),
-    (
-        "google_analytics",
-        ", into_format = \"date\"",
-        "",
-        false,
-        "",
-    ),
-    (
-        "jira_cloud",
-        "into_format = \"%Y/%m/%d %H:%M\"",
-        "into_format = \"%Y/%d/%m %H:%M\"",
-        false,
-        "",
-    ),
+    ("github_repositories", "pagination = { type = \"link-header\" }", "", true, "13 rows are missing, 0 too many"),
+    // Another list, or none.
+    ("mollie", "/_embedded/payments", "/_embedded", true, "expected a list of records at /_embedded"),
+    ("plaid", "records = \"/removed\"", "records = \"/modified\"", false, "rows are missing"),
+    ("world_bank", "records = \"/1\"", "records = \"/0\"", true, "must not be the same place as records"),
+    // Hidden entries make pages short.
+    ("box_items", "step = \"limit\" }", "step = \"count\" }", true, "the id of a record before"),
+    ("box_items", "step = \"limit\" }", "step = \"limit\", stop = \"short-page\" }", true, "rows are missing"),
+    // Pages have ten records, whatever is asked for.
+    ("jira_server", "limit = 50, step = \"count\"", "limit = 50, step = \"limit\"", false, "13 rows are missing"),
+    // Offsets from 1.
+    ("scim", "first = 1", "first = 0", true, "the id of a record before"),
+    ("usgs", "first = 1", "first = 2", true, "1 rows are missing, 0 too many"),
+    // A time of another unit or order.
+    ("clickup", "format = \"ms\"", "format = \"s\"", false, "as whole seconds since 1970"),
+    ("hubspot", "into_format = \"ms\"", "into_format = \"s\"", false, "do not ask for changes only"),
+    ("google_analytics", ", into_format = \"date\"", "", false, "'20260102' was not understood"),
+    ("jira_cloud", "into_format = \"%Y/%m/%d %H:%M\"", "into_format = \"%Y/%d/%m %H:%M\"", false, "do not ask for changes only"),
+    ("polygon", "format = \"ns\"", "format = \"us\"", false, "as microseconds since 1970"),
     // The wrong end of a page.
-    (
-        "discord",
-        "next = \"/0/id\"",
-        "next = \"last:/id\"",
-        false,
-        "",
-    ),
-    (
-        "stripe",
-        "next = \"last:/id\"",
-        "next = \"/data/0/id\"",
-        true,
-        "",
-    ),
+    ("discord", "next = \"first:/id\"", "next = \"last:/id\"", false, ""),
+    ("stripe", "next = \"last:/id\"", "next = \"first:/id\"", true, "the id of a record before"),
     // A token that is not kept.
-    (
-        "zendesk_tickets",
-        "resume_from = \"/after_cursor\"",
-        "",
-        false,
-        "",
-    ),
-    // A record without its name; a value that is changed on its way.
-    (
-        "frankfurter",
-        "map_key = \"currency\"\nid = \"currency\"",
-        "",
-        true,
-        "",
-    ),
-    // Details of one parent only.
-    (
-        "hacker_news",
-        "set = { id = \"/value\" }",
-        "set = { id = \"/id\" }",
-        true,
-        "",
-    ),
+    ("zendesk_tickets", "resume_from = \"/after_url\"", "", false, ""),
+    // Records without their names, and lines that are not divided.
+    ("frankfurter", "map_key = \"currency\"\nid = \"currency\"", "", true, "2 rows are missing, 2 too many"),
+    ("ecb", "format = \"csv\"", "format = \"csv\"\ncsv = { delimiter = \";\" }", true, "27 of 27 records are refused"),
+    // A key that parents do not have.
+    ("hacker_news", "set = { id = \"/value\" }", "set = { id = \"/id\" }", true, ""),
 ];
 
 #[test]
