@@ -1,9 +1,10 @@
 """Fakes of APIs of shops and of the sites around them."""
 
+import email.utils
 import urllib.parse
 
 from fake import Answer, Api, Refused, basic, graphql, in_header, iso, matched, nobody, read_iso
-from fake import read_time, route
+from fake import route
 from software import link
 
 
@@ -236,7 +237,10 @@ class Bigcommerce(Api):
         ask.fixed("sort", "date_modified:asc", "id:asc")
         rows = self.rows.live()
         if since is not None:
-            since = read_time(since, "%a, %d %b %Y %H:%M:%S %z", "min_date_modified")
+            try:
+                since = email.utils.parsedate_to_datetime(since)
+            except ValueError:
+                raise Refused(400, f"min_date_modified: {since!r} is not of RFC 2822") from None
             rows = self.rows.live(since=since)
         records = self.paged(self.rows.records(rows), (page - 1) * limit, limit)
         self.note("changes" if since else "all", records)
