@@ -159,35 +159,121 @@ type Mistake = (&'static str, &'static str, &'static str, bool, &'static str);
 
 const MISTAKES: &[Mistake] = &[
     // One page of three.
-    ("github_repositories", "pagination = { type = \"link-header\" }", "", true, "13 rows are missing, 0 too many"),
+    (
+        "github_repositories",
+        "pagination = { type = \"link-header\" }",
+        "",
+        true,
+        "13 rows are missing, 0 too many",
+    ),
     // Another list, or none.
-    ("mollie", "/_embedded/payments", "/_embedded", true, "expected a list of records at /_embedded"),
-
-    ("world_bank", "records = \"/1\"", "records = \"/0\"", true, "must not be the same place as records"),
+    (
+        "mollie",
+        "/_embedded/payments",
+        "/_embedded",
+        true,
+        "expected a list of records at /_embedded",
+    ),
+    (
+        "world_bank",
+        "records = \"/1\"",
+        "records = \"/0\"",
+        true,
+        "must not be the same place as records",
+    ),
     // Hidden entries make pages short.
-    ("box_items", "step = \"limit\" }", "step = \"count\" }", true, "the id of a record before"),
-    ("box_items", "step = \"limit\" }", "step = \"limit\", stop = \"short-page\" }", true, "rows are missing"),
+    (
+        "box_items",
+        "step = \"limit\" }",
+        "step = \"count\" }",
+        true,
+        "the id of a record before",
+    ),
+    (
+        "box_items",
+        "step = \"limit\" }",
+        "step = \"limit\", stop = \"short-page\" }",
+        true,
+        "rows are missing",
+    ),
     // Pages have ten records, whatever is asked for.
-    ("jira_server", "limit = 50, step = \"count\"", "limit = 50, step = \"limit\"", false, "13 rows are missing"),
+    (
+        "jira_server",
+        "limit = 50, step = \"count\"",
+        "limit = 50, step = \"limit\"",
+        false,
+        "13 rows are missing",
+    ),
     // Offsets from 1.
-    ("scim", "first = 1", "first = 0", true, "the id of a record before"),
-    ("usgs", "first = 1", "first = 2", true, "1 rows are missing, 0 too many"),
+    (
+        "scim",
+        "first = 1",
+        "first = 0",
+        true,
+        "the id of a record before",
+    ),
+    (
+        "usgs",
+        "first = 1",
+        "first = 2",
+        true,
+        "1 rows are missing, 0 too many",
+    ),
     // A time of another unit or order.
-    ("clickup", "format = \"ms\"", "format = \"s\"", false, "as whole seconds since 1970"),
-    ("hubspot", "into_format = \"ms\"", "into_format = \"s\"", false, "do not ask for changes only"),
-
-    ("jira_cloud", "into_format = \"%Y/%m/%d %H:%M\"", "into_format = \"%Y/%d/%m %H:%M\"", false, "do not ask for changes only"),
-    ("polygon", "format = \"ns\"", "format = \"us\"", false, "as microseconds since 1970"),
+    (
+        "clickup",
+        "format = \"ms\"",
+        "format = \"s\"",
+        false,
+        "as whole seconds since 1970",
+    ),
+    (
+        "hubspot",
+        "into_format = \"ms\"",
+        "into_format = \"s\"",
+        false,
+        "do not ask for changes only",
+    ),
+    (
+        "jira_cloud",
+        "into_format = \"%Y/%m/%d %H:%M\"",
+        "into_format = \"%Y/%d/%m %H:%M\"",
+        false,
+        "do not ask for changes only",
+    ),
+    (
+        "polygon",
+        "format = \"ns\"",
+        "format = \"us\"",
+        false,
+        "as microseconds since 1970",
+    ),
     // The wrong end of a page.
-
-    ("stripe", "next = \"last:/id\"", "next = \"first:/id\"", true, "the id of a record before"),
+    (
+        "stripe",
+        "next = \"last:/id\"",
+        "next = \"first:/id\"",
+        true,
+        "the id of a record before",
+    ),
     // A token that is not kept.
 
     // Records without their names, and lines that are not divided.
-    ("frankfurter", "map_key = \"currency\"\nid = \"currency\"", "", true, "2 rows are missing, 2 too many"),
-    ("ecb", "format = \"csv\"", "format = \"csv\"\ncsv = { delimiter = \";\" }", true, "27 of 27 records are refused"),
+    (
+        "frankfurter",
+        "map_key = \"currency\"\nid = \"currency\"",
+        "",
+        true,
+        "2 rows are missing, 2 too many",
+    ),
+    (
+        "ecb",
+        "format = \"csv\"",
+        "format = \"csv\"\ncsv = { delimiter = \";\" }",
+        true,
+        "27 of 27 records are refused",
+    ),
     // A key that parents do not have.
-
 ];
 
 #[test]
