@@ -11,6 +11,8 @@ mod apis;
 mod append;
 mod bodies;
 mod erase;
+mod columns;
+mod exact;
 mod faults;
 mod forms;
 mod guards;

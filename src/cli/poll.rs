@@ -468,11 +468,18 @@ fn describe(done: &Done) -> String {
         0 => String::new(),
         count => format!(", {count} known already"),
     };
+    let nulls = match done.nulls.values().sum::<u64>() {
+        0 => String::new(),
+        count => {
+            let columns: Vec<&str> = done.nulls.keys().map(String::as_str).collect();
+            format!(", {count} values made null ({})", columns.join(", "))
+        }
+    };
     let unchanged = done.same_as.as_ref().map_or_else(String::new, |run| {
         format!(", unchanged since run {run}; nothing was written")
     });
     format!(
-        "{} records in {took:.1?}{duplicates}{quarantined}{unchanged}  run {}",
+        "{} records in {took:.1?}{duplicates}{quarantined}{nulls}{unchanged}  run {}",
         done.records, done.run
     )
 }

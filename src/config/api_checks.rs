@@ -86,7 +86,7 @@ pub(super) fn check_poll(config: &Config, name: &str, poll: &Poll, findings: &mu
     };
     belongs_to_api(name, api, poll, findings);
     let section = config.api.get(api);
-    if !section.is_some_and(|section| base_url(&section.url).is_ok()) {
+    if section.is_none_or(|section| base_url(&section.url).is_err()) {
         findings.distrust(&key("url"));
     }
     if section.is_none() {

@@ -31,7 +31,7 @@ pub struct Auth {
     /// The name of the header that holds the token or the signature.
     #[validate(custom(function = rules::credentials_header))]
     pub header: Option<String>,
-    /// The name of the parameter that holds the token.
+    /// The name of the parameter that holds the token or the signature.
     #[validate(length(min = 1, message = "must not be empty"))]
     pub param: Option<String>,
     /// The user, or the OAuth2 client.
@@ -96,6 +96,9 @@ pub struct Auth {
     /// The name of the header with the time of the signature.
     #[validate(custom(function = rules::credentials_header))]
     pub timestamp_header: Option<String>,
+    /// The name of the parameter with that time instead.
+    #[validate(length(min = 1, message = "must not be empty"))]
+    pub timestamp_param: Option<String>,
     /// How that time is written.
     #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<TimeForm>")]
@@ -150,6 +153,7 @@ impl Auth {
                 key_encoding: self.key_encoding,
                 prefix: self.prefix.clone().unwrap_or_default(),
                 timestamp_header: self.timestamp_header.clone(),
+                timestamp_param: self.timestamp_param.clone(),
                 timestamp: self.timestamp.unwrap_or(default.timestamp),
             },
         }

@@ -44,7 +44,7 @@ pub(super) fn read_secrets(section: &str, auth: &mut Auth, findings: &mut Findin
     }
 }
 
-fn read_secret(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
+pub(super) fn read_secret(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
     let shown = path.display();
     let file = match SecretFile::read(path) {
         Ok(file) => file,
@@ -135,15 +135,24 @@ pub(super) fn check(section: &str, auth: &Auth, findings: &mut Findings<'_>) {
                     one of HMAC";
         findings.problem(&[&key("algorithm")], rule);
     }
-    if auth.timestamp_header.is_none()
-        && auth
-            .template
-            .as_deref()
-            .is_some_and(|text| text.contains("{timestamp}"))
-    {
-        let rule =
-            "auth.template signs {timestamp}, so auth.timestamp_header must say where it is sent";
+    let signs_time = auth
+        .template
+        .as_deref()
+        .is_some_and(|text| text.contains("{timestamp}"));
+    if auth.timestamp_header.is_none() && auth.timestamp_param.is_none() && signs_time {
+        let rule = "auth.template signs {timestamp}, so auth.timestamp_header or auth.timestamp_param must \
+                    say where it is sent";
         findings.problem(&[&key("template")], rule);
+    }
+    for (header, param) in [("header", "param"), ("timestamp_header", "timestamp_param")] {
+        let both = match header {
+            "header" => auth.header.is_some() && auth.param.is_some(),
+            _ => auth.timestamp_header.is_some() && auth.timestamp_param.is_some(),
+        };
+        if both && auth.r#type == AuthKind::Signature {
+            let rule = format!("auth.{header} and auth.{param} are both set; remove one");
+            findings.problem(&[&key(header), &key(param)], rule);
+        }
     }
 }
 
@@ -177,7 +186,12 @@ fn uses_of_fixed(auth: &Auth) -> [Use; 5] {
             is(&[Header]),
             is(&[Signature]),
         ),
-        row("param", auth.param.is_some(), is(&[Query]), false),
+        row(
+            "param",
+            auth.param.is_some(),
+            is(&[Query]),
+            is(&[Signature]),
+        ),
         row("user", auth.user.is_some(), is(&[Basic, OAuth2]), false),
         row("password", password, own, is(&[Basic, OAuth2])),
     ]
@@ -205,9 +219,9 @@ fn uses_of_oauth(auth: &Auth) -> [Use; 11] {
     ]
 }
 
-fn uses_of_signatures(auth: &Auth) -> [Use; 7] {
+fn uses_of_signatures(auth: &Auth) -> [Use; 8] {
     let is_signed = auth.r#type == AuthKind::Signature;
-    let has_time = is_signed && auth.timestamp_header.is_some();
+    let has_time = auth.timestamp_header.is_some() || auth.timestamp_param.is_some();
     [
         row("algorithm", auth.algorithm.is_some(), false, is_signed),
         row("template", auth.template.is_some(), is_signed, false),
@@ -225,6 +239,17 @@ fn uses_of_signatures(auth: &Auth) -> [Use; 7] {
             false,
             is_signed,
         ),
-        row("timestamp", auth.timestamp.is_some(), false, has_time),
+        row(
+            "timestamp_param",
+            auth.timestamp_param.is_some(),
+            false,
+            is_signed,
+        ),
+        row(
+            "timestamp",
+            auth.timestamp.is_some(),
+            false,
+            is_signed && has_time,
+        ),
     ]
 }

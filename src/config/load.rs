@@ -227,6 +227,13 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
     ];
+    let of_columns = config
+        .poll
+        .values_mut()
+        .flat_map(|poll| poll.columns.values_mut());
+    for path in of_columns.filter_map(|column| column.key_file.as_mut()) {
+        make_absolute(path)?;
+    }
     let of_hooks = config.hook.values_mut().flat_map(|hook| {
         let of_auth = hook.auth.iter_mut().map(|auth| &mut auth.secrets_file);
         of_auth.chain(std::iter::once(&mut hook.secrets_file))

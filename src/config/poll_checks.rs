@@ -10,6 +10,7 @@ use super::auth_checks;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::poll::{marks, windows};
+use super::poll_column_checks;
 use super::poll_page_checks;
 use super::polls::Poll;
 use super::rules::{OWN_HEADERS, is_unencrypted};
@@ -68,6 +69,7 @@ pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
         auth_checks::read_secrets(&format!("api.{name}"), &mut api.auth, findings);
     }
     for (name, poll) in &mut config.poll {
+        poll_column_checks::read_keys(name, &mut poll.columns, findings, auth_checks::read_secret);
         auth_checks::read_secrets(&format!("poll.{name}"), &mut poll.auth, findings);
     }
 }
@@ -111,6 +113,7 @@ impl PollRules<'_, '_, '_> {
         self.schedule();
         self.watermark();
         self.guards();
+        poll_column_checks::check(self.name, self.poll, self.findings);
     }
 
     /// Reports a broken rule about keys of this poll.

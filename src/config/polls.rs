@@ -12,6 +12,7 @@ use super::apis::Api;
 use super::auth::Auth;
 use super::poll::marks::Watermark;
 use super::poll::windows::Window;
+use super::poll_columns::{self, Column};
 use super::poll_guards::{Guards, PollsBatch};
 use super::poll_pages::{Csv, Empties, FailIf, Stop};
 use super::rate::Rate;
@@ -153,6 +154,8 @@ pub struct Poll {
     /// What must hold before the rows of a run become visible.
     #[validate(nested)]
     pub guards: Guards,
+    /// How columns are made of what the API sends.
+    pub columns: BTreeMap<String, Column>,
 }
 
 /// `[poll.NAME.pagination]`: how one page leads to the next.
@@ -241,6 +244,7 @@ impl Default for Poll {
             max_record: ByteSize::mib(1),
             allow_hosts: Vec::new(),
             guards: Guards::default(),
+            columns: BTreeMap::new(),
         }
     }
 }
@@ -335,6 +339,8 @@ impl Poll {
                 max_record: self.max_record.bytes(),
             },
             guards: self.guards.definition(),
+            columns: poll_columns::rules(&self.columns),
+            text_columns: Vec::new(),
         }
     }
 }

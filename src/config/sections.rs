@@ -15,8 +15,7 @@ use super::apis::Api;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
-use super::rules;
-use super::words;
+use super::{rules, words};
 use crate::contract::{
     EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
 };

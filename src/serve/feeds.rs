@@ -15,6 +15,7 @@ use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
 use super::settings::{LogRole, log_settings};
 use super::stopping::{Patience, Stopped};
+use super::tables::text_columns;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::feeds::context::Context;
@@ -49,10 +50,14 @@ pub struct RunningFeeds {
 
 /// The polls of a configuration.
 pub fn poll_feed(config: &Config) -> PollFeed {
+    // A directory that cannot be read is told when the log is opened.
+    let mut text_columns = text_columns(&config.polls.dir).unwrap_or_default();
     let definitions = config.poll.iter();
     let definitions = definitions.map(|(name, poll)| {
         let api = poll.api.as_ref().and_then(|api| config.api.get(api));
-        (name.clone(), poll.definition(api))
+        let mut definition = poll.definition(api);
+        definition.text_columns = text_columns.remove(name).unwrap_or_default();
+        (name.clone(), definition)
     });
     PollFeed::new(definitions.collect(), config.polls.concurrency)
 }

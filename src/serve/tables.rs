@@ -62,7 +62,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
             let same =
                 |(name, _): &(&String, &String)| name.to_lowercase() == column.to_lowercase();
             let before = columns.filter(same).map(|(_, kind)| kind).next();
-            if let Some(before) = before.filter(|before| *before != now.as_str()) {
+            if let Some(before) = before.filter(|before| **before != now.to_string()) {
                 changed.push(Changed {
                     stream: stream.to_owned(),
                     column,
@@ -73,6 +73,20 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
         }
     }
     Ok(changed)
+}
+
+/// The columns that are text in objects which are in the lake, by stream, according to the files in the log's
+/// directory.
+pub fn text_columns(dir: &Path) -> io::Result<BTreeMap<String, Vec<String>>> {
+    let (known, _) = read(dir)?;
+    let text = |columns: BTreeMap<String, String>| {
+        let text = columns.into_iter().filter(|(_, kind)| kind == "text");
+        text.map(|(name, _)| name).collect()
+    };
+    let streams = known.into_iter();
+    Ok(streams
+        .map(|(stream, columns)| (stream, text(columns)))
+        .collect())
 }
 
 /// Refuses columns whose type would change, and stores the types durably. Does nothing until a typed object
@@ -90,7 +104,7 @@ pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<()
     for (stream, table) in tables.streams() {
         let columns = known.entry(stream.to_owned()).or_default();
         let kinds = table.kinds().into_iter();
-        columns.extend(kinds.map(|(name, kind)| (name, kind.as_str().to_owned())));
+        columns.extend(kinds.map(|(name, kind)| (name, kind.to_string())));
     }
     if known == before {
         return Ok(());

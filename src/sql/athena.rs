@@ -1,5 +1,6 @@
 //! Tables for Athena. Partitions are projected, so that no partition has to be registered.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
@@ -41,16 +42,20 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out
 }
 
-fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
-    match kind {
-        // Times in lines are text: from_iso8601_timestamp() reads them.
-        ColumnType::Time if is_line => "string",
+fn type_of(kind: ColumnType, is_line: bool) -> Cow<'static, str> {
+    let name = match kind {
+        // Times, dates and decimals in lines are text: from_iso8601_timestamp() and casts read them. As numbers,
+        // decimals would pass through a double.
+        ColumnType::Time | ColumnType::Date | ColumnType::Decimal(_) if is_line => "string",
         ColumnType::Time => "timestamp",
         ColumnType::Text | ColumnType::Json => "string",
         ColumnType::Integer => "bigint",
         ColumnType::Double => "double",
         ColumnType::Boolean => "boolean",
-    }
+        ColumnType::Date => "date",
+        ColumnType::Decimal(size) => return size.to_string().into(),
+    };
+    name.into()
 }
 
 /// Quotes the name of a table, a column or a field of a struct, since many common names are reserved words.
@@ -89,7 +94,7 @@ fn line_column(relation: &Relation, column: &Column) -> Option<String> {
         }
         // Members that are not declared have no type that the SerDe could map.
         (Source::Rest, _) => return None,
-        _ => type_of(column.kind, true).to_owned(),
+        _ => type_of(column.kind, true).into_owned(),
     };
     Some(format!("{} {kind}", quoted(&column.name)))
 }

@@ -1,5 +1,6 @@
 //! The data dictionary: a page that describes every stream and its columns.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::catalogue::{Catalogue, Relation, Stream};
@@ -9,7 +10,7 @@ use crate::tables::Source;
 pub(super) fn page(lake: &Catalogue) -> String {
     let mut out = "# Data dictionary\n\nMade by `lakehook sql dictionary` from the configuration and its schemas. Types are those of \
                    the views of `lakehook sql duckdb` and of Parquet objects; in NDJSON objects times are text in \
-                   RFC 3339, and `p_` columns are found in `properties`.\n"
+                   RFC 3339, dates and decimals are text, and `p_` columns are found in `properties`.\n"
         .to_owned();
     for relation in &lake.relations {
         let _memory_takes_it = write!(out, "\n## {}\n\n{}\n\n", relation.name, about(relation));
@@ -35,15 +36,18 @@ pub(super) fn page(lake: &Catalogue) -> String {
     out
 }
 
-fn type_of(kind: ColumnType) -> &'static str {
-    match kind {
+fn type_of(kind: ColumnType) -> Cow<'static, str> {
+    let name = match kind {
+        ColumnType::Date => "date",
+        ColumnType::Decimal(size) => return format!("{size}, exact").into(),
         ColumnType::Text => "text",
         ColumnType::Time => "time (UTC, microseconds)",
         ColumnType::Integer => "integer (64 bits)",
         ColumnType::Double => "double",
         ColumnType::Boolean => "boolean",
         ColumnType::Json => "JSON",
-    }
+    };
+    name.into()
 }
 
 fn about(relation: &Relation) -> String {

@@ -31,7 +31,7 @@ fn lake(url: &str, keys: &[&str], writes_columns: bool) -> Catalogue {
     let days = Key::all("dt=%Y-%m-%d");
     let runs = [days.clone(), vec![Key::run()]].concat();
     let events = Table::events([purchase].into_iter()).unwrap_or_else(|_| Table::quarantine());
-    let users = Table::entities(Some(user), Some("user_id"));
+    let users = Table::entities(Some(user), Some("user_id"), &crate::columns::Kinds::new());
     Catalogue {
         url: url.to_owned(),
         endpoint: None,

@@ -1,5 +1,6 @@
 //! Tables for Trino's Hive connector, in a schema named `lake` of a catalog named `hive`.
 
+use std::borrow::Cow;
 use std::fmt::Write as _;
 
 use super::catalogue::{Catalogue, Relation, Stream};
@@ -87,14 +88,19 @@ fn runs(lake: &Catalogue, relation: &Relation) -> String {
     )
 }
 
-fn type_of(kind: ColumnType, is_line: bool) -> &'static str {
-    match kind {
+fn type_of(kind: ColumnType, is_line: bool) -> Cow<'static, str> {
+    let name = match kind {
         ColumnType::Time if !is_line => "timestamp(3)",
+        // In lines they are text, which casts read exactly.
+        ColumnType::Date | ColumnType::Decimal(_) if is_line => "varchar",
         ColumnType::Time | ColumnType::Text | ColumnType::Json => "varchar",
         ColumnType::Integer => "bigint",
         ColumnType::Double => "double",
         ColumnType::Boolean => "boolean",
-    }
+        ColumnType::Date => "date",
+        ColumnType::Decimal(size) => return size.to_string().into(),
+    };
+    name.into()
 }
 
 /// A table over a prefix of the lake.

@@ -31,14 +31,15 @@ const ROOMS: &[Room] = &[
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "secret", "signature",
+        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
+        "signature",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "instant", "rfc3339",
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "json", "record", "signature", "secret",
+        "feeds", "control", "contract", "wal", "lake", "tables", "columns", "json", "record", "signature", "secret",
         "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
@@ -67,14 +68,14 @@ const ROOMS: &[Room] = &[
     room("telemetry", "src/telemetry", &[]),
     room("out", "src/out", &[]),
     room("contract", "crates/contract/src", &[
-        "quarantine", "tables", "columns", "json", "record", "rfc3339", "clock",
+        "quarantine", "tables", "columns", "json", "record", "secret", "rfc3339", "clock",
     ]),
     room("quarantine", "crates/contract/src/quarantine", &["json", "record", "clock"]),
     room("wal", "crates/log/src", &["record", "ids", "files", "clock", "checksum"]),
     room("lake", "crates/lake/src", &["encode", "record", "ids", "files", "clock", "checksum"]),
     room("encode", "crates/lake/src/encode", &["tables", "columns", "json", "record", "files", "clock"]),
     room("tables", "crates/base/src/tables", &["columns"]),
-    room("columns", "crates/base/src/columns", &["rfc3339", "clock"]),
+    room("columns", "crates/base/src/columns", &["json", "rfc3339", "clock"]),
     room("json", "crates/base/src/json", &[]),
     room("record", "crates/base/src/record", &["ids", "clock"]),
     room("secret", "crates/base/src/secret", &[]),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::columns::{ColumnType, Property, declared};
+use crate::columns::{ColumnType, Dates, Kinds, Property, declared, of_entities};
 
 /// Prefix of the names of columns for event properties.
 pub const PROPERTY_PREFIX: &str = "p_";
@@ -84,7 +84,7 @@ impl Table {
         // The key is the name in lower case, because engines ignore case.
         let mut properties: BTreeMap<String, Property> = BTreeMap::new();
         for schema in schemas {
-            for property in declared(schema)? {
+            for property in declared(schema, Dates::AsText)? {
                 let Some(known) = properties.get_mut(&property.name.to_lowercase()) else {
                     properties.insert(property.name.to_lowercase(), property);
                     continue;
@@ -140,10 +140,14 @@ impl Table {
         })
     }
 
-    /// The table of a poll, with the columns that its schema declares. `id` is the key that
-    /// identifies a record, if it is a column.
-    pub fn entities(schema: Option<&str>, id: Option<&str>) -> Result<Self, serde_json::Error> {
-        let declared = schema.map(declared).transpose()?.unwrap_or_default();
+    /// The table of a poll, with the columns that its schema declares and those whose type is given. `id` is the
+    /// key that identifies a record, if it is a column.
+    pub fn entities(
+        schema: Option<&str>,
+        id: Option<&str>,
+        given: &Kinds,
+    ) -> Result<Self, serde_json::Error> {
+        let declared = of_entities(schema, given)?;
         let mut columns = vec![
             Column::own("received_at", ColumnType::Time, RECEIVED_AT),
             Column::own("lsn", ColumnType::Integer, LSN),
@@ -244,7 +248,8 @@ impl Tables {
     /// The tables of these streams, and of the quarantine.
     pub fn new(streams: impl Iterator<Item = (String, Table)>) -> Self {
         // Without a schema there is none that could be wrong.
-        let unknown = Table::entities(None, None).unwrap_or_else(|_| Table::quarantine());
+        let unknown =
+            Table::entities(None, None, &Kinds::new()).unwrap_or_else(|_| Table::quarantine());
         Self {
             streams: streams
                 .map(|(name, table)| (name, Arc::new(table)))
@@ -298,7 +303,7 @@ mod tests {
     #[test]
     fn entities_have_the_columns_of_their_schema_in_its_order() {
         let schema = r#"{"properties":{"user_id":{"type":"string"},"age":{"type":"integer"}}}"#;
-        let table = Table::entities(Some(schema), Some("user_id")).unwrap();
+        let table = Table::entities(Some(schema), Some("user_id"), &Kinds::new()).unwrap();
         let names: Vec<_> = table
             .columns
             .iter()

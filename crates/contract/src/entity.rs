@@ -3,26 +3,26 @@
 //! With a schema, the properties that it declares at the top level are the columns, in its order, and
 //! everything else in a record goes under `extra`. Without a schema, the keys of a record are its columns.
 //! Either way a row begins with `received_at` at a fixed offset and with a fixed length, so that the time can
-//! be written when the rows go to the log ([`stamp`]).
+//! be written when the rows go to the log ([`stamp`]). Column rules change a record before its schema sees it;
+//! the quarantine and the watermark have what was sent.
 
 use std::collections::HashMap;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::canonical;
+use super::column_rules::{ColumnRules, Nulled};
+use super::entity_columns::{Columns, check_rules, decimals_of, write_own_keys};
 use super::faults::{Errors, Faults as _};
 use super::pointer::{self, segment};
-use super::raw::push_raw;
 use super::schemas::{Schema, SchemaError};
-use super::strict::{Scanner, lone_surrogate, unescaped};
+use super::strict::{Scanner, lone_surrogate};
 use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused};
 use lakehook_base::clock::Micros;
-use lakehook_base::columns;
-use lakehook_base::json::{Members, between_quotes, push_json, text};
+use lakehook_base::columns::{Dates, Decimal, Kinds};
+use lakehook_base::json::{Members, text};
 use lakehook_base::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
-/// Columns that every row has; keys of a record with these names go under `extra`.
-const RESERVED: [&str; 5] = ["received_at", "lsn", "dt", "run", "extra"];
 /// Every row, including rows of the quarantine, begins with this and the time.
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
 /// The length of a time as text.
@@ -72,19 +72,23 @@ pub struct Entities {
     stream: String,
     schema: Option<Schema>,
     columns: Option<Columns>,
+    rules: ColumnRules,
+    /// The decimals among the columns, where records have columns of their own.
+    decimals: HashMap<String, Decimal>,
     id: Option<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
-    /// Hash of the schema's text, to detect changes.
+    /// Hash of the schema's text and of the rules, to detect changes.
     hash: u64,
 }
 
-/// The columns that a schema declares.
-#[derive(Debug)]
-struct Columns {
-    /// The beginning of each column in a row, `"name":`, in order.
-    heads: Vec<Vec<u8>>,
-    by_name: HashMap<String, usize>,
+/// What decides about the columns of a stream, besides its schema.
+#[derive(Debug, Default)]
+pub struct ColumnSettings {
+    /// Rules that change records before the schema sees them.
+    pub rules: ColumnRules,
+    /// Types of columns that are given, whatever the schema says, those of the rules included.
+    pub given: Kinds,
 }
 
 /// The result for a record.
@@ -98,6 +102,8 @@ pub enum Taken<'a> {
         content: u128,
         /// The raw value that watermarks are compared by, if there is one.
         mark: Option<&'a str>,
+        /// The columns that rules have made null.
+        nulled: Nulled,
     },
     /// A row of the quarantine, because the record broke the contract.
     Invalid {
@@ -130,19 +136,24 @@ impl Entities {
         id: Option<FieldPath>,
         mark: Option<FieldPath>,
         fingerprint: Fingerprint,
+        settings: ColumnSettings,
     ) -> Result<Self, SchemaError> {
-        let hash = schema.map_or(0, |(_, text)| xxh3_64(text.as_bytes()));
+        let ColumnSettings { rules, given } = settings;
+        let hash = schema.map_or(0, |(_, text)| xxh3_64(text.as_bytes())) ^ rules.hash();
         let (schema, columns) = match schema {
             None => (None, None),
             Some((name, text)) => {
-                let schema = Schema::new(name, text)?;
-                (Some(schema), Some(Columns::new(name, text)?))
+                check_rules(name, text, &rules)?;
+                let schema = Schema::new(name, text, Dates::Typed, &given)?;
+                (Some(schema), Some(Columns::new(name, text, &given)?))
             }
         };
         Ok(Self {
             stream: stream.to_owned(),
             schema,
             columns,
+            decimals: decimals_of(&given),
+            rules,
             id,
             mark,
             fingerprint,
@@ -150,7 +161,12 @@ impl Entities {
         })
     }
 
-    /// Hash of the schema's text; 0 without a schema.
+    /// The rules of columns.
+    pub fn rules(&self) -> &ColumnRules {
+        &self.rules
+    }
+
+    /// Hash of the schema's text and of the rules; 0 without either.
     pub fn schema_hash(&self) -> u64 {
         self.hash
     }
@@ -165,8 +181,20 @@ impl Entities {
         rows: &mut Rows,
     ) -> Taken<'a> {
         let mut errors = Errors::below(String::new(), MAX_ROW_ERRORS);
-        let members = self.members(raw, &mut errors);
-        let id = self.check_id(&members, &mut errors);
+        let sent = members_of(raw, &mut errors);
+        let mut changed = Vec::new();
+        let mut nulled = Nulled::new();
+        let members = if self.rules.is_empty() || errors.total() > 0 {
+            self.check(raw, &mut errors);
+            None
+        } else {
+            nulled = self.rules.apply(&sent, &mut changed, &mut errors);
+            let changed = std::str::from_utf8(&changed).unwrap_or_default();
+            self.check(changed, &mut errors);
+            Some(serde_json::from_str(changed).map_or(Vec::new(), |Members(members)| members))
+        };
+        let members = members.as_ref().unwrap_or(&sent);
+        let id = self.check_id(members, &mut errors);
         if errors.total() > 0 {
             return self.refuse(raw, &errors, origin, target, rows);
         }
@@ -176,8 +204,8 @@ impl Entities {
         rows.bytes.extend_from_slice(b"\",");
         let lsn_at = rows.bytes.len();
         match &self.columns {
-            Some(columns) => columns.write(&members, &mut rows.bytes),
-            None => write_own_keys(&members, &mut rows.bytes),
+            Some(columns) => columns.write(members, &mut rows.bytes),
+            None => write_own_keys(members, &self.decimals, &mut rows.bytes),
         }
         let written = &rows.bytes[lsn_at..];
         let content = xxh3_128(written);
@@ -195,8 +223,13 @@ impl Entities {
         let partition = rows.partition(target.partition);
         let offset = u32::try_from(lsn_at - start).unwrap_or(u32::MAX);
         rows.finish_row(offset, partition, kind);
-        let mark = self.mark.as_ref().and_then(|path| path.find(&members));
-        Taken::Row { id, content, mark }
+        let mark = self.mark.as_ref().and_then(|path| path.find(&sent));
+        Taken::Row {
+            id,
+            content,
+            mark,
+            nulled,
+        }
     }
 
     /// A changed record counts as a new one, so the content is part of the identity: what was sent, by what
@@ -223,27 +256,11 @@ impl Entities {
         Identity { tag, content }
     }
 
-    /// The members of a record; empty if errors prevent reading it.
-    fn members<'a>(&self, raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
-        let Members(members) = match serde_json::from_str(raw) {
-            Ok(members) => members,
-            Err(error) if error.is_data() => {
-                errors.add("type", String::new, || "an object".to_owned());
-                return Vec::new();
-            }
-            Err(_) => {
-                errors.add("json", String::new, || "JSON".to_owned());
-                return Vec::new();
-            }
-        };
-        Scanner::default().scan(raw, &String::new, errors);
-        if errors.total() > 0 {
-            return Vec::new();
+    /// Checks a record against the schema, unless something else is wrong with it.
+    fn check(&self, record: &str, errors: &mut Errors) {
+        if let Some(schema) = self.schema.as_ref().filter(|_| errors.total() == 0) {
+            schema.check(record, "", errors);
         }
-        if let Some(schema) = &self.schema {
-            schema.check(raw, "", errors);
-        }
-        members
     }
 
     /// The raw id, if records have one.
@@ -314,6 +331,26 @@ impl Entities {
     }
 }
 
+/// The members of a record; empty if errors prevent reading it.
+fn members_of<'a>(raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
+    let Members(members) = match serde_json::from_str(raw) {
+        Ok(members) => members,
+        Err(error) if error.is_data() => {
+            errors.add("type", String::new, || "an object".to_owned());
+            return Vec::new();
+        }
+        Err(_) => {
+            errors.add("json", String::new, || "JSON".to_owned());
+            return Vec::new();
+        }
+    };
+    Scanner::default().scan(raw, &String::new, errors);
+    if errors.total() > 0 {
+        return Vec::new();
+    }
+    members
+}
+
 /// Hashes an id so that escapes make no difference, and text never equals a number.
 fn hash_of_id(raw: &str) -> u128 {
     match text(raw) {
@@ -339,95 +376,6 @@ pub fn stamp(rows: &mut Rows, received_at: Micros) {
         }
         start = row.end;
     }
-}
-
-impl Columns {
-    /// The top-level properties of a schema, in the order of its text.
-    fn new(name: &str, text: &str) -> Result<Self, SchemaError> {
-        let declared = columns::declared(text).map_err(|source| SchemaError::Json {
-            name: name.to_owned(),
-            source,
-        })?;
-        let mut own = Self {
-            heads: Vec::new(),
-            by_name: HashMap::new(),
-        };
-        let mut folded: Vec<String> = RESERVED.map(str::to_owned).to_vec();
-        for columns::Property { name: property, .. } in declared {
-            let lower = property.to_lowercase();
-            if folded.contains(&lower) {
-                return Err(SchemaError::Schema {
-                    name: name.to_owned(),
-                    detail: format!(
-                        "the property {property:?} would be a column twice, or one that every row has \
-                         ({}), whatever its case; rename it, or leave it out and find it under extra",
-                        RESERVED.join(", ")
-                    ),
-                });
-            }
-            folded.push(lower);
-            let mut head = Vec::new();
-            push_json(&mut head, &property);
-            head.push(b':');
-            own.by_name.insert(property, own.heads.len());
-            own.heads.push(head);
-        }
-        Ok(own)
-    }
-
-    /// Appends all columns, and `extra`.
-    fn write(&self, members: &[(&str, &str)], out: &mut Vec<u8>) {
-        let mut values = vec![None; self.heads.len()];
-        let mut extra = Vec::new();
-        for (key, value) in members {
-            match self.by_name.get(&*unescaped(between_quotes(key))) {
-                Some(index) => values[*index] = Some(*value),
-                None => extra.push((*key, *value)),
-            }
-        }
-        for (head, value) in self.heads.iter().zip(values) {
-            out.extend_from_slice(head);
-            push_raw(out, value.unwrap_or("null"));
-            out.push(b',');
-        }
-        write_extra(&extra, out);
-    }
-}
-
-/// Appends the keys of a record as columns, except those with reserved names, which go under `extra`.
-fn write_own_keys(members: &[(&str, &str)], out: &mut Vec<u8>) {
-    let is_reserved = |key: &str| {
-        let key = unescaped(between_quotes(key)).to_lowercase();
-        RESERVED.contains(&key.as_str())
-    };
-    let (reserved, own): (Vec<_>, Vec<_>) = members
-        .iter()
-        .copied()
-        .partition(|(key, _)| is_reserved(key));
-    for (key, value) in own {
-        out.extend_from_slice(key.as_bytes());
-        out.push(b':');
-        push_raw(out, value);
-        out.push(b',');
-    }
-    write_extra(&reserved, out);
-}
-
-fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {
-    out.extend_from_slice(b"\"extra\":");
-    if members.is_empty() {
-        out.extend_from_slice(b"null}");
-        return;
-    }
-    let mut separator = b'{';
-    for (key, value) in members {
-        out.push(separator);
-        out.extend_from_slice(key.as_bytes());
-        out.push(b':');
-        push_raw(out, value);
-        separator = b',';
-    }
-    out.extend_from_slice(b"}}");
 }
 
 #[cfg(test)]

@@ -20,7 +20,15 @@ fn origin() -> Origin {
 fn entities(schema: Option<&str>, id: Option<&str>) -> Entities {
     let key = Fingerprint::new(HashKey([1; 16]));
     let schema = schema.map(|text| ("test", text));
-    Entities::new("users", schema, id.map(FieldPath::new), None, key).unwrap()
+    Entities::new(
+        "users",
+        schema,
+        id.map(FieldPath::new),
+        None,
+        key,
+        ColumnSettings::default(),
+    )
+    .unwrap()
 }
 
 fn target(is_snapshot: bool) -> Target<'static> {
@@ -171,7 +179,15 @@ fn columns_that_would_clash_are_refused() {
         r#"{"properties":{"lsn":{}}}"#,
         r#"{"properties":{"a":{},"A":{}}}"#,
     ] {
-        let error = Entities::new("users", Some(("x", schema)), None, None, key).unwrap_err();
+        let error = Entities::new(
+            "users",
+            Some(("x", schema)),
+            None,
+            None,
+            key,
+            ColumnSettings::default(),
+        )
+        .unwrap_err();
         assert!(
             error.to_string().contains("would be a column twice"),
             "{error}"

@@ -12,7 +12,9 @@
 mod check;
 mod canonical;
 mod checked;
+pub mod column_rules;
 pub mod entity;
+mod entity_columns;
 mod event;
 mod fast;
 mod faults;

@@ -26,11 +26,12 @@ const MAX_PROPERTIES: usize = 64;
 const MAX_EXACT: u64 = 1 << 53;
 
 /// Keywords that say nothing about validity.
-const ANNOTATIONS: [&str; 8] = [
+const ANNOTATIONS: [&str; 9] = [
     "$schema",
     "$id",
     "$comment",
     "title",
+    "x-lakehook-type",
     "description",
     "default",
     "examples",

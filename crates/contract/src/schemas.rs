@@ -15,7 +15,7 @@ use super::faults::Faults;
 use super::pointer::{segment, unescaped};
 use super::quick::Quick;
 use super::reader::{Member, Reader};
-use lakehook_base::columns::ColumnType;
+use lakehook_base::columns::{ColumnType, Dates, Kinds, TYPE_KEYWORD};
 use lakehook_base::json::{Members, text};
 
 const DRAFT_2020_12: &str = "https://json-schema.org/draft/2020-12/schema";
@@ -73,7 +73,7 @@ impl Schemas {
         ];
         let mut schemas = Self::default();
         for (event_type, text) in shipped {
-            let schema = Schema::new(event_type, text)?;
+            let schema = Schema::new(event_type, text, Dates::AsText, &Kinds::new())?;
             schemas.0.insert(event_type.to_owned(), schema);
         }
         Ok(schemas)
@@ -86,7 +86,7 @@ impl Schemas {
         let (mut schemas, mut errors) = (Self::default(), Vec::new());
         for (event_type, text) in texts {
             let event_type = event_type.into();
-            match Schema::new(&event_type, text.as_ref()) {
+            match Schema::new(&event_type, text.as_ref(), Dates::AsText, &Kinds::new()) {
                 Ok(schema) => _ = schemas.0.insert(event_type, schema),
                 Err(error) => errors.push(error),
             }
@@ -126,7 +126,7 @@ impl Schemas {
             }
             let text = std::fs::read_to_string(&path).map_err(|error| unreadable(&path, error));
             let name = path.display().to_string();
-            match text.and_then(|text| Schema::new(&name, &text)) {
+            match text.and_then(|text| Schema::new(&name, &text, Dates::AsText, &Kinds::new())) {
                 Ok(schema) => _ = schemas.0.insert(event_type.to_owned(), schema),
                 Err(error) => errors.push(error),
             }
@@ -166,8 +166,13 @@ pub(super) struct Schema {
 }
 
 impl Schema {
-    /// Compiles a schema; errors mention `name`.
-    pub(super) fn new(name: &str, text: &str) -> Result<Self, SchemaError> {
+    /// Compiles a schema; errors mention `name`. Columns whose type is given take what the schema allows.
+    pub(super) fn new(
+        name: &str,
+        text: &str,
+        dates: Dates,
+        given: &Kinds,
+    ) -> Result<Self, SchemaError> {
         let text: Value = serde_json::from_str(text).map_err(|source| SchemaError::Json {
             name: name.to_owned(),
             source,
@@ -183,6 +188,7 @@ impl Schema {
         if dialect.trim_end_matches('#') != DRAFT_2020_12 {
             return Err(error(format!("$schema must be {DRAFT_2020_12}")));
         }
+        check_types(&text).map_err(error)?;
         let options = Validator::options()
             .with_draft(Draft::Draft202012)
             .offline();
@@ -191,7 +197,7 @@ impl Schema {
             .map_err(|invalid| error(invalid.to_string()))?;
         Ok(Self {
             quick: Quick::compile(&text),
-            narrow: narrow_of(&text),
+            narrow: narrow_of(&text, dates, given),
             text,
             validator,
         })
@@ -245,7 +251,14 @@ impl Schema {
                 let pointer = || format!("{prefix}{}", segment(&key));
                 let detail = || match kind {
                     ColumnType::Time => "a time (RFC 3339): the schema says date-time".to_owned(),
-                    _ => "a whole number of 64 bits: its column holds no other".to_owned(),
+                    ColumnType::Date => {
+                        "a date such as 2026-11-20: its column holds no other".to_owned()
+                    }
+                    ColumnType::Decimal(size) => format!("a number that fits {size} exactly"),
+                    ColumnType::Integer => {
+                        "a whole number of 64 bits: its column holds no other".to_owned()
+                    }
+                    other => format!("a value that fits a column of the type {other}"),
                 };
                 faults.add("column", pointer, detail);
             }
@@ -274,11 +287,33 @@ impl Schema {
     }
 }
 
-fn narrow_of(schema: &Value) -> Vec<(String, ColumnType)> {
+fn narrow_of(schema: &Value, dates: Dates, given: &Kinds) -> Vec<(String, ColumnType)> {
     let properties = schema["properties"].as_object().into_iter().flatten();
-    let kinds = properties.map(|(name, property)| (name.clone(), ColumnType::of_schema(property)));
-    let is_narrow = |kind: ColumnType| matches!(kind, ColumnType::Integer | ColumnType::Time);
-    kinds.filter(|(_, kind)| is_narrow(*kind)).collect()
+    let kinds = properties.map(|(name, property)| {
+        let kind = ColumnType::of_schema(property, dates);
+        // A type that the schema does not follow from is checked, whatever it is.
+        let is_checked = kind.is_narrow() || property.get(TYPE_KEYWORD).is_some();
+        (name.clone(), kind, is_checked)
+    });
+    let checked = kinds.filter(|(name, _, is_checked)| *is_checked && !given.contains_key(name));
+    checked.map(|(name, kind, _)| (name, kind)).collect()
+}
+
+/// Checks the types that properties are given by a keyword of our own.
+fn check_types(schema: &Value) -> Result<(), String> {
+    let properties = schema["properties"].as_object().into_iter().flatten();
+    for (name, property) in properties {
+        let Some(word) = property.get(TYPE_KEYWORD) else {
+            continue;
+        };
+        if word.as_str().and_then(ColumnType::parse).is_none() {
+            return Err(format!(
+                "{TYPE_KEYWORD} of {name:?} must be one of text, time, date, integer, double, boolean, json, or \
+                 decimal(p,s) with at most 38 digits, such as \"decimal(12,2)\""
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// The pointer to an error, relative to the value; a missing property has the pointer that it would have.

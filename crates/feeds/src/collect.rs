@@ -2,9 +2,13 @@
 //!
 //! Rows are appended in portions of about a mebibyte, however large a page is; and a page that
 //! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
-//! has judged it, or until it has [`MAX_HELD_BYTES`]: then what was read of it is judged, and appended.
+//! has judged it, or until it has 8 MiB of rows: then what was read of it is judged, and appended.
 
-use std::collections::HashSet;
+mod judge;
+mod notes;
+mod parts;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,22 +17,20 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::cursor::FeedCursor;
 use super::errors::RunError;
-use super::evidence::Evidence;
-use super::guards::{Breach, Guards, Tally};
-use super::mark_format::{ASK_FOR_FORMAT, Ambiguous, MarkFormat};
+use super::guards::Guards;
+use super::mark_format::MarkFormat;
 use super::wait::{FULL_PAUSE, Interrupted, Waiter};
 use super::watermark::Mark;
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{Lsn, NO_RUN, Origin, Rows};
+use lakehook_base::record::{Lsn, Origin, Rows};
 use lakehook_contract::entity::{Entities, Taken, Target, stamp};
 use lakehook_contract::quarantine::{self, FieldError};
 use lakehook_log::log::Log;
 use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
+use parts::{CurrentPage, Judged, Pending, RowsMark, Seen};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
-/// Most bytes of rows that are held back until their page is judged.
-const MAX_HELD_BYTES: usize = 8 << 20;
 /// Most invalid records that are described.
 const MAX_SAMPLES: usize = 5;
 
@@ -66,6 +68,8 @@ pub struct RunCounts {
     pub quarantined: u64,
     /// Errors of the first invalid records, as messages.
     pub samples: Vec<String>,
+    /// How many values column rules have made null, by column.
+    pub nulls: BTreeMap<String, u64>,
     /// What is probably a mistake of the configuration.
     pub warnings: Vec<String>,
 }
@@ -85,35 +89,6 @@ pub struct Sink<'a> {
     pub started: Micros,
 }
 
-/// Rows that are not in the log yet, and what is added to the totals once they are.
-#[derive(Debug, Default)]
-struct Pending {
-    rows: Rows,
-    records: u64,
-    tally: Tally,
-    /// Hashes of the invalid records among these rows.
-    invalid: Vec<u64>,
-    ids: Vec<u128>,
-    /// Number of records of a snapshot without ids that are equal to one before.
-    repeated: u64,
-    content: u128,
-    highest: Option<Mark>,
-    samples: Vec<String>,
-}
-
-/// The page that is being read.
-#[derive(Debug, Default)]
-struct CurrentPage {
-    /// Number of the page, from 1.
-    number: u64,
-    /// Hash of the records that this attempt has taken so far.
-    hash: u64,
-    /// Number of its records that are in the log, and their hash.
-    flushed: (u64, u64),
-    /// The records of it that are in the log.
-    tally: Tally,
-}
-
 /// Collects the rows of one run.
 pub struct Collector<'a, R> {
     plan: CollectPlan<'a>,
@@ -124,22 +99,15 @@ pub struct Collector<'a, R> {
     /// Full pieces of a page that is not judged yet.
     held: Vec<Pending>,
     pending: Pending,
-    /// What the run has read and flushed.
-    tally: Tally,
-    evidence: Evidence,
+    judged: Judged,
     counts: RunCounts,
-    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
-    ids: HashSet<u128>,
-    repeated: u64,
-    content: u128,
+    seen: Seen,
     highest: Option<Mark>,
     /// Upper bound of marks: records that change during a run are left to the next one.
     latest: Micros,
     known: FeedCursor<R>,
     /// The cursor that this run has stored in the log last.
     stored: Option<FeedCursor<R>>,
-    /// Number of records with a value in the watermark's field.
-    marked: u64,
     page: CurrentPage,
 }
 
@@ -164,17 +132,13 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             origin,
             held: Vec::new(),
             pending: Pending::default(),
-            tally: Tally::default(),
-            evidence: Evidence::default(),
+            judged: Judged::default(),
             counts: RunCounts::default(),
-            ids: HashSet::new(),
-            repeated: 0,
-            content: 0,
+            seen: Seen::default(),
             highest: None,
             latest: sink.started,
             known,
             stored: None,
-            marked: 0,
             page: CurrentPage {
                 number: 1,
                 ..CurrentPage::default()
@@ -190,7 +154,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Hash of the contents of all records, whatever their order.
     pub fn content(&self) -> u128 {
-        self.content
+        self.seen.content
     }
 
     /// The highest value of the watermark's field, records included that are not flushed yet.
@@ -218,7 +182,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Fails if no record has a value of the watermark's field: nothing would ever be recognised as new.
     pub fn check_marks(&self) -> Result<(), RunError> {
         let has_rows = self.counts.stored + self.counts.duplicates + self.pending_rows() > 0;
-        let Some(format) = self.plan.mark.filter(|_| has_rows && self.marked == 0) else {
+        let Some(format) = self.plan.mark.filter(|_| has_rows && self.seen.marked == 0) else {
             return Ok(());
         };
         Err(RunError::Failed(format!(
@@ -248,7 +212,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Begins the page with this number.
     pub fn next_page(&mut self, number: u64) {
         if !self.plan.is_snapshot {
-            self.evidence.clear();
+            self.judged.evidence.clear();
         }
         self.page = CurrentPage {
             number,
@@ -269,68 +233,6 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             return Ok(());
         }
         self.judge_page()
-    }
-
-    /// Fails if the guards refuse what was read of the page.
-    fn judge_page(&mut self) -> Result<(), RunError> {
-        if self.plan.accept {
-            return Ok(());
-        }
-        let mut tally = self.page.tally.clone();
-        self.unflushed().for_each(|piece| tally.merge(&piece.tally));
-        let number = self.page.number;
-        self.plan.guards.judge(&tally).map_or(Ok(()), |breach| {
-            let what = format!("page {number}: {}", breach.what);
-            let kept = "nothing of the page is stored, and the watermark stays where it was";
-            Err(self.broken(&Breach { what, ..breach }, kept))
-        })
-    }
-
-    /// Fails if the guards refuse the run, a complete copy whose pages are all flushed. `before` is the number
-    /// of valid records of the copy that is visible.
-    pub fn judge_copy(&mut self, before: Option<u64>) -> Result<(), RunError> {
-        if self.plan.accept {
-            return Ok(());
-        }
-        let breach = self.plan.guards.judge_copy(&self.tally, before);
-        breach.map_or(Ok(()), |breach| {
-            let kept = "nothing of this run is visible, and what was visible before stays";
-            Err(self.broken(&breach, kept))
-        })
-    }
-
-    /// The error of a run that breaks a guard. Leaves its first refused records in the quarantine.
-    fn broken(&mut self, breach: &Breach, kept: &str) -> RunError {
-        self.leave_evidence();
-        let (section, stream) = (self.plan.section, self.plan.stream);
-        RunError::Guarded(format!(
-            "{what}; {kept}. Mend the source, the schema or {section}.{stream}.guards.{key}, or take it as it is: \
-             lakehook {section} --accept {stream}",
-            what = breach.what,
-            key = breach.key
-        ))
-    }
-
-    fn leave_evidence(&mut self) {
-        let evidence = std::mem::take(&mut self.evidence);
-        let (rows, hashes) = evidence.rows(&self.quarantine, &self.known.shown);
-        let Some(log) = self.sink.log.filter(|_| !hashes.is_empty()) else {
-            return;
-        };
-        let mut next = self.known.clone();
-        next.add_shown(&hashes);
-        let cursor = self.cursor(&next);
-        // The rows of the run itself are discarded.
-        match self.append(log, rows, NO_RUN, Some(&cursor)) {
-            Ok(_) => {
-                self.known = next;
-                self.stored = Some(self.known.clone());
-            }
-            Err(error) => {
-                let stream = self.plan.stream;
-                tracing::warn!(%error, stream, "failed to keep the first refused records in the quarantine");
-            }
-        }
     }
 
     /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
@@ -372,10 +274,14 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         counts
             .samples
             .extend(pending.samples.into_iter().take(room));
-        self.repeated += pending.repeated;
-        self.content = self.content.wrapping_add(pending.content);
+        self.seen.repeated += pending.repeated;
+        self.seen.content = self.seen.content.wrapping_add(pending.content);
+        for (index, count) in pending.nulls {
+            let column = self.plan.entities.rules().column(index);
+            *self.counts.nulls.entry(column.to_owned()).or_default() += count;
+        }
         self.highest = Mark::latest(self.highest.take(), pending.highest);
-        self.tally.merge(&pending.tally);
+        self.judged.tally.merge(&pending.tally);
         self.page.tally.merge(&pending.tally);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
         Ok(())
@@ -455,68 +361,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(index < flushed)
     }
 
-    fn note_id(&mut self, index: u64, id: Option<u128>, content: u128) -> Result<(), RunError> {
-        if !self.plan.is_snapshot {
-            return Ok(());
-        }
-        let Some(id) = id else {
-            if self.ids.insert(content) {
-                self.pending.ids.push(content);
-            } else {
-                self.pending.repeated += 1;
-            }
-            return Ok(());
-        };
-        if !self.ids.insert(id) {
-            return Err(RunError::Drift(format!(
-                "page {}: record {index} has the id of a record before; expected each once: the set \
-                 changes while it is read, or {}.{}.id names no unique key",
-                self.page.number, self.plan.section, self.plan.stream
-            )));
-        }
-        self.pending.ids.push(id);
-        Ok(())
-    }
-
-    fn note_mark(&mut self, index: u64, raw: Option<&str>) -> Result<(), RunError> {
-        let (Some(format), Some(raw)) = (self.plan.mark, raw) else {
-            return Ok(());
-        };
-        let mark = format.read(raw).map_err(|Ambiguous(number)| {
-            RunError::Failed(format!(
-                "page {}: record {index} has the number {number} at {}.{}.watermark.field, which may be a \
-                 time or a serial number; {ASK_FOR_FORMAT}",
-                self.page.number, self.plan.section, self.plan.stream
-            ))
-        })?;
-        if let Some(mark) = mark {
-            self.marked += 1;
-            let highest = self.pending.highest.take();
-            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.latest)));
-        }
-        Ok(())
-    }
-
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
         let held = std::mem::take(&mut self.held).into_iter();
         for piece in held.chain([std::mem::take(&mut self.pending)]) {
             for id in piece.ids {
-                self.ids.remove(&id);
+                self.seen.ids.remove(&id);
             }
         }
         self.page.hash = 0;
-    }
-
-    /// Tells of records of a snapshot without ids that came more than once.
-    pub fn check_repeats(&mut self) {
-        let (repeated, records) = (self.repeated, self.counts.records);
-        if repeated > 0 {
-            self.warn(format!(
-                "{repeated} of {records} records are equal to one before, and `id` is not set; if each should be \
-                 there once, set it, and check pagination.first and pagination.step"
-            ));
-        }
     }
 
     /// Tells of what is probably a mistake of the configuration, in the report of the run.
@@ -569,25 +422,6 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         Ok(())
     }
 
-    /// Notes an invalid record, whose row is behind `mark`.
-    fn note_invalid(&mut self, index: u64, content: u64, error: &FieldError, mark: RowsMark) {
-        let pending = &mut self.pending;
-        pending.content = pending.content.wrapping_add(u128::from(content));
-        if !self.plan.is_snapshot && self.known.knows_invalid(content) {
-            mark.cut(&mut pending.rows);
-        } else {
-            pending.invalid.push(content);
-            pending.tally.refuse(error);
-            self.evidence.keep_last(content, &pending.rows);
-        }
-        if pending.samples.len() < MAX_SAMPLES {
-            let (page, code) = (self.page.number, error.code);
-            let (pointer, detail) = (&error.pointer, &error.detail);
-            let sample = format!("page {page}, record {index}: {code} at {pointer:?}: {detail}");
-            pending.samples.push(sample);
-        }
-    }
-
     /// Takes the next record of the page; `index` counts from 0.
     pub fn take(&mut self, index: u64, raw: &str) -> Result<(), RunError> {
         self.page.hash = xxh3_64_with_seed(raw.as_bytes(), self.page.hash);
@@ -607,7 +441,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         let taken = entities.take(raw, &self.origin, target, &mut pending.rows);
         pending.records += 1;
         match taken {
-            Taken::Row { id, content, mark } => {
+            Taken::Row {
+                id,
+                content,
+                mark,
+                nulled,
+            } => {
+                for column in nulled {
+                    *pending.nulls.entry(column).or_default() += 1;
+                }
                 pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
                 self.note_id(index, id, content)?;
@@ -619,43 +461,5 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             self.end_piece()?;
         }
         Ok(())
-    }
-
-    /// Appends the rows that were collected, or holds them back until their page is judged.
-    fn end_piece(&mut self) -> Result<(), RunError> {
-        if self.plan.is_snapshot || self.plan.accept {
-            return self.flush(false);
-        }
-        self.held.push(std::mem::take(&mut self.pending));
-        let held = self.held.iter().map(|piece| piece.rows.bytes.len());
-        if held.sum::<usize>() < MAX_HELD_BYTES {
-            return Ok(());
-        }
-        self.judge_page()?;
-        self.flush(false)
-    }
-}
-
-/// The end of the rows at some time, to cut off what was added since.
-#[derive(Clone, Copy)]
-struct RowsMark {
-    bytes: usize,
-    rows: usize,
-    partitions: usize,
-}
-
-impl RowsMark {
-    fn of(rows: &Rows) -> Self {
-        Self {
-            bytes: rows.bytes.len(),
-            rows: rows.rows.len(),
-            partitions: rows.partitions.len(),
-        }
-    }
-
-    fn cut(self, rows: &mut Rows) {
-        rows.bytes.truncate(self.bytes);
-        rows.rows.truncate(self.rows);
-        rows.partitions.truncate(self.partitions);
     }
 }

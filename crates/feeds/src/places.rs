@@ -86,11 +86,11 @@ impl Places {
                     queue.free -= 1;
                     return Place(Some(Arc::clone(&self.0)));
                 }
-                let (giver, given) = oneshot::channel();
-                line(&mut queue).push_back(giver);
-                given
+                let (sender, receiver) = oneshot::channel();
+                line(&mut queue).push_back(sender);
+                receiver
             };
-            // A giver is only ever dropped after it has given.
+            // A sender is only ever dropped after it was used.
             if let Ok(place) = given.await {
                 return place;
             }

@@ -352,9 +352,9 @@ fn credentials_need_their_own_keys_and_no_others() {
             "timestamp_header",
         ),
         (
-            format!("{signed}\"{{body}}\", param = \"p\" }}"),
-            "auth.param",
-            "means nothing",
+            format!("{signed}\"{{body}}\", param = \"p\", header = \"X-H\" }}"),
+            "auth.header",
+            "both set",
         ),
         (
             format!("{signed}\"{{body}}\", header = \"Host\" }}"),

@@ -86,7 +86,7 @@ fn the_sample_has_every_key_of_a_poll_with_its_default() {
     let sample: Dict = Toml::from_str(&poll_sections()).unwrap();
     let shape = Shape::new().unwrap();
     let users = ["poll".to_owned(), "users".to_owned()];
-    for section in ["", "auth", "pagination", "watermark", "window"] {
+    for section in ["", "auth", "pagination", "watermark", "window", "guards"] {
         let mut path = users.to_vec();
         let mut dict = sample["poll"].as_dict().unwrap()["users"]
             .as_dict()

@@ -5,6 +5,7 @@
 //! The partition keys are computed from the names of objects, so that DuckDB skips objects of other days
 //! without opening them.
 
+mod exact;
 mod sources;
 mod values;
 mod views;

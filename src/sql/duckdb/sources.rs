@@ -1,5 +1,7 @@
 //! The rows of a stream: one `SELECT` for each format, and one more for each earlier layout of its partitions.
 
+use serde_json::Value;
+
 use super::values::{pointer, type_of, value_of};
 use crate::columns::ColumnType;
 use crate::sql::catalogue::{Catalogue, Relation, Stream};
@@ -93,7 +95,7 @@ fn nothing(relation: &Relation, with_object: bool) -> String {
     let null = |name: &str, kind: &str| format!("NULL::{kind} AS {}", identifier(name));
     let columns = relation
         .columns()
-        .map(|column| null(&column.name, type_of(column.kind)));
+        .map(|column| null(&column.name, &type_of(column.kind)));
     let keys = relation
         .partitions
         .iter()
@@ -207,7 +209,7 @@ impl Part<'_> {
             let columns = self.relation.columns().map(|column| {
                 // JSON columns are text in Parquet.
                 let kind = match column.kind {
-                    ColumnType::Json => "VARCHAR",
+                    ColumnType::Json => "VARCHAR".into(),
                     kind => type_of(kind),
                 };
                 let name = literal(&column.name);
@@ -249,6 +251,12 @@ impl Part<'_> {
         match &column.source {
             Source::Property(key) => value_of("properties", key, column.kind),
             _ if self.has_own_lines() => name,
+            Source::Member(key) if column.kind == ColumnType::Json => {
+                let at = pointer(key);
+                format!(
+                    "CASE WHEN json_type(json, {at}) <> 'NULL' THEN lakehook_exact(json, {at}) END"
+                )
+            }
             Source::Member(key) => value_of("json", key, column.kind),
             Source::Rest => rest(self.relation),
         }
@@ -322,16 +330,16 @@ fn rest(relation: &Relation) -> String {
             Source::Property(_) | Source::Rest => None,
         });
     // A merge patch removes members whose patch is null. So the members that fit are removed, and the others
-    // remain.
-    let patches = known.map(|(name, kind)| {
-        let (key, at) = (literal(name), pointer(name));
+    // remain, as do those of `extra`.
+    let gone = known.map(|(name, kind)| {
+        let at = pointer(name);
+        let key = literal(&format!("{}:null", Value::from(name.as_str())));
         let fits = format!("{} IS NOT NULL", value_of("json", name, kind));
-        let goes = format!("{fits} OR json_type(json, {at}) = 'NULL'");
-        format!("CASE WHEN {goes} THEN json_object({key}, NULL) ELSE '{{}}'::JSON END")
+        format!("CASE WHEN {fits} OR json_type(json, {at}) = 'NULL' THEN {key} END")
     });
+    let gone = gone.chain(["'\"extra\":null'".to_owned()]);
     format!(
-        "nullif(json_merge_patch(json, {},\n           json_object('extra', NULL),\n           \
-         CASE json_type(json, '/extra') WHEN 'OBJECT' THEN json->'/extra' ELSE '{{}}'::JSON END)::VARCHAR, '{{}}')::JSON",
-        lines(patches, 11)
+        "lakehook_rest(json, ('{{' || array_to_string([\n           {}], ',') || '}}')::JSON)",
+        lines(gone, 11)
     )
 }

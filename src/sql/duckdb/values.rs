@@ -1,18 +1,25 @@
 //! Values in JSON, converted to typed columns.
 
+use std::borrow::Cow;
+
 use crate::columns::ColumnType;
 use crate::sql::text::literal;
 
 /// The type of a column.
-pub(super) fn type_of(kind: ColumnType) -> &'static str {
-    match kind {
+pub(super) fn type_of(kind: ColumnType) -> Cow<'static, str> {
+    let name = match kind {
+        ColumnType::Decimal(size) => {
+            return format!("DECIMAL({}, {})", size.precision(), size.scale()).into();
+        }
+        ColumnType::Date => "DATE",
         ColumnType::Text => "VARCHAR",
         ColumnType::Time => "TIMESTAMPTZ",
         ColumnType::Integer => "BIGINT",
         ColumnType::Double => "DOUBLE",
         ColumnType::Boolean => "BOOLEAN",
         ColumnType::Json => "JSON",
-    }
+    };
+    name.into()
 }
 
 /// A key as a JSON Pointer (RFC 6901), in an SQL literal.
@@ -39,6 +46,20 @@ pub(super) fn value_of(json: &str, key: &str, kind: ColumnType) -> String {
             "CASE WHEN {} AND regexp_full_match({text}, {TIME}) THEN TRY_CAST({text} AS TIMESTAMPTZ) END",
             is("'VARCHAR'")
         ),
+        ColumnType::Date => format!(
+            "CASE WHEN {} AND regexp_full_match({text}, '\\d{{4}}-\\d\\d-\\d\\d') THEN TRY_CAST({text} AS DATE) END",
+            is("'VARCHAR'")
+        ),
+        // A cast would round.
+        ColumnType::Decimal(size) => {
+            let (whole, part) = (size.precision() - size.scale(), size.scale());
+            format!(
+                "CASE WHEN {} AND regexp_full_match({text}, '-?0*\\d{{0,{whole}}}([.]\\d{{0,{part}}}0*)?') THEN \
+                 TRY_CAST({text} AS {}) END",
+                is("'VARCHAR', 'UBIGINT', 'BIGINT', 'DOUBLE'"),
+                type_of(kind)
+            )
+        }
         // A whole number is null if a double cannot hold all of its digits.
         ColumnType::Double => format!(
             "CASE WHEN {} OR ({} AND TRY_CAST(TRY_CAST({text} AS DOUBLE) AS HUGEINT) = TRY_CAST({text} AS HUGEINT)) THEN \

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::exact::MACROS;
 use super::sources::{OBJECT, rows};
 use crate::lake::keys::INTERNAL;
 use crate::sql::catalogue::{Catalogue, Relation, Stream};
@@ -21,6 +22,9 @@ pub(in crate::sql) fn statements(lake: &Catalogue) -> String {
     if lake.is_bucket() && lake.with_secret {
         out.push_str(&secret(lake));
     }
+    if lake.relations.iter().any(has_records) {
+        out.push_str(MACROS);
+    }
     for relation in &lake.relations {
         if relation.there.is_empty() && !lake.is_bare {
             let _memory_takes_it = write!(
@@ -33,6 +37,12 @@ pub(in crate::sql) fn statements(lake: &Catalogue) -> String {
     }
     out.push_str(&watermark(lake));
     out
+}
+
+/// Whether lines of a stream are the records of an API.
+fn has_records(relation: &Relation) -> bool {
+    relation.stream == Stream::Runs
+        || (relation.stream == Stream::Rows && relation.name != "events")
 }
 
 fn secret(lake: &Catalogue) -> String {

@@ -91,10 +91,9 @@ impl Auth {
                 let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
                 let is_form = kind.starts_with("application/x-www-form-urlencoded");
                 let now = server.waiter.clock().now().wall;
-                let headers = signer.sign(request, is_form, now).ok_or_else(|| {
+                signer.sign(request, is_form, now).ok_or_else(|| {
                     Trouble::Final("the request cannot be signed; check auth".to_owned())
                 })?;
-                request.headers.extend(headers);
             }
         }
         Ok(())
@@ -102,15 +101,17 @@ impl Auth {
 
     /// Removes credentials from a URL that the API sent: some repeat them in their links.
     pub(super) fn strip(&self, url: &mut Url) {
-        let Kind::Query(name, _) = &self.0 else {
-            return;
+        let names: Vec<&str> = match &self.0 {
+            Kind::Query(name, _) => vec![name],
+            Kind::Signature(signer) => signer.params().collect(),
+            _ => return,
         };
-        if !url.query_pairs().any(|(own, _)| own == *name) {
+        if !url.query_pairs().any(|(own, _)| names.contains(&&*own)) {
             return;
         }
         let others: Vec<(String, String)> = url
             .query_pairs()
-            .filter(|(own, _)| own != name)
+            .filter(|(own, _)| !names.contains(&&**own))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
         if others.is_empty() {

@@ -61,10 +61,11 @@ fn requests_are_signed_as_the_template_says() {
         ..Credentials::default()
     };
     let signer = Signer::new(&credentials).unwrap();
-    let request = outgoing("https://a.example/x?y=1", "{}");
-    let headers = signer
-        .sign(&request, false, Micros(1_800_000_000_000_000))
+    let mut request = outgoing("https://a.example/x?y=1", "{}");
+    signer
+        .sign(&mut request, false, Micros(1_800_000_000_000_000))
         .unwrap();
+    let headers = request.headers;
     assert_eq!(headers["x-time"], "1800000000");
     assert_eq!(
         headers["x-sign"],
@@ -79,12 +80,40 @@ fn requests_are_signed_as_the_template_says() {
         template: "{path}{body}".to_owned(),
         ..SignatureSettings::default()
     };
-    let headers = Signer::new(&other)
-        .unwrap()
-        .sign(&request, false, Micros(0))
-        .unwrap();
+    let mut request = outgoing("https://a.example/x?y=1", "{}");
+    let signer = Signer::new(&other).unwrap();
+    signer.sign(&mut request, false, Micros(0)).unwrap();
     assert_eq!(
-        headers["x-sign"],
+        request.headers["x-sign"],
         "pHg2+/jBUq2wPnxyAwk9Pd/RZNRDihbUFmeoIuPzh7s="
     );
+}
+
+/// The signature stands in the query, and covers the query before it, with the time.
+#[test]
+fn signatures_and_their_time_may_be_parameters() {
+    let credentials = Credentials {
+        kind: AuthKind::Signature,
+        token: Some(Secret::new("key")),
+        param: Some("signature".to_owned()),
+        signature: SignatureSettings {
+            template: "{query}".to_owned(),
+            timestamp_param: Some("timestamp".to_owned()),
+            timestamp: TimeForm::Millis,
+            ..SignatureSettings::default()
+        },
+        ..Credentials::default()
+    };
+    let mut request = outgoing("https://a.example/x?y=1", "");
+    let signer = Signer::new(&credentials).unwrap();
+    let now = Micros(1_800_000_000_000_000);
+    signer.sign(&mut request, false, now).unwrap();
+    assert_eq!(
+        request.url.as_str(),
+        "https://a.example/x?y=1&timestamp=1800000000000&signature=40ebaf1e28cf5c7f08c6502d46d349a0e2f679b011bcb46cbc906eb3b147071b"
+    );
+    assert!(request.headers.is_empty());
+    let auth = Auth::new(&credentials, "a", None).unwrap();
+    auth.strip(&mut request.url);
+    assert_eq!(request.url.as_str(), "https://a.example/x?y=1");
 }

@@ -4,6 +4,7 @@
 //! The client sends one [`Request`]; the service answers with [`Line`]s, and closes the connection
 //! when all runs have ended.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::time::Duration;
@@ -104,6 +105,9 @@ pub struct Done {
     pub quarantined: u64,
     /// Errors of the first records in the quarantine, as messages.
     pub samples: Vec<String>,
+    /// How many values column rules have made null, by column.
+    #[serde(default)]
+    pub nulls: BTreeMap<String, u64>,
     /// What is probably a mistake of the configuration.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -131,6 +135,7 @@ impl Done {
             duplicates: counts.duplicates,
             quarantined: counts.quarantined,
             samples: counts.samples,
+            nulls: counts.nulls,
             warnings: counts.warnings,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped: shipped == Shipped::Yes,

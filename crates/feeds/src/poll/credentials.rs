@@ -85,6 +85,8 @@ pub struct SignatureSettings {
     pub prefix: String,
     /// Name of the header with the time of the signature.
     pub timestamp_header: Option<String>,
+    /// Name of the parameter with that time, which is added before the request is signed.
+    pub timestamp_param: Option<String>,
     /// How that time is written.
     pub timestamp: TimeForm,
 }
@@ -98,6 +100,7 @@ impl Default for SignatureSettings {
             key_encoding: None,
             prefix: String::new(),
             timestamp_header: None,
+            timestamp_param: None,
             timestamp: TimeForm::Seconds,
         }
     }

@@ -14,6 +14,7 @@ pub use super::credentials::{
 };
 use crate::guards::Guards;
 use lakehook_base::secret::Secret;
+use lakehook_contract::column_rules::ColumnRule;
 
 /// All settings of one poll.
 #[derive(Clone, Debug)]
@@ -42,6 +43,10 @@ pub struct Definition {
     pub limits: Limits,
     /// What must hold before rows become visible.
     pub guards: Guards,
+    /// How columns are made.
+    pub columns: BTreeMap<String, ColumnRule>,
+    /// Columns that are text in objects which are in the lake.
+    pub text_columns: Vec<String>,
 }
 
 /// How pages are requested. URL, parameters, headers and body may hold placeholders.

@@ -8,7 +8,7 @@ use super::control;
 use super::definition::Definition;
 use super::kept::Kept;
 use super::link::Links;
-use super::plan::{Plan, PlanError, SECTION, schema_text};
+use super::plan::{Plan, PlanError, SECTION, column_settings, schema_text};
 use super::resume::PollCursor;
 use super::supervisor::Supervisor;
 use crate::context::Context;
@@ -55,7 +55,8 @@ impl PollFeed {
         all(&self.definitions, |name, poll| {
             let schema = schema_text(name, poll.schema.as_deref())?;
             let text = schema.as_ref().map(|(_, text)| text.as_str());
-            let table = Table::entities(text, poll.id.as_deref());
+            let given = column_settings(name, poll, text)?.given;
+            let table = Table::entities(text, poll.id.as_deref(), &given);
             let table = table.map_err(|source| PlanError::Schema {
                 poll: name.to_owned(),
                 error: SchemaError::Json {

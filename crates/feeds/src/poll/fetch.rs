@@ -139,7 +139,7 @@ impl<'a> Fetcher<'a> {
             ?pause,
             "trying again"
         );
-        let next = format!("another try of page {number}, which {what}");
+        let next = format!("another try (page {number}: {what})");
         let paused = self.waiter.pause_after_fault(&next, pause);
         paused.map_err(|why| self.stopped(number, why, Some(what)))
     }

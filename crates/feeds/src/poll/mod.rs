@@ -6,6 +6,9 @@
 //!                                                    └───────── next page ◀──────────────────────┘
 //! ```
 //!
+//! The client of a poll makes its requests over the link to its API, which all polls of that API share:
+//! connections, credentials, the rate of requests and holds.
+//!
 //! Polls are declared in the configuration, not programmed. A run blocks on a thread of its own and
 //! reads a page as it arrives: memory does not depend on the size of a page. The rows of a run and
 //! its cursor become durable together.

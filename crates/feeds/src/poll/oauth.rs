@@ -197,7 +197,7 @@ impl OAuth {
         let early = EARLY.min(life / 2);
         *self.lock() = Some(Token {
             value: value.clone(),
-            until: asked_at.saturating_add(life - early),
+            until: asked_at.saturating_add(life.saturating_sub(early)),
         });
         Ok(value)
     }

@@ -23,9 +23,11 @@ use crate::cursor::Terms;
 use crate::guards::Guards;
 use crate::watermark::Mark;
 use lakehook_base::clock::Micros;
+use lakehook_base::columns::kept_as_text;
 use lakehook_base::record::Fingerprint;
 use lakehook_contract::SchemaError;
-use lakehook_contract::entity::{Entities, FieldPath};
+use lakehook_contract::column_rules::ColumnRules;
+use lakehook_contract::entity::{ColumnSettings, Entities, FieldPath};
 
 /// Section of polls in the configuration.
 pub const SECTION: &str = "poll";
@@ -321,9 +323,28 @@ fn entities(
         .map(|(file, text)| (file.as_str(), text.as_str()));
     let id = poll.id.as_deref().map(FieldPath::new);
     let mark = poll.watermark.field.as_deref().map(FieldPath::new);
-    let entities = Entities::new(name, schema, id, mark, fingerprint).map_err(wrong)?;
+    let settings = column_settings(name, poll, schema.map(|(_, text)| text))?;
+    let entities = Entities::new(name, schema, id, mark, fingerprint, settings).map_err(wrong)?;
     let hash = entities.schema_hash();
     Ok((entities, hash))
+}
+
+/// The compiled rules of a poll's columns, and the types that are given.
+pub(super) fn column_settings(
+    name: &str,
+    poll: &Definition,
+    schema: Option<&str>,
+) -> Result<ColumnSettings, PlanError> {
+    let rules = ColumnRules::new(&poll.columns).map_err(|errors| PlanError::Config {
+        poll: name.to_owned(),
+        what: errors.first().map_or_else(String::new, ToString::to_string),
+    })?;
+    let kept = schema.map(|schema| kept_as_text(schema, &poll.text_columns));
+    // What is no schema is told where it is compiled.
+    let mut given = kept.and_then(Result::ok).unwrap_or_default();
+    let of_rules = rules.kinds();
+    given.extend(of_rules.map(|(column, kind)| (column.to_owned(), kind)));
+    Ok(ColumnSettings { rules, given })
 }
 
 #[allow(

@@ -46,6 +46,8 @@ fn definition() -> Definition {
             max_record: 1 << 20,
         },
         guards: Guards::default(),
+        columns: BTreeMap::new(),
+        text_columns: Vec::new(),
     }
 }
 

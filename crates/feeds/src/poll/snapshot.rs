@@ -9,6 +9,7 @@
 //! rows names the earlier run.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 
 use serde::Serialize;
@@ -40,6 +41,12 @@ struct About<'a> {
     records: u64,
     quarantined: u64,
     content: &'a str,
+    /// Hash of the column rules, in hexadecimal.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<String>,
+    /// How many values the rules have made null, by column.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    nulls: BTreeMap<String, u64>,
     /// The earlier run that holds the records, if they have not changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     same_as: Option<&'a String>,
@@ -276,6 +283,11 @@ fn end(
         records: own.map_or(0, |counts| counts.stored),
         quarantined: own.map_or(0, |counts| counts.quarantined),
         content: &snapshot.content,
+        rules: match job.plan.entities.rules().hash() {
+            0 => None,
+            hash => Some(format!("{hash:016x}")),
+        },
+        nulls: own.map_or_else(BTreeMap::new, |counts| counts.nulls.clone()),
         same_as: own.map_or(Some(&snapshot.run), |_| None),
     };
     let mut text = Vec::new();

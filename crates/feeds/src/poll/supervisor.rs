@@ -354,7 +354,10 @@ impl Keeper {
                 self.run_blocking(asked.as_ref(), place).await
             }
         };
-        if let Err(RunError::Later { until, .. }) = &result {
+        let is_scheduled = self.plan.schedule.next(None, now.wall).is_some();
+        if let Err(RunError::Later { until, .. }) = &result
+            && is_scheduled
+        {
             self.refused_until = Some(*until);
         }
         self.conclude(&result);
@@ -442,6 +445,7 @@ impl Keeper {
                     stored = counts.stored,
                     duplicates = counts.duplicates,
                     quarantined = counts.quarantined,
+                    nulls = counts.nulls.values().sum::<u64>(),
                     unchanged,
                     took = ?report.took,
                     "polled"

@@ -159,7 +159,7 @@ impl Template {
 
     /// The text with its values as they are; `None` if one of them does not exist.
     pub fn fill(&self, values: &Values) -> Option<String> {
-        self.fill_with(values, |out, text| out.push_str(text))
+        self.fill_with(values, String::push_str)
     }
 
     /// The text with its values, each of them encoded.

@@ -239,6 +239,13 @@ fn copy_column<W: Write + Send>(
         (ColumnReader::Int64ColumnReader(mut reader), ColumnWriter::Int64ColumnWriter(writer)) => {
             copy!(reader, writer);
         }
+        (ColumnReader::Int32ColumnReader(mut reader), ColumnWriter::Int32ColumnWriter(writer)) => {
+            copy!(reader, writer);
+        }
+        (
+            ColumnReader::FixedLenByteArrayColumnReader(mut reader),
+            ColumnWriter::FixedLenByteArrayColumnWriter(writer),
+        ) => copy!(reader, writer),
         (
             ColumnReader::DoubleColumnReader(mut reader),
             ColumnWriter::DoubleColumnWriter(writer),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use parquet::basic::{Compression, LogicalType, Repetition, TimeUnit, Type as Physical, ZstdLevel};
 use parquet::column::writer::ColumnWriter;
-use parquet::data_type::ByteArray;
+use parquet::data_type::{ByteArray, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::SortingColumn;
 use parquet::file::properties::{WriterProperties, WriterPropertiesPtr};
@@ -22,7 +22,7 @@ use parquet::schema::types::{ColumnPath, Type};
 use super::sorted::Sorter;
 use super::statistics::{self, ColumnStatistics};
 use lakehook_base::clock::Micros;
-use lakehook_base::columns::{self, ColumnType as Kind};
+use lakehook_base::columns::{self, ColumnType as Kind, Decimal};
 use lakehook_base::files::Files;
 use lakehook_base::json::{Members, text};
 use lakehook_base::record::Lsn;
@@ -33,6 +33,9 @@ const MAX_GROUP_ROWS: usize = 1 << 17;
 /// Most bytes of a row group's rows, as logged.
 const MAX_GROUP_BYTES: usize = 24 << 20;
 pub(super) const ZSTD_LEVEL: i32 = 3;
+/// Most digits of a decimal that is stored in 64 bits; a larger one has [`WIDE_BYTES`].
+const MAX_NARROW_DIGITS: u8 = 18;
+const WIDE_BYTES: i32 = 16;
 
 /// Writes rows to `W`.
 pub struct Encoder<W: Write + Send, F: Files> {
@@ -102,15 +105,37 @@ fn schema_of(table: &Table) -> Result<Type, ParquetError> {
             Kind::Integer => (Physical::INT64, None),
             Kind::Double => (Physical::DOUBLE, None),
             Kind::Boolean => (Physical::BOOLEAN, None),
+            Kind::Date => (Physical::INT32, Some(LogicalType::Date)),
+            Kind::Decimal(size) => {
+                let logical = LogicalType::decimal(size.scale().into(), size.precision().into());
+                let physical = if is_wide(size) {
+                    Physical::FIXED_LEN_BYTE_ARRAY
+                } else {
+                    Physical::INT64
+                };
+                (physical, Some(logical))
+            }
         };
-        let field = Type::primitive_type_builder(&column.name, physical)
+        let mut field = Type::primitive_type_builder(&column.name, physical)
             .with_repetition(Repetition::OPTIONAL)
-            .with_logical_type(logical)
-            .build()?;
-        Ok(Arc::new(field))
+            .with_logical_type(logical);
+        if let Kind::Decimal(size) = column.kind {
+            field = field
+                .with_precision(size.precision().into())
+                .with_scale(size.scale().into());
+            if is_wide(size) {
+                field = field.with_length(WIDE_BYTES);
+            }
+        }
+        Ok(Arc::new(field.build()?))
     });
     let fields = fields.collect::<Result<_, ParquetError>>()?;
     Type::group_type_builder("row").with_fields(fields).build()
+}
+
+/// Whether a decimal has more digits than 64 bits hold.
+fn is_wide(size: Decimal) -> bool {
+    size.precision() > MAX_NARROW_DIGITS
 }
 
 fn properties_of(table: &Table, rows: u64) -> WriterPropertiesPtr {
@@ -167,6 +192,8 @@ struct Values {
 enum TypedValues {
     Text { bytes: Vec<u8>, ends: Vec<usize> },
     Whole(Vec<i64>),
+    Days(Vec<i32>),
+    Wide(Vec<i128>),
     Double(Vec<f64>),
     Boolean(Vec<bool>),
 }
@@ -235,7 +262,7 @@ impl RowGroup {
             }
             match self.members.get(&*name).copied() {
                 Some(column) if self.take(column, raw) => {}
-                _ if raw == "null" => {}
+                Some(_) if raw == "null" => {}
                 _ => rest.push((key, raw)),
             }
         }
@@ -320,6 +347,9 @@ impl Values {
                 ends: Vec::new(),
             },
             Kind::Time | Kind::Integer => TypedValues::Whole(Vec::new()),
+            Kind::Date => TypedValues::Days(Vec::new()),
+            Kind::Decimal(size) if is_wide(size) => TypedValues::Wide(Vec::new()),
+            Kind::Decimal(_) => TypedValues::Whole(Vec::new()),
             Kind::Double => TypedValues::Double(Vec::new()),
             Kind::Boolean => TypedValues::Boolean(Vec::new()),
         };
@@ -348,6 +378,27 @@ impl Values {
                 Some(number) => self.push_whole(number),
                 None => return false,
             },
+            (Kind::Date, TypedValues::Days(values)) => match columns::day(raw) {
+                Some(days) => {
+                    values.push(days);
+                    self.there.push(1);
+                }
+                None => return false,
+            },
+            (Kind::Decimal(size), TypedValues::Wide(values)) => match columns::units(raw, size) {
+                Some(units) => {
+                    values.push(units);
+                    self.there.push(1);
+                }
+                None => return false,
+            },
+            (Kind::Decimal(size), _) => {
+                let units = columns::units(raw, size).and_then(|units| i64::try_from(units).ok());
+                match units {
+                    Some(units) => self.push_whole(units),
+                    None => return false,
+                }
+            }
             (Kind::Double, TypedValues::Double(values)) => match columns::double(raw) {
                 Some(number) => {
                     values.push(number);
@@ -402,6 +453,16 @@ impl Values {
             (TypedValues::Whole(values), ColumnWriter::Int64ColumnWriter(writer)) => {
                 writer.write_batch(values, there, None)?;
                 values.clear();
+            }
+            (TypedValues::Days(values), ColumnWriter::Int32ColumnWriter(writer)) => {
+                writer.write_batch(values, there, None)?;
+                values.clear();
+            }
+            (TypedValues::Wide(values), ColumnWriter::FixedLenByteArrayColumnWriter(writer)) => {
+                let bytes = values.drain(..).map(|units| {
+                    FixedLenByteArray::from(ByteArray::from(units.to_be_bytes().to_vec()))
+                });
+                writer.write_batch(&bytes.collect::<Vec<_>>(), there, None)?;
             }
             (TypedValues::Double(values), ColumnWriter::DoubleColumnWriter(writer)) => {
                 writer.write_batch(values, there, None)?;

@@ -17,6 +17,7 @@ use serde_json::{Map, Value};
 
 use super::parquet::failed;
 use lakehook_base::clock::Micros;
+use lakehook_base::columns::{self, Decimal};
 
 /// Most rows for which memory is reserved before they are read: a damaged object may claim any
 /// number.
@@ -156,6 +157,24 @@ fn json_of(field: &Field) -> Value {
         Field::Double(number) => Value::from(*number),
         Field::Bool(flag) => Value::from(*flag),
         Field::TimestampMicros(micros) => Value::from(Micros(*micros).to_string()),
+        Field::Date(days) => Value::from(columns::date_text(*days)),
+        Field::Decimal(decimal) => {
+            let size = u8::try_from(decimal.precision())
+                .ok()
+                .zip(u8::try_from(decimal.scale()).ok())
+                .and_then(|(precision, scale)| Decimal::new(precision, scale));
+            let text = size.map(|size| size.text(units_of(decimal.data())));
+            text.map_or(Value::Null, Value::from)
+        }
         _ => Value::Null,
     }
+}
+
+/// The number in these bytes: two's complement, the highest byte first.
+fn units_of(bytes: &[u8]) -> i128 {
+    let is_negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
+    let start: i128 = if is_negative { -1 } else { 0 };
+    bytes
+        .iter()
+        .fold(start, |units, byte| units << 8 | i128::from(*byte))
 }

@@ -23,7 +23,8 @@ pub struct ColumnStatistics {
 /// A bound of a column's values.
 #[derive(Clone, Debug, PartialEq, PartialOrd)]
 pub enum Bound {
-    /// A whole number, or a time in microseconds since 1970.
+    /// A whole number, a time in microseconds or a date in days since 1970, or a decimal in units of its last
+    /// digit.
     Whole(i64),
     /// A number.
     Double(f64),
@@ -81,6 +82,10 @@ fn widest(bounds: Option<(Bound, Bound)>, own: (Bound, Bound)) -> (Bound, Bound)
 
 fn bounds_of(statistics: &Statistics) -> Option<(Bound, Bound)> {
     Some(match statistics {
+        Statistics::Int32(of) => {
+            let (min, max) = (*of.min_opt()?, *of.max_opt()?);
+            (Bound::Whole(min.into()), Bound::Whole(max.into()))
+        }
         Statistics::Int64(of) => (Bound::Whole(*of.min_opt()?), Bound::Whole(*of.max_opt()?)),
         Statistics::Double(of) => (Bound::Double(*of.min_opt()?), Bound::Double(*of.max_opt()?)),
         Statistics::Boolean(of) => {

@@ -1,0 +1,85 @@
+//! The parts of a collector: rows on their way to the log, the page that is read, and what was seen so far.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::evidence::Evidence;
+use crate::guards::Tally;
+use crate::watermark::Mark;
+use lakehook_base::record::Rows;
+
+/// Rows that are not in the log yet, and what is added to the totals once they are.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    pub(super) rows: Rows,
+    pub(super) records: u64,
+    pub(super) tally: Tally,
+    /// Hashes of the invalid records among these rows.
+    pub(super) invalid: Vec<u64>,
+    pub(super) ids: Vec<u128>,
+    /// Number of records of a snapshot without ids that are equal to one before.
+    pub(super) repeated: u64,
+    pub(super) content: u128,
+    pub(super) highest: Option<Mark>,
+    pub(super) samples: Vec<String>,
+    /// How many values were made null, by the index of the column's rule.
+    pub(super) nulls: BTreeMap<u32, u64>,
+}
+
+/// The page that is being read.
+#[derive(Debug, Default)]
+pub(super) struct CurrentPage {
+    /// Number of the page, from 1.
+    pub(super) number: u64,
+    /// Hash of the records that this attempt has taken so far.
+    pub(super) hash: u64,
+    /// Number of its records that are in the log, and their hash.
+    pub(super) flushed: (u64, u64),
+    /// The records of it that are in the log.
+    pub(super) tally: Tally,
+}
+
+/// What the run has seen of all records.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
+    pub(super) ids: HashSet<u128>,
+    /// Number of records of a snapshot without ids that are equal to one before.
+    pub(super) repeated: u64,
+    /// Sum of the hashes of what is flushed.
+    pub(super) content: u128,
+    /// Number of records with a value in the watermark's field.
+    pub(super) marked: u64,
+}
+
+/// What a run has read, for its guards.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// What is in the log.
+    pub(super) tally: Tally,
+    /// The first records that were refused.
+    pub(super) evidence: Evidence,
+}
+
+/// The end of the rows at some time, to cut off what was added since.
+#[derive(Clone, Copy)]
+pub(super) struct RowsMark {
+    bytes: usize,
+    rows: usize,
+    partitions: usize,
+}
+
+impl RowsMark {
+    pub(super) fn of(rows: &Rows) -> Self {
+        Self {
+            bytes: rows.bytes.len(),
+            rows: rows.rows.len(),
+            partitions: rows.partitions.len(),
+        }
+    }
+
+    pub(super) fn cut(self, rows: &mut Rows) {
+        rows.bytes.truncate(self.bytes);
+        rows.rows.truncate(self.rows);
+        rows.partitions.truncate(self.partitions);
+    }
+}
