@@ -28,11 +28,12 @@ lint:                   ## Format, lints, documentation
 deny:                   ## Licences, bans and sources of dependencies; advisories need a database and are left out
 	cargo deny --workspace check licenses bans sources
 
-bench: setup            ## Figures: W1 and W100 beside bare axum and the disk; polls; NDJSON and Parquet; the log
+bench: setup            ## Figures: W1 and W100 beside bare axum and the disk; polls; NDJSON and Parquet; the log; erasures
 	cargo bench --bench throughput
 	cargo bench --bench polls
 	cargo bench --bench formats
 	cargo bench --bench log
+	cargo bench --bench erase
 
 instructions:           ## Instructions per event of each stage, by valgrind; records the test's counts
 	LAKEHOOK_RECORD=1 cargo nextest run -E 'test(the_hot_path_does_no_more)'

@@ -8,8 +8,10 @@
 
 mod help;
 mod replay;
+mod replay_polls;
 mod erase;
 mod retain;
+mod init;
 mod log;
 mod quarantine;
 mod rescue;

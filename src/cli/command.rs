@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
+use super::init::poll as init;
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{audit, check, config, erase, health, poll, retain, serve, shell, sql, torture};
@@ -42,6 +43,9 @@ enum Command {
     Upstream(upstream::UpstreamArgs),
     /// Validate configuration and schemas, reach the lake, and say what is wrong
     Check(check::CheckArgs),
+    /// Propose a section of the configuration
+    #[command(subcommand)]
+    Init(InitCommand),
     /// Show the settings in force, and where each of them comes from
     Config(config::ConfigArgs),
     /// Print the completions of a shell: bash, zsh, fish, elvish or powershell
@@ -66,6 +70,12 @@ enum Command {
     Wal(WalCommand),
     /// Ask a running service whether it is ready
     Health(health::HealthArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum InitCommand {
+    /// Read one page of a REST API, and print how it could be polled
+    Poll(init::InitPollArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -141,6 +151,7 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
+            Command::Init(InitCommand::Poll(args)) => init::run(explicit.as_deref(), &args),
             Command::Config(args) => Ok(config::run(&load()?, &args)),
             Command::Completions(args) => shell::completions(&args, Self::command()),
             Command::Man(args) => shell::man(&args, Self::command()),

@@ -8,6 +8,7 @@ pub mod serve;
 pub mod shell;
 pub mod poll;
 pub mod demo;
+pub mod init;
 pub mod check;
 pub mod sql;
 pub mod audit;

@@ -35,8 +35,10 @@ pub enum Skip {
     Before,
     /// An id conflict: the same id with other content is stored, so it would conflict again.
     Conflict,
-    /// A record of a poll, which the poll reads again.
+    /// It was meant for another stream, or is a record where events are meant.
     OfPoll,
+    /// A record of a snapshot, which the next run reads again.
+    OfSnapshot,
     /// Only a part of it was kept.
     Cut,
     /// Another node refused it, and this node does not know which ids that one has stored.
@@ -47,10 +49,11 @@ pub enum Skip {
 
 impl Skip {
     /// Every reason, in the order of reports.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Before,
         Self::Conflict,
         Self::OfPoll,
+        Self::OfSnapshot,
         Self::Cut,
         Self::OtherNode,
         Self::OfHook,
@@ -62,6 +65,7 @@ impl Skip {
             Self::Before => "replayed_before",
             Self::Conflict => "id_conflict",
             Self::OfPoll => "of_poll",
+            Self::OfSnapshot => "of_snapshot",
             Self::Cut => "cut",
             Self::OtherNode => "other_node",
             Self::OfHook => "of_hook",
@@ -73,7 +77,11 @@ impl Skip {
         match self {
             Self::Before => "replayed before",
             Self::Conflict => "id conflicts, which would conflict again",
-            Self::OfPoll => "records of polls, which the polls read again",
+            Self::OfPoll => "records of polls (--stream NAME replays those of one poll)",
+            Self::OfSnapshot => {
+                "records of a snapshot, whose published runs stay as they are; its next run reads them again \
+                 (lakehook poll NAME)"
+            }
             Self::Cut => "of which only a part was kept (quarantine.max_row)",
             Self::OtherNode => {
                 "refused by another node, whose ids are not known here (--other-nodes takes them)"
@@ -83,11 +91,24 @@ impl Skip {
     }
 }
 
+/// What rows of a stream are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowsOf {
+    /// Events.
+    Events,
+    /// Records of a poll that appends.
+    Appended,
+    /// Records of a snapshot.
+    Snapshot,
+}
+
 /// Which rows a replay may take.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The stream of events.
+    /// The stream.
     pub stream: String,
+    /// What its rows are.
+    pub rows: RowsOf,
     /// The node whose log is written, if it exists already.
     pub node: Option<NodeId>,
     /// Whether rows that other nodes refused are replayed too.
@@ -101,9 +122,12 @@ impl Scope {
     pub fn candidate(&self, row: &Kept, of: Option<NodeId>) -> io::Result<Result<Candidate, Skip>> {
         let is = |reason: Reason| row.reason == reason.as_str();
         // A row of an unknown node cannot be marked as replayed.
-        let skip = if row.stream != self.stream || is(Reason::InvalidRecord) {
+        let is_record = is(Reason::InvalidRecord);
+        let skip = if row.stream != self.stream || is_record != (self.rows != RowsOf::Events) {
             Some(Skip::OfPoll)
-        } else if !is(Reason::InvalidEvent) && !is(Reason::RefusedRequest) {
+        } else if self.rows == RowsOf::Snapshot {
+            Some(Skip::OfSnapshot)
+        } else if !is_record && !is(Reason::InvalidEvent) && !is(Reason::RefusedRequest) {
             Some(Skip::Conflict)
         } else if of.is_none() || !self.other_nodes && of != self.node {
             Some(Skip::OtherNode)

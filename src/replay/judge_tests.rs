@@ -5,7 +5,7 @@ use crate::contract::{OnInvalid, Rules, Schemas};
 use crate::ids::{HashKey, NodeId};
 use crate::record::Fingerprint;
 use crate::replay::kept::{Kept, node_of};
-use crate::replay::{Scope, Skip};
+use crate::replay::{RowsOf, Scope, Skip};
 
 const RECEIVED: &str = "2025-01-31T10:00:00.123456Z";
 
@@ -45,6 +45,7 @@ fn kept(reason: &str, raw: &str) -> Kept {
 fn scope() -> Scope {
     Scope {
         stream: "events".to_owned(),
+        rows: RowsOf::Events,
         node: Some(NodeId(1)),
         other_nodes: false,
         hooks: vec!["/webhook/github".to_owned()],
@@ -133,6 +134,25 @@ fn what_is_never_replayed_is_told_apart() {
     };
     let row = kept("invalid_event", "{}");
     assert!(wide.candidate(&row, Some(NodeId(2))).unwrap().is_ok());
+    let of_poll = |rows: RowsOf, reason: &str| {
+        let scope = Scope {
+            stream: "users".to_owned(),
+            rows,
+            ..scope()
+        };
+        let mut row = kept(reason, "{}");
+        "users".clone_into(&mut row.stream);
+        scope.candidate(&row, here).unwrap().err()
+    };
+    assert_eq!(of_poll(RowsOf::Appended, "invalid_record"), None);
+    assert_eq!(
+        of_poll(RowsOf::Appended, "invalid_event"),
+        Some(Skip::OfPoll)
+    );
+    assert_eq!(
+        of_poll(RowsOf::Snapshot, "invalid_record"),
+        Some(Skip::OfSnapshot)
+    );
     for skip in Skip::ALL {
         assert!(!skip.as_str().is_empty() && !skip.describe().is_empty());
     }

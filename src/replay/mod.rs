@@ -5,6 +5,9 @@
 //! with a known id is a duplicate, as always. The lake notes what was replayed ([`marks`]), by quarantine
 //! row.
 //!
+//! Records of appending polls are judged and stored by `poll::replay`, where the polls' log is; nothing can be added to
+//! the published runs of a snapshot.
+//!
 //! [`kept`] reads rows of the quarantine. [`owner`] stores events, in the process that holds the log; other
 //! processes reach it through [`talk`].
 
@@ -15,6 +18,6 @@ pub mod marks;
 pub mod owner;
 pub mod talk;
 
-pub use candidate::{Candidate, Scope, Skip};
+pub use candidate::{Candidate, RowsOf, Scope, Skip};
 pub use judge::{EventCounts, ReplayOutcome, Valid, judge};
 pub use kept::node_of;

@@ -21,6 +21,7 @@ Commands:
                process
   upstream     Run only the sample system that the demo uses
   check        Validate configuration and schemas, reach the lake, and say what is wrong
+  init         Propose a section of the configuration
   config       Show the settings in force, and where each of them comes from
   completions  Print the completions of a shell: bash, zsh, fish, elvish or powershell
   man          Print the manual page, or write one for each command
@@ -69,6 +70,9 @@ Options:
       --dry-run        Fetch and validate, and write nothing
       --force          Write a snapshot even if nothing has changed
       --accept         Take the records as they are, whatever the guards say
+      --from <MARK>    Read again what is new since this mark or time, of one poll, without moving
+                       its mark
+      --to <TIME>      End of what is read again, for a poll with a window [default: now]
   -h, --help           Print help
 exit code 0
 "#);
@@ -192,6 +196,28 @@ Options:
       --for <ENGINE>   Also say whether this engine can read the lake: spark, athena, bigquery or
                        snowflake
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["init", "poll"]), @r#"
+Read one page of a REST API, and print how it could be polled
+
+Usage: lakehook init poll [OPTIONS] <URL>
+
+Arguments:
+  <URL>  The URL of the first page, with the parameters that it needs
+
+Options:
+  -c, --config <FILE>         The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if
+                              it is there]
+      --header <NAME: VALUE>  A header of the request, such as `X-Team: data`; the value of a secret
+                              one is not printed
+      --token-file <FILE>     A file with a bearer token
+      --name <NAME>           The name of the poll [default: the last word of the URL's path]
+      --write                 Append the section to the configuration, and write the schema to
+                              schemas/NAME.json beside it
+      --out <FILE>            The configuration to append to [default: the one in force, else
+                              ./lakehook.toml]
+  -h, --help                  Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["retain"]), @r#"

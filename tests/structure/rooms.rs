@@ -17,8 +17,8 @@ const ROOMS: &[Room] = &[
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
-        "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "ids", "files",
-        "clock",
+        "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "secret", "ids",
+        "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
         "upstream", "replay", "audit", "quarantine", "wal", "lake", "encode", "ids", "files",
@@ -39,8 +39,8 @@ const ROOMS: &[Room] = &[
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
-        "feeds", "control", "contract", "wal", "lake", "tables", "columns", "json", "record", "signature", "secret",
-        "ids", "files", "rfc3339", "clock",
+        "feeds", "control", "contract", "quarantine", "wal", "lake", "tables", "columns", "json", "record",
+        "signature", "secret", "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
         "contract", "quarantine", "wal", "tables", "record", "ids", "rfc3339", "clock",

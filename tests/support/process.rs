@@ -49,6 +49,7 @@ pub(crate) struct Setup {
     directory: TempDir,
     address: SocketAddr,
     env: Vec<(String, String)>,
+    program: PathBuf,
 }
 
 impl Setup {
@@ -61,6 +62,7 @@ impl Setup {
             directory: TempDir::new().unwrap(),
             address,
             env: vec![("LAKEHOOK_SERVER__LISTEN".into(), address.to_string())],
+            program: env!("CARGO_BIN_EXE_lakehook").into(),
         };
         for (name, value) in aws_env() {
             setup = setup.env(name, value);
@@ -73,6 +75,13 @@ impl Setup {
     #[must_use]
     pub(crate) fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Uses a program of another version.
+    #[must_use]
+    pub(crate) fn program(mut self, program: &Path) -> Self {
+        program.clone_into(&mut self.program);
         self
     }
 
@@ -130,7 +139,7 @@ impl Setup {
 
     /// The program with these arguments, the configuration and the environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lakehook"));
+        let mut command = Command::new(&self.program);
         command
             .args(arguments)
             .current_dir(self.directory())

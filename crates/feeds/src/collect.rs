@@ -4,6 +4,7 @@
 //! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
 //! has judged it, or until it has 8 MiB of rows: then what was read of it is judged, and appended.
 
+mod ids;
 mod judge;
 mod notes;
 mod parts;
@@ -366,7 +367,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         let held = std::mem::take(&mut self.held).into_iter();
         for piece in held.chain([std::mem::take(&mut self.pending)]) {
             for id in piece.ids {
-                self.seen.ids.remove(&id);
+                self.seen.ids.remove(id);
             }
         }
         self.page.hash = 0;

@@ -2,5 +2,6 @@
 
 pub mod kept;
 pub mod look;
+mod door;
 pub mod replay;
 mod report;

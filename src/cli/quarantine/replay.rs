@@ -1,7 +1,7 @@
 //! `lakehook quarantine replay`: stores what was refused earlier but is valid now.
 //!
-//! If a running service holds the log of events, this command asks it to store the rows. Otherwise the command opens
-//! the log and stores them itself. A dry run only checks the rows and does neither.
+//! If a running service holds the log, this command asks it to store the rows. Otherwise the command opens the log and
+//! stores them itself. A dry run only checks the rows and does neither.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -12,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::door::{Door, Dry, Stream, StreamKind};
 use super::kept::{Which, each};
 use super::report::Report;
 use crate::cli::exit::{FAILED, Failure};
@@ -19,7 +20,6 @@ use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
-use crate::contract::Contract;
 use crate::contract::EVENTS;
 use crate::erase::notes;
 use crate::files::Disk;
@@ -28,12 +28,11 @@ use crate::lake::LakeError;
 use crate::lake::reader::LakeReader;
 use crate::replay::kept::Kept;
 use crate::replay::marks::{Marking, Marks};
-use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW, ReplayClient};
-use crate::replay::{Candidate, EventCounts, ReplayOutcome, Scope, Skip, judge, node_of};
-use crate::serve::events::{OpenEvents, dry_contract};
+use crate::replay::talk::{MAX_CANDIDATES, MAX_RAW};
+use crate::replay::{Candidate, ReplayOutcome, RowsOf, Scope, Skip, node_of};
 use crate::serve::{Patience, ServeError, lake_of};
 use crate::telemetry;
-use crate::wal::node::{LockError, read};
+use crate::wal::node::read;
 
 /// How often the command tries to put a mark, …
 const MARK_TRIES: u32 = 5;
@@ -75,20 +74,32 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failure> {
-    let contract = dry_contract(config).map_err(usage)?;
+    let name = args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
+    let stream = Stream::find(config, name).ok_or_else(|| {
+        let polls: Vec<_> = config.poll.keys().map(String::as_str).collect();
+        Failure::Usage(format!(
+            "--stream {name}: it must be `events` or the name of a poll; configured are: {}",
+            polls.join(", ")
+        ))
+    })?;
+    let dry = Dry::open(config, &stream).map_err(usage)?;
     let place = LakeReader::open(config.lake.destination()).await;
     // Before anything is read of the quarantine.
     let erasures = notes::keys_of(&place).await?;
     let marks = Marks::read(&place).await?;
-    let node = read(&Disk, &config.wal.dir)?.map(|node| node.id);
-    args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
+    let node = read(&Disk, stream.dir(config))?.map(|node| node.id);
     let door = if args.dry_run {
-        Door::Dry(Box::new(contract))
+        Door::Dry(dry)
     } else {
         Door::Shut
     };
     let scope = Scope {
-        stream: EVENTS.to_owned(),
+        stream: stream.name.clone(),
+        rows: match stream.kind {
+            StreamKind::Events => RowsOf::Events,
+            StreamKind::Appended => RowsOf::Appended,
+            StreamKind::Snapshot => RowsOf::Snapshot,
+        },
         node,
         other_nodes: args.other_nodes,
         hooks: config
@@ -100,6 +111,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
     let mut replay = Replay {
         config,
         place: &place,
+        stream,
         erasures,
         scope,
         marks,
@@ -166,23 +178,11 @@ impl Interrupts {
 
 fn usage(error: ServeError) -> Failure {
     match error {
-        ServeError::Schemas(_) | ServeError::Columns(_) => {
+        ServeError::Schemas(_) | ServeError::Columns(_) | ServeError::Polls(_) => {
             Failure::Usage(format!("lakehook: {error}"))
         }
         error => error.into(),
     }
-}
-
-/// How this command reaches the log.
-enum Door {
-    /// Nothing had to be stored yet, so the log is not open.
-    Shut,
-    /// This is a dry run, which stores nothing.
-    Dry(Box<Contract>),
-    /// This process holds the log.
-    Here(Box<OpenEvents>),
-    /// A service holds the log.
-    ReplayClient(ReplayClient),
 }
 
 /// A row that is being replayed.
@@ -196,6 +196,7 @@ struct Sent {
 struct Replay<'a> {
     config: &'a Config,
     place: &'a LakeReader,
+    stream: Stream,
     /// The keys of the notes of erasures, as they were before the quarantine was read.
     erasures: Vec<String>,
     scope: Scope,
@@ -280,7 +281,7 @@ impl Replay<'_> {
             return Ok(());
         }
         if matches!(self.door, Door::Shut) {
-            self.door = open(self.config).await?;
+            self.door = Door::open(self.config, &self.stream).await?;
         }
         self.check_erasures().await?;
         let candidates = page.iter().map(|sent| sent.candidate.clone()).collect();
@@ -330,9 +331,9 @@ impl Replay<'_> {
         if self.marking.is_empty() {
             return Ok(());
         }
-        let node = read(&Disk, &self.config.wal.dir)?;
-        let by = node.context("the log has no node")?.id;
-        let lake = lake_of(self.config, &self.config.wal.dir, Handle::current()).await;
+        let dir = self.stream.dir(self.config);
+        let by = read(&Disk, dir)?.context("the log has no node")?.id;
+        let lake = lake_of(self.config, dir, Handle::current()).await;
         let (at, number) = (Clock::system().now().wall, Ids::System.next()?);
         let mut tries = 0;
         loop {
@@ -353,69 +354,12 @@ impl Replay<'_> {
 
     /// Closes the log if this process holds it. Returns `false` if part of it is not in the lake.
     async fn close(&mut self) -> bool {
-        match std::mem::replace(&mut self.door, Door::Shut) {
-            Door::Here(events) => {
-                let grace = self.config.server.shutdown_grace.duration();
-                let patience = Patience::new(grace, self.interrupts.hurry.clone());
-                let stopped = events.close(&patience).await;
-                self.report.shipped = Some(stopped.all_shipped);
-                stopped.all_shipped
-            }
-            Door::ReplayClient(_) => {
-                self.report.by_service = true;
-                true
-            }
-            Door::Shut | Door::Dry(_) => true,
-        }
-    }
-}
-
-async fn open(config: &Config) -> anyhow::Result<Door> {
-    match OpenEvents::open(config, Clock::system(), Ids::System).await {
-        Ok(events) => Ok(Door::Here(Box::new(events))),
-        Err(ServeError::Lock(held @ LockError::Held { .. })) => {
-            let service = ReplayClient::connect(&config.wal.dir).with_context(|| {
-                format!(
-                    "{held}; it is no service that can be asked to replay, or is still starting. Try again when it is \
-                     ready or gone"
-                )
-            })?;
-            Ok(Door::ReplayClient(service))
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-impl Door {
-    async fn page(&mut self, candidates: Vec<Candidate>) -> anyhow::Result<Vec<ReplayOutcome>> {
-        match self {
-            Self::Shut => Err(anyhow!("the log is not open")),
-            Self::Dry(contract) => {
-                let judged = candidates.iter().map(|one| dry(contract, one));
-                Ok(judged.collect())
-            }
-            Self::Here(events) => {
-                let replayed = events.replayer().page(&candidates).await;
-                replayed.map_err(|why| anyhow!("{why}"))
-            }
-            Self::ReplayClient(service) => service.page(candidates).await,
-        }
-    }
-}
-
-/// The outcome that a row would have if none of its ids were known.
-fn dry(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
-    match judge(contract, candidate) {
-        Err(outcome) => outcome,
-        Ok(valid) => ReplayOutcome::Replayed(EventCounts {
-            stored: valid.checked.rows.rows.len() as u64,
-            dropped: valid
-                .checked
-                .dropped
-                .iter()
-                .map(|(_, count)| u64::from(*count))
-                .sum(),
-            ..EventCounts::default()
-        }),
+        let door = std::mem::replace(&mut self.door, Door::Shut);
+        self.report.by_service = door.is_of_service();
+        let grace = self.config.server.shutdown_grace.duration();
+        let patience = Patience::new(grace, self.interrupts.hurry.clone());
+        let stopped = door.close(&patience).await;
+        self.report.shipped = stopped.as_ref().map(|stopped| stopped.all_shipped);
+        stopped.is_none_or(|stopped| stopped.all_shipped)
     }
 }

@@ -1,7 +1,8 @@
 //! The parts of a collector: rows on their way to the log, the page that is read, and what was seen so far.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
+use super::ids::SeenIds;
 use crate::evidence::Evidence;
 use crate::guards::Tally;
 use crate::watermark::Mark;
@@ -41,8 +42,8 @@ pub(super) struct CurrentPage {
 /// What the run has seen of all records.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    /// Hashes of the ids of a snapshot, or of its records if they have no ids.
-    pub(super) ids: HashSet<u128>,
+    /// The ids of a snapshot, or of its records if they have no ids.
+    pub(super) ids: SeenIds,
     /// Number of records of a snapshot without ids that are equal to one before.
     pub(super) repeated: u64,
     /// Sum of the hashes of what is flushed.

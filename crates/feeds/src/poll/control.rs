@@ -11,8 +11,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::job::{Backfill, RunOutcome, RunReport};
+use super::replay::{RecordReplayer, ReplayOf};
 use super::supervisor::{Shipped, Supervisor, Update, Wish};
 use crate::control::{Control, Talk};
 use crate::figures::{Progress, Waiting};
@@ -236,15 +238,34 @@ pub fn ask(supervisor: &Supervisor, request: &Request) -> mpsc::Receiver<Line> {
     receiver
 }
 
-/// Listens in the directory of the polls' log, whose lock is held.
-pub fn listen(dir: &Path, supervisor: Supervisor) -> io::Result<Control> {
-    Control::start(dir, move |talk, _| serve(talk, supervisor.clone()))
+/// What a client may ask first.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum Asked {
+    Replay(ReplayOf),
+    Runs(Request),
 }
 
-async fn serve(mut talk: Talk, supervisor: Supervisor) -> io::Result<()> {
+/// Listens in the directory of the polls' log, whose lock is held.
+pub fn listen(dir: &Path, supervisor: Supervisor, replayer: RecordReplayer) -> io::Result<Control> {
+    Control::start(dir, move |talk, stop| {
+        serve(talk, supervisor.clone(), replayer.clone(), stop)
+    })
+}
+
+async fn serve(
+    mut talk: Talk,
+    supervisor: Supervisor,
+    replayer: RecordReplayer,
+    stop: CancellationToken,
+) -> io::Result<()> {
     let heard = tokio::time::timeout(REQUEST_LIMIT, talk.hear(MAX_REQUEST)).await??;
-    let Some(request) = heard else {
-        return Ok(());
+    let request = match heard {
+        None => return Ok(()),
+        Some(Asked::Replay(ReplayOf { replay })) => {
+            return replayer.serve(&mut talk, &replay, &stop).await;
+        }
+        Some(Asked::Runs(request)) => request,
     };
     let mut lines = ask(&supervisor, &request);
     while let Some(line) = lines.recv().await {

@@ -9,6 +9,7 @@ use super::definition::Definition;
 use super::kept::Kept;
 use super::link::Links;
 use super::plan::{Plan, PlanError, SECTION, column_settings, schema_text};
+use super::replay::RecordReplayer;
 use super::resume::PollCursor;
 use super::supervisor::Supervisor;
 use crate::context::Context;
@@ -25,6 +26,7 @@ pub struct PollFeed {
     definitions: BTreeMap<String, Definition>,
     concurrency: usize,
     supervisor: OnceLock<Supervisor>,
+    replayer: OnceLock<RecordReplayer>,
     control: Mutex<Option<Control>>,
 }
 
@@ -35,6 +37,7 @@ impl PollFeed {
             definitions,
             concurrency,
             supervisor: OnceLock::new(),
+            replayer: OnceLock::new(),
             control: Mutex::new(None),
         }
     }
@@ -42,6 +45,11 @@ impl PollFeed {
     /// The supervisor, once the feed is started.
     pub fn supervisor(&self) -> Option<&Supervisor> {
         self.supervisor.get()
+    }
+
+    /// What stores replayed records, once the feed is started.
+    pub fn replayer(&self) -> Option<&RecordReplayer> {
+        self.replayer.get()
     }
 
     /// Plans that need no log: for checks of the configuration, and for runs that write nothing.
@@ -80,8 +88,8 @@ impl PollFeed {
     }
 
     /// Opens the socket for requests of `lakehook poll`. On failure the service goes on without it.
-    fn listen(&self, context: &Context, supervisor: &Supervisor) {
-        let listening = control::listen(&context.dir, supervisor.clone());
+    fn listen(&self, context: &Context, supervisor: &Supervisor, replayer: &RecordReplayer) {
+        let listening = control::listen(&context.dir, supervisor.clone(), replayer.clone());
         let dir = context.dir.display();
         let listening = listening.inspect_err(|error| {
             tracing::warn!(%error, %dir, "failed to open the control socket; `lakehook poll` cannot ask this service");
@@ -106,6 +114,8 @@ impl Feed for PollFeed {
         let plans = self
             .plans(context.fingerprint, Some(&context.dir))
             .map_err(|errors| setup_errors(&errors))?;
+        let again = self.plans(context.fingerprint, None);
+        let again = again.map_err(|errors| setup_errors(&errors))?;
         let with_cursor = |plan: Plan| {
             let bytes = context.cursors.get(&plan.name).map(Vec::as_slice);
             let (cursor, forgotten) = PollCursor::read(bytes, &plan.terms(&context.lake));
@@ -119,8 +129,11 @@ impl Feed for PollFeed {
         let supervisor = self
             .supervisor
             .get_or_init(|| Supervisor::start(context.clone(), self.concurrency, polls));
+        let replayer = self
+            .replayer
+            .get_or_init(|| RecordReplayer::new(again, context.clone()));
         if context.is_service {
-            self.listen(&context, supervisor);
+            self.listen(&context, supervisor, replayer);
         }
         Ok(())
     }

@@ -19,6 +19,7 @@ pub mod feed;
 pub mod schedule;
 pub mod plan;
 pub mod supervisor;
+pub mod replay;
 pub mod control;
 pub mod job;
 pub mod run;

@@ -1,0 +1,300 @@
+//! How a replay reaches the log that stores what is valid: that of events, or that of polls; held by this process or
+//! by a running service.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context as _, anyhow};
+
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::contract::{Contract, EVENTS};
+use crate::feeds::feed::Feed;
+use crate::files::Disk;
+use crate::ids::Ids;
+use crate::poll::definition::Mode;
+use crate::poll::plan::Plan;
+use crate::poll::replay::{
+    KeptRecord, RecordClient, RecordOutcome, RecordReplayer, dry as dry_records,
+};
+use crate::replay::kept::KeptError;
+use crate::replay::talk::{ErasureAsks, ErasureClient, ReplayClient};
+use crate::replay::{Candidate, EventCounts, ReplayOutcome, judge};
+use crate::serve::events::{OpenEvents, dry_contract};
+use crate::serve::feeds::{FeedList, OpenFeeds, RunningFeeds, poll_feed};
+use crate::serve::{Patience, Process, ServeError, Stopped};
+use crate::wal::node::{Lock, LockError, read};
+
+/// What rows of a stream are stored as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum StreamKind {
+    /// Events.
+    Events,
+    /// Records of a poll that appends.
+    Appended,
+    /// Records of a snapshot, to which nothing can be added.
+    Snapshot,
+}
+
+/// The stream that rows are replayed into.
+#[derive(Clone, Debug)]
+pub(super) struct Stream {
+    pub(super) name: String,
+    pub(super) kind: StreamKind,
+}
+
+impl Stream {
+    /// The stream with that name, if it is configured.
+    pub(super) fn find(config: &Config, name: &str) -> Option<Self> {
+        let kind = if name == EVENTS {
+            StreamKind::Events
+        } else {
+            match config.poll.get(name)?.mode {
+                Mode::Append => StreamKind::Appended,
+                Mode::Snapshot => StreamKind::Snapshot,
+            }
+        };
+        Some(Self {
+            name: name.to_owned(),
+            kind,
+        })
+    }
+
+    /// The directory of its log.
+    pub(super) fn dir<'a>(&self, config: &'a Config) -> &'a Path {
+        if self.kind == StreamKind::Events {
+            &config.wal.dir
+        } else {
+            &config.polls.dir
+        }
+    }
+}
+
+/// How this command reaches the log.
+pub(super) enum Door {
+    /// Nothing had to be stored yet, so the log is not open.
+    Shut,
+    /// This is a dry run, which stores nothing.
+    Dry(Dry),
+    /// This process holds the log of events.
+    Events(Box<OpenEvents>),
+    /// A service holds the log of events.
+    EventsOfService(ReplayClient),
+    /// This process holds the log of polls.
+    Records(Box<OpenRecords>),
+    /// A service holds the log of polls.
+    RecordsOfService(Away, RecordClient),
+}
+
+/// What a dry run judges by.
+pub(super) enum Dry {
+    Events(Box<Contract>),
+    Records(Box<Plan>),
+    /// Nothing of a snapshot is judged.
+    Nothing,
+}
+
+impl Dry {
+    pub(super) fn open(config: &Config, stream: &Stream) -> Result<Self, ServeError> {
+        if stream.kind == StreamKind::Events {
+            return Ok(Self::Events(Box::new(dry_contract(config)?)));
+        }
+        let plans = poll_feed(config).dry_plans(None).map_err(|errors| {
+            let errors = errors
+                .iter()
+                .map(|error| crate::feeds::feed::SetupError(error.to_string()));
+            ServeError::Polls(errors.collect())
+        })?;
+        let plan = plans.into_iter().find(|plan| plan.name == stream.name);
+        Ok(match plan {
+            Some(plan) if stream.kind == StreamKind::Appended => Self::Records(Box::new(plan)),
+            _ => Self::Nothing,
+        })
+    }
+}
+
+/// The log of polls, held by this process.
+pub(super) struct OpenRecords {
+    _away: Away,
+    feeds: RunningFeeds,
+    replayer: RecordReplayer,
+    poll: String,
+}
+
+/// Keeps erasures of this node away: they take the log of events, or its turn.
+pub(super) enum Away {
+    /// There is no log of events here, and so no erasure.
+    Nobody,
+    /// No other process can open it.
+    Here { _lock: Lock },
+    /// The service keeps erasures away while we are connected.
+    Service(Box<ErasureClient>),
+}
+
+impl Away {
+    async fn take(config: &Config) -> anyhow::Result<Self> {
+        let dir = &config.wal.dir;
+        if read(&Disk, dir)?.is_none() {
+            return Ok(Self::Nobody);
+        }
+        match Lock::take(dir) {
+            Ok(lock) => Ok(Self::Here { _lock: lock }),
+            Err(held @ LockError::Held { .. }) => {
+                let client = ErasureClient::connect(dir).with_context(|| busy(&held))?;
+                let mut away = Self::Service(Box::new(client));
+                away.hold().await?;
+                Ok(away)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    async fn hold(&mut self) -> anyhow::Result<()> {
+        match self {
+            Self::Service(client) => client.ask(ErasureAsks::Hold).await,
+            Self::Here { .. } | Self::Nobody => Ok(()),
+        }
+    }
+}
+
+fn busy(held: &LockError) -> String {
+    format!(
+        "{held}; it is no service that can be asked to replay, or is still starting. Try again when it is ready or gone"
+    )
+}
+
+impl Door {
+    /// Opens the log of a stream.
+    pub(super) async fn open(config: &Config, stream: &Stream) -> anyhow::Result<Self> {
+        if stream.kind == StreamKind::Events {
+            return match OpenEvents::open(config, Clock::system(), Ids::System).await {
+                Ok(events) => Ok(Self::Events(Box::new(events))),
+                Err(ServeError::Lock(held @ LockError::Held { .. })) => {
+                    let service = ReplayClient::connect(&config.wal.dir);
+                    Ok(Self::EventsOfService(service.with_context(|| busy(&held))?))
+                }
+                Err(error) => Err(error.into()),
+            };
+        }
+        let away = Away::take(config).await?;
+        let polls = Arc::new(poll_feed(config));
+        let feeds = FeedList::only(Arc::clone(&polls) as Arc<dyn Feed>);
+        let process = Process::new(config, Clock::system(), Ids::System)?;
+        match OpenFeeds::open(config, feeds, process).await {
+            Ok(feeds) => {
+                let feeds = feeds.start(false)?;
+                let replayer = polls.replayer().cloned();
+                Ok(Self::Records(Box::new(OpenRecords {
+                    _away: away,
+                    feeds,
+                    replayer: replayer.context("the polls are not started")?,
+                    poll: stream.name.clone(),
+                })))
+            }
+            Err(ServeError::Lock(held @ LockError::Held { .. })) => {
+                let client = RecordClient::connect(&config.polls.dir, &stream.name).await;
+                Ok(Self::RecordsOfService(
+                    away,
+                    client.with_context(|| busy(&held))?,
+                ))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Replays rows; the outcomes are in their order.
+    pub(super) async fn page(
+        &mut self,
+        candidates: Vec<Candidate>,
+    ) -> anyhow::Result<Vec<ReplayOutcome>> {
+        match self {
+            Self::Shut => Err(anyhow!("the log is not open")),
+            Self::Dry(Dry::Events(contract)) => {
+                let judged = candidates.iter().map(|one| dry_event(contract, one));
+                Ok(judged.collect())
+            }
+            Self::Dry(Dry::Records(plan)) => Ok(outcomes(dry_records(plan, &records(candidates)))),
+            Self::Dry(Dry::Nothing) => Err(anyhow!("nothing of a snapshot is replayed")),
+            Self::Events(events) => {
+                let replayed = events.replayer().page(&candidates).await;
+                replayed.map_err(|why| anyhow!("{why}"))
+            }
+            Self::EventsOfService(service) => service.page(candidates).await,
+            Self::Records(open) => {
+                let replayed = open.replayer.page(&open.poll, &records(candidates)).await;
+                replayed.map(outcomes).map_err(|why| anyhow!("{why}"))
+            }
+            Self::RecordsOfService(away, service) => {
+                away.hold().await?;
+                let replayed = service.page(&records(candidates)).await?;
+                replayed.map(outcomes).map_err(|why| anyhow!("{why}"))
+            }
+        }
+    }
+
+    /// Closes the log if this process holds it, and says what was shipped then.
+    pub(super) async fn close(self, patience: &Patience) -> Option<Stopped> {
+        match self {
+            Self::Events(events) => Some(events.close(patience).await),
+            Self::Records(open) => Some(open.feeds.stop(patience).await),
+            _ => None,
+        }
+    }
+
+    /// Whether a service holds the log.
+    pub(super) fn is_of_service(&self) -> bool {
+        matches!(self, Self::EventsOfService(_) | Self::RecordsOfService(..))
+    }
+}
+
+fn records(candidates: Vec<Candidate>) -> Vec<KeptRecord> {
+    let records = candidates.into_iter().map(|candidate| KeptRecord {
+        received_at: candidate.received_at,
+        run: candidate.request_id,
+        raw: candidate.raw,
+    });
+    records.collect()
+}
+
+fn outcomes(records: Vec<RecordOutcome>) -> Vec<ReplayOutcome> {
+    let outcome = |record| match record {
+        RecordOutcome::Stored => ReplayOutcome::Replayed(EventCounts {
+            stored: 1,
+            ..EventCounts::default()
+        }),
+        RecordOutcome::Known => ReplayOutcome::Replayed(EventCounts {
+            duplicates: 1,
+            ..EventCounts::default()
+        }),
+        RecordOutcome::Invalid {
+            pointer,
+            code,
+            detail,
+        } => ReplayOutcome::Invalid {
+            errors: vec![KeptError {
+                pointer,
+                code,
+                detail,
+            }],
+            errors_total: 1,
+        },
+    };
+    records.into_iter().map(outcome).collect()
+}
+
+/// The outcome that a row would have if none of its ids were known.
+fn dry_event(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
+    match judge(contract, candidate) {
+        Err(outcome) => outcome,
+        Ok(valid) => ReplayOutcome::Replayed(EventCounts {
+            stored: valid.checked.rows.rows.len() as u64,
+            dropped: valid
+                .checked
+                .dropped
+                .iter()
+                .map(|(_, count)| u64::from(*count))
+                .sum(),
+            ..EventCounts::default()
+        }),
+    }
+}
