@@ -7,6 +7,7 @@ use crate::support::process::Setup;
 
 mod arrival;
 mod auth;
+mod apis;
 mod append;
 mod bodies;
 mod erase;
