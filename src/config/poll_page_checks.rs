@@ -78,7 +78,7 @@ impl Checks<'_> {
                 add(self, key, Place::parse(pointer));
             }
         }
-        match paging.stop.as_ref().map(|stop| stop.rule()) {
+        match paging.stop.as_ref().map(super::Stop::rule) {
             Some(Ok(Stop::Told(condition))) => {
                 add(self, "pagination.stop", Place::parse(&condition.pointer));
             }

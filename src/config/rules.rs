@@ -30,6 +30,8 @@ const MAX_LATE_BATCH_AGE: Span = Span::days(1);
 const MIN_INTERVAL: Span = Span::seconds(1);
 /// A row of this size still fits into one frame, even if every byte of it is escaped.
 const MAX_ROW: ByteSize = ByteSize::mib(4);
+/// A line of this size can be read by engines, which take 16 MiB, and fits into one frame.
+const MAX_RECORD: ByteSize = ByteSize::mib(15);
 /// Paths that the server itself answers.
 pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
 /// Headers that the program itself sets.
@@ -111,8 +113,9 @@ pub(super) fn row_size(size: &ByteSize) -> Checked {
 
 /// Checks the size of a record.
 pub(super) fn record_size(size: &ByteSize) -> Checked {
-    if *size > MAX_ROW || size.bytes() == 0 {
-        return Err(broken(format!("must be more than 0 and at most {MAX_ROW}")));
+    if *size > MAX_RECORD || size.bytes() == 0 {
+        let rule = format!("must be more than 0 and at most {MAX_RECORD}");
+        return Err(broken(rule));
     }
     Ok(())
 }

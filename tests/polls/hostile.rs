@@ -154,6 +154,27 @@ fn a_record_over_the_limit_goes_to_the_quarantine_and_the_run_goes_on() {
 }
 
 #[test]
+fn a_large_record_is_a_row_in_every_format_and_a_refused_one_is_cut() {
+    let text = "\\u0001".repeat(2 << 20);
+    let body = format!("{{\"things\":[{{\"id\":1,\"text\":\"{text}\"}},{{\"text\":\"{text}\"}}]}}");
+    let api = RawApi::start(move |_, _, stream| {
+        write_head(stream, &format!("content-length: {}", body.len()));
+        let _gone = stream.write_all(body.as_bytes());
+    });
+    for format in ["ndjson", "parquet"] {
+        let settings = format!(
+            "max_record = \"15 MiB\"\nguards.max_refused = \"60 %\"\nschema = \"thing.json\"\n\
+             [batch]\nformat = \"{format}\""
+        );
+        let setup = setup(&api.url(), &settings);
+        let schema = r#"{"properties":{"id":{"type":"integer"},"text":{"type":"string"}}}"#;
+        std::fs::write(setup.directory().join("thing.json"), schema).unwrap();
+        let (said, runs) = super::poll_well(&setup);
+        assert_eq!((runs.runs[0].rows, runs.runs[0].refused), (1, 1), "{said}");
+    }
+}
+
+#[test]
 fn gzip_bombs() {
     let bombs: [(Bomb, &str); 2] = [
         (

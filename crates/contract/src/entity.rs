@@ -23,6 +23,9 @@ use lakehook_base::columns::{Dates, Decimal, Kinds};
 use lakehook_base::json::{Members, text};
 use lakehook_base::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 
+/// Most bytes of a refused record that are kept. Even if every one of them is escaped, the row fits into a
+/// frame of the log.
+const MAX_REFUSED_BYTES: usize = 4 << 20;
 /// Every row, including rows of the quarantine, begins with this and the time.
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
 /// The length of a time as text.
@@ -319,7 +322,7 @@ impl Entities {
             errors: errors.listed(),
             errors_total: errors.total(),
             raw: raw.as_bytes(),
-            max_raw_bytes: usize::MAX,
+            max_raw_bytes: MAX_REFUSED_BYTES,
         };
         let lsn_at = refused.write(&mut rows.bytes);
         let partition = rows.partition(target.quarantine);

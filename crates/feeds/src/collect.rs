@@ -398,8 +398,9 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         &mut self,
         index: u64,
         known: (&[u8], u64, u128),
-        error: &FieldError,
+        (code, detail): (&'static str, &str),
     ) -> Result<(), RunError> {
+        let error = FieldError::of_body(code, detail);
         let hash = known.2;
         self.page.hash = xxh3_64_with_seed(&hash.to_le_bytes(), self.page.hash);
         if self.skip(index)? {
@@ -414,9 +415,9 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         };
         let mark = RowsMark::of(&self.pending.rows);
         let (entities, rows) = (self.plan.entities, &mut self.pending.rows);
-        entities.refuse_known(known, error, &self.origin, target, rows);
+        entities.refuse_known(known, &error, &self.origin, target, rows);
         self.pending.records += 1;
-        self.note_invalid(index, hash as u64, error, mark);
+        self.note_invalid(index, hash as u64, &error, mark);
         if self.pending.rows.bytes.len() >= PIECE_BYTES {
             self.end_piece()?;
         }

@@ -169,6 +169,12 @@ fn keys_of_pages_that_do_not_go_together() {
             "records_as",
             "a page with one record",
         ),
+    ]);
+}
+
+#[test]
+fn keys_of_pagination_that_do_not_go_together() {
+    refuse(&[
         (
             "pagination.limit_param = \"n\"",
             "pagination.limit_param",
@@ -236,6 +242,10 @@ fn keys_of_pages_that_do_not_go_together() {
             "say the same",
         ),
     ]);
+}
+
+#[test]
+fn what_is_no_rule_for_the_last_page() {
     let stop = |rule: &str| format!("pagination = {{ type = \"page\", stop = {rule} }}");
     for (rule, words) in [
         ("\"empty\"", "must be \"empty-page\", \"same-link\""),

@@ -112,7 +112,7 @@ fn keys_that_do_not_go_together() {
             "set both",
         ),
         ("budget = \"0s\"", "budget", "more than 0"),
-        ("max_record = \"1 GiB\"", "max_record", "at most 4 MiB"),
+        ("max_record = \"1 GiB\"", "max_record", "at most 15 MiB"),
         ("max_pages = 0", "max_pages", "at least 1"),
         ("id = \"\"", "id", "must not be empty"),
     ]);

@@ -13,6 +13,7 @@ use super::definition::Request;
 use super::notes::Notes;
 use super::wanted::Wanted;
 use crate::wait::Waiter;
+use lakehook_base::secret::Secret;
 
 /// Most bytes of a body that are read for the text of an error.
 const MAX_BODY: usize = 64 << 10;
@@ -33,9 +34,9 @@ impl Hidden {
     pub fn of(request: &Request) -> Self {
         let credentials = &request.credentials;
         let own = [&credentials.token, &credentials.password];
-        let own = own.into_iter().flatten().map(|secret| secret.expose());
+        let own = own.into_iter().flatten().map(Secret::expose);
         let named = request.query.values().chain(request.headers.values());
-        let named = named.map(|secret| secret.expose());
+        let named = named.map(Secret::expose);
         let mut hidden = Self::default();
         own.for_each(|secret| hidden.add(secret));
         let long = named.filter(|secret| secret.len() >= MIN_SECRET);

@@ -45,9 +45,7 @@ impl Extent {
                     at = next;
                 }
                 State::String => {
-                    let Some(found) = string_byte(bytes, at) else {
-                        return None;
-                    };
+                    let found = string_byte(bytes, at)?;
                     at = found + 1;
                     if bytes[found] == b'\\' {
                         self.state = State::Escape;

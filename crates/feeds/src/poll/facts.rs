@@ -97,19 +97,24 @@ impl PageFacts {
     }
 }
 
-/// A number of records or pages: `Some(None)` if the value does not say an exact one, and `None` if
-/// it is none.
+/// A number of records or pages: `Some(None)` if the value does not say an exact one (as -1 does, for
+/// "not known"), and `None` if it is none.
 pub fn number(value: &Value) -> Option<Option<u64>> {
     match value {
         value if is_nothing(value) => Some(None),
-        Value::Number(number) => match number.as_u64() {
-            Some(number) => Some(Some(number)),
-            None => number.as_f64().and_then(whole),
-        },
-        Value::String(text) => match text.trim().parse() {
-            Ok(number) => Some(Some(number)),
-            Err(_) => text.trim().parse().ok().and_then(whole),
-        },
+        Value::Number(number) => {
+            let whole = number.as_u64().or_else(|| number.as_f64().and_then(whole));
+            let is_unknown = number.as_i64() == Some(-1);
+            whole.map(Some).or(is_unknown.then_some(None))
+        }
+        Value::String(text) => {
+            let text = text.trim();
+            let whole = text
+                .parse()
+                .ok()
+                .or_else(|| text.parse().ok().and_then(whole));
+            whole.map(Some).or((text == "-1").then_some(None))
+        }
         // A search engine counts up to a cap, and says whether it has stopped there.
         Value::Object(members) => {
             if members.get("relation").is_some_and(|how| how != "eq") {
@@ -124,17 +129,14 @@ pub fn number(value: &Value) -> Option<Option<u64>> {
     }
 }
 
-/// A whole number that is written with a point. -1 stands for "not known".
+/// A whole number that is written with a point.
 #[expect(
     clippy::cast_sign_loss,
     reason = "the number was found to be positive and whole"
 )]
-fn whole(number: f64) -> Option<Option<u64>> {
-    if number == -1.0 {
-        return Some(None);
-    }
-    let is_whole = number >= 0.0 && number <= MAX_EXACT && number.fract() == 0.0;
-    is_whole.then_some(Some(number as u64))
+fn whole(number: f64) -> Option<u64> {
+    let is_whole = (0.0..=MAX_EXACT).contains(&number) && number.fract() == 0.0;
+    is_whole.then_some(number as u64)
 }
 
 /// What a flag says; see [`flag`].

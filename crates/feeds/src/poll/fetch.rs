@@ -23,7 +23,6 @@ use crate::errors::RunError;
 use crate::wait::{Interrupted, Waiter};
 use lakehook_base::clock::Micros;
 use lakehook_base::ids::Ids;
-use lakehook_contract::quarantine::FieldError;
 
 /// Most tries that end with a host that does not exist or is not trusted.
 const MAX_DOUBTFUL: u32 = 4;
@@ -244,9 +243,8 @@ impl<'a> Fetcher<'a> {
         let mut take = |index: u64, record: Record<'_>| match record {
             Record::Whole(raw) => collector.take(index, raw),
             Record::Refused(refused) => {
-                let error = FieldError::of_body(refused.code, refused.detail.clone());
                 let known = (&*refused.first, refused.bytes, refused.hash);
-                collector.take_refused(index, known, &error)
+                collector.take_refused(index, known, (refused.code, &refused.detail))
             }
         };
         let read = page::read(stream, &plan.wanted, plan.limits.max_record, &mut take);

@@ -158,8 +158,8 @@ impl Notes {
     pub(super) fn told_in(wanted: &Wanted, body: &Value) -> Option<String> {
         let mut notes = Self::default();
         let soft = wanted.all() & !wanted.hard(wanted.all());
-        let noted: Result<(), ReadError<()>> = notes.all_in(wanted, body, soft, 0);
-        noted.ok()?;
+        let read: Result<(), ReadError<()>> = notes.all_in(wanted, body, soft, 0);
+        read.ok()?;
         notes.told.map(|(_, text)| text)
     }
 

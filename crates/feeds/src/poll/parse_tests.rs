@@ -1,3 +1,5 @@
+#![allow(clippy::needless_pass_by_value, reason = "a form is made for one test")]
+
 use std::convert::Infallible;
 use std::io;
 

@@ -104,6 +104,7 @@ impl Place {
     }
 
     /// The place beside this one with another key.
+    #[must_use]
     pub fn beside(&self, key: &str) -> Self {
         let mut steps = self.0.clone();
         steps.pop();

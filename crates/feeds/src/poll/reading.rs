@@ -63,8 +63,8 @@ pub(super) fn read_pages(
         let request = request.map_err(|why| RunError::Failed(format!("page {number}: {why}")))?;
         collector.next_page(number);
         let is_first = pages.is_first();
-        let fetched = fetcher.page(number, &request, etag, collector, is_first)?;
-        let (mut facts, validator) = match fetched {
+        let answer = fetcher.page(number, &request, etag, collector, is_first)?;
+        let (mut facts, validator) = match answer {
             Fetched::Page(facts, validator) => (facts, validator),
             Fetched::NotModified => return Ok(ReadEnd::NotModified),
             Fetched::PastEnd => (past_end(), None),

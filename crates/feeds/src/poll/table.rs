@@ -84,7 +84,7 @@ enum Row {
     /// The window holds a row of this many bytes with this many values.
     Whole { length: usize, count: usize },
     /// The row has too many bytes or values, and is passed.
-    Long(Passed),
+    Long(Box<Passed>),
 }
 
 impl<R: Read> Table<R> {
@@ -153,10 +153,10 @@ impl<R: Read> Table<R> {
         if let Some(mut passed) = passed {
             passed.add(raw);
             self.window.advance(length);
-            return Ok(Row::Long(passed));
+            return Ok(Row::Long(Box::new(passed)));
         }
         // A quote that is open at the end shows that the row was cut off.
-        let quotes = raw.iter().filter(|byte| **byte == b'"').count();
+        let quotes = memchr::memchr_iter(b'"', raw).count();
         if has_ended && quotes % 2 == 1 {
             return Err(ReadError::CutOff);
         }
@@ -164,7 +164,7 @@ impl<R: Read> Table<R> {
             let mut passed = Passed::default();
             passed.add(raw);
             self.window.advance(length);
-            return Ok(Row::Long(passed));
+            return Ok(Row::Long(Box::new(passed)));
         }
         Ok(Row::Whole { length, count })
     }
