@@ -379,8 +379,8 @@ mod tests {
         assert_eq!(kept, Kinds::from([("b".to_owned(), ColumnType::Text)]));
         let columns = of_entities(Some(whole), &kept).unwrap();
         let kinds: Vec<_> = columns.iter().map(|own| own.kind).collect();
-        use ColumnType::{Date, Integer, Text};
-        assert_eq!(kinds, [Date, Text, Integer, Date]);
+        let (date, text) = (ColumnType::Date, ColumnType::Text);
+        assert_eq!(kinds, [date, text, ColumnType::Integer, date]);
     }
 
     #[test]

@@ -156,8 +156,7 @@ impl Conversion {
     /// What is expected, for people.
     pub(super) fn expected(&self) -> String {
         match &self.to {
-            To::Same => "text, a number, true or false".to_owned(),
-            To::Text => "text, a number, true or false".to_owned(),
+            To::Same | To::Text => "text, a number, true or false".to_owned(),
             To::Integer(digits, true) => format!("a whole number of 64 bits{digits}"),
             To::Integer(digits, false) => {
                 format!(

@@ -346,10 +346,9 @@ impl Values {
                 bytes: Vec::new(),
                 ends: Vec::new(),
             },
-            Kind::Time | Kind::Integer => TypedValues::Whole(Vec::new()),
             Kind::Date => TypedValues::Days(Vec::new()),
             Kind::Decimal(size) if is_wide(size) => TypedValues::Wide(Vec::new()),
-            Kind::Decimal(_) => TypedValues::Whole(Vec::new()),
+            Kind::Time | Kind::Integer | Kind::Decimal(_) => TypedValues::Whole(Vec::new()),
             Kind::Double => TypedValues::Double(Vec::new()),
             Kind::Boolean => TypedValues::Boolean(Vec::new()),
         };
