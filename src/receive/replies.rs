@@ -106,15 +106,17 @@ pub(super) struct ProblemBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     errors_total: Option<usize>,
     #[serde(skip)]
+    headers: AnswerHeaders,
+}
+
+/// What the headers of an answer say.
+#[derive(Clone, Debug)]
+struct AnswerHeaders {
     retry_after: Option<u32>,
-    #[serde(skip)]
     too_many: Option<TooMany>,
-    #[serde(skip)]
     allow: Option<&'static str>,
-    #[serde(skip)]
     close: bool,
     /// What `WWW-Authenticate` asks for.
-    #[serde(skip)]
     credentials: &'static str,
 }
 
@@ -137,11 +139,13 @@ impl Problem {
             supported: Vec::new(),
             errors: Vec::new(),
             errors_total: None,
-            retry_after: None,
-            too_many: None,
-            allow: None,
-            close: false,
-            credentials: "Bearer",
+            headers: AnswerHeaders {
+                retry_after: None,
+                too_many: None,
+                allow: None,
+                close: false,
+                credentials: "Bearer",
+            },
         }))
     }
 
@@ -158,7 +162,7 @@ impl Problem {
             "Not available now",
             detail,
         );
-        problem.0.retry_after = Some(RETRY_SOON);
+        problem.0.headers.retry_after = Some(RETRY_SOON);
         problem
     }
 
@@ -180,7 +184,7 @@ impl Problem {
         let status = StatusCode::UNAUTHORIZED;
         let mut problem = Self::new(status, "unauthorized", "Bad or missing credentials", detail);
         if proofs.iter().any(|proof| matches!(proof, Proof::Basic(_))) {
-            problem.0.credentials = "Basic realm=\"lakehook\"";
+            problem.0.headers.credentials = "Basic realm=\"lakehook\"";
         }
         problem
     }
@@ -200,8 +204,8 @@ impl Problem {
         let detail = "this client sends more requests than it may";
         let status = StatusCode::TOO_MANY_REQUESTS;
         let mut problem = Self::new(status, "too-many-requests", "Too many requests", detail);
-        problem.0.retry_after = Some(too_many.retry_after_seconds);
-        problem.0.too_many = Some(too_many);
+        problem.0.headers.retry_after = Some(too_many.retry_after_seconds);
+        problem.0.headers.too_many = Some(too_many);
         problem
     }
 
@@ -220,7 +224,7 @@ impl Problem {
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let detail = format!("this path takes {allow}");
         let mut problem = Self::new(status, "method-not-allowed", "Method not allowed", detail);
-        problem.0.allow = Some(allow);
+        problem.0.headers.allow = Some(allow);
         problem
     }
 
@@ -228,7 +232,7 @@ impl Problem {
     pub fn bad_request(detail: impl Into<String>) -> Self {
         let status = StatusCode::BAD_REQUEST;
         let mut problem = Self::new(status, "bad-request", "Bad request", detail);
-        problem.0.close = true;
+        problem.0.headers.close = true;
         problem
     }
 
@@ -258,7 +262,7 @@ impl Problem {
     /// The same, as the last answer on its connection.
     #[must_use]
     pub(super) fn closing(mut self) -> Self {
-        self.0.close = true;
+        self.0.headers.close = true;
         self
     }
 
@@ -319,13 +323,13 @@ impl From<BodyError> for Problem {
         match error {
             BodyError::TooLarge { max_bytes } => {
                 let mut problem = Self::too_large("body-too-large", detail, max_bytes);
-                problem.0.close = true;
+                problem.0.headers.close = true;
                 problem
             }
             BodyError::Timeout { .. } => {
                 let status = StatusCode::REQUEST_TIMEOUT;
                 let mut problem = Self::new(status, "timeout", "The body came too slowly", detail);
-                problem.0.close = true;
+                problem.0.headers.close = true;
                 problem
             }
             BodyError::Broken => Self::bad_request(detail),
@@ -335,7 +339,7 @@ impl From<BodyError> for Problem {
             }
             BodyError::NoMemory(_) => {
                 let mut problem = Self::unavailable("busy", detail);
-                problem.0.close = true;
+                problem.0.headers.close = true;
                 problem
             }
         }
@@ -390,24 +394,24 @@ impl IntoResponse for Problem {
         let mut response = json(self.status(), "application/problem+json", &self.0);
         let headers = response.headers_mut();
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if let Some(seconds) = self.0.retry_after {
+        if let Some(seconds) = self.0.headers.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
-        if let Some(too_many) = self.0.too_many {
+        if let Some(too_many) = self.0.headers.too_many {
             too_many.write(headers);
         }
-        if let Some(allow) = self.0.allow {
+        if let Some(allow) = self.0.headers.allow {
             headers.insert(ALLOW, HeaderValue::from_static(allow));
         }
         if self.status() == StatusCode::UNAUTHORIZED {
-            let wanted = HeaderValue::from_static(self.0.credentials);
+            let wanted = HeaderValue::from_static(self.0.headers.credentials);
             headers.insert(WWW_AUTHENTICATE, wanted);
         }
         if let Some(name) = self.0.accepts() {
             let list = HeaderValue::from_str(&self.0.supported.join(", "));
             list.ok().and_then(|list| headers.insert(name, list));
         }
-        if self.0.close {
+        if self.0.headers.close {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response

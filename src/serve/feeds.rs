@@ -133,9 +133,10 @@ impl OpenFeeds {
         let lock = Lock::take(&dir)?;
         let lake = Arc::new(lake_of(config, &dir, Handle::current()).await);
         let reads_lake = config.poll.values().any(|poll| poll.each.is_some());
-        let lake_reader = match reads_lake {
-            true => Some(Arc::new(LakeReader::open(config.lake.destination()).await)),
-            false => None,
+        let lake_reader = if reads_lake {
+            Some(Arc::new(LakeReader::open(config.lake.destination()).await))
+        } else {
+            None
         };
         let lake_identity = lake.identity().to_owned();
         let status = Arc::new(Status::default());

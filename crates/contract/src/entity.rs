@@ -169,6 +169,11 @@ impl Entities {
         &self.rules
     }
 
+    /// Whether records have ids.
+    pub fn has_ids(&self) -> bool {
+        !self.id.is_empty()
+    }
+
     /// Hash of the schema's text and of the rules; 0 without either.
     pub fn schema_hash(&self) -> u64 {
         self.hash

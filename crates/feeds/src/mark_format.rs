@@ -196,7 +196,9 @@ impl MarkFormat {
                 let naive = with("%Y-%m-%dT%H:%M:%S%.f").or_else(|| with("%Y-%m-%d %H:%M:%S%.f"));
                 naive.and_then(|naive| local(naive, *zone))
             }
-            Self::Rfc2822 => DateTime::parse_from_rfc2822(text).ok().map(of_utc),
+            Self::Rfc2822 => DateTime::parse_from_rfc2822(text)
+                .ok()
+                .map(|time| of_utc(&time)),
             Self::DotNet => dot_net(text),
             Self::Pattern(pattern) => pattern.read(text),
         })
@@ -208,7 +210,7 @@ impl MarkFormat {
         let own = self.read_text(text).ok().flatten();
         let midnight = || {
             let date = NaiveDate::parse_from_str(text, DATE).ok()?;
-            Some(of_utc(date.and_time(NaiveTime::MIN).and_utc()))
+            Some(of_utc(&date.and_time(NaiveTime::MIN).and_utc()))
         };
         let is_time = self.is_time();
         own.or_else(|| is_time.then(|| rfc3339_time(text)).flatten())
@@ -315,7 +317,9 @@ impl Pattern {
 
     fn read(&self, text: &str) -> Option<Mark> {
         match self.parts {
-            Parts::Offset => DateTime::parse_from_str(text, &self.text).ok().map(of_utc),
+            Parts::Offset => DateTime::parse_from_str(text, &self.text)
+                .ok()
+                .map(|time| of_utc(&time)),
             Parts::Time => {
                 let naive = NaiveDateTime::parse_from_str(text, &self.text).ok()?;
                 local(naive, self.zone)
@@ -339,7 +343,7 @@ impl Pattern {
     }
 }
 
-fn of_utc<Z: chrono::TimeZone>(time: DateTime<Z>) -> Mark {
+fn of_utc<Z: chrono::TimeZone>(time: &DateTime<Z>) -> Mark {
     Mark::Time(Micros(time.timestamp_micros()))
 }
 
@@ -350,7 +354,7 @@ fn rfc3339_time(text: &str) -> Option<Mark> {
     let time = DateTime::parse_from_rfc3339(text);
     // Some APIs write the offset without a colon.
     let time = time.or_else(|_| DateTime::parse_from_str(text, "%Y-%m-%dT%H:%M:%S%.f%z"));
-    time.ok().map(of_utc)
+    time.ok().map(|time| of_utc(&time))
 }
 
 fn epoch(text: &str, unit: Unit) -> Option<Mark> {
@@ -400,7 +404,7 @@ fn local(naive: NaiveDateTime, zone: Tz) -> Option<Mark> {
     let after = naive.checked_add_signed(TimeDelta::hours(3))?;
     let offset = zone.offset_from_local_datetime(&after).earliest()?;
     let utc = naive.checked_sub_offset(offset.fix())?;
-    Some(of_utc(utc.and_utc()))
+    Some(of_utc(&utc.and_utc()))
 }
 
 /// What a clock in a zone shows. Within an hour that it shows twice, a time before that hour: what

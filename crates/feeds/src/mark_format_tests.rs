@@ -20,6 +20,7 @@ fn time(text: &str) -> Mark {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "it is one table")]
 fn every_format_is_read_and_written() {
     for (name, raw, at, written) in [
         (

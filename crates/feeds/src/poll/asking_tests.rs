@@ -17,11 +17,13 @@ fn watermark(change: impl FnOnce(&mut Watermark)) -> Result<Option<AskFrom>, Vec
     AskFrom::new(&mark, &get("https://api.example.com/things"))
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "it is given or not")]
 fn given(lag: u64, has_unit: bool) -> Option<GivenLag> {
     let time = Duration::from_secs(lag);
     Some(GivenLag { time, has_unit })
 }
 
+#[allow(clippy::unnecessary_wraps, reason = "most settings are optional")]
 fn some(text: &str) -> Option<String> {
     Some(text.to_owned())
 }
@@ -179,7 +181,7 @@ fn what_cannot_work_is_told_with_its_key() {
         ("into", "must be", |mark| mark.into = some("since")),
         ("into", "{mark}", |mark| mark.into = some("query:q=x")),
         ("into", "no name of a header", |mark| {
-            mark.into = some("header:a b")
+            mark.into = some("header:a b");
         }),
         ("zone", "no time zone", |mark| {
             mark.param = some("since");

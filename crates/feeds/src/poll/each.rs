@@ -146,6 +146,7 @@ mod tests {
         })
     }
 
+    #[allow(clippy::needless_pass_by_value, reason = "rows are written in place")]
     fn key(path: &str, row: Value) -> Option<String> {
         let row = row.as_object().unwrap();
         let parent = each(path).parent(row).unwrap()?;

@@ -182,9 +182,10 @@ impl Pass {
         let mut values = values.map_err(RunError::Failed)?;
         if let (Some(windows), Some(window)) = (&plan.division.windows, self.window) {
             let (from, until) = windows.written(window);
-            let filler = match windows.are_numbers() {
-                true => Filler::Number,
-                false => Filler::Text,
+            let filler = if windows.are_numbers() {
+                Filler::Number
+            } else {
+                Filler::Text
             };
             values.set("mark", filler(from));
             values.set("until", filler(until));

@@ -64,7 +64,6 @@ pub struct Plan {
     home: Url,
     requests: Requests,
     pagination: Pagination,
-    has_ids: bool,
 }
 
 /// What divides a run into passes over the pages.
@@ -202,7 +201,6 @@ impl Plan {
             home,
             requests,
             pagination: poll.pagination.clone(),
-            has_ids: poll.id.is_some(),
         })
     }
 
@@ -263,7 +261,7 @@ impl Plan {
             step: paging.step,
             stop: paging.stop.clone(),
             may_grow: self.mode == Mode::Append,
-            has_ids: self.has_ids,
+            has_ids: self.entities.has_ids(),
             max_pages: self.limits.max_pages,
         }
     }

@@ -77,8 +77,8 @@ fn paged(kind: PaginationKind, param: Option<&str>) -> Pagination {
     }
 }
 
-fn url(plan: &Plan, position: &Position, since: Option<Mark>) -> String {
-    let values = plan.run_values(since.as_ref(), Micros(0)).unwrap();
+fn url(plan: &Plan, position: &Position, since: Option<&Mark>) -> String {
+    let values = plan.run_values(since, Micros(0)).unwrap();
     let request = plan.page_request(position, &values, Micros(0)).unwrap();
     request.url.to_string()
 }
@@ -114,12 +114,12 @@ fn urls_say_which_page_and_from_when() {
     });
     let since = MarkFormat::Rfc3339.read_given("2026-11-25T00:00:00Z");
     assert_eq!(
-        url(&cursor, &Position::Cursor("x=&".to_owned()), since.clone()),
+        url(&cursor, &Position::Cursor("x=&".to_owned()), since.as_ref()),
         "https://api.example.com/users?since=2026-11-25T00%3A00%3A00.000000Z&cursor=x%3D%26&limit=200"
     );
     let next = Position::Url("https://api.example.com/next?a=1".to_owned());
     assert_eq!(
-        url(&cursor, &next, since),
+        url(&cursor, &next, since.as_ref()),
         "https://api.example.com/next?a=1"
     );
 }

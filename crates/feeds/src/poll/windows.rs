@@ -108,9 +108,10 @@ impl Windows {
 
     /// The texts of both ends, as requests have them.
     pub fn written(&self, window: Window) -> (String, String) {
-        let until = match self.is_inclusive {
-            true => window.until.minus(Duration::from_micros(1)),
-            false => window.until,
+        let until = if self.is_inclusive {
+            window.until.minus(Duration::from_micros(1))
+        } else {
+            window.until
         };
         let write = |time: Micros| self.format.write(&Mark::Time(time));
         (write(window.from), write(until))

@@ -59,9 +59,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
                             appended.quarantined += 1;
                         }
                         Known::Duplicate | Known::Conflict => {
-                            self.building.counts.duplicate += 1;
-                            appended.duplicates += 1;
-                            appended.changed += u64::from(known == Known::Conflict);
+                            self.count_duplicate(known, &mut appended);
                         }
                     }
                     // Counted last: adding the row may seal the batch before it, and that seal's
@@ -89,6 +87,12 @@ impl<J: Journal, F: Files> Writer<J, F> {
             self.put_cursor(&cursor.poll, &cursor.bytes);
         }
         Ok(appended)
+    }
+
+    fn count_duplicate(&mut self, known: Known, appended: &mut Appended) {
+        self.building.counts.duplicate += 1;
+        appended.duplicates += 1;
+        appended.changed += u64::from(known == Known::Conflict);
     }
 
     pub(crate) fn push_conflict(
