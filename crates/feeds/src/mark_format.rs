@@ -398,7 +398,7 @@ fn scaled(text: &str, power: i32) -> Option<i128> {
 /// The time that a clock in a zone shows; the earlier one, where it shows it twice or never.
 fn local(naive: NaiveDateTime, zone: Tz) -> Option<Mark> {
     if let Some(time) = zone.from_local_datetime(&naive).earliest() {
-        return Some(of_utc(time));
+        return Some(of_utc(&time));
     }
     // The clock was set forward over it. With the offset that held afterwards, it is earlier.
     let after = naive.checked_add_signed(TimeDelta::hours(3))?;
