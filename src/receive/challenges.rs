@@ -144,7 +144,7 @@ impl Hook {
     }
 
     /// Answers the handshake of CloudEvents, HTTP Webhook 1.0, section 4. A callback URL is never fetched.
-    pub(super) fn answer_options(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer_options(headers: &HeaderMap) -> Response {
         let asked = headers.get(REQUEST_ORIGIN).or_else(|| headers.get(ORIGIN));
         let Some(origin) = asked.filter(|origin| origin.len() <= MAX_ECHO) else {
             return Problem::method_not_allowed("POST").into_response();
