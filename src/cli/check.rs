@@ -82,6 +82,9 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
             }
         }
     }
+    for (name, hook) in &config.hook {
+        out::line(format_args!("ok       hook {name}: {}", hook.summary(name)));
+    }
     all_right &= check_tls(config);
     all_right &= check_polls(loaded);
     all_right &= check_columns(config)?;

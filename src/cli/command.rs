@@ -10,7 +10,9 @@ use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::init::poll as init;
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
-use super::{audit, check, config, erase, health, poll, polls, retain, serve, shell, sql, torture};
+use super::{
+    audit, check, config, erase, health, hook, poll, polls, retain, serve, shell, sql, torture,
+};
 use crate::config::{Argument, Config, Loaded};
 
 const VERSION: &str = concat!(
@@ -68,6 +70,9 @@ enum Command {
     /// See what was refused, and why; bring it in once it is valid
     #[command(subcommand)]
     Quarantine(QuarantineCommand),
+    /// Try the webhook of a provider
+    #[command(subcommand)]
+    Hook(HookCommand),
     /// Look into a write-ahead log, or help one that cannot go on
     #[command(subcommand)]
     Wal(WalCommand),
@@ -89,6 +94,12 @@ enum QuarantineCommand {
     Show(look::ShowArgs),
     /// Judge it again, by the schemas of today, and store what is valid now
     Replay(replay::ReplayArgs),
+}
+
+#[derive(Debug, Subcommand)]
+enum HookCommand {
+    /// Read a body from stdin, and print a curl that sends it as the provider would sign it
+    Sign(hook::SignArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -167,6 +178,7 @@ impl Cli {
             Command::Quarantine(QuarantineCommand::List(args)) => look::list(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Show(args)) => look::show(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Replay(args)) => replay::run(&load()?, args),
+            Command::Hook(HookCommand::Sign(args)) => hook::sign(&load()?, &args),
             Command::Wal(WalCommand::Info(args)) => inspect::info(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Verify(args)) => inspect::verify(&wal_dir(args, load)?),
             Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, &args),

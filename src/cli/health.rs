@@ -47,7 +47,7 @@ pub fn run(
 /// The URL of the configured service. The caller does not verify the certificate, which names the host that
 /// senders use rather than the address that the service listens on. Nothing secret is sent, and the answer is
 /// a single word.
-fn base_of(server: &Server) -> String {
+pub(super) fn base_of(server: &Server) -> String {
     let scheme = if server.tls_cert_file.is_some() {
         "https"
     } else {

@@ -17,6 +17,7 @@ pub mod torture;
 pub mod quarantine;
 pub mod wal;
 pub mod health;
+pub mod hook;
 pub mod exit;
 mod progress;
 mod runtime;

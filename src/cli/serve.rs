@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::exit::{FAILED, Failure};
@@ -23,6 +24,9 @@ pub struct ServeArgs {
     /// The address to listen on [default: `server.listen`]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
+    /// What events must look like: typed, or open for any JSON [default: `events.contract`]
+    #[arg(long, value_name = "KIND")]
+    contract: Option<String>,
     /// The lake: a directory, or s3://BUCKET/PREFIX [default: `lake.url`]
     #[arg(long, value_name = "URL")]
     lake: Option<String>,
@@ -38,6 +42,7 @@ impl ServeArgs {
         let settings = [
             argument("--listen", "server.listen", &self.listen),
             argument("--lake", "lake.url", &self.lake),
+            argument("--contract", "events.contract", &self.contract),
         ];
         settings.into_iter().flatten().collect()
     }
@@ -85,6 +90,8 @@ fn overruled(loaded: &Loaded) -> Vec<String> {
 async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let mut signals = Signals::new()?;
+    // Certificates are looked at on SIGHUP, if there are any. Without them it must not end the service.
+    let _hangups_are_taken = signal(SignalKind::hangup())?;
     let service = tokio::select! {
         started = Service::start(config, Clock::system(), Ids::System) => match started {
             Ok(service) => service,

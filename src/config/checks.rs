@@ -4,13 +4,16 @@
 
 use std::path::Path;
 
+use super::event_rules::ANY;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::rules::{MIN_WAL, late_batch_age};
 use super::secret_file::SecretFile;
 use super::sections::{Batch, Config, Dedup, Events, Lake, Server, Wal};
 use super::simple;
+use super::words::ContractKind;
 use crate::contract::Schemas;
+use crate::receive::Proxies;
 use crate::secret::Secret;
 use crate::wal::layout::MAX_FRAME;
 
@@ -39,6 +42,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     directories(config, findings);
     dedup(&config.dedup, findings);
     dropped_types(&config.events, findings);
+    if let Err(text) = Proxies::parse(&config.server.trusted_proxies) {
+        let rule = format!("{text:?} must be a network such as \"10.0.0.0/8\", or an address");
+        findings.problem(&["server.trusted_proxies"], rule);
+    }
     schemas_without_type(&config.events, findings);
     partition(&config.events, findings);
 }
@@ -262,6 +269,10 @@ fn schemas_without_type(events: &Events, findings: &mut Findings<'_>) {
     let Ok(schemas) = Schemas::from_dir(dir) else {
         return;
     };
+    let takes_any = events.contract == ContractKind::Open || events.types.iter().any(|t| t == ANY);
+    if takes_any {
+        return;
+    }
     for name in schemas
         .types()
         .filter(|name| !events.types.iter().any(|known| known == name))
@@ -274,9 +285,20 @@ fn schemas_without_type(events: &Events, findings: &mut Findings<'_>) {
     }
 }
 
+/// What is dropped by default is dropped where it is one of the types.
+pub(super) fn default_drop(events: &mut Events, findings: &Findings<'_>) {
+    if findings.is_set("events.drop") {
+        return;
+    }
+    let types = &events.types;
+    let is_open = events.contract == ContractKind::Open;
+    events.drop.retain(|word| !is_open && types.contains(word));
+}
+
 fn dropped_types(events: &Events, findings: &mut Findings<'_>) {
+    let takes_any = events.contract == ContractKind::Open || events.types.iter().any(|t| t == ANY);
     for word in &events.drop {
-        if !events.types.contains(word) {
+        if !takes_any && !events.types.contains(word) {
             let rule = format!(
                 "{word:?} is dropped, but not among events.types; add it there, or remove it from \
                  events.drop"

@@ -24,6 +24,11 @@ impl<'s> Findings<'s> {
         }
     }
 
+    /// Whether the file or the environment sets a key.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.sources.sets(&key_of(key))
+    }
+
     /// Reports a broken rule and the keys that it looks at. The report names the place of the first of them
     /// that is set.
     pub(super) fn problem(&mut self, keys: &[&str], rule: impl Into<String>) {

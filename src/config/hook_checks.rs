@@ -11,11 +11,14 @@ use super::secret_file::SecretFile;
 use super::sections::Config;
 use crate::receive::KeptHeaders;
 use crate::receive::fields::FieldSource;
-use crate::receive::packs::STANDARD;
+use crate::receive::packs::{Challenge, STANDARD};
 use crate::secret::Secret;
 use crate::signature::Scheme;
+use crate::wal::layout::MAX_FRAME;
 
 const MIN_SECRET_CHARS: usize = 8;
+/// GitHub sends as much, and nobody more.
+const MAX_HOOK_BODY: u64 = 25 << 20;
 
 /// Reads the files of secrets that the configuration names, for hooks and for the webhook of events.
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
@@ -234,6 +237,28 @@ impl HookFindings<'_, '_> {
         }
     }
 
+    /// A body of that size must fit into the memory for requests, and with its row into one write to the log.
+    fn check_max_body(&mut self, hook: &Hook, max_body: u64) {
+        let memory = self.config.server.memory.bytes();
+        // Where another content of a known id is a conflict, its row is kept escaped.
+        let copies = if hook.changed_is_duplicate() { 1 } else { 2 };
+        let frame = (MAX_FRAME as u64).saturating_sub(1 << 20) / copies;
+        if max_body > MAX_HOOK_BODY || max_body == 0 {
+            self.problem("max_body", "must be at most 25 MiB");
+        } else if max_body > frame {
+            let mib = frame >> 20;
+            let rule = format!(
+                "must be at most {mib} MiB, or on_conflict = \"duplicate\": a row and its copy in the quarantine must \
+                 fit into one write to the log"
+            );
+            self.problem("max_body", rule);
+        } else if memory < 4 * max_body {
+            let key = format!("hook.{}.max_body", self.name);
+            let rule = "must be at most a quarter of server.memory; raise that";
+            self.findings.problem(&[&key, "server.memory"], rule);
+        }
+    }
+
     fn check_places(&mut self, hook: &Hook) {
         let is_place = |texts: &Texts| FieldSource::parse(texts.iter()).is_some();
         let is_id = |texts: &Texts| id_of(texts.iter()).is_some();
@@ -242,6 +267,21 @@ impl HookFindings<'_, '_> {
             if texts.as_ref().is_some_and(|texts| !is_place(texts)) {
                 self.problem(part, rule);
             }
+        }
+        let asks_hub = hook.questions().contains(&Challenge::Hub);
+        match (&hook.verify_token, asks_hub) {
+            (None, true) => {
+                let rule = "must be a word of your own, which you also give to the provider (hub.verify_token)";
+                self.problem("verify_token", rule);
+            }
+            (Some(_), false) => {
+                let rule = "means nothing here, because this provider does not ask for it (challenges = [\"hub\"])";
+                self.problem("verify_token", rule);
+            }
+            _ => {}
+        }
+        if let Some(max_body) = hook.max_body {
+            self.check_max_body(hook, max_body.bytes());
         }
         if let Err(text) = KeptHeaders::parse(hook.headers.iter().map(String::as_str)) {
             let rule = format!(

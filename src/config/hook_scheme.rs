@@ -116,6 +116,33 @@ impl Hook {
         Proofs::any(proofs.flat_map(|auth| self.proofs_of(auth)).collect())
     }
 
+    /// The hook in a few words: its path, its scheme, and how many secrets there are.
+    pub fn summary(&self, name: &str) -> String {
+        let ways = self.proofs();
+        let ways: Vec<String> = ways
+            .iter()
+            .map(|proof| match proof {
+                Proof::Signature(signing) => {
+                    format!(
+                        "signature in {} ({} secrets)",
+                        signing.header(),
+                        self.secrets.len()
+                    )
+                }
+                Proof::Header(header, secrets) => format!("{header} ({} secrets)", secrets.len()),
+                Proof::Bearer(_) => "bearer token".to_owned(),
+                Proof::Basic(pairs) => format!("basic ({} users)", pairs.len()),
+                Proof::Open => "not authenticated".to_owned(),
+            })
+            .collect();
+        format!(
+            "{}, {}, {}",
+            self.path(name),
+            self.pack().name,
+            ways.join(" or ")
+        )
+    }
+
     fn proofs_of(&self, auth: &HookAuth) -> Vec<Proof> {
         match auth.r#type {
             AuthKind::Signature => self.proofs_of_scheme(),

@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 
 use super::words::Word;
-use crate::receive::packs::{PACKS, Pack};
+use crate::receive::packs::{Challenge, PACKS, Pack};
 use crate::signature::{Algorithm, Encoding};
 
 /// The scheme of a hook: one of the packs.
@@ -39,6 +39,24 @@ pub enum AuthKind {
     Basic,
     /// None.
     None,
+}
+
+/// A question by which a provider verifies a URL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuestionName(pub Challenge);
+
+impl Word for QuestionName {
+    fn words() -> Vec<(&'static str, Self)> {
+        [
+            ("hub", Challenge::Hub),
+            ("validation-token", Challenge::ValidationToken),
+            ("cloudevents", Challenge::CloudEvents),
+            ("event-grid", Challenge::EventGrid),
+            ("get", Challenge::Get),
+        ]
+        .map(|(word, challenge)| (word, Self(challenge)))
+        .to_vec()
+    }
 }
 
 /// What becomes of an event with a known id and other content.

@@ -5,11 +5,12 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::amounts::Span;
-use super::hook_words::{AuthKind, KeyEncoding, OnConflict, SchemeName, Texts};
+use super::amounts::{ByteSize, Span};
+use super::hook_words::{AuthKind, KeyEncoding, OnConflict, QuestionName, SchemeName, Texts};
 use super::words;
 use crate::receive::KeptHeaders;
 use crate::receive::fields::{FieldSource, WithoutId};
+use crate::receive::packs::Challenge;
 use crate::secret::Secret;
 use crate::signature::{Algorithm, Encoding};
 
@@ -66,6 +67,14 @@ pub struct Hook {
     pub r#type: Option<Texts>,
     /// Where the event's time is.
     pub time: Option<Texts>,
+    /// Questions by which the provider verifies the URL, besides those of the pack.
+    #[serde(deserialize_with = "words::deserialize_list")]
+    #[schemars(schema_with = "words::list_schema::<QuestionName>")]
+    pub challenges: Vec<QuestionName>,
+    /// The word that the provider names in `hub.verify_token`.
+    pub verify_token: Option<Secret>,
+    /// The most bytes of a body, at most 25 MiB, as one event; by default the limits of every request hold.
+    pub max_body: Option<ByteSize>,
     /// Whether an event with a known id and other content is a duplicate, or goes to the quarantine.
     #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<OnConflict>")]
@@ -116,6 +125,9 @@ impl Default for Hook {
             id: None,
             r#type: None,
             time: None,
+            challenges: Vec::new(),
+            verify_token: None,
+            max_body: None,
             on_conflict: None,
             headers: Vec::new(),
         }
@@ -153,6 +165,12 @@ impl Hook {
         let default = || is_known && self.proofs().authenticate();
         let own = self.on_conflict.map(|on| on == OnConflict::Duplicate);
         own.unwrap_or_else(default)
+    }
+
+    /// Questions by which the provider verifies the URL.
+    pub fn questions(&self) -> Vec<Challenge> {
+        let own = self.challenges.iter().map(|name| name.0);
+        self.pack().challenges.iter().copied().chain(own).collect()
     }
 
     /// The headers that are kept. A list that is none was refused before.

@@ -263,6 +263,7 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
 /// Checks the rules that need a complete configuration, and reads the files of tokens and secrets.
 fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     checks::check_tokens(&config.server, findings);
+    checks::default_drop(&mut config.events, findings);
     if let Some(path) = config.server.tokens_file.clone() {
         match SecretFile::read(&path) {
             Ok(file) => checks::take_tokens(&mut config.server, &path, file, findings),

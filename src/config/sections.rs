@@ -15,10 +15,9 @@ use super::apis::Api;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
+use super::words::ContractKind;
 use super::{rules, words};
-use crate::contract::{
-    EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules, SchemaError, Schemas,
-};
+use crate::contract::{OnInvalid, PartitionBy, Rules};
 use crate::encode::Format;
 use crate::lake::destination::Destination;
 use crate::lake::s3::{Encryption, Endpoint, Location, ObjectOptions};
@@ -117,6 +116,8 @@ pub struct Server {
     /// How many requests a client may send at once before the rate applies.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub rate_burst: u32,
+    /// Networks of proxies in front of this service, whose `Forwarded` or `X-Forwarded-For` counts.
+    pub trusted_proxies: Vec<String>,
     /// Origins of web pages from which browsers may send.
     #[validate(custom(function = rules::origins))]
     pub cors_origins: Vec<String>,
@@ -234,7 +235,11 @@ pub struct Events {
     /// A file of further signing secrets, one per line.
     #[schemars(length(min = 1))]
     pub signing_secrets_file: Option<PathBuf>,
-    /// Event types that are accepted.
+    /// What events must look like.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<ContractKind>")]
+    pub contract: ContractKind,
+    /// Event types that are accepted; `*` stands for any.
     #[schemars(length(min = 1), inner(length(min = 1)))]
     #[validate(custom(function = rules::listed_once))]
     pub types: Vec<String>,
@@ -306,6 +311,7 @@ impl Default for Server {
             allow_unauthenticated: false,
             rate_limit: 0,
             rate_burst: 100,
+            trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
         }
     }
@@ -377,6 +383,7 @@ impl Default for Events {
             path: "/webhook/events".to_owned(),
             signing_secrets: Vec::new(),
             signing_secrets_file: None,
+            contract: ContractKind::Typed,
             types: rules.types,
             sources: rules.sources,
             drop: rules.drop,
@@ -396,52 +403,6 @@ impl Default for Log {
         Self {
             level: tracing::Level::INFO,
             format: LogFormat::Auto,
-        }
-    }
-}
-
-impl Config {
-    /// The settings of the feeds' log, in the form of `[wal]`.
-    pub fn feeds_log(&self) -> Wal {
-        Wal {
-            dir: self.polls.dir.clone(),
-            max_bytes: self.polls.max_bytes,
-            segment_bytes: None,
-        }
-    }
-
-    /// The rules of the contract for events. This cannot fail for a configuration that was loaded.
-    pub fn rules(&self) -> Result<Rules, PartitionError> {
-        let events = &self.events;
-        Ok(Rules {
-            feed: EVENTS.to_owned(),
-            types: events.types.clone(),
-            sources: events.sources.clone(),
-            drop: events.drop.clone(),
-            drop_unchecked: events.drop_unchecked,
-            on_invalid: events.on_invalid,
-            max_events: self.server.max_events,
-            max_event_bytes: self.server.max_event.as_usize(),
-            max_age: events.max_age.duration(),
-            max_ahead: events.max_ahead.duration(),
-            partition: events.partitioning()?,
-            dedup_ignore: self.dedup.ignore.clone(),
-            max_quarantine_raw_bytes: self.quarantine.max_row.as_usize(),
-        })
-    }
-}
-
-impl Events {
-    /// The partitions of events.
-    pub fn partitioning(&self) -> Result<Partitioning, PartitionError> {
-        Partitioning::new(EVENTS, &self.partition, self.partition_by)
-    }
-
-    /// The schemas of the configured directory, or the built-in ones.
-    pub fn read_schemas(&self) -> Result<Schemas, Vec<SchemaError>> {
-        match &self.schemas {
-            Some(dir) => Schemas::from_dir(dir),
-            None => Schemas::embedded().map_err(|error| vec![error]),
         }
     }
 }

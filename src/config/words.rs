@@ -40,6 +40,25 @@ pub(super) fn deserialize_optional<'de, W: Word, D: Deserializer<'de>>(
     deserialize(deserializer).map(Some)
 }
 
+/// Deserialises a list of such settings.
+pub(super) fn deserialize_list<'de, W: Word, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<W>, D::Error> {
+    let texts = Vec::<String>::deserialize(deserializer)?;
+    let values = texts.into_iter().map(|text| {
+        let known = W::words().into_iter().find(|(word, _)| *word == text);
+        known.map(|(_, value)| value)
+    });
+    let values: Option<Vec<W>> = values.collect();
+    values.ok_or_else(|| D::Error::custom("not one of the words"))
+}
+
+/// The schema of a list of such settings.
+pub(super) fn list_schema<W: Word>(_: &mut SchemaGenerator) -> Schema {
+    let words: Vec<&str> = W::words().into_iter().map(|(word, _)| word).collect();
+    json_schema!({ "type": "array", "items": { "type": "string", "enum": words } })
+}
+
 impl Word for Format {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|format| (format.as_str(), format)).to_vec()
@@ -49,6 +68,21 @@ impl Word for Format {
 impl Word for OnInvalid {
     fn words() -> Vec<(&'static str, Self)> {
         vec![("reject", Self::Reject), ("quarantine", Self::Quarantine)]
+    }
+}
+
+/// What events must look like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContractKind {
+    /// They have the envelope of this project's contract.
+    Typed,
+    /// They may look like anything.
+    Open,
+}
+
+impl Word for ContractKind {
+    fn words() -> Vec<(&'static str, Self)> {
+        vec![("typed", Self::Typed), ("open", Self::Open)]
     }
 }
 

@@ -88,6 +88,11 @@ impl Proofs {
         })
     }
 
+    /// The digest of a text with the key of the provider, which some providers ask for.
+    pub(super) fn digest_of(&self, text: &str) -> Option<String> {
+        self.signings().find_map(|signing| signing.digest_of(text))
+    }
+
     /// Whether senders are authenticated at all.
     pub fn authenticate(&self) -> bool {
         !self.0.iter().any(|proof| matches!(proof, Proof::Open))

@@ -14,6 +14,7 @@ use super::client::{RateLimit, Tokens};
 use super::figures::PollHealth;
 use super::hooks::Hook;
 use super::processors::Processors;
+use super::proxies::Proxies;
 use super::refused::Allowance;
 use super::repeated::Repeated;
 use super::replies::Problem;
@@ -45,6 +46,8 @@ pub struct ReceiveSettings {
     pub refused_bytes_per_minute: u64,
     /// The most bytes of one refused request that are kept.
     pub max_refused_bytes: usize,
+    /// Proxies whose word about a client's address counts.
+    pub proxies: Proxies,
     /// Origins that browsers may send from.
     pub cors_origins: Vec<HeaderValue>,
     /// Records in a full batch; shown by `/health`.

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::contract::{Checked, Contract, Refusal};
 use crate::quarantine::FieldError;
@@ -32,6 +33,8 @@ pub(super) enum Delivery {
 pub(super) struct HookRows {
     /// Rows of events, and of the quarantine.
     pub(super) checked: Checked,
+    /// Ids of events, if some of them were given one.
+    pub(super) event_ids: Vec<Uuid>,
     /// Fingerprints of what could not be read; they are remembered once the rows are durable.
     pub(super) unreadable: Vec<u128>,
     /// How many unreadable events are in the quarantine already.

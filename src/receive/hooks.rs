@@ -5,8 +5,9 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use http::HeaderMap;
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::admission::Proofs;
 use super::alarm::Alarm;
@@ -22,6 +23,7 @@ use crate::ids::Ids;
 use crate::instant;
 use crate::quarantine::FieldError;
 use crate::record::Origin;
+use crate::secret::Secret;
 
 /// A provider's webhook.
 #[derive(Clone)]
@@ -33,7 +35,11 @@ pub struct Hook {
     /// How a request proves that the provider sent it.
     pub proofs: Proofs,
     /// Questions by which the provider verifies the URL.
-    pub challenges: &'static [Challenge],
+    pub challenges: Vec<Challenge>,
+    /// The word that Meta names when it verifies the URL.
+    pub verify_token: Option<Secret>,
+    /// The most bytes of a body, if they are others than those of every request.
+    pub max_body: Option<usize>,
     /// Where the event's id is.
     pub id: FieldSource,
     /// What becomes of an event without an id.
@@ -77,12 +83,12 @@ impl Hook {
             Ok(text) => text,
             Err(refusal) => return self.unreadable(with, body, refusal).map(Delivery::Events),
         };
-        let elements = match elements(&text, with) {
+        let elements = match self.elements(&text, with) {
             Ok(elements) => elements,
             Err(refusal) => return self.unreadable(with, body, refusal).map(Delivery::Events),
         };
         if let [Element { raw, .. }] = elements.as_slice()
-            && let Some(answer) = self.challenge(raw)
+            && let Some(answer) = self.answer_to_body(with.headers, raw)
         {
             return Ok(Delivery::Challenge(answer));
         }
@@ -118,6 +124,48 @@ impl Hook {
         Ok(Delivery::Events(judged))
     }
 
+    /// The events of a body: an object, the elements of an array, or the lines of NDJSON.
+    fn elements<'t>(&self, text: &'t str, with: &Judging<'_>) -> Result<Vec<Element<'t>>, Refusal> {
+        let rules = with.contract.rules();
+        let max_events = rules.max_events;
+        let raws: Vec<&str> = match with.form {
+            BodyForm::Lines => {
+                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                lines.collect()
+            }
+            _ if text.starts_with('[') => {
+                let list: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
+                list.into_iter().map(RawValue::get).collect()
+            }
+            _ => vec![text],
+        };
+        if raws.len() > max_events {
+            return Err(Refusal::TooManyEvents { max_events });
+        }
+        let is_list = raws.len() != 1 || text.starts_with('[');
+        let mut elements = Vec::with_capacity(raws.len());
+        for (index, raw) in raws.into_iter().enumerate() {
+            let max_event_bytes = self.max_body.unwrap_or(rules.max_event_bytes);
+            if raw.len() > max_event_bytes {
+                return Err(Refusal::EventTooLarge {
+                    index,
+                    max_event_bytes,
+                });
+            }
+            let raw = match with.form {
+                BodyForm::Lines => with.contract.foreign_text(raw.as_bytes())?,
+                _ => raw,
+            };
+            let pointer = if is_list {
+                format!("/{index}")
+            } else {
+                String::new()
+            };
+            elements.push(Element { raw, pointer });
+        }
+        Ok(elements)
+    }
+
     /// Adds the row of an event.
     fn push(
         &self,
@@ -138,7 +186,7 @@ impl Hook {
                 let hash = xxhash_rust::xxh3::xxh3_128(&self.ignored.counted(raw));
                 Cow::Owned(format!("content {hash:032x}"))
             }
-            (None, WithoutId::Fresh) => Cow::Owned(fresh_id(with.ids)),
+            (None, WithoutId::Fresh) => Cow::Owned(fresh_id(with.ids).to_string()),
         };
         let given_time = find(&self.time);
         let time = given_time.as_deref().and_then(|text| self.time_of(text));
@@ -166,18 +214,6 @@ impl Hook {
         } else {
             instant::parse(text)
         }
-    }
-
-    /// The answer to a question by which the provider verifies the URL, if this is one.
-    fn challenge(&self, raw: &str) -> Option<Value> {
-        if !self.challenges.contains(&Challenge::Slack) {
-            return None;
-        }
-        let value: Value = serde_json::from_str(raw).ok()?;
-        (value["type"] == "url_verification").then(|| {
-            let challenge = value["challenge"].as_str().unwrap_or_default();
-            json!({"challenge": challenge})
-        })
     }
 
     /// What becomes of a body that holds no events: a row of the quarantine, or the refusal.
@@ -228,48 +264,6 @@ struct Element<'t> {
     pointer: String,
 }
 
-/// The events of a body: an object, the elements of an array, or the lines of NDJSON.
-fn elements<'t>(text: &'t str, with: &Judging<'_>) -> Result<Vec<Element<'t>>, Refusal> {
-    let rules = with.contract.rules();
-    let max_events = rules.max_events;
-    let raws: Vec<&str> = match with.form {
-        BodyForm::Lines => {
-            let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-            lines.collect()
-        }
-        _ if text.starts_with('[') => {
-            let list: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-            list.into_iter().map(RawValue::get).collect()
-        }
-        _ => vec![text],
-    };
-    if raws.len() > max_events {
-        return Err(Refusal::TooManyEvents { max_events });
-    }
-    let is_list = raws.len() != 1 || text.starts_with('[');
-    let mut elements = Vec::with_capacity(raws.len());
-    for (index, raw) in raws.into_iter().enumerate() {
-        let max_event_bytes = rules.max_event_bytes;
-        if raw.len() > max_event_bytes {
-            return Err(Refusal::EventTooLarge {
-                index,
-                max_event_bytes,
-            });
-        }
-        let raw = match with.form {
-            BodyForm::Lines => with.contract.foreign_text(raw.as_bytes())?,
-            _ => raw,
-        };
-        let pointer = if is_list {
-            format!("/{index}")
-        } else {
-            String::new()
-        };
-        elements.push(Element { raw, pointer });
-    }
-    Ok(elements)
-}
-
 /// The beginning of a time that cannot be used, for people.
 fn cut(text: &str) -> &str {
     const MAX: usize = 64;
@@ -277,10 +271,8 @@ fn cut(text: &str) -> &str {
 }
 
 /// A new id, for an event that has none and is never sent again.
-fn fresh_id(ids: &Ids) -> String {
+pub(super) fn fresh_id(ids: &Ids) -> Uuid {
     let bytes = [ids.dice().to_be_bytes(), ids.dice().to_be_bytes()].concat();
     let bytes = bytes.try_into().unwrap_or_default();
-    uuid::Builder::from_random_bytes(bytes)
-        .into_uuid()
-        .to_string()
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
 }

@@ -22,7 +22,7 @@ use super::hooks::Judging;
 use super::refused;
 use super::replies::{self, Problem, Success};
 use super::unread::before_body;
-use super::webhook::{Endpoint, Judged};
+use super::webhook::{Admission, Endpoint, Judged};
 use crate::contract::Refusal;
 use crate::metrics::{EventsCounted, HookOutcome};
 use crate::quarantine::{FieldError, Reason};
@@ -39,6 +39,9 @@ type Answered = Result<(Response, HookOutcome), Problem>;
 /// Answers a `POST` to a webhook.
 pub(super) async fn receive(app: &App, endpoint: Endpoint<'_>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if let Some(answer) = endpoint.answer_to_query(&parts) {
+        return answer;
+    }
     let answered = match Head::read(app, endpoint, &parts) {
         Ok(head) => accept(app, endpoint, &head, &parts, body).await,
         Err(problem) => Err(before_body(problem, &parts.headers, body).await),
@@ -62,6 +65,7 @@ struct Head<'a> {
 impl<'a> Head<'a> {
     fn read(app: &'a App, endpoint: Endpoint<'_>, parts: &Parts) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+        let peer = peer.map(|peer| app.settings.proxies.client(peer, &parts.headers));
         endpoint.check_client(app, &parts.headers, peer)?;
         let standing = endpoint.standing(app, &parts.headers)?;
         let (form, encoding) = endpoint.negotiate(&parts.headers)?;
@@ -86,7 +90,10 @@ async fn accept(
     let core = head.core;
     let mut share = app.budget.share();
     let raw = read(&parts.headers, body, endpoint.limits(app), &mut share).await?;
-    let body = endpoint.admit(app, head.standing, parts, raw)?;
+    let body = match endpoint.admit(app, head.standing, parts, raw)? {
+        Admission::Body(body) => body,
+        Admission::Ping => return Ok((StatusCode::OK.into_response(), HookOutcome::Challenge)),
+    };
     let request_id = parts.extensions.get::<RequestId>();
     let origin = Origin {
         received_at: core.log.gauges().receipt(app.clock.wall()),
@@ -116,8 +123,12 @@ async fn accept(
     match judged {
         Ok(Judged::Events(rows)) => intake.append(rows).await,
         Ok(Judged::Answer(answer)) => {
-            let answer = replies::json(StatusCode::OK, "application/json", &answer);
-            Ok((answer, HookOutcome::Challenge))
+            let response = if answer.is_null() {
+                StatusCode::NO_CONTENT.into_response()
+            } else {
+                replies::json(StatusCode::OK, "application/json", &answer)
+            };
+            Ok((response, HookOutcome::Challenge))
         }
         Err(rejection) => Err(intake.reject(rejection).await),
     }
@@ -227,6 +238,7 @@ impl Intake<'_> {
         drop(body);
         let HookRows {
             checked,
+            event_ids,
             unreadable,
             repeated,
             unusable_times,
@@ -268,6 +280,7 @@ impl Intake<'_> {
             success.errors = checked.errors;
             success.errors_total = Some(checked.errors_total);
         }
+        success.event_ids = event_ids.iter().map(ToString::to_string).collect();
         Ok((success.into_response(), outcome(appended, repeated)))
     }
 

@@ -40,6 +40,9 @@ pub struct Success {
     pub duplicates: u64,
     /// Events that are in the quarantine.
     pub quarantined: u64,
+    /// The ids of all events in their order, if some of them were given one (by an open contract).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub event_ids: Vec<String>,
     /// What was wrong with quarantined events.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<FieldError>,
@@ -110,9 +113,6 @@ pub(super) struct ProblemBody {
     allow: Option<&'static str>,
     #[serde(skip)]
     close: bool,
-    /// The header that names what is supported.
-    #[serde(skip)]
-    accepts: Option<HeaderName>,
     /// What `WWW-Authenticate` asks for.
     #[serde(skip)]
     credentials: &'static str,
@@ -141,7 +141,6 @@ impl Problem {
             too_many: None,
             allow: None,
             close: false,
-            accepts: None,
             credentials: "Bearer",
         }))
     }
@@ -246,11 +245,6 @@ impl Problem {
         let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
         let mut problem = Self::new(status, kind, "Unsupported media type or encoding", detail);
         problem.0.supported = supported.to_vec();
-        problem.0.accepts = match kind {
-            "media-type" => Some(ACCEPT_POST),
-            "content-encoding" => Some(ACCEPT_ENCODING),
-            _ => None,
-        };
         problem
     }
 
@@ -380,6 +374,17 @@ impl From<Unavailable> for Problem {
     }
 }
 
+impl ProblemBody {
+    /// The header that names what is supported, if there is one for it.
+    fn accepts(&self) -> Option<HeaderName> {
+        match self.kind.rsplit(':').next() {
+            Some("media-type") => Some(ACCEPT_POST),
+            Some("content-encoding") => Some(ACCEPT_ENCODING),
+            _ => None,
+        }
+    }
+}
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let mut response = json(self.status(), "application/problem+json", &self.0);
@@ -398,7 +403,7 @@ impl IntoResponse for Problem {
             let wanted = HeaderValue::from_static(self.0.credentials);
             headers.insert(WWW_AUTHENTICATE, wanted);
         }
-        if let Some(name) = self.0.accepts {
+        if let Some(name) = self.0.accepts() {
             let list = HeaderValue::from_str(&self.0.supported.join(", "));
             list.ok().and_then(|list| headers.insert(name, list));
         }

@@ -18,9 +18,11 @@ use tower_http::cors::CorsLayer;
 
 use super::app::App;
 use super::gate;
+use super::hooks::Hook;
 use super::intake;
 use super::pages::{PAGES, Page};
 use super::replies::Problem;
+use super::unread::before_body;
 use super::webhook::Endpoint;
 
 /// Answers the requests to one address: the gate and the paths behind it.
@@ -97,16 +99,32 @@ fn router(app: &Arc<App>) -> Router {
     let receive_events = async |State(app): State<Arc<App>>, request: Request| {
         intake::receive(&app, Endpoint::Events, request).await
     };
-    let mut router = with_webhook(Router::new(), &app.settings.endpoint, post(receive_events));
+    let events = post(receive_events);
+    let mut router = with_webhook(Router::new(), &app.settings.endpoint, events, "POST");
     for hook in &app.settings.hooks {
         let own = Arc::clone(hook);
         let receive = post(async move |State(app): State<Arc<App>>, request: Request| {
             intake::receive(&app, Endpoint::Hook(&own), request).await
         });
-        router = with_webhook(router, &hook.path, receive);
+        let allow = hook.allowed_methods();
+        router = with_webhook(router, &hook.path, with_questions(hook, receive), allow);
     }
     let is_here = |page: &&Page| !(page.is_metrics && app.settings.metrics_elsewhere);
     layered(with_pages(router, PAGES.iter().filter(is_here)), app)
+}
+
+/// Adds the answers to questions by which a provider verifies the URL.
+fn with_questions(hook: &Arc<Hook>, mut routes: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
+    if hook.answers_get() {
+        let own = Arc::clone(hook);
+        routes = routes.get(async move |request: Request| own.answer_get(request.uri().query()));
+    }
+    if hook.answers_options() {
+        let own = Arc::clone(hook);
+        routes =
+            routes.options(async move |request: Request| own.answer_options(request.headers()));
+    }
+    routes
 }
 
 /// Adds a webhook's path, with and without a slash at its end.
@@ -114,9 +132,16 @@ fn with_webhook(
     router: Router<Arc<App>>,
     path: &str,
     receive: MethodRouter<Arc<App>>,
+    allow: &'static str,
 ) -> Router<Arc<App>> {
     let path = path.trim_end_matches('/');
-    let receive = receive.fallback(async || refuse_method("POST"));
+    let receive = receive.fallback(async move |request: Request| {
+        let (parts, body) = request.into_parts();
+        let problem = Problem::method_not_allowed(allow);
+        before_body(problem, &parts.headers, body)
+            .await
+            .into_response()
+    });
     router
         .route(path, receive.clone())
         .route(&format!("{path}/"), receive)
@@ -137,7 +162,13 @@ fn with_pages<'p>(
 
 fn layered(router: Router<Arc<App>>, app: &Arc<App>) -> Router {
     let mut router = router
-        .fallback(async || Problem::not_found().into_response())
+        .fallback(async |request: Request| {
+            let (parts, body) = request.into_parts();
+            let problem = Problem::not_found();
+            before_body(problem, &parts.headers, body)
+                .await
+                .into_response()
+        })
         .layer(CatchPanicLayer::custom(answer_panic));
     if !app.settings.cors_origins.is_empty() {
         router = router.layer(cors(&app.settings.cors_origins));

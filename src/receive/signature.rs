@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
 use crate::clock::Micros;
-use crate::signature::{Message, Scheme, SigningKey, Unsigned};
+use crate::signature::{Encoding, Message, Scheme, SigningKey, Unsigned};
 
 /// Schemes with their keys; a request is admitted if it is signed in any of them, with any of its keys.
 #[derive(Clone, Debug)]
@@ -45,6 +45,13 @@ impl Signing {
         let mut schemes = self.schemes.iter();
         let first = schemes.find_map(|(scheme, _)| scheme.signature.headers.first());
         first.map_or("", String::as_str)
+    }
+
+    /// The digest of a text with the first key, in hexadecimal digits, which some providers ask for.
+    pub(super) fn digest_of(&self, text: &str) -> Option<String> {
+        let mut keys = self.schemes.iter().flat_map(|(_, keys)| keys);
+        let digest = keys.next()?.digest(text.as_bytes())?;
+        Some(Encoding::Hex.encode(&digest))
     }
 
     /// Checks that one of the signatures is valid now.

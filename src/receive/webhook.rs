@@ -17,11 +17,11 @@ use super::app::App;
 use super::body::{BodyLimits, Encoding};
 use super::client::Client;
 use super::delivery::{BodyForm, Delivery, HookRows};
-use super::hooks::{Hook, Judging};
+use super::hooks::{Hook, Judging, fresh_id};
 use super::media;
 use super::repeated::Repeated;
 use super::replies::Problem;
-use crate::contract::Refusal;
+use crate::contract::{OpenRequest, Refusal};
 use crate::metrics::HookOutcome;
 
 /// A path that takes events.
@@ -41,6 +41,14 @@ pub(super) enum Judged {
     Answer(Value),
 }
 
+/// A body that was read.
+pub(super) enum Admission {
+    /// It may become events.
+    Body(Admitted),
+    /// It is a question that nobody signs; nothing is stored.
+    Ping,
+}
+
 impl<'a> Endpoint<'a> {
     /// The configured path, which the rows of the quarantine name.
     pub(super) fn path(self, app: &'a App) -> &'a Arc<str> {
@@ -52,7 +60,23 @@ impl<'a> Endpoint<'a> {
 
     /// The limits of its bodies.
     pub(super) fn limits(self, app: &App) -> BodyLimits {
-        app.settings.body
+        let limits = app.settings.body;
+        let own = match self {
+            Self::Events => None,
+            Self::Hook(hook) => hook.max_body,
+        };
+        BodyLimits {
+            max_bytes: own.unwrap_or(limits.max_bytes),
+            ..limits
+        }
+    }
+
+    /// Answers a question that is no event: in the query, or in a body that nobody signs.
+    pub(super) fn answer_to_query(self, parts: &Parts) -> Option<Response> {
+        match self {
+            Self::Events => None,
+            Self::Hook(hook) => hook.answer_to_query(parts.uri.query()),
+        }
     }
 
     /// Checks the token, if one is needed, and the rate of the client. Providers have no tokens; their
@@ -115,19 +139,40 @@ impl<'a> Endpoint<'a> {
         standing: Standing,
         parts: &Parts,
         raw: Bytes,
-    ) -> Result<Admitted, Problem> {
+    ) -> Result<Admission, Problem> {
         match self.proofs(app) {
             Some(proofs) if standing == Standing::NeedsSignature => {
+                if let Self::Hook(hook) = self
+                    && hook.answer_to_ping(&raw)
+                {
+                    return Ok(Admission::Ping);
+                }
                 let admitted = proofs.admit(parts, raw, app.clock.wall());
-                admitted.map_err(Problem::unsigned)
+                admitted.map(Admission::Body).map_err(Problem::unsigned)
             }
-            _ => Ok(Admitted::by_head(raw)),
+            _ => Ok(Admission::Body(Admitted::by_head(raw))),
         }
     }
 
     /// Turns a body into rows. Takes time linear in its length.
     pub(super) fn judge(self, with: &Judging<'_>, body: &[u8]) -> Result<Judged, Refusal> {
         match self {
+            Self::Events if with.contract.rules().beyond.is_open => {
+                let key = with.headers.get("idempotency-key");
+                let checked = with.contract.check_open(
+                    body,
+                    &OpenRequest {
+                        origin: with.origin,
+                        idempotency_key: key.and_then(|key| key.to_str().ok()),
+                        fresh: &|| fresh_id(with.ids),
+                    },
+                )?;
+                Ok(Judged::Events(HookRows {
+                    checked: checked.checked,
+                    event_ids: checked.event_ids,
+                    ..HookRows::default()
+                }))
+            }
             Self::Events => {
                 let checked = with.contract.check(body, with.origin)?;
                 Ok(Judged::Events(HookRows {

@@ -22,12 +22,10 @@ pub struct Process {
 impl Process {
     /// Creates them, with the metrics that a configuration needs.
     pub fn new(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
+        let types = config.rules().map(|rules| rules.types);
+        let types = types.unwrap_or_default();
         Ok(Self {
-            metrics: Metrics::of_service(
-                &config.events.types,
-                config.hook.keys(),
-                config.poll.keys(),
-            )?,
+            metrics: Metrics::of_service(&types, config.hook.keys(), config.poll.keys())?,
             clock,
             ids,
         })

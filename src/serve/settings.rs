@@ -6,12 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
-use crate::config::{Batch, Config, Hook, Server, Wal};
+use crate::config::{Batch, ByteSize, Config, Hook, Server, Wal};
 use crate::contract::foreign::Ignored;
 use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
+use crate::receive::Proxies;
 use crate::receive::admission::{Proof, Proofs};
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
@@ -64,6 +65,7 @@ pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSetti
             .iter()
             .filter_map(|origin| HeaderValue::from_str(origin).ok())
             .collect(),
+        proxies: Proxies::parse(&server.trusted_proxies).unwrap_or_default(),
         batch_size: config.batch.max_records,
         metrics_elsewhere: server.metrics_listen.is_some(),
         openapi: Bytes::new(),
@@ -99,7 +101,9 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
         Arc::new(receive::hooks::Hook {
             name: name.as_str().into(),
             path: hook.path(name).into(),
-            challenges: hook.pack().challenges,
+            challenges: hook.questions(),
+            verify_token: hook.verify_token.clone(),
+            max_body: hook.max_body.map(ByteSize::as_usize),
             proofs: hook.proofs(),
             id,
             without_id,

@@ -32,6 +32,7 @@ Commands:
   retain       Remove whole days and old runs from the lake, so that the audit goes on adding up
   torture      Kill, pause, starve and fill real servers here, and see whether the promise holds
   quarantine   See what was refused, and why; bring it in once it is valid
+  hook         Try the webhook of a provider
   wal          Look into a write-ahead log, or help one that cannot go on
   health       Ask a running service whether it is ready
   help         Print this message or the help of the given subcommand(s)
@@ -53,6 +54,8 @@ Options:
                           is there]
       --new-lake          The lake is another one than at the last start, and that is meant
       --listen <ADDRESS>  The address to listen on [default: `server.listen`]
+      --contract <KIND>   What events must look like: typed, or open for any JSON [default:
+                          `events.contract`]
       --lake <URL>        The lake: a directory, or s3://BUCKET/PREFIX [default: `lake.url`]
   -h, --help              Print help
 exit code 0
@@ -314,6 +317,37 @@ Options:
       --dry-run             Judge, and write nothing
       --json                Print the result as JSON
   -h, --help                Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["hook"]), @r#"
+Try the webhook of a provider
+
+Usage: lakehook hook [OPTIONS] <COMMAND>
+
+Commands:
+  sign  Read a body from stdin, and print a curl that sends it as the provider would sign it
+  help  Print this message or the help of the given subcommand(s)
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["hook", "sign"]), @r#"
+Read a body from stdin, and print a curl that sends it as the provider would sign it
+
+Usage: lakehook hook sign [OPTIONS] <NAME>
+
+Arguments:
+  <NAME>  The hook: the NAME of its section [hook.NAME]
+
+Options:
+  -c, --config <FILE>        The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if
+                             it is there]
+      --content-type <TYPE>  The media type of the body [default: application/json]
+      --id <ID>              The id of the delivery, where it is signed [default: msg_1]
+  -h, --help                 Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["wal"]), @r#"

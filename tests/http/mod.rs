@@ -13,6 +13,8 @@ mod refused;
 mod signed;
 mod hooks;
 mod deliveries;
+mod questions;
+mod open;
 mod limits;
 mod protocol;
 mod connections;

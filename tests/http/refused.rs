@@ -37,7 +37,7 @@ fn what_has_another_form_is_shown_the_form() {
     let event = click(1);
     insta::assert_snapshot!(problem(&post(&setup, format!("[{event}]"))), @r#"
 400
-{"type":"urn:lakehook:problem:invalid-events","title":"Events break the contract","status":400,"detail":"the body breaks the contract; nothing of it was stored as events","errors":[{"pointer":"","code":"not_events","detail":"a body of the form {\"events\":[…]}"}],"errors_total":1}
+{"type":"urn:lakehook:problem:invalid-events","title":"Events break the contract","status":400,"detail":"the body breaks the contract; nothing of it was stored as events","errors":[{"pointer":"","code":"not_events","detail":"a body of the form {\"events\":[…]}; events of any other form are taken with contract = \"open\" under [events], or by `lakehook serve --contract open`"}],"errors_total":1}
 "#);
     let bare = problem(&post(&setup, format!("[{event}]")));
     for body in [event.as_str(), "{}", "null", "1", "\"x\"", "{\"event\":[]}"] {

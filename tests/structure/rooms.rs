@@ -32,10 +32,10 @@ const ROOMS: &[Room] = &[
     ]),
     room("config", "src/config", &[
         "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
-        "signature",
+        "signature", "clock",
     ]),
     room("receive", "src/receive", &[
-        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "ids", "instant", "rfc3339",
+        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",
         "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
@@ -68,7 +68,7 @@ const ROOMS: &[Room] = &[
     room("telemetry", "src/telemetry", &[]),
     room("out", "src/out", &[]),
     room("contract", "crates/contract/src", &[
-        "quarantine", "tables", "columns", "json", "record", "secret", "rfc3339", "clock",
+        "quarantine", "tables", "columns", "json", "record", "secret", "instant", "rfc3339", "clock",
     ]),
     room("quarantine", "crates/contract/src/quarantine", &["json", "record", "clock"]),
     room("wal", "crates/log/src", &["record", "ids", "files", "clock", "checksum"]),

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::faults::Faults;
 use super::keys::Keys;
+use super::named::Named;
 use super::pointer::segment;
 use super::reader::Member;
 use super::strict::{Scanner, duplicate_key, lone_surrogate, nul_in_key};
@@ -50,11 +51,12 @@ pub(super) struct Fields<'a> {
 pub(super) struct Event<'a> {
     pub(super) id: Uuid,
     pub(super) user: User<'a>,
-    /// Index into [`super::Rules::types`].
-    pub(super) type_index: usize,
-    /// Index into [`super::Rules::sources`].
-    pub(super) source_index: usize,
+    pub(super) event_type: Named<'a>,
+    pub(super) source: Named<'a>,
     pub(super) time: Micros,
+    /// Whether the sender said when it happened. Otherwise `time` is that of the receipt, and does not count when two
+    /// copies are compared.
+    pub(super) is_timed: bool,
     pub(super) properties: &'a str,
     pub(super) extra: Vec<(Cow<'a, str>, &'a str)>,
 }
@@ -107,9 +109,10 @@ impl<'c, 'a> Judge<'c, 'a> {
         let is_read = members.is_some();
         let id = event_id(fields.event_id, faults);
         let user = self.user(fields.user_id, is_read, faults);
-        let type_index = self.type_index(fields.event_type, faults);
-        let source_index = self.source_index(fields.source, faults);
+        let event_type = self.event_type(fields.event_type, faults);
+        let source = self.source(fields.source, faults);
         let time = self.time(fields.timestamp, faults);
+        let type_index = event_type.as_ref().and_then(|named| named.index);
         let properties = self.properties(fields.properties, members, type_index, faults);
         self.extra(&fields.extra, is_read, faults);
         if faults.total() > 0 {
@@ -118,9 +121,10 @@ impl<'c, 'a> Judge<'c, 'a> {
         Some(Event {
             id: id?,
             user: user?,
-            type_index: type_index?,
-            source_index: source_index?,
+            event_type: event_type?,
+            source: source?,
             time: time?,
+            is_timed: true,
             properties: properties?,
             extra: fields.extra,
         })
@@ -133,39 +137,30 @@ impl<'c, 'a> Judge<'c, 'a> {
         faults: &mut impl Faults,
     ) -> Option<User<'a>> {
         let raw = present(field, "/user_id", faults)?;
-        match raw.as_bytes().first() {
-            Some(b'n') => Some(User::Nobody),
-            Some(b'"') => check_user_id(raw, "/user_id", faults).map(User::Id),
-            Some(b'{') => {
-                let before = faults.total();
-                if !is_read {
-                    self.scanner.scan(raw, &|| "/user_id".to_owned(), faults);
-                }
-                if faults.total() > before {
-                    return None;
-                }
-                let id = match own_user_id(raw) {
-                    Some(id) => Field::Is(id),
-                    None => Field::Missing,
-                };
-                let id = check_user_id(present(id, OWN_USER_ID, faults)?, OWN_USER_ID, faults)?;
-                Some(User::Embedded { id, user: raw })
-            }
-            _ => {
-                wrong_type("/user_id", "a string, null, or a user object", faults);
-                None
+        if raw.starts_with('{') && !is_read {
+            let before = faults.total();
+            self.scanner.scan(raw, &|| "/user_id".to_owned(), faults);
+            if faults.total() > before {
+                return None;
             }
         }
+        user_of(raw, faults)
     }
 
-    fn type_index(&self, field: Field<Cow<'a, str>>, faults: &mut impl Faults) -> Option<usize> {
-        let types = &self.contract.rules().types;
-        one_of(types, field, "/event_type", "unknown_event_type", faults)
+    fn event_type(
+        &self,
+        field: Field<Cow<'a, str>>,
+        faults: &mut impl Faults,
+    ) -> Option<Named<'a>> {
+        let rules = self.contract.rules();
+        let words = (rules.types.as_slice(), rules.beyond.any_type);
+        one_of(words, field, "/event_type", "unknown_event_type", faults)
     }
 
-    fn source_index(&self, field: Field<Cow<'a, str>>, faults: &mut impl Faults) -> Option<usize> {
-        let sources = &self.contract.rules().sources;
-        one_of(sources, field, "/source", "unknown_source", faults)
+    fn source(&self, field: Field<Cow<'a, str>>, faults: &mut impl Faults) -> Option<Named<'a>> {
+        let rules = self.contract.rules();
+        let words = (rules.sources.as_slice(), rules.beyond.any_source);
+        one_of(words, field, "/source", "unknown_source", faults)
     }
 
     fn time(&self, field: Field<Cow<'a, str>>, faults: &mut impl Faults) -> Option<Micros> {
@@ -269,20 +264,54 @@ pub(super) fn wrong_type(pointer: &str, expected: &str, faults: &mut impl Faults
     faults.add("wrong_type", || pointer.to_owned(), || expected.to_owned());
 }
 
-fn one_of(
-    words: &[String],
-    field: Field<Cow<'_, str>>,
+/// The longest type or source where any is taken.
+const MAX_NAME_BYTES: usize = 256;
+
+fn one_of<'a>(
+    (words, takes_any): (&[String], bool),
+    field: Field<Cow<'a, str>>,
     pointer: &str,
     code: &'static str,
     faults: &mut impl Faults,
-) -> Option<usize> {
+) -> Option<Named<'a>> {
     let text = present(field, pointer, faults)?;
     let index = words.iter().position(|word| *word == text);
-    if index.is_none() {
-        let detail = || format!("one of {}", words.join(", "));
-        faults.add(code, || pointer.to_owned(), detail);
+    if index.is_some() {
+        let other = Cow::Borrowed("");
+        return Some(Named { index, other });
     }
-    index
+    if takes_any && (1..=MAX_NAME_BYTES).contains(&text.len()) {
+        return Some(Named { index, other: text });
+    }
+    let detail = || {
+        if takes_any {
+            format!("a string of 1 to {MAX_NAME_BYTES} bytes")
+        } else {
+            format!("one of {}", words.join(", "))
+        }
+    };
+    faults.add(code, || pointer.to_owned(), detail);
+    None
+}
+
+/// The user that a raw value, which was scanned before, stands for.
+pub(super) fn user_of<'a>(raw: &'a str, faults: &mut impl Faults) -> Option<User<'a>> {
+    match raw.as_bytes().first() {
+        Some(b'n') => Some(User::Nobody),
+        Some(b'"') => check_user_id(raw, "/user_id", faults).map(User::Id),
+        Some(b'{') => {
+            let id = match own_user_id(raw) {
+                Some(id) => Field::Is(id),
+                None => Field::Missing,
+            };
+            let id = check_user_id(present(id, OWN_USER_ID, faults)?, OWN_USER_ID, faults)?;
+            Some(User::Embedded { id, user: raw })
+        }
+        _ => {
+            wrong_type("/user_id", "a string, null, or a user object", faults);
+            None
+        }
+    }
 }
 
 /// Returns `raw` if it is a string with the length of a user id.

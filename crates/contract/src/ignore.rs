@@ -25,12 +25,18 @@ pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Ve
         User::Embedded { user, .. } => push_without(out, user, inner),
     });
     member(out, "event_type", &ignored, |out, _| {
-        out.extend_from_slice(contract.event_type(event.type_index).json());
+        match event.event_type.index {
+            Some(index) => out.extend_from_slice(contract.event_type(index).json()),
+            None => push_json(out, &*event.event_type.other),
+        }
     });
-    member(out, "source", &ignored, |out, _| {
-        out.extend_from_slice(contract.source(event.source_index).json());
+    member(out, "source", &ignored, |out, _| match event.source.index {
+        Some(index) => out.extend_from_slice(contract.source(index).json()),
+        None => push_json(out, &*event.source.other),
     });
-    member(out, "timestamp", &ignored, |out, _| event.time.write(out));
+    if event.is_timed {
+        member(out, "timestamp", &ignored, |out, _| event.time.write(out));
+    }
     member(out, "properties", &ignored, |out, inner| {
         push_without(out, event.properties, inner);
     });

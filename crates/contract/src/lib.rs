@@ -20,6 +20,8 @@ mod fast;
 mod faults;
 pub mod foreign;
 mod ignore;
+mod named;
+mod open;
 mod keys;
 mod pointer;
 mod published;
@@ -40,7 +42,8 @@ mod mutations;
 mod tests;
 
 pub use checked::{Checked, MAX_ERRORS, Refusal};
+pub use open::{OpenChecked, OpenRequest};
 pub use published::event_schema;
-pub use rules::{EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
+pub use rules::{Beyond, EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};
 pub use schemas::{SchemaError, Schemas};
 pub use terms::Contract;

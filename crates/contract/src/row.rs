@@ -80,8 +80,10 @@ impl<'c> RowWriter<'c> {
 
     /// Stores an event, or counts it if a rule drops it.
     pub(super) fn take(&mut self, event: &Event<'_>) {
-        if self.contract.is_dropped(event.type_index) {
-            self.dropped[event.type_index] += 1;
+        if let Some(index) = event.event_type.index
+            && self.contract.is_dropped(index)
+        {
+            self.dropped[index] += 1;
             return;
         }
         let start = self.rows.bytes.len();
@@ -93,7 +95,7 @@ impl<'c> RowWriter<'c> {
 
         let rules = self.contract.rules();
         let fingerprint = self.contract.fingerprint();
-        let content = if self.contract.ignored().is_empty() {
+        let content = if self.contract.ignored().is_empty() && event.is_timed {
             let bytes = &self.rows.bytes;
             fingerprint.content(&bytes[start..received_at], &bytes[lsn_at..])
         } else {
@@ -136,8 +138,14 @@ impl<'c> RowWriter<'c> {
                 push_raw(out, user);
             }
         }
-        out.extend_from_slice(self.contract.event_type(event.type_index).member());
-        out.extend_from_slice(self.contract.source(event.source_index).member());
+        match event.event_type.index {
+            Some(index) => out.extend_from_slice(self.contract.event_type(index).member()),
+            None => push_member(out, b",\"event_type\":", &event.event_type.other),
+        }
+        match event.source.index {
+            Some(index) => out.extend_from_slice(self.contract.source(index).member()),
+            None => push_member(out, b",\"source\":", &event.source.other),
+        }
         out.extend_from_slice(b",\"timestamp\":\"");
         event.time.write(out);
         out.extend_from_slice(b"\",");
@@ -221,4 +229,9 @@ impl<'c> RowWriter<'c> {
             errors_total: 0,
         }
     }
+}
+
+fn push_member(out: &mut Vec<u8>, key: &[u8], value: &str) {
+    out.extend_from_slice(key);
+    push_json(out, value);
 }

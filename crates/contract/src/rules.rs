@@ -26,6 +26,17 @@ pub enum OnInvalid {
     Quarantine,
 }
 
+/// What a contract accepts beyond its lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Beyond {
+    /// Whether other types are accepted too.
+    pub any_type: bool,
+    /// Whether other sources are accepted too.
+    pub any_source: bool,
+    /// Whether events without an envelope are accepted: the open contract.
+    pub is_open: bool,
+}
+
 /// The rules of one feed of events.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -35,6 +46,8 @@ pub struct Rules {
     pub types: Vec<String>,
     /// The sources that are accepted.
     pub sources: Vec<String>,
+    /// What is accepted beyond these lists.
+    pub beyond: Beyond,
     /// Event types that are validated and counted, but not stored.
     pub drop: Vec<String>,
     /// Whether events of these types are dropped whatever else is wrong with them.
@@ -66,6 +79,7 @@ impl Default for Rules {
                 "click", "view", "purchase", "signup", "pray", "share", "like",
             ]),
             sources: words(&["web", "apple", "android"]),
+            beyond: Beyond::default(),
             drop: words(&["signup"]),
             drop_unchecked: true,
             on_invalid: OnInvalid::Reject,

@@ -25,6 +25,10 @@ use lakehook_base::record::Origin;
 /// The form of a body, as errors show it.
 const FORM: &str = r#"{"events":[…]}"#;
 
+/// What takes events of other forms.
+const OPEN: &str = "events of any other form are taken with contract = \"open\" under [events], or by \
+                    `lakehook serve --contract open`";
+
 /// Checks a body that the fast pass did not accept.
 pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<Checked, Refusal> {
     let rules = contract.rules();
@@ -115,7 +119,8 @@ fn outline<'a>(
     // This is probably a single event without the list, and one error explains it better than one for each
     // key.
     let mut instead = Errors::below(String::new(), MAX_ERRORS);
-    wrong_form("", &mut instead);
+    let detail = format!("a body of the form {FORM}; {OPEN}");
+    instead.add("not_events", String::new, || detail);
     let (errors, errors_total) = instead.into_parts();
     Err(Refusal::Invalid {
         errors,
@@ -131,7 +136,7 @@ fn wrong_form(pointer: &str, errors: &mut Errors) {
     );
 }
 
-fn syntax(error: &serde_json::Error) -> Refusal {
+pub(super) fn syntax(error: &serde_json::Error) -> Refusal {
     let text = error.to_string();
     let detail = text
         .rsplit_once(" at line ")

@@ -1,5 +1,8 @@
 //! The contract as the service holds it: the rules, compiled for both passes.
 
+use std::borrow::Cow;
+
+use super::named::Named;
 use super::pointer::{self, Pointer};
 use super::rules::Rules;
 use super::schemas::{Schema, Schemas};
@@ -69,6 +72,16 @@ impl Contract {
 
     pub(super) fn is_dropped(&self, event_type: usize) -> bool {
         self.types[event_type].is_dropped
+    }
+
+    /// A type, in the list or not.
+    pub(super) fn named_type<'a>(&self, name: Cow<'a, str>) -> Named<'a> {
+        Named::of(&self.rules.types, name)
+    }
+
+    /// A source, in the list or not.
+    pub(super) fn named_source<'a>(&self, name: Cow<'a, str>) -> Named<'a> {
+        Named::of(&self.rules.sources, name)
     }
 
     /// The tag of an event's id, for dedup.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use super::load_from;
-use crate::receive::packs::{Authenticity, GENERIC, PACKS, Pack, Signed};
+use crate::receive::packs::{Authenticity, Challenge, GENERIC, PACKS, Pack, Signed};
 use crate::signature::{Algorithm, Encoding};
 
 const PAGE: &str = "docs/hooks.md";
@@ -80,6 +80,10 @@ fn section(pack: &Pack) -> String {
             pack.title
         )
         .unwrap();
+    }
+    if pack.challenges.contains(&Challenge::Hub) {
+        let line = "verify_token = \"a word of your own\"   # which you give to the provider too\n";
+        text.push_str(line);
     }
     text.push_str("```\n");
     text

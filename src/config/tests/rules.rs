@@ -381,11 +381,6 @@ fn events() {
             "not among events.types",
         ),
         (
-            "events.types = [\"a\"]",
-            "events.types",
-            "\"signup\" is dropped",
-        ),
-        (
             "events.path = \"/health\"",
             "events.path",
             "must not be /health",
@@ -417,6 +412,11 @@ fn events() {
         let text = format!("events.path = \"{path}\"");
         refused(&[(&text, "events.path", "must start with a slash")]);
     }
+    taken(&[
+        "events.types = [\"a\"]",
+        "events.types = [\"*\"]\nevents.drop = [\"b\"]",
+    ]);
+    taken(&["events.contract = \"open\"\nevents.drop = [\"b\"]"]);
     taken(&[types, "events.drop = []", "events.path = \"/v1/my-events\""]);
 }
 

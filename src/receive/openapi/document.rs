@@ -92,7 +92,11 @@ fn webhook(settings: &ReceiveSettings, schemas: &mut Schemas) -> Value {
 
 fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
     let success = schemas.of::<Success>();
-    let body = if hook.challenges.contains(&Challenge::Slack) {
+    let answers = [Challenge::Slack, Challenge::Zoom];
+    let body = if answers
+        .iter()
+        .any(|question| hook.challenges.contains(question))
+    {
         let challenge = json!({
             "type": "object",
             "description": "The challenge that was sent.",

@@ -75,6 +75,24 @@ pub struct Signed {
 pub enum Challenge {
     /// Slack: `{"type":"url_verification","challenge":"…"}`, which is signed; the challenge is sent back.
     Slack,
+    /// Zoom: `endpoint.url_validation`, which is signed; the digest of a token is sent back.
+    Zoom,
+    /// Discord: a ping, which is signed.
+    Discord,
+    /// Event Grid: a `SubscriptionValidation` event; its code is sent back.
+    EventGrid,
+    /// WooCommerce: an unsigned form `webhook_id=…`, which is answered 200 and not stored.
+    WooCommerce,
+    /// Meta: `GET` with `hub.verify_token`, which must be the agreed word, and `hub.challenge`, which is sent back.
+    Hub,
+    /// `GET` with this parameter, which is sent back.
+    Echo(&'static str),
+    /// Microsoft Graph: `POST` with `validationToken` in the query, which is sent back.
+    ValidationToken,
+    /// The handshake of CloudEvents by `OPTIONS`.
+    CloudEvents,
+    /// `GET` or `HEAD`, which is answered 200.
+    Get,
 }
 
 impl Signed {

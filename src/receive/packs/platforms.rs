@@ -114,6 +114,7 @@ pub(super) static DISCORD: Pack = Pack {
     event_type: &["/event/type", "/type"],
     time: &["/event/timestamp"],
     times_are_utc: true,
+    challenges: &[Challenge::Discord],
     secret: "the public key of the application, in hexadecimal digits",
     address: "https://discord.com/developers/docs/events/webhook-events",
     ..Pack::named("discord", "Discord")
@@ -128,6 +129,7 @@ pub(super) static ZOOM: Pack = Pack {
     })],
     event_type: &["/event"],
     time: &["/event_ts"],
+    challenges: &[Challenge::Zoom],
     secret: "the secret token of the app",
     address: "https://developers.zoom.us/docs/api/webhooks/",
     ..Pack::named("zoom", "Zoom")
@@ -169,6 +171,7 @@ pub(super) static META: Pack = Pack {
     })],
     event_type: &["/object"],
     time: &["/entry/0/time"],
+    challenges: &[Challenge::Hub],
     secret: "the secret of the app",
     address: "https://developers.facebook.com/docs/graph-api/webhooks/getting-started",
     ..Pack::named("meta", "Meta (Facebook, Instagram, WhatsApp)")

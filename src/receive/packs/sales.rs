@@ -1,6 +1,6 @@
 //! Providers of payments, shops, customers and documents.
 
-use super::pack::{Authenticity, Pack, Signed};
+use super::pack::{Authenticity, Challenge, Pack, Signed};
 use crate::signature::{Algorithm, TimeForm};
 
 pub(super) static STRIPE: Pack = Pack {
@@ -97,6 +97,7 @@ pub(super) static WOOCOMMERCE: Pack = Pack {
     ]))],
     id: &["header:x-wc-webhook-delivery-id"],
     event_type: &["header:x-wc-webhook-topic"],
+    challenges: &[Challenge::WooCommerce],
     secret: "the secret of the webhook",
     address: "https://woocommerce.com/document/webhooks/",
     ..Pack::named("woocommerce", "WooCommerce")
@@ -193,6 +194,7 @@ pub(super) static DROPBOX: Pack = Pack {
     proofs: &[Authenticity::Signed(Signed::hex(&["x-dropbox-signature"]))],
     id: &["none"],
     event_type: &["/type"],
+    challenges: &[Challenge::Echo("challenge")],
     secret: "the secret of the app",
     address: "https://www.dropbox.com/developers/reference/webhooks",
     ..Pack::named("dropbox", "Dropbox")

@@ -81,6 +81,13 @@ impl SigningKey {
         }
     }
 
+    /// The HMAC of some bytes; `None` for a public key.
+    pub fn digest(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let mut work = self.begin();
+        work.update(bytes);
+        work.sign()
+    }
+
     /// Whether bytes can be passed piece by piece without being kept.
     pub(super) fn streams(&self) -> bool {
         matches!(self.0, Inner::Hmac(_))

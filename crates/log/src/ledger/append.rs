@@ -46,25 +46,22 @@ impl<J: Journal, F: Files> Writer<J, F> {
             let received_at = append.origin.received_at;
             match row.kind {
                 RowKind::Record(identity) => {
-                    match self.dedup.insert_unless(identity, former.next()) {
+                    let known = self.dedup.insert_unless(identity, former.next());
+                    match known {
                         Known::New => {
                             self.building.inserted.push(identity);
                             self.push_row(slot, row.kind, row.lsn_at, bytes, received_at, now)?;
                             appended.accepted += 1;
                         }
-                        Known::Duplicate => {
-                            self.building.counts.duplicate += 1;
-                            appended.duplicates += 1;
-                        }
-                        Known::Conflict if append.rows.changed_is_duplicate => {
-                            self.building.counts.duplicate += 1;
-                            appended.duplicates += 1;
-                            appended.changed += 1;
-                        }
-                        Known::Conflict => {
+                        Known::Conflict if !append.rows.changed_is_duplicate => {
                             self.push_conflict(&append.origin, bytes, now)?;
                             appended.conflicts += 1;
                             appended.quarantined += 1;
+                        }
+                        Known::Duplicate | Known::Conflict => {
+                            self.building.counts.duplicate += 1;
+                            appended.duplicates += 1;
+                            appended.changed += u64::from(known == Known::Conflict);
                         }
                     }
                     // Counted last: adding the row may seal the batch before it, and that seal's
@@ -202,7 +199,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             .iter()
             .any(|row| matches!(row.kind, RowKind::Record(_)));
         // Any record may conflict with a known one, and is then stored escaped in the quarantine.
-        let row_bytes = if records {
+        let row_bytes = if records && !append.rows.changed_is_duplicate {
             2 * bytes.len() + rows.len() * CONFLICT_OVERHEAD
         } else {
             bytes.len() + rows.len() * ROW_OVERHEAD

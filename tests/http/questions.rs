@@ -1,0 +1,222 @@
+//! Questions by which providers verify a URL, larger bodies of hooks, and addresses behind proxies.
+
+use std::io::Write as _;
+use std::process::Stdio;
+
+use serde_json::{Value, json};
+
+use super::connect;
+use super::kept::quarantine;
+use super::signed::{SECRET, hex};
+use crate::arrival::STOP_LIMIT;
+use crate::support::duckdb::Lake;
+use crate::support::http::Answer;
+use crate::support::process::Setup;
+
+fn setup() -> Setup {
+    Setup::new(&format!(
+        "[server]\nmemory = \"128 MiB\"\ntrusted_proxies = [\"127.0.0.0/8\"]\n[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"256 MiB\"\n\
+         [batch]\nformat = \"ndjson.gz\"\n\
+         [hook.meta]\nscheme = \"meta\"\nsecrets = [\"{SECRET}\"]\nverify_token = \"an agreed word\"\n\
+         [hook.zoom]\nscheme = \"zoom\"\nsecrets = [\"{SECRET}\"]\n\
+         [hook.shop]\nscheme = \"woocommerce\"\nsecrets = [\"{SECRET}\"]\n\
+         [hook.files]\nscheme = \"dropbox\"\nsecrets = [\"{SECRET}\"]\n\
+         [hook.github]\nscheme = \"github\"\nsecrets = [\"{SECRET}\"]\nmax_body = \"12 MiB\"\n\
+         [hook.own]\nauth = [{{ type = \"header\", header = \"X-Token\", secrets = [\"{SECRET}\"] }}]\n\
+         challenges = [\"validation-token\", \"cloudevents\", \"event-grid\", \"get\"]\n\
+         [hook.open]\nauth = [{{ type = \"none\" }}]\n"
+    ))
+}
+
+fn send(setup: &Setup, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+    connect(setup).request(method, path, headers, body).unwrap()
+}
+
+fn get(setup: &Setup, path: &str) -> Answer {
+    send(setup, "GET", path, &[], b"")
+}
+
+fn is_echo(answer: &Answer, text: &str) {
+    assert_eq!((answer.status, answer.text()), (200, text.into()));
+    assert_eq!(
+        answer.header("content-type"),
+        Some("text/plain; charset=utf-8")
+    );
+    assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+}
+
+#[test]
+fn questions_are_answered_and_nothing_is_stored() {
+    let setup = setup();
+    let program = setup.start();
+    let hub = "/webhook/meta?hub.mode=subscribe&hub.challenge=11%2B58&hub.verify_token=";
+    is_echo(&get(&setup, &format!("{hub}an+agreed+word")), "11+58");
+    for wrong in ["", "an+agreed+wor", "another"] {
+        assert_eq!(get(&setup, &format!("{hub}{wrong}")).status, 403);
+    }
+    is_echo(&get(&setup, "/webhook/files?challenge=abc"), "abc");
+    for path in [
+        "/webhook/files".to_owned(),
+        format!("/webhook/files?challenge={}", "x".repeat(1025)),
+    ] {
+        let answer = get(&setup, &path);
+        assert_eq!((answer.status, answer.header("allow")), (405, Some("POST")));
+    }
+    assert_eq!(get(&setup, "/webhook/own").status, 200);
+    let other = get(&setup, "/webhook/github");
+    assert_eq!((other.status, other.header("allow")), (405, Some("POST")));
+
+    let json = ("content-type", "application/json");
+    let body =
+        r#"{"event":"endpoint.url_validation","payload":{"plainToken":"qgg8vlvZRS6UYooatFL8Aw"}}"#;
+    let time = super::signed::now().to_string();
+    let signature = format!("v0={}", hex(format!("v0:{time}:{body}").as_bytes()));
+    let headers = [
+        json,
+        ("x-zm-request-timestamp", &time),
+        ("x-zm-signature", &signature),
+    ];
+    let zoom = send(&setup, "POST", "/webhook/zoom", &headers, body.as_bytes());
+    let digest = hex(b"qgg8vlvZRS6UYooatFL8Aw");
+    assert_eq!(
+        zoom.json(),
+        json!({"plainToken": "qgg8vlvZRS6UYooatFL8Aw", "encryptedToken": digest})
+    );
+    // Unsigned, it would be a way to have anything signed.
+    assert_eq!(
+        send(&setup, "POST", "/webhook/zoom", &[json], body.as_bytes()).status,
+        401
+    );
+
+    let form = ("content-type", "application/x-www-form-urlencoded");
+    assert_eq!(
+        send(&setup, "POST", "/webhook/shop", &[form], b"webhook_id=17").status,
+        200
+    );
+    assert_eq!(
+        send(
+            &setup,
+            "POST",
+            "/webhook/shop",
+            &[form],
+            b"webhook_id=17&a=b"
+        )
+        .status,
+        401
+    );
+
+    let token = "/webhook/own?validationToken=Validation%3A+Testing";
+    is_echo(
+        &send(
+            &setup,
+            "POST",
+            token,
+            &[("content-type", "text/plain")],
+            b"",
+        ),
+        "Validation: Testing",
+    );
+    let origin = ("webhook-request-origin", "eventemitter.example.com");
+    let options = send(&setup, "OPTIONS", "/webhook/own", &[origin], b"");
+    assert_eq!(
+        (options.status, options.header("webhook-allowed-origin")),
+        (200, Some(origin.1))
+    );
+    let grid = [
+        json,
+        ("x-token", SECRET),
+        ("aeg-event-type", "SubscriptionValidation"),
+    ];
+    let code = r#"[{"id":"1","data":{"validationCode":"512d38b6","validationUrl":"http://127.0.0.1:9/never"}}]"#;
+    let grid = send(&setup, "POST", "/webhook/own", &grid, code.as_bytes());
+    assert_eq!(grid.json(), json!({"validationResponse": "512d38b6"}));
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    assert!(!setup.directory().join("lake/events").exists());
+}
+
+#[test]
+fn a_hook_may_take_larger_bodies_and_clients_are_those_behind_proxies() {
+    let setup = setup();
+    let program = setup.start();
+    let body = format!("{{\"text\":\"{}\"}}", "x".repeat(11 << 20));
+    let signature = format!("sha256={}", hex(body.as_bytes()));
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-hub-signature-256", &*signature),
+        ("x-github-delivery", "d1"),
+    ];
+    let answer = send(&setup, "POST", "/webhook/github", &headers, body.as_bytes());
+    assert_eq!(answer.json()["accepted"], 1, "{}", answer.text());
+    let elsewhere = [("content-type", "application/json"), ("x-token", SECRET)];
+    assert_eq!(
+        send(&setup, "POST", "/webhook/own", &elsewhere, body.as_bytes()).status,
+        413
+    );
+    let forwarded = [
+        ("content-type", "application/json"),
+        ("x-forwarded-for", "203.0.113.9, 198.51.100.7, 127.0.0.3"),
+    ];
+    assert_eq!(
+        send(&setup, "POST", "/webhook/open", &forwarded, b"no JSON").status,
+        400
+    );
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let kept = quarantine(&setup);
+    assert_eq!(kept[0]["client"], "198.51.100.7");
+    let rows = Lake::directory(&setup.directory().join("lake")).rows();
+    assert_eq!(rows.len(), 1);
+    assert!(rows[0]["extra"] != Value::Null);
+}
+
+/// What `hook sign` prints is taken by the service, as it stands.
+#[test]
+fn what_is_signed_by_the_command_is_accepted() {
+    let setup = setup();
+    let program = setup.start();
+    let run = |name: &str, body: &str| {
+        let mut command = setup.command(&["hook", "sign", name]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(body.as_bytes()).unwrap();
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        (
+            output.status.success(),
+            String::from_utf8(output.stdout).unwrap(),
+            said,
+        )
+    };
+    for name in ["github", "zoom", "shop"] {
+        let (ok, curl, said) = run(name, r#"{"it's":"me"}"#);
+        assert!(ok && !curl.contains(SECRET), "{said}");
+        let output = std::process::Command::new("sh")
+            .args(["-c", &curl])
+            .output()
+            .unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(answer["accepted"], 1, "{curl}\n{answer}");
+    }
+    let shown = setup.run(&["config"]);
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(shown.contains("zoom") && !shown.contains(SECRET), "{shown}");
+    assert!(!shown.contains("an agreed word"), "{shown}");
+    let checked = setup.run(&["check"]);
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    assert!(
+        checked.contains("hook zoom: /webhook/zoom, zoom, signature in x-zm-signature"),
+        "{checked}"
+    );
+    let (ok, _, said) = run("nobody", "{}");
+    assert!(
+        !ok && said.contains("the hooks are files, github, meta"),
+        "{said}"
+    );
+    let (ok, _, said) = run("own", "{}");
+    assert!(!ok && said.contains("no secret that can sign"), "{said}");
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+}
