@@ -144,7 +144,7 @@ impl Hook {
     }
 
     /// Answers the handshake of CloudEvents, HTTP Webhook 1.0, section 4. A callback URL is never fetched.
-    pub(super) fn answer_options(&self, headers: &HeaderMap) -> Response {
+    pub(super) fn answer_options(headers: &HeaderMap) -> Response {
         let asked = headers.get(REQUEST_ORIGIN).or_else(|| headers.get(ORIGIN));
         let Some(origin) = asked.filter(|origin| origin.len() <= MAX_ECHO) else {
             return Problem::method_not_allowed("POST").into_response();
@@ -168,7 +168,7 @@ fn is_event_grid_question(headers: &HeaderMap) -> bool {
 
 /// The value of a name in a query, if it is short.
 fn value_of(query: Option<&str>, name: &str) -> Option<String> {
-    let mut found = pairs(query?.as_bytes()).filter(|(known, _)| **known == *name.as_bytes());
+    let mut found = pairs(query?.as_bytes()).filter(|(known, _)| known.as_ref() == name.as_bytes());
     let (_, value) = found.next()?;
     let text = String::from_utf8(value.into_owned()).ok()?;
     (!text.is_empty() && text.len() <= MAX_ECHO).then_some(text)

@@ -120,9 +120,7 @@ fn with_questions(hook: &Arc<Hook>, mut routes: MethodRouter<Arc<App>>) -> Metho
         routes = routes.get(async move |request: Request| own.answer_get(request.uri().query()));
     }
     if hook.answers_options() {
-        let own = Arc::clone(hook);
-        routes =
-            routes.options(async move |request: Request| own.answer_options(request.headers()));
+        routes = routes.options(async |request: Request| Hook::answer_options(request.headers()));
     }
     routes
 }

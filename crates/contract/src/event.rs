@@ -48,6 +48,10 @@ pub(super) struct Fields<'a> {
 
 /// A valid event. Raw values are as they were sent.
 #[derive(Debug)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "the names are those of the contract"
+)]
 pub(super) struct Event<'a> {
     pub(super) id: Uuid,
     pub(super) user: User<'a>,

@@ -277,8 +277,8 @@ fn an_event_of_a_dropped_type_is_dropped_whatever_else_is_wrong_with_it() {
     let twice = body(&[r#"{"event_type":"signup","event_type":"click"}"#]);
     for on_invalid in [OnInvalid::Reject, OnInvalid::Quarantine] {
         let rules = |drop_unchecked| Rules {
-            on_invalid,
             drop_unchecked,
+            on_invalid,
             ..Rules::default()
         };
         let unchecked = contract(rules(true));
