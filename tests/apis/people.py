@@ -161,7 +161,7 @@ class Graph(Tokens, Api):
     def make(self, row):
         return {
             "id": f"87d349ed-44d7-43e1-9a83-{row.number:012}",
-            "displayName": f"Adele {row.number}",
+            "displayName": f"Adele {row.number}, {row.version}",
             "jobTitle": None if row.number % 2 else f"Pilot {row.version}",
             "accountEnabled": True,
         }

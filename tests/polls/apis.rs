@@ -257,7 +257,13 @@ const MISTAKES: &[Mistake] = &[
         "the id of a record before",
     ),
     // A token that is not kept.
-
+    (
+        "zendesk_tickets",
+        "resume_from = \"/after_url\"",
+        "",
+        false,
+        "do not ask for changes only",
+    ),
     // Records without their names, and lines that are not divided.
     (
         "frankfurter",
@@ -274,6 +280,20 @@ const MISTAKES: &[Mistake] = &[
         "27 of 27 records are refused",
     ),
     // A key that parents do not have.
+    (
+        "hacker_news",
+        "set = { id = \"/value\" }",
+        "set = { id = \"/id\" }",
+        true,
+        "no record of story_ids has text",
+    ),
+    (
+        "bigcommerce",
+        "set = { order = \"/id\" }",
+        "set = { order = \"/items_total\" }",
+        true,
+        "answered 404",
+    ),
 ];
 
 #[test]
