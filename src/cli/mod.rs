@@ -19,6 +19,7 @@ pub mod wal;
 pub mod health;
 pub mod hook;
 pub mod exit;
+mod board;
 mod progress;
 mod runtime;
 mod signals;

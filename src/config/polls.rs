@@ -21,8 +21,8 @@ use super::rate::Rate;
 use super::rules;
 use super::words;
 use crate::poll::definition::{
-    self, Body, Connection, Definition, JsonBody, Limits, Mode, PaginationKind, Request, Timing,
-    Verb,
+    self, Body, ColumnDefinitions, Connection, Definition, JsonBody, Limits, Mode, PaginationKind,
+    Request, Timing, Verb,
 };
 use crate::poll::form::{BodyFormat, PageForm, RecordsAs, Step};
 use crate::secret::Secret;
@@ -360,8 +360,10 @@ impl Poll {
                 max_record: self.max_record.bytes(),
             },
             guards: self.guards.definition(),
-            columns: poll_columns::rules(&self.columns),
-            text_columns: Vec::new(),
+            columns: ColumnDefinitions {
+                rules: poll_columns::rules(&self.columns),
+                kept_as_text: Vec::new(),
+            },
         }
     }
 }

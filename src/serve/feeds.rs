@@ -62,7 +62,7 @@ pub fn poll_feed(config: &Config) -> PollFeed {
             let parent = config.poll.get(&each.of);
             each.of_snapshot = parent.is_some_and(|parent| parent.mode == Mode::Snapshot);
         }
-        definition.text_columns = text_columns.remove(name).unwrap_or_default();
+        definition.columns.kept_as_text = text_columns.remove(name).unwrap_or_default();
         (name.clone(), definition)
     });
     PollFeed::new(definitions.collect(), config.polls.concurrency)

@@ -364,7 +364,7 @@ fn old_runs_go(library: &Path, lake: &str, moto: Option<&Moto>) {
     });
     let setup = Setup::new(&format!(
         "[lake]\n{lake}\n[wal]\nmax_bytes = \"64 MiB\"\n[polls]\nmax_bytes = \"64 MiB\"\n[poll.things]\n\
-         url = \"{}/things\"\nrecords = \"/things\"\nid = \"id\"\n",
+         url = \"{}/things\"\nrecords = \"/things\"\nid = \"id\"\n[poll.things.guards]\nmax_refused = \"50 %\"\n",
         api.url()
     ));
     let file = setup.directory().join("faketime");

@@ -93,6 +93,15 @@ pub struct Sink<'a> {
     pub started: Micros,
 }
 
+/// What is known of the values of the watermark's field.
+#[derive(Debug)]
+struct MarkBounds {
+    /// The highest one of the records that are in the log.
+    highest: Option<Mark>,
+    /// Upper bound: records that change during a run are left to the next one.
+    latest: Micros,
+}
+
 /// Collects the rows of one run.
 pub struct Collector<'a, R> {
     plan: CollectPlan<'a>,
@@ -106,9 +115,7 @@ pub struct Collector<'a, R> {
     judged: Judged,
     counts: RunCounts,
     seen: Seen,
-    highest: Option<Mark>,
-    /// Upper bound of marks: records that change during a run are left to the next one.
-    latest: Micros,
+    marks: MarkBounds,
     known: FeedCursor<R>,
     /// The cursor that this run has stored in the log last.
     stored: Option<FeedCursor<R>>,
@@ -141,8 +148,10 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             judged: Judged::default(),
             counts: RunCounts::default(),
             seen: Seen::default(),
-            highest: None,
-            latest: sink.started,
+            marks: MarkBounds {
+                highest: None,
+                latest: sink.started,
+            },
             known,
             stored: None,
             page: CurrentPage {
@@ -177,13 +186,13 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// The highest value of the watermark's field, records included that are not flushed yet.
     pub fn highest(&self) -> Option<Mark> {
         let unflushed = self.unflushed().map(|piece| piece.highest.clone());
-        unflushed.fold(self.highest.clone(), Mark::latest)
+        unflushed.fold(self.marks.highest.clone(), Mark::latest)
     }
 
     /// Continues an interrupted run, which began at `began` and has seen values up to `highest`.
     pub fn go_on(&mut self, began: Micros, highest: Option<Mark>) {
-        self.latest = self.latest.min(began);
-        self.highest = highest;
+        self.marks.latest = self.marks.latest.min(began);
+        self.marks.highest = highest;
     }
 
     /// The cursor that the next flush with a cursor stores.
@@ -297,7 +306,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             let column = self.plan.entities.rules().column(index);
             *self.counts.nulls.entry(column.to_owned()).or_default() += count;
         }
-        self.highest = Mark::latest(self.highest.take(), pending.highest);
+        self.marks.highest = Mark::latest(self.marks.highest.take(), pending.highest);
         self.judged.tally.merge(&pending.tally);
         self.page.tally.merge(&pending.tally);
         self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);

@@ -53,7 +53,7 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
         if let Some(mark) = mark {
             self.seen.marked += 1;
             let highest = self.pending.highest.take();
-            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.latest)));
+            self.pending.highest = Mark::latest(highest, Some(mark.not_after(self.marks.latest)));
         }
         Ok(())
     }

@@ -48,9 +48,16 @@ pub struct Definition {
     /// What must hold before rows become visible.
     pub guards: Guards,
     /// How columns are made.
-    pub columns: BTreeMap<String, ColumnRule>,
+    pub columns: ColumnDefinitions,
+}
+
+/// How columns are made.
+#[derive(Clone, Debug, Default)]
+pub struct ColumnDefinitions {
+    /// The rules, by the name of their column.
+    pub rules: BTreeMap<String, ColumnRule>,
     /// Columns that are text in objects which are in the lake.
-    pub text_columns: Vec<String>,
+    pub kept_as_text: Vec<String>,
 }
 
 /// How pages are requested. URL, parameters, headers and body may hold placeholders.

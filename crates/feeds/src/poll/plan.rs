@@ -157,23 +157,7 @@ impl Plan {
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let wanted = wanted(poll).map_err(|what| bad(&what))?;
         let link = links.of(name, &poll.request).map_err(|what| bad(&what))?;
-        let settings = ClientSettings {
-            home: home.clone(),
-            allow_hosts: poll.request.allow_hosts.clone(),
-            missing: poll.each.as_ref().map_or_else(
-                // The token of the last run is not valid any more.
-                || poll.token.from.iter().map(|_| 410).collect(),
-                |each| each.missing.clone(),
-            ),
-            timeout: poll.limits.timeout,
-            past_end: match &poll.pagination.stop {
-                Some(Stop::Status(statuses)) => statuses.clone(),
-                _ => Vec::new(),
-            },
-            wanted: wanted.clone(),
-            hidden: Hidden::of(&poll.request),
-        };
-        let client = Client::new(link, settings);
+        let client = Client::new(link, client_settings(poll, &home, &wanted));
         let remembered = (
             request::hash_of(&poll.request),
             (&poll.page, &poll.pagination, schema_hash),
@@ -357,11 +341,11 @@ pub(super) fn column_settings(
     poll: &Definition,
     schema: Option<&str>,
 ) -> Result<ColumnSettings, PlanError> {
-    let rules = ColumnRules::new(&poll.columns).map_err(|errors| PlanError::Config {
+    let rules = ColumnRules::new(&poll.columns.rules).map_err(|errors| PlanError::Config {
         poll: name.to_owned(),
         what: errors.first().map_or_else(String::new, ToString::to_string),
     })?;
-    let kept = schema.map(|schema| kept_as_text(schema, &poll.text_columns));
+    let kept = schema.map(|schema| kept_as_text(schema, &poll.columns.kept_as_text));
     // What is no schema is told where it is compiled.
     let mut given = kept.and_then(Result::ok).unwrap_or_default();
     let of_rules = rules.kinds();
@@ -424,6 +408,26 @@ fn wanted(poll: &Definition) -> Result<Wanted, String> {
         takes_hints: paging.kind == PaginationKind::None,
     };
     Wanted::new(&poll.page, &steering)
+}
+
+/// What the client needs to know of a poll.
+fn client_settings(poll: &Definition, home: &Url, wanted: &Wanted) -> ClientSettings {
+    ClientSettings {
+        home: home.clone(),
+        allow_hosts: poll.request.allow_hosts.clone(),
+        missing: poll.each.as_ref().map_or_else(
+            // The token of the last run is not valid any more.
+            || poll.token.from.iter().map(|_| 410).collect(),
+            |each| each.missing.clone(),
+        ),
+        timeout: poll.limits.timeout,
+        past_end: match &poll.pagination.stop {
+            Some(Stop::Status(statuses)) => statuses.clone(),
+            _ => Vec::new(),
+        },
+        wanted: wanted.clone(),
+        hidden: Hidden::of(&poll.request),
+    }
 }
 
 #[cfg(test)]

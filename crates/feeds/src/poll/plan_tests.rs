@@ -50,8 +50,7 @@ fn definition() -> Definition {
             max_record: 1 << 20,
         },
         guards: Guards::default(),
-        columns: BTreeMap::new(),
-        text_columns: Vec::new(),
+        columns: ColumnDefinitions::default(),
     }
 }
 
