@@ -139,8 +139,14 @@ impl Source {
         let mut events: Vec<Value> = Self::numbers(request)
             .map(|number| self.event(number).weighed(heavy))
             .collect();
-        if let Some(last) = events.last_mut().filter(|_| kind == RequestKind::Invalid) {
-            last["source"] = json!("fax");
+        if kind == RequestKind::Invalid {
+            // What a rule drops need not be right.
+            let last = events
+                .iter_mut()
+                .rfind(|event| event["event_type"] != DROPPED);
+            if let Some(last) = last {
+                last["source"] = json!("fax");
+            }
         }
         body_of(&events, kind == RequestKind::Cut)
     }

@@ -245,14 +245,20 @@ impl Place {
     fn check(&self, request: &Request, holders: &[String]) -> Result<(), String> {
         match self {
             Self::Path if !request.url.contains(PLAIN) => {
-                return Err("\"path\" needs {mark} in the path of the url".to_owned());
+                Err("\"path\" needs {mark} in the path of the url".to_owned())
             }
-            Self::Path => return Ok(()),
-            _ if !holders.is_empty() => {
-                return Err("watermark.into and {mark} in the request both say where the mark goes; remove \
-                            one"
-                .to_owned());
-            }
+            Self::Path => Ok(()),
+            _ if !holders.is_empty() => Err(
+                "watermark.into and {mark} in the request both say where the mark goes; remove one"
+                    .to_owned(),
+            ),
+            _ => self.check_free(request),
+        }
+    }
+
+    /// Checks that nothing is at the place in a request yet, and that something can be.
+    pub(super) fn check_free(&self, request: &Request) -> Result<(), String> {
+        match self {
             Self::Query(name, _) if request.query.contains_key(name) => {
                 return Err(format!("{name:?} is set in query too; remove it there"));
             }
@@ -264,11 +270,11 @@ impl Place {
             }
             Self::Body(pointer, template) if request.body.with(pointer, template).is_none() => {
                 return Err(format!(
-                    "there can be nothing at {pointer} of the body; it needs a body whose members on the way \
-                     are objects"
+                    "there can be nothing at {pointer} of the body: it needs a body whose members on the way are \
+                     objects, and nothing at that place yet"
                 ));
             }
-            Self::Query(..) | Self::Body(..) => {}
+            Self::Path | Self::Query(..) | Self::Body(..) => {}
         }
         Ok(())
     }

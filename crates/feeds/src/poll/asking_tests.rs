@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::*;
-use crate::poll::definition::{Connection, Credentials, GivenLag, Verb, Watermark};
+use crate::poll::definition::{Connection, Credentials, GivenLag, Token, Verb, Watermark};
 use crate::poll::request::{PageRequest, Requests};
 use crate::poll::template::Values;
+use crate::poll::tokens::Resumption;
 
 fn watermark(change: impl FnOnce(&mut Watermark)) -> Result<Option<AskFrom>, Vec<Wrong>> {
     let mut mark = Watermark {
@@ -243,4 +244,22 @@ fn a_lag_is_in_the_unit_of_the_format() {
     assert_eq!(lag("ms", given(5, true)).time, Duration::from_secs(5));
     assert_eq!(lag("serial", given(100, false)).count, 100);
     assert_eq!(lag("serial", None).count, 60);
+}
+
+#[test]
+fn a_token_goes_where_nothing_is_yet() {
+    let token = Token {
+        from: some("/next"),
+        into: some("body:/cursor"),
+    };
+    let with_body = |body: serde_json::Value| {
+        let mut request = get("https://api.example.com/things");
+        request.body = Body::Json(serde_json::from_value(body).unwrap());
+        Resumption::new(&token, &request, false)
+    };
+    let free = with_body(serde_json::json!({"count": 10}));
+    assert_eq!(free, Ok(Some(Resumption::Placed)));
+    let (key, rule) = with_body(serde_json::json!({"cursor": "{cursor}"})).unwrap_err();
+    assert_eq!(key, "resume_into");
+    assert!(rule.contains("nothing at that place yet"), "{rule}");
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::mark_format::MarkFormat;
 use crate::poll::definition::{
-    Body, Connection, Credentials, Request, Timing, Token, Verb, Watermark,
+    Body, ColumnDefinitions, Connection, Credentials, Request, Timing, Token, Verb, Watermark,
 };
 use crate::poll::form::PageForm;
 use lakehook_base::ids::HashKey;

@@ -57,11 +57,10 @@ impl Resumption {
                         "resume_into",
                         "cannot be \"path\": the first run has no token yet".to_owned(),
                     )),
-                    Place::Query(name, _) if request.query.contains_key(&name) => Err((
-                        "resume_into",
-                        format!("{name:?} is set in query too; remove it there"),
-                    )),
-                    _ => Ok(Some(Self::Placed)),
+                    place => match place.check_free(request) {
+                        Ok(()) => Ok(Some(Self::Placed)),
+                        Err(rule) => Err(("resume_into", rule)),
+                    },
                 }
             }
         }
