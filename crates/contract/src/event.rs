@@ -298,7 +298,7 @@ fn one_of<'a>(
     None
 }
 
-/// The user that a raw value, which was scanned before, stands for.
+/// The user of a raw value that was scanned before.
 pub(super) fn user_of<'a>(raw: &'a str, faults: &mut impl Faults) -> Option<User<'a>> {
     match raw.as_bytes().first() {
         Some(b'n') => Some(User::Nobody),

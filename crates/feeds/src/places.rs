@@ -5,7 +5,7 @@
 //! ```
 //!
 //! A run that waits for longer than a moment gives its place to another. So an API that does not
-//! answer holds up nobody else. Whoever comes back goes before newcomers, because it holds memory
+//! answer holds up nobody else. A run that comes back goes before newcomers, because it holds memory
 //! already; and only so many may be away at a time.
 
 use std::collections::VecDeque;

@@ -147,7 +147,7 @@ impl KeyForm {
         }
     }
 
-    /// The bytes of the key that a secret stands for.
+    /// The bytes of the key that a secret encodes.
     fn bytes<'s>(&self, secret: &'s str) -> Option<Cow<'s, [u8]>> {
         let mut found = self.prefixes.iter();
         let without = found.find_map(|prefix| secret.strip_prefix(prefix.as_str()));
@@ -201,7 +201,7 @@ impl Claim<'_> {
 }
 
 impl Scheme {
-    /// The key that a secret stands for; `None` if it cannot be one.
+    /// The key that a secret encodes; `None` if it is no key.
     pub fn key_of(&self, secret: &str) -> Option<SigningKey> {
         self.algorithm.key(&self.key.bytes(secret)?)
     }
