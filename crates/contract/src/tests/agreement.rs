@@ -137,6 +137,25 @@ proptest! {
         }
     }
 
+    /// What is dropped unchecked is taken by the slow pass alone, unless it is valid; all else is taken by both.
+    #[test]
+    fn the_passes_agree_on_what_is_dropped(events in prop::collection::vec(event(), 0..3)) {
+        let contract = contract(Rules::default());
+        let body = format!("{{\"events\":[{}]}}", events.join(", "));
+        let origin = origin();
+        let quick = fast::check(&contract, &body, &origin);
+        let thorough = slow::check(&contract, &body, &origin);
+        match (quick, thorough) {
+            (Some(quick), Ok(thorough)) => {
+                prop_assert_eq!(quick.rows, thorough.rows);
+                prop_assert_eq!((quick.received, quick.dropped), (thorough.received, thorough.dropped));
+            }
+            (None, Ok(thorough)) => prop_assert!(!thorough.dropped.is_empty(), "{body}"),
+            (None, Err(_)) => {}
+            (quick, thorough) => prop_assert!(false, "{body}\n{quick:?}\n{thorough:?}"),
+        }
+    }
+
     /// The same for bodies of which bytes were changed: if one pass accepts a body, the other makes the same
     /// rows of it.
     #[test]
