@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 
-.PHONY: setup check test proof lint deny bench instructions demo analytics clean
+.PHONY: setup check test proof lint deny bench instructions demo analytics examples clean
 
 setup:                  ## Install what the tests need besides Rust: system packages, cargo tools, Python environments
 	sh tests/setup.sh
@@ -46,6 +46,10 @@ analytics: setup        ## The demo, and then dbt over its lake: the marts are s
 	cargo run --release -- demo --duration 20s
 	.venv-analytics/bin/python analytics/run.py --config lakehook-demo/lakehook.toml \
 	  --lakehook target/release/lakehook --database lakehook-demo/analytics.duckdb
+
+examples: setup         ## The systems in examples/, in small: each compares its numbers with an independent count
+	cargo build --bin lakehook
+	.venv-analytics/bin/python examples/hallow/run.py --small
 
 clean:
 	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark data lakehook-demo lakehook-torture

@@ -1,9 +1,10 @@
 """Runs the dbt project over a lake, and shows the marts.
 
-    run.py --config lakehook.toml [--lakehook PROGRAM] [--database FILE] [--csv DIR] [--target directory|bucket]
+    run.py --config lakehook.toml [--lakehook PROGRAM] [--database FILE] [--files DIR] [--csv DIR]
 
-`lakehook sql duckdb` makes the views over the lake; dbt builds its models on them, with their tests. With
-`--csv` each mart is written into that directory as well. Exit code 1 if a model or a test fails.
+dbt makes the views over the lake, builds its models on them, and tests them. `--files` names the folder of the
+CSV files of users, content and sessions. With `--csv` each mart is written into that directory as well. Exit
+code 1 if a model or a test fails.
 """
 
 import argparse
@@ -24,27 +25,25 @@ def arguments():
     parser.add_argument("--lakehook", default="lakehook", help="the program [lakehook]")
     parser.add_argument("--database", default="analytics.duckdb", help="where views and models go")
     parser.add_argument("--csv", help="a directory for the marts as CSV")
-    parser.add_argument("--target", default="directory", choices=["directory", "bucket"])
+    parser.add_argument("--files", help="the folder of the CSV files, or s3://bucket/prefix")
     return parser.parse_args()
-
-
-def make_views(asked, database):
-    """The views over the lake. For a bucket they need a secret, which the profile gives to dbt."""
-    command = [asked.lakehook, "sql", "duckdb", "--config", asked.config]
-    if asked.target == "directory":
-        command.append("--no-secret")
-    made = subprocess.run(command, capture_output=True, text=True)
-    if made.returncode != 0:
-        sys.exit(made.stderr.strip())
-    with duckdb.connect(str(database)) as db:
-        db.execute(made.stdout)
 
 
 def build(asked, database):
     """Builds and tests all models."""
-    environment = {**os.environ, "LAKEHOOK_ANALYTICS_DB": str(database), "DO_NOT_TRACK": "1"}
+    environment = {
+        **os.environ,
+        "LAKEHOOK": asked.lakehook,
+        "LAKEHOOK_CONFIG": str(pathlib.Path(asked.config).resolve()),
+        "LAKEHOOK_ANALYTICS_DB": str(database),
+        "LAKEHOOK_ANALYTICS_DIR": str(HERE),
+        "DO_NOT_TRACK": "1",
+    }
+    if asked.files:
+        is_folder = "://" not in asked.files
+        environment["HALLOW_CSV"] = str(pathlib.Path(asked.files).resolve()) if is_folder else asked.files
     dbt = pathlib.Path(sys.executable).parent / "dbt"
-    command = [dbt, "build", "--quiet", "--no-partial-parse", "--target", asked.target]
+    command = [dbt, "build", "--quiet", "--no-partial-parse"]
     command += ["--project-dir", HERE, "--profiles-dir", HERE]
     command += ["--target-path", database.parent / "dbt-target", "--log-path", database.parent / "dbt-logs"]
     return subprocess.run(command, env=environment, cwd=database.parent).returncode
@@ -65,7 +64,6 @@ def main():
     asked = arguments()
     database = pathlib.Path(asked.database).resolve()
     database.unlink(missing_ok=True)
-    make_views(asked, database)
     code = build(asked, database)
     if code == 0:
         show(asked, database)

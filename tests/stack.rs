@@ -10,12 +10,12 @@ use crate::support::http;
 use crate::support::process::Setup;
 use crate::support::python::{python, repository};
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     std::fs::read_to_string(repository().join(path)).unwrap()
 }
 
 /// A YAML file, as JSON.
-fn yaml(path: &str) -> Value {
+pub(crate) fn yaml(path: &str) -> Value {
     let code = "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))";
     let output = std::process::Command::new(python())
         .args(["-c", code, repository().join(path).to_str().unwrap()])
@@ -29,7 +29,7 @@ fn yaml(path: &str) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn texts(list: &Value) -> Vec<String> {
+pub(crate) fn texts(list: &Value) -> Vec<String> {
     let list = list.as_array().into_iter().flatten();
     list.map(|text| text.as_str().unwrap().to_owned()).collect()
 }
@@ -38,7 +38,7 @@ fn texts(list: &Value) -> Vec<String> {
 fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
     let compose = yaml("docker-compose.yml");
     let services = &compose["services"];
-    for service in ["localstack", "lakehook", "upstream", "analytics"] {
+    for service in ["localstack", "lakehook", "data_server", "dbt_pipeline"] {
         assert!(services[service].is_object(), "{service}");
         for mount in texts(&services[service]["volumes"]) {
             let source = mount.split(':').next().unwrap();
@@ -54,14 +54,7 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
         services["localstack"]["image"],
         "localstack/localstack:4.14"
     );
-    // The command of the sample system is one that the program has.
     let setup = Setup::new("");
-    let command = texts(&services["upstream"]["command"]);
-    let help = setup.run(&[command[0].as_str(), "--help"]);
-    let help = String::from_utf8(help.stdout).unwrap();
-    for option in command.iter().filter(|word| word.starts_with("--")) {
-        assert!(help.contains(option), "{option}");
-    }
     // As in the container: the mounted file, and the environment of the service over it.
     let dir = setup.directory().to_str().unwrap().to_owned();
     let mut setup = setup;
@@ -86,6 +79,73 @@ fn the_stacks_configuration_is_sound_but_for_the_lake_that_is_not_there() {
     assert_eq!(problems.len(), 1, "{said}");
     assert!(problems[0].contains("lake s3://lake/raw"), "{said}");
     assert!(said.contains("ok       polls content, users"), "{said}");
+}
+
+/// What the services run is in the folders that they mount, with the options that it has.
+#[test]
+fn the_stacks_commands_are_there() {
+    let compose = yaml("docker-compose.yml");
+    let service = &compose["services"]["data_server"];
+    assert_eq!(texts(&service["volumes"]), ["./examples/hallow:/hallow:ro"]);
+    let command = texts(&service["command"]).join(" ");
+    let script = read("localstack/make-bucket.sh");
+    for text in [command.as_str(), script.as_str()] {
+        let words = text.split(|c: char| c.is_whitespace() || c == '"');
+        let files: Vec<&str> = words
+            .filter_map(|word| word.strip_prefix("/hallow/"))
+            .collect();
+        assert!(!files.is_empty(), "{text}");
+        for file in files {
+            let path = repository().join("examples/hallow").join(file);
+            let help = std::process::Command::new(python())
+                .args([path.to_str().unwrap(), "--help"])
+                .output()
+                .unwrap();
+            let help = String::from_utf8(help.stdout).unwrap();
+            let own = text.split("&&").find(|part| part.contains(file)).unwrap();
+            for option in own.split(' ').filter(|word| word.starts_with("--")) {
+                assert!(
+                    text == script || help.contains(option),
+                    "{option} of {file}"
+                );
+            }
+        }
+    }
+    let mounts = texts(&compose["services"]["localstack"]["volumes"]);
+    assert!(mounts.contains(&"./examples/hallow:/hallow:ro".to_owned()));
+}
+
+/// What the images copy is there, and is sent to the build.
+#[test]
+fn the_images_copy_only_what_there_is() {
+    let sent = read(".dockerignore");
+    for (dockerfile, copies) in [("Dockerfile", 2), ("analytics/Dockerfile", 1)] {
+        let text = read(dockerfile);
+        let copied = text.lines().filter_map(|line| line.strip_prefix("COPY "));
+        let copied: Vec<&str> = copied
+            .filter(|line| !line.starts_with("--from"))
+            .filter_map(|line| line.split(' ').next())
+            .collect();
+        assert_eq!(copied.len(), copies, "{dockerfile}");
+        for path in copied.into_iter().filter(|path| *path != ".") {
+            assert!(repository().join(path).exists(), "{path}");
+            let is_sent = sent.lines().any(|line| {
+                line.strip_prefix('!')
+                    .is_some_and(|kept| Path::new(path).starts_with(kept))
+            });
+            assert!(is_sent, "{path}");
+        }
+    }
+    let project = read("analytics/pyproject.toml");
+    let pinned = read("analytics/requirements.txt");
+    let wanted: Vec<&str> = project
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix('"')?.strip_suffix("\","))
+        .collect();
+    assert!(wanted.len() >= 4, "{wanted:?}");
+    for package in wanted {
+        assert!(pinned.lines().any(|line| line == package), "{package}");
+    }
 }
 
 #[test]

@@ -1,30 +1,27 @@
--- The five prayer types with the most view, like and share events in each age group; ties by name.
--- It counts events, not sessions: who watches one item three times counts three times.
--- A prayer type is that of the event, else that of the content that the event names.
+-- The five prayer types with the most sessions in each age group; ties by name.
 with counted as (
     select
         users.age_group,
-        coalesce(events.prayer_type, content.prayer_type) as prayer_type,
-        count(*) as event_count
-    from {{ ref('stg_events') }} as events
-    inner join {{ ref('stg_users') }} as users using (user_id)
-    left join {{ ref('stg_content') }} as content using (content_id)
-    where events.event_type in ('view', 'like', 'share')
+        content.prayer_type,
+        count(*) as session_count
+    from {{ ref('stg_sessions') }} as sessions
+    inner join {{ ref('stg_csv_users') }} as users using (user_id)
+    inner join {{ ref('stg_csv_content') }} as content using (content_id)
+    where users.age_group is not null and content.prayer_type is not null
     group by all
 ),
 
 ranked as (
     select
         *,
-        row_number() over (partition by age_group order by event_count desc, prayer_type) as age_group_rank
+        row_number() over (partition by age_group order by session_count desc, prayer_type) as age_group_rank
     from counted
-    where age_group is not null and prayer_type is not null
 )
 
 select
     age_group,
     prayer_type,
-    event_count,
+    session_count,
     age_group_rank
 from ranked
 where age_group_rank <= 5

@@ -2,6 +2,7 @@
 select
     event_id,
     user_id,
+    "user" is not null as has_user_object,
     event_type,
     source,
     "timestamp" as happened_at,
