@@ -62,7 +62,7 @@ fn the_version_tells_commit_and_format() {
     let text = stdout(&output);
     let commit = text.strip_prefix("lakehook 0.1.0 (commit ").unwrap();
     let commit = commit
-        .strip_suffix(", write-ahead log format 2)\n")
+        .strip_suffix(", write-ahead log format 3)\n")
         .unwrap();
     assert!(
         commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()),

@@ -48,7 +48,7 @@ fn event(fixture: &Value, number: u64) -> String {
         .replace(&upper, &id(number))
 }
 
-fn objects(dir: &Path) -> Vec<PathBuf> {
+pub(crate) fn objects(dir: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let Ok(entries) = std::fs::read_dir(dir) else {
         return found;

@@ -123,6 +123,75 @@ fn the_recipes_of_the_readers_page_see_every_row_and_every_column() {
     }
 }
 
+/// A life of the service in which each of these many requests is a frame of the log, so that the object has
+/// as many pieces; returns the object.
+fn object_in_pieces(setup: &Setup, requests: u64) -> PathBuf {
+    let program = setup.start();
+    let now: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
+    for request in 0..requests {
+        let events = (0..EVENTS).map(|number| {
+            let number = request * EVENTS + number;
+            json!({
+                "event_id": format!("00000000-0000-4000-8000-{number:012}"), "user_id": format!("u{}", number % 97),
+                "event_type": "purchase", "source": "web",
+                "timestamp": now.to_rfc3339_opts(chrono::SecondsFormat::Micros, true),
+                "properties": {"amount": number, "note": format!("{number:064x}")},
+            })
+        });
+        let body = json!({"events": events.collect::<Vec<_>>()}).to_string();
+        let reply = http::post_json(setup.address(), "/webhook/events", body.as_bytes()).unwrap();
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let objects = crate::readable::objects(&setup.directory().join("data/lake/events"));
+    assert_eq!(objects.len(), 1, "{objects:?}");
+    objects[0].clone()
+}
+
+/// Events of a request.
+const EVENTS: u64 = 100;
+
+#[test]
+fn every_engine_reads_an_object_of_many_pieces_in_full() {
+    const REQUESTS: u64 = 40;
+    for (format, magic) in [
+        ("ndjson.gz", [0x1f, 0x8b, 0x08].as_slice()),
+        ("ndjson.zst", &[0x28, 0xb5, 0x2f, 0xfd]),
+    ] {
+        let setup = Setup::new(&config(format));
+        let object = object_in_pieces(&setup, REQUESTS);
+        let bytes = std::fs::read(&object).unwrap();
+        let pieces = bytes.windows(magic.len()).filter(|at| *at == magic).count();
+        assert!(pieces as u64 >= REQUESTS, "{format}: {pieces} pieces");
+        let rows = REQUESTS * EVENTS;
+        let expected = json!([rows, rows * (rows + 1) / 2]);
+        let answers = answers(script(".venv-readers", "frames.py").arg(&object));
+        let engines = [
+            "ClickHouse",
+            "DataFusion",
+            "Python",
+            "pandas",
+            "polars",
+            "pyarrow",
+        ];
+        assert_eq!(answers.keys().collect::<Vec<_>>(), engines);
+        for (engine, answer) in answers {
+            assert_eq!(answer, expected, "{engine}, {format}");
+        }
+        let lake = crate::support::duckdb::Lake::directory(&setup.directory().join("data/lake"));
+        let lsns: u64 = lake
+            .rows()
+            .iter()
+            .map(|row| row["lsn"].as_u64().unwrap())
+            .sum();
+        assert_eq!(
+            json!([lake.rows().len(), lsns]),
+            expected,
+            "DuckDB, {format}"
+        );
+    }
+}
+
 #[test]
 fn the_recipes_for_spark_see_every_row_and_every_column() {
     let (columns, gz, zst) = (grown("parquet"), grown("ndjson.gz"), grown("ndjson.zst"));

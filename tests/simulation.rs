@@ -72,6 +72,8 @@ mod planted;
 mod nth_tests;
 #[path = "simulation/damage_tests.rs"]
 mod damage_tests;
+#[path = "simulation/takeover_tests.rs"]
+mod takeover_tests;
 #[path = "simulation/late_tests.rs"]
 mod late_tests;
 #[path = "simulation/rescue_tests.rs"]

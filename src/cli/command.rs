@@ -19,7 +19,7 @@ const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
     " (commit ",
     env!("LAKEHOOK_COMMIT"),
-    ", write-ahead log format 2)"
+    ", write-ahead log format 3)"
 );
 
 /// Takes webhooks and lands them in a data lake: a 2xx is durable, and in the lake exactly once.

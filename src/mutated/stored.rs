@@ -6,14 +6,20 @@ use proptest::prelude::*;
 use super::mutations::{cases, changed, changes};
 use crate::audit::{AuditedObject, Waiting, judge};
 use crate::clock::Micros;
+use crate::codec::Codec;
 use crate::encode::parquet_read;
 use crate::lake::Metadata;
 use crate::lake::stamp::Stamp;
 use crate::quarantine::{FieldError, Reason, Refused};
 use crate::record::{Lsn, Origin, RowKind};
 use crate::replay::kept::rows;
-use crate::wal::entry::{Counts, Entry, RowsEntry, Span, StoredRow, put_row};
+use crate::wal::entry::{Counts, Entry, RowsEntry, Span, put_row};
+use crate::wal::frame::Section;
 use crate::wal::layout::{BLOCK, FrameHeader, SegmentHeader};
+use crate::wal::packed::{Packing, SectionPacker, SectionReader, kinds_of};
+
+/// More than the lines of the packed rows below have.
+const PACKED_LINES: usize = 60 * 40;
 
 const WORDS: &[&[u8]] = &[
     b"\0",
@@ -33,15 +39,28 @@ fn body() -> Vec<u8> {
     put_row(&mut payload, RowKind::Snapshot, 2, b"{\"a\":1}");
     put_row(&mut payload, RowKind::Quarantined, 1, b"{\"b\":[]}");
     let mut body = Vec::new();
-    Entry::Rows(RowsEntry {
+    let mut rows = RowsEntry {
         run: crate::wal::entry::NO_RUN,
         partition: "events/dt=2026-11-20",
         received: Span::EMPTY.including(Micros(1)),
         count: 2,
         payload: &payload,
         payload_at: 0,
-    })
-    .put(&mut body);
+    };
+    rows.put(&mut body);
+    let mut section = Section::default();
+    for _ in 0..60 {
+        section.push(RowKind::Snapshot, 2, b"{\"a\":1}", Micros(1));
+    }
+    let packing = Packing {
+        least_bytes: 0,
+        ..Packing::of(Codec::Zst)
+    };
+    let mut sections = SectionPacker::default();
+    let packed = sections.pack(&packing, section.payload(), Lsn(3), &section.sums);
+    rows.payload = packed.unwrap();
+    rows.count = 60;
+    rows.put(&mut body);
     Entry::RunBegin {
         run: Lsn(3),
         poll: "users",
@@ -149,10 +168,13 @@ proptest! {
         let body = changed(&body(), &changes);
         for entry in Entry::all(&body).flatten() {
             if let Entry::Rows(rows) = entry {
-                let mut payload = rows.payload;
-                while let Some(row) = StoredRow::take(&mut payload) {
-                    prop_assert!(row.bytes.len() <= body.len());
-                }
+                let _kinds = kinds_of(rows.payload).count();
+                let mut longest = 0;
+                let _read = SectionReader::default().for_each(rows.payload, Lsn(3), &mut |_, row| {
+                    longest = longest.max(row.bytes.len());
+                    Ok::<_, ()>(())
+                });
+                prop_assert!(longest <= body.len().max(PACKED_LINES));
             }
         }
     }

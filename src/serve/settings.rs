@@ -24,7 +24,7 @@ use crate::secret::Secret;
 use crate::wal::batch::Limits;
 use crate::wal::dedup::recent::RecentIds;
 use crate::wal::lateness::Calendar;
-use crate::wal::request::Settings as WalSettings;
+use crate::wal::request::{Packing, Settings as WalSettings};
 
 /// Memory for deduplicating events: a quarter for the newest ids, the rest for filters over older ones.
 const DEDUP_BYTES: u64 = 128 << 20;
@@ -171,6 +171,7 @@ fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
         calendar: calendar(config, role),
         lake: lake.to_owned(),
         format: config.batch.format.as_str().to_owned(),
+        packing: config.batch.format.packed_with().map(Packing::of),
         object_key: keys::object_key,
         conflict_row,
         conflict_partition,

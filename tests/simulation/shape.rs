@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
+use lakehook::encode::Format;
 use lakehook::wal::batch::Limits;
 use lakehook::wal::lateness::Calendar;
-use lakehook::wal::request::Settings;
+use lakehook::wal::request::{Packing, Settings};
 
 use crate::chance::Chance;
 use crate::senders::{conflict_partition, conflict_row, object_key, partitions_of};
@@ -72,6 +73,7 @@ impl Shape {
             calendar: Calendar::new(|time| partitions_of(time).to_vec()),
             lake,
             format: "ndjson".to_owned(),
+            packing: None,
             object_key,
             conflict_row,
             conflict_partition,
@@ -98,8 +100,16 @@ impl Shape {
         settings.limits.max_records = [3, 20, 1000][chance.index(3)];
         settings.limits.max_age = Duration::from_secs([3, 30][chance.index(2)]);
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
-        settings.format = ["ndjson", "ndjson", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
+        settings.format =
+            ["ndjson", "ndjson.zst", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
         shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
+        let format = Format::parse(&shape.settings.format).unwrap();
+        // So small that sections are packed, cut and left as they are.
+        shape.settings.packing = format.packed_with().map(|codec| Packing {
+            codec,
+            least_bytes: [0, 300, 2000][chance.index(3)],
+            most_bytes: [500, 2000, 1 << 20][chance.index(3)],
+        });
         let limits = &mut shape.settings.limits;
         limits.late_max_age = limits.max_age * [1, 2, 10][chance.index(3)];
         shape

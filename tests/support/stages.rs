@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use lakehook::clock::{Clock, Micros};
 use lakehook::contract::{Checked, Contract, Partitioning, Rules, Schemas};
-use lakehook::encode::Codec;
 use lakehook::encode::ndjson::Encoder;
+use lakehook::encode::{Codec, Format};
 use lakehook::files::Disk;
 use lakehook::ids::{HashKey, Ids};
 use lakehook::lake::Lake;
@@ -28,7 +28,7 @@ use lakehook::wal::helper::Background;
 use lakehook::wal::lateness::Calendar;
 use lakehook::wal::layout::FrameHeader;
 use lakehook::wal::recover::{self, LocalWriter};
-use lakehook::wal::request::{Append, Request, Settings};
+use lakehook::wal::request::{Append, Packing, Request, Settings};
 use lakehook::wal::rows::BatchReader;
 use lakehook::wal::state::SealAt;
 
@@ -178,7 +178,7 @@ fn frame() -> Box<dyn FnMut() -> Duration> {
             }
         }
         for section in &mut sections {
-            frame.put_section(NO_RUN, "events/dt=2026-11-20", section);
+            frame.put_section(NO_RUN, "events/dt=2026-11-20", section, None);
             section.clear();
         }
         let header = FrameHeader {
@@ -238,6 +238,9 @@ pub(crate) fn open_log(dir: &Path, format: &str) -> LocalWriter<Disk> {
         calendar: Calendar::new(move |time| vec![events.key(time)]),
         lake: "dir:lake".to_owned(),
         format: format.to_owned(),
+        packing: Format::parse(format)
+            .and_then(Format::packed_with)
+            .map(Packing::of),
         object_key,
         conflict_row: |_, _, _| 0,
         conflict_partition: |_| "quarantine/events/dt=2026-11-20".to_owned(),

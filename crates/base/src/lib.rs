@@ -13,3 +13,4 @@ pub mod instant;
 pub mod rfc3339;
 pub mod clock;
 pub mod checksum;
+pub mod codec;

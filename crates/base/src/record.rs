@@ -40,6 +40,36 @@ pub fn row_hash(row: &[u8]) -> u128 {
     xxh3_128(row)
 }
 
+/// Appends a row as a line of the lake: with `"lsn":<lsn>,` inserted at `lsn_at`, and the line end.
+pub fn put_line(out: &mut Vec<u8>, lsn: Lsn, lsn_at: usize, row: &[u8]) {
+    let (before, after) = row.split_at(lsn_at);
+    out.extend_from_slice(before);
+    out.extend_from_slice(LSN_NAME);
+    out.extend_from_slice(itoa::Buffer::new().format(lsn.0).as_bytes());
+    out.push(b',');
+    out.extend_from_slice(after);
+    out.push(b'\n');
+}
+
+/// Appends the row without its `lsn` that [`put_line`] made a line of; `None` if the line is not one
+/// with this LSN at this place.
+pub fn take_line(out: &mut Vec<u8>, lsn: Lsn, lsn_at: usize, line: &[u8]) -> Option<()> {
+    let (before, rest) = line.split_at_checked(lsn_at)?;
+    let rest = rest.strip_prefix(LSN_NAME)?;
+    let rest = rest.strip_prefix(itoa::Buffer::new().format(lsn.0).as_bytes())?;
+    let after = rest.strip_prefix(b",")?.strip_suffix(b"\n")?;
+    out.extend_from_slice(before);
+    out.extend_from_slice(after);
+    Some(())
+}
+
+/// Bytes that [`put_line`] adds to a row.
+pub fn line_overhead(lsn: Lsn) -> usize {
+    LSN_NAME.len() + itoa::Buffer::new().format(lsn.0).len() + 2
+}
+
+const LSN_NAME: &[u8] = b"\"lsn\":";
+
 /// Kind of a row, which decides what the log does with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowKind {
@@ -222,6 +252,21 @@ mod tests {
         assert_eq!(cut, [b"ab".as_slice(), b"cde"]);
         assert_eq!(rows.partition("events/dt=2026-11-20"), 0);
         assert_eq!(rows.partition("events/dt=2026-11-21"), 1);
+    }
+
+    #[test]
+    fn a_line_gives_its_row_back() {
+        for (lsn, at) in [(Lsn(1), 1), (Lsn(u64::MAX), 7), (Lsn(42), 0)] {
+            let row = b"{\"a\":1,\"b\":2}";
+            let (mut line, mut back) = (Vec::new(), Vec::new());
+            put_line(&mut line, lsn, at, row);
+            assert_eq!(line.len(), row.len() + line_overhead(lsn));
+            assert_eq!(take_line(&mut back, lsn, at, &line), Some(()));
+            assert_eq!(back, row);
+            assert_eq!(take_line(&mut back, Lsn(lsn.0 - 1), at, &line), None);
+            assert_eq!(take_line(&mut back, lsn, at + 1, &line), None);
+            assert_eq!(take_line(&mut back, lsn, 1000, &line), None);
+        }
     }
 
     #[test]

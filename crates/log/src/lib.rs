@@ -27,4 +27,4 @@ pub mod inspect;
 pub mod rescue;
 
 pub use journal::{layout, node, read};
-pub use ledger::{batch, entry, facts, frame, lateness, request, runs, state, writer};
+pub use ledger::{batch, entry, facts, frame, lateness, packed, request, runs, state, writer};

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::Path;
 
+use super::journal::layout::MAX_FRAME;
 use super::journal::local::LocalFrames;
 use super::journal::seam::{At, Frames};
 use super::ledger::batch::Chunk;
 use super::ledger::entry::{Entry, StoredRow};
 use super::ledger::facts::{RunEnd, Seal};
+use super::ledger::packed::{Head, Packed, SectionError, SectionReader};
 use lakehook_base::files::Files;
 use lakehook_base::record::Lsn;
 
@@ -121,26 +123,30 @@ impl<R: Frames> BatchReader<R> {
 
     /// Hands each row of a sealed batch to `see`, in the order of the log.
     ///
-    /// Only the number of rows in each chunk is checked here: the caller compares count and hashes
-    /// with the seal.
+    /// Packed rows are compared with what their section says of them. Of others only the number in each
+    /// chunk is checked here: the caller compares count and hashes with the seal.
     pub fn for_each_row(
         &self,
         seal: &Seal,
         mut see: impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
     ) -> Result<(), RowsError> {
-        let mut open = R::Open::default();
-        let mut window = Vec::new();
+        let mut reading = Reading {
+            frames: &self.frames,
+            open: R::Open::default(),
+            window: Vec::new(),
+            read: 0,
+            sections: SectionReader::default(),
+        };
         for chunk in seal.chunks.iter() {
-            let read = read_chunk(&self.frames, &mut open, &chunk, &mut window, &mut see);
-            match read {
+            let unreadable = |detail: String| RowsError::Unreadable {
+                seal: seal.number,
+                source_name: self.frames.name_of_segment(chunk.frame.segment()),
+                detail,
+            };
+            match reading.chunk(&chunk, &mut see) {
                 Ok(rows) if rows == chunk.rows => {}
-                Ok(rows) => {
-                    return Err(RowsError::Unreadable {
-                        seal: seal.number,
-                        source_name: self.frames.name_of_segment(chunk.frame.segment()),
-                        detail: format!("{rows} of {} rows", chunk.rows),
-                    });
-                }
+                Ok(rows) => return Err(unreadable(format!("{rows} of {} rows", chunk.rows))),
+                Err(ChunkError::Damaged(detail)) => return Err(unreadable(detail)),
                 Err(ChunkError::Read(error)) => {
                     return Err(self.read_failed(seal.number, chunk.frame, error));
                 }
@@ -153,38 +159,90 @@ impl<R: Frames> BatchReader<R> {
 
 enum ChunkError {
     Read(io::Error),
+    Damaged(String),
     Sink(io::Error),
 }
 
-/// Reads the rows of one chunk through a window; returns how many there were.
-fn read_chunk<R: Frames>(
-    frames: &R,
-    open: &mut R::Open,
-    chunk: &Chunk,
-    window: &mut Vec<u8>,
-    see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
-) -> Result<u64, ChunkError> {
-    let mut offset = chunk.offset;
-    let end = offset + chunk.bytes;
-    let mut rows = 0;
-    window.clear();
-    while offset < end {
-        let step = usize::try_from(end - offset).unwrap_or(WINDOW).min(WINDOW);
-        let kept = window.len();
-        window.resize(kept + step, 0);
-        frames
-            .read(open, chunk.frame, offset, &mut window[kept..])
-            .map_err(ChunkError::Read)?;
-        offset += step as u64;
-        let mut rest = window.as_slice();
-        while let Some(row) = StoredRow::take(&mut rest) {
-            see(Lsn(chunk.first_lsn.0 + rows), &row).map_err(ChunkError::Sink)?;
-            rows += 1;
+impl From<SectionError<io::Error>> for ChunkError {
+    fn from(error: SectionError<io::Error>) -> Self {
+        match error {
+            SectionError::Damaged(detail) => Self::Damaged(detail),
+            SectionError::Sink(error) => Self::Sink(error),
         }
-        // What remains is the beginning of a row that the next step completes.
-        let taken = window.len() - rest.len();
-        window.drain(..taken);
     }
-    let trailing = window.is_empty();
-    Ok(if trailing { rows } else { 0 })
+}
+
+/// Reads chunks one after the other, with one set of buffers.
+struct Reading<'a, R: Frames> {
+    frames: &'a R,
+    open: R::Open,
+    window: Vec<u8>,
+    /// Bytes of the chunk that have been read.
+    read: u64,
+    sections: SectionReader,
+}
+
+impl<R: Frames> Reading<'_, R> {
+    /// Reads the rows of one chunk; returns how many there are. A packed section is read as a whole,
+    /// others through a window.
+    fn chunk(
+        &mut self,
+        chunk: &Chunk,
+        see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
+    ) -> Result<u64, ChunkError> {
+        self.window.clear();
+        self.read = 0;
+        self.read_on(chunk, WINDOW)?;
+        if Packed::is_one(&self.window) {
+            return self.section(chunk, see);
+        }
+        let mut rows = 0;
+        loop {
+            let mut rest = self.window.as_slice();
+            while let Some(row) = StoredRow::take(&mut rest) {
+                see(Lsn(chunk.first_lsn.0 + rows), &row).map_err(ChunkError::Sink)?;
+                rows += 1;
+            }
+            // What remains is the beginning of a row that the next step completes.
+            let taken = self.window.len() - rest.len();
+            self.window.drain(..taken);
+            if self.read >= chunk.bytes {
+                return Ok(if self.window.is_empty() { rows } else { 0 });
+            }
+            self.read_on(chunk, WINDOW)?;
+        }
+    }
+
+    fn section(
+        &mut self,
+        chunk: &Chunk,
+        see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
+    ) -> Result<u64, ChunkError> {
+        let head = Head::decode(&self.window);
+        if head.is_none_or(|head| head.bytes() as u64 != chunk.bytes) {
+            let detail = format!("no section begins with LSN {} there", chunk.first_lsn);
+            return Err(ChunkError::Damaged(detail));
+        }
+        self.read_on(chunk, MAX_FRAME)?;
+        Ok(self.sections.for_each(&self.window, chunk.first_lsn, see)?)
+    }
+
+    /// Reads the next bytes of the chunk, at most so many.
+    fn read_on(&mut self, chunk: &Chunk, most: usize) -> Result<(), ChunkError> {
+        let left = chunk.bytes - self.read;
+        let step = usize::try_from(left).unwrap_or(most).min(most);
+        let kept = self.window.len();
+        self.window.resize(kept + step, 0);
+        let offset = chunk.offset + self.read;
+        self.frames
+            .read(
+                &mut self.open,
+                chunk.frame,
+                offset,
+                &mut self.window[kept..],
+            )
+            .map_err(ChunkError::Read)?;
+        self.read += step as u64;
+        Ok(())
+    }
 }

@@ -1,5 +1,7 @@
 //! The formats of objects: their names, and how they lay out rows.
 
+pub use lakehook_base::codec::Codec;
+
 /// The format of objects.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
@@ -21,17 +23,6 @@ pub enum Layout {
     Lines(Codec),
     /// Typed columns, sorted by time.
     Columns,
-}
-
-/// How lines are compressed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Codec {
-    /// Not compressed.
-    Plain,
-    /// Compressed with gzip.
-    Gz,
-    /// Compressed with zstd.
-    Zst,
 }
 
 impl Format {
@@ -69,6 +60,16 @@ impl Format {
             Self::NdjsonGz => "application/gzip",
             Self::Ndjson => "application/x-ndjson",
             Self::Parquet => "application/vnd.apache.parquet",
+        }
+    }
+
+    /// How the log compresses rows on their way in: as the objects do, so that what it holds can be
+    /// copied. Columns are made from lines anyway; those are compressed for the log's sake.
+    pub fn packed_with(self) -> Option<Codec> {
+        match self.layout() {
+            Layout::Lines(Codec::Plain) => None,
+            Layout::Lines(codec) => Some(codec),
+            Layout::Columns => Some(Codec::Zst),
         }
     }
 

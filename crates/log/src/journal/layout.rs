@@ -11,8 +11,9 @@ use lakehook_base::ids::NodeId;
 use lakehook_base::record::Lsn;
 
 /// Version of everything in this module and of the entries. A newer format is refused with an error
-/// that names it. Format 1, which had no runs and no cursors, is read but never written.
-pub const FORMAT: u32 = 2;
+/// that names it. Earlier ones are read but never written: format 1 had no runs and no cursors, and
+/// format 2 no packed sections.
+pub const FORMAT: u32 = 3;
 /// Frames start at multiples of this size, so that no write touches a block with acknowledged
 /// bytes.
 pub const BLOCK: u64 = 4096;

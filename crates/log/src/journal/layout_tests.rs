@@ -107,7 +107,7 @@ fn frame() -> Vec<u8> {
     let mut section = Section::default();
     section.push(RowKind::Record(identity), 1, ROW, RECEIVED);
     let mut frame = FrameBuilder::new(Lsn(1));
-    let at = frame.put_section(NO_RUN, PARTITION, &section);
+    let at = frame.put_section(NO_RUN, PARTITION, &section, None);
     frame.put(&Entry::Counts(Counts {
         received: 3,
         dropped: 1,
@@ -116,7 +116,7 @@ fn frame() -> Vec<u8> {
     let chunk = Chunk {
         frame: At::new(2, 2),
         offset: at,
-        bytes: section.payload_bytes(),
+        bytes: section.payload().len() as u64,
         rows: 1,
         first_lsn: Lsn(1),
     };
@@ -147,7 +147,7 @@ fn a_segment_header_has_these_bytes() {
     assert_eq!(SegmentHeader::decode(&block), Ok(segment_header()));
     let dump = dump(&block[..SEGMENT_HEADER]);
     insta::assert_snapshot!(dump, @r#"
-    0000  4c 48 57 41 4c 53 45 47 3d 1a e2 6e 02 00 00 00  LHWALSEG=..n....
+    0000  4c 48 57 41 4c 53 45 47 7e c0 a0 72 03 00 00 00  LHWALSEG~..r....
     0010  02 00 00 00 00 00 00 00 88 77 66 55 44 33 22 11  .........wfUD3".
     0020  00 00 00 04 00 00 00 00 ab 00 00 00 00 00 00 00  ................
     0030  08 07 06 05 04 03 02 01 06 00 00 00 00 00 00 00  ................
@@ -170,24 +170,74 @@ fn any_damage_to_a_segment_header_is_found() {
 #[test]
 fn a_newer_format_is_refused_by_name() {
     let mut block = segment_header().encode();
-    block[12] = 3;
-    assert_eq!(SegmentHeader::decode(&block), Err(HeaderError::Newer(3)));
+    block[12] = 4;
+    assert_eq!(SegmentHeader::decode(&block), Err(HeaderError::Newer(4)));
 }
 
 #[test]
-fn the_format_before_is_read() {
-    let mut block = segment_header().encode();
-    block[12] = 1;
-    let crc = crc32c(&block[12..SEGMENT_HEADER]);
-    block[8..12].copy_from_slice(&crc.to_le_bytes());
-    assert_eq!(SegmentHeader::decode(&block), Ok(segment_header()));
+fn the_formats_before_are_read() {
+    for format in [1, 2] {
+        let mut block = segment_header().encode();
+        block[12] = format;
+        let crc = crc32c(&block[12..SEGMENT_HEADER]);
+        block[8..12].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(SegmentHeader::decode(&block), Ok(segment_header()));
+        let mut frame = frame();
+        frame[52] = format;
+        let crc = crc32c(&frame[8..]);
+        frame[4..8].copy_from_slice(&crc.to_le_bytes());
+        assert!(FrameHeader::decode(&frame).is_some_and(|header| header.matches(&frame)));
+    }
     let mut frame = frame();
-    frame[52] = 1;
-    let crc = crc32c(&frame[8..]);
-    frame[4..8].copy_from_slice(&crc.to_le_bytes());
-    assert!(FrameHeader::decode(&frame).is_some_and(|header| header.matches(&frame)));
-    frame[52] = 3;
+    frame[52] = 4;
     assert_eq!(FrameHeader::decode(&frame), None);
+}
+
+/// The same frame, as the program of format 2 has written it.
+const FORMAT_2: &str = "\
+    4c 48 46 31 69 78 18 7b 88 77 66 55 44 33 22 11
+    08 00 00 00 00 00 00 00 3c 01 00 00 88 77 66 55
+    01 00 00 00 00 00 00 00 00 44 ac 2c b8 60 06 00
+    01 00 00 00 02 00 00 00 00 00 00 00 00 00 00 00
+    01 3c 14 65 76 65 6e 74 73 2f 64 74 3d 32 30 32
+    36 2d 31 31 2d 32 30 00 44 ac 2c b8 60 06 00 00
+    44 ac 2c b8 60 06 00 01 00 11 22 33 44 55 66 77
+    88 aa bb cc dd 01 07 7b 22 61 22 3a 31 7d 02 03
+    03 01 01 03 ed 01 01 00 01 02 03 04 05 06 07 08
+    09 0a 0b 0c 0d 0e 0f 14 65 76 65 6e 74 73 2f 64
+    74 3d 32 30 32 36 2d 31 31 2d 32 30 45 65 76 65
+    6e 74 73 2f 64 74 3d 32 30 32 36 2d 31 31 2d 32
+    30 2f 30 30 30 30 30 30 30 30 30 30 30 30 30 30
+    61 62 2d 30 30 30 30 30 30 30 30 30 30 30 30 30
+    30 30 30 30 30 30 31 2e 6e 64 6a 73 6f 6e 2e 7a
+    73 74 0a 6e 64 6a 73 6f 6e 2e 7a 73 74 09 64 69
+    72 3a 2f 6c 61 6b 65 01 01 01 08 fb 70 fa 62 71
+    13 b7 b6 a1 f5 ac 63 16 14 8c 3c a2 f8 4d 99 21
+    dc 08 bc 4d 26 da 2e ce 4b c9 bd 06 02 02 28 16
+    01 01 01 a2 f8 4d 99 21 dc 08 bc 4d 26 da 2e ce
+    4b c9 bd 00 00 00 00 00 00 00 00 00 00 00 00 00
+    00 00 00 00 00 00 00 00 00 00 00 00 00 00 00 00
+    00 00 00 00 00 03 01 01 01 00 00 c0 f8 5f 2c b8
+    60 06 00 04 07 01 ac 02 84 86 88 08
+";
+
+#[test]
+fn a_frame_of_format_2_says_the_same() {
+    let bytes = FORMAT_2.split_ascii_whitespace();
+    let bytes: Option<Vec<u8>> = bytes
+        .map(|byte| u8::from_str_radix(byte, 16).ok())
+        .collect();
+    let Some(bytes) = bytes else {
+        panic!("the bytes are hex");
+    };
+    assert!(FrameHeader::decode(&bytes).is_some_and(|header| header.matches(&bytes)));
+    let ours = frame();
+    let entries = |frame| Entry::all(frame).collect::<Vec<_>>();
+    assert_eq!(
+        entries(&bytes[FRAME_HEADER..]),
+        entries(&ours[FRAME_HEADER..])
+    );
+    assert!(entries(&bytes[FRAME_HEADER..]).iter().all(Result::is_ok));
 }
 
 #[test]
@@ -195,10 +245,10 @@ fn a_frame_has_these_bytes() {
     let frame = frame();
     let dump = dump(&frame);
     insta::assert_snapshot!(dump, @r#"
-    0000  4c 48 46 31 69 78 18 7b 88 77 66 55 44 33 22 11  LHF1ix.{.wfUD3".
+    0000  4c 48 46 31 12 98 14 dd 88 77 66 55 44 33 22 11  LHF1.....wfUD3".
     0010  08 00 00 00 00 00 00 00 3c 01 00 00 88 77 66 55  ........<....wfU
     0020  01 00 00 00 00 00 00 00 00 44 ac 2c b8 60 06 00  .........D.,.`..
-    0030  01 00 00 00 02 00 00 00 00 00 00 00 00 00 00 00  ................
+    0030  01 00 00 00 03 00 00 00 00 00 00 00 00 00 00 00  ................
     0040  01 3c 14 65 76 65 6e 74 73 2f 64 74 3d 32 30 32  .<.events/dt=202
     0050  36 2d 31 31 2d 32 30 00 44 ac 2c b8 60 06 00 00  6-11-20.D.,.`...
     0060  44 ac 2c b8 60 06 00 01 00 11 22 33 44 55 66 77  D.,.`....."3DUfw

@@ -1,7 +1,7 @@
 //! Appends rows to a frame: which of them are new, which section they go to, and how many bytes a
 //! request may take.
 
-use super::batch::Chunk;
+use super::batch::{Chunk, Sums};
 use super::entry::{Counts, Entry, NO_RUN};
 use super::frame::{ROW_OVERHEAD, Section, row_bytes};
 use super::request::{Append, Appended, WriteError};
@@ -20,6 +20,13 @@ const CONFLICT_PARTITION: usize = 128;
 const SECTION_OVERHEAD: usize = 40;
 /// Most bytes that a chunk takes in a seal.
 const MAX_CHUNK: usize = 40;
+
+/// Most bytes that a section with these rows takes in a frame.
+fn pending_bytes(partition: &str, sums: &Sums) -> usize {
+    // The rows without their line ends, which `sums.bytes` counts.
+    let rows = sums.bytes - sums.count + sums.count * ROW_OVERHEAD as u64;
+    partition.len() + SECTION_OVERHEAD + usize::try_from(rows).unwrap_or(usize::MAX)
+}
 
 impl<J: Journal, F: Files> Writer<J, F> {
     pub(crate) fn append(&mut self, append: &Append, now: Now) -> Result<Appended, WriteError> {
@@ -148,6 +155,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
                 "a batch exceeds its limits only by a single row"
             );
         }
+        let packing = self.settings.packing;
+        let pending = &self.building.sections[slot].sums;
+        if packing.is_some_and(|packing| packing.is_full(pending, row_bytes(row))) {
+            self.flush_section(slot, now);
+        }
         if self.building.sections[slot].sums.count == 0 {
             let partition = &self.state.batches.get(slot).partition;
             self.building.pending_bytes += partition.len() + SECTION_OVERHEAD;
@@ -160,33 +172,48 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// Turns the sections into entries, which gives their rows LSNs, and puts the counts beside
     /// them, so that the totals are right at every seal.
     pub(crate) fn flush_sections(&mut self, now: Now) {
-        let at = self.journal.next();
-        let building = &mut self.building;
-        for (slot, section) in building.sections.iter_mut().enumerate() {
-            if section.sums.count == 0 {
-                continue;
-            }
-            let batch = self.state.batches.get(slot);
-            let (run, partition) = (batch.run, &*batch.partition);
-            let offset = building.frame.put_section(run, partition, section);
-            let chunk = Chunk {
-                frame: at,
-                offset,
-                bytes: section.payload_bytes(),
-                rows: section.sums.count,
-                first_lsn: self.state.next_lsn,
-            };
-            let (sums, counts) = (&section.sums, &section.counts);
-            self.state
-                .add_rows(slot, &chunk, sums, counts, section.received, now.mono);
-            section.clear();
+        for slot in 0..self.building.sections.len() {
+            self.flush_section(slot, now);
         }
-        building.pending_bytes = 0;
+        debug_assert_eq!(self.building.pending_bytes, 0, "no section is left");
+        let building = &mut self.building;
         if building.counts != Counts::default() {
             building.frame.put(&Entry::Counts(building.counts));
             self.state.add_counts(&building.counts);
             building.counts = Counts::default();
         }
+    }
+
+    /// Turns one section into an entry, packed if it is large enough. Its rows get their LSNs here, so
+    /// that they can be packed with them.
+    fn flush_section(&mut self, slot: usize, now: Now) {
+        let frame = self.journal.next();
+        let building = &mut self.building;
+        let section = &mut building.sections[slot];
+        if section.sums.count == 0 {
+            return;
+        }
+        let first_lsn = self.state.next_lsn;
+        let packing = self.settings.packing.as_ref();
+        let sections = &mut building.packer;
+        let packed = packing.and_then(|packing| {
+            sections.pack(packing, section.payload(), first_lsn, &section.sums)
+        });
+        let batch = self.state.batches.get(slot);
+        let (run, partition) = (batch.run, &*batch.partition);
+        building.pending_bytes -= pending_bytes(partition, &section.sums);
+        let offset = building.frame.put_section(run, partition, section, packed);
+        let chunk = Chunk {
+            frame,
+            offset,
+            bytes: packed.unwrap_or(section.payload()).len() as u64,
+            rows: section.sums.count,
+            first_lsn,
+        };
+        let (sums, counts) = (&section.sums, &section.counts);
+        self.state
+            .add_rows(slot, &chunk, sums, counts, section.received, now.mono);
+        section.clear();
     }
 
     /// An upper bound of the bytes that a request adds to a frame.
@@ -212,8 +239,12 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let longest = longest.max(CONFLICT_PARTITION);
         let seals = self.seals_within(rows.len(), row_bytes, partitions.len() + 1);
         let seal_bytes = SLACK + 3 * longest + self.settings.lake.len();
-        // Each seal ends all sections, and each section is a chunk in a seal.
-        let sections = rows.len().min((partitions.len() + 1) * (seals + 1));
+        // Each seal ends all sections, and each section is a chunk in a seal. A section that is full
+        // ends, too: two in a row have more than its bound between them, and a line is less than
+        // twice its row with the overhead.
+        let most_bytes = self.settings.packing.map_or(usize::MAX, |p| p.most_bytes);
+        let full = 4 * row_bytes / most_bytes.max(1);
+        let sections = rows.len().min((partitions.len() + 1) * (seals + 1) + full);
         let section_bytes = longest + SECTION_OVERHEAD + MAX_CHUNK;
         let open_chunks: usize = partitions
             .iter()

@@ -108,7 +108,7 @@ pub struct RowsEntry<'a> {
     pub received: Span,
     /// Number of rows.
     pub count: u64,
-    /// The rows; see [`StoredRow::take`].
+    /// The rows, one after the other or packed; see [`super::packed::SectionReader`].
     pub payload: &'a [u8],
     /// Offset of `payload` in the frame's body.
     pub payload_at: usize,
@@ -130,6 +130,12 @@ pub const MAX_ROW_HEADER: usize = 1 + 8 + 4 + 5 + 5;
 
 /// Appends a row to the payload of a rows entry.
 pub fn put_row(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: &[u8]) {
+    put_row_header(out, kind, lsn_at, bytes.len());
+    out.extend_from_slice(bytes);
+}
+
+/// Appends what is stored of a row besides its bytes.
+pub(crate) fn put_row_header(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: usize) {
     match kind {
         RowKind::Record(identity) => {
             out.push(RECORD);
@@ -141,30 +147,39 @@ pub fn put_row(out: &mut Vec<u8>, kind: RowKind, lsn_at: u32, bytes: &[u8]) {
         RowKind::Refused => out.push(REFUSED),
     }
     put_varint(out, u64::from(lsn_at));
-    put_varint(out, bytes.len() as u64);
-    out.extend_from_slice(bytes);
+    put_varint(out, bytes as u64);
+}
+
+/// Takes a header off the front: the row's kind, the offset at which its `lsn` is inserted, and its
+/// bytes.
+pub(crate) fn take_row_header(headers: &mut &[u8]) -> Option<(RowKind, usize, usize)> {
+    let (kind, rest) = headers.split_first()?;
+    let mut rest = rest;
+    let kind = match *kind {
+        RECORD => {
+            let tag = u64::from_le_bytes(take_array(&mut rest)?);
+            let content = u32::from_le_bytes(take_array(&mut rest)?);
+            RowKind::Record(Identity { tag, content })
+        }
+        SNAPSHOT => RowKind::Snapshot,
+        QUARANTINED => RowKind::Quarantined,
+        REFUSED => RowKind::Refused,
+        _ => return None,
+    };
+    let lsn_at = usize::try_from(take_varint(&mut rest)?).ok()?;
+    let bytes = usize::try_from(take_varint(&mut rest)?).ok()?;
+    *headers = rest;
+    (lsn_at <= bytes).then_some((kind, lsn_at, bytes))
 }
 
 impl<'a> StoredRow<'a> {
     /// Takes a row off the front of a payload; `None` if the bytes do not begin with one.
     pub fn take(payload: &mut &'a [u8]) -> Option<Self> {
-        let (kind, rest) = payload.split_first()?;
-        let mut rest = rest;
-        let kind = match *kind {
-            RECORD => {
-                let tag = u64::from_le_bytes(take_array(&mut rest)?);
-                let content = u32::from_le_bytes(take_array(&mut rest)?);
-                RowKind::Record(Identity { tag, content })
-            }
-            SNAPSHOT => RowKind::Snapshot,
-            QUARANTINED => RowKind::Quarantined,
-            REFUSED => RowKind::Refused,
-            _ => return None,
-        };
-        let lsn_at = usize::try_from(take_varint(&mut rest)?).ok()?;
-        let bytes = take_bytes(&mut rest)?;
+        let mut rest = *payload;
+        let (kind, lsn_at, bytes) = take_row_header(&mut rest)?;
+        let (bytes, rest) = rest.split_at_checked(bytes)?;
         *payload = rest;
-        (lsn_at <= bytes.len()).then_some(Self {
+        Some(Self {
             kind,
             lsn_at,
             bytes,

@@ -48,9 +48,9 @@ impl Section {
         self.received = self.received.including(received);
     }
 
-    /// Bytes of the rows with their headers.
-    pub fn payload_bytes(&self) -> u64 {
-        self.payload.len() as u64
+    /// The rows with their headers, one after the other.
+    pub fn payload(&self) -> &[u8] {
+        &self.payload
     }
 
     /// Removes the rows and keeps the buffer.
@@ -80,6 +80,8 @@ pub struct FrameBuilder {
     pub first_lsn: Lsn,
     /// Number of rows in the frame.
     pub rows: u32,
+    /// By how much packing made it smaller.
+    saved: usize,
 }
 
 impl FrameBuilder {
@@ -89,6 +91,7 @@ impl FrameBuilder {
             bytes: vec![0; FRAME_HEADER],
             first_lsn,
             rows: 0,
+            saved: 0,
         }
     }
 
@@ -98,6 +101,7 @@ impl FrameBuilder {
         self.bytes.resize(FRAME_HEADER, 0);
         self.first_lsn = first_lsn;
         self.rows = 0;
+        self.saved = 0;
     }
 
     /// Whether the frame has no entry.
@@ -108,6 +112,12 @@ impl FrameBuilder {
     /// Bytes so far, header included.
     pub fn len(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// Bytes that it would have so far, header included, if no section were packed: these are bounded,
+    /// so that reading a frame back is, too.
+    pub fn raw_len(&self) -> usize {
+        self.bytes.len() + self.saved
     }
 
     /// The whole frame, for [`crate::journal::layout::FrameHeader::seal`].
@@ -126,14 +136,23 @@ impl FrameBuilder {
         (rows.put(&mut self.bytes) - FRAME_HEADER) as u64
     }
 
-    /// Appends the rows of a section; returns the offset of its payload in the body.
-    pub fn put_section(&mut self, run: Lsn, partition: &str, section: &Section) -> u64 {
+    /// Appends the rows of a section, which may be packed; returns the offset of its payload in the
+    /// body.
+    pub fn put_section(
+        &mut self,
+        run: Lsn,
+        partition: &str,
+        section: &Section,
+        packed: Option<&[u8]>,
+    ) -> u64 {
+        let payload = packed.unwrap_or(&section.payload);
+        self.saved += section.payload.len() - payload.len();
         self.put_rows(&RowsEntry {
             run,
             partition,
             received: section.received,
             count: section.sums.count,
-            payload: &section.payload,
+            payload,
             payload_at: 0,
         })
     }

@@ -1,7 +1,7 @@
 //! The ledger says what frames mean. It knows no file: a journal keeps the frames
 //! ([`crate::journal::seam`]).
 //!
-//! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds),
+//! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds), [`packed`] (rows as a piece of their object),
 //! [`lateness`] (which partitions are current), [`batch`] (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
 //! [`state`] (the state that follows from the frames), `projection` (from frames to state),
 //! `copy` (a frame at another position), [`request`], and [`writer`] with `append`, `sealing`,
@@ -14,6 +14,7 @@ pub mod batch;
 pub mod facts;
 pub mod entry;
 pub mod frame;
+pub mod packed;
 pub mod runs;
 pub mod state;
 pub(crate) mod projection;

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use super::batch::{Chunk, Sums};
-use super::entry::{Entry, Malformed, StoredRow};
+use super::entry::{Entry, Malformed, RowsEntry, StoredRow};
 use super::facts::RowCounts;
 use super::frame::row_bytes;
+use super::packed::Packed;
 use super::state::{Contradiction, State};
 use crate::journal::errors::OpenError;
 use crate::journal::seam::{Frame, Frames};
-use lakehook_base::record::{Identity, RowKind, row_hash};
+use lakehook_base::record::{Identity, Lsn, RowKind, row_hash};
 
 /// Why a frame cannot be projected.
 #[derive(Debug, thiserror::Error)]
@@ -82,7 +83,7 @@ impl Projection {
             _ if !self.is_loaded => return Err(no_checkpoint()),
             Entry::Checkpoint(checkpoint) => state.meet(&checkpoint)?,
             Entry::Rows(rows) => {
-                let (sums, counts) = sum_rows(rows.payload, rows.count, see)?;
+                let (sums, counts) = sum_rows(&rows, state.next_lsn, see)?;
                 let chunk = Chunk {
                     frame: frame.at,
                     offset: rows.payload_at as u64,
@@ -117,14 +118,36 @@ fn no_checkpoint() -> ApplyError {
     Contradiction("it should begin with a checkpoint".into()).into()
 }
 
+/// What the rows of an entry add up to. For packed ones, that is what was noted when they were appended:
+/// the checksum of the frame covers it.
 fn sum_rows(
-    payload: &[u8],
-    count: u64,
+    rows: &RowsEntry<'_>,
+    first_lsn: Lsn,
     see: &mut dyn FnMut(Identity),
 ) -> Result<(Sums, RowCounts), Contradiction> {
-    let mut rest = payload;
+    let count = rows.count;
     let mut sums = Sums::default();
     let mut counts = RowCounts::default();
+    let mut count_row = |kind: RowKind| {
+        counts.add(kind);
+        if let RowKind::Record(identity) = kind {
+            see(identity);
+        }
+    };
+    if Packed::is_one(rows.payload) {
+        let section = Packed::parse(rows.payload)
+            .filter(|section| {
+                section.head.first_lsn == first_lsn && section.head.sums.count == count
+            })
+            .ok_or_else(|| Contradiction(format!("the section of LSN {first_lsn} is malformed")))?;
+        let found = section.kinds().map(&mut count_row).count() as u64;
+        return if found == count && count > 0 {
+            Ok((section.head.sums, counts))
+        } else {
+            Err(contradicts(count, found))
+        };
+    }
+    let mut rest = rows.payload;
     while let Some(row) = StoredRow::take(&mut rest) {
         let hash = row_hash(row.bytes);
         sums.add(&Sums {
@@ -133,19 +156,17 @@ fn sum_rows(
             row_hash: hash,
             lsn_hash: 0,
         });
-        counts.add(row.kind);
-        if let RowKind::Record(identity) = row.kind {
-            see(identity);
-        }
+        count_row(row.kind);
     }
     if rest.is_empty() && sums.count == count && count > 0 {
         Ok((sums, counts))
     } else {
-        Err(Contradiction(format!(
-            "{count} rows expected, {} found",
-            sums.count
-        )))
+        Err(contradicts(count, sums.count))
     }
+}
+
+fn contradicts(expected: u64, found: u64) -> Contradiction {
+    Contradiction(format!("{expected} rows expected, {found} found"))
 }
 
 /// Whether the last entry of a frame is [`Entry::Close`].

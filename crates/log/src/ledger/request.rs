@@ -8,6 +8,7 @@ use super::batch::{Limits, SealReason};
 use super::entry::Commit;
 pub use super::entry::NO_RUN;
 use super::lateness::Calendar;
+pub use super::packed::Packing;
 use super::state::Contradiction;
 use crate::journal::seam::{At, JournalError, Purpose};
 use lakehook_base::ids::NodeId;
@@ -39,6 +40,8 @@ pub struct Settings {
     pub lake: String,
     /// Format of objects, for seals.
     pub format: String,
+    /// How rows are compressed on their way into the log, if they are: as in objects of that format.
+    pub packing: Option<Packing>,
     /// Makes an object's key from partition, node, first LSN and format.
     pub object_key: fn(&str, NodeId, Lsn, &str) -> String,
     /// Appends the quarantine row of a conflicting record to the buffer, and returns the offset at

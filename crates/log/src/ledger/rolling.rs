@@ -37,12 +37,15 @@ impl<J: Journal, F: Files> Writer<J, F> {
         if !is_shipping && !self.dedup.keep_up(2, now) {
             return Ok(Room::Never);
         }
-        let taken = self.building.frame.len() + self.building.pending_bytes + SLACK;
+        // What a frame holds is bounded before packing, what a segment holds after it.
+        let need = self.building.pending_bytes + SLACK + cost;
+        let raw = self.building.frame.raw_len() + need;
+        let stored = self.building.frame.len() + need;
         let fits = (is_shipping || !self.dedup.has_enough())
-            && taken + cost <= MAX_FRAME
-            && (taken + cost) as u64 <= self.room(purpose);
+            && raw <= MAX_FRAME
+            && stored as u64 <= self.room(purpose);
         let empty = self.is_idle();
-        if fits && (empty || is_shipping || taken + cost <= GROUP_BYTES) {
+        if fits && (empty || is_shipping || raw <= GROUP_BYTES) {
             self.pay_void_debt()?;
             return Ok(Room::Yes);
         }

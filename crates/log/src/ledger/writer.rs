@@ -13,6 +13,7 @@ use super::batch::SealReason;
 use super::entry::Entry;
 use super::facts::Counts;
 use super::frame::{FrameBuilder, Section};
+use super::packed::SectionPacker;
 use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
 use super::state::State;
 use crate::dedup::tiers::Dedup;
@@ -70,6 +71,7 @@ pub(crate) struct Building {
     /// Time of receipt of the request whose rows are being added; `i64::MAX` if there is none.
     pub(crate) appending: Micros,
     pub(crate) scratch: Vec<u8>,
+    pub(crate) packer: SectionPacker,
     pub(crate) trimmed: bool,
     /// Whether it begins with all that the first frame of a segment begins with.
     pub(crate) begins: bool,
@@ -88,6 +90,7 @@ impl Building {
             watermark: Micros(i64::MIN),
             appending: Micros(i64::MAX),
             scratch: Vec::new(),
+            packer: SectionPacker::default(),
             trimmed: false,
             begins: false,
         }
@@ -417,7 +420,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// Checks what must be true of a frame that is about to be appended.
     fn check_frame(&self) {
         let (frame, state) = (&self.building.frame, &self.state);
-        debug_assert!(frame.len() <= MAX_FRAME, "it could never be read");
+        debug_assert!(frame.raw_len() <= MAX_FRAME, "it could never be read");
         debug_assert!(frame.first_lsn <= state.next_lsn, "LSNs only grow");
         debug_assert!(
             self.building.begins || !self.is_first(),

@@ -15,7 +15,8 @@ use crate::journal::exchange::{NEW, aside_of, begin, clear};
 use crate::journal::node::{self, Node};
 use crate::journal::seam::Frame;
 use crate::ledger::batch::Limits;
-use crate::ledger::entry::{Entry, NO_RUN, StoredRow};
+use crate::ledger::entry::{Entry, NO_RUN};
+use crate::ledger::packed::kinds_of;
 use crate::ledger::request::{Append, Cursor, Request, Settings};
 use crate::recover::{self, LocalWriter};
 use lakehook_base::clock::{Clock, Micros};
@@ -269,9 +270,8 @@ impl<F: Files> See for IdsOf<'_, F> {
             };
             let received = rows.received.newest;
             self.ids.newest_received = self.ids.newest_received.max(received);
-            let mut payload = rows.payload;
-            while let Some(row) = StoredRow::take(&mut payload) {
-                if let RowKind::Record(identity) = row.kind {
+            for kind in kinds_of(rows.payload) {
+                if let RowKind::Record(identity) = kind {
                     self.ids.identities.push(identity);
                 }
             }

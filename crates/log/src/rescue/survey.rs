@@ -11,6 +11,7 @@ use crate::dedup::id_files;
 use crate::journal::layout::segment_path;
 use crate::journal::seam::Frame;
 use crate::ledger::entry::{Entry, NO_RUN, RowsEntry, StoredRow};
+use crate::ledger::packed::{SectionError, SectionReader};
 use lakehook_base::clock::Micros;
 use lakehook_base::files::Files;
 use lakehook_base::record::Lsn;
@@ -109,6 +110,7 @@ impl Survey {
         let mut rows = Rows {
             committed: &self.committed,
             numbers: Numbers::default(),
+            sections: SectionReader::default(),
             take,
         };
         self.segments.scan(files, dir, &mut rows)
@@ -347,6 +349,7 @@ fn open_ranges(
 struct Rows<'a> {
     committed: &'a Committed,
     numbers: Numbers,
+    sections: SectionReader,
     take: &'a mut dyn FnMut(Unshipped<'_>) -> io::Result<()>,
 }
 
@@ -376,19 +379,29 @@ impl Rows<'_> {
         if rows.run != NO_RUN {
             return Ok(());
         }
-        let mut payload = rows.payload;
-        let mut lsn = first;
-        while let Some(row) = StoredRow::take(&mut payload) {
-            if !self.committed.hold(rows.partition, lsn) {
-                let unshipped = Unshipped {
-                    lsn: Lsn(lsn),
-                    partition: rows.partition,
-                    row,
-                };
-                (self.take)(unshipped)?;
+        let Self {
+            committed,
+            sections,
+            take,
+            ..
+        } = self;
+        let read = sections.for_each(rows.payload, Lsn(first), &mut |lsn, row| {
+            if committed.hold(rows.partition, lsn.0) {
+                return Ok(());
             }
-            lsn += 1;
+            take(Unshipped {
+                lsn,
+                partition: rows.partition,
+                row: *row,
+            })
+        });
+        match read {
+            Ok(_) => Ok(()),
+            Err(SectionError::Sink(error)) => Err(error),
+            // The checksum of the frame is right, so this was written so.
+            Err(SectionError::Damaged(detail)) => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, detail))
+            }
         }
-        Ok(())
     }
 }
