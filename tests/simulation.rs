@@ -38,6 +38,8 @@ mod disk_files;
 mod memory;
 #[path = "simulation/any_journal.rs"]
 mod any_journal;
+#[path = "simulation/spoiled.rs"]
+mod spoiled;
 #[path = "simulation/store.rs"]
 mod store;
 #[path = "simulation/senders.rs"]

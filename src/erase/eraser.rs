@@ -182,6 +182,7 @@ impl<F: Files> Eraser<'_, F> {
         Ok(Object {
             key: key.to_owned(),
             spool,
+            assembled: None,
             bytes,
             crc,
             format,

@@ -1,6 +1,7 @@
 //! The commit protocol: turns a sealed batch into one object of the lake, and appends the commit to the log.
 //!
-//! seal → read the rows back → encode into a spool file → put → commit. Every step can be repeated after a
+//! seal → read the rows back → encode → put → commit. Objects of lines are mostly copied from the log
+//! ([`super::assembly`]); objects of columns are encoded into a spool file. Every step can be repeated after a
 //! crash or a lost answer: the seal fixes members and key, and a put that took effect is recognised as ours.
 //! Only then is the commit appended, after which the log may trim. This module makes one attempt; the threads
 //! that ship repeat it.
@@ -9,20 +10,21 @@ use std::io::{self, BufWriter, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::assembly::{Assembling, Underway, damage_of, is_damage};
 use super::lake_check::LakeCheck;
-use crate::encode::{Encoded, Encoder, Format, ObjectSpec};
+use crate::encode::{Codec, Encoded, Encoder, Format, Layout, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
 use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
-use crate::lake::{Found, Lake, LakeError, Object};
-use crate::record::row_hash;
+use crate::lake::{Assembled, Found, Lake, LakeError, Object};
+use crate::record::{Lsn, row_hash};
 use crate::tables::Tables;
 use crate::wal::batch::Sums;
-use crate::wal::entry::{Commit, Seal};
+use crate::wal::entry::{Commit, Seal, StoredRow};
 use crate::wal::facts::{AsOf, LsnSet, Totals};
 use crate::wal::journal::local::LocalFrames;
 use crate::wal::journal::seam::Frames;
-use crate::wal::rows::{BatchReader, RowsError};
+use crate::wal::rows::{BatchReader, Part, RowsError};
 use crate::wal::state::SealAt;
 
 /// Why a batch is not in the lake yet.
@@ -96,6 +98,19 @@ impl Shipment {
     }
 }
 
+/// What an object adds up to, its size and checksum, and its bytes if they are not in the file.
+type Made = (Sums, Found, Option<Arc<dyn Assembled>>);
+
+/// What a row adds up to.
+fn sums_of(lsn: Lsn, row: &StoredRow<'_>) -> Sums {
+    Sums {
+        count: 1,
+        bytes: row.bytes.len() as u64 + 1,
+        row_hash: row_hash(row.bytes),
+        lsn_hash: lsn.hash(),
+    }
+}
+
 impl<F: Files> Shipper<F> {
     /// Ships from the log in `wal_dir` to the lake.
     pub fn new(
@@ -148,14 +163,15 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     /// Writes the object into a local file, unless an earlier attempt did so.
     pub fn prepare(&self, shipment: &mut Shipment) -> Result<(), ShipError> {
         // If the local file was removed in the meantime, it is written again.
-        let is_written = |object: &Object| self.files.exists(&object.spool);
+        let is_written =
+            |object: &Object| object.assembled.is_some() || self.files.exists(&object.spool);
         if shipment.done.is_some() || shipment.object.as_ref().is_some_and(is_written) {
             return Ok(());
         }
         self.probe()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
-        match self.spool(&seal) {
+        match self.make(&seal) {
             Ok(object) => shipment.object = Some(object),
             Err(error @ RowsError::Unreadable { .. }) => {
                 shipment.done = Some(self.ask_the_lake(&seal, error.to_string())?);
@@ -171,11 +187,23 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         let commit = match (&shipment.done, &shipment.object) {
             (Some(commit), _) => *commit,
             (None, Some(object)) => {
-                let Found { bytes, crc } = self.lake.put(object)?;
-                Commit {
-                    seal: shipment.number,
-                    bytes,
-                    crc,
+                let put = self.lake.put(object);
+                let damage = if put.is_err() {
+                    damage_of(object)
+                } else {
+                    None
+                };
+                if let Some(damage) = damage {
+                    let read = self.reader.seal(shipment.number, shipment.at);
+                    let seal = read.map_err(|error| shipment.failed(error))?;
+                    self.ask_the_lake(&seal, damage)?
+                } else {
+                    let Found { bytes, crc } = put?;
+                    Commit {
+                        seal: shipment.number,
+                        bytes,
+                        crc,
+                    }
                 }
             }
             (None, None) => return Err(io::Error::other("nothing was prepared").into()),
@@ -199,54 +227,98 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         }
     }
 
-    /// Writes the object into a local file, and compares the rows that were read with the sums of the seal.
-    fn spool(&self, seal: &Seal) -> Result<Object, RowsError> {
+    /// Makes the object, and compares what it is made of with the sums of the seal.
+    fn make(&self, seal: &Seal) -> Result<Object, RowsError> {
         let Some(format) = Format::parse(&seal.format) else {
             let detail = format!("this program has no format {}", seal.format);
             return Err(self.unreadable(seal, detail));
         };
         let path = self.lake.spool_path(self.node, seal.number, seal.nonce);
+        let (sums, found, assembled) = match format.layout() {
+            Layout::Lines(codec) => self.assemble(seal, codec, &path)?,
+            Layout::Columns => self.encode(seal, format, &path)?,
+        };
+        if sums != seal.sums {
+            let detail = "the rows that were read are not those of the seal".to_owned();
+            return Err(self.unreadable(seal, detail));
+        }
+        let metadata = stamp_of(seal, self.node, found.crc).to_metadata();
+        Ok(Object {
+            key: seal.key.clone(),
+            spool: path,
+            assembled,
+            bytes: found.bytes,
+            crc: found.crc,
+            format,
+            content_type: format.content_type(),
+            metadata,
+        })
+    }
+
+    /// Assembles an object of lines: of pieces that the log has packed with its codec, and of what is
+    /// between them. A directory gets a file; for a store one is written only if much was not packed.
+    fn assemble(&self, seal: &Seal, codec: Codec, path: &Path) -> Result<Made, RowsError> {
+        let copied = Some(codec).filter(|codec| *codec != Codec::Plain);
+        let frames = self.reader.frames().clone();
+        let mut object = Underway::Pieces(Assembling::new(self.files.clone(), frames, path));
+        let mut sums = Sums::default();
+        let read = self.reader.for_each_part(seal, copied, &mut |part| {
+            let building = std::mem::replace(&mut object, Underway::Nothing);
+            object = match part {
+                Part::Row(lsn, row) => {
+                    sums.add(&sums_of(lsn, row));
+                    let mut lines = building.lines(codec)?;
+                    lines.row(lsn, row.lsn_at, row.bytes)?;
+                    Underway::Lines(lines)
+                }
+                Part::Piece(piece) => {
+                    sums.add(&piece.sums());
+                    let mut pieces = building.pieces()?;
+                    pieces.piece(piece)?;
+                    Underway::Pieces(pieces)
+                }
+            };
+            Ok(())
+        });
+        let made = read.and_then(|()| {
+            let into_file = matches!(&*self.lake, Lake::Directory(_));
+            Ok(object.pieces()?.finish(into_file)?)
+        });
+        match made {
+            Ok((found, assembled)) => Ok((sums, found, assembled)),
+            // The log has other bytes than it had: that does not pass.
+            Err(RowsError::Sink(error)) if is_damage(&error) => {
+                Err(self.unreadable(seal, error.to_string()))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Encodes an object of columns into a local file.
+    fn encode(&self, seal: &Seal, format: Format, path: &Path) -> Result<Made, RowsError> {
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
-        remove_if_there(&self.files, &path)?;
-        let file = Arc::new(self.files.create_new(&path)?);
+        remove_if_there(&self.files, path)?;
+        let file = Arc::new(self.files.create_new(path)?);
         let out =
             BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
         let spec = ObjectSpec {
             format,
             table: self.tables.of(&seal.partition),
             rows: seal.sums.count,
-            path: &path,
+            path,
         };
         let mut encoder = Encoder::new(&spec, out, self.files.clone())?;
         let mut sums = Sums::default();
         let read = self.reader.for_each_row(seal, |lsn, row| {
-            sums.add(&Sums {
-                count: 1,
-                bytes: row.bytes.len() as u64 + 1,
-                row_hash: row_hash(row.bytes),
-                lsn_hash: lsn.hash(),
-            });
+            sums.add(&sums_of(lsn, row));
             encoder.row(lsn, row.lsn_at, row.bytes)
         });
         read?;
-        if sums != seal.sums {
-            let detail = "the rows that were read are not those of the seal".to_owned();
-            return Err(self.unreadable(seal, detail));
-        }
         let Encoded { out, .. } = encoder.finish()?;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let (bytes, crc) = (out.inner.written(), out.crc());
         file.sync()?;
-        let metadata = stamp_of(seal, self.node, crc).to_metadata();
-        Ok(Object {
-            key: seal.key.clone(),
-            spool: path,
-            bytes,
-            crc,
-            format,
-            content_type: format.content_type(),
-            metadata,
-        })
+        Ok((sums, Found { bytes, crc }, None))
     }
 
     fn unreadable(&self, seal: &Seal, detail: String) -> RowsError {

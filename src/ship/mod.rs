@@ -5,6 +5,7 @@
 //! to the log what is done. Everything can be repeated after a crash or a lost answer: it is put under the
 //! key that the log fixed before, and is recognised as ours.
 
+mod assembly;
 mod commit;
 mod publication;
 mod lake_check;

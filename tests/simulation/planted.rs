@@ -12,7 +12,7 @@ use crate::store::{Conditions, Proofs, StoreLie};
 use crate::world::World;
 
 /// Each bug must be found within this many seeds, …
-const SEEDS: u64 = 60;
+const SEEDS: u64 = 90;
 /// … by at least this many of them.
 const ENOUGH: usize = 3;
 
@@ -43,7 +43,7 @@ const HONEST: Lies = Lies {
 };
 
 #[rustfmt::skip]
-const BUGS: [Bug; 19] = [
+const BUGS: [Bug; 24] = [
     Bug("a sync that does nothing", Where::Disk(Lies { sync: true, ..HONEST }), BOTH),
     Bug("a failed sync that is taken for one that is done", Where::Disk(Lies { failed_sync: true, ..HONEST }), BOTH),
     Bug("a sync of a directory that does nothing", Where::Disk(Lies { sync_dir: true, ..HONEST }), BOTH),
@@ -56,6 +56,11 @@ const BUGS: [Bug; 19] = [
     Bug("a poll's position that is noted before its rows", Where::Program(Planted::CursorFirst), BOTH),
     Bug("an age that counts from the restart", Where::Program(Planted::AgeFromRestart), BOTH),
     Bug("a day that an event dated tomorrow has begun", Where::Program(Planted::DayAsClaimed), BOTH),
+    Bug("a section that is copied twice", Where::Program(Planted::CopiedTwice), BOTH),
+    Bug("a section that is copied from the place of another", Where::Program(Planted::WrongPlace), BOTH),
+    Bug("a seal that cuts a section before its last row", Where::Program(Planted::CutWrongly), BOTH),
+    Bug("a bit that flips between the log and the lake", Where::Program(Planted::FlippedBit), BOTH),
+    Bug("an object that is compressed otherwise than its key says", Where::Program(Planted::CodecMixed), BOTH),
     Bug("a store that honours conditions for the probe only", Where::Store(Conditions::OnlyForProbe, StoreLie::Nothing), STORE),
     Bug("a put that is reported, and did not happen", Where::Store(Conditions::Honoured, StoreLie::Forgets), STORE),
     Bug("an object that is cut, and reported as whole", Where::Store(Conditions::Honoured, StoreLie::Cuts), STORE),

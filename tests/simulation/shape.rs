@@ -33,6 +33,16 @@ pub(crate) enum Planted {
     AgeFromRestart,
     /// An event that is dated tomorrow has made tomorrow the current day.
     DayAsClaimed,
+    /// The first section of a batch is in its object twice.
+    CopiedTwice,
+    /// What is copied for one section is another one.
+    WrongPlace,
+    /// A seal cuts a section before its last row.
+    CutWrongly,
+    /// A bit flips on the way from the log to the lake.
+    FlippedBit,
+    /// An object is compressed otherwise than its key says.
+    CodecMixed,
 }
 
 /// What stays the same over the life of a world.
@@ -45,6 +55,8 @@ pub(crate) struct Shape {
     pub(crate) planted: Planted,
     /// Which checksums the object store compares and reports.
     pub(crate) proofs: Proofs,
+    /// Whether the format of objects is another one at each start.
+    pub(crate) changes_format: bool,
 }
 
 impl Shape {
@@ -84,6 +96,7 @@ impl Shape {
             memory: false,
             planted: Planted::Nothing,
             proofs: Proofs::default(),
+            changes_format: false,
         }
     }
 
@@ -100,18 +113,25 @@ impl Shape {
         settings.limits.max_records = [3, 20, 1000][chance.index(3)];
         settings.limits.max_age = Duration::from_secs([3, 30][chance.index(2)]);
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
-        settings.format =
-            ["ndjson", "ndjson.zst", "ndjson.zst", "ndjson.gz"][chance.index(4)].into();
+        shape.draw_format(chance);
+        shape.changes_format = chance.percent(30);
         shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
-        let format = Format::parse(&shape.settings.format).unwrap();
-        // So small that sections are packed, cut and left as they are.
-        shape.settings.packing = format.packed_with().map(|codec| Packing {
+        let limits = &mut shape.settings.limits;
+        limits.late_max_age = limits.max_age * [1, 2, 10][chance.index(3)];
+        shape
+    }
+
+    /// Draws the format of objects, and which sections are packed: with sizes so small that sections are
+    /// packed, cut and left as they are.
+    pub(crate) fn draw_format(&mut self, chance: &mut Chance) {
+        let formats = ["ndjson", "ndjson.zst", "ndjson.zst", "ndjson.gz"];
+        let format = formats[chance.index(formats.len())];
+        let codec = Format::parse(format).unwrap().packed_with();
+        self.settings.format = format.into();
+        self.settings.packing = codec.map(|codec| Packing {
             codec,
             least_bytes: [0, 300, 2000][chance.index(3)],
             most_bytes: [500, 2000, 1 << 20][chance.index(3)],
         });
-        let limits = &mut shape.settings.limits;
-        limits.late_max_age = limits.max_age * [1, 2, 10][chance.index(3)];
-        shape
     }
 }

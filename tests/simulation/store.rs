@@ -2,7 +2,7 @@
 //! damaged on their way.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Write;
+use std::io::{Read as _, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -399,6 +399,14 @@ impl ObjectStore for SimStore {
         let bytes = match put.body {
             Body::Bytes(bytes) => bytes.to_vec(),
             Body::File(path, bytes) => self.read(path, bytes)?,
+            Body::Assembled(assembled, bytes) => {
+                let mut all = Vec::new();
+                let read = Arc::clone(assembled).open().read_to_end(&mut all);
+                if read.map_err(|_| error(Trouble::Other))? as u64 != bytes {
+                    return Err(error(Trouble::Other));
+                }
+                all
+            }
         };
         let mut state = self.state();
         let metadata = if state.faults.forgets_metadata {

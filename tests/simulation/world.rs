@@ -21,13 +21,14 @@ use lakehook::wal::recover::{self, OpenError, Recovered};
 use lakehook::wal::request::{AppendError, Reply, Request, Settings};
 use lakehook::wal::writer::Writer;
 
-use crate::any_journal::{AnyFound, AnyFrames, AnyJournal};
+use crate::any_journal::{AnyFound, AnyJournal};
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
 use crate::memory::MemoryStore;
 use crate::polls::{PollTicket, Polls};
 use crate::senders::{Outcome, Senders, partitions_of};
 use crate::shape::{Planted, Shape};
+use crate::spoiled::Spoiled;
 use crate::store::SimStore;
 
 pub(crate) const WAL: &str = "/data/wal";
@@ -51,7 +52,7 @@ pub(crate) enum Ticket {
 /// A running node.
 pub(crate) struct Node {
     pub(crate) writer: Writer<AnyJournal, SimDisk>,
-    pub(crate) shipper: Shipper<SimDisk, AnyFrames>,
+    pub(crate) shipper: Shipper<SimDisk, Spoiled>,
     pub(crate) shipments: BTreeMap<u64, Shipment>,
     pub(crate) jobs: VecDeque<(Request, Ticket)>,
     /// Seals whose commit is in the queue.
@@ -172,6 +173,9 @@ impl World {
     /// Makes one attempt to start.
     pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
         self.starts += 1;
+        if self.shape.changes_format {
+            self.shape.draw_format(&mut self.chance);
+        }
         let (disk, dir) = (self.disk.clone(), Path::new(WAL));
         let (settings, ids) = (self.planted_settings(), self.ids.clone());
         let (found, node) = recover::find(&disk, dir, &settings, &ids, Background::Inline)?;
@@ -193,13 +197,11 @@ impl World {
         )?;
         let lake = Arc::new(self.lake());
         let tables = Arc::new(Tables::new(std::iter::empty()));
-        let shipper = Shipper::of(
-            self.disk.clone(),
-            writer.frames(),
-            writer.node(),
-            lake,
-            tables,
-        );
+        let frames = Spoiled {
+            frames: writer.frames(),
+            planted: self.shape.planted,
+        };
+        let shipper = Shipper::of(self.disk.clone(), frames, writer.node(), lake, tables);
         // A run without an end will never get one.
         let open = writer.state().runs.open();
         let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));

@@ -297,6 +297,11 @@ impl<F: File> Appender<F> {
         Self { file, offset: 0 }
     }
 
+    /// The file.
+    pub fn file(&self) -> &F {
+        &self.file
+    }
+
     /// Bytes written so far.
     pub fn written(&self) -> u64 {
         self.offset

@@ -23,13 +23,15 @@ use super::abilities::{self, Abilities, CheckKind};
 use super::errors::{LakeError, Trouble};
 use super::keys;
 use super::object::{Found, Object};
-use super::proof::{Measure, Protection, Verdict, compare_crc, is_md5, may_be_md5, md5_of};
+use super::proof::{Measure, Protection, Verdict, compare_crc, is_md5, may_be_md5, md5_of, open};
 use super::stamp::{CRC, NONCE, ROW_HASH, is_erased};
 use super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
 use crate::encode::ObjectReader;
-use lakehook_base::files::{Appender, Files, Reader, remove_if_there};
+use lakehook_base::files::{
+    Appender, Files, Reader, create_dir_durably, parent_of, remove_if_there,
+};
 
 /// A lake in an object store.
 pub struct StoreLake<F> {
@@ -172,7 +174,10 @@ impl<F: Files> StoreLake<F> {
         for kind in &CheckKind::ALL[from.unwrap_or(0)..] {
             answer = self.store.put(&Put {
                 key: &object.key,
-                body: Body::File(&object.spool, object.bytes),
+                body: match &object.assembled {
+                    Some(assembled) => Body::Assembled(assembled, object.bytes),
+                    None => Body::File(&object.spool, object.bytes),
+                },
                 check: self.check_of(*kind, object)?,
                 content_type: object.content_type,
                 metadata: &object.metadata,
@@ -202,11 +207,8 @@ impl<F: Files> StoreLake<F> {
     }
 
     fn md5_of(&self, object: &Object) -> Result<[u8; 16], LakeError> {
-        let file = self
-            .files
-            .open(&object.spool)
-            .map_err(|error| local(&error))?;
-        md5_of(Reader::new(file).map_err(|error| local(&error))?).map_err(|error| local(&error))
+        let bytes = open(&self.files, object).map_err(|error| local(&error))?;
+        md5_of(bytes).map_err(|error| local(&error))
     }
 
     /// After a 200: decides whether the answer proves that our bytes are stored.
@@ -381,6 +383,7 @@ impl<F: Files> StoreLake<F> {
     }
 
     fn fetch(&self, object: &Object, copy: &Path) -> Result<bool, LakeError> {
+        create_dir_durably(&self.files, parent_of(copy), true).map_err(|error| local(&error))?;
         remove_if_there(&self.files, copy).map_err(|error| local(&error))?;
         let file = self.files.create_new(copy).map_err(|error| local(&error))?;
         let mut out = BufWriter::new(Appender::new(Arc::new(file)));
@@ -388,9 +391,9 @@ impl<F: Files> StoreLake<F> {
             return Err(again("the key was taken and is free again"));
         }
         out.flush().map_err(|error| local(&error))?;
-        let open = |path: &Path| Reader::new(self.files.open(path)?);
-        let theirs = BufReader::new(open(copy).map_err(|error| local(&error))?);
-        let ours = BufReader::new(open(&object.spool).map_err(|error| local(&error))?);
+        let theirs = self.files.open(copy).and_then(Reader::new);
+        let theirs = BufReader::new(theirs.map_err(|error| local(&error))?);
+        let ours = open(&self.files, object).map_err(|error| local(&error))?;
         // An object that cannot be decoded is not what we put.
         Ok(ObjectReader::new(object.format)
             .same_content(ours, theirs)
@@ -462,7 +465,9 @@ pub(super) enum Since {
 }
 
 fn local(error: &io::Error) -> LakeError {
-    again(&format!("failed to read a spooled object: {error}"))
+    again(&format!(
+        "failed to read an object that is to be put: {error}"
+    ))
 }
 
 pub(super) fn damaged(words: &str) -> LakeError {

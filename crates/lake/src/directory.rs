@@ -103,6 +103,7 @@ impl<F: Files> Directory<F> {
             .open(&object.spool)
             .and_then(|file| file.sync())
             .map_err(at)?;
+        self.check_spooled(object)?;
         let found = match self.files.link(&object.spool, &path) {
             Ok(()) => object.found(),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
@@ -113,6 +114,24 @@ impl<F: Files> Directory<F> {
         self.sync_up(&path).map_err(at)?;
         remove_if_there(&self.files, &object.spool).map_err(at)?;
         Ok(found)
+    }
+
+    /// Reads the finished file back before it gets its name: nothing else has compared what arrived there
+    /// with what was sent.
+    fn check_spooled(&self, object: &Object) -> Result<(), LakeError> {
+        let at = |error: io::Error| trouble(&error, &object.spool);
+        let there = measure(self.files.open(&object.spool).map_err(at)?).map_err(at)?;
+        if there == object.found() {
+            return Ok(());
+        }
+        remove_if_there(&self.files, &object.spool).map_err(at)?;
+        Err(LakeError::Retry {
+            kind: Trouble::Other,
+            message: format!(
+                "{} does not hold the bytes that were written to it",
+                object.spool.display()
+            ),
+        })
     }
 
     /// See [`super::Lake::find`].

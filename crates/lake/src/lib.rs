@@ -31,5 +31,5 @@ pub mod encode;
 
 pub use configured::Lake;
 pub use errors::{LakeError, Trouble};
-pub use object::{Found, Metadata, Object};
+pub use object::{Assembled, Found, Metadata, Object};
 pub use stamp::{CRC, NONCE, ROW_HASH};

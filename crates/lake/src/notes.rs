@@ -49,6 +49,7 @@ pub fn text_object<F: Files>(
         key,
         bytes: text.len() as u64,
         spool,
+        assembled: None,
         crc: stamp.crc,
         format: Format::Ndjson,
         content_type: "application/json",

@@ -11,12 +11,13 @@
 //! | none of these | the object is read back once and its CRC-32C computed |
 
 use std::io::{self, BufReader, Read, Write};
+use std::sync::Arc;
 
 use md5::{Digest as _, Md5};
 
-use super::object::Found;
+use super::object::{Found, Object};
 use super::store::Evidence;
-use lakehook_base::files::{File, Reader};
+use lakehook_base::files::{File, Files, Reader};
 
 /// Bytes of an object that are read or written at once.
 pub(crate) const PIECE_BYTES: usize = 256 << 10;
@@ -82,6 +83,17 @@ pub(crate) fn may_be_md5(etag: &str) -> bool {
 /// Whether an ETag is the given MD5.
 pub(crate) fn is_md5(etag: &str, md5: [u8; 16]) -> bool {
     etag.eq_ignore_ascii_case(&format!("{:032x}", u128::from_be_bytes(md5)))
+}
+
+/// Reads the bytes of an object, wherever they are.
+pub(crate) fn open<F: Files>(files: &F, object: &Object) -> io::Result<Box<dyn Read + Send>> {
+    match &object.assembled {
+        Some(assembled) => Ok(Arc::clone(assembled).open()),
+        None => {
+            let file = Reader::new(files.open(&object.spool)?)?;
+            Ok(Box::new(BufReader::with_capacity(PIECE_BYTES, file)))
+        }
+    }
 }
 
 /// MD5 of everything that can be read.

@@ -3,15 +3,18 @@
 
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::errors::Trouble;
-use super::object::Metadata;
+use super::object::{Assembled, Metadata};
 
 /// The bytes of a put.
 #[derive(Clone, Copy, Debug)]
 pub enum Body<'a> {
     /// A local file and its size in bytes.
     File(&'a Path, u64),
+    /// Bytes that are in no file of their own, and how many there are.
+    Assembled(&'a Arc<dyn Assembled>, u64),
     /// Bytes in memory.
     Bytes(&'static [u8]),
 }
@@ -20,7 +23,7 @@ impl Body<'_> {
     /// Size of the body in bytes.
     pub fn bytes(&self) -> u64 {
         match self {
-            Self::File(_, bytes) => *bytes,
+            Self::File(_, bytes) | Self::Assembled(_, bytes) => *bytes,
             Self::Bytes(bytes) => bytes.len() as u64,
         }
     }

@@ -6,15 +6,19 @@ use std::path::Path;
 use super::journal::layout::MAX_FRAME;
 use super::journal::local::LocalFrames;
 use super::journal::seam::{At, Frames};
-use super::ledger::batch::Chunk;
+use super::ledger::batch::{Chunk, Sums};
 use super::ledger::entry::{Entry, StoredRow};
 use super::ledger::facts::{RunEnd, Seal};
 use super::ledger::packed::{Head, Packed, SectionError, SectionReader};
+use super::ledger::state::lsn_hashes;
+use lakehook_base::codec::Codec;
 use lakehook_base::files::Files;
 use lakehook_base::record::Lsn;
 
 /// Most bytes that are read at once.
 const WINDOW: usize = 1 << 20;
+/// Bytes of a chunk that show what it is; more than most small ones have.
+const GLANCE: usize = 4096;
 
 /// Why a batch cannot be read back.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +44,39 @@ pub enum RowsError {
     /// The caller could not take a row.
     #[error("failed to encode: {0}")]
     Sink(#[from] io::Error),
+}
+
+/// A packed section whose piece can be copied; its head is as it was written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// The frame.
+    pub frame: At,
+    /// Offset of the piece in the frame's body.
+    pub offset: u64,
+    /// The head of the section.
+    pub head: Head,
+}
+
+impl Piece {
+    /// What its rows add up to, as of when they were appended.
+    pub fn sums(&self) -> Sums {
+        let Head {
+            first_lsn, sums, ..
+        } = self.head;
+        Sums {
+            lsn_hash: lsn_hashes(first_lsn, sums.count),
+            ..sums
+        }
+    }
+}
+
+/// A part of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// A row.
+    Row(Lsn, &'a StoredRow<'a>),
+    /// Rows that are packed with the codec that was asked for. Its bytes have not been read.
+    Piece(Piece),
 }
 
 /// Reads seals and their rows while the writer goes on appending.
@@ -130,12 +167,36 @@ impl<R: Frames> BatchReader<R> {
         seal: &Seal,
         mut see: impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
     ) -> Result<(), RowsError> {
+        self.for_each_part(seal, None, &mut |part| match part {
+            Part::Row(lsn, row) => see(lsn, row),
+            Part::Piece(_) => Ok(()),
+        })
+    }
+
+    /// Reads single frames.
+    pub fn frames(&self) -> &R {
+        &self.frames
+    }
+
+    /// Hands the parts of a sealed batch to `see`, in the order of the log: what is packed with `codec` as
+    /// a piece, everything else row by row.
+    ///
+    /// Each LSN is there at most once, and within the bounds of the seal. The caller compares the sums of
+    /// rows and pieces with those of the seal.
+    pub fn for_each_part(
+        &self,
+        seal: &Seal,
+        codec: Option<Codec>,
+        see: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
+    ) -> Result<(), RowsError> {
+        let mut next = seal.first_lsn;
         let mut reading = Reading {
             frames: &self.frames,
             open: R::Open::default(),
             window: Vec::new(),
             read: 0,
             sections: SectionReader::default(),
+            codec,
         };
         for chunk in seal.chunks.iter() {
             let unreadable = |detail: String| RowsError::Unreadable {
@@ -143,7 +204,13 @@ impl<R: Frames> BatchReader<R> {
                 source_name: self.frames.name_of_segment(chunk.frame.segment()),
                 detail,
             };
-            match reading.chunk(&chunk, &mut see) {
+            let after = Lsn(chunk.first_lsn.0.saturating_add(chunk.rows));
+            if chunk.first_lsn < next || after.0 > seal.last_lsn.0 + 1 {
+                let first = chunk.first_lsn;
+                return Err(unreadable(format!("LSN {first} is not where it belongs")));
+            }
+            next = after;
+            match reading.chunk(&chunk, see) {
                 Ok(rows) if rows == chunk.rows => {}
                 Ok(rows) => return Err(unreadable(format!("{rows} of {} rows", chunk.rows))),
                 Err(ChunkError::Damaged(detail)) => return Err(unreadable(detail)),
@@ -180,19 +247,21 @@ struct Reading<'a, R: Frames> {
     /// Bytes of the chunk that have been read.
     read: u64,
     sections: SectionReader,
+    /// What is packed with it is not unpacked.
+    codec: Option<Codec>,
 }
 
 impl<R: Frames> Reading<'_, R> {
-    /// Reads the rows of one chunk; returns how many there are. A packed section is read as a whole,
-    /// others through a window.
+    /// Reads one chunk; returns how many rows it has. A packed section is read as a whole, unless it is
+    /// one to be copied; rows are read through a window.
     fn chunk(
         &mut self,
         chunk: &Chunk,
-        see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
+        see: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
     ) -> Result<u64, ChunkError> {
         self.window.clear();
         self.read = 0;
-        self.read_on(chunk, WINDOW)?;
+        self.read_on(chunk, if self.codec.is_some() { GLANCE } else { WINDOW })?;
         if Packed::is_one(&self.window) {
             return self.section(chunk, see);
         }
@@ -200,7 +269,8 @@ impl<R: Frames> Reading<'_, R> {
         loop {
             let mut rest = self.window.as_slice();
             while let Some(row) = StoredRow::take(&mut rest) {
-                see(Lsn(chunk.first_lsn.0 + rows), &row).map_err(ChunkError::Sink)?;
+                let lsn = Lsn(chunk.first_lsn.0 + rows);
+                see(Part::Row(lsn, &row)).map_err(ChunkError::Sink)?;
                 rows += 1;
             }
             // What remains is the beginning of a row that the next step completes.
@@ -216,15 +286,34 @@ impl<R: Frames> Reading<'_, R> {
     fn section(
         &mut self,
         chunk: &Chunk,
-        see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
+        see: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
     ) -> Result<u64, ChunkError> {
-        let head = Head::decode(&self.window);
-        if head.is_none_or(|head| head.bytes() as u64 != chunk.bytes) {
-            let detail = format!("no section begins with LSN {} there", chunk.first_lsn);
-            return Err(ChunkError::Damaged(detail));
+        let is_it = |head: &Head| {
+            let says = (head.bytes() as u64, head.sums.count, head.first_lsn);
+            says == (chunk.bytes, chunk.rows, chunk.first_lsn)
+        };
+        let first_lsn = chunk.first_lsn;
+        let damaged =
+            |what: &str| ChunkError::Damaged(format!("the section from LSN {first_lsn} on {what}"));
+        let head = Head::decode(&self.window).filter(is_it);
+        let head = head.ok_or_else(|| damaged("is not there"))?;
+        if self.codec != Some(head.codec) {
+            self.read_on(chunk, MAX_FRAME)?;
+            let mut see = |lsn: Lsn, row: &StoredRow<'_>| see(Part::Row(lsn, row));
+            return Ok(self.sections.for_each(&self.window, first_lsn, &mut see)?);
         }
-        self.read_on(chunk, MAX_FRAME)?;
-        Ok(self.sections.for_each(&self.window, chunk.first_lsn, see)?)
+        let stored_at = head.stored_at();
+        self.read_on(chunk, stored_at.saturating_sub(self.window.len()))?;
+        if !head.covers(&self.window[..stored_at]) {
+            return Err(damaged("is not as it was written"));
+        }
+        let piece = Piece {
+            frame: chunk.frame,
+            offset: chunk.offset + stored_at as u64,
+            head,
+        };
+        see(Part::Piece(piece)).map_err(ChunkError::Sink)?;
+        Ok(head.sums.count)
     }
 
     /// Reads the next bytes of the chunk, at most so many.

@@ -15,6 +15,7 @@ use super::super::store::{
     Body, BodyCheck, Condition, Evidence, Head, ObjectStore, Put, PutAnswer, StoreError,
 };
 use super::answers::{Answers, blames_credentials, status_of};
+use super::aside::read_aside;
 use super::credentials::Reloading;
 use super::location::Location;
 use super::settings::Settings;
@@ -68,6 +69,7 @@ impl S3 {
     async fn put_async(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
         let body = match put.body {
             Body::Bytes(bytes) => ByteStream::from_static(bytes),
+            Body::Assembled(assembled, bytes) => read_aside(assembled, bytes),
             Body::File(path, bytes) => ByteStream::read_from()
                 .path(path)
                 .length(aws_sdk_s3::primitives::Length::Exact(bytes))

@@ -11,6 +11,7 @@ mod credentials;
 mod settings;
 mod answers;
 mod sockets;
+mod aside;
 mod upload;
 mod options;
 pub(crate) mod client;

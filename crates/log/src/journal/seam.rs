@@ -56,7 +56,7 @@ pub type EachFrame<'a> = dyn FnMut(Frame) -> Result<(), OpenError> + 'a;
 /// Reads single frames while others are appended.
 pub trait Frames: Clone + Send + Sync + 'static {
     /// State that is kept from one read to the next, such as an open file.
-    type Open: Default;
+    type Open: Default + Send;
 
     /// The frame at a position, if there is a whole one; its checksum is verified.
     fn frame(&self, at: At) -> io::Result<Option<Frame>>;

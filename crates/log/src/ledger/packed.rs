@@ -139,6 +139,11 @@ impl Head {
         self.stored_at() + self.stored_bytes
     }
 
+    /// LSN of the last row.
+    pub fn last_lsn(&self) -> Lsn {
+        Lsn((self.first_lsn.0 + self.sums.count).saturating_sub(1))
+    }
+
     /// Offset of the piece in the section.
     pub fn stored_at(&self) -> usize {
         HEAD + self.headers_bytes

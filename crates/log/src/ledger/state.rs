@@ -441,6 +441,6 @@ fn per_segment(chunks: &Chunks) -> Vec<(u64, u64)> {
 }
 
 /// Sum of the hashes of consecutive LSNs modulo 2^128.
-fn lsn_hashes(first: Lsn, count: u64) -> u128 {
+pub(crate) fn lsn_hashes(first: Lsn, count: u64) -> u128 {
     (first.0..first.0 + count).fold(0, |sum, lsn| sum.wrapping_add(Lsn(lsn).hash()))
 }
