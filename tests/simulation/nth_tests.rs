@@ -28,7 +28,7 @@ fn fresh(seed: u64, kind: Kind) -> World {
     shape.settings.limits.max_age = Duration::from_secs(3);
     if kind == Kind::Directory {
         // Packed sections in one kind of world, rows as they are in the others.
-        shape.settings.format = "ndjson.zst".to_owned();
+        "ndjson.zst".clone_into(&mut shape.settings.format);
         shape.settings.packing = Some(Packing {
             codec: Codec::Zst,
             least_bytes: 0,

@@ -17,7 +17,7 @@ pub(crate) struct Spoiled {
 }
 
 impl Spoiled {
-    fn spoil(&self, frame: Frame) -> Frame {
+    fn spoil(&self, frame: &Frame) -> Frame {
         let mut bytes = vec![0; FRAME_HEADER];
         for entry in Entry::all(frame.body()) {
             match entry {
@@ -26,7 +26,7 @@ impl Spoiled {
                 Err(_) => return frame.clone(),
             }
         }
-        Frame { bytes, ..frame }
+        Frame { bytes, ..*frame }
     }
 
     fn seal(&self, seal: Seal) -> Seal {
@@ -57,7 +57,9 @@ impl Spoiled {
             _ => {}
         }
         let mut chunks = Chunks::default();
-        all.iter().for_each(|chunk| chunks.push(chunk));
+        for chunk in &all {
+            chunks.push(chunk);
+        }
         Seal { chunks, ..seal }
     }
 }
@@ -70,7 +72,7 @@ impl Frames for Spoiled {
             Planted::CopiedTwice
             | Planted::CutWrongly
             | Planted::WrongPlace
-            | Planted::CodecMixed => self.spoil(frame),
+            | Planted::CodecMixed => self.spoil(&frame),
             _ => frame,
         }))
     }
