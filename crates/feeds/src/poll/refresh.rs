@@ -1,5 +1,6 @@
 //! A refresh token, and its successors: the newest is always stored before anything else happens.
 
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
@@ -113,9 +114,8 @@ impl RefreshToken {
             origin: self.origin.clone(),
             refresh_token: state.newest.expose().to_owned(),
         };
-        // Text always serialises.
-        let bytes = serde_json::to_vec(&stored).unwrap_or_default();
-        let written = kept.write(&self.file, &bytes);
+        let bytes = serde_json::to_vec(&stored).map_err(io::Error::other);
+        let written = bytes.and_then(|bytes| kept.write(&self.file, &bytes));
         written.map_err(|error| {
             let path = kept.path(&self.file);
             Trouble::again(format!(
