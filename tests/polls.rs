@@ -17,6 +17,7 @@ mod columns;
 mod exact;
 mod faults;
 mod forms;
+mod found;
 mod guards;
 mod hostile;
 mod kills;

@@ -152,11 +152,13 @@ impl Gathered {
     /// Reports objects of a directory lake that are missing although their sidecars exist. A sidecar that is
     /// still being written has another name, and does not count. Nor does that of a note of an erasure or of a
     /// retention: a command that is killed leaves a sidecar whose note never was there, and a note that somebody
-    /// removed is missed by the stamps of the objects that name it, or where the objects are missing that it lists.
+    /// removed is missed by the stamps of the objects that name it, or where the objects are missing that it lists. A
+    /// note of columns holds nothing that objects do not hold.
     fn find_lone_sidecars(&mut self, root: &Path, all: &[String]) {
         let is_note = |object: &str| {
             let rest = in_internal(object).unwrap_or_default();
-            rest.starts_with("erasures/") || rest.starts_with("retention/")
+            let notes = ["erasures/", "retention/", "columns/"];
+            notes.iter().any(|folder| rest.starts_with(folder))
         };
         let sidecars = all
             .iter()

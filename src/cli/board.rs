@@ -71,6 +71,9 @@ impl Board {
                 );
             }
             Line::Done { poll, done } => {
+                for row in &done.first {
+                    self.say(&format!("{poll}  would store: {row}"));
+                }
                 for sample in &done.samples {
                     self.say(&format!("{poll}  quarantined: {sample}"));
                 }

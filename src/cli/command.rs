@@ -11,7 +11,8 @@ use super::init::poll as init;
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{
-    audit, check, config, erase, health, hook, poll, polls, retain, serve, shell, sql, torture,
+    audit, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell, sql,
+    torture,
 };
 use crate::config::{Argument, Config, Loaded};
 
@@ -59,6 +60,8 @@ enum Command {
     Man(shell::ManArgs),
     /// Print the views and tables that make the lake queryable
     Sql(sql::SqlArgs),
+    /// Print the columns that were found in the records of a poll, as a JSON Schema to edit
+    Schema(schema::SchemaArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),
     /// Erase rows from the lake, so that the audit goes on adding up
@@ -175,6 +178,7 @@ impl Cli {
             Command::Retain(args) => retain::run(&load()?, &args),
             Command::Torture(args) => torture::run(&args),
             Command::Sql(args) => sql::run(&load()?, &args),
+            Command::Schema(args) => schema::run(&load()?, args),
             Command::Quarantine(QuarantineCommand::List(args)) => look::list(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Show(args)) => look::show(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Replay(args)) => replay::run(&load()?, args),

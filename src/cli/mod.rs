@@ -12,6 +12,8 @@ pub mod demo;
 pub mod init;
 pub mod check;
 pub mod sql;
+pub mod schema;
+mod columns;
 pub mod audit;
 pub mod torture;
 pub mod quarantine;

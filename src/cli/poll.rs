@@ -282,6 +282,7 @@ impl DryTurn {
             plan,
             waiter: &waiter,
             log: None,
+            dir: None,
             lake: self.lake.as_ref(),
             node: NodeId(0),
             ids: &Ids::System,

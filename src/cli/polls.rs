@@ -154,6 +154,11 @@ fn show(poll: &str, state: &State) {
     let snapshot = state.snapshot.as_ref();
     let snapshot = snapshot.map(|(run, records)| format!("{run}, {records} records"));
     let token = state.token_bytes.map(|bytes| format!("of {bytes} bytes"));
+    if let Some(until) = &state.held_until {
+        out::line(format_args!(
+            "  pause that the API asked for: until {until}"
+        ));
+    }
     let all = [
         ("mark", &state.mark),
         ("end of the last window", &state.window),

@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use anyhow::Context as _;
 use chrono::NaiveDate;
 use clap::Args;
 use tracing::level_filters::LevelFilter;
 
+use crate::cli::columns;
 use crate::cli::exit::Failure;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
@@ -20,7 +20,7 @@ use crate::poll::definition::Mode;
 use crate::serve::feeds::FeedList;
 use crate::serve::tables;
 use crate::sql::{Catalogue, Current, Deleted, Engine, Key, Relation, Stream, There, distinct};
-use crate::tables::Table;
+use crate::tables::{Table, Tables};
 use crate::telemetry::{self, LogFormat};
 
 /// Arguments of `lakehook sql`.
@@ -37,7 +37,7 @@ pub struct SqlArgs {
 pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let config = &loaded.config;
-    let mut relations = relations(config)?;
+    let polled = polled(config)?;
     if let Destination::Directory(root) = config.lake.destination()
         && root.display().to_string().contains(['*', '?', '['])
     {
@@ -48,9 +48,20 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
         return Err(Failure::Usage(message));
     }
     let runtime = runtime()?;
-    let looked = runtime.block_on(look(config, &mut relations));
-    let is_bare =
-        looked.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
+    let looked = runtime.block_on(async {
+        let place = LakeReader::open(config.lake.destination()).await;
+        columns::learn(&place, &polled).await?;
+        let mut relations = relations_of(config, &polled)?;
+        let is_bare = look(config, &place, &mut relations).await?;
+        Ok::<_, Failure>((relations, is_bare))
+    });
+    let (relations, is_bare) = looked.map_err(|failure| match failure {
+        Failure::Failed(error) => {
+            let what = format!("failed to look into the lake {}", config.lake.url);
+            Failure::Failed(error.context(what))
+        }
+        usage @ Failure::Usage(_) => usage,
+    })?;
     let endpoint = endpoint(config);
     let catalogue = Catalogue {
         url: match config.lake.destination() {
@@ -73,13 +84,21 @@ pub fn run(loaded: &Loaded, args: &SqlArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// The tables of what is pulled.
+fn polled(config: &Config) -> Result<Tables, Failure> {
+    let polled = FeedList::of(config).tables();
+    polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))
+}
+
 /// The streams of a configuration, without knowledge of what the lake holds.
 pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
+    relations_of(config, &polled(config)?)
+}
+
+fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Failure> {
     let schemas = config.events.read_schemas();
     let schemas = schemas.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let events = tables::events(config, &schemas)?;
-    let polled = FeedList::of(config).tables();
-    let polled = polled.map_err(|errors| usage(errors.iter().map(ToString::to_string)))?;
     let days = Key::all("dt=%Y-%m-%d");
     let relation = |name: &str, stream, table, partitions| Relation {
         name: name.to_owned(),
@@ -101,6 +120,7 @@ pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
         )
     }];
     for (name, table) in polled.streams() {
+        let table = table.now();
         let is_snapshot = config.poll[name].mode == Mode::Snapshot;
         let (stream, mut keys) = if is_snapshot {
             (Stream::Runs, days.clone())
@@ -111,8 +131,8 @@ pub(crate) fn relations(config: &Config) -> Result<Vec<Relation>, Failure> {
             keys.push(Key::run());
         }
         relations.push(Relation {
-            current: current(&config.poll[name], table),
-            ..relation(name, stream, table.clone(), keys)
+            current: current(&config.poll[name], &table),
+            ..relation(name, stream, Table::clone(&table), keys)
         });
     }
     relations.push(relation(
@@ -148,8 +168,11 @@ fn usage(errors: impl Iterator<Item = String>) -> Failure {
 }
 
 /// Finds out which objects each stream has. Returns whether nothing at all is in the lake.
-async fn look(config: &Config, relations: &mut [Relation]) -> anyhow::Result<bool> {
-    let place = LakeReader::open(config.lake.destination()).await;
+async fn look(
+    config: &Config,
+    place: &LakeReader,
+    relations: &mut [Relation],
+) -> anyhow::Result<bool> {
     let mut is_bare = place.keys(&format!("{INTERNAL}/")).await?.is_empty();
     for relation in relations.iter_mut() {
         for key in place.keys(&format!("{}/", relation.name)).await? {

@@ -68,6 +68,11 @@ impl Default for Api {
 }
 
 impl Api {
+    /// The URL of a path.
+    pub(super) fn at(&self, path: &str) -> String {
+        format!("{}{path}", self.url.trim_end_matches('/'))
+    }
+
     /// How connections are opened.
     pub(super) fn connection(&self) -> Connection {
         Connection {

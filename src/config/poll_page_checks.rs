@@ -2,9 +2,10 @@
 //! the next.
 
 use super::polls::Poll;
-use crate::poll::definition::{Mode, PaginationKind};
-use crate::poll::form::{BodyFormat, RecordsAs, Step, Stop};
+use crate::poll::definition::{Mode, PaginationKind, Verb};
+use crate::poll::form::{Begin, BodyFormat, NextAs, RecordsAs, Step, Stop};
 use crate::poll::place::{Place, Source};
+use crate::poll::template::UrlTemplate;
 
 /// What is wrong, and the keys that it is about.
 pub(super) struct Fault {
@@ -38,6 +39,7 @@ pub(super) fn check(poll: &Poll) -> Found {
     checks.format(&named);
     checks.kind();
     checks.steering();
+    checks.by_cursor();
     checks.parameters();
     checks.found
 }
@@ -209,6 +211,9 @@ impl Checks<'_> {
             ("pages", paging.pages.is_some()),
             ("stop", paging.stop.is_some()),
             ("limit", paging.limit.is_some()),
+            ("next_as", paging.next_as != NextAs::Text),
+            ("begin", paging.begin != Begin::First),
+            ("then", paging.then.is_some()),
             ("repeat_query", !paging.repeat_query.is_empty()),
         ] {
             if is_set && !kind.takes(key) {
@@ -278,6 +283,35 @@ impl Checks<'_> {
             self.found
                 .warnings
                 .push(("pagination.first", text.to_owned()));
+        }
+    }
+
+    /// Checks how pages are asked for by their cursor.
+    fn by_cursor(&mut self) {
+        let paging = &self.poll.pagination;
+        if paging.next_as == NextAs::Parameters && paging.param.is_some() {
+            let rule = "the cursor is an object of parameters, which have their own names; remove pagination.param";
+            self.problem(&["pagination.param", "pagination.next_as"], rule);
+        }
+        if paging.next_as != NextAs::Text && paging.begin != Begin::First {
+            let rule = "only text can be the cursor of the first page; remove pagination.begin";
+            self.problem(&["pagination.begin", "pagination.next_as"], rule);
+        }
+        let Some(then) = &paging.then else { return };
+        let key = "pagination.then";
+        let origin = |url: &str| Some(UrlTemplate::parse(url).ok()?.example().ok()?.origin());
+        let (own, first) = (origin(&then.url), origin(&self.poll.url));
+        if own.is_none() || first.is_some() && own != first {
+            let what = if self.poll.api.is_some() {
+                "path, which follows the url of the API, such as \"/list/continue\""
+            } else {
+                "url, of the same origin as the poll's"
+            };
+            self.problem(&[key], format!("needs a {what}"));
+        }
+        if then.body.is_some() && self.poll.method == Verb::Get {
+            let rule = "a GET request has no body; set method = \"POST\", or remove it";
+            self.problem(&[key, "method"], rule);
         }
     }
 

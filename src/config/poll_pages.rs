@@ -1,12 +1,18 @@
 //! `[poll.NAME]`: the keys that say what a page looks like and how one leads to the next, as far as
 //! their values are more than a text or a number.
 
+use std::collections::BTreeMap;
+
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::apis::Api;
+use crate::poll::definition::{self, Body, JsonBody};
 use crate::poll::form::{self, Condition, CsvForm, Empty};
 use crate::poll::place::Place;
+use crate::poll::template::{JsonTemplate, Template, UrlTemplate};
+use crate::secret::Secret;
 
 /// `empty`: which pages have nothing to report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,6 +40,21 @@ pub struct Csv {
     /// Whether the first row has the names of the columns.
     #[serde(default = "yes")]
     pub header: bool,
+}
+
+/// `pagination.then`: how a page is asked for by its cursor.
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Then {
+    /// The URL, for a poll without an API; it may hold placeholders.
+    pub url: String,
+    /// What follows the URL of the API; it may hold placeholders.
+    pub path: String,
+    /// Parameters of the request, instead of the poll's.
+    pub query: BTreeMap<String, Secret>,
+    /// The JSON object that is sent, instead of the poll's body.
+    #[schemars(with = "Option<BTreeMap<String, serde_json::Value>>", extend("writeOnly" = true))]
+    pub body: Option<JsonBody>,
 }
 
 /// `pagination.stop`: when a page is the last one.
@@ -83,6 +104,46 @@ impl JsonSchema for Empties {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "array", "items": { "type": "string", "enum": EMPTIES } })
+    }
+}
+
+impl Then {
+    /// The request with all that it has from the poll's API.
+    pub(super) fn of_api(&self, api: &Api) -> Self {
+        let mut query = api.query.clone();
+        query.extend(self.query.clone());
+        Self {
+            url: api.at(&self.path),
+            query,
+            ..self.clone()
+        }
+    }
+
+    /// The names of the placeholders in it.
+    pub(super) fn names(&self) -> Vec<String> {
+        let url = UrlTemplate::parse(&self.url).ok();
+        let mut names: Vec<String> = url
+            .iter()
+            .flat_map(UrlTemplate::names)
+            .map(str::to_owned)
+            .collect();
+        for value in self.query.values() {
+            names.extend(Template::parse(value.expose()).names().map(str::to_owned));
+        }
+        if let Some(body) = &self.body {
+            let template = JsonTemplate::parse(body.expose());
+            names.extend(template.names().into_iter().map(str::to_owned));
+        }
+        names
+    }
+
+    /// The request.
+    pub(super) fn definition(&self) -> definition::Then {
+        definition::Then {
+            url: self.url.clone(),
+            query: self.query.clone(),
+            body: self.body.clone().map_or(Body::None, Body::Json),
+        }
     }
 }
 

@@ -56,6 +56,11 @@ impl PollRules<'_, '_, '_> {
                 .into_iter()
                 .for_each(|name| add("body", name));
         }
+        if let Some(then) = &poll.pagination.then {
+            for name in then.names() {
+                add("pagination.then", &name);
+            }
+        }
         used
     }
 

@@ -16,7 +16,7 @@ use super::poll::marks::Watermark;
 use super::poll::windows::Window;
 use super::poll_columns::{self, Column};
 use super::poll_guards::{Guards, PollsBatch};
-use super::poll_pages::{Csv, Empties, FailIf, Stop};
+use super::poll_pages::{Csv, Empties, FailIf, Stop, Then};
 use super::rate::Rate;
 use super::rules;
 use super::words;
@@ -24,7 +24,7 @@ use crate::poll::definition::{
     self, Body, ColumnDefinitions, Connection, Definition, JsonBody, Limits, Mode, PaginationKind,
     Request, Timing, Verb,
 };
-use crate::poll::form::{BodyFormat, PageForm, RecordsAs, Step};
+use crate::poll::form::{Begin, BodyFormat, NextAs, PageForm, RecordsAs, Step};
 use crate::secret::Secret;
 
 /// `[polls]`: what all polls share.
@@ -192,6 +192,16 @@ pub struct Pagination {
     pub step: Step,
     /// Where the next page's cursor or URL is.
     pub next: Option<String>,
+    /// How that goes into the request: as text, as the JSON value that it is, or as parameters.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<NextAs>")]
+    pub next_as: NextAs,
+    /// What the first page is asked for with, as later ones are with their cursor.
+    #[serde(deserialize_with = "words::deserialize")]
+    #[schemars(schema_with = "words::schema::<Begin>")]
+    pub begin: Begin,
+    /// How a page is asked for by its cursor, if not as the first one.
+    pub then: Option<Then>,
     /// Where a page says whether there is a next one.
     pub more: Option<String>,
     /// Where the number of pages is.
@@ -284,7 +294,8 @@ impl Poll {
             merged
         };
         Self {
-            url: format!("{}{}", api.url.trim_end_matches('/'), self.path),
+            url: api.at(&self.path),
+            pagination: self.pagination.of_api(api),
             query: merged(&api.query, &self.query),
             headers: merged(&api.headers, &self.headers),
             auth: api.auth.clone(),
@@ -341,12 +352,16 @@ impl Poll {
                 jitter: self.jitter.duration(),
             },
             mode: self.mode,
-            watermark: self.watermark.definition(),
+            watermark: definition::Watermark {
+                begins: self.pagination.begin == Begin::Mark,
+                ..self.watermark.definition()
+            },
             window: self.window.as_ref().map(Window::definition),
             each: self.each.as_ref().map(|each| each.definition(false)),
             token: definition::Token {
                 from: self.resume_from.clone(),
                 into: self.resume_into.clone(),
+                begins: self.pagination.begin == Begin::Token,
             },
             keep_mark: self.keep_mark,
             schema: self.schema.clone(),
@@ -362,13 +377,22 @@ impl Poll {
             guards: self.guards.definition(),
             columns: ColumnDefinitions {
                 rules: poll_columns::rules(&self.columns),
-                kept_as_text: Vec::new(),
+                ..ColumnDefinitions::default()
             },
         }
     }
 }
 
 impl Pagination {
+    /// The pagination with all that it has from the poll's API.
+    fn of_api(&self, api: &Api) -> Self {
+        let then = self.then.as_ref().map(|then| then.of_api(api));
+        Self {
+            then,
+            ..self.clone()
+        }
+    }
+
     fn definition(&self) -> definition::Pagination {
         definition::Pagination {
             kind: self.r#type,
@@ -378,6 +402,9 @@ impl Pagination {
             first: self.first,
             step: self.step,
             next: self.next.clone(),
+            next_as: self.next_as,
+            begin: self.begin,
+            then: self.then.as_ref().map(Then::definition),
             more: self.more.clone(),
             pages: self.pages.clone(),
             // A rule that cannot be one was reported.

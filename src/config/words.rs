@@ -6,7 +6,7 @@ use serde::de::{Deserialize, Deserializer, Error};
 use crate::contract::{OnInvalid, PartitionBy};
 use crate::encode::Format;
 use crate::poll::definition::{AuthKind, ClientAuth, GrantKind, Mode, PaginationKind, Verb};
-use crate::poll::form::{BodyFormat, RecordsAs, Step};
+use crate::poll::form::{Begin, BodyFormat, NextAs, RecordsAs, Step};
 use crate::signature::TimeForm;
 use crate::telemetry::LogFormat;
 
@@ -160,6 +160,18 @@ impl Word for BodyFormat {
 impl Word for RecordsAs {
     fn words() -> Vec<(&'static str, Self)> {
         Self::ALL.map(|form| (form.as_str(), form)).to_vec()
+    }
+}
+
+impl Word for NextAs {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|form| (form.as_str(), form)).to_vec()
+    }
+}
+
+impl Word for Begin {
+    fn words() -> Vec<(&'static str, Self)> {
+        Self::ALL.map(|begin| (begin.as_str(), begin)).to_vec()
     }
 }
 

@@ -15,7 +15,7 @@ use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
 use super::settings::{LogRole, log_settings};
 use super::stopping::{Patience, Stopped};
-use super::tables::text_columns;
+use super::tables::{live_shape, text_columns};
 use crate::clock::Now;
 use crate::config::Config;
 use crate::feeds::context::Context;
@@ -63,6 +63,9 @@ pub fn poll_feed(config: &Config) -> PollFeed {
             each.of_snapshot = parent.is_some_and(|parent| parent.mode == Mode::Snapshot);
         }
         definition.columns.kept_as_text = text_columns.remove(name).unwrap_or_default();
+        if poll.schema.is_none() {
+            definition.columns.live = live_shape(&config.polls.dir, name).ok().map(Arc::new);
+        }
         (name.clone(), definition)
     });
     PollFeed::new(definitions.collect(), config.polls.concurrency)

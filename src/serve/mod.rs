@@ -4,6 +4,7 @@
 pub mod errors;
 pub mod directories;
 pub mod settings;
+mod shapes;
 pub mod tables;
 pub mod lakes;
 pub mod process;

@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::shapes;
 use crate::columns::ColumnType;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, read_whole, remove_if_there, write_durably};
-use crate::tables::{Table, Tables};
+use crate::tables::{FoundColumn, LiveShape, Settled, Shape, Table, Tables};
 
 const MAX_BYTES: u64 = 16 << 20;
 const PREFIX: &str = "columns-";
@@ -53,10 +54,10 @@ pub fn events(config: &Config, schemas: &Schemas) -> Result<Table, SchemaError> 
 
 /// The columns whose type would change, according to the files in the log's directory.
 pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
-    let (known, _) = read(dir)?;
+    let (known, _) = read_all(dir)?;
     let mut changed = Vec::new();
-    for (stream, table) in tables.streams() {
-        for (column, now) in table.kinds() {
+    for (stream, kinds) in tables.fixed_kinds() {
+        for (column, now) in kinds {
             let columns = known.get(stream).into_iter().flatten();
             // Engines compare names without case.
             let same =
@@ -78,7 +79,7 @@ pub fn changed(dir: &Path, tables: &Tables) -> io::Result<Vec<Changed>> {
 /// The columns that are text in objects which are in the lake, by stream, according to the files in the log's
 /// directory.
 pub fn text_columns(dir: &Path) -> io::Result<BTreeMap<String, Vec<String>>> {
-    let (known, _) = read(dir)?;
+    let (known, _) = read_all(dir)?;
     let text = |columns: BTreeMap<String, String>| {
         let text = columns.into_iter().filter(|(_, kind)| kind == "text");
         text.map(|(name, _)| name).collect()
@@ -92,18 +93,20 @@ pub fn text_columns(dir: &Path) -> io::Result<BTreeMap<String, Vec<String>>> {
 /// Refuses columns whose type would change, and stores the types durably. Does nothing until a typed object
 /// has been written from this log.
 pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ColumnsError> {
-    let (mut known, last) = read(dir)?;
-    if !format.layout().is_typed() && last == 0 {
+    // A shape that cannot be read is told here, before anything is logged that it is needed for.
+    let (all, last) = read_all(dir)?;
+    if !format.layout().is_typed() && all.is_empty() {
         return Ok(());
     }
     let changed = changed(dir, tables)?;
     if !changed.is_empty() {
         return Err(ColumnsError::Changed(changed));
     }
+    let (mut known, _) = read(dir)?;
     let before = known.clone();
-    for (stream, table) in tables.streams() {
+    for (stream, kinds) in tables.fixed_kinds() {
         let columns = known.entry(stream.to_owned()).or_default();
-        let kinds = table.kinds().into_iter();
+        let kinds = kinds.into_iter();
         columns.extend(kinds.map(|(name, kind)| (name, kind.to_string())));
     }
     if known == before {
@@ -115,6 +118,43 @@ pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<()
         remove_if_there(&Disk, &path_of(dir, last))?;
     }
     Ok(())
+}
+
+/// The shape of a stream that has no schema: what was found in its records so far, and the columns of typed
+/// objects that are in the lake. What it grows by is written down in the log's directory.
+pub(super) fn live_shape(dir: &Path, stream: &str) -> io::Result<LiveShape> {
+    let (mut known, _) = read(dir)?;
+    let typed = known.remove(stream).unwrap_or_default().into_iter();
+    let typed = typed.filter_map(|(name, kind)| {
+        let kind = ColumnType::parse(&kind)?;
+        let settled = Settled::Typed;
+        Some(FoundColumn {
+            name,
+            kind,
+            settled,
+        })
+    });
+    let mut shape = Shape::new(shapes::read(dir, stream)?);
+    shape.adopt(&typed.collect::<Vec<_>>());
+    Ok(LiveShape::new(shape, shapes::keeper(dir, stream)))
+}
+
+/// The types that columns have in objects which may be in the lake: in the newest file, and of streams without
+/// schemas.
+fn read_all(dir: &Path) -> io::Result<(Known, u64)> {
+    let (mut known, last) = read(dir)?;
+    for (stream, columns) in shapes::all(dir)? {
+        let typed = columns
+            .into_iter()
+            .filter(|own| own.settled == Settled::Typed);
+        for column in typed {
+            let kinds = known.entry(stream.clone()).or_default();
+            kinds
+                .entry(column.name)
+                .or_insert_with(|| column.kind.to_string());
+        }
+    }
+    Ok((known, last))
 }
 
 /// The types in the newest file and its number, which is 0 if there is no file.

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use super::assembly::{Assembling, Underway, damage_of, is_damage};
 use super::lake_check::LakeCheck;
+use super::noted::Noted;
 use crate::encode::{Codec, Encoded, Encoder, Format, Layout, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
 use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
 use crate::lake::{Assembled, Found, Lake, LakeError, Object};
 use crate::record::{Lsn, row_hash};
-use crate::tables::Tables;
+use crate::tables::{Settled, Table, Tables};
 use crate::wal::batch::Sums;
 use crate::wal::entry::{Commit, Seal, StoredRow};
 use crate::wal::facts::{AsOf, LsnSet, Totals};
@@ -48,7 +49,8 @@ pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) node: NodeId,
     pub(super) reader: BatchReader<R>,
     pub(super) lake: Arc<Lake<F>>,
-    tables: Arc<Tables>,
+    pub(super) tables: Arc<Tables>,
+    pub(super) noted: Noted,
     check: Option<Arc<LakeCheck<F>>>,
 }
 
@@ -135,6 +137,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             reader,
             lake,
             tables,
+            noted: Noted::default(),
             check: None,
         }
     }
@@ -171,7 +174,14 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         self.probe()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
-        match self.make(&seal) {
+        let is_typed = Format::parse(&seal.format).is_some_and(|format| format.layout().is_typed());
+        let settled = if is_typed {
+            Settled::Typed
+        } else {
+            Settled::Yes
+        };
+        let table = self.table_of(&seal.partition, settled)?;
+        match self.make(&seal, &table) {
             Ok(object) => shipment.object = Some(object),
             Err(error @ RowsError::Unreadable { .. }) => {
                 shipment.done = Some(self.ask_the_lake(&seal, error.to_string())?);
@@ -228,7 +238,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     }
 
     /// Makes the object, and compares what it is made of with the sums of the seal.
-    fn make(&self, seal: &Seal) -> Result<Object, RowsError> {
+    fn make(&self, seal: &Seal, table: &Arc<Table>) -> Result<Object, RowsError> {
         let Some(format) = Format::parse(&seal.format) else {
             let detail = format!("this program has no format {}", seal.format);
             return Err(self.unreadable(seal, detail));
@@ -236,7 +246,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         let path = self.lake.spool_path(self.node, seal.number, seal.nonce);
         let (sums, found, assembled) = match format.layout() {
             Layout::Lines(codec) => self.assemble(seal, codec, &path)?,
-            Layout::Columns => self.encode(seal, format, &path)?,
+            Layout::Columns => self.encode(seal, (format, table), &path)?,
         };
         if sums != seal.sums {
             let detail = "the rows that were read are not those of the seal".to_owned();
@@ -295,7 +305,12 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     }
 
     /// Encodes an object of columns into a local file.
-    fn encode(&self, seal: &Seal, format: Format, path: &Path) -> Result<Made, RowsError> {
+    fn encode(
+        &self,
+        seal: &Seal,
+        (format, table): (Format, &Arc<Table>),
+        path: &Path,
+    ) -> Result<Made, RowsError> {
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
         remove_if_there(&self.files, path)?;
         let file = Arc::new(self.files.create_new(path)?);
@@ -303,7 +318,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             BufWriter::with_capacity(256 << 10, Checksummed::new(Appender::new(file.clone())));
         let spec = ObjectSpec {
             format,
-            table: self.tables.of(&seal.partition),
+            table,
             rows: seal.sums.count,
             path,
         };

@@ -7,6 +7,8 @@
 
 mod assembly;
 mod commit;
+mod noted;
+mod columns;
 mod publication;
 mod lake_check;
 mod queue;
@@ -14,6 +16,7 @@ mod shipper;
 
 pub use commit::{ShipError, Shipment, Shipper};
 pub use lake_check::{KnownObjects, LakeCheck, LakeFinding};
+pub use noted::ColumnsNote;
 pub use publication::{Member, Publication, PublicationKind, RunMarker};
 pub use queue::{Drained, Queue};
 pub use shipper::{Shipping, ShippingContext};

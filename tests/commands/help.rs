@@ -27,6 +27,7 @@ Commands:
   completions  Print the completions of a shell: bash, zsh, fish, elvish or powershell
   man          Print the manual page, or write one for each command
   sql          Print the views and tables that make the lake queryable
+  schema       Print the columns that were found in the records of a poll, as a JSON Schema to edit
   audit        Prove that everything acknowledged is in the lake exactly once
   erase        Erase rows from the lake, so that the audit goes on adding up
   retain       Remove whole days and old runs from the lake, so that the audit goes on adding up
@@ -104,6 +105,20 @@ Options:
 
   -h, --help
           Print help (see a summary with '-h')
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["schema"]), @r#"
+Print the columns that were found in the records of a poll, as a JSON Schema to edit
+
+Usage: lakehook schema [OPTIONS] <NAME>
+
+Arguments:
+  <NAME>  The poll
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+  -h, --help           Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["audit"]), @r#"

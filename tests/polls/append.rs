@@ -202,3 +202,38 @@ fn where_pages_have_moved_meanwhile_all_is_read_again() {
     let found = totals(&setup);
     assert_eq!((found.rows, found.ids), (51, 51));
 }
+
+#[test]
+fn a_cursor_that_is_too_long_to_be_remembered_is_told_of() {
+    // Three pages; the second request fails for good in the first run.
+    let run = |bytes: usize| {
+        let api = Api::start(move |request, n| {
+            let at =
+                param(request, "cursor").map_or(0, |cursor| cursor[..1].parse::<usize>().unwrap());
+            if n == 1 {
+                return ResponseTemplate::new(404);
+            }
+            let next = (at < 2).then(|| format!("{}{}", at + 1, "x".repeat(bytes)));
+            page(json!({"things": [{"id": at}], "next": next}))
+        });
+        let settings = "mode = \"append\"\npagination = { type = \"cursor\", next = \"/next\" }";
+        let setup = setup(&api.url(), settings);
+        let (_, code) = poll(&setup);
+        assert_eq!(code, Some(1));
+        let (told, code) = poll(&setup);
+        assert_eq!(code, Some(0), "{told}");
+        let found = lake(&setup).stream("things", "id");
+        assert_eq!((found.rows, found.ids), (3, 3));
+        (told, api.requests().len())
+    };
+    // One that fits is gone on with; one that does not is not lost without a word.
+    let (told, requests) = run(6_000);
+    assert!(!told.contains("to be remembered"), "{told}");
+    assert_eq!(requests, 2 + 2);
+    let (told, requests) = run(40_000);
+    assert!(
+        told.contains("what is to be remembered of the next page has 40"),
+        "{told}"
+    );
+    assert_eq!(requests, 2 + 3);
+}

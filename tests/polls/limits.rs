@@ -90,7 +90,15 @@ fn a_long_pause_is_waited_for_between_runs_and_after_a_restart() {
         metrics.contains("lakehook_poll_waiting{poll=\"things\"} 1"),
         "{metrics}"
     );
+    let shown = said(&setup.run(&["polls", "state", "show"])).0;
+    let pause = format!(
+        "pause that the API asked for: until {}",
+        state["waiting"]["until"].as_str().unwrap()
+    );
+    assert!(shown.contains(&pause), "{pause}: {shown}");
     assert!(program.stop(LIMIT).success());
+    let shown = said(&setup.run(&["polls", "state", "show"])).0;
+    assert!(shown.contains(&pause), "{pause}: {shown}");
     assert_eq!(api.requests().len(), 1);
 }
 
@@ -171,6 +179,54 @@ fn an_api_that_does_not_answer_changes_nothing_for_the_others() {
     let broken_state = health(&setup, "broken");
     let why = broken_state["waiting"]["for"].as_str().unwrap_or_default();
     assert!(why.contains("answered 503"), "{broken_state}");
+    assert!(program.stop(LIMIT).success());
+}
+
+/// The default number of places, as many APIs that never answer, and twenty that are well.
+#[test]
+fn twenty_polls_run_beside_two_apis_that_do_not_answer() {
+    let dead = RawApi::start(|_, _, stream| {
+        let _gone = stream.read(&mut [0; 16]);
+        std::thread::sleep(LIMIT);
+    });
+    let well = Api::start(|_, n| page(json!({"things": things(n..n + 3)})));
+    let one = |name: &str, url: &str| {
+        format!(
+            "[poll.{name}]\nurl = \"{url}/{name}\"\nrecords = \"/things\"\nid = \"id\"\nevery = \"2s\"\n\
+             timeout = \"50s\"\n"
+        )
+    };
+    let names: Vec<String> = (0..20).map(|number| format!("live_{number}")).collect();
+    let live: String = names.iter().map(|name| one(name, &well.url())).collect();
+    let text = format!(
+        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[polls]\nmax_bytes = \"256 MiB\"\n{}{}{live}",
+        one("dead_1", &dead.url()),
+        one("dead_2", &dead.url()),
+    );
+    let setup = Setup::new(&text);
+    let program = setup.start();
+    let is_stuck = |name: &str| health(&setup, name)["waiting"]["for"] == "an answer";
+    for name in ["dead_1", "dead_2"] {
+        wait_until(name, || is_stuck(name));
+    }
+    // Each of them runs again and again, long before the silence of the others is given up.
+    let start = Instant::now();
+    let before = well.requests().len();
+    let runs_since = |name: &str| {
+        let requests = well.requests();
+        let path = format!("/{name}");
+        let since = requests.iter().skip(before);
+        since.filter(|request| request.url.path() == path).count()
+    };
+    wait_until("a live poll does not run", || {
+        names.iter().all(|name| runs_since(name) >= 3)
+    });
+    assert!(
+        start.elapsed() < Duration::from_secs(40),
+        "{:?}",
+        start.elapsed()
+    );
+    assert!(is_stuck("dead_1") && is_stuck("dead_2"));
     assert!(program.stop(LIMIT).success());
 }
 

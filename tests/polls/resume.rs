@@ -127,7 +127,7 @@ fn what_cannot_work_is_told() {
         let token = if n == 0 {
             json!(null)
         } else {
-            json!("x".repeat(4000))
+            json!("x".repeat(7000))
         };
         page(json!({"things": [{"id": 1}], "token": token}))
     });
@@ -135,7 +135,7 @@ fn what_cannot_work_is_told() {
     let setup = setup(&api.url(), text);
     for words in [
         "names a token where poll.things.resume_from says",
-        "has 4000 bytes",
+        "has 7000 bytes",
     ] {
         let (told, code) = poll(&setup);
         assert_eq!(code, Some(1), "{told}");

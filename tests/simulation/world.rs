@@ -12,7 +12,7 @@ use lakehook::lake::conditional::StoreLake;
 use lakehook::lake::directory::Directory;
 use lakehook::record::{Lsn, NO_RUN, Rows};
 use lakehook::ship::{Shipment, Shipper};
-use lakehook::tables::Tables;
+use lakehook::tables::{Table, Tables};
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Background;
 use lakehook::wal::lateness::Calendar;
@@ -196,7 +196,7 @@ impl World {
             Background::Inline,
         )?;
         let lake = Arc::new(self.lake());
-        let tables = Arc::new(Tables::new(std::iter::empty()));
+        let tables = Arc::new(Tables::new(std::iter::empty::<(String, Table)>()));
         let frames = Spoiled {
             frames: writer.frames(),
             planted: self.shape.planted,

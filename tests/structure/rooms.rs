@@ -17,7 +17,7 @@ const ROOMS: &[Room] = &[
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
-        "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "secret", "ids",
+        "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
@@ -43,7 +43,7 @@ const ROOMS: &[Room] = &[
         "signature", "secret", "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "lake", "tables", "json", "record", "ids", "rfc3339", "clock",
+        "contract", "quarantine", "wal", "lake", "tables", "json", "record", "ids", "files", "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",
@@ -74,7 +74,7 @@ const ROOMS: &[Room] = &[
     room("wal", "crates/log/src", &["record", "ids", "files", "clock", "checksum", "codec"]),
     room("lake", "crates/lake/src", &["encode", "record", "ids", "files", "clock", "checksum"]),
     room("encode", "crates/lake/src/encode", &["tables", "columns", "json", "record", "files", "clock", "codec"]),
-    room("tables", "crates/base/src/tables", &["columns"]),
+    room("tables", "crates/base/src/tables", &["columns", "json"]),
     room("columns", "crates/base/src/columns", &["json", "rfc3339", "clock"]),
     room("json", "crates/base/src/json", &[]),
     room("record", "crates/base/src/record", &["ids", "clock"]),

@@ -150,8 +150,7 @@ fn of_values(values: &Value) -> ColumnType {
 
 /// Parses a raw value as a time.
 pub fn time(raw: &str) -> Option<Micros> {
-    let text: String = serde_json::from_str(raw).ok()?;
-    rfc3339::parse(&text)
+    rfc3339::parse(&text(raw)?)
 }
 
 /// Parses a raw value as a date, in days since 1970-01-01.

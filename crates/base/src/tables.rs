@@ -5,6 +5,12 @@ use std::sync::Arc;
 
 use crate::columns::{ColumnType, Dates, Kinds, Property, declared, of_entities};
 
+mod live;
+mod shape;
+
+pub use live::{Keep, LiveShape};
+pub use shape::{FoundColumn, Noted, RESERVED, Settled, Shape};
+
 /// Prefix of the names of columns for event properties.
 pub const PROPERTY_PREFIX: &str = "p_";
 const RECEIVED_AT: &str = "When it was received";
@@ -147,23 +153,27 @@ impl Table {
         id: &[String],
         given: &Kinds,
     ) -> Result<Self, serde_json::Error> {
-        let declared = of_entities(schema, given)?;
+        Ok(Self::of_records(&of_entities(schema, given)?, id))
+    }
+
+    /// The table of records with these columns.
+    fn of_records(own: &[Property], id: &[String]) -> Self {
         let mut columns = vec![
             Column::own("received_at", ColumnType::Time, RECEIVED_AT),
             Column::own("lsn", ColumnType::Integer, LSN),
         ];
-        let own = declared.iter();
+        let own = own.iter();
         columns.extend(own.map(|own| Column::own(&own.name, own.kind, &own.about)));
         columns.push(Column::rest());
         let ids = id
             .iter()
             .filter_map(|id| columns.iter().position(|column| column.name == *id));
         let ids = ids.collect();
-        Ok(Self {
+        Self {
             columns,
             time: 0,
             ids,
-        })
+        }
     }
 
     /// The table of the quarantine.
@@ -236,33 +246,93 @@ impl Table {
     }
 }
 
+/// The table of a stream, which may grow.
+#[derive(Clone, Debug)]
+pub enum StreamTable {
+    /// Its columns are fixed by schemas.
+    Fixed(Arc<Table>),
+    /// Its columns are those that were found in its records.
+    Growing(GrowingTable),
+}
+
+/// A table whose columns are found in records.
+#[derive(Clone, Debug)]
+pub struct GrowingTable {
+    /// The columns that were found.
+    pub live: Arc<LiveShape>,
+    /// The keys that identify a record together.
+    id: Vec<String>,
+    /// Columns whose type is given.
+    given: Kinds,
+}
+
+impl From<Table> for StreamTable {
+    fn from(table: Table) -> Self {
+        Self::Fixed(Arc::new(table))
+    }
+}
+
+impl StreamTable {
+    /// The table as it is now.
+    pub fn now(&self) -> Arc<Table> {
+        match self {
+            Self::Fixed(table) => Arc::clone(table),
+            Self::Growing(growing) => Arc::new(growing.with(&growing.live.shape())),
+        }
+    }
+}
+
+impl GrowingTable {
+    /// A table with the columns of that shape, and those whose type is given. `id` are the keys that identify a
+    /// record together, as far as they are columns.
+    pub fn new(live: Arc<LiveShape>, id: &[String], given: Kinds) -> Self {
+        for name in given.keys() {
+            live.reserve(name);
+        }
+        Self {
+            live,
+            id: id.to_vec(),
+            given,
+        }
+    }
+
+    /// The table with a shape.
+    pub fn with(&self, shape: &Shape) -> Table {
+        let property = |name: &str, kind: ColumnType| Property {
+            name: name.to_owned(),
+            kind,
+            about: String::new(),
+        };
+        let given = self.given.iter().map(|(name, kind)| property(name, *kind));
+        let found = shape.columns().iter();
+        let found = found.filter(|own| !self.given.contains_key(&own.name));
+        let found = found.map(|own| property(&own.name, own.kind));
+        Table::of_records(&given.chain(found).collect::<Vec<_>>(), &self.id)
+    }
+}
+
 /// The tables of all streams.
 #[derive(Clone, Debug)]
 pub struct Tables {
-    streams: BTreeMap<String, Arc<Table>>,
-    quarantine: Arc<Table>,
+    streams: BTreeMap<String, StreamTable>,
+    quarantine: StreamTable,
     /// For streams that are not configured.
-    unknown: Arc<Table>,
+    unknown: StreamTable,
 }
 
 impl Tables {
     /// The tables of these streams, and of the quarantine.
-    pub fn new(streams: impl Iterator<Item = (String, Table)>) -> Self {
-        // Without a schema there is none that could be wrong.
-        let unknown =
-            Table::entities(None, &[], &Kinds::new()).unwrap_or_else(|_| Table::quarantine());
+    pub fn new<T: Into<StreamTable>>(streams: impl Iterator<Item = (String, T)>) -> Self {
         Self {
-            streams: streams
-                .map(|(name, table)| (name, Arc::new(table)))
-                .collect(),
-            quarantine: Arc::new(Table::quarantine()),
-            unknown: Arc::new(unknown),
+            streams: streams.map(|(name, table)| (name, table.into())).collect(),
+            quarantine: Table::quarantine().into(),
+            unknown: Table::of_records(&[], &[]).into(),
         }
     }
 
     /// The table of a partition such as `events/dt=2026-11-20`: the part before the first
     /// `name=value` is the stream.
-    pub fn of(&self, partition: &str) -> &Arc<Table> {
+    pub fn of(&self, partition: &str) -> &StreamTable {
         let parts = partition.split('/').take_while(|part| !part.contains('='));
         let stream: Vec<&str> = parts.collect();
         match stream.as_slice() {
@@ -272,10 +342,17 @@ impl Tables {
     }
 
     /// The streams with their tables.
-    pub fn streams(&self) -> impl Iterator<Item = (&str, &Table)> {
-        self.streams
-            .iter()
-            .map(|(name, table)| (name.as_str(), &**table))
+    pub fn streams(&self) -> impl Iterator<Item = (&str, &StreamTable)> {
+        let streams = self.streams.iter();
+        streams.map(|(name, table)| (name.as_str(), table))
+    }
+
+    /// The types that schemas and rules fix, by stream and column.
+    pub fn fixed_kinds(&self) -> impl Iterator<Item = (&str, BTreeMap<String, ColumnType>)> {
+        self.streams().map(|(name, table)| match table {
+            StreamTable::Fixed(table) => (name, table.kinds()),
+            StreamTable::Growing(growing) => (name, growing.with(&Shape::default()).kinds()),
+        })
     }
 }
 
@@ -312,5 +389,40 @@ mod tests {
             .collect();
         assert_eq!(names, ["received_at", "lsn", "user_id", "age", "extra"]);
         assert_eq!(table.ids, [2]);
+    }
+
+    #[test]
+    fn a_growing_table_has_the_columns_that_are_given_and_those_that_are_found() {
+        let column = |name: &str, kind| FoundColumn {
+            name: name.to_owned(),
+            kind,
+            settled: Settled::No,
+        };
+        let found = [
+            column("id", ColumnType::Integer),
+            column("Day", ColumnType::Text),
+        ];
+        let live = LiveShape::new(Shape::new(found), Box::new(|_| Ok(())));
+        let given = Kinds::from([("Day".to_owned(), ColumnType::Date)]);
+        let growing = GrowingTable::new(Arc::new(live), &["id".to_owned()], given);
+        let streams = [("orders".to_owned(), StreamTable::Growing(growing))];
+        let tables = Tables::new(streams.into_iter());
+        let table = tables.of("orders/dt=2026-11-20").now();
+        let columns = table.columns.iter();
+        let columns: Vec<_> = columns
+            .map(|own| format!("{} {}", own.name, own.kind))
+            .collect();
+        let expected = [
+            "received_at time",
+            "lsn integer",
+            "Day date",
+            "id integer",
+            "extra json",
+        ];
+        assert_eq!(columns, expected);
+        assert_eq!(table.ids, [3]);
+        let fixed: Vec<_> = tables.fixed_kinds().collect();
+        let names: Vec<_> = fixed[0].1.keys().map(String::as_str).collect();
+        assert_eq!(names, ["Day", "extra", "lsn", "received_at"]);
     }
 }

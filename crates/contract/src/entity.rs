@@ -1,12 +1,14 @@
 //! Entities: records that a poll pulls, by a schema of their own.
 //!
 //! With a schema, the properties that it declares at the top level are the columns, in its order, and
-//! everything else in a record goes under `extra`. Without a schema, the keys of a record are its columns.
+//! everything else in a record goes under `extra`. Without a schema, the keys of a record are its columns, and the
+//! shape of the stream grows by those that are new; whoever stores rows has it kept before.
 //! Either way a row begins with `received_at` at a fixed offset and with a fixed length, so that the time can
 //! be written when the rows go to the log ([`stamp`]). Column rules change a record before its schema sees it;
 //! the quarantine and the watermark have what was sent.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
@@ -14,14 +16,15 @@ use super::canonical;
 use super::column_rules::{ColumnRules, Nulled};
 use super::entity_columns::{Columns, check_rules, decimals_of, write_own_keys};
 use super::faults::{Errors, Faults as _};
-use super::pointer::{self, segment};
+pub use super::field_path::FieldPath;
 use super::schemas::{Schema, SchemaError};
-use super::strict::{Scanner, lone_surrogate};
+use super::strict::{Scanner, lone_surrogate, unescaped};
 use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused};
 use lakehook_base::clock::Micros;
 use lakehook_base::columns::{Dates, Decimal, Kinds};
-use lakehook_base::json::{Members, text};
+use lakehook_base::json::{Members, between_quotes, text};
 use lakehook_base::record::{Fingerprint, Identity, Origin, RowKind, Rows};
+use lakehook_base::tables::LiveShape;
 
 /// Most bytes of a refused record that are kept. Even if every one of them is escaped, the row fits into a
 /// frame of the log.
@@ -30,44 +33,8 @@ const MAX_REFUSED_BYTES: usize = 4 << 20;
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
 /// The length of a time as text.
 const TIME_BYTES: usize = 27;
-
-/// The path to a value in a record: the keys that lead to it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldPath(Vec<String>);
-
-impl FieldPath {
-    /// Reads a JSON Pointer (RFC 6901), which begins with a slash, or the name of a key.
-    pub fn new(text: &str) -> Self {
-        Self(pointer::parse(text).unwrap_or_else(|| vec![text.to_owned()]))
-    }
-
-    /// The keys, outermost first.
-    pub fn keys(&self) -> &[String] {
-        &self.0
-    }
-
-    /// The path as a JSON Pointer.
-    fn pointer(&self) -> String {
-        self.0.iter().map(|key| segment(key)).collect()
-    }
-
-    /// The raw value at the path.
-    fn find<'a>(&self, members: &[(&'a str, &'a str)]) -> Option<&'a str> {
-        let (first, rest) = self.0.split_first()?;
-        let own = members
-            .iter()
-            .find(|(key, _)| text(key).is_some_and(|key| *key == **first));
-        let mut value = own?.1;
-        for key in rest {
-            let Members(inner) = serde_json::from_str(value).ok()?;
-            let own = inner
-                .iter()
-                .find(|(raw, _)| text(raw).is_some_and(|own| *own == **key));
-            value = own?.1;
-        }
-        Some(value)
-    }
-}
+/// Stands for the hash of a schema where there is none, and columns are found.
+const FOUND: u64 = 1;
 
 /// Makes the rows of one stream of entities.
 #[derive(Debug)]
@@ -78,6 +45,8 @@ pub struct Entities {
     rules: ColumnRules,
     /// The decimals among the columns, where records have columns of their own.
     decimals: HashMap<String, Decimal>,
+    /// The columns that are found in records, where there is no schema.
+    live: Option<Arc<LiveShape>>,
     id: Vec<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
@@ -92,6 +61,8 @@ pub struct ColumnSettings {
     pub rules: ColumnRules,
     /// Types of columns that are given, whatever the schema says, those of the rules included.
     pub given: Kinds,
+    /// The columns that are found in records, if there is no schema.
+    pub live: Option<Arc<LiveShape>>,
 }
 
 /// The result for a record.
@@ -107,6 +78,8 @@ pub enum Taken<'a> {
         mark: Option<&'a str>,
         /// The columns that rules have made null.
         nulled: Nulled,
+        /// The found columns that a value does not fit.
+        unfit: Vec<u32>,
     },
     /// A row of the quarantine, because the record broke the contract.
     Invalid {
@@ -141,8 +114,16 @@ impl Entities {
         fingerprint: Fingerprint,
         settings: ColumnSettings,
     ) -> Result<Self, SchemaError> {
-        let ColumnSettings { rules, given } = settings;
-        let hash = schema.map_or(0, |(_, text)| xxh3_64(text.as_bytes())) ^ rules.hash();
+        let ColumnSettings { rules, given, live } = settings;
+        let live = live.filter(|_| schema.is_none());
+        if let Some(live) = &live {
+            for name in given.keys() {
+                live.reserve(name);
+            }
+        }
+        let without_schema = live.as_ref().map_or(0, |_| FOUND);
+        let hash = schema.map_or(without_schema, |(_, text)| xxh3_64(text.as_bytes()));
+        let hash = hash ^ rules.hash();
         let (schema, columns) = match schema {
             None => (None, None),
             Some((name, text)) => {
@@ -156,6 +137,7 @@ impl Entities {
             schema,
             columns,
             decimals: decimals_of(&given),
+            live,
             rules,
             id,
             mark,
@@ -174,7 +156,13 @@ impl Entities {
         !self.id.is_empty()
     }
 
-    /// Hash of the schema's text and of the rules; 0 without either.
+    /// The columns that are found in records, where there is no schema. What has grown is kept before rows that
+    /// need it are stored.
+    pub fn live(&self) -> Option<&LiveShape> {
+        self.live.as_deref()
+    }
+
+    /// Hash of the schema's text and of the rules.
     pub fn schema_hash(&self) -> u64 {
         self.hash
     }
@@ -231,11 +219,18 @@ impl Entities {
         let offset = u32::try_from(lsn_at - start).unwrap_or(u32::MAX);
         rows.finish_row(offset, partition, kind);
         let mark = self.mark.as_ref().and_then(|path| path.find(&sent));
+        let named = members
+            .iter()
+            .map(|(key, raw)| (unescaped(between_quotes(key)), *raw));
         Taken::Row {
             id,
             content,
             mark,
             nulled,
+            unfit: self
+                .live
+                .as_ref()
+                .map_or_else(Vec::new, |live| live.note(&named)),
         }
     }
 

@@ -8,9 +8,7 @@ use super::schemas::SchemaError;
 use super::strict::unescaped;
 use lakehook_base::columns::{self, ColumnType, Dates, Decimal, Kinds};
 use lakehook_base::json::{between_quotes, push_json};
-
-/// Columns that every row has; keys of a record with these names go under `extra`.
-const RESERVED: [&str; 5] = ["received_at", "lsn", "dt", "run", "extra"];
+use lakehook_base::tables::RESERVED;
 
 /// The columns that a schema declares.
 #[derive(Debug)]

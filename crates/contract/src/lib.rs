@@ -18,6 +18,7 @@ mod entity_columns;
 mod event;
 mod fast;
 mod faults;
+mod field_path;
 pub mod foreign;
 mod ignore;
 mod named;

@@ -2,15 +2,17 @@
 //!
 //! Rows are appended in portions of about a mebibyte, however large a page is; and a page that
 //! breaks off can be read again from its beginning. A page of an appending run is held back until its guard
-//! has judged it, or until it has 8 MiB of rows: then what was read of it is judged, and appended.
+//! has judged it.
 
+mod flush;
+mod held;
 mod ids;
 mod judge;
 mod notes;
 mod parts;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -21,18 +23,20 @@ use super::cursor::FeedCursor;
 use super::errors::RunError;
 use super::guards::Guards;
 use super::mark_format::MarkFormat;
-use super::wait::{FULL_PAUSE, Interrupted, Waiter};
+use super::wait::Waiter;
 use super::watermark::Mark;
+use held::Held;
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{Lsn, Origin, Rows};
-use lakehook_contract::entity::{Entities, Taken, Target, stamp};
+use lakehook_base::record::{Lsn, Origin};
+use lakehook_contract::entity::{Entities, Taken, Target};
 use lakehook_contract::quarantine::{self, FieldError};
 use lakehook_log::log::Log;
-use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
 use parts::{CurrentPage, Judged, Pending, RowsMark, Seen};
 
 /// Rows go to the log once they have this many bytes.
 const PIECE_BYTES: usize = 1 << 20;
+/// Most rows that a run shows which writes nothing.
+const MAX_FIRST: usize = 3;
 /// Most invalid records that are described.
 const MAX_SAMPLES: usize = 5;
 
@@ -76,6 +80,8 @@ pub struct RunCounts {
     pub nulls: BTreeMap<String, u64>,
     /// What is probably a mistake of the configuration.
     pub warnings: Vec<String>,
+    /// The first rows as they would be stored, in a run that writes nothing.
+    pub first: Vec<String>,
 }
 
 /// Destination of the rows of a run.
@@ -83,6 +89,8 @@ pub struct RunCounts {
 pub struct Sink<'a> {
     /// The log; `None` for a run that writes nothing.
     pub log: Option<&'a Log>,
+    /// Directory of the log, where rows of a large page are held back.
+    pub dir: Option<&'a Path>,
     /// The run that rows are held for, or [`lakehook_base::record::NO_RUN`].
     pub run: Lsn,
     /// Name of the run.
@@ -110,7 +118,7 @@ pub struct Collector<'a, R> {
     origin: Origin,
     quarantine: String,
     /// Full pieces of a page that is not judged yet.
-    held: Vec<Pending>,
+    held: Held,
     pending: Pending,
     judged: Judged,
     counts: RunCounts,
@@ -143,7 +151,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             plan,
             waiter,
             origin,
-            held: Vec::new(),
+            held: Held::default(),
             pending: Pending::default(),
             judged: Judged::default(),
             counts: RunCounts::default(),
@@ -222,12 +230,12 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// What is not in the log yet, in order.
     fn unflushed(&self) -> impl Iterator<Item = &Pending> {
-        self.held.iter().chain([&self.pending])
+        self.held.parts().chain([&self.pending])
     }
 
     fn pending_rows(&self) -> u64 {
-        let valid = |piece: &Pending| piece.rows.rows.len() - piece.invalid.len();
-        self.unflushed().map(|piece| valid(piece) as u64).sum()
+        let valid = |piece: &Pending| piece.tally.records - piece.tally.refused;
+        self.unflushed().map(valid).sum()
     }
 
     /// Hash of the records of the page that was just read.
@@ -261,119 +269,6 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
         self.judge_page()
     }
 
-    /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
-    pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
-        let last = std::mem::take(&mut self.pending);
-        for piece in std::mem::take(&mut self.held) {
-            self.flush_piece(piece, false)?;
-        }
-        self.flush_piece(last, with_cursor)
-    }
-
-    fn flush_piece(&mut self, pending: Pending, with_cursor: bool) -> Result<(), RunError> {
-        let mut next = self.known.clone();
-        next.add_invalid(&pending.invalid);
-        let quarantined = pending.invalid.len() as u64;
-        let stored = pending.rows.rows.len() as u64 - quarantined;
-        let appended = match self.sink.log {
-            Some(log) if with_cursor || !pending.rows.rows.is_empty() => {
-                let cursor = with_cursor.then(|| self.cursor(&next));
-                self.append(log, pending.rows, self.sink.run, cursor.as_ref())?
-            }
-            // Without a log, all rows count as new.
-            _ => Appended {
-                accepted: stored,
-                ..Appended::default()
-            },
-        };
-        // The cursor advances only when the rows are durable.
-        self.known = next;
-        if with_cursor {
-            self.stored = Some(self.known.clone());
-        }
-        let counts = &mut self.counts;
-        counts.records += pending.records;
-        counts.quarantined += quarantined;
-        counts.stored += stored.saturating_sub(appended.duplicates);
-        counts.duplicates += appended.duplicates;
-        let room = MAX_SAMPLES - counts.samples.len();
-        counts
-            .samples
-            .extend(pending.samples.into_iter().take(room));
-        self.seen.repeated += pending.repeated;
-        self.seen.content = self.seen.content.wrapping_add(pending.content);
-        for (index, count) in pending.nulls {
-            let column = self.plan.entities.rules().column(index);
-            *self.counts.nulls.entry(column.to_owned()).or_default() += count;
-        }
-        self.marks.highest = Mark::latest(self.marks.highest.take(), pending.highest);
-        self.judged.tally.merge(&pending.tally);
-        self.page.tally.merge(&pending.tally);
-        self.page.flushed = (self.page.flushed.0 + pending.records, self.page.hash);
-        Ok(())
-    }
-
-    /// The cursor as it is stored; without the resume position if it would be too long.
-    fn cursor(&self, known: &FeedCursor<R>) -> Cursor {
-        let mut bytes = known.write();
-        if bytes.len() > MAX_CURSOR {
-            let mut shorter = known.clone();
-            shorter.resume = None;
-            bytes = shorter.write();
-        }
-        Cursor {
-            poll: self.plan.stream.into(),
-            bytes,
-        }
-    }
-
-    fn append(
-        &self,
-        log: &Log,
-        mut rows: Rows,
-        run: Lsn,
-        cursor: Option<&Cursor>,
-    ) -> Result<Appended, RunError> {
-        loop {
-            let received_at = self.waiter.clock().now().wall;
-            stamp(&mut rows, received_at);
-            let append = Append {
-                rows: rows.clone(),
-                dropped: 0,
-                origin: Origin {
-                    received_at,
-                    ..self.origin.clone()
-                },
-                run,
-                cursor: cursor.cloned(),
-            };
-            match self
-                .waiter
-                .wait_for("the log", Duration::MAX, log.append(append))
-            {
-                Ok(Ok(appended)) => return Ok(appended),
-                // With a new time of receipt, the request is no longer late.
-                Ok(Err(AppendError::Late | AppendError::Full)) => {
-                    let paused = self.waiter.pause(FULL_PAUSE);
-                    paused.map_err(|why| self.full(why))?;
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(why) => return Err(self.full(why)),
-            }
-        }
-    }
-
-    fn full(&self, why: Interrupted) -> RunError {
-        if why == Interrupted::Cancelled {
-            return RunError::Cancelled;
-        }
-        RunError::OutOfTime(format!(
-            "page {}: the log of polls was full until the run's budget was used up: the lake does not \
-             take what is waiting, or a snapshot is larger than polls.max_bytes",
-            self.page.number
-        ))
-    }
-
     /// Whether a record of a page that is read again is in the log already; fails if the records
     /// have changed.
     fn skip(&mut self, index: u64) -> Result<bool, RunError> {
@@ -389,11 +284,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
-        let held = std::mem::take(&mut self.held).into_iter();
-        for piece in held.chain([std::mem::take(&mut self.pending)]) {
-            for id in piece.ids {
-                self.seen.ids.remove(id);
+        let held = std::mem::take(&mut self.held);
+        let pending = std::mem::take(&mut self.pending);
+        for piece in held.parts().chain([&pending]) {
+            for id in &piece.ids {
+                self.seen.ids.remove(*id);
             }
+        }
+        if self.counts.records == 0 {
+            self.counts.first.clear();
         }
         self.page.hash = 0;
     }
@@ -474,7 +373,15 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 content,
                 mark,
                 nulled,
+                unfit,
             } => {
+                if self.sink.log.is_none() && self.counts.first.len() < MAX_FIRST {
+                    let shown = parts::first_row(&pending.rows);
+                    self.counts.first.extend(shown);
+                }
+                for column in unfit {
+                    *pending.unfit.entry(column).or_default() += 1;
+                }
                 for column in nulled {
                     *pending.nulls.entry(column).or_default() += 1;
                 }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use super::context::Context;
 use super::figures::Figures;
-use lakehook_base::tables::Table;
+use lakehook_base::tables::StreamTable;
 
 /// A feed: pulls records of one or more streams, and stores them through [`super::collect`].
 ///
@@ -16,7 +16,7 @@ pub trait Feed: Send + Sync {
 
     /// Every stream with its table. Reads the schemas, and reports every setting that cannot be
     /// used.
-    fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>>;
+    fn streams(&self) -> Result<Vec<(String, StreamTable)>, Vec<SetupError>>;
 
     /// Starts the feed's tasks on the current runtime. Called once, when the log is open.
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>>;

@@ -12,6 +12,8 @@ use lakehook_contract::quarantine::FieldError;
 const MAX_REASONS: usize = 64;
 /// Reasons that an error names.
 const SHOWN_REASONS: usize = 3;
+/// So many refused records of a page are never too many, if it has valid ones.
+const FLOOR: u64 = 1;
 
 /// A part of a whole, in hundredths of a percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +97,14 @@ impl Guards {
                 tally.reasons
             ),
         })
+    }
+
+    /// The first guard that a page of an appending run breaks. One refused record beside valid ones never does, or a
+    /// single one would stop a source that has few records at a time; unless none may be refused at all.
+    pub fn judge_page(&self, tally: &Tally) -> Option<Breach> {
+        let is_floor = tally.refused == FLOOR && tally.records > FLOOR;
+        let allows_some = self.max_refused > Share::new(0);
+        self.judge(tally).filter(|_| !(is_floor && allows_some))
     }
 
     /// The first guard that a complete copy breaks. `before` is the number of valid records of the copy that is
@@ -252,6 +262,20 @@ mod tests {
         };
         assert_eq!(key(none.judge(&tally(1_000_000, 1))), Some("max_refused"));
         assert_eq!(none.judge(&tally(5, 0)), None);
+    }
+
+    #[test]
+    fn one_record_does_not_stop_a_page_that_has_valid_ones() {
+        let guards = Guards::default();
+        assert_eq!(guards.judge_page(&tally(1, 1)), None);
+        assert_eq!(key(guards.judge_page(&tally(0, 1))), Some("max_refused"));
+        assert_eq!(key(guards.judge_page(&tally(10, 2))), Some("max_refused"));
+        assert_eq!(guards.judge_page(&tally(18, 2)), None);
+        let none = Guards {
+            max_refused: Share::new(0),
+            ..guards
+        };
+        assert_eq!(key(none.judge_page(&tally(9, 1))), Some("max_refused"));
     }
 
     #[test]

@@ -64,6 +64,8 @@ pub enum Unit {
     Millis,
     /// Microseconds.
     Micros,
+    /// Units of 100 nanoseconds.
+    Hundreds,
     /// Nanoseconds.
     Nanos,
     /// Seconds with a fraction.
@@ -87,11 +89,12 @@ enum Parts {
 }
 
 /// The words of formats that take no zone.
-const WORDS: [(&str, MarkFormat); 10] = [
+const WORDS: [(&str, MarkFormat); 11] = [
     ("rfc3339", MarkFormat::Rfc3339),
     ("s", MarkFormat::Epoch(Unit::Seconds)),
     ("ms", MarkFormat::Epoch(Unit::Millis)),
     ("us", MarkFormat::Epoch(Unit::Micros)),
+    ("100ns", MarkFormat::Epoch(Unit::Hundreds)),
     ("ns", MarkFormat::Epoch(Unit::Nanos)),
     ("s-float", MarkFormat::Epoch(Unit::FloatSeconds)),
     ("serial", MarkFormat::Serial),
@@ -256,6 +259,7 @@ impl Unit {
             Self::Seconds => "whole seconds",
             Self::Millis => "milliseconds",
             Self::Micros => "microseconds",
+            Self::Hundreds => "units of 100 nanoseconds",
             Self::Nanos => "nanoseconds",
             Self::FloatSeconds => "seconds",
         }
@@ -267,6 +271,7 @@ impl Unit {
             Self::Seconds | Self::FloatSeconds => 6,
             Self::Millis => 3,
             Self::Micros => 0,
+            Self::Hundreds => -1,
             Self::Nanos => -3,
         }
     }
@@ -277,6 +282,7 @@ impl Unit {
             Self::Seconds => micros.div_euclid(1_000_000).to_string(),
             Self::Millis => micros.div_euclid(1_000).to_string(),
             Self::Micros => micros.to_string(),
+            Self::Hundreds => (i128::from(micros) * 10).to_string(),
             Self::Nanos => (i128::from(micros) * 1_000).to_string(),
             Self::FloatSeconds => {
                 let sign = if micros < 0 { "-" } else { "" };

@@ -139,6 +139,16 @@ pub fn marker_key(stream: &str, run: &str) -> String {
     format!("{}{run}.json", runs_prefix(stream))
 }
 
+/// Prefix of the notes of a stream's columns.
+pub fn columns_prefix(stream: &str) -> String {
+    format!("{INTERNAL}/columns/{stream}/")
+}
+
+/// Key of a note of a stream's columns. They are numbered from 1, whichever node puts them.
+pub fn columns_key(stream: &str, number: u64) -> String {
+    format!("{}{number:08}.json", columns_prefix(stream))
+}
+
 /// Key of the note that names the LSNs that a repair could not read.
 pub fn lost_key(old: NodeId, new: NodeId) -> String {
     format!("{INTERNAL}/lost/{old}-{new}.json")
@@ -204,6 +214,7 @@ mod tests {
         insta::assert_snapshot!(replay, @"_lakehook/replays/19700101T000000Z-00000000000000ab-0000000000000007.json");
         let partition = run_partition("users", Micros(0), "r");
         insta::assert_snapshot!(partition, @"users/dt=1970-01-01/run=r");
+        insta::assert_snapshot!(columns_key("users", 7), @"_lakehook/columns/users/00000007.json");
         insta::assert_snapshot!(marker_key("users", "20261120T170000Z-ab-7"), @"_lakehook/runs/users/20261120T170000Z-ab-7.json");
     }
 }

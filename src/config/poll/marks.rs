@@ -97,6 +97,7 @@ impl Watermark {
                 has_unit: lag.has_unit,
             }),
             start: self.start.clone(),
+            begins: false,
         }
     }
 }
@@ -111,6 +112,10 @@ pub(in super::super) fn broken_rules(poll: &Definition) -> Vec<(Vec<String>, Str
     };
     let mut broken = Vec::new();
     if poll.mode == Mode::Snapshot {
+        if mark.begins {
+            let rule = "a mark is for mode = \"append\"; remove pagination.begin, or set that";
+            broken.push((vec!["pagination.begin".to_owned()], rule.to_owned()));
+        }
         if is_set {
             let rule = "a watermark is for mode = \"append\"; a snapshot is a whole copy";
             broken.push((vec![key(""), "mode".to_owned()], rule.to_owned()));
@@ -119,6 +124,11 @@ pub(in super::super) fn broken_rules(poll: &Definition) -> Vec<(Vec<String>, Str
             broken.push((vec!["keep_mark".to_owned()], rule.to_owned()));
         }
         return broken;
+    }
+    if mark.begins && !is_set {
+        let keys = ["pagination.begin", "watermark"].map(str::to_owned);
+        let rule = "pagination.begin = \"mark\" needs a watermark, whose mark is the cursor of the first page";
+        broken.push((keys.to_vec(), rule.to_owned()));
     }
     if let Err(wrongs) = AskFrom::new(mark, &poll.request) {
         for wrong in wrongs {

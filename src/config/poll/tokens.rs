@@ -17,6 +17,12 @@ pub(in super::super) fn broken_rules(
     if let Err((key, rule)) = Resumption::new(&poll.token, &poll.request, uses_token) {
         add(&[key], &format!("{key} {rule}"));
     }
+    if poll.token.begins && poll.mode == Mode::Snapshot {
+        add(
+            &["pagination.begin", "mode"],
+            "a token is for mode = \"append\"; a snapshot begins with the first page",
+        );
+    }
     if poll.token.from.is_some() {
         if poll.mode == Mode::Snapshot {
             add(

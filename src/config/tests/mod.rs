@@ -64,6 +64,20 @@ fn errors(text: &str, variables: &[(&str, &str)]) -> String {
         .unwrap_err()
 }
 
+/// A poll of users with further settings.
+fn poll(settings: &str) -> String {
+    format!("[poll.users]\nurl = \"https://api.example.com/users\"\n{settings}")
+}
+
+/// Checks that each setting is refused at a key of the poll, with an error that contains these words.
+fn refuse_poll(cases: &[(&str, &str, &str)]) {
+    for (settings, key, words) in cases {
+        let text = poll(settings);
+        let key = format!("poll.users.{key}");
+        rules::refused(&[(&text, &key, words)]);
+    }
+}
+
 /// The text of the only problem.
 fn error(text: &str) -> String {
     let errors = errors(text, &[]);

@@ -3,21 +3,26 @@
 use serde_json::json;
 
 use super::load;
-use super::rules::{refused, taken};
+use super::rules::taken;
 use crate::poll::form::{Condition, Empty, RecordsAs, Stop};
 
 /// A poll with an id and further settings.
 fn poll(settings: &str) -> String {
-    format!("[poll.users]\nurl = \"https://api.example.com/users\"\nid = \"id\"\n{settings}")
+    super::poll(&with_id(settings))
 }
 
-/// Checks that each setting is refused at a key of the poll, with an error that contains these words.
+/// Checks that each setting of such a poll is refused.
 fn refuse(cases: &[(&str, &str, &str)]) {
-    for (settings, key, words) in cases {
-        let text = poll(settings);
-        let key = format!("poll.users.{key}");
-        refused(&[(&text, &key, words)]);
-    }
+    let settings: Vec<String> = cases.iter().map(|(own, ..)| with_id(own)).collect();
+    let cases = settings.iter().zip(cases);
+    let cases: Vec<_> = cases
+        .map(|(own, (_, key, words))| (own.as_str(), *key, *words))
+        .collect();
+    super::refuse_poll(&cases);
+}
+
+fn with_id(settings: &str) -> String {
+    format!("id = \"id\"\n{settings}")
 }
 
 #[test]
@@ -170,6 +175,77 @@ fn keys_of_pages_that_do_not_go_together() {
             "a page with one record",
         ),
     ]);
+}
+
+#[test]
+fn cursors_that_are_no_text_have_rules_of_their_own() {
+    let paging = |more: &str| {
+        format!("[poll.users.pagination]\ntype = \"cursor\"\nnext = \"/next\"\n{more}")
+    };
+    let append = |more: &str| format!("mode = \"append\"\n{}", paging(more));
+    let watermark = "watermark = { field = \"id\", format = \"serial\" }\n";
+    let other = "then = { url = \"https://other.example.com/a\" }";
+    let body = "then = { url = \"https://api.example.com/b\", body = { cursor = \"{cursor}\" } }";
+    let unknown = "then = { url = \"https://api.example.com/{x}\" }";
+    for (settings, key, words) in [
+        (
+            paging("next_as = \"parameters\"\nparam = \"c\""),
+            "pagination.param",
+            "an object of parameters",
+        ),
+        (
+            format!(
+                "{watermark}{}",
+                append("next_as = \"json\"\nbegin = \"mark\"")
+            ),
+            "pagination.begin",
+            "only text",
+        ),
+        (paging("begin = \"mark\""), "pagination.begin", "for mode"),
+        (
+            append("begin = \"mark\""),
+            "pagination.begin",
+            "needs a watermark",
+        ),
+        (
+            append("begin = \"token\""),
+            "pagination.begin",
+            "needs resume_from",
+        ),
+        (
+            format!(
+                "resume_from = \"/t\"\nresume_into = \"query:t\"\n{}",
+                append("begin = \"token\"")
+            ),
+            "pagination.begin",
+            "remove resume_into",
+        ),
+        (paging(other), "pagination.then", "of the same origin"),
+        (
+            paging("then = { path = \"/a\" }"),
+            "pagination.then",
+            "of the same origin",
+        ),
+        (paging(body), "pagination.then", "has no body"),
+        (paging(unknown), "pagination.then", "{x} is no placeholder"),
+        (
+            "pagination = { type = \"offset\", next_as = \"json\" }".to_owned(),
+            "pagination.next_as",
+            "means nothing",
+        ),
+    ] {
+        let settings = format!("records = \"/items\"\n{settings}");
+        refuse(&[(&settings, key, words)]);
+    }
+    let whole = format!(
+        "records = \"/items\"\nmethod = \"POST\"\nmode = \"append\"\nresume_from = \"/next\"\n{}",
+        paging(&format!("begin = \"token\"\n{body}"))
+    );
+    let mark = format!(
+        "records = \"/items\"\nmode = \"append\"\n{watermark}{}",
+        paging("begin = \"mark\"\nparam = \"after\"")
+    );
+    taken(&[&poll(&whole), &poll(&mark)]);
 }
 
 #[test]

@@ -1,22 +1,8 @@
 //! The rules of polls; each has a case that breaks it.
 
 use super::rules::{refused, taken};
-use super::{error, errors, load, load_from};
+use super::{error, errors, load, load_from, poll, refuse_poll as refuse};
 use crate::poll::definition::{AuthKind, Mode, PaginationKind};
-
-/// A poll of users with further settings.
-fn poll(settings: &str) -> String {
-    format!("[poll.users]\nurl = \"https://api.example.com/users\"\n{settings}")
-}
-
-/// Checks that each setting is refused at a key of the poll, with an error that contains these words.
-fn refuse(cases: &[(&str, &str, &str)]) {
-    for (settings, key, words) in cases {
-        let text = poll(settings);
-        let key = format!("poll.users.{key}");
-        refused(&[(&text, &key, words)]);
-    }
-}
 
 #[test]
 fn a_poll_is_read_whole() {

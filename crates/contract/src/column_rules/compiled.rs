@@ -8,6 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::definition::{ColumnRule, RuleError};
 use super::values::{Conversion, Made};
 use crate::faults::{Errors, Faults as _};
+use crate::field_path::FieldPath;
 use crate::pointer::segment;
 use crate::raw::push_raw;
 use crate::strict::unescaped;
@@ -23,6 +24,8 @@ pub struct ColumnRules {
     rules: Vec<Rule>,
     /// The rules that a member feeds, by its key.
     by_source: HashMap<String, Vec<usize>>,
+    /// The rules that a value within a member feeds, and where it is.
+    nested: Vec<(usize, FieldPath)>,
     /// The rules by the names of their columns.
     by_column: HashMap<String, usize>,
     hash: u64,
@@ -84,8 +87,11 @@ impl ColumnRules {
     fn add(&mut self, rule: Rule, rules: &BTreeMap<String, ColumnRule>) {
         let index = self.rules.len();
         if !matches!(rule.action, Action::Constant(_)) {
-            let source = rules[&rule.column].source(&rule.column).to_owned();
-            self.by_source.entry(source).or_default().push(index);
+            let source = rules[&rule.column].source(&rule.column);
+            match source.keys() {
+                [key] => self.by_source.entry(key.clone()).or_default().push(index),
+                _ => self.nested.push((index, source)),
+            }
         }
         if !matches!(rule.action, Action::Drop) {
             self.by_column.insert(rule.column.clone(), index);
@@ -139,14 +145,15 @@ impl ColumnRules {
             };
             for index in indices {
                 is_made[*index] = true;
-                match self.rules[*index].write(raw, out) {
-                    Some(Made::Nulled) => nulled.push(u32::try_from(*index).unwrap_or(u32::MAX)),
-                    Some(_) => {}
-                    None => {
-                        let rule = &self.rules[*index];
-                        errors.add("column_rule", || segment(&key), || rule.expected());
-                    }
-                }
+                let place = || segment(&key);
+                self.make(*index, (*raw, &place), (&mut *out, &mut nulled), errors);
+            }
+        }
+        for (index, path) in &self.nested {
+            if let Some(raw) = path.find(members) {
+                is_made[*index] = true;
+                let place = || path.pointer();
+                self.make(*index, (raw, &place), (&mut *out, &mut nulled), errors);
             }
         }
         for (index, raw_key, raw) in others {
@@ -174,6 +181,22 @@ impl ColumnRules {
         }
         out.push(b'}');
         nulled
+    }
+
+    /// Makes a column of a value that was sent at a place.
+    fn make(
+        &self,
+        index: usize,
+        (raw, place): (&str, &dyn Fn() -> String),
+        (out, nulled): (&mut Vec<u8>, &mut Nulled),
+        errors: &mut Errors,
+    ) {
+        let rule = &self.rules[index];
+        match rule.write(raw, out) {
+            Some(Made::Nulled) => nulled.push(u32::try_from(index).unwrap_or(u32::MAX)),
+            Some(_) => {}
+            None => errors.add("column_rule", place, || rule.expected()),
+        }
     }
 }
 

@@ -404,3 +404,45 @@ fn another_rule_or_key_has_another_hash() {
     assert_eq!(hash("one"), hash("one"));
     assert_eq!(ColumnRules::default().hash(), 0);
 }
+
+#[test]
+fn a_column_is_made_of_a_value_within_a_member() {
+    let from = |place: &str, kind: Option<&str>| ColumnRule {
+        from: Some(place.to_owned()),
+        kind: kind.and_then(ColumnType::parse),
+        ..ColumnRule::default()
+    };
+    let rules = rules([
+        ("day", from("/dimensions/0/value", Some("date"))),
+        ("email", from("/user/e~1mail", None)),
+        ("top", from("/name", None)),
+        (
+            "user",
+            ColumnRule {
+                drop: true,
+                ..ColumnRule::default()
+            },
+        ),
+    ]);
+    let (text, _, errors) = applied(
+        &rules,
+        r#"{"dimensions":[{"value":"2026-01-31"}],"user":{"e/mail":"a@b"},"name":1}"#,
+    );
+    assert_eq!(errors, [""; 0]);
+    // What a value is taken from stays, unless it is a member of the record itself, or is left out.
+    assert_eq!(
+        text,
+        r#"{"dimensions":[{"value":"2026-01-31"}],"top":1,"day":"2026-01-31","email":"a@b"}"#
+    );
+    let (text, _, errors) = applied(&rules, r#"{"dimensions":[],"user":null}"#);
+    assert_eq!((text.as_str(), errors.len()), (r#"{"dimensions":[]}"#, 0));
+    let (_, _, errors) = applied(
+        &rules,
+        r#"{"dimensions":[{"value":"x"}],"day":"2026-01-31"}"#,
+    );
+    assert!(errors[0].starts_with("/dimensions/0/value "), "{errors:?}");
+    assert!(
+        errors[1].starts_with("/day no member of this name"),
+        "{errors:?}"
+    );
+}

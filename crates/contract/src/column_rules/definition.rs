@@ -1,5 +1,6 @@
 //! The settings of a rule, and what is wrong with them.
 
+use crate::field_path::FieldPath;
 use lakehook_base::columns::ColumnType;
 use lakehook_base::secret::Secret;
 use serde_json::Value;
@@ -19,7 +20,8 @@ pub enum Case {
 /// How one column is made.
 #[derive(Clone, Debug, Default)]
 pub struct ColumnRule {
-    /// Key of the member that it is made from; the column's own name if it is not set.
+    /// Key of the member that it is made from, or a JSON Pointer to a value within one; the column's own name if it
+    /// is not set.
     pub from: Option<String>,
     /// Type of the column.
     pub kind: Option<ColumnType>,
@@ -58,9 +60,12 @@ pub struct RuleError {
 }
 
 impl ColumnRule {
-    /// Key of the member that the column is made from.
-    pub(super) fn source<'r>(&'r self, column: &'r str) -> &'r str {
-        self.from.as_deref().unwrap_or(column)
+    /// Where the value is that the column is made from. Its own name is a key, whatever it looks like.
+    pub(super) fn source(&self, column: &str) -> FieldPath {
+        match &self.from {
+            Some(from) => FieldPath::new(from),
+            None => FieldPath::of_key(column),
+        }
     }
 
     /// Everything about the rule that cannot be used.

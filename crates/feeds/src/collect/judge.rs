@@ -1,5 +1,7 @@
 //! What guards see of a run: pages are judged before they are stored, complete copies before they are visible.
 
+use std::io;
+
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -7,9 +9,6 @@ use super::Collector;
 use crate::errors::RunError;
 use crate::guards::Breach;
 use lakehook_base::record::NO_RUN;
-
-/// Most bytes of rows that are held back until their page is judged.
-const MAX_HELD_BYTES: usize = 8 << 20;
 
 impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
     /// Fails if the guards refuse what was read of the page.
@@ -20,11 +19,14 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
         let mut tally = self.page.tally.clone();
         self.unflushed().for_each(|piece| tally.merge(&piece.tally));
         let number = self.page.number;
-        self.plan.guards.judge(&tally).map_or(Ok(()), |breach| {
-            let what = format!("page {number}: {}", breach.what);
-            let kept = "nothing of the page is stored, and the watermark stays where it was";
-            Err(self.broken(&Breach { what, ..breach }, kept))
-        })
+        self.plan
+            .guards
+            .judge_page(&tally)
+            .map_or(Ok(()), |breach| {
+                let what = format!("page {number}: {}", breach.what);
+                let kept = "nothing of the page is stored, and the watermark stays where it was";
+                Err(self.broken(&Breach { what, ..breach }, kept))
+            })
     }
 
     /// Fails if the guards refuse the run, a complete copy whose pages are all flushed. `before` is the number
@@ -60,7 +62,7 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
         };
         let mut next = self.known.clone();
         next.add_shown(&hashes);
-        let cursor = self.cursor(&next);
+        let cursor = self.cursor(&mut next);
         // The rows of the run itself are discarded.
         match self.append(log, rows, NO_RUN, Some(&cursor)) {
             Ok(_) => {
@@ -79,12 +81,20 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
         if self.plan.is_snapshot || self.plan.accept {
             return self.flush(false);
         }
-        self.held.push(std::mem::take(&mut self.pending));
-        let held = self.held.iter().map(|piece| piece.rows.bytes.len());
-        if held.sum::<usize>() < MAX_HELD_BYTES {
-            return Ok(());
-        }
-        self.judge_page()?;
-        self.flush(false)
+        let Some(dir) = self.sink.dir.filter(|_| self.sink.log.is_some()) else {
+            // Nothing is stored, so that nothing has to be held back: the page is judged at its end.
+            return self.flush(false);
+        };
+        let pending = std::mem::take(&mut self.pending);
+        let held = self.held.push(pending, dir, self.plan.stream);
+        held.map_err(|error| self.not_held(&error))
+    }
+
+    pub(super) fn not_held(&self, error: &io::Error) -> RunError {
+        RunError::Failed(format!(
+            "page {}: its rows cannot be held back in polls.dir until the page is judged as a whole: {error}; smaller \
+             pages (pagination.limit) need no file, and --accept needs none either",
+            self.page.number
+        ))
     }
 }

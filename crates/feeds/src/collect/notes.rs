@@ -8,6 +8,7 @@ use super::{Collector, MAX_SAMPLES};
 use crate::errors::RunError;
 use crate::mark_format::{ASK_FOR_FORMAT, Ambiguous};
 use crate::watermark::Mark;
+use lakehook_base::tables::LiveShape;
 use lakehook_contract::quarantine::FieldError;
 
 impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
@@ -67,6 +68,34 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
                  there once, set it, and check pagination.first and pagination.step"
             ));
         }
+    }
+
+    /// Tells of values that do not fit the columns which were found in earlier records.
+    pub fn check_columns(&mut self) {
+        for (index, count) in std::mem::take(&mut self.seen.unfit) {
+            let live = self.plan.entities.live();
+            let Some(column) = live.and_then(|live| live.column(index)) else {
+                continue;
+            };
+            let (name, kind) = (column.name, column.kind);
+            let stream = self.plan.stream;
+            self.warn(format!(
+                "{count} values of {name} do not fit its column, which holds {kind}, and stand under extra; a schema \
+                 says what a column holds (lakehook schema {stream} prints one to edit)"
+            ));
+        }
+    }
+
+    /// Writes down durably the columns that were found in records.
+    pub(super) fn keep_columns(&self) -> Result<(), RunError> {
+        let kept = self.plan.entities.live().map_or(Ok(()), LiveShape::keep);
+        kept.map_err(|error| {
+            let stream = self.plan.stream;
+            RunError::Failed(format!(
+                "failed to write down the columns that were found in the records of {stream}, which is done before they \
+                 are stored: {error}"
+            ))
+        })
     }
 
     /// Notes an invalid record, whose row is behind `mark`.

@@ -8,6 +8,9 @@ use crate::guards::Tally;
 use crate::watermark::Mark;
 use lakehook_base::record::Rows;
 
+/// Most characters of a row that is shown.
+const MAX_SHOWN: usize = 2_000;
+
 /// Rows that are not in the log yet, and what is added to the totals once they are.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
@@ -24,6 +27,8 @@ pub(super) struct Pending {
     pub(super) samples: Vec<String>,
     /// How many values were made null, by the index of the column's rule.
     pub(super) nulls: BTreeMap<u32, u64>,
+    /// How many values do not fit a column that was found, by its index.
+    pub(super) unfit: BTreeMap<u32, u64>,
 }
 
 /// The page that is being read.
@@ -50,6 +55,10 @@ pub(super) struct Seen {
     pub(super) content: u128,
     /// Number of records with a value in the watermark's field.
     pub(super) marked: u64,
+    /// How many values do not fit a column that was found, by its index.
+    pub(super) unfit: BTreeMap<u32, u64>,
+    /// Whether a resume position was too long to be remembered.
+    pub(super) is_too_long: bool,
 }
 
 /// What a run has read, for its guards.
@@ -83,4 +92,16 @@ impl RowsMark {
         rows.rows.truncate(self.rows);
         rows.partitions.truncate(self.partitions);
     }
+}
+
+/// The last row without the time of its receipt, for people; cut if it is long.
+pub(super) fn first_row(rows: &Rows) -> Option<String> {
+    let (row, bytes) = rows.iter().last()?;
+    let text = String::from_utf8_lossy(bytes.get(row.lsn_at as usize..)?);
+    let mut shown = String::from("{");
+    shown.extend(text.chars().take(MAX_SHOWN));
+    if shown.len() <= text.len() {
+        shown.push_str(" … (cut)");
+    }
+    Some(shown)
 }

@@ -91,6 +91,7 @@ fn attempt(
         cursor.clone_from(stored);
     }
     read?;
+    collector.check_columns();
     Ok(RunReport {
         run: name,
         outcome: job

@@ -83,11 +83,12 @@ impl AskFrom {
                 Err(wrongs)
             };
         }
-        if mark.field.is_none() || place.is_none() && mark.param.is_none() && holders.is_empty() {
+        let is_nowhere = place.is_none() && mark.param.is_none() && holders.is_empty();
+        if mark.field.is_none() || is_nowhere && !mark.begins {
             wrongs.push(wrong(
                 "",
                 "watermark.field says which field grows, and watermark.param or watermark.into where the \
-                 request asks for what is new, unless {mark} stands in it; set both",
+                 request asks for what is new, unless {mark} stands in it or pagination.begin = \"mark\"; set both",
             ));
         }
         if let Some(place) = &place

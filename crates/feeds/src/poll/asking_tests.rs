@@ -251,6 +251,7 @@ fn a_token_goes_where_nothing_is_yet() {
     let token = Token {
         from: some("/next"),
         into: some("body:/cursor"),
+        begins: false,
     };
     let with_body = |body: serde_json::Value| {
         let mut request = get("https://api.example.com/things");

@@ -132,6 +132,9 @@ pub struct Done {
     /// What is probably a mistake of the configuration.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// The first rows as they would be stored, of a run that writes nothing.
+    #[serde(default)]
+    pub first: Vec<String>,
     /// Duration of the run in milliseconds.
     pub took_ms: u64,
     /// Whether all that the run stored is in the lake.
@@ -159,6 +162,7 @@ impl Done {
             samples: counts.samples,
             nulls: counts.nulls,
             warnings: counts.warnings,
+            first: counts.first,
             took_ms: u64::try_from(report.took.as_millis()).unwrap_or(u64::MAX),
             shipped: shipped == Shipped::Yes,
             waited: match shipped {

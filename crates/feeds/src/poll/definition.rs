@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::form::{PageForm, Step, Stop};
+use super::form::{Begin, NextAs, PageForm, Step, Stop};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -14,6 +15,7 @@ pub use super::credentials::{
 };
 use crate::guards::Guards;
 use lakehook_base::secret::Secret;
+use lakehook_base::tables::LiveShape;
 use lakehook_contract::column_rules::ColumnRule;
 
 /// All settings of one poll.
@@ -58,6 +60,8 @@ pub struct ColumnDefinitions {
     pub rules: BTreeMap<String, ColumnRule>,
     /// Columns that are text in objects which are in the lake.
     pub kept_as_text: Vec<String>,
+    /// The columns that are found in records, where there is no schema.
+    pub live: Option<Arc<LiveShape>>,
 }
 
 /// How pages are requested. URL, parameters, headers and body may hold placeholders.
@@ -110,8 +114,25 @@ pub struct Pagination {
     pub pages: Option<String>,
     /// When a page is the last one, although it may name a next one.
     pub stop: Option<Stop>,
+    /// How what names the next page goes into the request.
+    pub next_as: NextAs,
+    /// What the first page is asked for with.
+    pub begin: Begin,
+    /// How a page is asked for by its cursor, if not as the first one.
+    pub then: Option<Then>,
     /// Names of the parameters that are added to links to the next page.
     pub repeat_query: Vec<String>,
+}
+
+/// How a page is asked for by its cursor.
+#[derive(Clone, Debug)]
+pub struct Then {
+    /// The URL, of the same origin as that of the first page.
+    pub url: String,
+    /// Parameters of the request.
+    pub query: BTreeMap<String, Secret>,
+    /// Its body.
+    pub body: Body,
 }
 
 /// When a poll runs. Without an interval and a cron expression it runs only on demand.
@@ -146,6 +167,8 @@ pub struct Watermark {
     pub lag: Option<GivenLag>,
     /// Watermark of the first run.
     pub start: Option<String>,
+    /// Whether it is the cursor of the first page.
+    pub begins: bool,
 }
 
 /// The windows that an appending run asks for, one after the other.
@@ -191,6 +214,8 @@ pub struct Token {
     pub from: Option<String>,
     /// Where it goes in a request; by default it is a link, which is followed.
     pub into: Option<String>,
+    /// Whether it is the cursor of the first page.
+    pub begins: bool,
 }
 
 /// A lag as it is written: a duration, or a number, which is one of seconds for times.
@@ -200,6 +225,18 @@ pub struct GivenLag {
     pub time: Duration,
     /// Whether it is written with a unit of time.
     pub has_unit: bool,
+}
+
+impl Then {
+    /// The request for a page by its cursor, where `first` is that for the first one.
+    pub fn request(&self, first: &Request) -> Request {
+        Request {
+            url: self.url.clone(),
+            query: self.query.clone(),
+            body: self.body.clone(),
+            ..first.clone()
+        }
+    }
 }
 
 impl Watermark {
@@ -400,6 +437,7 @@ impl PaginationKind {
             "step" => self == Self::Offset,
             "pages" => self == Self::Page,
             "next" => self.needs_next(),
+            "next_as" | "begin" | "then" => self == Self::Cursor,
             "repeat_query" => self.follows_links(),
             "more" | "stop" | "limit" | "limit_param" => self != Self::None,
             _ => false,

@@ -3,7 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
-use super::form::{flag, is_nothing};
+use super::form::{NextAs, flag, is_nothing};
 use super::wanted::What;
 
 /// Most bytes of a cursor or a URL that names the next page.
@@ -26,6 +26,8 @@ pub struct PageFacts {
     pub is_last: Option<bool>,
     /// The next page's cursor or URL.
     pub next: Option<String>,
+    /// How it goes into the request.
+    pub next_as: NextAs,
     /// Whether that is the page itself.
     pub names_itself: bool,
     /// The token that the next run begins with.
@@ -59,7 +61,12 @@ impl PageFacts {
                 return said.is_some();
             }
             What::Next | What::Token => {
-                let named = next(value);
+                let named = match self.next_as {
+                    NextAs::Text => next(value),
+                    _ if what == What::Token => next(value),
+                    NextAs::Json => Some(json(value)),
+                    NextAs::Parameters => parameters(value),
+                };
                 let place = if what == What::Next {
                     &mut self.next
                 } else {
@@ -178,11 +185,78 @@ pub fn next(value: &Value) -> Option<Option<String>> {
     }
 }
 
+/// What names the next page as JSON, unless it is nothing.
+pub fn json(value: &Value) -> Option<String> {
+    let is_none = is_nothing(value) || *value == Value::Bool(false);
+    let text = (!is_none).then(|| value.to_string());
+    text.filter(|text| text.len() <= MAX_NEXT_BYTES)
+}
+
+/// What names the next page as an object of parameters; see [`next`].
+pub fn parameters(value: &Value) -> Option<Option<String>> {
+    let is_single = |value: &Value| !value.is_object() && !value.is_array() && !value.is_null();
+    match value {
+        value if is_nothing(value) => Some(None),
+        Value::Bool(false) => Some(None),
+        Value::Object(members) if members.values().all(is_single) => json(value).map(Some),
+        _ => None,
+    }
+}
+
+/// The parameters of a cursor that is an object of them.
+pub(super) fn parameters_of(cursor: &str) -> Vec<(String, String)> {
+    let members: serde_json::Map<String, Value> = serde_json::from_str(cursor).unwrap_or_default();
+    let text = |value: Value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    let members = members.into_iter();
+    members.map(|(name, value)| (name, text(value))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_cursor_may_be_a_list_or_an_object_of_parameters() {
+        let named = |next_as, value: &Value| {
+            let mut facts = PageFacts {
+                next_as,
+                ..PageFacts::default()
+            };
+            facts.take(What::Next, value).then_some(facts.next)
+        };
+        for (value, as_json, as_parameters) in [
+            (json!([7, "a"]), Some(Some("[7,\"a\"]")), None),
+            (
+                json!({"a": 1, "b": "x"}),
+                Some(Some(r#"{"a":1,"b":"x"}"#)),
+                Some(Some(r#"{"a":1,"b":"x"}"#)),
+            ),
+            (json!({"a": [1]}), Some(Some(r#"{"a":[1]}"#)), None),
+            (json!("x"), Some(Some("\"x\"")), None),
+            (json!(null), Some(None), Some(None)),
+            (json!({}), Some(None), Some(None)),
+        ] {
+            let found = named(NextAs::Json, &value);
+            assert_eq!(found.as_ref().map(Option::as_deref), as_json, "{value}");
+            let found = named(NextAs::Parameters, &value);
+            assert_eq!(
+                found.as_ref().map(Option::as_deref),
+                as_parameters,
+                "{value}"
+            );
+        }
+        let pairs = parameters_of(r#"{"rccontinue":"2026|1","n":5}"#);
+        let expected = [("n", "5"), ("rccontinue", "2026|1")];
+        assert_eq!(
+            pairs,
+            expected.map(|(name, value)| (name.to_owned(), value.to_owned()))
+        );
+    }
 
     #[test]
     fn totals_are_written_in_many_ways() {

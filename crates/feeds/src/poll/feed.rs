@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::control;
 use super::definition::Definition;
@@ -18,7 +18,7 @@ use crate::feed::{Feed, SetupError, Stopping};
 use crate::figures::Figures;
 use lakehook_base::ids::HashKey;
 use lakehook_base::record::Fingerprint;
-use lakehook_base::tables::Table;
+use lakehook_base::tables::{GrowingTable, StreamTable, Table};
 use lakehook_contract::SchemaError;
 
 /// All polls of a configuration.
@@ -59,12 +59,17 @@ impl PollFeed {
     }
 
     /// The table of each poll.
-    fn tables(&self) -> Result<Vec<(String, Table)>, Vec<PlanError>> {
+    fn tables(&self) -> Result<Vec<(String, StreamTable)>, Vec<PlanError>> {
         all(&self.definitions, |name, poll| {
             let schema = schema_text(name, poll.schema.as_deref())?;
             let text = schema.as_ref().map(|(_, text)| text.as_str());
             let given = column_settings(name, poll, text)?.given;
-            let table = Table::entities(text, poll.id.as_ref().map_or(&[], |id| &id.0), &given);
+            let id: &[String] = poll.id.as_ref().map_or(&[], |id| &id.0);
+            if let Some(live) = poll.columns.live.as_ref().filter(|_| text.is_none()) {
+                let growing = GrowingTable::new(Arc::clone(live), id, given);
+                return Ok((name.to_owned(), StreamTable::Growing(growing)));
+            }
+            let table = Table::entities(text, id, &given);
             let table = table.map_err(|source| PlanError::Schema {
                 poll: name.to_owned(),
                 error: SchemaError::Json {
@@ -72,7 +77,7 @@ impl PollFeed {
                     source,
                 },
             })?;
-            Ok((name.to_owned(), table))
+            Ok((name.to_owned(), table.into()))
         })
     }
 
@@ -104,7 +109,7 @@ impl Feed for PollFeed {
         SECTION
     }
 
-    fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>> {
+    fn streams(&self) -> Result<Vec<(String, StreamTable)>, Vec<SetupError>> {
         self.dry_plans(None)
             .map_err(|errors| setup_errors(&errors))?;
         self.tables().map_err(|errors| setup_errors(&errors))

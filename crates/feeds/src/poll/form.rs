@@ -104,6 +104,30 @@ pub enum Step {
     Limit,
 }
 
+/// How what names the next page goes into the request.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum NextAs {
+    /// As text or a number.
+    #[default]
+    Text,
+    /// As the JSON value that it is, such as a list.
+    Json,
+    /// As parameters: it is an object of them.
+    Parameters,
+}
+
+/// What the first page is asked for with, as later ones are with their cursor.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Begin {
+    /// Nothing: it is the first page that there is.
+    #[default]
+    First,
+    /// The mark of the run.
+    Mark,
+    /// The token that the last run has ended with.
+    Token,
+}
+
 impl Default for Empty {
     fn default() -> Self {
         Self {
@@ -169,6 +193,34 @@ impl Step {
         match self {
             Self::Count => "count",
             Self::Limit => "limit",
+        }
+    }
+}
+
+impl NextAs {
+    /// Every form.
+    pub const ALL: [Self; 3] = [Self::Text, Self::Json, Self::Parameters];
+
+    /// Name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Json => "json",
+            Self::Parameters => "parameters",
+        }
+    }
+}
+
+impl Begin {
+    /// Every beginning.
+    pub const ALL: [Self; 3] = [Self::First, Self::Mark, Self::Token];
+
+    /// Name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Mark => "mark",
+            Self::Token => "token",
         }
     }
 }

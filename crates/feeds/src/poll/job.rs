@@ -1,5 +1,6 @@
 //! One run of a poll: its inputs and its results.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,8 @@ pub struct Job<'a> {
     pub waiter: &'a Waiter,
     /// The log; `None` for a run that writes nothing.
     pub log: Option<&'a Log>,
+    /// Directory of the log.
+    pub dir: Option<&'a Path>,
     /// The lake, which parents are read from.
     pub lake: Option<&'a LakeReader>,
     /// The node that the log belongs to.
@@ -87,6 +90,7 @@ impl<'a> Job<'a> {
     pub(super) fn sink(&self, started: Micros, name: &str, partition: String) -> Sink<'a> {
         Sink {
             log: self.log,
+            dir: self.dir,
             run: NO_RUN,
             name: name.to_owned(),
             partition,

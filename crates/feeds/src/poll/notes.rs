@@ -115,7 +115,10 @@ impl Notes {
                 self.note_softly(wanted, index, value);
                 true
             }
-            what => self.facts.take(what, value),
+            what => {
+                self.facts.next_as = wanted.next_as;
+                self.facts.take(what, value)
+            }
         };
         if is_sound {
             return Ok(());

@@ -203,7 +203,13 @@ impl Pass {
     pub(super) fn pages(&self, plan: &Plan) -> Pages {
         match (&self.token, plan.division.resumption) {
             (Some(link), Some(Resumption::Link)) => plan.pages_from(Position::Url(link.clone()), 0),
-            _ => plan.pages(),
+            (Some(token), Some(Resumption::Cursor)) => {
+                plan.pages_from(Position::Cursor(token.clone()), 0)
+            }
+            _ => match self.since.as_ref().and_then(|since| plan.cursor_of(since)) {
+                Some(cursor) => plan.pages_from(Position::Cursor(cursor), 0),
+                None => plan.pages(),
+            },
         }
     }
 

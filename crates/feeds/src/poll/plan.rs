@@ -11,12 +11,13 @@ use super::client::{Client, ClientSettings};
 use super::complaint::Hidden;
 use super::definition::{Definition, Limits, Mode, Pagination, PaginationKind};
 use super::each::Each;
-use super::form::Stop;
+use super::facts;
+use super::form::{Begin, NextAs, Stop};
 use super::link::Links;
 use super::pages::{Pages, Position, Rules};
 use super::request::{self, PageRequest, Requests};
 use super::schedule::{Schedule, parse_cron, parse_zone};
-use super::template::Values;
+use super::template::{Filler, Values};
 use super::tokens::{self, Resumption};
 use super::wanted::{Steering, Wanted};
 use super::windows::Windows;
@@ -62,8 +63,17 @@ pub struct Plan {
     /// Hashes of what a stored cursor depends on.
     hashes: Hashes,
     home: Url,
-    requests: Requests,
+    requests: PlannedRequests,
     pagination: Pagination,
+}
+
+/// How pages are asked for.
+#[derive(Debug)]
+struct PlannedRequests {
+    /// The first one, and every other one.
+    first: Requests,
+    /// By their cursor, if not as the first one.
+    by_cursor: Option<Requests>,
 }
 
 /// What divides a run into passes over the pages.
@@ -93,6 +103,8 @@ impl Hashes {
     fn new(poll: &Definition, plan: u64) -> Self {
         let mark = &poll.watermark;
         let earlier = (&mark.field, &mark.param);
+        let then = poll.pagination.then.as_ref();
+        let by_cursor = then.map_or(0, |then| request::scope_of(&then.request(&poll.request)));
         Self {
             plan,
             field: match &poll.token.from {
@@ -100,7 +112,7 @@ impl Hashes {
                 Some(from) => xxh3_64(format!("field {:?}, token {from}", mark.field).as_bytes()),
             },
             earlier: xxh3_64(format!("{earlier:?}").as_bytes()),
-            request: request::scope_of(&poll.request),
+            request: request::scope_of(&poll.request) ^ by_cursor.rotate_left(1),
             keep: poll.keep_mark,
         }
     }
@@ -154,6 +166,7 @@ impl Plan {
         let resumption = Resumption::new(&poll.token, &poll.request, uses_token);
         let resumption = resumption.map_err(|(_, rule)| bad(&rule))?;
         let home = requests.home().map_err(|what| bad(&what))?;
+        let by_cursor = by_cursor(poll, &home).map_err(|what| bad(&what))?;
         let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let wanted = wanted(poll).map_err(|what| bad(&what))?;
         let link = links.of(name, &poll.request).map_err(|what| bad(&what))?;
@@ -183,7 +196,10 @@ impl Plan {
             limits: poll.limits,
             guards: poll.guards,
             home,
-            requests,
+            requests: PlannedRequests {
+                first: requests,
+                by_cursor,
+            },
             pagination: poll.pagination.clone(),
         })
     }
@@ -260,6 +276,13 @@ impl Plan {
         Ok(values)
     }
 
+    /// The cursor of the first page, where that is the mark.
+    pub(super) fn cursor_of(&self, since: &Mark) -> Option<String> {
+        let from = self.watermark.as_ref()?;
+        let begins = self.pagination.begin == Begin::Mark;
+        begins.then(|| from.sent_as.write(since))
+    }
+
     /// The request for a page. URLs that come from a page were resolved and allowed when it was read.
     pub fn page_request(
         &self,
@@ -275,24 +298,41 @@ impl Plan {
         match position {
             Position::Offset(offset) => values.set("offset", *offset),
             Position::Page(number) => values.set("page", *number),
-            Position::Cursor(cursor) => values.set("cursor", cursor.as_str()),
+            Position::Cursor(cursor) => return self.request_by_cursor(cursor, values),
             Position::First => {}
             Position::Url(next) => {
                 // It is checked again, because a run under another configuration may have resolved it.
                 let mut next = self.client.follow(&self.home, next)?;
                 if self.client.is_home(&next) {
                     let repeated = &self.pagination.repeat_query;
-                    self.requests.repeat_query(&mut next, repeated, &values);
+                    self.requests
+                        .first
+                        .repeat_query(&mut next, repeated, &values);
                 }
-                return self.requests.followed(next, &values);
+                return self.requests.first.followed(next, &values);
             }
         }
-        let parameters = self.parameters(&values);
-        self.requests.page(&values, &parameters)
+        let parameters = self.parameters(&self.requests.first, &values);
+        self.requests.first.page(&values, &parameters)
+    }
+
+    fn request_by_cursor(&self, cursor: &str, mut values: Values) -> Result<PageRequest, String> {
+        let requests = &self.requests;
+        let requests = requests.by_cursor.as_ref().unwrap_or(&requests.first);
+        let mut replaced = Vec::new();
+        match self.pagination.next_as {
+            NextAs::Text => values.set("cursor", cursor),
+            NextAs::Json => values.set("cursor", Filler::Json(cursor.to_owned())),
+            NextAs::Parameters => replaced = facts::parameters_of(cursor),
+        }
+        let parameters = self.parameters(requests, &values);
+        let mut request = requests.page(&values, &parameters)?;
+        request::replace_query(&mut request.url, &replaced);
+        Ok(request)
     }
 
     /// The parameters of a page: each value that exists and that no placeholder stands for.
-    fn parameters(&self, values: &Values) -> Vec<(String, String)> {
+    fn parameters(&self, requests: &Requests, values: &Values) -> Vec<(String, String)> {
         let paging = &self.pagination;
         let since = self.watermark.as_ref();
         let since = since.and_then(|from| from.param.as_deref());
@@ -306,11 +346,26 @@ impl Plan {
             ("limit", Some(limit)),
         ];
         let named = all.into_iter().filter_map(|(name, param)| {
-            let value = values.get(name).filter(|_| !self.requests.uses(name))?;
+            let value = values.get(name).filter(|_| !requests.uses(name))?;
             Some((param?.to_owned(), value.text().to_owned()))
         });
         named.collect()
     }
+}
+
+/// How pages are asked for by their cursor, if not as the first one.
+fn by_cursor(poll: &Definition, home: &Url) -> Result<Option<Requests>, String> {
+    let Some(then) = &poll.pagination.then else {
+        return Ok(None);
+    };
+    let requests = Requests::new(&then.request(&poll.request)).map_err(str::to_owned)?;
+    if requests.home()?.origin() != home.origin() {
+        return Err(
+            "pagination.then must be of the same origin as url, which gets the credentials"
+                .to_owned(),
+        );
+    }
+    Ok(Some(requests))
 }
 
 fn entities(
@@ -350,7 +405,8 @@ pub(super) fn column_settings(
     let mut given = kept.and_then(Result::ok).unwrap_or_default();
     let of_rules = rules.kinds();
     given.extend(of_rules.map(|(column, kind)| (column.to_owned(), kind)));
-    Ok(ColumnSettings { rules, given })
+    let live = poll.columns.live.clone();
+    Ok(ColumnSettings { rules, given, live })
 }
 
 #[allow(
@@ -398,6 +454,7 @@ fn wanted(poll: &Definition) -> Result<Wanted, String> {
     let paging = &poll.pagination;
     let steering = Steering {
         next: paging.next.as_deref(),
+        next_as: paging.next_as,
         more: paging.more.as_deref(),
         pages: paging.pages.as_deref(),
         stop: match &paging.stop {

@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::extent::Extent;
 use super::facts::{self, PageFacts};
+use super::form::NextAs;
 use super::place::Place;
 use super::read_error::ReadError;
 use super::wanted::Wanted;
@@ -46,6 +47,7 @@ pub(super) type Take<'t, E> = dyn FnMut(u64, Record<'_>) -> Result<(), E> + 't;
 pub(super) struct Giver<'w, 't, E> {
     map_key: Option<&'w str>,
     edge: Option<&'w (Place, bool)>,
+    next_as: NextAs,
     pub(super) max_record: u64,
     take: &'t mut Take<'t, E>,
     count: u64,
@@ -61,6 +63,7 @@ impl<'w, 't, E> Giver<'w, 't, E> {
         Self {
             map_key: wanted.map_key.as_deref(),
             edge: wanted.edge.as_ref(),
+            next_as: wanted.next_as,
             max_record,
             take,
             count: 0,
@@ -125,7 +128,10 @@ impl<'w, 't, E> Giver<'w, 't, E> {
         };
         if let (Some((place, is_last)), Some(raw)) = (self.edge, self.kept) {
             let value: Value = serde_json::from_str(&raw).unwrap_or_default();
-            facts.next = place.find(&value).and_then(facts::next).flatten();
+            facts.next = match self.next_as {
+                NextAs::Text => place.find(&value).and_then(facts::next).flatten(),
+                _ => place.find(&value).and_then(facts::json),
+            };
             if facts.next.is_none() {
                 let which = if *is_last { "last" } else { "first" };
                 return Err(ReadError::form(format!(

@@ -23,6 +23,7 @@ use crate::context::Context;
 use crate::control::Talk;
 use lakehook_base::record::{NO_RUN, Origin, Rows};
 use lakehook_base::rfc3339;
+use lakehook_base::tables::LiveShape;
 use lakehook_contract::entity::{Taken, Target};
 use lakehook_contract::quarantine::{FieldError, partition};
 use lakehook_lake::keys;
@@ -163,9 +164,11 @@ impl RecordReplayer {
         if let Some(why) = self.context.host.refusal(self.context.clock.now()) {
             return Err(why);
         }
-        let judged: Vec<_> = tokio::task::block_in_place(|| {
-            records.iter().map(|record| judge(plan, record)).collect()
+        let (judged, kept) = tokio::task::block_in_place(|| {
+            let judged: Vec<_> = records.iter().map(|record| judge(plan, record)).collect();
+            (judged, plan.entities.live().map_or(Ok(()), LiveShape::keep))
         });
+        kept.map_err(|error| format!("failed to write down the columns of {poll}: {error}"))?;
         // All records are appended at once, so that they share frames.
         let appends: Vec<_> = judged
             .iter()

@@ -187,6 +187,18 @@ impl BodyTemplate {
     }
 }
 
+/// Puts parameters into a URL, in place of those of the same name.
+pub(super) fn replace_query(url: &mut Url, parameters: &[(String, String)]) {
+    if parameters.is_empty() {
+        return;
+    }
+    let is_kept = |name: &str| parameters.iter().all(|(own, _)| own != name);
+    let kept = url.query_pairs().into_owned();
+    let kept: Vec<(String, String)> = kept.filter(|(name, _)| is_kept(name)).collect();
+    let mut query = url.query_pairs_mut();
+    query.clear().extend_pairs(kept).extend_pairs(parameters);
+}
+
 /// Encodes pairs as a form.
 pub(super) fn form<N: AsRef<str>, V: AsRef<str>>(pairs: impl Iterator<Item = (N, V)>) -> String {
     let Ok(mut url) = Url::parse("http://localhost/") else {

@@ -113,7 +113,7 @@ mod tests {
                 token: None,
                 next_token: None,
                 parents: None,
-                position: Position::Cursor("x".repeat(4 << 10)),
+                position: Position::Cursor("x".repeat(24 << 10)),
                 page_hash: Some(u64::MAX),
                 read: 3,
                 highest: None,

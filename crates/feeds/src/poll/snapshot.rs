@@ -137,6 +137,7 @@ fn attempt(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, RunError
     let read = read_all(job, cursor, &begun, &mut collector, etag.as_deref());
     let read = read?;
     collector.check_repeats();
+    collector.check_columns();
     if !is_unchanged(cursor, &collector, &read) {
         let judged = collector.judge_copy(cursor.rows);
         if let Some(stored) = collector.stored() {

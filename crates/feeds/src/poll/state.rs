@@ -41,10 +41,13 @@ pub struct State {
     pub last_run: Option<String>,
     /// The last snapshot that was written, and the number of its records.
     pub snapshot: Option<(String, u64)>,
+    /// Until when the API has asked to be left alone.
+    #[serde(default)]
+    pub held_until: Option<String>,
 }
 
-/// What a cursor remembers.
-pub fn shown(cursor: &PollCursor) -> State {
+/// What a cursor remembers, and until when the API has asked to be left alone.
+pub fn shown(cursor: &PollCursor, held_until: Option<Micros>) -> State {
     State {
         mark: cursor.watermark.clone(),
         window: cursor.window.map(|end| Micros(end).to_string()),
@@ -61,6 +64,7 @@ pub fn shown(cursor: &PollCursor) -> State {
             .snapshot
             .as_ref()
             .map(|it| (it.run.clone(), it.records)),
+        held_until: held_until.map(|until| until.to_string()),
     }
 }
 

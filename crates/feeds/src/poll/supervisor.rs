@@ -256,13 +256,13 @@ impl Keeper {
     async fn remember(&mut self, change: &Change) -> Result<State, String> {
         let mut next = self.cursor.clone();
         state::change(&self.plan, &mut next, change)?;
+        let context = &self.shared.context;
+        let now = context.clock.now().wall;
         if *change != Change::Show {
-            let context = &self.shared.context;
-            let now = context.clock.now().wall;
             state::store(&context.log, &self.plan.name, &next, now).await?;
             self.cursor = next;
         }
-        Ok(state::shown(&self.cursor))
+        Ok(state::shown(&self.cursor, self.plan.client.held_until(now)))
     }
 
     /// Waits for a place, which is shown meanwhile.
@@ -412,6 +412,7 @@ impl Keeper {
                 plan: &plan,
                 waiter: &waiter,
                 log: Some(&context.log),
+                dir: Some(context.dir.as_path()),
                 lake: context.lake_reader.as_deref(),
                 node: context.node,
                 ids: &context.ids,

@@ -38,6 +38,8 @@ pub enum Filler {
     Number(String),
     /// A truth value.
     Bool(bool),
+    /// A JSON value, as its text.
+    Json(String),
 }
 
 /// The values of placeholders: an open list of names, of which the last one set holds.
@@ -48,7 +50,7 @@ impl Filler {
     /// The value as text.
     pub fn text(&self) -> &str {
         match self {
-            Self::Text(text) | Self::Number(text) => text,
+            Self::Text(text) | Self::Number(text) | Self::Json(text) => text,
             Self::Bool(true) => "true",
             Self::Bool(false) => "false",
         }
@@ -57,7 +59,7 @@ impl Filler {
     fn push_json(&self, out: &mut String) {
         match self {
             Self::Text(text) => push_text(out, text),
-            Self::Number(_) | Self::Bool(_) => out.push_str(self.text()),
+            Self::Number(_) | Self::Bool(_) | Self::Json(_) => out.push_str(self.text()),
         }
     }
 }

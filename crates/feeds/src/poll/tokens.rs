@@ -8,7 +8,7 @@ use super::place::Source;
 /// The placeholder of the token.
 const PLACEHOLDER: &str = "{token}";
 /// Most bytes of a token: it must fit into the cursor.
-pub const MAX_TOKEN: usize = 3 << 10;
+pub const MAX_TOKEN: usize = 6 << 10;
 
 /// How a run begins with the token of the last one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub enum Resumption {
     Link,
     /// It goes into the request.
     Placed,
+    /// It is the cursor of the first page.
+    Cursor,
 }
 
 impl Resumption {
@@ -32,6 +34,10 @@ impl Resumption {
                     "resume_into",
                     "needs resume_from, which says where the token is".to_owned(),
                 )),
+                None if token.begins => Err((
+                    "pagination.begin",
+                    "is \"token\", and needs resume_from, which says where the token is".to_owned(),
+                )),
                 None => Ok(None),
             };
         };
@@ -42,7 +48,15 @@ impl Resumption {
                 return Err(("resume_from", rule.to_owned()));
             }
         }
+        if token.begins && (token.into.is_some() || uses_token) {
+            return Err((
+                "pagination.begin",
+                "is \"token\", so that the token is the cursor of the first page; remove resume_into and {token}"
+                    .to_owned(),
+            ));
+        }
         match &token.into {
+            None if token.begins => Ok(Some(Self::Cursor)),
             None if uses_token => Ok(Some(Self::Placed)),
             None => Ok(Some(Self::Link)),
             Some(_) if uses_token => Err((

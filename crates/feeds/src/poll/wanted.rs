@@ -2,7 +2,7 @@
 
 use http::HeaderName;
 
-use super::form::{BodyFormat, Condition, CsvForm, Empty, PageForm, RecordsAs};
+use super::form::{BodyFormat, Condition, CsvForm, Empty, NextAs, PageForm, RecordsAs};
 use super::place::{Place, Source, Step};
 
 /// Where APIs tell an error, if nobody says where. The first ones mean that there is one; the others
@@ -99,7 +99,8 @@ impl What {
             Self::Total | Self::Pages => "a whole number",
             Self::More => "true or false",
             Self::Next => {
-                "null, text of at most 64 KiB that names the next page, or a link with href or url"
+                "null, text of at most 64 KiB that names the next page, or a link with href or url; \
+                 pagination.next_as takes a list or an object"
             }
             Self::Token => "text of at most 64 KiB",
             _ => "a single value",
@@ -123,6 +124,8 @@ pub struct Wanted {
     pub(super) format: BodyFormat,
     pub(super) csv: CsvForm,
     pub(super) map_key: Option<String>,
+    /// How what names the next page goes into the request.
+    pub(super) next_as: NextAs,
     pub(super) empty: Empty,
     pub(super) fail_if: Option<Condition>,
     pub(super) stop: Option<Condition>,
@@ -137,6 +140,8 @@ pub struct Wanted {
 pub struct Steering<'a> {
     /// Where the next page is named.
     pub next: Option<&'a str>,
+    /// How that goes into the request.
+    pub next_as: NextAs,
     /// Where a page says whether there is a next one.
     pub more: Option<&'a str>,
     /// Where the number of pages is.
@@ -163,6 +168,7 @@ impl Wanted {
             format: form.format,
             csv: form.csv,
             map_key: form.map_key.as_deref().map(quoted),
+            next_as: steering.next_as,
             empty: form.empty,
             fail_if: form.fail_if.clone(),
             stop: steering.stop.cloned(),

@@ -76,7 +76,7 @@ pub struct Cursor {
 }
 
 /// Most bytes of a cursor; every segment begins with all cursors.
-pub const MAX_CURSOR: usize = 8 << 10;
+pub const MAX_CURSOR: usize = 32 << 10;
 
 /// The end of a run, as a request states it.
 #[derive(Clone, Debug, PartialEq, Eq)]

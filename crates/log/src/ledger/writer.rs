@@ -344,7 +344,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// A request that needs more than a frame holds never fits.
     fn too_large(&self, cost: usize) -> Option<AppendError> {
         let cursors = self.state.runs.cursor_bytes();
-        let max_bytes = MAX_FRAME - FRAME_HEADER - 2 * SLACK - cursors;
+        let max_bytes = MAX_FRAME.saturating_sub(FRAME_HEADER + 2 * SLACK + cursors);
         let bytes = cost;
         (cost > max_bytes).then_some(AppendError::TooLarge { bytes, max_bytes })
     }
