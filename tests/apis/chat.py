@@ -119,7 +119,7 @@ class Discord(OnlyNew):
 
     @route("GET", "/api/v10/channels/{channel}/messages", "discord_messages")
     def messages(self, ask, channel):
-        limit, after = ask.whole("limit", 50, 1, 100), ask.whole("after")
+        limit, after = ask.whole("limit", 50, 1, 100), ask.whole("after", high=2**63 - 1)
         records = self.rows.records()
         if after is None:
             return records[::-1][:limit]

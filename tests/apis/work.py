@@ -1,9 +1,10 @@
 """Fakes of APIs where work is planned and written down."""
 
+import json
 import time
 import urllib.parse
 
-from fake import Api, Refused, basic, epoch_ms, graphql, in_header, in_query, iso, iso_ms, known
+from fake import Api, Refused, basic, epoch, epoch_ms, graphql, in_header, in_query, iso, iso_ms, known
 from fake import matched, read_epoch, read_iso, read_time, route
 
 
@@ -310,6 +311,8 @@ class Monday(Api):
     def query(self, ask):
         if not ask.headers.get("api-version"):
             raise Refused(400, "the header API-Version is missing")
+        if b"activity_logs" in ask.raw:
+            return self.activity(graphql(ask, "monday_logs", "from", "limit", "page"))
         given = graphql(ask, "monday", "cursor")
         begin = 0
         if given.get("cursor") is not None:
@@ -318,6 +321,33 @@ class Monday(Api):
         items = self.note("all", self.paged(self.rows.records(rows), begin, 10))
         more = f"MSw5NzI4MDA5MDAs{begin + 10}" if begin + 10 < len(rows) else None
         return {"data": {"boards": [{"items_page": {"cursor": more, "items": items}}]}}
+
+    def logs(self):
+        """What has happened on the board; its times count units of 100 ns."""
+        return [
+            {
+                "id": f"11324dfb-f7fb-4a08-{number:04x}-0242ac110002",
+                "event": "update_column_value",
+                "entity": "pulse",
+                "data": json.dumps({"pulse_id": int(item["id"])}),
+                "created_at": str(epoch(read_iso(item["updated_at"])) * 10_000_000 + number),
+            }
+            for number, item in enumerate(self.rows.history)
+        ]
+
+    def truth(self, poll):
+        return self.logs() if poll.endswith("_changes") else self.rows.records()
+
+    def activity(self, given):
+        since, limit, page = given.get("from"), given.get("limit", 25), given.get("page", 1)
+        if [type(limit), type(page)] != [int, int] or page < 1:
+            raise Refused(400, f"limit {limit!r}, page {page!r}")
+        logs = self.logs()[::-1]
+        if since is not None:
+            begin = epoch(read_iso(since, "from")) * 10_000_000
+            logs = [one for one in logs if int(one["created_at"]) >= begin]
+        found = self.note("changes" if since else "all", self.paged(logs, limit * (page - 1), limit))
+        return {"data": {"boards": [{"activity_logs": found}]}}
 
 
 class Clickup(Api):

@@ -233,7 +233,7 @@ fn another_machine_and_a_new_log_know_the_columns_from_the_lake() {
             .as_array()
             .unwrap()
             .iter()
-            .flat_map(Value::as_str)
+            .filter_map(Value::as_str)
             .collect();
         found.sort_unstable();
         let grown = ["id BIGINT", "new BOOLEAN", "old VARCHAR", "price BIGINT"];
