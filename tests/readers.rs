@@ -126,6 +126,9 @@ fn the_recipes_of_the_readers_page_see_every_row_and_every_column() {
 /// A life of the service in which each of these many requests is a frame of the log, so that the object has
 /// as many pieces; returns the object.
 fn object_in_pieces(setup: &Setup, requests: u64) -> PathBuf {
+    let dir = setup.directory().join("schemas");
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join("purchase.json"), "{}").unwrap();
     let program = setup.start();
     let now: chrono::DateTime<chrono::Utc> = std::time::SystemTime::now().into();
     for request in 0..requests {

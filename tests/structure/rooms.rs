@@ -60,7 +60,7 @@ const ROOMS: &[Room] = &[
     ]),
     room("ship", "src/ship", &[
         "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
-        "files", "clock", "checksum",
+        "files", "clock", "checksum", "codec",
     ]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "wal", "lake"]),
