@@ -52,4 +52,4 @@ examples: setup         ## The systems in examples/, in small: each compares its
 	.venv-analytics/bin/python examples/hallow/run.py --small
 
 clean:
-	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark data lakehook-demo lakehook-torture
+	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark .venv-clients tests/node/node_modules data lakehook-demo lakehook-torture

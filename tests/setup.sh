@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what the tests need besides Rust and this repository: system packages where apt-get is there
-# and may be used, cargo-nextest and cargo-deny where they are missing, and the Python environments.
+# and may be used, cargo-nextest and cargo-deny where they are missing, the Python environments, and
+# clients for Node.js.
 # Does nothing for what is there already. Without a system package, the tests that need it are skipped.
 set -eu
 
@@ -26,6 +27,8 @@ wants libfaketime /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 \
 wants e2fsprogs mkfs.ext4               # a file system whose power is cut
 wants mount losetup                     # and its loop device
 wants iproute2 ip                       # a network of its own, where the default ports are free
+wants nodejs node                       # clients in JavaScript
+wants npm npm                           # and what installs them
 wants openjdk-17-jre-headless java      # Spark, and Hive's parser
 
 if [ -n "$missing" ]; then
@@ -59,3 +62,11 @@ sh "$root/tests/python/setup.sh" "$root/analytics/requirements.txt" "$root/.venv
 sh "$root/tests/python/setup.sh" "$root/tests/python/schemathesis.txt" "$root/.venv-schemathesis"
 sh "$root/tests/python/setup.sh" "$root/tests/python/readers.txt" "$root/.venv-readers"
 sh "$root/tests/python/setup.sh" "$root/tests/python/spark.txt" "$root/.venv-spark"
+sh "$root/tests/python/setup.sh" "$root/tests/python/clients.txt" "$root/.venv-clients"
+
+node=$root/tests/node
+lock=$(sha256sum "$node/package-lock.json" | cut -d' ' -f1)
+if command -v npm >/dev/null 2>&1 && [ "$(cat "$node/node_modules/lock.stamp" 2>/dev/null)" != "$lock" ]; then
+    (cd "$node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel error)
+    echo "$lock" >"$node/node_modules/lock.stamp"
+fi

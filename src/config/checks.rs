@@ -50,13 +50,24 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     partition(&config.events, findings);
 }
 
-/// Adds the tokens of a file to those of the configuration.
-pub(super) fn take_tokens(
-    server: &mut Server,
-    path: &Path,
-    file: SecretFile,
-    findings: &mut Findings<'_>,
-) {
+/// Adds the tokens of the file, if there is one, to those of the configuration.
+pub(super) fn read_tokens(config: &mut Config, findings: &mut Findings<'_>) {
+    let server = &mut config.server;
+    server.own_tokens = server.tokens.len();
+    let Some(path) = server.tokens_file.clone() else {
+        return;
+    };
+    match SecretFile::read(&path) {
+        Ok(file) => take_tokens(server, &path, file, findings),
+        Err(error) => {
+            let rule = format!("{} cannot be read: {error}", path.display());
+            findings.problem(&["server.tokens_file"], rule);
+            findings.distrust("server.tokens_file");
+        }
+    }
+}
+
+fn take_tokens(server: &mut Server, path: &Path, file: SecretFile, findings: &mut Findings<'_>) {
     let (key, path) = ("server.tokens_file", path.display());
     if file.is_open_to_others {
         let text = format!("{path} can be read by others than its owner; chmod 600 it");

@@ -23,17 +23,20 @@ const MAX_HOOK_BODY: u64 = 25 << 20;
 /// Reads the files of secrets that the configuration names, for hooks and for the webhook of events.
 pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
     for (name, hook) in &mut config.hook {
+        hook.own_secrets = hook.secrets.len();
         if let Some(path) = hook.secrets_file.clone() {
             let key = format!("hook.{name}.secrets_file");
             hook.secrets.extend(read(&path, &key, findings));
         }
         for auth in &mut hook.auth {
+            auth.own_secrets = auth.secrets.len();
             if let Some(path) = auth.secrets_file.clone() {
                 let key = format!("hook.{name}.auth");
                 auth.secrets.extend(read(&path, &key, findings));
             }
         }
     }
+    config.events.own_signing_secrets = config.events.signing_secrets.len();
     if let Some(path) = config.events.signing_secrets_file.clone() {
         let read = read(&path, "events.signing_secrets_file", findings);
         config.events.signing_secrets.extend(read);
@@ -104,16 +107,21 @@ impl HookFindings<'_, '_> {
             self.findings
                 .problem(&[&format!("hook.{name}"), "hook"], rule);
         }
-        let path = hook.path(name);
         let key = format!("hook.{name}.path");
-        if !is_plain_path(&path) || OWN_PATHS.contains(&path.as_str()) {
-            let rule = format!("{path:?} must be a plain path such as \"/webhook/github\"");
-            self.findings.problem(&[&key, "hook"], rule);
-        } else if paths.contains(&path) {
-            let rule = format!("{path} is the path of another webhook; give each its own");
-            self.findings.problem(&[&key, "hook"], rule);
+        for (path, _) in hook.paths(name) {
+            let shown = hook.path.as_ref().unwrap_or(&path);
+            if !is_plain_path(&path) || OWN_PATHS.contains(&path.as_str()) {
+                let rule = format!("{shown:?} must be a plain path such as \"/webhook/{name}\"");
+                self.findings.problem(&[&key, "hook"], rule);
+                return;
+            }
+            if paths.contains(&path) {
+                let rule = format!("{path} is the path of another webhook; give each its own");
+                self.findings.problem(&[&key, "hook"], rule);
+                return;
+            }
+            paths.push(path);
         }
-        paths.push(path);
     }
 
     fn check_scheme(&mut self, hook: &Hook) {
@@ -129,6 +137,12 @@ impl HookFindings<'_, '_> {
                 let rule = "means nothing here, because `auth` has no { type = \"signature\" }";
                 self.problem(key, rule);
             }
+            return;
+        }
+        if hook.pack().proofs.is_empty() && !hook.has_own_scheme() {
+            let rule = "must say who may send, such as [{ type = \"bearer\", secrets_file = \"tokens\" }], because this \
+                        scheme has no proof of its own";
+            self.problem("auth", rule);
             return;
         }
         if !has_secrets(hook) {
@@ -263,7 +277,11 @@ impl HookFindings<'_, '_> {
         let is_place = |texts: &Texts| FieldSource::parse(texts.iter()).is_some();
         let is_id = |texts: &Texts| id_of(texts.iter()).is_some();
         let rule = "must be \"header:X-Name\", or a JSON Pointer such as \"/event/id\", or a list of these";
-        for (part, texts) in [("type", &hook.r#type), ("time", &hook.time)] {
+        for (part, texts) in [
+            ("type", &hook.r#type),
+            ("time", &hook.time),
+            ("user", &hook.user),
+        ] {
             if texts.as_ref().is_some_and(|texts| !is_place(texts)) {
                 self.problem(part, rule);
             }

@@ -109,16 +109,21 @@ impl Hook {
 
     /// The ways in which a request may prove where it comes from. Settings that make none were refused before.
     pub fn proofs(&self) -> Proofs {
+        Proofs::any(self.proof_list())
+    }
+
+    /// The same as a list, to replace those that were made of former secrets.
+    pub fn proof_list(&self) -> Vec<Proof> {
         if self.auth.is_empty() {
-            return Proofs::any(self.proofs_of_scheme());
+            return self.proofs_of_scheme();
         }
         let proofs = self.auth.iter();
-        Proofs::any(proofs.flat_map(|auth| self.proofs_of(auth)).collect())
+        proofs.flat_map(|auth| self.proofs_of(auth)).collect()
     }
 
     /// The hook in a few words: its path, its scheme, and how many secrets there are.
     pub fn summary(&self, name: &str) -> String {
-        let ways = self.proofs();
+        let ways = self.proof_list();
         let ways: Vec<String> = ways
             .iter()
             .map(|proof| match proof {
@@ -132,12 +137,20 @@ impl Hook {
                 Proof::Header(header, secrets) => format!("{header} ({} secrets)", secrets.len()),
                 Proof::Bearer(_) => "bearer token".to_owned(),
                 Proof::Basic(pairs) => format!("basic ({} users)", pairs.len()),
+                Proof::Member(names, secrets) => {
+                    format!(
+                        "{} of the body ({} secrets)",
+                        names.join(" or "),
+                        secrets.len()
+                    )
+                }
                 Proof::Open => "not authenticated".to_owned(),
             })
             .collect();
+        let paths: Vec<String> = self.paths(name).into_iter().map(|(path, _)| path).collect();
         format!(
             "{}, {}, {}",
-            self.path(name),
+            paths.join(" "),
             self.pack().name,
             ways.join(" or ")
         )
@@ -172,7 +185,18 @@ impl Hook {
             let url = self.public_url.as_deref().unwrap_or_default();
             Proof::Signature(Signing::new(schemes, texts, self.tolerance.duration(), url))
         });
-        signing.into_iter().chain(token).collect()
+        let user = pack.takes_user().then(|| {
+            let users = self.secrets.iter();
+            Proof::Basic(
+                users
+                    .map(|secret| format!("{}:", secret.expose()).into())
+                    .collect(),
+            )
+        });
+        let members = pack.secret_members();
+        let member = (!members.is_empty()).then(|| Proof::Member(members, boxed(&self.secrets)));
+        let in_head = token.into_iter().chain(user);
+        signing.into_iter().chain(in_head).chain(member).collect()
     }
 }
 

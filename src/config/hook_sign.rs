@@ -28,6 +28,11 @@ impl Hook {
                 "hook.{name} is not signed; send its secret in the header {header}"
             ));
         }
+        if let Some(member) = self.pack().secret_members().first() {
+            return Err(format!(
+                "hook.{name} is not signed; send its secret as the member {member} of the body"
+            ));
+        }
         let schemes = self.schemes().unwrap_or_default();
         let media_type = delivery.content_type.split(';').next().unwrap_or_default();
         let path = self.path(name);

@@ -10,9 +10,13 @@ use super::hook_words::{AuthKind, KeyEncoding, OnConflict, QuestionName, SchemeN
 use super::words;
 use crate::receive::KeptHeaders;
 use crate::receive::fields::{FieldSource, WithoutId};
-use crate::receive::packs::Challenge;
+use crate::receive::hooks::Places;
+use crate::receive::packs::{Challenge, Shape};
 use crate::secret::Secret;
 use crate::signature::{Algorithm, Encoding};
+
+/// The type of events that name none.
+const UNKNOWN: &str = "unknown";
 
 /// `[hook.NAME]`: the webhook of one provider. Its name is the `source` of its events.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
@@ -22,13 +26,18 @@ pub struct Hook {
     #[serde(deserialize_with = "words::deserialize_optional")]
     #[schemars(schema_with = "words::schema::<SchemeName>")]
     pub scheme: Option<SchemeName>,
-    /// The path that the provider posts to; by default `/webhook/<NAME>`.
+    /// The path that the provider posts to; by default `/webhook/<NAME>`. Of clients of event collectors, what stands
+    /// before their own paths; by default nothing.
     pub path: Option<String>,
     /// Secrets that the provider signs with. There may be several, so that one can replace another.
     pub secrets: Vec<Secret>,
     /// A file of further secrets, one per line.
     #[schemars(length(min = 1))]
     pub secrets_file: Option<PathBuf>,
+    /// How many of them are in the configuration itself, before those of the file.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub own_secrets: usize,
     /// How far the time in the signature may be from now.
     pub tolerance: Span,
     /// The ways in which a request may prove where it comes from, if they are others than `scheme` says.
@@ -67,6 +76,8 @@ pub struct Hook {
     pub r#type: Option<Texts>,
     /// Where the event's time is.
     pub time: Option<Texts>,
+    /// Where the user is whom the event is about.
+    pub user: Option<Texts>,
     /// Questions by which the provider verifies the URL, besides those of the pack.
     #[serde(deserialize_with = "words::deserialize_list")]
     #[schemars(schema_with = "words::list_schema::<QuestionName>")]
@@ -98,6 +109,10 @@ pub struct HookAuth {
     /// A file of further secrets, one per line.
     #[schemars(length(min = 1))]
     pub secrets_file: Option<PathBuf>,
+    /// How many of them are in the configuration itself, before those of the file.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub own_secrets: usize,
     /// For `none`: a proxy in front of this service authenticates senders.
     pub behind_proxy: bool,
 }
@@ -109,6 +124,7 @@ impl Default for Hook {
             path: None,
             secrets: Vec::new(),
             secrets_file: None,
+            own_secrets: 0,
             tolerance: Span::seconds(300),
             auth: Vec::new(),
             public_url: None,
@@ -125,6 +141,7 @@ impl Default for Hook {
             id: None,
             r#type: None,
             time: None,
+            user: None,
             challenges: Vec::new(),
             verify_token: None,
             max_body: None,
@@ -135,27 +152,46 @@ impl Default for Hook {
 }
 
 impl Hook {
-    /// The path of the hook that has this name.
+    /// The path of the hook that has this name, or the first of its paths.
     pub fn path(&self, name: &str) -> String {
-        let default = || format!("/webhook/{name}");
-        self.path.clone().unwrap_or_else(default)
+        let paths = self.paths(name).into_iter();
+        paths.map(|(path, _)| path).next().unwrap_or_default()
     }
 
-    /// Where the event's type is.
-    pub fn event_type(&self) -> FieldSource {
-        places(self.r#type.as_ref(), self.pack().event_type)
+    /// The paths of the hook that has this name, each with the type of events that name none.
+    pub fn paths(&self, name: &str) -> Vec<(String, &'static str)> {
+        let routes = self.pack().routes;
+        if routes.is_empty() {
+            let default = || format!("/webhook/{name}");
+            return vec![(self.path.clone().unwrap_or_else(default), UNKNOWN)];
+        }
+        let base = self.path.as_deref().unwrap_or_default();
+        let base = base.trim_end_matches('/');
+        let paths = routes.iter();
+        paths
+            .map(|route| (format!("{base}{}", route.path), route.event_type))
+            .collect()
     }
 
-    /// Where the event's time is.
-    pub fn time(&self) -> FieldSource {
-        places(self.time.as_ref(), self.pack().time)
-    }
-
-    /// Where the event's id is, and what becomes of an event without one.
-    pub fn id(&self) -> (FieldSource, WithoutId) {
-        let own = self.id.as_ref().and_then(|texts| id_of(texts.iter()));
-        let default = || id_of(self.pack().id.iter().copied()).unwrap_or_default();
-        own.unwrap_or_else(default)
+    /// Where events have what the lake has in columns.
+    pub fn places(&self) -> Places {
+        let pack = self.pack();
+        let own_id = self.id.as_ref().and_then(|texts| id_of(texts.iter()));
+        let default_id = || id_of(pack.id.iter().copied()).unwrap_or_default();
+        let (id, without_id) = own_id.unwrap_or_else(default_id);
+        // Specification of CloudEvents, 3.1.1: source and id together are unique.
+        let is_within_source = pack.shape == Shape::CloudEvents && self.id.is_none();
+        let within: &[&str] = if is_within_source { &["/source"] } else { &[] };
+        Places {
+            id,
+            id_within: places(None, within),
+            without_id,
+            event_type: places(self.r#type.as_ref(), pack.event_type),
+            default_type: UNKNOWN,
+            time: places(self.time.as_ref(), pack.time),
+            times_are_utc: pack.times_are_utc,
+            user: places(self.user.as_ref(), pack.user),
+        }
     }
 
     /// Whether an event with a known id and other content is a duplicate. By default it is, where the id is the pack's

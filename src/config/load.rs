@@ -19,7 +19,6 @@ use super::lake_options;
 use super::lake_url::LakeUrl;
 use super::paths::absolute;
 use super::poll_checks;
-use super::secret_file::SecretFile;
 use super::sections::Config;
 use super::shape::{Fault, Shape};
 use super::sources::{Argument, CONFIG_VARIABLE, Sources, TomlFile, Variables};
@@ -264,16 +263,7 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
 fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     checks::check_tokens(&config.server, findings);
     checks::default_drop(&mut config.events, findings);
-    if let Some(path) = config.server.tokens_file.clone() {
-        match SecretFile::read(&path) {
-            Ok(file) => checks::take_tokens(&mut config.server, &path, file, findings),
-            Err(error) => {
-                let rule = format!("{} cannot be read: {error}", path.display());
-                findings.problem(&["server.tokens_file"], rule);
-                findings.distrust("server.tokens_file");
-            }
-        }
-    }
+    checks::read_tokens(&mut config, findings);
     poll_checks::read_secrets(&mut config, findings);
     hook_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);

@@ -39,6 +39,7 @@ mod poll_guards;
 mod poll_requests;
 mod polls;
 mod rate;
+mod renewal;
 mod rules;
 mod secret_file;
 mod sections;

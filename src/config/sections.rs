@@ -102,6 +102,10 @@ pub struct Server {
     /// A file of further tokens, one per line.
     #[schemars(length(min = 1))]
     pub tokens_file: Option<PathBuf>,
+    /// How many of them are in the configuration itself, before those of the file.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub own_tokens: usize,
     /// A certificate chain in PEM. If it is set, `listen` speaks TLS.
     #[schemars(length(min = 1))]
     pub tls_cert_file: Option<PathBuf>,
@@ -235,6 +239,10 @@ pub struct Events {
     /// A file of further signing secrets, one per line.
     #[schemars(length(min = 1))]
     pub signing_secrets_file: Option<PathBuf>,
+    /// How many of them are in the configuration itself, before those of the file.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub own_signing_secrets: usize,
     /// What events must look like.
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<ContractKind>")]
@@ -306,6 +314,7 @@ impl Default for Server {
             memory: ByteSize::mib(64),
             tokens: Vec::new(),
             tokens_file: None,
+            own_tokens: 0,
             tls_cert_file: None,
             tls_key_file: None,
             allow_unauthenticated: false,
@@ -383,6 +392,7 @@ impl Default for Events {
             path: "/webhook/events".to_owned(),
             signing_secrets: Vec::new(),
             signing_secrets_file: None,
+            own_signing_secrets: 0,
             contract: ContractKind::Typed,
             types: rules.types,
             sources: rules.sources,

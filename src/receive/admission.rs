@@ -3,6 +3,9 @@
 //! A body that passes becomes an [`Admitted`]; only such bodies reach a contract. Each comparison with a secret takes
 //! constant time.
 
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use bytes::Bytes;
@@ -14,15 +17,18 @@ use subtle::ConstantTimeEq as _;
 use super::client::Tokens;
 use super::signature::Signing;
 use crate::clock::Micros;
+use crate::contract::foreign::without_mark;
+use crate::json::{self, Members};
 use crate::signature::Unsigned;
 
-/// A body that may be stored: its sender was authenticated, or need not be.
+/// A body that may be stored: its sender was authenticated, or need not be, or is before anything else is done with the
+/// decompressed body ([`Standing::NeedsSecret`]).
 #[derive(Clone, Debug)]
 pub struct Admitted(Bytes);
 
-/// The ways in which a request may prove where it comes from. Any of them does.
+/// The ways in which a request may prove where it comes from. Any of them does. Clones share what replaces them.
 #[derive(Clone)]
-pub struct Proofs(Vec<Proof>);
+pub struct Proofs(Arc<ArcSwap<Vec<Proof>>>);
 
 /// One way.
 #[derive(Clone)]
@@ -35,6 +41,8 @@ pub enum Proof {
     Bearer(Tokens),
     /// `Authorization: Basic` with one of these, each `user:password`.
     Basic(Vec<Box<str>>),
+    /// One of these secrets in a member of the body, which is a JSON object.
+    Member(&'static [&'static str], Vec<Box<str>>),
     /// None: whatever arrives is admitted.
     Open,
 }
@@ -46,6 +54,8 @@ pub(super) enum Standing {
     Proven,
     /// Its signature decides.
     NeedsSignature,
+    /// The secret in its body decides.
+    NeedsSecret,
     /// It is refused.
     Unproven,
 }
@@ -73,46 +83,68 @@ impl Admitted {
 impl Proofs {
     /// Takes any of these.
     pub fn any(proofs: Vec<Proof>) -> Self {
-        Self(proofs)
+        Self(Arc::new(ArcSwap::from_pointee(proofs)))
+    }
+
+    /// Takes these from now on. They are of the same kinds, with other secrets.
+    pub(super) fn replace(&self, proofs: Vec<Proof>) {
+        self.0.store(Arc::new(proofs));
     }
 
     /// The ways, in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Proof> {
-        self.0.iter()
-    }
-
-    fn signings(&self) -> impl Iterator<Item = &Signing> {
-        self.0.iter().filter_map(|proof| match proof {
-            Proof::Signature(signing) => Some(signing),
-            _ => None,
-        })
+    pub fn list(&self) -> Arc<Vec<Proof>> {
+        self.0.load_full()
     }
 
     /// The digest of a text with the key of the provider, which some providers ask for.
     pub(super) fn digest_of(&self, text: &str) -> Option<String> {
-        self.signings().find_map(|signing| signing.digest_of(text))
+        signings(&self.list()).find_map(|signing| signing.digest_of(text))
     }
 
     /// Whether senders are authenticated at all.
     pub fn authenticate(&self) -> bool {
-        !self.0.iter().any(|proof| matches!(proof, Proof::Open))
+        let proofs = self.0.load();
+        !proofs.iter().any(|proof| matches!(proof, Proof::Open))
     }
 
     /// What the head of a request proves.
     pub(super) fn standing(&self, headers: &HeaderMap) -> Standing {
-        if self.0.iter().any(|proof| proof.is_given(headers)) {
+        let proofs = self.0.load();
+        if proofs.iter().any(|proof| proof.is_given(headers)) {
             Standing::Proven
-        } else if self.signings().next().is_some() {
+        } else if signings(&proofs).next().is_some() {
             Standing::NeedsSignature
+        } else if proofs
+            .iter()
+            .any(|proof| matches!(proof, Proof::Member(..)))
+        {
+            Standing::NeedsSecret
         } else {
             Standing::Unproven
         }
     }
 
+    /// Whether a body holds one of the secrets that a member may be.
+    pub(super) fn hold_secret(&self, body: &[u8]) -> bool {
+        let Ok(Members(members)) = serde_json::from_slice(without_mark(body)) else {
+            return false;
+        };
+        self.0.load().iter().any(|proof| {
+            let Proof::Member(names, secrets) = proof else {
+                return false;
+            };
+            members.iter().any(|(key, value)| {
+                let is_named = json::text(key).is_some_and(|key| names.contains(&&*key));
+                is_named
+                    && json::text(value).is_some_and(|text| is_one_of(text.as_bytes(), secrets))
+            })
+        })
+    }
+
     /// Admits a body, as it was sent, if one of its signatures is valid now.
     pub fn admit(&self, parts: &Parts, body: Bytes, now: Micros) -> Result<Admitted, Unsigned> {
         let mut nearest = Unsigned::Missing;
-        for signing in self.signings() {
+        for signing in signings(&self.0.load()) {
             match signing.verify(parts, &body, now) {
                 Ok(()) => return Ok(Admitted(body)),
                 Err(Unsigned::Missing) => {}
@@ -131,6 +163,7 @@ impl Proof {
             Self::Header(..) => "the secret in the header that this path wants",
             Self::Bearer(_) => "a valid token as `Authorization: Bearer <token>`",
             Self::Basic(_) => "user and password as `Authorization: Basic`",
+            Self::Member(..) => "the secret in the body, as the client of this protocol does",
             Self::Open => "anything",
         }
     }
@@ -138,7 +171,7 @@ impl Proof {
     /// Whether the head of a request gives this proof.
     fn is_given(&self, headers: &HeaderMap) -> bool {
         match self {
-            Self::Signature(_) => false,
+            Self::Signature(_) | Self::Member(..) => false,
             Self::Open => true,
             Self::Bearer(tokens) => tokens.find(headers).is_some(),
             Self::Header(name, secrets) => {
@@ -156,6 +189,13 @@ impl Proof {
             }
         }
     }
+}
+
+fn signings(proofs: &[Proof]) -> impl Iterator<Item = &Signing> {
+    proofs.iter().filter_map(|proof| match proof {
+        Proof::Signature(signing) => Some(signing),
+        _ => None,
+    })
 }
 
 /// Compares with each, so that the duration reveals nothing.

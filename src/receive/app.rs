@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use http::HeaderValue;
 
-use super::admission::Proofs;
+use super::admission::{Proof, Proofs};
 use super::body::BodyLimits;
 use super::budget::Budget;
 use super::client::{RateLimit, Tokens};
@@ -56,6 +56,16 @@ pub struct ReceiveSettings {
     pub metrics_elsewhere: bool,
     /// The OpenAPI description of the interface; see [`openapi`](super::openapi).
     pub openapi: Bytes,
+}
+
+/// The secrets of senders.
+pub struct Credentials {
+    /// The bearer tokens of the webhook for events.
+    pub tokens: Vec<String>,
+    /// How requests to it must be signed; empty if they need not be.
+    pub signing: Vec<Proof>,
+    /// The proofs of each hook, by its name.
+    pub hooks: BTreeMap<String, Vec<Proof>>,
 }
 
 /// What handlers need of the log, and the contract; both exist once the log has been read.
@@ -138,6 +148,24 @@ impl App {
             ids: Ids::seeded(ids.dice()),
             event_ids: ids.clone(),
         })
+    }
+
+    /// Takes other secrets from now on. Which kinds of proofs there are does not change.
+    pub fn renew(&self, credentials: Credentials) {
+        let Credentials {
+            tokens,
+            signing,
+            hooks,
+        } = credentials;
+        self.tokens.replace(tokens);
+        if let Some(proofs) = &self.settings.signing {
+            proofs.replace(signing);
+        }
+        for hook in &self.settings.hooks {
+            if let Some(proofs) = hooks.get(&*hook.name) {
+                hook.proofs.replace(proofs.clone());
+            }
+        }
     }
 
     /// The contract and the log, if requests are accepted now.

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use arc_swap::ArcSwap;
 use governor::clock::{Clock as _, DefaultClock};
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
 use http::HeaderMap;
@@ -22,19 +24,32 @@ pub enum Client {
     Address(IpAddr),
 }
 
-/// The accepted tokens; if there are none, anybody may send.
+/// The accepted tokens; if there are none, anybody may send. Clones share what replaces them.
 #[derive(Clone, Default)]
-pub struct Tokens(Vec<Box<str>>);
+pub struct Tokens {
+    list: Arc<ArcSwap<Vec<Box<str>>>>,
+    are_required: bool,
+}
 
 impl Tokens {
     /// Accepts these tokens.
     pub fn new(tokens: impl IntoIterator<Item = String>) -> Self {
-        Self(tokens.into_iter().map(String::into_boxed_str).collect())
+        let list: Vec<Box<str>> = tokens.into_iter().map(String::into_boxed_str).collect();
+        Self {
+            are_required: !list.is_empty(),
+            list: Arc::new(ArcSwap::from_pointee(list)),
+        }
+    }
+
+    /// Accepts these from now on. Whether tokens are required does not change.
+    pub(super) fn replace(&self, tokens: Vec<String>) {
+        let list = tokens.into_iter().map(String::into_boxed_str).collect();
+        self.list.store(Arc::new(list));
     }
 
     /// Whether a token is needed.
     pub fn are_required(&self) -> bool {
-        !self.0.is_empty()
+        self.are_required
     }
 
     /// The index of the token in the headers, if it is accepted. Each accepted token is compared in constant time, so
@@ -47,7 +62,7 @@ impl Tokens {
         }
         let token = token.trim_ascii();
         let mut found = None;
-        for (number, known) in self.0.iter().enumerate() {
+        for (number, known) in self.list.load().iter().enumerate() {
             if bool::from(known.as_bytes().ct_eq(token)) {
                 found = Some(number);
             }

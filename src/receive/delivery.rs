@@ -18,6 +18,8 @@ pub(super) enum BodyForm {
     Lines,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// The data of a CloudEvent whose attributes are headers.
+    Data,
 }
 
 /// What the body of a provider's request turned out to be.
@@ -44,14 +46,14 @@ pub(super) struct HookRows {
 }
 
 impl BodyForm {
-    /// The JSON text that a body stands for. Lines are not looked at here.
+    /// The JSON text that a body stands for. Lines are not looked at here, and data is not alone.
     pub(super) fn json_of<'b>(
         self,
         contract: &Contract,
         body: &'b [u8],
     ) -> Result<Cow<'b, str>, Refusal> {
         match self {
-            Self::Json => contract.foreign_text(body).map(Cow::Borrowed),
+            Self::Json | Self::Data => contract.foreign_text(body).map(Cow::Borrowed),
             Self::Lines => {
                 let body = crate::contract::foreign::without_mark(body);
                 let text = std::str::from_utf8(body).map_err(|_| not_text("lines"))?;

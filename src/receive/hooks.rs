@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use serde_json::Value;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::admission::Proofs;
 use super::alarm::Alarm;
+use super::cloud_events;
 use super::delivery::{BodyForm, Delivery, HookRows};
 use super::fields::{FieldSource, WithoutId};
 use super::kept_headers::KeptHeaders;
-use super::packs::Challenge;
+use super::packs::{Challenge, Shape};
 use super::repeated::Repeated;
 use crate::clock::Micros;
 use crate::contract::foreign::{Envelope, Ignored, Scope};
@@ -32,6 +32,8 @@ pub struct Hook {
     pub name: Arc<str>,
     /// The configured path.
     pub path: Arc<str>,
+    /// Whether it is one of several paths of its section.
+    pub has_routes: bool,
     /// How a request proves that the provider sent it.
     pub proofs: Proofs,
     /// Questions by which the provider verifies the URL.
@@ -40,16 +42,10 @@ pub struct Hook {
     pub verify_token: Option<Secret>,
     /// The most bytes of a body, if they are others than those of every request.
     pub max_body: Option<usize>,
-    /// Where the event's id is.
-    pub id: FieldSource,
-    /// What becomes of an event without an id.
-    pub without_id: WithoutId,
-    /// Where the event's type is.
-    pub event_type: FieldSource,
-    /// Where the event's time is.
-    pub time: FieldSource,
-    /// Whether the provider writes times in UTC without saying so.
-    pub times_are_utc: bool,
+    /// What its bodies are.
+    pub shape: Shape,
+    /// Where its events have what the lake has in columns.
+    pub places: Places,
     /// Whether an event with a known id is a duplicate, even if its content has changed.
     pub changed_is_duplicate: bool,
     /// Members that are left out when two copies are compared.
@@ -58,6 +54,27 @@ pub struct Hook {
     pub headers: KeptHeaders,
     /// Says when deliveries are refused.
     pub alarm: Arc<Alarm>,
+}
+
+/// Where events have what the lake has in columns.
+#[derive(Clone, Debug)]
+pub struct Places {
+    /// The id.
+    pub id: FieldSource,
+    /// That within which an id is unique, if that is not the hook.
+    pub id_within: FieldSource,
+    /// What becomes of an event without an id.
+    pub without_id: WithoutId,
+    /// The type.
+    pub event_type: FieldSource,
+    /// The type of those events that name none.
+    pub default_type: &'static str,
+    /// The time.
+    pub time: FieldSource,
+    /// Whether the provider writes times in UTC without saying so.
+    pub times_are_utc: bool,
+    /// The user whom it is about.
+    pub user: FieldSource,
 }
 
 /// What a hook needs to judge a body.
@@ -79,7 +96,14 @@ impl Hook {
 
     /// Maps a body to rows. Each event becomes the `properties` of one.
     pub(super) fn judge(&self, with: &Judging<'_>, body: &[u8]) -> Result<Delivery, Refusal> {
-        let text = match with.form.json_of(with.contract, body) {
+        let text = match with.form {
+            BodyForm::Data => {
+                let event = cloud_events::structured(with.headers, with.contract, body);
+                event.map(Cow::Owned)
+            }
+            form => form.json_of(with.contract, body),
+        };
+        let text = match text {
             Ok(text) => text,
             Err(refusal) => return self.unreadable(with, body, refusal).map(Delivery::Events),
         };
@@ -87,23 +111,27 @@ impl Hook {
             Ok(elements) => elements,
             Err(refusal) => return self.unreadable(with, body, refusal).map(Delivery::Events),
         };
-        if let [Element { raw, .. }] = elements.as_slice()
-            && let Some(answer) = self.answer_to_body(with.headers, raw)
+        if let [element] = elements.list.as_slice()
+            && let Some(answer) = self.answer_to_body(with.headers, &element.raw)
         {
             return Ok(Delivery::Challenge(answer));
         }
         let scope = with.contract.scope(&self.name, &self.ignored);
         let headers = self.headers.object(with.headers);
+        let beside = Beside {
+            headers: headers.as_deref(),
+            batch: elements.beside.as_deref(),
+        };
         let mut judged = HookRows::default();
         judged.checked.rows.changed_is_duplicate = self.changed_is_duplicate;
         let mut all_errors = (Vec::new(), 0);
-        for element in &elements {
+        for element in &elements.list {
             let room = MAX_ERRORS - all_errors.0.len();
             let (errors, total) =
                 with.contract
-                    .foreign_errors(element.raw, &element.pointer, room.max(1));
+                    .foreign_errors(&element.raw, &element.pointer, room.max(1));
             if total == 0 {
-                self.push(&mut judged, with, &scope, element.raw, headers.as_deref());
+                self.push(&mut judged, with, &scope, &element.raw, beside);
                 continue;
             }
             if self.keeps_unreadable() {
@@ -124,48 +152,6 @@ impl Hook {
         Ok(Delivery::Events(judged))
     }
 
-    /// The events of a body: an object, the elements of an array, or the lines of NDJSON.
-    fn elements<'t>(&self, text: &'t str, with: &Judging<'_>) -> Result<Vec<Element<'t>>, Refusal> {
-        let rules = with.contract.rules();
-        let max_events = rules.max_events;
-        let raws: Vec<&str> = match with.form {
-            BodyForm::Lines => {
-                let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-                lines.collect()
-            }
-            _ if text.starts_with('[') => {
-                let list: Vec<&RawValue> = serde_json::from_str(text).unwrap_or_default();
-                list.into_iter().map(RawValue::get).collect()
-            }
-            _ => vec![text],
-        };
-        if raws.len() > max_events {
-            return Err(Refusal::TooManyEvents { max_events });
-        }
-        let is_list = raws.len() != 1 || text.starts_with('[');
-        let mut elements = Vec::with_capacity(raws.len());
-        for (index, raw) in raws.into_iter().enumerate() {
-            let max_event_bytes = self.max_body.unwrap_or(rules.max_event_bytes);
-            if raw.len() > max_event_bytes {
-                return Err(Refusal::EventTooLarge {
-                    index,
-                    max_event_bytes,
-                });
-            }
-            let raw = match with.form {
-                BodyForm::Lines => with.contract.foreign_text(raw.as_bytes())?,
-                _ => raw,
-            };
-            let pointer = if is_list {
-                format!("/{index}")
-            } else {
-                String::new()
-            };
-            elements.push(Element { raw, pointer });
-        }
-        Ok(elements)
-    }
-
     /// Adds the row of an event.
     fn push(
         &self,
@@ -173,14 +159,18 @@ impl Hook {
         with: &Judging<'_>,
         scope: &Scope,
         raw: &str,
-        headers: Option<&str>,
+        beside: Beside<'_>,
     ) {
         // The text was read as JSON before; numbers too large for this have no fields either.
         let value: Value = serde_json::from_str(raw).unwrap_or_default();
         let find = |source: &FieldSource| source.find(with.headers, &value);
-        let own_id = find(&self.id);
-        let id = match (&own_id, self.without_id) {
-            (Some(id), _) => Cow::Borrowed(&**id),
+        let places = &self.places;
+        let own_id = find(&places.id);
+        let id = match (&own_id, places.without_id) {
+            (Some(id), _) => match find(&places.id_within) {
+                Some(whole) => Cow::Owned(format!("{whole}\n{id}")),
+                None => Cow::Borrowed(&**id),
+            },
             // It is recognised by its content when it is sent again.
             (None, WithoutId::Content) => {
                 let hash = xxhash_rust::xxh3::xxh3_128(&self.ignored.counted(raw));
@@ -188,19 +178,22 @@ impl Hook {
             }
             (None, WithoutId::Fresh) => Cow::Owned(fresh_id(with.ids).to_string()),
         };
-        let given_time = find(&self.time);
+        let given_time = find(&places.time);
         let time = given_time.as_deref().and_then(|text| self.time_of(text));
         let time = time.filter(|time| with.contract.is_near(*time, with.origin.received_at));
         let unusable_time = given_time.as_deref().filter(|_| time.is_none());
         judged.unusable_times += u64::from(unusable_time.is_some());
+        let user = find(&places.user);
         let envelope = Envelope {
             source: &self.name,
             id: &id,
             provider_id: own_id.as_deref(),
-            event_type: &find(&self.event_type).unwrap_or(Cow::Borrowed("unknown")),
+            event_type: &find(&places.event_type).unwrap_or(Cow::Borrowed(places.default_type)),
+            user: user.as_deref(),
             time,
             unusable_time: unusable_time.map(cut),
-            headers,
+            headers: beside.headers,
+            batch: beside.batch,
         };
         let rows = &mut judged.checked.rows;
         with.contract
@@ -209,7 +202,7 @@ impl Hook {
     }
 
     fn time_of(&self, text: &str) -> Option<Micros> {
-        if self.times_are_utc {
+        if self.places.times_are_utc {
             instant::parse_in_utc(text)
         } else {
             instant::parse(text)
@@ -257,11 +250,11 @@ impl Hook {
     }
 }
 
-/// An event in a body.
-struct Element<'t> {
-    raw: &'t str,
-    /// Its JSON Pointer; empty if it is the whole body.
-    pointer: String,
+/// What is kept with each event of a request, as JSON objects.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    headers: Option<&'a str>,
+    batch: Option<&'a str>,
 }
 
 /// The beginning of a time that cannot be used, for people.

@@ -113,6 +113,7 @@ async fn accept(
         core,
         endpoint,
         parts,
+        standing: head.standing,
         form: head.form,
         body,
         origin,
@@ -140,6 +141,7 @@ struct Intake<'a> {
     core: &'a Core,
     endpoint: Endpoint<'a>,
     parts: &'a Parts,
+    standing: Standing,
     form: BodyForm,
     body: Admitted,
     origin: Origin,
@@ -148,6 +150,8 @@ struct Intake<'a> {
 
 /// Why nothing of a body is stored.
 enum Rejection {
+    /// The sender is not who it must be.
+    Sender(Problem),
     Body(BodyError),
     Contract(Refusal),
 }
@@ -161,6 +165,10 @@ impl Intake<'_> {
         {
             return self.keep_undecoded(error);
         }
+        let admitted = self
+            .endpoint
+            .check_secret(self.app, self.standing, self.body.bytes());
+        admitted.map_err(Rejection::Sender)?;
         // Rows are usually a little larger than their body. Their real size is known once they are written.
         let body_bytes = self.body.bytes().len();
         let expected = body_bytes + body_bytes / 4;
@@ -196,6 +204,7 @@ impl Intake<'_> {
     fn keep_undecoded(&mut self, error: BodyError) -> Result<Judged, Rejection> {
         if let (Endpoint::Hook(hook), BodyError::Inflate { .. }) = (self.endpoint, &error)
             && hook.keeps_unreadable()
+            && self.standing != Standing::NeedsSecret
         {
             let errors = vec![FieldError::of_body("bad_encoding", error.to_string())];
             let refusal = Refusal::Invalid {
@@ -287,8 +296,10 @@ impl Intake<'_> {
     /// Keeps a copy of a body that is refused because of its content, and returns the problem to answer.
     async fn reject(self, rejection: Rejection) -> Problem {
         match rejection {
+            Rejection::Sender(problem) => problem,
             Rejection::Body(error) => {
-                if matches!(error, BodyError::Inflate { .. }) {
+                let is_proven = self.standing != Standing::NeedsSecret;
+                if matches!(error, BodyError::Inflate { .. }) && is_proven {
                     let error = FieldError::of_body("bad_encoding", error.to_string());
                     self.keep(&[error], 1).await;
                 }

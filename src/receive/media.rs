@@ -4,7 +4,9 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
 use super::body::{ENCODINGS, Encoding, encoding_of};
+use super::cloud_events::is_binary;
 use super::delivery::BodyForm;
+use super::packs::Shape;
 use super::replies::Problem;
 
 /// What the webhook of events takes.
@@ -33,7 +35,13 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
 }
 
 /// The form and encoding of a provider's body.
-pub(super) fn negotiate_hook(headers: &HeaderMap) -> Result<(BodyForm, Encoding), Problem> {
+pub(super) fn negotiate_hook(
+    headers: &HeaderMap,
+    shape: Shape,
+) -> Result<(BodyForm, Encoding), Problem> {
+    if shape == Shape::CloudEvents && is_binary(headers) {
+        return Ok((BodyForm::Data, encoding(headers)?));
+    }
     let detail = "send JSON, lines of JSON, or a form, and say which in `Content-Type`";
     let form = form_of(headers, of_hook)?;
     let form = form.ok_or_else(|| Problem::unsupported("media-type", detail, &OF_HOOKS))?;

@@ -28,6 +28,8 @@ pub mod admission;
 mod delivery;
 mod proxies;
 mod challenges;
+mod cloud_events;
+mod elements;
 mod kept_headers;
 mod repeated;
 mod alarm;
@@ -43,7 +45,7 @@ pub mod pages;
 pub mod openapi;
 
 pub use alarm::Alarm;
-pub use app::{App, Core, PollFigures, ReceiveSettings};
+pub use app::{App, Core, Credentials, PollFigures, ReceiveSettings};
 pub use kept_headers::KeptHeaders;
 pub use proxies::Proxies;
 pub use repeated::Repeated;

@@ -179,6 +179,7 @@ impl Problem {
 
     /// 401: the head of the request proves nothing, and no signature could.
     pub(super) fn unproven(proofs: &Proofs) -> Self {
+        let proofs = proofs.list();
         let ways: Vec<&str> = proofs.iter().map(Proof::wanted).collect();
         let detail = format!("send {}", ways.join(", or "));
         let status = StatusCode::UNAUTHORIZED;

@@ -128,7 +128,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn negotiate(self, headers: &HeaderMap) -> Result<(BodyForm, Encoding), Problem> {
         match self {
             Self::Events => media::negotiate(headers).map(|encoding| (BodyForm::Json, encoding)),
-            Self::Hook(_) => media::negotiate_hook(headers),
+            Self::Hook(hook) => media::negotiate_hook(headers, hook.shape),
         }
     }
 
@@ -151,6 +151,21 @@ impl<'a> Endpoint<'a> {
                 admitted.map(Admission::Body).map_err(Problem::unsigned)
             }
             _ => Ok(Admission::Body(Admitted::by_head(raw))),
+        }
+    }
+
+    /// Checks the secret in a body that was decompressed, if it decides.
+    pub(super) fn check_secret(
+        self,
+        app: &App,
+        standing: Standing,
+        body: &[u8],
+    ) -> Result<(), Problem> {
+        match self.proofs(app) {
+            Some(proofs) if standing == Standing::NeedsSecret && !proofs.hold_secret(body) => {
+                Err(Problem::unproven(proofs))
+            }
+            _ => Ok(()),
         }
     }
 

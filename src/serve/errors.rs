@@ -39,6 +39,9 @@ pub enum ServeError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// The system gives no signals.
+    #[error("failed to listen to signals: {0}")]
+    Signals(io::Error),
     /// The log's directory is in use by another process.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -15,6 +15,7 @@ pub mod events;
 pub mod feeds;
 mod figures;
 mod listen;
+mod secrets;
 mod space;
 pub mod service;
 

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -18,6 +19,7 @@ use super::feeds::{FeedList, OpenFeeds, RunningFeeds};
 use super::listen::{listen, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
+use super::secrets::Renewal;
 use super::settings::{receive_settings, tls_files};
 use super::space::Ticker;
 use super::stopping::{Patience, Stopped};
@@ -46,6 +48,7 @@ impl Service {
     /// Starts everything; returns when requests are accepted.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
         directories::check_volume(config)?;
+        let hangups = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
         let (schemas, table) = events::read_schemas(config)?;
         let rules = config.rules()?;
         let tls = tls_files(&config.server)
@@ -94,6 +97,13 @@ impl Service {
             feeds: feeds.as_ref().map(|feeds| Arc::clone(feeds.status())),
         };
         ticker.1.spawn(ticking.run(ticker.0.clone()));
+        if config.has_secret_files() {
+            let renewal = Renewal {
+                config: config.clone(),
+                app: Arc::clone(&app),
+            };
+            ticker.1.spawn(renewal.run(hangups, ticker.0.clone()));
+        }
         ticker.1.close();
         if let Some(feeds) = &feeds {
             let _set_before = app.polls.set(feeds.view());

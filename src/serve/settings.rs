@@ -12,12 +12,12 @@ use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
 use crate::quarantine::{self, FieldError, Reason, Refused};
 use crate::receive;
-use crate::receive::Proxies;
 use crate::receive::admission::{Proof, Proofs};
 use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
 use crate::receive::packs::STANDARD;
 use crate::receive::signature::Signing;
+use crate::receive::{Credentials, Proxies};
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
 use crate::secret::Secret;
@@ -56,7 +56,7 @@ pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSetti
         memory: server.memory.as_usize(),
         signing: signing(config),
         hooks: hooks(config),
-        tokens: Tokens::new(server.tokens.iter().map(|token| token.expose().to_owned())),
+        tokens: Tokens::new(tokens(server)),
         rate: rate.zip(NonZeroU32::new(server.rate_burst)),
         refused_bytes_per_minute: config.quarantine.max_bytes_per_minute.bytes(),
         max_refused_bytes: config.quarantine.max_row.as_usize(),
@@ -86,34 +86,61 @@ pub fn tls_files(server: &Server) -> Option<tls::Files> {
 
 /// How events must be signed, if the webhook has secrets.
 fn signing(config: &Config) -> Option<Proofs> {
+    let proofs = signing_proofs(config);
+    (!proofs.is_empty()).then(|| Proofs::any(proofs))
+}
+
+fn signing_proofs(config: &Config) -> Vec<Proof> {
     let secrets = &config.events.signing_secrets;
+    if secrets.is_empty() {
+        return Vec::new();
+    }
     let texts = secrets.iter().map(Secret::expose);
     let tolerance = Hook::default().tolerance.duration();
-    (!secrets.is_empty()).then(|| {
-        let signing = Signing::new(STANDARD.schemes(), texts, tolerance, "");
-        Proofs::any(vec![Proof::Signature(signing)])
-    })
+    let signing = Signing::new(STANDARD.schemes(), texts, tolerance, "");
+    vec![Proof::Signature(signing)]
+}
+
+fn tokens(server: &Server) -> Vec<String> {
+    let tokens = server.tokens.iter();
+    tokens.map(|token| token.expose().to_owned()).collect()
+}
+
+/// The secrets of senders, to replace those that a service started with.
+pub(super) fn credentials(config: &Config) -> Credentials {
+    let hooks = config.hook.iter();
+    Credentials {
+        tokens: tokens(&config.server),
+        signing: signing_proofs(config),
+        hooks: hooks
+            .map(|(name, hook)| (name.clone(), hook.proof_list()))
+            .collect(),
+    }
 }
 
 fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
-    let hooks = config.hook.iter().map(|(name, hook)| {
-        let (id, without_id) = hook.id();
-        Arc::new(receive::hooks::Hook {
+    let hooks = config.hook.iter().flat_map(|(name, hook)| {
+        let first = receive::hooks::Hook {
             name: name.as_str().into(),
             path: hook.path(name).into(),
+            has_routes: !hook.pack().routes.is_empty(),
             challenges: hook.questions(),
             verify_token: hook.verify_token.clone(),
             max_body: hook.max_body.map(ByteSize::as_usize),
             proofs: hook.proofs(),
-            id,
-            without_id,
-            event_type: hook.event_type(),
-            time: hook.time(),
-            times_are_utc: hook.pack().times_are_utc,
+            shape: hook.pack().shape,
+            places: hook.places(),
             changed_is_duplicate: hook.changed_is_duplicate(),
             ignored: Ignored::new(hook.pack().ignore.iter().copied()),
             headers: hook.kept_headers(),
             alarm: Arc::default(),
+        };
+        let paths = hook.paths(name).into_iter();
+        paths.map(move |(path, default_type)| {
+            let mut own = first.clone();
+            own.path = path.into();
+            own.places.default_type = default_type;
+            Arc::new(own)
         })
     });
     hooks.collect()

@@ -9,6 +9,7 @@
 )]
 
 mod accepted;
+mod clients;
 mod refused;
 mod signed;
 mod hooks;

@@ -20,17 +20,20 @@ pub(crate) enum Need {
     Valgrind,
     /// Root, to make a network namespace.
     Namespaces,
+    /// Node.js, with the clients of `tests/node`.
+    Node,
     /// Instruction counts that were recorded with the compiler in use.
     RecordedCounts,
 }
 
 impl Need {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
         Self::Valgrind,
         Self::Namespaces,
+        Self::Node,
         Self::RecordedCounts,
     ];
 
@@ -42,6 +45,7 @@ impl Need {
             Self::JsonSuite => "json-suite",
             Self::Valgrind => "valgrind",
             Self::Namespaces => "namespaces",
+            Self::Node => "node",
             Self::RecordedCounts => "recorded-counts",
         }
     }

@@ -32,12 +32,16 @@ pub struct Envelope<'a> {
     pub provider_id: Option<&'a str>,
     /// The type of the event.
     pub event_type: &'a str,
+    /// The user whom it is about, if the provider says so.
+    pub user: Option<&'a str>,
     /// When it happened, if the provider says so.
     pub time: Option<Micros>,
     /// What the provider says about the time, if that cannot be used.
     pub unusable_time: Option<&'a str>,
     /// Headers to keep, as the text of a JSON object.
     pub headers: Option<&'a str>,
+    /// What stood beside the events of a batch, as the text of a JSON object.
+    pub batch: Option<&'a str>,
 }
 
 /// Members of a provider's events that are left out when two copies are compared.
@@ -139,7 +143,9 @@ impl Contract {
         let out = &mut rows.bytes;
         out.extend_from_slice(b"{\"event_id\":");
         push_json(out, &id.hyphenated().to_string());
-        out.extend_from_slice(b",\"user_id\":null,\"user\":null,\"event_type\":");
+        out.extend_from_slice(b",\"user_id\":");
+        push_json(out, &envelope.user);
+        out.extend_from_slice(b",\"user\":null,\"event_type\":");
         push_json(out, envelope.event_type);
         out.extend_from_slice(b",\"source\":");
         push_json(out, envelope.source);
@@ -225,6 +231,10 @@ fn push_extra(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
     if let Some(headers) = envelope.headers {
         member(out, b"\"headers\":");
         out.extend_from_slice(headers.as_bytes());
+    }
+    if let Some(batch) = envelope.batch {
+        member(out, b"\"batch\":");
+        out.extend_from_slice(batch.as_bytes());
     }
     out.extend_from_slice(if separator == b'{' { b"null}" } else { b"}}" });
 }

@@ -48,8 +48,20 @@ fn row(pack: &Pack) -> String {
         .map(|proof| match proof {
             Authenticity::Signed(signed) => how(signed),
             Authenticity::Token(header) => format!("the secret in `{header}`"),
+            Authenticity::User => "the secret as the user of `Authorization: Basic`".to_owned(),
+            Authenticity::Member => {
+                format!(
+                    "the secret as the member {} of the body",
+                    code(pack.secret_members())
+                )
+            }
         })
         .collect();
+    let proofs = if proofs.is_empty() {
+        "what `auth` says".to_owned()
+    } else {
+        proofs.join("; or ")
+    };
     let id = match pack.id {
         ["content"] => "its content".to_owned(),
         ["none"] => "none: each delivery is an event".to_owned(),
@@ -60,7 +72,7 @@ fn row(pack: &Pack) -> String {
         pack.title,
         pack.address,
         pack.name,
-        proofs.join("; or "),
+        proofs,
         code(pack.event_type),
         code(pack.time),
     )
@@ -68,10 +80,20 @@ fn row(pack: &Pack) -> String {
 
 fn section(pack: &Pack) -> String {
     let name = pack.name;
-    let mut text = format!(
-        "### {}\n\nThe secret is {}.\n\n```toml\n[hook.{name}]\nscheme = \"{name}\"\nsecrets_file = \"{name}.secrets\"\n",
-        pack.title, pack.secret
-    );
+    let mut text = format!("### {}\n\n", pack.title);
+    let proof = if pack.proofs.is_empty() {
+        let sender = "Senders have a token, which `auth` checks; it may be of another kind.";
+        writeln!(text, "{sender}").unwrap();
+        format!("auth = [{{ type = \"bearer\", secrets_file = \"{name}.bearer\" }}]")
+    } else {
+        writeln!(text, "The secret is {}.", pack.secret).unwrap();
+        format!("secrets_file = \"{name}.secrets\"")
+    };
+    write!(
+        text,
+        "\n```toml\n[hook.{name}]\nscheme = \"{name}\"\n{proof}\n"
+    )
+    .unwrap();
     if pack.needs_url() {
         let url = format!("https://hooks.example.com/webhook/{name}");
         writeln!(

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::admission::Proof;
+use super::super::admission::{Proof, Proofs};
 use super::super::app::ReceiveSettings;
 use super::super::body::ENCODING_NAMES;
 use super::super::hooks::Hook;
@@ -109,7 +109,7 @@ fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
         success
     };
     json!({
-        "operationId": format!("hook_{}", hook.name),
+        "operationId": operation_id(hook),
         "summary": format!("Webhook of {}", hook.name),
         "description": "One event, as the provider sends it; the whole body becomes its properties. The same path with a slash \
                         behind it is the same.",
@@ -175,13 +175,13 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
         let description = format!("Signature of {of} over the body as it is sent.");
         json!({"type": "apiKey", "in": "header", "name": header, "description": description})
     };
-    if let Some(Proof::Signature(signing)) = settings.signing.as_ref().and_then(|p| p.iter().next())
-    {
+    let of_events = settings.signing.as_ref().map(Proofs::list);
+    if let Some([Proof::Signature(signing), ..]) = of_events.as_deref().map(Vec::as_slice) {
         let of = "Standard Webhooks, with webhook-id and webhook-timestamp,";
         schemes.insert("signature".to_owned(), signature(signing.header(), of));
     }
     for hook in &settings.hooks {
-        for (index, proof) in hook.proofs.iter().enumerate() {
+        for (index, proof) in hook.proofs.list().iter().enumerate() {
             let described = match proof {
                 Proof::Signature(signing) => signature(signing.header(), &hook.name),
                 Proof::Header(name, _) => {
@@ -190,12 +190,23 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
                 }
                 Proof::Bearer(_) => json!({"type": "http", "scheme": "bearer"}),
                 Proof::Basic(_) => json!({"type": "http", "scheme": "basic"}),
-                Proof::Open => continue,
+                // The description has no word for a secret in a body.
+                Proof::Member(..) | Proof::Open => continue,
             };
             schemes.insert(hook_scheme(hook, index), described);
         }
     }
     Value::Object(schemes)
+}
+
+/// A hook with several paths has an operation at each.
+fn operation_id(hook: &Hook) -> String {
+    let path = hook.path.trim_matches('/');
+    if hook.has_routes {
+        format!("hook_{}_{}", hook.name, path.replace('/', "_"))
+    } else {
+        format!("hook_{}", hook.name)
+    }
 }
 
 /// The name of a hook's way of authentication.
@@ -211,9 +222,13 @@ fn hook_security(hook: &Hook) -> Vec<Value> {
     if !hook.proofs.authenticate() {
         return Vec::new();
     }
-    let ways = hook.proofs.iter().enumerate();
-    ways.map(|(index, _)| json!({hook_scheme(hook, index): []}))
-        .collect()
+    let proofs = hook.proofs.list();
+    let ways = proofs.iter().enumerate();
+    ways.map(|(index, proof)| match proof {
+        Proof::Member(..) => json!({}),
+        _ => json!({hook_scheme(hook, index): []}),
+    })
+    .collect()
 }
 
 fn example() -> Value {

@@ -3,12 +3,13 @@
 //!
 //! A new provider is an entry of a table here, and an example with its address in the tests.
 
+mod clients;
 mod pack;
 mod platforms;
 mod sales;
 mod table;
 
-pub use pack::{Authenticity, Challenge, Pack, Signed};
+pub use pack::{Authenticity, Challenge, Pack, Route, Shape, Signed};
 pub use table::{GENERIC, PACKS, STANDARD, find};
 
 #[cfg(test)]

@@ -18,8 +18,14 @@ pub struct Pack {
     pub event_type: &'static [&'static str],
     /// Where the event's time is.
     pub time: &'static [&'static str],
+    /// Where the user is whom the event is about.
+    pub user: &'static [&'static str],
     /// Whether it writes times in UTC without saying so.
     pub times_are_utc: bool,
+    /// What its bodies are.
+    pub shape: Shape,
+    /// The paths that its clients post to, below the path of the hook; if there are none, the hook has a single path.
+    pub routes: &'static [Route],
     /// Fields that the provider changes when it sends a delivery again.
     pub ignore: &'static [&'static str],
     /// Questions by which the provider verifies a URL.
@@ -37,6 +43,30 @@ pub enum Authenticity {
     Signed(Signed),
     /// It has the secret itself in this header.
     Token(&'static str),
+    /// It has the secret as the user of `Authorization: Basic`, without a password.
+    User,
+    /// It has the secret in a member of its body; see [`Shape::Batch`].
+    Member,
+}
+
+/// What the bodies of a provider are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// One event, or a list of them.
+    Events,
+    /// An object with a list of events as its member `batch`, or one event. These members hold the secret.
+    Batch(&'static [&'static str]),
+    /// Events of the CloudEvents specification, in any of the modes of its binding to HTTP.
+    CloudEvents,
+}
+
+/// A path that clients of a provider post to.
+#[derive(Debug)]
+pub struct Route {
+    /// The path, which begins with a slash.
+    pub path: &'static str,
+    /// The type of those events that name none.
+    pub event_type: &'static str,
 }
 
 /// How a provider signs; see [`Scheme`].
@@ -180,6 +210,9 @@ impl Pack {
             id: &["content"],
             event_type: &["/type"],
             time: &[],
+            user: &[],
+            shape: Shape::Events,
+            routes: &[],
             times_are_utc: false,
             ignore: &[],
             challenges: &[],
@@ -193,7 +226,7 @@ impl Pack {
         let proofs = self.proofs.iter();
         let signed = proofs.filter_map(|proof| match proof {
             Authenticity::Signed(signed) => signed.scheme(),
-            Authenticity::Token(_) => None,
+            _ => None,
         });
         signed.collect()
     }
@@ -202,8 +235,22 @@ impl Pack {
     pub fn token_header(&self) -> Option<&'static str> {
         self.proofs.iter().find_map(|proof| match proof {
             Authenticity::Token(header) => Some(*header),
-            Authenticity::Signed(_) => None,
+            _ => None,
         })
+    }
+
+    /// The members of a body that hold the secret itself.
+    pub fn secret_members(&self) -> &'static [&'static str] {
+        match self.shape {
+            Shape::Batch(secrets) => secrets,
+            _ => &[],
+        }
+    }
+
+    /// Whether the secret may be the user of `Authorization: Basic`.
+    pub fn takes_user(&self) -> bool {
+        let mut proofs = self.proofs.iter();
+        proofs.any(|proof| matches!(proof, Authenticity::User))
     }
 
     /// Whether the public URL is signed, and so must be configured.

@@ -1,5 +1,6 @@
 //! The list of all packs, and those that belong to no provider.
 
+use super::clients::{CLOUD_EVENTS, POSTHOG, SEGMENT};
 use super::pack::{Authenticity, Pack, Signed};
 use super::platforms::{
     BITBUCKET, DISCORD, GITHUB, GITLAB, JIRA, LINEAR, META, PAGERDUTY, SENDGRID, SENTRY, SLACK,
@@ -51,7 +52,7 @@ pub static GENERIC: Pack = Pack {
 };
 
 /// All packs, in the order in which the documentation lists them.
-pub static PACKS: [&Pack; 32] = [
+pub static PACKS: [&Pack; 35] = [
     &STANDARD,
     &GITHUB,
     &GITLAB,
@@ -83,6 +84,9 @@ pub static PACKS: [&Pack; 32] = [
     &DOCUSIGN,
     &DROPBOX,
     &MUX,
+    &SEGMENT,
+    &POSTHOG,
+    &CLOUD_EVENTS,
     &GENERIC,
 ];
 

@@ -156,16 +156,21 @@ fn the_tables_hold_together() {
                 Authenticity::Token(header) => {
                     assert!(HeaderName::from_bytes(header.as_bytes()).is_ok());
                 }
+                Authenticity::User => {}
+                Authenticity::Member => assert!(!pack.secret_members().is_empty()),
             }
         }
-        for places in [pack.event_type, pack.time] {
+        for places in [pack.event_type, pack.time, pack.user] {
             assert!(
                 FieldSource::parse(places.iter().copied()).is_some(),
                 "{}",
                 pack.name
             );
         }
-        let needs_none = pack.token_header().is_some() || pack.name == GENERIC.name;
+        for route in pack.routes {
+            assert!(route.path.starts_with('/'), "{}", pack.name);
+        }
+        let needs_none = pack.schemes().is_empty();
         assert!(
             needs_none || with_example.contains(pack.name),
             "{} has no example",
