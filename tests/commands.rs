@@ -9,6 +9,7 @@
 mod help;
 mod replay;
 mod replay_polls;
+mod replay_hooks;
 mod erase;
 mod retain;
 mod init;

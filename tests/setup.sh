@@ -27,6 +27,7 @@ wants libfaketime /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1 \
 wants e2fsprogs mkfs.ext4               # a file system whose power is cut
 wants mount losetup                     # and its loop device
 wants iproute2 ip                       # a network of its own, where the default ports are free
+wants chromium chromium                 # pages that send
 wants nodejs node                       # clients in JavaScript
 wants npm npm                           # and what installs them
 wants openjdk-17-jre-headless java      # Spark, and Hive's parser

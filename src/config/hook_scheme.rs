@@ -121,6 +121,12 @@ impl Hook {
         proofs.flat_map(|auth| self.proofs_of(auth)).collect()
     }
 
+    /// Whether it takes whatever a program on this machine sends.
+    pub fn takes_this_machine(&self) -> bool {
+        let mut auth = self.auth.iter();
+        auth.any(|auth| auth.r#type == AuthKind::None && !auth.behind_proxy)
+    }
+
     /// The hook in a few words: its path, its scheme, and how many secrets there are.
     pub fn summary(&self, name: &str) -> String {
         let ways = self.proof_list();

@@ -20,6 +20,7 @@ use crate::receive::admission::{Proof, Proofs};
 use crate::receive::packs::PACKS;
 use crate::receive::signature::Signing;
 use crate::record::{Fingerprint, Origin};
+use crate::replay::{CandidateHook, HookCandidate, HookJudge};
 use crate::signature::{Message, Part, Scheme};
 
 const JSON: &[&[u8]] = &[
@@ -77,8 +78,81 @@ fn origin() -> Origin {
     }
 }
 
+/// Bodies of hooks of each shape: the name of the hook, the headers, the body.
+const DELIVERIES: [(&str, &str, &str); 6] = [
+    (
+        "product",
+        r#"{"content-type":"application/json"}"#,
+        r#"{"batch":[{"event":"a","uuid":"0193e0a2-7f3b-7c11-8a5e-4b1d2c3e4f50","distinct_id":"u","timestamp":"2026-11-20T16:59:58Z"},{"event":"b","properties":{"x":[1]}}],"api_key":"secret-of-product","sent_at":"now","é":{"a":1}}"#,
+    ),
+    (
+        "product",
+        r#"{"content-type":"text/plain"}"#,
+        r#"{"event":"a","api_key":"secret-of-product","distinct_id":7}"#,
+    ),
+    (
+        "mesh",
+        r#"{"content-type":"text/plain","ce-specversion":"1.0","ce-id":"1","ce-type":"a%20b","ce-source":"/a","ce-time":"2026-11-20T16:59:58Z"}"#,
+        "some text with \"quotes\"",
+    ),
+    (
+        "mesh",
+        r#"{"content-type":"application/cloudevents-batch+json"}"#,
+        r#"[{"specversion":"1.0","id":"1","source":"/a","type":"t","data":{"x":1}},{"id":"2","source":"/a","data_base64":"AA=="}]"#,
+    ),
+    (
+        "own",
+        r#"{"content-type":"application/x-www-form-urlencoded"}"#,
+        "a=1&b=x+y%21&payload=%7B%7D&a=2",
+    ),
+    (
+        "own",
+        r#"{"content-type":"application/x-ndjson"}"#,
+        "{\"id\":1}\r\n\n{\"id\":\"2\",\"type\":\"t\"}\n",
+    ),
+];
+
+fn hook_judge() -> HookJudge {
+    let auth = serde_json::json!([{"type": "bearer", "secrets": ["a bearer token"]}]);
+    let config = serde_json::from_value(serde_json::json!({"hook": {
+        "product": {"scheme": "posthog", "secrets": ["secret-of-product"]},
+        "mesh": {"scheme": "cloudevents", "auth": auth},
+        "own": {"auth": auth},
+    }}));
+    crate::serve::hook_judge(&config.unwrap())
+}
+
+fn is_one_line(bytes: &[u8], lsn_at: u32) -> bool {
+    let (before, after) = bytes.split_at(lsn_at as usize);
+    let line = [before, b"\"lsn\":7,", after].concat();
+    !line.contains(&b'\n')
+        && !line.contains(&0)
+        && serde_json::from_slice::<serde_json::Value>(&line).is_ok()
+}
+
 proptest! {
     #![proptest_config(cases(512))]
+
+    /// A delivery becomes lines of JSON without the secret of its sender, or is refused.
+    #[test]
+    fn a_delivery_is_taken_as_rows_or_refused(
+        which in 0..DELIVERIES.len(),
+        changes in changes(JSON),
+    ) {
+        thread_local!(static CONTRACT: Contract = contract());
+        thread_local!(static HOOKS: HookJudge = hook_judge());
+        let (name, headers, body) = DELIVERIES[which];
+        let body = changed(body.as_bytes(), &changes);
+        let hook = CandidateHook { name: name.to_owned(), headers: headers.to_owned() };
+        let candidate = HookCandidate { hook: &hook, raw: &body, is_event: false, origin: &origin() };
+        let judged = HOOKS.with(|hooks| CONTRACT.with(|contract| hooks(contract, &candidate)));
+        let Ok(checked) = judged.unwrap() else {
+            return Ok(());
+        };
+        for (row, bytes) in checked.rows.iter() {
+            prop_assert!(is_one_line(bytes, row.lsn_at));
+        }
+    }
 
     /// Both passes: the fast one takes it, or the slow one says why not. What is taken is one line of
     /// JSON a row, in a partition of a day.
@@ -90,10 +164,7 @@ proptest! {
             return Ok(());
         };
         for (row, bytes) in checked.rows.iter() {
-            let (before, after) = bytes.split_at(row.lsn_at as usize);
-            let line = [before, b"\"lsn\":7,", after].concat();
-            prop_assert!(!line.contains(&b'\n') && !line.contains(&0));
-            prop_assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
+            prop_assert!(is_one_line(bytes, row.lsn_at));
         }
         for partition in &checked.rows.partitions {
             let day = partition.strip_prefix("events/dt=").unwrap();

@@ -191,7 +191,8 @@ impl Proof {
     }
 }
 
-fn signings(proofs: &[Proof]) -> impl Iterator<Item = &Signing> {
+/// The signatures that would do.
+pub(super) fn signings(proofs: &[Proof]) -> impl Iterator<Item = &Signing> {
     proofs.iter().filter_map(|proof| match proof {
         Proof::Signature(signing) => Some(signing),
         _ => None,

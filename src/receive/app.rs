@@ -48,6 +48,8 @@ pub struct ReceiveSettings {
     pub max_refused_bytes: usize,
     /// Proxies whose word about a client's address counts.
     pub proxies: Proxies,
+    /// Whether requests with events must be for this machine by name, because nobody is authenticated.
+    pub checks_host: bool,
     /// Origins that browsers may send from.
     pub cors_origins: Vec<HeaderValue>,
     /// Records in a full batch; shown by `/health`.

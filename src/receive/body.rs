@@ -91,12 +91,13 @@ pub fn encoding_of(headers: &HeaderMap) -> Option<Encoding> {
     }
 }
 
-/// Reads the body as it was sent.
+/// Reads the body as it was sent. What was read of one that is too large is left in `beginning`.
 pub async fn read(
     headers: &HeaderMap,
-    body: Body,
+    body: &mut Body,
     limits: BodyLimits,
     share: &mut Share,
+    beginning: &mut Vec<u8>,
 ) -> Result<Bytes, BodyError> {
     let BodyLimits { max_bytes, timeout } = limits;
     let announced = headers
@@ -105,7 +106,8 @@ pub async fn read(
     if announced.is_some_and(|bytes| bytes > max_bytes) {
         return Err(BodyError::TooLarge { max_bytes });
     }
-    match tokio::time::timeout(timeout, collect(body, announced, max_bytes, share)).await {
+    let limits = (announced, max_bytes);
+    match tokio::time::timeout(timeout, collect(body, limits, share, beginning)).await {
         Ok(collected) => collected,
         Err(_elapsed) => Err(BodyError::Timeout { after: timeout }),
     }
@@ -113,10 +115,10 @@ pub async fn read(
 
 /// A body that arrives in one piece, as small ones do, is not copied.
 async fn collect(
-    mut body: Body,
-    announced: Option<usize>,
-    max_bytes: usize,
+    body: &mut Body,
+    (announced, max_bytes): (Option<usize>, usize),
     share: &mut Share,
+    beginning: &mut Vec<u8>,
 ) -> Result<Bytes, BodyError> {
     let mut first: Option<Bytes> = None;
     let mut all: Vec<u8> = Vec::new();
@@ -127,6 +129,8 @@ async fn collect(
         };
         let length = first.as_ref().map_or(all.len(), Bytes::len);
         if length + data.len() > max_bytes {
+            *beginning = first.map_or(all, Vec::from);
+            beginning.extend_from_slice(&data);
             return Err(BodyError::TooLarge { max_bytes });
         }
         share.grow(data.len())?;

@@ -80,6 +80,10 @@ impl Hook {
                     let code = text("/data/validationCode");
                     code.map(|code| json!({"validationResponse": code}))
                 }
+                Challenge::Sns if value["Type"] == "SubscriptionConfirmation" => {
+                    self.tell_of_subscription(&value);
+                    Some(Value::Null)
+                }
                 _ => None,
             };
             if answer.is_some() {
@@ -87,6 +91,26 @@ impl Hook {
             }
         }
         None
+    }
+
+    /// Tells the operator where to confirm a subscription of SNS.
+    fn tell_of_subscription(&self, message: &Value) {
+        let url = message["SubscribeURL"].as_str().unwrap_or_default();
+        let topic = message["TopicArn"].as_str().unwrap_or_default();
+        let hook = &*self.name;
+        if is_of_sns(url) {
+            tracing::warn!(
+                hook,
+                topic,
+                url,
+                "SNS asks for a confirmation: open this URL if the topic is yours"
+            );
+        } else {
+            tracing::warn!(
+                hook,
+                "a confirmation of SNS names a URL that is not of SNS; it is ignored"
+            );
+        }
     }
 
     /// The answer to a request that is not authentic, if it is a question that nobody signs.
@@ -158,6 +182,20 @@ impl Hook {
     }
 }
 
+/// Whether a URL is one of SNS itself: everybody's bucket has a host under the same domain.
+fn is_of_sns(url: &str) -> bool {
+    let host = url
+        .strip_prefix("https://sns.")
+        .and_then(|rest| rest.split_once('/'))
+        .map(|(host, _)| host);
+    let region = host.and_then(|host| {
+        let chinese = host.strip_suffix(".amazonaws.com.cn");
+        chinese.or_else(|| host.strip_suffix(".amazonaws.com"))
+    });
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    region.is_some_and(|region| !region.is_empty() && region.chars().all(is_plain))
+}
+
 fn is_event_grid_question(headers: &HeaderMap) -> bool {
     let kind = headers.get("aeg-event-type");
     kind.is_some_and(|kind| {
@@ -179,4 +217,33 @@ fn echo(text: &str) -> Response {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_of_sns;
+
+    #[test]
+    fn only_sns_itself_is_told_of() {
+        for url in [
+            "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=1",
+            "https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription",
+        ] {
+            assert!(is_of_sns(url), "{url}");
+        }
+        for url in [
+            "",
+            "http://sns.us-east-1.amazonaws.com/",
+            "https://sns.us-east-1.amazonaws.com",
+            "https://sns.amazonaws.com/",
+            "https://sns.a.b.amazonaws.com/",
+            "https://sns.us-east-1.amazonaws.com:444/",
+            "https://sns.us-east-1.amazonaws.com@evil.example.com/",
+            "https://sns.us-east-1.amazonaws.com.evil.example.com/",
+            "https://sns.s3.amazonaws.com.cn.evil/",
+            "https://evil.example.com/sns.us-east-1.amazonaws.com/",
+        ] {
+            assert!(!is_of_sns(url), "{url}");
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 
 /// Places in a request, of which the first that has a value counts.
@@ -33,6 +33,12 @@ impl FieldSource {
     pub fn parse<'t>(places: impl IntoIterator<Item = &'t str>) -> Option<Self> {
         let places = places.into_iter().map(FieldPlace::parse);
         places.collect::<Option<Vec<_>>>().map(Self)
+    }
+
+    /// Whether one of the places is this header.
+    pub(super) fn looks_at(&self, name: &HeaderName) -> bool {
+        let mut places = self.0.iter();
+        places.any(|place| matches!(place, FieldPlace::Header(known) if known == name.as_str()))
     }
 
     /// The first value that is there.

@@ -8,7 +8,9 @@ use http::header::{HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue, Version};
 
 use super::app::App;
+use super::browsers;
 use super::replies::Problem;
+use super::unread::before_body;
 
 /// The header with the request's id, in requests and answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -32,6 +34,10 @@ pub(super) async fn pass(
     let (id, value) = request_id(app, request.headers());
     let mut response = if let Some(detail) = unsound(&request) {
         Problem::bad_request(detail).into_response()
+    } else if browsers::is_foreign(&app.settings.cors_origins, &request) {
+        let (parts, body) = request.into_parts();
+        let problem = before_body(browsers::foreign_origin(), &parts.headers, body).await;
+        problem.into_response()
     } else {
         request.extensions_mut().insert(id.clone());
         next(request).await

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -13,7 +13,7 @@ use super::alarm::Alarm;
 use super::cloud_events;
 use super::delivery::{BodyForm, Delivery, HookRows};
 use super::fields::{FieldSource, WithoutId};
-use super::kept_headers::KeptHeaders;
+use super::kept_headers::{KeptHeaders, NEVER};
 use super::packs::{Challenge, Shape};
 use super::repeated::Repeated;
 use crate::clock::Micros;
@@ -21,7 +21,7 @@ use crate::contract::foreign::{Envelope, Ignored, Scope};
 use crate::contract::{Contract, MAX_ERRORS, Refusal};
 use crate::ids::Ids;
 use crate::instant;
-use crate::quarantine::FieldError;
+use crate::quarantine::{FieldError, OfHook};
 use crate::record::Origin;
 use crate::secret::Secret;
 
@@ -36,6 +36,8 @@ pub struct Hook {
     pub has_routes: bool,
     /// How a request proves that the provider sent it.
     pub proofs: Proofs,
+    /// Whether requests must be for this machine by name, because nobody is authenticated.
+    pub checks_host: bool,
     /// Questions by which the provider verifies the URL.
     pub challenges: Vec<Challenge>,
     /// The word that Meta names when it verifies the URL.
@@ -77,6 +79,20 @@ pub struct Places {
     pub user: FieldSource,
 }
 
+impl Places {
+    /// Whether any of them is this header, which holds no credentials.
+    pub(super) fn look_at(&self, name: &HeaderName) -> bool {
+        let sources = [
+            &self.id,
+            &self.id_within,
+            &self.event_type,
+            &self.time,
+            &self.user,
+        ];
+        !NEVER.contains(&name.as_str()) && sources.iter().any(|source| source.looks_at(name))
+    }
+}
+
 /// What a hook needs to judge a body.
 pub(super) struct Judging<'a> {
     pub(super) contract: &'a Contract,
@@ -85,6 +101,8 @@ pub(super) struct Judging<'a> {
     pub(super) origin: &'a Origin,
     pub(super) ids: &'a Ids,
     pub(super) repeated: &'a Repeated,
+    /// Whether it was judged before, and is kept already.
+    pub(super) is_replay: bool,
 }
 
 impl Hook {
@@ -124,6 +142,7 @@ impl Hook {
         };
         let mut judged = HookRows::default();
         judged.checked.rows.changed_is_duplicate = self.changed_is_duplicate;
+        let keeps = self.keeps_unreadable() && !with.is_replay;
         let mut all_errors = (Vec::new(), 0);
         for element in &elements.list {
             let room = MAX_ERRORS - all_errors.0.len();
@@ -134,14 +153,16 @@ impl Hook {
                 self.push(&mut judged, with, &scope, &element.raw, beside);
                 continue;
             }
-            if self.keeps_unreadable() {
-                self.keep(&mut judged, with, (&errors, total), element.raw.as_bytes());
+            if keeps {
+                let evidence = self.evidence(with.headers, true);
+                let raw = element.raw.as_bytes();
+                self.keep(&mut judged, with, (&errors, total), raw, &evidence);
             }
             all_errors.0.extend(errors.into_iter().take(room));
             all_errors.1 += total;
         }
         let (errors, errors_total) = all_errors;
-        if errors_total > 0 && !self.keeps_unreadable() {
+        if errors_total > 0 && !keeps {
             return Err(Refusal::Invalid {
                 errors,
                 errors_total,
@@ -219,14 +240,23 @@ impl Hook {
         let Some((errors, errors_total)) = refusal.field_errors() else {
             return Err(refusal);
         };
-        if !self.keeps_unreadable() {
+        if with.is_replay || !self.keeps_unreadable() {
             return Err(refusal);
         }
         let mut judged = HookRows::default();
-        self.keep(&mut judged, with, (&errors, errors_total), body);
+        let evidence = self.evidence(with.headers, false);
+        self.keep(&mut judged, with, (&errors, errors_total), body, &evidence);
         judged.checked.errors = errors.into_owned();
         judged.checked.errors_total = errors_total;
         Ok(judged)
+    }
+
+    /// What rows of the quarantine say of this hook.
+    pub(super) fn of_hook<'a>(&'a self, headers: &'a str) -> OfHook<'a> {
+        OfHook {
+            name: &self.name,
+            headers,
+        }
     }
 
     /// Keeps what cannot be read, unless the same is kept already.
@@ -236,6 +266,7 @@ impl Hook {
         with: &Judging<'_>,
         errors: (&[FieldError], usize),
         raw: &[u8],
+        evidence: &str,
     ) {
         let fingerprint = Repeated::fingerprint(&self.name, raw);
         if with.repeated.has(fingerprint) || judged.unreadable.contains(&fingerprint) {
@@ -245,7 +276,7 @@ impl Hook {
         judged.unreadable.push(fingerprint);
         let rows = &mut judged.checked.rows;
         with.contract
-            .push_unreadable(rows, errors, raw, with.origin);
+            .push_unreadable(rows, errors, raw, with.origin, self.of_hook(evidence));
         judged.checked.received += 1;
     }
 }

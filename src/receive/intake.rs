@@ -9,6 +9,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
 use http::StatusCode;
 use http::request::Parts;
 
@@ -19,7 +20,8 @@ use super::budget::Share;
 use super::delivery::{BodyForm, HookRows};
 use super::gate::{Peer, RequestId};
 use super::hooks::Judging;
-use super::refused;
+use super::oversized::Oversized;
+use super::refused::{self, RefusedBody};
 use super::replies::{self, Problem, Success};
 use super::unread::before_body;
 use super::webhook::{Admission, Endpoint, Judged};
@@ -66,6 +68,7 @@ impl<'a> Head<'a> {
     fn read(app: &'a App, endpoint: Endpoint<'_>, parts: &Parts) -> Result<Self, Problem> {
         let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
         let peer = peer.map(|peer| app.settings.proxies.client(peer, &parts.headers));
+        endpoint.check_host(app, &parts.headers)?;
         endpoint.check_client(app, &parts.headers, peer)?;
         let standing = endpoint.standing(app, &parts.headers)?;
         let (form, encoding) = endpoint.negotiate(&parts.headers)?;
@@ -89,18 +92,15 @@ async fn accept(
 ) -> Answered {
     let core = head.core;
     let mut share = app.budget.share();
-    let raw = read(&parts.headers, body, endpoint.limits(app), &mut share).await?;
+    let raw = match read_or_keep(app, endpoint, head, parts, body, &mut share).await {
+        Ok(raw) => raw,
+        Err(error) => return Err(error.into()),
+    };
     let body = match endpoint.admit(app, head.standing, parts, raw)? {
         Admission::Body(body) => body,
         Admission::Ping => return Ok((StatusCode::OK.into_response(), HookOutcome::Challenge)),
     };
-    let request_id = parts.extensions.get::<RequestId>();
-    let origin = Origin {
-        received_at: core.log.gauges().receipt(app.clock.wall()),
-        endpoint: Arc::clone(endpoint.path(app)),
-        request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
-        client: head.peer,
-    };
+    let origin = origin(app, endpoint, head, parts);
     let encoding = head.encoding;
     let is_large = encoding != Encoding::Identity || body.bytes().len() > SMALL_BODY;
     let permit = if is_large {
@@ -133,6 +133,48 @@ async fn accept(
         }
         Err(rejection) => Err(intake.reject(rejection).await),
     }
+}
+
+fn origin(app: &App, endpoint: Endpoint<'_>, head: &Head<'_>, parts: &Parts) -> Origin {
+    let request_id = parts.extensions.get::<RequestId>();
+    Origin {
+        received_at: head.core.log.gauges().receipt(app.clock.wall()),
+        endpoint: Arc::clone(endpoint.path(app)),
+        request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
+        client: head.peer,
+    }
+}
+
+/// Reads a body. If that of a hook is too large, the quarantine says so.
+async fn read_or_keep(
+    app: &App,
+    endpoint: Endpoint<'_>,
+    head: &Head<'_>,
+    parts: &Parts,
+    mut body: Body,
+    share: &mut Share,
+) -> Result<Bytes, BodyError> {
+    let limits = endpoint.limits(app);
+    let mut beginning = Vec::new();
+    let reading = read(&parts.headers, &mut body, limits, share, &mut beginning);
+    let error = match reading.await {
+        Ok(raw) => return Ok(raw),
+        Err(error) => error,
+    };
+    if let (Endpoint::Hook(hook), BodyError::TooLarge { .. }) = (endpoint, &error) {
+        let oversized = Oversized {
+            hook,
+            parts,
+            standing: head.standing,
+            beginning,
+            rest: body,
+            limits,
+        };
+        let origin = origin(app, endpoint, head, parts);
+        // It is rare, and its future large.
+        Box::pin(oversized.keep(app, head.core, origin)).await;
+    }
+    Err(error)
 }
 
 /// A body whose sender was admitted, with what is known of its request.
@@ -197,6 +239,7 @@ impl Intake<'_> {
             origin: &self.origin,
             ids: &self.app.event_ids,
             repeated: &self.app.repeated,
+            is_replay: false,
         }
     }
 
@@ -299,7 +342,11 @@ impl Intake<'_> {
             Rejection::Sender(problem) => problem,
             Rejection::Body(error) => {
                 let is_proven = self.standing != Standing::NeedsSecret;
-                if matches!(error, BodyError::Inflate { .. }) && is_proven {
+                let is_hook = matches!(self.endpoint, Endpoint::Hook(_));
+                if matches!(error, BodyError::TooLarge { .. }) && is_proven && is_hook {
+                    let error = FieldError::of_body("too_large", error.to_string());
+                    self.keep(&[error], 1).await;
+                } else if matches!(error, BodyError::Inflate { .. }) && is_proven {
                     let error = FieldError::of_body("bad_encoding", error.to_string());
                     self.keep(&[error], 1).await;
                 }
@@ -327,6 +374,7 @@ impl Intake<'_> {
             app,
             core,
             endpoint,
+            parts,
             body,
             origin,
             share: _until_it_is_kept,
@@ -338,8 +386,15 @@ impl Intake<'_> {
         }
         let stream = &core.contract.rules().feed;
         let max_bytes = app.settings.max_refused_bytes;
-        let errors = (errors, errors_total);
-        let rows = refused::row_of(stream, errors, body.bytes(), &origin, max_bytes);
+        let evidence = endpoint.evidence(&parts.headers);
+        let refused = RefusedBody {
+            errors: (errors, errors_total),
+            body: body.bytes(),
+            whole: None,
+            origin: &origin,
+            hook: endpoint.of_hook(evidence.as_deref()),
+        };
+        let rows = refused::row_of(stream, &refused, max_bytes);
         let bytes = rows.bytes.len() as u64;
         let allowed = app.refused_allowance.take(bytes, app.clock.now());
         let append = Append {

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderName};
 use serde_json::{Map, Value};
 
 /// Headers with credentials, which no pattern keeps.
-const NEVER: [&str; 4] = [
+pub(super) const NEVER: [&str; 4] = [
     "authorization",
     "proxy-authorization",
     "cookie",
@@ -41,19 +41,20 @@ impl KeptHeaders {
         Ok(kept)
     }
 
+    /// Whether a header is kept.
+    pub(super) fn keep(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        let begins = |beginning: &String| text.starts_with(beginning.as_str());
+        self.names.contains(name) || self.beginnings.iter().any(begins) && !NEVER.contains(&text)
+    }
+
     /// The kept headers of a request as a JSON object; several values of one name are a list. `None` if there are none.
     pub(super) fn object(&self, headers: &HeaderMap) -> Option<String> {
         if self.names.is_empty() && self.beginnings.is_empty() {
             return None;
         }
-        let is_kept = |name: &HeaderName| {
-            let text = name.as_str();
-            let begins = |beginning: &String| text.starts_with(beginning.as_str());
-            self.names.contains(name)
-                || self.beginnings.iter().any(begins) && !NEVER.contains(&text)
-        };
         let mut object = Map::new();
-        for (name, value) in headers.iter().filter(|(name, _)| is_kept(name)) {
+        for (name, value) in headers.iter().filter(|(name, _)| self.keep(name)) {
             let value = Value::String(String::from_utf8_lossy(value.as_bytes()).into_owned());
             match object.get_mut(name.as_str()) {
                 None => _ = object.insert(name.as_str().to_owned(), value),

@@ -9,8 +9,8 @@ use super::delivery::BodyForm;
 use super::packs::Shape;
 use super::replies::Problem;
 
-/// What the webhook of events takes.
-const OF_EVENTS: [&str; 1] = ["application/json"];
+/// What the webhook of events takes; browsers send text as `text/plain` without asking first.
+const OF_EVENTS: [&str; 2] = ["application/json", "text/plain"];
 /// What hooks take.
 const OF_HOOKS: [&str; 6] = [
     "application/json",
@@ -25,7 +25,10 @@ const CHARSETS: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
 /// The encoding of a JSON body; refuses other media types, charsets and encodings with 415.
 pub(super) fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
-    let is_json = |media_type: &str| media_type.eq_ignore_ascii_case(OF_EVENTS[0]);
+    let is_json = |media_type: &str| {
+        let mut taken = OF_EVENTS.iter();
+        taken.any(|taken| media_type.eq_ignore_ascii_case(taken))
+    };
     let detail = "send the events as JSON, with `Content-Type: application/json`";
     let form = form_of(headers, |media_type| {
         is_json(media_type).then_some(BodyForm::Json)
@@ -46,6 +49,12 @@ pub(super) fn negotiate_hook(
     let form = form_of(headers, of_hook)?;
     let form = form.ok_or_else(|| Problem::unsupported("media-type", detail, &OF_HOOKS))?;
     Ok((form, encoding(headers)?))
+}
+
+/// The form of a provider's body that was taken before.
+pub(super) fn form_of_hook(headers: &HeaderMap, shape: Shape) -> Option<BodyForm> {
+    let (form, _) = negotiate_hook(headers, shape).ok()?;
+    Some(form)
 }
 
 fn of_hook(media_type: &str) -> Option<BodyForm> {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Clock, Now};
-use crate::quarantine::{FieldError, Reason, Refused, partition};
+use crate::quarantine::{FieldError, OfHook, Reason, Refused, partition};
 use crate::record::{Origin, RowKind, Rows};
 
 /// A token bucket of bytes, which fills within a minute.
@@ -38,14 +38,29 @@ impl Allowance {
     }
 }
 
+/// A request that was refused.
+pub(super) struct RefusedBody<'a> {
+    /// What was wrong, and how much in all.
+    pub(super) errors: (&'a [FieldError], usize),
+    /// What is kept of its body, or the beginning of that.
+    pub(super) body: &'a [u8],
+    /// Length and hash of the whole body, if that was not kept.
+    pub(super) whole: Option<(u64, u128)>,
+    /// The request.
+    pub(super) origin: &'a Origin,
+    /// The hook that took it, if one did.
+    pub(super) hook: Option<OfHook<'a>>,
+}
+
 /// Builds the quarantine row of a refused request.
-pub fn row_of(
-    stream: &str,
-    (errors, errors_total): (&[FieldError], usize),
-    body: &[u8],
-    origin: &Origin,
-    max_raw_bytes: usize,
-) -> Rows {
+pub(super) fn row_of(stream: &str, refused: &RefusedBody<'_>, max_raw_bytes: usize) -> Rows {
+    let RefusedBody {
+        errors: (errors, errors_total),
+        body,
+        whole,
+        origin,
+        hook,
+    } = *refused;
     let refused = Refused {
         reason: Reason::RefusedRequest,
         stream,
@@ -54,10 +69,14 @@ pub fn row_of(
         errors_total,
         raw: body,
         max_raw_bytes,
+        hook,
     };
     let mut rows = Rows::default();
     let key = rows.partition(&partition(stream, origin.received_at));
-    let lsn_at = refused.write(&mut rows.bytes);
+    let lsn_at = match whole {
+        Some((bytes, hash)) => refused.write_whole(bytes, hash, &mut rows.bytes),
+        None => refused.write(&mut rows.bytes),
+    };
     rows.finish_row(lsn_at, key, RowKind::Refused);
     rows
 }

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -24,6 +25,9 @@ use super::pages::{PAGES, Page};
 use super::replies::Problem;
 use super::unread::before_body;
 use super::webhook::Endpoint;
+
+/// How long a browser may remember what a page may send.
+const PREFLIGHT_HOLDS: Duration = Duration::from_secs(600);
 
 /// Answers the requests to one address: the gate and the paths behind it.
 #[derive(Clone)]
@@ -179,10 +183,14 @@ fn cors(origins: &[HeaderValue]) -> CorsLayer {
         "content-type",
         "content-encoding",
         "authorization",
+        "idempotency-key",
         "x-request-id",
     ];
     CorsLayer::new()
         .allow_origin(origins.to_vec())
+        // `navigator.sendBeacon` always asks with credentials, though there are none that count here.
+        .allow_credentials(true)
+        .max_age(PREFLIGHT_HOLDS)
         .allow_methods([Method::POST, Method::GET, Method::HEAD])
         .allow_headers(allowed.map(HeaderName::from_static))
 }

@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 
 use crate::clock::Micros;
-use crate::signature::{Encoding, Message, Scheme, SigningKey, Unsigned};
+use crate::signature::{Claim, Encoding, Message, Scheme, SigningKey, Streamed, Unsigned};
 
 /// Schemes with their keys; a request is admitted if it is signed in any of them, with any of its keys.
 #[derive(Clone, Debug)]
@@ -16,6 +16,21 @@ pub struct Signing {
     tolerance: Duration,
     /// The URL that senders know, without a query; empty if no scheme signs it.
     public_url: Arc<str>,
+}
+
+/// What a request claims about its signature in one scheme, before its body is known.
+pub(super) struct Claimed<'c> {
+    scheme: &'c Scheme,
+    keys: &'c [SigningKey],
+    claim: Claim<'c>,
+    message: Message<'c>,
+}
+
+impl Claimed<'_> {
+    /// Begins to check it. `None` if that needs the whole body at once.
+    pub(super) fn stream(&self) -> Option<Streamed<'_>> {
+        Streamed::begin(self.scheme, self.keys, &self.claim, self.message)
+    }
 }
 
 impl Signing {
@@ -67,6 +82,26 @@ impl Signing {
             }
         }
         Err(worst)
+    }
+
+    /// What a request claims in each of the schemes, as far as it can be valid now.
+    pub(super) fn claims<'c>(&'c self, parts: &'c Parts, now: Micros) -> Vec<Claimed<'c>> {
+        let header = |name: &str| {
+            let value = parts.headers.get(name);
+            value.and_then(|value| value.to_str().ok())
+        };
+        let schemes = self.schemes.iter();
+        let claims = schemes.filter_map(|(scheme, keys)| {
+            let claim = scheme.read(header).ok()?;
+            scheme.check_time(&claim, now, self.tolerance).ok()?;
+            Some(Claimed {
+                scheme,
+                keys,
+                claim,
+                message: self.message(parts, &[]),
+            })
+        });
+        claims.collect()
     }
 
     fn verify_in(

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::admission::{Admitted, Proofs, Standing};
 use super::app::App;
 use super::body::{BodyLimits, Encoding};
+use super::browsers::check_host;
 use super::client::Client;
 use super::delivery::{BodyForm, Delivery, HookRows};
 use super::hooks::{Hook, Judging, fresh_id};
@@ -23,6 +24,7 @@ use super::repeated::Repeated;
 use super::replies::Problem;
 use crate::contract::{OpenRequest, Refusal};
 use crate::metrics::HookOutcome;
+use crate::quarantine::OfHook;
 
 /// A path that takes events.
 #[derive(Clone, Copy)]
@@ -77,6 +79,18 @@ impl<'a> Endpoint<'a> {
             Self::Events => None,
             Self::Hook(hook) => hook.answer_to_query(parts.uri.query()),
         }
+    }
+
+    /// Where anybody on this machine may send, checks that the request is for this machine.
+    pub(super) fn check_host(self, app: &App, headers: &HeaderMap) -> Result<(), Problem> {
+        let is_checked = match self {
+            Self::Events => app.settings.checks_host,
+            Self::Hook(hook) => hook.checks_host,
+        };
+        if is_checked {
+            check_host(headers)?;
+        }
+        Ok(())
     }
 
     /// Checks the token, if one is needed, and the rate of the client. Providers have no tokens; their
@@ -199,6 +213,22 @@ impl<'a> Endpoint<'a> {
                 Delivery::Events(rows) => Ok(Judged::Events(rows)),
                 Delivery::Challenge(answer) => Ok(Judged::Answer(answer)),
             },
+        }
+    }
+
+    /// The headers that a replay of a hook's body needs.
+    pub(super) fn evidence(self, headers: &HeaderMap) -> Option<String> {
+        match self {
+            Self::Events => None,
+            Self::Hook(hook) => Some(hook.evidence(headers, false)),
+        }
+    }
+
+    /// What rows of the quarantine say of the hook.
+    pub(super) fn of_hook(self, evidence: Option<&'a str>) -> Option<OfHook<'a>> {
+        match self {
+            Self::Events => None,
+            Self::Hook(hook) => evidence.map(|headers| hook.of_hook(headers)),
         }
     }
 

@@ -24,8 +24,20 @@ pub struct Candidate {
     pub client: Option<String>,
     /// `true` for a single event, `false` for the body of a request.
     pub is_event: bool,
+    /// The hook that took it, if one did, and the headers that it looks at.
+    pub hook: Option<CandidateHook>,
     /// What was refused, in base64, so that its encoded length does not depend on its content.
     pub raw: String,
+}
+
+/// What a candidate needs of a hook's request.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CandidateHook {
+    /// The name of the hook.
+    pub name: String,
+    /// The headers, as the text of a JSON object.
+    pub headers: String,
 }
 
 /// Why a row is not replayed.
@@ -43,7 +55,7 @@ pub enum Skip {
     Cut,
     /// Another node refused it, and this node does not know which ids that one has stored.
     OtherNode,
-    /// It came from a provider's webhook, where id and type were in headers, which are not kept.
+    /// It came from a hook that is not configured any more, or that kept no headers (an earlier version).
     OfHook,
 }
 
@@ -86,7 +98,9 @@ impl Skip {
             Self::OtherNode => {
                 "refused by another node, whose ids are not known here (--other-nodes takes them)"
             }
-            Self::OfHook => "of providers' webhooks, whose headers are not kept",
+            Self::OfHook => {
+                "of hooks that are not configured any more, or whose headers an earlier version did not keep"
+            }
         }
     }
 }
@@ -113,11 +127,21 @@ pub struct Scope {
     pub node: Option<NodeId>,
     /// Whether rows that other nodes refused are replayed too.
     pub other_nodes: bool,
-    /// Paths of providers' webhooks.
+    /// The names of hooks, …
     pub hooks: Vec<String>,
+    /// … and their paths.
+    pub hook_paths: Vec<String>,
 }
 
 impl Scope {
+    /// Whether a row came from a hook that cannot judge it again.
+    fn lacks_hook(&self, row: &Kept) -> bool {
+        match row.of_hook() {
+            Some((name, _)) => !self.hooks.contains(&name),
+            None => self.hook_paths.contains(&row.endpoint),
+        }
+    }
+
     /// The candidate that a row makes, or why it is skipped. `of` is the node that refused the row.
     pub fn candidate(&self, row: &Kept, of: Option<NodeId>) -> io::Result<Result<Candidate, Skip>> {
         let is = |reason: Reason| row.reason == reason.as_str();
@@ -131,7 +155,7 @@ impl Scope {
             Some(Skip::Conflict)
         } else if of.is_none() || !self.other_nodes && of != self.node {
             Some(Skip::OtherNode)
-        } else if self.hooks.contains(&row.endpoint) {
+        } else if self.lacks_hook(row) {
             Some(Skip::OfHook)
         } else {
             None
@@ -149,6 +173,9 @@ impl Scope {
             request_id: row.request_id.clone(),
             client: row.client.clone(),
             is_event: is(Reason::InvalidEvent),
+            hook: row
+                .of_hook()
+                .map(|(name, headers)| CandidateHook { name, headers }),
             raw: BASE64.encode(raw),
         }))
     }

@@ -1,12 +1,15 @@
 //! Decides whether a row of the quarantine is valid now. Pure.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use super::candidate::Candidate;
+use super::candidate::{Candidate, CandidateHook};
 use super::kept::KeptError;
-use crate::contract::{Checked, Contract, Refusal};
+use crate::contract::{Checked, Contract, OpenRequest, Refusal};
 use crate::quarantine::FieldError;
 use crate::record::Origin;
 use crate::rfc3339;
@@ -66,8 +69,29 @@ pub struct Valid {
     pub origin: Origin,
 }
 
+/// A row of a hook that is to be judged again.
+#[derive(Clone, Copy, Debug)]
+pub struct HookCandidate<'a> {
+    /// The name of the hook, and the headers that were kept, as the text of a JSON object.
+    pub hook: &'a CandidateHook,
+    /// A body, or one event of it.
+    pub raw: &'a [u8],
+    /// Whether it is one event.
+    pub is_event: bool,
+    /// The request, as of then.
+    pub origin: &'a Origin,
+}
+
+/// Judges rows of hooks; `None` if there is no such hook.
+pub type HookJudge =
+    Arc<dyn Fn(&Contract, &HookCandidate<'_>) -> Option<Result<Checked, Refusal>> + Send + Sync>;
+
 /// Judges a candidate as of the time when it was first received. The error says what is still wrong.
-pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, ReplayOutcome> {
+pub fn judge(
+    contract: &Contract,
+    hooks: &HookJudge,
+    candidate: &Candidate,
+) -> Result<Valid, ReplayOutcome> {
     let unreadable = |what: &str| invalid(&[FieldError::of_body("unreadable", what)], 1);
     let received_at = rfc3339::parse(&candidate.received_at);
     let received_at = received_at.ok_or_else(|| unreadable("received_at is no time"))?;
@@ -79,12 +103,19 @@ pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, Replay
         request_id: candidate.request_id.as_str().into(),
         client: candidate.client.as_ref().and_then(|ip| ip.parse().ok()),
     };
-    let body = if candidate.is_event {
-        [b"{\"events\":[".as_slice(), &raw, b"]}"].concat()
-    } else {
-        raw
+    let checked = match &candidate.hook {
+        Some(hook) => {
+            let kept = HookCandidate {
+                hook,
+                raw: &raw,
+                is_event: candidate.is_event,
+                origin: &origin,
+            };
+            hooks(contract, &kept).ok_or_else(|| unreadable("there is no such hook"))?
+        }
+        None => of_events(contract, candidate, raw, &origin),
     };
-    match contract.check(&body, &origin) {
+    match checked {
         // With `on_invalid = "quarantine"` the contract accepts the valid events of a body. A replay stores a
         // row whole or not at all.
         Ok(checked) if checked.errors_total > 0 => {
@@ -93,6 +124,33 @@ pub fn judge(contract: &Contract, candidate: &Candidate) -> Result<Valid, Replay
         Ok(checked) => Ok(Valid { checked, origin }),
         Err(refusal) => Err(refused(&refusal)),
     }
+}
+
+/// Judges a row of the webhook for events, by the contract that holds there.
+fn of_events(
+    contract: &Contract,
+    candidate: &Candidate,
+    raw: Vec<u8>,
+    origin: &Origin,
+) -> Result<Checked, Refusal> {
+    let is_open = contract.rules().beyond.is_open;
+    let body = match (candidate.is_event, is_open) {
+        (true, false) => [b"{\"events\":[".as_slice(), &raw, b"]}"].concat(),
+        (true, true) => [b"[".as_slice(), &raw, b"]"].concat(),
+        (false, _) => raw,
+    };
+    if !is_open {
+        return contract.check(&body, origin);
+    }
+    // An event without an id gets the same one whenever it is replayed.
+    let key = format!("replay {} {}", candidate.received_at, candidate.request_id);
+    let request = OpenRequest {
+        origin,
+        idempotency_key: Some(&key),
+        fresh: &Uuid::nil,
+    };
+    let checked = contract.check_open(&body, &request)?;
+    Ok(checked.checked)
 }
 
 fn refused(refusal: &Refusal) -> ReplayOutcome {

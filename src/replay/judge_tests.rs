@@ -39,6 +39,8 @@ fn kept(reason: &str, raw: &str) -> Kept {
         raw_encoding: "utf-8".to_owned(),
         raw_bytes: raw.len() as u64,
         raw_xxh3: String::new(),
+        hook: None,
+        headers: None,
     }
 }
 
@@ -48,8 +50,13 @@ fn scope() -> Scope {
         rows: RowsOf::Events,
         node: Some(NodeId(1)),
         other_nodes: false,
-        hooks: vec!["/webhook/github".to_owned()],
+        hooks: vec!["github".to_owned()],
+        hook_paths: vec!["/webhook/github".to_owned()],
     }
+}
+
+fn no_hooks() -> HookJudge {
+    Arc::new(|_, _| None)
 }
 
 fn candidate(reason: &str, raw: &str) -> Candidate {
@@ -65,7 +72,7 @@ fn a_row_is_judged_as_of_its_receipt_and_keeps_it() {
         ("invalid_event", event.clone()),
         ("refused_request", format!("{{\"events\":[{event}]}}")),
     ] {
-        let valid = judge(&contract, &candidate(reason, &raw)).unwrap();
+        let valid = judge(&contract, &no_hooks(), &candidate(reason, &raw)).unwrap();
         let rows = &valid.checked.rows;
         let row: serde_json::Value = serde_json::from_slice(&rows.bytes).unwrap();
         assert_eq!(row["received_at"], RECEIVED);
@@ -75,7 +82,7 @@ fn a_row_is_judged_as_of_its_receipt_and_keeps_it() {
     }
     // The event is two days after the receipt of its row, so it was too far ahead then.
     let ahead = self::event("click", "2025-02-02T10:00:01Z");
-    let outcome = judge(&contract, &candidate("invalid_event", &ahead)).unwrap_err();
+    let outcome = judge(&contract, &no_hooks(), &candidate("invalid_event", &ahead)).unwrap_err();
     assert!(
         matches!(&outcome, ReplayOutcome::Invalid { errors, errors_total: 1 } if errors[0].code == "timestamp_in_future"),
         "{outcome:?}"
@@ -88,7 +95,11 @@ fn a_request_goes_in_whole_or_not_at_all_whatever_is_done_with_new_ones() {
     let bad = event("clack", "2025-01-31T09:00:00Z");
     let body = format!("{{\"events\":[{good},{bad}]}}");
     for on_invalid in [OnInvalid::Reject, OnInvalid::Quarantine] {
-        let outcome = judge(&contract(on_invalid), &candidate("refused_request", &body));
+        let outcome = judge(
+            &contract(on_invalid),
+            &no_hooks(),
+            &candidate("refused_request", &body),
+        );
         let outcome = outcome.unwrap_err();
         assert!(
             matches!(&outcome, ReplayOutcome::Invalid { errors, errors_total: 1 } if errors[0].pointer == "/events/1/event_type"),
@@ -98,6 +109,7 @@ fn a_request_goes_in_whole_or_not_at_all_whatever_is_done_with_new_ones() {
     let body = "x".repeat(99);
     let outcome = judge(
         &contract(OnInvalid::Quarantine),
+        &no_hooks(),
         &candidate("refused_request", &body),
     );
     assert!(

@@ -49,9 +49,29 @@ pub struct Kept {
     pub raw_bytes: u64,
     /// XXH3-128 of what was refused, before it was truncated.
     pub raw_xxh3: String,
+    /// The hook that took it. Rows of earlier versions do not have it.
+    #[serde(default)]
+    pub hook: Option<String>,
+    /// The headers of its request that a replay needs; in Parquet objects as JSON text.
+    #[serde(default)]
+    pub headers: Option<serde_json::Value>,
 }
 
 impl Kept {
+    /// The headers of a hook's request, as the text of a JSON object.
+    fn headers_text(&self) -> Option<String> {
+        match self.headers.as_ref()? {
+            serde_json::Value::String(text) => Some(text.clone()),
+            serde_json::Value::Null => None,
+            object => Some(object.to_string()),
+        }
+    }
+
+    /// The hook that took it, if a replay has all that it needs.
+    pub fn of_hook(&self) -> Option<(String, String)> {
+        self.hook.clone().zip(self.headers_text())
+    }
+
     /// The kept bytes of what was refused.
     pub fn bytes(&self) -> io::Result<Vec<u8>> {
         if self.raw_encoding == "base64" {

@@ -18,6 +18,6 @@ pub mod marks;
 pub mod owner;
 pub mod talk;
 
-pub use candidate::{Candidate, RowsOf, Scope, Skip};
-pub use judge::{EventCounts, ReplayOutcome, Valid, judge};
+pub use candidate::{Candidate, CandidateHook, RowsOf, Scope, Skip};
+pub use judge::{EventCounts, HookCandidate, HookJudge, ReplayOutcome, Valid, judge};
 pub use kept::node_of;

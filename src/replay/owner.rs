@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use super::candidate::Candidate;
-use super::judge::{EventCounts, ReplayOutcome, Valid, invalid, judge};
+use super::judge::{EventCounts, HookJudge, ReplayOutcome, Valid, invalid, judge};
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::metrics::{EventsCounted, Metrics};
@@ -22,6 +22,8 @@ const FULL_TRIES: u32 = 300;
 pub struct Replayer {
     /// The contract that rows are judged by.
     pub contract: Arc<Contract>,
+    /// Judges rows of hooks.
+    pub hooks: HookJudge,
     /// The log that stores the rows.
     pub log: Log,
     /// Whether the log accepts anything now.
@@ -44,7 +46,7 @@ impl Replayer {
         let judged: Vec<Result<Valid, ReplayOutcome>> = tokio::task::block_in_place(|| {
             let judged = candidates
                 .iter()
-                .map(|candidate| judge(&self.contract, candidate));
+                .map(|candidate| judge(&self.contract, &self.hooks, candidate));
             judged.collect()
         });
         // All candidates are appended at once, so that they share frames.

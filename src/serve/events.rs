@@ -10,7 +10,7 @@ use super::errors::ServeError;
 use super::lakes::lake_of;
 use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
-use super::settings::{LogRole, log_settings};
+use super::settings::{LogRole, hook_judge, log_settings};
 use super::space::is_low_on_space;
 use super::stopping::{Patience, Stopped};
 use super::tables;
@@ -85,6 +85,7 @@ impl OpenEvents {
         let contract = Contract::new(rules, schemas, pipeline.fingerprint());
         let replayer = Replayer {
             contract: Arc::new(contract),
+            hooks: hook_judge(config),
             log: pipeline.log.clone(),
             status,
             metrics: process.metrics,

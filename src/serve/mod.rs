@@ -23,5 +23,5 @@ pub use errors::ServeError;
 pub use lakes::lake_of;
 pub use process::Process;
 pub use service::Service;
-pub use settings::{LogRole, log_settings, receive_settings, tls_files};
+pub use settings::{LogRole, hook_judge, log_settings, receive_settings, tls_files};
 pub use stopping::{Patience, Stopped};

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -20,7 +20,7 @@ use super::listen::{listen, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
 use super::secrets::Renewal;
-use super::settings::{receive_settings, tls_files};
+use super::settings::{hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
 use super::stopping::{Patience, Stopped};
 use crate::clock::Clock;
@@ -81,6 +81,7 @@ impl Service {
         };
         let replayer = Replayer {
             contract: Arc::clone(&core.contract),
+            hooks: hook_judge(config),
             log: core.log.clone(),
             status: Arc::clone(&app.status),
             metrics: Arc::clone(&app.metrics),
@@ -90,21 +91,8 @@ impl Service {
         // No `.await` below: if a signal cancels this future before this line, nothing has been accepted.
         let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
         let _set_before = app.core.set(core);
-        let ticker = (CancellationToken::new(), TaskTracker::new());
-        let ticking = Ticker {
-            config: config.clone(),
-            app: Arc::clone(&app),
-            feeds: feeds.as_ref().map(|feeds| Arc::clone(feeds.status())),
-        };
-        ticker.1.spawn(ticking.run(ticker.0.clone()));
-        if config.has_secret_files() {
-            let renewal = Renewal {
-                config: config.clone(),
-                app: Arc::clone(&app),
-            };
-            ticker.1.spawn(renewal.run(hangups, ticker.0.clone()));
-        }
-        ticker.1.close();
+        let of_feeds = feeds.as_ref().map(|feeds| Arc::clone(feeds.status()));
+        let ticker = start_background(config, &app, of_feeds, hangups);
         if let Some(feeds) = &feeds {
             let _set_before = app.polls.set(feeds.view());
         }
@@ -186,4 +174,29 @@ impl Service {
             left_rows: events.left_rows + feeds.map_or(0, |feeds| feeds.left_rows),
         }
     }
+}
+
+/// Starts what runs beside the requests: the ticker, and the task that follows files of secrets.
+fn start_background(
+    config: &Config,
+    app: &Arc<App>,
+    feeds: Option<Arc<Status>>,
+    hangups: Signal,
+) -> (CancellationToken, TaskTracker) {
+    let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let ticking = Ticker {
+        config: config.clone(),
+        app: Arc::clone(app),
+        feeds,
+    };
+    tasks.spawn(ticking.run(stop.clone()));
+    if config.has_secret_files() {
+        let renewal = Renewal {
+            config: config.clone(),
+            app: Arc::clone(app),
+        };
+        tasks.spawn(renewal.run(hangups, stop.clone()));
+    }
+    tasks.close();
+    (stop, tasks)
 }

@@ -17,9 +17,10 @@ use crate::receive::body::BodyLimits;
 use crate::receive::client::Tokens;
 use crate::receive::packs::STANDARD;
 use crate::receive::signature::Signing;
-use crate::receive::{Credentials, Proxies};
+use crate::receive::{Credentials, KeptDelivery, Proxies};
 use crate::receive::{openapi, tls};
 use crate::record::Origin;
+use crate::replay::HookJudge;
 use crate::secret::Secret;
 use crate::wal::batch::Limits;
 use crate::wal::dedup::recent::RecentIds;
@@ -65,6 +66,9 @@ pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSetti
             .iter()
             .filter_map(|origin| HeaderValue::from_str(origin).ok())
             .collect(),
+        checks_host: is_for_this_machine(server)
+            && server.tokens.is_empty()
+            && config.events.signing_secrets.is_empty(),
         proxies: Proxies::parse(&server.trusted_proxies).unwrap_or_default(),
         batch_size: config.batch.max_records,
         metrics_elsewhere: server.metrics_listen.is_some(),
@@ -73,6 +77,14 @@ pub fn receive_settings(config: &Config, rules: &Rules) -> receive::ReceiveSetti
     let document = openapi::document(&settings, rules);
     settings.openapi = document.to_string().into();
     settings
+}
+
+/// Whether the service is reached from this machine alone, and not through a proxy. With TLS, a browser makes sure that
+/// it talks to whom it means to.
+fn is_for_this_machine(server: &Server) -> bool {
+    server.listen.ip().to_canonical().is_loopback()
+        && server.tls_cert_file.is_none()
+        && server.trusted_proxies.is_empty()
 }
 
 /// The files of certificate and key, if they are configured.
@@ -128,6 +140,7 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
             verify_token: hook.verify_token.clone(),
             max_body: hook.max_body.map(ByteSize::as_usize),
             proofs: hook.proofs(),
+            checks_host: is_for_this_machine(&config.server) && hook.takes_this_machine(),
             shape: hook.pack().shape,
             places: hook.places(),
             changed_is_duplicate: hook.changed_is_duplicate(),
@@ -144,6 +157,27 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
         })
     });
     hooks.collect()
+}
+
+/// Judges rows of the quarantine that came from hooks.
+pub fn hook_judge(config: &Config) -> HookJudge {
+    let hooks = hooks(config);
+    Arc::new(move |contract, kept| {
+        // Of a hook with several paths, the one that took it.
+        let same = |hook: &&Arc<receive::hooks::Hook>| *hook.name == *kept.hook.name;
+        let by_path = hooks
+            .iter()
+            .filter(same)
+            .find(|hook| hook.path == kept.origin.endpoint);
+        let hook = by_path.or_else(|| hooks.iter().find(same))?;
+        let kept = KeptDelivery {
+            raw: kept.raw,
+            is_event: kept.is_event,
+            headers: &kept.hook.headers,
+            origin: kept.origin,
+        };
+        Some(hook.judge_again(contract, &kept))
+    })
 }
 
 /// One of the two logs.
@@ -291,6 +325,7 @@ fn write_conflict(
         errors_total: 1,
         raw: row,
         max_raw_bytes: usize::MAX,
+        hook: None,
     };
     refused.write(out)
 }

@@ -158,7 +158,7 @@ fn a_chunked_body_is_put_together() {
     let mut connection = connect(&setup);
     connection
         .send_raw(
-            b"POST /webhook/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            b"POST /webhook/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
               transfer-encoding: chunked\r\n\r\n",
         )
         .unwrap();

@@ -197,7 +197,8 @@ fn single_calls_and_secrets_of_clients() {
     for call in calls {
         // As `Authorization: Basic <key>:` …
         let basic = base64_of(&format!("{SECRET}:"));
-        let authorization = [("authorization", &*format!("Basic {basic}"))];
+        let basic = format!("Basic {basic}");
+        let authorization = [("authorization", &*basic)];
         let body = json!({"messageId": format!("{call}-1"), "userId": "u"}).to_string();
         let answer = send(&format!("/v1/{call}"), &authorization, &body);
         assert_eq!(answer.json()["accepted"], 1, "{}", answer.text());

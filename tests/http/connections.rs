@@ -98,10 +98,11 @@ fn a_thousand_slow_connections_do_not_keep_a_good_client_waiting() {
 
 fn slow_connection(setup: &Setup, number: usize) -> Connection {
     let mut connection = connect(setup);
-    let head = format!("POST {PATH} HTTP/1.1\r\nhost: slow\r\ncontent-type: application/json\r\n");
+    let head =
+        format!("POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
     let bytes = match number % 10 {
         // Some MiB of answers: more than sockets hold on the way.
-        0 => "GET /metrics HTTP/1.1\r\nhost: slow\r\n\r\n".repeat(300),
+        0 => "GET /metrics HTTP/1.1\r\nhost: localhost\r\n\r\n".repeat(300),
         1..5 => head,
         _ => format!("{head}content-length: 10000\r\n\r\n{{"),
     };

@@ -12,11 +12,13 @@ use crate::support::python;
 const NEVER: &str = "positive_data_acceptance";
 /// Requests per operation, in addition to those that cover its keywords one by one.
 const EXAMPLES: &str = "60";
-const OPERATIONS: u32 = 6;
+const OPERATIONS: u32 = 10;
 
 /// Accepts timestamps of these decades, so that generated events are accepted; configures two providers.
 const WIDE: &str = "[hook.chat]\nscheme = \"slack\"\nsecrets = [\"secret-of-chat\"]\n\
                     [hook.own]\nscheme = \"hmac\"\nheader = \"X-Own\"\nsecrets = [\"secret-of-own\"]\n\
+                    [hook.open]\nauth = [{ type = \"none\" }]\n\
+                    [hook.product]\nscheme = \"posthog\"\nsecrets = [\"secret-of-product\"]\n\
                     [events]\nmax_age = \"36500d\"\nmax_ahead = \"36500d\"\n";
 
 /// Explores with that seed and all checks but the excluded ones.

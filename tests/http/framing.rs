@@ -7,7 +7,7 @@ use super::{PATH, connect, setup};
 use crate::support::process::Setup;
 
 const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
-const JSON: &str = "host: a\r\ncontent-type: application/json\r\n";
+const JSON: &str = "host: localhost\r\ncontent-type: application/json\r\n";
 
 /// The statuses of all answers until the connection ends; it must end by itself.
 fn answers(setup: &Setup, bytes: &[u8]) -> Vec<u16> {
@@ -116,6 +116,35 @@ fn whatever_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
     // A client that speaks HTTP/2 would not understand an answer, and gets none.
     let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{SMUGGLED}");
     assert_eq!(answers(&setup, preface.as_bytes()), Vec::<u16>::new());
+}
+
+/// Whoever is refused before the body is read: the body is never taken for a request, on any path.
+#[test]
+fn the_body_of_a_refused_request_is_no_request() {
+    let setup = setup(
+        "[server]\nidle_timeout = \"2s\"\n[hook.own]\nauth = [{ type = \"bearer\", secrets = [\"a bearer token\"] }]\n\
+         [hook.product]\nscheme = \"posthog\"\nsecrets = [\"a key of tests\"]\n",
+    );
+    let _program = setup.start();
+    let length = format!("content-length: {}\r\n", SMUGGLED.len());
+    let chunked = "transfer-encoding: chunked\r\n";
+    let chunks = format!("{:x}\r\n{SMUGGLED}\r\n0\r\n\r\n", SMUGGLED.len());
+    let foreign = "origin: https://evil.example.com\r\n";
+    for (path, headers, status) in [
+        ("/webhook/own", "", 401),
+        ("/batch", "", 401),
+        ("/batch", foreign, 403),
+        (PATH, foreign, 403),
+        (PATH, "content-encoding: br\r\n", 415),
+        ("/nowhere", "", 404),
+        ("/health", "", 405),
+    ] {
+        for (framing, body) in [(&*length, SMUGGLED), (chunked, &*chunks)] {
+            let request = format!("POST {path} HTTP/1.1\r\n{JSON}{headers}{framing}\r\n{body}");
+            let statuses = answers(&setup, request.as_bytes());
+            assert_eq!(statuses, [status], "{path} {headers} {framing}");
+        }
+    }
 }
 
 /// Chunks that break their framing: the request is refused, and what follows is not read as a request.

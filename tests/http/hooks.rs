@@ -159,7 +159,7 @@ fn large_bodies_wait_for_a_processor_and_too_many_are_told_to_come_back() {
     let body = format!("{{\"a\":[{}[]]}}", "[],".repeat(80_000)).into_bytes();
     for path in [EVENTS, GITHUB] {
         let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nx-hub-signature-256: sha256={}\r\n\
+            "POST {path} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\nx-hub-signature-256: sha256={}\r\n\
              content-length: {}\r\n\r\n",
             hex(&body),
             body.len()

@@ -157,7 +157,7 @@ fn other_refusals_keep_nothing() {
     );
     let mut slow = connect(&setup);
     let head = format!(
-        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
          authorization: {authorization}\r\ncontent-length: 10\r\n\r\noops"
     );
     slow.send_raw(head.as_bytes()).unwrap();

@@ -7,7 +7,8 @@ use super::{PATH, body, click, connect, event, head, post, problem, setup};
 use crate::support::http::{Answer, Connection};
 use crate::support::process::Setup;
 
-const HEAD: &str = "POST /webhook/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
+const HEAD: &str =
+    "POST /webhook/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n";
 const GIB: usize = 1 << 30;
 
 #[test]

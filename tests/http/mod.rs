@@ -11,11 +11,15 @@
 mod accepted;
 mod clients;
 mod refused;
+mod secrets;
 mod signed;
 mod hooks;
 mod deliveries;
 mod questions;
 mod open;
+mod oversized;
+mod payloads;
+mod origins;
 mod limits;
 mod protocol;
 mod connections;
@@ -76,7 +80,7 @@ pub(crate) fn post(setup: &Setup, body: impl AsRef<[u8]>) -> Answer {
 /// The head of a request with so many bytes of JSON for the webhook.
 fn head(body_bytes: usize) -> String {
     format!(
-        "POST {PATH} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {body_bytes}\r\n\r\n"
+        "POST {PATH} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {body_bytes}\r\n\r\n"
     )
 }
 

@@ -78,7 +78,7 @@ fn any_object_is_an_event_alone_in_an_array_or_in_the_form() {
     for (bad, pointer) in [
         (r#"{"properties":[]}"#, "/properties"),
         (r#"[{},{"event_type":{}}]"#, "/1/event_type"),
-        (r#"{"events":[{"user_id":7}]}"#, "/events/0/user_id"),
+        (r#"{"events":[{"user_id":true}]}"#, "/events/0/user_id"),
         (r#"{"A":1,"a":2}"#, "/a"),
         ("7", ""),
     ] {
@@ -119,6 +119,73 @@ fn any_object_is_an_event_alone_in_an_array_or_in_the_form() {
         (&json!("till"), &json!("u"))
     );
     assert_eq!(parsed(&by_id("a")["extra"])["provider_time"], "noon");
+}
+
+#[test]
+fn numbers_are_ids_too_and_the_schema_says_what_is_taken() {
+    let setup = setup("[events]\ncontract = \"open\"\n");
+    let output = setup.run(&["check", "--schema"]);
+    let schema: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let program = setup.start();
+    for (body, is_taken) in [
+        (json!({"hello": "world"}), true),
+        (
+            json!({"event_id": 1, "user_id": 7, "event_type": 3, "source": null, "timestamp": 1}),
+            true,
+        ),
+        (
+            json!([{"user_id": {"user_id": -7.5}}, {"user_id": "u"}, {"user_id": null}]),
+            true,
+        ),
+        (json!({"events": [{"properties": null}]}), true),
+        (json!({"events": 7}), true),
+        (json!({"user_id": true}), false),
+        (json!({"user_id": {}}), false),
+        (json!([{"event_type": {}}]), false),
+        (json!([7]), false),
+        (json!({"events": [7]}), false),
+        (json!("text"), false),
+    ] {
+        let answer = post(&setup, body.to_string());
+        assert_eq!(answer.status == 200, is_taken, "{body}: {}", answer.text());
+        assert_eq!(validator.is_valid(&body), is_taken, "{body}");
+    }
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let rows = rows(&setup);
+    let mut users: Vec<String> = rows.iter().map(|row| row["user_id"].to_string()).collect();
+    users.sort();
+    let expected = ["\"-7.5\"", "\"7\"", "\"u\"", "null", "null", "null", "null"];
+    assert_eq!(users, expected);
+}
+
+/// As a new user begins: no configuration, one argument, one curl.
+#[test]
+fn without_a_configuration_one_argument_takes_any_json() {
+    let setup = Setup::new("");
+    let mut command = setup.command(&["serve", "--contract", "open"]);
+    command.env_remove("LAKEHOOK_CONFIG");
+    std::fs::remove_file(setup.directory().join("lakehook.toml")).unwrap();
+    let mut child = command
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let begin = std::time::Instant::now();
+    while !crate::support::http::get(setup.address(), "/ready")
+        .is_ok_and(|answer| answer.status == 200)
+    {
+        assert!(begin.elapsed() < std::time::Duration::from_secs(60));
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    let answer = post(&setup, r#"{"hello":"world"}"#);
+    assert_eq!(answer.json()["accepted"], 1, "{}", answer.text());
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    assert!(child.wait().unwrap().success());
+    let rows = Lake::directory(&setup.directory().join("data/lake")).rows();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(parsed(&rows[0]["extra"]), json!({"hello": "world"}));
 }
 
 #[test]

@@ -134,6 +134,96 @@ fn questions_are_answered_and_nothing_is_stored() {
     assert!(!setup.directory().join("lake/events").exists());
 }
 
+/// Discord asks whether its endpoint is there, and whether it checks signatures at all.
+#[test]
+fn pings_of_discord_are_answered_if_they_are_signed() {
+    use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+    let key = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let hex = |bytes: &[u8]| {
+        use std::fmt::Write as _;
+        bytes.iter().fold(String::new(), |mut text, byte| {
+            write!(text, "{byte:02x}").unwrap();
+            text
+        })
+    };
+    let setup = Setup::new(&format!(
+        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[hook.discord]\nscheme = \"discord\"\nsecrets = [\"{}\"]\n",
+        hex(key.public_key().as_ref())
+    ));
+    let program = setup.start();
+    let time = super::signed::now().to_string();
+    let post = |body: &str, signed: &str| {
+        let signature = hex(key.sign(format!("{time}{signed}").as_bytes()).as_ref());
+        let headers = [
+            ("content-type", "application/json"),
+            ("x-signature-timestamp", &time),
+            ("x-signature-ed25519", &signature),
+        ];
+        send(
+            &setup,
+            "POST",
+            "/webhook/discord",
+            &headers,
+            body.as_bytes(),
+        )
+    };
+    let (interaction, event) = (
+        r#"{"type":1}"#,
+        r#"{"version":1,"application_id":"1","type":0}"#,
+    );
+    assert_eq!(post(interaction, interaction).json(), json!({"type": 1}));
+    let ping = post(event, event);
+    assert_eq!((ping.status, ping.text()), (204, String::new()));
+    assert_eq!(post(interaction, event).status, 401);
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    assert!(!setup.directory().join("lake/events").exists());
+}
+
+/// SNS wants its subscription confirmed by a person.
+#[test]
+fn the_url_that_confirms_a_subscription_is_logged_and_nothing_is_fetched() {
+    let setup = Setup::new(
+        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"ndjson.gz\"\n\
+         [hook.sns]\nscheme = \"sns\"\nauth = [{ type = \"basic\", secrets = [\"sns:a password\"] }]\n",
+    );
+    let program = setup.start();
+    let basic = ("authorization", "Basic c25zOmEgcGFzc3dvcmQ=");
+    let text = ("content-type", "text/plain; charset=UTF-8");
+    let post = |headers: &[(&str, &str)], body: Value| {
+        send(
+            &setup,
+            "POST",
+            "/webhook/sns",
+            headers,
+            body.to_string().as_bytes(),
+        )
+    };
+    let question = |url: &str| json!({"Type": "SubscriptionConfirmation", "MessageId": "m0", "TopicArn": "arn:aws:sns:eu-west-1:1:sales", "SubscribeURL": url});
+    let url = "https://sns.eu-west-1.amazonaws.com/?Action=ConfirmSubscription&Token=2336412f37";
+    assert_eq!(post(&[text], question(url)).status, 401);
+    assert!(!setup.stderr().contains("Token=2336412f37"));
+    assert_eq!(post(&[basic, text], question(url)).status, 204);
+    assert!(
+        setup.stderr().contains("Token=2336412f37"),
+        "{}",
+        setup.stderr()
+    );
+    assert_eq!(
+        post(&[basic, text], question("http://127.0.0.1:9/never")).status,
+        204
+    );
+    assert!(!setup.stderr().contains("127.0.0.1:9/never"));
+    let sent = json!({"Type": "Notification", "MessageId": "m1", "Message": "{}", "Timestamp": "2026-11-01T12:00:00.000Z"});
+    assert_eq!(post(&[basic, text], sent.clone()).json()["accepted"], 1);
+    assert_eq!(post(&[basic, text], sent).json()["duplicates"], 1);
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let rows = Lake::directory(&setup.directory().join("lake")).rows();
+    assert_eq!(
+        (rows.len(), &rows[0]["event_type"]),
+        (1, &json!("Notification"))
+    );
+}
+
 #[test]
 fn a_hook_may_take_larger_bodies_and_clients_are_those_behind_proxies() {
     let setup = setup();
@@ -162,7 +252,14 @@ fn a_hook_may_take_larger_bodies_and_clients_are_those_behind_proxies() {
     );
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
     let kept = quarantine(&setup);
-    assert_eq!(kept[0]["client"], "198.51.100.7");
+    let [oversized, refused] = kept.as_slice() else {
+        panic!("{kept:?}");
+    };
+    assert_eq!(
+        (&oversized["hook"], &oversized["client"]),
+        (&json!("own"), &json!("127.0.0.1"))
+    );
+    assert_eq!(refused["client"], "198.51.100.7");
     let rows = Lake::directory(&setup.directory().join("lake")).rows();
     assert_eq!(rows.len(), 1);
     assert!(rows[0]["extra"] != Value::Null);

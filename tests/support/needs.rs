@@ -22,18 +22,24 @@ pub(crate) enum Need {
     Namespaces,
     /// Node.js, with the clients of `tests/node`.
     Node,
+    /// A browser.
+    Chromium,
+    /// A directory of payloads.
+    Payloads,
     /// Instruction counts that were recorded with the compiler in use.
     RecordedCounts,
 }
 
 impl Need {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
         Self::Valgrind,
         Self::Namespaces,
         Self::Node,
+        Self::Chromium,
+        Self::Payloads,
         Self::RecordedCounts,
     ];
 
@@ -46,6 +52,8 @@ impl Need {
             Self::Valgrind => "valgrind",
             Self::Namespaces => "namespaces",
             Self::Node => "node",
+            Self::Chromium => "chromium",
+            Self::Payloads => "payloads",
             Self::RecordedCounts => "recorded-counts",
         }
     }

@@ -228,6 +228,16 @@ impl Table {
                 ColumnType::Text,
                 "XXH3-128 of what was refused, whole",
             ),
+            (
+                "hook",
+                ColumnType::Text,
+                "The hook that took it, if one did",
+            ),
+            (
+                "headers",
+                ColumnType::Json,
+                "The headers of its request that a replay needs",
+            ),
         ];
         let columns = columns.map(|(name, kind, about)| Column::own(name, kind, about));
         Self {

@@ -301,6 +301,7 @@ impl Entities {
             errors_total: 1,
             raw: &first[..if whole == 0 { first.len() } else { whole }],
             max_raw_bytes: usize::MAX,
+            hook: None,
         };
         let lsn_at = refused.write_whole(bytes, hash, &mut rows.bytes);
         let partition = rows.partition(target.quarantine);
@@ -323,6 +324,7 @@ impl Entities {
             errors_total: errors.total(),
             raw: raw.as_bytes(),
             max_raw_bytes: MAX_REFUSED_BYTES,
+            hook: None,
         };
         let lsn_at = refused.write(&mut rows.bytes);
         let partition = rows.partition(target.quarantine);

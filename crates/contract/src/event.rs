@@ -318,6 +318,12 @@ pub(super) fn user_of<'a>(raw: &'a str, faults: &mut impl Faults) -> Option<User
     }
 }
 
+/// Whether a raw value is a number of few enough digits for a user id.
+pub(super) fn is_number(raw: &str) -> bool {
+    raw.starts_with(|first: char| first == '-' || first.is_ascii_digit())
+        && raw.len() <= MAX_USER_ID_CHARS
+}
+
 /// Returns `raw` if it is a string with the length of a user id.
 fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> Option<&'a str> {
     if !raw.starts_with('"') {
@@ -338,7 +344,7 @@ fn check_user_id<'a>(raw: &'a str, pointer: &str, faults: &mut impl Faults) -> O
 }
 
 /// The raw value of `user_id` in an object.
-fn own_user_id(object: &str) -> Option<&str> {
+pub(super) fn own_user_id(object: &str) -> Option<&str> {
     struct OwnId;
     impl<'de> Visitor<'de> for OwnId {
         type Value = Option<&'de str>;

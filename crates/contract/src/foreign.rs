@@ -16,7 +16,7 @@ use super::raw::push_raw;
 use super::rules::PartitionBy;
 use super::strict::Scanner;
 use super::terms::Contract;
-use crate::quarantine::{self, FieldError, MAX_ROW_ERRORS, Reason, Refused};
+use crate::quarantine::{self, FieldError, MAX_ROW_ERRORS, OfHook, Reason, Refused};
 use lakehook_base::clock::Micros;
 use lakehook_base::json::push_json;
 use lakehook_base::record::{FeedTags, Identity, Origin, RowKind, Rows};
@@ -189,6 +189,7 @@ impl Contract {
         (errors, errors_total): (&[FieldError], usize),
         raw: &[u8],
         origin: &Origin,
+        hook: OfHook<'_>,
     ) {
         let stream = self.rules().partition.stream();
         let refused = Refused {
@@ -199,6 +200,7 @@ impl Contract {
             errors_total,
             raw,
             max_raw_bytes: usize::MAX,
+            hook: Some(hook),
         };
         let lsn_at = refused.write(&mut rows.bytes);
         let key = quarantine::partition(stream, origin.received_at);
@@ -234,7 +236,7 @@ fn push_extra(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
     }
     if let Some(batch) = envelope.batch {
         member(out, b"\"batch\":");
-        out.extend_from_slice(batch.as_bytes());
+        push_raw(out, batch);
     }
     out.extend_from_slice(if separator == b'{' { b"null}" } else { b"}}" });
 }

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::check::{BYTE_ORDER_MARK, behind_mark, not_utf8};
 use super::checked::{Checked, MAX_ERRORS, Refusal};
-use super::event::{Event, User, wrong_type};
+use super::event::{Event, User, is_number, own_user_id, wrong_type};
 use super::faults::{Errors, Faults as _};
 use super::row::RowWriter;
 use super::rules::OnInvalid;
@@ -99,28 +99,11 @@ impl Contract {
             let id = gathered.id(index, request);
             event_ids.push(id);
             has_new_ids |= gathered.id.is_none();
-            match self.open_event(gathered, id, request, &mut owned, &mut found) {
-                Some(event) => writer.take(&event),
-                None if keeps_good_ones => {
-                    found.sort();
-                    writer.quarantine(raw, &found);
-                }
-                None => found.sort(),
-            }
+            let event = self.open_event(gathered, id, request, &mut owned, &mut found);
+            writer.settle(event.as_ref(), raw, &mut found, keeps_good_ones);
             errors.append(&found);
         }
-        let (errors, errors_total) = errors.into_parts();
-        if errors_total > 0 && !keeps_good_ones {
-            return Err(Refusal::Invalid {
-                errors,
-                errors_total,
-            });
-        }
-        let checked = Checked {
-            errors,
-            errors_total,
-            ..writer.finish()
-        };
+        let checked = writer.end(errors, keeps_good_ones)?;
         event_ids.truncate(if has_new_ids { event_ids.len() } else { 0 });
         Ok(OpenChecked { checked, event_ids })
     }
@@ -306,10 +289,18 @@ fn name<'e>(raw: &'e str, pointer: &str, errors: &mut Errors) -> Option<Cow<'e, 
     Some(name)
 }
 
-/// The user: an id, or an object with one.
+/// The user: an id, or an object with one. An id may be a number, which becomes text.
 fn user<'e>(raw: &'e str, errors: &mut Errors) -> Option<User<'e>> {
     if raw == "null" {
         return None;
+    }
+    if is_number(raw) {
+        return Some(User::Id(raw));
+    }
+    if raw.starts_with('{')
+        && let Some(id) = own_user_id(raw).filter(|id| is_number(id))
+    {
+        return Some(User::Embedded { id, user: raw });
     }
     let user = super::event::user_of(raw, errors);
     if user.is_none() && errors.total() == 0 {

@@ -73,6 +73,9 @@ struct EmbeddedUser {
 
 /// The JSON Schema (draft 2020-12) of the bodies that a feed with these rules takes.
 pub fn event_schema(rules: &Rules) -> Value {
+    if rules.beyond.is_open {
+        return open_schema(rules);
+    }
     let generator = SchemaSettings::draft2020_12().into_generator();
     let mut schema = generator.into_root_schema_for::<Body>().to_value();
     let mut narrow = |pointer: &str, keyword: &str, value: Value| {
@@ -84,7 +87,66 @@ pub fn event_schema(rules: &Rules) -> Value {
     };
     narrow("/properties/events", "maxItems", json!(rules.max_events));
     let event = "/$defs/Event/properties";
-    narrow(&format!("{event}/event_type"), "enum", json!(rules.types));
-    narrow(&format!("{event}/source"), "enum", json!(rules.sources));
+    if !rules.beyond.any_type {
+        narrow(&format!("{event}/event_type"), "enum", json!(rules.types));
+    }
+    if !rules.beyond.any_source {
+        narrow(&format!("{event}/source"), "enum", json!(rules.sources));
+    }
     schema
+}
+
+/// The schema of bodies of an open contract.
+fn open_schema(rules: &Rules) -> Value {
+    let reference = json!({"$ref": "#/$defs/Event"});
+    let list = json!({"type": "array", "items": reference, "maxItems": rules.max_events});
+    let name = |about: &str| json!({"description": about, "type": ["string", "number", "null"], "maxLength": 256});
+    let user_id = json!({"type": ["string", "number"], "minLength": 1, "maxLength": 256});
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "lakehook events",
+        "description": "One event, a list of them, or an object that holds the list.",
+        "anyOf": [
+            {
+                "type": "object",
+                "properties": {"events": list},
+                "required": ["events"],
+                "additionalProperties": false,
+            },
+            list,
+            {
+                "allOf": [reference, {"not": {
+                    "type": "object",
+                    "properties": {"events": {"type": "array"}},
+                    "required": ["events"],
+                    "maxProperties": 1,
+                }}],
+            },
+        ],
+        "$defs": {"Event": {
+            "description": "One event. Nothing is required, and fields that are not listed are kept under `extra`.",
+            "type": "object",
+            "properties": {
+                "event_id": {
+                    "description": "The same whenever the event is sent again; by default a new one.",
+                    "type": ["string", "number", "null"],
+                },
+                "user_id": {
+                    "description": "Who did it: an id, a whole user, or null.",
+                    "anyOf": [
+                        {"type": "null"},
+                        user_id,
+                        {"type": "object", "properties": {"user_id": user_id}, "required": ["user_id"]},
+                    ],
+                },
+                "event_type": name("What happened."),
+                "source": name("Where it happened."),
+                "timestamp": {
+                    "description": "When it happened; by default, and where it says nothing certain, the time of receipt.",
+                    "type": ["string", "number", "null"],
+                },
+                "properties": {"description": "What it is about.", "type": ["object", "null"]},
+            },
+        }},
+    })
 }

@@ -21,6 +21,12 @@ pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
 pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
     match text(raw) {
         Some(Cow::Owned(text)) => push_json(out, &text),
+        // The digits of a number, which an open contract takes for text.
+        None if !raw.starts_with('"') => {
+            out.push(b'"');
+            out.extend_from_slice(raw.as_bytes());
+            out.push(b'"');
+        }
         // A string without escapes has that form already.
         Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
     }

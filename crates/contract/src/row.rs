@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use uuid::fmt::Hyphenated;
 
-use super::checked::Checked;
+use super::checked::{Checked, Refusal};
 use super::event::{Event, User};
 use super::faults::{Errors, Faults as _};
 use super::ignore;
@@ -191,6 +191,40 @@ impl<'c> RowWriter<'c> {
         index
     }
 
+    /// Takes an event, or sorts what is wrong with it, and keeps it as sent if the good ones are kept too.
+    pub(super) fn settle(
+        &mut self,
+        event: Option<&Event<'_>>,
+        raw: &str,
+        found: &mut Errors,
+        keeps_good_ones: bool,
+    ) {
+        if let Some(event) = event {
+            self.take(event);
+            return;
+        }
+        found.sort();
+        if keeps_good_ones {
+            self.quarantine(raw, found);
+        }
+    }
+
+    /// Ends a request: what was written, or what was wrong if nothing is kept then.
+    pub(super) fn end(self, errors: Errors, keeps_good_ones: bool) -> Result<Checked, Refusal> {
+        let (errors, errors_total) = errors.into_parts();
+        if errors_total > 0 && !keeps_good_ones {
+            return Err(Refusal::Invalid {
+                errors,
+                errors_total,
+            });
+        }
+        Ok(Checked {
+            errors,
+            errors_total,
+            ..self.finish()
+        })
+    }
+
     /// Puts an invalid event into the quarantine.
     pub(super) fn quarantine(&mut self, raw: &str, errors: &Errors) {
         let rules = self.contract.rules();
@@ -203,6 +237,7 @@ impl<'c> RowWriter<'c> {
             errors_total: errors.total(),
             raw: raw.as_bytes(),
             max_raw_bytes: rules.max_quarantine_raw_bytes,
+            hook: None,
         };
         let lsn_at = refused.write(&mut self.rows.bytes);
         let key = quarantine::partition(stream, self.origin.received_at);

@@ -62,29 +62,11 @@ pub(super) fn check(contract: &Contract, body: &str, origin: &Origin) -> Result<
             writer.count_dropped(dropped);
             continue;
         }
-        match judge.judge(fields, None, &mut found) {
-            Some(event) => writer.take(&event),
-            None if keeps_good_ones => {
-                found.sort();
-                writer.quarantine(raw, &found);
-            }
-            None => found.sort(),
-        }
+        let event = judge.judge(fields, None, &mut found);
+        writer.settle(event.as_ref(), raw, &mut found, keeps_good_ones);
         errors.append(&found);
     }
-
-    let (errors, errors_total) = errors.into_parts();
-    if errors_total > 0 && !keeps_good_ones {
-        return Err(Refusal::Invalid {
-            errors,
-            errors_total,
-        });
-    }
-    Ok(Checked {
-        errors,
-        errors_total,
-        ..writer.finish()
-    })
+    writer.end(errors, keeps_good_ones)
 }
 
 /// The raw events of a body. Anything else in it is added to `errors`.

@@ -19,10 +19,10 @@ use crate::poll::replay::{
 };
 use crate::replay::kept::KeptError;
 use crate::replay::talk::{ErasureAsks, ErasureClient, ReplayClient};
-use crate::replay::{Candidate, EventCounts, ReplayOutcome, judge};
+use crate::replay::{Candidate, EventCounts, HookJudge, ReplayOutcome, judge};
 use crate::serve::events::{OpenEvents, dry_contract};
 use crate::serve::feeds::{FeedList, OpenFeeds, RunningFeeds, poll_feed};
-use crate::serve::{Patience, Process, ServeError, Stopped};
+use crate::serve::{Patience, Process, ServeError, Stopped, hook_judge};
 use crate::wal::node::{Lock, LockError, read};
 
 /// What rows of a stream are stored as.
@@ -88,7 +88,7 @@ pub(super) enum Door {
 
 /// What a dry run judges by.
 pub(super) enum Dry {
-    Events(Box<Contract>),
+    Events(Box<Contract>, HookJudge),
     Records(Box<Plan>),
     /// Nothing of a snapshot is judged.
     Nothing,
@@ -97,7 +97,10 @@ pub(super) enum Dry {
 impl Dry {
     pub(super) fn open(config: &Config, stream: &Stream) -> Result<Self, ServeError> {
         if stream.kind == StreamKind::Events {
-            return Ok(Self::Events(Box::new(dry_contract(config)?)));
+            return Ok(Self::Events(
+                Box::new(dry_contract(config)?),
+                hook_judge(config),
+            ));
         }
         let plans = poll_feed(config).dry_plans(None).map_err(|errors| {
             let errors = errors
@@ -209,8 +212,8 @@ impl Door {
     ) -> anyhow::Result<Vec<ReplayOutcome>> {
         match self {
             Self::Shut => Err(anyhow!("the log is not open")),
-            Self::Dry(Dry::Events(contract)) => {
-                let judged = candidates.iter().map(|one| dry_event(contract, one));
+            Self::Dry(Dry::Events(contract, hooks)) => {
+                let judged = candidates.iter().map(|one| dry_event(contract, hooks, one));
                 Ok(judged.collect())
             }
             Self::Dry(Dry::Records(plan)) => Ok(outcomes(dry_records(plan, &records(candidates)))),
@@ -283,8 +286,8 @@ fn outcomes(records: Vec<RecordOutcome>) -> Vec<ReplayOutcome> {
 }
 
 /// The outcome that a row would have if none of its ids were known.
-fn dry_event(contract: &Contract, candidate: &Candidate) -> ReplayOutcome {
-    match judge(contract, candidate) {
+fn dry_event(contract: &Contract, hooks: &HookJudge, candidate: &Candidate) -> ReplayOutcome {
+    match judge(contract, hooks, candidate) {
         Err(outcome) => outcome,
         Ok(valid) => ReplayOutcome::Replayed(EventCounts {
             stored: valid.checked.rows.rows.len() as u64,

@@ -102,10 +102,12 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         },
         node,
         other_nodes: args.other_nodes,
-        hooks: config
+        hooks: config.hook.keys().cloned().collect(),
+        hook_paths: config
             .hook
             .iter()
-            .map(|(name, hook)| hook.path(name))
+            .flat_map(|(name, hook)| hook.paths(name))
+            .map(|(path, _)| path)
             .collect(),
     };
     let mut replay = Replay {

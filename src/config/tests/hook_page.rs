@@ -82,9 +82,17 @@ fn section(pack: &Pack) -> String {
     let name = pack.name;
     let mut text = format!("### {}\n\n", pack.title);
     let proof = if pack.proofs.is_empty() {
-        let sender = "Senders have a token, which `auth` checks; it may be of another kind.";
+        let (sender, kind, file) = if pack.challenges.contains(&Challenge::Sns) {
+            let sender = "User and password stand in the URL of the subscription, \
+                          `https://user:password@<your host>/webhook/sns`. The URL that confirms the subscription is \
+                          in the log.";
+            (sender, "basic", "passwords")
+        } else {
+            let sender = "Senders have a token, which `auth` checks; it may be of another kind.";
+            (sender, "bearer", "bearer")
+        };
         writeln!(text, "{sender}").unwrap();
-        format!("auth = [{{ type = \"bearer\", secrets_file = \"{name}.bearer\" }}]")
+        format!("auth = [{{ type = \"{kind}\", secrets_file = \"{name}.{file}\" }}]")
     } else {
         writeln!(text, "The secret is {}.", pack.secret).unwrap();
         format!("secrets_file = \"{name}.secrets\"")
@@ -168,6 +176,74 @@ fn every_section_on_the_page_is_taken_as_it_stands() {
             loaded.warnings.iter().all(open),
             "{block}\n{:?}",
             loaded.warnings
+        );
+    }
+}
+
+/// Providers and protocols, each with the heading of its section.
+const TAKEN: [(&str, &str); 46] = [
+    ("GitHub", "GitHub"),
+    ("GitLab", "GitLab"),
+    ("Bitbucket", "Bitbucket"),
+    ("Jira", "Jira"),
+    ("Linear", "Linear"),
+    ("Sentry", "Sentry"),
+    ("PagerDuty", "PagerDuty"),
+    ("Slack", "Slack"),
+    ("Discord", "Discord"),
+    ("Zoom", "Zoom"),
+    ("Twilio", "Twilio"),
+    ("SendGrid", "SendGrid"),
+    ("Meta", "Meta (Facebook, Instagram, WhatsApp)"),
+    ("Telegram", "Telegram"),
+    ("Stripe", "Stripe"),
+    ("Paddle", "Paddle"),
+    ("Paystack", "Paystack"),
+    ("Razorpay", "Razorpay"),
+    ("Square", "Square"),
+    ("Xero", "Xero"),
+    ("Shopify", "Shopify"),
+    ("WooCommerce", "WooCommerce"),
+    ("HubSpot", "HubSpot"),
+    ("Intercom", "Intercom"),
+    ("Zendesk", "Zendesk"),
+    ("Typeform", "Typeform"),
+    ("Calendly", "Calendly"),
+    ("DocuSign", "DocuSign Connect"),
+    ("Dropbox", "Dropbox"),
+    ("Mux", "Mux"),
+    ("Standard Webhooks", "Standard Webhooks, Svix"),
+    ("Svix", "Standard Webhooks, Svix"),
+    ("Segment", "Clients of Segment and RudderStack"),
+    ("RudderStack", "Clients of Segment and RudderStack"),
+    ("PostHog", "Clients of PostHog"),
+    ("CloudEvents", "CloudEvents"),
+    ("Amazon SNS", "Amazon SNS"),
+    ("Amazon EventBridge", "Amazon EventBridge"),
+    ("Azure DevOps", "Azure DevOps"),
+    ("Azure Event Grid", "Azure Event Grid"),
+    ("Microsoft Graph", "Microsoft Graph"),
+    ("n8n", "n8n, Zapier, Make"),
+    ("Zapier", "n8n, Zapier, Make"),
+    ("Trello", "Trello"),
+    ("Convoy", "Convoy"),
+    ("Mailchimp", "Mailchimp"),
+];
+
+/// Every provider has a section to paste, and each section is taken as it stands (the test above).
+#[test]
+fn at_least_45_providers_are_taken_by_configuration_alone() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(PAGE);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let names: std::collections::BTreeSet<&str> = TAKEN.iter().map(|(name, _)| *name).collect();
+    assert!(names.len() == TAKEN.len() && names.len() >= 45);
+    for (name, heading) in TAKEN {
+        let section = page.split(&format!("\n### {heading}\n")).nth(1);
+        let section = section.unwrap_or_else(|| panic!("{name} has no section {heading}"));
+        let section = section.split("\n### ").next().unwrap();
+        assert!(
+            section.contains("```toml\n[hook."),
+            "{name}: nothing to paste"
         );
     }
 }

@@ -35,6 +35,14 @@ const UNAUTHORIZED: ProblemClass = ProblemClass {
     headers: &["WWW-Authenticate"],
     words: &["unauthorized", "bad-signature"],
 };
+const FORBIDDEN: ProblemClass = ProblemClass {
+    name: "Forbidden",
+    status: 403,
+    description: "A browser sends this for a page of another origin, or for another host than this machine; or a wrong \
+                 verify token.",
+    headers: &[],
+    words: &["foreign-origin", "foreign-host", "bad-verify-token"],
+};
 const NOT_FOUND: ProblemClass = ProblemClass {
     name: "NotFound",
     status: 404,
@@ -124,9 +132,10 @@ pub(super) const NOT_READY: ProblemClass = ProblemClass {
     ],
 };
 
-const ALL: [ProblemClass; 11] = [
+const ALL: [ProblemClass; 12] = [
     BAD_REQUEST,
     UNAUTHORIZED,
+    FORBIDDEN,
     NOT_FOUND,
     METHOD_NOT_ALLOWED,
     TIMEOUT,
@@ -138,9 +147,10 @@ const ALL: [ProblemClass; 11] = [
     NOT_READY,
 ];
 /// The problems of a webhook.
-const OF_A_WEBHOOK: [ProblemClass; 8] = [
+const OF_A_WEBHOOK: [ProblemClass; 9] = [
     BAD_REQUEST,
     UNAUTHORIZED,
+    FORBIDDEN,
     TIMEOUT,
     TOO_LARGE,
     UNSUPPORTED,
@@ -149,7 +159,7 @@ const OF_A_WEBHOOK: [ProblemClass; 8] = [
     UNAVAILABLE,
 ];
 /// The problems that any path may answer.
-const OF_ANY: [ProblemClass; 2] = [BAD_REQUEST, INTERNAL];
+const OF_ANY: [ProblemClass; 3] = [BAD_REQUEST, FORBIDDEN, INTERNAL];
 
 /// Headers of every answer.
 const ALWAYS: [&str; 2] = ["X-Request-Id", "X-Content-Type-Options"];
@@ -209,6 +219,10 @@ fn responses(description: &str, content: (&str, Value), problems: &[ProblemClass
         "content": {media_type: {"schema": schema}},
     });
     let mut all = Map::from_iter([("200".to_owned(), success)]);
+    // The HTTP library gives this answer, before there is a request.
+    let too_long =
+        "Over 100 header lines, or a head of over 32 KiB; empty, and the connection ends.";
+    all.insert("431".to_owned(), json!({"description": too_long}));
     for class in problems {
         let response = json!({"$ref": format!("#/components/responses/{}", class.name)});
         all.insert(class.status.to_string(), response);

@@ -6,7 +6,7 @@ use super::super::admission::{Proof, Proofs};
 use super::super::app::ReceiveSettings;
 use super::super::body::ENCODING_NAMES;
 use super::super::hooks::Hook;
-use super::super::packs::Challenge;
+use super::super::packs::{Challenge, Shape};
 use super::super::pages::{PAGES, Page};
 use super::super::replies::Success;
 use super::answers::{self, NOT_READY, ProblemClass};
@@ -84,7 +84,14 @@ fn webhook(settings: &ReceiveSettings, schemas: &mut Schemas) -> Value {
         "parameters": request_parameters(),
         "requestBody": {
             "required": true,
-            "content": {"application/json": {"schema": reference("Events"), "example": example()}},
+            "content": {
+                "application/json": {"schema": reference("Events"), "example": example()},
+                "text/plain": {"schema": {
+                    "description": "The same JSON; browsers send it so without asking first.",
+                    "type": "string",
+                    "contentMediaType": "application/json",
+                }},
+            },
         },
         "responses": answers::of_webhook(schemas.of::<Success>()),
     })
@@ -111,14 +118,11 @@ fn of_hook(hook: &Hook, schemas: &mut Schemas) -> Value {
     json!({
         "operationId": operation_id(hook),
         "summary": format!("Webhook of {}", hook.name),
-        "description": "One event, as the provider sends it; the whole body becomes its properties. The same path with a slash \
-                        behind it is the same.",
+        "description": "One event or several, as the provider sends them; each becomes the properties of its row. The same \
+                        path with a slash behind it is the same.",
         "security": hook_security(hook),
         "parameters": request_parameters(),
-        "requestBody": {
-            "required": true,
-            "content": {"application/json": {"schema": {"type": "object"}}},
-        },
+        "requestBody": {"required": true, "content": bodies_of_hook(hook)},
         "responses": answers::of_webhook(body),
     })
 }
@@ -197,6 +201,36 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
         }
     }
     Value::Object(schemes)
+}
+
+/// The media types that a hook takes, each with what may come in it.
+fn bodies_of_hook(hook: &Hook) -> Value {
+    let event = json!({"type": "object"});
+    let json = match hook.shape {
+        Shape::Batch(_) => {
+            json!({"type": "object", "properties": {"batch": {"type": "array", "items": event}}})
+        }
+        _ => json!({"anyOf": [event, {"type": "array", "items": event}]}),
+    };
+    let text = json!({"type": "string", "contentMediaType": "application/json"});
+    let mut bodies = json!({
+        "application/json": {"schema": json},
+        "text/plain": {"schema": text},
+    });
+    match hook.shape {
+        Shape::CloudEvents => {
+            bodies["application/cloudevents+json"] = json!({"schema": event});
+            let list = json!({"type": "array", "items": event});
+            bodies["application/cloudevents-batch+json"] = json!({"schema": list});
+        }
+        Shape::Events | Shape::Batch(_) => {
+            bodies["application/x-www-form-urlencoded"] = json!({"schema": event});
+            let lines = "One event on each line.";
+            bodies["application/x-ndjson"] =
+                json!({"schema": {"description": lines, "type": "string"}});
+        }
+    }
+    bodies
 }
 
 /// A hook with several paths has an operation at each.

@@ -72,6 +72,17 @@ pub(super) static POSTHOG: Pack = Pack {
     ..Pack::named("posthog", "Clients of PostHog")
 };
 
+/// Topics of Amazon SNS, whose subscription somebody must confirm. Its messages are signed by a certificate that would
+/// have to be fetched, so a user and password in the URL of the subscription say who sends.
+pub(super) static SNS: Pack = Pack {
+    id: &["/MessageId"],
+    event_type: &["/Type"],
+    time: &["/Timestamp"],
+    challenges: &[Challenge::Sns],
+    address: "https://docs.aws.amazon.com/sns/latest/dg/sns-http-https-endpoint-as-subscriber.html",
+    ..Pack::named("sns", "Amazon SNS")
+};
+
 /// CloudEvents by HTTP: structured, in batches, and binary. An id is unique within its source.
 pub(super) static CLOUD_EVENTS: Pack = Pack {
     id: &["/id"],

@@ -119,6 +119,8 @@ pub enum Challenge {
     Echo(&'static str),
     /// Microsoft Graph: `POST` with `validationToken` in the query, which is sent back.
     ValidationToken,
+    /// Amazon SNS: a `SubscriptionConfirmation`, whose URL is logged for the operator. It is never fetched.
+    Sns,
     /// The handshake of CloudEvents by `OPTIONS`.
     CloudEvents,
     /// `GET` or `HEAD`, which is answered 200.

@@ -1,6 +1,6 @@
 //! The list of all packs, and those that belong to no provider.
 
-use super::clients::{CLOUD_EVENTS, POSTHOG, SEGMENT};
+use super::clients::{CLOUD_EVENTS, POSTHOG, SEGMENT, SNS};
 use super::pack::{Authenticity, Pack, Signed};
 use super::platforms::{
     BITBUCKET, DISCORD, GITHUB, GITLAB, JIRA, LINEAR, META, PAGERDUTY, SENDGRID, SENTRY, SLACK,
@@ -52,7 +52,7 @@ pub static GENERIC: Pack = Pack {
 };
 
 /// All packs, in the order in which the documentation lists them.
-pub static PACKS: [&Pack; 35] = [
+pub static PACKS: [&Pack; 36] = [
     &STANDARD,
     &GITHUB,
     &GITLAB,
@@ -87,6 +87,7 @@ pub static PACKS: [&Pack; 35] = [
     &SEGMENT,
     &POSTHOG,
     &CLOUD_EVENTS,
+    &SNS,
     &GENERIC,
 ];
 

@@ -153,7 +153,7 @@ impl Shared {
     async fn exchange(&self, body: &[u8]) -> io::Result<(u16, String)> {
         let mut stream = TcpStream::connect(self.plan.address).await?;
         let head = format!(
-            "POST /webhook/events HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+            "POST /webhook/events HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              connection: close\r\ncontent-encoding: {}\r\ncontent-length: {}\r\n\r\n",
             self.plan.encoding,
             body.len()

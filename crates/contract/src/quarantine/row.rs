@@ -56,13 +56,24 @@ pub struct Refused<'a> {
     pub raw: &'a [u8],
     /// At most this many bytes of `raw` are kept. The row also has the full length and hash.
     pub max_raw_bytes: usize,
+    /// The hook that took it, if one did.
+    pub hook: Option<OfHook<'a>>,
+}
+
+/// What a row needs of a hook's request to be judged again.
+#[derive(Clone, Copy, Debug)]
+pub struct OfHook<'a> {
+    /// The name of the hook.
+    pub name: &'a str,
+    /// The headers that the hook looks at, as the text of a JSON object.
+    pub headers: &'a str,
 }
 
 impl Refused<'_> {
     /// Appends the row to `out` and returns where in it the `lsn` goes.
     ///
     /// Keys, always in this order: `received_at, lsn, reason, stream, endpoint, request_id, client,
-    /// errors, errors_total, raw, raw_encoding, raw_bytes, raw_xxh3`.
+    /// errors, errors_total, raw, raw_encoding, raw_bytes, raw_xxh3, hook, headers`.
     pub fn write(&self, out: &mut Vec<u8>) -> u32 {
         self.write_whole(self.raw.len() as u64, xxh3_128(self.raw), out)
     }
@@ -89,6 +100,10 @@ impl Refused<'_> {
         push_json(out, &self.errors[..self.errors.len().min(MAX_ROW_ERRORS)]);
         push_display(out, b",\"errors_total\":", self.errors_total);
         self.write_raw(bytes, hash, out);
+        out.extend_from_slice(b",\"hook\":");
+        push_json(out, &self.hook.map(|hook| hook.name));
+        out.extend_from_slice(b",\"headers\":");
+        out.extend_from_slice(self.hook.map_or("null", |hook| hook.headers).as_bytes());
         out.push(b'}');
         u32::try_from(lsn_at).unwrap_or(0)
     }
@@ -149,6 +164,7 @@ mod tests {
             errors_total: 30,
             raw,
             max_raw_bytes,
+            hook: None,
         };
         let mut out = Vec::new();
         let lsn_at = refused.write(&mut out) as usize;
