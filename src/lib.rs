@@ -24,7 +24,7 @@ pub mod config;
 // What feeds the log.
 pub mod receive;
 pub use lakehook_feeds as feeds;
-pub use lakehook_feeds::poll;
+pub use lakehook_feeds::{call, poll};
 pub mod replay;
 
 // What looks into the lake.

@@ -14,6 +14,7 @@ mod support_checks;
 mod analytics;
 mod arrival;
 mod audit;
+mod calls;
 mod clock;
 mod commands;
 mod copies;

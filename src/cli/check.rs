@@ -89,7 +89,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     all_right &= check_polls(loaded);
     all_right &= check_columns(config)?;
     all_right &= check_log("write-ahead log", &config.wal.dir);
-    if !config.poll.is_empty() {
+    if !config.poll.is_empty() || !config.call.is_empty() {
         all_right &= check_log("write-ahead log of polls", &config.polls.dir);
     }
     if let Some(reader) = args.reader {

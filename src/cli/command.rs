@@ -11,7 +11,7 @@ use super::init::poll as init;
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{
-    audit, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell, sql,
+    audit, call, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell, sql,
     torture,
 };
 use crate::config::{Argument, Config, Loaded};
@@ -40,6 +40,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Pull entities from the configured REST APIs, once
     Poll(poll::PollArgs),
+    /// Send rows of the outboxes to their APIs, once, and store the answers
+    Call(call::CallArgs),
     /// See and move what polls remember between their runs
     #[command(subcommand)]
     Polls(polls::PollsCommand),
@@ -165,6 +167,7 @@ impl Cli {
                 serve::run(&mut loaded, &args)
             }
             Command::Poll(args) => poll::run(&load()?, args),
+            Command::Call(args) => call::run(&load()?, args),
             Command::Polls(command) => polls::run(&load()?, command),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),

@@ -7,6 +7,7 @@ pub mod retain;
 pub mod serve;
 pub mod shell;
 pub mod poll;
+pub mod call;
 pub mod polls;
 pub mod demo;
 pub mod init;

@@ -10,7 +10,7 @@ use crate::cli::columns;
 use crate::cli::exit::Failure;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded, Poll};
+use crate::config::{Config, Loaded};
 use crate::contract::PartitionBy;
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
@@ -121,7 +121,8 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Failu
     }];
     for (name, table) in polled.streams() {
         let table = table.now();
-        let is_snapshot = config.poll[name].mode == Mode::Snapshot;
+        let poll = config.poll.get(name);
+        let is_snapshot = poll.is_some_and(|poll| poll.mode == Mode::Snapshot);
         let (stream, mut keys) = if is_snapshot {
             (Stream::Runs, days.clone())
         } else {
@@ -131,7 +132,7 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Failu
             keys.push(Key::run());
         }
         relations.push(Relation {
-            current: current(&config.poll[name], &table),
+            current: current(config, name, &table),
             ..relation(name, stream, Table::clone(&table), keys)
         });
     }
@@ -144,9 +145,14 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Failu
     Ok(relations)
 }
 
-/// How the latest row of each record of a poll is found: only if it appends, and its ids are columns.
-fn current(poll: &Poll, table: &Table) -> Option<Current> {
-    let id = poll.id.as_ref().filter(|_| poll.mode == Mode::Append)?;
+/// How the latest row of each record of a stream is found: only if it appends, and its ids are columns.
+fn current(config: &Config, name: &str, table: &Table) -> Option<Current> {
+    let poll = config
+        .poll
+        .get(name)
+        .filter(|poll| poll.mode == Mode::Append);
+    let of_call = config.call.get(name).and_then(|call| call.id.as_ref());
+    let id = poll.and_then(|poll| poll.id.as_ref()).or(of_call)?;
     let column = |key: &String| {
         let name = key.strip_prefix('/').unwrap_or(key);
         let column = table.columns.iter().find(|column| column.name == name);
@@ -155,10 +161,12 @@ fn current(poll: &Poll, table: &Table) -> Option<Current> {
     let ids: Option<Vec<String>> = id.keys().iter().map(column).collect();
     Some(Current {
         ids: ids.filter(|ids| !ids.is_empty())?,
-        deleted: poll.deleted.as_ref().map(|deleted| Deleted {
-            field: deleted.field.clone(),
-            value: deleted.value.clone(),
-        }),
+        deleted: poll
+            .and_then(|poll| poll.deleted.as_ref())
+            .map(|deleted| Deleted {
+                field: deleted.field.clone(),
+                value: deleted.value.clone(),
+            }),
     })
 }
 

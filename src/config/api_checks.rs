@@ -22,9 +22,10 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         let is_used = config
             .poll
             .values()
-            .any(|poll| poll.api.as_ref() == Some(name));
+            .any(|poll| poll.api.as_ref() == Some(name))
+            || config.call.values().any(|call| call.api == *name);
         if !is_used {
-            findings.warning(&section, "no poll belongs to this API");
+            findings.warning(&section, "no poll or call belongs to this API");
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::auth_checks;
 use super::aws_endpoint;
+use super::call_checks;
 use super::checks;
 use super::effective::{self, EffectiveSetting};
 use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
@@ -219,6 +220,9 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         make_absolute(path)?;
     }
     make_absolute(&mut config.polls.dir)?;
+    for call in config.call.values_mut() {
+        make_absolute(&mut call.rows)?;
+    }
     let optional = [
         &mut config.events.schemas,
         &mut config.events.signing_secrets_file,
@@ -254,6 +258,7 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         .chain(of_hooks)
         .chain(of_polls)
         .chain(of_apis)
+        .chain(config.call.values_mut().map(|call| &mut call.schema))
         .flatten();
     optional.into_iter().try_for_each(make_absolute)?;
     Ok(config)
@@ -269,6 +274,7 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     checks::check(&config, findings);
     lake_options::check(&config.lake, findings);
     poll_checks::check(&config, findings);
+    call_checks::check(&config, findings);
     hook_checks::check(&config, findings);
     config
 }

@@ -20,14 +20,14 @@ use super::simple;
 use crate::poll::definition::{AuthKind, Mode};
 
 /// Names of built-in streams, which a poll may not have.
-const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
+pub(super) const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
 /// Suffixes of the views that a snapshot's stream gets; no other poll may be named like one of these views.
 const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
 /// Checks every rule of polls.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     api_checks::check(config, findings);
-    if config.poll.is_empty() {
+    if config.poll.is_empty() && config.call.is_empty() {
         return;
     }
     simple::check("polls", &config.polls, findings);

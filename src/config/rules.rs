@@ -32,6 +32,8 @@ const MIN_INTERVAL: Span = Span::seconds(1);
 const MAX_ROW: ByteSize = ByteSize::mib(4);
 /// A line of this size can be read by engines, which take 16 MiB, and fits into one frame.
 const MAX_RECORD: ByteSize = ByteSize::mib(15);
+/// All rows of an answer, and what is refused of it, must fit into one frame of the log.
+const MAX_ANSWER: ByteSize = ByteSize::mib(8);
 /// Paths that the server itself answers.
 pub(super) const OWN_PATHS: &[&str] = &crate::receive::pages::PATHS;
 /// Headers that the program itself sets.
@@ -115,6 +117,15 @@ pub(super) fn row_size(size: &ByteSize) -> Checked {
 pub(super) fn record_size(size: &ByteSize) -> Checked {
     if *size > MAX_RECORD || size.bytes() == 0 {
         let rule = format!("must be more than 0 and at most {MAX_RECORD}");
+        return Err(broken(rule));
+    }
+    Ok(())
+}
+
+/// Checks the size of an answer, or of the body of a call.
+pub(super) fn answer_size(size: &ByteSize) -> Checked {
+    if *size > MAX_ANSWER || size.bytes() == 0 {
+        let rule = format!("must be more than 0 and at most {MAX_ANSWER}");
         return Err(broken(rule));
     }
     Ok(())

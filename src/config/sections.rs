@@ -12,6 +12,7 @@ use validator::Validate;
 
 use super::amounts::{ByteSize, Span};
 use super::apis::Api;
+use super::calls::Call;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
@@ -60,6 +61,8 @@ pub struct Config {
     pub api: BTreeMap<String, Api>,
     /// APIs that are polled, by the name of their stream.
     pub poll: BTreeMap<String, Poll>,
+    /// Rows that go out to an API, by the name of the stream of its answers.
+    pub call: BTreeMap<String, Call>,
     /// The program's own log.
     pub log: Log,
 }

@@ -16,6 +16,7 @@ use super::process::Process;
 use super::settings::{LogRole, log_settings};
 use super::stopping::{Patience, Stopped};
 use super::tables::{live_shape, text_columns};
+use crate::call::feed::CallFeed;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::feeds::context::Context;
@@ -26,6 +27,7 @@ use crate::lake::reader::LakeReader;
 use crate::metrics::Metrics;
 use crate::poll::definition::Mode;
 use crate::poll::feed::PollFeed;
+use crate::poll::link::SharedLinks;
 use crate::receive::PollFigures;
 use crate::status::Status;
 use crate::tables::Tables;
@@ -71,12 +73,27 @@ pub fn poll_feed(config: &Config) -> PollFeed {
     PollFeed::new(definitions.collect(), config.polls.concurrency)
 }
 
+/// The calls of a configuration.
+pub fn call_feed(config: &Config) -> CallFeed {
+    // A call without an API was refused before.
+    let definitions = config.call.iter().filter_map(|(name, call)| {
+        let api = config.api.get(&call.api)?;
+        Some((name.clone(), call.definition(api)))
+    });
+    CallFeed::new(definitions.collect())
+}
+
 impl FeedList {
     /// The feeds that have something to do.
     pub fn of(config: &Config) -> Self {
+        // One rate of requests and one set of tokens for each API.
+        let links = SharedLinks::default();
         let mut feeds: Vec<Arc<dyn Feed>> = Vec::new();
         if !config.poll.is_empty() {
-            feeds.push(Arc::new(poll_feed(config)));
+            feeds.push(Arc::new(poll_feed(config).with_links(links.clone())));
+        }
+        if !config.call.is_empty() {
+            feeds.push(Arc::new(call_feed(config).with_links(links)));
         }
         Self(feeds)
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::HeaderValue;
 
+use crate::call;
 use crate::config::{Batch, ByteSize, Config, Hook, Server, Wal};
 use crate::contract::foreign::Ignored;
 use crate::contract::{EVENTS, Rules};
@@ -270,7 +271,10 @@ fn calendar(config: &Config, role: LogRole) -> Calendar {
             Calendar::new(move |time| vec![events.key(time), quarantine::partition(EVENTS, time)])
         }
         LogRole::Feeds => {
-            let streams: Vec<String> = config.poll.keys().cloned().collect();
+            let mut streams: Vec<String> = config.poll.keys().cloned().collect();
+            for call in config.call.keys() {
+                streams.extend([call.clone(), format!("{call}{}", call::plan::SENT)]);
+            }
             Calendar::new(move |time| {
                 let of_stream = |stream: &String| {
                     let kept = quarantine::partition(stream, time);

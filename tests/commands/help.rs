@@ -17,6 +17,7 @@ Usage: lakehook [OPTIONS] <COMMAND>
 Commands:
   serve        Run the service: webhook, polls, batches, lake
   poll         Pull entities from the configured REST APIs, once
+  call         Send rows of the outboxes to their APIs, once, and store the answers
   polls        See and move what polls remember between their runs
   demo         See it work, with no set-up: a sample system, the service and a local lake in one
                process
@@ -79,6 +80,24 @@ Options:
                        its mark
       --to <TIME>      End of what is read again, for a poll with a window [default: now]
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["call"]), @r#"
+Send rows of the outboxes to their APIs, once, and store the answers
+
+Usage: lakehook call [OPTIONS] [NAME]...
+
+Arguments:
+  [NAME]...  The calls to run [default: all]
+
+Options:
+  -c, --config <FILE>       The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                            is there]
+      --dry-run             Show the requests that would be made, and send nothing
+      --since <TIME>        Only rows with a time from this on
+      --until <TIME>        Only rows with a time before this
+      --max-calls <NUMBER>  The most requests of each call [default: `max_calls`]
+  -h, --help                Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["sql"]), @r#"

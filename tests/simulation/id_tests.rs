@@ -89,3 +89,28 @@ fn a_known_id_with_other_content_is_a_conflict_or_a_changed_duplicate() {
     let conflict = append(&mut writer, identity(1, 11), None, false);
     assert_eq!((conflict.conflicts, conflict.quarantined), (1, 1));
 }
+
+/// Whether the log knows an identity; the question writes nothing.
+fn knows(writer: &mut LocalWriter<SimDisk>, identity: Identity) -> bool {
+    let mut jobs = VecDeque::from([(Request::Knows(identity), ())]);
+    let turn = writer.turn(&mut jobs);
+    assert!(turn.fatal.is_none() && turn.sync.is_zero() && turn.rows == 0);
+    let reply = turn.replies.into_iter().next().unwrap().1.unwrap();
+    assert_eq!((reply.accepted, reply.quarantined), (0, 0));
+    reply.duplicates == 1
+}
+
+#[test]
+fn an_identity_is_known_once_its_row_is_durable_and_asking_changes_nothing() {
+    let disk = SimDisk::new(3);
+    let mut writer = open(&disk);
+    assert!(!knows(&mut writer, identity(1, 10)));
+    assert!(!knows(&mut writer, identity(1, 10)));
+    assert_eq!(append(&mut writer, identity(1, 10), None, true).accepted, 1);
+    drop(writer);
+    disk.restart(Crash::Power);
+    let mut writer = open(&disk);
+    assert!(knows(&mut writer, identity(1, 10)));
+    assert!(!knows(&mut writer, identity(1, 11)));
+    assert!(!knows(&mut writer, identity(2, 10)));
+}

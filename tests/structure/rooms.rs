@@ -16,7 +16,7 @@ const ROOMS: &[Room] = &[
     room("lib", "src/lib.rs", &[]),
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
-        "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
+        "torture", "upstream", "serve", "config", "call", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
         "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "files", "rfc3339", "clock",
     ]),
@@ -26,17 +26,21 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "receive", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
+        "config", "receive", "call", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
+        "receive", "call", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
         "signature", "clock",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",
         "clock",
+    ]),
+    room("call", "crates/feeds/src/call", &[
+        "poll", "feeds", "control", "contract", "quarantine", "wal", "lake", "tables", "columns", "json", "record", "ids",
+        "files", "rfc3339", "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
         "feeds", "control", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "json", "record",

@@ -18,7 +18,7 @@ const PLACE: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
 /// The hash of a JSON value in which [`super::strict::Scanner`] has found no fault, so that it is not
 /// nested deeply, and its keys differ.
-pub(super) fn hash(raw: &str) -> u128 {
+pub fn hash(raw: &str) -> u128 {
     let mut reader = Reader {
         text: raw,
         at: 0,

@@ -42,6 +42,7 @@ mod mutations;
 #[cfg(test)]
 mod tests;
 
+pub use canonical::hash as canonical_hash;
 pub use checked::{Checked, MAX_ERRORS, Refusal};
 pub use open::{OpenChecked, OpenRequest};
 pub use published::event_schema;

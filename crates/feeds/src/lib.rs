@@ -7,7 +7,7 @@
 //!
 //! A feed knows where records come from, and when. How they get into the log, what is remembered
 //! from run to run, and how a run waits are the same for every feed; the modules here implement
-//! them. Polls are the only feed so far.
+//! them. Polls bring records, and calls the answers to rows that were sent.
 
 pub mod feed;
 pub mod host;
@@ -25,3 +25,4 @@ pub mod errors;
 pub mod wait;
 pub mod control;
 pub mod poll;
+pub mod call;

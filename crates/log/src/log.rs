@@ -19,7 +19,7 @@ use crate::ledger::state::WATERMARK_LAG;
 use crate::ledger::writer::Writer;
 use lakehook_base::clock::{Clock, Micros};
 use lakehook_base::files::Files;
-use lakehook_base::record::Lsn;
+use lakehook_base::record::{Identity, Lsn};
 
 /// Most requests that wait. There are fewer connections, so only a bug or a flood fills the queue.
 const MAX_WAITING: usize = 8192;
@@ -190,6 +190,12 @@ impl Log {
     /// Abandons a run that failed: its rows become void.
     pub async fn abandon_run(&self, run: Lsn) -> Result<(), AppendError> {
         self.request(Request::AbandonRun(run)).await.map(drop)
+    }
+
+    /// Whether a record with this identity was stored, as far back as identities are kept. Its row is durable.
+    pub async fn knows(&self, identity: Identity) -> Result<bool, AppendError> {
+        let reply = self.request(Request::Knows(identity)).await;
+        reply.map(|appended| appended.duplicates > 0)
     }
 
     /// Notes durably that the marker of a run is in the lake. Blocks.

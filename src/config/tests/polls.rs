@@ -297,7 +297,7 @@ fn an_api_and_its_polls_say_each_thing_once() {
     ]);
     let unused = load("[api.crm]\nurl = \"https://a.example\"", &[]).unwrap();
     assert!(
-        unused.warnings[0].contains("no poll belongs"),
+        unused.warnings[0].contains("no poll or call belongs"),
         "{:?}",
         unused.warnings
     );

@@ -69,7 +69,7 @@ fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
 
 /// The sections of a poll, switched on and with keys that fit together.
 fn poll_sections() -> String {
-    sections_between("#[poll.users]", "[log]")
+    sections_between("#[poll.users]", "# Rows that go out to an API")
 }
 
 /// The sections that are commented out, switched on.
@@ -158,6 +158,45 @@ fn the_samples_defaults_of_a_poll_are_those_that_hold() {
         format!("{:?}", loaded.config.poll)
     };
     assert_eq!(load(&kept.join("\n")), load(""));
+}
+
+#[test]
+fn the_sample_has_every_key_of_a_call_with_its_default() {
+    let text = sections_between("#[call.ihc]", "[log]");
+    let sample: Dict = Toml::from_str(&text).unwrap();
+    let call = sample["call"].as_dict().unwrap()["ihc"].as_dict().unwrap();
+    let shown: BTreeSet<&str> = call.keys().map(String::as_str).collect();
+    let shape = Shape::new().unwrap();
+    let path = ["call".to_owned(), "ihc".to_owned()];
+    let known: BTreeSet<&str> = shape.names(&path).collect();
+    assert_eq!(shown, known);
+    let defaults = [
+        "settle",
+        "method",
+        "chunk",
+        "missing",
+        "max_calls",
+        "max_answer",
+        "timeout",
+        "budget",
+    ];
+    let load = |more: &[&str]| {
+        let more = more.join("\n");
+        let text = format!(
+            "[api.crm]\nurl = \"http://localhost/\"\n[call.ihc]\nrows = \"o\"\napi = \"crm\"\n{more}"
+        );
+        let dir = tempfile::tempdir().unwrap();
+        let loaded = super::load_from(dir.path(), &text, &[]).unwrap();
+        format!("{:?}", loaded.config.call).replace(dir.path().to_str().unwrap(), "")
+    };
+    let kept = text.lines().filter(|line| {
+        let key = line.split(" = ").next().unwrap_or_default();
+        defaults.contains(&key)
+    });
+    // An empty list of statuses is for lookups and other calls alike.
+    let kept: Vec<&str> = kept.collect();
+    assert_eq!(kept.len(), defaults.len());
+    assert_eq!(load(&kept), load(&[]));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use super::control;
 use super::definition::Definition;
 use super::kept::Kept;
-use super::link::Links;
+use super::link::{Links, SharedLinks};
 use super::plan::{Plan, PlanError, SECTION, column_settings, schema_text};
 use super::replay::RecordReplayer;
 use super::resume::PollCursor;
@@ -25,6 +25,7 @@ use lakehook_contract::SchemaError;
 pub struct PollFeed {
     definitions: BTreeMap<String, Definition>,
     concurrency: usize,
+    links: SharedLinks,
     supervisor: OnceLock<Supervisor>,
     replayer: OnceLock<RecordReplayer>,
     control: Mutex<Option<Control>>,
@@ -36,10 +37,18 @@ impl PollFeed {
         Self {
             definitions,
             concurrency,
+            links: SharedLinks::default(),
             supervisor: OnceLock::new(),
             replayer: OnceLock::new(),
             control: Mutex::new(None),
         }
+    }
+
+    /// The same, with links that other feeds use too.
+    #[must_use]
+    pub fn with_links(mut self, links: SharedLinks) -> Self {
+        self.links = links;
+        self
     }
 
     /// The supervisor, once the feed is started.
@@ -116,9 +125,12 @@ impl Feed for PollFeed {
     }
 
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {
-        let plans = self
-            .plans(context.fingerprint, Some(&context.dir))
-            .map_err(|errors| setup_errors(&errors))?;
+        let plans = self.links.with(Kept::within(&context.dir), |links| {
+            all(&self.definitions, |name, poll| {
+                Plan::new(name, poll, context.fingerprint, links)
+            })
+        });
+        let plans = plans.map_err(|errors| setup_errors(&errors))?;
         let again = self.plans(context.fingerprint, None);
         let again = again.map_err(|errors| setup_errors(&errors))?;
         let with_cursor = |plan: Plan| {

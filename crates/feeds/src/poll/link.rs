@@ -39,6 +39,18 @@ struct Pacing {
     held_until: Option<Micros>,
 }
 
+/// The links that feeds share, made when the first of them starts. Cheap to clone.
+#[derive(Clone, Debug, Default)]
+pub struct SharedLinks(Arc<Mutex<Option<Links>>>);
+
+impl SharedLinks {
+    /// Calls `act` with the links, which keep what outlives the process in `kept`.
+    pub fn with<T>(&self, kept: Kept, act: impl FnOnce(&mut Links) -> T) -> T {
+        let mut links = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        act(links.get_or_insert_with(|| Links::new(Some(kept))))
+    }
+}
+
 /// All links, by the name of their API.
 #[derive(Debug)]
 pub struct Links {

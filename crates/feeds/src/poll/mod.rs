@@ -39,6 +39,7 @@ pub mod request;
 pub mod fetch;
 pub mod retry;
 pub mod client;
+pub mod exchange;
 pub mod link;
 mod connection;
 pub mod auth;

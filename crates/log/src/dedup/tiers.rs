@@ -57,7 +57,7 @@ impl<F: Files> Dedup<F> {
     }
 
     /// Whether either tier has an identity; changes nothing.
-    fn knows(&self, identity: Identity) -> bool {
+    pub(crate) fn knows(&self, identity: Identity) -> bool {
         let content = self.recent.content_of(identity.tag);
         let content = content.or_else(|| self.archive.lookup().content_of(identity.tag));
         content == Some(identity.content)

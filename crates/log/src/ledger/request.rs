@@ -12,7 +12,7 @@ pub use super::packed::Packing;
 use super::state::Contradiction;
 use crate::journal::seam::{At, JournalError, Purpose};
 use lakehook_base::ids::NodeId;
-use lakehook_base::record::{Lsn, Origin, Rows};
+use lakehook_base::record::{Identity, Lsn, Origin, Rows};
 
 /// Settings of the writer.
 #[derive(Clone, Debug)]
@@ -159,6 +159,8 @@ pub enum Request {
     AbandonRun(Lsn),
     /// Note durably that the marker of a run is in the lake.
     Published(Lsn),
+    /// Look an identity up: it counts as a duplicate if it is known. Nothing is written.
+    Knows(Identity),
 }
 
 impl Request {

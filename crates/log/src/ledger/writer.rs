@@ -350,7 +350,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     }
 
     fn perform(&mut self, request: &Request, now: Now) -> Result<Reply, WriteError> {
-        self.closed = false;
+        self.closed &= matches!(request, Request::Knows(_));
         match request {
             Request::Append(append) => self.append(append, now).map(Ok),
             Request::Commit(commit) => {
@@ -383,6 +383,10 @@ impl<J: Journal, F: Files> Writer<J, F> {
                 self.published(*run);
                 Ok(Ok(Appended::default()))
             }
+            Request::Knows(identity) => Ok(Ok(Appended {
+                duplicates: u64::from(self.dedup.knows(*identity)),
+                ..Appended::default()
+            })),
         }
     }
 

@@ -1,0 +1,110 @@
+//! What is pending of a call: the chunks that were decided on and whose answers are not in the log. Durable
+//! before the first of them is sent, so that each is sent again exactly as it was.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::chunk::Chunk;
+use lakehook_base::files::{
+    Disk, create_dir_durably, read_whole, remove_if_there, replace_durably,
+};
+
+/// Name of the directory within that of the log.
+pub(super) const DIRECTORY: &str = "calls";
+/// A chunk has at most 8 MiB, and JSON in JSON may be twice as long.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The chunks of one call that are pending, the next one last.
+#[derive(Debug)]
+pub(super) struct Pending {
+    path: PathBuf,
+    chunks: Vec<Chunk>,
+}
+
+impl Pending {
+    /// Reads what is pending of a call, in the directory of the log, whose lock is held.
+    pub(super) fn read(dir: &Path, call: &str) -> io::Result<Self> {
+        let path = dir.join(DIRECTORY).join(format!("{call}.pending"));
+        let chunks = match read_whole(&Disk, &path, MAX_BYTES) {
+            Ok(bytes) => serde_json::from_slice(&bytes)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Err(error) => return Err(error),
+        };
+        Ok(Self { path, chunks })
+    }
+
+    /// The next chunk.
+    pub(super) fn next(&self) -> Option<&Chunk> {
+        self.chunks.last()
+    }
+
+    /// All of them, the next one last.
+    pub(super) fn all(&self) -> &[Chunk] {
+        &self.chunks
+    }
+
+    /// Decides on a chunk, durably.
+    pub(super) fn decide(&mut self, chunk: Chunk) -> io::Result<()> {
+        self.chunks.push(chunk);
+        self.write()
+    }
+
+    /// Replaces the next chunk by two, durably: it was refused as a whole.
+    pub(super) fn halve(&mut self, (left, right): (Chunk, Chunk)) -> io::Result<()> {
+        self.chunks.pop();
+        self.chunks.extend([right, left]);
+        self.write()
+    }
+
+    /// The answer to the next chunk is in the log, which is remembered there.
+    pub(super) fn settle(&mut self) -> io::Result<()> {
+        self.chunks.pop();
+        if self.chunks.is_empty() {
+            return remove_if_there(&Disk, &self.path);
+        }
+        Ok(())
+    }
+
+    fn write(&self) -> io::Result<()> {
+        if let Some(dir) = self.path.parent() {
+            create_dir_durably(&Disk, dir, true)?;
+        }
+        replace_durably(&Disk, &self.path, &serde_json::to_vec(&self.chunks)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::group::Group;
+    use super::*;
+
+    fn chunk(key: &str) -> Chunk {
+        let group = Group {
+            key: format!("\"{key}\""),
+            rows: vec!["{}".to_owned()],
+            ..Group::default()
+        };
+        Chunk::new(vec![group], key)
+    }
+
+    #[test]
+    fn what_was_decided_outlives_the_process() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let mut pending = Pending::read(dir.path(), "ihc")?;
+        assert_eq!(pending.next(), None);
+        pending.decide(chunk("whole"))?;
+        assert_eq!(
+            Pending::read(dir.path(), "ihc")?.next(),
+            Some(&chunk("whole"))
+        );
+        pending.halve((chunk("left"), chunk("right")))?;
+        let mut again = Pending::read(dir.path(), "ihc")?;
+        assert_eq!(again.all(), [chunk("right"), chunk("left")]);
+        assert_eq!(Pending::read(dir.path(), "other")?.next(), None);
+        again.settle()?;
+        assert_eq!(again.next(), Some(&chunk("right")));
+        again.settle()?;
+        assert_eq!(Pending::read(dir.path(), "ihc")?.next(), None);
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! One entry of the log for a chunk: the rows of its answer, its failures, and a row for each of its groups,
+//! whose identity says from then on that it was sent.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use super::answer::{self, Told, group_of};
+use super::chunk::{Chunk, member};
+use super::group::Group;
+use super::plan::Plan;
+use super::report::Report;
+use crate::added::Added;
+use crate::errors::RunError;
+use crate::wait::{FULL_PAUSE, Interrupted, Waiter};
+use lakehook_base::clock::Micros;
+use lakehook_base::record::{NO_RUN, Origin, RowKind, Rows};
+use lakehook_contract::entity::{Taken, Target, stamp};
+use lakehook_contract::quarantine::{self, FieldError, Reason, Refused};
+use lakehook_lake::keys;
+use lakehook_log::log::Log;
+use lakehook_log::request::{Append, AppendError};
+
+/// Most bytes of refused rows that are kept.
+const MAX_REFUSED: usize = 4 << 20;
+
+/// Gathers the rows of one entry.
+pub(super) struct Entry<'a> {
+    plan: &'a Plan,
+    origin: Origin,
+    partition: String,
+    sent_partition: String,
+    quarantine: String,
+    rows: Rows,
+    /// What it adds to the report of the run, once it is durable.
+    pub report: Report,
+}
+
+/// What became of a group.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    answered: u64,
+    failed: u64,
+}
+
+impl<'a> Entry<'a> {
+    /// An entry for the call with this key.
+    pub(super) fn new(plan: &'a Plan, call: &str, now: Micros) -> Self {
+        Self {
+            plan,
+            origin: Origin {
+                received_at: now,
+                endpoint: plan.name.as_str().into(),
+                request_id: call.into(),
+                client: None,
+            },
+            partition: keys::day_partition(&plan.name, now),
+            sent_partition: keys::day_partition(&plan.sent_stream, now),
+            quarantine: quarantine::partition(&plan.name, now),
+            rows: Rows {
+                changed_is_duplicate: true,
+                ..Rows::default()
+            },
+            report: Report::default(),
+        }
+    }
+
+    /// The answer to a chunk.
+    pub(super) fn answered(
+        &mut self,
+        chunk: &Chunk,
+        status: u16,
+        body: &str,
+    ) -> Result<(), RunError> {
+        let told = answer::read(body, self.plan.places());
+        let Ok(Told { records, failures }) = told else {
+            return Err(RunError::Failed(
+                "an answer that was read cannot be read again".to_owned(),
+            ));
+        };
+        let mut fates = vec![Fate::default(); chunk.groups.len()];
+        let name = self.plan.group();
+        let added = self.added(chunk);
+        for (index, record) in records.into_iter().enumerate() {
+            self.take(&chunk.key, index, &added.to(record));
+            if let Some(fate) =
+                group_of(record, name, &chunk.groups).and_then(|at| fates.get_mut(at))
+            {
+                fate.answered += 1;
+            }
+        }
+        for failure in failures {
+            let at = group_of(failure, name, &chunk.groups);
+            if let Some(fate) = at.and_then(|at| fates.get_mut(at)) {
+                fate.failed += 1;
+            }
+            let group = at.and_then(|at| chunk.groups.get(at));
+            self.refuse_failure(failure, group);
+        }
+        for (group, fate) in chunk.groups.iter().zip(fates) {
+            self.report.failed += u64::from(fate.failed > 0);
+            self.report.unanswered += u64::from(fate.failed + fate.answered == 0);
+            self.sent(group, Some(&chunk.key), fate, Some(status));
+        }
+        Ok(())
+    }
+
+    /// The answer that there is nothing: the key alone is the record.
+    pub(super) fn missing(&mut self, chunk: &Chunk, status: u16) {
+        let added = self.added(chunk);
+        self.take(&chunk.key, 0, &added.to("{}"));
+        for group in &chunk.groups {
+            self.report.missing += 1;
+            self.sent(group, Some(&chunk.key), Fate::default(), Some(status));
+        }
+    }
+
+    /// A group that is not sent, or was refused alone.
+    pub(super) fn refused(
+        &mut self,
+        group: &Group,
+        call: Option<&str>,
+        code: &'static str,
+        why: &str,
+        status: Option<u16>,
+    ) {
+        let detail = format!("{why}; {}, line {}", group.file, group.line);
+        let raw = rows_of(group).map_or_else(
+            || group.rows.join("\n"),
+            |rows| format!("{{\"group\":{},\"rows\":{rows}}}", group.key),
+        );
+        self.refuse(&raw, &FieldError::of_body(code, detail));
+        self.report.failed += 1;
+        let fate = Fate {
+            answered: 0,
+            failed: 1,
+        };
+        self.sent(group, call, fate, status);
+    }
+
+    fn refuse_failure(&mut self, failure: &str, group: Option<&Group>) {
+        let detail = "success for the whole group; the answer names this failure";
+        let key = group.map_or("null", |group| group.key.as_str());
+        let rows = group.and_then(rows_of);
+        let rows = rows.as_deref().unwrap_or("null");
+        let raw = format!("{{\"failure\":{failure},\"group\":{key},\"rows\":{rows}}}");
+        self.refuse(&raw, &FieldError::of_body("call_failed", detail));
+    }
+
+    fn refuse(&mut self, raw: &str, error: &FieldError) {
+        let refused = Refused {
+            reason: Reason::InvalidRecord,
+            stream: &self.plan.name,
+            origin: &self.origin,
+            errors: std::slice::from_ref(error),
+            errors_total: 1,
+            raw: raw.as_bytes(),
+            max_raw_bytes: MAX_REFUSED,
+        };
+        let lsn_at = refused.write(&mut self.rows.bytes);
+        let partition = self.rows.partition(&self.quarantine);
+        self.rows
+            .finish_row(lsn_at, partition, RowKind::Quarantined);
+        self.report.quarantined += 1;
+        self.report
+            .sample(format!("{}: {}", error.code, error.detail));
+    }
+
+    /// What is added to the records of a lookup: its key.
+    fn added(&self, chunk: &Chunk) -> Added {
+        let lookup = self.plan.definition.lookup.as_ref();
+        let members = lookup.and_then(|lookup| {
+            let row = chunk.groups.first()?.rows.first()?;
+            let name = Value::from(lookup.key.as_str()).to_string();
+            Some(vec![(name, member(row, &lookup.key)?)])
+        });
+        Added::new(members.unwrap_or_default())
+    }
+
+    fn take(&mut self, call: &str, index: usize, raw: &str) {
+        let target = Target {
+            partition: &self.partition,
+            quarantine: &self.quarantine,
+            is_snapshot: false,
+            may_be_older: false,
+        };
+        match self
+            .plan
+            .entities
+            .take(raw, &self.origin, target, &mut self.rows)
+        {
+            Taken::Row { .. } => {
+                let identity = self.plan.identity(call, index);
+                if let Some(row) = self.rows.rows.last_mut() {
+                    row.kind = RowKind::Record(identity);
+                }
+                self.report.stored += 1;
+            }
+            Taken::Invalid { error, .. } => {
+                self.report.quarantined += 1;
+                self.report.sample(format!(
+                    "{} at {:?}: {}",
+                    error.code, error.pointer, error.detail
+                ));
+            }
+        }
+    }
+
+    /// Adds the row of a group that was sent, or never will be.
+    fn sent(&mut self, group: &Group, call: Option<&str>, fate: Fate, status: Option<u16>) {
+        let key = match value(&group.key) {
+            Value::Null => None,
+            Value::String(text) => Some(text),
+            other => Some(other.to_string()),
+        };
+        let raw = json!({
+            "group": key, "call": call, "file": group.file, "line": group.line, "rows": group.rows.len(),
+            "answered": fate.answered, "failed": fate.failed, "status": status,
+        });
+        let target = Target {
+            partition: &self.sent_partition,
+            quarantine: &self.quarantine,
+            is_snapshot: false,
+            may_be_older: false,
+        };
+        let raw = raw.to_string();
+        let taken = self
+            .plan
+            .sent
+            .take(&raw, &self.origin, target, &mut self.rows);
+        debug_assert!(
+            matches!(taken, Taken::Row { .. }),
+            "it has the form of its schema: {taken:?}"
+        );
+        let identity = self.plan.identities().now(group, self.origin.received_at);
+        if let Some(row) = self.rows.rows.last_mut() {
+            row.kind = RowKind::Record(identity);
+        }
+        self.report.groups += 1;
+    }
+
+    /// Stores the entry durably, all of it or nothing, and returns what it has counted.
+    pub(super) fn store(self, log: &Log, waiter: &Waiter) -> Result<Report, RunError> {
+        let mut rows = self.rows;
+        loop {
+            let received_at = waiter.clock().now().wall;
+            stamp(&mut rows, received_at);
+            let append = Append {
+                rows: rows.clone(),
+                dropped: 0,
+                origin: Origin {
+                    received_at,
+                    ..self.origin.clone()
+                },
+                run: NO_RUN,
+                cursor: None,
+            };
+            match waiter.wait_for("the log", Duration::MAX, log.append(append)) {
+                Ok(Ok(_)) => return Ok(self.report),
+                // With a new time of receipt, the request is no longer late.
+                Ok(Err(AppendError::Late | AppendError::Full)) => {
+                    waiter.pause(FULL_PAUSE).map_err(full)?;
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(why) => return Err(full(why)),
+            }
+        }
+    }
+}
+
+fn full(why: Interrupted) -> RunError {
+    if why == Interrupted::Cancelled {
+        return RunError::Cancelled;
+    }
+    RunError::OutOfTime(
+        "the log of polls was full until the run's budget was used up: the lake does not take what is waiting".to_owned(),
+    )
+}
+
+fn value(raw: &str) -> Value {
+    serde_json::from_str(raw).unwrap_or_default()
+}
+
+/// The rows of a group as a list, with all their digits; `None` if one of them is no JSON.
+fn rows_of(group: &Group) -> Option<String> {
+    let is_json = |row: &String| serde_json::from_str::<&RawValue>(row).is_ok();
+    let all = group.rows.iter().all(is_json);
+    all.then(|| format!("[{}]", group.rows.join(",")))
+}
