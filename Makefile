@@ -50,6 +50,7 @@ analytics: setup        ## The demo, and then dbt over its lake: the marts are s
 examples: setup         ## The systems in examples/, in small: each compares its numbers with an independent count
 	cargo build --bin lakehook
 	.venv-analytics/bin/python examples/hallow/run.py --small
+	.venv-analytics/bin/python examples/attribution/run.py --small
 
 clean:
 	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark .venv-clients tests/node/node_modules data lakehook-demo lakehook-torture

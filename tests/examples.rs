@@ -31,6 +31,11 @@ fn run(name: &str) {
 }
 
 #[test]
+fn attribution_adds_up_and_a_second_run_sends_nothing() {
+    run("attribution");
+}
+
+#[test]
 fn hallow_adds_up_twice_and_through_a_kill() {
     run("hallow");
 }
