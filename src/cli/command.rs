@@ -11,8 +11,8 @@ use super::init::poll as init;
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{
-    audit, call, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell, sql,
-    torture,
+    audit, call, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell,
+    sql, torture,
 };
 use crate::config::{Argument, Config, Loaded};
 

@@ -27,7 +27,7 @@ use crate::wait::Waiter;
 use lakehook_base::files::{Disk, create_dir_durably};
 use lakehook_base::ids::HashKey;
 use lakehook_base::record::Fingerprint;
-use lakehook_base::tables::Table;
+use lakehook_base::tables::StreamTable;
 
 /// Most requests that wait for one call.
 const MAX_ASKING: usize = 8;
@@ -162,12 +162,16 @@ impl Feed for CallFeed {
         SECTION
     }
 
-    fn streams(&self) -> Result<Vec<(String, Table)>, Vec<SetupError>> {
+    fn streams(&self) -> Result<Vec<(String, StreamTable)>, Vec<SetupError>> {
         self.dry_plans().map_err(|errors| setup_errors(&errors))?;
         let (mut tables, mut errors) = (Vec::new(), Vec::new());
         for (name, definition) in &self.definitions {
             match Plan::tables(name, definition) {
-                Ok(of_call) => tables.extend(of_call),
+                Ok(of_call) => tables.extend(
+                    of_call
+                        .into_iter()
+                        .map(|(stream, table)| (stream, table.into())),
+                ),
                 Err(error) => errors.push(error),
             }
         }

@@ -153,6 +153,7 @@ impl<'a> Entry<'a> {
             reason: Reason::InvalidRecord,
             stream: &self.plan.name,
             origin: &self.origin,
+            hook: None,
             errors: std::slice::from_ref(error),
             errors_total: 1,
             raw: raw.as_bytes(),
