@@ -194,7 +194,7 @@ impl Schema {
             .offline();
         let validator = options
             .build(&text)
-            .map_err(|invalid| error(invalid.to_string()))?;
+            .map_err(|invalid| error(fault_of(&invalid)))?;
         Ok(Self {
             quick: Quick::compile(&text),
             narrow: narrow_of(&text, dates, given),
@@ -316,6 +316,28 @@ fn check_types(schema: &Value) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with a schema, and where in it.
+fn fault_of(invalid: &ValidationError<'_>) -> String {
+    let place = invalid.instance_path().as_str();
+    let rule = match invalid.kind() {
+        // The keyword `type` is the only one for which the standard lists alternatives.
+        ValidationErrorKind::AnyOf { .. } if place.ends_with("/type") => {
+            let given = invalid.instance().to_string();
+            let given: String = given.chars().take(MAX_DETAIL_CHARS).collect();
+            format!(
+                "{given} is no type; take \"string\", \"number\", \"integer\", \"boolean\", \"object\", \"array\" or \
+                 \"null\", or a list of different ones"
+            )
+        }
+        _ => invalid.to_string().chars().take(MAX_DETAIL_CHARS).collect(),
+    };
+    if place.is_empty() {
+        rule
+    } else {
+        format!("at {place}: {rule}")
+    }
+}
+
 /// The pointer to an error, relative to the value; a missing property has the pointer that it would have.
 fn pointer_of(error: &ValidationError<'_>) -> String {
     let path = error.instance_path().as_str();
@@ -376,7 +398,20 @@ mod tests {
     #[test]
     fn what_is_no_schema_is_refused_by_name() {
         assert!(error("{").starts_with("parse schema x: "));
-        assert!(error(r#"{"type":"thing"}"#).starts_with("compile schema x: "));
+        let nested = error(r#"{"properties":{"a":{"type":"strng"}}}"#);
+        assert!(
+            nested.starts_with(
+                "compile schema x: at /properties/a/type: \"strng\" is no type; take \"string\""
+            ),
+            "{nested}"
+        );
+        let twice = error(r#"{"type":["string","string"]}"#);
+        assert!(
+            twice.contains("at /type: ") && !twice.contains("anyOf"),
+            "{twice}"
+        );
+        let misplaced = error(r#"{"properties":[]}"#);
+        assert!(misplaced.contains("at /properties: []"), "{misplaced}");
         let elsewhere = error(r#"{"$ref":"https://example.com/a.json"}"#);
         assert!(elsewhere.starts_with("compile schema x: "), "{elsewhere}");
         let old = error(r#"{"$schema":"http://json-schema.org/draft-07/schema#"}"#);

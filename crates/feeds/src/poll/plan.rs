@@ -16,7 +16,7 @@ use super::form::{Begin, NextAs, Stop};
 use super::link::Links;
 use super::pages::{Pages, Position, Rules};
 use super::request::{self, PageRequest, Requests};
-use super::schedule::{Schedule, parse_cron, parse_zone};
+use super::schedule::Schedule;
 use super::template::{Filler, Values};
 use super::tokens::{self, Resumption};
 use super::wanted::{Steering, Wanted};
@@ -167,7 +167,9 @@ impl Plan {
         let resumption = resumption.map_err(|(_, rule)| bad(&rule))?;
         let home = requests.home().map_err(|what| bad(&what))?;
         let by_cursor = by_cursor(poll, &home).map_err(|what| bad(&what))?;
-        let schedule = schedule(poll).ok_or_else(|| bad("cron or time_zone cannot be used"))?;
+        let timing = &poll.timing;
+        let schedule = Schedule::of(timing.every, timing.cron.as_deref(), &timing.time_zone);
+        let schedule = schedule.ok_or_else(|| bad("cron or time_zone cannot be used"))?;
         let wanted = wanted(poll).map_err(|what| bad(&what))?;
         let link = links.of(name, &poll.request).map_err(|what| bad(&what))?;
         let client = Client::new(link, client_settings(poll, &home, &wanted));
@@ -432,21 +434,6 @@ pub fn schema_text(
             poll: name.to_owned(),
             error: SchemaError::Read { name: file, source },
         }),
-    }
-}
-
-fn schedule(poll: &Definition) -> Option<Schedule> {
-    let timing = &poll.timing;
-    match (timing.every, &timing.cron) {
-        (Some(every), _) => Some(Schedule::Every(every)),
-        (None, Some(cron)) => {
-            let cron = parse_cron(cron).ok()?;
-            Some(Schedule::Cron(
-                Box::new(cron),
-                parse_zone(&timing.time_zone)?,
-            ))
-        }
-        (None, None) => Some(Schedule::OnDemand),
     }
 }
 
