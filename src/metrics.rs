@@ -1,18 +1,24 @@
 //! Metrics: one table has all names. Handles are created once, so that the hot path looks up nothing.
 
+mod described;
 mod hooks;
+mod polls;
+mod process;
+mod sources;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics::{
-    Counter, Gauge, Histogram, Label, describe_counter, describe_gauge, describe_histogram,
-};
+use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use hooks::{HookMetrics, HookOutcome};
+pub use polls::PollMetrics;
+pub use sources::{EVENTS_SOURCE, SourceCounts, SourceMetrics};
 
+use self::process::ProcessMetrics;
+use crate::clock::Micros;
 use crate::lake::Trouble;
 use crate::quarantine::Reason;
 use crate::wal::batch::SealReason;
@@ -39,19 +45,38 @@ pub struct Metrics {
     /// Refused requests of which no copy was kept.
     pub refused_not_kept: Counter,
     http: [(u16, Histogram); 4],
+    /// Whether `/ready` answers 200: 1 or 0.
+    pub ready: Gauge,
+    /// Open connections.
+    pub http_connections: Gauge,
+    /// The most connections at a time.
+    pub http_max_connections: Gauge,
+    /// Unix time at which the certificate ends.
+    pub tls_certificate_expiry_seconds: Gauge,
     /// Bytes of segments, spares and id files.
     pub wal_bytes: Gauge,
+    /// The most bytes of the log.
+    pub wal_max_bytes: Gauge,
+    /// Rows in the log that are not in the lake.
+    pub wal_unshipped_rows: Gauge,
     /// Seconds of a frame's write and sync.
     pub wal_sync_seconds: Histogram,
     /// How many rows one frame holds.
     pub wal_group_records: Histogram,
     /// Seconds for which duplicates are recognised.
     pub dedup_window_seconds: Gauge,
+    /// Seconds for which senders try again.
+    pub dedup_window_needed_seconds: Gauge,
     /// How many batches are open.
     pub batch_open: Gauge,
+    /// How many batches are closed and not in the lake.
+    pub batch_waiting: Gauge,
     /// Rows of late partitions that are not in the lake.
     pub batch_late_rows: Gauge,
     seals: [(SealReason, Counter); 6],
+    lake_objects: Counter,
+    lake_rows: Counter,
+    lake_bytes: Counter,
     /// Seconds of a put, successful or not.
     pub lake_put_seconds: Histogram,
     put_errors: [(Trouble, Counter); 10],
@@ -67,27 +92,13 @@ pub struct Metrics {
     pub batches_held: Gauge,
     /// Bytes of the log of polls.
     pub polls_wal_bytes: Gauge,
+    /// The most bytes of that log.
+    pub polls_wal_max_bytes: Gauge,
+    /// What comes in at the webhook for events.
+    pub events_source: SourceMetrics,
     polls: BTreeMap<String, PollMetrics>,
     hooks: BTreeMap<String, HookMetrics>,
-}
-
-/// The metrics of one poll.
-#[derive(Clone)]
-pub struct PollMetrics {
-    /// Runs that wrote their rows.
-    pub complete: Counter,
-    /// Runs that found nothing changed.
-    pub unchanged: Counter,
-    /// Runs that failed.
-    pub failed: Counter,
-    /// Records read by runs that did not fail.
-    pub records: Counter,
-    /// Of these, records in the quarantine.
-    pub quarantined: Counter,
-    /// Unix time of the last run that did not fail.
-    pub last_success: Gauge,
-    /// Whether the run under way, or the next one, waits: 1 or 0.
-    pub waiting: Gauge,
+    process: ProcessMetrics,
 }
 
 /// What became of the events of one request.
@@ -152,9 +163,11 @@ impl Metrics {
             .build_recorder();
         let handle = recorder.handle();
         let metrics = metrics::with_local_recorder(&recorder, || {
-            describe();
-            describe_polls();
+            described::describe();
+            polls::describe();
             hooks::describe();
+            sources::describe();
+            process::describe();
             let hooks = hooks.map(|hook| (hook.clone(), HookMetrics::register(hook)));
             let hooks = hooks.collect();
             let polls = polls.map(|poll| (poll.clone(), PollMetrics::register(poll)));
@@ -169,32 +182,11 @@ impl Metrics {
         hooks: BTreeMap<String, HookMetrics>,
         polls: BTreeMap<String, PollMetrics>,
     ) -> Self {
-        let dropped = |event_type: &String| {
-            counter_with(
-                "lakehook_events_dropped_total",
-                "event_type",
-                event_type.clone(),
-            )
-        };
-        let quarantined = |reason: Reason| {
-            let label = reason.as_str().to_owned();
-            (
-                reason,
-                counter_with("lakehook_events_quarantined_total", "reason", label),
-            )
-        };
-        let http = |class: u16| {
-            let labels = vec![Label::new("status", format!("{class}xx"))];
-            (
-                class,
-                metrics::histogram!("lakehook_http_request_duration_seconds", labels),
-            )
-        };
         Self {
             handle,
             events_received: metrics::counter!("lakehook_events_received_total"),
             events_accepted: metrics::counter!("lakehook_events_accepted_total"),
-            events_dropped: event_types.iter().map(dropped).collect(),
+            events_dropped: event_types.iter().map(dropped_of).collect(),
             events_duplicate: metrics::counter!("lakehook_events_duplicate_total"),
             quarantined: [
                 Reason::InvalidEvent,
@@ -202,16 +194,27 @@ impl Metrics {
                 Reason::RefusedRequest,
                 Reason::InvalidRecord,
             ]
-            .map(quarantined),
+            .map(quarantined_of),
             refused_not_kept: metrics::counter!("lakehook_refused_requests_not_kept_total"),
-            http: [2, 3, 4, 5].map(http),
+            http: [2, 3, 4, 5].map(answers_of),
+            ready: metrics::gauge!("lakehook_ready"),
+            http_connections: metrics::gauge!("lakehook_http_connections"),
+            http_max_connections: metrics::gauge!("lakehook_http_max_connections"),
+            tls_certificate_expiry_seconds: infinite("lakehook_tls_certificate_expiry_seconds"),
             wal_bytes: metrics::gauge!("lakehook_wal_bytes"),
+            wal_max_bytes: metrics::gauge!("lakehook_wal_max_bytes"),
+            wal_unshipped_rows: metrics::gauge!("lakehook_wal_unshipped_rows"),
             wal_sync_seconds: metrics::histogram!("lakehook_wal_sync_duration_seconds"),
             wal_group_records: metrics::histogram!("lakehook_wal_group_records"),
-            dedup_window_seconds: metrics::gauge!("lakehook_dedup_window_seconds"),
+            dedup_window_seconds: infinite("lakehook_dedup_window_seconds"),
+            dedup_window_needed_seconds: metrics::gauge!("lakehook_dedup_window_needed_seconds"),
             batch_open: metrics::gauge!("lakehook_batch_open"),
+            batch_waiting: metrics::gauge!("lakehook_batch_waiting"),
             batch_late_rows: metrics::gauge!("lakehook_batch_late_rows"),
             seals: SealReason::ALL.map(seals_of),
+            lake_objects: metrics::counter!("lakehook_lake_objects_total"),
+            lake_rows: metrics::counter!("lakehook_lake_rows_total"),
+            lake_bytes: metrics::counter!("lakehook_lake_bytes_total"),
             lake_put_seconds: metrics::histogram!("lakehook_lake_put_duration_seconds"),
             put_errors: Trouble::ALL.map(put_errors_of),
             lake_lag_seconds: metrics::gauge!("lakehook_lake_lag_seconds"),
@@ -222,8 +225,11 @@ impl Metrics {
             ),
             batches_held: metrics::gauge!("lakehook_batches_held"),
             polls_wal_bytes: metrics::gauge!("lakehook_polls_wal_bytes"),
+            polls_wal_max_bytes: metrics::gauge!("lakehook_polls_wal_max_bytes"),
+            events_source: SourceMetrics::register(EVENTS_SOURCE),
             polls,
             hooks,
+            process: ProcessMetrics::register(),
         }
     }
 
@@ -244,6 +250,18 @@ impl Metrics {
             .iter()
             .find(|(r, _)| *r == reason)
             .map_or(first, |(_, counter)| counter)
+    }
+
+    /// Says when the process was started.
+    pub fn started(&self, at: Micros) {
+        self.process.started(at);
+    }
+
+    /// Counts an object that is in the lake and committed.
+    pub fn landed(&self, rows: u64, bytes: u64) {
+        self.lake_objects.increment(1);
+        self.lake_rows.increment(rows);
+        self.lake_bytes.increment(bytes);
     }
 
     /// Counts a sealed batch.
@@ -269,6 +287,7 @@ impl Metrics {
 
     /// All metrics in Prometheus' text format.
     pub fn render(&self) -> String {
+        self.process.refresh();
         self.handle.render()
     }
 
@@ -278,47 +297,21 @@ impl Metrics {
     }
 }
 
-impl PollMetrics {
-    fn register(poll: &str) -> Self {
-        let runs = |outcome: &'static str| {
-            let labels = vec![
-                Label::new("poll", poll.to_owned()),
-                Label::new("outcome", outcome),
-            ];
-            metrics::counter!("lakehook_poll_runs_total", labels)
-        };
-        let labels = vec![Label::new("poll", poll.to_owned())];
-        Self {
-            complete: runs("complete"),
-            unchanged: runs("unchanged"),
-            failed: runs("failed"),
-            records: counter_with("lakehook_poll_records_total", "poll", poll.to_owned()),
-            quarantined: counter_with("lakehook_poll_quarantined_total", "poll", poll.to_owned()),
-            last_success: metrics::gauge!("lakehook_poll_last_success_seconds", labels.clone()),
-            waiting: metrics::gauge!("lakehook_poll_waiting", labels),
-        }
-    }
+fn dropped_of(event_type: &String) -> Counter {
+    let label = event_type.clone();
+    counter_with("lakehook_events_dropped_total", "event_type", label)
 }
 
-fn describe_polls() {
-    describe_gauge!("lakehook_polls_wal_bytes", "Bytes of the log of polls");
-    describe_counter!("lakehook_poll_runs_total", "Runs of a poll that ended");
-    describe_counter!(
-        "lakehook_poll_records_total",
-        "Records read by runs that did not fail"
-    );
-    describe_counter!(
-        "lakehook_poll_quarantined_total",
-        "Records of polls in the quarantine"
-    );
-    describe_gauge!(
-        "lakehook_poll_last_success_seconds",
-        "Unix time of the last run that did not fail"
-    );
-    describe_gauge!(
-        "lakehook_poll_waiting",
-        "1 if a run waits: for an answer, a place, or the end of a pause; /health says for what"
-    );
+fn quarantined_of(reason: Reason) -> (Reason, Counter) {
+    let label = reason.as_str().to_owned();
+    let counter = counter_with("lakehook_events_quarantined_total", "reason", label);
+    (reason, counter)
+}
+
+fn answers_of(class: u16) -> (u16, Histogram) {
+    let labels = vec![Label::new("status", format!("{class}xx"))];
+    let histogram = metrics::histogram!("lakehook_http_request_duration_seconds", labels);
+    (class, histogram)
 }
 
 fn seals_of(reason: SealReason) -> (SealReason, Counter) {
@@ -333,87 +326,15 @@ fn put_errors_of(kind: Trouble) -> (Trouble, Counter) {
     (kind, counter)
 }
 
+/// A gauge that stays infinite until something is known.
+fn infinite(name: &'static str) -> Gauge {
+    let gauge = metrics::gauge!(name);
+    gauge.set(f64::INFINITY);
+    gauge
+}
+
 fn counter_with(name: &'static str, key: &'static str, value: String) -> Counter {
     metrics::counter!(name, vec![Label::new(key, value)])
-}
-
-fn describe() {
-    describe_counter!(
-        "lakehook_events_received_total",
-        "Events in accepted requests"
-    );
-    describe_counter!("lakehook_events_accepted_total", "New records");
-    describe_counter!(
-        "lakehook_events_dropped_total",
-        "Valid events that a rule dropped"
-    );
-    describe_counter!(
-        "lakehook_events_duplicate_total",
-        "Events that were known already"
-    );
-    describe_counter!(
-        "lakehook_events_quarantined_total",
-        "Rows in the quarantine"
-    );
-    describe_counter!(
-        "lakehook_refused_requests_not_kept_total",
-        "Refused requests of which no copy was kept"
-    );
-    describe_histogram!(
-        "lakehook_http_request_duration_seconds",
-        "From request to answer"
-    );
-    describe_gauge!(
-        "lakehook_wal_bytes",
-        "Bytes of segments, spares and id files"
-    );
-    describe_histogram!(
-        "lakehook_wal_sync_duration_seconds",
-        "Write and sync of one frame"
-    );
-    describe_histogram!("lakehook_wal_group_records", "Rows in one frame");
-    describe_gauge!(
-        "lakehook_dedup_window_seconds",
-        "For how long duplicates are recognised"
-    );
-    describe_gauge!("lakehook_batch_open", "Open batches");
-    describe_gauge!(
-        "lakehook_batch_late_rows",
-        "Rows of late partitions that are not yet in the lake"
-    );
-    describe_counter!("lakehook_batch_seal_total", "Sealed batches");
-    describe_lake();
-}
-
-fn describe_lake() {
-    describe_histogram!(
-        "lakehook_lake_put_duration_seconds",
-        "One attempt to put an object"
-    );
-    describe_counter!(
-        "lakehook_lake_put_errors_total",
-        "Failed attempts to put an object"
-    );
-    describe_gauge!(
-        "lakehook_lake_lag_seconds",
-        "Age of the oldest record not yet in the lake"
-    );
-    describe_gauge!(
-        "lakehook_lake_current_lag_seconds",
-        "Age of the oldest record not yet in the lake, but for those of late partitions"
-    );
-    describe_gauge!(
-        "lakehook_lake_watermark_seconds",
-        "Unix time before which everything acknowledged is in the lake"
-    );
-    describe_gauge!(
-        "lakehook_lake_current_watermark_seconds",
-        "Unix time before which everything acknowledged but for late partitions is in the lake"
-    );
-    describe_gauge!(
-        "lakehook_batches_held",
-        "Batches whose rows cannot be read back"
-    );
 }
 
 #[cfg(test)]
@@ -434,8 +355,13 @@ mod tests {
             "lakehook_batch_seal_total{reason=\"age\"} 0",
             "lakehook_http_request_duration_seconds_bucket{status=\"2xx\",le=\"0.005\"} 1",
             "lakehook_wal_bytes 0",
+            "lakehook_tls_certificate_expiry_seconds inf",
+            "lakehook_source_events_total{source=\"events\",outcome=\"accepted\"} 0",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+        for begin in ["lakehook_build_info{version=\"0.", "process_open_fds "] {
+            assert!(text.contains(begin), "{begin} is missing in\n{text}");
         }
         Ok(())
     }

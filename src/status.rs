@@ -24,6 +24,9 @@ pub enum Unavailable {
     /// The log is being read.
     #[error("the service is starting: it reads its write-ahead log")]
     Recovering,
+    /// The service will stop in a moment. Requests are still accepted; only `/ready` says so.
+    #[error("the service is about to stop; requests are still accepted")]
+    Leaving,
     /// The service is stopping.
     #[error("the service is stopping")]
     Draining,
@@ -45,6 +48,7 @@ pub enum Unavailable {
 #[derive(Debug, Default)]
 pub struct Status {
     recovered: AtomicBool,
+    leaving: AtomicBool,
     draining: AtomicBool,
     low_space: AtomicBool,
     failed: OnceLock<String>,
@@ -76,6 +80,20 @@ impl Status {
         self.newest_received
             .store(newest_received.0, Ordering::Relaxed);
         self.recovered.store(true, Ordering::Release);
+    }
+
+    /// The service will stop in a moment; until then nothing is refused.
+    pub fn set_leaving(&self) {
+        self.leaving.store(true, Ordering::Release);
+    }
+
+    /// Why senders should go elsewhere, if they should: because requests are refused, or soon will be.
+    pub fn unready(&self, now: Now) -> Option<Unavailable> {
+        let leaving = || {
+            let leaves = self.leaving.load(Ordering::Acquire);
+            leaves.then_some(Unavailable::Leaving)
+        };
+        self.refusal(now).or_else(leaving)
     }
 
     /// The service has been asked to stop.
@@ -345,6 +363,18 @@ mod tests {
             clock.jump_to(clock.now().wall.plus(Duration::from_secs(1800)));
             assert_eq!(asked(&status, &clock), None);
         }
+    }
+
+    #[test]
+    fn who_leaves_is_not_ready_and_accepts() {
+        let clock = Clock::manual(today());
+        let status = ready(&clock);
+        assert_eq!(status.unready(clock.now()), None);
+        status.set_leaving();
+        assert_eq!(status.unready(clock.now()), Some(Unavailable::Leaving));
+        assert_eq!(status.refusal(clock.now()), None);
+        status.set_draining();
+        assert_eq!(status.unready(clock.now()), Some(Unavailable::Draining));
     }
 
     #[test]

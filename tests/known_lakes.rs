@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::arrival::STOP_LIMIT;
@@ -48,6 +48,40 @@ fn starts(setup: &Setup) {
         "{}",
         setup.stderr()
     );
+}
+
+/// The way that docs/operations.md describes.
+#[test]
+fn a_lake_that_is_copied_goes_on_adding_up() {
+    let at = |lake: &str| format!("[lake]\nurl = \"{lake}\"\n[wal]\nmax_bytes = \"64 MiB\"\n");
+    let setup = Setup::new(&at("old"));
+    fill(&setup, 41);
+    setup.configure(&at("new"));
+    fill(&setup, 42);
+    let audit = || setup.run(&["audit", "--wal", "data/wal"]);
+    // Without the copy it does not.
+    let before = audit();
+    assert_eq!(
+        before.status.code(),
+        Some(1),
+        "{}",
+        String::from_utf8_lossy(&before.stdout)
+    );
+    let (old, new) = (
+        setup.directory().join("old/."),
+        setup.directory().join("new"),
+    );
+    let copied = Command::new("cp")
+        .arg("-an")
+        .args([&old, &new])
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    let after = audit();
+    let said = String::from_utf8_lossy(&after.stdout);
+    assert_eq!(after.status.code(), Some(0), "{said}");
+    assert!(said.contains("add up"), "{said}");
+    starts(&setup);
 }
 
 /// Runs the service with `--new-lake` until it is ready.

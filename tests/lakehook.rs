@@ -19,6 +19,7 @@ mod clock;
 mod commands;
 mod copies;
 mod crashes;
+mod deploy;
 mod examples;
 mod first_hour;
 mod http;

@@ -71,3 +71,7 @@ if command -v npm >/dev/null 2>&1 && [ "$(cat "$node/node_modules/lock.stamp" 2>
     (cd "$node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel error)
     echo "$lock" >"$node/node_modules/lock.stamp"
 fi
+# Checks and tests the alerts.
+sh "$root/tests/python/promtool.sh" "$root/.venv" || echo "not installed: promtool; tests that need it are skipped" >&2
+# Renders the chart. Without it, the tests read its templates less closely.
+sh "$root/tests/python/helm.sh" "$root/.venv" || echo "not installed: helm; tests that need it are skipped" >&2

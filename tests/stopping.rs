@@ -1,9 +1,11 @@
 //! SIGTERM: exit 0, and every acknowledged event is in the lake.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::arrival::{STOP_LIMIT, check};
-use crate::support::duckdb::Lake;
+use crate::http::{body, click, post};
+use crate::support::duckdb::{Lake, Reading};
+use crate::support::http::get;
 use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
 use crate::support::s3::{Chances, S3Server};
@@ -97,6 +99,52 @@ fn a_second_process_on_the_same_log_is_refused_at_once() {
         "{said}"
     );
     assert!(program.stop(STOP_LIMIT).success());
+}
+
+#[test]
+fn a_drain_delay_says_so_and_still_accepts() {
+    let setup = Setup::new(
+        "[lake]\nurl = \"lake\"\n[server]\ndrain_delay = \"60s\"\n[wal]\nmax_bytes = \"64 MiB\"\n",
+    );
+    let mut program = setup.start();
+    let ready = || get(setup.address(), "/ready").unwrap();
+    assert_eq!(ready().status, 200);
+    program.terminate();
+    let begun = Instant::now();
+    while ready().status == 200 {
+        assert!(begun.elapsed() < STOP_LIMIT, "{}", setup.stderr());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let said = ready();
+    assert_eq!(said.status, 503);
+    assert!(said.text().contains("stopping"), "{}", said.text());
+    assert_eq!(get(setup.address(), "/health").unwrap().status, 200);
+    assert!(
+        get(setup.address(), "/metrics")
+            .unwrap()
+            .text()
+            .contains("\nlakehook_ready 0\n")
+    );
+    // Balancers that have not noticed yet lose nothing.
+    assert_eq!(post(&setup, body(&[click(1)])).status, 200);
+    // A second signal ends the delay, long before it is over.
+    program.terminate();
+    assert!(
+        program.wait(STOP_LIMIT).unwrap().success(),
+        "{}",
+        setup.stderr()
+    );
+    assert!(
+        setup.stderr().contains("everything is in the lake"),
+        "{}",
+        setup.stderr()
+    );
+    assert_eq!(
+        Lake::directory(&setup.directory().join("lake"))
+            .count(Reading::Typed)
+            .rows,
+        1
+    );
 }
 
 #[test]

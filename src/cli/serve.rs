@@ -10,7 +10,7 @@ use super::exit::{FAILED, Failure};
 use super::runtime::runtime;
 use super::signals::Signals;
 use crate::clock::Clock;
-use crate::config::{Argument, ConfigPlace, Loaded};
+use crate::config::{Argument, Config, ConfigPlace, Loaded};
 use crate::ids::Ids;
 use crate::serve::{ServeError, Service, tls_files};
 use crate::telemetry;
@@ -75,6 +75,25 @@ pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     Ok(code)
 }
 
+/// Lets balancers notice that this service will stop, for `server.drain_delay`. Returns why the log cannot go on, if
+/// that happens meanwhile.
+async fn leave(service: &Service, config: &Config, signals: &mut Signals) -> Option<String> {
+    let delay = config.server.drain_delay.duration();
+    if delay.is_zero() {
+        return None;
+    }
+    service.leave();
+    tracing::info!(
+        delay_seconds = delay.as_secs_f64(),
+        "about to stop: /ready says so, and requests are still accepted; a second signal ends that"
+    );
+    tokio::select! {
+        reason = service.failed() => Some(reason),
+        () = signals.next() => None,
+        () = tokio::time::sleep(delay) => None,
+    }
+}
+
 /// The keys that the environment or an argument sets, whatever the file says.
 fn overruled(loaded: &Loaded) -> Vec<String> {
     let is_outside = |origin: &ConfigPlace| {
@@ -116,7 +135,7 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     );
     let failure = tokio::select! {
         reason = service.failed() => Some(reason),
-        () = signals.next() => None,
+        () = signals.next() => leave(&service, config, &mut signals).await,
     };
     let hurry = CancellationToken::new();
     let stop = service.stop(config.server.shutdown_grace.duration(), hurry.clone());

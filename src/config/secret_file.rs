@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
 use crate::secret::Secret;
@@ -11,6 +11,8 @@ use crate::secret::Secret;
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The permission bits of everybody but the owner.
 const MODE_OF_OTHERS: u32 = 0o077;
+/// The same for a file of another user, such as a mounted secret of root's: we can read it as its group alone.
+const MODE_OF_OTHERS_THAN_THE_GROUP: u32 = 0o007;
 
 /// The contents of a file of secrets.
 #[derive(Debug)]
@@ -29,7 +31,13 @@ impl SecretFile {
     )]
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        let mode = file.metadata()?.permissions().mode();
+        let metadata = file.metadata()?;
+        let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
+        let others = if is_ours {
+            MODE_OF_OTHERS
+        } else {
+            MODE_OF_OTHERS_THAN_THE_GROUP
+        };
         let mut text = String::new();
         let bytes = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
         if bytes as u64 > MAX_FILE_BYTES {
@@ -42,7 +50,7 @@ impl SecretFile {
             .collect();
         Ok(Self {
             secrets,
-            is_open_to_others: mode & MODE_OF_OTHERS != 0,
+            is_open_to_others: metadata.permissions().mode() & others != 0,
         })
     }
 }

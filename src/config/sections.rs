@@ -93,7 +93,9 @@ pub struct Server {
     /// How long a connection may be idle.
     #[validate(range(exclusive_min = Span::ZERO))]
     pub idle_timeout: Span,
-    /// How long a shutdown may take; what is left stays in the log.
+    /// How long requests are still taken after a signal to stop, while `/ready` says that the service leaves.
+    pub drain_delay: Span,
+    /// How long a shutdown may take after that; what is left stays in the log.
     pub shutdown_grace: Span,
     /// The most connections at a time.
     #[schemars(range(min = 1, max = 1_000_000))]
@@ -312,6 +314,7 @@ impl Default for Server {
             header_timeout: Span::seconds(10),
             body_timeout: Span::seconds(30),
             idle_timeout: Span::seconds(75),
+            drain_delay: Span::ZERO,
             shutdown_grace: Span::seconds(30),
             max_connections: 2048,
             memory: ByteSize::mib(64),

@@ -2,6 +2,8 @@
 
 use metrics::{Counter, Label, describe_counter};
 
+use super::sources::SourceMetrics;
+
 /// What became of a request to a hook.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HookOutcome {
@@ -60,6 +62,8 @@ impl HookOutcome {
 /// The metrics of one hook.
 #[derive(Clone)]
 pub struct HookMetrics {
+    /// What comes in.
+    pub source: SourceMetrics,
     requests: Vec<(HookOutcome, Counter)>,
     /// Events whose time could not be used, so that the time of receipt is theirs.
     pub unusable_times: Counter,
@@ -77,6 +81,7 @@ impl HookMetrics {
         });
         let labels = vec![Label::new("hook", hook.to_owned())];
         Self {
+            source: SourceMetrics::register(hook),
             requests: requests.to_vec(),
             unusable_times: metrics::counter!("lakehook_hook_unusable_times_total", labels),
         }

@@ -18,6 +18,7 @@ use super::proxies::Proxies;
 use super::refused::Allowance;
 use super::repeated::Repeated;
 use super::replies::Problem;
+use super::tls::Tls;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::ids::{Ids, NodeId};
@@ -98,6 +99,8 @@ pub struct App {
     pub core: OnceLock<Core>,
     /// Figures of the polls; empty if none are configured.
     pub polls: OnceLock<PollFigures>,
+    /// The certificate; empty without one.
+    pub tls: OnceLock<Arc<Tls>>,
     /// Whether requests are accepted.
     pub status: Arc<Status>,
     /// Counters and histograms.
@@ -134,6 +137,7 @@ impl App {
         Arc::new(Self {
             core: OnceLock::new(),
             polls: OnceLock::new(),
+            tls: OnceLock::new(),
             status,
             metrics,
             budget: Budget::new(settings.memory),

@@ -1,11 +1,11 @@
 //! The gate that every request passes: it refuses unsound HTTP, assigns an id, and measures the time to the answer.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::Request;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
-use http::{HeaderMap, HeaderName, HeaderValue, Version};
+use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Version};
 
 use super::app::App;
 use super::browsers;
@@ -31,6 +31,8 @@ pub(super) async fn pass(
     next: impl AsyncFnOnce(Request) -> Response,
 ) -> Response {
     let before = app.clock.mono();
+    let asked =
+        tracing::enabled!(tracing::Level::DEBUG).then(|| Box::new(Asked::of(app, &request)));
     let (id, value) = request_id(app, request.headers());
     let mut response = if let Some(detail) = unsound(&request) {
         Problem::bad_request(detail).into_response()
@@ -49,13 +51,42 @@ pub(super) async fn pass(
     let took = app.clock.mono().saturating_sub(before);
     let status = response.status();
     app.metrics.answered(status.as_u16(), took);
-    tracing::debug!(
-        request_id = &*id.0,
-        status = status.as_u16(),
-        ?took,
-        "answered"
-    );
+    if let Some(asked) = asked {
+        tracing::debug!(
+            request_id = &*id.0,
+            method = %asked.method,
+            path = asked.path,
+            client = asked.client.map(tracing::field::display),
+            body_bytes = asked.body_bytes,
+            status = status.as_u16(),
+            took_seconds = took.as_secs_f64(),
+            "answered"
+        );
+    }
     response
+}
+
+/// What is logged of a request. A query is left out, since some providers put a secret into it.
+struct Asked {
+    method: Method,
+    path: String,
+    client: Option<IpAddr>,
+    /// As announced; a body in chunks announces nothing.
+    body_bytes: Option<u64>,
+}
+
+impl Asked {
+    fn of(app: &App, request: &Request) -> Self {
+        let headers = request.headers();
+        let peer = request.extensions().get::<Peer>().map(|peer| peer.0.ip());
+        let length = headers.get(CONTENT_LENGTH);
+        Self {
+            method: request.method().clone(),
+            path: request.uri().path().to_owned(),
+            client: peer.map(|peer| app.settings.proxies.client(peer, headers)),
+            body_bytes: length.and_then(|value| value.to_str().ok()?.parse().ok()),
+        }
+    }
 }
 
 /// If we and a proxy in front of us could read the request differently (RFC 9112, sections 3.2 and 6.1), says

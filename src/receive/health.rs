@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::app::{App, PollFigures};
+use super::app::{App, Core, PollFigures};
 use super::figures::PollHealth;
 use super::replies::{self, Problem};
 use crate::clock::{Micros, Now};
@@ -88,7 +88,7 @@ pub(super) fn health(app: &App) -> Response {
         node: None,
         open_batches: None,
         polls: app.polls.get().map(|polls| polls_health(polls, now)),
-        ready: app.status.refusal(now).is_none() && !app.status.is_log_full(now),
+        ready: app.status.unready(now).is_none() && !app.status.is_log_full(now),
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),
         waiting_batches: None,
@@ -130,22 +130,30 @@ pub(super) fn openapi(app: &App) -> Response {
     response
 }
 
-/// Answers `GET /ready`: 503 while the service starts, stops or cannot store, and while a batch is held.
+/// Answers `GET /ready`: 503 while the service starts, leaves, stops or cannot store, and while a batch is held.
 pub(super) fn ready(app: &App) -> Response {
-    if let Some(unavailable) = app.status.refusal(app.clock.now()) {
-        return Problem::from(unavailable).into_response();
+    match unready(app) {
+        Some(problem) => problem.into_response(),
+        None => {
+            let body = Ready { status: "ready" };
+            replies::json(StatusCode::OK, "application/json", &body)
+        }
     }
-    if app.status.is_log_full(app.clock.now()) {
+}
+
+/// Why a balancer should send nothing here now.
+fn unready(app: &App) -> Option<Problem> {
+    let now = app.clock.now();
+    if let Some(unavailable) = app.status.unready(now) {
+        return Some(unavailable.into());
+    }
+    if app.status.is_log_full(now) {
         let detail =
             "the write-ahead log is full: requests are refused until batches are in the lake";
-        return Problem::unavailable("log-full", detail).into_response();
+        return Some(Problem::unavailable("log-full", detail));
     }
     let held = app.status.held();
-    if !held.is_empty() {
-        return Problem::unavailable("batch-held", held.join("; ")).into_response();
-    }
-    let body = Ready { status: "ready" };
-    replies::json(StatusCode::OK, "application/json", &body)
+    (!held.is_empty()).then(|| Problem::unavailable("batch-held", held.join("; ")))
 }
 
 /// Answers `GET /metrics` in Prometheus' text format 0.0.4.
@@ -167,6 +175,11 @@ fn refresh(app: &App) {
     let of_polls = app.polls.get().map_or(0, |polls| polls.status.held().len());
     let held = app.status.held().len() + of_polls;
     metrics.batches_held.set(held as f64);
+    metrics.ready.set(f64::from(unready(app).is_none()));
+    if let Some(end) = app.tls.get().and_then(|tls| tls.end()) {
+        let end = end.since(Micros(0)).as_secs_f64();
+        metrics.tls_certificate_expiry_seconds.set(end);
+    }
     if let Some(polls) = app.polls.get() {
         let bytes = polls.log.gauges().used_bytes.load(Ordering::Relaxed);
         metrics.polls_wal_bytes.set(bytes as f64);
@@ -176,20 +189,31 @@ fn refresh(app: &App) {
             }
         }
     }
-    let Some(core) = app.core.get() else { return };
+    if let Some(core) = app.core.get() {
+        refresh_log(app, core);
+    }
+}
+
+/// Sets the gauges of the log of events.
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "gauges are floats; a byte in 2^53 does not matter"
+)]
+fn refresh_log(app: &App, core: &Core) {
+    let metrics = &app.metrics;
     let now = app.clock.now();
     let right_time = app.status.right_time(now);
     let now = now.wall;
     let gauges = core.log.gauges();
-    metrics
-        .wal_bytes
-        .set(gauges.used_bytes.load(Ordering::Relaxed) as f64);
-    metrics
-        .batch_open
-        .set(gauges.open_batches.load(Ordering::Relaxed) as f64);
-    metrics
-        .batch_late_rows
-        .set(gauges.late_rows.load(Ordering::Relaxed) as f64);
+    for (gauge, figure) in [
+        (&metrics.wal_bytes, &gauges.used_bytes),
+        (&metrics.wal_unshipped_rows, &gauges.uncommitted_rows),
+        (&metrics.batch_open, &gauges.open_batches),
+        (&metrics.batch_waiting, &gauges.waiting_seals),
+        (&metrics.batch_late_rows, &gauges.late_rows),
+    ] {
+        gauge.set(figure.load(Ordering::Relaxed) as f64);
+    }
     let lag = |oldest: &AtomicI64| {
         now.since(Micros(oldest.load(Ordering::Relaxed)))
             .as_secs_f64()

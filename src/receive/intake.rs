@@ -26,7 +26,7 @@ use super::replies::{self, Problem, Success};
 use super::unread::before_body;
 use super::webhook::{Admission, Endpoint, Judged};
 use crate::contract::Refusal;
-use crate::metrics::{EventsCounted, HookOutcome};
+use crate::metrics::{EventsCounted, HookOutcome, SourceCounts};
 use crate::quarantine::{FieldError, Reason};
 use crate::record::{Origin, RowKind, Rows};
 use crate::wal::request::{Append, AppendError, Appended, NO_RUN};
@@ -96,6 +96,9 @@ async fn accept(
         Ok(raw) => raw,
         Err(error) => return Err(error.into()),
     };
+    if let Some(source) = endpoint.source(app) {
+        source.received_bytes.increment(raw.len() as u64);
+    }
     let body = match endpoint.admit(app, head.standing, parts, raw)? {
         Admission::Body(body) => body,
         Admission::Ping => return Ok((StatusCode::OK.into_response(), HookOutcome::Challenge)),
@@ -297,6 +300,7 @@ impl Intake<'_> {
         } = judged;
         let dropped_total: u64 = checked.dropped.iter().map(|(_, n)| u64::from(*n)).sum();
         let invalid = rows_in_quarantine(&checked.rows);
+        let received_at = origin.received_at;
         let append = Append {
             rows: checked.rows,
             dropped: dropped_total,
@@ -327,6 +331,15 @@ impl Intake<'_> {
             ..
         } = appended;
         let duplicates = duplicates + repeated;
+        if let Some(source) = endpoint.source(app) {
+            let counts = SourceCounts {
+                accepted,
+                dropped: dropped_total,
+                duplicates,
+                quarantined,
+            };
+            source.count(counts, received_at);
+        }
         let mut success = Success::new(accepted, dropped_total, duplicates, quarantined);
         if checked.errors_total > 0 {
             success.errors = checked.errors;

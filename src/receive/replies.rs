@@ -369,7 +369,7 @@ impl From<Unavailable> for Problem {
     fn from(unavailable: Unavailable) -> Self {
         let kind = match &unavailable {
             Unavailable::Recovering => "starting",
-            Unavailable::Draining => "stopping",
+            Unavailable::Leaving | Unavailable::Draining => "stopping",
             Unavailable::Failed(_) => "storage-failed",
             Unavailable::Foreign(_) => "foreign-object",
             Unavailable::LowSpace => "low-space",

@@ -13,6 +13,7 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
 use http::{HeaderName, HeaderValue, Method};
+use metrics::Gauge;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
@@ -58,6 +59,11 @@ impl Front {
             router: layered(with_pages(Router::new(), pages), app),
             direct: None,
         }
+    }
+
+    /// The gauge of open connections.
+    pub(super) fn connections(&self) -> &Gauge {
+        &self.app.metrics.http_connections
     }
 
     /// Answers a request.

@@ -20,6 +20,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
+use metrics::Gauge;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -140,6 +141,7 @@ impl Accepting {
     fn serve(&self, stream: TcpStream, peer: SocketAddr, slot: OwnedSemaphorePermit) {
         let _small_packets_wait = stream.set_nodelay(true);
         let connection = Connection {
+            _open: OpenConnection::new(self.front.connections()),
             peer,
             front: self.front.clone(),
             limits: self.limits,
@@ -171,6 +173,23 @@ struct Connection {
     limits: ConnectionLimits,
     stop: CancellationToken,
     _slot: OwnedSemaphorePermit,
+    _open: OpenConnection,
+}
+
+/// Counts as an open connection until it is dropped.
+struct OpenConnection(Gauge);
+
+impl OpenConnection {
+    fn new(connections: &Gauge) -> Self {
+        connections.increment(1.0);
+        Self(connections.clone())
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
 }
 
 impl Connection {
@@ -181,6 +200,7 @@ impl Connection {
             limits,
             stop,
             _slot,
+            _open,
         } = self;
         let requests = Arc::new(Requests::default());
         let stream = Timed::new(

@@ -124,8 +124,7 @@ impl Files {
     }
 
     fn ending(&self, pair: &Pair, now: Micros) -> Option<String> {
-        let mut chain = CertificateDer::pem_slice_iter(&pair.cert);
-        let end = not_after(chain.next()?.ok()?.as_ref())?;
+        let end = pair.end()?;
         (end < now.plus(EARLY)).then(|| {
             let path = self.cert.display();
             let word = if end < now { "ended" } else { "ends" };
@@ -176,6 +175,12 @@ impl Pair {
         hash.update(&self.cert);
         hash.update(&self.key);
         hash.finalize().into()
+    }
+
+    /// When the server's certificate ends, if that can be read.
+    fn end(&self) -> Option<Micros> {
+        let mut chain = CertificateDer::pem_slice_iter(&self.cert);
+        not_after(chain.next()?.ok()?.as_ref())
     }
 
     fn settings(&self, files: &Files) -> Result<Arc<ServerConfig>, TlsError> {
@@ -230,6 +235,8 @@ pub struct Tls {
 
 struct State {
     settings: Arc<ServerConfig>,
+    /// When the certificate ends, if that can be read.
+    end: Option<Micros>,
     /// Hash of the content that was tried last, whether it could be used or not.
     tried: [u8; 32],
     /// The last error about unreadable files, so that each is logged once.
@@ -242,6 +249,7 @@ impl Tls {
         let pair = files.read()?;
         let state = State {
             settings: pair.settings(&files)?,
+            end: pair.end(),
             tried: pair.digest(),
             unreadable: None,
         };
@@ -249,6 +257,11 @@ impl Tls {
             files,
             state: Mutex::new(state),
         })
+    }
+
+    /// When the certificate in use ends, if that can be read.
+    pub(super) fn end(&self) -> Option<Micros> {
+        self.state().end
     }
 
     /// Performs the handshake, which must be done within `limit`.
@@ -306,7 +319,10 @@ impl Tls {
         }
         match pair.settings(&self.files) {
             Ok(settings) => {
-                self.state().settings = settings;
+                let mut state = self.state();
+                state.settings = settings;
+                state.end = pair.end();
+                drop(state);
                 tracing::info!(file = %self.files.cert.display(), "certificate reloaded");
             }
             Err(error) => {

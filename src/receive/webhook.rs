@@ -23,7 +23,7 @@ use super::media;
 use super::repeated::Repeated;
 use super::replies::Problem;
 use crate::contract::{OpenRequest, Refusal};
-use crate::metrics::HookOutcome;
+use crate::metrics::{HookOutcome, SourceMetrics};
 use crate::quarantine::OfHook;
 
 /// A path that takes events.
@@ -240,8 +240,23 @@ impl<'a> Endpoint<'a> {
         }
     }
 
+    /// The metrics of what comes in here.
+    pub(super) fn source(self, app: &App) -> Option<&SourceMetrics> {
+        match self {
+            Self::Events => Some(&app.metrics.events_source),
+            Self::Hook(hook) => app.metrics.hook(&hook.name).map(|metrics| &metrics.source),
+        }
+    }
+
     /// Counts what became of a request, and says so if deliveries do not prove where they come from.
     pub(super) fn count(self, app: &App, answered: &Result<(Response, HookOutcome), Problem>) {
+        if let Some(source) = self.source(app) {
+            let status = match answered {
+                Ok((response, _)) => response.status(),
+                Err(problem) => problem.status(),
+            };
+            source.answered(status.as_u16());
+        }
         let Self::Hook(hook) = self else { return };
         let outcome = match answered {
             Ok((_, outcome)) => *outcome,

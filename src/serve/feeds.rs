@@ -284,7 +284,10 @@ impl Host for FeedHost {
             return;
         };
         match ended {
-            RunEnded::Failed => metrics.failed.increment(1),
+            RunEnded::Failed => {
+                metrics.failed.increment(1);
+                metrics.failed_in_a_row.increment(1.0);
+            }
             RunEnded::Well {
                 unchanged,
                 records,
@@ -297,6 +300,7 @@ impl Host for FeedHost {
                     &metrics.complete
                 };
                 runs.increment(1);
+                metrics.failed_in_a_row.set(0.0);
                 metrics.records.increment(records);
                 metrics.quarantined.increment(quarantined);
                 let at = Duration::from_micros(at.0.max(0).unsigned_abs());

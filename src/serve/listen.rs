@@ -35,6 +35,9 @@ pub(super) async fn listen(
         header_timeout: config.server.header_timeout.duration(),
         idle_timeout: config.server.idle_timeout.duration(),
     };
+    if let Some(tls) = &tls {
+        let _set_before = app.tls.set(Arc::clone(tls));
+    }
     let main = bind(config.server.listen).await?;
     let mut servers = vec![Server::start(main, tls, Front::new(app), limits)?];
     if let Some(address) = config.server.metrics_listen {

@@ -21,7 +21,7 @@ use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there}
 use crate::lake::{Lake, LakeError};
 use crate::metrics::Metrics;
 use crate::record::{Fingerprint, Lsn};
-use crate::ship::{LakeCheck, Queue, Shipper, Shipping, ShippingContext};
+use crate::ship::{LakeCheck, Landings, Queue, Shipper, Shipping, ShippingContext};
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Background;
@@ -124,6 +124,7 @@ impl Pipeline {
             metrics,
             clock,
             ids,
+            landings: Landings::default(),
         })?;
         let pipeline = Self {
             log,

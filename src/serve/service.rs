@@ -6,6 +6,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -32,6 +33,7 @@ use crate::receive::tls::Tls;
 use crate::receive::{App, Core, Server};
 use crate::replay::owner::Replayer;
 use crate::status::Status;
+use crate::wal::log::Log;
 use crate::wal::node::Lock;
 
 /// A running service.
@@ -135,6 +137,22 @@ impl Service {
     /// The feeds, if there are any.
     pub fn feeds(&self) -> Option<&RunningFeeds> {
         self.feeds.as_ref()
+    }
+
+    /// Rows that are not in the lake yet, and runs that are not visible yet, of both logs.
+    pub fn unshipped_rows(&self) -> u64 {
+        let of = |log: &Log| {
+            let gauges = log.gauges();
+            let runs = gauges.unpublished_runs.load(Ordering::Relaxed);
+            gauges.uncommitted_rows.load(Ordering::Relaxed) + runs
+        };
+        let of_feeds = self.app.polls.get().map_or(0, |polls| of(&polls.log));
+        of(&self.pipeline.log) + of_feeds
+    }
+
+    /// Says in `/ready` that senders should go elsewhere, and goes on accepting what they still send.
+    pub fn leave(&self) {
+        self.app.status.set_leaving();
     }
 
     /// Stops the parts in order, within `grace`. `hurry` cuts every wait short.

@@ -62,6 +62,8 @@ pub struct Shipment {
     object: Option<Object>,
     /// The commit for the log. If it is set, the object is in the lake and its local file may be gone.
     done: Option<Commit>,
+    /// Key and number of rows, once the seal was read.
+    what: Option<(String, u64)>,
     /// How many times reading the log failed.
     failed_reads: u32,
 }
@@ -78,6 +80,7 @@ impl Shipment {
             at,
             object: None,
             done: None,
+            what: None,
             failed_reads: 0,
         }
     }
@@ -97,6 +100,11 @@ impl Shipment {
     /// The number of the seal.
     pub fn number(&self) -> u64 {
         self.number
+    }
+
+    /// The object's key and the number of its rows, once the seal was read.
+    pub(super) fn what(&self) -> Option<(&str, u64)> {
+        self.what.as_ref().map(|(key, rows)| (&**key, *rows))
     }
 }
 
@@ -174,6 +182,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         self.probe()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
+        shipment.what = Some((seal.key.clone(), seal.sums.count));
         let is_typed = Format::parse(&seal.format).is_some_and(|format| format.layout().is_typed());
         let settled = if is_typed {
             Settled::Typed

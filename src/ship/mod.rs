@@ -12,11 +12,13 @@ mod columns;
 mod publication;
 mod lake_check;
 mod queue;
+mod landings;
 mod shipper;
 
 pub use commit::{ShipError, Shipment, Shipper};
 pub use lake_check::{KnownObjects, LakeCheck, LakeFinding};
 pub use noted::ColumnsNote;
+pub use landings::Landings;
 pub use publication::{Member, Publication, PublicationKind, RunMarker};
 pub use queue::{Drained, Queue};
 pub use shipper::{Shipping, ShippingContext};

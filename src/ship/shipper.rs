@@ -10,6 +10,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use super::commit::{ShipError, Shipment, Shipper};
+use super::landings::{Landing, Landings};
 use super::queue::{Parcel, Queue};
 use crate::clock::Clock;
 use crate::files::Files;
@@ -43,6 +44,8 @@ pub struct ShippingContext<F: Files> {
     pub clock: Clock,
     /// Random numbers for jitter.
     pub ids: Ids,
+    /// Says in the program's log what is in the lake.
+    pub landings: Landings,
 }
 
 /// The running threads.
@@ -119,11 +122,18 @@ impl<F: Files> ShippingContext<F> {
 
     /// Makes one attempt. `pause` is how long the next one would have to wait.
     fn attempt(&self, parcel: &mut Parcel, pause: Duration) -> Next {
+        let began = self.clock.now().mono;
         let (number, noted) = match parcel {
             Parcel::Batch(shipment) => {
                 let prepared = self.shipper.prepare(shipment);
                 let put = prepared.and_then(|()| self.put(shipment));
-                let noted = put.map(|commit| self.log.commit(commit));
+                let noted = put.map(|commit| {
+                    let noted = self.log.commit(commit);
+                    if noted.is_ok() {
+                        self.landed(shipment, commit, began);
+                    }
+                    noted
+                });
                 (shipment.number(), noted)
             }
             Parcel::Publication(id, at) => {
@@ -163,6 +173,22 @@ impl<F: Files> ShippingContext<F> {
         self.metrics.put_failed(kind);
         log_failure(number, kind, &message, pause);
         Next::Again
+    }
+
+    /// Counts an object that is in the lake and committed, and says so.
+    fn landed(&self, shipment: &Shipment, commit: Commit, began: Duration) {
+        let Some((key, rows)) = shipment.what() else {
+            return;
+        };
+        self.metrics.landed(rows, commit.bytes);
+        let now = self.clock.now().mono;
+        let landing = Landing {
+            key,
+            rows,
+            bytes: commit.bytes,
+            took: now.saturating_sub(began),
+        };
+        self.landings.tell(&landing, now);
     }
 
     fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {

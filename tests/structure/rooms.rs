@@ -67,7 +67,7 @@ const ROOMS: &[Room] = &[
         "files", "clock", "checksum", "codec",
     ]),
     room("status", "src/status", &["version", "clock"]),
-    room("metrics", "src/metrics", &["quarantine", "wal", "lake"]),
+    room("metrics", "src/metrics", &["quarantine", "wal", "lake", "clock"]),
     room("control", "crates/feeds/src/control", &["files"]),
     room("telemetry", "src/telemetry", &[]),
     room("out", "src/out", &[]),

@@ -28,6 +28,12 @@ pub(crate) enum Need {
     Payloads,
     /// Instruction counts that were recorded with the compiler in use.
     RecordedCounts,
+    /// The tool that checks systemd's units.
+    Systemd,
+    /// The tool that checks and tests Prometheus' rules.
+    Promtool,
+    /// The tool that renders charts.
+    Helm,
 }
 
 impl Need {
@@ -41,6 +47,9 @@ impl Need {
         Self::Chromium,
         Self::Payloads,
         Self::RecordedCounts,
+        Self::Systemd,
+        Self::Promtool,
+        Self::Helm,
     ];
 
     /// Its name in `LAKEHOOK_REQUIRE`.
@@ -55,6 +64,9 @@ impl Need {
             Self::Chromium => "chromium",
             Self::Payloads => "payloads",
             Self::RecordedCounts => "recorded-counts",
+            Self::Systemd => "systemd",
+            Self::Promtool => "promtool",
+            Self::Helm => "helm",
         }
     }
 

@@ -137,7 +137,7 @@ impl<'a> Fetcher<'a> {
             page = number,
             what,
             tries,
-            ?pause,
+            pause_seconds = pause.as_secs_f64(),
             "trying again"
         );
         let next = format!("another try (page {number}: {what})");

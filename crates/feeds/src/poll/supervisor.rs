@@ -458,7 +458,7 @@ impl Keeper {
                     quarantined = counts.quarantined,
                     nulls = counts.nulls.values().sum::<u64>(),
                     unchanged,
-                    took = ?report.took,
+                    took_seconds = report.took.as_secs_f64(),
                     "polled"
                 );
                 let ended = RunEnded::Well {
