@@ -7,7 +7,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
 use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
-use super::init::poll as init;
+use super::init::{file, poll as init};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{
@@ -51,9 +51,8 @@ enum Command {
     Upstream(upstream::UpstreamArgs),
     /// Validate configuration and schemas, reach the lake, and say what is wrong
     Check(check::CheckArgs),
-    /// Propose a section of the configuration
-    #[command(subcommand)]
-    Init(InitCommand),
+    /// Write a configuration with comments, or propose a section of it
+    Init(InitArgs),
     /// Show the settings in force, and where each of them comes from
     Config(config::ConfigArgs),
     /// Print the completions of a shell: bash, zsh, fish, elvish or powershell
@@ -83,6 +82,15 @@ enum Command {
     Wal(WalCommand),
     /// Ask a running service whether it is ready
     Health(health::HealthArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct InitArgs {
+    #[command(subcommand)]
+    section: Option<InitCommand>,
+    #[command(flatten)]
+    file: file::InitFileArgs,
 }
 
 #[derive(Debug, Subcommand)]
@@ -172,7 +180,10 @@ impl Cli {
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),
             Command::Check(args) => check::run(&load()?, &args),
-            Command::Init(InitCommand::Poll(args)) => init::run(explicit.as_deref(), &args),
+            Command::Init(args) => match args.section {
+                Some(InitCommand::Poll(args)) => init::run(explicit.as_deref(), &args),
+                None => file::run(explicit.as_deref(), &args.file),
+            },
             Command::Config(args) => Ok(config::run(&load()?, &args)),
             Command::Completions(args) => shell::completions(&args, Self::command()),
             Command::Man(args) => shell::man(&args, Self::command()),

@@ -13,6 +13,13 @@ use crate::signature::{Algorithm, Encoding};
 #[derive(Clone, Copy, Debug)]
 pub struct SchemeName(pub &'static Pack);
 
+impl SchemeName {
+    /// All names.
+    pub fn names() -> Vec<&'static str> {
+        PACKS.iter().map(|pack| pack.name).collect()
+    }
+}
+
 impl PartialEq for SchemeName {
     fn eq(&self, other: &Self) -> bool {
         self.0.name == other.0.name

@@ -1,8 +1,11 @@
 //! `lakehook demo`: its summary adds up, and DuckDB counts the same.
 
+use std::process::Command;
+
 use super::{DIRECTORY, said, stderr, stdout};
 use crate::support::duckdb::{Lake, Reading};
 use crate::support::process::Setup;
+use crate::support::python::python;
 
 /// The number on the line of the summary that begins with `name`.
 fn figure(summary: &str, name: &str) -> u64 {
@@ -20,10 +23,38 @@ fn the_demo_adds_up_and_starts_afresh() {
     let demo = |time: &str| setup.run(&["demo", "--duration", time]);
     let first = demo("8s");
     assert_eq!(first.status.code(), Some(0), "{}", said(&first));
+    for line in stdout(&first).lines() {
+        assert!(line.chars().count() <= 80, "wider than 80 columns: {line}");
+    }
+    suggested_commands_work(&setup, &stdout(&first));
     let count = add_up(&setup, &stdout(&first));
     let second = demo("2s");
     assert_eq!(second.status.code(), Some(0), "{}", said(&second));
     assert!(add_up(&setup, &stdout(&second)) < count);
+}
+
+/// The commands that the demo prints, as they are printed; DuckDB is that of the tests.
+fn suggested_commands_work(setup: &Setup, summary: &str) {
+    let (_, commands) = summary.split_once("Query it with DuckDB:\n").unwrap();
+    let has_duckdb = |line: &&str| !line.contains("pip install");
+    let commands: Vec<_> = commands
+        .lines()
+        .take_while(|line| line.starts_with("  "))
+        .filter(has_duckdb)
+        .collect();
+    let bin = python().parent().unwrap().to_owned();
+    let commands = commands
+        .join("\n")
+        .replace(".duckdb/bin/", &format!("{}/", bin.display()));
+    let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+    let output = Command::new("sh")
+        .args(["-euc", &commands])
+        .current_dir(setup.directory())
+        .env("PATH", path)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{commands}\n{}", said(&output));
+    assert!(stdout(&output).contains("purchase"), "{}", said(&output));
 }
 
 /// Checks that the summary adds up and that DuckDB counts the same.

@@ -23,7 +23,7 @@ Commands:
                process
   upstream     Run only the sample system that the demo uses
   check        Validate configuration and schemas, reach the lake, and say what is wrong
-  init         Propose a section of the configuration
+  init         Write a configuration with comments, or propose a section of it
   config       Show the settings in force, and where each of them comes from
   completions  Print the completions of a shell: bash, zsh, fish, elvish or powershell
   man          Print the manual page, or write one for each command
@@ -198,7 +198,8 @@ Usage: lakehook demo [OPTIONS]
 Options:
   -c, --config <FILE>    The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                          there]
-      --duration <TIME>  End by itself after this time, such as 30s
+      --duration <TIME>  Send for this time, and then end [default: 30s, and on a terminal go on
+                         serving until Ctrl-C]
       --dir <DIR>        Where the lake and the log go; what an earlier demo left there is removed
                          [default: ./lakehook-demo]
       --rate <N>         Events a second, about [default: 100]
@@ -234,6 +235,30 @@ Options:
       --for <ENGINE>   Also say whether this engine can read the lake: spark, athena, bigquery or
                        snowflake
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["init"]), @r#"
+Write a configuration with comments, or propose a section of it
+
+Usage: lakehook init [OPTIONS]
+       lakehook init <COMMAND>
+
+Commands:
+  poll  Read one page of a REST API, and print how it could be polled
+  help  Print this message or the help of the given subcommand(s)
+
+Options:
+  -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
+                          is there]
+      --lake <URL>        The lake: a directory, or s3://BUCKET/PREFIX
+      --listen <ADDRESS>  The address to listen on; beyond this machine it needs tokens
+      --contract <KIND>   What events must look like: typed, or open for any JSON [possible values:
+                          typed, open]
+      --format <FORMAT>   The format of objects: ndjson.zst, ndjson.gz, ndjson or parquet
+      --hook <PROVIDER>   A provider that sends webhooks, such as github; may be given again
+      --all               Every section that there is, as comments
+      --print             Print it instead
+  -h, --help              Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["init", "poll"]), @r#"

@@ -39,6 +39,77 @@ fn api() -> Api {
 }
 
 #[test]
+fn it_writes_a_configuration_that_is_sound_and_never_over_another() {
+    let setup = Setup::new("");
+    let dir = setup.directory();
+    let here = dir.join("lakehook.toml");
+    // The configuration of these tests is there already.
+    let before = std::fs::read_to_string(&here).unwrap();
+    let refused = setup.run(&["init"]);
+    assert_eq!(refused.status.code(), Some(2), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("is there already"),
+        "{}",
+        said(&refused)
+    );
+    assert_eq!(std::fs::read_to_string(&here).unwrap(), before);
+
+    std::fs::write(dir.join("tokens"), "a-token-of-these-tests\n").unwrap();
+    std::fs::write(
+        dir.join("stripe.secrets"),
+        "whsec_a-secret-of-these-tests\n",
+    )
+    .unwrap();
+    for (number, arguments) in [
+        &[][..],
+        &["--all"],
+        &[
+            "--lake",
+            "lake",
+            "--contract",
+            "open",
+            "--format",
+            "parquet",
+        ],
+        &[
+            "--listen",
+            "0.0.0.0:4000",
+            "--hook",
+            "stripe",
+            "--hook",
+            "stripe",
+        ],
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let file = format!("made-{number}.toml");
+        let made = setup.run(&[&["init", "--config", &file], arguments].concat());
+        assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+        assert!(stdout(&made).contains("lakehook check"), "{}", said(&made));
+        let shown = setup.run(&["config", "--set", "--config", &file]);
+        assert_eq!(
+            shown.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            said(&shown)
+        );
+        let printed = setup.run(&[&["init", "--print"], arguments].concat());
+        let text = std::fs::read_to_string(dir.join(&file)).unwrap();
+        assert_eq!(stdout(&printed), text);
+        for value in arguments
+            .iter()
+            .filter(|argument| !argument.starts_with("--"))
+        {
+            assert!(text.contains(value), "{value}: {text}");
+        }
+    }
+    let unknown = setup.run(&["init", "--print", "--hook", "stripes"]);
+    assert_eq!(unknown.status.code(), Some(2), "{}", said(&unknown));
+    assert!(said(&unknown).contains("stripe, "), "{}", said(&unknown));
+}
+
+#[test]
 fn what_it_writes_is_checked_and_polled() {
     let api = api();
     let setup = Setup::new("[lake]\nurl = \"lake\"\n");

@@ -3,4 +3,6 @@
 
 pub mod run;
 pub mod summary;
+mod verdict;
+mod screen;
 pub mod upstream;

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,7 +10,9 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 use tracing::level_filters::LevelFilter;
 
+use super::screen::{self, Now, Place, Screen};
 use super::summary::{StreamCount, count, last_snapshot, objects};
+use super::verdict::{Verdict, reason};
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -28,6 +29,10 @@ use crate::upstream::{Options, Sent, Upstream, serve};
 const MARKER: &str = ".lakehook-demo";
 const BATCH_AGE_SECONDS: u64 = 5;
 const POLL_SECONDS: u64 = 300;
+/// How long the sample system sends.
+const SENDS_FOR: Duration = Duration::from_secs(30);
+/// How long the demo waits for the last batches, which close after a few seconds.
+const SETTLE_LIMIT: Duration = Duration::from_secs(60);
 /// How long the demo waits at its end for runs that are under way.
 const POLLS_LIMIT: Duration = Duration::from_secs(30);
 /// The part of the demo's configuration that describes its lake, for `lakehook sql` and other commands.
@@ -66,7 +71,7 @@ const CONTENT_SCHEMA: (&str, &str) = (
 /// Arguments of `lakehook demo`.
 #[derive(Debug, Args)]
 pub struct DemoArgs {
-    /// End by itself after this time, such as 30s
+    /// Send for this time, and then end [default: 30s, and on a terminal go on serving until Ctrl-C]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     duration: Option<Duration>,
     /// Where the lake and the log go; what an earlier demo left there is removed
@@ -173,46 +178,70 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
     let config = demo_config(dir, listener.local_addr()?);
     let service = Service::start(&config, Clock::system(), Ids::System).await?;
     let webhook = format!("http://{}{}", service.address(), config.events.path);
-    let upstream = Upstream::new(
-        upstream_options(&webhook, args.rate),
-        Clock::system(),
-        &Ids::System,
-    )?;
-    introduce(
-        &service,
-        listener.local_addr()?,
-        &webhook,
-        dir,
-        args.duration,
-    );
+    let options = upstream_options(&webhook, args.rate);
+    let upstream = Upstream::new(options, Clock::system(), &Ids::System)?;
+    let place = Place {
+        dir: &args.dir,
+        address: service.address(),
+        webhook: &webhook,
+    };
+    let sends_for = args.duration.unwrap_or(SENDS_FOR);
+    place.introduce(listener.local_addr()?, sends_for, BATCH_AGE_SECONDS);
     let stop = CancellationToken::new();
     let serving = tokio::spawn(serve(listener, upstream.clone(), stop.clone()));
 
-    watch(args.duration, &mut signals, &service, &upstream, dir).await?;
+    let enough = watch(sends_for, &mut signals, &service, &upstream, dir).await?;
+    let stays = enough == Enough::Time && args.duration.is_none() && screen::is_terminal();
 
-    out::line("stopping: the sender first, then what is open goes to the lake …");
+    out::line("The sender stops, and what is open goes to the lake …");
     upstream.stop().await;
     let polled = polled(&service).await;
-    stop.cancel();
+    let grace = config.server.shutdown_grace.duration();
+    let (stopped, service) = if stays {
+        (settle(&service).await, Some(service))
+    } else {
+        stop.cancel();
+        (service.stop(grace, CancellationToken::new()).await, None)
+    };
+    let verdict = judge(dir, &upstream.sent(), stopped, &polled)?;
+    verdict.print();
+    place.say_how_to_query();
+    if let Some(service) = service {
+        place.say_how_to_send(Clock::system().now().wall);
+        tokio::select! {
+            () = signals.next() => {}
+            reason = service.failed() => return Err(anyhow::anyhow!(reason).into()),
+        }
+        stop.cancel();
+        let stopped = service.stop(grace, CancellationToken::new()).await;
+        screen::say_left(stopped.left_rows);
+    }
     serving.await??;
-    let stopped = service.stop(
-        config.server.shutdown_grace.duration(),
-        CancellationToken::new(),
-    );
-    let stopped = stopped.await;
-    let lake = dir.join("lake");
-    let events = count(&lake.join("events"))?;
-    let quarantine = count(&lake.join("quarantine"))?;
-    let sent = upstream.sent();
-    let mut problems = conclude(&sent, &events, &quarantine, stopped);
-    let snapshots = snapshots(&lake, &polled, &mut problems)?;
-    print_summary(&sent, &events, &quarantine, &snapshots);
-    print_conclusion(&problems);
-    print_query(&lake);
-    Ok(if problems.is_empty() {
+    Ok(if verdict.problems.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
+    })
+}
+
+/// Reads the lake back, and compares it with what was sent.
+fn judge(
+    dir: &Path,
+    sent: &Sent,
+    stopped: Stopped,
+    polled: &[(String, u64)],
+) -> Result<Verdict, Failure> {
+    let lake = dir.join("lake");
+    let events = count(&lake.join("events"))?;
+    let quarantine = count(&lake.join("quarantine"))?;
+    let mut problems = conclude(sent, &events, &quarantine, stopped);
+    let snapshots = snapshots(&lake, polled, &mut problems)?;
+    Ok(Verdict {
+        sent: *sent,
+        events,
+        quarantine,
+        snapshots,
+        problems,
     })
 }
 
@@ -270,74 +299,62 @@ fn upstream_options(webhook: &str, rate: f64) -> Options {
     }
 }
 
-fn introduce(
-    service: &Service,
-    upstream: std::net::SocketAddr,
-    webhook: &str,
-    dir: &Path,
-    duration: Option<Duration>,
-) {
-    out::line(format_args!(
-        "sample system  http://{upstream} (pushes events; users and content are polled)"
-    ));
-    out::line(format_args!("webhook        {webhook}"));
-    out::line(format_args!(
-        "metrics        http://{}/metrics",
-        service.address()
-    ));
-    out::line(format_args!(
-        "lake           {}",
-        dir.join("lake").display()
-    ));
-    let end = match duration {
-        Some(duration) => format!(
-            "ends after {} s; Ctrl-C ends it earlier",
-            duration.as_secs()
-        ),
-        None => "Ctrl-C ends it".to_owned(),
-    };
-    out::line(format_args!(
-        "batches go to the lake after {BATCH_AGE_SECONDS} s; every answer is durable at once; {end}"
-    ));
+/// Why the sample system sends no more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Enough {
+    /// The time is over.
+    Time,
+    /// Somebody asks for the end.
+    Signal,
 }
 
-/// Shows once a second how many events go in and how many land.
+/// Shows how many events go in and how many land, until the time is over.
 async fn watch(
-    duration: Option<Duration>,
+    sends_for: Duration,
     signals: &mut Signals,
     service: &Service,
     upstream: &Upstream,
     dir: &Path,
-) -> Result<(), Failure> {
-    let mut seconds = 0;
-    let end = async {
-        match duration {
-            Some(duration) => tokio::time::sleep(duration).await,
-            None => std::future::pending().await,
-        }
-    };
+) -> Result<Enough, Failure> {
+    let screen = Screen::new();
+    let begun = tokio::time::Instant::now();
+    let end = tokio::time::sleep(sends_for);
     let mut end = std::pin::pin!(end);
     let mut interval = tokio::time::interval(Duration::from_secs(1));
     interval.tick().await;
     loop {
-        tokio::select! {
-            _ = interval.tick() => {}
-            () = &mut end => return Ok(()),
-            () = signals.next() => return Ok(()),
+        let enough = tokio::select! {
+            _ = interval.tick() => None,
+            () = &mut end => Some(Enough::Time),
+            () = signals.next() => Some(Enough::Signal),
             reason = service.failed() => return Err(anyhow::anyhow!(reason).into()),
+        };
+        let now = Now {
+            seconds: begun.elapsed().as_secs(),
+            of: sends_for.as_secs(),
+            sent: upstream.sent(),
+            unshipped: service.unshipped_rows(),
+            objects: objects(&dir.join("lake/events"))?.len(),
+        };
+        screen.show(&now);
+        if let Some(enough) = enough {
+            screen.end();
+            return Ok(enough);
         }
-        seconds += 1;
-        let sent = upstream.sent();
-        let core = service.app().core.get();
-        let waiting = core.map_or(0, |core| {
-            core.log.gauges().uncommitted_rows.load(Ordering::Relaxed)
-        });
-        let landed = objects(&dir.join("lake"))?.len();
-        out::line(format_args!(
-            "{seconds:>4} s  sent {:>7}  accepted {:>7}  dropped {:>5}  duplicates {:>4}  refused {:>3}  \
-             | in the log {waiting:>6}  objects in the lake {landed:>4}",
-            sent.events, sent.accepted, sent.dropped, sent.duplicates, sent.refused
-        ));
+    }
+}
+
+/// Waits until everything that was acknowledged is in the lake, while the service goes on.
+async fn settle(service: &Service) -> Stopped {
+    let shipped = async {
+        while service.unshipped_rows() > 0 {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let all_shipped = tokio::time::timeout(SETTLE_LIMIT, shipped).await.is_ok();
+    Stopped {
+        all_shipped,
+        left_rows: service.unshipped_rows(),
     }
 }
 
@@ -381,93 +398,4 @@ fn conclude(
         ));
     }
     problems
-}
-
-fn reason(quarantine: &StreamCount, reason: &str) -> u64 {
-    quarantine.reasons.get(reason).copied().unwrap_or(0)
-}
-
-fn print_summary(
-    sent: &Sent,
-    events: &StreamCount,
-    quarantine: &StreamCount,
-    snapshots: &[(String, StreamCount)],
-) {
-    let row = |name: &str, value: u64, note: &str| {
-        out::line(format_args!("{name:<26}{value:>10}  {note}"));
-    };
-    out::line("");
-    row("events sent", sent.events, "");
-    row(
-        "  accepted",
-        sent.accepted,
-        "new, durable before the answer",
-    );
-    row(
-        "  dropped",
-        sent.dropped,
-        "valid, taken by the rule that drops signups",
-    );
-    row("  duplicates", sent.duplicates, "known already");
-    row(
-        "  quarantined",
-        sent.quarantined,
-        "kept aside, with the reason",
-    );
-    row(
-        "  refused",
-        sent.refused,
-        "in requests that were answered 400",
-    );
-    row("  unanswered", sent.unanswered, "");
-    row(
-        "records in the lake",
-        events.rows,
-        "counted by reading the objects back",
-    );
-    row(
-        "  in objects",
-        events.objects,
-        &format!("{} bytes", events.bytes),
-    );
-    let copies = reason(quarantine, "refused_request");
-    row(
-        "refused requests kept",
-        copies,
-        "in the quarantine, as they were sent",
-    );
-    for (name, snapshot) in snapshots {
-        let note = format!("in the last run that is visible, {} bytes", snapshot.bytes);
-        row(&format!("{name} polled"), snapshot.rows, &note);
-    }
-}
-
-fn print_conclusion(problems: &[String]) {
-    out::line("");
-    if problems.is_empty() {
-        out::line(
-            "It adds up: every accepted event is in the lake exactly once, and every poll as a whole.",
-        );
-    }
-    for problem in problems {
-        out::line(format_args!("It does not add up: {problem}"));
-    }
-}
-
-fn print_query(lake: &Path) {
-    out::line("Query it with DuckDB, through the views that `lakehook sql duckdb` prints:");
-    let config = lake.with_file_name("lakehook.toml");
-    out::line(format_args!(
-        "  lakehook sql duckdb --config {0} > views.sql && duckdb -init views.sql -c \"SELECT country, count(*) FROM users \
-         GROUP BY 1 ORDER BY 1\"",
-        config.display()
-    ));
-    out::line("or without them:");
-    out::line(format_args!(
-        "  duckdb -c \"SELECT dt, event_type, count(*) FROM read_json('{}/events/*/*.ndjson.zst', \
-         format='newline_delimited', hive_partitioning=true, columns={{event_id:'UUID', \
-         event_type:'VARCHAR', user_id:'VARCHAR', timestamp:'TIMESTAMPTZ', properties:'JSON'}}) \
-         GROUP BY ALL ORDER BY ALL\"",
-        lake.display()
-    ));
 }
