@@ -186,7 +186,7 @@ impl Metrics {
             handle,
             events_received: metrics::counter!("lakehook_events_received_total"),
             events_accepted: metrics::counter!("lakehook_events_accepted_total"),
-            events_dropped: event_types.iter().map(dropped_of).collect(),
+            events_dropped: event_types.iter().map(|name| dropped_of(name)).collect(),
             events_duplicate: metrics::counter!("lakehook_events_duplicate_total"),
             quarantined: [
                 Reason::InvalidEvent,
@@ -297,8 +297,8 @@ impl Metrics {
     }
 }
 
-fn dropped_of(event_type: &String) -> Counter {
-    let label = event_type.clone();
+fn dropped_of(event_type: &str) -> Counter {
+    let label = event_type.to_owned();
     counter_with("lakehook_events_dropped_total", "event_type", label)
 }
 

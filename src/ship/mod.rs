@@ -17,8 +17,8 @@ mod shipper;
 
 pub use commit::{ShipError, Shipment, Shipper};
 pub use lake_check::{KnownObjects, LakeCheck, LakeFinding};
-pub use noted::ColumnsNote;
 pub use landings::Landings;
+pub use noted::ColumnsNote;
 pub use publication::{Member, Publication, PublicationKind, RunMarker};
 pub use queue::{Drained, Queue};
 pub use shipper::{Shipping, ShippingContext};

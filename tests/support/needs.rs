@@ -37,7 +37,7 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 12] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,

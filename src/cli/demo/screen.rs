@@ -53,7 +53,7 @@ impl Screen {
     pub(super) fn show(&self, now: &Now) {
         match &self.0 {
             Some(bar) => bar.set_message(now.block()),
-            None if now.seconds % PLAIN_SECONDS == 0 => out::line(now.line()),
+            None if now.seconds.is_multiple_of(PLAIN_SECONDS) => out::line(now.line()),
             None => {}
         }
     }
