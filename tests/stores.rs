@@ -249,7 +249,7 @@ fn a_connection_that_ends_without_an_answer_is_the_networks_matter() {
 /// An object takes longer than any limit that its size would give it, and is stored by the first put.
 #[test]
 fn a_slow_upload_lives_as_long_as_it_moves() {
-    const BYTES_PER_SECOND: u64 = 1500;
+    const BYTES_PER_SECOND: u64 = 1200;
     let server = S3Server::start(87);
     let proxy = Proxy::start_narrow(server.address());
     let config = config(

@@ -60,6 +60,8 @@ pub struct Faults<'a> {
     pub clock: &'a Clock,
     /// Cancelled to end early.
     pub interrupted: CancellationToken,
+    /// Held while a server starts: it must find the lake that it knows.
+    pub starting: tokio::sync::Mutex<()>,
     /// The faults so far.
     pub done: Mutex<Done>,
 }
@@ -108,12 +110,13 @@ impl Faults<'_> {
                 break;
             }
             // A log refuses to start with another lake than the one that it knows.
+            let starting = self.starting.lock().await;
             if self.stage.lake_is_away() {
                 self.stage.heal()?;
             }
             self.stage.configure(GRACE, self.plan.life(number).format)?;
             server.start()?;
-            if let Err(found) = self.life(server, number).await {
+            if let Err(found) = self.life(server, number, starting).await {
                 self.violation(&format!("life {number} of the server"), found);
                 // The cause may last, and then every further life would fail as well.
                 self.interrupted.cancel();
@@ -123,11 +126,19 @@ impl Faults<'_> {
         Ok(())
     }
 
-    async fn life(&self, server: &mut ServerProcess, number: u64) -> Result<(), String> {
+    /// One life. The lake is not taken away before the server is ready, or before it ends if nobody waits for that.
+    async fn life(
+        &self,
+        server: &mut ServerProcess,
+        number: u64,
+        starting: tokio::sync::MutexGuard<'_, ()>,
+    ) -> Result<(), String> {
         let life = self.plan.life(number);
+        let mut starting = Some(starting);
         if life.awaits_ready {
             let took = server.ready(READY_LIMIT).await?;
             self.with(|done| done.longest_ready = done.longest_ready.max(took));
+            starting.take();
         }
         tokio::time::sleep(life.runs_for).await;
         if let Some(lasts) = life.pause {
@@ -149,6 +160,7 @@ impl Faults<'_> {
                 self.with(|done| done.stops += 1);
             }
         }
+        drop(starting);
         Ok(())
     }
 
@@ -167,7 +179,9 @@ impl Faults<'_> {
             if !self.unless_interrupted(tokio::time::sleep(after)).await || is_last {
                 break;
             }
+            let starting = self.starting.lock().await;
             self.stage.take_lake_away(outage.instead)?;
+            drop(starting);
             let went_on = self.unless_interrupted(self.outage(outage)).await;
             self.stage.heal()?;
             if !went_on {

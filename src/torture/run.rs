@@ -85,6 +85,7 @@ pub async fn run(
         senders: &shared,
         clock: &run.clock,
         interrupted,
+        starting: tokio::sync::Mutex::new(()),
         done: Mutex::new(Done::default()),
     };
     run.watched("faults", &faults, faults.run(&mut server))
