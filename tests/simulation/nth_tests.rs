@@ -91,7 +91,7 @@ fn crash_everywhere(kind: Kind, crash: Crash) {
         });
         match outcome {
             Ok(false) => {}
-            Ok(true) => return assert!(at > 60, "the life is too short: {at}"),
+            Ok(true) => return assert!(at > 30, "the life is too short: {at}"),
             Err(violation) => panic!("{kind:?}, {crash:?} at operation {at}: {violation}"),
         }
     }
