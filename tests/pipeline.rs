@@ -134,8 +134,9 @@ fn the_pipeline_runs_in_its_mounted_folder_again_and_again() {
     let moto = Moto::start();
     let address = moto.endpoint();
     let address = address.trim_start_matches("http://").parse().unwrap();
-    let mut bucket = Connection::open(address, Duration::from_mins(1)).unwrap();
     for (name, text) in CSV {
+        // The server answers one request a connection.
+        let mut bucket = Connection::open(address, Duration::from_mins(1)).unwrap();
         let put = bucket.request(
             "PUT",
             &format!("/{BUCKET}/csv/{name}.csv"),
