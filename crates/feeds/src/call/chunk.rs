@@ -186,7 +186,7 @@ mod tests {
             assert_eq!(found, chunks, "{limits:?}");
             let body = Chunk::new(vec![group("1", 2), group("2", 2)], "").body("");
             assert!(limits.bytes != 34 || body.len() <= 34, "{}", body.len());
-            let large = gathering.add(group("1", 100));
+            let large = gathering.add(group("1", 101));
             assert!(matches!(large, Gathered::TooLarge(..)), "{large:?}");
         }
     }
