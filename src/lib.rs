@@ -25,6 +25,7 @@ pub mod config;
 pub mod receive;
 pub use lakehook_feeds as feeds;
 pub use lakehook_feeds::poll;
+pub use lakehook_inbox as inbox;
 pub mod replay;
 
 // What looks into the lake.

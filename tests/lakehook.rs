@@ -19,6 +19,7 @@ mod commands;
 mod copies;
 mod crashes;
 mod examples;
+mod files;
 mod first_hour;
 mod http;
 mod instructions;

@@ -11,8 +11,8 @@ use super::init::poll as init;
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{
-    audit, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell, sql,
-    torture,
+    audit, check, config, erase, files, health, hook, poll, polls, retain, schema, serve, shell,
+    sql, torture,
 };
 use crate::config::{Argument, Config, Loaded};
 
@@ -40,6 +40,8 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Pull entities from the configured REST APIs, once
     Poll(poll::PollArgs),
+    /// Take what is new in the configured inboxes, once
+    Files(files::FilesArgs),
     /// See and move what polls remember between their runs
     #[command(subcommand)]
     Polls(polls::PollsCommand),
@@ -165,6 +167,7 @@ impl Cli {
                 serve::run(&mut loaded, &args)
             }
             Command::Poll(args) => poll::run(&load()?, args),
+            Command::Files(args) => files::run(&load()?, args),
             Command::Polls(command) => polls::run(&load()?, command),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),

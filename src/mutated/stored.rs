@@ -110,6 +110,7 @@ fn refused() -> Vec<u8> {
             errors_total: 1,
             raw,
             max_raw_bytes: 100,
+            place: None,
         };
         let at = refused.write(&mut row) as usize;
         row.splice(at..at, b"\"lsn\":7,".iter().copied());

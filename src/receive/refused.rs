@@ -54,6 +54,7 @@ pub fn row_of(
         errors_total,
         raw: body,
         max_raw_bytes,
+        place: None,
     };
     let mut rows = Rows::default();
     let key = rows.partition(&partition(stream, origin.received_at));

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::kept::Kept;
+use super::kept::{Kept, KeptPlace};
 use crate::ids::NodeId;
 use crate::quarantine::Reason;
 
@@ -26,6 +26,13 @@ pub struct Candidate {
     pub is_event: bool,
     /// What was refused, in base64, so that its encoded length does not depend on its content.
     pub raw: String,
+    /// Where it was read, if it was read from a file.
+    #[serde(default, skip_serializing_if = "is_nowhere")]
+    pub place: KeptPlace,
+}
+
+fn is_nowhere(place: &KeptPlace) -> bool {
+    *place == KeptPlace::default()
 }
 
 /// Why a row is not replayed.
@@ -150,6 +157,7 @@ impl Scope {
             client: row.client.clone(),
             is_event: is(Reason::InvalidEvent),
             raw: BASE64.encode(raw),
+            place: row.place.clone(),
         }))
     }
 }

@@ -49,6 +49,23 @@ pub struct Kept {
     pub raw_bytes: u64,
     /// XXH3-128 of what was refused, before it was truncated.
     pub raw_xxh3: String,
+    /// Where it was read, if it was read from a file.
+    #[serde(flatten)]
+    pub place: KeptPlace,
+}
+
+/// Where in a file a record was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPlace {
+    /// The name of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line on which the record begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The line that names the columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
 }
 
 impl Kept {

@@ -25,7 +25,11 @@ impl Process {
         let types = config.rules().map(|rules| rules.types);
         let types = types.unwrap_or_default();
         Ok(Self {
-            metrics: Metrics::of_service(&types, config.hook.keys(), config.poll.keys())?,
+            metrics: Metrics::of_service(
+                &types,
+                config.hook.keys(),
+                config.poll.keys().chain(config.files.keys()),
+            )?,
             clock,
             ids,
         })

@@ -209,7 +209,8 @@ fn calendar(config: &Config, role: LogRole) -> Calendar {
             Calendar::new(move |time| vec![events.key(time), quarantine::partition(EVENTS, time)])
         }
         LogRole::Feeds => {
-            let streams: Vec<String> = config.poll.keys().cloned().collect();
+            let streams = config.poll.keys().chain(config.files.keys());
+            let streams: Vec<String> = streams.cloned().collect();
             Calendar::new(move |time| {
                 let of_stream = |stream: &String| {
                     let kept = quarantine::partition(stream, time);
@@ -264,6 +265,7 @@ fn write_conflict(
         errors_total: 1,
         raw: row,
         max_raw_bytes: usize::MAX,
+        place: None,
     };
     refused.write(out)
 }

@@ -86,6 +86,7 @@ fn kept(reason: Reason, raw: &str) -> Kept {
         raw_encoding: "utf-8".to_owned(),
         raw_bytes: raw.len() as u64,
         raw_xxh3: String::new(),
+        place: crate::replay::kept::KeptPlace::default(),
     }
 }
 

@@ -17,6 +17,7 @@ Usage: lakehook [OPTIONS] <COMMAND>
 Commands:
   serve        Run the service: webhook, polls, batches, lake
   poll         Pull entities from the configured REST APIs, once
+  files        Take what is new in the configured inboxes, once
   polls        See and move what polls remember between their runs
   demo         See it work, with no set-up: a sample system, the service and a local lake in one
                process
@@ -78,6 +79,25 @@ Options:
       --from <MARK>    Read again what is new since this mark or time, of one poll, without moving
                        its mark
       --to <TIME>      End of what is read again, for a poll with a window [default: now]
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["files"]), @r#"
+Take what is new in the configured inboxes, once
+
+Usage: lakehook files [OPTIONS] [NAME]...
+
+Arguments:
+  [NAME]...  The streams whose inboxes are looked into [default: all]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dry-run        Read and validate every file that is there, and write nothing
+      --follow         Go on looking, as the configuration says, until it is stopped
+      --accept         Take files as they are, whatever the guards say, and try those again that
+                       were refused
+      --probe <FILE>   Read the beginning of a file, and print a section and a schema to edit
   -h, --help           Print help
 exit code 0
 "#);

@@ -16,7 +16,7 @@ const ROOMS: &[Room] = &[
     room("lib", "src/lib.rs", &[]),
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
-        "torture", "upstream", "serve", "config", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
+        "torture", "upstream", "serve", "config", "inbox", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
         "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "files", "rfc3339", "clock",
     ]),
@@ -26,24 +26,28 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "receive", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
+        "config", "receive", "inbox", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
+        "receive", "inbox", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
         "signature", "clock",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",
         "clock",
     ]),
+    room("inbox", "crates/inbox/src", &[
+        "poll", "feeds", "control", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "json",
+        "record", "ids", "files", "rfc3339", "clock",
+    ]),
     room("poll", "crates/feeds/src/poll", &[
         "feeds", "control", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "json", "record",
         "signature", "secret", "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "lake", "tables", "json", "record", "ids", "files", "rfc3339", "clock",
+        "contract", "quarantine", "wal", "lake", "encode", "tables", "json", "record", "ids", "files", "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",

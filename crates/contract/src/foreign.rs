@@ -193,6 +193,7 @@ impl Contract {
             errors_total,
             raw,
             max_raw_bytes: usize::MAX,
+            place: None,
         };
         let lsn_at = refused.write(&mut rows.bytes);
         let key = quarantine::partition(stream, origin.received_at);

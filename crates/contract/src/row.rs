@@ -203,6 +203,7 @@ impl<'c> RowWriter<'c> {
             errors_total: errors.total(),
             raw: raw.as_bytes(),
             max_raw_bytes: rules.max_quarantine_raw_bytes,
+            place: None,
         };
         let lsn_at = refused.write(&mut self.rows.bytes);
         let key = quarantine::partition(stream, self.origin.received_at);
