@@ -33,6 +33,7 @@ mod power_cuts;
 mod queries;
 mod readers;
 mod readable;
+mod replica;
 mod stack;
 mod stopping;
 mod stores;

@@ -8,6 +8,7 @@ use std::io;
 use std::path::Path;
 
 use super::dedup::archive::{Archive, ArchiveLimits};
+use super::dedup::place::SecondPlace;
 use super::dedup::recent::RecentIds;
 use super::dedup::tiers::Dedup;
 use super::helper::Background;
@@ -15,6 +16,10 @@ pub use super::journal::errors::OpenError;
 use super::journal::exchange;
 use super::journal::local::{FoundFiles, LocalJournal, LocalSettings};
 use super::journal::node::{Node, read_or_create};
+use super::journal::replica::engine::{Engine, KeepTrying};
+use super::journal::replica::found::FoundReplica;
+use super::journal::replica::identity;
+use super::journal::replica::owner::ReplicaSettings;
 use super::journal::seam::{Found, Frame, Frames, Heading, Journal, TornTail};
 use super::ledger::copy::Move;
 use super::ledger::entry::Entry;
@@ -75,7 +80,7 @@ pub(crate) fn begin_behind_ids<F: Files>(
     (clock, ids): (Clock, Ids),
 ) -> Result<LocalWriter<F>, OpenError> {
     let (found, node) = find(&files, dir, &settings, &ids, Background::Inline)?;
-    let archive = archive(files, dir, &settings, Background::Inline)?;
+    let archive = archive((files, dir), &settings, None, Background::Inline)?;
     let mut opening = Opening::new(archive, settings, node, (clock, ids));
     let after = opening.archive_numbers();
     let writer = opening.go_on(found, after, None)?;
@@ -92,7 +97,7 @@ pub fn open_journal<J: Found, F: Files>(
     (clock, ids): (Clock, Ids),
     background: Background,
 ) -> Result<(Writer<J::Journal, F>, Recovered), OpenError> {
-    let archive = archive(files, dir, &settings, background)?;
+    let archive = archive((files, dir), &settings, found.copies(), background)?;
     let mut opening = Opening::new(archive, settings, node, (clock, ids));
     let Some(newest) = found.newest() else {
         let after = opening.archive_numbers();
@@ -136,10 +141,49 @@ pub fn find<F: Files>(
     Ok((found, node))
 }
 
-fn archive<F: Files>(
-    files: F,
-    dir: &Path,
+/// How a start in an engine goes about it.
+pub struct ReplicaStart {
+    /// How long requests are repeated that have no answer.
+    pub keep_trying: KeepTrying,
+    /// Where helpers run.
+    pub background: Background,
+    /// Who this is, for the messages of others.
+    pub owner: String,
+}
+
+/// Finds the journal in an engine, with the id files that a directory lacks, and founds it if the
+/// engine is new. The caller has locked the directory.
+pub fn find_replica<E: Engine, F: Files>(
+    engine: E,
+    (files, dir): (&F, &Path),
     settings: &Settings,
+    ids: &Ids,
+    start: ReplicaStart,
+) -> Result<(FoundReplica<E, F>, Node), OpenError> {
+    create_dir_durably(files, dir, true).map_err(|error| io_error(dir, error))?;
+    let ReplicaStart {
+        keep_trying,
+        background,
+        owner,
+    } = start;
+    let node = identity::read_or_found(&engine, (files, dir), ids, &keep_trying)?;
+    let replica = ReplicaSettings {
+        segment_bytes: settings.segment_bytes,
+        max_bytes: settings.max_bytes,
+        log: node.id,
+        ids: ids.clone(),
+        background,
+        keep_trying,
+        owner,
+    };
+    let found = FoundReplica::open(engine, files.clone(), dir, replica)?;
+    Ok((found, node))
+}
+
+fn archive<F: Files>(
+    (files, dir): (F, &Path),
+    settings: &Settings,
+    copies: SecondPlace,
     background: Background,
 ) -> Result<Archive<F>, OpenError> {
     let limits = ArchiveLimits {
@@ -148,7 +192,7 @@ fn archive<F: Files>(
         filter_bytes: settings.filter_bytes,
         ids_per_file: settings.ids_per_file,
     };
-    Archive::open(files, dir, limits, background).map_err(|error| io_error(dir, error))
+    Archive::open(files, dir, limits, copies, background).map_err(|error| io_error(dir, error))
 }
 
 fn io_error(dir: &Path, error: io::Error) -> OpenError {
@@ -209,10 +253,34 @@ impl<F: Files> Opening<F> {
         // A last frame that is not known to be durable is not projected yet: the files that it
         // releases stay until its copy is durable.
         self.remove_below(found)?;
+        if found.copies().is_some() {
+            self.check_ids(found, (oldest_ids, oldest))?;
+        }
         let state = &mut self.projection.state;
         state.oldest_segment = state.oldest_segment.max(oldest);
         state.oldest_ids = state.oldest_ids.max(oldest_ids);
         Ok(last)
+    }
+
+    /// Refuses a log whose directory has vanished, and with it ids that are nowhere else.
+    fn check_ids<J: Found>(
+        &self,
+        found: &J,
+        (oldest_ids, oldest): (u64, u64),
+    ) -> Result<(), OpenError> {
+        let state = &self.projection.state;
+        let oldest_ids = oldest_ids.max(state.oldest_ids);
+        let oldest = oldest.max(state.oldest_segment);
+        match self.dedup.archive().first_gap(oldest_ids, oldest) {
+            None => Ok(()),
+            Some(segment) => Err(OpenError::Unreadable {
+                journal: found.frames().name(),
+                detail: format!(
+                    "the ids of segment {segment} are gone; without them, events that are sent again \
+                     would be stored again"
+                ),
+            }),
+        }
     }
 
     fn remove_below<J: Found>(&mut self, found: &mut J) -> Result<(), OpenError> {
@@ -315,7 +383,10 @@ impl<F: Files> Opening<F> {
             rows: frame.rows,
             written_at: now.wall,
         };
+        let name = found.frames().name();
         let mut journal = found.go_on(after, heading, frame.bytes_mut(), now)?;
+        let copied = self.dedup.archive_mut().copy_newest();
+        copied.map_err(|error| io_error(Path::new(&name), error))?;
         let mut state = self.projection.state;
         state.count_ages(now);
         let (oldest_segment, oldest_ids) = (state.oldest_segment, state.oldest_ids);

@@ -68,7 +68,7 @@ impl S3 {
 
     async fn put_async(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
         let body = match put.body {
-            Body::Bytes(bytes) => ByteStream::from_static(bytes),
+            Body::Bytes(bytes) => ByteStream::from(bytes.to_vec()),
             Body::Assembled(assembled, bytes) => read_aside(assembled, bytes),
             Body::File(path, bytes) => ByteStream::read_from()
                 .path(path)
@@ -152,6 +152,15 @@ impl S3 {
 
     /// Keys below a prefix, relative to the lake, in order; at most about `max`.
     pub async fn list(&self, prefix: &str, max: usize) -> Result<Vec<String>, StoreError> {
+        self.list_after(prefix, None, max).await
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<String>, StoreError> {
         let own = self.full_key("");
         let mut keys = Vec::new();
         let mut token = None;
@@ -161,6 +170,7 @@ impl S3 {
                 .list_objects_v2()
                 .bucket(&self.location.bucket)
                 .prefix(self.full_key(prefix))
+                .set_start_after(after.map(|key| self.full_key(key)))
                 .set_request_payer(self.location.options.payer())
                 .set_continuation_token(token.take());
             let answer = within(ANSWER_LIMIT, request.send()).await?;
@@ -236,6 +246,11 @@ impl ObjectStore for S3 {
 
     fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.runtime.block_on(self.delete_async(key))
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        self.runtime
+            .block_on(self.list_after(prefix, after, usize::MAX))
     }
 }
 
