@@ -22,7 +22,7 @@ use crate::json::{self, Members};
 use crate::signature::Unsigned;
 
 /// A body that may be stored: its sender was authenticated, or need not be, or is before anything else is done with the
-/// decompressed body ([`Standing::NeedsSecret`]).
+/// decompressed body (`Standing::NeedsSecret`).
 #[derive(Clone, Debug)]
 pub struct Admitted(Bytes);
 

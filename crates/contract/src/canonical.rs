@@ -16,7 +16,7 @@ const OF_LIST: u64 = 2;
 /// An odd factor, by which the place of an element counts.
 const PLACE: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
 
-/// The hash of a JSON value in which [`super::strict::Scanner`] has found no fault, so that it is not
+/// The hash of a JSON value in which `super::strict::Scanner` has found no fault, so that it is not
 /// nested deeply, and its keys differ.
 pub fn hash(raw: &str) -> u128 {
     let mut reader = Reader {
