@@ -1,8 +1,8 @@
 //! Entities: records that a poll pulls, by a schema of their own.
 //!
 //! With a schema, the properties that it declares at the top level are the columns, in its order, and
-//! everything else in a record goes under `extra`. Without a schema, the keys of a record are its columns, and the
-//! shape of the stream grows by those that are new; whoever stores rows has it kept before.
+//! everything else in a record goes under `extra`. Without a schema, the keys of a record are its columns. New
+//! keys become new columns of the stream. The caller must keep these columns durably before it stores the rows.
 //! Either way a row begins with `received_at` at a fixed offset and with a fixed length, so that the time can
 //! be written when the rows go to the log ([`stamp`]). Column rules change a record before its schema sees it;
 //! the quarantine and the watermark have what was sent.
@@ -33,7 +33,7 @@ const MAX_REFUSED_BYTES: usize = 4 << 20;
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
 /// The length of a time as text.
 const TIME_BYTES: usize = 27;
-/// Stands for the hash of a schema where there is none, and columns are found.
+/// Used in place of the hash of a schema by streams that have none, whose columns are found in their records.
 const FOUND: u64 = 1;
 
 /// Makes the rows of one stream of entities.

@@ -12,7 +12,7 @@ use lakehook_contract::quarantine::FieldError;
 const MAX_REASONS: usize = 64;
 /// Reasons that an error names.
 const SHOWN_REASONS: usize = 3;
-/// So many refused records of a page are never too many, if it has valid ones.
+/// A page that has valid records may always have this many refused ones, whatever their share of the page.
 const FLOOR: u64 = 1;
 
 /// A part of a whole, in hundredths of a percent.

@@ -66,7 +66,7 @@ pub(super) fn files(pattern: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(files)
 }
 
-/// Whether a name fits a pattern in which `*` stands for any text and `?` for any character.
+/// Whether a name matches a pattern. In a pattern, `*` matches any text, and `?` matches any one character.
 fn fits(name: &str, pattern: &str) -> bool {
     match pattern.chars().next() {
         None => name.is_empty(),

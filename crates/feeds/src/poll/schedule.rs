@@ -10,7 +10,7 @@ use croner::parser::CronParser;
 
 use lakehook_base::clock::Micros;
 
-/// So many pauses of a cron expression are looked at: a week of daily runs.
+/// How many pauses between runs of a cron expression are compared: for a daily run, those of a week.
 const PAUSES: usize = 7;
 
 /// When a poll runs.
