@@ -37,7 +37,7 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
@@ -53,7 +53,7 @@ impl Need {
     ];
 
     /// Its name in `LAKEHOOK_REQUIRE`.
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::LoopMounts => "loop-mounts",
             Self::Libfaketime => "libfaketime",

@@ -13,7 +13,10 @@ fn needs_are_required_by_name_or_all_at_once() {
         required("valgrind, loop-mounts").unwrap(),
         [Need::Valgrind, Need::LoopMounts]
     );
-    assert_eq!(required("all").unwrap().len(), 9);
+    assert_eq!(required("all").unwrap(), Need::ALL);
+    for need in Need::ALL {
+        assert_eq!(required(need.name()).unwrap(), [need]);
+    }
     let error = required("valgrind,faketime").unwrap_err();
     assert!(
         error.contains("\"faketime\"") && error.contains("libfaketime"),
