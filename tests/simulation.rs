@@ -17,6 +17,7 @@
 //! | a retried sync that lies | `damage_tests::a_failed_sync_that_lies_later_…` |
 //! | damage, torn tails, flipped bits | `damage_tests` |
 //! | lost and late answers, foreign objects, rows that are gone | `lake_tests` |
+//! | notes under one key, cut anywhere | `note_tests` |
 //! | any operation fails, once or for good | `nth_tests` |
 
 #![allow(
@@ -64,6 +65,8 @@ mod seeds;
 mod log_tests;
 #[path = "simulation/lake_tests.rs"]
 mod lake_tests;
+#[path = "simulation/note_tests.rs"]
+mod note_tests;
 #[path = "simulation/erase_tests.rs"]
 mod erase_tests;
 #[path = "simulation/retain_tests.rs"]

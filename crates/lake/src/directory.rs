@@ -5,6 +5,10 @@
 //! done. If the name is taken, the object is ours if its sidecar says so and no byte is missing;
 //! then everything is synced again, because an earlier attempt may have crashed between link and
 //! sync. (A store answers 412 in that case.)
+//!
+//! Several nodes may put notes under one key, and a node may put another text there after a crash. A
+//! sidecar whose note never came therefore hinders nobody: the next one adds its own claims to it, and
+//! whichever note gets the name, the sidecar describes it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -105,7 +109,10 @@ impl<F: Files> Directory<F> {
             .map_err(at)?;
         self.check_spooled(object)?;
         let found = match self.files.link(&object.spool, &path) {
-            Ok(()) => object.found(),
+            Ok(()) => {
+                self.keep_own_claims(&object.key, &sidecar).map_err(at)?;
+                object.found()
+            }
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 self.check_ours(&object.key, &path, &sidecar)?
             }
@@ -238,10 +245,15 @@ impl<F: Files> Directory<F> {
         ours: &Sidecar,
     ) -> Result<(), LakeError> {
         let at = |error: io::Error| trouble(&error, path);
-        let same = [NONCE, ROW_HASH]
-            .iter()
-            .all(|name| there.claims.metadata.get(*name) == ours.claims.metadata.get(*name));
-        if !same {
+        if !there.claims.is_same_batch(&ours.claims) {
+            if ours.claims.is_note() && !self.files.exists(&self.root.join(key)) {
+                // Whoever wrote this sidecar may have crashed, or may be about to link its note.
+                let both = Sidecar {
+                    claims: there.claims.clone(),
+                    next: Some(ours.claims.clone()),
+                };
+                return self.replace_sidecar(key, &both);
+            }
             let detail = format!("its sidecar {} is of another batch", path.display());
             return Err(LakeError::Foreign {
                 key: key.to_owned(),
@@ -258,6 +270,15 @@ impl<F: Files> Directory<F> {
             .and_then(|file| file.sync())
             .map_err(at)?;
         self.sync_dirs_of(path).map_err(at)
+    }
+
+    /// Writes the sidecar of a note that has just got its name anew, if others have added to it meanwhile.
+    fn keep_own_claims(&self, key: &str, ours: &Sidecar) -> io::Result<()> {
+        if !ours.claims.is_note() || self.read_sidecar(key)?.as_ref() == Some(ours) {
+            return Ok(());
+        }
+        let text = serde_json::to_vec_pretty(ours).map_err(io::Error::other)?;
+        replace_durably(&self.files, &self.sidecar_path(key), &text)
     }
 
     fn check_ours(&self, key: &str, path: &Path, ours: &Sidecar) -> Result<Found, LakeError> {

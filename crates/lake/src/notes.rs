@@ -22,9 +22,10 @@ pub fn leave<F: Files>(
     node: NodeId,
     text: &[u8],
 ) -> Result<(), LakeError> {
-    let (_, name) = key.rsplit_once('/').unwrap_or(("", &key));
-    let spool = lake.spool_dir().join(format!("{name}.part"));
-    let object = text_object(files, spool, key, text, &TextStamp::of_note(node, text));
+    let stamp = TextStamp::of_note(node, text);
+    // Several nodes that share a directory may put a note under one key at once.
+    let spool = format!("{node}-note-{:032x}.part", stamp.text_hash);
+    let object = text_object(files, lake.spool_dir().join(spool), key, text, &stamp);
     let object = object.map_err(|error| LakeError::Retry {
         kind: Trouble::Other,
         message: error.to_string(),

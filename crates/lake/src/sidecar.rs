@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::object::{Found, Metadata, Object};
+use super::stamp::{NONCE, ROW_HASH, RUN, SEAL};
 
 /// What is said of an object, in a file beside it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +41,20 @@ impl Claims {
             bytes: self.bytes,
             crc: self.crc(),
         }
+    }
+
+    /// Whether both are claims of one batch, whichever version of the program has written its object.
+    pub(super) fn is_same_batch(&self, other: &Self) -> bool {
+        [NONCE, ROW_HASH]
+            .iter()
+            .all(|name| self.metadata.get(*name) == other.metadata.get(*name))
+    }
+
+    /// Whether the object is a note: it holds no rows, and publishes none.
+    pub(super) fn is_note(&self) -> bool {
+        ![SEAL, RUN]
+            .iter()
+            .any(|name| self.metadata.contains_key(*name))
     }
 
     pub(super) fn says(&self, name: &str, value: &str) -> bool {

@@ -59,7 +59,7 @@ pub const ERASED_ROWS: &str = "lakehook-erased-rows";
 /// Sum of the hashes of the LSNs of erased rows.
 pub const ERASED_LSN_HASH: &str = "lakehook-erased-lsn-hash";
 /// The run whose marker the object is.
-const RUN: &str = "lakehook-run";
+pub(super) const RUN: &str = "lakehook-run";
 
 /// What an object of rows says of itself, and of its node's log at the time of its seal: enough to audit a
 /// lake from listings alone.
