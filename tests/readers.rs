@@ -1,14 +1,20 @@
 //! Other engines read the lake: each recipe of `docs/readers.md`, the statements for Athena by Hive's own parser,
 //! and those that can only be parsed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
+use lakehook::encode::parquet::Encoder;
+use lakehook::files::Disk;
+use lakehook::record::Lsn;
+use lakehook::tables::Table;
 use serde_json::{Value, json};
 
 use crate::arrival::STOP_LIMIT;
 use crate::support::api::{Api, page};
+use crate::support::duckdb::Lake;
 use crate::support::http;
 use crate::support::process::Setup;
 use crate::support::python::repository;
@@ -192,6 +198,83 @@ fn every_engine_reads_an_object_of_many_pieces_in_full() {
             expected,
             "DuckDB, {format}"
         );
+    }
+}
+
+/// An object as it was written before columns had field ids.
+fn put_object_without_ids(lake: &Path, day: &str, schema: &Value, amounts: &[f64]) {
+    let table = Arc::new(Table::events([schema.to_string().as_str()].into_iter()).unwrap());
+    let key = format!("events/{day}/00000000000000aa-00000000000000000001.parquet");
+    let file = std::fs::File::create(lake.join(key)).unwrap();
+    let rows = amounts.len() as u64;
+    let spool = lake.join("object.part");
+    let mut encoder = Encoder::new(&table, rows, file, Disk, &spool).unwrap();
+    for (lsn, amount) in (1..).zip(amounts) {
+        let row = json!({
+            "event_id": format!("00000000-0000-4000-9000-{lsn:012}"), "user_id": "u1", "user": null,
+            "event_type": "purchase", "source": "web", "timestamp": "2026-11-25T00:00:00.000000Z",
+            "received_at": "2026-11-25T01:00:00.000000Z", "properties": {"amount": amount}, "extra": null,
+        });
+        encoder.row(Lsn(lsn), row.to_string().as_bytes()).unwrap();
+    }
+    encoder.finish().unwrap();
+}
+
+/// The numbers of the columns of an object.
+fn numbers(object: &Value) -> BTreeMap<String, u64> {
+    serde_json::from_value(object.clone()).unwrap()
+}
+
+#[test]
+fn objects_with_and_without_field_ids_are_read_together() {
+    let setup = Setup::new(&config("parquet"));
+    let schema = json!({"properties": {"amount": {"type": "number"}}});
+    live(
+        &setup,
+        &schema,
+        1,
+        &[json!({"amount": 9.5}), json!({"amount": 1})],
+    );
+    let lake = setup.directory().join("data/lake");
+    let objects = crate::readable::objects(&lake.join("events"));
+    let first = objects[0].file_name().unwrap().to_str().unwrap();
+    let day = objects[0]
+        .parent()
+        .unwrap()
+        .file_name()
+        .unwrap()
+        .to_str()
+        .unwrap();
+    put_object_without_ids(&lake, day, &schema, &[2.0, 4.0, 0.5]);
+    // A column that comes later gets the next number, and the others keep theirs.
+    let grown = json!({"properties": {"count": {"type": "integer"}, "amount": {"type": "number"}}});
+    live(&setup, &grown, 11, &[json!({"amount": 3, "count": 7})]);
+
+    let answers = answers(script(".venv-readers", "field_ids.py").arg(lake.join("events")));
+    for engine in ["pyarrow", "polars"] {
+        assert_eq!(answers[engine], json!([6, 20.0]), "{engine}");
+    }
+    assert_eq!(Lake::directory(&lake).rows().len(), 6, "DuckDB");
+    let ids = answers["ids"].as_object().unwrap();
+    assert_eq!(ids.len(), 3, "{ids:?}");
+    let own = numbers(&ids[first]);
+    let count = own.len() as u64;
+    assert!(count > 5, "{own:?}");
+    assert_eq!(
+        own.values().copied().collect::<BTreeSet<u64>>(),
+        (1..=count).collect()
+    );
+    for (name, found) in ids {
+        let found = numbers(found);
+        if name.starts_with("00000000000000aa") {
+            assert!(found.is_empty(), "{found:?}");
+        } else if name != first {
+            let expected = own
+                .clone()
+                .into_iter()
+                .chain([("p_count".to_owned(), count + 1)]);
+            assert_eq!(found, expected.collect());
+        }
     }
 }
 

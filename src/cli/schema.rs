@@ -133,6 +133,7 @@ mod tests {
                 kind: *kind,
                 source: Source::Rest,
                 about: String::new(),
+                field_id: None,
             })
             .collect();
         let text = schema("orders", &columns.iter().collect::<Vec<_>>());

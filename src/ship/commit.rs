@@ -11,6 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::assembly::{Assembling, Underway, damage_of, is_damage};
+use super::field_ids::Numbered;
 use super::lake_check::LakeCheck;
 use super::noted::Noted;
 use crate::encode::{Codec, Encoded, Encoder, Format, Layout, ObjectSpec};
@@ -51,6 +52,7 @@ pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) lake: Arc<Lake<F>>,
     pub(super) tables: Arc<Tables>,
     pub(super) noted: Noted,
+    pub(super) numbered: Numbered,
     check: Option<Arc<LakeCheck<F>>>,
 }
 
@@ -146,6 +148,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             lake,
             tables,
             noted: Noted::default(),
+            numbered: Numbered::default(),
             check: None,
         }
     }
@@ -189,7 +192,10 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         } else {
             Settled::Yes
         };
-        let table = self.table_of(&seal.partition, settled)?;
+        let mut table = self.table_of(&seal.partition, settled)?;
+        if is_typed {
+            table = self.with_field_ids(&seal.partition, &table)?;
+        }
         match self.make(&seal, &table) {
             Ok(object) => shipment.object = Some(object),
             Err(error @ RowsError::Unreadable { .. }) => {

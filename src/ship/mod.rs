@@ -9,6 +9,7 @@ mod assembly;
 mod commit;
 mod noted;
 mod columns;
+mod field_ids;
 mod publication;
 mod lake_check;
 mod queue;

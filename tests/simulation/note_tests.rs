@@ -66,7 +66,7 @@ fn a_note_that_was_cut_anywhere_hinders_no_other_one() {
                 match put(&world, text) {
                     Ok(()) => assert_eq!(described(&world), Some(text)),
                     Err(LakeError::Foreign { .. }) => {
-                        assert!(already.is_some(), "{first} {second}")
+                        assert!(already.is_some(), "{first} {second}");
                     }
                     Err(error) => panic!("{first} {second}: {error:?}"),
                 }

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use crate::columns::{ColumnType, Dates, Kinds, Property, declared, of_entities};
 
+mod field_ids;
 mod live;
 mod shape;
 
+pub use field_ids::FieldIds;
 pub use live::{Keep, LiveShape};
 pub use shape::{FoundColumn, Noted, RESERVED, Settled, Shape};
 
@@ -38,6 +40,8 @@ pub struct Column {
     pub source: Source,
     /// A description for readers; may be empty.
     pub about: String,
+    /// The number by which tables over typed objects know the column, once the lake has assigned one.
+    pub field_id: Option<i32>,
 }
 
 /// A stream as a table.
@@ -71,6 +75,7 @@ impl Column {
             kind,
             source: Source::Member(name.to_owned()),
             about: about.to_owned(),
+            field_id: None,
         }
     }
 
@@ -80,6 +85,7 @@ impl Column {
             kind: ColumnType::Json,
             source: Source::Rest,
             about: "What was sent beyond the other columns".to_owned(),
+            field_id: None,
         }
     }
 }
@@ -137,6 +143,7 @@ impl Table {
             kind: property.kind,
             source: Source::Property(property.name),
             about: property.about,
+            field_id: None,
         }));
         columns.push(Column::rest());
         Ok(Self {
@@ -245,6 +252,16 @@ impl Table {
             time: 0,
             ids: Vec::new(),
         }
+    }
+
+    /// The same table with the field ids that a stream's columns have.
+    #[must_use]
+    pub fn with_field_ids(&self, ids: &FieldIds) -> Self {
+        let mut table = self.clone();
+        for column in &mut table.columns {
+            column.field_id = ids.of(&column.name);
+        }
+        table
     }
 
     /// The types of the columns by their names.

@@ -40,6 +40,17 @@ pub fn top_folder(key: &str) -> Option<&str> {
     key.split_once('/').map(|(top, _)| top)
 }
 
+/// The stream of a partition: what is before its first `name=value`.
+pub fn stream_of(partition: &str) -> &str {
+    let is_value = |at: &usize| {
+        let part = partition[at + 1..].split('/').next();
+        part.is_some_and(|part| part.contains('='))
+    };
+    let ends = partition.match_indices('/').map(|(at, _)| at);
+    let end = ends.filter(is_value).min_by(usize::cmp);
+    &partition[..end.unwrap_or(partition.len())]
+}
+
 /// The rest of a key below the internal folder; `None` for other keys.
 pub fn in_internal(key: &str) -> Option<&str> {
     key.strip_prefix(INTERNAL)?.strip_prefix('/')
@@ -149,6 +160,11 @@ pub fn columns_key(stream: &str, number: u64) -> String {
     format!("{}{number:08}.json", columns_prefix(stream))
 }
 
+/// Key of a version of a stream's field ids. They are numbered from 1, whichever node puts them.
+pub fn field_ids_key(stream: &str, number: u64) -> String {
+    format!("{INTERNAL}/fields/{stream}/{number:08}.json")
+}
+
 /// Key of the note that names the LSNs that a repair could not read.
 pub fn lost_key(old: NodeId, new: NodeId) -> String {
     format!("{INTERNAL}/lost/{old}-{new}.json")
@@ -183,6 +199,17 @@ pub fn part_name(node: NodeId, seal: u64, nonce: u128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_partition_belongs_to_a_stream() {
+        assert_eq!(stream_of("events/dt=2026-11-20/hour=05"), "events");
+        assert_eq!(
+            stream_of("quarantine/events/dt=2026-11-20"),
+            "quarantine/events"
+        );
+        assert_eq!(stream_of("users/dt=2026-11-20/run=x"), "users");
+        assert_eq!(stream_of("users"), "users");
+    }
 
     #[test]
     fn names_of_objects_are_recognised() {

@@ -118,6 +118,7 @@ fn schema_of(table: &Table) -> Result<Type, ParquetError> {
         };
         let mut field = Type::primitive_type_builder(&column.name, physical)
             .with_repetition(Repetition::OPTIONAL)
+            .with_id(column.field_id)
             .with_logical_type(logical);
         if let Kind::Decimal(size) = column.kind {
             field = field
