@@ -20,6 +20,7 @@ pub mod torture;
 pub mod upstream;
 pub mod serve;
 pub mod config;
+pub mod console;
 
 // What feeds the log.
 pub mod receive;

@@ -4,6 +4,7 @@ mod described;
 mod hooks;
 mod polls;
 mod process;
+mod reading;
 mod sources;
 
 use std::collections::BTreeMap;
@@ -15,6 +16,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 
 pub use hooks::{HookMetrics, HookOutcome};
 pub use polls::PollMetrics;
+pub use reading::Reading;
 pub use sources::{EVENTS_SOURCE, SourceCounts, SourceMetrics};
 
 use self::process::ProcessMetrics;
@@ -289,6 +291,11 @@ impl Metrics {
     pub fn render(&self) -> String {
         self.process.refresh();
         self.handle.render()
+    }
+
+    /// What counters and gauges say now. Those gauges that are set for a scrape are as of the last one.
+    pub fn read(&self) -> Reading {
+        Reading::of(&self.handle.render())
     }
 
     /// Aggregates the samples of histograms. Without this, memory would grow with load.

@@ -17,6 +17,7 @@ mod audit;
 mod calls;
 mod clock;
 mod commands;
+mod console;
 mod copies;
 mod crashes;
 mod deploy;

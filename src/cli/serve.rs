@@ -133,6 +133,17 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
         wal = %config.wal.dir.display(),
         "ready"
     );
+    if let Some(address) = service.console_address() {
+        let scheme = if config.server.tls_cert_file.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        tracing::info!(
+            url = format!("{scheme}://{address}/"),
+            "the console, for people"
+        );
+    }
     let failure = tokio::select! {
         reason = service.failed() => Some(reason),
         () = signals.next() => leave(&service, config, &mut signals).await,

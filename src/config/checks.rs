@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::console_checks;
 use super::event_rules::ANY;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
@@ -33,6 +34,7 @@ const FEW_IDS: u64 = 1_000_000;
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     simple::check("", config, findings);
     addresses(config, findings);
+    console_checks::check(&config.server, findings);
     tls(&config.server, findings);
     request_sizes(config, findings);
     lake(&config.lake, findings);
@@ -54,21 +56,35 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 pub(super) fn read_tokens(config: &mut Config, findings: &mut Findings<'_>) {
     let server = &mut config.server;
     server.own_tokens = server.tokens.len();
-    let Some(path) = server.tokens_file.clone() else {
-        return;
-    };
-    match SecretFile::read(&path) {
-        Ok(file) => take_tokens(server, &path, file, findings),
+    if let Some(path) = server.tokens_file.clone() {
+        let tokens = tokens_of("server.tokens_file", &path, findings);
+        server.tokens.extend(tokens);
+    }
+    if let Some(path) = server.console_token_file.clone() {
+        server.console_tokens = tokens_of("server.console_token_file", &path, findings);
+    }
+}
+
+/// The tokens of the file that a key names. What is wrong with them is among the findings.
+fn tokens_of(key: &str, path: &Path, findings: &mut Findings<'_>) -> Vec<Secret> {
+    match SecretFile::read(path) {
+        Ok(file) => take_tokens(key, path, file, findings),
         Err(error) => {
             let rule = format!("{} cannot be read: {error}", path.display());
-            findings.problem(&["server.tokens_file"], rule);
-            findings.distrust("server.tokens_file");
+            findings.problem(&[key], rule);
+            findings.distrust(key);
+            Vec::new()
         }
     }
 }
 
-fn take_tokens(server: &mut Server, path: &Path, file: SecretFile, findings: &mut Findings<'_>) {
-    let (key, path) = ("server.tokens_file", path.display());
+fn take_tokens(
+    key: &str,
+    path: &Path,
+    file: SecretFile,
+    findings: &mut Findings<'_>,
+) -> Vec<Secret> {
+    let path = path.display();
     if file.is_open_to_others {
         let text = format!("{path} can be read by others than its owner; chmod 600 it");
         findings.warning(key, &text);
@@ -83,7 +99,7 @@ fn take_tokens(server: &mut Server, path: &Path, file: SecretFile, findings: &mu
         }
     }
     let secrets = file.secrets.into_iter().map(|(_, token)| token);
-    server.tokens.extend(secrets);
+    secrets.collect()
 }
 
 fn addresses(config: &Config, findings: &mut Findings<'_>) {

@@ -17,7 +17,9 @@ impl Config {
             let mut auth = hook.auth.iter();
             hook.secrets_file.is_some() || auth.any(|auth| auth.secrets_file.is_some())
         });
-        of_hooks || self.server.tokens_file.is_some() || self.events.signing_secrets_file.is_some()
+        let of_server = [&self.server.tokens_file, &self.server.console_token_file];
+        let of_server = of_server.iter().any(|file| file.is_some());
+        of_hooks || of_server || self.events.signing_secrets_file.is_some()
     }
 
     /// The same configuration with what its files of tokens and secrets hold now; `None` if that is what they held.
@@ -40,6 +42,7 @@ impl Config {
     /// Leaves only those secrets that are in the configuration itself.
     fn forget_files(&mut self) {
         self.server.tokens.truncate(self.server.own_tokens);
+        self.server.console_tokens.clear();
         let events = &mut self.events;
         events.signing_secrets.truncate(events.own_signing_secrets);
         for hook in self.hook.values_mut() {
@@ -62,6 +65,7 @@ impl Config {
             }
         };
         add(&self.server.tokens);
+        add(&self.server.console_tokens);
         add(&self.events.signing_secrets);
         for hook in self.hook.values() {
             add(&hook.secrets);

@@ -13,6 +13,7 @@ use validator::Validate;
 use super::amounts::{ByteSize, Span};
 use super::apis::Api;
 use super::calls::Call;
+use super::console::ConsoleListen;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
@@ -77,6 +78,20 @@ pub struct Server {
     /// The address that serves `/metrics` instead, if it is set.
     #[schemars(schema_with = "address_schema")]
     pub metrics_listen: Option<SocketAddr>,
+    /// Where the console listens, or `off`; see [`Server::console_address`].
+    pub console_listen: Option<ConsoleListen>,
+    /// A file of tokens for the console, one per line. Without it, the console is for this machine alone.
+    #[schemars(length(min = 1))]
+    pub console_token_file: Option<PathBuf>,
+    /// The tokens of that file.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub console_tokens: Vec<Secret>,
+    /// Names by which browsers reach the console, besides addresses and `localhost`.
+    #[validate(custom(function = rules::hosts))]
+    pub console_hosts: Vec<String>,
+    /// Whether the console shows the values of events.
+    pub console_show_values: bool,
     /// The most bytes of a request's body, after decoding.
     pub max_body: ByteSize,
     /// The most events in a request.
@@ -308,6 +323,11 @@ impl Default for Server {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 4000)),
             metrics_listen: None,
+            console_listen: None,
+            console_token_file: None,
+            console_tokens: Vec::new(),
+            console_hosts: Vec::new(),
+            console_show_values: false,
             max_body: ByteSize::mib(8),
             max_events: 10_000,
             max_event: ByteSize::mib(1),

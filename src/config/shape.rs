@@ -10,6 +10,7 @@ use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
+use super::console::{CONSOLE_FORMAT, ConsoleListen};
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::rate::{RATE_FORMAT, Rate};
@@ -20,9 +21,10 @@ use super::share::{SHARE_FORMAT, Share};
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 6] = [
+const FORMATS: [(&str, Check); 7] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
+    (CONSOLE_FORMAT, check_console),
     (LAKE_URL_FORMAT, check_lake_url),
     (RATE_FORMAT, check_rate),
     (SHARE_FORMAT, check_share),
@@ -257,6 +259,10 @@ fn check_address(text: &str) -> Result<(), String> {
          \"0.0.0.0:4000\" for all addresses"
             .to_owned()
     })
+}
+
+fn check_console(text: &str) -> Result<(), String> {
+    ConsoleListen::parse(text).map(drop)
 }
 
 fn check_size(text: &str) -> Result<(), String> {

@@ -41,7 +41,7 @@ pub(super) fn foreign_origin() -> Problem {
 pub(super) fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
     // Only HTTP/1.0 has requests without a host, and no browser sends them.
     let host = headers.get(HOST).map(HeaderValue::as_bytes);
-    if host.is_none_or(is_of_this_machine) {
+    if host.is_none_or(names_this_machine) {
         return Ok(());
     }
     Err(Problem::new(
@@ -54,7 +54,7 @@ pub(super) fn check_host(headers: &HeaderMap) -> Result<(), Problem> {
 }
 
 /// Whether a host is an address, which no name server can change, or `localhost`.
-fn is_of_this_machine(host: &[u8]) -> bool {
+pub fn names_this_machine(host: &[u8]) -> bool {
     let Ok(host) = std::str::from_utf8(host) else {
         return false;
     };
@@ -87,7 +87,7 @@ mod tests {
             "10.0.0.9",
             "[::1]:4000",
         ] {
-            assert!(is_of_this_machine(host.as_bytes()), "{host}");
+            assert!(names_this_machine(host.as_bytes()), "{host}");
         }
         for host in [
             "",
@@ -98,7 +98,7 @@ mod tests {
             "[a]",
             "\u{ff}",
         ] {
-            assert!(!is_of_this_machine(host.as_bytes()), "{host}");
+            assert!(!names_this_machine(host.as_bytes()), "{host}");
         }
     }
 

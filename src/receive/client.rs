@@ -42,7 +42,7 @@ impl Tokens {
     }
 
     /// Accepts these from now on. Whether tokens are required does not change.
-    pub(super) fn replace(&self, tokens: Vec<String>) {
+    pub fn replace(&self, tokens: Vec<String>) {
         let list = tokens.into_iter().map(String::into_boxed_str).collect();
         self.list.store(Arc::new(list));
     }
@@ -60,7 +60,11 @@ impl Tokens {
         if !scheme.eq_ignore_ascii_case(b"bearer ") {
             return None;
         }
-        let token = token.trim_ascii();
+        self.index_of(token.trim_ascii())
+    }
+
+    /// The index of a token, if it is accepted; compared in the same way.
+    pub fn index_of(&self, token: &[u8]) -> Option<usize> {
         let mut found = None;
         for (number, known) in self.list.load().iter().enumerate() {
             if bool::from(known.as_bytes().ct_eq(token)) {

@@ -50,6 +50,7 @@ pub mod openapi;
 pub use again::KeptDelivery;
 pub use alarm::Alarm;
 pub use app::{App, Core, Credentials, PollFigures, ReceiveSettings};
+pub use browsers::names_this_machine;
 pub use kept_headers::KeptHeaders;
 pub use proxies::Proxies;
 pub use repeated::Repeated;

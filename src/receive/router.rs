@@ -24,6 +24,7 @@ use super::hooks::Hook;
 use super::intake;
 use super::pages::{PAGES, Page};
 use super::replies::Problem;
+use super::server::Answering;
 use super::unread::before_body;
 use super::webhook::Endpoint;
 
@@ -60,14 +61,14 @@ impl Front {
             direct: None,
         }
     }
+}
 
-    /// The gauge of open connections.
-    pub(super) fn connections(&self) -> &Gauge {
+impl Answering for Front {
+    fn connections(&self) -> &Gauge {
         &self.app.metrics.http_connections
     }
 
-    /// Answers a request.
-    pub async fn answer(self, request: Request) -> Response {
+    async fn answer(self, request: Request) -> Response {
         let Self {
             app,
             router,

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
+use axum::response::Response;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,7 +32,6 @@ use tokio_util::task::TaskTracker;
 
 use super::deadlines::{Requests, Timed};
 use super::gate::Peer;
-use super::router::Front;
 use super::tls::Tls;
 
 /// Longest request head, in bytes.
@@ -47,6 +48,15 @@ pub struct ConnectionLimits {
     pub idle_timeout: Duration,
 }
 
+/// Answers the requests to one address. Each connection has a clone.
+pub trait Answering: Clone + Send + Sync + 'static {
+    /// Answers a request, which has the peer's address among its extensions.
+    fn answer(self, request: Request) -> impl Future<Output = Response> + Send;
+
+    /// The gauge of open connections.
+    fn connections(&self) -> &Gauge;
+}
+
 /// A listening server.
 pub struct Server {
     address: SocketAddr,
@@ -61,7 +71,7 @@ impl Server {
     pub fn start(
         listener: TcpListener,
         tls: Option<Arc<Tls>>,
-        front: Front,
+        front: impl Answering,
         limits: ConnectionLimits,
     ) -> io::Result<Self> {
         let address = listener.local_addr()?;
@@ -104,16 +114,16 @@ impl Server {
     }
 }
 
-struct Accepting {
+struct Accepting<A> {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
-    front: Front,
+    front: A,
     limits: ConnectionLimits,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
-impl Accepting {
+impl<A: Answering> Accepting<A> {
     async fn run(self) {
         let slots = Arc::new(Semaphore::new(self.limits.max_connections));
         loop {
@@ -167,9 +177,9 @@ impl Accepting {
 }
 
 /// A connection and its place among the connections that are allowed.
-struct Connection {
+struct Connection<A> {
     peer: SocketAddr,
-    front: Front,
+    front: A,
     limits: ConnectionLimits,
     stop: CancellationToken,
     _slot: OwnedSemaphorePermit,
@@ -192,7 +202,7 @@ impl Drop for OpenConnection {
     }
 }
 
-impl Connection {
+impl<A: Answering> Connection<A> {
     async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
         let Self {
             peer,

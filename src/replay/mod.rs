@@ -14,6 +14,8 @@
 mod candidate;
 mod judge;
 pub mod kept;
+pub mod kinds;
+pub mod index;
 pub mod marks;
 pub mod owner;
 pub mod talk;

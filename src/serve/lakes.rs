@@ -5,11 +5,13 @@ use std::path::Path;
 use tokio::runtime::Handle;
 
 use crate::config::Config;
+use crate::console::OpenLake;
 use crate::files::Disk;
 use crate::lake::Lake;
 use crate::lake::conditional::StoreLake;
 use crate::lake::destination::Destination;
 use crate::lake::directory::Directory;
+use crate::lake::reader::LakeReader;
 use crate::lake::s3::S3;
 
 /// The lake that the configuration names; no request is made yet. Objects for a store are written below
@@ -26,4 +28,13 @@ pub async fn lake_of(config: &Config, log_dir: &Path, runtime: Handle) -> Lake<D
     let store = S3::new(*location, runtime).await;
     let spool = log_dir.join("spool");
     Lake::Store(StoreLake::new(Disk, Box::new(store), identity, &spool))
+}
+
+/// Opens the same lake for reading, when somebody first looks into it.
+pub(super) fn lake_opener(config: &Config) -> OpenLake {
+    let lake = config.lake.clone();
+    Box::new(move || {
+        let lake = lake.clone();
+        Box::pin(async move { LakeReader::open(lake.destination()).await })
+    })
 }

@@ -7,12 +7,16 @@ use tokio::net::TcpListener;
 
 use super::errors::ServeError;
 use crate::config::Config;
+use crate::console::{Console, ConsoleFront};
 use crate::control::Control;
 use crate::receive::server::ConnectionLimits;
 use crate::receive::tls::Tls;
 use crate::receive::{App, Front, Server};
 use crate::replay;
 use crate::replay::owner::Replayer;
+
+/// Connections of people who look at the console, at a time.
+const MAX_PEOPLE: usize = 128;
 
 /// Opens the control socket for `lakehook quarantine replay`. If that fails, the service runs without it.
 pub(super) fn listen_for_replays(config: &Config, replayer: Replayer) -> Option<Control> {
@@ -50,6 +54,36 @@ pub(super) async fn listen(
         )?);
     }
     Ok(servers)
+}
+
+/// Listens for people, if the configuration wants a console. `None` if nobody asked for the usual address and it is
+/// taken; then the service runs without.
+pub(super) async fn listen_for_people(
+    config: &Config,
+    tls: Option<Arc<Tls>>,
+    console: Arc<Console>,
+) -> Result<Option<Server>, ServeError> {
+    let Some((address, is_asked_for)) = config.server.console_address() else {
+        return Ok(None);
+    };
+    let listener = match TcpListener::bind(address).await {
+        Ok(listener) => listener,
+        Err(error) if !is_asked_for => {
+            tracing::warn!(
+                %address, %error,
+                "no console: its usual address cannot be used; server.console_listen takes another one, or \"off\""
+            );
+            return Ok(None);
+        }
+        Err(error) => return Err(ServeError::Listen { address, error }),
+    };
+    let limits = ConnectionLimits {
+        max_connections: MAX_PEOPLE,
+        header_timeout: config.server.header_timeout.duration(),
+        idle_timeout: config.server.idle_timeout.duration(),
+    };
+    let front = ConsoleFront(console);
+    Ok(Some(Server::start(listener, tls, front, limits)?))
 }
 
 async fn bind(address: SocketAddr) -> Result<TcpListener, ServeError> {

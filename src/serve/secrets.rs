@@ -7,9 +7,10 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::credentials;
+use super::settings::{console_tokens, credentials};
 use crate::config::Config;
 use crate::receive::App;
+use crate::receive::client::Tokens;
 
 /// How often the files are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -20,6 +21,8 @@ pub(super) struct Renewal {
     pub(super) config: Config,
     /// What uses them.
     pub(super) app: Arc<App>,
+    /// The tokens of the console.
+    pub(super) console: Tokens,
 }
 
 impl Renewal {
@@ -41,6 +44,7 @@ impl Renewal {
                 Ok(Some(config)) => {
                     said = None;
                     self.app.renew(credentials(&config));
+                    self.console.replace(console_tokens(&config.server));
                     self.config = *config;
                     tracing::info!("tokens and secrets reloaded");
                 }

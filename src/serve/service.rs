@@ -17,18 +17,21 @@ use super::directories;
 use super::errors::ServeError;
 use super::events;
 use super::feeds::{FeedList, OpenFeeds, RunningFeeds};
-use super::listen::{listen, listen_for_replays};
+use super::lakes::lake_opener;
+use super::listen::{listen, listen_for_people, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
 use super::secrets::Renewal;
-use super::settings::{hook_judge, receive_settings, tls_files};
+use super::settings::{console_settings, console_tokens, hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
 use super::stopping::{Patience, Stopped};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::console::{Console, ConsoleParts};
 use crate::contract::Contract;
 use crate::control::Control;
 use crate::ids::Ids;
+use crate::receive::client::Tokens;
 use crate::receive::tls::Tls;
 use crate::receive::{App, Core, Server};
 use crate::replay::owner::Replayer;
@@ -40,6 +43,7 @@ use crate::wal::node::Lock;
 pub struct Service {
     app: Arc<App>,
     servers: Vec<Server>,
+    console: (Arc<Console>, Option<Server>),
     ticker: (CancellationToken, TaskTracker),
     replays: Option<Control>,
     pipeline: Pipeline,
@@ -68,7 +72,10 @@ impl Service {
             process.clock.clone(),
             &process.ids,
         );
-        let servers = listen(config, tls, &app).await?;
+        let servers = listen(config, tls.clone(), &app).await?;
+        let tokens = Tokens::new(console_tokens(&config.server));
+        let console = console(config, &app, tokens.clone(), &process.ids)?;
+        let for_people = listen_for_people(config, tls, Arc::clone(&console)).await?;
         let feeds = FeedList::of(config);
         let open_feeds = if feeds.is_empty() {
             None
@@ -94,7 +101,10 @@ impl Service {
         let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
         let _set_before = app.core.set(core);
         let of_feeds = feeds.as_ref().map(|feeds| Arc::clone(feeds.status()));
-        let ticker = start_background(config, &app, of_feeds, hangups);
+        let ticker = start_background(config, &app, of_feeds, (hangups, tokens));
+        ticker
+            .1
+            .spawn(Arc::clone(&console).keep_history(ticker.0.clone()));
         if let Some(feeds) = &feeds {
             let _set_before = app.polls.set(feeds.view());
         }
@@ -103,6 +113,7 @@ impl Service {
         Ok(Self {
             app,
             servers,
+            console: (console, for_people),
             ticker,
             replays,
             pipeline,
@@ -113,6 +124,11 @@ impl Service {
     /// The address that the service listens on.
     pub fn address(&self) -> SocketAddr {
         self.servers[0].address()
+    }
+
+    /// The address of the console, if there is one.
+    pub fn console_address(&self) -> Option<SocketAddr> {
+        self.console.1.as_ref().map(Server::address)
     }
 
     /// The state that the HTTP handlers share.
@@ -160,6 +176,7 @@ impl Service {
         let Self {
             app,
             servers,
+            console: (console, for_people),
             ticker,
             replays,
             pipeline,
@@ -174,7 +191,8 @@ impl Service {
             }
         };
         let of_events = async {
-            for server in servers {
+            patience.wait(console.close()).await;
+            for server in servers.into_iter().chain(for_people) {
                 // The other half of the time is for shipping.
                 patience.wait(server.stop(grace / 2)).await;
             }
@@ -194,12 +212,29 @@ impl Service {
     }
 }
 
+/// The console of a service, which nobody can reach yet.
+fn console(
+    config: &Config,
+    app: &Arc<App>,
+    tokens: Tokens,
+    ids: &Ids,
+) -> Result<Arc<Console>, ServeError> {
+    let parts = ConsoleParts {
+        app: Arc::clone(app),
+        settings: console_settings(config, tokens),
+        open_lake: lake_opener(config),
+        hooks: hook_judge(config),
+        ids: ids.clone(),
+    };
+    Ok(Arc::new(Console::new(parts)?))
+}
+
 /// Starts what runs beside the requests: the ticker, and the task that follows files of secrets.
 fn start_background(
     config: &Config,
     app: &Arc<App>,
     feeds: Option<Arc<Status>>,
-    hangups: Signal,
+    (hangups, console): (Signal, Tokens),
 ) -> (CancellationToken, TaskTracker) {
     let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
     let ticking = Ticker {
@@ -212,6 +247,7 @@ fn start_background(
         let renewal = Renewal {
             config: config.clone(),
             app: Arc::clone(app),
+            console,
         };
         tasks.spawn(renewal.run(hangups, stop.clone()));
     }

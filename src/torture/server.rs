@@ -55,7 +55,7 @@ impl Stage {
     pub fn configure(&self, grace: Duration, format: Format) -> Result<(), TortureError> {
         let text = format!(
             "# What `lakehook torture` runs the server with.\n\
-             [server]\nlisten = \"{}\"\nshutdown_grace = \"{}ms\"\n\
+             [server]\nlisten = \"{}\"\nconsole_listen = \"off\"\nshutdown_grace = \"{}ms\"\n\
              [lake]\nurl = \"lake\"\n\
              [wal]\ndir = \"wal\"\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n\
              [batch]\nformat = \"{}\"\nmax_records = 1500\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n\

@@ -26,13 +26,16 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "receive", "call", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
+        "config", "console", "receive", "call", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
         "receive", "call", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
         "signature", "clock",
+    ]),
+    room("console", "src/console", &[
+        "receive", "replay", "metrics", "contract", "quarantine", "wal", "lake", "json", "secret", "ids", "clock",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",

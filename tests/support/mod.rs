@@ -24,6 +24,7 @@ pub(crate) mod moto;
 pub(crate) mod python;
 pub(crate) mod duckdb;
 pub(crate) mod proxy;
+pub(crate) mod browser;
 pub(crate) mod http;
 pub(crate) mod tls;
 pub(crate) mod process;

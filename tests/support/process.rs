@@ -61,7 +61,11 @@ impl Setup {
         let mut setup = Self {
             directory: TempDir::new().unwrap(),
             address,
-            env: vec![("LAKEHOOK_SERVER__LISTEN".into(), address.to_string())],
+            env: vec![
+                ("LAKEHOOK_SERVER__LISTEN".into(), address.to_string()),
+                // Services run side by side, and only one could have the usual address.
+                ("LAKEHOOK_SERVER__CONSOLE_LISTEN".into(), "off".into()),
+            ],
             program: env!("CARGO_BIN_EXE_lakehook").into(),
         };
         for (name, value) in aws_env() {

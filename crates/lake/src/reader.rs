@@ -106,6 +106,22 @@ impl LakeReader {
         }
     }
 
+    /// Objects below a prefix with their sizes, in the order of their keys; at most about `max`.
+    pub async fn sizes(
+        &self,
+        prefix: &str,
+        max: usize,
+    ) -> Result<Vec<(String, u64)>, LakeReadError> {
+        match self {
+            Self::Directory(root) => Ok(sizes_below(root, prefix, max)?),
+            Self::Bucket(store) => {
+                let mut listed = store.list_sizes(prefix, max).await?;
+                listed.retain(|(key, _)| !key.is_empty() && !key.ends_with('/'));
+                Ok(listed)
+            }
+        }
+    }
+
     /// What is said of an object; `None` if there is no such object.
     pub async fn look(&self, key: &str) -> Result<Option<Looked>, LakeReadError> {
         match self {
@@ -150,6 +166,19 @@ fn open(path: &Path) -> io::Result<std::fs::File> {
 )]
 pub fn read_file(path: &Path) -> io::Result<Vec<u8>> {
     std::fs::read(path)
+}
+
+fn sizes_below(lake: &Path, prefix: &str, max: usize) -> io::Result<Vec<(String, u64)>> {
+    let mut sizes = Vec::new();
+    for key in keys_below(lake, prefix)?.into_iter().take(max) {
+        match std::fs::metadata(lake.join(&key)) {
+            Ok(metadata) => sizes.push((key, metadata.len())),
+            // It was removed since.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(sizes)
 }
 
 /// Keys of all files below a prefix of a directory lake, sorted.

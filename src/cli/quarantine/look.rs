@@ -1,6 +1,5 @@
 //! `lakehook quarantine`: what was refused and why, read from the lake alone.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use anyhow::anyhow;
@@ -15,14 +14,11 @@ use crate::config::{Config, Loaded};
 use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::replay::kept::Kept;
+use crate::replay::kinds::{Kind, KindCount, Kinds};
 use crate::replay::marks::{Marks, Replayed};
 use crate::replay::{EventCounts, node_of};
 use crate::telemetry::{self, LogFormat};
 
-/// Groups beyond this number are counted as one, because senders choose the places of errors.
-const MAX_GROUPS: usize = 1_000;
-/// Groups are distinguished by this many characters of a place, because senders choose its length too.
-const MAX_POINTER_CHARS: usize = 200;
 /// How many characters of the refused input are shown on a terminal.
 const SHOWN_CHARS: usize = 600;
 
@@ -70,49 +66,25 @@ struct Shown {
     replayed: Option<Replayed>,
 }
 
-/// What distinguishes one kind of refusal from another.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-struct Kind {
-    stream: String,
-    reason: String,
-    /// The rule of the first error.
-    code: String,
-    /// The place of that error, with `*` for positions in arrays.
-    pointer: String,
-}
-
-#[derive(Debug, Serialize)]
-struct Group {
-    #[serde(flatten)]
-    kind: Kind,
-    rows: u64,
-    first_received_at: String,
-    last_received_at: String,
-    /// The LSN of one of the rows, for `quarantine show`.
-    example_lsn: u64,
-    example_key: String,
-}
-
 /// Runs `quarantine list`.
 pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
-    let mut groups: BTreeMap<Kind, Group> = BTreeMap::new();
+    let mut kinds = Kinds::default();
     let mut replayed: u64 = 0;
     let mut take = |key: &str, row: Kept, done: Option<Replayed>| {
         if done.is_some() && !args.all {
             replayed += 1;
         } else {
-            add(&mut groups, key, &row);
+            kinds.add(key, &row);
         }
         Ok(true)
     };
     look(&loaded.config, &args.which, None, &mut take)?;
-    let mut groups: Vec<Group> = groups.into_values().collect();
-    groups.sort_by(|a, b| (b.rows, &a.kind).cmp(&(a.rows, &b.kind)));
+    let kinds = kinds.sorted();
     if args.json {
-        out::line(serde_json::to_string_pretty(&groups)?);
+        out::line(serde_json::to_string_pretty(&kinds)?);
         return Ok(ExitCode::SUCCESS);
     }
-    print(&groups);
+    print(&kinds);
     if replayed > 0 {
         out::line(format_args!(
             "Left out are {replayed} rows that were replayed; --all counts them."
@@ -121,20 +93,20 @@ pub fn list(loaded: &Loaded, args: &ListArgs) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(groups: &[Group]) {
-    let Some(first) = groups.first() else {
+fn print(kinds: &[KindCount]) {
+    let Some(first) = kinds.first() else {
         out::line("Nothing of that kind is in the quarantine.");
         return;
     };
     out::line(
         "     rows  stream        reason           rule                     place                         last received",
     );
-    for Group {
+    for KindCount {
         kind,
         rows,
         last_received_at,
         ..
-    } in groups
+    } in kinds
     {
         out::line(format_args!(
             "{rows:>9}  {:<12}  {:<15}  {:<23}  {:<28}  {last_received_at}",
@@ -172,46 +144,6 @@ fn look(config: &Config, which: &Which, only: Option<&str>, take: Take<'_>) -> R
         each(&place, which, only, &mut take).await
     };
     Ok(runtime()?.block_on(looking)?)
-}
-
-fn add(groups: &mut BTreeMap<Kind, Group>, key: &str, row: &Kept) {
-    let first = row.errors.first();
-    let mut kind = Kind {
-        stream: row.stream.clone(),
-        reason: row.reason.clone(),
-        code: first.map_or("-", |error| &error.code).to_owned(),
-        pointer: first.map_or_else(|| "-".to_owned(), |error| any_position(&error.pointer)),
-    };
-    if groups.len() >= MAX_GROUPS && !groups.contains_key(&kind) {
-        "(other places)".clone_into(&mut kind.pointer);
-    }
-    let group = groups.entry(kind.clone()).or_insert_with(|| Group {
-        kind,
-        rows: 0,
-        first_received_at: row.received_at.clone(),
-        last_received_at: String::new(),
-        example_lsn: row.lsn,
-        example_key: key.to_owned(),
-    });
-    group.rows += 1;
-    if row.received_at < group.first_received_at {
-        group.first_received_at.clone_from(&row.received_at);
-    }
-    if row.received_at > group.last_received_at {
-        group.last_received_at.clone_from(&row.received_at);
-    }
-}
-
-/// Replaces every number in a pointer by `*`, so that `/events/3/user_id` and `/events/4/user_id` are the
-/// same place. Long pointers are cut.
-pub(super) fn any_position(pointer: &str) -> String {
-    let end = pointer.char_indices().nth(MAX_POINTER_CHARS);
-    let pointer = &pointer[..end.map_or(pointer.len(), |(at, _)| at)];
-    let parts = pointer.split('/').map(|part| {
-        let is_position = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        if is_position { "*" } else { part }
-    });
-    parts.collect::<Vec<_>>().join("/")
 }
 
 /// Runs `quarantine show`.
@@ -349,15 +281,6 @@ pub(super) fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn positions_in_arrays_are_one_place() {
-        assert_eq!(any_position("/events/31/p/7x"), "/events/*/p/7x");
-        assert_eq!(any_position(""), "");
-        assert_eq!(any_position("/"), "/");
-        let long = format!("/{}", "é".repeat(1_000));
-        assert_eq!(any_position(&long), long[..2 * MAX_POINTER_CHARS - 1]);
-    }
 
     #[test]
     fn what_was_refused_cannot_steer_a_terminal() {

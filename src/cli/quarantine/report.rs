@@ -4,13 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::look::{any_position, described, plain};
+use super::look::{described, plain};
 use crate::out;
 use crate::replay::kept::KeptError;
+use crate::replay::kinds::{MAX_KINDS, rule_and_place};
 use crate::replay::{EventCounts, Skip};
 
-/// Groups beyond this number are counted as one.
-const MAX_GROUPS: usize = 1_000;
 /// How many groups the text lists.
 const SHOWN_GROUPS: usize = 20;
 /// How many of the rows that were cut are named.
@@ -88,10 +87,8 @@ impl Report {
         let invalid = &mut self.still_invalid;
         invalid.rows += 1;
         let first = errors.first();
-        let code = first.map_or("-", |error| &error.code).to_owned();
-        let pointer = first.map_or_else(|| "-".to_owned(), |error| any_position(&error.pointer));
-        let mut kind = (code, pointer);
-        if invalid.groups.len() >= MAX_GROUPS && !invalid.groups.contains_key(&kind) {
+        let mut kind = rule_and_place(errors);
+        if invalid.groups.len() >= MAX_KINDS && !invalid.groups.contains_key(&kind) {
             "(other places)".clone_into(&mut kind.1);
         }
         let group = invalid.groups.entry(kind.clone());
@@ -183,7 +180,7 @@ mod tests {
     #[test]
     fn groups_and_names_are_bounded() {
         let mut report = Report::new(false);
-        for lsn in 0..2 * MAX_GROUPS as u64 {
+        for lsn in 0..2 * MAX_KINDS as u64 {
             let error = KeptError {
                 pointer: format!("/p{lsn}/{lsn}"),
                 code: "c".to_owned(),
@@ -192,10 +189,10 @@ mod tests {
             report.invalid(&[error], "k", lsn);
             report.skipped(Skip::Cut, "k", lsn);
         }
-        assert_eq!(report.still_invalid.rows, 2 * MAX_GROUPS as u64);
-        assert_eq!(report.still_invalid.groups.len(), MAX_GROUPS + 1);
+        assert_eq!(report.still_invalid.rows, 2 * MAX_KINDS as u64);
+        assert_eq!(report.still_invalid.groups.len(), MAX_KINDS + 1);
         assert_eq!(report.cut.len(), MAX_NAMED);
-        assert_eq!(report.skipped["cut"], 2 * MAX_GROUPS as u64);
+        assert_eq!(report.skipped["cut"], 2 * MAX_KINDS as u64);
         let kind = ("c".to_owned(), "/p7/*".to_owned());
         assert_eq!(report.still_invalid.groups[&kind].example.lsn, 7);
     }

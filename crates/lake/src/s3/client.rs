@@ -152,6 +152,16 @@ impl S3 {
 
     /// Keys below a prefix, relative to the lake, in order; at most about `max`.
     pub async fn list(&self, prefix: &str, max: usize) -> Result<Vec<String>, StoreError> {
+        let listed = self.list_sizes(prefix, max).await?;
+        Ok(listed.into_iter().map(|(key, _)| key).collect())
+    }
+
+    /// The same, with the size of each object in bytes.
+    pub async fn list_sizes(
+        &self,
+        prefix: &str,
+        max: usize,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
         let own = self.full_key("");
         let mut keys = Vec::new();
         let mut token = None;
@@ -165,8 +175,11 @@ impl S3 {
                 .set_continuation_token(token.take());
             let answer = within(ANSWER_LIMIT, request.send()).await?;
             let answer = answer.map_err(|error| self.failed(&error))?;
-            let listed = answer.contents().iter().filter_map(|object| object.key());
-            keys.extend(listed.filter_map(|key| Some(key.strip_prefix(&own)?.to_owned())));
+            let listed = answer.contents().iter().filter_map(|object| {
+                let key = object.key()?.strip_prefix(&own)?.to_owned();
+                Some((key, object.size().unwrap_or(0).max(0).unsigned_abs()))
+            });
+            keys.extend(listed);
             token = answer.next_continuation_token().map(str::to_owned);
             if token.is_none() || keys.len() >= max {
                 return Ok(keys);
@@ -177,7 +190,7 @@ impl S3 {
     pub(crate) async fn get_async(
         &self,
         key: &str,
-        out: &mut dyn Write,
+        out: &mut (impl Write + ?Sized),
     ) -> Result<bool, StoreError> {
         let request = self
             .client

@@ -1,0 +1,45 @@
+// What is live on a page: figures that the service sends while the page is open. Without this script every page shows
+// the same, as of when it was loaded. Nothing that is received becomes markup: texts stay texts.
+"use strict";
+(() => {
+  const main = document.getElementById("main");
+  const current = document.querySelector("nav [aria-current]");
+  if (current) current.scrollIntoView({ block: "nearest", inline: "center" });
+  const source = main && main.dataset.liveSource;
+  if (!source || !window.EventSource) return;
+
+  const set = (attribute, name, put) => {
+    for (const element of main.querySelectorAll(`[${attribute}]`)) {
+      if (element.getAttribute(attribute) === name) put(element);
+    }
+  };
+
+  const figures = (message) => {
+    for (const [name, text] of Object.entries(message.texts || {})) {
+      set("data-live", name, (element) => {
+        if (element.textContent !== text) element.textContent = text;
+      });
+    }
+    for (const [name, [line, area]] of Object.entries(message.lines || {})) {
+      set("data-live-line", name, (element) => element.setAttribute("d", line));
+      set("data-live-area", name, (element) => element.setAttribute("d", area));
+    }
+  };
+
+  let events = null;
+  const open = () => {
+    events = new EventSource(source);
+    events.onmessage = (event) => figures(JSON.parse(event.data));
+  };
+  const close = () => {
+    if (events) events.close();
+    events = null;
+  };
+  // A page that nobody looks at asks for nothing.
+  document.addEventListener("visibilitychange", () => {
+    close();
+    if (!document.hidden) open();
+  });
+  window.addEventListener("pagehide", close);
+  open();
+})();
