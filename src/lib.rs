@@ -26,6 +26,7 @@ pub mod console;
 pub mod receive;
 pub use lakehook_feeds as feeds;
 pub use lakehook_feeds::{call, poll};
+pub use lakehook_inbox as inbox;
 pub mod replay;
 
 // What looks into the lake.

@@ -66,6 +66,11 @@ impl InLake {
         let total = wanted.len();
         for key in wanted {
             let looked = place.look(&key).await?.unwrap_or_default();
+            let stamp = Stamp::from_metadata(&looked.metadata);
+            if stamp.is_ok_and(|stamp| stamp.piece_of.is_some()) {
+                // Its rows were never in a log.
+                continue;
+            }
             if let Ok(stamp) = Stamp::from_metadata(&looked.metadata)
                 && stamp.erased.is_some()
             {

@@ -22,6 +22,7 @@ mod copies;
 mod crashes;
 mod deploy;
 mod examples;
+mod files;
 mod first_hour;
 mod http;
 mod instructions;

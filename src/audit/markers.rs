@@ -1,9 +1,9 @@
 //! Checks markers of runs: every object that a marker names must exist, and so must the marker of an earlier
 //! run that it names.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::object::AuditedObject;
 use super::report::Discrepancy;
@@ -22,6 +22,43 @@ pub struct Marker {
     pub same_as: Option<String>,
     /// The run's objects.
     pub objects: Vec<Marked>,
+    /// Objects whose rows did not pass the log.
+    #[serde(default)]
+    pub pieces: Vec<Marked>,
+    /// Number of rows.
+    #[serde(default)]
+    pub records: u64,
+    /// Number of records in the quarantine.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// Number of lines of files, if the run has read files.
+    #[serde(default)]
+    pub lines: Option<u64>,
+    /// Number of records that were known.
+    #[serde(default)]
+    pub repeats: u64,
+    /// Number of lines with nothing on them.
+    #[serde(default)]
+    pub blank: u64,
+}
+
+/// The runs of files, added up: `lines = rows + repeats + quarantined + blank`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct FileProof {
+    /// Number of runs.
+    pub runs: u64,
+    /// Number of objects whose rows did not pass a log.
+    pub pieces: u64,
+    /// Number of lines that were read.
+    pub lines: u64,
+    /// Number of rows.
+    pub rows: u64,
+    /// Number of records that were known.
+    pub repeats: u64,
+    /// Number of records in the quarantine.
+    pub quarantined: u64,
+    /// Number of lines with nothing on them.
+    pub blank: u64,
 }
 
 /// An object that a marker names.
@@ -57,7 +94,7 @@ pub fn judge_markers(
             });
         };
         visible += 1;
-        for object in &marker.objects {
+        for object in marker.objects.iter().chain(&marker.pieces) {
             let count = there.get(object.key.as_str());
             let count = count.map(|there| there.stamp.as_ref().ok().map(|stamp| stamp.count));
             match count {
@@ -79,4 +116,52 @@ pub fn judge_markers(
         }
     }
     visible
+}
+
+/// Adds up the runs of files, and names the pieces that no marker names: those of runs that broke off, and of runs
+/// that are under way.
+pub fn judge_pieces(
+    markers: &[Marker],
+    objects: &[AuditedObject],
+    found: &mut Vec<Discrepancy>,
+) -> (FileProof, Vec<String>) {
+    let mut proof = FileProof::default();
+    for marker in markers {
+        let Some(lines) = marker.lines else { continue };
+        let pieces: u64 = marker.pieces.iter().map(|piece| piece.records).sum();
+        let mut wrong = |what: String| {
+            found.push(Discrepancy::of_object(None, &marker.key, what));
+        };
+        let accounted = marker.records + marker.repeats + marker.quarantined + marker.blank;
+        if accounted != lines {
+            wrong(format!(
+                "{lines} lines were read and {accounted} are accounted for"
+            ));
+        }
+        if pieces != marker.records {
+            wrong(format!(
+                "it has {} rows, and its pieces have {pieces}",
+                marker.records
+            ));
+        }
+        proof.runs += 1;
+        proof.pieces += marker.pieces.len() as u64;
+        proof.lines += lines;
+        proof.rows += marker.records;
+        proof.repeats += marker.repeats;
+        proof.quarantined += marker.quarantined;
+        proof.blank += marker.blank;
+    }
+    let named: HashSet<&str> = markers
+        .iter()
+        .flat_map(|marker| &marker.pieces)
+        .map(|piece| piece.key.as_str())
+        .collect();
+    let is_piece = |object: &&AuditedObject| {
+        let stamp = object.stamp.as_ref();
+        !object.expired && stamp.is_ok_and(|stamp| stamp.piece_of.is_some())
+    };
+    let void = objects.iter().filter(is_piece);
+    let void = void.filter(|object| !named.contains(object.key.as_str()));
+    (proof, void.map(|object| object.key.clone()).collect())
 }

@@ -47,6 +47,7 @@ fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> Au
                 },
             },
             erased: None,
+            piece_of: None,
         }),
         expired: false,
     }
@@ -159,6 +160,7 @@ fn a_marker_must_lead_to_rows() {
             key: key.to_owned(),
             records,
         }],
+        ..Marker::default()
     };
     let judge = |marker: Marker| {
         let mut problems = Vec::new();
@@ -233,6 +235,7 @@ fn a_kept_marker_needs_its_rows_and_not_what_was_refused() {
             key: key.to_owned(),
             records: 3,
         }],
+        ..Marker::default()
     };
     for (key, expected) in [("users/x", 1), ("quarantine/users/x", 0)] {
         let mut object = object(1, &[1, 2, 3], 3, &[], &[]);
@@ -242,4 +245,39 @@ fn a_kept_marker_needs_its_rows_and_not_what_was_refused() {
         judge_markers(&[marker(key)], &[object], &mut found);
         assert_eq!(found.len(), expected, "{found:?}");
     }
+}
+
+#[test]
+fn the_lines_of_files_add_up_and_pieces_without_a_marker_are_named() {
+    let piece = |number: u64| {
+        let mut piece = object(number, &[1, 2, 3], 3, &[], &[]);
+        piece.key = format!("claims/run=r/{number}");
+        let stamp = piece.stamp.as_mut();
+        if let Ok(stamp) = stamp {
+            stamp.piece_of = Some(Lsn(7));
+        }
+        piece
+    };
+    let marker = |records, lines| Marker {
+        key: "m".to_owned(),
+        pieces: vec![markers::Marked {
+            key: "claims/run=r/1".to_owned(),
+            records: 3,
+        }],
+        records,
+        quarantined: 1,
+        lines: Some(lines),
+        repeats: 2,
+        blank: 1,
+        ..Marker::default()
+    };
+    let judge = |marker| {
+        let mut problems = Vec::new();
+        let (proof, void) = judge_pieces(&[marker], &[piece(1), piece(2)], &mut problems);
+        (proof.rows, void, problems.len())
+    };
+    let void = vec!["claims/run=r/2".to_owned()];
+    assert_eq!(judge(marker(3, 7)), (3, void.clone(), 0));
+    assert_eq!(judge(marker(3, 8)), (3, void.clone(), 1));
+    assert_eq!(judge(marker(2, 6)), (2, void, 1));
 }

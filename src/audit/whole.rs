@@ -4,7 +4,7 @@ use super::copies::CopyCounter;
 use super::deep;
 use super::gather::{Gathered, gather};
 use super::log::judge_log;
-use super::markers::judge_markers;
+use super::markers::{FileProof, judge_markers, judge_pieces};
 use super::object::AuditedObject;
 use super::report::{Discrepancy, NodeProof};
 use super::seals::{judge, judge_erasures};
@@ -21,6 +21,10 @@ pub struct Whole {
     pub runs: u64,
     /// A proof for each node.
     pub nodes: Vec<NodeProof>,
+    /// What the runs of files add up to.
+    pub files: FileProof,
+    /// Objects of runs of files that no marker names: nobody reads them.
+    pub void: Vec<String>,
     /// What does not add up, sorted and without repetitions.
     pub problems: Vec<Discrepancy>,
 }
@@ -64,6 +68,7 @@ pub async fn audit(
         judge_log(&mut nodes, &objects, log, &mut problems);
     }
     let runs = judge_markers(&markers, &objects, &mut problems);
+    let (files, void) = judge_pieces(&markers, &objects, &mut problems);
     if deeply {
         let there: Vec<&AuditedObject> = objects.iter().filter(|it| !it.expired).collect();
         for (index, object) in there.iter().enumerate() {
@@ -96,6 +101,8 @@ pub async fn audit(
         objects: objects.iter().filter(|object| !object.expired).count(),
         runs,
         nodes,
+        files,
+        void,
         problems,
     })
 }

@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::audit::copies::{Copies, CopyCounter};
 use crate::audit::whole::{AuditStage, audit as audit_whole};
-use crate::audit::{Discrepancy, NodeProof};
+use crate::audit::{Discrepancy, FileProof, NodeProof};
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
@@ -44,6 +44,12 @@ struct Report {
     objects: usize,
     runs: u64,
     nodes: Vec<NodeProof>,
+    /// What the runs of files add up to, if there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    files: Option<FileProof>,
+    /// Objects of runs that broke off: no marker names them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    void: Vec<String>,
     problems: Vec<Discrepancy>,
     /// Events that are there more than once; only in depth.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -107,6 +113,8 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
         objects: whole.objects,
         runs: whole.runs,
         nodes: whole.nodes,
+        files: (whole.files.runs > 0).then_some(whole.files),
+        void: whole.void,
         problems: whole.problems,
     })
 }
@@ -151,8 +159,9 @@ fn print(report: &Report) {
         }
     }
     if report.runs > 0 {
-        out::line(format_args!("{} runs of polls are visible", report.runs));
+        out::line(format_args!("{} runs are visible", report.runs));
     }
+    print_files(report);
     for problem in &report.problems {
         let place = problem.key.as_deref().or(problem.node.as_deref());
         out::line(format_args!(
@@ -169,6 +178,27 @@ fn print(report: &Report) {
         (true, count) => format!("All {count} objects add up."),
         (false, _) => format!("{} problems: it does not add up.", report.problems.len()),
     });
+}
+
+/// What the runs of files add up to, and what nobody reads.
+fn print_files(report: &Report) {
+    if let Some(files) = &report.files {
+        out::line(format_args!(
+            "files: {} lines read = {} rows + {} repeats + {} quarantined + {} blank, in {} objects of {} runs",
+            files.lines,
+            files.rows,
+            files.repeats,
+            files.quarantined,
+            files.blank,
+            files.pieces,
+            files.runs
+        ));
+    }
+    for key in &report.void {
+        out::line(format_args!(
+            "void     {key}: no marker names it; its run broke off, or is under way. It may be removed if no run is"
+        ));
+    }
 }
 
 /// Duplicates are no fault of a node: each recognises them among what it receives itself, within its window.

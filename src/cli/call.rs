@@ -99,7 +99,7 @@ fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
 async fn runs(config: &Config, request: &Request) -> Result<bool, Failure> {
     let process = Process::new(config, Clock::system(), Ids::System)?;
     let calls = Arc::new(call_feed(config));
-    let feeds = FeedList::only(Arc::clone(&calls) as Arc<dyn Feed>);
+    let feeds = FeedList::with(config, &[Arc::clone(&calls) as Arc<dyn Feed>]);
     let mut all_well = true;
     match OpenFeeds::open(config, feeds, process).await {
         Ok(feeds) => runs_here(config, feeds, &calls, request).await,

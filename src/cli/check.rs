@@ -21,7 +21,7 @@ use crate::lake::destination::Destination;
 use crate::lake::proof::Protection;
 use crate::out;
 use crate::serve::directories;
-use crate::serve::feeds::{FeedList, poll_feed};
+use crate::serve::feeds::{FeedList, files_feed, poll_feed};
 use crate::serve::known_lake;
 use crate::serve::tables;
 use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
@@ -87,9 +87,10 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     }
     all_right &= check_tls(config);
     all_right &= check_polls(loaded);
+    all_right &= check_files(config);
     all_right &= check_columns(config)?;
     all_right &= check_log("write-ahead log", &config.wal.dir);
-    if !config.poll.is_empty() || !config.call.is_empty() {
+    if !(config.poll.is_empty() && config.call.is_empty() && config.files.is_empty()) {
         all_right &= check_log("write-ahead log of polls", &config.polls.dir);
     }
     if let Some(reader) = args.reader {
@@ -166,6 +167,28 @@ fn check_tls(config: &Config) -> bool {
         }
         Err(error) => {
             out::line(format_args!("problem  {error}"));
+            false
+        }
+    }
+}
+
+fn check_files(config: &Config) -> bool {
+    if config.files.is_empty() {
+        return true;
+    }
+    match files_feed(config).dry_plans() {
+        Ok(plans) => {
+            let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
+            out::line(format_args!(
+                "ok       files {} (lakehook files --dry-run reads them)",
+                names.join(", ")
+            ));
+            true
+        }
+        Err(errors) => {
+            for error in errors {
+                out::line(format_args!("problem  {error}"));
+            }
             false
         }
     }

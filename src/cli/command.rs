@@ -11,8 +11,8 @@ use super::init::{file, poll as init};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, rescue};
 use super::{
-    audit, call, check, config, erase, health, hook, poll, polls, retain, schema, serve, shell,
-    sql, torture,
+    audit, call, check, config, erase, files, health, hook, poll, polls, retain, schema, serve,
+    shell, sql, torture,
 };
 use crate::config::{Argument, Config, Loaded};
 
@@ -42,6 +42,8 @@ enum Command {
     Poll(poll::PollArgs),
     /// Send rows of the outboxes to their APIs, once, and store the answers
     Call(call::CallArgs),
+    /// Take what is new in the configured inboxes, once
+    Files(files::FilesArgs),
     /// See and move what polls remember between their runs
     #[command(subcommand)]
     Polls(polls::PollsCommand),
@@ -176,6 +178,7 @@ impl Cli {
             }
             Command::Poll(args) => poll::run(&load()?, args),
             Command::Call(args) => call::run(&load()?, args),
+            Command::Files(args) => files::run(&load()?, args),
             Command::Polls(command) => polls::run(&load()?, command),
             Command::Demo(args) => demo::run(&args),
             Command::Upstream(args) => upstream::run(args),

@@ -3,6 +3,7 @@
 pub mod command;
 pub mod config;
 pub mod erase;
+pub mod files;
 pub mod retain;
 pub mod serve;
 pub mod shell;

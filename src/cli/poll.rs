@@ -122,7 +122,7 @@ pub(super) fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>,
 async fn runs(config: &Config, request: &Request, board: &mut Board) -> Result<bool, Failure> {
     let process = Process::new(config, Clock::system(), Ids::System)?;
     let polls = Arc::new(poll_feed(config));
-    let feeds = FeedList::only(Arc::clone(&polls) as Arc<dyn Feed>);
+    let feeds = FeedList::with(config, &[Arc::clone(&polls) as Arc<dyn Feed>]);
     match OpenFeeds::open(config, feeds, process).await {
         Ok(feeds) => runs_here(config, feeds, &polls, request, board).await,
         Err(ServeError::Polls(errors)) => Err(usage(&ServeError::Polls(errors))),

@@ -114,7 +114,7 @@ async fn answer(config: &Config, request: &Request) -> Result<bool, Failure> {
     };
     let process = Process::new(config, Clock::system(), Ids::System)?;
     let polls = Arc::new(poll_feed(config));
-    let feeds = FeedList::only(Arc::clone(&polls) as Arc<dyn Feed>);
+    let feeds = FeedList::with(config, &[Arc::clone(&polls) as Arc<dyn Feed>]);
     match OpenFeeds::open(config, feeds, process).await {
         Ok(feeds) => {
             let feeds = feeds.start(false)?;

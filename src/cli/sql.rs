@@ -12,6 +12,7 @@ use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::PartitionBy;
+use crate::inbox::definition::FilesMode;
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
 use crate::lake::reader::LakeReader;
@@ -108,6 +109,7 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Failu
         partitioned_by: None,
         first_day: String::new(),
         there: There::default(),
+        in_pieces: false,
         current: None,
     };
     let mut relations = vec![Relation {
@@ -121,6 +123,18 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Failu
     }];
     for (name, table) in polled.streams() {
         let table = table.now();
+        if let Some(files) = config.files.get(name) {
+            let stream = match files.mode {
+                FilesMode::Append => Stream::Files,
+                FilesMode::Snapshot => Stream::Runs,
+            };
+            let keys = days.iter().cloned().chain([Key::run()]).collect();
+            relations.push(Relation {
+                in_pieces: true,
+                ..relation(name, stream, Table::clone(&table), keys)
+            });
+            continue;
+        }
         let poll = config.poll.get(name);
         let is_snapshot = poll.is_some_and(|poll| poll.mode == Mode::Snapshot);
         let (stream, mut keys) = if is_snapshot {

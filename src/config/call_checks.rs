@@ -55,7 +55,9 @@ impl CallRules<'_, '_, '_> {
         let taken = SUFFIXES.iter().map(|suffix| format!("{name}{suffix}"));
         let taken = taken.chain([name.to_owned()]);
         let mut taken = taken.filter(|own| {
-            config.poll.contains_key(own) || own != name && config.call.contains_key(own)
+            config.poll.contains_key(own)
+                || config.files.contains_key(own)
+                || own != name && config.call.contains_key(own)
         });
         let rule = if RESERVED_NAMES.contains(&name) {
             format!("{name:?} is the name of a stream of our own; choose another for the call")

@@ -13,6 +13,8 @@ use super::call_checks;
 use super::checks;
 use super::effective::{self, EffectiveSetting};
 use super::errors::{ConfigErrors, ConfigPlace, ConfigProblem};
+use super::file_checks;
+use super::files::Inbox;
 use super::findings::Findings;
 use super::hook_checks;
 use super::key::Key;
@@ -231,10 +233,14 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
     ];
-    let of_columns = config
-        .poll
-        .values_mut()
-        .flat_map(|poll| poll.columns.values_mut());
+    for path in config.files.values_mut().filter_map(Inbox::local_path) {
+        make_absolute(path)?;
+    }
+    let of_polls = config.poll.values_mut().map(|poll| &mut poll.columns);
+    let of_files = config.files.values_mut().map(|files| &mut files.columns);
+    let of_columns = of_polls
+        .chain(of_files)
+        .flat_map(|columns| columns.values_mut());
     for path in of_columns.filter_map(|column| column.key_file.as_mut()) {
         make_absolute(path)?;
     }
@@ -254,8 +260,10 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
             &mut api.client_key_file,
         ])
     });
+    let of_files = config.files.values_mut().map(|files| &mut files.schema);
     let optional = optional
         .into_iter()
+        .chain(of_files)
         .chain(of_hooks)
         .chain(of_polls)
         .chain(of_apis)
@@ -272,10 +280,12 @@ fn finish(mut config: Config, findings: &mut Findings<'_>) -> Config {
     checks::read_tokens(&mut config, findings);
     poll_checks::read_secrets(&mut config, findings);
     hook_checks::read_secrets(&mut config, findings);
+    file_checks::read_secrets(&mut config, findings);
     checks::check(&config, findings);
     lake_options::check(&config.lake, findings);
     poll_checks::check(&config, findings);
     call_checks::check(&config, findings);
     hook_checks::check(&config, findings);
+    file_checks::check(&config, findings);
     config
 }

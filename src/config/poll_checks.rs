@@ -22,12 +22,12 @@ use crate::poll::definition::{AuthKind, Mode};
 /// Names of built-in streams, which a poll may not have.
 pub(super) const RESERVED_NAMES: [&str; 3] = ["events", "quarantine", "lake_watermark"];
 /// Suffixes of the views that a snapshot's stream gets; no other poll may be named like one of these views.
-const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
+pub(super) const VIEW_SUFFIXES: [&str; 3] = ["_runs", "_all_runs", "_history"];
 const MAX_NAME_CHARS: usize = 64;
 /// Checks every rule of polls.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     api_checks::check(config, findings);
-    if config.poll.is_empty() && config.call.is_empty() {
+    if config.poll.is_empty() && config.call.is_empty() && config.files.is_empty() {
         return;
     }
     simple::check("polls", &config.polls, findings);
@@ -78,7 +78,9 @@ pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
         auth_checks::read_secrets(&format!("api.{name}"), &mut api.auth, findings);
     }
     for (name, poll) in &mut config.poll {
-        poll_column_checks::read_keys(name, &mut poll.columns, findings, auth_checks::read_secret);
+        let section = format!("poll.{name}");
+        let columns = &mut poll.columns;
+        poll_column_checks::read_keys(&section, columns, findings, auth_checks::read_secret);
         auth_checks::read_secrets(&format!("poll.{name}"), &mut poll.auth, findings);
     }
 }
@@ -102,6 +104,14 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
     }
 }
 
+/// Whether a name can be that of a stream in the lake.
+pub(super) fn is_stream_name(name: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.chars().all(is_plain)
+        && name.len() <= MAX_NAME_CHARS
+}
+
 /// The rules of one poll.
 pub(super) struct PollRules<'a, 'f, 's> {
     name: &'a str,
@@ -122,7 +132,8 @@ impl PollRules<'_, '_, '_> {
         self.schedule();
         self.watermark();
         self.guards();
-        poll_column_checks::check(self.name, self.poll, self.findings);
+        let section = format!("poll.{}", self.name);
+        poll_column_checks::check(&section, &self.poll.columns, self.findings);
     }
 
     /// Reports a broken rule about keys of this poll.
@@ -142,13 +153,9 @@ impl PollRules<'_, '_, '_> {
 
     fn stream_name(&mut self) {
         let name = self.name;
-        let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
         let rule = if RESERVED_NAMES.contains(&name) {
             format!("{name:?} is the name of a stream of our own; choose another for the poll")
-        } else if !name.starts_with(|c: char| c.is_ascii_lowercase())
-            || !name.chars().all(is_plain)
-            || name.len() > MAX_NAME_CHARS
-        {
+        } else if !is_stream_name(name) {
             format!(
                 "{name:?} must begin with a small letter and consist of at most {MAX_NAME_CHARS} small \
                  letters, digits and _: it is the stream's name in the lake"

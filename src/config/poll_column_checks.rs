@@ -1,11 +1,10 @@
-//! The rules of `[poll.NAME.columns]`, and the keys of its hashes.
+//! The rules of `[poll.NAME.columns]` and `[files.NAME.columns]`, and the keys of their hashes.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::findings::Findings;
 use super::poll_columns::{Column, rules};
-use super::polls::Poll;
 use crate::columns::ColumnType;
 use crate::contract::column_rules::ColumnRules;
 use crate::secret::Secret;
@@ -15,23 +14,27 @@ const MIN_KEY_BYTES: usize = 16;
 
 /// Reads the keys of hashes from their files.
 pub(super) fn read_keys(
-    poll: &str,
+    section: &str,
     columns: &mut BTreeMap<String, Column>,
     findings: &mut Findings<'_>,
     read: fn(&Path, &str, &mut Findings<'_>) -> Option<Secret>,
 ) {
     for (name, column) in columns {
         if let Some(path) = &column.key_file {
-            let key = format!("poll.{poll}.columns.{name}.key_file");
+            let key = format!("{section}.columns.{name}.key_file");
             column.key = read(path, &key, findings);
         }
     }
 }
 
-/// Checks the rules of a poll's columns.
-pub(super) fn check(name: &str, poll: &Poll, findings: &mut Findings<'_>) {
-    for (column, settings) in &poll.columns {
-        let key = |key: &str| format!("poll.{name}.columns.{column}.{key}");
+/// Checks the rules of the columns of a section.
+pub(super) fn check(
+    section: &str,
+    columns: &BTreeMap<String, Column>,
+    findings: &mut Findings<'_>,
+) {
+    for (column, settings) in columns {
+        let key = |key: &str| format!("{section}.columns.{column}.{key}");
         if let Some(word) = &settings.r#type
             && ColumnType::parse(word).is_none()
         {
@@ -56,10 +59,10 @@ pub(super) fn check(name: &str, poll: &Poll, findings: &mut Findings<'_>) {
             findings.problem(&[&key("key_file")], rule);
         }
     }
-    let errors = ColumnRules::new(&rules(&poll.columns)).err();
+    let errors = ColumnRules::new(&rules(columns)).err();
     for error in errors.unwrap_or_default() {
-        let key = format!("poll.{name}.columns.{}.{}", error.column, error.key);
-        let section = format!("poll.{name}.columns.{}", error.column);
-        findings.problem(&[&key, &section], error.rule);
+        let key = format!("{section}.columns.{}.{}", error.column, error.key);
+        let of_column = format!("{section}.columns.{}", error.column);
+        findings.problem(&[&key, &of_column], error.rule);
     }
 }

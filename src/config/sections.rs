@@ -14,6 +14,7 @@ use super::amounts::{ByteSize, Span};
 use super::apis::Api;
 use super::calls::Call;
 use super::console::ConsoleListen;
+use super::files::Inbox;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
@@ -64,6 +65,8 @@ pub struct Config {
     pub poll: BTreeMap<String, Poll>,
     /// Rows that go out to an API, by the name of the stream of its answers.
     pub call: BTreeMap<String, Call>,
+    /// Inboxes whose files are read, by the name of their stream.
+    pub files: BTreeMap<String, Inbox>,
     /// The program's own log.
     pub log: Log,
 }
@@ -448,30 +451,37 @@ impl Lake {
     pub fn destination(&self) -> Destination<'_> {
         match &self.url {
             LakeUrl::Directory(root) => Destination::Directory(root),
-            LakeUrl::S3 { bucket, prefix } => Destination::Bucket(Box::new(Location {
-                bucket: bucket.clone(),
-                prefix: prefix.clone(),
-                endpoint: self.endpoint.clone().map(|url| Endpoint {
-                    url,
-                    named_by: self.endpoint_named_by,
-                }),
-                region: self.region.clone().or_else(|| {
-                    let region = self.url.access_point_region()?;
-                    Some(region.to_owned())
-                }),
-                path_style: self.path_style,
-                options: ObjectOptions {
-                    acl: self.acl.clone(),
-                    storage_class: self.storage_class.clone(),
-                    tags: self.tags.clone(),
-                    encryption: match &self.kms_key_id {
-                        Some(key) => Encryption::Kms(key.clone()),
-                        None if self.sse_s3 => Encryption::S3,
-                        None => Encryption::OfBucket,
-                    },
-                    requester_pays: self.requester_pays,
+            LakeUrl::S3 { bucket, prefix } => {
+                Destination::Bucket(Box::new(self.location(bucket, prefix)))
+            }
+        }
+    }
+
+    /// A place in a bucket, reached by the settings of the lake.
+    pub fn location(&self, bucket: &str, prefix: &str) -> Location {
+        Location {
+            bucket: bucket.to_owned(),
+            prefix: prefix.to_owned(),
+            endpoint: self.endpoint.clone().map(|url| Endpoint {
+                url,
+                named_by: self.endpoint_named_by,
+            }),
+            region: self.region.clone().or_else(|| {
+                let region = self.url.access_point_region()?;
+                Some(region.to_owned())
+            }),
+            path_style: self.path_style,
+            options: ObjectOptions {
+                acl: self.acl.clone(),
+                storage_class: self.storage_class.clone(),
+                tags: self.tags.clone(),
+                encryption: match &self.kms_key_id {
+                    Some(key) => Encryption::Kms(key.clone()),
+                    None if self.sse_s3 => Encryption::S3,
+                    None => Encryption::OfBucket,
                 },
-            })),
+                requester_pays: self.requester_pays,
+            },
         }
     }
 }

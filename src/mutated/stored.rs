@@ -111,6 +111,7 @@ fn refused() -> Vec<u8> {
             raw,
             max_raw_bytes: 100,
             hook: None,
+            place: None,
         };
         let at = refused.write(&mut row) as usize;
         row.splice(at..at, b"\"lsn\":7,".iter().copied());

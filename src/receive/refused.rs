@@ -70,6 +70,7 @@ pub(super) fn row_of(stream: &str, refused: &RefusedBody<'_>, max_raw_bytes: usi
         raw: body,
         max_raw_bytes,
         hook,
+        place: None,
     };
     let mut rows = Rows::default();
     let key = rows.partition(&partition(stream, origin.received_at));

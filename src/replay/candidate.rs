@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 
-use super::kept::Kept;
+use super::kept::{Kept, KeptPlace};
 use crate::ids::NodeId;
 use crate::quarantine::Reason;
 
@@ -28,6 +28,13 @@ pub struct Candidate {
     pub hook: Option<CandidateHook>,
     /// What was refused, in base64, so that its encoded length does not depend on its content.
     pub raw: String,
+    /// Where it was read, if it was read from a file.
+    #[serde(default, skip_serializing_if = "is_nowhere")]
+    pub place: KeptPlace,
+}
+
+fn is_nowhere(place: &KeptPlace) -> bool {
+    *place == KeptPlace::default()
 }
 
 /// What a candidate needs of a hook's request.
@@ -177,6 +184,7 @@ impl Scope {
                 .of_hook()
                 .map(|(name, headers)| CandidateHook { name, headers }),
             raw: BASE64.encode(raw),
+            place: row.place.clone(),
         }))
     }
 }

@@ -39,8 +39,8 @@ fn kept(reason: &str, raw: &str) -> Kept {
         raw_encoding: "utf-8".to_owned(),
         raw_bytes: raw.len() as u64,
         raw_xxh3: String::new(),
-        hook: None,
-        headers: None,
+        request: crate::replay::kept::KeptRequest::default(),
+        place: crate::replay::kept::KeptPlace::default(),
     }
 }
 

@@ -49,18 +49,43 @@ pub struct Kept {
     pub raw_bytes: u64,
     /// XXH3-128 of what was refused, before it was truncated.
     pub raw_xxh3: String,
-    /// The hook that took it. Rows of earlier versions do not have it.
+    /// The request of a hook that brought it, if one did.
+    #[serde(flatten)]
+    pub request: KeptRequest,
+    /// Where it was read, if it was read from a file.
+    #[serde(flatten)]
+    pub place: KeptPlace,
+}
+
+/// The request of a hook. Rows of earlier versions do not have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptRequest {
+    /// The name of the hook.
     #[serde(default)]
     pub hook: Option<String>,
-    /// The headers of its request that a replay needs; in Parquet objects as JSON text.
+    /// The headers that a replay needs; in Parquet objects as JSON text.
     #[serde(default)]
     pub headers: Option<serde_json::Value>,
+}
+
+/// Where in a file a record was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptPlace {
+    /// The name of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<String>,
+    /// The line on which the record begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u64>,
+    /// The line that names the columns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
 }
 
 impl Kept {
     /// The headers of a hook's request, as the text of a JSON object.
     fn headers_text(&self) -> Option<String> {
-        match self.headers.as_ref()? {
+        match self.request.headers.as_ref()? {
             serde_json::Value::String(text) => Some(text.clone()),
             serde_json::Value::Null => None,
             object => Some(object.to_string()),
@@ -69,7 +94,7 @@ impl Kept {
 
     /// The hook that took it, if a replay has all that it needs.
     pub fn of_hook(&self) -> Option<(String, String)> {
-        self.hook.clone().zip(self.headers_text())
+        self.request.hook.clone().zip(self.headers_text())
     }
 
     /// The kept bytes of what was refused.

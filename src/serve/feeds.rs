@@ -2,6 +2,7 @@
 //! command.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,19 +17,28 @@ use super::process::Process;
 use super::settings::{LogRole, log_settings};
 use super::stopping::{Patience, Stopped};
 use super::tables::{live_shape, text_columns};
+use crate::call;
 use crate::call::feed::CallFeed;
 use crate::clock::Now;
 use crate::config::Config;
 use crate::feeds::context::Context;
+use crate::feeds::door::{ObjectDoor, Writing};
 use crate::feeds::feed::{Feed, SetupError};
 use crate::feeds::figures::Figures;
 use crate::feeds::host::{Host, RunEnded};
+use crate::files::Disk;
+use crate::inbox;
+use crate::inbox::definition::FilesDefinition;
+use crate::inbox::feed::FilesFeed;
 use crate::lake::reader::LakeReader;
+use crate::lake::{Found, Lake, LakeError, Object};
 use crate::metrics::Metrics;
+use crate::poll;
 use crate::poll::definition::Mode;
 use crate::poll::feed::PollFeed;
 use crate::poll::link::SharedLinks;
 use crate::receive::PollFigures;
+use crate::ship::LakeCheck;
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::node::Lock;
@@ -83,24 +93,44 @@ pub fn call_feed(config: &Config) -> CallFeed {
     CallFeed::new(definitions.collect())
 }
 
+/// The files of a configuration.
+pub fn files_feed(config: &Config) -> FilesFeed {
+    // A directory that cannot be read is told when the log is opened.
+    let mut text_columns = text_columns(&config.polls.dir).unwrap_or_default();
+    let definitions = config.files.iter().map(|(name, files)| {
+        let bucket = files.bucket();
+        let bucket = bucket.map(|bucket| config.lake.location(bucket, ""));
+        let definition = FilesDefinition {
+            kept_as_text: text_columns.remove(name).unwrap_or_default(),
+            ..files.definition(bucket)
+        };
+        (name.clone(), definition)
+    });
+    FilesFeed::new(definitions.collect(), config.polls.concurrency)
+}
+
 impl FeedList {
     /// The feeds that have something to do.
     pub fn of(config: &Config) -> Self {
-        // One rate of requests and one set of tokens for each API.
-        let links = SharedLinks::default();
-        let mut feeds: Vec<Arc<dyn Feed>> = Vec::new();
-        if !config.poll.is_empty() {
-            feeds.push(Arc::new(poll_feed(config).with_links(links.clone())));
-        }
-        if !config.call.is_empty() {
-            feeds.push(Arc::new(call_feed(config).with_links(links)));
-        }
-        Self(feeds)
+        Self::with(config, &[])
     }
 
-    /// A list of this feed alone.
-    pub fn only(feed: Arc<dyn Feed>) -> Self {
-        Self(vec![feed])
+    /// The same, with these feeds in place of those of their names. What they share, a log, has rows of all of them.
+    pub fn with(config: &Config, own: &[Arc<dyn Feed>]) -> Self {
+        let mut feeds = own.to_vec();
+        let lacks = |name| own.iter().all(|feed| feed.name() != name);
+        // One rate of requests and one set of tokens for each API.
+        let links = SharedLinks::default();
+        if !config.poll.is_empty() && lacks(poll::plan::SECTION) {
+            feeds.push(Arc::new(poll_feed(config).with_links(links.clone())));
+        }
+        if !config.call.is_empty() && lacks(call::plan::SECTION) {
+            feeds.push(Arc::new(call_feed(config).with_links(links)));
+        }
+        if !config.files.is_empty() && lacks(inbox::plan::SECTION) {
+            feeds.push(Arc::new(files_feed(config)));
+        }
+        Self(feeds)
     }
 
     /// Whether no feed is configured.
@@ -159,6 +189,7 @@ impl OpenFeeds {
             None
         };
         let lake_identity = lake.identity().to_owned();
+        let own_lake = Arc::clone(&lake);
         let status = Arc::new(Status::default());
         let parts = Parts {
             lock,
@@ -182,6 +213,15 @@ impl OpenFeeds {
             fingerprint: pipeline.fingerprint(),
             lake: lake_identity,
             lake_reader,
+            writing: Writing {
+                door: Arc::new(CheckedLake {
+                    lake: own_lake,
+                    check: Arc::clone(&pipeline.check),
+                }),
+                format: config.batch.format,
+                max_rows: config.polls.batch.max_records,
+                max_bytes: config.polls.batch.max_bytes.bytes(),
+            },
             cursors: Arc::new(cursors),
             host: Arc::new(FeedHost {
                 status: Arc::clone(&status),
@@ -264,6 +304,24 @@ impl RunningFeeds {
         }
         let drained = self.pipeline.drain(patience).await;
         self.pipeline.close(patience, drained).await
+    }
+}
+
+/// The lake, for objects that did not pass the log: nothing is put before it is known to be the right one.
+struct CheckedLake {
+    lake: Arc<Lake<Disk>>,
+    check: Arc<LakeCheck<Disk>>,
+}
+
+impl ObjectDoor for CheckedLake {
+    fn put(&self, object: &Object) -> Result<Found, LakeError> {
+        self.check.run(&self.lake)?;
+        self.lake.probe()?;
+        self.lake.put(object)
+    }
+
+    fn spool_dir(&self) -> &Path {
+        self.lake.spool_dir()
     }
 }
 

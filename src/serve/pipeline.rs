@@ -69,6 +69,8 @@ pub(crate) struct Pipeline {
     queue: Arc<Queue>,
     shipping: Shipping,
     failure: watch::Receiver<Option<String>>,
+    /// Is the lake the one that the log knows?
+    pub(crate) check: Arc<LakeCheck<Disk>>,
     _lock: Lock,
 }
 
@@ -118,7 +120,8 @@ impl Pipeline {
         let log = Log::start(writer, clock.clone(), listeners)?;
         let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables)).with_check(check),
+            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables))
+                .with_check(Arc::clone(&check)),
             log: log.clone(),
             status,
             metrics,
@@ -134,6 +137,7 @@ impl Pipeline {
             queue,
             shipping,
             failure,
+            check,
             _lock: lock,
         };
         pipeline.abandon(&open_runs);

@@ -34,7 +34,11 @@ impl Process {
         let metrics = Metrics::of_service(
             &types,
             config.hook.keys(),
-            config.poll.keys().chain(config.call.keys()),
+            config
+                .poll
+                .keys()
+                .chain(config.call.keys())
+                .chain(config.files.keys()),
         )?;
         let now = clock.now().wall;
         metrics.started(now);
@@ -64,13 +68,21 @@ fn set_bounds(metrics: &Metrics, config: &Config, now: Micros) {
     };
     let retried = retried.as_secs_f64();
     metrics.dedup_window_needed_seconds.set(retried);
-    if !config.poll.is_empty() {
+    if !(config.poll.is_empty() && config.call.is_empty() && config.files.is_empty()) {
         let most = bytes(config.feeds_log().max_bytes);
         metrics.polls_wal_max_bytes.set(most);
     }
-    for (name, poll) in &config.poll {
-        let every = poll.every.map(Span::duration);
-        let schedule = Schedule::of(every, poll.cron.as_deref(), &poll.time_zone);
+    let polls = config
+        .poll
+        .iter()
+        .map(|(name, poll)| (name, poll.every, &poll.cron, &poll.time_zone));
+    let files = config
+        .files
+        .iter()
+        .map(|(name, own)| (name, own.every, &own.cron, &own.time_zone));
+    for (name, every, cron, time_zone) in polls.chain(files) {
+        let every = every.map(Span::duration);
+        let schedule = Schedule::of(every, cron.as_deref(), time_zone);
         let pause = schedule.and_then(|schedule| schedule.longest_pause(now));
         if let (Some(metrics), Some(pause)) = (metrics.poll(name), pause) {
             metrics.interval.set(pause.as_secs_f64());

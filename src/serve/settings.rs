@@ -307,7 +307,8 @@ fn calendar(config: &Config, role: LogRole) -> Calendar {
             Calendar::new(move |time| vec![events.key(time), quarantine::partition(EVENTS, time)])
         }
         LogRole::Feeds => {
-            let mut streams: Vec<String> = config.poll.keys().cloned().collect();
+            let streams = config.poll.keys().chain(config.files.keys());
+            let mut streams: Vec<String> = streams.cloned().collect();
             for call in config.call.keys() {
                 streams.extend([call.clone(), format!("{call}{}", call::plan::SENT)]);
             }
@@ -366,6 +367,7 @@ fn write_conflict(
         raw: row,
         max_raw_bytes: usize::MAX,
         hook: None,
+        place: None,
     };
     refused.write(out)
 }

@@ -375,6 +375,7 @@ fn stamp_of(seal: &Seal, node: NodeId, crc: u32) -> Stamp {
         crc,
         as_of: log_state_of(&seal.as_of),
         erased: None,
+        piece_of: None,
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
         }
         out.push_str(&table(lake, relation));
         out.push_str(&earlier(lake, relation));
-        if relation.stream == Stream::Runs {
+        if matches!(relation.stream, Stream::Runs | Stream::Files) {
             out.push_str(&runs(lake, relation));
         }
         out.push_str(&current::view(relation, Engine::Athena, ""));
@@ -296,7 +296,7 @@ fn projection(key: &Key, oldest: Option<&str>, first_day: &str) -> String {
     }
 }
 
-/// The table of markers, and the view of the latest run. The run of a row is part of its object's path.
+/// The table of markers, and the view of the latest run, or of all runs of files. The run of a row is part of its object's path.
 fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let name = &relation.name;
     let runs = quoted(&format!("{name}_runs"));
@@ -306,6 +306,15 @@ fn runs(lake: &Catalogue, relation: &Relation) -> String {
          ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nLOCATION {};\n",
         literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}"))))
     );
+    if relation.stream == Stream::Files {
+        let _memory_takes_it = write!(
+            out,
+            "\nCREATE OR REPLACE VIEW \"{name}\" AS\nSELECT a.* FROM \"{name}_all_runs\" AS a\n\
+             WHERE regexp_extract(a.\"$path\", 'run=([^/]+)/', 1) IN (SELECT run FROM \"{name}_runs\")\n   \
+             OR a.\"$path\" NOT LIKE '%/run=%';\n"
+        );
+        return out;
+    }
     let _memory_takes_it = write!(
         out,
         "\nCREATE OR REPLACE VIEW \"{name}\" AS\nWITH latest AS (\n    \

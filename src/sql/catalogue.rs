@@ -9,8 +9,10 @@ use crate::tables::{Column, Source, Table};
 pub enum Stream {
     /// Events or an appending poll: a query sees every row.
     Rows,
-    /// A snapshot poll: a query sees the rows of one run.
+    /// A snapshot: a query sees the rows of one run.
     Runs,
+    /// Files that add rows: a query sees the rows of all runs that have a marker, and those that were replayed.
+    Files,
     /// What was refused, from all streams.
     Quarantine,
 }
@@ -32,6 +34,8 @@ pub struct Relation {
     pub first_day: String,
     /// The objects that the stream has already.
     pub there: There,
+    /// Whether the objects of a run did not pass the log: its marker names them apart, as pieces.
+    pub in_pieces: bool,
     /// How the latest row of each record is found, if rows are those of an appending poll with ids.
     pub current: Option<Current>,
 }
@@ -105,7 +109,7 @@ impl Relation {
     /// without a marker.
     pub(super) fn table_name(&self) -> String {
         match self.stream {
-            Stream::Runs => format!("{}_all_runs", self.name),
+            Stream::Runs | Stream::Files => format!("{}_all_runs", self.name),
             Stream::Rows | Stream::Quarantine => self.name.clone(),
         }
     }

@@ -61,6 +61,7 @@ fn about(relation: &Relation) -> String {
             "One row for each record of a run. The view `{name}` shows the latest complete run, `{name}_history` the last one \
              of each day, `{name}_runs` all of them."
         ),
+        Stream::Files => "One row for each record of a file that is whole in the lake.".to_owned(),
         Stream::Quarantine => "One row for each thing that was refused, of all streams.".to_owned(),
     }
 }

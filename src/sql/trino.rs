@@ -26,7 +26,7 @@ pub(super) fn statements(lake: &Catalogue) -> String {
             &relation.name,
         ));
         tables.push(relation.table_name());
-        if relation.stream == Stream::Runs {
+        if matches!(relation.stream, Stream::Runs | Stream::Files) {
             out.push_str(&runs(lake, relation));
         }
         out.push_str(&current::view(relation, Engine::Trino, "hive.lake."));
@@ -71,22 +71,29 @@ pub(super) fn statements(lake: &Catalogue) -> String {
     out
 }
 
-/// The table of markers of a snapshot, and the rows of its latest complete run.
+/// The table of markers, and the rows of the latest complete run, or of all complete runs of files.
 fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let name = &relation.name;
     let runs = format!("hive.lake.{}", identifier(&format!("{name}_runs")));
-    format!(
+    let table = format!(
         "\nCREATE TABLE IF NOT EXISTS {runs} (\n    run varchar,\n    same_as varchar,\n    started_at varchar,\n    \
          ended_at varchar,\n    records bigint,\n    quarantined bigint\n) WITH (\n    external_location = {location},\n    \
-         format = 'OPENX_JSON'\n);\n\n\
-         CREATE OR REPLACE VIEW hive.lake.{latest} AS\nWITH latest AS (\n    SELECT coalesce(m.same_as, m.run) AS run\n    \
+         format = 'OPENX_JSON'\n);\n\n",
+        location = literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}")))),
+    );
+    let (latest, all) = (identifier(name), identifier(&relation.table_name()));
+    if relation.stream == Stream::Files {
+        return format!(
+            "{table}CREATE OR REPLACE VIEW hive.lake.{latest} AS\nSELECT a.* FROM hive.lake.{all} AS a\n\
+             WHERE a.run IN (SELECT run FROM {runs});\n"
+        );
+    }
+    format!(
+        "{table}CREATE OR REPLACE VIEW hive.lake.{latest} AS\nWITH latest AS (\n    SELECT coalesce(m.same_as, m.run) AS run\n    \
          FROM {runs} AS m\n    LEFT JOIN {runs} AS e ON e.run = m.same_as\n    \
          WHERE m.same_as IS NULL OR e.run IS NOT NULL\n    ORDER BY m.run DESC LIMIT 1\n)\n\
          SELECT a.* FROM hive.lake.{all} AS a\nWHERE a.run = (SELECT run FROM latest)\n  AND a.dt = (SELECT substr(run, 1, 4) || '-' || \
-         substr(run, 5, 2) || '-' || substr(run, 7, 2) FROM latest);\n",
-        location = literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}")))),
-        latest = identifier(name),
-        all = identifier(&relation.table_name()),
+         substr(run, 5, 2) || '-' || substr(run, 7, 2) FROM latest);\n"
     )
 }
 

@@ -18,6 +18,7 @@ Commands:
   serve        Run the service: webhook, polls, batches, lake
   poll         Pull entities from the configured REST APIs, once
   call         Send rows of the outboxes to their APIs, once, and store the answers
+  files        Take what is new in the configured inboxes, once
   polls        See and move what polls remember between their runs
   demo         See it work, with no set-up: a sample system, the service and a local lake in one
                process
@@ -98,6 +99,25 @@ Options:
       --until <TIME>        Only rows with a time before this
       --max-calls <NUMBER>  The most requests of each call [default: `max_calls`]
   -h, --help                Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["files"]), @r#"
+Take what is new in the configured inboxes, once
+
+Usage: lakehook files [OPTIONS] [NAME]...
+
+Arguments:
+  [NAME]...  The streams whose inboxes are looked into [default: all]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --dry-run        Read and validate every file that is there, and write nothing
+      --follow         Go on looking, as the configuration says, until it is stopped
+      --accept         Take files as they are, whatever the guards say, and try those again that
+                       were refused
+      --probe <FILE>   Read the beginning of a file, and print a section and a schema to edit
+  -h, --help           Print help
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["sql"]), @r#"

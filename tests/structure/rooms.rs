@@ -16,8 +16,8 @@ const ROOMS: &[Room] = &[
     room("lib", "src/lib.rs", &[]),
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
-        "torture", "upstream", "serve", "config", "call", "poll", "feeds", "replay", "audit", "rescue", "sql", "ship",
-        "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
+        "torture", "upstream", "serve", "config", "inbox", "call", "poll", "feeds", "replay", "audit", "rescue", "sql",
+        "ship", "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
@@ -26,13 +26,14 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "console", "receive", "call", "poll", "feeds", "replay", "ship", "status", "metrics", "control",
+        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "ship", "status", "metrics",
+        "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
         "secret", "ids", "files", "clock",
     ]),
     room("config", "src/config", &[
-        "receive", "call", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns", "secret",
-        "signature", "clock",
+        "receive", "inbox", "call", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns",
+        "secret", "signature", "clock",
     ]),
     room("console", "src/console", &[
         "receive", "replay", "metrics", "contract", "quarantine", "wal", "lake", "json", "secret", "ids", "clock",
@@ -40,6 +41,10 @@ const ROOMS: &[Room] = &[
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",
         "clock",
+    ]),
+    room("inbox", "crates/inbox/src", &[
+        "poll", "feeds", "control", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "json",
+        "record", "ids", "files", "rfc3339", "clock",
     ]),
     room("call", "crates/feeds/src/call", &[
         "poll", "feeds", "control", "contract", "quarantine", "wal", "lake", "tables", "columns", "json", "record", "ids",
@@ -50,7 +55,7 @@ const ROOMS: &[Room] = &[
         "signature", "secret", "ids", "files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "lake", "tables", "json", "record", "ids", "files", "rfc3339", "clock",
+        "contract", "quarantine", "wal", "lake", "encode", "tables", "json", "record", "ids", "files", "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",

@@ -18,6 +18,84 @@ pub const PROPERTY_PREFIX: &str = "p_";
 const RECEIVED_AT: &str = "When it was received";
 const LSN: &str = "Its number in the log of its node: the order in which it was logged";
 
+/// The columns of the quarantine: name, type, and what they mean.
+const QUARANTINE: [(&str, ColumnType, &str); 18] = [
+    ("received_at", ColumnType::Time, RECEIVED_AT),
+    ("lsn", ColumnType::Integer, LSN),
+    (
+        "reason",
+        ColumnType::Text,
+        "invalid_event, id_conflict, refused_request or invalid_record",
+    ),
+    (
+        "stream",
+        ColumnType::Text,
+        "The stream that it was meant for",
+    ),
+    (
+        "endpoint",
+        ColumnType::Text,
+        "The path that took it, or the poll",
+    ),
+    (
+        "request_id",
+        ColumnType::Text,
+        "The request's id, or the run's name",
+    ),
+    ("client", ColumnType::Text, "The sender's address"),
+    (
+        "errors",
+        ColumnType::Json,
+        "The first 20 errors: pointer, code, detail",
+    ),
+    (
+        "errors_total",
+        ColumnType::Integer,
+        "How many errors there were in all",
+    ),
+    ("raw", ColumnType::Text, "What was refused, perhaps cut"),
+    (
+        "raw_encoding",
+        ColumnType::Text,
+        "utf-8, or base64 for bytes that are no text",
+    ),
+    (
+        "raw_bytes",
+        ColumnType::Integer,
+        "The whole length of what was refused",
+    ),
+    (
+        "raw_xxh3",
+        ColumnType::Text,
+        "XXH3-128 of what was refused, whole",
+    ),
+    (
+        "hook",
+        ColumnType::Text,
+        "The hook that took it, if one did",
+    ),
+    (
+        "headers",
+        ColumnType::Json,
+        "The headers of its request that a replay needs",
+    ),
+    (
+        "file",
+        ColumnType::Text,
+        "The file that it was read from, if it was a file",
+    ),
+    (
+        "line",
+        ColumnType::Integer,
+        "The line on which it begins there",
+    ),
+    (
+        "header",
+        ColumnType::Text,
+        "The first line of that file, if it names the columns",
+    ),
+];
+
 /// Where in a row the value of a column is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
@@ -160,15 +238,30 @@ impl Table {
         id: &[String],
         given: &Kinds,
     ) -> Result<Self, serde_json::Error> {
-        Ok(Self::of_records(&of_entities(schema, given)?, id))
+        Ok(Self::of_records(&of_entities(schema, given)?, id, &[]))
     }
 
-    /// The table of records with these columns.
-    fn of_records(own: &[Property], id: &[String]) -> Self {
+    /// The table of files: each row has the name of its file and the line on which its record begins there. Rows
+    /// that did not pass the log have no LSN.
+    pub fn files(
+        schema: Option<&str>,
+        id: &[String],
+        given: &Kinds,
+    ) -> Result<Self, serde_json::Error> {
+        let place = [
+            Column::own("file", ColumnType::Text, "The file that it was read from"),
+            Column::own("line", ColumnType::Integer, "The line on which it begins"),
+        ];
+        Ok(Self::of_records(&of_entities(schema, given)?, id, &place))
+    }
+
+    /// The table of records with these columns, and with some more that every row has.
+    fn of_records(own: &[Property], id: &[String], more: &[Column]) -> Self {
         let mut columns = vec![
             Column::own("received_at", ColumnType::Time, RECEIVED_AT),
             Column::own("lsn", ColumnType::Integer, LSN),
         ];
+        columns.extend_from_slice(more);
         let own = own.iter();
         columns.extend(own.map(|own| Column::own(&own.name, own.kind, &own.about)));
         columns.push(Column::rest());
@@ -185,67 +278,7 @@ impl Table {
 
     /// The table of the quarantine.
     pub fn quarantine() -> Self {
-        let columns = [
-            ("received_at", ColumnType::Time, RECEIVED_AT),
-            ("lsn", ColumnType::Integer, LSN),
-            (
-                "reason",
-                ColumnType::Text,
-                "invalid_event, id_conflict, refused_request or invalid_record",
-            ),
-            (
-                "stream",
-                ColumnType::Text,
-                "The stream that it was meant for",
-            ),
-            (
-                "endpoint",
-                ColumnType::Text,
-                "The path that took it, or the poll",
-            ),
-            (
-                "request_id",
-                ColumnType::Text,
-                "The request's id, or the run's name",
-            ),
-            ("client", ColumnType::Text, "The sender's address"),
-            (
-                "errors",
-                ColumnType::Json,
-                "The first 20 errors: pointer, code, detail",
-            ),
-            (
-                "errors_total",
-                ColumnType::Integer,
-                "How many errors there were in all",
-            ),
-            ("raw", ColumnType::Text, "What was refused, perhaps cut"),
-            (
-                "raw_encoding",
-                ColumnType::Text,
-                "utf-8, or base64 for bytes that are no text",
-            ),
-            (
-                "raw_bytes",
-                ColumnType::Integer,
-                "The whole length of what was refused",
-            ),
-            (
-                "raw_xxh3",
-                ColumnType::Text,
-                "XXH3-128 of what was refused, whole",
-            ),
-            (
-                "hook",
-                ColumnType::Text,
-                "The hook that took it, if one did",
-            ),
-            (
-                "headers",
-                ColumnType::Json,
-                "The headers of its request that a replay needs",
-            ),
-        ];
+        let columns = QUARANTINE;
         let columns = columns.map(|(name, kind, about)| Column::own(name, kind, about));
         Self {
             columns: columns.into(),
@@ -334,7 +367,7 @@ impl GrowingTable {
         let found = shape.columns().iter();
         let found = found.filter(|own| !self.given.contains_key(&own.name));
         let found = found.map(|own| property(&own.name, own.kind));
-        Table::of_records(&given.chain(found).collect::<Vec<_>>(), &self.id)
+        Table::of_records(&given.chain(found).collect::<Vec<_>>(), &self.id, &[])
     }
 }
 
@@ -353,7 +386,7 @@ impl Tables {
         Self {
             streams: streams.map(|(name, table)| (name, table.into())).collect(),
             quarantine: Table::quarantine().into(),
-            unknown: Table::of_records(&[], &[]).into(),
+            unknown: Table::of_records(&[], &[], &[]).into(),
         }
     }
 

@@ -19,16 +19,16 @@ use super::faults::{Errors, Faults as _};
 pub use super::field_path::FieldPath;
 use super::schemas::{Schema, SchemaError};
 use super::strict::{Scanner, lone_surrogate, unescaped};
-use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, Refused};
+use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, RecordPlace, Refused};
 use lakehook_base::clock::Micros;
 use lakehook_base::columns::{Dates, Decimal, Kinds};
-use lakehook_base::json::{Members, between_quotes, text};
+use lakehook_base::json::{Members, between_quotes, push_json, text};
 use lakehook_base::record::{Fingerprint, Identity, Origin, RowKind, Rows};
 use lakehook_base::tables::LiveShape;
 
 /// Most bytes of a refused record that are kept. Even if every one of them is escaped, the row fits into a
 /// frame of the log.
-const MAX_REFUSED_BYTES: usize = 4 << 20;
+pub(super) const MAX_REFUSED_BYTES: usize = 4 << 20;
 /// Every row, including rows of the quarantine, begins with this and the time.
 const BEFORE_TIME: &[u8] = b"{\"received_at\":\"";
 /// The length of a time as text.
@@ -39,7 +39,7 @@ const FOUND: u64 = 1;
 /// Makes the rows of one stream of entities.
 #[derive(Debug)]
 pub struct Entities {
-    stream: String,
+    pub(super) stream: String,
     schema: Option<Schema>,
     columns: Option<Columns>,
     rules: ColumnRules,
@@ -47,6 +47,7 @@ pub struct Entities {
     decimals: HashMap<String, Decimal>,
     /// The columns that are found in records, where there is no schema.
     live: Option<Arc<LiveShape>>,
+    reserved: &'static [&'static str],
     id: Vec<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
@@ -63,6 +64,19 @@ pub struct ColumnSettings {
     pub given: Kinds,
     /// The columns that are found in records, if there is no schema.
     pub live: Option<Arc<LiveShape>>,
+    /// Columns that every row has besides those of all streams; a schema may not declare them.
+    pub reserved: &'static [&'static str],
+}
+
+/// Where a record was read from, and how it was written there, if it was read from a file.
+#[derive(Clone, Copy, Debug)]
+pub struct FromFile<'a> {
+    /// The file and the line.
+    pub place: RecordPlace<'a>,
+    /// The bytes of the record there, if they are not those of its JSON.
+    pub sent: Option<&'a [u8]>,
+    /// Hash of what the record says, if it is not that of its JSON.
+    pub content: Option<u128>,
 }
 
 /// The result for a record.
@@ -114,7 +128,12 @@ impl Entities {
         fingerprint: Fingerprint,
         settings: ColumnSettings,
     ) -> Result<Self, SchemaError> {
-        let ColumnSettings { rules, given, live } = settings;
+        let ColumnSettings {
+            rules,
+            given,
+            live,
+            reserved,
+        } = settings;
         let live = live.filter(|_| schema.is_none());
         if let Some(live) = &live {
             for name in given.keys() {
@@ -129,7 +148,10 @@ impl Entities {
             Some((name, text)) => {
                 check_rules(name, text, &rules)?;
                 let schema = Schema::new(name, text, Dates::Typed, &given)?;
-                (Some(schema), Some(Columns::new(name, text, &given)?))
+                (
+                    Some(schema),
+                    Some(Columns::new(name, text, &given, reserved)?),
+                )
             }
         };
         Ok(Self {
@@ -138,6 +160,7 @@ impl Entities {
             columns,
             decimals: decimals_of(&given),
             live,
+            reserved,
             rules,
             id,
             mark,
@@ -176,6 +199,19 @@ impl Entities {
         target: Target<'_>,
         rows: &mut Rows,
     ) -> Taken<'a> {
+        self.take_from(raw, None, origin, target, rows)
+    }
+
+    /// Does the same for a record that may have been read from a file: then its row has the place there, and its
+    /// content is what it says, whatever its columns are.
+    pub fn take_from<'a>(
+        &self,
+        raw: &'a str,
+        file: Option<FromFile<'_>>,
+        origin: &Origin,
+        target: Target<'_>,
+        rows: &mut Rows,
+    ) -> Taken<'a> {
         let mut errors = Errors::below(String::new(), MAX_ROW_ERRORS);
         let sent = members_of(raw, &mut errors);
         let mut changed = Vec::new();
@@ -192,19 +228,23 @@ impl Entities {
         let members = members.as_ref().unwrap_or(&sent);
         let id = self.check_id(members, &mut errors);
         if errors.total() > 0 {
-            return self.refuse(raw, &errors, origin, target, rows);
+            return self.refuse(raw, &errors, file, origin, target, rows);
         }
         let start = rows.bytes.len();
         rows.bytes.extend_from_slice(BEFORE_TIME);
         origin.received_at.write(&mut rows.bytes);
         rows.bytes.extend_from_slice(b"\",");
         let lsn_at = rows.bytes.len();
+        let columns_at = push_place(file, &mut rows.bytes);
         match &self.columns {
             Some(columns) => columns.write(members, &mut rows.bytes),
-            None => write_own_keys(members, &self.decimals, &mut rows.bytes),
+            None => write_own_keys(members, &self.decimals, self.reserved, &mut rows.bytes),
         }
-        let written = &rows.bytes[lsn_at..];
-        let content = xxh3_128(written);
+        let written = &rows.bytes[columns_at..];
+        let content = match file {
+            None => xxh3_128(written),
+            Some(file) => file.content.unwrap_or_else(|| canonical::hash(raw)),
+        };
         let kind = if target.is_snapshot {
             RowKind::Snapshot
         } else {
@@ -302,6 +342,7 @@ impl Entities {
             raw: &first[..if whole == 0 { first.len() } else { whole }],
             max_raw_bytes: usize::MAX,
             hook: None,
+            place: None,
         };
         let lsn_at = refused.write_whole(bytes, hash, &mut rows.bytes);
         let partition = rows.partition(target.quarantine);
@@ -312,28 +353,43 @@ impl Entities {
         &self,
         raw: &str,
         errors: &Errors,
+        file: Option<FromFile<'_>>,
         origin: &Origin,
         target: Target<'_>,
         rows: &mut Rows,
     ) -> Taken<'static> {
+        let sent = file.and_then(|file| file.sent).unwrap_or(raw.as_bytes());
         let refused = Refused {
             reason: Reason::InvalidRecord,
             stream: &self.stream,
             origin,
             errors: errors.listed(),
             errors_total: errors.total(),
-            raw: raw.as_bytes(),
+            raw: sent,
             max_raw_bytes: MAX_REFUSED_BYTES,
             hook: None,
+            place: file.map(|file| file.place),
         };
         let lsn_at = refused.write(&mut rows.bytes);
         let partition = rows.partition(target.quarantine);
         rows.finish_row(lsn_at, partition, RowKind::Quarantined);
         Taken::Invalid {
-            content: xxh3_64(raw.as_bytes()),
+            content: xxh3_64(sent),
             error: errors.listed()[0].clone(),
         }
     }
+}
+
+/// Appends where a record was read, and returns where its own columns begin.
+fn push_place(file: Option<FromFile<'_>>, out: &mut Vec<u8>) -> usize {
+    if let Some(FromFile { place, .. }) = file {
+        out.extend_from_slice(b"\"file\":");
+        push_json(out, place.file);
+        out.extend_from_slice(b",\"line\":");
+        out.extend_from_slice(itoa::Buffer::new().format(place.line).as_bytes());
+        out.push(b',');
+    }
+    out.len()
 }
 
 /// Hash of the id at a path, or of a part of it.

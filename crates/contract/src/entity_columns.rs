@@ -59,7 +59,12 @@ pub(super) fn decimals_of(given: &Kinds) -> HashMap<String, Decimal> {
 
 impl Columns {
     /// The top-level properties of a schema, in the order of its text, and the columns whose type is given.
-    pub(super) fn new(name: &str, text: &str, given: &Kinds) -> Result<Self, SchemaError> {
+    pub(super) fn new(
+        name: &str,
+        text: &str,
+        given: &Kinds,
+        reserved: &[&str],
+    ) -> Result<Self, SchemaError> {
         let declared = columns::of_entities(Some(text), given);
         let declared = declared.map_err(|source| SchemaError::Json {
             name: name.to_owned(),
@@ -70,7 +75,8 @@ impl Columns {
             decimals: Vec::new(),
             by_name: HashMap::new(),
         };
-        let mut folded: Vec<String> = RESERVED.map(str::to_owned).to_vec();
+        let reserved = [&RESERVED, reserved].concat();
+        let mut folded: Vec<String> = reserved.iter().map(|name| (*name).to_owned()).collect();
         for columns::Property {
             name: property,
             kind,
@@ -84,7 +90,7 @@ impl Columns {
                     detail: format!(
                         "the property {property:?} would be a column twice, or one that every row has \
                          ({}), whatever its case; rename it, or leave it out and find it under extra",
-                        RESERVED.join(", ")
+                        reserved.join(", ")
                     ),
                 });
             }
@@ -140,11 +146,12 @@ fn push_decimal(out: &mut Vec<u8>, raw: &str, size: Decimal) {
 pub(super) fn write_own_keys(
     members: &[(&str, &str)],
     decimals: &HashMap<String, Decimal>,
+    reserved: &[&str],
     out: &mut Vec<u8>,
 ) {
     let is_reserved = |key: &str| {
         let key = unescaped(between_quotes(key)).to_lowercase();
-        RESERVED.contains(&key.as_str())
+        RESERVED.contains(&key.as_str()) || reserved.contains(&key.as_str())
     };
     let (reserved, own): (Vec<_>, Vec<_>) = members
         .iter()

@@ -201,6 +201,7 @@ impl Contract {
             raw,
             max_raw_bytes: usize::MAX,
             hook: Some(hook),
+            place: None,
         };
         let lsn_at = refused.write(&mut rows.bytes);
         let key = quarantine::partition(stream, origin.received_at);

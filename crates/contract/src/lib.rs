@@ -15,6 +15,7 @@ mod checked;
 pub mod column_rules;
 pub mod entity;
 mod entity_columns;
+pub mod entity_files;
 mod event;
 mod fast;
 mod faults;

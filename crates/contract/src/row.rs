@@ -238,6 +238,7 @@ impl<'c> RowWriter<'c> {
             raw: raw.as_bytes(),
             max_raw_bytes: rules.max_quarantine_raw_bytes,
             hook: None,
+            place: None,
         };
         let lsn_at = refused.write(&mut self.rows.bytes);
         let key = quarantine::partition(stream, self.origin.received_at);

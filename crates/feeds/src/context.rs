@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::door::Writing;
 use super::host::Host;
 use lakehook_base::clock::Clock;
 use lakehook_base::ids::{Ids, NodeId};
@@ -26,6 +27,8 @@ pub struct Context {
     pub lake: String,
     /// Reads that lake, if a poll needs it.
     pub lake_reader: Option<Arc<LakeReader>>,
+    /// How objects are put that do not pass the log.
+    pub writing: Writing,
     /// Cursors that were in the log when it was opened, by stream.
     pub cursors: Arc<BTreeMap<String, Vec<u8>>>,
     /// The process around the feeds: whether rows can be stored, and counters.

@@ -7,10 +7,12 @@
 //!
 //! A feed knows where records come from, and when. How they get into the log, what is remembered
 //! from run to run, and how a run waits are the same for every feed; the modules here implement
-//! them. Polls bring records, and calls the answers to rows that were sent.
+//! them. Polls bring records, and calls the answers to rows that were sent; files are a package of
+//! their own, `lakehook-inbox`.
 
 pub mod feed;
 pub mod host;
+pub mod door;
 pub mod context;
 pub mod figures;
 pub mod places;

@@ -58,7 +58,7 @@ pub const ERASURE: &str = "lakehook-erasure";
 pub const ERASED_ROWS: &str = "lakehook-erased-rows";
 /// Sum of the hashes of the LSNs of erased rows.
 pub const ERASED_LSN_HASH: &str = "lakehook-erased-lsn-hash";
-/// The run whose marker the object is.
+/// The run whose marker the object is, or whose rows it holds although they did not pass the log.
 pub(super) const RUN: &str = "lakehook-run";
 
 /// What an object of rows says of itself, and of its node's log at the time of its seal: enough to audit a
@@ -89,6 +89,50 @@ pub struct Stamp {
     pub as_of: LogState,
     /// What was erased from the object since. Everything but the checksum is as it was at the seal.
     pub erased: Option<Erased>,
+    /// The run of a piece: an object whose rows did not pass the log. It has no seal and says nothing of the
+    /// log; in place of LSNs it has the piece's number.
+    pub piece_of: Option<Lsn>,
+}
+
+/// What a piece says of itself: an object of a run whose rows did not pass the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PieceStamp {
+    /// The node that runs it.
+    pub node: NodeId,
+    /// The run.
+    pub run: Lsn,
+    /// The number of the piece in its run and partition; from 1.
+    pub number: u64,
+    /// A random number that is the same at each attempt.
+    pub nonce: u128,
+    /// The partition of the rows.
+    pub partition: String,
+    /// Number of rows.
+    pub count: u64,
+    /// Sum of the hashes of the rows modulo 2^128.
+    pub row_hash: u128,
+    /// CRC-32C of the object's bytes.
+    pub crc: u32,
+}
+
+impl From<PieceStamp> for Stamp {
+    fn from(piece: PieceStamp) -> Self {
+        Self {
+            node: piece.node,
+            seal: 0,
+            nonce: piece.nonce,
+            partition: piece.partition,
+            first_lsn: Lsn(piece.number),
+            last_lsn: Lsn(piece.number),
+            count: piece.count,
+            row_hash: piece.row_hash,
+            lsn_hash: 0,
+            crc: piece.crc,
+            as_of: LogState::default(),
+            erased: None,
+            piece_of: Some(piece.run),
+        }
+    }
 }
 
 /// What was erased from an object, all erasures together.
@@ -163,24 +207,15 @@ impl Stamp {
     /// Encodes the stamp as metadata.
     pub fn to_metadata(&self) -> Metadata {
         let as_of = &self.as_of;
-        let own = [
+        let rows = [
             (NODE, self.node.to_string()),
-            (SEAL, self.seal.to_string()),
             (NONCE, hex(self.nonce)),
             (PARTITION, self.partition.clone()),
             (FIRST_LSN, self.first_lsn.to_string()),
-            (LAST_LSN, self.last_lsn.to_string()),
             (COUNT, self.count.to_string()),
             (ROW_HASH, hex(self.row_hash)),
-            (LSN_HASH, hex(self.lsn_hash)),
             (CRC, format!("{:08x}", self.crc)),
-            (AS_OF_LSN, as_of.lsn.to_string()),
-            (AS_OF_LSN_HASH, hex(as_of.lsn_hash)),
-            (AS_OF_OPEN, as_of.open.to_text()),
-            (AS_OF_VOID, as_of.void.to_text()),
-            (AS_OF_WATERMARK, as_of.watermark.clone()),
         ];
-        let totals = as_of.totals.values().map(|total| total.to_string());
         let erased = self.erased.map(|erased| {
             [
                 (ERASURE, hex(erased.erasure)),
@@ -188,9 +223,23 @@ impl Stamp {
                 (ERASED_LSN_HASH, hex(erased.lsn_hash)),
             ]
         });
-        let erased = erased.into_iter().flatten();
+        let own = rows.into_iter().chain(erased.into_iter().flatten());
+        if let Some(run) = self.piece_of {
+            return metadata_of(own.chain([(RUN, run.to_string())]));
+        }
+        let of_log = [
+            (SEAL, self.seal.to_string()),
+            (LAST_LSN, self.last_lsn.to_string()),
+            (LSN_HASH, hex(self.lsn_hash)),
+            (AS_OF_LSN, as_of.lsn.to_string()),
+            (AS_OF_LSN_HASH, hex(as_of.lsn_hash)),
+            (AS_OF_OPEN, as_of.open.to_text()),
+            (AS_OF_VOID, as_of.void.to_text()),
+            (AS_OF_WATERMARK, as_of.watermark.clone()),
+        ];
+        let totals = as_of.totals.values().map(|total| total.to_string());
         let totals = TOTALS.into_iter().zip(totals);
-        metadata_of(own.into_iter().chain(totals).chain(erased))
+        metadata_of(own.chain(of_log).chain(totals))
     }
 
     /// Decodes the stamp from the metadata of an object.
@@ -199,12 +248,15 @@ impl Stamp {
             return Err(StampError::Foreign);
         }
         let names = Names(metadata);
+        if metadata.contains_key(RUN) {
+            return Self::of_piece(&names);
+        }
         let mut totals = [0; TOTALS.len()];
         for (total, name) in totals.iter_mut().zip(TOTALS) {
             *total = names.number(name)?;
         }
         Ok(Self {
-            node: NodeId(names.read(NODE, |text| u64::from_str_radix(text, 16).ok())?),
+            node: names.node()?,
             seal: names.read(SEAL, |text| text.parse().ok().filter(|seal| *seal > 0))?,
             nonce: names.hash(NONCE)?,
             partition: names.text(PARTITION)?.to_owned(),
@@ -213,7 +265,7 @@ impl Stamp {
             count: names.number(COUNT)?,
             row_hash: names.hash(ROW_HASH)?,
             lsn_hash: names.hash(LSN_HASH)?,
-            crc: names.read(CRC, |text| u32::from_str_radix(text, 16).ok())?,
+            crc: names.crc()?,
             as_of: LogState {
                 lsn: Lsn(names.number(AS_OF_LSN)?),
                 lsn_hash: names.hash(AS_OF_LSN_HASH)?,
@@ -223,6 +275,24 @@ impl Stamp {
                 totals: RunningTotals::of_values(totals),
             },
             erased: Erased::read(&names)?,
+            piece_of: None,
+        })
+    }
+
+    fn of_piece(names: &Names<'_>) -> Result<Self, StampError> {
+        let piece = PieceStamp {
+            node: names.node()?,
+            run: Lsn(names.number(RUN)?),
+            number: names.number(FIRST_LSN)?,
+            nonce: names.hash(NONCE)?,
+            partition: names.text(PARTITION)?.to_owned(),
+            count: names.number(COUNT)?,
+            row_hash: names.hash(ROW_HASH)?,
+            crc: names.crc()?,
+        };
+        Ok(Self {
+            erased: Erased::read(names)?,
+            ..piece.into()
         })
     }
 
@@ -400,6 +470,15 @@ impl<'a> Names<'a> {
 
     fn number(&self, name: &'static str) -> Result<u64, StampError> {
         self.read(name, |text| text.parse().ok())
+    }
+
+    fn node(&self) -> Result<NodeId, StampError> {
+        let node = self.read(NODE, |text| u64::from_str_radix(text, 16).ok())?;
+        Ok(NodeId(node))
+    }
+
+    fn crc(&self) -> Result<u32, StampError> {
+        self.read(CRC, |text| u32::from_str_radix(text, 16).ok())
     }
 
     fn hash(&self, name: &'static str) -> Result<u128, StampError> {

@@ -30,6 +30,7 @@ fn stamp() -> Stamp {
             },
         },
         erased: None,
+        piece_of: None,
     }
 }
 
@@ -196,6 +197,7 @@ fn any_stamp() -> impl Strategy<Value = Stamp> {
                 crc,
                 as_of,
                 erased,
+                piece_of: None,
             }
         },
     )
@@ -206,4 +208,24 @@ proptest! {
     fn a_stamp_is_read_as_it_was_written(stamp in any_stamp()) {
         prop_assert_eq!(Stamp::from_metadata(&stamp.to_metadata()), Ok(stamp));
     }
+}
+
+#[test]
+fn a_piece_says_its_run_and_nothing_of_the_log() {
+    let piece = PieceStamp {
+        node: NodeId(0xab),
+        run: Lsn(7),
+        number: 2,
+        nonce: 9,
+        partition: "claims/dt=2026-11-20/run=r".to_owned(),
+        count: 3,
+        row_hash: 11,
+        crc: 5,
+    };
+    let stamp = Stamp::from(piece);
+    let metadata = stamp.to_metadata();
+    assert!(!metadata.contains_key(SEAL) && !metadata.contains_key(AS_OF_LSN));
+    assert_eq!(Stamp::from_metadata(&metadata), Ok(stamp.clone()));
+    let key = "claims/dt=2026-11-20/run=r/00000000000000ab-00000000000000000002.parquet";
+    assert!(stamp.is_at(key));
 }

@@ -1,10 +1,12 @@
 //! How a replay reaches the log that stores what is valid: that of events, or that of polls; held by this process or
 //! by a running service.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -12,6 +14,12 @@ use crate::contract::{Contract, EVENTS};
 use crate::feeds::feed::Feed;
 use crate::files::Disk;
 use crate::ids::Ids;
+use crate::inbox::control::replay_by_service;
+use crate::inbox::definition::FilesMode;
+use crate::inbox::dry::dry_replay as dry_files;
+use crate::inbox::keeper::FilesKeepers;
+use crate::inbox::plan::FilesPlan;
+use crate::inbox::replay::{RefusedRecord, ReplayedRecord};
 use crate::poll::definition::Mode;
 use crate::poll::plan::Plan;
 use crate::poll::replay::{
@@ -21,7 +29,7 @@ use crate::replay::kept::KeptError;
 use crate::replay::talk::{ErasureAsks, ErasureClient, ReplayClient};
 use crate::replay::{Candidate, EventCounts, HookJudge, ReplayOutcome, judge};
 use crate::serve::events::{OpenEvents, dry_contract};
-use crate::serve::feeds::{FeedList, OpenFeeds, RunningFeeds, poll_feed};
+use crate::serve::feeds::{FeedList, OpenFeeds, RunningFeeds, files_feed, poll_feed};
 use crate::serve::{Patience, Process, ServeError, Stopped, hook_judge};
 use crate::wal::node::{Lock, LockError, read};
 
@@ -32,6 +40,8 @@ pub(super) enum StreamKind {
     Events,
     /// Records of a poll that appends.
     Appended,
+    /// Records of files that add rows.
+    Files,
     /// Records of a snapshot, to which nothing can be added.
     Snapshot,
 }
@@ -48,6 +58,11 @@ impl Stream {
     pub(super) fn find(config: &Config, name: &str) -> Option<Self> {
         let kind = if name == EVENTS {
             StreamKind::Events
+        } else if let Some(files) = config.files.get(name) {
+            match files.mode {
+                FilesMode::Append => StreamKind::Files,
+                FilesMode::Snapshot => StreamKind::Snapshot,
+            }
         } else {
             match config.poll.get(name)?.mode {
                 Mode::Append => StreamKind::Appended,
@@ -84,12 +99,31 @@ pub(super) enum Door {
     Records(Box<OpenRecords>),
     /// A service holds the log of polls.
     RecordsOfService(Away, RecordClient),
+    /// This process holds the log that files share with polls.
+    Files(Box<OpenFiles>),
+    /// A service holds that log.
+    FilesOfService(Away, FilesOfService),
+}
+
+/// The stream of files in this process.
+pub(super) struct OpenFiles {
+    _away: Away,
+    feeds: RunningFeeds,
+    keepers: FilesKeepers,
+    stream: String,
+}
+
+/// The stream of files in a service.
+pub(super) struct FilesOfService {
+    dir: PathBuf,
+    stream: String,
 }
 
 /// What a dry run judges by.
 pub(super) enum Dry {
     Events(Box<Contract>, HookJudge),
     Records(Box<Plan>),
+    Files(Box<FilesPlan>),
     /// Nothing of a snapshot is judged.
     Nothing,
 }
@@ -101,6 +135,11 @@ impl Dry {
                 Box::new(dry_contract(config)?),
                 hook_judge(config),
             ));
+        }
+        if stream.kind == StreamKind::Files {
+            let plans = files_feed(config).dry_plans().map_err(ServeError::Polls)?;
+            let plan = plans.into_iter().find(|plan| plan.name == stream.name);
+            return Ok(plan.map_or(Self::Nothing, |plan| Self::Files(Box::new(plan))));
         }
         let plans = poll_feed(config).dry_plans(None).map_err(|errors| {
             let errors = errors
@@ -180,8 +219,11 @@ impl Door {
             };
         }
         let away = Away::take(config).await?;
+        if stream.kind == StreamKind::Files {
+            return Self::open_files(config, stream, away).await;
+        }
         let polls = Arc::new(poll_feed(config));
-        let feeds = FeedList::only(Arc::clone(&polls) as Arc<dyn Feed>);
+        let feeds = FeedList::with(config, &[Arc::clone(&polls) as Arc<dyn Feed>]);
         let process = Process::new(config, Clock::system(), Ids::System)?;
         match OpenFeeds::open(config, feeds, process).await {
             Ok(feeds) => {
@@ -205,6 +247,32 @@ impl Door {
         }
     }
 
+    async fn open_files(config: &Config, stream: &Stream, away: Away) -> anyhow::Result<Self> {
+        let files = Arc::new(files_feed(config));
+        let feeds = FeedList::with(config, &[Arc::clone(&files) as Arc<dyn Feed>]);
+        let process = Process::new(config, Clock::system(), Ids::System)?;
+        match OpenFeeds::open(config, feeds, process).await {
+            Ok(feeds) => {
+                let feeds = feeds.start(false)?;
+                let keepers = files.keepers().cloned();
+                Ok(Self::Files(Box::new(OpenFiles {
+                    _away: away,
+                    feeds,
+                    keepers: keepers.context("the feed of files is not started")?,
+                    stream: stream.name.clone(),
+                })))
+            }
+            Err(ServeError::Lock(LockError::Held { .. })) => {
+                let service = FilesOfService {
+                    dir: config.polls.dir.clone(),
+                    stream: stream.name.clone(),
+                };
+                Ok(Self::FilesOfService(away, service))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Replays rows; the outcomes are in their order.
     pub(super) async fn page(
         &mut self,
@@ -217,6 +285,23 @@ impl Door {
                 Ok(judged.collect())
             }
             Self::Dry(Dry::Records(plan)) => Ok(outcomes(dry_records(plan, &records(candidates)))),
+            Self::Dry(Dry::Files(plan)) => {
+                let records = refused(candidates)?;
+                Ok(of_files(dry_files(plan, &records)?))
+            }
+            Self::Files(open) => {
+                let replayed = open
+                    .keepers
+                    .replay(&open.stream, refused(candidates)?)
+                    .await;
+                replayed.map(of_files).map_err(|why| anyhow!("{why}"))
+            }
+            Self::FilesOfService(away, service) => {
+                away.hold().await?;
+                let records = refused(candidates)?;
+                let replayed = replay_by_service(&service.dir, &service.stream, records).await?;
+                replayed.map(of_files).map_err(|why| anyhow!("{why}"))
+            }
             Self::Dry(Dry::Nothing) => Err(anyhow!("nothing of a snapshot is replayed")),
             Self::Events(events) => {
                 let replayed = events.replayer().page(&candidates).await;
@@ -240,14 +325,49 @@ impl Door {
         match self {
             Self::Events(events) => Some(events.close(patience).await),
             Self::Records(open) => Some(open.feeds.stop(patience).await),
+            Self::Files(open) => Some(open.feeds.stop(patience).await),
             _ => None,
         }
     }
 
     /// Whether a service holds the log.
     pub(super) fn is_of_service(&self) -> bool {
-        matches!(self, Self::EventsOfService(_) | Self::RecordsOfService(..))
+        matches!(
+            self,
+            Self::EventsOfService(_) | Self::RecordsOfService(..) | Self::FilesOfService(..)
+        )
     }
+}
+
+/// What was refused of files; rows of the quarantine that name no file cannot be replayed.
+fn refused(candidates: Vec<Candidate>) -> anyhow::Result<Vec<RefusedRecord>> {
+    let records = candidates.into_iter().map(|candidate| {
+        let raw = BASE64.decode(&candidate.raw)?;
+        Ok(RefusedRecord {
+            file: candidate.place.file.unwrap_or_default(),
+            line: candidate.place.line.unwrap_or_default(),
+            header: candidate.place.header,
+            raw: String::from_utf8_lossy(&raw).into_owned(),
+        })
+    });
+    records.collect()
+}
+
+fn of_files(records: Vec<ReplayedRecord>) -> Vec<ReplayOutcome> {
+    let outcome = |record| match record {
+        ReplayedRecord::Stored => RecordOutcome::Stored,
+        ReplayedRecord::Known => RecordOutcome::Known,
+        ReplayedRecord::Invalid {
+            pointer,
+            code,
+            detail,
+        } => RecordOutcome::Invalid {
+            pointer,
+            code,
+            detail,
+        },
+    };
+    outcomes(records.into_iter().map(outcome).collect())
 }
 
 fn records(candidates: Vec<Candidate>) -> Vec<KeptRecord> {

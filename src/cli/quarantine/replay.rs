@@ -76,9 +76,10 @@ pub fn run(loaded: &Loaded, args: ReplayArgs) -> Result<ExitCode, Failure> {
 async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failure> {
     let name = args.which.stream.get_or_insert_with(|| EVENTS.to_owned());
     let stream = Stream::find(config, name).ok_or_else(|| {
-        let polls: Vec<_> = config.poll.keys().map(String::as_str).collect();
+        let polls = config.poll.keys().chain(config.files.keys());
+        let polls: Vec<_> = polls.map(String::as_str).collect();
         Failure::Usage(format!(
-            "--stream {name}: it must be `events` or the name of a poll; configured are: {}",
+            "--stream {name}: it must be `events`, or the name of a poll or of a stream of files; configured are: {}",
             polls.join(", ")
         ))
     })?;
@@ -97,7 +98,7 @@ async fn replay(config: &Config, mut args: ReplayArgs) -> Result<ExitCode, Failu
         stream: stream.name.clone(),
         rows: match stream.kind {
             StreamKind::Events => RowsOf::Events,
-            StreamKind::Appended => RowsOf::Appended,
+            StreamKind::Appended | StreamKind::Files => RowsOf::Appended,
             StreamKind::Snapshot => RowsOf::Snapshot,
         },
         node,

@@ -8,6 +8,7 @@
 
 mod access;
 mod effective;
+mod files;
 mod hook_page;
 mod hooks;
 mod keys;

@@ -111,6 +111,52 @@ fn the_sample_has_every_key_of_a_poll_with_its_default() {
 }
 
 #[test]
+fn the_sample_has_every_key_of_an_inbox_with_its_default() {
+    let text = sections_between("#[files.claims]", "[log]");
+    let sample: Dict = Toml::from_str(&text).unwrap();
+    let files = sample["files"].as_dict().unwrap()["claims"]
+        .as_dict()
+        .unwrap();
+    let shape = Shape::new().unwrap();
+    let claims = ["files".to_owned(), "claims".to_owned()];
+    for section in ["", "csv", "guards"] {
+        let (mut path, mut dict) = (claims.to_vec(), files);
+        if !section.is_empty() {
+            path.push(section.to_owned());
+            dict = dict[section].as_dict().unwrap();
+        }
+        let shown: BTreeSet<&str> = dict.keys().map(String::as_str).collect();
+        let known: BTreeSet<&str> = shape.names(&path).collect();
+        assert_eq!(shown, known, "{section}");
+    }
+    // Without the keys that have no default, the section is the default one.
+    let optional = [
+        "records",
+        "schema",
+        "id",
+        "every",
+        "cron",
+        "ready",
+        "min_records",
+        "max_shrink",
+        "service_date",
+    ];
+    let lines = text.lines().filter(|line| {
+        let key = line.split(" = ").next().unwrap_or_default();
+        !optional.contains(&key)
+    });
+    let lines: Vec<&str> = lines.collect();
+    let dir = tempfile::tempdir().unwrap();
+    let loaded = super::load_from(dir.path(), &lines.join("\n"), &[]).unwrap();
+    let defaults = crate::config::Inbox {
+        path: dir.path().join("inbox/claims/*.csv"),
+        ..crate::config::Inbox::default()
+    };
+    let shown = format!("{:?}", loaded.config.files["claims"]);
+    assert_eq!(shown, format!("{defaults:?}"));
+}
+
+#[test]
 fn the_sample_has_every_key_of_an_api() {
     let text = sections_between("#[api.crm]", "#[poll.users]");
     let text: Vec<&str> = text.lines().filter(|line| !line.starts_with(' ')).collect();
@@ -163,7 +209,7 @@ fn the_samples_defaults_of_a_poll_are_those_that_hold() {
 
 #[test]
 fn the_sample_has_every_key_of_a_call_with_its_default() {
-    let text = sections_between("#[call.ihc]", "[log]");
+    let text = sections_between("#[call.ihc]", "# One section for each inbox");
     let sample: Dict = Toml::from_str(&text).unwrap();
     let call = sample["call"].as_dict().unwrap()["ihc"].as_dict().unwrap();
     let shown: BTreeSet<&str> = call.keys().map(String::as_str).collect();

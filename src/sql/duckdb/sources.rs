@@ -198,7 +198,7 @@ impl Part<'_> {
         match self.relation.stream {
             Stream::Quarantine => true,
             Stream::Rows => self.relation.name == "events",
-            Stream::Runs => false,
+            Stream::Runs | Stream::Files => false,
         }
     }
 

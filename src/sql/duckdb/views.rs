@@ -42,7 +42,7 @@ pub(in crate::sql) fn statements(lake: &Catalogue) -> String {
 
 /// Whether lines of a stream are the records of an API.
 fn has_records(relation: &Relation) -> bool {
-    relation.stream == Stream::Runs
+    matches!(relation.stream, Stream::Runs | Stream::Files)
         || (relation.stream == Stream::Rows && relation.name != "events")
 }
 
@@ -75,7 +75,31 @@ fn relation_views(lake: &Catalogue, relation: &Relation) -> String {
             format!("\nCREATE OR REPLACE VIEW {name} AS\n{rows};\n{current}")
         }
         Stream::Runs => runs_views(lake, relation),
+        Stream::Files => files_views(lake, relation),
     }
+}
+
+/// The views of files: their runs, the rows of all runs, and the rows that are visible: those of runs with a
+/// marker, and those that were replayed, which belong to no run.
+fn files_views(lake: &Catalogue, relation: &Relation) -> String {
+    let name = &relation.name;
+    let columns = relation.columns().map(|column| identifier(&column.name));
+    let keys = relation.partitions.iter().map(|key| identifier(&key.name));
+    format!(
+        "\nCREATE OR REPLACE VIEW {runs} AS\n{};\n\
+         \nCREATE OR REPLACE VIEW {all} AS\n{};\n\
+         \n-- The rows of files that are whole in the lake, and replayed rows.\nCREATE OR REPLACE VIEW {visible} AS\n\
+         SELECT {columns}\nFROM (\n{rows}\n) AS a\nWHERE {OBJECT} IN (\n    SELECT {prefix} || unnest(objects) FROM (\n{markers}\n    )\n) OR run IS NULL;\n",
+        markers(lake, relation, ""),
+        rows(lake, relation, false),
+        runs = identifier(&format!("{name}_runs")),
+        all = identifier(&format!("{name}_all_runs")),
+        visible = identifier(name),
+        columns = lines(columns.chain(keys), 7),
+        rows = rows(lake, relation, true),
+        prefix = literal(&lake.at("")),
+        markers = markers(lake, relation, ", objects"),
+    )
 }
 
 /// The views of a snapshot: its runs, the rows of all runs, those of each day's last run, and those of the
@@ -116,11 +140,16 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
 /// The visible runs: those with a marker. If the marker names an earlier run, that run must have one, too.
 fn markers(lake: &Catalogue, relation: &Relation, more: &str) -> String {
     let files = literal(&lake.at(&format!("{INTERNAL}/runs/{}/*.json", relation.name)));
+    let objects = if relation.in_pieces {
+        "pieces"
+    } else {
+        "objects"
+    };
     format!(
         "WITH markers AS (\n    SELECT marker->>'run' AS run, (marker->>'started_at')::TIMESTAMPTZ AS started_at,\n        \
          (marker->>'ended_at')::TIMESTAMPTZ AS ended_at, (marker->>'records')::BIGINT AS records,\n        \
          (marker->>'quarantined')::BIGINT AS quarantined, marker->>'same_as' AS same_as,\n        \
-         marker->>'$.objects[*].key' AS objects\n    \
+         marker->>'$.{objects}[*].key' AS objects\n    \
          FROM (SELECT content::JSON AS marker FROM read_text({files}))\n), resolved AS (\n    \
          SELECT m.run, strptime(left(m.run, 8), '%Y%m%d')::DATE AS dt, m.started_at, m.ended_at,\n        \
          coalesce(e.records, m.records) AS records, coalesce(e.quarantined, m.quarantined) AS quarantined,\n        \

@@ -115,6 +115,11 @@ impl ColumnRules {
         rule.map_or("", |rule| rule.column.as_str())
     }
 
+    /// The members that rules read.
+    pub fn sources(&self) -> impl Iterator<Item = &str> {
+        self.by_source.keys().map(String::as_str)
+    }
+
     /// The types that rules give to columns.
     pub fn kinds(&self) -> impl Iterator<Item = (&str, ColumnType)> {
         let typed = self.rules.iter();

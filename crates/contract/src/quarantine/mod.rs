@@ -7,4 +7,4 @@ mod error;
 mod row;
 
 pub use error::FieldError;
-pub use row::{MAX_ROW_ERRORS, OfHook, Reason, Refused, partition};
+pub use row::{MAX_ROW_ERRORS, OfHook, Reason, RecordPlace, Refused, partition};

@@ -58,6 +58,8 @@ pub struct Refused<'a> {
     pub max_raw_bytes: usize,
     /// The hook that took it, if one did.
     pub hook: Option<OfHook<'a>>,
+    /// Where it was read, if it was read from a file.
+    pub place: Option<RecordPlace<'a>>,
 }
 
 /// What a row needs of a hook's request to be judged again.
@@ -69,11 +71,23 @@ pub struct OfHook<'a> {
     pub headers: &'a str,
 }
 
+/// Where in a file a record is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordPlace<'a> {
+    /// The name of the file.
+    pub file: &'a str,
+    /// The line on which the record begins, from 1.
+    pub line: u64,
+    /// The line that names the columns, if there is one.
+    pub header: Option<&'a str>,
+}
+
 impl Refused<'_> {
     /// Appends the row to `out` and returns where in it the `lsn` goes.
     ///
     /// Keys, always in this order: `received_at, lsn, reason, stream, endpoint, request_id, client,
-    /// errors, errors_total, raw, raw_encoding, raw_bytes, raw_xxh3, hook, headers`.
+    /// errors, errors_total, raw, raw_encoding, raw_bytes, raw_xxh3, hook, headers`, and for records of
+    /// files `file, line, header`.
     pub fn write(&self, out: &mut Vec<u8>) -> u32 {
         self.write_whole(self.raw.len() as u64, xxh3_128(self.raw), out)
     }
@@ -104,6 +118,13 @@ impl Refused<'_> {
         push_json(out, &self.hook.map(|hook| hook.name));
         out.extend_from_slice(b",\"headers\":");
         out.extend_from_slice(self.hook.map_or("null", |hook| hook.headers).as_bytes());
+        if let Some(place) = &self.place {
+            out.extend_from_slice(b",\"file\":");
+            push_json(out, place.file);
+            push_display(out, b",\"line\":", place.line);
+            out.extend_from_slice(b",\"header\":");
+            push_json(out, &place.header);
+        }
         out.push(b'}');
         u32::try_from(lsn_at).unwrap_or(0)
     }
@@ -165,6 +186,7 @@ mod tests {
             raw,
             max_raw_bytes,
             hook: None,
+            place: None,
         };
         let mut out = Vec::new();
         let lsn_at = refused.write(&mut out) as usize;
@@ -187,6 +209,36 @@ mod tests {
         assert_eq!(row["lsn"], 7);
         assert_eq!(row["errors"].as_array().map(Vec::len), Some(MAX_ROW_ERRORS));
         assert_eq!(row["errors_total"], 30);
+    }
+
+    #[test]
+    fn a_record_of_a_file_has_its_place() {
+        let origin = Origin {
+            received_at: Micros(0),
+            endpoint: "claims".into(),
+            request_id: "r".into(),
+            client: None,
+        };
+        let refused = Refused {
+            reason: Reason::InvalidRecord,
+            stream: "claims",
+            origin: &origin,
+            errors: &[],
+            errors_total: 0,
+            raw: b"1,x",
+            max_raw_bytes: 10,
+            hook: None,
+            place: Some(RecordPlace {
+                file: "a\n.csv",
+                line: 7,
+                header: Some("id,name"),
+            }),
+        };
+        let mut out = Vec::new();
+        refused.write(&mut out);
+        let row: serde_json::Value = serde_json::from_slice(&out).unwrap_or_default();
+        let place = (&row["file"], &row["line"], &row["header"]);
+        assert_eq!(place, (&"a\n.csv".into(), &7.into(), &"id,name".into()));
     }
 
     #[test]

@@ -154,6 +154,7 @@ impl<'a> Entry<'a> {
             stream: &self.plan.name,
             origin: &self.origin,
             hook: None,
+            place: None,
             errors: std::slice::from_ref(error),
             errors_total: 1,
             raw: raw.as_bytes(),

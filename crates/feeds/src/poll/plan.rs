@@ -408,7 +408,12 @@ pub(super) fn column_settings(
     let of_rules = rules.kinds();
     given.extend(of_rules.map(|(column, kind)| (column.to_owned(), kind)));
     let live = poll.columns.live.clone();
-    Ok(ColumnSettings { rules, given, live })
+    Ok(ColumnSettings {
+        rules,
+        given,
+        live,
+        reserved: &[],
+    })
 }
 
 #[allow(

@@ -47,7 +47,8 @@ pub struct Copied {
     pub left_out: RowSums,
 }
 
-/// The LSNs of the rows of an object that match.
+/// The LSNs of the rows of an object that match. Rows of files have none: there, it is the place in the object,
+/// from 1.
 pub fn find_rows<F: File>(
     format: Format,
     object: &Source<F>,
@@ -57,29 +58,33 @@ pub fn find_rows<F: File>(
     match format.layout() {
         Layout::Lines(codec) => {
             let reader = BufReader::new(decoder(codec, object.reader()?)?);
-            for line in reader.split(b'\n') {
+            for (line, place) in reader.split(b'\n').zip(1..) {
                 let line = line?;
                 if (filter.may_match)(&line) && (filter.matches)(&serde_json::from_slice(&line)?) {
-                    found.insert(lsn_of(&line)?);
+                    found.insert(lsn_of(&line)?.unwrap_or(Lsn(place)));
                 }
             }
         }
         Layout::Columns => {
             let columns: Vec<&str> = filter.columns.iter().copied().chain(["lsn"]).collect();
-            rows_with_columns(object.clone(), &columns, filter.equals, &mut |row| {
-                if (filter.matches)(&row) {
-                    let lsn = row.get("lsn").and_then(Value::as_u64);
-                    let lsn = lsn.ok_or_else(|| io::Error::other("a row has no lsn"))?;
-                    found.insert(Lsn(lsn));
-                }
-                Ok(())
-            })?;
+            rows_with_columns(
+                object.clone(),
+                &columns,
+                filter.equals,
+                &mut |place, row| {
+                    if (filter.matches)(&row) {
+                        let lsn = row.get("lsn").and_then(Value::as_u64);
+                        found.insert(Lsn(lsn.unwrap_or(place)));
+                    }
+                    Ok(())
+                },
+            )?;
         }
     }
     Ok(found)
 }
 
-/// Writes an object without the rows that have these LSNs to `out`.
+/// Writes an object without the rows that have these LSNs, or places, to `out`.
 pub fn copy_without<F: File, W: Write + Send>(
     format: Format,
     object: &Source<F>,
@@ -92,12 +97,13 @@ pub fn copy_without<F: File, W: Write + Send>(
             let mut encoder = ndjson::Encoder::new(codec, out)?;
             let mut reader = BufReader::new(decoder(codec, object.reader()?)?);
             let mut line = Vec::new();
+            let mut place = 0;
             while reader.read_until(b'\n', &mut line)? > 0 {
                 if line.pop() != Some(b'\n') {
                     return Err(io::Error::other("its last line has no end"));
                 }
-                let lsn = lsn_of(&line)?;
-                if copied.takes(lsn, without) {
+                place += 1;
+                if copied.takes(lsn_of(&line)?, place, without) {
                     encoder.line(&line)?;
                 }
                 line.clear();
@@ -110,15 +116,16 @@ pub fn copy_without<F: File, W: Write + Send>(
 
 impl Copied {
     /// Counts a row; `true` if the copy has it.
-    fn takes(&mut self, lsn: Lsn, without: &BTreeSet<Lsn>) -> bool {
-        let stays = !without.contains(&lsn);
+    fn takes(&mut self, lsn: Option<Lsn>, place: u64, without: &BTreeSet<Lsn>) -> bool {
+        let stays = !without.contains(&lsn.unwrap_or(Lsn(place)));
         let sums = if stays {
             &mut self.kept
         } else {
             &mut self.left_out
         };
         sums.count += 1;
-        sums.lsn_hash = sums.lsn_hash.wrapping_add(lsn.hash());
+        let hash = lsn.map_or(0, Lsn::hash);
+        sums.lsn_hash = sums.lsn_hash.wrapping_add(hash);
         stays
     }
 }
@@ -137,9 +144,11 @@ fn copy_columns<F: File, W: Write + Send>(
     let mut copied = Copied::default();
     for index in 0..reader.num_row_groups() {
         let group = reader.get_row_group(index).map_err(failed)?;
+        let first = copied.kept.count + copied.left_out.count + 1;
         let stays: Vec<bool> = lsns_of(&*group, lsn_column)?
             .into_iter()
-            .map(|lsn| copied.takes(Lsn(lsn.unsigned_abs()), without))
+            .zip(first..)
+            .map(|(lsn, place)| copied.takes(lsn, place, without))
             .collect();
         if !stays.contains(&true) {
             continue;
@@ -159,7 +168,7 @@ fn lsn_column(metadata: &ParquetMetaData) -> io::Result<usize> {
     column.ok_or_else(|| io::Error::other("it has no column lsn"))
 }
 
-fn lsns_of(group: &dyn RowGroupReader, column: usize) -> io::Result<Vec<i64>> {
+fn lsns_of(group: &dyn RowGroupReader, column: usize) -> io::Result<Vec<Option<Lsn>>> {
     let rows = rows_of(group.metadata());
     let ColumnReader::Int64ColumnReader(mut reader) =
         group.get_column_reader(column).map_err(failed)?
@@ -170,10 +179,16 @@ fn lsns_of(group: &dyn RowGroupReader, column: usize) -> io::Result<Vec<i64>> {
     reader
         .read_records(rows, Some(&mut there), None, &mut lsns)
         .map_err(failed)?;
-    if lsns.len() != rows {
-        return Err(io::Error::other("a row has no lsn"));
+    if there.len() != rows {
+        return Err(io::Error::other(
+            "its column lsn has another number of rows",
+        ));
     }
-    Ok(lsns)
+    let mut lsns = lsns.into_iter().map(|lsn| Lsn(lsn.unsigned_abs()));
+    let lsns = there
+        .into_iter()
+        .map(|there| if there > 0 { lsns.next() } else { None });
+    Ok(lsns.collect())
 }
 
 fn rows_of(group: &RowGroupMetaData) -> usize {

@@ -36,6 +36,14 @@ impl<W: Write> Encoder<W> {
         }
     }
 
+    /// Writes one row that has no LSN, with `"lsn":null,` inserted at `lsn_at`.
+    pub(super) fn unnumbered(&mut self, lsn_at: usize, row: &[u8]) -> io::Result<()> {
+        let (before, after) = row.split_at(lsn_at);
+        self.buffer.extend_from_slice(before);
+        self.buffer.extend_from_slice(b"\"lsn\":null,");
+        self.line(after)
+    }
+
     /// Writes one line that has its `lsn` already.
     pub(super) fn line(&mut self, line: &[u8]) -> io::Result<()> {
         self.buffer.extend_from_slice(line);

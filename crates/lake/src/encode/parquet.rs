@@ -72,7 +72,7 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
             mut group,
         } = self;
         sorter.finish(&mut |lsn, row| {
-            group.push(lsn, row)?;
+            group.push(Some(lsn), row)?;
             if group.is_full() {
                 group.write(&mut writer).map_err(failed)?;
             }
@@ -94,7 +94,7 @@ pub(super) fn failed(error: ParquetError) -> io::Error {
     }
 }
 
-fn schema_of(table: &Table) -> Result<Type, ParquetError> {
+pub(super) fn schema_of(table: &Table) -> Result<Type, ParquetError> {
     let fields = table.columns.iter().map(|column| {
         let (physical, logical) = match column.kind {
             Kind::Text | Kind::Json => (Physical::BYTE_ARRAY, Some(LogicalType::String)),
@@ -139,7 +139,7 @@ fn is_wide(size: Decimal) -> bool {
     size.precision() > MAX_NARROW_DIGITS
 }
 
-fn properties_of(table: &Table, rows: u64) -> WriterPropertiesPtr {
+pub(super) fn properties_of(table: &Table, rows: u64) -> WriterPropertiesPtr {
     let zstd = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
     let sorted_by = SortingColumn {
         column_idx: i32::try_from(table.time).unwrap_or(0),
@@ -172,7 +172,7 @@ fn path_of(column: &Column) -> ColumnPath {
 }
 
 /// The rows of one row group, by column.
-struct RowGroup {
+pub(super) struct RowGroup {
     table: Arc<Table>,
     columns: Vec<Values>,
     /// Columns by the key of a row's member; `properties` has those by the key of a property.
@@ -200,7 +200,7 @@ enum TypedValues {
 }
 
 impl RowGroup {
-    fn new(table: &Arc<Table>) -> Self {
+    pub(super) fn new(table: &Arc<Table>) -> Self {
         let by = |pick: fn(&Source) -> Option<&String>| {
             let columns = table.columns.iter().enumerate();
             let named = columns.filter_map(|(i, column)| Some((pick(&column.source)?.clone(), i)));
@@ -234,7 +234,7 @@ impl RowGroup {
         }
     }
 
-    fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.rows >= MAX_GROUP_ROWS || self.bytes >= MAX_GROUP_BYTES
     }
 
@@ -249,7 +249,8 @@ impl RowGroup {
         time.unwrap_or(Micros(i64::MIN))
     }
 
-    fn push(&mut self, lsn: Lsn, row: &[u8]) -> io::Result<()> {
+    /// Adds a row, with its LSN if it has one.
+    pub(super) fn push(&mut self, lsn: Option<Lsn>, row: &[u8]) -> io::Result<()> {
         let members = members_of(row)?;
         let mut rest: Vec<(&str, &str)> = Vec::new();
         for (key, raw) in members {
@@ -267,7 +268,7 @@ impl RowGroup {
                 _ => rest.push((key, raw)),
             }
         }
-        if let Some(column) = self.lsn {
+        if let Some((column, lsn)) = self.lsn.zip(lsn) {
             self.columns[column].push_whole(i64::try_from(lsn.0).unwrap_or(i64::MAX));
         }
         if let Some(column) = self.rest
@@ -306,7 +307,7 @@ impl RowGroup {
     }
 
     /// Writes the rows as a row group, and starts an empty one.
-    fn write<W: Write + Send>(
+    pub(super) fn write<W: Write + Send>(
         &mut self,
         writer: &mut SerializedFileWriter<W>,
     ) -> Result<(), ParquetError> {

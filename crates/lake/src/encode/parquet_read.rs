@@ -23,8 +23,8 @@ use lakehook_base::columns::{self, Decimal};
 /// number.
 const MAX_EXPECTED: usize = 1 << 20;
 
-/// The LSNs of all rows of an object.
-pub fn lsns_of(bytes: Bytes) -> io::Result<Vec<i64>> {
+/// The number of rows of an object, and the LSNs of those that have one.
+pub fn lsns_of(bytes: Bytes) -> io::Result<(u64, Vec<i64>)> {
     guarded(|| read_lsns(bytes))
 }
 
@@ -34,7 +34,7 @@ pub(super) fn guarded<T>(read: impl FnOnce() -> io::Result<T>) -> io::Result<T> 
         .unwrap_or_else(|_panic| Err(io::Error::other("it is not a valid Parquet file")))
 }
 
-fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
+fn read_lsns(bytes: Bytes) -> io::Result<(u64, Vec<i64>)> {
     let reader = SerializedFileReader::new(bytes).map_err(failed)?;
     let schema = reader.metadata().file_metadata().schema_descr_ptr();
     let column = schema
@@ -43,6 +43,7 @@ fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
         .position(|column| column.name() == "lsn");
     let column = column.ok_or_else(|| io::Error::other("it has no column lsn"))?;
     let mut lsns = Vec::new();
+    let mut count = 0;
     for group in 0..reader.num_row_groups() {
         let group = reader.get_row_group(group).map_err(failed)?;
         let rows = usize::try_from(group.metadata().num_rows()).unwrap_or(0);
@@ -52,11 +53,12 @@ fn read_lsns(bytes: Bytes) -> io::Result<Vec<i64>> {
             return Err(io::Error::other("its column lsn has another type"));
         };
         let mut there = Vec::with_capacity(rows.min(MAX_EXPECTED));
-        values
+        let (read, _, _) = values
             .read_records(rows, Some(&mut there), None, &mut lsns)
             .map_err(failed)?;
+        count += read as u64;
     }
-    Ok(lsns)
+    Ok((count, lsns))
 }
 
 /// Passes each row to `take` as a JSON object, until `take` returns `false`. Times are RFC 3339;
@@ -87,14 +89,14 @@ fn read_rows(
     Ok(())
 }
 
-/// Gives the values of some columns of each row to `take`. A column that the object does not have is missing in
+/// Gives the place of each row in the object, from 1, and the values of some columns to `take`. A column that the object does not have is missing in
 /// the rows. Where each row that is wanted has that text in that column (`equals`) or some value in `extra`, row
 /// groups that cannot have it are passed over.
 pub(super) fn rows_with_columns<R: ChunkReader + 'static>(
     bytes: R,
     columns: &[&str],
     equals: Option<(&str, &str)>,
-    take: &mut dyn FnMut(Map<String, Value>) -> io::Result<()>,
+    take: &mut dyn FnMut(u64, Map<String, Value>) -> io::Result<()>,
 ) -> io::Result<()> {
     guarded(|| {
         let filters = ReaderProperties::builder().set_read_bloom_filter(true);
@@ -109,18 +111,20 @@ pub(super) fn rows_with_columns<R: ChunkReader + 'static>(
             .with_fields(wanted.cloned().collect())
             .build()
             .map_err(failed)?;
+        let mut before = 0;
         for index in 0..reader.num_row_groups() {
             let group = reader.get_row_group(index).map_err(failed)?;
+            let first = before + 1;
+            before += u64::try_from(group.metadata().num_rows()).unwrap_or(0);
             if equals.is_some_and(|(column, text)| cannot_have(&*group, column, text)) {
                 continue;
             }
-            for row in group
-                .get_row_iter(Some(projection.clone()))
-                .map_err(failed)?
-            {
+            let rows = group.get_row_iter(Some(projection.clone()));
+            for (row, place) in rows.map_err(failed)?.zip(first..) {
                 let row = row.map_err(failed)?;
                 let values = row.get_column_iter();
                 take(
+                    place,
                     values
                         .map(|(name, field)| (name.clone(), json_of(field)))
                         .collect(),

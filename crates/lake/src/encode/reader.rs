@@ -28,7 +28,7 @@ pub struct ObjectReader {
 pub struct RowSums {
     /// Number of rows.
     pub count: u64,
-    /// Sum of the hashes of their LSNs modulo 2^128.
+    /// Sum of the hashes of the LSNs of those that have one, modulo 2^128.
     pub lsn_hash: u128,
     /// Sum of the hashes of the rows as they were logged, modulo 2^128. `None` for typed columns,
     /// from which the logged bytes cannot be restored.
@@ -132,19 +132,20 @@ fn sums_of_lines(input: Box<dyn Read>) -> io::Result<RowSums> {
         }
         let lsn = take_lsn_out(&line, &mut row)?;
         sums.count += 1;
-        sums.lsn_hash = sums.lsn_hash.wrapping_add(lsn.hash());
+        let hash = lsn.map_or(0, Lsn::hash);
+        sums.lsn_hash = sums.lsn_hash.wrapping_add(hash);
         rows = rows.wrapping_add(row_hash(&row));
     }
 }
 
-/// The LSN of a line.
-pub(super) fn lsn_of(line: &[u8]) -> io::Result<Lsn> {
+/// The LSN of a line, unless it is null: rows of files have none.
+pub(super) fn lsn_of(line: &[u8]) -> io::Result<Option<Lsn>> {
     take_lsn_out(line, &mut Vec::new())
 }
 
-/// Returns the LSN of a line. Writes the line without it, which is the row as it was logged, to
+/// Returns the LSN of a line, if it has one. Writes the line without it, which is the row as it was logged, to
 /// `row`.
-fn take_lsn_out(line: &[u8], row: &mut Vec<u8>) -> io::Result<Lsn> {
+fn take_lsn_out(line: &[u8], row: &mut Vec<u8>) -> io::Result<Option<Lsn>> {
     let whole = std::str::from_utf8(line).map_err(io::Error::other)?;
     let Members(members) = serde_json::from_str(whole)?;
     let own = members
@@ -153,19 +154,25 @@ fn take_lsn_out(line: &[u8], row: &mut Vec<u8>) -> io::Result<Lsn> {
     let Some((key, value)) = own else {
         return Err(io::Error::other("a row has no lsn"));
     };
-    let lsn = value.parse().map_err(io::Error::other)?;
+    let lsn = match *value {
+        "null" => None,
+        number => Some(Lsn(number.parse().map_err(io::Error::other)?)),
+    };
     let start = key.as_ptr() as usize - line.as_ptr() as usize;
     let end = value.as_ptr() as usize - line.as_ptr() as usize + value.len() + ",".len();
     row.clear();
     row.extend_from_slice(&line[..start]);
     row.extend_from_slice(line.get(end..).unwrap_or_default());
-    Ok(Lsn(lsn))
+    Ok(lsn)
 }
 
 fn sums_of_columns(bytes: Vec<u8>) -> io::Result<RowSums> {
-    let mut sums = RowSums::default();
-    for lsn in parquet_read::lsns_of(Bytes::from(bytes))? {
-        sums.count += 1;
+    let (count, lsns) = parquet_read::lsns_of(Bytes::from(bytes))?;
+    let mut sums = RowSums {
+        count,
+        ..RowSums::default()
+    };
+    for lsn in lsns {
         sums.lsn_hash = sums.lsn_hash.wrapping_add(Lsn(lsn.unsigned_abs()).hash());
     }
     Ok(sums)

@@ -218,7 +218,7 @@ impl S3 {
 }
 
 impl S3 {
-    async fn delete_async(&self, key: &str) -> Result<(), StoreError> {
+    pub(super) async fn delete_async(&self, key: &str) -> Result<(), StoreError> {
         let request = self
             .client
             .delete_object()

@@ -15,6 +15,8 @@ mod aside;
 mod upload;
 mod options;
 pub(crate) mod client;
+mod listed;
 
 pub use client::S3;
+pub use listed::ListedObject;
 pub use location::{Encryption, Endpoint, Location, ObjectOptions};

@@ -1,0 +1,285 @@
+//! Ids in a file, sorted by their hashes: 80 bits of the hash of each id, and 48 of that of its record's content.
+//!
+//! Hashes are spread evenly, so that a guess finds the place of an id with two or three small reads. Two different
+//! ids are taken for one with a probability of n² / 2^81 among n ids.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use lakehook_base::files::{Appender, Disk, File as _, Files as _, Reader, remove_if_there};
+
+const ENTRY: u64 = 16;
+const CONTENT_BITS: u32 = 48;
+const ID_BITS: u32 = 80;
+/// Entries that are read at once.
+const PAGE: u64 = 256;
+const BUFFER: usize = 256 << 10;
+/// The checksum at the end.
+const TAIL: u64 = 4;
+
+/// An id and the content of its record. The order is that of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct IdEntry(u128);
+
+impl IdEntry {
+    /// Keeps what is kept of two hashes.
+    pub(crate) fn new(id: u128, content: u128) -> Self {
+        let content = content & ((1 << CONTENT_BITS) - 1);
+        Self((id >> CONTENT_BITS << CONTENT_BITS) | content)
+    }
+
+    /// The part of the id.
+    pub(crate) fn id(self) -> u128 {
+        self.0 >> CONTENT_BITS
+    }
+}
+
+/// A file of ids that is open.
+#[derive(Clone, Debug)]
+pub(crate) struct IdFile {
+    file: Arc<File>,
+    count: u64,
+}
+
+impl IdFile {
+    pub(crate) fn open(path: &Path) -> io::Result<Self> {
+        let file = Disk.open(path)?;
+        let bytes = file.len()?;
+        if bytes < TAIL || !(bytes - TAIL).is_multiple_of(ENTRY) {
+            let message = format!("{} is damaged: it has {bytes} bytes", path.display());
+            return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+        }
+        Ok(Self {
+            file: Arc::new(file),
+            count: (bytes - TAIL) / ENTRY,
+        })
+    }
+
+    /// Number of ids.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// The entry of an id.
+    pub(crate) fn find(&self, id: u128) -> io::Result<Option<IdEntry>> {
+        let (mut low, mut high) = (0, self.count);
+        let mut guess = self.scaled(id);
+        let mut page = vec![0; (PAGE * ENTRY) as usize];
+        while low < high {
+            let start = guess.saturating_sub(PAGE / 2).clamp(low, high - 1);
+            let count = PAGE.min(high - start);
+            let bytes = &mut page[..(count * ENTRY) as usize];
+            self.file.read_exact_at(bytes, start * ENTRY)?;
+            let entries: Vec<IdEntry> = bytes.chunks_exact(16).map(entry_of).collect();
+            match entries.binary_search_by_key(&id, |entry| entry.id()) {
+                Ok(at) => return Ok(Some(entries[at])),
+                Err(0) => {
+                    let first = entries.first().map_or(0, |entry| entry.id());
+                    high = start;
+                    guess = start.saturating_sub(self.scaled(first - id).max(1));
+                }
+                Err(at) if at == entries.len() => {
+                    let last = entries.last().map_or(0, |entry| entry.id());
+                    low = start + count;
+                    guess = low + self.scaled(id - last);
+                }
+                Err(_) => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The part of all entries that a part of all hashes stands for.
+    fn scaled(&self, part: u128) -> u64 {
+        let part = u64::try_from(part >> (ID_BITS - 64)).unwrap_or(u64::MAX);
+        let scaled = u128::from(part) * u128::from(self.count);
+        u64::try_from(scaled >> 64).unwrap_or(u64::MAX)
+    }
+
+    /// Passes all entries to `see`, in order. Fails if the file is damaged.
+    pub(crate) fn each(&self, see: &mut dyn FnMut(IdEntry)) -> io::Result<()> {
+        let mut entries = Entries::new(self)?;
+        while let Some(entry) = entries.next()? {
+            see(entry);
+        }
+        entries.check()
+    }
+}
+
+fn entry_of(bytes: &[u8]) -> IdEntry {
+    let mut own = [0; 16];
+    own.copy_from_slice(bytes);
+    IdEntry(u128::from_be_bytes(own))
+}
+
+/// Reads the entries of a file in order.
+struct Entries {
+    input: BufReader<Reader<Arc<File>>>,
+    left: u64,
+    digest: crc_fast::Digest,
+}
+
+impl Entries {
+    fn new(file: &IdFile) -> io::Result<Self> {
+        let reader = Reader::new(Arc::clone(&file.file))?;
+        Ok(Self {
+            input: BufReader::with_capacity(BUFFER, reader),
+            left: file.count,
+            digest: digest(),
+        })
+    }
+
+    fn next(&mut self) -> io::Result<Option<IdEntry>> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        let mut bytes = [0; 16];
+        self.input.read_exact(&mut bytes)?;
+        self.digest.update(&bytes);
+        self.left -= 1;
+        Ok(Some(entry_of(&bytes)))
+    }
+
+    fn check(mut self) -> io::Result<()> {
+        let mut tail = [0; 4];
+        self.input.read_exact(&mut tail)?;
+        if tail == sum_of(&self.digest) {
+            return Ok(());
+        }
+        let message = "a file of ids is damaged: its checksum differs";
+        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+    }
+}
+
+fn digest() -> crc_fast::Digest {
+    crc_fast::Digest::new(crc_fast::CrcAlgorithm::Crc32Iscsi)
+}
+
+fn sum_of(digest: &crc_fast::Digest) -> [u8; 4] {
+    let sum = digest.finalize() & u64::from(u32::MAX);
+    u32::try_from(sum).unwrap_or(0).to_le_bytes()
+}
+
+/// Writes sorted entries into a new file.
+pub(crate) struct IdFileWriter {
+    file: Arc<File>,
+    out: BufWriter<Appender<File>>,
+    digest: crc_fast::Digest,
+}
+
+impl IdFileWriter {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        remove_if_there(&Disk, path)?;
+        let file = Arc::new(Disk.create_new(path)?);
+        Ok(Self {
+            out: BufWriter::with_capacity(BUFFER, Appender::new(Arc::clone(&file))),
+            file,
+            digest: digest(),
+        })
+    }
+
+    pub(crate) fn push(&mut self, entry: IdEntry) -> io::Result<()> {
+        let bytes = entry.0.to_be_bytes();
+        self.digest.update(&bytes);
+        self.out.write_all(&bytes)
+    }
+
+    /// Writes the end; if `durably`, the file is on disk afterwards.
+    pub(crate) fn finish(mut self, durably: bool) -> io::Result<()> {
+        self.out.write_all(&sum_of(&self.digest))?;
+        self.out.flush()?;
+        if durably { self.file.sync() } else { Ok(()) }
+    }
+}
+
+/// Passes the entries of all files to `see`, in order.
+pub(crate) fn merge(
+    files: &[IdFile],
+    see: &mut dyn FnMut(IdEntry) -> io::Result<()>,
+) -> io::Result<()> {
+    let mut readers = Vec::new();
+    let mut next = BinaryHeap::new();
+    for (index, file) in files.iter().enumerate() {
+        let mut reader = Entries::new(file)?;
+        if let Some(entry) = reader.next()? {
+            next.push(Reverse((entry, index)));
+        }
+        readers.push(reader);
+    }
+    while let Some(Reverse((entry, index))) = next.pop() {
+        see(entry)?;
+        if let Some(entry) = readers[index].next()? {
+            next.push(Reverse((entry, index)));
+        }
+    }
+    readers.into_iter().try_for_each(Entries::check)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::disallowed_methods,
+        reason = "a failed unwrap is a failed test, and tests make their own files"
+    )]
+    use super::*;
+    use xxhash_rust::xxh3::xxh3_128;
+
+    fn entry(number: u64) -> IdEntry {
+        IdEntry::new(xxh3_128(&number.to_le_bytes()), u128::from(number))
+    }
+
+    fn file_of(path: &Path, numbers: std::ops::Range<u64>) -> IdFile {
+        let mut entries: Vec<IdEntry> = numbers.map(entry).collect();
+        entries.sort_unstable();
+        let mut writer = IdFileWriter::create(path).unwrap();
+        for entry in entries {
+            writer.push(entry).unwrap();
+        }
+        writer.finish(true).unwrap();
+        IdFile::open(path).unwrap()
+    }
+
+    #[test]
+    fn every_id_is_found_and_no_other() {
+        let dir = tempfile::tempdir().unwrap();
+        for count in [0, 1, 2, 255, 257, 50_000] {
+            let file = file_of(&dir.path().join("ids"), 0..count);
+            assert_eq!(file.count(), count);
+            for number in (0..count).step_by(7) {
+                let found = file.find(entry(number).id()).unwrap();
+                assert_eq!(found, Some(entry(number)));
+            }
+            for number in 100_000..100_500 {
+                assert_eq!(file.find(entry(number).id()).unwrap(), None);
+            }
+            assert_eq!(file.find(0).unwrap(), None);
+            assert_eq!(file.find((1 << ID_BITS) - 1).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn files_are_merged_in_order_and_damage_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let (one, two) = (dir.path().join("1"), dir.path().join("2"));
+        let files = [file_of(&one, 0..1000), file_of(&two, 1000..3000)];
+        let mut all = Vec::new();
+        merge(&files, &mut |entry| {
+            all.push(entry);
+            Ok(())
+        })
+        .unwrap();
+        assert!(all.is_sorted() && all.len() == 3000);
+        let mut bytes = std::fs::read(&one).unwrap();
+        bytes[100] ^= 1;
+        std::fs::write(&one, bytes).unwrap();
+        let damaged = IdFile::open(&one).unwrap();
+        assert!(damaged.each(&mut |_| {}).is_err());
+        std::fs::write(&one, "short").unwrap();
+        assert!(IdFile::open(&one).is_err());
+    }
+}

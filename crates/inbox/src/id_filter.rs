@@ -1,0 +1,128 @@
+//! A filter that says of most new ids that they are new, in bounded memory. Pure.
+//!
+//! Each filter is twice as large as the one before it, up to a bound. Beyond it the last one is overfull: then it
+//! says less often that an id is new, and never wrongly.
+
+/// Bits of a block, which is one line of the cache.
+const WORDS: usize = 8;
+const PROBES: u32 = 6;
+/// Bits for each id, up to the bound.
+const BITS_PER_ID: u64 = 12;
+const FIRST_BYTES: u64 = 64 << 10;
+/// Most bytes of the largest filter; all together have at most twice as many.
+const MAX_BYTES: u64 = 32 << 20;
+
+/// Filters over ids.
+#[derive(Debug, Default)]
+pub(crate) struct IdFilter {
+    stages: Vec<Stage>,
+}
+
+#[derive(Debug)]
+struct Stage {
+    blocks: Vec<[u64; WORDS]>,
+    left: u64,
+}
+
+impl IdFilter {
+    /// Makes room for this many more ids at once.
+    pub(crate) fn expect(&mut self, ids: u64) {
+        let left = self.stages.last().map_or(0, |stage| stage.left);
+        if ids > left {
+            self.grow(ids.saturating_mul(BITS_PER_ID) / 8);
+        }
+    }
+
+    fn grow(&mut self, wanted: u64) {
+        let last = self.stages.last().map_or(0, Stage::bytes);
+        if last >= MAX_BYTES {
+            return;
+        }
+        let bytes = wanted.max(last * 2).clamp(FIRST_BYTES, MAX_BYTES);
+        let blocks = usize::try_from(bytes / 64).unwrap_or(1);
+        self.stages.push(Stage {
+            blocks: vec![[0; WORDS]; blocks],
+            left: bytes * 8 / BITS_PER_ID,
+        });
+    }
+
+    /// Adds an id, given as a hash.
+    pub(crate) fn add(&mut self, id: u128) {
+        if self.stages.last().is_none_or(|stage| stage.left == 0) {
+            self.grow(0);
+        }
+        if let Some(stage) = self.stages.last_mut() {
+            stage.left = stage.left.saturating_sub(1);
+            let (block, mask) = stage.place(id);
+            for (word, bits) in stage.blocks[block].iter_mut().zip(mask) {
+                *word |= bits;
+            }
+        }
+    }
+
+    /// Whether an id may have been added.
+    pub(crate) fn may_have(&self, id: u128) -> bool {
+        self.stages.iter().any(|stage| {
+            let (block, mask) = stage.place(id);
+            let words = stage.blocks[block].iter().zip(mask);
+            words.into_iter().all(|(word, bits)| word & bits == bits)
+        })
+    }
+}
+
+impl Stage {
+    fn bytes(&self) -> u64 {
+        self.blocks.len() as u64 * 64
+    }
+
+    /// The block of an id, by its lower half, and its bits there, by the upper one.
+    fn place(&self, id: u128) -> (usize, [u64; WORDS]) {
+        let low = u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0);
+        let high = u64::try_from(id >> 64).unwrap_or(0) ^ low.rotate_left(17);
+        let scaled =
+            u128::from(low.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * self.blocks.len() as u128;
+        let block = usize::try_from(scaled >> 64).unwrap_or(0);
+        let mut mask = [0; WORDS];
+        let mut bits = high.wrapping_mul(0xff51_afd7_ed55_8ccd);
+        for _ in 0..PROBES {
+            let bit = bits & 511;
+            mask[usize::try_from(bit >> 6).unwrap_or(0)] |= 1 << (bit & 63);
+            bits >>= 9;
+        }
+        (block, mask)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use xxhash_rust::xxh3::xxh3_128;
+
+    fn id(number: u64) -> u128 {
+        xxh3_128(&number.to_le_bytes()) >> 48
+    }
+
+    #[test]
+    fn what_was_added_is_never_new_and_most_others_are() {
+        let mut filter = IdFilter::default();
+        (0..200_000).for_each(|number| filter.add(id(number)));
+        assert!((0..200_000).all(|number| filter.may_have(id(number))));
+        let wrong = (1_000_000..1_100_000).filter(|number| filter.may_have(id(*number)));
+        let wrong = wrong.count();
+        assert!(wrong < 3_000, "{wrong} of 100000");
+    }
+
+    #[test]
+    fn memory_is_bounded_and_an_overfull_filter_forgets_nothing() {
+        let mut filter = IdFilter::default();
+        filter.expect(1 << 40);
+        (0..10).for_each(|_| filter.grow(u64::MAX));
+        let bytes: u64 = filter.stages.iter().map(Stage::bytes).sum();
+        assert!(bytes <= 2 * MAX_BYTES);
+        if let Some(stage) = filter.stages.last_mut() {
+            stage.left = 0;
+        }
+        filter.add(id(7));
+        assert!(filter.may_have(id(7)));
+    }
+}

@@ -1,0 +1,278 @@
+//! Which ids a stream knows: those of its published runs, and those of the run that is under way.
+//!
+//! An id of the run under way counts for others only with the run's publication. Memory is bounded: a filter
+//! answers for most new ids, and what it cannot answer is looked up in sorted files.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::io;
+use std::path::Path;
+
+use super::id_file::{IdEntry, IdFile, IdFileWriter, merge};
+use super::id_filter::IdFilter;
+use super::parts::{Cover, Parts};
+use lakehook_base::files::{Disk, remove_if_there};
+
+const KIND: &str = "ids";
+/// Ids of the run under way that are kept in memory; more are spilled into files.
+const MAX_FRESH: usize = 450_000;
+
+/// What is known of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sighting {
+    /// Nothing.
+    New,
+    /// It had the same content.
+    Same,
+    /// It had other content.
+    Other,
+}
+
+/// The ids that a stream knows.
+#[derive(Debug)]
+pub(crate) struct KnownIds {
+    parts: Parts,
+    /// The ids of published runs, in the order of their parts.
+    published: Vec<IdFile>,
+    filter: IdFilter,
+    fresh: HashSet<Fresh, BuildHasherDefault<OwnHash>>,
+    spilled: Vec<IdFile>,
+}
+
+/// An entry that equals every other one of the same id.
+#[derive(Clone, Copy, Debug)]
+struct Fresh(IdEntry);
+
+impl PartialEq for Fresh {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id() == other.0.id()
+    }
+}
+
+impl Eq for Fresh {}
+
+impl Hash for Fresh {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(u64::try_from(self.0.id() >> 16).unwrap_or(0));
+    }
+}
+
+/// Ids are hashes already.
+#[derive(Debug, Default)]
+struct OwnHash(u64);
+
+impl Hasher for OwnHash {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
+    }
+}
+
+impl KnownIds {
+    /// Opens the ids of a stream; `last_run` is its last run that has ended. Ids of published runs are only
+    /// known if `remembers`.
+    pub(crate) fn open(dir: &Path, last_run: u64, remembers: bool) -> io::Result<Self> {
+        let parts = Parts::open(dir, KIND, last_run)?;
+        let mut own = Self {
+            published: Vec::new(),
+            filter: IdFilter::default(),
+            fresh: HashSet::default(),
+            spilled: Vec::new(),
+            parts,
+        };
+        if remembers {
+            let covers = own.parts.covers().iter();
+            let files = covers.map(|cover| IdFile::open(&own.parts.path(*cover)));
+            own.published = files.collect::<io::Result<_>>()?;
+            own.filter
+                .expect(own.published.iter().map(IdFile::count).sum());
+            for file in &own.published {
+                file.each(&mut |entry| own.filter.add(entry.id()))?;
+            }
+        }
+        Ok(own)
+    }
+
+    /// Prepares for about this many new ids.
+    pub(crate) fn expect(&mut self, ids: u64) {
+        self.filter.expect(ids);
+    }
+
+    /// What is known of an id.
+    pub(crate) fn look(&self, entry: IdEntry) -> io::Result<Sighting> {
+        if !self.filter.may_have(entry.id()) {
+            return Ok(Sighting::New);
+        }
+        let known = match self.fresh.get(&Fresh(entry)) {
+            Some(known) => Some(known.0),
+            None => self.look_up(entry)?,
+        };
+        Ok(match known {
+            None => Sighting::New,
+            Some(known) if known == entry => Sighting::Same,
+            Some(_) => Sighting::Other,
+        })
+    }
+
+    fn look_up(&self, entry: IdEntry) -> io::Result<Option<IdEntry>> {
+        for file in self.spilled.iter().chain(&self.published) {
+            if let Some(known) = file.find(entry.id())? {
+                return Ok(Some(known));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Adds an id that is new.
+    pub(crate) fn add(&mut self, entry: IdEntry) -> io::Result<()> {
+        self.filter.add(entry.id());
+        self.fresh.insert(Fresh(entry));
+        if self.fresh.len() >= MAX_FRESH {
+            self.spill()?;
+        }
+        Ok(())
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        let path = self.parts.scratch(self.spilled.len());
+        let mut entries: Vec<IdEntry> = self.fresh.drain().map(|fresh| fresh.0).collect();
+        entries.sort_unstable();
+        let mut writer = IdFileWriter::create(&path)?;
+        entries
+            .into_iter()
+            .try_for_each(|entry| writer.push(entry))?;
+        writer.finish(false)?;
+        self.spilled.push(IdFile::open(&path)?);
+        Ok(())
+    }
+
+    /// Writes the ids of the run durably, under a name that does not count yet. Returns whether there are any.
+    pub(crate) fn write(&mut self, run: u64) -> io::Result<bool> {
+        if self.fresh.is_empty() && self.spilled.is_empty() {
+            return Ok(false);
+        }
+        self.spill()?;
+        let mut writer = IdFileWriter::create(&self.parts.pending(run))?;
+        merge(&self.spilled, &mut |entry| writer.push(entry))?;
+        writer.finish(true)?;
+        Ok(true)
+    }
+
+    /// The run has ended: its ids count from now on.
+    pub(crate) fn publish(&mut self, run: u64) -> io::Result<()> {
+        self.forget_spilled()?;
+        let cover = self.parts.publish(run)?;
+        self.published.push(IdFile::open(&self.parts.path(cover))?);
+        self.merge_alike()
+    }
+
+    /// The run has no result: its ids are forgotten.
+    pub(crate) fn discard(&mut self, run: u64) -> io::Result<()> {
+        self.fresh.clear();
+        self.forget_spilled()?;
+        if self.published.is_empty() {
+            self.filter = IdFilter::default();
+        }
+        remove_if_there(&Disk, &self.parts.pending(run))
+    }
+
+    fn forget_spilled(&mut self) -> io::Result<()> {
+        for number in 0..self.spilled.len() {
+            remove_if_there(&Disk, &self.parts.scratch(number))?;
+        }
+        self.spilled.clear();
+        Ok(())
+    }
+
+    /// Merges the last files as long as the one before is not much larger, so that there are few of them.
+    fn merge_alike(&mut self) -> io::Result<()> {
+        let mut from = self.published.len();
+        let mut total = 0;
+        while let Some(file) = from.checked_sub(1).and_then(|at| self.published.get(at)) {
+            if from < self.published.len() && file.count() > total * 2 {
+                break;
+            }
+            total += file.count();
+            from -= 1;
+        }
+        if self.published.len() - from < 2 {
+            return Ok(());
+        }
+        let covers: Vec<Cover> = self.parts.covers()[from..].to_vec();
+        let scratch = self.parts.scratch(0);
+        let mut writer = IdFileWriter::create(&scratch)?;
+        merge(&self.published[from..], &mut |entry| writer.push(entry))?;
+        writer.finish(true)?;
+        let merged = self.parts.merge(&covers, &scratch)?;
+        self.published.truncate(from);
+        self.published.push(IdFile::open(&self.parts.path(merged))?);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use xxhash_rust::xxh3::xxh3_128;
+
+    fn entry(id: u64, content: u128) -> IdEntry {
+        IdEntry::new(xxh3_128(&id.to_le_bytes()), content)
+    }
+
+    #[test]
+    fn ids_count_for_others_only_once_their_run_is_published() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = KnownIds::open(dir.path(), 0, true).unwrap();
+        for id in 0..10 {
+            assert_eq!(ids.look(entry(id, 1)).unwrap(), Sighting::New);
+            ids.add(entry(id, 1)).unwrap();
+        }
+        assert_eq!(ids.look(entry(3, 1)).unwrap(), Sighting::Same);
+        assert_eq!(ids.look(entry(3, 2)).unwrap(), Sighting::Other);
+        assert!(ids.write(5).unwrap());
+        ids.discard(5).unwrap();
+        assert_eq!(ids.look(entry(3, 1)).unwrap(), Sighting::New);
+        ids.add(entry(3, 1)).unwrap();
+        ids.write(7).unwrap();
+        // The process ends here, and the log has no end of run 7.
+        let mut ids = KnownIds::open(dir.path(), 0, true).unwrap();
+        assert_eq!(ids.look(entry(3, 1)).unwrap(), Sighting::New);
+        ids.add(entry(3, 1)).unwrap();
+        ids.write(9).unwrap();
+        // This time it has.
+        let ids = KnownIds::open(dir.path(), 9, true).unwrap();
+        assert_eq!(ids.look(entry(3, 1)).unwrap(), Sighting::Same);
+        assert_eq!(ids.look(entry(4, 1)).unwrap(), Sighting::New);
+    }
+
+    #[test]
+    fn files_stay_few_and_nothing_is_forgotten() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ids = KnownIds::open(dir.path(), 0, true).unwrap();
+        for run in 1..=100 {
+            ids.add(entry(run, u128::from(run))).unwrap();
+            ids.spill().unwrap();
+            ids.add(entry(1000 + run, 0)).unwrap();
+            assert!(ids.write(run).unwrap());
+            ids.publish(run).unwrap();
+        }
+        assert!(ids.published.len() < 8, "{}", ids.published.len());
+        let ids = KnownIds::open(dir.path(), 100, true).unwrap();
+        for run in 1..=100 {
+            let own = entry(run, u128::from(run));
+            assert_eq!(ids.look(own).unwrap(), Sighting::Same);
+            assert_eq!(ids.look(entry(run, 1 << 40)).unwrap(), Sighting::Other);
+        }
+        assert_eq!(ids.look(entry(5000, 0)).unwrap(), Sighting::New);
+    }
+}

@@ -1,0 +1,490 @@
+//! One run: files that become visible together.
+//!
+//! ```text
+//!  begin in the log ─ rows: pieces ─ refused: log, held ─ put pieces ─ ids, ledger: pending ─ end in the log
+//!        └── anything fails: abandoned; nothing of it is visible, and no file of it is known ──┘        │
+//!                                                            ids and ledger count ◀─────────────────────┘
+//! ```
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::definition::FilesMode;
+use super::folder::FoundFile;
+use super::known_ids::KnownIds;
+use super::ledger::{KnownFile, Ledger, NotedFile, Outcome};
+use super::piece::{Piece, PieceWriter, PiecesOf};
+use super::plan::FilesPlan;
+use super::report::{LineCounts, PassReport};
+use super::taker::{RunOrigin, Taker};
+use lakehook_base::clock::Micros;
+use lakehook_base::json::push_json;
+use lakehook_base::record::{Lsn, NO_RUN, Origin, RowKind, Rows};
+use lakehook_contract::entity::stamp;
+use lakehook_contract::quarantine;
+use lakehook_feeds::context::Context;
+use lakehook_feeds::errors::RunError;
+use lakehook_feeds::wait::{FULL_PAUSE, Interrupted, Waiter};
+use lakehook_lake::keys;
+use lakehook_log::request::{Append, AppendError, EndRun};
+
+/// Refused rows go to the log once they have this many bytes.
+const PORTION: usize = 1 << 20;
+/// A run ends after this many files, …
+const MAX_FILES: usize = 1000;
+/// … or once what its marker says of them has this many bytes.
+const MAX_ABOUT: usize = 1 << 20;
+
+/// What the log remembers of a stream of files.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct FilesCursor {
+    /// Start of the last run, in microseconds.
+    pub(crate) started: i64,
+    /// The last run that has ended.
+    pub(crate) run: u64,
+    /// The run that has the last snapshot.
+    pub(crate) snapshot: Option<String>,
+    /// Rows of the last snapshot.
+    pub(crate) rows: Option<u64>,
+    /// When the file of the last snapshot was changed last, in microseconds.
+    pub(crate) newest: i64,
+    /// The lake that the runs are in.
+    pub(crate) lake: String,
+}
+
+/// What a run works with.
+#[derive(Clone, Copy)]
+pub(crate) struct RunJob<'a> {
+    pub(crate) plan: &'a FilesPlan,
+    pub(crate) waiter: &'a Waiter,
+    /// `None` for a run that writes nothing.
+    pub(crate) context: Option<&'a Context>,
+}
+
+/// A file as the marker names it.
+#[derive(Serialize)]
+struct MarkedFile<'a> {
+    name: &'a str,
+    bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    xxh3: Option<String>,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<LineCounts>,
+}
+
+/// What the marker says, apart from the objects that passed the log.
+#[derive(Serialize)]
+struct About<'a> {
+    version: u32,
+    stream: &'a str,
+    run: &'a str,
+    started_at: String,
+    ended_at: String,
+    records: u64,
+    quarantined: u64,
+    lines: u64,
+    repeats: u64,
+    blank: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rules: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    nulls: &'a BTreeMap<String, u64>,
+    /// The earlier run that still is the table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<&'a String>,
+    pieces: &'a [Piece],
+}
+
+/// A run that has begun.
+pub(crate) struct Run<'a> {
+    job: RunJob<'a>,
+    pub(crate) lsn: Lsn,
+    pub(crate) name: String,
+    started: Micros,
+    pub(crate) of: RunOrigin,
+    pieces: Option<PieceWriter<'a>>,
+    refused: Rows,
+    notes: Vec<NotedFile>,
+    /// The marker's list of files, as JSON without its brackets.
+    files: Vec<u8>,
+    counts: LineCounts,
+    nulls: BTreeMap<String, u64>,
+    /// When the newest file that was taken was changed last.
+    newest: i64,
+    is_open: bool,
+}
+
+fn interrupted(why: Interrupted, what: &str) -> RunError {
+    match why {
+        Interrupted::Cancelled => RunError::Cancelled,
+        _ => RunError::OutOfTime(format!("{what} until the time of the look was used up")),
+    }
+}
+
+impl<'a> Run<'a> {
+    /// Begins a run.
+    pub(crate) fn begin(job: RunJob<'a>, cursor: &FilesCursor) -> Result<Self, RunError> {
+        let now = job.waiter.clock().now().wall;
+        // The names of runs sort by time, whatever the clock does.
+        let started = now.max(Micros(cursor.started + 1));
+        let (lsn, node) = match job.context {
+            None => (NO_RUN, lakehook_base::ids::NodeId(0)),
+            Some(context) => (begin_in_log(job, context)?, context.node),
+        };
+        let name = keys::run_name(started, node, lsn);
+        let stream = &job.plan.name;
+        let partition = keys::run_partition(stream, started, &name);
+        let pieces = job.context.map(|context| {
+            PieceWriter::new(PiecesOf {
+                writing: &context.writing,
+                waiter: job.waiter,
+                ids: &context.ids,
+                table: &job.plan.table,
+                node,
+                run: lsn,
+                partition: partition.clone(),
+            })
+        });
+        Ok(Self {
+            job,
+            lsn,
+            of: RunOrigin {
+                origin: Origin {
+                    received_at: started,
+                    endpoint: stream.as_str().into(),
+                    request_id: name.as_str().into(),
+                    client: None,
+                },
+                partition,
+                quarantine: quarantine::partition(stream, started),
+            },
+            name,
+            started,
+            pieces,
+            refused: Rows::default(),
+            notes: Vec::new(),
+            files: Vec::new(),
+            counts: LineCounts::default(),
+            nulls: BTreeMap::new(),
+            newest: i64::MIN,
+            is_open: true,
+        })
+    }
+
+    /// Whether it should end before another file.
+    pub(crate) fn is_full(&self) -> bool {
+        self.notes.len() >= MAX_FILES || self.files.len() >= MAX_ABOUT
+    }
+
+    /// Whether a file with these bytes was taken.
+    pub(crate) fn has_content(&self, hash: u128) -> bool {
+        let mut notes = self.notes.iter().map(|note| note.known);
+        notes.any(|known| known.outcome == Outcome::Taken && known.hash == hash)
+    }
+
+    /// Whether nothing was noted yet.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.notes.is_empty()
+    }
+
+    /// Fetches the rows that a taker has made: those of the stream become pieces, the others go to the log.
+    pub(crate) fn fetch(&mut self, rows: &mut Rows) -> Result<(), RunError> {
+        for (row, bytes) in rows.iter() {
+            if row.kind == RowKind::Quarantined {
+                self.refused.bytes.extend_from_slice(bytes);
+                let partition = self.refused.partition(&self.of.quarantine);
+                self.refused.finish_row(row.lsn_at, partition, row.kind);
+            } else if let Some(pieces) = &mut self.pieces {
+                pieces.row(row.lsn_at as usize, bytes)?;
+            }
+        }
+        rows.bytes.clear();
+        rows.rows.clear();
+        if self.refused.bytes.len() >= PORTION {
+            self.log_refused()?;
+        }
+        Ok(())
+    }
+
+    fn log_refused(&mut self) -> Result<(), RunError> {
+        let rows = std::mem::take(&mut self.refused);
+        let Some(context) = self.job.context.filter(|_| !rows.rows.is_empty()) else {
+            return Ok(());
+        };
+        let mut rows = rows;
+        loop {
+            let now = self.job.waiter.clock().now().wall;
+            let received_at = context.log.gauges().receipt(now);
+            stamp(&mut rows, received_at);
+            let append = Append {
+                rows: rows.clone(),
+                dropped: 0,
+                origin: Origin {
+                    received_at,
+                    ..self.of.origin.clone()
+                },
+                run: self.lsn,
+                cursor: None,
+            };
+            let appended = context.log.append(append);
+            match self.job.waiter.wait_for("the log", Duration::MAX, appended) {
+                Ok(Ok(_)) => return Ok(()),
+                Ok(Err(AppendError::Late | AppendError::Full)) => {
+                    let paused = self.job.waiter.pause(FULL_PAUSE);
+                    paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
+                }
+                Ok(Err(error)) => return Err(error.into()),
+                Err(why) => return Err(interrupted(why, "the log of polls did not answer")),
+            }
+        }
+    }
+
+    /// Notes a file that was taken, whose rows are fetched.
+    pub(crate) fn note_taken(&mut self, file: &FoundFile, hash: u128, taker: &Taker<'_>) {
+        let counts = taker.counts;
+        self.counts.add(&counts);
+        self.newest = self.newest.max(file.modified.0);
+        let rules = self.job.plan.entities.rules();
+        for (rule, count) in &taker.nulls {
+            *self
+                .nulls
+                .entry(rules.column(*rule).to_owned())
+                .or_default() += count;
+        }
+        self.note(file, hash, Outcome::Taken, None, Some(counts));
+    }
+
+    /// Notes records that were refused before, and whose rows are fetched.
+    pub(crate) fn note_replayed(&mut self, count: u64) {
+        self.counts.lines += count;
+        self.counts.rows += count;
+    }
+
+    /// Notes a file that was refused or passed over; `evidence` are rows of the quarantine that show why.
+    pub(crate) fn note_other(
+        &mut self,
+        file: &FoundFile,
+        hash: u128,
+        outcome: Outcome,
+        why: &str,
+        evidence: &mut Rows,
+    ) -> Result<(), RunError> {
+        self.note(file, hash, outcome, Some(why), None);
+        self.fetch(evidence)
+    }
+
+    fn note(
+        &mut self,
+        file: &FoundFile,
+        hash: u128,
+        outcome: Outcome,
+        why: Option<&str>,
+        counts: Option<LineCounts>,
+    ) {
+        if !self.files.is_empty() {
+            self.files.push(b',');
+        }
+        let marked = MarkedFile {
+            name: &file.name,
+            bytes: file.bytes,
+            xxh3: (hash != 0).then(|| format!("{hash:032x}")),
+            outcome,
+            why,
+            counts,
+        };
+        push_json(&mut self.files, &marked);
+        self.notes.push(NotedFile {
+            name: file.name.clone(),
+            known: KnownFile {
+                version: file.version,
+                hash,
+                outcome,
+                plan: self.job.plan.hash,
+                seen: self.started,
+            },
+        });
+    }
+
+    /// Ends the run: afterwards its files are known, and they become visible.
+    pub(crate) fn end(
+        mut self,
+        cursor: &mut FilesCursor,
+        ids: &mut KnownIds,
+        ledger: &mut Ledger,
+        report: &mut PassReport,
+    ) -> Result<(), RunError> {
+        self.tell(report);
+        let Some(context) = self.job.context else {
+            self.is_open = false;
+            return ids.discard(self.lsn.0).map_err(|error| remembering(&error));
+        };
+        self.log_refused()?;
+        let pieces = match &mut self.pieces {
+            Some(pieces) => pieces.finish()?,
+            None => Vec::new(),
+        };
+        let is_snapshot = self.job.plan.mode == FilesMode::Snapshot;
+        let has_ids = if is_snapshot {
+            ids.discard(self.lsn.0).map(|()| false)
+        } else {
+            ids.write(self.lsn.0)
+        };
+        let has_ids = has_ids.map_err(|error| remembering(&error))?;
+        let notes = std::mem::take(&mut self.notes);
+        let written = ledger.write(self.lsn.0, &notes);
+        written.map_err(|error| remembering(&error))?;
+        let has_taken = notes
+            .iter()
+            .any(|note| note.known.outcome == Outcome::Taken);
+        let has_table = is_snapshot && has_taken;
+        let next = FilesCursor {
+            started: self.started.0,
+            run: self.lsn.0,
+            snapshot: has_table
+                .then(|| self.name.clone())
+                .or(cursor.snapshot.clone()),
+            rows: has_table.then_some(self.counts.rows).or(cursor.rows),
+            newest: self.newest.max(cursor.newest),
+            lake: cursor.lake.clone(),
+        };
+        self.end_in_log(context, &next, &pieces)?;
+        self.is_open = false;
+        *cursor = next;
+        report.runs.push(self.name.clone());
+        if has_ids {
+            ids.publish(self.lsn.0)
+                .map_err(|error| remembering(&error))?;
+        }
+        let published = ledger.publish(self.lsn.0, notes);
+        published.map_err(|error| remembering(&error))
+    }
+
+    fn tell(&self, report: &mut PassReport) {
+        report.counts.add(&self.counts);
+        for (column, count) in &self.nulls {
+            *report.nulls.entry(column.clone()).or_default() += count;
+        }
+        let taken = self
+            .notes
+            .iter()
+            .filter(|note| note.known.outcome == Outcome::Taken);
+        report.files += taken.count() as u64;
+    }
+
+    fn end_in_log(
+        &self,
+        context: &Context,
+        cursor: &FilesCursor,
+        pieces: &[Piece],
+    ) -> Result<(), RunError> {
+        let plan = self.job.plan;
+        let mut about = Vec::new();
+        let LineCounts {
+            lines,
+            rows,
+            repeats,
+            quarantined,
+            blank,
+        } = self.counts;
+        push_json(
+            &mut about,
+            &About {
+                version: 1,
+                stream: &plan.name,
+                run: &self.name,
+                started_at: self.started.to_string(),
+                ended_at: self.job.waiter.clock().now().wall.to_string(),
+                records: rows,
+                quarantined,
+                lines,
+                repeats,
+                blank,
+                rules: match plan.entities.rules().hash() {
+                    0 => None,
+                    hash => Some(format!("{hash:016x}")),
+                },
+                nulls: &self.nulls,
+                same_as: cursor.snapshot.as_ref().filter(|run| **run != self.name),
+                pieces,
+            },
+        );
+        about.pop();
+        about.extend_from_slice(b",\"files\":[");
+        about.extend_from_slice(&self.files);
+        about.push(b']');
+        let mut known = Vec::new();
+        push_json(&mut known, cursor);
+        let end = EndRun {
+            run: self.lsn,
+            poll: plan.name.clone(),
+            cursor: known,
+            marker: keys::marker_key(&plan.name, &self.name),
+            about,
+        };
+        loop {
+            match self.job.waiter.finish(context.log.end_run(end.clone())) {
+                Ok(()) => return Ok(()),
+                Err(AppendError::Full) => std::thread::sleep(FULL_PAUSE),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Gives the run up: nothing of it is visible.
+    pub(crate) fn abandon(mut self, ids: &mut KnownIds, ledger: &Ledger) -> Result<(), RunError> {
+        self.abandon_in_log();
+        let forgotten = ids
+            .discard(self.lsn.0)
+            .and_then(|()| ledger.discard(self.lsn.0));
+        forgotten.map_err(|error| remembering(&error))
+    }
+
+    /// If the log has ended, the next start does that. While the disk is full, it waits.
+    fn abandon_in_log(&mut self) {
+        let is_open = std::mem::replace(&mut self.is_open, false);
+        let Some(context) = self.job.context.filter(|_| is_open) else {
+            return;
+        };
+        let (waiter, run) = (self.job.waiter, self.lsn);
+        while let Err(error) = waiter.finish(context.log.abandon_run(run)) {
+            if error == AppendError::Closed || waiter.is_cancelled() {
+                tracing::warn!(%error, %run, "the run is abandoned by the next start");
+                return;
+            }
+            std::thread::sleep(FULL_PAUSE);
+        }
+    }
+}
+
+impl Drop for Run<'_> {
+    /// Abandons the run, even if it panicked.
+    fn drop(&mut self) {
+        self.abandon_in_log();
+    }
+}
+
+/// What is remembered of files and ids cannot be read or written.
+pub(crate) fn remembering(error: &std::io::Error) -> RunError {
+    RunError::Failed(format!(
+        "what is remembered of files beside the log cannot be read or written: {error}"
+    ))
+}
+
+fn begin_in_log(job: RunJob<'_>, context: &Context) -> Result<Lsn, RunError> {
+    loop {
+        match job.waiter.finish(context.log.begin_run(&job.plan.name)) {
+            Ok(lsn) => return Ok(lsn),
+            Err(AppendError::Full) => {
+                let paused = job.waiter.pause(FULL_PAUSE);
+                paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Objects of rows that did not pass the log: they have no LSN, and stay in the order in which they come.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use parquet::file::writer::SerializedFileWriter;
+
+use super::format::{Format, Layout};
+use super::ndjson;
+use super::parquet::{RowGroup, failed, properties_of, schema_of};
+use lakehook_base::tables::Table;
+
+/// Rows that a row group's bloom filters are made for.
+const EXPECTED_ROWS: u64 = 1 << 17;
+
+/// Writes rows without LSNs to `W`.
+pub struct PieceEncoder<W: Write + Send>(Inner<W>);
+
+enum Inner<W: Write + Send> {
+    Lines(Box<ndjson::Encoder<W>>),
+    Columns(Box<(SerializedFileWriter<W>, RowGroup)>),
+}
+
+impl<W: Write + Send> PieceEncoder<W> {
+    /// An encoder for an object of this format, with the columns of a table.
+    pub fn new(format: Format, table: &Arc<Table>, out: W) -> io::Result<Self> {
+        Ok(Self(match format.layout() {
+            Layout::Lines(codec) => Inner::Lines(Box::new(ndjson::Encoder::new(codec, out)?)),
+            Layout::Columns => {
+                let schema = Arc::new(schema_of(table).map_err(failed)?);
+                let properties = properties_of(table, EXPECTED_ROWS);
+                let writer = SerializedFileWriter::new(out, schema, properties).map_err(failed)?;
+                Inner::Columns(Box::new((writer, RowGroup::new(table))))
+            }
+        }))
+    }
+
+    /// Writes one row; `lsn_at` is the offset in it at which an `lsn` would be.
+    pub fn row(&mut self, lsn_at: usize, row: &[u8]) -> io::Result<()> {
+        match &mut self.0 {
+            Inner::Lines(encoder) => encoder.unnumbered(lsn_at, row),
+            Inner::Columns(columns) => {
+                let (writer, group) = &mut **columns;
+                group.push(None, row)?;
+                if group.is_full() {
+                    group.write(writer).map_err(failed)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the end of the object, and returns the writer.
+    pub fn finish(self) -> io::Result<W> {
+        match self.0 {
+            Inner::Lines(encoder) => encoder.finish(),
+            Inner::Columns(columns) => {
+                let (mut writer, mut group) = *columns;
+                group.write(&mut writer).map_err(failed)?;
+                writer.into_inner().map_err(failed)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::super::ObjectReader;
+    use super::*;
+    use lakehook_base::columns::Kinds;
+    use lakehook_base::record::row_hash;
+
+    #[test]
+    fn rows_of_every_format_have_no_lsn_and_stay_in_order() {
+        let schema = r#"{"properties":{"id":{"type":"integer"}}}"#;
+        let table = Arc::new(Table::files(Some(schema), &[], &Kinds::new()).unwrap());
+        for format in Format::ALL {
+            let mut encoder = PieceEncoder::new(format, &table, Vec::new()).unwrap();
+            let mut hash = 0_u128;
+            for id in [3, 1, 2] {
+                let row = format!(
+                    r#"{{"received_at":"2026-11-25T01:00:00.000000Z","file":"a","line":{id},"id":{id},"extra":null}}"#
+                );
+                encoder.row(45, row.as_bytes()).unwrap();
+                hash = hash.wrapping_add(row_hash(row.as_bytes()));
+            }
+            let bytes = encoder.finish().unwrap();
+            let reader = ObjectReader::new(format);
+            let sums = reader.sums(bytes.clone()).unwrap();
+            let is_typed = format.layout().is_typed();
+            assert_eq!((sums.count, sums.lsn_hash), (3, 0), "{format:?}");
+            assert_eq!(sums.row_hash, (!is_typed).then_some(hash), "{format:?}");
+            let mut ids = Vec::new();
+            let mut take = |row: serde_json::Value| {
+                assert!(row["lsn"].is_null());
+                ids.push(row["id"].as_i64().unwrap());
+                Ok(true)
+            };
+            reader.each(bytes, &mut take).unwrap();
+            assert_eq!(ids, [3, 1, 2], "{format:?}");
+        }
+    }
+}
