@@ -52,6 +52,8 @@ examples: setup         ## The systems in examples/, in small: each compares its
 	cargo build --bin lakehook
 	.venv-analytics/bin/python examples/hallow/run.py --small
 	.venv-analytics/bin/python examples/attribution/run.py --small
+	.venv-analytics/bin/python examples/claims/run.py --small
+	.venv-analytics/bin/python examples/ecommerce/run.py --small
 
 clean:
-	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark .venv-clients tests/node/node_modules data lakehook-demo lakehook-torture
+	rm -rf target .venv .venv-analytics .venv-schemathesis .venv-readers .venv-spark .venv-clients .venv-examples tests/node/node_modules examples/*/graphql/node_modules data lakehook-demo lakehook-torture

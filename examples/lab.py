@@ -51,8 +51,8 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def fetch(url, method="GET", body=None, timeout=10):
-    headers = {"Content-Type": "application/octet-stream"} if body is not None else {}
+def fetch(url, method="GET", body=None, timeout=10, kind="application/octet-stream"):
+    headers = {"Content-Type": kind} if body is not None else {}
     request = urllib.request.Request(url, data=body, headers=headers, method=method)
     with urllib.request.urlopen(request, timeout=timeout) as answer:
         return answer.read()
@@ -70,6 +70,15 @@ def wait_until(url, process=None, seconds=60):
             if time.monotonic() > end:
                 raise Failed(f"{url} does not answer: {error}") from error
             time.sleep(0.05)
+
+
+def wait_until_said(process, log, words, seconds=120):
+    """Waits until a process has written these words into its log."""
+    end = time.monotonic() + seconds
+    while words not in pathlib.Path(log).read_text(errors="replace"):
+        if process.poll() is not None or time.monotonic() > end:
+            raise Failed(f"{process.args[0]} did not say {words!r}; see {log}")
+        time.sleep(0.05)
 
 
 class Processes:

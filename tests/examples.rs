@@ -1,7 +1,14 @@
 //! The examples: each runs in small, and compares its numbers with an independent count.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a test looks at what the machine has"
+)]
+
+use std::fs::DirEntry;
 use std::process::{Command, Stdio};
 
+use crate::support::needs::Need;
 use crate::support::python::repository;
 
 /// Runs an example to its end.
@@ -33,6 +40,31 @@ fn run(name: &str) {
 #[test]
 fn attribution_adds_up_and_a_second_run_sends_nothing() {
     run("attribution");
+}
+
+#[test]
+fn claims_adds_up_and_a_second_run_changes_no_byte() {
+    run("claims");
+}
+
+#[test]
+fn ecommerce_adds_up_in_the_lake_in_postgresql_and_in_graphql() {
+    let has_server = |version: DirEntry| version.path().join("bin/initdb").exists();
+    let mut versions = std::fs::read_dir("/usr/lib/postgresql")
+        .into_iter()
+        .flatten();
+    if !versions.any(|version| version.is_ok_and(has_server)) {
+        Need::Postgresql.skip("there is no PostgreSQL server: run make setup");
+        return;
+    }
+    if !repository()
+        .join("examples/ecommerce/graphql/node_modules")
+        .exists()
+    {
+        Need::Node.skip("there is no PostGraphile: run make setup");
+        return;
+    }
+    run("ecommerce");
 }
 
 #[test]

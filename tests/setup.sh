@@ -31,6 +31,7 @@ wants chromium chromium                 # pages that send
 wants nodejs node                       # clients in JavaScript
 wants npm npm                           # and what installs them
 wants openjdk-17-jre-headless java      # Spark, and Hive's parser
+wants postgresql /usr/lib/postgresql/*/bin/initdb   # the database of an example
 
 if [ -n "$missing" ]; then
     sudo=
@@ -64,13 +65,16 @@ sh "$root/tests/python/setup.sh" "$root/tests/python/schemathesis.txt" "$root/.v
 sh "$root/tests/python/setup.sh" "$root/tests/python/readers.txt" "$root/.venv-readers"
 sh "$root/tests/python/setup.sh" "$root/tests/python/spark.txt" "$root/.venv-spark"
 sh "$root/tests/python/setup.sh" "$root/tests/python/clients.txt" "$root/.venv-clients"
+sh "$root/tests/python/setup.sh" "$root/examples/requirements.txt" "$root/.venv-examples"
 
-node=$root/tests/node
-lock=$(sha256sum "$node/package-lock.json" | cut -d' ' -f1)
-if command -v npm >/dev/null 2>&1 && [ "$(cat "$node/node_modules/lock.stamp" 2>/dev/null)" != "$lock" ]; then
-    (cd "$node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel error)
-    echo "$lock" >"$node/node_modules/lock.stamp"
-fi
+# Clients of the tests, and PostGraphile for an example.
+for node in "$root/tests/node" "$root/examples/ecommerce/graphql"; do
+    lock=$(sha256sum "$node/package-lock.json" | cut -d' ' -f1)
+    if command -v npm >/dev/null 2>&1 && [ "$(cat "$node/node_modules/lock.stamp" 2>/dev/null)" != "$lock" ]; then
+        (cd "$node" && npm ci --no-audit --no-fund --ignore-scripts --loglevel error)
+        echo "$lock" >"$node/node_modules/lock.stamp"
+    fi
+done
 # Checks and tests the alerts.
 sh "$root/tests/python/promtool.sh" "$root/.venv" || echo "not installed: promtool; tests that need it are skipped" >&2
 # Renders the chart. Without it, the tests read its templates less closely.

@@ -34,10 +34,12 @@ pub(crate) enum Need {
     Promtool,
     /// The tool that renders charts.
     Helm,
+    /// A PostgreSQL server that can be started.
+    Postgresql,
 }
 
 impl Need {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
@@ -50,6 +52,7 @@ impl Need {
         Self::Systemd,
         Self::Promtool,
         Self::Helm,
+        Self::Postgresql,
     ];
 
     /// Its name in `LAKEHOOK_REQUIRE`.
@@ -67,6 +70,7 @@ impl Need {
             Self::Systemd => "systemd",
             Self::Promtool => "promtool",
             Self::Helm => "helm",
+            Self::Postgresql => "postgresql",
         }
     }
 
