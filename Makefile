@@ -52,6 +52,7 @@ examples: setup         ## The systems in examples/, in small: each compares its
 	cargo build --bin lakehook
 	.venv-analytics/bin/python examples/hallow/run.py --small
 	.venv-analytics/bin/python examples/attribution/run.py --small
+	.venv-analytics/bin/python examples/campaign/run.py --small
 	.venv-analytics/bin/python examples/claims/run.py --small
 	.venv-analytics/bin/python examples/ecommerce/run.py --small
 

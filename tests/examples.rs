@@ -43,6 +43,11 @@ fn attribution_adds_up_and_a_second_run_sends_nothing() {
 }
 
 #[test]
+fn campaign_adds_up_twice_and_through_a_kill() {
+    run("campaign");
+}
+
+#[test]
 fn claims_adds_up_and_a_second_run_changes_no_byte() {
     run("claims");
 }
