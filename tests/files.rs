@@ -7,6 +7,7 @@
 )]
 
 mod bucket;
+mod columnar;
 mod kills;
 mod picking;
 mod reading;

@@ -240,6 +240,7 @@ impl Word for FileFormat {
             ("tsv", Self::Tsv),
             ("ndjson", Self::Ndjson),
             ("json", Self::Json),
+            ("parquet", Self::Parquet),
         ]
     }
 }

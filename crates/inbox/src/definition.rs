@@ -60,6 +60,8 @@ pub enum FileFormat {
     Ndjson,
     /// One JSON value.
     Json,
+    /// Columns, as other programs write them.
+    Parquet,
 }
 
 /// The form of a table.

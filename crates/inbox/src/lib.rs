@@ -30,6 +30,7 @@ pub mod replay;
 mod taker;
 mod piece;
 mod reading;
+mod columnar;
 mod document;
 mod ndjson;
 mod csv;

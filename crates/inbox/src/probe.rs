@@ -15,7 +15,7 @@ use super::cells::TableColumns;
 use super::definition::{FileFormat, FileLimits, TableForm};
 use super::record::{Part, ReadStop};
 use super::unpacked::unpack;
-use super::{csv, document, ndjson};
+use super::{columnar, csv, document, ndjson};
 use lakehook_base::columns::date;
 use lakehook_base::json::{Members, text};
 use lakehook_base::rfc3339;
@@ -27,6 +27,8 @@ const MAX_RECORD: u64 = 1 << 20;
 const MAX_COLUMNS: usize = 500;
 /// Bytes of which the form is guessed.
 const FIRST_BYTES: u64 = 64 << 10;
+/// How a Parquet file begins.
+const PARQUET: &str = "PAR1";
 
 /// What is proposed for a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +71,11 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
     };
     // It ends with an error on purpose, so that the rest of the file is not read.
     let _enough = unpack(&begun, &limits, None, |stream| read_first(stream));
-    let (format, delimiter) = form_of(&first);
+    let (format, delimiter) = if first.starts_with(PARQUET) {
+        (FileFormat::Parquet, b',')
+    } else {
+        form_of(&first)
+    };
     let again = std::io::Seek::rewind(&mut &begun);
     again.map_err(|error| error.to_string())?;
     let mut guesses: Vec<Guess> = Vec::new();
@@ -91,7 +97,14 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
         delimiter,
         ..TableForm::default()
     };
+    if format == FileFormat::Parquet {
+        return match columnar::read(&begun, &limits, &mut take) {
+            Ok(_) | Err(ReadStop::Large) => Ok(proposal(name, path, format, delimiter, &guesses)),
+            Err(stop) => Err(told(stop)),
+        };
+    }
     let read = unpack(&begun, &limits, None, |stream| match format {
+        FileFormat::Parquet => Ok(()),
         FileFormat::Ndjson => ndjson::read(stream, MAX_RECORD, &mut take),
         FileFormat::Json => document::read(stream, None, MAX_RECORD, &mut take),
         FileFormat::Csv | FileFormat::Tsv => csv::read(
@@ -236,6 +249,7 @@ fn proposal(
         FileFormat::Tsv => "tsv",
         FileFormat::Ndjson => "ndjson",
         FileFormat::Json => "json",
+        FileFormat::Parquet => "parquet",
     };
     let quoted = |text: String| Value::String(text).to_string();
     let path = quoted(path.display().to_string());

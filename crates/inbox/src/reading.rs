@@ -1,25 +1,31 @@
 //! Reads one file, whatever its format.
 
+use std::fs::File;
 use std::io::Read;
 
 use super::definition::FileFormat;
 use super::plan::FilesPlan;
 use super::record::{ReadStop, TakePart};
 use super::unpacked::unpack;
-use super::{csv, document, ndjson};
+use super::{columnar, csv, document, ndjson};
 
 /// Passes the parts of a file to `take`, and returns the size and the hash of what was read.
 pub(crate) fn read_file(
-    file: impl Read,
+    file: &File,
     plan: &FilesPlan,
     take: &mut TakePart<'_>,
 ) -> Result<(u64, u128), ReadStop> {
+    if plan.form.format == FileFormat::Parquet {
+        return columnar::read(file, &plan.limits, take);
+    }
     let max = plan.limits.max_record;
     let read = |stream: &mut dyn Read| match plan.form.format {
         FileFormat::Csv | FileFormat::Tsv => {
             csv::read(stream, &plan.form.table, &plan.columns, max, take)
         }
         FileFormat::Ndjson => ndjson::read(stream, max, take),
+        // It is no stream of bytes: it was read above.
+        FileFormat::Parquet => Ok(()),
         FileFormat::Json => document::read(stream, plan.records.as_deref(), max, take),
     };
     let ((), bytes, hash) = unpack(file, &plan.limits, plan.encoding, read)?;

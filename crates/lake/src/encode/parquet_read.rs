@@ -175,7 +175,7 @@ fn json_of(field: &Field) -> Value {
 }
 
 /// The number in these bytes: two's complement, the highest byte first.
-fn units_of(bytes: &[u8]) -> i128 {
+pub(super) fn units_of(bytes: &[u8]) -> i128 {
     let is_negative = bytes.first().is_some_and(|byte| byte & 0x80 != 0);
     let start: i128 = if is_negative { -1 } else { 0 };
     bytes
