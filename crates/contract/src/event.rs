@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::faults::Faults;
 use super::keys::Keys;
-use super::named::Named;
+use super::named::{Named, place_of};
 use super::pointer::segment;
 use super::reader::Member;
 use super::strict::{Scanner, duplicate_key, lone_surrogate, nul_in_key};
@@ -116,7 +116,7 @@ impl<'c, 'a> Judge<'c, 'a> {
         let event_type = self.event_type(fields.event_type, faults);
         let source = self.source(fields.source, faults);
         let time = self.time(fields.timestamp, faults);
-        let type_index = event_type.as_ref().and_then(|named| named.index);
+        let type_index = event_type.as_ref().and_then(Named::index);
         let properties = self.properties(fields.properties, members, type_index, faults);
         self.extra(&fields.extra, is_read, faults);
         if faults.total() > 0 {
@@ -279,13 +279,11 @@ fn one_of<'a>(
     faults: &mut impl Faults,
 ) -> Option<Named<'a>> {
     let text = present(field, pointer, faults)?;
-    let index = words.iter().position(|word| *word == text);
-    if index.is_some() {
-        let other = Cow::Borrowed("");
-        return Some(Named { index, other });
+    if let Some(index) = place_of(words, &text) {
+        return Some(Named::Listed(index));
     }
     if takes_any && (1..=MAX_NAME_BYTES).contains(&text.len()) {
-        return Some(Named { index, other: text });
+        return Some(Named::Other(text));
     }
     let detail = || {
         if takes_any {

@@ -9,6 +9,7 @@ use serde::de::{MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::event::{Event, User};
+use super::named::Named;
 use super::raw::{push_raw, push_string};
 use super::terms::Contract;
 use lakehook_base::json::{Text, push_json};
@@ -25,14 +26,14 @@ pub(super) fn write_counted(contract: &Contract, event: &Event<'_>, out: &mut Ve
         User::Embedded { user, .. } => push_without(out, user, inner),
     });
     member(out, "event_type", &ignored, |out, _| {
-        match event.event_type.index {
-            Some(index) => out.extend_from_slice(contract.event_type(index).json()),
-            None => push_json(out, &*event.event_type.other),
+        match &event.event_type {
+            Named::Listed(index) => out.extend_from_slice(contract.event_type(*index).json()),
+            Named::Other(name) => push_json(out, &**name),
         }
     });
-    member(out, "source", &ignored, |out, _| match event.source.index {
-        Some(index) => out.extend_from_slice(contract.source(index).json()),
-        None => push_json(out, &*event.source.other),
+    member(out, "source", &ignored, |out, _| match &event.source {
+        Named::Listed(index) => out.extend_from_slice(contract.source(*index).json()),
+        Named::Other(name) => push_json(out, &**name),
     });
     if event.is_timed {
         member(out, "timestamp", &ignored, |out, _| event.time.write(out));

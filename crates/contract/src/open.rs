@@ -141,7 +141,7 @@ impl Contract {
         let source = self.named_source(gathered.source.unwrap_or(Cow::Borrowed(UNKNOWN)));
         let properties = gathered.properties.unwrap_or("{}");
         if errors.total() == 0
-            && let Some(schema) = event_type.index.and_then(|index| self.schema(index))
+            && let Some(schema) = event_type.index().and_then(|index| self.schema(index))
         {
             schema.check(properties, "/properties", errors);
         }

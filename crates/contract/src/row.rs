@@ -11,6 +11,7 @@ use super::checked::{Checked, Refusal};
 use super::event::{Event, User};
 use super::faults::{Errors, Faults as _};
 use super::ignore;
+use super::named::Named;
 use super::raw::{push_raw, push_string};
 use super::rules::PartitionBy;
 use super::terms::Contract;
@@ -80,7 +81,7 @@ impl<'c> RowWriter<'c> {
 
     /// Stores an event, or counts it if a rule drops it.
     pub(super) fn take(&mut self, event: &Event<'_>) {
-        if let Some(index) = event.event_type.index
+        if let Named::Listed(index) = event.event_type
             && self.contract.is_dropped(index)
         {
             self.dropped[index] += 1;
@@ -138,13 +139,13 @@ impl<'c> RowWriter<'c> {
                 push_raw(out, user);
             }
         }
-        match event.event_type.index {
-            Some(index) => out.extend_from_slice(self.contract.event_type(index).member()),
-            None => push_member(out, b",\"event_type\":", &event.event_type.other),
+        match &event.event_type {
+            Named::Listed(index) => out.extend_from_slice(self.contract.event_type(*index).member()),
+            Named::Other(name) => push_member(out, b",\"event_type\":", name),
         }
-        match event.source.index {
-            Some(index) => out.extend_from_slice(self.contract.source(index).member()),
-            None => push_member(out, b",\"source\":", &event.source.other),
+        match &event.source {
+            Named::Listed(index) => out.extend_from_slice(self.contract.source(*index).member()),
+            Named::Other(name) => push_member(out, b",\"source\":", name),
         }
         out.extend_from_slice(b",\"timestamp\":\"");
         event.time.write(out);
