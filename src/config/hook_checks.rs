@@ -79,6 +79,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
         };
         hook_findings.check_name_and_path(hook, &mut paths);
         hook_findings.check_scheme(hook);
+        hook_findings.check_topics(hook);
         hook_findings.check_auth(hook);
         hook_findings.check_url(hook);
         hook_findings.check_places(hook);
@@ -125,12 +126,7 @@ impl HookFindings<'_, '_> {
     }
 
     fn check_scheme(&mut self, hook: &Hook) {
-        let is_signed = hook.auth.is_empty()
-            || hook
-                .auth
-                .iter()
-                .any(|auth| auth.r#type == AuthKind::Signature);
-        if !is_signed {
+        if !is_signed(hook) {
             let own = hook.own_scheme().into_iter();
             let unused = own.chain([("secrets", has_secrets(hook))]);
             for (key, _) in unused.filter(|(_, is_set)| *is_set) {
@@ -145,7 +141,12 @@ impl HookFindings<'_, '_> {
             self.problem("auth", rule);
             return;
         }
-        if !has_secrets(hook) {
+        if hook.pack().has_topics() {
+            if has_secrets(hook) {
+                let rule = "mean nothing here, because Amazon signs with a certificate of its own";
+                self.problem("secrets", rule);
+            }
+        } else if !has_secrets(hook) {
             let rule = "must hold what the provider signs with; or set secrets_file";
             self.problem("secrets", rule);
         }
@@ -182,6 +183,40 @@ impl HookFindings<'_, '_> {
                 let rule = format!("means nothing here, because `signed` has no {part}");
                 self.problem(key, rule);
             }
+        }
+    }
+
+    /// Amazon signs the messages of everybody's topics, so a signature alone says nothing.
+    fn check_topics(&mut self, hook: &Hook) {
+        let takes_topics = hook.pack().has_topics() && is_signed(hook);
+        if !takes_topics {
+            let rule = "means something for scheme = \"sns\" alone, where messages must be signed (`auth` unset, or with \
+                        { type = \"signature\" })";
+            for (key, is_set) in [
+                ("topics", !hook.topics.is_empty()),
+                ("confirm", hook.confirm),
+            ] {
+                if is_set {
+                    self.problem(key, rule);
+                }
+            }
+            return;
+        }
+        if hook.topics.is_empty() {
+            let rule = "must list the topics whose messages are taken, such as \
+                        [\"arn:aws:sns:eu-west-1:123456789012:sales\"], because Amazon signs those of everybody";
+            self.problem("topics", rule);
+        }
+        for topic in hook.topics.iter().filter(|topic| !is_topic(topic)) {
+            let rule = format!(
+                "{topic:?} must be the ARN of a topic, such as \"arn:aws:sns:eu-west-1:123456789012:sales\""
+            );
+            self.problem("topics", rule);
+        }
+        if hook.confirm && hook.auth.len() > 1 {
+            let rule = "must be off where `auth` has other ways than { type = \"signature\" }, because only a message that \
+                        Amazon has signed may have a URL opened";
+            self.problem("confirm", rule);
         }
     }
 
@@ -314,6 +349,25 @@ impl HookFindings<'_, '_> {
     }
 }
 
+fn is_signed(hook: &Hook) -> bool {
+    let mut auth = hook.auth.iter();
+    hook.auth.is_empty() || auth.any(|auth| auth.r#type == AuthKind::Signature)
+}
+
+/// Whether a text is `arn:aws:sns:<region>:<account>:<name>`, in any partition of AWS.
+fn is_topic(text: &str) -> bool {
+    let parts: Vec<&str> = text.split(':').collect();
+    let ["arn", partition, "sns", region, account, name] = parts.as_slice() else {
+        return false;
+    };
+    let is_word = |text: &str| {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        !text.is_empty() && text.chars().all(is_plain)
+    };
+    let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+    partition.starts_with("aws") && is_word(region) && is_account && is_word(name)
+}
+
 fn has_secrets(hook: &Hook) -> bool {
     !hook.secrets.is_empty() || hook.secrets_file.is_some()
 }
@@ -400,6 +454,7 @@ fn wanted_key(schemes: &[Scheme]) -> String {
     let what = match scheme.algorithm {
         Algorithm::Ed25519 => " of an Ed25519 public key",
         Algorithm::EcdsaP256 => " of a P-256 public key",
+        Algorithm::RsaSha256 | Algorithm::RsaSha1 => " of an RSA public key",
         _ => "",
     };
     format!("must be {encoding}{what}{prefix}")

@@ -1,9 +1,12 @@
 //! From the settings of a hook to its scheme and proofs.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 
 use super::hook_words::{AuthKind, SchemeName};
 use super::hooks::{Hook, HookAuth};
+use crate::receive::Topics;
 use crate::receive::admission::{Proof, Proofs};
 use crate::receive::client::Tokens;
 use crate::receive::packs::{GENERIC, Pack, STANDARD};
@@ -140,6 +143,14 @@ impl Hook {
                         self.secrets.len()
                     )
                 }
+                Proof::Topics(topics) => {
+                    let confirms = if topics.confirms() {
+                        ", which are confirmed"
+                    } else {
+                        ""
+                    };
+                    format!("signature of Amazon ({} topics{confirms})", topics.count())
+                }
                 Proof::Header(header, secrets) => format!("{header} ({} secrets)", secrets.len()),
                 Proof::Bearer(_) => "bearer token".to_owned(),
                 Proof::Basic(pairs) => format!("basic ({} users)", pairs.len()),
@@ -201,8 +212,14 @@ impl Hook {
         });
         let members = pack.secret_members();
         let member = (!members.is_empty()).then(|| Proof::Member(members, boxed(&self.secrets)));
+        let topics = pack.has_topics().then(|| {
+            let names = self.topics.iter().map(String::as_str);
+            let tolerance = self.tolerance.duration();
+            Proof::Topics(Arc::new(Topics::new(names, self.confirm, tolerance)))
+        });
         let in_head = token.into_iter().chain(user);
-        signing.into_iter().chain(in_head).chain(member).collect()
+        let in_body = member.into_iter().chain(topics);
+        signing.into_iter().chain(in_head).chain(in_body).collect()
     }
 }
 

@@ -33,6 +33,11 @@ impl Hook {
                 "hook.{name} is not signed; send its secret as the member {member} of the body"
             ));
         }
+        if self.pack().has_topics() {
+            return Err(format!(
+                "hook.{name} takes messages that Amazon signs; publish one to the topic"
+            ));
+        }
         let schemes = self.schemes().unwrap_or_default();
         let media_type = delivery.content_type.split(';').next().unwrap_or_default();
         let path = self.path(name);

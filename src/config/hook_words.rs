@@ -168,6 +168,7 @@ impl Word for Algorithm {
             ("sha1", Self::HmacSha1),
             ("ed25519", Self::Ed25519),
             ("ecdsa-p256", Self::EcdsaP256),
+            ("rsa-sha256", Self::RsaSha256),
         ]
     }
 }

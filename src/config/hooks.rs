@@ -42,6 +42,10 @@ pub struct Hook {
     pub tolerance: Span,
     /// The ways in which a request may prove where it comes from, if they are others than `scheme` says.
     pub auth: Vec<HookAuth>,
+    /// For `sns`: the topics whose messages are taken, by their ARNs.
+    pub topics: Vec<String>,
+    /// For `sns`: whether to open the URL that confirms a subscription to one of the topics.
+    pub confirm: bool,
     /// The URL that the provider knows, where it signs it.
     pub public_url: Option<String>,
     /// For `hmac`: the algorithm.
@@ -127,6 +131,8 @@ impl Default for Hook {
             own_secrets: 0,
             tolerance: Span::seconds(300),
             auth: Vec::new(),
+            topics: Vec::new(),
+            confirm: false,
             public_url: None,
             algorithm: None,
             header: None,

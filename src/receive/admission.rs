@@ -16,7 +16,8 @@ use subtle::ConstantTimeEq as _;
 
 use super::client::Tokens;
 use super::signature::Signing;
-use crate::clock::Micros;
+use super::sns::{Topics, Unverified};
+use crate::clock::{Clock, Micros};
 use crate::contract::foreign::without_mark;
 use crate::json::{self, Members};
 use crate::signature::Unsigned;
@@ -41,6 +42,8 @@ pub enum Proof {
     Bearer(Tokens),
     /// `Authorization: Basic` with one of these, each `user:password`.
     Basic(Vec<Box<str>>),
+    /// A message of Amazon SNS, which Amazon has signed.
+    Topics(Arc<Topics>),
     /// One of these secrets in a member of the body, which is a JSON object.
     Member(&'static [&'static str], Vec<Box<str>>),
     /// None: whatever arrives is admitted.
@@ -54,6 +57,8 @@ pub(super) enum Standing {
     Proven,
     /// Its signature decides.
     NeedsSignature,
+    /// A signature in its body decides, for which a certificate may have to be fetched.
+    NeedsCertificate,
     /// The secret in its body decides.
     NeedsSecret,
     /// It is refused.
@@ -114,6 +119,8 @@ impl Proofs {
             Standing::Proven
         } else if signings(&proofs).next().is_some() {
             Standing::NeedsSignature
+        } else if topics(&proofs).is_some() {
+            Standing::NeedsCertificate
         } else if proofs
             .iter()
             .any(|proof| matches!(proof, Proof::Member(..)))
@@ -153,6 +160,23 @@ impl Proofs {
         }
         Err(nearest)
     }
+
+    /// Admits a message of SNS, as it was sent.
+    pub(super) async fn admit_message(
+        &self,
+        body: Bytes,
+        clock: &Clock,
+    ) -> Result<Admitted, Unverified> {
+        let proofs = self.list();
+        let topics = topics(&proofs).ok_or(Unsigned::Missing)?;
+        topics.verify(&body, clock).await?;
+        Ok(Admitted(body))
+    }
+
+    /// The topics of SNS whose messages are taken because they are signed.
+    pub(super) fn topics(&self) -> Option<Arc<Topics>> {
+        topics(&self.0.load()).cloned()
+    }
 }
 
 impl Proof {
@@ -160,6 +184,7 @@ impl Proof {
     pub(super) fn wanted(&self) -> &'static str {
         match self {
             Self::Signature(_) => "a valid signature",
+            Self::Topics(_) => "a message that Amazon SNS has signed",
             Self::Header(..) => "the secret in the header that this path wants",
             Self::Bearer(_) => "a valid token as `Authorization: Bearer <token>`",
             Self::Basic(_) => "user and password as `Authorization: Basic`",
@@ -171,7 +196,7 @@ impl Proof {
     /// Whether the head of a request gives this proof.
     fn is_given(&self, headers: &HeaderMap) -> bool {
         match self {
-            Self::Signature(_) | Self::Member(..) => false,
+            Self::Signature(_) | Self::Topics(_) | Self::Member(..) => false,
             Self::Open => true,
             Self::Bearer(tokens) => tokens.find(headers).is_some(),
             Self::Header(name, secrets) => {
@@ -195,6 +220,13 @@ impl Proof {
 pub(super) fn signings(proofs: &[Proof]) -> impl Iterator<Item = &Signing> {
     proofs.iter().filter_map(|proof| match proof {
         Proof::Signature(signing) => Some(signing),
+        _ => None,
+    })
+}
+
+fn topics(proofs: &[Proof]) -> Option<&Arc<Topics>> {
+    proofs.iter().find_map(|proof| match proof {
+        Proof::Topics(topics) => Some(topics),
         _ => None,
     })
 }

@@ -1,7 +1,7 @@
 //! Questions by which providers verify a URL before they send anything, and their answers.
 //!
 //! What is echoed is plain text of at most 1 KiB, which no browser shows as a page. No URL that a question names is ever
-//! fetched.
+//! fetched, except the one that confirms a subscription of Amazon SNS, where the configuration says so.
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -10,9 +10,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 use subtle::ConstantTimeEq as _;
 
+use super::delivery::Answer;
 use super::hooks::Hook;
 use super::packs::Challenge;
 use super::replies::Problem;
+use super::sns::is_of_sns;
 use crate::signature::pairs;
 
 /// The longest text that is echoed.
@@ -52,8 +54,8 @@ impl Hook {
         self.has(Challenge::CloudEvents)
     }
 
-    /// The answer to an authentic body, if it is a question; null stands for an empty one.
-    pub(super) fn answer_to_body(&self, headers: &HeaderMap, raw: &str) -> Option<Value> {
+    /// The answer to an authentic body, if it is a question or a notice.
+    pub(super) fn answer_to_body(&self, headers: &HeaderMap, raw: &str) -> Option<Answer> {
         if self.challenges.is_empty() || raw.len() > 8 * MAX_ECHO {
             return None;
         }
@@ -64,26 +66,23 @@ impl Hook {
         };
         for challenge in &self.challenges {
             let answer = match challenge {
-                Challenge::Slack if value["type"] == "url_verification" => {
-                    text("/challenge").map(|challenge| json!({"challenge": challenge}))
-                }
+                Challenge::Slack if value["type"] == "url_verification" => text("/challenge")
+                    .map(|challenge| Answer::Json(json!({"challenge": challenge}))),
                 Challenge::Zoom if value["event"] == "endpoint.url_validation" => {
                     let token = text("/payload/plainToken")?;
                     let digest = self.proofs.digest_of(token)?;
-                    Some(json!({"plainToken": token, "encryptedToken": digest}))
+                    let answer = json!({"plainToken": token, "encryptedToken": digest});
+                    Some(Answer::Json(answer))
                 }
                 Challenge::Discord if value["type"] == 1 && value.get("event").is_none() => {
-                    Some(json!({"type": 1}))
+                    Some(Answer::Json(json!({"type": 1})))
                 }
-                Challenge::Discord if value["type"] == 0 => Some(Value::Null),
+                Challenge::Discord if value["type"] == 0 => Some(Answer::Nothing),
                 Challenge::EventGrid if is_event_grid_question(headers) => {
                     let code = text("/data/validationCode");
-                    code.map(|code| json!({"validationResponse": code}))
+                    code.map(|code| Answer::Json(json!({"validationResponse": code})))
                 }
-                Challenge::Sns if value["Type"] == "SubscriptionConfirmation" => {
-                    self.tell_of_subscription(&value);
-                    Some(Value::Null)
-                }
+                Challenge::Sns => self.answer_to_sns(&value),
                 _ => None,
             };
             if answer.is_some() {
@@ -93,23 +92,68 @@ impl Hook {
         None
     }
 
-    /// Tells the operator where to confirm a subscription of SNS.
-    fn tell_of_subscription(&self, message: &Value) {
-        let url = message["SubscribeURL"].as_str().unwrap_or_default();
-        let topic = message["TopicArn"].as_str().unwrap_or_default();
+    /// Messages of SNS about the subscription itself.
+    fn answer_to_sns(&self, message: &Value) -> Option<Answer> {
+        let text = |name: &str| message[name].as_str().unwrap_or_default();
+        let (topic, url) = (text("TopicArn"), text("SubscribeURL"));
         let hook = &*self.name;
-        if is_of_sns(url) {
-            tracing::warn!(
-                hook,
-                topic,
-                url,
-                "SNS asks for a confirmation: open this URL if the topic is yours"
-            );
-        } else {
-            tracing::warn!(
-                hook,
-                "a confirmation of SNS names a URL that is not of SNS; it is ignored"
-            );
+        match text("Type") {
+            "SubscriptionConfirmation" if !is_of_sns(url) => {
+                tracing::warn!(
+                    hook,
+                    "a confirmation of SNS names a URL that is not of SNS; it is ignored"
+                );
+            }
+            "SubscriptionConfirmation" if self.confirms() => {
+                return Some(Answer::Opening(url.to_owned()));
+            }
+            "SubscriptionConfirmation" => {
+                tracing::warn!(
+                    hook,
+                    topic,
+                    url,
+                    "SNS asks for a confirmation: open this URL if the topic is yours"
+                );
+            }
+            "UnsubscribeConfirmation" => {
+                tracing::warn!(
+                    hook,
+                    topic,
+                    "SNS says that the subscription to this topic has ended; subscribe again if nobody meant it to"
+                );
+            }
+            _ => return None,
+        }
+        Some(Answer::Nothing)
+    }
+
+    /// Whether subscriptions are confirmed: the messages that ask for it are verified then, whoever sends them.
+    fn confirms(&self) -> bool {
+        let topics = self.proofs.topics();
+        topics.is_some_and(|topics| topics.confirms())
+    }
+
+    /// Confirms a subscription. If that fails, SNS asks again.
+    pub(super) async fn confirm(&self, url: &str) -> Result<(), Problem> {
+        let hook = &*self.name;
+        let Some(topics) = self.proofs.topics() else {
+            return Ok(());
+        };
+        match topics.confirm(url).await {
+            Ok(()) => {
+                tracing::info!(hook, "a subscription of SNS is confirmed");
+                Ok(())
+            }
+            Err(why) => {
+                tracing::warn!(
+                    hook,
+                    url,
+                    why,
+                    "a subscription of SNS is not confirmed; SNS will ask again, or open this URL"
+                );
+                let detail = "the URL that confirms the subscription cannot be opened now";
+                Err(Problem::unavailable("not-confirmed", detail))
+            }
         }
     }
 
@@ -182,20 +226,6 @@ impl Hook {
     }
 }
 
-/// Whether a URL is one of SNS itself: everybody's bucket has a host under the same domain.
-fn is_of_sns(url: &str) -> bool {
-    let host = url
-        .strip_prefix("https://sns.")
-        .and_then(|rest| rest.split_once('/'))
-        .map(|(host, _)| host);
-    let region = host.and_then(|host| {
-        let chinese = host.strip_suffix(".amazonaws.com.cn");
-        chinese.or_else(|| host.strip_suffix(".amazonaws.com"))
-    });
-    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    region.is_some_and(|region| !region.is_empty() && region.chars().all(is_plain))
-}
-
 fn is_event_grid_question(headers: &HeaderMap) -> bool {
     let kind = headers.get("aeg-event-type");
     kind.is_some_and(|kind| {
@@ -217,33 +247,4 @@ fn echo(text: &str) -> Response {
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_of_sns;
-
-    #[test]
-    fn only_sns_itself_is_told_of() {
-        for url in [
-            "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&Token=1",
-            "https://sns.cn-north-1.amazonaws.com.cn/?Action=ConfirmSubscription",
-        ] {
-            assert!(is_of_sns(url), "{url}");
-        }
-        for url in [
-            "",
-            "http://sns.us-east-1.amazonaws.com/",
-            "https://sns.us-east-1.amazonaws.com",
-            "https://sns.amazonaws.com/",
-            "https://sns.a.b.amazonaws.com/",
-            "https://sns.us-east-1.amazonaws.com:444/",
-            "https://sns.us-east-1.amazonaws.com@evil.example.com/",
-            "https://sns.us-east-1.amazonaws.com.evil.example.com/",
-            "https://sns.s3.amazonaws.com.cn.evil/",
-            "https://evil.example.com/sns.us-east-1.amazonaws.com/",
-        ] {
-            assert!(!is_of_sns(url), "{url}");
-        }
-    }
 }

@@ -26,8 +26,19 @@ pub(super) enum BodyForm {
 pub(super) enum Delivery {
     /// Events, as rows to store.
     Events(HookRows),
-    /// A challenge, with the JSON that answers it.
-    Challenge(Value),
+    /// A question or a notice that is no event, with its answer.
+    Challenge(Answer),
+}
+
+/// The answer to what is no event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// 200 with this JSON.
+    Json(Value),
+    /// 204.
+    Nothing,
+    /// 204, once this URL of Amazon SNS was opened.
+    Opening(String),
 }
 
 /// The rows of a provider's request.

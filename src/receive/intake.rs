@@ -17,7 +17,7 @@ use super::admission::{Admitted, Standing};
 use super::app::{App, Core};
 use super::body::{BodyError, Encoding, inflate, read};
 use super::budget::Share;
-use super::delivery::{BodyForm, HookRows};
+use super::delivery::{Answer, BodyForm, HookRows};
 use super::gate::{Peer, RequestId};
 use super::hooks::Judging;
 use super::oversized::Oversized;
@@ -99,7 +99,13 @@ async fn accept(
     if let Some(source) = endpoint.source(app) {
         source.received_bytes.increment(raw.len() as u64);
     }
-    let body = match endpoint.admit(app, head.standing, parts, raw)? {
+    let admission = if head.standing == Standing::NeedsCertificate {
+        // It is rare, and its future large.
+        Box::pin(endpoint.admit_message(app, raw)).await?
+    } else {
+        endpoint.admit(app, head.standing, parts, raw)?
+    };
+    let body = match admission {
         Admission::Body(body) => body,
         Admission::Ping => return Ok((StatusCode::OK.into_response(), HookOutcome::Challenge)),
     };
@@ -126,16 +132,22 @@ async fn accept(
     drop(permit);
     match judged {
         Ok(Judged::Events(rows)) => intake.append(rows).await,
-        Ok(Judged::Answer(answer)) => {
-            let response = if answer.is_null() {
-                StatusCode::NO_CONTENT.into_response()
-            } else {
-                replies::json(StatusCode::OK, "application/json", &answer)
-            };
-            Ok((response, HookOutcome::Challenge))
-        }
+        Ok(Judged::Answer(answer)) => Box::pin(respond(endpoint, answer)).await,
         Err(rejection) => Err(intake.reject(rejection).await),
     }
+}
+
+/// The response to what is no event.
+async fn respond(endpoint: Endpoint<'_>, answer: Answer) -> Answered {
+    let response = match answer {
+        Answer::Json(answer) => replies::json(StatusCode::OK, "application/json", &answer),
+        Answer::Nothing => StatusCode::NO_CONTENT.into_response(),
+        Answer::Opening(url) => {
+            endpoint.confirm(&url).await?;
+            StatusCode::NO_CONTENT.into_response()
+        }
+    };
+    Ok((response, HookOutcome::Challenge))
 }
 
 fn origin(app: &App, endpoint: Endpoint<'_>, head: &Head<'_>, parts: &Parts) -> Origin {

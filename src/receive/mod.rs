@@ -11,7 +11,7 @@
 
 pub mod server;
 pub mod tls;
-mod validity;
+mod certificate;
 pub mod deadlines;
 pub mod gate;
 pub mod router;
@@ -28,6 +28,8 @@ pub mod admission;
 mod delivery;
 mod proxies;
 mod challenges;
+mod sns;
+mod sns_client;
 mod cloud_events;
 mod elements;
 mod kept_headers;
@@ -56,3 +58,4 @@ pub use proxies::Proxies;
 pub use repeated::Repeated;
 pub use router::Front;
 pub use server::Server;
+pub use sns::Topics;

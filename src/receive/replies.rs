@@ -20,6 +20,7 @@ use crate::wal::request::AppendError;
 use super::admission::{Proof, Proofs};
 use super::body::BodyError;
 use super::client::TooMany;
+use super::sns::Unverified;
 use crate::signature::Unsigned;
 
 /// The header of RFC 5789 and others that names the media types that a POST may have.
@@ -275,6 +276,20 @@ impl Problem {
     /// The status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
+impl From<Unverified> for Problem {
+    fn from(why: Unverified) -> Self {
+        match why {
+            Unverified::Unsigned(why) => Self::unsigned(why),
+            Unverified::Topic => {
+                let status = StatusCode::UNAUTHORIZED;
+                let title = "Not a topic of this path";
+                Self::new(status, "unknown-topic", title, why.to_string())
+            }
+            Unverified::NoCertificate(_) => Self::unavailable("no-certificate", why.to_string()),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use tokio_rustls::rustls::{Error as RustlsError, InconsistentKeys, ServerConfig}
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 
-use super::validity::not_after;
+use super::certificate::not_after;
 use crate::clock::Micros;
 
 /// How often the files are checked for changes.

@@ -10,14 +10,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::request::Parts;
-use serde_json::Value;
 
 use super::admission::{Admitted, Proofs, Standing};
 use super::app::App;
 use super::body::{BodyLimits, Encoding};
 use super::browsers::check_host;
 use super::client::Client;
-use super::delivery::{BodyForm, Delivery, HookRows};
+use super::delivery::{Answer, BodyForm, Delivery, HookRows};
 use super::hooks::{Hook, Judging, fresh_id};
 use super::media;
 use super::repeated::Repeated;
@@ -39,8 +38,8 @@ pub(super) enum Endpoint<'a> {
 pub(super) enum Judged {
     /// Events, as rows to store.
     Events(HookRows),
-    /// A question to answer with 200 and this JSON; nothing is stored.
-    Answer(Value),
+    /// A question or a notice; nothing is stored.
+    Answer(Answer),
 }
 
 /// A body that was read.
@@ -168,6 +167,15 @@ impl<'a> Endpoint<'a> {
         }
     }
 
+    /// Checks the signature that a body itself holds.
+    pub(super) async fn admit_message(self, app: &App, raw: Bytes) -> Result<Admission, Problem> {
+        let Some(proofs) = self.proofs(app) else {
+            return Ok(Admission::Body(Admitted::by_head(raw)));
+        };
+        let admitted = proofs.admit_message(raw, &app.clock).await;
+        Ok(Admission::Body(admitted?))
+    }
+
     /// Checks the secret in a body that was decompressed, if it decides.
     pub(super) fn check_secret(
         self,
@@ -213,6 +221,14 @@ impl<'a> Endpoint<'a> {
                 Delivery::Events(rows) => Ok(Judged::Events(rows)),
                 Delivery::Challenge(answer) => Ok(Judged::Answer(answer)),
             },
+        }
+    }
+
+    /// Confirms a subscription to a topic of SNS.
+    pub(super) async fn confirm(self, url: &str) -> Result<(), Problem> {
+        match self {
+            Self::Events => Ok(()),
+            Self::Hook(hook) => hook.confirm(url).await,
         }
     }
 

@@ -16,6 +16,7 @@ mod signed;
 mod hooks;
 mod deliveries;
 mod questions;
+mod topics;
 mod open;
 mod oversized;
 mod payloads;

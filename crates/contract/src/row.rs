@@ -140,7 +140,9 @@ impl<'c> RowWriter<'c> {
             }
         }
         match &event.event_type {
-            Named::Listed(index) => out.extend_from_slice(self.contract.event_type(*index).member()),
+            Named::Listed(index) => {
+                out.extend_from_slice(self.contract.event_type(*index).member());
+            }
             Named::Other(name) => push_member(out, b",\"event_type\":", name),
         }
         match &event.source {

@@ -28,6 +28,8 @@ fn how(signed: &Signed) -> String {
         Algorithm::HmacSha512 => "HMAC-SHA512",
         Algorithm::Ed25519 => "Ed25519",
         Algorithm::EcdsaP256 => "ECDSA P-256",
+        Algorithm::RsaSha256 => "RSA with SHA-256",
+        Algorithm::RsaSha1 => "RSA with SHA-1",
     };
     let encoding = match signed.encoding {
         Encoding::Hex => "hex",
@@ -48,6 +50,9 @@ fn row(pack: &Pack) -> String {
         .map(|proof| match proof {
             Authenticity::Signed(signed) => how(signed),
             Authenticity::Token(header) => format!("the secret in `{header}`"),
+            Authenticity::Topics => {
+                "Amazon's signature in the body, for the `topics` that are listed".to_owned()
+            }
             Authenticity::User => "the secret as the user of `Authorization: Basic`".to_owned(),
             Authenticity::Member => {
                 format!(
@@ -82,17 +87,15 @@ fn section(pack: &Pack) -> String {
     let name = pack.name;
     let mut text = format!("### {}\n\n", pack.title);
     let proof = if pack.proofs.is_empty() {
-        let (sender, kind, file) = if pack.challenges.contains(&Challenge::Sns) {
-            let sender = "User and password stand in the URL of the subscription, \
-                          `https://user:password@<your host>/webhook/sns`. The URL that confirms the subscription is \
-                          in the log.";
-            (sender, "basic", "passwords")
-        } else {
-            let sender = "Senders have a token, which `auth` checks; it may be of another kind.";
-            (sender, "bearer", "bearer")
-        };
+        let sender = "Senders have a token, which `auth` checks; it may be of another kind.";
         writeln!(text, "{sender}").unwrap();
-        format!("auth = [{{ type = \"{kind}\", secrets_file = \"{name}.{file}\" }}]")
+        format!("auth = [{{ type = \"bearer\", secrets_file = \"{name}.bearer\" }}]")
+    } else if pack.has_topics() {
+        let sender = "Amazon signs messages of everybody's topics: list yours. [More](#messages-of-amazon-sns).";
+        writeln!(text, "{sender}").unwrap();
+        "topics = [\"arn:aws:sns:eu-west-1:123456789012:sales\"]\n\
+         confirm = true   # opens the URL that confirms a subscription to one of them"
+            .to_owned()
     } else {
         writeln!(text, "The secret is {}.", pack.secret).unwrap();
         format!("secrets_file = \"{name}.secrets\"")

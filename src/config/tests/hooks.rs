@@ -179,3 +179,66 @@ fn what_makes_no_scheme_is_refused() {
         assert!(error.contains(words), "{text}: {error}");
     }
 }
+
+#[test]
+fn topics_are_listed_where_amazon_signs() {
+    const TOPIC: &str = "topics = [\"arn:aws:sns:eu-west-1:123456789012:sales\"]";
+    let sns = |settings: &str| format!("[hook.a]\nscheme = \"sns\"\n{settings}");
+    let basic = "auth = [{ type = \"basic\", secrets = [\"user:a password\"] }]";
+    taken(&[
+        &sns(&format!("{TOPIC}\nconfirm = true")),
+        &sns(
+            "topics = [\"arn:aws-cn:sns:cn-north-1:123456789012:a\", \"arn:aws-us-gov:sns:us-gov-west-1:123456789012:b_c\"]",
+        ),
+        &sns(basic),
+    ]);
+    let none = error(&sns(""));
+    assert!(
+        none.contains("hook.a.topics (not set): must list"),
+        "{none}"
+    );
+    for (settings, key, words) in [
+        (
+            "topics = [\"sales\"]".to_owned(),
+            "topics",
+            "must be the ARN",
+        ),
+        (
+            "topics = [\"arn:aws:sqs:eu-west-1:123456789012:sales\"]".to_owned(),
+            "topics",
+            "must be the ARN",
+        ),
+        (
+            "topics = [\"arn:aws:sns:eu-west-1:123456789012:*\"]".to_owned(),
+            "topics",
+            "must be the ARN",
+        ),
+        (
+            format!("{TOPIC}\nsecrets = [\"a long secret\"]"),
+            "secrets",
+            "certificate of its own",
+        ),
+        (
+            format!("{TOPIC}\n{basic}"),
+            "topics",
+            "scheme = \"sns\" alone",
+        ),
+        (
+            format!("confirm = true\n{basic}"),
+            "confirm",
+            "scheme = \"sns\" alone",
+        ),
+        (
+            format!(
+                "{TOPIC}\nconfirm = true\nauth = [{{}}, {{ type = \"bearer\", secrets = [\"a long secret\"] }}]"
+            ),
+            "confirm",
+            "only a message that Amazon has signed",
+        ),
+    ] {
+        let (text, key) = (sns(&settings), format!("hook.a.{key}"));
+        refused(&[(&text, &key, words)]);
+    }
+    let text = hook(TOPIC);
+    refused(&[(&text, "hook.github.topics", "scheme = \"sns\" alone")]);
+}

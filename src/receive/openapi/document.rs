@@ -194,8 +194,8 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
                 }
                 Proof::Bearer(_) => json!({"type": "http", "scheme": "bearer"}),
                 Proof::Basic(_) => json!({"type": "http", "scheme": "basic"}),
-                // The description has no word for a secret in a body.
-                Proof::Member(..) | Proof::Open => continue,
+                // The description has no word for a secret or a signature in a body.
+                Proof::Member(..) | Proof::Topics(_) | Proof::Open => continue,
             };
             schemes.insert(hook_scheme(hook, index), described);
         }
@@ -259,7 +259,7 @@ fn hook_security(hook: &Hook) -> Vec<Value> {
     let proofs = hook.proofs.list();
     let ways = proofs.iter().enumerate();
     ways.map(|(index, proof)| match proof {
-        Proof::Member(..) => json!({}),
+        Proof::Member(..) | Proof::Topics(_) => json!({}),
         _ => json!({hook_scheme(hook, index): []}),
     })
     .collect()

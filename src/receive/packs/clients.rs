@@ -72,9 +72,9 @@ pub(super) static POSTHOG: Pack = Pack {
     ..Pack::named("posthog", "Clients of PostHog")
 };
 
-/// Topics of Amazon SNS, whose subscription somebody must confirm. Its messages are signed by a certificate that would
-/// have to be fetched, so a user and password in the URL of the subscription say who sends.
+/// Topics of Amazon SNS, whose subscription somebody must confirm.
 pub(super) static SNS: Pack = Pack {
+    proofs: &[Authenticity::Topics],
     id: &["/MessageId"],
     event_type: &["/Type"],
     time: &["/Timestamp"],

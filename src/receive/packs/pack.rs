@@ -47,6 +47,8 @@ pub enum Authenticity {
     User,
     /// It has the secret in a member of its body; see [`Shape::Batch`].
     Member,
+    /// It is a message of Amazon SNS, which Amazon signs with a certificate that the message names.
+    Topics,
 }
 
 /// What the bodies of a provider are.
@@ -119,7 +121,8 @@ pub enum Challenge {
     Echo(&'static str),
     /// Microsoft Graph: `POST` with `validationToken` in the query, which is sent back.
     ValidationToken,
-    /// Amazon SNS: a `SubscriptionConfirmation`, whose URL is logged for the operator. It is never fetched.
+    /// Amazon SNS: a `SubscriptionConfirmation`, whose URL is logged for the operator, or opened where the configuration
+    /// says so; and an `UnsubscribeConfirmation`, which is logged.
     Sns,
     /// The handshake of CloudEvents by `OPTIONS`.
     CloudEvents,
@@ -247,6 +250,12 @@ impl Pack {
             Shape::Batch(secrets) => secrets,
             _ => &[],
         }
+    }
+
+    /// Whether it is Amazon SNS, whose messages are signed in their bodies.
+    pub fn has_topics(&self) -> bool {
+        let mut proofs = self.proofs.iter();
+        proofs.any(|proof| matches!(proof, Authenticity::Topics))
     }
 
     /// Whether the secret may be the user of `Authorization: Basic`.

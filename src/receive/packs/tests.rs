@@ -156,7 +156,7 @@ fn the_tables_hold_together() {
                 Authenticity::Token(header) => {
                     assert!(HeaderName::from_bytes(header.as_bytes()).is_ok());
                 }
-                Authenticity::User => {}
+                Authenticity::User | Authenticity::Topics => {}
                 Authenticity::Member => assert!(!pack.secret_members().is_empty()),
             }
         }

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use aws_lc_rs::hmac;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ED25519, UnparsedPublicKey};
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
+    RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
+};
 
 /// An algorithm of signatures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +22,10 @@ pub enum Algorithm {
     Ed25519,
     /// ECDSA on P-256 with SHA-256, signatures in DER; keys are public, so they verify and cannot sign.
     EcdsaP256,
+    /// RSA, PKCS #1 v1.5 with SHA-256; keys are public, so they verify and cannot sign.
+    RsaSha256,
+    /// The same with SHA-1, which only Amazon SNS still uses.
+    RsaSha1,
 }
 
 /// A key, ready for use. It is never printed.
@@ -29,6 +36,7 @@ pub struct SigningKey(Inner);
 enum Inner {
     Hmac(Arc<hmac::Key>),
     Public(Algorithm, Box<[u8]>),
+    Rsa(ParsedPublicKey),
 }
 
 /// The bytes before the key itself in a `SubjectPublicKeyInfo` (RFC 5280) of a P-256 key.
@@ -47,8 +55,13 @@ impl Algorithm {
         matches!(self, Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512)
     }
 
+    /// Whether signatures are longer than those of the other algorithms.
+    pub(super) fn has_long_signatures(self) -> bool {
+        matches!(self, Self::RsaSha256 | Self::RsaSha1)
+    }
+
     /// Makes a key of these bytes. Public keys are raw (32 bytes; 65 bytes from `04`), or in DER
-    /// (`SubjectPublicKeyInfo`). `None` if they are no key.
+    /// (`SubjectPublicKeyInfo`; of RSA, `RSAPublicKey` too). `None` if they are no key.
     pub fn key(self, bytes: &[u8]) -> Option<SigningKey> {
         let hmac = |algorithm| {
             let key = || SigningKey(Inner::Hmac(Arc::new(hmac::Key::new(algorithm, bytes))));
@@ -58,12 +71,18 @@ impl Algorithm {
             let raw = bytes.strip_prefix(prefix).unwrap_or(bytes);
             is_raw(raw).then(|| SigningKey(Inner::Public(self, raw.into())))
         };
+        let rsa = |parameters: &'static RsaParameters| {
+            let parsed = ParsedPublicKey::new(parameters, bytes).ok();
+            parsed.map(|key| SigningKey(Inner::Rsa(key)))
+        };
         match self {
             Self::HmacSha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::HmacSha256 => hmac(hmac::HMAC_SHA256),
             Self::HmacSha512 => hmac(hmac::HMAC_SHA512),
             Self::Ed25519 => public(&ED25519_PREFIX, |raw| raw.len() == 32),
             Self::EcdsaP256 => public(&P256_PREFIX, |raw| raw.len() == 65 && raw[0] == 4),
+            Self::RsaSha256 => rsa(&RSA_PKCS1_2048_8192_SHA256),
+            Self::RsaSha1 => rsa(&RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY),
         }
     }
 }
@@ -78,7 +97,18 @@ impl SigningKey {
                 key,
                 message: Vec::new(),
             },
+            Inner::Rsa(key) => Work::Rsa {
+                key,
+                message: Vec::new(),
+            },
         }
+    }
+
+    /// Whether this is a signature of these bytes.
+    pub fn verifies(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        let mut work = self.begin();
+        work.update(bytes);
+        work.verifies(std::iter::once(signature))
     }
 
     /// The HMAC of some bytes; `None` for a public key.
@@ -114,6 +144,11 @@ pub(super) enum Work<'k> {
         key: &'k [u8],
         message: Vec<u8>,
     },
+    /// The same, with a key that was parsed before.
+    Rsa {
+        key: &'k ParsedPublicKey,
+        message: Vec<u8>,
+    },
 }
 
 impl Work<'_> {
@@ -121,7 +156,9 @@ impl Work<'_> {
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Mac(context) => context.update(bytes),
-            Self::Public { message, .. } => message.extend_from_slice(bytes),
+            Self::Public { message, .. } | Self::Rsa { message, .. } => {
+                message.extend_from_slice(bytes);
+            }
         }
     }
 
@@ -152,6 +189,11 @@ impl Work<'_> {
                     found |= verified.is_ok();
                 }
             }
+            Self::Rsa { key, message } => {
+                for signature in signatures {
+                    found |= key.verify_sig(&message, signature).is_ok();
+                }
+            }
         }
         found
     }
@@ -160,7 +202,7 @@ impl Work<'_> {
     pub(super) fn sign(self) -> Option<Vec<u8>> {
         match self {
             Self::Mac(context) => Some(context.sign().as_ref().to_vec()),
-            Self::Public { .. } => None,
+            Self::Public { .. } | Self::Rsa { .. } => None,
         }
     }
 }

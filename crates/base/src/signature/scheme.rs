@@ -14,8 +14,12 @@ use crate::rfc3339;
 
 /// Headers may hold several signatures; only the first ones are checked, to bound the work for one request.
 pub const MAX_SIGNATURES: usize = 8;
-/// The longest signature: ECDSA on P-256 in DER. The rest is room that base64 decoders want.
+/// The longest signature, except those of RSA: ECDSA on P-256 in DER. The rest is room that base64 decoders want.
 const MAX_SIGNATURE_BYTES: usize = 75;
+/// How a key in PEM begins, which is base64 between two lines.
+const PEM: &str = "-----BEGIN ";
+/// The longest text of a signature of RSA: 8192 bits in hexadecimal digits.
+const MAX_LONG_TEXT: usize = 2048;
 
 /// How a sender signs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,6 +98,8 @@ pub struct Claim<'h> {
     pub id: &'h str,
     signatures: [([u8; MAX_SIGNATURE_BYTES], usize); MAX_SIGNATURES],
     count: usize,
+    /// Signatures of RSA.
+    long: Vec<Vec<u8>>,
 }
 
 impl Place {
@@ -158,6 +164,11 @@ impl KeyForm {
         };
         match self.encoding {
             None => Some(Cow::Borrowed(text.as_bytes())),
+            Some(Encoding::Base64) if text.starts_with(PEM) => {
+                let lines = text.lines().filter(|line| !line.starts_with("-----"));
+                let inner: String = lines.map(str::trim).collect();
+                Encoding::Base64.decode(&inner).map(Cow::Owned)
+            }
             Some(encoding) => encoding.decode(text).map(Cow::Owned),
         }
     }
@@ -191,7 +202,8 @@ impl TimeForm {
 impl Claim<'_> {
     fn signatures(&self) -> impl Iterator<Item = &[u8]> {
         let known = self.signatures.iter().take(self.count);
-        known.filter_map(|(bytes, length)| bytes.get(..*length))
+        let known = known.filter_map(|(bytes, length)| bytes.get(..*length));
+        known.chain(self.long.iter().map(Vec::as_slice))
     }
 
     /// Whether `work` verifies one of the signatures.
@@ -221,6 +233,7 @@ impl Scheme {
             id: value(&self.id)?,
             signatures: [([0; MAX_SIGNATURE_BYTES], 0); MAX_SIGNATURES],
             count: 0,
+            long: Vec::new(),
         };
         if !self.template.allows_id(claim.id) {
             return Err(Unsigned::Missing);
@@ -228,6 +241,15 @@ impl Scheme {
         let headers = self.signature.headers.iter();
         let texts = headers.filter_map(|name| header(name));
         let values = texts.flat_map(|text| self.signature.values(text));
+        if self.algorithm.has_long_signatures() {
+            let texts = values
+                .map(str::trim)
+                .filter(|text| text.len() <= MAX_LONG_TEXT);
+            let decoded = texts.filter_map(|text| self.encoding.decode(text));
+            claim.long = decoded.take(MAX_SIGNATURES).collect();
+            let is_readable = claim.long.iter().any(|bytes| !bytes.is_empty());
+            return is_readable.then_some(claim).ok_or(Unsigned::Missing);
+        }
         for (text, slot) in values.zip(&mut claim.signatures) {
             // A signature that cannot be decoded keeps its slot, and equals nothing.
             let length = self.encoding.decode_into(text.trim(), &mut slot.0);

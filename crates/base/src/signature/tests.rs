@@ -372,3 +372,34 @@ proptest! {
         prop_assert_eq!(streamed(&changed), Err(Unsigned::Invalid));
     }
 }
+
+/// Signed by openssl, as Wise and Amazon SNS sign.
+#[test]
+fn signatures_of_rsa_are_verified_with_keys_in_base64_and_in_pem() {
+    const KEY: &str = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAoAdWdDKqsBG5IgYSj4IaQFRrTImTrK6u52NYI7y4pa/mQXTCkpVsrQcIydfFYbZZzLDZvxuq6g/UVA3PL6HhEuriXGu6o6aCEnAjwbU36iwLnFshXIo95H+/nK+ehgu2u0BV2nJUqDcSbKLWFwFVWKboUJl1Jolc7MPQZcswDISS0hGJ5oIIDMKpQiJ6j+0rJLugiS1MF4zQobZ0gONzcgZKs/7atEGnH3SJDxIyWqn10gFFFlgZ4IMs6xjqcGbY2kvncGn4iUL2LrjAyZNZ8PU5Ubm0SmioNDLtZ9HA5NJbImpKNLprqrVYu6JxQhKWmUf97AW8dUPqVQf984xLuQIDAQAB";
+    const OF_SHA256: &str = "ZOulq5Hcf80zxphXpAd9A5arisDf6D3axQVjVT9Ht0rCSgClLM17EGEJD0BZr/oH09Pap078XLzCvhVfLKysWmq7lxskTDB4VlR1JkTSr9lS17XppfOjiryfzcJPYUqE2tiVsTgsxNq5oEu90NzuU+ix+3wyCvHUm9/rWCyEIu7ermVrJxQGg7e5GXjIvAdfuHDrFyDJ0CZW+aR6Aj61Pg9aDBq8yOeI8b6pbaF52Rj3Nvv32W7Eb9dglHRXC927VY/imcayx4f85vMSrCyOMk/zoO5eQtQ5PIaP/cR65bJADmd2vwcWYYTNy3VLYM0Qt4AW9rTkjB7sGMBmrkV4CQ==";
+    const OF_SHA1: &str = "GsmpMJtLYsnc28V+OOUgVzzQFf/c5luYQOn5x0v/2MEXvpq+E+dNucuyvaY2i3v0ZYX08xnGjGhqtn02jVmjl/7Af0mYiWtVNClut3Eftn2X/hDvitV8hQ+irJLf/nYWlkq4WSbbheWfhIuCvW53d3CFco0qL/iHyYB+KB3k4krm3hknrjvYogvXH3CP9+b2ry95rm04GPgUXOjZeNtYICQL9r6s1LmQY9AIjmbIl/ai2cuxr29BgiqE8j0+6E1Tmq6/XFcKixddGMM7rkpoiT9QqI6qRugoUOLC8eBGZ+7oLLdRCCx5vELNmCcDXwNZHYYznwhCnNEoMVVsN2Z+ZA==";
+    let (first, rest) = KEY.split_at(64);
+    let pem = format!("-----BEGIN PUBLIC KEY-----\n{first}\n{rest}\n-----END PUBLIC KEY-----\n");
+    for (algorithm, signature, other) in [
+        (Algorithm::RsaSha256, OF_SHA256, OF_SHA1),
+        (Algorithm::RsaSha1, OF_SHA1, OF_SHA256),
+    ] {
+        let mut scheme = scheme(algorithm, Encoding::Base64, "{body}");
+        scheme.key.encoding = Some(Encoding::Base64);
+        for secret in [KEY, &pem] {
+            let key = scheme.key_of(secret).unwrap();
+            let verified = |signature: &str, body: &[u8]| {
+                verify(&scheme, &key, &[("x-signature", signature)], &post(body))
+            };
+            assert_eq!(verified(signature, b"hello"), Ok(()));
+            assert_eq!(verified(signature, b"hullo"), Err(Unsigned::Invalid));
+            assert_eq!(verified(other, b"hello"), Err(Unsigned::Invalid));
+            assert_eq!(verified("", b"hello"), Err(Unsigned::Missing));
+            let endless = "A".repeat(1 << 20);
+            assert_eq!(verified(&endless, b"hello"), Err(Unsigned::Missing));
+            assert!(key.digest(b"hello").is_none());
+        }
+        assert!(scheme.key_of("bm8ga2V5").is_none());
+    }
+}
