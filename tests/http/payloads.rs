@@ -32,20 +32,20 @@ fn files(dir: &Path, extension: &str, found: &mut Vec<PathBuf>) {
 }
 
 /// How a payload is sent. GitHub offers two media types; proxies compress.
-const FORMS: [Form; 3] = [Form::Json, Form::Form, Form::Gzip];
+const FORMS: [Form; 3] = [Form::Plain, Form::Payload, Form::Gzip];
 
 #[derive(Clone, Copy)]
 enum Form {
-    Json,
-    Form,
+    Plain,
+    Payload,
     Gzip,
 }
 
 impl Form {
     fn body(self, payload: &[u8]) -> Vec<u8> {
         match self {
-            Self::Json => payload.to_vec(),
-            Self::Form => {
+            Self::Plain => payload.to_vec(),
+            Self::Payload => {
                 let encoded = payload.iter().map(|byte| match byte {
                     b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(*byte).to_string(),
                     other => format!("%{other:02X}"),
@@ -61,8 +61,8 @@ impl Form {
 
     fn headers(self) -> &'static [(&'static str, &'static str)] {
         match self {
-            Self::Json => &[("content-type", "application/json")],
-            Self::Form => &[("content-type", "application/x-www-form-urlencoded")],
+            Self::Plain => &[("content-type", "application/json")],
+            Self::Payload => &[("content-type", "application/x-www-form-urlencoded")],
             Self::Gzip => &[
                 ("content-type", "application/json"),
                 ("content-encoding", "gzip"),
