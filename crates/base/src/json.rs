@@ -60,11 +60,13 @@ impl<'de> Deserialize<'de> for Text<'de> {
 
 /// The text of a raw string; `None` if `raw` is not a string, or holds a lone surrogate.
 pub fn text(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if is_plain(inner) {
-        return Some(Cow::Borrowed(inner));
+    let [b'"', inner @ .., b'"'] = raw.as_bytes() else {
+        return None;
+    };
+    if inner.contains(&b'\\') {
+        return serde_json::from_str(raw).ok().map(Cow::Owned);
     }
-    serde_json::from_str(raw).ok().map(Cow::Owned)
+    raw.get(1..=inner.len()).map(Cow::Borrowed)
 }
 
 /// Whether the text between the quotes of a string has no escapes.

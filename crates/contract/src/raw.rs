@@ -1,7 +1,5 @@
 //! Writes raw values into a row.
 
-use std::borrow::Cow;
-
 use memchr::memchr2;
 
 use lakehook_base::json::{push_json, text};
@@ -19,15 +17,20 @@ pub(super) fn push_raw(out: &mut Vec<u8>, raw: &str) {
 
 /// Appends a raw string in the form of the envelope's strings: only what must be escaped is escaped.
 pub(super) fn push_string(out: &mut Vec<u8>, raw: &str) {
-    match text(raw) {
-        Some(Cow::Owned(text)) => push_json(out, &text),
+    let bytes = raw.as_bytes();
+    if !matches!(bytes, [b'"', ..]) {
         // The digits of a number, which an open contract takes for text.
-        None if !raw.starts_with('"') => {
-            out.push(b'"');
-            out.extend_from_slice(raw.as_bytes());
-            out.push(b'"');
-        }
-        // A string without escapes has that form already.
-        Some(Cow::Borrowed(_)) | None => out.extend_from_slice(raw.as_bytes()),
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return;
     }
+    if bytes.contains(&b'\\')
+        && let Some(text) = text(raw)
+    {
+        push_json(out, &*text);
+        return;
+    }
+    // A string without escapes has that form already.
+    out.extend_from_slice(bytes);
 }
