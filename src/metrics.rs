@@ -295,6 +295,7 @@ impl Metrics {
 
     /// What counters and gauges say now. Those gauges that are set for a scrape are as of the last one.
     pub fn read(&self) -> Reading {
+        self.process.refresh();
         Reading::of(&self.handle.render())
     }
 

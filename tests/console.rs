@@ -2,6 +2,8 @@
 
 mod browser;
 mod guards;
+mod lake;
+mod polls;
 mod quarantine;
 mod views;
 
@@ -12,7 +14,16 @@ use crate::support::http::{Answer, Connection};
 use crate::support::process::{Setup, free_address};
 
 /// Every view, by its path.
-const VIEWS: [&str; 3] = ["/", "/sources", "/quarantine"];
+const VIEWS: [&str; 8] = [
+    "/",
+    "/sources",
+    "/polls",
+    "/quarantine",
+    "/lake",
+    "/query",
+    "/contract",
+    "/node",
+];
 
 /// A view answers within this time, and a form too.
 const LIMIT: Duration = Duration::from_millis(200);
@@ -77,6 +88,17 @@ impl Stage {
             std::thread::sleep(Duration::from_millis(50));
         }
     }
+}
+
+/// The first link of a page with this in it, as it is followed.
+fn link_with(page: &str, part: &str) -> String {
+    let mut links = page
+        .split("href=\"")
+        .skip(1)
+        .map(|rest| rest.split('"').next().unwrap());
+    let link = links.find(|link| link.contains(part));
+    let link = link.unwrap_or_else(|| panic!("no link with {part} in {page}"));
+    link.replace("&amp;", "&")
 }
 
 /// What a browser knows of a page: the cookie that came with it, and the proof in its forms.

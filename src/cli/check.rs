@@ -10,6 +10,7 @@ use tracing::level_filters::LevelFilter;
 
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
+use crate::cli::sql::usage;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::contract::EVENTS;
@@ -20,6 +21,7 @@ use crate::lake::Lake;
 use crate::lake::destination::Destination;
 use crate::lake::proof::Protection;
 use crate::out;
+use crate::serve::catalogue;
 use crate::serve::directories;
 use crate::serve::feeds::{FeedList, files_feed, poll_feed};
 use crate::serve::known_lake;
@@ -123,8 +125,8 @@ fn check_columns(config: &Config) -> Result<bool, Failure> {
 
 /// Checks whether an engine can read what this configuration writes.
 fn check_reader(config: &Config, reader: Reader) -> Result<bool, Failure> {
-    let relations = crate::cli::sql::relations(config)?;
-    let endpoint = crate::cli::sql::endpoint(config);
+    let relations = catalogue::relations(config).map_err(|error| usage(&error))?;
+    let endpoint = catalogue::endpoint(config);
     let verdicts = reader.judge(&Written {
         format: config.batch.format,
         is_bucket: matches!(config.lake.destination(), Destination::Bucket(_)),

@@ -33,28 +33,11 @@ pub fn run(loaded: &Loaded, args: &ConfigArgs) -> ExitCode {
         let line = format!("{} = {}", setting.key, setting.value);
         out::line(format_args!(
             "{line:<VALUE_CHARS$} # {}",
-            origin(&setting.origin)
+            setting.origin.brief().as_deref().unwrap_or("default")
         ));
     }
     for warning in &loaded.warnings {
         out::line(format_args!("# warning: {warning}"));
     }
     ExitCode::SUCCESS
-}
-
-/// Where a value was set, in few words.
-fn origin(place: &ConfigPlace) -> String {
-    match place {
-        ConfigPlace::Default(_) => "default".to_owned(),
-        ConfigPlace::Variable(name) => name.clone(),
-        ConfigPlace::Argument(name) => (*name).to_owned(),
-        ConfigPlace::Key {
-            file,
-            line: Some(line),
-            ..
-        } => format!("{}:{line}", file.display()),
-        ConfigPlace::Key { file, .. }
-        | ConfigPlace::File { file }
-        | ConfigPlace::Position { file, .. } => file.display().to_string(),
-    }
 }

@@ -15,7 +15,6 @@ pub mod init;
 pub mod check;
 pub mod sql;
 pub mod schema;
-mod columns;
 pub mod audit;
 pub mod torture;
 pub mod quarantine;

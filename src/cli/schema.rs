@@ -8,7 +8,6 @@ use clap::Args;
 use serde_json::{Value, json};
 use tracing::level_filters::LevelFilter;
 
-use crate::cli::columns;
 use crate::cli::exit::Failure;
 use crate::cli::poll::chosen;
 use crate::cli::runtime::runtime;
@@ -16,6 +15,7 @@ use crate::columns::{ColumnType, TYPE_KEYWORD};
 use crate::config::Loaded;
 use crate::lake::reader::LakeReader;
 use crate::out;
+use crate::serve::catalogue::learn;
 use crate::serve::feeds::FeedList;
 use crate::tables::{Column, RESERVED, StreamTable, Table};
 use crate::telemetry::{self, LogFormat};
@@ -47,7 +47,7 @@ pub fn run(loaded: &Loaded, args: SchemaArgs) -> Result<ExitCode, Failure> {
     let runtime = runtime()?;
     let learned = runtime.block_on(async {
         let place = LakeReader::open(config.lake.destination()).await;
-        columns::learn(&place, &tables).await
+        learn(&place, &tables).await
     });
     let found = tables.streams().find(|(stream, _)| *stream == name);
     let table = found.map(|(_, table)| table.now());

@@ -12,7 +12,7 @@ use super::signals::Signals;
 use crate::clock::Clock;
 use crate::config::{Argument, Config, ConfigPlace, Loaded};
 use crate::ids::Ids;
-use crate::serve::{ServeError, Service, tls_files};
+use crate::serve::{ServeError, Service, shown_settings, tls_files};
 use crate::telemetry;
 
 /// Arguments of `lakehook serve`.
@@ -112,7 +112,7 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     // Certificates are looked at on SIGHUP, if there are any. Without them it must not end the service.
     let _hangups_are_taken = signal(SignalKind::hangup())?;
     let service = tokio::select! {
-        started = Service::start(config, Clock::system(), Ids::System) => match started {
+        started = Service::start_showing(config, shown_settings(&loaded.effective), Clock::system(), Ids::System) => match started {
             Ok(service) => service,
             Err(
                 error @ (ServeError::Schemas(_)

@@ -54,6 +54,25 @@ pub enum ConfigPlace {
     Default(String),
 }
 
+impl ConfigPlace {
+    /// Where a value was set, in few words; `None` for a default.
+    pub fn brief(&self) -> Option<String> {
+        match self {
+            Self::Default(_) => None,
+            Self::Variable(name) => Some(name.clone()),
+            Self::Argument(name) => Some((*name).to_owned()),
+            Self::Key {
+                file,
+                line: Some(line),
+                ..
+            } => Some(format!("{}:{line}", file.display())),
+            Self::Key { file, .. } | Self::File { file } | Self::Position { file, .. } => {
+                Some(file.display().to_string())
+            }
+        }
+    }
+}
+
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.len() {

@@ -15,7 +15,9 @@ use super::guard::{is_for_us, is_from_us};
 use super::layout::{Page, View, Visit, bare};
 use super::sessions::Visitor;
 use super::state::Console;
-use super::views::{overview, quarantine, quarantine_row, sources};
+use super::views::{
+    contract, lake, lake_object, node, overview, polls, quarantine, quarantine_row, query, sources,
+};
 use super::{login, reply, stream};
 use crate::receive::server::Answering;
 
@@ -25,15 +27,29 @@ const ICON: &str = include_str!("assets/icon.svg");
 
 /// Answers the requests to the console's address.
 #[derive(Clone)]
-pub struct ConsoleFront(pub Arc<Console>);
+pub struct ConsoleFront {
+    console: Arc<Console>,
+    /// Connections of people are not among those of the metrics.
+    connections: Gauge,
+}
+
+impl ConsoleFront {
+    /// Answers for this console.
+    pub fn new(console: Arc<Console>) -> Self {
+        Self {
+            console,
+            connections: Gauge::noop(),
+        }
+    }
+}
 
 impl Answering for ConsoleFront {
     fn connections(&self) -> &Gauge {
-        &self.0.connections
+        &self.connections
     }
 
     async fn answer(self, request: Request) -> Response {
-        let console = &self.0;
+        let console = &self.console;
         if !is_for_us(request.headers(), &console.settings.hosts) {
             let text = "This console is reached as localhost, by an address, or by a name of server.console_hosts.\n";
             return reply::text(StatusCode::MISDIRECTED_REQUEST, text);
@@ -149,6 +165,12 @@ async fn act(
     }
     match path {
         "/logout" => login::leave(console, visitor),
+        "/polls/run" => polls::run(console, form),
+        "/lake/audit" => lake::begin_audit(console),
+        "/contract" => {
+            let page = contract::page(console, Some(form), visit);
+            reply::page(StatusCode::OK, page.render(console, visit))
+        }
         "/quarantine/try" => {
             let verdict = quarantine_row::try_again(console, form).await;
             let page = quarantine_row::page(console, form, visit, verdict).await;
@@ -168,6 +190,12 @@ async fn show(console: &Arc<Console>, parts: &Parts, visit: &Visit) -> Response 
     let page: Page<'_> = match (View::at(path), path) {
         (Some(View::Overview), _) => overview::page(console),
         (Some(View::Sources), _) => sources::page(console),
+        (Some(View::Polls), _) => polls::page(console, &fields, visit),
+        (Some(View::Lake), _) => lake::page(console, visit).await,
+        (Some(View::Query), _) => query::page(console).await,
+        (Some(View::Contract), _) => contract::page(console, None, visit),
+        (Some(View::Node), _) => node::page(console).await,
+        (_, "/lake/object") => lake_object::page(console, &fields).await,
         (Some(View::Quarantine), _) => quarantine::page(console, &fields).await,
         (_, "/quarantine/row") => {
             let unasked = quarantine_row::Verdict::Unasked;

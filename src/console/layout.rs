@@ -11,20 +11,44 @@ pub(super) enum View {
     Overview,
     /// What sends.
     Sources,
+    /// What is pulled, and sent.
+    Polls,
     /// What was refused.
     Quarantine,
+    /// What is there.
+    Lake,
+    /// How to read it.
+    Query,
+    /// What is accepted.
+    Contract,
+    /// The process and its settings.
+    Node,
 }
 
 impl View {
     /// All views.
-    pub(super) const ALL: [Self; 3] = [Self::Overview, Self::Sources, Self::Quarantine];
+    pub(super) const ALL: [Self; 8] = [
+        Self::Overview,
+        Self::Sources,
+        Self::Polls,
+        Self::Quarantine,
+        Self::Lake,
+        Self::Query,
+        Self::Contract,
+        Self::Node,
+    ];
 
     /// Its path.
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Overview => "/",
             Self::Sources => "/sources",
+            Self::Polls => "/polls",
             Self::Quarantine => "/quarantine",
+            Self::Lake => "/lake",
+            Self::Query => "/query",
+            Self::Contract => "/contract",
+            Self::Node => "/node",
         }
     }
 
@@ -33,7 +57,12 @@ impl View {
         match self {
             Self::Overview => "Overview",
             Self::Sources => "Sources",
+            Self::Polls => "Polls",
             Self::Quarantine => "Quarantine",
+            Self::Lake => "Lake",
+            Self::Query => "Query",
+            Self::Contract => "Contract",
+            Self::Node => "Node",
         }
     }
 

@@ -13,6 +13,7 @@
 pub mod settings;
 mod history;
 mod readings;
+mod jobs;
 mod sessions;
 mod state;
 mod guard;
@@ -21,6 +22,7 @@ mod reply;
 mod shown;
 mod plot;
 mod json_view;
+mod example;
 mod layout;
 mod stream;
 mod views;
@@ -28,5 +30,8 @@ mod login;
 mod front;
 
 pub use front::ConsoleFront;
-pub use settings::ConsoleSettings;
-pub use state::{Console, ConsoleParts, OpenLake, OpeningLake};
+pub use settings::{ConsoleSettings, FeedSetting, ShownSetting};
+pub use state::{
+    Console, ConsoleFeeds, ConsoleParts, MakeStatements, MakingStatements, OpenLake, OpeningLake,
+    Statements,
+};

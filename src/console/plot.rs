@@ -9,8 +9,8 @@ const WIDTH: f64 = 320.0;
 const HEIGHT: f64 = 72.0;
 /// More points than this cannot be told apart.
 const MAX_POINTS: usize = 160;
-/// A plot is at least so many values wide: five minutes.
-const MIN_SPAN: usize = 60;
+/// A plot is at least so many values wide: two minutes.
+const MIN_SPAN: usize = 24;
 
 /// How many values the whole width of a plot is: those that there are, but not so few that they look like more.
 pub(super) fn span(values: usize) -> usize {

@@ -1,5 +1,6 @@
 //! What the configuration says about the console.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::receive::client::Tokens;
@@ -21,6 +22,14 @@ pub struct ConsoleSettings {
     pub hooks: Vec<String>,
     /// Their paths.
     pub hook_paths: Vec<String>,
+    /// The schemas of events' properties, as text, by type.
+    pub schemas: Vec<(String, String)>,
+    /// The directory of the log of events.
+    pub log_dir: PathBuf,
+    /// Every setting that is in force.
+    pub effective: Vec<ShownSetting>,
+    /// Polls, calls and inboxes, by name.
+    pub feeds: Vec<FeedSetting>,
     /// The lake, as its URL says.
     pub lake: String,
     /// Where events are sent to, for examples to copy: scheme, host and port.
@@ -29,4 +38,30 @@ pub struct ConsoleSettings {
     pub is_open: bool,
     /// How old a batch gets before it goes to the lake.
     pub batch_age: Duration,
+}
+
+/// What the configuration says about a poll, a call or an inbox.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedSetting {
+    /// The name of its stream.
+    pub name: String,
+    /// What it is and whom it asks, in a few words; no secret.
+    pub about: String,
+    /// How often it runs, …
+    pub every: Option<Duration>,
+    /// … or when, in words.
+    pub schedule: String,
+}
+
+/// A setting that is in force; masked if it is secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShownSetting {
+    /// Its section, such as `server`.
+    pub section: String,
+    /// Its key within the section.
+    pub key: String,
+    /// Its value as TOML.
+    pub value: String,
+    /// Where it was set; `None` for a default.
+    pub origin: Option<String>,
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use crate::clock::Micros;
+
 /// A narrow space that does not break.
 const THIN: char = '\u{202f}';
 
@@ -94,6 +96,11 @@ pub(super) fn duration(length: Duration) -> String {
         3600..86_400 => two(seconds / 3600, "h", seconds / 60 % 60, "min"),
         _ => two(seconds / 86_400, "d", seconds / 3600 % 24, "h"),
     }
+}
+
+/// A time in UTC, to the second.
+pub(super) fn time(at: Micros) -> Markup {
+    time_text(&at.to_string())
 }
 
 /// A time that is text, such as in a row, to the second; any other text as it is.

@@ -1,22 +1,26 @@
 //! What all views share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use metrics::Gauge;
 use tokio::sync::{OnceCell, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::history::{EVERY, History, Sample, SourceTotals};
+use super::jobs::Job;
 use super::readings::{Beside, Readings};
 use super::sessions::Sessions;
 use super::settings::ConsoleSettings;
+use crate::audit::whole::Whole;
 use crate::clock::Micros;
+use crate::feeds::figures::Figures;
 use crate::ids::Ids;
+use crate::lake::calendar::StreamDays;
 use crate::lake::reader::LakeReader;
+use crate::lake::stamp::Stamp;
 use crate::metrics::{EVENTS_SOURCE, Reading};
 use crate::receive::App;
 use crate::replay::HookJudge;
@@ -28,6 +32,8 @@ const MAX_LIVE: usize = 16;
 
 /// So many rows of the quarantine are kept that somebody has looked at. Each has at most a few MiB.
 const MAX_ROWS: usize = 8;
+/// The same of objects of the lake, of which only the first rows are kept.
+const MAX_OBJECTS: usize = 8;
 
 /// Opens the lake for reading.
 pub type OpenLake = Box<dyn Fn() -> OpeningLake + Send + Sync>;
@@ -44,8 +50,65 @@ pub struct ConsoleParts {
     pub open_lake: OpenLake,
     /// Judges rows of the quarantine that came from hooks.
     pub hooks: HookJudge,
+    /// Makes the statements by which engines read the lake.
+    pub statements: MakeStatements,
     /// The source of randomness.
     pub ids: Ids,
+}
+
+/// Statements, by the name of the engine.
+pub type Statements = Vec<(&'static str, String)>;
+/// Makes them; the error says why not.
+pub type MakeStatements = Box<dyn Fn() -> MakingStatements + Send + Sync>;
+/// The statements, once they are made.
+pub type MakingStatements = Pin<Box<dyn Future<Output = Result<Statements, String>> + Send>>;
+
+/// Files of a kind in the directory of a log: how many, and their bytes.
+pub(super) type LogFiles = BTreeMap<&'static str, (u64, u64)>;
+
+/// What is shown of an object of the lake.
+pub(super) struct ShownObject {
+    pub(super) bytes: u64,
+    pub(super) stamp: Result<Stamp, String>,
+    /// Its first rows, as JSON; none if it is too large.
+    pub(super) rows: Option<Vec<String>>,
+}
+
+/// What runs beside the webhooks: polls and calls.
+pub struct ConsoleFeeds {
+    /// The state of each stream.
+    pub figures: Box<dyn Fn() -> Figures + Send + Sync>,
+    /// Asks for a run of a poll; `false` if it cannot be asked.
+    pub run: Box<dyn Fn(&str) -> bool + Send + Sync>,
+}
+
+/// What was read of the lake and of files, for those who look next.
+pub(super) struct Known {
+    /// What the quarantine holds.
+    pub(super) quarantine: Arc<Readings<(), QuarantineIndex>>,
+    /// Rows of it, by object and LSN.
+    pub(super) rows: Arc<Readings<(String, u64), Option<Kept>>>,
+    /// What the lake holds, day by day.
+    pub(super) calendar: Arc<Readings<(), Vec<StreamDays>>>,
+    /// Objects that somebody has looked at, by key.
+    pub(super) objects: Arc<Readings<String, Option<ShownObject>>>,
+    /// The statements for engines.
+    pub(super) queries: Arc<Readings<(), Statements>>,
+    /// The files of the log.
+    pub(super) log_files: Arc<Readings<(), LogFiles>>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self {
+            quarantine: Readings::new(1),
+            rows: Readings::new(MAX_ROWS),
+            calendar: Readings::new(1),
+            objects: Readings::new(MAX_OBJECTS),
+            queries: Readings::new(1),
+            log_files: Readings::new(1),
+        }
+    }
 }
 
 /// The state of a console.
@@ -60,16 +123,15 @@ pub struct Console {
     pub(super) live: Arc<Semaphore>,
     /// What reads beside the pages; its token is cancelled when the service stops.
     pub(super) beside: Beside,
+    pub(super) feeds: OnceLock<ConsoleFeeds>,
     open_lake: OpenLake,
     lake: OnceCell<LakeReader>,
     pub(super) hooks: HookJudge,
-    /// What the quarantine holds.
-    pub(super) quarantine: Arc<Readings<(), QuarantineIndex>>,
-    /// Rows of it, by object and LSN.
-    pub(super) rows: Arc<Readings<(String, u64), Option<Kept>>>,
+    pub(super) statements: MakeStatements,
+    pub(super) known: Known,
+    /// The last audit.
+    pub(super) audit: Job<Whole>,
     pub(super) ids: Ids,
-    /// Connections of people are not among those of the metrics.
-    pub(super) connections: Gauge,
 }
 
 impl Console {
@@ -80,6 +142,7 @@ impl Console {
             settings,
             open_lake,
             hooks: hook_judge,
+            statements,
             ids,
         } = parts;
         let hooks = app.settings.hooks.iter().map(|hook| Arc::clone(&hook.name));
@@ -93,14 +156,20 @@ impl Console {
             history: History::default(),
             live: Arc::new(Semaphore::new(MAX_LIVE)),
             beside: Beside::default(),
+            feeds: OnceLock::new(),
             open_lake,
             lake: OnceCell::new(),
             hooks: hook_judge,
-            quarantine: Readings::new(1),
-            rows: Readings::new(MAX_ROWS),
+            statements,
+            known: Known::default(),
+            audit: Job::default(),
             ids,
-            connections: Gauge::noop(),
         })
+    }
+
+    /// Says what runs beside the webhooks, once that is started.
+    pub fn set_feeds(&self, feeds: ConsoleFeeds) {
+        let _set_before = self.feeds.set(feeds);
     }
 
     /// Takes a sample now and then until `stop` is cancelled.

@@ -260,7 +260,7 @@ impl Tls {
     }
 
     /// When the certificate in use ends, if that can be read.
-    pub(super) fn end(&self) -> Option<Micros> {
+    pub fn end(&self) -> Option<Micros> {
         self.state().end
     }
 

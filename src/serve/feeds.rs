@@ -21,6 +21,7 @@ use crate::call;
 use crate::call::feed::CallFeed;
 use crate::clock::Now;
 use crate::config::Config;
+use crate::console::ConsoleFeeds;
 use crate::feeds::context::Context;
 use crate::feeds::door::{ObjectDoor, Writing};
 use crate::feeds::feed::{Feed, SetupError};
@@ -281,6 +282,15 @@ impl RunningFeeds {
             streams: Box::new(move || figures::shown(feeds.figures())),
             log: self.pipeline.log.clone(),
             status: Arc::clone(&self.status),
+        }
+    }
+
+    /// What the console shows and asks for.
+    pub(super) fn for_people(&self) -> ConsoleFeeds {
+        let (feeds, asked) = (self.feeds.clone(), self.feeds.clone());
+        ConsoleFeeds {
+            figures: Box::new(move || feeds.figures()),
+            run: Box::new(move |stream| asked.0.iter().any(|feed| feed.ask(stream))),
         }
     }
 

@@ -82,7 +82,7 @@ pub(super) async fn listen_for_people(
         header_timeout: config.server.header_timeout.duration(),
         idle_timeout: config.server.idle_timeout.duration(),
     };
-    let front = ConsoleFront(console);
+    let front = ConsoleFront::new(console);
     Ok(Some(Server::start(listener, tls, front, limits)?))
 }
 

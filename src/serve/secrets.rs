@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::signal::unix::Signal;
 use tokio_util::sync::CancellationToken;
 
-use super::settings::{console_tokens, credentials};
+use super::for_people::console_tokens;
+use super::settings::credentials;
 use crate::config::Config;
 use crate::receive::App;
 use crate::receive::client::Tokens;

@@ -17,17 +17,17 @@ use super::directories;
 use super::errors::ServeError;
 use super::events;
 use super::feeds::{FeedList, OpenFeeds, RunningFeeds};
-use super::lakes::lake_opener;
-use super::listen::{listen, listen_for_people, listen_for_replays};
+use super::for_people;
+use super::listen::{listen, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
 use super::secrets::Renewal;
-use super::settings::{console_settings, console_tokens, hook_judge, receive_settings, tls_files};
+use super::settings::{hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
 use super::stopping::{Patience, Stopped};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::console::{Console, ConsoleParts};
+use crate::console::{Console, ShownSetting};
 use crate::contract::Contract;
 use crate::control::Control;
 use crate::ids::Ids;
@@ -53,6 +53,16 @@ pub struct Service {
 impl Service {
     /// Starts everything; returns when requests are accepted.
     pub async fn start(config: &Config, clock: Clock, ids: Ids) -> Result<Self, ServeError> {
+        Self::start_showing(config, Vec::new(), clock, ids).await
+    }
+
+    /// The same, with a console that shows these settings.
+    pub async fn start_showing(
+        config: &Config,
+        settings: Vec<ShownSetting>,
+        clock: Clock,
+        ids: Ids,
+    ) -> Result<Self, ServeError> {
         directories::check_volume(config)?;
         let hangups = signal(SignalKind::hangup()).map_err(ServeError::Signals)?;
         let (schemas, table) = events::read_schemas(config)?;
@@ -73,9 +83,8 @@ impl Service {
             &process.ids,
         );
         let servers = listen(config, tls.clone(), &app).await?;
-        let tokens = Tokens::new(console_tokens(&config.server));
-        let console = console(config, &app, tokens.clone(), &process.ids)?;
-        let for_people = listen_for_people(config, tls, Arc::clone(&console)).await?;
+        let people = for_people::listen(config, &app, &schemas, (settings, tls), &process.ids);
+        let people = people.await?;
         let feeds = FeedList::of(config);
         let open_feeds = if feeds.is_empty() {
             None
@@ -101,19 +110,20 @@ impl Service {
         let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
         let _set_before = app.core.set(core);
         let of_feeds = feeds.as_ref().map(|feeds| Arc::clone(feeds.status()));
-        let ticker = start_background(config, &app, of_feeds, (hangups, tokens));
+        let ticker = start_background(config, &app, of_feeds, (hangups, people.tokens));
         ticker
             .1
-            .spawn(Arc::clone(&console).keep_history(ticker.0.clone()));
+            .spawn(Arc::clone(&people.console).keep_history(ticker.0.clone()));
         if let Some(feeds) = &feeds {
             let _set_before = app.polls.set(feeds.view());
+            people.console.set_feeds(feeds.for_people());
         }
         app.status.set_recovered(pipeline.newest_received);
         app.status.observe(app.clock.now());
         Ok(Self {
             app,
             servers,
-            console: (console, for_people),
+            console: (people.console, people.server),
             ticker,
             replays,
             pipeline,
@@ -210,23 +220,6 @@ impl Service {
             left_rows: events.left_rows + feeds.map_or(0, |feeds| feeds.left_rows),
         }
     }
-}
-
-/// The console of a service, which nobody can reach yet.
-fn console(
-    config: &Config,
-    app: &Arc<App>,
-    tokens: Tokens,
-    ids: &Ids,
-) -> Result<Arc<Console>, ServeError> {
-    let parts = ConsoleParts {
-        app: Arc::clone(app),
-        settings: console_settings(config, tokens),
-        open_lake: lake_opener(config),
-        hooks: hook_judge(config),
-        ids: ids.clone(),
-    };
-    Ok(Arc::new(Console::new(parts)?))
 }
 
 /// Starts what runs beside the requests: the ticker, and the task that follows files of secrets.

@@ -7,8 +7,7 @@ use bytes::Bytes;
 use http::HeaderValue;
 
 use crate::call;
-use crate::config::{Batch, ByteSize, Config, ContractKind, Hook, Server, Wal};
-use crate::console::ConsoleSettings;
+use crate::config::{Batch, ByteSize, Config, Hook, Server, Wal};
 use crate::contract::foreign::Ignored;
 use crate::contract::{EVENTS, Rules};
 use crate::lake::keys;
@@ -118,41 +117,6 @@ fn signing_proofs(config: &Config) -> Vec<Proof> {
 fn tokens(server: &Server) -> Vec<String> {
     let tokens = server.tokens.iter();
     tokens.map(|token| token.expose().to_owned()).collect()
-}
-
-/// The tokens of the console.
-pub(super) fn console_tokens(server: &Server) -> Vec<String> {
-    let tokens = server.console_tokens.iter();
-    tokens.map(|token| token.expose().to_owned()).collect()
-}
-
-/// The paths of all hooks.
-fn hook_paths(config: &Config) -> Vec<String> {
-    let paths = config.hook.iter().flat_map(|(name, hook)| hook.paths(name));
-    paths.map(|(path, _)| path).collect()
-}
-
-/// Settings of the console, and the certificate that it uses.
-pub(super) fn console_settings(config: &Config, tokens: Tokens) -> ConsoleSettings {
-    let server = &config.server;
-    let has_tls = server.tls_cert_file.is_some();
-    let scheme = if has_tls { "https" } else { "http" };
-    ConsoleSettings {
-        tokens,
-        hosts: server.console_hosts.clone(),
-        shows_values: server.console_show_values,
-        has_tls,
-        streams: std::iter::once(EVENTS.to_owned())
-            .chain(config.poll.keys().cloned())
-            .chain(config.call.keys().cloned())
-            .collect(),
-        hooks: config.hook.keys().cloned().collect(),
-        hook_paths: hook_paths(config),
-        lake: config.lake.url.to_string(),
-        receives_at: format!("{scheme}://{}", server.listen),
-        is_open: config.events.contract == ContractKind::Open,
-        batch_age: config.batch.max_age.duration(),
-    }
 }
 
 /// The secrets of senders, to replace those that a service started with.

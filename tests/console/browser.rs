@@ -27,11 +27,33 @@ const LOOKS: [Look; 4] = [
     },
 ];
 
+/// A service with something on every view.
+const FULL: &str = "console_show_values = true\n[batch]\nmax_age = \"1s\"\n[events]\non_invalid = \"quarantine\"\n\
+                    [hook.github]\nscheme = \"github\"\nsecrets = [\"0123456789abcdef\"]\n\
+                    [poll.users]\nurl = \"http://127.0.0.1:9/users\"\nevery = \"15m\"\n[polls]\nmax_bytes = \"64 MiB\"";
+
+/// Sends ten thousand events, some of which break the contract, and waits until they are in the lake.
+fn fill(stage: &Stage) {
+    for part in 0..10_u64 {
+        let events = (part * 1_000..(part + 1) * 1_000).map(|number| match number % 97 {
+            0 => crate::http::event(number, "purchase", r#"{"amount":"9.5","product_id":"p-1"}"#),
+            1 => crate::http::event(number, "signup", "{}"),
+            2 => crate::http::event(number, "buy", "{}"),
+            3 => crate::http::event(number - 1, "click", r#"{"again":true}"#),
+            _ => crate::http::event(number, "purchase", r#"{"amount":9.5,"product_id":"p-1"}"#),
+        });
+        let answer = post(&stage.setup, body(&events.collect::<Vec<_>>()));
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    stage.page_until("/", |page| page.contains("data-live=\"rows\">0<"));
+    stage.whole_page("/lake");
+}
+
 #[test]
 fn every_view_is_reached_by_clicks_fits_its_window_and_complains_of_nothing() {
-    let stage = Stage::new("");
+    let stage = Stage::new(FULL);
     let _program = stage.setup.start();
-    post(&stage.setup, body(&[click(1), click(2)]));
+    fill(&stage);
     let Some(mut browser) = Browser::start() else {
         return;
     };
@@ -40,6 +62,7 @@ fn every_view_is_reached_by_clicks_fits_its_window_and_complains_of_nothing() {
         browser.open(&stage.url("/"));
         for path in VIEWS {
             browser.follow(&format!("nav a[href=\"{path}\"]"));
+            browser.wait_until("!document.querySelector('meta[http-equiv]')");
             let wide = browser.evaluate("document.documentElement.scrollWidth");
             assert_eq!(wide, look.width, "{path} is wider than its window");
             let current = browser

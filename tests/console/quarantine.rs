@@ -1,6 +1,6 @@
 //! The quarantine in the console: kinds, rows, files, and what is tried again.
 
-use super::{Stage, Visitor};
+use super::{Stage, Visitor, link_with};
 use crate::http::{body, event, id, post};
 
 /// Batches close at once, and refused events do not take others along.
@@ -13,17 +13,6 @@ fn broken(number: u64) -> String {
         r#"{{"event_id":"{}","event_type":"purchase","source":"web","timestamp":"{time}","properties":{{"amount":"<b data-xss>9.5</b>","product_id":"p"}}}}"#,
         id(number)
     )
-}
-
-/// The links of a page, as they are followed.
-fn link_with(page: &str, part: &str) -> String {
-    let mut links = page
-        .split("href=\"")
-        .skip(1)
-        .map(|rest| rest.split('"').next().unwrap());
-    let link = links.find(|link| link.contains(part));
-    link.unwrap_or_else(|| panic!("no link with {part} in {page}"))
-        .replace("&amp;", "&")
 }
 
 #[test]

@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "ship", "status", "metrics",
+        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "ship", "status", "metrics",
         "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
         "secret", "ids", "files", "clock",
@@ -36,7 +36,8 @@ const ROOMS: &[Room] = &[
         "secret", "signature", "clock",
     ]),
     room("console", "src/console", &[
-        "receive", "replay", "metrics", "contract", "quarantine", "wal", "lake", "json", "secret", "ids", "clock",
+        "receive", "feeds", "replay", "audit", "metrics", "contract", "quarantine", "wal", "lake", "encode",
+        "json", "record", "secret", "ids", "files", "clock",
     ]),
     room("receive", "src/receive", &[
         "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",

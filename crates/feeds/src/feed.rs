@@ -24,6 +24,10 @@ pub trait Feed: Send + Sync {
     /// State of every stream; empty before the start.
     fn figures(&self) -> Figures;
 
+    /// Asks for a run of a stream, which begins as soon as it can; nobody follows it but by its figures. `false` if there
+    /// is no such stream, or too many wait for it.
+    fn ask(&self, stream: &str) -> bool;
+
     /// Interrupts all runs and waits until they have ended. The caller may drop the future to stop
     /// waiting.
     fn stop(&self) -> Stopping<'_>;

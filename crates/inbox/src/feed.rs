@@ -99,6 +99,11 @@ impl Feed for FilesFeed {
         keepers.map(FilesKeepers::figures).unwrap_or_default()
     }
 
+    fn ask(&self, stream: &str) -> bool {
+        let keepers = self.keepers.get();
+        keepers.is_some_and(|keepers| keepers.ask(stream, false).is_some())
+    }
+
     fn stop(&self) -> Stopping<'_> {
         Box::pin(async {
             if let Some(keepers) = self.keepers.get() {

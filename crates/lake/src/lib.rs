@@ -25,6 +25,7 @@ mod configured;
 pub mod s3;
 pub mod destination;
 pub mod reader;
+pub mod calendar;
 pub mod notes;
 pub mod label;
 pub mod encode;

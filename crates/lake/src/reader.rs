@@ -96,10 +96,15 @@ impl LakeReader {
     /// Keys below a prefix, relative to the lake, in order. Keys that end with a slash are left
     /// out: consoles create such objects to show a folder, and they are not data.
     pub async fn keys(&self, prefix: &str) -> Result<Vec<String>, LakeReadError> {
+        self.keys_up_to(prefix, usize::MAX).await
+    }
+
+    /// The same, but at most about `max` of a bucket.
+    pub async fn keys_up_to(&self, prefix: &str, max: usize) -> Result<Vec<String>, LakeReadError> {
         match self {
             Self::Directory(root) => Ok(keys_below(root, prefix)?),
             Self::Bucket(store) => {
-                let mut keys = store.list(prefix, usize::MAX).await?;
+                let mut keys = store.list(prefix, max).await?;
                 keys.retain(|key| !key.is_empty() && !key.ends_with('/'));
                 Ok(keys)
             }

@@ -5,6 +5,17 @@
   const main = document.getElementById("main");
   const current = document.querySelector("nav [aria-current]");
   if (current) current.scrollIntoView({ block: "nearest", inline: "center" });
+  // What is to be copied can be copied with one click, where the browser allows it.
+  if (navigator.clipboard) {
+    for (const button of document.querySelectorAll("[data-copy]")) {
+      const text = document.querySelector(`[data-copied="${CSS.escape(button.dataset.copy)}"]`);
+      button.hidden = false;
+      button.addEventListener("click", async () => {
+        await navigator.clipboard.writeText(text.textContent);
+        button.textContent = "Copied";
+      });
+    }
+  }
   const source = main && main.dataset.liveSource;
   if (!source || !window.EventSource) return;
 

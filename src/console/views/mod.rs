@@ -1,6 +1,12 @@
 //! The views, one file each.
 
+pub(super) mod contract;
+pub(super) mod lake;
+pub(super) mod lake_object;
+pub(super) mod node;
 pub(super) mod overview;
+pub(super) mod polls;
 pub(super) mod quarantine;
 pub(super) mod quarantine_row;
+pub(super) mod query;
 pub(super) mod sources;

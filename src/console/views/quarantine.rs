@@ -71,7 +71,7 @@ pub(in crate::console) async fn index(
     let now = console.mono();
     let read = async move |before: Option<std::sync::Arc<QuarantineIndex>>| {
         let before = before.map(|before| QuarantineIndex::clone(&before));
-        let publish = |index: &QuarantineIndex| own.quarantine.publish(&(), index.clone());
+        let publish = |index: &QuarantineIndex| own.known.quarantine.publish(&(), index.clone());
         let (place, days) = (own.lake().await, days(&own));
         let streams = &own.settings.streams;
         let refreshed = before
@@ -80,6 +80,7 @@ pub(in crate::console) async fn index(
         refreshed.await.map_err(|error| error.to_string())
     };
     console
+        .known
         .quarantine
         .look(&console.beside, (), (now, MAX_AGE), read)
         .await
@@ -161,7 +162,7 @@ fn kinds(index: &QuarantineIndex) -> Markup {
             div .scroll {
                 table {
                     thead { tr {
-                        th scope="col" .number { "Rows" } th scope="col" { "Rule" } th scope="col" { "Place" }
+                        th scope="col" .number .first { "Rows" } th scope="col" { "Rule" } th scope="col" { "Place" }
                         th scope="col" { "Reason" } th scope="col" { "Stream" } th scope="col" { "Last" }
                     } }
                     tbody {

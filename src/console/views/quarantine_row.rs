@@ -85,7 +85,11 @@ async fn look(console: &Arc<Console>, key: &str, lsn: u64) -> Looked<Option<Kept
         row.map_err(|error| error.to_string())
     };
     let ages = (console.mono(), MAX_AGE);
-    console.rows.look(&console.beside, of, ages, read).await
+    console
+        .known
+        .rows
+        .look(&console.beside, of, ages, read)
+        .await
 }
 
 /// How the row was replayed, if that is known.

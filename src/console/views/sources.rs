@@ -8,7 +8,7 @@ use crate::clock::Micros;
 use crate::console::history::{Sample, SourceTotals, rate, rates};
 use crate::console::layout::{Page, View};
 use crate::console::state::{Console, total_of};
-use crate::console::{plot, shown};
+use crate::console::{example, plot, shown};
 use crate::metrics::{EVENTS_SOURCE, Reading};
 
 /// Rates are of so much time.
@@ -172,40 +172,10 @@ fn first_event(console: &Console, source: &Source<'_>, refused: u64) -> Markup {
         }
         @if is_events {
             p { "Send one from a shell:" }
-            pre tabindex="0" { code { (example(console)) } }
+            pre tabindex="0" { code { (example::command(console)) } }
         } @else {
             p { "Have the provider send a test, or sign a delivery of your own:" }
             pre tabindex="0" { code { "echo '{\"id\":\"1\",\"type\":\"test\"}' | lakehook hook sign " (source.name) } }
         }
     }
-}
-
-/// A command that sends an event which the contract takes.
-fn example(console: &Console) -> String {
-    let url = format!(
-        "{}{}",
-        console.settings.receives_at, console.app.settings.endpoint
-    );
-    let token = if console.app.tokens.are_required() {
-        " \\\n  -H \"Authorization: Bearer $TOKEN\""
-    } else {
-        ""
-    };
-    let event = if console.settings.is_open {
-        "{\"type\":\"hello\",\"text\":\"my first event\"}".to_owned()
-    } else {
-        let now = console.app.clock.wall();
-        let rules = console.app.core.get().map(|core| core.contract.rules());
-        let first = |list: Option<&Vec<String>>, or: &str| {
-            list.and_then(|list| list.first())
-                .map_or(or.to_owned(), Clone::clone)
-        };
-        let event_type = first(rules.map(|rules| &rules.types), "click");
-        let from = first(rules.map(|rules| &rules.sources), "web");
-        format!(
-            "{{\"events\":[{{\"event_id\":\"7f1f9a0e-4a4f-4d7a-9c57-0d3b8a6c1e11\",\"user_id\":\"u-1\",\n   \
-             \"event_type\":\"{event_type}\",\"source\":\"{from}\",\"timestamp\":\"{now}\",\"properties\":{{}}}}]}}"
-        )
-    };
-    format!("curl -sS {url} -H 'Content-Type: application/json'{token} \\\n  -d '{event}'")
 }

@@ -218,6 +218,17 @@ impl Feed for CallFeed {
         Ok(())
     }
 
+    fn ask(&self, stream: &str) -> bool {
+        let door = self
+            .started
+            .get()
+            .and_then(|started| started.doors.get(stream));
+        // Nobody waits for the report.
+        let (answer, _report) = oneshot::channel();
+        let wish = Wish::default();
+        door.is_some_and(|door| door.try_send(Asked { wish, answer }).is_ok())
+    }
+
     fn figures(&self) -> Figures {
         let started = self.started.get();
         started

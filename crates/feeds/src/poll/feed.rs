@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use super::asked::Wish;
 use super::control;
 use super::definition::Definition;
 use super::kept::Kept;
@@ -158,6 +159,11 @@ impl Feed for PollFeed {
     fn figures(&self) -> Figures {
         let supervisor = self.supervisor.get();
         supervisor.map(Supervisor::figures).unwrap_or_default()
+    }
+
+    fn ask(&self, stream: &str) -> bool {
+        let supervisor = self.supervisor.get();
+        supervisor.is_some_and(|polls| polls.ask(stream, Wish::default()).is_some())
     }
 
     fn stop(&self) -> Stopping<'_> {
