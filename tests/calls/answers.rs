@@ -117,6 +117,53 @@ fn failures_within_a_success_are_kept_with_their_group() {
 }
 
 #[test]
+fn a_failure_for_each_row_of_a_group_holds_up_nothing() {
+    let (api, seen) = fake(|_, body, _| {
+        let failures = journeys(body)
+            .iter()
+            .map(|row| json!({"conversion_id": row["conversion_id"], "why": "no"}));
+        let failures: Vec<Value> = failures.collect();
+        ResponseTemplate::new(200)
+            .set_body_json(json!({"statusCode": 200, "partialFailureErrors": failures}))
+    });
+    let setup = setup(&api.url(), "");
+    let row = |n: u32| json!({"conversion_id": "c1", "session_id": n, "about": "x".repeat(100)});
+    let lines: Vec<String> = (0..500).map(|n| row(n).to_string()).collect();
+    let text = lines.join("\n");
+    std::fs::write(setup.directory().join("outbox/a.ndjson"), text).unwrap();
+    let said = call(&setup, &[], 0);
+    let expected = "1 requests, 1 groups, 0 rows stored, 1 refused, 500 in the quarantine";
+    assert!(said.contains(expected), "{said}");
+    assert_eq!(rows(&setup, "ihc_sent")[0]["failed"], 500);
+    assert!(call(&setup, &[], 0).contains("0 requests"));
+    assert_eq!(seen.requests(), 1);
+}
+
+#[test]
+fn an_answer_of_countless_records_is_kept_as_text() {
+    // 600 000 rows, which no entry of the log holds.
+    let records = vec!["{\"a\":1}"; 600_000].join(",");
+    let answer = format!("{{\"statusCode\":200,\"value\":[{records}]}}");
+    let sent = answer.clone();
+    let (api, seen) = fake(move |_, _, _| ResponseTemplate::new(200).set_body_string(&*sent));
+    let setup = setup(&api.url(), "");
+    let text = std::fs::read_to_string(setup.directory().join("lakehook.toml")).unwrap();
+    setup.configure(&text.replace("id = [\"conversion_id\", \"session_id\"]\n", ""));
+    write(&setup, "a.ndjson", 0..2);
+    let said = call(&setup, &[], 0);
+    assert!(
+        said.contains("1 requests, 2 groups, 0 rows stored, 2 refused"),
+        "{said}"
+    );
+    let mut kept = rows(&setup, "quarantine/ihc");
+    kept.sort_by_key(|row| row["lsn"].as_u64());
+    let text: String = kept.iter().filter_map(|row| row["raw"].as_str()).collect();
+    assert!(text == answer, "the whole answer is there");
+    assert!(call(&setup, &[], 0).contains("0 requests"));
+    assert_eq!(seen.requests(), 1);
+}
+
+#[test]
 fn one_bad_group_is_found_by_halves_and_refused_alone() {
     let (api, seen) = fake(|_, body, _| {
         let is_bad = journeys(body)

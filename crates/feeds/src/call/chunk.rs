@@ -6,6 +6,10 @@ use xxhash_rust::xxh3::Xxh3Default;
 
 use super::definition::ChunkLimits;
 use super::group::Group;
+use lakehook_base::clock::Micros;
+
+/// The rows that list the groups of a chunk are part of the entry with its answer, and leave room for it.
+const MAX_TOLD: usize = 8 << 20;
 
 /// Groups that are sent together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,11 +18,14 @@ pub(super) struct Chunk {
     pub key: String,
     /// Its groups, of which there is at least one.
     pub groups: Vec<Group>,
+    /// When it was decided on, in microseconds since 1970; 0 if an earlier version did.
+    #[serde(default)]
+    pub decided: i64,
 }
 
 impl Chunk {
-    /// A chunk of these groups; `scope` is what else its answer depends on.
-    pub(super) fn new(groups: Vec<Group>, scope: &str) -> Self {
+    /// A chunk of these groups that is decided on now; `scope` is what else its answer depends on.
+    pub(super) fn new(groups: Vec<Group>, scope: &str, now: Micros) -> Self {
         let mut hash = Xxh3Default::new();
         hash.update(scope.as_bytes());
         for group in &groups {
@@ -31,6 +38,7 @@ impl Chunk {
         Self {
             key: format!("{:032x}", hash.digest128()),
             groups,
+            decided: now.0,
         }
     }
 
@@ -54,9 +62,10 @@ impl Chunk {
             return None;
         }
         let (left, right) = self.groups.split_at(middle);
+        let decided = Micros(self.decided);
         Some((
-            Self::new(left.to_vec(), scope),
-            Self::new(right.to_vec(), scope),
+            Self::new(left.to_vec(), scope, decided),
+            Self::new(right.to_vec(), scope, decided),
         ))
     }
 }
@@ -83,6 +92,8 @@ pub(super) struct Gathering {
     groups: Vec<Group>,
     rows: usize,
     bytes: usize,
+    /// Bytes of the rows that will list the groups.
+    told: usize,
 }
 
 /// What became of a group.
@@ -105,6 +116,7 @@ impl Gathering {
             groups: Vec::new(),
             rows: 0,
             bytes: 0,
+            told: 0,
         }
     }
 
@@ -121,17 +133,19 @@ impl Gathering {
         }
         let is_full = self.groups.len() >= most.groups
             || self.rows + rows > most.rows
-            || self.bytes + bytes + self.envelope > most.bytes;
+            || self.bytes + bytes + self.envelope > most.bytes
+            || self.told > 0 && self.told + group.told_bytes() > MAX_TOLD;
         let full = is_full.then(|| self.take());
         self.rows += rows;
         self.bytes += bytes;
+        self.told += group.told_bytes();
         self.groups.push(group);
         full.map_or(Gathered::Added, Gathered::Full)
     }
 
     /// The groups that are left.
     pub(super) fn take(&mut self) -> Vec<Group> {
-        (self.rows, self.bytes) = (0, 0);
+        (self.rows, self.bytes, self.told) = (0, 0, 0);
         std::mem::take(&mut self.groups)
     }
 }
@@ -156,7 +170,7 @@ mod tests {
 
     #[test]
     fn bodies_have_the_rows_where_they_belong() {
-        let chunk = Chunk::new(vec![group("1", 2)], "");
+        let chunk = Chunk::new(vec![group("1", 2)], "", Micros(5));
         assert_eq!(chunk.body(""), r#"[{"a":1},{"a":1}]"#);
         assert_eq!(chunk.body("/a/b~1c"), r#"{"a":{"b/c":[{"a":1},{"a":1}]}}"#);
     }
@@ -184,7 +198,7 @@ mod tests {
             }
             found.push(gathering.take().len());
             assert_eq!(found, chunks, "{limits:?}");
-            let body = Chunk::new(vec![group("1", 2), group("2", 2)], "").body("");
+            let body = Chunk::new(vec![group("1", 2), group("2", 2)], "", Micros(5)).body("");
             assert!(limits.bytes != 34 || body.len() <= 34, "{}", body.len());
             let large = gathering.add(group("1", 101));
             assert!(matches!(large, Gathered::TooLarge(..)), "{large:?}");
@@ -192,13 +206,37 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_has_no_more_groups_than_the_entry_with_its_answer_can_list() {
+        let limits = ChunkLimits {
+            groups: 100_000,
+            rows: 100_000,
+            bytes: 8 << 20,
+        };
+        let mut gathering = Gathering::new(limits, Some(""));
+        let added = (0..100_000).take_while(|_| gathering.add(group("1", 1)) == Gathered::Added);
+        let added = added.count();
+        assert!(added > 10_000 && added * 512 < MAX_TOLD, "{added}");
+    }
+
+    #[test]
     fn halves_have_keys_of_their_own() {
-        let chunk = Chunk::new(vec![group("1", 1), group("2", 1), group("3", 2)], "x");
+        let chunk = Chunk::new(
+            vec![group("1", 1), group("2", 1), group("3", 2)],
+            "x",
+            Micros(5),
+        );
         let (left, right) = chunk.halves("x").unwrap();
         assert_eq!((left.groups.len(), right.groups.len()), (1, 2));
         assert!(left.key != chunk.key && left.key != right.key);
+        assert_eq!((left.decided, right.decided), (5, 5));
         assert!(left.halves("x").is_none());
-        assert_eq!(Chunk::new(chunk.groups.clone(), "x").key, chunk.key);
-        assert_ne!(Chunk::new(chunk.groups.clone(), "y").key, chunk.key);
+        assert_eq!(
+            Chunk::new(chunk.groups.clone(), "x", Micros(5)).key,
+            chunk.key
+        );
+        assert_ne!(
+            Chunk::new(chunk.groups.clone(), "y", Micros(5)).key,
+            chunk.key
+        );
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
+use super::chunk::Chunk;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Fingerprint, Identity};
 
@@ -40,6 +41,11 @@ impl Group {
     /// Bytes of its rows in a list.
     pub(super) fn bytes(&self) -> usize {
         self.rows.iter().map(|row| row.len() + 1).sum()
+    }
+
+    /// About how many bytes the row says of it that lists it among those that were sent.
+    pub(super) fn told_bytes(&self) -> usize {
+        512 + 2 * (self.key.len() + self.file.len())
     }
 
     /// Hash of the group: of its key and all its rows, by what they say.
@@ -82,6 +88,12 @@ impl Identities<'_> {
         (0..parts)
             .map(|back| self.of(subject, last - back))
             .collect()
+    }
+
+    /// The identity by which the answer to a chunk is known: that of its first group.
+    pub(super) fn answered_by(&self, chunk: &Chunk) -> Option<Identity> {
+        let first = chunk.groups.first()?;
+        Some(self.now(first, Micros(chunk.decided)))
     }
 
     fn subject(&self, group: &Group) -> u128 {

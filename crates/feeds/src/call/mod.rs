@@ -24,6 +24,7 @@ mod pending;
 mod answer;
 mod store;
 mod sending;
+mod times;
 pub mod report;
 pub mod run;
 pub mod control;

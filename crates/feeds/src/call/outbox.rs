@@ -1,6 +1,6 @@
 //! The outbox: files of rows that SQL has written, read one after the other, group by group.
 //!
-//! A file is read once it has stood still, and its last group is handed out only if it still stands as it did
+//! A file is read once it has stood still, and a group is handed out only if the file still stands as it did
 //! when the reading began. Rows of a group stand next to each other. Memory holds one group, and a hash of
 //! each group of a file.
 
@@ -116,6 +116,18 @@ fn state(metadata: &Metadata) -> (u64, i64) {
     (metadata.len(), changed_at(metadata))
 }
 
+/// Fails if a file has changed since then.
+fn check_state(path: &Path, before: (u64, i64)) -> Result<(), String> {
+    if state(&metadata(path)?) == before {
+        return Ok(());
+    }
+    Err(format!(
+        "{} has changed while it was read; expected a file that is complete. Write it under another name first, and \
+         rename it",
+        path.display()
+    ))
+}
+
 /// One file that is being read.
 struct Source<'a> {
     path: &'a Path,
@@ -154,18 +166,14 @@ pub(super) fn read<E: From<String>>(
     while source.next_line(&mut text)? {
         let found = source.take(&text)?;
         for found in found.into_iter().flatten() {
+            // What follows may be sent at once: a file that is written anew has no whole groups.
+            check_state(path, before)?;
             if !give(found)? {
                 return Ok(false);
             }
         }
     }
-    if state(&metadata(path)?) != before {
-        let path = path.display();
-        return Err(E::from(format!(
-            "{path} has changed while it was read; expected a file that is complete. Write it under another \
-             name first, and rename it"
-        )));
-    }
+    check_state(path, before)?;
     match source.current.take() {
         Some(last) => give(Found::Group(last)),
         None => Ok(true),
@@ -301,6 +309,8 @@ mod tests {
         clippy::disallowed_methods,
         reason = "tests write the files that others would write"
     )]
+    use std::io;
+
     use super::*;
 
     fn read_all(text: &str, group: Option<&str>, max_row: usize) -> Result<Vec<String>, String> {
@@ -371,6 +381,31 @@ mod tests {
                 .unwrap_or_default()
                 .contains("has changed while it was read")
         );
+        Ok(())
+    }
+
+    #[test]
+    fn no_group_is_handed_out_with_half_of_its_rows() -> io::Result<()> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("a.ndjson");
+        // More than is read ahead, so that the rest is read from what is there then.
+        let text = |key: u32| format!("{{\"c\":{key}}}\n").repeat(50_000);
+        std::fs::write(&path, format!("{{\"c\":1}}\n{}{{\"c\":3}}\n", text(2)))?;
+        let reading = Reading {
+            group: Some("c"),
+            max_row: 1 << 20,
+        };
+        let mut given = Vec::new();
+        let read = read::<String>(&path, reading, &mut |found| {
+            if let Found::Group(group) = found {
+                given.push((group.key, group.rows.len()));
+            }
+            std::fs::write(&path, format!("{{\"c\":1}}\n{}", text(4)))
+                .map_err(|error| error.to_string())?;
+            Ok(true)
+        });
+        assert_eq!(given, [("1".to_owned(), 1)]);
+        assert!(read.is_err());
         Ok(())
     }
 

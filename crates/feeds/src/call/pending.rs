@@ -5,8 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::chunk::Chunk;
+use lakehook_base::clock::Micros;
 use lakehook_base::files::{
-    Disk, create_dir_durably, read_whole, remove_if_there, replace_durably,
+    Disk, Files as _, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably,
 };
 
 /// Name of the directory within that of the log.
@@ -56,11 +57,21 @@ impl Pending {
         self.write()
     }
 
+    /// Decides on the next chunk anew, durably: the same rows under the same key, at this time.
+    pub(super) fn renew(&mut self, now: Micros) -> io::Result<()> {
+        if let Some(next) = self.chunks.last_mut() {
+            next.decided = now.0;
+        }
+        self.write()
+    }
+
     /// The answer to the next chunk is in the log, which is remembered there.
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.chunks.pop();
         if self.chunks.is_empty() {
-            return remove_if_there(&Disk, &self.path);
+            remove_if_there(&Disk, &self.path)?;
+            // A power cut does not bring back what the log may have forgotten by then.
+            return Disk.sync_dir(parent_of(&self.path));
         }
         Ok(())
     }
@@ -84,7 +95,7 @@ mod tests {
             rows: vec!["{}".to_owned()],
             ..Group::default()
         };
-        Chunk::new(vec![group], key)
+        Chunk::new(vec![group], key, Micros(5))
     }
 
     #[test]
@@ -97,6 +108,10 @@ mod tests {
             Pending::read(dir.path(), "ihc")?.next(),
             Some(&chunk("whole"))
         );
+        pending.renew(Micros(7))?;
+        let renewed = Pending::read(dir.path(), "ihc")?;
+        let renewed = renewed.next().map(|next| (next.decided, next.key.clone()));
+        assert_eq!(renewed, Some((7, chunk("whole").key)));
         pending.halve((chunk("left"), chunk("right")))?;
         let mut again = Pending::read(dir.path(), "ihc")?;
         assert_eq!(again.all(), [chunk("right"), chunk("left")]);

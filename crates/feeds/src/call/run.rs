@@ -13,12 +13,14 @@ use super::plan::Plan;
 use super::report::{MAX_CHUNKS, Report};
 use super::sending::{Outcome, Sender};
 use super::store::Entry;
+use super::times::time_of;
 use crate::errors::RunError;
 use crate::wait::{Interrupted, Waiter};
 use lakehook_base::clock::Micros;
 use lakehook_base::ids::Ids;
-use lakehook_base::rfc3339;
+use lakehook_base::record::Identity;
 use lakehook_log::log::Log;
+use lakehook_log::request::AppendError;
 
 /// What a person asks of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -122,17 +124,6 @@ fn end(text: Option<&str>, which: &str) -> Result<Option<Micros>, RunError> {
             "--{which} {text:?} is no time; expected one such as 2026-01-31 or 2026-01-31T12:00:00Z"
         ))
     })
-}
-
-/// A time as text: RFC 3339, without an offset in UTC, or a day, which begins then.
-fn time_of(text: &str) -> Option<Micros> {
-    let text = text.trim();
-    let day = text.len() == 10 && text.is_ascii();
-    if day {
-        return rfc3339::parse(&format!("{text}T00:00:00Z"));
-    }
-    let joined = text.replacen(' ', "T", 1);
-    rfc3339::parse(&joined).or_else(|| rfc3339::parse(&format!("{joined}Z")))
 }
 
 impl Run<'_> {
@@ -266,10 +257,15 @@ impl Run<'_> {
 
     /// Whether the log knows that a group was sent.
     fn is_known(&self, group: &Group, now: Micros) -> Result<bool, RunError> {
+        self.knows_any(self.job.plan.identities().known_by(group, now))
+    }
+
+    /// Whether the log knows one of these.
+    fn knows_any(&self, identities: impl IntoIterator<Item = Identity>) -> Result<bool, RunError> {
         let Some(log) = self.job.log else {
             return Ok(false);
         };
-        for identity in self.job.plan.identities().known_by(group, now) {
+        for identity in identities {
             let known =
                 self.job
                     .waiter
@@ -316,7 +312,8 @@ impl Run<'_> {
             return Ok(());
         }
         let scope = self.scope_of(&groups);
-        let chunk = Chunk::new(groups, &scope);
+        let now = self.job.waiter.clock().now().wall;
+        let chunk = Chunk::new(groups, &scope, now);
         if self.job.wish.dry_run {
             self.describe(&chunk, "");
             return Ok(());
@@ -349,52 +346,107 @@ impl Run<'_> {
         let Some(log) = self.job.log else {
             return Err(RunError::Failed("nothing is sent without a log".to_owned()));
         };
-        while let Some(chunk) = self.pending.next().cloned() {
-            if may_be_answered && self.is_answered(&chunk)? {
+        while let Some(next) = self.pending.next().cloned() {
+            if may_be_answered && self.is_answered(&next)? {
                 self.pending.settle().map_err(|error| not_kept(&error))?;
                 continue;
             }
-            let plan = self.job.plan;
+            let chunk = self.renewed(next)?;
             let outcome = self.sender.send(&chunk)?;
-            let mut entry = Entry::new(plan, &chunk.key, self.job.waiter.clock().now().wall);
-            match outcome {
+            match &outcome {
                 Outcome::NoCallsLeft => {
                     self.report.is_limited = true;
                     return Ok(());
                 }
-                Outcome::Answered { status, body } => entry.answered(&chunk, status, &body)?,
-                Outcome::Missing { status } => entry.missing(&chunk, status),
-                Outcome::Refused { status, why } => {
-                    if let Some(halves) = chunk.halves(&chunk.key) {
-                        tracing::info!(
-                            call = plan.name,
-                            why,
-                            "sending the halves of a refused request"
-                        );
-                        self.pending
-                            .halve(halves)
-                            .map_err(|error| not_kept(&error))?;
-                        continue;
-                    }
-                    for group in &chunk.groups {
-                        entry.refused(group, Some(&chunk.key), "call_refused", &why, Some(status));
+                Outcome::Refused { why, .. } if self.halve(&chunk, why)? => continue,
+                _ => {}
+            }
+            match self.store(log, &chunk, &outcome) {
+                Ok(stored) => {
+                    self.report.add(stored);
+                    self.pending.settle().map_err(|error| not_kept(&error))?;
+                }
+                // Only a chunk of an earlier version can have so many groups.
+                Err(RunError::Log(error @ AppendError::TooLarge { .. })) => {
+                    if !self.halve(&chunk, &error.to_string())? {
+                        return Err(error.into());
                     }
                 }
+                Err(error) => return Err(error),
             }
-            let stored = entry.store(log, self.job.waiter)?;
-            self.report.add(stored);
-            self.pending.settle().map_err(|error| not_kept(&error))?;
         }
         Ok(())
     }
 
-    /// Whether the answer to a chunk is in the log already: all of its groups are, or none.
-    fn is_answered(&self, chunk: &Chunk) -> Result<bool, RunError> {
+    /// Stores what a chunk was answered, as one entry.
+    fn store(&self, log: &Log, chunk: &Chunk, outcome: &Outcome) -> Result<Report, RunError> {
         let now = self.job.waiter.clock().now().wall;
-        chunk
-            .groups
-            .first()
-            .map_or(Ok(true), |group| self.is_known(group, now))
+        let mut entry = Entry::of(self.job.plan, chunk, now);
+        let status = match outcome {
+            Outcome::NoCallsLeft => return Ok(Report::default()),
+            Outcome::Answered { status, body } => {
+                entry.answered(chunk, *status, body)?;
+                *status
+            }
+            Outcome::Missing { status } => {
+                entry.missing(chunk, *status);
+                *status
+            }
+            Outcome::Refused { status, why } => {
+                for group in &chunk.groups {
+                    entry.refused(group, Some(&chunk.key), "call_refused", why, Some(*status));
+                }
+                *status
+            }
+        };
+        match entry.store(log, self.job.waiter) {
+            Err(RunError::Log(AppendError::TooLarge { .. })) => {
+                // The log has less room than usual. An answer must not be asked for again because of that: it is
+                // paid for, and would be as large.
+                let mut entry = Entry::of(self.job.plan, chunk, now);
+                entry.too_large(chunk, status, "");
+                entry.store(log, self.job.waiter)
+            }
+            stored => stored,
+        }
+    }
+
+    /// Decides on the halves of a chunk instead; `false` if it has none.
+    fn halve(&mut self, chunk: &Chunk, why: &str) -> Result<bool, RunError> {
+        let Some(halves) = chunk.halves(&chunk.key) else {
+            return Ok(false);
+        };
+        let call = self.job.plan.name.as_str();
+        tracing::info!(call, why, "sending the halves of a refused request");
+        let decided = self.pending.halve(halves);
+        decided.map_err(|error| not_kept(&error))?;
+        Ok(true)
+    }
+
+    /// The chunk, decided on anew if its answer would not count as one of now.
+    fn renewed(&mut self, chunk: Chunk) -> Result<Chunk, RunError> {
+        let now = self.job.waiter.clock().now().wall;
+        let identities = self.job.plan.identities();
+        if identities.part(now) == identities.part(Micros(chunk.decided)) {
+            return Ok(chunk);
+        }
+        self.pending.renew(now).map_err(|error| not_kept(&error))?;
+        Ok(Chunk {
+            decided: now.0,
+            ..chunk
+        })
+    }
+
+    /// Whether the answer to a chunk is in the log already: all of its groups are, or none. It is known by the time
+    /// of the decision, however long ago that was.
+    fn is_answered(&self, chunk: &Chunk) -> Result<bool, RunError> {
+        let Some(group) = chunk.groups.first() else {
+            return Ok(true);
+        };
+        let answered = self.job.plan.identities().answered_by(chunk);
+        // Versions before this one have not written down when they decided.
+        let now = self.job.waiter.clock().now().wall;
+        Ok(self.knows_any(answered)? || self.is_known(group, now)?)
     }
 
     /// Puts a group that cannot be sent into the quarantine.
@@ -438,27 +490,4 @@ impl Run<'_> {
 /// Whether a raw value is text or a number.
 fn is_plain(raw: &str) -> bool {
     matches!(raw.as_bytes(), [b'"' | b'-' | b'0'..=b'9', ..]) && raw != "\"\""
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_read_as_people_and_engines_write_them() {
-        let noon = Micros(1_769_860_800_000_000);
-        for text in [
-            "2026-01-31T12:00:00Z",
-            "2026-01-31T13:00:00+01:00",
-            "2026-01-31 12:00:00",
-            "2026-01-31T12:00:00",
-            "2026-01-31 12:00:00.000",
-        ] {
-            assert_eq!(time_of(text), Some(noon), "{text}");
-        }
-        assert_eq!(time_of("2026-01-31"), Some(Micros(noon.0 - 43_200_000_000)));
-        for text in ["", "soon", "2026-13-01", "12"] {
-            assert_eq!(time_of(text), None, "{text}");
-        }
-    }
 }

@@ -24,6 +24,13 @@ use lakehook_log::request::{Append, AppendError};
 
 /// Most bytes of refused rows that are kept.
 const MAX_REFUSED: usize = 4 << 20;
+/// Most bytes of an entry while it is made. A frame of the log has a third more, which the log needs for what it
+/// writes beside the rows.
+const MAX_ENTRY: usize = 24 << 20;
+/// Most bytes that the log adds to a row, and what a row costs in memory.
+const ROW_COST: usize = 64;
+/// Bytes of an answer in one row, where the answer is kept as text.
+const PART: usize = 1 << 20;
 
 /// Gathers the rows of one entry.
 pub(super) struct Entry<'a> {
@@ -32,7 +39,11 @@ pub(super) struct Entry<'a> {
     partition: String,
     sent_partition: String,
     quarantine: String,
+    /// When the chunk was decided on: its groups are known by that.
+    decided: Micros,
     rows: Rows,
+    /// Bytes that the rows of the groups will take.
+    reserved: usize,
     /// What it adds to the report of the run, once it is durable.
     pub report: Report,
 }
@@ -45,9 +56,20 @@ struct Fate {
 }
 
 impl<'a> Entry<'a> {
+    /// An entry for the answer to a chunk.
+    pub(super) fn of(plan: &'a Plan, chunk: &Chunk, now: Micros) -> Self {
+        Self {
+            decided: Micros(chunk.decided),
+            reserved: chunk.groups.iter().map(Group::told_bytes).sum(),
+            ..Self::new(plan, &chunk.key, now)
+        }
+    }
+
     /// An entry for the call with this key.
     pub(super) fn new(plan: &'a Plan, call: &str, now: Micros) -> Self {
         Self {
+            decided: now,
+            reserved: 0,
             plan,
             origin: Origin {
                 received_at: now,
@@ -80,30 +102,104 @@ impl<'a> Entry<'a> {
             ));
         };
         let mut fates = vec![Fate::default(); chunk.groups.len()];
-        let name = self.plan.group();
-        let added = self.added(chunk);
-        for (index, record) in records.into_iter().enumerate() {
-            self.take(&chunk.key, index, &added.to(record));
-            if let Some(fate) =
-                group_of(record, name, &chunk.groups).and_then(|at| fates.get_mut(at))
-            {
-                fate.answered += 1;
-            }
+        if !self.take_records(&records, chunk, &mut fates) {
+            self.too_large(chunk, status, body);
+            return Ok(());
         }
-        for failure in failures {
-            let at = group_of(failure, name, &chunk.groups);
-            if let Some(fate) = at.and_then(|at| fates.get_mut(at)) {
-                fate.failed += 1;
-            }
-            let group = at.and_then(|at| chunk.groups.get(at));
-            self.refuse_failure(failure, group);
-        }
+        self.take_failures(&failures, chunk, &mut fates);
         for (group, fate) in chunk.groups.iter().zip(fates) {
             self.report.failed += u64::from(fate.failed > 0);
             self.report.unanswered += u64::from(fate.failed + fate.answered == 0);
             self.sent(group, Some(&chunk.key), fate, Some(status));
         }
         Ok(())
+    }
+
+    /// Takes the records of an answer. `false` if one entry cannot hold them.
+    fn take_records(&mut self, records: &[&str], chunk: &Chunk, fates: &mut [Fate]) -> bool {
+        let added = self.added(chunk);
+        for (index, record) in records.iter().enumerate() {
+            self.take(&chunk.key, index, &added.to(record));
+            if self.is_full() {
+                return false;
+            }
+            let at = group_of(record, self.plan.group(), &chunk.groups);
+            if let Some(fate) = at.and_then(|at| fates.get_mut(at)) {
+                fate.answered += 1;
+            }
+        }
+        true
+    }
+
+    /// Takes the failures of an answer, and the rows of a group with the first of its failures. Those that the
+    /// entry has no room for are counted.
+    fn take_failures(&mut self, failures: &[&str], chunk: &Chunk, fates: &mut [Fate]) {
+        let (mut left_out, mut full) = (0_u64, false);
+        for failure in failures {
+            let at = group_of(failure, self.plan.group(), &chunk.groups);
+            let mut is_first = false;
+            if let Some(fate) = at.and_then(|at| fates.get_mut(at)) {
+                is_first = fate.failed == 0;
+                fate.failed += 1;
+            }
+            if !full {
+                let before = (self.rows.bytes.len(), self.rows.rows.len());
+                self.refuse_failure(failure, at.and_then(|at| chunk.groups.get(at)), is_first);
+                full = self.is_full();
+                if full {
+                    self.rows.bytes.truncate(before.0);
+                    self.rows.rows.truncate(before.1);
+                    self.report.quarantined -= 1;
+                }
+            }
+            left_out += u64::from(full);
+        }
+        if left_out > 0 {
+            let detail = format!(
+                "failures that one entry of the log holds ({} MiB); so many more are in the answer. Make `chunk` smaller",
+                MAX_ENTRY >> 20
+            );
+            let raw = format!("{{\"failures\":{left_out}}}");
+            self.refuse(&raw, &FieldError::of_body("call_failed", detail));
+        }
+    }
+
+    /// Whether one entry holds no more.
+    fn is_full(&self) -> bool {
+        let rows = self.rows.bytes.len() + ROW_COST * self.rows.rows.len();
+        rows + self.reserved > MAX_ENTRY
+    }
+
+    /// An answer whose rows one entry cannot hold: its text goes to the quarantine, in parts. It was given, and
+    /// may have been paid for, so nothing is sent again.
+    pub(super) fn too_large(&mut self, chunk: &Chunk, status: u16, body: &str) {
+        self.rows.bytes.clear();
+        self.rows.rows.clear();
+        self.report = Report::default();
+        let parts = parts(body);
+        for (index, part) in parts.iter().enumerate() {
+            if self.is_full() {
+                break;
+            }
+            let what = if body.is_empty() {
+                "the log has no room for its text now".to_owned()
+            } else {
+                format!("this is part {} of {} of its text", index + 1, parts.len())
+            };
+            let detail = format!(
+                "an answer whose rows fit into one entry of the log ({} MiB); {what}. Make `chunk` smaller",
+                MAX_ENTRY >> 20
+            );
+            self.refuse(part, &FieldError::of_body("answer_too_large", detail));
+        }
+        for group in &chunk.groups {
+            self.report.failed += 1;
+            let fate = Fate {
+                answered: 0,
+                failed: 1,
+            };
+            self.sent(group, Some(&chunk.key), fate, Some(status));
+        }
     }
 
     /// The answer that there is nothing: the key alone is the record.
@@ -139,10 +235,10 @@ impl<'a> Entry<'a> {
         self.sent(group, call, fate, status);
     }
 
-    fn refuse_failure(&mut self, failure: &str, group: Option<&Group>) {
+    fn refuse_failure(&mut self, failure: &str, group: Option<&Group>, with_rows: bool) {
         let detail = "success for the whole group; the answer names this failure";
         let key = group.map_or("null", |group| group.key.as_str());
-        let rows = group.and_then(rows_of);
+        let rows = group.filter(|_| with_rows).and_then(rows_of);
         let rows = rows.as_deref().unwrap_or("null");
         let raw = format!("{{\"failure\":{failure},\"group\":{key},\"rows\":{rows}}}");
         self.refuse(&raw, &FieldError::of_body("call_failed", detail));
@@ -235,7 +331,7 @@ impl<'a> Entry<'a> {
             matches!(taken, Taken::Row { .. }),
             "it has the form of its schema: {taken:?}"
         );
-        let identity = self.plan.identities().now(group, self.origin.received_at);
+        let identity = self.plan.identities().now(group, self.decided);
         if let Some(row) = self.rows.rows.last_mut() {
             row.kind = RowKind::Record(identity);
         }
@@ -284,9 +380,25 @@ fn value(raw: &str) -> Value {
     serde_json::from_str(raw).unwrap_or_default()
 }
 
+/// A text in parts, of which there is at least one.
+fn parts(text: &str) -> Vec<&str> {
+    let (mut parts, mut rest) = (Vec::new(), text);
+    while rest.len() > PART {
+        let (part, behind) = rest.split_at(rest.floor_char_boundary(PART));
+        parts.push(part);
+        rest = behind;
+    }
+    parts.push(rest);
+    parts
+}
+
 /// The rows of a group as a list, with all their digits; `None` if one of them is no JSON.
 fn rows_of(group: &Group) -> Option<String> {
     let is_json = |row: &String| serde_json::from_str::<&RawValue>(row).is_ok();
     let all = group.rows.iter().all(is_json);
     all.then(|| format!("[{}]", group.rows.join(",")))
 }
+
+#[cfg(test)]
+#[path = "store_tests.rs"]
+mod tests;
