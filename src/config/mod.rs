@@ -31,6 +31,7 @@ mod hook_words;
 mod hooks;
 mod key;
 mod lake_options;
+mod lake_place;
 mod lake_url;
 mod lines;
 mod load;

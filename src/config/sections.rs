@@ -22,8 +22,6 @@ use super::words::ContractKind;
 use super::{rules, words};
 use crate::contract::{OnInvalid, PartitionBy, Rules};
 use crate::encode::Format;
-use crate::lake::destination::Destination;
-use crate::lake::s3::{Encryption, Endpoint, Location, ObjectOptions};
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
 
@@ -118,6 +116,8 @@ pub struct Server {
     /// The most connections at a time.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_connections: usize,
+    /// Whether clients may speak HTTP/2.
+    pub http2: bool,
     /// Memory for bodies in flight and the rows made of them.
     pub memory: ByteSize,
     /// Bearer tokens, any of which is accepted. Loading adds those of `tokens_file`.
@@ -340,6 +340,7 @@ impl Default for Server {
             drain_delay: Span::ZERO,
             shutdown_grace: Span::seconds(30),
             max_connections: 2048,
+            http2: true,
             memory: ByteSize::mib(64),
             tokens: Vec::new(),
             tokens_file: None,
@@ -442,46 +443,6 @@ impl Default for Log {
         Self {
             level: tracing::Level::INFO,
             format: LogFormat::Auto,
-        }
-    }
-}
-
-impl Lake {
-    /// The lake, with everything that is needed to reach it.
-    pub fn destination(&self) -> Destination<'_> {
-        match &self.url {
-            LakeUrl::Directory(root) => Destination::Directory(root),
-            LakeUrl::S3 { bucket, prefix } => {
-                Destination::Bucket(Box::new(self.location(bucket, prefix)))
-            }
-        }
-    }
-
-    /// A place in a bucket, reached by the settings of the lake.
-    pub fn location(&self, bucket: &str, prefix: &str) -> Location {
-        Location {
-            bucket: bucket.to_owned(),
-            prefix: prefix.to_owned(),
-            endpoint: self.endpoint.clone().map(|url| Endpoint {
-                url,
-                named_by: self.endpoint_named_by,
-            }),
-            region: self.region.clone().or_else(|| {
-                let region = self.url.access_point_region()?;
-                Some(region.to_owned())
-            }),
-            path_style: self.path_style,
-            options: ObjectOptions {
-                acl: self.acl.clone(),
-                storage_class: self.storage_class.clone(),
-                tags: self.tags.clone(),
-                encryption: match &self.kms_key_id {
-                    Some(key) => Encryption::Kms(key.clone()),
-                    None if self.sse_s3 => Encryption::S3,
-                    None => Encryption::OfBucket,
-                },
-                requester_pays: self.requester_pays,
-            },
         }
     }
 }

@@ -19,7 +19,7 @@ use super::views::{
     contract, lake, lake_object, node, overview, polls, quarantine, quarantine_row, query, sources,
 };
 use super::{login, reply, stream};
-use crate::receive::server::Answering;
+use crate::receive::answering::Answering;
 
 const STYLE: &str = include_str!("assets/console.css");
 const SCRIPT: &str = include_str!("assets/console.js");

@@ -8,6 +8,9 @@
 //!
 //! A refused sender may still be sending. If we closed at once, the system would reset the connection, and the sender
 //! might lose the answer. So for a short time we read what still comes, and discard it.
+//!
+//! hyper answers a head that it cannot read by itself, with a status and nothing else. Such an answer is recognised here,
+//! since no other one looks like it, and replaced by one that says what is wrong.
 
 use std::io;
 use std::pin::Pin;
@@ -32,7 +35,15 @@ pub struct Requests {
     refused: AtomicBool,
 }
 
+/// Makes the answer to a head that cannot be read, as bytes of HTTP/1.1; the last argument is the date, as it is sent.
+pub type Refuse = dyn Fn(u16, &str) -> Vec<u8> + Send + Sync;
+
 impl Requests {
+    /// Whether no request has begun yet.
+    pub fn are_none(&self) -> bool {
+        self.steps.load(Ordering::Relaxed) == 0
+    }
+
     /// Begins a request, which ends when the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> UnderWay {
         self.steps.fetch_add(1, Ordering::Relaxed);
@@ -70,7 +81,6 @@ enum Waiting {
 }
 
 /// A stream with deadlines.
-#[derive(Debug)]
 pub struct Timed<S> {
     stream: S,
     requests: Arc<Requests>,
@@ -80,8 +90,55 @@ pub struct Timed<S> {
     waiting: Waiting,
     deadline: Instant,
     sleep: Pin<Box<Sleep>>,
-    /// Set while a write waits for the client to read. When it fires, the connection breaks.
-    stuck: Option<Pin<Box<Sleep>>>,
+    stuck: Stuck,
+    refuse: Arc<Refuse>,
+    /// The answer to a head that cannot be read, and how much of it was written.
+    refusal: Option<(Vec<u8>, usize)>,
+}
+
+/// A limit of the time that a write may wait for the client to read.
+#[derive(Debug)]
+pub(super) struct Stuck {
+    patience: Duration,
+    /// Set while a write waits. When it fires, the connection breaks.
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Stuck {
+    pub(super) fn new(patience: Duration) -> Self {
+        let sleep = None;
+        Self { patience, sleep }
+    }
+
+    /// Passes on the result of a write; fails if the write has been pending for too long.
+    pub(super) fn in_time<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            return written;
+        }
+        let patience = self.patience;
+        let sleep = self
+            .sleep
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(sleep.as_mut().poll(cx));
+        Poll::Ready(Err(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the client does not take its answer",
+        )))
+    }
+
+    /// Passes on the result of a flush. Once it is done, the whole answer has been handed to the system.
+    pub(super) fn flushed(
+        &mut self,
+        cx: &mut Context<'_>,
+        flushed: Poll<io::Result<()>>,
+    ) -> Poll<io::Result<()>> {
+        self.sleep.take_if(|_stuck| flushed.is_ready());
+        self.in_time(cx, flushed)
+    }
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
@@ -91,6 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         requests: Arc<Requests>,
         header_timeout: Duration,
         idle_timeout: Duration,
+        refuse: Arc<Refuse>,
     ) -> Self {
         let deadline = Instant::now() + idle_timeout;
         Self {
@@ -102,8 +160,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
             waiting: Waiting::Request,
             deadline,
             sleep: Box::pin(tokio::time::sleep_until(deadline)),
-            stuck: None,
+            stuck: Stuck::new(idle_timeout),
+            refuse,
+            refusal: None,
         }
+    }
+
+    /// The stream, without deadlines.
+    pub fn into_inner(self) -> S {
+        self.stream
+    }
+
+    /// Writes an answer of our own instead of the one at the end of these bytes; `None` if there is none that is replaced.
+    fn poll_refusal(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Option<Poll<io::Result<()>>> {
+        if self.refusal.is_none() {
+            let (before, status, date) = bare(bytes)?;
+            self.refusal = Some(([before, &(self.refuse)(status, date)].concat(), 0));
+        }
+        let (answer, written) = self.refusal.as_mut()?;
+        while let Some(rest) = answer.get(*written..).filter(|rest| !rest.is_empty()) {
+            let pushed = Pin::new(&mut self.stream).poll_write(cx, rest);
+            match self.stuck.in_time(cx, pushed) {
+                Poll::Ready(Ok(0)) => {
+                    return Some(Poll::Ready(Err(io::ErrorKind::WriteZero.into())));
+                }
+                Poll::Ready(Ok(bytes)) => *written += bytes,
+                Poll::Ready(Err(error)) => return Some(Poll::Ready(Err(error))),
+                Poll::Pending => return Some(Poll::Pending),
+            }
+        }
+        Some(Poll::Ready(Ok(())))
     }
 
     /// Notices requests that began or ended since the last call.
@@ -133,26 +219,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Timed<S> {
         }
         self.sleep.as_mut().reset(self.deadline);
         self.sleep.as_mut().poll(cx)
-    }
-
-    /// Passes on the result of a write; fails if the write has been pending for too long.
-    fn in_time<T>(
-        &mut self,
-        cx: &mut Context<'_>,
-        written: Poll<io::Result<T>>,
-    ) -> Poll<io::Result<T>> {
-        if written.is_ready() {
-            return written;
-        }
-        let patience = self.idle_timeout;
-        let stuck = self
-            .stuck
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
-        ready!(stuck.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the client does not take its answer",
-        )))
     }
 
     fn poll_linger(&mut self, cx: &mut Context<'_>, latest: Instant) -> Poll<()> {
@@ -213,8 +279,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let timed = self.get_mut();
+        if bytes.ends_with(BARE_END)
+            && let Some(replaced) = timed.poll_refusal(cx, bytes)
+        {
+            return replaced.map_ok(|()| bytes.len());
+        }
         let written = Pin::new(&mut timed.stream).poll_write(cx, bytes);
-        timed.in_time(cx, written)
+        timed.stuck.in_time(cx, written)
     }
 
     fn poll_write_vectored(
@@ -223,8 +294,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let timed = self.get_mut();
+        if slices.last().is_some_and(|last| last.ends_with(BARE_END)) {
+            let all: Vec<u8> = slices
+                .iter()
+                .flat_map(|slice| slice.iter().copied())
+                .collect();
+            if let Some(replaced) = timed.poll_refusal(cx, &all) {
+                return replaced.map_ok(|()| all.len());
+            }
+        }
         let written = Pin::new(&mut timed.stream).poll_write_vectored(cx, slices);
-        timed.in_time(cx, written)
+        timed.stuck.in_time(cx, written)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -234,9 +314,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let timed = self.get_mut();
         let flushed = Pin::new(&mut timed.stream).poll_flush(cx);
-        // The whole answer has been handed to the system.
-        timed.stuck.take_if(|_stuck| flushed.is_ready());
-        timed.in_time(cx, flushed)
+        timed.stuck.flushed(cx, flushed)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -245,7 +323,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
             latest
         } else {
             ready!(Pin::new(&mut timed.stream).poll_shutdown(cx))?;
-            if !timed.requests.refused.load(Ordering::Relaxed) {
+            let is_refused = timed.requests.refused.load(Ordering::Relaxed);
+            if !is_refused && timed.refusal.is_none() {
                 return Poll::Ready(Ok(()));
             }
             let (now, latest) = (Instant::now(), Instant::now() + LINGER);
@@ -256,6 +335,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Timed<S> {
         ready!(timed.poll_linger(cx, latest));
         Poll::Ready(Ok(()))
     }
+}
+
+/// How an answer without a body ends.
+const BARE_END: &[u8] = b" GMT\r\n\r\n";
+/// What hyper says of every head that it cannot read, and then the date.
+const BARE: &str = "\r\nconnection: close\r\ncontent-length: 0\r\ndate: ";
+
+/// What comes before an answer that hyper makes by itself at the end of these bytes, and its status and date.
+fn bare(bytes: &[u8]) -> Option<(&[u8], u16, &str)> {
+    let at = memchr::memmem::rfind(bytes, b"HTTP/1.")?;
+    let (before, answer) = bytes.split_at(at);
+    let (status_line, date) = std::str::from_utf8(answer).ok()?.split_once(BARE)?;
+    let date = date.strip_suffix("\r\n\r\n")?;
+    let status = status_line.get("HTTP/1.1 ".len()..)?.get(..3)?;
+    let is_line = !status_line.contains('\n') && !date.contains('\n');
+    is_line.then_some((before, status.parse().ok()?, date))
 }
 
 #[cfg(test)]

@@ -11,7 +11,8 @@ const LONG: Duration = Duration::from_mins(1);
 fn timed(header: Duration, idle: Duration) -> (Timed<DuplexStream>, DuplexStream, Arc<Requests>) {
     let (ours, theirs) = duplex(1 << 20);
     let requests = Arc::new(Requests::default());
-    let timed = Timed::new(ours, Arc::clone(&requests), header, idle);
+    let refuse = Arc::new(|status: u16, date: &str| format!("{status} {date}").into_bytes());
+    let timed = Timed::new(ours, Arc::clone(&requests), header, idle, refuse);
     (timed, theirs, requests)
 }
 
@@ -98,7 +99,8 @@ async fn a_silent_sender_does_not_hold_up_the_end() {
 #[tokio::test]
 async fn an_answer_that_is_not_taken_ends_the_connection() {
     let (ours, mut client) = duplex(1000);
-    let mut timed = Timed::new(ours, Arc::default(), LONG, SHORT * 2);
+    let refuse = Arc::new(|_: u16, _: &str| Vec::new());
+    let mut timed = Timed::new(ours, Arc::default(), LONG, SHORT * 2, refuse);
     // A client that reads an answer slowly but in time has the whole time again for the next one.
     for _ in 0..3 {
         let taken = tokio::spawn(async move {
@@ -121,4 +123,42 @@ async fn an_answer_that_is_not_taken_ends_the_connection() {
     assert_eq!(error.kind(), io::ErrorKind::TimedOut);
     assert!(start.elapsed() >= SHORT * 2, "{:?}", start.elapsed());
     trickle.abort();
+}
+
+#[tokio::test]
+async fn what_hyper_answers_by_itself_is_replaced() {
+    const BARE: &str = "HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\
+                        date: Sun, 29 Nov 2026 13:48:08 GMT\r\n\r\n";
+    const INSTEAD: &str = "431 Sun, 29 Nov 2026 13:48:08 GMT";
+    const OWN: &str = "HTTP/1.1 200 OK\r\nx-request-id: a\r\ncontent-length: 0\r\n\
+                       date: Sun, 29 Nov 2026 13:48:08 GMT\r\n\r\n";
+    let own_refusal = BARE.replace("connection", "x-request-id: a\r\nconnection");
+    for (written, expected) in [
+        (vec![BARE], INSTEAD.to_owned()),
+        (vec![OWN], OWN.to_owned()),
+        (vec![OWN, OWN, BARE], [OWN, OWN, INSTEAD].concat()),
+        (vec![&own_refusal], own_refusal.clone()),
+        (
+            vec![OWN, "a body that ends so GMT\r\n\r\n"],
+            OWN.to_owned() + "a body that ends so GMT\r\n\r\n",
+        ),
+    ] {
+        for is_vectored in [false, true] {
+            let (mut timed, mut client, _requests) = timed(LONG, LONG);
+            let all = written.concat();
+            if is_vectored {
+                let slices: Vec<io::IoSlice<'_>> = written
+                    .iter()
+                    .map(|part| io::IoSlice::new(part.as_bytes()))
+                    .collect();
+                assert_eq!(timed.write_vectored(&slices).await.unwrap(), all.len());
+            } else {
+                timed.write_all(all.as_bytes()).await.unwrap();
+            }
+            drop(timed);
+            let mut read = String::new();
+            client.read_to_string(&mut read).await.unwrap();
+            assert_eq!(read, expected);
+        }
+    }
 }

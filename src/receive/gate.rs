@@ -113,6 +113,11 @@ fn request_id(app: &App, headers: &HeaderMap) -> (RequestId, HeaderValue) {
     if let Some((value, text)) = given.and_then(|value| Some((value, value.to_str().ok()?))) {
         return (RequestId(text.into()), value.clone());
     }
+    fresh_id(app)
+}
+
+/// A new id.
+pub(super) fn fresh_id(app: &App) -> (RequestId, HeaderValue) {
     let number = app.ids.dice();
     let digit = |at: usize| char::from_digit((number >> (60 - 4 * at)) as u32 & 15, 16);
     let digits = std::array::from_fn::<_, 16, _>(|at| digit(at).map_or(b'0', |digit| digit as u8));

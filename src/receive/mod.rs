@@ -1,7 +1,7 @@
 //! Receiving: HTTP requests in; rows in the log, or problems (RFC 9457), out.
 //!
 //! A request passes these steps: a TLS handshake, if there is a certificate ([`tls`]) → hyper's HTTP/1 on a
-//! stream with [`deadlines`] → [`gate`] (framing, request id, metrics) → [`router`] → `intake`, which takes
+//! stream with [`deadlines`], or `http2` where the client speaks that → [`gate`] (framing, request id, metrics) → [`router`] → `intake`, which takes
 //! every body to its durable answer. Within `intake`: rate and token of the client ([`client`]) → media type
 //! and encoding → [`body`], read and inflated under limits of size, time and memory → [`admission`] → the
 //! contract → the log → [`replies`], the one map from results to status and body. [`webhook`] defines where
@@ -9,10 +9,13 @@
 //!
 //! Knows nothing of batches, objects, the lake or polls.
 
+pub mod answering;
 pub mod server;
 pub mod tls;
 mod certificate;
 pub mod deadlines;
+mod multiplexed;
+mod http2;
 pub mod gate;
 pub mod router;
 pub mod app;
@@ -37,6 +40,7 @@ mod repeated;
 mod again;
 mod alarm;
 mod unread;
+mod unreadable;
 mod browsers;
 mod oversized;
 mod intake;

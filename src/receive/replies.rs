@@ -268,6 +268,20 @@ impl Problem {
         self
     }
 
+    /// The same, with the limit that the request exceeds.
+    #[must_use]
+    pub(super) fn limited(mut self, limit: usize) -> Self {
+        self.0.limit = Some(limit);
+        self
+    }
+
+    /// The body of the answer.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(256);
+        crate::json::push_json(&mut bytes, &self.0);
+        bytes
+    }
+
     /// What happened, for people.
     pub(super) fn detail(&self) -> &str {
         &self.0.detail

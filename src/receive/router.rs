@@ -12,20 +12,22 @@ use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get, post};
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use metrics::Gauge;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::CorsLayer;
 
+use super::answering::Answering;
 use super::app::App;
+use super::budget::Budget;
 use super::gate;
 use super::hooks::Hook;
 use super::intake;
 use super::pages::{PAGES, Page};
 use super::replies::Problem;
-use super::server::Answering;
 use super::unread::before_body;
+use super::unreadable;
 use super::webhook::Endpoint;
 
 /// How long a browser may remember what a page may send.
@@ -66,6 +68,21 @@ impl Front {
 impl Answering for Front {
     fn connections(&self) -> &Gauge {
         &self.app.metrics.http_connections
+    }
+
+    fn memory(&self) -> Option<&Budget> {
+        Some(&self.app.budget)
+    }
+
+    fn count(&self, status: StatusCode) {
+        self.app.metrics.answered(status.as_u16(), Duration::ZERO);
+    }
+
+    fn refuse_head(&self, status: u16, date: &str, max_head: usize) -> Vec<u8> {
+        let problem = unreadable::problem(status, max_head);
+        self.count(problem.status());
+        let (_, id) = gate::fresh_id(&self.app);
+        unreadable::bytes(&problem, Some(&id), date)
     }
 
     async fn answer(self, request: Request) -> Response {

@@ -1,7 +1,8 @@
 //! The server: connections, their limits, and their end.
 //!
-//! HTTP/1 only, by hyper's own connection builder, on streams that limit slow heads and idle times ([`deadlines`]):
-//! without those limits a few slow connections would make the service unavailable. Every connection is a tracked task.
+//! HTTP/1 by hyper's own connection builder, on streams that limit slow heads and idle times ([`deadlines`]): without
+//! those limits a few slow connections would make the service unavailable. A connection that begins with the preface of
+//! HTTP/2 goes on in `http2`; the others pay nothing for that. Every connection is a tracked task.
 //!
 //! With [`tls`], a connection begins with a handshake. It runs in the connection's own task, so that it delays nobody
 //! else; it counts as a connection, and must be complete within the time that a head may take.
@@ -16,8 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::response::Response;
+use bytes::Bytes;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -30,9 +30,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
-use super::deadlines::{Requests, Timed};
+use super::answering::Answering;
+use super::deadlines::{Refuse, Requests, Timed};
 use super::gate::Peer;
-use super::tls::Tls;
+use super::http2::{Http2, Speaker};
+use super::tls::{HTTP2, Tls};
 
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 32 << 10;
@@ -46,15 +48,8 @@ pub struct ConnectionLimits {
     pub header_timeout: Duration,
     /// How long a connection may wait for its next request.
     pub idle_timeout: Duration,
-}
-
-/// Answers the requests to one address. Each connection has a clone.
-pub trait Answering: Clone + Send + Sync + 'static {
-    /// Answers a request, which has the peer's address among its extensions.
-    fn answer(self, request: Request) -> impl Future<Output = Response> + Send;
-
-    /// The gauge of open connections.
-    fn connections(&self) -> &Gauge;
+    /// Whether clients may speak HTTP/2.
+    pub http2: bool,
 }
 
 /// A listening server.
@@ -80,7 +75,11 @@ impl Server {
             let signal = signal(SignalKind::hangup())?;
             tasks.spawn(Arc::clone(tls).watch(signal, stop.clone()));
         }
+        let speaks_http2 = limits.http2 && front.memory().is_some();
+        let own = front.clone();
         let accepting = Accepting {
+            refuse: Arc::new(move |status, date| own.refuse_head(status, date, MAX_HEAD)),
+            http2: Http2::new(speaks_http2, limits.max_connections, tasks.clone()),
             listener,
             tls,
             front,
@@ -118,6 +117,8 @@ struct Accepting<A> {
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
     front: A,
+    http2: Http2,
+    refuse: Arc<Refuse>,
     limits: ConnectionLimits,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -154,6 +155,8 @@ impl<A: Answering> Accepting<A> {
             _open: OpenConnection::new(self.front.connections()),
             peer,
             front: self.front.clone(),
+            http2: self.http2.clone(),
+            refuse: Arc::clone(&self.refuse),
             limits: self.limits,
             stop: self.stop.clone(),
             _slot: slot,
@@ -163,12 +166,17 @@ impl<A: Answering> Accepting<A> {
             return;
         };
         self.tasks.spawn(async move {
-            let handshake = tls.accept(stream, connection.limits.header_timeout);
+            let (limit, offers_http2) =
+                (connection.limits.header_timeout, connection.http2.is_on());
+            let handshake = tls.accept(stream, limit, offers_http2);
             let shaken = tokio::select! {
                 shaken = handshake => shaken,
                 () = connection.stop.cancelled() => return,
             };
             match shaken {
+                Ok(stream) if stream.get_ref().1.alpn_protocol() == Some(HTTP2) => {
+                    connection.serve_http2(stream, Bytes::new()).await;
+                }
                 Ok(stream) => connection.serve(stream).await,
                 Err(error) => tracing::debug!(%error, %peer, "a TLS handshake failed"),
             }
@@ -180,6 +188,8 @@ impl<A: Answering> Accepting<A> {
 struct Connection<A> {
     peer: SocketAddr,
     front: A,
+    http2: Http2,
+    refuse: Arc<Refuse>,
     limits: ConnectionLimits,
     stop: CancellationToken,
     _slot: OwnedSemaphorePermit,
@@ -203,48 +213,66 @@ impl Drop for OpenConnection {
 }
 
 impl<A: Answering> Connection<A> {
-    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin) {
-        let Self {
-            peer,
-            front,
-            limits,
-            stop,
-            _slot,
-            _open,
-        } = self;
+    async fn serve(self, stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) {
+        let (peer, limits) = (self.peer, self.limits);
         let requests = Arc::new(Requests::default());
         let stream = Timed::new(
             stream,
             Arc::clone(&requests),
             limits.header_timeout,
             limits.idle_timeout,
+            Arc::clone(&self.refuse),
         );
+        let (front, own) = (self.front.clone(), Arc::clone(&requests));
         let service = service_fn(move |mut request: hyper::Request<Incoming>| {
             request.extensions_mut().insert(Peer(peer));
-            let (under_way, front) = (requests.begin(), front.clone());
+            let (under_way, front) = (own.begin(), front.clone());
             async move {
                 let answer = front.answer(request.map(Body::new)).await;
                 under_way.answered(!answer.status().is_success());
                 Ok::<_, Infallible>(answer)
             }
         });
-        let connection = http1::Builder::new()
+        let mut connection = http1::Builder::new()
             .header_read_timeout(None)
             .max_buf_size(MAX_HEAD)
             // A client that has closed its side still gets its answer. To notice that it has, hyper would read during
             // each request, into another buffer of 8 KiB.
             .half_close(true)
             .serve_connection(TokioIo::new(stream), service);
-        let mut connection = std::pin::pin!(connection);
         let ended = tokio::select! {
-            ended = connection.as_mut() => ended,
-            () = stop.cancelled() => {
-                connection.as_mut().graceful_shutdown();
-                connection.await
+            ended = &mut connection => ended,
+            () = self.stop.cancelled() => {
+                std::pin::Pin::new(&mut connection).graceful_shutdown();
+                (&mut connection).await
             }
         };
-        if let Err(error) = ended {
-            tracing::debug!(%error, %peer, "a connection ended early");
+        let Err(error) = ended else { return };
+        if requests.are_none() {
+            let parts = connection.into_parts();
+            if self.http2.begins_with(&parts.read_buf) {
+                let stream = parts.io.into_inner().into_inner();
+                self.serve_http2(stream, parts.read_buf).await;
+                return;
+            }
         }
+        tracing::debug!(%error, %peer, "a connection ended early");
+    }
+
+    async fn serve_http2(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        read_before: Bytes,
+    ) {
+        let speaker = Speaker {
+            peer: self.peer,
+            front: self.front.clone(),
+            max_head: MAX_HEAD,
+            header_timeout: self.limits.header_timeout,
+            idle_timeout: self.limits.idle_timeout,
+            stop: self.stop.clone(),
+        };
+        // Few connections need this future, which is large.
+        Box::pin(self.http2.serve(speaker, stream, read_before)).await;
     }
 }

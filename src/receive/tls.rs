@@ -1,6 +1,6 @@
 //! TLS: a certificate chain and its key, read from PEM files and reloaded while the service runs.
 //!
-//! TLS 1.2 and 1.3 by rustls, with HTTP/1.1 only. A pair that cannot be used never replaces a good one: the error is
+//! TLS 1.2 and 1.3 by rustls, with HTTP/1.1, and HTTP/2 where it is on. A pair that cannot be used never replaces a good one: the error is
 //! logged, and handshakes go on with the old pair. Connections keep the pair that they began with. No part of a key ever
 //! appears in a message.
 
@@ -34,8 +34,9 @@ const EARLY: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// Permissions of everybody but the owner and the group: a key is often shared by a group of TLS servers.
 const MODE_OF_OTHERS: u32 = 0o007;
-/// The protocol inside TLS.
-const ALPN: &[u8] = b"http/1.1";
+/// The names of protocols inside TLS.
+const HTTP1: &[u8] = b"http/1.1";
+pub(super) const HTTP2: &[u8] = b"h2";
 
 /// The files of a certificate chain and its key.
 #[derive(Clone, Debug)]
@@ -183,7 +184,7 @@ impl Pair {
         not_after(chain.next()?.ok()?.as_ref())
     }
 
-    fn settings(&self, files: &Files) -> Result<Arc<ServerConfig>, TlsError> {
+    fn settings(&self, files: &Files) -> Result<Settings, TlsError> {
         let provider = aws_lc_rs::default_provider();
         let certified = self.certified(files, &provider)?;
         let settings = ServerConfig::builder_with_provider(Arc::new(provider));
@@ -193,8 +194,13 @@ impl Pair {
             .map_err(TlsError::Settings)?
             .with_no_client_auth()
             .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        settings.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Arc::new(settings))
+        settings.alpn_protocols = vec![HTTP1.to_vec()];
+        let mut with_http2 = settings.clone();
+        with_http2.alpn_protocols.insert(0, HTTP2.to_vec());
+        Ok(Settings {
+            with_http2: Arc::new(with_http2),
+            without: Arc::new(settings),
+        })
     }
 
     fn certified(
@@ -233,8 +239,14 @@ pub struct Tls {
     state: Mutex<State>,
 }
 
+/// What a handshake offers.
+struct Settings {
+    with_http2: Arc<ServerConfig>,
+    without: Arc<ServerConfig>,
+}
+
 struct State {
-    settings: Arc<ServerConfig>,
+    settings: Settings,
     /// When the certificate ends, if that can be read.
     end: Option<Micros>,
     /// Hash of the content that was tried last, whether it could be used or not.
@@ -269,8 +281,16 @@ impl Tls {
         &self,
         stream: TcpStream,
         limit: Duration,
+        offers_http2: bool,
     ) -> io::Result<TlsStream<TcpStream>> {
-        let settings = Arc::clone(&self.state().settings);
+        let settings = {
+            let settings = &self.state().settings;
+            Arc::clone(if offers_http2 {
+                &settings.with_http2
+            } else {
+                &settings.without
+            })
+        };
         let handshake = TlsAcceptor::from(settings).accept(stream);
         tokio::time::timeout(limit, handshake)
             .await

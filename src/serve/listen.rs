@@ -38,6 +38,7 @@ pub(super) async fn listen(
         max_connections: config.server.max_connections,
         header_timeout: config.server.header_timeout.duration(),
         idle_timeout: config.server.idle_timeout.duration(),
+        http2: config.server.http2,
     };
     if let Some(tls) = &tls {
         let _set_before = app.tls.set(Arc::clone(tls));
@@ -81,6 +82,7 @@ pub(super) async fn listen_for_people(
         max_connections: MAX_PEOPLE,
         header_timeout: config.server.header_timeout.duration(),
         idle_timeout: config.server.idle_timeout.duration(),
+        http2: false,
     };
     let front = ConsoleFront::new(console);
     Ok(Some(Server::start(listener, tls, front, limits)?))

@@ -113,7 +113,7 @@ fn whatever_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
         let statuses = answers(&setup, format!("{head}{SMUGGLED}").as_bytes());
         assert_eq!(statuses, [400], "{what}");
     }
-    // A client that speaks HTTP/2 would not understand an answer, and gets none.
+    // Whoever begins in HTTP/2 gets no answer of HTTP/1.1.
     let preface = format!("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n{SMUGGLED}");
     assert_eq!(answers(&setup, preface.as_bytes()), Vec::<u16>::new());
 }

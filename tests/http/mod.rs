@@ -26,6 +26,7 @@ mod protocol;
 mod connections;
 mod tls;
 mod framing;
+mod multiplexed;
 mod keys;
 pub(crate) mod unavailable;
 mod kept;

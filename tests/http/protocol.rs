@@ -1,6 +1,6 @@
 //! Media types, credentials, paths, methods, and everything else that concerns HTTP rather than events.
 
-use super::{PATH, connect, problem, request, setup};
+use super::{PATH, connect, metric, problem, request, setup};
 use crate::support::http::{self, Answer};
 use crate::support::process::{Setup, free_address};
 
@@ -235,6 +235,54 @@ fn what_is_not_http_1_is_refused() {
             "{shown}: {status:?}"
         );
     }
+}
+
+#[test]
+fn a_head_that_cannot_be_read_is_answered_as_everything_else() {
+    let setup = setup("");
+    let _program = setup.start();
+    let get = |lines: &str| format!("GET /health HTTP/1.1\r\nhost: a\r\n{lines}\r\n");
+    let many = answer_to(&setup, get(&"x: y\r\n".repeat(100)).as_bytes()).unwrap();
+    insta::assert_snapshot!(problem(&many), @r#"
+431
+connection: close
+{"type":"urn:lakehook:problem:head-too-large","title":"The head is too large","status":431,"detail":"a request has at most 100 header lines, and a head of at most 32768 bytes; send fewer or shorter headers, such as cookies","limit":32768}
+"#);
+    assert!(
+        many.header("date")
+            .is_some_and(|date| date.ends_with(" GMT")),
+        "{many:?}"
+    );
+    // A large one is still being sent when it is refused: the answer is not lost.
+    let long = format!("cookie: {}\r\n", "x".repeat(1 << 20));
+    for _ in 0..10 {
+        let large = answer_to(&setup, get(&long).as_bytes()).unwrap();
+        assert_eq!(problem(&large), problem(&many));
+    }
+    let broken = answer_to(&setup, get("a line without a colon\r\n").as_bytes()).unwrap();
+    insta::assert_snapshot!(problem(&broken), @r#"
+400
+connection: close
+{"type":"urn:lakehook:problem:bad-request","title":"Bad request","status":400,"detail":"the head is not sound HTTP/1.1: a request line, then lines of `Name: value`, and an empty line"}
+"#);
+    let (first, second) = (many.header("x-request-id"), broken.header("x-request-id"));
+    assert!(first.is_some() && first != second);
+    // As many as are allowed; and a refused head behind a request that was answered.
+    let most = answer_to(&setup, get(&"x: y\r\n".repeat(99)).as_bytes()).unwrap();
+    assert_eq!(most.status, 200);
+    let mut connection = connect(&setup);
+    let both = [get(""), get(&"x: y\r\n".repeat(100))].concat();
+    connection.send_raw(both.as_bytes()).unwrap();
+    assert_eq!(connection.read_answer(false).unwrap().status, 200);
+    let refused = connection.read_answer(false).unwrap();
+    assert_eq!(problem(&refused), problem(&many));
+    assert_eq!(
+        metric(
+            &setup,
+            "lakehook_http_request_duration_seconds_count{status=\"4xx\"}"
+        ),
+        13.0
+    );
 }
 
 #[test]

@@ -80,7 +80,7 @@ fn events_arrive_through_tls() {
         (&version::TLS12, ProtocolVersion::TLSv1_2),
         (&version::TLS13, ProtocolVersion::TLSv1_3),
     ]) {
-        let protocols: [&[u8]; 2] = [b"h2", b"http/1.1"];
+        let protocols: [&[u8]; 2] = [b"spdy/3", b"http/1.1"];
         let connected = authority.connect_as(setup.address(), &[version], &protocols);
         let mut connection = connected.unwrap();
         accepted(&mut connection, number);
@@ -92,8 +92,8 @@ fn events_arrive_through_tls() {
     let mut large = authority.connect(setup.address()).unwrap();
     let answer = large.post_json(PATH, &vec![b' '; 9 << 20]).unwrap();
     assert_eq!(answer.status, 413);
-    let only_http2 = authority.connect_as(setup.address(), &[&version::TLS13], &[b"h2"]);
-    assert!(only_http2.is_err());
+    let unknown = authority.connect_as(setup.address(), &[&version::TLS13], &[b"spdy/3"]);
+    assert!(unknown.is_err());
     assert!(program.stop(Duration::from_secs(60)).success());
     let (code, audit) = said(&setup, &["audit", "--json"]);
     assert_eq!(code, Some(0), "{audit}");

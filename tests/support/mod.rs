@@ -26,6 +26,7 @@ pub(crate) mod duckdb;
 pub(crate) mod proxy;
 pub(crate) mod browser;
 pub(crate) mod http;
+pub(crate) mod http2;
 pub(crate) mod sns;
 pub(crate) mod tls;
 pub(crate) mod process;

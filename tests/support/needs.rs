@@ -24,6 +24,8 @@ pub(crate) enum Need {
     Node,
     /// A browser.
     Chromium,
+    /// A curl that speaks HTTP/2.
+    CurlHttp2,
     /// A directory of payloads.
     Payloads,
     /// Instruction counts that were recorded with the compiler in use.
@@ -39,7 +41,7 @@ pub(crate) enum Need {
 }
 
 impl Need {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
@@ -47,6 +49,7 @@ impl Need {
         Self::Namespaces,
         Self::Node,
         Self::Chromium,
+        Self::CurlHttp2,
         Self::Payloads,
         Self::RecordedCounts,
         Self::Systemd,
@@ -65,6 +68,7 @@ impl Need {
             Self::Namespaces => "namespaces",
             Self::Node => "node",
             Self::Chromium => "chromium",
+            Self::CurlHttp2 => "curl-http2",
             Self::Payloads => "payloads",
             Self::RecordedCounts => "recorded-counts",
             Self::Systemd => "systemd",

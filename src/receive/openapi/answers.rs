@@ -33,7 +33,7 @@ const UNAUTHORIZED: ProblemClass = ProblemClass {
     status: 401,
     description: "Bad or missing token or signature.",
     headers: &["WWW-Authenticate"],
-    words: &["unauthorized", "bad-signature"],
+    words: &["unauthorized", "bad-signature", "unknown-topic"],
 };
 const FORBIDDEN: ProblemClass = ProblemClass {
     name: "Forbidden",
@@ -113,7 +113,16 @@ const UNAVAILABLE: ProblemClass = ProblemClass {
         "busy",
         "log-full",
         "late",
+        "no-certificate",
+        "not-confirmed",
     ],
+};
+const HEAD_TOO_LARGE: ProblemClass = ProblemClass {
+    name: "HeadTooLarge",
+    status: 431,
+    description: "Over 100 header lines, or a head of over 32 KiB. Over HTTP/2 this answer has no body.",
+    headers: &[],
+    words: &["head-too-large"],
 };
 /// The answer of `/ready` while requests are refused.
 pub(super) const NOT_READY: ProblemClass = ProblemClass {
@@ -132,8 +141,9 @@ pub(super) const NOT_READY: ProblemClass = ProblemClass {
     ],
 };
 
-const ALL: [ProblemClass; 12] = [
+const ALL: [ProblemClass; 13] = [
     BAD_REQUEST,
+    HEAD_TOO_LARGE,
     UNAUTHORIZED,
     FORBIDDEN,
     NOT_FOUND,
@@ -147,8 +157,9 @@ const ALL: [ProblemClass; 12] = [
     NOT_READY,
 ];
 /// The problems of a webhook.
-const OF_A_WEBHOOK: [ProblemClass; 9] = [
+const OF_A_WEBHOOK: [ProblemClass; 10] = [
     BAD_REQUEST,
+    HEAD_TOO_LARGE,
     UNAUTHORIZED,
     FORBIDDEN,
     TIMEOUT,
@@ -159,7 +170,7 @@ const OF_A_WEBHOOK: [ProblemClass; 9] = [
     UNAVAILABLE,
 ];
 /// The problems that any path may answer.
-const OF_ANY: [ProblemClass; 3] = [BAD_REQUEST, FORBIDDEN, INTERNAL];
+const OF_ANY: [ProblemClass; 4] = [BAD_REQUEST, FORBIDDEN, HEAD_TOO_LARGE, INTERNAL];
 
 /// Headers of every answer.
 const ALWAYS: [&str; 2] = ["X-Request-Id", "X-Content-Type-Options"];
@@ -219,10 +230,6 @@ fn responses(description: &str, content: (&str, Value), problems: &[ProblemClass
         "content": {media_type: {"schema": schema}},
     });
     let mut all = Map::from_iter([("200".to_owned(), success)]);
-    // The HTTP library gives this answer, before there is a request.
-    let too_long =
-        "Over 100 header lines, or a head of over 32 KiB; empty, and the connection ends.";
-    all.insert("431".to_owned(), json!({"description": too_long}));
     for class in problems {
         let response = json!({"$ref": format!("#/components/responses/{}", class.name)});
         all.insert(class.status.to_string(), response);
