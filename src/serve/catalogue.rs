@@ -107,9 +107,11 @@ pub async fn learn(place: &LakeReader, tables: &Tables) -> Result<(), LakeReadEr
         };
         for key in place.keys(&keys::columns_prefix(stream)).await? {
             let text = place.read(&key).await?.unwrap_or_default();
-            // What cannot be read is passed over, as the nodes do.
-            if let Ok(note) = serde_json::from_slice::<ColumnsNote>(&text) {
-                growing.live.adopt(&note.columns);
+            let note = serde_json::from_slice::<ColumnsNote>(&text).ok();
+            match note.filter(ColumnsNote::is_whole) {
+                Some(note) => growing.live.adopt(&note.columns),
+                // Its columns stand under `extra`, which is better than no answer at all.
+                None => tracing::warn!(key, "a note of columns cannot be read, and is passed over"),
             }
         }
     }

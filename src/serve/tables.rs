@@ -134,8 +134,9 @@ pub(super) fn live_shape(dir: &Path, stream: &str) -> io::Result<LiveShape> {
             settled,
         })
     });
-    let mut shape = Shape::new(shapes::read(dir, stream)?);
-    shape.adopt(&typed.collect::<Vec<_>>());
+    // A type of typed objects may be from a schema that came and went, and the file still has the one before.
+    let mut shape = Shape::new(typed);
+    shape.adopt(&shapes::read(dir, stream)?);
     Ok(LiveShape::new(shape, shapes::keeper(dir, stream)))
 }
 
@@ -222,5 +223,30 @@ mod tests {
         remember(dir.path(), &first, format).unwrap();
         let (known, last) = read(dir.path()).unwrap();
         assert_eq!((known["events"]["p_b"].as_str(), last), ("text", 2));
+    }
+
+    #[test]
+    fn the_types_of_typed_objects_outlive_a_schema() {
+        let dir = tempfile::tempdir().unwrap();
+        let kinds = |live: &LiveShape| -> Vec<String> {
+            let shape = live.shape();
+            let columns = shape.columns().iter();
+            let own = columns.filter(|own| ["id", "price"].contains(&own.name.as_str()));
+            own.map(|own| format!("{} {} {:?}", own.name, own.kind, own.settled))
+                .collect()
+        };
+        // Lines without a schema, then columns with one, then no schema again.
+        let integer = |name: &str| FoundColumn {
+            name: name.to_owned(),
+            kind: ColumnType::Integer,
+            settled: Settled::Yes,
+        };
+        shapes::keeper(dir.path(), "things")(&[integer("price"), integer("id")]).unwrap();
+        let schema = r#"{"properties":{"price":{"type":"string"}}}"#;
+        let table = Table::entities(Some(schema), &[], &crate::columns::Kinds::default()).unwrap();
+        let with_schema = Tables::new([("things".to_owned(), table)].into_iter());
+        remember(dir.path(), &with_schema, Format::Parquet).unwrap();
+        let live = live_shape(dir.path(), "things").unwrap();
+        assert_eq!(kinds(&live), ["price text Typed", "id integer Yes"]);
     }
 }

@@ -2,9 +2,9 @@
 //! log.
 //!
 //! The notes of a stream are numbered from 1, without gaps, whichever node puts them, and are never replaced. A
-//! note is in the lake before any object with its columns. Before a node settles the types of a stream for the first
-//! time, it reads all notes and takes over what they say, so that a column keeps its type also after the loss of a
-//! log.
+//! note is in the lake before a node settles the types that it names, and so before any object with its columns. A
+//! node settles only what it has read in the notes: if another one was faster, its note is read, and what it says
+//! of a column holds for both.
 
 use std::sync::{Arc, PoisonError};
 
@@ -14,15 +14,15 @@ use crate::files::Files;
 use crate::json::push_json;
 use crate::lake::notes::leave;
 use crate::lake::{LakeError, Trouble, keys};
-use crate::tables::{FoundColumn, GrowingTable, Settled, StreamTable, Table};
+use crate::tables::{FoundColumn, GrowingTable, Settled, Shape, StreamTable, Table};
 use crate::wal::journal::seam::Frames;
 
-/// More notes of one stream are not read; there is at most one for each column and change of its state.
-const MAX_NOTES: u64 = 10_000;
+/// Notes that are put before the object has to wait. Each but the last one found that another node was faster.
+const ROUNDS: u32 = 100;
 
 impl<F: Files, R: Frames> Shipper<F, R> {
-    /// The table of an object that is about to be written. If it can grow, its columns are settled, and noted in
-    /// the lake, before this returns.
+    /// The table of an object that is about to be written. If it can grow, its columns are noted in the lake, and
+    /// then settled, before this returns.
     pub(super) fn table_of(
         &self,
         partition: &str,
@@ -34,71 +34,89 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         };
         let stream = keys::top_folder(partition).unwrap_or(partition);
         let mut all = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if !all.contains_key(stream) {
-            let last = self.read_notes(stream, growing)?;
-            all.insert(stream.to_owned(), last);
-        }
-        let shape = growing.live.settle(settled)?;
         let last = all.entry(stream.to_owned()).or_default();
-        if !last.known.covers(&shape) {
-            let number = last.number + 1;
-            if let Err(error) = self.put_note(stream, number, shape.columns()) {
-                // It may be in the lake, or another node's may be there.
-                all.remove(stream);
-                return Err(error);
-            }
-            last.number = number;
-            last.known.adopt(shape.columns());
+        if !last.is_read {
+            while self.read_columns(stream, growing, last)? {}
+            last.is_read = true;
         }
-        Ok(Arc::new(growing.with(&shape)))
-    }
-
-    /// Reads the notes of a stream, and takes over their columns.
-    fn read_notes(&self, stream: &str, growing: &GrowingTable) -> Result<LastNote, ShipError> {
-        let mut last = LastNote::default();
-        while last.number < MAX_NOTES {
-            let key = keys::columns_key(stream, last.number + 1);
-            let Some(text) = self.lake.read_small(&key)? else {
-                break;
-            };
-            last.number += 1;
-            match serde_json::from_slice::<ColumnsNote>(&text) {
-                Ok(note) => {
-                    growing.live.adopt(&note.columns);
-                    last.known.adopt(&note.columns);
-                }
-                Err(error) => {
-                    tracing::warn!(key, %error, "a note of columns cannot be read, and is passed over");
-                }
+        for _ in 0..ROUNDS {
+            let shape = growing.live.proposed(settled);
+            if last.covers(&shape) {
+                tell_differences(stream, last, &shape);
+                growing.live.settle(&shape)?;
+                return Ok(Arc::new(growing.with(&shape)));
+            }
+            // Only what was read counts, also of what this node has put.
+            if !self.read_columns(stream, growing, last)? {
+                self.put_columns(stream, last.number + 1, shape.columns())?;
             }
         }
-        Ok(last)
+        Err(again(format!("other nodes note columns of {stream} all the time")).into())
     }
 
-    fn put_note(
+    /// Reads the next note, and takes over its columns; `false` if there is none.
+    fn read_columns(
+        &self,
+        stream: &str,
+        growing: &GrowingTable,
+        last: &mut LastNote,
+    ) -> Result<bool, LakeError> {
+        let key = keys::columns_key(stream, last.number + 1);
+        let Some(text) = self.lake.read_small(&key)? else {
+            return Ok(false);
+        };
+        let note = serde_json::from_slice::<ColumnsNote>(&text).ok();
+        let Some(note) = note.filter(|note| note.stream == stream && note.is_whole()) else {
+            // Tried again, because the answer may have come from a proxy and not from the lake.
+            return Err(again(format!(
+                "{key} in the lake does not say which columns {stream} has; its objects wait until it can be read"
+            )));
+        };
+        last.number += 1;
+        last.take_over(&note.columns);
+        growing.live.adopt(&note.columns);
+        Ok(true)
+    }
+
+    /// Puts a note, unless another node is first: the next round reads which one is there.
+    fn put_columns(
         &self,
         stream: &str,
         number: u64,
         columns: &[FoundColumn],
-    ) -> Result<(), ShipError> {
-        let note = ColumnsNote {
-            version: 1,
-            stream: stream.to_owned(),
-            node: self.node.to_string(),
-            columns: columns.to_vec(),
-        };
+    ) -> Result<(), LakeError> {
+        let note = ColumnsNote::new(stream, &self.node.to_string(), columns);
         let mut text = Vec::new();
         push_json(&mut text, &note);
         let key = keys::columns_key(stream, number);
         match leave(&self.files, &self.lake, key, self.node, &text) {
-            Err(LakeError::Foreign { key, .. }) => Err(LakeError::Retry {
-                kind: Trouble::Other,
-                message: format!(
-                    "another node has put {key} meanwhile; it is read, and the next number taken"
-                ),
-            }
-            .into()),
-            left => Ok(left?),
+            Ok(()) | Err(LakeError::Foreign { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 }
+
+/// Tells once which columns have two types: in objects of this node, and in those that the notes speak of.
+fn tell_differences(stream: &str, last: &mut LastNote, shape: &Shape) {
+    for (own, noted) in last.differences(shape) {
+        tracing::error!(
+            stream,
+            column = own.name,
+            own = %own.kind,
+            %noted,
+            "a column has another type in objects of this node than in those of others, as notes in the lake say; \
+             readers find the values of one of them under `extra`. Give the stream a schema"
+        );
+    }
+}
+
+fn again(message: String) -> LakeError {
+    LakeError::Retry {
+        kind: Trouble::Other,
+        message,
+    }
+}
+
+#[cfg(test)]
+#[path = "columns_tests.rs"]
+mod tests;

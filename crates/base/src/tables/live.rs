@@ -2,8 +2,8 @@
 //! records and those who write objects.
 //!
 //! What has grown is written down durably before rows are logged that need it ([`LiveShape::keep`]), and types
-//! are settled before an object is written ([`LiveShape::settle`]). A crash between leaves columns without rows,
-//! which harm nobody.
+//! are settled before an object is written ([`LiveShape::settle`]), as they were proposed to others before
+//! ([`LiveShape::proposed`]). A crash between leaves columns without rows, which harm nobody.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -110,17 +110,20 @@ impl LiveShape {
         Ok(())
     }
 
-    /// Settles the types of all columns, durably, and returns the shape: an object with these columns is about to
-    /// be written.
-    pub fn settle(&self, settled: Settled) -> io::Result<Shape> {
-        let mut shape = Shape::default();
-        self.change(|own| {
-            let has_changed = own.settle(settled);
-            shape = own.clone();
-            has_changed
-        });
-        self.keep()?;
-        Ok(shape)
+    /// The shape as it would be if all types were settled now. Nothing is settled by that: others may have to
+    /// agree first.
+    pub fn proposed(&self, settled: Settled) -> Shape {
+        let mut shape = self.shape();
+        shape.settle(settled);
+        shape
+    }
+
+    /// Settles the types of the columns of a shape that was proposed, durably: an object with these columns is about
+    /// to be written. What was found meanwhile is not settled, and a type that has widened is that of the shape
+    /// again.
+    pub fn settle(&self, shape: &Shape) -> io::Result<()> {
+        self.adopt(shape.columns());
+        self.keep()
     }
 
     /// Changes the shape, and counts that if `change` says that it has changed.
@@ -178,9 +181,13 @@ mod tests {
         shape.note(&members(&[("a", "2"), ("b", "null")]));
         shape.keep().unwrap();
         assert_eq!(written.lock().unwrap().0, [1]);
-        shape.settle(Settled::Yes).unwrap();
+        let proposed = shape.proposed(Settled::Yes);
+        assert_eq!(proposed.columns()[0].settled, Settled::Yes);
+        // Nothing is settled until then, and what has widened meanwhile is settled as it was proposed.
+        assert!(shape.note(&members(&[("a", "1.5")])).is_empty());
+        shape.settle(&proposed).unwrap();
         assert_eq!(shape.note(&members(&[("a", "\"x\""), ("b", "1")])), [0]);
-        shape.settle(Settled::Yes).unwrap();
+        shape.settle(&shape.proposed(Settled::Yes)).unwrap();
         assert_eq!(written.lock().unwrap().0, [1, 1, 2]);
         assert_eq!(shape.column(0).unwrap().kind.to_string(), "integer");
     }

@@ -178,18 +178,20 @@ impl Shape {
         has_changed
     }
 
-    /// Takes over columns that objects of the lake have. What is settled here stays; returns whether anything
-    /// changed.
+    /// Takes over columns that objects of the lake have. What is settled further counts, and then what is here;
+    /// returns whether anything changed. A column that no object has gives way to one whose name differs in case
+    /// only.
     pub fn adopt(&mut self, columns: &[FoundColumn]) -> bool {
         let before = self.clone();
         for column in columns {
-            match self.by_name.get(&column.name) {
+            let own = self.by_name.get(&column.name).copied();
+            match own.or_else(|| self.unsettled_like(&column.name)) {
                 Some(index) => {
-                    let own = &mut self.columns[*index];
-                    if own.settled == Settled::No {
+                    let own = &mut self.columns[index];
+                    if column.settled > own.settled {
+                        self.by_name.remove(&own.name);
+                        self.by_name.insert(column.name.clone(), index);
                         own.clone_from(column);
-                    } else if own.kind == column.kind {
-                        own.settled = own.settled.max(column.settled);
                     }
                 }
                 None => self.add(column.clone()),
@@ -198,12 +200,15 @@ impl Shape {
         *self != before
     }
 
-    /// Whether it has all columns of another shape, settled as far as they are there.
-    pub fn covers(&self, other: &Self) -> bool {
-        other.columns.iter().all(|column| {
-            let own = self.by_name.get(&column.name);
-            own.is_some_and(|index| self.columns[*index].settled >= column.settled)
-        })
+    /// The column that is not settled and whose name differs from this one in case only.
+    fn unsettled_like(&self, name: &str) -> Option<usize> {
+        let lower = name.to_lowercase();
+        if !self.taken.contains(&lower) {
+            return None;
+        }
+        let is_it =
+            |own: &FoundColumn| own.settled == Settled::No && own.name.to_lowercase() == lower;
+        self.columns.iter().position(is_it)
     }
 
     fn can_have(&self, name: &str) -> bool {
@@ -420,11 +425,37 @@ mod tests {
         assert_eq!(kinds, ["double", "integer", "boolean"]);
         assert_eq!(own.columns()[0].settled, Settled::Yes);
         own.settle(Settled::Yes);
-        assert!(!own.adopt(shape(&[("b", "\"x\"")]).columns()));
-        assert!(own.covers(&lake) && !lake.covers(&own));
-        lake.settle(Settled::Typed);
-        assert!(!own.covers(&lake));
-        assert!(own.adopt(lake.columns()) && own.covers(&lake));
+        let mut other = shape(&[("b", "\"x\"")]);
+        for (settled, kind) in [
+            (Settled::No, "integer"),
+            (Settled::Yes, "integer"),
+            (Settled::Typed, "text"),
+        ] {
+            other.settle(settled);
+            assert_eq!(own.adopt(other.columns()), kind == "text", "{settled:?}");
+            assert_eq!(own.columns()[1].kind.to_string(), kind, "{settled:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_differs_in_case_only_gives_way_unless_an_object_has_it() {
+        let mut lake = shape(&[("Id", "1"), ("Name", "1")]);
+        lake.settle(Settled::Yes);
+        let mut own = shape(&[("a", "1"), ("id", "\"x\"")]);
+        assert!(own.adopt(lake.columns()) && !own.adopt(lake.columns()));
+        let names = |shape: &Shape| -> Vec<String> {
+            let columns = shape.columns().iter();
+            columns
+                .map(|own| format!("{} {}", own.name, own.kind))
+                .collect()
+        };
+        assert_eq!(names(&own), ["a integer", "Id integer", "Name integer"]);
+        assert_eq!(own.look("id", "1"), Noted::Fits, "it stands under `extra`");
+        assert_eq!(own.look("Id", "\"x\""), Noted::Unfit(1));
+        let mut own = shape(&[("id", "\"x\"")]);
+        own.settle(Settled::Yes);
+        assert!(own.adopt(lake.columns()));
+        assert_eq!(names(&own), ["id text", "Name integer"]);
     }
 
     #[test]
