@@ -150,10 +150,12 @@ async fn of_bucket(
 
 impl Gathered {
     /// Reports objects of a directory lake that are missing although their sidecars exist. A sidecar that is
-    /// still being written has another name, and does not count. Nor does that of a note of an erasure or of a
-    /// retention: a command that is killed leaves a sidecar whose note never was there, and a note that somebody
-    /// removed is missed by the stamps of the objects that name it, or where the objects are missing that it lists. A
-    /// note of columns holds nothing that objects do not hold.
+    /// still being written has another name, and does not count.
+    ///
+    /// Sidecars of notes do not count either. A killed command may leave the sidecar of a note of an erasure or a
+    /// retention that was never written. If somebody removed such a note, other checks report it: the stamps of
+    /// erased objects name their erasure, and the objects that a retention lists are missing without its note. A note
+    /// of columns may be missing, because the objects hold all that it says.
     fn find_lone_sidecars(&mut self, root: &Path, all: &[String]) {
         let is_note = |object: &str| {
             let rest = in_internal(object).unwrap_or_default();

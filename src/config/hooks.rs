@@ -46,7 +46,7 @@ pub struct Hook {
     pub topics: Vec<String>,
     /// For `sns`: whether to open the URL that confirms a subscription to one of the topics.
     pub confirm: bool,
-    /// The URL that the provider knows, where it signs it.
+    /// The URL that the provider posts to. Needed by schemes whose signature covers the URL.
     pub public_url: Option<String>,
     /// For `hmac`: the algorithm.
     #[serde(deserialize_with = "words::deserialize_optional")]
@@ -82,7 +82,7 @@ pub struct Hook {
     pub time: Option<Texts>,
     /// Where the user is whom the event is about.
     pub user: Option<Texts>,
-    /// Questions by which the provider verifies the URL, besides those of the pack.
+    /// Challenges by which the provider verifies the URL, in addition to those that the pack has.
     #[serde(deserialize_with = "words::deserialize_list")]
     #[schemars(schema_with = "words::list_schema::<QuestionName>")]
     pub challenges: Vec<QuestionName>,

@@ -264,7 +264,8 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Counts what became of a request, and says so if deliveries do not prove where they come from.
+    /// Counts what became of a request. If a hook refused it because it does not prove where it comes from, that is
+    /// also logged, at most once a minute.
     pub(super) fn count(self, app: &App, answered: &Result<(Response, HookOutcome), Problem>) {
         if let Some(source) = self.source(app) {
             let status = match answered {

@@ -24,7 +24,7 @@ pub struct Relation {
     pub name: String,
     /// The kind of the stream.
     pub stream: Stream,
-    /// The table of its rows.
+    /// The stream as a table: the columns of its rows.
     pub table: Table,
     /// The partition keys below its prefix, such as `dt` and `hour`.
     pub partitions: Vec<Key>,
@@ -36,7 +36,7 @@ pub struct Relation {
     pub there: There,
     /// Whether the objects of a run did not pass the log: its marker names them apart, as pieces.
     pub in_pieces: bool,
-    /// How the latest row of each record is found, if rows are those of an appending poll with ids.
+    /// How the latest row of each record is found, if the stream is that of an appending poll with an `id`.
     pub current: Option<Current>,
 }
 
@@ -79,7 +79,7 @@ pub struct Catalogue {
     pub relations: Vec<Relation>,
 }
 
-/// An engine.
+/// A query engine that `lakehook sql` prints statements for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Engine {
     /// DuckDB 1.3 or later.

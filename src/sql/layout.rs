@@ -120,7 +120,7 @@ pub struct There {
 }
 
 impl There {
-    /// Records an object of a stream, given the stream's partition keys.
+    /// Adds the object with this key, which belongs to a stream with these partition keys.
     pub fn add(&mut self, key: &str, partitions: &[Key]) {
         let Some((dir, name)) = key.rsplit_once('/') else {
             return;

@@ -108,7 +108,7 @@ pub enum Purpose {
     Contest,
 }
 
-/// The counts in a 200.
+/// The counts that an answer with status 200 reports.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Said {
     /// Newly stored.

@@ -36,7 +36,7 @@ pub trait Feed: Send + Sync {
 /// Future of a stop.
 pub type Stopping<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-/// Why a feed cannot be used as it is configured: names the setting.
+/// Why a feed cannot be used as it is configured. The text names the setting.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct SetupError(pub String);

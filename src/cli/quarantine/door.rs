@@ -75,7 +75,7 @@ impl Stream {
         })
     }
 
-    /// The directory of its log.
+    /// The directory of the log that stores rows of this stream: the log of events, or the log of polls.
     pub(super) fn dir<'a>(&self, config: &'a Config) -> &'a Path {
         if self.kind == StreamKind::Events {
             &config.wal.dir

@@ -58,13 +58,13 @@ pub struct OAuthSettings {
     pub extra: BTreeMap<String, Secret>,
     /// The refresh token of the authorisation.
     pub refresh_token: Option<Secret>,
-    /// The key of assertions, in PEM.
+    /// The private key that signs assertions (`jwt-bearer`), in PEM.
     pub private_key: Option<Secret>,
-    /// Name of that key, for the server.
+    /// The name by which the token server knows that key.
     pub key_id: Option<String>,
-    /// For whom is asserted; the client itself if not set.
+    /// On whose behalf the assertion is made (`sub`); the client itself if not set.
     pub subject: Option<String>,
-    /// Who is to believe the assertion; the token server if not set.
+    /// The receiver that the assertion is meant for (`aud`); the token server if not set.
     pub audience: Option<String>,
     /// Further claims of an assertion.
     pub claims: BTreeMap<String, Secret>,

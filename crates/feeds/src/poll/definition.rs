@@ -240,7 +240,7 @@ impl Then {
 }
 
 impl Watermark {
-    /// Whether nothing of it is set.
+    /// Whether none of its keys is set; `lag` and `begins` do not count.
     pub fn is_empty(&self) -> bool {
         let set = [
             &self.field,

@@ -116,15 +116,15 @@ pub enum NextAs {
     Parameters,
 }
 
-/// What the first page is asked for with, as later ones are with their cursor.
+/// The cursor in the request for the first page of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Begin {
-    /// Nothing: it is the first page that there is.
+    /// There is none: the run begins with the first page of the API.
     #[default]
     First,
-    /// The mark of the run.
+    /// The cursor is the mark of the run.
     Mark,
-    /// The token that the last run has ended with.
+    /// The cursor is the token that the last run ended with.
     Token,
 }
 

@@ -101,7 +101,7 @@ pub(super) struct Claims {
     pub(super) more: BTreeMap<String, Secret>,
 }
 
-/// An assertion that holds from now on.
+/// Makes a signed assertion that is valid from `now` on, for `LIFE`. `None` if the key cannot sign it.
 pub(super) fn assertion(
     key: &PrivateKey,
     key_id: Option<&str>,

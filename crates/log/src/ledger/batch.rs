@@ -1,7 +1,7 @@
 //! Batches: which rows of the log are still open, per partition, and when a batch is due to be sealed.
 //!
-//! Pure: time is passed in, nothing is read or written. Of a row a batch keeps no more than its share
-//! of a chunk, so that memory grows with frames, not with records.
+//! Pure: time is passed in, nothing is read or written. A batch keeps no row in memory, only one [`Chunk`] for its
+//! rows in each frame, so that memory grows with the number of frames, not of rows.
 
 use std::collections::HashMap;
 use std::time::Duration;
