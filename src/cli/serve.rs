@@ -65,7 +65,7 @@ pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     if !overruled.is_empty() {
         tracing::info!(
             keys = overruled.join(", "),
-            "set by the environment or by arguments"
+            "these keys are set by the environment or by arguments"
         );
     }
     let runtime = runtime()?;

@@ -72,7 +72,7 @@ pub(super) fn check_label(
     match outcome.recv_timeout(START_LIMIT) {
         Ok(Err(error @ LakeError::Unusable(_))) => Err(error),
         Ok(Err(error)) => {
-            tracing::warn!(%error, "the lake cannot be checked yet; it is before the first put");
+            tracing::warn!(%error, "the lake cannot be checked yet; it is checked before the first put");
             Ok(())
         }
         Ok(Ok(())) => Ok(()),

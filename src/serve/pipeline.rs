@@ -150,7 +150,7 @@ impl Pipeline {
             tracing::info!(%run, "a run of a poll was interrupted; nothing of it is visible");
             // If this fails, the next start abandons the run.
             if let Err(error) = Handle::current().block_on(self.log.abandon_run(*run)) {
-                tracing::warn!(%error, %run, "failed to abandon it");
+                tracing::warn!(%error, %run, "failed to abandon an interrupted run; the next start does it");
             }
         }
     }
@@ -216,13 +216,13 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
         tracing::warn!(
             offset,
             bytes,
-            "the log had a torn tail, of a write that nobody was told of"
+            "a crash cut off the last write, which was never acknowledged; nothing is lost, and its bytes are kept beside the log"
         );
     }
     for lost in &recovered.lost_ids {
         tracing::error!(
             lost,
-            "ids of a closed segment cannot be read: its duplicates may get through"
+            "the id file of a closed segment cannot be read; events that are sent again may be stored twice"
         );
     }
 }

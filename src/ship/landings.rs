@@ -52,7 +52,7 @@ impl Landings {
                 objects = left_out.objects,
                 rows = left_out.rows,
                 bytes = left_out.bytes,
-                "more objects landed, which were not named"
+                "more objects landed than are logged one by one"
             );
         }
         if is_told {
@@ -61,7 +61,7 @@ impl Landings {
                 rows = landing.rows,
                 bytes = landing.bytes,
                 took_seconds = landing.took.as_secs_f64(),
-                "in the lake"
+                "an object is in the lake"
             );
         }
     }

@@ -157,12 +157,15 @@ impl<F: Files> ShippingContext<F> {
                      restored, or somebody else writes there. Nothing more is accepted or uploaded; if it \
                      is a copy, stop this service, and `lakehook wal adopt` gives it a node id of its own"
                 );
-                tracing::error!(why);
+                tracing::error!(
+                    why,
+                    "an object in the lake is not ours; nothing more is accepted or uploaded"
+                );
                 self.status.set_foreign(why);
                 return Next::End;
             }
             ShipError::Held(why) => {
-                tracing::error!(seal = number, why, "a batch is held back");
+                tracing::error!(seal = number, why, "a batch is held back; its rows are not in the lake");
                 self.status.add_held(why);
                 return Next::Done;
             }

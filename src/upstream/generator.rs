@@ -84,7 +84,7 @@ async fn finish(running: &mut Option<Running>) {
     };
     last.stopping.cancel();
     if let Err(error) = (&mut last.task).await {
-        tracing::error!(%error, "generator ended badly");
+        tracing::error!(%error, "the generator ended with an error");
     }
     *running = None;
 }
@@ -95,7 +95,7 @@ impl Rounds {
         while !stopping.is_cancelled() {
             let round = self.round(stopping, &mut owed);
             if let Err(error) = round.await {
-                tracing::error!(%error, "generator gives up");
+                tracing::error!(%error, "the generator gives up");
                 return;
             }
         }

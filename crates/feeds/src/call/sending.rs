@@ -94,7 +94,7 @@ impl Sender<'_> {
             return Err(RunError::Later { what, until });
         }
         let call = self.plan.name.as_str();
-        tracing::info!(call, what, tries, ?pause, "sending the same again");
+        tracing::info!(call, what, tries, ?pause, "the same request is sent again");
         let next = format!("another try ({what})");
         let paused = self.waiter.pause_after_fault(&next, pause);
         paused.map_err(|why| stopped(why, Some(what)))

@@ -52,7 +52,7 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
         tracing::info!(
             poll = job.plan.name,
             %error,
-            "reading from the watermark again"
+            "the run reads from its mark again"
         );
         if job.backfill.is_none() {
             cursor.resume = None;

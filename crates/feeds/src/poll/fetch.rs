@@ -138,7 +138,7 @@ impl<'a> Fetcher<'a> {
             what,
             tries,
             pause_seconds = pause.as_secs_f64(),
-            "trying again"
+            "the page is tried again"
         );
         let next = format!("another try (page {number}: {what})");
         let paused = self.waiter.pause_after_fault(&next, pause);

@@ -110,7 +110,7 @@ impl Link {
     fn kept_hold(&self) -> Option<Micros> {
         let kept = self.kept.as_ref()?.read(&self.hold_file());
         let bytes = kept
-            .inspect_err(|error| tracing::warn!(api = self.name, %error, "failed to read a hold"))
+            .inspect_err(|error| tracing::warn!(api = self.name, %error, "failed to read until when an API asked for a pause; requests go on"))
             .ok()??;
         std::str::from_utf8(&bytes)
             .ok()?
@@ -135,7 +135,7 @@ impl Link {
         if let Some(kept) = self.kept.as_ref().filter(|_| pause >= SHORTEST_KEPT) {
             let kept = kept.write(&self.hold_file(), until.0.to_string().as_bytes());
             if let Err(error) = kept {
-                tracing::warn!(api = self.name, %error, "failed to keep a hold");
+                tracing::warn!(api = self.name, %error, "failed to note until when an API asked for a pause; a restart would not know of it");
             }
         }
     }

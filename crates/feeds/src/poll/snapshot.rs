@@ -109,7 +109,7 @@ pub(super) fn run(job: &Job<'_>, cursor: &mut PollCursor) -> Result<RunReport, R
                     poll = job.plan.name,
                     what,
                     rereads,
-                    "reading all of it again"
+                    "the run reads everything again"
                 );
             }
             Err(RunError::Drift(what)) => {

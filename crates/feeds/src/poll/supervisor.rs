@@ -459,7 +459,7 @@ impl Keeper {
                     nulls = counts.nulls.values().sum::<u64>(),
                     unchanged,
                     took_seconds = report.took.as_secs_f64(),
-                    "polled"
+                    "a run of the poll ended well"
                 );
                 let ended = RunEnded::Well {
                     unchanged,
@@ -482,7 +482,7 @@ impl Keeper {
             Err(error) => {
                 // Without a service, whoever asked for the run is told, and nobody else reads the log.
                 if context.is_service {
-                    tracing::error!(poll = name, %error, "a run failed; no partial snapshot is visible");
+                    tracing::error!(poll = name, %error, "a run of the poll failed; the next one is tried on schedule");
                 }
                 context.host.count_run(name, RunEnded::Failed);
                 self.shared.note(name, |state| {

@@ -443,7 +443,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let WriteError::Journal(JournalError::NoSpace(io)) = &error else {
             return Err(error);
         };
-        tracing::error!(error = %io, "no space for the write-ahead log; refusing requests");
+        tracing::error!(error = %io, "no space for the write-ahead log; requests are refused until there is some on its disk");
         let owed_already = self
             .void_debt
             .take()
