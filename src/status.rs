@@ -239,7 +239,9 @@ impl Status {
                 }
             }
             _ => {
-                tracing::warn!("the clock was set by over an hour; requests are refused for a minute, check that it is right");
+                tracing::warn!(
+                    "the clock was set by over an hour; requests are refused for a minute, check that it is right"
+                );
                 let since = now.mono;
                 *probation = Some(Probation { offset, since });
             }

@@ -1,8 +1,9 @@
 //! The lake away, the log full, something foreign under our key.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::arrival::{DROPPED, STOP_LIMIT, check};
+use crate::http::{PATH, body, click};
 use crate::support::duckdb::Lake;
 use crate::support::http;
 use crate::support::load::{Load, Plan, Report, Source};
@@ -282,4 +283,46 @@ fn expected_key(setup: &Setup, node: &str) -> String {
     let at = text.find("events/dt=").unwrap();
     let partition = &text[at..at + "events/dt=2026-11-20".len()];
     format!("{partition}/{node}-00000000000000000001.ndjson.zst")
+}
+
+/// Objects of the quarantine cannot be written, because of what stands in the lake for their columns: those of
+/// other streams are, and they are themselves once that is mended.
+#[test]
+fn a_stream_that_has_to_wait_holds_up_no_other_one() {
+    let setup = Setup::new(
+        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[events]\non_invalid = \"quarantine\"\n\
+         [batch]\nformat = \"parquet\"\nmax_records = 1",
+    );
+    let lake = setup.directory().join("lake");
+    let note = lake.join("_lakehook/fields/quarantine/events/00000001.json");
+    std::fs::create_dir_all(note.parent().unwrap()).unwrap();
+    std::fs::write(&note, "<html>").unwrap();
+    let objects = |stream: &str| crate::readable::objects(&lake.join(stream)).len();
+    let program = setup.start();
+    for _ in 0..5 {
+        let answer = http::post_json(setup.address(), PATH, b"{\"events\":[{}]}").unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    let answer = http::post_json(setup.address(), PATH, body(&[click(1)]).as_bytes()).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let begun = Instant::now();
+    while objects("events") == 0 {
+        assert!(
+            begun.elapsed() < Duration::from_mins(1),
+            "{}",
+            setup.stderr()
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert_eq!(objects("quarantine/events"), 0);
+    assert!(
+        setup
+            .stderr()
+            .contains("fields/quarantine/events/00000001.json"),
+        "{}",
+        setup.stderr()
+    );
+    std::fs::remove_file(&note).unwrap();
+    assert!(program.stop(STOP_LIMIT).success());
+    assert_eq!(objects("quarantine/events"), 5);
 }

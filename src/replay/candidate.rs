@@ -20,6 +20,8 @@ pub struct Candidate {
     pub endpoint: String,
     /// The id of that request.
     pub request_id: String,
+    /// The row itself: its node and its LSN. Several rows may come from one request.
+    pub row: String,
     /// The address of the sender, if it is known.
     pub client: Option<String>,
     /// `true` for a single event, `false` for the body of a request.
@@ -178,6 +180,7 @@ impl Scope {
             received_at: row.received_at.clone(),
             endpoint: row.endpoint.clone(),
             request_id: row.request_id.clone(),
+            row: of.map_or_else(String::new, |node| format!("{node}-{}", row.lsn)),
             client: row.client.clone(),
             is_event: is(Reason::InvalidEvent),
             hook: row

@@ -142,8 +142,8 @@ fn of_events(
     if !is_open {
         return contract.check(&body, origin);
     }
-    // An event without an id gets the same one whenever it is replayed.
-    let key = format!("replay {} {}", candidate.received_at, candidate.request_id);
+    // An event without an id gets the same one whenever its row is replayed, and each row another one.
+    let key = format!("replay {}", candidate.row);
     let request = OpenRequest {
         origin,
         idempotency_key: Some(&key),

@@ -195,3 +195,33 @@ fn errors_are_told_in_a_bounded_form() {
     assert_eq!((errors.len(), errors_total), (MAX_TOLD, 40));
     assert_eq!(errors[0].pointer, "é".repeat(MAX_TOLD_CHARS));
 }
+
+#[test]
+fn rows_of_one_request_are_other_events_and_a_row_is_always_the_same_one() {
+    let rules = Rules {
+        beyond: crate::contract::Beyond {
+            is_open: true,
+            ..crate::contract::Beyond::default()
+        },
+        ..Rules::default()
+    };
+    let schemas = Schemas::parse(std::iter::empty::<(&str, &str)>()).unwrap();
+    let contract = Contract::new(rules, schemas, Fingerprint::new(HashKey([7; 16])));
+    let id = |lsn: u64, node: u64| {
+        let row = Kept {
+            lsn,
+            ..kept("invalid_event", r#"{"type":"purchase","amount":1}"#)
+        };
+        let scope = Scope {
+            other_nodes: true,
+            ..scope()
+        };
+        let candidate = scope.candidate(&row, Some(NodeId(node))).unwrap().unwrap();
+        let valid = judge(&contract, &no_hooks(), &candidate).unwrap();
+        let row: serde_json::Value = serde_json::from_slice(&valid.checked.rows.bytes).unwrap();
+        row["event_id"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(id(7, 1), id(7, 1));
+    assert_ne!(id(7, 1), id(8, 1));
+    assert_ne!(id(7, 1), id(7, 2));
+}

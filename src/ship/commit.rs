@@ -11,9 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::assembly::{Assembling, Underway, damage_of, is_damage};
-use super::field_ids::Numbered;
 use super::lake_check::LakeCheck;
-use super::noted::Noted;
+use super::noted::{Noted, Numbered};
 use crate::encode::{Codec, Encoded, Encoder, Format, Layout, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
@@ -97,6 +96,11 @@ impl Shipment {
             }
             error => ShipError::Held(error.to_string()),
         }
+    }
+
+    /// Whether its object cannot be made for now though its seal was read: it waits for something of its stream.
+    pub(super) fn waits_for_its_stream(&self) -> bool {
+        self.what.is_some() && self.object.is_none() && self.done.is_none()
     }
 
     /// The number of the seal.

@@ -40,6 +40,11 @@ fn numbers(table: &Table) -> BTreeMap<String, i32> {
         .collect()
 }
 
+/// What a node reads that comes later.
+fn of_another(dir: &Path, columns: &[String]) -> Arc<Table> {
+    shipper(dir, 9).with_field_ids(PARTITION, &table(columns)).unwrap()
+}
+
 fn assigned(shipper: &Shipper<Disk>, columns: &[&str]) -> BTreeMap<String, i32> {
     let columns: Vec<String> = columns.iter().map(|&name| name.to_owned()).collect();
     let table = table(&columns);
@@ -117,7 +122,7 @@ fn nodes_may_come_at_once() {
 #[test]
 fn many_columns_take_several_notes() {
     let dir = tempfile::tempdir().unwrap();
-    let columns: Vec<String> = (0..1200).map(|n| format!("c{n}")).collect();
+    let columns: Vec<String> = (0..1200).map(|n| format!("c{n:040}")).collect();
     let found = numbers(
         &shipper(dir.path(), 1)
             .with_field_ids(PARTITION, &table(&columns))
@@ -126,7 +131,8 @@ fn many_columns_take_several_notes() {
     let all: BTreeSet<i32> = found.values().copied().collect();
     assert_eq!(all.len(), found.len());
     let notes = dir.path().join("lake/_lakehook/fields/events");
-    assert_eq!(std::fs::read_dir(notes).unwrap().count(), 3);
+    assert_eq!(std::fs::read_dir(notes).unwrap().count(), 4);
+    assert_eq!(numbers(&of_another(dir.path(), &columns)), found);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Notes of columns in the lake, and what a process knows of them.
+//! Notes of columns and of field ids in the lake, and what a process knows of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::ColumnType;
 use crate::json::push_json;
-use crate::tables::{FoundColumn, Settled, Shape};
+use crate::tables::{FieldIds, FoundColumn, Settled, Shape};
 
 /// A note.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,4 +97,14 @@ impl LastNote {
         }
         differences
     }
+}
+
+/// What this process knows of the notes of field ids, by stream.
+pub(super) type Numbered = Mutex<BTreeMap<String, KnownFields>>;
+
+/// What the notes of field ids of a stream say that were read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KnownFields {
+    pub(super) notes: u64,
+    pub(super) ids: FieldIds,
 }

@@ -1,7 +1,8 @@
 //! The threads that ship, which never give up.
 //!
 //! Two parcels are under way at a time. A failure is retried for ever with backoff and jitter; one that only
-//! an operator can mend is logged as an error. A batch that cannot be read back is held, and the others go
+//! an operator can mend is logged as an error. A batch that waits for something of its stream alone, such as a
+//! note of its columns, lets the others pass. A batch that cannot be read back is held, and the others go
 //! on. A foreign object under our key stops everything.
 
 use std::io;
@@ -25,6 +26,8 @@ use crate::wal::log::Log;
 const THREADS: usize = 2;
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The longest time for which a parcel waits aside.
+const LONGEST_ASIDE: Duration = Duration::from_mins(5);
 /// Failures are logged as warnings once the pause between attempts is longer than this.
 const QUIET_PAUSE: Duration = Duration::from_millis(800);
 
@@ -89,32 +92,51 @@ enum Next {
     End,
 }
 
+/// What became of a parcel.
+enum Fate {
+    Shipped,
+    /// It waits so long, and others go first.
+    Aside(Duration),
+    /// Shipping ends.
+    End,
+}
+
 impl<F: Files> ShippingContext<F> {
     fn work(&self) {
-        while let Some(mut parcel) = self.queue.take() {
-            let goes_on = self.ship(&mut parcel);
+        while let Some((mut parcel, waited)) = self.queue.take(&self.clock) {
+            let fate = self.ship(&mut parcel, waited);
+            if let Fate::Aside(pause) = fate {
+                self.queue.put_aside(parcel, pause, &self.clock);
+            }
             self.queue.finished();
-            if !goes_on {
+            if matches!(fate, Fate::End) {
                 break;
             }
         }
         self.queue.worker_ended();
     }
 
-    /// Ships one parcel, with as many attempts as it takes. Returns `false` if shipping ends.
-    fn ship(&self, parcel: &mut Parcel) -> bool {
-        let mut pause = FIRST_PAUSE;
+    /// Ships one parcel, with as many attempts as it takes. If it waited aside, it goes there again after an
+    /// attempt that failed.
+    fn ship(&self, parcel: &mut Parcel, waited: Option<Duration>) -> Fate {
+        let mut pause = waited.unwrap_or(FIRST_PAUSE);
         loop {
             if self.status.is_foreign() {
-                return false;
+                return Fate::End;
             }
             match self.attempt(parcel, pause) {
-                Next::Done => return true,
-                Next::End => return false,
+                Next::Done => return Fate::Shipped,
+                Next::End => return Fate::End,
                 Next::Again => {}
             }
+            let waits =
+                matches!(parcel, Parcel::Batch(shipment) if shipment.waits_for_its_stream());
+            if waits && pause > QUIET_PAUSE {
+                let longer = (pause * 2).min(LONGEST_ASIDE);
+                return Fate::Aside(self.with_jitter(longer));
+            }
             if !self.queue.pause(self.with_jitter(pause)) {
-                return false;
+                return Fate::End;
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -165,7 +187,11 @@ impl<F: Files> ShippingContext<F> {
                 return Next::End;
             }
             ShipError::Held(why) => {
-                tracing::error!(seal = number, why, "a batch is held back; its rows are not in the lake");
+                tracing::error!(
+                    seal = number,
+                    why,
+                    "a batch is held back; its rows are not in the lake"
+                );
                 self.status.add_held(why);
                 return Next::Done;
             }

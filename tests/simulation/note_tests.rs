@@ -1,6 +1,8 @@
 //! Notes under one key: whatever is left of a note whose put was cut short, the next note gets the name, and the
 //! sidecar describes the note that has it.
 
+use std::path::Path;
+
 use lakehook::ids::NodeId;
 use lakehook::lake::LakeError;
 use lakehook::lake::notes::leave;
@@ -8,7 +10,7 @@ use lakehook::lake::stamp::TextStamp;
 
 use crate::disk::Crash;
 use crate::shape::Shape;
-use crate::world::World;
+use crate::world::{LAKE, World};
 
 const KEY: &str = "_lakehook/columns/things/00000001.json";
 
@@ -75,6 +77,42 @@ fn a_note_that_was_cut_anywhere_hinders_no_other_one() {
         }
     }
     assert!(cuts > 200, "{cuts}");
+}
+
+fn sidecar() -> std::path::PathBuf {
+    Path::new(LAKE).join(format!("_lakehook/meta/{KEY}.json"))
+}
+
+/// Whoever wrote the sidecar last: the one whose text has the name is told that it is there, and nobody else.
+#[test]
+fn only_the_text_that_has_the_name_is_believed_to_be_there() {
+    for (mine, other) in [(0, 1), (1, 0), (2, 3), (0, 3)] {
+        let world = World::new(1, Shape::small(true));
+        put(&world, mine).unwrap();
+        let of_mine = world.disk.tree(&sidecar())[&sidecar()].clone();
+        let world = World::new(1, Shape::small(true));
+        put(&world, other).unwrap();
+        // The sidecar says that it is ours, though the other one has the name.
+        world.disk.plant(&sidecar(), &of_mine);
+        let answer = put(&world, mine);
+        assert!(
+            matches!(answer, Err(LakeError::Foreign { .. })),
+            "{answer:?}"
+        );
+        let there = world.lake().read_small(KEY).unwrap().unwrap();
+        assert_eq!(there, TEXTS[other].1);
+    }
+}
+
+/// What a write of a sidecar that was cut short has left hinders nobody.
+#[test]
+fn half_a_sidecar_without_a_note_counts_as_none() {
+    for left in ["", "{\"bytes\":1"] {
+        let world = World::new(1, Shape::small(true));
+        world.disk.plant(&sidecar(), left.as_bytes());
+        put(&world, 0).unwrap();
+        assert_eq!(described(&world), Some(0));
+    }
 }
 
 /// A node that was only slow links its note after all, whatever was added to its sidecar meanwhile.

@@ -232,25 +232,44 @@ pub fn parent_of(path: &Path) -> &Path {
 /// Writes a whole new file durably: temporary name, sync, rename without replacing, sync of the
 /// directory. A reader sees all of it or nothing.
 pub fn write_durably<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_name(path);
-    remove_if_there(files, &temporary)?;
-    let file = files.create_new(&temporary)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync()?;
-    files.rename(&temporary, path)?;
+    write_durably_by(files, &temporary_name(path), path, bytes)
+}
+
+/// The same, with another temporary name, where several processes may write at once.
+pub fn write_durably_by<F: Files>(
+    files: &F,
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<()> {
+    write_temporary(files, temporary, bytes)?;
+    files.rename(temporary, path)?;
     files.sync_dir(parent_of(path))
 }
 
 /// Writes a whole file durably in place of another, if there is one: a reader sees the old file or the
 /// new one.
 pub fn replace_durably<F: Files>(files: &F, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = temporary_name(path);
-    remove_if_there(files, &temporary)?;
-    let file = files.create_new(&temporary)?;
-    file.write_all_at(bytes, 0)?;
-    file.sync()?;
-    files.replace(&temporary, path)?;
+    replace_durably_by(files, &temporary_name(path), path, bytes)
+}
+
+/// The same, with another temporary name, where several processes may write at once.
+pub fn replace_durably_by<F: Files>(
+    files: &F,
+    temporary: &Path,
+    path: &Path,
+    bytes: &[u8],
+) -> io::Result<()> {
+    write_temporary(files, temporary, bytes)?;
+    files.replace(temporary, path)?;
     files.sync_dir(parent_of(path))
+}
+
+fn write_temporary<F: Files>(files: &F, temporary: &Path, bytes: &[u8]) -> io::Result<()> {
+    remove_if_there(files, temporary)?;
+    let file = files.create_new(temporary)?;
+    file.write_all_at(bytes, 0)?;
+    file.sync()
 }
 
 /// `path` with `.tmp` appended; start-up removes such files from a log's directory.

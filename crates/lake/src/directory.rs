@@ -22,11 +22,13 @@ use super::proof::measure;
 use super::sidecar::{Claims, Sidecar};
 use super::stamp::{NONCE, ROW_HASH};
 use lakehook_base::files::{
-    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably,
-    temporary_name, write_durably,
+    File, Files, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably_by,
+    write_durably_by,
 };
 
 const MAX_SIDECAR: u64 = 64 << 10;
+/// How often a directory is probed in vain before an error is believed.
+const PROBES: u32 = 4;
 
 /// A lake in a local directory.
 pub struct Directory<F> {
@@ -72,8 +74,18 @@ impl<F: Files> Directory<F> {
         Ok(())
     }
 
+    /// Another node may try the same in the same directory: what goes wrong is tried again before it counts.
     fn try_hard_link(&self) -> io::Result<()> {
         create_dir_durably(&self.files, &self.spool, false)?;
+        for _ in 0..PROBES {
+            if self.try_hard_link_once().is_ok() {
+                return Ok(());
+            }
+        }
+        self.try_hard_link_once()
+    }
+
+    fn try_hard_link_once(&self) -> io::Result<()> {
         let (file, link) = (self.spool.join("probe-file"), self.spool.join("probe-link"));
         for path in [&file, &link] {
             remove_if_there(&self.files, path)?;
@@ -200,16 +212,24 @@ impl<F: Files> Directory<F> {
             Err(error) => Err(error),
             Ok(bytes) => serde_json::from_slice(&bytes)
                 .map(Some)
-                .map_err(io::Error::other),
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error)),
         }
     }
 
     fn write_sidecar(&self, key: &str, sidecar: &Sidecar) -> Result<(), LakeError> {
         let path = self.sidecar_path(key);
         let at = |error: io::Error| trouble(&error, &path);
-        let there = self.read_sidecar(key).map_err(at)?;
-        if let Some(there) = there {
-            return self.accept_sidecar(key, &path, &there, sidecar);
+        match self.read_sidecar(key) {
+            Ok(Some(there)) => return self.accept_sidecar(key, &path, &there, sidecar),
+            // Half a sidecar of a write that was cut short says nothing, as long as there is no object.
+            Err(error)
+                if error.kind() == io::ErrorKind::InvalidData
+                    && !self.files.exists(&self.root.join(key)) =>
+            {
+                return self.replace_sidecar(key, sidecar);
+            }
+            Err(error) => return Err(at(error)),
+            Ok(None) => {}
         }
         if self.files.exists(&self.root.join(key)) {
             // We write the sidecar before the object gets its name.
@@ -221,9 +241,10 @@ impl<F: Files> Directory<F> {
         }
         create_dir_durably(&self.files, parent_of(&path), false).map_err(at)?;
         let text = serde_json::to_vec_pretty(sidecar).map_err(|e| at(io::Error::other(e)))?;
-        match write_durably(&self.files, &path, &text) {
+        let temporary = temporary_of(&path, sidecar);
+        match write_durably_by(&self.files, &temporary, &path, &text) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                remove_if_there(&self.files, &temporary_name(&path)).map_err(at)?;
+                remove_if_there(&self.files, &temporary).map_err(at)?;
                 let message = format!("{} appeared meanwhile", path.display());
                 Err(LakeError::Retry {
                     kind: Trouble::Other,
@@ -278,13 +299,26 @@ impl<F: Files> Directory<F> {
             return Ok(());
         }
         let text = serde_json::to_vec_pretty(ours).map_err(io::Error::other)?;
-        replace_durably(&self.files, &self.sidecar_path(key), &text)
+        let path = self.sidecar_path(key);
+        replace_durably_by(&self.files, &temporary_of(&path, ours), &path, &text)
     }
 
     fn check_ours(&self, key: &str, path: &Path, ours: &Sidecar) -> Result<Found, LakeError> {
         let at = |error: io::Error| trouble(&error, path);
-        let there = self.read_sidecar(key).map_err(at)?;
         let bytes = self.length(path).map_err(at)?;
+        let foreign = |detail: String| LakeError::Foreign {
+            key: key.to_owned(),
+            detail,
+        };
+        if ours.claims.is_note() {
+            // Other nodes may have written the sidecar meanwhile; the note itself decides.
+            let found = measure(self.files.open(path).map_err(at)?).map_err(at)?;
+            let is_ours = found == ours.claims.found();
+            return is_ours
+                .then_some(found)
+                .ok_or_else(|| foreign(format!("{} has another text", path.display())));
+        }
+        let there = self.read_sidecar(key).map_err(at)?;
         let nonce = ours.claims.metadata.get(NONCE);
         let there = there
             .as_ref()
@@ -295,16 +329,10 @@ impl<F: Files> Directory<F> {
             Some(there) if there.metadata.get(NONCE) == nonce && there.bytes == bytes => {
                 Ok(there.found())
             }
-            _ => {
-                let detail = format!(
-                    "{} has {bytes} bytes and no sidecar of ours",
-                    path.display()
-                );
-                Err(LakeError::Foreign {
-                    key: key.to_owned(),
-                    detail,
-                })
-            }
+            _ => Err(foreign(format!(
+                "{} has {bytes} bytes and no sidecar of ours",
+                path.display()
+            ))),
         }
     }
 
@@ -362,7 +390,7 @@ impl<F: Files> Directory<F> {
         let path = self.sidecar_path(key);
         let at = |error: io::Error| trouble(&error, &path);
         let text = serde_json::to_vec_pretty(sidecar).map_err(|e| at(io::Error::other(e)))?;
-        replace_durably(&self.files, &path, &text).map_err(at)
+        replace_durably_by(&self.files, &temporary_of(&path, sidecar), &path, &text).map_err(at)
     }
 
     /// Syncs an object and every directory from it up to the root.
@@ -382,6 +410,15 @@ impl<F: Files> Directory<F> {
         }
         Ok(())
     }
+}
+
+/// The temporary name of a sidecar: no other content has it, so that no two nodes write to one file.
+fn temporary_of(path: &Path, sidecar: &Sidecar) -> PathBuf {
+    let newest = sidecar.next.as_ref().unwrap_or(&sidecar.claims);
+    let nonce = newest.metadata.get(NONCE).map_or("", String::as_str);
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{nonce}.tmp"));
+    PathBuf::from(name)
 }
 
 /// If we may create a file but not link it, the file system has no hard links.

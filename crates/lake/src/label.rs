@@ -66,8 +66,8 @@ pub fn create<F: Files>(
         message: error.to_string(),
     })?;
     match lake.put(&object) {
-        Ok(_found) => Ok(id),
-        Err(LakeError::Foreign { .. }) => read(lake)?.ok_or_else(|| LakeError::Retry {
+        // A store without conditions may have taken another node's label after ours.
+        Ok(_) | Err(LakeError::Foreign { .. }) => read(lake)?.ok_or_else(|| LakeError::Retry {
             kind: Trouble::Other,
             message: "another node is about to label the lake".to_owned(),
         }),

@@ -67,21 +67,14 @@ impl Sidecar {
         Self { claims, next: None }
     }
 
-    /// The claims of an object of that length; `crc` computes its checksum, which decides where both have
-    /// that length.
+    /// The claims of an object of that length. While there are two, `crc` computes its checksum, which decides.
     pub(crate) fn claims_for<E>(
         &self,
         bytes: u64,
         crc: impl FnOnce() -> Result<u32, E>,
     ) -> Result<&Claims, E> {
         Ok(match &self.next {
-            Some(next) if next.bytes == bytes => {
-                if self.claims.bytes == bytes && crc()? == self.claims.crc() {
-                    &self.claims
-                } else {
-                    next
-                }
-            }
+            Some(next) if next.bytes == bytes && crc()? == next.crc() => next,
             _ => &self.claims,
         })
     }

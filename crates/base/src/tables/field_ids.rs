@@ -23,13 +23,17 @@ impl FieldIds {
         self.ids.is_empty()
     }
 
-    /// The next ids, for the first of those columns that have none; for `most` of them at most.
+    /// The next ids, for the first of those columns that have none, whose names have at most so many bytes together.
+    /// A column whose name alone has more gets none.
     #[must_use]
-    pub fn missing<'c>(&self, columns: impl Iterator<Item = &'c str>, most: usize) -> Self {
+    pub fn missing<'c>(&self, columns: impl Iterator<Item = &'c str>, most_bytes: usize) -> Self {
         let mut next = self.ids.values().max().map_or(1, |highest| highest + 1);
-        let mut ids = BTreeMap::new();
+        let (mut ids, mut bytes) = (BTreeMap::new(), 0);
         for column in columns.map(str::to_lowercase) {
-            if ids.len() < most && !self.ids.contains_key(&column) && !ids.contains_key(&column) {
+            let with_column = bytes + column.len();
+            let is_known = self.ids.contains_key(&column) || ids.contains_key(&column);
+            if !is_known && with_column <= most_bytes {
+                bytes = with_column;
                 ids.insert(column, next);
                 next += 1;
             }
@@ -60,10 +64,10 @@ mod tests {
     #[test]
     fn ids_go_on_and_are_never_given_twice() {
         let mut ids = FieldIds::default();
-        let first = ids.missing(["lsn", "p_a", "LSN", "p_b"].into_iter(), 2);
+        let first = ids.missing(["lsn", "p_a", "LSN", "p_long"].into_iter(), 7);
         assert!(ids.add(&first));
         assert_eq!(
-            (ids.of("lsn"), ids.of("P_A"), ids.of("p_b")),
+            (ids.of("lsn"), ids.of("P_A"), ids.of("p_long")),
             (Some(1), Some(2), None)
         );
         // A column that was left out for a while still has its id, and nobody else has it.
