@@ -40,9 +40,11 @@ fn numbers(table: &Table) -> BTreeMap<String, i32> {
         .collect()
 }
 
-/// What a node reads that comes later.
+/// What a node reads that comes later, in a table with these columns.
 fn of_another(dir: &Path, columns: &[String]) -> Arc<Table> {
-    shipper(dir, 9).with_field_ids(PARTITION, &table(columns)).unwrap()
+    shipper(dir, 9)
+        .with_field_ids(PARTITION, &table(columns))
+        .unwrap()
 }
 
 fn assigned(shipper: &Shipper<Disk>, columns: &[&str]) -> BTreeMap<String, i32> {
