@@ -103,7 +103,7 @@ fn tell_differences(stream: &str, last: &mut LastNote, shape: &Shape) {
             stream,
             column = own.name,
             own = %own.kind,
-            %noted,
+            noted = %noted.kind,
             "a column has another type in objects of this node than in those of others, as notes in the lake say; \
              readers find the values of one of them under `extra`. Give the stream a schema"
         );

@@ -6,9 +6,8 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::columns::ColumnType;
 use crate::json::push_json;
-use crate::tables::{FieldIds, FoundColumn, Settled, Shape};
+use crate::tables::{FieldIds, FoundColumn, Shape};
 
 /// A note.
 #[derive(Debug, Serialize, Deserialize)]
@@ -59,7 +58,7 @@ pub(super) struct LastNote {
     /// Whether all were read that were there when this process began.
     pub(super) is_read: bool,
     /// The columns of all notes. There may be more than a shape holds, of nodes that found others.
-    columns: BTreeMap<String, (ColumnType, Settled)>,
+    columns: BTreeMap<String, FoundColumn>,
     /// Columns whose difference was told.
     told: BTreeSet<String>,
 }
@@ -68,10 +67,10 @@ impl LastNote {
     /// Takes over the columns of a note. What is settled further counts, and then what was noted first.
     pub(super) fn take_over(&mut self, columns: &[FoundColumn]) {
         for column in columns {
-            let noted = (column.kind, column.settled);
-            let known = self.columns.entry(column.name.clone()).or_insert(noted);
-            if column.settled > known.1 {
-                *known = noted;
+            let known = self.columns.entry(column.name.clone());
+            let known = known.or_insert_with(|| column.clone());
+            if column.settled > known.settled {
+                known.clone_from(column);
             }
         }
     }
@@ -80,19 +79,19 @@ impl LastNote {
     pub(super) fn covers(&self, shape: &Shape) -> bool {
         shape.columns().iter().all(|column| {
             let known = self.columns.get(&column.name);
-            known.is_some_and(|(_, settled)| *settled >= column.settled)
+            known.is_some_and(|known| known.settled >= column.settled)
         })
     }
 
-    /// The columns that have another type than the notes say, which is also returned; each once.
-    pub(super) fn differences(&mut self, shape: &Shape) -> Vec<(FoundColumn, ColumnType)> {
+    /// The columns that have another type than the notes say, which are also returned; each once.
+    pub(super) fn differences(&mut self, shape: &Shape) -> Vec<(FoundColumn, FoundColumn)> {
         let mut differences = Vec::new();
         for column in shape.columns() {
-            if let Some((kind, _)) = self.columns.get(&column.name)
-                && *kind != column.kind
+            if let Some(known) = self.columns.get(&column.name)
+                && known.kind != column.kind
                 && self.told.insert(column.name.clone())
             {
-                differences.push((column.clone(), *kind));
+                differences.push((column.clone(), known.clone()));
             }
         }
         differences

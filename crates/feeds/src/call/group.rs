@@ -5,7 +5,6 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{Xxh3Default, xxh3_128};
 
-use super::chunk::Chunk;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Fingerprint, Identity};
 
@@ -88,12 +87,6 @@ impl Identities<'_> {
         (0..parts)
             .map(|back| self.of(subject, last - back))
             .collect()
-    }
-
-    /// The identity by which the answer to a chunk is known: that of its first group.
-    pub(super) fn answered_by(&self, chunk: &Chunk) -> Option<Identity> {
-        let first = chunk.groups.first()?;
-        Some(self.now(first, Micros(chunk.decided)))
     }
 
     fn subject(&self, group: &Group) -> u128 {

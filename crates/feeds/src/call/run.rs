@@ -443,10 +443,11 @@ impl Run<'_> {
         let Some(group) = chunk.groups.first() else {
             return Ok(true);
         };
-        let answered = self.job.plan.identities().answered_by(chunk);
+        let decided = Micros(chunk.decided);
+        let answered = self.job.plan.identities().now(group, decided);
         // Versions before this one have not written down when they decided.
         let now = self.job.waiter.clock().now().wall;
-        Ok(self.knows_any(answered)? || self.is_known(group, now)?)
+        Ok(self.knows_any([answered])? || self.is_known(group, now)?)
     }
 
     /// Puts a group that cannot be sent into the quarantine.
