@@ -67,7 +67,7 @@ impl InLake {
         for key in wanted {
             let looked = place.look(&key).await?.unwrap_or_default();
             let stamp = Stamp::from_metadata(&looked.metadata);
-            if stamp.is_ok_and(|stamp| stamp.piece_of.is_some()) {
+            if stamp.is_ok_and(|stamp| stamp.parcel_of.is_some()) {
                 // Its rows were never in a log.
                 continue;
             }

@@ -8,10 +8,13 @@
 
 mod bucket;
 mod columnar;
+mod found;
 mod kills;
+mod large;
 mod picking;
 mod reading;
 mod replays;
+mod stages;
 
 use std::path::PathBuf;
 use std::process::Output;
@@ -44,9 +47,18 @@ impl Inbox {
         } else {
             "settle = \"0s\"\n"
         };
+        Self::with(
+            pattern,
+            format,
+            &format!("schema = \"claim.json\"\n{settle}{settings}"),
+        )
+    }
+
+    /// The same, with these settings alone.
+    fn with(pattern: &str, format: &str, settings: &str) -> Self {
         let config = format!(
             "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[polls]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"{format}\"\n\
-             [files.claims]\npath = \"inbox/{pattern}\"\nschema = \"claim.json\"\n{settle}{settings}\n"
+             [files.claims]\npath = \"inbox/{pattern}\"\n{settings}\n"
         );
         let setup = Setup::new(&config);
         std::fs::create_dir(setup.directory().join("inbox")).unwrap();

@@ -31,6 +31,7 @@ wants chromium chromium                 # pages that send
 wants nodejs node                       # clients in JavaScript
 wants npm npm                           # and what installs them
 wants openjdk-17-jre-headless java      # Spark, and Hive's parser
+wants strace strace                     # ends a program at its n-th operation
 wants postgresql /usr/lib/postgresql/*/bin/initdb   # the database of an example
 
 if [ -n "$missing" ]; then

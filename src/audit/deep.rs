@@ -43,7 +43,7 @@ pub fn running_sums(objects: &[AuditedObject]) -> Vec<Discrepancy> {
     let claims = objects
         .iter()
         .filter_map(|object| Some((object.key.as_str(), object.stamp_in_place().ok()?)))
-        .filter(|(_, stamp)| stamp.piece_of.is_none());
+        .filter(|(_, stamp)| stamp.parcel_of.is_none());
     let mut claims: Vec<(&str, &Stamp)> = claims.collect();
     claims.sort_by_key(|(_, stamp)| (stamp.node, stamp.as_of.lsn));
     let mut found = Vec::new();

@@ -24,7 +24,7 @@ pub struct Marker {
     pub objects: Vec<Marked>,
     /// Objects whose rows did not pass the log.
     #[serde(default)]
-    pub pieces: Vec<Marked>,
+    pub parcels: Vec<Marked>,
     /// Number of rows.
     #[serde(default)]
     pub records: u64,
@@ -48,7 +48,7 @@ pub struct FileProof {
     /// Number of runs.
     pub runs: u64,
     /// Number of objects whose rows did not pass a log.
-    pub pieces: u64,
+    pub parcels: u64,
     /// Number of lines that were read.
     pub lines: u64,
     /// Number of rows.
@@ -94,7 +94,7 @@ pub fn judge_markers(
             });
         };
         visible += 1;
-        for object in marker.objects.iter().chain(&marker.pieces) {
+        for object in marker.objects.iter().chain(&marker.parcels) {
             let count = there.get(object.key.as_str());
             let count = count.map(|there| there.stamp.as_ref().ok().map(|stamp| stamp.count));
             match count {
@@ -118,9 +118,9 @@ pub fn judge_markers(
     visible
 }
 
-/// Adds up the runs of files, and names the pieces that no marker names: those of runs that broke off, and of runs
+/// Adds up the runs of files, and names the parcels that no marker names: those of runs that broke off, and of runs
 /// that are under way.
-pub fn judge_pieces(
+pub fn judge_parcels(
     markers: &[Marker],
     objects: &[AuditedObject],
     found: &mut Vec<Discrepancy>,
@@ -128,7 +128,7 @@ pub fn judge_pieces(
     let mut proof = FileProof::default();
     for marker in markers {
         let Some(lines) = marker.lines else { continue };
-        let pieces: u64 = marker.pieces.iter().map(|piece| piece.records).sum();
+        let parcels: u64 = marker.parcels.iter().map(|parcel| parcel.records).sum();
         let mut wrong = |what: String| {
             found.push(Discrepancy::of_object(None, &marker.key, what));
         };
@@ -138,14 +138,14 @@ pub fn judge_pieces(
                 "{lines} lines were read and {accounted} are accounted for"
             ));
         }
-        if pieces != marker.records {
+        if parcels != marker.records {
             wrong(format!(
-                "it has {} rows, and its pieces have {pieces}",
+                "it has {} rows, and its parcels have {parcels}",
                 marker.records
             ));
         }
         proof.runs += 1;
-        proof.pieces += marker.pieces.len() as u64;
+        proof.parcels += marker.parcels.len() as u64;
         proof.lines += lines;
         proof.rows += marker.records;
         proof.repeats += marker.repeats;
@@ -154,14 +154,14 @@ pub fn judge_pieces(
     }
     let named: HashSet<&str> = markers
         .iter()
-        .flat_map(|marker| &marker.pieces)
-        .map(|piece| piece.key.as_str())
+        .flat_map(|marker| &marker.parcels)
+        .map(|parcel| parcel.key.as_str())
         .collect();
-    let is_piece = |object: &&AuditedObject| {
+    let is_parcel = |object: &&AuditedObject| {
         let stamp = object.stamp.as_ref();
-        !object.expired && stamp.is_ok_and(|stamp| stamp.piece_of.is_some())
+        !object.expired && stamp.is_ok_and(|stamp| stamp.parcel_of.is_some())
     };
-    let void = objects.iter().filter(is_piece);
+    let void = objects.iter().filter(is_parcel);
     let void = void.filter(|object| !named.contains(object.key.as_str()));
     (proof, void.map(|object| object.key.clone()).collect())
 }

@@ -21,7 +21,7 @@ pub mod whole;
 
 pub use expired::judge_retentions;
 pub use log::judge_log;
-pub use markers::{FileProof, Marker, judge_markers, judge_pieces};
+pub use markers::{FileProof, Marker, judge_markers, judge_parcels};
 pub use object::AuditedObject;
 pub use report::{Discrepancy, LogProof, NodeProof};
 pub use seals::{Waiting, judge, judge_erasures};

@@ -31,8 +31,8 @@ pub fn judge(objects: &[AuditedObject], waiting: &Waiting) -> (Vec<NodeProof>, V
             found.push(Discrepancy::of_object(None, &object.key, what));
         }
         match object.stamp_in_place() {
-            // A piece did not pass the log: markers account for it.
-            Ok(stamp) if stamp.piece_of.is_some() => {}
+            // A parcel did not pass the log: markers account for it.
+            Ok(stamp) if stamp.parcel_of.is_some() => {}
             Ok(stamp) => nodes.entry(stamp.node).or_default().push(Claim {
                 key: &object.key,
                 stamp,

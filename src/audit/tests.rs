@@ -47,7 +47,7 @@ fn object(seal: u64, lsns: &[u64], as_of: u64, open: &[u64], void: &[u64]) -> Au
                 },
             },
             erased: None,
-            piece_of: None,
+            parcel_of: None,
         }),
         expired: false,
     }
@@ -248,19 +248,19 @@ fn a_kept_marker_needs_its_rows_and_not_what_was_refused() {
 }
 
 #[test]
-fn the_lines_of_files_add_up_and_pieces_without_a_marker_are_named() {
-    let piece = |number: u64| {
-        let mut piece = object(number, &[1, 2, 3], 3, &[], &[]);
-        piece.key = format!("claims/run=r/{number}");
-        let stamp = piece.stamp.as_mut();
+fn the_lines_of_files_add_up_and_parcels_without_a_marker_are_named() {
+    let parcel = |number: u64| {
+        let mut parcel = object(number, &[1, 2, 3], 3, &[], &[]);
+        parcel.key = format!("claims/run=r/{number}");
+        let stamp = parcel.stamp.as_mut();
         if let Ok(stamp) = stamp {
-            stamp.piece_of = Some(Lsn(7));
+            stamp.parcel_of = Some(Lsn(7));
         }
-        piece
+        parcel
     };
     let marker = |records, lines| Marker {
         key: "m".to_owned(),
-        pieces: vec![markers::Marked {
+        parcels: vec![markers::Marked {
             key: "claims/run=r/1".to_owned(),
             records: 3,
         }],
@@ -273,7 +273,7 @@ fn the_lines_of_files_add_up_and_pieces_without_a_marker_are_named() {
     };
     let judge = |marker| {
         let mut problems = Vec::new();
-        let (proof, void) = judge_pieces(&[marker], &[piece(1), piece(2)], &mut problems);
+        let (proof, void) = judge_parcels(&[marker], &[parcel(1), parcel(2)], &mut problems);
         (proof.rows, void, problems.len())
     };
     let void = vec!["claims/run=r/2".to_owned()];

@@ -4,7 +4,7 @@ use super::copies::CopyCounter;
 use super::deep;
 use super::gather::{Gathered, gather};
 use super::log::judge_log;
-use super::markers::{FileProof, judge_markers, judge_pieces};
+use super::markers::{FileProof, judge_markers, judge_parcels};
 use super::object::AuditedObject;
 use super::report::{Discrepancy, NodeProof};
 use super::seals::{judge, judge_erasures};
@@ -68,7 +68,7 @@ pub async fn audit(
         judge_log(&mut nodes, &objects, log, &mut problems);
     }
     let runs = judge_markers(&markers, &objects, &mut problems);
-    let (files, void) = judge_pieces(&markers, &objects, &mut problems);
+    let (files, void) = judge_parcels(&markers, &objects, &mut problems);
     if deeply {
         let there: Vec<&AuditedObject> = objects.iter().filter(|it| !it.expired).collect();
         for (index, object) in there.iter().enumerate() {

@@ -190,7 +190,7 @@ fn print_files(report: &Report) {
             files.repeats,
             files.quarantined,
             files.blank,
-            files.pieces,
+            files.parcels,
             files.runs
         ));
     }

@@ -63,7 +63,7 @@ enum Command {
     Man(shell::ManArgs),
     /// Print the views and tables that make the lake queryable
     Sql(sql::SqlArgs),
-    /// Print the columns that were found in the records of a poll, as a JSON Schema to edit
+    /// Print the columns found in records of a poll or of files, as a JSON Schema to edit
     Schema(schema::SchemaArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),

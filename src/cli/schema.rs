@@ -1,4 +1,5 @@
-//! `lakehook schema`: prints the columns that were found in the records of a poll, as a JSON Schema to edit.
+//! `lakehook schema`: prints the columns that were found in the records of a poll or of files, as a JSON Schema to
+//! edit.
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
@@ -13,6 +14,7 @@ use crate::cli::poll::chosen;
 use crate::cli::runtime::runtime;
 use crate::columns::{ColumnType, TYPE_KEYWORD};
 use crate::config::Loaded;
+use crate::inbox::plan::RESERVED as PLACE;
 use crate::lake::reader::LakeReader;
 use crate::out;
 use crate::serve::catalogue::learn;
@@ -23,7 +25,7 @@ use crate::telemetry::{self, LogFormat};
 /// Arguments of `lakehook schema`.
 #[derive(Debug, Args)]
 pub struct SchemaArgs {
-    /// The poll
+    /// The poll, or the stream of files
     #[arg(value_name = "NAME")]
     name: String,
 }
@@ -33,12 +35,16 @@ pub fn run(loaded: &Loaded, args: SchemaArgs) -> Result<ExitCode, Failure> {
     telemetry::start(LevelFilter::OFF, LogFormat::Text);
     let config = &loaded.config;
     let name = args.name;
-    chosen(config, vec![name.clone()])?;
+    if !config.files.contains_key(&name) {
+        chosen(config, vec![name.clone()])?;
+    }
     let tables = FeedList::of(config).tables().map_err(|errors| {
         let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
         Failure::Usage(format!("lakehook: {}", errors.join("\n")))
     })?;
-    if let Some(file) = &config.poll[&name].schema {
+    let of_files = config.files.get(&name).map(|files| &files.schema);
+    let of_poll = config.poll.get(&name).map(|poll| &poll.schema);
+    if let Some(Some(file)) = of_files.or(of_poll) {
         return Err(Failure::Usage(format!(
             "lakehook: {name} has a schema: {}",
             file.display()
@@ -51,12 +57,16 @@ pub fn run(loaded: &Loaded, args: SchemaArgs) -> Result<ExitCode, Failure> {
     });
     let found = tables.streams().find(|(stream, _)| *stream == name);
     let table = found.map(|(_, table)| table.now());
-    let own: Vec<&Column> = table.iter().flat_map(|table| own_columns(table)).collect();
+    let own: Vec<&Column> = table
+        .iter()
+        .flat_map(|table| own_columns(table, of_files.is_some()))
+        .collect();
     let Some(StreamTable::Growing(_)) = found.map(|(_, table)| table).filter(|_| !own.is_empty())
     else {
         learned.with_context(|| format!("failed to look into the lake {}", config.lake.url))?;
         return Err(anyhow!(
-            "no column of {name} is known yet: they are found by `lakehook poll {name}`"
+            "no column of {name} is known yet: they are found by `lakehook {} {name}`",
+            if of_files.is_some() { "files" } else { "poll" }
         )
         .into());
     };
@@ -65,9 +75,11 @@ pub fn run(loaded: &Loaded, args: SchemaArgs) -> Result<ExitCode, Failure> {
 }
 
 /// The columns that come from records.
-fn own_columns(table: &Table) -> impl Iterator<Item = &Column> {
+fn own_columns(table: &Table, of_files: bool) -> impl Iterator<Item = &Column> {
     let columns = table.columns.iter();
-    columns.filter(|column| !RESERVED.contains(&column.name.as_str()))
+    let is_place = move |name: &str| of_files && PLACE.contains(&name);
+    let is_own = move |name: &str| !RESERVED.contains(&name) && !is_place(name);
+    columns.filter(move |column| is_own(&column.name))
 }
 
 /// A schema with these columns, in this order.

@@ -8,7 +8,7 @@ use super::poll_checks::{RESERVED_NAMES, VIEW_SUFFIXES, is_stream_name};
 use super::poll_column_checks;
 use super::sections::Config;
 use super::simple;
-use crate::inbox::definition::{After, FileFormat, FilesMode};
+use crate::inbox::definition::{Changed, FileFormat, FilesMode};
 use crate::inbox::plan::encoding_of;
 
 /// Reads the files of secrets.
@@ -66,6 +66,12 @@ fn broken_rules(config: &Config, name: &str, files: &Inbox) -> Broken {
             "is for snapshots: an appended file is as large as it is; remove it",
         );
     }
+    if files.changed == Changed::Replace && files.mode == FilesMode::Snapshot {
+        add(
+            &["changed", "mode"],
+            "\"replace\" is for mode = \"append\": of a snapshot the newest file is the table anyway; set \"take\"",
+        );
+    }
     broken
 }
 
@@ -82,12 +88,6 @@ fn of_place(config: &Config, name: &str, files: &Inbox) -> Broken {
             add(
                 &["path"],
                 "must name a bucket and objects, such as \"s3://bucket/in/*.csv\"",
-            );
-        }
-        if files.after == After::Move {
-            add(
-                &["after", "path"],
-                "\"move\" is for directories; for a bucket set \"keep\" or \"delete\"",
             );
         }
     }

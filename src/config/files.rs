@@ -229,6 +229,7 @@ impl Inbox {
             guards: self.guards.definition(),
             rules: poll_columns::rules(&self.columns),
             kept_as_text: Vec::new(),
+            live: None,
         }
     }
 }
@@ -259,7 +260,11 @@ impl Word for SameContent {
 
 impl Word for Changed {
     fn words() -> Vec<(&'static str, Self)> {
-        vec![("refuse", Self::Refuse), ("take", Self::Take)]
+        vec![
+            ("refuse", Self::Refuse),
+            ("take", Self::Take),
+            ("replace", Self::Replace),
+        ]
     }
 }
 

@@ -143,7 +143,7 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Catal
         partitioned_by: None,
         first_day: String::new(),
         there: There::default(),
-        in_pieces: false,
+        in_parcels: false,
         current: None,
     };
     let mut relations = vec![Relation {
@@ -164,7 +164,7 @@ fn relations_of(config: &Config, polled: &Tables) -> Result<Vec<Relation>, Catal
             };
             let keys = days.iter().cloned().chain([Key::run()]).collect();
             relations.push(Relation {
-                in_pieces: true,
+                in_parcels: true,
                 ..relation(name, stream, Table::clone(&table), keys)
             });
             continue;

@@ -32,16 +32,16 @@ use crate::inbox;
 use crate::inbox::definition::FilesDefinition;
 use crate::inbox::feed::FilesFeed;
 use crate::lake::reader::LakeReader;
-use crate::lake::{Found, Lake, LakeError, Object};
+use crate::lake::{Found, Lake, LakeError, Object, Trouble};
 use crate::metrics::Metrics;
 use crate::poll;
 use crate::poll::definition::Mode;
 use crate::poll::feed::PollFeed;
 use crate::poll::link::SharedLinks;
 use crate::receive::PollFigures;
-use crate::ship::LakeCheck;
+use crate::ship::{LakeCheck, ShipError, Shipper};
 use crate::status::Status;
-use crate::tables::Tables;
+use crate::tables::{Table, Tables};
 use crate::wal::node::Lock;
 
 /// Every feed that is configured. Cheap to clone.
@@ -77,7 +77,7 @@ pub fn poll_feed(config: &Config) -> PollFeed {
         }
         definition.columns.kept_as_text = text_columns.remove(name).unwrap_or_default();
         if poll.schema.is_none() {
-            definition.columns.live = live_shape(&config.polls.dir, name).ok().map(Arc::new);
+            definition.columns.live = live_shape(&config.polls.dir, name, &[]).ok().map(Arc::new);
         }
         (name.clone(), definition)
     });
@@ -103,6 +103,12 @@ pub fn files_feed(config: &Config) -> FilesFeed {
         let bucket = bucket.map(|bucket| config.lake.location(bucket, ""));
         let definition = FilesDefinition {
             kept_as_text: text_columns.remove(name).unwrap_or_default(),
+            live: match &files.schema {
+                Some(_) => None,
+                None => live_shape(&config.polls.dir, name, inbox::plan::RESERVED)
+                    .ok()
+                    .map(Arc::new),
+            },
             ..files.definition(bucket)
         };
         (name.clone(), definition)
@@ -191,6 +197,7 @@ impl OpenFeeds {
         };
         let lake_identity = lake.identity().to_owned();
         let own_lake = Arc::clone(&lake);
+        let own_tables = Arc::new(tables.clone());
         let status = Arc::new(Status::default());
         let parts = Parts {
             lock,
@@ -207,15 +214,18 @@ impl OpenFeeds {
         let opened = tokio::task::spawn_blocking(move || Pipeline::open(&log_dir, parts));
         let pipeline = opened.await??;
         let cursors: BTreeMap<_, _> = pipeline.cursors.iter().cloned().collect();
+        let node = pipeline.node.id;
         let context = Context {
             log: pipeline.log.clone(),
-            dir,
-            node: pipeline.node.id,
+            dir: dir.clone(),
+            node,
             fingerprint: pipeline.fingerprint(),
             lake: lake_identity,
             lake_reader,
             writing: Writing {
                 door: Arc::new(CheckedLake {
+                    shipper: Shipper::new(Disk, &dir, node, Arc::clone(&own_lake), own_tables)
+                        .with_check(Arc::clone(&pipeline.check)),
                     lake: own_lake,
                     check: Arc::clone(&pipeline.check),
                 }),
@@ -321,6 +331,8 @@ impl RunningFeeds {
 struct CheckedLake {
     lake: Arc<Lake<Disk>>,
     check: Arc<LakeCheck<Disk>>,
+    /// Knows what the lake says of columns; it ships nothing.
+    shipper: Shipper<Disk>,
 }
 
 impl ObjectDoor for CheckedLake {
@@ -328,6 +340,17 @@ impl ObjectDoor for CheckedLake {
         self.check.run(&self.lake)?;
         self.lake.probe()?;
         self.lake.put(object)
+    }
+
+    fn table(&self, partition: &str, is_typed: bool) -> Result<Arc<Table>, LakeError> {
+        let table = self.shipper.table_for(partition, is_typed);
+        table.map_err(|error| match error {
+            ShipError::Lake(error) => error,
+            other => LakeError::Retry {
+                kind: Trouble::Other,
+                message: other.to_string(),
+            },
+        })
     }
 
     fn spool_dir(&self) -> &Path {

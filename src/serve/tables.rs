@@ -121,8 +121,9 @@ pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<()
 }
 
 /// The shape of a stream that has no schema: what was found in its records so far, and the columns of typed
-/// objects that are in the lake. What it grows by is written down in the log's directory.
-pub(super) fn live_shape(dir: &Path, stream: &str) -> io::Result<LiveShape> {
+/// objects that are in the lake, apart from columns that every row of it has. What it grows by is written down in the
+/// log's directory.
+pub(super) fn live_shape(dir: &Path, stream: &str, reserved: &[&str]) -> io::Result<LiveShape> {
     let (mut known, _) = read(dir)?;
     let typed = known.remove(stream).unwrap_or_default().into_iter();
     let typed = typed.filter_map(|(name, kind)| {
@@ -135,7 +136,10 @@ pub(super) fn live_shape(dir: &Path, stream: &str) -> io::Result<LiveShape> {
         })
     });
     // A type of typed objects may be from a schema that came and went, and the file still has the one before.
-    let mut shape = Shape::new(typed);
+    let mut shape = Shape::new(typed.filter(|own| !reserved.contains(&own.name.as_str())));
+    for name in reserved {
+        shape.reserve(name);
+    }
     shape.adopt(&shapes::read(dir, stream)?);
     Ok(LiveShape::new(shape, shapes::keeper(dir, stream)))
 }

@@ -191,15 +191,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         let seal = read.map_err(|error| shipment.failed(error))?;
         shipment.what = Some((seal.key.clone(), seal.sums.count));
         let is_typed = Format::parse(&seal.format).is_some_and(|format| format.layout().is_typed());
-        let settled = if is_typed {
-            Settled::Typed
-        } else {
-            Settled::Yes
-        };
-        let mut table = self.table_of(&seal.partition, settled)?;
-        if is_typed {
-            table = self.with_field_ids(&seal.partition, &table)?;
-        }
+        let table = self.table_for(&seal.partition, is_typed)?;
         match self.make(&seal, &table) {
             Ok(object) => shipment.object = Some(object),
             Err(error @ RowsError::Unreadable { .. }) => {
@@ -208,6 +200,17 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             Err(error) => return Err(shipment.failed(error)),
         }
         Ok(())
+    }
+
+    /// The table of an object of a partition that is about to be written, with all that readers must know of its
+    /// columns in the lake.
+    pub fn table_for(&self, partition: &str, is_typed: bool) -> Result<Arc<Table>, ShipError> {
+        self.probe()?;
+        if !is_typed {
+            return self.table_of(partition, Settled::Yes);
+        }
+        let table = self.table_of(partition, Settled::Typed)?;
+        Ok(self.with_field_ids(partition, &table)?)
     }
 
     /// Puts what was prepared. The caller appends the commit to the log. Further calls return the same
@@ -379,7 +382,7 @@ fn stamp_of(seal: &Seal, node: NodeId, crc: u32) -> Stamp {
         crc,
         as_of: log_state_of(&seal.as_of),
         erased: None,
-        piece_of: None,
+        parcel_of: None,
     }
 }
 

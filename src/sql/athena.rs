@@ -302,15 +302,22 @@ fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let runs = quoted(&format!("{name}_runs"));
     let mut out = format!(
         "\nCREATE EXTERNAL TABLE IF NOT EXISTS {runs} (\n    `run` string, `same_as` string, `started_at` string, \
-         `ended_at` string, `records` bigint, `quarantined` bigint\n)\n\
+         `ended_at` string, `records` bigint, `quarantined` bigint{replaced}\n)\n\
          ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\nLOCATION {};\n",
-        literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}"))))
+        literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}")))),
+        replaced = if relation.stream == Stream::Files {
+            ", `replaced` array<struct<`file`:string,`run`:string>>"
+        } else {
+            ""
+        },
     );
     if relation.stream == Stream::Files {
         let _memory_takes_it = write!(
             out,
             "\nCREATE OR REPLACE VIEW \"{name}\" AS\nSELECT a.* FROM \"{name}_all_runs\" AS a\n\
-             WHERE regexp_extract(a.\"$path\", 'run=([^/]+)/', 1) IN (SELECT run FROM \"{name}_runs\")\n   \
+             LEFT JOIN (\n    SELECT DISTINCT t.file, t.run FROM \"{name}_runs\" AS m CROSS JOIN UNNEST(m.replaced) AS t(file, run)\n\
+             ) AS r ON r.run = regexp_extract(a.\"$path\", 'run=([^/]+)/', 1) AND r.file = a.file\n\
+             WHERE r.run IS NULL AND regexp_extract(a.\"$path\", 'run=([^/]+)/', 1) IN (SELECT run FROM \"{name}_runs\")\n   \
              OR a.\"$path\" NOT LIKE '%/run=%';\n"
         );
         return out;

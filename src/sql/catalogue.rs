@@ -34,8 +34,8 @@ pub struct Relation {
     pub first_day: String,
     /// The objects that the stream has already.
     pub there: There,
-    /// Whether the objects of a run did not pass the log: its marker names them apart, as pieces.
-    pub in_pieces: bool,
+    /// Whether the objects of a run did not pass the log: its marker names them apart, as parcels.
+    pub in_parcels: bool,
     /// How the latest row of each record is found, if the stream is that of an appending poll with an `id`.
     pub current: Option<Current>,
 }

@@ -26,7 +26,7 @@ fn lake(url: &str, keys: &[&str], writes_columns: bool) -> Catalogue {
             partitioned_by: (name == "events").then(|| "timestamp".to_owned()),
             first_day: "2025-11-25".to_owned(),
             there,
-            in_pieces: false,
+            in_parcels: false,
             current: None,
         }
     };
@@ -130,7 +130,7 @@ fn the_latest_row_of_a_record_leaves_out_what_is_deleted() {
         partitioned_by: None,
         first_day: String::new(),
         there: There::default(),
-        in_pieces: false,
+        in_parcels: false,
         current: Some(Current {
             ids: vec!["id".to_owned()],
             deleted: Some(Deleted {

@@ -77,15 +77,21 @@ fn runs(lake: &Catalogue, relation: &Relation) -> String {
     let runs = format!("hive.lake.{}", identifier(&format!("{name}_runs")));
     let table = format!(
         "\nCREATE TABLE IF NOT EXISTS {runs} (\n    run varchar,\n    same_as varchar,\n    started_at varchar,\n    \
-         ended_at varchar,\n    records bigint,\n    quarantined bigint\n) WITH (\n    external_location = {location},\n    \
+         ended_at varchar,\n    records bigint,\n    quarantined bigint{replaced}\n) WITH (\n    external_location = {location},\n    \
          format = 'OPENX_JSON'\n);\n\n",
         location = literal(&format!("{}/", lake.at(&format!("{INTERNAL}/runs/{name}")))),
+        replaced = if relation.stream == Stream::Files {
+            ",\n    replaced array(row(file varchar, run varchar))"
+        } else {
+            ""
+        },
     );
     let (latest, all) = (identifier(name), identifier(&relation.table_name()));
     if relation.stream == Stream::Files {
         return format!(
             "{table}CREATE OR REPLACE VIEW hive.lake.{latest} AS\nSELECT a.* FROM hive.lake.{all} AS a\n\
-             WHERE a.run IN (SELECT run FROM {runs});\n"
+             LEFT JOIN (\n    SELECT DISTINCT t.file, t.run FROM {runs} AS m CROSS JOIN UNNEST(m.replaced) AS t(file, run)\n\
+             ) AS r ON r.run = a.run AND r.file = a.file\nWHERE r.run IS NULL AND a.run IN (SELECT run FROM {runs});\n"
         );
     }
     format!(

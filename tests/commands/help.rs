@@ -29,7 +29,7 @@ Commands:
   completions  Print the completions of a shell: bash, zsh, fish, elvish or powershell
   man          Print the manual page, or write one for each command
   sql          Print the views and tables that make the lake queryable
-  schema       Print the columns that were found in the records of a poll, as a JSON Schema to edit
+  schema       Print the columns found in records of a poll or of files, as a JSON Schema to edit
   audit        Prove that everything acknowledged is in the lake exactly once
   erase        Erase rows from the lake, so that the audit goes on adding up
   retain       Remove whole days and old runs from the lake, so that the audit goes on adding up
@@ -147,12 +147,12 @@ Options:
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["schema"]), @r#"
-Print the columns that were found in the records of a poll, as a JSON Schema to edit
+Print the columns found in records of a poll or of files, as a JSON Schema to edit
 
 Usage: lakehook schema [OPTIONS] <NAME>
 
 Arguments:
-  <NAME>  The poll
+  <NAME>  The poll, or the stream of files
 
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is

@@ -54,6 +54,25 @@ fn objects_are_taken_once_by_key_and_etag() {
 }
 
 #[test]
+fn objects_are_moved_once_their_rows_are_visible_and_nothing_is_replaced() {
+    let server = S3Server::start(183);
+    let setup = setup(&server, "after = \"move\"");
+    put(&server, "in/done/a.csv", "another one");
+    put(&server, "in/a.csv", "id,name\n1,A\n");
+    put(&server, "in/bad.csv", "");
+    server.faults().set(Chances::storm(0.03));
+    for _ in 0..10 {
+        take(&setup);
+    }
+    server.faults().calm();
+    let (told, _) = take(&setup);
+    let keys = server.store().keys(BUCKET, "in/");
+    let expected = ["in/done/a.csv", "in/done/a.csv.1", "in/failed/bad.csv"];
+    assert_eq!(keys, expected, "{told}");
+    assert_eq!(count(&setup, &server), 1, "{told}");
+}
+
+#[test]
 fn lost_answers_and_errors_neither_lose_nor_repeat() {
     let server = S3Server::start(182);
     let setup = setup(&server, "after = \"delete\"");

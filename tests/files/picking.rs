@@ -32,6 +32,40 @@ fn a_known_name_with_other_bytes_is_refused_or_taken() {
 }
 
 #[test]
+fn a_file_takes_the_place_of_the_one_before() {
+    for format in ["ndjson", "parquet"] {
+        let inbox = Inbox::in_format(
+            format,
+            "changed = \"replace\"\nid = \"id\"\nremember = \"1ms\"",
+        );
+        inbox.put("a.csv", "id,name\n1,A\n2,B\n2,B\n");
+        inbox.put("b.csv", "id,name\n1,of another file\n");
+        inbox.take_well();
+        let first = json!([["a.csv", 2, 1], ["a.csv", 3, 2], ["b.csv", 2, 1]]);
+        assert_eq!(inbox.rows(), first);
+        // One that is refused replaces nothing.
+        inbox.put("a.csv", "id,name\nx,A\ny,B\n");
+        inbox.fails(&["a.csv: 2 of 2 records are refused"]);
+        assert_eq!(inbox.rows(), first);
+        inbox.put("a.csv", "id,name\n1,A\n3,C\n");
+        inbox.take_well();
+        let second = json!([["a.csv", 2, 1], ["a.csv", 3, 3], ["b.csv", 2, 1]]);
+        assert_eq!(inbox.rows(), second);
+        // A file that was away for long is still the same file.
+        std::fs::remove_file(inbox.path("a.csv")).unwrap();
+        inbox.take_well();
+        std::thread::sleep(Duration::from_millis(20));
+        inbox.take_well();
+        inbox.put("a.csv", "id,name\n9,Z\n");
+        inbox.take_well();
+        assert_eq!(inbox.rows(), json!([["a.csv", 2, 9], ["b.csv", 2, 1]]));
+        let all = inbox.query("SELECT count(*) FROM claims_all_runs");
+        assert_eq!(all, json!([[6]]), "{format}");
+        inbox.audit();
+    }
+}
+
+#[test]
 fn equal_files_of_different_names_are_two_files_or_one() {
     for (settings, rows) in [("", 3), ("same_content = \"skip\"", 1)] {
         let inbox = Inbox::new(settings);
@@ -112,6 +146,35 @@ fn a_file_that_appears_slowly_is_taken_once_it_stands_still() {
         inbox.rows(),
         json!([["slow.csv", 2, 1], ["slow.csv", 3, 2]])
     );
+}
+
+#[test]
+fn a_file_that_changes_while_it_is_read_counts_as_it_is_at_the_end() {
+    let inbox = Inbox::new("changed = \"replace\"");
+    let mut rows = 20_000;
+    let lines = (0..rows).map(|row| format!("{row},n\n"));
+    inbox.put("a.csv", format!("id,name\n{}", lines.collect::<String>()));
+    inbox.put("gone.csv", "id,name\n-1,G\n");
+    for pause in [20, 100, 200, 300, 500] {
+        let mut look = inbox.setup.command(&["files"]);
+        look.stdout(std::process::Stdio::null());
+        let mut look = look.stderr(std::process::Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(pause));
+        let mut file = std::fs::File::options()
+            .append(true)
+            .open(inbox.path("a.csv"))
+            .unwrap();
+        std::io::Write::write_all(&mut file, format!("{rows},late\n").as_bytes()).unwrap();
+        rows += 1;
+        // What vanishes is either there whole, or was never there.
+        let _gone_before = std::fs::remove_file(inbox.path("gone.csv"));
+        assert!(look.wait().unwrap().success());
+    }
+    inbox.take_well();
+    let found = inbox
+        .query("SELECT count(*), count(DISTINCT id), max(line) FROM claims WHERE file = 'a.csv'");
+    assert_eq!(found, json!([[rows, rows, rows + 1]]));
+    inbox.audit();
 }
 
 #[test]

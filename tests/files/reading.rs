@@ -94,6 +94,29 @@ fn packed_files_and_other_charsets_are_read() {
 }
 
 #[test]
+fn control_characters_and_strange_ends_stay_what_they_are() {
+    for format in ["ndjson", "parquet"] {
+        let inbox = Inbox::in_format(format, "");
+        inbox.put("nul.csv", "id,name\r1,a\0b\r2,\"tab\there\"\r");
+        inbox.put(
+            "wide.csv",
+            "id,name\n3,\u{1f600}\u{85}\u{2028}\n4,\"a \"\"b\"\"\"\n",
+        );
+        inbox.put("last.csv", "id,name\n5,\"");
+        let said = inbox.fails(&["last.csv: a quote in the row that begins on line 2"]);
+        assert!(said.contains("4 rows"), "{said}");
+        let rows = inbox.query("SELECT id, name FROM claims ORDER BY id");
+        let expected = json!([
+            [1, "a\0b"],
+            [2, "tab\there"],
+            [3, "\u{1f600}\u{85}\u{2028}"],
+            [4, "a \"b\""],
+        ]);
+        assert_eq!(rows, expected, "{format}");
+    }
+}
+
+#[test]
 fn a_file_that_is_wrong_fails_alone_and_is_not_tried_again() {
     let inbox = Inbox::new("max_record = \"1 KiB\"");
     inbox.put("good.csv", "id,name\n1,A\n");

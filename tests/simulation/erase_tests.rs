@@ -173,7 +173,7 @@ fn check(before: &BTreeMap<String, Seen>, world: &World, key: &str) {
     let as_before = Stamp {
         crc: old.crc,
         erased: None,
-        piece_of: None,
+        parcel_of: None,
         ..new
     };
     assert_eq!(as_before, old);

@@ -38,10 +38,12 @@ pub(crate) enum Need {
     Helm,
     /// A PostgreSQL server that can be started.
     Postgresql,
+    /// The tool that ends a program at its n-th call of the system.
+    Strace,
 }
 
 impl Need {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
@@ -56,6 +58,7 @@ impl Need {
         Self::Promtool,
         Self::Helm,
         Self::Postgresql,
+        Self::Strace,
     ];
 
     /// Its name in `LAKEHOOK_REQUIRE`.
@@ -75,6 +78,7 @@ impl Need {
             Self::Promtool => "promtool",
             Self::Helm => "helm",
             Self::Postgresql => "postgresql",
+            Self::Strace => "strace",
         }
     }
 

@@ -248,11 +248,8 @@ impl Table {
         id: &[String],
         given: &Kinds,
     ) -> Result<Self, serde_json::Error> {
-        let place = [
-            Column::own("file", ColumnType::Text, "The file that it was read from"),
-            Column::own("line", ColumnType::Integer, "The line on which it begins"),
-        ];
-        Ok(Self::of_records(&of_entities(schema, given)?, id, &place))
+        let own = of_entities(schema, given)?;
+        Ok(Self::of_records(&own, id, &place_columns()))
     }
 
     /// The table of records with these columns, and with some more that every row has.
@@ -324,6 +321,8 @@ pub struct GrowingTable {
     id: Vec<String>,
     /// Columns whose type is given.
     given: Kinds,
+    /// Columns that every row has besides those of all streams.
+    more: Vec<Column>,
 }
 
 impl From<Table> for StreamTable {
@@ -353,6 +352,20 @@ impl GrowingTable {
             live,
             id: id.to_vec(),
             given,
+            more: Vec::new(),
+        }
+    }
+
+    /// The same, for rows of files, which have the place that they were read from.
+    #[must_use]
+    pub fn of_files(self) -> Self {
+        let more = place_columns();
+        for column in &more {
+            self.live.reserve(&column.name);
+        }
+        Self {
+            more: more.into(),
+            ..self
         }
     }
 
@@ -367,8 +380,17 @@ impl GrowingTable {
         let found = shape.columns().iter();
         let found = found.filter(|own| !self.given.contains_key(&own.name));
         let found = found.map(|own| property(&own.name, own.kind));
-        Table::of_records(&given.chain(found).collect::<Vec<_>>(), &self.id, &[])
+        let own: Vec<Property> = given.chain(found).collect();
+        Table::of_records(&own, &self.id, &self.more)
     }
+}
+
+/// Where the record of a row was read.
+fn place_columns() -> [Column; 2] {
+    [
+        Column::own("file", ColumnType::Text, "The file that it was read from"),
+        Column::own("line", ColumnType::Integer, "The line on which it begins"),
+    ]
 }
 
 /// The tables of all streams.

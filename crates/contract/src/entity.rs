@@ -136,6 +136,9 @@ impl Entities {
         } = settings;
         let live = live.filter(|_| schema.is_none());
         if let Some(live) = &live {
+            for name in reserved {
+                live.reserve(name);
+            }
             for name in given.keys() {
                 live.reserve(name);
             }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use lakehook_base::tables::Table;
 use lakehook_lake::encode::Format;
 use lakehook_lake::{Found, LakeError, Object};
 
@@ -10,6 +11,9 @@ use lakehook_lake::{Found, LakeError, Object};
 pub trait ObjectDoor: Send + Sync {
     /// Puts an object. `Ok` means that it is durable under its key, whole, and ours. Blocks.
     fn put(&self, object: &Object) -> Result<Found, LakeError>;
+    /// The table of an object of a partition that is about to be written. What readers must know of its columns is
+    /// in the lake before this returns. Blocks.
+    fn table(&self, partition: &str, is_typed: bool) -> Result<Arc<Table>, LakeError>;
     /// Directory of the local files that are written before they are put.
     fn spool_dir(&self) -> &Path;
 }

@@ -14,9 +14,9 @@ impl Read for Slow<'_> {
     }
 }
 
-fn rows_by(body: &[u8], piece: usize, form: &TableForm) -> Result<Vec<String>, String> {
+fn rows_by(body: &[u8], parcel: usize, form: &TableForm) -> Result<Vec<String>, String> {
     let mut all = Vec::new();
-    let mut stream = Slow(body, piece);
+    let mut stream = Slow(body, parcel);
     let columns = TableColumns::default();
     let read = read(&mut stream, form, &columns, 40, &mut |part| {
         all.push(match part {
@@ -36,8 +36,8 @@ fn rows_by(body: &[u8], piece: usize, form: &TableForm) -> Result<Vec<String>, S
 fn rows(body: &[u8]) -> Result<Vec<String>, String> {
     let form = TableForm::default();
     let all = rows_by(body, body.len().max(1), &form);
-    for piece in [1, 2, 3, 7] {
-        assert_eq!(rows_by(body, piece, &form), all, "by {piece}");
+    for parcel in [1, 2, 3, 7] {
+        assert_eq!(rows_by(body, parcel, &form), all, "by {parcel}");
     }
     all
 }
@@ -134,7 +134,7 @@ proptest! {
     fn what_an_export_writes_is_read_back(
         table in proptest::collection::vec(proptest::collection::vec("[ab,\"\n\r é]{0,5}", 3), 0..8),
         end in prop_oneof![Just("\n"), Just("\r\n"), Just("\r")],
-        piece in 1_usize..9,
+        parcel in 1_usize..9,
     ) {
         let mut body = format!("a,b,c{end}");
         for row in &table {
@@ -142,7 +142,7 @@ proptest! {
             body.push_str(&cells.join(","));
             body.push_str(end);
         }
-        let found = rows_by(body.as_bytes(), piece, &TableForm::default());
+        let found = rows_by(body.as_bytes(), parcel, &TableForm::default());
         let found = found.map_err(TestCaseError::fail)?;
         let expected: Vec<String> = table
             .iter()

@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
+use lakehook_base::tables::LiveShape;
 use lakehook_contract::column_rules::ColumnRule;
 use lakehook_feeds::guards::Guards;
 use lakehook_lake::s3::Location;
@@ -35,6 +37,8 @@ pub struct FilesDefinition {
     pub rules: BTreeMap<String, ColumnRule>,
     /// Columns that are text in objects already, whatever the schema's formats say.
     pub kept_as_text: Vec<String>,
+    /// The columns that are found in records, if there is no schema.
+    pub live: Option<Arc<LiveShape>>,
 }
 
 /// What a file looks like, once it is unpacked.
@@ -146,6 +150,8 @@ pub enum Changed {
     Refuse,
     /// It is another file.
     Take,
+    /// Its rows take the place of those of the file before.
+    Replace,
 }
 
 /// What becomes of a file whose rows are visible.

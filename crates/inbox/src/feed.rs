@@ -78,9 +78,7 @@ impl Feed for FilesFeed {
 
     fn streams(&self) -> Result<Vec<(String, StreamTable)>, Vec<SetupError>> {
         let plans = self.dry_plans()?.into_iter();
-        Ok(plans
-            .map(|plan| (plan.name.clone(), StreamTable::Fixed(plan.table)))
-            .collect())
+        Ok(plans.map(|plan| (plan.name.clone(), plan.table)).collect())
     }
 
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {

@@ -22,7 +22,7 @@ pub(crate) const DONE: &str = "done";
 /// Where files go that failed.
 pub(crate) const FAILED: &str = "failed";
 /// Names that are tried for a file whose name is taken where it goes.
-const MAX_NAMES: u32 = 100;
+pub(crate) const MAX_NAMES: u32 = 100;
 
 /// A file that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]

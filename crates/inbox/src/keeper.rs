@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::definition::{After, FilesMode};
+use super::definition::After;
 use super::looking::{BlockingLook, tidy};
 use super::pass::{Looked, Remembered};
 use super::plan::FilesPlan;
@@ -293,8 +293,11 @@ impl StreamKeeper {
     }
 
     async fn replay(&mut self, records: Vec<RefusedRecord>) -> Replayed {
-        if self.plan.mode == FilesMode::Snapshot {
-            return Err("nothing can be added to a snapshot".to_owned());
+        if !self.plan.keeps_ids() {
+            return Err(
+                "nothing can be added to a snapshot, or to a file that another one may replace; mend the file"
+                    .to_owned(),
+            );
         }
         if let Some(why) = self
             .shared

@@ -47,6 +47,16 @@ pub(crate) struct KnownFile {
     pub(crate) plan: u64,
     /// When it was seen last.
     pub(crate) seen: Micros,
+    /// The run that has the rows of the last file of this name that was taken.
+    pub(crate) taken_in: Option<TakenIn>,
+}
+
+/// A run, as far as its name depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TakenIn {
+    /// When it began, in microseconds.
+    pub(crate) started: i64,
+    pub(crate) run: u64,
 }
 
 /// What a run notes of a file.
@@ -65,6 +75,8 @@ struct LedgerLine {
     outcome: Outcome,
     plan: String,
     seen: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    taken_in: Option<TakenIn>,
 }
 
 /// The files that a stream knows.
@@ -74,6 +86,20 @@ pub(crate) struct Ledger {
     known: HashMap<u128, KnownFile>,
     /// Hashes of files that were taken.
     contents: HashSet<u128>,
+}
+
+/// A file that was refused leaves the rows of the one before where they are.
+fn insert(known: &mut HashMap<u128, KnownFile>, noted: &NotedFile) {
+    let key = key_of(&noted.name);
+    let before = known.get(&key).and_then(|known| known.taken_in);
+    let taken_in = noted.known.taken_in.or(before);
+    known.insert(
+        key,
+        KnownFile {
+            taken_in,
+            ..noted.known
+        },
+    );
 }
 
 fn key_of(name: &str) -> u128 {
@@ -90,6 +116,7 @@ impl LedgerLine {
             outcome: known.outcome,
             plan: format!("{:016x}", known.plan),
             seen: known.seen.0,
+            taken_in: known.taken_in,
         }
     }
 
@@ -101,6 +128,7 @@ impl LedgerLine {
                 outcome: self.outcome,
                 plan: u64::from_str_radix(&self.plan, 16).ok()?,
                 seen: Micros(self.seen),
+                taken_in: self.taken_in,
             },
             name: self.name,
         })
@@ -114,7 +142,7 @@ impl Ledger {
         let mut known = HashMap::new();
         for cover in parts.covers() {
             each_line(&parts.path(*cover), &mut |noted| {
-                known.insert(key_of(&noted.name), noted.known);
+                insert(&mut known, &noted);
             })?;
         }
         let mut own = Self {
@@ -150,12 +178,14 @@ impl Ledger {
         }
     }
 
-    /// Notes which files are there, and forgets those that have been gone since before `horizon`.
+    /// Notes which files are there, and forgets those that have been gone since before `horizon`; with `keeps`, not
+    /// those whose rows another file of their name will replace.
     pub(crate) fn see<'n>(
         &mut self,
         names: impl Iterator<Item = &'n str>,
         now: Micros,
         horizon: Micros,
+        keeps: bool,
     ) {
         for name in names {
             if let Some(known) = self.known.get_mut(&key_of(name)) {
@@ -163,15 +193,18 @@ impl Ledger {
             }
         }
         let before = self.known.len();
-        self.known.retain(|_, known| known.seen >= horizon);
+        self.known
+            .retain(|_, known| known.seen >= horizon || (keeps && known.taken_in.is_some()));
         if self.known.len() < before {
             self.contents = self.taken_contents();
         }
     }
 
-    /// Writes what a run notes, durably, under a name that does not count yet.
+    /// Writes what a run notes, durably, under a name that does not count yet. So are afterwards the names of all
+    /// that the run has left pending beside it.
     pub(crate) fn write(&self, run: u64, notes: &[NotedFile]) -> io::Result<()> {
-        write_lines(&self.parts.pending(run), notes.iter())
+        write_lines(&self.parts.pending(run), notes.iter())?;
+        self.parts.sync()
     }
 
     /// The run has ended: what it noted counts from now on.
@@ -181,7 +214,7 @@ impl Ledger {
             if noted.known.outcome == Outcome::Taken {
                 self.contents.insert(noted.known.hash);
             }
-            self.known.insert(key_of(&noted.name), noted.known);
+            insert(&mut self.known, &noted);
         }
         if self.parts.covers().len() > MAX_PARTS {
             self.merge()?;
@@ -256,8 +289,36 @@ mod tests {
                 outcome: Outcome::Taken,
                 plan: 7,
                 seen: Micros(seen),
+                taken_in: None,
             },
         }
+    }
+
+    #[test]
+    fn a_refused_file_leaves_the_rows_of_the_one_before_where_they_are() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ledger = Ledger::open(dir.path(), 0).unwrap();
+        let first = TakenIn { started: 7, run: 1 };
+        let mut taken = noted("a.csv", 1, 5);
+        taken.known.taken_in = Some(first);
+        let mut failed = noted("a.csv", 0, 6);
+        failed.known.outcome = Outcome::Failed;
+        for (run, note) in [(1, taken), (2, failed)] {
+            ledger.write(run, std::slice::from_ref(&note)).unwrap();
+            ledger.publish(run, vec![note]).unwrap();
+        }
+        let mut again = Ledger::open(dir.path(), 2).unwrap();
+        for known in [ledger.get("a.csv"), again.get("a.csv")] {
+            let known = known.unwrap();
+            assert_eq!(
+                (known.outcome, known.taken_in),
+                (Outcome::Failed, Some(first))
+            );
+        }
+        again.see(std::iter::empty(), Micros(100), Micros(50), true);
+        assert!(again.get("a.csv").is_some());
+        again.see(std::iter::empty(), Micros(100), Micros(50), false);
+        assert!(again.get("a.csv").is_none());
     }
 
     #[test]
@@ -276,7 +337,7 @@ mod tests {
         assert_eq!(ledger.get("7\n.csv"), Some(&noted("", 7, 5).known));
         assert!(ledger.has_content(7) && !ledger.has_content(61));
         assert_eq!(ledger.get("void.csv"), None);
-        ledger.see(["7\n.csv"].into_iter(), Micros(100), Micros(50));
+        ledger.see(["7\n.csv"].into_iter(), Micros(100), Micros(50), false);
         assert_eq!(ledger.known.len(), 1);
         assert!(ledger.has_content(7) && !ledger.has_content(8));
     }

@@ -1,10 +1,10 @@
 //! Files: the feed that reads files from an inbox and writes their rows straight to objects of the lake.
 //!
 //! ```text
-//!  keeper ─▶ pass ─▶ folder ─▶ unpacked ─▶ csv, ndjson, document ─▶ taker ─┬─▶ piece ─▶ lake
+//!  keeper ─▶ pass ─▶ folder ─▶ unpacked ─▶ csv, ndjson, document ─▶ taker ─┬─▶ parcel ─▶ lake
 //!              │                                        ▲                 └─ refused ─▶ log (held for the run)
 //!              │                                 known_ids
-//!              └─ end of the run in the log, with the list of pieces ─▶ marker: visible
+//!              └─ end of the run in the log, with the list of parcels ─▶ marker: visible
 //! ```
 //!
 //! Rows do not pass the log: the file is the log. A file is visible whole or not at all, by the marker of its
@@ -25,10 +25,12 @@ pub mod plan;
 mod pass;
 mod picking;
 mod run;
+mod marker;
 mod settling;
 pub mod replay;
 mod taker;
-mod piece;
+mod parcel;
+mod row_spool;
 mod reading;
 mod columnar;
 mod document;

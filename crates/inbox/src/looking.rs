@@ -7,7 +7,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::definition::{After, FilesMode};
+use super::definition::After;
 use super::folder::{DONE, FAILED};
 use super::known_ids::KnownIds;
 use super::ledger::{Ledger, Outcome};
@@ -145,7 +145,7 @@ pub(crate) fn open_remembered(
 ) -> std::io::Result<Remembered> {
     Ok(Remembered {
         ledger: Ledger::open(dir, cursor.run)?,
-        ids: KnownIds::open(dir, cursor.run, plan.mode == FilesMode::Append)?,
+        ids: KnownIds::open(dir, cursor.run, plan.keeps_ids())?,
         settling: Settling::default(),
         cursor,
     })

@@ -102,6 +102,11 @@ impl Parts {
         self.dir.join(format!("{number}.{}{SCRATCH}", self.kind))
     }
 
+    /// Makes the names of pending parts durable.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        Disk.sync_dir(&self.dir)
+    }
+
     /// Gives the part of a run its name, once the run's end is durable.
     pub(crate) fn publish(&mut self, run: u64) -> io::Result<Cover> {
         let cover = Cover {

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::definition::FilesMode;
+use super::definition::{Changed, FilesMode};
 use super::folder::{FoundFile, Listing};
 use super::known_ids::KnownIds;
 use super::ledger::{Ledger, Outcome};
@@ -104,7 +104,8 @@ impl<'a> Pass<'a> {
         let picking = &plan.picking;
         let names = listing.files.iter().map(|file| file.name.as_str());
         let horizon = horizon(now.wall, picking.remember);
-        known.ledger.see(names, now.wall, horizon);
+        let keeps = picking.changed == Changed::Replace;
+        known.ledger.see(names, now.wall, horizon, keeps);
         if listing.odd > 0 {
             looked.report.warnings.push(format!(
                 "{} names in the inbox fit and are passed over: they are links, no regular files, or not UTF-8",
@@ -178,7 +179,7 @@ impl<'a> Pass<'a> {
             }
             (self.progress)(Progress {
                 pages: number as u64 + 1,
-                records: report.counts.lines,
+                records: report.counts.lines + run.as_ref().map_or(0, Run::lines),
                 total: Some(chosen.len() as u64),
             });
         }
@@ -277,9 +278,11 @@ impl<'a> Pass<'a> {
             Ended::Unsettled => report.waiting += 1,
             Ended::Unreadable(why) => report.fail(&file.name, &why),
             Ended::Taken(hash) => {
-                taker.keep_ids().map_err(|error| remembering(&error))?;
+                if self.job.plan.keeps_ids() {
+                    taker.keep_ids().map_err(|error| remembering(&error))?;
+                }
                 current.fetch(&mut taker.rows)?;
-                current.note_taken(file, hash, &taker);
+                current.note_taken(file, hash, &taker, known.ledger.get(&file.name));
                 add_samples(report, &taker);
             }
             Ended::Wrong(why) => {
@@ -331,7 +334,7 @@ impl<'a> Pass<'a> {
         let ended = self.judged(ended, &taker, before);
         if let Ended::Taken(hash) = ended {
             current.fetch(&mut taker.rows)?;
-            current.note_taken(file, hash, &taker);
+            current.note_taken(file, hash, &taker, known.ledger.get(&file.name));
             add_samples(report, &taker);
             if let Some(own) = run.take() {
                 end(own, known, report)?;
@@ -451,4 +454,6 @@ fn add_samples(report: &mut PassReport, taker: &Taker<'_>) {
     report
         .samples
         .extend(taker.samples.iter().take(room).cloned());
+    let room = MAX_SAMPLES.saturating_sub(report.warnings.len());
+    report.warnings.extend(taker.unfit_values().take(room));
 }

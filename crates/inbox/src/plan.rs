@@ -10,14 +10,14 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::bucket::Bucket;
 use super::cells::TableColumns;
 use super::definition::{
-    After, FileForm, FileFormat, FileLimits, FilesDefinition, FilesMode, Picking,
+    After, Changed, FileForm, FileFormat, FileLimits, FilesDefinition, FilesMode, Picking,
 };
 use super::folder::Folder;
 use super::pattern::PathPattern;
 use super::source::FileSource;
 use lakehook_base::columns::{Kinds, Property, kept_as_text, of_entities};
 use lakehook_base::record::Fingerprint;
-use lakehook_base::tables::Table;
+use lakehook_base::tables::{GrowingTable, StreamTable, Table};
 use lakehook_contract::column_rules::ColumnRules;
 use lakehook_contract::entity::{ColumnSettings, Entities, FieldPath};
 use lakehook_feeds::feed::SetupError;
@@ -28,7 +28,7 @@ use lakehook_lake::s3::Location;
 /// Section of files in the configuration.
 pub const SECTION: &str = "files";
 /// Columns that every row of a file has.
-const RESERVED: &[&str] = &["file", "line"];
+pub const RESERVED: &[&str] = &["file", "line"];
 
 /// The plan of one stream.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ pub struct FilesPlan {
     /// What a file is to the stream.
     pub mode: FilesMode,
     /// The table of its rows.
-    pub table: Arc<Table>,
+    pub table: StreamTable,
     /// How long a look may take, and other bounds.
     pub limits: FileLimits,
     pub(crate) inbox: FileSource,
@@ -76,7 +76,16 @@ impl FilesPlan {
         })?;
         let given = given_kinds(files, text, &rules);
         let wrong_schema = |error: serde_json::Error| bad("schema", error.to_string());
-        let table = Table::files(text, &files.id, &given).map_err(wrong_schema)?;
+        let live = files.live.as_ref().filter(|_| text.is_none());
+        let table = match live {
+            Some(live) => {
+                let growing = GrowingTable::new(Arc::clone(live), &files.id, given.clone());
+                StreamTable::Growing(growing.of_files())
+            }
+            None => Table::files(text, &files.id, &given)
+                .map_err(wrong_schema)?
+                .into(),
+        };
         let declared = of_entities(text, &given).map_err(wrong_schema)?;
         let columns = table_columns(files, declared, &rules);
         let named = schema
@@ -86,7 +95,7 @@ impl FilesPlan {
         let settings = ColumnSettings {
             rules,
             given,
-            live: None,
+            live: live.cloned(),
             reserved: RESERVED,
         };
         let entities = Entities::new(name, named, id, None, fingerprint, settings);
@@ -100,7 +109,7 @@ impl FilesPlan {
             name: name.to_owned(),
             schedule: schedule(files).ok_or_else(|| bad("cron", "cannot be used".to_owned()))?,
             mode: files.mode,
-            table: Arc::new(table),
+            table,
             limits: files.limits,
             inbox: inbox_of(files, pattern),
             picking: files.picking.clone(),
@@ -121,6 +130,12 @@ impl FilesPlan {
         self.id.iter().map(|key| key.trim_start_matches('/'))
     }
 
+    /// Whether ids are known from file to file. Where a file takes the place of another one, they are those of the
+    /// file alone.
+    pub(crate) fn keeps_ids(&self) -> bool {
+        self.mode == FilesMode::Append && self.picking.changed != Changed::Replace
+    }
+
     /// Whether a file is one record.
     pub(crate) fn is_one_record(&self) -> bool {
         self.form.format == FileFormat::Json && self.records.is_none()
@@ -129,11 +144,12 @@ impl FilesPlan {
 
 fn inbox_of(files: &FilesDefinition, pattern: PathPattern) -> FileSource {
     let ignore = files.picking.ignore.clone();
+    let moves = files.picking.after == After::Move;
     let Some(location) = &files.bucket else {
         return FileSource::Folder(Folder {
             pattern,
             ignore,
-            moves: files.picking.after == After::Move,
+            moves,
         });
     };
     let root = pattern.root.to_string_lossy();
@@ -141,7 +157,7 @@ fn inbox_of(files: &FilesDefinition, pattern: PathPattern) -> FileSource {
         prefix: root.trim_start_matches('.').trim_matches('/').to_owned(),
         ..location.clone()
     };
-    FileSource::Bucket(Box::new(Bucket::new(location, pattern, ignore)))
+    FileSource::Bucket(Box::new(Bucket::new(location, pattern, ignore, moves)))
 }
 
 /// The charset with a name, if it is another one than UTF-8; `None` if there is no such charset.

@@ -1,7 +1,7 @@
 //! One run: files that become visible together.
 //!
 //! ```text
-//!  begin in the log ─ rows: pieces ─ refused: log, held ─ put pieces ─ ids, ledger: pending ─ end in the log
+//!  begin in the log ─ rows: parcels ─ refused: log, held ─ put parcels ─ ids, ledger: pending ─ end in the log
 //!        └── anything fails: abandoned; nothing of it is visible, and no file of it is known ──┘        │
 //!                                                            ids and ledger count ◀─────────────────────┘
 //! ```
@@ -11,17 +11,19 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::definition::FilesMode;
+use super::definition::{Changed, FilesMode};
 use super::folder::FoundFile;
 use super::known_ids::KnownIds;
-use super::ledger::{KnownFile, Ledger, NotedFile, Outcome};
-use super::piece::{Piece, PieceWriter, PiecesOf};
+use super::ledger::{KnownFile, Ledger, NotedFile, Outcome, TakenIn};
+use super::marker::{About, MarkedFile, Replaced};
+use super::parcel::{Parcel, ParcelWriter, ParcelsOf};
 use super::plan::FilesPlan;
 use super::report::{LineCounts, PassReport};
 use super::taker::{RunOrigin, Taker};
 use lakehook_base::clock::Micros;
 use lakehook_base::json::push_json;
 use lakehook_base::record::{Lsn, NO_RUN, Origin, RowKind, Rows};
+use lakehook_base::tables::{LiveShape, StreamTable};
 use lakehook_contract::entity::stamp;
 use lakehook_contract::quarantine;
 use lakehook_feeds::context::Context;
@@ -64,43 +66,6 @@ pub(crate) struct RunJob<'a> {
     pub(crate) context: Option<&'a Context>,
 }
 
-/// A file as the marker names it.
-#[derive(Serialize)]
-struct MarkedFile<'a> {
-    name: &'a str,
-    bytes: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    xxh3: Option<String>,
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    why: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    counts: Option<LineCounts>,
-}
-
-/// What the marker says, apart from the objects that passed the log.
-#[derive(Serialize)]
-struct About<'a> {
-    version: u32,
-    stream: &'a str,
-    run: &'a str,
-    started_at: String,
-    ended_at: String,
-    records: u64,
-    quarantined: u64,
-    lines: u64,
-    repeats: u64,
-    blank: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    rules: Option<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    nulls: &'a BTreeMap<String, u64>,
-    /// The earlier run that still is the table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    same_as: Option<&'a String>,
-    pieces: &'a [Piece],
-}
-
 /// A run that has begun.
 pub(crate) struct Run<'a> {
     job: RunJob<'a>,
@@ -108,9 +73,10 @@ pub(crate) struct Run<'a> {
     pub(crate) name: String,
     started: Micros,
     pub(crate) of: RunOrigin,
-    pieces: Option<PieceWriter<'a>>,
+    parcels: Option<ParcelWriter<'a>>,
     refused: Rows,
     notes: Vec<NotedFile>,
+    replaced: Vec<Replaced>,
     /// The marker's list of files, as JSON without its brackets.
     files: Vec<u8>,
     counts: LineCounts,
@@ -140,12 +106,12 @@ impl<'a> Run<'a> {
         let name = keys::run_name(started, node, lsn);
         let stream = &job.plan.name;
         let partition = keys::run_partition(stream, started, &name);
-        let pieces = job.context.map(|context| {
-            PieceWriter::new(PiecesOf {
+        let parcels = job.context.map(|context| {
+            ParcelWriter::new(ParcelsOf {
                 writing: &context.writing,
                 waiter: job.waiter,
                 ids: &context.ids,
-                table: &job.plan.table,
+                is_growing: matches!(job.plan.table, StreamTable::Growing(_)),
                 node,
                 run: lsn,
                 partition: partition.clone(),
@@ -166,9 +132,10 @@ impl<'a> Run<'a> {
             },
             name,
             started,
-            pieces,
+            parcels,
             refused: Rows::default(),
             notes: Vec::new(),
+            replaced: Vec::new(),
             files: Vec::new(),
             counts: LineCounts::default(),
             nulls: BTreeMap::new(),
@@ -182,6 +149,11 @@ impl<'a> Run<'a> {
         self.notes.len() >= MAX_FILES || self.files.len() >= MAX_ABOUT
     }
 
+    /// Lines that were read so far.
+    pub(crate) fn lines(&self) -> u64 {
+        self.counts.lines
+    }
+
     /// Whether a file with these bytes was taken.
     pub(crate) fn has_content(&self, hash: u128) -> bool {
         let mut notes = self.notes.iter().map(|note| note.known);
@@ -193,15 +165,15 @@ impl<'a> Run<'a> {
         self.notes.is_empty()
     }
 
-    /// Fetches the rows that a taker has made: those of the stream become pieces, the others go to the log.
+    /// Fetches the rows that a taker has made: those of the stream become parcels, the others go to the log.
     pub(crate) fn fetch(&mut self, rows: &mut Rows) -> Result<(), RunError> {
         for (row, bytes) in rows.iter() {
             if row.kind == RowKind::Quarantined {
                 self.refused.bytes.extend_from_slice(bytes);
                 let partition = self.refused.partition(&self.of.quarantine);
                 self.refused.finish_row(row.lsn_at, partition, row.kind);
-            } else if let Some(pieces) = &mut self.pieces {
-                pieces.row(row.lsn_at as usize, bytes)?;
+            } else if let Some(parcels) = &mut self.parcels {
+                parcels.row(row.lsn_at as usize, bytes)?;
             }
         }
         rows.bytes.clear();
@@ -245,8 +217,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Notes a file that was taken, whose rows are fetched.
-    pub(crate) fn note_taken(&mut self, file: &FoundFile, hash: u128, taker: &Taker<'_>) {
+    /// Notes a file that was taken, whose rows are fetched; `before` is what was known of its name.
+    pub(crate) fn note_taken(
+        &mut self,
+        file: &FoundFile,
+        hash: u128,
+        taker: &Taker<'_>,
+        before: Option<&KnownFile>,
+    ) {
+        let replaces = self.job.plan.picking.changed == Changed::Replace;
+        let before = before.and_then(|known| known.taken_in);
+        if let Some((before, context)) = before.filter(|_| replaces).zip(self.job.context) {
+            self.replaced.push(Replaced {
+                file: file.name.clone(),
+                run: keys::run_name(Micros(before.started), context.node, Lsn(before.run)),
+            });
+        }
         let counts = taker.counts;
         self.counts.add(&counts);
         self.newest = self.newest.max(file.modified.0);
@@ -307,6 +293,10 @@ impl<'a> Run<'a> {
                 outcome,
                 plan: self.job.plan.hash,
                 seen: self.started,
+                taken_in: (outcome == Outcome::Taken).then_some(TakenIn {
+                    started: self.started.0,
+                    run: self.lsn.0,
+                }),
             },
         });
     }
@@ -325,15 +315,18 @@ impl<'a> Run<'a> {
             return ids.discard(self.lsn.0).map_err(|error| remembering(&error));
         };
         self.log_refused()?;
-        let pieces = match &mut self.pieces {
-            Some(pieces) => pieces.finish()?,
+        let live = self.job.plan.entities.live();
+        live.map_or(Ok(()), LiveShape::keep)
+            .map_err(|error| remembering(&error))?;
+        let parcels = match &mut self.parcels {
+            Some(parcels) => parcels.finish()?,
             None => Vec::new(),
         };
         let is_snapshot = self.job.plan.mode == FilesMode::Snapshot;
-        let has_ids = if is_snapshot {
-            ids.discard(self.lsn.0).map(|()| false)
-        } else {
+        let has_ids = if self.job.plan.keeps_ids() {
             ids.write(self.lsn.0)
+        } else {
+            ids.discard(self.lsn.0).map(|()| false)
         };
         let has_ids = has_ids.map_err(|error| remembering(&error))?;
         let notes = std::mem::take(&mut self.notes);
@@ -353,7 +346,7 @@ impl<'a> Run<'a> {
             newest: self.newest.max(cursor.newest),
             lake: cursor.lake.clone(),
         };
-        self.end_in_log(context, &next, &pieces)?;
+        self.end_in_log(context, &next, &parcels)?;
         self.is_open = false;
         *cursor = next;
         report.runs.push(self.name.clone());
@@ -381,7 +374,7 @@ impl<'a> Run<'a> {
         &self,
         context: &Context,
         cursor: &FilesCursor,
-        pieces: &[Piece],
+        parcels: &[Parcel],
     ) -> Result<(), RunError> {
         let plan = self.job.plan;
         let mut about = Vec::new();
@@ -411,7 +404,8 @@ impl<'a> Run<'a> {
                 },
                 nulls: &self.nulls,
                 same_as: cursor.snapshot.as_ref().filter(|run| **run != self.name),
-                pieces,
+                parcels,
+                replaced: &self.replaced,
             },
         );
         about.pop();

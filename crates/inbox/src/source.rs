@@ -37,11 +37,11 @@ impl FileSource {
         }
     }
 
-    /// Moves a file into a directory beside it, unless it has become another one. Objects stay.
+    /// Moves a file into a directory beside it, unless it has become another one.
     pub(crate) fn move_into(&self, file: &FoundFile, into: &str) -> io::Result<bool> {
         match self {
             Self::Folder(folder) => folder.move_into(file, into),
-            Self::Bucket(_) => Ok(false),
+            Self::Bucket(bucket) => bucket.move_into(file, into),
         }
     }
 

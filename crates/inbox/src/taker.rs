@@ -68,6 +68,8 @@ pub(crate) struct Taker<'a> {
     pub(crate) last_error: Option<FieldError>,
     /// How many values rules have made null, by the index of the rule.
     pub(crate) nulls: HashMap<u32, u64>,
+    /// How many values do not fit a found column, by its index.
+    pub(crate) unfit: HashMap<u32, u64>,
 }
 
 impl<'a> Taker<'a> {
@@ -97,7 +99,21 @@ impl<'a> Taker<'a> {
             samples: Vec::new(),
             last_error: None,
             nulls: HashMap::new(),
+            unfit: HashMap::new(),
         }
+    }
+
+    /// What is to be told of values that do not fit the columns which were found in earlier records.
+    pub(crate) fn unfit_values(&self) -> impl Iterator<Item = String> {
+        let (live, stream, file) = (self.plan.entities.live(), &self.plan.name, self.file);
+        self.unfit.iter().filter_map(move |(index, count)| {
+            let column = live?.column(*index)?;
+            Some(format!(
+                "{file}: {count} values of {} do not fit its column, which holds {}, and stand under extra; a schema says \
+                 what a column holds (lakehook schema {stream} prints one to edit)",
+                column.name, column.kind
+            ))
+        })
     }
 
     /// Takes the next part of the file.
@@ -159,6 +175,7 @@ impl<'a> Taker<'a> {
                 id,
                 content,
                 nulled,
+                unfit,
                 ..
             } => {
                 let sighting = match id {
@@ -175,6 +192,9 @@ impl<'a> Taker<'a> {
                         self.tally.add();
                         for rule in nulled {
                             *self.nulls.entry(rule).or_default() += 1;
+                        }
+                        for column in unfit {
+                            *self.unfit.entry(column).or_default() += 1;
                         }
                     }
                     Sighting::Same => {

@@ -89,19 +89,19 @@ pub struct Stamp {
     pub as_of: LogState,
     /// What was erased from the object since. Everything but the checksum is as it was at the seal.
     pub erased: Option<Erased>,
-    /// The run of a piece: an object whose rows did not pass the log. It has no seal and says nothing of the
-    /// log; in place of LSNs it has the piece's number.
-    pub piece_of: Option<Lsn>,
+    /// The run of a parcel: an object whose rows did not pass the log. It has no seal and says nothing of the
+    /// log; in place of LSNs it has the parcel's number.
+    pub parcel_of: Option<Lsn>,
 }
 
-/// What a piece says of itself: an object of a run whose rows did not pass the log.
+/// What a parcel says of itself: an object of a run whose rows did not pass the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PieceStamp {
+pub struct ParcelStamp {
     /// The node that runs it.
     pub node: NodeId,
     /// The run.
     pub run: Lsn,
-    /// The number of the piece in its run and partition; from 1.
+    /// The number of the parcel in its run and partition; from 1.
     pub number: u64,
     /// A random number that is the same at each attempt.
     pub nonce: u128,
@@ -115,22 +115,22 @@ pub struct PieceStamp {
     pub crc: u32,
 }
 
-impl From<PieceStamp> for Stamp {
-    fn from(piece: PieceStamp) -> Self {
+impl From<ParcelStamp> for Stamp {
+    fn from(parcel: ParcelStamp) -> Self {
         Self {
-            node: piece.node,
+            node: parcel.node,
             seal: 0,
-            nonce: piece.nonce,
-            partition: piece.partition,
-            first_lsn: Lsn(piece.number),
-            last_lsn: Lsn(piece.number),
-            count: piece.count,
-            row_hash: piece.row_hash,
+            nonce: parcel.nonce,
+            partition: parcel.partition,
+            first_lsn: Lsn(parcel.number),
+            last_lsn: Lsn(parcel.number),
+            count: parcel.count,
+            row_hash: parcel.row_hash,
             lsn_hash: 0,
-            crc: piece.crc,
+            crc: parcel.crc,
             as_of: LogState::default(),
             erased: None,
-            piece_of: Some(piece.run),
+            parcel_of: Some(parcel.run),
         }
     }
 }
@@ -224,7 +224,7 @@ impl Stamp {
             ]
         });
         let own = rows.into_iter().chain(erased.into_iter().flatten());
-        if let Some(run) = self.piece_of {
+        if let Some(run) = self.parcel_of {
             return metadata_of(own.chain([(RUN, run.to_string())]));
         }
         let of_log = [
@@ -249,7 +249,7 @@ impl Stamp {
         }
         let names = Names(metadata);
         if metadata.contains_key(RUN) {
-            return Self::of_piece(&names);
+            return Self::of_parcel(&names);
         }
         let mut totals = [0; TOTALS.len()];
         for (total, name) in totals.iter_mut().zip(TOTALS) {
@@ -275,12 +275,12 @@ impl Stamp {
                 totals: RunningTotals::of_values(totals),
             },
             erased: Erased::read(&names)?,
-            piece_of: None,
+            parcel_of: None,
         })
     }
 
-    fn of_piece(names: &Names<'_>) -> Result<Self, StampError> {
-        let piece = PieceStamp {
+    fn of_parcel(names: &Names<'_>) -> Result<Self, StampError> {
+        let parcel = ParcelStamp {
             node: names.node()?,
             run: Lsn(names.number(RUN)?),
             number: names.number(FIRST_LSN)?,
@@ -292,7 +292,7 @@ impl Stamp {
         };
         Ok(Self {
             erased: Erased::read(names)?,
-            ..piece.into()
+            ..parcel.into()
         })
     }
 

@@ -30,7 +30,7 @@ fn stamp() -> Stamp {
             },
         },
         erased: None,
-        piece_of: None,
+        parcel_of: None,
     }
 }
 
@@ -197,7 +197,7 @@ fn any_stamp() -> impl Strategy<Value = Stamp> {
                 crc,
                 as_of,
                 erased,
-                piece_of: None,
+                parcel_of: None,
             }
         },
     )
@@ -211,8 +211,8 @@ proptest! {
 }
 
 #[test]
-fn a_piece_says_its_run_and_nothing_of_the_log() {
-    let piece = PieceStamp {
+fn a_parcel_says_its_run_and_nothing_of_the_log() {
+    let parcel = ParcelStamp {
         node: NodeId(0xab),
         run: Lsn(7),
         number: 2,
@@ -222,7 +222,7 @@ fn a_piece_says_its_run_and_nothing_of_the_log() {
         row_hash: 11,
         crc: 5,
     };
-    let stamp = Stamp::from(piece);
+    let stamp = Stamp::from(parcel);
     let metadata = stamp.to_metadata();
     assert!(!metadata.contains_key(SEAL) && !metadata.contains_key(AS_OF_LSN));
     assert_eq!(Stamp::from_metadata(&metadata), Ok(stamp.clone()));

@@ -15,7 +15,7 @@ use crate::feeds::feed::Feed;
 use crate::files::Disk;
 use crate::ids::Ids;
 use crate::inbox::control::replay_by_service;
-use crate::inbox::definition::FilesMode;
+use crate::inbox::definition::{Changed, FilesMode};
 use crate::inbox::dry::dry_replay as dry_files;
 use crate::inbox::keeper::FilesKeepers;
 use crate::inbox::plan::FilesPlan;
@@ -59,9 +59,10 @@ impl Stream {
         let kind = if name == EVENTS {
             StreamKind::Events
         } else if let Some(files) = config.files.get(name) {
-            match files.mode {
-                FilesMode::Append => StreamKind::Files,
-                FilesMode::Snapshot => StreamKind::Snapshot,
+            // What may be replaced as a whole is not added to.
+            match (files.mode, files.changed) {
+                (FilesMode::Append, Changed::Refuse | Changed::Take) => StreamKind::Files,
+                _ => StreamKind::Snapshot,
             }
         } else {
             match config.poll.get(name)?.mode {

@@ -42,6 +42,11 @@ fn values_fit_together() {
     refuse(&[
         ("every = \"1m\"\ncron = \"0 * * * *\"", "every", "both set"),
         ("id = []", "id", "empty"),
+        (
+            "changed = \"replace\"\nmode = \"snapshot\"",
+            "changed",
+            "for mode = \"append\"",
+        ),
         ("ready = \"x.ok\"", "ready", "{name}"),
         ("ready = \"a/{name}\"", "ready", "{name}"),
         (

@@ -89,7 +89,9 @@ fn files_views(lake: &Catalogue, relation: &Relation) -> String {
         "\nCREATE OR REPLACE VIEW {runs} AS\n{};\n\
          \nCREATE OR REPLACE VIEW {all} AS\n{};\n\
          \n-- The rows of files that are whole in the lake, and replayed rows.\nCREATE OR REPLACE VIEW {visible} AS\n\
-         SELECT {columns}\nFROM (\n{rows}\n) AS a\nWHERE {OBJECT} IN (\n    SELECT {prefix} || unnest(objects) FROM (\n{markers}\n    )\n) OR run IS NULL;\n",
+         SELECT {columns}\nFROM (\n{rows}\n) AS a\nWHERE {OBJECT} IN (\n    SELECT {prefix} || unnest(objects) FROM (\n{markers}\n    )\n)\n\
+         AND NOT EXISTS (\n    SELECT 1 FROM (SELECT unnest(content::JSON->'$.replaced[*]') AS r FROM read_text({notes}))\n    \
+         WHERE (r->>'run') = a.run AND (r->>'file') = a.file\n) OR run IS NULL;\n",
         markers(lake, relation, ""),
         rows(lake, relation, false),
         runs = identifier(&format!("{name}_runs")),
@@ -99,6 +101,7 @@ fn files_views(lake: &Catalogue, relation: &Relation) -> String {
         rows = rows(lake, relation, true),
         prefix = literal(&lake.at("")),
         markers = markers(lake, relation, ", objects"),
+        notes = literal(&lake.at(&format!("{INTERNAL}/runs/{name}/*.json"))),
     )
 }
 
@@ -140,8 +143,8 @@ fn runs_views(lake: &Catalogue, relation: &Relation) -> String {
 /// The visible runs: those with a marker. If the marker names an earlier run, that run must have one, too.
 fn markers(lake: &Catalogue, relation: &Relation, more: &str) -> String {
     let files = literal(&lake.at(&format!("{INTERNAL}/runs/{}/*.json", relation.name)));
-    let objects = if relation.in_pieces {
-        "pieces"
+    let objects = if relation.in_parcels {
+        "parcels"
     } else {
         "objects"
     };

@@ -270,7 +270,7 @@ mod tests {
     )]
     use std::sync::Arc;
 
-    use super::super::{Format, PieceEncoder};
+    use super::super::{Format, ParcelEncoder};
     use super::*;
     use lakehook_base::columns::Kinds;
     use lakehook_base::tables::Table;
@@ -296,7 +296,7 @@ mod tests {
         let schema = r#"{"properties":{"id":{"type":"integer"},"at":{"type":"string","format":"date-time"},
             "price":{"x-lakehook-type":"decimal(12,2)"}}}"#;
         let table = Arc::new(Table::files(Some(schema), &[], &Kinds::new()).unwrap());
-        let mut encoder = PieceEncoder::new(Format::Parquet, &table, Vec::new()).unwrap();
+        let mut encoder = ParcelEncoder::new(Format::Parquet, &table, Vec::new()).unwrap();
         let row = r#"{"received_at":"2026-11-25T01:00:00.000000Z","file":"a","line":1,"id":7,"at":"2026-11-25T02:00:00.5Z","price":1.50,"extra":null}"#;
         encoder.row(45, row.as_bytes()).unwrap();
         encoder.finish().unwrap()

@@ -14,14 +14,14 @@ use lakehook_base::tables::Table;
 const EXPECTED_ROWS: u64 = 1 << 17;
 
 /// Writes rows without LSNs to `W`.
-pub struct PieceEncoder<W: Write + Send>(Inner<W>);
+pub struct ParcelEncoder<W: Write + Send>(Inner<W>);
 
 enum Inner<W: Write + Send> {
     Lines(Box<ndjson::Encoder<W>>),
     Columns(Box<(SerializedFileWriter<W>, RowGroup)>),
 }
 
-impl<W: Write + Send> PieceEncoder<W> {
+impl<W: Write + Send> ParcelEncoder<W> {
     /// An encoder for an object of this format, with the columns of a table.
     pub fn new(format: Format, table: &Arc<Table>, out: W) -> io::Result<Self> {
         Ok(Self(match format.layout() {
@@ -76,7 +76,7 @@ mod tests {
         let schema = r#"{"properties":{"id":{"type":"integer"}}}"#;
         let table = Arc::new(Table::files(Some(schema), &[], &Kinds::new()).unwrap());
         for format in Format::ALL {
-            let mut encoder = PieceEncoder::new(format, &table, Vec::new()).unwrap();
+            let mut encoder = ParcelEncoder::new(format, &table, Vec::new()).unwrap();
             let mut hash = 0_u128;
             for id in [3, 1, 2] {
                 let row = format!(
