@@ -13,7 +13,7 @@ const MAX_PEAK: u64 = 256 << 20;
 #[test]
 fn a_large_file_is_taken_whole_in_bounded_memory() {
     let mebibytes = std::env::var("LAKEHOOK_FILE_MIB").ok();
-    let mebibytes: u64 = mebibytes.map_or(8, |mebibytes| mebibytes.parse().unwrap());
+    let mebibytes: u64 = mebibytes.map_or(2, |mebibytes| mebibytes.parse().unwrap());
     let inbox = Inbox::in_format("parquet", "id = \"id\"");
     let mut out = BufWriter::new(File::create(inbox.path("large.csv")).unwrap());
     writeln!(out, "id,name,price").unwrap();
