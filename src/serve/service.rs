@@ -97,15 +97,7 @@ impl Service {
             log: pipeline.log.clone(),
             node: pipeline.node.id,
         };
-        let replayer = Replayer {
-            contract: Arc::clone(&core.contract),
-            hooks: hook_judge(config),
-            log: core.log.clone(),
-            status: Arc::clone(&app.status),
-            metrics: Arc::clone(&app.metrics),
-            clock: app.clock.clone(),
-        };
-        let replays = listen_for_replays(config, replayer);
+        let replays = listen_for_replays(config, replayer_of(config, &app, &core));
         // No `.await` below: if a signal cancels this future before this line, nothing has been accepted.
         let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
         let _set_before = app.core.set(core);
@@ -246,4 +238,16 @@ fn start_background(
     }
     tasks.close();
     (stop, tasks)
+}
+
+/// What judges events again that commands send.
+fn replayer_of(config: &Config, app: &App, core: &Core) -> Replayer {
+    Replayer {
+        contract: Arc::clone(&core.contract),
+        hooks: hook_judge(config),
+        log: core.log.clone(),
+        status: Arc::clone(&app.status),
+        metrics: Arc::clone(&app.metrics),
+        clock: app.clock.clone(),
+    }
 }

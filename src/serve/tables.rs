@@ -250,7 +250,7 @@ mod tests {
         let table = Table::entities(Some(schema), &[], &crate::columns::Kinds::default()).unwrap();
         let with_schema = Tables::new([("things".to_owned(), table)].into_iter());
         remember(dir.path(), &with_schema, Format::Parquet).unwrap();
-        let live = live_shape(dir.path(), "things").unwrap();
+        let live = live_shape(dir.path(), "things", &[]).unwrap();
         assert_eq!(kinds(&live), ["price text Typed", "id integer Yes"]);
     }
 }
