@@ -115,3 +115,13 @@ fn the_sources_keep_to_the_rules() {
     let report = report(&violations(&sources, ROOMS), STILL_OPEN);
     assert!(report.is_empty(), "\n{report}\n");
 }
+
+/// A newcomer reads these pages as a whole.
+#[test]
+fn the_first_pages_stay_short() {
+    for (page, most) in [("ARCHITECTURE.md", 300), ("README.md", 150)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(page);
+        let lines = std::fs::read_to_string(path).unwrap().lines().count();
+        assert!(lines <= most, "{page} has {lines} lines, at most {most}");
+    }
+}
