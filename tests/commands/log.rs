@@ -95,7 +95,11 @@ fn a_torn_tail_is_told_and_does_not_matter() {
         said(&verify)
     );
     let program = setup.start();
-    assert!(setup.stderr().contains("torn tail"), "{}", setup.stderr());
+    assert!(
+        setup.stderr().contains("cut off the last write"),
+        "{}",
+        setup.stderr()
+    );
     assert_eq!(
         http::get(setup.address(), "/health").unwrap().json()["buffer_size"],
         3

@@ -30,7 +30,7 @@ const LOOKS: [Look; 4] = [
 /// A service with something on every view.
 const FULL: &str = "console_show_values = true\n[batch]\nmax_age = \"1s\"\n[events]\non_invalid = \"quarantine\"\n\
                     [hook.github]\nscheme = \"github\"\nsecrets = [\"0123456789abcdef\"]\n\
-                    [poll.users]\nurl = \"http://127.0.0.1:9/users\"\nevery = \"15m\"\n[polls]\nmax_bytes = \"64 MiB\"";
+                    [poll.users]\nurl = \"http://127.0.0.1:9/users\"\nevery = \"15m\"\nbudget = \"2s\"\n[polls]\nmax_bytes = \"64 MiB\"";
 
 /// Sends ten thousand events, some of which break the contract, and waits until they are in the lake.
 fn fill(stage: &Stage) {
