@@ -8,7 +8,7 @@
 //! other way to make a page, and a test forbids the way around it. A browser is told the same again by a
 //! Content-Security-Policy that allows neither inline scripts nor anything of others.
 //!
-//! [`front`] lets in who may come in, and leads to the views.
+//! `front` lets in who may come in, and leads to the views.
 
 pub mod settings;
 mod history;

@@ -9,7 +9,7 @@
 //!
 //! Rows do not pass the log: the file is the log. A file is visible whole or not at all, by the marker of its
 //! run; whatever breaks off before the run's end is durable is read again. What is remembered of files
-//! ([`ledger`]) and of their ids ([`known_ids`]) counts only once the log has the end of the run that it belongs
+//! (`ledger`) and of their ids (`known_ids`) counts only once the log has the end of the run that it belongs
 //! to.
 
 pub mod definition;
