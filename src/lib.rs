@@ -38,8 +38,9 @@ pub mod sql;
 pub mod retain;
 pub mod erase;
 
-// From the log to the lake.
+// From the log to the lake, and the log in a bucket.
 pub mod ship;
+pub mod replica;
 
 // What running parts tell about themselves, and how they are asked.
 pub mod status;

@@ -37,6 +37,7 @@ mod power_cuts;
 mod queries;
 mod readers;
 mod readable;
+mod replica;
 mod stack;
 mod stopping;
 mod stores;

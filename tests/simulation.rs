@@ -37,6 +37,8 @@ mod disk_state;
 mod disk_files;
 #[path = "simulation/memory.rs"]
 mod memory;
+#[path = "simulation/engine.rs"]
+mod engine;
 #[path = "simulation/any_journal.rs"]
 mod any_journal;
 #[path = "simulation/spoiled.rs"]
@@ -53,10 +55,14 @@ mod shape;
 mod world;
 #[path = "simulation/shipping.rs"]
 mod shipping;
+#[path = "simulation/owners.rs"]
+mod owners;
 #[path = "simulation/oracle.rs"]
 mod oracle;
 #[path = "simulation/journal_suite.rs"]
 mod journal_suite;
+#[path = "simulation/replica_tests.rs"]
+mod replica_tests;
 #[path = "simulation/disk_tests.rs"]
 mod disk_tests;
 #[path = "simulation/seeds.rs"]

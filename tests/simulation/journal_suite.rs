@@ -1,5 +1,5 @@
-//! Properties that every journal must have: in files on a real disk, in files on the simulated disk, and in
-//! memory.
+//! Properties that every journal must have: in files on a real disk, in files on the simulated disk, in
+//! memory, and in an engine that several machines reach.
 //!
 //! Frames hold arbitrary bytes here, and a model knows which of them a reader must find.
 
@@ -13,6 +13,8 @@ use lakehook::ids::{Ids, NodeId};
 use lakehook::record::Lsn;
 use lakehook::wal::helper::Background;
 use lakehook::wal::journal::local::{FoundFiles, LocalSettings};
+use lakehook::wal::journal::replica::found::FoundReplica;
+use lakehook::wal::journal::replica::owner::ReplicaSettings;
 use lakehook::wal::journal::seam::{
     At, Found, Frame, Frames, Heading, Journal, JournalError, Purpose,
 };
@@ -20,6 +22,7 @@ use lakehook::wal::layout::FRAME_HEADER;
 
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, Fault, Op, SimDisk};
+use crate::engine::{SimEngine, give_up};
 use crate::memory::MemoryStore;
 use crate::world::WAL;
 
@@ -323,23 +326,88 @@ fn a_journal_in_memory() {
     }
 }
 
+fn replica<F: Files>(engine: &SimEngine, files: &F, dir: &Path) -> FoundReplica<SimEngine, F> {
+    let settings = ReplicaSettings {
+        segment_bytes: SEGMENT_BYTES,
+        max_bytes: MAX_BYTES,
+        log: NodeId(7),
+        ids: Ids::System,
+        background: Background::Inline,
+        keep_trying: give_up(),
+        owner: "a test".to_owned(),
+    };
+    create_dir_durably(files, dir, true).unwrap();
+    FoundReplica::open(engine.clone(), files.clone(), dir, settings).unwrap()
+}
+
+#[test]
+fn a_journal_in_an_engine() {
+    for seed in 0..40 {
+        let disk = SimDisk::new(seed);
+        let engine = SimEngine::new(disk.clone(), seed);
+        let bench = Bench {
+            find: Box::new(|| replica(&engine, &disk, Path::new(WAL))),
+            disk: Some(disk.clone()),
+        };
+        agrees_with_the_model(&bench, seed);
+    }
+}
+
+#[test]
+fn a_journal_in_an_engine_with_copies_on_a_real_disk() {
+    for seed in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let engine = SimEngine::new(SimDisk::new(seed), seed);
+        let bench = Bench {
+            find: Box::new(|| replica(&engine, &Disk, dir.path())),
+            disk: None,
+        };
+        agrees_with_the_model(&bench, seed);
+    }
+}
+
+/// Every start is on a machine that has never seen the log.
+#[test]
+fn a_journal_in_an_engine_whose_machine_is_lost_again_and_again() {
+    for seed in 0..10 {
+        let engine = SimEngine::new(SimDisk::new(seed), seed);
+        let find = || {
+            let disk = SimDisk::new(seed);
+            replica(&engine, &disk, Path::new(WAL))
+        };
+        let bench = Bench {
+            find: Box::new(find),
+            disk: None,
+        };
+        agrees_with_the_model(&bench, seed);
+    }
+}
+
 /// Two processes open the same journal. The one that opens it later takes it over, and the other one is
 /// fenced.
 #[test]
 fn whoever_lost_a_journal_is_fenced() {
     let disk = SimDisk::new(1);
     let store = MemoryStore::new(disk.clone());
-    let bench = Bench {
+    is_fenced(&Bench {
         find: Box::new(|| store.find(SEGMENT_BYTES, MAX_BYTES)),
         disk: Some(disk),
-    };
+    });
+    let engine = SimEngine::new(SimDisk::new(1), 1);
+    is_fenced(&Bench {
+        find: Box::new(|| replica(&engine, &SimDisk::new(2), Path::new(WAL))),
+        disk: None,
+    });
+}
+
+fn is_fenced<J: Found>(bench: &Bench<'_, J>) {
     let mut model = Model::default();
-    let mut first = model.open(&bench, None);
+    let mut first = model.open(bench, None);
     model.append(&mut first, b"by the first").unwrap();
-    let mut second = model.open(&bench, None);
+    let mut second = model.open(bench, None);
     let refused = model.clone().append(&mut first, b"by the first, too late");
     assert!(
-        matches!(refused, Err(JournalError::Fenced { number: 3 })),
+        matches!(refused, Err(JournalError::Fenced { number: 3, .. })),
         "{refused:?}"
     );
     model.append(&mut second, b"by the second").unwrap();

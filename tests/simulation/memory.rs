@@ -102,7 +102,8 @@ impl MemoryStore {
         };
         let mut kept = self.kept();
         if kept.last != (number - 1, previous_crc) {
-            return Err(JournalError::Fenced { number });
+            let by = NAME.to_owned();
+            return Err(JournalError::Fenced { number, by });
         }
         let is_full = |error: &io::Error| error.kind() == io::ErrorKind::StorageFull;
         match outcome {

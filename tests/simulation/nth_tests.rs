@@ -10,7 +10,7 @@ use lakehook::wal::request::Packing;
 
 use crate::disk::{Crash, Fault, Op};
 use crate::oracle;
-use crate::shape::Shape;
+use crate::shape::{JournalKind, Shape};
 use crate::store::StoreFault;
 use crate::world::{Violation, World};
 
@@ -21,6 +21,8 @@ enum Kind {
     Store,
     /// A store, with a journal in memory.
     Memory,
+    /// A store, with a journal in an engine.
+    Replica,
 }
 
 fn fresh(seed: u64, kind: Kind) -> World {
@@ -35,8 +37,11 @@ fn fresh(seed: u64, kind: Kind) -> World {
             most_bytes: 2000,
         });
     }
-    if kind == Kind::Memory {
-        shape.memory = true;
+    if matches!(kind, Kind::Memory | Kind::Replica) {
+        shape.journal = match kind {
+            Kind::Replica => JournalKind::Replica,
+            _ => JournalKind::Memory,
+        };
         // Frames are not padded there, so that a segment would last for the whole life.
         shape.settings.segment_bytes = 2 << 10;
     }
@@ -51,7 +56,7 @@ fn live(world: &mut World) -> Result<(), Violation> {
         for _ in 0..3 {
             world.submit();
         }
-        if world.shape.memory {
+        if world.shape.journal != JournalKind::Files {
             world.poll()?;
         }
         world.turn()?;
@@ -136,6 +141,12 @@ fn a_power_cut_at_every_operation_with_a_store() {
 }
 
 #[test]
+fn a_power_cut_at_every_operation_with_a_replica() {
+    crash_everywhere(Kind::Replica, Crash::Power);
+    crash_everywhere(Kind::Replica, Crash::Kill);
+}
+
+#[test]
 fn a_kill_at_every_operation() {
     crash_everywhere(Kind::Directory, Crash::Kill);
     crash_everywhere(Kind::Store, Crash::Kill);
@@ -205,6 +216,16 @@ fn every_frame_of_a_journal_in_memory_fails() {
     for forever in [false, true] {
         fail_each(Kind::Memory, Op::Write, ErrorKind::StorageFull, forever);
         fail_each(Kind::Memory, Op::Write, ErrorKind::Other, forever);
+    }
+}
+
+#[test]
+fn every_operation_of_a_replica_fails() {
+    for op in Op::ALL {
+        for error in [ErrorKind::StorageFull, ErrorKind::Other] {
+            fail_each(Kind::Replica, op, error, false);
+            fail_each(Kind::Replica, op, error, true);
+        }
     }
 }
 

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use crate::chance::{Chance, mix};
 use crate::disk::Lies;
-use crate::seeds::live;
-use crate::shape::{Planted, Shape};
+use crate::engine::EngineLie;
+use crate::seeds::{live, replicated};
+use crate::shape::{JournalKind, Planted, Shape};
 use crate::store::{Conditions, Proofs, StoreLie};
 use crate::world::World;
 
@@ -104,7 +105,9 @@ fn found(directory: bool, memory: bool, bug: Where) -> (Vec<u64>, String) {
         let mut shape = Shape::drawn(&mut Chance::new(mix(*seed)));
         shape.settings.lake = Shape::small(directory).settings.lake;
         shape.directory = directory;
-        shape.memory = memory;
+        if memory {
+            shape.journal = JournalKind::Memory;
+        }
         let mut world = World::new(*seed, shape);
         bug.spoil(&mut world);
         let lived = live(&mut world);
@@ -176,6 +179,59 @@ fn bugs_are_found_on_a_journal_in_memory() {
         let (seeds, first) = found(true, true, Where::Program(bug));
         assert_eq!(seeds.len(), ENOUGH, "{bug:?}: {first}");
     }
+}
+
+/// A bug of a replicated log: its description, and where it is planted.
+struct ReplicaBug(&'static str, Planted, EngineLie);
+
+#[rustfmt::skip]
+const REPLICA_BUGS: [ReplicaBug; 9] = [
+    ReplicaBug("a fence that a trim deletes", Planted::Nothing, EngineLie::FencesTrimmed),
+    ReplicaBug("a number that is taken, believed to be ours", Planted::Nothing, EngineLie::TakenIsOurs),
+    ReplicaBug("a fence that counts without a new list", Planted::Nothing, EngineLie::OldList),
+    ReplicaBug("a takeover that does not fold what is there", Planted::BlindTakeover, EngineLie::Nothing),
+    ReplicaBug("a 2xx before the verdict of the engine", Planted::EarlyAnswer, EngineLie::Nothing),
+    ReplicaBug("a trim before the commit", Planted::EarlyRemoval, EngineLie::Nothing),
+    ReplicaBug("a commit before the put", Planted::EarlyCommit, EngineLie::Nothing),
+    ReplicaBug("an append that is reported, and did not happen", Planted::Nothing, EngineLie::Forgets),
+    ReplicaBug("ids that are only on the disk of a lost machine", Planted::Nothing, EngineLie::ForgetsIds),
+];
+
+/// Prints which seeds find which bug of a replicated log, and checks that `docs/RELIABILITY.md` has the same
+/// table.
+#[test]
+fn each_bug_of_a_replicated_log_is_found() {
+    let find = |bug: &ReplicaBug| {
+        let mut first = String::new();
+        let finds = |seed: &u64| {
+            let mut world = replicated(*seed);
+            world.shape.planted = bug.1;
+            world.engine.faults(|faults| faults.lie = bug.2);
+            let lived = live(&mut world);
+            if let (Err(violation), true) = (&lived, first.is_empty()) {
+                violation.clone_into(&mut first);
+            }
+            lived.is_err()
+        };
+        let seeds: Vec<u64> = (0..SEEDS).filter(finds).take(ENOUGH).collect();
+        (seeds, first)
+    };
+    let mut table = String::from("| planted bug of a replicated log | found by |\n|---|---|\n");
+    let mut missed = Vec::new();
+    for bug in &REPLICA_BUGS {
+        let (seeds, first) = find(bug);
+        println!("{}: seeds {seeds:?}: {first:.300}", bug.0);
+        if seeds.len() < ENOUGH {
+            missed.push(bug.0);
+        }
+        writeln!(table, "| {} | simulation |", bug.0).unwrap();
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+    let page = include_str!("../../docs/RELIABILITY.md");
+    assert!(
+        page.contains(&table),
+        "docs/RELIABILITY.md must have:\n{table}"
+    );
 }
 
 #[test]

@@ -8,7 +8,8 @@ use std::time::Duration;
 use crate::chance::{Chance, mix};
 use crate::disk::Crash;
 use crate::oracle;
-use crate::shape::Shape;
+use crate::owners;
+use crate::shape::{JournalKind, Shape};
 use crate::world::{Violation, World};
 
 /// The number of steps of a world.
@@ -37,11 +38,16 @@ pub(crate) fn live(world: &mut World) -> Result<u64, Violation> {
     world.restart(Crash::Kill)?;
     for _ in 0..STEPS {
         step(world)?;
+        owners::step(world)?;
         if world.is_down() {
             revive(world)?;
         }
     }
     world.drain()?;
+    if world.shape.is_replicated() {
+        owners::wake_all(world)?;
+        world.drain()?;
+    }
     world.turn()?;
     oracle::check(world)?;
     check_trimmed(world)?;
@@ -134,6 +140,10 @@ fn trouble(world: &mut World) {
         return;
     }
     world.faults_on = true;
+    if world.shape.is_replicated() && world.chance.percent(60) {
+        owners::trouble(world);
+        return;
+    }
     let kind = world.chance.below(4);
     world.disk_fails |= kind < 3;
     let used = world.disk.used();
@@ -235,7 +245,7 @@ fn seeds_of_the_fourth_quarter() {
 /// Returns the number of crashes of a world with a journal of another kind.
 fn run_in_memory(seed: u64) -> u64 {
     let mut world = world_of(seed);
-    world.shape.memory = true;
+    world.shape.journal = JournalKind::Memory;
     let lived = live(&mut world);
     lived.unwrap_or_else(|violation| panic!("seed {seed}, in memory: {violation}"));
     world.crashes()
@@ -250,6 +260,40 @@ fn seeds_with_a_journal_in_memory() {
     assert!(crashes > 0, "nothing was interrupted");
 }
 
+/// The world of a replicated log, which several owners take from each other.
+pub(crate) fn replicated(seed: u64) -> World {
+    let mut chance = Chance::new(mix(seed));
+    let shape = Shape::drawn(&mut chance).replicated(&mut chance);
+    World::new(seed, shape)
+}
+
+/// Returns the number of takeovers and of fenced owners.
+fn run_replicated(seed: u64) -> (u64, u64) {
+    let mut world = replicated(seed);
+    let lived = live(&mut world);
+    lived.unwrap_or_else(|violation| panic!("seed {seed}, replicated: {violation}"));
+    (world.takeovers, world.fenced)
+}
+
+#[allow(clippy::print_stdout, reason = "a proof states its count")]
+fn run_all_replicated(part: u64) {
+    let all = all_seeds().div_ceil(4);
+    let counts = (all * part / 2..all * (part + 1) / 2).map(run_replicated);
+    let (takeovers, fenced) = counts.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+    println!("{takeovers} takeovers, {fenced} owners fenced");
+    assert!(takeovers > 0 && fenced > 0, "nothing was interleaved");
+}
+
+#[test]
+fn seeds_with_a_replicated_journal_of_the_first_half() {
+    run_all_replicated(0);
+}
+
+#[test]
+fn seeds_with_a_replicated_journal_of_the_second_half() {
+    run_all_replicated(1);
+}
+
 #[test]
 fn seeds_that_failed_once() {
     run_all(REGRESSIONS);
@@ -262,6 +306,8 @@ fn seeds_that_failed_once() {
 fn a_seed_replays_exactly() {
     for seed in [3, 500_000_017] {
         assert_eq!(run(seed), run(seed));
+        let trace = || live(&mut replicated(seed));
+        assert_eq!(trace(), trace());
     }
     assert_ne!(run(3), run(4));
 }
@@ -272,7 +318,13 @@ fn replay() {
     let Ok(seed) = std::env::var("LAKEHOOK_SEED") else {
         return;
     };
-    let mut world = world_of(seed.parse().unwrap());
+    let seed_number = seed.parse().unwrap();
+    let is_replicated = std::env::var_os("LAKEHOOK_REPLICATED").is_some();
+    let mut world = if is_replicated {
+        replicated(seed_number)
+    } else {
+        world_of(seed_number)
+    };
     world.log = Some(Vec::new());
     let outcome = live(&mut world);
     let mut text = String::new();

@@ -43,6 +43,20 @@ pub(crate) enum Planted {
     FlippedBit,
     /// An object is compressed otherwise than its key says.
     CodecMixed,
+    /// Whoever takes a replicated log over does not fold what is in it.
+    BlindTakeover,
+}
+
+/// Where the journal of a world is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum JournalKind {
+    /// In files of a directory.
+    #[default]
+    Files,
+    /// In memory.
+    Memory,
+    /// In an engine that several machines reach.
+    Replica,
 }
 
 /// What stays the same over the life of a world.
@@ -50,8 +64,7 @@ pub(crate) enum Planted {
 pub(crate) struct Shape {
     pub(crate) settings: Settings,
     pub(crate) directory: bool,
-    /// Whether the journal is in memory instead of in files.
-    pub(crate) memory: bool,
+    pub(crate) journal: JournalKind,
     pub(crate) planted: Planted,
     /// Which checksums the object store compares and reports.
     pub(crate) proofs: Proofs,
@@ -93,11 +106,27 @@ impl Shape {
         Self {
             settings,
             directory,
-            memory: false,
+            journal: JournalKind::Files,
             planted: Planted::Nothing,
             proofs: Proofs::default(),
             changes_format: false,
         }
+    }
+
+    /// The same for a replicated log, whose segments are so small that some are trimmed all the time.
+    pub(crate) fn replicated(mut self, chance: &mut Chance) -> Self {
+        self.journal = JournalKind::Replica;
+        self.directory = false;
+        self.settings.lake = Self::small(false).settings.lake;
+        self.settings.segment_bytes = [2 << 10, 8 << 10, 64 << 10][chance.index(3)];
+        self.settings.max_bytes = 4 << 20;
+        let limits = &mut self.settings.limits;
+        limits.max_bytes = limits.max_bytes.min(8 << 10);
+        self
+    }
+
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.journal == JournalKind::Replica
     }
 
     /// A shape drawn at random.

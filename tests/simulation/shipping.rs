@@ -125,10 +125,15 @@ impl World {
     pub(crate) fn drain(&mut self) -> Result<(), Violation> {
         self.calm();
         self.store.deliver_late();
+        self.engine.deliver_late();
         if self.is_down() {
             self.restart(Crash::Kill)?;
         }
         for _ in 0..200 {
+            // A fence that arrived late takes the log away from a node that is fine.
+            if self.shape.is_replicated() && self.is_down() {
+                self.restart(Crash::Kill)?;
+            }
             if let (Some((request, ticket)), Some(node)) = (self.polls.give_up(), &mut self.node) {
                 node.jobs.push_back((request, Ticket::Poll(ticket)));
             }

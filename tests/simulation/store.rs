@@ -513,6 +513,17 @@ impl ObjectStore for SimStore {
             Some(_) => Err(error(Trouble::Server)),
         }
     }
+
+    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let mut state = self.state();
+        let errors = state.faults.errors;
+        if state.chance.percent(errors) {
+            return Err(error(Trouble::Server));
+        }
+        let keys = state.objects.keys().filter(|key| key.starts_with(prefix));
+        let keys = keys.filter(|key| after.is_none_or(|after| key.as_str() > after));
+        Ok(keys.cloned().collect())
+    }
 }
 
 impl SimStore {

@@ -16,18 +16,20 @@ use lakehook::tables::{Table, Tables};
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Background;
 use lakehook::wal::lateness::Calendar;
+use lakehook::wal::node::Node as Identity;
 use lakehook::wal::read::ReadError;
-use lakehook::wal::recover::{self, OpenError, Recovered};
+use lakehook::wal::recover::{self, OpenError, Recovered, ReplicaStart};
 use lakehook::wal::request::{AppendError, Reply, Request, Settings};
 use lakehook::wal::writer::Writer;
 
 use crate::any_journal::{AnyFound, AnyJournal};
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
+use crate::engine::{SimEngine, keep_trying};
 use crate::memory::MemoryStore;
 use crate::polls::{PollTicket, Polls};
 use crate::senders::{Outcome, Senders, partitions_of};
-use crate::shape::{Planted, Shape};
+use crate::shape::{JournalKind, Planted, Shape};
 use crate::spoiled::Spoiled;
 use crate::store::SimStore;
 
@@ -51,6 +53,8 @@ pub(crate) enum Ticket {
 
 /// A running node.
 pub(crate) struct Node {
+    /// Its directory.
+    pub(crate) dir: PathBuf,
     pub(crate) writer: Writer<AnyJournal, SimDisk>,
     pub(crate) shipper: Shipper<SimDisk, Spoiled>,
     pub(crate) shipments: BTreeMap<u64, Shipment>,
@@ -68,6 +72,14 @@ pub(crate) struct World {
     pub(crate) shape: Shape,
     pub(crate) disk: SimDisk,
     pub(crate) memory: MemoryStore,
+    pub(crate) engine: SimEngine,
+    /// The directory of the next start.
+    pub(crate) dir: PathBuf,
+    /// Nodes that have lost the log and do not know it yet.
+    pub(crate) zombies: Vec<Node>,
+    /// How often a node took the log from another one that was alive, and how many learned it.
+    pub(crate) takeovers: u64,
+    pub(crate) fenced: u64,
     pub(crate) store: SimStore,
     pub(crate) clock: Clock,
     pub(crate) ids: Ids,
@@ -101,6 +113,11 @@ impl World {
             chance: Chance::new(mix(seed ^ 2)),
             shape,
             memory: MemoryStore::new(disk.clone()),
+            engine: SimEngine::new(disk.clone(), mix(seed ^ 5)),
+            dir: WAL.into(),
+            zombies: Vec::new(),
+            takeovers: 0,
+            fenced: 0,
             store,
             disk,
             clock: Clock::manual(START),
@@ -137,17 +154,21 @@ impl World {
     }
 
     pub(crate) fn lake(&self) -> Lake<SimDisk> {
+        self.lake_of(Path::new(WAL))
+    }
+
+    /// The lake, as a node with that directory reaches it.
+    fn lake_of(&self, dir: &Path) -> Lake<SimDisk> {
         if self.shape.directory {
             return Lake::Directory(Directory::new(self.disk.clone(), Path::new(LAKE)));
         }
         let store = Box::new(self.store.clone());
         let identity = self.shape.settings.lake.clone();
-        Lake::Store(StoreLake::new(
-            self.disk.clone(),
-            store,
-            identity,
-            Path::new(SPOOL),
-        ))
+        let spool = match dir.strip_prefix(WAL) {
+            Ok(_) => SPOOL.into(),
+            Err(_) => dir.join("spool"),
+        };
+        Lake::Store(StoreLake::new(self.disk.clone(), store, identity, &spool))
     }
 
     /// The settings of a start, with the bug that is planted there.
@@ -172,30 +193,63 @@ impl World {
 
     /// Makes one attempt to start.
     pub(crate) fn open(&mut self) -> Result<Recovered, OpenError> {
+        let dir = self.dir.clone();
+        let found = self.find(&dir)?;
+        let (node, recovered) = self.open_found(found, &dir)?;
+        self.polls.resume(node.writer.state().runs.cursor("orders"));
+        self.node = Some(node);
+        Ok(recovered)
+    }
+
+    /// Looks at the log, for a start in a directory.
+    pub(crate) fn find(&mut self, dir: &Path) -> Result<(AnyFound, Identity), OpenError> {
         self.starts += 1;
         if self.shape.changes_format {
             self.shape.draw_format(&mut self.chance);
         }
-        let (disk, dir) = (self.disk.clone(), Path::new(WAL));
+        let disk = self.disk.clone();
         let (settings, ids) = (self.planted_settings(), self.ids.clone());
-        let (found, node) = recover::find(&disk, dir, &settings, &ids, Background::Inline)?;
-        let found = if self.shape.memory {
+        if self.shape.journal == JournalKind::Replica {
+            let engine = self.engine.clone();
+            let start = ReplicaStart {
+                keep_trying: keep_trying(self.chance.next()),
+                background: Background::Inline,
+                owner: dir.display().to_string(),
+            };
+            let (found, identity) =
+                recover::find_replica(engine, (&disk, dir), &settings, &ids, start)?;
+            let found = match self.shape.planted {
+                Planted::BlindTakeover => AnyFound::Blind(found),
+                _ => AnyFound::Replica(found),
+            };
+            return Ok((found, identity));
+        }
+        let (found, identity) = recover::find(&disk, dir, &settings, &ids, Background::Inline)?;
+        if self.shape.journal == JournalKind::Memory {
             let found = self.memory.find(settings.segment_bytes, settings.max_bytes);
-            AnyFound::Memory(found)
-        } else {
-            AnyFound::Files(found)
-        };
-        let effects = (self.clock.clone(), ids);
+            return Ok((AnyFound::Memory(found), identity));
+        }
+        Ok((AnyFound::Files(found), identity))
+    }
+
+    /// Goes on with a log that was found.
+    pub(crate) fn open_found(
+        &mut self,
+        (found, identity): (AnyFound, Identity),
+        dir: &Path,
+    ) -> Result<(Node, Recovered), OpenError> {
+        let disk = self.disk.clone();
+        let effects = (self.clock.clone(), self.ids.clone());
         let (writer, recovered) = recover::open_journal(
             found,
             disk,
             dir,
-            node,
-            settings,
+            identity,
+            self.planted_settings(),
             effects,
             Background::Inline,
         )?;
-        let lake = Arc::new(self.lake());
+        let lake = Arc::new(self.lake_of(dir));
         let tables = Arc::new(Tables::new(std::iter::empty::<(String, Table)>()));
         let frames = Spoiled {
             frames: writer.frames(),
@@ -205,28 +259,31 @@ impl World {
         // A run without an end will never get one.
         let open = writer.state().runs.open();
         let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));
-        let jobs: VecDeque<_> = jobs.collect();
-        self.polls.resume(writer.state().runs.cursor("orders"));
-        self.node = Some(Node {
+        let node = Node {
+            dir: dir.to_owned(),
+            jobs: jobs.collect(),
             writer,
             shipper,
             shipments: BTreeMap::new(),
-            jobs,
             committing: BTreeSet::new(),
             closed: false,
             fatal: false,
-        });
-        Ok(recovered)
+        };
+        Ok((node, recovered))
     }
 
     /// Ends the process, if there is one, and starts it again and again until it runs.
     pub(crate) fn restart(&mut self, crash: Crash) -> Result<Recovered, Violation> {
-        let was_closed = self.stop();
+        // Another process may have appended something since.
+        let was_closed = self.stop() && !self.shape.is_replicated();
+        self.drop_zombies();
         self.disk.restart(crash);
-        for attempt in 0.. {
+        self.engine.take_trouble();
+        for attempt in 0..20 {
             if attempt == 3 {
                 self.calm();
             }
+            self.perhaps_elsewhere();
             let opened = self.open();
             self.note(|| format!("{crash:?}, start: {opened:?}"));
             match opened {
@@ -238,6 +295,7 @@ impl World {
                 }
                 Err(OpenError::Io { .. } | OpenError::Read(ReadError::Io { .. }))
                     if self.faults_on || self.disk.has_crashed() => {}
+                Err(OpenError::Contended { .. }) if self.shape.is_replicated() => {}
                 Err(error) => return Err(format!("refused to start: {error}")),
             }
             let again = if self.chance.percent(50) {
@@ -252,9 +310,10 @@ impl World {
 
     /// Removes the first segment of the log behind the program's back.
     fn remove_first_segment(&self) {
-        if self.shape.memory {
-            self.memory.vanish_first();
-            return;
+        match self.shape.journal {
+            JournalKind::Files => {}
+            JournalKind::Memory => return self.memory.vanish_first(),
+            JournalKind::Replica => return self.engine.vanish_first(),
         }
         let mut paths = self.disk.paths(Path::new(WAL)).into_iter();
         let first = paths.find(|path| path.extension().is_some_and(|end| end == "wal"));
@@ -269,12 +328,18 @@ impl World {
         let Some(node) = self.node.take() else {
             return false;
         };
+        self.clean_ends += u64::from(node.closed);
+        self.bury(node)
+    }
+
+    /// What became of the requests that a node has not answered is unknown. Returns whether it had nothing in
+    /// flight.
+    pub(crate) fn bury(&mut self, node: Node) -> bool {
         for (_, ticket) in node.jobs {
             if let Ticket::Append(request) = ticket {
                 self.senders.sent[request].outcome = Outcome::Unknown;
             }
         }
-        self.clean_ends += u64::from(node.closed);
         node.closed
     }
 
@@ -294,6 +359,11 @@ impl World {
             faults.lies = lies;
         };
         self.disk.faults(lies);
+        self.engine.faults(|faults| {
+            let lie = faults.lie;
+            *faults = crate::engine::EngineFaults::default();
+            faults.lie = lie;
+        });
         self.store.faults(|faults| {
             faults.errors = 0;
             faults.lost_answers = 0;
@@ -377,6 +447,7 @@ impl World {
             && !was_fatal
             && !self.disk.has_crashed()
             && !self.disk.saw_eio()
+            && !self.engine.take_trouble()
         {
             return Err(format!("the log gave up on a full disk: {fatal}"));
         }

@@ -75,6 +75,7 @@ const ROOMS: &[Room] = &[
         "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
         "files", "clock", "checksum", "codec",
     ]),
+    room("replica", "src/replica", &["wal", "lake"]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "wal", "lake", "clock"]),
     room("control", "crates/feeds/src/control", &["files"]),

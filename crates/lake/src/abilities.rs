@@ -210,7 +210,7 @@ pub(super) fn honours_if_match(store: &dyn ObjectStore) -> Result<bool, LakeErro
     Ok(false)
 }
 
-fn check_of(kind: CheckKind, bytes: &[u8]) -> BodyCheck {
+pub(super) fn check_of(kind: CheckKind, bytes: &[u8]) -> BodyCheck {
     match kind {
         CheckKind::Crc32c => BodyCheck::Crc32c(crc32c(bytes)),
         // Reading from memory does not fail.

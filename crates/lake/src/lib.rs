@@ -17,6 +17,7 @@ pub mod store;
 pub mod proof;
 mod abilities;
 pub mod conditional;
+pub mod items;
 pub mod rewrite;
 pub mod remove;
 pub mod lease;

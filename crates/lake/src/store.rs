@@ -16,7 +16,7 @@ pub enum Body<'a> {
     /// Bytes that are in no file of their own, and how many there are.
     Assembled(&'a Arc<dyn Assembled>, u64),
     /// Bytes in memory.
-    Bytes(&'static [u8]),
+    Bytes(&'a [u8]),
 }
 
 impl Body<'_> {
@@ -121,6 +121,9 @@ pub trait ObjectStore: Send + Sync {
     fn head(&self, key: &str) -> Result<Option<Head>, StoreError>;
     /// Writes an object's bytes to `out`; `false` if there is none.
     fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError>;
-    /// Deletes an object; `Ok` too if there is none. Only retention asks for it.
+    /// Deletes an object; `Ok` too if there is none. Only retention asks for it, and a log that
+    /// keeps its frames in the store.
     fn delete(&self, key: &str) -> Result<(), StoreError>;
+    /// Keys that begin with `prefix`, in order; only those after the key `after`, if one is given.
+    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError>;
 }

@@ -20,6 +20,7 @@ pub mod journal;
 pub mod ledger;
 pub mod dedup;
 pub mod helper;
+mod opening;
 pub mod recover;
 pub mod rows;
 pub mod log;

@@ -68,7 +68,7 @@ impl S3 {
 
     async fn put_async(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
         let body = match put.body {
-            Body::Bytes(bytes) => ByteStream::from_static(bytes),
+            Body::Bytes(bytes) => ByteStream::from(bytes.to_vec()),
             Body::Assembled(assembled, bytes) => read_aside(assembled, bytes),
             Body::File(path, bytes) => ByteStream::read_from()
                 .path(path)
@@ -162,6 +162,15 @@ impl S3 {
         prefix: &str,
         max: usize,
     ) -> Result<Vec<(String, u64)>, StoreError> {
+        self.list_after(prefix, None, max).await
+    }
+
+    async fn list_after(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        max: usize,
+    ) -> Result<Vec<(String, u64)>, StoreError> {
         let own = self.full_key("");
         let mut keys = Vec::new();
         let mut token = None;
@@ -171,6 +180,7 @@ impl S3 {
                 .list_objects_v2()
                 .bucket(&self.location.bucket)
                 .prefix(self.full_key(prefix))
+                .set_start_after(after.map(|key| self.full_key(key)))
                 .set_request_payer(self.location.options.payer())
                 .set_continuation_token(token.take());
             let answer = within(ANSWER_LIMIT, request.send()).await?;
@@ -249,6 +259,12 @@ impl ObjectStore for S3 {
 
     fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.runtime.block_on(self.delete_async(key))
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        let listed = self.list_after(prefix, after, usize::MAX);
+        let listed = self.runtime.block_on(listed)?;
+        Ok(listed.into_iter().map(|(key, _)| key).collect())
     }
 }
 

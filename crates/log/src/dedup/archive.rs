@@ -6,12 +6,13 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use super::id_files::{self, IdFile, IdFiles, SegmentIds};
 use super::lookup::ArchivedIds;
-use crate::helper::{Background, Helper, is_out_of_space, remove_needless};
+use super::place::{Place, SecondPlace};
+use crate::helper::{Background, Helper, is_out_of_space};
 use crate::journal::seam::SPACE_RETRY;
 use lakehook_base::clock::{Micros, Now};
 use lakehook_base::files::{Files, remove_if_there};
@@ -42,7 +43,7 @@ enum Task {
     /// Make one id file of several.
     Merge(Vec<IdFile>),
     /// Remove these files, which a durable checkpoint has released.
-    Remove(Vec<PathBuf>),
+    Remove(Vec<IdFile>),
 }
 
 /// Result of a task, whether it succeeded or failed.
@@ -55,8 +56,7 @@ enum Done {
 
 /// The identities of closed segments.
 pub(crate) struct Archive<F: Files> {
-    files: F,
-    dir: PathBuf,
+    place: Place<F>,
     limits: ArchiveLimits,
     helper: Helper<Task, Done>,
     lookup: ArchivedIds<F>,
@@ -75,6 +75,8 @@ pub(crate) struct Archive<F: Files> {
     retry_at: Duration,
     /// Whether the disk was too full for an id file.
     lacks_space: bool,
+    /// Whether files that recovery writes belong into the lookup at once.
+    is_loaded: bool,
     /// The oldest segment that is needed; ids of those before it are merged.
     oldest_segment: u64,
     /// The oldest id file in force.
@@ -87,20 +89,24 @@ impl<F: Files> Archive<F> {
         files: F,
         dir: &Path,
         limits: ArchiveLimits,
+        copies: SecondPlace,
         background: Background,
     ) -> io::Result<Self> {
         let (in_force, needless) = id_files::list(&files, dir)?;
         for file in &needless {
             remove_if_there(&files, &file.path(dir))?;
         }
-        let (of_helper, helper_dir) = (files.clone(), dir.to_owned());
-        let helper = Helper::new(background, "wal-ids", move |task| {
-            perform(&of_helper, &helper_dir, task)
-        })?;
-        Ok(Self {
-            lookup: ArchivedIds::new(files.clone(), dir, limits.max_ids, limits.filter_bytes),
+        let lookup = ArchivedIds::new(files.clone(), dir, limits.max_ids, limits.filter_bytes);
+        let place = Place {
             files,
             dir: dir.to_owned(),
+            copies,
+        };
+        let of_helper = place.clone();
+        let helper = Helper::new(background, "wal-ids", move |task| perform(&of_helper, task))?;
+        Ok(Self {
+            lookup,
+            place,
             limits,
             helper,
             id_files: in_force,
@@ -111,6 +117,7 @@ impl<F: Files> Archive<F> {
             unmergeable: BTreeSet::new(),
             retry_at: Duration::ZERO,
             lacks_space: false,
+            is_loaded: false,
             oldest_segment: 1,
             oldest_ids: 1,
         })
@@ -160,12 +167,19 @@ impl<F: Files> Archive<F> {
     }
 
     /// Ends a segment while recovery reads the log: writes its ids, unless a file has them.
+    ///
+    /// If there is a second place, a file here proves nothing about it, nor that it has all ids: an
+    /// earlier start may have read the segment while another process appended to it.
     pub(crate) fn end_segment_that_was_read(&mut self, segment: u64) -> io::Result<()> {
         let mut ids = std::mem::take(&mut self.active);
-        if !self.id_files.contains_key(&segment) {
-            let range = (segment, segment);
-            let file = id_files::write(&self.files, &self.dir, range, &mut ids)?;
-            self.id_files.insert(segment, file);
+        let file = match (&self.place.copies, self.id_files.contains_key(&segment)) {
+            (Some(_), _) => self.place.write_anew(segment, &mut ids)?,
+            (None, false) => self.place.write(segment, &mut ids)?,
+            (None, true) => return Ok(()),
+        };
+        self.id_files.insert(segment, file);
+        if self.is_loaded {
+            self.lookup.add(file, &ids)?;
         }
         Ok(())
     }
@@ -177,7 +191,7 @@ impl<F: Files> Archive<F> {
         let in_force: Vec<IdFile> = in_force.map(|(_, file)| *file).collect();
         let mut lost = Vec::new();
         for file in in_force {
-            let read = id_files::read(&self.files, &self.dir, &file);
+            let read = id_files::read(&self.place.files, &self.place.dir, &file);
             if let Err(error) = read.and_then(|ids| self.lookup.add(file, &ids)) {
                 lost.push(error.to_string());
             }
@@ -185,6 +199,7 @@ impl<F: Files> Archive<F> {
         if oldest_ids > 1 {
             self.lookup.begin_behind_forgotten();
         }
+        self.is_loaded = true;
         lost
     }
 
@@ -193,9 +208,23 @@ impl<F: Files> Archive<F> {
     pub(crate) fn remove_below(&mut self, oldest_ids: u64) -> io::Result<()> {
         let kept = self.id_files.split_off(&oldest_ids);
         for file in std::mem::replace(&mut self.id_files, kept).into_values() {
-            remove_if_there(&self.files, &file.path(&self.dir))?;
+            remove_if_there(&self.place.files, &self.place.path(&file))?;
+            self.place.release_copies(&file);
         }
         Ok(())
+    }
+
+    /// The first segment from `oldest_ids` on, and before `oldest_segment`, whose ids are in no
+    /// file.
+    pub(crate) fn first_gap(&self, oldest_ids: u64, oldest_segment: u64) -> Option<u64> {
+        let mut next = oldest_ids;
+        for file in self.id_files.range(oldest_ids..).map(|(_, file)| file) {
+            if file.first > next {
+                break;
+            }
+            next = file.last + 1;
+        }
+        (next < oldest_segment).then_some(next)
     }
 
     /// Closes a segment: the helper writes its ids into a file.
@@ -262,13 +291,12 @@ impl<F: Files> Archive<F> {
     /// longer needed, the file itself is removed.
     fn take_file(&mut self, file: IdFile, ids: &SegmentIds) -> io::Result<()> {
         if file.last < self.oldest_ids {
-            remove_needless(&self.files, &[file.path(&self.dir)]);
+            self.place.release(&[file]);
             return Ok(());
         }
         self.lookup.add(file, ids)?;
-        for needless in id_files::take(&mut self.id_files, file) {
-            remove_needless(&self.files, &[needless.path(&self.dir)]);
-        }
+        let needless = id_files::take(&mut self.id_files, file);
+        self.place.remove(&needless);
         Ok(())
     }
 
@@ -291,7 +319,7 @@ impl<F: Files> Archive<F> {
 
     /// Writes ids in the writer's thread because the helper is far behind: memory stays bounded.
     fn write_here(&mut self, segment: u64, ids: &mut SegmentIds) -> bool {
-        let written = id_files::write(&self.files, &self.dir, (segment, segment), ids);
+        let written = self.place.write(segment, ids);
         let taken = written.and_then(|file| self.take_file(file, ids));
         if let Err(error) = &taken {
             tracing::warn!(%error, segment, "failed to write ids of a segment");
@@ -353,31 +381,31 @@ impl<F: Files> Archive<F> {
         (self.oldest_segment, self.oldest_ids) = (oldest_segment, oldest_ids);
         let kept = self.id_files.split_off(&oldest_ids);
         self.lookup.forget_below(oldest_ids);
-        let gone = std::mem::replace(&mut self.id_files, kept).into_values();
-        let paths: Vec<PathBuf> = gone.map(|file| file.path(&self.dir)).collect();
-        if !paths.is_empty()
-            && let Err(Task::Remove(paths)) = self.helper.start(Task::Remove(paths))
+        let gone = std::mem::replace(&mut self.id_files, kept);
+        let gone: Vec<IdFile> = gone.into_values().collect();
+        if !gone.is_empty()
+            && let Err(Task::Remove(gone)) = self.helper.start(Task::Remove(gone))
         {
             // The helper is far behind.
-            remove_needless(&self.files, &paths);
+            self.place.release(&gone);
         }
         self.merge();
     }
 }
 
 /// Performs a task; a removal has no result.
-fn perform<F: Files>(files: &F, dir: &Path, task: Task) -> Option<Done> {
+fn perform<F: Files>(place: &Place<F>, task: Task) -> Option<Done> {
     match task {
         Task::Write(segment, mut ids) => {
-            let written = id_files::write(files, dir, (segment, segment), &mut ids);
+            let written = place.write(segment, &mut ids);
             Some(Done::Written(segment, ids, written))
         }
         Task::Merge(parts) => {
-            let merged = id_files::merge(files, dir, &parts);
+            let merged = id_files::merge(&place.files, &place.dir, &parts);
             Some(Done::Merged(parts, merged))
         }
-        Task::Remove(paths) => {
-            remove_needless(files, &paths);
+        Task::Remove(released) => {
+            place.release(&released);
             None
         }
     }

@@ -25,10 +25,15 @@ const MAX_BYTES: u64 = 1 << 30;
 pub fn ids_path(dir: &Path, segments: (u64, u64)) -> PathBuf {
     let (first, last) = segments;
     dir.join(if first == last {
-        format!("{last:020}.ids")
+        name_of(last)
     } else {
         format!("{first:020}-{last:020}.ids")
     })
+}
+
+/// Name of the id file of one segment.
+pub(crate) fn name_of(segment: u64) -> String {
+    format!("{segment:020}.ids")
 }
 
 /// The first and the last segment in the name of an id file.
@@ -166,7 +171,8 @@ pub fn merge<F: Files>(
     Ok((file, all))
 }
 
-fn encode(last: u64, ids: &SegmentIds) -> Vec<u8> {
+/// The bytes of the id file of the segments up to `last`.
+pub(crate) fn encode(last: u64, ids: &SegmentIds) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(HEADER + ids.identities.len() * ENTRY);
     bytes.extend_from_slice(MAGIC);
     bytes.extend_from_slice(&[0; 8]);

@@ -36,6 +36,15 @@ pub enum OpenError {
         /// Message of the error.
         detail: String,
     },
+    /// Another process appends to the journal, or removes frames while they are read. Nothing was
+    /// changed.
+    #[error("another process uses the write-ahead log in {journal}: {detail}")]
+    Contended {
+        /// Name of the journal.
+        journal: String,
+        /// What was noticed.
+        detail: String,
+    },
     /// A repair was interrupted while its result took the log's place.
     #[error(
         "a repair of the log in {} was interrupted; run `lakehook wal repair` again, which finishes it",

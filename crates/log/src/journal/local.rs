@@ -429,7 +429,7 @@ impl<F: Files> LocalFrames<F> {
 }
 
 /// A segment that stays open from one read to the next.
-pub struct OpenFile<H>(Option<(u64, H)>);
+pub struct OpenFile<H>(pub(crate) Option<(u64, H)>);
 
 impl<H> Default for OpenFile<H> {
     fn default() -> Self {

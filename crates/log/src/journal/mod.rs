@@ -5,11 +5,11 @@
 //! object each in an object store, or as messages of a stream; the ledger cannot tell. One suite of
 //! tests (`tests/simulation/journal_suite.rs`) runs against every journal.
 //!
-//! The journal of this program keeps frames in files of one directory: [`local`] implements the
-//! seam, [`layout`] defines the bytes, [`segment`] fills a file, [`spares`] makes files in advance,
+//! The usual journal keeps frames in files of one directory: [`local`] implements the seam,
+//! [`layout`] defines the bytes, [`segment`] fills a file, [`spares`] makes files in advance,
 //! [`read`] decides which frames count, [`inventory`] lists the files, [`torn`] copies what follows
 //! the last frame, [`node`] says whose directory it is, [`exchange`] puts one log in another's
-//! place.
+//! place. [`replica`] keeps frames where other machines can reach them.
 
 pub mod layout;
 pub mod frames;
@@ -23,3 +23,4 @@ pub mod node;
 pub mod exchange;
 pub mod spares;
 pub mod local;
+pub mod replica;

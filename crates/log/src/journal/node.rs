@@ -25,20 +25,34 @@ pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<
     if let Some(node) = read(files, dir)? {
         return Ok(node);
     }
-    let node = Node {
-        id: NodeId(ids.next()?),
-        key: HashKey(ids.next_u128()?.to_le_bytes()),
-    };
+    let node = draw(ids)?;
     write(files, dir, &node)?;
     Ok(node)
 }
 
+/// Draws the identity of a new log.
+pub(crate) fn draw(ids: &Ids) -> io::Result<Node> {
+    Ok(Node {
+        id: NodeId(ids.next()?),
+        key: HashKey(ids.next_u128()?.to_le_bytes()),
+    })
+}
+
 /// Writes the node file of a directory.
 pub(crate) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<()> {
+    write_durably(files, &dir.join(FILE), encode(node).as_bytes())
+}
+
+/// The text of a node file.
+pub(crate) fn encode(node: &Node) -> String {
     let key = u128::from_le_bytes(node.key.0);
     let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
-    let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
-    write_durably(files, &dir.join(FILE), text.as_bytes())
+    format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()))
+}
+
+/// Reads what [`encode`] wrote.
+pub(crate) fn decode(bytes: &[u8]) -> Option<Node> {
+    std::str::from_utf8(bytes).ok().and_then(parse)
 }
 
 /// Reads the node of a directory; `None` if it has none yet.
@@ -48,8 +62,7 @@ pub fn read<F: Files>(files: &F, dir: &Path) -> io::Result<Option<Node>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes?,
     };
-    let node = std::str::from_utf8(&bytes).ok().and_then(parse);
-    node.map(Some).ok_or_else(|| {
+    decode(&bytes).map(Some).ok_or_else(|| {
         let message = format!("{} is not a node file of format 1", path.display());
         io::Error::new(io::ErrorKind::InvalidData, message)
     })

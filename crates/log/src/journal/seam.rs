@@ -7,17 +7,19 @@
 //! journal alone. The first frame of a segment begins with a checkpoint, so that reading can begin
 //! at any segment.
 //!
-//! Nothing here knows files. A journal in an object store would put one object per frame, under the
-//! frame's number, on the condition that there is none yet; one in a stream would append on the
-//! condition that the last message is frame n - 1. Both can lose an answer, which is
+//! Nothing here knows files. A journal in an object store ([`super::replica`]) puts one object per
+//! frame, under the frame's number, on the condition that there is none yet; one in a stream would
+//! append on the condition that the last message is frame n - 1. Both can lose an answer, which is
 //! [`JournalError::Unknown`], or find that another process has appended, which is
 //! [`JournalError::Fenced`].
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::errors::OpenError;
 pub use super::frames::{At, Frame, Heading, TornTail};
+use crate::dedup::copies::Copies;
 use lakehook_base::clock::Now;
 
 /// What room in the journal is used for.
@@ -43,10 +45,12 @@ pub enum JournalError {
     Unknown(io::Error),
     /// Another process has appended a frame with this number, so this one no longer owns the
     /// journal.
-    #[error("another process has appended frame {number}; this one no longer owns the log")]
+    #[error("{by} has appended frame {number}; this process no longer owns the log")]
     Fenced {
         /// Number of the frame.
         number: u64,
+        /// Who it was, as far as that is known.
+        by: String,
     },
 }
 
@@ -96,13 +100,42 @@ pub trait Found: Sized {
     /// Torn tail after the last frame, if there was one.
     fn torn_tail(&self) -> Option<TornTail>;
 
+    /// Where id files are kept too, if the journal's directory may vanish. Those that were there
+    /// are in the directory already.
+    fn copies(&self) -> Option<Arc<dyn Copies>> {
+        None
+    }
+
     /// Removes the segments before `first`; they are gone when this returns.
     fn trim(&mut self, first: u64) -> Result<(), OpenError>;
 
     /// Position at which the journal goes on after segment `after`.
     fn next(&self, after: u64) -> At;
 
-    /// Goes on with a frame at [`Found::next`]; it is durable when this returns.
+    /// Whether another process may append until [`Found::claim`] has gone well.
+    fn may_grow(&self) -> bool {
+        false
+    }
+
+    /// Makes the frame durable with which the journal is to go on, if others could still append.
+    /// Returns `false` if one of them has: then what came in is read with [`Found::read_on`], and
+    /// another frame is made behind it.
+    fn claim(
+        &mut self,
+        _after: u64,
+        _heading: Heading,
+        _frame: &mut [u8],
+    ) -> Result<bool, OpenError> {
+        Ok(true)
+    }
+
+    /// Calls `each` for every frame that was appended since the last one that was read.
+    fn read_on(&mut self, _each: &mut EachFrame<'_>) -> Result<(), OpenError> {
+        Ok(())
+    }
+
+    /// Goes on with a frame at [`Found::next`], the one that was claimed; it is durable when this
+    /// returns.
     fn go_on(
         self,
         after: u64,

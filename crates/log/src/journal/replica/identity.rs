@@ -1,0 +1,108 @@
+//! The id and the key of a replicated log, which are in the engine before its first frame.
+//!
+//! The directory has a copy. It decides nothing, but a directory that belongs to another log, or an
+//! engine that has lost its log, is noticed by it.
+
+use std::path::Path;
+
+use super::engine::{Engine, EngineError, Item, KeepTrying, PutVerdict, insist};
+use crate::journal::errors::OpenError;
+use crate::journal::node::{self, Node};
+use lakehook_base::files::Files;
+use lakehook_base::ids::Ids;
+
+/// Name of the item in the engine; its text is that of the file `node` of a directory.
+pub const IDENTITY: &str = "node";
+
+/// The identity of the log in an engine; `None` if the engine has no log yet.
+pub fn read<E: Engine>(engine: &E, keep_trying: &KeepTrying) -> Result<Option<Node>, OpenError> {
+    let read = insist(keep_trying, || engine.read(Item::File(IDENTITY)));
+    let Some(bytes) = read.map_err(|error| io(engine, error))? else {
+        return Ok(None);
+    };
+    let node = node::decode(&bytes);
+    node.map(Some)
+        .ok_or_else(|| unreadable(engine, "its identity cannot be read"))
+}
+
+/// The identity of the log in an engine, of which the directory gets a copy. An engine without a log
+/// gets one, unless the directory has been used before.
+pub(crate) fn read_or_found<E: Engine, F: Files>(
+    engine: &E,
+    (files, dir): (&F, &Path),
+    ids: &Ids,
+    keep_trying: &KeepTrying,
+) -> Result<Node, OpenError> {
+    let dir_io = |error| OpenError::Io {
+        dir: dir.to_owned(),
+        error,
+    };
+    let local = node::read(files, dir).map_err(dir_io)?;
+    let node = match read(engine, keep_trying)? {
+        Some(node) => node,
+        None if local.is_some() => {
+            let detail = format!(
+                "it has no log, and {} belongs to one: the replica is another one, or has lost the log",
+                dir.display()
+            );
+            return Err(unreadable(engine, &detail));
+        }
+        None => found(engine, ids, keep_trying)?,
+    };
+    match local {
+        Some(local) if local != node => {
+            let detail = format!(
+                "its log is {}, and {} belongs to log {}; use an empty directory",
+                node.id,
+                dir.display(),
+                local.id
+            );
+            Err(unreadable(engine, &detail))
+        }
+        Some(_) => Ok(node),
+        None => {
+            node::write(files, dir, &node).map_err(dir_io)?;
+            Ok(node)
+        }
+    }
+}
+
+/// Founds a log, unless somebody else is first.
+fn found<E: Engine>(engine: &E, ids: &Ids, keep_trying: &KeepTrying) -> Result<Node, OpenError> {
+    let frames = insist(keep_trying, || engine.frames(0));
+    if !frames.map_err(|error| io(engine, error))?.is_empty() {
+        // Somebody may have founded it just now.
+        return read(engine, keep_trying)?
+            .ok_or_else(|| unreadable(engine, "it has frames of a log whose identity is gone"));
+    }
+    let node = node::draw(ids).map_err(|error| OpenError::Io {
+        dir: engine.name().into(),
+        error,
+    })?;
+    let text = node::encode(&node);
+    let put = insist(keep_trying, || {
+        engine.put_new(Item::File(IDENTITY), text.as_bytes())
+    });
+    match put.map_err(|error| io(engine, error))? {
+        PutVerdict::Stored => Ok(node),
+        // By somebody else, or by an attempt whose answer was lost.
+        PutVerdict::Taken => read(engine, keep_trying)?
+            .ok_or_else(|| unreadable(engine, "its identity comes and goes")),
+    }
+}
+
+/// The engine does not answer.
+pub(crate) fn io<E: Engine>(engine: &E, error: EngineError) -> OpenError {
+    OpenError::Io {
+        dir: engine.name().into(),
+        error: error.into(),
+    }
+}
+
+/// What the engine has is no log that could go on.
+pub(crate) fn unreadable<E: Engine>(engine: &E, detail: &str) -> OpenError {
+    OpenError::Unreadable {
+        journal: engine.name(),
+        detail: detail.to_owned(),
+    }
+}
