@@ -23,6 +23,8 @@ pub mod health;
 pub mod hook;
 pub mod exit;
 mod board;
+mod logs;
+mod replica_check;
 mod progress;
 mod runtime;
 mod signals;
