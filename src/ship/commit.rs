@@ -11,9 +11,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::assembly::{Assembling, Underway, damage_of, is_damage};
-use super::field_ids::Numbered;
 use super::lake_check::LakeCheck;
-use super::noted::Noted;
+use super::noted::{Noted, Numbered};
 use crate::encode::{Codec, Encoded, Encoder, Format, Layout, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
@@ -207,6 +206,8 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             return Ok(());
         }
         self.probe()?;
+        // Before notes, too, which say what columns an object has.
+        self.ask_leave()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
         shipment.what = Some((seal.key.clone(), seal.sums.count));

@@ -6,12 +6,12 @@
 //! with the ids of these columns, before the first object that has them. If another node was faster, its note is
 //! read, and the columns that it lacks are in the next one.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
 use super::commit::Shipper;
+use super::noted::NumberedColumns;
 use crate::files::Files;
 use crate::json::push_json;
 use crate::lake::notes::leave;
@@ -25,16 +25,6 @@ const FORM: u32 = 1;
 const COLUMNS_OF_NOTE: usize = 500;
 /// Rounds before the object has to wait. Each reads notes, or puts one.
 const ROUNDS: u32 = 100;
-
-/// What this process knows of them, by stream.
-pub(super) type Numbered = Mutex<BTreeMap<String, Known>>;
-
-/// What the notes of a stream say that were read.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Known {
-    notes: u64,
-    ids: FieldIds,
-}
 
 /// A note.
 #[derive(Debug, Serialize, Deserialize)]
@@ -73,7 +63,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
     }
 
     /// Reads the next note; `false` if there is none.
-    fn read_next(&self, stream: &str, known: &mut Known) -> Result<bool, LakeError> {
+    fn read_next(&self, stream: &str, known: &mut NumberedColumns) -> Result<bool, LakeError> {
         let key = keys::field_ids_key(stream, known.notes + 1);
         let Some(text) = self.lake.read_small(&key)? else {
             return Ok(false);

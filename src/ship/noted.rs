@@ -8,7 +8,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::columns::ColumnType;
 use crate::json::push_json;
-use crate::tables::{FoundColumn, Settled, Shape};
+use crate::tables::{FieldIds, FoundColumn, Settled, Shape};
 
 /// A note.
 #[derive(Debug, Serialize, Deserialize)]
@@ -97,4 +97,14 @@ impl LastNote {
         }
         differences
     }
+}
+
+/// The field ids of typed objects that this process knows, by stream.
+pub(super) type Numbered = Mutex<BTreeMap<String, NumberedColumns>>;
+
+/// What the notes of field ids say that were read of a stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct NumberedColumns {
+    pub(super) notes: u64,
+    pub(super) ids: FieldIds,
 }
