@@ -255,6 +255,7 @@ mod tests {
     #[test]
     fn the_types_of_typed_objects_outlive_a_schema() {
         let dir = tempfile::tempdir().unwrap();
+        let beside = SideFiles::within(dir.path());
         let kinds = |live: &LiveShape| -> Vec<String> {
             let shape = live.shape();
             let columns = shape.columns().iter();
@@ -268,12 +269,12 @@ mod tests {
             kind: ColumnType::Integer,
             settled: Settled::Yes,
         };
-        shapes::keeper(dir.path(), "things")(&[integer("price"), integer("id")]).unwrap();
+        shapes::keeper(&beside, "things")(&[integer("price"), integer("id")]).unwrap();
         let schema = r#"{"properties":{"price":{"type":"string"}}}"#;
         let table = Table::entities(Some(schema), &[], &crate::columns::Kinds::default()).unwrap();
         let with_schema = Tables::new([("things".to_owned(), table)].into_iter());
-        remember(dir.path(), &with_schema, Format::Parquet).unwrap();
-        let live = live_shape(dir.path(), "things").unwrap();
+        remember(&beside, &with_schema, Format::Parquet).unwrap();
+        let live = live_shape(&beside, "things").unwrap();
         assert_eq!(kinds(&live), ["price text Typed", "id integer Yes"]);
     }
 }
