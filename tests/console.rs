@@ -1,6 +1,7 @@
 //! The console: who may look, what the pages say, and that they look right in a real browser.
 
 mod browser;
+mod find;
 mod guards;
 mod lake;
 mod polls;
@@ -14,8 +15,10 @@ use crate::support::http::{Answer, Connection};
 use crate::support::process::{Setup, free_address};
 
 /// Every view, by its path.
-const VIEWS: [&str; 8] = [
+const VIEWS: [&str; 10] = [
     "/",
+    "/find",
+    "/live",
     "/sources",
     "/polls",
     "/quarantine",

@@ -21,6 +21,7 @@ use super::delivery::{Answer, BodyForm, HookRows};
 use super::gate::{Peer, RequestId};
 use super::hooks::Judging;
 use super::oversized::Oversized;
+use super::recent::{RefusedRequest, RequestCounts};
 use super::refused::{self, RefusedBody};
 use super::replies::{self, Problem, Success};
 use super::unread::before_body;
@@ -49,10 +50,28 @@ pub(super) async fn receive(app: &App, endpoint: Endpoint<'_>, request: Request)
         Err(problem) => Err(before_body(problem, &parts.headers, body).await),
     };
     endpoint.count(app, &answered);
+    if let Err(problem) = &answered {
+        note_refused(app, endpoint, &parts, problem);
+    }
     match answered {
         Ok((response, _)) => response,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Remembers a refused request for those who ask for it.
+fn note_refused(app: &App, endpoint: Endpoint<'_>, parts: &Parts, problem: &Problem) {
+    let Some(core) = app.core.get() else { return };
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let id = parts.extensions.get::<RequestId>();
+    core.watch.recent.refuse(RefusedRequest {
+        at: app.clock.wall(),
+        request_id: id.map_or_else(Box::default, |id| id.0.clone()),
+        endpoint: Arc::clone(endpoint.path(app)),
+        client: peer.map(|peer| app.settings.proxies.client(peer, &parts.headers)),
+        status: problem.status().as_u16(),
+        why: problem.told(),
+    });
 }
 
 /// What the head of a request says.
@@ -313,6 +332,8 @@ impl Intake<'_> {
         let dropped_total: u64 = checked.dropped.iter().map(|(_, n)| u64::from(*n)).sum();
         let invalid = rows_in_quarantine(&checked.rows);
         let received_at = origin.received_at;
+        let noted = core.watch.recent.begin(&origin, &checked.rows);
+        let seen = core.watch.tail.copy(&origin, &checked.rows);
         let append = Append {
             rows: checked.rows,
             dropped: dropped_total,
@@ -343,13 +364,15 @@ impl Intake<'_> {
             ..
         } = appended;
         let duplicates = duplicates + repeated;
+        let counts = SourceCounts {
+            accepted,
+            dropped: dropped_total,
+            duplicates,
+            quarantined,
+        };
+        core.watch.recent.end(noted, RequestCounts::of(counts));
+        core.watch.tail.hand_over(seen);
         if let Some(source) = endpoint.source(app) {
-            let counts = SourceCounts {
-                accepted,
-                dropped: dropped_total,
-                duplicates,
-                quarantined,
-            };
             source.count(counts, received_at);
         }
         let mut success = Success::new(accepted, dropped_total, duplicates, quarantined);

@@ -37,6 +37,8 @@ mod repeated;
 mod again;
 mod alarm;
 mod unread;
+pub mod recent;
+pub mod watch;
 mod browsers;
 mod oversized;
 mod intake;

@@ -273,6 +273,15 @@ impl Problem {
         &self.0.detail
     }
 
+    /// What is wrong, in a line: with the place of the first breach of the contract.
+    pub(super) fn told(&self) -> String {
+        let detail = &self.0.detail;
+        match self.0.errors.first() {
+            Some(first) => format!("{detail}: {} {}", first.pointer, first.detail),
+            None => detail.clone(),
+        }
+    }
+
     /// The status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)

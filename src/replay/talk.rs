@@ -70,9 +70,8 @@ pub enum ReplayAnswer {
 }
 
 /// Listens in the directory of the log of events, whose lock the caller holds. One replay runs at a time, which
-/// bounds the memory.
-pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
-    let turn = Arc::new(Semaphore::new(1));
+/// bounds the memory: whoever has the one permit of `turn`.
+pub fn listen(dir: &Path, replayer: Replayer, turn: Arc<Semaphore>) -> io::Result<Control> {
     Control::start(dir, move |mut talk, stop| {
         let (replayer, turn) = (replayer.clone(), Arc::clone(&turn));
         async move {

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::errors::ServeError;
 use crate::config::Config;
@@ -19,8 +20,12 @@ use crate::replay::owner::Replayer;
 const MAX_PEOPLE: usize = 128;
 
 /// Opens the control socket for `lakehook quarantine replay`. If that fails, the service runs without it.
-pub(super) fn listen_for_replays(config: &Config, replayer: Replayer) -> Option<Control> {
-    let listening = replay::talk::listen(&config.wal.dir, replayer);
+pub(super) fn listen_for_replays(
+    config: &Config,
+    replayer: Replayer,
+    turn: Arc<Semaphore>,
+) -> Option<Control> {
+    let listening = replay::talk::listen(&config.wal.dir, replayer, turn);
     let dir = config.wal.dir.display();
     let listening = listening.inspect_err(|error| {
         tracing::warn!(%error, %dir, "no socket there: `lakehook quarantine replay` cannot ask this service");

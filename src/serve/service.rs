@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -21,6 +22,7 @@ use super::for_people;
 use super::listen::{listen, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
+use super::replays;
 use super::secrets::Renewal;
 use super::settings::{hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
@@ -33,6 +35,7 @@ use crate::control::Control;
 use crate::ids::Ids;
 use crate::receive::client::Tokens;
 use crate::receive::tls::Tls;
+use crate::receive::watch::Watch;
 use crate::receive::{App, Core, Server};
 use crate::replay::owner::Replayer;
 use crate::status::Status;
@@ -96,6 +99,7 @@ impl Service {
             contract: Arc::new(Contract::new(rules, schemas, pipeline.fingerprint())),
             log: pipeline.log.clone(),
             node: pipeline.node.id,
+            watch: Watch::default(),
         };
         let replayer = Replayer {
             contract: Arc::clone(&core.contract),
@@ -105,7 +109,10 @@ impl Service {
             metrics: Arc::clone(&app.metrics),
             clock: app.clock.clone(),
         };
-        let replays = listen_for_replays(config, replayer);
+        let turn = Arc::new(Semaphore::new(1));
+        let for_people = replays::replays(config, replayer.clone(), Arc::clone(&turn), core.node);
+        people.console.set_replays(for_people);
+        let replays = listen_for_replays(config, replayer, turn);
         // No `.await` below: if a signal cancels this future before this line, nothing has been accepted.
         let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
         let _set_before = app.core.set(core);

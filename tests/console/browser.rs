@@ -98,6 +98,48 @@ fn figures_move_while_one_looks_and_pages_work_without_scripts() {
     assert!(without.contains("2 stored"), "{without}");
 }
 
+#[test]
+fn events_come_in_while_one_looks_and_lead_to_what_became_of_them() {
+    let stage = Stage::new("console_show_values = true\n[events]\ncontract = \"open\"");
+    let _program = stage.setup.start();
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    browser.look(LOOKS[0]);
+    browser.open(&stage.url("/live?source=web"));
+    let send = |source: &str| {
+        let event = serde_json::json!({
+            "event_id": crate::http::id(7), "type": ATTACK, "source": source, "properties": {ATTACK: ATTACK}
+        });
+        let answer = post(&stage.setup, event.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let rows = "document.querySelectorAll('[data-live-rows] tr').length";
+    // Those who look are known to the service a moment after the page is loaded.
+    while browser.evaluate(rows) == 0 {
+        send("apple");
+        send("web");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let text = browser.text();
+    assert!(
+        text.contains("<img data-xss") && !text.contains("apple"),
+        "{text}"
+    );
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('[data-xss]').length"),
+        0
+    );
+    browser.click("[data-pause]");
+    assert_eq!(
+        browser.evaluate("document.querySelector('[data-pause]').textContent"),
+        "Go on"
+    );
+    browser.follow("[data-live-rows] a");
+    browser.wait_until("document.body.innerText.includes('received at')");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
+}
+
 /// What would show if a page took it for markup: an element, and a script.
 const ATTACK: &str = "\"'><img data-xss src=x onerror=alert(1)><script data-xss>alert(1)</script>";
 
@@ -145,6 +187,11 @@ fn nothing_that_a_sender_sent_becomes_part_of_a_page() {
     browser.look(LOOKS[0]);
     let mut seen = std::collections::BTreeSet::new();
     let mut left: Vec<String> = VIEWS.iter().map(|path| stage.url(path)).collect();
+    let attack: String = form_urlencoded::byte_serialize(ATTACK.as_bytes()).collect();
+    left.extend([
+        stage.url(&format!("/find?q={attack}")),
+        stage.url(&format!("/live?text={attack}")),
+    ]);
     // Every page that a link leads to.
     while let Some(url) = left.pop() {
         if url.contains("/rows.") || !seen.insert(url.clone()) {

@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "ship", "status", "metrics",
+        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "erase", "ship", "status", "metrics",
         "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
         "secret", "ids", "files", "clock",
@@ -36,7 +36,7 @@ const ROOMS: &[Room] = &[
         "secret", "signature", "clock",
     ]),
     room("console", "src/console", &[
-        "receive", "feeds", "replay", "audit", "metrics", "contract", "quarantine", "wal", "lake", "encode",
+        "receive", "feeds", "replay", "audit", "find", "metrics", "contract", "quarantine", "wal", "lake", "encode",
         "json", "record", "secret", "ids", "files", "clock",
     ]),
     room("receive", "src/receive", &[
@@ -65,6 +65,7 @@ const ROOMS: &[Room] = &[
     room("audit", "src/audit", &[
         "rescue", "retain", "erase", "wal", "lake", "encode", "record", "ids", "files", "checksum",
     ]),
+    room("find", "src/find", &["lake", "encode"]),
     room("rescue", "src/rescue", &["erase", "wal", "lake", "encode", "ids", "files"]),
     room("sql", "src/sql", &["lake", "encode", "tables", "columns"]),
     room("retain", "src/retain", &["erase", "lake", "ids", "files", "clock", "checksum"]),

@@ -215,7 +215,9 @@ impl Browser {
         let begin = Instant::now();
         while self.loads == before {
             assert!(begin.elapsed() < PATIENCE, "{what} is not loaded");
-            self.take_message();
+            // Whatever the browser has to say comes before the answer to this.
+            self.call("Page.getNavigationHistory", &json!({}));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -92,6 +92,17 @@ impl Contract {
         }
     }
 
+    /// The tags by which the log may know an event with this id: of the webhook for events, and of hooks with these names.
+    pub fn tags_of<'n>(&self, id: &str, hooks: impl Iterator<Item = &'n str>) -> Vec<u64> {
+        let own = uuid::Uuid::parse_str(id).ok();
+        let own = own.map(|id| self.tag(id.as_bytes()));
+        let of_hooks = hooks.map(|name| {
+            let scope = self.scope(name, &Ignored::default());
+            scope.tags.tag(id.as_bytes())
+        });
+        own.into_iter().chain(of_hooks).collect()
+    }
+
     /// The text of a body that is JSON in UTF-8, without white space around it.
     pub fn foreign_text<'b>(&self, body: &'b [u8]) -> Result<&'b str, Refusal> {
         let text = without_mark(body);

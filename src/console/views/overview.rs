@@ -50,7 +50,7 @@ pub(in crate::console) fn page(console: &Console) -> Page<'static> {
         }
     };
     Page {
-        live: Some("/live/overview"),
+        live: Some("/live/overview".into()),
         ..Page::of(View::Overview, content)
     }
 }
