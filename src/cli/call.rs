@@ -13,6 +13,7 @@ use crate::call::control::{Line, Request, ask_service};
 use crate::call::feed::CallFeed;
 use crate::call::report::Report;
 use crate::call::run::Wish;
+use crate::cli::chosen;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -74,25 +75,8 @@ pub fn run(loaded: &Loaded, args: CallArgs) -> Result<ExitCode, Failure> {
 }
 
 fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
-    let known: Vec<&str> = config.call.keys().map(String::as_str).collect();
-    if known.is_empty() {
-        let message =
-            "lakehook: no calls are configured; add a section [call.NAME] to the configuration";
-        return Err(Failure::Usage(message.to_owned()));
-    }
-    if let Some(unknown) = names.iter().find(|name| !config.call.contains_key(*name)) {
-        let known = known.join(", ");
-        let message = format!("lakehook: there is no call {unknown:?}; configured are {known}");
-        return Err(Failure::Usage(message));
-    }
-    let mut names = if names.is_empty() {
-        known.into_iter().map(str::to_owned).collect()
-    } else {
-        names
-    };
-    names.sort();
-    names.dedup();
-    Ok(names)
+    let none = "lakehook: no calls are configured; add a section [call.NAME] to the configuration";
+    chosen::chosen(&config.call, names, ("call", none))
 }
 
 /// Runs calls here, or has the service run them that holds their log. Returns whether all of them succeeded.

@@ -12,6 +12,7 @@ use anyhow::{Context as _, anyhow};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::chosen;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -124,25 +125,8 @@ fn probe(path: &Path) -> Result<ExitCode, Failure> {
 }
 
 fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
-    let known: Vec<&str> = config.files.keys().map(String::as_str).collect();
-    if known.is_empty() {
-        let message = "lakehook: no files are configured; add a section [files.NAME] with a path to the configuration";
-        return Err(Failure::Usage(message.to_owned()));
-    }
-    if let Some(unknown) = names.iter().find(|name| !config.files.contains_key(*name)) {
-        let known = known.join(", ");
-        let message =
-            format!("lakehook: there is no stream of files {unknown:?}; configured are {known}");
-        return Err(Failure::Usage(message));
-    }
-    let mut names = if names.is_empty() {
-        known.into_iter().map(str::to_owned).collect()
-    } else {
-        names
-    };
-    names.sort();
-    names.dedup();
-    Ok(names)
+    let none = "lakehook: no files are configured; add a section [files.NAME] with a path to the configuration";
+    chosen::chosen(&config.files, names, ("stream of files", none))
 }
 
 /// Looks here, or has the service look that holds the log.

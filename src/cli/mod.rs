@@ -21,6 +21,7 @@ pub mod quarantine;
 pub mod wal;
 pub mod health;
 pub mod hook;
+mod chosen;
 pub mod exit;
 mod board;
 mod progress;

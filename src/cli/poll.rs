@@ -11,6 +11,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::board::Board;
+use crate::cli::chosen;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -97,25 +98,8 @@ pub fn run(loaded: &Loaded, args: PollArgs) -> Result<ExitCode, Failure> {
 }
 
 pub(super) fn chosen(config: &Config, names: Vec<String>) -> Result<Vec<String>, Failure> {
-    let known: Vec<&str> = config.poll.keys().map(String::as_str).collect();
-    if known.is_empty() {
-        let message = "lakehook: no polls are configured; add a section [poll.NAME] with a url to the \
-                       configuration";
-        return Err(Failure::Usage(message.to_owned()));
-    }
-    if let Some(unknown) = names.iter().find(|name| !config.poll.contains_key(*name)) {
-        let known = known.join(", ");
-        let message = format!("lakehook: there is no poll {unknown:?}; configured are {known}");
-        return Err(Failure::Usage(message));
-    }
-    let mut names = if names.is_empty() {
-        known.into_iter().map(str::to_owned).collect()
-    } else {
-        names
-    };
-    names.sort();
-    names.dedup();
-    Ok(names)
+    let none = "lakehook: no polls are configured; add a section [poll.NAME] with a url to the configuration";
+    chosen::chosen(&config.poll, names, ("poll", none))
 }
 
 /// Runs polls here, or has the service run them that holds their log. Returns whether all of them succeeded.

@@ -1,7 +1,7 @@
 //! Parquet files: each row is a record, and its number is its line.
 //!
 //! The end of such a file says where everything is, so it is read twice: first for its hash, then row group by
-//! row group. Whoever changes it in between changes its time, by which the run notices.
+//! row group. If somebody changes it in between, its time changes too, and the run notices that.
 
 use std::fs::File;
 use std::io::{self, Seek as _};

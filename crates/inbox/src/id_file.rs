@@ -93,7 +93,7 @@ impl IdFile {
         Ok(None)
     }
 
-    /// The part of all entries that a part of all hashes stands for.
+    /// How many of the entries are in a part of the range of hashes, if hashes are spread evenly.
     fn scaled(&self, part: u128) -> u64 {
         let part = u64::try_from(part >> (ID_BITS - 64)).unwrap_or(u64::MAX);
         let scaled = u128::from(part) * u128::from(self.count);

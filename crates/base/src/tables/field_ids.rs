@@ -23,8 +23,9 @@ impl FieldIds {
         self.ids.is_empty()
     }
 
-    /// The next ids, for the first of those columns that have none, whose names have at most so many bytes together.
-    /// A column whose name alone has more gets none.
+    /// The next ids, for columns that have none. The names of the columns that get
+    /// one have at most `most_bytes` together; the others have to wait, and a column whose name alone has more never
+    /// gets one.
     #[must_use]
     pub fn missing<'c>(&self, columns: impl Iterator<Item = &'c str>, most_bytes: usize) -> Self {
         let mut next = self.ids.values().max().map_or(1, |highest| highest + 1);

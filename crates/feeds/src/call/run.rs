@@ -366,7 +366,7 @@ impl Run<'_> {
                     self.report.add(stored);
                     self.pending.settle().map_err(|error| not_kept(&error))?;
                 }
-                // Only a chunk of an earlier version can have so many groups.
+                // A chunk with so many groups was decided by an earlier version: this one makes smaller chunks.
                 Err(RunError::Log(error @ AppendError::TooLarge { .. })) => {
                     if !self.halve(&chunk, &error.to_string())? {
                         return Err(error.into());
