@@ -8,7 +8,9 @@ use super::roles::Role;
 const USAGE: &str = "\
 cargo bench --bench throughput [-- OPTIONS]
   --quick                two rows with small counts, in under a minute; writes no page
-  --only W1|W100|groups  only that work, or only the group commit; writes no page
+  --only W1|W100|groups|slow-disk|stored
+                         only that work, the group commit, a disk with slow syncs, or what rows
+                         take; writes no page
   --scale N              N times as many requests; writes no page";
 
 /// The options.
@@ -30,6 +32,10 @@ enum Only {
     Work(u32),
     /// The group commit.
     Groups,
+    /// A disk whose syncs take long.
+    SlowDisk,
+    /// What rows take in the log and in the lake.
+    Stored,
 }
 
 impl Arguments {
@@ -52,6 +58,8 @@ impl Arguments {
                         Some("W1") => Some(Only::Work(1)),
                         Some("W100") => Some(Only::Work(100)),
                         Some("groups") => Some(Only::Groups),
+                        Some("slow-disk") => Some(Only::SlowDisk),
+                        Some("stored") => Some(Only::Stored),
                         _ => bail!("{USAGE}"),
                     }
                 }
@@ -74,6 +82,16 @@ impl Arguments {
     /// Whether the group commit is measured.
     pub(crate) fn wants_groups(&self) -> bool {
         self.is_complete() || self.only == Some(Only::Groups)
+    }
+
+    /// Whether a disk with slow syncs is tried.
+    pub(crate) fn wants_slow_disk(&self) -> bool {
+        self.is_complete() || self.only == Some(Only::SlowDisk)
+    }
+
+    /// Whether it is measured what rows take.
+    pub(crate) fn wants_stored(&self) -> bool {
+        self.is_complete() || self.only == Some(Only::Stored)
     }
 
     /// Whether that work is measured.
@@ -108,11 +126,14 @@ impl Arguments {
     }
 
     /// Lakes and formats of each row.
-    pub(crate) fn lakes(&self) -> Vec<(Lake, &'static str)> {
+    pub(crate) fn lakes(&self, events_per_request: u32) -> Vec<(Lake, &'static str)> {
         let mut lakes = vec![(Lake::Directory, "ndjson.zst")];
         if !self.is_quick {
             lakes.push((Lake::Directory, "ndjson.gz"));
             lakes.push((Lake::Bucket, "ndjson.zst"));
+        }
+        if !self.is_quick && events_per_request > 1 {
+            lakes.push((Lake::Directory, "parquet"));
         }
         lakes
     }

@@ -3,6 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
@@ -14,6 +15,7 @@ use crate::support::s3::{BUCKET, aws_env};
 
 /// Below `target`, so on a real disk where `/tmp` may be memory.
 pub(crate) const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
+const PROGRAM: &str = env!("CARGO_BIN_EXE_lakehook");
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The oldest that a batch becomes.
@@ -43,7 +45,7 @@ impl Lake {
 pub(crate) struct Service {
     child: Child,
     address: SocketAddr,
-    directory: TempDir,
+    directory: Arc<TempDir>,
 }
 
 impl Service {
@@ -54,6 +56,18 @@ impl Service {
         Self::partitioned(format, endpoint, "dt=%Y-%m-%d", MAX_AGE)
     }
 
+    /// The same with a directory on a disk whose syncs take so much longer. `strace` delays them, and stops
+    /// the program at no other call.
+    pub(crate) fn on_slow_disk(format: &str, delay: Duration) -> Result<Self> {
+        let mut strace = Command::new("strace");
+        let calls = format!("inject=fsync,fdatasync:delay_exit={}", delay.as_micros());
+        strace
+            .args(["-D", "-qq", "-f", "--seccomp-bpf", "-o", "/dev/null"])
+            .args(["-e", "trace=fsync,fdatasync", "-e", &calls])
+            .arg(PROGRAM);
+        Self::run(strace, format, None, "dt=%Y-%m-%d", MAX_AGE)
+    }
+
     /// The same with that pattern of partitions and that age of batches.
     pub(crate) fn partitioned(
         format: &str,
@@ -61,7 +75,17 @@ impl Service {
         pattern: &str,
         max_age: Duration,
     ) -> Result<Self> {
-        let directory = TempDir::new_in(DIRECTORY)?;
+        Self::run(Command::new(PROGRAM), format, endpoint, pattern, max_age)
+    }
+
+    fn run(
+        mut program: Command,
+        format: &str,
+        endpoint: Option<SocketAddr>,
+        pattern: &str,
+        max_age: Duration,
+    ) -> Result<Self> {
+        let directory = Arc::new(TempDir::new_in(DIRECTORY)?);
         let address = free_address();
         let lake = match endpoint {
             Some(address) => {
@@ -79,7 +103,7 @@ impl Service {
         );
         let file = directory.path().join("lakehook.toml");
         std::fs::write(&file, config)?;
-        let child = Command::new(env!("CARGO_BIN_EXE_lakehook"))
+        let child = program
             .args(["serve", "--config"])
             .arg(&file)
             .env_clear()
@@ -87,7 +111,7 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .spawn()
-            .context("failed to start lakehook")?;
+            .with_context(|| format!("failed to start {program:?}"))?;
         let mut service = Self {
             child,
             address,
@@ -95,6 +119,11 @@ impl Service {
         };
         service.wait_until_ready()?;
         Ok(service)
+    }
+
+    /// Kills it, and keeps its directory.
+    pub(crate) fn stop(self) -> Arc<TempDir> {
+        Arc::clone(&self.directory)
     }
 
     /// Where it listens.

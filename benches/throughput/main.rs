@@ -28,6 +28,8 @@ mod report;
 mod roles;
 mod scaling;
 mod sender;
+mod slow_disk;
+mod stored;
 mod work;
 #[path = "../../tests/support/mod.rs"]
 mod support;
@@ -84,7 +86,7 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
             report.parse_and_compress = Some((cpu, work.events()));
         }
         for connections in arguments.connections() {
-            for (lake, format) in arguments.lakes() {
+            for (lake, format) in arguments.lakes(events_per_request) {
                 let mut rows = Vec::new();
                 for _ in 0..arguments.runs() {
                     let endpoint = (lake == Lake::Bucket).then(|| s3.address());
@@ -102,7 +104,7 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
                 report.rows.push(median(rows)?);
             }
         }
-        let (lake, format) = arguments.lakes()[0];
+        let (lake, format) = arguments.lakes(events_per_request)[0];
         let is_first = |row: &&Row| (row.lake, row.format) == (lake.as_str(), format);
         if let Some(row) = report.rows.iter().rfind(is_first) {
             report.half_loads.push(measure_half(runtime, &work, row)?);
@@ -113,6 +115,12 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
     }
     if arguments.is_complete() {
         report.points = scaling::measure(runtime)?;
+    }
+    if arguments.wants_slow_disk() {
+        report.slow_disk = slow_disk::measure(runtime)?;
+    }
+    if arguments.wants_stored() {
+        report.stored = stored::measure(runtime)?;
     }
     Ok(report)
 }
