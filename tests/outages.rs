@@ -113,7 +113,8 @@ fn a_full_log_answers_503_and_recovers() {
     let server = S3Server::start(33);
     let setup = Setup::new(&s3_config(
         &server,
-        "[wal]\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n",
+        "[wal]\nmax_bytes = \"16 MiB\"\nsegment_bytes = \"1 MiB\"\n[batch]\nmax_age = \"1s\"\nlate_max_age = \"1s\"\n\
+         [hook.own]\nauth = [{ type = \"bearer\", secrets = [\"a bearer token\"] }]\n",
     ));
     let program = setup.start();
     server.faults().down();
@@ -128,6 +129,7 @@ fn a_full_log_answers_503_and_recovers() {
     );
     assert!(full.header("retry-after").is_some());
     assert!(full.text().contains("log-full"), "{}", full.text());
+    is_said_to_be_full(&setup);
     let used: u64 = std::fs::read_dir(setup.directory().join("data/wal"))
         .unwrap()
         .map(|entry| entry.unwrap().metadata().unwrap().len())
@@ -139,10 +141,53 @@ fn a_full_log_answers_503_and_recovers() {
     let report = load.finish(Duration::from_secs(30));
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
     assert!(report.totals.put_off > 0);
+    let said = setup.stderr();
+    let (began, ended) = (
+        "the write-ahead log is full",
+        "the write-ahead log has room again",
+    );
+    assert!(said.contains(began), "{said}");
+    assert_eq!(
+        said.matches(began).count(),
+        said.matches(ended).count(),
+        "{said}"
+    );
+    has_unique_keys(&said);
     let ids = Lake::s3("s3://lake", &server.endpoint()).ids();
     let difference = report.compare(&ids, &DROPPED);
     assert!(difference.lost.is_empty(), "lost: {:?}", difference.lost);
     assert!(difference.twice.is_empty(), "twice: {:?}", difference.twice);
+}
+
+/// Who asks is told, and what a hook must keep is not acknowledged.
+fn is_said_to_be_full(setup: &Setup) {
+    let ready = http::get(setup.address(), "/ready").unwrap();
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("log"), "{}", ready.text());
+    let health = http::get(setup.address(), "/health").unwrap();
+    assert_eq!(health.json()["ready"], false, "{}", health.text());
+    let mut connection = http::Connection::open(setup.address(), Duration::from_secs(20)).unwrap();
+    let headers = [
+        ("authorization", "Bearer a bearer token"),
+        ("content-type", "application/json"),
+    ];
+    let unreadable = vec![b'?'; 1 << 20];
+    let answer = connection
+        .request("POST", "/webhook/own", &headers, &unreadable)
+        .unwrap();
+    assert_eq!(answer.status, 503, "{}", answer.text());
+    assert!(answer.text().contains("log-full"), "{}", answer.text());
+}
+
+/// No line of the log has a key twice, in which readers would differ.
+fn has_unique_keys(log: &str) {
+    for line in log.lines() {
+        let lakehook::json::Members(members) = serde_json::from_str(line).unwrap();
+        let mut keys: Vec<&str> = members.iter().map(|(key, _)| *key).collect();
+        keys.sort_unstable();
+        keys.dedup();
+        assert_eq!(keys.len(), members.len(), "{line}");
+    }
 }
 
 fn wait_for_503(setup: &Setup) -> http::Answer {

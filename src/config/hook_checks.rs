@@ -229,7 +229,12 @@ impl HookFindings<'_, '_> {
                 self.check_open(auth);
             }
         }
-        if hook.auth.len() > 1 && hook.auth.iter().any(|auth| auth.r#type == AuthKind::None) {
+        let has = |kind: AuthKind| hook.auth.iter().any(|auth| auth.r#type == kind);
+        if has(AuthKind::Member) && has(AuthKind::Signature) {
+            let rule = "has { type = \"member\" } beside a signature; only one of them can decide about a body";
+            self.problem("auth", rule);
+        }
+        if hook.auth.len() > 1 && has(AuthKind::None) {
             let rule = "has { type = \"none\" } beside others, which makes those meaningless";
             self.problem("auth", rule);
         }
@@ -378,7 +383,7 @@ fn faults_of(auth: &HookAuth) -> Vec<String> {
     let has_secrets = !auth.secrets.is_empty() || auth.secrets_file.is_some();
     let takes_secrets = matches!(
         auth.r#type,
-        AuthKind::Header | AuthKind::Bearer | AuthKind::Basic
+        AuthKind::Header | AuthKind::Bearer | AuthKind::Basic | AuthKind::Query | AuthKind::Member
     );
     match (takes_secrets, has_secrets) {
         (true, false) => faults.push("needs secrets or secrets_file".to_owned()),
@@ -388,19 +393,7 @@ fn faults_of(auth: &HookAuth) -> Vec<String> {
         }
         _ => {}
     }
-    let is_header = |name: &String| http::HeaderName::from_bytes(name.as_bytes()).is_ok();
-    match (&auth.header, auth.r#type) {
-        (None, AuthKind::Header) => {
-            faults.push("needs header, such as \"X-Token\"".to_owned());
-        }
-        (Some(name), AuthKind::Header) if !is_header(name) => {
-            faults.push("header must be the name of a header".to_owned());
-        }
-        (Some(_), kind) if kind != AuthKind::Header => {
-            faults.push("header means something for type = \"header\" alone".to_owned());
-        }
-        _ => {}
-    }
+    faults.extend(faults_of_places(auth));
     if auth.behind_proxy && auth.r#type != AuthKind::None {
         faults.push("behind_proxy means something for type = \"none\" alone".to_owned());
     }
@@ -417,6 +410,52 @@ fn faults_of(auth: &HookAuth) -> Vec<String> {
         }
     }
     faults
+}
+
+/// What is wrong with where a way of authentication looks for the secret.
+fn faults_of_places(auth: &HookAuth) -> Vec<String> {
+    let is_header = |name: &str| http::HeaderName::from_bytes(name.as_bytes()).is_ok();
+    let is_word = |name: &str| !name.is_empty() && !name.contains(['/', '&', '=', ' ']);
+    let is_right = |key: &str, name: &str| match key {
+        "header" => is_header(name),
+        _ => is_word(name),
+    };
+    let places = [
+        (
+            "header",
+            &auth.header,
+            AuthKind::Header,
+            "header",
+            "X-Token",
+        ),
+        (
+            "parameter",
+            &auth.parameter,
+            AuthKind::Query,
+            "query",
+            "token",
+        ),
+        (
+            "member",
+            &auth.member,
+            AuthKind::Member,
+            "member",
+            "passcode",
+        ),
+    ];
+    let faults = places
+        .into_iter()
+        .filter_map(|(key, value, of, kind, example)| match value {
+            None if auth.r#type == of => Some(format!("needs {key}, such as \"{example}\"")),
+            Some(_) if auth.r#type != of => {
+                Some(format!("{key} means something for type = \"{kind}\" alone"))
+            }
+            Some(name) if !is_right(key, name) => {
+                Some(format!("{key} must be a name, such as \"{example}\""))
+            }
+            _ => None,
+        });
+    faults.collect()
 }
 
 /// Checks that each secret is a key of one of the schemes. The errors repeat nothing of a secret.

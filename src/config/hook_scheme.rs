@@ -124,6 +124,17 @@ impl Hook {
         proofs.flat_map(|auth| self.proofs_of(auth)).collect()
     }
 
+    /// Members of a body that hold a secret of the sender.
+    pub fn secret_members(&self) -> Vec<Box<str>> {
+        let mut members = Vec::new();
+        for proof in self.proof_list() {
+            if let Proof::Member(names, _) = proof {
+                members.extend(names);
+            }
+        }
+        members
+    }
+
     /// Whether it takes whatever a program on this machine sends.
     pub fn takes_this_machine(&self) -> bool {
         let mut auth = self.auth.iter();
@@ -154,6 +165,9 @@ impl Hook {
                 Proof::Header(header, secrets) => format!("{header} ({} secrets)", secrets.len()),
                 Proof::Bearer(_) => "bearer token".to_owned(),
                 Proof::Basic(pairs) => format!("basic ({} users)", pairs.len()),
+                Proof::Query(name, secrets) => {
+                    format!("{name} of the URL ({} secrets)", secrets.len())
+                }
                 Proof::Member(names, secrets) => {
                     format!(
                         "{} of the body ({} secrets)",
@@ -187,6 +201,14 @@ impl Hook {
                 vec![Proof::Bearer(Tokens::new(tokens))]
             }
             AuthKind::Basic => vec![Proof::Basic(boxed(&auth.secrets))],
+            AuthKind::Query => {
+                let name = auth.parameter.as_deref().unwrap_or_default();
+                vec![Proof::Query(name.into(), boxed(&auth.secrets))]
+            }
+            AuthKind::Member => {
+                let names = auth.member.iter().map(|name| name.as_str().into());
+                vec![Proof::Member(names.collect(), boxed(&auth.secrets))]
+            }
             AuthKind::None => vec![Proof::Open],
         }
     }
@@ -210,7 +232,11 @@ impl Hook {
                     .collect(),
             )
         });
-        let members = pack.secret_members();
+        let members: Vec<Box<str>> = pack
+            .secret_members()
+            .iter()
+            .map(|&name| name.into())
+            .collect();
         let member = (!members.is_empty()).then(|| Proof::Member(members, boxed(&self.secrets)));
         let topics = pack.has_topics().then(|| {
             let names = self.topics.iter().map(String::as_str);

@@ -44,6 +44,10 @@ pub enum AuthKind {
     Bearer,
     /// `Authorization: Basic`.
     Basic,
+    /// A secret as a parameter of the URL.
+    Query,
+    /// A secret in a member of the body.
+    Member,
     /// None.
     None,
 }
@@ -59,6 +63,7 @@ impl Word for QuestionName {
             ("validation-token", Challenge::ValidationToken),
             ("cloudevents", Challenge::CloudEvents),
             ("event-grid", Challenge::EventGrid),
+            ("okta", Challenge::Okta),
             ("get", Challenge::Get),
         ]
         .map(|(word, challenge)| (word, Self(challenge)))
@@ -135,6 +140,8 @@ impl Word for AuthKind {
             ("header", Self::Header),
             ("bearer", Self::Bearer),
             ("basic", Self::Basic),
+            ("query", Self::Query),
+            ("member", Self::Member),
             ("none", Self::None),
         ]
     }
@@ -164,6 +171,7 @@ impl Word for Algorithm {
     fn words() -> Vec<(&'static str, Self)> {
         vec![
             ("sha256", Self::HmacSha256),
+            ("sha384", Self::HmacSha384),
             ("sha512", Self::HmacSha512),
             ("sha1", Self::HmacSha1),
             ("ed25519", Self::Ed25519),

@@ -108,7 +108,11 @@ pub struct HookAuth {
     pub r#type: AuthKind,
     /// For `header`: its name.
     pub header: Option<String>,
-    /// For `header`, `bearer` and `basic`: the secrets; for `basic` each is `user:password`.
+    /// For `query`: the parameter of the URL.
+    pub parameter: Option<String>,
+    /// For `member`: the member of the body, which is a JSON object. It is not stored.
+    pub member: Option<String>,
+    /// For all of these: the secrets; for `basic` each is `user:password`.
     pub secrets: Vec<Secret>,
     /// A file of further secrets, one per line.
     #[schemars(length(min = 1))]

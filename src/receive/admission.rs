@@ -20,7 +20,7 @@ use super::sns::{Topics, Unverified};
 use crate::clock::{Clock, Micros};
 use crate::contract::foreign::without_mark;
 use crate::json::{self, Members};
-use crate::signature::Unsigned;
+use crate::signature::{Unsigned, pairs};
 
 /// A body that may be stored: its sender was authenticated, or need not be, or is before anything else is done with the
 /// decompressed body (`Standing::NeedsSecret`).
@@ -42,10 +42,12 @@ pub enum Proof {
     Bearer(Tokens),
     /// `Authorization: Basic` with one of these, each `user:password`.
     Basic(Vec<Box<str>>),
+    /// One of these secrets as this parameter of the URL.
+    Query(Box<str>, Vec<Box<str>>),
     /// A message of Amazon SNS, which Amazon has signed.
     Topics(Arc<Topics>),
     /// One of these secrets in a member of the body, which is a JSON object.
-    Member(&'static [&'static str], Vec<Box<str>>),
+    Member(Vec<Box<str>>, Vec<Box<str>>),
     /// None: whatever arrives is admitted.
     Open,
 }
@@ -113,9 +115,9 @@ impl Proofs {
     }
 
     /// What the head of a request proves.
-    pub(super) fn standing(&self, headers: &HeaderMap) -> Standing {
+    pub(super) fn standing(&self, headers: &HeaderMap, query: Option<&str>) -> Standing {
         let proofs = self.0.load();
-        if proofs.iter().any(|proof| proof.is_given(headers)) {
+        if proofs.iter().any(|proof| proof.is_given(headers, query)) {
             Standing::Proven
         } else if signings(&proofs).next().is_some() {
             Standing::NeedsSignature
@@ -141,7 +143,8 @@ impl Proofs {
                 return false;
             };
             members.iter().any(|(key, value)| {
-                let is_named = json::text(key).is_some_and(|key| names.contains(&&*key));
+                let is_named =
+                    json::text(key).is_some_and(|key| names.iter().any(|name| **name == *key));
                 is_named
                     && json::text(value).is_some_and(|text| is_one_of(text.as_bytes(), secrets))
             })
@@ -188,13 +191,14 @@ impl Proof {
             Self::Header(..) => "the secret in the header that this path wants",
             Self::Bearer(_) => "a valid token as `Authorization: Bearer <token>`",
             Self::Basic(_) => "user and password as `Authorization: Basic`",
+            Self::Query(..) => "the secret as the parameter of the URL that this path wants",
             Self::Member(..) => "the secret in the body, as the client of this protocol does",
             Self::Open => "anything",
         }
     }
 
     /// Whether the head of a request gives this proof.
-    fn is_given(&self, headers: &HeaderMap) -> bool {
+    fn is_given(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
         match self {
             Self::Signature(_) | Self::Topics(_) | Self::Member(..) => false,
             Self::Open => true,
@@ -202,6 +206,12 @@ impl Proof {
             Self::Header(name, secrets) => {
                 let value = headers.get(name);
                 value.is_some_and(|value| is_one_of(value.as_bytes(), secrets))
+            }
+            Self::Query(name, secrets) => {
+                let mut given = pairs(query.unwrap_or_default().as_bytes());
+                given.any(|(known, value)| {
+                    known.as_ref() == name.as_bytes() && is_one_of(&value, secrets)
+                })
             }
             Self::Basic(pairs) => {
                 let given = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);

@@ -37,7 +37,7 @@ fn a_head_proves_by_header_bearer_or_basic() {
         ("authorization", "Basic bWU6c2VjcmV0OndvcmQ="),
         ("authorization", "basic a2V5Og=="),
     ] {
-        assert_eq!(all.standing(&headers(&[proven])), Standing::Proven);
+        assert_eq!(all.standing(&headers(&[proven]), None), Standing::Proven);
     }
     for unproven in [
         ("x-token", "second secre"),
@@ -48,11 +48,14 @@ fn a_head_proves_by_header_bearer_or_basic() {
         ("authorization", "Basic "),
         ("x-other", "first secret"),
     ] {
-        assert_eq!(all.standing(&headers(&[unproven])), Standing::Unproven);
+        assert_eq!(
+            all.standing(&headers(&[unproven]), None),
+            Standing::Unproven
+        );
     }
     assert!(all.authenticate());
     let open = Proofs::any(vec![Proof::Open]);
-    assert_eq!(open.standing(&HeaderMap::new()), Standing::Proven);
+    assert_eq!(open.standing(&HeaderMap::new(), None), Standing::Proven);
     assert!(!open.authenticate());
 }
 
@@ -65,9 +68,12 @@ fn a_signature_decides_where_nothing_else_is_given() {
     let either = Proofs::any(vec![Proof::Signature(signing), token]);
     let good = "sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     let signed = [("x-hub-signature-256", good)];
-    assert_eq!(either.standing(&headers(&signed)), Standing::NeedsSignature);
     assert_eq!(
-        either.standing(&headers(&[("x-token", "token")])),
+        either.standing(&headers(&signed), None),
+        Standing::NeedsSignature
+    );
+    assert_eq!(
+        either.standing(&headers(&[("x-token", "token")]), None),
         Standing::Proven
     );
     let mut parts = Request::new(()).into_parts().0;
@@ -78,4 +84,27 @@ fn a_signature_decides_where_nothing_else_is_given() {
     };
     assert_eq!(admit("Hello, World!"), Ok(b"Hello, World!".to_vec()));
     assert_eq!(admit("Hello, World?"), Err(Unsigned::Invalid));
+}
+
+#[test]
+fn a_secret_may_be_a_parameter_of_the_url() {
+    let query = Proof::Query("token".into(), secrets(&["first secret", "a+b c"]));
+    let proofs = Proofs::any(vec![query]);
+    let standing = |query| proofs.standing(&HeaderMap::new(), query);
+    for proven in [
+        "token=first+secret",
+        "a=b&token=first%20secret",
+        "token=x&token=a%2Bb+c",
+    ] {
+        assert_eq!(standing(Some(proven)), Standing::Proven, "{proven}");
+    }
+    for unproven in [
+        None,
+        Some(""),
+        Some("token"),
+        Some("token=first"),
+        Some("Token=first+secret"),
+    ] {
+        assert_eq!(standing(unproven), Standing::Unproven, "{unproven:?}");
+    }
 }

@@ -33,7 +33,7 @@ impl Hook {
         let by_get = |challenge: &Challenge| {
             matches!(
                 challenge,
-                Challenge::Hub | Challenge::Echo(_) | Challenge::Get
+                Challenge::Hub | Challenge::Echo(_) | Challenge::Get | Challenge::Okta
             )
         };
         self.challenges.iter().any(by_get)
@@ -78,6 +78,9 @@ impl Hook {
                     Some(Answer::Json(json!({"type": 1})))
                 }
                 Challenge::Discord if value["type"] == 0 => Some(Answer::Nothing),
+                Challenge::Twitch if is_twitch_question(headers) => {
+                    text("/challenge").map(|challenge| Answer::Text(challenge.to_owned()))
+                }
                 Challenge::EventGrid if is_event_grid_question(headers) => {
                     let code = text("/data/validationCode");
                     code.map(|code| Answer::Json(json!({"validationResponse": code})))
@@ -174,10 +177,15 @@ impl Hook {
     }
 
     /// Answers `GET` and `HEAD`.
-    pub(super) fn answer_get(&self, query: Option<&str>) -> Response {
+    pub(super) fn answer_get(&self, headers: &HeaderMap, query: Option<&str>) -> Response {
         for challenge in &self.challenges {
             match challenge {
                 Challenge::Hub => return self.answer_hub(query),
+                Challenge::Okta => {
+                    if let Some(answer) = answer_to_okta(headers) {
+                        return answer;
+                    }
+                }
                 Challenge::Echo(name) => {
                     if let Some(text) = value_of(query, name) {
                         return echo(&text);
@@ -226,6 +234,22 @@ impl Hook {
     }
 }
 
+/// The answer to Okta's question.
+fn answer_to_okta(headers: &HeaderMap) -> Option<Response> {
+    let asked = headers
+        .get("x-okta-verification-challenge")?
+        .to_str()
+        .ok()?;
+    let answer = json!({"verification": asked});
+    (asked.len() <= MAX_ECHO)
+        .then(|| super::replies::json(StatusCode::OK, "application/json", &answer))
+}
+
+fn is_twitch_question(headers: &HeaderMap) -> bool {
+    let kind = headers.get("twitch-eventsub-message-type");
+    kind.is_some_and(|kind| kind.as_bytes() == b"webhook_callback_verification")
+}
+
 fn is_event_grid_question(headers: &HeaderMap) -> bool {
     let kind = headers.get("aeg-event-type");
     kind.is_some_and(|kind| {
@@ -242,7 +266,7 @@ fn value_of(query: Option<&str>, name: &str) -> Option<String> {
     (!text.is_empty() && text.len() <= MAX_ECHO).then_some(text)
 }
 
-fn echo(text: &str) -> Response {
+pub(super) fn echo(text: &str) -> Response {
     let mut response = Response::new(Body::from(text.to_owned()));
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, plain);

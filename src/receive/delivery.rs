@@ -35,6 +35,8 @@ pub(super) enum Delivery {
 pub(super) enum Answer {
     /// 200 with this JSON.
     Json(Value),
+    /// 200 with this text.
+    Text(String),
     /// 204.
     Nothing,
     /// 204, once this URL of Amazon SNS was opened.

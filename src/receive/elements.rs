@@ -46,8 +46,8 @@ impl Hook {
             }
             _ if text.starts_with('[') => Found::list(listed(text), ""),
             _ => match self.shape {
-                Shape::Batch(secrets) => batch_of(text, secrets)?,
-                _ => Found::single(Cow::Borrowed(text)),
+                Shape::Batch(_) => batch_of(text, &self.secret_members)?,
+                _ => Found::single(without(text, &self.secret_members)),
             },
         };
         let rules = with.contract.rules();
@@ -155,23 +155,25 @@ fn listed(raw: &str) -> Vec<&str> {
 }
 
 /// The events of a batch, or the one event that a body is. Members that hold a secret are left out.
-fn batch_of<'t>(text: &'t str, secrets: &[&str]) -> Result<Found<'t>, Refusal> {
+fn batch_of<'t>(text: &'t str, secrets: &[Box<str>]) -> Result<Found<'t>, Refusal> {
     let Ok(Members(members)) = serde_json::from_str(text) else {
         return Ok(Found::single(Cow::Borrowed(text)));
     };
-    let is = |key: &str, names: &[&str]| json::text(key).is_some_and(|key| names.contains(&&*key));
+    let is_batch = |key: &str| json::text(key).as_deref() == Some(BATCH);
     let mut batches = members
         .iter()
-        .filter(|(key, value)| is(key, &[BATCH]) && value.starts_with('['));
+        .filter(|(key, value)| is_batch(key) && value.starts_with('['));
     let batch = batches.next();
     if batches.next().is_some() {
         let detail = "one member `batch`, and not several";
         return Err(invalid(FieldError::of_body("duplicate_key", detail)));
     }
-    let has_secret = members.iter().any(|(key, _)| is(key, secrets));
+    if batch.is_none() {
+        return Ok(Found::single(without(text, secrets)));
+    }
     let others = members
         .iter()
-        .filter(|(key, _)| !is(key, secrets) && (batch.is_none() || !is(key, &[BATCH])));
+        .filter(|(key, _)| !is_one_of(key, secrets) && !is_batch(key));
     let others: Vec<String> = others
         .map(|(key, value)| format!("{key}:{value}"))
         .collect();
@@ -181,9 +183,31 @@ fn batch_of<'t>(text: &'t str, secrets: &[&str]) -> Result<Found<'t>, Refusal> {
             beside: (!others.is_empty()).then(object),
             ..Found::list(listed(list), "/batch")
         },
-        None if has_secret => Found::single(Cow::Owned(object())),
         None => Found::single(Cow::Borrowed(text)),
     })
+}
+
+/// Whether a raw key is one of these names.
+fn is_one_of(key: &str, names: &[Box<str>]) -> bool {
+    json::text(key).is_some_and(|key| names.iter().any(|name| **name == *key))
+}
+
+/// An event without those members of it that hold a secret.
+fn without<'t>(text: &'t str, secrets: &[Box<str>]) -> Cow<'t, str> {
+    if secrets.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let Ok(Members(members)) = serde_json::from_str(text) else {
+        return Cow::Borrowed(text);
+    };
+    if !members.iter().any(|(key, _)| is_one_of(key, secrets)) {
+        return Cow::Borrowed(text);
+    }
+    let others = members.iter().filter(|(key, _)| !is_one_of(key, secrets));
+    let others: Vec<String> = others
+        .map(|(key, value)| format!("{key}:{value}"))
+        .collect();
+    Cow::Owned(format!("{{{}}}", others.join(",")))
 }
 
 #[cfg(test)]
@@ -193,7 +217,7 @@ mod tests {
     use super::*;
 
     fn parts(text: &str) -> (Vec<String>, Option<String>) {
-        let found = batch_of(text, &["writeKey"]).unwrap();
+        let found = batch_of(text, &["writeKey".into()]).unwrap();
         let raws = found.raws.into_iter().map(Cow::into_owned).collect();
         (raws, found.beside)
     }

@@ -46,6 +46,8 @@ pub struct Hook {
     pub max_body: Option<usize>,
     /// What its bodies are.
     pub shape: Shape,
+    /// Members of a body that hold a secret of the sender. They are checked, and not stored.
+    pub secret_members: Arc<[Box<str>]>,
     /// Where its events have what the lake has in columns.
     pub places: Places,
     /// Whether an event with a known id is a duplicate, even if its content has changed.

@@ -17,6 +17,7 @@ use super::admission::{Admitted, Standing};
 use super::app::{App, Core};
 use super::body::{BodyError, Encoding, inflate, read};
 use super::budget::Share;
+use super::challenges::echo;
 use super::delivery::{Answer, BodyForm, HookRows};
 use super::gate::{Peer, RequestId};
 use super::hooks::Judging;
@@ -70,7 +71,7 @@ impl<'a> Head<'a> {
         let peer = peer.map(|peer| app.settings.proxies.client(peer, &parts.headers));
         endpoint.check_host(app, &parts.headers)?;
         endpoint.check_client(app, &parts.headers, peer)?;
-        let standing = endpoint.standing(app, &parts.headers)?;
+        let standing = endpoint.standing(app, parts)?;
         let (form, encoding) = endpoint.negotiate(&parts.headers)?;
         let core = app.ready_core()?;
         Ok(Self {
@@ -141,6 +142,7 @@ async fn accept(
 async fn respond(endpoint: Endpoint<'_>, answer: Answer) -> Answered {
     let response = match answer {
         Answer::Json(answer) => replies::json(StatusCode::OK, "application/json", &answer),
+        Answer::Text(text) => echo(&text),
         Answer::Nothing => StatusCode::NO_CONTENT.into_response(),
         Answer::Opening(url) => {
             endpoint.confirm(&url).await?;

@@ -145,7 +145,9 @@ fn router(app: &Arc<App>) -> Router {
 fn with_questions(hook: &Arc<Hook>, mut routes: MethodRouter<Arc<App>>) -> MethodRouter<Arc<App>> {
     if hook.answers_get() {
         let own = Arc::clone(hook);
-        routes = routes.get(async move |request: Request| own.answer_get(request.uri().query()));
+        routes = routes.get(async move |request: Request| {
+            own.answer_get(request.headers(), request.uri().query())
+        });
     }
     if hook.answers_options() {
         routes = routes.options(async |request: Request| Hook::answer_options(request.headers()));

@@ -127,11 +127,11 @@ impl<'a> Endpoint<'a> {
     }
 
     /// What the head proves about the sender. Fails if a signature cannot help any more.
-    pub(super) fn standing(self, app: &App, headers: &HeaderMap) -> Result<Standing, Problem> {
+    pub(super) fn standing(self, app: &App, parts: &Parts) -> Result<Standing, Problem> {
         let Some(proofs) = self.proofs(app) else {
             return Ok(Standing::Proven);
         };
-        match proofs.standing(headers) {
+        match proofs.standing(&parts.headers, parts.uri.query()) {
             Standing::Unproven => Err(Problem::unproven(proofs)),
             standing => Ok(standing),
         }

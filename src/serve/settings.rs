@@ -143,6 +143,7 @@ fn hooks(config: &Config) -> Vec<Arc<receive::hooks::Hook>> {
             proofs: hook.proofs(),
             checks_host: is_for_this_machine(&config.server) && hook.takes_this_machine(),
             shape: hook.pack().shape,
+            secret_members: hook.secret_members().into(),
             places: hook.places(),
             changed_is_duplicate: hook.changed_is_duplicate(),
             ignored: Ignored::new(hook.pack().ignore.iter().copied()),

@@ -127,6 +127,10 @@ fn harmless_differences_are_tolerated() {
     for media_type in [
         "application/json; charset=utf-8",
         "application/json;charset=\"UTF-8\"",
+        "application/json; charset=utf8",
+        "application/json; charset=UTF8",
+        "application/json; charset=us-ascii",
+        "text/plain;charset=UTF-8",
         "Application/JSON ; profile=x",
     ] {
         let headers = [("content-type", media_type)];

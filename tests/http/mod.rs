@@ -20,6 +20,7 @@ mod topics;
 mod open;
 mod oversized;
 mod payloads;
+mod providers;
 mod origins;
 mod limits;
 mod protocol;

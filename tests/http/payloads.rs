@@ -165,7 +165,7 @@ struct Extra {
 }
 
 /// The lines of all objects below a directory.
-fn lines(dir: &Path) -> Vec<String> {
+pub(super) fn lines(dir: &Path) -> Vec<String> {
     let mut paths = Vec::new();
     files(dir, "gz", &mut paths);
     let mut all = Vec::new();

@@ -23,7 +23,8 @@ fn setup() -> Setup {
          [hook.files]\nscheme = \"dropbox\"\nsecrets = [\"{SECRET}\"]\n\
          [hook.github]\nscheme = \"github\"\nsecrets = [\"{SECRET}\"]\nmax_body = \"12 MiB\"\n\
          [hook.own]\nauth = [{{ type = \"header\", header = \"X-Token\", secrets = [\"{SECRET}\"] }}]\n\
-         challenges = [\"validation-token\", \"cloudevents\", \"event-grid\", \"get\"]\n\
+         challenges = [\"validation-token\", \"cloudevents\", \"event-grid\", \"okta\", \"get\"]\n\
+         [hook.twitch]\nscheme = \"twitch\"\nsecrets = [\"{SECRET}\"]\n\
          [hook.open]\nauth = [{{ type = \"none\" }}]\n"
     ))
 }
@@ -130,6 +131,45 @@ fn questions_are_answered_and_nothing_is_stored() {
     let code = r#"[{"id":"1","data":{"validationCode":"512d38b6","validationUrl":"http://127.0.0.1:9/never"}}]"#;
     let grid = send(&setup, "POST", "/webhook/own", &grid, code.as_bytes());
     assert_eq!(grid.json(), json!({"validationResponse": "512d38b6"}));
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    assert!(!setup.directory().join("lake/events").exists());
+}
+
+#[test]
+fn okta_and_twitch_ask_in_ways_of_their_own() {
+    let setup = setup();
+    let program = setup.start();
+    let json = ("content-type", "application/json");
+    let asked = ("x-okta-verification-challenge", "my verification challenge");
+    let okta = send(&setup, "GET", "/webhook/own", &[asked], b"");
+    assert_eq!(okta.json(), json!({"verification": asked.1}));
+    assert_eq!(send(&setup, "HEAD", "/webhook/own", &[], b"").status, 200);
+
+    let body = r#"{"challenge":"pogchamp-kappa-360noscope","subscription":{"id":"1"}}"#;
+    let at = lakehook::clock::Clock::system().now().wall.to_string();
+    let signature = format!("sha256={}", hex(format!("m1{at}{body}").as_bytes()));
+    let headers = [
+        json,
+        ("twitch-eventsub-message-id", "m1"),
+        ("twitch-eventsub-message-timestamp", &at),
+        ("twitch-eventsub-message-signature", &signature),
+        (
+            "twitch-eventsub-message-type",
+            "webhook_callback_verification",
+        ),
+    ];
+    is_echo(
+        &send(&setup, "POST", "/webhook/twitch", &headers, body.as_bytes()),
+        "pogchamp-kappa-360noscope",
+    );
+    let unsigned = send(
+        &setup,
+        "POST",
+        "/webhook/twitch",
+        &headers[..3],
+        body.as_bytes(),
+    );
+    assert_eq!(unsigned.status, 401);
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
     assert!(!setup.directory().join("lake/events").exists());
 }

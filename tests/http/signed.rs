@@ -28,6 +28,8 @@ fn config() -> String {
          [hook.own]\nid = \"none\"\nauth = [{{ type = \"header\", header = \"X-Token\", secrets = [\"{SECRET}\"] }}, \
          {{ type = \"bearer\", secrets = [\"a bearer token\"] }}, {{ type = \"basic\", secrets = [\"me:password\"] }}]\n\
          [hook.open]\nauth = [{{ type = \"none\" }}]\n\
+         [hook.url]\nauth = [{{ type = \"query\", parameter = \"token\", secrets = [\"{SECRET}\"] }}]\n\
+         [hook.figma]\nauth = [{{ type = \"member\", member = \"passcode\", secrets = [\"{SECRET}\"] }}]\n\
          [hook.shop]\nscheme = \"hmac\"\nheader = \"X-Signature\"\nprefix = \"sha256=\"\nsecrets = [\"{SECRET}\"]\nid = \"/event/no\"\n",
         hooks.concat()
     )
@@ -363,4 +365,44 @@ fn a_hook_may_be_authenticated_by_header_bearer_basic_or_not_at_all() {
     assert_eq!([of("own"), of("repo"), of("open")], [3, 1, 1]);
     let repo = rows.iter().find(|row| row["source"] == "repo").unwrap();
     assert_eq!(repo["event_id"], id);
+}
+
+/// A secret in the URL or in the body: it admits, and is nowhere afterwards.
+#[test]
+fn a_secret_may_stand_in_the_url_or_in_the_body() {
+    let setup = Setup::new(&config());
+    let program = setup.start();
+    let body = r#"{"type":"built"}"#;
+    for (path, status) in [
+        ("/webhook/url?token=a+shared%20secret", 200),
+        ("/webhook/url?token=a", 401),
+        ("/webhook/url", 401),
+    ] {
+        assert_eq!(post(&setup, path, body, &[]).status, status, "{path}");
+    }
+    let with = |passcode: &str| format!(r#"{{"type":"FILE_UPDATE","passcode":{passcode},"n":1}}"#);
+    let quoted = format!("{SECRET:?}");
+    let twice = with(&format!("\"wrong\",\"passcode\":{quoted}"));
+    for (body, status) in [
+        (with(&quoted), 200),
+        (with("\"wrong\""), 401),
+        (with("null"), 401),
+        (format!("[{}]", with(&quoted)), 401),
+        (body.to_owned(), 401),
+    ] {
+        let answer = post(&setup, "/webhook/figma", &body, &[]);
+        assert_eq!(answer.status, status, "{body}: {}", answer.text());
+    }
+    let _either = post(&setup, "/webhook/figma", &twice, &[]);
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let rows = Lake::directory(&setup.directory().join("lake")).rows();
+    let mut types: Vec<&str> = rows
+        .iter()
+        .filter_map(|row| row["event_type"].as_str())
+        .collect();
+    types.dedup();
+    types.sort_unstable();
+    assert_eq!(types, ["FILE_UPDATE", "built"]);
+    assert!(rows.iter().all(|row| !row.to_string().contains(SECRET)));
+    assert!(!setup.stderr().contains("a+shared%20secret"));
 }

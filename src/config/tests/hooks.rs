@@ -68,6 +68,26 @@ fn what_makes_no_hook_is_refused() {
             "auth",
             "user:password",
         ),
+        (
+            "auth = [{}, { type = \"query\", secrets = [\"long enough\"] }]",
+            "auth",
+            "entry 2: needs parameter",
+        ),
+        (
+            "auth = [{}, { type = \"query\", parameter = \"a=b\", secrets = [\"long enough\"] }]",
+            "auth",
+            "parameter must be a name",
+        ),
+        (
+            "auth = [{ parameter = \"token\" }]",
+            "auth",
+            "type = \"query\" alone",
+        ),
+        (
+            "auth = [{}, { type = \"member\", member = \"key\", secrets = [\"long enough\"] }]",
+            "auth",
+            "only one of them can decide",
+        ),
         ("auth = [{}, { type = \"none\" }]", "auth", "meaningless"),
         ("id = \"id\"", "id", "JSON Pointer"),
         ("type = \"header:a b\"", "type", "JSON Pointer"),

@@ -319,3 +319,24 @@ fn variables_of_aws_stand_in_for_the_endpoint() {
     let errors = load(bucket, &[("AWS_ENDPOINT_URL_S3", "s3:1")]).unwrap_err();
     assert!(errors.contains("AWS_ENDPOINT_URL_S3"), "{errors}");
 }
+
+#[test]
+fn a_schema_that_validates_nothing_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let schemas = dir.path().join("schemas");
+    std::fs::create_dir(&schemas).unwrap();
+    std::fs::write(schemas.join("purchse.json"), "{\"type\":\"object\"}").unwrap();
+    let warnings = |text: &str| {
+        load_from(dir.path(), text, &[])
+            .unwrap()
+            .warnings
+            .join("\n")
+    };
+    let said = warnings("[events]\nschemas = \"schemas\"");
+    assert!(
+        said.contains("purchse.json is the schema of no event type") && said.contains("purchase"),
+        "{said}"
+    );
+    let named = "[events]\nschemas = \"schemas\"\ntypes = [\"purchse\"]\ndrop = []";
+    assert_eq!(warnings(named), "");
+}

@@ -192,6 +192,10 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
                     let description = format!("A secret of {}.", hook.name);
                     json!({"type": "apiKey", "in": "header", "name": name.as_str(), "description": description})
                 }
+                Proof::Query(name, _) => {
+                    let description = format!("A secret of {}.", hook.name);
+                    json!({"type": "apiKey", "in": "query", "name": name, "description": description})
+                }
                 Proof::Bearer(_) => json!({"type": "http", "scheme": "bearer"}),
                 Proof::Basic(_) => json!({"type": "http", "scheme": "basic"}),
                 // The description has no word for a secret or a signature in a body.

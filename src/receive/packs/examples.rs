@@ -25,7 +25,7 @@ pub(super) struct Example {
 }
 
 /// What most examples have in common: no time, no URL.
-const PLAIN: Example = Example {
+pub(super) const PLAIN: Example = Example {
     pack: "",
     address: "",
     is_published: false,

@@ -3,10 +3,12 @@
 //!
 //! A new provider is an entry of a table here, and an example with its address in the tests.
 
+mod builds;
 mod clients;
 mod pack;
 mod platforms;
 mod sales;
+mod services;
 mod table;
 
 pub use pack::{Authenticity, Challenge, Pack, Route, Shape, Signed};
@@ -14,5 +16,7 @@ pub use table::{GENERIC, PACKS, STANDARD, find};
 
 #[cfg(test)]
 mod examples;
+#[cfg(test)]
+mod further_examples;
 #[cfg(test)]
 mod tests;

@@ -111,6 +111,10 @@ pub enum Challenge {
     Zoom,
     /// Discord: a ping, which is signed.
     Discord,
+    /// Twitch: a message of the type `webhook_callback_verification`, which is signed; its challenge is sent back as text.
+    Twitch,
+    /// Okta: `GET` with the header `x-okta-verification-challenge`, which is sent back in JSON.
+    Okta,
     /// Event Grid: a `SubscriptionValidation` event; its code is sent back.
     EventGrid,
     /// WooCommerce: an unsigned form `webhook_id=…`, which is answered 200 and not stored.

@@ -1,7 +1,7 @@
 //! Providers of payments, shops, customers and documents.
 
 use super::pack::{Authenticity, Challenge, Pack, Signed};
-use crate::signature::{Algorithm, TimeForm};
+use crate::signature::{Algorithm, Encoding, TimeForm};
 
 pub(super) static STRIPE: Pack = Pack {
     proofs: &[Authenticity::Signed(Signed::pairs(
@@ -211,4 +211,50 @@ pub(super) static MUX: Pack = Pack {
     secret: "the signing secret of the webhook",
     address: "https://www.mux.com/docs/core/verify-webhook-signatures",
     ..Pack::named("mux", "Mux")
+};
+
+pub(super) static LEMONSQUEEZY: Pack = Pack {
+    proofs: &[Authenticity::Signed(Signed::hex(&["x-signature"]))],
+    event_type: &["/meta/event_name", "header:x-event-name"],
+    time: &["/data/attributes/updated_at"],
+    secret: "the signing secret of the webhook",
+    address: "https://docs.lemonsqueezy.com/help/webhooks/signing-requests",
+    ..Pack::named("lemonsqueezy", "Lemon Squeezy")
+};
+
+/// A delivery holds a list of events, and is one event here.
+pub(super) static GOCARDLESS: Pack = Pack {
+    proofs: &[Authenticity::Signed(Signed::hex(&["webhook-signature"]))],
+    id: &["/meta/webhook_id", "content"],
+    event_type: &["/events/0/resource_type"],
+    time: &["/events/0/created_at"],
+    secret: "the secret of the endpoint",
+    address: "https://developer.gocardless.com/getting-started/api/staying-up-to-date-with-webhooks/",
+    ..Pack::named("gocardless", "GoCardless")
+};
+
+pub(super) static COINBASE: Pack = Pack {
+    proofs: &[Authenticity::Signed(Signed::hex(&[
+        "x-cc-webhook-signature",
+    ]))],
+    id: &["/event/id"],
+    event_type: &["/event/type"],
+    time: &["/event/created_at"],
+    secret: "the shared secret of the webhook",
+    address: "https://docs.cdp.coinbase.com/commerce/docs/webhooks-security",
+    ..Pack::named("coinbase", "Coinbase Commerce")
+};
+
+pub(super) static WISE: Pack = Pack {
+    proofs: &[Authenticity::Signed(Signed {
+        algorithm: Algorithm::RsaSha256,
+        key: Some(Encoding::Base64),
+        ..Signed::base64(&["x-signature-sha256"])
+    })],
+    id: &["header:x-delivery-id", "content"],
+    event_type: &["/event_type"],
+    time: &["/sent_at", "/data/occurred_at"],
+    secret: "the public key of Wise (without its first and last line, in one line)",
+    address: "https://docs.wise.com/api-docs/features/webhooks-notifications/event-handling",
+    ..Pack::named("wise", "Wise")
 };

@@ -1,5 +1,6 @@
 //! The list of all packs, and those that belong to no provider.
 
+use super::builds::{BUILDKITE, CIRCLECI, GITEA, HEROKU, LAUNCHDARKLY, TERRAFORM, VERCEL, WEBFLOW};
 use super::clients::{CLOUD_EVENTS, POSTHOG, SEGMENT, SNS};
 use super::pack::{Authenticity, Pack, Signed};
 use super::platforms::{
@@ -7,8 +8,12 @@ use super::platforms::{
     TELEGRAM, TWILIO, ZOOM,
 };
 use super::sales::{
-    CALENDLY, DOCUSIGN, DROPBOX, HUBSPOT, INTERCOM, MUX, PADDLE, PAYSTACK, RAZORPAY, SHOPIFY,
-    SQUARE, STRIPE, TYPEFORM, WOOCOMMERCE, XERO, ZENDESK,
+    CALENDLY, COINBASE, DOCUSIGN, DROPBOX, GOCARDLESS, HUBSPOT, INTERCOM, LEMONSQUEEZY, MUX,
+    PADDLE, PAYSTACK, RAZORPAY, SHOPIFY, SQUARE, STRIPE, TYPEFORM, WISE, WOOCOMMERCE, XERO,
+    ZENDESK,
+};
+use super::services::{
+    BOX, CLICKUP, CUSTOMERIO, ELEVENLABS, HOOKDECK, LINE, SANITY, TELNYX, TODOIST, TWITCH, WORKOS,
 };
 use crate::signature::{Algorithm, Encoding};
 
@@ -52,28 +57,51 @@ pub static GENERIC: Pack = Pack {
 };
 
 /// All packs, in the order in which the documentation lists them.
-pub static PACKS: [&Pack; 36] = [
+pub static PACKS: [&Pack; 59] = [
     &STANDARD,
     &GITHUB,
     &GITLAB,
+    &GITEA,
     &BITBUCKET,
     &JIRA,
     &LINEAR,
     &SENTRY,
     &PAGERDUTY,
+    &CIRCLECI,
+    &BUILDKITE,
+    &TERRAFORM,
+    &HEROKU,
+    &VERCEL,
+    &WEBFLOW,
+    &SANITY,
+    &LAUNCHDARKLY,
+    &WORKOS,
+    &HOOKDECK,
     &SLACK,
     &DISCORD,
     &ZOOM,
+    &TWITCH,
+    &LINE,
     &TWILIO,
     &SENDGRID,
+    &TELNYX,
+    &CUSTOMERIO,
+    &ELEVENLABS,
     &META,
     &TELEGRAM,
+    &TODOIST,
+    &CLICKUP,
+    &BOX,
     &STRIPE,
     &PADDLE,
     &PAYSTACK,
     &RAZORPAY,
     &SQUARE,
     &XERO,
+    &GOCARDLESS,
+    &COINBASE,
+    &WISE,
+    &LEMONSQUEEZY,
     &SHOPIFY,
     &WOOCOMMERCE,
     &HUBSPOT,

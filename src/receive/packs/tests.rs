@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 
 use super::examples::{EXAMPLES, Example};
+use super::further_examples::FURTHER;
 use super::*;
 use crate::clock::Micros;
 use crate::receive::fields::FieldSource;
@@ -63,7 +64,7 @@ impl Sent {
 
 #[test]
 fn each_example_is_admitted_and_nothing_near_it() {
-    for example in EXAMPLES {
+    for example in EXAMPLES.iter().chain(FURTHER) {
         let sent = Sent::of(example);
         let name = format!("{} ({})", example.pack, example.address);
         assert_eq!(sent.verify(example), Ok(()), "{name}");
@@ -145,7 +146,8 @@ fn signing_is_the_inverse_of_verifying() {
 
 #[test]
 fn the_tables_hold_together() {
-    let with_example: BTreeSet<&str> = EXAMPLES.iter().map(|example| example.pack).collect();
+    let examples = EXAMPLES.iter().chain(FURTHER);
+    let with_example: BTreeSet<&str> = examples.map(|example| example.pack).collect();
     let mut names = BTreeSet::new();
     for pack in PACKS {
         assert!(names.insert(pack.name), "{} is there twice", pack.name);

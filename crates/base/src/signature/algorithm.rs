@@ -16,6 +16,8 @@ pub enum Algorithm {
     HmacSha1,
     /// HMAC with SHA-256.
     HmacSha256,
+    /// HMAC with SHA-384.
+    HmacSha384,
     /// HMAC with SHA-512.
     HmacSha512,
     /// Ed25519; keys are public, so they verify and cannot sign.
@@ -52,7 +54,10 @@ const ED25519_PREFIX: [u8; 12] = [
 impl Algorithm {
     /// Whether who verifies has the same secret as who signs.
     pub fn is_symmetric(self) -> bool {
-        matches!(self, Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha512)
+        matches!(
+            self,
+            Self::HmacSha1 | Self::HmacSha256 | Self::HmacSha384 | Self::HmacSha512
+        )
     }
 
     /// Whether signatures are longer than those of the other algorithms.
@@ -78,6 +83,7 @@ impl Algorithm {
         match self {
             Self::HmacSha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
             Self::HmacSha256 => hmac(hmac::HMAC_SHA256),
+            Self::HmacSha384 => hmac(hmac::HMAC_SHA384),
             Self::HmacSha512 => hmac(hmac::HMAC_SHA512),
             Self::Ed25519 => public(&ED25519_PREFIX, |raw| raw.len() == 32),
             Self::EcdsaP256 => public(&P256_PREFIX, |raw| raw.len() == 65 && raw[0] == 4),

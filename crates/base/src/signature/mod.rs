@@ -18,7 +18,7 @@ pub use encoding::Encoding;
 pub use form::{decoded, pairs};
 pub use scheme::{Claim, KeyForm, MAX_SIGNATURES, Place, Scheme, TimeForm, Unsigned};
 pub use stream::Streamed;
-pub use template::{Message, Part, Template, TemplateError};
+pub use template::{Hash, Message, Part, Template, TemplateError};
 
 #[cfg(test)]
 mod tests;

@@ -8,7 +8,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use super::algorithm::{Algorithm, SigningKey, Work};
 use super::encoding::Encoding;
 use super::form::pairs;
-use super::template::{Message, Part, Template};
+use super::template::{Message, Named, Part, Template};
 use crate::clock::{MICROS_PER_SECOND, Micros};
 use crate::rfc3339;
 
@@ -100,6 +100,8 @@ pub struct Claim<'h> {
     count: usize,
     /// Signatures of RSA.
     long: Vec<Vec<u8>>,
+    /// The headers that are signed, as they were sent.
+    headers: Vec<&'h str>,
 }
 
 impl Place {
@@ -206,6 +208,15 @@ impl Claim<'_> {
         known.chain(self.long.iter().map(Vec::as_slice))
     }
 
+    /// What of the headers is signed.
+    pub(super) fn named(&self) -> Named<'_> {
+        Named {
+            timestamp: self.timestamp,
+            id: self.id,
+            headers: &self.headers,
+        }
+    }
+
     /// Whether `work` verifies one of the signatures.
     pub(super) fn holds(&self, work: Work<'_>) -> bool {
         work.verifies(self.signatures())
@@ -234,8 +245,12 @@ impl Scheme {
             signatures: [([0; MAX_SIGNATURE_BYTES], 0); MAX_SIGNATURES],
             count: 0,
             long: Vec::new(),
+            headers: Vec::new(),
         };
-        if !self.template.allows_id(claim.id) {
+        for name in self.template.headers() {
+            claim.headers.push(header(name).ok_or(Unsigned::Missing)?);
+        }
+        if !self.template.allows(&claim.named()) {
             return Err(Unsigned::Missing);
         }
         let headers = self.signature.headers.iter();
@@ -292,8 +307,7 @@ impl Scheme {
         for key in keys {
             let mut work = key.begin();
             let mut take = |bytes: &[u8]| work.update(bytes);
-            self.template
-                .feed(message, claim.timestamp, claim.id, &mut take);
+            self.template.feed(message, &claim.named(), &mut take);
             found |= claim.holds(work);
         }
         let is_signed = found && self.covers(message);
@@ -328,7 +342,12 @@ impl Scheme {
         };
         let mut work = key.begin();
         let mut take = |bytes: &[u8]| work.update(bytes);
-        self.template.feed(message, &timestamp, id, &mut take);
+        let named = Named {
+            timestamp: &timestamp,
+            id,
+            headers: &[],
+        };
+        self.template.feed(message, &named, &mut take);
         let signature = self.encoding.encode(&work.sign()?);
 
         let mut headers: Vec<(String, String)> = Vec::new();

@@ -62,12 +62,7 @@ impl<'s> Streamed<'s> {
         for work in &mut self.work {
             for part in parts {
                 let mut take = |bytes: &[u8]| work.update(bytes);
-                part.feed(
-                    &self.message,
-                    self.claim.timestamp,
-                    self.claim.id,
-                    &mut take,
-                );
+                part.feed(&self.message, &self.claim.named(), &mut take);
             }
         }
     }

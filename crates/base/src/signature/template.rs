@@ -2,6 +2,9 @@
 
 use std::borrow::Cow;
 
+use aws_lc_rs::digest::{SHA256, SHA512, digest};
+
+use super::encoding::Encoding;
 use super::form::{escaped, pairs};
 
 /// The longest text between two parts.
@@ -40,6 +43,27 @@ pub enum Part {
     Query,
     /// `{params}`: names and values of a form, decoded and sorted by name.
     Params,
+    /// `{body_sha256}` and its like: the hash of the body, as text.
+    BodyHash(Hash, Encoding),
+    /// `{header:X-Name}`: the value of a header, as it was sent; and its number among these parts.
+    Header(String, usize),
+}
+
+/// A hash of the body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hash {
+    /// SHA-256.
+    Sha256,
+    /// SHA-512.
+    Sha512,
+}
+
+/// What the headers of a request say that is a part of what is signed.
+#[derive(Clone, Copy)]
+pub(super) struct Named<'c> {
+    pub(super) timestamp: &'c str,
+    pub(super) id: &'c str,
+    pub(super) headers: &'c [&'c str],
 }
 
 /// Why a template is refused.
@@ -47,8 +71,9 @@ pub enum Part {
 pub enum TemplateError {
     /// A part that does not exist.
     #[error(
-        "there is no part {{{0}}}; a template may have {{body}}, {{timestamp}}, {{id}}, {{method}}, {{url}}, \
-         {{url_decoded}}, {{uri}}, {{path}}, {{query}} and {{params}}"
+        "there is no part {{{0}}}; a template may have {{body}}, {{body_sha256}}, {{body_sha256_base64}}, \
+         {{body_sha512}}, {{body_sha512_base64}}, {{timestamp}}, {{id}}, {{method}}, {{url}}, {{url_decoded}}, {{uri}}, \
+         {{path}}, {{query}}, {{params}} and, of a request that comes in, {{header:X-Name}}"
     )]
     Unknown(String),
     /// A brace without its partner.
@@ -56,11 +81,11 @@ pub enum TemplateError {
     Brace,
     /// It signs nothing of the content.
     #[error(
-        "it signs neither {{body}} nor {{params}}, so a signature would say nothing about the content"
+        "it signs neither {{body}}, nor its hash, nor {{params}}, so a signature would say nothing about the content"
     )]
     NoContent,
     /// It has a part with content twice.
-    #[error("{{body}} or {{params}} may stand in it once, and only one of them")]
+    #[error("{{body}}, its hash, or {{params}} may stand in it once, and only one of them")]
     ContentTwice,
     /// It is too long.
     #[error(
@@ -87,10 +112,11 @@ pub struct Message<'m> {
 }
 
 impl Template {
-    /// Parses a template of a signature, which must cover the content of a request.
+    /// Parses a template of a signature of requests that come in, which must cover their content.
     pub fn parse(text: &str) -> Result<Self, TemplateError> {
-        let template = Self::parse_any(text)?;
-        let is_content = |part: &&Part| matches!(part, Part::Body | Part::Params);
+        let template = Self::parse_parts(text, true)?;
+        let is_content =
+            |part: &&Part| matches!(part, Part::Body | Part::Params | Part::BodyHash(..));
         match template.parts.iter().filter(is_content).count() {
             0 => Err(TemplateError::NoContent),
             1 => Ok(template),
@@ -100,7 +126,11 @@ impl Template {
 
     /// Parses a template that need not cover any content, as for requests that are sent and have no body.
     pub fn parse_any(text: &str) -> Result<Self, TemplateError> {
-        let mut parts = Vec::new();
+        Self::parse_parts(text, false)
+    }
+
+    fn parse_parts(text: &str, takes_headers: bool) -> Result<Self, TemplateError> {
+        let (mut parts, mut headers) = (Vec::new(), 0);
         let mut rest = text;
         while !rest.is_empty() {
             let at = rest.find(['{', '}']).unwrap_or(rest.len());
@@ -116,7 +146,14 @@ impl Template {
             }
             let inner = behind.strip_prefix('{').ok_or(TemplateError::Brace)?;
             let (name, behind) = inner.split_once('}').ok_or(TemplateError::Brace)?;
-            parts.push(Part::parse(name)?);
+            let header = name.strip_prefix("header:").filter(|_| takes_headers);
+            parts.push(match header {
+                Some(header) => {
+                    headers += 1;
+                    Part::header(name, header, headers - 1)?
+                }
+                None => Part::parse(name)?,
+            });
             rest = behind;
         }
         if parts.len() > MAX_PARTS {
@@ -140,37 +177,66 @@ impl Template {
         self.has(&Part::Url) || self.has(&Part::UrlDecoded)
     }
 
-    /// Whether an id can be told from what follows it. Otherwise two requests could have the same signed bytes.
-    pub(super) fn allows_id(&self, id: &str) -> bool {
-        let at = self.parts.iter().position(|part| *part == Part::Id);
-        let next = at.and_then(|at| self.parts.get(at + 1));
-        match (at, next) {
-            (None, _) => true,
-            (_, Some(Part::Literal(text))) => {
-                let graphic = id.bytes().all(|byte| byte.is_ascii_graphic());
-                graphic && text.chars().next().is_some_and(|next| !id.contains(next))
-            }
-            _ => id
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_')),
-        }
+    /// The headers that are signed, in the order of their numbers.
+    pub(super) fn headers(&self) -> impl Iterator<Item = &str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Header(name, _) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether id and headers can be told from what follows them. Otherwise two requests could have the same signed
+    /// bytes.
+    pub(super) fn allows(&self, named: &Named<'_>) -> bool {
+        self.parts.iter().enumerate().all(|(at, part)| {
+            let value = match part {
+                Part::Id => named.id,
+                Part::Header(_, number) => named.headers.get(*number).copied().unwrap_or_default(),
+                _ => return true,
+            };
+            is_separate(value, part, self.parts.get(at + 1))
+        })
     }
 
     /// Passes the signed bytes on, in their order.
     pub(super) fn feed(
         &self,
         message: &Message<'_>,
-        timestamp: &str,
-        id: &str,
+        named: &Named<'_>,
         take: &mut impl FnMut(&[u8]),
     ) {
         for part in &self.parts {
-            part.feed(message, timestamp, id, take);
+            part.feed(message, named, take);
         }
     }
 }
 
+/// Whether the end of a value is certain, given the part behind it.
+fn is_separate(value: &str, part: &Part, next: Option<&Part>) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    match (next, part) {
+        (Some(Part::Literal(text)), _) => {
+            let is_text = value.bytes().all(|byte| byte.is_ascii_graphic());
+            is_text
+                && text
+                    .chars()
+                    .next()
+                    .is_some_and(|next| !value.contains(next))
+        }
+        // The end of what is signed is the end of the value.
+        (None, Part::Header(..)) => true,
+        _ => value.bytes().all(is_plain),
+    }
+}
+
 impl Part {
+    fn header(part: &str, name: &str, number: usize) -> Result<Self, TemplateError> {
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let is_header = !name.is_empty() && name.bytes().all(is_name);
+        let header = is_header.then(|| Self::Header(name.to_ascii_lowercase(), number));
+        header.ok_or_else(|| TemplateError::Unknown(part.to_owned()))
+    }
+
     fn parse(name: &str) -> Result<Self, TemplateError> {
         Ok(match name {
             "body" => Self::Body,
@@ -183,6 +249,10 @@ impl Part {
             "path" => Self::Path,
             "query" => Self::Query,
             "params" => Self::Params,
+            "body_sha256" => Self::BodyHash(Hash::Sha256, Encoding::Hex),
+            "body_sha256_base64" => Self::BodyHash(Hash::Sha256, Encoding::Base64),
+            "body_sha512" => Self::BodyHash(Hash::Sha512, Encoding::Hex),
+            "body_sha512_base64" => Self::BodyHash(Hash::Sha512, Encoding::Base64),
             other => return Err(TemplateError::Unknown(other.to_owned())),
         })
     }
@@ -190,8 +260,7 @@ impl Part {
     pub(super) fn feed(
         &self,
         message: &Message<'_>,
-        timestamp: &str,
-        id: &str,
+        named: &Named<'_>,
         take: &mut impl FnMut(&[u8]),
     ) {
         let with_query = |first: &str, take: &mut dyn FnMut(&[u8])| {
@@ -204,8 +273,8 @@ impl Part {
         match self {
             Self::Literal(text) => take(text.as_bytes()),
             Self::Body => take(message.body),
-            Self::Timestamp => take(timestamp.as_bytes()),
-            Self::Id => take(id.as_bytes()),
+            Self::Timestamp => take(named.timestamp.as_bytes()),
+            Self::Id => take(named.id.as_bytes()),
             Self::Method => take(message.method.as_bytes()),
             Self::Url => with_query(message.url, take),
             Self::UrlDecoded => {
@@ -218,6 +287,24 @@ impl Part {
             Self::Uri => with_query(message.path, take),
             Self::Path => take(message.path.as_bytes()),
             Self::Query => take(message.query.unwrap_or_default().as_bytes()),
+            Self::BodyHash(hash, encoding) => {
+                let algorithm = match hash {
+                    Hash::Sha256 => &SHA256,
+                    Hash::Sha512 => &SHA512,
+                };
+                let text = encoding.encode(digest(algorithm, message.body).as_ref());
+                take(text.as_bytes());
+            }
+            Self::Header(_, number) => {
+                take(
+                    named
+                        .headers
+                        .get(*number)
+                        .copied()
+                        .unwrap_or_default()
+                        .as_bytes(),
+                );
+            }
             Self::Params => {
                 let text = if message.is_form { message.body } else { b"" };
                 let mut sorted: Vec<_> = pairs(text).collect();

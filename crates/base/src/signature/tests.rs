@@ -62,6 +62,10 @@ fn the_algorithms_are_those_of_the_standards() {
             "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
         ),
         (
+            Algorithm::HmacSha384,
+            "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+        ),
+        (
             Algorithm::HmacSha512,
             "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea250554\
              9758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
@@ -402,4 +406,78 @@ fn signatures_of_rsa_are_verified_with_keys_in_base64_and_in_pem() {
         }
         assert!(scheme.key_of("bm8ga2V5").is_none());
     }
+}
+
+/// What is signed may name headers, and the hash of the body instead of the body.
+#[test]
+fn headers_and_hashes_of_the_body_are_signed_in_their_place() {
+    let template = "{body_sha512_base64}|{header:X-Event-Id}|{header:x-version}";
+    let with = Scheme {
+        template: Template::parse(template).unwrap(),
+        ..scheme(Algorithm::HmacSha384, Encoding::Hex, "{body}")
+    };
+    let key = with.key_of("secret").unwrap();
+    let hashed = |body: &[u8]| {
+        Encoding::Base64
+            .encode(aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA512, body).as_ref())
+    };
+    let plain = scheme(Algorithm::HmacSha384, Encoding::Hex, "{body}");
+    let signature = |text: &str| {
+        let made = plain.sign(&key, &post(text.as_bytes()), NOW, "").unwrap();
+        made[0].1.clone()
+    };
+    let signed = signature(&format!("{}|evt 1|2", hashed(b"{}")));
+    let graphic = signature(&format!("{}|evt-1|2 3", hashed(b"{}")));
+    let check = |id: Option<&str>, version: &str, signature: &str, body: &[u8]| {
+        let mut headers = vec![("x-version", version), ("x-signature", signature)];
+        headers.extend(id.map(|id| ("x-event-id", id)));
+        verify(&with, &key, &headers, &post(body))
+    };
+    assert_eq!(check(Some("evt-1"), "2 3", &graphic, b"{}"), Ok(()));
+    for (id, version, body) in [
+        (Some("evt-2"), "2 3", &b"{}"[..]),
+        (Some("evt-1"), "3", b"{}"),
+        (Some("evt-1"), "2 3", b"{} "),
+    ] {
+        let checked = check(id, version, &graphic, body);
+        assert_eq!(checked, Err(Unsigned::Invalid), "{id:?} {version}");
+    }
+    // A header that is missing, and values whose end is not certain.
+    for id in [None, Some("evt 1"), Some("evt|1")] {
+        assert_eq!(
+            check(id, "2", &signed, b"{}"),
+            Err(Unsigned::Missing),
+            "{id:?}"
+        );
+    }
+    for (text, hash) in [
+        (
+            "{body_sha256}",
+            "44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a",
+        ),
+        (
+            "{body_sha256_base64}",
+            "RBNvo1WzZ4oRRq0W9+hknpT7T8If536DEMBg9hyq/4o=",
+        ),
+    ] {
+        let with = Scheme {
+            template: Template::parse(text).unwrap(),
+            ..scheme(Algorithm::HmacSha384, Encoding::Hex, "{body}")
+        };
+        let made = with.sign(&key, &post(b"{}"), NOW, "").unwrap();
+        assert_eq!(made[0].1, signature(hash), "{text}");
+    }
+    // Requests that are sent have no headers yet when they are signed.
+    let unknown = Template::parse_any("{header:x-a}{body}");
+    assert_eq!(unknown, Err(TemplateError::Unknown("header:x-a".into())));
+    for bad in ["{header:}{body}", "{header:a b}{body}"] {
+        assert!(
+            matches!(Template::parse(bad), Err(TemplateError::Unknown(_))),
+            "{bad}"
+        );
+    }
+    assert_eq!(
+        Template::parse("{body}{body_sha256}"),
+        Err(TemplateError::ContentTwice)
+    );
 }
