@@ -59,8 +59,8 @@ pub use lakehook_log as wal;
 
 // The ground: no network, no threads.
 pub use lakehook_base::{
-    checksum, clock, codec, columns, files, ids, instant, json, record, rfc3339, secret, signature,
-    tables,
+    checksum, clock, codec, columns, files, ids, instant, json, record, rfc3339, secret,
+    side_files, signature, tables,
 };
 
 #[cfg(test)]

@@ -5,11 +5,11 @@
 //! <prefix>/frames/<number, 20 digits>    envelope and frame
 //! <prefix>/files/node                    id and dedup key of the log
 //! <prefix>/files/<segment, 20 digits>.ids
+//! <prefix>/files/side/<name>@<epoch, 20 digits>-<number, 20 digits>
 //! <prefix>/_lakehook/…                   probes
 //! ```
 //!
-//! Nobody but the owners of the log may write here, and whoever reads here sees every event. The
-//! configuration has no key for it yet: `docs/adr/0020-replicated-log.md` says what is missing.
+//! Nobody but the owners of the log may write here, and whoever reads here sees every event.
 
 use std::sync::Arc;
 
@@ -37,6 +37,19 @@ impl BucketEngine {
             items: Arc::new(Items::open(store, unique)?),
             name,
         })
+    }
+
+    /// Whether each item is read back, because the store compares no checksums.
+    pub fn reads_back(&self) -> bool {
+        self.items.reads_back()
+    }
+
+    /// The same for whoever only reads, without a probe.
+    pub fn for_reading(store: Box<dyn ObjectStore>, name: String) -> Self {
+        Self {
+            items: Arc::new(Items::for_reading(store)),
+            name,
+        }
     }
 }
 

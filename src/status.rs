@@ -15,6 +15,8 @@ use crate::version::commit_time;
 const MAX_CLOCK_ERROR: Duration = Duration::from_secs(3600);
 /// How long the log counts as full after a request was refused.
 const FULL_LASTS: Duration = Duration::from_secs(30);
+/// The bucket of the log counts as away for this long after a request failed.
+const AWAY_LASTS: Duration = Duration::from_secs(60);
 /// A clock that was set is trusted again once it has run steadily for this long.
 const CLOCK_PROBATION: Duration = Duration::from_secs(60);
 
@@ -39,6 +41,9 @@ pub enum Unavailable {
     /// The disk is nearly full.
     #[error("there is too little free space on disk")]
     LowSpace,
+    /// The bucket that keeps the log does not answer.
+    #[error("the replica of the write-ahead log does not answer")]
+    ReplicaAway,
     /// The clock of the machine is wrong.
     #[error("the clock of this machine is wrong")]
     WrongClock,
@@ -51,6 +56,8 @@ pub struct Status {
     leaving: AtomicBool,
     draining: AtomicBool,
     low_space: AtomicBool,
+    /// When a request to the bucket of the log failed last, by the monotonic clock in milliseconds; 0 if it answers.
+    replica_failed_at: AtomicU64,
     failed: OnceLock<String>,
     foreign: OnceLock<String>,
     held: Mutex<Vec<String>>,
@@ -126,6 +133,29 @@ impl Status {
         self.low_space.store(low, Ordering::Relaxed);
     }
 
+    /// The bucket that keeps the log has not answered for some time.
+    pub fn replica_is_away(&self, now: Now) {
+        let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
+        self.replica_failed_at
+            .store(millis.max(1), Ordering::Relaxed);
+    }
+
+    /// The bucket that keeps the log has answered.
+    pub fn replica_is_back(&self) {
+        if self.replica_failed_at.load(Ordering::Relaxed) != 0 {
+            self.replica_failed_at.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether the bucket of the log has not answered lately. After a while without failures nobody knows, and the
+    /// next request finds out.
+    fn is_replica_away(&self, now: Now) -> bool {
+        match self.replica_failed_at.load(Ordering::Relaxed) {
+            0 => false,
+            at => now.mono.saturating_sub(Duration::from_millis(at)) < AWAY_LASTS,
+        }
+    }
+
     /// A request was refused because the log is full.
     pub fn log_is_full(&self, now: Now) {
         let millis = u64::try_from(now.mono.as_millis()).unwrap_or(u64::MAX);
@@ -186,6 +216,9 @@ impl Status {
         }
         if self.low_space.load(Ordering::Relaxed) {
             return Some(Unavailable::LowSpace);
+        }
+        if self.is_replica_away(now) {
+            return Some(Unavailable::ReplicaAway);
         }
         self.clock_is_wrong(now).then_some(Unavailable::WrongClock)
     }

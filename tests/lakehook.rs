@@ -29,6 +29,7 @@ mod instructions;
 mod json_suite;
 mod known_lakes;
 mod late;
+mod lost_machines;
 mod outages;
 mod overload;
 mod pipeline;

@@ -63,6 +63,10 @@ mod oracle;
 mod journal_suite;
 #[path = "simulation/replica_tests.rs"]
 mod replica_tests;
+#[path = "simulation/moving_tests.rs"]
+mod moving_tests;
+#[path = "simulation/zombie_tests.rs"]
+mod zombie_tests;
 #[path = "simulation/disk_tests.rs"]
 mod disk_tests;
 #[path = "simulation/seeds.rs"]

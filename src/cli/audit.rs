@@ -15,12 +15,11 @@ use crate::cli::exit::{FAILED, Failure};
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
-use crate::files::Disk;
 use crate::ids::Ids;
 use crate::lake::reader::LakeReader;
 use crate::out;
+use crate::serve::inspection::inspect_dir;
 use crate::telemetry::{self, LogFormat};
-use crate::wal::inspect::inspect;
 
 /// Arguments of `lakehook audit`.
 #[derive(Debug, Args)]
@@ -79,7 +78,7 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     // found in neither.
     let mut logs = Vec::new();
     for dir in &args.wal {
-        let log = inspect(&Disk, dir);
+        let log = inspect_dir(config, dir);
         logs.push(log.with_context(|| format!("failed to read {}", dir.display()))?);
     }
     let looking = bar("objects");

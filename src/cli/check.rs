@@ -9,6 +9,7 @@ use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
 use crate::cli::exit::{FAILED, Failure};
+use crate::cli::replica_check;
 use crate::cli::runtime::runtime;
 use crate::cli::sql::usage;
 use crate::clock::Clock;
@@ -26,12 +27,14 @@ use crate::serve::directories;
 use crate::serve::feeds::{FeedList, files_feed, poll_feed};
 use crate::serve::known_lake;
 use crate::serve::tables;
-use crate::serve::{ServeError, lake_of, receive_settings, tls_files};
+use crate::serve::{LogRole, ServeError, lake_of, receive_settings, tls_files};
 use crate::ship::LakeFinding;
+use crate::side_files::SideFiles;
 use crate::sql::{Reader, Verdict, Written};
 use crate::tables::Tables;
 use crate::telemetry::{self, LogFormat};
 use crate::wal::inspect::inspect;
+use crate::wal::rows::BatchReader;
 
 /// Arguments of `lakehook check`.
 #[derive(Debug, Args)]
@@ -91,9 +94,9 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     all_right &= check_polls(loaded);
     all_right &= check_files(config);
     all_right &= check_columns(config)?;
-    all_right &= check_log("write-ahead log", &config.wal.dir);
+    all_right &= check_log(config, "write-ahead log", LogRole::Events);
     if !(config.poll.is_empty() && config.call.is_empty() && config.files.is_empty()) {
-        all_right &= check_log("write-ahead log of polls", &config.polls.dir);
+        all_right &= check_log(config, "write-ahead log of polls", LogRole::Feeds);
     }
     if let Some(reader) = args.reader {
         all_right &= check_reader(config, reader)?;
@@ -216,7 +219,16 @@ fn check_polls(loaded: &Loaded) -> bool {
     }
 }
 
-fn check_log(name: &str, dir: &Path) -> bool {
+fn check_log(config: &Config, name: &str, role: LogRole) -> bool {
+    let dir = role.section(config).dir;
+    if config.wal.replica.is_some() {
+        let copies = check_dir(&format!("copies of the {name}"), &dir);
+        return replica_check::check(config, name, role) && copies;
+    }
+    check_dir(name, &dir)
+}
+
+fn check_dir(name: &str, dir: &Path) -> bool {
     if let Some(why) = directories::try_out(dir) {
         out::line(format_args!("problem  {name}: {why}"));
         return false;
@@ -244,7 +256,10 @@ fn check_log(name: &str, dir: &Path) -> bool {
 /// What a start would say of the lake, by what the logs know.
 fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
     let mut is_known = true;
-    for dir in [&config.wal.dir, &config.polls.dir] {
+    // Of a log in a bucket, a start says it.
+    let roles = [LogRole::Events, LogRole::Feeds].into_iter();
+    for role in roles.filter(|_| config.wal.replica.is_none()) {
+        let dir = &role.section(config).dir;
         let Ok(inspection) = inspect(&Disk, dir) else {
             continue;
         };
@@ -253,13 +268,16 @@ fn is_known(config: &Config, lake: &Lake<Disk>) -> bool {
         };
         let state = &inspection.state;
         let configured = lake.identity();
-        if let Ok(Some(other)) = known_lake::waits_for_another(dir, state, configured) {
+        if let Ok(Some(other)) =
+            known_lake::waits_for_another(&BatchReader::new(Disk, dir), state, configured)
+        {
             let configured = configured.to_owned();
             let error = ServeError::OtherLake { other, configured };
             out::line(format_args!("problem  {error}"));
             is_known = false;
         }
-        let check = known_lake::lake_check(dir, node, state, false, &Ids::System);
+        let check =
+            known_lake::lake_check(SideFiles::within(dir), node, state, false, &Ids::System);
         match check.look(lake) {
             // A lake that cannot be read is named by the probe that follows.
             Ok(LakeFinding::Fine) | Err(_) => {}

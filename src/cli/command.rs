@@ -9,12 +9,13 @@ use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::init::{file, poll as init};
 use super::quarantine::{look, replay};
-use super::wal::{inspect, rescue};
+use super::wal::{inspect, moving, rescue};
 use super::{
     audit, call, check, config, erase, files, health, hook, poll, polls, retain, schema, serve,
     shell, sql, torture,
 };
 use crate::config::{Argument, Config, Loaded};
+use crate::serve::home::is_copy;
 
 const VERSION: &str = concat!(
     env!("CARGO_PKG_VERSION"),
@@ -127,6 +128,8 @@ enum WalCommand {
     Repair(rescue::RescueArgs),
     /// Give a copied or restored log a node id of its own, so that it can go on beside the other one
     Adopt(rescue::RescueArgs),
+    /// Bring the logs from this disk into the bucket that `wal.replica` names, or back
+    Move(moving::MoveArgs),
 }
 
 #[derive(Debug, Args)]
@@ -200,10 +203,11 @@ impl Cli {
             Command::Quarantine(QuarantineCommand::Show(args)) => look::show(&load()?, &args),
             Command::Quarantine(QuarantineCommand::Replay(args)) => replay::run(&load()?, args),
             Command::Hook(HookCommand::Sign(args)) => hook::sign(&load()?, &args),
-            Command::Wal(WalCommand::Info(args)) => inspect::info(&wal_dir(args, load)?),
-            Command::Wal(WalCommand::Verify(args)) => inspect::verify(&wal_dir(args, load)?),
+            Command::Wal(WalCommand::Info(args)) => inspect::info(&which_log(args, load)?),
+            Command::Wal(WalCommand::Verify(args)) => inspect::verify(&which_log(args, load)?),
             Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, &args),
             Command::Wal(WalCommand::Adopt(args)) => rescue::adopt(&load()?, &args),
+            Command::Wal(WalCommand::Move(args)) => moving::run(&load()?, &args),
             Command::Health(args) => health::run(args, || Ok(load()?.config)),
         }
     }
@@ -220,14 +224,18 @@ fn load_with(
     Config::load(explicit, arguments).map_err(|errors| Failure::Usage(errors.to_string()))
 }
 
-fn wal_dir(
+fn which_log(
     args: WalArgs,
     load: impl FnOnce() -> Result<Loaded, Failure>,
-) -> Result<PathBuf, Failure> {
-    match args.dir {
-        Some(dir) => Ok(dir),
-        None => Ok(load()?.config.wal.dir),
+) -> Result<inspect::Which, Failure> {
+    if let Some(dir) = &args.dir
+        && !is_copy(dir)?
+    {
+        return Ok(inspect::Which::Dir(dir.clone()));
     }
+    let config = load()?.config;
+    let dir = args.dir.unwrap_or_else(|| config.wal.dir.clone());
+    Ok(inspect::Which::Configured(Box::new(config), dir))
 }
 
 #[cfg(test)]

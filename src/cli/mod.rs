@@ -24,6 +24,8 @@ pub mod hook;
 mod chosen;
 pub mod exit;
 mod board;
+mod logs;
+mod replica_check;
 mod progress;
 mod runtime;
 mod signals;

@@ -34,6 +34,7 @@ use crate::poll::resume::PollCursor;
 use crate::poll::run::run as run_poll;
 use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
 use crate::serve::{Patience, Process, ServeError};
+use crate::side_files::SideFiles;
 use crate::telemetry;
 use crate::wal::node::{Lock, LockError};
 
@@ -190,6 +191,10 @@ fn lock_for_tokens(config: &Config, names: &[String]) -> Option<Lock> {
     if !uses_up || create_dir_durably(&Disk, dir, true).is_err() {
         return None;
     }
+    // Of a log in a bucket, only a service may use tokens up: it is the one that keeps them.
+    if config.wal.replica.is_some() {
+        return None;
+    }
     Lock::take(dir).ok()
 }
 
@@ -201,8 +206,8 @@ async fn dry_runs(
     board: &mut Board,
 ) -> Result<bool, Failure> {
     let lock = lock_for_tokens(config, names);
-    let dir = lock.as_ref().map(|_| config.polls.dir.as_path());
-    let plans = poll_feed(config).dry_plans(dir);
+    let beside = lock.as_ref().map(|_| SideFiles::within(&config.polls.dir));
+    let plans = poll_feed(config).dry_plans(beside.as_ref());
     let plans = plans.map_err(|errors| {
         let errors = errors.iter().map(|error| SetupError(error.to_string()));
         usage(&ServeError::Polls(errors.collect()))

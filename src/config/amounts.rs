@@ -131,6 +131,11 @@ impl Span {
         Self(Duration::from_secs(at_most))
     }
 
+    /// This many milliseconds, up to a minute.
+    pub const fn millis(milliseconds: u16) -> Self {
+        Self(Duration::from_millis(milliseconds as u64))
+    }
+
     /// This many days.
     pub const fn days(days: u64) -> Self {
         Self::seconds(days.saturating_mul(SECONDS_PER_DAY))

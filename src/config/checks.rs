@@ -8,6 +8,7 @@ use super::console_checks;
 use super::event_rules::ANY;
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
+use super::replica_checks;
 use super::rules::{MIN_WAL, late_batch_age};
 use super::secret_file::SecretFile;
 use super::sections::{Batch, Config, Dedup, Events, Lake, Server, Wal};
@@ -40,6 +41,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     lake(&config.lake, findings);
     columns_in_the_lakes_path(config, findings);
     wal(&config.wal, findings);
+    replica_checks::check(config, findings);
     batch(&config.batch, findings);
     directories(config, findings);
     dedup(&config.dedup, findings);

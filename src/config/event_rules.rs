@@ -14,6 +14,7 @@ impl Config {
             dir: self.polls.dir.clone(),
             max_bytes: self.polls.max_bytes,
             segment_bytes: None,
+            ..self.wal.clone()
         }
     }
 

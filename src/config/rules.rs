@@ -27,6 +27,8 @@ const MIN_BATCH_BYTES: ByteSize = ByteSize::new(1024);
 const MIN_BATCH_AGE: Span = Span::seconds(1);
 const MAX_BATCH_AGE: Span = Span::days(7);
 const MAX_LATE_BATCH_AGE: Span = Span::days(1);
+/// A sender waits as long.
+const MAX_REPLICA_INTERVAL: Span = Span::seconds(10);
 const MIN_INTERVAL: Span = Span::seconds(1);
 /// A row of this size still fits into one frame, even if every byte of it is escaped.
 const MAX_ROW: ByteSize = ByteSize::mib(4);
@@ -82,6 +84,25 @@ pub(super) fn log_size(size: &ByteSize) -> Checked {
 /// Checks the size of a segment.
 pub(super) fn segment_size(size: &ByteSize) -> Checked {
     at_least(*size, MIN_SEGMENT)
+}
+
+/// Checks a name that becomes a part of keys.
+pub(super) fn plain_name(name: &str) -> Checked {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.is_empty() || name.len() > 64 || !name.chars().all(is_plain) {
+        return Err(broken(
+            "must be 1 to 64 lower-case letters, digits and hyphens",
+        ));
+    }
+    Ok(())
+}
+
+/// Checks the time between two writes to a replica.
+pub(super) fn replica_interval(interval: &Span) -> Checked {
+    if *interval > MAX_REPLICA_INTERVAL {
+        return Err(broken("must be at most \"10s\""));
+    }
+    Ok(())
 }
 
 /// Checks the size of a batch.

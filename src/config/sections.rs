@@ -18,6 +18,7 @@ use super::files::Inbox;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
+use super::replica_url::ReplicaUrl;
 use super::words::ContractKind;
 use super::{rules, words};
 use crate::contract::{OnInvalid, PartitionBy, Rules};
@@ -203,6 +204,14 @@ pub struct Wal {
     /// The size of one segment; see [`Wal::segment_size`].
     #[validate(custom(function = rules::segment_size))]
     pub segment_bytes: Option<ByteSize>,
+    /// A bucket and a prefix that keep the log, so that it outlives the machine; the directory holds copies then.
+    pub replica: Option<ReplicaUrl>,
+    /// The name by which the lake knows the logs of this service; each service with a replica has its own.
+    #[validate(custom(function = rules::plain_name))]
+    pub replica_name: String,
+    /// The shortest time between two writes to the replica: each of them costs.
+    #[validate(custom(function = rules::replica_interval))]
+    pub replica_interval: Span,
 }
 
 /// `[dedup]`: which events count as the same.
@@ -381,6 +390,9 @@ impl Default for Wal {
             dir: PathBuf::from("data/wal"),
             max_bytes: ByteSize::mib(10 << 10),
             segment_bytes: None,
+            replica: None,
+            replica_name: "main".to_owned(),
+            replica_interval: Span::millis(250),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::console::{CONSOLE_FORMAT, ConsoleListen};
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::rate::{RATE_FORMAT, Rate};
+use super::replica_url::{REPLICA_URL_FORMAT, ReplicaUrl};
 use super::sections::{ADDRESS_FORMAT, Config};
 use super::share::{SHARE_FORMAT, Share};
 
@@ -21,12 +22,13 @@ use super::share::{SHARE_FORMAT, Share};
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 7] = [
+const FORMATS: [(&str, Check); 8] = [
     (ADDRESS_FORMAT, check_address),
     (BYTE_SIZE_FORMAT, check_size),
     (CONSOLE_FORMAT, check_console),
     (LAKE_URL_FORMAT, check_lake_url),
     (RATE_FORMAT, check_rate),
+    (REPLICA_URL_FORMAT, check_replica_url),
     (SHARE_FORMAT, check_share),
     (SPAN_FORMAT, check_span),
 ];
@@ -283,6 +285,12 @@ fn check_rate(text: &str) -> Result<(), String> {
 
 fn check_share(text: &str) -> Result<(), String> {
     Share::parse(text)
+        .map(drop)
+        .map_err(|error| error.to_string())
+}
+
+fn check_replica_url(text: &str) -> Result<(), String> {
+    ReplicaUrl::parse(text)
         .map(drop)
         .map_err(|error| error.to_string())
 }

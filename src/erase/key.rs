@@ -23,8 +23,7 @@ pub fn read<F: Files>(files: &F, log_dir: &Path) -> io::Result<Option<ErasureKey
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         bytes => bytes?,
     };
-    let key = std::str::from_utf8(&bytes).ok().and_then(parse);
-    key.map(Some).ok_or_else(|| {
+    decode(&bytes).map(Some).ok_or_else(|| {
         let message = format!(
             "{} is damaged; with another key, notes of earlier erasures are not recognised",
             path.display()
@@ -38,15 +37,30 @@ pub fn read_or_create<F: Files>(files: &F, log_dir: &Path, ids: &Ids) -> io::Res
     if let Some(key) = read(files, log_dir)? {
         return Ok(key);
     }
+    let key = draw(ids)?;
+    create_dir_durably(files, log_dir, true)?;
+    write_durably(files, &path_in(log_dir), encode(&key).as_bytes())?;
+    Ok(key)
+}
+
+/// Makes a key.
+pub fn draw(ids: &Ids) -> io::Result<ErasureKey> {
     let mut key = [0; 32];
     key[..16].copy_from_slice(&ids.next_u128()?.to_le_bytes());
     key[16..].copy_from_slice(&ids.next_u128()?.to_le_bytes());
-    let hex = hex_of(&key);
-    let text = format!("{HEAD}\nkey = {hex}\n");
-    let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
-    create_dir_durably(files, log_dir, true)?;
-    write_durably(files, &path_in(log_dir), text.as_bytes())?;
     Ok(ErasureKey(key))
+}
+
+/// The text of a key's file.
+pub fn encode(key: &ErasureKey) -> String {
+    let hex = hex_of(&key.0);
+    let text = format!("{HEAD}\nkey = {hex}\n");
+    format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()))
+}
+
+/// Reads what [`encode`] wrote; `None` if it is damaged.
+pub fn decode(bytes: &[u8]) -> Option<ErasureKey> {
+    std::str::from_utf8(bytes).ok().and_then(parse)
 }
 
 fn parse(text: &str) -> Option<ErasureKey> {

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
 
 use super::standing::{LogSeals, Standing};
 use crate::clock::Micros;
-use crate::files::{Disk, Files as _};
 use crate::ids::NodeId;
 use crate::lake::keys::holder_of;
 use crate::record::Lsn;
-use crate::wal::inspect::{Inspection, inspect};
+use crate::wal::inspect::Inspection;
 
 /// A log that is being written may change while it is read.
 const TRIES: u32 = 5;
@@ -36,21 +34,27 @@ pub struct LogLanding {
     pub problem: Option<String>,
 }
 
-/// Looks into the logs of these directories; those that do not exist are left out.
-pub fn look(dirs: Vec<&Path>) -> io::Result<Vec<LogLanding>> {
-    let there = dirs.into_iter().filter(|dir| Disk.exists(dir));
-    there.map(look_at).collect()
+/// Looks into a log, wherever it is; `None` if there is none yet.
+pub type Look<'a> = Box<dyn Fn() -> io::Result<Option<Inspection>> + 'a>;
+
+/// What logs say of their rows; those that do not exist are left out.
+pub fn look(logs: &[Look<'_>]) -> io::Result<Vec<LogLanding>> {
+    let looked = logs.iter().map(look_at);
+    looked.filter_map(Result::transpose).collect()
 }
 
-fn look_at(dir: &Path) -> io::Result<LogLanding> {
-    let mut inspection = inspect(&Disk, dir)?;
+fn look_at(log: &Look<'_>) -> io::Result<Option<LogLanding>> {
+    let mut inspection = log()?;
     for _ in 1..TRIES {
-        if inspection.problems.is_empty() {
+        if inspection
+            .as_ref()
+            .is_none_or(|log| log.problems.is_empty())
+        {
             break;
         }
-        inspection = inspect(&Disk, dir)?;
+        inspection = log()?;
     }
-    Ok(landing_of(&inspection))
+    Ok(inspection.as_ref().map(landing_of))
 }
 
 fn landing_of(log: &Inspection) -> LogLanding {

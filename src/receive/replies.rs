@@ -402,6 +402,7 @@ impl From<Unavailable> for Problem {
             Unavailable::Failed(_) => "storage-failed",
             Unavailable::Foreign(_) => "foreign-object",
             Unavailable::LowSpace => "low-space",
+            Unavailable::ReplicaAway => "replica-away",
             Unavailable::WrongClock => "wrong-clock",
         };
         Self::unavailable(kind, unavailable.to_string())

@@ -59,6 +59,23 @@ pub enum ServeError {
         /// The lake that the configuration names.
         configured: String,
     },
+    /// The bucket cannot keep a log as promised, or does not answer.
+    #[error("the log cannot be kept in {log}: {error}")]
+    Replica {
+        /// The log's name.
+        log: String,
+        /// What is wrong with it.
+        error: LakeError,
+    },
+    /// A command would have to take the log from the service that owns it.
+    #[error(
+        "the log is kept in {log}, and no service runs here that owns it; run this command on the machine where \
+         `lakehook serve` runs"
+    )]
+    OwnedElsewhere {
+        /// The log's name.
+        log: String,
+    },
     /// The lake cannot hold objects as promised.
     #[error("the lake cannot be used: {0}")]
     Lake(LakeError),

@@ -1,12 +1,11 @@
 //! The pipeline of events, within a service or alone for a replay by a command.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::directories;
 use super::errors::ServeError;
+use super::home::{Home, Opener};
 use super::lakes::lake_of;
 use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
@@ -22,7 +21,6 @@ use crate::record::Fingerprint;
 use crate::replay::owner::Replayer;
 use crate::status::Status;
 use crate::tables::{Table, Tables};
-use crate::wal::node::Lock;
 
 /// The schemas of events, and the table that they make.
 pub(super) fn read_schemas(config: &Config) -> Result<(Schemas, Table), ServeError> {
@@ -32,28 +30,25 @@ pub(super) fn read_schemas(config: &Config) -> Result<(Schemas, Table), ServeErr
     Ok((schemas, table))
 }
 
-/// Opens the log of events. The caller holds its lock.
+/// Opens the log of events, which lives there.
 pub(super) async fn open(
     config: &Config,
-    lock: Lock,
+    home: Home,
     table: Table,
-    status: Arc<Status>,
     process: Process,
 ) -> Result<Pipeline, ServeError> {
     let lake = Arc::new(lake_of(config, &config.wal.dir, Handle::current()).await);
     let parts = Parts {
-        lock,
+        home,
         settings: log_settings(config, LogRole::Events, lake.identity()),
         tables: Tables::new([(EVENTS.to_owned(), table)].into_iter()),
         format: config.batch.format,
         lake,
         accepts_new_lake: config.lake.accepts_new,
-        status,
         shows_dedup_window: true,
         process,
     };
-    let dir = config.wal.dir.clone();
-    tokio::task::spawn_blocking(move || Pipeline::open(&dir, parts)).await?
+    tokio::task::spawn_blocking(move || Pipeline::open(parts)).await?
 }
 
 /// The configured contract without a log, for checks that store nothing.
@@ -76,10 +71,10 @@ impl OpenEvents {
         let rules = config.rules()?;
         let process = Process::new(config, clock, ids)?;
         let status = Arc::new(Status::default());
-        let dir: &Path = &config.wal.dir;
-        directories::make("wal.dir", dir)?;
-        let lock = Lock::take(dir)?;
-        let pipeline = open(config, lock, table, Arc::clone(&status), process.clone()).await?;
+        let log = (LogRole::Events, Home::lock(config, LogRole::Events)?);
+        let of_log = Arc::clone(&status);
+        let home = Home::open(config, log, of_log, &process, Opener::Command).await?;
+        let pipeline = open(config, home, table, process.clone()).await?;
         status.set_low_space(is_low_on_space(config, &config.wal));
         status.set_recovered(pipeline.newest_received);
         let contract = Contract::new(rules, schemas, pipeline.fingerprint());

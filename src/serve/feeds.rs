@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
-use super::directories;
 use super::errors::ServeError;
 use super::figures;
+use super::home::{Home, Opener};
 use super::lakes::lake_of;
 use super::pipeline::{Parts, Pipeline};
 use super::process::Process;
@@ -40,9 +40,9 @@ use crate::poll::feed::PollFeed;
 use crate::poll::link::SharedLinks;
 use crate::receive::PollFigures;
 use crate::ship::{LakeCheck, ShipError, Shipper};
+use crate::side_files::SideFiles;
 use crate::status::Status;
 use crate::tables::{Table, Tables};
-use crate::wal::node::Lock;
 
 /// Every feed that is configured. Cheap to clone.
 #[derive(Clone, Default)]
@@ -65,8 +65,13 @@ pub struct RunningFeeds {
 
 /// The polls of a configuration.
 pub fn poll_feed(config: &Config) -> PollFeed {
+    poll_feed_beside(config, &SideFiles::within(&config.polls.dir))
+}
+
+/// The polls of a configuration, with what is known of their columns beside a log.
+fn poll_feed_beside(config: &Config, beside: &SideFiles) -> PollFeed {
     // A directory that cannot be read is told when the log is opened.
-    let mut text_columns = text_columns(&config.polls.dir).unwrap_or_default();
+    let mut text_columns = text_columns(beside.dir()).unwrap_or_default();
     let definitions = config.poll.iter();
     let definitions = definitions.map(|(name, poll)| {
         let api = poll.api.as_ref().and_then(|api| config.api.get(api));
@@ -77,7 +82,7 @@ pub fn poll_feed(config: &Config) -> PollFeed {
         }
         definition.columns.kept_as_text = text_columns.remove(name).unwrap_or_default();
         if poll.schema.is_none() {
-            definition.columns.live = live_shape(&config.polls.dir, name, &[]).ok().map(Arc::new);
+            definition.columns.live = live_shape(beside, name, &[]).ok().map(Arc::new);
         }
         (name.clone(), definition)
     });
@@ -96,8 +101,13 @@ pub fn call_feed(config: &Config) -> CallFeed {
 
 /// The files of a configuration.
 pub fn files_feed(config: &Config) -> FilesFeed {
+    files_feed_beside(config, &SideFiles::within(&config.polls.dir))
+}
+
+/// The files of a configuration, with what is known of their columns beside a log.
+fn files_feed_beside(config: &Config, beside: &SideFiles) -> FilesFeed {
     // A directory that cannot be read is told when the log is opened.
-    let mut text_columns = text_columns(&config.polls.dir).unwrap_or_default();
+    let mut text_columns = text_columns(beside.dir()).unwrap_or_default();
     let definitions = config.files.iter().map(|(name, files)| {
         let bucket = files.bucket();
         let bucket = bucket.map(|bucket| config.lake.location(bucket, ""));
@@ -105,7 +115,7 @@ pub fn files_feed(config: &Config) -> FilesFeed {
             kept_as_text: text_columns.remove(name).unwrap_or_default(),
             live: match &files.schema {
                 Some(_) => None,
-                None => live_shape(&config.polls.dir, name, inbox::plan::RESERVED)
+                None => live_shape(beside, name, inbox::plan::RESERVED)
                     .ok()
                     .map(Arc::new),
             },
@@ -122,20 +132,30 @@ impl FeedList {
         Self::with(config, &[])
     }
 
+    /// The same, with what is known of their columns beside a log.
+    fn beside(config: &Config, beside: &SideFiles) -> Self {
+        Self::with_beside(config, &[], beside)
+    }
+
     /// The same, with these feeds in place of those of their names. What they share, a log, has rows of all of them.
     pub fn with(config: &Config, own: &[Arc<dyn Feed>]) -> Self {
+        Self::with_beside(config, own, &SideFiles::within(&config.polls.dir))
+    }
+
+    fn with_beside(config: &Config, own: &[Arc<dyn Feed>], beside: &SideFiles) -> Self {
         let mut feeds = own.to_vec();
         let lacks = |name| own.iter().all(|feed| feed.name() != name);
         // One rate of requests and one set of tokens for each API.
         let links = SharedLinks::default();
         if !config.poll.is_empty() && lacks(poll::plan::SECTION) {
-            feeds.push(Arc::new(poll_feed(config).with_links(links.clone())));
+            let polls = poll_feed_beside(config, beside);
+            feeds.push(Arc::new(polls.with_links(links.clone())));
         }
         if !config.call.is_empty() && lacks(call::plan::SECTION) {
             feeds.push(Arc::new(call_feed(config).with_links(links)));
         }
         if !config.files.is_empty() && lacks(inbox::plan::SECTION) {
-            feeds.push(Arc::new(files_feed(config)));
+            feeds.push(Arc::new(files_feed_beside(config, beside)));
         }
         Self(feeds)
     }
@@ -178,16 +198,45 @@ impl FeedList {
 }
 
 impl OpenFeeds {
-    /// Takes the lock of the feeds' directory and opens their log.
+    /// Takes the lock of the feeds' directory and opens their log, for a command.
     pub async fn open(
         config: &Config,
         feeds: FeedList,
         process: Process,
     ) -> Result<Self, ServeError> {
+        feeds.tables().map_err(ServeError::Polls)?;
+        let lock = Home::lock(config, LogRole::Feeds)?;
+        let log = (LogRole::Feeds, lock);
+        let home = Home::open(config, log, Arc::default(), &process, Opener::Command).await?;
+        Self::open_at(config, home, feeds, process).await
+    }
+
+    /// Opens the log of all configured feeds, for a service; `None` if there are none.
+    pub(super) async fn of_service(
+        config: &Config,
+        process: Process,
+    ) -> Result<Option<Self>, ServeError> {
+        let feeds = FeedList::of(config);
+        if feeds.is_empty() {
+            return Ok(None);
+        }
+        feeds.tables().map_err(ServeError::Polls)?;
+        let log = (LogRole::Feeds, Home::lock(config, LogRole::Feeds)?);
+        let home = Home::open(config, log, Arc::default(), &process, Opener::Service).await?;
+        // Now everything is there that is known of columns.
+        let feeds = FeedList::beside(config, &home.beside);
+        Self::open_at(config, home, feeds, process).await.map(Some)
+    }
+
+    async fn open_at(
+        config: &Config,
+        home: Home,
+        feeds: FeedList,
+        process: Process,
+    ) -> Result<Self, ServeError> {
         let tables = feeds.tables().map_err(ServeError::Polls)?;
-        let dir = LogRole::Feeds.section(config).dir;
-        directories::make("polls.dir", &dir)?;
-        let lock = Lock::take(&dir)?;
+        let (beside, status) = (home.beside.clone(), Arc::clone(&home.status));
+        let dir = home.dir.clone();
         let lake = Arc::new(lake_of(config, &dir, Handle::current()).await);
         let reads_lake = config.poll.values().any(|poll| poll.each.is_some());
         let lake_reader = if reads_lake {
@@ -198,26 +247,23 @@ impl OpenFeeds {
         let lake_identity = lake.identity().to_owned();
         let own_lake = Arc::clone(&lake);
         let own_tables = Arc::new(tables.clone());
-        let status = Arc::new(Status::default());
         let parts = Parts {
-            lock,
+            home,
             settings: log_settings(config, LogRole::Feeds, lake.identity()),
             tables,
             format: config.batch.format,
             lake,
             accepts_new_lake: config.lake.accepts_new,
-            status: Arc::clone(&status),
             shows_dedup_window: false,
             process: process.clone(),
         };
-        let log_dir = dir.clone();
-        let opened = tokio::task::spawn_blocking(move || Pipeline::open(&log_dir, parts));
+        let opened = tokio::task::spawn_blocking(move || Pipeline::open(parts));
         let pipeline = opened.await??;
         let cursors: BTreeMap<_, _> = pipeline.cursors.iter().cloned().collect();
         let node = pipeline.node.id;
         let context = Context {
             log: pipeline.log.clone(),
-            dir: dir.clone(),
+            beside,
             node,
             fingerprint: pipeline.fingerprint(),
             lake: lake_identity,

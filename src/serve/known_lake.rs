@@ -1,6 +1,5 @@
 //! At a start: is the configured lake the one that the log knows? ([`LakeCheck`])
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -9,6 +8,8 @@ use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::{Lake, LakeError};
 use crate::ship::{KnownObjects, LakeCheck};
+use crate::side_files::SideFiles;
+use crate::wal::journal::seam::Frames;
 use crate::wal::rows::{BatchReader, RowsError};
 use crate::wal::state::{SealAt, State};
 
@@ -17,7 +18,7 @@ const START_LIMIT: Duration = Duration::from_secs(5);
 
 /// The check of a log with that state.
 pub fn lake_check(
-    dir: &Path,
+    beside: SideFiles,
     node: NodeId,
     state: &State,
     accepts_new: bool,
@@ -27,7 +28,7 @@ pub fn lake_check(
         has_objects: state.last_seal > state.sealed.len() as u64,
         accepts_new,
     };
-    LakeCheck::new(Disk, dir, node, ids.clone(), objects)
+    LakeCheck::new(Disk, beside, node, ids.clone(), objects)
 }
 
 /// Seals without commit.
@@ -41,12 +42,11 @@ pub(super) fn unshipped(state: &State) -> Vec<(u64, SealAt)> {
 
 /// The other lake for which a batch was sealed, or a run has ended. They go to the lake that they were made for, or
 /// nowhere.
-pub fn waits_for_another(
-    dir: &Path,
+pub fn waits_for_another<R: Frames>(
+    reader: &BatchReader<R>,
     state: &State,
     configured: &str,
 ) -> Result<Option<String>, RowsError> {
-    let reader = BatchReader::new(Disk, dir);
     let mut others = Vec::new();
     for (number, at) in unshipped(state) {
         others.push(reader.seal(number, at)?.lake);

@@ -11,10 +11,13 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::errors::ServeError;
+use super::home::Home;
+use super::insistence::Insistence;
 use super::known_lake::{check_label, lake_check, unshipped, waits_for_another};
 use super::process::Process;
 use super::stopping::{Patience, Stopped};
-use super::tables::remember;
+use super::tables::{refuse_changed, remember};
+use super::takeover::Replica;
 use crate::clock::Micros;
 use crate::encode::Format;
 use crate::files::{Disk, Entry, Files as _, create_dir_durably, remove_if_there};
@@ -25,19 +28,22 @@ use crate::ship::{LakeCheck, Landings, Queue, Shipper, Shipping, ShippingContext
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Background;
+use crate::wal::journal::seam::{Frames, Journal};
 use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
-use crate::wal::recover::{self, LocalWriter, Recovered};
+use crate::wal::recover::{self, Recovered};
 use crate::wal::request::Settings;
+use crate::wal::rows::BatchReader;
 use crate::wal::state::State;
+use crate::wal::writer::Writer;
 
 /// How long closing the log may take, once everything else has ended.
 const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// The parts that a pipeline is made of.
 pub(crate) struct Parts {
-    /// The lock of the log's directory.
-    pub(crate) lock: Lock,
+    /// Where the log lives.
+    pub(crate) home: Home,
     /// The log's settings.
     pub(crate) settings: Settings,
     /// The tables of the log's streams.
@@ -48,8 +54,6 @@ pub(crate) struct Parts {
     pub(crate) lake: Arc<Lake<Disk>>,
     /// The operator says that another lake is meant than at the last start.
     pub(crate) accepts_new_lake: bool,
-    /// The status that says whether this log can store rows.
-    pub(crate) status: Arc<Status>,
     /// Whether the metric of the dedup window is about this log.
     pub(crate) shows_dedup_window: bool,
     /// What all parts of the process share.
@@ -71,57 +75,74 @@ pub(crate) struct Pipeline {
     failure: watch::Receiver<Option<String>>,
     /// Is the lake the one that the log knows?
     pub(crate) check: Arc<LakeCheck<Disk>>,
+    /// What repeats requests to the bucket, if the log is kept in one.
+    insistence: Option<Arc<Insistence>>,
     _lock: Lock,
 }
 
 impl Pipeline {
-    /// Reads the log in `dir` and starts to ship. Blocks.
-    pub(crate) fn open(dir: &Path, parts: Parts) -> Result<Self, ServeError> {
+    /// Reads the log and starts to ship. Blocks.
+    pub(crate) fn open(mut parts: Parts) -> Result<Self, ServeError> {
+        let (beside, dir) = (parts.home.beside.clone(), parts.home.dir.clone());
+        let (clock, ids) = (parts.process.clock.clone(), parts.process.ids.clone());
+        let Some(replica) = parts.home.replica.take() else {
+            let node = read_or_create(&Disk, &dir, &ids)?;
+            remember(&beside, &parts.tables, parts.format)?;
+            let settings = parts.settings.clone();
+            let (writer, recovered) =
+                recover::open(Disk, &dir, settings, clock, ids, Background::Threads)?;
+            return Self::begin(parts, node, (writer, recovered), None);
+        };
+        refuse_changed(&dir, &parts.tables, parts.format)?;
+        let opened = replica.take_over(&dir, &parts.settings, (&clock, &ids))?;
+        remember(&beside, &parts.tables, parts.format)?;
+        let node = replica.node;
+        Self::begin(parts, node, opened, Some(replica))
+    }
+
+    /// Starts the log of a writer, and what ships it.
+    fn begin<J: Journal + Send + 'static>(
+        parts: Parts,
+        node: Node,
+        (writer, recovered): (Writer<J, Disk>, Recovered),
+        replica: Option<Replica>,
+    ) -> Result<Self, ServeError> {
         let Parts {
-            lock,
-            settings,
+            home,
             tables,
-            format,
             lake,
             accepts_new_lake,
-            status,
             shows_dedup_window,
-            process:
-                Process {
-                    metrics,
-                    clock,
-                    ids,
-                },
+            process,
+            ..
         } = parts;
-        let node = read_or_create(&Disk, dir, &ids)?;
-        remember(dir, &tables, format)?;
-        let (writer, recovered) = recover::open(
-            Disk,
-            dir,
-            settings,
-            clock.clone(),
-            ids.clone(),
-            Background::Threads,
-        )?;
-        tell(dir, &recovered, &writer);
-        let check = lake_check(dir, node.id, writer.state(), accepts_new_lake, &ids);
+        let (dir, status) = (home.dir, home.status);
+        let (metrics, clock, ids) = (process.metrics, process.clock, process.ids);
+        tell(&dir, &recovered, &writer);
+        let state = writer.state();
+        let check = lake_check(home.beside, node.id, state, accepts_new_lake, &ids);
         let check = Arc::new(check);
-        open_lake(dir, writer.state(), &lake, &check)?;
+        let frames = writer.frames();
+        let reader = BatchReader::of(frames.clone());
+        open_lake(&reader, writer.state(), &lake, &check)?;
         let newest_received = writer.state().newest_received;
         let queue = Arc::new(Queue::default());
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
-        let cursors = writer.state().runs.cursors();
-        let cursors = cursors.map(|(poll, bytes)| (poll.to_owned(), bytes.to_vec()));
-        let cursors = cursors.collect();
+        let cursors = cursors_of(writer.state());
         let (mut listeners, failure) = listeners(&status, &metrics, &queue);
         listeners.dedup_window_seconds =
             shows_dedup_window.then(|| metrics.dedup_window_seconds.clone());
         let log = Log::start(writer, clock.clone(), listeners)?;
+        let shipper = Shipper::of(Disk, frames, node.id, lake, Arc::new(tables));
+        let shipper = shipper.with_check(Arc::clone(&check));
+        let shipper = match &replica {
+            Some(replica) => replica.of_log(shipper, &log, &clock),
+            None => shipper,
+        };
         let shipping = Shipping::start(ShippingContext {
             queue: Arc::clone(&queue),
-            shipper: Shipper::new(Disk, dir, node.id, lake, Arc::new(tables))
-                .with_check(Arc::clone(&check)),
+            shipper,
             log: log.clone(),
             status,
             metrics,
@@ -138,7 +159,8 @@ impl Pipeline {
             shipping,
             failure,
             check,
-            _lock: lock,
+            insistence: replica.map(|replica| replica.insistence),
+            _lock: home.lock,
         };
         pipeline.abandon(&open_runs);
         Ok(pipeline)
@@ -184,7 +206,12 @@ impl Pipeline {
 
     /// Stops shipping, and then the log.
     pub(crate) async fn close(self, patience: &Patience, drained: bool) -> Stopped {
-        let Self { log, shipping, .. } = self;
+        let Self {
+            log,
+            shipping,
+            insistence,
+            ..
+        } = self;
         // Attempts that are under way may wait for a lake that never answers. They end with the process.
         patience
             .wait(tokio::task::spawn_blocking(move || shipping.stop()))
@@ -192,6 +219,9 @@ impl Pipeline {
         let closing = log.clone();
         let closed = tokio::task::spawn_blocking(move || closing.close());
         let closed = tokio::time::timeout(CLOSE_LIMIT, closed).await.is_ok();
+        if let Some(insistence) = insistence {
+            insistence.end();
+        }
         let left_rows = log.gauges().uncommitted_rows.load(Ordering::Relaxed);
         Stopped {
             all_shipped: drained && closed && left_rows == 0,
@@ -200,7 +230,13 @@ impl Pipeline {
     }
 }
 
-fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
+fn cursors_of(state: &State) -> Vec<(String, Vec<u8>)> {
+    let cursors = state.runs.cursors();
+    let owned = cursors.map(|(poll, bytes)| (poll.to_owned(), bytes.to_vec()));
+    owned.collect()
+}
+
+fn tell<J: Journal>(dir: &Path, recovered: &Recovered, writer: &Writer<J, Disk>) {
     let node = writer.node();
     tracing::info!(
         %node,
@@ -228,13 +264,13 @@ fn tell(dir: &Path, recovered: &Recovered, writer: &LocalWriter<Disk>) {
 }
 
 /// Checks that the lake is the one that the log ships to, and can be used.
-fn open_lake(
-    dir: &Path,
+fn open_lake<R: Frames>(
+    reader: &BatchReader<R>,
     state: &State,
     lake: &Arc<Lake<Disk>>,
     check: &Arc<LakeCheck<Disk>>,
 ) -> Result<(), ServeError> {
-    if let Some(other) = waits_for_another(dir, state, lake.identity())? {
+    if let Some(other) = waits_for_another(reader, state, lake.identity())? {
         let configured = lake.identity().to_owned();
         return Err(ServeError::OtherLake { other, configured });
     }
@@ -268,6 +304,7 @@ fn listeners(
 ) -> (Listeners, watch::Receiver<Option<String>>) {
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
+    let of_log = Arc::clone(&status);
     let complete = Arc::clone(&queue);
     let metrics = Arc::clone(metrics);
     let listeners = Listeners {
@@ -279,6 +316,7 @@ fn listeners(
             let _nobody_listens = failed.send(Some(error.to_string()));
         }),
         written: Box::new(move |written| {
+            of_log.replica_is_back();
             metrics.wal_sync_seconds.record(written.sync.as_secs_f64());
             metrics.wal_group_records.record(f64::from(written.rows));
             let reasons = written.reasons.iter();

@@ -16,13 +16,14 @@ use tokio_util::task::TaskTracker;
 use super::directories;
 use super::errors::ServeError;
 use super::events;
-use super::feeds::{FeedList, OpenFeeds, RunningFeeds};
+use super::feeds::{OpenFeeds, RunningFeeds};
 use super::for_people;
+use super::home::{Home, Opener};
 use super::listen::{listen, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
 use super::secrets::Renewal;
-use super::settings::{hook_judge, receive_settings, tls_files};
+use super::settings::{LogRole, hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
 use super::stopping::{Patience, Stopped};
 use crate::clock::Clock;
@@ -37,7 +38,6 @@ use crate::receive::{App, Core, Server};
 use crate::replay::owner::Replayer;
 use crate::status::Status;
 use crate::wal::log::Log;
-use crate::wal::node::Lock;
 
 /// A running service.
 pub struct Service {
@@ -73,8 +73,7 @@ impl Service {
             .map(Arc::new);
         let process = Process::new(config, clock, ids)?;
         let status = Arc::new(Status::default());
-        directories::make("wal.dir", &config.wal.dir)?;
-        let lock = Lock::take(&config.wal.dir)?;
+        let log = (LogRole::Events, Home::lock(config, LogRole::Events)?);
         let app = App::new(
             receive_settings(config, &rules),
             Arc::clone(&status),
@@ -85,13 +84,9 @@ impl Service {
         let servers = listen(config, tls.clone(), &app).await?;
         let people = for_people::listen(config, &app, &schemas, (settings, tls), &process.ids);
         let people = people.await?;
-        let feeds = FeedList::of(config);
-        let open_feeds = if feeds.is_empty() {
-            None
-        } else {
-            Some(OpenFeeds::open(config, feeds, process.clone()).await?)
-        };
-        let pipeline = events::open(config, lock, table, status, process).await?;
+        let home = Home::open(config, log, status, &process, Opener::Service).await?;
+        let open_feeds = OpenFeeds::of_service(config, process.clone()).await?;
+        let pipeline = events::open(config, home, table, process).await?;
         let core = Core {
             contract: Arc::new(Contract::new(rules, schemas, pipeline.fingerprint())),
             log: pipeline.log.clone(),

@@ -192,6 +192,22 @@ pub enum LogRole {
 }
 
 impl LogRole {
+    /// The key that names the log's directory.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Events => "wal.dir",
+            Self::Feeds => "polls.dir",
+        }
+    }
+
+    /// The folder of the log in a bucket that keeps both.
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Events => "events",
+            Self::Feeds => "feeds",
+        }
+    }
+
     /// The directory and size of the log.
     pub fn section(self, config: &Config) -> Wal {
         match self {

@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::{Disk, Entry, Files as _, create_dir_durably, read_whole, replace_durably};
+use crate::files::{Disk, Entry, Files as _, read_whole};
+use crate::side_files::SideFiles;
 use crate::tables::{FoundColumn, Keep};
 
 const MAX_BYTES: u64 = 1 << 20;
@@ -54,19 +55,21 @@ pub(super) fn all(dir: &Path) -> io::Result<BTreeMap<String, Vec<FoundColumn>>> 
 }
 
 /// Writes the columns of a stream.
-pub(super) fn keeper(dir: &Path, stream: &str) -> Keep {
-    let path = path_of(dir, stream);
-    let folder = dir.join(FOLDER);
+pub(super) fn keeper(beside: &SideFiles, stream: &str) -> Keep {
+    let (beside, name) = (beside.clone(), name_of(stream));
     Box::new(move |columns| {
         let kept = Kept {
             columns: columns.to_vec(),
         };
         let text = serde_json::to_vec_pretty(&kept).map_err(io::Error::other)?;
-        create_dir_durably(&Disk, &folder, true)?;
-        replace_durably(&Disk, &path, &text)
+        beside.replace(&name, &text)
     })
 }
 
+fn name_of(stream: &str) -> String {
+    format!("{FOLDER}/{stream}{SUFFIX}")
+}
+
 fn path_of(dir: &Path, stream: &str) -> PathBuf {
-    dir.join(FOLDER).join(format!("{stream}{SUFFIX}"))
+    dir.join(name_of(stream))
 }

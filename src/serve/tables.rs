@@ -12,7 +12,8 @@ use crate::columns::ColumnType;
 use crate::config::Config;
 use crate::contract::{SchemaError, Schemas};
 use crate::encode::Format;
-use crate::files::{Disk, Entry, Files as _, read_whole, remove_if_there, write_durably};
+use crate::files::{Disk, Entry, Files as _, read_whole};
+use crate::side_files::SideFiles;
 use crate::tables::{FoundColumn, LiveShape, Settled, Shape, Table, Tables};
 
 const MAX_BYTES: u64 = 16 << 20;
@@ -90,17 +91,37 @@ pub fn text_columns(dir: &Path) -> io::Result<BTreeMap<String, Vec<String>>> {
         .collect())
 }
 
-/// Refuses columns whose type would change, and stores the types durably. Does nothing until a typed object
-/// has been written from this log.
-pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<(), ColumnsError> {
+/// Refuses columns whose type would change. Says nothing until a typed object has been written from this log.
+pub(super) fn refuse_changed(
+    dir: &Path,
+    tables: &Tables,
+    format: Format,
+) -> Result<(), ColumnsError> {
     // A shape that cannot be read is told here, before anything is logged that it is needed for.
-    let (all, last) = read_all(dir)?;
+    let (all, _) = read_all(dir)?;
     if !format.layout().is_typed() && all.is_empty() {
         return Ok(());
     }
     let changed = changed(dir, tables)?;
-    if !changed.is_empty() {
-        return Err(ColumnsError::Changed(changed));
+    if changed.is_empty() {
+        Ok(())
+    } else {
+        Err(ColumnsError::Changed(changed))
+    }
+}
+
+/// Refuses columns whose type would change, and stores the types durably. Does nothing until a typed object
+/// has been written from this log.
+pub(super) fn remember(
+    beside: &SideFiles,
+    tables: &Tables,
+    format: Format,
+) -> Result<(), ColumnsError> {
+    let dir = beside.dir();
+    refuse_changed(dir, tables, format)?;
+    let (all, last) = read_all(dir)?;
+    if !format.layout().is_typed() && all.is_empty() {
+        return Ok(());
     }
     let (mut known, _) = read(dir)?;
     let before = known.clone();
@@ -113,17 +134,22 @@ pub(super) fn remember(dir: &Path, tables: &Tables, format: Format) -> Result<()
         return Ok(());
     }
     let text = serde_json::to_vec_pretty(&known).map_err(io::Error::other)?;
-    write_durably(&Disk, &path_of(dir, last + 1), &text)?;
+    beside.replace(&name_of(last + 1), &text)?;
     if last > 0 {
-        remove_if_there(&Disk, &path_of(dir, last))?;
+        beside.remove(&name_of(last))?;
     }
     Ok(())
 }
 
 /// The shape of a stream that has no schema: what was found in its records so far, and the columns of typed
-/// objects that are in the lake, apart from columns that every row of it has. What it grows by is written down in the
-/// log's directory.
-pub(super) fn live_shape(dir: &Path, stream: &str, reserved: &[&str]) -> io::Result<LiveShape> {
+/// objects that are in the lake, apart from columns that every row of it has. What it grows by is written down
+/// beside the log.
+pub(super) fn live_shape(
+    beside: &SideFiles,
+    stream: &str,
+    reserved: &[&str],
+) -> io::Result<LiveShape> {
+    let dir = beside.dir();
     let (mut known, _) = read(dir)?;
     let typed = known.remove(stream).unwrap_or_default().into_iter();
     let typed = typed.filter_map(|(name, kind)| {
@@ -141,7 +167,7 @@ pub(super) fn live_shape(dir: &Path, stream: &str, reserved: &[&str]) -> io::Res
         shape.reserve(name);
     }
     shape.adopt(&shapes::read(dir, stream)?);
-    Ok(LiveShape::new(shape, shapes::keeper(dir, stream)))
+    Ok(LiveShape::new(shape, shapes::keeper(beside, stream)))
 }
 
 /// The types that columns have in objects which may be in the lake: in the newest file, and of streams without
@@ -180,8 +206,12 @@ fn read(dir: &Path) -> io::Result<(Known, u64)> {
     Ok((known, last))
 }
 
+fn name_of(number: u64) -> String {
+    format!("{PREFIX}{number}{SUFFIX}")
+}
+
 fn path_of(dir: &Path, number: u64) -> PathBuf {
-    dir.join(format!("{PREFIX}{number}{SUFFIX}"))
+    dir.join(name_of(number))
 }
 
 #[cfg(test)]
@@ -203,11 +233,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let format = Format::Parquet;
         let first = tables(r#"{"properties":{"a":{"type":"integer"}}}"#);
-        remember(dir.path(), &first, format).unwrap();
+        remember(&SideFiles::within(dir.path()), &first, format).unwrap();
         let more = tables(r#"{"properties":{"a":{"type":"integer"},"b":{"type":"string"}}}"#);
-        remember(dir.path(), &more, format).unwrap();
+        remember(&SideFiles::within(dir.path()), &more, format).unwrap();
         let other = tables(r#"{"properties":{"a":{"type":"string"}}}"#);
-        let ColumnsError::Changed(changed) = remember(dir.path(), &other, format).unwrap_err()
+        let ColumnsError::Changed(changed) =
+            remember(&SideFiles::within(dir.path()), &other, format).unwrap_err()
         else {
             panic!("the columns would change")
         };
@@ -218,13 +249,13 @@ mod tests {
         );
         assert!(error.contains("now make it text"), "{error}");
         let case = tables(r#"{"properties":{"A":{"type":"string"}}}"#);
-        assert!(remember(dir.path(), &case, format).is_err());
+        assert!(remember(&SideFiles::within(dir.path()), &case, format).is_err());
         // NDJSON has no types, but typed batches may wait to be shipped; and a column that is left out keeps
         // its type.
-        assert!(remember(dir.path(), &other, Format::Ndjson).is_err());
+        assert!(remember(&SideFiles::within(dir.path()), &other, Format::Ndjson).is_err());
         let elsewhere = tempfile::tempdir().unwrap();
-        remember(elsewhere.path(), &other, Format::Ndjson).unwrap();
-        remember(dir.path(), &first, format).unwrap();
+        remember(&SideFiles::within(elsewhere.path()), &other, Format::Ndjson).unwrap();
+        remember(&SideFiles::within(dir.path()), &first, format).unwrap();
         let (known, last) = read(dir.path()).unwrap();
         assert_eq!((known["events"]["p_b"].as_str(), last), ("text", 2));
     }
@@ -245,12 +276,13 @@ mod tests {
             kind: ColumnType::Integer,
             settled: Settled::Yes,
         };
-        shapes::keeper(dir.path(), "things")(&[integer("price"), integer("id")]).unwrap();
+        let beside = SideFiles::within(dir.path());
+        shapes::keeper(&beside, "things")(&[integer("price"), integer("id")]).unwrap();
         let schema = r#"{"properties":{"price":{"type":"string"}}}"#;
         let table = Table::entities(Some(schema), &[], &crate::columns::Kinds::default()).unwrap();
         let with_schema = Tables::new([("things".to_owned(), table)].into_iter());
-        remember(dir.path(), &with_schema, Format::Parquet).unwrap();
-        let live = live_shape(dir.path(), "things", &[]).unwrap();
+        remember(&beside, &with_schema, Format::Parquet).unwrap();
+        let live = live_shape(&beside, "things", &[]).unwrap();
         assert_eq!(kinds(&live), ["price text Typed", "id integer Yes"]);
     }
 }

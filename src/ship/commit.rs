@@ -41,6 +41,9 @@ pub enum ShipError {
     /// the others go on.
     #[error("{0}; this batch is held back, and its records are not in the lake")]
     Held(String),
+    /// Another process may own the log now, and ships what is in it.
+    #[error("this process no longer owns the log, so it puts nothing into the lake")]
+    NotOurs,
 }
 
 /// Makes one attempt to ship a sealed batch or to carry out a publication.
@@ -53,7 +56,11 @@ pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) noted: Noted,
     pub(super) numbered: Numbered,
     check: Option<Arc<LakeCheck<F>>>,
+    may_put: Option<MayPut>,
 }
+
+/// Whether this process still owns the log, and so may put what is in it into the lake.
+pub type MayPut = Arc<dyn Fn() -> bool + Send + Sync>;
 
 /// A batch on its way to the lake, and the results of earlier attempts.
 #[derive(Debug)]
@@ -154,6 +161,23 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             noted: Noted::default(),
             numbered: Numbered::default(),
             check: None,
+            may_put: None,
+        }
+    }
+
+    /// Puts nothing unless this says that it may, which is asked before each put: for logs that another
+    /// process may take over.
+    #[must_use]
+    pub fn with_leave(mut self, may_put: MayPut) -> Self {
+        self.may_put = Some(may_put);
+        self
+    }
+
+    /// Fails if this process may no longer own the log.
+    pub(super) fn ask_leave(&self) -> Result<(), ShipError> {
+        match &self.may_put {
+            Some(may_put) if !may_put() => Err(ShipError::NotOurs),
+            _ => Ok(()),
         }
     }
 
@@ -219,6 +243,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         let commit = match (&shipment.done, &shipment.object) {
             (Some(commit), _) => *commit,
             (None, Some(object)) => {
+                self.ask_leave()?;
                 let put = self.lake.put(object);
                 let damage = if put.is_err() {
                     damage_of(object)

@@ -6,14 +6,14 @@
 //! that it is meant.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::checksum::crc32c;
-use crate::files::{Files, read_whole, remove_if_there, write_durably};
+use crate::files::Files;
 use crate::ids::{Ids, NodeId};
 use crate::lake::label::{self, LakeId};
 use crate::lake::{Lake, LakeError, Trouble};
+use crate::side_files::SideFiles;
 
 const FILE: &str = "lake";
 const HEAD: &str = "lakehook lake, format 1";
@@ -27,9 +27,9 @@ struct Known {
 }
 
 /// Compares the lake with the one that the log knows; once, when the lake can be reached.
-pub struct LakeCheck<F> {
+pub struct LakeCheck<F: Files> {
     files: F,
-    dir: PathBuf,
+    beside: SideFiles<F>,
     node: NodeId,
     ids: Ids,
     has_objects: bool,
@@ -57,12 +57,18 @@ struct Comparison {
 }
 
 impl<F: Files> LakeCheck<F> {
-    /// For the log in `dir`. `has_objects`: the log knows objects that it has put; `accepts_new`: the operator says
+    /// For the log beside which these files are. `has_objects`: the log knows objects that it has put; `accepts_new`: the operator says
     /// that another lake is meant.
-    pub fn new(files: F, dir: &Path, node: NodeId, ids: Ids, objects: KnownObjects) -> Self {
+    pub fn new(
+        files: F,
+        beside: SideFiles<F>,
+        node: NodeId,
+        ids: Ids,
+        objects: KnownObjects,
+    ) -> Self {
         Self {
             files,
-            dir: dir.to_owned(),
+            beside,
             node,
             ids,
             has_objects: objects.has_objects,
@@ -150,28 +156,24 @@ impl<F: Files> LakeCheck<F> {
     }
 
     fn known(&self) -> io::Result<Option<Known>> {
-        let path = self.dir.join(FILE);
-        let bytes = match read_whole(&self.files, &path, MAX_BYTES) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            bytes => bytes?,
+        let Some(bytes) = self.beside.read(FILE, MAX_BYTES)? else {
+            return Ok(None);
         };
         let known = std::str::from_utf8(&bytes).ok().and_then(parse);
         known.map(Some).ok_or_else(|| {
+            let path = self.beside.path(FILE);
             let message = format!("{} cannot be read; remove it to go on", path.display());
             io::Error::new(io::ErrorKind::InvalidData, message)
         })
     }
 
     fn remember(&self, known: &Known) -> io::Result<()> {
-        let path = self.dir.join(FILE);
         let text = format!(
             "{HEAD}\nid = {:032x}\nidentity = {}\n",
             known.id.0, known.identity
         );
         let text = format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()));
-        // A crash in between leaves a log that knows no lake, and a lake with a label.
-        remove_if_there(&self.files, &path)?;
-        write_durably(&self.files, &path, text.as_bytes())
+        self.beside.replace(FILE, text.as_bytes())
     }
 }
 

@@ -16,7 +16,7 @@ mod queue;
 mod landings;
 mod shipper;
 
-pub use commit::{ShipError, Shipment, Shipper};
+pub use commit::{MayPut, ShipError, Shipment, Shipper};
 pub use lake_check::{KnownObjects, LakeCheck, LakeFinding};
 pub use landings::Landings;
 pub use noted::ColumnsNote;

@@ -113,6 +113,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         match &publication.kind {
             PublicationKind::RunMarker(marker) => {
                 let object = self.marker_object(&publication, marker)?;
+                self.ask_leave()?;
                 self.lake.put(&object)?;
             }
         }

@@ -20,6 +20,8 @@ use crate::lake::{LakeError, Trouble};
 use crate::metrics::Metrics;
 use crate::status::Status;
 use crate::wal::entry::Commit;
+use crate::wal::journal::local::LocalFrames;
+use crate::wal::journal::seam::Frames;
 use crate::wal::log::Log;
 
 /// How many batches are under way at once: one is encoded while the other is uploaded.
@@ -32,11 +34,11 @@ const LONGEST_ASIDE: Duration = Duration::from_mins(5);
 const QUIET_PAUSE: Duration = Duration::from_millis(800);
 
 /// What the threads share.
-pub struct ShippingContext<F: Files> {
+pub struct ShippingContext<F: Files, R: Frames = LocalFrames<F>> {
     /// The parcels that wait to be shipped.
     pub queue: Arc<Queue>,
     /// Ships one batch or publication.
-    pub shipper: Shipper<F>,
+    pub shipper: Shipper<F, R>,
     /// The log, which is told what was committed and published.
     pub log: Log,
     /// The status, which shows held batches and foreign objects.
@@ -59,7 +61,7 @@ pub struct Shipping {
 
 impl Shipping {
     /// Starts threads that ship what is in the queue and what is added to it later.
-    pub fn start<F: Files>(context: ShippingContext<F>) -> io::Result<Self> {
+    pub fn start<F: Files, R: Frames>(context: ShippingContext<F, R>) -> io::Result<Self> {
         let queue = Arc::clone(&context.queue);
         queue.set_workers(THREADS);
         let context = Arc::new(context);
@@ -101,7 +103,7 @@ enum Fate {
     End,
 }
 
-impl<F: Files> ShippingContext<F> {
+impl<F: Files, R: Frames> ShippingContext<F, R> {
     fn work(&self) {
         while let Some((mut parcel, waited)) = self.queue.take(&self.clock) {
             let fate = self.ship(&mut parcel, waited);
@@ -194,6 +196,10 @@ impl<F: Files> ShippingContext<F> {
                 );
                 self.status.add_held(why);
                 return Next::Done;
+            }
+            ShipError::NotOurs => {
+                tracing::error!(seal = number, "{}", ShipError::NotOurs);
+                return Next::End;
             }
             ShipError::Lake(LakeError::Retry { kind, message }) => (kind, message),
             ShipError::Lake(LakeError::Unusable(message)) => (Trouble::Missing, message),

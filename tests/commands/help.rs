@@ -441,6 +441,7 @@ Commands:
           aside
   adopt   Give a copied or restored log a node id of its own, so that it can go on beside the other
           one
+  move    Bring the logs from this disk into the bucket that `wal.replica` names, or back
   help    Print this message or the help of the given subcommand(s)
 
 Options:

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lakehook::clock::Now;
 use lakehook::wal::dedup::copies::Copies;
@@ -187,6 +188,14 @@ impl Journal for AnyJournal {
 
     fn closed_bytes(&self, first: u64) -> u64 {
         either!(Self, self, journal => journal.closed_bytes(first))
+    }
+
+    fn is_shared(&self) -> bool {
+        either!(Self, self, journal => journal.is_shared())
+    }
+
+    fn pause(&self, now: Now) -> Duration {
+        either!(Self, self, journal => journal.pause(now))
     }
 
     fn tend(&mut self, now: Now) {

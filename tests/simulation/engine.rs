@@ -250,12 +250,12 @@ impl SimEngine {
 /// Tries again a few times, as the seed decides.
 pub(crate) fn keep_trying(seed: u64) -> KeepTrying {
     let chance = Mutex::new(Chance::new(seed));
-    Arc::new(move |failed| failed < 5 && chance.lock().unwrap().percent(70))
+    Arc::new(move |failed, _| failed < 5 && chance.lock().unwrap().percent(70))
 }
 
 /// Never tries again.
 pub(crate) fn give_up() -> KeepTrying {
-    Arc::new(|_| false)
+    Arc::new(|_, _| false)
 }
 
 impl Engine for SimEngine {

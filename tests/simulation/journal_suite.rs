@@ -335,6 +335,7 @@ fn replica<F: Files>(engine: &SimEngine, files: &F, dir: &Path) -> FoundReplica<
         background: Background::Inline,
         keep_trying: give_up(),
         owner: "a test".to_owned(),
+        interval: Duration::ZERO,
     };
     create_dir_durably(files, dir, true).unwrap();
     FoundReplica::open(engine.clone(), files.clone(), dir, settings).unwrap()

@@ -44,7 +44,9 @@ fn take_over(world: &mut World) -> Result<(), Violation> {
     let dir = world.new_dir();
     let (mut found, identity) = match world.find(&dir) {
         Ok(found) => found,
-        Err(OpenError::Contended { .. } | OpenError::Io { .. }) => return Ok(()),
+        Err(OpenError::Contended { .. } | OpenError::Lost { .. } | OpenError::Io { .. }) => {
+            return Ok(());
+        }
         Err(_) if world.disk.has_crashed() => return Ok(()),
         Err(error) => return Err(format!("{} cannot read the log: {error}", dir.display())),
     };
@@ -71,7 +73,7 @@ fn take_over(world: &mut World) -> Result<(), Violation> {
             Ok(())
         }
         // It stands back. What it has put may have fenced the owner all the same.
-        Err(OpenError::Contended { .. } | OpenError::Io { .. }) => Ok(()),
+        Err(OpenError::Contended { .. } | OpenError::Lost { .. } | OpenError::Io { .. }) => Ok(()),
         Err(_) if world.disk.has_crashed() => Ok(()),
         Err(error) => Err(format!("{} refused to take over: {error}", dir.display())),
     }

@@ -61,6 +61,7 @@ fn find(engine: &SimEngine, disk: &SimDisk, log: u64) -> Result<Found, OpenError
         background: Background::Inline,
         keep_trying: give_up(),
         owner: "a test".to_owned(),
+        interval: Duration::ZERO,
     };
     FoundReplica::open(engine.clone(), disk.clone(), dir, settings)
 }
@@ -105,7 +106,10 @@ fn engine() -> SimEngine {
 }
 
 fn is_contended<T>(outcome: &Result<T, OpenError>) -> bool {
-    matches!(outcome, Err(OpenError::Contended { .. }))
+    matches!(
+        outcome,
+        Err(OpenError::Contended { .. } | OpenError::Lost { .. })
+    )
 }
 
 /// A start is paused between its list and its fence; meanwhile the owner trims the number that the fence
@@ -334,10 +338,14 @@ fn find_log(engine: &SimEngine, disk: &SimDisk) -> Result<u64, OpenError> {
         keep_trying: give_up(),
         background: Background::Inline,
         owner: "a test".to_owned(),
+        interval: Duration::ZERO,
     };
     let place = (disk, Path::new(WAL));
-    let found = recover::find_replica(engine.clone(), place, &settings(), &Ids::System, start);
-    found.map(|(_, node)| node.id.0)
+    let (ids, trying) = (Ids::System, start.keep_trying.clone());
+    let node = recover::identify(engine, place, &ids, &trying, &mut |_| Ok(()))?;
+    let settings = settings();
+    recover::find_replica(engine.clone(), place, node.id, (&settings, &ids), start)?;
+    Ok(node.id.0)
 }
 
 /// The engine has the log's identity, and a directory knows which one it belongs to.

@@ -45,6 +45,8 @@ pub(crate) enum Planted {
     CodecMixed,
     /// Whoever takes a replicated log over does not fold what is in it.
     BlindTakeover,
+    /// Objects are put however long ago the owner has appended something.
+    StaleOwner,
 }
 
 /// Where the journal of a world is.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use lakehook::lake::LakeError;
 use lakehook::ship::{ShipError, Shipment};
 use lakehook::wal::entry::Commit;
+use lakehook::wal::log::OWNED_FOR;
 use lakehook::wal::request::Request;
 use lakehook::wal::state::SealAt;
 
@@ -46,6 +47,7 @@ impl World {
 
     /// Tries to ship up to `at_once` batches, in any order, and queues their commits.
     pub(crate) fn ship(&mut self, at_once: usize) -> Result<(), Violation> {
+        self.prove()?;
         // After a fatal error the process ends. Seals in the frame that failed do not count.
         let Some(node) = self.node.as_mut().filter(|node| !node.fatal) else {
             return Ok(());
@@ -70,7 +72,11 @@ impl World {
                     let ticket = Ticket::Poll(PollTicket::Published);
                     node.jobs.push_back((Request::Published(run), ticket));
                 }
-                Err(ShipError::Lake(LakeError::Retry { .. }) | ShipError::Spool(_)) => {}
+                Err(
+                    ShipError::Lake(LakeError::Retry { .. })
+                    | ShipError::Spool(_)
+                    | ShipError::NotOurs,
+                ) => {}
                 Err(_) if self.disk.has_crashed() => {}
                 Err(error) => return Err(format!("marker of run {run}: {error}")),
             }
@@ -84,6 +90,22 @@ impl World {
             self.ship_one(number, at)?;
         }
         Ok(())
+    }
+
+    /// The owner of a replicated log writes something before it puts an object, if it has not done so for long.
+    fn prove(&mut self) -> Result<(), Violation> {
+        if !self.shape.is_replicated() || self.shape.planted == Planted::StaleOwner {
+            return Ok(());
+        }
+        let now = self.clock.boot();
+        let Some(node) = self.node.as_mut().filter(|node| !node.fatal) else {
+            return Ok(());
+        };
+        if now.saturating_sub(node.writer.owned_at()) < OWNED_FOR {
+            return Ok(());
+        }
+        node.jobs.push_back((Request::Prove, Ticket::Flush));
+        self.turn()
     }
 
     fn ship_one(&mut self, number: u64, at: SealAt) -> Result<(), Violation> {
@@ -106,7 +128,9 @@ impl World {
                 let job = (Request::Commit(*commit), Ticket::Commit(number));
                 node.jobs.push_back(job);
             }
-            Err(ShipError::Lake(LakeError::Retry { .. }) | ShipError::Spool(_)) => {}
+            Err(
+                ShipError::Lake(LakeError::Retry { .. }) | ShipError::Spool(_) | ShipError::NotOurs,
+            ) => {}
             Err(_) if self.disk.has_crashed() => {}
             Err(error) => return Err(format!("seal {number}: {error}")),
         }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lakehook::clock::{Clock, Micros};
@@ -16,6 +17,7 @@ use lakehook::tables::{Table, Tables};
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Background;
 use lakehook::wal::lateness::Calendar;
+use lakehook::wal::log::OWNED_FOR;
 use lakehook::wal::node::Node as Identity;
 use lakehook::wal::read::ReadError;
 use lakehook::wal::recover::{self, OpenError, Recovered, ReplicaStart};
@@ -38,6 +40,10 @@ pub(crate) const LAKE: &str = "/srv/lake";
 const SPOOL: &str = "/data/spool";
 /// The time 2026-11-20T12:00:00Z.
 pub(crate) const START: Micros = Micros(1_795_176_000_000_000);
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap()
+}
 
 /// Something that must never happen.
 pub(crate) type Violation = String;
@@ -64,6 +70,8 @@ pub(crate) struct Node {
     /// Whether the last entry of the log says that nothing was in flight.
     pub(crate) closed: bool,
     pub(crate) fatal: bool,
+    /// Microseconds since the machine was started at which it owned the log for certain.
+    pub(crate) owned_at: Arc<AtomicU64>,
 }
 
 /// A simulated world.
@@ -215,9 +223,12 @@ impl World {
                 keep_trying: keep_trying(self.chance.next()),
                 background: Background::Inline,
                 owner: dir.display().to_string(),
+                interval: Duration::ZERO,
             };
-            let (found, identity) =
-                recover::find_replica(engine, (&disk, dir), &settings, &ids, start)?;
+            let (place, trying) = ((&disk, dir), start.keep_trying.clone());
+            let identity = recover::identify(&engine, place, &ids, &trying, &mut |_| Ok(()))?;
+            let found =
+                recover::find_replica(engine, place, identity.id, (&settings, &ids), start)?;
             let found = match self.shape.planted {
                 Planted::BlindTakeover => AnyFound::Blind(found),
                 _ => AnyFound::Replica(found),
@@ -256,6 +267,16 @@ impl World {
             planted: self.shape.planted,
         };
         let shipper = Shipper::of(self.disk.clone(), frames, writer.node(), lake, tables);
+        let owned_at = Arc::new(AtomicU64::new(micros(writer.owned_at())));
+        let shipper = if self.shape.is_replicated() && self.shape.planted != Planted::StaleOwner {
+            let (clock, owned_at) = (self.clock.clone(), Arc::clone(&owned_at));
+            shipper.with_leave(Arc::new(move || {
+                let owned_at = Duration::from_micros(owned_at.load(Ordering::Relaxed));
+                clock.boot().saturating_sub(owned_at) < OWNED_FOR
+            }))
+        } else {
+            shipper
+        };
         // A run without an end will never get one.
         let open = writer.state().runs.open();
         let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));
@@ -268,6 +289,7 @@ impl World {
             committing: BTreeSet::new(),
             closed: false,
             fatal: false,
+            owned_at,
         };
         Ok((node, recovered))
     }
@@ -295,7 +317,8 @@ impl World {
                 }
                 Err(OpenError::Io { .. } | OpenError::Read(ReadError::Io { .. }))
                     if self.faults_on || self.disk.has_crashed() => {}
-                Err(OpenError::Contended { .. }) if self.shape.is_replicated() => {}
+                Err(OpenError::Contended { .. } | OpenError::Lost { .. })
+                    if self.shape.is_replicated() => {}
                 Err(error) => return Err(format!("refused to start: {error}")),
             }
             let again = if self.chance.percent(50) {
@@ -426,6 +449,8 @@ impl World {
             && room >= 2 * settings.segment_bytes;
         let turn = node.writer.turn(&mut node.jobs);
         node.fatal |= turn.fatal.is_some();
+        let owned_at = micros(node.writer.owned_at());
+        node.owned_at.store(owned_at, Ordering::Relaxed);
         node.closed &= self.disk.ops() == before;
         for (number, at) in &turn.sealed {
             node.shipments.insert(*number, Shipment::new(*number, *at));

@@ -18,7 +18,7 @@ const ROOMS: &[Room] = &[
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "inbox", "call", "poll", "feeds", "replay", "audit", "rescue", "sql",
         "ship", "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
-        "files", "rfc3339", "clock",
+        "side_files", "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
         "upstream", "replay", "audit", "quarantine", "wal", "lake", "encode", "ids", "files",
@@ -26,10 +26,11 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "ship", "status", "metrics",
+        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "ship", "replica", "status",
+        "metrics",
         "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
-        "secret", "ids", "files", "clock",
+        "secret", "ids", "side_files", "files", "clock",
     ]),
     room("config", "src/config", &[
         "receive", "inbox", "call", "poll", "feeds", "telemetry", "contract", "wal", "lake", "encode", "tables", "columns",
@@ -49,14 +50,15 @@ const ROOMS: &[Room] = &[
     ]),
     room("call", "crates/feeds/src/call", &[
         "poll", "feeds", "control", "contract", "quarantine", "wal", "lake", "tables", "columns", "json", "record", "ids",
-        "files", "rfc3339", "clock",
+        "side_files", "files", "rfc3339", "clock",
     ]),
     room("poll", "crates/feeds/src/poll", &[
         "feeds", "control", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "json", "record",
-        "signature", "secret", "ids", "files", "rfc3339", "clock",
+        "signature", "secret", "ids", "side_files", "rfc3339", "clock",
     ]),
     room("feeds", "crates/feeds/src", &[
-        "contract", "quarantine", "wal", "lake", "encode", "tables", "json", "record", "ids", "files", "rfc3339", "clock",
+        "contract", "quarantine", "wal", "lake", "encode", "tables", "json", "record", "ids", "side_files", "files",
+        "rfc3339", "clock",
     ]),
     room("replay", "src/replay", &[
         "status", "metrics", "control", "contract", "quarantine", "wal", "lake", "encode", "record",
@@ -73,7 +75,7 @@ const ROOMS: &[Room] = &[
     ]),
     room("ship", "src/ship", &[
         "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
-        "files", "clock", "checksum", "codec",
+        "side_files", "files", "clock", "checksum", "codec",
     ]),
     room("replica", "src/replica", &["wal", "lake"]),
     room("status", "src/status", &["version", "clock"]),
@@ -85,7 +87,7 @@ const ROOMS: &[Room] = &[
         "quarantine", "tables", "columns", "json", "record", "secret", "instant", "rfc3339", "clock",
     ]),
     room("quarantine", "crates/contract/src/quarantine", &["json", "record", "clock"]),
-    room("wal", "crates/log/src", &["record", "ids", "files", "clock", "checksum", "codec"]),
+    room("wal", "crates/log/src", &["record", "ids", "side_files", "files", "clock", "checksum", "codec"]),
     room("lake", "crates/lake/src", &["encode", "record", "ids", "files", "clock", "checksum"]),
     room("encode", "crates/lake/src/encode", &["tables", "columns", "json", "record", "files", "clock", "codec"]),
     room("tables", "crates/base/src/tables", &["columns", "json"]),
@@ -95,6 +97,7 @@ const ROOMS: &[Room] = &[
     room("secret", "crates/base/src/secret", &[]),
     room("signature", "crates/base/src/signature", &["rfc3339", "clock"]),
     room("ids", "crates/base/src/ids", &[]),
+    room("side_files", "crates/base/src/side_files", &["files"]),
     room("files", "crates/base/src/files", &[]),
     room("version", "src/version", &["clock"]),
     room("instant", "crates/base/src/instant", &["rfc3339", "clock"]),

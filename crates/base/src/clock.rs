@@ -193,6 +193,18 @@ impl Clock {
         }
     }
 
+    /// Time since the machine was started, which goes on while it sleeps or a process is stopped.
+    pub fn boot(&self) -> Duration {
+        match self {
+            Self::System { .. } => {
+                let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+                let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+                Duration::new(seconds, u32::try_from(time.tv_nsec).unwrap_or(0))
+            }
+            Self::Manual(_) => self.mono(),
+        }
+    }
+
     /// Reads both clocks.
     pub fn now(&self) -> Now {
         Now {

@@ -9,6 +9,7 @@ pub mod secret;
 pub mod signature;
 pub mod ids;
 pub mod files;
+pub mod side_files;
 pub mod instant;
 pub mod rfc3339;
 pub mod clock;

@@ -1,7 +1,6 @@
 //! What every feed uses: the log of all feeds, and the seams.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::door::Writing;
@@ -9,6 +8,7 @@ use super::host::Host;
 use lakehook_base::clock::Clock;
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::Fingerprint;
+use lakehook_base::side_files::SideFiles;
 use lakehook_lake::reader::LakeReader;
 use lakehook_log::log::Log;
 
@@ -17,8 +17,8 @@ use lakehook_log::log::Log;
 pub struct Context {
     /// The log of all feeds.
     pub log: Log,
-    /// Directory of the log, whose lock is held.
-    pub dir: PathBuf,
+    /// The files beside the log, whose lock is held.
+    pub beside: SideFiles,
     /// The node that the log belongs to.
     pub node: NodeId,
     /// Computes the identities of records.

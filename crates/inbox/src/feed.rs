@@ -61,8 +61,8 @@ impl FilesFeed {
 
     /// Opens the socket for requests of `lakehook files`. On failure the service goes on without it.
     fn listen(&self, context: &Context, keepers: &FilesKeepers) {
-        let listening = control::listen(&context.dir, keepers.clone());
-        let dir = context.dir.display();
+        let listening = control::listen(context.beside.dir(), keepers.clone());
+        let dir = context.beside.dir().display();
         let listening = listening.inspect_err(|error| {
             tracing::warn!(%error, %dir, "failed to open the control socket; `lakehook files` cannot ask this service");
         });

@@ -133,7 +133,7 @@ fn remembered(
         newest: i64::MIN,
         ..FilesCursor::default()
     });
-    let dir = state_dir(&context.dir, &plan.name, &context.lake);
+    let dir = state_dir(context.beside.dir(), &plan.name, &context.lake);
     open_remembered(plan, &dir, cursor).map_err(|error| remembering(&error))
 }
 

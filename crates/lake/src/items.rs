@@ -2,9 +2,9 @@
 //! a bucket.
 //!
 //! An item must be stored only where there is none, and be what was sent. So a store is refused here
-//! that ignores `If-None-Match: *`, that takes bodies which do not match their checksum, or that does
-//! not list what it has just stored. For the objects of the lake there are ways round the first two;
-//! a log cannot afford them.
+//! that ignores `If-None-Match: *`, or that does not list what it has just stored: for the objects of the
+//! lake there is a way round the first, which a log cannot afford. Where a store takes bodies that do not
+//! match their checksum, each item is read back before it counts.
 
 use super::abilities::{self, CheckKind, check_of};
 use super::errors::{LakeError, Trouble};
@@ -19,6 +19,8 @@ const PROBES: &str = "_lakehook/list-probe/";
 pub struct Items {
     store: Box<dyn ObjectStore>,
     check: CheckKind,
+    /// Whether the store may have stored something else than was sent.
+    reads_back: bool,
 }
 
 impl Items {
@@ -30,17 +32,27 @@ impl Items {
                 "it ignores If-None-Match, so two owners could both believe that they have it",
             ));
         }
-        if !matches!(abilities.protection, Protection::Crc32c | Protection::Md5) {
-            return Err(unusable(
-                "it takes bodies that do not match their checksum, so what is stored could be damaged",
-            ));
-        }
         let items = Self {
             store,
             check: abilities.check,
+            reads_back: !matches!(abilities.protection, Protection::Crc32c | Protection::Md5),
         };
         items.probe_lists(unique)?;
         Ok(items)
+    }
+
+    /// Items that are only read, without a probe.
+    pub fn for_reading(store: Box<dyn ObjectStore>) -> Self {
+        Self {
+            store,
+            check: CheckKind::Crc32c,
+            reads_back: false,
+        }
+    }
+
+    /// Whether each item is read back, which costs a request more.
+    pub fn reads_back(&self) -> bool {
+        self.reads_back
     }
 
     /// An item that was stored must be in the next list, and one that was deleted must not.
@@ -73,7 +85,12 @@ impl Items {
             condition: Condition::IfAbsent,
         })?;
         match answer {
-            PutAnswer::Stored(evidence) if evidence.etag.is_some() => Ok(true),
+            PutAnswer::Stored(evidence) if evidence.etag.is_some() => {
+                if self.reads_back && self.get(key)?.as_deref() != Some(bytes) {
+                    return Err(unknown("what the store has is not what was sent"));
+                }
+                Ok(true)
+            }
             // Anything between us and the store may have answered this.
             PutAnswer::Stored(_) => Err(unknown("a 200 without an ETag is no answer of the store")),
             PutAnswer::ConditionFailed => Ok(false),

@@ -61,6 +61,17 @@ pub fn label_key() -> String {
     format!("{INTERNAL}/lake.json")
 }
 
+/// Key of the anchor of a log that is kept in a bucket; the name has a folder.
+pub fn anchor_key(name: &str) -> String {
+    format!("{INTERNAL}/logs/{name}.json")
+}
+
+/// Name of the local file of an anchor before it is put.
+pub fn anchor_part_name(name: &str, node: NodeId) -> String {
+    let name = name.replace('/', "-");
+    format!("anchor-{name}-{node}.part")
+}
+
 /// Key of the object that shows whether the store honours conditions.
 pub fn probe_key() -> String {
     format!("{INTERNAL}/probe")

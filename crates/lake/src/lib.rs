@@ -29,6 +29,7 @@ pub mod reader;
 pub mod calendar;
 pub mod notes;
 pub mod label;
+pub mod anchor;
 pub mod encode;
 
 pub use configured::Lake;

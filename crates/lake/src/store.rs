@@ -113,6 +113,28 @@ pub struct StoreError {
     pub message: String,
 }
 
+impl<T: ObjectStore + ?Sized> ObjectStore for Arc<T> {
+    fn put(&self, put: &Put<'_>) -> Result<PutAnswer, StoreError> {
+        (**self).put(put)
+    }
+
+    fn head(&self, key: &str) -> Result<Option<Head>, StoreError> {
+        (**self).head(key)
+    }
+
+    fn get(&self, key: &str, out: &mut dyn Write) -> Result<bool, StoreError> {
+        (**self).get(key, out)
+    }
+
+    fn delete(&self, key: &str) -> Result<(), StoreError> {
+        (**self).delete(key)
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>) -> Result<Vec<String>, StoreError> {
+        (**self).list(prefix, after)
+    }
+}
+
 /// An object store that can put under conditions.
 pub trait ObjectStore: Send + Sync {
     /// Puts an object in one request.

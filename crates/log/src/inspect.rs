@@ -1,4 +1,4 @@
-//! Inspects a log from outside: reads everything, changes nothing.
+//! Inspects a log from outside, in a directory or in an engine: reads everything, changes nothing.
 
 use std::io;
 use std::path::Path;
@@ -6,12 +6,16 @@ use std::time::Duration;
 
 use crate::dedup::id_files::ids_path;
 use crate::dedup::id_files::{self as ids, IdFiles};
+use crate::helper::Background;
 use crate::journal::errors::OpenError;
 use crate::journal::inventory::Inventory;
 use crate::journal::layout::segment_path;
 use crate::journal::local::{LocalFrames, open_closed};
 use crate::journal::node;
 use crate::journal::read::SegmentReader;
+use crate::journal::replica::engine::{Engine, KeepTrying};
+use crate::journal::replica::identity;
+use crate::journal::replica::walk::Walk;
 use crate::journal::seam::{Frame, TornTail};
 use crate::ledger::batch::Limits;
 use crate::ledger::entry::Entry;
@@ -78,15 +82,7 @@ fn unlimited() -> State {
 /// Reads the log of a directory. Errors are listed in the result; the call itself fails only if the
 /// directory cannot be listed or its node file cannot be read.
 pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
-    let mut inspection = Inspection {
-        node: node::read(files, dir)?.map(|node| node.id),
-        segments: Vec::new(),
-        leftover: Vec::new(),
-        id_files: IdFiles::new(),
-        state: unlimited(),
-        torn: None,
-        problems: Vec::new(),
-    };
+    let mut inspection = Inspection::empty(node::read(files, dir)?.map(|node| node.id));
     let Inventory { segments, .. } = Inventory::list(files, dir)?;
     (inspection.id_files, _) = ids::list(files, dir)?;
     let sizes: Vec<(u64, u64)> = segments.into_iter().collect();
@@ -97,7 +93,80 @@ pub fn inspect<F: Files>(files: &F, dir: &Path) -> io::Result<Inspection> {
     Ok(inspection)
 }
 
+/// Reads the log in an engine, whose id files are listed but not read. Errors are listed in the result;
+/// the call itself fails only if the log's identity cannot be read.
+pub fn inspect_replica<E: Engine>(engine: E, keep_trying: &KeepTrying) -> io::Result<Inspection> {
+    let node = identity::read(&engine, keep_trying).map_err(io::Error::other)?;
+    let mut inspection = Inspection::empty(node.map(|node| node.id));
+    let Some(node) = node else {
+        return Ok(inspection);
+    };
+    if let Err(error) = inspection.read_replica(engine, node.id, keep_trying) {
+        inspection.problems.push(error.to_string());
+    }
+    Ok(inspection)
+}
+
 impl Inspection {
+    fn empty(node: Option<NodeId>) -> Self {
+        Self {
+            node,
+            segments: Vec::new(),
+            leftover: Vec::new(),
+            id_files: IdFiles::new(),
+            state: unlimited(),
+            torn: None,
+            problems: Vec::new(),
+        }
+    }
+
+    fn read_replica<E: Engine>(
+        &mut self,
+        engine: E,
+        log: NodeId,
+        keep_trying: &KeepTrying,
+    ) -> Result<(), OpenError> {
+        let keep_trying = keep_trying.clone();
+        let mut walk = Walk::begin(engine, log, keep_trying, Background::Threads)?;
+        let Some(newest) = walk.newest_segment() else {
+            return Ok(());
+        };
+        let name = walk.engine.name();
+        let mut oldest = 1;
+        walk.read_segment(newest, &mut None, &|_| None, &mut |frame, _| {
+            oldest = oldest_said_by(&frame).max(oldest);
+            Ok(())
+        })?;
+        walk.go_back_to(oldest)?;
+        let (mut projection, mut previous) = (Projection::new(unlimited()), None);
+        let read = (oldest..=newest).try_for_each(|number| {
+            self.segments.push(SegmentInfo {
+                number,
+                ..SegmentInfo::default()
+            });
+            walk.read_segment(number, &mut previous, &|_| None, &mut |frame, _| {
+                let end = frame.at.within() + frame.bytes.len() as u64;
+                self.see(number, &frame, end);
+                let applied = projection.apply(&frame, &mut |_| {});
+                applied.map_err(|error| OpenError::Contradiction {
+                    frame: format!("{name}, frame {}", frame.header.number),
+                    detail: error.to_string(),
+                })
+            })
+            .map(drop)
+        });
+        for info in &mut self.segments {
+            info.bytes = info.used_bytes;
+        }
+        self.state = projection.state;
+        read?;
+        let checked = self.state.check_read();
+        checked.map_err(|error| OpenError::Contradiction {
+            frame: name,
+            detail: error.to_string(),
+        })
+    }
+
     fn read_segments<F: Files>(
         &mut self,
         files: &F,
@@ -201,11 +270,17 @@ fn oldest_needed<F: Files>(files: &F, dir: &Path, last: u64) -> Result<u64, Open
     let mut reader = SegmentReader::open(files, &segment_path(dir, last), None)?;
     let mut oldest = 1;
     while let Some(frame) = reader.next_frame()? {
-        for entry in Entry::all(frame.body()).flatten() {
-            if let Entry::Checkpoint(checkpoint) = entry {
-                oldest = oldest.max(checkpoint.oldest_segment);
-            }
-        }
+        oldest = oldest_said_by(&frame).max(oldest);
     }
     Ok(oldest)
+}
+
+/// The oldest segment that is needed, as far as a frame says; otherwise 0.
+fn oldest_said_by(frame: &Frame) -> u64 {
+    let entries = Entry::all(frame.body()).flatten();
+    let said = entries.filter_map(|entry| match entry {
+        Entry::Checkpoint(checkpoint) => Some(checkpoint.oldest_segment),
+        _ => None,
+    });
+    said.max().unwrap_or(0)
 }

@@ -9,7 +9,8 @@
 //! It has three rooms: [`journal`] makes frames durable, [`ledger`] says what they mean and knows
 //! no file, [`dedup`] recognises events that the log has had before. Around them: [`recover`] (from
 //! a journal to a writer), [`rows`] (reads a batch back), [`log`] (the writer's thread, and the
-//! handle to it), [`inspect`] (reads a log from outside), [`rescue`] (what can be read of a log
+//! handle to it), [`inspect`] (reads a log from outside), [`moving`] (from a
+//! directory into an engine and back), [`rescue`] (what can be read of a log
 //! that cannot go on), `helper` (work beside the writer).
 //!
 //! Other logs recycle files, keep positions in a side file, retry a failed sync, or skip what they
@@ -25,6 +26,7 @@ pub mod recover;
 pub mod rows;
 pub mod log;
 pub mod inspect;
+pub mod moving;
 pub mod rescue;
 
 pub use journal::{layout, node, read};

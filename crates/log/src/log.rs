@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -27,6 +27,8 @@ const MAX_WAITING: usize = 8192;
 const MAX_GROUP: usize = 4096;
 /// After this long without work, the log notes that nothing is in flight.
 const IDLE: Duration = Duration::from_secs(1);
+/// How long a durable frame shows that this process owns the log.
+pub const OWNED_FOR: Duration = Duration::from_secs(60);
 /// Pause before requests for which there was no room are tried again.
 const BLOCKED: Duration = Duration::from_millis(50);
 
@@ -62,6 +64,11 @@ pub struct Gauges {
     pub oldest_current: AtomicI64,
     /// Rows of late partitions that are not in the lake.
     pub late_rows: AtomicU64,
+    /// Microseconds since the machine was started at which this process owned the log for certain, if
+    /// another one may take it over.
+    pub owned_at: AtomicU64,
+    /// Whether the log cannot go on.
+    pub is_over: AtomicBool,
 }
 
 impl Gauges {
@@ -212,6 +219,24 @@ impl Log {
         }
     }
 
+    /// Makes sure that this process owns the log, by a frame. Blocks.
+    pub fn prove(&self) -> Result<(), AppendError> {
+        self.ask(Request::Prove)
+    }
+
+    /// Whether something may be put into the lake that another owner of the log would not put any
+    /// more: only if the last frame is not old. If it is, another one is written first. Blocks.
+    ///
+    /// A process that was stopped for long may have lost the log, and what it wants to put may have
+    /// been erased meanwhile.
+    pub fn may_put(&self, clock: &Clock) -> bool {
+        if self.gauges.is_over.load(Ordering::Acquire) {
+            return false;
+        }
+        let owned_at = Duration::from_micros(self.gauges.owned_at.load(Ordering::Acquire));
+        clock.boot().saturating_sub(owned_at) < OWNED_FOR || self.prove().is_ok()
+    }
+
     /// Notes durably that an object is in the lake. Blocks.
     pub fn commit(&self, commit: Commit) -> Result<(), AppendError> {
         self.ask(Request::Commit(commit))
@@ -278,6 +303,10 @@ impl<J: Journal, F: Files> Owner<J, F> {
                 self.fail(&error);
                 return;
             }
+            if had_work && self.wait_for_more(queue) {
+                self.finish();
+                return;
+            }
             let turn = self.writer.turn(&mut self.waiting);
             let wrote_nothing = turn.sync.is_zero() && turn.replies.is_empty();
             if !self.deliver(turn) {
@@ -313,6 +342,25 @@ impl<J: Journal, F: Files> Owner<J, F> {
             };
         }
         false
+    }
+
+    /// Takes what comes in while the next frame should wait. Returns `true` if the log is to be closed.
+    fn wait_for_more(&mut self, queue: &Receiver<Job>) -> bool {
+        loop {
+            let pause = self.writer.pause();
+            if pause.is_zero() {
+                return false;
+            }
+            if self.waiting.len() >= MAX_GROUP {
+                std::thread::sleep(pause);
+                return false;
+            }
+            match queue.recv_timeout(pause) {
+                Ok(Job::Request(request, ticket)) => self.waiting.push_back((request, ticket)),
+                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return true,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     /// How long to wait for a request: until a batch is due, or until the log should note that it
@@ -400,6 +448,11 @@ impl<J: Journal, F: Files> Owner<J, F> {
             .oldest_current
             .store(oldest_current.0, Ordering::Relaxed);
         gauges.late_rows.store(in_log.late_rows, Ordering::Relaxed);
+        if self.writer.is_shared() {
+            let micros = self.writer.owned_at().as_micros();
+            let micros = u64::try_from(micros).unwrap_or(u64::MAX);
+            gauges.owned_at.store(micros, Ordering::Release);
+        }
         gauges
             .open_batches
             .store(state.batches.sealable() as u64, Ordering::Release);
@@ -421,6 +474,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
     }
 
     fn fail(&mut self, error: &WriteError) {
+        self.gauges.is_over.store(true, Ordering::Release);
         (self.listeners.failed)(error);
         self.refuse_waiting(&AppendError::Storage(error.to_string().into()));
     }

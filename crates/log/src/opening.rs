@@ -87,6 +87,19 @@ impl<F: Files> Opening<F> {
         }
     }
 
+    /// A log that goes on elsewhere, with that state.
+    pub(crate) fn with_state(
+        archive: Archive<F>,
+        settings: Settings,
+        node: Node,
+        effects: (Clock, Ids),
+        state: State,
+    ) -> Self {
+        let mut opening = Self::new(archive, settings, node, effects);
+        opening.projection = Projection::new(state);
+        opening
+    }
+
     /// Prepares a log without segments: it begins after the segments that id files cover. Returns
     /// the last of them, or 0.
     pub(crate) fn archive_numbers(&mut self) -> u64 {

@@ -1,6 +1,7 @@
 //! Recovery: makes a writer that goes on where a journal ended, wherever the journal is.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::dedup::archive::{Archive, ArchiveLimits};
 use super::dedup::place::SecondPlace;
@@ -8,10 +9,11 @@ use super::helper::Background;
 pub use super::journal::errors::OpenError;
 use super::journal::exchange;
 use super::journal::local::{FoundFiles, LocalJournal, LocalSettings};
+use super::journal::mark;
 use super::journal::node::{Node, read_or_create};
 use super::journal::replica::engine::{Engine, KeepTrying};
 use super::journal::replica::found::FoundReplica;
-use super::journal::replica::identity;
+use super::journal::replica::identity::{self, Judge};
 use super::journal::replica::owner::ReplicaSettings;
 use super::journal::seam::{Found, Frames as _};
 use super::ledger::request::Settings;
@@ -20,7 +22,7 @@ pub use super::opening::Recovered;
 use super::opening::{Opening, io_error};
 use lakehook_base::clock::Clock;
 use lakehook_base::files::{Files, create_dir_durably};
-use lakehook_base::ids::Ids;
+use lakehook_base::ids::{Ids, NodeId};
 
 /// Id files take at most the log's space divided by this number, because most of it is for rows.
 /// After a restart the dedup window is what these files hold.
@@ -99,7 +101,20 @@ pub fn find<F: Files>(
             dir: dir.to_owned(),
         });
     }
+    mark::check(files, dir, None)?;
     let node = read_or_create(files, dir, ids).map_err(io)?;
+    let found = find_here(files, dir, settings, (ids, &node), background)?;
+    Ok((found, node))
+}
+
+/// Finds the journal in files of a directory whose node is known, whatever its mark says.
+pub(crate) fn find_here<F: Files>(
+    files: &F,
+    dir: &Path,
+    settings: &Settings,
+    (ids, node): (&Ids, &Node),
+    background: Background,
+) -> Result<FoundFiles<F>, OpenError> {
     let local = LocalSettings {
         segment_bytes: settings.segment_bytes,
         first_segment_bytes: settings.first_segment_bytes,
@@ -108,11 +123,12 @@ pub fn find<F: Files>(
         ids: ids.clone(),
         background,
     };
-    let found = FoundFiles::open(files.clone(), dir, local).map_err(io)?;
-    Ok((found, node))
+    let found = FoundFiles::open(files.clone(), dir, local);
+    found.map_err(|error| io_error(dir, error))
 }
 
 /// How a start in an engine goes about it.
+#[derive(Clone)]
 pub struct ReplicaStart {
     /// How long requests are repeated that have no answer.
     pub keep_trying: KeepTrying,
@@ -120,38 +136,52 @@ pub struct ReplicaStart {
     pub background: Background,
     /// Who this is, for the messages of others.
     pub owner: String,
+    /// The shortest time between two appends.
+    pub interval: Duration,
 }
 
-/// Finds the journal in an engine, with the id files that a directory lacks, and founds it if the
-/// engine is new. The caller has locked the directory.
+/// The identity of the log in an engine, which is founded if the engine has none. A directory that does
+/// not know it yet gets it once `judge` has nothing against it. The caller has locked the directory.
+pub fn identify<E: Engine, F: Files>(
+    engine: &E,
+    (files, dir): (&F, &Path),
+    ids: &Ids,
+    keep_trying: &KeepTrying,
+    judge: &mut Judge<'_>,
+) -> Result<Node, OpenError> {
+    create_dir_durably(files, dir, true).map_err(|error| io_error(dir, error))?;
+    identity::read_or_found(engine, (files, dir), ids, keep_trying, judge)
+}
+
+/// Finds the journal of a log in an engine, with the id files that a directory lacks. The caller has
+/// locked the directory.
 pub fn find_replica<E: Engine, F: Files>(
     engine: E,
     (files, dir): (&F, &Path),
-    settings: &Settings,
-    ids: &Ids,
+    log: NodeId,
+    (settings, ids): (&Settings, &Ids),
     start: ReplicaStart,
-) -> Result<(FoundReplica<E, F>, Node), OpenError> {
-    create_dir_durably(files, dir, true).map_err(|error| io_error(dir, error))?;
+) -> Result<FoundReplica<E, F>, OpenError> {
     let ReplicaStart {
         keep_trying,
         background,
         owner,
+        interval,
     } = start;
-    let node = identity::read_or_found(&engine, (files, dir), ids, &keep_trying)?;
     let replica = ReplicaSettings {
         segment_bytes: settings.segment_bytes,
         max_bytes: settings.max_bytes,
-        log: node.id,
+        log,
         ids: ids.clone(),
         background,
         keep_trying,
         owner,
+        interval,
     };
-    let found = FoundReplica::open(engine, files.clone(), dir, replica)?;
-    Ok((found, node))
+    FoundReplica::open(engine, files.clone(), dir, replica)
 }
 
-fn archive<F: Files>(
+pub(crate) fn archive<F: Files>(
     (files, dir): (F, &Path),
     settings: &Settings,
     copies: SecondPlace,

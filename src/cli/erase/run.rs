@@ -15,22 +15,23 @@ use super::patience::{PAUSE, patiently};
 use super::report::{ErasureReport, Left, print, take};
 use super::turn::{Lease, Turn};
 use crate::cli::exit::{FAILED, Failure};
+use crate::cli::logs::{erasure_key, looks};
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
 use crate::config::{Config, Loaded};
 use crate::erase::condition::RowCondition;
 use crate::erase::eraser::Eraser;
+use crate::erase::landing;
 use crate::erase::notes::{self, Erasures};
 use crate::erase::request::{ErasureDone, ErasureKey, ErasureRequest};
 use crate::erase::standing::Standing;
-use crate::erase::{key, landing};
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::lake::keys::{INTERNAL, holder_of, top_folder};
 use crate::lake::reader::{LakeReader, keys_below};
 use crate::lake::{Lake, LakeError};
-use crate::serve::lake_of;
+use crate::serve::{LogRole, lake_of};
 use crate::telemetry;
 use crate::wal::node::read;
 
@@ -135,7 +136,7 @@ impl Begun<'_> {
 impl Erasure<'_> {
     /// A dry run: asks neither the log's owner nor the store for anything but reads.
     async fn look(&mut self) -> anyhow::Result<()> {
-        let landing = landing::look(self.dirs()).context("failed to read the log")?;
+        let landing = landing::look(&self.logs()).context("failed to read the log")?;
         let rows: u64 = landing.iter().map(|log| log.waiting_rows).sum();
         if rows > 0 {
             self.report.notes.push(format!(
@@ -156,9 +157,10 @@ impl Erasure<'_> {
     async fn carry_out(&mut self) -> anyhow::Result<()> {
         patiently(|| self.lake.check_rewritable()).await?;
         let node = read(&Disk, &self.config.wal.dir)?.map(|node| node.id);
-        let mut turn = Turn::take(self.config, node.is_some()).await?;
+        let has_log = node.is_some() || self.config.wal.replica.is_some();
+        let mut turn = Turn::take(self.config, has_log).await?;
         let mut lease = Lease::take(self.lake, self.place, node, &self.clock).await?;
-        let key = key::read_or_create(&Disk, &self.config.wal.dir, &Ids::System)?;
+        let key = erasure_key(self.config, &Ids::System)?;
         let erasures = Erasures::read(self.place).await?;
         let (open, was_done) = erasures.for_the_same(&self.args.stream, &self.args.condition, &key);
         let landing = self.land(&mut turn).await?;
@@ -237,23 +239,27 @@ impl Erasure<'_> {
         patiently(|| notes::finish(&Disk, self.lake, begun.id, begun.by, &done)).await
     }
 
-    /// The directories of the logs that may hold rows of the stream.
-    fn dirs(&self) -> Vec<&std::path::Path> {
+    /// The logs that may hold rows of the stream.
+    fn roles(&self) -> &'static [LogRole] {
         if self.args.stream == "events" {
-            vec![&self.config.wal.dir]
+            &[LogRole::Events]
         } else {
-            vec![&self.config.wal.dir, &self.config.polls.dir]
+            &[LogRole::Events, LogRole::Feeds]
         }
+    }
+
+    fn logs(&self) -> Vec<landing::Look<'_>> {
+        looks(self.config, self.roles())
     }
 
     /// Waits until what the logs hold now is in the lake and committed.
     async fn land(&mut self, turn: &mut Turn) -> anyhow::Result<Vec<landing::LogLanding>> {
-        let dirs = self.dirs();
-        let before = landing::look(dirs.clone()).context("failed to read the log")?;
+        let logs = looks(self.config, self.roles());
+        let before = landing::look(&logs).context("failed to read the log")?;
         turn.flush().await?;
         let start = self.clock.now().mono;
         loop {
-            let now = landing::look(dirs.clone()).context("failed to read the log")?;
+            let now = landing::look(&logs).context("failed to read the log")?;
             let late: Vec<String> = before
                 .iter()
                 .zip(&now)
@@ -333,7 +339,7 @@ impl Erasure<'_> {
 
     /// Which logs may still hold rows, and cannot be asked from here.
     fn tell_of_logs(&mut self, keys: &[String]) -> anyhow::Result<()> {
-        let logs = landing::look(self.dirs())?;
+        let logs = landing::look(&self.logs())?;
         let here: Vec<NodeId> = logs.iter().filter_map(|log| log.node).collect();
         let scope = self.in_scope(keys);
         let mut elsewhere: Vec<NodeId> = scope
@@ -351,8 +357,8 @@ impl Erasure<'_> {
             ));
         }
         let mut aside = Vec::new();
-        for dir in self.dirs() {
-            let names = keys_below(dir, "")?;
+        for role in self.roles() {
+            let names = keys_below(&role.section(self.config).dir, "")?;
             let is_aside = |name: &String| name.starts_with("torn-") || name.starts_with("before-");
             aside.extend(names.into_iter().filter(is_aside));
         }

@@ -6,6 +6,7 @@ use anyhow::{Context as _, anyhow};
 use tokio_util::sync::CancellationToken;
 
 use super::patience::patiently;
+use crate::cli::logs::looks;
 use crate::clock::{Clock, Micros};
 use crate::config::Config;
 use crate::erase::landing;
@@ -17,7 +18,7 @@ use crate::lake::lease::{LeaseAnswer, LeaseHolder};
 use crate::lake::reader::LakeReader;
 use crate::replay::talk::{ErasureAsks, ErasureClient};
 use crate::serve::events::OpenEvents;
-use crate::serve::{Patience, ServeError};
+use crate::serve::{LogRole, Patience, ServeError};
 use crate::wal::node::{Lock, LockError};
 
 /// How long a lease lasts without being renewed, …
@@ -49,7 +50,7 @@ impl Turn {
                     events
                         .close(&Patience::new(grace, CancellationToken::new()))
                         .await;
-                    let log = landing::look(vec![&config.wal.dir])?;
+                    let log = landing::look(&looks(config, &[LogRole::Events]))?;
                     if log.iter().all(|log| log.rows_in_files == 0) {
                         break;
                     }

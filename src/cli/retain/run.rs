@@ -15,6 +15,7 @@ use super::stock::Stock;
 use crate::cli::erase::patience::patiently;
 use crate::cli::erase::turn::{Lease, Turn};
 use crate::cli::exit::{FAILED, Failure};
+use crate::cli::logs::looks;
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
@@ -28,7 +29,7 @@ use crate::lake::reader::LakeReader;
 use crate::retain::expire::{Claimed, Expirer, Removed};
 use crate::retain::notes::{ListedObject, MAX_LISTED, RetentionNote, leave};
 use crate::retain::plan::{Expiring, ExpiringRun, RetentionPlan, RunId, first_kept_day};
-use crate::serve::lake_of;
+use crate::serve::{LogRole, lake_of};
 use crate::telemetry;
 use crate::wal::node::read;
 
@@ -125,11 +126,15 @@ impl Retention<'_> {
             let usable = patiently(|| self.lake.check_rewritable()).await;
             usable.context("the lease that keeps other runs away needs conditional puts")?;
             self.keeper = Some(Keeper {
-                turn: Turn::take(self.config, self.node.is_some()).await?,
+                turn: Turn::take(
+                    self.config,
+                    self.node.is_some() || self.config.wal.replica.is_some(),
+                )
+                .await?,
                 lease: Lease::take(self.lake, self.place, self.node, &self.clock).await?,
             });
         }
-        let logs = landing::look(vec![&self.config.wal.dir, &self.config.polls.dir]);
+        let logs = landing::look(&looks(self.config, &[LogRole::Events, LogRole::Feeds]));
         let logs = logs.context("failed to read the log")?;
         let mut stock = Stock::list(self.place).await?;
         let standing = landing::standing(&stock.keys, &logs, self.clock.now().wall);

@@ -1,24 +1,37 @@
 //! `lakehook wal info` and `wal verify`: look into a log.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
 
 use crate::cli::exit::{FAILED, Failure};
+use crate::config::Config;
 use crate::files::Disk;
 use crate::out;
+use crate::serve::inspection::inspect_dir;
 use crate::wal::dedup::id_files::IdFile;
 use crate::wal::inspect::{Inspection, inspect};
 
-fn look(dir: &Path) -> Result<Inspection, Failure> {
-    let inspected = inspect(&Disk, dir);
+/// The log that a command is about.
+pub enum Which {
+    /// That of a directory, by itself.
+    Dir(PathBuf),
+    /// That of a directory, which may be a copy of one in a bucket.
+    Configured(Box<Config>, PathBuf),
+}
+
+fn look(which: &Which) -> Result<Inspection, Failure> {
+    let (inspected, dir) = match which {
+        Which::Dir(dir) => (inspect(&Disk, dir), dir),
+        Which::Configured(config, dir) => (inspect_dir(config, dir), dir),
+    };
     Ok(inspected.with_context(|| format!("failed to read {}", dir.display()))?)
 }
 
 /// Runs `wal info`.
-pub fn info(dir: &Path) -> Result<ExitCode, Failure> {
-    let inspection = look(dir)?;
+pub fn info(which: &Which) -> Result<ExitCode, Failure> {
+    let inspection = look(which)?;
     match inspection.node {
         Some(node) => out::line(format_args!("node {node}")),
         None => out::line("no node yet: no service has used this directory"),
@@ -45,8 +58,8 @@ pub fn info(dir: &Path) -> Result<ExitCode, Failure> {
 }
 
 /// Runs `wal verify`.
-pub fn verify(dir: &Path) -> Result<ExitCode, Failure> {
-    let inspection = look(dir)?;
+pub fn verify(which: &Which) -> Result<ExitCode, Failure> {
+    let inspection = look(which)?;
     let frames: u64 = inspection
         .segments
         .iter()

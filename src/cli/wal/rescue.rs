@@ -23,6 +23,7 @@ use crate::lake::reader::LakeReader;
 use crate::lake::{Lake, keys, notes};
 use crate::out;
 use crate::rescue::{InLake, Lost, sweep};
+use crate::serve::home::is_copy;
 use crate::serve::{LogRole, lake_of, log_settings};
 use crate::telemetry::{self, LogFormat};
 use crate::wal::node::{Lock, Node, read};
@@ -44,13 +45,13 @@ pub struct RescueArgs {
 
 /// One of the two logs, as it is named on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum WhichLog {
+pub(super) enum WhichLog {
     Events,
     Polls,
 }
 
 impl WhichLog {
-    fn role(self) -> LogRole {
+    pub(super) fn role(self) -> LogRole {
         match self {
             Self::Events => LogRole::Events,
             Self::Polls => LogRole::Feeds,
@@ -89,6 +90,11 @@ fn run(loaded: &Loaded, args: &RescueArgs, aim: Aim) -> Result<ExitCode, Failure
     let config = &loaded.config;
     let dir = directory(config, args)?;
     let role = args.log.role();
+    if is_copy(&dir)? {
+        let message = "the directory holds copies of a log that is kept in a bucket, and nothing else: remove it, and \
+                       the next start fetches them anew";
+        return Err(anyhow!(message).into());
+    }
     if !Disk.exists(&dir) {
         return Err(anyhow!("there is no log in {}", dir.display()).into());
     }

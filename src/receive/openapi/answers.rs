@@ -101,7 +101,7 @@ const UNAVAILABLE: ProblemClass = ProblemClass {
     name: "Unavailable",
     status: 503,
     description: "Not now: log full, disk nearly full, too many bytes in flight, starting, stopping, storage failed, \
-                 wrong clock. Nothing was acknowledged.",
+                 the log's bucket away, wrong clock. Nothing was acknowledged.",
     headers: RETRY,
     words: &[
         "starting",
@@ -109,6 +109,7 @@ const UNAVAILABLE: ProblemClass = ProblemClass {
         "storage-failed",
         "foreign-object",
         "low-space",
+        "replica-away",
         "wrong-clock",
         "busy",
         "log-full",
@@ -136,6 +137,7 @@ pub(super) const NOT_READY: ProblemClass = ProblemClass {
         "storage-failed",
         "foreign-object",
         "low-space",
+        "replica-away",
         "wrong-clock",
         "batch-held",
     ],

@@ -183,7 +183,7 @@ impl Feed for CallFeed {
     }
 
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {
-        let plans = self.links.with(Kept::within(&context.dir), |links| {
+        let plans = self.links.with(Kept::beside(&context.beside), |links| {
             self.plans(context.fingerprint, links)
         });
         let plans = plans.map_err(|errors| setup_errors(&errors))?;
@@ -256,7 +256,7 @@ impl Feed for CallFeed {
 impl CallFeed {
     /// Opens the socket for requests of `lakehook call`. On failure the service goes on without it.
     fn listen(&self, started: &Started) {
-        let dir = started.shared.context.dir.join(DIRECTORY);
+        let dir = started.shared.context.beside.path(DIRECTORY);
         let doors = Arc::clone(&started.doors);
         let listening = create_dir_durably(&Disk, &dir, true).and_then(|()| {
             Control::start(&dir, move |talk, stop| {
@@ -350,7 +350,7 @@ impl Keeper {
                 plan: &plan,
                 waiter: &waiter,
                 log: Some(&context.log),
-                dir: &context.dir,
+                beside: &context.beside,
                 ids: &context.ids,
                 wish: &wish,
             })

@@ -2,13 +2,10 @@
 //! before the first of them is sent, so that each is sent again exactly as it was.
 
 use std::io;
-use std::path::{Path, PathBuf};
 
 use super::chunk::Chunk;
 use lakehook_base::clock::Micros;
-use lakehook_base::files::{
-    Disk, Files as _, create_dir_durably, parent_of, read_whole, remove_if_there, replace_durably,
-};
+use lakehook_base::side_files::SideFiles;
 
 /// Name of the directory within that of the log.
 pub(super) const DIRECTORY: &str = "calls";
@@ -18,20 +15,24 @@ const MAX_BYTES: u64 = 64 << 20;
 /// The chunks of one call that are pending, the next one last.
 #[derive(Debug)]
 pub(super) struct Pending {
-    path: PathBuf,
+    beside: SideFiles,
+    name: String,
     chunks: Vec<Chunk>,
 }
 
 impl Pending {
-    /// Reads what is pending of a call, in the directory of the log, whose lock is held.
-    pub(super) fn read(dir: &Path, call: &str) -> io::Result<Self> {
-        let path = dir.join(DIRECTORY).join(format!("{call}.pending"));
-        let chunks = match read_whole(&Disk, &path, MAX_BYTES) {
-            Ok(bytes) => serde_json::from_slice(&bytes)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
-            Err(error) => return Err(error),
+    /// Reads what is pending of a call, beside the log, whose lock is held.
+    pub(super) fn read(beside: &SideFiles, call: &str) -> io::Result<Self> {
+        let name = format!("{DIRECTORY}/{call}.pending");
+        let chunks = match beside.read(&name, MAX_BYTES)? {
+            Some(bytes) => serde_json::from_slice(&bytes)?,
+            None => Vec::new(),
         };
-        Ok(Self { path, chunks })
+        Ok(Self {
+            beside: beside.clone(),
+            name,
+            chunks,
+        })
     }
 
     /// The next chunk.
@@ -69,18 +70,17 @@ impl Pending {
     pub(super) fn settle(&mut self) -> io::Result<()> {
         self.chunks.pop();
         if self.chunks.is_empty() {
-            remove_if_there(&Disk, &self.path)?;
-            // A power cut does not bring back what the log may have forgotten by then.
-            return Disk.sync_dir(parent_of(&self.path));
+            // Nor does a power cut bring it back: the log may have forgotten it by then.
+            return self.beside.remove(&self.name);
         }
         Ok(())
     }
 
     fn write(&self) -> io::Result<()> {
-        if let Some(dir) = self.path.parent() {
-            create_dir_durably(&Disk, dir, true)?;
-        }
-        replace_durably(&Disk, &self.path, &serde_json::to_vec(&self.chunks)?)
+        let bytes = serde_json::to_vec(&self.chunks)?;
+        self.beside.replace(&self.name, &bytes)?;
+        // What is sent next must be known to whoever owns the log then.
+        self.beside.confirm()
     }
 }
 
@@ -101,25 +101,23 @@ mod tests {
     #[test]
     fn what_was_decided_outlives_the_process() -> io::Result<()> {
         let dir = tempfile::tempdir()?;
-        let mut pending = Pending::read(dir.path(), "ihc")?;
+        let log = SideFiles::within(dir.path());
+        let mut pending = Pending::read(&log, "ihc")?;
         assert_eq!(pending.next(), None);
         pending.decide(chunk("whole"))?;
-        assert_eq!(
-            Pending::read(dir.path(), "ihc")?.next(),
-            Some(&chunk("whole"))
-        );
+        assert_eq!(Pending::read(&log, "ihc")?.next(), Some(&chunk("whole")));
         pending.renew(Micros(7))?;
-        let renewed = Pending::read(dir.path(), "ihc")?;
+        let renewed = Pending::read(&log, "ihc")?;
         let renewed = renewed.next().map(|next| (next.decided, next.key.clone()));
         assert_eq!(renewed, Some((7, chunk("whole").key)));
         pending.halve((chunk("left"), chunk("right")))?;
-        let mut again = Pending::read(dir.path(), "ihc")?;
+        let mut again = Pending::read(&log, "ihc")?;
         assert_eq!(again.all(), [chunk("right"), chunk("left")]);
-        assert_eq!(Pending::read(dir.path(), "other")?.next(), None);
+        assert_eq!(Pending::read(&log, "other")?.next(), None);
         again.settle()?;
         assert_eq!(again.next(), Some(&chunk("right")));
         again.settle()?;
-        assert_eq!(Pending::read(dir.path(), "ihc")?.next(), None);
+        assert_eq!(Pending::read(&log, "ihc")?.next(), None);
         Ok(())
     }
 }

@@ -19,6 +19,7 @@ use crate::wait::{Interrupted, Waiter};
 use lakehook_base::clock::Micros;
 use lakehook_base::ids::Ids;
 use lakehook_base::record::Identity;
+use lakehook_base::side_files::SideFiles;
 use lakehook_log::log::Log;
 use lakehook_log::request::AppendError;
 
@@ -45,8 +46,8 @@ pub struct Job<'a> {
     pub waiter: &'a Waiter,
     /// The log, which knows what was sent. Without it, which is for dry runs only, all groups count as new.
     pub log: Option<&'a Log>,
-    /// Directory of the log, whose lock is held.
-    pub dir: &'a Path,
+    /// The files beside the log, whose lock is held.
+    pub beside: &'a SideFiles,
     /// Randomness for pauses.
     pub ids: &'a Ids,
     /// What is asked of the run.
@@ -85,7 +86,7 @@ pub fn run(job: Job<'_>) -> Result<Report, RunError> {
     let (plan, clock) = (job.plan, job.waiter.clock());
     let began = clock.now().mono;
     let definition = &plan.definition;
-    let pending = Pending::read(job.dir, &plan.name).map_err(|error| not_kept(&error))?;
+    let pending = Pending::read(job.beside, &plan.name).map_err(|error| not_kept(&error))?;
     let mut run = Run {
         sender: Sender {
             plan,

@@ -1,7 +1,6 @@
 //! Polls as a feed: their definitions, and the supervisor once they are started.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::asked::Wish;
@@ -19,6 +18,7 @@ use crate::feed::{Feed, SetupError, Stopping};
 use crate::figures::Figures;
 use lakehook_base::ids::HashKey;
 use lakehook_base::record::Fingerprint;
+use lakehook_base::side_files::SideFiles;
 use lakehook_base::tables::{GrowingTable, StreamTable, Table};
 use lakehook_contract::SchemaError;
 
@@ -63,9 +63,9 @@ impl PollFeed {
     }
 
     /// Plans that need no log: for checks of the configuration, and for runs that write nothing.
-    /// `dir` is the directory of the polls' log if its lock is held: what APIs say once is kept there.
-    pub fn dry_plans(&self, dir: Option<&Path>) -> Result<Vec<Plan>, Vec<PlanError>> {
-        self.plans(Fingerprint::new(HashKey([0; 16])), dir)
+    /// `beside` are the files beside the polls' log if its lock is held: what APIs say once is kept there.
+    pub fn dry_plans(&self, beside: Option<&SideFiles>) -> Result<Vec<Plan>, Vec<PlanError>> {
+        self.plans(Fingerprint::new(HashKey([0; 16])), beside)
     }
 
     /// The table of each poll.
@@ -94,9 +94,9 @@ impl PollFeed {
     fn plans(
         &self,
         fingerprint: Fingerprint,
-        dir: Option<&Path>,
+        beside: Option<&SideFiles>,
     ) -> Result<Vec<Plan>, Vec<PlanError>> {
-        let mut links = Links::new(dir.map(Kept::within));
+        let mut links = Links::new(beside.map(Kept::beside));
         all(&self.definitions, |name, poll| {
             Plan::new(name, poll, fingerprint, &mut links)
         })
@@ -104,8 +104,8 @@ impl PollFeed {
 
     /// Opens the socket for requests of `lakehook poll`. On failure the service goes on without it.
     fn listen(&self, context: &Context, supervisor: &Supervisor, replayer: &RecordReplayer) {
-        let listening = control::listen(&context.dir, supervisor.clone(), replayer.clone());
-        let dir = context.dir.display();
+        let listening = control::listen(context.beside.dir(), supervisor.clone(), replayer.clone());
+        let dir = context.beside.dir().display();
         let listening = listening.inspect_err(|error| {
             tracing::warn!(%error, %dir, "failed to open the control socket; `lakehook poll` cannot ask this service");
         });
@@ -126,7 +126,7 @@ impl Feed for PollFeed {
     }
 
     fn start(&self, context: Context) -> Result<(), Vec<SetupError>> {
-        let plans = self.links.with(Kept::within(&context.dir), |links| {
+        let plans = self.links.with(Kept::beside(&context.beside), |links| {
             all(&self.definitions, |name, poll| {
                 Plan::new(name, poll, context.fingerprint, links)
             })

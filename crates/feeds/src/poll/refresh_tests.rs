@@ -7,6 +7,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use lakehook_base::side_files::SideFiles;
 
 fn token(kept: &Kept, configured: &str) -> RefreshToken {
     RefreshToken::new(Secret::new(configured), "crm", Some(kept.clone()))
@@ -19,7 +20,7 @@ fn ready(token: &RefreshToken) -> String {
 #[test]
 fn the_newest_token_outlives_the_process_until_another_is_configured() {
     let dir = tempfile::tempdir().unwrap();
-    let kept = Kept::within(dir.path());
+    let kept = Kept::beside(&SideFiles::within(dir.path()));
     let first = token(&kept, "r0");
     assert_eq!(ready(&first), "r0");
     first.replace(Secret::new("r1")).unwrap();
@@ -37,7 +38,7 @@ fn the_newest_token_outlives_the_process_until_another_is_configured() {
 #[test]
 fn a_crash_leaves_the_old_token_or_the_new_one() {
     let dir = tempfile::tempdir().unwrap();
-    let kept = Kept::within(dir.path());
+    let kept = Kept::beside(&SideFiles::within(dir.path()));
     let first = token(&kept, "r0");
     ready(&first);
     first.replace(Secret::new("r1")).unwrap();
@@ -57,7 +58,7 @@ fn nothing_is_used_up_while_it_cannot_be_stored() {
     let blocked = dir.path().join("apis");
     let aside = dir.path().join("aside");
     std::fs::write(&blocked, "in the way").unwrap();
-    let kept = Kept::within(dir.path());
+    let kept = Kept::beside(&SideFiles::within(dir.path()));
     let first = token(&kept, "r0");
     assert!(matches!(first.ready(), Err(Trouble::Again { .. })));
     std::fs::remove_file(&blocked).unwrap();

@@ -412,7 +412,7 @@ impl Keeper {
                 plan: &plan,
                 waiter: &waiter,
                 log: Some(&context.log),
-                dir: Some(context.dir.as_path()),
+                dir: Some(context.beside.dir()),
                 lake: context.lake_reader.as_deref(),
                 node: context.node,
                 ids: &context.ids,

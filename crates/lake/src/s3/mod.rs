@@ -14,6 +14,7 @@ mod sockets;
 mod aside;
 mod upload;
 mod options;
+mod rules;
 pub(crate) mod client;
 mod listed;
 

@@ -207,10 +207,13 @@ impl<F: Files> Archive<F> {
     /// returns.
     pub(crate) fn remove_below(&mut self, oldest_ids: u64) -> io::Result<()> {
         let kept = self.id_files.split_off(&oldest_ids);
-        for file in std::mem::replace(&mut self.id_files, kept).into_values() {
-            remove_if_there(&self.place.files, &self.place.path(&file))?;
-            self.place.release_copies(&file);
+        let gone: Vec<IdFile> = std::mem::replace(&mut self.id_files, kept)
+            .into_values()
+            .collect();
+        for file in &gone {
+            remove_if_there(&self.place.files, &self.place.path(file))?;
         }
+        self.place.release_copies(&gone);
         Ok(())
     }
 

@@ -11,6 +11,6 @@ pub trait Copies: Send + Sync {
     /// Keeps a copy; durable when it returns.
     fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Removes a copy, if there is one.
-    fn remove(&self, name: &str) -> io::Result<()>;
+    /// Removes the copies all of whose segments are at most this one.
+    fn remove_up_to(&self, segment: u64) -> io::Result<()>;
 }

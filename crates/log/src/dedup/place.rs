@@ -58,21 +58,16 @@ impl<F: Files> Place<F> {
     /// Removes files that a durable checkpoint has released, here and in the second place.
     pub(crate) fn release(&self, released: &[IdFile]) {
         self.remove(released);
-        for file in released {
-            self.release_copies(file);
-        }
+        self.release_copies(released);
     }
 
-    pub(crate) fn release_copies(&self, file: &IdFile) {
-        let Some(copies) = &self.copies else {
+    pub(crate) fn release_copies(&self, released: &[IdFile]) {
+        let last = released.iter().map(|file| file.last).max();
+        let (Some(copies), Some(last)) = (&self.copies, last) else {
             return;
         };
-        for segment in file.first..=file.last {
-            let name = id_files::name_of(segment);
-            if let Err(error) = copies.remove(&name) {
-                tracing::warn!(%error, name, "failed to remove released ids; the next start removes them");
-                return;
-            }
+        if let Err(error) = copies.remove_up_to(last) {
+            tracing::warn!(%error, "failed to remove released ids; the next release removes them");
         }
     }
 }

@@ -45,6 +45,24 @@ pub enum OpenError {
         /// What was noticed.
         detail: String,
     },
+    /// The log of a directory is in another place than the configuration says.
+    #[error("the log of {} is in {place}: {way_out}", dir.display())]
+    Elsewhere {
+        /// The directory.
+        dir: PathBuf,
+        /// Where the log is.
+        place: String,
+        /// What to do.
+        way_out: &'static str,
+    },
+    /// Another process has taken the log over while this one wanted to.
+    #[error("{by} has just taken over the log in {journal}, so this process leaves it alone")]
+    Lost {
+        /// Name of the journal.
+        journal: String,
+        /// Who it was, as far as that is known.
+        by: String,
+    },
     /// A repair was interrupted while its result took the log's place.
     #[error(
         "a repair of the log in {} was interrupted; run `lakehook wal repair` again, which finishes it",

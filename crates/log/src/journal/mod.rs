@@ -20,6 +20,7 @@ pub mod read;
 pub mod inventory;
 pub mod torn;
 pub mod node;
+pub mod mark;
 pub mod exchange;
 pub mod spares;
 pub mod local;

@@ -193,6 +193,16 @@ pub trait Journal {
     /// Bytes of the segments from `first` on, except for the last one, which is needed anyway.
     fn closed_bytes(&self, first: u64) -> u64;
 
+    /// Whether another process may take the journal over while this one is alive.
+    fn is_shared(&self) -> bool {
+        false
+    }
+
+    /// How long the next frame should wait, so that it holds more: each one costs something.
+    fn pause(&self, _now: Now) -> Duration {
+        Duration::ZERO
+    }
+
     /// Takes results of background work and starts what is due. Called before each frame.
     fn tend(&mut self, now: Now);
 

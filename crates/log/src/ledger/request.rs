@@ -159,6 +159,8 @@ pub enum Request {
     AbandonRun(Lsn),
     /// Note durably that the marker of a run is in the lake.
     Published(Lsn),
+    /// Write something, if only that nothing is in flight: whoever is answered owns the log.
+    Prove,
     /// Look an identity up: it counts as a duplicate if it is known. Nothing is written.
     Knows(Identity),
 }

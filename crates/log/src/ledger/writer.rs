@@ -10,30 +10,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::SealReason;
+pub(crate) use super::building::{Building, Room, SLACK};
 use super::entry::Entry;
-use super::facts::Counts;
-use super::frame::{FrameBuilder, Section};
-use super::packed::SectionPacker;
 use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
 use super::state::State;
 use crate::dedup::tiers::Dedup;
 use crate::journal::layout::{FRAME_HEADER, MAX_FRAME};
-use crate::journal::seam::{At, Heading, Journal, JournalError, Purpose};
+use crate::journal::seam::{Heading, Journal, JournalError, Purpose};
 use lakehook_base::clock::{Clock, Micros, Now};
 use lakehook_base::files::Files;
 use lakehook_base::ids::{Ids, NodeId};
-use lakehook_base::record::{Identity, Lsn, NO_RUN};
-
-/// Bytes for the entries that may go into any frame: void LSNs, trim, counts.
-pub(crate) const SLACK: usize = 1024;
-
-/// Whether the current frame has room for a request or a seal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Room {
-    Yes,
-    NextFrame,
-    Never,
-}
+use lakehook_base::record::{Lsn, NO_RUN};
 
 /// The owner of a log: of its journal `J`, and of the id files on the file system `F`.
 pub struct Writer<J: Journal, F: Files> {
@@ -53,62 +40,10 @@ pub struct Writer<J: Journal, F: Files> {
     pub(crate) closed: bool,
     /// Why the log cannot go on.
     pub(crate) broken: Option<Arc<str>>,
+    /// Time since the machine was started at which the last durable frame was begun, if others may
+    /// take the journal over.
+    pub(crate) owned_at: Duration,
     pub(crate) building: Building,
-}
-
-/// The frame under construction, and what is undone if it fails or done once it is durable.
-pub(crate) struct Building {
-    pub(crate) frame: FrameBuilder,
-    pub(crate) sections: Vec<Section>,
-    /// Most bytes that the sections will take.
-    pub(crate) pending_bytes: usize,
-    pub(crate) counts: Counts,
-    pub(crate) inserted: Vec<Identity>,
-    pub(crate) sealed: Vec<(u64, At)>,
-    pub(crate) reasons: Vec<SealReason>,
-    /// The latest watermark that a seal in this frame publishes.
-    pub(crate) watermark: Micros,
-    /// Time of receipt of the request whose rows are being added; `i64::MAX` if there is none.
-    pub(crate) appending: Micros,
-    pub(crate) scratch: Vec<u8>,
-    pub(crate) packer: SectionPacker,
-    pub(crate) trimmed: bool,
-    /// Whether it begins with all that the first frame of a segment begins with.
-    pub(crate) begins: bool,
-}
-
-impl Building {
-    pub(crate) fn new(first_lsn: Lsn) -> Self {
-        Self {
-            frame: FrameBuilder::new(first_lsn),
-            sections: Vec::new(),
-            pending_bytes: 0,
-            counts: Counts::default(),
-            inserted: Vec::new(),
-            sealed: Vec::new(),
-            reasons: Vec::new(),
-            watermark: Micros(i64::MIN),
-            appending: Micros(i64::MAX),
-            scratch: Vec::new(),
-            packer: SectionPacker::default(),
-            trimmed: false,
-            begins: false,
-        }
-    }
-
-    pub(crate) fn restart(&mut self, first_lsn: Lsn) {
-        self.frame.restart(first_lsn);
-        self.sections.iter_mut().for_each(Section::clear);
-        self.pending_bytes = 0;
-        self.counts = Counts::default();
-        self.inserted.clear();
-        self.sealed.clear();
-        self.reasons.clear();
-        self.watermark = Micros(i64::MIN);
-        self.appending = Micros(i64::MAX);
-        self.trimmed = false;
-        self.begins = false;
-    }
 }
 
 impl<J: Journal, F: Files> Writer<J, F> {
@@ -121,6 +56,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
         node: NodeId,
         (clock, ids): (Clock, Ids),
     ) -> Self {
+        let owned_at = if journal.is_shared() {
+            clock.boot()
+        } else {
+            Duration::ZERO
+        };
         Self {
             // The frame with which the journal went on is durable.
             segment: journal.next().segment(),
@@ -138,6 +78,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             void_debt: None,
             closed: false,
             broken: None,
+            owned_at,
         }
     }
 
@@ -149,6 +90,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// The node that owns the log.
     pub fn node(&self) -> NodeId {
         self.node
+    }
+
+    /// The projection, of a log that does not go on here.
+    pub(crate) fn into_state(self) -> State {
+        self.state
     }
 
     /// Reader of single frames and batches, for use while the log goes on.
@@ -171,6 +117,26 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// refused.
     pub fn watermark(&self) -> Micros {
         self.watermark
+    }
+
+    /// Whether another process may take the log over while this one is alive.
+    pub fn is_shared(&self) -> bool {
+        self.journal.is_shared()
+    }
+
+    /// Time since the machine was started at which this process owned the log for certain, if
+    /// [`Self::is_shared`].
+    pub fn owned_at(&self) -> Duration {
+        self.owned_at
+    }
+
+    /// How long the next frame should wait for more to come in.
+    pub fn pause(&self) -> Duration {
+        if self.journal.is_shared() {
+            self.journal.pause(self.clock.now())
+        } else {
+            Duration::ZERO
+        }
     }
 
     /// Monotonic time at which the next batch is due.
@@ -383,6 +349,10 @@ impl<J: Journal, F: Files> Writer<J, F> {
                 self.published(*run);
                 Ok(Ok(Appended::default()))
             }
+            Request::Prove => {
+                self.building.proves = true;
+                Ok(Ok(Appended::default()))
+            }
             Request::Knows(identity) => Ok(Ok(Appended {
                 duplicates: u64::from(self.dedup.knows(*identity)),
                 ..Appended::default()
@@ -394,6 +364,9 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// that.
     fn finish(&mut self, now: Now) -> Result<Duration, WriteError> {
         self.flush_sections(now);
+        if self.building.frame.is_empty() && self.building.proves {
+            self.building.frame.put(&Entry::Close);
+        }
         if self.building.frame.is_empty() {
             return Ok(Duration::ZERO);
         }
@@ -403,6 +376,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             written_at: now.wall,
         };
         self.check_frame();
+        let began = self.journal.is_shared().then(|| self.clock.boot());
         let expected = self.journal.next();
         let before = self.clock.now().mono;
         let at = self
@@ -410,6 +384,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             .append(heading, self.building.frame.bytes_mut())?;
         let sync = self.clock.now().mono.saturating_sub(before);
         debug_assert_eq!(at, expected, "seals in the frame say where it is");
+        self.owned_at = began.unwrap_or_default();
         self.segment = at.segment();
         let newest_received = self.state.newest_received;
         self.dedup

@@ -35,6 +35,11 @@ fn numbers_of(name: &str) -> Option<(u64, u64)> {
     Some((number(segment)?, number(epoch)?))
 }
 
+/// Whether a file holds copies of frames.
+pub(crate) fn is_copy_of_frames(name: &str) -> bool {
+    numbers_of(name).is_some()
+}
+
 /// The copies of one epoch.
 pub(crate) struct Cache<F: Files> {
     files: F,

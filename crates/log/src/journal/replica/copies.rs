@@ -16,17 +16,27 @@ use crate::journal::errors::OpenError;
 use lakehook_base::files::{Files, write_durably};
 
 /// Id files in an engine.
-pub(crate) struct EngineCopies<E>(pub(crate) E);
+pub(crate) struct EngineCopies<E> {
+    pub(crate) engine: E,
+    pub(crate) keep_trying: KeepTrying,
+}
 
 impl<E: Engine> Copies for EngineCopies<E> {
     fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         // Whether it is stored now or was before: there is one.
-        self.0.put_new(Item::File(name), bytes)?;
+        insist(&self.keep_trying, || {
+            self.engine.put_new(Item::File(name), bytes)
+        })?;
         Ok(())
     }
 
-    fn remove(&self, name: &str) -> io::Result<()> {
-        Ok(self.0.delete(Item::File(name))?)
+    fn remove_up_to(&self, segment: u64) -> io::Result<()> {
+        for name in self.engine.files()? {
+            if ids_range_of(&name).is_some_and(|(_, last)| last <= segment) {
+                self.engine.delete(Item::File(&name))?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -67,11 +67,12 @@ pub trait Engine: Clone + Send + Sync + 'static {
     fn name(&self) -> String;
 }
 
-/// Decides after that many failed attempts whether there is another one, and waits before it.
-pub type KeepTrying = Arc<dyn Fn(u32) -> bool + Send + Sync>;
+/// Decides after that many failed attempts, and the last one's error, whether there is another one,
+/// and waits before it.
+pub type KeepTrying = Arc<dyn Fn(u32, &EngineError) -> bool + Send + Sync>;
 
 /// Repeats a request that changes nothing, or that may be repeated, until there is an answer.
-pub(crate) fn insist<T>(
+pub fn insist<T>(
     keep_trying: &KeepTrying,
     mut request: impl FnMut() -> Result<T, EngineError>,
 ) -> Result<T, EngineError> {
@@ -80,7 +81,7 @@ pub(crate) fn insist<T>(
         match request() {
             Err(error) => {
                 failed += 1;
-                if !keep_trying(failed) {
+                if !keep_trying(failed, &error) {
                     return Err(error);
                 }
             }

@@ -236,7 +236,10 @@ impl<E: Engine, F: Files> Found for FoundReplica<E, F> {
     }
 
     fn copies(&self) -> Option<Arc<dyn Copies>> {
-        Some(Arc::new(EngineCopies(self.walk.engine.clone())))
+        Some(Arc::new(EngineCopies {
+            engine: self.walk.engine.clone(),
+            keep_trying: self.settings.keep_trying.clone(),
+        }))
     }
 
     /// What is trimmed is deleted once this process owns the log.

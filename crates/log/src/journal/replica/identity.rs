@@ -7,6 +7,7 @@ use std::path::Path;
 
 use super::engine::{Engine, EngineError, Item, KeepTrying, PutVerdict, insist};
 use crate::journal::errors::OpenError;
+use crate::journal::mark;
 use crate::journal::node::{self, Node};
 use lakehook_base::files::Files;
 use lakehook_base::ids::Ids;
@@ -25,6 +26,10 @@ pub fn read<E: Engine>(engine: &E, keep_trying: &KeepTrying) -> Result<Option<No
         .ok_or_else(|| unreadable(engine, "its identity cannot be read"))
 }
 
+/// Judges a log from outside, before a directory that does not know it uses it: `None` if the engine
+/// has none yet. The error says why it must not be used, or founded.
+pub type Judge<'a> = dyn FnMut(Option<&Node>) -> Result<(), OpenError> + 'a;
+
 /// The identity of the log in an engine, of which the directory gets a copy. An engine without a log
 /// gets one, unless the directory has been used before.
 pub(crate) fn read_or_found<E: Engine, F: Files>(
@@ -32,11 +37,13 @@ pub(crate) fn read_or_found<E: Engine, F: Files>(
     (files, dir): (&F, &Path),
     ids: &Ids,
     keep_trying: &KeepTrying,
+    judge: &mut Judge<'_>,
 ) -> Result<Node, OpenError> {
     let dir_io = |error| OpenError::Io {
         dir: dir.to_owned(),
         error,
     };
+    mark::check(files, dir, Some(&engine.name()))?;
     let local = node::read(files, dir).map_err(dir_io)?;
     let node = match read(engine, keep_trying)? {
         Some(node) => node,
@@ -47,7 +54,10 @@ pub(crate) fn read_or_found<E: Engine, F: Files>(
             );
             return Err(unreadable(engine, &detail));
         }
-        None => found(engine, ids, keep_trying)?,
+        None => {
+            judge(None)?;
+            found(engine, ids, keep_trying)?
+        }
     };
     match local {
         Some(local) if local != node => {
@@ -61,6 +71,8 @@ pub(crate) fn read_or_found<E: Engine, F: Files>(
         }
         Some(_) => Ok(node),
         None => {
+            judge(Some(&node))?;
+            mark::put(files, dir, &engine.name()).map_err(dir_io)?;
             node::write(files, dir, &node).map_err(dir_io)?;
             Ok(node)
         }

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
 use super::cache::{Cache, CachedFrames, from_engine};
 use super::engine::{Engine, EngineError, Item, KeepTrying, PutVerdict};
@@ -37,6 +38,8 @@ pub struct ReplicaSettings {
     pub keep_trying: KeepTrying,
     /// Who this is, for the messages of others.
     pub owner: String,
+    /// The shortest time between two appends.
+    pub interval: Duration,
 }
 
 /// A segment that exists.
@@ -94,7 +97,7 @@ pub(crate) fn put_frame<E: Engine>(
             Err(error) => error,
         };
         failed += 1;
-        if !keep_trying(failed) {
+        if !keep_trying(failed, &error) {
             let (EngineError::Full(message) | EngineError::Unknown(message)) = error;
             return (Verdict::Unknown(io::Error::other(message)), header);
         }
@@ -149,6 +152,10 @@ pub struct ReplicaJournal<E: Engine, F: Files> {
     helper: Helper<Vec<u64>, Vec<u64>>,
     /// Frames that are released and were not deleted yet.
     released: Vec<u64>,
+    /// Monotonic time of the last turn, …
+    turned_at: Duration,
+    /// … and of the last one that has appended something.
+    appended_at: Option<Duration>,
 }
 
 /// What a journal begins with, once its fence is durable.
@@ -190,6 +197,8 @@ impl<E: Engine, F: Files> ReplicaJournal<E, F> {
             segment_bytes,
             helper,
             released,
+            turned_at: Duration::ZERO,
+            appended_at: None,
         };
         journal.go_behind(&header, bytes);
         Ok(journal)
@@ -301,6 +310,7 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
             Verdict::Full(error) => return Err(JournalError::NoSpace(error)),
             Verdict::Unknown(error) => return Err(JournalError::Unknown(error)),
         }
+        self.appended_at = Some(self.turned_at);
         self.cache.keep(at, header.number, frame);
         self.go_behind(&header, frame.len() as u64);
         Ok(at)
@@ -349,7 +359,17 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
         bytes.rev().skip(1).sum()
     }
 
-    fn tend(&mut self, _: Now) {
+    fn is_shared(&self) -> bool {
+        true
+    }
+
+    fn pause(&self, now: Now) -> Duration {
+        let next = self.appended_at.map(|at| at + self.settings.interval);
+        next.map_or(Duration::ZERO, |next| next.saturating_sub(now.mono))
+    }
+
+    fn tend(&mut self, now: Now) {
+        self.turned_at = now.mono;
         while let Some(left) = self.helper.poll() {
             self.released.extend(left);
         }

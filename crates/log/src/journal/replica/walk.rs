@@ -272,8 +272,10 @@ impl<E: Engine> Walk<E> {
         let mut previous = self.newest.as_ref().map(|(_, header)| *header);
         while let Some((envelope, frame)) = self.read_item(number)? {
             if envelope.epoch != epoch {
-                let by = &envelope.owner;
-                return Err(self.contended(&format!("{by} has taken it over just now")));
+                return Err(OpenError::Lost {
+                    journal: self.engine.name(),
+                    by: envelope.owner,
+                });
             }
             self.check(number, frame.at, &mut previous, &frame)?;
             let way = self.segments.entry(envelope.segment).or_insert(Way {

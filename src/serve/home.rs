@@ -1,0 +1,253 @@
+//! Where a log lives: in a directory alone, or in a bucket of which the directory is a copy.
+//!
+//! A home is opened before the log: the directory is locked, and what stands beside the log is taken over from
+//! the bucket. The log itself is taken over later ([`super::pipeline`]).
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::directories;
+use super::errors::ServeError;
+use super::insistence::Insistence;
+use super::lakes::lake_of;
+use super::process::Process;
+use super::settings::LogRole;
+use super::takeover::Replica;
+use crate::config::Config;
+use crate::files::Disk;
+use crate::ids::Ids;
+use crate::lake::anchor::{self, Anchor};
+use crate::lake::keys::anchor_key;
+use crate::lake::s3::{Location, S3};
+use crate::lake::{Lake, LakeError};
+use crate::replica::BucketEngine;
+use crate::side_files::SideFiles;
+use crate::status::Status;
+use crate::wal::helper::Background;
+use crate::wal::journal::mark;
+use crate::wal::journal::replica::sides::EngineSides;
+use crate::wal::node::{Lock, Node};
+use crate::wal::recover::{self, OpenError, ReplicaStart};
+
+/// Requests of a start that fail for a moment are tried again this often.
+const TRIES: u32 = 6;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// Who opens a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// A service, which takes a replicated log from whoever has it.
+    Service,
+    /// A command, which must not.
+    Command,
+}
+
+/// The place of a log.
+pub(crate) struct Home {
+    /// The log's directory.
+    pub(crate) dir: PathBuf,
+    /// Its lock.
+    pub(crate) lock: Lock,
+    /// The files beside the log.
+    pub(crate) beside: SideFiles,
+    /// The status that says whether this log can store rows.
+    pub(crate) status: Arc<Status>,
+    /// The bucket, if the directory is only a copy.
+    pub(super) replica: Option<Replica>,
+}
+
+impl Home {
+    /// Makes and locks the directory of a log.
+    pub(crate) fn lock(config: &Config, role: LogRole) -> Result<Lock, ServeError> {
+        let dir = role.section(config).dir;
+        directories::make(role.key(), &dir)?;
+        Ok(Lock::take(&dir)?)
+    }
+
+    /// Looks at the bucket of a log, if it has one. The caller holds the lock of its directory.
+    pub(crate) async fn open(
+        config: &Config,
+        (role, lock): (LogRole, Lock),
+        status: Arc<Status>,
+        process: &Process,
+        opener: Opener,
+    ) -> Result<Self, ServeError> {
+        let dir = role.section(config).dir;
+        let Some(location) = location_of(config, role) else {
+            mark::check(&Disk, &dir, None)?;
+            return Ok(Self {
+                beside: SideFiles::within(&dir),
+                dir,
+                lock,
+                status,
+                replica: None,
+            });
+        };
+        let name = name_of(&location);
+        if opener == Opener::Command {
+            return Err(ServeError::OwnedElsewhere { log: name });
+        }
+        let store = S3::new(location, Handle::current()).await;
+        let looking = Looking {
+            lake: lake_of(config, &dir, Handle::current()).await,
+            anchor: format!("{}/{}", config.wal.replica_name, role.folder()),
+            insistence: Insistence::new(Arc::clone(&status), process.clock.clone(), &name),
+            interval: config.wal.replica_interval.duration(),
+            name,
+            dir: dir.clone(),
+            ids: process.ids.clone(),
+        };
+        let looked = tokio::task::spawn_blocking(move || looking.look(&Arc::new(store)));
+        let (replica, beside) = looked.await??;
+        Ok(Self {
+            dir,
+            lock,
+            beside,
+            status,
+            replica: Some(replica),
+        })
+    }
+}
+
+/// The place of one of the logs in the bucket of the replica.
+pub fn location_of(config: &Config, role: LogRole) -> Option<Location> {
+    let mut location = config.replica_location()?;
+    location.prefix = format!("{}/{}", location.prefix, role.folder());
+    Some(location)
+}
+
+/// The name of a log in a bucket, for messages and for the mark of its copies.
+pub fn name_of(location: &Location) -> String {
+    let Location { bucket, prefix, .. } = location;
+    match &location.endpoint {
+        None => format!("s3://{bucket}/{prefix}"),
+        Some(endpoint) => format!("s3://{bucket}/{prefix} at {}", endpoint.url),
+    }
+}
+
+/// What is needed to look at a log in a bucket.
+pub(super) struct Looking {
+    pub(super) lake: Lake<Disk>,
+    /// The name by which the lake knows the log.
+    pub(super) anchor: String,
+    pub(super) insistence: Arc<Insistence>,
+    pub(super) interval: Duration,
+    pub(super) name: String,
+    pub(super) dir: PathBuf,
+    pub(super) ids: Ids,
+}
+
+impl Looking {
+    /// Probes the bucket, finds or founds the log, and takes over what stands beside it. Blocks.
+    fn look(self, store: &Arc<S3>) -> Result<(Replica, SideFiles), ServeError> {
+        let engine = self.engine(store)?;
+        let keep_trying = self.insistence.keep_trying();
+        let place = (&Disk, self.dir.as_path());
+        let mut judge = |node: Option<&Node>| self.judge(node);
+        let node = recover::identify(&engine, place, &self.ids, &keep_trying, &mut judge)?;
+        let here = SideFiles::within(&self.dir);
+        let sides = EngineSides::take_over(engine.clone(), &here, keep_trying.clone())?;
+        let sides = Arc::new(sides);
+        let replica = Replica {
+            engine,
+            node,
+            sides: Arc::clone(&sides),
+            start: ReplicaStart {
+                keep_trying,
+                background: Background::Threads,
+                owner: owner(),
+                interval: self.interval,
+            },
+            insistence: self.insistence,
+        };
+        Ok((replica, here.with_copies(sides)))
+    }
+
+    /// The bucket, which is probed.
+    pub(super) fn engine(&self, store: &Arc<S3>) -> Result<BucketEngine, ServeError> {
+        let unique = self.ids.next()?;
+        let engine = tried(|| {
+            let store = Box::new(Arc::clone(store));
+            BucketEngine::open(store, self.name.clone(), unique)
+        });
+        engine.map_err(|error| ServeError::Replica {
+            log: self.name.clone(),
+            error,
+        })
+    }
+
+    /// Takes the anchor away, of a log that is not in the bucket any more.
+    pub(super) fn forget(&self) -> Result<(), LakeError> {
+        self.lake.remove(&anchor_key(&self.anchor))
+    }
+
+    /// Compares the log with what the lake knows of it, on a machine that does not know it yet: an empty bucket
+    /// is a new log only if the lake knows none, and no other one may take its place.
+    pub(super) fn judge(&self, node: Option<&Node>) -> Result<(), OpenError> {
+        let refuse = |detail: String| OpenError::Unreadable {
+            journal: self.name.clone(),
+            detail,
+        };
+        let unknown = |error: LakeError| {
+            refuse(format!(
+                "on this machine it is not known yet, so the lake is asked, which cannot be used: {error}"
+            ))
+        };
+        let known = tried(|| anchor::read(&self.lake, &self.anchor)).map_err(unknown)?;
+        let key = anchor_key(&self.anchor);
+        let Some(node) = node else {
+            return known.map_or(Ok(()), |anchor| {
+                Err(refuse(format!(
+                    "it has no log, and the lake knows log {} in {} ({key}): is `wal.replica` wrong, or was the \
+                     bucket emptied? If this is another service, give it another `wal.replica_name`",
+                    anchor.log, anchor.place
+                )))
+            });
+        };
+        let own = Anchor::new(node.id, &self.name);
+        let there = match known {
+            Some(anchor) => anchor,
+            None => {
+                let name = (self.anchor.as_str(), node.id);
+                tried(|| anchor::put(&Disk, &self.lake, name, own.clone())).map_err(unknown)?
+            }
+        };
+        if there == own {
+            return Ok(());
+        }
+        Err(refuse(format!(
+            "it has log {}, and the lake knows log {} in {} ({key}). If this is another service, give it another \
+             `wal.replica_name`; if the log was moved, and nothing uses it where it was, delete that object",
+            node.id, there.log, there.place
+        )))
+    }
+}
+
+/// Tries again what may work in a moment.
+fn tried<T>(mut act: impl FnMut() -> Result<T, LakeError>) -> Result<T, LakeError> {
+    let mut failed = 0;
+    loop {
+        match act() {
+            Err(LakeError::Retry { kind, .. }) if failed < TRIES && !kind.needs_operator() => {
+                failed += 1;
+                std::thread::sleep(PAUSE * failed);
+            }
+            done => return done,
+        }
+    }
+}
+
+/// Who this process is, for the messages of others.
+pub(super) fn owner() -> String {
+    let system = rustix::system::uname();
+    let host = system.nodename().to_string_lossy();
+    format!("process {} on {host}", std::process::id())
+}
+
+/// Whether a directory is a copy of a log in a bucket.
+pub fn is_copy(dir: &Path) -> std::io::Result<bool> {
+    Ok(mark::read(&Disk, dir)?.is_some())
+}
