@@ -17,6 +17,8 @@ use crate::support::process::{Program, Setup};
 use crate::support::random::Random;
 use crate::support::s3::{BUCKET, Chances, S3Server};
 
+mod beside;
+
 /// Machines that are lost in each test; `make proof` sets more.
 fn losses() -> u64 {
     std::env::var("LAKEHOOK_LOSSES")
@@ -75,7 +77,7 @@ fn polled() -> (Api, String) {
 }
 
 /// SIGKILL under load and the disk deleted, again and again; then everything is in the lake once.
-fn survives(setup: &Setup, lake: &Lake, seed: u64) {
+fn survives(setup: &Setup, lake: &Lake, seed: u64, calm: impl FnOnce()) {
     let random = Random::new(seed);
     let load = Load::start(plan(setup, seed));
     let mut slowest = Duration::ZERO;
@@ -98,6 +100,7 @@ fn survives(setup: &Setup, lake: &Lake, seed: u64) {
     let count = check(&report, lake);
     assert!(count.rows > losses() * 80, "only {} events", count.rows);
     // A machine that has never seen the log can prove it too.
+    calm();
     lose_disk(setup);
     crate::audit::adds_up(setup, &["data/wal", "data/polls"]);
     let verified = setup.run(&["wal", "verify"]);
@@ -117,7 +120,7 @@ fn machines_are_lost_and_a_bucket_of_moto_keeps_everything() {
     let (_api, more) = polled();
     let setup = Setup::new(&config(&moto.endpoint(), "ndjson.zst", &more));
     let lake = Lake::s3("s3://lake", &moto.endpoint());
-    survives(&setup, &lake, 201);
+    survives(&setup, &lake, 201, || {});
     let runs = lake.runs("things", "id");
     runs.check();
     assert!(!runs.runs.is_empty());
@@ -133,7 +136,7 @@ fn machines_are_lost_and_a_bucket_with_faults_keeps_everything() {
     });
     let setup = Setup::new(&config(&server.endpoint(), "parquet", ""));
     let lake = Lake::s3("s3://lake", &server.endpoint());
-    survives(&setup, &lake, 202);
+    survives(&setup, &lake, 202, || server.faults().calm());
     assert_eq!(
         server.faults().counts().replaced,
         0,
@@ -180,9 +183,18 @@ fn whoever_is_fenced_says_by_whom_and_ends() {
     assert_eq!(ended.and_then(|status| status.code()), Some(1), "{said}");
     let by = format!("process {}", second.id());
     assert!(said.contains(&by), "{by} in {said}");
+    // A supervisor that starts it again begins no war; a person may.
+    let again = two.first.run(&["serve"]);
+    let said = String::from_utf8_lossy(&again.stderr).into_owned();
+    assert_eq!(again.status.code(), Some(1), "{said}");
+    assert!(said.contains(&by) && said.contains("--take-over"), "{said}");
     let report = load.finish(Duration::ZERO);
     assert!(report.violations.is_empty(), "{:?}", report.violations);
     assert!(second.stop(STOP_LIMIT).success(), "{}", two.second.stderr());
+    let mut back = two.first.spawn_with(&["serve", "--take-over"]);
+    back.wait_ready(TAKEOVER);
+    assert!(back.stop(STOP_LIMIT).success(), "{}", two.first.stderr());
+    assert!(two.first.start().stop(STOP_LIMIT).success());
     let lake = Lake::s3("s3://lake", &two.server.endpoint());
     let ids = lake.ids();
     for event in report.acknowledged() {

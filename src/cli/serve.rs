@@ -21,6 +21,9 @@ pub struct ServeArgs {
     /// The lake is another one than at the last start, and that is meant
     #[arg(long)]
     new_lake: bool,
+    /// Take a log in a bucket back from the process that has taken it from this service
+    #[arg(long)]
+    take_over: bool,
     /// The address to listen on [default: `server.listen`]
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<String>,
@@ -51,6 +54,7 @@ impl ServeArgs {
 /// Runs the service.
 pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     loaded.config.lake.accepts_new = args.new_lake;
+    loaded.config.wal.takes_over = args.take_over;
     let config = &loaded.config;
     telemetry::start(config.log.level.into(), config.log.format);
     for warning in &loaded.warnings {

@@ -1,6 +1,7 @@
 //! From the sections of the configuration to the rules of the contract for events.
 
-use super::sections::{Config, Events, Wal};
+use super::sections::{Config, Events};
+use super::wal::Wal;
 use super::words::ContractKind;
 use crate::contract::{Beyond, EVENTS, PartitionError, Partitioning, Rules, SchemaError, Schemas};
 

@@ -57,6 +57,7 @@ mod share;
 mod simple;
 mod sources;
 mod strays;
+mod wal;
 mod words;
 #[cfg(test)]
 mod tests;
@@ -84,7 +85,8 @@ pub use poll_pages::{Csv, Empties, FailIf, Stop};
 pub use polls::{Pagination, Poll, Polls};
 pub use rate::Rate;
 pub use replica_url::{ReplicaUrl, ReplicaUrlError};
-pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server, Wal};
+pub use sections::{Batch, Config, Dedup, Events, Lake, Log, Quarantine, Server};
 pub use share::{Share, ShareError};
 pub use sources::Argument;
+pub use wal::Wal;
 pub use words::ContractKind;

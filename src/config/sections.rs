@@ -18,7 +18,7 @@ use super::files::Inbox;
 use super::hooks::Hook;
 use super::lake_url::LakeUrl;
 use super::polls::{Poll, Polls};
-use super::replica_url::ReplicaUrl;
+use super::wal::Wal;
 use super::words::ContractKind;
 use super::{rules, words};
 use crate::contract::{OnInvalid, PartitionBy, Rules};
@@ -191,29 +191,6 @@ pub struct Lake {
 /// The key that names an endpoint, before any variable of the environment.
 const ENDPOINT_KEY: &str = "lake.endpoint";
 
-/// `[wal]`: the write-ahead log.
-#[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
-#[serde(default, deny_unknown_fields)]
-pub struct Wal {
-    /// The log's directory.
-    #[schemars(length(min = 1))]
-    pub dir: PathBuf,
-    /// The most bytes that the log takes on disk.
-    #[validate(custom(function = rules::log_size))]
-    pub max_bytes: ByteSize,
-    /// The size of one segment; see [`Wal::segment_size`].
-    #[validate(custom(function = rules::segment_size))]
-    pub segment_bytes: Option<ByteSize>,
-    /// A bucket and a prefix that keep the log, so that it outlives the machine; the directory holds copies then.
-    pub replica: Option<ReplicaUrl>,
-    /// The name by which the lake knows the logs of this service; each service with a replica has its own.
-    #[validate(custom(function = rules::plain_name))]
-    pub replica_name: String,
-    /// The shortest time between two writes to the replica: each of them costs.
-    #[validate(custom(function = rules::replica_interval))]
-    pub replica_interval: Span,
-}
-
 /// `[dedup]`: which events count as the same.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
@@ -384,19 +361,6 @@ impl Default for Lake {
     }
 }
 
-impl Default for Wal {
-    fn default() -> Self {
-        Self {
-            dir: PathBuf::from("data/wal"),
-            max_bytes: ByteSize::mib(10 << 10),
-            segment_bytes: None,
-            replica: None,
-            replica_name: "main".to_owned(),
-            replica_interval: Span::millis(250),
-        }
-    }
-}
-
 impl Default for Dedup {
     fn default() -> Self {
         Self {
@@ -464,17 +428,5 @@ impl Batch {
     pub fn late_age(&self) -> Span {
         let by_default = || Span::seconds(2 * 3600).max(self.max_age);
         self.late_max_age.unwrap_or_else(by_default)
-    }
-}
-
-impl Wal {
-    /// The size of a segment: as configured, otherwise 64 MiB, or a sixteenth of the log if that is less;
-    /// always at least 1 MiB.
-    pub fn segment_size(&self) -> ByteSize {
-        let by_default = || {
-            let sixteenth = ByteSize::new(self.max_bytes.bytes() / 16);
-            sixteenth.min(ByteSize::mib(64)).max(ByteSize::mib(1))
-        };
-        self.segment_bytes.unwrap_or_else(by_default)
     }
 }

@@ -67,6 +67,17 @@ pub enum ServeError {
         /// What is wrong with it.
         error: LakeError,
     },
+    /// Another process has taken the log from this one.
+    #[error(
+        "{by} has taken the log in {log} over, and this service does not take it back by itself: run \
+         `lakehook serve --take-over` if that process is gone or is to end"
+    )]
+    Fenced {
+        /// The log's name.
+        log: String,
+        /// Who has it.
+        by: String,
+    },
     /// A command would have to take the log from the service that owns it.
     #[error(
         "the log is kept in {log}, and no service runs here that owns it; run this command on the machine where \

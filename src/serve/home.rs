@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 
 use super::directories;
 use super::errors::ServeError;
+use super::fenced;
 use super::insistence::Insistence;
 use super::lakes::lake_of;
 use super::process::Process;
@@ -89,6 +90,9 @@ impl Home {
         let name = name_of(&location);
         if opener == Opener::Command {
             return Err(ServeError::OwnedElsewhere { log: name });
+        }
+        if let Some(by) = fenced::by(&dir)?.filter(|_| !config.wal.takes_over) {
+            return Err(ServeError::Fenced { log: name, by });
         }
         let store = S3::new(location, Handle::current()).await;
         let looking = Looking {

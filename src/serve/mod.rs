@@ -11,6 +11,7 @@ pub mod lakes;
 pub mod process;
 pub mod known_lake;
 mod insistence;
+mod fenced;
 mod takeover;
 pub mod home;
 pub mod inspection;

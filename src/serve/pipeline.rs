@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::errors::ServeError;
+use super::fenced;
 use super::home::Home;
 use super::insistence::Insistence;
 use super::known_lake::{check_label, lake_check, unshipped, waits_for_another};
@@ -28,11 +29,11 @@ use crate::ship::{LakeCheck, Landings, Queue, Shipper, Shipping, ShippingContext
 use crate::status::Status;
 use crate::tables::Tables;
 use crate::wal::helper::Background;
-use crate::wal::journal::seam::{Frames, Journal};
+use crate::wal::journal::seam::{Frames, Journal, JournalError};
 use crate::wal::log::{Listeners, Log};
 use crate::wal::node::{Lock, Node, read_or_create};
 use crate::wal::recover::{self, Recovered};
-use crate::wal::request::Settings;
+use crate::wal::request::{Settings, WriteError};
 use crate::wal::rows::BatchReader;
 use crate::wal::state::State;
 use crate::wal::writer::Writer;
@@ -130,7 +131,7 @@ impl Pipeline {
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
         let cursors = cursors_of(writer.state());
-        let (mut listeners, failure) = listeners(&status, &metrics, &queue);
+        let (mut listeners, failure) = listeners(&status, &metrics, &queue, &dir);
         listeners.dedup_window_seconds =
             shows_dedup_window.then(|| metrics.dedup_window_seconds.clone());
         let log = Log::start(writer, clock.clone(), listeners)?;
@@ -301,7 +302,9 @@ fn listeners(
     status: &Arc<Status>,
     metrics: &Arc<Metrics>,
     queue: &Arc<Queue>,
+    dir: &Path,
 ) -> (Listeners, watch::Receiver<Option<String>>) {
+    let dir = dir.to_owned();
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
     let of_log = Arc::clone(&status);
@@ -312,6 +315,9 @@ fn listeners(
         sealed: Box::new(move |sealed| queue.push_sealed(sealed)),
         failed: Box::new(move |error| {
             tracing::error!(%error, "the write-ahead log cannot go on; the service ends");
+            if let WriteError::Journal(JournalError::Fenced { by, .. }) = error {
+                fenced::remember(&dir, by);
+            }
             status.set_failed(error.to_string());
             let _nobody_listens = failed.send(Some(error.to_string()));
         }),

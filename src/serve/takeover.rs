@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::errors::ServeError;
+use super::fenced;
 use super::insistence::Insistence;
 use crate::clock::Clock;
 use crate::files::Disk;
@@ -56,6 +57,7 @@ impl Replica {
                 Ok((opened, epoch)) => {
                     // Somebody may have written a file beside the log after we had read it.
                     self.sides.own(epoch)?;
+                    fenced::forget(dir)?;
                     return Ok(opened);
                 }
             }

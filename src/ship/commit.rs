@@ -211,6 +211,8 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             return Ok(());
         }
         self.probe()?;
+        // Before notes, too, which say what columns an object has.
+        self.ask_leave()?;
         let read = self.reader.seal(shipment.number, shipment.at);
         let seal = read.map_err(|error| shipment.failed(error))?;
         shipment.what = Some((seal.key.clone(), seal.sums.count));

@@ -118,13 +118,18 @@ impl Setup {
 
     /// Starts the service without waiting.
     pub(crate) fn spawn(&self) -> Program<'_> {
+        self.spawn_with(&["serve"])
+    }
+
+    /// The same with these arguments.
+    pub(crate) fn spawn_with(&self, arguments: &[&str]) -> Program<'_> {
         let stderr = File::options()
             .create(true)
             .append(true)
             .open(self.stderr_file())
             .unwrap();
         let child = self
-            .command(&["serve"])
+            .command(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(stderr)
