@@ -56,6 +56,8 @@ Options:
   -c, --config <FILE>     The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it
                           is there]
       --new-lake          The lake is another one than at the last start, and that is meant
+      --take-over         Take a log in a bucket back from the process that has taken it from this
+                          service
       --listen <ADDRESS>  The address to listen on [default: `server.listen`]
       --contract <KIND>   What events must look like: typed, or open for any JSON [default:
                           `events.contract`]
@@ -501,6 +503,19 @@ Options:
                        events] [possible values: events, polls]
       --dir <DIR>      The log's directory [default: that of the configuration]
       --dry-run        Say what would be done, and change nothing
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal", "move"]), @r#"
+Bring the logs from this disk into the bucket that `wal.replica` names, or back
+
+Usage: lakehook wal move [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --to-disk        Back from the bucket onto this disk
+      --log <LOG>      Only one of the two logs [default: both] [possible values: events, polls]
   -h, --help           Print help
 exit code 0
 "#);
