@@ -1,7 +1,7 @@
 //! Moves a log from a disk into the bucket of the replica, or back.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -38,6 +38,12 @@ pub enum MovingError {
     /// No replica is configured.
     #[error("`wal.replica` is not set; it names the bucket on either side of a move")]
     NoReplica,
+    /// The directory has what a replica does not keep.
+    #[error(
+        "{} has notes of files that were read, which a replica does not keep. If no service is to read these files \
+         again, delete that directory, and move the log then", .0.display()
+    )]
+    Files(PathBuf),
     /// One of both sides cannot be opened.
     #[error(transparent)]
     Serve(#[from] ServeError),
@@ -50,6 +56,8 @@ pub enum MovingError {
 const ONCE: [&str; 1] = ["erasure.key"];
 /// Folders of files beside a log.
 const FOLDERS: [&str; 3] = ["shapes", "apis", "calls"];
+/// Folder of what is known of files that were read.
+const FILES: &str = "files";
 
 /// Moves one of the logs; its service must not run. Says where it is now.
 pub async fn move_log(
@@ -114,6 +122,10 @@ fn move_on(
     };
     let open = |error| MovingError::Move(MoveError::Open(error));
     if direction == Direction::Bucket {
+        let files = dir.join(FILES);
+        if Disk.exists(&files) {
+            return Err(MovingError::Files(files));
+        }
         let node = node::read(&Disk, dir).map_err(MoveError::from)?;
         if let Some(node) = node {
             looking.judge(Some(&node)).map_err(open)?;
