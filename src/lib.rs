@@ -31,6 +31,7 @@ pub mod replay;
 
 // What looks into the lake.
 pub mod audit;
+pub mod find;
 pub mod rescue;
 pub mod sql;
 

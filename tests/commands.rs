@@ -7,6 +7,7 @@
 )]
 
 mod help;
+mod find;
 mod replay;
 mod replay_polls;
 mod replay_hooks;

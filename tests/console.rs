@@ -1,8 +1,10 @@
 //! The console: who may look, what the pages say, and that they look right in a real browser.
 
 mod browser;
+mod find;
 mod guards;
 mod lake;
+mod load;
 mod polls;
 mod quarantine;
 mod views;
@@ -14,8 +16,10 @@ use crate::support::http::{Answer, Connection};
 use crate::support::process::{Setup, free_address};
 
 /// Every view, by its path.
-const VIEWS: [&str; 8] = [
+const VIEWS: [&str; 10] = [
     "/",
+    "/find",
+    "/live",
     "/sources",
     "/polls",
     "/quarantine",

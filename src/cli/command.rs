@@ -11,8 +11,8 @@ use super::init::{file, poll as init};
 use super::quarantine::{look, replay};
 use super::wal::{inspect, moving, rescue};
 use super::{
-    audit, call, check, config, erase, files, health, hook, poll, polls, retain, schema, serve,
-    shell, sql, torture,
+    audit, call, check, config, erase, files, find, health, hook, poll, polls, retain, schema,
+    serve, shell, sql, torture,
 };
 use crate::config::{Argument, Config, Loaded};
 use crate::serve::home::is_copy;
@@ -68,6 +68,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     /// Prove that everything acknowledged is in the lake exactly once
     Audit(audit::AuditArgs),
+    /// Say what became of an event: by its id, that of its provider, or that of its request
+    Find(find::FindArgs),
     /// Erase rows from the lake, so that the audit goes on adding up
     Erase(erase::EraseArgs),
     /// Remove whole days and old runs from the lake, so that the audit goes on adding up
@@ -194,6 +196,7 @@ impl Cli {
             Command::Completions(args) => shell::completions(&args, Self::command()),
             Command::Man(args) => shell::man(&args, Self::command()),
             Command::Audit(args) => audit::run(&load()?, &args),
+            Command::Find(args) => find::run(&load()?, &args),
             Command::Erase(args) => erase::run(&load()?, &args),
             Command::Retain(args) => retain::run(&load()?, &args),
             Command::Torture(args) => torture::run(&args),

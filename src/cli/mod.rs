@@ -16,6 +16,7 @@ pub mod check;
 pub mod sql;
 pub mod schema;
 pub mod audit;
+pub mod find;
 pub mod torture;
 pub mod quarantine;
 pub mod wal;

@@ -16,7 +16,8 @@ use super::layout::{Page, View, Visit, bare};
 use super::sessions::Visitor;
 use super::state::Console;
 use super::views::{
-    contract, lake, lake_object, node, overview, polls, quarantine, quarantine_row, query, sources,
+    contract, find, lake, lake_object, live, node, overview, polls, quarantine, quarantine_replay,
+    quarantine_row, query, sources,
 };
 use super::{login, reply, stream};
 use crate::receive::answering::Answering;
@@ -165,6 +166,7 @@ async fn act(
     }
     match path {
         "/logout" => login::leave(console, visitor),
+        "/quarantine/replay" => quarantine_replay::begin(console, form).await,
         "/polls/run" => polls::run(console, form),
         "/lake/audit" => lake::begin_audit(console),
         "/contract" => {
@@ -187,8 +189,13 @@ async fn show(console: &Arc<Console>, parts: &Parts, visit: &Visit) -> Response 
     if path == "/live/overview" {
         return stream::open(console, overview::LIVE_EVERY, overview::live);
     }
+    if path == "/live/events" {
+        return live::events(console, &fields);
+    }
     let page: Page<'_> = match (View::at(path), path) {
         (Some(View::Overview), _) => overview::page(console),
+        (Some(View::Find), _) => find::page(console, &fields).await,
+        (Some(View::Live), _) => live::page(console, &fields),
         (Some(View::Sources), _) => sources::page(console),
         (Some(View::Polls), _) => polls::page(console, &fields, visit),
         (Some(View::Lake), _) => lake::page(console, visit).await,
@@ -196,7 +203,7 @@ async fn show(console: &Arc<Console>, parts: &Parts, visit: &Visit) -> Response 
         (Some(View::Contract), _) => contract::page(console, None, visit),
         (Some(View::Node), _) => node::page(console).await,
         (_, "/lake/object") => lake_object::page(console, &fields).await,
-        (Some(View::Quarantine), _) => quarantine::page(console, &fields).await,
+        (Some(View::Quarantine), _) => quarantine::page(console, &fields, visit).await,
         (_, "/quarantine/row") => {
             let unasked = quarantine_row::Verdict::Unasked;
             quarantine_row::page(console, &fields, visit, unasked).await

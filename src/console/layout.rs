@@ -1,5 +1,7 @@
 //! What all pages have in common: head, navigation, state of the service.
 
+use std::borrow::Cow;
+
 use maud::{DOCTYPE, Markup, html};
 
 use super::state::Console;
@@ -9,6 +11,10 @@ use super::state::Console;
 pub(super) enum View {
     /// What the service does now.
     Overview,
+    /// One event.
+    Find,
+    /// What is accepted now.
+    Live,
     /// What sends.
     Sources,
     /// What is pulled, and sent.
@@ -27,8 +33,10 @@ pub(super) enum View {
 
 impl View {
     /// All views.
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 10] = [
         Self::Overview,
+        Self::Find,
+        Self::Live,
         Self::Sources,
         Self::Polls,
         Self::Quarantine,
@@ -42,6 +50,8 @@ impl View {
     pub(super) fn path(self) -> &'static str {
         match self {
             Self::Overview => "/",
+            Self::Find => "/find",
+            Self::Live => "/live",
             Self::Sources => "/sources",
             Self::Polls => "/polls",
             Self::Quarantine => "/quarantine",
@@ -56,6 +66,8 @@ impl View {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Overview => "Overview",
+            Self::Find => "Find",
+            Self::Live => "Live",
             Self::Sources => "Sources",
             Self::Polls => "Polls",
             Self::Quarantine => "Quarantine",
@@ -95,7 +107,7 @@ pub(super) struct Page<'a> {
     /// What follows the name of the view in the title, if anything does.
     pub(super) of: &'a str,
     /// Where figures of this page come from while it is open, if any are live.
-    pub(super) live: Option<&'static str>,
+    pub(super) live: Option<Cow<'static, str>>,
     /// Whether the page is not complete yet, and should be loaded again soon.
     pub(super) is_unfinished: bool,
     /// What is special about it.

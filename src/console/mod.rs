@@ -33,5 +33,5 @@ pub use front::ConsoleFront;
 pub use settings::{ConsoleSettings, FeedSetting, ShownSetting};
 pub use state::{
     Console, ConsoleFeeds, ConsoleParts, MakeStatements, MakingStatements, OpenLake, OpeningLake,
-    Statements,
+    ReplayRows, ReplayStep, Replaying, Statements, WantedRows,
 };

@@ -17,15 +17,16 @@ use super::settings::ConsoleSettings;
 use crate::audit::whole::Whole;
 use crate::clock::Micros;
 use crate::feeds::figures::Figures;
+use crate::find::Search;
 use crate::ids::Ids;
 use crate::lake::calendar::StreamDays;
 use crate::lake::reader::LakeReader;
 use crate::lake::stamp::Stamp;
 use crate::metrics::{EVENTS_SOURCE, Reading};
 use crate::receive::App;
-use crate::replay::HookJudge;
 use crate::replay::index::QuarantineIndex;
 use crate::replay::kept::Kept;
+use crate::replay::{HookJudge, ReplaySummary};
 
 /// So many pages are live at a time; others are still without that.
 const MAX_LIVE: usize = 16;
@@ -55,6 +56,15 @@ pub struct ConsoleParts {
     /// The source of randomness.
     pub ids: Ids,
 }
+
+/// Rows of the quarantine: LSNs, sorted, by the keys of their objects.
+pub type WantedRows = BTreeMap<String, Vec<u64>>;
+/// Told how many rows are done, and how many there are.
+pub type ReplayStep = Box<dyn Fn(usize, usize) + Send + Sync>;
+/// Replays rows.
+pub type ReplayRows = Box<dyn Fn(WantedRows, ReplayStep) -> Replaying + Send + Sync>;
+/// What was replayed, once it is; the error says why not.
+pub type Replaying = Pin<Box<dyn Future<Output = Result<ReplaySummary, String>> + Send>>;
 
 /// Statements, by the name of the engine.
 pub type Statements = Vec<(&'static str, String)>;
@@ -92,6 +102,8 @@ pub(super) struct Known {
     pub(super) calendar: Arc<Readings<(), Vec<StreamDays>>>,
     /// Objects that somebody has looked at, by key.
     pub(super) objects: Arc<Readings<String, Option<ShownObject>>>,
+    /// Events that somebody has looked for, by id.
+    pub(super) found: Arc<Readings<String, Search>>,
     /// The statements for engines.
     pub(super) queries: Arc<Readings<(), Statements>>,
     /// The files of the log.
@@ -105,10 +117,28 @@ impl Default for Known {
             rows: Readings::new(MAX_ROWS),
             calendar: Readings::new(1),
             objects: Readings::new(MAX_OBJECTS),
+            found: Readings::new(MAX_OBJECTS),
             queries: Readings::new(1),
             log_files: Readings::new(1),
         }
     }
+}
+
+/// The lake, which is opened when somebody first looks into it.
+struct LazyLake {
+    open: OpenLake,
+    place: OnceCell<LakeReader>,
+}
+
+/// Work that somebody asked for.
+#[derive(Default)]
+pub(super) struct Jobs {
+    /// The last audit.
+    pub(super) audit: Job<Whole>,
+    /// The last replay, …
+    pub(super) replay: Job<ReplaySummary>,
+    /// … and what does it, once the log is open.
+    pub(super) replay_rows: OnceLock<ReplayRows>,
 }
 
 /// The state of a console.
@@ -124,13 +154,11 @@ pub struct Console {
     /// What reads beside the pages; its token is cancelled when the service stops.
     pub(super) beside: Beside,
     pub(super) feeds: OnceLock<ConsoleFeeds>,
-    open_lake: OpenLake,
-    lake: OnceCell<LakeReader>,
+    lake: LazyLake,
     pub(super) hooks: HookJudge,
     pub(super) statements: MakeStatements,
     pub(super) known: Known,
-    /// The last audit.
-    pub(super) audit: Job<Whole>,
+    pub(super) jobs: Jobs,
     pub(super) ids: Ids,
 }
 
@@ -157,12 +185,14 @@ impl Console {
             live: Arc::new(Semaphore::new(MAX_LIVE)),
             beside: Beside::default(),
             feeds: OnceLock::new(),
-            open_lake,
-            lake: OnceCell::new(),
+            lake: LazyLake {
+                open: open_lake,
+                place: OnceCell::new(),
+            },
             hooks: hook_judge,
             statements,
             known: Known::default(),
-            audit: Job::default(),
+            jobs: Jobs::default(),
             ids,
         })
     }
@@ -170,6 +200,11 @@ impl Console {
     /// Says what runs beside the webhooks, once that is started.
     pub fn set_feeds(&self, feeds: ConsoleFeeds) {
         let _set_before = self.feeds.set(feeds);
+    }
+
+    /// Says what replays rows, once the log is open.
+    pub fn set_replays(&self, replay: ReplayRows) {
+        let _set_before = self.jobs.replay_rows.set(replay);
     }
 
     /// Takes a sample now and then until `stop` is cancelled.
@@ -192,7 +227,8 @@ impl Console {
 
     /// The lake, opened when somebody first looks into it.
     pub(super) async fn lake(&self) -> &LakeReader {
-        self.lake.get_or_init(|| (self.open_lake)()).await
+        let LazyLake { open, place } = &self.lake;
+        place.get_or_init(open).await
     }
 
     /// The state at this moment.

@@ -19,6 +19,7 @@ use super::refused::Allowance;
 use super::repeated::Repeated;
 use super::replies::Problem;
 use super::tls::Tls;
+use super::watch::Watch;
 use crate::clock::Clock;
 use crate::contract::Contract;
 use crate::ids::{Ids, NodeId};
@@ -79,6 +80,8 @@ pub struct Core {
     pub log: Log,
     /// The node that owns the log.
     pub node: NodeId,
+    /// What those see who watch.
+    pub watch: Watch,
 }
 
 /// What `/health` and `/metrics` show of the polls.

@@ -22,6 +22,7 @@ use super::delivery::{Answer, BodyForm, HookRows};
 use super::gate::{Peer, RequestId};
 use super::hooks::Judging;
 use super::oversized::Oversized;
+use super::recent::RefusedRequest;
 use super::refused::{self, RefusedBody};
 use super::replies::{self, Problem, Success};
 use super::unread::before_body;
@@ -50,10 +51,28 @@ pub(super) async fn receive(app: &App, endpoint: Endpoint<'_>, request: Request)
         Err(problem) => Err(before_body(problem, &parts.headers, body).await),
     };
     endpoint.count(app, &answered);
+    if let Err(problem) = &answered {
+        note_refused(app, endpoint, &parts, problem);
+    }
     match answered {
         Ok((response, _)) => response,
         Err(problem) => problem.into_response(),
     }
+}
+
+/// Remembers a refused request for those who ask for it.
+fn note_refused(app: &App, endpoint: Endpoint<'_>, parts: &Parts, problem: &Problem) {
+    let Some(core) = app.core.get() else { return };
+    let peer = parts.extensions.get::<Peer>().map(|peer| peer.0.ip());
+    let id = parts.extensions.get::<RequestId>();
+    core.watch.recent.refuse(RefusedRequest {
+        at: app.clock.wall(),
+        request_id: id.map_or_else(Box::default, |id| id.0.clone()),
+        endpoint: Arc::clone(endpoint.path(app)),
+        client: peer.map(|peer| app.settings.proxies.client(peer, &parts.headers)),
+        status: problem.status().as_u16(),
+        why: problem.told(),
+    });
 }
 
 /// What the head of a request says.
@@ -315,6 +334,7 @@ impl Intake<'_> {
         let dropped_total: u64 = checked.dropped.iter().map(|(_, n)| u64::from(*n)).sum();
         let invalid = rows_in_quarantine(&checked.rows);
         let received_at = origin.received_at;
+        let watched = core.watch.begin(&origin, &checked.rows);
         let append = Append {
             rows: checked.rows,
             dropped: dropped_total,
@@ -345,21 +365,19 @@ impl Intake<'_> {
             ..
         } = appended;
         let duplicates = duplicates + repeated;
+        let counts = SourceCounts {
+            accepted,
+            dropped: dropped_total,
+            duplicates,
+            quarantined,
+        };
+        core.watch.end(watched, counts);
         if let Some(source) = endpoint.source(app) {
-            let counts = SourceCounts {
-                accepted,
-                dropped: dropped_total,
-                duplicates,
-                quarantined,
-            };
             source.count(counts, received_at);
         }
         let mut success = Success::new(accepted, dropped_total, duplicates, quarantined);
-        if checked.errors_total > 0 {
-            success.errors = checked.errors;
-            success.errors_total = Some(checked.errors_total);
-        }
         success.event_ids = event_ids.iter().map(ToString::to_string).collect();
+        let success = success.with_errors(checked.errors, checked.errors_total);
         Ok((success.into_response(), outcome(appended, repeated)))
     }
 

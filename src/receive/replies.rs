@@ -53,6 +53,16 @@ pub struct Success {
 }
 
 impl Success {
+    /// The same, with what was wrong with events that are in the quarantine, if anything was.
+    #[must_use]
+    pub fn with_errors(mut self, errors: Vec<FieldError>, errors_total: usize) -> Self {
+        if errors_total > 0 {
+            self.errors = errors;
+            self.errors_total = Some(errors_total);
+        }
+        self
+    }
+
     /// A success with these counts.
     pub fn new(accepted: u64, dropped: u64, duplicates: u64, quarantined: u64) -> Self {
         let status = "success";
@@ -285,6 +295,15 @@ impl Problem {
     /// What happened, for people.
     pub(super) fn detail(&self) -> &str {
         &self.0.detail
+    }
+
+    /// What is wrong, in a line: with the place of the first breach of the contract.
+    pub(super) fn told(&self) -> String {
+        let detail = &self.0.detail;
+        match self.0.errors.first() {
+            Some(first) => format!("{detail}: {} {}", first.pointer, first.detail),
+            None => detail.clone(),
+        }
     }
 
     /// The status.

@@ -18,8 +18,10 @@ pub mod kinds;
 pub mod index;
 pub mod marks;
 pub mod owner;
+mod summary;
 pub mod talk;
 
 pub use candidate::{Candidate, CandidateHook, RowsOf, Scope, Skip};
 pub use judge::{EventCounts, HookCandidate, HookJudge, ReplayOutcome, Valid, judge};
 pub use kept::node_of;
+pub use summary::ReplaySummary;

@@ -1,4 +1,5 @@
-//! Replays through the control socket of a running service, which holds the log of events.
+//! What commands ask a running service that holds the log of events, through its control socket: to replay, to
+//! make way for an erasure, and what it remembers of an event.
 //!
 //! The client sends one [`ReplayPage`] after the other and receives one [`ReplayAnswer`] to each. Everything
 //! that an answer reports as replayed is durable.
@@ -8,7 +9,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::candidate::Candidate;
 use super::judge::ReplayOutcome;
@@ -49,13 +52,23 @@ struct ErasureTurn {
     erasure: ErasureAsks,
 }
 
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RecallAsked {
+    recall: String,
+}
+
 /// What a client may ask.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Asked {
     Page(ReplayPage),
     Erasure(ErasureTurn),
+    Recall(RecallAsked),
 }
+
+/// Says what the service remembers of an id.
+pub type Recall = Arc<dyn Fn(&str) -> Value + Send + Sync>;
 
 /// The answer to a page.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,44 +78,101 @@ pub enum ReplayAnswer {
     Outcomes(Vec<ReplayOutcome>),
     /// What an erasure asked is done.
     Done,
+    /// What the service remembers.
+    Recalled(Value),
     /// Nothing can be replayed now. It is not known whether a part of the page was stored.
     Refused(String),
 }
 
-/// Listens in the directory of the log of events, whose lock the caller holds. One replay runs at a time, which
-/// bounds the memory.
-pub fn listen(dir: &Path, replayer: Replayer) -> io::Result<Control> {
-    let turn = Arc::new(Semaphore::new(1));
-    Control::start(dir, move |mut talk, stop| {
-        let (replayer, turn) = (replayer.clone(), Arc::clone(&turn));
-        async move {
-            let Ok(_turn) = turn.try_acquire_owned() else {
-                let busy = "another replay is under way, or an erasure".to_owned();
-                return talk.say(&ReplayAnswer::Refused(busy)).await;
-            };
-            loop {
-                let asked = tokio::select! {
-                    asked = talk.hear::<Asked>(MAX_PAGE) => asked?,
-                    () = stop.cancelled() => {
-                        let stopping = "the service is stopping".to_owned();
-                        return talk.say(&ReplayAnswer::Refused(stopping)).await;
-                    }
-                };
-                let answer = match asked {
-                    None => return talk.end().await,
-                    Some(Asked::Page(page)) => replayer.page(&page.replay).await,
-                    Some(Asked::Erasure(ErasureTurn { erasure })) => {
-                        talk.say(&hold(&replayer, erasure).await).await?;
-                        continue;
-                    }
-                };
-                match answer {
-                    Ok(outcomes) => talk.say(&ReplayAnswer::Outcomes(outcomes)).await?,
-                    Err(why) => return talk.say(&ReplayAnswer::Refused(why)).await,
+/// Listens in the directory of the log of events, whose lock the caller holds. One replay or erasure runs at a time,
+/// which bounds the memory: whoever has the one permit of `turn`.
+pub fn listen(
+    dir: &Path,
+    replayer: Replayer,
+    turn: Arc<Semaphore>,
+    recall: Recall,
+) -> io::Result<Control> {
+    Control::start(dir, move |talk, stop| {
+        let serving = Serving {
+            replayer: replayer.clone(),
+            turn: Arc::clone(&turn),
+            recall: Arc::clone(&recall),
+        };
+        serving.serve(talk, stop)
+    })
+}
+
+/// What a client is served with.
+struct Serving {
+    replayer: Replayer,
+    turn: Arc<Semaphore>,
+    recall: Recall,
+}
+
+impl Serving {
+    async fn serve(self, mut talk: Talk, stop: CancellationToken) -> io::Result<()> {
+        let mut held = None;
+        loop {
+            let asked = tokio::select! {
+                asked = talk.hear::<Asked>(MAX_PAGE) => asked?,
+                () = stop.cancelled() => {
+                    let stopping = "the service is stopping".to_owned();
+                    return talk.say(&ReplayAnswer::Refused(stopping)).await;
                 }
+            };
+            let asked = match asked {
+                None => return talk.end().await,
+                Some(Asked::Recall(RecallAsked { recall })) => {
+                    let own = Arc::clone(&self.recall);
+                    let recalled = tokio::task::spawn_blocking(move || own(&recall)).await;
+                    let recalled = recalled.map_err(io::Error::other)?;
+                    talk.say(&ReplayAnswer::Recalled(recalled)).await?;
+                    continue;
+                }
+                Some(asked) => asked,
+            };
+            // From its first page or question on, a client has the turn until it is gone.
+            if held.is_none() {
+                let Ok(turn) = Arc::clone(&self.turn).try_acquire_owned() else {
+                    let busy = "another replay is under way, or an erasure".to_owned();
+                    return talk.say(&ReplayAnswer::Refused(busy)).await;
+                };
+                held = Some(turn);
+            }
+            match self.answer(asked).await {
+                Ok(answer) => talk.say(&answer).await?,
+                Err(why) => return talk.say(&ReplayAnswer::Refused(why)).await,
             }
         }
-    })
+    }
+
+    /// The answer; an error ends the conversation.
+    async fn answer(&self, asked: Asked) -> Result<ReplayAnswer, String> {
+        match asked {
+            Asked::Page(page) => {
+                let outcomes = self.replayer.page(&page.replay).await;
+                outcomes.map(ReplayAnswer::Outcomes)
+            }
+            Asked::Erasure(ErasureTurn { erasure }) => Ok(hold(&self.replayer, erasure).await),
+            Asked::Recall(RecallAsked { recall }) => {
+                Ok(ReplayAnswer::Recalled((self.recall)(&recall)))
+            }
+        }
+    }
+}
+
+/// Asks the service that holds the log in `dir` what it remembers of an id.
+pub async fn recall(dir: &Path, id: &str) -> io::Result<Value> {
+    let mut talk = Talk::connect(dir)?;
+    let recall = id.to_owned();
+    talk.say(&RecallAsked { recall }).await?;
+    match talk.hear(MAX_ANSWER).await? {
+        Some(ReplayAnswer::Recalled(recalled)) => Ok(recalled),
+        Some(ReplayAnswer::Refused(why)) => Err(io::Error::other(why)),
+        _ => Err(io::Error::other(
+            "the service cannot say what it remembers; is it of another version?",
+        )),
+    }
 }
 
 async fn hold(replayer: &Replayer, asked: ErasureAsks) -> ReplayAnswer {
@@ -136,9 +206,9 @@ impl ErasureClient {
         match heard? {
             Some(ReplayAnswer::Done) => Ok(()),
             Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
-            Some(ReplayAnswer::Outcomes(_)) | None => Err(anyhow::anyhow!(
-                "the service closed the connection; is it of another version?"
-            )),
+            Some(ReplayAnswer::Outcomes(_) | ReplayAnswer::Recalled(_)) | None => Err(
+                anyhow::anyhow!("the service closed the connection; is it of another version?"),
+            ),
         }
     }
 }
@@ -167,7 +237,7 @@ impl ReplayClient {
                 "the service gave another number of outcomes than candidates; is it of another version?"
             )),
             Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
-            Some(ReplayAnswer::Done) | None => {
+            Some(ReplayAnswer::Done | ReplayAnswer::Recalled(_)) | None => {
                 Err(anyhow::anyhow!("the service closed the connection"))
             }
         }

@@ -124,7 +124,7 @@ fn feed_settings(config: &Config) -> Vec<FeedSetting> {
 }
 
 /// The paths of all hooks.
-fn hook_paths(config: &Config) -> Vec<String> {
+pub(super) fn hook_paths(config: &Config) -> Vec<String> {
     let paths = config.hook.iter().flat_map(|(name, hook)| hook.paths(name));
     paths.map(|(path, _)| path).collect()
 }

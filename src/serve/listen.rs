@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
 use super::errors::ServeError;
 use crate::config::Config;
@@ -14,13 +15,19 @@ use crate::receive::tls::Tls;
 use crate::receive::{App, Front, Server};
 use crate::replay;
 use crate::replay::owner::Replayer;
+use crate::replay::talk::Recall;
 
 /// Connections of people who look at the console, at a time.
 const MAX_PEOPLE: usize = 128;
 
 /// Opens the control socket for `lakehook quarantine replay`. If that fails, the service runs without it.
-pub(super) fn listen_for_replays(config: &Config, replayer: Replayer) -> Option<Control> {
-    let listening = replay::talk::listen(&config.wal.dir, replayer);
+pub(super) fn listen_for_replays(
+    config: &Config,
+    replayer: Replayer,
+    turn: Arc<Semaphore>,
+    recall: Recall,
+) -> Option<Control> {
+    let listening = replay::talk::listen(&config.wal.dir, replayer, turn, recall);
     let dir = config.wal.dir.display();
     let listening = listening.inspect_err(|error| {
         tracing::warn!(%error, %dir, "no socket there: `lakehook quarantine replay` cannot ask this service");

@@ -24,6 +24,7 @@ mod figures;
 mod listen;
 mod for_people;
 mod secrets;
+mod replays;
 mod space;
 pub mod service;
 

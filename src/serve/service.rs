@@ -10,6 +10,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,6 +23,7 @@ use super::home::{Home, Opener};
 use super::listen::{listen, listen_for_replays};
 use super::pipeline::Pipeline;
 use super::process::Process;
+use super::replays;
 use super::secrets::Renewal;
 use super::settings::{LogRole, hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
@@ -29,13 +31,15 @@ use super::stopping::{Patience, Stopped};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::console::{Console, ShownSetting};
-use crate::contract::Contract;
+use crate::contract::{Contract, EventIds};
 use crate::control::Control;
-use crate::ids::Ids;
+use crate::ids::{Ids, NodeId};
 use crate::receive::client::Tokens;
 use crate::receive::tls::Tls;
+use crate::receive::watch::Watch;
 use crate::receive::{App, Core, Server};
 use crate::replay::owner::Replayer;
+use crate::replay::talk::Recall;
 use crate::status::Status;
 use crate::wal::log::Log;
 
@@ -91,8 +95,11 @@ impl Service {
             contract: Arc::new(Contract::new(rules, schemas, pipeline.fingerprint())),
             log: pipeline.log.clone(),
             node: pipeline.node.id,
+            watch: Watch::default(),
         };
-        let replays = listen_for_replays(config, replayer_of(config, &app, &core));
+        let replayer = replayer_of(config, &app, &core);
+        let of_console = (people.console.as_ref(), core.node);
+        let replays = show_replays(config, of_console, replayer, recall_of(config, &app));
         // No `.await` below: if a signal cancels this future before this line, nothing has been accepted.
         let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
         let _set_before = app.core.set(core);
@@ -245,4 +252,31 @@ fn replayer_of(config: &Config, app: &App, core: &Core) -> Replayer {
         metrics: Arc::clone(&app.metrics),
         clock: app.clock.clone(),
     }
+}
+
+/// Lets the console replay rows, and commands, one after the other.
+fn show_replays(
+    config: &Config,
+    (console, node): (&Console, NodeId),
+    replayer: Replayer,
+    recall: Recall,
+) -> Option<Control> {
+    let turn = Arc::new(Semaphore::new(1));
+    let for_people = replays::replays(config, replayer.clone(), Arc::clone(&turn), node);
+    console.set_replays(for_people);
+    listen_for_replays(config, replayer, turn, recall)
+}
+
+/// Tells commands what the service remembers of an event.
+fn recall_of(config: &Config, app: &Arc<App>) -> Recall {
+    let hooks: Vec<String> = config.hook.keys().cloned().collect();
+    let app = Arc::clone(app);
+    Arc::new(move |text| {
+        let recalled = app.core.get().map(|core| {
+            let feed = &core.contract.rules().feed;
+            let ids = EventIds::of(text, feed, hooks.iter().map(String::as_str));
+            core.recall(text, &ids)
+        });
+        serde_json::to_value(recalled.unwrap_or_default()).unwrap_or_default()
+    })
 }

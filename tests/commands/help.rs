@@ -31,6 +31,7 @@ Commands:
   sql          Print the views and tables that make the lake queryable
   schema       Print the columns found in records of a poll or of files, as a JSON Schema to edit
   audit        Prove that everything acknowledged is in the lake exactly once
+  find         Say what became of an event: by its id, that of its provider, or that of its request
   erase        Erase rows from the lake, so that the audit goes on adding up
   retain       Remove whole days and old runs from the lake, so that the audit goes on adding up
   torture      Kill, pause, starve and fill real servers here, and see whether the promise holds
@@ -173,6 +174,23 @@ Options:
       --deep           Read every object, and hold its rows against what it says
       --wal <DIR>      A log's directory, to account for what is not in the lake yet; may be given
                        again
+      --json           Print the result as JSON
+  -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["find"]), @r#"
+Say what became of an event: by its id, that of its provider, or that of its request
+
+Usage: lakehook find [OPTIONS] <ID>
+
+Arguments:
+  <ID>  The id of the event, the id that its provider gave it, or the `X-Request-Id` of an answer
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --lake-only      Ask the lake alone, and not the service that has the log
+      --whole          Read every object that may have it, however many bytes these are
       --json           Print the result as JSON
   -h, --help           Print help
 exit code 0

@@ -91,11 +91,59 @@ fn figures_move_while_one_looks_and_pages_work_without_scripts() {
     browser.open(&stage.url("/"));
     post(&stage.setup, body(&[click(1), click(2)]));
     browser.wait_until("document.querySelector('[data-live=accepted]').textContent === '2'");
+    browser.wait_until(
+        "document.querySelector('[data-live=accepted-share]').textContent.startsWith('100')",
+    );
+    browser.wait_until(
+        "document.querySelector('[data-live-bar=accepted]').getAttribute('width') === '100.00'",
+    );
     assert_eq!(browser.complaints(), Vec::<String>::new());
     browser.allow_scripts(false);
     browser.open(&stage.url("/sources"));
     let without = stage.page("/sources");
     assert!(without.contains("2 stored"), "{without}");
+}
+
+#[test]
+fn events_come_in_while_one_looks_and_lead_to_what_became_of_them() {
+    let stage = Stage::new("console_show_values = true\n[events]\ncontract = \"open\"");
+    let _program = stage.setup.start();
+    let Some(mut browser) = Browser::start() else {
+        return;
+    };
+    browser.look(LOOKS[0]);
+    browser.open(&stage.url("/live?source=web"));
+    let send = |source: &str| {
+        let event = serde_json::json!({
+            "event_id": crate::http::id(7), "type": ATTACK, "source": source, "properties": {ATTACK: ATTACK}
+        });
+        let answer = post(&stage.setup, event.to_string());
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    };
+    let rows = "document.querySelectorAll('[data-live-rows] tr').length";
+    // Those who look are known to the service a moment after the page is loaded.
+    while browser.evaluate(rows) == 0 {
+        send("apple");
+        send("web");
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let text = browser.text();
+    assert!(
+        text.contains("<img data-xss") && !text.contains("apple"),
+        "{text}"
+    );
+    assert_eq!(
+        browser.evaluate("document.querySelectorAll('[data-xss]').length"),
+        0
+    );
+    browser.click("[data-pause]");
+    assert_eq!(
+        browser.evaluate("document.querySelector('[data-pause]').textContent"),
+        "Go on"
+    );
+    browser.follow("[data-live-rows] a");
+    browser.wait_until("document.body.innerText.includes('received at')");
+    assert_eq!(browser.complaints(), Vec::<String>::new());
 }
 
 /// What would show if a page took it for markup: an element, and a script.
@@ -145,6 +193,11 @@ fn nothing_that_a_sender_sent_becomes_part_of_a_page() {
     browser.look(LOOKS[0]);
     let mut seen = std::collections::BTreeSet::new();
     let mut left: Vec<String> = VIEWS.iter().map(|path| stage.url(path)).collect();
+    let attack: String = form_urlencoded::byte_serialize(ATTACK.as_bytes()).collect();
+    left.extend([
+        stage.url(&format!("/find?q={attack}")),
+        stage.url(&format!("/live?text={attack}")),
+    ]);
     // Every page that a link leads to.
     while let Some(url) = left.pop() {
         if url.contains("/rows.") || !seen.insert(url.clone()) {
@@ -216,7 +269,7 @@ fn there_is_no_way_around_escaping() {
 }
 
 /// Keeps a picture to look at, if somebody asks for it.
-fn keep(name: &str, png: &[u8]) {
+pub(super) fn keep(name: &str, png: &[u8]) {
     if let Some(dir) = std::env::var_os("LAKEHOOK_PICTURES") {
         std::fs::write(std::path::Path::new(&dir).join(format!("{name}.png")), png).unwrap();
     }

@@ -7,7 +7,7 @@ use crate::http::{body, event, id, post};
 const QUICK: &str = "[batch]\nmax_age = \"1s\"\n[events]\non_invalid = \"quarantine\"";
 
 /// An event that lacks its user and has a value of the wrong kind.
-fn broken(number: u64) -> String {
+pub(super) fn broken(number: u64) -> String {
     let time = lakehook::clock::Clock::system().now().wall;
     format!(
         r#"{{"event_id":"{}","event_type":"purchase","source":"web","timestamp":"{time}","properties":{{"amount":"<b data-xss>9.5</b>","product_id":"p"}}}}"#,
@@ -111,6 +111,65 @@ fn a_row_is_judged_again_and_nothing_else_is_read() {
         let page = stage.whole_page(&format!("/quarantine/row?key={key}&lsn=1"));
         assert!(page.contains("There is no such row"), "{page}");
     }
+}
+
+#[test]
+fn rows_that_are_valid_by_now_are_replayed_once() {
+    let stage = Stage::new(&format!("{QUICK}\nschemas = \"schemas\""));
+    let schemas = stage.setup.directory().join("schemas");
+    std::fs::create_dir(&schemas).unwrap();
+    let schema = |kind: &str| {
+        let text = format!(
+            "{{\"type\":\"object\",\"properties\":{{\"amount\":{{\"type\":\"{kind}\"}}}}}}"
+        );
+        std::fs::write(schemas.join("purchase.json"), text).unwrap();
+    };
+    schema("number");
+    let program = stage.setup.start();
+    // Nothing but the schema speaks against them.
+    let text = r#"{"amount":"9.5","product_id":"p"}"#;
+    let events: Vec<String> = (1..=3)
+        .map(|number| event(number, "purchase", text))
+        .collect();
+    post(&stage.setup, body(&events));
+    stage.page_until("/quarantine", |page| page.contains("3\u{a0}rows, by"));
+    assert!(program.stop(std::time::Duration::from_secs(20)).success());
+    schema("string");
+    let _program = stage.setup.start();
+    let page = stage.page_until("/quarantine", |page| page.contains("3\u{a0}rows, by"));
+    let kind = link_with(&page, "/quarantine?stream=");
+    let replay = |link: &str| {
+        let visitor = Visitor::of(&stage.ask("GET", link, &[], ""));
+        let query = link.split_once('?').unwrap().1;
+        let fields: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes())
+            .into_owned()
+            .collect();
+        let fields: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(name, text)| (&**name, &**text))
+            .collect();
+        let asked = visitor.send(&stage, "/quarantine/replay", &fields);
+        assert_eq!(asked.header("location"), Some("/quarantine"));
+    };
+    let row = link_with(&stage.whole_page(&kind), "/quarantine/row?");
+    replay(&row);
+    let page = stage.page_until("/quarantine", |page| {
+        page.contains("1\u{a0}row with 1 new events")
+    });
+    assert!(page.contains("0\u{a0}rows are still invalid"), "{page}");
+    stage.page_until(&kind, |page| page.contains("Replay 2\u{a0}rows"));
+    replay(&kind);
+    stage.page_until("/quarantine", |page| {
+        page.contains("2\u{a0}rows with 2 new events")
+    });
+    let page = stage.page_until(&kind, |page| page.matches(">replayed<").count() == 3);
+    assert!(!page.contains("Replay …"), "{page}");
+    // The command sees the same marks.
+    let said = stage.setup.run(&["quarantine", "list"]);
+    let said = String::from_utf8(said.stdout).unwrap();
+    assert!(said.contains("3 rows that were replayed"), "{said}");
+    let events = stage.page_until("/lake", |page| page.contains("/lake/object?key=events"));
+    assert!(events.contains("<h2>events</h2>"), "{events}");
 }
 
 #[test]

@@ -16,8 +16,8 @@ const ROOMS: &[Room] = &[
     room("lib", "src/lib.rs", &[]),
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
-        "torture", "upstream", "serve", "config", "inbox", "call", "poll", "feeds", "replay", "audit", "rescue", "sql",
-        "ship", "retain", "erase", "telemetry", "out", "contract", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
+        "torture", "upstream", "serve", "config", "receive", "inbox", "call", "poll", "feeds", "replay", "audit", "find", "rescue", "sql",
+        "ship", "retain", "erase", "telemetry", "out", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "side_files", "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "ship", "replica", "status",
+        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "erase", "ship", "replica", "status",
         "metrics",
         "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",
@@ -37,7 +37,7 @@ const ROOMS: &[Room] = &[
         "secret", "signature", "clock",
     ]),
     room("console", "src/console", &[
-        "receive", "feeds", "replay", "audit", "metrics", "contract", "quarantine", "wal", "lake", "encode",
+        "receive", "feeds", "replay", "audit", "find", "metrics", "contract", "quarantine", "wal", "lake", "encode",
         "json", "record", "secret", "ids", "files", "clock",
     ]),
     room("receive", "src/receive", &[
@@ -67,6 +67,7 @@ const ROOMS: &[Room] = &[
     room("audit", "src/audit", &[
         "rescue", "retain", "erase", "wal", "lake", "encode", "record", "ids", "files", "checksum",
     ]),
+    room("find", "src/find", &["contract", "wal", "lake", "encode", "record", "ids", "files", "rfc3339", "clock"]),
     room("rescue", "src/rescue", &["erase", "wal", "lake", "encode", "ids", "files"]),
     room("sql", "src/sql", &["lake", "encode", "tables", "columns"]),
     room("retain", "src/retain", &["erase", "lake", "ids", "files", "clock", "checksum"]),

@@ -215,7 +215,11 @@ impl Browser {
         let begin = Instant::now();
         while self.loads == before {
             assert!(begin.elapsed() < PATIENCE, "{what} is not loaded");
-            self.take_message();
+            // What the page has to say comes before the answer to this. The page itself may be gone for a moment.
+            let session = self.session.take();
+            self.call("Browser.getVersion", &json!({}));
+            self.session = session;
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 

@@ -4,11 +4,10 @@
 use std::borrow::Cow;
 
 use serde_json::value::RawValue;
-use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::check::{BYTE_ORDER_MARK, behind_mark, not_utf8};
 use super::checked::Refusal;
+use super::event_ids;
 use super::faults::{Errors, Faults as _};
 use super::ignore::push_without;
 use super::pointer::{self, Pointer};
@@ -87,7 +86,7 @@ impl Contract {
             (first == "properties" && !rest.is_empty()).then(|| rest.to_vec())
         });
         Scope {
-            tags: self.fingerprint().feed(&format!("hook {name}")),
+            tags: self.fingerprint().feed(&event_ids::scope_of(name)),
             ignored: Ignored(own.0.iter().cloned().chain(below_properties).collect()),
         }
     }
@@ -136,7 +135,7 @@ impl Contract {
         envelope: &Envelope<'_>,
         origin: &Origin,
     ) {
-        let id = uuid_of(envelope);
+        let id = event_ids::uuid_of(envelope.source, envelope.id);
         let received = origin.received_at;
         let time = envelope.time.unwrap_or(received);
         let start = rows.bytes.len();
@@ -240,13 +239,4 @@ fn push_extra(out: &mut Vec<u8>, envelope: &Envelope<'_>) {
         push_raw(out, batch);
     }
     out.extend_from_slice(if separator == b'{' { b"null}" } else { b"}}" });
-}
-
-/// The id if it is a UUID; otherwise a UUID hashed from it (RFC 9562, version 8).
-fn uuid_of(envelope: &Envelope<'_>) -> Uuid {
-    if let Ok(id) = Uuid::try_parse(envelope.id) {
-        return id;
-    }
-    let named = [envelope.source.as_bytes(), &[0], envelope.id.as_bytes()].concat();
-    uuid::Builder::from_custom_bytes(xxh3_128(&named).to_be_bytes()).into_uuid()
 }

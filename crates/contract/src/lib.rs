@@ -17,6 +17,7 @@ pub mod entity;
 mod entity_columns;
 pub mod entity_files;
 mod event;
+mod event_ids;
 mod fast;
 mod faults;
 mod field_path;
@@ -45,6 +46,7 @@ mod tests;
 
 pub use canonical::hash as canonical_hash;
 pub use checked::{Checked, MAX_ERRORS, Refusal};
+pub use event_ids::EventIds;
 pub use open::{OpenChecked, OpenRequest};
 pub use published::event_schema;
 pub use rules::{Beyond, EVENTS, OnInvalid, PartitionBy, PartitionError, Partitioning, Rules};

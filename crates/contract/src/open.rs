@@ -8,11 +8,11 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 use uuid::Uuid;
-use xxhash_rust::xxh3::xxh3_128;
 
 use super::check::{BYTE_ORDER_MARK, behind_mark, not_utf8};
 use super::checked::{Checked, MAX_ERRORS, Refusal};
 use super::event::{Event, User, is_number, own_user_id, wrong_type};
+use super::event_ids::{made_of, uuid_of};
 use super::faults::{Errors, Faults as _};
 use super::row::RowWriter;
 use super::rules::OnInvalid;
@@ -253,13 +253,9 @@ impl<'e> Gathered<'e> {
 
     /// The id: a UUID as it is, another id as a UUID that is made of it, or a new one.
     fn id(&self, index: usize, request: &OpenRequest<'_>) -> Uuid {
-        let made = |kind: &str, text: &str| {
-            let named = [kind.as_bytes(), &[0], text.as_bytes()].concat();
-            uuid::Builder::from_custom_bytes(xxh3_128(&named).to_be_bytes()).into_uuid()
-        };
         match (&self.id, request.idempotency_key) {
-            (Some(text), _) => Uuid::try_parse(text).unwrap_or_else(|_| made("id", text)),
-            (None, Some(key)) => made("key", &format!("{index} {key}")),
+            (Some(text), _) => uuid_of("id", text),
+            (None, Some(key)) => made_of("key", &format!("{index} {key}")),
             (None, None) => (request.fresh)(),
         }
     }

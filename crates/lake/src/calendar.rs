@@ -98,6 +98,29 @@ impl StreamDays {
     }
 }
 
+/// The newest objects of a stream, the newest first. `days` begin with the newest.
+pub async fn newest_objects(
+    place: &LakeReader,
+    days: &[DayPrefix],
+    max: usize,
+) -> Result<Vec<ListedObject>, LakeReadError> {
+    let mut newest = Vec::new();
+    for DayPrefix { prefix, .. } in days {
+        if newest.len() >= max {
+            break;
+        }
+        let mut objects = place.sizes(prefix, MAX_OBJECTS).await?;
+        objects.retain(|(key, _)| holder_of(key).is_some());
+        objects.sort_by_key(|(key, _)| std::cmp::Reverse(holder_of(key).map(|(_, lsn)| lsn)));
+        newest.extend(
+            objects
+                .into_iter()
+                .map(|(key, bytes)| ListedObject { key, bytes }),
+        );
+    }
+    Ok(newest)
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(

@@ -25,6 +25,7 @@ pub mod versions;
 mod configured;
 pub mod s3;
 pub mod destination;
+pub mod parts;
 pub mod reader;
 pub mod calendar;
 pub mod notes;

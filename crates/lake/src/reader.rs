@@ -3,16 +3,20 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::UNIX_EPOCH;
 
 use super::destination::Destination;
 use super::keys::INTERNAL;
 use super::object::Metadata;
+use super::parts::ObjectParts;
 use super::proof::measure;
 use super::s3::S3;
 use super::sidecar::Sidecar;
 use super::store::StoreError;
+use lakehook_base::clock::Micros;
 
 /// Reads a lake, and changes nothing in it.
+#[derive(Clone)]
 pub enum LakeReader {
     /// A directory.
     Directory(PathBuf),
@@ -136,6 +140,33 @@ impl LakeReader {
                 declared: None,
                 metadata: head.metadata,
             })),
+        }
+    }
+
+    /// An object of so many bytes, to be read in parts. It is read on the thread that asks, which must not be one of the
+    /// runtime's own.
+    pub fn object(&self, key: &str, bytes: u64) -> io::Result<ObjectParts> {
+        match self {
+            Self::Directory(root) => Ok(ObjectParts::File(open(&root.join(key))?)),
+            Self::Bucket(store) => Ok(ObjectParts::stored(Arc::clone(store), key, bytes)),
+        }
+    }
+
+    /// When an object was put, or changed last; `None` if there is no such object.
+    pub async fn modified(&self, key: &str) -> Result<Option<Micros>, LakeReadError> {
+        match self {
+            Self::Directory(root) => match std::fs::metadata(root.join(key)) {
+                Ok(metadata) => {
+                    let since = metadata.modified()?.duration_since(UNIX_EPOCH);
+                    let micros = since
+                        .ok()
+                        .and_then(|since| i64::try_from(since.as_micros()).ok());
+                    Ok(micros.map(Micros))
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error.into()),
+            },
+            Self::Bucket(store) => Ok(store.modified(key).await?),
         }
     }
 

@@ -1,6 +1,7 @@
 //! `lakehook demo`: everything at once in one process, with no set-up.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
 use crate::clock::Clock;
-use crate::config::{ByteSize, Config, IdKeys, LakeUrl, Pagination, Poll, Span};
+use crate::config::{ByteSize, Config, ConsoleListen, IdKeys, LakeUrl, Pagination, Poll, Span};
 use crate::ids::Ids;
 use crate::out;
 use crate::poll::definition::PaginationKind;
@@ -29,6 +30,7 @@ use crate::upstream::{Options, Sent, Upstream, serve};
 const MARKER: &str = ".lakehook-demo";
 const BATCH_AGE_SECONDS: u64 = 5;
 const POLL_SECONDS: u64 = 300;
+const CONSOLE_PORT: u16 = 4002;
 /// How long the sample system sends.
 const SENDS_FOR: Duration = Duration::from_secs(30);
 /// How long the demo waits for the last batches, which close after a few seconds.
@@ -128,9 +130,12 @@ fn start_afresh(dir: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-fn demo_config(dir: &Path, upstream: std::net::SocketAddr) -> Config {
+fn demo_config(dir: &Path, upstream: SocketAddr) -> Config {
     let mut config = Config::default();
     config.server.listen = ([127, 0, 0, 1], 0).into();
+    config.server.console_listen = Some(ConsoleListen::At(console_address()));
+    // They are invented.
+    config.server.console_show_values = true;
     config.lake.url = LakeUrl::Directory(dir.join("lake"));
     config.wal.dir = dir.join("wal");
     config.wal.max_bytes = ByteSize::mib(1024);
@@ -164,6 +169,17 @@ fn demo_config(dir: &Path, upstream: std::net::SocketAddr) -> Config {
     config
 }
 
+/// The usual address of the console, or any other if that is taken.
+fn console_address() -> SocketAddr {
+    let usual = SocketAddr::from(([127, 0, 0, 1], CONSOLE_PORT));
+    let is_free = std::net::TcpListener::bind(usual).is_ok();
+    if is_free {
+        usual
+    } else {
+        ([127, 0, 0, 1], 0).into()
+    }
+}
+
 fn poll(schema: &Path) -> Poll {
     Poll {
         every: Some(Span::seconds(POLL_SECONDS)),
@@ -183,6 +199,7 @@ async fn demo(args: &DemoArgs, dir: &Path) -> Result<ExitCode, Failure> {
     let place = Place {
         dir: &args.dir,
         address: service.address(),
+        console: service.console_address(),
         webhook: &webhook,
     };
     let sends_for = args.duration.unwrap_or(SENDS_FOR);

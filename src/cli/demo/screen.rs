@@ -103,6 +103,8 @@ pub(super) struct Place<'a> {
     pub(super) dir: &'a Path,
     /// The address of the service.
     pub(super) address: SocketAddr,
+    /// The address of the console.
+    pub(super) console: Option<SocketAddr>,
     /// The webhook for events.
     pub(super) webhook: &'a str,
 }
@@ -110,6 +112,11 @@ pub(super) struct Place<'a> {
 impl Place<'_> {
     pub(super) fn introduce(&self, upstream: SocketAddr, sends_for: Duration, batch_seconds: u64) {
         let (address, lake) = (self.address, self.dir.join("lake"));
+        if let Some(console) = self.console {
+            out::line(format_args!(
+                "console        http://{console}/: open it in a browser"
+            ));
+        }
         for line in [
             format!("sample system  http://{upstream}: sends events, and has users to poll"),
             format!("webhook        {}", self.webhook),

@@ -35,12 +35,39 @@
       set("data-live-line", name, (element) => element.setAttribute("d", line));
       set("data-live-area", name, (element) => element.setAttribute("d", area));
     }
+    for (const [name, [at, width]] of Object.entries(message.bars || {})) {
+      set("data-live-bar", name, (element) => {
+        element.setAttribute("x", at);
+        element.setAttribute("width", width);
+      });
+    }
+  };
+
+  const table = main.querySelector("[data-live-rows]");
+  const pattern = document.getElementById("live-row");
+  const rows = (message) => {
+    if (!table || !pattern) return;
+    for (const row of message.rows || []) {
+      const copy = pattern.content.cloneNode(true);
+      for (const cell of copy.querySelectorAll("[data-field]")) {
+        cell.textContent = row[cell.dataset.field] || "";
+        // A path of this console, which the service has made.
+        const link = cell.dataset.link && row[cell.dataset.link];
+        if (link && link.startsWith("/find?")) cell.setAttribute("href", link);
+      }
+      table.prepend(copy);
+    }
+    while (table.rows.length > 200) table.deleteRow(-1);
   };
 
   let events = null;
   const open = () => {
     events = new EventSource(source);
-    events.onmessage = (event) => figures(JSON.parse(event.data));
+    events.onmessage = (event) => {
+      const message = JSON.parse(event.data);
+      figures(message);
+      rows(message);
+    };
   };
   const close = () => {
     if (events) events.close();
@@ -49,8 +76,19 @@
   // A page that nobody looks at asks for nothing.
   document.addEventListener("visibilitychange", () => {
     close();
-    if (!document.hidden) open();
+    if (!document.hidden && !isPaused) open();
   });
+  const pause = main.querySelector("[data-pause]");
+  let isPaused = false;
+  if (pause) {
+    pause.hidden = false;
+    pause.addEventListener("click", () => {
+      isPaused = !isPaused;
+      pause.textContent = isPaused ? "Go on" : "Pause";
+      close();
+      if (!isPaused) open();
+    });
+  }
   window.addEventListener("pagehide", close);
   open();
 })();

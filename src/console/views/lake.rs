@@ -15,7 +15,7 @@ use crate::console::readings::Looked;
 use crate::console::state::Console;
 use crate::console::{reply, shown};
 use crate::contract::EVENTS;
-use crate::lake::calendar::{DayCount, DayPrefix, ListedObject, StreamDays};
+use crate::lake::calendar::{DayCount, DayPrefix, ListedObject, StreamDays, newest_objects};
 use crate::lake::keys::day_partition;
 
 /// So many days are shown: five weeks.
@@ -29,11 +29,13 @@ const SMALL_BYTES: u64 = 1 << 20;
 const MANY_OBJECTS: u64 = 200;
 /// Problems of an audit beyond these are counted.
 const MAX_PROBLEMS: usize = 50;
+/// An event is looked for in so many of the newest objects.
+const MAX_OBJECTS: usize = 1000;
 
 /// The page.
 pub(in crate::console) async fn page(console: &Arc<Console>, visit: &Visit) -> Page<'static> {
     let looked = look(console).await;
-    let state = console.audit.state();
+    let state = console.jobs.audit.state();
     let is_audited = matches!(state, JobState::UnderWay { .. });
     let content = html! {
         h1 { "Lake" }
@@ -100,8 +102,32 @@ fn streams(console: &Console) -> Vec<(String, Vec<DayPrefix>)> {
         (stream.to_owned(), days.collect())
     };
     let own = console.settings.streams.iter();
-    own.flat_map(|stream| [of(stream), of(&format!("quarantine/{stream}"))])
+    own.flat_map(|stream| [of(&format!("quarantine/{stream}")), of(stream)])
         .collect()
+}
+
+/// The newest objects of events and of what was refused, by day; of a day, what was refused comes first, since that is
+/// less.
+pub(in crate::console) async fn all_objects(
+    console: &Console,
+) -> Result<Vec<ListedObject>, String> {
+    let place = console.lake().await;
+    let mut all = Vec::new();
+    let streams = streams(console);
+    let wanted = ["quarantine/events", EVENTS];
+    for day in 0..DAYS as usize {
+        for (_, days) in streams
+            .iter()
+            .filter(|(stream, _)| wanted.contains(&stream.as_str()))
+        {
+            let of_day = newest_objects(place, &days[day..=day], MAX_OBJECTS).await;
+            all.extend(of_day.map_err(|error| error.to_string())?);
+        }
+        if all.len() > MAX_OBJECTS {
+            break;
+        }
+    }
+    Ok(all)
 }
 
 /// The prefix of the events of a day, whatever smaller parts it has.
@@ -255,19 +281,19 @@ fn result_of(at: Micros, result: &Result<Whole, String>) -> Markup {
 
 /// Begins an audit, unless one is under way.
 pub(in crate::console) fn begin_audit(console: &Arc<Console>) -> Response {
-    if console.audit.begin() {
+    if console.jobs.audit.begin() {
         let (own, runtime) = (Arc::clone(console), tokio::runtime::Handle::current());
         // Directories are read in between, which takes time.
         console.beside.tasks.spawn_blocking(move || {
             let audited = runtime.block_on(async {
                 let place = own.lake().await;
-                let mut step = |_, done, total| own.audit.step(done, total);
+                let mut step = |_, done, total| own.jobs.audit.step(done, total);
                 tokio::select! {
                     whole = audit(place, &[], false, None, &mut step) => whole.map_err(|error| error.to_string()),
                     () = own.beside.closing.cancelled() => Err("the service is stopping".to_owned()),
                 }
             });
-            own.audit.end(own.app.clock.wall(), audited);
+            own.jobs.audit.end(own.app.clock.wall(), audited);
         });
     }
     reply::go_to("/lake")

@@ -50,7 +50,7 @@ pub(in crate::console) fn page(console: &Console) -> Page<'static> {
         }
     };
     Page {
-        live: Some("/live/overview"),
+        live: Some("/live/overview".into()),
         ..Page::of(View::Overview, content)
     }
 }
@@ -66,13 +66,19 @@ pub(in crate::console) fn live(console: &Console) -> Value {
         lines[figure.name] = json!([figure.line, area]);
     }
     let reading = console.app.metrics.read();
-    for (name, number, _) in outcome_totals(&reading) {
+    let (totals, mut bars) = (outcome_totals(&reading), json!({}));
+    let all = totals.iter().map(|(_, number, _)| number).sum();
+    for (name, number, _) in totals {
         texts[name] = shown::count(number).into();
+        texts[share_of(name)] = shown::share(number, all).into();
+    }
+    for (name, at, width) in widths(&totals, all) {
+        bars[name] = json!([at, width]);
     }
     for (name, _, text) in waiting_figures(console) {
         texts[name] = text.into();
     }
-    json!({"texts": texts, "lines": lines})
+    json!({"texts": texts, "lines": lines, "bars": bars})
 }
 
 fn figures(console: &Console) -> Vec<Figure> {
@@ -193,7 +199,7 @@ fn outcomes(reading: &Reading) -> Markup {
                         tr {
                             th scope="row" { span .key .(name) {} (words) }
                             td .number data-live=(name) { (shown::count(*number)) }
-                            td .number .faint { (shown::share(*number, all)) }
+                            td .number .faint data-live=(share_of(name)) { (shown::share(*number, all)) }
                         }
                     }
                 }
@@ -221,9 +227,17 @@ fn outcome_totals(reading: &Reading) -> [(&'static str, u64, &'static str); 4] {
     ]
 }
 
-/// The parts of a whole, side by side.
+/// The name of the share of an outcome.
+fn share_of(name: &str) -> String {
+    format!("{name}-share")
+}
+
+/// The parts of a whole, side by side: where each begins, and how wide it is, in hundredths of the whole.
 #[allow(clippy::cast_precision_loss, reason = "figures for people")]
-fn bar(parts: &[(&'static str, u64, &'static str)], all: u64) -> Markup {
+fn widths(
+    parts: &[(&'static str, u64, &'static str)],
+    all: u64,
+) -> Vec<(&'static str, String, String)> {
     let mut from = 0.0;
     let widths = parts.iter().map(|(name, number, _)| {
         let width = if all == 0 {
@@ -233,13 +247,17 @@ fn bar(parts: &[(&'static str, u64, &'static str)], all: u64) -> Markup {
         };
         let at = from;
         from += width;
-        (*name, at, width)
+        (*name, format!("{at:.2}"), format!("{width:.2}"))
     });
+    widths.collect()
+}
+
+fn bar(parts: &[(&'static str, u64, &'static str)], all: u64) -> Markup {
     html! {
         svg .bar viewBox="0 0 100 4" preserveAspectRatio="none" aria-hidden="true" {
             rect .whole width="100" height="4" {}
-            @for (name, at, width) in widths {
-                rect .(name) x=(format!("{at:.2}")) width=(format!("{width:.2}")) height="4" {}
+            @for (name, at, width) in widths(parts, all) {
+                rect .(name) data-live-bar=(name) x=(at) width=(width) height="4" {}
             }
         }
     }

@@ -1,52 +1,22 @@
 //! What was refused: how often for which reason, which rows, and files of them to keep.
 
-use std::time::Duration;
-
 use axum::response::Response;
 use http::StatusCode;
 use maud::{Markup, html};
 
+use super::quarantine_index::{DAYS, Filter, index};
+use super::quarantine_replay::{can_replay, form, is_under_way, state};
 use crate::console::asked::{Fields, link};
 use crate::console::layout::{Page, View, Visit, notice};
-use crate::console::readings::Looked;
 use crate::console::state::Console;
 use crate::console::{reply, shown};
 use crate::replay::index::{QuarantineIndex, RowLine};
 use crate::replay::kinds::{Kind, KindCount};
 
-/// Rows of so many days are shown.
-const DAYS: u64 = 14;
-/// What was read is shown for this long before the lake is looked into again.
-const MAX_AGE: Duration = Duration::from_secs(3);
 /// Rows of one page.
 const ROWS: usize = 50;
 /// Kinds of one page; there may be a thousand.
 const KINDS: usize = 100;
-
-/// Which rows a page is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Filter {
-    kind: Option<Kind>,
-}
-
-impl Filter {
-    fn of(fields: &Fields) -> Self {
-        let has_one = !fields.get("reason").is_empty();
-        let text = |name: &str| fields.get(name).to_owned();
-        Self {
-            kind: has_one.then(|| Kind {
-                stream: text("stream"),
-                reason: text("reason"),
-                code: text("code"),
-                pointer: text("pointer"),
-            }),
-        }
-    }
-
-    fn has(&self, kind: &Kind) -> bool {
-        self.kind.as_ref().is_none_or(|own| own == kind)
-    }
-}
 
 /// A link to a page or file about a kind, or about all rows.
 fn link_to(path: &str, kind: Option<&Kind>, more: &[(&str, &str)]) -> String {
@@ -63,42 +33,11 @@ fn link_to(path: &str, kind: Option<&Kind>, more: &[(&str, &str)]) -> String {
     link(path, &parameters)
 }
 
-/// What the quarantine holds, as far as it is known.
-pub(in crate::console) async fn index(
-    console: &std::sync::Arc<Console>,
-) -> Looked<QuarantineIndex> {
-    let own = std::sync::Arc::clone(console);
-    let now = console.mono();
-    let read = async move |before: Option<std::sync::Arc<QuarantineIndex>>| {
-        let before = before.map(|before| QuarantineIndex::clone(&before));
-        let publish = |index: &QuarantineIndex| own.known.quarantine.publish(&(), index.clone());
-        let (place, days) = (own.lake().await, days(&own));
-        let streams = &own.settings.streams;
-        let refreshed = before
-            .unwrap_or_default()
-            .refresh(place, streams, &days, &publish);
-        refreshed.await.map_err(|error| error.to_string())
-    };
-    console
-        .known
-        .quarantine
-        .look(&console.beside, (), (now, MAX_AGE), read)
-        .await
-}
-
-/// The days that are shown, the newest first.
-fn days(console: &Console) -> Vec<String> {
-    let now = console.app.clock.wall();
-    let day = Duration::from_secs(86_400);
-    let before = |days: u64| now.minus(day * u32::try_from(days).unwrap_or(0));
-    let texts = (0..DAYS).map(|days| before(days).to_string());
-    texts.map(|text| text.chars().take(10).collect()).collect()
-}
-
 /// The page.
 pub(in crate::console) async fn page(
     console: &std::sync::Arc<Console>,
     fields: &Fields,
+    visit: &Visit,
 ) -> Page<'static> {
     let looked = index(console).await;
     let filter = Filter::of(fields);
@@ -108,22 +47,23 @@ pub(in crate::console) async fn page(
             "What was refused in the last " (DAYS) " days, with the reason. Rows get here with their object, at most "
             (shown::duration(console.settings.batch_age)) " after they came in."
         }
+        (state(console))
         @if let Some(error) = looked.error() {
             (notice("bad", &html! { strong { "The lake cannot be read: " } (error) }))
         }
         @match looked.value() {
             None if looked.is_under_way => p { "The lake is being read …" },
             None => {},
-            Some(index) => (body(index, &filter, fields)),
+            Some(index) => (body(index, &filter, fields, visit)),
         }
     };
     Page {
-        is_unfinished: looked.is_under_way,
+        is_unfinished: looked.is_under_way || is_under_way(console),
         ..Page::of(View::Quarantine, content)
     }
 }
 
-fn body(index: &QuarantineIndex, filter: &Filter, fields: &Fields) -> Markup {
+fn body(index: &QuarantineIndex, filter: &Filter, fields: &Fields, visit: &Visit) -> Markup {
     html! {
         @if index.unread > 0 {
             p .hint { (shown::counted(index.unread as u64, "object is", "objects are")) " still to be read." }
@@ -139,7 +79,7 @@ fn body(index: &QuarantineIndex, filter: &Filter, fields: &Fields) -> Markup {
         }
         @match &filter.kind {
             None => (kinds(index)),
-            Some(kind) => (one_kind(kind)),
+            Some(kind) => (one_kind(index, kind, visit)),
         }
         (rows(index, filter, fields))
     }
@@ -201,7 +141,16 @@ pub(in crate::console) fn words(reason: &str) -> &str {
 }
 
 /// What distinguishes the rows that are shown.
-fn one_kind(kind: &Kind) -> Markup {
+fn one_kind(index: &QuarantineIndex, kind: &Kind, visit: &Visit) -> Markup {
+    let lines = index.lines(|own| own == kind);
+    let left = lines.iter().filter(|line| index.replayed(line).is_none());
+    let left = left.count();
+    let hidden = [
+        ("stream", kind.stream.as_str()),
+        ("reason", &kind.reason),
+        ("code", &kind.code),
+        ("pointer", &kind.pointer),
+    ];
     html! {
         section .card {
             div .head {
@@ -209,6 +158,7 @@ fn one_kind(kind: &Kind) -> Markup {
                 a .back href="/quarantine" { "All kinds" }
             }
             p .faint { (words(&kind.reason)) " for the stream " (kind.stream) }
+            @if can_replay(kind) && left > 0 { (form(visit, &hidden, left)) }
         }
     }
 }
@@ -293,7 +243,7 @@ pub(in crate::console) async fn download(
     let looked = index(console).await;
     let Some(index) = looked.value().filter(|_| !looked.is_under_way) else {
         // The page says what is the matter, and leads here again.
-        let page = page(console, fields).await;
+        let page = page(console, fields, visit).await;
         return reply::page(StatusCode::SERVICE_UNAVAILABLE, page.render(console, visit));
     };
     let filter = Filter::of(fields);

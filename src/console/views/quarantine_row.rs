@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
-use super::quarantine::{index, words};
+use super::quarantine::words;
+use super::quarantine_index::index;
+use super::quarantine_replay::{can_replay, form};
 use crate::console::asked::Fields;
 use crate::console::layout::{Page, View, Visit, notice};
 use crate::console::readings::Looked;
@@ -14,6 +16,7 @@ use crate::console::{json_view, shown};
 use crate::quarantine::Reason;
 use crate::replay::index::row_of;
 use crate::replay::kept::{Kept, KeptError};
+use crate::replay::kinds::Kind;
 use crate::replay::marks::Replayed;
 use crate::replay::{Candidate, ReplayOutcome, RowsOf, Scope, judge, node_of};
 
@@ -48,7 +51,7 @@ pub(in crate::console) async fn page(
                 (facts(&key, row, replayed(console, &key, lsn).await.as_ref()))
                 (errors(row))
                 (sent(console, row))
-                (actions(&key, lsn, visit))
+                (actions(&key, lsn, can_replay(&Kind::of(row)), visit))
             },
             (Some(None), _) => p { "There is no such row in the lake." },
             (None, Some(error)) => (notice("bad", &html! { strong { "The lake cannot be read: " } (error) })),
@@ -179,7 +182,7 @@ fn sent(console: &Console, row: &Kept) -> Markup {
     }
 }
 
-fn actions(key: &str, lsn: u64, visit: &Visit) -> Markup {
+fn actions(key: &str, lsn: u64, is_replayable: bool, visit: &Visit) -> Markup {
     html! {
         section .card .actions {
             form method="post" action="/quarantine/try" {
@@ -189,6 +192,7 @@ fn actions(key: &str, lsn: u64, visit: &Visit) -> Markup {
                 button .quiet type="submit" { "Try again" }
             }
             p .hint { "judges it by the contract of now, and stores nothing" }
+            @if is_replayable { (form(visit, &[("key", key), ("lsn", &lsn.to_string())], 1)) }
         }
     }
 }

@@ -5,11 +5,13 @@ use std::time::Duration;
 use maud::{Markup, html};
 
 use crate::clock::Micros;
+use crate::console::asked::link;
 use crate::console::history::{Sample, SourceTotals, rate, rates};
 use crate::console::layout::{Page, View};
 use crate::console::state::{Console, total_of};
 use crate::console::{example, plot, shown};
 use crate::metrics::{EVENTS_SOURCE, Reading};
+use crate::receive::recent::RefusedRequest;
 
 /// Rates are of so much time.
 const RECENT: Duration = Duration::from_secs(60);
@@ -26,6 +28,8 @@ struct Source<'a> {
     requests: [(&'static str, u64); 4],
     bytes: u64,
     last: Option<Micros>,
+    /// The last request that was refused, of those that are remembered.
+    refused: Option<RefusedRequest>,
 }
 
 /// The page.
@@ -96,6 +100,13 @@ fn source<'a>(
             )
         }),
         bytes: total_of(reading, "lakehook_source_received_bytes_total", &labels),
+        refused: app.core.get().and_then(|core| {
+            let is_own = |refused: &RefusedRequest| {
+                let hook = own.iter().any(|hook| hook.path == refused.endpoint);
+                hook || is_events && app.settings.endpoint == refused.endpoint
+            };
+            core.watch.recent.refused(is_own).into_iter().next()
+        }),
         last: (last > 0.0).then(|| Micros(0).plus(seconds(last))),
     }
 }
@@ -122,6 +133,7 @@ fn card(console: &Console, source: &Source<'_>) -> Markup {
                 Some(last) => (figures(console, source, requests, refused, last)),
                 None => (first_event(console, source, refused)),
             }
+            @if let Some(refused) = &source.refused { (last_refused(console, refused)) }
         }
     }
 }
@@ -153,6 +165,16 @@ fn figures(
     }
 }
 
+fn last_refused(console: &Console, refused: &RefusedRequest) -> Markup {
+    let ago = console.app.clock.wall().since(refused.at);
+    html! {
+        p .beneath {
+            "Last refused " (shown::duration(ago)) " ago with " (refused.status) ": " (refused.why) " "
+            a href=(link("/find", &[("q", &refused.request_id)])) { "request " code { (refused.request_id) } }
+        }
+    }
+}
+
 fn words(outcome: &str) -> &'static str {
     match outcome {
         "accepted" => "stored",
@@ -168,7 +190,7 @@ fn first_event(console: &Console, source: &Source<'_>, refused: u64) -> Markup {
     html! {
         p { strong { "Waiting for the first event." } }
         @if refused > 0 {
-            p .bad-text { (shown::counted(refused, "request was", "requests were")) " refused; the program's own log says why." }
+            p .bad-text { (shown::counted(refused, "request was", "requests were")) " refused." }
         }
         @if is_events {
             p { "Send one from a shell:" }

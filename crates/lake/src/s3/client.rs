@@ -30,7 +30,7 @@ pub struct S3 {
     credentials: Reloading,
     answers: Answers,
     pub(crate) location: Location,
-    runtime: Handle,
+    pub(super) runtime: Handle,
 }
 
 impl S3 {

@@ -6,6 +6,7 @@ use super::super::store::StoreError;
 use super::answers::status_of;
 use super::client::{ANSWER_LIMIT, S3, within};
 use crate::errors::Trouble;
+use lakehook_base::clock::{MICROS_PER_SECOND, Micros};
 
 /// An object as a listing has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +47,51 @@ impl S3 {
                 return Ok(objects);
             }
         }
+    }
+
+    /// When an object was put last; `None` if there is no such object.
+    pub async fn modified(&self, key: &str) -> Result<Option<Micros>, StoreError> {
+        let request = self
+            .client
+            .head_object()
+            .bucket(&self.location.bucket)
+            .set_request_payer(self.location.options.payer())
+            .key(self.full_key(key));
+        match within(ANSWER_LIMIT, request.send()).await? {
+            Ok(answer) => Ok(answer.last_modified().map(|time| {
+                // Stores know only seconds.
+                Micros((time.secs() + 1).saturating_mul(MICROS_PER_SECOND))
+            })),
+            Err(error) if status_of(&error) == Some(404) => Ok(None),
+            Err(error) => Err(self.failed(&error)),
+        }
+    }
+
+    /// A part of an object; empty if there is no such object.
+    pub fn part(&self, key: &str, start: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+        self.runtime.block_on(self.part_async(key, start, length))
+    }
+
+    async fn part_async(&self, key: &str, start: u64, length: u64) -> Result<Vec<u8>, StoreError> {
+        let last = start + length.saturating_sub(1);
+        let request = self
+            .client
+            .get_object()
+            .bucket(&self.location.bucket)
+            .set_request_payer(self.location.options.payer())
+            .range(format!("bytes={start}-{last}"))
+            .key(self.full_key(key));
+        let answer = match within(ANSWER_LIMIT, request.send()).await? {
+            Ok(answer) => answer,
+            Err(error) if status_of(&error) == Some(404) => return Ok(Vec::new()),
+            Err(error) => return Err(self.failed(&error)),
+        };
+        let collected = within(ANSWER_LIMIT, answer.body.collect()).await?;
+        let bytes = collected.map_err(|error| StoreError {
+            kind: Trouble::Network,
+            message: error.to_string(),
+        })?;
+        Ok(bytes.into_bytes().to_vec())
     }
 
     /// Writes the bytes of an object to `out`, if it still is this version; `false` if it is gone or another one.

@@ -1,0 +1,180 @@
+//! What the id files of a log say about an id: when it was received, if it was.
+
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use crate::clock::Micros;
+use crate::contract::EventIds;
+use crate::files::Disk;
+use crate::ids::NodeId;
+use crate::record::Fingerprint;
+use crate::wal::dedup::id_files;
+use crate::wal::node;
+
+/// Clocks of readers and writers may differ, and a request may be long on its way to the log.
+const SLACK: Duration = Duration::from_secs(600);
+
+/// What the id files of one node say about an id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownIds {
+    /// The node.
+    pub node: NodeId,
+    /// The spans of time that files cover without a gap, the oldest first.
+    spans: Vec<Span>,
+    is_known: bool,
+}
+
+/// What was received between two times.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    after: Micros,
+    until: Micros,
+    has_id: bool,
+}
+
+impl KnownIds {
+    /// Reads the id files of the log in `dir`; `None` if there are none. A file that cannot be read says nothing.
+    pub fn read(dir: &Path, ids: &EventIds) -> io::Result<Option<Self>> {
+        let Some(node) = node::read(&Disk, dir)? else {
+            return Ok(None);
+        };
+        let tags = ids.tags(&Fingerprint::new(node.key));
+        let (files, _) = id_files::list(&Disk, dir)?;
+        let (mut spans, mut is_known) = (Vec::new(), false);
+        // Before the first segment nothing was received.
+        let mut before = Some((0, Micros(i64::MIN)));
+        for file in files.values() {
+            let Ok(ids) = id_files::read(&Disk, dir, file) else {
+                before = None;
+                continue;
+            };
+            let until = ids.newest_received;
+            let has = |tag: &u64| {
+                let found = ids
+                    .identities
+                    .binary_search_by_key(tag, |identity| identity.tag);
+                found.is_ok()
+            };
+            let has_id = tags.iter().any(has);
+            is_known |= has_id;
+            if let Some((last, after)) = before
+                && last + 1 == file.first
+            {
+                spans.push(Span {
+                    after,
+                    until,
+                    has_id,
+                });
+            }
+            before = Some((file.last, until));
+        }
+        Ok((!spans.is_empty()).then_some(Self {
+            node: node.id,
+            spans,
+            is_known,
+        }))
+    }
+
+    /// Whether the node has received it, as far as the files tell.
+    pub fn has_it(&self) -> bool {
+        self.is_known
+    }
+
+    /// Whether it may have been received between these times: a file says so, or none covers all of the time.
+    pub(super) fn may_have(&self, from: Micros, until: Micros) -> bool {
+        let (from, until) = (
+            Micros(from.0.saturating_sub(slack())),
+            until.0.saturating_add(slack()),
+        );
+        let mut covered = from;
+        for span in &self.spans {
+            if span.until < from || span.after.0 >= until {
+                continue;
+            }
+            if span.has_id || span.after > covered {
+                return true;
+            }
+            covered = covered.max(span.until);
+        }
+        covered.0 < until
+    }
+}
+
+fn slack() -> i64 {
+    i64::try_from(SLACK.as_micros()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use crate::ids::Ids;
+    use crate::record::Identity;
+    use crate::wal::dedup::id_files::SegmentIds;
+
+    const HOUR: i64 = 3_600_000_000;
+
+    fn ids(text: &str) -> EventIds {
+        EventIds::of(text, "events", std::iter::empty())
+    }
+
+    /// A log whose segments, one an hour, hold these ids.
+    fn log(segments: &[(u64, &str)]) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let node = node::read_or_create(&Disk, dir.path(), &Ids::System).unwrap();
+        let fingerprint = Fingerprint::new(node.key);
+        for (segment, text) in segments {
+            let tags = ids(text).tags(&fingerprint).into_iter();
+            let mut ids = SegmentIds {
+                newest_received: Micros(i64::try_from(*segment).unwrap() * HOUR),
+                identities: tags.map(|tag| Identity { tag, content: 1 }).collect(),
+            };
+            id_files::write(&Disk, dir.path(), (*segment, *segment), &mut ids).unwrap();
+        }
+        dir
+    }
+
+    /// Between two times in tenths of an hour.
+    fn between(known: &KnownIds, from: i64, until: i64) -> bool {
+        known.may_have(Micros(from * HOUR / 10), Micros(until * HOUR / 10))
+    }
+
+    #[test]
+    fn files_say_when_an_id_was_received() {
+        let dir = log(&[(1, "a"), (2, "b"), (3, "c")]);
+        let known = KnownIds::read(dir.path(), &ids("b")).unwrap().unwrap();
+        assert!(known.has_it());
+        assert!(between(&known, 14, 16));
+        assert!(!between(&known, 1, 8) && !between(&known, 24, 28));
+        // What is newer than the newest file is not covered.
+        assert!(between(&known, 24, 29) && between(&known, 70, 80));
+        let unknown = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();
+        assert!(!unknown.has_it());
+        assert!(!between(&unknown, 1, 28) && between(&unknown, 1, 31));
+    }
+
+    #[test]
+    fn a_gap_says_nothing() {
+        let dir = log(&[(2, "b"), (3, "c"), (5, "e")]);
+        let known = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();
+        // Nobody knows what was in the first segment, nor in the fourth.
+        assert!(between(&known, 5, 6) && between(&known, 15, 16));
+        assert!(!between(&known, 23, 27));
+        assert!(between(&known, 35, 36) && between(&known, 44, 46));
+        assert_eq!(
+            KnownIds::read(&dir.path().join("none"), &ids("x")).ok(),
+            Some(None)
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_says_nothing() {
+        let dir = log(&[(1, "a"), (2, "b"), (3, "c")]);
+        let path = id_files::ids_path(dir.path(), (2, 2));
+        #[allow(clippy::disallowed_methods, reason = "damages a file")]
+        std::fs::write(&path, b"damaged").unwrap();
+        let known = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();
+        assert!(!between(&known, 1, 7) && between(&known, 14, 16));
+    }
+}

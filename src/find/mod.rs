@@ -1,0 +1,12 @@
+//! Looks for one event in a lake: rows with its id, with the id of its provider, or received with one request.
+//!
+//! Objects with filters on ids are asked first, and cost a few reads each. What has no filters is read whole, the newest
+//! objects first, up to a bound; where the id files of a log say that an object cannot have the row, it is passed over.
+
+mod known;
+mod search;
+mod sought;
+
+pub use known::KnownIds;
+pub use search::{FoundRow, Search, SearchLimits, search};
+pub use sought::Sought;
