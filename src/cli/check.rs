@@ -83,7 +83,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
         Err(errors) => {
             all_right = false;
             for error in errors {
-                out::line(format_args!("problem  {error}"));
+                out::line(format_args!("problem  `events.schemas`: {error}"));
             }
         }
     }

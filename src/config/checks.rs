@@ -45,6 +45,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     replica_checks::check(config, findings);
     batch(&config.batch, findings);
     directories(config, findings);
+    unexpanded_paths(config, findings);
     dedup(&config.dedup, findings);
     dropped_types(&config.events, findings);
     if let Err(text) = Proxies::parse(&config.server.trusted_proxies) {
@@ -279,6 +280,31 @@ fn directories(config: &Config, findings: &mut Findings<'_>) {
             &keys,
             "the log's directory and the lake's must not contain one another; put them side by side",
         );
+    }
+}
+
+/// Nothing stands for the home directory or a variable: a directory would be made that is called so.
+fn unexpanded_paths(config: &Config, findings: &mut Findings<'_>) {
+    let lake = match &config.lake.url {
+        LakeUrl::Directory(path) => Some(path.as_path()),
+        LakeUrl::S3 { .. } => None,
+    };
+    let own = [
+        ("wal.dir".to_owned(), Some(config.wal.dir.as_path())),
+        ("polls.dir".to_owned(), Some(&config.polls.dir)),
+        ("lake.url".to_owned(), lake),
+    ];
+    let inboxes = config.files.iter();
+    let inboxes = inboxes.map(|(name, files)| (format!("files.{name}.path"), files.shown_path()));
+    for (key, path) in own.into_iter().chain(inboxes) {
+        let parts = path.into_iter().flat_map(Path::components);
+        let mut parts = parts.map(|part| part.as_os_str().to_string_lossy());
+        if let Some(part) = parts.find(|part| part == "~" || part.starts_with('$')) {
+            let rule = format!(
+                "{part} is not replaced in paths; write the whole path, such as /var/lib/lakehook"
+            );
+            findings.problem(&[&key], rule);
+        }
     }
 }
 

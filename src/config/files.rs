@@ -1,7 +1,7 @@
 //! `[files.NAME]`: files that are read from an inbox.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -176,6 +176,11 @@ impl Inbox {
     pub(super) fn local_path(&mut self) -> Option<&mut PathBuf> {
         let is_local = !self.path.as_os_str().is_empty() && !self.is_in_bucket();
         is_local.then_some(&mut self.path)
+    }
+
+    /// The directory of `path`, and the pattern in it, unless it is in a bucket.
+    pub(super) fn shown_path(&self) -> Option<&Path> {
+        (!self.is_in_bucket()).then_some(&self.path)
     }
 
     /// The name of the bucket that `path` is in.

@@ -90,7 +90,7 @@ impl LakeUrl {
         }
         let lower = text.to_ascii_lowercase();
         let Some((scheme, _)) = lower.split_once("://") else {
-            return if lower.starts_with("s3:") {
+            return if lower.starts_with("s3:") || lower.starts_with(ARN) {
                 Err(LakeUrlError::AlmostS3)
             } else {
                 Ok(Self::Directory(PathBuf::from(text)))

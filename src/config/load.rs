@@ -146,7 +146,11 @@ fn problem_of_file(file: &Path, error: &io::Error) -> ConfigProblem {
         place: ConfigPlace::File {
             file: file.to_owned(),
         },
-        rule: format!("cannot be read: {error}"),
+        rule: if error.kind() == io::ErrorKind::InvalidData {
+            "cannot be read: it is not in UTF-8; save it in UTF-8".to_owned()
+        } else {
+            format!("cannot be read: {error}")
+        },
     }
 }
 

@@ -24,6 +24,7 @@ mod event_rules;
 mod file_checks;
 mod files;
 mod findings;
+mod guesses;
 mod hook_checks;
 mod hook_scheme;
 mod hook_sign;

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::console::{CONSOLE_FORMAT, ConsoleListen};
+use super::guesses;
 use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::rate::{RATE_FORMAT, Rate};
@@ -160,7 +161,11 @@ impl Shape {
             .filter(|other| self.names(&[(*other).to_owned()]).any(|own| own == name))
             .map(|other| format!("`{other}.{name}`"))
             .collect();
-        let hint = if let Some(near) = nearest(name, self.names(section)) {
+        let hint = if let Some(advice) = guesses::advice(section, name) {
+            advice.to_owned()
+        } else if section == ["polls"] && !self.names(section).any(|known| known == name) {
+            format!("did you mean `[poll.{name}]`? [polls] is for what all polls share")
+        } else if let Some(near) = nearest(name, self.names(section)) {
             format!("did you mean `{near}`?")
         } else if elsewhere.is_empty() {
             let known: Vec<&str> = self.names(section).collect();
@@ -232,7 +237,7 @@ fn expected(node: &Value) -> &'static str {
     match names {
         Some("string") => "text in quotes",
         Some("integer") => "a whole number",
-        Some("boolean") => "true or false",
+        Some("boolean") => "true or false, without quotes",
         Some("array") => "a list, such as [\"a\", \"b\"]",
         Some("object") => "a section with keys of its own",
         _ => "something else",
@@ -249,7 +254,8 @@ fn one_of(options: &Value, given: &Value) -> String {
 }
 
 fn nearest<'n>(name: &str, known: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let similarities = known.map(|own| (strsim::jaro_winkler(name, own), own));
+    let name = name.to_lowercase();
+    let similarities = known.map(|own| (strsim::jaro_winkler(&name, own), own));
     let near = similarities.filter(|(similarity, _)| *similarity >= MIN_SIMILARITY);
     near.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, own)| own)
 }

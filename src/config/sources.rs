@@ -10,6 +10,7 @@ use figment::{Figment, Metadata, Profile, Provider};
 use serde_json::Value;
 
 use super::errors::{ConfigPlace, ConfigProblem};
+use super::guesses;
 use super::key::{Key, key_of, shown};
 use super::lines::line_of;
 use super::shape::Shape;
@@ -74,10 +75,18 @@ impl TomlFile {
                 dict,
             }),
             // The error's own text quotes the line, which may contain secrets, so it is not shown.
-            Err(error) => Err(ConfigProblem {
-                place: position(name, &text, error.span().map_or(0, |span| span.start)),
-                rule: format!("not TOML: {}", error.message().replace('\n', ", ")),
-            }),
+            Err(error) => {
+                let at = error.span().map_or(0, |span| span.start);
+                let before = text.get(..at).unwrap_or_default();
+                let start = before.rfind('\n').map_or(0, |end| end + 1);
+                let line = text[start..].lines().next().unwrap_or_default();
+                let advice = guesses::advice_on_toml(line, error.message());
+                let advice = advice.map_or_else(String::new, |advice| format!("; {advice}"));
+                Err(ConfigProblem {
+                    place: position(name, &text, at),
+                    rule: format!("not TOML: {}{advice}", error.message().replace('\n', ", ")),
+                })
+            }
         }
     }
 

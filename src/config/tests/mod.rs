@@ -13,6 +13,7 @@ mod hook_page;
 mod hooks;
 mod keys;
 mod load;
+mod mistakes;
 mod poll_pages;
 mod polls;
 mod robust;
