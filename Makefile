@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 
-.PHONY: setup check test proof lint deny bench instructions demo analytics examples clean
+.PHONY: setup check test proof first-hour lint deny bench instructions demo analytics examples clean
 
 setup:                  ## Install what the tests need besides Rust: system packages, cargo tools, Python environments
 	sh tests/setup.sh
@@ -19,6 +19,10 @@ proof: setup            ## All tests in large counts; takes hours
 	LAKEHOOK_OBJECTS=10000 LAKEHOOK_FILE_MIB=1024 LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --workspace --profile proof
 	LAKEHOOK_KILLS=1000 LAKEHOOK_CUTS=1000 LAKEHOOK_SEEDS=30000 LAKEHOOK_LOSSES=50 LAKEHOOK_FIND_EVENTS=10000000 LAKEHOOK_CONSOLE_EVENTS=1000000 cargo nextest run --release --profile proof -E 'test(/^crashes|^power_cuts|^lost_machines|seeds_of|seeds_with|found_within_a_second|at_half_load/)'
 	cargo run --release -- torture --duration 10m
+	$(MAKE) first-hour
+
+first-hour: setup       ## README as a new user types it, on a fresh clone: build, demo, an event, console, query, audit
+	PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/python tests/python/first_hour.py --fresh . target/first-hour
 
 lint:                   ## Format, lints, documentation
 	cargo fmt --all --check

@@ -42,5 +42,8 @@ fn the_commands_of_the_readme_work_as_typed() {
     let said = String::from_utf8_lossy(&played.stdout);
     let errors = String::from_utf8_lossy(&played.stderr);
     assert!(played.status.success(), "{said}\n{errors}");
-    assert!(said.contains("5 blocks"), "{said}");
+    assert!(
+        said.contains("6 blocks") && said.contains("seen on the console"),
+        "{said}"
+    );
 }

@@ -37,8 +37,10 @@ struct Shown {
 impl Board {
     pub(super) fn new() -> Self {
         let is_terminal = std::io::stdout().is_terminal();
+        // A terminal that cannot move its cursor gets lines, too.
         let bars =
             is_terminal.then(|| MultiProgress::with_draw_target(ProgressDrawTarget::stdout()));
+        let bars = bars.filter(|bars| !bars.is_hidden());
         Self {
             bars,
             shown: HashMap::new(),

@@ -27,6 +27,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
@@ -38,6 +39,8 @@ use super::tls::{HTTP2, Tls};
 
 /// Longest request head, in bytes.
 const MAX_HEAD: usize = 32 << 10;
+/// Connections that cannot be accepted are told of again after this time.
+const TOLD_AGAIN_AFTER: Duration = Duration::from_secs(60);
 
 /// Limits of connections.
 #[derive(Clone, Copy, Debug)]
@@ -127,6 +130,7 @@ struct Accepting<A> {
 impl<A: Answering> Accepting<A> {
     async fn run(self) {
         let slots = Arc::new(Semaphore::new(self.limits.max_connections));
+        let mut told: Option<Instant> = None;
         loop {
             let next = async {
                 let slot = Arc::clone(&slots).acquire_owned().await;
@@ -142,7 +146,14 @@ impl<A: Answering> Accepting<A> {
                 Ok((stream, peer)) => self.serve(stream, peer, slot),
                 Err(error) => {
                     // Usually there are no free descriptors, and some connection must end first.
-                    tracing::warn!(%error, "failed to accept a connection");
+                    if told.is_none_or(|at| at.elapsed() >= TOLD_AGAIN_AFTER) {
+                        told = Some(Instant::now());
+                        tracing::warn!(
+                            %error,
+                            "failed to accept a connection; if too many files are open, raise the limit (LimitNOFILE \
+                             of a unit), or lower server.max_connections"
+                        );
+                    }
                     tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }

@@ -232,3 +232,16 @@ fn what_the_debian_package_holds_is_there() {
         assert!(syntax.status.success(), "{}", said(&syntax));
     }
 }
+
+#[test]
+fn the_release_is_small_and_the_package_can_be_found() {
+    let cargo = parsed(&repository().join("Cargo.toml"));
+    assert_eq!(cargo["profile"]["release"]["strip"], true);
+    assert_eq!(cargo["profile"]["profiling"]["strip"], false);
+    for list in ["keywords", "categories"] {
+        assert!(
+            !cargo["package"][list].as_array().unwrap().is_empty(),
+            "{list}"
+        );
+    }
+}
