@@ -3,7 +3,7 @@ FROM rust:1.95-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends cmake g++ make git && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --profile dist --bin lakehook && strip target/dist/lakehook \
+RUN cargo build --locked --profile dist --bin lakehook --features otlp && strip target/dist/lakehook \
     && install -d -m 0700 /empty/data
 
 FROM gcr.io/distroless/cc-debian12:nonroot

@@ -19,6 +19,7 @@ proof: setup            ## All tests in large counts; takes hours
 	LAKEHOOK_OBJECTS=10000 LAKEHOOK_FILE_MIB=1024 LAKEHOOK_OUTAGE=full LAKEHOOK_OVERLOAD=60 PROPTEST_CASES=100000 cargo nextest run --workspace --profile proof
 	LAKEHOOK_KILLS=1000 LAKEHOOK_CUTS=1000 LAKEHOOK_SEEDS=30000 LAKEHOOK_LOSSES=50 LAKEHOOK_FIND_EVENTS=10000000 LAKEHOOK_CONSOLE_EVENTS=1000000 cargo nextest run --release --profile proof -E 'test(/^crashes|^power_cuts|^lost_machines|seeds_of|seeds_with|found_within_a_second|at_half_load/)'
 	cargo run --release -- torture --duration 10m
+	cargo nextest run --features otlp --profile proof -E 'test(otlp::)'
 	$(MAKE) first-hour
 
 first-hour: setup       ## README as a new user types it, on a fresh clone: build, demo, an event, console, query, audit

@@ -48,6 +48,7 @@ pub mod status;
 pub mod metrics;
 pub use lakehook_feeds::control;
 pub mod telemetry;
+pub mod traces;
 pub mod out;
 pub mod version;
 

@@ -31,6 +31,8 @@ mod json_suite;
 mod known_lakes;
 mod late;
 mod lost_machines;
+#[cfg(feature = "otlp")]
+mod otlp;
 mod outages;
 mod overload;
 mod pages;

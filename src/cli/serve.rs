@@ -14,6 +14,7 @@ use crate::config::{Argument, Config, ConfigPlace, Loaded};
 use crate::ids::Ids;
 use crate::serve::{ServeError, Service, shown_settings, tls_files};
 use crate::telemetry;
+use crate::traces;
 
 /// Arguments of `lakehook serve`.
 #[derive(Debug, Args)]
@@ -57,6 +58,7 @@ pub fn run(loaded: &mut Loaded, args: &ServeArgs) -> Result<ExitCode, Failure> {
     loaded.config.wal.takes_over = args.take_over;
     let config = &loaded.config;
     telemetry::start(config.log.level.into(), config.log.format);
+    let _until_the_end = traces::start().map_err(anyhow::Error::msg)?;
     for warning in &loaded.warnings {
         tracing::warn!(warning, "configuration");
     }

@@ -31,6 +31,7 @@ use crate::contract::Refusal;
 use crate::metrics::{EventsCounted, HookOutcome, SourceCounts};
 use crate::quarantine::{FieldError, Reason};
 use crate::record::{Origin, RowKind, Rows};
+use crate::traces::RequestSpan;
 use crate::wal::request::{Append, AppendError, Appended, NO_RUN};
 
 /// A body of up to this size is judged on the runtime's thread. A larger one would delay other requests
@@ -46,18 +47,21 @@ pub(super) async fn receive(app: &App, endpoint: Endpoint<'_>, request: Request)
     if let Some(answer) = endpoint.answer_to_query(&parts) {
         return answer;
     }
+    let span = RequestSpan::begin(&parts.headers, endpoint.path(app));
     let answered = match Head::read(app, endpoint, &parts) {
-        Ok(head) => accept(app, endpoint, &head, &parts, body).await,
+        Ok(head) => accept(app, endpoint, &head, (&parts, &span), body).await,
         Err(problem) => Err(before_body(problem, &parts.headers, body).await),
     };
     endpoint.count(app, &answered);
     if let Err(problem) = &answered {
         note_refused(app, endpoint, &parts, problem);
     }
-    match answered {
+    let answer = match answered {
         Ok((response, _)) => response,
         Err(problem) => problem.into_response(),
-    }
+    };
+    span.end(answer.status().as_u16());
+    answer
 }
 
 /// Remembers a refused request for those who ask for it.
@@ -107,7 +111,7 @@ async fn accept(
     app: &App,
     endpoint: Endpoint<'_>,
     head: &Head<'_>,
-    parts: &Parts,
+    (parts, span): (&Parts, &RequestSpan),
     body: Body,
 ) -> Answered {
     let core = head.core;
@@ -147,6 +151,7 @@ async fn accept(
         body,
         origin,
         share,
+        span: span.clone(),
     };
     let judged = intake.judge(encoding);
     drop(permit);
@@ -224,6 +229,7 @@ struct Intake<'a> {
     body: Admitted,
     origin: Origin,
     share: Share,
+    span: RequestSpan,
 }
 
 /// Why nothing of a body is stored.
@@ -321,6 +327,7 @@ impl Intake<'_> {
             body,
             origin,
             share: _until_the_answer,
+            span,
             ..
         } = self;
         drop(body);
@@ -335,6 +342,7 @@ impl Intake<'_> {
         let invalid = rows_in_quarantine(&checked.rows);
         let received_at = origin.received_at;
         let watched = core.watch.begin(&origin, &checked.rows);
+        let log_span = span.log(&checked.rows.partitions);
         let append = Append {
             rows: checked.rows,
             dropped: dropped_total,
@@ -343,6 +351,7 @@ impl Intake<'_> {
             cursor: None,
         };
         let appended = core.log.append(append).await;
+        log_span.end(appended.is_ok());
         if let Err(AppendError::Full) = &appended {
             app.status.log_is_full(app.clock.now());
         }

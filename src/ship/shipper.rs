@@ -19,6 +19,7 @@ use crate::ids::Ids;
 use crate::lake::{LakeError, Trouble};
 use crate::metrics::Metrics;
 use crate::status::Status;
+use crate::traces::PutSpan;
 use crate::wal::entry::Commit;
 use crate::wal::journal::local::LocalFrames;
 use crate::wal::journal::seam::Frames;
@@ -228,7 +229,11 @@ impl<F: Files, R: Frames> ShippingContext<F, R> {
 
     fn put(&self, shipment: &mut Shipment) -> Result<Commit, ShipError> {
         let before = self.clock.now().mono;
+        let span = shipment.what().map(|(key, rows)| PutSpan::begin(key, rows));
         let put = self.shipper.put(shipment);
+        if let Some(span) = span {
+            span.end(put.is_ok());
+        }
         let took = self.clock.now().mono.saturating_sub(before);
         self.metrics.lake_put_seconds.record(took.as_secs_f64());
         put

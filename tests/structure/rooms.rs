@@ -17,7 +17,7 @@ const ROOMS: &[Room] = &[
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "receive", "inbox", "call", "poll", "feeds", "replay", "audit", "find", "rescue", "sql",
-        "ship", "retain", "erase", "telemetry", "out", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
+        "ship", "retain", "erase", "telemetry", "traces", "out", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "side_files", "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
@@ -41,7 +41,7 @@ const ROOMS: &[Room] = &[
         "json", "record", "secret", "ids", "files", "clock",
     ]),
     room("receive", "src/receive", &[
-        "status", "metrics", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",
+        "status", "metrics", "traces", "contract", "quarantine", "wal", "json", "record", "signature", "secret", "ids", "instant", "rfc3339",
         "clock",
     ]),
     room("inbox", "crates/inbox/src", &[
@@ -75,7 +75,7 @@ const ROOMS: &[Room] = &[
         "wal", "lake", "encode", "json", "record", "ids", "files", "rfc3339", "clock", "checksum",
     ]),
     room("ship", "src/ship", &[
-        "status", "metrics", "wal", "lake", "encode", "tables", "json", "record", "ids",
+        "status", "metrics", "traces", "wal", "lake", "encode", "tables", "json", "record", "ids",
         "side_files", "files", "clock", "checksum", "codec",
     ]),
     room("replica", "src/replica", &["wal", "lake"]),
@@ -83,6 +83,7 @@ const ROOMS: &[Room] = &[
     room("metrics", "src/metrics", &["quarantine", "wal", "lake", "clock"]),
     room("control", "crates/feeds/src/control", &["files"]),
     room("telemetry", "src/telemetry", &[]),
+    room("traces", "src/traces", &[]),
     room("out", "src/out", &[]),
     room("contract", "crates/contract/src", &[
         "quarantine", "tables", "columns", "json", "record", "secret", "instant", "rfc3339", "clock",
