@@ -59,6 +59,7 @@ impl<'de> Deserialize<'de> for Text<'de> {
 }
 
 /// The text of a raw string; `None` if `raw` is not a string, or holds a lone surrogate.
+#[inline]
 pub fn text(raw: &str) -> Option<Cow<'_, str>> {
     let [b'"', inner @ .., b'"'] = raw.as_bytes() else {
         return None;

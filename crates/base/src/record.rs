@@ -146,6 +146,7 @@ impl Rows {
     }
 
     /// Ends a row whose bytes were appended to `bytes` after the row before.
+    #[inline]
     pub fn finish_row(&mut self, lsn_at: u32, partition: u32, kind: RowKind) {
         let start = self.rows.last().map_or(0, |row| row.end);
         debug_assert!(
@@ -222,6 +223,7 @@ pub struct FeedTags(SipHasher24);
 
 impl FeedTags {
     /// The tag of an event id.
+    #[inline]
     pub fn tag(&self, id: &[u8]) -> u64 {
         let mut hasher = self.0;
         std::hash::Hasher::write(&mut hasher, id);

@@ -141,6 +141,11 @@ impl<'c, 'a> Judge<'c, 'a> {
         faults: &mut impl Faults,
     ) -> Option<User<'a>> {
         let raw = present(field, "/user_id", faults)?;
+        // A character has at least one byte, and a string that was read has no lone surrogate.
+        let bytes = raw.len().saturating_sub(2);
+        if is_read && raw.starts_with('"') && (1..=MAX_USER_ID_CHARS).contains(&bytes) {
+            return Some(User::Id(raw));
+        }
         if raw.starts_with('{') && !is_read {
             let before = faults.total();
             self.scanner.scan(raw, &|| "/user_id".to_owned(), faults);

@@ -50,6 +50,7 @@ pub(super) struct Quick {
 #[derive(Debug)]
 struct PropertyRule {
     types: u8,
+    /// The strings that are allowed, as JSON without unneeded escapes.
     one_of: Option<Vec<String>>,
     minimum: f64,
     maximum: f64,
@@ -147,7 +148,9 @@ impl PropertyRule {
         if self.one_of.is_some() {
             return None;
         }
-        let words = words.iter().map(|word| word.as_str().map(str::to_owned));
+        let words = words
+            .iter()
+            .map(|word| word.is_string().then(|| word.to_string()));
         self.one_of = Some(words.collect::<Option<_>>()?);
         Some(())
     }
@@ -159,7 +162,7 @@ impl PropertyRule {
             [b't' | b'f', ..] => self.allows(BOOLEAN),
             [b'[', ..] => self.allows(ARRAY),
             [b'{', ..] => self.allows(OBJECT),
-            [b'"', ..] => text(raw).is_some_and(|text| self.allows_text(&text)),
+            [b'"', ..] => self.allows_raw_text(raw),
             _ => self.allows_raw_number(raw),
         }
     }
@@ -188,17 +191,26 @@ impl PropertyRule {
         self.types & kind != 0 && self.one_of.is_none()
     }
 
-    fn allows_text(&self, text: &str) -> bool {
+    /// A string may have escapes that it does not need. Then it is not found among the words, and its length is
+    /// counted without them.
+    fn allows_raw_text(&self, raw: &str) -> bool {
         let is_one = self
             .one_of
             .as_ref()
-            .is_none_or(|words| words.iter().any(|word| word == text));
-        let has_bounds = self.min_chars > 0 || self.max_chars < usize::MAX;
-        let is_long_enough = || {
+            .is_none_or(|words| words.iter().any(|word| word == raw));
+        self.types & STRING != 0 && is_one && self.allows_length(raw)
+    }
+
+    /// A character has at least one byte, and no escape is shorter than what it stands for.
+    fn allows_length(&self, raw: &str) -> bool {
+        let bytes = raw.len().saturating_sub(2);
+        if self.min_chars <= usize::from(bytes > 0) && bytes <= self.max_chars {
+            return true;
+        }
+        text(raw).is_some_and(|text| {
             let chars = text.chars().count();
             self.min_chars <= chars && chars <= self.max_chars
-        };
-        self.types & STRING != 0 && is_one && (!has_bounds || is_long_enough())
+        })
     }
 
     fn allows_number(&self, kinds: u8, number: f64) -> bool {
