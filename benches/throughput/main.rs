@@ -50,6 +50,9 @@ use work::Work;
 /// Where the full run's table is kept.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PERFORMANCE.md");
 
+/// Where the figures of other benches begin on that page; they are kept.
+const OTHER_BENCHES: &str = "\n## Erasures";
+
 /// For what is left to be shipped when the load ends.
 const SHIPPING_LIMIT: Duration = Duration::from_mins(2);
 
@@ -67,7 +70,9 @@ fn main() -> Result<()> {
     let page = report.to_markdown();
     println!("{page}");
     if arguments.is_complete() {
-        std::fs::write(PAGE, page).with_context(|| format!("failed to write {PAGE}"))?;
+        let before = std::fs::read_to_string(PAGE).unwrap_or_default();
+        let kept = before.find(OTHER_BENCHES).map_or("", |at| &before[at..]);
+        std::fs::write(PAGE, page + kept).with_context(|| format!("failed to write {PAGE}"))?;
     }
     Ok(())
 }
