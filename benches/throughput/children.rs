@@ -97,9 +97,9 @@ impl Service {
         };
         let config = format!(
             "[server]\nlisten = \"{address}\"\n\n[lake]\n{lake}\n\n[wal]\ndir = \"wal\"\n\n\
-             [batch]\nmax_age = \"{}s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n\n\
+             [batch]\nmax_age = \"{age}s\"\nlate_max_age = \"{age}s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n\n\
              [events]\npartition = \"{pattern}\"\n",
-            max_age.as_secs()
+            age = max_age.as_secs()
         );
         let file = directory.path().join("lakehook.toml");
         std::fs::write(&file, config)?;

@@ -82,9 +82,12 @@ impl Setup {
         self
     }
 
-    /// Uses a program of another version.
+    /// Uses a program of another version, which may not know the console.
     #[must_use]
     pub(crate) fn program(mut self, program: &Path) -> Self {
+        if program != self.program {
+            self.env.retain(|(name, _)| !name.contains("CONSOLE"));
+        }
         program.clone_into(&mut self.program);
         self
     }
