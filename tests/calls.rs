@@ -14,6 +14,7 @@ use crate::support::process::Setup;
 mod answers;
 mod kills;
 mod lookups;
+mod seeds;
 
 /// What an attribution API has been sent, by the key of the request: the body, and how often.
 #[derive(Default)]

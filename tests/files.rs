@@ -14,7 +14,9 @@ mod large;
 mod picking;
 mod reading;
 mod replays;
+mod seeds;
 mod stages;
+mod workers;
 
 use std::path::PathBuf;
 use std::process::Output;

@@ -3,7 +3,8 @@
 //!
 //! Promises: the program is a service with its default limits, asked by `lakehook files`; processor time covers
 //! everything until the file is visible. Every row must be there once, in at most 256 MiB of memory. Next to it, in
-//! the same run: DuckDB, which converts the same file without a schema's rules, ids or a quarantine.
+//! the same run: DuckDB and polars, which convert the same file without a schema's rules, ids or a quarantine.
+//! `examples/ecommerce/bench.py` does the same with the whole shop, and loads it into PostgreSQL.
 //!
 //! | variable | effect |
 //! |---|---|
@@ -27,16 +28,20 @@ use std::time::{Duration, Instant};
 
 use support::duckdb::Lake;
 use support::process::Setup;
-use support::python::python;
+use support::python::{python, repository};
 
 const MAX_PEAK: u64 = 256 << 20;
 const SCHEMA: &str = r#"{"type": "object", "required": ["order_item_id", "order_id", "product_id"], "properties": {
     "order_item_id": {"type": "integer"}, "order_id": {"type": "integer"}, "product_id": {"type": "integer"},
     "quantity": {"type": "integer"}, "unit_price": {"type": "number", "x-lakehook-type": "decimal(12,2)"},
     "discount": {"type": "number", "x-lakehook-type": "decimal(12,2)"}}}"#;
-/// What DuckDB does, and what it prints: seconds of the processor and the peak of memory in KiB.
+/// What others do, …
 const DUCKDB: &str = "import duckdb, resource, sys
-duckdb.sql(f\"COPY (FROM read_csv('{sys.argv[1]}')) TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)\")
+duckdb.sql(f\"COPY (FROM read_csv('{sys.argv[1]}')) TO '{sys.argv[2]}' (FORMAT parquet, COMPRESSION zstd)\")";
+const POLARS: &str = "import polars, resource, sys
+polars.scan_csv(sys.argv[1]).sink_parquet(sys.argv[2], compression='zstd')";
+/// … and what they print then: seconds of the processor and the peak of memory in KiB.
+const USED: &str = "
 used = resource.getrusage(resource.RUSAGE_SELF)
 print(used.ru_utime + used.ru_stime, used.ru_maxrss)";
 
@@ -59,12 +64,9 @@ fn main() {
     println!("{rows} rows, {} MB of CSV, to Parquet\n", bytes / 1_000_000);
     println!("| program | CPU seconds | seconds | peak resident |");
     println!("|---|---:|---:|---:|");
-    let (others, took, peak) = duckdb(&setup, &file);
-    println!(
-        "| DuckDB | {others:.1} | {:.1} | {} MiB |",
-        took.as_secs_f64(),
-        peak >> 20
-    );
+    let others = beside("DuckDB", &python(), DUCKDB, &setup, &file);
+    let readers = repository().join(".venv-readers/bin/python");
+    beside("polars", &readers, POLARS, &setup, &file);
     let service = setup.start();
     let (before, start) = (service.cpu_time(), Instant::now());
     let output = setup.run(&["files"]);
@@ -111,18 +113,23 @@ fn write_items(path: &Path, rows: u64) -> u64 {
     std::fs::metadata(path).unwrap().len()
 }
 
-/// Processor time in seconds, time, and the peak of memory of DuckDB.
-fn duckdb(setup: &Setup, file: &Path) -> (f64, Duration, u64) {
+/// Has another program do it, and tells what it took; seconds of the processor.
+fn beside(name: &str, python: &Path, script: &str, setup: &Setup, file: &Path) -> f64 {
     let start = Instant::now();
-    let mut command = Command::new(python());
-    command.args(["-c", DUCKDB]).arg(file);
+    let mut command = Command::new(python);
+    command.args(["-c", &format!("{script}{USED}")]).arg(file);
     let output = command
-        .arg(setup.directory().join("duckdb.parquet"))
+        .arg(setup.directory().join("other.parquet"))
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
     let (cpu, peak) = text.trim().split_once(' ').unwrap();
-    let peak: u64 = peak.parse().unwrap();
-    (cpu.parse().unwrap(), start.elapsed(), peak << 10)
+    let (cpu, peak): (f64, u64) = (cpu.parse().unwrap(), peak.parse().unwrap());
+    println!(
+        "| {name} | {cpu:.1} | {:.1} | {} MiB |",
+        start.elapsed().as_secs_f64(),
+        peak >> 10
+    );
+    cpu
 }

@@ -22,6 +22,7 @@ import duckdb
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
+import chart
 import generate
 import lab
 
@@ -105,9 +106,24 @@ class Example:
             "report": {f"{row.pop('channel_name')} {row.pop('date')}": row for row in report},
         }
 
+    def picture(self, report):
+        """The report as a picture: all days of each channel."""
+        totals = {}
+        for place, row in report.items():
+            total = totals.setdefault(place.rsplit(" ", 1)[0], [0, 0, 0])
+            for index, name in enumerate(["ihc", "ihc_revenue", "cost"]):
+                total[index] += row[name]
+        order = sorted(totals, key=lambda channel: -totals[channel][1])
+        panels = [
+            ("Conversions, shared among channels", ["ihc"], [(channel, totals[channel][:1]) for channel in order]),
+            ("Revenue and cost", ["revenue", "cost"], [(channel, totals[channel][1:]) for channel in order]),
+        ]
+        chart.bars(self.dir / "result.svg", "What each channel has brought", panels)
+
     def check(self, expected):
         self.lakehook("audit")
         found = self.report()
+        self.picture(found["report"])
         lab.compare("rows of answers", found["rows"], expected["rows"])
         lab.compare("rows that are there twice", found["twice"], 0)
         lab.compare("journeys whose shares do not sum to 1", found["not_one"], 0)

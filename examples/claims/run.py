@@ -7,6 +7,7 @@ A second run must read nothing new, ask for nothing, and change no byte of the l
 """
 
 import argparse
+import collections
 import csv
 import hashlib
 import json
@@ -21,6 +22,7 @@ import duckdb
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
+import chart
 import generate
 import lab
 
@@ -113,6 +115,21 @@ class Example:
         lab.compare("roster mismatches", rosters, expected["roster_mismatch"])
         lab.compare("answers that were paid for", sum(self.asked()["answered"].values()) - expected["domains"] <= 1, True)
 
+    def picture(self):
+        """The results as a picture."""
+        rules = collections.Counter((row[0], row[4]) for row in self.rows("validation_errors"))
+        refused = [(f"{stream}: {rule}", [count]) for (stream, rule), count in rules.most_common()]
+        spikes = [(ein, [float(now), float(before)]) for ein, now, before, _ in self.rows("claim_spikes")[:8]]
+        gaps = collections.Counter()
+        for row in self.rows("plan_gaps"):
+            gaps[row[1]] += int(row[4])
+        panels = [
+            ("Refused records, by stream and rule", ["records"], refused),
+            ("Claim spikes, by company", ["last 90 days", "90 days before"], spikes),
+            ("Days without a plan, by type of plan", ["days"], [(kind, [days]) for kind, days in gaps.most_common()]),
+        ]
+        chart.bars(self.dir / "result.svg", "Claims: what the exports held", panels)
+
     def rows(self, name):
         with open(self.dir / "results" / f"{name}.csv", newline="", encoding="utf-8") as file:
             return list(csv.reader(file))[1:]
@@ -153,6 +170,7 @@ def main():
         print(example.lakehook("call").strip())
         example.check(expected)
         print("again")
+        example.picture()
         before, requests = example.bytes(), example.asked()["requests"]
         print(example.lakehook("files").strip())
         example.write_outbox()

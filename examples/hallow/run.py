@@ -18,6 +18,7 @@ import time
 
 sys.path.append(str(pathlib.Path(__file__).resolve().parents[1]))
 
+import chart
 import generate
 import lab
 
@@ -127,6 +128,7 @@ class Example:
         found = [[group, prayer, int(count), int(rank)] for group, prayer, count, rank in top]
         name = "top_5_prayer_types_per_age_group"
         lab.compare(name, sorted(found), sorted(expected[name]))
+        self.picture(found)
         days = rows(marts / "daily_events.csv")
         by_day = {f"{day} {kind} {source}": int(events) for day, kind, source, events, _ in days}
         lab.compare("events", sum(by_day.values()), expected["events"])
@@ -137,6 +139,14 @@ class Example:
         found = {name: int(count) for name, count in counts}
         names = ["users", "content", "sessions", "events_without_user", "events_with_user_object"]
         lab.compare("other counts", found, {name: expected[name] for name in names})
+
+
+    def picture(self, top):
+        """The mart as a picture."""
+        groups = sorted({group for group, *_ in top})
+        ranked = {group: sorted(row[3:] + row[1:3] for row in top if row[0] == group) for group in groups}
+        panels = [(group, ["sessions"], [(prayer, [count]) for _, prayer, count in ranked[group]]) for group in groups]
+        chart.bars(self.dir / "result.svg", "Prayer types with most sessions, by age", panels)
 
 
 def rows(path):

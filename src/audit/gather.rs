@@ -13,7 +13,7 @@ use super::object::AuditedObject;
 use super::report::Discrepancy;
 use crate::erase::notes::Erasures;
 use crate::lake::keys::{holder_of, in_internal, top_folder};
-use crate::lake::reader::{LakeReadError, LakeReader, look_at_file};
+use crate::lake::reader::{LakeReadError, LakeReader, is_parcel_file, look_at_file};
 use crate::lake::s3::S3;
 use crate::lake::stamp::Stamp;
 use crate::rescue::Lost;
@@ -155,7 +155,8 @@ impl Gathered {
     /// Sidecars of notes do not count either. A killed command may leave the sidecar of a note of an erasure or a
     /// retention that was never written. If somebody removed such a note, other checks report it: the stamps of
     /// erased objects name their erasure, and the objects that a retention lists are missing without its note. A note
-    /// of columns may be missing, because the objects hold all that it says.
+    /// of columns may be missing, because the objects hold all that it says. Nor does the sidecar of a parcel: its run
+    /// may have broken off, and if one has not, its marker names the parcel.
     fn find_lone_sidecars(&mut self, root: &Path, all: &[String]) {
         let is_note = |object: &str| {
             let rest = in_internal(object).unwrap_or_default();
@@ -167,7 +168,8 @@ impl Gathered {
             .filter_map(|key| in_internal(key)?.strip_prefix("meta/"));
         for object in sidecars.filter_map(|key| key.strip_suffix(".json")) {
             let is_expired = self.retentions.objects.contains_key(object);
-            if !is_expired && !is_note(object) && !root.join(object).exists() {
+            let is_lone = !is_expired && !is_note(object) && !root.join(object).exists();
+            if is_lone && !is_parcel_file(root, object) {
                 let what = "it is missing: only its sidecar is there".to_owned();
                 self.problems
                     .push(Discrepancy::of_object(None, object, what));

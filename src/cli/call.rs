@@ -45,6 +45,9 @@ pub struct CallArgs {
     /// The most requests of each call [default: `max_calls`]
     #[arg(long, value_name = "NUMBER")]
     max_calls: Option<u64>,
+    /// Store the records of answers whatever the guards say
+    #[arg(long)]
+    accept: bool,
 }
 
 /// Runs calls; exit code 1 if any failed, or is not in the lake.
@@ -59,6 +62,7 @@ pub fn run(loaded: &Loaded, args: CallArgs) -> Result<ExitCode, Failure> {
             until: args.until,
             max_calls: args.max_calls,
             dry_run: args.dry_run,
+            accept: args.accept,
         },
     };
     let runtime = runtime()?;

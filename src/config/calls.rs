@@ -11,8 +11,10 @@ use super::amounts::{ByteSize, Span};
 use super::apis::Api;
 use super::poll::children::IdKeys;
 use super::rules;
+use super::share::Share;
 use super::words;
 use crate::call::definition::{self, CallLimits, ChunkLimits, Definition, Lookup};
+use crate::feeds::guards::Guards;
 use crate::poll::definition::{Body, Request, Verb};
 use crate::secret::Secret;
 
@@ -54,6 +56,9 @@ pub struct Call {
     /// A file with the JSON Schema of a record.
     #[schemars(length(min = 1))]
     pub schema: Option<PathBuf>,
+    /// What must hold before the records of an answer are stored.
+    #[validate(nested)]
+    pub guards: CallGuards,
     /// What identifies a record: its latest row is in a view of its own.
     pub id: Option<IdKeys>,
     /// The header that carries the key of a request.
@@ -102,6 +107,22 @@ pub struct ChunkBounds {
     pub bytes: ByteSize,
 }
 
+/// `[call.NAME.guards]`: what must hold before the records of an answer are stored.
+#[derive(Clone, Copy, Debug, Deserialize, JsonSchema, Validate)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallGuards {
+    /// The largest share of the records of an answer that may be refused.
+    pub max_refused: Share,
+}
+
+impl Default for CallGuards {
+    fn default() -> Self {
+        Self {
+            max_refused: Share::hundredths(1_000),
+        }
+    }
+}
+
 /// `[call.NAME] success`: what an answer says that reports success.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -139,6 +160,7 @@ impl Default for Call {
             records: String::new(),
             failures: None,
             schema: None,
+            guards: CallGuards::default(),
             id: None,
             idempotency_header: None,
             key: None,
@@ -209,6 +231,10 @@ impl Call {
                 timeout: self.timeout.duration(),
                 budget: self.budget.duration(),
                 settle: self.settle.duration(),
+                guards: Guards {
+                    max_refused: self.guards.max_refused.share(),
+                    ..Guards::default()
+                },
             },
         }
     }

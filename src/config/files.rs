@@ -86,6 +86,9 @@ pub struct Inbox {
     /// How many times larger a file may become when it is unpacked.
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_ratio: u64,
+    /// How many small files are read at the same time.
+    #[schemars(range(min = 1, max = 64))]
+    pub workers: u32,
     /// What must hold before the rows of a file become visible.
     #[validate(nested)]
     pub guards: Guards,
@@ -131,6 +134,7 @@ impl Default for Inbox {
             max_record: ByteSize::mib(1),
             max_bytes: ByteSize::mib(1 << 20),
             max_ratio: 1000,
+            workers: 2,
             guards: Guards::default(),
             columns: BTreeMap::new(),
         }
@@ -224,6 +228,7 @@ impl Inbox {
                 changed: self.changed,
                 after: self.after,
                 remember: self.remember.duration(),
+                workers: self.workers as usize,
             },
             limits: FileLimits {
                 max_record: self.max_record.bytes(),
@@ -231,6 +236,7 @@ impl Inbox {
                 max_ratio: self.max_ratio,
                 budget: self.budget.duration(),
             },
+            workers: self.workers as usize,
             guards: self.guards.definition(),
             rules: poll_columns::rules(&self.columns),
             kept_as_text: Vec::new(),

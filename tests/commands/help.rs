@@ -101,6 +101,7 @@ Options:
       --since <TIME>        Only rows with a time from this on
       --until <TIME>        Only rows with a time before this
       --max-calls <NUMBER>  The most requests of each call [default: `max_calls`]
+      --accept              Store the records of answers whatever the guards say
   -h, --help                Print help
 exit code 0
 "#);

@@ -1,14 +1,14 @@
 //! A kill at each operation on files, and power cuts: afterwards every file is visible once, and whole.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::json;
 
 use super::{Inbox, SCHEMA};
-use crate::support::needs::Need;
 use crate::support::process::Setup;
 use crate::support::random::Random;
+use crate::support::strace::{can_trace, killed_at};
 use crate::support::volume::Volume;
 
 /// Rows of each file that are new.
@@ -37,40 +37,15 @@ fn check(inbox: &Inbox, files: u64) {
     inbox.audit();
 }
 
-/// Runs a look in which the n-th of these calls, of any thread, ends the program. Returns whether it did.
-fn killed_at(inbox: &Inbox, calls: &str, n: u64) -> bool {
-    let look = inbox.setup.command(&["files"]);
-    let mut traced = Command::new("strace");
-    traced.args(["-f", "-qq", "-o", "/dev/null"]);
-    traced.args(["-e", &format!("trace={calls}")]);
-    traced.args(["-e", &format!("inject={calls}:signal=KILL:when={n}")]);
-    traced.arg(look.get_program()).args(look.get_args());
-    traced.current_dir(inbox.setup.directory()).env_clear();
-    for (name, value) in look.get_envs() {
-        if let Some(value) = value {
-            traced.env(name, value);
-        }
-    }
-    let output = traced.stdin(Stdio::null()).output().unwrap();
-    match output.status.code() {
-        Some(0) => false,
-        // Ended by SIGKILL, as strace or a shell tells it.
-        None | Some(137) => true,
-        Some(code) => panic!("exit code {code}: {output:?}"),
-    }
-}
-
 #[test]
 fn every_file_is_visible_once_whichever_operation_is_the_last() {
-    let works = Command::new("strace")
-        .args(["-qq", "-o", "/dev/null", "true"])
-        .status();
-    if !works.is_ok_and(|status| status.success()) {
-        Need::Strace.skip("strace cannot trace a program here");
+    if !can_trace() {
         return;
     }
     let every = std::env::var("LAKEHOOK_KILLS").is_ok();
-    let inbox = Inbox::new("id = \"id\"\nafter = \"move\"\nguards = { max_refused = \"50 %\" }");
+    let inbox = Inbox::new(
+        "id = \"id\"\nworkers = 4\nafter = \"move\"\nguards = { max_refused = \"50 %\" }",
+    );
     let (mut files, mut kills) = (0, 0);
     for calls in [
         "rename,renameat,renameat2",
@@ -79,9 +54,11 @@ fn every_file_is_visible_once_whichever_operation_is_the_last() {
     ] {
         let mut n = 1;
         loop {
-            inbox.put(&format!("{files:04}.csv"), body(files));
-            files += 1;
-            if !killed_at(&inbox, calls, n) {
+            for _ in 0..3 {
+                inbox.put(&format!("{files:04}.csv"), body(files));
+                files += 1;
+            }
+            if !killed_at(&inbox.setup, &["files"], calls, n) {
                 break;
             }
             kills += 1;

@@ -34,4 +34,5 @@ pub(crate) mod instructions;
 pub(crate) mod load;
 pub(crate) mod stages;
 pub(crate) mod random;
+pub(crate) mod strace;
 pub(crate) mod volume;

@@ -40,6 +40,25 @@ pub enum ColumnType {
     Json,
 }
 
+/// A value in the form that typed objects hold; texts stay where they are.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum CellValue {
+    /// No value.
+    Null,
+    /// The text itself.
+    Text,
+    /// A whole number, the microseconds of a time, or the units of a decimal of at most 18 digits.
+    Whole(i64),
+    /// The units of a larger decimal.
+    Wide(i128),
+    /// The days of a date since 1970-01-01.
+    Days(i32),
+    /// A floating-point number.
+    Double(f64),
+    /// True or false.
+    Boolean(bool),
+}
+
 /// What a schema's `format: date` means for the column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dates {

@@ -40,15 +40,15 @@ const FOUND: u64 = 1;
 #[derive(Debug)]
 pub struct Entities {
     pub(super) stream: String,
-    schema: Option<Schema>,
-    columns: Option<Columns>,
-    rules: ColumnRules,
+    pub(super) schema: Option<Schema>,
+    pub(super) columns: Option<Columns>,
+    pub(super) rules: ColumnRules,
     /// The decimals among the columns, where records have columns of their own.
     decimals: HashMap<String, Decimal>,
     /// The columns that are found in records, where there is no schema.
     live: Option<Arc<LiveShape>>,
     reserved: &'static [&'static str],
-    id: Vec<FieldPath>,
+    pub(super) id: Vec<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
     /// Hash of the schema's text and of the rules, to detect changes.
@@ -318,8 +318,7 @@ impl Entities {
             paths => {
                 let parts = paths.iter().map(|path| id_at(path, members, errors));
                 let parts: Vec<u128> = parts.collect::<Option<_>>()?;
-                let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
-                Some(xxh3_128(&bytes))
+                Some(hash_of_parts(&parts))
             }
         }
     }
@@ -435,9 +434,23 @@ fn members_of<'a>(raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> 
 /// Hashes an id so that escapes make no difference, and text never equals a number.
 fn hash_of_id(raw: &str) -> u128 {
     match text(raw) {
-        Some(text) => xxh3_128(text.as_bytes()) ^ 1,
-        None => xxh3_128(raw.as_bytes()),
+        Some(text) => hash_of_text_id(text.as_bytes()),
+        None => hash_of_number_id(raw.as_bytes()),
     }
+}
+
+pub(super) fn hash_of_text_id(text: &[u8]) -> u128 {
+    xxh3_128(text) ^ 1
+}
+
+pub(super) fn hash_of_number_id(digits: &[u8]) -> u128 {
+    xxh3_128(digits)
+}
+
+/// Hash of an id of several parts.
+pub(super) fn hash_of_parts(parts: &[u128]) -> u128 {
+    let bytes: Vec<u8> = parts.iter().flat_map(|part| part.to_le_bytes()).collect();
+    xxh3_128(&bytes)
 }
 
 /// Writes the time of receipt into all rows, which [`Entities::take`] must have made.

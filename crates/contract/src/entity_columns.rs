@@ -15,8 +15,7 @@ use lakehook_base::tables::RESERVED;
 pub(super) struct Columns {
     /// The beginning of each column in a row, `"name":`, in order.
     heads: Vec<Vec<u8>>,
-    /// Of each column that holds decimals, how large these are.
-    decimals: Vec<Option<Decimal>>,
+    kinds: Vec<ColumnType>,
     by_name: HashMap<String, usize>,
 }
 
@@ -72,7 +71,7 @@ impl Columns {
         })?;
         let mut own = Self {
             heads: Vec::new(),
-            decimals: Vec::new(),
+            kinds: Vec::new(),
             by_name: HashMap::new(),
         };
         let reserved = [&RESERVED, reserved].concat();
@@ -100,12 +99,14 @@ impl Columns {
             head.push(b':');
             own.by_name.insert(property, own.heads.len());
             own.heads.push(head);
-            own.decimals.push(match kind {
-                ColumnType::Decimal(size) => Some(size),
-                _ => None,
-            });
+            own.kinds.push(kind);
         }
         Ok(own)
+    }
+
+    /// The type of a column; `None` if there is no such column.
+    pub(super) fn kind(&self, name: &str) -> Option<ColumnType> {
+        Some(self.kinds[*self.by_name.get(name)?])
     }
 
     /// Appends all columns, and `extra`.
@@ -118,10 +119,10 @@ impl Columns {
                 None => extra.push((*key, *value)),
             }
         }
-        for ((head, decimal), value) in self.heads.iter().zip(&self.decimals).zip(values) {
+        for ((head, kind), value) in self.heads.iter().zip(&self.kinds).zip(values) {
             out.extend_from_slice(head);
-            match (decimal, value) {
-                (Some(size), Some(value)) => push_decimal(out, value, *size),
+            match (kind, value) {
+                (ColumnType::Decimal(size), Some(value)) => push_decimal(out, value, *size),
                 _ => push_raw(out, value.unwrap_or("null")),
             }
             out.push(b',');

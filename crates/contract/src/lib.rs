@@ -35,6 +35,7 @@ mod row;
 mod rules;
 mod schemas;
 mod slow;
+pub mod straight;
 mod strict;
 mod terms;
 pub mod quarantine;

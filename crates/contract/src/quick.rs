@@ -23,10 +23,10 @@ const ANY: u8 = 127;
 const MAX_PROPERTIES: usize = 64;
 
 /// Integers up to here are exact as doubles: 2^53.
-const MAX_EXACT: u64 = 1 << 53;
+pub(super) const MAX_EXACT: u64 = 1 << 53;
 
 /// Keywords that say nothing about validity.
-const ANNOTATIONS: [&str; 9] = [
+const ANNOTATIONS: [&str; 10] = [
     "$schema",
     "$id",
     "$comment",
@@ -36,6 +36,8 @@ const ANNOTATIONS: [&str; 9] = [
     "default",
     "examples",
     "deprecated",
+    // What a column demands of it is checked elsewhere.
+    "format",
 ];
 
 /// A compiled shortcut.
@@ -47,10 +49,9 @@ pub(super) struct Quick {
 }
 
 /// The rule for one property.
-#[derive(Debug)]
-struct PropertyRule {
+#[derive(Clone, Debug)]
+pub(super) struct PropertyRule {
     types: u8,
-    /// The strings that are allowed, as JSON without unneeded escapes.
     one_of: Option<Vec<String>>,
     minimum: f64,
     maximum: f64,
@@ -122,6 +123,19 @@ impl Quick {
         }
         seen & self.required == self.required
     }
+
+    /// The rule for a property.
+    pub(super) fn rule(&self, name: &str) -> PropertyRule {
+        let known = self.properties.iter().find(|(known, _)| known == name);
+        known.map_or_else(PropertyRule::default, |(_, rule)| rule.clone())
+    }
+
+    /// The properties that every object must have.
+    pub(super) fn required(&self) -> impl Iterator<Item = &str> {
+        let properties = self.properties.iter().enumerate();
+        let required = properties.filter(|(index, _)| self.required & (1_u64 << index) != 0);
+        required.map(|(_, (name, _))| name.as_str())
+    }
 }
 
 impl PropertyRule {
@@ -148,9 +162,7 @@ impl PropertyRule {
         if self.one_of.is_some() {
             return None;
         }
-        let words = words
-            .iter()
-            .map(|word| word.is_string().then(|| word.to_string()));
+        let words = words.iter().map(|word| word.as_str().map(str::to_owned));
         self.one_of = Some(words.collect::<Option<_>>()?);
         Some(())
     }
@@ -186,31 +198,54 @@ impl PropertyRule {
         number.is_some_and(|number| self.allows_number(kinds, number))
     }
 
+    /// Whether null is valid.
+    pub(super) fn allows_null(&self) -> bool {
+        self.allows(NULL)
+    }
+
+    /// Whether true and false are valid.
+    pub(super) fn allows_booleans(&self) -> bool {
+        self.allows(BOOLEAN)
+    }
+
+    /// Whether a whole number that is exact as a double is valid.
+    pub(super) fn allows_whole(&self, number: f64) -> bool {
+        self.allows_number(INTEGER | NUMBER, number)
+    }
+
+    /// Whether a number that may have a fraction is valid.
+    pub(super) fn allows_fraction(&self, number: f64) -> bool {
+        self.allows_number(NUMBER, number)
+    }
+
     /// Whether any value of that type is valid.
     fn allows(&self, kind: u8) -> bool {
         self.types & kind != 0 && self.one_of.is_none()
     }
 
-    /// A string may have escapes that it does not need. Then it is not found among the words, and its length is
-    /// counted without them.
+    /// Looks at the text only if its length in bytes does not decide. A character has at least one byte, and no
+    /// escape is shorter than what it stands for.
     fn allows_raw_text(&self, raw: &str) -> bool {
+        let bytes = raw.len().saturating_sub(2);
+        let fits = self.min_chars <= usize::from(bytes > 0) && bytes <= self.max_chars;
+        if fits && self.one_of.is_none() {
+            return self.types & STRING != 0;
+        }
+        text(raw).is_some_and(|text| self.allows_text(&text))
+    }
+
+    /// Whether a text is valid.
+    pub(super) fn allows_text(&self, text: &str) -> bool {
         let is_one = self
             .one_of
             .as_ref()
-            .is_none_or(|words| words.iter().any(|word| word == raw));
-        self.types & STRING != 0 && is_one && self.allows_length(raw)
-    }
-
-    /// A character has at least one byte, and no escape is shorter than what it stands for.
-    fn allows_length(&self, raw: &str) -> bool {
-        let bytes = raw.len().saturating_sub(2);
-        if self.min_chars <= usize::from(bytes > 0) && bytes <= self.max_chars {
-            return true;
-        }
-        text(raw).is_some_and(|text| {
+            .is_none_or(|words| words.iter().any(|word| word == text));
+        let has_bounds = self.min_chars > 0 || self.max_chars < usize::MAX;
+        let is_long_enough = || {
             let chars = text.chars().count();
             self.min_chars <= chars && chars <= self.max_chars
-        })
+        };
+        self.types & STRING != 0 && is_one && (!has_bounds || is_long_enough())
     }
 
     fn allows_number(&self, kinds: u8, number: f64) -> bool {

@@ -21,6 +21,7 @@ fn a_simple_schema_has_a_short_cut() {
             "amount": {"type": "number", "minimum": 0},
             "id": {"type": "string", "minLength": 1, "maxLength": 3},
             "kind": {"enum": ["a", "b"]},
+            "day": {"type": "string", "format": "date"},
         },
     }));
     let quick = quick.unwrap();

@@ -159,7 +159,7 @@ impl Schemas {
 #[derive(Debug)]
 pub(super) struct Schema {
     text: Value,
-    quick: Option<Quick>,
+    pub(super) quick: Option<Quick>,
     validator: Validator,
     /// Properties whose schema allows values that their columns cannot hold.
     narrow: Vec<(String, ColumnType)>,

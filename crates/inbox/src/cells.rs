@@ -4,7 +4,7 @@
 //! guess; what cannot be converted stays text, and the schema refuses it. Where a column rule reads a value, the
 //! rule gets the text.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -22,7 +22,7 @@ pub(crate) struct TableColumns {
     /// The members that column rules read.
     pub(crate) sources: BTreeSet<String>,
     /// Values that stand for null.
-    pub(crate) nulls: HashSet<Vec<u8>>,
+    pub(crate) nulls: Vec<Vec<u8>>,
 }
 
 /// The columns of one table.
@@ -33,7 +33,7 @@ pub(crate) struct Heads {
     by_name: Vec<usize>,
     /// The row that names them.
     pub(crate) line: Option<String>,
-    nulls: HashSet<Vec<u8>>,
+    nulls: Vec<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -150,10 +150,20 @@ impl Heads {
         self.columns.len()
     }
 
+    /// The names of the columns, in their order.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.columns.iter().map(|column| column.name.as_str())
+    }
+
+    /// Whether a value stands for null.
+    pub(crate) fn is_null(&self, value: &[u8]) -> bool {
+        self.nulls.iter().any(|null| null == value)
+    }
+
     /// Writes a row as an object, or says what is wrong with it. `cell` gives the value of each column.
     pub(crate) fn write<'c>(
         &self,
-        cell: &dyn Fn(usize) -> &'c [u8],
+        cell: impl Fn(usize) -> &'c [u8],
         out: &mut Vec<u8>,
     ) -> Result<(), &'static str> {
         out.clear();
@@ -164,7 +174,7 @@ impl Heads {
             }
             out.extend_from_slice(&column.beginning);
             let bytes = cell(index);
-            if self.nulls.contains(bytes) {
+            if self.is_null(bytes) {
                 out.extend_from_slice(b"null");
                 continue;
             }
@@ -178,13 +188,13 @@ impl Heads {
     /// Hash of what a row says: the names and texts of its values, whatever their order and their types.
     pub(crate) fn content<'c>(
         &self,
-        cell: &dyn Fn(usize) -> &'c [u8],
+        cell: impl Fn(usize) -> &'c [u8],
         scratch: &mut Vec<u8>,
     ) -> u128 {
         scratch.clear();
         for index in &self.by_name {
             let bytes = cell(*index);
-            if !self.nulls.contains(bytes) {
+            if !self.is_null(bytes) {
                 let column = &self.columns[*index];
                 scratch.extend_from_slice(column.name.as_bytes());
                 scratch.push(0);
@@ -305,14 +315,14 @@ mod tests {
         TableColumns {
             kinds: kinds.map(|(name, kind)| (name.to_owned(), kind)).to_vec(),
             sources: BTreeSet::from(["Amount".to_owned()]),
-            nulls: HashSet::from([Vec::new(), b"NULL".to_vec()]),
+            nulls: vec![Vec::new(), b"NULL".to_vec()],
         }
     }
 
     fn written(heads: &Heads, cells: &[&'static str]) -> String {
         let mut out = Vec::new();
         heads
-            .write(&|index| cells[index].as_bytes(), &mut out)
+            .write(|index| cells[index].as_bytes(), &mut out)
             .unwrap();
         String::from_utf8(out).unwrap()
     }
@@ -373,7 +383,7 @@ mod tests {
         let one = columns.named(&["claim_id", "count", "x"], "").unwrap();
         let other = columns.named(&["COUNT", "Claim_id"], "").unwrap();
         let hash = |heads: &Heads, cells: &[&'static str]| {
-            heads.content(&|index| cells[index].as_bytes(), &mut Vec::new())
+            heads.content(|index| cells[index].as_bytes(), &mut Vec::new())
         };
         assert_eq!(hash(&one, &["a", "1", ""]), hash(&other, &["1", "a"]));
         assert_ne!(hash(&one, &["a", "1", ""]), hash(&other, &["2", "a"]));

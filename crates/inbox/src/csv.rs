@@ -7,7 +7,8 @@ use std::io::Read;
 
 use super::cells::{Heads, MAX_COLUMNS, TableColumns};
 use super::definition::TableForm;
-use super::record::{Part, PassedBytes, ReadRecord, ReadStop, TakePart, bad, too_long};
+use super::record::{Part, PassedBytes, ReadStop, TakePart, bad, too_long};
+use super::table_row::{At, Row, TableRow};
 use lakehook_contract::quarantine::FieldError;
 
 const BUFFER: usize = 1 << 20;
@@ -78,15 +79,15 @@ fn first(
     form: &TableForm,
     columns: &TableColumns,
 ) -> Result<Heads, ReadStop> {
-    if row.cells.len() > MAX_COLUMNS {
+    if row.len() > MAX_COLUMNS {
         return Err(ReadStop::Wrong(format!(
             "the table has more than {MAX_COLUMNS} columns"
         )));
     }
     if !form.header {
-        return Ok(columns.numbered(row.cells.len()));
+        return Ok(columns.numbered(row.len()));
     }
-    let names = (0..row.cells.len()).map(|index| std::str::from_utf8(row.cell(raw, index)));
+    let names = (0..row.len()).map(|index| std::str::from_utf8(row.cell(raw, index)));
     let names: Result<Vec<&str>, _> = names.collect();
     let names = names.ok().zip(std::str::from_utf8(raw).ok());
     let (names, line) = names
@@ -112,19 +113,19 @@ pub(crate) fn row_as_json(
             let names = split(header.as_bytes());
             first(&names, header.as_bytes(), form, columns).map_err(|stop| format!("{stop:?}"))?
         }
-        None => columns.numbered(row.cells.len()),
+        None => columns.numbered(row.len()),
     };
-    if row.cells.len() != heads.len() {
-        let (columns, count) = (heads.len(), row.cells.len());
+    if row.len() != heads.len() {
+        let (columns, count) = (heads.len(), row.len());
         return Err(format!(
             "a row of {columns} values, as there are columns; found {count}"
         ));
     }
     let cell = |index| row.cell(raw, index);
     let mut json = Vec::new();
-    heads.write(&cell, &mut json)?;
+    heads.write(cell, &mut json)?;
     let json = String::from_utf8(json).map_err(|_| "values in UTF-8".to_owned())?;
-    Ok((json, heads.content(&cell, &mut Vec::new())))
+    Ok((json, heads.content(cell, &mut Vec::new())))
 }
 
 fn give(
@@ -134,121 +135,19 @@ fn give(
     heads: &Heads,
     take: &mut TakePart<'_>,
 ) -> Result<(), ReadStop> {
-    let header = heads.line.as_deref();
-    let refuse = |what: String| {
-        let error = FieldError::of_body("csv", what);
-        Part::Bad(bad(line, raw, error, header))
-    };
-    let count = row.cells.len();
+    let count = row.len();
     if count != heads.len() {
         let columns = heads.len();
         let what = format!("a row of {columns} values, as there are columns; found {count}");
-        return take(refuse(what));
+        let error = FieldError::of_body("csv", what);
+        return take(Part::Bad(bad(line, raw, error, heads.line.as_deref())));
     }
-    let cell = |index| row.cell(raw, index);
-    let mut json = row.json.take();
-    let written = heads.write(&cell, &mut json);
-    let result = match (written, std::str::from_utf8(&json)) {
-        (Ok(()), Ok(text)) => {
-            let mut scratch = row.scratch.take();
-            let content = heads.content(&cell, &mut scratch);
-            row.scratch.set(scratch);
-            take(Part::Record(ReadRecord {
-                line,
-                json: text,
-                sent: Some(raw),
-                content: Some(content),
-                header,
-            }))
-        }
-        (Err(what), _) => take(refuse(what.to_owned())),
-        (Ok(()), Err(_)) => take(refuse("values in UTF-8".to_owned())),
-    };
-    row.json.set(json);
-    result
-}
-
-/// The cells of a row.
-#[derive(Default)]
-struct Row {
-    cells: Vec<(usize, usize)>,
-    /// The values of a row with quotes, without them; the cells are parts of it then.
-    plain: Vec<u8>,
-    has_quotes: bool,
-    json: std::cell::Cell<Vec<u8>>,
-    scratch: std::cell::Cell<Vec<u8>>,
-}
-
-impl Row {
-    fn cell<'r>(&'r self, raw: &'r [u8], index: usize) -> &'r [u8] {
-        let (start, end) = self.cells[index];
-        if self.has_quotes {
-            &self.plain[start..end]
-        } else {
-            &raw[start..end]
-        }
-    }
-
-    fn split(&mut self, raw: &[u8], delimiter: u8, has_quotes: bool) {
-        self.cells.clear();
-        self.has_quotes = has_quotes;
-        if has_quotes {
-            self.split_quoted(raw, delimiter);
-            return;
-        }
-        let mut start = 0;
-        for at in memchr::memchr_iter(delimiter, raw) {
-            self.cells.push((start, at));
-            start = at + 1;
-        }
-        self.cells.push((start, raw.len()));
-    }
-
-    fn split_quoted(&mut self, raw: &[u8], delimiter: u8) {
-        self.plain.clear();
-        let mut start = 0;
-        let mut at = At::Start;
-        for byte in raw {
-            let before = at;
-            at = at.next(*byte, delimiter);
-            match (before, at) {
-                (_, At::Start) => {
-                    self.cells.push((start, self.plain.len()));
-                    start = self.plain.len();
-                }
-                // A quote that opens or closes.
-                (At::Start, At::Quoted) | (At::Quoted, At::Closed) => {}
-                _ => self.plain.push(*byte),
-            }
-        }
-        self.cells.push((start, self.plain.len()));
-    }
-}
-
-/// Where in a row a byte is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum At {
-    /// At the beginning of a value.
-    Start,
-    /// In a value without quotes, or behind its quotes.
-    Plain,
-    /// Between quotes.
-    Quoted,
-    /// Behind a quote between quotes: it closes them, unless another one follows.
-    Closed,
-}
-
-impl At {
-    fn next(self, byte: u8, delimiter: u8) -> Self {
-        match self {
-            Self::Quoted if byte == b'"' => Self::Closed,
-            Self::Quoted => Self::Quoted,
-            Self::Closed if byte == b'"' => Self::Quoted,
-            _ if byte == delimiter => Self::Start,
-            Self::Start if byte == b'"' => Self::Quoted,
-            _ => Self::Plain,
-        }
-    }
+    take(Part::Row(TableRow {
+        line,
+        raw,
+        row,
+        heads,
+    }))
 }
 
 /// A row in the window.

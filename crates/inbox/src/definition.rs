@@ -130,6 +130,8 @@ pub struct Picking {
     pub after: After,
     /// How long a file is remembered once it is gone.
     pub remember: Duration,
+    /// How many small files are read at the same time.
+    pub workers: usize,
 }
 
 /// What becomes of another name with the same bytes.
@@ -176,6 +178,7 @@ impl Default for Picking {
             changed: Changed::Refuse,
             after: After::Keep,
             remember: Duration::from_secs(30 * 86_400),
+            workers: 2,
         }
     }
 }

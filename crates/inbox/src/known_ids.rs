@@ -3,11 +3,10 @@
 //! An id of the run under way counts for others only with the run's publication. Memory is bounded: a filter
 //! answers for most new ids, and what it cannot answer is looked up in sorted files.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::io;
 use std::path::Path;
 
+use super::fresh_ids::FreshIds;
 use super::id_file::{IdEntry, IdFile, IdFileWriter, merge};
 use super::id_filter::IdFilter;
 use super::parts::{Cover, Parts};
@@ -35,45 +34,18 @@ pub(crate) struct KnownIds {
     /// The ids of published runs, in the order of their parts.
     published: Vec<IdFile>,
     filter: IdFilter,
-    fresh: HashSet<Fresh, BuildHasherDefault<OwnHash>>,
+    fresh: FreshIds,
     spilled: Vec<IdFile>,
 }
 
-/// An entry that equals every other one of the same id.
-#[derive(Clone, Copy, Debug)]
-struct Fresh(IdEntry);
-
-impl PartialEq for Fresh {
-    fn eq(&self, other: &Self) -> bool {
-        self.0.id() == other.0.id()
-    }
-}
-
-impl Eq for Fresh {}
-
-impl Hash for Fresh {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        state.write_u64(u64::try_from(self.0.id() >> 16).unwrap_or(0));
-    }
-}
-
-/// Ids are hashes already.
-#[derive(Debug, Default)]
-struct OwnHash(u64);
-
-impl Hasher for OwnHash {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+impl Sighting {
+    /// What is known of an id that is known with this entry.
+    pub(crate) fn of(known: IdEntry, entry: IdEntry) -> Self {
+        if known == entry {
+            Self::Same
+        } else {
+            Self::Other
         }
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number;
     }
 }
 
@@ -85,7 +57,7 @@ impl KnownIds {
         let mut own = Self {
             published: Vec::new(),
             filter: IdFilter::default(),
-            fresh: HashSet::default(),
+            fresh: FreshIds::default(),
             spilled: Vec::new(),
             parts,
         };
@@ -112,15 +84,35 @@ impl KnownIds {
         if !self.filter.may_have(entry.id()) {
             return Ok(Sighting::New);
         }
-        let known = match self.fresh.get(&Fresh(entry)) {
-            Some(known) => Some(known.0),
+        let known = match self.fresh.get(entry) {
+            Some(known) => Some(known),
             None => self.look_up(entry)?,
         };
-        Ok(match known {
-            None => Sighting::New,
-            Some(known) if known == entry => Sighting::Same,
-            Some(_) => Sighting::Other,
-        })
+        Ok(known.map_or(Sighting::New, |known| Sighting::of(known, entry)))
+    }
+
+    /// What is known of an id, which is known from now on.
+    pub(crate) fn look_and_add(&mut self, entry: IdEntry) -> io::Result<Sighting> {
+        let sighting = self.look(entry)?;
+        if sighting == Sighting::New {
+            self.add(entry)?;
+        }
+        Ok(sighting)
+    }
+
+    /// Whether none of these ids is known.
+    pub(crate) fn has_none_of(&self, ids: &FreshIds) -> io::Result<bool> {
+        for entry in ids.iter() {
+            if self.look(entry)? != Sighting::New {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Adds ids that are new.
+    pub(crate) fn add_all(&mut self, ids: &mut FreshIds) -> io::Result<()> {
+        ids.drain().try_for_each(|entry| self.add(entry))
     }
 
     fn look_up(&self, entry: IdEntry) -> io::Result<Option<IdEntry>> {
@@ -135,7 +127,7 @@ impl KnownIds {
     /// Adds an id that is new.
     pub(crate) fn add(&mut self, entry: IdEntry) -> io::Result<()> {
         self.filter.add(entry.id());
-        self.fresh.insert(Fresh(entry));
+        self.fresh.insert(entry);
         if self.fresh.len() >= MAX_FRESH {
             self.spill()?;
         }
@@ -144,7 +136,7 @@ impl KnownIds {
 
     fn spill(&mut self) -> io::Result<()> {
         let path = self.parts.scratch(self.spilled.len());
-        let mut entries: Vec<IdEntry> = self.fresh.drain().map(|fresh| fresh.0).collect();
+        let mut entries: Vec<IdEntry> = self.fresh.drain().collect();
         entries.sort_unstable();
         let mut writer = IdFileWriter::create(&path)?;
         entries

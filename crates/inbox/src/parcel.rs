@@ -14,10 +14,11 @@ use lakehook_base::files::{
 };
 use lakehook_base::ids::{Ids, NodeId};
 use lakehook_base::record::{Lsn, row_hash};
+use lakehook_base::tables::Table;
 use lakehook_feeds::door::Writing;
 use lakehook_feeds::errors::RunError;
 use lakehook_feeds::wait::{Interrupted, Waiter};
-use lakehook_lake::encode::ParcelEncoder;
+use lakehook_lake::encode::{ParcelEncoder, TypedRows};
 use lakehook_lake::stamp::{ParcelStamp, Stamp};
 use lakehook_lake::{LakeError, Object, keys};
 use serde::Serialize;
@@ -50,6 +51,8 @@ pub(crate) struct ParcelWriter<'a> {
     of: ParcelsOf<'a>,
     open: Option<OpenParcel>,
     done: Vec<Parcel>,
+    /// The columns of objects, once they were asked for.
+    table: Option<Arc<Table>>,
 }
 
 type Out = BufWriter<Summed>;
@@ -100,18 +103,52 @@ impl<'a> ParcelWriter<'a> {
             of,
             open: None,
             done: Vec::new(),
+            table: None,
+        }
+    }
+
+    /// The columns of objects, if rows go by column: their format has columns, which are known before any row.
+    pub(crate) fn table(&mut self) -> Result<Option<Arc<Table>>, RunError> {
+        if self.of.is_growing || !self.of.is_typed() {
+            return Ok(None);
+        }
+        if self.table.is_none() {
+            self.table = Some(self.of.table()?);
+        }
+        Ok(self.table.clone())
+    }
+
+    /// Writes rows of that table, which are empty afterwards.
+    pub(crate) fn rows(&mut self, rows: &mut TypedRows) -> Result<(), RunError> {
+        if rows.rows() == 0 {
+            return Ok(());
+        }
+        let open = self.open()?;
+        open.rows += rows.rows() as u64;
+        open.bytes += rows.bytes() as u64;
+        let written = match &mut open.sink {
+            Sink::Object(encoder) => encoder.rows(rows),
+            Sink::Rows(_) => Err(io::Error::other(
+                "rows by column whose columns are not known",
+            )),
+        };
+        written.map_err(|error| local(&error))?;
+        self.put_full()
+    }
+
+    fn open(&mut self) -> Result<&mut OpenParcel, RunError> {
+        match &mut self.open {
+            Some(open) => Ok(open),
+            none => {
+                let number = self.done.len() as u64 + 1;
+                Ok(none.insert(OpenParcel::create(&self.of, number)?))
+            }
         }
     }
 
     /// Writes a row; `lsn_at` is where an `lsn` would be.
     pub(crate) fn row(&mut self, lsn_at: usize, row: &[u8]) -> Result<(), RunError> {
-        let open = match &mut self.open {
-            Some(open) => open,
-            none => {
-                let number = self.done.len() as u64 + 1;
-                none.insert(OpenParcel::create(&self.of, number)?)
-            }
-        };
+        let open = self.open()?;
         let written = match &mut open.sink {
             Sink::Object(encoder) => encoder.row(lsn_at, row),
             Sink::Rows(rows) => rows.add(lsn_at, row),
@@ -120,7 +157,14 @@ impl<'a> ParcelWriter<'a> {
         open.rows += 1;
         open.bytes += row.len() as u64 + 1;
         open.row_hash = open.row_hash.wrapping_add(row_hash(row));
-        let writing = self.of.writing;
+        self.put_full()
+    }
+
+    /// Puts the parcel that is being written if it is large enough.
+    fn put_full(&mut self) -> Result<(), RunError> {
+        let (writing, Some(open)) = (self.of.writing, &self.open) else {
+            return Ok(());
+        };
         if open.rows >= writing.max_rows || open.bytes >= writing.max_bytes {
             self.put()?;
         }
@@ -180,12 +224,20 @@ impl ParcelsOf<'_> {
         }
     }
 
+    fn is_typed(&self) -> bool {
+        self.writing.format.layout().is_typed()
+    }
+
+    /// The table of the next object.
+    fn table(&self) -> Result<Arc<Table>, RunError> {
+        let ask = || self.writing.door.table(&self.partition, self.is_typed());
+        self.retried(&self.partition, &ask)
+    }
+
     /// The encoder of an object in that local file.
     fn encoder(&self, path: &Path) -> Result<ParcelEncoder<Out>, RunError> {
         let format = self.writing.format;
-        let is_typed = format.layout().is_typed();
-        let ask = || self.writing.door.table(&self.partition, is_typed);
-        let table = self.retried(&self.partition, &ask)?;
+        let table = self.table()?;
         let open = || {
             remove_if_there(&Disk, path)?;
             let file = Arc::new(Disk.create_new(path)?);
@@ -219,7 +271,7 @@ impl OpenParcel {
         let nonce = nonce.map_err(|error| local(&error))?;
         let name = format!("{}-parcel-{nonce:032x}", of.node);
         let path = dir.join(format!("{name}.part"));
-        let sink = if of.is_growing && of.writing.format.layout().is_typed() {
+        let sink = if of.is_growing && of.is_typed() {
             let rows = RowSpool::create(dir.join(format!("{name}-rows.part")));
             Sink::Rows(rows.map_err(|error| local(&error))?)
         } else {

@@ -5,24 +5,27 @@
 
 use std::time::Duration;
 
-use super::definition::{Changed, FilesMode};
-use super::folder::{FoundFile, Listing};
+use super::definition::SameContent;
+use super::folder::FoundFile;
+use super::harvest::Harvest;
+use super::judging::{Ended, Judging, unreadable};
 use super::known_ids::KnownIds;
 use super::ledger::{Ledger, Outcome};
-use super::picking::{Decision, decide, is_known, is_ready};
-use super::reading::read_file;
+use super::picking::{Decision, decide};
+use super::plan::FilesPlan;
 use super::record::ReadStop;
 use super::report::{MAX_SAMPLES, PassReport};
 use super::run::{FilesCursor, Run, RunJob, remembering};
-use super::settling::{Settling, horizon};
-use super::taker::Taker;
+use super::settling::Settling;
+use super::side_by_side::{self, MAX_ROUND_ROWS, MAX_SMALL, ReadFile, Round};
+use super::taker::{IdsOf, Taker};
 use lakehook_base::record::Rows;
 use lakehook_feeds::errors::RunError;
 use lakehook_feeds::figures::Progress;
+use lakehook_lake::encode::TypedRows;
 
-/// A larger file is read in portions, in a run of its own.
-const MAX_SMALL: u64 = 4 << 20;
-/// So is one whose rows have more bytes than this.
+/// A file whose rows have more bytes than this is read in portions, in a run of its own, as one that is larger than
+/// [`MAX_SMALL`] is.
 const MAX_SMALL_ROWS: usize = 16 << 20;
 /// Rows of a large file are written in portions of this size.
 const PORTION: usize = 1 << 20;
@@ -53,20 +56,6 @@ pub(crate) struct Looked {
     pub(crate) settles_in: Option<Duration>,
 }
 
-/// What became of reading a file.
-enum Ended {
-    /// Its records are taken; this is the hash of its bytes.
-    Taken(u128),
-    /// It is wrong.
-    Wrong(String),
-    /// It has changed while it was read, or is gone.
-    Unsettled,
-    /// It cannot be read now.
-    Unreadable(String),
-    /// It is too large to be taken together with others.
-    Large,
-}
-
 impl<'a> Pass<'a> {
     /// Looks into the inbox, and takes what is there.
     pub(crate) fn look(&self, known: &mut Remembered) -> Result<Looked, RunError> {
@@ -93,53 +82,6 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// The files that are new and complete.
-    fn choose<'l>(
-        &self,
-        listing: &'l Listing,
-        known: &mut Remembered,
-        looked: &mut Looked,
-    ) -> Result<Vec<&'l FoundFile>, RunError> {
-        let (plan, now) = (self.job.plan, self.job.waiter.clock().now());
-        let picking = &plan.picking;
-        let names = listing.files.iter().map(|file| file.name.as_str());
-        let horizon = horizon(now.wall, picking.remember);
-        let keeps = picking.changed == Changed::Replace;
-        known.ledger.see(names, now.wall, horizon, keeps);
-        if listing.odd > 0 {
-            looked.report.warnings.push(format!(
-                "{} names in the inbox fit and are passed over: they are links, no regular files, or not UTF-8",
-                listing.odd
-            ));
-        }
-        let mut chosen = Vec::new();
-        known.settling.begin();
-        for file in &listing.files {
-            if is_known(plan, self.accept, file, &known.ledger) {
-                looked.report.known += 1;
-                continue;
-            }
-            let left = known.settling.left(file, picking.settle, now);
-            let is_ready = match &picking.ready {
-                Some(_) => is_ready(plan, file)?,
-                None => left.is_none(),
-            };
-            if is_ready {
-                chosen.push(file);
-            } else {
-                looked.report.waiting += 1;
-                if picking.ready.is_none() {
-                    let sooner = looked
-                        .settles_in
-                        .map_or(left, |other| left.map(|own| own.min(other)));
-                    looked.settles_in = sooner;
-                }
-            }
-        }
-        known.settling.end();
-        Ok(chosen)
-    }
-
     fn take_all(
         &self,
         chosen: &[&FoundFile],
@@ -153,7 +95,8 @@ impl<'a> Pass<'a> {
                 newest.name != file.name || newest.modified.0 < known.cursor.newest
             })
         };
-        for (number, file) in chosen.iter().enumerate() {
+        let mut done = 0;
+        while let Some(file) = chosen.get(done) {
             if self.job.waiter.is_cancelled() {
                 return Err(RunError::Cancelled);
             }
@@ -169,8 +112,9 @@ impl<'a> Pass<'a> {
                     &mut Rows::default(),
                 )?;
                 report.known += 1;
+                done += 1;
             } else {
-                self.take_one(file, known, run, report)?;
+                done += self.take_next(&chosen[done..], known, run, report)?;
             }
             if run.as_ref().is_some_and(Run::is_full)
                 && let Some(full) = run.take()
@@ -178,7 +122,7 @@ impl<'a> Pass<'a> {
                 end(full, known, report)?;
             }
             (self.progress)(Progress {
-                pages: number as u64 + 1,
+                pages: done as u64,
                 records: report.counts.lines + run.as_ref().map_or(0, Run::lines),
                 total: Some(chosen.len() as u64),
             });
@@ -186,13 +130,75 @@ impl<'a> Pass<'a> {
         Ok(())
     }
 
-    /// The newest file, if only that counts.
-    fn newest<'f>(&self, chosen: &[&'f FoundFile]) -> Option<&'f FoundFile> {
-        if self.job.plan.mode == FilesMode::Append {
-            return None;
+    /// Takes the next file, or several that are read side by side; returns how many it has dealt with.
+    fn take_next(
+        &self,
+        next: &[&FoundFile],
+        known: &mut Remembered,
+        run: &mut Option<Run<'a>>,
+        report: &mut PassReport,
+    ) -> Result<usize, RunError> {
+        let room = run.as_ref().map_or(Run::MAX_FILES, Run::room);
+        let files = &next[..side_by_side::length(self.job.plan, next, room)];
+        if let [file] = files {
+            self.take_one(file, known, run, report)?;
+            return Ok(1);
         }
-        let files = chosen.iter().copied();
-        files.max_by(|a, b| (a.modified, &a.name).cmp(&(b.modified, &b.name)))
+        let current = self.current(run, &known.cursor)?;
+        let table = current.table()?;
+        let of = current.of.clone();
+        let round = Round {
+            judging: self.judging(known),
+            of: &of,
+            table,
+            ids: &known.ids,
+            ledger: &known.ledger,
+            max_rows: MAX_ROUND_ROWS,
+        };
+        for (done, read) in round.read(files)?.into_iter().enumerate() {
+            let is_over = run.as_ref().is_none_or(|run| run.is_full() || run.of != of);
+            match read {
+                Some(read) if !is_over => self.take_read(files[done], read, known, run, report)?,
+                // What was read is part of a run that has ended.
+                _ => return Ok(done),
+            }
+        }
+        Ok(files.len())
+    }
+
+    /// Takes a file that was read beside others.
+    fn take_read(
+        &self,
+        file: &FoundFile,
+        read: ReadFile,
+        known: &mut Remembered,
+        run: &mut Option<Run<'a>>,
+        report: &mut PassReport,
+    ) -> Result<(), RunError> {
+        let ReadFile {
+            decided,
+            ended,
+            mut got,
+        } = read;
+        let Some(ended) = ended else {
+            return self.take_decided(file, decided, known, run, report);
+        };
+        let is_repeated = match ended {
+            Ended::Taken(hash) if self.job.plan.picking.same_content == SameContent::Skip => {
+                run.as_ref().is_some_and(|run| run.has_content(hash))
+            }
+            _ => false,
+        };
+        // An id of this file may be one of a file before it, which was not known when it was read.
+        let is_new = known.ids.has_none_of(&got.own_ids);
+        if matches!(ended, Ended::Large)
+            || is_repeated
+            || !is_new.map_err(|error| remembering(&error))?
+        {
+            return self.take_one(file, known, run, report);
+        }
+        let current = self.current(run, &known.cursor)?;
+        settle(current, file, ended, &mut got, known, report)
     }
 
     fn take_one(
@@ -209,6 +215,17 @@ impl<'a> Pass<'a> {
             &known.ledger,
             run.as_ref(),
         );
+        self.take_decided(file, decided, known, run, report)
+    }
+
+    fn take_decided(
+        &self,
+        file: &FoundFile,
+        decided: std::io::Result<Decision>,
+        known: &mut Remembered,
+        run: &mut Option<Run<'a>>,
+        report: &mut PassReport,
+    ) -> Result<(), RunError> {
         match decided {
             Ok(Decision::Read) => {}
             Ok(Decision::Leave) => {
@@ -263,35 +280,23 @@ impl<'a> Pass<'a> {
         run: &mut Option<Run<'a>>,
         report: &mut PassReport,
     ) -> Result<bool, RunError> {
-        let before = known.cursor.rows;
         let current = self.current(run, &known.cursor)?;
         let of = current.of.clone();
-        let mut taker = Taker::new(self.job.plan, &of, &mut known.ids, &file.name, false);
-        let ended = self.read(file, &mut taker, &mut |taker| {
-            if taker.rows.bytes.len() > MAX_SMALL_ROWS {
+        let typed = current.table()?.as_ref().map(TypedRows::new);
+        let ids = IdsOf::Aside(&known.ids);
+        let mut taker = Taker::new(self.job.plan, &of, ids, &file.name, typed);
+        let judging = self.judging(known);
+        let ended = judging.read(file, &mut taker, &mut |taker| {
+            if taker.got.bytes() > MAX_SMALL_ROWS {
                 return Err(ReadStop::Large);
             }
             Ok(())
         })?;
-        match self.judged(ended, &taker, before) {
-            Ended::Large => return Ok(false),
-            Ended::Unsettled => report.waiting += 1,
-            Ended::Unreadable(why) => report.fail(&file.name, &why),
-            Ended::Taken(hash) => {
-                if self.job.plan.keeps_ids() {
-                    taker.keep_ids().map_err(|error| remembering(&error))?;
-                }
-                current.fetch(&mut taker.rows)?;
-                current.note_taken(file, hash, &taker, known.ledger.get(&file.name));
-                add_samples(report, &taker);
-            }
-            Ended::Wrong(why) => {
-                report.fail(&file.name, &why);
-                add_samples(report, &taker);
-                let outcome = Outcome::Failed;
-                current.note_other(file, 0, outcome, &why, &mut taker.evidence)?;
-            }
+        if matches!(ended, Ended::Large) {
+            return Ok(false);
         }
+        let mut got = taker.got;
+        settle(current, file, ended, &mut got, known, report)?;
         Ok(true)
     }
 
@@ -310,19 +315,21 @@ impl<'a> Pass<'a> {
                 end(before, known, report)?;
             }
         }
-        let before = known.cursor.rows;
+        let judging = self.judging(known);
         let current = self.current(run, &known.cursor)?;
         let of = current.of.clone();
+        let typed = current.table()?.as_ref().map(TypedRows::new);
         if self.job.plan.entities.has_ids() {
             known.ids.expect(file.bytes / BYTES_PER_RECORD);
         }
-        let mut taker = Taker::new(self.job.plan, &of, &mut known.ids, &file.name, true);
-        let ended = self.read(file, &mut taker, &mut |taker| {
-            if taker.rows.bytes.len() >= PORTION {
-                current.fetch(&mut taker.rows).map_err(ReadStop::Run)?;
+        let ids = IdsOf::InRun(&mut known.ids);
+        let mut taker = Taker::new(self.job.plan, &of, ids, &file.name, typed);
+        let ended = judging.read(file, &mut taker, &mut |taker| {
+            if taker.got.bytes() >= PORTION {
+                current.fetch_all(&mut taker.got).map_err(ReadStop::Run)?;
                 (self.progress)(Progress {
                     pages: 0,
-                    records: taker.counts.lines,
+                    records: taker.got.counts.lines,
                     total: None,
                 });
                 if self.job.waiter.is_cancelled() {
@@ -331,26 +338,24 @@ impl<'a> Pass<'a> {
             }
             Ok(())
         })?;
-        let ended = self.judged(ended, &taker, before);
+        let mut got = taker.got;
+        add_samples(report, self.job.plan, &file.name, &got);
         if let Ended::Taken(hash) = ended {
-            current.fetch(&mut taker.rows)?;
-            current.note_taken(file, hash, &taker, known.ledger.get(&file.name));
-            add_samples(report, &taker);
+            current.fetch_all(&mut got)?;
+            current.note_taken(file, hash, &got, known.ledger.get(&file.name));
             if let Some(own) = run.take() {
                 end(own, known, report)?;
             }
             return Ok(());
         }
-        add_samples(report, &taker);
-        let mut evidence = std::mem::take(&mut taker.evidence);
-        drop(taker);
         if let Some(void) = run.take() {
             void.abandon(&mut known.ids, &known.ledger)?;
         }
         match ended {
             Ended::Wrong(why) => {
                 report.fail(&file.name, &why);
-                self.note(run, known, file, 0, Outcome::Failed, &why, &mut evidence)
+                let evidence = &mut got.evidence;
+                self.note(run, known, file, 0, Outcome::Failed, &why, evidence)
             }
             Ended::Unreadable(why) => {
                 report.fail(&file.name, &why);
@@ -363,49 +368,11 @@ impl<'a> Pass<'a> {
         }
     }
 
-    /// Reads a file; `after` is called after each part of it.
-    fn read(
-        &self,
-        file: &FoundFile,
-        taker: &mut Taker<'_>,
-        after: &mut dyn FnMut(&mut Taker<'_>) -> Result<(), ReadStop>,
-    ) -> Result<Ended, RunError> {
-        let plan = self.job.plan;
-        let cannot = |error: std::io::Error| Ended::Unreadable(unreadable(&error));
-        let open = match plan.inbox.open(file) {
-            Ok(Some(open)) if open.found.version == file.version => open,
-            Ok(_) => return Ok(Ended::Unsettled),
-            Err(error) => return Ok(cannot(error)),
-        };
-        let read = read_file(&open.file, plan, &mut |part| {
-            taker.take(part)?;
-            after(taker)
-        });
-        let is_still = open.is_still();
-        Ok(match read {
-            Err(ReadStop::Run(error)) => return Err(error),
-            Err(ReadStop::Large) => Ended::Large,
-            _ if !is_still => Ended::Unsettled,
-            Ok((bytes, _)) if bytes != open.found.bytes => Ended::Unsettled,
-            Ok((_, hash)) => Ended::Taken(hash),
-            Err(ReadStop::Wrong(why)) => Ended::Wrong(why),
-            Err(ReadStop::Io(error)) => cannot(error),
-        })
-    }
-
-    /// What became of a file once its guards have judged it; `before` is the number of rows of the last snapshot.
-    fn judged(&self, ended: Ended, taker: &Taker<'_>, before: Option<u64>) -> Ended {
-        let plan = self.job.plan;
-        let is_judged = !self.accept && !plan.is_one_record();
-        if !matches!(ended, Ended::Taken(_)) || !is_judged {
-            return ended;
-        }
-        match plan.guards.judge_copy(&taker.tally, before) {
-            None => ended,
-            Some(breach) => Ended::Wrong(format!(
-                "{}; mend the file, the schema or files.{}.guards.{}, or take it as it is: lakehook files --accept {}",
-                breach.what, plan.name, breach.key, plan.name
-            )),
+    fn judging(&self, known: &Remembered) -> Judging<'a> {
+        Judging {
+            plan: self.job.plan,
+            accept: self.accept,
+            before: known.cursor.rows,
         }
     }
 
@@ -445,15 +412,44 @@ fn end(run: Run<'_>, known: &mut Remembered, report: &mut PassReport) -> Result<
     run.end(&mut known.cursor, &mut known.ids, &mut known.ledger, report)
 }
 
-fn unreadable(error: &std::io::Error) -> String {
-    format!("it cannot be read: {error}; it is tried again")
+/// Notes what became of a small file, whose rows go into the run if it is taken.
+fn settle(
+    run: &mut Run<'_>,
+    file: &FoundFile,
+    ended: Ended,
+    got: &mut Harvest,
+    known: &mut Remembered,
+    report: &mut PassReport,
+) -> Result<(), RunError> {
+    let plan = run.plan();
+    match ended {
+        Ended::Large | Ended::Unsettled => report.waiting += 1,
+        Ended::Unreadable(why) => report.fail(&file.name, &why),
+        Ended::Taken(hash) => {
+            if plan.keeps_ids() {
+                let kept = known.ids.add_all(&mut got.own_ids);
+                kept.map_err(|error| remembering(&error))?;
+            }
+            run.fetch_all(got)?;
+            run.note_taken(file, hash, got, known.ledger.get(&file.name));
+            add_samples(report, plan, &file.name, got);
+        }
+        Ended::Wrong(why) => {
+            report.fail(&file.name, &why);
+            add_samples(report, plan, &file.name, got);
+            run.note_other(file, 0, Outcome::Failed, &why, &mut got.evidence)?;
+        }
+    }
+    Ok(())
 }
 
-fn add_samples(report: &mut PassReport, taker: &Taker<'_>) {
+fn add_samples(report: &mut PassReport, plan: &FilesPlan, file: &str, got: &Harvest) {
     let room = MAX_SAMPLES.saturating_sub(report.samples.len());
     report
         .samples
-        .extend(taker.samples.iter().take(room).cloned());
+        .extend(got.samples.iter().take(room).cloned());
     let room = MAX_SAMPLES.saturating_sub(report.warnings.len());
-    report.warnings.extend(taker.unfit_values().take(room));
+    report
+        .warnings
+        .extend(got.unfit_values(plan, file).take(room));
 }

@@ -13,7 +13,8 @@ use serde_json::{Map, Value, json};
 
 use super::cells::TableColumns;
 use super::definition::{FileFormat, FileLimits, TableForm};
-use super::record::{Part, ReadStop};
+use super::record::{Part, ReadRecord, ReadStop};
+use super::table_row::RowScratch;
 use super::unpacked::unpack;
 use super::{columnar, csv, document, ndjson};
 use lakehook_base::columns::date;
@@ -80,13 +81,9 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
     again.map_err(|error| error.to_string())?;
     let mut guesses: Vec<Guess> = Vec::new();
     let mut records = 0;
+    let mut scratch = RowScratch::default();
     let mut take = |part: Part<'_>| {
-        if let Part::Record(record) = part {
-            if let Ok(Members(members)) = serde_json::from_str(record.json) {
-                see(&mut guesses, &members);
-            }
-            records += 1;
-        }
+        records += u64::from(see_part(&mut guesses, part, &mut scratch));
         if records < MAX_RECORDS {
             Ok(())
         } else {
@@ -119,6 +116,20 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
         Ok(_) | Err(ReadStop::Large) => Ok(proposal(name, path, format, delimiter, &guesses)),
         Err(stop) => Err(told(stop)),
     }
+}
+
+/// Sees the members of a record; `false` if the part is none.
+fn see_part(guesses: &mut Vec<Guess>, part: Part<'_>, scratch: &mut RowScratch) -> bool {
+    let record = match part {
+        Part::Record(record) => Some(record),
+        Part::Row(row) => ReadRecord::of_row(row, scratch).ok(),
+        Part::Bad(_) | Part::Blank => None,
+    };
+    let json = record.map(|record| record.json);
+    if let Some(Ok(Members(members))) = json.map(serde_json::from_str) {
+        see(guesses, &members);
+    }
+    json.is_some()
 }
 
 /// The format, and what separates values.

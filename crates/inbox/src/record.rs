@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::table_row::{RowScratch, TableRow};
 use lakehook_contract::quarantine::FieldError;
 
 /// Most bytes of a record that is too long which are kept.
@@ -12,6 +13,8 @@ const MAX_FIRST: usize = 4 << 10;
 pub(crate) enum Part<'a> {
     /// A record.
     Record(ReadRecord<'a>),
+    /// A record that is a row of a table.
+    Row(TableRow<'a>),
     /// A record that cannot be read.
     Bad(BadRecord),
     /// A line with nothing on it.
@@ -31,6 +34,29 @@ pub(crate) struct ReadRecord<'a> {
     pub(crate) content: Option<u128>,
     /// The line that names its columns.
     pub(crate) header: Option<&'a str>,
+}
+
+impl<'a> ReadRecord<'a> {
+    /// The record that a row of a table is, or what is wrong with it.
+    pub(crate) fn of_row(
+        row: TableRow<'a>,
+        scratch: &'a mut RowScratch,
+    ) -> Result<Self, BadRecord> {
+        let header = row.heads.line.as_deref();
+        match row.json(scratch) {
+            Ok((json, content)) => Ok(Self {
+                line: row.line,
+                json,
+                sent: Some(row.raw),
+                content: Some(content),
+                header,
+            }),
+            Err(what) => {
+                let error = FieldError::of_body("csv", what);
+                Err(bad(row.line, row.raw, error, header))
+            }
+        }
+    }
 }
 
 /// A record that cannot be read.

@@ -16,7 +16,7 @@ use super::plan::FilesPlan;
 use super::record::{Part, ReadRecord, ReadStop};
 use super::report::PassReport;
 use super::run::{Run, RunJob, remembering};
-use super::taker::{RunOrigin, Taker};
+use super::taker::{IdsOf, RunOrigin, Taker};
 use lakehook_base::record::Rows;
 use lakehook_contract::quarantine::FieldError;
 use lakehook_feeds::errors::RunError;
@@ -123,7 +123,7 @@ pub(crate) fn judge(
         Some(Ok((json, content))) => (json, Some(content)),
         Some(Err(what)) => return Ok(invalid(&FieldError::of_body("csv", what))),
     };
-    let mut taker = Taker::new(plan, of, ids, &record.file, true);
+    let mut taker = Taker::new(plan, of, IdsOf::InRun(ids), &record.file, None);
     taker.take(Part::Record(ReadRecord {
         line: record.line,
         json: &json,
@@ -131,13 +131,14 @@ pub(crate) fn judge(
         content,
         header: record.header.as_deref(),
     }))?;
-    if taker.counts.rows == 0 {
-        return Ok(match &taker.last_error {
+    let mut got = taker.got;
+    if got.counts.rows == 0 {
+        return Ok(match &got.last_error {
             Some(error) => invalid(error),
             None => ReplayedRecord::Known,
         });
     }
-    std::mem::swap(rows, &mut taker.rows);
+    std::mem::swap(rows, &mut got.rows);
     ids.add(own)?;
     Ok(ReplayedRecord::Stored)
 }

@@ -7,36 +7,35 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
 use super::definition::{Changed, FilesMode};
 use super::folder::FoundFile;
+use super::harvest::Harvest;
+use super::in_log;
 use super::known_ids::KnownIds;
 use super::ledger::{KnownFile, Ledger, NotedFile, Outcome, TakenIn};
 use super::marker::{About, MarkedFile, Replaced};
 use super::parcel::{Parcel, ParcelWriter, ParcelsOf};
 use super::plan::FilesPlan;
 use super::report::{LineCounts, PassReport};
-use super::taker::{RunOrigin, Taker};
+use super::taker::RunOrigin;
 use lakehook_base::clock::Micros;
 use lakehook_base::json::push_json;
 use lakehook_base::record::{Lsn, NO_RUN, Origin, RowKind, Rows};
-use lakehook_base::tables::{LiveShape, StreamTable};
-use lakehook_contract::entity::stamp;
+use lakehook_base::tables::{LiveShape, StreamTable, Table};
 use lakehook_contract::quarantine;
 use lakehook_feeds::context::Context;
 use lakehook_feeds::errors::RunError;
-use lakehook_feeds::wait::{FULL_PAUSE, Interrupted, Waiter};
+use lakehook_feeds::wait::{FULL_PAUSE, Waiter};
 use lakehook_lake::keys;
-use lakehook_log::request::{Append, AppendError, EndRun};
+use lakehook_log::request::{AppendError, EndRun};
 
 /// Refused rows go to the log once they have this many bytes.
 const PORTION: usize = 1 << 20;
-/// A run ends after this many files, …
-const MAX_FILES: usize = 1000;
-/// … or once what its marker says of them has this many bytes.
+/// A run ends after [`Run::MAX_FILES`], or once what its marker says of them has this many bytes.
 const MAX_ABOUT: usize = 1 << 20;
 
 /// What the log remembers of a stream of files.
@@ -86,14 +85,10 @@ pub(crate) struct Run<'a> {
     is_open: bool,
 }
 
-fn interrupted(why: Interrupted, what: &str) -> RunError {
-    match why {
-        Interrupted::Cancelled => RunError::Cancelled,
-        _ => RunError::OutOfTime(format!("{what} until the time of the look was used up")),
-    }
-}
-
 impl<'a> Run<'a> {
+    /// Most files of a run.
+    pub(crate) const MAX_FILES: usize = 1000;
+
     /// Begins a run.
     pub(crate) fn begin(job: RunJob<'a>, cursor: &FilesCursor) -> Result<Self, RunError> {
         let now = job.waiter.clock().now().wall;
@@ -101,7 +96,10 @@ impl<'a> Run<'a> {
         let started = now.max(Micros(cursor.started + 1));
         let (lsn, node) = match job.context {
             None => (NO_RUN, lakehook_base::ids::NodeId(0)),
-            Some(context) => (begin_in_log(job, context)?, context.node),
+            Some(context) => (
+                in_log::begin(job.waiter, context, &job.plan.name)?,
+                context.node,
+            ),
         };
         let name = keys::run_name(started, node, lsn);
         let stream = &job.plan.name;
@@ -146,7 +144,22 @@ impl<'a> Run<'a> {
 
     /// Whether it should end before another file.
     pub(crate) fn is_full(&self) -> bool {
-        self.notes.len() >= MAX_FILES || self.files.len() >= MAX_ABOUT
+        self.notes.len() >= Self::MAX_FILES || self.files.len() >= MAX_ABOUT
+    }
+
+    /// How many more files it takes.
+    pub(crate) fn room(&self) -> usize {
+        Self::MAX_FILES.saturating_sub(self.notes.len())
+    }
+
+    /// What is known of its stream.
+    pub(crate) fn plan(&self) -> &'a FilesPlan {
+        self.job.plan
+    }
+
+    /// The columns of its objects, if rows go by column.
+    pub(crate) fn table(&mut self) -> Result<Option<Arc<Table>>, RunError> {
+        self.parcels.as_mut().map_or(Ok(None), ParcelWriter::table)
     }
 
     /// Lines that were read so far.
@@ -184,36 +197,23 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Fetches all that was read of a file so far.
+    pub(crate) fn fetch_all(&mut self, got: &mut Harvest) -> Result<(), RunError> {
+        self.fetch(&mut got.rows)?;
+        match (&mut got.typed, &mut self.parcels) {
+            (Some(typed), Some(parcels)) => parcels.rows(typed),
+            _ => Ok(()),
+        }
+    }
+
     fn log_refused(&mut self) -> Result<(), RunError> {
         let rows = std::mem::take(&mut self.refused);
-        let Some(context) = self.job.context.filter(|_| !rows.rows.is_empty()) else {
+        if rows.rows.is_empty() {
             return Ok(());
-        };
-        let mut rows = rows;
-        loop {
-            let now = self.job.waiter.clock().now().wall;
-            let received_at = context.log.gauges().receipt(now);
-            stamp(&mut rows, received_at);
-            let append = Append {
-                rows: rows.clone(),
-                dropped: 0,
-                origin: Origin {
-                    received_at,
-                    ..self.of.origin.clone()
-                },
-                run: self.lsn,
-                cursor: None,
-            };
-            let appended = context.log.append(append);
-            match self.job.waiter.wait_for("the log", Duration::MAX, appended) {
-                Ok(Ok(_)) => return Ok(()),
-                Ok(Err(AppendError::Late | AppendError::Full)) => {
-                    let paused = self.job.waiter.pause(FULL_PAUSE);
-                    paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(why) => return Err(interrupted(why, "the log of polls did not answer")),
-            }
+        }
+        match self.job.context {
+            Some(context) => in_log::append(self.job.waiter, context, &self.of, self.lsn, rows),
+            None => Ok(()),
         }
     }
 
@@ -222,7 +222,7 @@ impl<'a> Run<'a> {
         &mut self,
         file: &FoundFile,
         hash: u128,
-        taker: &Taker<'_>,
+        got: &Harvest,
         before: Option<&KnownFile>,
     ) {
         let replaces = self.job.plan.picking.changed == Changed::Replace;
@@ -233,11 +233,11 @@ impl<'a> Run<'a> {
                 run: keys::run_name(Micros(before.started), context.node, Lsn(before.run)),
             });
         }
-        let counts = taker.counts;
+        let counts = got.counts;
         self.counts.add(&counts);
         self.newest = self.newest.max(file.modified.0);
         let rules = self.job.plan.entities.rules();
-        for (rule, count) in &taker.nulls {
+        for (rule, count) in &got.nulls {
             *self
                 .nulls
                 .entry(rules.column(*rule).to_owned())
@@ -468,17 +468,4 @@ pub(crate) fn remembering(error: &std::io::Error) -> RunError {
     RunError::Failed(format!(
         "what is remembered of files beside the log cannot be read or written: {error}"
     ))
-}
-
-fn begin_in_log(job: RunJob<'_>, context: &Context) -> Result<Lsn, RunError> {
-    loop {
-        match job.waiter.finish(context.log.begin_run(&job.plan.name)) {
-            Ok(lsn) => return Ok(lsn),
-            Err(AppendError::Full) => {
-                let paused = job.waiter.pause(FULL_PAUSE);
-                paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
 }

@@ -1,25 +1,26 @@
 //! Judges the records of one file: each becomes a row, a repeat, or a row of the quarantine.
 
-use std::collections::HashMap;
-
+use super::harvest::Harvest;
 use super::id_file::IdEntry;
 use super::known_ids::{KnownIds, Sighting};
 use super::plan::FilesPlan;
 use super::record::{BadRecord, Part, ReadRecord, ReadStop};
-use super::report::{LineCounts, MAX_SAMPLES};
+use super::report::MAX_SAMPLES;
+use super::straight::StraightRows;
+use super::table_row::{RowScratch, TableRow};
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{Origin, RowKind, Rows};
+use lakehook_base::record::{Origin, RowKind};
 use lakehook_contract::entity::{FromFile, Taken, Target};
 use lakehook_contract::entity_files::RefusedPart;
 use lakehook_contract::quarantine::{FieldError, Reason, RecordPlace};
-use lakehook_feeds::guards::Tally;
+use lakehook_lake::encode::TypedRows;
 
 /// Refused records of a failed file that are kept, and their bytes.
 const MAX_EVIDENCE: usize = 20;
 const MAX_EVIDENCE_BYTES: usize = 256 << 10;
 
 /// What the rows of a run have in common.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct RunOrigin {
     pub(crate) origin: Origin,
     pub(crate) partition: String,
@@ -42,97 +43,68 @@ impl RunOrigin {
     }
 }
 
-/// Where the ids of a file are kept until it is judged.
-enum OwnIds {
-    /// Aside, since other files of the run must stay if this one fails.
-    Aside(HashMap<u128, IdEntry>),
-    /// With those of the run, which is void if the file fails.
-    InRun,
+/// The ids that a file is judged by.
+pub(crate) enum IdsOf<'a> {
+    /// Those that are known; the file's own are kept aside, since other files of the run must stay if this one
+    /// fails.
+    Aside(&'a KnownIds),
+    /// Those that are known, which the file's own join: the run is void if the file fails.
+    InRun(&'a mut KnownIds),
 }
 
 /// Takes the records of one file.
 pub(crate) struct Taker<'a> {
     plan: &'a FilesPlan,
     of: &'a RunOrigin,
-    ids: &'a mut KnownIds,
-    own_ids: OwnIds,
+    ids: IdsOf<'a>,
     file: &'a str,
-    /// Rows of the stream and of the quarantine that nobody has fetched yet.
-    pub(crate) rows: Rows,
-    pub(crate) counts: LineCounts,
-    pub(crate) tally: Tally,
-    /// The first refused records, as rows of the quarantine.
-    pub(crate) evidence: Rows,
-    pub(crate) samples: Vec<String>,
-    /// What was wrong with the last refused record.
-    pub(crate) last_error: Option<FieldError>,
-    /// How many values rules have made null, by the index of the rule.
-    pub(crate) nulls: HashMap<u32, u64>,
-    /// How many values do not fit a found column, by its index.
-    pub(crate) unfit: HashMap<u32, u64>,
+    pub(crate) got: Harvest,
+    way: Way,
+    scratch: RowScratch,
+}
+
+/// How rows of a table become rows of the stream.
+enum Way {
+    /// The columns of the table are not known yet.
+    Unknown,
+    Straight(StraightRows),
+    OverJson,
 }
 
 impl<'a> Taker<'a> {
-    /// For a file; `is_alone` says that its run has no other one.
+    /// For a file; `typed` is where its rows go if they go by column.
     pub(crate) fn new(
         plan: &'a FilesPlan,
         of: &'a RunOrigin,
-        ids: &'a mut KnownIds,
+        ids: IdsOf<'a>,
         file: &'a str,
-        is_alone: bool,
+        typed: Option<TypedRows>,
     ) -> Self {
-        let own_ids = if is_alone {
-            OwnIds::InRun
-        } else {
-            OwnIds::Aside(HashMap::new())
-        };
         Self {
             plan,
             of,
             ids,
-            own_ids,
             file,
-            rows: Rows::default(),
-            counts: LineCounts::default(),
-            tally: Tally::default(),
-            evidence: Rows::default(),
-            samples: Vec::new(),
-            last_error: None,
-            nulls: HashMap::new(),
-            unfit: HashMap::new(),
+            way: match typed {
+                Some(_) => Way::Unknown,
+                None => Way::OverJson,
+            },
+            got: Harvest {
+                typed,
+                ..Harvest::default()
+            },
+            scratch: RowScratch::default(),
         }
-    }
-
-    /// What is to be told of values that do not fit the columns which were found in earlier records.
-    pub(crate) fn unfit_values(&self) -> impl Iterator<Item = String> {
-        let (live, stream, file) = (self.plan.entities.live(), &self.plan.name, self.file);
-        self.unfit.iter().filter_map(move |(index, count)| {
-            let column = live?.column(*index)?;
-            Some(format!(
-                "{file}: {count} values of {} do not fit its column, which holds {}, and stand under extra; a schema says \
-                 what a column holds (lakehook schema {stream} prints one to edit)",
-                column.name, column.kind
-            ))
-        })
     }
 
     /// Takes the next part of the file.
     pub(crate) fn take(&mut self, part: Part<'_>) -> Result<(), ReadStop> {
-        self.counts.lines += 1;
+        self.got.counts.lines += 1;
         match part {
-            Part::Blank => self.counts.blank += 1,
+            Part::Blank => self.got.counts.blank += 1,
             Part::Bad(bad) => self.refuse_bad(&bad),
             Part::Record(record) => self.take_record(record)?,
-        }
-        Ok(())
-    }
-
-    /// The ids of the file become those of the run.
-    pub(crate) fn keep_ids(&mut self) -> std::io::Result<()> {
-        if let OwnIds::Aside(own) = &mut self.own_ids {
-            for (_, entry) in own.drain() {
-                self.ids.add(entry)?;
-            }
+            Part::Row(row) => self.take_row(&row)?,
         }
         Ok(())
     }
@@ -148,6 +120,60 @@ impl<'a> Taker<'a> {
         }
     }
 
+    fn take_row(&mut self, row: &TableRow<'_>) -> Result<(), ReadStop> {
+        if let (Way::Unknown, Some(typed)) = (&self.way, &self.got.typed) {
+            let way = StraightRows::new(self.plan, row, self.file, typed);
+            self.way = way.map_or(Way::OverJson, Way::Straight);
+        }
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let taken = match self.take_straight(row, &mut scratch) {
+            Ok(false) => match ReadRecord::of_row(*row, &mut scratch) {
+                Ok(record) => self.take_record(record),
+                Err(bad) => {
+                    self.refuse_bad(&bad);
+                    Ok(())
+                }
+            },
+            taken => taken.map(drop),
+        };
+        self.scratch = scratch;
+        taken
+    }
+
+    /// Takes a row that certainly is valid, without a detour; `false` if it is not certain.
+    fn take_straight(
+        &mut self,
+        row: &TableRow<'_>,
+        scratch: &mut RowScratch,
+    ) -> Result<bool, ReadStop> {
+        let Way::Straight(way) = &mut self.way else {
+            return Ok(false);
+        };
+        let Some(id) = way.read(row) else {
+            return Ok(false);
+        };
+        let sighting = match id {
+            None => Sighting::New,
+            Some(id) => {
+                let entry = IdEntry::new(id, row.content(scratch));
+                look(&mut self.ids, &mut self.got, entry)?
+            }
+        };
+        match (sighting, &mut self.got.typed) {
+            (Sighting::New, Some(typed)) => {
+                way.push(row, &self.of.origin, self.file, typed);
+                self.got.counts.rows += 1;
+                self.got.tally.add();
+            }
+            (Sighting::Same, _) => {
+                self.got.counts.repeats += 1;
+                self.got.tally.add();
+            }
+            _ => self.refuse_conflict(row.line, row.raw, row.heads.line.as_deref()),
+        }
+        Ok(true)
+    }
+
     fn take_record(&mut self, record: ReadRecord<'_>) -> Result<(), ReadStop> {
         let file = FromFile {
             place: self.place(record.line, record.header),
@@ -160,14 +186,14 @@ impl<'a> Taker<'a> {
             is_snapshot: true,
             may_be_older: false,
         };
-        let before = (self.rows.bytes.len(), self.rows.rows.len());
+        let before = (self.got.rows.bytes.len(), self.got.rows.rows.len());
         let entities = &self.plan.entities;
         let taken = entities.take_from(
             record.json.trim_ascii(),
             Some(file),
             &self.of.origin,
             target,
-            &mut self.rows,
+            &mut self.got.rows,
         );
         match taken {
             Taken::Invalid { error, .. } => self.note_refused(record.line, &error),
@@ -180,58 +206,49 @@ impl<'a> Taker<'a> {
             } => {
                 let sighting = match id {
                     None => Sighting::New,
-                    Some(id) => self.look(IdEntry::new(id, content))?,
+                    Some(id) => look(&mut self.ids, &mut self.got, IdEntry::new(id, content))?,
                 };
-                if sighting != Sighting::New {
-                    self.rows.bytes.truncate(before.0);
-                    self.rows.rows.truncate(before.1);
-                }
+                self.place_row(sighting, before)?;
                 match sighting {
                     Sighting::New => {
-                        self.counts.rows += 1;
-                        self.tally.add();
+                        self.got.counts.rows += 1;
+                        self.got.tally.add();
                         for rule in nulled {
-                            *self.nulls.entry(rule).or_default() += 1;
+                            *self.got.nulls.entry(rule).or_default() += 1;
                         }
                         for column in unfit {
-                            *self.unfit.entry(column).or_default() += 1;
+                            *self.got.unfit.entry(column).or_default() += 1;
                         }
                     }
                     Sighting::Same => {
-                        self.counts.repeats += 1;
-                        self.tally.add();
+                        self.got.counts.repeats += 1;
+                        self.got.tally.add();
                     }
-                    Sighting::Other => self.refuse_conflict(&record),
+                    Sighting::Other => {
+                        let raw = record.sent.unwrap_or(record.json.as_bytes());
+                        self.refuse_conflict(record.line, raw, record.header);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    /// What is known of an id, which is known from now on.
-    fn look(&mut self, entry: IdEntry) -> Result<Sighting, ReadStop> {
-        if let OwnIds::Aside(own) = &self.own_ids
-            && let Some(known) = own.get(&entry.id())
-        {
-            return Ok(if *known == entry {
-                Sighting::Same
-            } else {
-                Sighting::Other
-            });
+    /// Moves the last row to the others by column if rows go there, and takes it away if it is not new; `before` is
+    /// where it begins.
+    fn place_row(&mut self, sighting: Sighting, before: (usize, usize)) -> Result<(), ReadStop> {
+        let Harvest { rows, typed, .. } = &mut self.got;
+        if let (Sighting::New, Some(typed)) = (sighting, &mut *typed) {
+            typed.push_line(&rows.bytes[before.0..])?;
         }
-        let sighting = self.ids.look(entry)?;
-        if sighting == Sighting::New {
-            match &mut self.own_ids {
-                OwnIds::Aside(own) => {
-                    own.insert(entry.id(), entry);
-                }
-                OwnIds::InRun => self.ids.add(entry)?,
-            }
+        if sighting != Sighting::New || typed.is_some() {
+            rows.bytes.truncate(before.0);
+            rows.rows.truncate(before.1);
         }
-        Ok(sighting)
+        Ok(())
     }
 
-    fn refuse_conflict(&mut self, record: &ReadRecord<'_>) {
+    fn refuse_conflict(&mut self, line: u64, raw: &[u8], header: Option<&str>) {
         let keys: Vec<String> = self.plan.id_keys().map(|key| format!("/{key}")).collect();
         let error = FieldError {
             pointer: keys.join(" "),
@@ -239,17 +256,16 @@ impl<'a> Taker<'a> {
             detail: "an id that is new, or the same content as before; the first record stays"
                 .to_owned(),
         };
-        let raw = record.sent.unwrap_or(record.json.as_bytes());
         let part = RefusedPart {
             reason: Reason::IdConflict,
             error: &error,
-            place: self.place(record.line, record.header),
+            place: self.place(line, header),
             first: raw,
             bytes: raw.len() as u64,
             hash: xxhash_rust::xxh3::xxh3_128(raw),
         };
         self.refuse(part);
-        self.note_refused(record.line, &error);
+        self.note_refused(line, &error);
     }
 
     fn refuse_bad(&mut self, bad: &BadRecord) {
@@ -268,36 +284,58 @@ impl<'a> Taker<'a> {
     fn refuse(&mut self, part: RefusedPart<'_>) {
         let entities = &self.plan.entities;
         let (origin, quarantine) = (&self.of.origin, &self.of.quarantine);
-        entities.refuse_part(part, origin, quarantine, &mut self.rows);
+        entities.refuse_part(part, origin, quarantine, &mut self.got.rows);
     }
 
     /// Notes that the last row is one of the quarantine.
     fn note_refused(&mut self, line: u64, error: &FieldError) {
-        self.counts.quarantined += 1;
-        self.tally.refuse(error);
-        self.last_error = Some(error.clone());
-        if self.samples.len() < MAX_SAMPLES {
+        let got = &mut self.got;
+        got.counts.quarantined += 1;
+        got.tally.refuse(error);
+        got.last_error = Some(error.clone());
+        if got.samples.len() < MAX_SAMPLES {
             let FieldError {
                 pointer,
                 code,
                 detail,
             } = error;
             let file = self.file;
-            self.samples.push(format!(
+            got.samples.push(format!(
                 "{file}, line {line}: {code} at {pointer:?}: {detail}"
             ));
         }
-        let Some((last, others)) = self.rows.rows.split_last() else {
+        let Some((last, others)) = got.rows.rows.split_last() else {
             return;
         };
         let start = others.last().map_or(0, |row| row.end);
-        let row = &self.rows.bytes[start..last.end];
-        let bytes = self.evidence.bytes.len() + row.len();
-        if self.evidence.rows.len() < MAX_EVIDENCE && bytes <= MAX_EVIDENCE_BYTES {
-            self.evidence.bytes.extend_from_slice(row);
-            let partition = self.evidence.partition(&self.of.quarantine);
+        let row = &got.rows.bytes[start..last.end];
+        let bytes = got.evidence.bytes.len() + row.len();
+        if got.evidence.rows.len() < MAX_EVIDENCE && bytes <= MAX_EVIDENCE_BYTES {
+            got.evidence.bytes.extend_from_slice(row);
+            let partition = got.evidence.partition(&self.of.quarantine);
             let kind = RowKind::Quarantined;
-            self.evidence.finish_row(last.lsn_at, partition, kind);
+            got.evidence.finish_row(last.lsn_at, partition, kind);
         }
     }
 }
+
+/// What is known of an id, which is known from now on.
+fn look(ids: &mut IdsOf<'_>, got: &mut Harvest, entry: IdEntry) -> Result<Sighting, ReadStop> {
+    match ids {
+        IdsOf::InRun(known) => Ok(known.look_and_add(entry)?),
+        IdsOf::Aside(known) => {
+            if let Some(own) = got.own_ids.get(entry) {
+                return Ok(Sighting::of(own, entry));
+            }
+            let sighting = known.look(entry)?;
+            if sighting == Sighting::New {
+                got.own_ids.insert(entry);
+            }
+            Ok(sighting)
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "taker_tests.rs"]
+mod tests;

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
 use super::destination::Destination;
-use super::keys::INTERNAL;
+use super::keys::{INTERNAL, sidecar_key};
 use super::object::Metadata;
 use super::parts::ObjectParts;
 use super::proof::measure;
 use super::s3::S3;
 use super::sidecar::Sidecar;
+use super::stamp::Stamp;
 use super::store::StoreError;
 use lakehook_base::clock::Micros;
 
@@ -83,6 +84,16 @@ pub fn look_at_file(root: &Path, key: &str) -> io::Result<Option<Looked>> {
         }
     }
     Ok(Some(looked))
+}
+
+/// Whether the object of a directory lake is a parcel, by its sidecar; the object itself need not be there.
+pub fn is_parcel_file(root: &Path, key: &str) -> bool {
+    let sidecar = read_file(&root.join(sidecar_key(key))).ok();
+    let sidecar = sidecar.and_then(|text| serde_json::from_slice::<Sidecar>(&text).ok());
+    sidecar.is_some_and(|sidecar| {
+        let stamp = Stamp::from_metadata(&sidecar.claims.metadata);
+        stamp.is_ok_and(|stamp| stamp.parcel_of.is_some())
+    })
 }
 
 impl LakeReader {

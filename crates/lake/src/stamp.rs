@@ -109,7 +109,7 @@ pub struct ParcelStamp {
     pub partition: String,
     /// Number of rows.
     pub count: u64,
-    /// Sum of the hashes of the rows modulo 2^128.
+    /// Sum of the hashes of the rows modulo 2^128, as far as they were written as lines.
     pub row_hash: u128,
     /// CRC-32C of the object's bytes.
     pub crc: u32,

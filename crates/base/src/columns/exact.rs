@@ -8,6 +8,8 @@ use chrono::{Datelike as _, NaiveDate};
 const EPOCH_DAYS_FROM_CE: i32 = 719_163;
 /// Most digits of a decimal, in every engine.
 const MAX_PRECISION: u8 = 38;
+/// Most digits of a decimal that is stored in 64 bits.
+const MAX_NARROW_DIGITS: u8 = 18;
 
 /// The days from 1970-01-01 to a date such as `2026-11-20`: four digits of year, two of month and day.
 pub fn date(text: &str) -> Option<i32> {
@@ -65,6 +67,11 @@ impl Decimal {
     /// How many of its digits are after the point.
     pub fn scale(self) -> u8 {
         self.scale
+    }
+
+    /// Whether it has more digits than 64 bits hold.
+    pub fn is_wide(self) -> bool {
+        self.precision > MAX_NARROW_DIGITS
     }
 
     /// The decimal that holds the values of both; `None` if none is large enough.

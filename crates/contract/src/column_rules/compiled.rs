@@ -28,6 +28,8 @@ pub struct ColumnRules {
     nested: Vec<(usize, FieldPath)>,
     /// The rules by the names of their columns.
     by_column: HashMap<String, usize>,
+    /// Whether each rule only says that a column holds decimals.
+    are_plain_decimals: bool,
     hash: u64,
 }
 
@@ -57,6 +59,7 @@ impl ColumnRules {
         let mut own = Self {
             // The keys of hashes are part of it as hashes only.
             hash: xxh3_64(described(rules).as_bytes()),
+            are_plain_decimals: rules.values().all(ColumnRule::is_plain_decimal),
             ..Self::default()
         };
         let mut folded = BTreeSet::new();
@@ -102,6 +105,11 @@ impl ColumnRules {
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+
+    /// Whether each rule, if there is one, only says that a column holds decimals.
+    pub(crate) fn are_plain_decimals(&self) -> bool {
+        self.is_empty() || self.are_plain_decimals
     }
 
     /// Hash of all rules, to detect changes; 0 if there is none.

@@ -60,6 +60,28 @@ pub struct RuleError {
 }
 
 impl ColumnRule {
+    /// Whether the rule only says that its column holds decimals.
+    pub(super) fn is_plain_decimal(&self) -> bool {
+        let Self {
+            from: None,
+            kind: Some(ColumnType::Decimal(_)),
+            strip,
+            thousands: None,
+            trim: false,
+            case: None,
+            hash: None,
+            nulls,
+            drop: false,
+            value: None,
+            formats: _,
+            whole: _,
+        } = self
+        else {
+            return false;
+        };
+        strip.is_empty() && nulls.is_empty()
+    }
+
     /// Where the value is that the column is made from. Its own name is a key, whatever it looks like.
     pub(super) fn source(&self, column: &str) -> FieldPath {
         match &self.from {

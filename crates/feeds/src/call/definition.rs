@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::guards::Guards;
 use crate::poll::definition::{RecordId, Request};
 
 /// All settings of one call.
@@ -86,4 +87,6 @@ pub struct CallLimits {
     pub budget: Duration,
     /// How long a file of the outbox must not have changed before it is read.
     pub settle: Duration,
+    /// What must hold before the records of an answer are stored.
+    pub guards: Guards,
 }

@@ -35,6 +35,8 @@ pub struct Wish {
     pub max_calls: Option<u64>,
     /// Whether nothing is sent, and the requests are described instead.
     pub dry_run: bool,
+    /// Whether answers are stored whatever the guards say.
+    pub accept: bool,
 }
 
 /// The inputs of a run.
@@ -386,7 +388,7 @@ impl Run<'_> {
         let status = match outcome {
             Outcome::NoCallsLeft => return Ok(Report::default()),
             Outcome::Answered { status, body } => {
-                entry.answered(chunk, *status, body)?;
+                entry.answered(chunk, *status, body, self.job.wish.accept)?;
                 *status
             }
             Outcome::Missing { status } => {

@@ -13,6 +13,7 @@ use super::plan::Plan;
 use super::report::Report;
 use crate::added::Added;
 use crate::errors::RunError;
+use crate::guards::Tally;
 use crate::wait::{FULL_PAUSE, Interrupted, Waiter};
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{NO_RUN, Origin, RowKind, Rows};
@@ -42,6 +43,8 @@ pub(super) struct Entry<'a> {
     /// When the chunk was decided on: its groups are known by that.
     decided: Micros,
     rows: Rows,
+    /// The records of the answer.
+    tally: Tally,
     /// Bytes that the rows of the groups will take.
     reserved: usize,
     /// What it adds to the report of the run, once it is durable.
@@ -84,16 +87,18 @@ impl<'a> Entry<'a> {
                 changed_is_duplicate: true,
                 ..Rows::default()
             },
+            tally: Tally::default(),
             report: Report::default(),
         }
     }
 
-    /// The answer to a chunk.
+    /// The answer to a chunk. It fails if a guard is broken, unless it is accepted all the same.
     pub(super) fn answered(
         &mut self,
         chunk: &Chunk,
         status: u16,
         body: &str,
+        accept: bool,
     ) -> Result<(), RunError> {
         let told = answer::read(body, self.plan.places());
         let Ok(Told { records, failures }) = told else {
@@ -106,6 +111,7 @@ impl<'a> Entry<'a> {
             self.too_large(chunk, status, body);
             return Ok(());
         }
+        self.judge(accept)?;
         self.take_failures(&failures, chunk, &mut fates);
         for (group, fate) in chunk.groups.iter().zip(fates) {
             self.report.failed += u64::from(fate.failed > 0);
@@ -113,6 +119,23 @@ impl<'a> Entry<'a> {
             self.sent(group, Some(&chunk.key), fate, Some(status));
         }
         Ok(())
+    }
+
+    /// Fails if a guard is broken. Lookups have none: an answer is one record, and others must not wait for it.
+    fn judge(&self, accept: bool) -> Result<(), RunError> {
+        let definition = &self.plan.definition;
+        if accept || definition.lookup.is_some() {
+            return Ok(());
+        }
+        let Some(breach) = definition.limits.guards.judge_page(&self.tally) else {
+            return Ok(());
+        };
+        let name = &self.plan.name;
+        Err(RunError::Failed(format!(
+            "{}; nothing of the answer is stored, and the next run sends the same request under the same key; mend the \
+             schema or call.{name}.guards.{}, or store it as it is: lakehook call --accept {name}",
+            breach.what, breach.key
+        )))
     }
 
     /// Takes the records of an answer. `false` if one entry cannot hold them.
@@ -294,8 +317,10 @@ impl<'a> Entry<'a> {
                     row.kind = RowKind::Record(identity);
                 }
                 self.report.stored += 1;
+                self.tally.add();
             }
             Taken::Invalid { error, .. } => {
+                self.tally.refuse(&error);
                 self.report.quarantined += 1;
                 self.report.sample(format!(
                     "{} at {:?}: {}",

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::super::definition::{CallLimits, ChunkLimits, Definition, Lookup};
 use super::*;
+use crate::guards::Guards;
 use crate::poll::definition::{Body, Connection, Credentials, Request, Verb};
 use crate::poll::link::Links;
 use lakehook_base::ids::HashKey;
@@ -14,6 +15,10 @@ const ROOM: usize = 28 << 20;
 const DAY: i64 = 86_400_000_000;
 
 fn plan(lookup: Option<Lookup>) -> Plan {
+    plan_with(lookup, None)
+}
+
+fn plan_with(lookup: Option<Lookup>, schema: Option<&std::path::Path>) -> Plan {
     let request = Request {
         url: "https://api.example.com/v1".to_owned(),
         method: Verb::Post,
@@ -39,7 +44,7 @@ fn plan(lookup: Option<Lookup>) -> Plan {
         success: None,
         records: "/value".to_owned(),
         failures: Some("/errors".to_owned()),
-        schema: None,
+        schema: schema.map(std::path::Path::to_path_buf),
         id: None,
         idempotency_header: None,
         lookup,
@@ -51,6 +56,7 @@ fn plan(lookup: Option<Lookup>) -> Plan {
             timeout: Duration::from_secs(9),
             budget: Duration::from_secs(9),
             settle: Duration::ZERO,
+            guards: Guards::default(),
         },
     };
     let fingerprint = Fingerprint::new(HashKey([1; 16]));
@@ -69,7 +75,7 @@ fn group(key: &str, rows: Vec<String>) -> Group {
 /// What the answer to a chunk becomes.
 fn answered<'p>(plan: &'p Plan, chunk: &Chunk, body: &str) -> Entry<'p> {
     let mut entry = Entry::of(plan, chunk, Micros(DAY));
-    entry.answered(chunk, 200, body).unwrap();
+    entry.answered(chunk, 200, body, false).unwrap();
     entry
 }
 
@@ -191,4 +197,49 @@ fn a_group_is_known_by_the_time_of_the_decision() {
         .identities()
         .now(&chunk.groups[0], Micros(chunk.decided));
     assert_eq!(stored, asked);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "a test makes its own files")]
+fn an_answer_that_breaks_a_guard_is_not_stored_unless_it_is_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let schema = dir.path().join("schema.json");
+    std::fs::write(&schema, r#"{"properties":{"n":{"type":"integer"}}}"#).unwrap();
+    let of = |lookup| plan_with(lookup, Some(&schema));
+    let chunk = Chunk::new(vec![group("a", vec!["{}".to_owned()])], "", Micros(DAY));
+    let body = |valid: usize, refused: usize| {
+        let valid = (0..valid).map(|n| format!("{{\"c\":\"a\",\"n\":{n}}}"));
+        let refused = (0..refused).map(|_| "{\"c\":\"a\",\"n\":\"x\"}".to_owned());
+        let records: Vec<String> = valid.chain(refused).collect();
+        format!("{{\"value\":[{}]}}", records.join(","))
+    };
+    let judged = |plan: &Plan, body: &str, accept| {
+        let mut entry = Entry::of(plan, &chunk, Micros(DAY));
+        let told = entry.answered(&chunk, 200, body, accept);
+        let report = entry.report;
+        told.map(|()| (report.stored, report.quarantined))
+            .map_err(|error| error.to_string())
+    };
+    let plan = of(None);
+    assert_eq!(judged(&plan, &body(9, 1), false), Ok((9, 1)));
+    assert_eq!(judged(&plan, &body(2, 1), false), Ok((2, 1)));
+    assert_eq!(judged(&plan, &body(0, 0), false), Ok((0, 0)));
+    let error = judged(&plan, &body(8, 2), false).unwrap_err();
+    for words in [
+        "2 of 10 records are refused",
+        "2 × schema_type at \"/n\"",
+        "call.ihc.guards.max_refused",
+        "lakehook call --accept ihc",
+    ] {
+        assert!(error.contains(words), "{words:?} is missing in: {error}");
+    }
+    assert!(judged(&plan, &body(0, 1), false).is_err());
+    assert_eq!(judged(&plan, &body(8, 2), true), Ok((8, 2)));
+    // A lookup holds nothing up.
+    let lookup = of(Some(Lookup {
+        key: "c".to_owned(),
+        fresh: None,
+        missing: Vec::new(),
+    }));
+    assert_eq!(judged(&lookup, &body(0, 1), false), Ok((0, 1)));
 }

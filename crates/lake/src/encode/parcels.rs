@@ -7,7 +7,8 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::format::{Format, Layout};
 use super::ndjson;
-use super::parquet::{RowGroup, failed, properties_of, schema_of};
+use super::parquet::{failed, properties_of, schema_of};
+use super::typed_rows::TypedRows;
 use lakehook_base::tables::Table;
 
 /// Rows that a row group's bloom filters are made for.
@@ -18,7 +19,7 @@ pub struct ParcelEncoder<W: Write + Send>(Inner<W>);
 
 enum Inner<W: Write + Send> {
     Lines(Box<ndjson::Encoder<W>>),
-    Columns(Box<(SerializedFileWriter<W>, RowGroup)>),
+    Columns(Box<(SerializedFileWriter<W>, TypedRows)>),
 }
 
 impl<W: Write + Send> ParcelEncoder<W> {
@@ -30,7 +31,7 @@ impl<W: Write + Send> ParcelEncoder<W> {
                 let schema = Arc::new(schema_of(table).map_err(failed)?);
                 let properties = properties_of(table, EXPECTED_ROWS);
                 let writer = SerializedFileWriter::new(out, schema, properties).map_err(failed)?;
-                Inner::Columns(Box::new((writer, RowGroup::new(table))))
+                Inner::Columns(Box::new((writer, TypedRows::new(table))))
             }
         }))
     }
@@ -48,6 +49,19 @@ impl<W: Write + Send> ParcelEncoder<W> {
                 Ok(())
             }
         }
+    }
+
+    /// Writes rows of the same table, which are empty afterwards. The object's format must be one of columns.
+    pub fn rows(&mut self, rows: &mut TypedRows) -> io::Result<()> {
+        let Inner::Columns(columns) = &mut self.0 else {
+            return Err(io::Error::other("rows by column in a format of lines"));
+        };
+        let (writer, group) = &mut **columns;
+        group.append(rows);
+        if group.is_full() {
+            group.write(writer).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// Writes the end of the object, and returns the writer.

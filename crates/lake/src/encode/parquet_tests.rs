@@ -4,6 +4,7 @@
     reason = "a failed unwrap is a failed test, and tests read their own files"
 )]
 
+use bytes::Bytes;
 use parquet::record::{Field, Row};
 use serde_json::{Value, json};
 
