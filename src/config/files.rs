@@ -236,7 +236,6 @@ impl Inbox {
                 max_ratio: self.max_ratio,
                 budget: self.budget.duration(),
             },
-            workers: self.workers as usize,
             guards: self.guards.definition(),
             rules: poll_columns::rules(&self.columns),
             kept_as_text: Vec::new(),

@@ -1,6 +1,6 @@
 //! A bucket as an inbox: objects by key and ETag, and answers that are lost or late.
 
-use super::said;
+use super::{SCHEMA, said};
 use crate::support::duckdb::Lake;
 use crate::support::process::Setup;
 use crate::support::s3::{BUCKET, Chances, Object, S3Server};
@@ -74,11 +74,17 @@ fn objects_are_moved_once_their_rows_are_visible_and_nothing_is_replaced() {
 
 #[test]
 fn lost_answers_and_errors_neither_lose_nor_repeat() {
-    let server = S3Server::start(182);
-    let setup = setup(&server, "after = \"delete\"");
+    for (port, workers) in [(182, ""), (183, "\nschema = \"claim.json\"\nworkers = 4")] {
+        storm(&S3Server::start(port), workers);
+    }
+}
+
+fn storm(server: &S3Server, settings: &str) {
+    let setup = setup(server, &format!("after = \"delete\"{settings}"));
+    std::fs::write(setup.directory().join("claim.json"), SCHEMA).unwrap();
     for number in 0..20 {
         let body = format!("id,name\n{number},A\n{},B\n", 100 + number);
-        put(&server, &format!("in/{number}.csv"), &body);
+        put(server, &format!("in/{number}.csv"), &body);
     }
     server.faults().set(Chances::storm(0.03));
     for _ in 0..10 {
@@ -90,7 +96,7 @@ fn lost_answers_and_errors_neither_lose_nor_repeat() {
     server.faults().calm();
     let (told, code) = take(&setup);
     assert_eq!(code, Some(0), "{told}");
-    assert_eq!(count(&setup, &server), 40, "{told}");
+    assert_eq!(count(&setup, server), 40, "{told}");
     assert_eq!(server.store().keys(BUCKET, "in/"), Vec::<String>::new());
     let (audit, code) = said(&setup.run(&["audit", "--deep"]));
     assert_eq!(code, Some(0), "{audit}");

@@ -249,3 +249,28 @@ fn many_small_files_share_few_runs_and_objects() {
     assert!(said.contains("2500 files known already"), "{said}");
     inbox.audit();
 }
+
+#[test]
+fn a_service_looks_at_once_when_a_file_comes_and_again_when_it_is_complete() {
+    for settle in ["0s", "1s"] {
+        let inbox = Inbox::new(&format!("every = \"1h\"\nsettle = \"{settle}\""));
+        let program = inbox.setup.start();
+        let markers = inbox.setup.directory().join("lake/_lakehook/runs/claims");
+        let visible = |count: usize| {
+            let end = std::time::Instant::now() + Duration::from_secs(40);
+            while std::fs::read_dir(&markers).map_or(0, Iterator::count) < count {
+                assert!(std::time::Instant::now() < end, "{}", inbox.setup.stderr());
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        };
+        // Once the first look is over, only the schedule and the directory cause others.
+        inbox.put("a.csv", "id,name\n1,A\n");
+        visible(1);
+        std::thread::sleep(Duration::from_millis(500));
+        inbox.put("b.csv", "id,name\n2,B\n");
+        visible(2);
+        assert!(program.stop(Duration::from_secs(30)).success());
+        assert_eq!(inbox.rows(), json!([["a.csv", 2, 1], ["b.csv", 2, 2]]));
+        inbox.audit();
+    }
+}

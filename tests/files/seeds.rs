@@ -240,6 +240,8 @@ impl World {
                 Line::Blank => {}
                 Line::Bad => refused.push((name.to_owned(), number, "schema_type".to_owned())),
                 Line::Row(id, content) => {
+                    // The texts of a large file are longer, so they say something else.
+                    let content = &(content + 1000 * u64::from(body.is_large));
                     let known = self.ids.get(id).or_else(|| ids.get(id)).copied();
                     let known = known.filter(|_| self.shape.has_ids);
                     valid += u64::from(known.is_none_or(|known| known == *content));

@@ -213,6 +213,11 @@ impl PropertyRule {
         self.allows_number(INTEGER | NUMBER, number)
     }
 
+    /// Whether every number is valid, with a fraction or without.
+    pub(super) fn allows_all_numbers(&self) -> bool {
+        self.allows(NUMBER) && self.minimum.is_infinite() && self.maximum.is_infinite()
+    }
+
     /// Whether a number that may have a fraction is valid.
     pub(super) fn allows_fraction(&self, number: f64) -> bool {
         self.allows_number(NUMBER, number)

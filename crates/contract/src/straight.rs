@@ -148,7 +148,11 @@ impl StraightColumn {
     }
 
     fn decimal(&self, bytes: &[u8], size: Decimal) -> Option<CellValue> {
-        let (number, _) = self.number(bytes)?;
+        let number = if self.rule.allows_all_numbers() {
+            Number::of(bytes)?
+        } else {
+            self.number(bytes)?.0
+        };
         let shift = usize::from(size.scale()).checked_sub(number.part.len())?;
         if number.whole.len() + usize::from(size.scale()) > MAX_WHOLE_DIGITS {
             return None;

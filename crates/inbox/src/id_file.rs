@@ -5,8 +5,9 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::collections::binary_heap::PeekMut;
 use std::fs::File;
-use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -17,6 +18,8 @@ const CONTENT_BITS: u32 = 48;
 const ID_BITS: u32 = 80;
 /// Entries that are read at once.
 const PAGE: u64 = 256;
+/// Entries that are read at once where all of them are read.
+const READ_PAGE: u64 = 4 << 10;
 const BUFFER: usize = 256 << 10;
 /// The checksum at the end.
 const TAIL: u64 = 4;
@@ -118,30 +121,43 @@ fn entry_of(bytes: &[u8]) -> IdEntry {
 
 /// Reads the entries of a file in order.
 struct Entries {
-    input: BufReader<Reader<Arc<File>>>,
+    input: Reader<Arc<File>>,
+    /// Entries that are read and not passed on yet.
+    page: Vec<u8>,
+    at: usize,
     left: u64,
     digest: crc_fast::Digest,
 }
 
 impl Entries {
     fn new(file: &IdFile) -> io::Result<Self> {
-        let reader = Reader::new(Arc::clone(&file.file))?;
         Ok(Self {
-            input: BufReader::with_capacity(BUFFER, reader),
+            input: Reader::new(Arc::clone(&file.file))?,
+            page: Vec::new(),
+            at: 0,
             left: file.count,
             digest: digest(),
         })
     }
 
     fn next(&mut self) -> io::Result<Option<IdEntry>> {
-        if self.left == 0 {
+        if self.at == self.page.len() && !self.read_page()? {
             return Ok(None);
         }
-        let mut bytes = [0; 16];
-        self.input.read_exact(&mut bytes)?;
-        self.digest.update(&bytes);
-        self.left -= 1;
-        Ok(Some(entry_of(&bytes)))
+        let entry = entry_of(&self.page[self.at..self.at + 16]);
+        self.at += 16;
+        Ok(Some(entry))
+    }
+
+    /// Reads more entries; `false` at the end.
+    fn read_page(&mut self) -> io::Result<bool> {
+        let count = self.left.min(READ_PAGE);
+        self.page.resize((count * ENTRY) as usize, 0);
+        self.at = 0;
+        self.input.read_exact(&mut self.page)?;
+        self.digest.update(&self.page);
+        self.left -= count;
+        Ok(count > 0)
     }
 
     fn check(mut self) -> io::Result<()> {
@@ -167,7 +183,9 @@ fn sum_of(digest: &crc_fast::Digest) -> [u8; 4] {
 /// Writes sorted entries into a new file.
 pub(crate) struct IdFileWriter {
     file: Arc<File>,
-    out: BufWriter<Appender<File>>,
+    out: Appender<File>,
+    /// Entries that are not written yet.
+    page: Vec<u8>,
     digest: crc_fast::Digest,
 }
 
@@ -176,22 +194,32 @@ impl IdFileWriter {
         remove_if_there(&Disk, path)?;
         let file = Arc::new(Disk.create_new(path)?);
         Ok(Self {
-            out: BufWriter::with_capacity(BUFFER, Appender::new(Arc::clone(&file))),
+            out: Appender::new(Arc::clone(&file)),
             file,
+            page: Vec::with_capacity(BUFFER),
             digest: digest(),
         })
     }
 
     pub(crate) fn push(&mut self, entry: IdEntry) -> io::Result<()> {
-        let bytes = entry.0.to_be_bytes();
-        self.digest.update(&bytes);
-        self.out.write_all(&bytes)
+        self.page.extend_from_slice(&entry.0.to_be_bytes());
+        if self.page.len() < BUFFER {
+            return Ok(());
+        }
+        self.write_page()
+    }
+
+    fn write_page(&mut self) -> io::Result<()> {
+        self.digest.update(&self.page);
+        self.out.write_all(&self.page)?;
+        self.page.clear();
+        Ok(())
     }
 
     /// Writes the end; if `durably`, the file is on disk afterwards.
     pub(crate) fn finish(mut self, durably: bool) -> io::Result<()> {
+        self.write_page()?;
         self.out.write_all(&sum_of(&self.digest))?;
-        self.out.flush()?;
         if durably { self.file.sync() } else { Ok(()) }
     }
 }
@@ -210,10 +238,13 @@ pub(crate) fn merge(
         }
         readers.push(reader);
     }
-    while let Some(Reverse((entry, index))) = next.pop() {
+    while let Some(mut least) = next.peek_mut() {
+        let Reverse((entry, index)) = *least;
         see(entry)?;
-        if let Some(entry) = readers[index].next()? {
-            next.push(Reverse((entry, index)));
+        match readers[index].next()? {
+            // It sinks to its place, which takes one way through the heap.
+            Some(entry) => *least = Reverse((entry, index)),
+            None => _ = PeekMut::pop(least),
         }
     }
     readers.into_iter().try_for_each(Entries::check)

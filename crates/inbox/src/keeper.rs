@@ -17,12 +17,14 @@ use super::replay::{RefusedRecord, ReplayedRecord};
 use super::report::PassReport;
 use super::run::FilesCursor;
 use super::shared::{FilesUpdate, KeeperShared};
+use super::watch::Watch;
 use lakehook_base::clock::Micros;
 use lakehook_feeds::context::Context;
 use lakehook_feeds::errors::RunError;
 use lakehook_feeds::figures::{Figures, Progress, StreamState, Waiting};
 use lakehook_feeds::host::RunEnded;
 use lakehook_feeds::places::{Place, Places};
+use lakehook_feeds::poll::schedule::Schedule;
 use lakehook_feeds::wait::FOR_A_PLACE;
 
 /// Requests that wait for a stream.
@@ -30,6 +32,8 @@ const MAX_ASKED: usize = 8;
 /// The clock may be changed while a task sleeps.
 const LONGEST_SLEEP: Duration = Duration::from_secs(30);
 const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// How often it is asked whether an inbox has changed.
+const WATCH_PAUSE: Duration = Duration::from_millis(500);
 /// Looks that a command makes until every file is complete.
 const MAX_LOOKS: u32 = 20;
 
@@ -79,6 +83,8 @@ impl FilesKeepers {
                 cursor: None,
                 last_started: None,
                 refused_until: None,
+                watch: None,
+                woken: None,
             };
             shared.tasks.spawn(keeper.keep(asked));
         }
@@ -147,6 +153,10 @@ struct StreamKeeper {
     last_started: Option<Micros>,
     /// When a look is tried again, if nothing could be stored.
     refused_until: Option<Micros>,
+    /// What tells of changes in the inbox, if it is looked into at intervals.
+    watch: Option<Watch>,
+    /// When a look is due because of such a change, or of a file that was not complete.
+    woken: Option<Micros>,
 }
 
 impl StreamKeeper {
@@ -172,14 +182,19 @@ impl StreamKeeper {
         }
     }
 
-    async fn wait_until_due(&self) {
-        let clock = &self.shared.context.clock;
+    async fn wait_until_due(&mut self) {
+        let clock = self.shared.context.clock.clone();
         let mut since = clock.now().wall;
+        let is_watched = matches!(self.plan.schedule, Schedule::Every(_));
+        if self.watch.is_none() && is_watched && self.shared.context.is_service {
+            self.watch = self.plan.inbox.watch();
+        }
         loop {
             let now = clock.now().wall;
             since = since.min(now);
             let scheduled = self.plan.schedule.next(self.last_started, since);
-            let due = self.refused_until.or(scheduled);
+            let woken = scheduled.map(|at| self.woken.map_or(at, |woken| woken.min(at)));
+            let due = self.refused_until.or(woken);
             let due = due.filter(|_| self.shared.context.is_service && scheduled.is_some());
             self.shared
                 .note(&self.plan.name, |state| state.next_run = due);
@@ -190,7 +205,20 @@ impl StreamKeeper {
             if left.is_zero() {
                 return;
             }
-            tokio::time::sleep(left.min(LONGEST_SLEEP)).await;
+            let asks = self.watch.is_some() && self.woken.is_none();
+            let most = if asks { WATCH_PAUSE } else { LONGEST_SLEEP };
+            tokio::time::sleep(left.min(most)).await;
+            if asks && self.watch.as_ref().is_some_and(Watch::has_changed) {
+                self.wake_in(self.plan.picking.settle);
+            }
+        }
+    }
+
+    /// Has the next look begin after this time, if it is at intervals and would begin later.
+    fn wake_in(&mut self, pause: Duration) {
+        if matches!(self.plan.schedule, Schedule::Every(_)) {
+            let now = self.shared.context.clock.now().wall;
+            self.woken = Some(now.plus(pause));
         }
     }
 
@@ -199,6 +227,7 @@ impl StreamKeeper {
         let name = self.plan.name.clone();
         let now = shared.context.clock.now();
         self.refused_until = None;
+        self.woken = None;
         let result = match shared.context.host.refusal(now) {
             Some(refusal) => {
                 self.refused_until = Some(now.wall.plus(REFUSED_PAUSE));
@@ -239,6 +268,10 @@ impl StreamKeeper {
             let left = looked.settles_in.filter(|_| asked.is_some());
             add(&mut report, looked.report);
             let Some(left) = left else {
+                // A service comes again when it is complete.
+                if let Some(left) = looked.settles_in {
+                    self.wake_in(left);
+                }
                 break;
             };
             let what = "files that are still being written";

@@ -53,6 +53,7 @@ mod id_filter;
 mod ledger;
 mod parts;
 mod source;
+mod watch;
 mod bucket;
 mod folder;
 mod pattern;

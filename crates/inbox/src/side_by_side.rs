@@ -7,6 +7,8 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::runtime::Handle;
+
 use super::definition::FilesMode;
 use super::folder::FoundFile;
 use super::harvest::Harvest;
@@ -72,7 +74,10 @@ impl Round<'_> {
     pub(crate) fn read(&self, files: &[&FoundFile]) -> Result<Vec<Option<ReadFile>>, RunError> {
         let (next, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
         let read: Vec<_> = files.iter().map(|_| Mutex::new(None)).collect();
+        // Objects of a bucket are fetched by the runtime that this thread belongs to.
+        let runtime = Handle::try_current().ok();
         let work = || {
+            let _inside = runtime.as_ref().map(Handle::enter);
             while held.load(Ordering::Relaxed) < self.max_rows {
                 let at = next.fetch_add(1, Ordering::Relaxed);
                 let Some((file, place)) = files.get(at).zip(read.get(at)) else {

@@ -4,6 +4,7 @@ use std::io;
 
 use super::bucket::Bucket;
 use super::folder::{Folder, FoundFile, Listing, OpenFile};
+use super::watch::Watch;
 
 /// An inbox.
 #[derive(Debug)]
@@ -18,6 +19,14 @@ impl FileSource {
         match self {
             Self::Folder(folder) => folder.list(),
             Self::Bucket(bucket) => bucket.list(),
+        }
+    }
+
+    /// What tells of changes there, if something does.
+    pub(crate) fn watch(&self) -> Option<Watch> {
+        match self {
+            Self::Folder(folder) => Watch::of(&folder.pattern.root),
+            Self::Bucket(_) => None,
         }
     }
 

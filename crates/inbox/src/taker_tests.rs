@@ -128,7 +128,8 @@ fn simple_tables_go_straight() {
         2026-11-31,3,,1,1,true,new,1\n\
         2026-11-20,4,,-1,1,true,new,1\n\
         2026-11-20,005,,01.5,1,true,new,1\n";
-    assert_eq!(agree(&plan, body).unwrap(), 4);
+    // Four do; the first of them finds the way.
+    assert_eq!(agree(&plan, body).unwrap(), 3);
     let (_, _, got) = taken(&plan, body, true);
     let counts = got.counts;
     assert_eq!((counts.rows, counts.repeats, counts.quarantined), (3, 1, 3));

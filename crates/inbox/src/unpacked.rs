@@ -252,6 +252,20 @@ mod tests {
         assert_eq!(text_of(&frames, None).unwrap(), "one two");
     }
 
+    /// A frame of zstd with this window, which holds the text as it is.
+    fn frame(window_log: u8, text: &[u8]) -> Vec<u8> {
+        let block = u32::try_from(text.len()).unwrap() << 3 | 1;
+        let head = [0, (window_log - 10) << 3];
+        [&ZSTD[..], &head, &block.to_le_bytes()[..3], text].concat()
+    }
+
+    #[test]
+    fn windows_of_128_mebibytes_are_read_and_no_larger_ones() {
+        assert_eq!(text_of(&frame(27, b"a,b\n"), None).unwrap(), "a,b\n");
+        let error = text_of(&frame(28, b"a,b\n"), None).unwrap_err();
+        assert!(error.contains("cannot be unpacked"), "{error}");
+    }
+
     #[test]
     fn charsets_become_utf_8_and_marks_go() {
         assert_eq!(text_of(b"\xef\xbb\xbfa", None).unwrap(), "a");

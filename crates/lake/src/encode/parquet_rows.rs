@@ -343,6 +343,33 @@ mod tests {
     }
 
     #[test]
+    fn row_groups_that_claim_too_much_are_refused_before_they_are_read() {
+        let reader = SerializedFileReader::new(bytes::Bytes::from(file())).unwrap();
+        let metadata = reader.metadata();
+        let claiming = |size: i64| {
+            let group = metadata.row_group(0);
+            let columns = group.columns().iter().map(|column| {
+                let column = column.clone().into_builder();
+                column.set_total_uncompressed_size(size).build().unwrap()
+            });
+            let columns: Vec<_> = columns.collect();
+            let group = group.clone().into_builder().set_column_metadata(columns);
+            let groups = vec![group.build().unwrap()];
+            ParquetMetaData::new(metadata.file_metadata().clone(), groups)
+        };
+        assert!(check(&claiming(1 << 20), 1 << 20, BOUNDS).is_ok());
+        for (size, words) in [
+            (MAX_CHUNK + 1, "write smaller row groups"),
+            (-1, "write smaller row groups"),
+            (512 << 20, "max_bytes"),
+            (100 << 20, "max_ratio"),
+        ] {
+            let error = check(&claiming(size), 1000, BOUNDS).unwrap_err();
+            assert!(error.to_string().contains(words), "{size}: {error}");
+        }
+    }
+
+    #[test]
     fn times_and_numbers_that_json_lacks_are_text() {
         let mut out = Vec::new();
         for field in [
