@@ -456,12 +456,8 @@ fn planted_bugs_are_found_by_worlds_of_files() {
         ("notes of files that are not kept", forget_files),
         ("ids that are not kept", forget_ids),
     ];
-    for (what, plant) in bugs {
-        let found = (0..40).find(|seed| {
-            World::new(1000 + seed)
-                .live(4, &mut |state| plant(state))
-                .is_err()
-        });
+    for (what, mut plant) in bugs {
+        let found = (0..40).find(|seed| World::new(1000 + seed).live(4, &mut plant).is_err());
         assert!(found.is_some(), "{what}: no world finds it");
         println!("{what}: found by seed {found:?}");
     }

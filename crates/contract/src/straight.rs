@@ -74,13 +74,13 @@ impl StraightTable {
         is_valid.then_some(CellValue::Null)
     }
 
-    /// Hash of the id of a record whose values were given, and whose texts are these: `Some(None)` if records have
-    /// none, `None` if the other way decides.
-    pub fn id<'c>(
-        &self,
-        values: &[CellValue],
-        cell: impl Fn(usize) -> &'c [u8],
-    ) -> Option<Option<u128>> {
+    /// Whether records have ids.
+    pub fn has_ids(&self) -> bool {
+        !self.ids.is_empty()
+    }
+
+    /// Hash of the id of a record whose values were given, and whose texts are these; `None` if the other way decides.
+    pub fn id<'c>(&self, values: &[CellValue], cell: impl Fn(usize) -> &'c [u8]) -> Option<u128> {
         let part = |index: usize| match (values.get(index)?, cell(index)) {
             (CellValue::Null, _) | (_, b"") => None,
             (CellValue::Whole(_), digits) if self.columns[index].kind == ColumnType::Integer => {
@@ -89,12 +89,11 @@ impl StraightTable {
             (_, text) => Some(hash_of_text_id(text)),
         };
         match self.ids.as_slice() {
-            [] => Some(None),
-            [index] => part(*index).map(Some),
+            [index] => part(*index),
             indices => {
                 let parts = indices.iter().map(|index| part(*index));
                 let parts: Vec<u128> = parts.collect::<Option<_>>()?;
-                Some(Some(hash_of_parts(&parts)))
+                Some(hash_of_parts(&parts))
             }
         }
     }

@@ -28,9 +28,8 @@ fn plan_of(dir: &std::path::Path, workers: usize) -> FilesPlan {
 
 fn put(dir: &std::path::Path, files: usize) {
     for number in 0..files {
-        let rows: String = (0..50)
-            .map(|row| format!("{}\n", number * 50 + row))
-            .collect();
+        let rows = (0..50).map(|row| format!("{}\n", number * 50 + row));
+        let rows: String = rows.collect();
         std::fs::write(dir.join(format!("{number:03}.csv")), format!("id\n{rows}")).unwrap();
     }
 }

@@ -22,6 +22,8 @@ pub(crate) struct StraightRows {
     around: usize,
     /// The values of the row that was read last.
     values: Vec<CellValue>,
+    /// The hash of its id, if rows have ids.
+    pub(crate) id: Option<u128>,
 }
 
 impl StraightRows {
@@ -44,12 +46,12 @@ impl StraightRows {
             around: FRAME_BYTES + file.len() + names,
             values: Vec::with_capacity(columns.len()),
             columns,
+            id: None,
         })
     }
 
-    /// Reads the values of a row, and returns the hash of its id, if rows have ids. `None` if it must take the other
-    /// way.
-    pub(crate) fn read(&mut self, row: &TableRow<'_>) -> Option<Option<u128>> {
+    /// Reads the values of a row and its id; `false` if it must take the other way.
+    pub(crate) fn read(&mut self, row: &TableRow<'_>) -> bool {
         self.values.clear();
         for index in 0..self.columns.len() {
             let cell = row.cell(index);
@@ -58,9 +60,13 @@ impl StraightRows {
             } else {
                 self.table.value(index, cell)
             };
-            self.values.push(value?);
+            let Some(value) = value else {
+                return false;
+            };
+            self.values.push(value);
         }
-        self.table.id(&self.values, |index| row.cell(index))
+        self.id = self.table.id(&self.values, |index| row.cell(index));
+        self.id.is_some() || !self.table.has_ids()
     }
 
     /// Adds the row that was read last.

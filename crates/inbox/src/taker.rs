@@ -149,10 +149,10 @@ impl<'a> Taker<'a> {
         let Way::Straight(way) = &mut self.way else {
             return Ok(false);
         };
-        let Some(id) = way.read(row) else {
+        if !way.read(row) {
             return Ok(false);
-        };
-        let sighting = match id {
+        }
+        let sighting = match way.id {
             None => Sighting::New,
             Some(id) => {
                 let entry = IdEntry::new(id, row.content(scratch));
