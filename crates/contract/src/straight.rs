@@ -79,7 +79,8 @@ impl StraightTable {
         !self.ids.is_empty()
     }
 
-    /// Hash of the id of a record whose values were given, and whose texts are these; `None` if the other way decides.
+    /// Hash of the id of a record whose values were given, and whose texts are these; `None` if records have none, or
+    /// if the other way decides.
     pub fn id<'c>(&self, values: &[CellValue], cell: impl Fn(usize) -> &'c [u8]) -> Option<u128> {
         let part = |index: usize| match (values.get(index)?, cell(index)) {
             (CellValue::Null, _) | (_, b"") => None,
@@ -89,6 +90,7 @@ impl StraightTable {
             (_, text) => Some(hash_of_text_id(text)),
         };
         match self.ids.as_slice() {
+            [] => None,
             [index] => part(*index),
             indices => {
                 let parts = indices.iter().map(|index| part(*index));
