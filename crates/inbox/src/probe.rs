@@ -83,7 +83,7 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
     let mut records = 0;
     let mut scratch = RowScratch::default();
     let mut take = |part: Part<'_>| {
-        records += u64::from(see_part(&mut guesses, part, &mut scratch));
+        records += u64::from(see_part(&mut guesses, &part, &mut scratch));
         if records < MAX_RECORDS {
             Ok(())
         } else {
@@ -119,10 +119,10 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
 }
 
 /// Sees the members of a record; `false` if the part is none.
-fn see_part(guesses: &mut Vec<Guess>, part: Part<'_>, scratch: &mut RowScratch) -> bool {
+fn see_part(guesses: &mut Vec<Guess>, part: &Part<'_>, scratch: &mut RowScratch) -> bool {
     let record = match part {
-        Part::Record(record) => Some(record),
-        Part::Row(row) => ReadRecord::of_row(row, scratch).ok(),
+        Part::Record(record) => Some(*record),
+        Part::Row(row) => ReadRecord::of_row(*row, scratch).ok(),
         Part::Bad(_) | Part::Blank => None,
     };
     let json = record.map(|record| record.json);
