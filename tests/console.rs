@@ -1,6 +1,7 @@
 //! The console: who may look, what the pages say, and that they look right in a real browser.
 
 mod browser;
+mod demo;
 mod find;
 mod guards;
 mod lake;

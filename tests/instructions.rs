@@ -13,7 +13,14 @@ use crate::support::stages::{STAGES, Stage};
 
 /// Together they cover the whole way: the log includes frame and dedup, shipping includes reading back and
 /// encoding.
-const COUNTED: [&str; 4] = ["contract-w100", "contract-w1", "log", "ship-zst"];
+const COUNTED: [&str; 6] = [
+    "contract-w100",
+    "contract-w1",
+    "remember-w100",
+    "remember-w1",
+    "log",
+    "ship-zst",
+];
 const RECORDED: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
     "/tests/fixtures/instructions.txt"

@@ -155,7 +155,20 @@ fn a_port_in_use_is_named() {
     assert_eq!(other.status.code(), Some(1));
     let said = String::from_utf8_lossy(&other.stderr).into_owned();
     assert!(said.contains(&setup.address().to_string()), "{said}");
+    // So does what looks before the start.
+    let checked = setup.run(&["check"]);
+    assert_eq!(checked.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    let expected = format!(
+        "problem  `server.listen`: nothing can listen on {}",
+        setup.address()
+    );
+    assert!(said.contains(&expected), "{said}");
     drop(listener);
+    assert_eq!(setup.run(&["check"]).status.code(), Some(0));
+    // The service itself is nobody else.
+    let _program = setup.start();
+    assert_eq!(setup.run(&["check"]).status.code(), Some(0));
 }
 
 /// facts: "shutdown that never ends". The store takes the connection and never answers.

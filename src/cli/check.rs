@@ -13,9 +13,10 @@ use crate::cli::replica_check;
 use crate::cli::runtime::runtime;
 use crate::cli::sql::usage;
 use crate::clock::Clock;
-use crate::config::{Config, Loaded};
+use crate::config::{Config, ConsoleListen, Loaded};
 use crate::contract::EVENTS;
 use crate::contract::event_schema;
+use crate::control::is_listened_to;
 use crate::files::Disk;
 use crate::ids::Ids;
 use crate::lake::Lake;
@@ -91,6 +92,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
         out::line(format_args!("ok       hook {name}: {}", hook.summary(name)));
     }
     all_right &= check_tls(config);
+    all_right &= check_addresses(config);
     all_right &= check_polls(loaded);
     all_right &= check_files(config);
     all_right &= check_columns(config)?;
@@ -175,6 +177,35 @@ fn check_tls(config: &Config) -> bool {
             false
         }
     }
+}
+
+/// Checks that nobody else listens where a service of this configuration would.
+fn check_addresses(config: &Config) -> bool {
+    // The service that has the log listens there itself.
+    if is_listened_to(&config.wal.dir) {
+        return true;
+    }
+    let server = &config.server;
+    let console = match server.console_listen {
+        Some(ConsoleListen::At(address)) => Some(address),
+        Some(ConsoleListen::Off) | None => None,
+    };
+    let addresses = [
+        ("server.listen", Some(server.listen)),
+        ("server.metrics_listen", server.metrics_listen),
+        ("server.console_listen", console),
+    ];
+    let mut all_free = true;
+    for (key, address) in addresses {
+        let Some(address) = address else { continue };
+        if let Err(error) = std::net::TcpListener::bind(address) {
+            all_free = false;
+            out::line(format_args!(
+                "problem  `{key}`: nothing can listen on {address}: {error}; stop what does, or set another address"
+            ));
+        }
+    }
+    all_free
 }
 
 fn check_files(config: &Config) -> bool {

@@ -205,6 +205,11 @@ fn write_ids(dir: &Path, texts: &[String]) {
         newest_received: Clock::system().wall().plus(Duration::from_hours(1)),
         identities: tags.map(|tag| Identity { tag, content: 1 }).collect(),
     };
+    // In place of those of the log itself, which end with its last closed segment.
+    let (files, _) = id_files::list(&Disk, dir).unwrap();
+    for file in files.values() {
+        std::fs::remove_file(file.path(dir)).unwrap();
+    }
     id_files::write(&Disk, dir, (1, 1), &mut ids).unwrap();
 }
 

@@ -17,7 +17,7 @@ const ROOMS: &[Room] = &[
     room("base", "crates/base/src/lib.rs", &[]),
     room("cli", "src/cli", &[
         "torture", "upstream", "serve", "config", "receive", "inbox", "call", "poll", "feeds", "replay", "audit", "find", "rescue", "sql",
-        "ship", "retain", "erase", "telemetry", "traces", "out", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
+        "ship", "retain", "erase", "control", "telemetry", "traces", "out", "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "secret", "ids",
         "side_files", "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[

@@ -18,6 +18,8 @@ use lakehook::ids::{HashKey, Ids};
 use lakehook::lake::Lake;
 use lakehook::lake::directory::Directory;
 use lakehook::lake::keys::object_key;
+use lakehook::metrics::SourceCounts;
+use lakehook::receive::watch::Watch;
 use lakehook::record::{Fingerprint, Identity, Lsn, NO_RUN, Origin, RowKind, Rows};
 use lakehook::ship::{Shipment, Shipper};
 use lakehook::tables::{Table, Tables};
@@ -35,9 +37,11 @@ use lakehook::wal::state::SealAt;
 use super::load::Source;
 
 /// The stages, in the order of the data.
-pub(crate) const STAGES: [&str; 9] = [
+pub(crate) const STAGES: [&str; 11] = [
     "contract-w100",
     "contract-w1",
+    "remember-w100",
+    "remember-w1",
     "dedup",
     "frame",
     "log",
@@ -66,6 +70,8 @@ impl Stage {
         let round: Box<dyn FnMut() -> Duration> = match name {
             "contract-w100" => contract(EVENTS_PER_REQUEST),
             "contract-w1" => contract(1),
+            "remember-w100" => remember(EVENTS_PER_REQUEST),
+            "remember-w1" => remember(1),
             "dedup" => dedup(),
             "frame" => frame(),
             "log" => log(dir),
@@ -128,6 +134,26 @@ fn contract(events_per_request: u64) -> Box<dyn FnMut() -> Duration> {
         for body in &bodies {
             let checked = contract.check(body, &origin).unwrap();
             assert_eq!(u64::from(checked.received), events_per_request);
+        }
+        Duration::ZERO
+    })
+}
+
+/// What became of requests, as those who ask for one are told it.
+fn remember(events_per_request: u64) -> Box<dyn FnMut() -> Duration> {
+    let (contract, origin) = (rules(), origin());
+    let bodies = bodies(events_per_request);
+    let checked = bodies.iter().map(|body| contract.check(body, &origin));
+    let requests: Vec<Rows> = checked.map(|checked| checked.unwrap().rows).collect();
+    let watch = Watch::default();
+    Box::new(move || {
+        for rows in &requests {
+            let watched = watch.begin(&origin, rows);
+            let counts = SourceCounts {
+                accepted: events_per_request,
+                ..SourceCounts::default()
+            };
+            watch.end(watched, counts);
         }
         Duration::ZERO
     })

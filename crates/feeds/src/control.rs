@@ -141,6 +141,11 @@ impl Control {
     }
 }
 
+/// Whether a process listens in a directory.
+pub fn is_listened_to(dir: &Path) -> bool {
+    with_address(dir, std::os::unix::net::UnixStream::connect).is_ok()
+}
+
 /// Calls `call` with an address of the socket that is short enough.
 #[allow(
     clippy::disallowed_methods,
