@@ -288,6 +288,8 @@ fn finds_quickly(format: &str, has_id_files: bool) {
         let all: Vec<String> = (0..events).map(|number| source.event(number).id).collect();
         write_ids(&setup.directory().join("data/wal"), &all);
     }
+    // Without optimisation nothing is quick.
+    let limit = Duration::from_secs(if cfg!(debug_assertions) { 10 } else { 1 });
     // An unknown one, which is looked for everywhere.
     let unknown = id(7);
     let ids = ids.iter().chain([&unknown]);
@@ -301,7 +303,7 @@ fn finds_quickly(format: &str, has_id_files: bool) {
             found["lake"]
         );
         let is_quick = format == "parquet" || has_id_files && expected == "unknown";
-        assert!(!is_quick || took < Duration::from_secs(1), "{took:?}");
+        assert!(!is_quick || took < limit, "{took:?}");
     }
 }
 
