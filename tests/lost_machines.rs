@@ -18,6 +18,7 @@ use crate::support::random::Random;
 use crate::support::s3::{BUCKET, Chances, S3Server};
 
 mod beside;
+mod streams;
 
 /// Machines that are lost in each test; `make proof` sets more.
 fn losses() -> u64 {
@@ -296,7 +297,7 @@ fn a_copy_is_no_log_and_a_wrong_address_no_new_one() {
         assert!(server.store().delete(BUCKET, &key));
     }
     lose_disk(&setup);
-    refused(&right, "was the bucket emptied");
+    refused(&right, "was what it names emptied");
     // Another service may have a log of its own.
     let other = wrong.replace(
         "replica_interval",

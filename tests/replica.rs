@@ -15,7 +15,7 @@ use lakehook::ids::Ids;
 use lakehook::lake::keys::object_key;
 use lakehook::lake::s3::{Endpoint, Location, ObjectOptions, S3};
 use lakehook::record::{Identity, NO_RUN, Origin, RowKind, Rows};
-use lakehook::replica::BucketEngine;
+use lakehook::replica::bucket::BucketEngine;
 use lakehook::wal::batch::Limits;
 use lakehook::wal::entry::Commit;
 use lakehook::wal::helper::Background;

@@ -27,6 +27,19 @@
     reason = "tests fail by panicking"
 )]
 
+/// The servers of NATS, from the laboratory.
+#[allow(
+    dead_code,
+    clippy::disallowed_methods,
+    reason = "a journal in real servers needs little of the laboratory, and lives in real time"
+)]
+#[path = "support"]
+mod support {
+    pub(crate) mod nats;
+    pub(crate) mod needs;
+    pub(crate) mod python;
+}
+
 #[path = "simulation/chance.rs"]
 mod chance;
 #[path = "simulation/disk.rs"]

@@ -130,7 +130,7 @@ enum WalCommand {
     Repair(rescue::RescueArgs),
     /// Give a copied or restored log a node id of its own, so that it can go on beside the other one
     Adopt(rescue::RescueArgs),
-    /// Bring the logs from this disk into the bucket that `wal.replica` names, or back
+    /// Bring the logs from this disk into what `wal.replica` names, or back
     Move(moving::MoveArgs),
 }
 

@@ -9,8 +9,8 @@ use crate::erase::request::ErasureKey;
 use crate::files::Disk;
 use crate::ids::Ids;
 use crate::serve::LogRole;
-use crate::serve::home::location_of;
-use crate::serve::inspection::{in_bucket, inspect_log};
+use crate::serve::home::place_of;
+use crate::serve::inspection::{in_replica, inspect_log};
 use crate::wal::journal::replica::engine::{Engine as _, Item, PutVerdict, insist};
 
 /// Looks into these logs.
@@ -19,16 +19,16 @@ pub(super) fn looks<'a>(config: &'a Config, roles: &[LogRole]) -> Vec<Look<'a>> 
     roles.iter().copied().map(look).collect()
 }
 
-/// Name of the item that holds the key of erasures, in a log that is kept in a bucket.
+/// Name of the item that holds the key of erasures, in a log that is kept in a replica.
 const KEY_ITEM: &str = "erasure.key";
 
 /// The key of the HMACs of erasures, which stands beside the log of events and is made once.
 pub(super) fn erasure_key(config: &Config, ids: &Ids) -> io::Result<ErasureKey> {
-    let Some(location) = location_of(config, LogRole::Events) else {
+    let Some(place) = place_of(config, LogRole::Events) else {
         return key::read_or_create(&Disk, &config.wal.dir, ids);
     };
     let drawn = key::draw(ids)?;
-    in_bucket(&location, move |engine, keep_trying| {
+    in_replica(&place, move |engine, keep_trying| {
         let item = Item::File(KEY_ITEM);
         let text = key::encode(&drawn);
         let put = insist(keep_trying, || engine.put_new(item, text.as_bytes()))?;

@@ -3,16 +3,16 @@
 use crate::config::Config;
 use crate::out;
 use crate::serve::LogRole;
-use crate::serve::home::{location_of, name_of};
-use crate::serve::inspection::{Probed, inspect_log, probe_bucket};
+use crate::serve::home::place_of;
+use crate::serve::inspection::{Probed, inspect_log, probe_replica};
 
-/// Probes whether the bucket can keep a log, and looks at the log. Returns whether all is right.
+/// Probes whether the replica can keep a log, and looks at the log. Returns whether all is right.
 pub(super) fn check(config: &Config, name: &str, role: LogRole) -> bool {
-    let Some(location) = location_of(config, role) else {
+    let Some(replica) = place_of(config, role) else {
         return true;
     };
-    let place = name_of(&location);
-    let Probed { problems, warnings } = match probe_bucket(&location) {
+    let place = replica.name();
+    let Probed { problems, warnings } = match probe_replica(&replica, &config.wal.nats_monitor) {
         Ok(probed) => probed,
         Err(error) => Probed {
             problems: vec![error.to_string()],

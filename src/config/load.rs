@@ -236,6 +236,10 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.console_token_file,
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
+        &mut config.wal.nats_creds_file,
+        &mut config.wal.nats_ca_file,
+        &mut config.wal.nats_cert_file,
+        &mut config.wal.nats_key_file,
     ];
     for path in config.files.values_mut().filter_map(Inbox::local_path) {
         make_absolute(path)?;

@@ -2,22 +2,25 @@
 
 use super::findings::Findings;
 use super::lake_url::LakeUrl;
+use super::replica_url::ReplicaUrl;
 use super::sections::Config;
 use crate::lake::destination::Destination;
 use crate::lake::keys::INTERNAL;
 use crate::lake::s3::{Location, ObjectOptions};
 
 impl Config {
-    /// The bucket of the replica and how to reach it, with what is said of the lake's: `None` without a replica.
+    /// The bucket of the replica and how to reach it, with what is said of the lake's; `None` without one.
     /// Objects of the replica live for minutes, so they have neither tags nor a storage class.
     pub fn replica_location(&self) -> Option<Location> {
-        let replica = self.wal.replica.as_ref()?;
+        let ReplicaUrl::Bucket { bucket, prefix } = self.wal.replica.as_ref()? else {
+            return None;
+        };
         let Destination::Bucket(of_lake) = self.lake.destination() else {
             return None;
         };
         Some(Location {
-            bucket: replica.bucket.clone(),
-            prefix: replica.prefix.clone(),
+            bucket: bucket.clone(),
+            prefix: prefix.clone(),
             options: ObjectOptions {
                 encryption: of_lake.options.encryption,
                 requester_pays: of_lake.options.requester_pays,
@@ -35,6 +38,7 @@ const OWN_FOLDER: &str = "log";
 
 /// Checks where the replica is.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
+    check_nats(config, findings);
     let Some(replica) = &config.wal.replica else {
         return;
     };
@@ -54,23 +58,60 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
              service without wal.replica read files",
         );
     }
-    if *bucket != replica.bucket {
-        return;
+    if let ReplicaUrl::Bucket {
+        bucket: own,
+        prefix: replica,
+    } = replica
+        && own == bucket
+    {
+        check_prefixes(bucket, (prefix, replica), findings);
     }
+}
+
+/// Checks that a replica and a lake in one bucket keep out of each other's way.
+fn check_prefixes(bucket: &str, (prefix, replica): (&str, &str), findings: &mut Findings<'_>) {
+    let keys = ["wal.replica", "lake.url"];
     let own = folder(prefix, &format!("{INTERNAL}/{OWN_FOLDER}"));
-    if is_within(&replica.prefix, &own) {
+    if is_within(replica, &own) {
         return;
     }
-    if is_within(&replica.prefix, prefix) {
+    if is_within(replica, prefix) {
         let rule = format!(
             "a replica within the lake must be in its folder {INTERNAL}/{OWN_FOLDER}, where no engine looks for \
              rows: s3://{bucket}/{own}"
         );
         findings.problem(&keys, rule);
-    } else if is_within(prefix, &replica.prefix) {
+    } else if is_within(prefix, replica) {
         findings.problem(
             &keys,
             "the lake must not be within the replica, whose objects are deleted all the time; give each its own prefix",
+        );
+    }
+}
+
+/// Checks how NATS is reached.
+fn check_nats(config: &Config, findings: &mut Findings<'_>) {
+    let wal = &config.wal;
+    if wal.nats_cert_file.is_some() != wal.nats_key_file.is_some() {
+        findings.problem(
+            &["wal.nats_cert_file", "wal.nats_key_file"],
+            "a client's certificate needs its key: set both, or neither",
+        );
+    }
+    if matches!(wal.replica, Some(ReplicaUrl::Nats(_))) {
+        return;
+    }
+    let set = [
+        ("wal.nats_creds_file", wal.nats_creds_file.is_some()),
+        ("wal.nats_ca_file", wal.nats_ca_file.is_some()),
+        ("wal.nats_cert_file", wal.nats_cert_file.is_some()),
+        ("wal.nats_key_file", wal.nats_key_file.is_some()),
+        ("wal.nats_monitor", !wal.nats_monitor.is_empty()),
+    ];
+    for (key, _) in set.iter().filter(|(_, is_set)| *is_set) {
+        findings.problem(
+            &[key],
+            "nothing uses it: wal.replica does not name servers of NATS",
         );
     }
 }

@@ -105,6 +105,23 @@ pub(super) fn replica_interval(interval: &Span) -> Checked {
     Ok(())
 }
 
+/// Checks the addresses at which servers of NATS say how they are.
+pub(super) fn monitors(urls: &[String]) -> Checked {
+    let is_right = |url: &str| {
+        let rest = ["http://", "https://"]
+            .iter()
+            .find_map(|scheme| url.strip_prefix(scheme));
+        rest.is_some_and(|rest| is_authority(rest.trim_end_matches('/')))
+    };
+    let wrong = urls.iter().enumerate().filter(|(_, url)| !is_right(url));
+    all_of(wrong.map(|(index, _)| {
+        format!(
+            "entry {} must be an address such as \"http://n1:8222\"",
+            index + 1
+        )
+    }))
+}
+
 /// Checks the size of a batch.
 pub(super) fn batch_size(size: &ByteSize) -> Checked {
     at_least(*size, MIN_BATCH_BYTES)

@@ -1,6 +1,7 @@
 //! `[wal]`: the write-ahead log.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -23,14 +24,30 @@ pub struct Wal {
     /// The size of one segment; see [`Wal::segment_size`].
     #[validate(custom(function = rules::segment_size))]
     pub segment_bytes: Option<ByteSize>,
-    /// A bucket and a prefix that keep the log, so that it outlives the machine; the directory holds copies then.
+    /// What keeps the log so that it outlives the machine, and the directory holds copies: `s3://bucket/prefix`, or
+    /// `nats://host:port,host:port,host:port`.
     pub replica: Option<ReplicaUrl>,
     /// The name by which the lake knows the logs of this service; each service with a replica has its own.
     #[validate(custom(function = rules::plain_name))]
     pub replica_name: String,
-    /// The shortest time between two writes to the replica: each of them costs.
+    /// The shortest time between two writes to the replica, by default 250 ms in a bucket, where each of them costs.
     #[validate(custom(function = rules::replica_interval))]
-    pub replica_interval: Span,
+    pub replica_interval: Option<Span>,
+    /// A file with the credentials for NATS.
+    #[schemars(length(min = 1))]
+    pub nats_creds_file: Option<PathBuf>,
+    /// A file with the certificates of NATS to trust, instead of those of the system.
+    #[schemars(length(min = 1))]
+    pub nats_ca_file: Option<PathBuf>,
+    /// A file with the client's certificate for NATS.
+    #[schemars(length(min = 1))]
+    pub nats_cert_file: Option<PathBuf>,
+    /// A file with the key of that certificate.
+    #[schemars(length(min = 1))]
+    pub nats_key_file: Option<PathBuf>,
+    /// The addresses at which servers of NATS say how they are, for `lakehook check`.
+    #[validate(custom(function = rules::monitors))]
+    pub nats_monitor: Vec<String>,
     /// The log may be taken back from whoever has taken it; an argument of `lakehook serve`.
     #[serde(skip)]
     pub takes_over: bool,
@@ -44,13 +61,27 @@ impl Default for Wal {
             segment_bytes: None,
             replica: None,
             replica_name: "main".to_owned(),
-            replica_interval: Span::millis(250),
+            replica_interval: None,
+            nats_creds_file: None,
+            nats_ca_file: None,
+            nats_cert_file: None,
+            nats_key_file: None,
+            nats_monitor: Vec::new(),
             takes_over: false,
         }
     }
 }
 
 impl Wal {
+    /// The shortest time between two writes to the replica.
+    pub fn replica_interval(&self) -> Duration {
+        let by_default = match self.replica {
+            Some(ReplicaUrl::Bucket { .. }) => Span::millis(250),
+            Some(ReplicaUrl::Nats(_)) | None => Span::ZERO,
+        };
+        self.replica_interval.unwrap_or(by_default).duration()
+    }
+
     /// The size of a segment: as configured, otherwise 64 MiB, or a sixteenth of the log if that is less;
     /// always at least 1 MiB.
     pub fn segment_size(&self) -> ByteSize {

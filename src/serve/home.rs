@@ -1,7 +1,7 @@
-//! Where a log lives: in a directory alone, or in a bucket of which the directory is a copy.
+//! Where a log lives: in a directory alone, or in a replica of which the directory is a copy.
 //!
 //! A home is opened before the log: the directory is locked, and what stands beside the log is taken over from
-//! the bucket. The log itself is taken over later ([`super::pipeline`]).
+//! the replica. The log itself is taken over later ([`super::pipeline`]).
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,14 +17,15 @@ use super::lakes::lake_of;
 use super::process::Process;
 use super::settings::LogRole;
 use super::takeover::Replica;
-use crate::config::Config;
+use crate::config::{Config, ReplicaUrl};
 use crate::files::Disk;
 use crate::ids::Ids;
 use crate::lake::anchor::{self, Anchor};
 use crate::lake::keys::anchor_key;
-use crate::lake::s3::{Location, S3};
 use crate::lake::{Lake, LakeError};
-use crate::replica::BucketEngine;
+use crate::replica::nats::NatsAccess;
+use crate::replica::stream::StreamPlace;
+use crate::replica::{LogEngine, ReplicaAccess, ReplicaPlace};
 use crate::side_files::SideFiles;
 use crate::status::Status;
 use crate::wal::helper::Background;
@@ -56,7 +57,7 @@ pub(crate) struct Home {
     pub(crate) beside: SideFiles,
     /// The status that says whether this log can store rows.
     pub(crate) status: Arc<Status>,
-    /// The bucket, if the directory is only a copy.
+    /// The replica, if the directory is only a copy.
     pub(super) replica: Option<Replica>,
 }
 
@@ -68,7 +69,7 @@ impl Home {
         Ok(Lock::take(&dir)?)
     }
 
-    /// Looks at the bucket of a log, if it has one. The caller holds the lock of its directory.
+    /// Looks at the replica of a log, if it has one. The caller holds the lock of its directory.
     pub(crate) async fn open(
         config: &Config,
         (role, lock): (LogRole, Lock),
@@ -77,7 +78,7 @@ impl Home {
         opener: Opener,
     ) -> Result<Self, ServeError> {
         let dir = role.section(config).dir;
-        let Some(location) = location_of(config, role) else {
+        let Some(place) = place_of(config, role) else {
             mark::check(&Disk, &dir, None)?;
             return Ok(Self {
                 beside: SideFiles::within(&dir),
@@ -87,24 +88,24 @@ impl Home {
                 replica: None,
             });
         };
-        let name = name_of(&location);
+        let name = place.name();
         if opener == Opener::Command {
             return Err(ServeError::OwnedElsewhere { log: name });
         }
         if let Some(by) = fenced::by(&dir)?.filter(|_| !config.wal.takes_over) {
             return Err(ServeError::Fenced { log: name, by });
         }
-        let store = S3::new(location, Handle::current()).await;
+        let access = place.reach(Handle::current()).await;
         let looking = Looking {
             lake: lake_of(config, &dir, Handle::current()).await,
             anchor: format!("{}/{}", config.wal.replica_name, role.folder()),
             insistence: Insistence::new(Arc::clone(&status), process.clock.clone(), &name),
-            interval: config.wal.replica_interval.duration(),
+            interval: config.wal.replica_interval(),
             name,
             dir: dir.clone(),
             ids: process.ids.clone(),
         };
-        let looked = tokio::task::spawn_blocking(move || looking.look(&Arc::new(store)));
+        let looked = tokio::task::spawn_blocking(move || looking.look(&access));
         let (replica, beside) = looked.await??;
         Ok(Self {
             dir,
@@ -116,23 +117,41 @@ impl Home {
     }
 }
 
-/// The place of one of the logs in the bucket of the replica.
-pub fn location_of(config: &Config, role: LogRole) -> Option<Location> {
-    let mut location = config.replica_location()?;
-    location.prefix = format!("{}/{}", location.prefix, role.folder());
-    Some(location)
-}
-
-/// The name of a log in a bucket, for messages and for the mark of its copies.
-pub fn name_of(location: &Location) -> String {
-    let Location { bucket, prefix, .. } = location;
-    match &location.endpoint {
-        None => format!("s3://{bucket}/{prefix}"),
-        Some(endpoint) => format!("s3://{bucket}/{prefix} at {}", endpoint.url),
+/// Where one of the logs is kept; `None` if that is its directory.
+pub fn place_of(config: &Config, role: LogRole) -> Option<ReplicaPlace> {
+    let wal = &config.wal;
+    match wal.replica.as_ref()? {
+        ReplicaUrl::Bucket { .. } => {
+            let mut location = config.replica_location()?;
+            location.prefix = format!("{}/{}", location.prefix, role.folder());
+            Some(ReplicaPlace::Bucket(Box::new(location)))
+        }
+        ReplicaUrl::Nats(servers) => {
+            let (name, folder) = (&wal.replica_name, role.folder());
+            let cert = wal.nats_cert_file.clone().zip(wal.nats_key_file.clone());
+            Some(ReplicaPlace::Stream(StreamPlace {
+                access: NatsAccess {
+                    servers: servers.clone(),
+                    creds_file: wal.nats_creds_file.clone(),
+                    ca_file: wal.nats_ca_file.clone(),
+                    client_cert: cert,
+                },
+                stream: format!("lakehook-{name}-{folder}"),
+                root: format!("lakehook.{name}.{folder}"),
+                needed: with_reserve(role.section(config).max_bytes.bytes()),
+            }))
+        }
     }
 }
 
-/// What is needed to look at a log in a bucket.
+/// Bytes that a stream must have room for, so that the log refuses requests before the stream is full: what makes
+/// room again, which are seals, commits and checkpoints, is still stored then.
+fn with_reserve(max_bytes: u64) -> u64 {
+    const LEAST: u64 = 64 << 20;
+    max_bytes.saturating_add((max_bytes / 8).max(LEAST))
+}
+
+/// What is needed to look at a log in a replica.
 pub(super) struct Looking {
     pub(super) lake: Lake<Disk>,
     /// The name by which the lake knows the log.
@@ -145,9 +164,9 @@ pub(super) struct Looking {
 }
 
 impl Looking {
-    /// Probes the bucket, finds or founds the log, and takes over what stands beside it. Blocks.
-    fn look(self, store: &Arc<S3>) -> Result<(Replica, SideFiles), ServeError> {
-        let engine = self.engine(store)?;
+    /// Probes the replica, finds or founds the log, and takes over what stands beside it. Blocks.
+    fn look(self, access: &ReplicaAccess) -> Result<(Replica, SideFiles), ServeError> {
+        let engine = self.engine(access)?;
         let keep_trying = self.insistence.keep_trying();
         let place = (&Disk, self.dir.as_path());
         let mut judge = |node: Option<&Node>| self.judge(node);
@@ -170,25 +189,22 @@ impl Looking {
         Ok((replica, here.with_copies(sides)))
     }
 
-    /// The bucket, which is probed.
-    pub(super) fn engine(&self, store: &Arc<S3>) -> Result<BucketEngine, ServeError> {
+    /// The engine, which is probed.
+    pub(super) fn engine(&self, access: &ReplicaAccess) -> Result<LogEngine, ServeError> {
         let unique = self.ids.next()?;
-        let engine = tried(|| {
-            let store = Box::new(Arc::clone(store));
-            BucketEngine::open(store, self.name.clone(), unique)
-        });
+        let engine = tried(|| access.open(unique));
         engine.map_err(|error| ServeError::Replica {
             log: self.name.clone(),
             error,
         })
     }
 
-    /// Takes the anchor away, of a log that is not in the bucket any more.
+    /// Takes the anchor away, of a log that is not in the replica any more.
     pub(super) fn forget(&self) -> Result<(), LakeError> {
         self.lake.remove(&anchor_key(&self.anchor))
     }
 
-    /// Compares the log with what the lake knows of it, on a machine that does not know it yet: an empty bucket
+    /// Compares the log with what the lake knows of it, on a machine that does not know it yet: an empty replica
     /// is a new log only if the lake knows none, and no other one may take its place.
     pub(super) fn judge(&self, node: Option<&Node>) -> Result<(), OpenError> {
         let refuse = |detail: String| OpenError::Unreadable {
@@ -205,8 +221,8 @@ impl Looking {
         let Some(node) = node else {
             return known.map_or(Ok(()), |anchor| {
                 Err(refuse(format!(
-                    "it has no log, and the lake knows log {} in {} ({key}): is `wal.replica` wrong, or was the \
-                     bucket emptied? If this is another service, give it another `wal.replica_name`",
+                    "it has no log, and the lake knows log {} in {} ({key}): is `wal.replica` wrong, or was what \
+                     it names emptied? If this is another service, give it another `wal.replica_name`",
                     anchor.log, anchor.place
                 )))
             });
@@ -251,7 +267,7 @@ pub(super) fn owner() -> String {
     format!("process {} on {host}", std::process::id())
 }
 
-/// Whether a directory is a copy of a log in a bucket.
+/// Whether a directory is a copy of a log in a replica.
 pub fn is_copy(dir: &Path) -> std::io::Result<bool> {
     Ok(mark::read(&Disk, dir)?.is_some())
 }

@@ -1,4 +1,4 @@
-//! How long a log in a bucket repeats a request that has no answer: until there is one, or the log is closed.
+//! How long a log in a replica repeats a request that has no answer: until there is one, or the log is closed.
 //!
 //! An append that nobody has a verdict on cannot be given up, since it may be stored at any time. While it goes
 //! on for long, requests are refused at once instead of waiting.
@@ -15,7 +15,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 /// A pause is cut into steps, so that a stop need not wait for it.
 const STEP: Duration = Duration::from_millis(50);
-/// From this attempt on, which is after some three seconds of pauses, the bucket counts as away.
+/// From this attempt on, which is after some three seconds of pauses, the replica counts as away.
 const AWAY_FROM: u32 = 5;
 /// Failures are told again after so many of them.
 const TOLD_EVERY: u32 = 20;

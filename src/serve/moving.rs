@@ -1,4 +1,4 @@
-//! Moves a log from a disk into the bucket of the replica, or back.
+//! Moves a log from a disk into the replica, or back.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::errors::ServeError;
-use super::home::{Home, Looking, location_of, name_of, owner};
+use super::home::{Home, Looking, owner, place_of};
 use super::insistence::Insistence;
 use super::lakes::lake_of;
 use super::settings::{LogRole, log_settings};
@@ -15,7 +15,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::files::{Disk, Entry, Files as _};
 use crate::ids::Ids;
-use crate::lake::s3::S3;
+use crate::replica::ReplicaAccess;
 use crate::status::Status;
 use crate::wal::helper::Background;
 use crate::wal::moving::{MoveError, Moved, Moving};
@@ -26,8 +26,8 @@ use crate::wal::request::Settings;
 /// Where to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
-    /// Into the bucket that `wal.replica` names.
-    Bucket,
+    /// Into what `wal.replica` names.
+    Replica,
     /// Onto the disk of this machine.
     Disk,
 }
@@ -36,7 +36,7 @@ pub enum Direction {
 #[derive(Debug, thiserror::Error)]
 pub enum MovingError {
     /// No replica is configured.
-    #[error("`wal.replica` is not set; it names the bucket on either side of a move")]
+    #[error("`wal.replica` is not set; it names the replica on either side of a move")]
     NoReplica,
     /// The directory has what a replica does not keep.
     #[error(
@@ -65,11 +65,11 @@ pub async fn move_log(
     role: LogRole,
     direction: Direction,
 ) -> Result<(Moved, String), MovingError> {
-    let location = location_of(config, role).ok_or(MovingError::NoReplica)?;
+    let replica = place_of(config, role).ok_or(MovingError::NoReplica)?;
     let lock = Home::lock(config, role)?;
     let dir = role.section(config).dir;
-    let name = name_of(&location);
-    let store = S3::new(location, Handle::current()).await;
+    let name = replica.name();
+    let access = replica.reach(Handle::current()).await;
     let lake = lake_of(config, &dir, Handle::current()).await;
     let settings = log_settings(config, role, lake.identity());
     let looking = Looking {
@@ -82,14 +82,14 @@ pub async fn move_log(
         ids: Ids::System,
     };
     let moving = move || {
-        let moved = move_on(&looking, &Arc::new(store), settings, direction);
+        let moved = move_on(&looking, &access, settings, direction);
         drop(lock);
         moved
     };
     let moved = tokio::task::spawn_blocking(moving).await;
     let moved = moved.map_err(ServeError::from)??;
     let place = match direction {
-        Direction::Bucket => name,
+        Direction::Replica => name,
         Direction::Disk => dir.display().to_string(),
     };
     Ok((moved, place))
@@ -97,11 +97,11 @@ pub async fn move_log(
 
 fn move_on(
     looking: &Looking,
-    store: &Arc<S3>,
+    access: &ReplicaAccess,
     settings: Settings,
     direction: Direction,
 ) -> Result<Moved, MovingError> {
-    let engine = looking.engine(store)?;
+    let engine = looking.engine(access)?;
     let keep_trying = looking.insistence.keep_trying();
     let dir = looking.dir.as_path();
     let moving = Moving {
@@ -121,7 +121,7 @@ fn move_on(
         once: ONCE.map(str::to_owned).to_vec(),
     };
     let open = |error| MovingError::Move(MoveError::Open(error));
-    if direction == Direction::Bucket {
+    if direction == Direction::Replica {
         let files = dir.join(FILES);
         if Disk.exists(&files) {
             return Err(MovingError::Files(files));

@@ -1,4 +1,4 @@
-//! Takes a log over that is kept in a bucket.
+//! Takes a log over that is kept in a replica.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::insistence::Insistence;
 use crate::clock::Clock;
 use crate::files::Disk;
 use crate::ids::Ids;
-use crate::replica::BucketEngine;
+use crate::replica::LogEngine;
 use crate::ship::Shipper;
 use crate::wal::journal::replica::owner::ReplicaJournal;
 use crate::wal::journal::replica::sides::EngineSides;
@@ -26,16 +26,16 @@ use crate::wal::writer::Writer;
 const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
-/// A log in a bucket, before and after it is taken over.
+/// A log in a replica, before and after it is taken over.
 pub(super) struct Replica {
-    pub(super) engine: BucketEngine,
+    pub(super) engine: LogEngine,
     pub(super) node: Node,
-    pub(super) sides: Arc<EngineSides<BucketEngine>>,
+    pub(super) sides: Arc<EngineSides<LogEngine>>,
     pub(super) start: ReplicaStart,
     pub(super) insistence: Arc<Insistence>,
 }
 
-type Opened = (Writer<ReplicaJournal<BucketEngine, Disk>, Disk>, Recovered);
+type Opened = (Writer<ReplicaJournal<LogEngine, Disk>, Disk>, Recovered);
 
 impl Replica {
     /// Reads the log, and becomes its owner. Blocks.

@@ -462,7 +462,7 @@ Commands:
           aside
   adopt   Give a copied or restored log a node id of its own, so that it can go on beside the other
           one
-  move    Bring the logs from this disk into the bucket that `wal.replica` names, or back
+  move    Bring the logs from this disk into what `wal.replica` names, or back
   help    Print this message or the help of the given subcommand(s)
 
 Options:
@@ -526,14 +526,14 @@ Options:
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["wal", "move"]), @r#"
-Bring the logs from this disk into the bucket that `wal.replica` names, or back
+Bring the logs from this disk into what `wal.replica` names, or back
 
 Usage: lakehook wal move [OPTIONS]
 
 Options:
   -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
                        there]
-      --to-disk        Back from the bucket onto this disk
+      --to-disk        Back from the replica onto this disk
       --log <LOG>      Only one of the two logs [default: both] [possible values: events, polls]
   -h, --help           Print help
 exit code 0

@@ -1,16 +1,19 @@
 //! Properties that every journal must have: in files on a real disk, in files on the simulated disk, in
-//! memory, and in an engine that several machines reach.
+//! memory, and in an engine that several machines reach: a simulated one, and three real servers of NATS.
 //!
 //! Frames hold arbitrary bytes here, and a model knows which of them a reader must find.
 
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lakehook::clock::{Micros, Now};
 use lakehook::files::{Disk, Files, create_dir_durably};
 use lakehook::ids::{Ids, NodeId};
 use lakehook::record::Lsn;
+use lakehook::replica::nats::NatsAccess;
+use lakehook::replica::stream::{StreamEngine, StreamPlace};
 use lakehook::wal::helper::Background;
 use lakehook::wal::journal::local::{FoundFiles, LocalSettings};
 use lakehook::wal::journal::replica::found::FoundReplica;
@@ -24,6 +27,7 @@ use crate::chance::{Chance, mix};
 use crate::disk::{Crash, Fault, Op, SimDisk};
 use crate::engine::{SimEngine, give_up};
 use crate::memory::MemoryStore;
+use crate::support::nats::Nats;
 use crate::world::WAL;
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -326,8 +330,8 @@ fn a_journal_in_memory() {
     }
 }
 
-fn replica<F: Files>(engine: &SimEngine, files: &F, dir: &Path) -> FoundReplica<SimEngine, F> {
-    let settings = ReplicaSettings {
+fn replica_settings() -> ReplicaSettings {
+    ReplicaSettings {
         segment_bytes: SEGMENT_BYTES,
         max_bytes: MAX_BYTES,
         log: NodeId(7),
@@ -336,9 +340,12 @@ fn replica<F: Files>(engine: &SimEngine, files: &F, dir: &Path) -> FoundReplica<
         keep_trying: give_up(),
         owner: "a test".to_owned(),
         interval: Duration::ZERO,
-    };
+    }
+}
+
+fn replica<F: Files>(engine: &SimEngine, files: &F, dir: &Path) -> FoundReplica<SimEngine, F> {
     create_dir_durably(files, dir, true).unwrap();
-    FoundReplica::open(engine.clone(), files.clone(), dir, settings).unwrap()
+    FoundReplica::open(engine.clone(), files.clone(), dir, replica_settings()).unwrap()
 }
 
 #[test]
@@ -382,6 +389,76 @@ fn a_journal_in_an_engine_whose_machine_is_lost_again_and_again() {
         };
         agrees_with_the_model(&bench, seed);
     }
+}
+
+fn in_stream(engine: &StreamEngine, dir: &Path) -> FoundReplica<StreamEngine, Disk> {
+    let settings = ReplicaSettings {
+        background: Background::Threads,
+        keep_trying: Arc::new(|failed, _| {
+            std::thread::sleep(Duration::from_millis(50));
+            failed < 200
+        }),
+        ..replica_settings()
+    };
+    FoundReplica::open(engine.clone(), Disk, dir, settings).unwrap()
+}
+
+/// In three real servers. Messages are small there, so that most frames are in parts.
+#[test]
+fn a_journal_in_a_stream_of_nats() {
+    let Some(nats) = Nats::with(3, "always", 16 << 10) else {
+        return;
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    let open = |name: &str| {
+        let place = StreamPlace {
+            access: NatsAccess {
+                servers: nats.urls(),
+                ..NatsAccess::default()
+            },
+            stream: format!("lakehook-{name}-events"),
+            root: format!("lakehook.{name}.events"),
+            needed: 2 * MAX_BYTES,
+        };
+        StreamEngine::open(place, runtime.handle().clone(), 7).unwrap()
+    };
+    for seed in 0..2 {
+        let engine = open(&format!("seed-{seed}"));
+        let dir = tempfile::tempdir().unwrap();
+        let lost = |seed| {
+            // Every second life is on a machine that has never seen the log.
+            if seed % 2 == 1 {
+                for entry in std::fs::read_dir(dir.path()).unwrap() {
+                    std::fs::remove_file(entry.unwrap().path()).unwrap();
+                }
+            }
+        };
+        let lives = std::cell::Cell::new(0_u64);
+        let bench = Bench {
+            find: Box::new(|| {
+                lives.set(lives.get() + 1);
+                lost(lives.get());
+                in_stream(&engine, dir.path())
+            }),
+            disk: None,
+        };
+        agrees_with_the_model(&bench, seed);
+    }
+    let engine = open("fenced");
+    let machines = std::cell::RefCell::new(Vec::new());
+    is_fenced(&Bench {
+        find: Box::new(|| {
+            let dir = tempfile::tempdir().unwrap();
+            let found = in_stream(&engine, dir.path());
+            machines.borrow_mut().push(dir);
+            found
+        }),
+        disk: None,
+    });
 }
 
 /// Two processes open the same journal. The one that opens it later takes it over, and the other one is

@@ -21,6 +21,7 @@ pub(crate) mod needs;
 pub(crate) mod api;
 pub(crate) mod s3;
 pub(crate) mod moto;
+pub(crate) mod nats;
 pub(crate) mod python;
 pub(crate) mod duckdb;
 pub(crate) mod proxy;

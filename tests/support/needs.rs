@@ -40,10 +40,12 @@ pub(crate) enum Need {
     Postgresql,
     /// The tool that ends a program at its n-th call of the system.
     Strace,
+    /// A server of NATS.
+    NatsServer,
 }
 
 impl Need {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::LoopMounts,
         Self::Libfaketime,
         Self::JsonSuite,
@@ -59,6 +61,7 @@ impl Need {
         Self::Helm,
         Self::Postgresql,
         Self::Strace,
+        Self::NatsServer,
     ];
 
     /// Its name in `LAKEHOOK_REQUIRE`.
@@ -79,6 +82,7 @@ impl Need {
             Self::Helm => "helm",
             Self::Postgresql => "postgresql",
             Self::Strace => "strace",
+            Self::NatsServer => "nats-server",
         }
     }
 

@@ -1,4 +1,4 @@
-//! `lakehook wal move`: brings a log from this disk into the bucket of the replica, or back.
+//! `lakehook wal move`: brings a log from this disk into the replica, or back.
 
 use std::process::ExitCode;
 
@@ -18,7 +18,7 @@ use crate::wal::moving::{MoveError, Moved};
 /// The arguments of `wal move`.
 #[derive(Debug, Args)]
 pub struct MoveArgs {
-    /// Back from the bucket onto this disk
+    /// Back from the replica onto this disk
     #[arg(long)]
     to_disk: bool,
     /// Only one of the two logs [default: both]
@@ -32,7 +32,7 @@ pub fn run(loaded: &Loaded, args: &MoveArgs) -> Result<ExitCode, Failure> {
     let direction = if args.to_disk {
         Direction::Disk
     } else {
-        Direction::Bucket
+        Direction::Replica
     };
     let roles = match args.log {
         Some(log) => vec![log.role()],

@@ -2,7 +2,7 @@
 //!
 //! An engine keeps items by name and never changes them. Its promises: of all puts of one name, at
 //! most one is stored while the item is there; a read that follows a stored put finds it, unless it
-//! was deleted; and so does a list. `lakehook check` proves them for a bucket.
+//! was deleted; and so does a list. Each start, and `lakehook check`, probes them.
 
 use std::io;
 use std::sync::Arc;
@@ -65,6 +65,11 @@ pub trait Engine: Clone + Send + Sync + 'static {
 
     /// Name of the log in the engine, for messages.
     fn name(&self) -> String;
+
+    /// Bytes that each item takes beside its own, where there is a bound for all of them.
+    fn beside(&self) -> u64 {
+        0
+    }
 }
 
 /// Decides after that many failed attempts, and the last one's error, whether there is another one,

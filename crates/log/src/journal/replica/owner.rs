@@ -351,7 +351,10 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
     }
 
     fn used(&self) -> u64 {
-        self.segments.values().map(|extent| extent.bytes).sum()
+        let first = self.segments.values().next().map(|extent| extent.first);
+        let frames = first.map_or(0, |first| self.place.last.0 + 1 - first);
+        let bytes: u64 = self.segments.values().map(|extent| extent.bytes).sum();
+        bytes + frames * self.engine.beside()
     }
 
     fn closed_bytes(&self, first: u64) -> u64 {

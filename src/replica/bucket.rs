@@ -8,8 +8,6 @@
 //! <prefix>/files/side/<name>@<epoch, 20 digits>-<number, 20 digits>
 //! <prefix>/_lakehook/…                   probes
 //! ```
-//!
-//! Nobody but the owners of the log may write here, and whoever reads here sees every event.
 
 use std::sync::Arc;
 

@@ -1,0 +1,264 @@
+//! A connection to NATS, and the few requests of JetStream that a log needs, for threads that may block.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use async_nats::connection::State;
+use async_nats::{
+    Client, ConnectOptions, HeaderMap, Message, Request, RequestErrorKind, ServerAddr,
+};
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+
+use crate::lake::{LakeError, Trouble};
+
+/// How long an answer may take, …
+const PATIENCE: Duration = Duration::from_secs(3);
+/// … and a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// After so many requests in a row without an answer, another server is tried.
+const UNANSWERED: u32 = 2;
+/// A connection that is silent for so long is asked whether it is alive.
+const PING: Duration = Duration::from_secs(5);
+/// Requests that wait for the connection. Each may hold a message, so they are few.
+const WAITING: usize = 64;
+
+/// The oldest servers that can keep a log.
+const OLDEST: (u64, u64) = (2, 12);
+
+/// How the servers are reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NatsAccess {
+    /// Their URLs, such as `nats://n1:4222`.
+    pub servers: Vec<String>,
+    /// A file with the credentials of a user.
+    pub creds_file: Option<PathBuf>,
+    /// A file with the certificates to trust, instead of those of the system.
+    pub ca_file: Option<PathBuf>,
+    /// Files with a client's certificate and its key.
+    pub client_cert: Option<(PathBuf, PathBuf)>,
+}
+
+/// Why a request has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NatsError {
+    /// There is no answer, or none that can be read.
+    #[error("{0}")]
+    Unanswered(String),
+    /// JetStream refuses.
+    #[error("{message} ({code})")]
+    Refused {
+        /// JetStream's number of the error.
+        code: u32,
+        /// What it says.
+        message: String,
+    },
+}
+
+impl NatsError {
+    /// JetStream's number of the error.
+    pub(super) fn code(&self) -> Option<u32> {
+        match self {
+            Self::Unanswered(_) => None,
+            Self::Refused { code, .. } => Some(*code),
+        }
+    }
+}
+
+impl From<NatsError> for LakeError {
+    fn from(error: NatsError) -> Self {
+        Self::Retry {
+            kind: Trouble::Network,
+            message: format!("NATS: {error}"),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+struct ApiError {
+    err_code: u32,
+    #[serde(default)]
+    description: String,
+}
+
+/// What every answer may be.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    error: Option<ApiError>,
+}
+
+/// The answer to a message that a stream has stored.
+#[derive(Debug, Deserialize)]
+pub(super) struct PubAck {
+    /// The stream.
+    pub(super) stream: String,
+    /// The number of the message in it.
+    pub(super) seq: u64,
+    /// Whether it was known before by its id; we give none.
+    #[serde(default)]
+    pub(super) duplicate: bool,
+}
+
+/// A connection to the servers. Cheap to clone.
+#[derive(Clone)]
+pub(super) struct NatsConnection {
+    client: Client,
+    runtime: Handle,
+    /// Requests in a row that had no answer.
+    unanswered: Arc<AtomicU32>,
+}
+
+impl NatsConnection {
+    /// Connects to one of the servers, and finds another one by itself later. Blocks.
+    pub(super) fn open(access: &NatsAccess, runtime: Handle) -> Result<Self, LakeError> {
+        let client = runtime.block_on(connect(access))?;
+        let own = Self {
+            client,
+            runtime,
+            unanswered: Arc::default(),
+        };
+        let version = own.client.server_info().version;
+        if version_of(&version).is_none_or(|version| version < OLDEST) {
+            let (major, minor) = OLDEST;
+            return Err(LakeError::Unusable(format!(
+                "NATS {version} cannot keep a log: servers of version {major}.{minor} or later are needed"
+            )));
+        }
+        Ok(own)
+    }
+
+    /// The most bytes of a message, with its headers.
+    pub(super) fn max_payload(&self) -> usize {
+        self.client.server_info().max_payload
+    }
+
+    /// Stores a message unless its subject has one.
+    pub(super) fn publish_new(&self, subject: String, bytes: Bytes) -> Result<PubAck, NatsError> {
+        let mut headers = HeaderMap::new();
+        headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
+        let request = Request::new().headers(headers).payload(bytes);
+        answer(&self.send(subject, request)?)
+    }
+
+    /// Asks JetStream something.
+    pub(super) fn ask<A: DeserializeOwned>(
+        &self,
+        what: &str,
+        body: &impl Serialize,
+    ) -> Result<A, NatsError> {
+        let body = serde_json::to_vec(body);
+        let body = body.map_err(|error| NatsError::Unanswered(error.to_string()))?;
+        let request = Request::new().payload(body.into());
+        answer(&self.send(format!("$JS.API.{what}"), request)?)
+    }
+
+    fn send(&self, subject: String, request: Request) -> Result<Message, NatsError> {
+        // Otherwise the client would keep the message, and send it whenever it is connected again.
+        if self.client.connection_state() != State::Connected {
+            return Err(NatsError::Unanswered("there is no connection".to_owned()));
+        }
+        let request = request.timeout(Some(PATIENCE));
+        let sending = self.client.send_request(subject, request);
+        let error = match self.runtime.block_on(sending) {
+            Ok(message) => {
+                self.unanswered.store(0, Ordering::Relaxed);
+                return Ok(message);
+            }
+            Err(error) => error,
+        };
+        self.try_another_server();
+        Err(NatsError::Unanswered(match error.kind() {
+            RequestErrorKind::TimedOut => "there was no answer in time".to_owned(),
+            RequestErrorKind::NoResponders => {
+                "no server answers for JetStream: either it has no leader at the moment, or JetStream is off"
+                    .to_owned()
+            }
+            _ => error.to_string(),
+        }))
+    }
+
+    /// The server of this connection may be cut off from the others.
+    fn try_another_server(&self) {
+        if self.unanswered.fetch_add(1, Ordering::Relaxed) + 1 < UNANSWERED {
+            return;
+        }
+        self.unanswered.store(0, Ordering::Relaxed);
+        // If this fails, the connection has ended, and is made again anyway.
+        let _ended = self.runtime.block_on(self.client.force_reconnect());
+    }
+}
+
+async fn connect(access: &NatsAccess) -> Result<Client, LakeError> {
+    let unusable = |error: &dyn std::fmt::Display, what: &str| {
+        LakeError::Unusable(format!("{what} cannot be used: {error}"))
+    };
+    let mut options = ConnectOptions::new()
+        .name(concat!("lakehook ", env!("CARGO_PKG_VERSION")))
+        .connection_timeout(CONNECT)
+        .ping_interval(PING)
+        .client_capacity(WAITING);
+    if let Some(file) = &access.creds_file {
+        let with = options.credentials_file(file).await;
+        options = with.map_err(|error| unusable(&error, "wal.nats_creds_file"))?;
+    }
+    if let Some(file) = &access.ca_file {
+        options = options
+            .add_root_certificates(file.clone())
+            .require_tls(true);
+    }
+    if let Some((cert, key)) = &access.client_cert {
+        options = options
+            .add_client_certificate(cert.clone(), key.clone())
+            .require_tls(true);
+    }
+    let servers: Result<Vec<ServerAddr>, _> =
+        access.servers.iter().map(|url| url.parse()).collect();
+    let servers = servers.map_err(|error| unusable(&error, "wal.replica"))?;
+    let connected = options.connect(servers).await;
+    connected.map_err(|error| LakeError::Retry {
+        kind: Trouble::Network,
+        message: format!(
+            "failed to connect to NATS ({}): {error}",
+            access.servers.join(", ")
+        ),
+    })
+}
+
+fn answer<A: DeserializeOwned>(message: &Message) -> Result<A, NatsError> {
+    let unreadable = |error: serde_json::Error| {
+        NatsError::Unanswered(format!("an answer cannot be read: {error}"))
+    };
+    let refusal: Refusal = serde_json::from_slice(&message.payload).map_err(unreadable)?;
+    if let Some(error) = refusal.error {
+        return Err(NatsError::Refused {
+            code: error.err_code,
+            message: error.description,
+        });
+    }
+    serde_json::from_slice(&message.payload).map_err(unreadable)
+}
+
+/// An answer of which nothing matters but that it is one.
+pub(super) type Done = IgnoredAny;
+
+fn version_of(text: &str) -> Option<(u64, u64)> {
+    let mut parts = text.split(['.', '-']);
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_by_number() {
+        assert_eq!(version_of("2.9.10"), Some((2, 9)));
+        assert_eq!(version_of("2.12.0-preview.1"), Some((2, 12)));
+        assert_eq!(version_of("new"), None);
+        assert!((2, 9) < OLDEST && OLDEST <= (2, 15));
+    }
+}
