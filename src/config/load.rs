@@ -236,10 +236,6 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.server.console_token_file,
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
-        &mut config.wal.nats_creds_file,
-        &mut config.wal.nats_ca_file,
-        &mut config.wal.nats_cert_file,
-        &mut config.wal.nats_key_file,
     ];
     for path in config.files.values_mut().filter_map(Inbox::local_path) {
         make_absolute(path)?;
@@ -271,6 +267,7 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
     let of_files = config.files.values_mut().map(|files| &mut files.schema);
     let optional = optional
         .into_iter()
+        .chain(config.wal.files())
         .chain(of_files)
         .chain(of_hooks)
         .chain(of_polls)

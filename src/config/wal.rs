@@ -73,6 +73,16 @@ impl Default for Wal {
 }
 
 impl Wal {
+    /// The paths of files that are read.
+    pub(super) fn files(&mut self) -> [&mut Option<PathBuf>; 4] {
+        [
+            &mut self.nats_creds_file,
+            &mut self.nats_ca_file,
+            &mut self.nats_cert_file,
+            &mut self.nats_key_file,
+        ]
+    }
+
     /// The shortest time between two writes to the replica.
     pub fn replica_interval(&self) -> Duration {
         let by_default = match self.replica {

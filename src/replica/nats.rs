@@ -43,6 +43,26 @@ pub struct NatsAccess {
     pub client_cert: Option<(PathBuf, PathBuf)>,
 }
 
+/// Where a log is in NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPlace {
+    /// How the servers are reached.
+    pub access: NatsAccess,
+    /// The name of the stream.
+    pub stream: String,
+    /// What all subjects begin with.
+    pub root: String,
+    /// Bytes that the stream must have room for.
+    pub needed: u64,
+}
+
+impl StreamPlace {
+    /// The name of the log, for messages and for the mark of its copies. Servers come and go.
+    pub fn name(&self) -> String {
+        format!("stream {} of NATS", self.stream)
+    }
+}
+
 /// Why a request has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum NatsError {

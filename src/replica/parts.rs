@@ -14,7 +14,7 @@ pub(super) const IN_PARTS: u8 = 1;
 /// The name of the parts of an item: what they add up to, and how they are cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parts {
-    pub(super) hash: u128,
+    hash: u128,
     bytes: u64,
     part: u64,
 }

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::runtime::Handle;
 
-use super::nats::{Done, NatsAccess, NatsConnection, NatsError, PubAck};
+use super::nats::{Done, NatsConnection, NatsError, PubAck, StreamPlace};
 use super::parts::{IN_PARTS, Parts, WHOLE, name_of_token, token_of};
 use super::stream_checks::{self, StreamCluster, StreamInfo};
 use crate::lake::LakeError;
@@ -50,26 +50,6 @@ const BESIDE: usize = 1024;
 const MAX_MESSAGE: usize = 1 << 20;
 /// Lists are begun again if something is deleted meanwhile, so often.
 const LISTS: u32 = 5;
-
-/// Where a log is in NATS.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StreamPlace {
-    /// How the servers are reached.
-    pub access: NatsAccess,
-    /// The name of the stream.
-    pub stream: String,
-    /// What all subjects begin with.
-    pub root: String,
-    /// Bytes that the stream must have room for.
-    pub needed: u64,
-}
-
-impl StreamPlace {
-    /// The name of the log, for messages and for the mark of its copies. Servers come and go.
-    pub fn name(&self) -> String {
-        format!("stream {} of NATS", self.stream)
-    }
-}
 
 /// A stream that keeps a log. Cheap to clone.
 #[derive(Clone)]
@@ -268,17 +248,19 @@ impl StreamEngine {
         info.map_err(unknown)
     }
 
-    /// The item of its message; `None` if its parts are gone.
-    fn assemble(&self, base: &str, message: Vec<u8>) -> Result<Option<Vec<u8>>, EngineError> {
-        let damaged = || EngineError::Unknown(format!("{base} is not an item of a log"));
+    /// The item of its message; `None` if its parts are gone. What somebody else has put there is as it is, and
+    /// whoever reads it finds that it is nothing of a log.
+    fn assemble(&self, base: &str, mut message: Vec<u8>) -> Result<Option<Vec<u8>>, EngineError> {
         let parts = match message.split_first() {
             Some((&WHOLE, _)) => {
-                let mut message = message;
                 message.remove(0);
                 return Ok(Some(message));
             }
-            Some((&IN_PARTS, rest)) => Parts::decode(rest).ok_or_else(damaged)?,
-            _ => return Err(damaged()),
+            Some((&IN_PARTS, rest)) => Parts::decode(rest),
+            _ => None,
+        };
+        let Some(parts) = parts else {
+            return Ok(Some(message));
         };
         let token = parts.token();
         let mut bytes = Vec::new();
@@ -288,11 +270,7 @@ impl StreamEngine {
             };
             bytes.extend_from_slice(&part);
         }
-        if Parts::of(&bytes, self.own.part).hash == parts.hash {
-            Ok(Some(bytes))
-        } else {
-            Err(damaged())
-        }
+        Ok(Some(bytes))
     }
 
     /// The subjects that have messages, in order, that match a pattern.

@@ -6,8 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::nats::{Done, NatsConnection, NatsError};
-use super::stream::StreamPlace;
+use super::nats::{Done, NatsConnection, NatsError, StreamPlace};
 use crate::lake::LakeError;
 
 /// There is no such stream.
@@ -76,6 +75,14 @@ struct StreamConfig {
     deny_purge: bool,
     no_ack: bool,
     persist_mode: String,
+    #[serde(flatten)]
+    feeders: StreamFeeders,
+}
+
+/// The streams whose messages a stream gets.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct StreamFeeders {
     mirror: Option<Done>,
     sources: Option<Vec<Done>>,
 }
@@ -200,8 +207,8 @@ fn problems_of(config: &StreamConfig, subject: &str, needed: u64) -> Vec<String>
         config.persist_mode == "async",
         "it has persist_mode = async, so it acknowledges what is not stored yet".to_owned(),
     );
-    let is_fed =
-        config.mirror.is_some() || config.sources.as_ref().is_some_and(|all| !all.is_empty());
+    let StreamFeeders { mirror, sources } = &config.feeders;
+    let is_fed = mirror.is_some() || sources.as_ref().is_some_and(|all| !all.is_empty());
     refuse(is_fed, "it is fed by another stream".to_owned());
     problems
 }

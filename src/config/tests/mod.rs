@@ -16,6 +16,7 @@ mod load;
 mod mistakes;
 mod poll_pages;
 mod polls;
+mod replica;
 mod robust;
 mod rules;
 mod sample;
