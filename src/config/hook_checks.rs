@@ -5,7 +5,7 @@ use std::path::Path;
 use super::findings::Findings;
 use super::hook_scheme::SchemeFault;
 use super::hook_words::{AuthKind, Texts};
-use super::hooks::{Hook, HookAuth, id_of};
+use super::hooks::{Hook, id_of};
 use super::rules::{OWN_PATHS, is_plain_path};
 use super::secret_file::SecretFile;
 use super::sections::Config;
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::signature::Scheme;
 use crate::wal::layout::MAX_FRAME;
 
-const MIN_SECRET_CHARS: usize = 8;
+pub(super) const MIN_SECRET_CHARS: usize = 8;
 /// GitHub sends as much, and nobody more.
 const MAX_HOOK_BODY: u64 = 25 << 20;
 
@@ -33,6 +33,10 @@ pub(super) fn read_secrets(config: &mut Config, findings: &mut Findings<'_>) {
             if let Some(path) = auth.secrets_file.clone() {
                 let key = format!("hook.{name}.auth");
                 auth.secrets.extend(read(&path, &key, findings));
+            }
+            if let Some(path) = &auth.keys_file {
+                let key = format!("hook.{name}.auth");
+                auth.keys = read_keys(path, &key, findings);
             }
         }
     }
@@ -65,6 +69,18 @@ fn read(path: &Path, key: &str, findings: &mut Findings<'_>) -> Vec<Secret> {
     file.secrets.into_iter().map(|(_, secret)| secret).collect()
 }
 
+/// Reads a set of public keys, which is not secret.
+fn read_keys(path: &Path, key: &str, findings: &mut Findings<'_>) -> Option<Secret> {
+    match SecretFile::text_of(path) {
+        Ok(text) => Some(Secret::new(text)),
+        Err(error) => {
+            let shown = path.display();
+            findings.problem(&[key], format!("{shown} cannot be read: {error}"));
+            None
+        }
+    }
+}
+
 /// Checks every rule of hooks and of the signatures of events.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     let key = "events.signing_secrets";
@@ -87,14 +103,14 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 }
 
 /// Checks the rules of one hook.
-struct HookFindings<'f, 's> {
-    name: &'f str,
-    config: &'f Config,
-    findings: &'f mut Findings<'s>,
+pub(super) struct HookFindings<'f, 's> {
+    pub(super) name: &'f str,
+    pub(super) config: &'f Config,
+    pub(super) findings: &'f mut Findings<'s>,
 }
 
 impl HookFindings<'_, '_> {
-    fn problem(&mut self, part: &str, rule: impl Into<String>) {
+    pub(super) fn problem(&mut self, part: &str, rule: impl Into<String>) {
         let key = format!("hook.{}.{part}", self.name);
         self.findings.problem(&[&key], rule);
     }
@@ -156,6 +172,35 @@ impl HookFindings<'_, '_> {
                 self.problem(key, rule);
             }
         }
+        self.check_signature_places(hook);
+        match hook.schemes() {
+            Ok(schemes) => {
+                let key = format!("hook.{}.secrets", self.name);
+                check_keys(&schemes, &hook.secrets, &key, self.findings);
+            }
+            Err(SchemeFault::Where) => {
+                let rule = "must name the header that holds the signature, such as \"X-Signature\"; or `member` the member \
+                            of the body, such as \"/signature\"";
+                self.problem("header", rule);
+            }
+            Err(SchemeFault::Mixed) => {
+                let rule = "must consist of parts {member:/a/b} if `member` says that the signature stands in the body; \
+                            otherwise it must have none, and there is no `time_member`";
+                self.problem("signed", rule);
+            }
+            Err(SchemeFault::Template(error)) => self.problem("signed", error.to_string()),
+            Err(SchemeFault::Needs(part, key)) => {
+                self.problem(key, format!("must be set, because {part} is signed"));
+            }
+            Err(SchemeFault::Unused(part, key)) => {
+                let rule = format!("means nothing here, because `signed` has no {part}");
+                self.problem(key, rule);
+            }
+        }
+    }
+
+    /// Where the signature and what belongs to it stand.
+    fn check_signature_places(&mut self, hook: &Hook) {
         for (key, header) in [
             ("header", &hook.header),
             ("time_header", &hook.time_header),
@@ -166,22 +211,12 @@ impl HookFindings<'_, '_> {
                 self.problem(key, "must be the name of a header");
             }
         }
-        match hook.schemes() {
-            Ok(schemes) => {
-                let key = format!("hook.{}.secrets", self.name);
-                check_keys(&schemes, &hook.secrets, &key, self.findings);
-            }
-            Err(SchemeFault::NoHeader) => {
-                let rule = "must name the header that holds the signature, such as \"X-Signature\"";
-                self.problem("header", rule);
-            }
-            Err(SchemeFault::Template(error)) => self.problem("signed", error.to_string()),
-            Err(SchemeFault::Needs(part, key)) => {
-                self.problem(key, format!("must be set, because {part} is signed"));
-            }
-            Err(SchemeFault::Unused(part, key)) => {
-                let rule = format!("means nothing here, because `signed` has no {part}");
-                self.problem(key, rule);
+        for (key, member) in [("member", &hook.member), ("time_member", &hook.time_member)] {
+            if member
+                .as_ref()
+                .is_some_and(|pointer| !pointer.starts_with('/'))
+            {
+                self.problem(key, "must be a JSON Pointer, such as \"/signature\"");
             }
         }
     }
@@ -217,49 +252,6 @@ impl HookFindings<'_, '_> {
             let rule = "must be off where `auth` has other ways than { type = \"signature\" }, because only a message that \
                         Amazon has signed may have a URL opened";
             self.problem("confirm", rule);
-        }
-    }
-
-    fn check_auth(&mut self, hook: &Hook) {
-        for (index, auth) in hook.auth.iter().enumerate() {
-            for rule in faults_of(auth) {
-                self.problem("auth", format!("entry {}: {rule}", index + 1));
-            }
-            if auth.r#type == AuthKind::None {
-                self.check_open(auth);
-            }
-        }
-        let has = |kind: AuthKind| hook.auth.iter().any(|auth| auth.r#type == kind);
-        if has(AuthKind::Member) && has(AuthKind::Signature) {
-            let rule = "has { type = \"member\" } beside a signature; only one of them can decide about a body";
-            self.problem("auth", rule);
-        }
-        if hook.auth.len() > 1 && has(AuthKind::None) {
-            let rule = "has { type = \"none\" } beside others, which makes those meaningless";
-            self.problem("auth", rule);
-        }
-    }
-
-    /// A hook that takes whatever arrives must be out of reach of strangers.
-    fn check_open(&mut self, auth: &HookAuth) {
-        let path = format!("hook.{}.auth", self.name);
-        if auth.behind_proxy {
-            let text = format!(
-                "hook.{} takes whatever reaches it; a proxy in front must authenticate senders, and this address \
-                 must be reachable through it alone",
-                self.name
-            );
-            self.findings.warning(&path, &text);
-        } else if self.config.server.listen.ip().is_loopback() {
-            let text = format!(
-                "hook.{} takes whatever a program on this machine sends",
-                self.name
-            );
-            self.findings.warning(&path, &text);
-        } else {
-            let rule = "takes type = \"none\" only if server.listen is a loopback address, or with behind_proxy = true, \
-                        which says that a proxy in front authenticates senders";
-            self.findings.problem(&[&path], rule);
         }
     }
 
@@ -375,87 +367,6 @@ fn is_topic(text: &str) -> bool {
 
 fn has_secrets(hook: &Hook) -> bool {
     !hook.secrets.is_empty() || hook.secrets_file.is_some()
-}
-
-/// What is wrong with a way of authentication.
-fn faults_of(auth: &HookAuth) -> Vec<String> {
-    let mut faults = Vec::new();
-    let has_secrets = !auth.secrets.is_empty() || auth.secrets_file.is_some();
-    let takes_secrets = matches!(
-        auth.r#type,
-        AuthKind::Header | AuthKind::Bearer | AuthKind::Basic | AuthKind::Query | AuthKind::Member
-    );
-    match (takes_secrets, has_secrets) {
-        (true, false) => faults.push("needs secrets or secrets_file".to_owned()),
-        (false, true) => {
-            let rule = "has secrets that mean nothing here; a signature uses those of the hook";
-            faults.push(rule.to_owned());
-        }
-        _ => {}
-    }
-    faults.extend(faults_of_places(auth));
-    if auth.behind_proxy && auth.r#type != AuthKind::None {
-        faults.push("behind_proxy means something for type = \"none\" alone".to_owned());
-    }
-    for (index, secret) in auth.secrets.iter().enumerate() {
-        let text = secret.expose();
-        if text.len() < MIN_SECRET_CHARS {
-            let number = index + 1;
-            faults.push(format!(
-                "secret {number} is too short; at least 8 characters"
-            ));
-        }
-        if auth.r#type == AuthKind::Basic && !text.contains(':') {
-            faults.push(format!("secret {} must be user:password", index + 1));
-        }
-    }
-    faults
-}
-
-/// What is wrong with where a way of authentication looks for the secret.
-fn faults_of_places(auth: &HookAuth) -> Vec<String> {
-    let is_header = |name: &str| http::HeaderName::from_bytes(name.as_bytes()).is_ok();
-    let is_word = |name: &str| !name.is_empty() && !name.contains(['/', '&', '=', ' ']);
-    let is_right = |key: &str, name: &str| match key {
-        "header" => is_header(name),
-        _ => is_word(name),
-    };
-    let places = [
-        (
-            "header",
-            &auth.header,
-            AuthKind::Header,
-            "header",
-            "X-Token",
-        ),
-        (
-            "parameter",
-            &auth.parameter,
-            AuthKind::Query,
-            "query",
-            "token",
-        ),
-        (
-            "member",
-            &auth.member,
-            AuthKind::Member,
-            "member",
-            "passcode",
-        ),
-    ];
-    let faults = places
-        .into_iter()
-        .filter_map(|(key, value, of, kind, example)| match value {
-            None if auth.r#type == of => Some(format!("needs {key}, such as \"{example}\"")),
-            Some(_) if auth.r#type != of => {
-                Some(format!("{key} means something for type = \"{kind}\" alone"))
-            }
-            Some(name) if !is_right(key, name) => {
-                Some(format!("{key} must be a name, such as \"{example}\""))
-            }
-            _ => None,
-        });
-    faults.collect()
 }
 
 /// Checks that each secret is a key of one of the schemes. The errors repeat nothing of a secret.

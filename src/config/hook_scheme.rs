@@ -3,15 +3,18 @@
 use std::sync::Arc;
 
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 
 use super::hook_words::{AuthKind, SchemeName};
 use super::hooks::{Hook, HookAuth};
 use crate::receive::Topics;
 use crate::receive::admission::{Proof, Proofs};
 use crate::receive::client::Tokens;
+use crate::receive::jwt::{Jwt, JwtPlace};
 use crate::receive::packs::{GENERIC, Pack, STANDARD};
 use crate::receive::signature::Signing;
 use crate::secret::Secret;
+use crate::signature::jwt::JwtKeys;
 use crate::signature::{
     Algorithm, Encoding, KeyForm, Place, Scheme, Template, TemplateError, TimeForm,
 };
@@ -19,8 +22,10 @@ use crate::signature::{
 /// Why a hook has no scheme.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SchemeFault {
-    /// The header of the signature is missing.
-    NoHeader,
+    /// Nothing says where the signature is, or both keys do.
+    Where,
+    /// The signature stands in the body and covers all of it, or in a header and covers members of the body.
+    Mixed,
     /// The template is none.
     Template(TemplateError),
     /// A part of the template needs a header that this key names.
@@ -54,27 +59,25 @@ impl Hook {
     }
 
     fn own_scheme_of_template(&self) -> Result<Scheme, SchemeFault> {
-        let header = self.header.as_deref().ok_or(SchemeFault::NoHeader)?;
+        let at = match (self.header.as_deref(), self.member.as_deref()) {
+            (Some(header), None) => Place::header(header),
+            (None, Some(pointer)) => Place::member(pointer),
+            _ => return Err(SchemeFault::Where),
+        };
         let text = self.signed.as_deref().unwrap_or("{body}");
         let template = Template::parse(text).map_err(SchemeFault::Template)?;
-        let place = |header: &str, prefix: Option<&str>| Place {
-            separator: None,
-            prefix: prefix.unwrap_or_default().to_owned(),
-            ..Place::header(header)
+        let signature = Place {
+            separator: self.separator,
+            prefix: self.prefix.clone().unwrap_or_default(),
+            ..at
         };
-        let mut signature = place(header, self.prefix.as_deref());
-        signature.separator = self.separator;
-        let time_prefix = self.time_prefix.as_deref();
-        let timestamp = match (self.time_header.as_deref(), time_prefix) {
-            (Some(header), _) => Some(place(header, time_prefix)),
-            // A pair in the header of the signature.
-            (None, Some(_)) => Some(Place {
-                separator: self.separator,
-                ..place(header, time_prefix)
-            }),
-            (None, None) => None,
-        };
-        let id = self.id_header.as_deref().map(|header| place(header, None));
+        let timestamp = self.place_of_time(&signature);
+        let id = self.id_header.as_deref().map(Place::header);
+        if self.member.is_some() != template.has_members()
+            || self.member.is_none() && self.time_member.is_some()
+        {
+            return Err(SchemeFault::Mixed);
+        }
         for (part, has_part, key, is_set) in [
             (
                 "{timestamp}",
@@ -110,6 +113,27 @@ impl Hook {
         })
     }
 
+    fn place_of_time(&self, signature: &Place) -> Option<Place> {
+        let prefix = self.time_prefix.clone();
+        let own = match (&self.time_header, &self.time_member) {
+            (Some(header), _) => Some(Place::header(header)),
+            (None, Some(pointer)) => Some(Place::member(pointer)),
+            (None, None) => None,
+        };
+        match (own, prefix) {
+            (Some(place), prefix) => Some(Place {
+                prefix: prefix.unwrap_or_default(),
+                ..place
+            }),
+            // A pair in the header of the signature.
+            (None, Some(prefix)) => Some(Place {
+                prefix,
+                ..signature.clone()
+            }),
+            (None, None) => None,
+        }
+    }
+
     /// The ways in which a request may prove where it comes from. Settings that make none were refused before.
     pub fn proofs(&self) -> Proofs {
         Proofs::any(self.proof_list())
@@ -143,48 +167,59 @@ impl Hook {
 
     /// The hook in a few words: its path, its scheme, and how many secrets there are.
     pub fn summary(&self, name: &str) -> String {
-        let ways = self.proof_list();
-        let ways: Vec<String> = ways
+        let ways: Vec<String> = self
+            .proof_list()
             .iter()
-            .map(|proof| match proof {
-                Proof::Signature(signing) => {
-                    format!(
-                        "signature in {} ({} secrets)",
-                        signing.header(),
-                        self.secrets.len()
-                    )
-                }
-                Proof::Topics(topics) => {
-                    let confirms = if topics.confirms() {
-                        ", which are confirmed"
-                    } else {
-                        ""
-                    };
-                    format!("signature of Amazon ({} topics{confirms})", topics.count())
-                }
-                Proof::Header(header, secrets) => format!("{header} ({} secrets)", secrets.len()),
-                Proof::Bearer(_) => "bearer token".to_owned(),
-                Proof::Basic(pairs) => format!("basic ({} users)", pairs.len()),
-                Proof::Query(name, secrets) => {
-                    format!("{name} of the URL ({} secrets)", secrets.len())
-                }
-                Proof::Member(names, secrets) => {
-                    format!(
-                        "{} of the body ({} secrets)",
-                        names.join(" or "),
-                        secrets.len()
-                    )
-                }
-                Proof::Open => "not authenticated".to_owned(),
-            })
+            .map(|proof| self.way(proof))
             .collect();
         let paths: Vec<String> = self.paths(name).into_iter().map(|(path, _)| path).collect();
-        format!(
-            "{}, {}, {}",
-            paths.join(" "),
-            self.pack().name,
-            ways.join(" or ")
-        )
+        // Where nothing is signed, there is no scheme to name.
+        let scheme = match self.scheme {
+            None if !self.auth.is_empty() => String::new(),
+            _ => format!("{}, ", self.pack().name),
+        };
+        format!("{}, {scheme}{}", paths.join(" "), ways.join(" or "))
+    }
+
+    /// A way to prove where a request comes from, in a few words.
+    fn way(&self, proof: &Proof) -> String {
+        let secrets = counted(self.secrets.len(), "secret");
+        match proof {
+            Proof::Signature(signing) => format!("signature in {} ({secrets})", signing.header()),
+            Proof::InBody(_) => {
+                let member = self.member.as_deref().unwrap_or_default();
+                format!("signature at {member} of the body ({secrets})")
+            }
+            Proof::Jwt(jwt) => {
+                let keys = counted(jwt.keys.count(), "key");
+                match &jwt.place {
+                    JwtPlace::Header(name) => format!("token in {name} ({keys})"),
+                    JwtPlace::Body => format!("token as the body ({keys})"),
+                }
+            }
+            Proof::Topics(topics) => {
+                let confirms = if topics.confirms() {
+                    ", which are confirmed"
+                } else {
+                    ""
+                };
+                let topics = counted(topics.count(), "topic");
+                format!("signature of Amazon ({topics}{confirms})")
+            }
+            Proof::Header(header, list) => {
+                format!("{header} ({})", counted(list.len(), "secret"))
+            }
+            Proof::Bearer(_) => "bearer token".to_owned(),
+            Proof::Basic(pairs) => format!("basic ({})", counted(pairs.len(), "user")),
+            Proof::Query(name, list) => {
+                format!("{name} of the URL ({})", counted(list.len(), "secret"))
+            }
+            Proof::Member(names, list) => {
+                let (names, list) = (names.join(" or "), counted(list.len(), "secret"));
+                format!("{names} of the body ({list})")
+            }
+            Proof::Open => "not authenticated".to_owned(),
+        }
     }
 
     fn proofs_of(&self, auth: &HookAuth) -> Vec<Proof> {
@@ -209,7 +244,31 @@ impl Hook {
                 let names = auth.member.iter().map(|name| name.as_str().into());
                 vec![Proof::Member(names.collect(), boxed(&auth.secrets))]
             }
+            AuthKind::Jwt => vec![Proof::Jwt(self.jwt_of(auth))],
             AuthKind::None => vec![Proof::Open],
+        }
+    }
+
+    /// What `type = "jwt"` says. A set of keys that is none was refused before.
+    fn jwt_of(&self, auth: &HookAuth) -> Jwt {
+        let set = auth.keys.as_ref();
+        let keys = set.and_then(|set| JwtKeys::of_set(set.expose()).ok());
+        let of_secrets = || JwtKeys::of_secrets(auth.secrets.iter().map(Secret::expose));
+        let header = auth.header.as_deref().map(str::as_bytes);
+        let header = header.and_then(|name| HeaderName::from_bytes(name).ok());
+        let claims = auth.claims.iter();
+        Jwt {
+            keys: keys.unwrap_or_else(of_secrets),
+            place: if auth.in_body {
+                JwtPlace::Body
+            } else {
+                JwtPlace::Header(header.unwrap_or(AUTHORIZATION))
+            },
+            claims: claims
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            body_hash: auth.body_hash.clone(),
+            tolerance: self.tolerance.duration(),
         }
     }
 
@@ -222,7 +281,13 @@ impl Hook {
         let signing = (!schemes.is_empty()).then(|| {
             let texts = self.secrets.iter().map(Secret::expose);
             let url = self.public_url.as_deref().unwrap_or_default();
-            Proof::Signature(Signing::new(schemes, texts, self.tolerance.duration(), url))
+            let is_in_body = schemes.iter().any(Scheme::is_in_body);
+            let signing = Signing::new(schemes, texts, self.tolerance.duration(), url);
+            if is_in_body {
+                Proof::InBody(signing)
+            } else {
+                Proof::Signature(signing)
+            }
         });
         let user = pack.takes_user().then(|| {
             let users = self.secrets.iter();
@@ -246,6 +311,14 @@ impl Hook {
         let in_head = token.into_iter().chain(user);
         let in_body = member.into_iter().chain(topics);
         signing.into_iter().chain(in_head).chain(in_body).collect()
+    }
+}
+
+/// A number of things, in words.
+fn counted(number: usize, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
     }
 }
 

@@ -23,7 +23,8 @@ impl Hook {
     /// The headers that sign a delivery with the first secret; the error says why nobody can.
     pub fn sign(&self, delivery: &Delivery<'_>) -> Result<Vec<(String, String)>, String> {
         let name = delivery.name;
-        if let Some(header) = self.pack().token_header() {
+        let is_signed = self.schemes().is_ok_and(|schemes| !schemes.is_empty());
+        if let Some(header) = self.pack().token_header().filter(|_| !is_signed) {
             return Err(format!(
                 "hook.{name} is not signed; send its secret in the header {header}"
             ));
@@ -60,7 +61,7 @@ impl Hook {
         signed.ok_or_else(|| {
             format!(
                 "hook.{name} has no secret that can sign: there is none, or they are public keys, whose other half only \
-                 the provider has"
+                 the provider has, or the signature stands in the body"
             )
         })
     }

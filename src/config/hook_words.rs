@@ -48,6 +48,8 @@ pub enum AuthKind {
     Query,
     /// A secret in a member of the body.
     Member,
+    /// A JSON Web Token.
+    Jwt,
     /// None.
     None,
 }
@@ -142,6 +144,7 @@ impl Word for AuthKind {
             ("basic", Self::Basic),
             ("query", Self::Query),
             ("member", Self::Member),
+            ("jwt", Self::Jwt),
             ("none", Self::None),
         ]
     }

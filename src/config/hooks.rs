@@ -1,5 +1,6 @@
 //! `[hook.NAME]`: webhooks of providers.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
@@ -54,6 +55,8 @@ pub struct Hook {
     pub algorithm: Option<Algorithm>,
     /// For `hmac`: the header that holds the signature.
     pub header: Option<String>,
+    /// For `hmac`: the member of the body that holds the signature, as a JSON Pointer, instead of a header.
+    pub member: Option<String>,
     /// For `hmac`: what separates several signatures, or pairs, in that header.
     pub separator: Option<char>,
     /// For `hmac`: what precedes a signature.
@@ -70,6 +73,8 @@ pub struct Hook {
     pub signed: Option<String>,
     /// For `hmac`: the header that holds the signed time.
     pub time_header: Option<String>,
+    /// For `hmac`: the member of the body that holds the signed time.
+    pub time_member: Option<String>,
     /// For `hmac`: what precedes the time in its header.
     pub time_prefix: Option<String>,
     /// For `hmac`: the header that holds the signed id.
@@ -106,7 +111,7 @@ pub struct HookAuth {
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<AuthKind>")]
     pub r#type: AuthKind,
-    /// For `header`: its name.
+    /// For `header`: its name. For `jwt`: that of the header with the token; by default `Authorization`.
     pub header: Option<String>,
     /// For `query`: the parameter of the URL.
     pub parameter: Option<String>,
@@ -123,6 +128,19 @@ pub struct HookAuth {
     pub own_secrets: usize,
     /// For `none`: a proxy in front of this service authenticates senders.
     pub behind_proxy: bool,
+    /// For `jwt`: a file with the public keys of the issuer, as a set of JSON Web Keys.
+    #[schemars(length(min = 1))]
+    pub keys_file: Option<PathBuf>,
+    /// What that file holds.
+    #[serde(skip)]
+    #[schemars(skip)]
+    pub keys: Option<Secret>,
+    /// For `jwt`: claims that a token must have, each with its value.
+    pub claims: BTreeMap<String, String>,
+    /// For `jwt`: the claim that holds the SHA-256 of the body, in hexadecimal digits.
+    pub body_hash: Option<String>,
+    /// For `jwt`: the body is the token, and what it claims is the event.
+    pub in_body: bool,
 }
 
 impl Default for Hook {
@@ -140,12 +158,14 @@ impl Default for Hook {
             public_url: None,
             algorithm: None,
             header: None,
+            member: None,
             separator: None,
             prefix: None,
             encoding: None,
             key_encoding: None,
             signed: None,
             time_header: None,
+            time_member: None,
             time_prefix: None,
             id_header: None,
             id: None,
@@ -226,9 +246,10 @@ impl Hook {
     }
 
     /// The keys that mean something for `scheme = "hmac"` alone, and whether they are set.
-    pub(super) fn own_scheme(&self) -> [(&'static str, bool); 10] {
+    pub(super) fn own_scheme(&self) -> [(&'static str, bool); 12] {
         [
             ("header", self.header.is_some()),
+            ("member", self.member.is_some()),
             ("algorithm", self.algorithm.is_some()),
             ("separator", self.separator.is_some()),
             ("prefix", self.prefix.is_some()),
@@ -236,6 +257,7 @@ impl Hook {
             ("key_encoding", self.key_encoding.is_some()),
             ("signed", self.signed.is_some()),
             ("time_header", self.time_header.is_some()),
+            ("time_member", self.time_member.is_some()),
             ("time_prefix", self.time_prefix.is_some()),
             ("id_header", self.id_header.is_some()),
         ]

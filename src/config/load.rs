@@ -249,7 +249,8 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         make_absolute(path)?;
     }
     let of_hooks = config.hook.values_mut().flat_map(|hook| {
-        let of_auth = hook.auth.iter_mut().map(|auth| &mut auth.secrets_file);
+        let of_auth = hook.auth.iter_mut();
+        let of_auth = of_auth.flat_map(|auth| [&mut auth.secrets_file, &mut auth.keys_file]);
         of_auth.chain(std::iter::once(&mut hook.secrets_file))
     });
     let of_polls = config.poll.values_mut().flat_map(|poll| {

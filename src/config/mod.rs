@@ -25,6 +25,7 @@ mod file_checks;
 mod files;
 mod findings;
 mod guesses;
+mod hook_auth_checks;
 mod hook_checks;
 mod hook_scheme;
 mod hook_sign;

@@ -15,7 +15,8 @@ impl Config {
     pub fn has_secret_files(&self) -> bool {
         let of_hooks = self.hook.values().any(|hook| {
             let mut auth = hook.auth.iter();
-            hook.secrets_file.is_some() || auth.any(|auth| auth.secrets_file.is_some())
+            hook.secrets_file.is_some()
+                || auth.any(|auth| auth.secrets_file.is_some() || auth.keys_file.is_some())
         });
         let of_server = [&self.server.tokens_file, &self.server.console_token_file];
         let of_server = of_server.iter().any(|file| file.is_some());
@@ -49,6 +50,7 @@ impl Config {
             hook.secrets.truncate(hook.own_secrets);
             for auth in &mut hook.auth {
                 auth.secrets.truncate(auth.own_secrets);
+                auth.keys = None;
             }
         }
     }
@@ -71,6 +73,7 @@ impl Config {
             add(&hook.secrets);
             for auth in &hook.auth {
                 add(&auth.secrets);
+                add(auth.keys.as_slice());
             }
         }
         hash.finalize().into()

@@ -32,17 +32,13 @@ impl SecretFile {
     pub(super) fn read(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         let metadata = file.metadata()?;
+        let text = text(file)?;
         let is_ours = metadata.uid() == rustix::process::geteuid().as_raw();
         let others = if is_ours {
             MODE_OF_OTHERS
         } else {
             MODE_OF_OTHERS_THAN_THE_GROUP
         };
-        let mut text = String::new();
-        let bytes = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
-        if bytes as u64 > MAX_FILE_BYTES {
-            return Err(io::Error::other("it is larger than 1 MiB"));
-        }
         let lines = text.lines().map(str::trim).enumerate();
         let secrets = lines
             .filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
@@ -53,4 +49,22 @@ impl SecretFile {
             is_open_to_others: metadata.permissions().mode() & others != 0,
         })
     }
+
+    /// The text of a file that is a whole, and may be read by anybody.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "configuration is read before anything durable"
+    )]
+    pub(super) fn text_of(path: &Path) -> io::Result<String> {
+        text(File::open(path)?)
+    }
+}
+
+fn text(file: File) -> io::Result<String> {
+    let mut text = String::new();
+    let bytes = file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text)?;
+    if bytes as u64 > MAX_FILE_BYTES {
+        return Err(io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
 }

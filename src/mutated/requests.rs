@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
@@ -17,13 +18,19 @@ use crate::poll::parse::read_page;
 use crate::poll::record::Record;
 use crate::poll::wanted::{Steering, Wanted};
 use crate::receive::admission::{Proof, Proofs};
+use crate::receive::jwt::{Jwt, JwtPlace};
 use crate::receive::packs::PACKS;
 use crate::receive::signature::Signing;
 use crate::record::{Fingerprint, Origin};
 use crate::replay::{CandidateHook, HookCandidate, HookJudge};
-use crate::signature::{Message, Part, Scheme};
+use crate::signature::jwt::JwtKeys;
+use crate::signature::{Algorithm, Encoding, Message, Part, Scheme};
 
 const JSON: &[&[u8]] = &[
+    b"\r\n--b\r\n",
+    b"\r\n--b--",
+    b"Content-Disposition: form-data; name=\"a\"\r\n\r\n",
+    b"; filename=\"",
     b"{",
     b"}",
     b"[",
@@ -79,7 +86,7 @@ fn origin() -> Origin {
 }
 
 /// Bodies of hooks of each shape: the name of the hook, the headers, the body.
-const DELIVERIES: [(&str, &str, &str); 6] = [
+const DELIVERIES: [(&str, &str, &str); 8] = [
     (
         "product",
         r#"{"content-type":"application/json"}"#,
@@ -109,6 +116,18 @@ const DELIVERIES: [(&str, &str, &str); 6] = [
         "own",
         r#"{"content-type":"application/x-ndjson"}"#,
         "{\"id\":1}\r\n\n{\"id\":\"2\",\"type\":\"t\"}\n",
+    ),
+    (
+        "own",
+        r#"{"content-type":"multipart/form-data; boundary=b"}"#,
+        "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b\r\nContent-Disposition: form-data; name=\"f\"; \
+         filename=\"é.txt\"\r\nContent-Type: text/plain\r\n\r\nline\r\n\r\n--b\r\nContent-Disposition: form-data; \
+         name=\"a\"\r\n\r\n2\r\n--b--\r\n",
+    ),
+    (
+        "own",
+        r#"{"content-type":"multipart/form-data; boundary=b"}"#,
+        "--b\r\nContent-Disposition: form-data; name=\"payload\"\r\n\r\n[{\"id\":1},{\"id\":2}]\r\n--b--\r\n",
     ),
 ];
 
@@ -152,6 +171,40 @@ proptest! {
         for (row, bytes) in checked.rows.iter() {
             prop_assert!(is_one_line(bytes, row.lsn_at));
         }
+    }
+
+    /// A changed token opens nothing, in a header or as the body; and neither does another body, where tokens are for one.
+    #[test]
+    fn a_changed_token_opens_nothing(
+        in_body in any::<bool>(),
+        changes in changes(&[b".", b"=", b"e30", b"eyJhbGciOiJub25lIn0", b"Bearer ", b" ", b"\xff"]),
+    ) {
+        let place = if in_body { JwtPlace::Body } else { JwtPlace::Header(AUTHORIZATION) };
+        let jwt = Jwt {
+            keys: JwtKeys::of_secrets([SECRET]),
+            place,
+            claims: vec![("aud".to_owned(), "us".to_owned())],
+            body_hash: (!in_body).then(|| "hash".to_owned()),
+            tolerance: Duration::from_secs(300),
+        };
+        let proofs = Proofs::any(vec![Proof::Jwt(jwt)]);
+        let admitted = |token: &[u8], body: &[u8]| {
+            let mut parts = Request::post("/hook").body(()).unwrap().into_parts().0;
+            if !in_body {
+                parts.headers.insert(AUTHORIZATION, HeaderValue::from_bytes(token).ok()?);
+            }
+            let body = if in_body { token } else { body };
+            let admitted = proofs.admit(&parts, Bytes::copy_from_slice(body), NOW).ok()?;
+            Some(admitted.bytes().to_vec())
+        };
+        let token = token();
+        let said = if in_body { CLAIMS.as_bytes() } else { SIGNED };
+        let own = admitted(token.as_bytes(), SIGNED);
+        prop_assert_eq!(own.as_deref(), Some(said));
+        prop_assert!(in_body || admitted(token.as_bytes(), b"another body").is_none());
+        // Some changes are none: white space around it, or padding behind it.
+        let changed = admitted(&changed(token.as_bytes(), &changes), SIGNED);
+        prop_assert!(changed.is_none_or(|changed| changed == said));
     }
 
     /// Both passes: the fast one takes it, or the slow one says why not. What is taken is one line of
@@ -277,4 +330,16 @@ fn signed(scheme: &Scheme) -> Option<Parts> {
         request = request.header(name, value);
     }
     Some(request.body(()).unwrap().into_parts().0)
+}
+
+/// What [`token`] claims: the hash is that of [`SIGNED`].
+const CLAIMS: &str = r#"{"aud":"us","exp":1614265400,"hash":"ae858931f67887e8150d6f96c9fe03062c1df36b4464c4ddc8e002c084d5d198"}"#;
+
+/// A token that is signed with [`SECRET`].
+fn token() -> String {
+    let part = |text: &str| Encoding::Base64Url.encode(text.as_bytes());
+    let signed = format!("{}.{}", part(r#"{"alg":"HS256"}"#), part(CLAIMS));
+    let key = Algorithm::HmacSha256.key(SECRET.as_bytes()).unwrap();
+    let signature = key.digest(signed.as_bytes()).unwrap();
+    format!("{signed}.{}", Encoding::Base64Url.encode(&signature))
 }

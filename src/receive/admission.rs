@@ -15,10 +15,10 @@ use http::{HeaderMap, HeaderName};
 use subtle::ConstantTimeEq as _;
 
 use super::client::Tokens;
+use super::jwt::{Jwt, JwtPlace};
 use super::signature::Signing;
 use super::sns::{Topics, Unverified};
 use crate::clock::{Clock, Micros};
-use crate::contract::foreign::without_mark;
 use crate::json::{self, Members};
 use crate::signature::{Unsigned, pairs};
 
@@ -36,6 +36,10 @@ pub struct Proofs(Arc<ArcSwap<Vec<Proof>>>);
 pub enum Proof {
     /// A signature over the body.
     Signature(Signing),
+    /// A JSON Web Token.
+    Jwt(Jwt),
+    /// A signature in the body, over members of it.
+    InBody(Signing),
     /// One of these secrets in a header.
     Header(HeaderName, Vec<Box<str>>),
     /// `Authorization: Bearer` with one of these tokens.
@@ -61,7 +65,7 @@ pub(super) enum Standing {
     NeedsSignature,
     /// A signature in its body decides, for which a certificate may have to be fetched.
     NeedsCertificate,
-    /// The secret in its body decides.
+    /// What its body holds decides: a secret, or a signature of some members.
     NeedsSecret,
     /// It is refused.
     Unproven,
@@ -117,30 +121,31 @@ impl Proofs {
     /// What the head of a request proves.
     pub(super) fn standing(&self, headers: &HeaderMap, query: Option<&str>) -> Standing {
         let proofs = self.0.load();
+        let has = |is_it: fn(&Proof) -> bool| proofs.iter().any(is_it);
         if proofs.iter().any(|proof| proof.is_given(headers, query)) {
             Standing::Proven
-        } else if signings(&proofs).next().is_some() {
+        } else if has(|proof| matches!(proof, Proof::Signature(_) | Proof::Jwt(_))) {
             Standing::NeedsSignature
         } else if topics(&proofs).is_some() {
             Standing::NeedsCertificate
-        } else if proofs
-            .iter()
-            .any(|proof| matches!(proof, Proof::Member(..)))
-        {
+        } else if has(|proof| matches!(proof, Proof::Member(..) | Proof::InBody(_))) {
             Standing::NeedsSecret
         } else {
             Standing::Unproven
         }
     }
 
-    /// Whether a body holds one of the secrets that a member may be.
-    pub(super) fn hold_secret(&self, body: &[u8]) -> bool {
-        let Ok(Members(members)) = serde_json::from_slice(without_mark(body)) else {
+    /// Whether a body holds one of the secrets that a member may be, or a signature that is valid now. It is the text of
+    /// JSON.
+    pub(super) fn are_in(&self, parts: &Parts, text: &str, now: Micros) -> bool {
+        let Ok(Members(members)) = serde_json::from_str(text) else {
             return false;
         };
         self.0.load().iter().any(|proof| {
-            let Proof::Member(names, secrets) = proof else {
-                return false;
+            let (names, secrets) = match proof {
+                Proof::Member(names, secrets) => (names, secrets),
+                Proof::InBody(signing) => return signing.verify_members(parts, text, now).is_ok(),
+                _ => return false,
             };
             members.iter().any(|(key, value)| {
                 let is_named =
@@ -151,12 +156,33 @@ impl Proofs {
         })
     }
 
-    /// Admits a body, as it was sent, if one of its signatures is valid now.
+    /// Whether a body may be a token, which is verified before anything else.
+    pub(super) fn take_tokens(&self) -> bool {
+        let is_it = |proof: &Proof| matches!(proof, Proof::Jwt(jwt) if jwt.place == JwtPlace::Body);
+        self.0.load().iter().any(is_it)
+    }
+
+    /// Whether the head has a token that is for any body.
+    pub(super) fn prove_by_token(&self, parts: &Parts, now: Micros) -> bool {
+        let is_proven = |proof: &Proof| match proof {
+            Proof::Jwt(jwt) => jwt.is_of_head() && jwt.verify(parts, &[], now).is_ok(),
+            _ => false,
+        };
+        self.0.load().iter().any(is_proven)
+    }
+
+    /// Admits a body, as it was sent, if one of its signatures is valid now. Of a body that is a token, what it says is
+    /// admitted.
     pub fn admit(&self, parts: &Parts, body: Bytes, now: Micros) -> Result<Admitted, Unsigned> {
         let mut nearest = Unsigned::Missing;
-        for signing in signings(&self.0.load()) {
-            match signing.verify(parts, &body, now) {
-                Ok(()) => return Ok(Admitted(body)),
+        for proof in self.0.load().iter() {
+            let verified = match proof {
+                Proof::Signature(signing) => signing.verify(parts, &body, now).map(|()| None),
+                Proof::Jwt(jwt) => jwt.verify(parts, &body, now),
+                _ => continue,
+            };
+            match verified {
+                Ok(said) => return Ok(Admitted(said.unwrap_or(body))),
                 Err(Unsigned::Missing) => {}
                 Err(error) => nearest = error,
             }
@@ -187,6 +213,8 @@ impl Proof {
     pub(super) fn wanted(&self) -> &'static str {
         match self {
             Self::Signature(_) => "a valid signature",
+            Self::Jwt(_) => "a valid JSON Web Token",
+            Self::InBody(_) => "a valid signature in the body",
             Self::Topics(_) => "a message that Amazon SNS has signed",
             Self::Header(..) => "the secret in the header that this path wants",
             Self::Bearer(_) => "a valid token as `Authorization: Bearer <token>`",
@@ -200,7 +228,11 @@ impl Proof {
     /// Whether the head of a request gives this proof.
     fn is_given(&self, headers: &HeaderMap, query: Option<&str>) -> bool {
         match self {
-            Self::Signature(_) | Self::Topics(_) | Self::Member(..) => false,
+            Self::Signature(_)
+            | Self::Jwt(_)
+            | Self::InBody(_)
+            | Self::Topics(_)
+            | Self::Member(..) => false,
             Self::Open => true,
             Self::Bearer(tokens) => tokens.find(headers).is_some(),
             Self::Header(name, secrets) => {

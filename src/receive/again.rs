@@ -65,7 +65,7 @@ impl Hook {
         let form = if kept.is_event && !headers.contains_key(CONTENT_TYPE) && !is_binary(&headers) {
             BodyForm::Json
         } else {
-            media::form_of_hook(&headers, self.shape).unwrap_or(BodyForm::Json)
+            media::form_of_hook(&headers, self).unwrap_or(BodyForm::Json)
         };
         // An event without an id gets the same one whenever it is judged.
         let seed = xxhash_rust::xxh3::xxh3_64(

@@ -2,12 +2,14 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value};
+use http::HeaderMap;
+use serde_json::Value;
 use uuid::Uuid;
 
+use super::forms::{self, Fields};
+use crate::contract::foreign::without_mark;
 use crate::contract::{Checked, Contract, Refusal};
 use crate::quarantine::FieldError;
-use crate::signature::pairs;
 
 /// The form of a hook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +20,8 @@ pub(super) enum BodyForm {
     Lines,
     /// `application/x-www-form-urlencoded`.
     Form,
+    /// `multipart/form-data`.
+    FormData,
     /// The data of a CloudEvent whose attributes are headers.
     Data,
 }
@@ -59,50 +63,65 @@ pub(super) struct HookRows {
 }
 
 impl BodyForm {
+    /// What a body of that size takes beside its rows. A form becomes JSON first: twice its size, half of which is gone
+    /// before there are rows.
+    pub(super) fn text_bytes(self, body_bytes: usize) -> usize {
+        match self {
+            Self::Form | Self::FormData => body_bytes + body_bytes / 2,
+            Self::Json | Self::Lines | Self::Data => 0,
+        }
+    }
+
+    /// The text that a body stands for, which has not been read as JSON yet.
+    pub(super) fn text_of<'b>(
+        self,
+        headers: &HeaderMap,
+        body: &'b [u8],
+    ) -> Result<Cow<'b, str>, Refusal> {
+        match self {
+            Self::Json | Self::Data | Self::Lines => {
+                let text = std::str::from_utf8(without_mark(body));
+                text.map(Cow::Borrowed)
+                    .map_err(|_| refused("not_utf8", "text in UTF-8".to_owned()))
+            }
+            Self::Form => {
+                let text = forms::of_pairs(body).and_then(Fields::into_json);
+                text.map(Cow::Owned)
+                    .ok_or_else(|| refused("not_utf8", "a form in UTF-8".to_owned()))
+            }
+            Self::FormData => {
+                let fields = forms::of_parts(headers, body);
+                let text = fields.map(Fields::into_json);
+                let text = text.map_err(|what| {
+                    refused("not_form_data", format!("multipart/form-data: {what}"))
+                })?;
+                Ok(Cow::Owned(text.unwrap_or_default()))
+            }
+        }
+    }
+
     /// The JSON text that a body stands for. Lines are not looked at here, and data is not alone.
     pub(super) fn json_of<'b>(
         self,
         contract: &Contract,
+        headers: &HeaderMap,
         body: &'b [u8],
     ) -> Result<Cow<'b, str>, Refusal> {
         match self {
             Self::Json | Self::Data => contract.foreign_text(body).map(Cow::Borrowed),
-            Self::Lines => {
-                let body = crate::contract::foreign::without_mark(body);
-                let text = std::str::from_utf8(body).map_err(|_| not_text("lines"))?;
-                Ok(Cow::Borrowed(text))
-            }
-            Self::Form => {
-                let text = form_as_json(body).ok_or_else(|| not_text("a form"))?;
+            Self::Lines => self.text_of(headers, body),
+            Self::Form | Self::FormData => {
+                let text = self.text_of(headers, body)?;
                 contract.foreign_text(text.as_bytes())?;
-                Ok(Cow::Owned(text))
+                Ok(text)
             }
         }
     }
 }
 
-fn not_text(what: &str) -> Refusal {
-    let error = FieldError::of_body("not_utf8", format!("{what} in UTF-8"));
+fn refused(code: &'static str, detail: String) -> Refusal {
     Refusal::Invalid {
-        errors: vec![error],
+        errors: vec![FieldError::of_body(code, detail)],
         errors_total: 1,
     }
-}
-
-/// A form as JSON: an object of its fields, or the JSON in a field `payload` that stands alone.
-fn form_as_json(body: &[u8]) -> Option<String> {
-    let mut fields = Map::new();
-    for (name, value) in pairs(body) {
-        let name = String::from_utf8(name.into_owned()).ok()?;
-        let value = Value::String(String::from_utf8(value.into_owned()).ok()?);
-        match fields.get_mut(&name) {
-            None => _ = fields.insert(name, value),
-            Some(Value::Array(values)) => values.push(value),
-            Some(first) => *first = Value::Array(vec![first.take(), value]),
-        }
-    }
-    if let (1, Some(Value::String(payload))) = (fields.len(), fields.get("payload")) {
-        return Some(payload.trim().to_owned());
-    }
-    serde_json::to_string(&fields).ok()
 }

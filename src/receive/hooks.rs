@@ -121,7 +121,7 @@ impl Hook {
                 let event = cloud_events::structured(with.headers, with.contract, body);
                 event.map(Cow::Owned)
             }
-            form => form.json_of(with.contract, body),
+            form => form.json_of(with.contract, with.headers, body),
         };
         let text = match text {
             Ok(text) => text,

@@ -249,14 +249,18 @@ impl Intake<'_> {
         {
             return self.keep_undecoded(error);
         }
-        let admitted = self
-            .endpoint
-            .check_secret(self.app, self.standing, self.body.bytes());
-        admitted.map_err(Rejection::Sender)?;
         // Rows are usually a little larger than their body. Their real size is known once they are written.
         let body_bytes = self.body.bytes().len();
         let expected = body_bytes + body_bytes / 4;
-        self.grow(expected)?;
+        let text_bytes = self.form.text_bytes(body_bytes);
+        self.grow(expected + text_bytes)?;
+        let admitted = self.endpoint.check_secret(
+            self.app,
+            self.standing,
+            (self.parts, self.form),
+            self.body.bytes(),
+        );
+        admitted.map_err(Rejection::Sender)?;
         let judge = || self.endpoint.judge(&self.judging(), self.body.bytes());
         let judged = if body_bytes <= SMALL_BODY {
             judge()
@@ -268,7 +272,7 @@ impl Intake<'_> {
             let taken = rows.checked.rows.bytes.capacity();
             self.grow(taken.saturating_sub(expected))?;
             self.share
-                .shrink(expected.saturating_sub(taken) + body_bytes);
+                .shrink(expected.saturating_sub(taken) + body_bytes + text_bytes);
         }
         Ok(judged)
     }

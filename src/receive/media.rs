@@ -6,20 +6,24 @@ use http::header::CONTENT_TYPE;
 use super::body::{ENCODINGS, Encoding, encoding_of};
 use super::cloud_events::is_binary;
 use super::delivery::BodyForm;
+use super::hooks::Hook;
 use super::packs::Shape;
 use super::replies::Problem;
 
 /// What the webhook of events takes; browsers send text as `text/plain` without asking first.
 const OF_EVENTS: [&str; 2] = ["application/json", "text/plain"];
 /// What hooks take.
-const OF_HOOKS: [&str; 6] = [
+const OF_HOOKS: [&str; 7] = [
     "application/json",
     "application/*+json",
     "text/json",
     "text/plain",
     "application/x-ndjson",
     "application/x-www-form-urlencoded",
+    "multipart/form-data",
 ];
+/// A body that is a JSON Web Token (RFC 7519, 10.3.1).
+const JWT: &str = "application/jwt";
 /// Names of the encoding of JSON, and of a part of it.
 const CHARSETS: [&str; 4] = ["utf-8", "utf8", "us-ascii", "ascii"];
 
@@ -40,20 +44,23 @@ pub(super) fn negotiate(headers: &HeaderMap) -> Result<Encoding, Problem> {
 /// The form and encoding of a provider's body.
 pub(super) fn negotiate_hook(
     headers: &HeaderMap,
-    shape: Shape,
+    hook: &Hook,
 ) -> Result<(BodyForm, Encoding), Problem> {
-    if shape == Shape::CloudEvents && is_binary(headers) {
+    if hook.shape == Shape::CloudEvents && is_binary(headers) {
         return Ok((BodyForm::Data, encoding(headers)?));
     }
     let detail = "send JSON, lines of JSON, or a form, and say which in `Content-Type`";
-    let form = form_of(headers, of_hook)?;
+    let form = form_of(headers, |media_type| {
+        let is_token = || media_type.eq_ignore_ascii_case(JWT) && hook.proofs.take_tokens();
+        of_hook(media_type).or_else(|| is_token().then_some(BodyForm::Json))
+    })?;
     let form = form.ok_or_else(|| Problem::unsupported("media-type", detail, &OF_HOOKS))?;
     Ok((form, encoding(headers)?))
 }
 
 /// The form of a provider's body that was taken before.
-pub(super) fn form_of_hook(headers: &HeaderMap, shape: Shape) -> Option<BodyForm> {
-    let (form, _) = negotiate_hook(headers, shape).ok()?;
+pub(super) fn form_of_hook(headers: &HeaderMap, hook: &Hook) -> Option<BodyForm> {
+    let (form, _) = negotiate_hook(headers, hook).ok()?;
     Some(form)
 }
 
@@ -62,6 +69,7 @@ fn of_hook(media_type: &str) -> Option<BodyForm> {
     match media_type.as_str() {
         "application/json" | "text/json" | "text/plain" => Some(BodyForm::Json),
         "application/x-www-form-urlencoded" => Some(BodyForm::Form),
+        "multipart/form-data" => Some(BodyForm::FormData),
         "application/x-ndjson"
         | "application/ndjson"
         | "application/jsonl"

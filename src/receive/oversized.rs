@@ -45,28 +45,35 @@ pub(super) struct Oversized<'a> {
 struct Measured {
     bytes: u64,
     hash: u128,
+    /// Whether it was read to its end.
+    is_read: bool,
 }
 
 impl Oversized<'_> {
     /// Adds a row to the quarantine if the body is authentic. The answer does not depend on whether this succeeds.
     pub(super) async fn keep(mut self, app: &App, core: &Core, origin: Origin) {
         let room = app.settings.max_refused_bytes;
+        let now = app.clock.wall();
         let measured = match self.standing {
             Standing::Proven if self.hook.keeps_unreadable() => Some(self.announced()),
+            Standing::NeedsSignature if self.hook.proofs.prove_by_token(self.parts, now) => {
+                Some(self.announced())
+            }
             Standing::NeedsSignature => {
                 let proofs = self.hook.proofs.clone();
                 // The rest may take as long as a body that is taken.
                 let limit = self.limits.timeout;
-                let reading = self.read_signed(&proofs, app.clock.wall());
+                let reading = self.read_signed(&proofs, now);
                 tokio::time::timeout(limit, reading).await.ok().flatten()
             }
             _ => None,
         };
-        let Some(Measured { bytes, hash }) = measured else {
+        let Some(measured) = measured else {
             return;
         };
         let evidence = self.hook.evidence(&self.parts.headers, false);
-        let fingerprint = self.fingerprint(hash, bytes, &evidence);
+        let fingerprint = self.fingerprint(&measured, &evidence);
+        let Measured { bytes, hash, .. } = measured;
         if app.repeated.has(fingerprint) {
             return;
         }
@@ -101,11 +108,12 @@ impl Oversized<'_> {
 
     /// Identifies the delivery, so that it makes one row however often it is sent. Where the body was not read, the id in
     /// its headers tells it from others.
-    fn fingerprint(&self, hash: u128, bytes: u64, evidence: &str) -> u128 {
-        let (hash, bytes) = (hash.to_le_bytes(), bytes.to_le_bytes());
-        let of_head = match self.standing {
-            Standing::Proven => evidence.as_bytes(),
-            _ => &[],
+    fn fingerprint(&self, measured: &Measured, evidence: &str) -> u128 {
+        let (hash, bytes) = (measured.hash.to_le_bytes(), measured.bytes.to_le_bytes());
+        let of_head = if measured.is_read {
+            &[]
+        } else {
+            evidence.as_bytes()
         };
         Repeated::fingerprint(&self.hook.name, &[&hash[..], &bytes, of_head].concat())
     }
@@ -117,6 +125,7 @@ impl Oversized<'_> {
         Measured {
             bytes: announced.unwrap_or(self.beginning.len() as u64),
             hash: xxhash_rust::xxh3::xxh3_128(&self.beginning),
+            is_read: false,
         }
     }
 
@@ -156,6 +165,7 @@ impl Oversized<'_> {
         is_signed.then(|| Measured {
             bytes,
             hash: hash.digest128(),
+            is_read: true,
         })
     }
 }

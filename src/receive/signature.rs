@@ -1,10 +1,12 @@
 //! Signatures of senders, over the body as it was sent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::CONTENT_TYPE;
 use http::request::Parts;
+use serde_json::Value;
 
 use crate::clock::Micros;
 use crate::signature::{Claim, Encoding, Message, Scheme, SigningKey, Streamed, Unsigned};
@@ -74,7 +76,7 @@ impl Signing {
         let message = self.message(parts, body);
         let mut worst = Unsigned::Missing;
         for (scheme, keys) in &self.schemes {
-            match self.verify_in(scheme, keys, parts, &message, now) {
+            match self.verify_in(scheme, keys, |name| header(parts, name), &message, now) {
                 Ok(()) => return Ok(()),
                 // What came nearest to being valid is the most useful to know.
                 Err(Unsigned::Missing) => {}
@@ -86,13 +88,9 @@ impl Signing {
 
     /// What a request claims in each of the schemes, as far as it can be valid now.
     pub(super) fn claims<'c>(&'c self, parts: &'c Parts, now: Micros) -> Vec<Claimed<'c>> {
-        let header = |name: &str| {
-            let value = parts.headers.get(name);
-            value.and_then(|value| value.to_str().ok())
-        };
         let schemes = self.schemes.iter();
         let claims = schemes.filter_map(|(scheme, keys)| {
-            let claim = scheme.read(header).ok()?;
+            let claim = scheme.read(|name| header(parts, name)).ok()?;
             scheme.check_time(&claim, now, self.tolerance).ok()?;
             Some(Claimed {
                 scheme,
@@ -104,20 +102,41 @@ impl Signing {
         claims.collect()
     }
 
-    fn verify_in(
+    /// Checks that one of the signatures that stand in the body is valid now. The body is JSON, or a form that was made
+    /// JSON.
+    pub(super) fn verify_members(
+        &self,
+        parts: &Parts,
+        text: &str,
+        now: Micros,
+    ) -> Result<(), Unsigned> {
+        let body: Value = serde_json::from_str(text).map_err(|_| Unsigned::Missing)?;
+        let message = self.message(parts, &[]);
+        let mut worst = Unsigned::Missing;
+        for (scheme, keys) in &self.schemes {
+            let members = scheme.members().map(|name| (name, text_at(&body, name)));
+            let members: Vec<(&str, Option<Cow<'_, str>>)> = members.collect();
+            let find = |name: &str| {
+                let found = members.iter().find(|(known, _)| *known == name);
+                found.map_or_else(|| header(parts, name), |(_, text)| text.as_deref())
+            };
+            match self.verify_in(scheme, keys, find, &message, now) {
+                Ok(()) => return Ok(()),
+                Err(Unsigned::Missing) => {}
+                Err(error) => worst = error,
+            }
+        }
+        Err(worst)
+    }
+
+    fn verify_in<'h>(
         &self,
         scheme: &Scheme,
         keys: &[SigningKey],
-        parts: &Parts,
+        header: impl Fn(&str) -> Option<&'h str>,
         message: &Message<'_>,
         now: Micros,
     ) -> Result<(), Unsigned> {
-        let header = |name: &str| {
-            parts
-                .headers
-                .get(name)
-                .and_then(|value| value.to_str().ok())
-        };
         let claim = scheme.read(header)?;
         scheme.check_time(&claim, now, self.tolerance)?;
         scheme.verify(keys, &claim, message)
@@ -133,6 +152,21 @@ impl Signing {
             body,
             is_form: is_form(parts),
         }
+    }
+}
+
+/// The value of a header, by its name in lower case.
+fn header<'p>(parts: &'p Parts, name: &str) -> Option<&'p str> {
+    let value = parts.headers.get(name);
+    value.and_then(|value| value.to_str().ok())
+}
+
+/// The text or number at a JSON Pointer.
+pub(super) fn text_at<'v>(value: &'v Value, pointer: &str) -> Option<Cow<'v, str>> {
+    match value.pointer(pointer)? {
+        Value::String(text) => Some(Cow::Borrowed(text.as_str())),
+        Value::Number(number) => Some(Cow::Owned(number.to_string())),
+        _ => None,
     }
 }
 

@@ -141,7 +141,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn negotiate(self, headers: &HeaderMap) -> Result<(BodyForm, Encoding), Problem> {
         match self {
             Self::Events => media::negotiate(headers).map(|encoding| (BodyForm::Json, encoding)),
-            Self::Hook(hook) => media::negotiate_hook(headers, hook.shape),
+            Self::Hook(hook) => media::negotiate_hook(headers, hook),
         }
     }
 
@@ -176,19 +176,25 @@ impl<'a> Endpoint<'a> {
         Ok(Admission::Body(admitted?))
     }
 
-    /// Checks the secret in a body that was decompressed, if it decides.
+    /// Checks what a body that was decompressed holds, if that decides.
     pub(super) fn check_secret(
         self,
         app: &App,
         standing: Standing,
+        (parts, form): (&Parts, BodyForm),
         body: &[u8],
     ) -> Result<(), Problem> {
-        match self.proofs(app) {
-            Some(proofs) if standing == Standing::NeedsSecret && !proofs.hold_secret(body) => {
-                Err(Problem::unproven(proofs))
-            }
-            _ => Ok(()),
-        }
+        let Some(proofs) = self
+            .proofs(app)
+            .filter(|_| standing == Standing::NeedsSecret)
+        else {
+            return Ok(());
+        };
+        let text = form.text_of(&parts.headers, body);
+        let are_in = |text: &str| proofs.are_in(parts, text, app.clock.wall());
+        text.is_ok_and(|text| are_in(&text))
+            .then_some(())
+            .ok_or_else(|| Problem::unproven(proofs))
     }
 
     /// Turns a body into rows. Takes time linear in its length.

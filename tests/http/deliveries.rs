@@ -87,6 +87,39 @@ fn a_providers_own_id_decides_and_ids_are_of_their_hook() {
     assert!(rows.iter().all(|row| row["event_id"] == ID));
 }
 
+/// An id that the operator points to may be that of an order; and without one, the operator says what equal bytes are.
+#[test]
+fn what_an_id_means_is_the_operators_choice() {
+    let auth = format!(
+        "auth = [{{ type = \"header\", header = \"X-Token\", secrets = [\"{SECRET}\"] }}]\n"
+    );
+    let setup = setup(&format!(
+        "[hook.order]\nid = \"/order\"\n{auth}[hook.latest]\nid = \"/order\"\non_conflict = \"duplicate\"\n{auth}\
+         [hook.content]\nid = [\"/order\", \"content\"]\n{auth}[hook.none]\nid = [\"/order\", \"none\"]\n{auth}"
+    ));
+    let program = setup.start();
+    for (hook, body, expected) in [
+        ("order", r#"{"order":7,"state":"paid"}"#, [1, 0, 0]),
+        ("order", r#"{"order":7,"state":"paid"}"#, [0, 1, 0]),
+        ("order", r#"{"order":7,"state":"sent"}"#, [0, 0, 1]),
+        ("latest", r#"{"order":7,"state":"paid"}"#, [1, 0, 0]),
+        ("latest", r#"{"order":7,"state":"sent"}"#, [0, 1, 0]),
+        ("content", r#"{"state":"paid"}"#, [1, 0, 0]),
+        ("content", r#"{"state":"paid"}"#, [0, 1, 0]),
+        ("content", r#"{"state":"sent"}"#, [1, 0, 0]),
+        ("none", r#"{"state":"paid"}"#, [1, 0, 0]),
+        ("none", r#"{"state":"paid"}"#, [1, 0, 0]),
+        ("none", r#"{"state":"paid"}"#, [1, 0, 0]),
+    ] {
+        let answer = post(&setup, hook, &[], body.as_bytes());
+        assert_eq!(counts(&answer), expected.map(Value::from), "{hook} {body}");
+    }
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let rows = Lake::directory(&setup.directory().join("lake")).rows();
+    assert_eq!(rows.len(), 1 + 1 + 2 + 3);
+    assert_eq!(quarantine(&setup).len(), 1);
+}
+
 #[test]
 fn what_is_signed_and_cannot_be_read_is_kept_once_and_never_refused() {
     let setup = setup("[quarantine]\nmax_bytes_per_minute = \"1 KiB\"\n");

@@ -80,7 +80,11 @@ fn what_is_served_is_described_for_its_configuration() {
         "[server]\ntokens = [\"0123456789abcdef\"]\nmetrics_listen = \"127.0.0.1:0\"\n\
          [events]\npath = \"/in\"\ntypes = [\"knock\"]\ndrop = []\nsigning_secrets = [\"whsec_c2VjcmV0\"]\n\
          [hook.chat]\nscheme = \"slack\"\nsecrets = [\"secret-of-chat\"]\n\
-         [hook.own]\nscheme = \"hmac\"\nheader = \"X-Own\"\npath = \"/own\"\nsecrets = [\"secret-of-own\"]\n",
+         [hook.own]\nscheme = \"hmac\"\nheader = \"X-Own\"\npath = \"/own\"\nsecrets = [\"secret-of-own\"]\n\
+         [hook.token]\nauth = [{ type = \"jwt\", secrets = [\"secret-of-token\"] }, \
+         { type = \"jwt\", header = \"X-Jwt\", secrets = [\"secret-of-token\"] }, \
+         { type = \"jwt\", in_body = true, secrets = [\"secret-of-token\"] }, \
+         { type = \"query\", parameter = \"key\", secrets = [\"secret-of-token\"] }]\n",
     );
     let _program = setup.start();
     let answer = request(&setup, "GET", "/openapi.json", &[]);
@@ -97,6 +101,7 @@ fn what_is_served_is_described_for_its_configuration() {
         "/own",
         "/ready",
         "/webhook/chat",
+        "/webhook/token",
     ];
     assert_eq!(paths, expected);
     let of = |pointer: &str| document.pointer(pointer).unwrap().clone();
@@ -110,6 +115,31 @@ fn what_is_served_is_described_for_its_configuration() {
     );
     assert_eq!(of("/paths/~1own/post/security"), json!([{"hook_own": []}]));
     assert_eq!(of("/components/securitySchemes/hook_own/name"), "x-own");
+    let scheme = |name: &str| of(&format!("/components/securitySchemes/{name}"));
+    assert_eq!(
+        scheme("hook_token"),
+        json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"})
+    );
+    assert_eq!(scheme("hook_token_2")["name"], "x-jwt");
+    assert_eq!(scheme("hook_token_4")["in"], "query");
+    assert_eq!(
+        of("/paths/~1webhook~1token/post/security"),
+        json!([{"hook_token": []}, {"hook_token_2": []}, {}, {"hook_token_4": []}])
+    );
+    let kinds = |path: &str| {
+        let content = of(&format!("/paths/{path}/post/requestBody/content"));
+        let kinds = content.as_object().unwrap().keys().cloned();
+        kinds.collect::<std::collections::BTreeSet<_>>()
+    };
+    let of_every_hook = [
+        "application/json",
+        "application/x-ndjson",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data",
+        "text/plain",
+    ];
+    assert_eq!(kinds("~1own"), of_every_hook.map(str::to_owned).into());
+    assert!(kinds("~1webhook~1token").contains("application/jwt"));
     let challenge = "/paths/~1webhook~1chat/post/responses/200/content/application~1json/schema/anyOf/1/required";
     assert_eq!(of(challenge), json!(["challenge"]));
     let text = answer.text();

@@ -13,12 +13,15 @@ const NEVER: &str = "positive_data_acceptance";
 /// Requests per operation, in addition to those that cover its keywords one by one.
 const EXAMPLES: &str = "60";
 /// With the hook of [`OPEN`].
-const OPERATIONS: u32 = 10;
+const OPERATIONS: u32 = 12;
 
-/// Accepts timestamps of these decades, so that generated events are accepted; configures two providers.
+/// Accepts timestamps of these decades, so that generated events are accepted; configures hooks whose senders prove in
+/// different ways who they are.
 const WIDE: &str = "[hook.chat]\nscheme = \"slack\"\nsecrets = [\"secret-of-chat\"]\n\
                     [hook.own]\nscheme = \"hmac\"\nheader = \"X-Own\"\nsecrets = [\"secret-of-own\"]\n\
                     [hook.product]\nscheme = \"posthog\"\nsecrets = [\"secret-of-product\"]\n\
+                    [hook.token]\nauth = [{ type = \"jwt\", secrets = [\"secret-of-token\"] }]\n\
+                    [hook.notice]\nauth = [{ type = \"jwt\", in_body = true, secrets = [\"secret-of-notice\"] }]\n\
                     [events]\nmax_age = \"36500d\"\nmax_ahead = \"36500d\"\n";
 
 /// A hook that asks for no credential: it stands before [`WIDE`].

@@ -123,7 +123,11 @@ fn whatever_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
 fn the_body_of_a_refused_request_is_no_request() {
     let setup = setup(
         "[server]\nidle_timeout = \"2s\"\n[hook.own]\nauth = [{ type = \"bearer\", secrets = [\"a bearer token\"] }]\n\
-         [hook.product]\nscheme = \"posthog\"\nsecrets = [\"a key of tests\"]\n",
+         [hook.product]\nscheme = \"posthog\"\nsecrets = [\"a key of tests\"]\n\
+         [hook.token]\nauth = [{ type = \"jwt\", secrets = [\"a shared secret\"] }]\n\
+         [hook.notice]\nauth = [{ type = \"jwt\", in_body = true, secrets = [\"a shared secret\"] }]\n\
+         [hook.mail]\nscheme = \"hmac\"\nsecrets = [\"a shared secret\"]\nmember = \"/signature\"\n\
+         signed = \"{member:/token}\"\n",
     );
     let _program = setup.start();
     let length = format!("content-length: {}\r\n", SMUGGLED.len());
@@ -133,6 +137,13 @@ fn the_body_of_a_refused_request_is_no_request() {
     for (path, headers, status) in [
         ("/webhook/own", "", 401),
         ("/batch", "", 401),
+        (
+            "/webhook/token",
+            "authorization: Bearer e30.e30.e30\r\n",
+            401,
+        ),
+        ("/webhook/notice", "", 401),
+        ("/webhook/mail", "", 401),
         ("/batch", foreign, 403),
         (PATH, foreign, 403),
         (PATH, "content-encoding: br\r\n", 415),
@@ -143,6 +154,49 @@ fn the_body_of_a_refused_request_is_no_request() {
             let request = format!("POST {path} HTTP/1.1\r\n{JSON}{headers}{framing}\r\n{body}");
             let statuses = answers(&setup, request.as_bytes());
             assert_eq!(statuses, [status], "{path} {headers} {framing}");
+        }
+    }
+}
+
+/// A body of any kind ends where its frame ends, wherever its own form may end.
+#[test]
+fn what_stands_in_a_body_is_no_request() {
+    let setup =
+        setup("[server]\nidle_timeout = \"2s\"\n[hook.open]\nauth = [{ type = \"none\" }]\n");
+    let _program = setup.start();
+    let form = "--b\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--b--\r\n";
+    let of_b = "multipart/form-data; boundary=b";
+    for (media_type, body) in [
+        (of_b, format!("{form}{SMUGGLED}")),
+        (of_b, format!("{SMUGGLED}{form}")),
+        (
+            of_b,
+            form.replace("\r\n1\r\n", &format!("\r\n{SMUGGLED}\r\n")),
+        ),
+        (of_b, format!("{form}0\r\n\r\n{SMUGGLED}")),
+        (
+            "application/x-ndjson",
+            format!("{{\"a\":1}}\r\n\r\n{SMUGGLED}"),
+        ),
+        (
+            "application/x-www-form-urlencoded",
+            format!("a=1\r\n0\r\n\r\n{SMUGGLED}"),
+        ),
+        ("application/json", format!("{{\"a\":1}}\r\n\r\n{SMUGGLED}")),
+        ("text/plain", format!("[]\r\n\r\n{SMUGGLED}")),
+    ] {
+        let counted = format!("content-length: {}\r\n\r\n{body}", body.len());
+        let chunks = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+        let chunked = format!("transfer-encoding: chunked\r\n\r\n{chunks}");
+        for rest in [counted, chunked] {
+            let head = format!(
+                "POST /webhook/open HTTP/1.1\r\nhost: localhost\r\ncontent-type: {media_type}\r\n"
+            );
+            let statuses = answers(&setup, format!("{head}{rest}").as_bytes());
+            assert!(
+                matches!(statuses[..], [200 | 400]),
+                "{media_type}: {statuses:?}: {body}"
+            );
         }
     }
 }

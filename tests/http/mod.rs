@@ -21,6 +21,8 @@ mod open;
 mod oversized;
 mod payloads;
 mod providers;
+mod senders;
+mod tokens;
 mod origins;
 mod limits;
 mod protocol;

@@ -1,47 +1,51 @@
-//! Every provider in the table: a documented body, signed as the provider signs, is taken once, with its id, type and
-//! time, byte by byte; and nothing near it gets in.
+//! Every provider of docs/hooks.md, with its section as it is to be pasted: a documented body, proven as the provider
+//! proves it, is taken once, with its id, type and time, byte by byte; and nothing near it gets in. What was tried makes
+//! the table of docs/providers.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::rsa::KeySize;
-use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RsaKeyPair,
-};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lakehook::clock::{Clock, Micros};
+use lakehook::config::Config;
 use lakehook::receive::packs::{GENERIC, PACKS, Pack, find};
-use lakehook::signature::Message;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::connect;
 use super::payloads::lines;
+use super::senders::{Sender, Sent, sections};
 use crate::arrival::STOP_LIMIT;
 use crate::support::http::Answer;
 use crate::support::process::Setup;
 
-const SECRET: &str = "a shared secret of ours";
-const OTHER: &str = "a secret of somebody else";
-const WHSEC: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+/// The secret of most senders, which some put into the body.
+pub(super) const WORD: &str = "a shared secret of ours";
 const SECOND: i64 = 1_000_000;
 /// Clients and mechanisms that are no single provider have tests of their own.
 const ELSEWHERE: [&str; 4] = ["segment", "posthog", "cloudevents", "sns"];
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/providers.md");
+const BEGIN: &str = "<!-- begin -->\n";
+const END: &str = "<!-- end -->";
 
 /// A documented delivery, and what its row must be.
 #[derive(Deserialize)]
-struct Delivery {
-    pack: String,
-    #[serde(default)]
+pub(super) struct Delivery {
+    /// The name of its section.
+    pub(super) hook: String,
+    /// How its sender proves who it is, where no pack says so.
+    pub(super) by: Option<String>,
+    /// Where it is documented, where no pack says so.
+    source: Option<String>,
+    /// Where a signed example is published, which `src/receive/packs/examples.rs` has.
+    vector: Option<String>,
     content_type: Option<String>,
     headers: BTreeMap<String, String>,
     #[serde(default)]
-    signed_id: String,
-    body: String,
+    pub(super) signed_id: String,
+    pub(super) body: String,
+    /// What is stored, where it is not what was sent.
+    stored: Option<Value>,
     /// The provider's id; null if the content is the identity, `none` if there is none.
     id: Option<String>,
     r#type: String,
@@ -49,138 +53,75 @@ struct Delivery {
     time: Option<String>,
 }
 
-/// Private keys of providers who have some.
-struct Keys {
-    ed25519: Ed25519KeyPair,
-    ecdsa: EcdsaKeyPair,
-    rsa: RsaKeyPair,
-}
-
-impl Keys {
-    fn new() -> Self {
-        let rsa = aws_lc_rs::rsa::KeyPair::generate(KeySize::Rsa2048).unwrap();
-        Self {
-            ed25519: Ed25519KeyPair::generate().unwrap(),
-            ecdsa: EcdsaKeyPair::generate(&ECDSA_P256_SHA256_ASN1_SIGNING).unwrap(),
-            rsa,
-        }
-    }
-
-    /// The public key, as it is shown to users.
-    fn secret(&self, pack: &str) -> Option<String> {
-        let ed25519 = self.ed25519.public_key().as_ref();
-        Some(match pack {
-            "discord" => hex(ed25519),
-            "telnyx" => STANDARD.encode(ed25519),
-            "sendgrid" => STANDARD.encode(self.ecdsa.public_key().as_ref()),
-            "wise" => STANDARD.encode(self.rsa.public_key().as_ref()),
-            _ => return None,
-        })
-    }
-
-    /// The headers of a signature; `None` if the provider has no private key.
-    fn sign(&self, pack: &str, body: &str, time: i64) -> Option<Vec<(String, String)>> {
-        let pair = |name: &str, value: String| (name.to_owned(), value);
-        let random = SystemRandom::new();
-        Some(match pack {
-            "discord" => vec![
-                pair("x-signature-timestamp", time.to_string()),
-                pair(
-                    "x-signature-ed25519",
-                    hex(self
-                        .ed25519
-                        .sign(format!("{time}{body}").as_bytes())
-                        .as_ref()),
-                ),
-            ],
-            "telnyx" => {
-                let signature = self.ed25519.sign(format!("{time}|{body}").as_bytes());
-                vec![
-                    pair("telnyx-timestamp", time.to_string()),
-                    pair("telnyx-signature-ed25519", STANDARD.encode(signature)),
-                ]
-            }
-            "sendgrid" => {
-                let signed = format!("{time}{body}");
-                let signature = self.ecdsa.sign(&random, signed.as_bytes()).unwrap();
-                vec![
-                    pair("x-twilio-email-event-webhook-timestamp", time.to_string()),
-                    pair(
-                        "x-twilio-email-event-webhook-signature",
-                        STANDARD.encode(signature),
-                    ),
-                ]
-            }
-            "wise" => {
-                let mut signature = vec![0; self.rsa.public_modulus_len()];
-                let key = &self.rsa;
-                key.sign(&RSA_PKCS1_SHA256, &random, body.as_bytes(), &mut signature)
-                    .unwrap();
-                vec![pair("x-signature-sha256", STANDARD.encode(signature))]
-            }
-            _ => return None,
-        })
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").unwrap();
-        text
-    })
-}
-
-fn url(pack: &str) -> String {
-    format!("https://hooks.example.com/webhook/{pack}")
-}
-
 impl Delivery {
-    fn pack(&self) -> &'static Pack {
-        find(&self.pack).unwrap()
+    fn pack(&self) -> Option<&'static Pack> {
+        find(&self.hook)
     }
 
-    fn has_time(&self) -> bool {
-        let schemes = self.pack().schemes();
-        schemes.iter().any(|scheme| scheme.timestamp.is_some())
+    pub(super) fn token_header(&self) -> Option<&'static str> {
+        let pack = self.pack().filter(|pack| pack.schemes().is_empty());
+        pack.and_then(Pack::token_header)
     }
 
-    /// The headers that prove where it comes from.
-    fn proof(&self, keys: &Keys, secret: &str, time: Micros) -> Vec<(String, String)> {
-        let seconds = time.0.div_euclid(SECOND);
-        if let Some(headers) = keys.sign(&self.pack, &self.body, seconds) {
-            return headers;
+    pub(super) fn content_type(&self) -> &str {
+        self.content_type.as_deref().unwrap_or("application/json")
+    }
+
+    /// Itself without any proof.
+    pub(super) fn unproven(&self) -> Sent {
+        let headers = self.headers.iter();
+        Sent {
+            content_type: self.content_type().to_owned(),
+            headers: headers
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            query: String::new(),
+            body: self.body.replace(WORD, "no secret"),
         }
-        let pack = self.pack();
-        let schemes = pack.schemes();
-        let Some(scheme) = schemes.first() else {
-            let header = pack.token_header().unwrap();
-            return vec![(header.to_owned(), secret.to_owned())];
-        };
-        let url = url(&self.pack);
-        let message = Message {
-            method: "POST",
-            url: &url,
-            path: "",
-            query: None,
-            body: self.body.as_bytes(),
-            is_form: self.content_type.is_some(),
-        };
-        let key = scheme.key_of(secret).unwrap();
-        scheme.sign(&key, &message, time, &self.signed_id).unwrap()
     }
 
-    fn post(&self, setup: &Setup, proof: &[(String, String)], body: &str) -> Answer {
-        let json = "application/json";
-        let content_type = self.content_type.as_deref().unwrap_or(json);
-        let mut headers = vec![("content-type", content_type)];
-        for (name, value) in self.headers.iter().chain(proof.iter().map(|(n, v)| (n, v))) {
-            headers.push((name, value));
+    /// Seconds by which a proof is too old or too new.
+    fn stale(&self) -> &'static [i64] {
+        let schemes = self.pack().map(Pack::schemes).unwrap_or_default();
+        match self.hook.as_str() {
+            "pubsub" => &[-4000],
+            "plaid" | "vonage" | "mailgun" | "convoy" => &[-400, 400],
+            _ if schemes.iter().any(|scheme| scheme.timestamp.is_some()) => &[-400, 400],
+            _ => &[],
         }
-        let path = format!("/webhook/{}", self.pack);
-        connect(setup)
-            .request("POST", &path, &headers, body.as_bytes())
-            .unwrap()
     }
+
+    /// The delivery with another content than the one that was proven; `None` if the proof says nothing about it.
+    fn tampered(&self, sent: &Sent) -> Option<(&'static str, Sent)> {
+        let by = self.by.as_deref().unwrap_or_default();
+        let is_signed = self.pack().is_some_and(|pack| !pack.schemes().is_empty());
+        let mut tampered = sent.clone();
+        match (by, self.hook.as_str()) {
+            ("members", _) => {
+                tampered.body = sent.body.replace("a8ce0edb", "a8ce0edc");
+                return Some(("another token", tampered));
+            }
+            (_, "kinde") => {
+                let parts: Vec<&str> = sent.body.split('.').collect();
+                let claims = parts[1].replacen('e', "f", 1);
+                tampered.body = [parts[0], &claims, parts[2]].join(".");
+            }
+            ("hmac", _) | (_, "plaid" | "vonage") => tampered.body.push(' '),
+            _ if is_signed => tampered.body.push(' '),
+            _ => return None,
+        }
+        Some(("another content", tampered))
+    }
+}
+
+fn post(setup: &Setup, hook: &str, sent: &Sent) -> Answer {
+    let mut headers = vec![("content-type", sent.content_type.as_str())];
+    let own = sent.headers.iter();
+    headers.extend(own.map(|(name, value)| (name.as_str(), value.as_str())));
+    let path = format!("/webhook/{hook}{}", sent.query);
+    connect(setup)
+        .request("POST", &path, &headers, sent.body.as_bytes())
+        .unwrap()
 }
 
 fn deliveries() -> Vec<Delivery> {
@@ -193,70 +134,56 @@ fn deliveries() -> Vec<Delivery> {
     lines.collect()
 }
 
-fn secret_of(pack: &str, keys: &Keys) -> String {
-    let shared = if pack == "standard" { WHSEC } else { SECRET };
-    keys.secret(pack).unwrap_or_else(|| shared.to_owned())
-}
-
-fn config(deliveries: &[Delivery], keys: &Keys) -> String {
-    let mut text =
-        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"ndjson.gz\"\n\
-                    [events]\nmax_age = \"36500d\"\n"
-            .to_owned();
-    for delivery in deliveries {
-        let pack = delivery.pack();
-        let (name, secret) = (pack.name, secret_of(pack.name, keys));
-        write!(
-            text,
-            "[hook.{name}]\nscheme = \"{name}\"\nsecrets = [\"{secret}\"]\n"
-        )
-        .unwrap();
-        if pack.needs_url() {
-            writeln!(text, "public_url = \"{}\"", url(name)).unwrap();
-        }
-        if name == "meta" {
-            text.push_str("verify_token = \"an agreed word\"\n");
-        }
-    }
-    text
+/// What was tried with a delivery.
+struct Tried {
+    first: Sent,
+    refused: Vec<&'static str>,
 }
 
 /// Posts a delivery as it is, again, and in ways that must not get in.
-fn deliver(delivery: &Delivery, setup: &Setup, keys: &Keys) {
-    let pack = delivery.pack.as_str();
+fn deliver(delivery: &Delivery, setup: &Setup, config: &Config, senders: [&Sender; 2]) -> Tried {
+    let hook = delivery.hook.as_str();
     let now = Clock::system().now().wall;
-    let secret = secret_of(pack, keys);
-    let proof = delivery.proof(keys, &secret, now);
-    let first = delivery.post(setup, &proof, &delivery.body);
-    assert_eq!(first.json()["accepted"], 1, "{pack}: {}", first.text());
-    // The same bytes, as a replay; and later, signed anew.
-    let later = delivery.proof(keys, &secret, Micros(now.0 + SECOND));
-    for again in [&proof, &later] {
-        let again = delivery.post(setup, again, &delivery.body);
-        let counted = if delivery.id.as_deref() == Some("none") {
-            "accepted"
-        } else {
-            "duplicates"
+    let [right, wrong] = senders;
+    let at = |sender: &Sender, apart: i64| {
+        let time = Micros(now.0 + apart * SECOND);
+        sender.send(delivery, &config.hook[hook], time)
+    };
+    let sent = at(right, 0);
+    let first = post(setup, hook, &sent);
+    assert_eq!(first.json()["accepted"], 1, "{hook}: {}", first.text());
+    // The same bytes, as a replay; and later, proven anew.
+    for again in [&sent, &at(right, 1)] {
+        let again = post(setup, hook, again);
+        let counted = match delivery.id.as_deref() {
+            Some("none") => "accepted",
+            _ => "duplicates",
         };
-        assert_eq!(again.json()[counted], 1, "{pack}: {}", again.text());
+        assert_eq!(again.json()[counted], 1, "{hook}: {}", again.text());
     }
-    let mut refused = vec![("no proof", delivery.post(setup, &[], &delivery.body))];
-    if !delivery.pack().schemes().is_empty() {
-        let tampered = format!("{} ", delivery.body);
-        refused.push(("tampered", delivery.post(setup, &proof, &tampered)));
+    let mut others = vec![
+        ("no proof", delivery.unproven()),
+        ("another secret", at(wrong, 0)),
+    ];
+    others.extend(delivery.tampered(&sent));
+    let stale = delivery.stale().iter();
+    others.extend(stale.map(|apart| {
+        let what = if *apart < 0 {
+            "an old proof"
+        } else {
+            "a proof of the future"
+        };
+        (what, at(right, *apart))
+    }));
+    let mut refused = Vec::new();
+    for (what, sent) in others {
+        let answer = post(setup, hook, &sent);
+        assert_eq!(answer.status, 401, "{hook}, {what}: {}", answer.text());
+        refused.push(what);
     }
-    if keys.secret(pack).is_none() && pack != "standard" {
-        let wrong = delivery.proof(keys, OTHER, now);
-        refused.push(("wrong secret", delivery.post(setup, &wrong, &delivery.body)));
-    }
-    if delivery.has_time() {
-        for apart in [-400, 400] {
-            let stale = delivery.proof(keys, &secret, Micros(now.0 + apart * SECOND));
-            refused.push(("stale", delivery.post(setup, &stale, &delivery.body)));
-        }
-    }
-    for (what, answer) in refused {
-        assert_eq!(answer.status, 401, "{pack}, {what}: {}", answer.text());
+    Tried {
+        first: sent,
+        refused,
     }
 }
 
@@ -273,69 +200,170 @@ struct Row<'l> {
 }
 
 impl Row<'_> {
-    fn is_of(&self, delivery: &Delivery) {
-        let pack = &delivery.pack;
-        assert_eq!(self.event_type, delivery.r#type, "{pack}");
+    /// Checks that it is the row of that delivery, and says how its content was kept.
+    fn is_of(&self, delivery: &Delivery, sent: &Sent) -> &'static str {
+        let hook = &delivery.hook;
+        assert_eq!(self.event_type, delivery.r#type, "{hook}");
         let known = delivery.id.as_deref().filter(|id| *id != "none");
-        assert_eq!(self.extra["provider_id"].as_str(), known, "{pack}");
-        assert_eq!(self.extra["provider_time"], Value::Null, "{pack}");
+        assert_eq!(self.extra["provider_id"].as_str(), known, "{hook}");
+        assert_eq!(self.extra["provider_time"], Value::Null, "{hook}");
         match delivery.time.as_deref() {
-            None => assert_eq!(self.timestamp, self.received_at, "{pack}"),
+            None => assert_eq!(self.timestamp, self.received_at, "{hook}"),
             Some("signed") => {
                 let [at, received] = [&self.timestamp, &self.received_at]
                     .map(|text| lakehook::rfc3339::parse(text).unwrap());
-                assert!(received.0.abs_diff(at.0) < 60 * 1_000_000, "{pack}");
+                assert!(received.0.abs_diff(at.0) < 60 * 1_000_000, "{hook}");
             }
-            Some(time) => assert_eq!(self.timestamp, time, "{pack}"),
+            Some(time) => assert_eq!(self.timestamp, time, "{hook}"),
         }
-        // A list of one event is that event; a form has become an object.
-        if delivery.content_type.is_none() {
-            let body = delivery.body.trim_start_matches('[').trim_end_matches(']');
-            assert_eq!(self.properties.get(), body, "{pack}");
+        let kept = self.properties.get();
+        if let Some(stored) = &delivery.stored {
+            let kept: Value = serde_json::from_str(kept).unwrap();
+            assert_eq!(kept, *stored, "{hook}");
+            return if delivery.body.starts_with('{') {
+                "without the secret"
+            } else {
+                "the form as JSON"
+            };
+        }
+        if delivery.content_type() == "application/jwt" {
+            assert_eq!(kept, delivery.body, "{hook}");
+            return "the claims";
+        }
+        // A list of one event is that event.
+        let body = sent.body.trim_start_matches('[').trim_end_matches(']');
+        assert_eq!(kept, body, "{hook}");
+        if body == sent.body {
+            "every byte"
+        } else {
+            "every byte of the element"
         }
     }
+}
+
+fn config_of(sections: &BTreeMap<String, (String, String)>, deliveries: &[Delivery]) -> String {
+    let mut text =
+        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"128 MiB\"\n[batch]\nformat = \"ndjson.gz\"\n\
+         [events]\nmax_age = \"36500d\"\n"
+            .to_owned();
+    for delivery in deliveries {
+        let (_, section) = &sections[&delivery.hook];
+        text.push_str(section);
+    }
+    text
 }
 
 #[test]
 fn each_provider_is_taken_with_its_id_type_and_time() {
-    let keys = Keys::new();
-    let deliveries = deliveries();
-    let setup = Setup::new(&config(&deliveries, &keys));
-    let program = setup.start();
+    let (right, wrong) = (Sender::right(), Sender::wrong());
+    let (deliveries, sections) = (deliveries(), sections());
+    let setup = Setup::new(&config_of(&sections, &deliveries));
     for delivery in &deliveries {
-        deliver(delivery, &setup, &keys);
+        right.write_files(&setup, &sections[&delivery.hook].1);
     }
+    let path = setup.directory().join("lakehook.toml");
+    let loaded = Config::load(Some(&path), &[]).unwrap();
+    // How this test is run is no part of the configuration.
+    let of_config = |warning: &&String| !warning.contains("variables of the environment");
+    assert_eq!(loaded.warnings.iter().find(of_config), None);
+    let checked = setup.run(&["check"]);
+    let listed = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(checked.status.success(), "{listed}");
+    for delivery in &deliveries {
+        let path = format!("/webhook/{}, ", delivery.hook);
+        assert!(listed.contains(&path), "{path}: {listed}");
+    }
+    let program = setup.start();
+    let tried: BTreeMap<&str, Tried> = deliveries
+        .iter()
+        .map(|own| {
+            let tried = deliver(own, &setup, &loaded.config, [&right, &wrong]);
+            (own.hook.as_str(), tried)
+        })
+        .collect();
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
     let lines = lines(&setup.directory().join("lake/events"));
-    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    let mut kept: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
     for line in &lines {
         let row: Row<'_> = serde_json::from_str(line).unwrap();
-        let own = deliveries.iter().find(|own| own.pack == row.source);
-        row.is_of(own.unwrap());
-        *counts.entry(row.source).or_default() += 1;
+        let own = deliveries.iter().find(|own| own.hook == row.source);
+        let how = row.is_of(own.unwrap(), &tried[row.source.as_str()].first);
+        kept.entry(row.source).or_default().push(how);
     }
+    let mut table = String::new();
     for delivery in &deliveries {
-        let expected = if delivery.id.as_deref() == Some("none") {
-            3
-        } else {
-            1
-        };
-        assert_eq!(
-            counts.get(&delivery.pack),
-            Some(&expected),
-            "{}",
-            delivery.pack
-        );
+        let is_new_each_time = delivery.id.as_deref() == Some("none");
+        let expected = if is_new_each_time { 3 } else { 1 };
+        let (hook, kept) = (&delivery.hook, &kept[&delivery.hook]);
+        assert_eq!(kept.len(), expected, "{hook}");
+        let heading = &sections[hook].0;
+        table.push_str(&delivery.row(heading, kept[0], &tried[hook.as_str()].refused));
     }
     assert!(!setup.directory().join("lake/quarantine").exists());
+    is_on_the_page(&table, deliveries.len());
+}
+
+impl Delivery {
+    /// Its row of the table.
+    fn row(&self, heading: &str, kept: &str, refused: &[&str]) -> String {
+        let address = self.pack().map(|pack| pack.address);
+        let address = self.source.as_deref().or(address).unwrap();
+        let is_signed = self.pack().is_some_and(|pack| !pack.schemes().is_empty());
+        let signature = match &self.vector {
+            Some(vector) => format!("[published]({vector})"),
+            None if is_signed || matches!(self.by.as_deref(), Some("hmac" | "members" | "jwt")) => {
+                "as documented".to_owned()
+            }
+            None => "a secret".to_owned(),
+        };
+        let (id, again) = match self.id.as_deref() {
+            None => ("its content".to_owned(), "duplicate"),
+            Some("none") => ("none".to_owned(), "another event"),
+            Some(id) => (format!("`{id}`"), "duplicate"),
+        };
+        let time = match self.time.as_deref() {
+            None => "of receipt".to_owned(),
+            Some("signed") => "of the signature".to_owned(),
+            Some(time) => format!("`{time}`"),
+        };
+        let refused = refused.join(", ");
+        format!(
+            "| [{heading}]({address}) | {signature} | {id} | `{}` | {time} | {again} | {kept} | {refused} |\n",
+            self.r#type
+        )
+    }
+}
+
+fn is_on_the_page(rows: &str, count: usize) {
+    let mut made =
+        format!("{count} providers, each with its section as it stands on the page:\n\n");
+    writeln!(
+        made,
+        "| provider | proof | id | type | time | sent again | kept | refused (401) |\n|---|---|---|---|---|---|---|---|"
+    )
+    .unwrap();
+    made.push_str(rows);
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let (before, rest) = page.split_once(BEGIN).unwrap();
+    let (shown, after) = rest.split_once(END).unwrap();
+    if std::env::var_os("LAKEHOOK_RECORD").is_some() {
+        std::fs::write(PAGE, format!("{before}{BEGIN}{made}{END}{after}")).unwrap();
+    } else {
+        assert!(shown == made, "run it with LAKEHOOK_RECORD=1:\n{made}");
+    }
 }
 
 #[test]
 fn every_provider_has_a_documented_delivery() {
-    let tried: Vec<String> = deliveries().into_iter().map(|own| own.pack).collect();
+    let tried: Vec<String> = deliveries().into_iter().map(|own| own.hook).collect();
     for pack in PACKS {
         let is_elsewhere = ELSEWHERE.contains(&pack.name) || pack.name == GENERIC.name;
         let is_tried = tried.iter().any(|name| name == pack.name);
         assert!(is_tried != is_elsewhere, "{}", pack.name);
+    }
+    // So has every section that is no pack.
+    for name in sections().keys() {
+        let is_tried = tried.contains(name) || ELSEWHERE.contains(&name.as_str());
+        assert!(is_tried, "{name}");
     }
 }

@@ -117,8 +117,13 @@ fn questions_are_answered_and_nothing_is_stored() {
         ),
         "Validation: Testing",
     );
+    // What a question names is never opened: nobody comes to this address.
+    let named = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    named.set_nonblocking(true).unwrap();
+    let url = format!("http://{}/never", named.local_addr().unwrap());
     let origin = ("webhook-request-origin", "eventemitter.example.com");
-    let options = send(&setup, "OPTIONS", "/webhook/own", &[origin], b"");
+    let asked = [origin, ("webhook-request-callback", &*url)];
+    let options = send(&setup, "OPTIONS", "/webhook/own", &asked, b"");
     assert_eq!(
         (options.status, options.header("webhook-allowed-origin")),
         (200, Some(origin.1))
@@ -128,10 +133,14 @@ fn questions_are_answered_and_nothing_is_stored() {
         ("x-token", SECRET),
         ("aeg-event-type", "SubscriptionValidation"),
     ];
-    let code = r#"[{"id":"1","data":{"validationCode":"512d38b6","validationUrl":"http://127.0.0.1:9/never"}}]"#;
+    let data = json!({"validationCode": "512d38b6", "validationUrl": url});
+    let code = json!([{"id": "1", "data": data}]).to_string();
     let grid = send(&setup, "POST", "/webhook/own", &grid, code.as_bytes());
     assert_eq!(grid.json(), json!({"validationResponse": "512d38b6"}));
+    std::thread::sleep(std::time::Duration::from_millis(500));
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    let waiting = named.accept().map(|(_, peer)| peer);
+    assert_eq!(waiting.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     assert!(!setup.directory().join("lake/events").exists());
 }
 

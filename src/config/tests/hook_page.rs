@@ -185,7 +185,7 @@ fn every_section_on_the_page_is_taken_as_it_stands() {
 }
 
 /// Providers and protocols, each with the heading of its section.
-const TAKEN: [(&str, &str); 74] = [
+const TAKEN: [(&str, &str); 79] = [
     ("GitHub", "GitHub"),
     ("GitLab", "GitLab"),
     ("Bitbucket", "Bitbucket"),
@@ -256,6 +256,11 @@ const TAKEN: [(&str, &str); 74] = [
     ("Wise", "Wise"),
     ("Lemon Squeezy", "Lemon Squeezy"),
     ("Google Cloud Pub/Sub", "Google Cloud Pub/Sub"),
+    ("SendGrid Inbound Parse", "SendGrid Inbound Parse"),
+    ("Mailgun", "Mailgun"),
+    ("Plaid", "Plaid"),
+    ("Vonage", "Vonage"),
+    ("Kinde", "Kinde"),
     ("Okta", "Okta"),
     ("Microsoft Teams", "Microsoft Teams"),
     ("Figma", "Figma"),
@@ -298,6 +303,9 @@ fn write_secrets(path: &Path) {
         "wise" => {
             let key = "MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8AMIIBCgKCAQEAoAdWdDKqsBG5IgYSj4IaQFRrTImTrK6u52NYI7y4pa/mQXTCkpVsrQcIydfFYbZZzLDZvxuq6g/UVA3PL6HhEuriXGu6o6aCEnAjwbU36iwLnFshXIo95H+/nK+ehgu2u0BV2nJUqDcSbKLWFwFVWKboUJl1Jolc7MPQZcswDISS0hGJ5oIIDMKpQiJ6j+0rJLugiS1MF4zQobZ0gONzcgZKs/7atEGnH3SJDxIyWqn10gFFFlgZ4IMs6xjqcGbY2kvncGn4iUL2LrjAyZNZ8PU5Ubm0SmioNDLtZ9HA5NJbImpKNLprqrVYu6JxQhKWmUf97AW8dUPqVQf984xLuQIDAQAB";
             key.to_owned()
+        }
+        _ if path.extension().is_some_and(|extension| extension == "jwks") => {
+            r#"{"keys":[{"kty":"EC","crv":"P-256","x":"f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU","y":"x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"}]}"#.to_owned()
         }
         "teams" => "c2VjcmV0c2VjcmV0c2VjcmV0".to_owned(),
         _ if is_basic => "user:a long password".to_owned(),

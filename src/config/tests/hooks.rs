@@ -15,6 +15,13 @@ fn a_hook_is_read_whole_and_its_secrets_are_not_shown() {
     let own = &loaded.config.hook["github"];
     assert_eq!((own.pack().name, own.secrets.len()), ("github", 2));
     assert_eq!(own.path("github"), "/webhook/github");
+    assert_eq!(
+        own.summary("github"),
+        "/webhook/github, github, signature in x-hub-signature-256 (2 secrets)"
+    );
+    let bearer = "[hook.app]\nauth = [{ type = \"bearer\", secrets = [\"a long secret\"] }]";
+    let app = load(bearer, &[]).unwrap().config;
+    assert_eq!(app.hook["app"].summary("app"), "/webhook/app, bearer token");
     let shown = format!("{loaded:?}");
     assert!(!shown.contains("It's a Secret") && !shown.contains("another one"));
 }
@@ -182,6 +189,32 @@ fn what_makes_no_scheme_is_refused() {
         ),
         ("header = \"X S\"", "header", "name of a header"),
         (
+            "header = \"X-S\"\nmember = \"/s\"",
+            "header",
+            "or `member` the member",
+        ),
+        ("member = \"/s\"", "signed", "{member:/a/b} if"),
+        (
+            "header = \"X-S\"\nsigned = \"{member:/a}\"",
+            "signed",
+            "otherwise it must have none",
+        ),
+        (
+            "header = \"X-S\"\nsigned = \"{body}{member:/a}\"",
+            "signed",
+            "no {member:/a/b} beside it",
+        ),
+        (
+            "member = \"/s\"\nsigned = \"{member:a}\"",
+            "signed",
+            "there is no part {member:a}",
+        ),
+        (
+            "member = \"s\"\nsigned = \"{member:/a}\"",
+            "member",
+            "must be a JSON Pointer",
+        ),
+        (
             "header = \"X-S\"\nkey_encoding = \"hex\"",
             "secrets",
             "hexadecimal digits",
@@ -197,6 +230,58 @@ fn what_makes_no_scheme_is_refused() {
         let error = error(&text);
         assert!(error.contains(&format!("hook.a.{key}")), "{text}: {error}");
         assert!(error.contains(words), "{text}: {error}");
+    }
+}
+
+#[test]
+fn tokens_need_keys_and_must_be_for_this_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let set = r#"{"keys":[{"kty":"oct","k":"AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ"}]}"#;
+    std::fs::write(dir.path().join("keys"), set).unwrap();
+    std::fs::write(dir.path().join("none"), "{\"keys\":[]}").unwrap();
+    let hook = |settings: &str| format!("[hook.a]\nauth = [{{ type = \"jwt\", {settings} }}]");
+    for good in [
+        "keys_file = \"keys\", claims = { aud = \"us\" }",
+        "keys_file = \"keys\", body_hash = \"hash\", header = \"X-Jwt\"",
+        "keys_file = \"keys\", in_body = true",
+        "secrets = [\"a long secret\"]",
+    ] {
+        let loaded = load_from(dir.path(), &hook(good), &[]).unwrap();
+        let said = loaded.config.hook["a"].summary("a");
+        assert!(said.contains("token") && said.contains("(1 key)"), "{said}");
+    }
+    for (settings, words) in [
+        ("header = \"X-Jwt\"", "needs keys_file"),
+        ("keys_file = \"keys\"", "needs claims"),
+        (
+            "keys_file = \"keys\", in_body = true, secrets = [\"a long secret\"]",
+            "only one of them",
+        ),
+        (
+            "keys_file = \"none\", in_body = true",
+            "it has no key for RS256",
+        ),
+        ("keys_file = \"nowhere\", in_body = true", "cannot be read"),
+        ("secrets = [\"short\"]", "too short"),
+        (
+            "secrets = [\"a long secret\"], in_body = true, header = \"X-Jwt\"",
+            "mean nothing then",
+        ),
+        (
+            "secrets = [\"a long secret\"], header = \"X Jwt\"",
+            "header must be a name",
+        ),
+        (
+            "secrets = [\"a long secret\"] }, { type = \"bearer\", secrets = [\"a long secret\"], claims = { a = \"b\" }",
+            "type = \"jwt\" alone",
+        ),
+        (
+            "secrets = [\"a long secret\"] }, { type = \"member\", member = \"key\", secrets = [\"a long secret\"]",
+            "can decide about a body",
+        ),
+    ] {
+        let error = load_from(dir.path(), &hook(settings), &[]).unwrap_err();
+        assert!(error.contains(words), "{settings}: {error}");
     }
 }
 

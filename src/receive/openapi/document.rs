@@ -1,11 +1,14 @@
 //! The document: the paths, and the operation at each.
 
+use http::HeaderName;
+use http::header::AUTHORIZATION;
 use serde_json::{Map, Value, json};
 
 use super::super::admission::{Proof, Proofs};
 use super::super::app::ReceiveSettings;
 use super::super::body::ENCODING_NAMES;
 use super::super::hooks::Hook;
+use super::super::jwt::{Jwt, JwtPlace};
 use super::super::packs::{Challenge, Shape};
 use super::super::pages::{PAGES, Page};
 use super::super::replies::Success;
@@ -196,15 +199,32 @@ fn security_schemes(settings: &ReceiveSettings) -> Value {
                     let description = format!("A secret of {}.", hook.name);
                     json!({"type": "apiKey", "in": "query", "name": name, "description": description})
                 }
+                Proof::Jwt(Jwt {
+                    place: JwtPlace::Header(name),
+                    ..
+                }) => of_token(name, &hook.name),
                 Proof::Bearer(_) => json!({"type": "http", "scheme": "bearer"}),
                 Proof::Basic(_) => json!({"type": "http", "scheme": "basic"}),
                 // The description has no word for a secret or a signature in a body.
-                Proof::Member(..) | Proof::Topics(_) | Proof::Open => continue,
+                Proof::Member(..)
+                | Proof::InBody(_)
+                | Proof::Jwt(_)
+                | Proof::Topics(_)
+                | Proof::Open => continue,
             };
             schemes.insert(hook_scheme(hook, index), described);
         }
     }
     Value::Object(schemes)
+}
+
+/// A JSON Web Token in a header.
+fn of_token(name: &HeaderName, hook: &str) -> Value {
+    if name == AUTHORIZATION {
+        return json!({"type": "http", "scheme": "bearer", "bearerFormat": "JWT"});
+    }
+    let description = format!("A JSON Web Token of {hook}.");
+    json!({"type": "apiKey", "in": "header", "name": name.as_str(), "description": description})
 }
 
 /// The media types that a hook takes, each with what may come in it.
@@ -221,6 +241,10 @@ fn bodies_of_hook(hook: &Hook) -> Value {
         "application/json": {"schema": json},
         "text/plain": {"schema": text},
     });
+    if hook.proofs.take_tokens() {
+        let token = "A JSON Web Token, whose claims are the event.";
+        bodies["application/jwt"] = json!({"schema": {"description": token, "type": "string"}});
+    }
     match hook.shape {
         Shape::CloudEvents => {
             bodies["application/cloudevents+json"] = json!({"schema": event});
@@ -229,6 +253,7 @@ fn bodies_of_hook(hook: &Hook) -> Value {
         }
         Shape::Events | Shape::Batch(_) => {
             bodies["application/x-www-form-urlencoded"] = json!({"schema": event});
+            bodies["multipart/form-data"] = json!({"schema": event});
             let lines = "One event on each line.";
             bodies["application/x-ndjson"] =
                 json!({"schema": {"description": lines, "type": "string"}});
@@ -263,7 +288,8 @@ fn hook_security(hook: &Hook) -> Vec<Value> {
     let proofs = hook.proofs.list();
     let ways = proofs.iter().enumerate();
     ways.map(|(index, proof)| match proof {
-        Proof::Member(..) | Proof::Topics(_) => json!({}),
+        Proof::Member(..) | Proof::InBody(_) | Proof::Topics(_) => json!({}),
+        Proof::Jwt(jwt) if jwt.place == JwtPlace::Body => json!({}),
         _ => json!({hook_scheme(hook, index): []}),
     })
     .collect()

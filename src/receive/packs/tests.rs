@@ -182,3 +182,18 @@ fn the_tables_hold_together() {
     let published = EXAMPLES.iter().filter(|example| example.is_published);
     assert!(published.count() >= 12);
 }
+
+/// The table of docs/providers.md names those examples that are published as they are here.
+#[test]
+fn the_deliveries_name_the_published_examples() {
+    let path = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/providers.ndjson"
+    );
+    for line in std::fs::read_to_string(path).unwrap().lines() {
+        let delivery: serde_json::Value = serde_json::from_str(line).unwrap();
+        let is_it = |example: &&Example| example.is_published && delivery["hook"] == example.pack;
+        let published = EXAMPLES.iter().find(is_it).map(|example| example.address);
+        assert_eq!(delivery["vector"].as_str(), published, "{line}");
+    }
+}

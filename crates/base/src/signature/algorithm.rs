@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use aws_lc_rs::hmac;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_ASN1, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY,
-    RSA_PKCS1_2048_8192_SHA256, RsaParameters, UnparsedPublicKey,
+    ECDSA_P256_SHA256_ASN1, ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256, RsaParameters,
+    RsaPublicKeyComponents, UnparsedPublicKey,
 };
 
 /// An algorithm of signatures.
@@ -38,7 +39,7 @@ pub struct SigningKey(Inner);
 enum Inner {
     Hmac(Arc<hmac::Key>),
     Public(Algorithm, Box<[u8]>),
-    Rsa(ParsedPublicKey),
+    Parsed(ParsedPublicKey),
 }
 
 /// The bytes before the key itself in a `SubjectPublicKeyInfo` (RFC 5280) of a P-256 key.
@@ -78,7 +79,7 @@ impl Algorithm {
         };
         let rsa = |parameters: &'static RsaParameters| {
             let parsed = ParsedPublicKey::new(parameters, bytes).ok();
-            parsed.map(|key| SigningKey(Inner::Rsa(key)))
+            parsed.map(|key| SigningKey(Inner::Parsed(key)))
         };
         match self {
             Self::HmacSha1 => hmac(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY),
@@ -94,6 +95,20 @@ impl Algorithm {
 }
 
 impl SigningKey {
+    /// The key of RSA with this modulus and exponent, for PKCS #1 v1.5 with SHA-256.
+    pub(super) fn rsa(n: &[u8], e: &[u8]) -> Option<Self> {
+        let components = RsaPublicKeyComponents { n, e };
+        let parsed = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256);
+        parsed.ok().map(|key| Self(Inner::Parsed(key)))
+    }
+
+    /// The point of P-256 with these coordinates, for signatures that are two numbers of 32 bytes, as in tokens.
+    pub(super) fn p256(x: &[u8], y: &[u8]) -> Option<Self> {
+        let point = [&[4], x, y].concat();
+        let parsed = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
+        parsed.ok().map(|key| Self(Inner::Parsed(key)))
+    }
+
     /// Begins to sign or verify.
     pub(super) fn begin(&self) -> Work<'_> {
         match &self.0 {
@@ -103,7 +118,7 @@ impl SigningKey {
                 key,
                 message: Vec::new(),
             },
-            Inner::Rsa(key) => Work::Rsa {
+            Inner::Parsed(key) => Work::Parsed {
                 key,
                 message: Vec::new(),
             },
@@ -151,7 +166,7 @@ pub(super) enum Work<'k> {
         message: Vec<u8>,
     },
     /// The same, with a key that was parsed before.
-    Rsa {
+    Parsed {
         key: &'k ParsedPublicKey,
         message: Vec<u8>,
     },
@@ -162,7 +177,7 @@ impl Work<'_> {
     pub(super) fn update(&mut self, bytes: &[u8]) {
         match self {
             Self::Mac(context) => context.update(bytes),
-            Self::Public { message, .. } | Self::Rsa { message, .. } => {
+            Self::Public { message, .. } | Self::Parsed { message, .. } => {
                 message.extend_from_slice(bytes);
             }
         }
@@ -195,7 +210,7 @@ impl Work<'_> {
                     found |= verified.is_ok();
                 }
             }
-            Self::Rsa { key, message } => {
+            Self::Parsed { key, message } => {
                 for signature in signatures {
                     found |= key.verify_sig(&message, signature).is_ok();
                 }
@@ -208,7 +223,7 @@ impl Work<'_> {
     pub(super) fn sign(self) -> Option<Vec<u8>> {
         match self {
             Self::Mac(context) => Some(context.sign().as_ref().to_vec()),
-            Self::Public { .. } | Self::Rsa { .. } => None,
+            Self::Public { .. } | Self::Parsed { .. } => None,
         }
     }
 }

@@ -9,6 +9,7 @@
 mod algorithm;
 mod encoding;
 mod form;
+pub mod jwt;
 mod scheme;
 mod stream;
 mod template;

@@ -42,11 +42,11 @@ pub struct Scheme {
     pub id: Option<Place>,
 }
 
-/// Where a value stands in the headers of a request.
+/// Where a value stands in a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The headers that may hold it, in lower case. A time or id stands in the first of them that is there;
-    /// signatures may stand in all of them.
+    /// The headers that may hold it, in lower case; or members of the body, as JSON Pointers, which begin with a slash.
+    /// A time or id stands in the first of them that is there; signatures may stand in all of them.
     pub headers: Vec<String>,
     /// What separates the elements of a header that is a list.
     pub separator: Option<char>,
@@ -88,6 +88,9 @@ pub enum Unsigned {
     /// No signature was made with one of the secrets.
     #[error("no signature of the body is valid")]
     Invalid,
+    /// A token is signed, and not for this.
+    #[error("the token has not the claims that this path wants")]
+    Claim,
 }
 
 /// What the headers of a request say about its signature.
@@ -100,11 +103,20 @@ pub struct Claim<'h> {
     count: usize,
     /// Signatures of RSA.
     long: Vec<Vec<u8>>,
-    /// The headers that are signed, as they were sent.
+    /// The headers, or members of the body, that are signed, as they were sent.
     headers: Vec<&'h str>,
 }
 
 impl Place {
+    /// A member of the body that holds the value alone.
+    pub fn member(pointer: &str) -> Self {
+        Self {
+            headers: vec![pointer.to_owned()],
+            separator: None,
+            prefix: String::new(),
+        }
+    }
+
     /// A header that holds the value alone.
     pub fn header(name: &str) -> Self {
         Self {
@@ -229,8 +241,28 @@ impl Scheme {
         self.algorithm.key(&self.key.bytes(secret)?)
     }
 
+    /// Whether the signature stands in the body, of which it covers some members.
+    pub fn is_in_body(&self) -> bool {
+        self.signature.headers.iter().any(|name| is_member(name))
+    }
+
+    /// The members of the body that hold the signature, or are signed, as JSON Pointers.
+    pub fn members(&self) -> impl Iterator<Item = &str> {
+        let places = [
+            Some(&self.signature),
+            self.timestamp.as_ref(),
+            self.id.as_ref(),
+        ];
+        let names = places
+            .into_iter()
+            .flatten()
+            .flat_map(|place| &place.headers);
+        let names = names.map(String::as_str).chain(self.template.headers());
+        names.filter(|name| is_member(name))
+    }
+
     /// Reads what the headers say about the signature. `header` returns the value of a header by its name in lower
-    /// case.
+    /// case, or that of a member of the body by its JSON Pointer.
     pub fn read<'h>(
         &self,
         header: impl Fn(&str) -> Option<&'h str>,
@@ -327,8 +359,8 @@ impl Scheme {
         first.is_some_and(|(_, value)| value.eq_ignore_ascii_case(expected.as_bytes()))
     }
 
-    /// Signs a message, and returns the headers to send with it; `None` if the key is a public one. The time and the id
-    /// are used where the scheme has them.
+    /// Signs a message, and returns the headers to send with it; `None` if the key is a public one, or the signature
+    /// stands in the body. The time and the id are used where the scheme has them.
     pub fn sign(
         &self,
         key: &SigningKey,
@@ -336,6 +368,9 @@ impl Scheme {
         now: Micros,
         id: &str,
     ) -> Option<Vec<(String, String)>> {
+        if self.is_in_body() {
+            return None;
+        }
         let timestamp = match &self.timestamp {
             Some(_) => self.time_form.write(now),
             None => String::new(),
@@ -373,4 +408,9 @@ impl Scheme {
         put(&self.signature, &signature);
         Some(headers)
     }
+}
+
+/// Whether a place is a member of the body: no header begins with a slash.
+fn is_member(name: &str) -> bool {
+    name.starts_with('/')
 }

@@ -45,7 +45,8 @@ pub enum Part {
     Params,
     /// `{body_sha256}` and its like: the hash of the body, as text.
     BodyHash(Hash, Encoding),
-    /// `{header:X-Name}`: the value of a header, as it was sent; and its number among these parts.
+    /// `{header:X-Name}`: the value of a header, as it was sent; and its number among these parts. Or
+    /// `{member:/a/b}`: that of a member of a body which holds its signature itself.
     Header(String, usize),
 }
 
@@ -73,7 +74,7 @@ pub enum TemplateError {
     #[error(
         "there is no part {{{0}}}; a template may have {{body}}, {{body_sha256}}, {{body_sha256_base64}}, \
          {{body_sha512}}, {{body_sha512_base64}}, {{timestamp}}, {{id}}, {{method}}, {{url}}, {{url_decoded}}, {{uri}}, \
-         {{path}}, {{query}}, {{params}} and, of a request that comes in, {{header:X-Name}}"
+         {{path}}, {{query}}, {{params}} and, of a request that comes in, {{header:X-Name}} or {{member:/a/b}}"
     )]
     Unknown(String),
     /// A brace without its partner.
@@ -81,11 +82,14 @@ pub enum TemplateError {
     Brace,
     /// It signs nothing of the content.
     #[error(
-        "it signs neither {{body}}, nor its hash, nor {{params}}, so a signature would say nothing about the content"
+        "it signs neither {{body}}, nor its hash, nor {{params}}, nor a {{member:/a/b}}, so a signature would say nothing \
+         about the content"
     )]
     NoContent,
     /// It has a part with content twice.
-    #[error("{{body}}, its hash, or {{params}} may stand in it once, and only one of them")]
+    #[error(
+        "{{body}}, its hash, or {{params}} may stand in it once, and only one of them; and no {{member:/a/b}} beside it"
+    )]
     ContentTwice,
     /// It is too long.
     #[error(
@@ -117,9 +121,12 @@ impl Template {
         let template = Self::parse_parts(text, true)?;
         let is_content =
             |part: &&Part| matches!(part, Part::Body | Part::Params | Part::BodyHash(..));
-        match template.parts.iter().filter(is_content).count() {
-            0 => Err(TemplateError::NoContent),
-            1 => Ok(template),
+        match (
+            template.parts.iter().filter(is_content).count(),
+            template.has_members(),
+        ) {
+            (0, false) => Err(TemplateError::NoContent),
+            (1, false) | (0, true) => Ok(template),
             _ => Err(TemplateError::ContentTwice),
         }
     }
@@ -146,13 +153,12 @@ impl Template {
             }
             let inner = behind.strip_prefix('{').ok_or(TemplateError::Brace)?;
             let (name, behind) = inner.split_once('}').ok_or(TemplateError::Brace)?;
-            let header = name.strip_prefix("header:").filter(|_| takes_headers);
-            parts.push(match header {
-                Some(header) => {
-                    headers += 1;
-                    Part::header(name, header, headers - 1)?
-                }
-                None => Part::parse(name)?,
+            let is_named = name.starts_with("header:") || name.starts_with("member:");
+            parts.push(if is_named && takes_headers {
+                headers += 1;
+                Part::named(name, headers - 1)?
+            } else {
+                Part::parse(name)?
             });
             rest = behind;
         }
@@ -177,7 +183,12 @@ impl Template {
         self.has(&Part::Url) || self.has(&Part::UrlDecoded)
     }
 
-    /// The headers that are signed, in the order of their numbers.
+    /// Whether it signs members of the body, instead of the body.
+    pub fn has_members(&self) -> bool {
+        self.headers().any(|name| name.starts_with('/'))
+    }
+
+    /// The headers, or members of the body, that are signed, in the order of their numbers.
     pub(super) fn headers(&self) -> impl Iterator<Item = &str> {
         self.parts.iter().filter_map(|part| match part {
             Part::Header(name, _) => Some(name.as_str()),
@@ -230,11 +241,17 @@ fn is_separate(value: &str, part: &Part, next: Option<&Part>) -> bool {
 }
 
 impl Part {
-    fn header(part: &str, name: &str, number: usize) -> Result<Self, TemplateError> {
-        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        let is_header = !name.is_empty() && name.bytes().all(is_name);
-        let header = is_header.then(|| Self::Header(name.to_ascii_lowercase(), number));
-        header.ok_or_else(|| TemplateError::Unknown(part.to_owned()))
+    fn named(part: &str, number: usize) -> Result<Self, TemplateError> {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let name = match part.split_once(':') {
+            Some(("header", name)) if !name.is_empty() && name.bytes().all(is_plain) => {
+                Some(name.to_ascii_lowercase())
+            }
+            Some(("member", pointer)) if pointer.starts_with('/') => Some(pointer.to_owned()),
+            _ => None,
+        };
+        let named = name.map(|name| Self::Header(name, number));
+        named.ok_or_else(|| TemplateError::Unknown(part.to_owned()))
     }
 
     fn parse(name: &str) -> Result<Self, TemplateError> {

@@ -9,6 +9,7 @@
 
 mod agreement;
 mod files;
+mod foreign;
 mod requests;
 
 use super::*;
