@@ -31,6 +31,7 @@
 #[allow(
     dead_code,
     clippy::disallowed_methods,
+    clippy::print_stdout,
     reason = "a journal in real servers needs little of the laboratory, and lives in real time"
 )]
 #[path = "support"]

@@ -203,7 +203,7 @@ impl StreamEngine {
                 Ok(Some(()))
             }
             Err(error) if error.code().is_some_and(|code| NOT_LAST.contains(&code)) => Ok(None),
-            Err(error) => Err(unknown(error)),
+            Err(error) => Err(unknown(&error)),
         }
     }
 
@@ -239,13 +239,13 @@ impl StreamEngine {
                 Ok(None)
             }
             Err(error) if self.own.only_reads && error.code() == Some(NO_STREAM) => Ok(None),
-            Err(error) => Err(unknown(error)),
+            Err(error) => Err(unknown(&error)),
         }
     }
 
     fn info(&self, body: &serde_json::Value) -> Result<StreamInfo, EngineError> {
         let info = self.own.connection.ask(&self.api("STREAM.INFO"), body);
-        info.map_err(unknown)
+        info.map_err(|error| unknown(&error))
     }
 
     /// The item of its message; `None` if its parts are gone. What somebody else has put there is as it is, and
@@ -287,7 +287,7 @@ impl StreamEngine {
                     Err(error) if self.own.only_reads && error.code() == Some(NO_STREAM) => {
                         return Ok(Vec::new());
                     }
-                    info => info.map_err(unknown)?,
+                    info => info.map_err(|error| unknown(&error))?,
                 };
                 self.check_answer(info.state.last_seq)?;
                 if info.total < total {
@@ -314,7 +314,7 @@ impl StreamEngine {
             .own
             .connection
             .ask::<Done>(&self.api("STREAM.PURGE"), &body);
-        purged.map(drop).map_err(unknown)
+        purged.map(drop).map_err(|error| unknown(&error))
     }
 
     /// Deletes parts of items that were never stored, because whoever wrote them has ended or was too late.
@@ -345,7 +345,7 @@ impl StreamEngine {
     }
 }
 
-fn unknown(error: NatsError) -> EngineError {
+fn unknown(error: &NatsError) -> EngineError {
     EngineError::Unknown(error.to_string())
 }
 

@@ -105,9 +105,9 @@ impl World {
     fn new(seed: u64) -> Self {
         let random = Random::new(seed);
         let keys = Keys::default();
-        let (noted, faults) = (Arc::clone(&keys), random.clone());
-        let lock = Mutex::new(faults);
-        let (api, seen) = fake(move |request, body, _| {
+        let noted = Arc::clone(&keys);
+        let lock = Mutex::new(random.clone());
+        let (api, requests) = fake(move |request, body, _| {
             let faults = lock.lock().unwrap();
             let all: BTreeSet<usize> = journeys(body).iter().map(number_of).collect();
             if all.len() == 1 || all.iter().all(|own| nature(*own) != Nature::Refused) {
@@ -127,7 +127,7 @@ impl World {
         Self {
             setup,
             random,
-            seen,
+            seen: requests,
             keys,
             _api: api,
             conversions: 0,
@@ -163,7 +163,7 @@ impl World {
                 &format!("{:03}.ndjson", 999 - round),
                 from..self.conversions,
             );
-            for _ in 0..1 + self.random.below(3) {
+            for _ in 0..=self.random.below(3) {
                 if self.call_killed() {
                     plant(&pending);
                 }
@@ -184,7 +184,9 @@ impl World {
         if *code != Some(0) {
             return Err(format!("no run ends well: {said}"));
         }
-        self.seen.check();
+        if let Some(violation) = self.seen.violation() {
+            return Err(violation);
+        }
         let of = |natures: &[Nature]| {
             let all = (0..self.conversions).filter(|own| natures.contains(&nature(*own)));
             all.map(|own| format!("c{own}")).collect::<Vec<_>>()

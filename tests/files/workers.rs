@@ -1,5 +1,6 @@
 //! Several files of a run are read side by side, and count as if they had been read one after the other.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ fn put_all(inbox: &Inbox, files: usize) {
             // Half of the ids are those of the file before, every fifth of these with another name.
             let id = number * 10 + row;
             let name = if row < 10 && row % 5 == 0 { number } else { 0 };
-            body.push_str(&format!("{id},n{id}-{name}\n"));
+            writeln!(body, "{id},n{id}-{name}").unwrap();
         }
         body.push_str("x,bad\n");
         inbox.put(&format!("{number:03}.csv"), body);

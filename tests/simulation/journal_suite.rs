@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehook::clock::{Micros, Now};
-use lakehook::files::{Disk, Files, create_dir_durably};
+use lakehook::files::{Disk, Files, create_dir_durably, remove_if_there};
 use lakehook::ids::{Ids, NodeId};
 use lakehook::record::Lsn;
 use lakehook::replica::nats::{NatsAccess, StreamPlace};
@@ -432,8 +432,8 @@ fn a_journal_in_a_stream_of_nats() {
         let lost = |seed| {
             // Every second life is on a machine that has never seen the log.
             if seed % 2 == 1 {
-                for entry in std::fs::read_dir(dir.path()).unwrap() {
-                    std::fs::remove_file(entry.unwrap().path()).unwrap();
+                for entry in Disk.list(dir.path()).unwrap() {
+                    remove_if_there(&Disk, &dir.path().join(entry.name)).unwrap();
                 }
             }
         };

@@ -137,8 +137,8 @@ fn simple_tables_go_straight() {
 
 #[test]
 fn other_tables_take_the_other_way() {
-    let plain = json!({"properties": {"id": {"type": "integer"}}});
-    let upper = ColumnRule {
+    let whole = json!({"properties": {"id": {"type": "integer"}}});
+    let trimmed = ColumnRule {
         trim: true,
         ..ColumnRule::default()
     };
@@ -161,10 +161,10 @@ fn other_tables_take_the_other_way() {
             vec![],
             "id\n1\n",
         ),
-        (plain.clone(), "/id/x", vec![], "id\n1\n"),
-        (plain.clone(), "id", vec![], "id,more\n1,x\n"),
-        (plain.clone(), "id", vec![("id", upper)], "id\n1\n"),
-        (plain, "id", vec![("id", decimal(5, 2))], "id\n1\n"),
+        (whole.clone(), "/id/x", vec![], "id\n1\n"),
+        (whole.clone(), "id", vec![], "id,more\n1,x\n"),
+        (whole.clone(), "id", vec![("id", trimmed)], "id\n1\n"),
+        (whole, "id", vec![("id", decimal(5, 2))], "id\n1\n"),
     ] {
         let plan = plan_of(&schema, &[id], &rules).unwrap();
         assert_eq!(agree(&plan, body).unwrap(), 0, "{schema}");
