@@ -1,7 +1,7 @@
 //! Where a log lives: in a directory alone, or in a replica of which the directory is a copy.
 //!
 //! A home is opened before the log: the directory is locked, and what stands beside the log is taken over from
-//! the replica. The log itself is taken over later ([`super::pipeline`]).
+//! the replica. The log itself is taken over later, by the pipeline.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
