@@ -127,6 +127,8 @@ impl StreamEngine {
         let name = format!("probe-{unique:016x}");
         let item = Item::File(&name);
         let is_listed = || Ok::<_, EngineError>(self.files()?.contains(&name));
+        // The answer to an earlier attempt may have been lost.
+        self.delete(item).map_err(retry)?;
         let first = self.put_new(item, b"1").map_err(retry)?;
         let second = self.put_new(item, b"2").map_err(retry)?;
         let there = self.read(item).map_err(retry)?;
