@@ -44,7 +44,19 @@ fn the_demo_is_seen_while_it_runs() {
     std::thread::sleep(Duration::from_secs(10));
     keep("demo-overview", &browser.picture());
     browser.follow("nav a[href=\"/quarantine\"]");
-    browser.wait_until("document.body.innerText.includes('by what is wrong')");
+    // Rows get there with their object, some seconds after they came in.
+    for _ in 0..40 {
+        if browser.text().contains("by what is wrong") {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        browser.open(&format!("{}/quarantine", console.trim_end_matches('/')));
+    }
+    assert!(
+        browser.text().contains("by what is wrong"),
+        "{}",
+        browser.text()
+    );
     keep("demo-quarantine", &browser.picture());
     browser.follow("nav a[href=\"/live\"]");
     browser.wait_until("document.querySelectorAll('[data-live-rows] tr').length > 3");

@@ -91,7 +91,7 @@ fn figures_go_on_while_a_page_is_open_and_end_with_the_service() {
             .set_read_timeout(Some(Duration::from_secs(20)))
             .unwrap();
         let mut text = String::new();
-        while !text.contains("data: {\"lines\":{") {
+        while !(text.contains("data: {") && text.contains("\"lines\":{")) {
             let mut bytes = [0; 4096];
             let read = stream.read(&mut bytes).unwrap();
             assert!(read > 0, "{text}");
