@@ -98,8 +98,6 @@ struct World {
     next_id: u64,
     next_file: u64,
     must: Seen,
-    /// Calls of the system at which a look may end.
-    calls: &'static [&'static str],
     lives: u64,
 }
 
@@ -138,6 +136,10 @@ impl World {
             changed: of(&["refuse", "take"]),
             has_ids: random.chance(0.8),
         };
+        Self::of(random, shape)
+    }
+
+    fn of(random: Random, shape: Shape) -> Self {
         let id = if shape.has_ids { "id = \"id\"\n" } else { "" };
         let inbox = Inbox::in_format(
             shape.format,
@@ -157,7 +159,6 @@ impl World {
             next_id: 1,
             next_file: 0,
             must: Seen::default(),
-            calls: &CALLS,
             lives: 0,
         }
     }
@@ -278,8 +279,7 @@ impl World {
     /// Looks, and ends the look at some call of the system. Returns whether it was ended.
     fn look_killed(&mut self) -> bool {
         self.lives += 1;
-        let at = self.random.below(self.calls.len() as u64);
-        let calls = self.calls[usize::try_from(at).unwrap()];
+        let calls = CALLS[usize::try_from(self.random.below(CALLS.len() as u64)).unwrap()];
         let most = 1 << self.random.below(8);
         killed_at(
             &self.inbox.setup,
@@ -448,31 +448,49 @@ fn forget_ids(state: &Path) {
     }
 }
 
-/// What it does, and how it is planted into the state of a run.
-type Bug = (&'static str, fn(&Path));
+/// Ends a look at each sync, one after the other, with new files each time. Returns the first one after which what the
+/// model says is not there.
+fn found_at(has_ids: bool, plant: fn(&Path)) -> Option<u64> {
+    let shape = Shape {
+        format: "ndjson",
+        workers: 2,
+        after: "keep",
+        changed: "refuse",
+        has_ids,
+    };
+    let mut world = World::of(Random::new(1), shape);
+    let state = world.state();
+    (1..40).find(|n| {
+        world.put_some();
+        world.settle();
+        killed_at(&world.inbox.setup, &["files"], CALLS[1], *n);
+        plant(&state);
+        let said = world.look();
+        let found = world.check_now(&said).is_err();
+        plant(&state);
+        found
+    })
+}
 
 #[test]
 fn planted_bugs_are_found_by_worlds_of_files() {
     if !can_trace() {
         return;
     }
-    let bugs: [Bug; 3] = [
+    assert_eq!(found_at(true, |_| {}), None);
+    let bugs: [(&str, bool, fn(&Path)); 3] = [
         (
             "notes and ids that count before the end of their run",
+            true,
             publish_early,
         ),
-        ("notes of files that are not kept", forget_files),
-        ("ids that are not kept", forget_ids),
+        ("notes of files that are not kept", false, forget_files),
+        ("ids that are not kept", true, forget_ids),
     ];
-    for (what, mut plant) in bugs {
-        let found = (0..40).find(|seed| {
-            let mut world = World::new(1000 + seed);
-            // The moments at which it matters what was written before.
-            world.calls = &CALLS[..2];
-            world.live(2, &mut plant).is_err()
-        });
+    for (what, has_ids, plant) in bugs {
+        let found = found_at(has_ids, plant);
+        println!("{what}: found at sync {found:?}");
         assert!(found.is_some(), "{what}: no world finds it");
-        println!("{what}: found by seed {found:?}");
     }
 }
 
