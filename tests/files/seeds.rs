@@ -472,13 +472,16 @@ fn found_at(has_ids: bool, plant: fn(&Path)) -> Option<u64> {
     })
 }
 
+/// What it does, whether it needs ids, and how it is planted into the state of a run.
+type Bug = (&'static str, bool, fn(&Path));
+
 #[test]
 fn planted_bugs_are_found_by_worlds_of_files() {
     if !can_trace() {
         return;
     }
     assert_eq!(found_at(true, |_| {}), None);
-    let bugs: [(&str, bool, fn(&Path)); 3] = [
+    let bugs: [Bug; 3] = [
         (
             "notes and ids that count before the end of their run",
             true,
