@@ -206,14 +206,17 @@ fn remove(settings: &mut Value, key: &[String]) {
     }
 }
 
-/// Deserialises the settings, and makes paths absolute.
-fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
-    // This cannot fail, because the schema has accepted the settings. The error is left out, as it might hold
-    // a secret.
-    let mut config: Config = serde_json::from_value(settings).map_err(|_| ConfigProblem {
+/// This cannot fail, because the schema has accepted the settings. The error is left out, as it might hold a secret.
+fn deserialised(settings: Value) -> Result<Config, ConfigProblem> {
+    serde_json::from_value(settings).map_err(|_| ConfigProblem {
         place: ConfigPlace::Default("the configuration".to_owned()),
         rule: "it has the right shape and still cannot be read; please report this".to_owned(),
-    })?;
+    })
+}
+
+/// Deserialises the settings, and makes paths absolute.
+fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
+    let mut config = deserialised(settings)?;
     let make_absolute = |path: &mut PathBuf| match absolute(base, path) {
         Ok(plain) => {
             *path = plain;
