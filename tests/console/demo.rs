@@ -25,7 +25,7 @@ fn the_demo_is_seen_while_it_runs() {
     };
     let setup = Setup::new("");
     let mut demo = setup
-        .command(&["demo", "--duration", "25s"])
+        .command(&["demo", "--duration", "45s"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())

@@ -164,23 +164,13 @@ impl Nats {
             let ready = running.filter(|number| {
                 let health = self.says(*number, "/healthz");
                 let jetstream = self.says(*number, "/jsz");
-                let has_leader = jetstream.as_ref().is_some_and(|says| {
+                let has_leader = jetstream.is_some_and(|says| {
                     self.ports.len() == 1
                         || says["meta_cluster"]["leader"]
                             .as_str()
                             .is_some_and(|name| !name.is_empty())
                 });
-                let replicas = jetstream.and_then(|mut says| {
-                    let all = says["meta_cluster"]["replicas"].take();
-                    all.as_array().cloned()
-                });
-                // Only the leader knows them. What is asked of a cluster before they follow may get no answer.
-                let do_follow = replicas.is_none_or(|all| {
-                    let follows =
-                        |one: &serde_json::Value| one["offline"] == true || one["current"] == true;
-                    all.iter().all(follows)
-                });
-                health.is_some_and(|says| says["status"] == "ok") && has_leader && do_follow
+                health.is_some_and(|says| says["status"] == "ok") && has_leader
             });
             if ready.count() == self.running() {
                 return;
