@@ -8,8 +8,8 @@ fn main() {
     let seconds = git(&["log", "-1", "--format=%ct"]).unwrap_or_else(|| "0".to_owned());
     println!("cargo::rustc-env=LAKEHOOK_COMMIT={commit}");
     println!("cargo::rustc-env=LAKEHOOK_COMMIT_SECONDS={seconds}");
-    // In a work tree of its own it is elsewhere, and without git nowhere. A path that is missing would have
-    // everything built anew each time.
+    // A linked work tree has its HEAD elsewhere, and without git there is none. If a path that is named here is
+    // missing, cargo compiles the package anew each time.
     if let Some(head) = git(&["rev-parse", "--git-path", "HEAD"]) {
         println!("cargo::rerun-if-changed={head}");
     }

@@ -247,6 +247,23 @@ fn wait_until_shipped(two: &Two) -> Vec<String> {
     }
 }
 
+/// Waits until the service says that it takes nothing. Returns why.
+fn wait_unready(setup: &Setup) -> String {
+    let began = Instant::now();
+    loop {
+        let answer = http::get(setup.address(), "/ready").unwrap();
+        if answer.status != 200 {
+            return answer.text();
+        }
+        assert!(
+            began.elapsed() < Duration::from_secs(60),
+            "{}",
+            setup.stderr()
+        );
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
 /// While the bucket is away, nothing is answered 2xx, requests are refused at once, and all goes on afterwards.
 #[test]
 fn without_the_bucket_nothing_is_acknowledged() {
@@ -258,16 +275,7 @@ fn without_the_bucket_nothing_is_acknowledged() {
     let load = Load::start(plan);
     load.wait_acknowledged(40, Duration::from_secs(60));
     server.faults().down();
-    let began = Instant::now();
-    while http::get(setup.address(), "/ready").unwrap().status == 200 {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{}",
-            setup.stderr()
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let said = http::get(setup.address(), "/ready").unwrap().text();
+    let said = wait_unready(&setup);
     assert!(said.contains("replica"), "{said}");
     server.faults().up();
     let report = load.complete(Duration::from_secs(120));

@@ -50,7 +50,7 @@ use work::Work;
 /// Where the full run's table is kept.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PERFORMANCE.md");
 
-/// Where the figures of other benches begin on that page; they are kept.
+/// The heading with which the figures of other benches begin on that page. They stay.
 const OTHER_BENCHES: &str = "\n## Erasures";
 
 /// For what is left to be shipped when the load ends.

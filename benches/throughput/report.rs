@@ -124,9 +124,8 @@ events.
 
 const SLOW_LEGEND: &str = "\
 A closed loop (directory, ndjson.zst), and the same where each fsync and fdatasync takes 3 ms longer;
-both in turn, the medians of three. Requests are read and checked while a frame is being synced. What
-the last frame's sync keeps from being prepared is at most what is missing from a ratio of 100 %: no
-more than that could be won if frames were prepared ahead.
+both in turn, the medians of three. While a frame is being synced, requests are read and checked, but
+the next frame is not prepared. Preparing it ahead could raise the ratio to 100 % at most.
 ";
 
 const STORED_LEGEND: &str = "\

@@ -1,5 +1,5 @@
-//! The same load on a disk whose sync takes longer: how much of the throughput waits for the disk, and could at
-//! most be won if a frame were prepared while the one before is being synced.
+//! The same load on a disk whose sync takes longer. The throughput that is lost there is the most that could be
+//! won if a frame were prepared while the one before is being synced.
 
 use std::sync::Arc;
 use std::time::Duration;

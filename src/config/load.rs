@@ -206,7 +206,8 @@ fn remove(settings: &mut Value, key: &[String]) {
     }
 }
 
-/// This cannot fail, because the schema has accepted the settings. The error is left out, as it might hold a secret.
+/// Deserialises settings that the schema has accepted, so that this cannot fail. The error is left out, because it
+/// might hold a secret.
 fn deserialised(settings: Value) -> Result<Config, ConfigProblem> {
     serde_json::from_value(settings).map_err(|_| ConfigProblem {
         place: ConfigPlace::Default("the configuration".to_owned()),
@@ -214,7 +215,7 @@ fn deserialised(settings: Value) -> Result<Config, ConfigProblem> {
     })
 }
 
-/// Deserialises the settings, and makes paths absolute.
+/// The configuration of these settings, with absolute paths.
 fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
     let mut config = deserialised(settings)?;
     let make_absolute = |path: &mut PathBuf| match absolute(base, path) {

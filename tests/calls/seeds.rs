@@ -14,7 +14,7 @@ use wiremock::ResponseTemplate;
 use super::{Seen, answered, fake, journeys, rows, setup, shares, write};
 use crate::support::api::{Api, header};
 use crate::support::process::Setup;
-use crate::support::random::Random;
+use crate::support::random::{Random, seeds};
 use crate::support::strace::{can_trace, killed_at};
 
 /// Calls of the system at which a run may end.
@@ -234,15 +234,6 @@ impl World {
             Err(format!("a run sends something again: {again}"))
         }
     }
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    if let Ok(seed) = std::env::var("LAKEHOOK_SEED") {
-        let seed = seed.parse().unwrap();
-        return seed..seed + 1;
-    }
-    let seeds = std::env::var("LAKEHOOK_SEEDS").ok();
-    0..seeds.map_or(3, |seeds| seeds.parse::<u64>().unwrap().div_ceil(100))
 }
 
 #[test]

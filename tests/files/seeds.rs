@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::Inbox;
-use crate::support::random::Random;
+use crate::support::random::{Random, seeds};
 use crate::support::strace::{can_trace, killed_at};
 
 /// Calls of the system at which a look may end.
@@ -382,15 +382,6 @@ impl World {
     fn state(&self) -> PathBuf {
         self.inbox.setup.directory().join("data/polls/files/claims")
     }
-}
-
-fn seeds() -> std::ops::Range<u64> {
-    if let Ok(seed) = std::env::var("LAKEHOOK_SEED") {
-        let seed = seed.parse().unwrap();
-        return seed..seed + 1;
-    }
-    let seeds = std::env::var("LAKEHOOK_SEEDS").ok();
-    0..seeds.map_or(3, |seeds| seeds.parse::<u64>().unwrap().div_ceil(100))
 }
 
 #[test]

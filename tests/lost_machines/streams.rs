@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use lakehook::clock::Clock;
 use serde_json::{Value, json};
 
-use super::{RECORDS, REPLICA, TAKEOVER, Two, config, lose_disk, plan, polled, survives};
+use super::{
+    RECORDS, REPLICA, TAKEOVER, Two, config, lose_disk, plan, polled, survives, wait_unready,
+};
 use crate::arrival::{DROPPED, STOP_LIMIT, check};
 use crate::support::duckdb::{Lake, Run};
 use crate::support::http;
@@ -119,16 +121,7 @@ fn without_a_majority_nothing_is_acknowledged() {
     load.wait_acknowledged(100, Duration::from_secs(60));
     nats.kill(0);
     nats.kill(1);
-    let began = Instant::now();
-    while http::get(setup.address(), "/ready").unwrap().status == 200 {
-        assert!(
-            began.elapsed() < Duration::from_secs(60),
-            "{}",
-            setup.stderr()
-        );
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let said = http::get(setup.address(), "/ready").unwrap().text();
+    let said = wait_unready(&setup);
     assert!(said.contains("replica-away"), "{said}");
     let before = load.acknowledged();
     std::thread::sleep(Duration::from_secs(2));

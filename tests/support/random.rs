@@ -2,6 +2,8 @@
 //!
 //! Built on the program's own seeded generator; good enough for faults and for test data.
 
+use std::ops::Range;
+
 use lakehook::ids::Ids;
 
 /// A seeded sequence. Clones share the sequence.
@@ -34,4 +36,15 @@ impl Random {
         let bits = u32::try_from(self.bits() >> 32).unwrap_or(0);
         f64::from(bits) / (f64::from(u32::MAX) + 1.0)
     }
+}
+
+/// Seeds of worlds in which the real program is killed; each takes seconds, so they are a hundredth of those of
+/// the simulation.
+pub(crate) fn seeds() -> Range<u64> {
+    if let Ok(seed) = std::env::var("LAKEHOOK_SEED") {
+        let seed = seed.parse().unwrap();
+        return seed..seed + 1;
+    }
+    let seeds = std::env::var("LAKEHOOK_SEEDS").ok();
+    0..seeds.map_or(3, |seeds| seeds.parse::<u64>().unwrap().div_ceil(100))
 }

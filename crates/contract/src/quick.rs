@@ -228,8 +228,8 @@ impl PropertyRule {
         self.types & kind != 0 && self.one_of.is_none()
     }
 
-    /// Looks at the text only if its length in bytes does not decide. A character has at least one byte, and no
-    /// escape is shorter than what it stands for.
+    /// Reads the text only if the length in bytes does not decide. Every character takes at least one byte, with an
+    /// escape or without, so a string never has more characters than bytes.
     fn allows_raw_text(&self, raw: &str) -> bool {
         let bytes = raw.len().saturating_sub(2);
         let fits = self.min_chars <= usize::from(bytes > 0) && bytes <= self.max_chars;
