@@ -39,9 +39,10 @@ pub mod sql;
 pub mod retain;
 pub mod erase;
 
-// From the log to the lake, and the log in a bucket.
+// From the log to the lake, the log in a bucket, and nodes that share it.
 pub mod ship;
 pub mod replica;
+pub mod cluster;
 
 // What running parts tell about themselves, and how they are asked.
 pub mod status;

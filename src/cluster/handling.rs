@@ -1,0 +1,248 @@
+//! Answers the requests of other nodes, of which there are two: store rows, and tell how a log stands.
+//!
+//! The order of the checks matters. Who cannot show the secret learns nothing, gets nothing signed, and has no body read.
+//! A request that was seen is remembered before anything else is decided, so that what was refused once is never carried
+//! out later. Memory is taken before the body is read, and never waited for: two nodes that wait for each other's memory
+//! would wait for ever.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use http_body::Body;
+use http_body_util::{BodyExt as _, Full};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::answer::{Answer, Replies};
+use super::head::{
+    self, ALIVE, ANSWER_HEADER, APPEND, FORM, Head, REQUEST_HEADER, Unreadable, sign_answer,
+};
+use super::limits::{MAX_AHEAD, MAX_BODY, WireLimits};
+use super::nonces::{Seen, Unacceptable, is_near};
+use super::outcome::Outcome;
+use super::owner::Owner;
+use super::reading::{self, ReadError};
+use super::refusal::Refusal;
+use super::secret::ClusterSecret;
+use super::target::{Standing, Target};
+use crate::clock::Micros;
+use crate::wal::log::Log;
+use crate::wal::request::Append;
+
+/// Memory is counted in pieces of so many bytes.
+const PIECE: usize = 1 << 10;
+/// What a request takes besides twice its body: the buffers of its connection.
+const REQUEST_BYTES: usize = 64 << 10;
+
+/// Answers requests.
+pub(super) struct Handler {
+    owner: Arc<dyn Owner>,
+    secret: ClusterSecret,
+    limits: WireLimits,
+    seen: Mutex<Seen>,
+    memory: Arc<Semaphore>,
+}
+
+impl Handler {
+    pub(super) fn new(owner: Arc<dyn Owner>, secret: ClusterSecret, limits: WireLimits) -> Self {
+        Self {
+            owner,
+            secret,
+            limits,
+            seen: Mutex::default(),
+            memory: Arc::new(Semaphore::new(limits.memory_bytes / PIECE)),
+        }
+    }
+
+    /// Answers a request. Calls `introduce` if its sender knows the secret.
+    pub(super) async fn handle<B>(
+        &self,
+        request: Request<B>,
+        introduce: impl FnOnce(),
+    ) -> Response<Full<Bytes>>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let (parts, mut body) = request.into_parts();
+        let path = parts.uri.path_and_query().map_or("", |path| path.as_str());
+        let ask = (parts.method.as_str(), path);
+        let header = parts.headers.get(REQUEST_HEADER);
+        let text = header
+            .and_then(|header| header.to_str().ok())
+            .and_then(|header| head::authentic(&self.secret, ask, header));
+        let Some((text, nonce)) = text.and_then(|text| Some((text, head::nonce_of(text)?))) else {
+            return to_stranger();
+        };
+        introduce();
+        let answer = match self.answer(ask, text, &parts.headers, &mut body).await {
+            Ok(answer) => answer,
+            Err(refusal) => {
+                tracing::debug!(%refusal, "a request of another node is refused");
+                // A sender that is still sending would not see the answer.
+                let _late = tokio::time::timeout(self.limits.body, discard(&mut body)).await;
+                Answer::Refusal(refusal)
+            }
+        };
+        self.signed(nonce, &answer)
+    }
+
+    async fn answer<B>(
+        &self,
+        ask: (&str, &str),
+        text: &str,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        let head = Head::read(text).map_err(|error| match error {
+            Unreadable::Form => Refusal::Form { speaks: FORM },
+            Unreadable::Malformed => Refusal::Malformed("its head".into()),
+        })?;
+        let now = self.owner.now();
+        match ask {
+            ALIVE => self.alive(&head, now),
+            APPEND => self.append(&head, now, headers, body).await,
+            // What only a later version asks.
+            _ => Err(Refusal::Form { speaks: FORM }),
+        }
+    }
+
+    fn alive(&self, head: &Head, now: Micros) -> Result<Answer, Refusal> {
+        let standing = self.owner.standing(head.target.index);
+        let standing = standing.ok_or(Refusal::NoSuchLog)?;
+        // Nobody can forward whose clock is wrong. But whoever may have to take the log over must hear that, whatever his
+        // clock says.
+        if standing.is_alive && !is_near(head.time, now) {
+            return Err(Refusal::Clock { now });
+        }
+        Ok(Answer::Standing(standing))
+    }
+
+    async fn append<B>(
+        &self,
+        head: &Head,
+        now: Micros,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        self.accept(head, now)?;
+        let length = length_of(headers)?;
+        let _share = self.take_memory(length)?;
+        let (log, before) = self.log_of(&head.target)?;
+        let reading = reading::read(body, length, &head.body);
+        let read = tokio::time::timeout(self.limits.body, reading).await;
+        let appends = read
+            .unwrap_or(Err(ReadError::Broken))
+            .map_err(|error| Refusal::Malformed(error.to_string().into()))?;
+        // This process may have been stopped meanwhile, and then nobody waits any more.
+        let now = self.owner.now();
+        if !is_near(head.time, now) {
+            return Err(Refusal::Clock { now });
+        }
+        let outcomes = self.store(&log, appends).await;
+        // Only now: it names a frame that is not older than those of the requests.
+        let standing = self.owner.standing(head.target.index).unwrap_or(before);
+        Ok(Answer::Replies(Replies { standing, outcomes }))
+    }
+
+    /// Takes note of the request: it is carried out now or never.
+    fn accept(&self, head: &Head, now: Micros) -> Result<(), Refusal> {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.accept(head.time, head.nonce, now)
+            .map_err(|error| match error {
+                Unacceptable::Apart => Refusal::Clock { now },
+                Unacceptable::Repeated => Refusal::Repeated,
+            })
+    }
+
+    fn take_memory(&self, length: usize) -> Result<OwnedSemaphorePermit, Refusal> {
+        let pieces = (2 * length + REQUEST_BYTES).div_ceil(PIECE);
+        let pieces = u32::try_from(pieces).map_err(|_too_many| Refusal::Busy)?;
+        let memory = Arc::clone(&self.memory);
+        memory
+            .try_acquire_many_owned(pieces)
+            .map_err(|_none_left| Refusal::Busy)
+    }
+
+    /// The log of a target and its standing, if this node owns it just as the target says.
+    fn log_of(&self, target: &Target) -> Result<(Log, Standing), Refusal> {
+        let standing = self.owner.standing(target.index);
+        let standing = standing.ok_or(Refusal::NoSuchLog)?;
+        match self.owner.log(target.index) {
+            Some((log, epoch)) if epoch == target.epoch && standing.is_that_of(target) => {
+                Ok((log, standing))
+            }
+            _ => Err(Refusal::Standing(standing)),
+        }
+    }
+
+    /// Stores requests, all of them in one turn of the log if it has room for them.
+    async fn store(&self, log: &Log, appends: Vec<Append>) -> Vec<Outcome> {
+        let latest = log.gauges().receipt(self.owner.now()).plus(MAX_AHEAD);
+        let storing = appends.into_iter().map(|append| async move {
+            if append.origin.received_at > latest {
+                return Outcome::Ahead;
+            }
+            Outcome::Log(log.append(append).await)
+        });
+        join_all(storing).await
+    }
+
+    fn signed(&self, nonce: u128, answer: &Answer) -> Response<Full<Bytes>> {
+        let (status, body) = (answer.status(), answer.encode());
+        let mac = sign_answer(&self.secret, nonce, status, &body);
+        let mut response = Response::new(Full::new(Bytes::from(body)));
+        *response.status_mut() =
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let headers = response.headers_mut();
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        );
+        if let Ok(mac) = HeaderValue::try_from(mac) {
+            headers.insert(ANSWER_HEADER, mac);
+        }
+        response
+    }
+}
+
+/// The answer to somebody who does not know the secret.
+fn to_stranger() -> Response<Full<Bytes>> {
+    let text =
+        "only for nodes of this cluster: the request is not signed with the cluster's secret\n";
+    let mut response = Response::new(Full::new(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = StatusCode::UNAUTHORIZED;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain"));
+    response
+}
+
+fn length_of(headers: &HeaderMap) -> Result<usize, Refusal> {
+    let length = headers.get(CONTENT_LENGTH);
+    let length = length
+        .and_then(|length| length.to_str().ok()?.parse().ok())
+        .ok_or_else(|| Refusal::Malformed("it says no length of its body".into()))?;
+    if length > MAX_BODY {
+        let max_bytes = MAX_BODY as u64;
+        return Err(Refusal::TooLarge { max_bytes });
+    }
+    Ok(length)
+}
+
+/// Reads what is left of a body that may be large, within the limit of bodies.
+async fn discard<B: Body<Data = Bytes> + Unpin>(body: &mut B) {
+    let mut bytes = 0;
+    while bytes <= MAX_BODY
+        && let Some(Ok(frame)) = body.frame().await
+    {
+        bytes += frame.data_ref().map_or(0, Bytes::len);
+    }
+}

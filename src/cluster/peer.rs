@@ -1,0 +1,318 @@
+//! Another node of the cluster, as this one forwards to it.
+//!
+//! Requests are gathered into one body, as a log gathers them into one frame: the more requests come, the less each of them
+//! costs both nodes. While no body is under way, a request is sent at once. Otherwise it waits until one has been answered,
+//! or until the last one was sent [`PACE`] ago, so that an owner who takes long for each frame has the next one's requests
+//! already.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+use super::answer::{Answer, Replies};
+use super::error::ForwardError;
+use super::head::{ALIVE, APPEND};
+use super::limits::{GATHERED_BYTES, MAX_BODY, MAX_GATHERED, Timing};
+use super::line::Line;
+use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, contents};
+use super::outcome::Outcome;
+use super::secret::ClusterSecret;
+use super::target::{Standing, Target};
+use crate::clock::Clock;
+use crate::ids::{Ids, NodeId};
+use crate::wal::request::{Append, AppendError, Appended};
+
+/// Most requests that wait.
+const MAX_WAITING: usize = 8192;
+/// Most bytes of requests that wait.
+const MAX_WAITING_BYTES: usize = 64 << 20;
+/// Most bodies under way at a time.
+const MAX_UNDER_WAY: usize = 8;
+/// How long a body that is sent beside others gathers requests.
+const PACE: Duration = Duration::from_millis(2);
+
+/// Another node of the cluster. Clones share connections and what waits.
+#[derive(Clone)]
+pub struct Peer(Arc<Inner>);
+
+struct Inner {
+    appends: Line,
+    questions: Line,
+    timing: Timing,
+    queue: Mutex<Queue>,
+    standings: Mutex<BTreeMap<u16, Standing>>,
+    tasks: TaskTracker,
+}
+
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    /// Those who send bodies, or are about to.
+    under_way: usize,
+    /// Whether one of them still gathers.
+    is_gathering: bool,
+    sent_at: Option<Instant>,
+}
+
+struct Waiting {
+    target: Target,
+    message: Message,
+    since: Instant,
+    ticket: Ticket,
+}
+
+/// When somebody begins to send.
+enum Start {
+    Now,
+    /// Until then, requests are gathered.
+    At(Instant),
+}
+
+type Ticket = oneshot::Sender<Result<Appended, ForwardError>>;
+
+impl Peer {
+    /// The node at an address. Nothing is sent yet.
+    pub fn new(
+        address: SocketAddr,
+        secret: ClusterSecret,
+        timing: Timing,
+        clock: Clock,
+        ids: Ids,
+    ) -> Self {
+        let tasks = TaskTracker::new();
+        let effects = (clock.clone(), ids.clone());
+        let appends = Line::new(address, secret.clone(), timing, effects, tasks.clone());
+        let questions = Line::new(address, secret, timing, (clock, ids), tasks.clone());
+        Self(Arc::new(Inner {
+            appends,
+            questions,
+            timing,
+            queue: Mutex::default(),
+            standings: Mutex::default(),
+            tasks,
+        }))
+    }
+
+    /// Has the owner of a log store a request; success means that it is durable.
+    ///
+    /// If this is dropped, the request may be stored or not.
+    pub async fn append(&self, to: Target, append: &Append) -> Result<Appended, ForwardError> {
+        let message = Message::of(append).ok_or(ForwardError::NotForwardable)?;
+        let max_bytes = MAX_BODY - COUNT_BYTES - ENTRY_BYTES;
+        let bytes = message.bytes.len();
+        if bytes > max_bytes {
+            let error = AppendError::TooLarge { bytes, max_bytes };
+            return Err(ForwardError::Log(error));
+        }
+        let (ticket, answer) = oneshot::channel();
+        self.0.push(to, message, ticket)?;
+        if let Some(start) = self.0.begin() {
+            let sending = Arc::clone(&self.0);
+            self.0.tasks.spawn(sending.run(start));
+        }
+        let ended = |_gone| ForwardError::Unknown("the forwarder ended".into());
+        answer.await.map_err(ended)?
+    }
+
+    /// How a log stands with the node.
+    pub async fn alive(&self, index: u16) -> Result<Standing, ForwardError> {
+        let target = Target {
+            index,
+            log: NodeId(0),
+            epoch: 0,
+            configuration: 0,
+        };
+        let asking = self
+            .0
+            .questions
+            .ask(target, ALIVE, VecDeque::new(), self.0.timing.alive);
+        match asking.await? {
+            Answer::Standing(standing) if standing.index == index => {
+                self.0.note(standing);
+                Ok(standing)
+            }
+            Answer::Refusal(refusal) => Err(refusal.into()),
+            _ => Err(ForwardError::Unknown(
+                "the answer is none to the question".into(),
+            )),
+        }
+    }
+
+    /// How a log stood when the node last said so. Whoever stamps a request for the owner takes the later of its own time and
+    /// of the floor.
+    pub fn standing(&self, index: u16) -> Option<Standing> {
+        self.0.standings().get(&index).copied()
+    }
+
+    /// Ends the connections, and waits for what is under way.
+    pub async fn stop(&self) {
+        self.0.tasks.close();
+        self.0.appends.close();
+        self.0.questions.close();
+        self.0.tasks.wait().await;
+    }
+}
+
+impl Inner {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standings(&self) -> MutexGuard<'_, BTreeMap<u16, Standing>> {
+        self.standings
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the newer one of two standings: answers may overtake each other.
+    fn note(&self, standing: Standing) {
+        let mut standings = self.standings();
+        let newest = standings.entry(standing.index).or_insert(standing);
+        let age = |standing: &Standing| (standing.epoch, standing.last.map(|last| last.number));
+        if standing.log != newest.log || age(&standing) >= age(newest) {
+            *newest = standing;
+        }
+    }
+
+    fn push(&self, target: Target, message: Message, ticket: Ticket) -> Result<(), ForwardError> {
+        let mut queue = self.queue();
+        let bytes = queue.bytes + message.bytes.len();
+        // One that is larger than all that may wait is sent alone.
+        let is_full = bytes > MAX_WAITING_BYTES && !queue.waiting.is_empty();
+        if queue.waiting.len() >= MAX_WAITING || is_full {
+            return Err(ForwardError::Unsent("too many requests wait for it".into()));
+        }
+        queue.bytes = bytes;
+        queue.waiting.push_back(Waiting {
+            target,
+            message,
+            since: Instant::now(),
+            ticket,
+        });
+        Ok(())
+    }
+
+    /// When somebody must begin to send what waits, if he must; he is counted already.
+    fn begin(&self) -> Option<Start> {
+        let mut queue = self.queue();
+        let start = match queue.sent_at {
+            Some(sent_at) if queue.under_way > 0 => Start::At(sent_at + PACE),
+            _ if queue.under_way > 0 => return None,
+            _ => Start::Now,
+        };
+        if let Start::At(_) = start {
+            if queue.is_gathering || queue.under_way >= MAX_UNDER_WAY {
+                return None;
+            }
+            queue.is_gathering = true;
+        }
+        queue.under_way += 1;
+        Some(start)
+    }
+
+    /// Sends what waits, until nothing does.
+    async fn run(self: Arc<Self>, start: Start) {
+        if let Start::At(time) = start {
+            tokio::time::sleep_until(time).await;
+            self.queue().is_gathering = false;
+        }
+        while let Some(batch) = self.next_batch() {
+            if !batch.is_empty() {
+                self.send(batch).await;
+            }
+        }
+    }
+
+    /// The oldest requests that wait for one target.
+    fn next_batch(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue();
+        if queue.waiting.is_empty() {
+            queue.under_way -= 1;
+            return None;
+        }
+        let mut batch: Vec<Waiting> = Vec::new();
+        let mut bytes = COUNT_BYTES;
+        while let Some(next) = queue.waiting.front() {
+            let own = ENTRY_BYTES + next.message.bytes.len();
+            let fits = batch.is_empty() || bytes + own <= GATHERED_BYTES;
+            let is_same = batch
+                .first()
+                .is_none_or(|first| first.target == next.target);
+            if batch.len() >= MAX_GATHERED || !fits || !is_same {
+                break;
+            }
+            let Some(next) = queue.waiting.pop_front() else {
+                break;
+            };
+            queue.bytes -= next.message.bytes.len();
+            // Nobody waits for it any more.
+            if next.ticket.is_closed() {
+                continue;
+            }
+            if next.since.elapsed() >= self.timing.answer {
+                let late = ForwardError::Unsent("it does not keep up".into());
+                let _gone = next.ticket.send(Err(late));
+                continue;
+            }
+            bytes += own;
+            batch.push(next);
+        }
+        if !batch.is_empty() {
+            queue.sent_at = Some(Instant::now());
+        }
+        Some(batch)
+    }
+
+    async fn send(&self, batch: Vec<Waiting>) {
+        let target = batch[0].target;
+        let mut messages = Vec::with_capacity(batch.len());
+        let mut tickets = Vec::with_capacity(batch.len());
+        for waiting in batch {
+            messages.push(waiting.message);
+            tickets.push(waiting.ticket);
+        }
+        let mut parts = VecDeque::with_capacity(1 + messages.len());
+        parts.push_back(contents(&messages));
+        parts.extend(messages.into_iter().map(|message| message.bytes));
+        let asking = self.appends.ask(target, APPEND, parts, self.timing.answer);
+        let answer = match asking.await {
+            Ok(Answer::Replies(replies))
+                if replies.outcomes.len() == tickets.len()
+                    && replies.standing.index == target.index =>
+            {
+                Ok(replies)
+            }
+            Ok(Answer::Refusal(refusal)) => Err(refusal.into()),
+            Ok(_) => Err(ForwardError::Unknown(
+                "the answer is none to the requests".into(),
+            )),
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(replies) => self.deliver(replies, tickets),
+            Err(error) => {
+                for ticket in tickets {
+                    let _gone = ticket.send(Err(error.clone()));
+                }
+            }
+        }
+    }
+
+    fn deliver(&self, Replies { standing, outcomes }: Replies, tickets: Vec<Ticket>) {
+        self.note(standing);
+        let now = standing.now;
+        for (outcome, ticket) in outcomes.into_iter().zip(tickets) {
+            let answer = match outcome {
+                Outcome::Log(reply) => reply.map_err(ForwardError::Log),
+                Outcome::Ahead => Err(ForwardError::Ahead { now }),
+            };
+            let _gone = ticket.send(answer);
+        }
+    }
+}
