@@ -5,11 +5,11 @@ use std::time::Duration;
 /// Most bytes of a request's body. Twice as large as a frame, so that whatever a frame can hold can be forwarded.
 pub(super) const MAX_BODY: usize = 64 << 20;
 /// Most requests that are gathered into one body.
-pub(super) const MAX_GATHERED: usize = 1024;
+pub(super) const MAX_GATHERED: usize = 4096;
 /// No further request is gathered once a body has so many bytes.
-pub(super) const GATHERED_BYTES: usize = 1 << 20;
+pub(super) const GATHERED_BYTES: usize = 2 << 20;
 /// Most bytes of an answer's body.
-pub(super) const MAX_ANSWER: usize = 1 << 20;
+pub(super) const MAX_ANSWER: usize = 4 << 20;
 /// Most bytes of an error message in an answer.
 pub(super) const MAX_TEXT: usize = 512;
 
