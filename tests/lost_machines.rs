@@ -18,6 +18,9 @@ use crate::support::random::Random;
 use crate::support::s3::{BUCKET, Chances, S3Server};
 
 mod beside;
+mod broken;
+mod full;
+mod guarded;
 mod streams;
 
 /// Machines that are lost in each test; `make proof` sets more.

@@ -38,6 +38,7 @@
 mod support {
     pub(crate) mod nats;
     pub(crate) mod needs;
+    pub(crate) mod proxy;
     pub(crate) mod python;
 }
 

@@ -3,6 +3,8 @@
 //! Nobody but the owners of the log may write there, and whoever reads there sees every event.
 
 pub mod bucket;
+mod credentials;
+mod connecting;
 pub mod nats;
 mod parts;
 pub mod stream;
@@ -10,4 +12,5 @@ mod stream_checks;
 pub mod monitor;
 pub mod place;
 
+pub use connecting::NatsAccess;
 pub use place::{LogEngine, ReplicaAccess, ReplicaPlace};

@@ -1,47 +1,25 @@
 //! A connection to NATS, and the few requests of JetStream that a log needs, for threads that may block.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use async_nats::connection::State;
-use async_nats::{
-    Client, ConnectOptions, HeaderMap, Message, Request, RequestErrorKind, ServerAddr,
-};
+use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
+use super::connecting::{Complaints, NatsAccess, connect, is_about_rights};
 use crate::lake::{LakeError, Trouble};
 
-/// How long an answer may take, …
+/// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// … and a connection.
-const CONNECT: Duration = Duration::from_secs(5);
 /// After so many requests in a row without an answer, another server is tried.
 const UNANSWERED: u32 = 2;
-/// A connection that is silent for so long is asked whether it is alive.
-const PING: Duration = Duration::from_secs(5);
-/// Requests that wait for the connection. Each may hold a message, so they are few.
-const WAITING: usize = 64;
-
 /// The oldest servers that can keep a log.
 const OLDEST: (u64, u64) = (2, 12);
-
-/// How the servers are reached.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct NatsAccess {
-    /// Their URLs, such as `nats://n1:4222`.
-    pub servers: Vec<String>,
-    /// A file with the credentials of a user.
-    pub creds_file: Option<PathBuf>,
-    /// A file with the certificates to trust, instead of those of the system.
-    pub ca_file: Option<PathBuf>,
-    /// Files with a client's certificate and its key.
-    pub client_cert: Option<(PathBuf, PathBuf)>,
-}
 
 /// Where a log is in NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,6 +47,9 @@ pub(super) enum NatsError {
     /// There is no answer, or none that can be read.
     #[error("{0}")]
     Unanswered(String),
+    /// The user lacks a right.
+    #[error("the user of this connection lacks a right: {0}")]
+    Denied(String),
     /// JetStream refuses.
     #[error("{message} ({code})")]
     Refused {
@@ -83,16 +64,37 @@ impl NatsError {
     /// JetStream's number of the error.
     pub(super) fn code(&self) -> Option<u32> {
         match self {
-            Self::Unanswered(_) => None,
+            Self::Unanswered(_) | Self::Denied(_) => None,
             Self::Refused { code, .. } => Some(*code),
+        }
+    }
+}
+
+/// The account, the servers or the stream have no space.
+const NO_SPACE: [u32; 3] = [10002, 10023, 10047];
+/// A message cannot be stored, for a reason that only its text says.
+const NOT_STORED: u32 = 10077;
+
+impl NatsError {
+    /// Whether a message was refused because there is no space for it.
+    pub(super) fn is_about_space(&self) -> bool {
+        match self {
+            Self::Refused { code, message } => {
+                NO_SPACE.contains(code) || *code == NOT_STORED && message.contains("maximum")
+            }
+            Self::Unanswered(_) | Self::Denied(_) => false,
         }
     }
 }
 
 impl From<NatsError> for LakeError {
     fn from(error: NatsError) -> Self {
+        let kind = match &error {
+            NatsError::Denied(_) => Trouble::Denied,
+            _ => Trouble::Network,
+        };
         Self::Retry {
-            kind: Trouble::Network,
+            kind,
             message: format!("NATS: {error}"),
         }
     }
@@ -127,6 +129,7 @@ pub(super) struct PubAck {
 #[derive(Clone)]
 pub(super) struct NatsConnection {
     client: Client,
+    complaints: Complaints,
     runtime: Handle,
     /// Requests in a row that had no answer.
     unanswered: Arc<AtomicU32>,
@@ -135,9 +138,10 @@ pub(super) struct NatsConnection {
 impl NatsConnection {
     /// Connects to one of the servers, and finds another one by itself later. Blocks.
     pub(super) fn open(access: &NatsAccess, runtime: Handle) -> Result<Self, LakeError> {
-        let client = runtime.block_on(connect(access))?;
+        let (client, complaints) = runtime.block_on(connect(access))?;
         let own = Self {
             client,
+            complaints,
             runtime,
             unanswered: Arc::default(),
         };
@@ -149,6 +153,13 @@ impl NatsConnection {
             )));
         }
         Ok(own)
+    }
+
+    /// What the servers have said of a right that the user lacks.
+    pub(super) fn missing_right(&self) -> Option<String> {
+        self.complaints
+            .after(0)
+            .filter(|said| is_about_rights(said))
     }
 
     /// The most bytes of a message, with its headers.
@@ -179,8 +190,13 @@ impl NatsConnection {
     fn send(&self, subject: String, request: Request) -> Result<Message, NatsError> {
         // Otherwise the client would keep the message, and send it whenever it is connected again.
         if self.client.connection_state() != State::Connected {
-            return Err(NatsError::Unanswered("there is no connection".to_owned()));
+            let why = self.complaints.after(0);
+            let why = why.map_or_else(String::new, |why| format!(": {why}"));
+            return Err(NatsError::Unanswered(format!(
+                "there is no connection{why}"
+            )));
         }
+        let complaints = self.complaints.count();
         let request = request.timeout(Some(PATIENCE));
         let sending = self.client.send_request(subject, request);
         let error = match self.runtime.block_on(sending) {
@@ -191,13 +207,21 @@ impl NatsConnection {
             Err(error) => error,
         };
         self.try_another_server();
-        Err(NatsError::Unanswered(match error.kind() {
+        let said = self.complaints.after(complaints);
+        if let Some(said) = said.as_ref().filter(|said| is_about_rights(said)) {
+            return Err(NatsError::Denied(said.clone()));
+        }
+        let error = match error.kind() {
             RequestErrorKind::TimedOut => "there was no answer in time".to_owned(),
             RequestErrorKind::NoResponders => {
                 "no server answers for JetStream: either it has no leader at the moment, or JetStream is off"
                     .to_owned()
             }
             _ => error.to_string(),
+        };
+        Err(NatsError::Unanswered(match said {
+            Some(said) => format!("{error}; the server says: {said}"),
+            None => error,
         }))
     }
 
@@ -210,42 +234,6 @@ impl NatsConnection {
         // If this fails, the connection has ended, and is made again anyway.
         let _ended = self.runtime.block_on(self.client.force_reconnect());
     }
-}
-
-async fn connect(access: &NatsAccess) -> Result<Client, LakeError> {
-    let unusable = |error: &dyn std::fmt::Display, what: &str| {
-        LakeError::Unusable(format!("{what} cannot be used: {error}"))
-    };
-    let mut options = ConnectOptions::new()
-        .name(concat!("lakehook ", env!("CARGO_PKG_VERSION")))
-        .connection_timeout(CONNECT)
-        .ping_interval(PING)
-        .client_capacity(WAITING);
-    if let Some(file) = &access.creds_file {
-        let with = options.credentials_file(file).await;
-        options = with.map_err(|error| unusable(&error, "wal.nats_creds_file"))?;
-    }
-    if let Some(file) = &access.ca_file {
-        options = options
-            .add_root_certificates(file.clone())
-            .require_tls(true);
-    }
-    if let Some((cert, key)) = &access.client_cert {
-        options = options
-            .add_client_certificate(cert.clone(), key.clone())
-            .require_tls(true);
-    }
-    let servers: Result<Vec<ServerAddr>, _> =
-        access.servers.iter().map(|url| url.parse()).collect();
-    let servers = servers.map_err(|error| unusable(&error, "wal.replica"))?;
-    let connected = options.connect(servers).await;
-    connected.map_err(|error| LakeError::Retry {
-        kind: Trouble::Network,
-        message: format!(
-            "failed to connect to NATS ({}): {error}",
-            access.servers.join(", ")
-        ),
-    })
 }
 
 fn answer<A: DeserializeOwned>(message: &Message) -> Result<A, NatsError> {

@@ -131,6 +131,20 @@ impl Engine for LogEngine {
         }
     }
 
+    fn make_room(&self) -> Result<(), EngineError> {
+        match self {
+            Self::Bucket(engine) => engine.make_room(),
+            Self::Stream(engine) => engine.make_room(),
+        }
+    }
+
+    fn has_room(&self) -> Result<bool, EngineError> {
+        match self {
+            Self::Bucket(engine) => engine.has_room(),
+            Self::Stream(engine) => engine.has_room(),
+        }
+    }
+
     fn name(&self) -> String {
         match self {
             Self::Bucket(engine) => engine.name(),

@@ -12,7 +12,11 @@
 //!
 //! *Refused* is no verdict by itself: JetStream compares with messages that are still on their way, too. So a
 //! subject counts as taken only once its message can be read. What cannot be read is *unknown*, and is tried
-//! again. A full stream is unknown as well: it has room again once somebody gives it some.
+//! again.
+//!
+//! Where there is no space, the leader refuses a message before it tells the others of it. Commits and checkpoints
+//! must be stored even then, because nothing can be trimmed without them: a few messages without meaning,
+//! `<root>.reserve.<number>`, are deleted to make room for them, and are put back once there is room again.
 //!
 //! A server that has been cut off may answer by what it knew before, and a stream may be made anew, or lose what it
 //! has acknowledged. So nothing is believed of whoever does not know the newest message that we have heard of: not
@@ -48,6 +52,8 @@ const BESIDE_ITEM: u64 = 512;
 const BESIDE: usize = 1024;
 /// Most bytes of a message.
 const MAX_MESSAGE: usize = 1 << 20;
+/// So many messages of the most bytes are kept in reserve.
+const RESERVE: u64 = 16;
 /// Lists are begun again if something is deleted meanwhile, so often.
 const LISTS: u32 = 5;
 
@@ -88,7 +94,7 @@ impl StreamEngine {
         stream_checks::prepare(&connection, &place)?;
         let engine = Self::new(connection, place, false);
         engine.probe(unique)?;
-        engine.sweep().map_err(retry)?;
+        engine.sweep().map_err(|error| engine.no_result(&error))?;
         Ok(engine)
     }
 
@@ -121,15 +127,29 @@ impl StreamEngine {
         }
     }
 
+    /// Why a start ends here. A right that is missing shows as requests without an answer.
+    fn no_result(&self, error: &EngineError) -> LakeError {
+        match self.own.connection.missing_right() {
+            Some(said) => NatsError::Denied(said).into(),
+            None => NatsError::Unanswered(error.to_string()).into(),
+        }
+    }
+
     /// One message must keep others away, be listed, and be gone once it is deleted. It also shows that the leader
     /// of the stream has the others behind it.
     fn probe(&self, unique: u64) -> Result<(), LakeError> {
         let name = format!("probe-{unique:016x}");
         let item = Item::File(&name);
+        let retry = |error: EngineError| self.no_result(&error);
         let is_listed = || Ok::<_, EngineError>(self.files()?.contains(&name));
         // The answer to an earlier attempt may have been lost.
         self.delete(item).map_err(retry)?;
-        let first = self.put_new(item, b"1").map_err(retry)?;
+        let mut first = self.put_new(item, b"1");
+        if let Err(EngineError::Full(_)) = first {
+            self.make_room().map_err(retry)?;
+            first = self.put_new(item, b"1");
+        }
+        let first = first.map_err(retry)?;
         let second = self.put_new(item, b"2").map_err(retry)?;
         let there = self.read(item).map_err(retry)?;
         let was_listed = is_listed().map_err(retry)?;
@@ -185,9 +205,13 @@ impl StreamEngine {
     }
 
     /// Stores a message unless its subject has one; `None` if there is one, or is about to be.
-    fn publish(&self, subject: String, bytes: Vec<u8>) -> Result<Option<()>, EngineError> {
+    fn publish(&self, subject: &str, bytes: Vec<u8>) -> Result<Option<()>, EngineError> {
         let before = self.own.newest.load(Ordering::Acquire);
-        match self.own.connection.publish_new(subject, bytes.into()) {
+        match self
+            .own
+            .connection
+            .publish_new(subject.to_owned(), bytes.into())
+        {
             Ok(PubAck {
                 stream,
                 seq,
@@ -205,6 +229,11 @@ impl StreamEngine {
                 Ok(Some(()))
             }
             Err(error) if error.code().is_some_and(|code| NOT_LAST.contains(&code)) => Ok(None),
+            Err(error) if error.is_about_space() => match self.last_of(subject)? {
+                // Two servers may take themselves for the leader for a moment, and the other one has stored it.
+                Some(_) => Ok(None),
+                None => Err(EngineError::Full(format!("{}: {error}", self.name()))),
+            },
             Err(error) => Err(unknown(&error)),
         }
     }
@@ -215,8 +244,7 @@ impl StreamEngine {
         let token = parts.token();
         for (number, part) in bytes.chunks(self.own.part).enumerate() {
             let subject = format!("{base}.parts.{token}.{number}");
-            if self.publish(subject.clone(), part.to_vec())?.is_none()
-                && self.last_of(&subject)?.is_none()
+            if self.publish(&subject, part.to_vec())?.is_none() && self.last_of(&subject)?.is_none()
             {
                 return Err(on_its_way());
             }
@@ -355,11 +383,6 @@ fn on_its_way() -> EngineError {
     EngineError::Unknown("a message of that name is on its way".to_owned())
 }
 
-fn retry(error: EngineError) -> LakeError {
-    let (EngineError::Full(message) | EngineError::Unknown(message)) = error;
-    NatsError::Unanswered(message).into()
-}
-
 impl Engine for StreamEngine {
     fn put_new(&self, item: Item<'_>, bytes: &[u8]) -> Result<PutVerdict, EngineError> {
         let base = self.subject(item);
@@ -372,7 +395,7 @@ impl Engine for StreamEngine {
             self.put_parts(&base, bytes)?
         };
         let subject = format!("{base}.item");
-        if self.publish(subject.clone(), message)?.is_some() {
+        if self.publish(&subject, message)?.is_some() {
             return Ok(PutVerdict::Stored);
         }
         if self.last_of(&subject)?.is_none() {
@@ -420,6 +443,28 @@ impl Engine for StreamEngine {
 
     fn delete(&self, item: Item<'_>) -> Result<(), EngineError> {
         self.purge(&format!("{}.>", self.subject(item)))
+    }
+
+    fn make_room(&self) -> Result<(), EngineError> {
+        self.purge(&format!("{}.reserve.>", self.own.place.root))
+    }
+
+    fn has_room(&self) -> Result<bool, EngineError> {
+        let subject = |name: &str| format!("{}.reserve.{name}", self.own.place.root);
+        let there = self.subjects(&subject("*"))?;
+        let missing = (0..RESERVE).map(|number| subject(&number.to_string()));
+        let missing = missing.filter(|subject| !there.contains(subject));
+        // One more must fit than are kept.
+        let more = subject("more");
+        for subject in missing.chain(std::iter::once(more.clone())) {
+            match self.publish(&subject, vec![0; self.own.part]) {
+                Ok(_) => {}
+                Err(EngineError::Full(_)) => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        self.purge(&more)?;
+        Ok(true)
     }
 
     fn name(&self) -> String {

@@ -7,6 +7,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -24,6 +25,7 @@ use crate::wal::entry::Commit;
 use crate::wal::journal::local::LocalFrames;
 use crate::wal::journal::seam::Frames;
 use crate::wal::log::Log;
+use crate::wal::request::AppendError;
 
 /// How many batches are under way at once: one is encoded while the other is uploaded.
 const THREADS: usize = 2;
@@ -169,9 +171,18 @@ impl<F: Files, R: Frames> ShippingContext<F, R> {
         match noted {
             Ok(Ok(())) => Next::Done,
             // The log has ended. The next start will find the object in the lake.
-            Ok(Err(_)) => Next::End,
+            Ok(Err(error)) if error == AppendError::Closed || self.is_log_over() => Next::End,
+            // It has no space for the note at the moment.
+            Ok(Err(error)) => {
+                tracing::debug!(seal = number, %error, "an object is in the lake, and the log cannot note it yet");
+                Next::Again
+            }
             Err(error) => self.failed(number, error, pause),
         }
+    }
+
+    fn is_log_over(&self) -> bool {
+        self.log.gauges().is_over.load(Ordering::Acquire)
     }
 
     fn failed(&self, number: u64, error: ShipError, pause: Duration) -> Next {

@@ -12,21 +12,21 @@ use crate::arrival::{DROPPED, STOP_LIMIT, check};
 use crate::support::duckdb::{Lake, Run};
 use crate::support::http;
 use crate::support::load::{Load, Source};
-use crate::support::nats::Nats;
+use crate::support::nats::{Nats, NatsPlan};
 use crate::support::process::Setup;
 use crate::support::s3::S3Server;
 
 /// The configuration of a log in the bucket, with the log in a stream.
-fn in_stream(nats: &Nats, config: &str) -> String {
+pub(super) fn in_stream(nats: &Nats, config: &str) -> String {
     let bucket = format!("replica = \"{REPLICA}\"\nreplica_interval = \"20ms\"\n");
     assert!(config.contains(&bucket));
     config.replace(&bucket, &format!("replica = \"{}\"\n", nats.url()))
 }
 
-const STREAM: &str = "lakehook-main-events";
+pub(super) const STREAM: &str = "lakehook-main-events";
 
 /// Asks JetStream something.
-fn ask(nats: &Nats, what: &str, body: &Value) -> Value {
+pub(super) fn ask(nats: &Nats, what: &str, body: &Value) -> Value {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let body = body.to_string();
     let answer = runtime.block_on(async {
@@ -266,7 +266,11 @@ fn check_refuses_a_stream_that_cannot_keep_a_log() {
 
 #[test]
 fn check_tells_of_servers_that_cannot_keep_a_log() {
-    let Some(one) = Nats::with(1, "always", 1 << 20) else {
+    let plan = NatsPlan {
+        servers: 1,
+        ..NatsPlan::default()
+    };
+    let Some(one) = Nats::planned(plan) else {
         return;
     };
     let server = S3Server::start(227);
@@ -277,7 +281,11 @@ fn check_tells_of_servers_that_cannot_keep_a_log() {
     assert!(said.contains("needs 3 servers of one cluster"), "{said}");
     drop(one);
     // By default, they sync every two minutes.
-    let Some(lazy) = Nats::with(3, "2m", 1 << 20) else {
+    let plan = NatsPlan {
+        sync: "2m",
+        ..NatsPlan::default()
+    };
+    let Some(lazy) = Nats::planned(plan) else {
         return;
     };
     let config = in_stream(&lazy, &config(&server.endpoint(), "ndjson", ""));
@@ -299,7 +307,11 @@ fn check_tells_of_servers_that_cannot_keep_a_log() {
 /// Requests that are larger than a message may be are kept in parts, and come back from another machine.
 #[test]
 fn a_frame_that_is_larger_than_a_message_outlives_the_machine() {
-    let Some(nats) = Nats::with(3, "always", 64 << 10) else {
+    let small = NatsPlan {
+        max_payload: 64 << 10,
+        ..NatsPlan::default()
+    };
+    let Some(nats) = Nats::planned(small) else {
         return;
     };
     let server = S3Server::start(228);

@@ -38,6 +38,8 @@ pub(crate) struct EngineFaults {
     pub(crate) lost_answers: u64,
     /// It will be done some time later; the caller is told that nobody knows.
     pub(crate) late: u64,
+    /// Bytes for which there is space, apart from the reserve.
+    pub(crate) space: Option<u64>,
     pub(crate) lie: EngineLie,
 }
 
@@ -50,6 +52,8 @@ struct State {
     chance: Chance,
     /// Whether any request failed, or found its item taken, since the last question.
     saw_trouble: bool,
+    /// Whether the reserve has been given up.
+    has_no_reserve: bool,
     /// Numbers that were listed when the journal was opened last, for [`EngineLie::OldList`].
     listed: BTreeSet<u64>,
 }
@@ -61,6 +65,8 @@ pub(crate) struct SimEngine {
     state: Arc<Mutex<State>>,
 }
 
+/// Bytes that the engine keeps in reserve.
+pub(crate) const RESERVE: u64 = 4 << 10;
 const FRAMES: &str = "frames/";
 
 fn key_of(item: Item<'_>) -> String {
@@ -92,6 +98,18 @@ impl State {
             self.items.insert(key.to_owned(), bytes.to_vec());
         }
         PutVerdict::Stored
+    }
+
+    /// Takes space for something, if there is as much.
+    fn takes_space(&mut self, bytes: u64) -> bool {
+        let Some(space) = &mut self.faults.space else {
+            return true;
+        };
+        let fits = bytes <= *space;
+        if fits {
+            *space -= bytes;
+        }
+        fits
     }
 
     /// Whether a request goes wrong, and how.
@@ -133,6 +151,7 @@ impl SimEngine {
             faults: EngineFaults::default(),
             chance: Chance::new(seed),
             saw_trouble: false,
+            has_no_reserve: false,
             listed: BTreeSet::new(),
         };
         Self {
@@ -265,6 +284,9 @@ impl Engine for SimEngine {
         let key = key_of(item);
         let begun = self.begin(&key);
         let mut state = self.state();
+        if !state.takes_space(bytes.len() as u64) {
+            return Err(EngineError::Full("simulated: no space".to_owned()));
+        }
         if let Err(error) = begun {
             state.saw_trouble = true;
             if error.kind() == io::ErrorKind::StorageFull {
@@ -288,6 +310,24 @@ impl Engine for SimEngine {
                 Err(unknown())
             }
         }
+    }
+
+    fn make_room(&self) -> Result<(), EngineError> {
+        let mut state = self.state();
+        let gives = !std::mem::replace(&mut state.has_no_reserve, true);
+        if let Some(space) = state.faults.space.as_mut().filter(|_| gives) {
+            *space += RESERVE;
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> Result<bool, EngineError> {
+        let mut state = self.state();
+        if state.has_no_reserve && !state.takes_space(RESERVE) {
+            return Ok(false);
+        }
+        state.has_no_reserve = false;
+        Ok(state.faults.space.is_none_or(|space| space >= RESERVE))
     }
 
     fn read(&self, item: Item<'_>) -> Result<Option<Vec<u8>>, EngineError> {

@@ -12,7 +12,8 @@ use lakehook::clock::{Micros, Now};
 use lakehook::files::{Disk, Files, create_dir_durably, remove_if_there};
 use lakehook::ids::{Ids, NodeId};
 use lakehook::record::Lsn;
-use lakehook::replica::nats::{NatsAccess, StreamPlace};
+use lakehook::replica::NatsAccess;
+use lakehook::replica::nats::StreamPlace;
 use lakehook::replica::stream::StreamEngine;
 use lakehook::wal::helper::Background;
 use lakehook::wal::journal::local::{FoundFiles, LocalSettings};
@@ -27,7 +28,7 @@ use crate::chance::{Chance, mix};
 use crate::disk::{Crash, Fault, Op, SimDisk};
 use crate::engine::{SimEngine, give_up};
 use crate::memory::MemoryStore;
-use crate::support::nats::Nats;
+use crate::support::nats::{Nats, NatsPlan};
 use crate::world::WAL;
 
 const SEGMENT_BYTES: u64 = 64 << 10;
@@ -406,7 +407,11 @@ fn in_stream(engine: &StreamEngine, dir: &Path) -> FoundReplica<StreamEngine, Di
 /// In three real servers. Messages are small there, so that most frames are in parts.
 #[test]
 fn a_journal_in_a_stream_of_nats() {
-    let Some(nats) = Nats::with(3, "always", 16 << 10) else {
+    let plan = NatsPlan {
+        max_payload: 16 << 10,
+        ..NatsPlan::default()
+    };
+    let Some(nats) = Nats::planned(plan) else {
         return;
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -424,7 +429,14 @@ fn a_journal_in_a_stream_of_nats() {
             root: format!("lakehook.{name}.events"),
             needed: 2 * MAX_BYTES,
         };
-        StreamEngine::open(place, runtime.handle().clone(), 7).unwrap()
+        // On a busy machine, a server may not know the leader yet.
+        for _ in 0..200 {
+            if let Ok(engine) = StreamEngine::open(place.clone(), runtime.handle().clone(), 7) {
+                return engine;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        panic!("the stream cannot be opened");
     };
     for seed in 0..2 {
         let engine = open(&format!("seed-{seed}"));

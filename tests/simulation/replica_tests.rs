@@ -22,7 +22,7 @@ use lakehook::wal::recover::{self, OpenError, ReplicaStart};
 use lakehook::wal::request::Request;
 
 use crate::disk::{Crash, Fault, Op, SimDisk};
-use crate::engine::{SimEngine, give_up};
+use crate::engine::{RESERVE, SimEngine, give_up};
 use crate::oracle;
 use crate::owners;
 use crate::shape::{JournalKind, Shape};
@@ -308,25 +308,62 @@ fn a_frame_without_a_copy_counts_and_is_read_from_the_engine() {
     assert_eq!(read(), (b"without a copy".to_vec(), *b"copy"));
 }
 
+/// A frame with rows that does not fit is refused, and so are requests after it; what frees space is stored with the
+/// help of the reserve; requests are taken again once the reserve is back, and more.
 #[test]
-fn a_full_engine_refuses_a_frame_for_certain() {
-    let disk = SimDisk::new(1);
-    let engine = SimEngine::new(disk.clone(), 0);
+fn a_full_engine_takes_what_frees_space_and_nothing_else() {
+    let engine = engine();
     let mut owner = begin(&engine);
-    let full = Fault {
-        op: Some(Op::Write),
-        on: "/engine/",
-        after: 0,
-        kind: io::ErrorKind::StorageFull,
-        forever: false,
+    append(&mut owner, b"before").unwrap();
+    engine.faults(|faults| faults.space = Some(100));
+    let rows = Heading {
+        rows: 1,
+        ..heading()
     };
-    disk.faults(|faults| faults.planned.push(full));
-    let refused = append(&mut owner, b"refused");
+    let refused = owner.append(rows, &mut framed(&[1; 300]));
     assert!(
         matches!(refused, Err(JournalError::NoSpace(_))),
         "{refused:?}"
     );
-    append(&mut owner, b"in its place").unwrap();
+    assert_eq!(owner.room(Purpose::Requests), 0);
+    assert!(owner.is_short_of_space());
+    assert!(!owner.begin_segment(100, Purpose::Requests, 0, NOW).unwrap());
+    append(&mut owner, b"a commit").unwrap();
+    let later = |seconds| Now {
+        mono: NOW.mono + Duration::from_secs(seconds),
+        ..NOW
+    };
+    owner.tend(later(10));
+    assert!(owner.is_short_of_space(), "the reserve does not fit");
+    engine.faults(|faults| faults.space = Some(RESERVE + 100));
+    owner.tend(later(20));
+    assert!(owner.is_short_of_space(), "the reserve alone is not enough");
+    engine.faults(|faults| faults.space = Some(RESERVE + 100));
+    owner.tend(later(20));
+    assert!(owner.is_short_of_space(), "it is looked once a second");
+    owner.tend(later(30));
+    assert!(!owner.is_short_of_space());
+    assert!(owner.begin_segment(100, Purpose::Requests, 0, NOW).unwrap());
+    append(&mut owner, b"after").unwrap();
+}
+
+/// A start needs space for its fence, and for ids.
+#[test]
+fn a_full_engine_is_taken_over_with_the_help_of_the_reserve() {
+    let engine = engine();
+    let mut owner = begin(&engine);
+    fill(&mut owner, 4);
+    engine.faults(|faults| faults.space = Some(0));
+    let mut found = find(&engine, &SimDisk::new(2), 7).unwrap();
+    read_all(&mut found, 1).unwrap();
+    let newest = found.newest().unwrap();
+    let mut second = go_on(found, newest).unwrap();
+    append(&mut second, b"goes on").unwrap();
+    let fenced = append(&mut owner, b"late");
+    assert!(
+        matches!(fenced, Err(JournalError::Fenced { .. })),
+        "{fenced:?}"
+    );
 }
 
 fn settings() -> lakehook::wal::request::Settings {

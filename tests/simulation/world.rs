@@ -464,7 +464,10 @@ impl World {
                 turn.replies, turn.rows, turn.sealed, turn.fatal
             )
         });
-        let was_refused = |(_, reply): &(_, Reply)| matches!(reply, Err(AppendError::Storage(_)));
+        // A replica that is full refuses for certain.
+        let was_refused = |(_, reply): &(_, Reply)| {
+            matches!(reply, Err(AppendError::Storage(_) | AppendError::Full))
+        };
         if turn.fatal.is_none() && turn.replies.iter().any(was_refused) {
             self.refused_frames += 1;
         }

@@ -78,7 +78,7 @@ const ROOMS: &[Room] = &[
         "status", "metrics", "traces", "wal", "lake", "encode", "tables", "json", "record", "ids",
         "side_files", "files", "clock", "checksum", "codec",
     ]),
-    room("replica", "src/replica", &["wal", "lake"]),
+    room("replica", "src/replica", &["wal", "lake", "clock"]),
     room("cluster", "src/cluster", &["wal", "record", "signature", "ids", "clock", "checksum"]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "wal", "lake", "clock"]),

@@ -22,6 +22,7 @@ pub(crate) mod api;
 pub(crate) mod s3;
 pub(crate) mod moto;
 pub(crate) mod nats;
+pub(crate) mod nats_users;
 pub(crate) mod python;
 pub(crate) mod duckdb;
 pub(crate) mod proxy;

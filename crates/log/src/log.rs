@@ -386,6 +386,10 @@ impl<J: Journal, F: Files> Owner<J, F> {
     /// Sends the answers and calls the listeners; `false` if the log cannot go on.
     fn deliver(&mut self, turn: Turn<Ticket>) -> bool {
         self.show();
+        // Whoever gets an answer then knows that there will be no other.
+        self.gauges
+            .is_over
+            .fetch_or(turn.fatal.is_some(), Ordering::AcqRel);
         // Before the answers: a caller that asked for a flush then waits until what was sealed is
         // shipped.
         if !turn.sealed.is_empty() {

@@ -177,9 +177,9 @@ impl<J: Journal, F: Files> Writer<J, F> {
             }
             Err(error) => {
                 turn.rows = 0;
-                let message: Arc<str> = error.to_string().into();
+                let refusal = self.refusal_by(&error);
                 for (_, reply) in turn.replies.iter_mut().filter(|(_, reply)| reply.is_ok()) {
-                    *reply = Err(AppendError::Storage(Arc::clone(&message)));
+                    *reply = Err(refusal.clone());
                 }
                 turn.fatal = self.after_failure(error).err();
                 self.broken = turn.fatal.as_ref().map(|fatal| fatal.to_string().into());
@@ -412,13 +412,24 @@ impl<J: Journal, F: Files> Writer<J, F> {
         );
     }
 
+    /// What the requests of a frame are told that is not in the log.
+    fn refusal_by(&self, error: &WriteError) -> AppendError {
+        match error {
+            // A replica has refused it for certain.
+            WriteError::Journal(JournalError::NoSpace(_)) if self.journal.is_shared() => {
+                AppendError::Full
+            }
+            error => AppendError::Storage(error.to_string().into()),
+        }
+    }
+
     /// Undoes what the failed frame did. The log can go on only after a lack of space.
     fn after_failure(&mut self, error: WriteError) -> Result<(), WriteError> {
         self.dedup.take_back(&mut self.building.inserted);
         let WriteError::Journal(JournalError::NoSpace(io)) = &error else {
             return Err(error);
         };
-        tracing::error!(error = %io, "no space for the write-ahead log; requests are refused until there is some on its disk");
+        tracing::error!(error = %io, "no space for the write-ahead log; requests are refused until there is some");
         let owed_already = self
             .void_debt
             .take()

@@ -8,7 +8,7 @@
 use std::io;
 use std::path::Path;
 
-use super::engine::{Engine, Item, KeepTrying, insist};
+use super::engine::{Engine, EngineError, Item, KeepTrying, insist};
 use super::identity;
 use crate::dedup::copies::Copies;
 use crate::dedup::id_files::{ids_range_of, list};
@@ -23,11 +23,25 @@ pub(crate) struct EngineCopies<E> {
 
 impl<E: Engine> Copies for EngineCopies<E> {
     fn keep(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        // Whether it is stored now or was before: there is one.
+        // Whether it is stored now or was before: there is one. Without it nothing can be trimmed, so it may
+        // use the reserve of an engine that is full, and is not repeated if it does not fit even then.
+        let mut is_full = None;
         insist(&self.keep_trying, || {
-            self.engine.put_new(Item::File(name), bytes)
+            let item = Item::File(name);
+            let put = self.engine.put_new(item, bytes).map(drop);
+            let Err(EngineError::Full(_)) = put else {
+                return put;
+            };
+            self.engine.make_room()?;
+            match self.engine.put_new(item, bytes).map(drop) {
+                Err(error @ EngineError::Full(_)) => {
+                    is_full = Some(error);
+                    Ok(())
+                }
+                put => put,
+            }
         })?;
-        Ok(())
+        is_full.map_or(Ok(()), |error| Err(error.into()))
     }
 
     fn remove_up_to(&self, segment: u64) -> io::Result<()> {

@@ -63,6 +63,16 @@ pub trait Engine: Clone + Send + Sync + 'static {
     /// Deletes an item; `Ok` too if there is none.
     fn delete(&self, item: Item<'_>) -> Result<(), EngineError>;
 
+    /// Deletes what the engine keeps in reserve, so that something small fits into it although it is full.
+    fn make_room(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
+
+    /// Whether an engine that was full has room again. What is kept in reserve is put back first.
+    fn has_room(&self) -> Result<bool, EngineError> {
+        Ok(true)
+    }
+
     /// Name of the log in the engine, for messages.
     fn name(&self) -> String;
 

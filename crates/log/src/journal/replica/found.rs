@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use super::cache::{Cache, CachedFrames, newest_copy};
 use super::copies::{EngineCopies, fetch_ids};
-use super::engine::Engine;
+use super::engine::{Engine, insist};
 use super::envelope::Envelope;
 use super::identity::unreadable;
 use super::owner::{Begun, Extent, Place, ReplicaJournal, ReplicaSettings, Verdict, put_frame};
@@ -263,7 +263,13 @@ impl<E: Engine, F: Files> Found for FoundReplica<E, F> {
         let place = self.place(after)?;
         let keep_trying = &self.settings.keep_trying;
         let engine = &self.walk.engine;
-        let (verdict, header) = put_frame(engine, keep_trying, &place, (heading, frame));
+        let (mut verdict, mut header) =
+            put_frame(engine, &**keep_trying, &place, (heading, &mut *frame));
+        if let Verdict::Full(_) = verdict {
+            let made = insist(keep_trying, || engine.make_room());
+            made.map_err(|error| self.engine_io(error.into()))?;
+            (verdict, header) = put_frame(engine, &**keep_trying, &place, (heading, frame));
+        }
         match verdict {
             Verdict::Stored => {}
             Verdict::Taken(_) => return Ok(false),

@@ -4,6 +4,7 @@
 //! until then, and no other frame in the meantime. Only a put that is stored, or one that finds just
 //! these bytes, is durable; one that finds another frame says that somebody else owns the log now.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
@@ -16,7 +17,7 @@ use crate::helper::{Background, Helper};
 use crate::journal::errors::OpenError;
 use crate::journal::frames::{At, Heading};
 use crate::journal::layout::FrameHeader;
-use crate::journal::seam::{EachFrame, Frames as _, Journal, JournalError, Purpose};
+use crate::journal::seam::{EachFrame, Frames as _, Journal, JournalError, Purpose, SPACE_RETRY};
 use lakehook_base::clock::Now;
 use lakehook_base::files::Files;
 use lakehook_base::ids::{Ids, NodeId};
@@ -77,7 +78,7 @@ pub(crate) enum Verdict {
 /// Seals a frame for its place, and puts it until there is a verdict.
 pub(crate) fn put_frame<E: Engine>(
     engine: &E,
-    keep_trying: &KeepTrying,
+    keep_trying: &dyn Fn(u32, &EngineError) -> bool,
     place: &Place,
     (heading, frame): (Heading, &mut [u8]),
 ) -> (Verdict, FrameHeader) {
@@ -152,6 +153,8 @@ pub struct ReplicaJournal<E: Engine, F: Files> {
     helper: Helper<Vec<u64>, Vec<u64>>,
     /// Frames that are released and were not deleted yet.
     released: Vec<u64>,
+    /// Monotonic time from which on it is looked whether the engine, which was full, has room again.
+    full_until: Option<Duration>,
     /// Monotonic time of the last turn, …
     turned_at: Duration,
     /// … and of the last one that has appended something.
@@ -197,10 +200,13 @@ impl<E: Engine, F: Files> ReplicaJournal<E, F> {
             segment_bytes,
             helper,
             released,
+            full_until: Some(Duration::ZERO),
             turned_at: Duration::ZERO,
             appended_at: None,
         };
         journal.go_behind(&header, bytes);
+        // A start in an engine that is full has given its reserve up.
+        journal.look_for_room();
         Ok(journal)
     }
 
@@ -214,6 +220,49 @@ impl<E: Engine, F: Files> ReplicaJournal<E, F> {
         envelope.fences.clear();
         envelope.owner.clear();
         self.place.last = (header.number, header.crc);
+    }
+
+    /// Whether nothing of requests is taken: what is shipped is read from the copies, and what frees space needs
+    /// space itself.
+    fn takes_no_requests(&self) -> bool {
+        self.cache.has_holes() || self.full_until.is_some()
+    }
+
+    /// The engine has refused something. What is in reserve is for what frees space.
+    fn is_full(&mut self) {
+        self.full_until = Some(self.turned_at + SPACE_RETRY);
+        self.make_room();
+    }
+
+    fn make_room(&self) {
+        if let Err(error) = self.engine.make_room() {
+            let log = self.engine.name();
+            tracing::warn!(%error, log, "failed to make room in the replica");
+        }
+    }
+
+    /// Looks whether an engine that was full has room again.
+    fn look_for_room(&mut self) {
+        if self.full_until.is_none_or(|at| self.turned_at < at) {
+            return;
+        }
+        let has_room = self.engine.has_room();
+        let was_full = self.full_until.is_some_and(|at| !at.is_zero());
+        self.full_until = match has_room {
+            Ok(true) => None,
+            Ok(false) | Err(_) => Some(self.turned_at + SPACE_RETRY),
+        };
+        let log = self.engine.name();
+        match has_room {
+            Ok(true) if was_full => tracing::warn!(log, "the replica has room again"),
+            Ok(true) => {}
+            Ok(false) if was_full => {}
+            Ok(false) => tracing::warn!(
+                log,
+                "the replica is full; requests are refused until it has room"
+            ),
+            Err(error) => tracing::warn!(%error, log, "failed to see whether the replica has room"),
+        }
     }
 
     fn delete_released(&mut self) {
@@ -257,8 +306,7 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
     }
 
     fn room(&self, purpose: Purpose) -> u64 {
-        // What is shipped is read from the copies, so nothing is taken that has none.
-        if purpose == Purpose::Requests && self.cache.has_holes() {
+        if purpose == Purpose::Requests && self.takes_no_requests() {
             return 0;
         }
         self.segment_bytes
@@ -275,7 +323,7 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
         let bytes = self.settings.segment_bytes.max(need);
         let then = self.used().saturating_add(beside).saturating_add(bytes);
         if purpose == Purpose::Requests
-            && (self.cache.has_holes() || then > self.settings.max_bytes)
+            && (self.takes_no_requests() || then > self.settings.max_bytes)
         {
             return Ok(false);
         }
@@ -294,13 +342,29 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
 
     fn append(&mut self, heading: Heading, frame: &mut [u8]) -> Result<At, JournalError> {
         let at = self.next();
-        let keep_trying = &self.settings.keep_trying;
-        let (verdict, header) = put_frame(
-            &self.engine,
-            keep_trying,
-            &self.place,
-            (heading, &mut *frame),
-        );
+        let was_full = Cell::new(false);
+        let put = |own: &Self, frame: &mut [u8]| {
+            let keep_trying = |failed: u32, error: &EngineError| {
+                // An attempt whose outcome is unknown must be repeated, and so must fit.
+                if let EngineError::Full(_) = error
+                    && !was_full.replace(true)
+                {
+                    own.make_room();
+                }
+                (own.settings.keep_trying)(failed, error)
+            };
+            put_frame(&own.engine, &keep_trying, &own.place, (heading, frame))
+        };
+        let (mut verdict, mut header) = put(self, &mut *frame);
+        if was_full.get() || matches!(verdict, Verdict::Full(_)) {
+            self.is_full();
+        }
+        // Seals, commits and checkpoints.
+        if let Verdict::Full(_) = verdict
+            && heading.rows == 0
+        {
+            (verdict, header) = put(self, &mut *frame);
+        }
         match verdict {
             Verdict::Stored => {}
             Verdict::Taken(by) => {
@@ -379,11 +443,14 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
         if self.cache.has_holes() {
             self.cache.fill_holes(&self.engine);
         }
+        self.look_for_room();
     }
 
     fn is_short_of_space(&self) -> bool {
-        self.cache.has_holes()
+        self.takes_no_requests()
     }
 
-    fn give_up_space(&mut self) {}
+    fn give_up_space(&mut self) {
+        self.is_full();
+    }
 }
