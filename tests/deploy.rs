@@ -3,6 +3,7 @@
 
 mod alerts;
 mod chart;
+mod nats;
 mod release;
 mod unit;
 
