@@ -58,6 +58,46 @@ fn the_data_dictionary_is_the_one_that_is_published() {
     assert_eq!(printed, std::fs::read_to_string(published).unwrap());
 }
 
+/// `docs/replica.md` shows what `lakehook wal cost` prints.
+#[test]
+fn what_a_log_costs_is_what_the_page_says() {
+    let setup = Setup::new(DIRECTORY);
+    let printed = stdout(&setup.run(&["wal", "cost"]));
+    assert!(
+        printed.lines().all(|line| line.chars().count() <= 80),
+        "{printed}"
+    );
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/replica.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    assert!(
+        page.contains(&format!("```text\n{printed}```")),
+        "{printed}"
+    );
+    let asked = [
+        "wal",
+        "cost",
+        "--json",
+        "--rate",
+        "20000",
+        "--nodes",
+        "1",
+        "--s3-put-price",
+        "0.01",
+    ];
+    let json: serde_json::Value = serde_json::from_slice(&setup.run(&asked).stdout).unwrap();
+    assert_eq!(json["assumptions"]["s3"]["s3_put_price"], 0.01);
+    let estimates = json["estimates"].as_array().unwrap();
+    assert_eq!(estimates.len(), 3);
+    let bucket = estimates.iter().find(|one| one["engine"] == "s3").unwrap();
+    let dollars = bucket["dollars_per_month"].as_f64().unwrap();
+    assert!(
+        (103.0..110.0).contains(&dollars),
+        "twice the price: {bucket}"
+    );
+    let wrong = setup.run(&["wal", "cost", "--rate", "0"]);
+    assert_eq!(wrong.status.code(), Some(2), "{}", stderr(&wrong));
+}
+
 #[test]
 fn the_version_tells_commit_and_format() {
     let output = Setup::new(DIRECTORY).run(&["--version"]);

@@ -90,6 +90,8 @@ mod seeds;
 mod log_tests;
 #[path = "simulation/lake_tests.rs"]
 mod lake_tests;
+#[path = "simulation/cost_tests.rs"]
+mod cost_tests;
 #[path = "simulation/note_tests.rs"]
 mod note_tests;
 #[path = "simulation/erase_tests.rs"]

@@ -9,6 +9,7 @@ use super::demo::{run as demo, upstream};
 use super::exit::{FAILED, Failure, WRONG_USAGE};
 use super::init::{file, poll as init};
 use super::quarantine::{look, replay};
+use super::wal::cost::run as cost;
 use super::wal::{inspect, moving, rescue};
 use super::{
     audit, call, check, config, erase, files, find, health, hook, poll, polls, retain, schema,
@@ -132,6 +133,8 @@ enum WalCommand {
     Adopt(rescue::RescueArgs),
     /// Bring the logs from this disk into what `wal.replica` names, or back
     Move(moving::MoveArgs),
+    /// What a log needs and costs a month on a disk, in a bucket and in NATS, by rate and number of nodes
+    Cost(cost::CostArgs),
 }
 
 #[derive(Debug, Args)]
@@ -211,6 +214,7 @@ impl Cli {
             Command::Wal(WalCommand::Repair(args)) => rescue::repair(&load()?, &args),
             Command::Wal(WalCommand::Adopt(args)) => rescue::adopt(&load()?, &args),
             Command::Wal(WalCommand::Move(args)) => moving::run(&load()?, &args),
+            Command::Wal(WalCommand::Cost(args)) => cost::run(&args),
             Command::Health(args) => health::run(args, || Ok(load()?.config)),
         }
     }

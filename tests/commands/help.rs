@@ -463,6 +463,8 @@ Commands:
   adopt   Give a copied or restored log a node id of its own, so that it can go on beside the other
           one
   move    Bring the logs from this disk into what `wal.replica` names, or back
+  cost    What a log needs and costs a month on a disk, in a bucket and in NATS, by rate and number
+          of nodes
   help    Print this message or the help of the given subcommand(s)
 
 Options:
@@ -536,6 +538,54 @@ Options:
       --to-disk        Back from the replica onto this disk
       --log <LOG>      Only one of the two logs [default: both] [possible values: events, polls]
   -h, --help           Print help
+exit code 0
+"#);
+    insta::assert_snapshot!(help(&["wal", "cost"]), @r#"
+What a log needs and costs a month on a disk, in a bucket and in NATS, by rate and number of nodes
+
+Usage: lakehook wal cost [OPTIONS]
+
+Options:
+  -c, --config <FILE>  The configuration [default: $LAKEHOOK_CONFIG, else ./lakehook.toml if it is
+                       there]
+      --json           Print assumptions and results as JSON
+  -h, --help           Print help
+
+What comes in:
+      --rate <N>                Events a second, of all nodes; may be given again [default: 1000,
+                                100000 and 10000000]
+      --nodes <N>               Nodes, each of which takes its share of the requests; may be given
+                                again [default: 1, 10 and 100]
+      --events-per-request <N>  Events of a request [default: 100]
+      --event-bytes <N>         Bytes of an event as JSON [default: 500]
+      --ratio <N>               How many times smaller rows become where a frame has 16 KiB of them
+                                [default: 6]
+
+What a node can do:
+      --cores <N>         Processors of a node [default: 8]
+      --event-micros <N>  Microseconds of a processor for each event [default: 2]
+      --frame-mib <N>     Most MiB of rows in a frame [default: 4]
+      --ship-seconds <N>  Seconds until rows are in the lake, and leave the log [default: 300]
+
+disk: a volume on each node:
+      --disk-millis <N>  Milliseconds of a sync [default: 1]
+      --disk-mib <N>     MiB that are written in a second [default: 125]
+      --disk-price <N>   Dollars a month for a volume [default: 2]
+
+s3: a bucket:
+      --s3-interval-millis <N>  Milliseconds between two PUTs of a log: `wal.replica_interval`
+                                [default: 250]
+      --s3-millis <N>           Milliseconds of a PUT [default: 150]
+      --s3-mib <N>              MiB that one PUT carries in a second [default: 50]
+      --s3-put-price <N>        Dollars for a thousand PUTs [default: 0.005]
+      --s3-gb-price <N>         Dollars a month for a GB that is stored [default: 0.023]
+
+nats: clusters of three servers that sync before they answer:
+      --nats-millis <N>       Milliseconds of an append [default: 10]
+      --nats-mib <N>          MiB that one append carries in a second [default: 24]
+      --nats-cluster-mib <N>  MiB that a cluster of three servers takes in a second [default: 50]
+      --nats-price <N>        Dollars a month for a server [default: 150]
+      --zone-gb-price <N>     Dollars for a GB from one zone to another [default: 0.02]
 exit code 0
 "#);
     insta::assert_snapshot!(help(&["health"]), @r#"
