@@ -8,9 +8,9 @@ use super::roles::Role;
 const USAGE: &str = "\
 cargo bench --bench throughput [-- OPTIONS]
   --quick                two rows with small counts, in under a minute; writes no page
-  --only W1|W100|groups|slow-disk|stored
-                         only that work, the group commit, a disk with slow syncs, or what rows
-                         take; writes no page
+  --only W1|W100|groups|slow-disk|stored|engines
+                         only that work, the group commit, a disk with slow syncs, what rows
+                         take, or the log on a disk, in a bucket and in NATS; writes no page
   --scale N              N times as many requests; writes no page";
 
 /// The options.
@@ -36,6 +36,8 @@ enum Only {
     SlowDisk,
     /// What rows take in the log and in the lake.
     Stored,
+    /// Where the log is kept.
+    Engines,
 }
 
 impl Arguments {
@@ -60,6 +62,7 @@ impl Arguments {
                         Some("groups") => Some(Only::Groups),
                         Some("slow-disk") => Some(Only::SlowDisk),
                         Some("stored") => Some(Only::Stored),
+                        Some("engines") => Some(Only::Engines),
                         _ => bail!("{USAGE}"),
                     }
                 }
@@ -92,6 +95,12 @@ impl Arguments {
     /// Whether it is measured what rows take.
     pub(crate) fn wants_stored(&self) -> bool {
         self.is_complete() || self.only == Some(Only::Stored)
+    }
+
+    /// Whether logs in different places are compared, and with how many times the requests.
+    pub(crate) fn wants_engines(&self) -> Option<usize> {
+        let scale = self.scale.unwrap_or(1) * if self.is_quick { 1 } else { 10 };
+        (self.only == Some(Only::Engines)).then_some(scale)
     }
 
     /// Whether that work is measured.

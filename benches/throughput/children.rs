@@ -2,6 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -40,6 +41,32 @@ impl Lake {
     }
 }
 
+/// What differs from the defaults.
+#[derive(Clone, Copy, Debug)]
+struct Settings<'a> {
+    format: &'a str,
+    endpoint: Option<SocketAddr>,
+    pattern: &'a str,
+    max_age: Duration,
+    /// Lines of `[wal]`.
+    wal: &'a str,
+    /// Lines of `[batch]`.
+    batch: &'a str,
+}
+
+impl Default for Settings<'_> {
+    fn default() -> Self {
+        Self {
+            format: "ndjson.zst",
+            endpoint: None,
+            pattern: "dt=%Y-%m-%d",
+            max_age: MAX_AGE,
+            wal: "",
+            batch: "",
+        }
+    }
+}
+
 /// The program; killed, and its directory removed, when dropped.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -65,7 +92,24 @@ impl Service {
             .args(["-D", "-qq", "-f", "--seccomp-bpf", "-o", "/dev/null"])
             .args(["-e", "trace=fsync,fdatasync", "-e", &calls])
             .arg(PROGRAM);
-        Self::run(strace, format, None, "dt=%Y-%m-%d", MAX_AGE)
+        let settings = Settings {
+            format,
+            ..Settings::default()
+        };
+        Self::run(strace, &settings)
+    }
+
+    /// The same with a log that `wal` says where to keep: lines of `[wal]`, in which `PREFIX` stands for the lake's.
+    /// Nothing is shipped while a bench lasts.
+    pub(crate) fn unshipped(endpoint: SocketAddr, wal: &str) -> Result<Self> {
+        let settings = Settings {
+            endpoint: Some(endpoint),
+            max_age: Duration::from_hours(1),
+            wal,
+            batch: "max_bytes = \"512 MiB\"\n",
+            ..Settings::default()
+        };
+        Self::run(Command::new(PROGRAM), &settings)
     }
 
     /// The same with that pattern of partitions and that age of batches.
@@ -75,29 +119,40 @@ impl Service {
         pattern: &str,
         max_age: Duration,
     ) -> Result<Self> {
-        Self::run(Command::new(PROGRAM), format, endpoint, pattern, max_age)
+        let settings = Settings {
+            format,
+            endpoint,
+            pattern,
+            max_age,
+            ..Settings::default()
+        };
+        Self::run(Command::new(PROGRAM), &settings)
     }
 
-    fn run(
-        mut program: Command,
-        format: &str,
-        endpoint: Option<SocketAddr>,
-        pattern: &str,
-        max_age: Duration,
-    ) -> Result<Self> {
+    fn run(mut program: Command, settings: &Settings<'_>) -> Result<Self> {
+        let Settings {
+            format,
+            endpoint,
+            pattern,
+            max_age,
+            wal,
+            batch,
+        } = *settings;
+        let mut wal = wal.to_owned();
         let directory = Arc::new(TempDir::new_in(DIRECTORY)?);
         let address = free_address();
         let lake = match endpoint {
             Some(address) => {
                 // A prefix of its own each time: the server outlives the service.
                 let prefix = directory.path().file_name().unwrap_or_default().display();
+                wal = wal.replace("PREFIX", &prefix.to_string());
                 format!("url = \"s3://{BUCKET}/{prefix}\"\nendpoint = \"http://{address}\"")
             }
             None => "url = \"lake\"".to_owned(),
         };
         let config = format!(
-            "[server]\nlisten = \"{address}\"\n\n[lake]\n{lake}\n\n[wal]\ndir = \"wal\"\n\n\
-             [batch]\nmax_age = \"{age}s\"\nlate_max_age = \"{age}s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n\n\
+            "[server]\nlisten = \"{address}\"\n\n[lake]\n{lake}\n\n[wal]\ndir = \"wal\"\n{wal}\n\
+             [batch]\n{batch}max_age = \"{age}s\"\nlate_max_age = \"{age}s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n\n\
              [events]\npartition = \"{pattern}\"\n",
             age = max_age.as_secs()
         );
@@ -129,6 +184,11 @@ impl Service {
     /// Where it listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     /// User and system time so far.

@@ -23,6 +23,7 @@ mod ceiling;
 mod children;
 mod device;
 mod durations;
+mod engines;
 mod groups;
 mod report;
 mod roles;
@@ -66,6 +67,10 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let runtime = Runtime::new()?;
+    if let Some(scale) = arguments.wants_engines() {
+        println!("{}", engines::measure(&runtime, scale)?);
+        return Ok(());
+    }
     let report = measure(&runtime, &arguments)?;
     let page = report.to_markdown();
     println!("{page}");
