@@ -9,6 +9,15 @@ use super::process::free_address;
 use super::python;
 use super::s3::{BUCKET, aws_env};
 
+/// The server. As it comes, it cannot say that a JSON document is there already, and answers 500.
+const SERVER: &str = "
+import moto.core.responses as responses
+from moto.server import main
+known = responses.determine_request_protocol
+responses.determine_request_protocol = lambda service, content_type: known(service)
+main()
+";
+
 /// A running moto with one bucket, [`BUCKET`]; killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Moto {
@@ -22,8 +31,8 @@ impl Moto {
         let address = free_address();
         let child = Command::new(python::python())
             .args([
-                "-m",
-                "moto.server",
+                "-c",
+                SERVER,
                 "-H",
                 "127.0.0.1",
                 "-p",
