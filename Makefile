@@ -33,13 +33,14 @@ lint:                   ## Format, lints, documentation
 deny:                   ## Licences, bans and sources of dependencies; advisories need a database and are left out
 	cargo deny --workspace check licenses bans sources
 
-bench: setup            ## Figures: W1 and W100 beside bare axum and the disk; polls; files; NDJSON and Parquet; the log; erasures
+bench: setup            ## Figures: W1 and W100 beside bare axum and the disk; polls; files; NDJSON and Parquet; the log; erasures; forwarding
 	cargo bench --bench throughput
 	cargo bench --bench polls
 	cargo bench --bench files
 	cargo bench --bench formats
 	cargo bench --bench log
 	cargo bench --bench erase
+	cargo bench --bench forward
 
 instructions:           ## Instructions per event of each stage, by valgrind; records the test's counts
 	LAKEHOOK_RECORD=1 cargo nextest run -E 'test(the_hot_path_does_no_more)'

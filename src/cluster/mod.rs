@@ -9,9 +9,9 @@
 //! It does not encrypt: rows pass as they are, so the network between the nodes must be private. It does not find out who
 //! owns a log, and it repeats nothing of which the outcome is unknown.
 //!
-//! In the order of reading: [`secret`] and `head` (who may ask, and who answers), `nonces` (nothing is carried out twice),
-//! `message` (the rows of a request as bytes), [`refusal`], `outcome` and `answer` (what the owner says), `reading` (a body
-//! as it arrives), `handling` and `server` (the owner's side), [`error`], `line` and `peer` (the forwarder's side).
+//! In the order of reading: `secret` and `head` (who may ask, and who answers), `nonces` (nothing is carried out twice),
+//! `message` (the rows of a request as bytes), `refusal`, `outcome` and `answer` (what the owner says), `reading` (a body
+//! as it arrives), `handling` and `server` (the owner's side), `error`, `line` and `peer` (the forwarder's side).
 
 mod secret;
 mod target;

@@ -44,7 +44,7 @@ async fn a_conflict_is_counted_as_the_owner_counts_it() {
 }
 
 #[tokio::test]
-async fn many_requests_at_once_each_get_their_own_answer() {
+async fn many_requests_at_once_share_bodies_and_each_get_their_own_answer() {
     let node = Node::start().await;
     let peer = node.peer();
     let mut asked = Vec::new();
@@ -64,6 +64,8 @@ async fn many_requests_at_once_each_get_their_own_answer() {
         rows += asked.await.unwrap();
     }
     assert_eq!(node.rows(), rows);
+    let bodies = node.owner.bodies.load(Ordering::Relaxed);
+    assert!(bodies <= 30, "{bodies} bodies");
 }
 
 #[tokio::test]

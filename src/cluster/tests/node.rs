@@ -40,6 +40,8 @@ pub(super) struct FakeOwner {
     pub(super) epoch: AtomicU64,
     pub(super) is_owner: AtomicBool,
     pub(super) is_alive: AtomicBool,
+    /// Bodies of requests that came.
+    pub(super) bodies: AtomicU64,
 }
 
 impl FakeOwner {
@@ -61,6 +63,7 @@ impl FakeOwner {
 
 impl Owner for FakeOwner {
     fn log(&self, index: u16) -> Option<(Log, u64)> {
+        self.bodies.fetch_add(1, Ordering::Relaxed);
         let is_owner = index == 3 && self.is_owner.load(Ordering::Relaxed);
         is_owner.then(|| (self.log.clone(), self.epoch.load(Ordering::Relaxed)))
     }
@@ -109,6 +112,7 @@ impl Node {
             epoch: AtomicU64::new(target().epoch),
             is_owner: AtomicBool::new(true),
             is_alive: AtomicBool::new(true),
+            bodies: AtomicU64::new(0),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
