@@ -29,6 +29,8 @@ use crate::support::s3::{BUCKET, S3Server};
 /// Events in a request, and requests; each load comes on so many connections.
 const LOADS: [(u32, usize); 2] = [(1, 4_000), (100, 300)];
 const CONNECTIONS: usize = 256;
+/// As large as the servers have room for.
+const BOUND: &str = "max_bytes = \"2 GiB\"\n";
 /// The stream of the log of events.
 const STREAM: &str = "lakehook-main-events";
 const HEAD: &str = "\
@@ -114,7 +116,7 @@ fn share(work: &Work, bytes: u64) -> u64 {
 }
 
 fn on_disk(runtime: &Runtime, server: &S3Server, work: &Arc<Work>) -> Result<LogFigures> {
-    let service = Service::unshipped(server.address(), "")?;
+    let service = Service::unshipped(server.address(), BOUND)?;
     let (sent, cpu) = load(runtime, &service, work)?;
     let directory = service.stop();
     let log = inspect(&Disk, &directory.path().join("wal"))?;
@@ -127,7 +129,7 @@ fn on_disk(runtime: &Runtime, server: &S3Server, work: &Arc<Work>) -> Result<Log
 }
 
 fn in_bucket(runtime: &Runtime, server: &S3Server, work: &Arc<Work>) -> Result<LogFigures> {
-    let wal = format!("replica = \"s3://{BUCKET}/PREFIX/_lakehook/log\"\n");
+    let wal = format!("{BOUND}replica = \"s3://{BUCKET}/PREFIX/_lakehook/log\"\n");
     let service = Service::unshipped(server.address(), &wal)?;
     let (sent, cpu) = load(runtime, &service, work)?;
     let prefix = service.directory().file_name().unwrap_or_default();
@@ -146,7 +148,7 @@ fn in_nats(runtime: &Runtime, server: &S3Server, work: &Arc<Work>) -> Result<Opt
     let Some(nats) = Nats::start() else {
         return Ok(None);
     };
-    let wal = format!("replica = \"{}\"\n", nats.url());
+    let wal = format!("{BOUND}replica = \"{}\"\n", nats.url());
     let before = nats.bytes_of(STREAM).unwrap_or(0);
     let service = Service::unshipped(server.address(), &wal)?;
     let (sent, cpu) = load(runtime, &service, work)?;
