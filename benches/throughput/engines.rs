@@ -62,8 +62,8 @@ pub(crate) fn measure(runtime: &Runtime, scale: usize) -> Result<String> {
     }
     write!(
         page,
-        "\n{CONNECTIONS} connections in a closed loop. The bucket is in memory on this machine, and gets an append \n\
-         every 250 ms at most, by default; the three servers of NATS share the disk and the processors of this \n\
+        "\n{CONNECTIONS} connections in a closed loop. The bucket is in memory on this machine, and gets an append\n\
+         every 250 ms at most, by default; the three servers of NATS share the disk and the processors of this\n\
          machine. CPU is that of the program alone.\n"
     )?;
     Ok(page)
@@ -149,8 +149,9 @@ fn in_nats(runtime: &Runtime, server: &S3Server, work: &Arc<Work>) -> Result<Opt
         return Ok(None);
     };
     let wal = format!("{BOUND}replica = \"{}\"\n", nats.url());
-    let before = nats.bytes_of(STREAM).unwrap_or(0);
     let service = Service::unshipped(server.address(), &wal)?;
+    // What the stream keeps in reserve.
+    let before = nats.bytes_of(STREAM).unwrap_or(0);
     let (sent, cpu) = load(runtime, &service, work)?;
     let after = nats.bytes_of(STREAM).context("no stream of the log")?;
     Ok(Some(LogFigures {
