@@ -4,6 +4,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use lakehook::files::Files as _;
 use lakehook::wal::request::AppendError;
 
 use crate::disk::{Crash, Fault, Op};
@@ -247,6 +248,33 @@ fn without_space_for_a_spare_requests_are_refused_and_shipping_goes_on() {
         world.drain().unwrap();
         oracle::check(&world).unwrap();
     }
+}
+
+/// A segment ends when it has its share of ids. What it did not need of its bytes is zeros, which cost time to write
+/// and count as part of the log.
+#[test]
+fn segments_that_end_before_they_are_full_are_followed_by_smaller_ones() {
+    let mut world = node(5, 1000);
+    world.stop();
+    world.shape.settings.segment_bytes = 256 << 10;
+    world.shape.settings.dedup_window = 100;
+    world.shape.settings.max_bytes = 64 << 20;
+    world.restart(Crash::Kill).unwrap();
+    for _ in 0..400 {
+        world.submit();
+        world.turn().unwrap();
+    }
+    let files = world.disk.list(Path::new(WAL)).unwrap();
+    let segments = files.iter().filter(|entry| entry.name.ends_with(".wal"));
+    let sizes: Vec<u64> = segments.map(|entry| entry.bytes).collect();
+    let usual = sizes.len() as u64 * world.shape.settings.segment_bytes;
+    assert!(
+        sizes.len() > 20 && sizes.iter().sum::<u64>() < usual / 2,
+        "{sizes:?}"
+    );
+    world.restart(Crash::Power).unwrap();
+    world.drain().unwrap();
+    oracle::check(&world).unwrap();
 }
 
 /// Seals, ships and commits everything, whatever is set to fail.

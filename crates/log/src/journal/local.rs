@@ -20,6 +20,7 @@ use super::seam::{
     At, EachFrame, Found, Frame, Frames, Heading, Journal, JournalError, Purpose, TornTail,
 };
 use super::segment::Segment;
+use super::sizes::SegmentSizes;
 use super::spares::{Spare, Spares, reserve_of};
 use super::torn;
 use crate::helper::{Background, is_out_of_space};
@@ -207,6 +208,7 @@ impl<F: Files> Found for FoundFiles<F> {
             settings: self.settings,
             segments,
             segment,
+            sizes: SegmentSizes::new(segment_bytes),
             has_failed: false,
             spares,
         })
@@ -222,12 +224,23 @@ pub struct LocalJournal<F: Files> {
     segments: BTreeMap<u64, u64>,
     /// The segment that frames are appended to.
     segment: Segment<F>,
+    sizes: SegmentSizes,
     /// After a failed write or sync nothing more may go into the current segment.
     has_failed: bool,
     spares: Spares<F>,
 }
 
 impl<F: Files> LocalJournal<F> {
+    /// Judges by the segment that ends now how large the next ones should be.
+    fn resize(&mut self, need: u64, purpose: Purpose) {
+        if self.segment.is_named() && need <= self.room(purpose) {
+            self.sizes.ended_early(self.segment.end().offset);
+        } else {
+            self.sizes.was_full();
+        }
+        self.spares.resize(self.sizes.next());
+    }
+
     /// Ends the current segment; returns the number of the last one that has a frame.
     fn settle(&mut self) -> u64 {
         let number = self.segment.header().number;
@@ -289,15 +302,17 @@ impl<F: Files> Journal for LocalJournal<F> {
     ) -> Result<bool, JournalError> {
         let usual = self.settings.segment_bytes;
         let is_shipping = purpose == Purpose::Shipping;
+        self.resize(need, purpose);
         let reserve = if is_shipping { 0 } else { reserve_of(usual) };
-        let bytes = usual.max(next_block(FIRST_FRAME + need + reserve));
+        let least = next_block(FIRST_FRAME + need + reserve);
+        let bytes = self.sizes.next().max(least);
         let segments: u64 = self.segments.values().sum();
         // Two more of the usual size: the next spare, and the one that is kept for shipping.
         let with_spares = segments + beside + bytes + 2 * usual;
         if !is_shipping && with_spares > self.settings.max_bytes {
             return Ok(false);
         }
-        let Some(spare) = self.spares.take(bytes, purpose, now) else {
+        let Some(spare) = self.spares.take(least, purpose, now) else {
             return Ok(false);
         };
         let header = SegmentHeader {

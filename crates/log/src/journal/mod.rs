@@ -6,7 +6,7 @@
 //! tests (`tests/simulation/journal_suite.rs`) runs against every journal.
 //!
 //! The usual journal keeps frames in files of one directory: [`local`] implements the seam,
-//! [`layout`] defines the bytes, [`segment`] fills a file, [`spares`] makes files in advance,
+//! [`layout`] defines the bytes, [`segment`] fills a file, [`spares`] makes files in advance, `sizes` says how large,
 //! [`read`] decides which frames count, [`inventory`] lists the files, [`torn`] copies what follows
 //! the last frame, [`node`] says whose directory it is, [`exchange`] puts one log in another's
 //! place. [`replica`] keeps frames where other machines can reach them.
@@ -22,6 +22,7 @@ pub mod torn;
 pub mod node;
 pub mod mark;
 pub mod exchange;
+pub(crate) mod sizes;
 pub mod spares;
 pub mod local;
 pub mod replica;

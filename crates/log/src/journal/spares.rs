@@ -2,7 +2,9 @@
 //! syncs have no new lengths or extents to record.
 //!
 //! There is one for the next segment, and another one that is kept for seals, commits and trims:
-//! once the disk is full only shipping frees space, and shipping needs room in the log.
+//! once the disk is full only shipping frees space, and shipping needs room in the log. The one that is
+//! kept has the full size of a segment. The others are as large as segments turn out to be: zeros that no
+//! frame ever replaces would cost time, and space of the log.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -83,8 +85,8 @@ enum Task {
 enum Next<F: Files> {
     /// None was requested.
     None,
-    /// The helper is making it.
-    Preparing,
+    /// The helper is making it, with this many bytes.
+    Preparing(u64),
     /// It is ready.
     Ready(Spare<F>),
     /// It could not be made, at this time on the monotonic clock.
@@ -95,8 +97,10 @@ enum Next<F: Files> {
 pub(crate) struct Spares<F: Files> {
     files: F,
     dir: PathBuf,
-    /// Size of an ordinary segment.
-    segment_bytes: u64,
+    /// Size of the one that is kept, and most bytes of the others.
+    most_bytes: u64,
+    /// Size of the next one.
+    next_bytes: u64,
     helper: Helper<Task, io::Result<Spare<F>>>,
     next: Next<F>,
     /// The spare that is kept for seals, commits and trims alone.
@@ -111,7 +115,7 @@ impl<F: Files> Spares<F> {
     pub(crate) fn new(
         files: F,
         dir: &Path,
-        segment_bytes: u64,
+        most_bytes: u64,
         background: Background,
     ) -> io::Result<Self> {
         let of_helper = files.clone();
@@ -125,7 +129,8 @@ impl<F: Files> Spares<F> {
         Ok(Self {
             files,
             dir: dir.to_owned(),
-            segment_bytes,
+            most_bytes,
+            next_bytes: most_bytes,
             helper,
             next: Next::None,
             kept: None,
@@ -138,7 +143,7 @@ impl<F: Files> Spares<F> {
     pub(crate) fn used(&self) -> u64 {
         let next = match &self.next {
             Next::Ready(spare) => spare.bytes,
-            Next::Preparing => self.segment_bytes,
+            Next::Preparing(bytes) => *bytes,
             Next::None | Next::Failed(_) => 0,
         };
         next + self.kept.as_ref().map_or(0, |spare| spare.bytes)
@@ -154,13 +159,24 @@ impl<F: Files> Spares<F> {
         self.kept.is_none() && matches!(self.next, Next::Failed(_))
     }
 
+    /// Sets the size of the spares that are made from now on, except for the one that is kept.
+    pub(crate) fn resize(&mut self, bytes: u64) {
+        self.next_bytes = bytes.min(self.most_bytes);
+    }
+
     /// Takes a spare of at least `bytes`, if there is space for one.
     pub(crate) fn take(&mut self, bytes: u64, purpose: Purpose, now: Now) -> Option<Spare<F>> {
         let is_shipping = purpose == Purpose::Shipping;
         match self.take_next(bytes, now) {
-            // This one is kept for shipping; requests need another one.
+            // One is kept for shipping; requests need another one.
             Some(spare) if self.kept.is_none() && !is_shipping => {
-                self.kept = Some(spare);
+                if spare.bytes < self.most_bytes {
+                    self.next = Next::Ready(spare);
+                    self.kept = self.make(self.most_bytes, now);
+                } else {
+                    self.kept = Some(spare);
+                }
+                self.kept.as_ref()?;
                 self.take_next(bytes, now)
             }
             None if is_shipping && self.kept.as_ref().is_some_and(|s| s.bytes >= bytes) => {
@@ -171,7 +187,7 @@ impl<F: Files> Spares<F> {
     }
 
     fn take_next(&mut self, bytes: u64, now: Now) -> Option<Spare<F>> {
-        while matches!(self.next, Next::Preparing) {
+        while matches!(self.next, Next::Preparing(_)) {
             match self.helper.wait() {
                 Some(done) => self.take_result(done, now),
                 None => self.next = Next::None,
@@ -185,8 +201,13 @@ impl<F: Files> Spares<F> {
                 self.next = Next::Failed(at);
                 return None;
             }
-            Next::None | Next::Preparing | Next::Failed(_) => {}
+            Next::None | Next::Preparing(_) | Next::Failed(_) => {}
         }
+        self.make(self.next_bytes.max(bytes), now)
+    }
+
+    /// Makes a spare at once.
+    fn make(&mut self, bytes: u64, now: Now) -> Option<Spare<F>> {
         let path = self.new_path();
         match Spare::prepare(&self.files, &path, bytes) {
             Ok(spare) => Some(spare),
@@ -210,9 +231,14 @@ impl<F: Files> Spares<F> {
         if !matches!(self.next, Next::None | Next::Failed(_)) {
             return;
         }
-        let task = Task::Make(self.new_path(), self.segment_bytes);
+        let bytes = if self.kept.is_none() {
+            self.most_bytes
+        } else {
+            self.next_bytes
+        };
+        let task = Task::Make(self.new_path(), bytes);
         if self.helper.start(task).is_ok() {
-            self.next = Next::Preparing;
+            self.next = Next::Preparing(bytes);
         }
     }
 
@@ -239,7 +265,7 @@ impl<F: Files> Spares<F> {
 
     fn take_result(&mut self, done: io::Result<Spare<F>>, now: Now) {
         match done {
-            Ok(spare) if self.kept.is_none() => {
+            Ok(spare) if self.kept.is_none() && spare.bytes >= self.most_bytes => {
                 self.kept = Some(spare);
                 self.next = Next::None;
                 self.request();
