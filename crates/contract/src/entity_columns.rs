@@ -150,15 +150,12 @@ pub(super) fn write_own_keys(
     reserved: &[&str],
     out: &mut Vec<u8>,
 ) {
-    let is_reserved = |key: &str| {
-        let key = unescaped(between_quotes(key)).to_lowercase();
-        RESERVED.contains(&key.as_str()) || reserved.contains(&key.as_str())
-    };
-    let (reserved, own): (Vec<_>, Vec<_>) = members
-        .iter()
-        .copied()
-        .partition(|(key, _)| is_reserved(key));
-    for (key, value) in own {
+    let mut extra = Vec::new();
+    for (key, value) in members.iter().copied() {
+        if is_reserved(key, reserved) {
+            extra.push((key, value));
+            continue;
+        }
         out.extend_from_slice(key.as_bytes());
         out.push(b':');
         let decimal = if decimals.is_empty() {
@@ -172,7 +169,19 @@ pub(super) fn write_own_keys(
         }
         out.push(b',');
     }
-    write_extra(&reserved, out);
+    write_extra(&extra, out);
+}
+
+/// Whether a key, in quotes, is the name of a column that every row of the stream has, whatever its case.
+fn is_reserved(key: &str, of_stream: &[&str]) -> bool {
+    let key = unescaped(between_quotes(key));
+    let mut names = RESERVED.iter().chain(of_stream);
+    if key.is_ascii() {
+        names.any(|name| name.eq_ignore_ascii_case(&key))
+    } else {
+        let lower = key.to_lowercase();
+        names.any(|name| **name == lower)
+    }
 }
 
 fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {

@@ -58,8 +58,9 @@ impl LiveShape {
         let mut grows = false;
         {
             let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let mut next = 0;
             for (name, raw) in members.clone() {
-                match state.shape.look(&name, raw) {
+                match state.shape.look_from(&mut next, &name, raw) {
                     Noted::Fits => {}
                     Noted::Grows => grows = true,
                     Noted::Unfit(column) => unfit.push(column),

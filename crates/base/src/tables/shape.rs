@@ -123,17 +123,30 @@ impl Shape {
 
     /// What a value of a member is for its column; changes nothing.
     pub fn look(&self, name: &str, raw: &str) -> Noted {
+        self.look_from(&mut 0, name, raw)
+    }
+
+    /// Does the same for the members of one record, one after the other. Most records have their members in the order
+    /// of the columns, so the column behind that of the member before is tried first.
+    pub(super) fn look_from(&self, next: &mut usize, name: &str, raw: &str) -> Noted {
+        let is_next = |column: &FoundColumn| column.name == name;
+        let index = if self.columns.get(*next).is_some_and(is_next) {
+            Some(*next)
+        } else {
+            self.by_name.get(name).copied()
+        };
+        *next = index.map_or(*next, |index| index + 1);
         if raw == "null" {
             return Noted::Fits;
         }
-        let Some(index) = self.by_name.get(name) else {
+        let Some(index) = index else {
             return if self.can_have(name) {
                 Noted::Grows
             } else {
                 Noted::Fits
             };
         };
-        let column = &self.columns[*index];
+        let column = &self.columns[index];
         if column.settled == Settled::No {
             return if wider(column.kind, raw) == column.kind {
                 Noted::Fits
@@ -144,7 +157,7 @@ impl Shape {
         if column.kind.fits(raw) {
             Noted::Fits
         } else {
-            Noted::Unfit(u32::try_from(*index).unwrap_or(u32::MAX))
+            Noted::Unfit(u32::try_from(index).unwrap_or(u32::MAX))
         }
     }
 
