@@ -8,6 +8,7 @@
 
 mod help;
 mod find;
+mod find_in_bucket;
 mod replay;
 mod replay_polls;
 mod replay_hooks;

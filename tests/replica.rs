@@ -4,7 +4,6 @@
 //! The client takes its credentials from the environment, so each test runs in a process of its own.
 
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -28,23 +27,11 @@ use lakehook::wal::request::{Append, AppendError, Appended, Request, Settings};
 use lakehook::wal::writer::Writer;
 use tokio::runtime::Runtime;
 
-use crate::support::s3::{BUCKET, Chances, Checksums, Fault, KEY, S3Server, aws_env};
+use crate::support::s3::{BUCKET, Chances, Checksums, Fault, S3Server};
 
 /// Runs a test in a process that has the server's credentials.
 fn with_keys(name: &str, test: fn()) {
-    if std::env::var("AWS_ACCESS_KEY_ID").is_ok_and(|key| key == KEY) {
-        return test();
-    }
-    let program = std::env::current_exe().unwrap();
-    let output = Command::new(program)
-        .args(["--exact", &format!("replica::{name}"), "--nocapture"])
-        .envs(aws_env())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}{errors}");
-    assert!(said.contains("1 passed"), "{said}{errors}");
+    crate::support::s3::with_keys(&format!("replica::{name}"), test);
 }
 
 /// A bucket, and machines that come and go.

@@ -1,7 +1,7 @@
 //! What the id files of a log say about an id: when it was received, if it was.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::clock::Micros;
@@ -23,6 +23,16 @@ pub struct KnownIds {
     /// The spans of time that files cover without a gap, the oldest first.
     spans: Vec<Span>,
     is_known: bool,
+    unread: Vec<UnreadIdFile>,
+}
+
+/// An id file that cannot be read. It may have the id, or not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadIdFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Why it cannot be read.
+    pub why: String,
 }
 
 /// What was received between two times.
@@ -34,20 +44,28 @@ struct Span {
 }
 
 impl KnownIds {
-    /// Reads the id files of the log in `dir`; `None` if there are none. A file that cannot be read says nothing.
+    /// Reads the id files of the log in `dir`; `None` if there are none. A file that cannot be read is in
+    /// [`Self::unread`], and rules nothing out.
     pub fn read(dir: &Path, ids: &EventIds) -> io::Result<Option<Self>> {
         let Some(node) = node::read(&Disk, dir)? else {
             return Ok(None);
         };
         let tags = ids.tags(&Fingerprint::new(node.key));
         let (files, _) = id_files::list(&Disk, dir)?;
-        let (mut spans, mut is_known) = (Vec::new(), false);
+        let (mut spans, mut unread, mut is_known) = (Vec::new(), Vec::new(), false);
         // Before the first segment nothing was received.
         let mut before = Some((0, Micros(i64::MIN)));
         for file in files.values() {
-            let Ok(ids) = id_files::read(&Disk, dir, file) else {
-                before = None;
-                continue;
+            let ids = match id_files::read(&Disk, dir, file) {
+                Ok(ids) => ids,
+                Err(error) => {
+                    unread.push(UnreadIdFile {
+                        path: file.path(dir),
+                        why: error.to_string(),
+                    });
+                    before = None;
+                    continue;
+                }
             };
             let until = ids.newest_received;
             let has = |tag: &u64| {
@@ -69,16 +87,24 @@ impl KnownIds {
             }
             before = Some((file.last, until));
         }
-        Ok((!spans.is_empty()).then_some(Self {
+        let is_nothing = spans.is_empty() && unread.is_empty();
+        Ok((!is_nothing).then_some(Self {
             node: node.id,
             spans,
             is_known,
+            unread,
         }))
     }
 
-    /// Whether the node has received it, as far as the files tell.
-    pub fn has_it(&self) -> bool {
-        self.is_known
+    /// Whether the node has received it, as far back as its files reach; `None` if none of those that can be read has
+    /// it and others cannot be read.
+    pub fn has_it(&self) -> Option<bool> {
+        (self.is_known || self.unread.is_empty()).then_some(self.is_known)
+    }
+
+    /// The files that cannot be read.
+    pub fn unread(&self) -> &[UnreadIdFile] {
+        &self.unread
     }
 
     /// Whether it may have been received between these times: a file says so, or none covers all of the time.
@@ -144,13 +170,13 @@ mod tests {
     fn files_say_when_an_id_was_received() {
         let dir = log(&[(1, "a"), (2, "b"), (3, "c")]);
         let known = KnownIds::read(dir.path(), &ids("b")).unwrap().unwrap();
-        assert!(known.has_it());
+        assert_eq!(known.has_it(), Some(true));
         assert!(between(&known, 14, 16));
         assert!(!between(&known, 1, 8) && !between(&known, 24, 28));
         // What is newer than the newest file is not covered.
         assert!(between(&known, 24, 29) && between(&known, 70, 80));
         let unknown = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();
-        assert!(!unknown.has_it());
+        assert_eq!(unknown.has_it(), Some(false));
         assert!(!between(&unknown, 1, 28) && between(&unknown, 1, 31));
     }
 
@@ -169,12 +195,32 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_says_nothing() {
+    fn a_damaged_file_rules_nothing_out_and_is_named() {
         let dir = log(&[(1, "a"), (2, "b"), (3, "c")]);
-        let path = id_files::ids_path(dir.path(), (2, 2));
-        #[allow(clippy::disallowed_methods, reason = "damages a file")]
-        std::fs::write(&path, b"damaged").unwrap();
+        let damage = |segment| {
+            let path = id_files::ids_path(dir.path(), (segment, segment));
+            #[allow(clippy::disallowed_methods, reason = "damages a file")]
+            std::fs::write(&path, b"damaged").unwrap();
+            path
+        };
+        let damaged = damage(2);
         let known = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();
         assert!(!between(&known, 1, 7) && between(&known, 14, 16));
+        let [unread] = known.unread() else {
+            panic!("{known:?}");
+        };
+        assert_eq!(unread.path, damaged);
+        assert!(unread.why.ends_with("is damaged"), "{}", unread.why);
+        // Whether the damaged one has it, nobody knows; what another one has is known all the same.
+        assert_eq!(known.has_it(), None);
+        let known = KnownIds::read(dir.path(), &ids("c")).unwrap().unwrap();
+        assert_eq!(known.has_it(), Some(true));
+        // If none can be read, that is said too.
+        for segment in [1, 3] {
+            damage(segment);
+        }
+        let known = KnownIds::read(dir.path(), &ids("c")).unwrap().unwrap();
+        assert_eq!((known.has_it(), known.unread().len()), (None, 3));
+        assert!(between(&known, 1, 7) && between(&known, 24, 28));
     }
 }

@@ -59,6 +59,26 @@ impl FoundRow {
     }
 }
 
+/// What could not be read of an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnreadPart {
+    /// Its filters. It is read whole instead, like one without filters.
+    Filters,
+    /// Some or all of its rows.
+    Rows,
+}
+
+/// An object of which something could not be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnreadObject {
+    /// Its key.
+    pub key: String,
+    /// What could not be read.
+    pub part: UnreadPart,
+    /// Why.
+    pub why: String,
+}
+
 /// What was found so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Search {
@@ -72,12 +92,25 @@ pub struct Search {
     pub of: usize,
     /// Whether older objects were left out.
     pub is_cut: bool,
+    /// What could not be read.
+    pub unread: Vec<UnreadObject>,
 }
 
 impl Search {
     /// Whether a row was found that is stored, and not refused.
     pub fn has_stored(&self) -> bool {
         self.rows.iter().any(|row| !row.is_refused())
+    }
+
+    /// Whether rows may be where nobody has looked: in objects that were left out, or that could not be read.
+    pub fn has_gaps(&self) -> bool {
+        self.is_cut || self.unread_rows().next().is_some()
+    }
+
+    /// The objects whose rows could not be read, or not all of them.
+    pub fn unread_rows(&self) -> impl Iterator<Item = &UnreadObject> {
+        let unread = self.unread.iter();
+        unread.filter(|unread| unread.part == UnreadPart::Rows)
     }
 
     fn has_enough(&self) -> bool {
@@ -88,6 +121,14 @@ impl Search {
         self.objects += 1;
         rows.truncate(MAX_ROWS - self.rows.len());
         self.rows.append(&mut rows);
+    }
+
+    fn note_unread(&mut self, key: &str, part: UnreadPart, why: &io::Error) {
+        self.unread.push(UnreadObject {
+            key: key.to_owned(),
+            part,
+            why: why.to_string(),
+        });
     }
 }
 
@@ -155,9 +196,13 @@ async fn ask_filters(
             asked.push((object, Asked::Unsure));
         }
         while let Some(answer) = asking.join_next().await {
-            // An object that cannot be read is told by the audit.
-            if let Ok((at, Ok(answer))) = answer {
-                asked[at].1 = answer;
+            match answer {
+                Ok((at, Ok(answer))) => asked[at].1 = answer,
+                Ok((at, Err(error))) => {
+                    search.note_unread(&asked[at].0.key, UnreadPart::Filters, &error);
+                }
+                // The runtime is stopping.
+                Err(_) => {}
             }
         }
         for (object, answer) in asked {
@@ -278,11 +323,17 @@ async fn read_whole(
         left.objects -= 1;
         let rows = match place.read(&key).await? {
             Some(bytes) => {
-                let sought = Arc::clone(sought);
-                let rows = tokio::task::spawn_blocking(move || rows_of(&key, bytes, &sought));
-                // An object that cannot be read is told by the audit.
-                rows.await.ok().and_then(Result::ok).unwrap_or_default()
+                let (sought, of) = (Arc::clone(sought), key.clone());
+                let read = tokio::task::spawn_blocking(move || rows_of(&of, bytes, &sought));
+                let (rows, end) = read
+                    .await
+                    .unwrap_or_else(|error| (Vec::new(), Err(io::Error::other(error))));
+                if let Err(error) = end {
+                    search.note_unread(&key, UnreadPart::Rows, &error);
+                }
+                rows
             }
+            // It was removed after it was listed.
             None => Vec::new(),
         };
         search.add(rows);
@@ -291,9 +342,21 @@ async fn read_whole(
     Ok(())
 }
 
-fn rows_of(key: &str, bytes: Vec<u8>, sought: &Sought) -> io::Result<Vec<FoundRow>> {
+/// The rows of an object that are it, and why those after some row cannot be read, if so.
+fn rows_of(key: &str, bytes: Vec<u8>, sought: &Sought) -> (Vec<FoundRow>, io::Result<()>) {
+    let mut rows = Vec::new();
+    let end = add_rows_of(key, bytes, sought, &mut rows);
+    (rows, end)
+}
+
+fn add_rows_of(
+    key: &str,
+    bytes: Vec<u8>,
+    sought: &Sought,
+    rows: &mut Vec<FoundRow>,
+) -> io::Result<()> {
     let is_refused = top_folder(key) == Some(QUARANTINE);
-    let (mut rows, mut place) = (Vec::new(), 0);
+    let mut place = 0;
     ObjectReader::of_key(key)?.each(bytes, &mut |raw: Box<RawValue>| {
         place += 1;
         if sought.may_be_in(raw.get()) {
@@ -307,6 +370,5 @@ fn rows_of(key: &str, bytes: Vec<u8>, sought: &Sought) -> io::Result<Vec<FoundRo
             }
         }
         Ok(rows.len() < MAX_ROWS)
-    })?;
-    Ok(rows)
+    })
 }

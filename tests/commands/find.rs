@@ -1,6 +1,6 @@
 //! `lakehook find`: what became of an event, as a running service and the lake alone know it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -11,6 +11,7 @@ use crate::http::{PATH, body, click, event, id};
 use crate::support::http::Connection;
 use crate::support::load::Source;
 use crate::support::process::Setup;
+use crate::support::s3::{BUCKET, S3Server};
 use lakehook::clock::Clock;
 use lakehook::contract::EventIds;
 use lakehook::files::Disk;
@@ -21,8 +22,13 @@ use lakehook::wal::node;
 const TOKEN: &str = "a token of tests";
 
 fn new(format: &str) -> Setup {
+    new_in("url = \"lake\"", format)
+}
+
+/// The same with another lake: the lines of its section.
+pub(super) fn new_in(lake: &str, format: &str) -> Setup {
     Setup::new(&format!(
-        "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"{format}\"\n\
+        "[lake]\n{lake}\n[wal]\nmax_bytes = \"64 MiB\"\n[batch]\nformat = \"{format}\"\n\
          [events]\non_invalid = \"quarantine\"\n\
          [hook.shop]\nscheme = \"github\"\n\
          auth = [{{ type = \"header\", header = \"X-Token\", secrets = [\"{TOKEN}\"] }}]\n"
@@ -30,7 +36,7 @@ fn new(format: &str) -> Setup {
 }
 
 /// Sends a request with an id of its own.
-fn send(setup: &Setup, request_id: &str, text: &str) -> u16 {
+pub(super) fn send(setup: &Setup, request_id: &str, text: &str) -> u16 {
     let json = ("content-type", "application/json");
     let headers = [json, ("x-request-id", request_id)];
     let mut connection = Connection::open(setup.address(), Duration::from_secs(20)).unwrap();
@@ -50,7 +56,7 @@ fn send_to_hook(setup: &Setup, delivery: &str) {
     assert_eq!(answer.unwrap().status, 200);
 }
 
-fn find(setup: &Setup, id: &str, more: &[&str]) -> Value {
+pub(super) fn find(setup: &Setup, id: &str, more: &[&str]) -> Value {
     let output = setup.run(&[&["find", id, "--json"], more].concat());
     let found: Value =
         serde_json::from_str(&stdout(&output)).unwrap_or_else(|_| panic!("{}", said(&output)));
@@ -73,8 +79,20 @@ fn send_all(setup: &Setup) {
     send_to_hook(setup, "delivery-1");
 }
 
-fn what_became_of_it_is_told(format: &str) {
-    let setup = new(format);
+/// The lines of the section of a lake in a bucket.
+pub(super) fn bucket(server: &S3Server) -> String {
+    format!(
+        "url = \"s3://{BUCKET}\"\nendpoint = \"{}\"",
+        server.endpoint()
+    )
+}
+
+/// Told by a service and then by the lake alone: a directory, or the bucket of a server.
+fn what_became_of_it_is_told(format: &str, server: Option<&S3Server>) {
+    let setup = match server {
+        Some(server) => new_in(&bucket(server), format),
+        None => new(format),
+    };
     let program = setup.start();
     send_all(&setup);
     // Nothing is in the lake yet: the service alone knows.
@@ -119,7 +137,11 @@ fn what_became_of_it_is_told(format: &str) {
     );
     assert_eq!(row["row"]["event_id"], id(4), "{found}");
     let key = row["key"].as_str().unwrap();
-    assert!(setup.directory().join("lake").join(key).is_file(), "{key}");
+    let is_there = match server {
+        Some(server) => server.object(key).is_some(),
+        None => setup.directory().join("lake").join(key).is_file(),
+    };
+    assert!(is_there, "{key}");
     assert!(
         key.ends_with(format) && key.starts_with("events/dt="),
         "{key}"
@@ -154,17 +176,32 @@ fn what_became_of_it_is_told(format: &str) {
 
 #[test]
 fn what_became_of_an_event_is_told_from_lines() {
-    what_became_of_it_is_told("ndjson.zst");
+    what_became_of_it_is_told("ndjson.zst", None);
 }
 
 #[test]
 fn what_became_of_an_event_is_told_from_columns() {
-    what_became_of_it_is_told("parquet");
+    what_became_of_it_is_told("parquet", None);
+}
+
+#[test]
+fn what_became_of_an_event_is_told_from_lines_in_a_bucket() {
+    what_became_of_it_is_told("ndjson.zst", Some(&S3Server::start(91)));
+}
+
+#[test]
+fn what_became_of_an_event_is_told_from_columns_in_a_bucket() {
+    what_became_of_it_is_told("parquet", Some(&S3Server::start(92)));
 }
 
 #[test]
 fn people_read_where_it_is_and_how_far_was_looked() {
     let setup = new("ndjson");
+    let text = said(&setup.run(&["find", &id(1)]));
+    assert!(
+        text.contains("no objects of events in the lake yet"),
+        "{text}"
+    );
     let program = setup.start();
     send_all(&setup);
     assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
@@ -195,7 +232,7 @@ fn people_read_where_it_is_and_how_far_was_looked() {
 }
 
 /// Id files like those that the log writes for its closed segments: one that ends now and has these ids.
-fn write_ids(dir: &Path, texts: &[String]) {
+pub(super) fn write_ids(dir: &Path, texts: &[String]) -> PathBuf {
     let node = node::read(&Disk, dir).unwrap().unwrap();
     let fingerprint = Fingerprint::new(node.key);
     let tags = texts
@@ -210,7 +247,9 @@ fn write_ids(dir: &Path, texts: &[String]) {
     for file in files.values() {
         std::fs::remove_file(file.path(dir)).unwrap();
     }
-    id_files::write(&Disk, dir, (1, 1), &mut ids).unwrap();
+    id_files::write(&Disk, dir, (1, 1), &mut ids)
+        .unwrap()
+        .path(dir)
 }
 
 #[test]

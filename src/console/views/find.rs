@@ -24,6 +24,8 @@ const LIMITS: SearchLimits = SearchLimits {
     objects: 300,
     bytes: 512 << 20,
 };
+/// More objects that cannot be read are not named; the audit names them all.
+const MAX_UNREAD: usize = 5;
 
 /// The page.
 pub(in crate::console) async fn page(console: &Arc<Console>, fields: &Fields) -> Page<'static> {
@@ -198,8 +200,15 @@ fn not_there(remembered: &Recalled, found: Option<&Search>, is_known: bool) -> M
         section .card {
             @if is_known {
                 p { "No row of it is in the lake yet: it is in the log, and gets there with its batch; or it was dropped, or a duplicate of something older." }
+            } @else if found.is_some_and(Search::has_gaps) {
+                p { strong { "Nothing was found, but not everything could be looked into: it may be there all the same." } }
             } @else {
                 p { strong { "Nothing is known of it." } }
+            }
+            @if let Some(search) = found {
+                @for unread in search.unread_rows().take(MAX_UNREAD) {
+                    p { code { (unread.key) } " cannot be read: " (unread.why) }
+                }
             }
             p .faint {
                 "Remembered are the last " (shown::counted(kept, "request", "requests")) " of this process"

@@ -11,7 +11,7 @@ mod service;
 mod store;
 
 pub(crate) use faults::{Chances, Checksums, Counts, Fault, Faults, Says};
-pub(crate) use server::{S3Server, aws_env};
+pub(crate) use server::{S3Server, aws_env, with_keys};
 pub(crate) use store::{Object, Page, Put, Query, Store};
 
 /// The bucket that every server has.

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::process::Command;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -122,6 +123,24 @@ impl Drop for S3Server {
             runtime.shutdown_background();
         }
     }
+}
+
+/// Runs a test, which has this path, in a process that has the server's credentials: the client of the program takes
+/// them from the environment.
+pub(crate) fn with_keys(path: &str, test: fn()) {
+    if std::env::var("AWS_ACCESS_KEY_ID").is_ok_and(|key| key == KEY) {
+        return test();
+    }
+    let program = std::env::current_exe().unwrap();
+    let output = Command::new(program)
+        .args(["--exact", path, "--nocapture"])
+        .envs(aws_env())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}{errors}");
+    assert!(said.contains("1 passed"), "{said}{errors}");
 }
 
 /// The environment variables that make an AWS tool use the laboratory's credentials.
