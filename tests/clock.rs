@@ -7,9 +7,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use lakehook::clock::Clock;
+use serde_json::json;
 
 use crate::arrival::STOP_LIMIT;
 use crate::http::{PATH, body, event};
+use crate::support::api::{Api, page, things};
 use crate::support::duckdb::{Lake, Reading};
 use crate::support::http::{self, Answer};
 use crate::support::needs::Need;
@@ -206,4 +208,42 @@ fn a_start_under_a_clock_that_is_behind_waits_for_the_right_time() {
         moved.setup.stderr()
     );
     moved.holds(0..2);
+}
+
+/// What a run stores while the clock says an earlier time than the newest object's watermark.
+#[test]
+fn runs_store_at_once_after_the_clock_was_set_back() {
+    let api = Api::start(|request, number| {
+        if request.url.path() == "/score" {
+            return page(json!({"scores": [{"who": "a", "score": number}]}));
+        }
+        page(json!({"things": things(0..number + 2)}))
+    });
+    let url = api.url();
+    let Some(moved) = Moved::new_or_skip(&format!(
+        "[poll.things]\nurl = \"{url}/things\"\nrecords = \"/things\"\nid = \"id\"\nmode = \"append\"\nbudget = \"20s\"\n\
+         [api.score]\nurl = \"{url}\"\n[call.score]\nrows = \"outbox/*.ndjson\"\napi = \"score\"\npath = \"/score\"\n\
+         settle = \"0s\"\nbody = \"\"\nrecords = \"/scores\"\nbudget = \"20s\"\n"
+    )) else {
+        return;
+    };
+    let outbox = moved.setup.directory().join("outbox");
+    std::fs::create_dir(&outbox).unwrap();
+    for (round, seconds) in [(1, 1800), (2, 0)] {
+        moved.by(seconds);
+        std::fs::write(
+            outbox.join(format!("{round}.ndjson")),
+            format!("{{\"who\": {round}}}\n"),
+        )
+        .unwrap();
+        for arguments in [["poll", "things"], ["call", "score"]] {
+            let begun = Instant::now();
+            let output = moved.setup.run(&arguments);
+            let said = String::from_utf8_lossy(&output.stdout).into_owned();
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(output.status.success(), "{arguments:?}: {said}{errors}");
+            assert!(begun.elapsed() < Duration::from_secs(15), "{said}{errors}");
+        }
+    }
+    crate::audit::adds_up(&moved.setup, &["data/polls"]);
 }

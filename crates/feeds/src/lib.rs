@@ -25,6 +25,7 @@ pub mod watermark;
 pub mod mark_format;
 pub mod errors;
 pub mod wait;
+pub mod storing;
 pub mod control;
 pub mod poll;
 pub mod call;

@@ -15,7 +15,6 @@ use tokio_util::sync::CancellationToken;
 use super::figures::Waiting;
 use super::places::{Away, Place, Places};
 use lakehook_base::clock::Clock;
-pub use lakehook_log::request::FULL_PAUSE;
 
 /// A longer wait gives the run's place away.
 const MOMENT: Duration = Duration::from_secs(1);

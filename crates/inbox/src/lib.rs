@@ -26,7 +26,6 @@ mod pass;
 mod picking;
 mod choosing;
 mod run;
-mod in_log;
 mod marker;
 mod settling;
 pub mod replay;

@@ -14,7 +14,6 @@ use serde::{Deserialize, Serialize};
 use super::definition::{Changed, FilesMode};
 use super::folder::FoundFile;
 use super::harvest::Harvest;
-use super::in_log;
 use super::known_ids::KnownIds;
 use super::ledger::{KnownFile, Ledger, NotedFile, Outcome, TakenIn};
 use super::marker::{About, MarkedFile, Replaced};
@@ -29,9 +28,10 @@ use lakehook_base::tables::{LiveShape, StreamTable, Table};
 use lakehook_contract::quarantine;
 use lakehook_feeds::context::Context;
 use lakehook_feeds::errors::RunError;
-use lakehook_feeds::wait::{FULL_PAUSE, Waiter};
+use lakehook_feeds::storing;
+use lakehook_feeds::wait::Waiter;
 use lakehook_lake::keys;
-use lakehook_log::request::{AppendError, EndRun};
+use lakehook_log::request::{Append, EndRun};
 
 /// Refused rows go to the log once they have this many bytes.
 const PORTION: usize = 1 << 20;
@@ -97,7 +97,7 @@ impl<'a> Run<'a> {
         let (lsn, node) = match job.context {
             None => (NO_RUN, lakehook_base::ids::NodeId(0)),
             Some(context) => (
-                in_log::begin(job.waiter, context, &job.plan.name)?,
+                storing::begin(job.waiter, &context.log, &job.plan.name)?,
                 context.node,
             ),
         };
@@ -211,10 +211,17 @@ impl<'a> Run<'a> {
         if rows.rows.is_empty() {
             return Ok(());
         }
-        match self.job.context {
-            Some(context) => in_log::append(self.job.waiter, context, &self.of, self.lsn, rows),
-            None => Ok(()),
-        }
+        let Some(context) = self.job.context else {
+            return Ok(());
+        };
+        let append = Append {
+            rows,
+            dropped: 0,
+            origin: self.of.origin.clone(),
+            run: self.lsn,
+            cursor: None,
+        };
+        storing::append(self.job.waiter, &context.log, append).map(drop)
     }
 
     /// Notes a file that was taken, whose rows are fetched; `before` is what was known of its name.
@@ -421,13 +428,7 @@ impl<'a> Run<'a> {
             marker: keys::marker_key(&plan.name, &self.name),
             about,
         };
-        loop {
-            match self.job.waiter.finish(context.log.end_run(end.clone())) {
-                Ok(()) => return Ok(()),
-                Err(AppendError::Full) => std::thread::sleep(FULL_PAUSE),
-                Err(error) => return Err(error.into()),
-            }
-        }
+        storing::end(self.job.waiter, &context.log, &end)
     }
 
     /// Gives the run up: nothing of it is visible.
@@ -439,20 +440,12 @@ impl<'a> Run<'a> {
         forgotten.map_err(|error| remembering(&error))
     }
 
-    /// If the log has ended, the next start does that. While the disk is full, it waits.
     fn abandon_in_log(&mut self) {
         let is_open = std::mem::replace(&mut self.is_open, false);
         let Some(context) = self.job.context.filter(|_| is_open) else {
             return;
         };
-        let (waiter, run) = (self.job.waiter, self.lsn);
-        while let Err(error) = waiter.finish(context.log.abandon_run(run)) {
-            if error == AppendError::Closed || waiter.is_cancelled() {
-                tracing::warn!(%error, %run, "the run is abandoned by the next start");
-                return;
-            }
-            std::thread::sleep(FULL_PAUSE);
-        }
+        storing::abandon(self.job.waiter, &context.log, self.lsn);
     }
 }
 

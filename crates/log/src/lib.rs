@@ -9,7 +9,7 @@
 //! It has three rooms: [`journal`] makes frames durable, [`ledger`] says what they mean and knows
 //! no file, [`dedup`] recognises events that the log has had before. Around them: [`recover`] (from
 //! a journal to a writer), [`rows`] (reads a batch back), [`log`] (the writer's thread, and the
-//! handle to it), [`inspect`] (reads a log from outside), [`moving`] (from a
+//! handle to it), `appending` (for those who can wait until there is room), [`inspect`] (reads a log from outside), [`moving`] (from a
 //! directory into an engine and back), [`rescue`] (what can be read of a log
 //! that cannot go on), `helper` (work beside the writer).
 //!
@@ -25,6 +25,7 @@ mod opening;
 pub mod recover;
 pub mod rows;
 pub mod log;
+mod appending;
 pub mod inspect;
 pub mod moving;
 pub mod rescue;

@@ -1,8 +1,6 @@
 //! One entry of the log for a chunk: the rows of its answer, its failures, and a row for each of its groups,
 //! whose identity says from then on that it was sent.
 
-use std::time::Duration;
-
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -14,14 +12,15 @@ use super::report::Report;
 use crate::added::Added;
 use crate::errors::RunError;
 use crate::guards::Tally;
-use crate::wait::{FULL_PAUSE, Interrupted, Waiter};
+use crate::storing;
+use crate::wait::Waiter;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{NO_RUN, Origin, RowKind, Rows};
-use lakehook_contract::entity::{Taken, Target, stamp};
+use lakehook_contract::entity::{Taken, Target};
 use lakehook_contract::quarantine::{self, FieldError, Reason, Refused};
 use lakehook_lake::keys;
 use lakehook_log::log::Log;
-use lakehook_log::request::{Append, AppendError};
+use lakehook_log::request::Append;
 
 /// Most bytes of refused rows that are kept.
 const MAX_REFUSED: usize = 4 << 20;
@@ -365,40 +364,16 @@ impl<'a> Entry<'a> {
 
     /// Stores the entry durably, all of it or nothing, and returns what it has counted.
     pub(super) fn store(self, log: &Log, waiter: &Waiter) -> Result<Report, RunError> {
-        let mut rows = self.rows;
-        loop {
-            let received_at = waiter.clock().now().wall;
-            stamp(&mut rows, received_at);
-            let append = Append {
-                rows: rows.clone(),
-                dropped: 0,
-                origin: Origin {
-                    received_at,
-                    ..self.origin.clone()
-                },
-                run: NO_RUN,
-                cursor: None,
-            };
-            match waiter.wait_for("the log", Duration::MAX, log.append(append)) {
-                Ok(Ok(_)) => return Ok(self.report),
-                // With a new time of receipt, the request is no longer late.
-                Ok(Err(AppendError::Late | AppendError::Full)) => {
-                    waiter.pause(FULL_PAUSE).map_err(full)?;
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(why) => return Err(full(why)),
-            }
-        }
+        let append = Append {
+            rows: self.rows,
+            dropped: 0,
+            origin: self.origin,
+            run: NO_RUN,
+            cursor: None,
+        };
+        storing::append(waiter, log, append)?;
+        Ok(self.report)
     }
-}
-
-fn full(why: Interrupted) -> RunError {
-    if why == Interrupted::Cancelled {
-        return RunError::Cancelled;
-    }
-    RunError::OutOfTime(
-        "the log of polls was full until the run's budget was used up: the lake does not take what is waiting".to_owned(),
-    )
 }
 
 fn value(raw: &str) -> Value {

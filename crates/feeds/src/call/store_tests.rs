@@ -1,5 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use super::super::definition::{CallLimits, ChunkLimits, Definition, Lookup};

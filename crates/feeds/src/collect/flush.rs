@@ -1,7 +1,5 @@
 //! How rows get from a collector into the log, and the cursor with them.
 
-use std::time::Duration;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -9,12 +7,11 @@ use super::parts::Pending;
 use super::{Collector, MAX_SAMPLES};
 use crate::cursor::FeedCursor;
 use crate::errors::RunError;
-use crate::wait::{FULL_PAUSE, Interrupted};
+use crate::storing;
 use crate::watermark::Mark;
-use lakehook_base::record::{Lsn, Origin, Rows};
-use lakehook_contract::entity::stamp;
+use lakehook_base::record::{Lsn, Rows};
 use lakehook_log::log::Log;
-use lakehook_log::request::{Append, AppendError, Appended, Cursor, MAX_CURSOR};
+use lakehook_log::request::{Append, Appended, Cursor, MAX_CURSOR};
 
 impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
     /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
@@ -38,7 +35,7 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
         let appended = match self.sink.log {
             Some(log) if with_cursor || !pending.rows.rows.is_empty() => {
                 let cursor = with_cursor.then(|| self.cursor(&mut next));
-                self.append(log, pending.rows, self.sink.run, cursor.as_ref())?
+                self.append(log, pending.rows, self.sink.run, cursor)?
             }
             // Without a log, all rows count as new.
             _ => Appended {
@@ -102,47 +99,18 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
     pub(super) fn append(
         &self,
         log: &Log,
-        mut rows: Rows,
+        rows: Rows,
         run: Lsn,
-        cursor: Option<&Cursor>,
+        cursor: Option<Cursor>,
     ) -> Result<Appended, RunError> {
-        loop {
-            let received_at = self.waiter.clock().now().wall;
-            stamp(&mut rows, received_at);
-            let append = Append {
-                rows: rows.clone(),
-                dropped: 0,
-                origin: Origin {
-                    received_at,
-                    ..self.origin.clone()
-                },
-                run,
-                cursor: cursor.cloned(),
-            };
-            match self
-                .waiter
-                .wait_for("the log", Duration::MAX, log.append(append))
-            {
-                Ok(Ok(appended)) => return Ok(appended),
-                // With a new time of receipt, the request is no longer late.
-                Ok(Err(AppendError::Late | AppendError::Full)) => {
-                    let paused = self.waiter.pause(FULL_PAUSE);
-                    paused.map_err(|why| self.full(why))?;
-                }
-                Ok(Err(error)) => return Err(error.into()),
-                Err(why) => return Err(self.full(why)),
-            }
-        }
-    }
-
-    fn full(&self, why: Interrupted) -> RunError {
-        if why == Interrupted::Cancelled {
-            return RunError::Cancelled;
-        }
-        RunError::OutOfTime(format!(
-            "page {}: the log of polls was full until the run's budget was used up: the lake does not \
-             take what is waiting, or a snapshot is larger than polls.max_bytes",
-            self.page.number
-        ))
+        let append = Append {
+            rows,
+            dropped: 0,
+            origin: self.origin.clone(),
+            run,
+            cursor,
+        };
+        let appended = storing::append(self.waiter, log, append);
+        appended.map_err(|error| error.within(&format!("page {}", self.page.number)))
     }
 }

@@ -64,7 +64,7 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
         next.add_shown(&hashes);
         let cursor = self.cursor(&mut next);
         // The rows of the run itself are discarded.
-        match self.append(log, rows, NO_RUN, Some(&cursor)) {
+        match self.append(log, rows, NO_RUN, Some(cursor)) {
             Ok(_) => {
                 self.known = next;
                 self.stored = Some(self.known.clone());

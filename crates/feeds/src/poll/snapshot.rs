@@ -23,13 +23,14 @@ use super::retry;
 use crate::collect::{Collector, RunCounts};
 use crate::cursor::Snapshot;
 use crate::errors::RunError;
-use crate::wait::{FULL_PAUSE, Interrupted};
+use crate::storing;
+use crate::wait::Interrupted;
 use lakehook_base::clock::Micros;
 use lakehook_base::json::push_json;
 use lakehook_base::record::{Lsn, NO_RUN};
 use lakehook_lake::keys;
 use lakehook_log::log::Log;
-use lakehook_log::request::{AppendError, EndRun};
+use lakehook_log::request::EndRun;
 
 /// Content of a marker, apart from the run's objects.
 #[derive(Serialize)]
@@ -72,18 +73,11 @@ struct Begun<'a, 'j> {
 }
 
 impl Begun<'_, '_> {
-    /// Discards the run's rows. If the log has ended, the next start does that. While the disk is
-    /// full, it waits.
+    /// Discards the run's rows.
     fn abandon(&self) {
-        let (job, run) = (self.job, self.lsn);
+        let job = self.job;
         if let Some(log) = job.log.filter(|_| self.is_open.replace(false)) {
-            while let Err(error) = job.waiter.finish(log.abandon_run(run)) {
-                if error == AppendError::Closed || job.waiter.is_cancelled() {
-                    tracing::warn!(%error, %run, "the run is abandoned by the next start");
-                    return;
-                }
-                std::thread::sleep(FULL_PAUSE);
-            }
+            storing::abandon(job.waiter, log, self.lsn);
         }
     }
 }
@@ -203,16 +197,7 @@ fn begin<'a, 'j>(job: &'a Job<'j>, cursor: &PollCursor) -> Result<Begun<'a, 'j>,
     let started = job.start_time(cursor);
     let lsn = match job.log {
         None => NO_RUN,
-        Some(log) => loop {
-            match job.waiter.finish(log.begin_run(&job.plan.name)) {
-                Ok(lsn) => break lsn,
-                Err(AppendError::Full) => {
-                    let paused = job.waiter.pause(FULL_PAUSE);
-                    paused.map_err(|why| interrupted(why, "the log of polls stayed full"))?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        },
+        Some(log) => storing::begin(job.waiter, log, &job.plan.name)?,
     };
     let name = keys::run_name(started, job.node, lsn);
     Ok(Begun {
@@ -316,13 +301,7 @@ fn end(
         marker: keys::marker_key(&job.plan.name, &begun.name),
         about: text,
     };
-    loop {
-        match job.waiter.finish(log.end_run(end.clone())) {
-            Ok(()) => break,
-            Err(AppendError::Full) => std::thread::sleep(FULL_PAUSE),
-            Err(error) => return Err(error.into()),
-        }
-    }
+    storing::end(job.waiter, log, &end)?;
     begun.is_open.set(false);
     *cursor = next;
     Ok(())

@@ -79,7 +79,7 @@ pub(super) async fn store(
         rows: Rows::default(),
         dropped: 0,
         origin: Origin {
-            received_at: now,
+            received_at: log.gauges().receipt(now),
             endpoint: poll.into(),
             request_id: "state".into(),
             client: None,
