@@ -1,6 +1,7 @@
 //! What the views say.
 
 use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use super::Stage;
@@ -76,33 +77,57 @@ fn sources_say_how_to_send_the_first_event_and_what_came() {
     });
 }
 
+/// Opens what goes on; nothing if there is no place for it.
+fn open(stage: &Stage, path: &str) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(stage.address).unwrap();
+    let request = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", stage.address);
+    stream.write_all(request.as_bytes()).unwrap();
+    let limit = Some(Duration::from_secs(20));
+    stream.set_read_timeout(limit).unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).unwrap();
+    match &status {
+        b"HTTP/1.1 200" => Some(stream),
+        b"HTTP/1.1 503" => None,
+        other => panic!("{}", String::from_utf8_lossy(other)),
+    }
+}
+
+/// Opens figures, and waits for the first of them.
+fn figures(stage: &Stage) -> TcpStream {
+    let mut stream = open(stage, "/live/overview").unwrap();
+    let (mut text, begin) = (String::new(), Instant::now());
+    while !(text.contains("data: {") && text.contains("\"lines\":{")) {
+        let mut bytes = [0; 4096];
+        let read = stream.read(&mut bytes).unwrap();
+        let is_late = begin.elapsed() > Duration::from_secs(20);
+        assert!(read > 0 && !is_late, "{text}");
+        text += &String::from_utf8_lossy(&bytes[..read]);
+    }
+    stream
+}
+
 #[test]
-fn figures_go_on_while_a_page_is_open_and_end_with_the_service() {
+fn what_goes_on_shares_some_places_and_ends_with_the_service() {
     let stage = Stage::new("");
     let program = stage.setup.start();
-    let open = || {
-        let mut stream = std::net::TcpStream::connect(stage.address).unwrap();
-        let request = format!(
-            "GET /live/overview HTTP/1.1\r\nhost: {}\r\n\r\n",
-            stage.address
-        );
-        stream.write_all(request.as_bytes()).unwrap();
-        stream
-            .set_read_timeout(Some(Duration::from_secs(20)))
-            .unwrap();
-        let (mut text, begin) = (String::new(), Instant::now());
-        while !(text.contains("data: {") && text.contains("\"lines\":{")) {
-            let mut bytes = [0; 4096];
-            let read = stream.read(&mut bytes).unwrap();
-            let is_late = begin.elapsed() > Duration::from_secs(20);
-            assert!(read > 0 && !is_late, "{text}");
-            text += &String::from_utf8_lossy(&bytes[..read]);
+    let mut streams: Vec<_> = (0..15).map(|_| figures(&stage)).collect();
+    let tail = open(&stage, "/live/events").unwrap();
+    // More than a few are refused, whatever they are.
+    for path in ["/live/overview", "/live/events"] {
+        assert!(open(&stage, path).is_none(), "{path}");
+    }
+    // Whoever leaves gives the place back.
+    drop(tail);
+    let begin = Instant::now();
+    let tail = loop {
+        if let Some(tail) = open(&stage, "/live/events") {
+            break tail;
         }
-        stream
+        assert!(begin.elapsed() < Duration::from_secs(40), "no place");
+        std::thread::sleep(Duration::from_millis(50));
     };
-    let streams: Vec<_> = (0..16).map(|_| open()).collect();
-    // More than a few are refused.
-    assert_eq!(stage.ask("GET", "/live/overview", &[], "").status, 503);
+    streams.push(tail);
     let begin = Instant::now();
     assert!(program.stop(Duration::from_secs(10)).success());
     for mut stream in streams {
