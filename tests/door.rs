@@ -2,16 +2,21 @@
 
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
-use std::time::Duration;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::arrival::STOP_LIMIT;
 use crate::http::{body, click, post};
+use crate::support::http;
 use crate::support::process::Setup;
 use crate::support::python::{python, repository};
 
-/// Runs a program on a terminal of 100 columns.
+/// Runs a program on a terminal of 100 columns. Ctrl-C is typed once the program has written the text of `UNTIL`.
 const TERMINAL: &str = "import fcntl, os, pty, struct, sys, termios
+until = os.environ.pop('UNTIL', '').encode()
+said = b''
 pid, fd = pty.fork()
 if pid == 0:
     fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack('HHHH', 40, 100, 0, 0))
@@ -22,6 +27,10 @@ while True:
     except OSError:
         break
     os.write(1, data)
+    said += data
+    if until and until in said:
+        os.write(fd, b'\\x03')
+        until = b''
 os.waitpid(pid, 0)
 ";
 
@@ -64,13 +73,70 @@ fn colours_are_for_terminals_whose_owners_want_them() {
 }
 
 #[test]
+fn a_start_on_a_terminal_says_what_to_send_and_when_it_lands() {
+    let setup = Setup::new("[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n");
+    let said = on_a_terminal(
+        &setup,
+        &["serve"],
+        &[("TERM", "xterm"), ("UNTIL", "with Ctrl-C.")],
+    );
+    assert!(
+        said.contains("stopped; everything is in the lake"),
+        "{said}"
+    );
+    assert!(
+        said.contains("after 300s at most (batch.max_age)"),
+        "{said}"
+    );
+    let said = said.replace("\r\n", "\n");
+    let (_, command) = said.split_once("in another terminal:\n").unwrap();
+    let (command, _) = command.split_once("\nIt is in the lake").unwrap();
+    // The command works as it is printed; every line fits the terminal.
+    let program = setup.start();
+    let sent = Command::new("sh").args(["-c", command]).output().unwrap();
+    let answer = String::from_utf8_lossy(&sent.stdout);
+    assert!(answer.contains("\"accepted\":1"), "{command}\n{answer}");
+    assert!(command.lines().all(|line| line.len() <= 100), "{command}");
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+    // Elsewhere nothing is printed.
+    let mut quiet = setup.command(&["serve"]);
+    quiet.stdout(Stdio::piped()).stderr(Stdio::null());
+    let quiet = quiet.spawn().unwrap();
+    let begun = Instant::now();
+    while !http::get(setup.address(), "/ready").is_ok_and(|answer| answer.status == 200) {
+        assert!(begun.elapsed() < Duration::from_secs(20), "not ready");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let process = Pid::from_raw(i32::try_from(quiet.id()).unwrap()).unwrap();
+    kill_process(process, Signal::TERM).unwrap();
+    assert_eq!(quiet.wait_with_output().unwrap().stdout, b"");
+}
+
+#[test]
+fn a_start_names_the_keys_that_the_environment_overrules() {
+    let setup = Setup::new("[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n");
+    let setup = setup.env("LAKEHOOK_BATCH__MAX_AGE", "7s");
+    let program = setup.start();
+    let said = setup.stderr();
+    let line = said
+        .lines()
+        .find(|line| line.contains("these keys are set by the environment"));
+    let line = line.unwrap_or_else(|| panic!("{said}"));
+    for key in ["batch.max_age", "server.listen"] {
+        assert!(line.contains(key), "{line}");
+    }
+    assert!(!line.contains("wal.max_bytes"), "{line}");
+    assert!(program.stop(STOP_LIMIT).success(), "{}", setup.stderr());
+}
+
+#[test]
 fn attempts_to_reach_an_api_are_told_on_every_terminal_while_they_go_on() {
     let setup = Setup::new(
         "[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n[polls]\nmax_bytes = \"64 MiB\"\n\
          [poll.users]\nurl = \"http://127.0.0.1:9/users\"\nid = \"id\"\nbudget = \"15m\"\n",
     );
     for terminal in ["xterm", "dumb"] {
-        let begun = std::time::Instant::now();
+        let begun = Instant::now();
         let said = on_a_terminal(&setup, &["poll", "--dry-run"], &[("TERM", terminal)]);
         assert!(
             said.contains("for another try (page 1: failed to connect"),

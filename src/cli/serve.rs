@@ -1,5 +1,7 @@
 //! `lakehook serve`: runs the service until a signal, or until its log cannot go on.
 
+use std::io::IsTerminal as _;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -10,8 +12,10 @@ use super::exit::{FAILED, Failure};
 use super::runtime::runtime;
 use super::signals::Signals;
 use crate::clock::Clock;
-use crate::config::{Argument, Config, ConfigPlace, Loaded};
+use crate::config::{Argument, Config, ConfigPlace, ContractKind, Loaded};
 use crate::ids::Ids;
+use crate::out;
+use crate::receive::sample::SampleEvent;
 use crate::serve::{ServeError, Service, shown_settings, tls_files};
 use crate::telemetry;
 use crate::traces;
@@ -112,6 +116,24 @@ fn overruled(loaded: &Loaded) -> Vec<String> {
         .collect()
 }
 
+/// Tells who sits at a terminal what to send, and when the first object comes.
+fn greet(config: &Config, address: SocketAddr) {
+    let events = &config.events;
+    let is_open = events.contract == ContractKind::Open;
+    let sample = SampleEvent::new(is_open, &events.types, &events.drop, &events.sources);
+    let is_tls = config.server.tls_cert_file.is_some();
+    let scheme = if is_tls { "https" } else { "http" };
+    let url = format!("{scheme}://{address}{}", events.path);
+    let needs_token = !config.server.tokens.is_empty();
+    let now = Clock::system().wall();
+    out::line("To send an event, type in another terminal:");
+    out::line(sample.command(&url, needs_token, now));
+    out::line(format_args!(
+        "It is in the lake after {:?} at most (batch.max_age), or at once if you stop this with Ctrl-C.",
+        config.batch.max_age
+    ));
+}
+
 async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
     let config = &loaded.config;
     let mut signals = Signals::new()?;
@@ -149,6 +171,9 @@ async fn serve(loaded: &Loaded) -> Result<ExitCode, Failure> {
             url = format!("{scheme}://{address}/"),
             "the console, for people"
         );
+    }
+    if std::io::stdout().is_terminal() {
+        greet(config, service.address());
     }
     let failure = tokio::select! {
         reason = service.failed() => Some(reason),

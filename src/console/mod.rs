@@ -22,7 +22,6 @@ mod reply;
 mod shown;
 mod plot;
 mod json_view;
-mod example;
 mod layout;
 mod stream;
 mod views;

@@ -16,6 +16,7 @@ use super::sessions::Sessions;
 use super::settings::ConsoleSettings;
 use crate::audit::whole::Whole;
 use crate::clock::Micros;
+use crate::contract::Rules;
 use crate::feeds::figures::Figures;
 use crate::find::Search;
 use crate::ids::Ids;
@@ -24,6 +25,7 @@ use crate::lake::reader::LakeReader;
 use crate::lake::stamp::Stamp;
 use crate::metrics::{EVENTS_SOURCE, Reading};
 use crate::receive::App;
+use crate::receive::sample::SampleEvent;
 use crate::replay::index::QuarantineIndex;
 use crate::replay::kept::Kept;
 use crate::replay::{HookJudge, ReplaySummary};
@@ -163,6 +165,19 @@ pub struct Console {
 }
 
 impl Console {
+    /// An event that the contract takes.
+    pub(super) fn sample_event(&self) -> SampleEvent {
+        let core = self.app.core.get();
+        let of = |list: fn(&Rules) -> &Vec<String>| {
+            core.map(|core| list(core.contract.rules()).clone())
+                .unwrap_or_default()
+        };
+        let types = of(|rules| &rules.types);
+        let dropped = of(|rules| &rules.drop);
+        let sources = of(|rules| &rules.sources);
+        SampleEvent::new(self.settings.is_open, &types, &dropped, &sources)
+    }
+
     /// Makes a console for a service.
     pub fn new(parts: ConsoleParts) -> std::io::Result<Self> {
         let ConsoleParts {

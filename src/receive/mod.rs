@@ -50,6 +50,7 @@ mod browsers;
 mod oversized;
 mod intake;
 pub mod webhook;
+pub mod sample;
 pub mod hooks;
 pub mod refused;
 pub mod replies;

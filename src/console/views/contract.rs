@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::console::asked::Fields;
 use crate::console::layout::{Page, View, Visit, notice};
 use crate::console::state::Console;
-use crate::console::{example, json_view, shown};
+use crate::console::{json_view, shown};
 use crate::contract::{Checked, Contract, OnInvalid, OpenRequest, Refusal, Rules};
 use crate::quarantine::FieldError;
 use crate::record::Origin;
@@ -45,7 +45,7 @@ pub(in crate::console) fn page(
 fn try_out(console: &Console, contract: &Contract, form: Option<&Fields>, visit: &Visit) -> Markup {
     let given = form.map(|form| form.get("event").to_owned());
     let judged = given.as_deref().map(|text| judge(console, contract, text));
-    let text = given.unwrap_or_else(|| example::event(console));
+    let text = given.unwrap_or_else(|| console.sample_event().body(console.app.clock.wall()));
     html! {
         section .card {
             h2 { "Try an event" }

@@ -9,7 +9,7 @@ use crate::console::asked::link;
 use crate::console::history::{Sample, SourceTotals, rate, rates};
 use crate::console::layout::{Page, View};
 use crate::console::state::{Console, total_of};
-use crate::console::{example, plot, shown};
+use crate::console::{plot, shown};
 use crate::metrics::{EVENTS_SOURCE, Reading};
 use crate::receive::recent::RefusedRequest;
 
@@ -184,6 +184,16 @@ fn words(outcome: &str) -> &'static str {
     }
 }
 
+/// A command that sends an event to the webhook.
+fn command(console: &Console) -> String {
+    let app = &console.app;
+    let url = format!("{}{}", console.settings.receives_at, app.settings.endpoint);
+    let now = app.clock.wall();
+    console
+        .sample_event()
+        .command(&url, app.tokens.are_required(), now)
+}
+
 /// How to send the first event.
 fn first_event(console: &Console, source: &Source<'_>, refused: u64) -> Markup {
     let is_events = source.name == EVENTS_SOURCE;
@@ -194,7 +204,7 @@ fn first_event(console: &Console, source: &Source<'_>, refused: u64) -> Markup {
         }
         @if is_events {
             p { "Send one from a shell:" }
-            pre tabindex="0" { code { (example::command(console)) } }
+            pre tabindex="0" { code { (command(console)) } }
         } @else {
             p { "Have the provider send a test, or sign a delivery of your own:" }
             pre tabindex="0" { code { "echo '{\"id\":\"1\",\"type\":\"test\"}' | lakehook hook sign " (source.name) } }
