@@ -8,6 +8,7 @@
 
 mod bucket;
 mod columnar;
+mod following;
 mod found;
 mod kills;
 mod large;

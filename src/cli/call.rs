@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use anyhow::{Context as _, anyhow};
 use clap::Args;
-use tokio_util::sync::CancellationToken;
 
 use crate::call::control::{Line, Request, ask_service};
 use crate::call::feed::CallFeed;
 use crate::call::report::Report;
 use crate::call::run::Wish;
 use crate::cli::chosen;
+use crate::cli::ending;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -23,7 +23,7 @@ use crate::feeds::feed::Feed;
 use crate::ids::Ids;
 use crate::out;
 use crate::serve::feeds::{FeedList, OpenFeeds, call_feed};
-use crate::serve::{Patience, Process, ServeError};
+use crate::serve::{Process, ServeError};
 use crate::telemetry;
 use crate::wal::node::LockError;
 
@@ -141,24 +141,10 @@ async fn runs_here(
         reason = feeds.failed() => Err(anyhow!("the log of polls cannot go on: {reason}")),
         () = signals.next() => Err(anyhow!("interrupted; the next run goes on where this one ended")),
     };
-    let hurry = CancellationToken::new();
-    let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
-    let stopping = feeds.stop(&patience);
-    let mut stopping = std::pin::pin!(stopping);
-    let stopped = tokio::select! {
-        stopped = &mut stopping => stopped,
-        () = signals.next() => {
-            hurry.cancel();
-            stopping.await
-        }
-    };
+    let stopped = ending::stop(config, feeds, &mut signals).await;
     ending?;
     if !stopped.all_shipped {
-        out::line(format_args!(
-            "{} rows are safe in the log ({}) and not in the lake yet; the next run or service brings them there",
-            stopped.left_rows,
-            config.polls.dir.display()
-        ));
+        ending::tell_left(config, &stopped);
     }
     Ok(all_well && stopped.all_shipped)
 }

@@ -3,6 +3,7 @@
 //! If a service runs, it does the work and this command follows it; otherwise this process opens the log of feeds
 //! itself. A dry run needs neither.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::chosen;
+use crate::cli::ending;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -26,8 +28,8 @@ use crate::inbox::feed::FilesFeed;
 use crate::inbox::probe::propose;
 use crate::inbox::report::PassReport;
 use crate::out;
-use crate::serve::feeds::{FeedList, OpenFeeds, RunningFeeds, files_feed};
-use crate::serve::{Patience, Process, ServeError};
+use crate::serve::feeds::{FeedList, OpenFeeds, files_feed};
+use crate::serve::{Process, ServeError};
 use crate::telemetry::{self, LogFormat};
 use crate::wal::node::LockError;
 
@@ -66,7 +68,10 @@ pub fn run(loaded: &Loaded, args: FilesArgs) -> Result<ExitCode, Failure> {
     let names = chosen(config, args.names)?;
     let runtime = runtime()?;
     let code = runtime.block_on(async {
-        let mut telling = Telling::default();
+        let mut telling = Telling {
+            follows: args.follow,
+            ..Telling::default()
+        };
         let request = FilesRequest {
             streams: names.clone(),
             accept: args.accept,
@@ -146,17 +151,48 @@ async fn looks(
             Err(Failure::Usage(format!("lakehook: {error}")))
         }
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
-            let mut follow = |line| telling.show(line);
-            let asked = ask_files_of_service(&config.polls.dir, request, &mut follow).await;
-            let asked = asked.with_context(|| {
+            let looked = looks_of_service(config, request, follows, telling).await;
+            let looked = looked.with_context(|| {
                 format!(
                     "{held}; it is no service that can be asked for files, or is still starting. Try again when it is \
                      ready or gone"
                 )
             });
-            Ok(asked?)
+            Ok(looked?)
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Has the service look that holds the log.
+async fn looks_of_service(
+    config: &Config,
+    request: &FilesRequest,
+    follows: bool,
+    telling: &mut Telling,
+) -> anyhow::Result<()> {
+    let dir = &config.polls.dir;
+    let mut show = |line| telling.show(line);
+    if !follows {
+        return Ok(ask_files_of_service(dir, request, &mut show).await?);
+    }
+    let mut signals = Signals::new()?;
+    loop {
+        tokio::select! {
+            asked = ask_files_of_service(dir, request, &mut show) => asked?,
+            () = signals.next() => return Ok(()),
+        }
+        if is_over(config, request, &mut signals).await {
+            return Ok(());
+        }
+    }
+}
+
+/// Waits until the next look. Returns whether a signal came instead.
+async fn is_over(config: &Config, request: &FilesRequest, signals: &mut Signals) -> bool {
+    tokio::select! {
+        () = tokio::time::sleep(pause_of(config, &request.streams)) => false,
+        () = signals.next() => true,
     }
 }
 
@@ -172,9 +208,9 @@ async fn looks_here(
     let keepers = files
         .keepers()
         .context("the feed of files is not started")?;
-    let ending = loop {
+    let ended = loop {
         let mut lines = ask_files(keepers, request);
-        let ended = loop {
+        let broken = loop {
             tokio::select! {
                 line = lines.recv() => match line {
                     Some(line) => telling.show(line),
@@ -189,20 +225,16 @@ async fn looks_here(
                 }
             }
         };
-        if let Some(ended) = ended {
-            break ended;
+        if let Some(broken) = broken {
+            break broken;
         }
-        if !follows {
+        if !follows || is_over(config, request, &mut signals).await {
             break Ok(());
         }
-        tokio::select! {
-            () = tokio::time::sleep(pause_of(config, &request.streams)) => {}
-            () = signals.next() => break Ok(()),
-        }
     };
-    let all_shipped = stop(config, feeds, &mut signals).await;
-    ending?;
-    if all_shipped {
+    let stopped = ending::stop(config, feeds, &mut signals).await;
+    ended?;
+    if stopped.all_shipped {
         telling.unshipped.clear();
     }
     Ok(())
@@ -215,21 +247,6 @@ fn pause_of(config: &Config, names: &[String]) -> Duration {
         .iter()
         .filter_map(|name| config.files.get(name)?.every);
     configured.map(Span::duration).min().unwrap_or(DEFAULT)
-}
-
-async fn stop(config: &Config, feeds: RunningFeeds, signals: &mut Signals) -> bool {
-    let hurry = CancellationToken::new();
-    let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
-    let stopping = feeds.stop(&patience);
-    let mut stopping = std::pin::pin!(stopping);
-    let stopped = tokio::select! {
-        stopped = &mut stopping => stopped,
-        () = signals.next() => {
-            hurry.cancel();
-            stopping.await
-        }
-    };
-    stopped.all_shipped
 }
 
 /// Reads and validates every file without a log.
@@ -281,9 +298,13 @@ async fn dry_looks(
 /// Tells how looks go, and remembers how they have ended.
 #[derive(Default)]
 struct Telling {
-    ended: Vec<String>,
+    /// Whether looks follow each other, so that one that finds nothing new is not told.
+    follows: bool,
+    ended: BTreeSet<String>,
+    /// What the last look at each stream has warned of.
+    warned: BTreeMap<String, Vec<String>>,
     failed: bool,
-    unshipped: Vec<String>,
+    unshipped: BTreeSet<String>,
     last: Option<Duration>,
 }
 
@@ -315,15 +336,15 @@ impl Telling {
             } => {
                 self.done(&stream, &report, Duration::from_millis(took_ms));
                 if !shipped {
-                    self.unshipped.push(stream.clone());
+                    self.unshipped.insert(stream.clone());
                 }
-                self.ended.push(stream);
+                self.ended.insert(stream);
             }
             FilesLine::Replayed(_) => {}
             FilesLine::Failed { stream, error } => {
                 out::line(format_args!("{stream}  failed: {error}"));
                 self.failed = true;
-                self.ended.push(stream);
+                self.ended.insert(stream);
             }
         }
     }
@@ -343,8 +364,12 @@ impl Telling {
         for sample in &report.samples {
             out::line(format_args!("{stream}  quarantined: {sample}"));
         }
-        for warning in &report.warnings {
-            out::line(format_args!("{stream}  warning: {warning}"));
+        if self.warned.get(stream) != Some(&report.warnings) {
+            for warning in &report.warnings {
+                out::line(format_args!("{stream}  warning: {warning}"));
+            }
+            let warnings = report.warnings.clone();
+            self.warned.insert(stream.to_owned(), warnings);
         }
         for failed in &report.failed {
             out::line(format_args!(
@@ -357,12 +382,15 @@ impl Telling {
             out::line(format_args!("{stream}  {more} more files failed"));
         }
         self.failed |= report.failed_total > 0;
+        if self.follows && report.files == 0 && report.failed_total == 0 {
+            return;
+        }
         out::line(format_args!("{stream}  {}", described(report, took)));
     }
 
     /// Whether all looks went well; an error if one of them has not ended at all.
     fn finish(&self, streams: &[String]) -> Result<bool, Failure> {
-        if let Some(stream) = streams.iter().find(|stream| !self.ended.contains(stream)) {
+        if let Some(stream) = streams.iter().find(|stream| !self.ended.contains(*stream)) {
             return Err(anyhow!("the service went away before {stream} had ended").into());
         }
         for stream in &self.unshipped {

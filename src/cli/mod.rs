@@ -23,6 +23,7 @@ pub mod wal;
 pub mod health;
 pub mod hook;
 mod chosen;
+mod ending;
 pub mod exit;
 mod board;
 mod logs;

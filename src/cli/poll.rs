@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::board::Board;
 use crate::cli::chosen;
+use crate::cli::ending;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
@@ -23,7 +24,6 @@ use crate::feeds::wait::Waiter;
 use crate::files::{Disk, create_dir_durably};
 use crate::ids::{Ids, NodeId};
 use crate::lake::reader::LakeReader;
-use crate::out;
 use crate::poll::asked::Shipped;
 use crate::poll::control::{Done, Line, Request, ask, ask_service};
 use crate::poll::definition::GrantKind;
@@ -33,7 +33,7 @@ use crate::poll::plan::Plan;
 use crate::poll::resume::PollCursor;
 use crate::poll::run::run as run_poll;
 use crate::serve::feeds::{FeedList, OpenFeeds, poll_feed};
-use crate::serve::{Patience, Process, ServeError};
+use crate::serve::{Process, ServeError};
 use crate::side_files::SideFiles;
 use crate::telemetry;
 use crate::wal::node::{Lock, LockError};
@@ -153,27 +153,12 @@ async fn runs_here(
     };
     // Nobody reads the lines any more. A task that still writes one must not wait for that.
     drop(lines);
-    let hurry = CancellationToken::new();
-    let patience = Patience::new(config.server.shutdown_grace.duration(), hurry.clone());
-    let stopping = feeds.stop(&patience);
-    let mut stopping = std::pin::pin!(stopping);
-    let stopped = tokio::select! {
-        stopped = &mut stopping => stopped,
-        () = signals.next() => {
-            hurry.cancel();
-            stopping.await
-        }
-    };
+    let stopped = ending::stop(config, feeds, &mut signals).await;
     ending?;
     if stopped.all_shipped {
         board.take_back();
     } else {
-        out::line(format_args!(
-            "{} records are safe in the log ({}) and not in the lake yet; the next run or service brings \
-             them there",
-            stopped.left_rows,
-            config.polls.dir.display()
-        ));
+        ending::tell_left(config, &stopped);
     }
     Ok(board.finish(&request.polls)? && stopped.all_shipped)
 }
