@@ -270,11 +270,36 @@ fn the_schema_of_the_default_configuration_is_the_published_one() {
     assert!(stdout(&setup.run(&["check", "--schema"])).contains("\"knock\""));
 }
 
+/// What somebody types before there is anything to see, or almost right, says what is missing.
+#[test]
+fn commands_that_come_too_early_say_so() {
+    let setup = Setup::new(DIRECTORY);
+    for (arguments, words) in [
+        (&["wal", "info"][..], "there is no log in "),
+        (&["audit"], "There is nothing in the lake yet: "),
+        (
+            &["retain", "--older-than", "30"],
+            "a number alone is seconds",
+        ),
+        (&["find", "x"], "no objects of events in the lake yet"),
+    ] {
+        let text = said(&setup.run(arguments));
+        assert!(text.contains(words), "{arguments:?}: {text}");
+    }
+}
+
 #[test]
 fn health_asks_a_running_service() {
     let setup = Setup::new(DIRECTORY);
     let nobody = setup.run(&["health"]);
     assert_eq!(nobody.status.code(), Some(1), "{}", said(&nobody));
+    let expected = format!("no answer from http://{}/ready: ", setup.address());
+    let text = said(&nobody);
+    assert!(
+        text.contains(&expected) && text.contains("is `lakehook serve` running"),
+        "{text}"
+    );
+    assert!(!text.contains("error sending request"), "{text}");
     let program = setup.start();
     insta::assert_snapshot!(said(&setup.run(&["health"])), @r#"
 {"status":"ready"}

@@ -63,7 +63,7 @@ pub fn run(loaded: &Loaded, args: &AuditArgs) -> Result<ExitCode, Failure> {
     if args.json {
         out::line(serde_json::to_string_pretty(&report)?);
     } else {
-        print(&report);
+        print(&report, &loaded.config.lake.url.to_string());
     }
     Ok(if report.adds_up {
         ExitCode::SUCCESS
@@ -118,7 +118,7 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     })
 }
 
-fn print(report: &Report) {
+fn print(report: &Report, lake: &str) {
     for node in &report.nodes {
         out::line(format_args!(
             "node {}: {} objects with {} rows; proved up to seal {}, LSN {}",
@@ -173,7 +173,7 @@ fn print(report: &Report) {
         print_copies(copies);
     }
     out::line(match (report.adds_up, report.objects) {
-        (true, 0) if report.nodes.is_empty() => "There is nothing in the lake yet.".to_owned(),
+        (true, 0) if report.nodes.is_empty() => format!("There is nothing in the lake yet: {lake}"),
         (true, count) => format!("All {count} objects add up."),
         (false, _) => format!("{} problems: it does not add up.", report.problems.len()),
     });

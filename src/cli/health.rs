@@ -27,21 +27,37 @@ pub fn run(
         Some(url) => (url.trim_end_matches('/').to_owned(), false),
         None => (base_of(&config()?.server), true),
     };
-    let (status, body) = runtime()?.block_on(async {
-        let client = reqwest::Client::builder()
-            .timeout(Duration::from_secs(5))
-            .tls_danger_accept_invalid_certs(is_our_own)
-            .build()?;
-        let answer = client.get(format!("{base}/ready")).send().await?;
-        let status = answer.status();
-        Ok::<_, reqwest::Error>((status, answer.text().await?))
-    })?;
+    let (status, body) = runtime()?
+        .block_on(async {
+            let client = reqwest::Client::builder()
+                .timeout(Duration::from_secs(5))
+                .tls_danger_accept_invalid_certs(is_our_own)
+                .build()?;
+            let answer = client.get(format!("{base}/ready")).send().await?;
+            let status = answer.status();
+            Ok::<_, reqwest::Error>((status, answer.text().await?))
+        })
+        .map_err(|error| no_answer(&base, &error))?;
     out::line(body.trim_end());
     Ok(if status.is_success() {
         ExitCode::SUCCESS
     } else {
         ExitCode::from(FAILED)
     })
+}
+
+/// Why there is no answer, without what a client says around the cause.
+fn no_answer(base: &str, error: &reqwest::Error) -> anyhow::Error {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    let advice = if error.is_connect() {
+        "; is `lakehook serve` running, and with this configuration?"
+    } else {
+        ""
+    };
+    anyhow::anyhow!("no answer from {base}/ready: {cause}{advice}")
 }
 
 /// The URL of the configured service. The caller does not verify the certificate, which names the host that

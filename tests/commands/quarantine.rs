@@ -65,6 +65,10 @@ fn is_told(setup: &Setup) {
     assert_eq!(rows(setup, &["--since", "2020-01-01"]).len(), 4);
     assert_eq!(rows(setup, &["--limit", "2"]).len(), 2);
 
+    // People read a place at each error, also where all of the body is wrong.
+    let shown = stdout(&setup.run(&["quarantine", "show"]));
+    assert!(shown.contains("\n  all of it: not_"), "{shown}");
+
     // Groups count the rows, and name the rule and the place.
     let listed = stdout(&setup.run(&["quarantine", "list", "--json"]));
     let groups: Vec<Value> = serde_json::from_str(&listed).unwrap();

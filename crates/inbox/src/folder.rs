@@ -155,6 +155,13 @@ impl Folder {
                     self.walk(&below, parts, listing)?;
                 }
             }
+            FileType::Directory if fits && self.pattern.is_name() => {
+                let path = self.pattern.root.join(name);
+                let path = path.display();
+                let message =
+                    format!("{path} is a directory; name the files in it, such as {path}/*.csv");
+                return Err(io::Error::other(message));
+            }
             FileType::Directory => {}
             _ if fits => listing.odd += 1,
             _ => {}
@@ -370,6 +377,13 @@ mod tests {
             assert!(deep.open(name).unwrap().is_none(), "{name}");
         }
         assert!(deep.open("sub/c.csv").unwrap().is_some());
+        let whole = folder(&root, "sub").list().unwrap_err();
+        assert!(
+            whole
+                .to_string()
+                .contains("sub is a directory; name the files in it"),
+            "{whole}"
+        );
         let missing = folder(&dir.path().join("nowhere"), "*.csv")
             .list()
             .unwrap_err();

@@ -59,6 +59,11 @@ impl PathPattern {
         fits_parts(&self.parts, parts)
     }
 
+    /// Whether it is the name of one file.
+    pub(crate) fn is_name(&self) -> bool {
+        !self.parts.iter().any(|part| is_pattern(part))
+    }
+
     /// Whether files below a directory can fit whose path below the root has these parts.
     pub(crate) fn enters(&self, parts: &[&str]) -> bool {
         let mut patterns = self.parts.iter();

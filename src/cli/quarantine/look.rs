@@ -224,9 +224,13 @@ fn tell(key: &str, row: &Kept, replayed: Option<&Replayed>) {
         ));
     }
     for error in &row.errors {
+        // An empty pointer is the whole of what was sent.
+        let place = match error.pointer.as_str() {
+            "" => "all of it".to_owned(),
+            pointer => plain(pointer),
+        };
         out::line(format_args!(
-            "  {}: {}: {}",
-            plain(&error.pointer),
+            "  {place}: {}: {}",
             error.code,
             plain(&error.detail)
         ));

@@ -51,7 +51,9 @@ fn age(text: &str) -> Result<Span, String> {
     let age = Span::parse(text).map_err(|error| error.to_string())?;
     if age < Span::days(1) {
         return Err(
-            "it must be at least 1d: days are removed as a whole, such as \"400d\"".to_owned(),
+            "it must be at least 1d, since days are removed as a whole; write it with a unit, such as \"400d\" (a number \
+             alone is seconds)"
+                .to_owned(),
         );
     }
     Ok(age)

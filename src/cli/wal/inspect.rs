@@ -26,7 +26,14 @@ fn look(which: &Which) -> Result<Inspection, Failure> {
         Which::Dir(dir) => (inspect(&Disk, dir), dir),
         Which::Configured(config, dir) => (inspect_dir(config, dir), dir),
     };
-    Ok(inspected.with_context(|| format!("failed to read {}", dir.display()))?)
+    Ok(inspected.with_context(|| {
+        let shown = dir.display();
+        if dir.exists() {
+            format!("failed to read {shown}")
+        } else {
+            format!("there is no log in {shown} (`wal.dir`); a service makes it when it starts")
+        }
+    })?)
 }
 
 /// Runs `wal info`.

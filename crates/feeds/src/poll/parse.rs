@@ -295,7 +295,13 @@ impl<R: Read, E> Reading<'_, '_, R, E> {
         } else {
             "a single value"
         };
-        self.notes.mismatch = Some(format!("expected {expected} at {place}, found {found}"));
+        let advice = if (expected, found) == ("a list of records", "an object") {
+            "; `records` says where the list is, such as \"/items\""
+        } else {
+            ""
+        };
+        let mismatch = format!("expected {expected} at {place}, found {found}{advice}");
+        self.notes.mismatch = Some(mismatch);
         let soft = live & !self.wanted.hard(live);
         self.value(soft, depth)
     }

@@ -398,7 +398,7 @@ fn what_is_not_as_declared_says_where_and_what_was_expected() {
         ),
         (
             r#"{"items":{},"meta":{}}"#,
-            "expected a list of records at /items, found an object",
+            "expected a list of records at /items, found an object; `records` says where",
         ),
         (
             r#"{"items":[],"meta":{"total":"seven"}}"#,
