@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
+use serde_json::Value;
+
 use crate::http::{body, event};
 use crate::support::http::Connection;
 use crate::support::process::Setup;
@@ -238,6 +240,33 @@ fn commands_that_need_a_service_alone_are_run() {
                 "{wanted}:\n{block}\n{}",
                 said(&output)
             );
+        }
+    }
+    assert!(program.stop(Duration::from_secs(30)).success());
+}
+
+/// The page about own events: what it has one type is accepted, and answered as it says.
+#[test]
+fn the_event_of_the_page_about_own_events_is_accepted_as_typed() {
+    let setup = Setup::new("[wal]\nmax_bytes = \"64 MiB\"\n[events]\ncontract = \"open\"\n");
+    let program = setup.start();
+    let all = pages();
+    let (_, text) = all.iter().find(|(page, _)| page == "own-events").unwrap();
+    let typed = blocks(text, "sh");
+    let command = typed
+        .iter()
+        .find(|block| block.starts_with("curl "))
+        .unwrap();
+    let command = command.replace("127.0.0.1:4000", &setup.address().to_string());
+    let path = std::env::var("PATH").unwrap();
+    let output = type_in(setup.directory(), &path, &command);
+    let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let promised: Value = serde_json::from_str(blocks(text, "json")[0]).unwrap();
+    for (name, value) in promised.as_object().unwrap() {
+        if name == "event_ids" {
+            assert_eq!(answer[name].as_array().unwrap().len(), 1, "{answer}");
+        } else {
+            assert_eq!(answer[name], *value, "{name}: {answer}");
         }
     }
     assert!(program.stop(Duration::from_secs(30)).success());
