@@ -3,10 +3,12 @@
 Nothing here installs anything: `make setup` does.
 """
 
+import argparse
 import contextlib
 import json
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import subprocess
@@ -131,6 +133,34 @@ def compare(what, found, expected):
         print(f"  ok  {what}" + (f": {shown}" if len(shown) < 90 else ""))
         return
     raise Failed(f"{what} differs\n  found    {json.dumps(found)[:2000]}\n  expected {json.dumps(expected)[:2000]}")
+
+
+def asked(about, here, small, more=None):
+    """What was asked of an example, with an empty directory for everything. `small` says what `--small` means, and
+    `more` adds arguments."""
+    parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--small", action="store_true", help=small)
+    if more:
+        more(parser)
+    parser.add_argument("--dir", type=pathlib.Path, default=here / "work", help="where everything goes; emptied first")
+    given = parser.parse_args()
+    given.dir = given.dir.resolve()
+    shutil.rmtree(given.dir, ignore_errors=True)
+    given.dir.mkdir(parents=True)
+    return given
+
+
+def environment(here, directory, **more):
+    """The variables of an example: its configuration, and its lake and logs below its directory."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(directory),
+        "LAKEHOOK_CONFIG": str(here / "lakehook.toml"),
+        "LAKEHOOK_LAKE__URL": str(directory / "lake"),
+        "LAKEHOOK_WAL__DIR": str(directory / "wal"),
+        "LAKEHOOK_POLLS__DIR": str(directory / "polls"),
+        **more,
+    }
 
 
 def main(body):

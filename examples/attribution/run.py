@@ -7,12 +7,10 @@ which the first is killed, the second takes a range of times and the third the r
 the answers. A fourth run must send nothing.
 """
 
-import argparse
 import csv
 import json
 import os
 import pathlib
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -34,16 +32,12 @@ class Example:
     def __init__(self, directory):
         self.dir = directory
         self.api = f"http://127.0.0.1:{lab.free_port()}"
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(directory),
-            "LAKEHOOK_CONFIG": str(HERE / "lakehook.toml"),
-            "LAKEHOOK_LAKE__URL": str(directory / "lake"),
-            "LAKEHOOK_WAL__DIR": str(directory / "wal"),
-            "LAKEHOOK_POLLS__DIR": str(directory / "polls"),
-            "LAKEHOOK_API__ATTRIBUTION__URL": self.api,
-            "LAKEHOOK_CALL__IHC__ROWS": str(directory / "outbox" / "*.ndjson"),
-        }
+        self.environment = lab.environment(
+            HERE,
+            directory,
+            LAKEHOOK_API__ATTRIBUTION__URL=self.api,
+            LAKEHOOK_CALL__IHC__ROWS=str(directory / "outbox" / "*.ndjson"),
+        )
 
     def lakehook(self, *words):
         return lab.run([lab.lakehook(), *words], env=self.environment)
@@ -150,13 +144,8 @@ def is_close(one, other):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="fewer users")
-    parser.add_argument("--dir", type=pathlib.Path, default=HERE / "work", help="where everything goes; emptied first")
-    asked = parser.parse_args()
-    directory = asked.dir.resolve()
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    asked = lab.asked(__doc__, HERE, "fewer users")
+    directory = asked.dir
     expected = generate.generate(directory, users=400 if asked.small else 4_000)
     example = Example(directory)
     with lab.Processes() as processes:

@@ -8,11 +8,9 @@ look must find nothing new. Without --small all files are also taken at once int
 30 seconds.
 """
 
-import argparse
 import json
 import os
 import pathlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -33,17 +31,12 @@ class Example:
     def __init__(self, directory):
         self.dir = directory
         self.database = directory / "campaign.duckdb"
-        self.environment = {"PATH": os.environ["PATH"], "HOME": str(directory), **self.place(directory)}
+        self.environment = self.place(directory)
         self.environment |= {"LAKEHOOK": lab.lakehook(), "CAMPAIGN_DB": str(self.database)}
 
     def place(self, directory):
-        return {
-            "LAKEHOOK_CONFIG": str(HERE / "lakehook.toml"),
-            "LAKEHOOK_LAKE__URL": str(directory / "lake"),
-            "LAKEHOOK_WAL__DIR": str(directory / "wal"),
-            "LAKEHOOK_POLLS__DIR": str(directory / "polls"),
-            "LAKEHOOK_FILES__ADVOCATES__PATH": str(self.dir / "watch" / "*.json"),
-        }
+        files = str(self.dir / "watch" / "*.json")
+        return lab.environment(HERE, directory, LAKEHOOK_FILES__ADVOCATES__PATH=files)
 
     def lakehook(self, *words):
         return lab.run([lab.lakehook(), *words], env=self.environment)
@@ -130,13 +123,8 @@ class Example:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="2500 files in place of 10 000")
-    parser.add_argument("--dir", type=pathlib.Path, default=HERE / "work", help="where everything goes; emptied first")
-    asked = parser.parse_args()
-    directory = asked.dir.resolve()
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    asked = lab.asked(__doc__, HERE, "2500 files in place of 10 000")
+    directory = asked.dir
     expected = generate.generate(directory, 2_500 if asked.small else 10_000)
     example = Example(directory)
     with lab.Processes() as processes:

@@ -6,14 +6,12 @@ Files into the lake and companies from the register, both killed once in the mid
 A second run must read nothing new, ask for nothing, and change no byte of the lake and of the results.
 """
 
-import argparse
 import collections
 import csv
 import hashlib
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
@@ -35,16 +33,12 @@ class Example:
     def __init__(self, directory):
         self.dir = directory
         self.register = f"http://127.0.0.1:{lab.free_port()}"
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(directory),
-            "LAKEHOOK_CONFIG": str(HERE / "lakehook.toml"),
-            "LAKEHOOK_LAKE__URL": str(directory / "lake"),
-            "LAKEHOOK_WAL__DIR": str(directory / "wal"),
-            "LAKEHOOK_POLLS__DIR": str(directory / "polls"),
-            "LAKEHOOK_API__REGISTER__URL": self.register,
-            "LAKEHOOK_CALL__COMPANY__ROWS": str(directory / "outbox" / "domains.ndjson"),
-        }
+        self.environment = lab.environment(
+            HERE,
+            directory,
+            LAKEHOOK_API__REGISTER__URL=self.register,
+            LAKEHOOK_CALL__COMPANY__ROWS=str(directory / "outbox" / "domains.ndjson"),
+        )
         for stream, pattern in INBOXES.items():
             self.environment[f"LAKEHOOK_FILES__{stream.upper()}__PATH"] = str(directory / "inbox" / pattern)
 
@@ -149,13 +143,8 @@ def cents(text):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="fewer companies")
-    parser.add_argument("--dir", type=pathlib.Path, default=HERE / "work", help="where everything goes; emptied first")
-    asked = parser.parse_args()
-    directory = asked.dir.resolve()
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    asked = lab.asked(__doc__, HERE, "fewer companies")
+    directory = asked.dir
     expected = generate.generate(directory, 40 if asked.small else 400)
     example = Example(directory)
     with lab.Processes() as processes:

@@ -6,12 +6,9 @@ Files into the lake (killed once in the middle), dbt, PostgreSQL, GraphQL and a 
 workflow, which must move nothing; then the products change, and only their rows may move.
 """
 
-import argparse
 import filecmp
 import json
-import os
 import pathlib
-import shutil
 import subprocess
 import sys
 import time
@@ -40,13 +37,9 @@ class Example:
         self.database = directory / "shop.duckdb"
         self.server = postgres.Server(directory / "postgres.log")
         self.environment = {
-            "HOME": str(directory),
+            **lab.environment(HERE, directory),
             **self.server.environment(),
             "LAKEHOOK": lab.lakehook(),
-            "LAKEHOOK_CONFIG": str(HERE / "lakehook.toml"),
-            "LAKEHOOK_LAKE__URL": str(directory / "lake"),
-            "LAKEHOOK_WAL__DIR": str(directory / "wal"),
-            "LAKEHOOK_POLLS__DIR": str(directory / "polls"),
             "SHOP_PYTHON": sys.executable,
             "SHOP_DB": str(self.database),
             "SHOP_PAGE": str(directory / "index.html"),
@@ -206,15 +199,13 @@ def whole(example, processes, shop, expected):
     lab.compare("rows that move", found, {table: 0 for table in found} | {"products": changed + new})
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="scale 0.002 in place of 0.01")
+def with_scale(parser):
     parser.add_argument("--scale", type=float, help="1: 20 million items, a gigabyte of CSV")
-    parser.add_argument("--dir", type=pathlib.Path, default=HERE / "work", help="where everything goes; emptied first")
-    asked = parser.parse_args()
-    directory = asked.dir.resolve()
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+
+
+def main():
+    asked = lab.asked(__doc__, HERE, "scale 0.002 in place of 0.01", more=with_scale)
+    directory = asked.dir
     shop, expected = generate.generate(directory, asked.scale or (0.002 if asked.small else 0.01))
     example = Example(directory)
     try:

@@ -6,7 +6,6 @@ A bucket, the data server, the service, two polls, three CSV files, and dbt over
 same data: in the first round the service is killed in the middle; the second must store nothing new.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -155,13 +154,8 @@ def rows(path):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="fewer of everything, in half a minute")
-    parser.add_argument("--dir", type=pathlib.Path, default=HERE / "work", help="where everything goes; emptied first")
-    asked = parser.parse_args()
-    directory = asked.dir.resolve()
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.mkdir(parents=True)
+    asked = lab.asked(__doc__, HERE, "fewer of everything, in half a minute")
+    directory = asked.dir
     example = Example(directory, asked.small)
     expected = generate.generate(directory / "data", example.asked)
     with lab.Processes() as processes:
