@@ -1,5 +1,6 @@
 //! `lakehook check`: finds what is wrong before anything is accepted.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -212,31 +213,31 @@ fn check_files(config: &Config) -> bool {
     if config.files.is_empty() {
         return true;
     }
-    match files_feed(config).dry_plans() {
-        Ok(plans) => {
-            let names: Vec<&str> = plans.iter().map(|plan| plan.name.as_str()).collect();
-            out::line(format_args!(
-                "ok       files {} (lakehook files --dry-run reads them)",
-                names.join(", ")
-            ));
-            true
-        }
-        Err(errors) => {
-            for error in errors {
-                out::line(format_args!("problem  {error}"));
-            }
-            false
-        }
-    }
+    let plans = files_feed(config).dry_plans();
+    let names = plans.map(|plans| plans.into_iter().map(|plan| plan.name.clone()));
+    tell_plans("files", names, "lakehook files --dry-run reads them")
 }
 
 fn check_polls(loaded: &Loaded) -> bool {
-    match poll_feed(&loaded.config).dry_plans(None) {
-        Ok(plans) if plans.is_empty() => true,
-        Ok(plans) => {
-            let names: Vec<_> = plans.iter().map(|plan| plan.name.as_str()).collect();
+    if loaded.config.poll.is_empty() {
+        return true;
+    }
+    let plans = poll_feed(&loaded.config).dry_plans(None);
+    let names = plans.map(|plans| plans.into_iter().map(|plan| plan.name.clone()));
+    tell_plans("polls", names, "lakehook poll --dry-run asks the APIs")
+}
+
+/// Tells which streams have a plan, or why some have none.
+fn tell_plans<E: Display>(
+    what: &str,
+    names: Result<impl Iterator<Item = String>, Vec<E>>,
+    next: &str,
+) -> bool {
+    match names {
+        Ok(names) => {
+            let names: Vec<String> = names.collect();
             out::line(format_args!(
-                "ok       polls {} (lakehook poll --dry-run asks the APIs)",
+                "ok       {what} {} ({next})",
                 names.join(", ")
             ));
             true

@@ -6,7 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
-use aws_sdk_s3::types::ChecksumMode;
+use aws_sdk_s3::types::{ChecksumMode, Object};
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use tokio::runtime::Handle;
 
@@ -171,8 +171,22 @@ impl S3 {
         after: Option<&str>,
         max: usize,
     ) -> Result<Vec<(String, u64)>, StoreError> {
+        let take = |object: &Object, key: String| {
+            Some((key, object.size().unwrap_or(0).max(0).unsigned_abs()))
+        };
+        self.listed(prefix, after, max, take).await
+    }
+
+    /// What `take` makes of each object below a prefix and its key, in the order of keys; at most about `max`.
+    pub(super) async fn listed<T>(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        max: usize,
+        take: impl Fn(&Object, String) -> Option<T>,
+    ) -> Result<Vec<T>, StoreError> {
         let own = self.full_key("");
-        let mut keys = Vec::new();
+        let mut found = Vec::new();
         let mut token = None;
         loop {
             let request = self
@@ -185,14 +199,13 @@ impl S3 {
                 .set_continuation_token(token.take());
             let answer = within(ANSWER_LIMIT, request.send()).await?;
             let answer = answer.map_err(|error| self.failed(&error))?;
-            let listed = answer.contents().iter().filter_map(|object| {
+            found.extend(answer.contents().iter().filter_map(|object| {
                 let key = object.key()?.strip_prefix(&own)?.to_owned();
-                Some((key, object.size().unwrap_or(0).max(0).unsigned_abs()))
-            });
-            keys.extend(listed);
+                take(object, key)
+            }));
             token = answer.next_continuation_token().map(str::to_owned);
-            if token.is_none() || keys.len() >= max {
-                return Ok(keys);
+            if token.is_none() || found.len() >= max {
+                return Ok(found);
             }
         }
     }

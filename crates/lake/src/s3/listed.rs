@@ -2,6 +2,8 @@
 
 use std::io::Write;
 
+use aws_sdk_s3::types::Object;
+
 use super::super::store::StoreError;
 use super::answers::status_of;
 use super::client::{ANSWER_LIMIT, S3, within};
@@ -22,31 +24,14 @@ pub struct ListedObject {
 impl S3 {
     /// The objects below a prefix, in the order of their keys; at most about `max`.
     pub async fn objects(&self, prefix: &str, max: usize) -> Result<Vec<ListedObject>, StoreError> {
-        let own = self.full_key("");
-        let mut objects = Vec::new();
-        let mut token = None;
-        loop {
-            let request = self
-                .client
-                .list_objects_v2()
-                .bucket(&self.location.bucket)
-                .prefix(self.full_key(prefix))
-                .set_request_payer(self.location.options.payer())
-                .set_continuation_token(token.take());
-            let answer = within(ANSWER_LIMIT, request.send()).await?;
-            let answer = answer.map_err(|error| self.failed(&error))?;
-            objects.extend(answer.contents().iter().filter_map(|object| {
-                Some(ListedObject {
-                    key: object.key()?.strip_prefix(&own)?.to_owned(),
-                    bytes: u64::try_from(object.size().unwrap_or(0)).unwrap_or(0),
-                    etag: object.e_tag()?.to_owned(),
-                })
-            }));
-            token = answer.next_continuation_token().map(str::to_owned);
-            if token.is_none() || objects.len() >= max {
-                return Ok(objects);
-            }
-        }
+        let take = |object: &Object, key: String| {
+            Some(ListedObject {
+                key,
+                bytes: u64::try_from(object.size().unwrap_or(0)).unwrap_or(0),
+                etag: object.e_tag()?.to_owned(),
+            })
+        };
+        self.listed(prefix, None, max, take).await
     }
 
     /// When an object was put last; `None` if there is no such object.
