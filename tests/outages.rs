@@ -107,7 +107,7 @@ fn assert_all_arrived(lake: &Lake, reports: &[Report]) {
     assert_eq!(ids.windows(2).filter(|pair| pair[0] == pair[1]).count(), 0);
 }
 
-/// facts: "disk full: accepted into the page cache, then lost"; "connections pile up instead of 503".
+/// Nothing is accepted that the log has no room for, and connections do not pile up in place of a 503.
 #[test]
 fn a_full_log_answers_503_and_recovers() {
     let server = S3Server::start(33);
@@ -213,7 +213,7 @@ fn wait_for_503(setup: &Setup) -> http::Answer {
     unreachable!("there are numbers enough")
 }
 
-/// facts: "ENOSPC that shows only at the sync". A disk that is smaller than the log may be: requests are
+/// A disk that is smaller than the log may be, so that the lack of space may show only at the sync: requests are
 /// refused before and after it is full, nothing that was acknowledged is lost, and it goes on.
 #[test]
 fn a_full_disk_answers_503_and_recovers() {

@@ -10,7 +10,7 @@ use crate::support::load::{Load, Plan};
 use crate::support::process::Setup;
 use crate::support::s3::{Chances, S3Server};
 
-/// facts: "the last batches not flushed on SIGTERM, or shutdown that never ends".
+/// The last batches are shipped on SIGTERM, and the stop ends.
 #[test]
 fn sigterm_under_load_ships_everything_that_was_acknowledged() {
     let setup = Setup::new("[lake]\nurl = \"lake\"\n[wal]\nmax_bytes = \"64 MiB\"\n");
@@ -53,7 +53,7 @@ fn a_stop_while_the_lake_is_away_ends_in_time_and_the_next_start_ships() {
     check(&report, &Lake::s3("s3://lake", &server.endpoint()));
 }
 
-/// facts: "buffered data sent to another destination after a restart".
+/// What was buffered for one lake never goes to another one after a restart.
 #[test]
 fn a_changed_lake_is_refused_until_the_old_one_has_everything() {
     let server = S3Server::start(23);
@@ -171,7 +171,7 @@ fn a_port_in_use_is_named() {
     assert_eq!(setup.run(&["check"]).status.code(), Some(0));
 }
 
-/// facts: "shutdown that never ends". The store takes the connection and never answers.
+/// The store takes the connection and never answers.
 #[test]
 fn a_stop_ends_in_time_though_the_lake_never_answers() {
     let server = S3Server::start(24);

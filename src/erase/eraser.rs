@@ -17,7 +17,7 @@ use crate::lake::stamp::{CRC, ERASED_LSN_HASH, ERASED_ROWS, ERASURE, Erased, Sta
 use crate::lake::{Found, Lake, LakeError, Object, Trouble, keys};
 use crate::record::Lsn;
 
-/// An object that changes while it is rewritten is read again this often.
+/// How often an object is read again because it changed while it was rewritten.
 const MAX_CHANGES: u32 = 5;
 const QUARANTINE: &str = "quarantine";
 
@@ -46,9 +46,9 @@ pub enum ErasedObject {
     Untouched,
     /// It had such rows. They are gone, or would be.
     Erased(u64),
-    /// It has none any more: this request was here before.
+    /// An earlier attempt of this request has erased this many rows from it.
     Before(u64),
-    /// It has such rows, or cannot be read; and why it stays as it is.
+    /// It stays as it is, although it has such rows or cannot be read; the text says why.
     Left(String),
 }
 

@@ -28,7 +28,7 @@ pub struct LogLanding {
     pub rows_in_files: u64,
     /// The first LSN of the oldest open batch.
     pub oldest_open: Option<Lsn>,
-    /// The first LSN of the rows that the last look saw in seals without a commit.
+    /// The first LSN of all rows in seals that had no commit when the log was last read.
     pub oldest_waiting: Option<Lsn>,
     /// Why it cannot be read.
     pub problem: Option<String>,

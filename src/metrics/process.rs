@@ -108,7 +108,7 @@ impl Said {
 
 /// How many fields lie between the program's name and its times.
 const TIMES: usize = 11;
-/// The unit of these times: 100 on each architecture that this program is built for.
+/// The kernel counts these times in ticks; there are 100 in a second on each architecture that this program is built for.
 const TICKS_PER_SECOND: u64 = 100;
 
 #[allow(

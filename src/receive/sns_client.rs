@@ -103,7 +103,7 @@ impl SnsClient {
         }
         let turn = tokio::time::timeout(TIMEOUT, self.fetching.lock()).await;
         let _turn = turn.map_err(|_late| "another one is being fetched".to_owned())?;
-        // Whoever had the turn before may have fetched it.
+        // The request that held the lock before may have fetched it.
         if let Some(known) = self.known().find(url, clock) {
             return known;
         }

@@ -14,7 +14,7 @@ use super::replies::Problem;
 
 /// Larger bodies are not read for the sake of the connection.
 const MAX_BYTES: u64 = 64 << 10;
-/// Nor are those that take longer to arrive.
+/// Bodies that take longer to arrive are not read for it either.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The problem as an answer before the body has been read.

@@ -72,7 +72,7 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Answers a question that is no event: in the query, or in a body that nobody signs.
+    /// Answers a check of the endpoint, which providers send in the query and which is not an event.
     pub(super) fn answer_to_query(self, parts: &Parts) -> Option<Response> {
         match self {
             Self::Events => None,

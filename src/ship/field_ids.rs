@@ -85,7 +85,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         Ok(true)
     }
 
-    /// Puts a note, unless another node is first: the next round reads which one is there.
+    /// Puts the note with this number. If another node has put one under it, the caller reads that one next.
     fn put_next(&self, stream: &str, number: u64, fields: FieldIds) -> Result<(), LakeError> {
         let note = FieldsNote {
             version: FORM,

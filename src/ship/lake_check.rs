@@ -57,8 +57,8 @@ struct Comparison {
 }
 
 impl<F: Files> LakeCheck<F> {
-    /// For the log beside which these files are. `has_objects`: the log knows objects that it has put; `accepts_new`: the operator says
-    /// that another lake is meant.
+    /// Checks the lake of the log beside which these files are. `objects` says whether that log has put objects into a
+    /// lake before.
     pub fn new(
         files: F,
         beside: SideFiles<F>,

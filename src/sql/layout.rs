@@ -81,7 +81,7 @@ impl Key {
     }
 }
 
-/// The number of digits that a conversion makes; `part` is what follows the `%`.
+/// How many digits a conversion such as `%Y` writes; `part` is what follows the `%`.
 fn digits_of(part: &str) -> usize {
     match part.as_bytes().first() {
         Some(b'Y') => 4,

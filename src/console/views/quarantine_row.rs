@@ -22,7 +22,7 @@ use crate::replay::{Candidate, ReplayOutcome, RowsOf, Scope, judge, node_of};
 
 /// A row does not change but by an erasure.
 const MAX_AGE: Duration = Duration::from_secs(10);
-/// Of what is no JSON, so many characters are shown.
+/// Most characters that are shown of a body that is not JSON.
 const MAX_CHARS: usize = 4_000;
 
 /// The result of a question about a row.

@@ -6,7 +6,8 @@ use encoding_rs::{Decoder, DecoderResult, Encoding, UTF_8};
 
 const BUFFER_BYTES: usize = 16 << 10;
 
-/// The charset that a `Content-Type` names, if it is another one than UTF-8; or why it is none.
+/// The charset that a `Content-Type` names; nothing if that is UTF-8, or if it names none. An error if there is no
+/// such charset.
 pub(super) fn named(content_type: &str) -> Result<Option<&'static Encoding>, String> {
     let mut parameters = content_type.split(';').skip(1);
     let name = parameters.find_map(|parameter| {
