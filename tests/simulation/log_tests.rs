@@ -265,7 +265,8 @@ fn segments_that_end_before_they_are_full_are_followed_by_smaller_ones() {
         world.turn().unwrap();
     }
     let files = world.disk.list(Path::new(WAL)).unwrap();
-    let segments = files.iter().filter(|entry| entry.name.ends_with(".wal"));
+    let is_segment = |name: &str| Path::new(name).extension().is_some_and(|end| end == "wal");
+    let segments = files.iter().filter(|entry| is_segment(&entry.name));
     let sizes: Vec<u64> = segments.map(|entry| entry.bytes).collect();
     let usual = sizes.len() as u64 * world.shape.settings.segment_bytes;
     assert!(
