@@ -49,14 +49,14 @@ impl<'i> Following<'i> {
 
 #[test]
 fn files_are_taken_as_they_come_until_it_is_stopped() {
-    let inbox = Inbox::new("every = \"100ms\"");
+    let inbox = Inbox::new("every = \"1s\"");
     inbox.put("a.csv", "id,name\n1,A\n");
     let following = Following::start(&inbox);
     following.visible(1);
     following.arrives("b.csv", "id,name\n2,B\n3,C\n");
     following.visible(2);
     // Some more looks, which find nothing new.
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(2500));
     let (said, code) = following.stop();
     assert_eq!(code, Some(0), "{said}");
     let lines = said.lines().filter(|line| line.contains(" files in "));
@@ -72,12 +72,12 @@ fn files_are_taken_as_they_come_until_it_is_stopped() {
 
 #[test]
 fn a_file_that_fails_is_told_once_and_in_the_exit_code() {
-    let inbox = Inbox::new("every = \"100ms\"");
+    let inbox = Inbox::new("every = \"1s\"");
     inbox.put("open.csv", "id,name\n1,\"A\n");
     let following = Following::start(&inbox);
     following.arrives("good.csv", "id,name\n2,B\n");
     following.visible(1);
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(2500));
     let (said, code) = following.stop();
     assert_eq!(code, Some(1), "{said}");
     assert_eq!(said.matches("is never closed").count(), 1, "{said}");
@@ -92,7 +92,7 @@ fn beside_a_service_it_goes_on_too() {
     let program = inbox.setup.start();
     let config = inbox.setup.directory().join("lakehook.toml");
     let text = std::fs::read_to_string(config).unwrap();
-    let often = text.replace("every = \"1h\"", "every = \"100ms\"");
+    let often = text.replace("every = \"1h\"", "every = \"1s\"");
     inbox.setup.configure(&often);
     let following = Following::start(&inbox);
     following.arrives("sub/a.csv", "id,name\n1,A\n");
