@@ -1,5 +1,6 @@
 //! Metrics: one table has all names. Handles are created once, so that the hot path looks up nothing.
 
+mod cluster;
 mod described;
 mod hooks;
 mod polls;
@@ -14,6 +15,7 @@ use std::time::Duration;
 use metrics::{Counter, Gauge, Histogram, Label};
 use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, PrometheusHandle};
 
+pub use cluster::ClusterMetrics;
 pub use hooks::{HookMetrics, HookOutcome};
 pub use polls::PollMetrics;
 pub use reading::Reading;
@@ -98,6 +100,8 @@ pub struct Metrics {
     pub polls_wal_max_bytes: Gauge,
     /// What comes in at the webhook for events.
     pub events_source: SourceMetrics,
+    /// What concerns nodes of a cluster.
+    pub cluster: ClusterMetrics,
     polls: BTreeMap<String, PollMetrics>,
     hooks: BTreeMap<String, HookMetrics>,
     process: ProcessMetrics,
@@ -169,6 +173,7 @@ impl Metrics {
             polls::describe();
             hooks::describe();
             sources::describe();
+            cluster::describe();
             process::describe();
             let hooks = hooks.map(|hook| (hook.clone(), HookMetrics::register(hook)));
             let hooks = hooks.collect();
@@ -229,6 +234,7 @@ impl Metrics {
             polls_wal_bytes: metrics::gauge!("lakehook_polls_wal_bytes"),
             polls_wal_max_bytes: metrics::gauge!("lakehook_polls_wal_max_bytes"),
             events_source: SourceMetrics::register(EVENTS_SOURCE),
+            cluster: ClusterMetrics::register(),
             polls,
             hooks,
             process: ProcessMetrics::register(),

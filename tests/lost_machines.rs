@@ -19,6 +19,7 @@ use crate::support::s3::{BUCKET, Chances, S3Server};
 
 mod beside;
 mod broken;
+mod cluster;
 mod full;
 mod guarded;
 mod streams;

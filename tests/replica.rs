@@ -124,6 +124,8 @@ impl Bench {
             background: Background::Threads,
             owner: dir.display().to_string(),
             interval: Duration::ZERO,
+            known: (0, 0),
+            over: None,
         };
         let settings = settings();
         let (ids, place, trying) = (Ids::System, (&Disk, dir), start.keep_trying.clone());

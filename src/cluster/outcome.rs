@@ -47,12 +47,13 @@ impl Outcome {
                 put_varint(out, *max_bytes as u64);
             }
             Self::Log(Err(AppendError::Late)) => out.push(LATE),
-            Self::Log(Err(AppendError::Storage(text))) => {
+            Self::Log(Err(AppendError::Storage(text) | AppendError::Unanswered(text))) => {
                 out.push(STORAGE);
                 put_bytes(out, cut(text).as_bytes());
             }
             Self::Log(Err(AppendError::NoSuchRun)) => out.push(NO_SUCH_RUN),
-            Self::Log(Err(AppendError::Closed)) => out.push(CLOSED),
+            // The log was taken over just now.
+            Self::Log(Err(AppendError::Closed | AppendError::NoOwner(_))) => out.push(CLOSED),
             Self::Ahead => out.push(AHEAD),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::path::Path;
 
+use super::cluster_checks;
 use super::console_checks;
 use super::event_rules::ANY;
 use super::findings::Findings;
@@ -43,6 +44,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     columns_in_the_lakes_path(config, findings);
     wal(&config.wal, findings);
     replica_checks::check(config, findings);
+    cluster_checks::check(config, findings);
     batch(&config.batch, findings);
     directories(config, findings);
     unexpanded_paths(config, findings);
@@ -66,6 +68,16 @@ pub(super) fn read_tokens(config: &mut Config, findings: &mut Findings<'_>) {
     }
     if let Some(path) = server.console_token_file.clone() {
         server.console_tokens = tokens_of("server.console_token_file", &path, findings);
+    }
+    let cluster = &mut config.cluster;
+    if let Some(path) = cluster.secret_file.clone() {
+        let key = "cluster.secret_file";
+        let mut secrets = tokens_of(key, &path, findings);
+        if secrets.len() > 1 {
+            let rule = format!("{} must hold one secret on one line", path.display());
+            findings.problem(&[key], rule);
+        }
+        cluster.secret = secrets.pop();
     }
 }
 

@@ -238,6 +238,7 @@ fn typed(settings: Value, base: &Path) -> Result<Config, ConfigProblem> {
         &mut config.events.signing_secrets_file,
         &mut config.server.tokens_file,
         &mut config.server.console_token_file,
+        &mut config.cluster.secret_file,
         &mut config.server.tls_cert_file,
         &mut config.server.tls_key_file,
     ];

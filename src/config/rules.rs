@@ -29,6 +29,8 @@ const MAX_BATCH_AGE: Span = Span::days(7);
 const MAX_LATE_BATCH_AGE: Span = Span::days(1);
 /// A sender waits as long.
 const MAX_REPLICA_INTERVAL: Span = Span::seconds(10);
+const MIN_TAKEOVER: Span = Span::seconds(1);
+const MAX_TAKEOVER: Span = Span::seconds(300);
 const MIN_INTERVAL: Span = Span::seconds(1);
 /// A row of this size still fits into one frame, even if every byte of it is escaped.
 const MAX_ROW: ByteSize = ByteSize::mib(4);
@@ -93,6 +95,14 @@ pub(super) fn plain_name(name: &str) -> Checked {
         return Err(broken(
             "must be 1 to 64 lower-case letters, digits and hyphens",
         ));
+    }
+    Ok(())
+}
+
+/// Checks how long the owner of a log may be silent.
+pub(super) fn takeover_after(after: &Span) -> Checked {
+    if *after < MIN_TAKEOVER || *after > MAX_TAKEOVER {
+        return Err(broken("must be between \"1s\" and \"5m\""));
     }
     Ok(())
 }

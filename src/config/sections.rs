@@ -6,13 +6,15 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use validator::Validate;
 
+use super::address::address_schema;
 use super::amounts::{ByteSize, Span};
 use super::apis::Api;
 use super::calls::Call;
+use super::cluster::Cluster;
 use super::console::ConsoleListen;
 use super::files::Inbox;
 use super::hooks::Hook;
@@ -25,9 +27,6 @@ use crate::contract::{OnInvalid, PartitionBy, Rules};
 use crate::encode::Format;
 use crate::secret::Secret;
 use crate::telemetry::LogFormat;
-
-/// The JSON Schema format of addresses.
-pub(super) const ADDRESS_FORMAT: &str = "socket-address";
 
 /// The whole configuration.
 #[derive(Clone, Debug, Default, Deserialize, JsonSchema, Validate)]
@@ -42,6 +41,9 @@ pub struct Config {
     /// The write-ahead log.
     #[validate(nested)]
     pub wal: Wal,
+    /// Several nodes on one log.
+    #[validate(nested)]
+    pub cluster: Cluster,
     /// How duplicates are recognised.
     #[validate(nested)]
     pub dedup: Dedup,
@@ -301,10 +303,6 @@ pub struct Log {
     #[serde(deserialize_with = "words::deserialize")]
     #[schemars(schema_with = "words::schema::<LogFormat>")]
     pub format: LogFormat,
-}
-
-fn address_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({ "type": "string", "format": ADDRESS_FORMAT })
 }
 
 impl Default for Server {

@@ -9,6 +9,7 @@ use jsonschema::{Draft, ValidationError, Validator};
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
+use super::address::ADDRESS_FORMAT;
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::console::{CONSOLE_FORMAT, ConsoleListen};
 use super::guesses;
@@ -16,7 +17,7 @@ use super::key::{Key, shown};
 use super::lake_url::{LAKE_URL_FORMAT, LakeUrl};
 use super::rate::{RATE_FORMAT, Rate};
 use super::replica_url::{REPLICA_URL_FORMAT, ReplicaUrl};
-use super::sections::{ADDRESS_FORMAT, Config};
+use super::sections::Config;
 use super::share::{SHARE_FORMAT, Share};
 
 /// Checks text against a format; the error says why it does not fit.

@@ -11,7 +11,7 @@ use super::admission::{Proof, Proofs};
 use super::body::BodyLimits;
 use super::budget::Budget;
 use super::client::{RateLimit, Tokens};
-use super::figures::PollHealth;
+use super::figures::{ClusterHealth, PollHealth};
 use super::hooks::Hook;
 use super::processors::Processors;
 use super::proxies::Proxies;
@@ -82,7 +82,12 @@ pub struct Core {
     pub node: NodeId,
     /// What those see who watch.
     pub watch: Watch,
+    /// How this node stands in its cluster, if it is in one.
+    pub cluster: Option<ClusterView>,
 }
+
+/// Tells how a node stands in its cluster.
+pub type ClusterView = Box<dyn Fn() -> ClusterHealth + Send + Sync>;
 
 /// What `/health` and `/metrics` show of the polls.
 pub struct PollFigures {

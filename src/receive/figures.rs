@@ -48,3 +48,37 @@ pub struct WaitingPoll {
     /// When it goes on, if that is known.
     pub until: Option<String>,
 }
+
+/// What a node of a cluster does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClusterRole {
+    /// It knows no living owner of the log.
+    Looking,
+    /// It forwards to the owner.
+    Following,
+    /// It is about to become the owner.
+    TakingOver,
+    /// It owns the log.
+    Owning,
+    /// It stops, and owns nothing any more.
+    Left,
+}
+
+/// How a node stands in its cluster.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct ClusterHealth {
+    /// Where other nodes reach this one.
+    pub address: String,
+    /// The epoch of the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// The address of the owner, if a living one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
+    /// What the node does.
+    pub role: ClusterRole,
+    /// Why no owner is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}

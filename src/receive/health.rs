@@ -11,9 +11,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::app::{App, Core, PollFigures};
-use super::figures::PollHealth;
+use super::figures::{ClusterHealth, ClusterRole, PollHealth};
 use super::replies::{self, Problem};
 use crate::clock::{Micros, Now};
+use crate::status::Unavailable;
 
 /// The media type of `/metrics`.
 pub(super) const METRICS_MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,6 +26,9 @@ pub(super) struct Health {
     batch_size: u64,
     /// How many rows are in the log and not yet in the lake.
     buffer_size: u64,
+    /// How the node stands in its cluster, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<ClusterHealth>,
     /// As the watermark, but without the rows of late partitions.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_watermark: Option<String>,
@@ -83,12 +87,15 @@ pub(super) fn health(app: &App) -> Response {
     let mut body = Health {
         batch_size: app.settings.batch_size,
         buffer_size: 0,
+        cluster: None,
         current_watermark: None,
         late_rows: None,
         node: None,
         open_batches: None,
         polls: app.polls.get().map(|polls| polls_health(polls, now)),
-        ready: app.status.unready(now).is_none() && !app.status.is_log_full(now),
+        ready: app.status.unready(now).is_none()
+            && !app.status.is_log_full(now)
+            && without_owner(app).is_none(),
         status: "healthy",
         version: env!("CARGO_PKG_VERSION"),
         waiting_batches: None,
@@ -96,6 +103,11 @@ pub(super) fn health(app: &App) -> Response {
         watermark: None,
     };
     if let Some(core) = app.core.get() {
+        body.node = Some(core.node.to_string());
+        body.cluster = core.cluster.as_ref().map(|cluster| cluster());
+    }
+    // What another node owns has no figures here.
+    if let Some(core) = app.core.get().filter(|core| !core.log.is_elsewhere()) {
         let gauges = core.log.gauges();
         body.buffer_size = gauges.uncommitted_rows.load(Ordering::Relaxed);
         body.wal_bytes = Some(gauges.used_bytes.load(Ordering::Relaxed));
@@ -105,7 +117,6 @@ pub(super) fn health(app: &App) -> Response {
         body.watermark = Some(gauges.watermark(right_time).to_string());
         body.current_watermark = Some(gauges.current_watermark(right_time).to_string());
         body.late_rows = Some(gauges.late_rows.load(Ordering::Relaxed));
-        body.node = Some(core.node.to_string());
     }
     replies::json(StatusCode::OK, "application/json", &body)
 }
@@ -147,6 +158,12 @@ fn unready(app: &App) -> Option<Problem> {
     if let Some(unavailable) = app.status.unready(now) {
         return Some(unavailable.into());
     }
+    if app.core.get().is_none() {
+        return Some(Unavailable::Recovering.into());
+    }
+    if let Some(problem) = without_owner(app) {
+        return Some(problem);
+    }
     if app.status.is_log_full(now) {
         let detail =
             "the write-ahead log is full: requests are refused until batches are in the lake";
@@ -154,6 +171,18 @@ fn unready(app: &App) -> Option<Problem> {
     }
     let held = app.status.held();
     (!held.is_empty()).then(|| Problem::unavailable("batch-held", held.join("; ")))
+}
+
+/// Why nothing can be stored now that this node receives, because no node owns the log that it reaches.
+fn without_owner(app: &App) -> Option<Problem> {
+    let cluster = app.core.get()?.cluster.as_ref()?();
+    let why = match cluster.role {
+        ClusterRole::Owning | ClusterRole::Following => return None,
+        ClusterRole::TakingOver => "this node is about to take it over".to_owned(),
+        ClusterRole::Looking | ClusterRole::Left => cluster.why.unwrap_or_default(),
+    };
+    let detail = format!("no node can be reached that owns the log: {why}");
+    Some(Problem::unavailable("no-owner", detail))
 }
 
 /// Answers `GET /metrics` in Prometheus' text format 0.0.4.
@@ -222,6 +251,11 @@ fn refresh_log(app: &App, core: &Core) {
     metrics
         .lake_current_lag_seconds
         .set(lag(&gauges.oldest_current));
+    if core.log.is_elsewhere() {
+        metrics.lake_watermark_seconds.set(0.0);
+        metrics.lake_current_watermark_seconds.set(0.0);
+        return;
+    }
     let seconds = |watermark: Micros| watermark.since(Micros(0)).as_secs_f64();
     metrics
         .lake_watermark_seconds

@@ -409,6 +409,8 @@ impl From<AppendError> for Problem {
                 Self::unavailable("storage-failed", "storage failed; nothing was acknowledged")
             }
             AppendError::Closed => Self::unavailable("stopping", detail),
+            AppendError::NoOwner(_) => Self::unavailable("no-owner", detail),
+            AppendError::Unanswered(_) => Self::unavailable("owner-silent", detail),
         }
     }
 }

@@ -38,6 +38,7 @@ impl Replayer {
     /// Judges candidates and stores those that are valid. The outcomes are in the order of the candidates,
     /// and are durable; an error says why they are not known.
     pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
+        self.check_owned()?;
         let now = self.clock.now();
         self.status.observe(now);
         if let Some(unavailable) = self.status.refusal(now) {
@@ -66,6 +67,15 @@ impl Replayer {
             });
         }
         Ok(outcomes)
+    }
+
+    /// Replays and erasures exclude each other within the process that owns the log.
+    pub(super) fn check_owned(&self) -> Result<(), String> {
+        if self.log.is_elsewhere() {
+            let why = "another node of the cluster owns the log, which `lakehook wal info` names; do this there";
+            return Err(why.to_owned());
+        }
+        Ok(())
     }
 
     /// For the log, the rows are received now, because their time must not be before a published watermark.

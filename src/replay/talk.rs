@@ -176,6 +176,9 @@ pub async fn recall(dir: &Path, id: &str) -> io::Result<Value> {
 }
 
 async fn hold(replayer: &Replayer, asked: ErasureAsks) -> ReplayAnswer {
+    if let Err(why) = replayer.check_owned() {
+        return ReplayAnswer::Refused(why);
+    }
     if asked == ErasureAsks::Hold {
         return ReplayAnswer::Done;
     }

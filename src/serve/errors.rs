@@ -39,6 +39,17 @@ pub enum ServeError {
         /// What the operating system says.
         error: io::Error,
     },
+    /// The service cannot listen for the other nodes of its cluster.
+    #[error("failed to listen on {address}, which is `cluster.address`: {error}")]
+    ListenForNodes {
+        /// The address.
+        address: SocketAddr,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// A node of a cluster can neither own the log nor follow its owner.
+    #[error("{0}")]
+    Node(String),
     /// The system gives no signals.
     #[error("failed to listen to signals: {0}")]
     Signals(io::Error),
@@ -81,7 +92,7 @@ pub enum ServeError {
     /// A command would have to take the log from the service that owns it.
     #[error(
         "the log is kept in {log}, and no service runs here that owns it; run this command on the machine where \
-         `lakehook serve` runs"
+         `lakehook serve` runs, which `lakehook wal info` names"
     )]
     OwnedElsewhere {
         /// The log's name.

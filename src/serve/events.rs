@@ -21,6 +21,7 @@ use crate::record::Fingerprint;
 use crate::replay::owner::Replayer;
 use crate::status::Status;
 use crate::tables::{Table, Tables};
+use crate::wal::log::Log;
 
 /// The schemas of events, and the table that they make.
 pub(super) fn read_schemas(config: &Config) -> Result<(Schemas, Table), ServeError> {
@@ -36,6 +37,7 @@ pub(super) async fn open(
     home: Home,
     table: Table,
     process: Process,
+    log: Log,
 ) -> Result<Pipeline, ServeError> {
     let lake = Arc::new(lake_of(config, &config.wal.dir, Handle::current()).await);
     let parts = Parts {
@@ -47,6 +49,7 @@ pub(super) async fn open(
         accepts_new_lake: config.lake.accepts_new,
         shows_dedup_window: true,
         process,
+        log,
     };
     tokio::task::spawn_blocking(move || Pipeline::open(parts)).await?
 }
@@ -74,7 +77,7 @@ impl OpenEvents {
         let log = (LogRole::Events, Home::lock(config, LogRole::Events)?);
         let of_log = Arc::clone(&status);
         let home = Home::open(config, log, of_log, &process, Opener::Command).await?;
-        let pipeline = open(config, home, table, process.clone()).await?;
+        let pipeline = open(config, home, table, process.clone(), Log::unowned()).await?;
         status.set_low_space(is_low_on_space(config, &config.wal));
         status.set_recovered(pipeline.newest_received);
         let contract = Contract::new(rules, schemas, pipeline.fingerprint());

@@ -9,10 +9,9 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::errors::ServeError;
-use super::figures;
 use super::home::{Home, Opener};
 use super::lakes::lake_of;
-use super::pipeline::{Parts, Pipeline};
+use super::pipeline::{Failure, Parts, Pipeline};
 use super::process::Process;
 use super::settings::{LogRole, log_settings};
 use super::stopping::{Patience, Stopped};
@@ -21,7 +20,6 @@ use crate::call;
 use crate::call::feed::CallFeed;
 use crate::clock::Now;
 use crate::config::Config;
-use crate::console::ConsoleFeeds;
 use crate::feeds::context::Context;
 use crate::feeds::door::{ObjectDoor, Writing};
 use crate::feeds::feed::{Feed, SetupError};
@@ -38,11 +36,12 @@ use crate::poll;
 use crate::poll::definition::Mode;
 use crate::poll::feed::PollFeed;
 use crate::poll::link::SharedLinks;
-use crate::receive::PollFigures;
 use crate::ship::{LakeCheck, ShipError, Shipper};
 use crate::side_files::SideFiles;
 use crate::status::Status;
 use crate::tables::{Table, Tables};
+use crate::wal::log::Log;
+use crate::wal::node::Lock;
 
 /// Every feed that is configured. Cheap to clone.
 #[derive(Clone, Default)]
@@ -177,6 +176,11 @@ impl FeedList {
         figures.flatten().collect()
     }
 
+    /// Asks for a run of a stream; `false` if no feed has it.
+    pub(super) fn ask(&self, stream: &str) -> bool {
+        self.0.iter().any(|feed| feed.ask(stream))
+    }
+
     /// Calls `act` with every feed. If any of them fails, returns the errors of all.
     fn each<T>(
         &self,
@@ -208,7 +212,7 @@ impl OpenFeeds {
         let lock = Home::lock(config, LogRole::Feeds)?;
         let log = (LogRole::Feeds, lock);
         let home = Home::open(config, log, Arc::default(), &process, Opener::Command).await?;
-        Self::open_at(config, home, feeds, process).await
+        Self::open_at(config, home, feeds, (process, Log::unowned())).await
     }
 
     /// Opens the log of all configured feeds, for a service; `None` if there are none.
@@ -223,16 +227,38 @@ impl OpenFeeds {
         feeds.tables().map_err(ServeError::Polls)?;
         let log = (LogRole::Feeds, Home::lock(config, LogRole::Feeds)?);
         let home = Home::open(config, log, Arc::default(), &process, Opener::Service).await?;
+        Self::of_home(config, home, (process, Log::unowned()))
+            .await
+            .map(Some)
+    }
+
+    /// The same, for a node of a cluster, which has a handle of the log and a status for life.
+    pub(super) async fn of_node(
+        config: &Config,
+        process: Process,
+        (lock, opener): (Arc<Lock>, Opener),
+        (log, status): (Log, Arc<Status>),
+    ) -> Result<Self, ServeError> {
+        let place = (LogRole::Feeds, lock);
+        let home = Home::open(config, place, status, &process, opener).await?;
+        Self::of_home(config, home, (process, log)).await
+    }
+
+    async fn of_home(
+        config: &Config,
+        home: Home,
+        process: (Process, Log),
+    ) -> Result<Self, ServeError> {
         // Now everything is there that is known of columns.
         let feeds = FeedList::beside(config, &home.beside);
-        Self::open_at(config, home, feeds, process).await.map(Some)
+        Self::open_at(config, home, feeds, process).await
     }
 
     async fn open_at(
         config: &Config,
         home: Home,
         feeds: FeedList,
-        process: Process,
+        (process, log): (Process, Log),
     ) -> Result<Self, ServeError> {
         let tables = feeds.tables().map_err(ServeError::Polls)?;
         let (beside, status) = (home.beside.clone(), Arc::clone(&home.status));
@@ -256,6 +282,7 @@ impl OpenFeeds {
             accepts_new_lake: config.lake.accepts_new,
             shows_dedup_window: false,
             process: process.clone(),
+            log,
         };
         let opened = tokio::task::spawn_blocking(move || Pipeline::open(parts));
         let pipeline = opened.await??;
@@ -326,38 +353,34 @@ impl RunningFeeds {
         self.feeds.figures()
     }
 
-    /// Whether the feeds' log can store rows.
-    pub(super) fn status(&self) -> &Arc<Status> {
-        &self.status
+    /// The log of the feeds, and whether it can store rows.
+    pub(super) fn place(&self) -> (Log, Arc<Status>) {
+        (self.pipeline.log.clone(), Arc::clone(&self.status))
     }
 
-    /// The figures that `/health` shows.
-    pub(super) fn view(&self) -> PollFigures {
-        let feeds = self.feeds.clone();
-        PollFigures {
-            streams: Box::new(move || figures::shown(feeds.figures())),
-            log: self.pipeline.log.clone(),
-            status: Arc::clone(&self.status),
-        }
-    }
-
-    /// What the console shows and asks for.
-    pub(super) fn for_people(&self) -> ConsoleFeeds {
-        let (feeds, asked) = (self.feeds.clone(), self.feeds.clone());
-        ConsoleFeeds {
-            figures: Box::new(move || feeds.figures()),
-            run: Box::new(move |stream| asked.0.iter().any(|feed| feed.ask(stream))),
-        }
+    /// The feeds themselves.
+    pub(super) fn list(&self) -> &FeedList {
+        &self.feeds
     }
 
     /// Resolves with the reason when the feeds' log cannot go on.
     pub async fn failed(&self) -> String {
+        self.failure().await.reason
+    }
+
+    /// The same, with what it means for a node of a cluster.
+    pub(super) async fn failure(&self) -> Failure {
         self.pipeline.failed().await
     }
 
-    /// Interrupts the runs that are under way, and ships what is complete as far as time allows.
-    pub async fn stop(self, patience: &Patience) -> Stopped {
-        self.status.set_draining();
+    /// Ends what belongs to a log that another process owns now.
+    pub(super) async fn give_up(self, patience: &Patience) {
+        self.end_runs(patience).await;
+        let pipeline = self.pipeline;
+        let _panicked = tokio::task::spawn_blocking(move || pipeline.give_up()).await;
+    }
+
+    async fn end_runs(&self, patience: &Patience) {
         for feed in &self.feeds.0 {
             // A log that cannot write, because the disk is full, must not delay the end.
             if patience.wait(feed.stop()).await.is_none() {
@@ -368,6 +391,12 @@ impl RunningFeeds {
                 );
             }
         }
+    }
+
+    /// Interrupts the runs that are under way, and ships what is complete as far as time allows.
+    pub async fn stop(self, patience: &Patience) -> Stopped {
+        self.status.set_draining();
+        self.end_runs(patience).await;
         let drained = self.pipeline.drain(patience).await;
         self.pipeline.close(patience, drained).await
     }

@@ -33,17 +33,26 @@ use crate::wal::journal::replica::sides::EngineSides;
 use crate::wal::node::{Lock, Node};
 use crate::wal::recover::{self, OpenError, ReplicaStart};
 
+/// How often a start begins again because the owner deletes what it is reading.
+pub(super) const TAKEOVER_TRIES: u32 = 5;
 /// Requests of a start that fail for a moment are tried again this often.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Who opens a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opener {
     /// A service, which takes a replicated log from whoever has it.
     Service,
     /// A command, which must not.
     Command,
+    /// A node of a cluster, which takes it if that is due.
+    Node {
+        /// Who it is, for the other nodes.
+        owner: String,
+        /// Number and checksum of the newest frame that an owner has told it of.
+        known: (u64, u32),
+    },
 }
 
 /// The place of a log.
@@ -51,27 +60,29 @@ pub(crate) struct Home {
     /// The log's directory.
     pub(crate) dir: PathBuf,
     /// Its lock.
-    pub(crate) lock: Lock,
+    pub(crate) lock: Arc<Lock>,
     /// The files beside the log.
     pub(crate) beside: SideFiles,
     /// The status that says whether this log can store rows.
     pub(crate) status: Arc<Status>,
     /// The replica, if the directory is only a copy.
     pub(super) replica: Option<Replica>,
+    /// Whether a node of a cluster opens it, which goes on when it has lost the log.
+    pub(super) is_of_node: bool,
 }
 
 impl Home {
     /// Makes and locks the directory of a log.
-    pub(crate) fn lock(config: &Config, role: LogRole) -> Result<Lock, ServeError> {
+    pub(crate) fn lock(config: &Config, role: LogRole) -> Result<Arc<Lock>, ServeError> {
         let dir = role.section(config).dir;
         directories::make(role.key(), &dir)?;
-        Ok(Lock::take(&dir)?)
+        Ok(Arc::new(Lock::take(&dir)?))
     }
 
     /// Looks at the replica of a log, if it has one. The caller holds the lock of its directory.
     pub(crate) async fn open(
         config: &Config,
-        (role, lock): (LogRole, Lock),
+        (role, lock): (LogRole, Arc<Lock>),
         status: Arc<Status>,
         process: &Process,
         opener: Opener,
@@ -85,13 +96,17 @@ impl Home {
                 lock,
                 status,
                 replica: None,
+                is_of_node: false,
             });
         };
         let name = place.name();
-        if opener == Opener::Command {
-            return Err(ServeError::OwnedElsewhere { log: name });
-        }
-        if let Some(by) = fenced::by(&dir)?.filter(|_| !config.wal.takes_over) {
+        let is_of_node = matches!(opener, Opener::Node { .. });
+        let (owner, known) = match opener {
+            Opener::Command => return Err(ServeError::OwnedElsewhere { log: name }),
+            Opener::Node { owner, known } => (owner, known),
+            Opener::Service => (process_name(), (0, 0)),
+        };
+        if !is_of_node && let Some(by) = fenced::by(&dir)?.filter(|_| !config.wal.takes_over) {
             return Err(ServeError::Fenced { log: name, by });
         }
         let access = place.reach(Handle::current()).await;
@@ -103,6 +118,10 @@ impl Home {
             name,
             dir: dir.clone(),
             ids: process.ids.clone(),
+            owner,
+            known,
+            // In a cluster, whoever is ahead has it.
+            tries: if is_of_node { 1 } else { TAKEOVER_TRIES },
         };
         let looked = tokio::task::spawn_blocking(move || looking.look(&access));
         let (replica, beside) = looked.await??;
@@ -112,6 +131,7 @@ impl Home {
             beside,
             status,
             replica: Some(replica),
+            is_of_node,
         })
     }
 }
@@ -160,6 +180,12 @@ pub(super) struct Looking {
     pub(super) name: String,
     pub(super) dir: PathBuf,
     pub(super) ids: Ids,
+    /// Who this is, for the messages of others.
+    pub(super) owner: String,
+    /// Number and checksum of the newest frame that is known to have been durable.
+    pub(super) known: (u64, u32),
+    /// How often a takeover is tried.
+    pub(super) tries: u32,
 }
 
 impl Looking {
@@ -180,10 +206,13 @@ impl Looking {
             start: ReplicaStart {
                 keep_trying,
                 background: Background::Threads,
-                owner: owner(),
+                owner: self.owner,
                 interval: self.interval,
+                known: self.known,
+                over: None,
             },
             insistence: self.insistence,
+            tries: self.tries,
         };
         Ok((replica, here.with_copies(sides)))
     }
@@ -260,7 +289,7 @@ fn tried<T>(mut act: impl FnMut() -> Result<T, LakeError>) -> Result<T, LakeErro
 }
 
 /// Who this process is, for the messages of others.
-pub(super) fn owner() -> String {
+pub(super) fn process_name() -> String {
     let system = rustix::system::uname();
     let host = system.nodename().to_string_lossy();
     format!("process {} on {host}", std::process::id())

@@ -22,15 +22,18 @@ pub mod events;
 pub mod feeds;
 mod figures;
 mod listen;
+mod member;
 mod for_people;
 mod secrets;
 mod replays;
 mod space;
+mod running;
 pub mod service;
 
 pub use errors::ServeError;
 pub use for_people::shown_settings;
 pub use lakes::lake_of;
+pub use member::cluster_of;
 pub use process::Process;
 pub use service::Service;
 pub use settings::{LogRole, hook_judge, log_settings, receive_settings, tls_files};

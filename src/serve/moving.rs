@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::errors::ServeError;
-use super::home::{Home, Looking, owner, place_of};
+use super::home::{Home, Looking, place_of, process_name};
 use super::insistence::Insistence;
 use super::lakes::lake_of;
 use super::settings::{LogRole, log_settings};
@@ -80,6 +80,9 @@ pub async fn move_log(
         name: name.clone(),
         dir: dir.clone(),
         ids: Ids::System,
+        owner: process_name(),
+        known: (0, 0),
+        tries: 1,
     };
     let moving = move || {
         let moved = move_on(&looking, &access, settings, direction);
@@ -114,8 +117,10 @@ fn move_on(
         start: ReplicaStart {
             keep_trying: keep_trying.clone(),
             background: Background::Threads,
-            owner: owner(),
+            owner: process_name(),
             interval: std::time::Duration::ZERO,
+            known: (0, 0),
+            over: None,
         },
         beside: side_names(dir).map_err(MoveError::from)?,
         once: ONCE.map(str::to_owned).to_vec(),

@@ -59,6 +59,8 @@ pub(crate) struct Parts {
     pub(crate) shows_dedup_window: bool,
     /// What all parts of the process share.
     pub(crate) process: Process,
+    /// The handle by which others use the log; nobody answers there yet, or a stand-in.
+    pub(crate) log: Log,
 }
 
 /// A running pipeline.
@@ -71,14 +73,25 @@ pub(crate) struct Pipeline {
     pub(crate) newest_received: Micros,
     /// Cursors of streams that are pulled.
     pub(crate) cursors: Vec<(String, Vec<u8>)>,
+    /// The epoch of a log in a replica; 0 without one.
+    pub(crate) epoch: u64,
     queue: Arc<Queue>,
     shipping: Shipping,
-    failure: watch::Receiver<Option<String>>,
+    failure: watch::Receiver<Option<Failure>>,
     /// Is the lake the one that the log knows?
     pub(crate) check: Arc<LakeCheck<Disk>>,
     /// What repeats requests to the bucket, if the log is kept in one.
     insistence: Option<Arc<Insistence>>,
-    _lock: Lock,
+    _lock: Arc<Lock>,
+}
+
+/// Why a log cannot go on.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failure {
+    /// The reason, for people.
+    pub(crate) reason: String,
+    /// Whether another process owns the log now, and nothing else is wrong.
+    pub(crate) is_fenced: bool,
 }
 
 impl Pipeline {
@@ -92,7 +105,7 @@ impl Pipeline {
             let settings = parts.settings.clone();
             let (writer, recovered) =
                 recover::open(Disk, &dir, settings, clock, ids, Background::Threads)?;
-            return Self::begin(parts, node, (writer, recovered), None);
+            return Self::begin(parts, node, ((writer, recovered), 0), None);
         };
         refuse_changed(&dir, &parts.tables, parts.format)?;
         let opened = replica.take_over(&dir, &parts.settings, (&clock, &ids))?;
@@ -105,7 +118,7 @@ impl Pipeline {
     fn begin<J: Journal + Send + 'static>(
         parts: Parts,
         node: Node,
-        (writer, recovered): (Writer<J, Disk>, Recovered),
+        ((writer, recovered), epoch): ((Writer<J, Disk>, Recovered), u64),
         replica: Option<Replica>,
     ) -> Result<Self, ServeError> {
         let Parts {
@@ -115,9 +128,10 @@ impl Pipeline {
             accepts_new_lake,
             shows_dedup_window,
             process,
+            log,
             ..
         } = parts;
-        let (dir, status) = (home.dir, home.status);
+        let (dir, status, is_of_node) = (home.dir, home.status, home.is_of_node);
         let (metrics, clock, ids) = (process.metrics, process.clock, process.ids);
         tell(&dir, &recovered, &writer);
         let state = writer.state();
@@ -131,10 +145,10 @@ impl Pipeline {
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
         let cursors = cursors_of(writer.state());
-        let (mut listeners, failure) = listeners(&status, &metrics, &queue, &dir);
+        let (mut listeners, failure) = listeners(&status, &metrics, &queue, (&dir, is_of_node));
         listeners.dedup_window_seconds =
             shows_dedup_window.then(|| metrics.dedup_window_seconds.clone());
-        let log = Log::start(writer, clock.clone(), listeners)?;
+        log.own(writer, clock.clone(), listeners)?;
         let shipper = Shipper::of(Disk, frames, node.id, lake, Arc::new(tables));
         let shipper = shipper.with_check(Arc::clone(&check));
         let shipper = match &replica {
@@ -156,6 +170,7 @@ impl Pipeline {
             node,
             newest_received,
             cursors,
+            epoch,
             queue,
             shipping,
             failure,
@@ -184,13 +199,22 @@ impl Pipeline {
     }
 
     /// Resolves with the reason when the log cannot go on.
-    pub(crate) async fn failed(&self) -> String {
+    pub(crate) async fn failed(&self) -> Failure {
         let mut failure = self.failure.clone();
         let reason = failure.wait_for(Option::is_some).await;
         reason
             .ok()
             .and_then(|reason| reason.clone())
             .unwrap_or_default()
+    }
+
+    /// Ends what belongs to a log that another process owns now, apart from the handle of the log. Blocks until
+    /// nothing of it is under way any more.
+    pub(crate) fn give_up(self) {
+        if let Some(insistence) = self.insistence {
+            insistence.end();
+        }
+        self.shipping.stop();
     }
 
     /// Seals what is open, and waits until it is shipped or time runs out. Returns whether nothing is left to
@@ -302,8 +326,8 @@ fn listeners(
     status: &Arc<Status>,
     metrics: &Arc<Metrics>,
     queue: &Arc<Queue>,
-    dir: &Path,
-) -> (Listeners, watch::Receiver<Option<String>>) {
+    (dir, is_of_node): (&Path, bool),
+) -> (Listeners, watch::Receiver<Option<Failure>>) {
     let dir = dir.to_owned();
     let (failed, failure) = watch::channel(None);
     let (status, queue) = (Arc::clone(status), Arc::clone(queue));
@@ -314,12 +338,25 @@ fn listeners(
         complete: Box::new(move |runs| complete.push_due(runs)),
         sealed: Box::new(move |sealed| queue.push_sealed(sealed)),
         failed: Box::new(move |error| {
-            tracing::error!(%error, "the write-ahead log cannot go on; the service ends");
-            if let WriteError::Journal(JournalError::Fenced { by, .. }) = error {
-                fenced::remember(&dir, by);
+            let by = match error {
+                WriteError::Journal(JournalError::Fenced { by, .. }) => Some(by),
+                _ => None,
+            };
+            let goes_on = is_of_node && by.is_some();
+            if goes_on {
+                tracing::warn!(%error, "another node has taken the log over");
+            } else {
+                tracing::error!(%error, "the write-ahead log cannot go on; the service ends");
+                if let Some(by) = by {
+                    fenced::remember(&dir, by);
+                }
+                status.set_failed(error.to_string());
             }
-            status.set_failed(error.to_string());
-            let _nobody_listens = failed.send(Some(error.to_string()));
+            let failure = Failure {
+                reason: error.to_string(),
+                is_fenced: by.is_some(),
+            };
+            let _nobody_listens = failed.send(Some(failure));
         }),
         written: Box::new(move |written| {
             of_log.replica_is_back();

@@ -17,13 +17,13 @@ use tokio_util::task::TaskTracker;
 use super::directories;
 use super::errors::ServeError;
 use super::events;
-use super::feeds::{OpenFeeds, RunningFeeds};
+use super::feeds::RunningFeeds;
 use super::for_people;
-use super::home::{Home, Opener};
+use super::home::Home;
 use super::listen::{listen, listen_for_replays};
-use super::pipeline::Pipeline;
 use super::process::Process;
 use super::replays;
+use super::running::{self, Running};
 use super::secrets::Renewal;
 use super::settings::{LogRole, hook_judge, receive_settings, tls_files};
 use super::space::Ticker;
@@ -38,6 +38,7 @@ use crate::receive::client::Tokens;
 use crate::receive::tls::Tls;
 use crate::receive::watch::Watch;
 use crate::receive::{App, Core, Server};
+use crate::record::Fingerprint;
 use crate::replay::owner::Replayer;
 use crate::replay::talk::Recall;
 use crate::status::Status;
@@ -50,8 +51,7 @@ pub struct Service {
     console: (Arc<Console>, Option<Server>),
     ticker: (CancellationToken, TaskTracker),
     replays: Option<Control>,
-    pipeline: Pipeline,
-    feeds: Option<RunningFeeds>,
+    running: Running,
 }
 
 impl Service {
@@ -77,7 +77,7 @@ impl Service {
             .map(Arc::new);
         let process = Process::new(config, clock, ids)?;
         let status = Arc::new(Status::default());
-        let log = (LogRole::Events, Home::lock(config, LogRole::Events)?);
+        let lock = Home::lock(config, LogRole::Events)?;
         let app = App::new(
             receive_settings(config, &rules),
             Arc::clone(&status),
@@ -88,31 +88,32 @@ impl Service {
         let servers = listen(config, tls.clone(), &app).await?;
         let people = for_people::listen(config, &app, &schemas, (settings, tls), &process.ids);
         let people = people.await?;
-        let home = Home::open(config, log, status, &process, Opener::Service).await?;
-        let open_feeds = OpenFeeds::of_service(config, process.clone()).await?;
-        let pipeline = events::open(config, home, table, process).await?;
+        let begun = running::begin(config, lock, status, (table, process)).await?;
+        let fingerprint = Fingerprint::new(begun.node.key);
         let core = Core {
-            contract: Arc::new(Contract::new(rules, schemas, pipeline.fingerprint())),
-            log: pipeline.log.clone(),
-            node: pipeline.node.id,
+            contract: Arc::new(Contract::new(rules, schemas, fingerprint)),
+            log: begun.log,
+            node: begun.node.id,
             watch: Watch::default(),
+            cluster: begun.cluster,
         };
         let replayer = replayer_of(config, &app, &core);
         let of_console = (people.console.as_ref(), core.node);
         let replays = show_replays(config, of_console, replayer, recall_of(config, &app));
-        // No `.await` below: if a signal cancels this future before this line, nothing has been accepted.
-        let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
+        // No `.await` below: what runs already would not be stopped.
         let _set_before = app.core.set(core);
-        let of_feeds = feeds.as_ref().map(|feeds| Arc::clone(feeds.status()));
+        let feeds = begun.feeds;
+        let of_feeds = feeds
+            .as_ref()
+            .map(|feeds| Arc::clone(&feeds.figures.status));
         let ticker = start_background(config, &app, of_feeds, (hangups, people.tokens));
         ticker
             .1
             .spawn(Arc::clone(&people.console).keep_history(ticker.0.clone()));
-        if let Some(feeds) = &feeds {
-            let _set_before = app.polls.set(feeds.view());
-            people.console.set_feeds(feeds.for_people());
+        if let Some(feeds) = feeds {
+            let _set_before = app.polls.set(feeds.figures);
+            people.console.set_feeds(feeds.for_people);
         }
-        app.status.set_recovered(pipeline.newest_received);
         app.status.observe(app.clock.now());
         Ok(Self {
             app,
@@ -120,8 +121,7 @@ impl Service {
             console: (people.console, people.server),
             ticker,
             replays,
-            pipeline,
-            feeds,
+            running: begun.running,
         })
     }
 
@@ -142,21 +142,12 @@ impl Service {
 
     /// Resolves with the reason when one of the logs cannot go on, which ends the service.
     pub async fn failed(&self) -> String {
-        let of_feeds = async {
-            match &self.feeds {
-                Some(feeds) => feeds.failed().await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            reason = self.pipeline.failed() => reason,
-            reason = of_feeds => reason,
-        }
+        self.running.failed().await
     }
 
     /// The feeds, if there are any.
     pub fn feeds(&self) -> Option<&RunningFeeds> {
-        self.feeds.as_ref()
+        self.running.feeds()
     }
 
     /// Rows that are not in the lake yet, and runs that are not visible yet, of both logs.
@@ -167,7 +158,7 @@ impl Service {
             gauges.uncommitted_rows.load(Ordering::Relaxed) + runs
         };
         let of_feeds = self.app.polls.get().map_or(0, |polls| of(&polls.log));
-        of(&self.pipeline.log) + of_feeds
+        self.app.core.get().map_or(0, |core| of(&core.log)) + of_feeds
     }
 
     /// Says in `/ready` that senders should go elsewhere, and goes on accepting what they still send.
@@ -183,18 +174,11 @@ impl Service {
             console: (console, for_people),
             ticker,
             replays,
-            pipeline,
-            feeds,
+            running,
         } = self;
-        let patience = Patience::new(grace, hurry);
+        let patience = Arc::new(Patience::new(grace, hurry));
         app.status.set_draining();
-        let of_feeds = async {
-            match feeds {
-                Some(feeds) => Some(feeds.stop(&patience).await),
-                None => None,
-            }
-        };
-        let of_events = async {
+        let listeners = async {
             patience.wait(console.close()).await;
             for server in servers.into_iter().chain(for_people) {
                 // The other half of the time is for shipping.
@@ -203,16 +187,12 @@ impl Service {
             if let Some(replays) = replays {
                 patience.wait(replays.stop()).await;
             }
-            let drained = pipeline.drain(&patience).await;
+        };
+        let background = async {
             ticker.0.cancel();
             ticker.1.wait().await;
-            pipeline.close(&patience, drained).await
         };
-        let (events, feeds) = tokio::join!(of_events, of_feeds);
-        Stopped {
-            all_shipped: events.all_shipped && feeds.is_none_or(|feeds| feeds.all_shipped),
-            left_rows: events.left_rows + feeds.map_or(0, |feeds| feeds.left_rows),
-        }
+        running.stop(&patience, listeners, background).await
     }
 }
 

@@ -16,6 +16,19 @@ pub struct Stopped {
     pub left_rows: u64,
 }
 
+impl Stopped {
+    /// Of a log that may have something left.
+    pub(crate) const UNKNOWN: Self = Self {
+        all_shipped: false,
+        left_rows: 0,
+    };
+    /// Of a log that this process does not own.
+    pub(crate) const NOTHING_LEFT: Self = Self {
+        all_shipped: true,
+        left_rows: 0,
+    };
+}
+
 /// How long a stop may take.
 pub struct Patience {
     deadline: tokio::time::Instant,
@@ -29,6 +42,11 @@ impl Patience {
             deadline: tokio::time::Instant::now() + grace,
             hurry,
         }
+    }
+
+    /// The same, and nothing cuts it short.
+    pub(crate) fn of(grace: Duration) -> Self {
+        Self::new(grace, CancellationToken::new())
     }
 
     /// Waits for `something`; `None` if the time runs out first.

@@ -22,8 +22,6 @@ use crate::wal::recover::{self, OpenError, Recovered, ReplicaStart};
 use crate::wal::request::Settings;
 use crate::wal::writer::Writer;
 
-/// How often a start begins again because the owner deletes what it is reading.
-const TRIES: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// A log in a replica, before and after it is taken over.
@@ -33,22 +31,24 @@ pub(super) struct Replica {
     pub(super) sides: Arc<EngineSides<LogEngine>>,
     pub(super) start: ReplicaStart,
     pub(super) insistence: Arc<Insistence>,
+    /// How often a takeover is tried, if the log is in use.
+    pub(super) tries: u32,
 }
 
 type Opened = (Writer<ReplicaJournal<LogEngine, Disk>, Disk>, Recovered);
 
 impl Replica {
-    /// Reads the log, and becomes its owner. Blocks.
+    /// Reads the log, and becomes its owner; returns the epoch, too. Blocks.
     pub(super) fn take_over(
         &self,
         dir: &Path,
         settings: &Settings,
         (clock, ids): (&Clock, &Ids),
-    ) -> Result<Opened, ServeError> {
+    ) -> Result<(Opened, u64), ServeError> {
         let mut tried = 1;
         loop {
             match self.attempt(dir, settings, (clock, ids)) {
-                Err(OpenError::Contended { journal, detail }) if tried < TRIES => {
+                Err(OpenError::Contended { journal, detail }) if tried < self.tries => {
                     tracing::info!(journal, detail, "the log is in use; reading it again");
                     tried += 1;
                     std::thread::sleep(PAUSE);
@@ -58,7 +58,7 @@ impl Replica {
                     // Somebody may have written a file beside the log after we had read it.
                     self.sides.own(epoch)?;
                     fenced::forget(dir)?;
-                    return Ok(opened);
+                    return Ok((opened, epoch));
                 }
             }
         }
@@ -107,7 +107,8 @@ impl Replica {
                 ))
             })
         }));
-        let (log, clock) = (log.clone(), clock.clone());
-        shipper.with_leave(Arc::new(move || log.may_put(&clock)))
+        let (log, clock, term) = (log.clone(), clock.clone(), log.term());
+        // What this process owns of the log later is nothing that this shipper may rely on.
+        shipper.with_leave(Arc::new(move || log.term() == term && log.may_put(&clock)))
     }
 }

@@ -124,6 +124,8 @@ fn open(engine: &Paced, clock: &Clock, interval: Duration, watched: Duration) ->
         background: Background::Inline,
         owner: "a test".to_owned(),
         interval,
+        known: (0, 0),
+        over: None,
     };
     let dir = Path::new(DIR);
     let (ids, trying) = (Ids::System, begin.keep_trying.clone());

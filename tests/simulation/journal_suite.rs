@@ -341,6 +341,8 @@ fn replica_settings() -> ReplicaSettings {
         keep_trying: give_up(),
         owner: "a test".to_owned(),
         interval: Duration::ZERO,
+        known: (0, 0),
+        over: None,
     }
 }
 

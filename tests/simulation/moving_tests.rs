@@ -54,6 +54,8 @@ fn moving(world: &World) -> Moving<'static, SimEngine, SimDisk> {
             background: Background::Inline,
             owner: "a move".to_owned(),
             interval: Duration::ZERO,
+            known: (0, 0),
+            over: None,
         },
         beside: vec![COLUMNS.to_owned()],
         once: vec![KEY.to_owned()],

@@ -62,6 +62,8 @@ fn find(engine: &SimEngine, disk: &SimDisk, log: u64) -> Result<Found, OpenError
         keep_trying: give_up(),
         owner: "a test".to_owned(),
         interval: Duration::ZERO,
+        known: (0, 0),
+        over: None,
     };
     FoundReplica::open(engine.clone(), disk.clone(), dir, settings)
 }
@@ -376,6 +378,8 @@ fn find_log(engine: &SimEngine, disk: &SimDisk) -> Result<u64, OpenError> {
         background: Background::Inline,
         owner: "a test".to_owned(),
         interval: Duration::ZERO,
+        known: (0, 0),
+        over: None,
     };
     let place = (disk, Path::new(WAL));
     let (ids, trying) = (Ids::System, start.keep_trying.clone());

@@ -224,6 +224,8 @@ impl World {
                 background: Background::Inline,
                 owner: dir.display().to_string(),
                 interval: Duration::ZERO,
+                known: (0, 0),
+                over: None,
             };
             let (place, trying) = ((&disk, dir), start.keep_trying.clone());
             let identity = recover::identify(&engine, place, &ids, &trying, &mut |_| Ok(()))?;

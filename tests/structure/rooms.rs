@@ -26,7 +26,7 @@ const ROOMS: &[Room] = &[
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
     room("serve", "src/serve", &[
-        "config", "console", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "erase", "ship", "replica", "status",
+        "config", "console", "cluster", "receive", "inbox", "call", "poll", "feeds", "replay", "sql", "erase", "ship", "replica", "status",
         "metrics",
         "control",
         "contract", "quarantine", "wal", "lake", "encode", "tables", "columns", "record",

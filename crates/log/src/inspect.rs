@@ -15,6 +15,7 @@ use crate::journal::node;
 use crate::journal::read::SegmentReader;
 use crate::journal::replica::engine::{Engine, KeepTrying};
 use crate::journal::replica::identity;
+use crate::journal::replica::lookout::Lookout;
 use crate::journal::replica::walk::Walk;
 use crate::journal::seam::{Frame, TornTail};
 use crate::ledger::batch::Limits;
@@ -52,6 +53,8 @@ pub struct SegmentInfo {
 pub struct Inspection {
     /// Id of the node that owns the log; `None` before the first start.
     pub node: Option<NodeId>,
+    /// Who has taken a log in a replica over last, and the epoch that began with it.
+    pub owner: Option<(String, u64)>,
     /// The segments that are needed, the oldest first.
     pub segments: Vec<SegmentInfo>,
     /// Segments that are no longer needed and not yet removed.
@@ -101,6 +104,8 @@ pub fn inspect_replica<E: Engine>(engine: E, keep_trying: &KeepTrying) -> io::Re
     let Some(node) = node else {
         return Ok(inspection);
     };
+    let seen = Lookout::new(engine.clone(), node.id).look();
+    inspection.owner = seen.ok().flatten().map(|seen| (seen.owner, seen.epoch));
     if let Err(error) = inspection.read_replica(engine, node.id, keep_trying) {
         inspection.problems.push(error.to_string());
     }
@@ -111,6 +116,7 @@ impl Inspection {
     fn empty(node: Option<NodeId>) -> Self {
         Self {
             node,
+            owner: None,
             segments: Vec::new(),
             leftover: Vec::new(),
             id_files: IdFiles::new(),

@@ -9,9 +9,10 @@
 //! It has three rooms: [`journal`] makes frames durable, [`ledger`] says what they mean and knows
 //! no file, [`dedup`] recognises events that the log has had before. Around them: [`recover`] (from
 //! a journal to a writer), [`rows`] (reads a batch back), [`log`] (the writer's thread, and the
-//! handle to it), `appending` (for those who can wait until there is room), [`inspect`] (reads a log from outside), [`moving`] (from a
-//! directory into an engine and back), [`rescue`] (what can be read of a log
-//! that cannot go on), `helper` (work beside the writer).
+//! handle to it), `appending` (for those who can wait until there is room), [`seat`] (who answers
+//! while another process owns it), [`inspect`] (reads a log from outside), [`moving`] (from a
+//! directory into an engine and back), [`rescue`] (what can be read of a log that cannot go on),
+//! `helper` (work beside the writer).
 //!
 //! Other logs recycle files, keep positions in a side file, retry a failed sync, or skip what they
 //! cannot read. Each of these has lost somebody's data. The price of doing without them is a copy
@@ -24,8 +25,11 @@ pub mod helper;
 mod opening;
 pub mod recover;
 pub mod rows;
+mod gauges;
+mod jobs;
 pub mod log;
 mod appending;
+pub mod seat;
 pub mod inspect;
 pub mod moving;
 pub mod rescue;

@@ -2,20 +2,20 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use metrics::Gauge;
 use tokio::sync::oneshot;
 
+pub use crate::gauges::Gauges;
+use crate::jobs::{Job, Seat, Ticket, refuse_all};
 use crate::journal::seam::{At, Journal};
 use crate::ledger::batch::SealReason;
 use crate::ledger::entry::Commit;
 use crate::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
-use crate::ledger::state::WATERMARK_LAG;
 use crate::ledger::writer::Writer;
 use lakehook_base::clock::{Clock, Micros};
 use lakehook_base::files::Files;
@@ -32,85 +32,17 @@ pub const OWNED_FOR: Duration = Duration::from_secs(60);
 /// Pause before requests for which there was no room are tried again.
 const BLOCKED: Duration = Duration::from_millis(50);
 
-type Ticket = oneshot::Sender<Reply>;
-
-enum Job {
-    Request(Request, Ticket),
-    Close,
-}
-
-/// Figures of the log, which others read without asking its thread.
-#[derive(Debug, Default)]
-pub struct Gauges {
-    /// Rows in the log that are not yet in the lake.
-    pub uncommitted_rows: AtomicU64,
-    /// Bytes of segments, spares and id files.
-    pub used_bytes: AtomicU64,
-    /// Number of open batches.
-    pub open_batches: AtomicU64,
-    /// Number of seals without a commit.
-    pub waiting_seals: AtomicU64,
-    /// Runs that have ended and whose marker is not in the lake yet.
-    pub unpublished_runs: AtomicU64,
-    /// The watermark that seals carry, in microseconds: a row with an earlier `received_at` is
-    /// refused.
-    pub floor: AtomicI64,
-    /// Wall time in microseconds at which the thread last looked at its queue.
-    pub seen_at: AtomicI64,
-    /// The earliest `received_at` of a row that is not in the lake, in microseconds; `i64::MAX` if
-    /// there is none.
-    pub oldest_received: AtomicI64,
-    /// The same without the rows of late partitions.
-    pub oldest_current: AtomicI64,
-    /// Rows of late partitions that are not in the lake.
-    pub late_rows: AtomicU64,
-    /// Microseconds since the machine was started at which this process owned the log for certain, if
-    /// another one may take it over.
-    pub owned_at: AtomicU64,
-    /// Whether the log cannot go on.
-    pub is_over: AtomicBool,
-}
-
-impl Gauges {
-    /// The time of receipt for a request that arrives now; never before a watermark that was
-    /// published, whatever the clock does.
-    pub fn receipt(&self, now: Micros) -> Micros {
-        now.max(Micros(self.floor.load(Ordering::Relaxed)))
-    }
-
-    /// The time before which everything acknowledged is in the lake.
-    ///
-    /// It is measured from when the thread last looked at its queue, because `oldest_received` does
-    /// not know requests that wait for a slow sync. While the clock is wrong there is no `now`, and
-    /// the watermark stays at the last sealed value: a fast clock would publish one that later
-    /// records precede.
-    pub fn watermark(&self, now: Option<Micros>) -> Micros {
-        let oldest = Micros(self.oldest_received.load(Ordering::Relaxed));
-        self.settled(now).min(oldest)
-    }
-
-    /// The same for everything but the rows of late partitions.
-    pub fn current_watermark(&self, now: Option<Micros>) -> Micros {
-        let oldest = Micros(self.oldest_current.load(Ordering::Relaxed));
-        self.settled(now).min(oldest)
-    }
-
-    /// No watermark is later than this.
-    fn settled(&self, now: Option<Micros>) -> Micros {
-        let seen_at = Micros(self.seen_at.load(Ordering::Relaxed));
-        match now {
-            Some(now) => seen_at.min(now).minus(WATERMARK_LAG),
-            None => Micros(self.floor.load(Ordering::Relaxed).max(0)),
-        }
-    }
-}
-
-/// A handle to a log; cheap to clone.
+/// A handle to a log; cheap to clone. It stays the same when the log gets another owner, see
+/// [`seat`](crate::seat).
 #[derive(Clone)]
 pub struct Log {
-    jobs: SyncSender<Job>,
-    gauges: Arc<Gauges>,
-    thread: Arc<Mutex<Option<JoinHandle<()>>>>,
+    pub(crate) jobs: SyncSender<Job>,
+    pub(crate) gauges: Arc<Gauges>,
+    pub(crate) seat: Arc<Mutex<Seat>>,
+    /// How often it has changed who answers requests.
+    pub(crate) term: Arc<AtomicU64>,
+    /// Whether other processes have sent what comes through this handle.
+    pub(crate) of_peers: bool,
 }
 
 /// Receives the numbers of sealed batches and the positions of their seals.
@@ -152,23 +84,47 @@ impl Log {
         clock: Clock,
         listeners: Listeners,
     ) -> io::Result<Self> {
+        let log = Self::unowned();
+        log.own(writer, clock, listeners)?;
+        Ok(log)
+    }
+
+    /// A log whose requests wait until somebody answers them.
+    pub fn unowned() -> Self {
         let (jobs, queue) = sync_channel(MAX_WAITING);
-        let gauges = Arc::new(Gauges::default());
-        let mut owner = Owner {
-            writer,
-            clock,
-            listeners,
-            gauges: Arc::clone(&gauges),
-            waiting: VecDeque::new(),
-        };
-        owner.show();
-        let thread = std::thread::Builder::new()
-            .name("wal-writer".into())
-            .spawn(move || owner.run(&queue))?;
-        Ok(Self {
+        Self {
             jobs,
-            gauges,
-            thread: Arc::new(Mutex::new(Some(thread))),
+            gauges: Arc::default(),
+            seat: Arc::new(Mutex::new(Seat::Free(queue))),
+            term: Arc::default(),
+            of_peers: false,
+        }
+    }
+
+    /// Lets a writer answer from now on, instead of whoever did before.
+    pub fn own<J: Journal + Send + 'static, F: Files>(
+        &self,
+        writer: Writer<J, F>,
+        clock: Clock,
+        listeners: Listeners,
+    ) -> io::Result<()> {
+        let gauges = Arc::clone(&self.gauges);
+        self.seat("wal-writer", move |queue, term| {
+            gauges.is_over.store(false, Ordering::Release);
+            gauges.is_elsewhere.store(false, Ordering::Release);
+            let mut owner = Owner {
+                writer,
+                clock,
+                listeners,
+                gauges,
+                waiting: VecDeque::new(),
+                term,
+            };
+            owner.show();
+            move || {
+                owner.run(&queue);
+                queue
+            }
         })
     }
 
@@ -212,8 +168,13 @@ impl Log {
 
     async fn request(&self, request: Request) -> Reply {
         let (ticket, answer) = oneshot::channel();
-        match self.jobs.try_send(Job::Request(request, ticket)) {
-            Ok(()) => answer.await.unwrap_or(Err(AppendError::Closed)),
+        let job = if self.of_peers {
+            Job::OfPeer(request, ticket)
+        } else {
+            Job::Request(request, ticket)
+        };
+        match self.jobs.try_send(job) {
+            Ok(()) => answer.await.unwrap_or_else(|_lost| Err(lost())),
             Err(TrySendError::Full(_)) => Err(AppendError::Full),
             Err(TrySendError::Disconnected(_)) => Err(AppendError::Closed),
         }
@@ -258,21 +219,8 @@ impl Log {
         self.jobs.send(job).map_err(|_gone| AppendError::Closed)?;
         answer
             .blocking_recv()
-            .unwrap_or(Err(AppendError::Closed))
+            .unwrap_or_else(|_lost| Err(lost()))
             .map(|_| ())
-    }
-
-    /// Notes that nothing is in flight, and ends the thread. Blocks; later requests are refused.
-    pub fn close(&self) {
-        let _ended = self.jobs.send(Job::Close);
-        let thread = self
-            .thread
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        if let Some(thread) = thread {
-            let _panicked = thread.join();
-        }
     }
 }
 
@@ -283,16 +231,24 @@ struct Owner<J: Journal, F: Files> {
     listeners: Listeners,
     gauges: Arc<Gauges>,
     waiting: VecDeque<(Request, Ticket)>,
+    term: u64,
 }
 
 impl<J: Journal, F: Files> Owner<J, F> {
     fn run(&mut self, queue: &Receiver<Job>) {
+        if !self.go_on(queue) {
+            refuse_all(queue, self.term);
+        }
+    }
+
+    /// Answers requests; `false` if the log cannot go on, `true` if it was closed.
+    fn go_on(&mut self, queue: &Receiver<Job>) -> bool {
         let mut idle_since = self.clock.now().mono;
         loop {
             let closing = self.gather(queue, idle_since);
             if closing {
                 self.finish();
-                return;
+                return true;
             }
             let had_work = !self.waiting.is_empty() || self.is_due();
             if had_work {
@@ -301,20 +257,43 @@ impl<J: Journal, F: Files> Owner<J, F> {
                 && let Err(error) = self.writer.close()
             {
                 self.fail(&error);
-                return;
+                return false;
             }
             if had_work && self.wait_for_more(queue) {
                 self.finish();
-                return;
+                return true;
             }
-            let turn = self.writer.turn(&mut self.waiting);
+            let turn = self.turn();
             let wrote_nothing = turn.sync.is_zero() && turn.replies.is_empty();
             if !self.deliver(turn) {
-                return;
+                return false;
             }
             if wrote_nothing && !self.waiting.is_empty() {
                 std::thread::sleep(BLOCKED);
             }
+        }
+    }
+
+    /// One turn of the writer. While it lasts, others can see for how long.
+    fn turn(&mut self) -> Turn<Ticket> {
+        if !self.writer.is_shared() {
+            return self.writer.turn(&mut self.waiting);
+        }
+        let pending = &self.gauges.pending_since;
+        pending.store(micros(self.clock.boot()), Ordering::Release);
+        let turn = self.writer.turn(&mut self.waiting);
+        self.gauges.pending_since.store(0, Ordering::Release);
+        turn
+    }
+
+    /// Takes a job; `true` if it ends this term.
+    fn take(&mut self, job: Job) -> bool {
+        match job {
+            Job::Request(request, ticket) | Job::OfPeer(request, ticket) => {
+                self.waiting.push_back((request, ticket));
+                false
+            }
+            Job::Close(term) => term == self.term,
         }
     }
 
@@ -331,9 +310,8 @@ impl<J: Journal, F: Files> Owner<J, F> {
             queue.try_recv().ok()
         };
         while let Some(job) = next {
-            match job {
-                Job::Request(request, ticket) => self.waiting.push_back((request, ticket)),
-                Job::Close => return true,
+            if self.take(job) {
+                return true;
             }
             next = if self.waiting.len() < MAX_GROUP {
                 queue.try_recv().ok()
@@ -356,8 +334,12 @@ impl<J: Journal, F: Files> Owner<J, F> {
                 return false;
             }
             match queue.recv_timeout(pause) {
-                Ok(Job::Request(request, ticket)) => self.waiting.push_back((request, ticket)),
-                Ok(Job::Close) | Err(RecvTimeoutError::Disconnected) => return true,
+                Ok(job) => {
+                    if self.take(job) {
+                        return true;
+                    }
+                }
+                Err(RecvTimeoutError::Disconnected) => return true,
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
@@ -453,9 +435,9 @@ impl<J: Journal, F: Files> Owner<J, F> {
             .store(oldest_current.0, Ordering::Relaxed);
         gauges.late_rows.store(in_log.late_rows, Ordering::Relaxed);
         if self.writer.is_shared() {
-            let micros = self.writer.owned_at().as_micros();
-            let micros = u64::try_from(micros).unwrap_or(u64::MAX);
-            gauges.owned_at.store(micros, Ordering::Release);
+            let owned_at = micros(self.writer.owned_at());
+            gauges.owned_at.store(owned_at, Ordering::Release);
+            gauges.set_last_frame(self.writer.last_frame());
         }
         gauges
             .open_batches
@@ -496,4 +478,13 @@ impl<J: Journal, F: Files> Owner<J, F> {
             let _gone = ticket.send(Err(why.clone()));
         }
     }
+}
+
+/// The thread of the log has ended in the middle of a request, which may be durable.
+fn lost() -> AppendError {
+    AppendError::Storage("the thread of the log has ended".into())
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

@@ -138,6 +138,11 @@ pub struct ReplicaStart {
     pub owner: String,
     /// The shortest time between two appends.
     pub interval: Duration,
+    /// Number and checksum of a frame that was durable, as this process has heard; (0, 0) if it has heard of none.
+    pub known: (u64, u32),
+    /// The epoch that is to end, 0 if there is none yet: an owner that came after it is left alone. `None`: whoever
+    /// owns the log.
+    pub over: Option<u64>,
 }
 
 /// The identity of the log in an engine, which is founded if the engine has none. A directory that does
@@ -167,6 +172,8 @@ pub fn find_replica<E: Engine, F: Files>(
         background,
         owner,
         interval,
+        known,
+        over,
     } = start;
     let replica = ReplicaSettings {
         segment_bytes: settings.segment_bytes,
@@ -177,6 +184,8 @@ pub fn find_replica<E: Engine, F: Files>(
         keep_trying,
         owner,
         interval,
+        known,
+        over,
     };
     FoundReplica::open(engine, files.clone(), dir, replica)
 }

@@ -43,6 +43,9 @@ pub fn info(which: &Which) -> Result<ExitCode, Failure> {
         Some(node) => out::line(format_args!("node {node}")),
         None => out::line("no node yet: no service has used this directory"),
     }
+    if let Some((owner, epoch)) = &inspection.owner {
+        out::line(format_args!("owner {owner}, epoch {epoch}"));
+    }
     out::line("segment       bytes        used   frames      rows  LSNs");
     for segment in &inspection.segments {
         let lsns = match segment.lsns {

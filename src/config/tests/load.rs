@@ -181,7 +181,7 @@ fn only_variables_with_two_underscores_are_configuration() {
       environment variable LAKEHOOK_SERVER__LISTEN__PORT: must be text in quotes
       environment variable LAKEHOOK_SERVER__: unknown key `server.`; known are allow_unauthenticated, body_timeout, console_hosts, console_listen, console_show_values, console_token_file, cors_origins, drain_delay, header_timeout, http2, idle_timeout, listen, max_body, max_connections, max_event, max_events, memory, metrics_listen, rate_burst, rate_limit, shutdown_grace, tls_cert_file, tls_key_file, tokens, tokens_file, trusted_proxies
       environment variable LAKEHOOK_SERVER__LISSTEN: unknown key `server.lissten`; did you mean `listen`?
-      environment variable LAKEHOOK___: unknown key ``; known are api, batch, call, dedup, events, files, hook, lake, log, poll, polls, quarantine, server, wal
+      environment variable LAKEHOOK___: unknown key ``; known are api, batch, call, cluster, dedup, events, files, hook, lake, log, poll, polls, quarantine, server, wal
     "#);
 }
 

@@ -7,6 +7,7 @@
 )]
 
 mod access;
+mod cluster;
 mod effective;
 mod files;
 mod hook_page;

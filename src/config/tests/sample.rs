@@ -60,6 +60,7 @@ fn the_sample_values_of_optional_keys_are_of_the_right_shape() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("tokens"), "0123456789abcdef\n").unwrap();
     std::fs::write(dir.path().join("console-token"), "0123456789abcdef\n").unwrap();
+    std::fs::write(dir.path().join("cluster.secret"), "0123456789abcdef\n").unwrap();
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n";
     std::fs::write(dir.path().join("signing-secrets"), secret).unwrap();
     let text = with_optional_keys().replace("data/lake", "s3://bucket/prefix");

@@ -101,7 +101,7 @@ const UNAVAILABLE: ProblemClass = ProblemClass {
     name: "Unavailable",
     status: 503,
     description: "Not now: log full, disk nearly full, too many bytes in flight, starting, stopping, storage failed, \
-                 the log's bucket away, wrong clock. Nothing was acknowledged.",
+                 the log's bucket away, wrong clock, no owner of a shared log. Nothing was acknowledged.",
     headers: RETRY,
     words: &[
         "starting",
@@ -114,6 +114,8 @@ const UNAVAILABLE: ProblemClass = ProblemClass {
         "busy",
         "log-full",
         "late",
+        "no-owner",
+        "owner-silent",
         "no-certificate",
         "not-confirmed",
     ],
@@ -139,6 +141,7 @@ pub(super) const NOT_READY: ProblemClass = ProblemClass {
         "low-space",
         "replica-away",
         "wrong-clock",
+        "no-owner",
         "batch-held",
     ],
 };

@@ -76,7 +76,7 @@ impl Source {
 
 impl Event {
     /// Appends it as JSON.
-    fn write(&self, out: &mut Vec<u8>) {
+    pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let Self {
             id,
             kind,

@@ -19,6 +19,9 @@ use super::report::{Report, Totals};
 pub(crate) struct Plan {
     /// The address to send to.
     pub(crate) address: SocketAddr,
+    /// Further addresses of the same service: each connection begins with one of them, and a request without success is
+    /// sent to the next.
+    pub(crate) others: Vec<SocketAddr>,
     /// The path.
     pub(crate) path: String,
     /// Threads, each with one connection.
@@ -46,6 +49,7 @@ impl Plan {
     pub(crate) fn new(address: SocketAddr, seed: u64) -> Self {
         Self {
             address,
+            others: Vec::new(),
             path: "/webhook/events".to_owned(),
             connections: 8,
             events_per_request: 100,
@@ -174,6 +178,8 @@ fn empty_report(source: Source) -> Report {
 struct Sender {
     shared: Arc<Shared>,
     connection: Option<Connection>,
+    /// Which of the addresses it sends to.
+    at: usize,
     random: Random,
     report: Report,
 }
@@ -193,6 +199,7 @@ impl Sender {
         Self {
             shared,
             connection: None,
+            at: usize::try_from(index).unwrap_or(0),
             random,
             report,
         }
@@ -228,10 +235,21 @@ impl Sender {
             match self.attempt(body) {
                 Attempt::Acknowledged => return true,
                 Attempt::Refused => return false,
-                Attempt::Again => std::thread::sleep(self.shared.plan.pause),
+                Attempt::Again => {
+                    self.go_elsewhere();
+                    std::thread::sleep(self.shared.plan.pause);
+                }
             }
         }
         false
+    }
+
+    /// The next request goes to another address, if there are several.
+    fn go_elsewhere(&mut self) {
+        if !self.shared.plan.others.is_empty() {
+            self.at += 1;
+            self.connection = None;
+        }
     }
 
     fn attempt(&mut self, body: &[u8]) -> Attempt {
@@ -258,9 +276,14 @@ impl Sender {
 
     fn exchange(&mut self, body: &[u8]) -> std::io::Result<Answer> {
         let plan = &self.shared.plan;
+        let all = plan.others.len() + 1;
+        let address = match self.at % all {
+            0 => plan.address,
+            other => plan.others[other - 1],
+        };
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(Connection::open(plan.address, plan.timeout)?),
+            none => none.insert(Connection::open(address, plan.timeout)?),
         };
         connection.post_json(&plan.path, body)
     }

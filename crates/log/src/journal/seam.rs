@@ -198,6 +198,11 @@ pub trait Journal {
         false
     }
 
+    /// Number and checksum of the last durable frame, if [`Self::is_shared`].
+    fn last(&self) -> (u64, u32) {
+        (0, 0)
+    }
+
     /// How long the next frame should wait, so that it holds more: each one costs something.
     fn pause(&self, _now: Now) -> Duration {
         Duration::ZERO

@@ -137,6 +137,12 @@ pub enum AppendError {
     /// The log is closed.
     #[error("the service is stopping")]
     Closed,
+    /// Nothing was stored: this process does not own the log, and reaches nobody who does.
+    #[error("no node can be reached that owns the log: {0}")]
+    NoOwner(Arc<str>),
+    /// The process that owns the log was asked and gave no answer; the request may be in the log.
+    #[error("the node that owns the log gave no answer: {0}")]
+    Unanswered(Arc<str>),
 }
 
 /// Pause before a request that got [`AppendError::Full`] is repeated.

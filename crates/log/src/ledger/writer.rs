@@ -130,6 +130,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.owned_at
     }
 
+    /// Number and checksum of the last durable frame, if [`Self::is_shared`].
+    pub fn last_frame(&self) -> (u64, u32) {
+        self.journal.last()
+    }
+
     /// How long the next frame should wait for more to come in.
     pub fn pause(&self) -> Duration {
         if self.journal.is_shared() {

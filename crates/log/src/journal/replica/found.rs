@@ -59,7 +59,11 @@ impl<E: Engine, F: Files> FoundReplica<E, F> {
         let keep_trying = settings.keep_trying.clone();
         let walk = Walk::begin(engine, settings.log, keep_trying, settings.background)?;
         let copy = newest_copy(&files, dir).map_err(dir_io)?;
-        check_copy(&walk, dir, copy)?;
+        check_owner(&walk, settings.over)?;
+        let has_copy = format!("{} has a copy of it", dir.display());
+        check_frame(&walk, copy, &has_copy)?;
+        let known = Some(settings.known).filter(|(number, _)| *number > 0);
+        check_frame(&walk, known, "its owner has told of it")?;
         fetch_ids(&walk.engine, (&files, dir), &settings.keep_trying)?;
         let epoch = epoch_after(&walk);
         let cache = Cache::begin(files, dir, epoch).map_err(dir_io)?;
@@ -169,14 +173,27 @@ fn epoch_after<E: Engine>(walk: &Walk<E>) -> u64 {
     newest.map_or(1, |(envelope, _)| envelope.epoch + 1)
 }
 
-/// Refuses an engine that has forgotten a frame of which the directory has a copy: whoever was told
-/// that it is durable would be told something else.
-fn check_copy<E: Engine>(
+/// Leaves an owner alone who has come after the one that is to be replaced.
+fn check_owner<E: Engine>(walk: &Walk<E>, over: Option<u64>) -> Result<(), OpenError> {
+    let newest = walk.newest.as_ref();
+    let epoch = newest.map_or(0, |(envelope, _)| envelope.epoch);
+    if over.is_none_or(|over| over == epoch) {
+        return Ok(());
+    }
+    Err(OpenError::Lost {
+        journal: walk.engine.name(),
+        by: format!("the owner of epoch {epoch}"),
+    })
+}
+
+/// Refuses an engine that has forgotten a frame of which something is left, such as a copy: whoever was
+/// told that it is durable would be told something else.
+fn check_frame<E: Engine>(
     walk: &Walk<E>,
-    dir: &Path,
-    copy: Option<(u64, u32)>,
+    frame: Option<(u64, u32)>,
+    why: &str,
 ) -> Result<(), OpenError> {
-    let Some((number, crc)) = copy else {
+    let Some((number, crc)) = frame else {
         return Ok(());
     };
     let newest = walk.newest_number();
@@ -193,9 +210,8 @@ fn check_copy<E: Engine>(
         return Ok(());
     }
     let detail = format!(
-        "its newest frame is {newest}, and {} has a copy of frame {number}, which was durable: the \
-         replica has gone back in time. Nothing was changed; restore the replica",
-        dir.display()
+        "its newest frame is {newest}, and frame {number} was durable ({why}): the replica has gone \
+         back in time. Nothing was changed; restore the replica"
     );
     Err(unreadable(&walk.engine, &detail))
 }

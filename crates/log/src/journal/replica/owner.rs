@@ -41,6 +41,11 @@ pub struct ReplicaSettings {
     pub owner: String,
     /// The shortest time between two appends.
     pub interval: Duration,
+    /// Number and checksum of a frame that was durable, as this process has heard; (0, 0) if it has heard of none.
+    pub known: (u64, u32),
+    /// The epoch that is to end, 0 if there is none yet: an owner that came after it is left alone. `None`: whoever
+    /// owns the log.
+    pub over: Option<u64>,
 }
 
 /// A segment that exists.
@@ -428,6 +433,10 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
 
     fn is_shared(&self) -> bool {
         true
+    }
+
+    fn last(&self) -> (u64, u32) {
+        self.place.last
     }
 
     fn pause(&self, now: Now) -> Duration {

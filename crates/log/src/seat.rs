@@ -1,0 +1,220 @@
+//! Who answers the requests to a log: its writer, or a stand-in while another process owns it.
+//!
+//! Requests wait in a queue that outlives both. Whoever has the seat empties it; when he leaves it, what he has not
+//! taken waits for the next one. So whoever holds a handle of the log need not know who owns it.
+
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{Receiver, TrySendError};
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::jobs::{Job, Seat, Ticket};
+use crate::ledger::request::{Append, AppendError, Reply, Request};
+use crate::log::Log;
+use lakehook_base::record::NO_RUN;
+
+/// Pause before a full queue is tried again.
+const FULL_QUEUE: Duration = Duration::from_millis(1);
+
+/// Where the answer to a request goes.
+pub struct Asked(Ticket);
+
+impl Asked {
+    /// Gives the answer.
+    pub fn answer(self, reply: Reply) {
+        // The caller may be gone.
+        let _gone = self.0.send(reply);
+    }
+}
+
+/// Answers in the place of a log's owner.
+pub trait StandIn: Send + 'static {
+    /// Answers an append, now or later.
+    fn append(&self, append: Box<Append>, asked: Asked);
+
+    /// Why something is refused that only an owner can do.
+    fn refusal(&self) -> AppendError;
+}
+
+impl Log {
+    /// Lets a stand-in answer from now on: the log has another owner, or none. What only an owner can do is refused.
+    pub fn stand_in(&self, stand_in: impl StandIn) -> io::Result<()> {
+        let gauges = Arc::clone(&self.gauges);
+        self.seat("wal-stand-in", move |queue, term| {
+            gauges.clear();
+            gauges.is_elsewhere.store(true, Ordering::Release);
+            move || {
+                answer_all(&queue, term, &stand_in);
+                queue
+            }
+        })
+    }
+
+    /// A handle for what other processes send: it is stored here or refused, and never sent on.
+    #[must_use]
+    pub fn of_peers(&self) -> Self {
+        Self {
+            of_peers: true,
+            ..self.clone()
+        }
+    }
+
+    /// Whether another process owns the log.
+    pub fn is_elsewhere(&self) -> bool {
+        self.gauges.is_elsewhere.load(Ordering::Acquire)
+    }
+
+    /// How often it has changed who answers requests.
+    pub fn term(&self) -> u64 {
+        self.term.load(Ordering::Acquire)
+    }
+
+    /// Notes that nothing is in flight, and ends the thread. Blocks; later requests are refused.
+    pub fn close(&self) {
+        let mut seat = self.lock();
+        // Nobody has looked at what waits in the queue.
+        let queue = self.vacate(&mut seat);
+        for job in queue.iter().flat_map(Receiver::try_iter) {
+            if let Job::Request(_, ticket) | Job::OfPeer(_, ticket) = job {
+                Asked(ticket).answer(Err(AppendError::Closed));
+            }
+        }
+    }
+
+    /// Ends whoever has the seat, and gives it to a thread. `prepare` runs before it starts.
+    pub(crate) fn seat<R: FnOnce() -> Receiver<Job> + Send + 'static>(
+        &self,
+        name: &str,
+        prepare: impl FnOnce(Receiver<Job>, u64) -> R,
+    ) -> io::Result<()> {
+        let mut seat = self.lock();
+        let Some(queue) = self.vacate(&mut seat) else {
+            return Err(io::Error::other("the log was closed"));
+        };
+        let term = self.term.fetch_add(1, Ordering::AcqRel) + 1;
+        let run = prepare(queue, term);
+        let thread = std::thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(run)?;
+        *seat = Seat::Taken(thread);
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Ends whoever has the seat; returns the queue.
+    fn vacate(&self, seat: &mut Seat) -> Option<Receiver<Job>> {
+        let thread = match std::mem::replace(seat, Seat::Gone) {
+            Seat::Free(queue) => return Some(queue),
+            Seat::Gone => return None,
+            Seat::Taken(thread) => thread,
+        };
+        let mut close = Job::Close(self.term());
+        while !thread.is_finished() {
+            match self.jobs.try_send(close) {
+                Err(TrySendError::Full(job)) => {
+                    close = job;
+                    std::thread::sleep(FULL_QUEUE);
+                }
+                Ok(()) | Err(TrySendError::Disconnected(_)) => break,
+            }
+        }
+        // After a panic there is no queue any more.
+        thread.join().ok()
+    }
+}
+
+/// Gives a stand-in what he can answer, until that term ends.
+fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &impl StandIn) {
+    while let Ok(job) = queue.recv() {
+        match job {
+            Job::Request(Request::Append(append), ticket)
+                if append.run == NO_RUN && append.cursor.is_none() =>
+            {
+                stand_in.append(append, Asked(ticket));
+            }
+            Job::Request(_, ticket) | Job::OfPeer(_, ticket) => {
+                Asked(ticket).answer(Err(stand_in.refusal()));
+            }
+            Job::Close(ended) if ended == term => return,
+            Job::Close(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use super::*;
+    use crate::ledger::request::Appended;
+    use lakehook_base::clock::Micros;
+    use lakehook_base::record::{Origin, Rows};
+
+    struct Says(u64);
+
+    impl StandIn for Says {
+        fn append(&self, _: Box<Append>, asked: Asked) {
+            asked.answer(Ok(Appended {
+                accepted: self.0,
+                ..Appended::default()
+            }));
+        }
+
+        fn refusal(&self) -> AppendError {
+            AppendError::NoOwner("somebody else owns it".into())
+        }
+    }
+
+    fn append() -> Append {
+        Append {
+            rows: Rows::default(),
+            dropped: 0,
+            origin: Origin {
+                received_at: Micros(1),
+                endpoint: "/".into(),
+                request_id: "".into(),
+                client: None,
+            },
+            run: NO_RUN,
+            cursor: None,
+        }
+    }
+
+    fn accepted(reply: Reply) -> u64 {
+        reply.unwrap().accepted
+    }
+
+    #[test]
+    fn whoever_has_the_seat_answers_and_nothing_that_waits_is_forgotten() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let log = Log::unowned();
+        let waiting = log.clone();
+        let early = runtime.spawn(async move { waiting.append(append()).await });
+        log.stand_in(Says(1)).unwrap();
+        assert_eq!(accepted(runtime.block_on(early).unwrap()), 1);
+        log.stand_in(Says(2)).unwrap();
+        assert_eq!(accepted(runtime.block_on(log.append(append()))), 2);
+        assert!(log.is_elsewhere());
+        assert_eq!(log.term(), 2);
+        log.close();
+        let late = runtime.block_on(log.append(append()));
+        assert_eq!(late, Err(AppendError::Closed));
+        assert!(log.stand_in(Says(3)).is_err());
+    }
+
+    #[test]
+    fn a_stand_in_sends_nothing_on_that_another_process_has_sent() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let log = Log::unowned();
+        log.stand_in(Says(1)).unwrap();
+        let refused = Err(AppendError::NoOwner("somebody else owns it".into()));
+        let of_peers = log.of_peers();
+        assert_eq!(runtime.block_on(of_peers.append(append())), refused);
+        // Nor is anything done that only an owner can do.
+        assert_eq!(log.prove(), refused.map(|_| ()));
+        log.close();
+    }
+}

@@ -1,0 +1,10 @@
+//! Addresses, as the file has them.
+
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// The JSON Schema format of addresses.
+pub(super) const ADDRESS_FORMAT: &str = "socket-address";
+
+pub(super) fn address_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({ "type": "string", "format": ADDRESS_FORMAT })
+}

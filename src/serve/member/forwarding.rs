@@ -1,0 +1,112 @@
+//! Answers requests in the place of the log's owner: it forwards them, once.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use super::state::{EVENTS, OtherNode, Role, State};
+use crate::cluster::{ForwardError, Refusal};
+use crate::wal::request::{Append, AppendError, Reply};
+use crate::wal::seat::{Asked, StandIn};
+
+/// Forwards what a node receives that does not own the log.
+pub(super) struct Forwarding {
+    pub(super) state: Arc<State>,
+    pub(super) runtime: Handle,
+}
+
+impl StandIn for Forwarding {
+    fn append(&self, append: Box<Append>, asked: Asked) {
+        let Role::Following(other) = self.state.role() else {
+            asked.answer(Err(self.refusal()));
+            return;
+        };
+        let state = Arc::clone(&self.state);
+        // There are no more of them than requests in the memory that is meant for these.
+        self.runtime.spawn(async move {
+            asked.answer(forward(&state, &other, &append).await);
+        });
+    }
+
+    fn refusal(&self) -> AppendError {
+        let why = match self.state.role() {
+            Role::Following(other) => format!("{} owns it", other.owner).into(),
+            Role::Looking(why) => why,
+            Role::TakingOver | Role::Owning(_) => "this node is about to take it over".into(),
+            Role::Left => return AppendError::Closed,
+        };
+        AppendError::NoOwner(why)
+    }
+}
+
+async fn forward(state: &State, other: &OtherNode, append: &Append) -> Reply {
+    let answer = tokio::select! {
+        biased;
+        answer = other.peer.append(other.target, append) => answer,
+        // Nobody waits for a node that has been silent.
+        () = state.has_turned_from(other) => {
+            Err(ForwardError::Unknown("it has been silent for too long".into()))
+        }
+    };
+    if let Some(standing) = other.peer.standing(EVENTS) {
+        state.hear(&standing);
+    }
+    let of_cluster = &state.metrics.cluster;
+    match answer {
+        Ok(appended) => {
+            of_cluster.forwarded.increment(1);
+            Ok(appended)
+        }
+        Err(error) => {
+            of_cluster.not_forwarded.increment(1);
+            if !matches!(error, ForwardError::Log(_)) {
+                state.doubts.notify_one();
+            }
+            Err(reply_of(error))
+        }
+    }
+}
+
+/// What the sender is told. Only an outcome that is certain is called one.
+fn reply_of(error: ForwardError) -> AppendError {
+    let is_certain = error.is_certain();
+    match error {
+        ForwardError::Log(AppendError::Closed) => {
+            AppendError::NoOwner("the node that owns it is stopping".into())
+        }
+        ForwardError::Log(error) => error,
+        ForwardError::Refused(Refusal::TooLarge { max_bytes }) => {
+            let max_bytes = usize::try_from(max_bytes).unwrap_or(usize::MAX);
+            let bytes = max_bytes.saturating_add(1);
+            AppendError::TooLarge { bytes, max_bytes }
+        }
+        error if is_certain => AppendError::NoOwner(error.to_string().into()),
+        error => AppendError::Unanswered(error.to_string().into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_known_is_not_called_refused() {
+        for error in [
+            ForwardError::Unknown("it broke".into()),
+            ForwardError::Refused(Refusal::Repeated),
+        ] {
+            let told = reply_of(error);
+            assert!(matches!(told, AppendError::Unanswered(_)), "{told}");
+        }
+        let full = ForwardError::Log(AppendError::Full);
+        assert_eq!(reply_of(full), AppendError::Full);
+        for error in [
+            ForwardError::Unsent("no route".into()),
+            ForwardError::Refused(Refusal::Busy),
+            ForwardError::Log(AppendError::Closed),
+        ] {
+            let told = reply_of(error);
+            assert!(matches!(told, AppendError::NoOwner(_)), "{told}");
+        }
+    }
+}

@@ -1,0 +1,339 @@
+//! Goes from one state of a node to the next.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::feeds::{Ending, FeedsOfNode};
+use super::following::Following;
+use super::forwarding::Forwarding;
+use super::state::{Role, State};
+use crate::clock::Micros;
+use crate::config::Config;
+use crate::serve::errors::ServeError;
+use crate::serve::events;
+use crate::serve::home::{Home, Opener};
+use crate::serve::pipeline::Pipeline;
+use crate::serve::process::Process;
+use crate::serve::settings::LogRole;
+use crate::serve::stopping::{Patience, Stopped};
+use crate::tables::Table;
+use crate::wal::log::Log;
+use crate::wal::node::Lock;
+use crate::wal::recover::OpenError;
+
+/// How often a node asks who owns the log, and how that node is.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long a node that has left goes on saying so to those who follow it.
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Whoever was away for so long may have lost the log.
+const LONGEST_SLEEP: Duration = Duration::from_secs(3);
+/// How long an owner waits at most that nobody follows any more, before it proves again that it is one.
+const LONGEST_PROOF: Duration = Duration::from_mins(1);
+
+/// How a node is asked to stop.
+pub(super) type StopNode = (Arc<Patience>, oneshot::Sender<Stopped>);
+
+/// A node of a cluster.
+pub(super) struct Node {
+    pub(super) config: Config,
+    pub(super) process: Process,
+    pub(super) table: Table,
+    pub(super) lock: Arc<Lock>,
+    /// What its fences say.
+    pub(super) owner: String,
+    pub(super) state: Arc<State>,
+    pub(super) following: Following,
+    /// The place of the log as the start has opened it.
+    pub(super) home: Option<Home>,
+    pub(super) feeds: Option<FeedsOfNode>,
+    /// What a former epoch has left to end.
+    pub(super) former: Option<JoinHandle<()>>,
+    pub(super) fatal: watch::Sender<Option<String>>,
+    pub(super) settled: watch::Sender<bool>,
+}
+
+/// A node that runs.
+pub(in crate::serve) struct RunningNode {
+    pub(super) state: Arc<State>,
+    pub(super) stop: mpsc::Sender<StopNode>,
+    pub(super) fatal: watch::Receiver<Option<String>>,
+    pub(super) listener: (CancellationToken, JoinHandle<()>),
+}
+
+impl RunningNode {
+    /// Resolves with the reason when the service must end.
+    pub(in crate::serve) async fn failed(&self) -> String {
+        let mut fatal = self.fatal.clone();
+        match fatal.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone().unwrap_or_default(),
+            Err(_) => "the node has ended".to_owned(),
+        }
+    }
+
+    /// Ships what is there if the node owns the log, and gives it up.
+    pub(in crate::serve) async fn stop(self, patience: &Arc<Patience>) -> Stopped {
+        let (told, stopped) = oneshot::channel();
+        let asked = self.stop.send((Arc::clone(patience), told)).await;
+        let stopped = match asked {
+            // Each step of it has an end; only a takeover under way may have none, while the replica is away.
+            Ok(()) => match patience.wait(stopped).await {
+                Some(Ok(stopped)) => stopped,
+                _ => Stopped::UNKNOWN,
+            },
+            Err(_) => Stopped::NOTHING_LEFT,
+        };
+        if self.state.is_followed() {
+            patience.wait(tokio::time::sleep(FAREWELL)).await;
+        }
+        let (stop, serving) = self.listener;
+        stop.cancel();
+        patience.wait(serving).await;
+        stopped
+    }
+}
+
+impl Node {
+    /// Runs until it is asked to stop.
+    pub(super) async fn run(mut self, mut stop: mpsc::Receiver<StopNode>) {
+        let asked = loop {
+            if let Err(reason) = self.rest() {
+                self.fatal.send_replace(Some(reason));
+                break stop.recv().await;
+            }
+            let over = tokio::select! {
+                asked = stop.recv() => break asked,
+                over = self.follow() => over,
+            };
+            // A takeover that was begun is brought to its end.
+            match self.try_to_own(over).await {
+                Ok(None) => {}
+                Ok(Some(pipeline)) => {
+                    let Some(asked) = self.own(pipeline, &mut stop).await else {
+                        continue;
+                    };
+                    let (told, stopped) = asked;
+                    let _nobody_waits = told.send(stopped);
+                    return;
+                }
+                Err(reason) => {
+                    self.fatal.send_replace(Some(reason));
+                    break stop.recv().await;
+                }
+            }
+        };
+        self.state.set(Role::Left);
+        if let Some((_, told)) = asked {
+            let _nobody_waits = told.send(Stopped::NOTHING_LEFT);
+        }
+    }
+
+    /// Takes the log over from the owner of that epoch, unless another node is ahead. The error says why the service must
+    /// end.
+    async fn try_to_own(&mut self, over: u64) -> Result<Option<Pipeline>, String> {
+        self.state.set(Role::TakingOver);
+        if let Some(former) = self.former.take() {
+            let _panicked = former.await;
+        }
+        let is_first = !*self.settled.borrow();
+        let error = match self.take_over(over).await {
+            Ok(pipeline) => {
+                self.following.has_owned = true;
+                return Ok(Some(pipeline));
+            }
+            Err(error) => error,
+        };
+        let stands_back = matches!(
+            error,
+            ServeError::Log(OpenError::Contended { .. } | OpenError::Lost { .. })
+        );
+        if stands_back {
+            tracing::info!(%error, "another node is ahead");
+        } else if is_first {
+            return Err(error.to_string());
+        } else {
+            tracing::warn!(%error, "failed to take the log over; trying again later");
+            let now = self.state.clock.mono();
+            self.following.liveness.beaten(now);
+        }
+        self.following.begin(&error.to_string());
+        Ok(None)
+    }
+
+    /// Nobody owns the log here.
+    fn rest(&self) -> Result<(), String> {
+        let forwarding = Forwarding {
+            state: Arc::clone(&self.state),
+            runtime: tokio::runtime::Handle::current(),
+        };
+        // Whoever has answered until now ends first.
+        let rests = tokio::task::block_in_place(|| self.state.log.stand_in(forwarding));
+        rests.map_err(|error| error.to_string())?;
+        if let Some(feeds) = &self.feeds {
+            feeds.rest();
+        }
+        // It has no record that its clock could be compared with.
+        self.state.status.set_recovered(Micros(i64::MIN));
+        Ok(())
+    }
+
+    /// Returns when it is time to take the log over, and the epoch that is to end.
+    async fn follow(&mut self) -> u64 {
+        let state = Arc::clone(&self.state);
+        loop {
+            if let Some(over) = self.following.step().await {
+                return over;
+            }
+            if matches!(state.role(), Role::Following(_)) {
+                self.settled.send_replace(true);
+                // Its files are old by the time this node takes over.
+                self.home = None;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(PAUSE) => {}
+                () = state.doubts.notified() => tokio::time::sleep(PAUSE / 10).await,
+            }
+        }
+    }
+
+    async fn take_over(&mut self, over: u64) -> Result<Pipeline, ServeError> {
+        tracing::info!("taking the log over");
+        let mut home = match self.home.take() {
+            Some(home) => home,
+            None => self.open_home().await?,
+        };
+        if let Some(replica) = &mut home.replica {
+            replica.start.over = Some(over);
+        }
+        let log = self.state.log.clone();
+        let (table, process) = (self.table.clone(), self.process.clone());
+        let pipeline = events::open(&self.config, home, table, process, log).await?;
+        self.state.metrics.cluster.takeovers.increment(1);
+        self.state.status.set_recovered(pipeline.newest_received);
+        self.state.set(Role::Owning(pipeline.epoch));
+        self.settled.send_replace(true);
+        tracing::info!(epoch = pipeline.epoch, "this node owns the log");
+        Ok(pipeline)
+    }
+
+    async fn open_home(&self) -> Result<Home, ServeError> {
+        let log = (LogRole::Events, Arc::clone(&self.lock));
+        let status = Arc::clone(&self.state.status);
+        let opener = Opener::Node {
+            owner: self.owner.clone(),
+            known: self.state.known(),
+        };
+        Home::open(&self.config, log, status, &self.process, opener).await
+    }
+
+    /// Owns the log until another node does, or until this one is asked to stop and has.
+    async fn own(
+        &mut self,
+        pipeline: Pipeline,
+        stop: &mut mpsc::Receiver<StopNode>,
+    ) -> Option<(oneshot::Sender<Stopped>, Stopped)> {
+        let feeds = self.feeds.clone().map(|feeds| {
+            let (ending, endings) = mpsc::channel(1);
+            tokio::spawn(feeds.keep(pipeline.log.clone(), self.owner.clone(), endings));
+            ending
+        });
+        let failure = tokio::select! {
+            failure = pipeline.failed() => failure,
+            never = self.stay_owner(&pipeline.log) => match never {},
+            asked = stop.recv() => {
+                let (patience, told) = asked?;
+                return Some((told, self.end(pipeline, feeds, &patience).await));
+            }
+        };
+        if !failure.is_fenced {
+            self.fatal.send_replace(Some(failure.reason));
+            let (patience, told) = stop.recv().await?;
+            return Some((told, self.end(pipeline, feeds, &patience).await));
+        }
+        self.give_up(pipeline, feeds);
+        None
+    }
+
+    /// Has the log prove that this node still owns it, whenever another node may have taken it unnoticed: this one was
+    /// paused, or nobody asks it any more. While the others ask, it costs nothing.
+    async fn stay_owner(&self, log: &Log) -> Infallible {
+        let after = self.config.cluster.takeover_after.duration();
+        let clock = &self.state.clock;
+        let (mut looked_at, mut pause) = (clock.mono(), after);
+        let mut due = looked_at + pause;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            let now = clock.mono();
+            let was_paused = now.saturating_sub(looked_at) >= LONGEST_SLEEP;
+            looked_at = now;
+            if self.state.is_followed() || !self.state.was_followed() {
+                (pause, due) = (after, now + after);
+            }
+            if was_paused || now >= due {
+                let proving = log.clone();
+                // If it does not own the log, the pipeline says so.
+                let _proved = tokio::task::spawn_blocking(move || proving.prove()).await;
+                pause = (pause * 2).min(LONGEST_PROOF);
+                due = now + pause;
+            }
+        }
+    }
+
+    /// Another node owns the log.
+    fn give_up(&mut self, pipeline: Pipeline, feeds: Option<mpsc::Sender<Ending>>) {
+        self.state.know(pipeline.log.gauges().last_frame());
+        self.following.begin("another node has taken it over");
+        let now = self.state.clock.mono();
+        self.following.liveness.beaten(now);
+        self.state.metrics.cluster.fenced.increment(1);
+        if let Err(error) = self.rest() {
+            self.fatal.send_replace(Some(error));
+        }
+        let shipping = tokio::task::spawn_blocking(move || pipeline.give_up());
+        self.former = Some(tokio::spawn(async move {
+            if let Some(feeds) = feeds {
+                let (told, ended) = oneshot::channel();
+                let asked = feeds.send(Ending::GiveUp(told)).await;
+                if asked.is_ok() {
+                    let _panicked = ended.await;
+                }
+            }
+            let _panicked = shipping.await;
+        }));
+    }
+
+    /// Ships what is there, and closes the logs.
+    async fn end(
+        &self,
+        pipeline: Pipeline,
+        feeds: Option<mpsc::Sender<Ending>>,
+        patience: &Arc<Patience>,
+    ) -> Stopped {
+        let of_feeds = async {
+            let Some(feeds) = feeds else {
+                return Stopped::NOTHING_LEFT;
+            };
+            let (told, stopped) = oneshot::channel();
+            let asked = feeds.send(Ending::Stop(Arc::clone(patience), told)).await;
+            match asked {
+                Ok(()) => stopped.await.unwrap_or(Stopped::UNKNOWN),
+                Err(_) => Stopped::UNKNOWN,
+            }
+        };
+        let of_events = async {
+            let drained = pipeline.drain(patience).await;
+            pipeline.close(patience, drained).await
+        };
+        let (feeds, of_events) = tokio::join!(of_feeds, of_events);
+        self.state.set(Role::Left);
+        Stopped {
+            all_shipped: of_events.all_shipped && feeds.all_shipped,
+            left_rows: of_events.left_rows + feeds.left_rows,
+        }
+    }
+}
