@@ -99,7 +99,8 @@ impl Service {
         Self::run(strace, &settings)
     }
 
-    /// The same with a log that `wal` says where to keep: lines of `[wal]`, in which `PREFIX` stands for the lake's.
+    /// Does the same with a log somewhere else. `wal` has the lines of the section `[wal]` that say where; `PREFIX` in
+    /// them stands for the prefix of the lake.
     /// Nothing is shipped while a bench lasts.
     pub(crate) fn unshipped(endpoint: SocketAddr, wal: &str) -> Result<Self> {
         let settings = Settings {

@@ -26,8 +26,9 @@ use super::work::Work;
 use crate::support::nats::Nats;
 use crate::support::s3::{BUCKET, S3Server};
 
-/// Events in a request, and requests; each load comes on so many connections.
+/// The loads: how many events a request has, and how many requests are sent.
 const LOADS: [(u32, usize); 2] = [(1, 4_000), (100, 300)];
+/// Connections on which a load is sent.
 const CONNECTIONS: usize = 256;
 /// As large as the servers have room for.
 const BOUND: &str = "max_bytes = \"2 GiB\"\n";

@@ -11,7 +11,8 @@ impl Log {
     ///
     /// The rows count as received when the log takes them: each attempt has a new time of receipt, never before a
     /// watermark that was published, and `stamp` writes it into the rows. It ends when the rows are durable, and with
-    /// any error but [`AppendError::Full`] and [`AppendError::Late`]. Whoever waits sets the limit, by dropping it.
+    /// any error but [`AppendError::Full`] and [`AppendError::Late`]. It has no limit of time: a caller that has one
+    /// drops the future, and then does not know whether the rows were stored.
     pub async fn append_when_possible(
         &self,
         mut append: Append,

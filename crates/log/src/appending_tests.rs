@@ -67,7 +67,7 @@ fn log(dir: &std::path::Path, clock: &Clock) -> Log {
     Log::start(writer, clock.clone(), listeners).unwrap()
 }
 
-/// A request with one row of so many bytes.
+/// A request with one row, which has that number of bytes.
 fn request(number: u64, bytes: usize, received_at: Micros) -> Append {
     let mut rows = Rows::default();
     rows.bytes.push(b'{');

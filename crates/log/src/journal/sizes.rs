@@ -6,10 +6,9 @@
 
 use super::layout::next_block;
 
-/// After a segment that ended before it was full, the next ones are larger than what it needed: by this part of that,
-/// …
+/// After a segment that ended early, the next ones have what it needed and, as a margin, this part of that, …
 const MORE: u64 = 32;
-/// … and by this part of the usual size.
+/// … and this part of the usual size.
 const MORE_OF_USUAL: u64 = 64;
 /// A segment has at least this part of the usual size. Each that is full makes the next ones larger by this part.
 const LEAST_PART: u64 = 4;
