@@ -124,7 +124,9 @@ fn beside(name: &str, python: &Path, script: &str, setup: &Setup, file: &Path) -
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8(output.stdout).unwrap();
-    let (cpu, peak) = text.trim().split_once(' ').unwrap();
+    // DuckDB shows its progress before.
+    let last = text.trim().rsplit(['\n', '\r']).next().unwrap();
+    let (cpu, peak) = last.split_once(' ').unwrap();
     let (cpu, peak): (f64, u64) = (cpu.parse().unwrap(), peak.parse().unwrap());
     println!(
         "| {name} | {cpu:.1} | {:.1} | {} MiB |",

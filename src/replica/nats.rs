@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_nats::connection::State;
-use async_nats::{Client, HeaderMap, Message, Request, RequestErrorKind};
+use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind};
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use serde::{Deserialize, Serialize};
@@ -16,6 +16,8 @@ use crate::lake::{LakeError, Trouble};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How soon a request that nobody listened to is sent again.
+const UNHEARD_PAUSE: Duration = Duration::from_millis(100);
 /// After so many requests in a row without an answer, another server is tried.
 const UNANSWERED: u32 = 2;
 /// The oldest servers that can keep a log.
@@ -171,8 +173,7 @@ impl NatsConnection {
     pub(super) fn publish_new(&self, subject: String, bytes: Bytes) -> Result<PubAck, NatsError> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
-        let request = Request::new().headers(headers).payload(bytes);
-        answer(&self.send(subject, request)?)
+        answer(&self.send(subject, Some(headers), bytes)?)
     }
 
     /// Asks JetStream something.
@@ -183,11 +184,15 @@ impl NatsConnection {
     ) -> Result<A, NatsError> {
         let body = serde_json::to_vec(body);
         let body = body.map_err(|error| NatsError::Unanswered(error.to_string()))?;
-        let request = Request::new().payload(body.into());
-        answer(&self.send(format!("$JS.API.{what}"), request)?)
+        answer(&self.send(format!("$JS.API.{what}"), None, body.into())?)
     }
 
-    fn send(&self, subject: String, request: Request) -> Result<Message, NatsError> {
+    fn send(
+        &self,
+        subject: String,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<Message, NatsError> {
         // Otherwise the client would keep the message, and send it whenever it is connected again.
         if self.client.connection_state() != State::Connected {
             let why = self.complaints.after(0);
@@ -197,9 +202,7 @@ impl NatsConnection {
             )));
         }
         let complaints = self.complaints.count();
-        let request = request.timeout(Some(PATIENCE));
-        let sending = self.client.send_request(subject, request);
-        let error = match self.runtime.block_on(sending) {
+        let error = match self.send_until_heard(&subject, headers.as_ref(), &payload) {
             Ok(message) => {
                 self.unanswered.store(0, Ordering::Relaxed);
                 return Ok(message);
@@ -223,6 +226,35 @@ impl NatsConnection {
             Some(said) => format!("{error}; the server says: {said}"),
             None => error,
         }))
+    }
+
+    /// A request that nobody listens to has reached nobody, so it is sent again: just after servers have started or
+    /// have elected a leader, it takes a moment until all of them know where to send it.
+    fn send_until_heard(
+        &self,
+        subject: &str,
+        headers: Option<&HeaderMap>,
+        payload: &Bytes,
+    ) -> Result<Message, RequestError> {
+        let began = Instant::now();
+        loop {
+            let mut request = Request::new()
+                .payload(payload.clone())
+                .timeout(Some(PATIENCE));
+            if let Some(headers) = headers {
+                request = request.headers(headers.clone());
+            }
+            let sending = self.client.send_request(subject.to_owned(), request);
+            match self.runtime.block_on(sending) {
+                Err(error)
+                    if error.kind() == RequestErrorKind::NoResponders
+                        && began.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(UNHEARD_PAUSE);
+                }
+                result => return result,
+            }
+        }
     }
 
     /// The server of this connection may be cut off from the others.

@@ -22,7 +22,8 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::new();
+                // Most records have a few members.
+                let mut members = Vec::with_capacity(8);
                 while let Some(key) = map.next_key::<&RawValue>()? {
                     members.push((key.get(), map.next_value::<&RawValue>()?.get()));
                 }

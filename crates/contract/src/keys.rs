@@ -37,6 +37,9 @@ impl<'a> Keys<'a> {
         {
             return false;
         }
+        if self.few.capacity() == 0 {
+            self.few.reserve(8);
+        }
         self.few.push(folded);
         if self.few.len() > MAX_FEW {
             let lower = self.few.iter().map(|key| key.to_ascii_lowercase());

@@ -74,6 +74,11 @@ impl StraightTable {
         is_valid.then_some(CellValue::Null)
     }
 
+    /// The columns that identify a record together.
+    pub fn ids(&self) -> &[usize] {
+        &self.ids
+    }
+
     /// Whether records have ids.
     pub fn has_ids(&self) -> bool {
         !self.ids.is_empty()
@@ -206,14 +211,12 @@ impl<'a> Number<'a> {
 
     /// All of its digits as one number; `None` beyond 64 bits.
     fn units(&self) -> Option<i64> {
-        let digits = self.whole.iter().chain(self.part);
-        let units = digits
-            .take(MAX_WHOLE_DIGITS + 1)
-            .fold(0_i64, |units, digit| {
-                units.wrapping_mul(10).wrapping_add(i64::from(digit - b'0'))
-            });
-        let is_small = self.whole.len() + self.part.len() <= MAX_WHOLE_DIGITS;
-        is_small.then_some(if self.is_negative { -units } else { units })
+        if self.whole.len() + self.part.len() > MAX_WHOLE_DIGITS {
+            return None;
+        }
+        let add = |units: i64, digit: &u8| units * 10 + i64::from(digit - b'0');
+        let units = self.part.iter().fold(self.whole.iter().fold(0, add), add);
+        Some(if self.is_negative { -units } else { units })
     }
 }
 

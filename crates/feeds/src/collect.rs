@@ -264,7 +264,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
             )));
         }
         if self.plan.is_snapshot {
-            return Ok(());
+            return self.see_ids();
         }
         self.judge_page()
     }
@@ -284,13 +284,8 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
-        let held = std::mem::take(&mut self.held);
-        let pending = std::mem::take(&mut self.pending);
-        for piece in held.parts().chain([&pending]) {
-            for id in &piece.ids {
-                self.seen.ids.remove(*id);
-            }
-        }
+        self.held = Held::default();
+        self.pending = Pending::default();
         if self.counts.records == 0 {
             self.counts.first.clear();
         }
@@ -306,7 +301,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
 
     /// Fails if the run may take no further record.
     fn check_count(&self) -> Result<(), RunError> {
-        let unflushed: u64 = self.unflushed().map(|piece| piece.records).sum();
+        let unflushed = self.held.records() + self.pending.records;
         if self.counts.records + unflushed >= self.plan.max_records {
             return Err(RunError::Failed(format!(
                 "page {}: more than {} records (max_records), which can be raised",
@@ -387,7 +382,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
                 }
                 pending.tally.add();
                 pending.content = pending.content.wrapping_add(content);
-                self.note_id(index, id, content)?;
+                self.note_id(index, id, content);
                 self.note_mark(index, mark)?;
             }
             Taken::Invalid { content, error } => self.note_invalid(index, content, &error, before),

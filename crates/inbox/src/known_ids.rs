@@ -15,6 +15,8 @@ use lakehook_base::files::{Disk, remove_if_there};
 const KIND: &str = "ids";
 /// Ids of the run under way that are kept in memory; more are spilled into files.
 const MAX_FRESH: usize = 450_000;
+/// The newest ids, which are added to the others together: the processor then waits for memory once for several.
+const MAX_NEWEST: usize = 64;
 
 /// What is known of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +37,8 @@ pub(crate) struct KnownIds {
     published: Vec<IdFile>,
     filter: IdFilter,
     fresh: FreshIds,
+    /// Those that are not among the fresh ones yet.
+    newest: Vec<IdEntry>,
     spilled: Vec<IdFile>,
 }
 
@@ -58,6 +62,7 @@ impl KnownIds {
             published: Vec::new(),
             filter: IdFilter::default(),
             fresh: FreshIds::default(),
+            newest: Vec::with_capacity(MAX_NEWEST),
             spilled: Vec::new(),
             parts,
         };
@@ -68,7 +73,9 @@ impl KnownIds {
             own.filter
                 .expect(own.published.iter().map(IdFile::count).sum());
             for file in &own.published {
-                file.each(&mut |entry| own.filter.add(entry.id()))?;
+                file.each(&mut |entry| {
+                    own.filter.add(entry.id());
+                })?;
             }
         }
         Ok(own)
@@ -79,25 +86,29 @@ impl KnownIds {
         self.filter.expect(ids);
     }
 
+    /// Begins to read what the next question about this id will read.
+    pub(crate) fn prefetch(&self, entry: IdEntry) {
+        self.filter.prefetch(entry.id());
+    }
+
     /// What is known of an id.
     pub(crate) fn look(&self, entry: IdEntry) -> io::Result<Sighting> {
         if !self.filter.may_have(entry.id()) {
             return Ok(Sighting::New);
         }
-        let known = match self.fresh.get(entry) {
-            Some(known) => Some(known),
-            None => self.look_up(entry)?,
-        };
-        Ok(known.map_or(Sighting::New, |known| Sighting::of(known, entry)))
+        self.look_closely(entry)
     }
 
     /// What is known of an id, which is known from now on.
     pub(crate) fn look_and_add(&mut self, entry: IdEntry) -> io::Result<Sighting> {
-        let sighting = self.look(entry)?;
-        if sighting == Sighting::New {
-            self.add(entry)?;
+        if self.filter.add(entry.id()) {
+            let sighting = self.look_closely(entry)?;
+            if sighting != Sighting::New {
+                return Ok(sighting);
+            }
         }
-        Ok(sighting)
+        self.insert(entry)?;
+        Ok(Sighting::New)
     }
 
     /// Whether none of these ids is known.
@@ -115,6 +126,17 @@ impl KnownIds {
         ids.drain().try_for_each(|entry| self.add(entry))
     }
 
+    /// What is known of an id that the filter may have.
+    fn look_closely(&self, entry: IdEntry) -> io::Result<Sighting> {
+        let mut newest = self.newest.iter().copied();
+        let known = newest.find(|known| known.id() == entry.id());
+        let known = match known.or_else(|| self.fresh.get(entry)) {
+            Some(known) => Some(known),
+            None => self.look_up(entry)?,
+        };
+        Ok(known.map_or(Sighting::New, |known| Sighting::of(known, entry)))
+    }
+
     fn look_up(&self, entry: IdEntry) -> io::Result<Option<IdEntry>> {
         for file in self.spilled.iter().chain(&self.published) {
             if let Some(known) = file.find(entry.id())? {
@@ -127,14 +149,29 @@ impl KnownIds {
     /// Adds an id that is new.
     pub(crate) fn add(&mut self, entry: IdEntry) -> io::Result<()> {
         self.filter.add(entry.id());
-        self.fresh.insert(entry);
-        if self.fresh.len() >= MAX_FRESH {
-            self.spill()?;
+        self.insert(entry)
+    }
+
+    /// Adds an id that is new, and that the filter has.
+    fn insert(&mut self, entry: IdEntry) -> io::Result<()> {
+        self.newest.push(entry);
+        if self.newest.len() >= MAX_NEWEST {
+            self.settle();
+            if self.fresh.len() >= MAX_FRESH {
+                self.spill()?;
+            }
         }
         Ok(())
     }
 
+    fn settle(&mut self) {
+        for entry in self.newest.drain(..) {
+            self.fresh.insert(entry);
+        }
+    }
+
     fn spill(&mut self) -> io::Result<()> {
+        self.settle();
         let path = self.parts.scratch(self.spilled.len());
         let mut entries: Vec<IdEntry> = self.fresh.drain().collect();
         entries.sort_unstable();
@@ -149,7 +186,7 @@ impl KnownIds {
 
     /// Writes the ids of the run durably, under a name that does not count yet. Returns whether there are any.
     pub(crate) fn write(&mut self, run: u64) -> io::Result<bool> {
-        if self.fresh.is_empty() && self.spilled.is_empty() {
+        if self.newest.is_empty() && self.fresh.is_empty() && self.spilled.is_empty() {
             return Ok(false);
         }
         self.spill()?;
@@ -169,6 +206,7 @@ impl KnownIds {
 
     /// The run has no result: its ids are forgotten.
     pub(crate) fn discard(&mut self, run: u64) -> io::Result<()> {
+        self.newest.clear();
         self.fresh.clear();
         self.forget_spilled()?;
         if self.published.is_empty() {

@@ -1,5 +1,7 @@
 //! Rows of tables that go straight from their text into columns, where the schema is simple enough for that.
 
+use std::ops::Range;
+
 use super::plan::FilesPlan;
 use super::table_row::TableRow;
 use lakehook_base::columns::CellValue;
@@ -20,7 +22,11 @@ pub(crate) struct StraightRows {
     line: usize,
     /// Bytes of a line besides the values.
     around: usize,
-    /// The values of the row that was read last.
+    /// The columns of the file, those of the id first, …
+    order: Vec<usize>,
+    /// … and how many those are.
+    ids: usize,
+    /// The values of the row that was read last, in the order of the file.
     values: Vec<CellValue>,
     /// The hash of its id, if rows have ids.
     pub(crate) id: Option<u128>,
@@ -37,6 +43,7 @@ impl StraightRows {
         let table = plan.entities.straight(row.heads.names())?;
         let columns = row.heads.names().map(|name| typed.column(name));
         let columns = columns.collect::<Option<Vec<usize>>>()?;
+        let (order, ids) = ids_first(&table, columns.len());
         let names: usize = row.heads.names().map(|name| name.len() + 4).sum();
         Some(Self {
             table,
@@ -44,29 +51,42 @@ impl StraightRows {
             file: typed.column("file")?,
             line: typed.column("line")?,
             around: FRAME_BYTES + file.len() + names,
-            values: Vec::with_capacity(columns.len()),
+            order,
+            ids,
+            values: vec![CellValue::Null; columns.len()],
             columns,
             id: None,
         })
     }
 
-    /// Reads the values of a row and its id; `false` if it must take the other way.
-    pub(crate) fn read(&mut self, row: &TableRow<'_>) -> bool {
-        self.values.clear();
-        for index in 0..self.columns.len() {
-            let cell = row.cell(index);
+    /// Reads the id of a row; `false` if it must take the other way.
+    pub(crate) fn read_id(&mut self, row: &TableRow<'_>) -> bool {
+        if !self.read(row, 0..self.ids) {
+            return false;
+        }
+        self.id = self.table.id(&self.values, |index| row.cell(index));
+        self.id.is_some() || !self.table.has_ids()
+    }
+
+    /// Reads the values of a row that are not part of its id; `false` if it must take the other way.
+    pub(crate) fn read_others(&mut self, row: &TableRow<'_>) -> bool {
+        self.read(row, self.ids..self.order.len())
+    }
+
+    fn read(&mut self, row: &TableRow<'_>, which: Range<usize>) -> bool {
+        for index in &self.order[which] {
+            let cell = row.cell(*index);
             let value = if row.heads.is_null(cell) {
-                self.table.null(index)
+                self.table.null(*index)
             } else {
-                self.table.value(index, cell)
+                self.table.value(*index, cell)
             };
             let Some(value) = value else {
                 return false;
             };
-            self.values.push(value);
+            self.values[*index] = value;
         }
-        self.id = self.table.id(&self.values, |index| row.cell(index));
-        self.id.is_some() || !self.table.has_ids()
+        true
     }
 
     /// Adds the row that was read last.
@@ -90,4 +110,13 @@ impl StraightRows {
         }
         typed.end_row(self.around + row.raw.len());
     }
+}
+
+/// All columns of a table, those of the id first; and how many those are.
+fn ids_first(table: &StraightTable, columns: usize) -> (Vec<usize>, usize) {
+    let is_id = |index: &usize| table.ids().contains(index);
+    let ids = (0..columns).filter(is_id);
+    let others = (0..columns).filter(|index| !is_id(index));
+    let order: Vec<usize> = ids.chain(others).collect();
+    (order, (0..columns).filter(is_id).count())
 }

@@ -149,7 +149,13 @@ impl<'a> Taker<'a> {
         let Way::Straight(way) = &mut self.way else {
             return Ok(false);
         };
-        if !way.read(row) {
+        if !way.read_id(row) {
+            return Ok(false);
+        }
+        if let (Some(id), IdsOf::InRun(known)) = (way.id, &self.ids) {
+            known.prefetch(IdEntry::new(id, 0));
+        }
+        if !way.read_others(row) {
             return Ok(false);
         }
         let sighting = match way.id {

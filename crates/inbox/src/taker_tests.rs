@@ -68,7 +68,7 @@ fn taken(plan: &FilesPlan, body: &str, is_straight: bool) -> (u64, Vec<u8>, Harv
         1 << 20,
         &mut |part| {
             if let (Part::Row(row), Way::Straight(way)) = (&part, &mut taker.way) {
-                straight += u64::from(way.read(row));
+                straight += u64::from(way.read_id(row) && way.read_others(row));
             }
             taker.take(part)
         },

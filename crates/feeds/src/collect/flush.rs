@@ -16,6 +16,7 @@ use lakehook_log::request::{Append, Appended, Cursor, MAX_CURSOR};
 impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
     /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
     pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
+        self.see_ids()?;
         let last = std::mem::take(&mut self.pending);
         for piece in self.held.take() {
             let piece = piece.map_err(|error| self.not_held(&error))?;

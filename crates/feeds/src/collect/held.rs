@@ -18,6 +18,8 @@ const MAX_MEMORY: usize = 8 << 20;
 #[derive(Default)]
 pub(super) struct Held {
     pieces: Vec<Piece>,
+    /// Records of all pieces.
+    records: u64,
     /// Bytes of the rows that are in memory.
     in_memory: usize,
     file: Option<Spool>,
@@ -48,9 +50,15 @@ impl Held {
         self.pieces.iter().map(|piece| &piece.pending)
     }
 
+    /// Records of all parts.
+    pub(super) fn records(&self) -> u64 {
+        self.records
+    }
+
     /// Holds a further part. If memory does not suffice, rows are written into a file in this directory.
     pub(super) fn push(&mut self, pending: Pending, dir: &Path, name: &str) -> io::Result<()> {
         self.in_memory += pending.rows.bytes.len();
+        self.records += pending.records;
         self.pieces.push(Piece {
             pending,
             spooled: None,
@@ -267,10 +275,11 @@ mod tests {
         assert!(Disk.list(dir.path()).unwrap().is_empty());
         let records: Vec<u64> = held.parts().map(|part| part.records).collect();
         assert_eq!(records, [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(held.records(), 28);
         for (seed, pending) in (0..).zip(held.take()) {
             assert_eq!(pending.unwrap().rows, rows(seed));
         }
-        assert_eq!(held.parts().count(), 0);
+        assert_eq!((held.parts().count(), held.records()), (0, 0));
     }
 
     #[test]

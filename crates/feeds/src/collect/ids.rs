@@ -5,6 +5,7 @@
 //! probability of n² / 2^81 among n ids: 4 in 10^9 among a hundred million.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 const SETS: usize = 16;
 const BYTES: usize = 10;
@@ -12,7 +13,76 @@ const BYTES: usize = 10;
 /// Ids, by their hashes.
 #[derive(Debug, Default)]
 pub(super) struct SeenIds {
-    sets: [HashSet<[u8; BYTES]>; SETS],
+    sets: [HashSet<Kept, Mixed>; SETS],
+}
+
+/// What is kept of the hash of an id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Kept([u8; BYTES]);
+
+impl Hash for Kept {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let [
+            first,
+            second,
+            third,
+            fourth,
+            fifth,
+            sixth,
+            seventh,
+            eighth,
+            ..,
+        ] = self.0;
+        state.write_u64(u64::from_le_bytes([
+            first, second, third, fourth, fifth, sixth, seventh, eighth,
+        ]));
+    }
+}
+
+/// Ids are hashes already, but whoever chooses ids can compute these. So they are mixed with two numbers that nobody
+/// knows outside of the process.
+#[derive(Clone, Copy, Debug)]
+struct Mixed {
+    first: u64,
+    second: u64,
+    state: u64,
+}
+
+impl Default for Mixed {
+    fn default() -> Self {
+        let random = RandomState::new();
+        Self {
+            first: random.hash_one(1),
+            second: random.hash_one(2) | 1,
+            state: 0,
+        }
+    }
+}
+
+impl BuildHasher for Mixed {
+    type Hasher = Self;
+
+    fn build_hasher(&self) -> Self {
+        *self
+    }
+}
+
+impl Hasher for Mixed {
+    fn finish(&self) -> u64 {
+        self.state
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        let mixed = u128::from(self.state ^ number ^ self.first) * u128::from(self.second);
+        let low = u64::try_from(mixed & u128::from(u64::MAX)).unwrap_or(0);
+        self.state = low ^ u64::try_from(mixed >> 64).unwrap_or(0);
+    }
 }
 
 impl SeenIds {
@@ -22,20 +92,12 @@ impl SeenIds {
         self.sets.get_mut(set).is_none_or(|set| set.insert(kept))
     }
 
-    /// Takes an id out again.
-    pub(super) fn remove(&mut self, id: u128) {
-        let (set, kept) = Self::place(id);
-        if let Some(set) = self.sets.get_mut(set) {
-            set.remove(&kept);
-        }
-    }
-
     /// The set of an id, by bits that are not kept, and what is kept of it.
-    fn place(id: u128) -> (usize, [u8; BYTES]) {
+    fn place(id: u128) -> (usize, Kept) {
         let bytes = id.to_le_bytes();
         let mut kept = [0; BYTES];
         kept.copy_from_slice(&bytes[..BYTES]);
-        (usize::from(bytes[BYTES]) % SETS, kept)
+        (usize::from(bytes[BYTES]) % SETS, Kept(kept))
     }
 }
 
@@ -45,15 +107,13 @@ mod tests {
     use xxhash_rust::xxh3::xxh3_128;
 
     #[test]
-    fn an_id_is_new_once_until_it_is_taken_out() {
+    fn an_id_is_new_once() {
         let mut seen = SeenIds::default();
         let ids: Vec<u128> = (0..10_000_u32)
             .map(|id| xxh3_128(&id.to_le_bytes()))
             .collect();
         assert!(ids.iter().all(|id| seen.insert(*id)));
         assert!(!ids.iter().any(|id| seen.insert(*id)));
-        seen.remove(ids[7]);
-        assert!(seen.insert(ids[7]));
         // All sets are used.
         assert!(seen.sets.iter().all(|set| set.len() > 400));
     }

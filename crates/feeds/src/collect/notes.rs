@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::parts::RowsMark;
+use super::parts::{RowsMark, Unseen};
 use super::{Collector, MAX_SAMPLES};
 use crate::errors::RunError;
 use crate::mark_format::{ASK_FOR_FORMAT, Ambiguous};
@@ -12,31 +12,32 @@ use lakehook_base::tables::LiveShape;
 use lakehook_contract::quarantine::FieldError;
 
 impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
-    pub(super) fn note_id(
-        &mut self,
-        index: u64,
-        id: Option<u128>,
-        content: u128,
-    ) -> Result<(), RunError> {
-        if !self.plan.is_snapshot {
-            return Ok(());
+    pub(super) fn note_id(&mut self, index: u64, id: Option<u128>, content: u128) {
+        if self.plan.is_snapshot {
+            self.pending.unseen.push(Unseen {
+                index,
+                hash: id.unwrap_or(content),
+                is_id: id.is_some(),
+            });
         }
-        let Some(id) = id else {
-            if self.seen.ids.insert(content) {
-                self.pending.ids.push(content);
-            } else {
-                self.pending.repeated += 1;
+    }
+
+    /// Looks whether an id of the rows that were collected has come before. It is done for many at once, because the
+    /// processor then waits for memory only once for several.
+    pub(super) fn see_ids(&mut self) -> Result<(), RunError> {
+        for Unseen { index, hash, is_id } in std::mem::take(&mut self.pending.unseen) {
+            if self.seen.ids.insert(hash) {
+                continue;
             }
-            return Ok(());
-        };
-        if !self.seen.ids.insert(id) {
-            return Err(RunError::Drift(format!(
-                "page {}: record {index} has the id of a record before; expected each once: the set \
-                 changes while it is read, or {}.{}.id names no unique key",
-                self.page.number, self.plan.section, self.plan.stream
-            )));
+            if is_id {
+                return Err(RunError::Drift(format!(
+                    "page {}: record {index} has the id of a record before; expected each once: the set \
+                     changes while it is read, or {}.{}.id names no unique key",
+                    self.page.number, self.plan.section, self.plan.stream
+                )));
+            }
+            self.pending.repeated += 1;
         }
-        self.pending.ids.push(id);
         Ok(())
     }
 

@@ -19,7 +19,8 @@ pub(super) struct Pending {
     pub(super) tally: Tally,
     /// Hashes of the invalid records among these rows.
     pub(super) invalid: Vec<u64>,
-    pub(super) ids: Vec<u128>,
+    /// The records of a snapshot that were not compared with those before.
+    pub(super) unseen: Vec<Unseen>,
     /// Number of records of a snapshot without ids that are equal to one before.
     pub(super) repeated: u64,
     pub(super) content: u128,
@@ -29,6 +30,16 @@ pub(super) struct Pending {
     pub(super) nulls: BTreeMap<u32, u64>,
     /// How many values do not fit a column that was found, by its index.
     pub(super) unfit: BTreeMap<u32, u64>,
+}
+
+/// A record of a snapshot that may have come before.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unseen {
+    /// Its index in the page.
+    pub(super) index: u64,
+    /// The hash of its id, or of its content if it has none.
+    pub(super) hash: u128,
+    pub(super) is_id: bool,
 }
 
 /// The page that is being read.
