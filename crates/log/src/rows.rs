@@ -1,8 +1,11 @@
 //! Reads a sealed batch back: the seal from its frame, and the rows from their chunks alone.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::journal::frames::Frame;
 use super::journal::layout::MAX_FRAME;
 use super::journal::local::LocalFrames;
 use super::journal::seam::{At, Frames};
@@ -17,6 +20,8 @@ use lakehook_base::record::Lsn;
 
 /// Most bytes that are read at once.
 const WINDOW: usize = 1 << 20;
+/// Most bytes of seals that are kept for those who ask next.
+const MAX_BESIDE: usize = 8 << 20;
 /// Bytes of a chunk that show what it is; more than most small ones have.
 const GLANCE: usize = 4096;
 
@@ -83,6 +88,44 @@ pub enum Part<'a> {
 #[derive(Clone, Debug)]
 pub struct BatchReader<R> {
     frames: R,
+    beside: Arc<Mutex<Beside>>,
+}
+
+/// Other seals of the frame that was read last. Where many partitions are sealed at once, the frame would otherwise
+/// be read and decoded once for each of them.
+#[derive(Debug, Default)]
+struct Beside {
+    at: At,
+    seals: BTreeMap<u64, Seal>,
+    /// Bytes of their chunks.
+    bytes: usize,
+}
+
+impl Beside {
+    fn new(at: At) -> Self {
+        Self {
+            at,
+            ..Self::default()
+        }
+    }
+
+    /// Keeps a seal if there is room for it.
+    fn keep(&mut self, seal: Seal) {
+        let bytes = seal.chunks.as_bytes().len();
+        if self.bytes + bytes <= MAX_BESIDE {
+            self.bytes += bytes;
+            self.seals.insert(seal.number, seal);
+        }
+    }
+
+    /// Takes a seal out if it is there.
+    fn take(&mut self, number: u64, at: At) -> Option<Seal> {
+        if self.at == at {
+            self.seals.remove(&number)
+        } else {
+            None
+        }
+    }
 }
 
 impl<F: Files> BatchReader<LocalFrames<F>> {
@@ -95,7 +138,10 @@ impl<F: Files> BatchReader<LocalFrames<F>> {
 impl<R: Frames> BatchReader<R> {
     /// Reads a journal through these frames.
     pub fn of(frames: R) -> Self {
-        Self { frames }
+        Self {
+            frames,
+            beside: Arc::default(),
+        }
     }
 
     /// Name of the journal, for messages.
@@ -103,41 +149,62 @@ impl<R: Frames> BatchReader<R> {
         self.frames.name()
     }
 
-    /// Reads a seal; the checksum of its frame is verified again.
+    /// Reads a seal; the checksum of its frame is verified again, once for seals that are read one after the other.
     pub fn seal(&self, number: u64, at: At) -> Result<Seal, RowsError> {
-        self.find(number, at, |entry| match entry {
-            Entry::Seal(seal) if seal.number == number => Some(*seal),
-            _ => None,
-        })
+        let beside = || self.beside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(seal) = beside().take(number, at) {
+            return Ok(seal);
+        }
+        let frame = self.frame(number, at)?;
+        let mut found = None;
+        let mut others = Beside::new(at);
+        for entry in Entry::all(frame.body()).flatten() {
+            match entry {
+                Entry::Seal(seal) if seal.number == number => found = Some(*seal),
+                Entry::Seal(seal) => others.keep(*seal),
+                _ => {}
+            }
+        }
+        if found.is_some() {
+            *beside() = others;
+        }
+        found.ok_or_else(|| self.not_there(number, at))
     }
 
     /// Reads the end of a run; the checksum of its frame is verified again.
     pub fn run_end(&self, run: Lsn, at: At) -> Result<RunEnd, RowsError> {
-        self.find(0, at, |entry| match entry {
+        let frame = self.frame(0, at)?;
+        let found = Entry::all(frame.body()).find_map(|entry| match entry.ok()? {
             Entry::RunEnd(end) if end.run == run => Some(*end),
             _ => None,
+        });
+        found.ok_or_else(|| self.not_there(0, at))
+    }
+
+    /// The frame at a position, which should hold something about that seal.
+    fn frame(&self, seal: u64, at: At) -> Result<Frame, RowsError> {
+        let frame = self.frames.frame(at);
+        let frame = frame.map_err(|error| self.read_failed(seal, at, error))?;
+        frame.ok_or_else(|| {
+            let detail = format!("no valid frame at block {}", at.within());
+            self.unreadable(seal, at, detail)
         })
     }
 
-    /// Finds the entry that `pick` takes, in the frame at a position.
-    fn find<T>(
-        &self,
-        number: u64,
-        at: At,
-        pick: impl Fn(Entry<'_>) -> Option<T>,
-    ) -> Result<T, RowsError> {
-        let unreadable = |detail: String| RowsError::Unreadable {
-            seal: number,
+    fn not_there(&self, seal: u64, at: At) -> RowsError {
+        self.unreadable(
+            seal,
+            at,
+            format!("not in the frame at block {}", at.within()),
+        )
+    }
+
+    fn unreadable(&self, seal: u64, at: At, detail: String) -> RowsError {
+        RowsError::Unreadable {
+            seal,
             source_name: self.frames.name_of_segment(at.segment()),
             detail,
-        };
-        let block = at.within();
-        let frame = self.frames.frame(at);
-        let frame = frame
-            .map_err(|error| self.read_failed(number, at, error))?
-            .ok_or_else(|| unreadable(format!("no valid frame at block {block}")))?;
-        let found = Entry::all(frame.body()).find_map(|entry| pick(entry.ok()?));
-        found.ok_or_else(|| unreadable(format!("not in the frame at block {block}")))
+        }
     }
 
     /// Rows that are gone, too short or damaged stay unreadable; any other error may be temporary.

@@ -20,23 +20,25 @@ pub struct Chunk {
 }
 
 /// Chunks in the order of the log, delta-coded: about ten bytes each.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct Chunks {
     bytes: Vec<u8>,
-    last: (At, Lsn),
+    /// Where the last chunk is; `None` until that matters.
+    last: Option<(At, Lsn)>,
 }
+
+impl PartialEq for Chunks {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Chunks {}
 
 impl Chunks {
     /// Takes what [`Chunks::as_bytes`] gave.
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        let mut chunks = Self {
-            bytes,
-            last: (At::default(), Lsn(0)),
-        };
-        if let Some(last) = chunks.iter().last() {
-            chunks.last = (last.frame, last.first_lsn);
-        }
-        chunks
+        Self { bytes, last: None }
     }
 
     /// The delta-coded form.
@@ -46,7 +48,10 @@ impl Chunks {
 
     /// Adds a chunk behind the last one.
     pub fn push(&mut self, chunk: &Chunk) {
-        let (last, last_lsn) = self.last;
+        let (last, last_lsn) = self.last.unwrap_or_else(|| {
+            let last = self.iter().last();
+            last.map_or_else(Default::default, |last| (last.frame, last.first_lsn))
+        });
         debug_assert!(chunk.frame >= last, "chunks are in the order of the log");
         debug_assert!(chunk.first_lsn >= last_lsn, "so are their rows");
         let segments = chunk.frame.segment() - last.segment();
@@ -64,7 +69,7 @@ impl Chunks {
         put_varint(&mut self.bytes, chunk.bytes);
         put_varint(&mut self.bytes, chunk.rows);
         put_varint(&mut self.bytes, chunk.first_lsn.0 - last_lsn.0);
-        self.last = (chunk.frame, chunk.first_lsn);
+        self.last = Some((chunk.frame, chunk.first_lsn));
     }
 
     /// The chunks in order; ends early where the bytes are not of the right form.
