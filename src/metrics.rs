@@ -153,13 +153,14 @@ impl Metrics {
         event_types: &[String],
         polls: impl Iterator<Item = &'p String>,
     ) -> Result<Arc<Self>, BuildError> {
-        Self::of_service(event_types, std::iter::empty(), polls)
+        Self::of_service(event_types, None, std::iter::empty(), polls)
     }
 
-    /// Metrics of one service, with a counter of dropped events for each type, and with the metrics of its
-    /// hooks and polls.
+    /// Metrics of one service, with a counter of dropped events for each type, with the name of its cluster if it is in
+    /// one, and with the metrics of its hooks and polls.
     pub fn of_service<'p>(
         event_types: &[String],
+        cluster: Option<&str>,
         hooks: impl Iterator<Item = &'p String>,
         polls: impl Iterator<Item = &'p String>,
     ) -> Result<Arc<Self>, BuildError> {
@@ -178,7 +179,8 @@ impl Metrics {
             let hooks = hooks.map(|hook| (hook.clone(), HookMetrics::register(hook)));
             let hooks = hooks.collect();
             let polls = polls.map(|poll| (poll.clone(), PollMetrics::register(poll)));
-            Self::register(handle, event_types, hooks, polls.collect())
+            let cluster = ClusterMetrics::register(cluster.unwrap_or_default());
+            Self::register(handle, event_types, cluster, (hooks, polls.collect()))
         });
         Ok(Arc::new(metrics))
     }
@@ -186,8 +188,8 @@ impl Metrics {
     fn register(
         handle: PrometheusHandle,
         event_types: &[String],
-        hooks: BTreeMap<String, HookMetrics>,
-        polls: BTreeMap<String, PollMetrics>,
+        cluster: ClusterMetrics,
+        (hooks, polls): (BTreeMap<String, HookMetrics>, BTreeMap<String, PollMetrics>),
     ) -> Self {
         Self {
             handle,
@@ -234,7 +236,7 @@ impl Metrics {
             polls_wal_bytes: metrics::gauge!("lakehook_polls_wal_bytes"),
             polls_wal_max_bytes: metrics::gauge!("lakehook_polls_wal_max_bytes"),
             events_source: SourceMetrics::register(EVENTS_SOURCE),
-            cluster: ClusterMetrics::register(),
+            cluster,
             polls,
             hooks,
             process: ProcessMetrics::register(),
@@ -249,6 +251,13 @@ impl Metrics {
     /// The metrics of a poll, if `with_polls` was given its name.
     pub fn poll(&self, name: &str) -> Option<&PollMetrics> {
         self.polls.get(name)
+    }
+
+    /// Another process runs the polls now.
+    pub fn rest_polls(&self) {
+        for poll in self.polls.values() {
+            poll.rest();
+        }
     }
 
     /// The counter of events that went to the quarantine for this reason.

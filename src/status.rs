@@ -192,6 +192,12 @@ impl Status {
         }
     }
 
+    /// Forgets held batches: they are those of a log that another process owns now.
+    pub fn forget_held(&self) {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.clear();
+    }
+
     /// The batches that cannot be read back.
     pub fn held(&self) -> Vec<String> {
         self.held

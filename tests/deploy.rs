@@ -1,8 +1,10 @@
-//! What lies around the program for those who install and watch it: packages, units, the release, alerts, the dashboard
-//! and the chart. Each is held against the tool that reads it, where that can be had.
+//! What lies around the program for those who install and watch it: packages, units, the release, alerts, the dashboard,
+//! the chart, and the compose files of NATS and of a cluster. Each is held against the tool that reads it, where that can
+//! be had.
 
 mod alerts;
 mod chart;
+mod cluster;
 mod nats;
 mod release;
 mod unit;

@@ -20,6 +20,7 @@ use crate::support::s3::{BUCKET, Chances, S3Server};
 mod beside;
 mod broken;
 mod cluster;
+mod follower;
 mod full;
 mod guarded;
 mod streams;

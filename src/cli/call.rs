@@ -13,6 +13,7 @@ use crate::call::feed::CallFeed;
 use crate::call::report::Report;
 use crate::call::run::Wish;
 use crate::cli::chosen;
+use crate::cli::elsewhere;
 use crate::cli::ending;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
@@ -98,11 +99,11 @@ async fn runs(config: &Config, request: &Request) -> Result<bool, Failure> {
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
             let mut tell = |line| all_well &= show(line);
             let asked = ask_service(&config.polls.dir, request, &mut tell).await;
-            asked.with_context(|| {
-                format!(
-                    "{held}; it is no service that can be asked for calls, or is still starting"
-                )
-            })?;
+            if let Err(error) = asked {
+                return Err(elsewhere::explained(config, &held, "for calls", error)
+                    .await
+                    .into());
+            }
             Ok(all_well)
         }
         Err(error) => Err(error.into()),

@@ -9,6 +9,7 @@ use clap::{Args, ValueEnum as _};
 use serde_json::Value;
 use tracing::level_filters::LevelFilter;
 
+use crate::cli::cluster_check;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::replica_check;
 use crate::cli::runtime::runtime;
@@ -101,6 +102,7 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     if !(config.poll.is_empty() && config.call.is_empty() && config.files.is_empty()) {
         all_right &= check_log(config, "write-ahead log of polls", LogRole::Feeds);
     }
+    all_right &= cluster_check::check(config)?;
     if let Some(reader) = args.reader {
         all_right &= check_reader(config, reader)?;
     }

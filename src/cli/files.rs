@@ -14,6 +14,7 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::chosen;
+use crate::cli::elsewhere;
 use crate::cli::ending;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
@@ -152,13 +153,12 @@ async fn looks(
         }
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
             let looked = looks_of_service(config, request, follows, telling).await;
-            let looked = looked.with_context(|| {
-                format!(
-                    "{held}; it is no service that can be asked for files, or is still starting. Try again when it is \
-                     ready or gone"
-                )
-            });
-            Ok(looked?)
+            if let Err(error) = looked {
+                return Err(elsewhere::explained(config, &held, "for files", error)
+                    .await
+                    .into());
+            }
+            Ok(())
         }
         Err(error) => Err(error.into()),
     }

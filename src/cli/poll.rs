@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::board::Board;
 use crate::cli::chosen;
+use crate::cli::elsewhere;
 use crate::cli::ending;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
@@ -114,12 +115,11 @@ async fn runs(config: &Config, request: &Request, board: &mut Board) -> Result<b
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
             let mut follow = |line| board.show(line);
             let asked = ask_service(&config.polls.dir, request, &mut follow).await;
-            asked.with_context(|| {
-                format!(
-                    "{held}; it is no service that can be asked to poll, or is still starting. Try \
-                     again when it is ready or gone"
-                )
-            })?;
+            if let Err(error) = asked {
+                return Err(elsewhere::explained(config, &held, "to poll", error)
+                    .await
+                    .into());
+            }
             board.finish(&request.polls)
         }
         Err(error) => Err(error.into()),

@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, Subcommand};
 use tokio_util::sync::CancellationToken;
 
+use crate::cli::elsewhere;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::poll::chosen;
 use crate::cli::runtime::runtime;
@@ -134,12 +135,10 @@ async fn answer(config: &Config, request: &Request) -> Result<bool, Failure> {
         }
         Err(ServeError::Lock(held @ LockError::Held { .. })) => {
             let asked = ask_service(&config.polls.dir, request, &mut tell).await;
-            asked.with_context(|| {
-                format!(
-                    "{held}; it is no service that can be asked, or is still starting. Try again when it is \
-                     ready or gone"
-                )
-            })?;
+            if let Err(error) = asked {
+                let why = elsewhere::explained(config, &held, "what polls remember", error);
+                return Err(why.await.into());
+            }
         }
         Err(error) => return Err(error.into()),
     }

@@ -11,7 +11,7 @@ use super::findings::Findings;
 use super::lake_url::LakeUrl;
 use super::replica_checks;
 use super::rules::{MIN_WAL, late_batch_age};
-use super::secret_file::SecretFile;
+use super::secret_file::{SecretFile, fault_of_token};
 use super::sections::{Batch, Config, Dedup, Events, Lake, Server};
 use super::simple;
 use super::wal::Wal;
@@ -29,7 +29,6 @@ const FRAME_BYTES_PER_BODY_BYTE: u64 = 2;
 const FRAME_BYTES_PER_EVENT: u64 = 640;
 
 const MIN_SEGMENTS: u64 = 4;
-const MIN_TOKEN_CHARS: usize = 16;
 /// With fewer ids, the log forgets events before their senders give up retrying.
 const FEW_IDS: u64 = 1_000_000;
 
@@ -69,16 +68,7 @@ pub(super) fn read_tokens(config: &mut Config, findings: &mut Findings<'_>) {
     if let Some(path) = server.console_token_file.clone() {
         server.console_tokens = tokens_of("server.console_token_file", &path, findings);
     }
-    let cluster = &mut config.cluster;
-    if let Some(path) = cluster.secret_file.clone() {
-        let key = "cluster.secret_file";
-        let mut secrets = tokens_of(key, &path, findings);
-        if secrets.len() > 1 {
-            let rule = format!("{} must hold one secret on one line", path.display());
-            findings.problem(&[key], rule);
-        }
-        cluster.secret = secrets.pop();
-    }
+    cluster_checks::read_secret(&mut config.cluster, findings);
 }
 
 /// The tokens of the file that a key names. What is wrong with them is among the findings.
@@ -100,11 +90,8 @@ fn take_tokens(
     file: SecretFile,
     findings: &mut Findings<'_>,
 ) -> Vec<Secret> {
+    file.warn_if_open(key, path, findings);
     let path = path.display();
-    if file.is_open_to_others {
-        let text = format!("{path} can be read by others than its owner; chmod 600 it");
-        findings.warning(key, &text);
-    }
     if file.secrets.is_empty() {
         findings.problem(&[key], format!("{path} holds no token; put one on a line"));
         findings.distrust(key);
@@ -163,19 +150,6 @@ pub(super) fn check_tokens(server: &Server, findings: &mut Findings<'_>) {
             findings.problem(&["server.tokens"], rule);
         }
     }
-}
-
-/// What is wrong with a token; repeats nothing of it.
-fn fault_of_token(token: &Secret) -> Option<String> {
-    let text = token.expose();
-    if !text.chars().all(|c| c.is_ascii_graphic()) {
-        return Some("may hold no whitespace and only visible ASCII characters".to_owned());
-    }
-    (text.len() < MIN_TOKEN_CHARS).then(|| {
-        format!(
-            "must have at least {MIN_TOKEN_CHARS} characters; \"openssl rand -hex 32\" makes one"
-        )
-    })
 }
 
 fn request_sizes(config: &Config, findings: &mut Findings<'_>) {

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use validator::Validate;
 
-use super::address::address_schema;
+use super::address::node_address_schema;
 use super::amounts::Span;
 use super::rules;
 use crate::secret::Secret;
@@ -31,7 +31,7 @@ pub struct Cluster {
     #[validate(custom(function = rules::plain_name))]
     pub name: Option<String>,
     /// The address at which other nodes reach this one.
-    #[schemars(schema_with = "address_schema")]
+    #[schemars(schema_with = "node_address_schema")]
     pub address: Option<SocketAddr>,
     /// A file with the secret of the cluster.
     #[schemars(length(min = 1))]

@@ -1,9 +1,52 @@
 //! A node of a cluster: what it needs, and where it listens.
 
+use std::net::IpAddr;
+use std::slice;
+
 use super::cluster::Cluster;
 use super::findings::Findings;
+use super::replica_url::ReplicaUrl;
+use super::secret_file::{SecretFile, fault_of_token};
 use super::sections::Config;
 use crate::receive::Networks;
+
+const SECRET_FILE: &str = "cluster.secret_file";
+
+/// Reads the secret of a cluster.
+pub(super) fn read_secret(cluster: &mut Cluster, findings: &mut Findings<'_>) {
+    let Some(path) = cluster.secret_file.clone() else {
+        return;
+    };
+    let shown = path.display();
+    let make =
+        format!("\"openssl rand -hex 32 > {shown}\" makes one, which is then copied to each node");
+    let file = match SecretFile::read(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            let rule = format!("{shown} cannot be read: {error}; {make}");
+            findings.problem(&[SECRET_FILE], rule);
+            findings.distrust(SECRET_FILE);
+            return;
+        }
+    };
+    file.warn_if_open(SECRET_FILE, &path, findings);
+    let fault = match file.secrets.as_slice() {
+        [] => Some(format!("{shown} holds no secret; {make}")),
+        [(line, secret)] => {
+            let fault = fault_of_token(secret);
+            fault.map(|rule| format!("{shown}, line {line}: the secret {rule}"))
+        }
+        [_, ..] => Some(format!(
+            "{shown} must hold one secret on one line, which is the same on each node"
+        )),
+    };
+    if let Some(fault) = fault {
+        findings.problem(&[SECRET_FILE], fault);
+        findings.distrust(SECRET_FILE);
+        return;
+    }
+    cluster.secret = file.secrets.into_iter().next().map(|(_, secret)| secret);
+}
 
 /// Checks a node of a cluster.
 pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
@@ -29,7 +72,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
     }
     if cluster.secret_file.is_none() {
         findings.problem(
-            &["cluster.secret_file", "cluster.name"],
+            &[SECRET_FILE, "cluster.name"],
             "whoever reaches the nodes could write into the log: set cluster.secret_file to a file with one secret, \
              the same on each node (\"openssl rand -hex 32\" makes one)",
         );
@@ -40,7 +83,7 @@ pub(super) fn check(config: &Config, findings: &mut Findings<'_>) {
 fn unused(cluster: &Cluster, findings: &mut Findings<'_>) {
     let set = [
         ("cluster.address", cluster.address.is_some()),
-        ("cluster.secret_file", cluster.secret_file.is_some()),
+        (SECRET_FILE, cluster.secret_file.is_some()),
     ];
     for (key, _) in set.iter().filter(|(_, is_set)| *is_set) {
         findings.problem(
@@ -87,6 +130,13 @@ fn address(config: &Config, networks: &Networks, findings: &mut Findings<'_>) {
             format!("nodes need an address of their own, which {key} has; choose another port"),
         );
     }
+    if address.ip().to_canonical().is_loopback() && !is_all_on_this_machine(config) {
+        findings.warning(
+            "cluster.address",
+            "only this machine reaches it: nodes on other machines take each other for a former life of their own; set \
+             the address of this machine in the network of the nodes, such as \"10.0.0.5:4100\"",
+        );
+    }
     if !networks.have(address.ip()) {
         findings.problem(
             &["cluster.address", "cluster.networks"],
@@ -94,4 +144,31 @@ fn address(config: &Config, networks: &Networks, findings: &mut Findings<'_>) {
              node; add its network there",
         );
     }
+}
+
+/// Whether the replica is on this machine too, as where somebody tries a cluster out.
+fn is_all_on_this_machine(config: &Config) -> bool {
+    let urls = match &config.wal.replica {
+        Some(ReplicaUrl::Nats(servers)) => servers.as_slice(),
+        Some(ReplicaUrl::Bucket { .. }) => config
+            .lake
+            .endpoint
+            .as_ref()
+            .map_or(&[][..], slice::from_ref),
+        // That it is missing is said elsewhere.
+        None => return true,
+    };
+    !urls.is_empty() && urls.iter().all(|url| is_of_this_machine(url))
+}
+
+fn is_of_this_machine(url: &str) -> bool {
+    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let authority = authority.split('/').next().unwrap_or_default();
+    let host = match authority.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => host,
+        _ => authority,
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let address = host.parse::<IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
 }

@@ -25,6 +25,71 @@ const GUESSES: &[Guess] = &[
         advice: "where rows go is set in [lake]: url = \"s3://bucket/prefix\", or a directory",
     },
     Guess {
+        section: "",
+        names: &[
+            "clusters",
+            "nodes",
+            "ha",
+            "raft",
+            "replication",
+            "high_availability",
+        ],
+        advice: "several nodes share one log with [cluster]: name, address and secret_file; wal.replica names where that is",
+    },
+    Guess {
+        section: "cluster",
+        names: &[
+            "nodes", "peers", "members", "seeds", "servers", "hosts", "join", "size", "replicas",
+        ],
+        advice: "nodes find each other by the log in wal.replica, so they are not listed; each has an address of its own",
+    },
+    Guess {
+        section: "cluster",
+        names: &[
+            "listen",
+            "bind",
+            "port",
+            "host",
+            "advertise",
+            "advertise_address",
+            "ip",
+        ],
+        advice: "where a node listens and where the others reach it are one key: address = \"10.0.0.5:4100\"",
+    },
+    Guess {
+        section: "cluster",
+        names: &[
+            "secret",
+            "token",
+            "key",
+            "password",
+            "secrets_file",
+            "shared_secret",
+        ],
+        advice: "the secret is in a file of its own: secret_file = \"cluster.secret\"",
+    },
+    Guess {
+        section: "cluster",
+        names: &["replica", "log", "url", "nats"],
+        advice: "where the log is kept is set by wal.replica",
+    },
+    Guess {
+        section: "cluster",
+        names: &[
+            "timeout",
+            "election_timeout",
+            "heartbeat",
+            "failover",
+            "failover_after",
+        ],
+        advice: "when a node takes the log over is set by takeover_after = \"5s\"",
+    },
+    Guess {
+        section: "cluster",
+        names: &["id", "node", "node_id", "node_name"],
+        advice: "a node is known by its address; name is that of the cluster, the same on each node",
+    },
+    Guess {
         section: "server",
         names: &["port", "host", "address", "bind"],
         advice: "address and port are one key: listen = \"0.0.0.0:4000\"",

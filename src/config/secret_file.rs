@@ -5,8 +5,11 @@ use std::io::{self, Read as _};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 
+use super::findings::Findings;
 use crate::secret::Secret;
 
+/// Shorter tokens could be guessed.
+const MIN_TOKEN_CHARS: usize = 16;
 /// Larger files are refused.
 const MAX_FILE_BYTES: u64 = 1 << 20;
 /// The permission bits of everybody but the owner.
@@ -50,6 +53,15 @@ impl SecretFile {
         })
     }
 
+    /// Warns if others than its owner can read it.
+    pub(super) fn warn_if_open(&self, key: &str, path: &Path, findings: &mut Findings<'_>) {
+        if self.is_open_to_others {
+            let path = path.display();
+            let text = format!("{path} can be read by others than its owner; chmod 600 it");
+            findings.warning(key, &text);
+        }
+    }
+
     /// The text of a file that is a whole, and may be read by anybody.
     #[allow(
         clippy::disallowed_methods,
@@ -58,6 +70,19 @@ impl SecretFile {
     pub(super) fn text_of(path: &Path) -> io::Result<String> {
         text(File::open(path)?)
     }
+}
+
+/// What is wrong with a token; repeats nothing of it.
+pub(super) fn fault_of_token(token: &Secret) -> Option<String> {
+    let text = token.expose();
+    if !text.chars().all(|c| c.is_ascii_graphic()) {
+        return Some("may hold no whitespace and only visible ASCII characters".to_owned());
+    }
+    (text.len() < MIN_TOKEN_CHARS).then(|| {
+        format!(
+            "must have at least {MIN_TOKEN_CHARS} characters; \"openssl rand -hex 32\" makes one"
+        )
+    })
 }
 
 fn text(file: File) -> io::Result<String> {

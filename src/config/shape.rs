@@ -9,7 +9,7 @@ use jsonschema::{Draft, ValidationError, Validator};
 use schemars::generate::SchemaSettings;
 use serde_json::Value;
 
-use super::address::ADDRESS_FORMAT;
+use super::address::{ADDRESS_FORMAT, NODE_ADDRESS_FORMAT};
 use super::amounts::{BYTE_SIZE_FORMAT, ByteSize, SPAN_FORMAT, Span};
 use super::console::{CONSOLE_FORMAT, ConsoleListen};
 use super::guesses;
@@ -24,8 +24,9 @@ use super::share::{SHARE_FORMAT, Share};
 type Check = fn(&str) -> Result<(), String>;
 
 /// The formats of text, each with its parser.
-const FORMATS: [(&str, Check); 8] = [
+const FORMATS: [(&str, Check); 9] = [
     (ADDRESS_FORMAT, check_address),
+    (NODE_ADDRESS_FORMAT, check_node_address),
     (BYTE_SIZE_FORMAT, check_size),
     (CONSOLE_FORMAT, check_console),
     (LAKE_URL_FORMAT, check_lake_url),
@@ -266,6 +267,15 @@ fn check_address(text: &str) -> Result<(), String> {
     address.map(drop).map_err(|_| {
         "must be an IP address with a port, such as \"127.0.0.1:4000\", \"[::1]:4000\", or \
          \"0.0.0.0:4000\" for all addresses"
+            .to_owned()
+    })
+}
+
+fn check_node_address(text: &str) -> Result<(), String> {
+    let address: Result<SocketAddr, _> = text.parse();
+    address.map(drop).map_err(|_| {
+        "must be an IP address of this machine with a port, such as \"10.0.0.5:4100\" or \"[fd00::5]:4100\"; names of \
+         machines are not looked up"
             .to_owned()
     })
 }

@@ -23,6 +23,10 @@ pub(super) struct Sample {
     pub(super) lag_seconds: f64,
     /// Bytes of the log.
     pub(super) log_bytes: u64,
+    /// Requests that the owner of the log has stored for this node, since the start.
+    pub(super) forwarded: u64,
+    /// Requests that it has not stored, or not answered, since the start.
+    pub(super) not_forwarded: u64,
     /// Requests and events of each source, since the start, in the order of the sources.
     pub(super) sources: Vec<SourceTotals>,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use maud::{DOCTYPE, Markup, html};
 
+use super::standing::brief;
 use super::state::Console;
 
 /// The views, in the order of the navigation.
@@ -213,8 +214,11 @@ fn state(console: &Console) -> Markup {
                 None => span .pill .good { "Ready" },
                 Some(_) => span .pill .bad { "Not ready" },
             }
+            @if let Some(standing) = console.app.cluster() {
+                span .pill { (brief(&standing)) }
+            }
             @if let Some(core) = console.app.core.get() {
-                span .node title="The node that owns the log" { "node " code { (core.node) } }
+                span .node title="The id of the log, which each of its objects has" { "node " code { (core.node) } }
             }
         }
     }
@@ -226,6 +230,9 @@ pub(super) fn problem(console: &Console) -> Option<String> {
     let now = app.clock.now();
     if let Some(reason) = app.status.unready(now) {
         return Some(reason.to_string());
+    }
+    if let Some(why) = app.cluster().and_then(|standing| standing.without_owner()) {
+        return Some(why);
     }
     if app.status.is_log_full(now) {
         let full =

@@ -22,6 +22,7 @@ mod reply;
 mod shown;
 mod plot;
 mod json_view;
+mod standing;
 mod layout;
 mod stream;
 mod views;

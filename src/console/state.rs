@@ -254,6 +254,8 @@ impl Console {
             at: now.mono,
             received: total(&reading, "lakehook_events_received_total"),
             landed: total(&reading, "lakehook_lake_rows_total"),
+            forwarded: total_of_all(&reading, "lakehook_cluster_forwarded_total"),
+            not_forwarded: total_of_all(&reading, "lakehook_cluster_forward_errors_total"),
             sources: self
                 .sources
                 .iter()
@@ -289,6 +291,12 @@ pub(super) fn total(reading: &Reading, name: &str) -> u64 {
 #[allow(clippy::cast_sign_loss, reason = "as above")]
 pub(super) fn total_of(reading: &Reading, name: &str, labels: &[(&str, &str)]) -> u64 {
     reading.of_labels(name, labels) as u64
+}
+
+/// A counter as a whole number, over all its labels.
+#[allow(clippy::cast_sign_loss, reason = "as above")]
+pub(super) fn total_of_all(reading: &Reading, name: &str) -> u64 {
+    reading.of_all_labels(name) as u64
 }
 
 fn totals_of(reading: &Reading, source: &str) -> SourceTotals {

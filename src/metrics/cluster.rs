@@ -1,8 +1,8 @@
 //! Metrics of a node of a cluster.
 
-use metrics::{Counter, Gauge, describe_counter, describe_gauge};
+use metrics::{Counter, Gauge, Label, describe_counter, describe_gauge};
 
-/// Metrics of a node of a cluster; all of them are 0 in a service without one.
+/// Metrics of a node of a cluster. In a service without one all of them are 0, and their label is empty.
 pub struct ClusterMetrics {
     /// Whether this node owns the log: 1 or 0.
     pub owner: Gauge,
@@ -43,14 +43,16 @@ pub(super) fn describe() {
 }
 
 impl ClusterMetrics {
-    pub(super) fn register() -> Self {
+    /// The metrics of a node of the cluster with that name; it is empty in a service without one.
+    pub(super) fn register(cluster: &str) -> Self {
+        let labels = || vec![Label::new("cluster", cluster.to_owned())];
         Self {
-            owner: metrics::gauge!("lakehook_cluster_owner"),
-            following: metrics::gauge!("lakehook_cluster_following"),
-            forwarded: metrics::counter!("lakehook_cluster_forwarded_total"),
-            not_forwarded: metrics::counter!("lakehook_cluster_forward_errors_total"),
-            takeovers: metrics::counter!("lakehook_cluster_takeovers_total"),
-            fenced: metrics::counter!("lakehook_cluster_fenced_total"),
+            owner: metrics::gauge!("lakehook_cluster_owner", labels()),
+            following: metrics::gauge!("lakehook_cluster_following", labels()),
+            forwarded: metrics::counter!("lakehook_cluster_forwarded_total", labels()),
+            not_forwarded: metrics::counter!("lakehook_cluster_forward_errors_total", labels()),
+            takeovers: metrics::counter!("lakehook_cluster_takeovers_total", labels()),
+            fenced: metrics::counter!("lakehook_cluster_fenced_total", labels()),
         }
     }
 }

@@ -47,6 +47,13 @@ impl PollMetrics {
             waiting: metrics::gauge!("lakehook_poll_waiting", labels()),
         }
     }
+
+    /// Another process runs the poll now: what this one has seen last says nothing about it any more.
+    pub fn rest(&self) {
+        for gauge in [&self.failed_in_a_row, &self.last_success, &self.waiting] {
+            gauge.set(0.0);
+        }
+    }
 }
 
 pub(super) fn describe() {

@@ -25,6 +25,15 @@ impl Reading {
         self.0.get(name).copied().unwrap_or(0.0)
     }
 
+    /// The sum of a metric over all its labels; 0 if there is none.
+    pub fn of_all_labels(&self, name: &str) -> f64 {
+        let all = self.0.iter().filter(|(key, _)| {
+            let rest = key.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+        });
+        all.map(|(_, value)| value).sum()
+    }
+
     /// The value of a metric with these labels, in their order; 0 if there is none.
     pub fn of_labels(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let labels: Vec<String> = labels
@@ -55,6 +64,8 @@ mod tests {
         assert!((reading.of_metric("a") - 7.0).abs() < f64::EPSILON);
         let labelled = reading.of_labels("b", &[("x", "1"), ("y", "q\"\\")]);
         assert!((labelled - 2.5).abs() < f64::EPSILON);
+        assert!((reading.of_all_labels("b") - 2.5).abs() < f64::EPSILON);
+        assert!((reading.of_all_labels("a") - 7.0).abs() < f64::EPSILON);
         assert!(reading.of_metric("c").is_infinite());
         assert!((reading.of_metric("d_sum") - 4.0).abs() < f64::EPSILON);
         assert!(reading.of_metric("nothing").abs() < f64::EPSILON);

@@ -134,6 +134,11 @@ pub struct App {
 }
 
 impl App {
+    /// How this node stands in its cluster, if it is in one and has started.
+    pub fn cluster(&self) -> Option<ClusterHealth> {
+        Some(self.core.get()?.cluster.as_ref()?())
+    }
+
     /// Builds the state without a core, which is added once the log has been read.
     pub fn new(
         settings: ReceiveSettings,

@@ -82,3 +82,32 @@ pub struct ClusterHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
 }
+
+impl ClusterHealth {
+    /// Why nothing can be stored now that this node receives, because no node owns the log that it reaches.
+    pub fn without_owner(&self) -> Option<String> {
+        let why = match self.role {
+            ClusterRole::Owning | ClusterRole::Following => return None,
+            ClusterRole::TakingOver => "this node is about to take it over",
+            ClusterRole::Looking | ClusterRole::Left => self.why.as_deref().unwrap_or_default(),
+        };
+        Some(format!("no node can be reached that owns the log: {why}"))
+    }
+
+    /// Why what only the owner of the log does cannot be done here, and where it can; `None` at the owner.
+    pub fn elsewhere(&self) -> Option<String> {
+        match (self.role, &self.owner) {
+            (ClusterRole::Owning, _) => None,
+            (ClusterRole::Following, Some(owner)) => {
+                let epoch = self.epoch.unwrap_or_default();
+                Some(format!(
+                    "this node follows {owner}, which owns the log (epoch {epoch}): do this on that machine"
+                ))
+            }
+            (ClusterRole::Left, _) => Some("this node stops".to_owned()),
+            _ => self
+                .without_owner()
+                .map(|why| format!("{why}; try again once there is one")),
+        }
+    }
+}

@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::app::{App, Core, PollFigures};
-use super::figures::{ClusterHealth, ClusterRole, PollHealth};
+use super::figures::{ClusterHealth, PollHealth};
 use super::replies::{self, Problem};
 use crate::clock::{Micros, Now};
 use crate::status::Unavailable;
@@ -104,7 +104,7 @@ pub(super) fn health(app: &App) -> Response {
     };
     if let Some(core) = app.core.get() {
         body.node = Some(core.node.to_string());
-        body.cluster = core.cluster.as_ref().map(|cluster| cluster());
+        body.cluster = app.cluster();
     }
     // What another node owns has no figures here.
     if let Some(core) = app.core.get().filter(|core| !core.log.is_elsewhere()) {
@@ -175,13 +175,7 @@ fn unready(app: &App) -> Option<Problem> {
 
 /// Why nothing can be stored now that this node receives, because no node owns the log that it reaches.
 fn without_owner(app: &App) -> Option<Problem> {
-    let cluster = app.core.get()?.cluster.as_ref()?();
-    let why = match cluster.role {
-        ClusterRole::Owning | ClusterRole::Following => return None,
-        ClusterRole::TakingOver => "this node is about to take it over".to_owned(),
-        ClusterRole::Looking | ClusterRole::Left => cluster.why.unwrap_or_default(),
-    };
-    let detail = format!("no node can be reached that owns the log: {why}");
+    let detail = app.cluster()?.without_owner()?;
     Some(Problem::unavailable("no-owner", detail))
 }
 

@@ -17,6 +17,9 @@ use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 /// While the log is full, a replay tries at most this many times, so that requests come first.
 const FULL_TRIES: u32 = 300;
 
+/// Says where the log is, if another node of the cluster owns it.
+pub type Elsewhere = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
 /// Judges and stores; cheap to clone.
 #[derive(Clone)]
 pub struct Replayer {
@@ -32,6 +35,8 @@ pub struct Replayer {
     pub metrics: Arc<Metrics>,
     /// The time of receipt that the log uses.
     pub clock: Clock,
+    /// Where the log is, if it is not here.
+    pub elsewhere: Elsewhere,
 }
 
 impl Replayer {
@@ -71,9 +76,10 @@ impl Replayer {
 
     /// Replays and erasures exclude each other within the process that owns the log.
     pub(super) fn check_owned(&self) -> Result<(), String> {
+        // Between two owners nobody knows yet who the next one is.
         if self.log.is_elsewhere() {
-            let why = "another node of the cluster owns the log, which `lakehook wal info` names; do this there";
-            return Err(why.to_owned());
+            let unknown = "this process does not own the log";
+            return Err((self.elsewhere)().unwrap_or_else(|| unknown.to_owned()));
         }
         Ok(())
     }

@@ -58,10 +58,18 @@ struct RecallAsked {
     recall: String,
 }
 
+/// Asks where the log is, if another node of the cluster owns it.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ElsewhereAsked {
+    elsewhere: (),
+}
+
 /// What a client may ask.
 #[derive(Debug, Deserialize)]
 #[serde(untagged)]
 enum Asked {
+    Elsewhere(ElsewhereAsked),
     Page(ReplayPage),
     Erasure(ErasureTurn),
     Recall(RecallAsked),
@@ -80,6 +88,8 @@ pub enum ReplayAnswer {
     Done,
     /// What the service remembers.
     Recalled(Value),
+    /// Where the log is, if another node of the cluster owns it.
+    Elsewhere(Option<String>),
     /// Nothing can be replayed now. It is not known whether a part of the page was stored.
     Refused(String),
 }
@@ -129,6 +139,11 @@ impl Serving {
                     talk.say(&ReplayAnswer::Recalled(recalled)).await?;
                     continue;
                 }
+                Some(Asked::Elsewhere(_)) => {
+                    let elsewhere = self.replayer.check_owned().err();
+                    talk.say(&ReplayAnswer::Elsewhere(elsewhere)).await?;
+                    continue;
+                }
                 Some(asked) => asked,
             };
             // From its first page or question on, a client has the turn until it is gone.
@@ -154,10 +169,21 @@ impl Serving {
                 outcomes.map(ReplayAnswer::Outcomes)
             }
             Asked::Erasure(ErasureTurn { erasure }) => Ok(hold(&self.replayer, erasure).await),
+            Asked::Elsewhere(_) => Ok(ReplayAnswer::Elsewhere(self.replayer.check_owned().err())),
             Asked::Recall(RecallAsked { recall }) => {
                 Ok(ReplayAnswer::Recalled((self.recall)(&recall)))
             }
         }
+    }
+}
+
+/// Asks the service that holds the directory of the log where the log is, if another node of the cluster owns it.
+pub async fn elsewhere(dir: &Path) -> io::Result<Option<String>> {
+    let mut talk = Talk::connect(dir)?;
+    talk.say(&ElsewhereAsked { elsewhere: () }).await?;
+    match talk.hear(MAX_ANSWER).await? {
+        Some(ReplayAnswer::Elsewhere(elsewhere)) => Ok(elsewhere),
+        _ => Err(io::Error::other("it is of another version")),
     }
 }
 
@@ -209,9 +235,9 @@ impl ErasureClient {
         match heard? {
             Some(ReplayAnswer::Done) => Ok(()),
             Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
-            Some(ReplayAnswer::Outcomes(_) | ReplayAnswer::Recalled(_)) | None => Err(
-                anyhow::anyhow!("the service closed the connection; is it of another version?"),
-            ),
+            Some(_) | None => Err(anyhow::anyhow!(
+                "the service closed the connection; is it of another version?"
+            )),
         }
     }
 }
@@ -240,9 +266,7 @@ impl ReplayClient {
                 "the service gave another number of outcomes than candidates; is it of another version?"
             )),
             Some(ReplayAnswer::Refused(why)) => Err(anyhow::anyhow!("{why}")),
-            Some(ReplayAnswer::Done | ReplayAnswer::Recalled(_)) | None => {
-                Err(anyhow::anyhow!("the service closed the connection"))
-            }
+            Some(_) | None => Err(anyhow::anyhow!("the service closed the connection")),
         }
     }
 }

@@ -40,7 +40,7 @@ pub enum ServeError {
         error: io::Error,
     },
     /// The service cannot listen for the other nodes of its cluster.
-    #[error("failed to listen on {address}, which is `cluster.address`: {error}")]
+    #[error("failed to listen on {address}, which is `cluster.address`: {error}{}", hint_for_nodes(.error))]
     ListenForNodes {
         /// The address.
         address: SocketAddr,
@@ -192,6 +192,17 @@ pub(super) fn way_out(error: &io::Error) -> &'static str {
             "; a part of the path is a file, choose another"
         }
         _ => "; choose another",
+    }
+}
+
+fn hint_for_nodes(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            "; it is no address of this machine, set the one of this machine that the other nodes reach"
+        }
+        io::ErrorKind::AddrInUse => "; another process has it, choose another port",
+        io::ErrorKind::PermissionDenied => "; ports below 1024 need a privilege",
+        _ => "",
     }
 }
 

@@ -88,6 +88,7 @@ impl OpenEvents {
             status,
             metrics: process.metrics,
             clock: process.clock,
+            elsewhere: Arc::new(|| None),
         };
         Ok(Self { pipeline, replayer })
     }

@@ -33,7 +33,7 @@ pub mod service;
 pub use errors::ServeError;
 pub use for_people::shown_settings;
 pub use lakes::lake_of;
-pub use member::cluster_of;
+pub use member::{ClusterFinding, cluster_of, probe_cluster};
 pub use process::Process;
 pub use service::Service;
 pub use settings::{LogRole, hook_judge, log_settings, receive_settings, tls_files};

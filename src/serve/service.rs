@@ -223,7 +223,8 @@ fn start_background(
 }
 
 /// What judges events again that commands send.
-fn replayer_of(config: &Config, app: &App, core: &Core) -> Replayer {
+fn replayer_of(config: &Config, app: &Arc<App>, core: &Core) -> Replayer {
+    let of_cluster = Arc::clone(app);
     Replayer {
         contract: Arc::clone(&core.contract),
         hooks: hook_judge(config),
@@ -231,6 +232,7 @@ fn replayer_of(config: &Config, app: &App, core: &Core) -> Replayer {
         status: Arc::clone(&app.status),
         metrics: Arc::clone(&app.metrics),
         clock: app.clock.clone(),
+        elsewhere: Arc::new(move || of_cluster.cluster()?.elsewhere()),
     }
 }
 

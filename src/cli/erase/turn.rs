@@ -56,10 +56,12 @@ impl Turn {
                     }
                 }
                 Err(ServeError::Lock(held @ LockError::Held { .. })) => {
-                    let client = ErasureClient::connect(&config.wal.dir).with_context(|| {
+                    let mut client = ErasureClient::connect(&config.wal.dir).with_context(|| {
                         format!("{held}; it is no service that can be asked, or is still starting. Try again when it \
                                  is ready or gone")
                     })?;
+                    // Before anything is begun: a node that follows the owner of the log says who that is.
+                    client.ask(ErasureAsks::Hold).await?;
                     return Ok(Self::Service(client));
                 }
                 Err(error) => return Err(error.into()),

@@ -82,7 +82,7 @@ fn a_node_listens_where_the_others_reach_it() {
         assert!(said.contains(words), "{words} in {said}");
     }
     for address in [
-        "cluster.address = \"127.0.0.1:4100\"",
+        "cluster.address = \"10.0.0.5:4100\"",
         "cluster.address = \"[fd00::5]:4100\"",
         "cluster.address = \"203.0.113.5:4100\"\ncluster.networks = [\"203.0.113.0/24\"]",
     ] {
@@ -99,7 +99,7 @@ fn a_cluster_has_one_secret() {
     let secret = membership.unwrap().secret;
     assert_eq!(secret.expose(), SECRET.trim());
     for (secret, words) in [
-        ("", "holds no token"),
+        ("", "holds no secret"),
         ("short\n", "at least 16 characters"),
         (
             "0123456789abcdef\nfedcba9876543210\n",
@@ -109,6 +109,88 @@ fn a_cluster_has_one_secret() {
         let said = loaded(&text, secret).expect_err(secret);
         assert!(said.contains(words), "{words} in {said}");
     }
+}
+
+/// A mistake: what stands in the place of the address, or what is changed in the rest; where it is, what is wrong, and
+/// what to do.
+type Mistake = (&'static str, &'static str, &'static str, &'static str);
+
+#[rustfmt::skip]
+const MISTAKES: &[Mistake] = &[
+    ("cluster.address = \"10.0.0.5\"", "cluster.address (line 3)", "must be an IP address of this machine with a port", "\"10.0.0.5:4100\""),
+    ("cluster.address = \"node-a:4100\"", "cluster.address (line 3)", "must be an IP address of this machine with a port", "names of machines are not looked up"),
+    ("cluster.address = \"fd00::5:4100\"", "cluster.address (line 3)", "must be an IP address of this machine with a port", "\"[fd00::5]:4100\""),
+    ("cluster.address = 4100", "cluster.address (line 3)", "must be text in quotes", "text in quotes"),
+    ("cluster.address = \"0.0.0.0:4100\"", "cluster.address (line 3)", "must be the address and the port", "such as \"10.0.0.5:4100\""),
+    ("", "cluster.name (line 4)", "a node of a cluster is reached by the others", "set cluster.address"),
+    ("cluster.address = \"10.0.0.5:4000\"\nserver.listen = \"0.0.0.0:4000\"\nserver.allow_unauthenticated = true", "cluster.address (line 3)", "which server.listen has", "choose another port"),
+    ("cluster.address = \"198.51.100.7:4100\"", "cluster.address (line 3)", "none of cluster.networks", "add its network there"),
+    ("cluster.address = \"10.0.0.5:4100\"\ncluster.networks = \"10.0.0.0/8\"", "cluster.networks (line 4)", "must be a list", "such as [\"a\", \"b\"]"),
+    ("cluster.address = \"10.0.0.5:4100\"\ncluster.networks = [\"10.0.0.0/33\"]", "cluster.networks (line 4)", "must be a network", "\"10.0.0.0/8\""),
+    ("cluster.address = \"10.0.0.5:4100\"\ncluster.takeover_after = 5000", "cluster.takeover_after (line 4)", "must be a duration", "such as \"300s\""),
+    ("cluster.address = \"10.0.0.5:4100\"\ncluster.takeover_after = \"5 sec\"", "cluster.takeover_after (line 4)", "is not a duration", "such as \"300s\""),
+    ("cluster.peers = [\"10.0.0.6:4100\"]", "cluster.peers (line 3)", "unknown key", "they are not listed"),
+    ("cluster.nodes = 3", "cluster.nodes (line 3)", "unknown key", "they are not listed"),
+    ("cluster.listen = \"0.0.0.0:4100\"", "cluster.listen (line 3)", "unknown key", "address = \"10.0.0.5:4100\""),
+    ("cluster.secret = \"0123456789abcdef\"", "cluster.secret (line 3)", "unknown key", "secret_file = \"cluster.secret\""),
+    ("cluster.replica = \"nats://n1\"", "cluster.replica (line 3)", "unknown key", "wal.replica"),
+    ("cluster.node_id = 1", "cluster.node_id (line 3)", "unknown key", "known by its address"),
+    ("cluster.heartbeat = \"1s\"", "cluster.heartbeat (line 3)", "unknown key", "takeover_after = \"5s\""),
+    ("nodes = [\"a\"]", "nodes (line 3)", "unknown key", "with [cluster]"),
+];
+
+#[test]
+fn typical_mistakes_of_a_cluster_are_answered_with_place_rule_and_way_out() {
+    let mut wrong = Vec::new();
+    for (text, place, rule, way_out) in MISTAKES {
+        let said = loaded(&node(text), SECRET).expect_err(text);
+        for part in [place, rule, way_out] {
+            if !said.contains(part) {
+                wrong.push(format!("{text}: no {part:?} in {said}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// What the settings of one node cannot show to be wrong, but probably is.
+#[test]
+fn an_address_that_no_other_machine_reaches_is_warned_of() {
+    let warned = |replica: &str, address: &str| {
+        let text = node(&format!("cluster.address = \"{address}\""));
+        let loaded = loaded(&text.replace("nats://n1,n2,n3", replica), SECRET).unwrap();
+        loaded.warnings.join("\n")
+    };
+    for address in ["127.0.0.1:4100", "[::1]:4100"] {
+        let said = warned("nats://n1,n2,n3", address);
+        assert!(said.contains("only this machine reaches it"), "{said}");
+        let said = warned("s3://my-log/prod", address);
+        assert!(said.contains("only this machine reaches it"), "{said}");
+    }
+    for replica in ["nats://127.0.0.1:4222,localhost:4223", "nats://[::1]:4222"] {
+        assert_eq!(warned(replica, "127.0.0.1:4100"), "");
+    }
+    assert_eq!(warned("nats://n1,n2,n3", "10.0.0.5:4100"), "");
+}
+
+#[test]
+fn the_secret_is_in_a_file_that_only_its_owner_reads() {
+    let text = node("cluster.address = \"10.0.0.5:4100\"");
+    let dir = tempfile::TempDir::new().unwrap();
+    let said = load_from(dir.path(), &text, &[]).expect_err("no file");
+    for part in [
+        "cluster.secret_file (line 5)",
+        "cannot be read",
+        "openssl rand -hex 32",
+    ] {
+        assert!(said.contains(part), "{part} in {said}");
+    }
+    let file = dir.path().join("cluster.secret");
+    std::fs::write(&file, SECRET).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let warnings = load_from(dir.path(), &text, &[]).unwrap().warnings;
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("chmod 600"), "{warnings:?}");
 }
 
 #[test]

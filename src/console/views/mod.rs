@@ -1,5 +1,6 @@
 //! The views, one file each.
 
+pub(super) mod cluster;
 pub(super) mod contract;
 pub(super) mod find;
 pub(super) mod lake;

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 
+use super::cluster;
 use crate::clock::Micros;
 use crate::console::layout::{Page, View, notice};
 use crate::console::readings::Looked;
 use crate::console::settings::ShownSetting;
 use crate::console::shown;
+use crate::console::standing::is_elsewhere;
 use crate::console::state::{Console, LogFiles, total};
 use crate::files::{Disk, Files as _};
 
@@ -21,6 +23,7 @@ pub(in crate::console) async fn page(console: &Arc<Console>) -> Page<'static> {
     let looked = log_files(console).await;
     let content = html! {
         h1 { "Node" }
+        (cluster::card(console))
         (process(console))
         (log(console, &looked))
         (settings(&console.settings.effective))
@@ -110,6 +113,9 @@ fn log(console: &Console, looked: &Looked<LogFiles>) -> Markup {
         section .card {
             h2 { "Write-ahead log" }
             p .faint { code { (console.settings.log_dir.display()) } }
+            @if is_elsewhere(console) {
+                p .faint { "These files are left of a former epoch, if there are any; the log itself is in the replica." }
+            }
             @if let Some(error) = looked.error() {
                 (notice("bad", &html! { "It cannot be listed: " (error) }))
             }

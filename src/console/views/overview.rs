@@ -6,8 +6,10 @@ use std::time::Duration;
 use maud::{Markup, html};
 use serde_json::{Value, json};
 
+use super::cluster;
 use crate::console::history::{Sample, log_rate, rate, rates};
 use crate::console::layout::{Page, View, notice, problem};
+use crate::console::standing::is_elsewhere;
 use crate::console::state::{Console, total};
 use crate::console::{plot, shown};
 use crate::metrics::Reading;
@@ -41,13 +43,15 @@ pub(in crate::console) fn page(console: &Console) -> Page<'static> {
         @if let Some(problem) = problem(console) {
             (notice("bad", &html! { strong { "Requests are not taken as usual: " } (problem) }))
         }
+        (cluster::hint(console, "What is on its way to the lake, and what landed there,"))
         section .figures aria-label="Figures of the last hour" {
             @for figure in &figures { (card(figure)) }
         }
         div .columns {
             (outcomes(&reading))
-            (waiting(console))
+            @if !is_elsewhere(console) { (waiting(console)) }
         }
+        (cluster::card(console))
     };
     Page {
         live: Some("/live/overview".into()),
@@ -84,6 +88,13 @@ pub(in crate::console) fn live(console: &Console) -> Value {
 fn figures(console: &Console) -> Vec<Figure> {
     let mut samples = console.history.all();
     samples.push(console.sample());
+    if is_elsewhere(console) {
+        return vec![
+            received(&samples),
+            forwarded(&samples),
+            not_forwarded(&samples),
+        ];
+    }
     vec![
         received(&samples),
         landed(&samples),
@@ -102,6 +113,40 @@ fn received(samples: &[Sample]) -> Figure {
         value: shown::rate(rate(samples, RECENT, total)),
         beneath: format!("at most {highest} in the last hour"),
         label: format!("Events received in a second, over the last hour; at most {highest}"),
+        line: plot::line(&rates, plot::span(rates.len())),
+    }
+}
+
+fn forwarded(samples: &[Sample]) -> Figure {
+    let total = |sample: &Sample| sample.forwarded;
+    let rates = rates(samples, total);
+    let since = samples.last().map_or(0, total);
+    Figure {
+        name: "forwarded",
+        title: "Requests forwarded",
+        value: shown::rate(rate(samples, RECENT, total)),
+        beneath: format!(
+            "{} stored at the owner since the start",
+            shown::counted(since, "request", "requests")
+        ),
+        label: "Requests that the owner has stored in a second, over the last hour".to_owned(),
+        line: plot::line(&rates, plot::span(rates.len())),
+    }
+}
+
+fn not_forwarded(samples: &[Sample]) -> Figure {
+    let total = |sample: &Sample| sample.not_forwarded;
+    let rates = rates(samples, total);
+    let since = samples.last().map_or(0, total);
+    Figure {
+        name: "not-forwarded",
+        title: "Not stored there",
+        value: shown::rate(rate(samples, RECENT, total)),
+        beneath: format!(
+            "{} since the start, whose senders try again",
+            shown::counted(since, "request", "requests")
+        ),
+        label: "Requests that the owner has not stored, or not answered, in a second, over the last hour".to_owned(),
         line: plot::line(&rates, plot::span(rates.len())),
     }
 }

@@ -3,10 +3,12 @@
 use axum::response::Response;
 use maud::{Markup, html};
 
+use super::cluster;
 use crate::clock::Micros;
 use crate::console::asked::Fields;
 use crate::console::layout::{Page, View, Visit, notice};
 use crate::console::settings::FeedSetting;
+use crate::console::standing::is_elsewhere;
 use crate::console::state::{Console, total_of};
 use crate::console::{reply, shown};
 use crate::feeds::figures::{Progress, StreamState};
@@ -20,6 +22,7 @@ pub(in crate::console) fn page(console: &Console, fields: &Fields, visit: &Visit
     let is_running = figures.values().any(|state| state.running.is_some());
     let content = html! {
         h1 { "Polls, files and calls" }
+        (cluster::hint(console, "How polls, files and calls stand"))
         @match fields.get("asked") {
             "yes" => (notice("good", &html! { "A run was asked for; it begins once there is a place for it." })),
             "no" => (notice("warn", &html! { "It cannot be asked now: too many wait for it, or the service is starting." })),
@@ -60,7 +63,7 @@ fn card(
             div .head {
                 h2 { (setting.name) }
                 span .faint { (setting.about) }
-                (pill(state))
+                @if !is_elsewhere(console) { (pill(state)) }
             }
             @if let Some(progress) = &state.running { (under_way(progress)) }
             @if let Some(waiting) = &state.waiting {
@@ -70,10 +73,12 @@ fn card(
                 p .bad-text { "failed " (ago(console, *at)) ": " (error) }
             }
             (facts(console, setting, state, reading))
-            form .actions method="post" action="/polls/run" {
-                (visit.field())
-                input type="hidden" name="name" value=(setting.name);
-                button .quiet type="submit" { "Run now" }
+            @if !is_elsewhere(console) {
+                form .actions method="post" action="/polls/run" {
+                    (visit.field())
+                    input type="hidden" name="name" value=(setting.name);
+                    button .quiet type="submit" { "Run now" }
+                }
             }
         }
     }

@@ -63,8 +63,35 @@ impl FeedsOfNode {
     /// Nobody owns the log here.
     pub(super) fn rest(&self) {
         self.show(FeedList::default());
+        self.process.metrics.rest_polls();
+        self.status.forget_held();
         if let Err(error) = self.log.stand_in(NotHere) {
             self.fatal.send_replace(Some(error.to_string()));
+        }
+    }
+
+    /// Ends the runs of feeds whose log is lost. What they say of themselves on the way is forgotten with them.
+    async fn give_up(&self, feeds: RunningFeeds) {
+        feeds.give_up(&Patience::of(PATIENCE)).await;
+        self.process.metrics.rest_polls();
+    }
+
+    async fn finish(&self, end: Option<Ending>, feeds: Option<RunningFeeds>) {
+        match (end, feeds) {
+            (Some(Ending::Stop(patience, told)), feeds) => {
+                let stopped = match feeds {
+                    Some(feeds) => feeds.stop(&patience).await,
+                    None => Stopped::NOTHING_LEFT,
+                };
+                let _nobody_waits = told.send(stopped);
+            }
+            (Some(Ending::GiveUp(told)), feeds) => {
+                if let Some(feeds) = feeds {
+                    self.give_up(feeds).await;
+                }
+                let _nobody_waits = told.send(());
+            }
+            (None, _) => {}
         }
     }
 
@@ -83,7 +110,7 @@ impl FeedsOfNode {
             };
             let begun = tokio::select! {
                 begun = self.begin(opener) => begun,
-                end = ending.recv() => return finish(end, None).await,
+                end = ending.recv() => return self.finish(end, None).await,
             };
             match begun {
                 Ok(feeds) => {
@@ -91,16 +118,16 @@ impl FeedsOfNode {
                     self.show(feeds.list().clone());
                     let failure = tokio::select! {
                         failure = feeds.failure() => failure,
-                        end = ending.recv() => return finish(end, Some(feeds)).await,
+                        end = ending.recv() => return self.finish(end, Some(feeds)).await,
                     };
                     known = self.log.gauges().last_frame();
                     self.rest();
-                    feeds.give_up(&Patience::of(PATIENCE)).await;
+                    self.give_up(feeds).await;
                     if !failure.is_fenced {
                         self.fatal.send_replace(Some(failure.reason));
                     } else if !owns(&events).await {
                         // So is the log of events, which ends this.
-                        return finish(ending.recv().await, None).await;
+                        return self.finish(ending.recv().await, None).await;
                     }
                 }
                 Err(error) => {
@@ -110,7 +137,7 @@ impl FeedsOfNode {
             }
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                end = ending.recv() => return finish(end, None).await,
+                end = ending.recv() => return self.finish(end, None).await,
             }
             pause = (pause * 2).min(LONGEST_PAUSE);
         }
@@ -131,23 +158,4 @@ async fn owns(events: &Log) -> bool {
     let events = events.clone();
     let proved = tokio::task::spawn_blocking(move || events.prove());
     matches!(proved.await, Ok(Ok(())))
-}
-
-async fn finish(end: Option<Ending>, feeds: Option<RunningFeeds>) {
-    match (end, feeds) {
-        (Some(Ending::Stop(patience, told)), feeds) => {
-            let stopped = match feeds {
-                Some(feeds) => feeds.stop(&patience).await,
-                None => Stopped::NOTHING_LEFT,
-            };
-            let _nobody_waits = told.send(stopped);
-        }
-        (Some(Ending::GiveUp(told)), feeds) => {
-            if let Some(feeds) = feeds {
-                feeds.give_up(&Patience::of(PATIENCE)).await;
-            }
-            let _nobody_waits = told.send(());
-        }
-        (None, _) => {}
-    }
 }

@@ -139,6 +139,7 @@ impl Node {
         self.state.set(Role::TakingOver);
         if let Some(former) = self.former.take() {
             let _panicked = former.await;
+            self.state.status.forget_held();
         }
         let is_first = !*self.settled.borrow();
         let error = match self.take_over(over).await {
@@ -177,6 +178,9 @@ impl Node {
         if let Some(feeds) = &self.feeds {
             feeds.rest();
         }
+        self.state.status.forget_held();
+        // Ids are known where the log is.
+        self.state.metrics.dedup_window_seconds.set(f64::INFINITY);
         // It has no record that its clock could be compared with.
         self.state.status.set_recovered(Micros(i64::MIN));
         Ok(())

@@ -11,11 +11,11 @@ use super::feeds::FeedsOfNode;
 use super::following::Following;
 use super::liveness::Liveness;
 use super::node::{Node, RunningNode};
+use super::probe::configuration_of;
 use super::state::{Parts, State};
 use crate::cluster::{self, ClusterSecret, Owner, WireLimits};
 use crate::config::{Config, Membership};
 use crate::receive::{ClusterView, Networks};
-use crate::record::Fingerprint;
 use crate::replica::LogEngine;
 use crate::serve::errors::ServeError;
 use crate::serve::feeds::FeedList;
@@ -126,12 +126,10 @@ fn state_of(
     (home, identity): (&Home, Identity),
     process: &Process,
 ) -> Arc<State> {
-    let deciding = config.deciding();
-    let configuration = Fingerprint::new(identity.key).tag("configuration", deciding.as_bytes());
     State::new(Parts {
         log: Log::unowned(),
         node: identity.id,
-        configuration: configuration.into(),
+        configuration: configuration_of(config, &identity),
         address: membership.address,
         clock: process.clock.clone(),
         status: Arc::clone(&home.status),

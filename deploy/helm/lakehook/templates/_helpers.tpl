@@ -45,7 +45,20 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- if not (or (include "lakehook.tokensSecret" .) .Values.allowUnauthenticated) -}}
 {{- fail "the service listens beyond its pod: set tokens.existingSecret or tokens.values, or allowUnauthenticated where something in front of it controls access" -}}
 {{- end -}}
-{{- if and (gt (int .Values.replicas) 1) (regexMatch "(?m)^\\s*\\[\\s*poll\\." .Values.config) -}}
+{{- if .Values.cluster.name -}}
+{{- if not .Values.cluster.replica -}}
+{{- fail "nodes of a cluster share a log that all of them reach: set cluster.replica, such as nats://nats:4222 or s3://my-lake/raw/_lakehook/log" -}}
+{{- end -}}
+{{- if not .Values.cluster.existingSecret -}}
+{{- fail "whoever reaches the nodes could write into the log: set cluster.existingSecret to a Secret whose key `secret` holds what `openssl rand -hex 32` prints" -}}
+{{- end -}}
+{{- if not (hasPrefix "s3://" .Values.lake.url) -}}
+{{- fail "nodes of a cluster need a lake that all of them reach: an s3:// URL" -}}
+{{- end -}}
+{{- else if or .Values.cluster.replica .Values.cluster.existingSecret -}}
+{{- fail "nothing uses cluster.replica and cluster.existingSecret without cluster.name: set it, or leave them out" -}}
+{{- end -}}
+{{- if and (not .Values.cluster.name) (gt (int .Values.replicas) 1) (regexMatch "(?m)^\\s*\\[\\s*poll\\." .Values.config) -}}
 {{- fail "each pod would run every poll: put polls into a release of their own with replicas: 1" -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not (hasPrefix "s3://" .Values.lake.url)) -}}
