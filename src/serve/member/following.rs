@@ -62,7 +62,7 @@ enum Said {
 
 impl Following {
     fn now(&self) -> Duration {
-        self.state.clock.mono()
+        self.state.parts.clock.mono()
     }
 
     /// Begins anew, after this node has owned the log or has failed to.
@@ -70,7 +70,7 @@ impl Following {
         self.other = None;
         self.silent = 0;
         self.state.set(Role::Looking(why.into()));
-        self.state.status.replica_is_back();
+        self.state.parts.status.replica_is_back();
     }
 
     /// Looks once. Returns the epoch that is to end, if it is time to take the log over.
@@ -173,7 +173,7 @@ impl Following {
     }
 
     fn meet(&self, address: std::net::SocketAddr, seen: &Sighting) -> Arc<OtherNode> {
-        let (secret, clock) = (self.secret.clone(), self.state.clock.clone());
+        let (secret, clock) = (self.secret.clone(), self.state.parts.clock.clone());
         let timing = Timing {
             alive: ALIVE,
             ..Timing::default()
@@ -183,9 +183,9 @@ impl Following {
             owner: seen.owner.clone(),
             target: Target {
                 index: EVENTS,
-                log: self.state.node,
+                log: self.state.parts.node,
                 epoch: seen.epoch,
-                configuration: self.state.configuration,
+                configuration: self.state.parts.configuration,
             },
             peer: Peer::new(address, secret, timing, clock, self.ids.clone()),
         })

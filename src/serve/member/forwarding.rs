@@ -51,7 +51,7 @@ async fn forward(state: &State, other: &OtherNode, append: &Append) -> Reply {
     if let Some(standing) = other.peer.standing(EVENTS) {
         state.hear(&standing);
     }
-    let of_cluster = &state.metrics.cluster;
+    let of_cluster = &state.parts.metrics.cluster;
     match answer {
         Ok(appended) => {
             of_cluster.forwarded.increment(1);

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::feeds::{Ending, FeedsOfNode};
 use super::following::Following;
 use super::forwarding::Forwarding;
-use super::state::{Role, State};
+use super::state::{PAUSE, Role, State};
 use crate::clock::Micros;
 use crate::config::Config;
 use crate::serve::errors::ServeError;
@@ -26,8 +26,6 @@ use crate::wal::log::Log;
 use crate::wal::node::Lock;
 use crate::wal::recover::OpenError;
 
-/// How often a node asks who owns the log, and how that node is.
-const PAUSE: Duration = Duration::from_secs(1);
 /// How long a node that has left goes on saying so to those who follow it.
 const FAREWELL: Duration = Duration::from_secs(3);
 
@@ -139,7 +137,7 @@ impl Node {
         self.state.set(Role::TakingOver);
         if let Some(former) = self.former.take() {
             let _panicked = former.await;
-            self.state.status.forget_held();
+            self.state.parts.status.forget_held();
         }
         let is_first = !*self.settled.borrow();
         let error = match self.take_over(over).await {
@@ -159,7 +157,7 @@ impl Node {
             return Err(error.to_string());
         } else {
             tracing::warn!(%error, "failed to take the log over; trying again later");
-            let now = self.state.clock.mono();
+            let now = self.state.parts.clock.mono();
             self.following.liveness.beaten(now);
         }
         self.following.begin(&error.to_string());
@@ -173,16 +171,16 @@ impl Node {
             runtime: tokio::runtime::Handle::current(),
         };
         // Whoever has answered until now ends first.
-        let rests = tokio::task::block_in_place(|| self.state.log.stand_in(forwarding));
+        let rests = tokio::task::block_in_place(|| self.state.parts.log.stand_in(forwarding));
         rests.map_err(|error| error.to_string())?;
         if let Some(feeds) = &self.feeds {
             feeds.rest();
         }
-        self.state.status.forget_held();
+        self.state.parts.status.forget_held();
         // Ids are known where the log is.
-        self.state.metrics.dedup_window_seconds.set(f64::INFINITY);
+        self.state.parts.metrics.dedup_window_seconds.set(f64::INFINITY);
         // It has no record that its clock could be compared with.
-        self.state.status.set_recovered(Micros(i64::MIN));
+        self.state.parts.status.set_recovered(Micros(i64::MIN));
         Ok(())
     }
 
@@ -214,11 +212,14 @@ impl Node {
         if let Some(replica) = &mut home.replica {
             replica.start.over = Some(over);
         }
-        let log = self.state.log.clone();
+        let log = self.state.parts.log.clone();
         let (table, process) = (self.table.clone(), self.process.clone());
         let pipeline = events::open(&self.config, home, table, process, log).await?;
-        self.state.metrics.cluster.takeovers.increment(1);
-        self.state.status.set_recovered(pipeline.newest_received);
+        self.state.parts.metrics.cluster.takeovers.increment(1);
+        self.state
+            .parts
+            .status
+            .set_recovered(pipeline.newest_received);
         self.state.set(Role::Owning(pipeline.epoch));
         self.settled.send_replace(true);
         tracing::info!(epoch = pipeline.epoch, "this node owns the log");
@@ -227,7 +228,7 @@ impl Node {
 
     async fn open_home(&self) -> Result<Home, ServeError> {
         let log = (LogRole::Events, Arc::clone(&self.lock));
-        let status = Arc::clone(&self.state.status);
+        let status = Arc::clone(&self.state.parts.status);
         let opener = Opener::Node {
             owner: self.owner.clone(),
             known: self.state.known(),
@@ -267,7 +268,7 @@ impl Node {
     /// paused, or nobody asks it any more. While the others ask, it costs nothing.
     async fn stay_owner(&self, log: &Log) -> Infallible {
         let after = self.config.cluster.takeover_after.duration();
-        let clock = &self.state.clock;
+        let clock = &self.state.parts.clock;
         let (mut looked_at, mut pause) = (clock.mono(), after);
         let mut due = looked_at + pause;
         loop {
@@ -292,9 +293,9 @@ impl Node {
     fn give_up(&mut self, pipeline: Pipeline, feeds: Option<mpsc::Sender<Ending>>) {
         self.state.know(pipeline.log.gauges().last_frame());
         self.following.begin("another node has taken it over");
-        let now = self.state.clock.mono();
+        let now = self.state.parts.clock.mono();
         self.following.liveness.beaten(now);
-        self.state.metrics.cluster.fenced.increment(1);
+        self.state.parts.metrics.cluster.fenced.increment(1);
         if let Err(error) = self.rest() {
             self.fatal.send_replace(Some(error));
         }

@@ -111,7 +111,7 @@ pub(in crate::serve) async fn start(
     };
     first_state(&running, settling).await?;
     Ok(StartedNode {
-        log: state.log.clone(),
+        log: state.parts.log.clone(),
         identity,
         view: Box::new(move || state.health()),
         feeds: feeds.map(|feeds| views_of(feeds.running, feeds.log, feeds.status)),

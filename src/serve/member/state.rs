@@ -8,19 +8,29 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, Micros};
-use crate::cluster::{LastFrame, Owner, Peer, Standing, Target};
+use crate::cluster::{LastFrame, MAX_AHEAD, Owner, Peer, Standing, Target};
 use crate::ids::NodeId;
 use crate::metrics::Metrics;
 use crate::receive::{ClusterHealth, ClusterRole};
 use crate::status::{Status, Unavailable};
 use crate::wal::log::Log;
 
+/// How often a node asks who owns the log, and how that node is.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// The only log that is shared.
 pub(super) const EVENTS: u16 = 0;
 /// An owner does not live if a frame of its own has been without a verdict for so long.
 const LONGEST_APPEND: Duration = Duration::from_secs(5);
 /// A follower stamps no earlier than so long after the owner's floor, which rises until its next answer.
-const ABOVE_FLOOR: Duration = Duration::from_secs(2);
+const ABOVE_FLOOR: Duration = Duration::from_millis(1500);
+/// What is stamped so must be neither late nor ahead for the owner, however long it is on its way.
+const TO_SPARE: Duration = Duration::from_millis(500);
+const _: () = assert!(
+    // The floor rises by no more than the time between two answers, …
+    ABOVE_FLOOR.as_millis() >= PAUSE.as_millis() + TO_SPARE.as_millis()
+        // … and what is further ahead than that is refused.
+        && ABOVE_FLOOR.as_millis() + TO_SPARE.as_millis() <= MAX_AHEAD.as_millis()
+);
 /// Somebody follows if he has asked within this time.
 const FOLLOWED: Duration = Duration::from_secs(5);
 
@@ -50,14 +60,8 @@ pub(super) struct OtherNode {
 
 /// What everybody in the process may know of this node.
 pub(super) struct State {
-    pub(super) log: Log,
-    pub(super) node: NodeId,
-    /// The fingerprint of what decides identities.
-    pub(super) configuration: u128,
-    pub(super) address: SocketAddr,
-    pub(super) clock: Clock,
-    pub(super) status: Arc<Status>,
-    pub(super) metrics: Arc<Metrics>,
+    /// What does not change.
+    pub(super) parts: Parts,
     role: watch::Sender<Role>,
     /// Number and checksum of the newest durable frame that was heard of.
     known: Mutex<(u64, u32)>,
@@ -71,6 +75,7 @@ pub(super) struct State {
 pub(super) struct Parts {
     pub(super) log: Log,
     pub(super) node: NodeId,
+    /// The fingerprint of what decides identities.
     pub(super) configuration: u128,
     pub(super) address: SocketAddr,
     pub(super) clock: Clock,
@@ -80,23 +85,8 @@ pub(super) struct Parts {
 
 impl State {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
-        let Parts {
-            log,
-            node,
-            configuration,
-            address,
-            clock,
-            status,
-            metrics,
-        } = parts;
         Arc::new(Self {
-            log,
-            node,
-            configuration,
-            address,
-            clock,
-            status,
-            metrics,
+            parts,
             role: watch::Sender::new(Role::Looking("it has just started".into())),
             known: Mutex::default(),
             asked_at: AtomicU64::new(0),
@@ -118,7 +108,7 @@ impl State {
 
     pub(super) fn set(&self, role: Role) {
         let is = |wanted: bool| f64::from(u8::from(wanted));
-        let of_cluster = &self.metrics.cluster;
+        let of_cluster = &self.parts.metrics.cluster;
         of_cluster.owner.set(is(matches!(role, Role::Owning(_))));
         of_cluster
             .following
@@ -156,13 +146,17 @@ impl State {
     /// What this node receives is stamped no earlier than that.
     pub(super) fn follow_floor(&self, floor: Micros) {
         let floor = floor.plus(ABOVE_FLOOR).0;
-        self.log.gauges().floor.fetch_max(floor, Ordering::Relaxed);
+        self.parts
+            .log
+            .gauges()
+            .floor
+            .fetch_max(floor, Ordering::Relaxed);
     }
 
     /// Whether other nodes follow this one.
     pub(super) fn is_followed(&self) -> bool {
         let asked_at = Duration::from_millis(self.asked_at.load(Ordering::Relaxed));
-        !asked_at.is_zero() && self.clock.mono().saturating_sub(asked_at) < FOLLOWED
+        !asked_at.is_zero() && self.parts.clock.mono().saturating_sub(asked_at) < FOLLOWED
     }
 
     /// Whether another node has ever followed this one.
@@ -172,7 +166,7 @@ impl State {
 
     /// What `/health` says.
     pub(super) fn health(&self) -> ClusterHealth {
-        let own = Some(self.address);
+        let own = Some(self.parts.address);
         let (role, owner, epoch, why) = match self.role() {
             Role::Looking(why) => (ClusterRole::Looking, None, None, Some(why)),
             Role::Following(other) => {
@@ -184,7 +178,7 @@ impl State {
             Role::Left => (ClusterRole::Left, None, None, None),
         };
         ClusterHealth {
-            address: self.address.to_string(),
+            address: self.parts.address.to_string(),
             epoch,
             owner: owner.map(|address| address.to_string()),
             role,
@@ -194,7 +188,7 @@ impl State {
 
     /// Why this node, which owns the log, takes nothing now, if so.
     fn refusal(&self) -> Option<Unavailable> {
-        let refusal = self.status.refusal(self.clock.now());
+        let refusal = self.parts.status.refusal(self.parts.clock.now());
         // It goes on for the others while it stops, and while an append is under way.
         refusal
             .filter(|refusal| !matches!(refusal, Unavailable::Draining | Unavailable::ReplicaAway))
@@ -205,21 +199,21 @@ impl Owner for State {
     fn log(&self, index: u16) -> Option<(Log, u64)> {
         match self.role() {
             Role::Owning(epoch) if index == EVENTS && self.refusal().is_none() => {
-                Some((self.log.of_peers(), epoch))
+                Some((self.parts.log.of_peers(), epoch))
             }
             _ => None,
         }
     }
 
     fn standing(&self, index: u16) -> Option<Standing> {
-        let millis = u64::try_from(self.clock.mono().as_millis()).unwrap_or(u64::MAX);
+        let millis = u64::try_from(self.parts.clock.mono().as_millis()).unwrap_or(u64::MAX);
         self.asked_at.store(millis.max(1), Ordering::Relaxed);
-        let gauges = self.log.gauges();
+        let gauges = self.parts.log.gauges();
         let (epoch, is_owner, is_alive) = match self.role() {
             // Nothing is known here any more.
             Role::Left => return None,
             Role::Owning(epoch) => {
-                let appends = gauges.pending_for(&self.clock) < LONGEST_APPEND;
+                let appends = gauges.pending_for(&self.parts.clock) < LONGEST_APPEND;
                 (epoch, true, appends && self.refusal().is_none())
             }
             Role::TakingOver => (0, false, true),
@@ -234,18 +228,18 @@ impl Owner for State {
         let now = self.now();
         (index == EVENTS).then(|| Standing {
             index,
-            log: self.node,
+            log: self.parts.node,
             epoch,
             is_owner,
             is_alive,
             last: (number > 0).then_some(LastFrame { number, checksum }),
             floor: Micros(gauges.floor.load(Ordering::Relaxed)),
             now,
-            configuration: self.configuration,
+            configuration: self.parts.configuration,
         })
     }
 
     fn now(&self) -> Micros {
-        self.clock.now().wall
+        self.parts.clock.now().wall
     }
 }
