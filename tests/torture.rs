@@ -5,16 +5,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lakehook::clock::Clock;
-use lakehook::lake::reader::keys_below;
+use lakehook::files::Disk;
+use lakehook::lake::reader::{LakeReader, keys_below};
 use lakehook::torture::events::Source;
 use lakehook::torture::lake::{Examined, examine};
 use lakehook::torture::ledger::{Ledger, Violation};
 use lakehook::torture::senders::Senders;
+use lakehook::wal::inspect::inspect;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use crate::arrival::STOP_LIMIT;
 use crate::support::process::Setup;
+use crate::support::s3::S3Server;
 
 fn figure(report: &Value, name: &str) -> u64 {
     let figure = report[name].as_u64();
@@ -56,6 +59,79 @@ fn it_runs_through_and_its_figures_add_up() {
     assert_eq!(report["audit"]["adds_up"], true);
     assert!(report["audit"]["objects"].as_u64().unwrap() > 5, "{said}");
     assert!(!setup.directory().join("lakehook-torture").exists());
+}
+
+#[test]
+fn a_cluster_loses_its_owners_and_nothing_else() {
+    let server = S3Server::start(8);
+    let setup = Setup::new("");
+    let endpoint = server.endpoint();
+    let cluster = ["--nodes", "3", "--replica", "s3://lake/tried"];
+    let more = ["--endpoint", &endpoint, "--duration", "1s", "--seed", "7"];
+    let arguments = [&["torture", "--json"][..], &cluster, &more].concat();
+    let output = setup.run(&arguments);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{said}{complaints}");
+    let report: Value = serde_json::from_str(&said).unwrap();
+    let figure = |name: &str| figure(&report, name);
+    assert_eq!((&report["holds"], figure("nodes")), (&true.into(), 3));
+    // Each kind of fault has been there, and three of them take the log from its owner.
+    assert!(
+        figure("machines_lost") > 0 && figure("pauses") > 0,
+        "{said}"
+    );
+    assert!(figure("kills") > 0 && figure("stops") > 3, "{said}");
+    assert!(figure("takeovers") >= 3, "{said}");
+    let slowest = report["longest_takeover_seconds"].as_f64().unwrap();
+    assert!(slowest > 0.0 && slowest < 20.0, "{said}");
+    assert!(figure("events_acknowledged") > 500, "{said}");
+    assert_eq!(figure("events_in_the_lake"), figure("events_acknowledged"));
+    assert!(figure("duplicates_recognised") > 0, "{said}");
+    assert_eq!(report["audit"]["adds_up"], true, "{said}");
+    assert!(!setup.directory().join("lakehook-torture").exists());
+    assert_eq!(server.keys(""), Vec::<String>::new(), "it leaves something");
+}
+
+#[test]
+fn what_a_cluster_cannot_be_is_refused() {
+    let setup = Setup::new("");
+    let nats = "nats://127.0.0.1:1";
+    let nowhere = [
+        "--replica",
+        "s3://lake/x",
+        "--endpoint",
+        "http://127.0.0.1:1",
+    ];
+    for (arguments, code, words) in [
+        (&["--nodes", "3"][..], 2, "--replica"),
+        (&["--replica", nats], 2, "--nodes"),
+        (
+            &["--nodes", "3", "--replica", "here"],
+            2,
+            "must be s3://bucket/prefix, or nats://",
+        ),
+        (
+            &["--nodes", "1", "--replica", "s3://lake/x"],
+            2,
+            "between 2 and 9",
+        ),
+        (
+            &["--nodes", "3", "--replica", nats],
+            2,
+            "name it with --lake s3://bucket/prefix",
+        ),
+        (
+            &[&["--nodes", "3"], &nowhere[..]].concat(),
+            1,
+            "127.0.0.1:1",
+        ),
+    ] {
+        let output = setup.run(&[&["torture"], arguments].concat());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
 }
 
 #[test]
@@ -145,7 +221,7 @@ impl Filled {
         let runtime = tokio::runtime::Runtime::new().unwrap();
         let url = format!("http://{}/webhook/events", setup.address());
         let ledger = runtime.block_on(async {
-            let senders = Senders::start(url, source).unwrap();
+            let senders = Senders::start(vec![url], source).unwrap();
             while senders.shared.ledger().entries().len() < 200 {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -166,8 +242,9 @@ impl Filled {
     fn examine(&self) -> Examined {
         let wal = self.setup.directory().join("data/wal");
         let runtime = tokio::runtime::Runtime::new().unwrap();
-        let lake = self.lake();
-        let examined = examine(&lake, &wal, self.source, &self.ledger);
+        let lake = LakeReader::Directory(self.lake());
+        let log = inspect(&Disk, &wal).unwrap();
+        let examined = examine(&lake, log, self.source, &self.ledger);
         runtime.block_on(examined).unwrap()
     }
 

@@ -14,10 +14,11 @@ use tracing::level_filters::LevelFilter;
 use crate::cli::exit::{FAILED, Failure};
 use crate::cli::runtime::runtime;
 use crate::cli::signals::Signals;
+use crate::config::{LakeUrl, ReplicaUrl};
 use crate::ids::Ids;
 use crate::out;
 use crate::telemetry::{self, LogFormat};
-use crate::torture::{self, Options, Progress, TortureError};
+use crate::torture::{self, Options, Progress, Sharing, TortureError};
 
 /// Without a terminal, a line is printed at this interval.
 const LINE_EVERY_SECONDS: u64 = 5;
@@ -36,9 +37,39 @@ pub struct TortureArgs {
     /// removed if all is well
     #[arg(long, value_name = "DIR", default_value = "./lakehook-torture")]
     dir: PathBuf,
+    /// Run so many nodes of a cluster, and lose, pause and stop the owner of their log
+    #[arg(long, value_name = "N", requires = "replica")]
+    nodes: Option<usize>,
+    /// Where the nodes keep their log, as `wal.replica` says it: s3://BUCKET/PREFIX, or nats://HOST:PORT,… A
+    /// folder or a stream of its own is made there, and is removed if all is well
+    #[arg(long, value_name = "URL", requires = "nodes", value_parser = ReplicaUrl::parse)]
+    replica: Option<ReplicaUrl>,
+    /// Where the lake of the nodes is, if their log is in NATS: s3://BUCKET/PREFIX
+    #[arg(long, value_name = "URL", requires = "replica", value_parser = LakeUrl::parse)]
+    lake: Option<LakeUrl>,
+    /// The address of the S3 server, if it is not AWS, such as http://localhost:4566
+    #[arg(long, value_name = "URL", requires = "replica")]
+    endpoint: Option<String>,
     /// Print the report as JSON
     #[arg(long)]
     json: bool,
+}
+
+impl TortureArgs {
+    fn sharing(&self) -> Result<Option<Sharing>, TortureError> {
+        let Some((nodes, replica)) = self.nodes.zip(self.replica.clone()) else {
+            return Ok(None);
+        };
+        Sharing::new(nodes, replica, self.lake.clone(), self.endpoint.clone()).map(Some)
+    }
+}
+
+/// What a run that cannot begin ends with.
+fn failure_of(error: TortureError) -> Failure {
+    match error {
+        TortureError::NotEmpty(_) | TortureError::Usage(_) => Failure::Usage(error.to_string()),
+        error => Failure::Failed(error.into()),
+    }
 }
 
 /// Runs the test; the exit code is 0 only if nothing was lost, doubled or altered.
@@ -53,6 +84,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
             None => Ids::System.next()? >> 32,
         },
         duration: args.duration,
+        sharing: args.sharing().map_err(failure_of)?,
     };
     if !args.json {
         out::line(format_args!(
@@ -64,10 +96,7 @@ pub fn run(args: &TortureArgs) -> Result<ExitCode, Failure> {
     }
     let runtime = runtime()?;
     let report = runtime.block_on(interruptible(&options, args.json));
-    let report = report.map_err(|error| match error {
-        TortureError::NotEmpty(_) => Failure::Usage(error.to_string()),
-        error => Failure::Failed(error.into()),
-    })?;
+    let report = report.map_err(failure_of)?;
     if args.json {
         out::line(serde_json::to_string_pretty(&report)?);
     } else {
@@ -89,7 +118,7 @@ async fn interruptible(
     let spinner = spinner();
     let last = AtomicU64::new(0);
     let tell = |progress: &Progress| {
-        let line = line_of(progress);
+        let line = line_of(progress, options.sharing.is_some());
         let seconds = progress.passed.as_secs();
         let due = seconds >= last.load(Ordering::Relaxed) + LINE_EVERY_SECONDS;
         if !spinner.is_hidden() {
@@ -130,17 +159,23 @@ fn spinner() -> ProgressBar {
     spinner
 }
 
-fn line_of(progress: &Progress) -> String {
+fn line_of(progress: &Progress, is_cluster: bool) -> String {
     let done = &progress.done;
+    let faults = if is_cluster {
+        format!(
+            "{} kills, {} owners lost, {} pauses, {} stops, {} takeovers",
+            done.kills, done.machines_lost, done.pauses, done.stops, done.takeovers
+        )
+    } else {
+        format!(
+            "{} kills, {} pauses, {} stops, {} outages, {} full logs",
+            done.kills, done.pauses, done.stops, done.outages, done.full_logs
+        )
+    };
     format!(
-        "{:>4} s  {}: {} kills, {} pauses, {} stops, {} outages, {} full logs | {} requests, {} events stored, {} violations",
+        "{:>4} s  {}: {faults} | {} requests, {} events stored, {} violations",
         progress.passed.as_secs(),
         progress.phase,
-        done.kills,
-        done.pauses,
-        done.stops,
-        done.outages,
-        done.full_logs,
         progress.requests,
         progress.accepted,
         done.violations.total

@@ -57,6 +57,15 @@ impl Config {
         })?;
         load(explicit, std::env::vars_os(), arguments, &working_dir)
     }
+
+    /// Loads a file as a process in its folder does that has this environment.
+    pub fn load_as(
+        file: &Path,
+        environment: &[(OsString, OsString)],
+    ) -> Result<Loaded, ConfigErrors> {
+        let folder = file.parent().unwrap_or(file);
+        load(Some(file), environment.iter().cloned(), &[], folder)
+    }
 }
 
 /// Does the same in a given environment and working directory.

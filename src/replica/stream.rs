@@ -110,6 +110,15 @@ impl StreamEngine {
         Ok(info.cluster.map(StreamCluster::names).unwrap_or_default())
     }
 
+    /// Deletes the stream, with everything in it. Blocks.
+    pub fn remove(&self) -> Result<(), EngineError> {
+        let removed = self
+            .own
+            .connection
+            .ask::<Done>(&self.api("STREAM.DELETE"), &json!({}));
+        removed.map(drop).map_err(|error| unknown(&error))
+    }
+
     fn new(connection: NatsConnection, place: StreamPlace, only_reads: bool) -> Self {
         let part = connection
             .max_payload()

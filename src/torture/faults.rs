@@ -1,18 +1,17 @@
 //! Injects the faults of the plan: lives of the server, one after the other, and outages of the lake meanwhile.
 
 use std::future::Future;
-use std::sync::Mutex;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::errors::TortureError;
-use super::ledger::Violations;
 use super::plan::{End, Outage, Plan};
 use super::senders::Shared;
-use super::server::{ServerProcess, Stage};
+use super::server::ServerProcess;
+use super::stage::Stage;
+use super::tally::Tally;
 use crate::clock::Clock;
 
 /// How long a start may take until the server is ready.
@@ -20,31 +19,12 @@ pub const READY_LIMIT: Duration = Duration::from_secs(120);
 /// How long after its grace period a server that is asked to stop may still run.
 pub const STOP_LIMIT: Duration = Duration::from_secs(60);
 /// Grace period of a server that is asked to stop; rows that are not shipped by then stay in its log.
-const GRACE: Duration = Duration::from_secs(1);
+pub const GRACE: Duration = Duration::from_secs(1);
 /// A log that has not filled up after this time is left as it is.
 const FILL_LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// Fewest outages: one that fills the log, and one that does not.
 const LEAST_OUTAGES: u64 = 2;
-
-/// The faults that were injected so far.
-#[derive(Clone, Debug, Default)]
-pub struct Done {
-    /// Kills by SIGKILL.
-    pub kills: u64,
-    /// Pauses by SIGSTOP and SIGCONT.
-    pub pauses: u64,
-    /// Stops by SIGTERM.
-    pub stops: u64,
-    /// Outages of the lake.
-    pub outages: u64,
-    /// Outages in which the log filled up and was emptied again.
-    pub full_logs: u64,
-    /// Longest time from a start until the server was ready.
-    pub longest_ready: Duration,
-    /// What the server must not have done.
-    pub violations: Violations,
-}
 
 /// The faults of a run.
 pub struct Faults<'a> {
@@ -62,30 +42,11 @@ pub struct Faults<'a> {
     pub interrupted: CancellationToken,
     /// Held while a server starts: it must find the lake that it knows.
     pub starting: tokio::sync::Mutex<()>,
-    /// The faults so far.
-    pub done: Mutex<Done>,
+    /// What was done so far.
+    pub tally: &'a Tally,
 }
 
 impl Faults<'_> {
-    /// The faults so far.
-    pub fn done(&self) -> Done {
-        self.with(|done| done.clone())
-    }
-
-    fn with<T>(&self, change: impl FnOnce(&mut Done) -> T) -> T {
-        change(&mut self.done.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Counts a clean stop.
-    pub fn stopped(&self) {
-        self.with(|done| done.stops += 1);
-    }
-
-    /// Adds a violation by the server.
-    pub fn violation(&self, life: &str, found: String) {
-        self.with(|done| done.violations.add(life, "", found));
-    }
-
     /// Injects all faults. Afterwards the lake is available again; the server may be alive or not.
     pub async fn run(&self, server: &mut ServerProcess) -> Result<(), TortureError> {
         let over = CancellationToken::new();
@@ -117,7 +78,8 @@ impl Faults<'_> {
             self.stage.configure(GRACE, self.plan.life(number).format)?;
             server.start()?;
             if let Err(found) = self.life(server, number, starting).await {
-                self.violation(&format!("life {number} of the server"), found);
+                self.tally
+                    .violation(&format!("life {number} of the server"), found);
                 // The cause may last, and then every further life would fail as well.
                 self.interrupted.cancel();
                 break;
@@ -137,13 +99,13 @@ impl Faults<'_> {
         let mut starting = Some(starting);
         if life.awaits_ready {
             let took = server.ready(READY_LIMIT).await?;
-            self.with(|done| done.longest_ready = done.longest_ready.max(took));
+            self.tally.ready(took);
             starting.take();
         }
         tokio::time::sleep(life.runs_for).await;
         if let Some(lasts) = life.pause {
             server.pause(lasts).await?;
-            self.with(|done| done.pauses += 1);
+            self.tally.with(|done| done.pauses += 1);
         }
         // A log that is being filled needs a server until it is full.
         let is_filled = || !self.senders.heavy.load(Ordering::Relaxed);
@@ -151,13 +113,13 @@ impl Faults<'_> {
         match life.end {
             End::Kill => {
                 server.kill().await?;
-                self.with(|done| done.kills += 1);
+                self.tally.with(|done| done.kills += 1);
             }
             End::Stop => {
                 // A server that has only just started does not handle the signal yet.
                 server.ready(READY_LIMIT).await?;
                 server.stop(STOP_LIMIT).await?;
-                self.with(|done| done.stops += 1);
+                self.tally.with(|done| done.stops += 1);
             }
         }
         drop(starting);
@@ -176,15 +138,17 @@ impl Faults<'_> {
             let left = self.duration.saturating_sub(passed);
             let is_last = outage.after >= left && number >= LEAST_OUTAGES;
             let after = if is_last { left } else { outage.after };
-            if !self.unless_interrupted(tokio::time::sleep(after)).await || is_last {
+            if !unless_interrupted(&self.interrupted, tokio::time::sleep(after)).await || is_last {
                 break;
             }
             let starting = self.starting.lock().await;
             self.stage.take_lake_away(outage.instead)?;
             drop(starting);
-            let went_on = self.unless_interrupted(self.outage(outage)).await;
+            let went_on = unless_interrupted(&self.interrupted, self.outage(outage)).await;
             self.stage.heal()?;
             if !went_on {
+                // Otherwise the life of the server would wait until the log is full.
+                self.senders.heavy.store(false, Ordering::Relaxed);
                 break;
             }
         }
@@ -202,12 +166,12 @@ impl Faults<'_> {
             self.senders.heavy.store(false, Ordering::Relaxed);
         }
         tokio::time::sleep(outage.lasts).await;
-        self.with(|done| done.outages += 1);
+        self.tally.with(|done| done.outages += 1);
         if was_full && self.stage.heal().is_ok() {
             let acknowledged = || self.senders.acknowledged.load(Ordering::Relaxed);
             let before = acknowledged();
             let goes_on = self.wait(FILL_LIMIT, || acknowledged() > before).await;
-            self.with(|done| done.full_logs += u64::from(goes_on));
+            self.tally.with(|done| done.full_logs += u64::from(goes_on));
         }
     }
 
@@ -219,12 +183,15 @@ impl Faults<'_> {
         };
         tokio::time::timeout(limit, look).await.is_ok()
     }
+}
 
-    /// Whether it ended without an interrupt.
-    async fn unless_interrupted(&self, what: impl Future<Output = ()>) -> bool {
-        tokio::select! {
-            () = what => true,
-            () = self.interrupted.cancelled() => false,
-        }
+/// Whether it ended without an interrupt.
+pub async fn unless_interrupted(
+    interrupted: &CancellationToken,
+    what: impl Future<Output = ()>,
+) -> bool {
+    tokio::select! {
+        () = what => true,
+        () = interrupted.cancelled() => false,
     }
 }

@@ -1,17 +1,15 @@
 //! Reads the lake at the end of a run: the rows for the judge, and the audit.
 
 use std::io;
-use std::path::Path;
 
 use super::events::Source;
 use super::judge::{Judge, Verdict};
 use super::ledger::Ledger;
 use crate::audit::whole::{Whole, audit};
 use crate::encode::ObjectReader;
-use crate::files::Disk;
 use crate::lake::reader::{LakeReadError, LakeReader};
 use crate::replay::kept;
-use crate::wal::inspect::inspect;
+use crate::wal::inspect::Inspection;
 
 /// The content of a lake, compared with the answers and with the metadata of its objects.
 #[derive(Debug, Default)]
@@ -22,16 +20,14 @@ pub struct Examined {
     pub audit: Whole,
 }
 
-/// Reads all of a directory lake, and the log beside it.
+/// Reads all of a lake, whose log was read before.
 pub async fn examine(
-    lake: &Path,
-    wal: &Path,
+    place: &LakeReader,
+    log: Inspection,
     source: Source,
     ledger: &Ledger,
 ) -> Result<Examined, LakeReadError> {
-    let place = LakeReader::Directory(lake.to_owned());
-    let log = inspect(&Disk, wal)?;
-    let audit = audit(&place, &[log], true, None, &mut |_, _, _| {}).await?;
+    let audit = audit(place, &[log], true, None, &mut |_, _, _| {}).await?;
     let mut judge = Judge::new(source, ledger);
     for key in place.keys("events").await? {
         let bytes = place.read(&key).await?.unwrap_or_default();

@@ -51,6 +51,53 @@ pub enum Instead {
     Nothing,
 }
 
+/// A fault of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Loss {
+    /// What happens.
+    pub kind: LossKind,
+    /// How long everything is well before.
+    pub after: Duration,
+    /// The number of the node that is killed, if any node may be.
+    pub node: u64,
+    /// Whether a node that is killed is started again before another one can take the log over.
+    pub at_once: bool,
+    /// How much longer the node is away, once another one owns the log.
+    pub lasts: Duration,
+    /// The format of the node's objects when it is back.
+    pub format: Format,
+    /// Whether the nodes become ready before the next fault.
+    pub settles: bool,
+}
+
+/// What happens to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LossKind {
+    /// Any node is killed (SIGKILL).
+    Kill,
+    /// The owner of the log is killed, and its directory is deleted.
+    Machine,
+    /// The owner is paused (SIGSTOP) until another node owns the log, and goes on later (SIGCONT).
+    Pause,
+    /// The owner is asked to stop (SIGTERM), and must end with exit code 0.
+    Stop,
+}
+
+impl LossKind {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Machine, Self::Pause, Self::Stop, Self::Kill];
+
+    /// For people.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Kill => "a node was killed",
+            Self::Machine => "the owner was killed, and its directory deleted",
+            Self::Pause => "the owner was paused",
+            Self::Stop => "the owner was asked to stop",
+        }
+    }
+}
+
 /// How long a life runs after its start, or after it is ready.
 const RUNS_FOR: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(100)..=Duration::from_millis(1200);
@@ -110,6 +157,22 @@ impl Plan {
             lasts: chance.duration_within(&LASTS),
         }
     }
+
+    /// The fault of a cluster of that number. Each kind comes every fourth time.
+    pub fn loss(self, number: u64) -> Loss {
+        let chance = self.chance(number, 14);
+        let kinds = LossKind::ALL;
+        let kind = number.wrapping_add(self.seed) % kinds.len() as u64;
+        Loss {
+            kind: kinds[kind as usize],
+            after: chance.duration_within(&RUNS_FOR),
+            node: u64::from(chance.below(u32::MAX)),
+            at_once: chance.hits(0.5),
+            lasts: chance.duration_within(&LASTS),
+            format: self.life(number).format,
+            settles: chance.hits(0.8),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -120,7 +183,9 @@ mod tests {
     fn a_seed_replays_its_schedule_and_others_have_others() {
         let schedule = |seed| -> Vec<_> {
             let plan = Plan::new(seed);
-            (0..50).map(|n| (plan.life(n), plan.outage(n))).collect()
+            (0..50)
+                .map(|n| (plan.life(n), plan.outage(n), plan.loss(n)))
+                .collect()
         };
         assert_eq!(schedule(7), schedule(7));
         assert_ne!(schedule(7), schedule(8));
@@ -145,6 +210,15 @@ mod tests {
                     .iter()
                     .any(|outage| outage.instead == Instead::Nothing)
             );
+            let losses: Vec<Loss> = (0..20).map(|n| plan.loss(n)).collect();
+            for kind in LossKind::ALL {
+                assert!(losses[..4].iter().any(|loss| loss.kind == kind));
+            }
+            for node in 0..3 {
+                assert!(losses.iter().any(|loss| loss.node % 3 == node));
+            }
+            assert!(losses.iter().any(|loss| loss.at_once));
+            assert!(losses.iter().any(|loss| !loss.settles));
         }
     }
 }

@@ -17,8 +17,12 @@ pub struct TortureReport {
     pub seed: u64,
     /// How long faults were injected.
     pub seconds: f64,
+    /// Nodes: 1 without a cluster.
+    pub nodes: usize,
     /// Kills by SIGKILL.
     pub kills: u64,
+    /// Owners that were killed with their directory.
+    pub machines_lost: u64,
     /// Pauses by SIGSTOP and SIGCONT.
     pub pauses: u64,
     /// Stops by SIGTERM with exit code 0, including the last one.
@@ -27,6 +31,10 @@ pub struct TortureReport {
     pub outages: u64,
     /// How often the log was full and was emptied again.
     pub full_logs: u64,
+    /// How often another node has taken the log over from an owner that was killed, paused or asked to stop.
+    pub takeovers: u64,
+    /// Longest time from such a fault until another node owned the log.
+    pub longest_takeover_seconds: f64,
     /// Longest time from a start until the server was ready.
     pub longest_ready_seconds: f64,
     /// Requests, each counted once.
@@ -58,6 +66,9 @@ pub struct TortureReport {
     /// The directory, if it was kept.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kept: Option<PathBuf>,
+    /// The lake of a cluster, if it was kept.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kept_lake: Option<String>,
 }
 
 /// The result of the audit.
@@ -93,11 +104,12 @@ impl TortureReport {
                 writeln!(f, "  answered {status:<15}{count:>10}")?;
             }
         }
-        writeln!(
-            f,
-            "longest time to be ready  {:>10.2}  s",
-            self.longest_ready_seconds
-        )?;
+        if self.is_cluster() {
+            let longest = self.longest_takeover_seconds;
+            writeln!(f, "longest takeover          {longest:>10.2}  s")?;
+        }
+        let longest = self.longest_ready_seconds;
+        writeln!(f, "longest time to be ready  {longest:>10.2}  s")?;
         let adds_up = if self.audit.adds_up {
             "adds up"
         } else {
@@ -111,14 +123,18 @@ impl TortureReport {
         writeln!(f)
     }
 
+    fn is_cluster(&self) -> bool {
+        self.nodes > 1
+    }
+
     /// Names, numbers and notes.
-    fn rows(&self) -> [(&'static str, u64, &'static str); 17] {
-        [
-            ("killed", self.kills, "SIGKILL, and started again"),
-            ("paused", self.pauses, "SIGSTOP, then SIGCONT"),
-            ("stopped", self.stops, "SIGTERM, exit code 0"),
-            ("without a lake", self.outages, "and back"),
-            ("log full", self.full_logs, "and emptied again"),
+    fn rows(&self) -> Vec<(&'static str, u64, &'static str)> {
+        let mut rows = if self.is_cluster() {
+            self.faults_of_cluster()
+        } else {
+            self.faults_of_service()
+        };
+        rows.extend([
             ("requests", self.requests, ""),
             ("  sent again", self.retried, "because no answer came"),
             ("  answered 200", self.status(200), "durable"),
@@ -155,6 +171,40 @@ impl TortureReport {
                 self.refused_copies,
                 "in the quarantine",
             ),
+        ]);
+        rows
+    }
+
+    fn faults_of_service(&self) -> Vec<(&'static str, u64, &'static str)> {
+        vec![
+            ("killed", self.kills, "SIGKILL, and started again"),
+            ("paused", self.pauses, "SIGSTOP, then SIGCONT"),
+            ("stopped", self.stops, "SIGTERM, exit code 0"),
+            ("without a lake", self.outages, "and back"),
+            ("log full", self.full_logs, "and emptied again"),
+        ]
+    }
+
+    fn faults_of_cluster(&self) -> Vec<(&'static str, u64, &'static str)> {
+        vec![
+            ("nodes", self.nodes as u64, "on one log"),
+            ("nodes killed", self.kills, "SIGKILL, and started again"),
+            (
+                "owners lost",
+                self.machines_lost,
+                "SIGKILL, and their directory deleted",
+            ),
+            (
+                "owners paused",
+                self.pauses,
+                "SIGSTOP, and SIGCONT after another took over",
+            ),
+            (
+                "stopped",
+                self.stops,
+                "SIGTERM, exit code 0; owners hand over",
+            ),
+            ("takeovers", self.takeovers, "another node owned the log"),
         ]
     }
 
@@ -183,6 +233,9 @@ impl TortureReport {
                 "Everything is kept in {}; server.log is what the server said.",
                 dir.display()
             )?;
+        }
+        if let Some(lake) = &self.kept_lake {
+            writeln!(f, "The lake is kept in {lake}.")?;
         }
         if self.holds {
             write!(
@@ -223,12 +276,26 @@ mod tests {
         });
         report.answered.insert(500, 4);
         report.kept = Some("/there".into());
+        report.kept_lake = Some("s3://here".to_owned());
         let text = report.to_string();
         let lines = [
             "  answered 500                     4\n",
             "violation  an-id (answered: 200): it is lost\nand 2 more\nEverything is kept in /there;",
         ];
         assert!(lines.iter().all(|line| text.contains(line)), "{text}");
+        assert!(
+            text.contains("\nThe lake is kept in s3://here.\n"),
+            "{text}"
+        );
         assert!(text.ends_with("It does not hold: 3 violations."), "{text}");
+        assert!(!text.contains("takeover"), "{text}");
+        report.nodes = 3;
+        report.longest_takeover_seconds = 2.5;
+        let text = report.to_string();
+        assert!(
+            text.contains("longest takeover                2.50  s\n"),
+            "{text}"
+        );
+        assert!(!text.contains("without a lake"), "{text}");
     }
 }

@@ -35,7 +35,8 @@ pub struct Senders {
 #[derive(Debug)]
 pub struct Shared {
     http: reqwest::Client,
-    url: String,
+    /// Where requests are taken: one URL for each node.
+    urls: Vec<String>,
     source: Source,
     ledger: Mutex<Ledger>,
     /// Whether new requests hold large events.
@@ -74,8 +75,8 @@ struct ProblemType {
 }
 
 impl Senders {
-    /// Starts sending to that URL.
-    pub fn start(url: String, source: Source) -> reqwest::Result<Self> {
+    /// Starts sending to these URLs, of which there is at least one.
+    pub fn start(urls: Vec<String>, source: Source) -> reqwest::Result<Self> {
         let http = reqwest::Client::builder()
             .timeout(ANSWER_TIMEOUT)
             .redirect(reqwest::redirect::Policy::none())
@@ -83,7 +84,7 @@ impl Senders {
             .build()?;
         let shared = Arc::new(Shared {
             http,
-            url,
+            urls,
             source,
             ledger: Mutex::new(Ledger::new(source)),
             heavy: AtomicBool::new(false),
@@ -141,7 +142,10 @@ impl Shared {
                 return false;
             }
             self.ledger().sends(request, purpose, attempt);
-            match self.attempt(body).await {
+            match self
+                .attempt(self.url(request, purpose, attempt), body)
+                .await
+            {
                 Attempt::Final(status, said) => {
                     let mut ledger = self.ledger();
                     ledger.answered(request, purpose, status, said, attempt);
@@ -160,8 +164,15 @@ impl Shared {
         false
     }
 
-    async fn attempt(&self, body: &Bytes) -> Attempt {
-        let request = self.http.post(&self.url).body(body.clone());
+    /// Where it is sent. What is sent again goes to another node than before, if there are several.
+    fn url(&self, request: u64, purpose: Purpose, attempt: u64) -> &str {
+        let repeats = u64::from(purpose != Purpose::First);
+        let place = (request + repeats + attempt) % self.urls.len().max(1) as u64;
+        &self.urls[place as usize]
+    }
+
+    async fn attempt(&self, url: &str, body: &Bytes) -> Attempt {
+        let request = self.http.post(url).body(body.clone());
         let sent = request
             .header(CONTENT_TYPE, "application/json")
             .send()

@@ -227,6 +227,14 @@ Options:
       --dir <DIR>        Where all of it happens: on the disk that is to be put to the test. Must be
                          empty, or not there; is removed if all is well [default:
                          ./lakehook-torture]
+      --nodes <N>        Run so many nodes of a cluster, and lose, pause and stop the owner of their
+                         log
+      --replica <URL>    Where the nodes keep their log, as `wal.replica` says it:
+                         s3://BUCKET/PREFIX, or nats://HOST:PORT,… A folder or a stream of its own
+                         is made there, and is removed if all is well
+      --lake <URL>       Where the lake of the nodes is, if their log is in NATS: s3://BUCKET/PREFIX
+      --endpoint <URL>   The address of the S3 server, if it is not AWS, such as
+                         http://localhost:4566
       --json             Print the report as JSON
   -h, --help             Print help
 exit code 0

@@ -21,7 +21,7 @@ const ROOMS: &[Room] = &[
         "side_files", "files", "rfc3339", "clock",
     ]),
     room("torture", "src/torture", &[
-        "upstream", "replay", "audit", "quarantine", "wal", "lake", "encode", "ids", "files",
+        "upstream", "serve", "config", "replay", "audit", "replica", "quarantine", "wal", "lake", "encode", "ids", "files",
         "clock",
     ]),
     room("upstream", "src/upstream", &["ids", "clock"]),
