@@ -23,7 +23,10 @@ mod cluster;
 mod follower;
 mod full;
 mod guarded;
+mod partitions;
 mod streams;
+mod versions;
+mod without_lake;
 
 /// Machines that are lost in each test; `make proof` sets more.
 fn losses() -> u64 {

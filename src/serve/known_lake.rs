@@ -15,6 +15,8 @@ use crate::wal::state::{SealAt, State};
 
 /// A start waits no longer for a lake; then the check is made before the first put.
 const START_LIMIT: Duration = Duration::from_secs(5);
+/// Neither does a node that takes a log over: until it has it, nobody stores anything.
+const TAKEOVER_LIMIT: Duration = Duration::from_secs(1);
 
 /// The check of a log with that state.
 pub fn lake_check(
@@ -57,10 +59,12 @@ pub fn waits_for_another<R: Frames>(
     Ok(others.into_iter().find(|other| other != configured))
 }
 
-/// Makes the check, if the lake answers in time. A lake that is away is no reason not to accept events.
+/// Makes the check, if the lake answers in time, of which a node of a cluster has less. A lake that is away is no reason
+/// not to accept events.
 pub(super) fn check_label(
     check: &Arc<LakeCheck<Disk>>,
     lake: &Arc<Lake<Disk>>,
+    is_of_node: bool,
 ) -> Result<(), LakeError> {
     let (sender, outcome) = channel();
     let (checking, in_lake) = (Arc::clone(check), Arc::clone(lake));
@@ -69,7 +73,12 @@ pub(super) fn check_label(
         .name("lake-check".to_owned())
         .spawn(move || sender.send(checking.run(&in_lake)))
         .map_err(|error| LakeError::Unusable(format!("no thread to check it: {error}")))?;
-    match outcome.recv_timeout(START_LIMIT) {
+    let limit = if is_of_node {
+        TAKEOVER_LIMIT
+    } else {
+        START_LIMIT
+    };
+    match outcome.recv_timeout(limit) {
         Ok(Err(error @ LakeError::Unusable(_))) => Err(error),
         Ok(Err(error)) => {
             tracing::warn!(%error, "the lake cannot be checked yet; it is checked before the first put");

@@ -139,7 +139,7 @@ impl Pipeline {
         let check = Arc::new(check);
         let frames = writer.frames();
         let reader = BatchReader::of(frames.clone());
-        open_lake(&reader, writer.state(), &lake, &check)?;
+        open_lake(&reader, writer.state(), &lake, (&check, is_of_node))?;
         let newest_received = writer.state().newest_received;
         let queue = Arc::new(Queue::default());
         queue.push_sealed(&unshipped(writer.state()));
@@ -293,13 +293,13 @@ fn open_lake<R: Frames>(
     reader: &BatchReader<R>,
     state: &State,
     lake: &Arc<Lake<Disk>>,
-    check: &Arc<LakeCheck<Disk>>,
+    (check, is_of_node): (&Arc<LakeCheck<Disk>>, bool),
 ) -> Result<(), ServeError> {
     if let Some(other) = waits_for_another(reader, state, lake.identity())? {
         let configured = lake.identity().to_owned();
         return Err(ServeError::OtherLake { other, configured });
     }
-    check_label(check, lake)?;
+    check_label(check, lake, is_of_node)?;
     clear_spool(lake)?;
     if let Lake::Directory(directory) = &**lake
         && let Err(error @ LakeError::Unusable(_)) = directory.probe()

@@ -2,6 +2,7 @@
 //! is there once, whichever node was asked, or asked again.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
@@ -18,36 +19,64 @@ use crate::support::nats::Nats;
 use crate::support::process::{Program, Setup, free_address};
 use crate::support::s3::S3Server;
 
-const NODES: usize = 3;
+pub(super) const NODES: usize = 3;
 /// Within this time, all that is under way has an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long an owner may be silent for nodes in haste.
+pub(super) const HASTE: Duration = Duration::from_secs(2);
+/// The secret of the cluster.
+pub(super) const SECRET: &str = "00112233445566778899aabbccddeeff";
 
 /// The machines of a cluster.
-struct Machines {
-    setups: Vec<Setup>,
+pub(super) struct Machines {
+    pub(super) setups: Vec<Setup>,
+    /// Where the nodes reach each other.
+    pub(super) addresses: Vec<SocketAddr>,
     seed: u64,
 }
 
 /// The nodes that run; `None` for a machine that is lost.
-type Running<'a> = Vec<Option<Program<'a>>>;
+pub(super) type Running<'a> = Vec<Option<Program<'a>>>;
 
 impl Machines {
-    fn new(config: &str, seed: u64) -> Self {
-        let config =
-            format!("{config}\n[cluster]\nname = \"prod\"\nsecret_file = \"cluster.secret\"\n");
-        let setup = |_| {
-            let address = free_address().to_string();
-            let setup = Setup::new(&config).env("LAKEHOOK_CLUSTER__ADDRESS", &address);
-            let secret = setup.directory().join("cluster.secret");
-            fs::write(&secret, "00112233445566778899aabbccddeeff\n").unwrap();
-            fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-            setup
-        };
-        let setups = (0..NODES).map(setup).collect();
-        Self { setups, seed }
+    pub(super) fn new(config: &str, seed: u64) -> Self {
+        let addresses = (0..NODES).map(|_| free_address()).collect();
+        Self::at(addresses, config, seed, |_, setup| setup)
     }
 
-    fn start(&self) -> Running<'_> {
+    /// The same, with nodes that replace a silent owner soon.
+    pub(super) fn hasty(config: &str, seed: u64) -> Self {
+        let addresses = (0..NODES).map(|_| free_address()).collect();
+        Self::at(addresses, config, seed, |_, setup| in_haste(setup))
+    }
+
+    /// The same, with nodes that reach each other at these addresses; `change` may change each of them.
+    pub(super) fn at(
+        addresses: Vec<SocketAddr>,
+        config: &str,
+        seed: u64,
+        change: impl Fn(usize, Setup) -> Setup,
+    ) -> Self {
+        let config =
+            format!("{config}\n[cluster]\nname = \"prod\"\nsecret_file = \"cluster.secret\"\n");
+        let setup = |node: usize| {
+            let address = addresses[node].to_string();
+            let setup = Setup::new(&config).env("LAKEHOOK_CLUSTER__ADDRESS", &address);
+            let secret = setup.directory().join("cluster.secret");
+            fs::write(&secret, format!("{SECRET}\n")).unwrap();
+            fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
+            change(node, setup)
+        };
+        let setups = (0..NODES).map(setup).collect();
+        Self {
+            setups,
+            addresses,
+            seed,
+        }
+    }
+
+    pub(super) fn start(&self) -> Running<'_> {
         let spawned: Vec<_> = self.setups.iter().map(Setup::spawn).collect();
         let mut running = Vec::new();
         for mut program in spawned {
@@ -57,7 +86,7 @@ impl Machines {
         running
     }
 
-    fn load(&self) -> Load {
+    pub(super) fn load(&self) -> Load {
         let mut plan = Plan::new(self.setups[0].address(), self.seed);
         plan.others = self.setups[1..].iter().map(Setup::address).collect();
         plan.connections = 6;
@@ -69,7 +98,7 @@ impl Machines {
     }
 
     /// What a node says of its place in the cluster; null if it does not answer.
-    fn standing(&self, node: usize) -> Value {
+    pub(super) fn standing(&self, node: usize) -> Value {
         let answer = http::get(self.setups[node].address(), "/health");
         answer.map_or(Value::Null, |answer| answer.json()["cluster"].clone())
     }
@@ -79,7 +108,7 @@ impl Machines {
     }
 
     /// Waits until one of these nodes owns the log.
-    fn wait_owner(&self, among: &[usize], limit: Duration) -> usize {
+    pub(super) fn wait_owner(&self, among: &[usize], limit: Duration) -> usize {
         let began = Instant::now();
         loop {
             if let Some(owner) = among.iter().find(|node| self.is(**node, "owning")) {
@@ -90,7 +119,7 @@ impl Machines {
         }
     }
 
-    fn wait_role(&self, node: usize, role: &str) {
+    pub(super) fn wait_role(&self, node: usize, role: &str) {
         let began = Instant::now();
         while !self.is(node, role) {
             let standing = self.standing(node);
@@ -103,18 +132,18 @@ impl Machines {
         }
     }
 
-    fn others(node: usize) -> Vec<usize> {
+    pub(super) fn others(node: usize) -> Vec<usize> {
         (0..NODES).filter(|other| *other != node).collect()
     }
 
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         let said = self.setups.iter().enumerate();
         let said = said.map(|(node, setup)| format!("--- node {node}\n{}", setup.stderr()));
         said.collect::<Vec<_>>().join("\n")
     }
 
     /// Waits until the owner has shipped everything.
-    fn wait_shipped(&self, owner: usize) {
+    pub(super) fn wait_shipped(&self, owner: usize) {
         let began = Instant::now();
         loop {
             let answer = http::get(self.setups[owner].address(), "/health");
@@ -128,7 +157,7 @@ impl Machines {
     }
 
     /// Stops all nodes, the owner last, so that nobody takes over what it ships.
-    fn stop(&self, mut running: Running<'_>) {
+    pub(super) fn stop(&self, mut running: Running<'_>) {
         let owner = self.wait_owner(&[0, 1, 2], PATIENCE);
         for node in Self::others(owner).into_iter().chain([owner]) {
             if let Some(program) = running[node].take() {
@@ -138,6 +167,12 @@ impl Machines {
         let said = self.setups[owner].stderr();
         assert!(said.contains("everything is in the lake"), "{said}");
     }
+}
+
+/// A node that replaces an owner that has been silent for [`HASTE`].
+pub(super) fn in_haste(setup: Setup) -> Setup {
+    let after = format!("{}s", HASTE.as_secs());
+    setup.env("LAKEHOOK_CLUSTER__TAKEOVER_AFTER", &after)
 }
 
 /// Whichever node took an event, each of them knows it.
@@ -158,7 +193,7 @@ fn is_known_everywhere(machines: &Machines, report: &Report) {
 }
 
 /// What was acknowledged is in the lake, once, and a machine that has never seen the log can prove it.
-fn all_is_there(machines: &Machines, report: &Report, lake: &Lake) {
+pub(super) fn all_is_there(machines: &Machines, report: &Report, lake: &Lake) {
     let count = check(report, lake);
     assert!(count.rows > 300, "only {} events", count.rows);
     let setup = &machines.setups[0];

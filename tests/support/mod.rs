@@ -26,6 +26,7 @@ pub(crate) mod nats_users;
 pub(crate) mod python;
 pub(crate) mod duckdb;
 pub(crate) mod proxy;
+pub(crate) mod ways;
 pub(crate) mod browser;
 pub(crate) mod http;
 pub(crate) mod http2;

@@ -35,6 +35,7 @@ struct Switches {
     delay: Duration,
     cut_after_bytes: Option<u64>,
     up_bytes_per_second: Option<u64>,
+    loses_answers: bool,
 }
 
 /// A running proxy; its connections are reset when it is dropped.
@@ -99,6 +100,11 @@ impl Proxy {
     /// From now on, a connection is reset when it has carried this many bytes to the target.
     pub(crate) fn cut_after(&self, bytes: Option<u64>) {
         self.change(|switches| switches.cut_after_bytes = bytes);
+    }
+
+    /// From now on, a connection is reset instead of carrying back what the target answers, or no more.
+    pub(crate) fn lose_answers(&self, on: bool) {
+        self.change(|switches| switches.loses_answers = on);
     }
 
     /// From now on, a connection carries no more than this to the target.
@@ -209,8 +215,12 @@ impl Way {
             match (&self.from).read(&mut buffer[..most]) {
                 Ok(0) => return self.to.shutdown(Shutdown::Write),
                 Ok(read) => {
-                    // It may have been set while this waited for bytes.
-                    thread::sleep(look(&self.switches).delay);
+                    // They may have been set while this waited for bytes.
+                    let now = look(&self.switches);
+                    if now.loses_answers && !self.is_up {
+                        return Err(ErrorKind::ConnectionReset.into());
+                    }
+                    thread::sleep(now.delay);
                     if rate.is_some() {
                         thread::sleep(Duration::from_millis(100));
                     }
