@@ -99,30 +99,30 @@ impl Losses<'_> {
     async fn lose(&self, nodes: &mut Nodes, loss: Loss) -> Result<(), Ended> {
         let owner = nodes.owner(None, READY_LIMIT).await?;
         let any = usize::try_from(loss.node).unwrap_or(0) % nodes.count();
-        let lost = match loss.kind {
+        let node = match loss.kind {
             LossKind::Kill => any,
             LossKind::Machine | LossKind::Pause | LossKind::Stop => owner,
         };
         let began = self.clock.now().mono;
-        self.strike(nodes, loss.kind, lost).await?;
+        self.strike(nodes, loss.kind, node).await?;
         let is_back_first = loss.kind == LossKind::Kill && loss.at_once;
-        if lost == owner && !is_back_first {
-            nodes.owner(Some(lost), READY_LIMIT).await?;
+        if node == owner && !is_back_first {
+            nodes.owner(Some(node), READY_LIMIT).await?;
             let took = self.clock.now().mono.saturating_sub(began);
             self.tally.taken_over(took);
         }
         if !is_back_first {
             tokio::time::sleep(loss.lasts).await;
         }
-        self.bring_back(nodes, loss, lost).await?;
+        self.bring_back(nodes, loss, node).await?;
         if loss.settles {
             self.settled(nodes).await?;
         }
         Ok(())
     }
 
-    async fn strike(&self, nodes: &mut Nodes, kind: LossKind, lost: usize) -> Result<(), Ended> {
-        let server = nodes.server(lost);
+    async fn strike(&self, nodes: &mut Nodes, kind: LossKind, node: usize) -> Result<(), Ended> {
+        let server = nodes.server(node);
         match kind {
             LossKind::Kill => {
                 server.kill().await?;
@@ -130,7 +130,7 @@ impl Losses<'_> {
             }
             LossKind::Machine => {
                 server.kill().await?;
-                nodes.lose_disk(lost).map_err(TortureError::from)?;
+                nodes.lose_disk(node).map_err(TortureError::from)?;
                 self.tally.with(|done| done.machines_lost += 1);
             }
             LossKind::Pause => {
@@ -142,19 +142,19 @@ impl Losses<'_> {
         Ok(())
     }
 
-    async fn bring_back(&self, nodes: &mut Nodes, loss: Loss, lost: usize) -> Result<(), Ended> {
+    async fn bring_back(&self, nodes: &mut Nodes, loss: Loss, node: usize) -> Result<(), Ended> {
         if loss.kind == LossKind::Pause {
-            nodes.server(lost).signal(Signal::CONT)?;
+            nodes.server(node).signal(Signal::CONT)?;
             // Until it has noticed, it believes that it owns the log.
-            nodes.follows(lost, READY_LIMIT).await?;
+            nodes.follows(node, READY_LIMIT).await?;
             return Ok(());
         }
         if loss.kind == LossKind::Stop {
-            nodes.server(lost).stopped(STOP_LIMIT).await?;
+            nodes.server(node).stopped(STOP_LIMIT).await?;
             self.tally.with(|done| done.stops += 1);
         }
-        nodes.configure(lost, GRACE, loss.format)?;
-        nodes.server(lost).start()?;
+        nodes.configure(node, GRACE, loss.format)?;
+        nodes.server(node).start()?;
         Ok(())
     }
 

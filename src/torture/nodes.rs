@@ -40,7 +40,7 @@ pub struct Nodes {
     sharing: Sharing,
     program: PathBuf,
     clock: Clock,
-    nodes: Vec<Node>,
+    all: Vec<Node>,
 }
 
 impl Nodes {
@@ -78,7 +78,7 @@ impl Nodes {
             sharing: sharing.clone(),
             program: program.to_owned(),
             clock: clock.clone(),
-            nodes,
+            all: nodes,
         };
         for node in 0..nodes.count() {
             nodes.configure(node, GRACE, Format::default())?;
@@ -92,18 +92,18 @@ impl Nodes {
 
     /// How many there are.
     pub fn count(&self) -> usize {
-        self.nodes.len()
+        self.all.len()
     }
 
     /// The process of a node.
     pub fn server(&mut self, node: usize) -> &mut ServerProcess {
-        &mut self.nodes[node].server
+        &mut self.all[node].server
     }
 
     /// Where the nodes take events.
     pub fn urls(&self) -> Vec<String> {
         let url = |node: &Node| format!("http://{}/webhook/events", node.place.address);
-        self.nodes.iter().map(url).collect()
+        self.all.iter().map(url).collect()
     }
 
     /// Writes the configuration of a node's next lives.
@@ -128,10 +128,10 @@ impl Nodes {
         let more = format!(
             "[cluster]\nname = \"torture\"\naddress = \"{}\"\nsecret_file = \"cluster.secret\"\ntakeover_after = \
              \"{}ms\"\n",
-            self.nodes[node].address,
+            self.all[node].address,
             TAKEOVER_AFTER.as_millis()
         );
-        self.nodes[node].place.configure(Settings {
+        self.all[node].place.configure(Settings {
             grace,
             format,
             lake: &lake,
@@ -142,7 +142,7 @@ impl Nodes {
 
     /// Has the program check whether a node could run with its configuration.
     fn check(&self) -> Result<(), TortureError> {
-        let output = self.nodes[0].server.command("check").output()?;
+        let output = self.all[0].server.command("check").output()?;
         if output.status.success() {
             return Ok(());
         }
@@ -154,7 +154,7 @@ impl Nodes {
 
     /// Ends all processes that run.
     pub fn end(&mut self) -> Result<(), TortureError> {
-        for node in &mut self.nodes {
+        for node in &mut self.all {
             let (place, clock) = (node.place.clone(), self.clock.clone());
             // Dropping the old value ends the process.
             node.server = ServerProcess::new(&self.program, place, clock)?;
@@ -164,14 +164,14 @@ impl Nodes {
 
     /// Starts all of them.
     pub fn start(&mut self) -> Result<(), TortureError> {
-        let mut nodes = self.nodes.iter_mut();
+        let mut nodes = self.all.iter_mut();
         nodes.try_for_each(|node| node.server.start())
     }
 
     /// Waits until each of them is ready; returns the longest time that one took.
     pub async fn ready(&mut self, limit: Duration) -> Result<Duration, String> {
         let mut longest = Duration::ZERO;
-        for (number, node) in self.nodes.iter_mut().enumerate() {
+        for (number, node) in self.all.iter_mut().enumerate() {
             let ready = node.server.ready(limit).await;
             let ready = ready.map_err(|found| format!("node {}: {found}", number + 1))?;
             longest = longest.max(ready);
@@ -183,7 +183,7 @@ impl Nodes {
     pub async fn owner(&self, except: Option<usize>, limit: Duration) -> Result<usize, String> {
         let start = self.clock.now().mono;
         loop {
-            for (number, node) in self.nodes.iter().enumerate() {
+            for (number, node) in self.all.iter().enumerate() {
                 let is_asked = except != Some(number);
                 if is_asked && node.server.role().await.as_deref() == Some("owning") {
                     return Ok(number);
@@ -200,7 +200,7 @@ impl Nodes {
     /// Waits until a node knows that it does not own the log.
     pub async fn follows(&self, node: usize, limit: Duration) -> Result<(), String> {
         let start = self.clock.now().mono;
-        while self.nodes[node].server.role().await.as_deref() != Some("following") {
+        while self.all[node].server.role().await.as_deref() != Some("following") {
             if self.clock.now().mono.saturating_sub(start) > limit {
                 let seconds = limit.as_secs();
                 return Err(format!("it did not follow after {seconds} s"));
@@ -217,7 +217,7 @@ impl Nodes {
     )]
     pub fn lose_disk(&self, node: usize) -> std::io::Result<()> {
         for dir in ["wal", "polls"] {
-            match fs::remove_dir_all(self.nodes[node].place.dir.join(dir)) {
+            match fs::remove_dir_all(self.all[node].place.dir.join(dir)) {
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
                 removed => removed?,
             }
@@ -255,7 +255,7 @@ impl Nodes {
     }
 
     fn config(&self) -> Result<Config, TortureError> {
-        let place = &self.nodes[0].place;
+        let place = &self.all[0].place;
         let loaded = Config::load_as(&place.config_file(), &place.environment);
         let loaded = loaded.map_err(|error| TortureError::Check(error.to_string()))?;
         Ok(loaded.config)

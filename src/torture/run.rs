@@ -86,8 +86,8 @@ pub async fn run(
         tell,
     };
     match &options.sharing {
-        None => run.service(interrupted).await,
-        Some(sharing) => run.cluster(sharing, interrupted).await,
+        None => Box::pin(run.service(interrupted)).await,
+        Some(sharing) => Box::pin(run.cluster(sharing, interrupted)).await,
     }
 }
 
@@ -117,7 +117,7 @@ impl Run<'_> {
         drop(server);
         let lake = LakeReader::Directory(stage.lake());
         let log = inspect(&Disk, &stage.wal()).map_err(LakeReadError::from)?;
-        let mut report = self.judge(&shared, (&lake, log)).await?;
+        let mut report = Box::pin(self.judge(&shared, (&lake, log))).await?;
         report.seconds = seconds;
         self.close(&mut report)?;
         Ok(report)
@@ -148,7 +148,7 @@ impl Run<'_> {
         self.watched("the last answers", &shared, end).await?;
         nodes.end()?;
         let (lake, log) = nodes.look().await?;
-        let mut report = self.judge(&shared, (&lake, log)).await?;
+        let mut report = Box::pin(self.judge(&shared, (&lake, log))).await?;
         report.seconds = seconds;
         report.nodes = nodes.count();
         if report.holds {
