@@ -1,7 +1,6 @@
 //! A node of a cluster: what it needs, and where it listens.
 
 use std::net::IpAddr;
-use std::slice;
 
 use super::cluster::Cluster;
 use super::findings::Findings;
@@ -150,11 +149,7 @@ fn address(config: &Config, networks: &Networks, findings: &mut Findings<'_>) {
 fn is_all_on_this_machine(config: &Config) -> bool {
     let urls = match &config.wal.replica {
         Some(ReplicaUrl::Nats(servers)) => servers.as_slice(),
-        Some(ReplicaUrl::Bucket { .. }) => config
-            .lake
-            .endpoint
-            .as_ref()
-            .map_or(&[][..], slice::from_ref),
+        Some(ReplicaUrl::Bucket { .. }) => config.lake.endpoint.as_slice(),
         // That it is missing is said elsewhere.
         None => return true,
     };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_nats::connection::State;
 use async_nats::{Client, HeaderMap, Message, Request, RequestError, RequestErrorKind};
@@ -170,10 +170,10 @@ impl NatsConnection {
     }
 
     /// Stores a message unless its subject has one.
-    pub(super) fn publish_new(&self, subject: String, bytes: Bytes) -> Result<PubAck, NatsError> {
+    pub(super) fn publish_new(&self, subject: &str, bytes: &Bytes) -> Result<PubAck, NatsError> {
         let mut headers = HeaderMap::new();
         headers.insert("Nats-Expected-Last-Subject-Sequence", "0");
-        answer(&self.send(subject, Some(headers), bytes)?)
+        answer(&self.send(subject, Some(&headers), bytes)?)
     }
 
     /// Asks JetStream something.
@@ -184,14 +184,14 @@ impl NatsConnection {
     ) -> Result<A, NatsError> {
         let body = serde_json::to_vec(body);
         let body = body.map_err(|error| NatsError::Unanswered(error.to_string()))?;
-        answer(&self.send(format!("$JS.API.{what}"), None, body.into())?)
+        answer(&self.send(&format!("$JS.API.{what}"), None, &body.into())?)
     }
 
     fn send(
         &self,
-        subject: String,
-        headers: Option<HeaderMap>,
-        payload: Bytes,
+        subject: &str,
+        headers: Option<&HeaderMap>,
+        payload: &Bytes,
     ) -> Result<Message, NatsError> {
         // Otherwise the client would keep the message, and send it whenever it is connected again.
         if self.client.connection_state() != State::Connected {
@@ -202,7 +202,7 @@ impl NatsConnection {
             )));
         }
         let complaints = self.complaints.count();
-        let error = match self.send_until_heard(&subject, headers.as_ref(), &payload) {
+        let error = match self.send_until_heard(subject, headers, payload) {
             Ok(message) => {
                 self.unanswered.store(0, Ordering::Relaxed);
                 return Ok(message);
@@ -236,7 +236,7 @@ impl NatsConnection {
         headers: Option<&HeaderMap>,
         payload: &Bytes,
     ) -> Result<Message, RequestError> {
-        let began = Instant::now();
+        let mut pauses = 0;
         loop {
             let mut request = Request::new()
                 .payload(payload.clone())
@@ -248,8 +248,9 @@ impl NatsConnection {
             match self.runtime.block_on(sending) {
                 Err(error)
                     if error.kind() == RequestErrorKind::NoResponders
-                        && began.elapsed() < PATIENCE =>
+                        && UNHEARD_PAUSE * pauses < PATIENCE =>
                 {
+                    pauses += 1;
                     std::thread::sleep(UNHEARD_PAUSE);
                 }
                 result => return result,

@@ -216,11 +216,7 @@ impl StreamEngine {
     /// Stores a message unless its subject has one; `None` if there is one, or is about to be.
     fn publish(&self, subject: &str, bytes: Vec<u8>) -> Result<Option<()>, EngineError> {
         let before = self.own.newest.load(Ordering::Acquire);
-        match self
-            .own
-            .connection
-            .publish_new(subject.to_owned(), bytes.into())
-        {
+        match self.own.connection.publish_new(subject, &bytes.into()) {
             Ok(PubAck {
                 stream,
                 seq,

@@ -94,7 +94,7 @@ fn the_chart_has_the_version_of_the_program_and_names_keys_that_exist() {
             .split_once("__")
             .unwrap();
         let (section, key) = (section.to_lowercase(), key.to_lowercase());
-        let (_, rest) = settings.split_once(&format!("[{section}]\n")).unwrap();
+        let (_, rest) = settings.split_once(&format!("\n[{section}]")).unwrap();
         let section = rest.split("\n[").next().unwrap();
         assert!(section.contains(&format!("{key} = ")), "{word}");
         keys += 1;

@@ -127,7 +127,7 @@ const MISTAKES: &[Mistake] = &[
     ("cluster.address = \"198.51.100.7:4100\"", "cluster.address (line 3)", "none of cluster.networks", "add its network there"),
     ("cluster.address = \"10.0.0.5:4100\"\ncluster.networks = \"10.0.0.0/8\"", "cluster.networks (line 4)", "must be a list", "such as [\"a\", \"b\"]"),
     ("cluster.address = \"10.0.0.5:4100\"\ncluster.networks = [\"10.0.0.0/33\"]", "cluster.networks (line 4)", "must be a network", "\"10.0.0.0/8\""),
-    ("cluster.address = \"10.0.0.5:4100\"\ncluster.takeover_after = 5000", "cluster.takeover_after (line 4)", "must be a duration", "such as \"300s\""),
+    ("cluster.address = \"10.0.0.5:4100\"\ncluster.takeover_after = 5000", "cluster.takeover_after (line 4)", "must be between", "\"5m\""),
     ("cluster.address = \"10.0.0.5:4100\"\ncluster.takeover_after = \"5 sec\"", "cluster.takeover_after (line 4)", "is not a duration", "such as \"300s\""),
     ("cluster.peers = [\"10.0.0.6:4100\"]", "cluster.peers (line 3)", "unknown key", "they are not listed"),
     ("cluster.nodes = 3", "cluster.nodes (line 3)", "unknown key", "they are not listed"),

@@ -178,7 +178,11 @@ impl Node {
         }
         self.state.parts.status.forget_held();
         // Ids are known where the log is.
-        self.state.parts.metrics.dedup_window_seconds.set(f64::INFINITY);
+        self.state
+            .parts
+            .metrics
+            .dedup_window_seconds
+            .set(f64::INFINITY);
         // It has no record that its clock could be compared with.
         self.state.parts.status.set_recovered(Micros(i64::MIN));
         Ok(())
