@@ -23,6 +23,7 @@ mod cluster;
 mod follower;
 mod full;
 mod guarded;
+mod logs;
 mod streams;
 
 /// Machines that are lost in each test; `make proof` sets more.

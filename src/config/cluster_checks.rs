@@ -84,6 +84,7 @@ fn unused(cluster: &Cluster, findings: &mut Findings<'_>) {
     let set = [
         ("cluster.address", cluster.address.is_some()),
         (SECRET_FILE, cluster.secret_file.is_some()),
+        ("cluster.logs", cluster.logs != 1),
     ];
     for (key, _) in set.iter().filter(|(_, is_set)| *is_set) {
         findings.problem(

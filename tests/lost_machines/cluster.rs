@@ -18,23 +18,27 @@ use crate::support::nats::Nats;
 use crate::support::process::{Program, Setup, free_address};
 use crate::support::s3::S3Server;
 
-const NODES: usize = 3;
+pub(super) const NODES: usize = 3;
 /// Within this time, all that is under way has an answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The machines of a cluster.
-struct Machines {
-    setups: Vec<Setup>,
-    seed: u64,
+pub(super) struct Machines {
+    pub(super) setups: Vec<Setup>,
+    pub(super) seed: u64,
 }
 
 /// The nodes that run; `None` for a machine that is lost.
-type Running<'a> = Vec<Option<Program<'a>>>;
+pub(super) type Running<'a> = Vec<Option<Program<'a>>>;
 
 impl Machines {
     fn new(config: &str, seed: u64) -> Self {
-        let config =
-            format!("{config}\n[cluster]\nname = \"prod\"\nsecret_file = \"cluster.secret\"\n");
+        Self::sharing(config, "", seed)
+    }
+
+    /// With these lines in the section of the cluster.
+    pub(super) fn sharing(config: &str, cluster: &str, seed: u64) -> Self {
+        let config = Self::config(config, cluster);
         let setup = |_| {
             let address = free_address().to_string();
             let setup = Setup::new(&config).env("LAKEHOOK_CLUSTER__ADDRESS", &address);
@@ -47,7 +51,12 @@ impl Machines {
         Self { setups, seed }
     }
 
-    fn start(&self) -> Running<'_> {
+    /// The configuration of each of them, but for their addresses.
+    pub(super) fn config(config: &str, cluster: &str) -> String {
+        format!("{config}\n[cluster]\nname = \"prod\"\nsecret_file = \"cluster.secret\"\n{cluster}")
+    }
+
+    pub(super) fn start(&self) -> Running<'_> {
         let spawned: Vec<_> = self.setups.iter().map(Setup::spawn).collect();
         let mut running = Vec::new();
         for mut program in spawned {
@@ -57,7 +66,7 @@ impl Machines {
         running
     }
 
-    fn load(&self) -> Load {
+    pub(super) fn load(&self) -> Load {
         let mut plan = Plan::new(self.setups[0].address(), self.seed);
         plan.others = self.setups[1..].iter().map(Setup::address).collect();
         plan.connections = 6;
@@ -69,7 +78,7 @@ impl Machines {
     }
 
     /// What a node says of its place in the cluster; null if it does not answer.
-    fn standing(&self, node: usize) -> Value {
+    pub(super) fn standing(&self, node: usize) -> Value {
         let answer = http::get(self.setups[node].address(), "/health");
         answer.map_or(Value::Null, |answer| answer.json()["cluster"].clone())
     }
@@ -103,11 +112,11 @@ impl Machines {
         }
     }
 
-    fn others(node: usize) -> Vec<usize> {
+    pub(super) fn others(node: usize) -> Vec<usize> {
         (0..NODES).filter(|other| *other != node).collect()
     }
 
-    fn said(&self) -> String {
+    pub(super) fn said(&self) -> String {
         let said = self.setups.iter().enumerate();
         let said = said.map(|(node, setup)| format!("--- node {node}\n{}", setup.stderr()));
         said.collect::<Vec<_>>().join("\n")
@@ -141,7 +150,7 @@ impl Machines {
 }
 
 /// Whichever node took an event, each of them knows it.
-fn is_known_everywhere(machines: &Machines, report: &Report) {
+pub(super) fn is_known_everywhere(machines: &Machines, report: &Report) {
     let mut kept = report
         .acknowledged()
         .filter(|event| !DROPPED.contains(&event.kind));
