@@ -5,8 +5,8 @@ use std::slice;
 
 use super::cluster::Cluster;
 use super::findings::Findings;
-use super::replica_url::ReplicaUrl;
-use super::secret_file::{SecretFile, fault_of_token};
+        (SECRET_FILE, cluster.secret_file.is_some()),
+        ("cluster.logs", (2..=MAX_LOGS).contains(&cluster.logs)),
 use super::sections::Config;
 use crate::receive::Networks;
 
@@ -84,7 +84,7 @@ fn unused(cluster: &Cluster, findings: &mut Findings<'_>) {
     let set = [
         ("cluster.address", cluster.address.is_some()),
         (SECRET_FILE, cluster.secret_file.is_some()),
-        ("cluster.logs", cluster.logs != 1),
+        ("cluster.logs", (2..=MAX_LOGS).contains(&cluster.logs)),
     ];
     for (key, _) in set.iter().filter(|(_, is_set)| *is_set) {
         findings.problem(

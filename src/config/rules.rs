@@ -100,7 +100,7 @@ pub(super) fn plain_name(name: &str) -> Checked {
 }
 
 /// Most logs of a cluster. Each has queues and threads of its own wherever it is owned.
-const MAX_LOGS: u16 = 64;
+pub(super) const MAX_LOGS: u16 = 64;
 
 /// Checks the number of logs that nodes share.
 pub(super) fn cluster_logs(logs: u16) -> Checked {

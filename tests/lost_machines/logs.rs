@@ -14,6 +14,7 @@ use crate::http::{PATH, body, click, id};
 use crate::support::duckdb::Lake;
 use crate::support::http::{self, Answer};
 use crate::support::nats::Nats;
+use crate::support::process::Setup;
 use crate::support::s3::{BUCKET, S3Server};
 
 const LOGS: usize = 3;
@@ -258,11 +259,15 @@ fn another_number_of_logs_is_refused_until_all_is_drained() {
     let two = Machines::config(&config, "logs = 2\n");
     let one = Machines::config(&config, "");
     let words = "docs/cluster.md says how the number is changed";
-    for config in [&two, &one, &config] {
+    for config in [&two, &one] {
         refused(config, &["serve"], words);
         lose_disk(setup);
         refused(config, &["serve"], words);
     }
+    // Nor does a service alone take one of them.
+    let alone = Setup::new(&config).run(&["serve"]);
+    let said = String::from_utf8_lossy(&alone.stderr).into_owned();
+    assert!(!alone.status.success() && said.contains(words), "{said}");
     let three = Machines::config(&config, SHARED);
     refused(&three, &["wal", "move", "--to-disk"], "only one log moves");
     // The way that docs/cluster.md describes.

@@ -58,10 +58,11 @@ pub(super) struct Due {
 /// Why it is time to take a log over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
-    /// Nobody owns it yet, or since its owner was started again: other nodes may be about to start, too.
+    /// Nobody has owned it yet: other nodes may be about to start, too.
     IsNew,
-    /// This node owned it in an earlier life, and nobody has taken it since.
-    WasOurs,
+    /// Its last owner, which may be an earlier life of this node, lives and does not own it: it was started again, or has
+    /// handed it over.
+    IsOffered,
     /// Its owner is gone.
     IsFree,
 }
@@ -76,7 +77,7 @@ enum Said {
     IsOfNoUse(String),
     /// It has given the log up.
     HasLeft,
-    /// It has just started, and has not taken the log yet. Only said where several logs are to be spread.
+    /// It lives and does not own the log. Only said where several logs are to be spread.
     Rests,
     /// Something else, or nothing.
     Nothing(String),
@@ -162,7 +163,7 @@ impl Following {
                 return self.if_due();
             }
             // An earlier life of this node.
-            return self.if_free(Cause::WasOurs);
+            return self.if_free(Cause::IsOffered);
         }
         if !self.networks.have(claim.address.ip()) {
             let why = format!("{} is in none of `cluster.networks`", claim.address);
@@ -181,7 +182,7 @@ impl Following {
         }
         match said {
             Some(Said::HasLeft) => self.if_free(Cause::IsFree),
-            Some(Said::Rests) => self.if_free(Cause::IsNew),
+            Some(Said::Rests) => self.if_free(Cause::IsOffered),
             Some(Said::Begins) => {
                 self.doubt(&format!("{} is about to take it over", claim.address));
                 None

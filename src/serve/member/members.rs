@@ -35,6 +35,8 @@ struct Choosing {
     handing: Option<u16>,
 }
 
+/// How long a log whose owner is gone is left to others that own fewer.
+const SHORT_MOMENT: Duration = Duration::from_millis(500);
 /// The longest time that a log is left to others.
 const LONGEST_MOMENT: Duration = Duration::from_secs(5);
 
@@ -116,10 +118,12 @@ impl Members {
         let (own, others) = self.spread();
         let logs = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
         let behind = match cause {
-            // After a start, others may own nothing yet and not be known. If each begins with another log, they meet less.
+            // Others may own nothing yet and not be known. If each begins with another log, they meet less.
             Cause::IsNew => own + u32::from(logs > 1 && u32::from(index) != self.favourite(logs)),
-            Cause::WasOurs => own,
-            Cause::IsFree => own.saturating_sub(others.into_values().min().unwrap_or(0)),
+            Cause::IsOffered => own,
+            // Whoever has left says so for some seconds only.
+            Cause::IsFree if others.into_values().any(|owned| owned < own) => return SHORT_MOMENT,
+            Cause::IsFree => 0,
         };
         longest * behind.min(logs) / logs.max(1)
     }

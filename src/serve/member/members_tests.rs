@@ -81,7 +81,7 @@ fn after_a_start_a_node_takes_one_log_at_once_and_leaves_the_others_a_moment() {
         4
     );
     // What it owned in an earlier life comes first.
-    assert_eq!(moments(&members, Cause::WasOurs), [2, 2, 2]);
+    assert_eq!(moments(&members, Cause::IsOffered), [2, 2, 2]);
     // With one log nobody waits.
     let (alone, _clock) = node(1);
     assert_eq!(moments(&alone, Cause::IsNew), [0]);
@@ -96,13 +96,22 @@ fn logs_of_an_owner_that_is_gone_go_to_those_who_own_least() {
     states[1].set(Role::Following(other(&members, 2)));
     // The other one owns as many.
     assert_eq!(members.moment(2, Cause::IsFree, LONGEST), Duration::ZERO);
+    // Nobody is known who owns fewer.
     states[1].set(Role::Owning(1));
-    assert_eq!(members.moment(2, Cause::IsFree, LONGEST).as_secs(), 4);
-    // It is chosen once it has waited, and one at a time.
-    let after = Duration::from_secs(3);
-    assert!(!members.choose(&states[2], (Cause::IsFree, Duration::from_secs(1)), after));
-    assert!(members.choose(&states[2], (Cause::IsFree, Duration::from_secs(2)), after));
-    assert!(matches!(states[2].role(), Role::TakingOver));
+    assert_eq!(members.moment(2, Cause::IsFree, LONGEST), Duration::ZERO);
+    // If another one owns fewer, it is left a moment.
+    let (members, _clock) = node(4);
+    let states = &members.states;
+    states[0].set(Role::Owning(1));
+    states[1].set(Role::Owning(1));
+    states[2].set(Role::Following(other(&members, 2)));
+    let choose = |millis| {
+        let waited = Duration::from_millis(millis);
+        members.choose(&states[3], (Cause::IsFree, waited), LONGEST)
+    };
+    assert!(!choose(100));
+    assert!(choose(600));
+    assert!(matches!(states[3].role(), Role::TakingOver));
 }
 
 #[test]

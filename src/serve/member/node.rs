@@ -316,7 +316,6 @@ impl Node {
         }
         self.state.know(pipeline.log.gauges().last_frame());
         self.following.begin("this node has handed it over");
-        self.state.set(Role::Left);
         self.end_later(pipeline, feeds);
     }
 
