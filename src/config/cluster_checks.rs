@@ -5,8 +5,9 @@ use std::slice;
 
 use super::cluster::Cluster;
 use super::findings::Findings;
-        (SECRET_FILE, cluster.secret_file.is_some()),
-        ("cluster.logs", (2..=MAX_LOGS).contains(&cluster.logs)),
+use super::replica_url::ReplicaUrl;
+use super::rules::MAX_LOGS;
+use super::secret_file::{SecretFile, fault_of_token};
 use super::sections::Config;
 use crate::receive::Networks;
 

@@ -72,9 +72,10 @@ impl Members {
 
     /// Forgets held batches, which are of a log that another node owns now, unless this one owns others.
     pub(super) fn forget_held(&self, lost: &State) {
-        let owns_another = self.states.iter().any(|state| {
-            state.index() != lost.index() && matches!(state.role(), Role::Owning(_))
-        });
+        let owns_another = self
+            .states
+            .iter()
+            .any(|state| state.index() != lost.index() && matches!(state.role(), Role::Owning(_)));
         if !owns_another {
             self.status.forget_held();
         }
