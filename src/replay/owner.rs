@@ -11,6 +11,7 @@ use crate::contract::Contract;
 use crate::metrics::{EventsCounted, Metrics};
 use crate::quarantine::FieldError;
 use crate::status::Status;
+use crate::wal::log::Log;
 use crate::wal::logs::Logs;
 use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
@@ -79,7 +80,7 @@ impl Replayer {
     pub(super) fn check_owned(&self) -> Result<(), String> {
         // Between two owners nobody knows yet who the next one is.
         let first = self.logs.all().first();
-        if first.is_some_and(|first| first.is_elsewhere()) {
+        if first.is_some_and(Log::is_elsewhere) {
             let unknown = "this process does not own the log";
             return Err((self.elsewhere)().unwrap_or_else(|| unknown.to_owned()));
         }

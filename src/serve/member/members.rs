@@ -123,7 +123,7 @@ impl Members {
             Cause::IsNew => own + u32::from(logs > 1 && u32::from(index) != self.favourite(logs)),
             Cause::IsOffered => own,
             // Whoever has left says so for some seconds only.
-            Cause::IsFree if others.into_values().any(|owned| owned < own) => return SHORT_MOMENT,
+            Cause::IsFree if others.values().any(|owned| *owned < own) => return SHORT_MOMENT,
             Cause::IsFree => 0,
         };
         longest * behind.min(logs) / logs.max(1)
