@@ -113,7 +113,7 @@ fn owners_of_logs_are_lost(machines: &Machines, lake: &Lake, rounds: u64) {
     let metrics = http::get(machines.setups[0].address(), "/metrics").unwrap();
     let metrics = metrics.text();
     assert!(
-        metrics.contains("lakehook_cluster_owner{log=\"2\"}"),
+        metrics.contains("lakehook_cluster_owner{cluster=\"prod\",log=\"2\"}"),
         "{metrics}"
     );
     stop(machines, running);

@@ -155,12 +155,12 @@ impl Node {
     async fn follow(&mut self) -> u64 {
         let state = Arc::clone(&self.state);
         loop {
-            let due = self.following.step().await;
-            if let Some(due) = due.filter(|due| self.may_take(*due)) {
-                self.due = None;
-                return due.over;
-            }
-            if let Role::Following(other) = state.role() {
+            if let Some(due) = self.following.step().await {
+                if self.may_take(due) {
+                    self.due = None;
+                    return due.over;
+                }
+            } else if let Role::Following(other) = state.role() {
                 self.settled.send_replace(true);
                 self.due = None;
                 // Its files are old by the time this node takes over.
