@@ -59,12 +59,12 @@ pub(super) struct Due {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     /// Nobody has owned it yet: other nodes may be about to start, too.
-    IsNew,
+    New,
     /// Its last owner, which may be an earlier life of this node, lives and does not own it: it was started again, or has
     /// handed it over.
-    IsOffered,
+    Offered,
     /// Its owner is gone.
-    IsFree,
+    Free,
 }
 
 /// What the node with the newest fence says of itself.
@@ -118,7 +118,7 @@ impl Following {
             }
         };
         let Some(seen) = seen else {
-            let cause = Cause::IsNew;
+            let cause = Cause::New;
             let due = Due { over: 0, cause };
             return self.liveness.is_free_to(self.now()).then_some(due);
         };
@@ -136,7 +136,7 @@ impl Following {
     /// The log has an owner of whom nothing is heard.
     fn if_due(&self) -> Option<Cause> {
         let is_due = self.liveness.is_due(self.now());
-        is_due.then_some(Cause::IsFree)
+        is_due.then_some(Cause::Free)
     }
 
     /// Whether the log is to be taken over from whoever has the newest fence.
@@ -163,7 +163,7 @@ impl Following {
                 return self.if_due();
             }
             // An earlier life of this node.
-            return self.if_free(Cause::IsOffered);
+            return self.if_free(Cause::Offered);
         }
         if !self.networks.have(claim.address.ip()) {
             let why = format!("{} is in none of `cluster.networks`", claim.address);
@@ -181,8 +181,8 @@ impl Following {
             said = Some(self.ask(&other).await);
         }
         match said {
-            Some(Said::HasLeft) => self.if_free(Cause::IsFree),
-            Some(Said::Rests) => self.if_free(Cause::IsOffered),
+            Some(Said::HasLeft) => self.if_free(Cause::Free),
+            Some(Said::Rests) => self.if_free(Cause::Offered),
             Some(Said::Begins) => {
                 self.doubt(&format!("{} is about to take it over", claim.address));
                 None

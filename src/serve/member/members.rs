@@ -46,13 +46,13 @@ impl Members {
         states: Vec<Arc<State>>,
         address: SocketAddr,
         clock: Clock,
-        status: Arc<Status>,
+        readiness: Arc<Status>,
     ) -> Arc<Self> {
         Arc::new(Self {
             states,
             address,
             clock,
-            status,
+            status: readiness,
             choosing: Mutex::default(),
         })
     }
@@ -120,11 +120,11 @@ impl Members {
         let logs = u32::try_from(self.states.len()).unwrap_or(u32::MAX);
         let behind = match cause {
             // Others may own nothing yet and not be known. If each begins with another log, they meet less.
-            Cause::IsNew => own + u32::from(logs > 1 && u32::from(index) != self.favourite(logs)),
-            Cause::IsOffered => own,
+            Cause::New => own + u32::from(logs > 1 && u32::from(index) != self.favourite(logs)),
+            Cause::Offered => own,
             // Whoever has left says so for some seconds only.
-            Cause::IsFree if others.values().any(|owned| *owned < own) => return SHORT_MOMENT,
-            Cause::IsFree => 0,
+            Cause::Free if others.values().any(|owned| *owned < own) => return SHORT_MOMENT,
+            Cause::Free => 0,
         };
         longest * behind.min(logs) / logs.max(1)
     }

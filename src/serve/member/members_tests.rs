@@ -68,7 +68,7 @@ fn moments(members: &Members, cause: Cause) -> Vec<u64> {
 #[test]
 fn after_a_start_a_node_takes_one_log_at_once_and_leaves_the_others_a_moment() {
     let (members, _clock) = node(3);
-    let mut new = moments(&members, Cause::IsNew);
+    let mut new = moments(&members, Cause::New);
     let favourite = new.iter().position(|moment| *moment == 0).unwrap();
     let another = (favourite + 1) % 3;
     new.sort_unstable();
@@ -76,16 +76,16 @@ fn after_a_start_a_node_takes_one_log_at_once_and_leaves_the_others_a_moment() {
     members.states[favourite].set(Role::TakingOver);
     assert_eq!(
         members
-            .moment(u16::try_from(another).unwrap(), Cause::IsNew, LONGEST)
+            .moment(u16::try_from(another).unwrap(), Cause::New, LONGEST)
             .as_secs(),
         4
     );
     // What it owned in an earlier life comes first.
-    assert_eq!(moments(&members, Cause::IsOffered), [2, 2, 2]);
+    assert_eq!(moments(&members, Cause::Offered), [2, 2, 2]);
     // With one log nobody waits.
     let (alone, _clock) = node(1);
-    assert_eq!(moments(&alone, Cause::IsNew), [0]);
-    assert!(alone.choose(&alone.states[0], (Cause::IsNew, Duration::ZERO), LONGEST));
+    assert_eq!(moments(&alone, Cause::New), [0]);
+    assert!(alone.choose(&alone.states[0], (Cause::New, Duration::ZERO), LONGEST));
 }
 
 #[test]
@@ -95,10 +95,10 @@ fn logs_of_an_owner_that_is_gone_go_to_those_who_own_least() {
     states[0].set(Role::Owning(1));
     states[1].set(Role::Following(other(&members, 2)));
     // The other one owns as many.
-    assert_eq!(members.moment(2, Cause::IsFree, LONGEST), Duration::ZERO);
+    assert_eq!(members.moment(2, Cause::Free, LONGEST), Duration::ZERO);
     // Nobody is known who owns fewer.
     states[1].set(Role::Owning(1));
-    assert_eq!(members.moment(2, Cause::IsFree, LONGEST), Duration::ZERO);
+    assert_eq!(members.moment(2, Cause::Free, LONGEST), Duration::ZERO);
     // If another one owns fewer, it is left a moment.
     let (members, _clock) = node(4);
     let states = &members.states;
@@ -107,7 +107,7 @@ fn logs_of_an_owner_that_is_gone_go_to_those_who_own_least() {
     states[2].set(Role::Following(other(&members, 2)));
     let choose = |millis| {
         let waited = Duration::from_millis(millis);
-        members.choose(&states[3], (Cause::IsFree, waited), LONGEST)
+        members.choose(&states[3], (Cause::Free, waited), LONGEST)
     };
     assert!(!choose(100));
     assert!(choose(600));

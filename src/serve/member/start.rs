@@ -83,7 +83,7 @@ pub(in crate::serve) async fn start(
     let listener = listener.map_err(|error| ServeError::ListenForNodes { address, error })?;
     let secret = ClusterSecret::new(membership.secret.expose().as_bytes());
     let secret = secret.map_err(|error| ServeError::Io(std::io::Error::other(error)))?;
-    let status = Arc::clone(&home.status);
+    let readiness = Arc::clone(&home.status);
     let homes = homes(config, membership, home, &process).await?;
     let members = homes.into_iter().map(|(own, home)| {
         let parts = (membership, &process, &secret);
@@ -98,7 +98,7 @@ pub(in crate::serve) async fn start(
     let identity = first.identity;
     let (fatal, failed) = watch::channel(None);
     let feeds = feeds_of(config, &process, &fatal)?;
-    let shared = Members::new(states, address, process.clock.clone(), status);
+    let shared = Members::new(states, address, process.clock.clone(), readiness);
     let (mut stops, mut settling) = (Vec::new(), Vec::new());
     for member in members {
         let (settled, settles) = watch::channel(false);
