@@ -100,8 +100,7 @@ pub struct Metrics {
     pub polls_wal_max_bytes: Gauge,
     /// What comes in at the webhook for events.
     pub events_source: SourceMetrics,
-    /// What concerns nodes of a cluster.
-    pub cluster: ClusterMetrics,
+    cluster: Vec<ClusterMetrics>,
     polls: BTreeMap<String, PollMetrics>,
     hooks: BTreeMap<String, HookMetrics>,
     process: ProcessMetrics,
@@ -153,14 +152,14 @@ impl Metrics {
         event_types: &[String],
         polls: impl Iterator<Item = &'p String>,
     ) -> Result<Arc<Self>, BuildError> {
-        Self::of_service(event_types, None, std::iter::empty(), polls)
+        Self::of_service(event_types, (None, 1), std::iter::empty(), polls)
     }
 
     /// Metrics of one service, with a counter of dropped events for each type, with the name of its cluster if it is in
-    /// one, and with the metrics of its hooks and polls.
+    /// one and the number of its logs, and with the metrics of its hooks and polls.
     pub fn of_service<'p>(
         event_types: &[String],
-        cluster: Option<&str>,
+        (cluster, logs): (Option<&str>, u16),
         hooks: impl Iterator<Item = &'p String>,
         polls: impl Iterator<Item = &'p String>,
     ) -> Result<Arc<Self>, BuildError> {
@@ -179,7 +178,9 @@ impl Metrics {
             let hooks = hooks.map(|hook| (hook.clone(), HookMetrics::register(hook)));
             let hooks = hooks.collect();
             let polls = polls.map(|poll| (poll.clone(), PollMetrics::register(poll)));
-            let cluster = ClusterMetrics::register(cluster.unwrap_or_default());
+            let (cluster, logs) = (cluster.unwrap_or_default(), 0..logs.max(1));
+            let cluster = logs.map(|log| ClusterMetrics::register(cluster, log));
+            let cluster = cluster.collect();
             Self::register(handle, event_types, cluster, (hooks, polls.collect()))
         });
         Ok(Arc::new(metrics))
@@ -188,7 +189,7 @@ impl Metrics {
     fn register(
         handle: PrometheusHandle,
         event_types: &[String],
-        cluster: ClusterMetrics,
+        cluster: Vec<ClusterMetrics>,
         (hooks, polls): (BTreeMap<String, HookMetrics>, BTreeMap<String, PollMetrics>),
     ) -> Self {
         Self {
@@ -241,6 +242,12 @@ impl Metrics {
             hooks,
             process: ProcessMetrics::register(),
         }
+    }
+
+    /// What concerns a node of a cluster, for the log of that number.
+    pub fn cluster(&self, log: u16) -> &ClusterMetrics {
+        let of_log = self.cluster.get(usize::from(log));
+        of_log.unwrap_or(&self.cluster[0])
     }
 
     /// The metrics of a hook, if `of_service` was given its name.

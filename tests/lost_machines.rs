@@ -23,6 +23,7 @@ mod cluster;
 mod follower;
 mod full;
 mod guarded;
+mod logs;
 mod partitions;
 mod streams;
 mod versions;

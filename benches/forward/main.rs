@@ -130,7 +130,6 @@ fn start_log(dir: &Path) -> Log {
         complete: Box::new(|_| {}),
         failed: Box::new(|error| panic!("the log failed: {error}")),
         written: Box::new(|_| {}),
-        dedup_window_seconds: None,
     };
     Log::start(writer, Clock::system(), listeners).unwrap()
 }

@@ -18,7 +18,7 @@ use crate::config::{Config, Loaded};
 use crate::ids::Ids;
 use crate::lake::reader::LakeReader;
 use crate::out;
-use crate::serve::inspection::inspect_dir;
+use crate::serve::inspection::inspect_dirs;
 use crate::telemetry::{self, LogFormat};
 
 /// Arguments of `lakehook audit`.
@@ -78,8 +78,8 @@ async fn audit(config: &Config, args: &AuditArgs) -> Result<Report, Failure> {
     // found in neither.
     let mut logs = Vec::new();
     for dir in &args.wal {
-        let log = inspect_dir(config, dir);
-        logs.push(log.with_context(|| format!("failed to read {}", dir.display()))?);
+        let looked = inspect_dirs(config, dir);
+        logs.extend(looked.with_context(|| format!("failed to read {}", dir.display()))?);
     }
     let looking = bar("objects");
     let reading = bar("objects read");

@@ -98,7 +98,13 @@ pub fn run(loaded: &Loaded, args: &CheckArgs) -> Result<ExitCode, Failure> {
     all_right &= check_polls(loaded);
     all_right &= check_files(config);
     all_right &= check_columns(config)?;
-    all_right &= check_log(config, "write-ahead log", LogRole::Events);
+    for own in config.of_logs() {
+        let name = match own.wal.number {
+            0 => "write-ahead log".to_owned(),
+            number => format!("write-ahead log {number}"),
+        };
+        all_right &= check_log(&own, &name, LogRole::Events);
+    }
     if !(config.poll.is_empty() && config.call.is_empty() && config.files.is_empty()) {
         all_right &= check_log(config, "write-ahead log of polls", LogRole::Feeds);
     }

@@ -16,9 +16,21 @@ pub(super) fn check(config: &Config) -> Result<bool, Failure> {
         return Ok(true);
     };
     let has_address = check_address(config, &membership);
-    let name = &membership.name;
+    let mut can_follow = true;
+    for own in config.of_logs() {
+        can_follow &= check_log(&own, &membership)?;
+    }
+    Ok(has_address && can_follow)
+}
+
+/// Checks whether this machine could follow the owner of a log.
+fn check_log(config: &Config, membership: &Membership) -> Result<bool, Failure> {
+    let name = match config.cluster.logs {
+        1 => membership.name.clone(),
+        _ => format!("{}, log {}", membership.name, config.wal.number),
+    };
     let runtime = runtime()?;
-    let found = runtime.block_on(probe_cluster(config, &membership));
+    let found = runtime.block_on(probe_cluster(config, membership));
     runtime.shutdown_background();
     let can_follow = match found {
         Ok(ClusterFinding::Fine(what)) => {
@@ -40,7 +52,7 @@ pub(super) fn check(config: &Config) -> Result<bool, Failure> {
             false
         }
     };
-    Ok(has_address && can_follow)
+    Ok(can_follow)
 }
 
 /// Checks that a node could listen at its address, unless it does already.

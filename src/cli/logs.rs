@@ -14,9 +14,21 @@ use crate::serve::inspection::{in_replica, inspect_log};
 use crate::wal::journal::replica::engine::{Engine as _, Item, PutVerdict, insist};
 
 /// Looks into these logs.
-pub(super) fn looks<'a>(config: &'a Config, roles: &[LogRole]) -> Vec<Look<'a>> {
-    let look = |role: LogRole| -> Look<'a> { Box::new(move || inspect_log(config, role)) };
-    roles.iter().copied().map(look).collect()
+pub(super) fn looks(config: &Config, roles: &[LogRole]) -> Vec<Look<'static>> {
+    let look = |(config, role): (Config, LogRole)| -> Look<'static> {
+        Box::new(move || inspect_log(&config, role))
+    };
+    let logs = roles.iter().flat_map(|role| configs(config, *role));
+    logs.map(look).collect()
+}
+
+/// A configuration for each log of a role, with the role: there may be several of events.
+pub(super) fn configs(config: &Config, role: LogRole) -> Vec<(Config, LogRole)> {
+    let configs = match role {
+        LogRole::Events => config.of_logs(),
+        LogRole::Feeds => vec![config.clone()],
+    };
+    configs.into_iter().map(|config| (config, role)).collect()
 }
 
 /// Name of the item that holds the key of erasures, in a log that is kept in a replica.

@@ -1,4 +1,4 @@
-//! Answers the requests of other nodes, of which there are two: store rows, and tell how a log stands.
+//! Answers the requests of other nodes: store rows, seal what is open, hand a log over, and tell how a log stands.
 //!
 //! The order of the checks matters. Who cannot show the secret learns nothing, gets nothing signed, and has no body read.
 //! A request that was seen is remembered before anything else is decided, so that what was refused once is never carried
@@ -17,7 +17,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::answer::{Answer, Replies};
 use super::head::{
-    self, ALIVE, ANSWER_HEADER, APPEND, FORM, Head, REQUEST_HEADER, Unreadable, sign_answer,
+    self, ALIVE, ANSWER_HEADER, APPEND, FLUSH, FORM, HAND_OVER, Head, REQUEST_HEADER, Unreadable,
+    sign_answer,
 };
 use super::limits::{MAX_AHEAD, MAX_BODY, WireLimits};
 use super::nonces::{Seen, Unacceptable, is_near};
@@ -106,6 +107,8 @@ impl Handler {
         match ask {
             ALIVE => self.alive(&head, now),
             APPEND => self.append(&head, now, headers, body).await,
+            FLUSH => self.flush(&head, now).await,
+            HAND_OVER => self.hand_over(&head, now),
             // What only a later version asks.
             _ => Err(Refusal::Form { speaks: FORM }),
         }
@@ -120,6 +123,30 @@ impl Handler {
             return Err(Refusal::Clock { now });
         }
         Ok(Answer::Standing(standing))
+    }
+
+    /// Seals what is open, once. The answer means that it is durable.
+    async fn flush(&self, head: &Head, now: Micros) -> Result<Answer, Refusal> {
+        self.accept(head, now)?;
+        let _share = self.take_memory(0)?;
+        let (log, before) = self.log_of(&head.target)?;
+        let flushed = tokio::task::spawn_blocking(move || log.flush()).await;
+        if !matches!(flushed, Ok(Ok(()))) {
+            return Err(Refusal::Standing(before));
+        }
+        let standing = self.owner.standing(head.target.index).unwrap_or(before);
+        Ok(Answer::Standing(standing))
+    }
+
+    /// Has this node hand a log over, if it owns more than others.
+    fn hand_over(&self, head: &Head, now: Micros) -> Result<Answer, Refusal> {
+        self.accept(head, now)?;
+        let (_log, standing) = self.log_of(&head.target)?;
+        if self.owner.hand_over(head.target.index) {
+            Ok(Answer::Standing(standing))
+        } else {
+            Err(Refusal::Busy)
+        }
     }
 
     async fn append<B>(

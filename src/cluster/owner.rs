@@ -13,6 +13,11 @@ pub trait Owner: Send + Sync + 'static {
     /// it must be cheap.
     fn standing(&self, index: u16) -> Option<Standing>;
 
+    /// Another node, which owns fewer logs, would like to own this one. Returns whether it is handed over soon.
+    fn hand_over(&self, _index: u16) -> bool {
+        false
+    }
+
     /// The time by this node's clock.
     fn now(&self) -> Micros;
 }

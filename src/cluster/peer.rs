@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{Answer, Replies};
 use super::error::ForwardError;
-use super::head::{ALIVE, APPEND};
+use super::head::{ALIVE, APPEND, FLUSH, HAND_OVER};
 use super::limits::{GATHERED_BYTES, MAX_BODY, MAX_GATHERED, Timing};
 use super::line::Line;
 use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, contents};
@@ -140,6 +140,31 @@ impl Peer {
             Answer::Refusal(refusal) => Err(refusal.into()),
             _ => Err(ForwardError::Unknown(
                 "the answer is none to the question".into(),
+            )),
+        }
+    }
+
+    /// Has the owner of a log seal every open batch, durably.
+    pub async fn flush(&self, to: Target) -> Result<(), ForwardError> {
+        self.command(to, FLUSH).await
+    }
+
+    /// Asks the owner of a log to hand it over soon, because this node owns fewer logs.
+    pub async fn hand_over(&self, to: Target) -> Result<(), ForwardError> {
+        self.command(to, HAND_OVER).await
+    }
+
+    async fn command(&self, to: Target, what: (&str, &str)) -> Result<(), ForwardError> {
+        let line = &self.0.appends;
+        let asking = line.ask(to, what, VecDeque::new(), self.0.timing.answer);
+        match asking.await? {
+            Answer::Standing(standing) if standing.is_that_of(&to) => {
+                self.0.note(standing);
+                Ok(())
+            }
+            Answer::Refusal(refusal) => Err(refusal.into()),
+            _ => Err(ForwardError::Unknown(
+                "the answer is none to the request".into(),
             )),
         }
     }

@@ -1,4 +1,4 @@
-//! `[cluster]`: several nodes on one log.
+//! `[cluster]`: several nodes that share logs.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -23,7 +23,7 @@ const PRIVATE: [&str; 7] = [
     "fc00::/7",
 ];
 
-/// `[cluster]`: several nodes on one log.
+/// `[cluster]`: several nodes that share logs.
 #[derive(Clone, Debug, Deserialize, JsonSchema, Validate)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cluster {
@@ -40,7 +40,10 @@ pub struct Cluster {
     #[serde(skip)]
     #[schemars(skip)]
     pub secret: Option<Secret>,
-    /// A node takes the log over if its owner has not answered for so long.
+    /// How many logs the nodes share; it is decided when they are founded.
+    #[validate(custom(function = rules::cluster_logs))]
+    pub logs: u16,
+    /// A node takes a log over if its owner has not answered for so long.
     #[validate(custom(function = rules::takeover_after))]
     pub takeover_after: Span,
     /// Networks in which the nodes are.
@@ -54,6 +57,7 @@ impl Default for Cluster {
             address: None,
             secret_file: None,
             secret: None,
+            logs: 1,
             takeover_after: Span::seconds(5),
             networks: PRIVATE.map(str::to_owned).to_vec(),
         }

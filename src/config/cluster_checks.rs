@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use super::cluster::Cluster;
 use super::findings::Findings;
 use super::replica_url::ReplicaUrl;
+use super::rules::MAX_LOGS;
 use super::secret_file::{SecretFile, fault_of_token};
 use super::sections::Config;
 use crate::receive::Networks;
@@ -83,6 +84,7 @@ fn unused(cluster: &Cluster, findings: &mut Findings<'_>) {
     let set = [
         ("cluster.address", cluster.address.is_some()),
         (SECRET_FILE, cluster.secret_file.is_some()),
+        ("cluster.logs", (2..=MAX_LOGS).contains(&cluster.logs)),
     ];
     for (key, _) in set.iter().filter(|(_, is_set)| *is_set) {
         findings.problem(

@@ -33,6 +33,21 @@ impl Config {
     }
 }
 
+impl Config {
+    /// The configuration of each log of events, as if it were the only one: with a directory of its own.
+    pub fn of_logs(&self) -> Vec<Self> {
+        let of_log = |number: u16| {
+            let mut own = self.clone();
+            own.wal.number = number;
+            if number > 0 {
+                own.wal.dir = self.wal.dir.join(format!("log-{number}"));
+            }
+            own
+        };
+        (0..self.cluster.logs).map(of_log).collect()
+    }
+}
+
 /// The folder of the lake's internal one that a replica may be in.
 const OWN_FOLDER: &str = "log";
 

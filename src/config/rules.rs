@@ -99,6 +99,17 @@ pub(super) fn plain_name(name: &str) -> Checked {
     Ok(())
 }
 
+/// Most logs of a cluster. Each has queues and threads of its own wherever it is owned.
+pub(super) const MAX_LOGS: u16 = 64;
+
+/// Checks the number of logs that nodes share.
+pub(super) fn cluster_logs(logs: u16) -> Checked {
+    if logs == 0 || logs > MAX_LOGS {
+        return Err(broken("must be between 1 and 64"));
+    }
+    Ok(())
+}
+
 /// Checks how long the owner of a log may be silent.
 pub(super) fn takeover_after(after: &Span) -> Checked {
     if *after < MIN_TAKEOVER || *after > MAX_TAKEOVER {

@@ -41,7 +41,7 @@ pub struct Config {
     /// The write-ahead log.
     #[validate(nested)]
     pub wal: Wal,
-    /// Several nodes on one log.
+    /// Several nodes that share logs.
     #[validate(nested)]
     pub cluster: Cluster,
     /// How duplicates are recognised.

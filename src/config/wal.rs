@@ -51,6 +51,9 @@ pub struct Wal {
     /// The log may be taken back from whoever has taken it; an argument of `lakehook serve`.
     #[serde(skip)]
     pub takes_over: bool,
+    /// Which of the logs of a cluster it is.
+    #[serde(skip)]
+    pub number: u16,
 }
 
 impl Default for Wal {
@@ -68,6 +71,7 @@ impl Default for Wal {
             nats_key_file: None,
             nats_monitor: Vec::new(),
             takes_over: false,
+            number: 0,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -15,7 +14,6 @@ use super::readings::{Beside, Readings};
 use super::sessions::Sessions;
 use super::settings::ConsoleSettings;
 use crate::audit::whole::Whole;
-use crate::clock::Micros;
 use crate::contract::Rules;
 use crate::feeds::figures::Figures;
 use crate::find::Search;
@@ -264,10 +262,10 @@ impl Console {
             ..Sample::default()
         };
         if let Some(core) = self.app.core.get() {
-            let gauges = core.log.gauges();
-            sample.log_bytes = gauges.used_bytes.load(Ordering::Relaxed);
-            let oldest = Micros(gauges.oldest_received.load(Ordering::Relaxed));
-            sample.lag_seconds = now.wall.since(oldest).as_secs_f64();
+            let figures = core.logs.figures();
+            // Each of several logs has its own limit.
+            sample.log_bytes = figures.fullest_bytes;
+            sample.lag_seconds = now.wall.since(figures.oldest_received).as_secs_f64();
         }
         sample
     }

@@ -10,6 +10,7 @@ use crate::files::Disk;
 use crate::ids::NodeId;
 use crate::record::Fingerprint;
 use crate::wal::dedup::id_files;
+use crate::wal::logs::log_of;
 use crate::wal::node;
 
 /// Clocks of readers and writers may differ, and a request may be long on its way to the log.
@@ -41,6 +42,18 @@ struct Span {
     after: Micros,
     until: Micros,
     has_id: bool,
+}
+
+/// The number of the log that knows these ids, of so many that share them; `None` if each may be known by another one, or
+/// the directory of the first has none yet.
+pub fn log_of_ids(dir: &Path, ids: &EventIds, logs: usize) -> io::Result<Option<usize>> {
+    let Some(node) = node::read(&Disk, dir)? else {
+        return Ok(None);
+    };
+    let tags = ids.tags(&Fingerprint::new(node.key)).into_iter();
+    let mut numbers = tags.map(|tag| log_of(tag, logs));
+    let first = numbers.next();
+    Ok(first.filter(|first| numbers.all(|number| number == *first)))
 }
 
 impl KnownIds {
@@ -178,6 +191,25 @@ mod tests {
         let unknown = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();
         assert_eq!(unknown.has_it(), Some(false));
         assert!(!between(&unknown, 1, 28) && between(&unknown, 1, 31));
+    }
+
+    #[test]
+    fn of_several_logs_one_knows_an_id() {
+        let dir = log(&[(1, "a")]);
+        let of = |text| log_of_ids(dir.path(), &ids(text), 3).unwrap();
+        let numbers: std::collections::BTreeSet<_> =
+            ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"]
+                .map(of)
+                .into();
+        assert!(
+            numbers.len() > 1 && numbers.iter().all(|of| of.is_some_and(|number| number < 3)),
+            "{numbers:?}"
+        );
+        assert_eq!(log_of_ids(dir.path(), &ids("a"), 1).unwrap(), Some(0));
+        assert_eq!(
+            log_of_ids(&dir.path().join("none"), &ids("a"), 3).unwrap(),
+            None
+        );
     }
 
     #[test]

@@ -8,6 +8,6 @@ mod known;
 mod search;
 mod sought;
 
-pub use known::{KnownIds, UnreadIdFile};
+pub use known::{KnownIds, UnreadIdFile, log_of_ids};
 pub use search::{FoundRow, Search, SearchLimits, UnreadObject, UnreadPart, search};
 pub use sought::Sought;

@@ -2,7 +2,7 @@
 
 use metrics::{Counter, Gauge, Label, describe_counter, describe_gauge};
 
-/// Metrics of a node of a cluster. In a service without one all of them are 0, and their label is empty.
+/// Metrics of a node of a cluster for one of its logs. In a service without one all of them are 0, and their label is empty.
 pub struct ClusterMetrics {
     /// Whether this node owns the log: 1 or 0.
     pub owner: Gauge,
@@ -19,7 +19,10 @@ pub struct ClusterMetrics {
 }
 
 pub(super) fn describe() {
-    describe_gauge!("lakehook_cluster_owner", "1 if this node owns the log");
+    describe_gauge!(
+        "lakehook_cluster_owner",
+        "1 if this node owns the log of that number"
+    );
     describe_gauge!(
         "lakehook_cluster_following",
         "1 if this node forwards to a living owner"
@@ -43,9 +46,12 @@ pub(super) fn describe() {
 }
 
 impl ClusterMetrics {
-    /// The metrics of a node of the cluster with that name; it is empty in a service without one.
-    pub(super) fn register(cluster: &str) -> Self {
-        let labels = || vec![Label::new("cluster", cluster.to_owned())];
+    /// The metrics of a node of the cluster with that name, for one log; it is empty in a service without one.
+    pub(super) fn register(cluster: &str, log: u16) -> Self {
+        let labels = || {
+            let cluster = Label::new("cluster", cluster.to_owned());
+            vec![cluster, Label::new("log", log.to_string())]
+        };
         Self {
             owner: metrics::gauge!("lakehook_cluster_owner", labels()),
             following: metrics::gauge!("lakehook_cluster_following", labels()),

@@ -26,6 +26,7 @@ use crate::ids::{Ids, NodeId};
 use crate::metrics::Metrics;
 use crate::status::{Status, Unavailable};
 use crate::wal::log::Log;
+use crate::wal::logs::Logs;
 
 /// Settings of the HTTP interface, as [`App::new`] needs them.
 #[derive(Clone)]
@@ -76,9 +77,9 @@ pub struct Credentials {
 pub struct Core {
     /// The contract.
     pub contract: Arc<Contract>,
-    /// The log.
-    pub log: Log,
-    /// The node that owns the log.
+    /// The log, or several that share the rows.
+    pub logs: Logs,
+    /// The id of the log, or of the first one.
     pub node: NodeId,
     /// What those see who watch.
     pub watch: Watch,

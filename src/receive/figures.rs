@@ -76,11 +76,39 @@ pub struct ClusterHealth {
     /// The address of the owner, if a living one is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<String>,
+    /// Each of several logs.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub logs: Vec<LogHealth>,
+    /// What the node does; of several logs, with the one that keeps it from being ready, if there is one.
+    pub role: ClusterRole,
+    /// Why no owner is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// How a node stands to one of the logs of its cluster.
+#[derive(Clone, Debug, Serialize, JsonSchema)]
+pub struct LogHealth {
+    /// The epoch of the owner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<u64>,
+    /// The number of the log.
+    pub log: u16,
+    /// The address of the owner, if a living one is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<String>,
     /// What the node does.
     pub role: ClusterRole,
     /// Why no owner is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+impl ClusterRole {
+    /// Whether rows for the log can be stored.
+    pub fn is_ready(self) -> bool {
+        matches!(self, Self::Owning | Self::Following)
+    }
 }
 
 impl ClusterHealth {
@@ -91,15 +119,27 @@ impl ClusterHealth {
             ClusterRole::TakingOver => "this node is about to take it over",
             ClusterRole::Looking | ClusterRole::Left => self.why.as_deref().unwrap_or_default(),
         };
-        Some(format!("no node can be reached that owns the log: {why}"))
+        let unready = self.logs.iter().find(|log| !log.role.is_ready());
+        let what = unready.map_or_else(|| "the log".to_owned(), |log| format!("log {}", log.log));
+        Some(format!("no node can be reached that owns {what}: {why}"))
     }
 
-    /// Why what only the owner of the log does cannot be done here, and where it can; `None` at the owner.
+    /// Whether the node owns no log.
+    pub fn owns_nothing(&self) -> bool {
+        let owns = |role| role == ClusterRole::Owning;
+        !owns(self.role) && !self.logs.iter().any(|log| owns(log.role))
+    }
+
+    /// Why what only the owner of the log does, or of the first of several, cannot be done here, and where it can; `None` at
+    /// the owner.
     pub fn elsewhere(&self) -> Option<String> {
-        match (self.role, &self.owner) {
+        let only = (self.role, &self.owner, self.epoch);
+        let first = self.logs.first();
+        let (role, owner, epoch) = first.map_or(only, |log| (log.role, &log.owner, log.epoch));
+        match (role, owner) {
             (ClusterRole::Owning, _) => None,
             (ClusterRole::Following, Some(owner)) => {
-                let epoch = self.epoch.unwrap_or_default();
+                let epoch = epoch.unwrap_or_default();
                 Some(format!(
                     "this node follows {owner}, which owns the log (epoch {epoch}): do this on that machine"
                 ))

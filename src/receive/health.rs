@@ -1,7 +1,7 @@
 //! Handlers of the service's own pages: `/health`, `/ready`, `/metrics`, `/openapi.json`.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::Ordering;
 
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
@@ -107,16 +107,18 @@ pub(super) fn health(app: &App) -> Response {
         body.cluster = app.cluster();
     }
     // What another node owns has no figures here.
-    if let Some(core) = app.core.get().filter(|core| !core.log.is_elsewhere()) {
-        let gauges = core.log.gauges();
-        body.buffer_size = gauges.uncommitted_rows.load(Ordering::Relaxed);
-        body.wal_bytes = Some(gauges.used_bytes.load(Ordering::Relaxed));
-        body.open_batches = Some(gauges.open_batches.load(Ordering::Relaxed));
-        body.waiting_batches = Some(gauges.waiting_seals.load(Ordering::Relaxed));
+    if let Some(core) = app.core.get().filter(|core| !core.logs.are_elsewhere()) {
+        let figures = core.logs.figures();
+        body.buffer_size = figures.uncommitted_rows;
+        body.wal_bytes = Some(figures.used_bytes);
+        body.open_batches = Some(figures.open_batches);
+        body.waiting_batches = Some(figures.waiting_seals);
         let right_time = app.status.right_time(now);
-        body.watermark = Some(gauges.watermark(right_time).to_string());
-        body.current_watermark = Some(gauges.current_watermark(right_time).to_string());
-        body.late_rows = Some(gauges.late_rows.load(Ordering::Relaxed));
+        let watermark = core.logs.watermark(right_time);
+        body.watermark = watermark.map(|at| at.to_string());
+        let current = core.logs.current_watermark(right_time);
+        body.current_watermark = current.map(|at| at.to_string());
+        body.late_rows = Some(figures.late_rows);
     }
     replies::json(StatusCode::OK, "application/json", &body)
 }
@@ -217,7 +219,7 @@ fn refresh(app: &App) {
     }
 }
 
-/// Sets the gauges of the log of events.
+/// Sets the gauges of the logs of events that this node owns.
 #[allow(
     clippy::cast_precision_loss,
     reason = "gauges are floats; a byte in 2^53 does not matter"
@@ -227,34 +229,33 @@ fn refresh_log(app: &App, core: &Core) {
     let now = app.clock.now();
     let right_time = app.status.right_time(now);
     let now = now.wall;
-    let gauges = core.log.gauges();
+    let figures = core.logs.figures();
     for (gauge, figure) in [
-        (&metrics.wal_bytes, &gauges.used_bytes),
-        (&metrics.wal_unshipped_rows, &gauges.uncommitted_rows),
-        (&metrics.batch_open, &gauges.open_batches),
-        (&metrics.batch_waiting, &gauges.waiting_seals),
-        (&metrics.batch_late_rows, &gauges.late_rows),
+        // Each log has its own limit.
+        (&metrics.wal_bytes, figures.fullest_bytes),
+        (&metrics.wal_unshipped_rows, figures.uncommitted_rows),
+        (&metrics.batch_open, figures.open_batches),
+        (&metrics.batch_waiting, figures.waiting_seals),
+        (&metrics.batch_late_rows, figures.late_rows),
     ] {
-        gauge.set(figure.load(Ordering::Relaxed) as f64);
+        gauge.set(figure as f64);
     }
-    let lag = |oldest: &AtomicI64| {
-        now.since(Micros(oldest.load(Ordering::Relaxed)))
-            .as_secs_f64()
-    };
-    metrics.lake_lag_seconds.set(lag(&gauges.oldest_received));
+    let lag = |oldest: Micros| now.since(oldest).as_secs_f64();
+    metrics.lake_lag_seconds.set(lag(figures.oldest_received));
     metrics
         .lake_current_lag_seconds
-        .set(lag(&gauges.oldest_current));
-    if core.log.is_elsewhere() {
-        metrics.lake_watermark_seconds.set(0.0);
-        metrics.lake_current_watermark_seconds.set(0.0);
-        return;
-    }
-    let seconds = |watermark: Micros| watermark.since(Micros(0)).as_secs_f64();
+        .set(lag(figures.oldest_current));
+    // While nothing was forgotten, every duplicate is recognised, however late.
+    let window = figures.known_since;
+    let window = window.map_or(f64::INFINITY, |since| now.since(since).as_secs_f64());
+    metrics.dedup_window_seconds.set(window);
+    let seconds = |watermark: Option<Micros>| {
+        watermark.map_or(0.0, |watermark| watermark.since(Micros(0)).as_secs_f64())
+    };
     metrics
         .lake_watermark_seconds
-        .set(seconds(gauges.watermark(right_time)));
+        .set(seconds(core.logs.watermark(right_time)));
     metrics
         .lake_current_watermark_seconds
-        .set(seconds(gauges.current_watermark(right_time)));
+        .set(seconds(core.logs.current_watermark(right_time)));
 }

@@ -179,7 +179,7 @@ async fn respond(endpoint: Endpoint<'_>, answer: Answer) -> Answered {
 fn origin(app: &App, endpoint: Endpoint<'_>, head: &Head<'_>, parts: &Parts) -> Origin {
     let request_id = parts.extensions.get::<RequestId>();
     Origin {
-        received_at: head.core.log.gauges().receipt(app.clock.wall()),
+        received_at: head.core.logs.receipt(app.clock.wall()),
         endpoint: Arc::clone(endpoint.path(app)),
         request_id: request_id.map_or_else(Box::default, |id| id.0.clone()),
         client: head.peer,
@@ -354,7 +354,7 @@ impl Intake<'_> {
             run: NO_RUN,
             cursor: None,
         };
-        let appended = core.log.append(append).await;
+        let appended = core.logs.append(append).await;
         log_span.end(appended.is_ok());
         if let Err(AppendError::Full) = &appended {
             app.status.log_is_full(app.clock.now());
@@ -462,7 +462,7 @@ impl Intake<'_> {
             run: NO_RUN,
             cursor: None,
         };
-        if allowed && core.log.append(append).await.is_ok() {
+        if allowed && core.logs.append(append).await.is_ok() {
             app.metrics.quarantined(Reason::RefusedRequest).increment(1);
             app.repeated.remember(fingerprint.as_slice());
         } else {

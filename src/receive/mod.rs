@@ -64,7 +64,7 @@ pub use again::KeptDelivery;
 pub use alarm::Alarm;
 pub use app::{App, ClusterView, Core, Credentials, PollFigures, ReceiveSettings};
 pub use browsers::names_this_machine;
-pub use figures::{ClusterHealth, ClusterRole};
+pub use figures::{ClusterHealth, ClusterRole, LogHealth};
 pub use kept_headers::KeptHeaders;
 pub use networks::Networks;
 pub use proxies::Proxies;

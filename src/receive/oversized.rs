@@ -98,7 +98,7 @@ impl Oversized<'_> {
             run: NO_RUN,
             cursor: None,
         };
-        if allowed && core.log.append(append).await.is_ok() {
+        if allowed && core.logs.append(append).await.is_ok() {
             app.metrics.quarantined(Reason::RefusedRequest).increment(1);
             app.repeated.remember(&[fingerprint]);
         } else {

@@ -12,6 +12,7 @@ use crate::metrics::{EventsCounted, Metrics};
 use crate::quarantine::FieldError;
 use crate::status::Status;
 use crate::wal::log::Log;
+use crate::wal::logs::Logs;
 use crate::wal::request::{Append, AppendError, FULL_PAUSE, NO_RUN, Reply};
 
 /// While the log is full, a replay tries at most this many times, so that requests come first.
@@ -27,8 +28,8 @@ pub struct Replayer {
     pub contract: Arc<Contract>,
     /// Judges rows of hooks.
     pub hooks: HookJudge,
-    /// The log that stores the rows.
-    pub log: Log,
+    /// The logs that store the rows.
+    pub logs: Logs,
     /// Whether the log accepts anything now.
     pub status: Arc<Status>,
     /// Counts replayed events like any other.
@@ -43,7 +44,7 @@ impl Replayer {
     /// Judges candidates and stores those that are valid. The outcomes are in the order of the candidates,
     /// and are durable; an error says why they are not known.
     pub async fn page(&self, candidates: &[Candidate]) -> Result<Vec<ReplayOutcome>, String> {
-        self.check_owned()?;
+        self.check_all_owned().await?;
         let now = self.clock.now();
         self.status.observe(now);
         if let Some(unavailable) = self.status.refusal(now) {
@@ -55,11 +56,12 @@ impl Replayer {
                 .map(|candidate| judge(&self.contract, &self.hooks, candidate));
             judged.collect()
         });
+        let here = self.logs.only_here();
         // All candidates are appended at once, so that they share frames.
         let first = judged
             .iter()
             .filter_map(|judged| judged.as_ref().ok())
-            .map(|valid| self.log.append(self.append(valid)));
+            .map(|valid| here.append(self.append(valid)));
         let mut replies = in_order(first.collect()).await.into_iter();
         let mut outcomes = Vec::with_capacity(judged.len());
         for judged in judged {
@@ -67,28 +69,44 @@ impl Replayer {
                 Err(still_invalid) => still_invalid,
                 Ok(valid) => {
                     let reply = replies.next().unwrap_or(Err(AppendError::Closed));
-                    self.settle(&valid, reply).await?
+                    self.settle(&here, &valid, reply).await?
                 }
             });
         }
         Ok(outcomes)
     }
 
-    /// Replays and erasures exclude each other within the process that owns the log.
+    /// Replays and erasures exclude each other within the process that owns the log, or the first of several.
     pub(super) fn check_owned(&self) -> Result<(), String> {
         // Between two owners nobody knows yet who the next one is.
-        if self.log.is_elsewhere() {
+        let first = self.logs.all().first();
+        if first.is_some_and(Log::is_elsewhere) {
             let unknown = "this process does not own the log";
             return Err((self.elsewhere)().unwrap_or_else(|| unknown.to_owned()));
         }
         Ok(())
     }
 
+    /// A replay stores in the process that owns the logs, and nowhere else: what it has read of the lake may be erased
+    /// where another process owns one of them.
+    async fn check_all_owned(&self) -> Result<(), String> {
+        self.check_owned()?;
+        let owners = self.logs.owners_elsewhere().await;
+        if owners.is_empty() {
+            return Ok(());
+        }
+        Err(format!(
+            "a replay needs a node that owns all logs, and this one does not ({}): stop the other nodes with SIGTERM while \
+             it runs",
+            owners.join("; ")
+        ))
+    }
+
     /// For the log, the rows are received now, because their time must not be before a published watermark.
     /// The rows themselves keep their own.
     fn append(&self, valid: &Valid) -> Append {
         let mut origin = valid.origin.clone();
-        origin.received_at = self.log.gauges().receipt(self.clock.now().wall);
+        origin.received_at = self.logs.receipt(self.clock.now().wall);
         Append {
             rows: valid.checked.rows.clone(),
             dropped: dropped(valid),
@@ -98,14 +116,19 @@ impl Replayer {
         }
     }
 
-    async fn settle(&self, valid: &Valid, mut reply: Reply) -> Result<ReplayOutcome, String> {
+    async fn settle(
+        &self,
+        here: &Logs,
+        valid: &Valid,
+        mut reply: Reply,
+    ) -> Result<ReplayOutcome, String> {
         let mut tries = 0;
         while let Err(AppendError::Full | AppendError::Late) = &reply
             && tries < FULL_TRIES
             && !self.status.is_draining()
         {
             tokio::time::sleep(FULL_PAUSE).await;
-            reply = self.log.append(self.append(valid)).await;
+            reply = here.append(self.append(valid)).await;
             tries += 1;
         }
         let appended = match reply {

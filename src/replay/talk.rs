@@ -208,8 +208,8 @@ async fn hold(replayer: &Replayer, asked: ErasureAsks) -> ReplayAnswer {
     if asked == ErasureAsks::Hold {
         return ReplayAnswer::Done;
     }
-    let log = replayer.log.clone();
-    match tokio::task::spawn_blocking(move || log.flush()).await {
+    let logs = replayer.logs.clone();
+    match tokio::task::spawn_blocking(move || logs.flush()).await {
         Ok(Ok(())) => ReplayAnswer::Done,
         Ok(Err(error)) => ReplayAnswer::Refused(error.to_string()),
         Err(error) => ReplayAnswer::Refused(error.to_string()),

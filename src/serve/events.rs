@@ -47,7 +47,6 @@ pub(super) async fn open(
         format: config.batch.format,
         lake,
         accepts_new_lake: config.lake.accepts_new,
-        shows_dedup_window: true,
         process,
         log,
     };
@@ -84,7 +83,7 @@ impl OpenEvents {
         let replayer = Replayer {
             contract: Arc::new(contract),
             hooks: hook_judge(config),
-            log: pipeline.log.clone(),
+            logs: pipeline.log.clone().into(),
             status,
             metrics: process.metrics,
             clock: process.clock,

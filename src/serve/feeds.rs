@@ -280,7 +280,6 @@ impl OpenFeeds {
             format: config.batch.format,
             lake,
             accepts_new_lake: config.lake.accepts_new,
-            shows_dedup_window: false,
             process: process.clone(),
             log,
         };

@@ -19,7 +19,7 @@ use super::settings::LogRole;
 use super::takeover::Replica;
 use crate::config::{Config, ReplicaUrl};
 use crate::files::Disk;
-use crate::ids::Ids;
+use crate::ids::{HashKey, Ids};
 use crate::lake::anchor::{self, Anchor};
 use crate::lake::keys::anchor_key;
 use crate::lake::{Lake, LakeError};
@@ -29,6 +29,7 @@ use crate::side_files::SideFiles;
 use crate::status::Status;
 use crate::wal::helper::Background;
 use crate::wal::journal::mark;
+use crate::wal::journal::replica::identity::Meant;
 use crate::wal::journal::replica::sides::EngineSides;
 use crate::wal::node::{Lock, Node};
 use crate::wal::recover::{self, OpenError, ReplicaStart};
@@ -52,6 +53,8 @@ pub enum Opener {
         owner: String,
         /// Number and checksum of the newest frame that an owner has told it of.
         known: (u64, u32),
+        /// The key of the cluster's logs, if it is known.
+        key: Option<HashKey>,
     },
 }
 
@@ -101,10 +104,10 @@ impl Home {
         };
         let name = place.name();
         let is_of_node = matches!(opener, Opener::Node { .. });
-        let (owner, known) = match opener {
+        let (owner, known, key) = match opener {
             Opener::Command => return Err(ServeError::OwnedElsewhere { log: name }),
-            Opener::Node { owner, known } => (owner, known),
-            Opener::Service => (process_name(), (0, 0)),
+            Opener::Node { owner, known, key } => (owner, known, key),
+            Opener::Service => (process_name(), (0, 0), None),
         };
         if !is_of_node && let Some(by) = fenced::by(&dir)?.filter(|_| !config.wal.takes_over) {
             return Err(ServeError::Fenced { log: name, by });
@@ -112,7 +115,11 @@ impl Home {
         let access = place.reach(Handle::current()).await;
         let looking = Looking {
             lake: lake_of(config, &dir, Handle::current()).await,
-            anchor: format!("{}/{}", config.wal.replica_name, role.folder()),
+            anchor: format!("{}/{}", config.wal.replica_name, role.folder(config)),
+            meant: Meant {
+                ordinal: role.ordinal(config),
+                key,
+            },
             insistence: Insistence::new(Arc::clone(&status), process.clock.clone(), &name),
             interval: config.wal.replica_interval(),
             name,
@@ -142,11 +149,11 @@ pub fn place_of(config: &Config, role: LogRole) -> Option<ReplicaPlace> {
     match wal.replica.as_ref()? {
         ReplicaUrl::Bucket { .. } => {
             let mut location = config.replica_location()?;
-            location.prefix = format!("{}/{}", location.prefix, role.folder());
+            location.prefix = format!("{}/{}", location.prefix, role.folder(config));
             Some(ReplicaPlace::Bucket(Box::new(location)))
         }
         ReplicaUrl::Nats(servers) => {
-            let (name, folder) = (&wal.replica_name, role.folder());
+            let (name, folder) = (&wal.replica_name, role.folder(config));
             let cert = wal.nats_cert_file.clone().zip(wal.nats_key_file.clone());
             Some(ReplicaPlace::Stream(StreamPlace {
                 access: NatsAccess {
@@ -175,6 +182,8 @@ pub(super) struct Looking {
     pub(super) lake: Lake<Disk>,
     /// The name by which the lake knows the log.
     pub(super) anchor: String,
+    /// Which log it must be.
+    pub(super) meant: Meant,
     pub(super) insistence: Arc<Insistence>,
     pub(super) interval: Duration,
     pub(super) name: String,
@@ -195,7 +204,13 @@ impl Looking {
         let keep_trying = self.insistence.keep_trying();
         let place = (&Disk, self.dir.as_path());
         let mut judge = |node: Option<&Node>| self.judge(node);
-        let node = recover::identify(&engine, place, &self.ids, &keep_trying, &mut judge)?;
+        let node = recover::identify_among(
+            &engine,
+            place,
+            (&self.ids, &self.meant),
+            &keep_trying,
+            &mut judge,
+        )?;
         let here = SideFiles::within(&self.dir);
         let sides = EngineSides::take_over(engine.clone(), &here, keep_trying.clone())?;
         let sides = Arc::new(sides);

@@ -1,7 +1,7 @@
 //! Looks into a log wherever it lives, for commands that change nothing.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,15 +36,35 @@ pub fn inspect_log(config: &Config, role: LogRole) -> io::Result<Option<Inspecti
     }
 }
 
+/// Looks into the log of a directory, or into all logs of a cluster if it is `wal.dir`.
+pub fn inspect_dirs(config: &Config, dir: &Path) -> io::Result<Vec<Inspection>> {
+    let configs = config.of_logs();
+    if configs.len() < 2 {
+        return inspect_dir(config, dir).map(|one| vec![one]);
+    }
+    let looked = |own: &Config| inspect_dir(own, &own.wal.dir);
+    if real(&config.wal.dir) == real(dir) {
+        return configs.iter().map(looked).collect();
+    }
+    let mut of_one = configs.iter().filter(|own| real(&own.wal.dir) == real(dir));
+    let one = match of_one.next() {
+        Some(own) => looked(own),
+        None => inspect_dir(config, dir),
+    };
+    one.map(|one| vec![one])
+}
+
+/// A directory by the name that it has without links.
+fn real(dir: &Path) -> PathBuf {
+    // It need not exist: what counts may be in the replica.
+    let real = dir.canonicalize().or_else(|_| std::path::absolute(dir));
+    real.unwrap_or_else(|_| dir.to_owned())
+}
+
 /// Looks into the log of a directory. If that is a copy of one in a replica, the configuration must say how to reach
 /// that.
-pub fn inspect_dir(config: &Config, dir: &Path) -> io::Result<Inspection> {
+fn inspect_dir(config: &Config, dir: &Path) -> io::Result<Inspection> {
     let marked = mark::read(&Disk, dir)?;
-    let real = |dir: &Path| {
-        // It need not exist: what counts is in the replica.
-        let real = dir.canonicalize().or_else(|_| std::path::absolute(dir));
-        real.unwrap_or_else(|_| dir.to_owned())
-    };
     let roles = [LogRole::Events, LogRole::Feeds].into_iter();
     let mut roles = roles.filter(|role| real(&role.section(config).dir) == real(dir));
     let replica = roles.find_map(|role| place_of(config, role));

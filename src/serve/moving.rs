@@ -18,6 +18,7 @@ use crate::ids::Ids;
 use crate::replica::ReplicaAccess;
 use crate::status::Status;
 use crate::wal::helper::Background;
+use crate::wal::journal::replica::identity::Meant;
 use crate::wal::moving::{MoveError, Moved, Moving};
 use crate::wal::node;
 use crate::wal::recover::{self, ReplicaStart};
@@ -38,6 +39,12 @@ pub enum MovingError {
     /// No replica is configured.
     #[error("`wal.replica` is not set; it names the replica on either side of a move")]
     NoReplica,
+    /// Several logs would become one, or one several.
+    #[error(
+        "a log on a disk is one, and `cluster.logs` is more: only one log moves. docs/cluster.md says how their number \
+         is changed"
+    )]
+    Many,
     /// The directory has what a replica does not keep.
     #[error(
         "{} has notes of files that were read, which a replica does not keep. If no service is to read these files \
@@ -66,6 +73,9 @@ pub async fn move_log(
     direction: Direction,
 ) -> Result<(Moved, String), MovingError> {
     let replica = place_of(config, role).ok_or(MovingError::NoReplica)?;
+    if role.ordinal(config).of > 1 {
+        return Err(MovingError::Many);
+    }
     let lock = Home::lock(config, role)?;
     let dir = role.section(config).dir;
     let name = replica.name();
@@ -74,7 +84,8 @@ pub async fn move_log(
     let settings = log_settings(config, role, lake.identity());
     let looking = Looking {
         lake,
-        anchor: format!("{}/{}", config.wal.replica_name, role.folder()),
+        anchor: format!("{}/{}", config.wal.replica_name, role.folder(config)),
+        meant: Meant::ONLY,
         insistence: Insistence::new(Arc::new(Status::default()), Clock::system(), &name),
         interval: std::time::Duration::ZERO,
         name: name.clone(),

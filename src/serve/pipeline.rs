@@ -55,8 +55,6 @@ pub(crate) struct Parts {
     pub(crate) lake: Arc<Lake<Disk>>,
     /// The operator says that another lake is meant than at the last start.
     pub(crate) accepts_new_lake: bool,
-    /// Whether the metric of the dedup window is about this log.
-    pub(crate) shows_dedup_window: bool,
     /// What all parts of the process share.
     pub(crate) process: Process,
     /// The handle by which others use the log; nobody answers there yet, or a stand-in.
@@ -126,7 +124,6 @@ impl Pipeline {
             tables,
             lake,
             accepts_new_lake,
-            shows_dedup_window,
             process,
             log,
             ..
@@ -145,9 +142,7 @@ impl Pipeline {
         queue.push_sealed(&unshipped(writer.state()));
         let open_runs: Vec<Lsn> = writer.state().runs.open().collect();
         let cursors = cursors_of(writer.state());
-        let (mut listeners, failure) = listeners(&status, &metrics, &queue, (&dir, is_of_node));
-        listeners.dedup_window_seconds =
-            shows_dedup_window.then(|| metrics.dedup_window_seconds.clone());
+        let (listeners, failure) = listeners(&status, &metrics, &queue, (&dir, is_of_node));
         log.own(writer, clock.clone(), listeners)?;
         let shipper = Shipper::of(Disk, frames, node.id, lake, Arc::new(tables));
         let shipper = shipper.with_check(Arc::clone(&check));
@@ -365,7 +360,6 @@ fn listeners(
             let reasons = written.reasons.iter();
             reasons.for_each(|reason| metrics.sealed(*reason));
         }),
-        dedup_window_seconds: None,
     };
     (listeners, failure)
 }

@@ -33,7 +33,7 @@ impl Process {
         let types = types.unwrap_or_default();
         let metrics = Metrics::of_service(
             &types,
-            config.cluster.name.as_deref(),
+            (config.cluster.name.as_deref(), config.cluster.logs),
             config.hook.keys(),
             config
                 .poll

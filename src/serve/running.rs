@@ -17,13 +17,14 @@ use crate::receive::ClusterView;
 use crate::status::Status;
 use crate::tables::Table;
 use crate::wal::log::Log;
+use crate::wal::logs::Logs;
 use crate::wal::node::Node;
 
 /// What has begun, and what others need of it.
 pub(super) struct Begun {
-    /// The log of events.
-    pub(super) log: Log,
-    /// The log's id and key.
+    /// The log of events, or several.
+    pub(super) logs: Logs,
+    /// The id and key of the first.
     pub(super) node: Node,
     /// How the node stands in its cluster, if it is in one.
     pub(super) cluster: Option<ClusterView>,
@@ -35,7 +36,7 @@ pub(super) struct Begun {
 impl From<StartedNode> for Begun {
     fn from(started: StartedNode) -> Self {
         Self {
-            log: started.log,
+            logs: started.logs,
             node: started.identity,
             cluster: Some(started.view),
             feeds: started.feeds,
@@ -62,14 +63,15 @@ pub(super) async fn begin(
     status: Arc<Status>,
     (table, process): (Table, Process),
 ) -> Result<Begun, ServeError> {
-    let log = (LogRole::Events, Arc::clone(&lock));
+    let log = (LogRole::Events, lock);
     if let Some(membership) = config.cluster.membership() {
         let opener = Opener::Node {
             owner: member::owner_text(&membership),
             known: (0, 0),
+            key: None,
         };
         let home = Home::open(config, log, status, &process, opener).await?;
-        let started = member::start(config, &membership, (home, lock), (table, process));
+        let started = member::start(config, &membership, home, (table, process));
         return started.await.map(Begun::from);
     }
     let home = Home::open(config, log, Arc::clone(&status), &process, Opener::Service).await?;
@@ -79,7 +81,7 @@ pub(super) async fn begin(
     let feeds = open_feeds.map(|feeds| feeds.start(true)).transpose()?;
     status.set_recovered(pipeline.newest_received);
     Ok(Begun {
-        log: pipeline.log.clone(),
+        logs: pipeline.log.clone().into(),
         node: pipeline.node,
         cluster: None,
         feeds: feeds.as_ref().map(|feeds| {

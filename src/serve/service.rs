@@ -6,7 +6,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -42,7 +41,7 @@ use crate::record::Fingerprint;
 use crate::replay::owner::Replayer;
 use crate::replay::talk::Recall;
 use crate::status::Status;
-use crate::wal::log::Log;
+use crate::wal::logs::Logs;
 
 /// A running service.
 pub struct Service {
@@ -92,7 +91,7 @@ impl Service {
         let fingerprint = Fingerprint::new(begun.node.key);
         let core = Core {
             contract: Arc::new(Contract::new(rules, schemas, fingerprint)),
-            log: begun.log,
+            logs: begun.logs,
             node: begun.node.id,
             watch: Watch::default(),
             cluster: begun.cluster,
@@ -152,13 +151,13 @@ impl Service {
 
     /// Rows that are not in the lake yet, and runs that are not visible yet, of both logs.
     pub fn unshipped_rows(&self) -> u64 {
-        let of = |log: &Log| {
-            let gauges = log.gauges();
-            let runs = gauges.unpublished_runs.load(Ordering::Relaxed);
-            gauges.uncommitted_rows.load(Ordering::Relaxed) + runs
+        let of = |logs: &Logs| {
+            let figures = logs.figures();
+            figures.uncommitted_rows + figures.unpublished_runs
         };
-        let of_feeds = self.app.polls.get().map_or(0, |polls| of(&polls.log));
-        self.app.core.get().map_or(0, |core| of(&core.log)) + of_feeds
+        let of_feeds = self.app.polls.get();
+        let of_feeds = of_feeds.map_or(0, |polls| of(&polls.log.clone().into()));
+        self.app.core.get().map_or(0, |core| of(&core.logs)) + of_feeds
     }
 
     /// Says in `/ready` that senders should go elsewhere, and goes on accepting what they still send.
@@ -228,7 +227,7 @@ fn replayer_of(config: &Config, app: &Arc<App>, core: &Core) -> Replayer {
     Replayer {
         contract: Arc::clone(&core.contract),
         hooks: hook_judge(config),
-        log: core.log.clone(),
+        logs: core.logs.clone(),
         status: Arc::clone(&app.status),
         metrics: Arc::clone(&app.metrics),
         clock: app.clock.clone(),

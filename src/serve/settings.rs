@@ -26,10 +26,13 @@ use crate::secret::Secret;
 use crate::wal::batch::Limits;
 use crate::wal::dedup::recent::RecentIds;
 use crate::wal::lateness::Calendar;
+use crate::wal::node::Ordinal;
 use crate::wal::request::{Packing, Settings as WalSettings};
 
 /// Memory for deduplicating events: a quarter for the newest ids, the rest for filters over older ones.
 const DEDUP_BYTES: u64 = 128 << 20;
+/// The least of it for one of several logs.
+const LEAST_DEDUP_BYTES: u64 = 8 << 20;
 /// Memory for deduplicating polled records.
 const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 /// The most ids of polled records that are kept on disk.
@@ -200,11 +203,31 @@ impl LogRole {
         }
     }
 
-    /// The folder of the log in a bucket that keeps both.
-    pub fn folder(self) -> &'static str {
+    /// The name of the log, for people.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Events => "events",
             Self::Feeds => "feeds",
+        }
+    }
+
+    /// The folder of the log in a bucket that keeps all.
+    pub fn folder(self, config: &Config) -> String {
+        match (self, config.wal.number) {
+            (Self::Events, number @ 1..) => format!("{}-{number}", self.name()),
+            _ => self.name().to_owned(),
+        }
+    }
+
+    /// Which of several logs it is.
+    pub fn ordinal(self, config: &Config) -> Ordinal {
+        match self {
+            Self::Events => Ordinal {
+                number: config.wal.number,
+                of: config.cluster.logs,
+            },
+            // Feeds run where the first log of events is owned.
+            Self::Feeds => Ordinal::ONLY,
         }
     }
 
@@ -232,10 +255,13 @@ pub fn log_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
 }
 
 fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
+    // Several logs share the ids between them, and a node may own all of them.
+    let logs = u64::from(role.ordinal(config).of.max(1));
     let dedup_bytes = match role {
-        LogRole::Events => DEDUP_BYTES,
+        LogRole::Events => (DEDUP_BYTES / logs).max(LEAST_DEDUP_BYTES),
         LogRole::Feeds => POLLS_DEDUP_BYTES,
     };
+    let max_ids = config.dedup.max_ids.div_ceil(logs);
     let segment_bytes = role.section(config).segment_size().bytes();
     let window = RecentIds::window_of_bytes(dedup_bytes / 4);
     WalSettings {
@@ -243,9 +269,9 @@ fn shared_settings(config: &Config, role: LogRole, lake: &str) -> WalSettings {
         first_segment_bytes: FIRST_SEGMENT_BYTES.min(segment_bytes),
         max_bytes: role.section(config).max_bytes.bytes(),
         dedup_window: window,
-        max_ids: config.dedup.max_ids,
+        max_ids,
         filter_bytes: dedup_bytes / 4 * 3,
-        ids_per_file: (config.dedup.max_ids / MAX_ID_FILES).clamp(IDS_PER_FILE, MAX_IDS_PER_FILE),
+        ids_per_file: (max_ids / MAX_ID_FILES).clamp(IDS_PER_FILE, MAX_IDS_PER_FILE),
         limits: limits(config, role),
         calendar: calendar(config, role),
         lake: lake.to_owned(),

@@ -109,7 +109,9 @@ pub(super) fn is_low_on_space(config: &Config, log: &Wal) -> bool {
 fn shortage(config: &Config, log: &Wal) -> Option<Shortage> {
     let copies = config.batch.format.layout().spooled_copies();
     let objects = 2 * copies * config.batch.max_bytes.bytes();
-    let needed = 2 * log.segment_size().bytes() + objects;
+    // A node may own all logs of its cluster.
+    let logs = u64::from(config.cluster.logs);
+    let needed = logs * (2 * log.segment_size().bytes() + objects);
     let lake = match &config.lake.url {
         LakeUrl::Directory(root) => Some((root.as_path(), objects)),
         LakeUrl::S3 { .. } => None,

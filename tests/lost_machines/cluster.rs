@@ -33,7 +33,7 @@ pub(super) struct Machines {
     pub(super) setups: Vec<Setup>,
     /// Where the nodes reach each other.
     pub(super) addresses: Vec<SocketAddr>,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 /// The nodes that run; `None` for a machine that is lost.
@@ -41,28 +41,39 @@ pub(super) type Running<'a> = Vec<Option<Program<'a>>>;
 
 impl Machines {
     pub(super) fn new(config: &str, seed: u64) -> Self {
-        let addresses = (0..NODES).map(|_| free_address()).collect();
-        Self::at(addresses, config, seed, |_, setup| setup)
+        Self::sharing(config, "", seed)
     }
 
-    /// The same, with nodes that replace a silent owner soon.
+    /// With these lines in the section of the cluster.
+    pub(super) fn sharing(config: &str, cluster: &str, seed: u64) -> Self {
+        let config = Self::config(config, cluster);
+        Self::with(free_addresses(), &config, seed, |_, setup| setup)
+    }
+
+    /// Nodes that replace a silent owner soon.
     pub(super) fn hasty(config: &str, seed: u64) -> Self {
-        let addresses = (0..NODES).map(|_| free_address()).collect();
-        Self::at(addresses, config, seed, |_, setup| in_haste(setup))
+        Self::at(free_addresses(), config, seed, |_, setup| in_haste(setup))
     }
 
-    /// The same, with nodes that reach each other at these addresses; `change` may change each of them.
+    /// Nodes that reach each other at these addresses; `change` may change each of them.
     pub(super) fn at(
         addresses: Vec<SocketAddr>,
         config: &str,
         seed: u64,
         change: impl Fn(usize, Setup) -> Setup,
     ) -> Self {
-        let config =
-            format!("{config}\n[cluster]\nname = \"prod\"\nsecret_file = \"cluster.secret\"\n");
+        Self::with(addresses, &Self::config(config, ""), seed, change)
+    }
+
+    fn with(
+        addresses: Vec<SocketAddr>,
+        config: &str,
+        seed: u64,
+        change: impl Fn(usize, Setup) -> Setup,
+    ) -> Self {
         let setup = |node: usize| {
             let address = addresses[node].to_string();
-            let setup = Setup::new(&config).env("LAKEHOOK_CLUSTER__ADDRESS", &address);
+            let setup = Setup::new(config).env("LAKEHOOK_CLUSTER__ADDRESS", &address);
             let secret = setup.directory().join("cluster.secret");
             fs::write(&secret, format!("{SECRET}\n")).unwrap();
             fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
@@ -74,6 +85,11 @@ impl Machines {
             addresses,
             seed,
         }
+    }
+
+    /// The configuration of each of them, but for their addresses.
+    pub(super) fn config(config: &str, cluster: &str) -> String {
+        format!("{config}\n[cluster]\nname = \"prod\"\nsecret_file = \"cluster.secret\"\n{cluster}")
     }
 
     pub(super) fn start(&self) -> Running<'_> {
@@ -169,6 +185,10 @@ impl Machines {
     }
 }
 
+fn free_addresses() -> Vec<SocketAddr> {
+    (0..NODES).map(|_| free_address()).collect()
+}
+
 /// A node that replaces an owner that has been silent for [`HASTE`].
 pub(super) fn in_haste(setup: Setup) -> Setup {
     let after = format!("{}s", HASTE.as_secs());
@@ -176,7 +196,7 @@ pub(super) fn in_haste(setup: Setup) -> Setup {
 }
 
 /// Whichever node took an event, each of them knows it.
-fn is_known_everywhere(machines: &Machines, report: &Report) {
+pub(super) fn is_known_everywhere(machines: &Machines, report: &Report) {
     let mut kept = report
         .acknowledged()
         .filter(|event| !DROPPED.contains(&event.kind));

@@ -239,7 +239,7 @@ fn a_follower_says_who_owns_the_log_wherever_it_is_asked() {
         let page = http::get(machine.setup.address(), "/metrics")
             .unwrap()
             .text();
-        let line = format!("lakehook_cluster_owner{{cluster=\"prod\"}} {owns}");
+        let line = format!("lakehook_cluster_owner{{cluster=\"prod\",log=\"0\"}} {owns}");
         assert!(page.lines().any(|shown| shown == line), "{line} in {page}");
     }
     wait("a refused event in the lake", || {

@@ -62,7 +62,6 @@ fn log(dir: &std::path::Path, clock: &Clock) -> Log {
         complete: Box::new(|_| {}),
         failed: Box::new(|error| panic!("{error}")),
         written: Box::new(|_| {}),
-        dedup_window_seconds: None,
     };
     Log::start(writer, clock.clone(), listeners).unwrap()
 }

@@ -32,18 +32,27 @@ pub struct Gauges {
     pub oldest_current: AtomicI64,
     /// Rows of late partitions that are not in the lake.
     pub late_rows: AtomicU64,
-    /// Microseconds since the machine was started at which this process owned the log for certain, if
-    /// another one may take it over.
-    pub owned_at: AtomicU64,
+    /// What depends on who owns the log.
+    pub owning: Owning,
     /// Whether the log cannot go on.
     pub is_over: AtomicBool,
     /// Whether another process owns the log, and a stand-in answers here.
     pub is_elsewhere: AtomicBool,
+    /// Since when duplicates are known, in microseconds; 0 if nothing was forgotten.
+    pub known_since: AtomicI64,
+    /// Number and checksum of the last durable frame, if another process may take the log over.
+    pub last_frame: Mutex<(u64, u32)>,
+}
+
+/// How sure the owner of a log can be that it is the owner.
+#[derive(Debug, Default)]
+pub struct Owning {
+    /// Microseconds since the machine was started at which this process owned the log for certain, if
+    /// another one may take it over.
+    pub owned_at: AtomicU64,
     /// Microseconds since the machine was started at which the frame was begun that has no verdict
     /// yet, if another process may take the log over; 0 if there is none.
     pub pending_since: AtomicU64,
-    /// Number and checksum of the last durable frame, if another process may take the log over.
-    pub last_frame: Mutex<(u64, u32)>,
 }
 
 impl Gauges {
@@ -72,7 +81,7 @@ impl Gauges {
 
     /// For how long a frame has been without a verdict.
     pub fn pending_for(&self, clock: &Clock) -> Duration {
-        match self.pending_since.load(Ordering::Acquire) {
+        match self.owning.pending_since.load(Ordering::Acquire) {
             0 => Duration::ZERO,
             since => clock.boot().saturating_sub(Duration::from_micros(since)),
         }
@@ -102,14 +111,15 @@ impl Gauges {
             &self.waiting_seals,
             &self.unpublished_runs,
             &self.late_rows,
-            &self.owned_at,
-            &self.pending_since,
+            &self.owning.owned_at,
+            &self.owning.pending_since,
         ] {
             figure.store(0, Ordering::Release);
         }
         for oldest in [&self.oldest_received, &self.oldest_current] {
             oldest.store(i64::MAX, Ordering::Relaxed);
         }
+        self.known_since.store(0, Ordering::Relaxed);
     }
 
     /// No watermark is later than this.

@@ -18,6 +18,28 @@ pub(crate) enum Job {
     Close(u64),
 }
 
+/// A request that waits for its answer, unless it was refused at once.
+pub(crate) struct Begun(Result<oneshot::Receiver<Reply>, AppendError>);
+
+impl Begun {
+    pub(crate) fn waiting(answer: oneshot::Receiver<Reply>) -> Self {
+        Self(Ok(answer))
+    }
+
+    pub(crate) fn refused(error: AppendError) -> Self {
+        Self(Err(error))
+    }
+
+    pub(crate) async fn answer(self) -> Reply {
+        self.0?.await.unwrap_or_else(|_lost| Err(lost()))
+    }
+}
+
+/// The thread of the log has ended in the middle of a request, which may be durable.
+pub(crate) fn lost() -> AppendError {
+    AppendError::Storage("the thread of the log has ended".into())
+}
+
 /// Who empties the queue.
 pub(crate) enum Seat {
     /// Nobody, for the moment.

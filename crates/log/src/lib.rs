@@ -10,7 +10,7 @@
 //! no file, [`dedup`] recognises events that the log has had before. Around them: [`recover`] (from
 //! a journal to a writer), [`rows`] (reads a batch back), [`log`] (the writer's thread, and the
 //! handle to it), `appending` (for those who can wait until there is room), [`seat`] (who answers
-//! while another process owns it), [`inspect`] (reads a log from outside), [`moving`] (from a
+//! while another process owns it), [`logs`] (several logs that share the rows of requests), [`inspect`] (reads a log from outside), [`moving`] (from a
 //! directory into an engine and back), [`rescue`] (what can be read of a log that cannot go on),
 //! `helper` (work beside the writer).
 //!
@@ -30,6 +30,8 @@ mod jobs;
 pub mod log;
 mod appending;
 pub mod seat;
+mod split;
+pub mod logs;
 pub mod inspect;
 pub mod moving;
 pub mod rescue;

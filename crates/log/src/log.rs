@@ -7,11 +7,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use metrics::Gauge;
 use tokio::sync::oneshot;
 
 pub use crate::gauges::Gauges;
-use crate::jobs::{Job, Seat, Ticket, refuse_all};
+use crate::jobs::{Begun, Job, Seat, Ticket, lost, refuse_all};
 use crate::journal::seam::{At, Journal};
 use crate::ledger::batch::SealReason;
 use crate::ledger::entry::Commit;
@@ -63,7 +62,7 @@ pub struct Written<'a> {
     pub reasons: &'a [SealReason],
 }
 
-/// Callbacks of the log's thread, and the gauge that it sets.
+/// Callbacks of the log's thread.
 pub struct Listeners {
     /// Called when batches are sealed, durably.
     pub sealed: SealedListener,
@@ -73,8 +72,6 @@ pub struct Listeners {
     pub failed: Box<dyn Fn(&WriteError) + Send>,
     /// Called when a frame is durable.
     pub written: Box<dyn Fn(&Written<'_>) + Send>,
-    /// Gauge that shows for how long duplicates are recognised, if there is one.
-    pub dedup_window_seconds: Option<Gauge>,
 }
 
 impl Log {
@@ -135,7 +132,7 @@ impl Log {
 
     /// Stores a request; the answer means that it is durable.
     pub async fn append(&self, append: Append) -> Reply {
-        self.request(Request::Append(Box::new(append))).await
+        self.begin_append(append).answer().await
     }
 
     /// Begins a run of a poll, and returns the LSN that names it.
@@ -167,17 +164,34 @@ impl Log {
     }
 
     async fn request(&self, request: Request) -> Reply {
+        self.begin(request).answer().await
+    }
+
+    /// Hands an append over to whoever answers requests.
+    pub(crate) fn begin_append(&self, append: Append) -> Begun {
+        self.begin(Request::Append(Box::new(append)))
+    }
+
+    fn begin(&self, request: Request) -> Begun {
         let (ticket, answer) = oneshot::channel();
-        let job = if self.of_peers {
+        match self.jobs.try_send(self.job(request, ticket)) {
+            Ok(()) => Begun::waiting(answer),
+            Err(TrySendError::Full(_)) => Begun::refused(AppendError::Full),
+            Err(TrySendError::Disconnected(_)) => Begun::refused(AppendError::Closed),
+        }
+    }
+
+    fn job(&self, request: Request, ticket: Ticket) -> Job {
+        if self.of_peers {
             Job::OfPeer(request, ticket)
         } else {
             Job::Request(request, ticket)
-        };
-        match self.jobs.try_send(job) {
-            Ok(()) => answer.await.unwrap_or_else(|_lost| Err(lost())),
-            Err(TrySendError::Full(_)) => Err(AppendError::Full),
-            Err(TrySendError::Disconnected(_)) => Err(AppendError::Closed),
         }
+    }
+
+    /// Why nothing can be stored by this process; `None` if it owns the log, and a frame has proved it.
+    pub async fn why_elsewhere(&self) -> Option<AppendError> {
+        self.request(Request::Prove).await.err()
     }
 
     /// Makes sure that this process owns the log, by a frame. Blocks.
@@ -194,7 +208,7 @@ impl Log {
         if self.gauges.is_over.load(Ordering::Acquire) {
             return false;
         }
-        let owned_at = Duration::from_micros(self.gauges.owned_at.load(Ordering::Acquire));
+        let owned_at = Duration::from_micros(self.gauges.owning.owned_at.load(Ordering::Acquire));
         clock.boot().saturating_sub(owned_at) < OWNED_FOR || self.prove().is_ok()
     }
 
@@ -215,7 +229,7 @@ impl Log {
 
     fn ask(&self, request: Request) -> Result<(), AppendError> {
         let (ticket, answer) = oneshot::channel();
-        let job = Job::Request(request, ticket);
+        let job = self.job(request, ticket);
         self.jobs.send(job).map_err(|_gone| AppendError::Closed)?;
         answer
             .blocking_recv()
@@ -279,10 +293,10 @@ impl<J: Journal, F: Files> Owner<J, F> {
         if !self.writer.is_shared() {
             return self.writer.turn(&mut self.waiting);
         }
-        let pending = &self.gauges.pending_since;
+        let pending = &self.gauges.owning.pending_since;
         pending.store(micros(self.clock.boot()), Ordering::Release);
         let turn = self.writer.turn(&mut self.waiting);
-        self.gauges.pending_since.store(0, Ordering::Release);
+        self.gauges.owning.pending_since.store(0, Ordering::Release);
         turn
     }
 
@@ -436,7 +450,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
         gauges.late_rows.store(in_log.late_rows, Ordering::Relaxed);
         if self.writer.is_shared() {
             let owned_at = micros(self.writer.owned_at());
-            gauges.owned_at.store(owned_at, Ordering::Release);
+            gauges.owning.owned_at.store(owned_at, Ordering::Release);
             gauges.set_last_frame(self.writer.last_frame());
         }
         gauges
@@ -445,18 +459,10 @@ impl<J: Journal, F: Files> Owner<J, F> {
         gauges
             .unpublished_runs
             .store(state.runs.ended().count() as u64, Ordering::Release);
-        let Some(dedup_window_seconds) = &self.listeners.dedup_window_seconds else {
-            return;
-        };
-        // While nothing was forgotten, every duplicate is recognised, however late.
-        let window = self
-            .writer
-            .duplicates_known_since()
-            .map_or(f64::INFINITY, |since| {
-                let window = self.clock.now().wall.0.saturating_sub(since.0);
-                Duration::from_micros(window.unsigned_abs()).as_secs_f64()
-            });
-        dedup_window_seconds.set(window);
+        let known_since = self.writer.duplicates_known_since();
+        gauges
+            .known_since
+            .store(known_since.map_or(0, |since| since.0), Ordering::Relaxed);
     }
 
     fn fail(&mut self, error: &WriteError) {
@@ -478,11 +484,6 @@ impl<J: Journal, F: Files> Owner<J, F> {
             let _gone = ticket.send(Err(why.clone()));
         }
     }
-}
-
-/// The thread of the log has ended in the middle of a request, which may be durable.
-fn lost() -> AppendError {
-    AppendError::Storage("the thread of the log has ended".into())
 }
 
 fn micros(time: Duration) -> u64 {

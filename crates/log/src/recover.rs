@@ -13,7 +13,7 @@ use super::journal::mark;
 use super::journal::node::{Node, read_or_create};
 use super::journal::replica::engine::{Engine, KeepTrying};
 use super::journal::replica::found::FoundReplica;
-use super::journal::replica::identity::{self, Judge};
+use super::journal::replica::identity::{self, Judge, Meant};
 use super::journal::replica::owner::ReplicaSettings;
 use super::journal::seam::{Found, Frames as _};
 use super::ledger::request::Settings;
@@ -154,8 +154,25 @@ pub fn identify<E: Engine, F: Files>(
     keep_trying: &KeepTrying,
     judge: &mut Judge<'_>,
 ) -> Result<Node, OpenError> {
+    identify_among(
+        engine,
+        (files, dir),
+        (ids, &Meant::ONLY),
+        keep_trying,
+        judge,
+    )
+}
+
+/// The same for one of several logs; it is an error if another one is there.
+pub fn identify_among<E: Engine, F: Files>(
+    engine: &E,
+    (files, dir): (&F, &Path),
+    (ids, meant): (&Ids, &Meant),
+    keep_trying: &KeepTrying,
+    judge: &mut Judge<'_>,
+) -> Result<Node, OpenError> {
     create_dir_durably(files, dir, true).map_err(|error| io_error(dir, error))?;
-    identity::read_or_found(engine, (files, dir), ids, keep_trying, judge)
+    identity::read_or_found(engine, (files, dir), (ids, meant), keep_trying, judge)
 }
 
 /// Finds the journal of a log in an engine, with the id files that a directory lacks. The caller has

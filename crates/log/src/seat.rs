@@ -33,6 +33,11 @@ pub trait StandIn: Send + 'static {
     /// Answers an append, now or later.
     fn append(&self, append: Box<Append>, asked: Asked);
 
+    /// Has the owner seal every open batch, now or later.
+    fn flush(&self, asked: Asked) {
+        asked.answer(Err(self.refusal()));
+    }
+
     /// Why something is refused that only an owner can do.
     fn refusal(&self) -> AppendError;
 }
@@ -136,6 +141,7 @@ fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &impl StandIn) {
             {
                 stand_in.append(append, Asked(ticket));
             }
+            Job::Request(Request::Flush, ticket) => stand_in.flush(Asked(ticket)),
             Job::Request(_, ticket) | Job::OfPeer(_, ticket) => {
                 Asked(ticket).answer(Err(stand_in.refusal()));
             }

@@ -15,7 +15,7 @@ use super::patience::{PAUSE, patiently};
 use super::report::{ErasureReport, Left, print, take};
 use super::turn::{Lease, Turn};
 use crate::cli::exit::{FAILED, Failure};
-use crate::cli::logs::{erasure_key, looks};
+use crate::cli::logs::{configs, erasure_key, looks};
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::clock::Clock;
@@ -248,7 +248,7 @@ impl Erasure<'_> {
         }
     }
 
-    fn logs(&self) -> Vec<landing::Look<'_>> {
+    fn logs(&self) -> Vec<landing::Look<'static>> {
         looks(self.config, self.roles())
     }
 
@@ -357,8 +357,12 @@ impl Erasure<'_> {
             ));
         }
         let mut aside = Vec::new();
-        for role in self.roles() {
-            let names = keys_below(&role.section(self.config).dir, "")?;
+        let logs_here = self
+            .roles()
+            .iter()
+            .flat_map(|role| configs(self.config, *role));
+        for (config, role) in logs_here {
+            let names = keys_below(&role.section(&config).dir, "")?;
             let is_aside = |name: &String| name.starts_with("torn-") || name.starts_with("before-");
             aside.extend(names.into_iter().filter(is_aside));
         }

@@ -1,7 +1,6 @@
 //! Looks for it: asks the service, reads the id files, searches the lake.
 
 use std::cmp::Reverse;
-use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -14,7 +13,7 @@ use crate::cli::exit::{FAILED, Failure};
 use crate::cli::progress::bar;
 use crate::cli::runtime::runtime;
 use crate::config::{Config, Loaded};
-use crate::find::{KnownIds, SearchLimits, Sought, UnreadIdFile, search};
+use crate::find::{KnownIds, SearchLimits, Sought, UnreadIdFile, log_of_ids, search};
 use crate::lake::calendar::ListedObject;
 use crate::lake::keys::{holder_of, top_folder};
 use crate::lake::reader::LakeReader;
@@ -82,7 +81,7 @@ async fn find(config: &Config, args: &FindArgs) -> Result<Report, Failure> {
         .as_ref()
         .and_then(|recalled| recalled.accepted.first().filter(|_| recalled.is_request));
     let (known, from_files) = match of_request {
-        None if !args.whole => ask_id_files(&config.wal.dir, &sought),
+        None if !args.whole => ask_id_files(config, &sought),
         _ => (None, FromIdFiles::default()),
     };
     let sought = match of_request {
@@ -108,9 +107,17 @@ async fn find(config: &Config, args: &FindArgs) -> Result<Report, Failure> {
     Ok(report(sought.text(), recalled.as_ref(), &from_files, found))
 }
 
-/// What the id files of the log say, if there are any.
-fn ask_id_files(dir: &Path, sought: &Sought) -> (Option<KnownIds>, FromIdFiles) {
-    match KnownIds::read(dir, sought.ids()) {
+/// What the id files of the log say that knows the id, if there are any.
+fn ask_id_files(config: &Config, sought: &Sought) -> (Option<KnownIds>, FromIdFiles) {
+    let dir = config.wal.dir.as_path();
+    let mut configs = config.of_logs();
+    let of_logs = configs.len();
+    let read = log_of_ids(dir, sought.ids(), of_logs).and_then(|number| {
+        let own = number.filter(|number| *number < of_logs);
+        let own = own.map(|number| configs.swap_remove(number));
+        own.map_or(Ok(None), |own| KnownIds::read(&own.wal.dir, sought.ids()))
+    });
+    match read {
         Ok(Some(known)) => {
             let from_files = FromIdFiles {
                 has_it: known.has_it(),

@@ -9,7 +9,7 @@ use crate::cli::exit::{FAILED, Failure};
 use crate::config::Config;
 use crate::files::Disk;
 use crate::out;
-use crate::serve::inspection::inspect_dir;
+use crate::serve::inspection::inspect_dirs;
 use crate::wal::dedup::id_files::IdFile;
 use crate::wal::inspect::{Inspection, inspect};
 
@@ -17,14 +17,14 @@ use crate::wal::inspect::{Inspection, inspect};
 pub enum Which {
     /// That of a directory, by itself.
     Dir(PathBuf),
-    /// That of a directory, which may be a copy of one in a bucket.
+    /// That of a directory, which may be a copy of one in a bucket; all logs of a cluster if it is `wal.dir`.
     Configured(Box<Config>, PathBuf),
 }
 
-fn look(which: &Which) -> Result<Inspection, Failure> {
+fn look(which: &Which) -> Result<Vec<Inspection>, Failure> {
     let (inspected, dir) = match which {
-        Which::Dir(dir) => (inspect(&Disk, dir), dir),
-        Which::Configured(config, dir) => (inspect_dir(config, dir), dir),
+        Which::Dir(dir) => (inspect(&Disk, dir).map(|one| vec![one]), dir),
+        Which::Configured(config, dir) => (inspect_dirs(config, dir), dir),
     };
     Ok(inspected.with_context(|| {
         let shown = dir.display();
@@ -38,7 +38,22 @@ fn look(which: &Which) -> Result<Inspection, Failure> {
 
 /// Runs `wal info`.
 pub fn info(which: &Which) -> Result<ExitCode, Failure> {
-    let inspection = look(which)?;
+    let looked = look(which)?;
+    for (number, inspection) in looked.iter().enumerate() {
+        head(number, looked.len());
+        info_of(inspection);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says which of several logs follows.
+fn head(number: usize, of: usize) {
+    if of > 1 {
+        out::line(format_args!("log {number} of {of}"));
+    }
+}
+
+fn info_of(inspection: &Inspection) {
     match inspection.node {
         Some(node) => out::line(format_args!("node {node}")),
         None => out::line("no node yet: no service has used this directory"),
@@ -62,14 +77,26 @@ pub fn info(which: &Which) -> Result<ExitCode, Failure> {
         "{} id files with {ids} ids",
         inspection.id_files.len()
     ));
-    totals(&inspection);
-    problems(&inspection);
-    Ok(ExitCode::SUCCESS)
+    totals(inspection);
+    problems(inspection);
 }
 
 /// Runs `wal verify`.
 pub fn verify(which: &Which) -> Result<ExitCode, Failure> {
-    let inspection = look(which)?;
+    let looked = look(which)?;
+    let mut is_whole = true;
+    for (number, inspection) in looked.iter().enumerate() {
+        head(number, looked.len());
+        is_whole &= verify_one(inspection);
+    }
+    Ok(if is_whole {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(FAILED)
+    })
+}
+
+fn verify_one(inspection: &Inspection) -> bool {
     let frames: u64 = inspection
         .segments
         .iter()
@@ -80,14 +107,12 @@ pub fn verify(which: &Which) -> Result<ExitCode, Failure> {
     out::line(format_args!(
         "read {segments} segments, {frames} frames, {rows} rows"
     ));
-    problems(&inspection);
-    let code = if inspection.problems.is_empty() {
+    problems(inspection);
+    let is_whole = inspection.problems.is_empty();
+    if is_whole {
         out::line("no damage found");
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::from(FAILED)
-    };
-    Ok(code)
+    }
+    is_whole
 }
 
 fn totals(inspection: &Inspection) {

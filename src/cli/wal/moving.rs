@@ -45,7 +45,7 @@ pub fn run(loaded: &Loaded, args: &MoveArgs) -> Result<ExitCode, Failure> {
             match move_log(&loaded.config, role, direction).await {
                 Ok((moved, place)) => {
                     done += 1;
-                    let log = role.folder();
+                    let log = role.name();
                     out::line(match moved {
                         Moved::Done => format!("The log of {log} is in {place} now."),
                         Moved::Before => format!("The log of {log} was in {place} already."),
@@ -53,8 +53,7 @@ pub fn run(loaded: &Loaded, args: &MoveArgs) -> Result<ExitCode, Failure> {
                 }
                 // Without polls, there is only one.
                 Err(MovingError::Move(MoveError::Nothing(_))) if args.log.is_none() => {}
-                Err(MovingError::NoReplica) => {
-                    let error = MovingError::NoReplica;
+                Err(error @ (MovingError::NoReplica | MovingError::Many)) => {
                     return Err(Failure::Usage(format!("lakehook: {error}")));
                 }
                 Err(error) => return Err(Failure::from(anyhow::Error::from(error))),

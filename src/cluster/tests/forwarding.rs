@@ -69,6 +69,31 @@ async fn many_requests_at_once_share_bodies_and_each_get_their_own_answer() {
 }
 
 #[tokio::test]
+async fn an_owner_seals_what_is_open_and_hands_over_if_it_means_to() {
+    let node = Node::start().await;
+    let peer = node.peer();
+    peer.append(target(), &append(0..3)).await.unwrap();
+    assert_eq!(node.open_batches(), 1);
+    peer.flush(target()).await.unwrap();
+    assert_eq!((node.open_batches(), node.rows()), (0, 3));
+    peer.hand_over(target()).await.unwrap();
+    node.owner.hands_over.store(false, Ordering::Relaxed);
+    let refused = Err(ForwardError::Refused(Refusal::Busy));
+    assert_eq!(peer.hand_over(target()).await, refused);
+    // Not of another epoch.
+    let former = Target {
+        epoch: target().epoch - 1,
+        ..target()
+    };
+    for asked in [peer.flush(former).await, peer.hand_over(former).await] {
+        assert!(
+            matches!(asked, Err(ForwardError::Refused(Refusal::Standing(_)))),
+            "{asked:?}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn a_request_for_another_owner_is_refused_and_told_how_the_log_stands() {
     let node = Node::start().await;
     let peer = node.peer();

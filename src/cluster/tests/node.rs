@@ -40,6 +40,7 @@ pub(super) struct FakeOwner {
     pub(super) epoch: AtomicU64,
     pub(super) is_owner: AtomicBool,
     pub(super) is_alive: AtomicBool,
+    pub(super) hands_over: AtomicBool,
     /// Bodies of requests that came.
     pub(super) bodies: AtomicU64,
 }
@@ -70,6 +71,10 @@ impl Owner for FakeOwner {
 
     fn standing(&self, index: u16) -> Option<Standing> {
         (index == 3).then(|| self.standing_of(index))
+    }
+
+    fn hand_over(&self, _index: u16) -> bool {
+        self.hands_over.load(Ordering::Relaxed)
     }
 
     fn now(&self) -> Micros {
@@ -112,6 +117,7 @@ impl Node {
             epoch: AtomicU64::new(target().epoch),
             is_owner: AtomicBool::new(true),
             is_alive: AtomicBool::new(true),
+            hands_over: AtomicBool::new(true),
             bodies: AtomicU64::new(0),
         });
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
@@ -143,6 +149,11 @@ impl Node {
     /// Rows that the log has.
     pub(super) fn rows(&self) -> u64 {
         self.log.gauges().uncommitted_rows.load(Ordering::Relaxed)
+    }
+
+    /// Batches that the log has open.
+    pub(super) fn open_batches(&self) -> u64 {
+        self.log.gauges().open_batches.load(Ordering::Relaxed)
     }
 
     /// Stops listening, and then the log.
@@ -239,7 +250,6 @@ fn open_log(dir: &Path, clock: &Clock) -> Log {
         complete: Box::new(|_| {}),
         failed: Box::new(|error| panic!("the log failed: {error}")),
         written: Box::new(|_| {}),
-        dedup_window_seconds: None,
     };
     Log::start(opened.unwrap().0, clock, listeners).unwrap()
 }

@@ -44,7 +44,13 @@ fn what_a_node_lacks_is_named() {
             "cluster.networks",
             "\"everywhere\" must be a network",
         ),
-        ("cluster.logs = 2", "cluster.logs", "unknown"),
+        (
+            "cluster.logs = 2",
+            "cluster.logs",
+            "nothing uses it without cluster.name",
+        ),
+        ("cluster.logs = 0", "cluster.logs", "between 1 and 64"),
+        ("cluster.logs = 65", "cluster.logs", "between 1 and 64"),
     ]);
     let misspelt = errors("cluster.name = \"Prod\"", &[]);
     assert!(misspelt.contains("lower-case letters"), "{misspelt}");
@@ -191,6 +197,21 @@ fn the_secret_is_in_a_file_that_only_its_owner_reads() {
     let warnings = load_from(dir.path(), &text, &[]).unwrap().warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
     assert!(warnings[0].contains("chmod 600"), "{warnings:?}");
+}
+
+#[test]
+fn each_log_has_a_directory_of_its_own() {
+    let one = node("cluster.address = \"10.0.0.5:4100\"");
+    let config = loaded(&one, SECRET).unwrap().config;
+    let [only] = &config.of_logs()[..] else {
+        panic!("there is one log");
+    };
+    assert_eq!((&only.wal.dir, only.wal.number), (&config.wal.dir, 0));
+    let config = loaded(&format!("{one}cluster.logs = 3\n"), SECRET);
+    let config = config.unwrap().config;
+    let dirs = config.of_logs().into_iter().map(|own| own.wal.dir);
+    let names = ["", "log-1", "log-2"].map(|name| config.wal.dir.join(name));
+    assert_eq!(dirs.collect::<Vec<_>>(), names);
 }
 
 #[test]

@@ -40,7 +40,12 @@ pub(super) fn card(console: &Console) -> Markup {
             dl .facts {
                 div { dt { "This node" } dd { code { (standing.address) } } }
                 div { dt { "What it does" } dd { (brief(&standing)) } }
-                div { dt { "Owner" } dd { @match &standing.owner { Some(owner) => code { (owner) }, None => "unknown" } } }
+                @if standing.logs.is_empty() {
+                    div { dt { "Owner" } dd { @match &standing.owner { Some(owner) => code { (owner) }, None => "unknown" } } }
+                }
+                @for log in &standing.logs {
+                    div { dt { "Owner of log " (log.log) } dd { @match &log.owner { Some(owner) => code { (owner) }, None => "unknown" } } }
+                }
                 @if let Some(epoch) = standing.epoch { div { dt { "Epoch" } dd { (epoch) } } }
                 div { dt { "Requests forwarded" } dd { (count("forwarded")) } }
                 div { dt { "Requests not stored there" } dd { (count("forward_errors")) } }

@@ -1,6 +1,5 @@
 //! What the service does now, and has done in the last hour.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use maud::{Markup, html};
@@ -13,7 +12,7 @@ use crate::console::standing::is_elsewhere;
 use crate::console::state::{Console, total};
 use crate::console::{plot, shown};
 use crate::metrics::Reading;
-use crate::wal::log::Gauges;
+use crate::wal::logs::LogFigures;
 
 /// Rates are of so much time.
 const RECENT: Duration = Duration::from_secs(60);
@@ -168,9 +167,9 @@ fn landed(samples: &[Sample]) -> Figure {
 fn lag(console: &Console, samples: &[Sample]) -> Figure {
     let lags: Vec<f64> = samples.iter().map(|sample| sample.lag_seconds).collect();
     let now = samples.last().map_or(0.0, |sample| sample.lag_seconds);
-    let watermark = console.app.core.get().map(|core| {
+    let watermark = console.app.core.get().and_then(|core| {
         let right_time = console.app.status.right_time(console.app.clock.now());
-        core.log.gauges().watermark(right_time)
+        core.logs.watermark(right_time)
     });
     let watermark = watermark.map(|at| at.to_string()).unwrap_or_default();
     let clock = watermark.get(11..19).unwrap_or("–");
@@ -332,19 +331,19 @@ fn waiting_figures(console: &Console) -> Vec<(&'static str, &'static str, String
     let Some(core) = console.app.core.get() else {
         return Vec::new();
     };
-    let Gauges {
+    let LogFigures {
         uncommitted_rows,
         open_batches,
         waiting_seals,
         late_rows,
         ..
-    } = core.log.gauges();
+    } = core.logs.figures();
     [
         ("rows", "Rows in the log", uncommitted_rows),
         ("open", "Open batches", open_batches),
         ("sealed", "Closed batches that wait", waiting_seals),
         ("late", "Rows of other days", late_rows),
     ]
-    .map(|(name, words, figure)| (name, words, shown::count(figure.load(Ordering::Relaxed))))
+    .map(|(name, words, figure)| (name, words, shown::count(figure)))
     .to_vec()
 }

@@ -107,6 +107,7 @@ impl FeedsOfNode {
             let opener = Opener::Node {
                 owner: owner.clone(),
                 known,
+                key: None,
             };
             let begun = tokio::select! {
                 begun = self.begin(opener) => begun,

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::claim::Claim;
 use super::liveness::Liveness;
-use super::state::{EVENTS, OtherNode, Role, State};
+use super::state::{OtherNode, Role, State};
 use crate::cluster::{
-    ClusterSecret, ForwardError, MAX_APART, Owner as _, Peer, Refusal, Standing, Target, Timing,
+    ClusterSecret, ForwardError, MAX_APART, Peer, Refusal, Standing, Target, Timing,
 };
 use crate::ids::Ids;
 use crate::receive::Networks;
@@ -46,6 +46,27 @@ pub(super) struct Following {
     pub(super) looked_at: Option<Duration>,
 }
 
+/// It is time to take the log over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Due {
+    /// The epoch that is to end; 0 if there is none yet.
+    pub(super) over: u64,
+    /// Why.
+    pub(super) cause: Cause,
+}
+
+/// Why it is time to take a log over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    /// Nobody has owned it yet: other nodes may be about to start, too.
+    New,
+    /// Its last owner, which may be an earlier life of this node, lives and does not own it: it was started again, or has
+    /// handed it over.
+    Offered,
+    /// Its owner is gone.
+    Free,
+}
+
 /// What the node with the newest fence says of itself.
 enum Said {
     /// It owns the log, and can append.
@@ -56,13 +77,15 @@ enum Said {
     IsOfNoUse(String),
     /// It has given the log up.
     HasLeft,
+    /// It lives and does not own the log. Only said where several logs are to be spread.
+    Rests,
     /// Something else, or nothing.
     Nothing(String),
 }
 
 impl Following {
     fn now(&self) -> Duration {
-        self.state.parts.clock.mono()
+        self.state.clock.mono()
     }
 
     /// Begins anew, after this node has owned the log or has failed to.
@@ -70,11 +93,11 @@ impl Following {
         self.other = None;
         self.silent = 0;
         self.state.set(Role::Looking(why.into()));
-        self.state.parts.status.replica_is_back();
+        self.state.status.replica_is_back();
     }
 
-    /// Looks once. Returns the epoch that is to end, if it is time to take the log over.
-    pub(super) async fn step(&mut self) -> Option<u64> {
+    /// Looks once, and says if it is time to take the log over.
+    pub(super) async fn step(&mut self) -> Option<Due> {
         let mut said = None;
         if let Some(other) = self.other.clone() {
             match self.ask(&other).await {
@@ -95,17 +118,32 @@ impl Following {
             }
         };
         let Some(seen) = seen else {
-            return self.liveness.is_free_to(self.now()).then_some(0);
+            let cause = Cause::New;
+            let due = Due { over: 0, cause };
+            return self.liveness.is_free_to(self.now()).then_some(due);
         };
         self.liveness.tail(seen.number, self.now());
-        self.judge(&seen, said).await.then_some(seen.epoch)
+        let over = seen.epoch;
+        let cause = self.judge(&seen, said).await?;
+        Some(Due { over, cause })
+    }
+
+    /// The log has no owner any more.
+    fn if_free(&self, cause: Cause) -> Option<Cause> {
+        self.liveness.is_free_to(self.now()).then_some(cause)
+    }
+
+    /// The log has an owner of whom nothing is heard.
+    fn if_due(&self) -> Option<Cause> {
+        let is_due = self.liveness.is_due(self.now());
+        is_due.then_some(Cause::Free)
     }
 
     /// Whether the log is to be taken over from whoever has the newest fence.
-    async fn judge(&mut self, seen: &Sighting, mut said: Option<Said>) -> bool {
+    async fn judge(&mut self, seen: &Sighting, mut said: Option<Said>) -> Option<Cause> {
         let Some(claim) = Claim::parse(&seen.owner) else {
             self.doubt(&format!("{} owns it, and is in no cluster", seen.owner));
-            return self.liveness.is_due(self.now());
+            return self.if_due();
         };
         if claim.cluster != self.own.cluster {
             let name = &self.own.cluster;
@@ -113,7 +151,7 @@ impl Following {
                 "{} owns it, and this node is in cluster {name}",
                 seen.owner
             ));
-            return false;
+            return None;
         }
         if claim.address == self.own.address {
             if self.has_owned && seen.owner != self.own_text {
@@ -122,15 +160,15 @@ impl Following {
                     seen.owner
                 );
                 self.doubt(&why);
-                return self.liveness.is_due(self.now());
+                return self.if_due();
             }
             // An earlier life of this node.
-            return self.liveness.is_free_to(self.now());
+            return self.if_free(Cause::Offered);
         }
         if !self.networks.have(claim.address.ip()) {
             let why = format!("{} is in none of `cluster.networks`", claim.address);
             self.doubt(&why);
-            return self.liveness.is_due(self.now());
+            return self.if_due();
         }
         let is_known = self.other.as_ref().is_some_and(|other| {
             other.address == claim.address && other.target.epoch == seen.epoch
@@ -143,20 +181,21 @@ impl Following {
             said = Some(self.ask(&other).await);
         }
         match said {
-            Some(Said::HasLeft) => self.liveness.is_free_to(self.now()),
+            Some(Said::HasLeft) => self.if_free(Cause::Free),
+            Some(Said::Rests) => self.if_free(Cause::Offered),
             Some(Said::Begins) => {
                 self.doubt(&format!("{} is about to take it over", claim.address));
-                false
+                None
             }
             Some(Said::IsOfNoUse(why)) => {
                 self.doubt(&format!("{} owns it, and {why}", claim.address));
-                false
+                None
             }
             Some(Said::Nothing(why)) => {
                 self.doubt(&format!("{} does not answer for it: {why}", claim.address));
-                self.liveness.is_due(self.now())
+                self.if_due()
             }
-            Some(Said::Lives) | None => false,
+            Some(Said::Lives) | None => None,
         }
     }
 
@@ -167,13 +206,18 @@ impl Following {
             return;
         }
         if is_following {
-            tracing::warn!(why, "no owner of the log is reached; requests are refused");
+            let log = self.state.index();
+            tracing::warn!(
+                log,
+                why,
+                "no owner of the log is reached; requests are refused"
+            );
         }
         self.state.set(Role::Looking(why.into()));
     }
 
     fn meet(&self, address: std::net::SocketAddr, seen: &Sighting) -> Arc<OtherNode> {
-        let (secret, clock) = (self.secret.clone(), self.state.parts.clock.clone());
+        let (secret, clock) = (self.secret.clone(), self.state.clock.clone());
         let timing = Timing {
             alive: ALIVE,
             ..Timing::default()
@@ -182,17 +226,17 @@ impl Following {
             address,
             owner: seen.owner.clone(),
             target: Target {
-                index: EVENTS,
-                log: self.state.parts.node,
+                index: self.state.index(),
+                log: self.state.identity.id,
                 epoch: seen.epoch,
-                configuration: self.state.parts.configuration,
+                configuration: self.state.configuration,
             },
             peer: Peer::new(address, secret, timing, clock, self.ids.clone()),
         })
     }
 
     async fn ask(&mut self, other: &Arc<OtherNode>) -> Said {
-        let answer = other.peer.alive(EVENTS).await;
+        let answer = other.peer.alive(self.state.index()).await;
         let said = self.read(other, answer);
         let now = self.now();
         match said {
@@ -202,7 +246,8 @@ impl Following {
                 self.starting_since = None;
                 self.liveness.heard(now);
                 if !matches!(self.state.role(), Role::Following(_)) {
-                    tracing::info!(owner = other.owner, "following the owner of the log");
+                    let log = self.state.index();
+                    tracing::info!(log, owner = other.owner, "following the owner of the log");
                 }
                 self.state.set(Role::Following(Arc::clone(other)));
             }
@@ -218,7 +263,7 @@ impl Following {
                 self.silent += 1;
                 self.liveness.heard(now);
             }
-            Said::HasLeft | Said::Nothing(_) => self.silent += 1,
+            Said::HasLeft | Said::Rests | Said::Nothing(_) => self.silent += 1,
         }
         said
     }
@@ -237,6 +282,8 @@ impl Following {
         if !standing.is_owner {
             return if standing.is_alive {
                 Said::Begins
+            } else if standing.epoch == 0 && self.state.identity.ordinal.of > 1 {
+                Said::Rests
             } else {
                 Said::Nothing("it does not own the log".to_owned())
             };

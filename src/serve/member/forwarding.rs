@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::state::{EVENTS, OtherNode, Role, State};
+use super::state::{OtherNode, Role, State};
 use crate::cluster::{ForwardError, Refusal};
-use crate::wal::request::{Append, AppendError, Reply};
+use crate::wal::request::{Append, AppendError, Appended, Reply};
 use crate::wal::seat::{Asked, StandIn};
 
 /// Forwards what a node receives that does not own the log.
@@ -25,6 +25,17 @@ impl StandIn for Forwarding {
         // There are no more of them than requests in the memory that is meant for these.
         self.runtime.spawn(async move {
             asked.answer(forward(&state, &other, &append).await);
+        });
+    }
+
+    fn flush(&self, asked: Asked) {
+        let Role::Following(other) = self.state.role() else {
+            asked.answer(Err(self.refusal()));
+            return;
+        };
+        self.runtime.spawn(async move {
+            let flushed = other.peer.flush(other.target).await;
+            asked.answer(flushed.map(|()| Appended::default()).map_err(reply_of));
         });
     }
 
@@ -48,10 +59,10 @@ async fn forward(state: &State, other: &OtherNode, append: &Append) -> Reply {
             Err(ForwardError::Unknown("it has been silent for too long".into()))
         }
     };
-    if let Some(standing) = other.peer.standing(EVENTS) {
+    if let Some(standing) = other.peer.standing(state.index()) {
         state.hear(&standing);
     }
-    let of_cluster = &state.parts.metrics.cluster;
+    let of_cluster = state.metrics.cluster(state.index());
     match answer {
         Ok(appended) => {
             of_cluster.forwarded.increment(1);

@@ -1,4 +1,4 @@
-//! Goes from one state of a node to the next.
+//! Goes from one state of a node to the next, for one log.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use super::feeds::{Ending, FeedsOfNode};
-use super::following::Following;
+use super::following::{Due, Following};
 use super::forwarding::Forwarding;
-use super::state::{PAUSE, Role, State};
+use super::members::Members;
+use super::state::{OtherNode, PAUSE, Role, State};
 use crate::clock::Micros;
 use crate::config::Config;
 use crate::serve::errors::ServeError;
@@ -26,9 +26,10 @@ use crate::wal::log::Log;
 use crate::wal::node::Lock;
 use crate::wal::recover::OpenError;
 
-/// How long a node that has left goes on saying so to those who follow it.
-const FAREWELL: Duration = Duration::from_secs(3);
-
+/// How long a log that is handed over may take to ship what it holds; the rest is left to its next owner.
+const HAND_OVER: Duration = Duration::from_secs(10);
+/// How long a node that has handed a log over leaves it to others.
+const LEFT_TO_OTHERS: Duration = Duration::from_secs(3);
 /// Whoever was away for so long may have lost the log.
 const LONGEST_SLEEP: Duration = Duration::from_secs(3);
 /// How long an owner waits at most that nobody follows any more, before it proves again that it is one.
@@ -37,8 +38,9 @@ const LONGEST_PROOF: Duration = Duration::from_mins(1);
 /// How a node is asked to stop.
 pub(super) type StopNode = (Arc<Patience>, oneshot::Sender<Stopped>);
 
-/// A node of a cluster.
+/// A node of a cluster, as far as one log is concerned.
 pub(super) struct Node {
+    /// The configuration of that log.
     pub(super) config: Config,
     pub(super) process: Process,
     pub(super) table: Table,
@@ -46,7 +48,11 @@ pub(super) struct Node {
     /// What its fences say.
     pub(super) owner: String,
     pub(super) state: Arc<State>,
+    /// All logs.
+    pub(super) members: Arc<Members>,
     pub(super) following: Following,
+    /// Since when it could be taken, and from whom.
+    pub(super) due: Option<(Due, Duration)>,
     /// The place of the log as the start has opened it.
     pub(super) home: Option<Home>,
     pub(super) feeds: Option<FeedsOfNode>,
@@ -54,46 +60,6 @@ pub(super) struct Node {
     pub(super) former: Option<JoinHandle<()>>,
     pub(super) fatal: watch::Sender<Option<String>>,
     pub(super) settled: watch::Sender<bool>,
-}
-
-/// A node that runs.
-pub(in crate::serve) struct RunningNode {
-    pub(super) state: Arc<State>,
-    pub(super) stop: mpsc::Sender<StopNode>,
-    pub(super) fatal: watch::Receiver<Option<String>>,
-    pub(super) listener: (CancellationToken, JoinHandle<()>),
-}
-
-impl RunningNode {
-    /// Resolves with the reason when the service must end.
-    pub(in crate::serve) async fn failed(&self) -> String {
-        let mut fatal = self.fatal.clone();
-        match fatal.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            Err(_) => "the node has ended".to_owned(),
-        }
-    }
-
-    /// Ships what is there if the node owns the log, and gives it up.
-    pub(in crate::serve) async fn stop(self, patience: &Arc<Patience>) -> Stopped {
-        let (told, stopped) = oneshot::channel();
-        let asked = self.stop.send((Arc::clone(patience), told)).await;
-        let stopped = match asked {
-            // Each step of it has an end; only a takeover under way may have none, while the replica is away.
-            Ok(()) => match patience.wait(stopped).await {
-                Some(Ok(stopped)) => stopped,
-                _ => Stopped::UNKNOWN,
-            },
-            Err(_) => Stopped::NOTHING_LEFT,
-        };
-        if self.state.is_followed() {
-            patience.wait(tokio::time::sleep(FAREWELL)).await;
-        }
-        let (stop, serving) = self.listener;
-        stop.cancel();
-        patience.wait(serving).await;
-        stopped
-    }
 }
 
 impl Node {
@@ -112,7 +78,9 @@ impl Node {
             match self.try_to_own(over).await {
                 Ok(None) => {}
                 Ok(Some(pipeline)) => {
-                    let Some(asked) = self.own(pipeline, &mut stop).await else {
+                    let owned = self.own(pipeline, &mut stop).await;
+                    self.members.has_no_more(self.state.index());
+                    let Some(asked) = owned else {
                         continue;
                     };
                     let (told, stopped) = asked;
@@ -134,10 +102,9 @@ impl Node {
     /// Takes the log over from the owner of that epoch, unless another node is ahead. The error says why the service must
     /// end.
     async fn try_to_own(&mut self, over: u64) -> Result<Option<Pipeline>, String> {
-        self.state.set(Role::TakingOver);
         if let Some(former) = self.former.take() {
             let _panicked = former.await;
-            self.state.parts.status.forget_held();
+            self.members.forget_held(&self.state);
         }
         let is_first = !*self.settled.borrow();
         let error = match self.take_over(over).await {
@@ -152,12 +119,12 @@ impl Node {
             ServeError::Log(OpenError::Contended { .. } | OpenError::Lost { .. })
         );
         if stands_back {
-            tracing::info!(%error, "another node is ahead");
+            tracing::info!(log = self.state.index(), %error, "another node is ahead");
         } else if is_first {
             return Err(error.to_string());
         } else {
             tracing::warn!(%error, "failed to take the log over; trying again later");
-            let now = self.state.parts.clock.mono();
+            let now = self.state.clock.mono();
             self.following.liveness.beaten(now);
         }
         self.following.begin(&error.to_string());
@@ -171,20 +138,14 @@ impl Node {
             runtime: tokio::runtime::Handle::current(),
         };
         // Whoever has answered until now ends first.
-        let rests = tokio::task::block_in_place(|| self.state.parts.log.stand_in(forwarding));
+        let rests = tokio::task::block_in_place(|| self.state.log.stand_in(forwarding));
         rests.map_err(|error| error.to_string())?;
         if let Some(feeds) = &self.feeds {
             feeds.rest();
         }
-        self.state.parts.status.forget_held();
-        // Ids are known where the log is.
-        self.state
-            .parts
-            .metrics
-            .dedup_window_seconds
-            .set(f64::INFINITY);
+        self.members.forget_held(&self.state);
         // It has no record that its clock could be compared with.
-        self.state.parts.status.set_recovered(Micros(i64::MIN));
+        self.members.set_newest(&self.state, Micros(i64::MIN));
         Ok(())
     }
 
@@ -192,13 +153,17 @@ impl Node {
     async fn follow(&mut self) -> u64 {
         let state = Arc::clone(&self.state);
         loop {
-            if let Some(over) = self.following.step().await {
-                return over;
-            }
-            if matches!(state.role(), Role::Following(_)) {
+            if let Some(due) = self.following.step().await {
+                if self.may_take(due) {
+                    self.due = None;
+                    return due.over;
+                }
+            } else if let Role::Following(other) = state.role() {
                 self.settled.send_replace(true);
+                self.due = None;
                 // Its files are old by the time this node takes over.
                 self.home = None;
+                self.ask_for(&other).await;
             }
             tokio::select! {
                 () = tokio::time::sleep(PAUSE) => {}
@@ -207,8 +172,33 @@ impl Node {
         }
     }
 
+    /// Asks the owner for the log, if it owns more than this node.
+    async fn ask_for(&self, other: &OtherNode) {
+        let settled = 2 * self.config.cluster.takeover_after.duration();
+        let is_free = self.following.liveness.is_free_to(self.state.clock.mono());
+        if !is_free || !self.members.wants(&self.state, other, settled) {
+            return;
+        }
+        let log = self.state.index();
+        match other.peer.hand_over(other.target).await {
+            Ok(()) => tracing::info!(log, owner = other.owner, "its owner hands the log over"),
+            Err(error) => tracing::debug!(log, %error, "its owner does not hand the log over"),
+        }
+    }
+
+    /// Whether this node takes the log now; it may leave it to another one for a moment.
+    fn may_take(&mut self, due: Due) -> bool {
+        let now = self.state.clock.mono();
+        let since = self.due.filter(|(before, _)| *before == due);
+        let (_, since) = *self.due.insert(since.unwrap_or((due, now)));
+        let waited = now.saturating_sub(since);
+        let after = self.config.cluster.takeover_after.duration();
+        self.members.choose(&self.state, (due.cause, waited), after)
+    }
+
     async fn take_over(&mut self, over: u64) -> Result<Pipeline, ServeError> {
-        tracing::info!("taking the log over");
+        let number = self.state.index();
+        tracing::info!(log = number, "taking the log over");
         let mut home = match self.home.take() {
             Some(home) => home,
             None => self.open_home().await?,
@@ -216,26 +206,29 @@ impl Node {
         if let Some(replica) = &mut home.replica {
             replica.start.over = Some(over);
         }
-        let log = self.state.parts.log.clone();
+        let log = self.state.log.clone();
         let (table, process) = (self.table.clone(), self.process.clone());
         let pipeline = events::open(&self.config, home, table, process, log).await?;
-        self.state.parts.metrics.cluster.takeovers.increment(1);
-        self.state
-            .parts
-            .status
-            .set_recovered(pipeline.newest_received);
+        self.state.metrics.cluster(number).takeovers.increment(1);
+        self.members
+            .set_newest(&self.state, pipeline.newest_received);
         self.state.set(Role::Owning(pipeline.epoch));
         self.settled.send_replace(true);
-        tracing::info!(epoch = pipeline.epoch, "this node owns the log");
+        tracing::info!(
+            log = number,
+            epoch = pipeline.epoch,
+            "this node owns the log"
+        );
         Ok(pipeline)
     }
 
     async fn open_home(&self) -> Result<Home, ServeError> {
         let log = (LogRole::Events, Arc::clone(&self.lock));
-        let status = Arc::clone(&self.state.parts.status);
+        let status = Arc::clone(&self.state.status);
         let opener = Opener::Node {
             owner: self.owner.clone(),
             known: self.state.known(),
+            key: Some(self.state.identity.key),
         };
         Home::open(&self.config, log, status, &self.process, opener).await
     }
@@ -254,6 +247,13 @@ impl Node {
         let failure = tokio::select! {
             failure = pipeline.failed() => failure,
             never = self.stay_owner(&pipeline.log) => match never {},
+            () = self.is_to_hand_over() => {
+                self.hand_over(pipeline, feeds).await;
+                return tokio::select! {
+                    () = tokio::time::sleep(LEFT_TO_OTHERS) => None,
+                    asked = stop.recv() => Some((asked?.1, Stopped::NOTHING_LEFT)),
+                };
+            }
             asked = stop.recv() => {
                 let (patience, told) = asked?;
                 return Some((told, self.end(pipeline, feeds, &patience).await));
@@ -272,7 +272,7 @@ impl Node {
     /// paused, or nobody asks it any more. While the others ask, it costs nothing.
     async fn stay_owner(&self, log: &Log) -> Infallible {
         let after = self.config.cluster.takeover_after.duration();
-        let clock = &self.state.parts.clock;
+        let clock = &self.state.clock;
         let (mut looked_at, mut pause) = (clock.mono(), after);
         let mut due = looked_at + pause;
         loop {
@@ -293,16 +293,49 @@ impl Node {
         }
     }
 
+    /// Resolves once another node that owns fewer logs has asked for this one.
+    async fn is_to_hand_over(&self) {
+        loop {
+            self.state.hands_over.notified().await;
+            if self.members.is_handing_over(self.state.index()) {
+                return;
+            }
+        }
+    }
+
+    /// Gives the log up to another node, which owns fewer.
+    async fn hand_over(&mut self, pipeline: Pipeline, feeds: Option<mpsc::Sender<Ending>>) {
+        let log = self.state.index();
+        tracing::info!(log, "handing the log over to a node that owns fewer");
+        // What is not shipped by then stays in the log.
+        let _is_all = pipeline.drain(&Patience::of(HAND_OVER)).await;
+        if let Err(error) = self.rest() {
+            self.fatal.send_replace(Some(error));
+        }
+        self.state.know(pipeline.log.gauges().last_frame());
+        self.following.begin("this node has handed it over");
+        self.end_later(pipeline, feeds);
+    }
+
     /// Another node owns the log.
     fn give_up(&mut self, pipeline: Pipeline, feeds: Option<mpsc::Sender<Ending>>) {
         self.state.know(pipeline.log.gauges().last_frame());
         self.following.begin("another node has taken it over");
-        let now = self.state.parts.clock.mono();
+        let now = self.state.clock.mono();
         self.following.liveness.beaten(now);
-        self.state.parts.metrics.cluster.fenced.increment(1);
+        self.state
+            .metrics
+            .cluster(self.state.index())
+            .fenced
+            .increment(1);
         if let Err(error) = self.rest() {
             self.fatal.send_replace(Some(error));
         }
+        self.end_later(pipeline, feeds);
+    }
+
+    /// Ends what the epoch has left, before the next one.
+    fn end_later(&mut self, pipeline: Pipeline, feeds: Option<mpsc::Sender<Ending>>) {
         let shipping = tokio::task::spawn_blocking(move || pipeline.give_up());
         self.former = Some(tokio::spawn(async move {
             if let Some(feeds) = feeds {

@@ -5,7 +5,6 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::claim::Claim;
-use super::state::EVENTS;
 use crate::clock::{Clock, Micros};
 use crate::cluster::{
     ClusterSecret, ForwardError, MAX_AHEAD, MAX_APART, Peer, Refusal, Standing, Timing,
@@ -51,6 +50,12 @@ pub async fn probe_cluster(config: &Config, membership: &Membership) -> io::Resu
     let Some((node, seen)) = seen else {
         return Ok(Fine("nobody owns the log yet".to_owned()));
     };
+    let (of, wanted) = (node.ordinal.of, config.cluster.logs);
+    if of != wanted {
+        return Ok(Wrong(format!(
+            "there are {of} logs, and `cluster.logs` is {wanted}; docs/cluster.md says how the number is changed"
+        )));
+    }
     let owner = match owner_of(config, membership, &seen) {
         Ok(owner) => owner,
         Err(finding) => return Ok(finding),
@@ -59,7 +64,7 @@ pub async fn probe_cluster(config: &Config, membership: &Membership) -> io::Resu
     let secret = secret.map_err(io::Error::other)?;
     let clock = Clock::system();
     let peer = Peer::new(owner, secret, Timing::default(), clock.clone(), Ids::System);
-    let answer = peer.alive(EVENTS).await;
+    let answer = peer.alive(config.wal.number).await;
     peer.stop().await;
     let own = Own {
         node,
@@ -184,6 +189,7 @@ impl Own {
 mod tests {
     use super::*;
     use crate::ids::{HashKey, NodeId};
+    use crate::wal::node::Ordinal;
 
     fn owner() -> SocketAddr {
         SocketAddr::from(([10, 0, 0, 5], 4100))
@@ -194,6 +200,7 @@ mod tests {
             node: Node {
                 id: NodeId(7),
                 key: HashKey([0; 16]),
+                ordinal: Ordinal::ONLY,
             },
             configuration: 9,
             now: Micros(100_000_000),
@@ -202,7 +209,7 @@ mod tests {
 
     fn standing() -> Standing {
         Standing {
-            index: EVENTS,
+            index: 0,
             log: NodeId(7),
             epoch: 3,
             is_owner: true,

@@ -1,26 +1,24 @@
-//! What everybody in the process may know of this node, and what it tells other nodes.
+//! What everybody in the process may know of how this node stands to a log, and what it tells other nodes.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, Micros};
-use crate::cluster::{LastFrame, MAX_AHEAD, Owner, Peer, Standing, Target};
-use crate::ids::NodeId;
+use crate::cluster::{LastFrame, MAX_AHEAD, Peer, Standing, Target};
 use crate::metrics::Metrics;
-use crate::receive::{ClusterHealth, ClusterRole};
+use crate::receive::{ClusterRole, LogHealth};
 use crate::status::{Status, Unavailable};
 use crate::wal::log::Log;
+use crate::wal::node::Node as Identity;
 
-/// How often a node asks who owns the log, and how that node is.
-pub(super) const PAUSE: Duration = Duration::from_secs(1);
-/// The only log that is shared.
-pub(super) const EVENTS: u16 = 0;
 /// An owner does not live if a frame of its own has been without a verdict for so long.
 const LONGEST_APPEND: Duration = Duration::from_secs(5);
+/// How often a node asks who owns the log, and how that node is.
+pub(super) const PAUSE: Duration = Duration::from_secs(1);
 /// A follower stamps no earlier than so long after the owner's floor, which rises until its next answer.
 const ABOVE_FLOOR: Duration = Duration::from_millis(1500);
 /// What is stamped so must be neither late nor ahead for the owner, however long it is on its way.
@@ -58,24 +56,33 @@ pub(super) struct OtherNode {
     pub(super) peer: Peer,
 }
 
-/// What everybody in the process may know of this node.
+/// What everybody in the process may know of how this node stands to a log.
 pub(super) struct State {
-    /// What does not change.
-    pub(super) parts: Parts,
+    pub(super) log: Log,
+    pub(super) identity: Identity,
+    /// The fingerprint of what decides identities.
+    pub(super) configuration: u128,
+    pub(super) address: SocketAddr,
+    pub(super) clock: Clock,
+    pub(super) status: Arc<Status>,
+    pub(super) metrics: Arc<Metrics>,
     role: watch::Sender<Role>,
+    /// The newest time of receipt that the log had when this node took it over.
+    newest: AtomicI64,
     /// Number and checksum of the newest durable frame that was heard of.
     known: Mutex<(u64, u32)>,
     /// When another node has asked last, by the monotonic clock in milliseconds.
     asked_at: AtomicU64,
     /// Somebody has noticed that the owner is another one.
     pub(super) doubts: Notify,
+    /// This node is to hand the log over.
+    pub(super) hands_over: Notify,
 }
 
 /// What a state is made of.
 pub(super) struct Parts {
     pub(super) log: Log,
-    pub(super) node: NodeId,
-    /// The fingerprint of what decides identities.
+    pub(super) identity: Identity,
     pub(super) configuration: u128,
     pub(super) address: SocketAddr,
     pub(super) clock: Clock,
@@ -85,13 +92,44 @@ pub(super) struct Parts {
 
 impl State {
     pub(super) fn new(parts: Parts) -> Arc<Self> {
+        let Parts {
+            log,
+            identity,
+            configuration,
+            address,
+            clock,
+            status,
+            metrics,
+        } = parts;
         Arc::new(Self {
-            parts,
+            log,
+            identity,
+            configuration,
+            address,
+            clock,
+            status,
+            metrics,
+            newest: AtomicI64::new(i64::MIN),
             role: watch::Sender::new(Role::Looking("it has just started".into())),
             known: Mutex::default(),
             asked_at: AtomicU64::new(0),
             doubts: Notify::new(),
+            hands_over: Notify::new(),
         })
+    }
+
+    /// The number of the log among those of the cluster.
+    pub(super) fn index(&self) -> u16 {
+        self.identity.ordinal.number
+    }
+
+    /// The newest time of receipt in the log, if this node owns it.
+    pub(super) fn newest(&self) -> Micros {
+        Micros(self.newest.load(Ordering::Relaxed))
+    }
+
+    pub(super) fn set_newest(&self, newest: Micros) {
+        self.newest.store(newest.0, Ordering::Relaxed);
     }
 
     pub(super) fn role(&self) -> Role {
@@ -108,7 +146,7 @@ impl State {
 
     pub(super) fn set(&self, role: Role) {
         let is = |wanted: bool| f64::from(u8::from(wanted));
-        let of_cluster = &self.parts.metrics.cluster;
+        let of_cluster = self.metrics.cluster(self.index());
         of_cluster.owner.set(is(matches!(role, Role::Owning(_))));
         of_cluster
             .following
@@ -146,17 +184,13 @@ impl State {
     /// What this node receives is stamped no earlier than that.
     pub(super) fn follow_floor(&self, floor: Micros) {
         let floor = floor.plus(ABOVE_FLOOR).0;
-        self.parts
-            .log
-            .gauges()
-            .floor
-            .fetch_max(floor, Ordering::Relaxed);
+        self.log.gauges().floor.fetch_max(floor, Ordering::Relaxed);
     }
 
     /// Whether other nodes follow this one.
     pub(super) fn is_followed(&self) -> bool {
         let asked_at = Duration::from_millis(self.asked_at.load(Ordering::Relaxed));
-        !asked_at.is_zero() && self.parts.clock.mono().saturating_sub(asked_at) < FOLLOWED
+        !asked_at.is_zero() && self.clock.mono().saturating_sub(asked_at) < FOLLOWED
     }
 
     /// Whether another node has ever followed this one.
@@ -164,9 +198,9 @@ impl State {
         self.asked_at.load(Ordering::Relaxed) > 0
     }
 
-    /// What `/health` says.
-    pub(super) fn health(&self) -> ClusterHealth {
-        let own = Some(self.parts.address);
+    /// What `/health` says of the log.
+    pub(super) fn health(&self) -> LogHealth {
+        let own = Some(self.address);
         let (role, owner, epoch, why) = match self.role() {
             Role::Looking(why) => (ClusterRole::Looking, None, None, Some(why)),
             Role::Following(other) => {
@@ -177,9 +211,9 @@ impl State {
             Role::Owning(epoch) => (ClusterRole::Owning, own, Some(epoch), None),
             Role::Left => (ClusterRole::Left, None, None, None),
         };
-        ClusterHealth {
-            address: self.parts.address.to_string(),
+        LogHealth {
             epoch,
+            log: self.index(),
             owner: owner.map(|address| address.to_string()),
             role,
             why: why.map(|why| why.to_string()),
@@ -188,32 +222,32 @@ impl State {
 
     /// Why this node, which owns the log, takes nothing now, if so.
     fn refusal(&self) -> Option<Unavailable> {
-        let refusal = self.parts.status.refusal(self.parts.clock.now());
+        let refusal = self.status.refusal(self.clock.now());
         // It goes on for the others while it stops, and while an append is under way.
         refusal
             .filter(|refusal| !matches!(refusal, Unavailable::Draining | Unavailable::ReplicaAway))
     }
 }
 
-impl Owner for State {
-    fn log(&self, index: u16) -> Option<(Log, u64)> {
+impl State {
+    /// The log and its epoch, for rows that other nodes forward, if this node owns it.
+    pub(super) fn own_log(&self) -> Option<(Log, u64)> {
         match self.role() {
-            Role::Owning(epoch) if index == EVENTS && self.refusal().is_none() => {
-                Some((self.parts.log.of_peers(), epoch))
-            }
+            Role::Owning(epoch) if self.refusal().is_none() => Some((self.log.of_peers(), epoch)),
             _ => None,
         }
     }
 
-    fn standing(&self, index: u16) -> Option<Standing> {
-        let millis = u64::try_from(self.parts.clock.mono().as_millis()).unwrap_or(u64::MAX);
+    /// What another node is told that asks.
+    pub(super) fn standing(&self) -> Option<Standing> {
+        let millis = u64::try_from(self.clock.mono().as_millis()).unwrap_or(u64::MAX);
         self.asked_at.store(millis.max(1), Ordering::Relaxed);
-        let gauges = self.parts.log.gauges();
+        let gauges = self.log.gauges();
         let (epoch, is_owner, is_alive) = match self.role() {
             // Nothing is known here any more.
             Role::Left => return None,
             Role::Owning(epoch) => {
-                let appends = gauges.pending_for(&self.parts.clock) < LONGEST_APPEND;
+                let appends = gauges.pending_for(&self.clock) < LONGEST_APPEND;
                 (epoch, true, appends && self.refusal().is_none())
             }
             Role::TakingOver => (0, false, true),
@@ -226,20 +260,21 @@ impl Owner for State {
             self.known()
         };
         let now = self.now();
-        (index == EVENTS).then(|| Standing {
-            index,
-            log: self.parts.node,
+        Some(Standing {
+            index: self.index(),
+            log: self.identity.id,
             epoch,
             is_owner,
             is_alive,
             last: (number > 0).then_some(LastFrame { number, checksum }),
             floor: Micros(gauges.floor.load(Ordering::Relaxed)),
             now,
-            configuration: self.parts.configuration,
+            configuration: self.configuration,
         })
     }
 
-    fn now(&self) -> Micros {
-        self.parts.clock.now().wall
+    /// The time by this node's clock.
+    pub(super) fn now(&self) -> Micros {
+        self.clock.now().wall
     }
 }

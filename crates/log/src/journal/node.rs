@@ -1,5 +1,6 @@
 //! What makes a directory a log of its own: the lock, and the node's id and secret key.
 
+use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -9,6 +10,8 @@ use lakehook_base::ids::{HashKey, Ids, NodeId};
 
 const FILE: &str = "node";
 const HEAD: &str = "lakehook node, format 1";
+/// Of one log among several; a program that knows only one must not take it for that.
+const HEAD_OF_MANY: &str = "lakehook node, format 2";
 const MAX_BYTES: u64 = 1024;
 
 /// The persistent identity of a log.
@@ -16,8 +19,30 @@ const MAX_BYTES: u64 = 1024;
 pub struct Node {
     /// Id of the node, which is part of object keys.
     pub id: NodeId,
-    /// Secret key of the dedup hashes.
+    /// Secret key of the dedup hashes. All logs of a cluster have the same.
     pub key: HashKey,
+    /// Which of the logs of a cluster it is.
+    pub ordinal: Ordinal,
+}
+
+/// Which of several logs one is that share the rows between them; decided when the log is founded, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ordinal {
+    /// The number of the log, from 0.
+    pub number: u16,
+    /// How many there are.
+    pub of: u16,
+}
+
+impl Ordinal {
+    /// The only log.
+    pub const ONLY: Self = Self { number: 0, of: 1 };
+}
+
+impl fmt::Display for Ordinal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.number, self.of)
+    }
 }
 
 /// Reads the node of a directory, or creates one.
@@ -25,17 +50,19 @@ pub fn read_or_create<F: Files>(files: &F, dir: &Path, ids: &Ids) -> io::Result<
     if let Some(node) = read(files, dir)? {
         return Ok(node);
     }
-    let node = draw(ids)?;
+    let node = draw(ids, None, Ordinal::ONLY)?;
     write(files, dir, &node)?;
     Ok(node)
 }
 
-/// Draws the identity of a new log.
-pub(crate) fn draw(ids: &Ids) -> io::Result<Node> {
-    Ok(Node {
-        id: NodeId(ids.next()?),
-        key: HashKey(ids.next_u128()?.to_le_bytes()),
-    })
+/// Draws the identity of a new log, and its key if it is to have one of its own.
+pub(crate) fn draw(ids: &Ids, key: Option<HashKey>, ordinal: Ordinal) -> io::Result<Node> {
+    let id = NodeId(ids.next()?);
+    let key = match key {
+        Some(key) => key,
+        None => HashKey(ids.next_u128()?.to_le_bytes()),
+    };
+    Ok(Node { id, key, ordinal })
 }
 
 /// Writes the node file of a directory.
@@ -46,7 +73,11 @@ pub(crate) fn write<F: Files>(files: &F, dir: &Path, node: &Node) -> io::Result<
 /// The text of a node file.
 pub(crate) fn encode(node: &Node) -> String {
     let key = u128::from_le_bytes(node.key.0);
-    let text = format!("{HEAD}\nid = {}\nkey = {key:032x}\n", node.id);
+    let (head, log) = match node.ordinal {
+        Ordinal::ONLY => (HEAD, String::new()),
+        among => (HEAD_OF_MANY, format!("log = {among}\n")),
+    };
+    let text = format!("{head}\nid = {}\nkey = {key:032x}\n{log}", node.id);
     format!("{text}crc32c = {:08x}\n", crc32c(text.as_bytes()))
 }
 
@@ -63,7 +94,7 @@ pub fn read<F: Files>(files: &F, dir: &Path) -> io::Result<Option<Node>> {
         bytes => bytes?,
     };
     decode(&bytes).map(Some).ok_or_else(|| {
-        let message = format!("{} is not a node file of format 1", path.display());
+        let message = format!("{} is not a node file of format 1 or 2", path.display());
         io::Error::new(io::ErrorKind::InvalidData, message)
     })
 }
@@ -76,14 +107,26 @@ fn parse(text: &str) -> Option<Node> {
         return None;
     }
     let mut lines = text.lines();
-    if lines.next()? != HEAD {
-        return None;
-    }
+    let is_of_many = match lines.next()? {
+        HEAD => false,
+        HEAD_OF_MANY => true,
+        _ => return None,
+    };
     let id = u64::from_str_radix(lines.next()?.strip_prefix("id = ")?, 16).ok()?;
     let key = u128::from_str_radix(lines.next()?.strip_prefix("key = ")?, 16).ok()?;
+    let ordinal = if is_of_many {
+        let (number, of) = lines.next()?.strip_prefix("log = ")?.split_once(" of ")?;
+        Ordinal {
+            number: number.parse().ok()?,
+            of: of.parse().ok()?,
+        }
+    } else {
+        Ordinal::ONLY
+    };
     Some(Node {
         id: NodeId(id),
         key: HashKey(key.to_le_bytes()),
+        ordinal,
     })
 }
 
@@ -167,6 +210,23 @@ mod tests {
         let first = read_or_create(&Disk, dir.path(), &Ids::System)?;
         assert_eq!(read_or_create(&Disk, dir.path(), &Ids::System)?, first);
         Ok(())
+    }
+
+    #[test]
+    fn a_log_among_several_comes_back_and_is_nothing_to_a_program_that_knows_one() {
+        let alone = Node {
+            id: NodeId(7),
+            key: HashKey([9; 16]),
+            ordinal: Ordinal::ONLY,
+        };
+        assert_eq!(decode(encode(&alone).as_bytes()), Some(alone));
+        assert!(encode(&alone).starts_with("lakehook node, format 1\nid = "));
+        let ordinal = Ordinal { number: 2, of: 3 };
+        let third = Node { ordinal, ..alone };
+        let text = encode(&third);
+        assert_eq!(decode(text.as_bytes()), Some(third));
+        assert!(text.starts_with("lakehook node, format 2\nid = "), "{text}");
+        assert!(text.contains("\nlog = 2 of 3\n"), "{text}");
     }
 
     #[test]

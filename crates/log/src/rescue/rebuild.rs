@@ -69,6 +69,7 @@ pub fn rebuild<F: Files>(
     let node = Node {
         id: NodeId(ids.next()?),
         key: old.key,
+        ordinal: old.ordinal,
     };
     node::write(files, &new_dir, &node)?;
     let (known, lost_ids) = bring_ids(files, dir, &new_dir, survey)?;

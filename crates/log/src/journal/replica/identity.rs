@@ -8,9 +8,9 @@ use std::path::Path;
 use super::engine::{Engine, EngineError, Item, KeepTrying, PutVerdict, insist};
 use crate::journal::errors::OpenError;
 use crate::journal::mark;
-use crate::journal::node::{self, Node};
+use crate::journal::node::{self, Node, Ordinal};
 use lakehook_base::files::Files;
-use lakehook_base::ids::Ids;
+use lakehook_base::ids::{HashKey, Ids};
 
 /// Name of the item in the engine; its text is that of the file `node` of a directory.
 pub const IDENTITY: &str = "node";
@@ -30,12 +30,47 @@ pub fn read<E: Engine>(engine: &E, keep_trying: &KeepTrying) -> Result<Option<No
 /// has none yet. The error says why it must not be used, or founded.
 pub type Judge<'a> = dyn FnMut(Option<&Node>) -> Result<(), OpenError> + 'a;
 
+/// Which log is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Meant {
+    /// Which of several.
+    pub ordinal: Ordinal,
+    /// The key that it must have, if that is known: the one of the first of these logs.
+    pub key: Option<HashKey>,
+}
+
+impl Meant {
+    /// The only log.
+    pub const ONLY: Self = Self {
+        ordinal: Ordinal::ONLY,
+        key: None,
+    };
+
+    /// Why a log is not the one that is meant.
+    fn contradicts(&self, node: &Node) -> Option<String> {
+        let (is, meant) = (node.ordinal, self.ordinal);
+        if is.of != meant.of {
+            let (of, wanted) = (is.of, meant.of);
+            return Some(format!(
+                "the number of logs is decided when they are founded: here it is {of}, and `cluster.logs` is {wanted}. \
+                 Set it to {of} on every node; docs/cluster.md says how the number is changed"
+            ));
+        }
+        if is.number != meant.number {
+            return Some(format!("it is log {is}, and log {meant} is meant"));
+        }
+        let is_other = self.key.is_some_and(|key| key != node.key);
+        is_other
+            .then(|| format!("log {is} belongs to another cluster than log 0: their keys differ"))
+    }
+}
+
 /// The identity of the log in an engine, of which the directory gets a copy. An engine without a log
 /// gets one, unless the directory has been used before.
 pub(crate) fn read_or_found<E: Engine, F: Files>(
     engine: &E,
     (files, dir): (&F, &Path),
-    ids: &Ids,
+    (ids, meant): (&Ids, &Meant),
     keep_trying: &KeepTrying,
     judge: &mut Judge<'_>,
 ) -> Result<Node, OpenError> {
@@ -56,9 +91,12 @@ pub(crate) fn read_or_found<E: Engine, F: Files>(
         }
         None => {
             judge(None)?;
-            found(engine, ids, keep_trying)?
+            found(engine, (ids, meant), keep_trying)?
         }
     };
+    if let Some(detail) = meant.contradicts(&node) {
+        return Err(unreadable(engine, &detail));
+    }
     match local {
         Some(local) if local != node => {
             let detail = format!(
@@ -80,14 +118,19 @@ pub(crate) fn read_or_found<E: Engine, F: Files>(
 }
 
 /// Founds a log, unless somebody else is first.
-fn found<E: Engine>(engine: &E, ids: &Ids, keep_trying: &KeepTrying) -> Result<Node, OpenError> {
+fn found<E: Engine>(
+    engine: &E,
+    (ids, meant): (&Ids, &Meant),
+    keep_trying: &KeepTrying,
+) -> Result<Node, OpenError> {
     let frames = insist(keep_trying, || engine.frames(0));
     if !frames.map_err(|error| io(engine, error))?.is_empty() {
         // Somebody may have founded it just now.
         return read(engine, keep_trying)?
             .ok_or_else(|| unreadable(engine, "it has frames of a log whose identity is gone"));
     }
-    let node = node::draw(ids).map_err(|error| OpenError::Io {
+    let node = node::draw(ids, meant.key, meant.ordinal);
+    let node = node.map_err(|error| OpenError::Io {
         dir: engine.name().into(),
         error,
     })?;
