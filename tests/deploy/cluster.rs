@@ -154,14 +154,14 @@ fn each_node_has_a_configuration_that_holds() {
         assert!(made.status.success(), "{}", said(&made));
         std::fs::read_to_string(&secret).unwrap()
     };
-    let made = make();
-    assert_eq!(made.len(), 64, "{made}");
+    let first = make();
+    assert_eq!(first.len(), 64, "{first}");
     assert_eq!(
         secret.metadata().unwrap().permissions().mode() & 0o777,
         0o600
     );
     // Another start leaves it as it is.
-    assert_eq!(make(), made);
+    assert_eq!(make(), first);
     let prepare = &compose["services"]["prepare"];
     let config = text_of(&format!("{DIR}/lakehook.toml"));
     let mounted = texts(&prepare["command"])[2].to_owned();

@@ -173,7 +173,7 @@ fn check_looks_at_the_cluster(follower: &Machine, owner: &Machine) {
     };
     let stranger = third(&[]);
     write_secret(&stranger.setup, "ffeeddccbbaa99887766554433221100");
-    let owned = owner.address.to_string();
+    let taken = owner.address.to_string();
     for (machine, words) in [
         (
             stranger,
@@ -184,7 +184,7 @@ fn check_looks_at_the_cluster(follower: &Machine, owner: &Machine) {
             "two clusters need two logs",
         ),
         (
-            third(&[("LAKEHOOK_CLUSTER__ADDRESS", owned.as_str())]),
+            third(&[("LAKEHOOK_CLUSTER__ADDRESS", taken.as_str())]),
             "stop what listens there",
         ),
         (

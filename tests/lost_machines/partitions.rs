@@ -44,6 +44,16 @@ impl Network {
         http::post_json(address, "/webhook/events", body).unwrap()
     }
 
+    /// How many requests a node could not have stored by the owner.
+    fn forward_errors(&self, node: usize) -> f64 {
+        let metrics = self.get(node, "/metrics").text();
+        let lines = metrics
+            .lines()
+            .filter_map(|line| line.strip_prefix("lakehook_cluster_forward_errors_total{"));
+        let values = lines.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok());
+        values.sum()
+    }
+
     /// Waits until a node has noticed that it does not reach the owner, and checks that it says so and takes nothing.
     fn is_cut_off(&self, node: usize, owner: usize, event: &[u8]) {
         self.machines.wait_role(node, "looking");
@@ -138,8 +148,11 @@ fn an_owner_that_others_do_not_reach_stays_the_owner_while_it_stores() {
     for _ in 0..3 {
         goes_on(&load);
     }
+    let errors = network.forward_errors(second);
     to_second.lose_answers(true);
     goes_on(&load);
+    let lost = network.forward_errors(second) - errors;
+    assert!(lost > 0.0, "no answer was lost");
     to_second.lose_answers(false);
     to_first.cut_after(None);
     to_second.delay(Duration::ZERO);
