@@ -221,15 +221,17 @@ pub(super) fn all_is_there(machines: &Machines, report: &Report, lake: &Lake) {
     crate::audit::adds_up(setup, &["data/wal"]);
 }
 
+/// Waits until some more events are acknowledged.
+pub(super) fn goes_on(load: &Load) {
+    let before = load.acknowledged();
+    load.wait_acknowledged(before + 200, PATIENCE);
+}
+
 /// SIGKILL of the owner under load, its disk deleted, again and again.
 fn owners_are_lost(machines: &Machines, lake: &Lake) {
     let mut running = machines.start();
     let load = machines.load();
-    let goes_on = || {
-        let before = load.acknowledged();
-        load.wait_acknowledged(before + 200, PATIENCE);
-    };
-    goes_on();
+    goes_on(&load);
     let mut slowest = Duration::ZERO;
     for _ in 0..losses().min(3) {
         let owner = machines.wait_owner(&[0, 1, 2], PATIENCE);
@@ -238,10 +240,10 @@ fn owners_are_lost(machines: &Machines, lake: &Lake) {
         lose_disk(&machines.setups[owner]);
         machines.wait_owner(&Machines::others(owner), PATIENCE);
         slowest = slowest.max(began.elapsed());
-        goes_on();
+        goes_on(&load);
         running[owner] = Some(machines.setups[owner].start());
         machines.wait_role(owner, "following");
-        goes_on();
+        goes_on(&load);
     }
     let report = load.finish(PATIENCE);
     for program in running.iter_mut().flatten() {

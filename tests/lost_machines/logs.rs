@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::cluster::{Machines, NODES, PATIENCE, Running, is_known_everywhere};
+use super::cluster::{Machines, NODES, PATIENCE, Running, goes_on, is_known_everywhere};
 use super::streams::in_stream;
 use super::{TAKEOVER, config, lose_disk, losses, polled};
 use crate::arrival::{STOP_LIMIT, check_logs};
@@ -82,11 +82,7 @@ fn owners_of_logs_are_lost(machines: &Machines, lake: &Lake, rounds: u64) {
     let mut running = machines.start();
     wait_spread(machines);
     let load = machines.load();
-    let goes_on = || {
-        let before = load.acknowledged();
-        load.wait_acknowledged(before + 200, PATIENCE);
-    };
-    goes_on();
+    goes_on(&load);
     let mut slowest = Duration::ZERO;
     for round in 0..rounds {
         let log = usize::try_from(round).unwrap() % LOGS;
@@ -96,9 +92,9 @@ fn owners_of_logs_are_lost(machines: &Machines, lake: &Lake, rounds: u64) {
         lose_disk(&machines.setups[owner]);
         wait_owners(machines, &Machines::others(owner));
         slowest = slowest.max(began.elapsed());
-        goes_on();
+        goes_on(&load);
         running[owner] = Some(machines.setups[owner].start());
-        goes_on();
+        goes_on(&load);
         // Whoever owns two of them hands one over.
         wait_spread(machines);
     }

@@ -3,11 +3,11 @@
 
 use std::time::Duration;
 
-use super::cluster::{HASTE, Machines, NODES, PATIENCE, all_is_there, in_haste};
+use super::cluster::{HASTE, Machines, NODES, PATIENCE, all_is_there, goes_on, in_haste};
 use super::config;
 use crate::support::duckdb::Lake;
 use crate::support::http::{self, Answer};
-use crate::support::load::{Load, Source};
+use crate::support::load::Source;
 use crate::support::process::free_address;
 use crate::support::proxy::{Mode, Proxy};
 use crate::support::s3::S3Server;
@@ -75,11 +75,6 @@ impl Network {
         let ready = self.get(node, "/ready");
         assert_eq!(ready.status, 200, "{}", ready.text());
     }
-}
-
-fn goes_on(load: &Load) {
-    let before = load.acknowledged();
-    load.wait_acknowledged(before + 200, PATIENCE);
 }
 
 /// One event that nobody else sends.

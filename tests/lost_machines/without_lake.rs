@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::cluster::{HASTE, Machines, PATIENCE, all_is_there};
+use super::cluster::{HASTE, Machines, PATIENCE, all_is_there, goes_on};
 use super::streams::in_stream;
 use super::{TAKEOVER, config, lose_disk};
 use crate::support::duckdb::Lake;
@@ -27,11 +27,7 @@ fn a_log_in_a_stream_is_taken_over_while_the_lake_is_away() {
     let machines = Machines::hasty(&config, 271);
     let mut running = machines.start();
     let load = machines.load();
-    let goes_on = || {
-        let before = load.acknowledged();
-        load.wait_acknowledged(before + 200, PATIENCE);
-    };
-    goes_on();
+    goes_on(&load);
     let mut slowest = Duration::ZERO;
     for mode in [Mode::Reset, Mode::Stall] {
         way.set(mode);
@@ -40,13 +36,13 @@ fn a_log_in_a_stream_is_taken_over_while_the_lake_is_away() {
         running[owner].take().unwrap().kill();
         machines.wait_owner(&Machines::others(owner), PATIENCE);
         slowest = slowest.max(began.elapsed());
-        goes_on();
+        goes_on(&load);
         // So does a node that comes back, with its disk.
         running[owner] = Some(machines.setups[owner].start());
-        goes_on();
+        goes_on(&load);
         way.set(Mode::Pass);
     }
-    goes_on();
+    goes_on(&load);
     let report = load.finish(PATIENCE);
     machines.stop(running);
     all_is_there(

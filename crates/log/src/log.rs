@@ -167,7 +167,7 @@ impl Log {
         self.begin(request).answer().await
     }
 
-    /// Hands an append over to whoever answers requests.
+    /// Sends an append to the writer of the log, or to its stand-in.
     pub(crate) fn begin_append(&self, append: Append) -> Begun {
         self.begin(Request::Append(Box::new(append)))
     }

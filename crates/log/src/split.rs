@@ -7,7 +7,7 @@
 use crate::ledger::request::{Append, NO_RUN};
 use lakehook_base::record::{Row, RowKind, Rows};
 
-/// The number of the log that knows a record with this tag, of so many logs.
+/// Which of `logs` logs has the records with this tag.
 pub fn log_of(tag: u64, logs: usize) -> usize {
     let logs = logs.max(1) as u64;
     // Tags are uniform; tables of identities use their highest bits, so these are taken from the lowest.

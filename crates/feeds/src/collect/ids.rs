@@ -22,25 +22,14 @@ struct Kept([u8; BYTES]);
 
 impl Hash for Kept {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let [
-            first,
-            second,
-            third,
-            fourth,
-            fifth,
-            sixth,
-            seventh,
-            eighth,
-            ..,
-        ] = self.0;
-        state.write_u64(u64::from_le_bytes([
-            first, second, third, fourth, fifth, sixth, seventh, eighth,
-        ]));
+        if let Some(first) = self.0.first_chunk() {
+            state.write_u64(u64::from_le_bytes(*first));
+        }
     }
 }
 
-/// Ids are hashes already, but whoever chooses ids can compute these. So they are mixed with two numbers that nobody
-/// knows outside of the process.
+/// Ids are hashes already, but somebody who chooses the ids can choose ones whose hashes collide. So hashes are mixed
+/// with two random numbers that only this process knows.
 #[derive(Clone, Copy, Debug)]
 struct Mixed {
     first: u64,
