@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fmt::Display;
 use std::io;
 use std::time::Duration;
 
@@ -239,6 +240,15 @@ impl<E: Engine, F: Files> ReplicaJournal<E, F> {
         self.make_room();
     }
 
+    /// Tells why requests are refused from now on, although the frame that was refused may still be stored.
+    fn say_full(&self, why: &dyn Display) {
+        let log = self.engine.name();
+        tracing::warn!(
+            log, %why,
+            "the replica is full; what is in reserve is used, and requests are refused until there is room"
+        );
+    }
+
     fn make_room(&self) {
         if let Err(error) = self.engine.make_room() {
             let log = self.engine.name();
@@ -351,9 +361,10 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
         let put = |own: &Self, frame: &mut [u8]| {
             let keep_trying = |failed: u32, error: &EngineError| {
                 // An attempt whose outcome is unknown must be repeated, and so must fit.
-                if let EngineError::Full(_) = error
+                if let EngineError::Full(why) = error
                     && !was_full.replace(true)
                 {
+                    own.say_full(why);
                     own.make_room();
                 }
                 (own.settings.keep_trying)(failed, error)
@@ -365,9 +376,10 @@ impl<E: Engine, F: Files> Journal for ReplicaJournal<E, F> {
             self.is_full();
         }
         // Seals, commits and checkpoints.
-        if let Verdict::Full(_) = verdict
+        if let Verdict::Full(why) = &verdict
             && heading.rows == 0
         {
+            self.say_full(why);
             (verdict, header) = put(self, &mut *frame);
         }
         match verdict {
