@@ -8,9 +8,10 @@ use super::roles::Role;
 const USAGE: &str = "\
 cargo bench --bench throughput [-- OPTIONS]
   --quick                two rows with small counts, in under a minute; writes no page
-  --only W1|W100|groups|slow-disk|stored|engines
-                         only that work, the group commit, a disk with slow syncs, what rows
-                         take, or the log on a disk, in a bucket and in NATS; writes no page
+  --only W1|W100|groups|scaling|slow-disk|stored|engines
+                         only that work, the group commit, the cost by sizes and partitions, a disk
+                         with slow syncs, what rows take, or the log on a disk, in a bucket and in
+                         NATS; writes no page
   --scale N              N times as many requests; writes no page";
 
 /// The options.
@@ -32,6 +33,8 @@ enum Only {
     Work(u32),
     /// The group commit.
     Groups,
+    /// The cost of an event by sizes and partitions.
+    Scaling,
     /// A disk whose syncs take long.
     SlowDisk,
     /// What rows take in the log and in the lake.
@@ -60,6 +63,7 @@ impl Arguments {
                         Some("W1") => Some(Only::Work(1)),
                         Some("W100") => Some(Only::Work(100)),
                         Some("groups") => Some(Only::Groups),
+                        Some("scaling") => Some(Only::Scaling),
                         Some("slow-disk") => Some(Only::SlowDisk),
                         Some("stored") => Some(Only::Stored),
                         Some("engines") => Some(Only::Engines),
@@ -85,6 +89,11 @@ impl Arguments {
     /// Whether the group commit is measured.
     pub(crate) fn wants_groups(&self) -> bool {
         self.is_complete() || self.only == Some(Only::Groups)
+    }
+
+    /// Whether the cost of an event is measured by sizes and partitions.
+    pub(crate) fn wants_scaling(&self) -> bool {
+        self.is_complete() || self.only == Some(Only::Scaling)
     }
 
     /// Whether a disk with slow syncs is tried.

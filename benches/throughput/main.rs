@@ -123,7 +123,7 @@ fn measure(runtime: &Runtime, arguments: &Arguments) -> Result<Report> {
     if arguments.wants_groups() {
         report.groups = groups::measure(runtime)?;
     }
-    if arguments.is_complete() {
+    if arguments.wants_scaling() {
         report.points = scaling::measure(runtime)?;
     }
     if arguments.wants_slow_disk() {
