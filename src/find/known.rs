@@ -13,7 +13,7 @@ use crate::wal::dedup::id_files;
 use crate::wal::logs::log_of;
 use crate::wal::node;
 
-/// Clocks of readers and writers may differ, and a request may be long on its way to the log.
+/// The lake's clock, which says when an object was made, may differ from the node's.
 const SLACK: Duration = Duration::from_secs(600);
 
 /// What the id files of one node say about an id.
@@ -120,12 +120,10 @@ impl KnownIds {
         &self.unread
     }
 
-    /// Whether it may have been received between these times: a file says so, or none covers all of the time.
+    /// Whether it may have been received between these times: a file says so, or none covers all of the time. The first
+    /// is a promise of the node, by its own clock; the second one is by the lake's.
     pub(super) fn may_have(&self, from: Micros, until: Micros) -> bool {
-        let (from, until) = (
-            Micros(from.0.saturating_sub(slack())),
-            until.0.saturating_add(slack()),
-        );
+        let until = until.0.saturating_add(slack());
         let mut covered = from;
         for span in &self.spans {
             if span.until < from || span.after.0 >= until {
@@ -186,6 +184,8 @@ mod tests {
         assert_eq!(known.has_it(), Some(true));
         assert!(between(&known, 14, 16));
         assert!(!between(&known, 1, 8) && !between(&known, 24, 28));
+        // The node's own clock says that nothing of that time is in the second segment.
+        assert!(between(&known, 20, 21) && !between(&known, 21, 22));
         // What is newer than the newest file is not covered.
         assert!(between(&known, 24, 29) && between(&known, 70, 80));
         let unknown = KnownIds::read(dir.path(), &ids("x")).unwrap().unwrap();

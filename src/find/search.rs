@@ -1,12 +1,12 @@
 //! Looks into objects: asks their filters first, and reads whole what has none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
 
-use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::known::KnownIds;
 use super::sought::Sought;
@@ -23,6 +23,8 @@ use crate::rfc3339;
 const MAX_ROWS: usize = 20;
 /// Objects whose filters, or times, are asked at once.
 const MAX_ASKED: usize = 16;
+/// Objects that are read whole at once.
+const MAX_READ: usize = 4;
 /// The stream of what was refused.
 const QUARANTINE: &str = "quarantine";
 /// The column of events' ids.
@@ -311,39 +313,61 @@ async fn read_whole(
     publish: Publish<'_>,
 ) -> Result<(), LakeReadError> {
     let mut left = limits;
-    for ListedObject { key, bytes } in objects {
-        if search.has_enough() {
-            break;
-        }
-        if bytes > left.bytes || left.objects == 0 {
-            search.is_cut = true;
-            break;
-        }
-        left.bytes -= bytes;
-        left.objects -= 1;
-        let rows = match place.read(&key).await? {
-            Some(bytes) => {
-                let (sought, of) = (Arc::clone(sought), key.clone());
-                let read = tokio::task::spawn_blocking(move || rows_of(&of, bytes, &sought));
-                let (rows, end) = read
-                    .await
-                    .unwrap_or_else(|error| (Vec::new(), Err(io::Error::other(error))));
-                if let Err(error) = end {
-                    search.note_unread(&key, UnreadPart::Rows, &error);
-                }
-                rows
+    let mut objects = objects.into_iter();
+    let mut reading = VecDeque::new();
+    let mut is_cut = false;
+    loop {
+        while reading.len() < MAX_READ && !is_cut {
+            let Some(ListedObject { key, bytes }) = objects.next() else {
+                break;
+            };
+            if bytes > left.bytes || left.objects == 0 {
+                is_cut = true;
+                break;
             }
-            // It was removed after it was listed.
-            None => Vec::new(),
+            left.bytes -= bytes;
+            left.objects -= 1;
+            let (place, sought, of) = (place.clone(), Arc::clone(sought), key.clone());
+            let task = tokio::spawn(async move { read_one(&place, of, sought).await });
+            reading.push_back((key, AbortOnDropHandle::new(task)));
+        }
+        let Some((key, task)) = reading.pop_front() else {
+            search.is_cut = is_cut;
+            return Ok(());
         };
+        let (rows, end) = match task.await {
+            Ok(read) => read?,
+            Err(error) => (Vec::new(), Err(io::Error::other(error))),
+        };
+        if let Err(error) = end {
+            search.note_unread(&key, UnreadPart::Rows, &error);
+        }
         search.add(rows);
         publish(search);
+        if search.has_enough() {
+            return Ok(());
+        }
     }
-    Ok(())
 }
 
 /// The rows of an object that are it, and why those after some row cannot be read, if so.
-fn rows_of(key: &str, bytes: Vec<u8>, sought: &Sought) -> (Vec<FoundRow>, io::Result<()>) {
+type RowsRead = (Vec<FoundRow>, io::Result<()>);
+
+async fn read_one(
+    place: &LakeReader,
+    key: String,
+    sought: Arc<Sought>,
+) -> Result<RowsRead, LakeReadError> {
+    // It may have been removed after it was listed.
+    let Some(bytes) = place.read(&key).await? else {
+        return Ok((Vec::new(), Ok(())));
+    };
+    let read = tokio::task::spawn_blocking(move || rows_of(&key, bytes, &sought));
+    let failed = |error| (Vec::new(), Err(io::Error::other(error)));
+    Ok(read.await.unwrap_or_else(failed))
+}
+
+fn rows_of(key: &str, bytes: Vec<u8>, sought: &Sought) -> RowsRead {
     let mut rows = Vec::new();
     let end = add_rows_of(key, bytes, sought, &mut rows);
     (rows, end)
@@ -356,14 +380,18 @@ fn add_rows_of(
     rows: &mut Vec<FoundRow>,
 ) -> io::Result<()> {
     let is_refused = top_folder(key) == Some(QUARANTINE);
+    let needles = sought.needles();
     let mut place = 0;
-    ObjectReader::of_key(key)?.each(bytes, &mut |raw: Box<RawValue>| {
+    ObjectReader::of_key(key)?.each_text(bytes, &mut |raw| {
         place += 1;
-        if sought.may_be_in(raw.get()) {
-            let row: Map<String, Value> = serde_json::from_str(raw.get())?;
+        if !(raw.starts_with(b"{") && raw.ends_with(b"}")) {
+            return Err(io::Error::other(format!("row {place} is no JSON object")));
+        }
+        if needles.may_be_in(raw) {
+            let row: Map<String, Value> = serde_json::from_slice(raw)?;
             if sought.is_in(&row, is_refused) {
                 let row = FoundRow {
-                    row: raw.get().to_owned(),
+                    row: String::from_utf8_lossy(raw).into_owned(),
                     ..found(key, place, row)
                 };
                 rows.push(row);

@@ -74,6 +74,36 @@ impl ObjectReader {
         }
     }
 
+    /// Passes each row to `take` as its bytes, until `take` returns `false`: a line as it stands, without looking
+    /// whether it is JSON, or a row of columns as JSON.
+    pub fn each_text(
+        self,
+        bytes: Vec<u8>,
+        take: &mut dyn FnMut(&[u8]) -> io::Result<bool>,
+    ) -> io::Result<()> {
+        let codec = match self.layout {
+            Layout::Columns => {
+                return parquet_read::rows_as_json(Bytes::from(bytes), &mut |row| {
+                    take(Value::Object(row).to_string().as_bytes())
+                });
+            }
+            Layout::Lines(codec) => codec,
+        };
+        let mut reader =
+            BufReader::with_capacity(BUFFER_BYTES, decoder(codec, Cursor::new(bytes))?);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            if reader.read_until(b'\n', &mut line)? == 0 {
+                return Ok(());
+            }
+            line.pop_if(|last| *last == b'\n');
+            if !take(&line)? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Sums over the rows.
     pub fn sums(self, bytes: Vec<u8>) -> io::Result<RowSums> {
         match self.layout {
