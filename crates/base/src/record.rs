@@ -123,6 +123,14 @@ pub struct Rows {
 }
 
 impl Rows {
+    /// Removes all rows, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        self.partitions.clear();
+        self.former.clear();
+    }
+
     /// The rows with their bytes, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&Row, &[u8])> {
         let mut start = 0;

@@ -14,9 +14,10 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::canonical;
 use super::column_rules::{ColumnRules, Nulled};
-use super::entity_columns::{Columns, check_rules, decimals_of, write_own_keys};
+use super::entity_columns::{Columns, ReservedNames, check_rules, decimals_of, write_own_keys};
 use super::faults::{Errors, Faults as _};
 pub use super::field_path::FieldPath;
+use super::reader::Reader;
 use super::schemas::{Schema, SchemaError};
 use super::strict::{Scanner, lone_surrogate, unescaped};
 use crate::quarantine::{FieldError, MAX_ROW_ERRORS, Reason, RecordPlace, Refused};
@@ -47,7 +48,7 @@ pub struct Entities {
     decimals: HashMap<String, Decimal>,
     /// The columns that are found in records, where there is no schema.
     live: Option<Arc<LiveShape>>,
-    reserved: &'static [&'static str],
+    reserved: ReservedNames,
     pub(super) id: Vec<FieldPath>,
     mark: Option<FieldPath>,
     fingerprint: Fingerprint,
@@ -86,7 +87,7 @@ pub enum Taken<'a> {
     Row {
         /// Hash of the record's id, if records have one.
         id: Option<u128>,
-        /// Hash of the row without its time.
+        /// Hash of the row of a snapshot without its time; otherwise of what the record says.
         content: u128,
         /// The raw value that watermarks are compared by, if there is one.
         mark: Option<&'a str>,
@@ -163,7 +164,7 @@ impl Entities {
             columns,
             decimals: decimals_of(&given),
             live,
-            reserved,
+            reserved: ReservedNames::new(reserved),
             rules,
             id,
             mark,
@@ -239,19 +240,17 @@ impl Entities {
         rows.bytes.extend_from_slice(b"\",");
         let lsn_at = rows.bytes.len();
         let columns_at = push_place(file, &mut rows.bytes);
-        match &self.columns {
-            Some(columns) => columns.write(members, &mut rows.bytes),
-            None => write_own_keys(members, &self.decimals, self.reserved, &mut rows.bytes),
-        }
+        self.write_columns(raw, members, &mut rows.bytes);
         let written = &rows.bytes[columns_at..];
         let content = match file {
-            None => xxh3_128(written),
+            None if target.is_snapshot => xxh3_128(written),
+            None => canonical::hash(raw),
             Some(file) => file.content.unwrap_or_else(|| canonical::hash(raw)),
         };
         let kind = if target.is_snapshot {
             RowKind::Snapshot
         } else {
-            let content = canonical::hash(raw);
+            let content = file.map_or(content, |_| canonical::hash(raw));
             if target.may_be_older {
                 let former = self.former_identity(id, written);
                 rows.former.push(former);
@@ -274,6 +273,14 @@ impl Entities {
                 .live
                 .as_ref()
                 .map_or_else(Vec::new, |live| live.note(&named)),
+        }
+    }
+
+    /// Appends the columns of a record, whose text was `raw`, and what goes under `extra`.
+    fn write_columns(&self, raw: &str, members: &[(&str, &str)], out: &mut Vec<u8>) {
+        match &self.columns {
+            Some(columns) => columns.write(members, out),
+            None => write_own_keys(raw, members, &self.decimals, &self.reserved, out),
         }
     }
 
@@ -413,6 +420,10 @@ fn id_at(path: &FieldPath, members: &[(&str, &str)], errors: &mut Errors) -> Opt
 
 /// The members of a record; empty if errors prevent reading it.
 fn members_of<'a>(raw: &'a str, errors: &mut Errors) -> Vec<(&'a str, &'a str)> {
+    if let Some(members) = Reader::raw_members(raw) {
+        return members;
+    }
+    // Something is wrong with it; this finds out what.
     let Members(members) = match serde_json::from_str(raw) {
         Ok(members) => members,
         Err(error) if error.is_data() => {

@@ -2,6 +2,8 @@
 
 use std::collections::HashMap;
 
+use memchr::memchr2;
+
 use super::column_rules::ColumnRules;
 use super::raw::push_raw;
 use super::schemas::SchemaError;
@@ -143,16 +145,52 @@ fn push_decimal(out: &mut Vec<u8>, raw: &str, size: Decimal) {
     }
 }
 
-/// Appends the keys of a record as columns, except those with reserved names, which go under `extra`.
+/// The names of the columns that every row of a stream has.
+#[derive(Debug)]
+pub(super) struct ReservedNames {
+    of_stream: &'static [&'static str],
+    /// The bit of each length that a name has.
+    lengths: u64,
+}
+
+impl ReservedNames {
+    /// Those of all streams, and these of the stream.
+    pub(super) fn new(of_stream: &'static [&'static str]) -> Self {
+        let names = RESERVED.iter().chain(of_stream);
+        let lengths = names.map(|name| 1 << (name.len() & 63));
+        Self {
+            of_stream,
+            lengths: lengths.fold(0, |all, bit: u64| all | bit),
+        }
+    }
+
+    /// Whether a key, in quotes, is one of the names, whatever its case.
+    fn have(&self, key: &str) -> bool {
+        let key = unescaped(between_quotes(key));
+        let mut names = RESERVED.iter().chain(self.of_stream);
+        if !key.is_ascii() {
+            let lower = key.to_lowercase();
+            return names.any(|name| **name == lower);
+        }
+        // Few keys are as long as one of the names.
+        self.lengths >> (key.len() & 63) & 1 != 0
+            && names.any(|name| name.eq_ignore_ascii_case(&key))
+    }
+}
+
+/// Appends the keys of a record, whose text was `raw`, as columns, except those with reserved names, which go under
+/// `extra`.
 pub(super) fn write_own_keys(
+    raw: &str,
     members: &[(&str, &str)],
     decimals: &HashMap<String, Decimal>,
-    reserved: &[&str],
+    reserved: &ReservedNames,
     out: &mut Vec<u8>,
 ) {
+    let has_line_ends = memchr2(b'\n', b'\r', raw.as_bytes()).is_some();
     let mut extra = Vec::new();
     for (key, value) in members.iter().copied() {
-        if is_reserved(key, reserved) {
+        if reserved.have(key) {
             extra.push((key, value));
             continue;
         }
@@ -165,23 +203,12 @@ pub(super) fn write_own_keys(
         };
         match decimal {
             Some(size) => push_decimal(out, value, *size),
-            None => push_raw(out, value),
+            None if has_line_ends => push_raw(out, value),
+            None => out.extend_from_slice(value.as_bytes()),
         }
         out.push(b',');
     }
     write_extra(&extra, out);
-}
-
-/// Whether a key, in quotes, is the name of a column that every row of the stream has, whatever its case.
-fn is_reserved(key: &str, of_stream: &[&str]) -> bool {
-    let key = unescaped(between_quotes(key));
-    let mut names = RESERVED.iter().chain(of_stream);
-    if key.is_ascii() {
-        names.any(|name| name.eq_ignore_ascii_case(&key))
-    } else {
-        let lower = key.to_lowercase();
-        names.any(|name| **name == lower)
-    }
 }
 
 fn write_extra(members: &[(&str, &str)], out: &mut Vec<u8>) {

@@ -1,9 +1,11 @@
 //! The path to a value in a record, and how the value is found.
 
+use std::cmp::Ordering;
+
 use serde_json::value::RawValue;
 
 use super::pointer::{self, segment};
-use lakehook_base::json::{Members, text};
+use lakehook_base::json::{Members, between_quotes, text};
 
 /// The path to a value in a record: the keys that lead to it, and the indices within lists.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +43,17 @@ impl FieldPath {
 /// The value of a member.
 fn member<'a>(members: &[(&'a str, &'a str)], key: &str) -> Option<&'a str> {
     let mut members = members.iter();
-    let own = members.find(|(raw, _)| text(raw).is_some_and(|own| *own == *key));
+    let own = members.find(|(raw, _)| is_key(raw, key));
     Some(own?.1)
+}
+
+/// Whether a raw key says this. Escapes only make a key longer.
+fn is_key(raw: &str, key: &str) -> bool {
+    match raw.len().cmp(&(key.len() + 2)) {
+        Ordering::Less => false,
+        Ordering::Equal if !key.contains('\\') => between_quotes(raw) == key,
+        _ => raw.contains('\\') && text(raw).is_some_and(|own| *own == *key),
+    }
 }
 
 /// The value of a key within a raw object, or of an index within a raw list.
@@ -64,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_path_leads_through_objects_and_lists() {
-        let record = r#"{"a":{"b/c":5,"l":[{"v":"x"},null,[7]]},"~":"x","":1,"l":[1]}"#;
+        let record = r#"{"a":{"b/c":5,"l":[{"v":"x"},null,[7]]},"~":"x","":1,"l":[1],"\u00e9\\n\"":8,"\\n":9,"\n":10,"b\u0062":11}"#;
         let Members(members) = serde_json::from_str(record).unwrap();
         let find = |path: &str| FieldPath::new(path).find(&members);
         for (path, found) in [
@@ -80,6 +91,10 @@ mod tests {
             ("/l/x", None),
             ("/a/d", None),
             ("/a/b~1c/d", None),
+            ("é\\n\"", Some("8")),
+            ("\\n", Some("9")),
+            ("\n", Some("10")),
+            ("\\u0062", None),
         ] {
             assert_eq!(find(path), found, "{path}");
         }

@@ -127,12 +127,25 @@ impl<'a> Reader<'a> {
         Some(&self.text[start..self.at])
     }
 
+    /// The raw keys (with their quotes) and values of a text that is one object and nothing else.
+    pub(super) fn raw_members(text: &'a str) -> Option<Vec<(&'a str, &'a str)>> {
+        let mut reader = Self::new(text);
+        // Most records have a few members.
+        let mut members = Vec::with_capacity(8);
+        reader.pass(b'{')?;
+        reader.members(1, |key, end, value| {
+            let quoted = &text[end - key.inner.len() - 2..end];
+            members.push((quoted, value));
+        })?;
+        reader.peek().is_none().then_some(members)
+    }
+
     /// Reads an object, adds its members to `members`, and returns it as it was sent.
     pub(super) fn object(&mut self, members: &mut Vec<Member<'a>>) -> Option<&'a str> {
         self.peek()?;
         let start = self.at;
         self.pass(b'{')?;
-        self.members(1, |key, value| {
+        self.members(1, |key, _, value| {
             members.push((key.text(), value));
         })?;
         Some(&self.text[start..self.at])
@@ -144,7 +157,7 @@ impl<'a> Reader<'a> {
             b'"' => self.string().map(drop),
             b'{' if depth < MAX_DEPTH => {
                 self.at += 1;
-                self.members(depth + 1, |_, _| ())
+                self.members(depth + 1, |_, _, _| ())
             }
             b'[' if depth < MAX_DEPTH => {
                 self.at += 1;
@@ -170,8 +183,13 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Reads what follows an opening brace, and passes each member to `see`.
-    fn members(&mut self, depth: usize, mut see: impl FnMut(Quoted<'a>, &'a str)) -> Option<()> {
+    /// Reads what follows an opening brace, and passes each member to `see`: its key, the position behind the key's
+    /// closing quote, and its value.
+    fn members(
+        &mut self,
+        depth: usize,
+        mut see: impl FnMut(Quoted<'a>, usize, &'a str),
+    ) -> Option<()> {
         if self.passes(b'}') {
             return Some(());
         }
@@ -179,12 +197,13 @@ impl<'a> Reader<'a> {
         let mut many = None;
         loop {
             let key = self.string()?;
+            let key_end = self.at;
             self.note_key(key, first_key, &mut many)?;
             self.pass(b':')?;
             self.peek()?;
             let start = self.at;
             self.nested(depth)?;
-            see(key, &self.text[start..self.at]);
+            see(key, key_end, &self.text[start..self.at]);
             if !self.passes(b',') {
                 self.keys.truncate(first_key);
                 return self.pass(b'}');

@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::*;
 use crate::faults::{Counted, Faults as _};
 use crate::strict::Scanner;
+use lakehook_base::json::Members;
 
 /// Whether the reader accepts the whole text as one value.
 fn takes(text: &str) -> bool {
@@ -104,6 +105,29 @@ fn members_are_shown_with_their_keys_as_text() {
     assert_eq!(raw, Some(text.trim()));
     let expected = [("a".into(), "[1, 2]"), ("b".into(), "\"x\"")];
     assert_eq!(members, expected);
+}
+
+#[test]
+fn raw_members_are_those_that_serde_finds() {
+    for text in [
+        r#" {"a" : [1, 2] ,"\u0062": "x", "é\"": {"a":{}} } "#,
+        "{}",
+        "{ }",
+        r#"{"a":1}"#,
+    ] {
+        let Members(expected) = serde_json::from_str(text).unwrap();
+        assert_eq!(Reader::raw_members(text), Some(expected), "{text}");
+    }
+    for text in [
+        "[]",
+        "1",
+        "{",
+        r#"{"a":1} 2"#,
+        r#"{"a":1,"A":2}"#,
+        r#"{"a":"\ud800"}"#,
+    ] {
+        assert_eq!(Reader::raw_members(text), None, "{text}");
+    }
 }
 
 proptest! {

@@ -285,7 +285,7 @@ impl<'a, R: Clone + Serialize + DeserializeOwned> Collector<'a, R> {
     /// Starts reading the page from its beginning, possibly again because an attempt broke off.
     pub fn begin_page(&mut self) {
         self.held = Held::default();
-        self.pending = Pending::default();
+        self.pending.clear();
         if self.counts.records == 0 {
             self.counts.first.clear();
         }

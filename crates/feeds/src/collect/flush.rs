@@ -17,7 +17,9 @@ impl<R: Clone + Serialize + DeserializeOwned> Collector<'_, R> {
     /// Appends the collected rows to the log, together with the cursor if `with_cursor`.
     pub fn flush(&mut self, with_cursor: bool) -> Result<(), RunError> {
         self.see_ids()?;
-        let last = std::mem::take(&mut self.pending);
+        // The next page is probably as long, and its rows need not be moved as they grow.
+        let next = Pending::with_room_for(&self.pending);
+        let last = std::mem::replace(&mut self.pending, next);
         for piece in self.held.take() {
             let piece = piece.map_err(|error| self.not_held(&error))?;
             self.flush_piece(piece, false)?;

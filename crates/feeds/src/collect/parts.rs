@@ -32,6 +32,26 @@ pub(super) struct Pending {
     pub(super) unfit: BTreeMap<u32, u64>,
 }
 
+impl Pending {
+    /// Nothing, with room for as many rows as these.
+    pub(super) fn with_room_for(other: &Self) -> Self {
+        let mut own = Self::default();
+        own.rows.bytes.reserve(other.rows.bytes.len());
+        own.rows.rows.reserve(other.rows.rows.len());
+        own
+    }
+
+    /// Forgets everything, and keeps the room.
+    pub(super) fn clear(&mut self) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.clear();
+        *self = Self {
+            rows,
+            ..Self::default()
+        };
+    }
+}
+
 /// A record of a snapshot that may have come before.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Unseen {
