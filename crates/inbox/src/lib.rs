@@ -47,6 +47,8 @@ mod cells;
 mod unpacked;
 mod known_ids;
 mod fresh_ids;
+mod id_buckets;
+mod spilled_ids;
 mod id_file;
 mod id_filter;
 mod ledger;
