@@ -43,6 +43,7 @@ mod ndjson;
 mod csv;
 mod record;
 mod table_row;
+mod row_batch;
 mod cells;
 mod unpacked;
 mod known_ids;
