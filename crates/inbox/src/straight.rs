@@ -119,11 +119,16 @@ impl StraightRows {
                 let cells = all().map(|row| (read.others[row], batch.row(row).cell(index)));
                 typed.push_cells(*column, cells);
             } else if read.has_nulls {
-                let whole = |row: usize| match read.nulls[row] {
-                    true => CellValue::Null,
-                    false => CellValue::Whole(read.wholes[row]),
-                };
-                typed.push_cells(*column, all().map(|row| (whole(row), &b""[..])));
+                let values = all().map(|row| {
+                    let whole = CellValue::Whole(read.wholes[row]);
+                    let value = if read.nulls[row] {
+                        CellValue::Null
+                    } else {
+                        whole
+                    };
+                    (value, &b""[..])
+                });
+                typed.push_cells(*column, values);
             } else {
                 typed.push_wholes(*column, all().map(|row| read.wholes[row]));
             }

@@ -354,8 +354,9 @@ impl IdsOf<'_> {
             Self::Aside(known) => *known,
             Self::InRun(known) => &**known,
         };
-        ids.iter()
-            .for_each(|id| known.prefetch(IdEntry::new(*id, 0)));
+        for id in ids {
+            known.prefetch(IdEntry::new(*id, 0));
+        }
     }
 }
 

@@ -74,9 +74,10 @@ fn taken(plan: &FilesPlan, body: &str, taking: Taking) -> (u64, Vec<u8>, Harvest
     let of = RunOrigin::nowhere("things");
     let table = plan.table.now();
     let typed = Some(TypedRows::new(&table));
-    let ids_of = match taking.is_in_run {
-        true => IdsOf::InRun(&mut ids),
-        false => IdsOf::Aside(&ids),
+    let ids_of = if taking.is_in_run {
+        IdsOf::InRun(&mut ids)
+    } else {
+        IdsOf::Aside(&ids)
     };
     let mut taker = Taker::new(plan, &of, ids_of, "a.csv", typed);
     if !taking.is_straight {
@@ -135,9 +136,11 @@ fn agree(plan: &FilesPlan, body: &str) -> Result<u64, TestCaseError> {
         prop_assert_eq!(refused(&got), refused(&expected), "{}", body);
         prop_assert_eq!(&got.samples, &expected.samples);
         for entry in expected.own_ids.iter() {
-            let sighting = match is_in_run {
-                true => Some(known.look(entry).unwrap()),
-                false => got.own_ids.get(entry).map(|own| Sighting::of(own, entry)),
+            let aside = got.own_ids.get(entry);
+            let sighting = if is_in_run {
+                Some(known.look(entry).unwrap())
+            } else {
+                aside.map(|own| Sighting::of(own, entry))
             };
             prop_assert_eq!(sighting, Some(Sighting::Same), "{}", body);
         }
