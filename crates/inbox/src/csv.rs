@@ -50,14 +50,7 @@ pub(crate) fn read(
                 take(Part::Bad(refused))?;
                 continue;
             }
-            (
-                Span::Whole {
-                    start,
-                    end,
-                    has_quotes,
-                },
-                _,
-            ) => (start, end, has_quotes),
+            (Span::Whole(start, end, has_quotes), _) => (start, end, has_quotes),
         };
         let (bytes, raw) = (&window.bytes, &window.bytes[start..end]);
         let cells = found.split(bytes, (line, start, end), form.delimiter, has_quotes);
@@ -70,11 +63,12 @@ pub(crate) fn read(
         let Some(heads) = &heads else { continue };
         if cells.len() == heads.len() {
             let found = &found;
-            take(Part::Rows(RowBatch {
+            let rows = RowBatch {
                 bytes,
                 found,
                 heads,
-            }))?;
+            };
+            take(Part::Rows(rows))?;
         } else {
             let error = FieldError::of_body("csv", other_count(cells, heads));
             take(Part::Bad(bad(line, raw, error, heads.line.as_deref())))?;
@@ -151,11 +145,8 @@ fn other_count(row: Cells<'_>, heads: &Heads) -> String {
 
 /// A row in the window.
 enum Span {
-    Whole {
-        start: usize,
-        end: usize,
-        has_quotes: bool,
-    },
+    /// Where it begins and ends, and whether it has quotes.
+    Whole(usize, usize, bool),
     /// A row that is too long, and passed.
     Long(Box<PassedBytes>),
     /// A line with nothing on it.
@@ -300,11 +291,7 @@ impl<'s> Window<'s> {
             passed.add(raw);
             return Span::Long(Box::new(passed));
         }
-        Span::Whole {
-            start,
-            end,
-            has_quotes,
-        }
+        Span::Whole(start, end, has_quotes)
     }
 
     /// The row at the end of the file, whose line has no end.

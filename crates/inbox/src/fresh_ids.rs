@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::id_file::IdEntry;
+use super::id_entry::IdEntry;
 
 /// Ids that were added since something.
 #[derive(Debug, Default)]

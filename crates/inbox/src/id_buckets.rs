@@ -3,7 +3,7 @@
 //! Most ids are only added and written out later, so adding one must be cheap: it touches the end of one bucket.
 //! Looking for one reads the whole bucket, and sorting them sorts bucket by bucket.
 
-use super::id_file::{ID_BITS, IdEntry};
+use super::id_entry::{ID_BITS, IdEntry};
 
 /// Hashes are spread evenly, so that all buckets have about as many ids.
 pub(crate) const BUCKETS: usize = 1 << BUCKET_BITS;

@@ -9,12 +9,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::id_buckets::{BUCKETS, IdBuckets, bucket_of};
+use super::id_entry::{ID_BITS, IdEntry};
 use lakehook_base::files::{Appender, Disk, File as _, Files as _, Reader, remove_if_there};
 
 const ENTRY: u64 = 16;
-const CONTENT_BITS: u32 = 48;
-/// Bits of the hash of an id.
-pub(crate) const ID_BITS: u32 = 80;
 /// Entries that are read at once.
 const PAGE: u64 = 256;
 /// Entries that are read at once where all of them are read.
@@ -22,23 +20,6 @@ const READ_PAGE: u64 = 4 << 10;
 const BUFFER: usize = 256 << 10;
 /// The checksum at the end.
 const TAIL: u64 = 4;
-
-/// An id and the content of its record. The order is that of ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct IdEntry(u128);
-
-impl IdEntry {
-    /// Keeps what is kept of two hashes.
-    pub(crate) fn new(id: u128, content: u128) -> Self {
-        let content = content & ((1 << CONTENT_BITS) - 1);
-        Self((id >> CONTENT_BITS << CONTENT_BITS) | content)
-    }
-
-    /// The part of the id.
-    pub(crate) fn id(self) -> u128 {
-        self.0 >> CONTENT_BITS
-    }
-}
 
 /// A file of ids that is open.
 #[derive(Clone, Debug)]
@@ -119,7 +100,7 @@ impl IdFile {
 fn entry_of(bytes: &[u8]) -> IdEntry {
     let mut own = [0; 16];
     own.copy_from_slice(bytes);
-    IdEntry(u128::from_be_bytes(own))
+    IdEntry::from_bytes(own)
 }
 
 /// Reads the entries of a file in order.
@@ -224,7 +205,7 @@ impl IdFileWriter {
     }
 
     pub(crate) fn push(&mut self, entry: IdEntry) -> io::Result<()> {
-        self.page.extend_from_slice(&entry.0.to_be_bytes());
+        self.page.extend_from_slice(&entry.to_bytes());
         if self.page.len() < BUFFER {
             return Ok(());
         }

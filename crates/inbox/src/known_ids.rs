@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::fresh_ids::FreshIds;
 use super::id_buckets::{IdBuckets, find_in};
-use super::id_file::{IdEntry, IdFile, IdFileWriter, merge};
+use super::id_entry::IdEntry;
+use super::id_file::{IdFile, IdFileWriter, merge};
 use super::id_filter::IdFilter;
 use super::parts::{Cover, Parts};
 use super::spilled_ids::SpilledIds;

@@ -50,6 +50,7 @@ mod known_ids;
 mod fresh_ids;
 mod id_buckets;
 mod spilled_ids;
+mod id_entry;
 mod id_file;
 mod id_filter;
 mod ledger;

@@ -4,7 +4,8 @@ use std::io;
 use std::path::Path;
 
 use super::id_buckets::{BUCKETS, IdBuckets, bucket_of, find_in};
-use super::id_file::{IdEntry, IdFile, IdFileWriter};
+use super::id_entry::IdEntry;
+use super::id_file::{IdFile, IdFileWriter};
 
 /// A file of ids that are sorted by bucket, but not within one.
 #[derive(Debug)]

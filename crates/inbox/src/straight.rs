@@ -2,7 +2,7 @@
 //!
 //! They are read a batch at a time, and column by column.
 
-use super::id_file::IdEntry;
+use super::id_entry::IdEntry;
 use super::plan::FilesPlan;
 use super::row_batch::RowBatch;
 use super::table_row::RowScratch;

@@ -1,7 +1,7 @@
 //! Judges the records of one file: each becomes a row, a repeat, or a row of the quarantine.
 
 use super::harvest::Harvest;
-use super::id_file::IdEntry;
+use super::id_entry::IdEntry;
 use super::known_ids::{KnownIds, Sighting};
 use super::plan::FilesPlan;
 use super::record::{BadRecord, Part, ReadRecord, ReadStop};
