@@ -209,11 +209,13 @@ impl PropertyRule {
     }
 
     /// Whether a whole number that is exact as a double is valid.
+    #[inline]
     pub(super) fn allows_whole(&self, number: f64) -> bool {
         self.allows_number(INTEGER | NUMBER, number)
     }
 
     /// Whether every number is valid, with a fraction or without.
+    #[inline]
     pub(super) fn allows_all_numbers(&self) -> bool {
         self.allows(NUMBER) && self.minimum.is_infinite() && self.maximum.is_infinite()
     }
@@ -224,6 +226,7 @@ impl PropertyRule {
     }
 
     /// Whether any value of that type is valid.
+    #[inline]
     fn allows(&self, kind: u8) -> bool {
         self.types & kind != 0 && self.one_of.is_none()
     }
@@ -253,6 +256,7 @@ impl PropertyRule {
         self.types & STRING != 0 && is_one && (!has_bounds || is_long_enough())
     }
 
+    #[inline]
     fn allows_number(&self, kinds: u8, number: f64) -> bool {
         self.allows(kinds) && self.minimum <= number && number <= self.maximum
     }

@@ -13,6 +13,17 @@ const MAX_DIGITS: usize = 15;
 /// Whole numbers of at most this many digits have 64 bits.
 const MAX_WHOLE_DIGITS: usize = 18;
 
+/// Powers of ten.
+const POWERS: [i64; MAX_WHOLE_DIGITS + 1] = {
+    let mut powers = [1; MAX_WHOLE_DIGITS + 1];
+    let mut at = 1;
+    while at < powers.len() {
+        powers[at] = powers[at - 1] * 10;
+        at += 1;
+    }
+    powers
+};
+
 /// The shortcut for a table with certain columns.
 #[derive(Debug)]
 pub struct StraightTable {
@@ -27,11 +38,27 @@ struct StraightColumn {
     rule: PropertyRule,
 }
 
-/// The digits of a number in JSON's form.
-struct Number<'a> {
-    is_negative: bool,
-    whole: &'a [u8],
-    part: &'a [u8],
+/// The values of one column in several rows.
+#[derive(Debug, Default)]
+pub struct ReadColumn {
+    /// If the column has whole numbers: one for each row, which means nothing in a row without a value.
+    pub wholes: Vec<i64>,
+    /// Otherwise: a value for each row.
+    pub others: Vec<CellValue>,
+    /// For each row whether it certainly has no value, …
+    pub nulls: Vec<bool>,
+    /// … and whether any row has none.
+    pub has_nulls: bool,
+}
+
+/// A number in JSON's form without an exponent, of at most [`MAX_WHOLE_DIGITS`].
+#[derive(Clone, Copy)]
+struct Number {
+    /// All of its digits as one number.
+    units: i64,
+    /// How many digits stand before its point, and behind it.
+    whole: usize,
+    part: usize,
 }
 
 impl Entities {
@@ -63,20 +90,30 @@ impl Entities {
 }
 
 impl StraightTable {
-    /// The value of a column, given as text; `None` if the other way decides.
-    pub fn value(&self, column: usize, text: &[u8]) -> Option<CellValue> {
-        self.columns[column].value(text)
+    /// Reads the values of a column in several rows, given as texts, or `None` for null. A row whose value is left to the
+    /// other way no longer fits.
+    pub fn read<'c>(
+        &self,
+        column: usize,
+        texts: impl Iterator<Item = Option<&'c [u8]>>,
+        into: &mut ReadColumn,
+        fits: &mut [bool],
+    ) {
+        let own = &self.columns[column];
+        into.clear();
+        match own.kind {
+            ColumnType::Integer => into.read_wholes(own, texts, fits, |text| own.integer(text)),
+            ColumnType::Decimal(size) if !size.is_wide() => {
+                into.read_wholes(own, texts, fits, |text| own.decimal(text, size));
+            }
+            ColumnType::Time => into.read_wholes(own, texts, fits, |text| own.time(text)),
+            _ => into.read_others(own, texts, fits),
+        }
     }
 
-    /// The value of a column that has none.
-    pub fn null(&self, column: usize) -> Option<CellValue> {
-        let is_valid = self.columns[column].rule.allows_null();
-        is_valid.then_some(CellValue::Null)
-    }
-
-    /// The columns that identify a record together.
-    pub fn ids(&self) -> &[usize] {
-        &self.ids
+    /// Whether the values of a column are whole numbers: integers, times, or decimals of at most 18 digits.
+    pub fn is_whole(&self, column: usize) -> bool {
+        self.columns[column].is_whole()
     }
 
     /// Whether records have ids.
@@ -84,15 +121,15 @@ impl StraightTable {
         !self.ids.is_empty()
     }
 
-    /// Hash of the id of a record whose values were given, and whose texts are these; `None` if records have none, or
-    /// if the other way decides.
-    pub fn id<'c>(&self, values: &[CellValue], cell: impl Fn(usize) -> &'c [u8]) -> Option<u128> {
-        let part = |index: usize| match (values.get(index)?, cell(index)) {
-            (CellValue::Null, _) | (_, b"") => None,
-            (CellValue::Whole(_), digits) if self.columns[index].kind == ColumnType::Integer => {
+    /// Hash of the id of a record that fits and whose texts are these; `None` if records have none, or if the other way
+    /// decides.
+    pub fn id<'c>(&self, cell: impl Fn(usize) -> Option<&'c [u8]>) -> Option<u128> {
+        let part = |index: usize| match cell(index)? {
+            b"" => None,
+            digits if self.columns[index].kind == ColumnType::Integer => {
                 Some(hash_of_number_id(digits))
             }
-            (_, text) => Some(hash_of_text_id(text)),
+            text => Some(hash_of_text_id(text)),
         };
         match self.ids.as_slice() {
             [] => None,
@@ -106,6 +143,49 @@ impl StraightTable {
     }
 }
 
+impl ReadColumn {
+    fn clear(&mut self) {
+        self.wholes.clear();
+        self.others.clear();
+        self.nulls.clear();
+        self.has_nulls = false;
+    }
+
+    #[inline]
+    fn read_wholes<'c>(
+        &mut self,
+        own: &StraightColumn,
+        texts: impl Iterator<Item = Option<&'c [u8]>>,
+        fits: &mut [bool],
+        whole: impl Fn(&[u8]) -> Option<i64>,
+    ) {
+        let allows_null = own.rule.allows_null();
+        for (text, fits) in texts.zip(fits) {
+            let value = text.and_then(&whole);
+            *fits &= value.is_some() || (text.is_none() && allows_null);
+            self.has_nulls |= text.is_none();
+            self.nulls.push(text.is_none());
+            self.wholes.push(value.unwrap_or(0));
+        }
+    }
+
+    fn read_others<'c>(
+        &mut self,
+        own: &StraightColumn,
+        texts: impl Iterator<Item = Option<&'c [u8]>>,
+        fits: &mut [bool],
+    ) {
+        let allows_null = own.rule.allows_null();
+        for (text, fits) in texts.zip(fits) {
+            let value = text.and_then(|text| own.other(text));
+            *fits &= value.is_some() || (text.is_none() && allows_null);
+            self.has_nulls |= text.is_none();
+            self.nulls.push(text.is_none());
+            self.others.push(value.unwrap_or(CellValue::Null));
+        }
+    }
+}
+
 impl StraightColumn {
     /// Whether its text is what JSON has as an id.
     fn may_identify(&self) -> bool {
@@ -115,108 +195,111 @@ impl StraightColumn {
         )
     }
 
-    fn value(&self, bytes: &[u8]) -> Option<CellValue> {
-        let text = || {
-            let text = std::str::from_utf8(bytes).ok()?;
-            self.rule.allows_text(text).then_some(text)
-        };
+    /// Whether its values are whole numbers.
+    fn is_whole(&self) -> bool {
         match self.kind {
-            ColumnType::Integer => self.integer(bytes),
-            ColumnType::Double => {
-                let double = self.number(bytes)?.1;
-                Some(CellValue::Double(double))
+            ColumnType::Integer | ColumnType::Time => true,
+            ColumnType::Decimal(size) => !size.is_wide(),
+            _ => false,
+        }
+    }
+
+    /// A value that is no whole number.
+    fn other(&self, bytes: &[u8]) -> Option<CellValue> {
+        match self.kind {
+            ColumnType::Double => self.double(bytes).map(CellValue::Double),
+            ColumnType::Decimal(size) => {
+                let units = self.decimal(bytes, size)?;
+                Some(CellValue::Wide(units.into()))
             }
-            ColumnType::Decimal(size) => self.decimal(bytes, size),
             ColumnType::Boolean => {
                 let flag = flag(bytes)?;
                 let is_valid = self.rule.allows_booleans();
                 is_valid.then_some(CellValue::Boolean(flag))
             }
-            ColumnType::Text => text().map(|_| CellValue::Text),
-            ColumnType::Time => {
-                let time = rfc3339::parse(text()?)?;
-                Some(CellValue::Whole(time.0))
-            }
-            ColumnType::Date => columns::date(text()?).map(CellValue::Days),
-            ColumnType::Json => None,
+            ColumnType::Text => self.text(bytes).map(|_| CellValue::Text),
+            ColumnType::Date => columns::date(self.text(bytes)?).map(CellValue::Days),
+            _ => None,
         }
     }
 
-    fn integer(&self, bytes: &[u8]) -> Option<CellValue> {
+    fn text<'b>(&self, bytes: &'b [u8]) -> Option<&'b str> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        self.rule.allows_text(text).then_some(text)
+    }
+
+    fn time(&self, bytes: &[u8]) -> Option<i64> {
+        Some(rfc3339::parse(self.text(bytes)?)?.0)
+    }
+
+    #[inline]
+    fn integer(&self, bytes: &[u8]) -> Option<i64> {
         let number = Number::of(bytes)?;
-        if !number.part.is_empty() || number.whole.len() > MAX_WHOLE_DIGITS {
-            return None;
-        }
-        let whole = number.units()?;
+        let whole = number.units;
         #[expect(clippy::cast_precision_loss, reason = "it is exact")]
-        let is_valid = whole.unsigned_abs() <= MAX_EXACT && self.rule.allows_whole(whole as f64);
-        is_valid.then_some(CellValue::Whole(whole))
+        let is_valid = number.part == 0
+            && whole.unsigned_abs() <= MAX_EXACT
+            && self.rule.allows_whole(whole as f64);
+        is_valid.then_some(whole)
     }
 
-    fn decimal(&self, bytes: &[u8], size: Decimal) -> Option<CellValue> {
-        let number = if self.rule.allows_all_numbers() {
-            Number::of(bytes)?
-        } else {
-            self.number(bytes)?.0
-        };
-        let shift = usize::from(size.scale()).checked_sub(number.part.len())?;
-        if number.whole.len() + usize::from(size.scale()) > MAX_WHOLE_DIGITS {
+    #[inline]
+    fn decimal(&self, bytes: &[u8], size: Decimal) -> Option<i64> {
+        let number = Number::of(bytes)?;
+        if !self.rule.allows_all_numbers() {
+            self.double(bytes)?;
+        }
+        let scale = usize::from(size.scale());
+        let shift = scale.checked_sub(number.part)?;
+        if number.whole + scale > MAX_WHOLE_DIGITS {
             return None;
         }
-        let units = number.units()? * 10_i64.pow(u32::try_from(shift).ok()?);
-        let fits = size.is_wide() || units.unsigned_abs() < 10_u64.pow(u32::from(size.precision()));
-        fits.then_some(if size.is_wide() {
-            CellValue::Wide(units.into())
-        } else {
-            CellValue::Whole(units)
-        })
+        let units = number.units * POWERS[shift];
+        let fits = size.is_wide() || units.abs() < POWERS[usize::from(size.precision())];
+        fits.then_some(units)
     }
 
     /// A number that is valid whether or not it is written with digits after its point.
-    fn number<'b>(&self, bytes: &'b [u8]) -> Option<(Number<'b>, f64)> {
+    fn double(&self, bytes: &[u8]) -> Option<f64> {
         let number = Number::of(bytes)?;
-        if number.whole.len() + number.part.len() > MAX_DIGITS {
+        if number.whole + number.part > MAX_DIGITS {
             return None;
         }
         let double: f64 = std::str::from_utf8(bytes).ok()?.parse().ok()?;
-        self.rule
-            .allows_fraction(double)
-            .then_some((number, double))
+        self.rule.allows_fraction(double).then_some(double)
     }
 }
 
-impl<'a> Number<'a> {
-    /// Reads a number that is written as in JSON, without an exponent. Zero has no sign.
-    fn of(bytes: &'a [u8]) -> Option<Self> {
-        let digits = bytes.strip_prefix(b"-").unwrap_or(bytes);
-        let point = digits.iter().position(|byte| *byte == b'.');
-        let (whole, part) = match point {
-            Some(at) => (&digits[..at], &digits[at + 1..]),
-            None => (digits, &[][..]),
+impl Number {
+    /// Reads a number. Zero has no sign.
+    #[inline]
+    fn of(bytes: &[u8]) -> Option<Self> {
+        let (is_negative, digits) = match bytes {
+            [b'-', digits @ ..] => (true, digits),
+            digits => (false, digits),
         };
-        let has_digits = |digits: &[u8]| digits.iter().all(u8::is_ascii_digit);
-        let is_number = !whole.is_empty()
-            && has_digits(whole)
-            && has_digits(part)
-            && (whole[0] != b'0' || whole.len() == 1)
-            && point.is_some() != part.is_empty();
-        let is_negative = digits.len() < bytes.len();
-        let is_zero = || whole == b"0" && part.iter().all(|digit| *digit == b'0');
-        (is_number && !(is_negative && is_zero())).then_some(Self {
-            is_negative,
-            whole,
-            part,
-        })
-    }
-
-    /// All of its digits as one number; `None` beyond 64 bits.
-    fn units(&self) -> Option<i64> {
-        if self.whole.len() + self.part.len() > MAX_WHOLE_DIGITS {
+        // One more for the point.
+        if digits.len() > MAX_WHOLE_DIGITS + 1 {
             return None;
         }
-        let add = |units: i64, digit: &u8| units * 10 + i64::from(digit - b'0');
-        let units = self.part.iter().fold(self.whole.iter().fold(0, add), add);
-        Some(if self.is_negative { -units } else { units })
+        let (mut units, mut point) = (0_u64, None);
+        for (at, byte) in digits.iter().enumerate() {
+            match byte {
+                b'0'..=b'9' => units = units.wrapping_mul(10) + u64::from(byte - b'0'),
+                b'.' if point.is_none() => point = Some(at),
+                _ => return None,
+            }
+        }
+        let whole = point.unwrap_or(digits.len());
+        let part = point.map_or(0, |point| digits.len() - point - 1);
+        let is_number = whole > 0
+            && (digits[0] != b'0' || whole == 1)
+            && point.is_some() == (part > 0)
+            && whole + part <= MAX_WHOLE_DIGITS
+            && !(is_negative && units == 0);
+        let units = i64::try_from(units).ok().filter(|_| is_number)?;
+        let units = if is_negative { -units } else { units };
+        Some(Self { units, whole, part })
     }
 }
 

@@ -1,14 +1,15 @@
 //! Tables: CSV as RFC 4180 and most exports write it, and the same with tabs.
 //!
-//! A row without quotes is split where it stands. Others are read by their quotes, which may hold line ends.
-//! Lines end with LF, CR LF or CR. Memory holds one row.
+//! Rows without quotes are split where they stand, many at once. Others are read by their quotes, which may hold
+//! line ends. Lines end with LF, CR LF or CR. Memory holds a part of the file, and at least one row.
 
 use std::io::Read;
 
 use super::cells::{Heads, MAX_COLUMNS, TableColumns};
 use super::definition::TableForm;
 use super::record::{Part, PassedBytes, ReadStop, TakePart, bad, too_long};
-use super::table_row::{At, Row, TableRow};
+use super::row_batch::{FoundRows, RowBatch};
+use super::table_row::{At, Cells};
 use lakehook_contract::quarantine::FieldError;
 
 const BUFFER: usize = 1 << 20;
@@ -23,8 +24,14 @@ pub(crate) fn read(
 ) -> Result<(), ReadStop> {
     let mut window = Window::new(stream, form.delimiter, max_record);
     let mut heads: Option<Heads> = None;
-    let mut row = Row::default();
-    while let Some(span) = window.next()? {
+    let mut found = FoundRows::default();
+    loop {
+        if let Some(heads) = &heads {
+            window.give_many(&mut found, heads, take)?;
+        }
+        let Some(span) = window.next()? else {
+            break;
+        };
         let line = window.line;
         let (start, end, has_quotes) = match (span, &heads) {
             (Span::Blank, None) => continue,
@@ -43,25 +50,28 @@ pub(crate) fn read(
                 take(Part::Bad(refused))?;
                 continue;
             }
-            (
-                Span::Whole {
-                    start,
-                    end,
-                    has_quotes,
-                },
-                _,
-            ) => (start, end, has_quotes),
+            (Span::Whole(start, end, has_quotes), _) => (start, end, has_quotes),
         };
-        let raw = &window.bytes[start..end];
-        row.split(raw, form.delimiter, has_quotes);
+        let (bytes, raw) = (&window.bytes, &window.bytes[start..end]);
+        let cells = found.split(bytes, (line, start, end), form.delimiter, has_quotes);
         if heads.is_none() {
-            heads = Some(first(&row, raw, form, columns)?);
+            heads = Some(first(cells, raw, form, columns)?);
             if form.header {
                 continue;
             }
         }
-        if let Some(heads) = &heads {
-            give(&row, raw, line, heads, take)?;
+        let Some(heads) = &heads else { continue };
+        if cells.len() == heads.len() {
+            let found = &found;
+            let rows = RowBatch {
+                bytes,
+                found,
+                heads,
+            };
+            take(Part::Rows(rows))?;
+        } else {
+            let error = FieldError::of_body("csv", other_count(cells, heads));
+            take(Part::Bad(bad(line, raw, error, heads.line.as_deref())))?;
         }
     }
     if heads.is_none() && form.header {
@@ -74,7 +84,7 @@ pub(crate) fn read(
 
 /// The columns of a table, by its first row.
 fn first(
-    row: &Row,
+    row: Cells<'_>,
     raw: &[u8],
     form: &TableForm,
     columns: &TableColumns,
@@ -87,7 +97,7 @@ fn first(
     if !form.header {
         return Ok(columns.numbered(row.len()));
     }
-    let names = (0..row.len()).map(|index| std::str::from_utf8(row.cell(raw, index)));
+    let names = (0..row.len()).map(|index| std::str::from_utf8(row.get(index)));
     let names: Result<Vec<&str>, _> = names.collect();
     let names = names.ok().zip(std::str::from_utf8(raw).ok());
     let (names, line) = names
@@ -102,61 +112,41 @@ pub(crate) fn row_as_json(
     form: &TableForm,
     columns: &TableColumns,
 ) -> Result<(String, u128), String> {
-    let split = |raw: &[u8]| {
-        let mut row = Row::default();
-        row.split(raw, form.delimiter, raw.contains(&b'"'));
-        row
-    };
-    let row = split(raw);
+    let (mut names, mut values) = (FoundRows::default(), FoundRows::default());
+    let row = split_alone(&mut values, raw, form);
     let heads = match header {
         Some(header) => {
-            let names = split(header.as_bytes());
-            first(&names, header.as_bytes(), form, columns).map_err(|stop| format!("{stop:?}"))?
+            let names = split_alone(&mut names, header.as_bytes(), form);
+            first(names, header.as_bytes(), form, columns).map_err(|stop| format!("{stop:?}"))?
         }
         None => columns.numbered(row.len()),
     };
     if row.len() != heads.len() {
-        let (columns, count) = (heads.len(), row.len());
-        return Err(format!(
-            "a row of {columns} values, as there are columns; found {count}"
-        ));
+        return Err(other_count(row, &heads));
     }
-    let cell = |index| row.cell(raw, index);
+    let cell = |index| row.get(index);
     let mut json = Vec::new();
     heads.write(cell, &mut json)?;
     let json = String::from_utf8(json).map_err(|_| "values in UTF-8".to_owned())?;
     Ok((json, heads.content(cell, &mut Vec::new())))
 }
 
-fn give(
-    row: &Row,
-    raw: &[u8],
-    line: u64,
-    heads: &Heads,
-    take: &mut TakePart<'_>,
-) -> Result<(), ReadStop> {
-    let count = row.len();
-    if count != heads.len() {
-        let columns = heads.len();
-        let what = format!("a row of {columns} values, as there are columns; found {count}");
-        let error = FieldError::of_body("csv", what);
-        return take(Part::Bad(bad(line, raw, error, heads.line.as_deref())));
-    }
-    take(Part::Row(TableRow {
-        line,
-        raw,
-        row,
-        heads,
-    }))
+/// The values of a row that stands alone.
+fn split_alone<'s>(found: &'s mut FoundRows, raw: &'s [u8], form: &TableForm) -> Cells<'s> {
+    let place = (1, 0, raw.len());
+    found.split(raw, place, form.delimiter, raw.contains(&b'"'))
+}
+
+/// What is wrong with a row of another number of values.
+fn other_count(row: Cells<'_>, heads: &Heads) -> String {
+    let (columns, count) = (heads.len(), row.len());
+    format!("a row of {columns} values, as there are columns; found {count}")
 }
 
 /// A row in the window.
 enum Span {
-    Whole {
-        start: usize,
-        end: usize,
-        has_quotes: bool,
-    },
+    /// Where it begins and ends, and whether it has quotes.
+    Whole(usize, usize, bool),
     /// A row that is too long, and passed.
     Long(Box<PassedBytes>),
     /// A line with nothing on it.
@@ -213,6 +203,31 @@ impl<'s> Window<'s> {
         self.end += count;
         self.has_ended = count == 0;
         Ok(count > 0)
+    }
+
+    /// Passes the next rows to `take`, as far as they are in memory and are found together with others.
+    fn give_many(
+        &mut self,
+        found: &mut FoundRows,
+        heads: &Heads,
+        take: &mut TakePart<'_>,
+    ) -> Result<(), ReadStop> {
+        loop {
+            let bytes = &self.bytes[self.start..self.end];
+            let (line, columns) = (self.next_line, heads.len());
+            let end = found.find(bytes, line, self.delimiter, columns, self.max_record);
+            let rows = RowBatch {
+                bytes,
+                found,
+                heads,
+            };
+            if end == 0 {
+                return Ok(());
+            }
+            self.next_line += rows.len() as u64;
+            take(Part::Rows(rows))?;
+            self.start += end;
+        }
     }
 
     /// The next row.
@@ -276,11 +291,7 @@ impl<'s> Window<'s> {
             passed.add(raw);
             return Span::Long(Box::new(passed));
         }
-        Span::Whole {
-            start,
-            end,
-            has_quotes,
-        }
+        Span::Whole(start, end, has_quotes)
     }
 
     /// The row at the end of the file, whose line has no end.

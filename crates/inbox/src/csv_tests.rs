@@ -1,7 +1,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
 
 use super::*;
-use crate::record::ReadRecord;
+use crate::record::{BadRecord, ReadRecord};
 use crate::table_row::RowScratch;
 use proptest::prelude::*;
 
@@ -21,15 +21,18 @@ fn rows_by(body: &[u8], parcel: usize, form: &TableForm) -> Result<Vec<String>, 
     let mut stream = Slow(body, parcel);
     let columns = TableColumns::default();
     let read = read(&mut stream, form, &columns, 40, &mut |part| {
-        all.push(match part {
+        let refused = |bad: &BadRecord| format!("{}: {} {}", bad.line, bad.error.code, bad.bytes);
+        match part {
             Part::Record(_) => panic!("a table has rows"),
-            Part::Row(row) => match ReadRecord::of_row(row, &mut RowScratch::default()) {
-                Ok(record) => format!("{}: {}", record.line, record.json),
-                Err(bad) => format!("{}: {} {}", bad.line, bad.error.code, bad.bytes),
-            },
-            Part::Bad(bad) => format!("{}: {} {}", bad.line, bad.error.code, bad.bytes),
-            Part::Blank => "blank".to_owned(),
-        });
+            Part::Rows(rows) => all.extend(rows.rows().map(|row| {
+                match ReadRecord::of_row(row, &mut RowScratch::default()) {
+                    Ok(record) => format!("{}: {}", record.line, record.json),
+                    Err(bad) => refused(&bad),
+                }
+            })),
+            Part::Bad(bad) => all.push(refused(&bad)),
+            Part::Blank => all.push("blank".to_owned()),
+        }
         Ok(())
     });
     match read {

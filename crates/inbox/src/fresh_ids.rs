@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 
-use super::id_file::IdEntry;
+use super::id_entry::IdEntry;
 
 /// Ids that were added since something.
 #[derive(Debug, Default)]
@@ -48,16 +48,6 @@ impl Hasher for OwnHash {
 }
 
 impl FreshIds {
-    /// Number of ids.
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     /// The entry of the same id.
     pub(crate) fn get(&self, entry: IdEntry) -> Option<IdEntry> {
         self.0.get(&Fresh(entry)).map(|known| known.0)
@@ -76,10 +66,5 @@ impl FreshIds {
     /// All entries, which are gone afterwards.
     pub(crate) fn drain(&mut self) -> impl Iterator<Item = IdEntry> {
         self.0.drain().map(|fresh| fresh.0)
-    }
-
-    /// Forgets all.
-    pub(crate) fn clear(&mut self) {
-        self.0.clear();
     }
 }

@@ -3,19 +3,16 @@
 //! Hashes are spread evenly, so that a guess finds the place of an id with two or three small reads. Two different
 //! ids are taken for one with a probability of n² / 2^81 among n ids.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-use std::collections::binary_heap::PeekMut;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::id_buckets::{BUCKETS, IdBuckets, bucket_of};
+use super::id_entry::{ID_BITS, IdEntry};
 use lakehook_base::files::{Appender, Disk, File as _, Files as _, Reader, remove_if_there};
 
 const ENTRY: u64 = 16;
-const CONTENT_BITS: u32 = 48;
-const ID_BITS: u32 = 80;
 /// Entries that are read at once.
 const PAGE: u64 = 256;
 /// Entries that are read at once where all of them are read.
@@ -23,23 +20,6 @@ const READ_PAGE: u64 = 4 << 10;
 const BUFFER: usize = 256 << 10;
 /// The checksum at the end.
 const TAIL: u64 = 4;
-
-/// An id and the content of its record. The order is that of ids.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct IdEntry(u128);
-
-impl IdEntry {
-    /// Keeps what is kept of two hashes.
-    pub(crate) fn new(id: u128, content: u128) -> Self {
-        let content = content & ((1 << CONTENT_BITS) - 1);
-        Self((id >> CONTENT_BITS << CONTENT_BITS) | content)
-    }
-
-    /// The part of the id.
-    pub(crate) fn id(self) -> u128 {
-        self.0 >> CONTENT_BITS
-    }
-}
 
 /// A file of ids that is open.
 #[derive(Clone, Debug)]
@@ -71,13 +51,10 @@ impl IdFile {
     pub(crate) fn find(&self, id: u128) -> io::Result<Option<IdEntry>> {
         let (mut low, mut high) = (0, self.count);
         let mut guess = self.scaled(id);
-        let mut page = vec![0; (PAGE * ENTRY) as usize];
         while low < high {
             let start = guess.saturating_sub(PAGE / 2).clamp(low, high - 1);
             let count = PAGE.min(high - start);
-            let bytes = &mut page[..(count * ENTRY) as usize];
-            self.file.read_exact_at(bytes, start * ENTRY)?;
-            let entries: Vec<IdEntry> = bytes.chunks_exact(16).map(entry_of).collect();
+            let entries = self.read(start, count)?;
             match entries.binary_search_by_key(&id, |entry| entry.id()) {
                 Ok(at) => return Ok(Some(entries[at])),
                 Err(0) => {
@@ -94,6 +71,13 @@ impl IdFile {
             }
         }
         Ok(None)
+    }
+
+    /// Reads that many entries from one on.
+    pub(crate) fn read(&self, start: u64, count: u64) -> io::Result<Vec<IdEntry>> {
+        let mut bytes = vec![0; (count * ENTRY) as usize];
+        self.file.read_exact_at(&mut bytes, start * ENTRY)?;
+        Ok(bytes.chunks_exact(16).map(entry_of).collect())
     }
 
     /// How many of the entries are in a part of the range of hashes, if hashes are spread evenly.
@@ -116,7 +100,7 @@ impl IdFile {
 fn entry_of(bytes: &[u8]) -> IdEntry {
     let mut own = [0; 16];
     own.copy_from_slice(bytes);
-    IdEntry(u128::from_be_bytes(own))
+    IdEntry::from_bytes(own)
 }
 
 /// Reads the entries of a file in order.
@@ -160,14 +144,33 @@ impl Entries {
         Ok(count > 0)
     }
 
+    /// Takes the entries of a bucket, which come next if there are any.
+    fn take_bucket(&mut self, bucket: usize, taken: &mut Vec<IdEntry>) -> io::Result<()> {
+        loop {
+            let rest = self.page[self.at..].chunks_exact(16).map(entry_of);
+            let before = taken.len();
+            taken.extend(rest.take_while(|entry| bucket_of(entry.id()) == bucket));
+            self.at += (taken.len() - before) * 16;
+            if self.at < self.page.len() || !self.read_page()? {
+                return Ok(());
+            }
+        }
+    }
+
     fn check(mut self) -> io::Result<()> {
+        let damaged = |what: &str| {
+            let message = format!("a file of ids is damaged: {what}");
+            Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        };
+        if self.left > 0 || self.at < self.page.len() {
+            return damaged("its entries are in no order");
+        }
         let mut tail = [0; 4];
         self.input.read_exact(&mut tail)?;
         if tail == sum_of(&self.digest) {
             return Ok(());
         }
-        let message = "a file of ids is damaged: its checksum differs";
-        Err(io::Error::new(io::ErrorKind::InvalidData, message))
+        damaged("its checksum differs")
     }
 }
 
@@ -202,7 +205,7 @@ impl IdFileWriter {
     }
 
     pub(crate) fn push(&mut self, entry: IdEntry) -> io::Result<()> {
-        self.page.extend_from_slice(&entry.0.to_be_bytes());
+        self.page.extend_from_slice(&entry.to_bytes());
         if self.page.len() < BUFFER {
             return Ok(());
         }
@@ -224,28 +227,23 @@ impl IdFileWriter {
     }
 }
 
-/// Passes the entries of all files to `see`, in order.
-pub(crate) fn merge(
-    files: &[IdFile],
+/// Passes the entries of all files and those in memory to `see`, in order. In each file, they must be sorted by
+/// bucket at least.
+pub(crate) fn merge<'f>(
+    files: impl Iterator<Item = &'f IdFile>,
+    memory: &IdBuckets,
     see: &mut dyn FnMut(IdEntry) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut readers = Vec::new();
-    let mut next = BinaryHeap::new();
-    for (index, file) in files.iter().enumerate() {
-        let mut reader = Entries::new(file)?;
-        if let Some(entry) = reader.next()? {
-            next.push(Reverse((entry, index)));
+    let readers: io::Result<Vec<Entries>> = files.map(Entries::new).collect();
+    let mut readers = readers?;
+    let mut entries = Vec::new();
+    for bucket in 0..BUCKETS {
+        entries.extend_from_slice(memory.bucket(bucket));
+        for reader in &mut readers {
+            reader.take_bucket(bucket, &mut entries)?;
         }
-        readers.push(reader);
-    }
-    while let Some(mut least) = next.peek_mut() {
-        let Reverse((entry, index)) = *least;
-        see(entry)?;
-        match readers[index].next()? {
-            // It sinks to its place, which takes one way through the heap.
-            Some(entry) => *least = Reverse((entry, index)),
-            None => _ = PeekMut::pop(least),
-        }
+        entries.sort_unstable();
+        entries.drain(..).try_for_each(&mut *see)?;
     }
     readers.into_iter().try_for_each(Entries::check)
 }
@@ -298,13 +296,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (one, two) = (dir.path().join("1"), dir.path().join("2"));
         let files = [file_of(&one, 0..1000), file_of(&two, 1000..3000)];
+        let mut memory = IdBuckets::default();
+        (3000..3500).for_each(|number| memory.insert(entry(number)));
         let mut all = Vec::new();
-        merge(&files, &mut |entry| {
+        let mut see = |entry| {
             all.push(entry);
             Ok(())
-        })
-        .unwrap();
-        assert!(all.is_sorted() && all.len() == 3000);
+        };
+        merge(files.iter(), &memory, &mut see).unwrap();
+        assert!(all.is_sorted() && all.len() == 3500);
+        let mut writer = IdFileWriter::create(&two).unwrap();
+        let unsorted = all.iter().rev();
+        unsorted.for_each(|entry| writer.push(*entry).unwrap());
+        writer.finish(true).unwrap();
+        let unsorted = IdFile::open(&two).unwrap();
+        assert!(merge([unsorted].iter(), &memory, &mut |_| Ok(())).is_err());
         let mut bytes = std::fs::read(&one).unwrap();
         bytes[100] ^= 1;
         std::fs::write(&one, bytes).unwrap();

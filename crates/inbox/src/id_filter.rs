@@ -3,9 +3,8 @@
 //! Each filter is twice as large as the one before it, up to a bound. Beyond it the last one is overfull: then it
 //! says less often that an id is new, and never wrongly.
 
-/// Bits of a block, which is one line of the cache.
+/// Words of a block, which is one line of the cache.
 const WORDS: usize = 8;
-const PROBES: u32 = 6;
 /// Bits for each id, up to the bound.
 const BITS_PER_ID: u64 = 12;
 const FIRST_BYTES: u64 = 64 << 10;
@@ -115,17 +114,12 @@ fn low_half(id: u128) -> u64 {
     u64::try_from(id & u128::from(u64::MAX)).unwrap_or(0)
 }
 
-/// The bits of an id in its block, by both halves.
+/// The bits of an id in its block, one in each word, by both halves.
 fn bits_of(id: u128) -> [u64; WORDS] {
     let high = u64::try_from(id >> 64).unwrap_or(0) ^ low_half(id).rotate_left(17);
-    let mut mask = [0; WORDS];
-    let mut bits = high.wrapping_mul(0xff51_afd7_ed55_8ccd);
-    for _ in 0..PROBES {
-        let bit = bits & 511;
-        mask[usize::try_from(bit >> 6).unwrap_or(0)] |= 1 << (bit & 63);
-        bits >>= 9;
-    }
-    mask
+    let mixed = high.wrapping_mul(0xff51_afd7_ed55_8ccd);
+    // The upper bits are mixed best.
+    std::array::from_fn(|word| 1 << (mixed >> (16 + 6 * word) & 63))
 }
 
 #[cfg(test)]

@@ -7,16 +7,19 @@ use std::io;
 use std::path::Path;
 
 use super::fresh_ids::FreshIds;
-use super::id_file::{IdEntry, IdFile, IdFileWriter, merge};
+use super::id_buckets::{IdBuckets, find_in};
+use super::id_entry::IdEntry;
+use super::id_file::{IdFile, IdFileWriter, merge};
 use super::id_filter::IdFilter;
 use super::parts::{Cover, Parts};
+use super::spilled_ids::SpilledIds;
 use lakehook_base::files::{Disk, remove_if_there};
 
 const KIND: &str = "ids";
 /// Ids of the run under way that are kept in memory; more are spilled into files.
-const MAX_FRESH: usize = 450_000;
+const MAX_FRESH: usize = 800_000;
 /// The newest ids, which are added to the others together: the processor then waits for memory once for several.
-const MAX_NEWEST: usize = 64;
+const MAX_NEWEST: usize = 256;
 
 /// What is known of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,10 +39,10 @@ pub(crate) struct KnownIds {
     /// The ids of published runs, in the order of their parts.
     published: Vec<IdFile>,
     filter: IdFilter,
-    fresh: FreshIds,
+    fresh: IdBuckets,
     /// Those that are not among the fresh ones yet.
     newest: Vec<IdEntry>,
-    spilled: Vec<IdFile>,
+    spilled: Vec<SpilledIds>,
 }
 
 impl Sighting {
@@ -61,8 +64,8 @@ impl KnownIds {
         let mut own = Self {
             published: Vec::new(),
             filter: IdFilter::default(),
-            fresh: FreshIds::default(),
-            newest: Vec::with_capacity(MAX_NEWEST),
+            fresh: IdBuckets::default(),
+            newest: Vec::new(),
             spilled: Vec::new(),
             parts,
         };
@@ -128,9 +131,8 @@ impl KnownIds {
 
     /// What is known of an id that the filter may have.
     fn look_closely(&self, entry: IdEntry) -> io::Result<Sighting> {
-        let mut newest = self.newest.iter().copied();
-        let known = newest.find(|known| known.id() == entry.id());
-        let known = match known.or_else(|| self.fresh.get(entry)) {
+        let newest = find_in(&self.newest, entry.id());
+        let known = match newest.or_else(|| self.fresh.get(entry.id())) {
             Some(known) => Some(known),
             None => self.look_up(entry)?,
         };
@@ -138,7 +140,12 @@ impl KnownIds {
     }
 
     fn look_up(&self, entry: IdEntry) -> io::Result<Option<IdEntry>> {
-        for file in self.spilled.iter().chain(&self.published) {
+        for ids in &self.spilled {
+            if let Some(known) = ids.find(entry.id())? {
+                return Ok(Some(known));
+            }
+        }
+        for file in &self.published {
             if let Some(known) = file.find(entry.id())? {
                 return Ok(Some(known));
             }
@@ -173,32 +180,27 @@ impl KnownIds {
     fn spill(&mut self) -> io::Result<()> {
         self.settle();
         let path = self.parts.scratch(self.spilled.len());
-        let mut entries: Vec<IdEntry> = self.fresh.drain().collect();
-        entries.sort_unstable();
-        let mut writer = IdFileWriter::create(&path)?;
-        entries
-            .into_iter()
-            .try_for_each(|entry| writer.push(entry))?;
-        writer.finish(false)?;
-        self.spilled.push(IdFile::open(&path)?);
+        self.spilled.push(SpilledIds::write(&self.fresh, &path)?);
+        self.fresh.clear();
         Ok(())
     }
 
     /// Writes the ids of the run durably, under a name that does not count yet. Returns whether there are any.
     pub(crate) fn write(&mut self, run: u64) -> io::Result<bool> {
-        if self.newest.is_empty() && self.fresh.is_empty() && self.spilled.is_empty() {
+        self.settle();
+        if self.fresh.is_empty() && self.spilled.is_empty() {
             return Ok(false);
         }
-        self.spill()?;
         let mut writer = IdFileWriter::create(&self.parts.pending(run))?;
-        merge(&self.spilled, &mut |entry| writer.push(entry))?;
+        let spilled = self.spilled.iter().map(|ids| &ids.file);
+        merge(spilled, &self.fresh, &mut |entry| writer.push(entry))?;
         writer.finish(true)?;
         Ok(true)
     }
 
     /// The run has ended: its ids count from now on.
     pub(crate) fn publish(&mut self, run: u64) -> io::Result<()> {
-        self.forget_spilled()?;
+        self.forget_run()?;
         let cover = self.parts.publish(run)?;
         self.published.push(IdFile::open(&self.parts.path(cover))?);
         self.merge_alike()
@@ -206,16 +208,17 @@ impl KnownIds {
 
     /// The run has no result: its ids are forgotten.
     pub(crate) fn discard(&mut self, run: u64) -> io::Result<()> {
-        self.newest.clear();
-        self.fresh.clear();
-        self.forget_spilled()?;
+        self.forget_run()?;
         if self.published.is_empty() {
             self.filter = IdFilter::default();
         }
         remove_if_there(&Disk, &self.parts.pending(run))
     }
 
-    fn forget_spilled(&mut self) -> io::Result<()> {
+    /// Forgets the ids of the run under way, in memory and in files.
+    fn forget_run(&mut self) -> io::Result<()> {
+        self.newest.clear();
+        self.fresh = IdBuckets::default();
         for number in 0..self.spilled.len() {
             remove_if_there(&Disk, &self.parts.scratch(number))?;
         }
@@ -240,7 +243,10 @@ impl KnownIds {
         let covers: Vec<Cover> = self.parts.covers()[from..].to_vec();
         let scratch = self.parts.scratch(0);
         let mut writer = IdFileWriter::create(&scratch)?;
-        merge(&self.published[from..], &mut |entry| writer.push(entry))?;
+        let files = self.published[from..].iter();
+        merge(files, &IdBuckets::default(), &mut |entry| {
+            writer.push(entry)
+        })?;
         writer.finish(true)?;
         let merged = self.parts.merge(&covers, &scratch)?;
         self.published.truncate(from);

@@ -87,7 +87,7 @@ mod tests {
                 Part::Record(record) => format!("{}: {}", record.line, record.json),
                 Part::Bad(bad) => format!("{}: {} {}", bad.line, bad.error.code, bad.bytes),
                 Part::Blank => "blank".to_owned(),
-                Part::Row(_) => panic!("these are no tables"),
+                Part::Rows(_) => panic!("these are no tables"),
             });
             Ok(())
         })

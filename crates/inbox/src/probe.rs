@@ -83,7 +83,7 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
     let mut records = 0;
     let mut scratch = RowScratch::default();
     let mut take = |part: Part<'_>| {
-        records += u64::from(see_part(&mut guesses, &part, &mut scratch));
+        records += see_part(&mut guesses, &part, &mut scratch);
         if records < MAX_RECORDS {
             Ok(())
         } else {
@@ -118,18 +118,28 @@ pub fn propose(file: &File, name: &str, path: &Path) -> Result<Proposal, String>
     }
 }
 
-/// Sees the members of a record; `false` if the part is none.
-fn see_part(guesses: &mut Vec<Guess>, part: &Part<'_>, scratch: &mut RowScratch) -> bool {
-    let record = match part {
-        Part::Record(record) => Some(*record),
-        Part::Row(row) => ReadRecord::of_row(*row, scratch).ok(),
-        Part::Bad(_) | Part::Blank => None,
+/// Sees the members of the records that a part has, and returns how many it has.
+fn see_part(guesses: &mut Vec<Guess>, part: &Part<'_>, scratch: &mut RowScratch) -> u64 {
+    let mut see_json = |json: &str| {
+        if let Ok(Members(members)) = serde_json::from_str(json) {
+            see(guesses, &members);
+        }
     };
-    let json = record.map(|record| record.json);
-    if let Some(Ok(Members(members))) = json.map(serde_json::from_str) {
-        see(guesses, &members);
+    match part {
+        Part::Record(record) => see_json(record.json),
+        Part::Rows(rows) => {
+            let mut records = 0;
+            for row in rows.rows() {
+                if let Ok(record) = ReadRecord::of_row(row, scratch) {
+                    see_json(record.json);
+                    records += 1;
+                }
+            }
+            return records;
+        }
+        Part::Bad(_) | Part::Blank => return 0,
     }
-    json.is_some()
+    1
 }
 
 /// The format, and what separates values.

@@ -2,6 +2,7 @@
 
 use xxhash_rust::xxh3::Xxh3;
 
+use super::row_batch::RowBatch;
 use super::table_row::{RowScratch, TableRow};
 use lakehook_contract::quarantine::FieldError;
 
@@ -13,8 +14,8 @@ const MAX_FIRST: usize = 4 << 10;
 pub(crate) enum Part<'a> {
     /// A record.
     Record(ReadRecord<'a>),
-    /// A record that is a row of a table.
-    Row(TableRow<'a>),
+    /// Records that are rows of a table.
+    Rows(RowBatch<'a>),
     /// A record that cannot be read.
     Bad(BadRecord),
     /// A line with nothing on it.

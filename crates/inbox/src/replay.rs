@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use super::csv::row_as_json;
 use super::definition::FileFormat;
-use super::id_file::IdEntry;
+use super::id_entry::IdEntry;
 use super::known_ids::{KnownIds, Sighting};
 use super::pass::Remembered;
 use super::plan::FilesPlan;

@@ -1,12 +1,14 @@
 //! Rows of tables that go straight from their text into columns, where the schema is simple enough for that.
+//!
+//! They are read a batch at a time, and column by column.
 
-use std::ops::Range;
-
+use super::id_entry::IdEntry;
 use super::plan::FilesPlan;
-use super::table_row::TableRow;
+use super::row_batch::RowBatch;
+use super::table_row::RowScratch;
 use lakehook_base::columns::CellValue;
 use lakehook_base::record::Origin;
-use lakehook_contract::straight::StraightTable;
+use lakehook_contract::straight::{ReadColumn, StraightTable};
 use lakehook_lake::encode::TypedRows;
 
 /// Bytes that a row has as a line besides its values, its names and the name of its file.
@@ -22,101 +24,116 @@ pub(crate) struct StraightRows {
     line: usize,
     /// Bytes of a line besides the values.
     around: usize,
-    /// The columns of the file, those of the id first, …
-    order: Vec<usize>,
-    /// … and how many those are.
-    ids: usize,
-    /// The values of the row that was read last, in the order of the file.
-    values: Vec<CellValue>,
-    /// The hash of its id, if rows have ids.
-    pub(crate) id: Option<u128>,
+    /// The columns of the file in the rows that were read last, …
+    read: Vec<ReadColumn>,
+    /// … which of these rows certainly are valid, …
+    fits: Vec<bool>,
+    /// … and their ids, if rows have ids.
+    ids: Vec<u128>,
 }
 
 impl StraightRows {
-    /// The way for a file with the columns of this row; `None` if its rows must take the other way.
+    /// The way for a file with the columns of this batch; `None` if its rows must take the other way.
     pub(crate) fn new(
         plan: &FilesPlan,
-        row: &TableRow<'_>,
+        batch: RowBatch<'_>,
         file: &str,
         typed: &TypedRows,
     ) -> Option<Self> {
-        let table = plan.entities.straight(row.heads.names())?;
-        let columns = row.heads.names().map(|name| typed.column(name));
+        let table = plan.entities.straight(batch.heads.names())?;
+        let columns = batch.heads.names().map(|name| typed.column(name));
         let columns = columns.collect::<Option<Vec<usize>>>()?;
-        let (order, ids) = ids_first(&table, columns.len());
-        let names: usize = row.heads.names().map(|name| name.len() + 4).sum();
+        let names: usize = batch.heads.names().map(|name| name.len() + 4).sum();
         Some(Self {
             table,
             received_at: typed.column("received_at")?,
             file: typed.column("file")?,
             line: typed.column("line")?,
             around: FRAME_BYTES + file.len() + names,
-            order,
-            ids,
-            values: vec![CellValue::Null; columns.len()],
+            read: columns.iter().map(|_| ReadColumn::default()).collect(),
             columns,
-            id: None,
+            fits: Vec::new(),
+            ids: Vec::new(),
         })
     }
 
-    /// Reads the id of a row; `false` if it must take the other way.
-    pub(crate) fn read_id(&mut self, row: &TableRow<'_>) -> bool {
-        if !self.read(row, 0..self.ids) {
-            return false;
+    /// Reads the rows of a batch.
+    pub(crate) fn read(&mut self, batch: RowBatch<'_>) {
+        self.fits.clear();
+        self.fits.resize(batch.len(), true);
+        for (column, into) in self.read.iter_mut().enumerate() {
+            let cells = batch.cells(column);
+            let cells = cells.map(|cell| (!batch.heads.is_null(cell)).then_some(cell));
+            self.table.read(column, cells, into, &mut self.fits);
         }
-        self.id = self.table.id(&self.values, |index| row.cell(index));
-        self.id.is_some() || !self.table.has_ids()
-    }
-
-    /// Reads the values of a row that are not part of its id; `false` if it must take the other way.
-    pub(crate) fn read_others(&mut self, row: &TableRow<'_>) -> bool {
-        self.read(row, self.ids..self.order.len())
-    }
-
-    fn read(&mut self, row: &TableRow<'_>, which: Range<usize>) -> bool {
-        for index in &self.order[which] {
-            let cell = row.cell(*index);
-            let value = if row.heads.is_null(cell) {
-                self.table.null(*index)
-            } else {
-                self.table.value(*index, cell)
-            };
-            let Some(value) = value else {
-                return false;
-            };
-            self.values[*index] = value;
+        if !self.table.has_ids() {
+            return;
         }
-        true
+        self.ids.clear();
+        for (index, fits) in self.fits.iter_mut().enumerate() {
+            let row = batch.row(index);
+            let cell = |column: usize| (!self.read[column].nulls[index]).then(|| row.cell(column));
+            let id = fits.then(|| self.table.id(cell)).flatten();
+            *fits = id.is_some();
+            self.ids.push(id.unwrap_or(0));
+        }
     }
 
-    /// Adds the row that was read last.
+    /// Whether a row that was read certainly is valid; otherwise it must take the other way.
+    pub(crate) fn fits(&self, index: usize) -> bool {
+        self.fits[index]
+    }
+
+    /// The ids of the rows that were read, if rows have ids. That of a row which does not fit means nothing.
+    pub(crate) fn ids(&self) -> &[u128] {
+        &self.ids
+    }
+
+    /// The id of a row that fits, with the hash of what the row says, if rows have ids.
+    pub(crate) fn entry(
+        &self,
+        batch: RowBatch<'_>,
+        index: usize,
+        scratch: &mut RowScratch,
+    ) -> Option<IdEntry> {
+        let id = self.ids.get(index)?;
+        Some(IdEntry::new(*id, batch.row(index).content(scratch)))
+    }
+
+    /// Adds these rows, which were read last and fit.
     pub(crate) fn push(
         &self,
-        row: &TableRow<'_>,
+        batch: RowBatch<'_>,
+        rows: &[usize],
         origin: &Origin,
         file: &str,
         typed: &mut TypedRows,
     ) {
-        typed.push_cell(
-            self.received_at,
-            CellValue::Whole(origin.received_at.0),
-            b"",
-        );
-        typed.push_cell(self.file, CellValue::Text, file.as_bytes());
-        let line = i64::try_from(row.line).unwrap_or(i64::MAX);
-        typed.push_cell(self.line, CellValue::Whole(line), b"");
-        for (index, (column, value)) in self.columns.iter().zip(&self.values).enumerate() {
-            typed.push_cell(*column, *value, row.cell(index));
+        let all = || rows.iter().copied();
+        typed.push_wholes(self.received_at, all().map(|_| origin.received_at.0));
+        typed.push_text(self.file, file.as_bytes(), rows.len());
+        let lines = all().map(|row| i64::try_from(batch.line(row).0).unwrap_or(i64::MAX));
+        typed.push_wholes(self.line, lines);
+        for (index, (column, read)) in self.columns.iter().zip(&self.read).enumerate() {
+            if !self.table.is_whole(index) {
+                let cells = all().map(|row| (read.others[row], batch.row(row).cell(index)));
+                typed.push_cells(*column, cells);
+            } else if read.has_nulls {
+                let values = all().map(|row| {
+                    let whole = CellValue::Whole(read.wholes[row]);
+                    let value = if read.nulls[row] {
+                        CellValue::Null
+                    } else {
+                        whole
+                    };
+                    (value, &b""[..])
+                });
+                typed.push_cells(*column, values);
+            } else {
+                typed.push_wholes(*column, all().map(|row| read.wholes[row]));
+            }
         }
-        typed.end_row(self.around + row.raw.len());
+        let raw: usize = all().map(|row| batch.line(row).1).sum();
+        typed.end_rows(rows.len(), rows.len() * self.around + raw);
     }
-}
-
-/// All columns of a table, those of the id first; and how many those are.
-fn ids_first(table: &StraightTable, columns: usize) -> (Vec<usize>, usize) {
-    let is_id = |index: &usize| table.ids().contains(index);
-    let ids = (0..columns).filter(is_id);
-    let others = (0..columns).filter(|index| !is_id(index));
-    let order: Vec<usize> = ids.chain(others).collect();
-    (order, (0..columns).filter(is_id).count())
 }

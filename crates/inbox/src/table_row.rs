@@ -10,7 +10,7 @@ pub(crate) struct TableRow<'a> {
     /// Its bytes.
     pub(crate) raw: &'a [u8],
     /// Its values.
-    pub(crate) row: &'a Row,
+    pub(crate) cells: Cells<'a>,
     /// The columns.
     pub(crate) heads: &'a Heads,
 }
@@ -25,7 +25,7 @@ pub(crate) struct RowScratch {
 impl<'a> TableRow<'a> {
     /// The value of a column.
     pub(crate) fn cell(&self, index: usize) -> &'a [u8] {
-        self.row.cell(self.raw, index)
+        self.cells.get(index)
     }
 
     /// Hash of what it says.
@@ -47,65 +47,27 @@ impl<'a> TableRow<'a> {
     }
 }
 
-/// The cells of a row.
-#[derive(Debug, Default)]
-pub(crate) struct Row {
-    cells: Vec<(usize, usize)>,
-    /// The values of a row with quotes, without them; the cells are parts of it then.
-    plain: Vec<u8>,
-    has_quotes: bool,
+/// The values of a row: parts of a text, with one byte between each two.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cells<'a> {
+    pub(crate) text: &'a [u8],
+    /// Where each of them ends.
+    pub(crate) ends: &'a [usize],
 }
 
-impl Row {
+impl<'a> Cells<'a> {
     /// Number of values.
-    pub(crate) fn len(&self) -> usize {
-        self.cells.len()
+    pub(crate) fn len(self) -> usize {
+        self.ends.len()
     }
 
-    /// A value; `raw` is the row.
-    pub(crate) fn cell<'r>(&'r self, raw: &'r [u8], index: usize) -> &'r [u8] {
-        let (start, end) = self.cells[index];
-        if self.has_quotes {
-            &self.plain[start..end]
-        } else {
-            &raw[start..end]
-        }
-    }
-
-    /// Finds the values of a row.
-    pub(crate) fn split(&mut self, raw: &[u8], delimiter: u8, has_quotes: bool) {
-        self.cells.clear();
-        self.has_quotes = has_quotes;
-        if has_quotes {
-            self.split_quoted(raw, delimiter);
-            return;
-        }
-        let mut start = 0;
-        for at in memchr::memchr_iter(delimiter, raw) {
-            self.cells.push((start, at));
-            start = at + 1;
-        }
-        self.cells.push((start, raw.len()));
-    }
-
-    fn split_quoted(&mut self, raw: &[u8], delimiter: u8) {
-        self.plain.clear();
-        let mut start = 0;
-        let mut at = At::Start;
-        for byte in raw {
-            let before = at;
-            at = at.next(*byte, delimiter);
-            match (before, at) {
-                (_, At::Start) => {
-                    self.cells.push((start, self.plain.len()));
-                    start = self.plain.len();
-                }
-                // A quote that opens or closes.
-                (At::Start, At::Quoted) | (At::Quoted, At::Closed) => {}
-                _ => self.plain.push(*byte),
-            }
-        }
-        self.cells.push((start, self.plain.len()));
+    /// A value.
+    #[inline]
+    pub(crate) fn get(self, index: usize) -> &'a [u8] {
+        let start = index
+            .checked_sub(1)
+            .map_or(0, |before| self.ends[before] + 1);
+        &self.text[start..self.ends[index]]
     }
 }
 

@@ -1,11 +1,12 @@
 //! Judges the records of one file: each becomes a row, a repeat, or a row of the quarantine.
 
 use super::harvest::Harvest;
-use super::id_file::IdEntry;
+use super::id_entry::IdEntry;
 use super::known_ids::{KnownIds, Sighting};
 use super::plan::FilesPlan;
 use super::record::{BadRecord, Part, ReadRecord, ReadStop};
 use super::report::MAX_SAMPLES;
+use super::row_batch::RowBatch;
 use super::straight::StraightRows;
 use super::table_row::{RowScratch, TableRow};
 use lakehook_base::clock::Micros;
@@ -61,13 +62,15 @@ pub(crate) struct Taker<'a> {
     pub(crate) got: Harvest,
     way: Way,
     scratch: RowScratch,
+    /// The rows of the batch under way that are new and not among the rows by column yet.
+    fresh: Vec<usize>,
 }
 
 /// How rows of a table become rows of the stream.
 enum Way {
     /// The columns of the table are not known yet.
     Unknown,
-    Straight(StraightRows),
+    Straight(Box<StraightRows>),
     OverJson,
 }
 
@@ -94,17 +97,22 @@ impl<'a> Taker<'a> {
                 ..Harvest::default()
             },
             scratch: RowScratch::default(),
+            fresh: Vec::new(),
         }
     }
 
     /// Takes the next part of the file.
     pub(crate) fn take(&mut self, part: Part<'_>) -> Result<(), ReadStop> {
-        self.got.counts.lines += 1;
+        let counts = &mut self.got.counts;
+        counts.lines += match part {
+            Part::Rows(batch) => batch.len() as u64,
+            _ => 1,
+        };
         match part {
-            Part::Blank => self.got.counts.blank += 1,
+            Part::Blank => counts.blank += 1,
             Part::Bad(bad) => self.refuse_bad(&bad),
             Part::Record(record) => self.take_record(record)?,
-            Part::Row(row) => self.take_row(&row)?,
+            Part::Rows(batch) => self.take_rows(batch)?,
         }
         Ok(())
     }
@@ -120,64 +128,78 @@ impl<'a> Taker<'a> {
         }
     }
 
-    fn take_row(&mut self, row: &TableRow<'_>) -> Result<(), ReadStop> {
+    fn take_rows(&mut self, batch: RowBatch<'_>) -> Result<(), ReadStop> {
         if let (Way::Unknown, Some(typed)) = (&self.way, &self.got.typed) {
-            let way = StraightRows::new(self.plan, row, self.file, typed);
-            self.way = way.map_or(Way::OverJson, Way::Straight);
+            let way = StraightRows::new(self.plan, batch, self.file, typed);
+            self.way = way.map_or(Way::OverJson, |way| Way::Straight(Box::new(way)));
         }
+        match std::mem::replace(&mut self.way, Way::OverJson) {
+            Way::Straight(mut way) => {
+                let taken = self.take_straight(batch, &mut way);
+                self.way = Way::Straight(way);
+                taken
+            }
+            _ => batch.rows().try_for_each(|row| self.take_over_json(row)),
+        }
+    }
+
+    fn take_over_json(&mut self, row: TableRow<'_>) -> Result<(), ReadStop> {
         let mut scratch = std::mem::take(&mut self.scratch);
-        let taken = match self.take_straight(row, &mut scratch) {
-            Ok(false) => match ReadRecord::of_row(*row, &mut scratch) {
-                Ok(record) => self.take_record(record),
-                Err(bad) => {
-                    self.refuse_bad(&bad);
-                    Ok(())
-                }
-            },
-            taken => taken.map(drop),
+        let taken = match ReadRecord::of_row(row, &mut scratch) {
+            Ok(record) => self.take_record(record),
+            Err(bad) => {
+                self.refuse_bad(&bad);
+                Ok(())
+            }
         };
         self.scratch = scratch;
         taken
     }
 
-    /// Takes a row that certainly is valid, without a detour; `false` if it is not certain.
+    /// Takes rows without a detour, as far as they certainly are valid.
     fn take_straight(
         &mut self,
-        row: &TableRow<'_>,
-        scratch: &mut RowScratch,
-    ) -> Result<bool, ReadStop> {
-        let Way::Straight(way) = &mut self.way else {
-            return Ok(false);
-        };
-        if !way.read_id(row) {
-            return Ok(false);
-        }
-        if let (Some(id), IdsOf::InRun(known)) = (way.id, &self.ids) {
-            known.prefetch(IdEntry::new(id, 0));
-        }
-        if !way.read_others(row) {
-            return Ok(false);
-        }
-        let sighting = match way.id {
-            None => Sighting::New,
-            Some(id) => {
-                let entry = IdEntry::new(id, row.content(scratch));
-                look(&mut self.ids, &mut self.got, entry)?
+        batch: RowBatch<'_>,
+        way: &mut StraightRows,
+    ) -> Result<(), ReadStop> {
+        way.read(batch);
+        self.ids.prefetch(way.ids());
+        for index in 0..batch.len() {
+            if !way.fits(index) {
+                self.push_fresh(batch, way);
+                self.take_over_json(batch.row(index))?;
+                continue;
             }
-        };
-        match (sighting, &mut self.got.typed) {
-            (Sighting::New, Some(typed)) => {
-                way.push(row, &self.of.origin, self.file, typed);
-                self.got.counts.rows += 1;
-                self.got.tally.add();
+            let sighting = match way.entry(batch, index, &mut self.scratch) {
+                None => Sighting::New,
+                Some(entry) => look(&mut self.ids, &mut self.got, entry)?,
+            };
+            match sighting {
+                Sighting::New => {
+                    self.fresh.push(index);
+                    self.got.counts.rows += 1;
+                    self.got.tally.add();
+                }
+                Sighting::Same => {
+                    self.got.counts.repeats += 1;
+                    self.got.tally.add();
+                }
+                Sighting::Other => {
+                    let row = batch.row(index);
+                    self.refuse_conflict(row.line, row.raw, row.heads.line.as_deref());
+                }
             }
-            (Sighting::Same, _) => {
-                self.got.counts.repeats += 1;
-                self.got.tally.add();
-            }
-            _ => self.refuse_conflict(row.line, row.raw, row.heads.line.as_deref()),
         }
-        Ok(true)
+        self.push_fresh(batch, way);
+        Ok(())
+    }
+
+    /// Moves rows of a batch that are new to the others by column.
+    fn push_fresh(&mut self, batch: RowBatch<'_>, way: &StraightRows) {
+        if let (false, Some(typed)) = (self.fresh.is_empty(), &mut self.got.typed) {
+            way.push(batch, &self.fresh, &self.of.origin, self.file, typed);
+        }
+        self.fresh.clear();
     }
 
     fn take_record(&mut self, record: ReadRecord<'_>) -> Result<(), ReadStop> {
@@ -321,6 +343,19 @@ impl<'a> Taker<'a> {
             let partition = got.evidence.partition(&self.of.quarantine);
             let kind = RowKind::Quarantined;
             got.evidence.finish_row(last.lsn_at, partition, kind);
+        }
+    }
+}
+
+impl IdsOf<'_> {
+    /// Begins to read what the next questions about these ids will read.
+    fn prefetch(&self, ids: &[u128]) {
+        let known = match self {
+            Self::Aside(known) => *known,
+            Self::InRun(known) => &**known,
+        };
+        for id in ids {
+            known.prefetch(IdEntry::new(*id, 0));
         }
     }
 }

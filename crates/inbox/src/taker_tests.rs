@@ -48,59 +48,111 @@ fn plan_of(
     FilesPlan::new("things", &files, Fingerprint::new(HashKey([7; 16])))
 }
 
-/// Takes a file by one of the two ways. Returns how many rows went straight, and all that came of it.
-fn taken(plan: &FilesPlan, body: &str, is_straight: bool) -> (u64, Vec<u8>, Harvest) {
+/// How a file is taken.
+#[derive(Clone, Copy, Debug)]
+struct Taking {
+    is_straight: bool,
+    /// Whether its ids join those that are known.
+    is_in_run: bool,
+    /// Bytes that are read at once: batches of rows end where they do.
+    parcel: usize,
+}
+
+struct Parcels<'a>(&'a [u8], usize);
+
+impl std::io::Read for Parcels<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        let count = out.len().min(self.1);
+        self.0.read(&mut out[..count])
+    }
+}
+
+/// Takes a file. Returns how many rows went straight, the object, and all else that came of it.
+fn taken(plan: &FilesPlan, body: &str, taking: Taking) -> (u64, Vec<u8>, Harvest, KnownIds) {
     let dir = tempfile::tempdir().unwrap();
-    let ids = KnownIds::open(dir.path(), 0, true).unwrap();
+    let mut ids = KnownIds::open(dir.path(), 0, true).unwrap();
     let of = RunOrigin::nowhere("things");
     let table = plan.table.now();
     let typed = Some(TypedRows::new(&table));
-    let mut taker = Taker::new(plan, &of, IdsOf::Aside(&ids), "a.csv", typed);
-    if !is_straight {
+    let ids_of = if taking.is_in_run {
+        IdsOf::InRun(&mut ids)
+    } else {
+        IdsOf::Aside(&ids)
+    };
+    let mut taker = Taker::new(plan, &of, ids_of, "a.csv", typed);
+    if !taking.is_straight {
         taker.way = Way::OverJson;
     }
     let mut straight = 0;
-    let mut stream = body.as_bytes();
-    csv::read(
-        &mut stream,
-        &plan.form.table,
-        &plan.columns,
-        1 << 20,
-        &mut |part| {
-            if let (Part::Row(row), Way::Straight(way)) = (&part, &mut taker.way) {
-                straight += u64::from(way.read_id(row) && way.read_others(row));
-            }
-            taker.take(part)
-        },
-    )
-    .unwrap();
+    let mut stream = Parcels(body.as_bytes(), taking.parcel);
+    let mut take = |part: Part<'_>| {
+        let rows = match part {
+            Part::Rows(batch) => batch.len(),
+            _ => 0,
+        };
+        taker.take(part)?;
+        if let Way::Straight(way) = &taker.way {
+            straight += (0..rows).filter(|row| way.fits(*row)).count() as u64;
+        }
+        Ok(())
+    };
+    let form = &plan.form.table;
+    csv::read(&mut stream, form, &plan.columns, 1 << 20, &mut take).unwrap();
     let mut got = taker.got;
     let mut encoder = ParcelEncoder::new(Format::Parquet, &table, Vec::new()).unwrap();
     encoder.rows(got.typed.as_mut().unwrap()).unwrap();
-    (straight, encoder.finish().unwrap(), got)
+    (straight, encoder.finish().unwrap(), got, ids)
 }
 
-/// Both ways give the same object, the same refused rows, ids and counts. Returns how many rows went straight.
+/// All ways give the same object, the same refused rows, ids and counts. Returns how many rows went straight.
 fn agree(plan: &FilesPlan, body: &str) -> Result<u64, TestCaseError> {
-    let (straight, object, got) = taken(plan, body, true);
-    let (none, expected_object, expected) = taken(plan, body, false);
+    let over_json = Taking {
+        is_straight: false,
+        is_in_run: false,
+        parcel: usize::MAX,
+    };
+    let (none, expected_object, expected, _) = taken(plan, body, over_json);
     prop_assert_eq!(none, 0);
-    prop_assert_eq!(got.counts, expected.counts, "{}", body);
-    let refused = |got: &Harvest| {
-        let rows = got.rows.iter();
-        let rows = rows.map(|(row, bytes)| (row.lsn_at, row.kind, bytes.to_vec()));
-        rows.collect::<Vec<_>>()
-    };
-    prop_assert_eq!(refused(&got), refused(&expected), "{}", body);
-    prop_assert_eq!(&got.samples, &expected.samples);
-    let ids = |got: &Harvest| {
-        let mut ids: Vec<_> = got.own_ids.iter().collect();
-        ids.sort_unstable();
-        ids
-    };
-    prop_assert_eq!(ids(&got), ids(&expected), "{}", body);
-    prop_assert!(object == expected_object, "the objects differ: {}", body);
-    Ok(straight)
+    let mut straight = None;
+    for (is_in_run, parcel) in [
+        (false, usize::MAX),
+        (true, usize::MAX),
+        (false, 7),
+        (true, 61),
+    ] {
+        let taking = Taking {
+            is_straight: true,
+            is_in_run,
+            parcel,
+        };
+        let (own, object, got, known) = taken(plan, body, taking);
+        prop_assert_eq!(*straight.get_or_insert(own), own);
+        prop_assert_eq!(got.counts, expected.counts, "{}", body);
+        let refused = |got: &Harvest| {
+            let rows = got.rows.iter();
+            let rows = rows.map(|(row, bytes)| (row.lsn_at, row.kind, bytes.to_vec()));
+            rows.collect::<Vec<_>>()
+        };
+        prop_assert_eq!(refused(&got), refused(&expected), "{}", body);
+        prop_assert_eq!(&got.samples, &expected.samples);
+        for entry in expected.own_ids.iter() {
+            let aside = got.own_ids.get(entry);
+            let sighting = if is_in_run {
+                Some(known.look(entry).unwrap())
+            } else {
+                aside.map(|own| Sighting::of(own, entry))
+            };
+            prop_assert_eq!(sighting, Some(Sighting::Same), "{}", body);
+        }
+        let aside = if is_in_run {
+            0
+        } else {
+            expected.own_ids.iter().count()
+        };
+        prop_assert_eq!(got.own_ids.iter().count(), aside);
+        prop_assert!(object == expected_object, "the objects differ: {}", body);
+    }
+    Ok(straight.unwrap_or(0))
 }
 
 fn decimal(precision: u8, scale: u8) -> ColumnRule {
@@ -128,11 +180,48 @@ fn simple_tables_go_straight() {
         2026-11-31,3,,1,1,true,new,1\n\
         2026-11-20,4,,-1,1,true,new,1\n\
         2026-11-20,005,,01.5,1,true,new,1\n";
-    // Four do; the first of them finds the way.
-    assert_eq!(agree(&plan, body).unwrap(), 3);
-    let (_, _, got) = taken(&plan, body, true);
-    let counts = got.counts;
-    assert_eq!((counts.rows, counts.repeats, counts.quarantined), (3, 1, 3));
+    assert_eq!(agree(&plan, body).unwrap(), 4);
+    assert_eq!(counts_of(&plan, body), (3, 1, 3));
+}
+
+/// Counts of rows, repeats and refused rows.
+fn counts_of(plan: &FilesPlan, body: &str) -> (u64, u64, u64) {
+    let taking = Taking {
+        is_straight: true,
+        is_in_run: true,
+        parcel: usize::MAX,
+    };
+    let counts = taken(plan, body, taking).2.counts;
+    (counts.rows, counts.repeats, counts.quarantined)
+}
+
+#[test]
+fn a_batch_may_hold_rows_of_every_kind() {
+    let schema = json!({"required": ["id"], "properties": {
+        "id": {"type": "integer"}, "name": {"type": ["string", "null"]}, "count": {"type": ["integer", "null"]}}});
+    let plan = plan_of(&schema, &["id"], &[]).unwrap();
+    let mut rows: Vec<String> = (0..500)
+        .map(|id| format!("{id},a{id},{}", id % 7))
+        .collect();
+    // Repeats of the row before, of one in the same batch, and of one in an earlier batch, …
+    for (at, of) in [(20, 19), (90, 3), (300, 10)] {
+        rows[at] = rows[of].clone();
+    }
+    // … ids that had other content, …
+    rows[40] = "39,other,1".to_owned();
+    rows[400] = "5,other,1".to_owned();
+    // … and what is refused, is null, has quotes, or is no row.
+    rows[60] = "60,\u{e9},x".to_owned();
+    rows[61] = "x,a,1".to_owned();
+    rows[62] = ",,".to_owned();
+    rows[63] = "63,,".to_owned();
+    rows[64] = "64,NULL,NULL".to_owned();
+    rows[65] = "65,\"a,b\",1".to_owned();
+    rows[66] = String::new();
+    rows[67] = "67,1".to_owned();
+    let body = format!("id,name,count\n{}", rows.join("\r\n"));
+    assert_eq!(agree(&plan, &body).unwrap(), 500 - 5);
+    assert_eq!(counts_of(&plan, &body), (500 - 3 - 2 - 3 - 2, 3, 2 + 3 + 1));
 }
 
 #[test]

@@ -60,16 +60,19 @@ impl Decimal {
     }
 
     /// How many digits it has.
+    #[inline]
     pub fn precision(self) -> u8 {
         self.precision
     }
 
     /// How many of its digits are after the point.
+    #[inline]
     pub fn scale(self) -> u8 {
         self.scale
     }
 
     /// Whether it has more digits than 64 bits hold.
+    #[inline]
     pub fn is_wide(self) -> bool {
         self.precision > MAX_NARROW_DIGITS
     }

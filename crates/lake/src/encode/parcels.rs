@@ -3,13 +3,16 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
+use parquet::basic::Encoding;
+use parquet::file::properties::WriterPropertiesPtr;
 use parquet::file::writer::SerializedFileWriter;
 
 use super::format::{Format, Layout};
 use super::ndjson;
-use super::parquet::{failed, properties_of, schema_of};
+use super::parquet::{failed, path_of, properties_of, schema_of};
 use super::typed_rows::TypedRows;
-use lakehook_base::tables::Table;
+use lakehook_base::columns::ColumnType;
+use lakehook_base::tables::{Source, Table};
 
 /// Rows that a row group's bloom filters are made for.
 const EXPECTED_ROWS: u64 = 1 << 17;
@@ -29,7 +32,7 @@ impl<W: Write + Send> ParcelEncoder<W> {
             Layout::Lines(codec) => Inner::Lines(Box::new(ndjson::Encoder::new(codec, out)?)),
             Layout::Columns => {
                 let schema = Arc::new(schema_of(table).map_err(failed)?);
-                let properties = properties_of(table, EXPECTED_ROWS);
+                let properties = properties_of_parcel(table);
                 let writer = SerializedFileWriter::new(out, schema, properties).map_err(failed)?;
                 Inner::Columns(Box::new((writer, TypedRows::new(table))))
             }
@@ -75,6 +78,20 @@ impl<W: Write + Send> ParcelEncoder<W> {
             }
         }
     }
+}
+
+/// Numbers that differ in every row, which grow in most files, are kept as differences: that is less for zstd to do.
+fn properties_of_parcel(table: &Table) -> WriterPropertiesPtr {
+    let properties = Arc::unwrap_or_clone(properties_of(table, EXPECTED_ROWS));
+    let mut properties = properties.into_builder();
+    for (index, column) in table.columns.iter().enumerate() {
+        let is_line = column.source == Source::Member("line".to_owned());
+        if column.kind == ColumnType::Integer && (is_line || table.ids.contains(&index)) {
+            let encoding = Encoding::DELTA_BINARY_PACKED;
+            properties = properties.set_column_encoding(path_of(column), encoding);
+        }
+    }
+    Arc::new(properties.build())
 }
 
 #[cfg(test)]

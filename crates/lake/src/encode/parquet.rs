@@ -151,7 +151,7 @@ pub(super) fn properties_of(table: &Table, rows: u64) -> WriterPropertiesPtr {
     Arc::new(properties.build())
 }
 
-fn path_of(column: &Column) -> ColumnPath {
+pub(super) fn path_of(column: &Column) -> ColumnPath {
     ColumnPath::new(vec![column.name.clone()])
 }
 

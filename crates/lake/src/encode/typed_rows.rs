@@ -114,23 +114,50 @@ impl TypedRows {
         self.members.get(member).copied()
     }
 
-    /// Adds a value to a column that has none for the row that is not ended yet.
-    pub fn push_cell(&mut self, column: usize, value: CellValue, text: &[u8]) {
-        let values = &mut self.columns[column];
-        match value {
-            CellValue::Null => {}
-            CellValue::Text => values.push_text(text),
-            CellValue::Whole(number) => values.push_whole(number),
-            other => values.push_other(other),
+    /// Adds values to a column, one for each of the rows that are not ended yet; texts stand beside them.
+    pub fn push_cells<'c>(
+        &mut self,
+        column: usize,
+        values: impl Iterator<Item = (CellValue, &'c [u8])>,
+    ) {
+        let own = &mut self.columns[column];
+        for (value, text) in values {
+            match value {
+                CellValue::Null => own.there.push(0),
+                CellValue::Text => own.push_text(text),
+                CellValue::Whole(number) => own.push_whole(number),
+                other => own.push_other(other),
+            }
         }
     }
 
-    /// Ends a row whose values were added one by one, and which would have about so many bytes as a line.
-    pub fn end_row(&mut self, bytes: usize) {
-        self.rows += 1;
+    /// Adds whole numbers to a column, one for each of the rows that are not ended yet.
+    pub fn push_wholes(&mut self, column: usize, numbers: impl Iterator<Item = i64>) {
+        let own = &mut self.columns[column];
+        if let TypedValues::Whole(values) = &mut own.of {
+            let before = values.len();
+            values.extend(numbers);
+            own.there.resize(own.there.len() + values.len() - before, 1);
+        }
+    }
+
+    /// Adds a text to a column, for each of so many rows that are not ended yet.
+    pub fn push_text(&mut self, column: usize, text: &[u8], rows: usize) {
+        let own = &mut self.columns[column];
+        if let TypedValues::Text { bytes, ends } = &mut own.of {
+            let start = bytes.len();
+            bytes.extend_from_slice(&text.repeat(rows));
+            ends.extend((1..=rows).map(|row| start + row * text.len()));
+            own.there.resize(own.there.len() + rows, 1);
+        }
+    }
+
+    /// Ends rows whose values were added, and which would have about so many bytes as lines.
+    pub fn end_rows(&mut self, rows: usize, bytes: usize) {
+        self.rows += rows;
         self.bytes += bytes;
         let rows = self.rows;
-        // A column without a value in this row is null.
+        // A column without a value in a row is null there.
         self.columns
             .iter_mut()
             .for_each(|column| column.there.resize(rows, 0));
@@ -191,7 +218,7 @@ impl TypedRows {
         {
             self.columns[column].push_text(object_of(&rest).as_bytes());
         }
-        self.end_row(row.len());
+        self.end_rows(1, row.len());
         Ok(())
     }
 
