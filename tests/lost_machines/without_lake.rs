@@ -108,10 +108,8 @@ fn a_node_with_an_empty_directory_follows_while_the_lake_is_away() {
     let load = machines.load();
     goes_on(&load);
     let owner = machines.wait_owner(&[0, 1, 2], PATIENCE);
-    let (fresh, third) = match Machines::others(owner)[..] {
-        [fresh, third] => (fresh, third),
-        _ => unreachable!(),
-    };
+    let others = Machines::others(owner);
+    let (fresh, third) = (others[0], others[1]);
     way.set(Mode::Reset);
     running[fresh].take().unwrap().kill();
     lose_disk(&machines.setups[fresh]);
