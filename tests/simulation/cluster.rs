@@ -17,7 +17,7 @@ use crate::disk::Crash;
 use crate::oracle;
 use crate::owners;
 use crate::seeds::{act, check_trimmed, revive};
-use crate::senders::{Outcome, Senders, Sent};
+use crate::senders::{Outcome, Senders, Sent, SentRow};
 use crate::shape::{Planted, Shape};
 use crate::world::{START, Violation, World};
 
@@ -324,9 +324,10 @@ impl Cluster {
     fn forward(&mut self, node: usize, log: usize, part: usize) {
         self.counts.forwarded += 1;
         let epoch = self.beliefs[node][log];
-        let fate = match self.wire_fails {
-            true => self.chance.weighted(&[60, 13, 13, 14]),
-            false => 0,
+        let fate = if self.wire_fails {
+            self.chance.weighted(&[60, 13, 13, 14])
+        } else {
+            0
         };
         match fate {
             1 => {}
@@ -397,7 +398,7 @@ impl Cluster {
         self.counts.acknowledged += u64::from(reply.is_ok());
         let sent = &mut self.senders.sent[request];
         if let (Ok(appended), true) = (&reply, self.planted != Planted::FirstAnswers) {
-            let records = sent.rows.iter().filter_map(|row| row.tag()).count() as u64;
+            let records = sent.rows.iter().filter_map(SentRow::tag).count() as u64;
             if appended.accepted + appended.duplicates + appended.conflicts != records {
                 return Err(format!(
                     "{} has {records} events, and was answered {appended:?}",
