@@ -19,6 +19,7 @@
 //! | lost and late answers, foreign objects, rows that are gone | `lake_tests` |
 //! | notes under one key, cut anywhere | `note_tests` |
 //! | any operation fails, once or for good | `nth_tests` |
+//! | a request of several logs, stored in part | `cluster_tests` |
 
 #![allow(
     clippy::unwrap_used,
@@ -74,6 +75,8 @@ mod shipping;
 mod owners;
 #[path = "simulation/oracle.rs"]
 mod oracle;
+#[path = "simulation/cluster.rs"]
+mod cluster;
 #[path = "simulation/journal_suite.rs"]
 mod journal_suite;
 #[path = "simulation/replica_tests.rs"]
@@ -86,6 +89,8 @@ mod zombie_tests;
 mod disk_tests;
 #[path = "simulation/seeds.rs"]
 mod seeds;
+#[path = "simulation/cluster_tests.rs"]
+mod cluster_tests;
 #[path = "simulation/log_tests.rs"]
 mod log_tests;
 #[path = "simulation/lake_tests.rs"]

@@ -19,7 +19,7 @@
 //! later version with an even name may be ignored; one with an odd name may not. A row has 24 bytes, however small it is, so
 //! that what is decoded takes hardly more memory than what was sent.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -44,6 +44,8 @@ const REFUSED: u8 = 2;
 
 const ROW_BYTES: usize = 24;
 const IDENTITY_BYTES: usize = 12;
+/// Rows with fewer bytes are sent in one piece with what stands around them.
+const LARGE: usize = 4 << 10;
 /// Bytes of the count of messages.
 pub(super) const COUNT_BYTES: usize = 4;
 /// Bytes of an entry of the table of contents.
@@ -57,49 +59,56 @@ pub(super) struct Entry {
     crc: u32,
 }
 
-/// The rows of one request as bytes.
+/// The rows of one request as bytes, in both parts.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) entry: Entry,
-    pub(super) bytes: Bytes,
+    about: Vec<u8>,
+    rows: Vec<u8>,
 }
 
 impl Message {
-    /// Encodes a request; `None` if it belongs to a run, or has more rows or partitions than this form can say.
-    pub(super) fn of(append: &Append) -> Option<Self> {
+    /// Encodes a request, whose rows are not copied; `None` if it belongs to a run, or has more rows or partitions than this
+    /// form can say.
+    pub(super) fn of(append: Append) -> Option<Self> {
         if append.run != NO_RUN || append.cursor.is_some() {
             return None;
         }
         let rows = &append.rows;
         let about_bytes = 256 + rows.rows.len() * ROW_BYTES + rows.former.len() * IDENTITY_BYTES;
-        let mut bytes = Vec::with_capacity(about_bytes + rows.bytes.len());
-        put_origin(&mut bytes, append);
-        put_varint(&mut bytes, rows.partitions.len() as u64);
+        let mut about = Vec::with_capacity(about_bytes);
+        put_origin(&mut about, &append);
+        put_varint(&mut about, rows.partitions.len() as u64);
         for partition in &rows.partitions {
-            put_bytes(&mut bytes, partition.as_bytes());
+            put_bytes(&mut about, partition.as_bytes());
         }
-        put_varint(&mut bytes, rows.rows.len() as u64);
-        let mut start = 0;
+        put_varint(&mut about, rows.rows.len() as u64);
+        let mut end = 0;
         for row in &rows.rows {
-            put_row(&mut bytes, row, row.end - start)?;
-            start = row.end;
+            put_row(&mut about, row, row.end - end)?;
+            end = row.end;
         }
         for former in &rows.former {
-            bytes.extend_from_slice(&former.tag.to_le_bytes());
-            bytes.extend_from_slice(&former.content.to_le_bytes());
+            about.extend_from_slice(&former.tag.to_le_bytes());
+            about.extend_from_slice(&former.content.to_le_bytes());
         }
-        let about = bytes.len();
+        let mut rows = append.rows.bytes;
         // What stands behind the last row is no row.
-        bytes.extend_from_slice(&rows.bytes[..start]);
+        rows.truncate(end);
         let mut crc = Crc32c::default();
-        crc.update(&bytes);
+        crc.update(&about);
+        crc.update(&rows);
         let entry = Entry {
-            about,
-            rows: start,
+            about: about.len(),
+            rows: end,
             crc: crc.value(),
         };
-        let bytes = Bytes::from(bytes);
-        Some(Self { entry, bytes })
+        Some(Self { entry, about, rows })
+    }
+
+    /// The bytes of both parts.
+    pub(super) fn length(&self) -> usize {
+        self.about.len() + self.rows.len()
     }
 }
 
@@ -154,9 +163,34 @@ fn put_row(out: &mut Vec<u8>, row: &Row, length: usize) -> Option<()> {
     Some(())
 }
 
+/// A body with these messages, in pieces that are sent one after the other. Rows are copied only where they are so few that
+/// a piece of their own would cost more.
+pub(super) fn body(messages: Vec<Message>) -> VecDeque<Bytes> {
+    let mut pieces = VecDeque::new();
+    let mut piece = contents(&messages);
+    for Message { about, rows, .. } in messages {
+        piece.extend_from_slice(&about);
+        if rows.len() < LARGE {
+            piece.extend_from_slice(&rows);
+        } else {
+            pieces.push_back(Bytes::from(std::mem::take(&mut piece)));
+            pieces.push_back(Bytes::from(rows));
+        }
+    }
+    if !piece.is_empty() {
+        pieces.push_back(Bytes::from(piece));
+    }
+    pieces
+}
+
 /// The count of messages and the table of contents.
-pub(super) fn contents(messages: &[Message]) -> Bytes {
-    let mut out = Vec::with_capacity(COUNT_BYTES + messages.len() * ENTRY_BYTES);
+fn contents(messages: &[Message]) -> Vec<u8> {
+    let small = |rows: usize| if rows < LARGE { rows } else { 0 };
+    let entries = messages.iter().map(|message| message.entry);
+    let gathered: usize = entries
+        .map(|entry| ENTRY_BYTES + entry.about + small(entry.rows))
+        .sum();
+    let mut out = Vec::with_capacity(COUNT_BYTES + gathered);
     let narrow = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     out.extend_from_slice(&narrow(messages.len()).to_le_bytes());
     for Message { entry, .. } in messages {
@@ -164,7 +198,7 @@ pub(super) fn contents(messages: &[Message]) -> Bytes {
         out.extend_from_slice(&narrow(entry.rows).to_le_bytes());
         out.extend_from_slice(&entry.crc.to_le_bytes());
     }
-    Bytes::from(out)
+    out
 }
 
 /// How many messages a body has, from its first bytes.

@@ -3,6 +3,7 @@
 //! A home is opened before the log: the directory is locked, and what stands beside the log is taken over from
 //! the replica. The log itself is taken over later, by the pipeline.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,14 +23,14 @@ use crate::files::Disk;
 use crate::ids::{HashKey, Ids};
 use crate::lake::anchor::{self, Anchor};
 use crate::lake::keys::anchor_key;
-use crate::lake::{Lake, LakeError};
+use crate::lake::{Lake, LakeError, Trouble};
 use crate::replica::nats::StreamPlace;
 use crate::replica::{LogEngine, NatsAccess, ReplicaAccess, ReplicaPlace};
 use crate::side_files::SideFiles;
 use crate::status::Status;
 use crate::wal::helper::Background;
 use crate::wal::journal::mark;
-use crate::wal::journal::replica::identity::Meant;
+use crate::wal::journal::replica::identity::{self, Meant};
 use crate::wal::journal::replica::sides::EngineSides;
 use crate::wal::node::{Lock, Node};
 use crate::wal::recover::{self, OpenError, ReplicaStart};
@@ -38,6 +39,8 @@ use crate::wal::recover::{self, OpenError, ReplicaStart};
 pub(super) const TAKEOVER_TRIES: u32 = 5;
 /// Requests of a start that fail for a moment are tried again this often.
 const TRIES: u32 = 6;
+/// The same, of a request without which a node can follow the owner of its log.
+const TRIES_OF_FOLLOWER: u32 = 1;
 const PAUSE: Duration = Duration::from_millis(250);
 
 /// Who opens a log.
@@ -55,6 +58,8 @@ pub enum Opener {
         known: (u64, u32),
         /// The key of the cluster's logs, if it is known.
         key: Option<HashKey>,
+        /// Whether it may turn out that another node owns the log.
+        may_follow: bool,
     },
 }
 
@@ -72,6 +77,9 @@ pub(crate) struct Home {
     pub(super) replica: Option<Replica>,
     /// Whether a node of a cluster opens it, which goes on when it has lost the log.
     pub(super) is_of_node: bool,
+    /// Whether the log is the one that the lake knows. Otherwise the lake could not be asked: a node may follow the owner of
+    /// the log, and has to open a home anew to take it over.
+    pub(super) is_known: bool,
 }
 
 impl Home {
@@ -100,14 +108,20 @@ impl Home {
                 status,
                 replica: None,
                 is_of_node: false,
+                is_known: true,
             });
         };
         let name = place.name();
         let is_of_node = matches!(opener, Opener::Node { .. });
-        let (owner, known, key) = match opener {
+        let (owner, known, key, may_follow) = match opener {
             Opener::Command => return Err(ServeError::OwnedElsewhere { log: name }),
-            Opener::Node { owner, known, key } => (owner, known, key),
-            Opener::Service => (process_name(), (0, 0), None),
+            Opener::Node {
+                owner,
+                known,
+                key,
+                may_follow,
+            } => (owner, known, key, may_follow),
+            Opener::Service => (process_name(), (0, 0), None, false),
         };
         if !is_of_node && let Some(by) = fenced::by(&dir)?.filter(|_| !config.wal.takes_over) {
             return Err(ServeError::Fenced { log: name, by });
@@ -129,9 +143,10 @@ impl Home {
             known,
             // In a cluster, whoever is ahead has it.
             tries: if is_of_node { 1 } else { TAKEOVER_TRIES },
+            may_follow,
         };
         let looked = tokio::task::spawn_blocking(move || looking.look(&access));
-        let (replica, beside) = looked.await??;
+        let (replica, beside, is_known) = looked.await??;
         Ok(Self {
             dir,
             lock,
@@ -139,6 +154,7 @@ impl Home {
             status,
             replica: Some(replica),
             is_of_node,
+            is_known,
         })
     }
 }
@@ -195,22 +211,34 @@ pub(super) struct Looking {
     pub(super) known: (u64, u32),
     /// How often a takeover is tried.
     pub(super) tries: u32,
+    /// Whether somebody else may own the log, so that it need not be compared with the lake yet.
+    pub(super) may_follow: bool,
 }
 
 impl Looking {
-    /// Probes the replica, finds or founds the log, and takes over what stands beside it. Blocks.
-    fn look(self, access: &ReplicaAccess) -> Result<(Replica, SideFiles), ServeError> {
+    /// Probes the replica, finds or founds the log, and takes over what stands beside it; says whether the log is the one
+    /// that the lake knows. Blocks.
+    fn look(self, access: &ReplicaAccess) -> Result<(Replica, SideFiles, bool), ServeError> {
         let engine = self.engine(access)?;
         let keep_trying = self.insistence.keep_trying();
         let place = (&Disk, self.dir.as_path());
-        let mut judge = |node: Option<&Node>| self.judge(node);
-        let node = recover::identify_among(
-            &engine,
-            place,
-            (&self.ids, &self.meant),
-            &keep_trying,
-            &mut judge,
-        )?;
+        let is_away = Cell::new(false);
+        let mut judge = |node: Option<&Node>| {
+            self.compare(node).map_err(|why| {
+                is_away.set(node.is_some() && why.is_away());
+                self.refused(why)
+            })
+        };
+        let meant = (&self.ids, &self.meant);
+        let identified = recover::identify_among(&engine, place, meant, &keep_trying, &mut judge);
+        let (node, is_known) = match identified {
+            Err(error) if self.may_follow && is_away.get() => {
+                tracing::warn!(%error, "this node can follow the owner of the log, and not take it over");
+                // The directory learns of the log once the lake has confirmed it.
+                (identity::read(&engine, &keep_trying)?.ok_or(error)?, false)
+            }
+            node => (node?, true),
+        };
         let here = SideFiles::within(&self.dir);
         let sides = EngineSides::take_over(engine.clone(), &here, keep_trying.clone())?;
         let sides = Arc::new(sides);
@@ -229,7 +257,7 @@ impl Looking {
             insistence: self.insistence,
             tries: self.tries,
         };
-        Ok((replica, here.with_copies(sides)))
+        Ok((replica, here.with_copies(sides), is_known))
     }
 
     /// The engine, which is probed.
@@ -247,23 +275,36 @@ impl Looking {
         self.lake.remove(&anchor_key(&self.anchor))
     }
 
-    /// Compares the log with what the lake knows of it, on a machine that does not know it yet: an empty replica
-    /// is a new log only if the lake knows none, and no other one may take its place.
+    /// Compares the log with what the lake knows of it, on a machine that does not know it yet.
     pub(super) fn judge(&self, node: Option<&Node>) -> Result<(), OpenError> {
-        let refuse = |detail: String| OpenError::Unreadable {
+        self.compare(node).map_err(|why| self.refused(why))
+    }
+
+    fn refused(&self, why: Unconfirmed) -> OpenError {
+        let detail = match why {
+            Unconfirmed::Wrong(detail) => detail,
+            Unconfirmed::Lake(error) => format!(
+                "on this machine it is not known yet, so the lake is asked, which cannot be used: {error}"
+            ),
+        };
+        OpenError::Unreadable {
             journal: self.name.clone(),
             detail,
+        }
+    }
+
+    /// An empty replica is a new log only if the lake knows none, and no other one may take its place.
+    fn compare(&self, node: Option<&Node>) -> Result<(), Unconfirmed> {
+        let tries = if self.may_follow && node.is_some() {
+            TRIES_OF_FOLLOWER
+        } else {
+            TRIES
         };
-        let unknown = |error: LakeError| {
-            refuse(format!(
-                "on this machine it is not known yet, so the lake is asked, which cannot be used: {error}"
-            ))
-        };
-        let known = tried(|| anchor::read(&self.lake, &self.anchor)).map_err(unknown)?;
+        let known = tried_again(tries, || anchor::read(&self.lake, &self.anchor))?;
         let key = anchor_key(&self.anchor);
         let Some(node) = node else {
             return known.map_or(Ok(()), |anchor| {
-                Err(refuse(format!(
+                Err(Unconfirmed::Wrong(format!(
                     "it has no log, and the lake knows log {} in {} ({key}): is `wal.replica` wrong, or was what \
                      it names emptied? If this is another service, give it another `wal.replica_name`",
                     anchor.log, anchor.place
@@ -275,13 +316,13 @@ impl Looking {
             Some(anchor) => anchor,
             None => {
                 let name = (self.anchor.as_str(), node.id);
-                tried(|| anchor::put(&Disk, &self.lake, name, own.clone())).map_err(unknown)?
+                tried_again(tries, || anchor::put(&Disk, &self.lake, name, own.clone()))?
             }
         };
         if there == own {
             return Ok(());
         }
-        Err(refuse(format!(
+        Err(Unconfirmed::Wrong(format!(
             "it has log {}, and the lake knows log {} in {} ({key}). If this is another service, give it another \
              `wal.replica_name`; if the log was moved, and nothing uses it where it was, delete that object",
             node.id, there.log, there.place
@@ -289,12 +330,44 @@ impl Looking {
     }
 }
 
+/// Why the lake has not confirmed a log.
+enum Unconfirmed {
+    /// It knows another one.
+    Wrong(String),
+    /// It cannot be used.
+    Lake(LakeError),
+}
+
+impl From<LakeError> for Unconfirmed {
+    fn from(error: LakeError) -> Self {
+        Self::Lake(error)
+    }
+}
+
+impl Unconfirmed {
+    /// Whether the lake is away, and will be back.
+    fn is_away(&self) -> bool {
+        use Trouble::{Network, Server, Throttled, Timeout};
+        let Self::Lake(LakeError::Retry { kind, .. }) = self else {
+            return false;
+        };
+        matches!(kind, Network | Server | Throttled | Timeout)
+    }
+}
+
 /// Tries again what may work in a moment.
-fn tried<T>(mut act: impl FnMut() -> Result<T, LakeError>) -> Result<T, LakeError> {
+fn tried<T>(act: impl FnMut() -> Result<T, LakeError>) -> Result<T, LakeError> {
+    tried_again(TRIES, act)
+}
+
+fn tried_again<T>(
+    tries: u32,
+    mut act: impl FnMut() -> Result<T, LakeError>,
+) -> Result<T, LakeError> {
     let mut failed = 0;
     loop {
         match act() {
-            Err(LakeError::Retry { kind, .. }) if failed < TRIES && !kind.needs_operator() => {
+            Err(LakeError::Retry { kind, .. }) if failed < tries && !kind.needs_operator() => {
                 failed += 1;
                 std::thread::sleep(PAUSE * failed);
             }

@@ -94,6 +94,7 @@ pub async fn move_log(
         owner: process_name(),
         known: (0, 0),
         tries: 1,
+        may_follow: false,
     };
     let moving = move || {
         let moved = move_on(&looking, &access, settings, direction);

@@ -69,6 +69,7 @@ pub(super) async fn begin(
             owner: member::owner_text(&membership),
             known: (0, 0),
             key: None,
+            may_follow: true,
         };
         let home = Home::open(config, log, status, &process, opener).await?;
         let started = member::start(config, &membership, home, (table, process));

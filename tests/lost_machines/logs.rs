@@ -10,7 +10,7 @@ use super::cluster::{Machines, NODES, PATIENCE, Running, goes_on, is_known_every
 use super::streams::in_stream;
 use super::{TAKEOVER, config, lose_disk, losses, polled};
 use crate::arrival::{STOP_LIMIT, check_logs};
-use crate::http::{PATH, body, click, id};
+use crate::http::{PATH, body, click, event, id};
 use crate::support::duckdb::Lake;
 use crate::support::http::{self, Answer};
 use crate::support::nats::Nats;
@@ -216,6 +216,77 @@ fn a_request_for_a_log_that_is_away_is_refused_whole_and_exact_when_sent_again()
     let kept = String::from_utf8(kept.stdout).unwrap();
     assert_eq!(kept.lines().count(), 1, "{kept}");
     crate::audit::adds_up(&machines.setups[0], &["data/wal"]);
+}
+
+/// Lets clicks have numbers up to `maximum`, on each machine.
+fn allow(machines: &Machines, maximum: u64) {
+    let schema = format!(
+        r#"{{"type":"object","properties":{{"n":{{"type":"integer","maximum":{maximum}}}}}}}"#
+    );
+    for setup in &machines.setups {
+        let schemas = setup.directory().join("schemas");
+        std::fs::create_dir_all(&schemas).unwrap();
+        std::fs::write(schemas.join("click.json"), &schema).unwrap();
+    }
+}
+
+/// What a replay says, if it succeeds, or why it does not.
+fn replay(machines: &Machines, node: usize) -> Result<Value, String> {
+    let output = machines.setups[node].run(&["quarantine", "replay", "--json"]);
+    if output.status.success() {
+        return Ok(serde_json::from_slice(&output.stdout).unwrap());
+    }
+    Err(String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Rows of the quarantine are stored again where all logs are owned, and nowhere else: what a node sends to the owner of
+/// another log could arrive there behind an erasure.
+#[test]
+fn a_replay_is_for_the_node_that_owns_all_logs() {
+    const MANY: u64 = 30;
+    let server = S3Server::start(255);
+    let more = "[events]\nschemas = \"schemas\"\non_invalid = \"quarantine\"\n";
+    let config = config(&server.endpoint(), "ndjson", more);
+    let machines = Machines::sharing(&config, SHARED, 255);
+    allow(&machines, 0);
+    let running = machines.start();
+    wait_spread(&machines);
+    let click = |number| event(number, "click", "{\"n\":7}");
+    let events: Vec<String> = (0..MANY).map(click).collect();
+    assert_eq!(counts(&post(&machines, 1, &events)), [0, 0, MANY]);
+    stop(&machines, running);
+
+    allow(&machines, 9);
+    let mut running = machines.start();
+    let owners = wait_spread(&machines);
+    let (first, second) = (owners[0], owners[1]);
+    let why = replay(&machines, first).unwrap_err();
+    for words in ["needs a node that owns all logs", "log 1: ", "log 2: "] {
+        assert!(why.contains(words), "{words} in {why}");
+    }
+    let why = replay(&machines, second).unwrap_err();
+    assert!(why.contains("do this on that machine"), "{why}");
+    for node in Machines::others(second) {
+        let program = running[node].take().unwrap();
+        assert!(program.stop(STOP_LIMIT).success(), "{}", machines.said());
+    }
+    wait_owners(&machines, &[second]);
+    let said = replay(&machines, second).unwrap();
+    assert_eq!(said["replayed"]["stored"], MANY, "{said}");
+    let said = replay(&machines, second).unwrap();
+    assert_eq!(said["skipped"]["replayed_before"], MANY, "{said}");
+    for node in Machines::others(second) {
+        running[node] = Some(machines.setups[node].start());
+    }
+    wait_owners(&machines, &ALL);
+    assert_eq!(counts(&post(&machines, first, &events)), [0, MANY, 0]);
+    stop(&machines, running);
+    let mut ids = Lake::s3("s3://lake", &server.endpoint()).ids();
+    ids.sort_unstable();
+    assert_eq!(ids, (0..MANY).map(id).collect::<Vec<_>>());
+    // All three have some of them.
+    let keys = server.keys("events/");
+    assert_eq!(shippers(&server).len(), LOGS, "{keys:?}");
 }
 
 /// The number of logs is decided when they are founded. Another one is refused, until the logs have been drained and founded

@@ -94,3 +94,56 @@ fn a_log_in_the_bucket_of_the_lake_waits_for_it() {
         &Lake::s3("s3://lake", &server.endpoint()),
     );
 }
+
+/// A machine that has never seen the log follows its owner while the lake is away. It takes the log over only once the lake
+/// has said that it is the right one.
+#[test]
+fn a_node_with_an_empty_directory_follows_while_the_lake_is_away() {
+    let Some(nats) = Nats::start() else { return };
+    let server = S3Server::start(273);
+    let way = Proxy::start(server.address());
+    let config = in_stream(&nats, &config(&way.endpoint(), "ndjson", ""));
+    let machines = Machines::hasty(&config, 273);
+    let mut running = machines.start();
+    let load = machines.load();
+    goes_on(&load);
+    let owner = machines.wait_owner(&[0, 1, 2], PATIENCE);
+    let others = Machines::others(owner);
+    let (fresh, third) = (others[0], others[1]);
+    way.set(Mode::Reset);
+    running[fresh].take().unwrap().kill();
+    lose_disk(&machines.setups[fresh]);
+    running[fresh] = Some(machines.setups[fresh].start());
+    machines.wait_role(fresh, "following");
+    goes_on(&load);
+    let identity = machines.setups[fresh].directory().join("data/wal/node");
+    assert!(
+        !identity.exists(),
+        "it has remembered what nobody confirmed"
+    );
+    // Nobody is left who knows the log.
+    for node in [third, owner] {
+        running[node].take().unwrap().kill();
+    }
+    let began = Instant::now();
+    let said = || machines.setups[fresh].stderr();
+    while !said().contains("failed to take the log over") {
+        assert!(began.elapsed() < PATIENCE, "{}", said());
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_ne!(machines.standing(fresh)["role"], "owning", "{}", said());
+    way.set(Mode::Pass);
+    assert_eq!(machines.wait_owner(&[fresh], PATIENCE), fresh);
+    assert!(identity.exists());
+    for node in [third, owner] {
+        running[node] = Some(machines.setups[node].start());
+    }
+    goes_on(&load);
+    let report = load.finish(PATIENCE);
+    machines.stop(running);
+    all_is_there(
+        &machines,
+        &report,
+        &Lake::s3("s3://lake", &server.endpoint()),
+    );
+}

@@ -65,6 +65,16 @@ macro_rules! found {
     };
 }
 
+impl AnyFound {
+    /// The epoch in which a replicated log will be owned; 0 of any other one.
+    pub(crate) fn epoch(&self) -> u64 {
+        match self {
+            Self::Files(_) | Self::Memory(_) => 0,
+            Self::Replica(found) | Self::Blind(found) => found.epoch(),
+        }
+    }
+}
+
 impl Found for AnyFound {
     type Journal = AnyJournal;
 

@@ -2,9 +2,11 @@
 //! that have lost it wake up at any time and go on as if they had not.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lakehook::wal::journal::seam::Found as _;
+use lakehook::wal::log::OWNED_FOR;
 use lakehook::wal::recover::OpenError;
 
 use crate::any_journal::AnyFound;
@@ -40,7 +42,7 @@ pub(crate) fn trouble(world: &mut World) {
 }
 
 /// Another machine looks at the log, is slow, and then wants to have it.
-fn take_over(world: &mut World) -> Result<(), Violation> {
+pub(crate) fn take_over(world: &mut World) -> Result<(), Violation> {
     let dir = world.new_dir();
     let (mut found, identity) = match world.find(&dir) {
         Ok(found) => found,
@@ -151,8 +153,14 @@ pub(crate) fn wake_all(world: &mut World) -> Result<(), Violation> {
 /// The node of a zombie takes the owner's place in the world for a step.
 fn wake(world: &mut World, index: usize) -> Result<(), Violation> {
     let zombie = world.zombies.remove(index);
+    let owned_at = Duration::from_micros(zombie.owned_at.load(Ordering::Relaxed));
+    let may_put = world.clock.boot().saturating_sub(owned_at) < OWNED_FOR;
+    let objects = world.store.objects().len();
     let owner = world.node.replace(zombie);
     let acted = act(world);
+    if !may_put && world.store.objects().len() > objects {
+        return Err("an owner that has lost the log long ago put an object".to_owned());
+    }
     let zombie = std::mem::replace(&mut world.node, owner);
     match zombie {
         Some(zombie) if zombie.fatal => {

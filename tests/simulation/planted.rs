@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::chance::{Chance, mix};
+use crate::cluster::Cluster;
 use crate::disk::Lies;
 use crate::engine::EngineLie;
 use crate::seeds::{live, replicated};
@@ -225,6 +226,44 @@ fn each_bug_of_a_replicated_log_is_found() {
             missed.push(bug.0);
         }
         writeln!(table, "| {} | simulation |", bug.0).unwrap();
+    }
+    assert!(missed.is_empty(), "not found: {missed:?}");
+    let page = include_str!("../../docs/RELIABILITY.md");
+    assert!(
+        page.contains(&table),
+        "docs/RELIABILITY.md must have:\n{table}"
+    );
+}
+
+/// Bugs of a cluster with several logs.
+#[rustfmt::skip]
+const CLUSTER_BUGS: [(&str, Planted); 3] = [
+    ("a split that sends the rows of one id to two logs", Planted::SplitOtherwise),
+    ("a forwarder that counts a lost answer as stored", Planted::LostIsStored),
+    ("a 2xx after the first of several logs has stored its part", Planted::FirstAnswers),
+];
+
+/// Prints which seeds find which bug of a cluster with several logs, and checks that `docs/RELIABILITY.md` has the same
+/// table.
+#[test]
+fn each_bug_of_several_logs_is_found() {
+    let mut table = String::from("| planted bug of several logs | found by |\n|---|---|\n");
+    let mut missed = Vec::new();
+    for (bug, planted) in CLUSTER_BUGS {
+        let mut first = String::new();
+        let finds = |seed: &u64| {
+            let lived = Cluster::new(*seed, planted).live();
+            if let (Err(violation), true) = (&lived, first.is_empty()) {
+                violation.clone_into(&mut first);
+            }
+            lived.is_err()
+        };
+        let seeds: Vec<u64> = (0..SEEDS).filter(finds).take(ENOUGH).collect();
+        println!("{bug}: seeds {seeds:?}: {first:.300}");
+        if seeds.len() < ENOUGH {
+            missed.push(bug);
+        }
+        writeln!(table, "| {bug} | simulation |").unwrap();
     }
     assert!(missed.is_empty(), "not found: {missed:?}");
     let page = include_str!("../../docs/RELIABILITY.md");

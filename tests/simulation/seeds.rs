@@ -6,10 +6,11 @@ use std::ops::Range;
 use std::time::Duration;
 
 use crate::chance::{Chance, mix};
+use crate::cluster::Cluster;
 use crate::disk::Crash;
 use crate::oracle;
 use crate::owners;
-use crate::shape::{JournalKind, Shape};
+use crate::shape::{JournalKind, Planted, Shape};
 use crate::world::{Violation, World};
 
 /// The number of steps of a world.
@@ -62,6 +63,11 @@ fn step(world: &mut World) -> Result<(), Violation> {
     for _ in 0..world.chance.below(3) {
         world.poll()?;
     }
+    act(world)
+}
+
+/// Anything that may happen to a log, but for polls.
+pub(crate) fn act(world: &mut World) -> Result<(), Violation> {
     match world.chance.weighted(&[40, 12, 8, 4, 16, 4, 4, 8]) {
         0 => {
             for _ in 0..world.chance.between(1, 4) {
@@ -104,7 +110,7 @@ fn step(world: &mut World) -> Result<(), Violation> {
     }
 }
 
-fn any_crash(world: &mut World) -> Crash {
+pub(crate) fn any_crash(world: &mut World) -> Crash {
     if world.chance.percent(60) {
         Crash::Power
     } else {
@@ -113,7 +119,7 @@ fn any_crash(world: &mut World) -> Crash {
 }
 
 /// Starts again after the process has ended; usually this crashes, too.
-fn revive(world: &mut World) -> Result<(), Violation> {
+pub(crate) fn revive(world: &mut World) -> Result<(), Violation> {
     if world.chance.percent(20) {
         // A program that goes on after a fatal error must not accept anything.
         world.submit();
@@ -167,7 +173,7 @@ fn trouble(world: &mut World) {
 }
 
 /// Checks that rows in the lake no longer keep their segments.
-fn check_trimmed(world: &mut World) -> Result<(), Violation> {
+pub(crate) fn check_trimmed(world: &mut World) -> Result<(), Violation> {
     for _ in 0..3 {
         world.clock.advance(Duration::from_secs(2));
         world.turn()?;
@@ -212,7 +218,7 @@ fn run_all(seeds: impl IntoIterator<Item = u64>) {
     println!("{crashes} crashes");
 }
 
-fn all_seeds() -> u64 {
+pub(crate) fn all_seeds() -> u64 {
     std::env::var("LAKEHOOK_SEEDS").map_or(1000, |seeds| seeds.parse().unwrap())
 }
 
@@ -312,13 +318,17 @@ fn a_seed_replays_exactly() {
     assert_ne!(run(3), run(4));
 }
 
-/// Prints what happens in the world of `LAKEHOOK_SEED`.
+/// Prints what happens in the world of `LAKEHOOK_SEED`: of one log, unless another variable says otherwise.
 #[test]
 fn replay() {
     let Ok(seed) = std::env::var("LAKEHOOK_SEED") else {
         return;
     };
     let seed_number = seed.parse().unwrap();
+    if std::env::var_os("LAKEHOOK_SEVERAL").is_some() {
+        let (text, outcome) = Cluster::new(seed_number, Planted::Nothing).live_aloud();
+        panic!("{text}seed {seed}: {outcome:?}");
+    }
     let is_replicated = std::env::var_os("LAKEHOOK_REPLICATED").is_some();
     let mut world = if is_replicated {
         replicated(seed_number)

@@ -4,6 +4,7 @@ use lakehook::clock::Micros;
 use lakehook::ids::NodeId;
 use lakehook::lake::keys;
 use lakehook::record::{Identity, Lsn, Origin, RowKind, Rows};
+use lakehook::wal::logs::log_of;
 use lakehook::wal::request::{Append, AppendError, Appended, NO_RUN, Reply};
 
 use crate::chance::{Chance, mix};
@@ -54,8 +55,20 @@ pub(crate) struct Sent {
     pub(crate) dropped: u64,
     pub(crate) received_at: Micros,
     pub(crate) outcome: Outcome,
+    /// Whether the sender learns nothing from the log any more.
+    pub(crate) is_cut_off: bool,
     /// The ids and contents of its records, for sending them again.
     events: Vec<(u64, u32)>,
+}
+
+impl SentRow {
+    /// The tag of a record.
+    pub(crate) fn tag(&self) -> Option<u64> {
+        match self.kind {
+            RowKind::Record(identity) => Some(identity.tag),
+            _ => None,
+        }
+    }
 }
 
 impl Sent {
@@ -80,6 +93,11 @@ impl Sent {
         }
     }
 
+    /// The ids of its records.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = u64> {
+        self.events.iter().map(|(id, _)| *id)
+    }
+
     /// How many events count as received if the request is acknowledged.
     pub(crate) fn events_total(&self) -> u64 {
         let refused = |row: &&SentRow| row.kind == RowKind::Refused;
@@ -92,9 +110,21 @@ impl Sent {
 pub(crate) struct Senders {
     pub(crate) sent: Vec<Sent>,
     next_id: u64,
+    /// The number of the only log that they send to, and how many there are, if they are several.
+    pub(crate) share: Option<(usize, usize)>,
+    /// Whether they send to a cluster, which splits their requests.
+    send_to_all: bool,
 }
 
 impl Senders {
+    /// Those of a cluster, which splits their requests.
+    pub(crate) fn of_cluster() -> Self {
+        Self {
+            send_to_all: true,
+            ..Self::default()
+        }
+    }
+
     /// Makes a request with new ids, known ids, ids of a request whose answer was lost, or known ids with
     /// other content.
     pub(crate) fn send(&mut self, chance: &mut Chance, now: Micros) -> usize {
@@ -104,14 +134,15 @@ impl Senders {
         };
         let received_at = Micros(now.0 - late_micros.cast_signed());
         let mut sent = Sent {
-            name: format!("r{}", self.sent.len()),
+            name: self.name(),
             rows: Vec::new(),
             dropped: chance.below(3),
             received_at,
             outcome: Outcome::Waiting,
+            is_cut_off: false,
             events: Vec::new(),
         };
-        if chance.percent(8) {
+        if chance.percent(8) && self.has_quarantine() {
             sent.push(RowKind::Refused, QUARANTINE, "refused", chance);
         } else if !self.sent.is_empty() && chance.percent(25) {
             // The whole request is sent again, as after a lost answer; usually a recent one.
@@ -129,32 +160,26 @@ impl Senders {
     /// Makes a request with one new event of this size.
     pub(crate) fn send_one(&mut self, chance: &mut Chance, now: Micros) -> usize {
         let mut sent = Sent {
-            name: format!("r{}", self.sent.len()),
+            name: self.name(),
             rows: Vec::new(),
             dropped: 0,
             received_at: now,
             outcome: Outcome::Waiting,
+            is_cut_off: false,
             events: Vec::new(),
         };
-        self.next_id += 1;
-        sent.push_event(self.next_id, 0, chance);
+        let id = self.new_id();
+        sent.push_event(id, 0, chance);
         self.sent.push(sent);
         self.sent.len() - 1
     }
 
     /// Sends the last request again, as after a lost answer.
     pub(crate) fn send_again(&mut self, chance: &mut Chance, now: Micros) -> usize {
-        let last = self
-            .sent
-            .last()
-            .map_or(Vec::new(), |last| last.events.clone());
-        let again = self.send_one(chance, now);
-        self.sent[again].rows.clear();
-        self.sent[again].events.clear();
-        for (id, content) in last {
-            self.sent[again].push_event(id, content, chance);
+        match self.sent.len() {
+            0 => self.send_one(chance, now),
+            sent => self.repeat(sent - 1, chance, now),
         }
-        again
     }
 
     fn fill(&mut self, sent: &mut Sent, chance: &mut Chance) {
@@ -165,21 +190,96 @@ impl Senders {
         };
         for _ in 0..rows {
             match chance.below(20) {
-                0 => sent.push(RowKind::Quarantined, QUARANTINE, "invalid", chance),
+                0 if self.has_quarantine() => {
+                    sent.push(RowKind::Quarantined, QUARANTINE, "invalid", chance);
+                }
                 1..=3 if self.next_id > 0 => {
-                    let id = 1 + chance.below(self.next_id);
+                    let id = self.own_id(1 + chance.below(self.next_id));
                     let content = u32::from(chance.percent(30));
                     sent.push_event(id, content, chance);
                 }
                 _ => {
-                    self.next_id += 1;
-                    sent.push_event(self.next_id, 0, chance);
+                    let id = self.new_id();
+                    sent.push_event(id, 0, chance);
                 }
             }
         }
     }
 
+    fn name(&self) -> String {
+        let kind = if self.send_to_all { 'c' } else { 'r' };
+        format!("{kind}{}", self.sent.len())
+    }
+
+    /// What has no identity goes to the first of several logs.
+    fn has_quarantine(&self) -> bool {
+        self.share.is_none_or(|(log, _)| log == 0)
+    }
+
+    /// The next id that is theirs to send, from this one on.
+    fn own_id(&self, mut id: u64) -> u64 {
+        while let Some((log, logs)) = self.share
+            && log_of(mix(id), logs) != log
+        {
+            id += 1;
+        }
+        id
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id = self.own_id(self.next_id + 1);
+        self.next_id
+    }
+
+    /// Notes a part of a request, which is on its way to this log.
+    pub(crate) fn add_part(&mut self, whole: &Sent, part: &Append) -> usize {
+        let rows = part.rows.iter().map(|(row, bytes)| SentRow {
+            kind: row.kind,
+            partition: part.rows.partitions[row.partition as usize].clone(),
+            bytes: bytes.to_vec(),
+        });
+        let rows: Vec<_> = rows.collect();
+        let is_here = |tag: u64| {
+            let mut tags = rows.iter().filter_map(SentRow::tag);
+            tags.any(|here| here == tag)
+        };
+        let events = whole.events.iter().copied();
+        self.sent.push(Sent {
+            name: whole.name.clone(),
+            dropped: part.dropped,
+            received_at: part.origin.received_at,
+            outcome: Outcome::Waiting,
+            is_cut_off: false,
+            events: events.filter(|(id, _)| is_here(mix(*id))).collect(),
+            rows,
+        });
+        self.sent.len() - 1
+    }
+
+    /// Makes a request with all events of an earlier one.
+    pub(crate) fn repeat(&mut self, earlier: usize, chance: &mut Chance, now: Micros) -> usize {
+        let events = self.sent[earlier].events.clone();
+        let again = self.send_one(chance, now);
+        self.sent[again].rows.clear();
+        self.sent[again].events.clear();
+        for (id, content) in events {
+            self.sent[again].push_event(id, content, chance);
+        }
+        again
+    }
+
+    /// Whoever would have answered is gone.
+    pub(crate) fn lose(&mut self, request: usize) {
+        let sent = &mut self.sent[request];
+        if !sent.is_cut_off {
+            sent.outcome = Outcome::Unknown;
+        }
+    }
+
     pub(crate) fn answer(&mut self, request: usize, reply: Reply) {
+        if self.sent[request].is_cut_off {
+            return;
+        }
         self.sent[request].outcome = match reply {
             Ok(appended) => Outcome::Acknowledged(appended),
             Err(AppendError::Storage(_)) => Outcome::Unknown,

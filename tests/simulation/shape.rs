@@ -47,6 +47,12 @@ pub(crate) enum Planted {
     BlindTakeover,
     /// Objects are put however long ago the owner has appended something.
     StaleOwner,
+    /// Some nodes of a cluster send the rows of an id to another log than the others do.
+    SplitOtherwise,
+    /// A node that has no answer of an owner tells the sender that all is stored.
+    LostIsStored,
+    /// A node answers once the first log of several has stored its part.
+    FirstAnswers,
 }
 
 /// Where the journal of a world is.

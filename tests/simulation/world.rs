@@ -30,7 +30,7 @@ use crate::disk::{Crash, SimDisk};
 use crate::engine::{SimEngine, keep_trying};
 use crate::memory::MemoryStore;
 use crate::polls::{PollTicket, Polls};
-use crate::senders::{Outcome, Senders, partitions_of};
+use crate::senders::{Senders, partitions_of};
 use crate::shape::{JournalKind, Planted, Shape};
 use crate::spoiled::Spoiled;
 use crate::store::SimStore;
@@ -61,6 +61,8 @@ pub(crate) enum Ticket {
 pub(crate) struct Node {
     /// Its directory.
     pub(crate) dir: PathBuf,
+    /// The epoch in which it owns a replicated log; 0 in any other one.
+    pub(crate) epoch: u64,
     pub(crate) writer: Writer<AnyJournal, SimDisk>,
     pub(crate) shipper: Shipper<SimDisk, Spoiled>,
     pub(crate) shipments: BTreeMap<u64, Shipment>,
@@ -253,6 +255,7 @@ impl World {
     ) -> Result<(Node, Recovered), OpenError> {
         let disk = self.disk.clone();
         let effects = (self.clock.clone(), self.ids.clone());
+        let epoch = found.epoch();
         let (writer, recovered) = recover::open_journal(
             found,
             disk,
@@ -284,6 +287,7 @@ impl World {
         let jobs = open.map(|run| (Request::AbandonRun(run), Ticket::Poll(PollTicket::Abandon)));
         let node = Node {
             dir: dir.to_owned(),
+            epoch,
             jobs: jobs.collect(),
             writer,
             shipper,
@@ -362,7 +366,7 @@ impl World {
     pub(crate) fn bury(&mut self, node: Node) -> bool {
         for (_, ticket) in node.jobs {
             if let Ticket::Append(request) = ticket {
-                self.senders.sent[request].outcome = Outcome::Unknown;
+                self.senders.lose(request);
             }
         }
         node.closed
@@ -427,6 +431,18 @@ impl World {
         if let Some(node) = &mut self.node {
             node.jobs.push_back((append, Ticket::Append(request)));
         }
+    }
+
+    /// Queues a request with the process that owns the log in this epoch, or believes that it does; `false` if it is
+    /// gone.
+    pub(crate) fn queue_in(&mut self, epoch: u64, request: usize) -> bool {
+        let append = Request::Append(Box::new(self.senders.sent[request].append()));
+        let mut nodes = self.node.iter_mut().chain(&mut self.zombies);
+        let Some(node) = nodes.find(|node| node.epoch == epoch && !node.fatal) else {
+            return false;
+        };
+        node.jobs.push_back((append, Ticket::Append(request)));
+        true
     }
 
     /// Runs one turn of the writer.

@@ -10,9 +10,10 @@
 //! no file, [`dedup`] recognises events that the log has had before. Around them: [`recover`] (from
 //! a journal to a writer), [`rows`] (reads a batch back), [`log`] (the writer's thread, and the
 //! handle to it), `appending` (for those who can wait until there is room), [`seat`] (who answers
-//! while another process owns it), [`logs`] (several logs that share the rows of requests), [`inspect`] (reads a log from outside), [`moving`] (from a
-//! directory into an engine and back), [`rescue`] (what can be read of a log that cannot go on),
-//! `helper` (work beside the writer).
+//! while another process owns it), [`logs`] (several logs that share the rows of requests), `split`
+//! and `parts` (which of them is asked for what, and when), [`inspect`] (reads a log from outside),
+//! [`moving`] (from a directory into an engine and back), [`rescue`] (what can be read of a log that
+//! cannot go on), `helper` (work beside the writer).
 //!
 //! Other logs recycle files, keep positions in a side file, retry a failed sync, or skip what they
 //! cannot read. Each of these has lost somebody's data. The price of doing without them is a copy
@@ -31,6 +32,7 @@ pub mod log;
 mod appending;
 pub mod seat;
 mod split;
+mod parts;
 pub mod logs;
 pub mod inspect;
 pub mod moving;

@@ -7,10 +7,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crate::ledger::request::{Append, AppendError, Appended, NO_RUN, Reply};
+use crate::ledger::request::{Append, AppendError, Reply};
 use crate::log::Log;
+pub use crate::parts::Parts;
+use crate::parts::of_log;
 pub use crate::split::log_of;
-use crate::split::{Divided, split};
 use lakehook_base::clock::Micros;
 
 /// Handles of all logs; cheap to clone.
@@ -182,82 +183,18 @@ impl Logs {
 
 /// Has each log store its part. All of them are asked, whatever becomes of one of them.
 async fn append_to(logs: &[Log], append: Append) -> Reply {
-    let Divided { first, last } = split(append, logs.len());
+    let (mut parts, first) = Parts::of(append, logs.len());
     let begun: Vec<_> = first
         .into_iter()
         .map(|(number, part)| (number, logs[number].begin_append(part)))
         .collect();
-    let mut sum = Sum::default();
     for (number, begun) in begun {
-        sum.add(number, begun.answer().await);
+        parts.answered(number, begun.answer().await);
     }
-    // Whatever is sent again would store it again.
-    if let Some((number, part)) = last
-        && sum.failed.is_none()
-    {
-        sum.add(number, logs[number].begin_append(part).answer().await);
+    if let Some((number, part)) = parts.last() {
+        parts.answered(number, logs[number].begin_append(part).answer().await);
     }
-    sum.reply()
-}
-
-/// What became of the parts of a request.
-#[derive(Default)]
-struct Sum {
-    appended: Appended,
-    failed: Option<AppendError>,
-}
-
-impl Sum {
-    fn add(&mut self, number: usize, reply: Reply) {
-        match reply {
-            Ok(part) => {
-                let sum = &mut self.appended;
-                sum.accepted += part.accepted;
-                sum.duplicates += part.duplicates;
-                sum.changed += part.changed;
-                sum.conflicts += part.conflicts;
-                sum.quarantined += part.quarantined;
-                sum.run = NO_RUN;
-            }
-            Err(error) => {
-                let error = of_log(number, error);
-                let is_worse = |before: &AppendError| severity(&error) > severity(before);
-                if self.failed.as_ref().is_none_or(is_worse) {
-                    self.failed = Some(error);
-                }
-            }
-        }
-    }
-
-    fn reply(self) -> Reply {
-        match self.failed {
-            None => Ok(self.appended),
-            Some(error) => Err(error),
-        }
-    }
-}
-
-/// Which of two errors is told: an outcome that nobody knows comes first, and last what a sender would give up for.
-fn severity(error: &AppendError) -> u8 {
-    match error {
-        AppendError::Storage(_) | AppendError::Unanswered(_) => 5,
-        AppendError::NoOwner(_) => 4,
-        AppendError::Closed => 3,
-        AppendError::Full => 2,
-        AppendError::Late => 1,
-        AppendError::TooLarge { .. } | AppendError::NoSuchRun => 0,
-    }
-}
-
-/// The error of one log among several.
-fn of_log(number: usize, error: AppendError) -> AppendError {
-    match error {
-        AppendError::NoOwner(why) => AppendError::NoOwner(format!("log {number}: {why}").into()),
-        AppendError::Unanswered(why) => {
-            AppendError::Unanswered(format!("log {number}: {why}").into())
-        }
-        error => error,
-    }
+    parts.reply()
 }
 
 #[cfg(test)]

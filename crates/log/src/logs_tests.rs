@@ -2,6 +2,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::ledger::request::{Appended, NO_RUN};
 use crate::seat::{Asked, StandIn};
 use lakehook_base::record::{Identity, Origin, RowKind, Rows};
 

@@ -108,6 +108,7 @@ impl FeedsOfNode {
                 owner: owner.clone(),
                 known,
                 key: None,
+                may_follow: false,
             };
             let begun = tokio::select! {
                 begun = self.begin(opener) => begun,

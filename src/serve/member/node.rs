@@ -229,6 +229,7 @@ impl Node {
             owner: self.owner.clone(),
             known: self.state.known(),
             key: Some(self.state.identity.key),
+            may_follow: false,
         };
         Home::open(&self.config, log, status, &self.process, opener).await
     }

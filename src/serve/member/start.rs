@@ -113,7 +113,7 @@ pub(in crate::serve) async fn start(
             members: Arc::clone(&shared),
             following: member.following,
             due: None,
-            home: Some(member.home),
+            home: Some(member.home).filter(|home| home.is_known),
             feeds: of_first,
             former: None,
             fatal: fatal.clone(),
@@ -176,6 +176,7 @@ async fn homes(
             owner: owner_text(membership),
             known: (0, 0),
             key,
+            may_follow: true,
         };
         async move {
             let lock = Home::lock(&own, LogRole::Events)?;
