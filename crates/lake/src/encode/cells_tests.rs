@@ -70,7 +70,7 @@ fn keys_may_be_in_any_order() {
         r#"{"event_type":"b","event_id":"2","properties":{"ok":true},"extra":{}}"#,
         r#"{"event_id":"3","new":[1],"event_type":"c","extra":{"a":{"b":2}}}"#,
         r#"{"\u0065vent_id":"4","event_id":"5","event_type":6,"properties":{"text":7,"text":"y"}}"#,
-        r"{}",
+        "{}",
     ];
     let expected: [&[&str]; 5] = [
         &[
