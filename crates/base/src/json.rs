@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memchr2;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -31,6 +32,99 @@ impl<'de> Deserialize<'de> for Members<'de> {
             }
         }
         deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// Passes the raw key (with its quotes) and the raw value of each member of an object to `see`, in order, with
+/// repetitions. `None` if the text is no object; some members may have been passed before that shows.
+///
+/// This only finds where members begin and end. It is for JSON that is known to be valid.
+pub fn each_member<'a>(object: &'a str, mut see: impl FnMut(&'a str, &'a str)) -> Option<()> {
+    let bytes = object.as_bytes();
+    let mut at = passed(bytes, 0, b'{')?;
+    if let Some(end) = passed(bytes, at, b'}') {
+        return (space_end(bytes, end) == bytes.len()).then_some(());
+    }
+    loop {
+        let key_at = space_end(bytes, at);
+        let key_end = string_end(bytes, key_at)?;
+        let value_at = space_end(bytes, passed(bytes, key_end, b':')?);
+        let value_end = value_end(bytes, value_at)?;
+        see(
+            object.get(key_at..key_end)?,
+            object.get(value_at..value_end)?,
+        );
+        at = space_end(bytes, value_end);
+        if bytes.get(at) != Some(&b',') {
+            let end = passed(bytes, at, b'}')?;
+            return (space_end(bytes, end) == bytes.len()).then_some(());
+        }
+        at += 1;
+    }
+}
+
+/// Where the white space at `at` ends.
+#[inline]
+fn space_end(bytes: &[u8], mut at: usize) -> usize {
+    while let Some(b' ' | b'\n' | b'\r' | b'\t') = bytes.get(at) {
+        at += 1;
+    }
+    at
+}
+
+/// The place after white space and this byte, if it follows.
+#[inline]
+fn passed(bytes: &[u8], at: usize, byte: u8) -> Option<usize> {
+    let at = space_end(bytes, at);
+    (bytes.get(at) == Some(&byte)).then_some(at + 1)
+}
+
+/// Where the string that begins at `at` ends.
+#[inline]
+fn string_end(bytes: &[u8], at: usize) -> Option<usize> {
+    if bytes.get(at) != Some(&b'"') {
+        return None;
+    }
+    let mut at = at + 1;
+    loop {
+        at += memchr2(b'"', b'\\', bytes.get(at..)?)?;
+        if bytes[at] == b'"' {
+            return Some(at + 1);
+        }
+        at += 2;
+    }
+}
+
+/// Where the value that begins at `at` ends.
+#[inline]
+fn value_end(bytes: &[u8], at: usize) -> Option<usize> {
+    match bytes.get(at)? {
+        b'"' => string_end(bytes, at),
+        b'{' | b'[' => nested_end(bytes, at),
+        _ => {
+            let is_outside =
+                |byte: &u8| matches!(byte, b',' | b'}' | b']' | b' ' | b'\n' | b'\r' | b'\t');
+            let length = bytes[at..].iter().position(is_outside)?;
+            (length > 0).then_some(at + length)
+        }
+    }
+}
+
+/// Where the object or array that begins at `at` ends.
+fn nested_end(bytes: &[u8], mut at: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    loop {
+        match bytes.get(at)? {
+            b'"' => {
+                at = string_end(bytes, at)?;
+                continue;
+            }
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' if depth == 1 => return Some(at + 1),
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
     }
 }
 
@@ -91,6 +185,8 @@ pub fn push_json<T: serde::Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -106,6 +202,67 @@ mod tests {
             ]
         );
         assert!(serde_json::from_str::<Members<'_>>("[]").is_err());
+    }
+
+    fn each(object: &str) -> Option<Vec<(&str, &str)>> {
+        let mut members = Vec::new();
+        each_member(object, |key, value| members.push((key, value)))?;
+        Some(members)
+    }
+
+    #[test]
+    fn members_that_are_found_are_those_that_are_parsed() {
+        for object in [
+            "{}",
+            " { } ",
+            r#"{"a":1}"#,
+            r#"{"b" : 1.0, "\u0061":[ 1 ], "b":null}"#,
+            r#"{"é\"":"\\","":"}{\"]","c":{"d":["]",{"e":"}"}],"f":{}},"g":-1e5 , "h":true}"#,
+            "\n{\t\"a\"\r:\n[ [ ] , [ \"\\\\\" ] ]\t}\n",
+        ] {
+            let Members(parsed) = serde_json::from_str(object).unwrap();
+            assert_eq!(each(object).unwrap(), parsed, "{object}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_object_has_no_members() {
+        let whole = r#"{"a":"b\"","c":[{"d":1}],"e":2}"#;
+        let cut = (0..whole.len()).map(|end| &whole[..end]);
+        let others = [
+            "null",
+            "[]",
+            r#"{"a":1}{"#,
+            r#"{"a":}"#,
+            r#"{"a" 1}"#,
+            "{a:1}",
+            r#"{"a":1,}"#,
+        ];
+        for text in cut.chain(others) {
+            assert_eq!(each(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_object_is_divided_as_it_is_parsed(
+            members in proptest::collection::vec((".*", "(?s).*", any::<f64>()), 0..5),
+        ) {
+            let members = members.iter().map(|(key, text, number)| {
+                let value = serde_json::json!([text, {text: number}]);
+                format!("{}: {value}", serde_json::Value::from(key.as_str()))
+            });
+            let object = format!("{{{}}}", members.collect::<Vec<_>>().join(" ,"));
+            let Members(parsed) = serde_json::from_str(&object).unwrap();
+            prop_assert_eq!(each(&object), Some(parsed));
+        }
+
+        #[test]
+        fn any_text_is_divided_without_a_panic(text in "[{}\\[\\]\",: \\\\a1é]{0,30}") {
+            let is_object = each(&text).is_some();
+            let may_be_one = text.trim().starts_with('{') && text.trim().ends_with('}');
+            prop_assert!(may_be_one || !is_object);
+        }
     }
 
     #[test]

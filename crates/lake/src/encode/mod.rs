@@ -10,6 +10,7 @@ mod format;
 mod statistics;
 pub mod ndjson;
 mod sorted;
+mod cells;
 mod typed_rows;
 pub mod parquet;
 pub mod parquet_read;

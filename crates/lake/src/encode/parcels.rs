@@ -45,7 +45,7 @@ impl<W: Write + Send> ParcelEncoder<W> {
             Inner::Lines(encoder) => encoder.unnumbered(lsn_at, row),
             Inner::Columns(columns) => {
                 let (writer, group) = &mut **columns;
-                group.push(None, row)?;
+                group.push_line(row)?;
                 if group.is_full() {
                     group.write(writer).map_err(failed)?;
                 }

@@ -49,8 +49,8 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
 
     /// Takes one row.
     pub fn row(&mut self, lsn: Lsn, row: &[u8]) -> io::Result<()> {
-        let time = self.group.time_of(row);
-        self.sorter.push(time, lsn, row)
+        let (time, cells) = self.group.read(row)?;
+        self.sorter.push(time, lsn, cells)
     }
 
     /// Writes everything; returns the writer and the statistics of the columns.
@@ -60,8 +60,8 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
             sorter,
             mut group,
         } = self;
-        sorter.finish(&mut |lsn, row| {
-            group.push(Some(lsn), row)?;
+        sorter.finish(&mut |lsn, cells| {
+            group.push_row(lsn, cells)?;
             if group.is_full() {
                 group.write(&mut writer).map_err(failed)?;
             }

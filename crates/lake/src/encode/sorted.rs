@@ -12,7 +12,11 @@ use lakehook_base::files::{Appender, Files, Reader, remove_if_there};
 use lakehook_base::record::Lsn;
 
 /// Most bytes of rows that are sorted in memory.
-const MAX_BUFFER_BYTES: usize = 24 << 20;
+const MAX_BUFFER_BYTES: usize = 8 << 20;
+/// Bytes that are read at once from the files that are merged, of all of them together …
+const MERGE_BYTES: usize = 1 << 20;
+/// … and at least from each.
+const MIN_READ_BYTES: usize = 4 << 10;
 /// Bytes of the time, LSN and length before each row in a file.
 const HEAD_BYTES: usize = 20;
 
@@ -107,10 +111,11 @@ impl<F: Files> Sorter<F> {
     fn merge(&self, see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>) -> io::Result<()> {
         let mut readers = Vec::new();
         let mut next = BinaryHeap::new();
+        let read_bytes = (MERGE_BYTES / self.spilled.len().max(1)).max(MIN_READ_BYTES);
         for (index, path) in self.spilled.iter().enumerate() {
             let file = Reader::new(self.files.open(path)?)?;
             let mut spilled = SpilledReader {
-                input: BufReader::with_capacity(64 << 10, file),
+                input: BufReader::with_capacity(read_bytes, file),
                 row: Vec::new(),
             };
             if let Some((time, lsn)) = spilled.advance()? {

@@ -2,36 +2,32 @@
 //!
 //! Values come as lines, or one by one from those who know their types already.
 
-use std::borrow::Cow;
-use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use parquet::column::writer::ColumnWriter;
-use parquet::data_type::{ByteArray, FixedLenByteArray};
+use bytes::{Bytes, BytesMut};
+use parquet::column::writer::{ColumnWriter, ColumnWriterImpl};
+use parquet::data_type::{ByteArray, ByteArrayType, FixedLenByteArray};
 use parquet::errors::ParquetError;
 use parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 
+use super::cells::{CellReader, CellsLeft};
 use lakehook_base::clock::Micros;
-use lakehook_base::columns::{self, CellValue, ColumnType as Kind};
-use lakehook_base::json::{Members, text};
+use lakehook_base::columns::{CellValue, ColumnType as Kind};
 use lakehook_base::record::Lsn;
-use lakehook_base::tables::{Source, Table};
+use lakehook_base::tables::Table;
 
 /// Most rows of a row group; engines divide work by row groups.
 pub(super) const MAX_GROUP_ROWS: usize = 1 << 17;
 /// Most bytes of a row group's rows, as logged.
 const MAX_GROUP_BYTES: usize = 24 << 20;
+/// Texts that are handed to the library at once: as many as it looks at in one go.
+const TEXTS_AT_ONCE: usize = 1024;
 
 /// Rows by column, such as those of a row group.
 pub struct TypedRows {
-    table: Arc<Table>,
+    reader: CellReader,
     columns: Vec<Values>,
-    /// Columns by the key of a row's member; `properties` has those by the key of a property.
-    members: HashMap<String, usize>,
-    properties: HashMap<String, usize>,
-    rest: Option<usize>,
     lsn: Option<usize>,
     rows: usize,
     /// Bytes of the rows as lines.
@@ -45,7 +41,11 @@ struct Values {
 }
 
 enum TypedValues {
-    Text { bytes: Vec<u8>, ends: Vec<usize> },
+    /// The texts one after the other, and how long each is: no row is as long as 4 GiB.
+    Text {
+        bytes: BytesMut,
+        lengths: Vec<u32>,
+    },
     Whole(Vec<i64>),
     Days(Vec<i32>),
     Wide(Vec<i128>),
@@ -56,34 +56,12 @@ enum TypedValues {
 impl TypedRows {
     /// No rows of a table.
     pub fn new(table: &Arc<Table>) -> Self {
-        let by = |pick: fn(&Source) -> Option<&String>| {
-            let columns = table.columns.iter().enumerate();
-            let named = columns.filter_map(|(i, column)| Some((pick(&column.source)?.clone(), i)));
-            named.collect::<HashMap<_, _>>()
-        };
-        let members = by(|source| match source {
-            Source::Member(key) => Some(key),
-            _ => None,
-        });
-        let properties = by(|source| match source {
-            Source::Property(key) => Some(key),
-            _ => None,
-        });
-        let rest = table
-            .columns
-            .iter()
-            .position(|column| column.source == Source::Rest);
+        let reader = CellReader::new(table);
+        let columns = table.columns.iter();
         Self {
-            columns: table
-                .columns
-                .iter()
-                .map(|column| Values::new(column.kind))
-                .collect(),
-            lsn: members.get("lsn").copied(),
-            table: Arc::clone(table),
-            members,
-            properties,
-            rest,
+            columns: columns.map(|column| Values::new(column.kind)).collect(),
+            lsn: reader.column("lsn"),
+            reader,
             rows: 0,
             bytes: 0,
         }
@@ -96,7 +74,7 @@ impl TypedRows {
 
     /// The table that they are rows of.
     pub(super) fn table(&self) -> &Table {
-        &self.table
+        self.reader.table()
     }
 
     /// Number of rows.
@@ -111,7 +89,7 @@ impl TypedRows {
 
     /// The column whose values are the members of that name.
     pub fn column(&self, member: &str) -> Option<usize> {
-        self.members.get(member).copied()
+        self.reader.column(member)
     }
 
     /// Adds values to a column, one for each of the rows that are not ended yet; texts stand beside them.
@@ -165,7 +143,10 @@ impl TypedRows {
 
     /// Adds a row without an LSN, given as a line.
     pub fn push_line(&mut self, row: &[u8]) -> io::Result<()> {
-        self.push(None, row)
+        let (_, cells) = self.reader.read(row)?;
+        let bytes = add_cells(&mut self.columns, cells)?;
+        self.end_rows(1, bytes);
+        Ok(())
     }
 
     /// Takes the rows of others of the same columns, which are empty afterwards.
@@ -180,66 +161,21 @@ impl TypedRows {
         self.bytes += std::mem::take(&mut others.bytes);
     }
 
-    /// The time that a row is sorted by; the earliest one if it has none.
-    pub(super) fn time_of(&self, row: &[u8]) -> Micros {
-        let column = &self.table.columns[self.table.time];
-        let members = members_of(row).unwrap_or_default();
-        let value = members
-            .iter()
-            .find(|(key, _)| text(key).is_some_and(|key| key == column.name));
-        let time = value.and_then(|(_, raw)| columns::time(raw));
-        time.unwrap_or(Micros(i64::MIN))
+    /// Reads a row that is given as a line, without adding it: the time that it is sorted by, and its cells.
+    pub(super) fn read(&mut self, row: &[u8]) -> io::Result<(Micros, &[u8])> {
+        self.reader.read(row)
     }
 
-    /// Adds a row, with its LSN if it has one.
-    pub(super) fn push(&mut self, lsn: Option<Lsn>, row: &[u8]) -> io::Result<()> {
-        let members = members_of(row)?;
-        let mut rest: Vec<(&str, &str)> = Vec::new();
-        for (key, raw) in members {
-            let name = text(key).unwrap_or(Cow::Borrowed(key));
-            if name == "extra" && self.rest.is_some() {
-                rest.extend(serde_json::from_str::<Members<'_>>(raw).map_or(Vec::new(), |m| m.0));
-                continue;
-            }
-            if name == "properties" && !self.properties.is_empty() {
-                self.push_properties(raw);
-            }
-            match self.members.get(&*name).copied() {
-                Some(column) if self.take(column, raw) => {}
-                Some(_) if raw == "null" => {}
-                _ => rest.push((key, raw)),
-            }
-        }
-        if let Some((column, lsn)) = self.lsn.zip(lsn) {
+    /// Adds a row that was read, with its LSN.
+    pub(super) fn push_row(&mut self, lsn: Lsn, cells: &[u8]) -> io::Result<()> {
+        let bytes = add_cells(&mut self.columns, cells)?;
+        if let Some(column) = self.lsn
+            && self.columns[column].there.len() == self.rows
+        {
             self.columns[column].push_whole(i64::try_from(lsn.0).unwrap_or(i64::MAX));
         }
-        if let Some(column) = self.rest
-            && !rest.is_empty()
-        {
-            self.columns[column].push_text(object_of(&rest).as_bytes());
-        }
-        self.end_rows(1, row.len());
+        self.end_rows(1, bytes);
         Ok(())
-    }
-
-    /// Adds a raw value to a column that has none for this row yet. Returns `true` if the value
-    /// fits the column.
-    fn take(&mut self, column: usize, raw: &str) -> bool {
-        let kind = self.table.columns[column].kind;
-        let values = &mut self.columns[column];
-        values.there.len() == self.rows && values.push(kind, raw)
-    }
-
-    /// Fills the columns of properties; a value that does not fit is null there, and is kept in the column
-    /// `properties` anyway.
-    fn push_properties(&mut self, raw: &str) {
-        let members = serde_json::from_str::<Members<'_>>(raw).map_or(Vec::new(), |m| m.0);
-        for (key, raw) in members {
-            let column = text(key).and_then(|key| self.properties.get(&*key).copied());
-            if let Some(column) = column {
-                let _null = self.take(column, raw);
-            }
-        }
     }
 
     /// Writes the rows as a row group, and starts an empty one.
@@ -263,26 +199,25 @@ impl TypedRows {
     }
 }
 
-fn members_of(row: &[u8]) -> io::Result<Vec<(&str, &str)>> {
-    let Members(members) = serde_json::from_slice(row)?;
-    Ok(members)
-}
-
-/// A JSON object with these raw members.
-fn object_of(members: &[(&str, &str)]) -> String {
-    let inner: Vec<String> = members
-        .iter()
-        .map(|(key, raw)| format!("{key}:{raw}"))
-        .collect();
-    format!("{{{}}}", inner.join(","))
+/// Adds the cells of a row to columns that have none for it yet. Returns the bytes that it has as a line.
+fn add_cells(columns: &mut [Values], cells: &[u8]) -> io::Result<usize> {
+    let wrong = || io::Error::new(io::ErrorKind::InvalidData, "a row is not as it was read");
+    let mut left = CellsLeft(cells);
+    let bytes = left.number().ok_or_else(wrong)?;
+    while !left.0.is_empty() {
+        let column = left.number().and_then(|column| columns.get_mut(column));
+        let added = column.and_then(|column| column.push_cell(&mut left));
+        added.ok_or_else(wrong)?;
+    }
+    Ok(bytes)
 }
 
 impl Values {
     fn new(kind: Kind) -> Self {
         let of = match kind {
             Kind::Text | Kind::Json => TypedValues::Text {
-                bytes: Vec::new(),
-                ends: Vec::new(),
+                bytes: BytesMut::new(),
+                lengths: Vec::new(),
             },
             Kind::Date => TypedValues::Days(Vec::new()),
             Kind::Decimal(size) if size.is_wide() => TypedValues::Wide(Vec::new()),
@@ -296,69 +231,28 @@ impl Values {
         }
     }
 
-    /// Adds a raw value; `false` if it is null, or does not fit.
-    fn push(&mut self, kind: Kind, raw: &str) -> bool {
-        if raw == "null" {
-            return false;
-        }
-        match (kind, &mut self.of) {
-            (Kind::Json, _) => self.push_text(raw.as_bytes()),
-            (Kind::Text, _) => match text(raw) {
-                Some(text) => self.push_text(text.as_bytes()),
-                None => return false,
-            },
-            (Kind::Time, _) => match columns::time(raw) {
-                Some(time) => self.push_whole(time.0),
-                None => return false,
-            },
-            (Kind::Integer, _) => match columns::integer(raw) {
-                Some(number) => self.push_whole(number),
-                None => return false,
-            },
-            (Kind::Date, TypedValues::Days(values)) => match columns::day(raw) {
-                Some(days) => {
-                    values.push(days);
-                    self.there.push(1);
-                }
-                None => return false,
-            },
-            (Kind::Decimal(size), TypedValues::Wide(values)) => match columns::units(raw, size) {
-                Some(units) => {
-                    values.push(units);
-                    self.there.push(1);
-                }
-                None => return false,
-            },
-            (Kind::Decimal(size), _) => {
-                let units = columns::units(raw, size).and_then(|units| i64::try_from(units).ok());
-                match units {
-                    Some(units) => self.push_whole(units),
-                    None => return false,
-                }
+    /// Adds the value of a cell; `None` if there is none.
+    fn push_cell(&mut self, cells: &mut CellsLeft<'_>) -> Option<()> {
+        match &mut self.of {
+            TypedValues::Text { bytes, lengths } => {
+                let text = cells.text()?;
+                bytes.extend_from_slice(text);
+                lengths.push(text.len() as u32);
             }
-            (Kind::Double, TypedValues::Double(values)) => match columns::double(raw) {
-                Some(number) => {
-                    values.push(number);
-                    self.there.push(1);
-                }
-                None => return false,
-            },
-            (Kind::Boolean, TypedValues::Boolean(values)) => match raw {
-                "true" | "false" => {
-                    values.push(raw == "true");
-                    self.there.push(1);
-                }
-                _ => return false,
-            },
-            _ => return false,
+            TypedValues::Whole(values) => values.push(i64::from_le_bytes(cells.array()?)),
+            TypedValues::Days(values) => values.push(i32::from_le_bytes(cells.array()?)),
+            TypedValues::Wide(values) => values.push(i128::from_le_bytes(cells.array()?)),
+            TypedValues::Double(values) => values.push(f64::from_le_bytes(cells.array()?)),
+            TypedValues::Boolean(values) => values.push(cells.array()? == [1]),
         }
-        true
+        self.there.push(1);
+        Some(())
     }
 
     fn push_text(&mut self, text: &[u8]) {
-        if let TypedValues::Text { bytes, ends } = &mut self.of {
+        if let TypedValues::Text { bytes, lengths } = &mut self.of {
             bytes.extend_from_slice(text);
-            ends.push(bytes.len());
+            lengths.push(text.len() as u32);
             self.there.push(1);
         }
     }
@@ -386,15 +280,15 @@ impl Values {
         self.there.append(&mut other.there);
         match (&mut self.of, &mut other.of) {
             (
-                TypedValues::Text { bytes, ends },
+                TypedValues::Text { bytes, lengths },
                 TypedValues::Text {
                     bytes: more,
-                    ends: more_ends,
+                    lengths: more_lengths,
                 },
             ) => {
-                let start = bytes.len();
-                bytes.append(more);
-                ends.extend(more_ends.drain(..).map(|end| start + end));
+                bytes.extend_from_slice(more);
+                more.clear();
+                lengths.append(more_lengths);
             }
             (TypedValues::Whole(own), TypedValues::Whole(more)) => own.append(more),
             (TypedValues::Days(own), TypedValues::Days(more)) => own.append(more),
@@ -409,18 +303,18 @@ impl Values {
     fn write(&mut self, mut column: SerializedColumnWriter<'_>) -> Result<(), ParquetError> {
         let there = Some(self.there.as_slice());
         match (&mut self.of, column.untyped()) {
-            (TypedValues::Text { bytes, ends }, ColumnWriter::ByteArrayColumnWriter(writer)) => {
-                let all = Bytes::from(std::mem::take(bytes));
-                let mut start = 0;
-                let values: Vec<ByteArray> = ends
-                    .drain(..)
-                    .map(|end| {
-                        let value = all.slice(start..end);
-                        start = end;
-                        ByteArray::from(value)
-                    })
-                    .collect();
-                writer.write_batch(&values, there, None)?;
+            (TypedValues::Text { bytes, lengths }, ColumnWriter::ByteArrayColumnWriter(writer)) => {
+                let all = std::mem::take(bytes).freeze();
+                write_texts(writer, &self.there, &all, lengths)?;
+                column.close()?;
+                // Whoever kept a value has a copy of it by now, so the memory is ours again.
+                if let Ok(mut own) = all.try_into_mut() {
+                    own.clear();
+                    *bytes = own;
+                }
+                lengths.clear();
+                self.there.clear();
+                return Ok(());
             }
             (TypedValues::Whole(values), ColumnWriter::Int64ColumnWriter(writer)) => {
                 writer.write_batch(values, there, None)?;
@@ -453,4 +347,27 @@ impl Values {
         self.there.clear();
         column.close()
     }
+}
+
+/// Writes texts, some at a time: a value takes more memory in the form that the library wants than it has bytes.
+fn write_texts(
+    writer: &mut ColumnWriterImpl<'_, ByteArrayType>,
+    there: &[i16],
+    all: &Bytes,
+    lengths: &[u32],
+) -> Result<(), ParquetError> {
+    let mut values = Vec::with_capacity(TEXTS_AT_ONCE);
+    let (mut start, mut lengths) = (0, lengths.iter());
+    for there in there.chunks(TEXTS_AT_ONCE) {
+        let count = there.iter().filter(|there| **there == 1).count();
+        values.clear();
+        values.extend(lengths.by_ref().take(count).map(|length| {
+            let end = start + *length as usize;
+            let value = all.slice(start..end);
+            start = end;
+            ByteArray::from(value)
+        }));
+        writer.write_batch(&values, Some(there), None)?;
+    }
+    Ok(())
 }
