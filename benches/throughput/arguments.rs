@@ -12,7 +12,12 @@ cargo bench --bench throughput [-- OPTIONS]
                          only that work, the group commit, the cost by sizes and partitions, a disk
                          with slow syncs, what rows take, or the log on a disk, in a bucket and in
                          NATS; writes no page
+  --format NAME          of a quick run: ndjson.zst, ndjson.gz or parquet
+  --bucket               of a quick run: into a bucket
   --scale N              N times as many requests; writes no page";
+
+/// The formats that rows are measured with.
+const FORMATS: [&str; 3] = ["ndjson.zst", "ndjson.gz", "parquet"];
 
 /// The options.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +28,8 @@ pub(crate) struct Arguments {
     pub(crate) is_bench: bool,
     is_quick: bool,
     only: Option<Only>,
+    format: Option<&'static str>,
+    into_bucket: bool,
     scale: Option<usize>,
 }
 
@@ -70,6 +77,17 @@ impl Arguments {
                         _ => bail!("{USAGE}"),
                     }
                 }
+                "--format" => {
+                    let named = words.next();
+                    let known = FORMATS
+                        .into_iter()
+                        .find(|own| named.is_some_and(|name| name == own));
+                    if known.is_none() {
+                        bail!("{USAGE}");
+                    }
+                    arguments.format = known;
+                }
+                "--bucket" => arguments.into_bucket = true,
                 "--scale" => match words.next().and_then(|number| number.parse().ok()) {
                     Some(scale) => arguments.scale = Some(scale),
                     None => bail!("{USAGE}"),
@@ -145,12 +163,20 @@ impl Arguments {
 
     /// Lakes and formats of each row.
     pub(crate) fn lakes(&self, events_per_request: u32) -> Vec<(Lake, &'static str)> {
-        let mut lakes = vec![(Lake::Directory, "ndjson.zst")];
-        if !self.is_quick {
-            lakes.push((Lake::Directory, "ndjson.gz"));
-            lakes.push((Lake::Bucket, "ndjson.zst"));
+        if self.is_quick {
+            let lake = if self.into_bucket {
+                Lake::Bucket
+            } else {
+                Lake::Directory
+            };
+            return vec![(lake, self.format.unwrap_or(FORMATS[0]))];
         }
-        if !self.is_quick && events_per_request > 1 {
+        let mut lakes = vec![
+            (Lake::Directory, "ndjson.zst"),
+            (Lake::Directory, "ndjson.gz"),
+            (Lake::Bucket, "ndjson.zst"),
+        ];
+        if events_per_request > 1 {
             lakes.push((Lake::Directory, "parquet"));
         }
         lakes

@@ -8,7 +8,7 @@
 
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::assembly::{Assembling, Underway, damage_of, is_damage};
 use super::lake_check::LakeCheck;
@@ -57,6 +57,9 @@ pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     pub(super) numbered: Numbered,
     check: Option<Arc<LakeCheck<F>>>,
     may_put: Option<MayPut>,
+    /// Held while an object of columns is encoded. Encoders take more memory than anything else that ships, so
+    /// one object is encoded while the other is uploaded.
+    encoding: Mutex<()>,
 }
 
 /// Whether this process still owns the log, and so may put what is in it into the lake.
@@ -162,6 +165,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             numbered: Numbered::default(),
             check: None,
             may_put: None,
+            encoding: Mutex::default(),
         }
     }
 
@@ -360,6 +364,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         (format, table): (Format, &Arc<Table>),
         path: &Path,
     ) -> Result<Made, RowsError> {
+        let _alone = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
         remove_if_there(&self.files, path)?;
         let file = Arc::new(self.files.create_new(path)?);

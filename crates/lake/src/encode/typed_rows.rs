@@ -122,10 +122,9 @@ impl TypedRows {
     /// Adds a text to a column, for each of so many rows that are not ended yet.
     pub fn push_text(&mut self, column: usize, text: &[u8], rows: usize) {
         let own = &mut self.columns[column];
-        if let TypedValues::Text { bytes, ends } = &mut own.of {
-            let start = bytes.len();
+        if let TypedValues::Text { bytes, lengths } = &mut own.of {
             bytes.extend_from_slice(&text.repeat(rows));
-            ends.extend((1..=rows).map(|row| start + row * text.len()));
+            lengths.resize(lengths.len() + rows, text.len() as u32);
             own.there.resize(own.there.len() + rows, 1);
         }
     }
