@@ -21,7 +21,8 @@ mod support;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lakehook::clock::{Clock, Micros};
@@ -59,7 +60,7 @@ fn main() {
     );
     for (name, events, requests, under_way) in WORKS {
         let appends = appends(events, requests);
-        let (took, spent) = forward(appends, under_way);
+        let (took, spent) = forward(&Arc::new(appends), under_way);
         let events = (events * requests) as f64;
         let per_event = |thread: &str| spent[thread].as_secs_f64() * 1e6 / events;
         println!(
@@ -103,9 +104,6 @@ fn appends(events: u64, requests: u64) -> Vec<Append> {
     (0..requests).map(append).collect()
 }
 
-/// Requests that wait to be sent.
-type Waiting = Arc<Mutex<std::vec::IntoIter<Append>>>;
-
 struct Node {
     log: Log,
     standing: Standing,
@@ -146,7 +144,7 @@ fn runtime(name: &str) -> Runtime {
 }
 
 /// Has the owner store all requests; returns how long that took, and the processor time of each kind of thread.
-fn forward(appends: Vec<Append>, under_way: usize) -> (Duration, BTreeMap<String, Duration>) {
+fn forward(appends: &Arc<Vec<Append>>, under_way: usize) -> (Duration, BTreeMap<String, Duration>) {
     let dir = tempfile::TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let log = start_log(&dir.path().join("log"));
     let standing = Standing {
@@ -175,10 +173,9 @@ fn forward(appends: Vec<Append>, under_way: usize) -> (Duration, BTreeMap<String
     let (serving, address) = listen(&owners, node, stop.clone());
     let clock = Clock::manual(NOW);
     let peer = Peer::new(address, secret(), Timing::default(), clock, Ids::System);
-    let waiting = Arc::new(Mutex::new(appends.into_iter()));
     let before = spent();
     let start = Instant::now();
-    forwarders.block_on(send_all(&peer, target, &waiting, under_way));
+    forwarders.block_on(send_all(&peer, target, appends, under_way));
     let took = start.elapsed();
     let after = spent();
     stop.cancel();
@@ -215,16 +212,14 @@ fn listen(
     (owners.spawn(serving), address)
 }
 
-async fn send_all(peer: &Peer, target: Target, waiting: &Waiting, under_way: usize) {
+async fn send_all(peer: &Peer, target: Target, appends: &Arc<Vec<Append>>, under_way: usize) {
+    let next = Arc::new(AtomicUsize::new(0));
     let senders = (0..under_way).map(|_| {
-        let (peer, waiting) = (peer.clone(), Arc::clone(waiting));
+        let (peer, appends, next) = (peer.clone(), Arc::clone(appends), Arc::clone(&next));
         tokio::spawn(async move {
-            loop {
-                let next = waiting.lock().unwrap().next();
-                let Some(append) = next else { return };
-                let rows = append.rows.rows.len() as u64;
+            while let Some(append) = appends.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let stored = peer.append(target, append).await.unwrap();
-                assert_eq!(stored.accepted, rows);
+                assert_eq!(stored.accepted, append.rows.rows.len() as u64);
             }
         })
     });

@@ -19,7 +19,7 @@
 //! later version with an even name may be ignored; one with an odd name may not. A row has 24 bytes, however small it is, so
 //! that what is decoded takes hardly more memory than what was sent.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::HashSet;
 use std::net::IpAddr;
 
 use bytes::Bytes;
@@ -44,8 +44,6 @@ const REFUSED: u8 = 2;
 
 const ROW_BYTES: usize = 24;
 const IDENTITY_BYTES: usize = 12;
-/// Rows with fewer bytes are sent in one piece with what stands around them.
-const LARGE: usize = 4 << 10;
 /// Bytes of the count of messages.
 pub(super) const COUNT_BYTES: usize = 4;
 /// Bytes of an entry of the table of contents.
@@ -59,56 +57,49 @@ pub(super) struct Entry {
     crc: u32,
 }
 
-/// The rows of one request as bytes, in both parts.
+/// The rows of one request as bytes.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
     pub(super) entry: Entry,
-    about: Vec<u8>,
-    rows: Vec<u8>,
+    pub(super) bytes: Bytes,
 }
 
 impl Message {
-    /// Encodes a request, whose rows are not copied; `None` if it belongs to a run, or has more rows or partitions than this
-    /// form can say.
-    pub(super) fn of(append: Append) -> Option<Self> {
+    /// Encodes a request; `None` if it belongs to a run, or has more rows or partitions than this form can say.
+    pub(super) fn of(append: &Append) -> Option<Self> {
         if append.run != NO_RUN || append.cursor.is_some() {
             return None;
         }
         let rows = &append.rows;
         let about_bytes = 256 + rows.rows.len() * ROW_BYTES + rows.former.len() * IDENTITY_BYTES;
-        let mut about = Vec::with_capacity(about_bytes);
-        put_origin(&mut about, &append);
-        put_varint(&mut about, rows.partitions.len() as u64);
+        let mut bytes = Vec::with_capacity(about_bytes + rows.bytes.len());
+        put_origin(&mut bytes, append);
+        put_varint(&mut bytes, rows.partitions.len() as u64);
         for partition in &rows.partitions {
-            put_bytes(&mut about, partition.as_bytes());
+            put_bytes(&mut bytes, partition.as_bytes());
         }
-        put_varint(&mut about, rows.rows.len() as u64);
-        let mut end = 0;
+        put_varint(&mut bytes, rows.rows.len() as u64);
+        let mut start = 0;
         for row in &rows.rows {
-            put_row(&mut about, row, row.end - end)?;
-            end = row.end;
+            put_row(&mut bytes, row, row.end - start)?;
+            start = row.end;
         }
         for former in &rows.former {
-            about.extend_from_slice(&former.tag.to_le_bytes());
-            about.extend_from_slice(&former.content.to_le_bytes());
+            bytes.extend_from_slice(&former.tag.to_le_bytes());
+            bytes.extend_from_slice(&former.content.to_le_bytes());
         }
-        let mut rows = append.rows.bytes;
+        let about = bytes.len();
         // What stands behind the last row is no row.
-        rows.truncate(end);
+        bytes.extend_from_slice(&rows.bytes[..start]);
         let mut crc = Crc32c::default();
-        crc.update(&about);
-        crc.update(&rows);
+        crc.update(&bytes);
         let entry = Entry {
-            about: about.len(),
-            rows: end,
+            about,
+            rows: start,
             crc: crc.value(),
         };
-        Some(Self { entry, about, rows })
-    }
-
-    /// The bytes of both parts.
-    pub(super) fn length(&self) -> usize {
-        self.about.len() + self.rows.len()
+        let bytes = Bytes::from(bytes);
+        Some(Self { entry, bytes })
     }
 }
 
@@ -163,34 +154,9 @@ fn put_row(out: &mut Vec<u8>, row: &Row, length: usize) -> Option<()> {
     Some(())
 }
 
-/// A body with these messages, in pieces that are sent one after the other. Rows are copied only where they are so few that
-/// a piece of their own would cost more.
-pub(super) fn body(messages: Vec<Message>) -> VecDeque<Bytes> {
-    let mut pieces = VecDeque::new();
-    let mut piece = contents(&messages);
-    for Message { about, rows, .. } in messages {
-        piece.extend_from_slice(&about);
-        if rows.len() < LARGE {
-            piece.extend_from_slice(&rows);
-        } else {
-            pieces.push_back(Bytes::from(std::mem::take(&mut piece)));
-            pieces.push_back(Bytes::from(rows));
-        }
-    }
-    if !piece.is_empty() {
-        pieces.push_back(Bytes::from(piece));
-    }
-    pieces
-}
-
 /// The count of messages and the table of contents.
-fn contents(messages: &[Message]) -> Vec<u8> {
-    let small = |rows: usize| if rows < LARGE { rows } else { 0 };
-    let entries = messages.iter().map(|message| message.entry);
-    let gathered: usize = entries
-        .map(|entry| ENTRY_BYTES + entry.about + small(entry.rows))
-        .sum();
-    let mut out = Vec::with_capacity(COUNT_BYTES + gathered);
+pub(super) fn contents(messages: &[Message]) -> Bytes {
+    let mut out = Vec::with_capacity(COUNT_BYTES + messages.len() * ENTRY_BYTES);
     let narrow = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
     out.extend_from_slice(&narrow(messages.len()).to_le_bytes());
     for Message { entry, .. } in messages {
@@ -198,7 +164,7 @@ fn contents(messages: &[Message]) -> Vec<u8> {
         out.extend_from_slice(&narrow(entry.rows).to_le_bytes());
         out.extend_from_slice(&entry.crc.to_le_bytes());
     }
-    out
+    Bytes::from(out)
 }
 
 /// How many messages a body has, from its first bytes.

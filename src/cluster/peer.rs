@@ -19,7 +19,7 @@ use super::error::ForwardError;
 use super::head::{ALIVE, APPEND, FLUSH, HAND_OVER};
 use super::limits::{GATHERED_BYTES, MAX_BODY, MAX_GATHERED, Timing};
 use super::line::Line;
-use super::message::{self, COUNT_BYTES, ENTRY_BYTES, Message};
+use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, contents};
 use super::outcome::Outcome;
 use super::secret::ClusterSecret;
 use super::target::{Standing, Target};
@@ -102,10 +102,10 @@ impl Peer {
     /// Has the owner of a log store a request; success means that it is durable.
     ///
     /// If this is dropped, the request may be stored or not.
-    pub async fn append(&self, to: Target, append: Append) -> Result<Appended, ForwardError> {
+    pub async fn append(&self, to: Target, append: &Append) -> Result<Appended, ForwardError> {
         let message = Message::of(append).ok_or(ForwardError::NotForwardable)?;
         let max_bytes = MAX_BODY - COUNT_BYTES - ENTRY_BYTES;
-        let bytes = message.length();
+        let bytes = message.bytes.len();
         if bytes > max_bytes {
             let error = AppendError::TooLarge { bytes, max_bytes };
             return Err(ForwardError::Log(error));
@@ -207,7 +207,7 @@ impl Inner {
 
     fn push(&self, target: Target, message: Message, ticket: Ticket) -> Result<(), ForwardError> {
         let mut queue = self.queue();
-        let bytes = queue.bytes + message.length();
+        let bytes = queue.bytes + message.bytes.len();
         // One that is larger than all that may wait is sent alone.
         let is_full = bytes > MAX_WAITING_BYTES && !queue.waiting.is_empty();
         if queue.waiting.len() >= MAX_WAITING || is_full {
@@ -264,7 +264,7 @@ impl Inner {
         let mut batch: Vec<Waiting> = Vec::new();
         let mut bytes = COUNT_BYTES;
         while let Some(next) = queue.waiting.front() {
-            let own = ENTRY_BYTES + next.message.length();
+            let own = ENTRY_BYTES + next.message.bytes.len();
             let fits = batch.is_empty() || bytes + own <= GATHERED_BYTES;
             let is_same = batch
                 .first()
@@ -275,7 +275,7 @@ impl Inner {
             let Some(next) = queue.waiting.pop_front() else {
                 break;
             };
-            queue.bytes -= next.message.length();
+            queue.bytes -= next.message.bytes.len();
             // Nobody waits for it any more.
             if next.ticket.is_closed() {
                 continue;
@@ -302,8 +302,10 @@ impl Inner {
             messages.push(waiting.message);
             tickets.push(waiting.ticket);
         }
-        let body = message::body(messages);
-        let asking = self.appends.ask(target, APPEND, body, self.timing.answer);
+        let mut parts = VecDeque::with_capacity(1 + messages.len());
+        parts.push_back(contents(&messages));
+        parts.extend(messages.into_iter().map(|message| message.bytes));
+        let asking = self.appends.ask(target, APPEND, parts, self.timing.answer);
         let answer = match asking.await {
             Ok(Answer::Replies(replies))
                 if replies.outcomes.len() == tickets.len()

@@ -10,15 +10,21 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::message::tests::any_append;
-use crate::cluster::message::{self, Message};
+use crate::cluster::message::{Message, contents};
 use crate::cluster::reading::{ReadError, read};
 use crate::mutated::mutations::{cases, changed, changes};
 use crate::wal::request::Append;
 
 fn body_of(appends: &[Append]) -> Vec<u8> {
-    let messages = appends.iter().cloned().map(Message::of);
-    let messages = messages.map(Option::unwrap).collect();
-    Vec::from(message::body(messages)).concat()
+    let messages: Vec<Message> = appends
+        .iter()
+        .map(|append| Message::of(append).unwrap())
+        .collect();
+    let mut body = contents(&messages).to_vec();
+    for message in &messages {
+        body.extend_from_slice(&message.bytes);
+    }
+    body
 }
 
 /// Reads bytes that come in pieces of a size, as a body of `length` bytes.
