@@ -136,6 +136,12 @@ impl KnownIds {
         }
         covered.0 < until
     }
+
+    /// Whether a file says that it was received between these times, if all clocks agree.
+    pub(super) fn probably_has(&self, from: Micros, until: Micros) -> bool {
+        let mut spans = self.spans.iter().filter(|span| span.has_id);
+        spans.any(|span| span.until >= from && span.after < until)
+    }
 }
 
 fn slack() -> i64 {
@@ -184,6 +190,10 @@ mod tests {
         assert_eq!(known.has_it(), Some(true));
         assert!(between(&known, 14, 16));
         assert!(!between(&known, 1, 8) && !between(&known, 24, 28));
+        let probably = |from: i64, until: i64| {
+            known.probably_has(Micros(from * HOUR / 10), Micros(until * HOUR / 10))
+        };
+        assert!(probably(5, 11) && probably(19, 40) && !probably(5, 10) && !probably(21, 40));
         // The node's own clock says that nothing of that time is in the second segment.
         assert!(between(&known, 20, 21) && !between(&known, 21, 22));
         // What is newer than the newest file is not covered.

@@ -255,7 +255,7 @@ async fn ask_ids(
     search: &mut Search,
 ) -> Vec<ListedObject> {
     let before = objects_before(&objects, known.node);
-    let mut left = Vec::new();
+    let (mut probable, mut left) = (Vec::new(), Vec::new());
     for object in objects {
         let is_own = holder_of(&object.key).is_some_and(|(node, _)| node == known.node);
         if is_own && top_folder(&object.key) != Some(QUARANTINE) {
@@ -264,10 +264,17 @@ async fn ask_ids(
                 search.ruled_out += 1;
                 continue;
             }
+            if known.probably_has(from, until) {
+                probable.push((until, object));
+                continue;
+            }
         }
         left.push(object);
     }
-    left
+    // A row is in an object soon after it was received.
+    probable.sort_by_key(|(until, _)| *until);
+    let probable = probable.into_iter().map(|(_, object)| object);
+    probable.chain(left).collect()
 }
 
 /// For each object of a node, the one before it in its partition.

@@ -338,7 +338,9 @@ fn finds_quickly(format: &str) {
             "{events} events in {format}: {expected} after {took:?}, {}",
             found["lake"]
         );
-        assert!(took < limit, "{took:?}");
+        // Where clocks may differ, files rule out only what is older than some minutes.
+        let is_quick = format == "parquet" || expected == "stored";
+        assert!(!is_quick || took < limit, "{took:?}");
     }
 }
 
