@@ -84,7 +84,7 @@ impl Sought {
         };
         // Other texts may be escaped in many ways.
         let all_are_plain = sought.iter().all(|text| is_plain(text));
-        let finders = sought.into_iter().map(|text| Finder::new(text));
+        let finders = sought.into_iter().map(Finder::new);
         Needles(all_are_plain.then(|| finders.collect()))
     }
 
