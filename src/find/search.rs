@@ -23,8 +23,10 @@ use crate::rfc3339;
 const MAX_ROWS: usize = 20;
 /// Objects whose filters, or times, are asked at once.
 const MAX_ASKED: usize = 16;
-/// Objects that are read whole at once.
+/// Objects that are read whole at once, …
 const MAX_READ: usize = 4;
+/// … and how many bytes they have together at most, unless one alone has more.
+const MAX_READ_BYTES: u64 = 32 << 20;
 /// The stream of what was refused.
 const QUARANTINE: &str = "quarantine";
 /// The column of events' ids.
@@ -320,12 +322,15 @@ async fn read_whole(
     publish: Publish<'_>,
 ) -> Result<(), LakeReadError> {
     let mut left = limits;
-    let mut objects = objects.into_iter();
+    let mut objects = objects.into_iter().peekable();
     let mut reading = VecDeque::new();
-    let mut is_cut = false;
+    let (mut in_memory, mut is_cut) = (0, false);
     loop {
         while reading.len() < MAX_READ && !is_cut {
-            let Some(ListedObject { key, bytes }) = objects.next() else {
+            let fits = |object: &ListedObject| {
+                reading.is_empty() || in_memory + object.bytes <= MAX_READ_BYTES
+            };
+            let Some(ListedObject { key, bytes }) = objects.next_if(fits) else {
                 break;
             };
             if bytes > left.bytes || left.objects == 0 {
@@ -336,9 +341,10 @@ async fn read_whole(
             left.objects -= 1;
             let (place, sought, of) = (place.clone(), Arc::clone(sought), key.clone());
             let task = tokio::spawn(async move { read_one(&place, of, sought).await });
-            reading.push_back((key, AbortOnDropHandle::new(task)));
+            in_memory += bytes;
+            reading.push_back((key, bytes, AbortOnDropHandle::new(task)));
         }
-        let Some((key, task)) = reading.pop_front() else {
+        let Some((key, bytes, task)) = reading.pop_front() else {
             search.is_cut = is_cut;
             return Ok(());
         };
@@ -346,6 +352,7 @@ async fn read_whole(
             Ok(read) => read?,
             Err(error) => (Vec::new(), Err(io::Error::other(error))),
         };
+        in_memory -= bytes;
         if let Err(error) = end {
             search.note_unread(&key, UnreadPart::Rows, &error);
         }

@@ -1,7 +1,7 @@
 //! Rows of a table that stand in memory together.
 //!
-//! Rows without quotes are found eight bytes at a time, many of them at once. Whoever takes them can do the same thing
-//! for all of them before the next one, which costs much less than to do everything for one row before the next.
+//! The ends of rows without quotes are searched for eight bytes at a time. A caller takes one step for all rows of a
+//! batch before it takes the next step, which is much faster than all steps for one row after the other.
 
 use super::cells::Heads;
 use super::table_row::{At, Cells, TableRow};
@@ -143,9 +143,9 @@ impl FoundRows {
         self.ends.push(self.plain.len());
     }
 
-    /// Finds rows at the beginning of `bytes`, in place of the rows before: those that have no quotes, as many values as
-    /// there are columns, and at most so many bytes, up to the first row that differs or whose end is not there.
-    /// Returns how many bytes they have, with the ends of their lines.
+    /// Finds the rows at the beginning of `bytes`, and forgets those that were found before. It stops before a row that has
+    /// quotes, another number of values than `columns`, or more than `max_record` bytes, and before one whose end is not
+    /// in memory. Returns how many bytes the rows take, with the ends of their lines.
     pub(crate) fn find(
         &mut self,
         bytes: &[u8],

@@ -167,7 +167,7 @@ impl Member {
 }
 
 impl Cells {
-    /// Begins a row that has so many bytes as a line.
+    /// Begins a row whose line has `line_bytes` bytes.
     fn begin(&mut self, line_bytes: usize) {
         self.row += 1;
         self.time = Micros(i64::MIN);
@@ -302,7 +302,7 @@ impl<'a> CellsLeft<'a> {
         }
     }
 
-    /// Takes so many bytes.
+    /// Takes the next `N` bytes.
     #[inline]
     pub(super) fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
         let (array, rest) = self.0.split_first_chunk()?;

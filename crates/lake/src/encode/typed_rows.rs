@@ -119,7 +119,7 @@ impl TypedRows {
         }
     }
 
-    /// Adds a text to a column, for each of so many rows that are not ended yet.
+    /// Adds the same text to a column for `rows` rows that are not ended yet.
     pub fn push_text(&mut self, column: usize, text: &[u8], rows: usize) {
         let own = &mut self.columns[column];
         if let TypedValues::Text { bytes, lengths } = &mut own.of {
