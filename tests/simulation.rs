@@ -65,6 +65,8 @@ mod store;
 mod senders;
 #[path = "simulation/polls.rs"]
 mod polls;
+#[path = "simulation/lender.rs"]
+mod lender;
 #[path = "simulation/shape.rs"]
 mod shape;
 #[path = "simulation/world.rs"]

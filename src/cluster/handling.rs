@@ -15,10 +15,10 @@ use http_body::Body;
 use http_body_util::{BodyExt as _, Full};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::answer::{Answer, Replies};
+use super::answer::{Answer, Offered, Replies};
 use super::head::{
-    self, ALIVE, ANSWER_HEADER, APPEND, FLUSH, FORM, HAND_OVER, Head, REQUEST_HEADER, Unreadable,
-    sign_answer,
+    self, ALIVE, ANSWER_HEADER, APPEND, FILL, FLUSH, FORM, HAND_OVER, Head, REQUEST_HEADER,
+    RESERVE, Unreadable, sign_answer,
 };
 use super::limits::{MAX_AHEAD, MAX_BODY, WireLimits};
 use super::nonces::{Seen, Unacceptable, is_near};
@@ -26,11 +26,12 @@ use super::outcome::Outcome;
 use super::owner::Owner;
 use super::reading::{self, ReadError};
 use super::refusal::Refusal;
+use super::reserved::{self, Pending, Reservations};
 use super::secret::ClusterSecret;
 use super::target::{Standing, Target};
 use crate::clock::Micros;
 use crate::wal::log::Log;
-use crate::wal::request::Append;
+use crate::wal::request::{Append, AppendError};
 
 /// Memory is counted in pieces of so many bytes.
 const PIECE: usize = 1 << 10;
@@ -44,6 +45,7 @@ pub(super) struct Handler {
     limits: WireLimits,
     seen: Mutex<Seen>,
     memory: Arc<Semaphore>,
+    reservations: Reservations,
 }
 
 impl Handler {
@@ -54,6 +56,7 @@ impl Handler {
             limits,
             seen: Mutex::default(),
             memory: Arc::new(Semaphore::new(limits.memory_bytes / PIECE)),
+            reservations: Reservations::default(),
         }
     }
 
@@ -107,6 +110,8 @@ impl Handler {
         match ask {
             ALIVE => self.alive(&head, now),
             APPEND => self.append(&head, now, headers, body).await,
+            RESERVE => self.reserve(&head, now, headers, body).await,
+            FILL => self.fill(&head, now, headers, body).await,
             FLUSH => self.flush(&head, now).await,
             HAND_OVER => self.hand_over(&head, now),
             // What only a later version asks.
@@ -164,10 +169,7 @@ impl Handler {
         let _share = self.take_memory(length)?;
         let (log, before) = self.log_of(&head.target)?;
         let reading = reading::read(body, length, &head.body);
-        let read = tokio::time::timeout(self.limits.body, reading).await;
-        let appends = read
-            .unwrap_or(Err(ReadError::Broken))
-            .map_err(|error| Refusal::Malformed(error.to_string().into()))?;
+        let appends = self.in_time(reading).await?;
         // This process may have been stopped meanwhile, and then nobody waits any more.
         let now = self.owner.now();
         if !is_near(head.time, now) {
@@ -177,6 +179,98 @@ impl Handler {
         // Only now: it names a frame that is not older than those of the requests.
         let standing = self.owner.standing(head.target.index).unwrap_or(before);
         Ok(Answer::Replies(Replies { standing, outcomes }))
+    }
+
+    /// Reserves LSNs for rows that the sender packs. Nothing is stored yet.
+    async fn reserve<B>(
+        &self,
+        head: &Head,
+        now: Micros,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        self.accept(head, now)?;
+        let length = length_of(headers)?;
+        let share = self.take_memory(length)?;
+        let (log, before) = self.log_of(&head.target)?;
+        let reading = reading::read_outlines(body, length, &head.body);
+        let outlines = self.in_time(reading).await?;
+        let latest = log.gauges().receipt(self.owner.now()).plus(MAX_AHEAD);
+        let mut times = outlines.iter().map(|outline| outline.origin.received_at);
+        if !self.reservations.has_room() || times.any(|received_at| received_at > latest) {
+            return Ok(Answer::Declined);
+        }
+        let count = outlines.len();
+        match log.reserve(outlines).await {
+            Ok((offer, reserved)) => {
+                let reservation = head.nonce;
+                let pending = Pending::new(head.target, reserved, offer.appended.clone(), share);
+                self.reservations.put(reservation, pending);
+                Ok(Answer::Offer(Box::new(Offered { reservation, offer })))
+            }
+            Err(AppendError::NotReserved) => Ok(Answer::Declined),
+            Err(error) => {
+                let standing = self.owner.standing(head.target.index).unwrap_or(before);
+                let outcomes = vec![Outcome::Log(Err(error)); count];
+                Ok(Answer::Replies(Replies { standing, outcomes }))
+            }
+        }
+    }
+
+    /// Stores the sections of a reservation.
+    async fn fill<B>(
+        &self,
+        head: &Head,
+        now: Micros,
+        headers: &HeaderMap,
+        body: &mut B,
+    ) -> Result<Answer, Refusal>
+    where
+        B: Body<Data = Bytes> + Unpin,
+    {
+        self.accept(head, now)?;
+        let length = length_of(headers)?;
+        let _share = self.take_memory(length)?;
+        let (_log, before) = self.log_of(&head.target)?;
+        let bytes = self
+            .in_time(reading::read_whole(body, length, &head.body))
+            .await?;
+        // As for requests that are whole.
+        let now = self.owner.now();
+        if !is_near(head.time, now) {
+            return Err(Refusal::Clock { now });
+        }
+        let (reservation, filling) = reserved::decode(&bytes)
+            .map_err(|malformed| Refusal::Malformed(malformed.to_string().into()))?;
+        let Some(pending) = self.reservations.take(reservation, &head.target) else {
+            return Ok(Answer::Declined);
+        };
+        let (reserved, appended) = pending.into_parts();
+        let outcomes = match reserved.fill(filling).await {
+            Ok(_sum) => appended.into_iter().map(|one| Outcome::Log(Ok(one))),
+            Err(AppendError::NotReserved) => return Ok(Answer::Declined),
+            Err(error) => {
+                let outcomes = vec![Outcome::Log(Err(error)); appended.len()];
+                let standing = self.owner.standing(head.target.index).unwrap_or(before);
+                return Ok(Answer::Replies(Replies { standing, outcomes }));
+            }
+        };
+        let outcomes = outcomes.collect();
+        let standing = self.owner.standing(head.target.index).unwrap_or(before);
+        Ok(Answer::Replies(Replies { standing, outcomes }))
+    }
+
+    /// What is read of a body, if that takes no longer than a body may.
+    async fn in_time<T>(
+        &self,
+        reading: impl Future<Output = Result<T, ReadError>>,
+    ) -> Result<T, Refusal> {
+        let read = tokio::time::timeout(self.limits.body, reading).await;
+        read.unwrap_or(Err(ReadError::Broken))
+            .map_err(|error| Refusal::Malformed(error.to_string().into()))
     }
 
     /// Takes note of the request: it is carried out now or never.

@@ -23,6 +23,8 @@ use crate::signature::Encoding;
 /// Version of everything that nodes say to each other. A node answers another version by naming its own.
 pub(super) const FORM: u64 = 1;
 pub(super) const APPEND: (&str, &str) = ("POST", "/internal/append");
+pub(super) const RESERVE: (&str, &str) = ("POST", "/internal/reserve");
+pub(super) const FILL: (&str, &str) = ("POST", "/internal/fill");
 pub(super) const FLUSH: (&str, &str) = ("POST", "/internal/flush");
 pub(super) const HAND_OVER: (&str, &str) = ("POST", "/internal/hand-over");
 pub(super) const ALIVE: (&str, &str) = ("GET", "/internal/alive");

@@ -19,12 +19,12 @@
 //! later version with an even name may be ignored; one with an odd name may not. A row has 24 bytes, however small it is, so
 //! that what is decoded takes hardly more memory than what was sent.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::net::IpAddr;
 
 use bytes::Bytes;
 
-use super::limits::MAX_GATHERED;
+use super::limits::{MAX_BODY, MAX_GATHERED};
 use super::malformed::Malformed;
 use crate::checksum::Crc32c;
 use crate::clock::Micros;
@@ -103,6 +103,26 @@ impl Message {
     }
 }
 
+impl Message {
+    /// What is known of the request and its rows, without the bytes of the rows.
+    pub(super) fn outline(&self) -> Self {
+        let bytes = self.bytes.slice(..self.entry.about);
+        let mut crc = Crc32c::default();
+        crc.update(&bytes);
+        let entry = Entry {
+            rows: 0,
+            crc: crc.value(),
+            ..self.entry
+        };
+        Self { entry, bytes }
+    }
+
+    /// The bytes of its rows.
+    pub(super) fn rows(&self) -> &[u8] {
+        &self.bytes[self.entry.about..]
+    }
+}
+
 fn put_origin(out: &mut Vec<u8>, append: &Append) {
     let Origin {
         received_at,
@@ -167,6 +187,14 @@ pub(super) fn contents(messages: &[Message]) -> Bytes {
     Bytes::from(out)
 }
 
+/// The parts of a body with these messages.
+pub(super) fn with_contents(messages: Vec<Message>) -> VecDeque<Bytes> {
+    let mut parts = VecDeque::with_capacity(1 + messages.len());
+    parts.push_back(contents(&messages));
+    parts.extend(messages.into_iter().map(|message| message.bytes));
+    parts
+}
+
 /// How many messages a body has, from its first bytes.
 pub(super) fn count(bytes: &[u8]) -> Result<usize, Malformed> {
     let mut rest = bytes;
@@ -207,10 +235,30 @@ pub(super) fn decode(entry: Entry, about: &[u8], rows: Vec<u8>) -> Result<Append
     if crc.value() != entry.crc {
         return Err(Malformed("the checksum of a message"));
     }
+    let mut append = outline(about)?;
+    if append.rows.rows.last().map_or(0, |row| row.end) != rows.len() {
+        return Err(Malformed("the lengths of a request's rows"));
+    }
+    append.rows.bytes = rows;
+    Ok(append)
+}
+
+/// Decodes an outline: a request without the bytes of its rows.
+pub(super) fn decode_outline(entry: Entry, about: &[u8]) -> Result<Append, Malformed> {
+    let mut crc = Crc32c::default();
+    crc.update(about);
+    if crc.value() != entry.crc {
+        return Err(Malformed("the checksum of an outline"));
+    }
+    outline(about)
+}
+
+/// Decodes the first part of a message.
+fn outline(about: &[u8]) -> Result<Append, Malformed> {
     let mut rest = about;
     let (origin, dropped, flags) = take_origin(&mut rest)?;
     let partitions = take_partitions(&mut rest)?;
-    let (taken, records) = take_rows(&mut rest, rows.len(), partitions.len())?;
+    let (taken, records) = take_rows(&mut rest, partitions.len())?;
     let former = match flags & HAS_FORMER {
         0 => Vec::new(),
         _ => take_former(&mut rest, records)?,
@@ -218,7 +266,7 @@ pub(super) fn decode(entry: Entry, about: &[u8], rows: Vec<u8>) -> Result<Append
     skip_fields(&mut rest)?;
     Ok(Append {
         rows: Rows {
-            bytes: rows,
+            bytes: Vec::new(),
             rows: taken,
             partitions,
             former,
@@ -280,11 +328,7 @@ fn take_partitions(rest: &mut &[u8]) -> Result<Vec<String>, Malformed> {
 }
 
 /// The rows, and how many of them are records.
-fn take_rows(
-    rest: &mut &[u8],
-    bytes: usize,
-    partitions: usize,
-) -> Result<(Vec<Row>, usize), Malformed> {
+fn take_rows(rest: &mut &[u8], partitions: usize) -> Result<(Vec<Row>, usize), Malformed> {
     let malformed = Malformed("the rows of a request");
     let count = take_varint(rest).ok_or(malformed)?;
     if count > (rest.len() / ROW_BYTES) as u64 {
@@ -302,7 +346,7 @@ fn take_rows(
         records += usize::from(matches!(row.kind, RowKind::Record(_)));
         rows.push(row);
     }
-    if end != bytes {
+    if end > MAX_BODY {
         return Err(Malformed("the lengths of a request's rows"));
     }
     Ok((rows, records))

@@ -24,11 +24,13 @@ mod message;
 mod refusal;
 mod outcome;
 mod answer;
+mod reserved;
 mod reading;
 mod handling;
 mod server;
 mod error;
 mod line;
+mod lending;
 mod peer;
 
 pub use error::ForwardError;

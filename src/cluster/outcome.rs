@@ -52,6 +52,8 @@ impl Outcome {
                 put_bytes(out, cut(text).as_bytes());
             }
             Self::Log(Err(AppendError::NoSuchRun)) => out.push(NO_SUCH_RUN),
+            // Whoever sends rows whole reserves nothing.
+            Self::Log(Err(AppendError::NotReserved)) => out.push(FULL),
             // The log was taken over just now.
             Self::Log(Err(AppendError::Closed | AppendError::NoOwner(_))) => out.push(CLOSED),
             Self::Ahead => out.push(AHEAD),

@@ -17,9 +17,10 @@ use tokio_util::task::TaskTracker;
 use super::answer::{Answer, Replies};
 use super::error::ForwardError;
 use super::head::{ALIVE, APPEND, FLUSH, HAND_OVER};
+use super::lending::Lending;
 use super::limits::{GATHERED_BYTES, MAX_BODY, MAX_GATHERED, Timing};
 use super::line::Line;
-use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, contents};
+use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, with_contents};
 use super::outcome::Outcome;
 use super::secret::ClusterSecret;
 use super::target::{Standing, Target};
@@ -46,6 +47,7 @@ struct Inner {
     timing: Timing,
     queue: Mutex<Queue>,
     standings: Mutex<BTreeMap<u16, Standing>>,
+    lending: Lending,
     tasks: TaskTracker,
 }
 
@@ -95,6 +97,7 @@ impl Peer {
             timing,
             queue: Mutex::default(),
             standings: Mutex::default(),
+            lending: Lending::new(timing),
             tasks,
         }))
     }
@@ -302,11 +305,8 @@ impl Inner {
             messages.push(waiting.message);
             tickets.push(waiting.ticket);
         }
-        let mut parts = VecDeque::with_capacity(1 + messages.len());
-        parts.push_back(contents(&messages));
-        parts.extend(messages.into_iter().map(|message| message.bytes));
-        let asking = self.appends.ask(target, APPEND, parts, self.timing.answer);
-        let answer = match asking.await {
+        let answer = self.send_messages(target, messages).await;
+        let answer = match answer {
             Ok(Answer::Replies(replies))
                 if replies.outcomes.len() == tickets.len()
                     && replies.standing.index == target.index =>
@@ -327,6 +327,24 @@ impl Inner {
                 }
             }
         }
+    }
+
+    /// Sends requests, with their rows packed if that is worth it, or else as they are.
+    async fn send_messages(
+        &self,
+        target: Target,
+        messages: Vec<Message>,
+    ) -> Result<Answer, ForwardError> {
+        let mut patience = self.timing.answer;
+        if self.lending.is_worth_it(&messages) {
+            let began = Instant::now();
+            match self.lending.send(&self.appends, target, &messages).await? {
+                Answer::Declined => patience = patience.saturating_sub(began.elapsed()),
+                answer => return Ok(answer),
+            }
+        }
+        let parts = with_contents(messages);
+        self.appends.ask(target, APPEND, parts, patience).await
     }
 
     fn deliver(&self, Replies { standing, outcomes }: Replies, tickets: Vec<Ticket>) {

@@ -33,12 +33,49 @@ pub(super) async fn read<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let mut reader = Reader {
-        body,
-        frame: Bytes::new(),
-        left: length,
-        hash: Sha256::new(),
-    };
+    let parts = read_parts(body, length, hash).await?;
+    let decoded = parts
+        .into_iter()
+        .map(|(entry, about, rows)| message::decode(entry, &about, rows));
+    Ok(decoded.collect::<Result<_, _>>()?)
+}
+
+/// Reads a body of `length` bytes, and decodes its outlines.
+pub(super) async fn read_outlines<B>(
+    body: B,
+    length: usize,
+    hash: &BodyHash,
+) -> Result<Vec<Append>, ReadError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let parts = read_parts(body, length, hash).await?;
+    let decoded = parts
+        .into_iter()
+        .map(|(entry, about, _)| message::decode_outline(entry, &about));
+    Ok(decoded.collect::<Result<_, _>>()?)
+}
+
+/// Reads a body of `length` bytes whole.
+pub(super) async fn read_whole<B>(
+    body: B,
+    length: usize,
+    hash: &BodyHash,
+) -> Result<Vec<u8>, ReadError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut reader = Reader::new(body, length);
+    let whole = reader.take(length).await?;
+    reader.vouch(hash)?;
+    Ok(whole)
+}
+
+async fn read_parts<B>(body: B, length: usize, hash: &BodyHash) -> Result<Vec<Parts>, ReadError>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
+    let mut reader = Reader::new(body, length);
     let parts = reader.parts().await;
     let parts = match parts {
         // Where the body is not the one that was signed, that is what is wrong with it.
@@ -48,15 +85,12 @@ where
         }
         parts => Ok(parts?),
     };
-    let is_signed = reader.hash.finalize().as_slice() == hash;
-    if !is_signed {
-        return Err(ReadError::Changed);
-    }
-    let decoded = parts?
-        .into_iter()
-        .map(|(entry, about, rows)| message::decode(entry, &about, rows));
-    Ok(decoded.collect::<Result<_, _>>()?)
+    reader.vouch(hash)?;
+    Ok(parts?)
 }
+
+/// A message, in its two parts.
+type Parts = (Entry, Vec<u8>, Vec<u8>);
 
 struct Reader<B> {
     body: B,
@@ -67,7 +101,22 @@ struct Reader<B> {
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Reader<B> {
-    async fn parts(&mut self) -> Result<Vec<(Entry, Vec<u8>, Vec<u8>)>, ReadError> {
+    fn new(body: B, length: usize) -> Self {
+        Self {
+            body,
+            frame: Bytes::new(),
+            left: length,
+            hash: Sha256::new(),
+        }
+    }
+
+    /// Whether what was read is what was signed.
+    fn vouch(self, hash: &BodyHash) -> Result<(), ReadError> {
+        let is_signed = self.hash.finalize().as_slice() == hash;
+        is_signed.then_some(()).ok_or(ReadError::Changed)
+    }
+
+    async fn parts(&mut self) -> Result<Vec<Parts>, ReadError> {
         let count = message::count(&self.take(COUNT_BYTES).await?)?;
         let table = self.take(count * ENTRY_BYTES).await?;
         let entries = message::entries(&table, self.left)?;

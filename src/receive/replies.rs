@@ -404,7 +404,7 @@ impl From<AppendError> for Problem {
             }
             AppendError::Full => Self::unavailable("log-full", detail),
             AppendError::Late => Self::unavailable("late", detail),
-            AppendError::Storage(_) | AppendError::NoSuchRun => {
+            AppendError::Storage(_) | AppendError::NoSuchRun | AppendError::NotReserved => {
                 // The service's own log says what exactly failed.
                 Self::unavailable("storage-failed", "storage failed; nothing was acknowledged")
             }

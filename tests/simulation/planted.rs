@@ -186,7 +186,7 @@ fn bugs_are_found_on_a_journal_in_memory() {
 struct ReplicaBug(&'static str, Planted, EngineLie);
 
 #[rustfmt::skip]
-const REPLICA_BUGS: [ReplicaBug; 9] = [
+const REPLICA_BUGS: [ReplicaBug; 10] = [
     ReplicaBug("a fence that a trim deletes", Planted::Nothing, EngineLie::FencesTrimmed),
     ReplicaBug("a number that is taken, believed to be ours", Planted::Nothing, EngineLie::TakenIsOurs),
     ReplicaBug("a fence that counts without a new list", Planted::Nothing, EngineLie::OldList),
@@ -195,6 +195,7 @@ const REPLICA_BUGS: [ReplicaBug; 9] = [
     ReplicaBug("a trim before the commit", Planted::EarlyRemoval, EngineLie::Nothing),
     ReplicaBug("a commit before the put", Planted::EarlyCommit, EngineLie::Nothing),
     ReplicaBug("an append that is reported, and did not happen", Planted::Nothing, EngineLie::Forgets),
+    ReplicaBug("reserved LSNs that are taken for stored rows", Planted::ReservedIsStored, EngineLie::Nothing),
     ReplicaBug("ids that are only on the disk of a lost machine", Planted::Nothing, EngineLie::ForgetsIds),
 ];
 

@@ -53,6 +53,8 @@ pub(crate) enum Planted {
     LostIsStored,
     /// A node answers once the first log of several has stored its part.
     FirstAnswers,
+    /// A node takes rows for which it was to get LSNs for stored.
+    ReservedIsStored,
 }
 
 /// Where the journal of a world is.
@@ -78,6 +80,8 @@ pub(crate) struct Shape {
     pub(crate) proofs: Proofs,
     /// Whether the format of objects is another one at each start.
     pub(crate) changes_format: bool,
+    /// Whether some senders pack their rows themselves, and only reserve LSNs.
+    pub(crate) reserves: bool,
 }
 
 impl Shape {
@@ -118,6 +122,7 @@ impl Shape {
             planted: Planted::Nothing,
             proofs: Proofs::default(),
             changes_format: false,
+            reserves: false,
         }
     }
 
@@ -152,6 +157,7 @@ impl Shape {
         settings.limits.max_waiting_seals = [4, 16][chance.index(2)];
         shape.draw_format(chance);
         shape.changes_format = chance.percent(30);
+        shape.reserves = chance.percent(50);
         shape.proofs = Proofs::ALL[chance.index(Proofs::ALL.len())];
         let limits = &mut shape.settings.limits;
         limits.late_max_age = limits.max_age * [1, 2, 10][chance.index(3)];

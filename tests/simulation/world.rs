@@ -28,6 +28,7 @@ use crate::any_journal::{AnyFound, AnyJournal};
 use crate::chance::{Chance, mix};
 use crate::disk::{Crash, SimDisk};
 use crate::engine::{SimEngine, keep_trying};
+use crate::lender;
 use crate::memory::MemoryStore;
 use crate::polls::{PollTicket, Polls};
 use crate::senders::{Senders, partitions_of};
@@ -427,22 +428,32 @@ impl World {
 
     /// Queues a request for the next turn.
     pub(crate) fn queue(&mut self, request: usize) {
-        let append = Request::Append(Box::new(self.senders.sent[request].append()));
+        let sent = self.request_of(request);
         if let Some(node) = &mut self.node {
-            node.jobs.push_back((append, Ticket::Append(request)));
+            node.jobs.push_back((sent, Ticket::Append(request)));
         }
     }
 
     /// Queues a request with the process that owns the log in this epoch, or believes that it does; `false` if it is
     /// gone.
     pub(crate) fn queue_in(&mut self, epoch: u64, request: usize) -> bool {
-        let append = Request::Append(Box::new(self.senders.sent[request].append()));
+        let sent = self.request_of(request);
         let mut nodes = self.node.iter_mut().chain(&mut self.zombies);
         let Some(node) = nodes.find(|node| node.epoch == epoch && !node.fatal) else {
             return false;
         };
-        node.jobs.push_back((append, Ticket::Append(request)));
+        node.jobs.push_back((sent, Ticket::Append(request)));
         true
+    }
+
+    /// What a log is asked for this request: to store its rows, or to reserve LSNs for them.
+    fn request_of(&mut self, request: usize) -> Request {
+        let append = self.senders.sent[request].append();
+        if self.shape.reserves && self.chance.percent(50) {
+            Request::Reserve(lender::reservation(append, &mut self.chance))
+        } else {
+            Request::Append(Box::new(append))
+        }
     }
 
     /// Runs one turn of the writer.
@@ -545,6 +556,11 @@ impl World {
             Ticket::Append(request) => {
                 let early = self.shape.planted == Planted::EarlyAnswer;
                 let rows = self.senders.sent[request].rows.len() as u64;
+                let is_declined = matches!(reply, Err(AppendError::NotReserved));
+                let early = early || is_declined && self.shape.planted == Planted::ReservedIsStored;
+                if is_declined && !early && self.send_whole(request) {
+                    return Ok(());
+                }
                 let reply = match reply {
                     Err(_) if early => Ok(lakehook::wal::request::Appended {
                         accepted: rows,
@@ -582,6 +598,16 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Sends a request whole for which nothing was reserved, if the log has an owner.
+    fn send_whole(&mut self, request: usize) -> bool {
+        let append = Request::Append(Box::new(self.senders.sent[request].append()));
+        let Some(node) = &mut self.node else {
+            return false;
+        };
+        node.jobs.push_back((append, Ticket::Append(request)));
+        true
     }
 
     /// Abandons all open runs, as a poller does once the log has refused rows of its run.

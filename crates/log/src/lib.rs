@@ -28,6 +28,7 @@ pub mod recover;
 pub mod rows;
 mod gauges;
 mod jobs;
+pub mod lending;
 pub mod log;
 mod appending;
 pub mod seat;
@@ -39,4 +40,6 @@ pub mod moving;
 pub mod rescue;
 
 pub use journal::{layout, node, read};
-pub use ledger::{batch, entry, facts, frame, lateness, packed, request, runs, state, writer};
+pub use ledger::{
+    batch, entry, facts, frame, lateness, packed, request, reservation, runs, state, writer,
+};

@@ -172,7 +172,7 @@ impl Log {
         self.begin(Request::Append(Box::new(append)))
     }
 
-    fn begin(&self, request: Request) -> Begun {
+    pub(crate) fn begin(&self, request: Request) -> Begun {
         let (ticket, answer) = oneshot::channel();
         match self.jobs.try_send(self.job(request, ticket)) {
             Ok(()) => Begun::waiting(answer),
@@ -422,6 +422,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
             .iter()
             .filter_map(|(request, _)| match request {
                 Request::Append(append) => Some(append.origin.received_at),
+                Request::Reserve(reservation) => reservation.received_at(),
                 _ => None,
             });
         let in_queue = waiting.min().unwrap_or(Micros(i64::MAX));

@@ -68,7 +68,7 @@ fn severity(error: &AppendError) -> u8 {
         AppendError::Closed => 3,
         AppendError::Full => 2,
         AppendError::Late => 1,
-        AppendError::TooLarge { .. } | AppendError::NoSuchRun => 0,
+        AppendError::TooLarge { .. } | AppendError::NoSuchRun | AppendError::NotReserved => 0,
     }
 }
 

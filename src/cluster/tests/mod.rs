@@ -11,3 +11,4 @@ mod forwarding;
 mod hostile;
 mod cuts;
 mod bodies;
+mod lending;

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::{Clock, Micros};
 use crate::cluster::{ClusterSecret, Owner, Peer, Standing, Target, Timing, WireLimits, serve};
+use crate::codec::Codec;
 use crate::files::Disk;
 use crate::ids::{Ids, NodeId};
 use crate::record::{Identity, Origin, RowKind, Rows};
@@ -21,7 +22,7 @@ use crate::wal::helper::Background;
 use crate::wal::lateness::Calendar;
 use crate::wal::log::{Listeners, Log};
 use crate::wal::recover;
-use crate::wal::request::{Append, NO_RUN, Settings};
+use crate::wal::request::{Append, NO_RUN, Packing, Settings};
 
 /// 2026-11-20T12:00:00Z.
 pub(super) const NOW: Micros = Micros(1_795_176_000_000_000);
@@ -108,9 +109,18 @@ impl Node {
     }
 
     pub(super) async fn with(limits: WireLimits) -> Self {
+        Self::of(limits, None).await
+    }
+
+    /// One whose log has compressed rows.
+    pub(super) async fn packing() -> Self {
+        Self::of(WireLimits::default(), Some(Packing::of(Codec::Zst))).await
+    }
+
+    async fn of(limits: WireLimits, packing: Option<Packing>) -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Clock::manual(NOW);
-        let log = open_log(dir.path(), &clock);
+        let log = open_log(dir.path(), &clock, packing);
         let owner = Arc::new(FakeOwner {
             log: log.clone(),
             clock: clock.clone(),
@@ -179,10 +189,15 @@ pub(super) fn peer_with(address: SocketAddr, secret: &ClusterSecret, timing: Tim
 
 /// A request with records of these ids.
 pub(super) fn append(ids: std::ops::Range<u64>) -> Append {
+    with_text(ids, "some text")
+}
+
+/// The same, where each record has this text.
+pub(super) fn with_text(ids: std::ops::Range<u64>, text: &str) -> Append {
     let mut rows = Rows::default();
     let partition = rows.partition(PARTITION);
     for id in ids {
-        let row = format!("{{\"event_id\":\"{id}\",\"text\":\"some text\"}}");
+        let row = format!("{{\"event_id\":\"{id}\",\"text\":\"{text}\"}}");
         rows.bytes.extend_from_slice(row.as_bytes());
         let content = u32::try_from(id % 1000).unwrap();
         let tag = id + FIRST_TAG;
@@ -216,7 +231,7 @@ fn with_rows(rows: Rows) -> Append {
     }
 }
 
-fn open_log(dir: &Path, clock: &Clock) -> Log {
+fn open_log(dir: &Path, clock: &Clock, packing: Option<Packing>) -> Log {
     let settings = Settings {
         segment_bytes: 4 << 20,
         first_segment_bytes: 1 << 20,
@@ -235,7 +250,7 @@ fn open_log(dir: &Path, clock: &Clock) -> Log {
         calendar: Calendar::new(|_| vec![PARTITION.to_owned()]),
         lake: "dir:lake".to_owned(),
         format: "ndjson.zst".to_owned(),
-        packing: None,
+        packing,
         object_key: |partition, node, lsn, format| format!("{partition}/{node}-{lsn}.{format}"),
         conflict_row: |_, row, out| {
             out.extend_from_slice(row);

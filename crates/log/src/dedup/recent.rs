@@ -140,8 +140,16 @@ impl RecentIds {
         std::hint::black_box(tags.fold(0, |all, tag| all ^ tag));
     }
 
-    /// Removes an identity whose frame did not become durable.
-    pub fn remove(&mut self, identity: Identity) {
+    /// Removes the newest identities, which did not become durable: nothing gets older by them.
+    pub fn take_back(&mut self, newest: &[Identity]) {
+        for identity in newest {
+            self.remove(*identity);
+        }
+        let count = u32::try_from(newest.len()).unwrap_or(0);
+        self.sequence = self.sequence.wrapping_sub(count);
+    }
+
+    fn remove(&mut self, identity: Identity) {
         let tag = identity.tag.max(1);
         let mut at = self.home(tag);
         while self.slots[at].tag != 0 {
@@ -219,6 +227,24 @@ mod tests {
         assert_eq!(dedup.insert(identity(5, 2)), Known::Conflict);
         dedup.remove(identity(5, 1));
         assert_eq!(dedup.insert(identity(5, 2)), Known::New);
+    }
+
+    /// Requests that fail again and again must not push out what is in no file yet.
+    #[test]
+    fn what_is_taken_back_makes_nothing_older() {
+        let mut dedup = RecentIds::new(16);
+        (1..=16).for_each(|tag| assert_eq!(dedup.insert(identity(tag << 58, 0)), Known::New));
+        for round in 0..100 {
+            let failed: Vec<_> = (0..8)
+                .map(|n| identity(1 << 40 | round << 8 | n, 0))
+                .collect();
+            failed
+                .iter()
+                .for_each(|new| assert_eq!(dedup.insert(*new), Known::New));
+            dedup.take_back(&failed);
+        }
+        assert_eq!(dedup.sequence, 16);
+        (9..=16).for_each(|tag| assert_eq!(dedup.content_of(tag << 58), Some(0), "{tag}"));
     }
 
     #[test]

@@ -69,11 +69,10 @@ impl<F: Files> Dedup<F> {
         self.archive.see(identity);
     }
 
-    /// Removes identities whose frame did not become durable, and empties the list.
+    /// Removes the newest identities, which did not become durable, and empties the list.
     pub(crate) fn take_back(&mut self, identities: &mut Vec<Identity>) {
-        for identity in identities.drain(..) {
-            self.recent.remove(identity);
-        }
+        self.recent.take_back(identities);
+        identities.clear();
     }
 
     /// Hands the identities of a durable frame to the archive, and empties the list.

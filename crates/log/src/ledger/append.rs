@@ -235,24 +235,35 @@ impl<J: Journal, F: Files> Writer<J, F> {
         } else {
             bytes.len() + rows.len() * ROW_OVERHEAD
         };
-        let longest = partitions.iter().map(String::len).max().unwrap_or(0);
+        let partitions = partitions.iter().map(String::as_str);
+        self.cost_of_rows(rows.len(), row_bytes, partitions)
+            .saturating_add(cursor_bytes)
+    }
+
+    /// An upper bound of the bytes that so many rows of these partitions add to a frame, with the seals
+    /// that they may cause; `row_bytes` are those of the rows with what each has around it.
+    pub(crate) fn cost_of_rows<'p>(
+        &self,
+        rows: usize,
+        row_bytes: usize,
+        partitions: impl ExactSizeIterator<Item = &'p str> + Clone,
+    ) -> usize {
+        let longest = partitions.clone().map(str::len).max().unwrap_or(0);
         let longest = longest.max(CONFLICT_PARTITION);
-        let seals = self.seals_within(rows.len(), row_bytes, partitions.len() + 1);
+        let seals = self.seals_within(rows, row_bytes, partitions.len() + 1);
         let seal_bytes = SLACK + 3 * longest + self.settings.lake.len();
         // Each seal ends all sections, and each section is a chunk in a seal. A section that is full
         // ends, too: two in a row have more than its bound between them, and a line is less than
         // twice its row with the overhead.
         let most_bytes = self.settings.packing.map_or(usize::MAX, |p| p.most_bytes);
         let full = 4 * row_bytes / most_bytes.max(1);
-        let sections = rows.len().min((partitions.len() + 1) * (seals + 1) + full);
+        let sections = rows.min((partitions.len() + 1) * (seals + 1) + full);
         let section_bytes = longest + SECTION_OVERHEAD + MAX_CHUNK;
         let open_chunks: usize = partitions
-            .iter()
             .map(|partition| self.state.batches.chunk_bytes(partition))
             .sum();
         SLACK
             .saturating_add(row_bytes)
-            .saturating_add(cursor_bytes)
             .saturating_add(open_chunks)
             .saturating_add(seals.saturating_mul(seal_bytes))
             .saturating_add(sections.saturating_mul(section_bytes))

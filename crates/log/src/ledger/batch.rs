@@ -294,6 +294,22 @@ impl Batches {
         (bytes + row_bytes > self.limits.max_bytes).then_some(SealReason::Bytes)
     }
 
+    /// Whether rows of this size must wait for the next batch, when the open one has `pending` rows in
+    /// preparation already.
+    pub(crate) fn overflows_with(
+        &self,
+        slot: usize,
+        pending: &Sums,
+        size: &Sums,
+    ) -> Option<SealReason> {
+        let open = &self.open[slot].sums;
+        if open.count + pending.count + size.count > self.limits.max_records {
+            return Some(SealReason::Records);
+        }
+        let bytes = open.bytes + pending.bytes + size.bytes;
+        (bytes > self.limits.max_bytes).then_some(SealReason::Bytes)
+    }
+
     /// It is now `clock` by the clock of the log: late batches whose partition has become current are due at once,
     /// so that its rows don't join them.
     pub fn follow(&mut self, clock: Micros) {

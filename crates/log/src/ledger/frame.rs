@@ -136,6 +136,15 @@ impl FrameBuilder {
         (rows.put(&mut self.bytes) - FRAME_HEADER) as u64
     }
 
+    /// Appends rows that somebody else may have packed, and that add up to `sums`; returns the offset of
+    /// their payload in the body.
+    pub(crate) fn put_reserved_rows(&mut self, rows: &RowsEntry<'_>, sums: &Sums) -> u64 {
+        let raw = sums.bytes + sums.count * ROW_OVERHEAD as u64;
+        let raw = usize::try_from(raw).unwrap_or(usize::MAX);
+        self.saved += raw.saturating_sub(rows.payload.len());
+        self.put_rows(rows)
+    }
+
     /// Appends the rows of a section, which may be packed; returns the offset of its payload in the
     /// body.
     pub fn put_section(

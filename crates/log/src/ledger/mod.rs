@@ -4,8 +4,8 @@
 //! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds), [`packed`] (rows as a piece of their object),
 //! [`lateness`] (which partitions are current), [`batch`] (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
 //! [`state`] (the state that follows from the frames), `projection` (from frames to state),
-//! `copy` (a frame at another position), [`request`], and [`writer`] with `building`, `append`,
-//! `sealing`, `polling` and `rolling` (the owner of all of it).
+//! `copy` (a frame at another position), [`reservation`] (rows that others pack), [`request`], and
+//! [`writer`] with `building`, `append`, `reserving`, `sealing`, `polling` and `rolling` (the owner of all of it).
 
 pub mod coding;
 pub mod chunks;
@@ -19,10 +19,12 @@ pub mod runs;
 pub mod state;
 pub(crate) mod projection;
 pub(crate) mod copy;
+pub mod reservation;
 pub mod request;
 mod building;
 pub mod writer;
 mod append;
+mod reserving;
 mod sealing;
 mod polling;
 pub(crate) mod rolling;

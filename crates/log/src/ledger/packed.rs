@@ -182,8 +182,8 @@ fn u64_at(head: &[u8; HEAD], at: usize) -> u64 {
 pub struct Packed<'a> {
     /// The head.
     pub head: Head,
-    headers: &'a [u8],
-    stored: &'a [u8],
+    pub(crate) headers: &'a [u8],
+    pub(crate) stored: &'a [u8],
 }
 
 impl<'a> Packed<'a> {

@@ -9,6 +9,7 @@ use super::entry::Commit;
 pub use super::entry::NO_RUN;
 use super::lateness::Calendar;
 pub use super::packed::Packing;
+use super::reservation::Reservation;
 use super::state::Contradiction;
 use crate::journal::seam::{At, JournalError, Purpose};
 use lakehook_base::ids::NodeId;
@@ -134,6 +135,9 @@ pub enum AppendError {
     /// The run is not open: it was abandoned meanwhile.
     #[error("the run is not open")]
     NoSuchRun,
+    /// No LSNs are reserved for these rows, and none of them is stored: they must be sent whole.
+    #[error("the rows must be sent whole")]
+    NotReserved,
     /// The log is closed.
     #[error("the service is stopping")]
     Closed,
@@ -153,6 +157,8 @@ pub const FULL_PAUSE: Duration = Duration::from_millis(100);
 pub enum Request {
     /// Store the rows of a request.
     Append(Box<Append>),
+    /// Reserve LSNs for rows that somebody else packs, and store them when they come.
+    Reserve(Reservation),
     /// Note durably that an object is in the lake.
     Commit(Commit),
     /// Seal every open batch that is not held for a run.
@@ -175,7 +181,7 @@ impl Request {
     /// Whether the request fills the log or helps to free space.
     pub(crate) fn purpose(&self) -> Purpose {
         match self {
-            Self::Append(_) | Self::BeginRun(_) => Purpose::Requests,
+            Self::Append(_) | Self::Reserve(_) | Self::BeginRun(_) => Purpose::Requests,
             _ => Purpose::Shipping,
         }
     }

@@ -13,6 +13,7 @@ use super::batch::SealReason;
 pub(crate) use super::building::{Building, Room, SLACK};
 use super::entry::Entry;
 use super::request::{AppendError, Appended, Reply, Request, Settings, Turn, WriteError};
+use super::reservation::Reservation;
 use super::state::State;
 use crate::dedup::tiers::Dedup;
 use crate::journal::layout::{FRAME_HEADER, MAX_FRAME};
@@ -43,6 +44,8 @@ pub struct Writer<J: Journal, F: Files> {
     /// Time since the machine was started at which the last durable frame was begun, if others may
     /// take the journal over.
     pub(crate) owned_at: Duration,
+    /// Until then nothing is reserved: somebody let the log wait in vain.
+    pub(crate) wary_until: Option<Duration>,
     pub(crate) building: Building,
 }
 
@@ -79,6 +82,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             closed: false,
             broken: None,
             owned_at,
+            wary_until: None,
         }
     }
 
@@ -234,11 +238,17 @@ impl<J: Journal, F: Files> Writer<J, F> {
     ) -> Result<(), WriteError> {
         self.seal_due(now)?;
         let mut waiting = Vec::new();
-        let taken = self.take_jobs(jobs, &mut waiting, replies, now);
+        let mut reservations = Vec::new();
+        let taken = self.take_jobs(jobs, &mut reservations, &mut waiting, replies, now);
         for job in waiting.into_iter().rev() {
             jobs.push_front(job);
         }
         taken?;
+        if !reservations.is_empty() {
+            for (reservation, ticket) in self.lend(reservations, replies, now)?.into_iter().rev() {
+                jobs.push_front((Request::Reserve(reservation), ticket));
+            }
+        }
         self.seal_late_for_room(now)?;
         self.seal_for_room(now)?;
         self.note_trim();
@@ -248,10 +258,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// Takes requests as far as they fit into the frame.
     ///
     /// Commits and flushes for which there is no room at all go to `waiting`: they need freed
-    /// space, but the requests after them are still answered.
+    /// space, but the requests after them are still answered. Reservations come last in a frame.
     fn take_jobs<T>(
         &mut self,
         jobs: &mut VecDeque<(Request, T)>,
+        reservations: &mut Vec<(Reservation, T)>,
         waiting: &mut Vec<(Request, T)>,
         replies: &mut Vec<(T, Reply)>,
         now: Now,
@@ -277,6 +288,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
             }
             let Some((request, ticket)) = jobs.pop_front() else {
                 break;
+            };
+            let request = match request {
+                Request::Reserve(reservation) => {
+                    reservations.push((reservation, ticket));
+                    continue;
+                }
+                request => request,
             };
             let reply = match (room, refusal) {
                 (Room::Yes, _) => self.perform(&request, now)?,
@@ -324,6 +342,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         self.closed &= matches!(request, Request::Knows(_));
         match request {
             Request::Append(append) => self.append(append, now).map(Ok),
+            Request::Reserve(_) => Ok(Err(AppendError::NotReserved)),
             Request::Commit(commit) => {
                 self.state.add_commit(commit)?;
                 self.building.frame.put(&Entry::Commit(*commit));

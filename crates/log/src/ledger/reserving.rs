@@ -1,0 +1,373 @@
+//! Reserves LSNs for rows that others pack, and takes the sections when they come.
+//!
+//! Reservations come last in a frame. They are filled in their order: LSNs have no gaps, so once one
+//! of them is not filled, the ones after it cannot be stored either, and are refused. Nothing of a
+//! reservation is in the state before it is filled, except its ids, which are taken back.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::batch::{Chunk, Sums};
+use super::building::Room;
+use super::entry::{NO_RUN, RowsEntry};
+use super::frame::ROW_OVERHEAD;
+use super::request::{Append, AppendError, Appended, Reply, WriteError};
+use super::reservation::{Bits, Filling, Offer, Planned, Reservation, plan};
+use super::writer::Writer;
+use crate::dedup::recent::Known;
+use crate::journal::seam::{Journal, Purpose};
+use lakehook_base::clock::{Micros, Now};
+use lakehook_base::files::Files;
+use lakehook_base::record::{Identity, Lsn, RowKind};
+
+/// How long the writer waits for the sections of all reservations of a frame.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// After it has waited in vain, it offers nothing for this long: whoever does not answer must not
+/// hold up every frame.
+const WARY: Duration = Duration::from_secs(5);
+
+/// A reservation that was offered LSNs, with the ticket of whoever waits for its answer.
+pub(crate) struct Lent<T> {
+    reservation: Reservation,
+    ticket: T,
+    offer: Offer,
+    inserted: Vec<Identity>,
+}
+
+/// What waits for its sections in a turn.
+pub(crate) struct Lending<T> {
+    lent: Vec<Lent<T>>,
+    /// Bytes that all of them may take in the frame.
+    cost: usize,
+    /// LSN of the next row to be reserved.
+    next_lsn: Lsn,
+    /// Rows that are reserved in open batches, by their slots.
+    pending: Vec<(usize, Sums)>,
+}
+
+impl<T> Default for Lending<T> {
+    fn default() -> Self {
+        Self {
+            lent: Vec::new(),
+            cost: 0,
+            next_lsn: Lsn(0),
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl<J: Journal, F: Files> Writer<J, F> {
+    /// Offers LSNs to reservations as far as they fit into the frame, waits for their sections and
+    /// adds them. Returns the reservations that did not fit.
+    pub(crate) fn lend<T>(
+        &mut self,
+        reservations: Vec<(Reservation, T)>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) -> Result<Vec<(Reservation, T)>, WriteError> {
+        let mut lending = Lending::default();
+        let mut waiting = Vec::new();
+        for (reservation, ticket) in reservations {
+            if !waiting.is_empty() {
+                waiting.push((reservation, ticket));
+                continue;
+            }
+            let room = match self.why_not_reserve(&reservation, now) {
+                None => {
+                    let cost = lending.cost + self.cost_of_reservation(&reservation);
+                    self.room_for(cost, Purpose::Requests, now)?
+                }
+                Some(refusal) => {
+                    replies.push((ticket, Err(refusal)));
+                    continue;
+                }
+            };
+            match room {
+                Room::NextFrame => waiting.push((reservation, ticket)),
+                Room::Never => replies.push((ticket, Err(AppendError::Full))),
+                Room::Yes => {
+                    self.closed = false;
+                    match self.reserve(&reservation, &mut lending, now)? {
+                        Ok((offer, inserted)) => {
+                            lending.cost += self.cost_of_reservation(&reservation);
+                            lending.lent.push(Lent {
+                                reservation,
+                                ticket,
+                                offer,
+                                inserted,
+                            });
+                        }
+                        Err(refusal) => replies.push((ticket, Err(refusal))),
+                    }
+                }
+            }
+        }
+        for Lent {
+            reservation, offer, ..
+        } in &lending.lent
+        {
+            reservation.lender.offer(offer.clone());
+        }
+        self.settle_reservations(lending.lent, replies, now);
+        self.building.appending = Micros(i64::MAX);
+        Ok(waiting)
+    }
+
+    fn why_not_reserve(&self, reservation: &Reservation, now: Now) -> Option<AppendError> {
+        let watermark = self.watermark.max(self.building.watermark);
+        let mut outlines = reservation.outlines.iter();
+        let is_late = outlines.any(|outline| outline.origin.received_at < watermark);
+        let is_wary = self.wary_until.is_some_and(|until| now.mono < until);
+        let refused = is_late || is_wary || self.settings.packing.is_none();
+        refused.then_some(AppendError::NotReserved)
+    }
+
+    /// An upper bound of the bytes that a reservation adds to a frame.
+    fn cost_of_reservation(&self, reservation: &Reservation) -> usize {
+        let outlines = reservation.outlines.iter();
+        let rows: usize = outlines
+            .clone()
+            .map(|outline| outline.rows.rows.len())
+            .sum();
+        let last = |outline: &Append| outline.rows.rows.last().map_or(0, |row| row.end);
+        let bytes: usize = outlines.clone().map(last).sum();
+        let partitions = outlines.flat_map(|outline| &outline.rows.partitions);
+        let partitions: BTreeSet<&str> = partitions.map(String::as_str).collect();
+        self.cost_of_rows(
+            rows,
+            bytes + rows * ROW_OVERHEAD,
+            partitions.iter().copied(),
+        )
+    }
+
+    /// Looks up the ids of a reservation, and finds LSNs for the rows that are new.
+    fn reserve<T>(
+        &mut self,
+        reservation: &Reservation,
+        lending: &mut Lending<T>,
+        now: Now,
+    ) -> Result<Result<(Offer, Vec<Identity>), AppendError>, WriteError> {
+        self.flush_sections(now);
+        if lending.lent.is_empty() {
+            lending.next_lsn = self.state.next_lsn;
+        }
+        let Some(packing) = self.settings.packing else {
+            return Ok(Err(AppendError::NotReserved));
+        };
+        let outlines = &reservation.outlines;
+        let mut inserted = Vec::new();
+        let mut offer = Offer {
+            packing,
+            first_lsn: lending.next_lsn,
+            left_out: Bits::default(),
+            appended: Vec::with_capacity(outlines.len()),
+        };
+        for outline in outlines.iter() {
+            let Some(appended) = self.recognise(outline, &mut offer.left_out, &mut inserted) else {
+                self.dedup.take_back(&mut inserted);
+                return Ok(Err(AppendError::NotReserved));
+            };
+            offer.appended.push(appended);
+            let earliest = self.building.appending.min(outline.origin.received_at);
+            self.building.appending = earliest;
+        }
+        let planned = plan(outlines, &offer.left_out, &packing);
+        for section in &planned {
+            if !self.make_room_in_batch(section, &mut lending.pending, now)? {
+                self.dedup.take_back(&mut inserted);
+                return Ok(Err(AppendError::NotReserved));
+            }
+        }
+        lending.next_lsn.0 += planned.iter().map(Planned::count).sum::<u64>();
+        Ok(Ok((offer, inserted)))
+    }
+
+    /// Counts what a request has, and notes which of its rows are known. `None` if one of them is known
+    /// with other content: then the quarantine needs its bytes.
+    fn recognise(
+        &mut self,
+        outline: &Append,
+        left_out: &mut Bits,
+        inserted: &mut Vec<Identity>,
+    ) -> Option<Appended> {
+        let rows = &outline.rows;
+        let identities = rows.rows.iter().filter_map(|row| match row.kind {
+            RowKind::Record(identity) => Some(identity),
+            RowKind::Snapshot | RowKind::Quarantined | RowKind::Refused => None,
+        });
+        self.dedup.look_ahead(identities);
+        let mut appended = Appended::default();
+        let mut former = rows.former.iter();
+        for row in &rows.rows {
+            let identity = match row.kind {
+                RowKind::Record(identity) => identity,
+                RowKind::Quarantined => {
+                    appended.quarantined += 1;
+                    left_out.push(false);
+                    continue;
+                }
+                RowKind::Refused => {
+                    left_out.push(false);
+                    continue;
+                }
+                RowKind::Snapshot => return None,
+            };
+            match self.dedup.insert_unless(identity, former.next()) {
+                Known::New => {
+                    inserted.push(identity);
+                    appended.accepted += 1;
+                    left_out.push(false);
+                }
+                Known::Conflict if !rows.changed_is_duplicate => return None,
+                known => {
+                    appended.duplicates += 1;
+                    appended.changed += u64::from(known == Known::Conflict);
+                    left_out.push(true);
+                }
+            }
+        }
+        Some(appended)
+    }
+
+    /// Sees that the open batch takes a section, with what is reserved in it already. Seals the batch
+    /// if it must; `false` if that does not help.
+    fn make_room_in_batch(
+        &mut self,
+        section: &Planned<'_>,
+        pending: &mut Vec<(usize, Sums)>,
+        now: Now,
+    ) -> Result<bool, WriteError> {
+        let slot = self.state.batches.slot(section.partition);
+        let at = pending.iter().position(|(other, _)| *other == slot);
+        let at = at.unwrap_or_else(|| {
+            pending.push((slot, Sums::default()));
+            pending.len() - 1
+        });
+        let size = section.size();
+        let reserved = pending[at].1;
+        if let Some(reason) = self.state.batches.overflows_with(slot, &reserved, &size) {
+            let is_empty = self.state.batches.get(slot).sums.count == 0;
+            if reserved.count > 0 || is_empty {
+                return Ok(false);
+            }
+            self.seal(slot, reason, now)?;
+            let none = Sums::default();
+            if self
+                .state
+                .batches
+                .overflows_with(slot, &none, &size)
+                .is_some()
+            {
+                return Ok(false);
+            }
+        }
+        pending[at].1.add(&size);
+        Ok(true)
+    }
+
+    /// Waits for the sections of each reservation, and adds them to the frame.
+    fn settle_reservations<T>(
+        &mut self,
+        lent: Vec<Lent<T>>,
+        replies: &mut Vec<(T, Reply)>,
+        now: Now,
+    ) {
+        let deadline = now.mono + PATIENCE;
+        let mut is_broken = false;
+        for mut lent in lent {
+            let left = deadline.saturating_sub(self.clock.now().mono);
+            let filling = if is_broken {
+                None
+            } else {
+                lent.reservation.lender.filling(left)
+            };
+            let stored = filling.is_some_and(|filling| self.store_sections(&lent, &filling, now));
+            let reply = if stored {
+                self.building.inserted.append(&mut lent.inserted);
+                Ok(sum(&lent.offer.appended))
+            } else {
+                self.dedup.take_back(&mut lent.inserted);
+                if !is_broken {
+                    self.wary_until = Some(self.clock.now().mono + WARY);
+                }
+                is_broken = true;
+                Err(AppendError::NotReserved)
+            };
+            replies.push((lent.ticket, reply));
+        }
+    }
+
+    /// Adds the sections of a reservation to the frame, if they are what was reserved.
+    fn store_sections<T>(&mut self, lent: &Lent<T>, filling: &Filling, now: Now) -> bool {
+        let Lent {
+            reservation, offer, ..
+        } = lent;
+        let outlines = &reservation.outlines;
+        let planned = plan(outlines, &offer.left_out, &offer.packing);
+        if planned.len() != filling.ends.len() {
+            return false;
+        }
+        let mut lsn = offer.first_lsn;
+        let mut sums = Vec::with_capacity(planned.len());
+        for (section, payload) in planned.iter().zip(filling.payloads()) {
+            let Some(of_section) = section.sums_of(outlines, payload, lsn, &offer.packing) else {
+                return false;
+            };
+            sums.push(of_section);
+            lsn.0 += section.count();
+        }
+        for ((section, payload), sums) in planned.iter().zip(filling.payloads()).zip(&sums) {
+            self.store_section(section, outlines, payload, sums, now);
+        }
+        let counts = &mut self.building.counts;
+        for (outline, appended) in outlines.iter().zip(&offer.appended) {
+            let known = appended.accepted + appended.duplicates + appended.quarantined;
+            counts.received += outline.dropped + known;
+            counts.dropped += outline.dropped;
+            counts.duplicate += appended.duplicates;
+        }
+        true
+    }
+
+    fn store_section(
+        &mut self,
+        section: &Planned<'_>,
+        outlines: &[Append],
+        payload: &[u8],
+        sums: &Sums,
+        now: Now,
+    ) {
+        let slot = self.state.batches.slot(section.partition);
+        let received = section.received(outlines);
+        let entry = RowsEntry {
+            run: NO_RUN,
+            partition: section.partition,
+            received,
+            count: sums.count,
+            payload,
+            payload_at: 0,
+        };
+        let offset = self.building.frame.put_reserved_rows(&entry, sums);
+        let chunk = Chunk {
+            frame: self.journal.next(),
+            offset,
+            bytes: payload.len() as u64,
+            rows: sums.count,
+            first_lsn: self.state.next_lsn,
+        };
+        let counts = section.counts(outlines);
+        self.state
+            .add_rows(slot, &chunk, sums, &counts, received, now.mono);
+    }
+}
+
+fn sum(all: &[Appended]) -> Appended {
+    let mut sum = Appended::default();
+    for one in all {
+        sum.accepted += one.accepted;
+        sum.duplicates += one.duplicates;
+        sum.changed += one.changed;
+        sum.quarantined += one.quarantined;
+    }
+    sum
+}

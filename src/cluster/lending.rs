@@ -1,0 +1,136 @@
+//! Packs the rows of requests before they are sent to the owner of their log, who only gives them LSNs.
+//!
+//! That takes two requests in place of one, and most of the work from the owner. Where there is little to pack, or where
+//! the owner declines, requests are sent whole.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::answer::{Answer, Offered};
+use super::error::ForwardError;
+use super::head::{FILL, RESERVE};
+use super::limits::Timing;
+use super::line::Line;
+use super::malformed::Malformed;
+use super::message::{Message, decode_outline, with_contents};
+use super::refusal::Refusal;
+use super::reserved;
+use super::target::Target;
+use crate::wal::reservation::{Filler, Filling};
+
+/// Fewer bytes of rows are not worth a second request: a section of so few is not packed.
+const LEAST_BYTES: usize = 16 << 10;
+/// How long an owner of an earlier version, which knows no reservations, is not asked for one.
+const UNKNOWN_FOR: Duration = Duration::from_secs(60);
+/// How long an owner who has declined is not asked again.
+const DECLINED_FOR: Duration = Duration::from_secs(1);
+
+/// Packs rows for one other node.
+pub(super) struct Lending {
+    timing: Timing,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The node has declined, or is of an earlier version.
+    not_before: Option<Instant>,
+    /// Those whose buffers are not in use.
+    idle: Vec<Filler>,
+}
+
+impl Lending {
+    pub(super) fn new(timing: Timing) -> Self {
+        Self {
+            timing,
+            state: Mutex::default(),
+        }
+    }
+
+    /// Has the owner of a log store requests whose rows are packed here. [`Answer::Declined`] means that nothing was
+    /// stored, and never will be: then they may be sent whole.
+    pub(super) async fn send(
+        &self,
+        line: &Line,
+        target: Target,
+        messages: &[Message],
+    ) -> Result<Answer, ForwardError> {
+        let outlines: Vec<Message> = messages.iter().map(Message::outline).collect();
+        let parts = with_contents(outlines.clone());
+        let began = Instant::now();
+        let asking = line.ask(target, RESERVE, parts, self.timing.answer);
+        let offered = match asking.await.map_err(nothing_sent)? {
+            Answer::Offer(offered) => offered,
+            Answer::Refusal(Refusal::Form { .. }) => return Ok(self.declined(UNKNOWN_FOR)),
+            Answer::Declined => return Ok(self.declined(DECLINED_FOR)),
+            answer => return Ok(answer),
+        };
+        let reservation = offered.reservation;
+        let filling = self.fill(*offered, outlines, messages.to_vec()).await?;
+        let parts = reserved::encode(reservation, filling).into();
+        let left = self.timing.answer.saturating_sub(began.elapsed());
+        match line.ask(target, FILL, parts, left).await? {
+            Answer::Declined => Ok(self.declined(DECLINED_FOR)),
+            answer => Ok(answer),
+        }
+    }
+
+    fn declined(&self, time: Duration) -> Answer {
+        self.state().not_before = Some(Instant::now() + time);
+        Answer::Declined
+    }
+
+    /// Whether these are enough rows, and the owner has not declined just now.
+    pub(super) fn is_worth_it(&self, messages: &[Message]) -> bool {
+        let rows: usize = messages.iter().map(|message| message.entry.rows).sum();
+        let not_before = self.state().not_before;
+        rows >= LEAST_BYTES && not_before.is_none_or(|time| time <= Instant::now())
+    }
+
+    /// Packs the rows, on a thread for work that takes long.
+    async fn fill(
+        &self,
+        offered: Offered,
+        outlines: Vec<Message>,
+        messages: Vec<Message>,
+    ) -> Result<Filling, ForwardError> {
+        let mut filler = self.state().idle.pop().unwrap_or_default();
+        let packing = tokio::task::spawn_blocking(move || {
+            let filling = pack(&mut filler, &offered, &outlines, &messages);
+            (filler, filling)
+        });
+        let packed = packing.await;
+        let (filler, filling) =
+            packed.map_err(|error| ForwardError::Unsent(error.to_string().into()))?;
+        self.state().idle.push(filler);
+        filling.map_err(|malformed| ForwardError::Unsent(malformed.to_string().into()))
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whatever became of a request for LSNs: without sections, nothing is stored.
+fn nothing_sent(error: ForwardError) -> ForwardError {
+    match error {
+        ForwardError::Unknown(why) => ForwardError::Unsent(why),
+        error => error,
+    }
+}
+
+fn pack(
+    filler: &mut Filler,
+    offered: &Offered,
+    outlines: &[Message],
+    messages: &[Message],
+) -> Result<Filling, Malformed> {
+    let decoded = outlines
+        .iter()
+        .map(|outline| decode_outline(outline.entry, &outline.bytes));
+    let decoded: Vec<_> = decoded.collect::<Result<_, _>>()?;
+    let rows: Vec<&[u8]> = messages.iter().map(Message::rows).collect();
+    Ok(filler.fill(&decoded, &rows, &offered.offer))
+}
