@@ -8,7 +8,7 @@ use super::roles::Role;
 const USAGE: &str = "\
 cargo bench --bench throughput [-- OPTIONS]
   --quick                two rows with small counts, in under a minute; writes no page
-  --only W1|W100|groups|scaling|slow-disk|stored|engines
+  --only W1|W100|groups|scaling|slow-disk|stored|engines|cluster
                          only that work, the group commit, the cost by sizes and partitions, a disk
                          with slow syncs, what rows take, or the log on a disk, in a bucket and in
                          NATS; writes no page
@@ -48,6 +48,8 @@ enum Only {
     Stored,
     /// Where the log is kept.
     Engines,
+    /// Nodes that share a log.
+    Cluster,
 }
 
 impl Arguments {
@@ -74,6 +76,7 @@ impl Arguments {
                         Some("slow-disk") => Some(Only::SlowDisk),
                         Some("stored") => Some(Only::Stored),
                         Some("engines") => Some(Only::Engines),
+                        Some("cluster") => Some(Only::Cluster),
                         _ => bail!("{USAGE}"),
                     }
                 }
@@ -128,6 +131,12 @@ impl Arguments {
     pub(crate) fn wants_engines(&self) -> Option<usize> {
         let scale = self.scale.unwrap_or(1) * if self.is_quick { 1 } else { 10 };
         (self.only == Some(Only::Engines)).then_some(scale)
+    }
+
+    /// Whether a cluster is compared with a single node, and with how many times the requests.
+    pub(crate) fn wants_cluster(&self) -> Option<usize> {
+        let scale = self.scale.unwrap_or(1) * if self.is_quick { 1 } else { 10 };
+        (self.only == Some(Only::Cluster)).then_some(scale)
     }
 
     /// Whether that work is measured.

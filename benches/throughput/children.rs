@@ -52,6 +52,10 @@ struct Settings<'a> {
     wal: &'a str,
     /// Lines of `[batch]`.
     batch: &'a str,
+    /// The prefix of a bucket that several nodes share; otherwise each has its own.
+    prefix: Option<&'a str>,
+    /// Further sections.
+    sections: &'a str,
 }
 
 impl Default for Settings<'_> {
@@ -63,6 +67,8 @@ impl Default for Settings<'_> {
             max_age: MAX_AGE,
             wal: "",
             batch: "",
+            prefix: None,
+            sections: "",
         }
     }
 }
@@ -113,6 +119,37 @@ impl Service {
         Self::run(Command::new(PROGRAM), &settings)
     }
 
+    /// A node whose log is somewhere else, and that ships into a prefix of the bucket: alone, or one of a
+    /// cluster. `PREFIX` in `wal` stands for the prefix.
+    pub(crate) fn node(
+        endpoint: SocketAddr,
+        prefix: &str,
+        wal: &str,
+        in_cluster: bool,
+    ) -> Result<Self> {
+        let cluster = format!(
+            "\n[cluster]\nname = \"bench\"\naddress = \"{}\"\n",
+            free_address()
+        );
+        let settings = Settings {
+            endpoint: Some(endpoint),
+            wal,
+            prefix: Some(prefix),
+            sections: if in_cluster { &cluster } else { "" },
+            ..Settings::default()
+        };
+        Self::run(Command::new(PROGRAM), &settings)
+    }
+
+    /// What it says of its place in a cluster.
+    pub(crate) fn role(&self) -> Result<String> {
+        let health = http::get(self.address, "/health")?.json();
+        Ok(health["cluster"]["role"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned())
+    }
+
     /// The same with that pattern of partitions and that age of batches.
     pub(crate) fn partitioned(
         format: &str,
@@ -138,6 +175,8 @@ impl Service {
             max_age,
             wal,
             batch,
+            prefix,
+            sections,
         } = *settings;
         let mut wal = wal.to_owned();
         let directory = Arc::new(TempDir::new_in(DIRECTORY)?);
@@ -145,8 +184,10 @@ impl Service {
         let lake = match endpoint {
             Some(address) => {
                 // A prefix of its own each time: the server outlives the service.
-                let prefix = directory.path().file_name().unwrap_or_default().display();
-                wal = wal.replace("PREFIX", &prefix.to_string());
+                let own = directory.path().file_name().unwrap_or_default();
+                let own = own.to_string_lossy();
+                let prefix = prefix.unwrap_or(&own);
+                wal = wal.replace("PREFIX", prefix);
                 format!("url = \"s3://{BUCKET}/{prefix}\"\nendpoint = \"http://{address}\"")
             }
             None => "url = \"lake\"".to_owned(),
@@ -154,7 +195,7 @@ impl Service {
         let config = format!(
             "[server]\nlisten = \"{address}\"\n\n[lake]\n{lake}\n\n[wal]\ndir = \"wal\"\n{wal}\n\
              [batch]\n{batch}max_age = \"{age}s\"\nlate_max_age = \"{age}s\"\nformat = \"{format}\"\n\n[log]\nlevel = \"warn\"\n\n\
-             [events]\npartition = \"{pattern}\"\n",
+             [events]\npartition = \"{pattern}\"\n{sections}",
             age = max_age.as_secs()
         );
         let file = directory.path().join("lakehook.toml");

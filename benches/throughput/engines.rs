@@ -70,7 +70,8 @@ pub(crate) fn measure(runtime: &Runtime, scale: usize) -> Result<String> {
     Ok(page)
 }
 
-fn machine() -> Result<String> {
+/// What this machine is.
+pub(crate) fn machine() -> Result<String> {
     let machine = device::describe()?;
     Ok(format!(
         "{}, {} cores, {}, Linux {}.",

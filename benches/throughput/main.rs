@@ -24,6 +24,7 @@ mod children;
 mod device;
 mod durations;
 mod engines;
+mod cluster;
 mod groups;
 mod report;
 mod roles;
@@ -69,6 +70,10 @@ fn main() -> Result<()> {
     let runtime = Runtime::new()?;
     if let Some(scale) = arguments.wants_engines() {
         println!("{}", engines::measure(&runtime, scale)?);
+        return Ok(());
+    }
+    if let Some(scale) = arguments.wants_cluster() {
+        println!("{}", cluster::measure(&runtime, scale)?);
         return Ok(());
     }
     let report = measure(&runtime, &arguments)?;

@@ -40,7 +40,8 @@ impl Outcome {
                     put_varint(out, number);
                 }
             }
-            Self::Log(Err(AppendError::Full)) => out.push(FULL),
+            // Who is not given LSNs is told so by another answer.
+            Self::Log(Err(AppendError::Full | AppendError::NotReserved)) => out.push(FULL),
             Self::Log(Err(AppendError::TooLarge { bytes, max_bytes })) => {
                 out.push(TOO_LARGE);
                 put_varint(out, *bytes as u64);
@@ -52,8 +53,6 @@ impl Outcome {
                 put_bytes(out, cut(text).as_bytes());
             }
             Self::Log(Err(AppendError::NoSuchRun)) => out.push(NO_SUCH_RUN),
-            // Whoever sends rows whole reserves nothing.
-            Self::Log(Err(AppendError::NotReserved)) => out.push(FULL),
             // The log was taken over just now.
             Self::Log(Err(AppendError::Closed | AppendError::NoOwner(_))) => out.push(CLOSED),
             Self::Ahead => out.push(AHEAD),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lakehook::wal::packed::PACKED;
 use lakehook::wal::request::Append;
-use lakehook::wal::reservation::{Filler, Filling, Lender, Offer, Reservation};
+use lakehook::wal::reservation::{Bits, Filler, Filling, Lender, Offer, Reservation};
 
 use crate::chance::Chance;
 
@@ -60,7 +60,7 @@ impl Lender for SimLender {
         match self.fate {
             Fate::Lost => return,
             Fate::OtherLsns => offer.first_lsn.0 += 1,
-            Fate::NothingLeftOut => offer.left_out = Default::default(),
+            Fate::NothingLeftOut => offer.left_out = Bits::default(),
             Fate::Filled | Fate::Flipped(_) | Fate::Cut => {}
         }
         let outlines = std::slice::from_ref(&self.append);

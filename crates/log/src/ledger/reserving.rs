@@ -275,11 +275,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let deadline = now.mono + PATIENCE;
         let mut is_broken = false;
         for mut lent in lent {
-            let left = deadline.saturating_sub(self.clock.now().mono);
+            let rest = deadline.saturating_sub(self.clock.now().mono);
             let filling = if is_broken {
                 None
             } else {
-                lent.reservation.lender.filling(left)
+                lent.reservation.lender.filling(rest)
             };
             let stored = filling.is_some_and(|filling| self.store_sections(&lent, &filling, now));
             let reply = if stored {
