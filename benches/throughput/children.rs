@@ -1,7 +1,9 @@
 //! The processes: the real program with a directory of its own, and the bench's own helpers.
 
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use crate::support::s3::{BUCKET, aws_env};
 /// Below `target`, so on a real disk where `/tmp` may be memory.
 pub(crate) const DIRECTORY: &str = env!("CARGO_TARGET_TMPDIR");
 const PROGRAM: &str = env!("CARGO_BIN_EXE_lakehook");
+const SECRET_FILE: &str = "cluster.secret";
 const READY_LIMIT: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 /// The oldest that a batch becomes.
@@ -128,7 +131,7 @@ impl Service {
         in_cluster: bool,
     ) -> Result<Self> {
         let cluster = format!(
-            "\n[cluster]\nname = \"bench\"\naddress = \"{}\"\n",
+            "\n[cluster]\nname = \"bench\"\naddress = \"{}\"\nsecret_file = \"{SECRET_FILE}\"\n",
             free_address()
         );
         let settings = Settings {
@@ -198,6 +201,7 @@ impl Service {
              [events]\npartition = \"{pattern}\"\n{sections}",
             age = max_age.as_secs()
         );
+        write_secret(directory.path())?;
         let file = directory.path().join("lakehook.toml");
         std::fs::write(&file, config)?;
         let child = program
@@ -280,6 +284,14 @@ impl Drop for Service {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// The secret of all clusters of the bench, which nobody else may read.
+fn write_secret(directory: &Path) -> Result<()> {
+    let file = directory.join(SECRET_FILE);
+    std::fs::write(&file, "00112233445566778899aabbccddeeff\n")?;
+    std::fs::set_permissions(&file, Permissions::from_mode(0o600))?;
+    Ok(())
 }
 
 /// This binary in another role; it ends when dropped.
