@@ -106,7 +106,8 @@ impl Machines {
         let mut plan = Plan::new(self.setups[0].address(), self.seed);
         plan.others = self.setups[1..].iter().map(Setup::address).collect();
         plan.connections = 6;
-        plan.events_per_request = 20;
+        // So many that their rows are packed before they are forwarded.
+        plan.events_per_request = 60;
         plan.repeats = 0.05;
         plan.think = Duration::from_millis(5);
         plan.timeout = Duration::from_secs(5);

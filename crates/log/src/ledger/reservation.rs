@@ -303,6 +303,9 @@ pub fn plan<'a>(outlines: &'a [Append], left_out: &Bits, packing: &Packing) -> V
     sections
 }
 
+/// Largest buffer of rows that is kept; more than a full section takes.
+const KEPT_BYTES: usize = 3 << 20;
+
 /// Packs reserved rows; it keeps its buffers.
 #[derive(Debug, Default)]
 pub struct Filler {
@@ -329,6 +332,10 @@ impl Filler {
             filling.bytes.extend_from_slice(packed.unwrap_or(payload));
             filling.ends.push(filling.bytes.len());
             lsn.0 += planned.count();
+        }
+        // One huge row must not take its memory for good.
+        if self.section.payload_capacity() > KEPT_BYTES {
+            self.section = Section::default();
         }
         filling
     }
