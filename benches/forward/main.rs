@@ -218,7 +218,7 @@ async fn send_all(peer: &Peer, target: Target, appends: &Arc<Vec<Append>>, under
         let (peer, appends, next) = (peer.clone(), Arc::clone(appends), Arc::clone(&next));
         tokio::spawn(async move {
             while let Some(append) = appends.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let stored = peer.append(target, append).await.unwrap();
+                let stored = peer.append(target, append.clone()).await.unwrap();
                 assert_eq!(stored.accepted, append.rows.rows.len() as u64);
             }
         })

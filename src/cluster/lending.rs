@@ -3,6 +3,7 @@
 //! That takes two requests in place of one, and most of the work from the owner. Where there is little to pack, or where
 //! the owner declines, requests are sent whole.
 
+use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,8 +14,7 @@ use super::error::ForwardError;
 use super::head::{FILL, RESERVE};
 use super::limits::Timing;
 use super::line::Line;
-use super::malformed::Malformed;
-use super::message::{Message, decode_outline, with_contents};
+use super::message::Messages;
 use super::refusal::Refusal;
 use super::reserved;
 use super::target::Target;
@@ -41,6 +41,13 @@ struct State {
     idle: Vec<Filler>,
 }
 
+/// What became of requests whose rows were to be packed.
+pub(super) enum Sent {
+    Answer(Answer),
+    /// Nothing was stored, and never will be: they may be sent whole.
+    Declined(Messages),
+}
+
 impl Lending {
     pub(super) fn new(timing: Timing) -> Self {
         Self {
@@ -49,63 +56,61 @@ impl Lending {
         }
     }
 
-    /// Has the owner of a log store requests whose rows are packed here. [`Answer::Declined`] means that nothing was
-    /// stored, and never will be: then they may be sent whole.
+    /// Has the owner of a log store requests whose rows are packed here.
     pub(super) async fn send(
         &self,
         line: &Line,
         target: Target,
-        messages: &[Message],
-    ) -> Result<Answer, ForwardError> {
-        let outlines: Vec<Message> = messages.iter().map(Message::outline).collect();
-        let parts = with_contents(outlines.clone());
+        messages: Messages,
+    ) -> Result<Sent, ForwardError> {
+        let parts = VecDeque::from([messages.outlines()]);
         let began = Instant::now();
         let asking = line.ask(target, RESERVE, parts, self.timing.answer);
         let offered = match asking.await.map_err(nothing_sent)? {
             Answer::Offer(offered) => offered,
-            Answer::Refusal(Refusal::Form { .. }) => return Ok(self.declined(UNKNOWN_FOR)),
-            Answer::Declined => return Ok(self.declined(DECLINED_FOR)),
-            answer => return Ok(answer),
+            Answer::Refusal(Refusal::Form { .. }) => {
+                return Ok(self.declined(UNKNOWN_FOR, messages));
+            }
+            Answer::Declined => return Ok(self.declined(DECLINED_FOR, messages)),
+            answer => return Ok(Sent::Answer(answer)),
         };
         let reservation = offered.reservation;
-        let filling = self.fill(*offered, outlines, messages.to_vec()).await?;
+        let (filling, messages) = self.fill(*offered, messages).await?;
         let parts = reserved::encode(reservation, filling).into();
         let left = self.timing.answer.saturating_sub(began.elapsed());
         match line.ask(target, FILL, parts, left).await? {
-            Answer::Declined => Ok(self.declined(DECLINED_FOR)),
-            answer => Ok(answer),
+            Answer::Declined => Ok(self.declined(DECLINED_FOR, messages)),
+            answer => Ok(Sent::Answer(answer)),
         }
     }
 
-    fn declined(&self, time: Duration) -> Answer {
+    fn declined(&self, time: Duration, messages: Messages) -> Sent {
         self.state().not_before = Some(Instant::now() + time);
-        Answer::Declined
+        Sent::Declined(messages)
     }
 
     /// Whether these are enough rows, and the owner has not declined just now.
-    pub(super) fn is_worth_it(&self, messages: &[Message]) -> bool {
-        let rows: usize = messages.iter().map(|message| message.entry.rows).sum();
+    pub(super) fn is_worth_it(&self, messages: &Messages) -> bool {
         let not_before = self.state().not_before;
-        rows >= LEAST_BYTES && not_before.is_none_or(|time| time <= Instant::now())
+        messages.row_bytes() >= LEAST_BYTES && not_before.is_none_or(|time| time <= Instant::now())
     }
 
     /// Packs the rows, on a thread for work that takes long.
     async fn fill(
         &self,
         offered: Offered,
-        outlines: Vec<Message>,
-        messages: Vec<Message>,
-    ) -> Result<Filling, ForwardError> {
+        messages: Messages,
+    ) -> Result<(Filling, Messages), ForwardError> {
         let mut filler = self.state().idle.pop().unwrap_or_default();
         let packing = tokio::task::spawn_blocking(move || {
-            let filling = pack(&mut filler, &offered, &outlines, &messages);
-            (filler, filling)
+            let filling = filler.fill(&messages.appends, &offered.offer);
+            (filler, filling, messages)
         });
         let packed = packing.await;
-        let (filler, filling) =
+        let (filler, filling, messages) =
             packed.map_err(|error| ForwardError::Unsent(error.to_string().into()))?;
         self.state().idle.push(filler);
-        filling.map_err(|malformed| ForwardError::Unsent(malformed.to_string().into()))
+        Ok((filling, messages))
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -119,18 +124,4 @@ fn nothing_sent(error: ForwardError) -> ForwardError {
         ForwardError::Unknown(why) => ForwardError::Unsent(why),
         error => error,
     }
-}
-
-fn pack(
-    filler: &mut Filler,
-    offered: &Offered,
-    outlines: &[Message],
-    messages: &[Message],
-) -> Result<Filling, Malformed> {
-    let decoded = outlines
-        .iter()
-        .map(|outline| decode_outline(outline.entry, &outline.bytes));
-    let decoded: Vec<_> = decoded.collect::<Result<_, _>>()?;
-    let rows: Vec<&[u8]> = messages.iter().map(Message::rows).collect();
-    Ok(filler.fill(&decoded, &rows, &offered.offer))
 }

@@ -44,6 +44,8 @@ const REFUSED: u8 = 2;
 
 const ROW_BYTES: usize = 24;
 const IDENTITY_BYTES: usize = 12;
+/// Rows of so many bytes are a part of a body of their own; others are copied.
+const OWN_PART: usize = 16 << 10;
 /// Bytes of the count of messages.
 pub(super) const COUNT_BYTES: usize = 4;
 /// Bytes of an entry of the table of contents.
@@ -57,69 +59,122 @@ pub(super) struct Entry {
     crc: u32,
 }
 
-/// The rows of one request as bytes.
+/// A request on its way to another node.
 #[derive(Clone, Debug)]
 pub(super) struct Message {
-    pub(super) entry: Entry,
-    pub(super) bytes: Bytes,
+    /// Its outline, encoded: everything but the bytes of its rows.
+    pub(super) about: Bytes,
+    pub(super) append: Append,
 }
 
 impl Message {
-    /// Encodes a request; `None` if it belongs to a run, or has more rows or partitions than this form can say.
-    pub(super) fn of(append: &Append) -> Option<Self> {
+    /// Encodes what is known of a request; `None` if it belongs to a run, or has more rows or partitions than this form
+    /// can say.
+    pub(super) fn of(append: Append) -> Option<Self> {
         if append.run != NO_RUN || append.cursor.is_some() {
             return None;
         }
         let rows = &append.rows;
-        let about_bytes = 256 + rows.rows.len() * ROW_BYTES + rows.former.len() * IDENTITY_BYTES;
-        let mut bytes = Vec::with_capacity(about_bytes + rows.bytes.len());
-        put_origin(&mut bytes, append);
-        put_varint(&mut bytes, rows.partitions.len() as u64);
+        let names: usize = rows.partitions.iter().map(|name| name.len() + 5).sum();
+        let about_bytes =
+            256 + names + rows.rows.len() * ROW_BYTES + rows.former.len() * IDENTITY_BYTES;
+        let mut about = Vec::with_capacity(about_bytes);
+        put_origin(&mut about, &append);
+        put_varint(&mut about, rows.partitions.len() as u64);
         for partition in &rows.partitions {
-            put_bytes(&mut bytes, partition.as_bytes());
+            put_bytes(&mut about, partition.as_bytes());
         }
-        put_varint(&mut bytes, rows.rows.len() as u64);
+        put_varint(&mut about, rows.rows.len() as u64);
         let mut start = 0;
         for row in &rows.rows {
-            put_row(&mut bytes, row, row.end - start)?;
+            put_row(&mut about, row, row.end - start)?;
             start = row.end;
         }
         for former in &rows.former {
-            bytes.extend_from_slice(&former.tag.to_le_bytes());
-            bytes.extend_from_slice(&former.content.to_le_bytes());
+            about.extend_from_slice(&former.tag.to_le_bytes());
+            about.extend_from_slice(&former.content.to_le_bytes());
         }
-        let about = bytes.len();
-        // What stands behind the last row is no row.
-        bytes.extend_from_slice(&rows.bytes[..start]);
-        let mut crc = Crc32c::default();
-        crc.update(&bytes);
-        let entry = Entry {
-            about,
-            rows: start,
-            crc: crc.value(),
-        };
-        let bytes = Bytes::from(bytes);
-        Some(Self { entry, bytes })
+        let about = Bytes::from(about);
+        Some(Self { about, append })
+    }
+
+    /// Bytes of both parts.
+    pub(super) fn len(&self) -> usize {
+        self.about.len() + rows_of(&self.append).len()
     }
 }
 
-impl Message {
-    /// What is known of the request and its rows, without the bytes of the rows.
-    pub(super) fn outline(&self) -> Self {
-        let bytes = self.bytes.slice(..self.entry.about);
-        let mut crc = Crc32c::default();
-        crc.update(&bytes);
-        let entry = Entry {
-            rows: 0,
-            crc: crc.value(),
-            ..self.entry
-        };
-        Self { entry, bytes }
+/// The bytes of a request's rows. What stands behind the last one is no row.
+fn rows_of(append: &Append) -> &[u8] {
+    let end = append.rows.rows.last().map_or(0, |row| row.end);
+    &append.rows.bytes[..end]
+}
+
+/// Requests that go to another node in one body.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Messages {
+    abouts: Vec<Bytes>,
+    pub(super) appends: Vec<Append>,
+}
+
+impl Messages {
+    pub(super) fn push(&mut self, message: Message) {
+        self.abouts.push(message.about);
+        self.appends.push(message.append);
     }
 
-    /// The bytes of its rows.
-    pub(super) fn rows(&self) -> &[u8] {
-        &self.bytes[self.entry.about..]
+    /// Bytes of all rows.
+    pub(super) fn row_bytes(&self) -> usize {
+        self.appends
+            .iter()
+            .map(|append| rows_of(append).len())
+            .sum()
+    }
+
+    /// A body with the outlines of the requests.
+    pub(super) fn outlines(&self) -> Bytes {
+        let bytes: usize = self.abouts.iter().map(Bytes::len).sum();
+        let entries = self.abouts.iter().map(|about| Entry::of(about, &[]));
+        let mut body = contents(entries, bytes);
+        for about in &self.abouts {
+            body.extend_from_slice(about);
+        }
+        Bytes::from(body)
+    }
+
+    /// A body with the requests, in parts.
+    pub(super) fn whole(self) -> VecDeque<Bytes> {
+        let messages = self.abouts.iter().zip(&self.appends);
+        let entries = messages.map(|(about, append)| Entry::of(about, rows_of(append)));
+        let mut part = contents(entries, 0);
+        let mut parts = VecDeque::new();
+        for (about, append) in self.abouts.iter().zip(self.appends) {
+            part.extend_from_slice(about);
+            let length = rows_of(&append).len();
+            if length < OWN_PART {
+                part.extend_from_slice(rows_of(&append));
+                continue;
+            }
+            parts.push_back(Bytes::from(std::mem::take(&mut part)));
+            parts.push_back(Bytes::from(append.rows.bytes).slice(..length));
+        }
+        if !part.is_empty() {
+            parts.push_back(Bytes::from(part));
+        }
+        parts
+    }
+}
+
+impl Entry {
+    fn of(about: &[u8], rows: &[u8]) -> Self {
+        let mut crc = Crc32c::default();
+        crc.update(about);
+        crc.update(rows);
+        Self {
+            about: about.len(),
+            rows: rows.len(),
+            crc: crc.value(),
+        }
     }
 }
 
@@ -174,25 +229,17 @@ fn put_row(out: &mut Vec<u8>, row: &Row, length: usize) -> Option<()> {
     Some(())
 }
 
-/// The count of messages and the table of contents.
-pub(super) fn contents(messages: &[Message]) -> Bytes {
-    let mut out = Vec::with_capacity(COUNT_BYTES + messages.len() * ENTRY_BYTES);
+/// The beginning of a body: the count of messages and the table of contents. There is room for so many bytes behind it.
+fn contents(entries: impl ExactSizeIterator<Item = Entry>, bytes: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(COUNT_BYTES + entries.len() * ENTRY_BYTES + bytes);
     let narrow = |length: usize| u32::try_from(length).unwrap_or(u32::MAX);
-    out.extend_from_slice(&narrow(messages.len()).to_le_bytes());
-    for Message { entry, .. } in messages {
+    out.extend_from_slice(&narrow(entries.len()).to_le_bytes());
+    for entry in entries {
         out.extend_from_slice(&narrow(entry.about).to_le_bytes());
         out.extend_from_slice(&narrow(entry.rows).to_le_bytes());
         out.extend_from_slice(&entry.crc.to_le_bytes());
     }
-    Bytes::from(out)
-}
-
-/// The parts of a body with these messages.
-pub(super) fn with_contents(messages: Vec<Message>) -> VecDeque<Bytes> {
-    let mut parts = VecDeque::with_capacity(1 + messages.len());
-    parts.push_back(contents(&messages));
-    parts.extend(messages.into_iter().map(|message| message.bytes));
-    parts
+    out
 }
 
 /// How many messages a body has, from its first bytes.

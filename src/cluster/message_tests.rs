@@ -96,9 +96,20 @@ fn is_same(one: &Append, other: &Append) -> bool {
         && one.cursor == other.cursor
 }
 
+/// The two parts of a message, as they are sent.
+fn sent(message: &Message) -> (Entry, Vec<u8>, Vec<u8>) {
+    let mut messages = Messages::default();
+    messages.push(message.clone());
+    let body = Vec::from(messages.whole()).concat();
+    let (table, parts) = body[COUNT_BYTES..].split_at(ENTRY_BYTES);
+    let entry = entries(table, parts.len()).unwrap()[0];
+    let (about, rows) = parts.split_at(entry.about);
+    (entry, about.to_vec(), rows.to_vec())
+}
+
 fn decoded(message: &Message) -> Result<Append, Malformed> {
-    let (about, rows) = message.bytes.split_at(message.entry.about);
-    decode(message.entry, about, rows.to_vec())
+    let (entry, about, rows) = sent(message);
+    decode(entry, &about, rows)
 }
 
 /// The same with the checksum that these parts have.
@@ -134,18 +145,22 @@ proptest! {
 
     #[test]
     fn a_request_comes_back_as_it_was(append in any_append()) {
-        let message = Message::of(&append).unwrap();
-        prop_assert_eq!(message.bytes.len(), message.entry.about + message.entry.rows);
+        let message = Message::of(append.clone()).unwrap();
+        let (entry, about, rows) = sent(&message);
+        prop_assert_eq!(message.len(), about.len() + rows.len());
+        prop_assert_eq!((entry.about, entry.rows), (about.len(), rows.len()));
         prop_assert!(is_same(&decoded(&message).unwrap(), &append));
     }
 
     #[test]
     fn changed_bytes_are_found(append in any_append(), changes in changes(&[b"\0", b"\x01\0"])) {
-        let message = Message::of(&append).unwrap();
-        let bytes = changed(&message.bytes, &changes);
-        if bytes != message.bytes {
-            let (about, rows) = bytes.split_at(message.entry.about.min(bytes.len()));
-            prop_assert!(decode(message.entry, about, rows.to_vec()).is_err());
+        let message = Message::of(append).unwrap();
+        let (entry, about, rows) = sent(&message);
+        let before = [about, rows].concat();
+        let bytes = changed(&before, &changes);
+        if bytes != before {
+            let (about, rows) = bytes.split_at(entry.about.min(bytes.len()));
+            prop_assert!(decode(entry, about, rows.to_vec()).is_err());
         }
     }
 
@@ -155,10 +170,10 @@ proptest! {
         append in any_append(),
         changes in changes(&[b"\0", b"\x01\0", b"\xff\xff\xff\xff", b"\x80\x80\x80\x80\x10"]),
     ) {
-        let message = Message::of(&append).unwrap();
-        let (about, rows) = message.bytes.split_at(message.entry.about);
-        let about = changed(about, &changes);
-        if let Ok(append) = decode_anew(&about, rows) {
+        let message = Message::of(append).unwrap();
+        let (_, about, rows) = sent(&message);
+        let about = changed(&about, &changes);
+        if let Ok(append) = decode_anew(&about, &rows) {
             check_sound(&append);
         }
     }
@@ -178,28 +193,29 @@ proptest! {
 
 #[test]
 fn every_byte_counts() {
-    let message = Message::of(&one()).unwrap();
-    for at in 0..message.bytes.len() {
+    let message = Message::of(one()).unwrap();
+    let (entry, about, rows) = sent(&message);
+    let all = [about.clone(), rows.clone()].concat();
+    for at in 0..all.len() {
         for bit in 0..8 {
-            let mut bytes = message.bytes.to_vec();
+            let mut bytes = all.clone();
             bytes[at] ^= 1 << bit;
-            let (about, rows) = bytes.split_at(message.entry.about);
-            let found = decode(message.entry, about, rows.to_vec());
+            let (about, rows) = bytes.split_at(entry.about);
+            let found = decode(entry, about, rows.to_vec());
             let malformed = Malformed("the checksum of a message");
             assert_eq!(found.map(|_| ()), Err(malformed), "{at} {bit}");
         }
     }
-    let (about, rows) = message.bytes.split_at(message.entry.about);
     for length in 0..about.len() {
-        assert!(decode_anew(&about[..length], rows).is_err(), "{length}");
+        assert!(decode_anew(&about[..length], &rows).is_err(), "{length}");
     }
 }
 
 #[test]
 fn later_fields_are_ignored_unless_they_must_not_be() {
-    let message = Message::of(&one()).unwrap();
-    let (about, rows) = message.bytes.split_at(message.entry.about);
-    let with = |field: &[u8]| decode_anew(&[about, field].concat(), rows);
+    let message = Message::of(one()).unwrap();
+    let (_, about, rows) = sent(&message);
+    let with = |field: &[u8]| decode_anew(&[&about, field].concat(), &rows);
     assert!(is_same(&with(&[2, 3, 1, 2, 3, 4, 0]).unwrap(), &one()));
     assert!(with(&[2, 3, 1, 2]).is_err());
     let must = with(&[3, 0]).unwrap_err();
@@ -210,7 +226,7 @@ fn later_fields_are_ignored_unless_they_must_not_be() {
 fn a_decoded_request_takes_hardly_more_memory_than_its_bytes() {
     assert!(size_of::<Row>() <= 2 * ROW_BYTES);
     assert!(size_of::<Identity>() <= 2 * IDENTITY_BYTES);
-    let mut about = Message::of(&one()).unwrap().bytes.to_vec();
+    let mut about = Message::of(one()).unwrap().about.to_vec();
     about.truncate(8 + 1 + 1 + 16 + 17 + 5);
     // A count that no body has bytes for.
     about.extend_from_slice(&[1, 1, b'a']);
@@ -223,8 +239,8 @@ fn a_decoded_request_takes_hardly_more_memory_than_its_bytes() {
 fn what_belongs_to_a_run_is_not_forwarded() {
     let mut append = one();
     append.run = Lsn(7);
-    assert!(Message::of(&append).is_none());
+    assert!(Message::of(append).is_none());
     let mut append = one();
     append.rows.rows[0].kind = RowKind::Snapshot;
-    assert!(Message::of(&append).is_none());
+    assert!(Message::of(append).is_none());
 }

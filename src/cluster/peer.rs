@@ -17,10 +17,10 @@ use tokio_util::task::TaskTracker;
 use super::answer::{Answer, Replies};
 use super::error::ForwardError;
 use super::head::{ALIVE, APPEND, FLUSH, HAND_OVER};
-use super::lending::Lending;
+use super::lending::{Lending, Sent};
 use super::limits::{GATHERED_BYTES, MAX_BODY, MAX_GATHERED, Timing};
 use super::line::Line;
-use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, with_contents};
+use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, Messages};
 use super::outcome::Outcome;
 use super::secret::ClusterSecret;
 use super::target::{Standing, Target};
@@ -105,10 +105,10 @@ impl Peer {
     /// Has the owner of a log store a request; success means that it is durable.
     ///
     /// If this is dropped, the request may be stored or not.
-    pub async fn append(&self, to: Target, append: &Append) -> Result<Appended, ForwardError> {
+    pub async fn append(&self, to: Target, append: Append) -> Result<Appended, ForwardError> {
         let message = Message::of(append).ok_or(ForwardError::NotForwardable)?;
         let max_bytes = MAX_BODY - COUNT_BYTES - ENTRY_BYTES;
-        let bytes = message.bytes.len();
+        let bytes = message.len();
         if bytes > max_bytes {
             let error = AppendError::TooLarge { bytes, max_bytes };
             return Err(ForwardError::Log(error));
@@ -210,7 +210,7 @@ impl Inner {
 
     fn push(&self, target: Target, message: Message, ticket: Ticket) -> Result<(), ForwardError> {
         let mut queue = self.queue();
-        let bytes = queue.bytes + message.bytes.len();
+        let bytes = queue.bytes + message.len();
         // One that is larger than all that may wait is sent alone.
         let is_full = bytes > MAX_WAITING_BYTES && !queue.waiting.is_empty();
         if queue.waiting.len() >= MAX_WAITING || is_full {
@@ -267,7 +267,7 @@ impl Inner {
         let mut batch: Vec<Waiting> = Vec::new();
         let mut bytes = COUNT_BYTES;
         while let Some(next) = queue.waiting.front() {
-            let own = ENTRY_BYTES + next.message.bytes.len();
+            let own = ENTRY_BYTES + next.message.len();
             let fits = batch.is_empty() || bytes + own <= GATHERED_BYTES;
             let is_same = batch
                 .first()
@@ -278,7 +278,7 @@ impl Inner {
             let Some(next) = queue.waiting.pop_front() else {
                 break;
             };
-            queue.bytes -= next.message.bytes.len();
+            queue.bytes -= next.message.len();
             // Nobody waits for it any more.
             if next.ticket.is_closed() {
                 continue;
@@ -299,7 +299,7 @@ impl Inner {
 
     async fn send(&self, batch: Vec<Waiting>) {
         let target = batch[0].target;
-        let mut messages = Vec::with_capacity(batch.len());
+        let mut messages = Messages::default();
         let mut tickets = Vec::with_capacity(batch.len());
         for waiting in batch {
             messages.push(waiting.message);
@@ -333,18 +333,20 @@ impl Inner {
     async fn send_messages(
         &self,
         target: Target,
-        messages: Vec<Message>,
+        messages: Messages,
     ) -> Result<Answer, ForwardError> {
         let mut patience = self.timing.answer;
+        let mut messages = messages;
         if self.lending.is_worth_it(&messages) {
             let began = Instant::now();
-            match self.lending.send(&self.appends, target, &messages).await? {
-                Answer::Declined => patience = patience.saturating_sub(began.elapsed()),
-                answer => return Ok(answer),
+            match self.lending.send(&self.appends, target, messages).await? {
+                Sent::Answer(answer) => return Ok(answer),
+                Sent::Declined(again) => messages = again,
             }
+            patience = patience.saturating_sub(began.elapsed());
         }
-        let parts = with_contents(messages);
-        self.appends.ask(target, APPEND, parts, patience).await
+        let asking = self.appends.ask(target, APPEND, messages.whole(), patience);
+        asking.await
     }
 
     fn deliver(&self, Replies { standing, outcomes }: Replies, tickets: Vec<Ticket>) {

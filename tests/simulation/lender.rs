@@ -63,8 +63,8 @@ impl Lender for SimLender {
             Fate::NothingLeftOut => offer.left_out = Bits::default(),
             Fate::Filled | Fate::Flipped(_) | Fate::Cut => {}
         }
-        let outlines = std::slice::from_ref(&self.append);
-        let mut filling = Filler::default().fill(outlines, &[&self.append.rows.bytes], &offer);
+        let appends = std::slice::from_ref(&self.append);
+        let mut filling = Filler::default().fill(appends, &offer);
         match self.fate {
             Fate::Flipped(number) if filling.bytes.first() == Some(&PACKED) => {
                 let at = usize::try_from(number).unwrap() % filling.ends[0];

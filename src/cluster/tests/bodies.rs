@@ -10,21 +10,17 @@ use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
 
 use crate::cluster::message::tests::any_append;
-use crate::cluster::message::{Message, contents};
+use crate::cluster::message::{Message, Messages};
 use crate::cluster::reading::{ReadError, read};
 use crate::mutated::mutations::{cases, changed, changes};
 use crate::wal::request::Append;
 
 fn body_of(appends: &[Append]) -> Vec<u8> {
-    let messages: Vec<Message> = appends
-        .iter()
-        .map(|append| Message::of(append).unwrap())
-        .collect();
-    let mut body = contents(&messages).to_vec();
-    for message in &messages {
-        body.extend_from_slice(&message.bytes);
+    let mut messages = Messages::default();
+    for append in appends {
+        messages.push(Message::of(append.clone()).unwrap());
     }
-    body
+    Vec::from(messages.whole()).concat()
 }
 
 /// Reads bytes that come in pieces of a size, as a body of `length` bytes.

@@ -11,7 +11,7 @@ use crate::cluster::{ForwardError, Refusal, Timing};
 async fn lengths(node: &Node) -> (usize, usize) {
     let proxy = Proxy::before(node.address).await;
     let peer = peer_at(proxy.address);
-    peer.append(target(), &quarantined()).await.unwrap();
+    peer.append(target(), quarantined()).await.unwrap();
     let request = proxy.requests.seen.lock().unwrap().len();
     let answer = proxy.answers.seen.lock().unwrap().len();
     (request, answer)
@@ -25,13 +25,11 @@ async fn a_request_that_is_cut_anywhere_stores_nothing() {
     for length in 0..request {
         proxy.requests.limit.store(length, Ordering::SeqCst);
         let peer = peer_at(proxy.address);
-        peer.append(target(), &quarantined()).await.unwrap_err();
+        peer.append(target(), quarantined()).await.unwrap_err();
         assert_eq!(node.rows(), 1, "cut at {length} of {request}");
     }
     proxy.requests.limit.store(usize::MAX, Ordering::SeqCst);
-    let stored = peer_at(proxy.address)
-        .append(target(), &quarantined())
-        .await;
+    let stored = peer_at(proxy.address).append(target(), quarantined()).await;
     assert_eq!(stored.unwrap().quarantined, 1);
     assert_eq!(node.rows(), 2);
 }
@@ -45,7 +43,7 @@ async fn an_answer_that_is_cut_anywhere_leaves_the_outcome_unknown() {
     for length in 1..answer {
         proxy.answers.limit.store(length, Ordering::SeqCst);
         let peer = peer_at(proxy.address);
-        let error = peer.append(target(), &quarantined()).await.unwrap_err();
+        let error = peer.append(target(), quarantined()).await.unwrap_err();
         assert!(!error.is_certain(), "cut at {length} of {answer}: {error}");
     }
     assert_eq!(node.stop().await, answer as u64);
@@ -65,7 +63,7 @@ async fn a_request_that_is_changed_anywhere_stores_nothing() {
     for at in 0..request {
         proxy.requests.change.store(at, Ordering::SeqCst);
         let peer = peer_with(proxy.address, &secret(), timing);
-        match peer.append(target(), &quarantined()).await {
+        match peer.append(target(), quarantined()).await {
             // Only names of headers that do not matter, and their values, may change.
             Ok(_) => assert!(at < request - 100, "{at} of {request}"),
             Err(ForwardError::Refused(Refusal::Malformed(why))) => {
@@ -91,7 +89,7 @@ async fn an_answer_that_is_changed_anywhere_acknowledges_nothing() {
     for at in 0..answer {
         proxy.answers.change.store(at, Ordering::SeqCst);
         let peer = peer_with(proxy.address, &secret(), timing);
-        match peer.append(target(), &quarantined()).await {
+        match peer.append(target(), quarantined()).await {
             Ok(stored) => {
                 assert_eq!(stored.quarantined, 1);
                 acknowledged += 1;

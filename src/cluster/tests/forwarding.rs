@@ -11,15 +11,15 @@ use crate::wal::request::{AppendError, Appended};
 async fn forwarded_rows_are_durable_counted_and_known_when_they_come_again() {
     let node = Node::start().await;
     let peer = node.peer();
-    let stored = peer.append(target(), &append(0..10)).await.unwrap();
+    let stored = peer.append(target(), append(0..10)).await.unwrap();
     let ten = Appended {
         accepted: 10,
         ..Appended::default()
     };
     assert_eq!(stored, ten);
-    let again = peer.append(target(), &append(5..15)).await.unwrap();
+    let again = peer.append(target(), append(5..15)).await.unwrap();
     assert_eq!((again.accepted, again.duplicates), (5, 5));
-    let other = peer.append(target(), &quarantined()).await.unwrap();
+    let other = peer.append(target(), quarantined()).await.unwrap();
     assert_eq!(other.quarantined, 1);
     assert_eq!(node.rows(), 16);
     peer.stop().await;
@@ -30,16 +30,16 @@ async fn forwarded_rows_are_durable_counted_and_known_when_they_come_again() {
 async fn a_conflict_is_counted_as_the_owner_counts_it() {
     let node = Node::start().await;
     let peer = node.peer();
-    peer.append(target(), &append(0..1)).await.unwrap();
+    peer.append(target(), append(0..1)).await.unwrap();
     let mut other = append(1000..1001);
     let crate::record::RowKind::Record(identity) = &mut other.rows.rows[0].kind else {
         panic!("it is a record");
     };
     (identity.tag, identity.content) = (FIRST_TAG, 77);
-    let conflict = peer.append(target(), &other).await.unwrap();
+    let conflict = peer.append(target(), other.clone()).await.unwrap();
     assert_eq!((conflict.accepted, conflict.conflicts), (0, 1));
     other.rows.changed_is_duplicate = true;
-    let changed = peer.append(target(), &other).await.unwrap();
+    let changed = peer.append(target(), other.clone()).await.unwrap();
     assert_eq!((changed.duplicates, changed.changed), (1, 1));
 }
 
@@ -54,7 +54,7 @@ async fn many_requests_at_once_share_bodies_and_each_get_their_own_answer() {
             // Each has a number of rows of its own.
             let ids = n * 100..n * 100 + n % 7 + 1;
             let wanted = ids.end - ids.start;
-            let stored = peer.append(target(), &append(ids)).await.unwrap();
+            let stored = peer.append(target(), append(ids)).await.unwrap();
             assert_eq!(stored.accepted, wanted);
             wanted
         }));
@@ -72,7 +72,7 @@ async fn many_requests_at_once_share_bodies_and_each_get_their_own_answer() {
 async fn an_owner_seals_what_is_open_and_hands_over_if_it_means_to() {
     let node = Node::start().await;
     let peer = node.peer();
-    peer.append(target(), &append(0..3)).await.unwrap();
+    peer.append(target(), append(0..3)).await.unwrap();
     assert_eq!(node.open_batches(), 1);
     peer.flush(target()).await.unwrap();
     assert_eq!((node.open_batches(), node.rows()), (0, 3));
@@ -117,7 +117,7 @@ async fn a_request_for_another_owner_is_refused_and_told_how_the_log_stands() {
         },
     ];
     for wrong in wrong {
-        let refused = peer.append(wrong, &append(0..1)).await.unwrap_err();
+        let refused = peer.append(wrong, append(0..1)).await.unwrap_err();
         assert!(refused.is_certain(), "{refused}");
         let ForwardError::Refused(Refusal::Standing(standing)) = refused else {
             panic!("{refused}");
@@ -126,10 +126,10 @@ async fn a_request_for_another_owner_is_refused_and_told_how_the_log_stands() {
         assert!(standing.is_that_of(&right) && !standing.is_that_of(&wrong));
     }
     let other = Target { index: 4, ..right };
-    let refused = peer.append(other, &append(0..1)).await;
+    let refused = peer.append(other, append(0..1)).await;
     assert_eq!(refused, Err(Refusal::NoSuchLog.into()));
     node.owner.is_owner.store(false, Ordering::Relaxed);
-    let refused = peer.append(right, &append(0..1)).await.unwrap_err();
+    let refused = peer.append(right, append(0..1)).await.unwrap_err();
     assert!(matches!(
         refused,
         ForwardError::Refused(Refusal::Standing(standing)) if !standing.is_owner
@@ -148,7 +148,7 @@ async fn a_node_tells_how_a_log_stands() {
     assert_eq!(peer.standing(3), Some(standing));
     assert_eq!(peer.alive(4).await, Err(Refusal::NoSuchLog.into()));
     node.clock.advance(Duration::from_secs(1));
-    peer.append(target(), &append(0..1)).await.unwrap();
+    peer.append(target(), append(0..1)).await.unwrap();
     let later = NOW.plus(Duration::from_secs(1));
     assert_eq!(peer.standing(3).unwrap().now, later);
 }
@@ -163,13 +163,13 @@ async fn requests_from_the_future_and_from_before_the_floor_are_refused_one_by_o
         append
     };
     let latest = NOW.plus(MAX_AHEAD);
-    let ahead = peer.append(target(), &at(Micros(latest.0 + 1), 1)).await;
+    let ahead = peer.append(target(), at(Micros(latest.0 + 1), 1)).await;
     assert_eq!(ahead, Err(ForwardError::Ahead { now: NOW }));
-    peer.append(target(), &at(latest, 2)).await.unwrap();
+    peer.append(target(), at(latest, 2)).await.unwrap();
     node.clock.advance(Duration::from_secs(3600));
     let later = NOW.plus(Duration::from_secs(3600));
     // The forwarder's clock has stood still, so it may not ask any more.
-    let apart = peer.append(target(), &at(later, 3)).await.unwrap_err();
+    let apart = peer.append(target(), at(later, 3)).await.unwrap_err();
     assert!(!apart.is_certain(), "{apart}");
     assert!(apart.to_string().contains("synchronise"), "{apart}");
     let peer = Peer::new(
@@ -180,7 +180,7 @@ async fn requests_from_the_future_and_from_before_the_floor_are_refused_one_by_o
         Ids::System,
     );
     let floor = peer.alive(3).await.unwrap().floor;
-    peer.append(target(), &at(later, 4)).await.unwrap();
+    peer.append(target(), at(later, 4)).await.unwrap();
     let floor_now = peer.standing(3).unwrap().floor;
     assert!(floor_now >= floor);
     assert!(floor_now <= later);
@@ -194,7 +194,7 @@ async fn clocks_that_are_too_far_apart_are_named() {
     let timing = Timing::default();
     let peer = Peer::new(node.address, secret(), timing, clock, Ids::System);
     let apart = Refusal::Clock { now: NOW };
-    let refused = peer.append(target(), &append(0..1)).await;
+    let refused = peer.append(target(), append(0..1)).await;
     assert_eq!(refused, Err(apart.clone().into()));
     assert_eq!(peer.alive(3).await, Err(apart.into()));
     // Whether the owner can append is told whatever the clocks say.
@@ -207,13 +207,13 @@ async fn clocks_that_are_too_far_apart_are_named() {
 async fn a_node_that_is_away_has_stored_nothing() {
     let node = Node::start().await;
     let peer = node.peer();
-    peer.append(target(), &append(0..1)).await.unwrap();
+    peer.append(target(), append(0..1)).await.unwrap();
     let address = node.address;
     assert_eq!(node.stop().await, 1);
     // If the end of the kept connection was not seen yet, the first request meets it.
-    let mut away = peer.append(target(), &append(1..2)).await.unwrap_err();
+    let mut away = peer.append(target(), append(1..2)).await.unwrap_err();
     if !away.is_certain() {
-        away = peer.append(target(), &append(1..2)).await.unwrap_err();
+        away = peer.append(target(), append(1..2)).await.unwrap_err();
     }
     assert!(away.is_certain(), "{away}");
     assert!(away.to_string().contains(&address.to_string()), "{away}");
@@ -227,13 +227,13 @@ async fn what_no_owner_can_store_is_refused_here() {
     let mut large = append(0..1);
     large.rows.bytes = vec![b'x'; 65 << 20];
     large.rows.rows[0].end = large.rows.bytes.len();
-    let refused = peer.append(target(), &large).await.unwrap_err();
+    let refused = peer.append(target(), large.clone()).await.unwrap_err();
     assert!(matches!(
         refused,
         ForwardError::Log(AppendError::TooLarge { .. })
     ));
     let mut of_run = append(0..1);
     of_run.run = crate::record::Lsn(7);
-    let refused = peer.append(target(), &of_run).await;
+    let refused = peer.append(target(), of_run.clone()).await;
     assert_eq!(refused, Err(ForwardError::NotForwardable));
 }

@@ -11,7 +11,7 @@ use super::node::{NOW, Node, append, peer_at, peer_with, quarantined, secret, ta
 use super::proxy::{Proxy, read_answer, send_raw};
 use crate::cluster::head::{APPEND, Head};
 use crate::cluster::limits::MAX_BODY;
-use crate::cluster::message::{Message, contents};
+use crate::cluster::message::{Message, Messages};
 use crate::cluster::{ClusterSecret, ForwardError, MAX_APART, Refusal, Timing, WireLimits};
 
 fn text(bytes: &[u8]) -> String {
@@ -36,8 +36,9 @@ fn signed(secret: &ClusterSecret, body: &[u8], length: usize, nonce: u128) -> Ve
 }
 
 fn body() -> Vec<u8> {
-    let messages = [Message::of(&quarantined()).unwrap()];
-    [contents(&messages), messages[0].bytes.clone()].concat()
+    let mut messages = Messages::default();
+    messages.push(Message::of(quarantined()).unwrap());
+    Vec::from(messages.whole()).concat()
 }
 
 #[tokio::test]
@@ -45,7 +46,7 @@ async fn without_the_secret_nothing_is_stored_told_or_believed() {
     let node = Node::start().await;
     let other = ClusterSecret::new(b"the secret of another cluster").unwrap();
     let peer = peer_with(node.address, &other, Timing::default());
-    let error = peer.append(target(), &append(0..1)).await.unwrap_err();
+    let error = peer.append(target(), append(0..1)).await.unwrap_err();
     // The 401 is not signed, so anybody may have said it.
     assert!(matches!(&error, ForwardError::Unknown(why) if why.contains("401")));
     assert!(peer.alive(3).await.is_err());
@@ -66,7 +67,7 @@ async fn a_request_that_is_sent_again_is_carried_out_once() {
     let node = Node::start().await;
     let proxy = Proxy::before(node.address).await;
     let peer = peer_at(proxy.address);
-    peer.append(target(), &quarantined()).await.unwrap();
+    peer.append(target(), quarantined()).await.unwrap();
     let request = proxy.requests.seen.lock().unwrap().clone();
     for _ in 0..3 {
         let answer = text(&send_raw(node.address, &request).await);
@@ -86,7 +87,7 @@ async fn a_request_that_was_refused_once_is_not_carried_out_later() {
     let proxy = Proxy::before(node.address).await;
     let peer = peer_at(proxy.address);
     node.owner.is_owner.store(false, Ordering::Relaxed);
-    let refused = peer.append(target(), &quarantined()).await.unwrap_err();
+    let refused = peer.append(target(), quarantined()).await.unwrap_err();
     assert!(refused.is_certain(), "{refused}");
     node.owner.is_owner.store(true, Ordering::Relaxed);
     let request = proxy.requests.seen.lock().unwrap().clone();
@@ -115,7 +116,7 @@ async fn nobody_else_can_acknowledge() {
     let node = Node::start().await;
     let proxy = Proxy::before(node.address).await;
     let peer = peer_at(proxy.address);
-    peer.append(target(), &append(0..1)).await.unwrap();
+    peer.append(target(), append(0..1)).await.unwrap();
     // A true answer to an earlier request.
     let earlier = proxy.answers.seen.lock().unwrap().clone();
     let unsigned = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n".to_vec();
@@ -128,7 +129,7 @@ async fn nobody_else_can_acknowledge() {
         Vec::new(),
     ] {
         let peer = peer_at(impostor(answer).await);
-        let error = peer.append(target(), &append(1..2)).await.unwrap_err();
+        let error = peer.append(target(), append(1..2)).await.unwrap_err();
         assert!(!error.is_certain(), "{error}");
     }
     assert_eq!(node.rows(), 1);
@@ -165,12 +166,12 @@ async fn without_memory_requests_are_refused_at_once() {
     let mut large = append(0..1);
     large.rows.bytes = vec![b'x'; 100 << 10];
     large.rows.rows[0].end = large.rows.bytes.len();
-    let busy = peer.append(target(), &large).await.unwrap_err();
+    let busy = peer.append(target(), large.clone()).await.unwrap_err();
     assert_eq!(busy, Refusal::Busy.into());
     assert!(busy.is_certain());
     // The memory of a request comes back.
     for id in 0..5 {
-        peer.append(target(), &append(id..id + 1)).await.unwrap();
+        peer.append(target(), append(id..id + 1)).await.unwrap();
     }
     assert_eq!(node.rows(), 5);
 }
@@ -184,20 +185,20 @@ async fn a_flood_of_strangers_does_not_reach_those_who_are_known() {
     };
     let node = Node::with(limits).await;
     let peer = node.peer();
-    peer.append(target(), &append(0..1)).await.unwrap();
+    peer.append(target(), append(0..1)).await.unwrap();
     let mut strangers = Vec::new();
     for _ in 0..40 {
         strangers.push(TcpStream::connect(node.address).await.unwrap());
     }
     // On the connection that it has.
-    peer.append(target(), &append(1..2)).await.unwrap();
+    peer.append(target(), append(1..2)).await.unwrap();
     // A new connection waits until those before it have had their time.
     let timing = Timing {
         answer: Duration::from_secs(60),
         ..Timing::default()
     };
     let late = peer_with(node.address, &secret(), timing);
-    late.append(target(), &append(2..3)).await.unwrap();
+    late.append(target(), append(2..3)).await.unwrap();
     // Strangers were cut off.
     let mut byte = [0];
     assert!(matches!(strangers[0].read(&mut byte).await, Ok(0) | Err(_)));
@@ -251,7 +252,7 @@ async fn an_owner_that_does_not_answer_leaves_the_outcome_unknown() {
         ..Timing::default()
     };
     let peer = peer_with(listener.local_addr().unwrap(), &secret(), timing);
-    let silent = peer.append(target(), &append(0..1)).await.unwrap_err();
+    let silent = peer.append(target(), append(0..1)).await.unwrap_err();
     assert!(!silent.is_certain(), "{silent}");
     assert!(silent.to_string().contains("0.2 seconds"), "{silent}");
 }

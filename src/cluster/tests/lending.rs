@@ -13,7 +13,7 @@ use crate::cluster::Timing;
 use crate::cluster::answer::Answer;
 use crate::cluster::head::{FILL, RESERVE};
 use crate::cluster::line::Line;
-use crate::cluster::message::{Message, with_contents};
+use crate::cluster::message::{Message, Messages};
 use crate::cluster::reserved;
 use crate::ids::Ids;
 use crate::wal::request::Append;
@@ -38,8 +38,10 @@ fn line(node: &Node) -> Line {
 }
 
 /// Reserves LSNs for the rows of a request.
-async fn reserve(line: &Line, message: &Message) -> Answer {
-    let parts = with_contents(vec![message.outline()]);
+async fn reserve(line: &Line, append: Append) -> Answer {
+    let mut messages = Messages::default();
+    messages.push(Message::of(append).unwrap());
+    let parts = VecDeque::from([messages.outlines()]);
     let patience = Duration::from_secs(10);
     line.ask(target(), RESERVE, parts, patience).await.unwrap()
 }
@@ -62,17 +64,17 @@ async fn rows_are_packed_before_they_are_sent() {
     let node = Node::packing().await;
     let proxy = Proxy::before(node.address).await;
     let peer = peer_at(proxy.address);
-    let stored = peer.append(target(), &large(0..MANY)).await.unwrap();
+    let stored = peer.append(target(), large(0..MANY)).await.unwrap();
     assert_eq!((stored.accepted, stored.duplicates), (MANY, 0));
     let sent = proxy.requests.seen.lock().unwrap().len();
     let raw = large(0..MANY).rows.bytes.len();
     assert!(sent < raw / 3, "{sent} bytes were sent for {raw}");
     let half = MANY / 2;
-    let again = peer.append(target(), &large(half..half + MANY)).await;
+    let again = peer.append(target(), large(half..half + MANY)).await;
     let again = again.unwrap();
     assert_eq!((again.accepted, again.duplicates), (half, half));
     // Nothing is left of them.
-    let again = peer.append(target(), &large(0..MANY)).await.unwrap();
+    let again = peer.append(target(), large(0..MANY)).await.unwrap();
     assert_eq!((again.accepted, again.duplicates), (0, MANY));
     assert_eq!(node.rows(), MANY + half);
     peer.stop().await;
@@ -83,14 +85,14 @@ async fn rows_are_packed_before_they_are_sent() {
 async fn a_conflict_is_sent_whole() {
     let node = Node::packing().await;
     let peer = node.peer();
-    peer.append(target(), &large(0..MANY)).await.unwrap();
+    peer.append(target(), large(0..MANY)).await.unwrap();
     let mut other = large(MANY..2 * MANY);
     let crate::record::RowKind::Record(identity) = &mut other.rows.rows[7].kind else {
         panic!("it is a record");
     };
     identity.tag -= MANY;
     identity.content += 1;
-    let stored = peer.append(target(), &other).await.unwrap();
+    let stored = peer.append(target(), other.clone()).await.unwrap();
     assert_eq!((stored.accepted, stored.conflicts), (MANY - 1, 1));
     assert_eq!(node.rows(), 2 * MANY);
 }
@@ -100,7 +102,7 @@ async fn whatever_is_cut_nothing_is_lost_or_twice() {
     let node = Node::packing().await;
     let proxy = Proxy::before(node.address).await;
     let peer = peer_at(proxy.address);
-    peer.append(target(), &large(0..MANY)).await.unwrap();
+    peer.append(target(), large(0..MANY)).await.unwrap();
     let length = proxy.requests.seen.lock().unwrap().len();
     let answer = proxy.answers.seen.lock().unwrap().len();
     let timing = Timing {
@@ -117,12 +119,12 @@ async fn whatever_is_cut_nothing_is_lost_or_twice() {
         proxy.answers.limit.store(answers, Ordering::SeqCst);
         let next = large(rows..rows + MANY);
         let peer = peer_with(proxy.address, &secret(), timing);
-        let cut = peer.append(target(), &next).await;
+        let cut = peer.append(target(), next.clone()).await;
         let before = node.rows();
         if let Err(error) = &cut {
             assert!(!error.is_certain() || before == rows, "{before}: {error}");
         }
-        let again = node.peer().append(target(), &next).await.unwrap();
+        let again = node.peer().append(target(), next.clone()).await.unwrap();
         assert_eq!(again.accepted + again.duplicates, MANY);
         rows += MANY;
         assert_eq!(node.rows(), rows, "cut at {requests} and {answers}");
@@ -133,17 +135,16 @@ async fn whatever_is_cut_nothing_is_lost_or_twice() {
 async fn whoever_never_fills_holds_nobody_up_for_long() {
     let node = Node::packing().await;
     let line = line(&node);
-    let lost = Message::of(&large(0..MANY)).unwrap();
-    let (reservation, offer) = offered(reserve(&line, &lost).await);
+    let (reservation, offer) = offered(reserve(&line, large(0..MANY)).await);
     // The frame waits for the sections, and then goes on without them.
-    let stored = node.peer().append(target(), &append(0..10)).await.unwrap();
+    let stored = node.peer().append(target(), append(0..10)).await.unwrap();
     assert_eq!((stored.accepted, stored.duplicates), (10, 0));
     assert_eq!(node.rows(), 10);
-    let late = Filler::default().fill(&[large(0..MANY)], &[lost.rows()], &offer);
+    let late = Filler::default().fill(&[large(0..MANY)], &offer);
     let answer = fill(&line, reservation, late).await;
     assert_eq!(answer, Answer::Declined);
     // Nobody else is waited for meanwhile.
-    assert_eq!(reserve(&line, &lost).await, Answer::Declined);
+    assert_eq!(reserve(&line, large(0..MANY)).await, Answer::Declined);
     assert_eq!(node.rows(), 10);
     node.clock.advance(Duration::from_secs(6));
 }
@@ -152,10 +153,9 @@ async fn whoever_never_fills_holds_nobody_up_for_long() {
 async fn sections_that_are_others_are_refused() {
     let node = Node::packing().await;
     let line = line(&node);
-    let message = Message::of(&large(0..MANY)).unwrap();
-    let (reservation, mut offer) = offered(reserve(&line, &message).await);
+    let (reservation, mut offer) = offered(reserve(&line, large(0..MANY)).await);
     offer.first_lsn.0 += 1;
-    let wrong = Filler::default().fill(&[large(0..MANY)], &[message.rows()], &offer);
+    let wrong = Filler::default().fill(&[large(0..MANY)], &offer);
     let answer = fill(&line, reservation, wrong.clone()).await;
     assert_eq!(answer, Answer::Declined);
     assert_eq!(
@@ -165,6 +165,6 @@ async fn sections_that_are_others_are_refused() {
     );
     assert_eq!(node.rows(), 0);
     // Its ids are not known: whoever sends them is not told that they are there.
-    let stored = node.peer().append(target(), &large(0..MANY)).await;
+    let stored = node.peer().append(target(), large(0..MANY)).await;
     assert_eq!(stored.unwrap().accepted, MANY);
 }

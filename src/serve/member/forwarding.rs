@@ -24,7 +24,7 @@ impl StandIn for Forwarding {
         let state = Arc::clone(&self.state);
         // There are no more of them than requests in the memory that is meant for these.
         self.runtime.spawn(async move {
-            asked.answer(forward(&state, &other, &append).await);
+            asked.answer(forward(&state, &other, *append).await);
         });
     }
 
@@ -50,7 +50,7 @@ impl StandIn for Forwarding {
     }
 }
 
-async fn forward(state: &State, other: &OtherNode, append: &Append) -> Reply {
+async fn forward(state: &State, other: &OtherNode, append: Append) -> Reply {
     let answer = tokio::select! {
         biased;
         answer = other.peer.append(other.target, append) => answer,

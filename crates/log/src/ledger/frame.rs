@@ -53,11 +53,6 @@ impl Section {
         &self.payload
     }
 
-    /// Bytes that the buffer has room for.
-    pub(crate) fn payload_capacity(&self) -> usize {
-        self.payload.capacity()
-    }
-
     /// Removes the rows and keeps the buffer.
     pub fn clear(&mut self) {
         let mut payload = std::mem::take(&mut self.payload);

@@ -231,6 +231,8 @@ pub struct SectionPacker {
     lines: Vec<u8>,
     stored: Vec<u8>,
     packed: Vec<u8>,
+    /// Bytes of the rows.
+    raw_bytes: usize,
 }
 
 impl SectionPacker {
@@ -246,6 +248,19 @@ impl SectionPacker {
         if payload.len() < packing.least_bytes || packing.codec == Codec::Plain {
             return None;
         }
+        self.begin();
+        let mut rest = payload;
+        let mut lsn = first_lsn;
+        while let Some(row) = StoredRow::take(&mut rest) {
+            self.push(row.kind, lsn, u32::try_from(row.lsn_at).ok()?, row.bytes);
+            lsn.0 += 1;
+        }
+        self.finish(packing, first_lsn, sums)
+    }
+
+    /// Begins a section.
+    pub(crate) fn begin(&mut self) {
+        self.raw_bytes = 0;
         for buffer in [
             &mut self.headers,
             &mut self.lines,
@@ -258,13 +273,25 @@ impl SectionPacker {
                 *buffer = Vec::new();
             }
         }
-        let mut rest = payload;
-        let mut lsn = first_lsn;
-        while let Some(row) = StoredRow::take(&mut rest) {
-            let lsn_at = u32::try_from(row.lsn_at).ok()?;
-            put_row_header(&mut self.headers, row.kind, lsn_at, row.bytes.len());
-            put_line(&mut self.lines, lsn, row.lsn_at, row.bytes);
-            lsn.0 += 1;
+    }
+
+    /// Adds a row to the section.
+    pub(crate) fn push(&mut self, kind: RowKind, lsn: Lsn, lsn_at: u32, bytes: &[u8]) {
+        put_row_header(&mut self.headers, kind, lsn_at, bytes.len());
+        put_line(&mut self.lines, lsn, lsn_at as usize, bytes);
+        self.raw_bytes += bytes.len();
+    }
+
+    /// Packs the rows that were added since [`Self::begin`], if that is worth it.
+    pub(crate) fn finish(
+        &mut self,
+        packing: &Packing,
+        first_lsn: Lsn,
+        sums: &Sums,
+    ) -> Option<&[u8]> {
+        let raw_bytes = self.headers.len() + self.raw_bytes;
+        if raw_bytes < packing.least_bytes || packing.codec == Codec::Plain {
+            return None;
         }
         let packed = self
             .packer
@@ -283,7 +310,7 @@ impl SectionPacker {
             sums: *sums,
             crc: 0,
         };
-        if head.bytes() >= payload.len() {
+        if head.bytes() >= raw_bytes {
             return None;
         }
         self.packed.extend_from_slice(&head.encode(&self.headers));

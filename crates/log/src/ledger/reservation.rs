@@ -15,9 +15,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Sums;
-use super::entry::{Span, StoredRow, take_row_header};
+use super::entry::{Span, StoredRow, put_row, take_row_header};
 use super::facts::RowCounts;
-use super::frame::{Section, row_bytes};
+use super::frame::row_bytes;
 use super::packed::{Packed, Packing, SectionPacker};
 use super::request::{Append, Appended};
 use lakehook_base::checksum::crc32c;
@@ -303,41 +303,51 @@ pub fn plan<'a>(outlines: &'a [Append], left_out: &Bits, packing: &Packing) -> V
     sections
 }
 
-/// Largest buffer of rows that is kept; more than a full section takes.
-const KEPT_BYTES: usize = 3 << 20;
-
 /// Packs reserved rows; it keeps its buffers.
 #[derive(Debug, Default)]
 pub struct Filler {
-    section: Section,
     packer: SectionPacker,
 }
 
 impl Filler {
-    /// What fills a reservation: `rows` are the bytes of the rows of each request.
-    pub fn fill(&mut self, outlines: &[Append], rows: &[&[u8]], offer: &Offer) -> Filling {
+    /// What fills a reservation for these requests, which have the bytes of their rows.
+    pub fn fill(&mut self, appends: &[Append], offer: &Offer) -> Filling {
         let mut filling = Filling::default();
         let mut lsn = offer.first_lsn;
-        for planned in plan(outlines, &offer.left_out, &offer.packing) {
-            self.section.clear();
-            for &(request, number) in &planned.rows {
-                let (row, bytes) = row_of(outlines, request, number);
-                let bytes = &rows[request as usize][bytes];
-                let received_at = outlines[request as usize].origin.received_at;
-                self.section.push(row.kind, row.lsn_at, bytes, received_at);
-            }
-            let payload = self.section.payload();
-            let sums = &self.section.sums;
-            let packed = self.packer.pack(&offer.packing, payload, lsn, sums);
-            filling.bytes.extend_from_slice(packed.unwrap_or(payload));
+        for planned in plan(appends, &offer.left_out, &offer.packing) {
+            self.put_section(&mut filling.bytes, &planned, appends, lsn, &offer.packing);
             filling.ends.push(filling.bytes.len());
             lsn.0 += planned.count();
         }
-        // One huge row must not take its memory for good.
-        if self.section.payload_capacity() > KEPT_BYTES {
-            self.section = Section::default();
-        }
         filling
+    }
+
+    fn put_section(
+        &mut self,
+        out: &mut Vec<u8>,
+        planned: &Planned<'_>,
+        appends: &[Append],
+        first_lsn: Lsn,
+        packing: &Packing,
+    ) {
+        let rows = || {
+            planned.rows.iter().map(|&(request, number)| {
+                let (row, at) = row_of(appends, request, number);
+                (row, &appends[request as usize].rows.bytes[at])
+            })
+        };
+        let mut sums = planned.size();
+        let mut lsn = first_lsn;
+        self.packer.begin();
+        for (row, bytes) in rows() {
+            self.packer.push(row.kind, lsn, row.lsn_at, bytes);
+            sums.row_hash = sums.row_hash.wrapping_add(row_hash(bytes));
+            lsn.0 += 1;
+        }
+        match self.packer.finish(packing, first_lsn, &sums) {
+            Some(packed) => out.extend_from_slice(packed),
+            None => rows().for_each(|(row, bytes)| put_row(out, row.kind, row.lsn_at, bytes)),
+        }
     }
 }
 

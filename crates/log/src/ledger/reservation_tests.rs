@@ -50,11 +50,7 @@ fn offer(left_out: Bits, packing: Packing) -> Offer {
 }
 
 fn fill(appends: &[Append], offer: &Offer) -> Filling {
-    let rows: Vec<&[u8]> = appends
-        .iter()
-        .map(|one| one.rows.bytes.as_slice())
-        .collect();
-    Filler::default().fill(appends, &rows, offer)
+    Filler::default().fill(appends, offer)
 }
 
 /// What the owner finds of each section.
