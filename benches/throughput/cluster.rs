@@ -20,12 +20,12 @@ use tokio::runtime::Runtime;
 use super::children::{Helper, Service};
 use super::engines::machine;
 use super::work::Work;
-use super::{SHIPPING_LIMIT, load_of};
+use super::{SHIPPING_LIMIT, eprint_line, load_of};
 use crate::support::nats::Nats;
 use crate::support::s3::BUCKET;
 
 /// The loads: how many events a request has, and how many requests are sent.
-const LOADS: [(u32, usize); 2] = [(1, 8_000), (100, 1_200)];
+const LOADS: [(u32, usize); 2] = [(100, 1_200), (1, 2_000)];
 /// Connections on which a load is sent.
 const CONNECTIONS: usize = 256;
 /// How often each is measured; the medians are shown.
@@ -89,7 +89,9 @@ pub(crate) fn measure(runtime: &Runtime, scale: usize) -> Result<String> {
                     receivers,
                 });
             }
-            push(&mut page, &work, name, &all);
+            let row = row(&work, name, &all);
+            eprint_line(row.trim_end());
+            page.push_str(&row);
         }
     }
     write!(
@@ -102,14 +104,13 @@ pub(crate) fn measure(runtime: &Runtime, scale: usize) -> Result<String> {
     Ok(page)
 }
 
-fn push(page: &mut String, work: &Work, log: &str, all: &[Spent]) {
+fn row(work: &Work, log: &str, all: &[Spent]) -> String {
     let mut sorted = all.to_vec();
     sorted.sort_by(|a, b| a.of_all().total_cmp(&b.of_all()));
     let spent = sorted[sorted.len() / 2];
     let micros = |time: Duration| time.as_secs_f64() * 1e6 / work.events() as f64;
-    let _infallible = writeln!(
-        page,
-        "| {} | {log} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |",
+    format!(
+        "| {} | {log} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} | {:.2} |\n",
         work.name(),
         micros(spent.single),
         micros(spent.owner),
@@ -117,7 +118,7 @@ fn push(page: &mut String, work: &Work, log: &str, all: &[Spent]) {
         micros(spent.receivers),
         micros(spent.owner + spent.receivers),
         spent.of_all(),
-    );
+    )
 }
 
 /// Where the lake is, and the lines that say where the log is.

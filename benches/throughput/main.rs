@@ -148,9 +148,14 @@ fn median(mut rows: Vec<Row>) -> Result<Row> {
     rows.into_iter().nth(middle).context("no run at all")
 }
 
-#[allow(clippy::print_stderr, reason = "a few minutes without a word are long")]
 fn eprint_progress(work: &Work, connections: usize, lake: Lake, format: &str) {
-    eprintln!("{} {connections} {} {format}", work.name(), lake.as_str());
+    let (work, lake) = (work.name(), lake.as_str());
+    eprint_line(&format!("{work} {connections} {lake} {format}"));
+}
+
+#[allow(clippy::print_stderr, reason = "a few minutes without a word are long")]
+fn eprint_line(line: &str) {
+    eprintln!("{line}");
 }
 
 /// The same requests, read and answered, and nothing else.

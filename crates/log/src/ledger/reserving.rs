@@ -13,6 +13,7 @@ use super::entry::{NO_RUN, RowsEntry};
 use super::frame::ROW_OVERHEAD;
 use super::request::{Append, AppendError, Appended, Reply, WriteError};
 use super::reservation::{Bits, Filling, Offer, Planned, Reservation, plan};
+use super::rolling::GROUP_BYTES;
 use super::writer::Writer;
 use crate::dedup::recent::Known;
 use crate::journal::seam::{Journal, Purpose};
@@ -72,36 +73,29 @@ impl<J: Journal, F: Files> Writer<J, F> {
                 waiting.push((reservation, ticket));
                 continue;
             }
-            let room = match self.why_not_reserve(&reservation, now) {
-                None => {
-                    let cost = lending.cost + self.cost_of_reservation(&reservation);
-                    self.room_for(cost, Purpose::Requests, now)?
-                }
-                Some(refusal) => {
-                    replies.push((ticket, Err(refusal)));
-                    continue;
-                }
-            };
-            match room {
+            let cost = self.cost_of_reservation(&reservation);
+            if let Some(refusal) = self.why_not_reserve(&reservation, cost, now) {
+                replies.push((ticket, Err(refusal)));
+                continue;
+            }
+            match self.room_to_lend(&lending, cost, now)? {
                 Room::NextFrame => waiting.push((reservation, ticket)),
                 Room::Never => replies.push((ticket, Err(AppendError::Full))),
-                Room::Yes => {
-                    self.closed = false;
-                    match self.reserve(&reservation, &mut lending, now)? {
-                        Ok((offer, inserted)) => {
-                            lending.cost += self.cost_of_reservation(&reservation);
-                            lending.lent.push(Lent {
-                                reservation,
-                                ticket,
-                                offer,
-                                inserted,
-                            });
-                        }
-                        Err(refusal) => replies.push((ticket, Err(refusal))),
+                Room::Yes => match self.reserve(&reservation, &mut lending, now)? {
+                    Ok((offer, inserted)) => {
+                        lending.cost += cost;
+                        lending.lent.push(Lent {
+                            reservation,
+                            ticket,
+                            offer,
+                            inserted,
+                        });
                     }
-                }
+                    Err(refusal) => replies.push((ticket, Err(refusal))),
+                },
             }
         }
+        self.closed &= lending.lent.is_empty();
         for Lent {
             reservation, offer, ..
         } in &lending.lent
@@ -113,13 +107,33 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(waiting)
     }
 
-    fn why_not_reserve(&self, reservation: &Reservation, now: Now) -> Option<AppendError> {
+    fn why_not_reserve(
+        &self,
+        reservation: &Reservation,
+        cost: usize,
+        now: Now,
+    ) -> Option<AppendError> {
         let watermark = self.watermark.max(self.building.watermark);
         let mut outlines = reservation.outlines.iter();
         let is_late = outlines.any(|outline| outline.origin.received_at < watermark);
         let is_wary = self.wary_until.is_some_and(|until| now.mono < until);
-        let refused = is_late || is_wary || self.settings.packing.is_none();
+        let packs_none = self.settings.packing.is_none();
+        let refused = is_late || is_wary || packs_none || self.too_large(cost).is_some();
         refused.then_some(AppendError::NotReserved)
+    }
+
+    /// Whether the frame has room for a reservation beside those that it has already.
+    fn room_to_lend<T>(
+        &mut self,
+        lending: &Lending<T>,
+        cost: usize,
+        now: Now,
+    ) -> Result<Room, WriteError> {
+        let together = lending.cost + cost;
+        if !lending.lent.is_empty() && together > GROUP_BYTES {
+            return Ok(Room::NextFrame);
+        }
+        self.room_for(together, Purpose::Requests, now)
     }
 
     /// An upper bound of the bytes that a reservation adds to a frame.
@@ -288,13 +302,23 @@ impl<J: Journal, F: Files> Writer<J, F> {
             } else {
                 self.dedup.take_back(&mut lent.inserted);
                 if !is_broken {
-                    self.wary_until = Some(self.clock.now().mono + WARY);
+                    self.be_wary();
                 }
                 is_broken = true;
                 Err(AppendError::NotReserved)
             };
             replies.push((lent.ticket, reply));
         }
+    }
+
+    /// Offers nothing for a while.
+    fn be_wary(&mut self) {
+        tracing::warn!(
+            seconds = WARY.as_secs(),
+            "another node has not sent, in time and as they are, the rows for which it had reserved LSNs; \
+             until this time is over, nodes send their rows whole"
+        );
+        self.wary_until = Some(self.clock.now().mono + WARY);
     }
 
     /// Adds the sections of a reservation to the frame, if they are what was reserved.

@@ -14,7 +14,7 @@ use lakehook_base::clock::Now;
 use lakehook_base::files::Files;
 
 /// A frame takes no further request once it has this many bytes.
-const GROUP_BYTES: usize = 4 << 20;
+pub(crate) const GROUP_BYTES: usize = 4 << 20;
 
 /// Puts all cursors into the first frame of a segment, so that older segments can be removed.
 pub(crate) fn put_cursors(state: &State, frame: &mut FrameBuilder) {

@@ -331,7 +331,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     }
 
     /// A request that needs more than a frame holds never fits.
-    fn too_large(&self, cost: usize) -> Option<AppendError> {
+    pub(crate) fn too_large(&self, cost: usize) -> Option<AppendError> {
         let cursors = self.state.runs.cursor_bytes();
         let max_bytes = MAX_FRAME.saturating_sub(FRAME_HEADER + 2 * SLACK + cursors);
         let bytes = cost;
