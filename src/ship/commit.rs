@@ -365,9 +365,9 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         let sums = self
             .reader
             .for_each_row(seal, |lsn, row| encoder.row(lsn, row.lsn_at, row.bytes))?;
-        let encoded = encoder.finish()?;
-        *memory = encoded.memory;
-        let out = encoded.out;
+        let whole = encoder.finish()?;
+        *memory = whole.memory;
+        let out = whole.out;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let (bytes, crc) = (out.inner.written(), out.crc());
         file.sync()?;

@@ -58,8 +58,9 @@ fn read(payload: &[u8], first_lsn: Lsn) -> Read {
         Ok(())
     })?;
     let mut expected = Sums::default();
-    rows.iter()
-        .for_each(|(.., bytes)| expected.add(&sums_of(bytes)));
+    for (.., bytes) in &rows {
+        expected.add(&sums_of(bytes));
+    }
     assert_eq!(sums, expected);
     Ok(rows)
 }
