@@ -37,8 +37,9 @@ const LEAST_DEDUP_BYTES: u64 = 8 << 20;
 const POLLS_DEDUP_BYTES: u64 = 24 << 20;
 /// The most ids of polled records that are kept on disk.
 const POLLS_MAX_IDS: u64 = 10_000_000;
-/// Id files with fewer ids are merged. A merge holds at most twice as many ids in memory.
-const IDS_PER_FILE: u64 = 500_000;
+/// Id files with fewer ids are merged. A merge holds at most twice as many ids in memory. Segments that end because
+/// they have their share of the ids in memory have more, so that their files stay as they are.
+const IDS_PER_FILE: u64 = 250_000;
 /// At most about this many id files are open, …
 const MAX_ID_FILES: u64 = 200;
 /// … as long as none of them has more ids than this, because a merge holds them in memory.

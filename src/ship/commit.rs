@@ -13,15 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::assembly::{Assembling, Underway, damage_of, is_damage};
 use super::lake_check::LakeCheck;
 use super::noted::{Noted, Numbered};
-use crate::encode::{Codec, Encoded, Encoder, Format, Layout, ObjectSpec};
+use crate::encode::{Codec, Encoder, Format, Layout, Memory, ObjectSpec};
 use crate::files::{Appender, File, Files, create_dir_durably, remove_if_there};
 use crate::ids::NodeId;
 use crate::lake::stamp::{CountedLsns, LogState, RunningTotals, Stamp, hex};
 use crate::lake::{Assembled, Found, Lake, LakeError, Object};
-use crate::record::{Lsn, row_hash};
 use crate::tables::{Settled, Table, Tables};
 use crate::wal::batch::Sums;
-use crate::wal::entry::{Commit, Seal, StoredRow};
+use crate::wal::entry::{Commit, Seal};
 use crate::wal::facts::{AsOf, LsnSet, Totals};
 use crate::wal::journal::local::LocalFrames;
 use crate::wal::journal::seam::Frames;
@@ -58,8 +57,8 @@ pub struct Shipper<F: Files, R: Frames = LocalFrames<F>> {
     check: Option<Arc<LakeCheck<F>>>,
     may_put: Option<MayPut>,
     /// Held while an object of columns is encoded. Encoders take more memory than anything else that ships, so
-    /// one object is encoded while the other is uploaded.
-    encoding: Mutex<()>,
+    /// one object is encoded while the other is uploaded, in the memory of the one before.
+    encoding: Mutex<Memory>,
 }
 
 /// Whether this process still owns the log, and so may put what is in it into the lake.
@@ -126,16 +125,6 @@ impl Shipment {
 
 /// What an object adds up to, its size and checksum, and its bytes if they are not in the file.
 type Made = (Sums, Found, Option<Arc<dyn Assembled>>);
-
-/// What a row adds up to.
-fn sums_of(lsn: Lsn, row: &StoredRow<'_>) -> Sums {
-    Sums {
-        count: 1,
-        bytes: row.bytes.len() as u64 + 1,
-        row_hash: row_hash(row.bytes),
-        lsn_hash: lsn.hash(),
-    }
-}
 
 impl<F: Files> Shipper<F> {
     /// Ships from the log in `wal_dir` to the lake.
@@ -324,18 +313,15 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         let copied = Some(codec).filter(|codec| *codec != Codec::Plain);
         let frames = self.reader.frames().clone();
         let mut object = Underway::Pieces(Assembling::new(self.files.clone(), frames, path));
-        let mut sums = Sums::default();
         let read = self.reader.for_each_part(seal, copied, &mut |part| {
             let building = std::mem::replace(&mut object, Underway::Nothing);
             object = match part {
                 Part::Row(lsn, row) => {
-                    sums.add(&sums_of(lsn, row));
                     let mut lines = building.lines(codec)?;
                     lines.row(lsn, row.lsn_at, row.bytes)?;
                     Underway::Lines(lines)
                 }
                 Part::Piece(piece) => {
-                    sums.add(&piece.sums());
                     let mut pieces = building.pieces()?;
                     pieces.piece(piece)?;
                     Underway::Pieces(pieces)
@@ -343,18 +329,16 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             };
             Ok(())
         });
-        let made = read.and_then(|()| {
+        let made = read.and_then(|sums| {
             let into_file = matches!(&*self.lake, Lake::Directory(_));
-            Ok(object.pieces()?.finish(into_file)?)
+            let (found, assembled) = object.pieces()?.finish(into_file)?;
+            Ok((sums, found, assembled))
         });
-        match made {
-            Ok((found, assembled)) => Ok((sums, found, assembled)),
+        made.map_err(|error| match error {
             // The log has other bytes than it had: that does not pass.
-            Err(RowsError::Sink(error)) if is_damage(&error) => {
-                Err(self.unreadable(seal, error.to_string()))
-            }
-            Err(error) => Err(error),
-        }
+            RowsError::Sink(error) if is_damage(&error) => self.unreadable(seal, error.to_string()),
+            error => error,
+        })
     }
 
     /// Encodes an object of columns into a local file.
@@ -364,7 +348,7 @@ impl<F: Files, R: Frames> Shipper<F, R> {
         (format, table): (Format, &Arc<Table>),
         path: &Path,
     ) -> Result<Made, RowsError> {
-        let _alone = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut memory = self.encoding.lock().unwrap_or_else(PoisonError::into_inner);
         create_dir_durably(&self.files, self.lake.spool_dir(), true)?;
         remove_if_there(&self.files, path)?;
         let file = Arc::new(self.files.create_new(path)?);
@@ -376,14 +360,14 @@ impl<F: Files, R: Frames> Shipper<F, R> {
             rows: seal.sums.count,
             path,
         };
-        let mut encoder = Encoder::new(&spec, out, self.files.clone())?;
-        let mut sums = Sums::default();
-        let read = self.reader.for_each_row(seal, |lsn, row| {
-            sums.add(&sums_of(lsn, row));
-            encoder.row(lsn, row.lsn_at, row.bytes)
-        });
-        read?;
-        let Encoded { out, .. } = encoder.finish()?;
+        let kept = std::mem::take(&mut *memory);
+        let mut encoder = Encoder::with_memory(&spec, out, self.files.clone(), kept)?;
+        let sums = self
+            .reader
+            .for_each_row(seal, |lsn, row| encoder.row(lsn, row.lsn_at, row.bytes))?;
+        let whole = encoder.finish()?;
+        *memory = whole.memory;
+        let out = whole.out;
         let out = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         let (bytes, crc) = (out.inner.written(), out.crc());
         file.sync()?;

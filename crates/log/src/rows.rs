@@ -12,6 +12,7 @@ use super::journal::seam::{At, Frames};
 use super::ledger::batch::{Chunk, Sums};
 use super::ledger::entry::{Entry, StoredRow};
 use super::ledger::facts::{RunEnd, Seal};
+use super::ledger::frame::sums_of;
 use super::ledger::packed::{Head, Packed, SectionError, SectionReader};
 use super::ledger::state::lsn_hashes;
 use lakehook_base::codec::Codec;
@@ -60,19 +61,6 @@ pub struct Piece {
     pub offset: u64,
     /// The head of the section.
     pub head: Head,
-}
-
-impl Piece {
-    /// What its rows add up to, as of when they were appended.
-    pub fn sums(&self) -> Sums {
-        let Head {
-            first_lsn, sums, ..
-        } = self.head;
-        Sums {
-            lsn_hash: lsn_hashes(first_lsn, sums.count),
-            ..sums
-        }
-    }
 }
 
 /// A part of a batch.
@@ -225,15 +213,15 @@ impl<R: Frames> BatchReader<R> {
         RowsError::Read { source_name, error }
     }
 
-    /// Hands each row of a sealed batch to `see`, in the order of the log.
+    /// Hands each row of a sealed batch to `see`, in the order of the log, and returns what they add up to.
     ///
     /// Packed rows are compared with what their section says of them. Of others only the number in each
-    /// chunk is checked here: the caller compares count and hashes with the seal.
+    /// chunk is checked here: the caller compares the sums with those of the seal.
     pub fn for_each_row(
         &self,
         seal: &Seal,
         mut see: impl FnMut(Lsn, &StoredRow<'_>) -> io::Result<()>,
-    ) -> Result<(), RowsError> {
+    ) -> Result<Sums, RowsError> {
         self.for_each_part(seal, None, &mut |part| match part {
             Part::Row(lsn, row) => see(lsn, row),
             Part::Piece(_) => Ok(()),
@@ -246,17 +234,19 @@ impl<R: Frames> BatchReader<R> {
     }
 
     /// Hands the parts of a sealed batch to `see`, in the order of the log: what is packed with `codec` as
-    /// a piece, everything else row by row.
+    /// a piece, everything else row by row. Returns what they add up to: of rows, that is computed from their
+    /// bytes as they are handed over, and each is hashed once.
     ///
-    /// Each LSN is there at most once, and within the bounds of the seal. The caller compares the sums of
-    /// rows and pieces with those of the seal.
+    /// Each LSN is there at most once, and within the bounds of the seal. The caller compares the sums
+    /// with those of the seal.
     pub fn for_each_part(
         &self,
         seal: &Seal,
         codec: Option<Codec>,
         see: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
-    ) -> Result<(), RowsError> {
+    ) -> Result<Sums, RowsError> {
         let mut next = seal.first_lsn;
+        let mut sums = Sums::default();
         let mut reading = Reading {
             frames: &self.frames,
             open: R::Open::default(),
@@ -278,8 +268,14 @@ impl<R: Frames> BatchReader<R> {
             }
             next = after;
             match reading.chunk(&chunk, see) {
-                Ok(rows) if rows == chunk.rows => {}
-                Ok(rows) => return Err(unreadable(format!("{rows} of {} rows", chunk.rows))),
+                Ok(read) if read.count == chunk.rows => sums.add(&Sums {
+                    lsn_hash: lsn_hashes(chunk.first_lsn, chunk.rows),
+                    ..read
+                }),
+                Ok(read) => {
+                    let detail = format!("{} of {} rows", read.count, chunk.rows);
+                    return Err(unreadable(detail));
+                }
                 Err(ChunkError::Damaged(detail)) => return Err(unreadable(detail)),
                 Err(ChunkError::Read(error)) => {
                     return Err(self.read_failed(seal.number, chunk.frame, error));
@@ -287,7 +283,7 @@ impl<R: Frames> BatchReader<R> {
                 Err(ChunkError::Sink(error)) => return Err(RowsError::Sink(error)),
             }
         }
-        Ok(())
+        Ok(sums)
     }
 }
 
@@ -319,32 +315,33 @@ struct Reading<'a, R: Frames> {
 }
 
 impl<R: Frames> Reading<'_, R> {
-    /// Reads one chunk; returns how many rows it has. A packed section is read as a whole, unless it is
-    /// one to be copied; rows are read through a window.
+    /// Reads one chunk; returns what its rows add up to, except for their LSNs. A packed section is read as a
+    /// whole, unless it is one to be copied; rows are read through a window.
     fn chunk(
         &mut self,
         chunk: &Chunk,
         see: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
-    ) -> Result<u64, ChunkError> {
+    ) -> Result<Sums, ChunkError> {
         self.window.clear();
         self.read = 0;
         self.read_on(chunk, if self.codec.is_some() { GLANCE } else { WINDOW })?;
         if Packed::is_one(&self.window) {
             return self.section(chunk, see);
         }
-        let mut rows = 0;
+        let mut sums = Sums::default();
         loop {
             let mut rest = self.window.as_slice();
             while let Some(row) = StoredRow::take(&mut rest) {
-                let lsn = Lsn(chunk.first_lsn.0 + rows);
+                let lsn = Lsn(chunk.first_lsn.0 + sums.count);
+                sums.add(&sums_of(row.bytes));
                 see(Part::Row(lsn, &row)).map_err(ChunkError::Sink)?;
-                rows += 1;
             }
             // What remains is the beginning of a row that the next step completes.
             let taken = self.window.len() - rest.len();
             self.window.drain(..taken);
             if self.read >= chunk.bytes {
-                return Ok(if self.window.is_empty() { rows } else { 0 });
+                let is_whole = self.window.is_empty();
+                return Ok(if is_whole { sums } else { Sums::default() });
             }
             self.read_on(chunk, WINDOW)?;
         }
@@ -354,7 +351,7 @@ impl<R: Frames> Reading<'_, R> {
         &mut self,
         chunk: &Chunk,
         see: &mut dyn FnMut(Part<'_>) -> io::Result<()>,
-    ) -> Result<u64, ChunkError> {
+    ) -> Result<Sums, ChunkError> {
         let is_it = |head: &Head| {
             let says = (head.bytes() as u64, head.sums.count, head.first_lsn);
             says == (chunk.bytes, chunk.rows, chunk.first_lsn)
@@ -380,7 +377,7 @@ impl<R: Frames> Reading<'_, R> {
             head,
         };
         see(Part::Piece(piece)).map_err(ChunkError::Sink)?;
-        Ok(head.sums.count)
+        Ok(head.sums)
     }
 
     /// Reads the next bytes of the chunk, at most so many.

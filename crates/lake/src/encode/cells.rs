@@ -91,6 +91,11 @@ impl CellReader {
         self.members.by_name.get(member)?.column
     }
 
+    /// Whether that is the table of the rows.
+    pub(super) fn is_of(&self, table: &Arc<Table>) -> bool {
+        Arc::ptr_eq(&self.table, table) || self.table == *table
+    }
+
     /// The table of the rows.
     pub(super) fn table(&self) -> &Table {
         &self.table

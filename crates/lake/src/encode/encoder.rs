@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{Format, Layout};
+use super::parquet::Memory;
 use super::statistics::ColumnStatistics;
 use super::{ndjson, parquet};
 use lakehook_base::files::Files;
@@ -37,16 +38,29 @@ pub struct Encoded<W> {
     pub out: W,
     /// Statistics of the columns; empty if rows are lines.
     pub columns: Vec<ColumnStatistics>,
+    /// Memory for the next encoder.
+    pub memory: Memory,
 }
 
 impl<W: Write + Send, F: Files> Encoder<W, F> {
     /// An encoder for an object.
     pub fn new(spec: &ObjectSpec<'_>, out: W, files: F) -> io::Result<Self> {
+        Self::with_memory(spec, out, files, Memory::default())
+    }
+
+    /// The same with the memory of an earlier encoder.
+    pub fn with_memory(
+        spec: &ObjectSpec<'_>,
+        out: W,
+        files: F,
+        memory: Memory,
+    ) -> io::Result<Self> {
         Ok(match spec.format.layout() {
             Layout::Lines(codec) => Self::Lines(Box::new(ndjson::Encoder::new(codec, out)?)),
             Layout::Columns => {
                 let (table, rows) = (spec.table, spec.rows);
-                let encoder = parquet::Encoder::new(table, rows, out, files, spec.path)?;
+                let place = (files, spec.path);
+                let encoder = parquet::Encoder::with_memory(table, rows, out, place, memory)?;
                 Self::Columns(Box::new(encoder))
             }
         })
@@ -62,10 +76,14 @@ impl<W: Write + Send, F: Files> Encoder<W, F> {
 
     /// Writes the end of the object.
     pub fn finish(self) -> io::Result<Encoded<W>> {
-        let (out, columns) = match self {
-            Self::Lines(encoder) => (encoder.finish()?, Vec::new()),
+        let (out, columns, memory) = match self {
+            Self::Lines(encoder) => (encoder.finish()?, Vec::new(), Memory::default()),
             Self::Columns(encoder) => encoder.finish()?,
         };
-        Ok(Encoded { out, columns })
+        Ok(Encoded {
+            out,
+            columns,
+            memory,
+        })
     }
 }

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::io::{self, BufRead as _, BufReader, Write};
 use std::sync::Arc;
 
-use parquet::basic::{Compression, ZstdLevel};
+use parquet::basic::Encoding;
 use parquet::column::reader::ColumnReader;
 use parquet::column::writer::ColumnWriter;
 use parquet::file::metadata::{ParquetMetaData, RowGroupMetaData};
@@ -18,7 +18,7 @@ use serde_json::{Map, Value};
 
 use super::format::{Format, Layout};
 use super::ndjson::{self, decoder};
-use super::parquet::{ZSTD_LEVEL, failed};
+use super::parquet::{ZSTD_LEVEL, failed, zstd};
 use super::parquet_read::{guarded, rows_with_columns};
 use super::reader::{RowSums, lsn_of};
 use super::source::Source;
@@ -197,12 +197,11 @@ fn rows_of(group: &RowGroupMetaData) -> usize {
 
 /// How the original was written, as far as its metadata tells.
 fn properties_like(metadata: &ParquetMetaData) -> WriterPropertiesPtr {
-    let zstd = ZstdLevel::try_new(ZSTD_LEVEL).unwrap_or_default();
     let file = metadata.file_metadata();
     let first = metadata.row_groups().first();
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("lakehook ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(zstd))
+        .set_compression(zstd(ZSTD_LEVEL))
         .set_key_value_metadata(file.key_value_metadata().cloned())
         .set_sorting_columns(first.and_then(|group| group.sorting_columns().cloned()))
         .set_max_row_group_row_count(None);
@@ -210,6 +209,10 @@ fn properties_like(metadata: &ParquetMetaData) -> WriterPropertiesPtr {
         let path = chunk.column_path().clone();
         let has_dictionary = chunk.dictionary_page_offset().is_some();
         properties = properties.set_column_dictionary_enabled(path.clone(), has_dictionary);
+        let differences = Encoding::DELTA_BINARY_PACKED;
+        if chunk.encodings().any(|encoding| encoding == differences) {
+            properties = properties.set_column_encoding(path.clone(), differences);
+        }
         if chunk.bloom_filter_offset().is_some() {
             let rows = u64::try_from(chunk.num_values()).unwrap_or(1).max(1);
             properties = properties

@@ -25,6 +25,7 @@ pub use encoder::{Encoded, Encoder, ObjectSpec};
 pub use filter::{Copied, RowFilter, copy_without, find_rows};
 pub use format::{Codec, Format, Layout};
 pub use parcels::ParcelEncoder;
+pub use parquet::Memory;
 pub use parquet_read::{FoundById, rows_with_ids};
 pub use parquet_rows::{ParquetBounds, parquet_rows};
 pub use reader::{ObjectReader, RowSums};

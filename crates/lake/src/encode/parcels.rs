@@ -9,13 +9,18 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::format::{Format, Layout};
 use super::ndjson;
-use super::parquet::{failed, path_of, properties_of, schema_of};
+use super::parquet::{failed, path_of, properties_of, schema_of, zstd};
 use super::typed_rows::TypedRows;
 use lakehook_base::columns::ColumnType;
 use lakehook_base::tables::{Source, Table};
 
+/// Most bytes of a row group's rows, as lines.
+const MAX_GROUP_BYTES: usize = 24 << 20;
 /// Rows that a row group's bloom filters are made for.
 const EXPECTED_ROWS: u64 = 1 << 17;
+
+/// Rows of files differ more from each other than events do.
+const ZSTD_LEVEL: i32 = 3;
 
 /// Writes rows without LSNs to `W`.
 pub struct ParcelEncoder<W: Write + Send>(Inner<W>);
@@ -46,7 +51,7 @@ impl<W: Write + Send> ParcelEncoder<W> {
             Inner::Columns(columns) => {
                 let (writer, group) = &mut **columns;
                 group.push_line(row)?;
-                if group.is_full() {
+                if group.is_full(MAX_GROUP_BYTES) {
                     group.write(writer).map_err(failed)?;
                 }
                 Ok(())
@@ -61,7 +66,7 @@ impl<W: Write + Send> ParcelEncoder<W> {
         };
         let (writer, group) = &mut **columns;
         group.append(rows);
-        if group.is_full() {
+        if group.is_full(MAX_GROUP_BYTES) {
             group.write(writer).map_err(failed)?;
         }
         Ok(())
@@ -83,7 +88,7 @@ impl<W: Write + Send> ParcelEncoder<W> {
 /// Numbers that differ in every row, which grow in most files, are kept as differences: that is less for zstd to do.
 fn properties_of_parcel(table: &Table) -> WriterPropertiesPtr {
     let properties = Arc::unwrap_or_clone(properties_of(table, EXPECTED_ROWS));
-    let mut properties = properties.into_builder();
+    let mut properties = properties.into_builder().set_compression(zstd(ZSTD_LEVEL));
     for (index, column) in table.columns.iter().enumerate() {
         let is_line = column.source == Source::Member("line".to_owned());
         if column.kind == ColumnType::Integer && (is_line || table.ids.contains(&index)) {

@@ -40,7 +40,7 @@ fn written(
             .row(Lsn(lsn as u64 + 1), row.to_string().as_bytes())
             .unwrap();
     }
-    let (bytes, statistics) = encoder.finish().unwrap();
+    let (bytes, statistics, _) = encoder.finish().unwrap();
     let reader = SerializedFileReader::new(Bytes::from(bytes)).unwrap();
     let rows = reader.get_row_iter(None).unwrap();
     let rows = rows.map(|row| json_of(&row.unwrap())).collect();
@@ -186,4 +186,41 @@ fn statistics_are_those_of_the_values() {
         none.iter()
             .all(|column| (column.nulls, &column.bounds) == (Some(0), &None))
     );
+}
+
+#[test]
+fn an_object_does_not_depend_on_the_memory_that_its_encoder_is_given() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("object.part");
+    let events = Arc::new(Table::events([SCHEMA].into_iter()).unwrap());
+    let others = Arc::new(Table::events(std::iter::empty()).unwrap());
+    let encode = |table: &Arc<Table>, rows: std::ops::Range<usize>, memory: Memory| {
+        let count = rows.len() as u64;
+        let place = (Disk, path.as_path());
+        let mut encoder = Encoder::with_memory(table, count, Vec::new(), place, memory).unwrap();
+        for number in rows {
+            let row = event(
+                number % 60,
+                &json!({"count": number, "note": format!("note {number}")}),
+            );
+            encoder
+                .row(Lsn(number as u64 + 1), row.to_string().as_bytes())
+                .unwrap();
+        }
+        let (bytes, _, memory) = encoder.finish().unwrap();
+        (bytes, memory)
+    };
+    let mut memory = Memory::default();
+    for (table, rows) in [
+        (&events, 0..500),
+        (&events, 500..700),
+        (&others, 0..300),
+        (&events, 0..0),
+        (&events, 200..900),
+    ] {
+        let (bytes, left) = encode(table, rows.clone(), std::mem::take(&mut memory));
+        let (alone, _) = encode(table, rows, Memory::default());
+        assert!(bytes == alone);
+        memory = left;
+    }
 }

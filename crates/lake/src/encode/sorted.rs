@@ -12,7 +12,7 @@ use lakehook_base::files::{Appender, Files, Reader, remove_if_there};
 use lakehook_base::record::Lsn;
 
 /// Most bytes of rows that are sorted in memory.
-const MAX_BUFFER_BYTES: usize = 8 << 20;
+const MAX_BUFFER_BYTES: usize = 4 << 20;
 /// Bytes that are read at once from the files that are merged, of all of them together …
 const MERGE_BYTES: usize = 1 << 20;
 /// … and at least from each.
@@ -26,9 +26,26 @@ pub(super) struct Sorter<F: Files> {
     /// Spilled files have this name with a number as extension.
     path: PathBuf,
     max_buffer_bytes: usize,
+    buffer: Buffer,
+    spilled: Vec<PathBuf>,
+}
+
+/// Rows in memory, which can be taken on by the next sorter once they are gone.
+#[derive(Default)]
+pub(super) struct Buffer {
     bytes: Vec<u8>,
     rows: Vec<BufferedRow>,
-    spilled: Vec<PathBuf>,
+}
+
+impl Buffer {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.rows.clear();
+        // One huge row must not take this memory for good.
+        if self.bytes.capacity() > 2 * MAX_BUFFER_BYTES {
+            self.bytes = Vec::new();
+        }
+    }
 }
 
 /// A row in the buffer. The order of the fields is the order of rows.
@@ -41,70 +58,72 @@ struct BufferedRow {
 }
 
 impl<F: Files> Sorter<F> {
-    /// A sorter that spills beside `path`.
-    pub(super) fn new(files: F, path: &Path) -> Self {
+    /// A sorter that spills beside `path`, and uses the memory of an earlier one.
+    pub(super) fn new(files: F, path: &Path, mut buffer: Buffer) -> Self {
+        buffer.clear();
         Self {
             files,
             path: path.to_owned(),
             max_buffer_bytes: MAX_BUFFER_BYTES,
-            bytes: Vec::new(),
-            rows: Vec::new(),
+            buffer,
             spilled: Vec::new(),
         }
     }
 
     /// Takes a row.
     pub(super) fn push(&mut self, time: Micros, lsn: Lsn, row: &[u8]) -> io::Result<()> {
-        if !self.rows.is_empty() && self.bytes.len() + row.len() > self.max_buffer_bytes {
+        let Buffer { bytes, rows } = &self.buffer;
+        if !rows.is_empty() && bytes.len() + row.len() > self.max_buffer_bytes {
             self.spill()?;
         }
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(row);
-        self.rows.push(BufferedRow {
+        let Buffer { bytes, rows } = &mut self.buffer;
+        let start = bytes.len();
+        bytes.extend_from_slice(row);
+        rows.push(BufferedRow {
             time,
             lsn,
             start,
-            end: self.bytes.len(),
+            end: bytes.len(),
         });
         Ok(())
     }
 
-    /// Passes all rows to `see`, sorted by time and then by LSN.
+    /// Passes all rows to `see`, sorted by time and then by LSN. Returns its memory.
     pub(super) fn finish(
         mut self,
         see: &mut dyn FnMut(Lsn, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    ) -> io::Result<Buffer> {
         if self.spilled.is_empty() {
-            self.rows.sort_unstable();
-            for row in &self.rows {
-                see(row.lsn, &self.bytes[row.start..row.end])?;
+            let Buffer { bytes, rows } = &mut self.buffer;
+            rows.sort_unstable();
+            for row in rows {
+                see(row.lsn, &bytes[row.start..row.end])?;
             }
-            return Ok(());
+        } else {
+            self.spill()?;
+            self.merge(see)?;
         }
-        self.spill()?;
-        self.bytes = Vec::new();
-        self.merge(see)
+        Ok(std::mem::take(&mut self.buffer))
     }
 
     /// Writes the buffer into a file, sorted. The file need not be durable.
     fn spill(&mut self) -> io::Result<()> {
-        self.rows.sort_unstable();
+        self.buffer.rows.sort_unstable();
         let name = format!("sort-{}", self.spilled.len());
         let path = self.path.with_extension(name);
         remove_if_there(&self.files, &path)?;
         let file = Arc::new(self.files.create_new(&path)?);
         self.spilled.push(path);
         let mut out = BufWriter::with_capacity(256 << 10, Appender::new(file));
-        for row in &self.rows {
-            let bytes = &self.bytes[row.start..row.end];
+        for row in &self.buffer.rows {
+            let bytes = &self.buffer.bytes[row.start..row.end];
             out.write_all(&row.time.0.to_le_bytes())?;
             out.write_all(&row.lsn.0.to_le_bytes())?;
             out.write_all(&(bytes.len() as u32).to_le_bytes())?;
             out.write_all(bytes)?;
         }
         out.flush()?;
-        self.rows.clear();
-        self.bytes.clear();
+        self.buffer.clear();
         Ok(())
     }
 
@@ -177,16 +196,18 @@ mod tests {
 
     #[test]
     fn rows_come_in_order_however_many_files_are_spilled() -> io::Result<()> {
-        for max_buffer_bytes in [1 << 20, 500, 40] {
+        let mut buffer = Buffer::default();
+        for max_buffer_bytes in [1 << 20, 500, 40, 1 << 20] {
             let dir = tempfile::tempdir()?;
-            let mut sorter = Sorter::new(Disk, &dir.path().join("object.part"));
+            let path = dir.path().join("object.part");
+            let mut sorter = Sorter::new(Disk, &path, std::mem::take(&mut buffer));
             sorter.max_buffer_bytes = max_buffer_bytes;
             for n in 0..100_u64 {
                 let time = Micros(i64::try_from(n * 37 % 10).unwrap_or(0));
                 sorter.push(time, Lsn(n), format!("row {n}").as_bytes())?;
             }
             let mut seen = Vec::new();
-            sorter.finish(&mut |lsn, row| {
+            buffer = sorter.finish(&mut |lsn, row| {
                 assert_eq!(row, format!("row {}", lsn.0).as_bytes());
                 seen.push((lsn.0 * 37 % 10, lsn.0));
                 Ok(())

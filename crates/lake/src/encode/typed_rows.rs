@@ -19,8 +19,6 @@ use lakehook_base::tables::Table;
 
 /// Most rows of a row group; engines divide work by row groups.
 pub(super) const MAX_GROUP_ROWS: usize = 1 << 17;
-/// Most bytes of a row group's rows, as logged.
-const MAX_GROUP_BYTES: usize = 24 << 20;
 /// Texts that are handed to the library at once: as many as it looks at in one go.
 const TEXTS_AT_ONCE: usize = 1024;
 
@@ -67,9 +65,14 @@ impl TypedRows {
         }
     }
 
-    /// Whether they should be written as a row group.
-    pub(super) fn is_full(&self) -> bool {
-        self.rows >= MAX_GROUP_ROWS || self.bytes >= MAX_GROUP_BYTES
+    /// Whether they should be written as a row group of about so many bytes as lines.
+    pub(super) fn is_full(&self, group_bytes: usize) -> bool {
+        self.rows >= MAX_GROUP_ROWS || self.bytes >= group_bytes
+    }
+
+    /// Whether they are rows of that table, so that they may be filled again.
+    pub(super) fn is_of(&self, table: &Arc<Table>) -> bool {
+        self.reader.is_of(table)
     }
 
     /// The table that they are rows of.

@@ -189,6 +189,7 @@ impl<F: Files> Archive<F> {
     pub(crate) fn load(&mut self, oldest_ids: u64) -> Vec<String> {
         let in_force = self.id_files.range(oldest_ids..);
         let in_force: Vec<IdFile> = in_force.map(|(_, file)| *file).collect();
+        self.lookup.expect(in_force.iter().map(IdFile::count).sum());
         let mut lost = Vec::new();
         for file in in_force {
             let read = id_files::read(&self.place.files, &self.place.dir, &file);

@@ -145,9 +145,21 @@ pub fn write<F: Files>(
 
 /// Reads an id file, whole.
 pub fn read<F: Files>(files: &F, dir: &Path, file: &IdFile) -> io::Result<SegmentIds> {
+    let mut ids = SegmentIds::default();
+    read_into(&mut ids, files, dir, file)?;
+    Ok(ids)
+}
+
+/// Adds what is in an id file, in its order. If the file is damaged, nothing is added.
+fn read_into<F: Files>(
+    all: &mut SegmentIds,
+    files: &F,
+    dir: &Path,
+    file: &IdFile,
+) -> io::Result<()> {
     let path = file.path(dir);
     let bytes = read_whole(files, &path, MAX_BYTES)?;
-    decode(file.last, &bytes).ok_or_else(|| {
+    decode(file.last, &bytes, all).ok_or_else(|| {
         let message = format!("{} is damaged", path.display());
         io::Error::new(io::ErrorKind::InvalidData, message)
     })
@@ -160,10 +172,11 @@ pub fn merge<F: Files>(
     parts: &[IdFile],
 ) -> io::Result<(IdFile, SegmentIds)> {
     let mut all = SegmentIds::default();
+    let count: u64 = parts.iter().map(IdFile::count).sum();
+    all.identities
+        .reserve_exact(usize::try_from(count).unwrap_or(0));
     for part in parts {
-        let mut ids = read(files, dir, part)?;
-        all.newest_received = all.newest_received.max(ids.newest_received);
-        all.identities.append(&mut ids.identities);
+        read_into(&mut all, files, dir, part)?;
     }
     let first = parts.first().map_or(0, |part| part.first);
     let last = parts.last().map_or(0, |part| part.last);
@@ -188,7 +201,8 @@ pub(crate) fn encode(last: u64, ids: &SegmentIds) -> Vec<u8> {
     bytes
 }
 
-fn decode(last: u64, bytes: &[u8]) -> Option<SegmentIds> {
+/// Adds the ids of a file of the segments up to `last`; `None`, and none of them, if it is damaged.
+fn decode(last: u64, bytes: &[u8], all: &mut SegmentIds) -> Option<()> {
     let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let crc = u32::from_le_bytes(bytes.get(8..12)?.try_into().ok()?);
     let entries = bytes.get(HEADER..)?;
@@ -207,10 +221,18 @@ fn decode(last: u64, bytes: &[u8]) -> Option<SegmentIds> {
             content: u32::from_le_bytes(*content),
         })
     };
-    whole.then(|| SegmentIds {
-        newest_received: Micros(word(32).unwrap_or(0).cast_signed()),
-        identities: entries.iter().filter_map(identity).collect(),
-    })
+    if !whole {
+        return None;
+    }
+    let newest = Micros(word(32)?.cast_signed());
+    all.newest_received = if all.identities.is_empty() {
+        newest
+    } else {
+        all.newest_received.max(newest)
+    };
+    all.identities.reserve_exact(entries.len());
+    all.identities.extend(entries.iter().filter_map(identity));
+    Some(())
 }
 
 #[cfg(test)]
@@ -239,13 +261,15 @@ mod tests {
         assert_eq!((file.count(), read_back), (2, ids.clone()));
 
         let whole = encode(3, &ids);
+        let mut none = SegmentIds::default();
         for at in [0, 9, 16, 30, whole.len() - 1] {
             let mut damaged = whole.clone();
             damaged[at] ^= 1;
-            assert_eq!(decode(3, &damaged), None, "byte {at}");
+            assert_eq!(decode(3, &damaged, &mut none), None, "byte {at}");
         }
-        assert_eq!(decode(4, &whole), None);
-        assert_eq!(decode(3, &whole[..whole.len() - 1]), None);
+        assert_eq!(decode(4, &whole, &mut none), None);
+        assert_eq!(decode(3, &whole[..whole.len() - 1], &mut none), None);
+        assert_eq!(none, SegmentIds::default());
         Ok(())
     }
 

@@ -22,8 +22,10 @@ const BLOCK_WORDS: usize = 8;
 const PROBES: u32 = 7;
 /// Most bits per id; more make no difference.
 const MAX_BITS: u64 = 12;
-/// A group covers `max_ids` divided by this number; a few more groups exist at once.
+/// A full group covers `max_ids` divided by this number; a few more groups exist at once.
 const GROUPS: u64 = 4;
+/// The smallest group covers a full one divided by this number.
+const SMALL_GROUPS: u64 = 8;
 
 /// A blocked Bloom filter over tags, which are uniform hashes already.
 struct Filter {
@@ -70,10 +72,15 @@ impl Filter {
 }
 
 /// A filter over the ids of some segments that follow each other.
+///
+/// A new group is made for as many ids as all others have together, up to a full one. So filters take memory as the
+/// number of ids grows: a few ids touch every page of a filter, however large it is.
 struct Group {
     first: u64,
     last: u64,
     ids: u64,
+    /// Ids that the filter is made for.
+    planned: u64,
     filter: Filter,
 }
 
@@ -94,6 +101,8 @@ pub struct ArchivedIds<F: Files> {
     group_bits: u64,
     /// Filters, the oldest first.
     groups: VecDeque<Group>,
+    /// Ids that will be added for certain.
+    expected: u64,
     /// Files sorted by their last segment, the oldest first.
     open: Vec<Open<F::File>>,
     forgotten: Option<Micros>,
@@ -111,9 +120,15 @@ impl<F: Files> ArchivedIds<F> {
             group_ids,
             group_bits: group_bits.min(group_ids.saturating_mul(MAX_BITS)),
             groups: VecDeque::new(),
+            expected: 0,
             open: Vec::new(),
             forgotten: None,
         }
+    }
+
+    /// So many ids are about to be added: a few large filters are faster than many small ones.
+    pub fn expect(&mut self, ids: u64) {
+        self.expected = ids;
     }
 
     /// Whether no file is in force.
@@ -151,23 +166,35 @@ impl<F: Files> ArchivedIds<F> {
         if segments == file.last - file.first + 1 {
             return;
         }
-        let has_room = |group: &Group| group.ids < self.group_ids;
+        let count = ids.identities.len() as u64;
+        let has_room = |group: &Group| group.ids < group.planned;
         if !self.groups.back().is_some_and(has_room) {
+            let planned = self.ids_of_next_group(count);
+            let bits = u128::from(self.group_bits) * u128::from(planned);
+            let bits = bits / u128::from(self.group_ids);
             self.groups.push_back(Group {
                 first: file.first,
                 last: file.last,
                 ids: 0,
-                filter: Filter::new(self.group_bits),
+                planned,
+                filter: Filter::new(u64::try_from(bits).unwrap_or(self.group_bits)),
             });
         }
         if let Some(group) = self.groups.back_mut() {
             group.first = group.first.min(file.first);
             group.last = group.last.max(file.last);
-            group.ids += ids.identities.len() as u64;
+            group.ids += count;
             for identity in &ids.identities {
                 group.filter.add(identity.tag);
             }
         }
+    }
+
+    /// How many ids the next group is made for, of which a file with `count` is the first.
+    fn ids_of_next_group(&self, count: u64) -> u64 {
+        let so_far: u64 = self.groups.iter().map(|group| group.ids).sum();
+        let least = (self.group_ids / SMALL_GROUPS).max(count.saturating_mul(2));
+        so_far.max(self.expected).max(least).min(self.group_ids)
     }
 
     /// Drops the files whose segments are all older than `segment`, with their filters.

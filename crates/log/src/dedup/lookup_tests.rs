@@ -89,6 +89,44 @@ fn a_file_that_comes_late_is_known_too() -> io::Result<()> {
     Ok(())
 }
 
+#[test]
+fn filters_grow_with_the_number_of_ids_and_stay_within_their_memory() -> io::Result<()> {
+    let bits = |older: &ArchivedIds<Disk>| {
+        let words = older.groups.iter().map(|group| group.filter.words.len());
+        words.sum::<usize>() * 64
+    };
+    let dir = tempfile::tempdir()?;
+    let bound = 128 << 10;
+    let mut older = ArchivedIds::new(Disk, dir.path(), 80_000, bound);
+    let mut files = Vec::new();
+    for number in 1..=400 {
+        let mut ids = segment(number * 500..number * 500 + 500);
+        let file = write(&Disk, dir.path(), (number, number), &mut ids)?;
+        older.add(file, &ids)?;
+        files.push((file, ids));
+        // As many are kept as are wanted at least.
+        older.forget_below((number + 1).saturating_sub(160));
+        assert!(bits(&older) <= usize::try_from(bound * 8).unwrap_or(0));
+        if number == 4 {
+            assert!(bits(&older) <= 2 * 2500 * 12, "{}", bits(&older));
+        }
+    }
+    assert_eq!(older.content_of(tag(400 * 500)), Some(200_000));
+    // What is known to come has few filters from the beginning on.
+    let mut again = ArchivedIds::new(Disk, dir.path(), 80_000, bound);
+    again.expect(80_000);
+    for (file, ids) in &files[240..] {
+        again.add(*file, ids)?;
+    }
+    assert_eq!(again.groups.len(), 4);
+    for number in 241 * 500..401 * 500 {
+        let content = u32::try_from(number).ok();
+        assert_eq!(older.content_of(tag(number)), content, "{number}");
+        assert_eq!(again.content_of(tag(number)), content, "{number}");
+    }
+    Ok(())
+}
+
 proptest! {
     /// Tags are few, so that the same one is in many places and at the ends of strides.
     #[test]

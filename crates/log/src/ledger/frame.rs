@@ -37,13 +37,7 @@ impl Section {
     /// Adds a row.
     pub fn push(&mut self, kind: RowKind, lsn_at: u32, row: &[u8], received: Micros) {
         put_row(&mut self.payload, kind, lsn_at, row);
-        let hash = row_hash(row);
-        self.sums.add(&Sums {
-            count: 1,
-            bytes: row_bytes(row),
-            row_hash: hash,
-            lsn_hash: 0,
-        });
+        self.sums.add(&sums_of(row));
         self.counts.add(kind);
         self.received = self.received.including(received);
     }
@@ -67,6 +61,16 @@ impl Section {
 /// Bytes that a row counts for, with its line end.
 pub fn row_bytes(row: &[u8]) -> u64 {
     row.len() as u64 + 1
+}
+
+/// What a row adds up to, except for its LSN.
+pub fn sums_of(row: &[u8]) -> Sums {
+    Sums {
+        count: 1,
+        bytes: row_bytes(row),
+        row_hash: row_hash(row),
+        lsn_hash: 0,
+    }
 }
 
 /// Most bytes that a row adds to a frame, besides its own.

@@ -10,11 +10,11 @@
 
 use super::batch::Sums;
 use super::entry::{StoredRow, put_row_header, take_row_header};
-use super::frame::row_bytes;
+use super::frame::sums_of;
 use crate::journal::layout::MAX_FRAME;
 use lakehook_base::checksum::{Crc32c, crc32c};
 use lakehook_base::codec::{Codec, Packer, Unpacker};
-use lakehook_base::record::{Lsn, RowKind, line_overhead, put_line, row_hash, take_line};
+use lakehook_base::record::{Lsn, RowKind, line_overhead, put_line, take_line};
 
 /// The first byte of a packed section; the rows of a section that is not packed begin with their kind.
 pub const PACKED: u8 = 0x10;
@@ -340,7 +340,7 @@ pub struct SectionReader {
 }
 
 impl SectionReader {
-    /// Hands each row of a whole payload to `see`; returns how many there are.
+    /// Hands each row of a whole payload to `see`; returns what they add up to, except for their LSNs.
     ///
     /// What a packed section says of itself is compared with what is in it. Rows that are not packed
     /// have nothing to compare with here.
@@ -349,20 +349,21 @@ impl SectionReader {
         payload: &[u8],
         first_lsn: Lsn,
         see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> Result<(), E>,
-    ) -> Result<u64, SectionError<E>> {
+    ) -> Result<Sums, SectionError<E>> {
         if Packed::is_one(payload) {
             return self.unpack(payload, first_lsn, see);
         }
         let mut rest = payload;
-        let mut lsn = first_lsn;
+        let mut sums = Sums::default();
         while let Some(row) = StoredRow::take(&mut rest) {
+            let lsn = Lsn(first_lsn.0 + sums.count);
+            sums.add(&sums_of(row.bytes));
             see(lsn, &row).map_err(SectionError::Sink)?;
-            lsn.0 += 1;
         }
         if rest.is_empty() {
-            Ok(lsn.0 - first_lsn.0)
+            Ok(sums)
         } else {
-            let after = lsn.0 - first_lsn.0;
+            let after = sums.count;
             Err(SectionError::Damaged(format!("no row after {after} rows")))
         }
     }
@@ -372,7 +373,7 @@ impl SectionReader {
         payload: &[u8],
         first_lsn: Lsn,
         see: &mut impl FnMut(Lsn, &StoredRow<'_>) -> Result<(), E>,
-    ) -> Result<u64, SectionError<E>> {
+    ) -> Result<Sums, SectionError<E>> {
         let damaged = |what: &str| {
             let detail = format!("the section from LSN {first_lsn} on {what}");
             SectionError::Damaged(detail)
@@ -410,12 +411,7 @@ impl SectionReader {
             take_line(row, lsn, lsn_at, line)
                 .ok_or_else(|| damaged(&format!("has another row under LSN {lsn}")))?;
             lines = after;
-            sums.add(&Sums {
-                count: 1,
-                bytes: row_bytes(row),
-                row_hash: row_hash(row),
-                lsn_hash: 0,
-            });
+            sums.add(&sums_of(row));
             let stored = StoredRow {
                 kind,
                 lsn_at,
@@ -425,7 +421,7 @@ impl SectionReader {
             lsn.0 += 1;
         }
         if headers.is_empty() && lines.is_empty() && sums == head.sums {
-            Ok(sums.count)
+            Ok(sums)
         } else {
             Err(damaged("has other rows than it says"))
         }

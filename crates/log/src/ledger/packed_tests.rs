@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that fails may panic")]
 
 use super::*;
-use crate::ledger::frame::Section;
+use crate::ledger::frame::{Section, sums_of};
 use lakehook_base::clock::Micros;
 use lakehook_base::record::Identity;
 
@@ -53,11 +53,15 @@ type Read = Result<Vec<(Lsn, RowKind, usize, Vec<u8>)>, SectionError<()>>;
 
 fn read(payload: &[u8], first_lsn: Lsn) -> Read {
     let mut rows = Vec::new();
-    let count = SectionReader::default().for_each(payload, first_lsn, &mut |lsn, row| {
+    let sums = SectionReader::default().for_each(payload, first_lsn, &mut |lsn, row| {
         rows.push((lsn, row.kind, row.lsn_at, row.bytes.to_vec()));
         Ok(())
     })?;
-    assert_eq!(count, rows.len() as u64);
+    let mut expected = Sums::default();
+    for (.., bytes) in &rows {
+        expected.add(&sums_of(bytes));
+    }
+    assert_eq!(sums, expected);
     Ok(rows)
 }
 
