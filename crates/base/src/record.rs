@@ -65,8 +65,12 @@ pub fn take_line(out: &mut Vec<u8>, lsn: Lsn, lsn_at: usize, line: &[u8]) -> Opt
 
 /// Bytes that [`put_line`] adds to a row.
 pub fn line_overhead(lsn: Lsn) -> usize {
-    LSN_NAME.len() + itoa::Buffer::new().format(lsn.0).len() + 2
+    let digits = lsn.0.checked_ilog10().unwrap_or(0) as usize + 1;
+    LSN_NAME.len() + digits + 2
 }
+
+/// The most that it adds.
+pub const MAX_LINE_OVERHEAD: usize = LSN_NAME.len() + 20 + 2;
 
 const LSN_NAME: &[u8] = b"\"lsn\":";
 
@@ -266,7 +270,8 @@ mod tests {
 
     #[test]
     fn a_line_gives_its_row_back() {
-        for (lsn, at) in [(Lsn(1), 1), (Lsn(u64::MAX), 7), (Lsn(42), 0)] {
+        assert_eq!(line_overhead(Lsn(u64::MAX)), MAX_LINE_OVERHEAD);
+        for (lsn, at) in [1, 9, 10, 99, 100, 42, u64::MAX].map(|lsn| (Lsn(lsn), 1)) {
             let row = b"{\"a\":1,\"b\":2}";
             let (mut line, mut back) = (Vec::new(), Vec::new());
             put_line(&mut line, lsn, at, row);

@@ -14,7 +14,7 @@ use super::frame::sums_of;
 use crate::journal::layout::MAX_FRAME;
 use lakehook_base::checksum::{Crc32c, crc32c};
 use lakehook_base::codec::{Codec, Packer, Unpacker};
-use lakehook_base::record::{Lsn, RowKind, line_overhead, put_line, take_line};
+use lakehook_base::record::{Lsn, MAX_LINE_OVERHEAD, RowKind, line_overhead, put_line, take_line};
 
 /// The first byte of a packed section; the rows of a section that is not packed begin with their kind.
 pub const PACKED: u8 = 0x10;
@@ -50,7 +50,7 @@ impl Packing {
 
     /// Whether a section with these rows takes no further row of so many bytes.
     pub(crate) fn is_full(&self, sums: &Sums, row_bytes: u64) -> bool {
-        let overhead = (sums.count + 1) * line_overhead(Lsn(u64::MAX)) as u64;
+        let overhead = (sums.count + 1) * MAX_LINE_OVERHEAD as u64;
         sums.count > 0 && sums.bytes + row_bytes + overhead > self.most_bytes as u64
     }
 }

@@ -135,16 +135,16 @@ impl Filling {
 
 /// A section to be: rows of one partition.
 #[derive(Debug)]
-pub struct Planned<'a> {
+pub struct Planned {
     /// The partition.
-    pub partition: &'a str,
+    pub partition: Box<str>,
     /// Its rows: the number of the request, and that of the row in it.
     rows: Vec<(u32, u32)>,
     /// Bytes of the rows, each with its line end.
     bytes: u64,
 }
 
-impl Planned<'_> {
+impl Planned {
     /// Number of rows.
     pub fn count(&self) -> u64 {
         self.rows.len() as u64
@@ -220,17 +220,28 @@ impl Planned<'_> {
         if !says_so {
             return None;
         }
-        let mut lines = 0;
-        let mut lsn = first_lsn;
         for &(request, row) in &self.rows {
             let header = take_row_header(&mut rest)?;
             if !is_that_of(row_of(outlines, request, row), header) {
                 return None;
             }
-            lines += header.2 + line_overhead(lsn);
-            lsn.0 += 1;
         }
-        (rest.is_empty() && lines == head.line_bytes).then_some(head.sums)
+        (rest.is_empty() && self.line_bytes(first_lsn) == head.line_bytes as u64)
+            .then_some(head.sums)
+    }
+
+    /// Bytes of the rows as lines with these LSNs.
+    fn line_bytes(&self, first_lsn: Lsn) -> u64 {
+        let count = self.count();
+        let last = Lsn((first_lsn.0 + count).saturating_sub(1));
+        let each = line_overhead(first_lsn) as u64;
+        // The overhead of a line has its end, which is counted here, too.
+        let rows = self.bytes - count;
+        if line_overhead(last) as u64 == each {
+            return rows + count * each;
+        }
+        let lsns = (0..count).map(|n| line_overhead(Lsn(first_lsn.0 + n)) as u64);
+        rows + lsns.sum::<u64>()
     }
 
     fn plain_sums(&self, outlines: &[Append], mut payload: &[u8]) -> Option<Sums> {
@@ -264,11 +275,16 @@ fn row_of(outlines: &[Append], request: u32, row: u32) -> (&Row, Range<usize>) {
 }
 
 /// Divides the rows of requests into sections, in the order in which they get LSNs.
-pub fn plan<'a>(outlines: &'a [Append], left_out: &Bits, packing: &Packing) -> Vec<Planned<'a>> {
-    let mut sections: Vec<Planned<'a>> = Vec::new();
-    let mut open: HashMap<&'a str, usize> = HashMap::new();
+pub fn plan(outlines: &[Append], left_out: &Bits, packing: &Packing) -> Vec<Planned> {
+    let mut sections: Vec<Planned> = Vec::new();
+    // The section that each partition's next row goes into.
+    let mut open: Vec<usize> = Vec::new();
+    let mut numbers: HashMap<&str, usize> = HashMap::new();
     let mut before = 0;
     for (request, outline) in outlines.iter().enumerate() {
+        let partitions = outline.rows.partitions.iter();
+        let of_request = partitions.map(|name| number_of(&mut numbers, &mut open, name));
+        let of_request: Vec<usize> = of_request.collect();
         let rows = &outline.rows.rows;
         let mut start = 0;
         for (number, row) in rows.iter().enumerate() {
@@ -277,30 +293,40 @@ pub fn plan<'a>(outlines: &'a [Append], left_out: &Bits, packing: &Packing) -> V
             if left_out.get(before + number) {
                 continue;
             }
-            let partition = outline.rows.partitions[row.partition as usize].as_str();
-            let at = *open.entry(partition).or_insert(usize::MAX);
-            let has_room = |section: &Planned<'_>| !packing.is_full(&section.size(), bytes);
-            let at = if sections.get(at).is_some_and(has_room) {
-                at
-            } else {
-                open.insert(partition, sections.len());
+            let at = &mut open[of_request[row.partition as usize]];
+            let has_room = |section: &Planned| !packing.is_full(&section.size(), bytes);
+            if !sections.get(*at).is_some_and(has_room) {
+                *at = sections.len();
+                let partition = outline.rows.partitions[row.partition as usize].as_str();
                 sections.push(Planned {
-                    partition,
+                    partition: partition.into(),
                     rows: Vec::new(),
                     bytes: 0,
                 });
-                sections.len() - 1
-            };
-            let section = &mut sections[at];
-            section.rows.push((
-                u32::try_from(request).unwrap_or(u32::MAX),
-                u32::try_from(number).unwrap_or(u32::MAX),
-            ));
+            }
+            let section = &mut sections[*at];
+            section.rows.push((narrow(request), narrow(number)));
             section.bytes += bytes;
         }
         before += rows.len();
     }
     sections
+}
+
+/// The number of a partition, which has no open section at first.
+fn number_of<'a>(
+    numbers: &mut HashMap<&'a str, usize>,
+    open: &mut Vec<usize>,
+    partition: &'a str,
+) -> usize {
+    *numbers.entry(partition).or_insert_with(|| {
+        open.push(usize::MAX);
+        open.len() - 1
+    })
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// Packs reserved rows; it keeps its buffers.
@@ -325,7 +351,7 @@ impl Filler {
     fn put_section(
         &mut self,
         out: &mut Vec<u8>,
-        planned: &Planned<'_>,
+        planned: &Planned,
         appends: &[Append],
         first_lsn: Lsn,
         packing: &Packing,

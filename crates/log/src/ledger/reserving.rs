@@ -31,7 +31,13 @@ const WARY: Duration = Duration::from_secs(5);
 pub(crate) struct Lent<T> {
     reservation: Reservation,
     ticket: T,
+    promised: Promised,
+}
+
+/// What was offered to a reservation.
+pub(crate) struct Promised {
     offer: Offer,
+    planned: Vec<Planned>,
     inserted: Vec<Identity>,
 }
 
@@ -82,13 +88,12 @@ impl<J: Journal, F: Files> Writer<J, F> {
                 Room::NextFrame => waiting.push((reservation, ticket)),
                 Room::Never => replies.push((ticket, Err(AppendError::Full))),
                 Room::Yes => match self.reserve(&reservation, &mut lending, now)? {
-                    Ok((offer, inserted)) => {
+                    Ok(promised) => {
                         lending.cost += cost;
                         lending.lent.push(Lent {
                             reservation,
                             ticket,
-                            offer,
-                            inserted,
+                            promised,
                         });
                     }
                     Err(refusal) => replies.push((ticket, Err(refusal))),
@@ -97,10 +102,12 @@ impl<J: Journal, F: Files> Writer<J, F> {
         }
         self.closed &= lending.lent.is_empty();
         for Lent {
-            reservation, offer, ..
+            reservation,
+            promised,
+            ..
         } in &lending.lent
         {
-            reservation.lender.offer(offer.clone());
+            reservation.lender.offer(promised.offer.clone());
         }
         self.settle_reservations(lending.lent, replies, now);
         self.building.appending = Micros(i64::MAX);
@@ -160,7 +167,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         reservation: &Reservation,
         lending: &mut Lending<T>,
         now: Now,
-    ) -> Result<Result<(Offer, Vec<Identity>), AppendError>, WriteError> {
+    ) -> Result<Result<Promised, AppendError>, WriteError> {
         self.flush_sections(now);
         if lending.lent.is_empty() {
             lending.next_lsn = self.state.next_lsn;
@@ -193,7 +200,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
             }
         }
         lending.next_lsn.0 += planned.iter().map(Planned::count).sum::<u64>();
-        Ok(Ok((offer, inserted)))
+        Ok(Ok(Promised {
+            offer,
+            planned,
+            inserted,
+        }))
     }
 
     /// Counts what a request has, and notes which of its rows are known. `None` if one of them is known
@@ -247,11 +258,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
     /// if it must; `false` if that does not help.
     fn make_room_in_batch(
         &mut self,
-        section: &Planned<'_>,
+        section: &Planned,
         pending: &mut Vec<(usize, Sums)>,
         now: Now,
     ) -> Result<bool, WriteError> {
-        let slot = self.state.batches.slot(section.partition);
+        let slot = self.state.batches.slot(&section.partition);
         let at = pending.iter().position(|(other, _)| *other == slot);
         let at = at.unwrap_or_else(|| {
             pending.push((slot, Sums::default()));
@@ -297,10 +308,10 @@ impl<J: Journal, F: Files> Writer<J, F> {
             };
             let stored = filling.is_some_and(|filling| self.store_sections(&lent, &filling, now));
             let reply = if stored {
-                self.building.inserted.append(&mut lent.inserted);
-                Ok(sum(&lent.offer.appended))
+                self.building.inserted.append(&mut lent.promised.inserted);
+                Ok(sum(&lent.promised.offer.appended))
             } else {
-                self.dedup.take_back(&mut lent.inserted);
+                self.dedup.take_back(&mut lent.promised.inserted);
                 if !is_broken {
                     self.be_wary();
                 }
@@ -323,11 +334,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
 
     /// Adds the sections of a reservation to the frame, if they are what was reserved.
     fn store_sections<T>(&mut self, lent: &Lent<T>, filling: &Filling, now: Now) -> bool {
-        let Lent {
-            reservation, offer, ..
-        } = lent;
-        let outlines = &reservation.outlines;
-        let planned = plan(outlines, &offer.left_out, &offer.packing);
+        let Promised { offer, planned, .. } = &lent.promised;
+        let outlines = &lent.reservation.outlines;
         if planned.len() != filling.ends.len() {
             return false;
         }
@@ -355,17 +363,17 @@ impl<J: Journal, F: Files> Writer<J, F> {
 
     fn store_section(
         &mut self,
-        section: &Planned<'_>,
+        section: &Planned,
         outlines: &[Append],
         payload: &[u8],
         sums: &Sums,
         now: Now,
     ) {
-        let slot = self.state.batches.slot(section.partition);
+        let slot = self.state.batches.slot(&section.partition);
         let received = section.received(outlines);
         let entry = RowsEntry {
             run: NO_RUN,
-            partition: section.partition,
+            partition: &section.partition,
             received,
             count: sums.count,
             payload,
