@@ -115,7 +115,7 @@ fn ten_times_what_a_slow_lake_takes() {
 /// end, and taken all the same.
 #[test]
 fn ten_times_what_the_processors_take() {
-    const RATE: u32 = 300;
+    const RATE: u32 = 1000;
     let setup = Setup::new(
         "[lake]\nurl = \"lake\"\n\
          [server]\nmemory = \"32 MiB\"\nmax_connections = 64\nrate_limit = 0\n\

@@ -79,7 +79,7 @@ const ROOMS: &[Room] = &[
         "side_files", "files", "clock", "checksum", "codec",
     ]),
     room("replica", "src/replica", &["wal", "lake", "clock"]),
-    room("cluster", "src/cluster", &["wal", "record", "signature", "ids", "clock", "checksum"]),
+    room("cluster", "src/cluster", &["wal", "record", "signature", "ids", "clock", "checksum", "codec"]),
     room("status", "src/status", &["version", "clock"]),
     room("metrics", "src/metrics", &["quarantine", "wal", "lake", "clock"]),
     room("control", "crates/feeds/src/control", &["files"]),

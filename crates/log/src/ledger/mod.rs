@@ -4,7 +4,7 @@
 //! In the order of reading: [`coding`], [`chunks`], [`facts`] and [`entry`] (what a frame holds), [`packed`] (rows as a piece of their object),
 //! [`lateness`] (which partitions are current), [`batch`] (open batches, and when they are due), [`frame`] (a frame under construction), [`runs`] and
 //! [`state`] (the state that follows from the frames), `projection` (from frames to state),
-//! `copy` (a frame at another position), [`reservation`] (rows that others pack), [`request`], and
+//! `copy` (a frame at another position), [`arriving`] (the rows of a request), [`reservation`] (rows that others pack), [`request`], and
 //! [`writer`] with `building`, `append`, `reserving`, `sealing`, `polling` and `rolling` (the owner of all of it).
 
 pub mod coding;
@@ -19,6 +19,7 @@ pub mod runs;
 pub mod state;
 pub(crate) mod projection;
 pub(crate) mod copy;
+pub mod arriving;
 pub mod reservation;
 pub mod request;
 mod building;

@@ -14,12 +14,12 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::arriving::{Append, Appended};
 use super::batch::Sums;
 use super::entry::{Span, StoredRow, put_row, take_row_header};
 use super::facts::RowCounts;
 use super::frame::row_bytes;
 use super::packed::{Packed, Packing, SectionPacker};
-use super::request::{Append, Appended};
 use lakehook_base::checksum::crc32c;
 use lakehook_base::clock::Micros;
 use lakehook_base::record::{Lsn, Row, RowKind, line_overhead, row_hash};
