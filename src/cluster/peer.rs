@@ -35,7 +35,7 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Most bodies under way at a time.
 const MAX_UNDER_WAY: usize = 8;
 /// How long a body that is sent beside others gathers requests.
-const PACE: Duration = Duration::from_millis(2);
+const PACE: Duration = Duration::from_millis(5);
 
 /// Another node of the cluster. Clones share connections and what waits.
 #[derive(Clone)]

@@ -310,7 +310,8 @@ fn upstream_options(webhook: &str, rate: f64) -> Options {
     Options {
         webhook_url: Some(webhook.to_owned()),
         rate: Some(rate),
-        broken_requests: 0.005,
+        // So that something is in the quarantine after a few seconds.
+        broken_requests: 0.02,
         start_generator: true,
         ..Options::default()
     }
