@@ -15,6 +15,9 @@
 //! part 2    = the bytes of all rows
 //! ```
 //!
+//! A body of outlines has part 1 of each message alone; the table says that part 2 has no bytes, and the checksum is that of
+//! part 1.
+//!
 //! Integers have their lowest byte first; a varint is LEB128; texts and bytes have their length before them. A field of a
 //! later version with an even name may be ignored; one with an odd name may not. A row has 24 bytes, however small it is, so
 //! that what is decoded takes hardly more memory than what was sent.
