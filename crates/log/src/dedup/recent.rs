@@ -233,14 +233,16 @@ mod tests {
     #[test]
     fn what_is_taken_back_makes_nothing_older() {
         let mut dedup = RecentIds::new(16);
-        (1..=16).for_each(|tag| assert_eq!(dedup.insert(identity(tag << 58, 0)), Known::New));
+        for tag in 1..=16 {
+            assert_eq!(dedup.insert(identity(tag << 58, 0)), Known::New);
+        }
         for round in 0..100 {
             let failed: Vec<_> = (0..8)
                 .map(|n| identity(1 << 40 | round << 8 | n, 0))
                 .collect();
-            failed
-                .iter()
-                .for_each(|new| assert_eq!(dedup.insert(*new), Known::New));
+            for new in &failed {
+                assert_eq!(dedup.insert(*new), Known::New);
+            }
             dedup.take_back(&failed);
         }
         assert_eq!(dedup.sequence, 16);

@@ -18,11 +18,11 @@ use super::arriving::{Append, Appended};
 use super::batch::Sums;
 use super::entry::{Span, StoredRow, put_row, take_row_header};
 use super::facts::RowCounts;
-use super::frame::row_bytes;
+use super::frame::sums_of;
 use super::packed::{Packed, Packing, SectionPacker};
 use lakehook_base::checksum::crc32c;
 use lakehook_base::clock::Micros;
-use lakehook_base::record::{Lsn, Row, RowKind, line_overhead, row_hash};
+use lakehook_base::record::{Lsn, Row, RowKind, line_overhead};
 
 /// Requests whose rows somebody else packs.
 #[derive(Clone, Debug)]
@@ -252,12 +252,7 @@ impl Planned {
             if !is_that_of(row_of(outlines, request, row), header) {
                 return None;
             }
-            sums.add(&Sums {
-                count: 1,
-                bytes: row_bytes(stored.bytes),
-                row_hash: row_hash(stored.bytes),
-                lsn_hash: 0,
-            });
+            sums.add(&sums_of(stored.bytes));
         }
         payload.is_empty().then_some(sums)
     }
@@ -362,12 +357,12 @@ impl Filler {
                 (row, &appends[request as usize].rows.bytes[at])
             })
         };
-        let mut sums = planned.size();
+        let mut sums = Sums::default();
         let mut lsn = first_lsn;
         self.packer.begin();
         for (row, bytes) in rows() {
             self.packer.push(row.kind, lsn, row.lsn_at, bytes);
-            sums.row_hash = sums.row_hash.wrapping_add(row_hash(bytes));
+            sums.add(&sums_of(bytes));
             lsn.0 += 1;
         }
         match self.packer.finish(packing, first_lsn, &sums) {
