@@ -10,8 +10,8 @@ cargo bench --bench throughput [-- OPTIONS]
   --quick                two rows with small counts, in under a minute; writes no page
   --only W1|W100|groups|scaling|slow-disk|stored|engines|cluster
                          only that work, the group commit, the cost by sizes and partitions, a disk
-                         with slow syncs, what rows take, or the log on a disk, in a bucket and in
-                         NATS; writes no page
+                         with slow syncs, what rows take, the log on a disk, in a bucket and in
+                         NATS, or three nodes beside one; writes no page
   --format NAME          of a quick run: ndjson.zst, ndjson.gz or parquet
   --bucket               of a quick run: into a bucket
   --scale N              N times as many requests; writes no page";

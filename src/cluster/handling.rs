@@ -164,10 +164,7 @@ impl Handler {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        self.accept(head, now)?;
-        let length = length_of(headers)?;
-        let _share = self.take_memory(length)?;
-        let (log, before) = self.log_of(&head.target)?;
+        let (length, _share, log, before) = self.admit(head, now, headers)?;
         let reading = reading::read(body, length, &head.body);
         let appends = self.in_time(reading).await?;
         // This process may have been stopped meanwhile, and then nobody waits any more.
@@ -176,9 +173,7 @@ impl Handler {
             return Err(Refusal::Clock { now });
         }
         let outcomes = self.store(&log, appends).await;
-        // Only now: it names a frame that is not older than those of the requests.
-        let standing = self.owner.standing(head.target.index).unwrap_or(before);
-        Ok(Answer::Replies(Replies { standing, outcomes }))
+        Ok(self.replies(head, before, outcomes))
     }
 
     /// Reserves LSNs for rows that the sender packs. Nothing is stored yet.
@@ -192,10 +187,7 @@ impl Handler {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        self.accept(head, now)?;
-        let length = length_of(headers)?;
-        let share = self.take_memory(length)?;
-        let (log, before) = self.log_of(&head.target)?;
+        let (length, share, log, before) = self.admit(head, now, headers)?;
         let reading = reading::read_outlines(body, length, &head.body);
         let outlines = self.in_time(reading).await?;
         let latest = log.gauges().receipt(self.owner.now()).plus(MAX_AHEAD);
@@ -213,9 +205,8 @@ impl Handler {
             }
             Err(AppendError::NotReserved) => Ok(Answer::Declined),
             Err(error) => {
-                let standing = self.owner.standing(head.target.index).unwrap_or(before);
                 let outcomes = vec![Outcome::Log(Err(error)); count];
-                Ok(Answer::Replies(Replies { standing, outcomes }))
+                Ok(self.replies(head, before, outcomes))
             }
         }
     }
@@ -231,10 +222,7 @@ impl Handler {
     where
         B: Body<Data = Bytes> + Unpin,
     {
-        self.accept(head, now)?;
-        let length = length_of(headers)?;
-        let _share = self.take_memory(length)?;
-        let (_log, before) = self.log_of(&head.target)?;
+        let (length, _share, _log, before) = self.admit(head, now, headers)?;
         let bytes = self
             .in_time(reading::read_whole(body, length, &head.body))
             .await?;
@@ -250,17 +238,14 @@ impl Handler {
         };
         let (reserved, appended) = pending.into_parts();
         let outcomes = match reserved.fill(filling).await {
-            Ok(_sum) => appended.into_iter().map(|one| Outcome::Log(Ok(one))),
+            Ok(_sum) => appended
+                .into_iter()
+                .map(|one| Outcome::Log(Ok(one)))
+                .collect(),
             Err(AppendError::NotReserved) => return Ok(Answer::Declined),
-            Err(error) => {
-                let outcomes = vec![Outcome::Log(Err(error)); appended.len()];
-                let standing = self.owner.standing(head.target.index).unwrap_or(before);
-                return Ok(Answer::Replies(Replies { standing, outcomes }));
-            }
+            Err(error) => vec![Outcome::Log(Err(error)); appended.len()],
         };
-        let outcomes = outcomes.collect();
-        let standing = self.owner.standing(head.target.index).unwrap_or(before);
-        Ok(Answer::Replies(Replies { standing, outcomes }))
+        Ok(self.replies(head, before, outcomes))
     }
 
     /// What is read of a body, if that takes no longer than a body may.
@@ -271,6 +256,28 @@ impl Handler {
         let read = tokio::time::timeout(self.limits.body, reading).await;
         read.unwrap_or(Err(ReadError::Broken))
             .map_err(|error| Refusal::Malformed(error.to_string().into()))
+    }
+
+    /// Takes note of a request with a body and takes memory for that; returns the length of the body, the memory, the
+    /// log, and how that stands.
+    fn admit(
+        &self,
+        head: &Head,
+        now: Micros,
+        headers: &HeaderMap,
+    ) -> Result<(usize, OwnedSemaphorePermit, Log, Standing), Refusal> {
+        self.accept(head, now)?;
+        let length = length_of(headers)?;
+        let share = self.take_memory(length)?;
+        let (log, standing) = self.log_of(&head.target)?;
+        Ok((length, share, log, standing))
+    }
+
+    /// The answer to requests whose log stood like that before.
+    fn replies(&self, head: &Head, before: Standing, outcomes: Vec<Outcome>) -> Answer {
+        // Asked only now: it names a frame that is not older than those of the requests.
+        let standing = self.owner.standing(head.target.index).unwrap_or(before);
+        Answer::Replies(Replies { standing, outcomes })
     }
 
     /// Takes note of the request: it is carried out now or never.

@@ -33,11 +33,9 @@ pub(super) async fn read<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let parts = read_parts(body, length, hash).await?;
-    let decoded = parts
-        .into_iter()
-        .map(|(entry, about, rows)| message::decode(entry, &about, rows));
-    Ok(decoded.collect::<Result<_, _>>()?)
+    let decode = |(entry, about, rows): Parts| message::decode(entry, &about, rows);
+    let parts = read_parts(body, length, hash).await?.into_iter();
+    Ok(parts.map(decode).collect::<Result<_, _>>()?)
 }
 
 /// Reads a body of `length` bytes, and decodes its outlines.
@@ -49,11 +47,9 @@ pub(super) async fn read_outlines<B>(
 where
     B: Body<Data = Bytes> + Unpin,
 {
-    let parts = read_parts(body, length, hash).await?;
-    let decoded = parts
-        .into_iter()
-        .map(|(entry, about, _)| message::decode_outline(entry, &about));
-    Ok(decoded.collect::<Result<_, _>>()?)
+    let decode = |(entry, about, _): Parts| message::decode_outline(entry, &about);
+    let parts = read_parts(body, length, hash).await?.into_iter();
+    Ok(parts.map(decode).collect::<Result<_, _>>()?)
 }
 
 /// Reads a body of `length` bytes whole.

@@ -65,7 +65,7 @@ impl TypedRows {
         }
     }
 
-    /// Whether they should be written as a row group of about so many bytes as lines.
+    /// Whether they should be written as a row group, because their lines have at least `group_bytes`.
     pub(super) fn is_full(&self, group_bytes: usize) -> bool {
         self.rows >= MAX_GROUP_ROWS || self.bytes >= group_bytes
     }

@@ -126,7 +126,7 @@ impl<F: Files> ArchivedIds<F> {
         }
     }
 
-    /// So many ids are about to be added: a few large filters are faster than many small ones.
+    /// Says how many ids are about to be added, because a few large filters are faster than many small ones.
     pub fn expect(&mut self, ids: u64) {
         self.expected = ids;
     }

@@ -282,16 +282,16 @@ impl Batches {
     /// Whether a row of so many bytes must wait for the next batch, when the open one has `pending`
     /// rows in preparation already. A first row always fits.
     pub fn overflows(&self, slot: usize, pending: &Sums, row_bytes: u64) -> Option<SealReason> {
-        let open = &self.open[slot].sums;
-        let count = open.count + pending.count;
-        if count == 0 {
+        if self.open[slot].sums.count + pending.count == 0 {
             return None;
         }
-        if count >= self.limits.max_records {
-            return Some(SealReason::Records);
-        }
-        let bytes = open.bytes + pending.bytes;
-        (bytes + row_bytes > self.limits.max_bytes).then_some(SealReason::Bytes)
+        let row = Sums {
+            count: 1,
+            bytes: row_bytes,
+            row_hash: 0,
+            lsn_hash: 0,
+        };
+        self.overflows_with(slot, pending, &row)
     }
 
     /// Whether rows of this size must wait for the next batch, when the open one has `pending` rows in

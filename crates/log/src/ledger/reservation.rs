@@ -1,4 +1,4 @@
-//! Reserved rows: whoever has received rows packs them, and their log only gives them their LSNs.
+//! Reserved rows: the node that has received rows packs them, and the writer of the log gives them LSNs only.
 //!
 //! Packing takes most of a writer's time, and a packed section holds the LSNs of its rows. So a
 //! process that sends requests to the owner of a log first sends *outlines*, which are requests

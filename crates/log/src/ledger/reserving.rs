@@ -19,7 +19,7 @@ use crate::dedup::recent::Known;
 use crate::journal::seam::{Journal, Purpose};
 use lakehook_base::clock::{Micros, Now};
 use lakehook_base::files::Files;
-use lakehook_base::record::{Identity, Lsn, RowKind};
+use lakehook_base::record::{Lsn, RowKind};
 
 /// How long the writer waits for the sections of all reservations of a frame.
 const PATIENCE: Duration = Duration::from_millis(500);
@@ -38,7 +38,8 @@ pub(crate) struct Lent<T> {
 pub(crate) struct Promised {
     offer: Offer,
     planned: Vec<Planned>,
-    inserted: Vec<Identity>,
+    /// Where its ids begin among those that the frame inserts.
+    first_id: usize,
 }
 
 /// What waits for its sections in a turn.
@@ -176,7 +177,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             return Ok(Err(AppendError::NotReserved));
         };
         let outlines = &reservation.outlines;
-        let mut inserted = Vec::new();
+        let first_id = self.building.inserted.len();
         let mut offer = Offer {
             packing,
             first_lsn: lending.next_lsn,
@@ -184,8 +185,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
             appended: Vec::with_capacity(outlines.len()),
         };
         for outline in outlines.iter() {
-            let Some(appended) = self.recognise(outline, &mut offer.left_out, &mut inserted) else {
-                self.dedup.take_back(&mut inserted);
+            let Some(appended) = self.recognise(outline, &mut offer.left_out) else {
+                self.take_back_from(first_id);
                 return Ok(Err(AppendError::NotReserved));
             };
             offer.appended.push(appended);
@@ -195,7 +196,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
         let planned = plan(outlines, &offer.left_out, &packing);
         for section in &planned {
             if !self.make_room_in_batch(section, &mut lending.pending, now)? {
-                self.dedup.take_back(&mut inserted);
+                self.take_back_from(first_id);
                 return Ok(Err(AppendError::NotReserved));
             }
         }
@@ -203,18 +204,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Ok(Ok(Promised {
             offer,
             planned,
-            inserted,
+            first_id,
         }))
     }
 
     /// Counts what a request has, and notes which of its rows are known. `None` if one of them is known
     /// with other content: then the quarantine needs its bytes.
-    fn recognise(
-        &mut self,
-        outline: &Append,
-        left_out: &mut Bits,
-        inserted: &mut Vec<Identity>,
-    ) -> Option<Appended> {
+    fn recognise(&mut self, outline: &Append, left_out: &mut Bits) -> Option<Appended> {
         let rows = &outline.rows;
         let identities = rows.rows.iter().filter_map(|row| match row.kind {
             RowKind::Record(identity) => Some(identity),
@@ -239,7 +235,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
             };
             match self.dedup.insert_unless(identity, former.next()) {
                 Known::New => {
-                    inserted.push(identity);
+                    self.building.inserted.push(identity);
                     appended.accepted += 1;
                     left_out.push(false);
                 }
@@ -299,7 +295,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
     ) {
         let deadline = now.mono + PATIENCE;
         let mut is_broken = false;
-        for mut lent in lent {
+        for lent in lent {
             let rest = deadline.saturating_sub(self.clock.now().mono);
             let filling = if is_broken {
                 None
@@ -308,11 +304,11 @@ impl<J: Journal, F: Files> Writer<J, F> {
             };
             let stored = filling.is_some_and(|filling| self.store_sections(&lent, &filling, now));
             let reply = if stored {
-                self.building.inserted.append(&mut lent.promised.inserted);
                 Ok(sum(&lent.promised.offer.appended))
             } else {
-                self.dedup.take_back(&mut lent.promised.inserted);
                 if !is_broken {
+                    // With those of the reservations behind it.
+                    self.take_back_from(lent.promised.first_id);
                     self.be_wary();
                 }
                 is_broken = true;
@@ -320,6 +316,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
             };
             replies.push((lent.ticket, reply));
         }
+    }
+
+    /// Forgets the newest ids of the frame, from this one on. They are among those that the frame inserts all the
+    /// time, so that a frame that fails takes them back, too.
+    fn take_back_from(&mut self, first_id: usize) {
+        let mut newest = self.building.inserted.split_off(first_id);
+        self.dedup.take_back(&mut newest);
     }
 
     /// Offers nothing for a while.
