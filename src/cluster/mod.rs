@@ -36,7 +36,7 @@ mod peer;
 pub use error::ForwardError;
 pub use limits::{MAX_AHEAD, MAX_APART, Timing, WireLimits};
 pub use owner::Owner;
-pub use peer::Peer;
+pub use peer::{Peer, Waiter};
 pub use refusal::Refusal;
 pub use secret::{ClusterSecret, WeakSecret};
 pub use server::serve;

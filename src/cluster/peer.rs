@@ -2,15 +2,18 @@
 //!
 //! Requests are gathered into one body, as a log gathers them into one frame: the more requests come, the less each of them
 //! costs both nodes. While no body is under way, a request is sent at once. Otherwise it waits until one has been answered,
-//! or until the last one was sent [`PACE`] ago, so that an owner who takes long for each frame has the next one's requests
-//! already.
+//! or until some time after the last one was sent, so that an owner who takes long for each frame has the next one's
+//! requests already. That time is a quarter of what the last answer took, within bounds: the slower the owner is, the
+//! fewer bodies he gets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -34,8 +37,10 @@ const MAX_WAITING: usize = 8192;
 const MAX_WAITING_BYTES: usize = 64 << 20;
 /// Most bodies under way at a time.
 const MAX_UNDER_WAY: usize = 8;
-/// How long a body that is sent beside others gathers requests.
-const PACE: Duration = Duration::from_millis(5);
+/// How long a body that is sent beside others gathers requests, at least and at most.
+const PACE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(25);
+/// That part of the time of an answer is the pace.
+const PACES: u32 = 4;
 
 /// Another node of the cluster. Clones share connections and what waits.
 #[derive(Clone)]
@@ -49,6 +54,9 @@ struct Inner {
     standings: Mutex<BTreeMap<u16, Standing>>,
     lending: Lending,
     tasks: TaskTracker,
+    runtime: Handle,
+    /// Whether anybody waits for the node.
+    is_followed: watch::Sender<bool>,
 }
 
 #[derive(Default)]
@@ -60,6 +68,8 @@ struct Queue {
     /// Whether one of them still gathers.
     is_gathering: bool,
     sent_at: Option<Instant>,
+    /// How long the last answer took.
+    took: Duration,
 }
 
 struct Waiting {
@@ -76,10 +86,50 @@ enum Start {
     At(Instant),
 }
 
-type Ticket = oneshot::Sender<Result<Appended, ForwardError>>;
+/// Somebody who waits for the answer to a request.
+pub trait Waiter: Send + 'static {
+    /// Takes the answer; success means that the request is durable.
+    fn answer(self: Box<Self>, answer: Result<Appended, ForwardError>);
+
+    /// Whether nobody waits any more.
+    fn is_gone(&self) -> bool;
+}
+
+impl Waiter for oneshot::Sender<Result<Appended, ForwardError>> {
+    fn answer(self: Box<Self>, answer: Result<Appended, ForwardError>) {
+        let _gone = self.send(answer);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_closed()
+    }
+}
+
+/// Where the answer to a request goes. Whoever waits hears of it if this is lost.
+struct Ticket(Option<Box<dyn Waiter>>);
+
+impl Ticket {
+    fn is_gone(&self) -> bool {
+        self.0.as_ref().is_none_or(|waiter| waiter.is_gone())
+    }
+
+    fn answer(mut self, answer: Result<Appended, ForwardError>) {
+        if let Some(waiter) = self.0.take() {
+            waiter.answer(answer);
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(waiter) = self.0.take() {
+            waiter.answer(Err(ForwardError::Unknown("the forwarder ended".into())));
+        }
+    }
+}
 
 impl Peer {
-    /// The node at an address. Nothing is sent yet.
+    /// The node at an address. Nothing is sent yet. What is sent runs where this was called.
     pub fn new(
         address: SocketAddr,
         secret: ClusterSecret,
@@ -99,6 +149,8 @@ impl Peer {
             standings: Mutex::default(),
             lending: Lending::new(timing),
             tasks,
+            runtime: Handle::current(),
+            is_followed: watch::Sender::new(true),
         }))
     }
 
@@ -106,21 +158,35 @@ impl Peer {
     ///
     /// If this is dropped, the request may be stored or not.
     pub async fn append(&self, to: Target, append: Append) -> Result<Appended, ForwardError> {
-        let message = Message::of(append).ok_or(ForwardError::NotForwardable)?;
-        let max_bytes = MAX_BODY - COUNT_BYTES - ENTRY_BYTES;
-        let bytes = message.len();
-        if bytes > max_bytes {
-            let error = AppendError::TooLarge { bytes, max_bytes };
-            return Err(ForwardError::Log(error));
-        }
-        let (ticket, answer) = oneshot::channel();
-        self.0.push(to, message, ticket)?;
-        if let Some(start) = self.0.begin() {
-            let sending = Arc::clone(&self.0);
-            self.0.tasks.spawn(sending.run(start));
-        }
+        let (waiter, answer) = oneshot::channel();
+        self.begin(to, append, Box::new(waiter));
         let ended = |_gone| ForwardError::Unknown("the forwarder ended".into());
         answer.await.map_err(ended)?
+    }
+
+    /// Begins to have the owner of a log store a request. Whoever waits is answered in any case.
+    pub fn begin(&self, to: Target, append: Append, waiter: Box<dyn Waiter>) {
+        let ticket = Ticket(Some(waiter));
+        let message = match forwardable(append) {
+            Ok(message) => message,
+            Err(error) => return ticket.answer(Err(error)),
+        };
+        if let Err((ticket, error)) = self.0.push(to, message, ticket) {
+            return ticket.answer(Err(error));
+        }
+        if let Some(start) = self.0.begin() {
+            let sending = Arc::clone(&self.0);
+            self.0.tasks.spawn_on(sending.run(start), &self.0.runtime);
+        }
+    }
+
+    /// Says whether the node is followed. If it is not any more, nobody waits for what is under way.
+    pub fn follow(&self, is_followed: bool) {
+        self.0.is_followed.send_if_modified(|followed| {
+            let is_new = *followed != is_followed;
+            *followed = is_followed;
+            is_new
+        });
     }
 
     /// How a log stands with the node.
@@ -208,13 +274,19 @@ impl Inner {
         }
     }
 
-    fn push(&self, target: Target, message: Message, ticket: Ticket) -> Result<(), ForwardError> {
+    fn push(
+        &self,
+        target: Target,
+        message: Message,
+        ticket: Ticket,
+    ) -> Result<(), (Ticket, ForwardError)> {
         let mut queue = self.queue();
         let bytes = queue.bytes + message.len();
         // One that is larger than all that may wait is sent alone.
         let is_full = bytes > MAX_WAITING_BYTES && !queue.waiting.is_empty();
         if queue.waiting.len() >= MAX_WAITING || is_full {
-            return Err(ForwardError::Unsent("too many requests wait for it".into()));
+            let error = ForwardError::Unsent("too many requests wait for it".into());
+            return Err((ticket, error));
         }
         queue.bytes = bytes;
         queue.waiting.push_back(Waiting {
@@ -230,7 +302,7 @@ impl Inner {
     fn begin(&self) -> Option<Start> {
         let mut queue = self.queue();
         let start = match queue.sent_at {
-            Some(sent_at) if queue.under_way > 0 => Start::At(sent_at + PACE),
+            Some(sent_at) if queue.under_way > 0 => Start::At(sent_at + pace(queue.took)),
             _ if queue.under_way > 0 => return None,
             _ => Start::Now,
         };
@@ -252,7 +324,9 @@ impl Inner {
         }
         while let Some(batch) = self.next_batch() {
             if !batch.is_empty() {
+                let began = Instant::now();
                 self.send(batch).await;
+                self.queue().took = began.elapsed();
             }
         }
     }
@@ -280,12 +354,12 @@ impl Inner {
             };
             queue.bytes -= next.message.len();
             // Nobody waits for it any more.
-            if next.ticket.is_closed() {
+            if next.ticket.is_gone() {
                 continue;
             }
             if next.since.elapsed() >= self.timing.answer {
                 let late = ForwardError::Unsent("it does not keep up".into());
-                let _gone = next.ticket.send(Err(late));
+                next.ticket.answer(Err(late));
                 continue;
             }
             bytes += own;
@@ -305,8 +379,7 @@ impl Inner {
             messages.push(waiting.message);
             tickets.push(waiting.ticket);
         }
-        let answer = self.send_messages(target, messages).await;
-        let answer = match answer {
+        let answer = match self.send_while_followed(target, messages).await {
             Ok(Answer::Replies(replies))
                 if replies.outcomes.len() == tickets.len()
                     && replies.standing.index == target.index =>
@@ -323,8 +396,27 @@ impl Inner {
             Ok(replies) => self.deliver(replies, tickets),
             Err(error) => {
                 for ticket in tickets {
-                    let _gone = ticket.send(Err(error.clone()));
+                    ticket.answer(Err(error.clone()));
                 }
+            }
+        }
+    }
+
+    /// Sends requests, and waits for the answer as long as the node is followed.
+    async fn send_while_followed(
+        &self,
+        target: Target,
+        messages: Messages,
+    ) -> Result<Answer, ForwardError> {
+        let mut followed = self.is_followed.subscribe();
+        if !*followed.borrow() {
+            return Err(ForwardError::Unsent("it is not followed any more".into()));
+        }
+        tokio::select! {
+            biased;
+            answer = self.send_messages(target, messages) => answer,
+            _never_closed = followed.wait_for(|is_followed| !is_followed) => {
+                Err(ForwardError::Unknown("it has been silent for too long".into()))
             }
         }
     }
@@ -357,7 +449,24 @@ impl Inner {
                 Outcome::Log(reply) => reply.map_err(ForwardError::Log),
                 Outcome::Ahead => Err(ForwardError::Ahead { now }),
             };
-            let _gone = ticket.send(answer);
+            ticket.answer(answer);
         }
     }
+}
+
+/// How long to gather requests while answers take so long.
+fn pace(took: Duration) -> Duration {
+    (took / PACES).clamp(*PACE.start(), *PACE.end())
+}
+
+/// A request as a message, if it can be one.
+fn forwardable(append: Append) -> Result<Message, ForwardError> {
+    let message = Message::of(append).ok_or(ForwardError::NotForwardable)?;
+    let max_bytes = MAX_BODY - COUNT_BYTES - ENTRY_BYTES;
+    let bytes = message.len();
+    if bytes > max_bytes {
+        let error = AppendError::TooLarge { bytes, max_bytes };
+        return Err(ForwardError::Log(error));
+    }
+    Ok(message)
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -16,6 +16,7 @@ use crate::ledger::batch::SealReason;
 use crate::ledger::entry::Commit;
 use crate::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
 use crate::ledger::writer::Writer;
+use crate::seat::{Asked, StandIn};
 use lakehook_base::clock::{Clock, Micros};
 use lakehook_base::files::Files;
 use lakehook_base::record::{Identity, Lsn};
@@ -38,6 +39,8 @@ pub struct Log {
     pub(crate) jobs: SyncSender<Job>,
     pub(crate) gauges: Arc<Gauges>,
     pub(crate) seat: Arc<Mutex<Seat>>,
+    /// Who answers in the place of another process that owns the log.
+    pub(crate) stand_in: Arc<RwLock<Option<Arc<dyn StandIn>>>>,
     /// How often it has changed who answers requests.
     pub(crate) term: Arc<AtomicU64>,
     /// Whether other processes have sent what comes through this handle.
@@ -93,6 +96,7 @@ impl Log {
             jobs,
             gauges: Arc::default(),
             seat: Arc::new(Mutex::new(Seat::Free(queue))),
+            stand_in: Arc::default(),
             term: Arc::default(),
             of_peers: false,
         }
@@ -167,9 +171,17 @@ impl Log {
         self.begin(request).answer().await
     }
 
-    /// Sends an append to the writer of the log, or to its stand-in.
+    /// Gives an append to the writer of the log, or to its stand-in.
     pub(crate) fn begin_append(&self, append: Append) -> Begun {
-        self.begin(Request::Append(Box::new(append)))
+        let append = Box::new(append);
+        match self.stand_in_for(&append) {
+            Some(stand_in) => {
+                let (ticket, answer) = oneshot::channel();
+                stand_in.append(append, Asked::new(ticket));
+                Begun::waiting(answer)
+            }
+            None => self.begin(Request::Append(append)),
+        }
     }
 
     pub(crate) fn begin(&self, request: Request) -> Begun {

@@ -1,7 +1,8 @@
 //! Who answers the requests to a log: its writer, or a stand-in while another process owns it.
 //!
 //! Requests wait in a queue that outlives both. Whoever has the seat empties it; when he leaves it, what he has not
-//! taken waits for the next one. So whoever holds a handle of the log need not know who owns it.
+//! taken waits for the next one. So whoever holds a handle of the log need not know who owns it. While a stand-in has the
+//! seat, rows do not wait for his thread: whoever has them calls the stand-in.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -21,6 +22,15 @@ const FULL_QUEUE: Duration = Duration::from_millis(1);
 pub struct Asked(Ticket);
 
 impl Asked {
+    pub(crate) fn new(ticket: Ticket) -> Self {
+        Self(ticket)
+    }
+
+    /// Whether nobody waits for the answer any more.
+    pub fn is_gone(&self) -> bool {
+        self.0.is_closed()
+    }
+
     /// Gives the answer.
     pub fn answer(self, reply: Reply) {
         // The caller may be gone.
@@ -29,8 +39,9 @@ impl Asked {
 }
 
 /// Answers in the place of a log's owner.
-pub trait StandIn: Send + 'static {
-    /// Answers an append, now or later.
+pub trait StandIn: Send + Sync + 'static {
+    /// Answers an append, now or later. It is called by whoever has the request, also for a moment after somebody else
+    /// has begun to answer.
     fn append(&self, append: Box<Append>, asked: Asked);
 
     /// Has the owner seal every open batch, now or later.
@@ -46,14 +57,26 @@ impl Log {
     /// Lets a stand-in answer from now on: the log has another owner, or none. What only an owner can do is refused.
     pub fn stand_in(&self, stand_in: impl StandIn) -> io::Result<()> {
         let gauges = Arc::clone(&self.gauges);
+        let stand_in: Arc<dyn StandIn> = Arc::new(stand_in);
+        let (asked, shared) = (Arc::clone(&stand_in), Arc::clone(&self.stand_in));
         self.seat("wal-stand-in", move |queue, term| {
             gauges.clear();
             gauges.is_elsewhere.store(true, Ordering::Release);
+            *shared.write().unwrap_or_else(PoisonError::into_inner) = Some(asked);
             move || {
-                answer_all(&queue, term, &stand_in);
+                answer_all(&queue, term, &*stand_in);
                 queue
             }
         })
+    }
+
+    /// Who is asked at once to store an append, without the queue: the stand-in, if that can.
+    pub(crate) fn stand_in_for(&self, append: &Append) -> Option<Arc<dyn StandIn>> {
+        if self.of_peers || !self.is_elsewhere() || !is_for_stand_in(append) {
+            return None;
+        }
+        let stand_in = self.stand_in.read();
+        stand_in.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// A handle for what other processes send: it is stored here or refused, and never sent on.
@@ -117,6 +140,12 @@ impl Log {
             Seat::Gone => return None,
             Seat::Taken(thread) => thread,
         };
+        let mut stand_in = self
+            .stand_in
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        *stand_in = None;
+        drop(stand_in);
         let mut close = Job::Close(self.term());
         while !thread.is_finished() {
             match self.jobs.try_send(close) {
@@ -133,12 +162,10 @@ impl Log {
 }
 
 /// Gives a stand-in what he can answer, until that term ends.
-fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &impl StandIn) {
+fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &dyn StandIn) {
     while let Ok(job) = queue.recv() {
         match job {
-            Job::Request(Request::Append(append), ticket)
-                if append.run == NO_RUN && append.cursor.is_none() =>
-            {
+            Job::Request(Request::Append(append), ticket) if is_for_stand_in(&append) => {
                 stand_in.append(append, Asked(ticket));
             }
             Job::Request(Request::Flush, ticket) => stand_in.flush(Asked(ticket)),
@@ -149,6 +176,11 @@ fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &impl StandIn) {
             Job::Close(_) => {}
         }
     }
+}
+
+/// Whether an owner need not have the log itself for it: the append belongs to no run.
+fn is_for_stand_in(append: &Append) -> bool {
+    append.run == NO_RUN && append.cursor.is_none()
 }
 
 #[cfg(test)]

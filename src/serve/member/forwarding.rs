@@ -5,8 +5,8 @@ use std::sync::Arc;
 use tokio::runtime::Handle;
 
 use super::state::{OtherNode, Role, State};
-use crate::cluster::{ForwardError, Refusal};
-use crate::wal::request::{Append, AppendError, Appended, Reply};
+use crate::cluster::{ForwardError, Refusal, Waiter};
+use crate::wal::request::{Append, AppendError, Appended};
 use crate::wal::seat::{Asked, StandIn};
 
 /// Forwards what a node receives that does not own the log.
@@ -21,11 +21,12 @@ impl StandIn for Forwarding {
             asked.answer(Err(self.refusal()));
             return;
         };
-        let state = Arc::clone(&self.state);
-        // There are no more of them than requests in the memory that is meant for these.
-        self.runtime.spawn(async move {
-            asked.answer(forward(&state, &other, *append).await);
+        let waiting = Box::new(Waiting {
+            state: Arc::clone(&self.state),
+            other: Arc::clone(&other),
+            asked,
         });
+        other.peer.begin(other.target, *append, waiting);
     }
 
     fn flush(&self, asked: Asked) {
@@ -50,31 +51,41 @@ impl StandIn for Forwarding {
     }
 }
 
-async fn forward(state: &State, other: &OtherNode, append: Append) -> Reply {
-    let answer = tokio::select! {
-        biased;
-        answer = other.peer.append(other.target, append) => answer,
-        // Nobody waits for a node that has been silent.
-        () = state.has_turned_from(other) => {
-            Err(ForwardError::Unknown("it has been silent for too long".into()))
+/// A request that waits for the answer of the owner.
+struct Waiting {
+    state: Arc<State>,
+    other: Arc<OtherNode>,
+    asked: Asked,
+}
+
+impl Waiter for Waiting {
+    fn answer(self: Box<Self>, answer: Result<Appended, ForwardError>) {
+        let Self {
+            state,
+            other,
+            asked,
+        } = *self;
+        if let Some(standing) = other.peer.standing(state.index()) {
+            state.hear(&standing);
         }
-    };
-    if let Some(standing) = other.peer.standing(state.index()) {
-        state.hear(&standing);
-    }
-    let of_cluster = state.metrics.cluster(state.index());
-    match answer {
-        Ok(appended) => {
-            of_cluster.forwarded.increment(1);
-            Ok(appended)
-        }
-        Err(error) => {
-            of_cluster.not_forwarded.increment(1);
-            if !matches!(error, ForwardError::Log(_)) {
-                state.doubts.notify_one();
+        let of_cluster = state.metrics.cluster(state.index());
+        asked.answer(match answer {
+            Ok(appended) => {
+                of_cluster.forwarded.increment(1);
+                Ok(appended)
             }
-            Err(reply_of(error))
-        }
+            Err(error) => {
+                of_cluster.not_forwarded.increment(1);
+                if !matches!(error, ForwardError::Log(_)) {
+                    state.doubts.notify_one();
+                }
+                Err(reply_of(error))
+            }
+        });
+    }
+
+    fn is_gone(&self) -> bool {
+        self.asked.is_gone()
     }
 }
 

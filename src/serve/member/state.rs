@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::clock::{Clock, Micros};
 use crate::cluster::{LastFrame, MAX_AHEAD, Peer, Standing, Target};
@@ -66,7 +66,7 @@ pub(super) struct State {
     pub(super) clock: Clock,
     pub(super) status: Arc<Status>,
     pub(super) metrics: Arc<Metrics>,
-    role: watch::Sender<Role>,
+    role: RwLock<Role>,
     /// The newest time of receipt that the log had when this node took it over.
     newest: AtomicI64,
     /// Number and checksum of the newest durable frame that was heard of.
@@ -110,7 +110,7 @@ impl State {
             status,
             metrics,
             newest: AtomicI64::new(i64::MIN),
-            role: watch::Sender::new(Role::Looking("it has just started".into())),
+            role: RwLock::new(Role::Looking("it has just started".into())),
             known: Mutex::default(),
             asked_at: AtomicU64::new(0),
             doubts: Notify::new(),
@@ -133,15 +133,8 @@ impl State {
     }
 
     pub(super) fn role(&self) -> Role {
-        self.role.borrow().clone()
-    }
-
-    /// Resolves once this node does not follow that one any more.
-    pub(super) async fn has_turned_from(&self, other: &OtherNode) {
-        let mut role = self.role.subscribe();
-        let is_other =
-            |role: &Role| !matches!(role, Role::Following(now) if now.target == other.target);
-        let _never_closed = role.wait_for(is_other).await;
+        let role = self.role.read();
+        role.unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(super) fn set(&self, role: Role) {
@@ -151,7 +144,23 @@ impl State {
         of_cluster
             .following
             .set(is(matches!(role, Role::Following(_))));
-        self.role.send_replace(role);
+        let followed = match &role {
+            Role::Following(other) => Some(Arc::clone(other)),
+            _ => None,
+        };
+        if let Some(other) = &followed {
+            other.peer.follow(true);
+        }
+        let mut now = self.role.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *now, role);
+        drop(now);
+        let Role::Following(before) = before else {
+            return;
+        };
+        // Nobody waits for a node that this one has turned from.
+        if !followed.is_some_and(|now| Arc::ptr_eq(&now, &before)) {
+            before.peer.follow(false);
+        }
     }
 
     /// Number and checksum of the newest durable frame that was heard of.
