@@ -8,7 +8,6 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
@@ -312,15 +311,19 @@ impl Handler {
     }
 
     /// Stores requests, all of them in one turn of the log if it has room for them.
-    async fn store(&self, log: &Log, appends: Vec<Append>) -> Vec<Outcome> {
+    async fn store(&self, log: &Log, mut appends: Vec<Append>) -> Vec<Outcome> {
         let latest = log.gauges().receipt(self.owner.now()).plus(MAX_AHEAD);
-        let storing = appends.into_iter().map(|append| async move {
-            if append.origin.received_at > latest {
-                return Outcome::Ahead;
+        let is_ahead = |append: &Append| append.origin.received_at > latest;
+        let ahead: Vec<bool> = appends.iter().map(is_ahead).collect();
+        appends.retain(|append| !is_ahead(append));
+        let mut replies = log.append_all(appends).await.into_iter();
+        let outcomes = ahead.into_iter().map(|is_ahead| {
+            if is_ahead {
+                return Some(Outcome::Ahead);
             }
-            Outcome::Log(log.append(append).await)
+            replies.next().map(Outcome::Log)
         });
-        join_all(storing).await
+        outcomes.map_while(|outcome| outcome).collect()
     }
 
     fn signed(&self, nonce: u128, answer: &Answer) -> Response<Full<Bytes>> {

@@ -3,8 +3,8 @@
 //! Requests are gathered into one body, as a log gathers them into one frame: the more requests come, the less each of them
 //! costs both nodes. While no body is under way, a request is sent at once. Otherwise it waits until one has been answered,
 //! or until some time after the last one was sent, so that an owner who takes long for each frame has the next one's
-//! requests already. That time is a quarter of what the last answer took, within bounds: the slower the owner is, the
-//! fewer bodies he gets.
+//! requests already. That time is half of what the last answer took, within bounds: the slower the owner is, the fewer
+//! bodies it gets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -39,8 +39,6 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 const MAX_UNDER_WAY: usize = 8;
 /// How long a body that is sent beside others gathers requests, at least and at most.
 const PACE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(25);
-/// That part of the time of an answer is the pace.
-const PACES: u32 = 4;
 
 /// Another node of the cluster. Clones share connections and what waits.
 #[derive(Clone)]
@@ -338,6 +336,7 @@ impl Inner {
             queue.under_way -= 1;
             return None;
         }
+        let now = Instant::now();
         let mut batch: Vec<Waiting> = Vec::new();
         let mut bytes = COUNT_BYTES;
         while let Some(next) = queue.waiting.front() {
@@ -357,7 +356,7 @@ impl Inner {
             if next.ticket.is_gone() {
                 continue;
             }
-            if next.since.elapsed() >= self.timing.answer {
+            if now.saturating_duration_since(next.since) >= self.timing.answer {
                 let late = ForwardError::Unsent("it does not keep up".into());
                 next.ticket.answer(Err(late));
                 continue;
@@ -366,7 +365,7 @@ impl Inner {
             batch.push(next);
         }
         if !batch.is_empty() {
-            queue.sent_at = Some(Instant::now());
+            queue.sent_at = Some(now);
         }
         Some(batch)
     }
@@ -456,7 +455,7 @@ impl Inner {
 
 /// How long to gather requests while answers take so long.
 fn pace(took: Duration) -> Duration {
-    (took / PACES).clamp(*PACE.start(), *PACE.end())
+    (took / 2).clamp(*PACE.start(), *PACE.end())
 }
 
 /// A request as a message, if it can be one.

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 pub use crate::gauges::Gauges;
-use crate::jobs::{Begun, Job, Seat, Ticket, lost, refuse_all};
+use crate::jobs::{Answers, Begun, Job, Seat, Ticket, lost, refuse_all};
 use crate::journal::seam::{At, Journal};
 use crate::ledger::batch::SealReason;
 use crate::ledger::entry::Commit;
@@ -139,6 +139,21 @@ impl Log {
         self.begin_append(append).answer().await
     }
 
+    /// Stores requests that another process has sent, all of them in one turn of the log if it has room for them. They are
+    /// answered together.
+    pub async fn append_all(&self, appends: Vec<Append>) -> Vec<Reply> {
+        let count = appends.len();
+        let (tickets, answers) = Answers::of(count);
+        let requests = appends
+            .into_iter()
+            .map(|append| Request::Append(Box::new(append)));
+        let given = self.try_give(Job::OfPeer(requests.zip(tickets).collect()));
+        match given {
+            Ok(()) => answers.await.unwrap_or_default(),
+            Err(refusal) => vec![Err(refusal); count],
+        }
+    }
+
     /// Begins a run of a poll, and returns the LSN that names it.
     pub async fn begin_run(&self, poll: &str) -> Result<Lsn, AppendError> {
         let reply = self.request(Request::BeginRun(poll.into())).await;
@@ -177,7 +192,7 @@ impl Log {
         match self.stand_in_for(&append) {
             Some(stand_in) => {
                 let (ticket, answer) = oneshot::channel();
-                stand_in.append(append, Asked::new(ticket));
+                stand_in.append(append, Asked::new(Ticket::Alone(ticket)));
                 Begun::waiting(answer)
             }
             None => self.begin(Request::Append(append)),
@@ -186,16 +201,23 @@ impl Log {
 
     pub(crate) fn begin(&self, request: Request) -> Begun {
         let (ticket, answer) = oneshot::channel();
-        match self.jobs.try_send(self.job(request, ticket)) {
+        match self.try_give(self.job(request, ticket)) {
             Ok(()) => Begun::waiting(answer),
-            Err(TrySendError::Full(_)) => Begun::refused(AppendError::Full),
-            Err(TrySendError::Disconnected(_)) => Begun::refused(AppendError::Closed),
+            Err(refusal) => Begun::refused(refusal),
         }
     }
 
-    fn job(&self, request: Request, ticket: Ticket) -> Job {
+    fn try_give(&self, job: Job) -> Result<(), AppendError> {
+        self.jobs.try_send(job).map_err(|error| match error {
+            TrySendError::Full(_) => AppendError::Full,
+            TrySendError::Disconnected(_) => AppendError::Closed,
+        })
+    }
+
+    fn job(&self, request: Request, ticket: oneshot::Sender<Reply>) -> Job {
+        let ticket = Ticket::Alone(ticket);
         if self.of_peers {
-            Job::OfPeer(request, ticket)
+            Job::OfPeer(vec![(request, ticket)])
         } else {
             Job::Request(request, ticket)
         }
@@ -315,8 +337,12 @@ impl<J: Journal, F: Files> Owner<J, F> {
     /// Takes a job; `true` if it ends this term.
     fn take(&mut self, job: Job) -> bool {
         match job {
-            Job::Request(request, ticket) | Job::OfPeer(request, ticket) => {
+            Job::Request(request, ticket) => {
                 self.waiting.push_back((request, ticket));
+                false
+            }
+            Job::OfPeer(requests) => {
+                self.waiting.extend(requests);
                 false
             }
             Job::Close(term) => term == self.term,
@@ -407,8 +433,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
             (self.listeners.complete)(&turn.complete);
         }
         for (ticket, reply) in turn.replies {
-            // The caller may be gone; what is durable stays.
-            let _gone = ticket.send(reply);
+            ticket.answer(reply);
         }
         if !turn.sync.is_zero() {
             (self.listeners.written)(&Written {
@@ -494,7 +519,7 @@ impl<J: Journal, F: Files> Owner<J, F> {
 
     fn refuse_waiting(&mut self, why: &AppendError) {
         for (_, ticket) in self.waiting.drain(..) {
-            let _gone = ticket.send(Err(why.clone()));
+            ticket.answer(Err(why.clone()));
         }
     }
 }

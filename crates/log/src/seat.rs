@@ -28,13 +28,12 @@ impl Asked {
 
     /// Whether nobody waits for the answer any more.
     pub fn is_gone(&self) -> bool {
-        self.0.is_closed()
+        self.0.is_gone()
     }
 
     /// Gives the answer.
     pub fn answer(self, reply: Reply) {
-        // The caller may be gone.
-        let _gone = self.0.send(reply);
+        self.0.answer(reply);
     }
 }
 
@@ -104,9 +103,7 @@ impl Log {
         // Nobody has looked at what waits in the queue.
         let queue = self.vacate(&mut seat);
         for job in queue.iter().flat_map(Receiver::try_iter) {
-            if let Job::Request(_, ticket) | Job::OfPeer(_, ticket) = job {
-                Asked(ticket).answer(Err(AppendError::Closed));
-            }
+            job.refuse(&AppendError::Closed);
         }
     }
 
@@ -169,11 +166,8 @@ fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &dyn StandIn) {
                 stand_in.append(append, Asked(ticket));
             }
             Job::Request(Request::Flush, ticket) => stand_in.flush(Asked(ticket)),
-            Job::Request(_, ticket) | Job::OfPeer(_, ticket) => {
-                Asked(ticket).answer(Err(stand_in.refusal()));
-            }
             Job::Close(ended) if ended == term => return,
-            Job::Close(_) => {}
+            job => job.refuse(&stand_in.refusal()),
         }
     }
 }
