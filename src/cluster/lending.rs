@@ -25,7 +25,7 @@ const LEAST_BYTES: usize = 16 << 10;
 /// How long an owner of an earlier version, which knows no reservations, is not asked for one.
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 /// How long an owner who has declined is not asked again.
-const DECLINED_FOR: Duration = Duration::from_secs(1);
+const DECLINED_FOR: Duration = Duration::from_millis(250);
 
 /// Packs rows for one other node.
 pub(super) struct Lending {

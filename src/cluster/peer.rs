@@ -469,3 +469,14 @@ fn forwardable(append: Append) -> Result<Message, ForwardError> {
     }
     Ok(message)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_slower_the_answers_are_the_longer_requests_are_gathered() {
+        let paces = [0, 9, 30, 60, 10_000].map(|millis| pace(Duration::from_millis(millis)));
+        assert_eq!(paces.map(|pace| pace.as_millis()), [5, 5, 15, 25, 25]);
+    }
+}

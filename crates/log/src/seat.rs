@@ -183,7 +183,7 @@ mod tests {
     use super::*;
     use crate::ledger::request::Appended;
     use lakehook_base::clock::Micros;
-    use lakehook_base::record::{Origin, Rows};
+    use lakehook_base::record::{Lsn, Origin, Rows};
 
     struct Says(u64);
 
@@ -235,6 +235,75 @@ mod tests {
         let late = runtime.block_on(log.append(append()));
         assert_eq!(late, Err(AppendError::Closed));
         assert!(log.stand_in(Says(3)).is_err());
+    }
+
+    /// Says on which thread it was asked.
+    struct Notes(std::sync::mpsc::Sender<std::thread::ThreadId>);
+
+    impl StandIn for Notes {
+        fn append(&self, _: Box<Append>, asked: Asked) {
+            self.0.send(std::thread::current().id()).unwrap();
+            asked.answer(Ok(Appended::default()));
+        }
+
+        fn refusal(&self) -> AppendError {
+            AppendError::Closed
+        }
+    }
+
+    #[test]
+    fn rows_go_to_the_stand_in_without_another_thread() {
+        let runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = { runtime }.build().unwrap();
+        let log = Log::unowned();
+        let (notes, noted) = std::sync::mpsc::channel();
+        log.stand_in(Notes(notes)).unwrap();
+        runtime.block_on(log.append(append())).unwrap();
+        assert_eq!(noted.recv().unwrap(), std::thread::current().id());
+        // What belongs to a run is for an owner alone.
+        let of_run = Append {
+            run: Lsn(1),
+            ..append()
+        };
+        assert_eq!(
+            runtime.block_on(log.append(of_run)),
+            Err(AppendError::Closed)
+        );
+        log.close();
+    }
+
+    #[test]
+    fn what_another_process_has_sent_is_answered_together_and_in_order() {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let log = Log::unowned();
+        let waiting = log.clone();
+        let all = runtime
+            .spawn(async move { waiting.append_all(vec![append(), append(), append()]).await });
+        let queue = {
+            let mut seat = log.lock();
+            log.vacate(&mut seat).unwrap()
+        };
+        let Ok(Job::OfPeer(requests)) = queue.recv() else {
+            panic!("they are one job");
+        };
+        let mut tickets: Vec<Ticket> = requests.into_iter().map(|(_, ticket)| ticket).collect();
+        let accepted = |accepted| {
+            Ok(Appended {
+                accepted,
+                ..Appended::default()
+            })
+        };
+        // The second one is lost, with the thread that had it.
+        drop(tickets.remove(1));
+        assert!(!tickets[0].is_gone());
+        tickets.remove(1).answer(accepted(3));
+        tickets.remove(0).answer(accepted(1));
+        let replies = runtime.block_on(all).unwrap();
+        assert_eq!(
+            replies,
+            [accepted(1), Err(crate::jobs::lost()), accepted(3)]
+        );
+        assert_eq!(runtime.block_on(log.append_all(vec![])), []);
     }
 
     #[test]

@@ -1,11 +1,16 @@
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use super::node::{FIRST_TAG, NOW, Node, append, quarantined, secret, target};
+use tokio::io::AsyncReadExt as _;
+use tokio::net::TcpListener;
+
+use super::node::{FIRST_TAG, NOW, Node, append, peer_at, quarantined, secret, target};
 use crate::clock::{Clock, Micros};
-use crate::cluster::{ForwardError, MAX_AHEAD, MAX_APART, Peer, Refusal, Target, Timing};
+use crate::cluster::{ForwardError, MAX_AHEAD, MAX_APART, Peer, Refusal, Target, Timing, Waiter};
 use crate::ids::{Ids, NodeId};
-use crate::wal::request::{AppendError, Appended};
+use crate::record::Lsn;
+use crate::wal::request::{Append, AppendError, Appended};
 
 #[tokio::test]
 async fn forwarded_rows_are_durable_counted_and_known_when_they_come_again() {
@@ -236,4 +241,70 @@ async fn what_no_owner_can_store_is_refused_here() {
     of_run.run = crate::record::Lsn(7);
     let refused = peer.append(target(), of_run.clone()).await;
     assert_eq!(refused, Err(ForwardError::NotForwardable));
+}
+
+/// Whoever does not follow the owner any more has seen it silent, or another owner.
+#[tokio::test]
+async fn nobody_waits_for_a_node_that_is_not_followed() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let peer = peer_at(listener.local_addr().unwrap());
+    let asking = peer.clone();
+    let under_way = tokio::spawn(async move { asking.append(target(), append(0..1)).await });
+    // It has been sent once it can be read.
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.read_u8().await.unwrap();
+    peer.follow(false);
+    let unknown = under_way.await.unwrap().unwrap_err();
+    assert!(!unknown.is_certain(), "{unknown}");
+    assert!(unknown.to_string().contains("silent"), "{unknown}");
+    let unsent = peer.append(target(), append(1..2)).await.unwrap_err();
+    assert!(matches!(unsent, ForwardError::Unsent(_)), "{unsent}");
+    // It is followed again.
+    peer.follow(true);
+    let asking = peer.clone();
+    let sent = tokio::spawn(async move { asking.append(target(), append(2..3)).await });
+    let (mut stream, _) = listener.accept().await.unwrap();
+    stream.read_u8().await.unwrap();
+    sent.abort();
+}
+
+/// Counts the answers, and says whether anybody waits.
+struct Counting {
+    answers: Arc<AtomicUsize>,
+    is_gone: bool,
+}
+
+impl Waiter for Counting {
+    fn answer(self: Box<Self>, _: Result<Appended, ForwardError>) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn is_gone(&self) -> bool {
+        self.is_gone
+    }
+}
+
+#[tokio::test]
+async fn every_request_is_answered_once_and_none_is_sent_for_which_nobody_waits() {
+    let node = Node::start().await;
+    let peer = node.peer();
+    let answers = Arc::new(AtomicUsize::new(0));
+    for id in 0..20 {
+        let is_gone = id % 2 == 1;
+        let answers = Arc::clone(&answers);
+        let waiter = Box::new(Counting { answers, is_gone });
+        peer.begin(target(), append(id..id + 1), waiter);
+    }
+    let of_run = Append {
+        run: Lsn(7),
+        ..append(0..1)
+    };
+    let refused = Counting {
+        answers: Arc::clone(&answers),
+        is_gone: false,
+    };
+    peer.begin(target(), of_run, Box::new(refused));
+    peer.stop().await;
+    assert_eq!(answers.load(Ordering::Relaxed), 11);
+    assert_eq!(node.rows(), 10);
 }

@@ -4,7 +4,7 @@
 //! of them is not filled, the ones after it cannot be stored either, and are refused. Nothing of a
 //! reservation is in the state before it is filled, except its ids, which are taken back.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::batch::{Chunk, Sums};
@@ -42,6 +42,14 @@ pub(crate) struct Promised {
     first_id: usize,
 }
 
+/// What becomes of a reservation.
+enum Found {
+    Promised(Promised),
+    /// An open batch has no room for it beside what others have reserved.
+    NextFrame,
+    Declined,
+}
+
 /// What waits for its sections in a turn.
 pub(crate) struct Lending<T> {
     lent: Vec<Lent<T>>,
@@ -50,7 +58,7 @@ pub(crate) struct Lending<T> {
     /// LSN of the next row to be reserved.
     next_lsn: Lsn,
     /// Rows that are reserved in open batches, by their slots.
-    pending: Vec<(usize, Sums)>,
+    pending: BTreeMap<usize, Sums>,
 }
 
 impl<T> Default for Lending<T> {
@@ -59,7 +67,7 @@ impl<T> Default for Lending<T> {
             lent: Vec::new(),
             cost: 0,
             next_lsn: Lsn(0),
-            pending: Vec::new(),
+            pending: BTreeMap::new(),
         }
     }
 }
@@ -89,7 +97,7 @@ impl<J: Journal, F: Files> Writer<J, F> {
                 Room::NextFrame => waiting.push((reservation, ticket)),
                 Room::Never => replies.push((ticket, Err(AppendError::Full))),
                 Room::Yes => match self.reserve(&reservation, &mut lending, now)? {
-                    Ok(promised) => {
+                    Found::Promised(promised) => {
                         lending.cost += cost;
                         lending.lent.push(Lent {
                             reservation,
@@ -97,7 +105,8 @@ impl<J: Journal, F: Files> Writer<J, F> {
                             promised,
                         });
                     }
-                    Err(refusal) => replies.push((ticket, Err(refusal))),
+                    Found::NextFrame => waiting.push((reservation, ticket)),
+                    Found::Declined => replies.push((ticket, Err(AppendError::NotReserved))),
                 },
             }
         }
@@ -168,13 +177,13 @@ impl<J: Journal, F: Files> Writer<J, F> {
         reservation: &Reservation,
         lending: &mut Lending<T>,
         now: Now,
-    ) -> Result<Result<Promised, AppendError>, WriteError> {
+    ) -> Result<Found, WriteError> {
         self.flush_sections(now);
         if lending.lent.is_empty() {
             lending.next_lsn = self.state.next_lsn;
         }
         let Some(packing) = self.settings.packing else {
-            return Ok(Err(AppendError::NotReserved));
+            return Ok(Found::Declined);
         };
         let outlines = &reservation.outlines;
         let first_id = self.building.inserted.len();
@@ -187,21 +196,23 @@ impl<J: Journal, F: Files> Writer<J, F> {
         for outline in outlines.iter() {
             let Some(appended) = self.recognise(outline, &mut offer.left_out) else {
                 self.take_back_from(first_id);
-                return Ok(Err(AppendError::NotReserved));
+                return Ok(Found::Declined);
             };
             offer.appended.push(appended);
             let earliest = self.building.appending.min(outline.origin.received_at);
             self.building.appending = earliest;
         }
         let planned = plan(outlines, &offer.left_out, &packing);
-        for section in &planned {
-            if !self.make_room_in_batch(section, &mut lending.pending, now)? {
-                self.take_back_from(first_id);
-                return Ok(Err(AppendError::NotReserved));
-            }
+        let room = self.make_room_in_batches(&planned, &mut lending.pending, now)?;
+        if room != Room::Yes {
+            self.take_back_from(first_id);
+            return Ok(match room {
+                Room::NextFrame => Found::NextFrame,
+                Room::Yes | Room::Never => Found::Declined,
+            });
         }
         lending.next_lsn.0 += planned.iter().map(Planned::count).sum::<u64>();
-        Ok(Ok(Promised {
+        Ok(Found::Promised(Promised {
             offer,
             planned,
             first_id,
@@ -250,40 +261,39 @@ impl<J: Journal, F: Files> Writer<J, F> {
         Some(appended)
     }
 
-    /// Sees that the open batch takes a section, with what is reserved in it already. Seals the batch
-    /// if it must; `false` if that does not help.
-    fn make_room_in_batch(
+    /// Sees that the open batches take these sections, beside what is reserved in them already. Seals batches if it must.
+    fn make_room_in_batches(
         &mut self,
-        section: &Planned,
-        pending: &mut Vec<(usize, Sums)>,
+        planned: &[Planned],
+        pending: &mut BTreeMap<usize, Sums>,
         now: Now,
-    ) -> Result<bool, WriteError> {
-        let slot = self.state.batches.slot(&section.partition);
-        let at = pending.iter().position(|(other, _)| *other == slot);
-        let at = at.unwrap_or_else(|| {
-            pending.push((slot, Sums::default()));
-            pending.len() - 1
-        });
-        let size = section.size();
-        let reserved = pending[at].1;
-        if let Some(reason) = self.state.batches.overflows_with(slot, &reserved, &size) {
-            let is_empty = self.state.batches.get(slot).sums.count == 0;
-            if reserved.count > 0 || is_empty {
-                return Ok(false);
+    ) -> Result<Room, WriteError> {
+        let mut sizes: BTreeMap<usize, Sums> = BTreeMap::new();
+        for section in planned {
+            let slot = self.state.batches.slot(&section.partition);
+            sizes.entry(slot).or_default().add(&section.size());
+        }
+        for (&slot, size) in &sizes {
+            let reserved = pending.get(&slot).copied().unwrap_or_default();
+            let Some(reason) = self.state.batches.overflows_with(slot, &reserved, size) else {
+                continue;
+            };
+            // The batch cannot be sealed before those rows are in it.
+            if reserved.count > 0 {
+                return Ok(Room::NextFrame);
             }
-            self.seal(slot, reason, now)?;
-            let none = Sums::default();
-            if self
-                .state
-                .batches
-                .overflows_with(slot, &none, &size)
-                .is_some()
-            {
-                return Ok(false);
+            if self.state.batches.get(slot).sums.count > 0 {
+                self.seal(slot, reason, now)?;
+            }
+            let batches = &self.state.batches;
+            if batches.overflows_with(slot, &reserved, size).is_some() {
+                return Ok(Room::Never);
             }
         }
-        pending[at].1.add(&size);
-        Ok(true)
+        for (slot, size) in sizes {
+            pending.entry(slot).or_default().add(&size);
+        }
+        Ok(Room::Yes)
     }
 
     /// Waits for the sections of each reservation, and adds them to the frame.
