@@ -1,6 +1,7 @@
 //! Rows that are packed before they are sent: only once, whatever breaks between the two requests.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -129,6 +130,55 @@ async fn whatever_is_cut_nothing_is_lost_or_twice() {
         rows += MANY;
         assert_eq!(node.rows(), rows, "cut at {requests} and {answers}");
     }
+}
+
+/// A batch cannot be sealed before the rows are in it that are reserved in it, so the others wait for the next frame.
+#[tokio::test]
+async fn no_reservation_is_declined_because_a_batch_is_full() {
+    let node = Arc::new(Node::packing_batches(5 * MANY / 2).await);
+    let first = line(&node);
+    let (reservation, offer) = offered(reserve(&first, large(0..MANY)).await);
+    let others = (1..6).map(|number| {
+        let node = Arc::clone(&node);
+        tokio::spawn(async move {
+            let line = line(&node);
+            let rows = large(number * MANY..(number + 1) * MANY);
+            let (reservation, offer) = offered(reserve(&line, rows.clone()).await);
+            let filling = Filler::default().fill(&[rows], &offer);
+            assert!(matches!(
+                fill(&line, reservation, filling).await,
+                Answer::Replies(_)
+            ));
+            offer.first_lsn.0
+        })
+    });
+    let others: Vec<_> = others.collect();
+    // They wait for the frame that this one holds up.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let filling = Filler::default().fill(&[large(0..MANY)], &offer);
+    fill(&first, reservation, filling).await;
+    let mut lsns = Vec::new();
+    for other in others {
+        lsns.push(other.await.unwrap());
+    }
+    lsns.sort_unstable();
+    let expected: Vec<u64> = (1..6)
+        .map(|number| offer.first_lsn.0 + number * MANY)
+        .collect();
+    assert_eq!(lsns, expected);
+    assert_eq!(node.rows(), 6 * MANY);
+}
+
+/// Not even an empty batch takes it.
+#[tokio::test]
+async fn what_is_larger_than_a_batch_is_sent_whole() {
+    let node = Node::packing_batches(MANY / 2).await;
+    assert_eq!(
+        reserve(&line(&node), large(0..MANY)).await,
+        Answer::Declined
+    );
+    let stored = node.peer().append(target(), large(0..MANY)).await;
+    assert_eq!(stored.unwrap().accepted, MANY);
 }
 
 #[tokio::test]

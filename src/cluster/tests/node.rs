@@ -28,6 +28,8 @@ use crate::wal::request::{Append, NO_RUN, Packing, Settings};
 pub(super) const NOW: Micros = Micros(1_795_176_000_000_000);
 /// The tag of the record with id 0.
 pub(super) const FIRST_TAG: u64 = 1000;
+/// More records than any batch has.
+const UNBOUNDED: u64 = 1 << 40;
 const PARTITION: &str = "events/dt=2026-11-20";
 
 pub(super) fn secret() -> ClusterSecret {
@@ -109,18 +111,24 @@ impl Node {
     }
 
     pub(super) async fn with(limits: WireLimits) -> Self {
-        Self::of(limits, None).await
+        Self::of(limits, None, UNBOUNDED).await
     }
 
     /// One whose log has compressed rows.
     pub(super) async fn packing() -> Self {
-        Self::of(WireLimits::default(), Some(Packing::of(Codec::Zst))).await
+        Self::packing_batches(UNBOUNDED).await
     }
 
-    async fn of(limits: WireLimits, packing: Option<Packing>) -> Self {
+    /// The same with batches of at most so many records.
+    pub(super) async fn packing_batches(max_records: u64) -> Self {
+        let packing = Some(Packing::of(Codec::Zst));
+        Self::of(WireLimits::default(), packing, max_records).await
+    }
+
+    async fn of(limits: WireLimits, packing: Option<Packing>, max_records: u64) -> Self {
         let dir = TempDir::new().unwrap();
         let clock = Clock::manual(NOW);
-        let log = open_log(dir.path(), &clock, packing);
+        let log = open_log(dir.path(), &clock, packing, max_records);
         let owner = Arc::new(FakeOwner {
             log: log.clone(),
             clock: clock.clone(),
@@ -231,7 +239,7 @@ fn with_rows(rows: Rows) -> Append {
     }
 }
 
-fn open_log(dir: &Path, clock: &Clock, packing: Option<Packing>) -> Log {
+fn open_log(dir: &Path, clock: &Clock, packing: Option<Packing>, max_records: u64) -> Log {
     let settings = Settings {
         segment_bytes: 4 << 20,
         first_segment_bytes: 1 << 20,
@@ -242,7 +250,7 @@ fn open_log(dir: &Path, clock: &Clock, packing: Option<Packing>) -> Log {
         ids_per_file: 100_000,
         limits: Limits {
             max_bytes: 128 << 20,
-            max_records: 1 << 40,
+            max_records,
             max_age: Duration::from_secs(3600),
             late_max_age: Duration::from_secs(3600),
             max_waiting_seals: 64,
