@@ -12,7 +12,6 @@ use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -52,7 +51,6 @@ struct Inner {
     standings: Mutex<BTreeMap<u16, Standing>>,
     lending: Lending,
     tasks: TaskTracker,
-    runtime: Handle,
     /// Whether anybody waits for the node.
     is_followed: watch::Sender<bool>,
 }
@@ -116,6 +114,11 @@ impl Ticket {
             waiter.answer(answer);
         }
     }
+
+    /// Nobody is told anything: nobody waits.
+    fn forget(mut self) {
+        self.0 = None;
+    }
 }
 
 impl Drop for Ticket {
@@ -127,7 +130,7 @@ impl Drop for Ticket {
 }
 
 impl Peer {
-    /// The node at an address. Nothing is sent yet. What is sent runs where this was called.
+    /// The node at an address. Nothing is sent yet.
     pub fn new(
         address: SocketAddr,
         secret: ClusterSecret,
@@ -147,7 +150,6 @@ impl Peer {
             standings: Mutex::default(),
             lending: Lending::new(timing),
             tasks,
-            runtime: Handle::current(),
             is_followed: watch::Sender::new(true),
         }))
     }
@@ -162,7 +164,8 @@ impl Peer {
         answer.await.map_err(ended)?
     }
 
-    /// Begins to have the owner of a log store a request. Whoever waits is answered in any case.
+    /// Begins to have the owner of a log store a request. Whoever waits is answered in any case. Must be called within
+    /// a runtime.
     pub fn begin(&self, to: Target, append: Append, waiter: Box<dyn Waiter>) {
         let ticket = Ticket(Some(waiter));
         let message = match forwardable(append) {
@@ -174,7 +177,7 @@ impl Peer {
         }
         if let Some(start) = self.0.begin() {
             let sending = Arc::clone(&self.0);
-            self.0.tasks.spawn_on(sending.run(start), &self.0.runtime);
+            self.0.tasks.spawn(sending.run(start));
         }
     }
 
@@ -354,6 +357,7 @@ impl Inner {
             queue.bytes -= next.message.len();
             // Nobody waits for it any more.
             if next.ticket.is_gone() {
+                next.ticket.forget();
                 continue;
             }
             if now.saturating_duration_since(next.since) >= self.timing.answer {

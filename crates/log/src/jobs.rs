@@ -36,7 +36,10 @@ impl Ticket {
     pub(crate) fn is_gone(&self) -> bool {
         match self {
             Self::Alone(ticket) => ticket.is_closed(),
-            Self::Together(answers, _) => answers.ready.as_ref().is_none_or(|to| to.is_closed()),
+            Self::Together(answers, _) => answers
+                .ready
+                .as_ref()
+                .is_none_or(oneshot::Sender::is_closed),
         }
     }
 }

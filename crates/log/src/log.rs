@@ -3,20 +3,18 @@
 use std::collections::VecDeque;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-
 pub use crate::gauges::Gauges;
-use crate::jobs::{Answers, Begun, Job, Seat, Ticket, lost, refuse_all};
+use crate::jobs::{Job, Seat, Ticket, refuse_all};
 use crate::journal::seam::{At, Journal};
 use crate::ledger::batch::SealReason;
 use crate::ledger::entry::Commit;
 use crate::ledger::request::{Append, AppendError, EndRun, Reply, Request, Turn, WriteError};
 use crate::ledger::writer::Writer;
-use crate::seat::{Asked, StandIn};
+use crate::stand_in::StandIn;
 use lakehook_base::clock::{Clock, Micros};
 use lakehook_base::files::Files;
 use lakehook_base::record::{Identity, Lsn};
@@ -139,21 +137,6 @@ impl Log {
         self.begin_append(append).answer().await
     }
 
-    /// Stores requests that another process has sent, all of them in one turn of the log if it has room for them. They are
-    /// answered together.
-    pub async fn append_all(&self, appends: Vec<Append>) -> Vec<Reply> {
-        let count = appends.len();
-        let (tickets, answers) = Answers::of(count);
-        let requests = appends
-            .into_iter()
-            .map(|append| Request::Append(Box::new(append)));
-        let given = self.try_give(Job::OfPeer(requests.zip(tickets).collect()));
-        match given {
-            Ok(()) => answers.await.unwrap_or_default(),
-            Err(refusal) => vec![Err(refusal); count],
-        }
-    }
-
     /// Begins a run of a poll, and returns the LSN that names it.
     pub async fn begin_run(&self, poll: &str) -> Result<Lsn, AppendError> {
         let reply = self.request(Request::BeginRun(poll.into())).await;
@@ -180,47 +163,6 @@ impl Log {
     /// Notes durably that the marker of a run is in the lake. Blocks.
     pub fn published(&self, run: Lsn) -> Result<(), AppendError> {
         self.ask(Request::Published(run))
-    }
-
-    async fn request(&self, request: Request) -> Reply {
-        self.begin(request).answer().await
-    }
-
-    /// Gives an append to the writer of the log, or to its stand-in.
-    pub(crate) fn begin_append(&self, append: Append) -> Begun {
-        let append = Box::new(append);
-        match self.stand_in_for(&append) {
-            Some(stand_in) => {
-                let (ticket, answer) = oneshot::channel();
-                stand_in.append(append, Asked::new(Ticket::Alone(ticket)));
-                Begun::waiting(answer)
-            }
-            None => self.begin(Request::Append(append)),
-        }
-    }
-
-    pub(crate) fn begin(&self, request: Request) -> Begun {
-        let (ticket, answer) = oneshot::channel();
-        match self.try_give(self.job(request, ticket)) {
-            Ok(()) => Begun::waiting(answer),
-            Err(refusal) => Begun::refused(refusal),
-        }
-    }
-
-    fn try_give(&self, job: Job) -> Result<(), AppendError> {
-        self.jobs.try_send(job).map_err(|error| match error {
-            TrySendError::Full(_) => AppendError::Full,
-            TrySendError::Disconnected(_) => AppendError::Closed,
-        })
-    }
-
-    fn job(&self, request: Request, ticket: oneshot::Sender<Reply>) -> Job {
-        let ticket = Ticket::Alone(ticket);
-        if self.of_peers {
-            Job::OfPeer(vec![(request, ticket)])
-        } else {
-            Job::Request(request, ticket)
-        }
     }
 
     /// Why nothing can be stored by this process; `None` if it owns the log, and a frame has proved it.
@@ -259,16 +201,6 @@ impl Log {
             self.ask(Request::Flush)?;
         }
         Ok(())
-    }
-
-    fn ask(&self, request: Request) -> Result<(), AppendError> {
-        let (ticket, answer) = oneshot::channel();
-        let job = self.job(request, ticket);
-        self.jobs.send(job).map_err(|_gone| AppendError::Closed)?;
-        answer
-            .blocking_recv()
-            .unwrap_or_else(|_lost| Err(lost()))
-            .map(|_| ())
     }
 }
 

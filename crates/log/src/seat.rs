@@ -10,47 +10,14 @@ use std::sync::mpsc::{Receiver, TrySendError};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::jobs::{Job, Seat, Ticket};
-use crate::ledger::request::{Append, AppendError, Reply, Request};
+use crate::jobs::{Job, Seat};
+use crate::ledger::request::{Append, AppendError, Request};
 use crate::log::Log;
-use lakehook_base::record::NO_RUN;
+use crate::stand_in::is_for_stand_in;
+pub use crate::stand_in::{Asked, StandIn};
 
 /// Pause before a full queue is tried again.
 const FULL_QUEUE: Duration = Duration::from_millis(1);
-
-/// Where the answer to a request goes.
-pub struct Asked(Ticket);
-
-impl Asked {
-    pub(crate) fn new(ticket: Ticket) -> Self {
-        Self(ticket)
-    }
-
-    /// Whether nobody waits for the answer any more.
-    pub fn is_gone(&self) -> bool {
-        self.0.is_gone()
-    }
-
-    /// Gives the answer.
-    pub fn answer(self, reply: Reply) {
-        self.0.answer(reply);
-    }
-}
-
-/// Answers in the place of a log's owner.
-pub trait StandIn: Send + Sync + 'static {
-    /// Answers an append, now or later. It is called by whoever has the request, also for a moment after somebody else
-    /// has begun to answer.
-    fn append(&self, append: Box<Append>, asked: Asked);
-
-    /// Has the owner seal every open batch, now or later.
-    fn flush(&self, asked: Asked) {
-        asked.answer(Err(self.refusal()));
-    }
-
-    /// Why something is refused that only an owner can do.
-    fn refusal(&self) -> AppendError;
-}
 
 impl Log {
     /// Lets a stand-in answer from now on: the log has another owner, or none. What only an owner can do is refused.
@@ -163,26 +130,23 @@ fn answer_all(queue: &Receiver<Job>, term: u64, stand_in: &dyn StandIn) {
     while let Ok(job) = queue.recv() {
         match job {
             Job::Request(Request::Append(append), ticket) if is_for_stand_in(&append) => {
-                stand_in.append(append, Asked(ticket));
+                stand_in.append(append, Asked::new(ticket));
             }
-            Job::Request(Request::Flush, ticket) => stand_in.flush(Asked(ticket)),
+            Job::Request(Request::Flush, ticket) => stand_in.flush(Asked::new(ticket)),
             Job::Close(ended) if ended == term => return,
             job => job.refuse(&stand_in.refusal()),
         }
     }
 }
 
-/// Whether an owner need not have the log itself for it: the append belongs to no run.
-fn is_for_stand_in(append: &Append) -> bool {
-    append.run == NO_RUN && append.cursor.is_none()
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
     use super::*;
-    use crate::ledger::request::Appended;
+    use crate::jobs::Ticket;
+    use crate::ledger::request::{Appended, Reply};
     use lakehook_base::clock::Micros;
+    use lakehook_base::record::NO_RUN;
     use lakehook_base::record::{Lsn, Origin, Rows};
 
     struct Says(u64);
@@ -256,10 +220,10 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread();
         let runtime = { runtime }.build().unwrap();
         let log = Log::unowned();
-        let (notes, noted) = std::sync::mpsc::channel();
-        log.stand_in(Notes(notes)).unwrap();
+        let (asked_on, threads) = std::sync::mpsc::channel();
+        log.stand_in(Notes(asked_on)).unwrap();
         runtime.block_on(log.append(append())).unwrap();
-        assert_eq!(noted.recv().unwrap(), std::thread::current().id());
+        assert_eq!(threads.recv().unwrap(), std::thread::current().id());
         // What belongs to a run is for an owner alone.
         let of_run = Append {
             run: Lsn(1),

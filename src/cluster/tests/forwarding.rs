@@ -304,6 +304,9 @@ async fn every_request_is_answered_once_and_none_is_sent_for_which_nobody_waits(
         is_gone: false,
     };
     peer.begin(target(), of_run, Box::new(refused));
+    while answers.load(Ordering::Relaxed) < 11 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     peer.stop().await;
     assert_eq!(answers.load(Ordering::Relaxed), 11);
     assert_eq!(node.rows(), 10);

@@ -26,6 +26,8 @@ impl StandIn for Forwarding {
             other: Arc::clone(&other),
             asked,
         });
+        // Whoever calls need not be within a runtime.
+        let _entered = self.runtime.enter();
         other.peer.begin(other.target, *append, waiting);
     }
 
