@@ -135,14 +135,15 @@ async fn whatever_is_cut_nothing_is_lost_or_twice() {
 /// A batch cannot be sealed before the rows are in it that are reserved in it, so the others wait for the next frame.
 #[tokio::test]
 async fn no_reservation_is_declined_because_a_batch_is_full() {
-    let node = Arc::new(Node::packing_batches(5 * MANY / 2).await);
+    const ROWS: u64 = 200;
+    let node = Arc::new(Node::packing_batches(5 * ROWS / 2).await);
     let first = line(&node);
-    let (reservation, offer) = offered(reserve(&first, large(0..MANY)).await);
+    let (reservation, offer) = offered(reserve(&first, large(0..ROWS)).await);
     let others = (1..6).map(|number| {
         let node = Arc::clone(&node);
         tokio::spawn(async move {
             let line = line(&node);
-            let rows = large(number * MANY..(number + 1) * MANY);
+            let rows = large(number * ROWS..(number + 1) * ROWS);
             let (reservation, offer) = offered(reserve(&line, rows.clone()).await);
             let filling = Filler::default().fill(&[rows], &offer);
             assert!(matches!(
@@ -154,8 +155,8 @@ async fn no_reservation_is_declined_because_a_batch_is_full() {
     });
     let others: Vec<_> = others.collect();
     // They wait for the frame that this one holds up.
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let filling = Filler::default().fill(&[large(0..MANY)], &offer);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let filling = Filler::default().fill(&[large(0..ROWS)], &offer);
     fill(&first, reservation, filling).await;
     let mut lsns = Vec::new();
     for other in others {
@@ -163,10 +164,10 @@ async fn no_reservation_is_declined_because_a_batch_is_full() {
     }
     lsns.sort_unstable();
     let expected: Vec<u64> = (1..6)
-        .map(|number| offer.first_lsn.0 + number * MANY)
+        .map(|number| offer.first_lsn.0 + number * ROWS)
         .collect();
     assert_eq!(lsns, expected);
-    assert_eq!(node.rows(), 6 * MANY);
+    assert_eq!(node.rows(), 6 * ROWS);
 }
 
 /// Not even an empty batch takes it.
