@@ -463,30 +463,38 @@ impl Cluster {
         Err(format!("{waiting} requests are not answered"))
     }
 
-    /// Whoever sends an acknowledged request again, to any node, is told that all of it is there.
+    /// Whoever sends an acknowledged request again, to any node, is told that all of it is there. An owner may still be
+    /// fenced by somebody who is gone, and whose fence the engine stores only now: then it is sent once more.
     fn repeat(&mut self) -> Result<(), Violation> {
         let sent = self.senders.sent.iter().enumerate();
         let acknowledged =
             sent.filter(|(_, sent)| matches!(sent.outcome, Outcome::Acknowledged(_)));
         let acknowledged: Vec<usize> = acknowledged.map(|(number, _)| number).collect();
         for earlier in acknowledged.into_iter().rev().take(REPEATED) {
-            let now = self.clock.now().wall;
-            let again = self.senders.repeat(earlier, &mut self.chance, now);
-            let node = self.chance.index(NODES);
-            self.send(again, node);
-            self.calm_down()?;
-            let Sent { name, outcome, .. } = &self.senders.sent[again];
-            match outcome {
-                Outcome::Acknowledged(appended) if appended.accepted == 0 => {}
-                outcome => {
-                    let earlier = &self.senders.sent[earlier].name;
-                    return Err(format!(
-                        "{name}, which is {earlier} once more, was answered {outcome:?}"
-                    ));
-                }
+            while !self.is_known(earlier)? {
+                self.each(World::drain)?;
+                self.calm_down()?;
             }
         }
         Ok(())
+    }
+
+    /// Sends a request again; `false` if an owner was fenced meanwhile.
+    fn is_known(&mut self, earlier: usize) -> Result<bool, Violation> {
+        let now = self.clock.now().wall;
+        let again = self.senders.repeat(earlier, &mut self.chance, now);
+        let node = self.chance.index(NODES);
+        self.send(again, node);
+        self.calm_down()?;
+        let is_lost = |world: &World| world.node.as_ref().is_none_or(|node| node.fatal);
+        match &self.senders.sent[again].outcome {
+            Outcome::Acknowledged(appended) if appended.accepted == 0 => Ok(true),
+            Outcome::Unknown if self.logs.iter().any(is_lost) => Ok(false),
+            outcome => Err(format!(
+                "{}, which is {} once more, was answered {outcome:?}",
+                self.senders.sent[again].name, self.senders.sent[earlier].name
+            )),
+        }
     }
 
     /// What was acknowledged is in the lake, and no event is in two logs.
