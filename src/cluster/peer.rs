@@ -51,7 +51,7 @@ struct Inner {
     standings: Mutex<BTreeMap<u16, Standing>>,
     lending: Lending,
     tasks: TaskTracker,
-    /// Whether anybody waits for the node.
+    /// Whether this process follows the node. If not, nothing is sent to it.
     is_followed: watch::Sender<bool>,
 }
 
@@ -115,7 +115,7 @@ impl Ticket {
         }
     }
 
-    /// Nobody is told anything: nobody waits.
+    /// Drops the ticket without an answer, because nobody waits for one.
     fn forget(mut self) {
         self.0 = None;
     }

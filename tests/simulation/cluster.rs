@@ -471,7 +471,12 @@ impl Cluster {
             sent.filter(|(_, sent)| matches!(sent.outcome, Outcome::Acknowledged(_)));
         let acknowledged: Vec<usize> = acknowledged.map(|(number, _)| number).collect();
         for earlier in acknowledged.into_iter().rev().take(REPEATED) {
+            let mut fenced = 0;
             while !self.is_known(earlier)? {
+                fenced += 1;
+                if fenced > REPEATED {
+                    return Err("owners are fenced again and again".to_owned());
+                }
                 self.each(World::drain)?;
                 self.calm_down()?;
             }

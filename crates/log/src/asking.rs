@@ -1,4 +1,4 @@
-//! How a request gets to whoever answers it, and its answer back.
+//! Hands requests to the thread that answers them, or to a stand-in, and returns the answers.
 
 use std::sync::mpsc::TrySendError;
 

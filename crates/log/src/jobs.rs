@@ -11,7 +11,7 @@ use crate::ledger::request::{AppendError, Reply, Request};
 /// Where the answer to a request goes.
 pub(crate) enum Ticket {
     Alone(oneshot::Sender<Reply>),
-    /// With that number among those that are answered together.
+    /// One of several requests that are answered together, with its number among them.
     Together(Arc<Answers>, usize),
 }
 
@@ -51,7 +51,7 @@ pub(crate) struct Answers {
 }
 
 impl Answers {
-    /// So many tickets, and where all of their answers arrive.
+    /// Returns `count` tickets, and a channel that receives all of their answers together.
     pub(crate) fn of(
         count: usize,
     ) -> (impl Iterator<Item = Ticket>, oneshot::Receiver<Vec<Reply>>) {
@@ -86,7 +86,7 @@ pub(crate) enum Job {
 }
 
 impl Job {
-    /// Answers whatever is asked, if anything is.
+    /// Answers the requests of this job with an error, if it has any.
     pub(crate) fn refuse(self, error: &AppendError) {
         match self {
             Self::Request(_, ticket) => ticket.answer(Err(error.clone())),

@@ -2,7 +2,7 @@
 //!
 //! Requests wait in a queue that outlives both. Whoever has the seat empties it; when he leaves it, what he has not
 //! taken waits for the next one. So whoever holds a handle of the log need not know who owns it. While a stand-in has the
-//! seat, rows do not wait for his thread: whoever has them calls the stand-in.
+//! seat, rows skip the queue: the caller passes them to the stand-in on its own thread.
 
 use std::io;
 use std::sync::atomic::Ordering;
@@ -36,7 +36,7 @@ impl Log {
         })
     }
 
-    /// Who is asked at once to store an append, without the queue: the stand-in, if that can.
+    /// The stand-in, if there is one and it may answer this append, which then skips the queue.
     pub(crate) fn stand_in_for(&self, append: &Append) -> Option<Arc<dyn StandIn>> {
         if self.of_peers || !self.is_elsewhere() || !is_for_stand_in(append) {
             return None;

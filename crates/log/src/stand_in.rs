@@ -25,8 +25,8 @@ impl Asked {
 
 /// Answers in the place of a log's owner.
 pub trait StandIn: Send + Sync + 'static {
-    /// Answers an append, now or later. It is called by whoever has the request, also for a moment after somebody else
-    /// has begun to answer.
+    /// Answers an append, now or later. The thread of the caller runs this, perhaps for a moment longer than the stand-in
+    /// has the seat.
     fn append(&self, append: Box<Append>, asked: Asked);
 
     /// Has the owner seal every open batch, now or later.
@@ -38,7 +38,7 @@ pub trait StandIn: Send + Sync + 'static {
     fn refusal(&self) -> AppendError;
 }
 
-/// Whether an owner need not have the log itself for it: the append belongs to no run.
+/// Whether a stand-in may answer the append: rows of a run are stored by the process that owns the log alone.
 pub(crate) fn is_for_stand_in(append: &Append) -> bool {
     append.run == NO_RUN && append.cursor.is_none()
 }
