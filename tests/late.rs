@@ -2,6 +2,7 @@
 //! `batch.late_max_age`, at a stop, and in time whatever ends the process.
 
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use lakehook::clock::Clock;
@@ -20,9 +21,10 @@ fn new(batch: &str) -> Setup {
     ))
 }
 
-/// A time three days ago.
-fn three_days_ago() -> String {
-    Clock::system().wall().minus(3 * DAY).to_string()
+/// A time three days ago: one for the whole process, so that its folder stays the same over midnight.
+fn three_days_ago() -> &'static str {
+    static TIME: OnceLock<String> = OnceLock::new();
+    TIME.get_or_init(|| Clock::system().wall().minus(3 * DAY).to_string())
 }
 
 /// A click of three days ago.

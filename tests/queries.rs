@@ -2,15 +2,20 @@
 //! first object, across a change of format, and as schemas grow.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::arrival::STOP_LIMIT;
 use crate::support::api::{Api, page};
+use crate::support::day::begin_early_in_the_day;
 use crate::support::duckdb::Lake;
 use crate::support::http;
 use crate::support::process::{Program, Setup};
 use crate::support::s3::S3Server;
+
+/// A history has one snapshot for each day, and these tests want one.
+const A_TEST: Duration = Duration::from_mins(1);
 
 /// Users, one of whom is older in each run.
 fn users() -> Api {
@@ -211,6 +216,7 @@ fn months_under_the_name_of_days_can_be_queried_and_so_can_days_under_that_of_mo
 /// Views that are made before a stream has an object show its rows once there are some.
 #[test]
 fn views_that_are_made_before_the_first_object_show_what_comes() {
+    begin_early_in_the_day(A_TEST);
     for format in ["ndjson.zst", "parquet"] {
         let server = S3Server::start(32);
         let api = users();
@@ -334,6 +340,7 @@ fn a_day_that_is_not_asked_for_is_not_opened() {
 /// Of many runs, the latest is shown whole; in Parquet only its objects are opened.
 #[test]
 fn runs_that_are_not_asked_for_are_not_opened() {
+    begin_early_in_the_day(A_TEST);
     for format in ["parquet", "ndjson"] {
         let server = S3Server::start(34);
         // The third user goes to the quarantine, which is another object of the run.

@@ -39,3 +39,4 @@ pub(crate) mod stages;
 pub(crate) mod random;
 pub(crate) mod strace;
 pub(crate) mod volume;
+pub(crate) mod day;
