@@ -21,7 +21,7 @@ use super::target::Target;
 use crate::wal::reservation::{Filler, Filling};
 
 /// Fewer bytes of rows are not worth a second request: a section of so few is not packed.
-const LEAST_BYTES: usize = 16 << 10;
+const LEAST_BYTES: usize = 32 << 10;
 /// How long an owner of an earlier version, which knows no reservations, is not asked for one.
 const UNKNOWN_FOR: Duration = Duration::from_secs(60);
 /// How long an owner who has declined is not asked again.

@@ -11,7 +11,8 @@
 //!
 //! In the order of reading: `secret` and `head` (who may ask, and who answers), `nonces` (nothing is carried out twice),
 //! `message` (the rows of a request as bytes), `refusal`, `outcome` and `answer` (what the owner says), `reading` (a body
-//! as it arrives), `handling` and `server` (the owner's side), `error`, `line` and `peer` (the forwarder's side).
+//! as it arrives), `handling` and `server` (the owner's side), `error`, `line`, `waiting`, `gathering` and `peer` (the
+//! forwarder's side).
 
 mod secret;
 mod target;
@@ -31,16 +32,19 @@ mod server;
 mod error;
 mod line;
 mod lending;
+mod waiting;
+mod gathering;
 mod peer;
 
 pub use error::ForwardError;
 pub use limits::{MAX_AHEAD, MAX_APART, Timing, WireLimits};
 pub use owner::Owner;
-pub use peer::{Peer, Waiter};
+pub use peer::Peer;
 pub use refusal::Refusal;
 pub use secret::{ClusterSecret, WeakSecret};
 pub use server::serve;
 pub use target::{LastFrame, Standing, Target};
+pub use waiting::Waiter;
 
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,8 @@
 //! Another node of the cluster, as this one forwards to it.
-//!
-//! Requests are gathered into one body, as a log gathers them into one frame: the more requests come, the less each of them
-//! costs both nodes. While no body is under way, a request is sent at once. Otherwise it waits until one has been answered,
-//! or until some time after the last one was sent, so that an owner who takes long for each frame has the next one's
-//! requests already. That time is half of what the last answer took, within bounds: the slower the owner is, the fewer
-//! bodies it gets.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
-use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -18,26 +10,19 @@ use tokio_util::task::TaskTracker;
 
 use super::answer::{Answer, Replies};
 use super::error::ForwardError;
+use super::gathering::{Gathering, Start};
 use super::head::{ALIVE, APPEND, FLUSH, HAND_OVER};
 use super::lending::{Lending, Sent};
-use super::limits::{GATHERED_BYTES, MAX_BODY, MAX_GATHERED, Timing};
+use super::limits::{MAX_BODY, Timing};
 use super::line::Line;
 use super::message::{COUNT_BYTES, ENTRY_BYTES, Message, Messages};
 use super::outcome::Outcome;
 use super::secret::ClusterSecret;
 use super::target::{Standing, Target};
+use super::waiting::{Ticket, Waiter, Waiting};
 use crate::clock::Clock;
 use crate::ids::{Ids, NodeId};
 use crate::wal::request::{Append, AppendError, Appended};
-
-/// Most requests that wait.
-const MAX_WAITING: usize = 8192;
-/// Most bytes of requests that wait.
-const MAX_WAITING_BYTES: usize = 64 << 20;
-/// Most bodies under way at a time.
-const MAX_UNDER_WAY: usize = 8;
-/// How long a body that is sent beside others gathers requests, at least and at most.
-const PACE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(25);
 
 /// Another node of the cluster. Clones share connections and what waits.
 #[derive(Clone)]
@@ -47,86 +32,12 @@ struct Inner {
     appends: Line,
     questions: Line,
     timing: Timing,
-    queue: Mutex<Queue>,
+    gathering: Gathering,
     standings: Mutex<BTreeMap<u16, Standing>>,
     lending: Lending,
     tasks: TaskTracker,
     /// Whether this process follows the node. If not, nothing is sent to it.
     is_followed: watch::Sender<bool>,
-}
-
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Waiting>,
-    bytes: usize,
-    /// Those who send bodies, or are about to.
-    under_way: usize,
-    /// Whether one of them still gathers.
-    is_gathering: bool,
-    sent_at: Option<Instant>,
-    /// How long the last answer took.
-    took: Duration,
-}
-
-struct Waiting {
-    target: Target,
-    message: Message,
-    since: Instant,
-    ticket: Ticket,
-}
-
-/// When somebody begins to send.
-enum Start {
-    Now,
-    /// Until then, requests are gathered.
-    At(Instant),
-}
-
-/// Somebody who waits for the answer to a request.
-pub trait Waiter: Send + 'static {
-    /// Takes the answer; success means that the request is durable.
-    fn answer(self: Box<Self>, answer: Result<Appended, ForwardError>);
-
-    /// Whether nobody waits any more.
-    fn is_gone(&self) -> bool;
-}
-
-impl Waiter for oneshot::Sender<Result<Appended, ForwardError>> {
-    fn answer(self: Box<Self>, answer: Result<Appended, ForwardError>) {
-        let _gone = self.send(answer);
-    }
-
-    fn is_gone(&self) -> bool {
-        self.is_closed()
-    }
-}
-
-/// Where the answer to a request goes. Whoever waits hears of it if this is lost.
-struct Ticket(Option<Box<dyn Waiter>>);
-
-impl Ticket {
-    fn is_gone(&self) -> bool {
-        self.0.as_ref().is_none_or(|waiter| waiter.is_gone())
-    }
-
-    fn answer(mut self, answer: Result<Appended, ForwardError>) {
-        if let Some(waiter) = self.0.take() {
-            waiter.answer(answer);
-        }
-    }
-
-    /// Drops the ticket without an answer, because nobody waits for one.
-    fn forget(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        if let Some(waiter) = self.0.take() {
-            waiter.answer(Err(ForwardError::Unknown("the forwarder ended".into())));
-        }
-    }
 }
 
 impl Peer {
@@ -146,7 +57,7 @@ impl Peer {
             appends,
             questions,
             timing,
-            queue: Mutex::default(),
+            gathering: Gathering::default(),
             standings: Mutex::default(),
             lending: Lending::new(timing),
             tasks,
@@ -167,15 +78,21 @@ impl Peer {
     /// Begins to have the owner of a log store a request. Whoever waits is answered in any case. Must be called within
     /// a runtime.
     pub fn begin(&self, to: Target, append: Append, waiter: Box<dyn Waiter>) {
-        let ticket = Ticket(Some(waiter));
+        let ticket = Ticket::of(waiter);
         let message = match forwardable(append) {
             Ok(message) => message,
             Err(error) => return ticket.answer(Err(error)),
         };
-        if let Err((ticket, error)) = self.0.push(to, message, ticket) {
+        let request = Waiting {
+            target: to,
+            message,
+            since: Instant::now(),
+            ticket,
+        };
+        if let Err((ticket, error)) = self.0.gathering.push(request) {
             return ticket.answer(Err(error));
         }
-        if let Some(start) = self.0.begin() {
+        if let Some(start) = self.0.gathering.begin() {
             let sending = Arc::clone(&self.0);
             self.0.tasks.spawn(sending.run(start));
         }
@@ -255,10 +172,6 @@ impl Peer {
 }
 
 impl Inner {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn standings(&self) -> MutexGuard<'_, BTreeMap<u16, Standing>> {
         self.standings
             .lock()
@@ -275,103 +188,18 @@ impl Inner {
         }
     }
 
-    fn push(
-        &self,
-        target: Target,
-        message: Message,
-        ticket: Ticket,
-    ) -> Result<(), (Ticket, ForwardError)> {
-        let mut queue = self.queue();
-        let bytes = queue.bytes + message.len();
-        // One that is larger than all that may wait is sent alone.
-        let is_full = bytes > MAX_WAITING_BYTES && !queue.waiting.is_empty();
-        if queue.waiting.len() >= MAX_WAITING || is_full {
-            let error = ForwardError::Unsent("too many requests wait for it".into());
-            return Err((ticket, error));
-        }
-        queue.bytes = bytes;
-        queue.waiting.push_back(Waiting {
-            target,
-            message,
-            since: Instant::now(),
-            ticket,
-        });
-        Ok(())
-    }
-
-    /// When somebody must begin to send what waits, if he must; he is counted already.
-    fn begin(&self) -> Option<Start> {
-        let mut queue = self.queue();
-        let start = match queue.sent_at {
-            Some(sent_at) if queue.under_way > 0 => Start::At(sent_at + pace(queue.took)),
-            _ if queue.under_way > 0 => return None,
-            _ => Start::Now,
-        };
-        if let Start::At(_) = start {
-            if queue.is_gathering || queue.under_way >= MAX_UNDER_WAY {
-                return None;
-            }
-            queue.is_gathering = true;
-        }
-        queue.under_way += 1;
-        Some(start)
-    }
-
     /// Sends what waits, until nothing does.
     async fn run(self: Arc<Self>, start: Start) {
-        if let Start::At(time) = start {
-            tokio::time::sleep_until(time).await;
-            self.queue().is_gathering = false;
-        }
-        while let Some(batch) = self.next_batch() {
-            if !batch.is_empty() {
-                let began = Instant::now();
-                self.send(batch).await;
-                self.queue().took = began.elapsed();
-            }
-        }
-    }
-
-    /// The oldest requests that wait for one target.
-    fn next_batch(&self) -> Option<Vec<Waiting>> {
-        let mut queue = self.queue();
-        if queue.waiting.is_empty() {
-            queue.under_way -= 1;
-            return None;
-        }
-        let now = Instant::now();
-        let mut batch: Vec<Waiting> = Vec::new();
-        let mut bytes = COUNT_BYTES;
-        while let Some(next) = queue.waiting.front() {
-            let own = ENTRY_BYTES + next.message.len();
-            let fits = batch.is_empty() || bytes + own <= GATHERED_BYTES;
-            let is_same = batch
-                .first()
-                .is_none_or(|first| first.target == next.target);
-            if batch.len() >= MAX_GATHERED || !fits || !is_same {
-                break;
-            }
-            let Some(next) = queue.waiting.pop_front() else {
-                break;
-            };
-            queue.bytes -= next.message.len();
-            // Nobody waits for it any more.
-            if next.ticket.is_gone() {
-                next.ticket.forget();
+        let gathering = &self.gathering;
+        gathering.wait_to_start(start).await;
+        while let Some(batch) = gathering.next_batch(self.timing.answer) {
+            if batch.is_empty() {
                 continue;
             }
-            if now.saturating_duration_since(next.since) >= self.timing.answer {
-                let late = ForwardError::Unsent("it does not keep up".into());
-                next.ticket.answer(Err(late));
-                continue;
-            }
-            bytes += own;
-            batch.push(next);
+            let (began, count) = (Instant::now(), batch.len());
+            self.send(batch).await;
+            gathering.wait_for_as_many(count, began.elapsed()).await;
         }
-        if !batch.is_empty() {
-            queue.sent_at = Some(now);
-        }
-        Some(batch)
     }
 
     async fn send(&self, batch: Vec<Waiting>) {
@@ -457,11 +285,6 @@ impl Inner {
     }
 }
 
-/// How long to gather requests while answers take so long.
-fn pace(took: Duration) -> Duration {
-    (took / 2).clamp(*PACE.start(), *PACE.end())
-}
-
 /// A request as a message, if it can be one.
 fn forwardable(append: Append) -> Result<Message, ForwardError> {
     let message = Message::of(append).ok_or(ForwardError::NotForwardable)?;
@@ -472,15 +295,4 @@ fn forwardable(append: Append) -> Result<Message, ForwardError> {
         return Err(ForwardError::Log(error));
     }
     Ok(message)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_slower_the_answers_are_the_longer_requests_are_gathered() {
-        let paces = [0, 9, 30, 60, 10_000].map(|millis| pace(Duration::from_millis(millis)));
-        assert_eq!(paces.map(|pace| pace.as_millis()), [5, 5, 15, 25, 25]);
-    }
 }

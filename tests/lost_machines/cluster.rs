@@ -107,9 +107,9 @@ impl Machines {
         plan.others = self.setups[1..].iter().map(Setup::address).collect();
         plan.connections = 6;
         // So many that their rows are packed before they are forwarded.
-        plan.events_per_request = 60;
+        plan.events_per_request = 120;
         plan.repeats = 0.05;
-        plan.think = Duration::from_millis(5);
+        plan.think = Duration::from_millis(10);
         plan.timeout = Duration::from_secs(5);
         Load::start(plan)
     }
