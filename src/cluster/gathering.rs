@@ -5,9 +5,9 @@
 //! after the last one was sent, so that an owner who takes long for each frame has the next one's requests already. That time
 //! is half of what the last answer took, within bounds: the slower the owner is, the fewer bodies it gets.
 //!
-//! Many senders have their next request ready as soon as they are answered. So after an answer to many requests, nothing is
-//! sent until as many have come again as were under way, or until some time has passed: one body takes them all, where the
-//! first of them would otherwise be sent alone.
+//! Many senders have their next request ready as soon as they are answered. So after an answer to many small requests,
+//! nothing is sent until as many have come again as were under way, or until some time has passed: one body takes them all,
+//! where the first of them would otherwise be sent alone.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -34,7 +34,7 @@ const PACE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from
 const MANY: usize = 8;
 /// … for as long as that answer took, but at least and at most this long.
 const LULL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(10);
-/// A body with so many bytes costs little more than its rows, so nothing more is waited for.
+/// A body with so many bytes costs little more than its rows, so there is nothing to wait for.
 const ENOUGH_BYTES: usize = 256 << 10;
 
 /// The requests that wait to be sent to one node.
@@ -169,15 +169,15 @@ impl Gathering {
         Some(batch)
     }
 
-    /// Notes how long the answer to so many requests took. If they were many, waits until as many have come again as were
-    /// under way, unless somebody does already.
-    pub(super) async fn wait_for_as_many(&self, count: usize, took: Duration) {
+    /// Notes how long the answer to so many requests, with so many bytes, took. If they were many and small, waits until as
+    /// many have come again as were under way, unless somebody does already.
+    pub(super) async fn wait_for_as_many(&self, count: usize, bytes: usize, took: Duration) {
         {
             let mut queue = self.queue();
             let before = queue.unanswered;
             queue.unanswered -= count;
             queue.took = took;
-            if count < MANY || queue.expected > 0 {
+            if count < MANY || bytes >= ENOUGH_BYTES || queue.expected > 0 {
                 return;
             }
             queue.expected = before;

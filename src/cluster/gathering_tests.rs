@@ -15,6 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than any lull.
 const LONG: Duration = Duration::from_secs(10);
 
+/// Bytes of a body that is worth waiting for.
+const SMALL: usize = 1000;
+
 /// A request without rows whose sender waits for ever.
 fn request() -> Waiting {
     with_rows(Rows::default())
@@ -88,7 +91,7 @@ async fn the_next_requests_of_many_that_were_answered_go_together() {
             );
         }
     };
-    tokio::join!(gathering.wait_for_as_many(MANY, LONG), coming);
+    tokio::join!(gathering.wait_for_as_many(MANY, SMALL, LONG), coming);
     assert_eq!(next(&gathering), Some(MANY));
 }
 
@@ -97,10 +100,10 @@ async fn those_who_do_not_come_again_are_not_waited_for_long() {
     let gathering = sending(MANY);
     let began = Instant::now();
     let coming = async { push(&gathering, MANY - 1) };
-    tokio::join!(gathering.wait_for_as_many(MANY, LONG), coming);
+    tokio::join!(gathering.wait_for_as_many(MANY, SMALL, LONG), coming);
     assert!(began.elapsed() < LONG / 2);
     assert_eq!(next(&gathering), Some(MANY - 1));
-    gathering.wait_for_as_many(MANY - 1, LONG).await;
+    gathering.wait_for_as_many(MANY - 1, SMALL, LONG).await;
     assert_eq!(next(&gathering), None);
     // Nobody is under way any more, so the next one is sent at once.
     push(&gathering, 1);
@@ -118,16 +121,16 @@ async fn whoever_is_answered_meanwhile_leaves_them_to_the_one_who_waits() {
     gathering.wait_to_start(start).await;
     assert_eq!(next(&gathering), Some(1));
     let other = async {
-        gathering.wait_for_as_many(1, LONG).await;
+        gathering.wait_for_as_many(1, SMALL, LONG).await;
         push(&gathering, MANY);
         assert_eq!(next(&gathering), None);
         // All that were under way are waited for, and not only those of the first body.
         assert!(gathering.begin().is_none());
         push(&gathering, 1);
     };
-    tokio::join!(gathering.wait_for_as_many(MANY, LONG), other);
+    tokio::join!(gathering.wait_for_as_many(MANY, SMALL, LONG), other);
     assert_eq!(next(&gathering), Some(MANY + 1));
-    gathering.wait_for_as_many(1, LONG).await;
+    gathering.wait_for_as_many(1, SMALL, LONG).await;
     assert_eq!(next(&gathering), None);
     push(&gathering, 1);
     assert!(matches!(gathering.begin(), Some(Start::Now)));
@@ -137,7 +140,7 @@ async fn whoever_is_answered_meanwhile_leaves_them_to_the_one_who_waits() {
 fn as_many_as_wait_already_are_not_waited_for() {
     let gathering = sending(2 * MANY);
     push(&gathering, 2 * MANY);
-    let mut waiting = pin!(gathering.wait_for_as_many(2 * MANY, LONG));
+    let mut waiting = pin!(gathering.wait_for_as_many(2 * MANY, SMALL, LONG));
     let mut context = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut context).is_ready());
     assert_eq!(next(&gathering), Some(2 * MANY));
@@ -145,16 +148,25 @@ fn as_many_as_wait_already_are_not_waited_for() {
 
 #[tokio::test]
 async fn so_many_bytes_are_enough() {
-    let gathering = sending(2 * MANY);
+    let gathering = sending(MANY);
     let mut large = Rows::default();
     let partition = large.partition("events/dt=2026-11-20");
     large.bytes.resize(ENOUGH_BYTES, b' ');
     let identity = Identity { tag: 1, content: 2 };
     large.finish_row(1, partition, RowKind::Record(identity));
-    let mut waiting = pin!(gathering.wait_for_as_many(2 * MANY, LONG));
+    let mut waiting = pin!(gathering.wait_for_as_many(MANY, SMALL, LONG));
     let mut context = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut context).is_pending());
     assert!(gathering.push(with_rows(large)).is_ok());
     assert!(waiting.as_mut().poll(&mut context).is_ready());
     assert_eq!(next(&gathering), Some(1));
+}
+
+#[test]
+fn nothing_is_waited_for_after_a_large_body() {
+    let gathering = sending(MANY);
+    let mut waiting = pin!(gathering.wait_for_as_many(MANY, ENOUGH_BYTES, LONG));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_ready());
+    assert_eq!(next(&gathering), None);
 }

@@ -196,9 +196,12 @@ impl Inner {
             if batch.is_empty() {
                 continue;
             }
-            let (began, count) = (Instant::now(), batch.len());
+            let began = Instant::now();
+            let count = batch.len();
+            let bytes = batch.iter().map(|waiting| waiting.message.len()).sum();
             self.send(batch).await;
-            gathering.wait_for_as_many(count, began.elapsed()).await;
+            let took = began.elapsed();
+            gathering.wait_for_as_many(count, bytes, took).await;
         }
     }
 
