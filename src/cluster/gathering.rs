@@ -30,11 +30,11 @@ const MAX_WAITING_BYTES: usize = 64 << 20;
 const MAX_UNDER_WAY: usize = 8;
 /// How long a body that is sent beside others gathers requests, at least and at most.
 const PACE: RangeInclusive<Duration> = Duration::from_millis(5)..=Duration::from_millis(25);
-/// After an answer to so many requests, others are waited for, …
+/// An answer to fewer requests is not followed by a pause.
 const MANY: usize = 8;
-/// … for as long as that answer took, but at least and at most this long.
+/// The pause lasts as long as the answer took, but at least and at most this long.
 const LULL: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_millis(10);
-/// A body with so many bytes costs little more than its rows, so there is nothing to wait for.
+/// From this size on, the cost of a body is mostly that of its rows: a larger one saves nothing, so there is no pause.
 const ENOUGH_BYTES: usize = 256 << 10;
 
 /// The requests that wait to be sent to one node.
@@ -70,7 +70,7 @@ pub(super) enum Start {
 }
 
 impl Queue {
-    /// Whether so many requests wait as are expected, or as are worth a body.
+    /// Whether the expected number of requests waits, or enough bytes for a body.
     fn is_enough(&self) -> bool {
         self.waiting.len() >= self.expected || self.bytes >= ENOUGH_BYTES
     }
@@ -94,7 +94,7 @@ impl Gathering {
         queue.bytes = bytes;
         queue.waiting.push_back(request);
         if queue.expected > 0 && queue.is_enough() {
-            self.have_come.notify_one();
+            self.have_come.notify_waiters();
         }
         Ok(())
     }
@@ -125,8 +125,8 @@ impl Gathering {
         }
     }
 
-    /// The oldest requests that wait for one target. If there are none, or somebody else is going to send them, whoever asks
-    /// is counted no more.
+    /// The oldest requests that wait for one target. Returns `None` if there are none, or if another sender is about to take
+    /// them; the caller must stop then, and is not counted any more.
     pub(super) fn next_batch(&self, patience: Duration) -> Option<Vec<Waiting>> {
         let mut queue = self.queue();
         if queue.waiting.is_empty() || queue.expected > 0 {
@@ -169,9 +169,12 @@ impl Gathering {
         Some(batch)
     }
 
-    /// Notes how long the answer to so many requests, with so many bytes, took. If they were many and small, waits until as
-    /// many have come again as were under way, unless somebody does already.
+    /// Must be called after each answer, with the number of requests that it answers, their bytes, and how long it took. If
+    /// these requests were many and small, this waits until as many have come again as were under way. Only one sender waits
+    /// at a time.
     pub(super) async fn wait_for_as_many(&self, count: usize, bytes: usize, took: Duration) {
+        // Made before anybody can notify: from here on, no notice is missed, and none is kept for the next pause.
+        let have_come = self.have_come.notified();
         {
             let mut queue = self.queue();
             let before = queue.unanswered;
@@ -186,7 +189,7 @@ impl Gathering {
                 return;
             }
         }
-        let _elapsed = tokio::time::timeout(lull(took), self.have_come.notified()).await;
+        let _elapsed = tokio::time::timeout(lull(took), have_come).await;
         self.queue().expected = 0;
     }
 }

@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Longer than any lull.
 const LONG: Duration = Duration::from_secs(10);
 
-/// Bytes of a body that is worth waiting for.
+/// Bytes of a body that is followed by a pause.
 const SMALL: usize = 1000;
 
 /// A request without rows whose sender waits for ever.
@@ -169,4 +169,15 @@ fn nothing_is_waited_for_after_a_large_body() {
     let mut context = Context::from_waker(Waker::noop());
     assert!(waiting.as_mut().poll(&mut context).is_ready());
     assert_eq!(next(&gathering), None);
+}
+
+#[tokio::test]
+async fn those_who_come_beyond_what_is_expected_do_not_shorten_the_next_pause() {
+    let gathering = sending(MANY);
+    let coming = async { push(&gathering, MANY + 3) };
+    tokio::join!(gathering.wait_for_as_many(MANY, SMALL, LONG), coming);
+    assert_eq!(next(&gathering), Some(MANY + 3));
+    let mut waiting = pin!(gathering.wait_for_as_many(MANY + 3, SMALL, LONG));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(waiting.as_mut().poll(&mut context).is_pending());
 }
